@@ -1,0 +1,46 @@
+# Everything sets itself up: Python 3.11+ and make are all a machine needs.
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow check format bench docs clean
+
+PYTHON ?= python3
+UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
+RUN := $(UV) run --frozen --no-sync
+
+help:  ## Show what there is to make
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: .venv/ready  ## Store a real generation run, reopen it and show it
+	$(RUN) python examples/gsm8k_run.py
+
+test: .venv/ready  ## Run the tests (the slow ones in a reduced size)
+	$(RUN) pytest -m "not slow"
+
+test-slow: .venv/ready  ## Run every test whole: kill loops, a million rows
+	$(RUN) pytest --timeout=3600
+
+check: .venv/ready  ## Lint, format, types, import floors, size limits
+	$(RUN) ruff check
+	$(RUN) ruff format --check
+	$(RUN) pyright
+	$(RUN) lint-imports
+	$(RUN) python scripts/check_sizes.py
+
+format: .venv/ready  ## Format the code and mend what the linter can
+	$(RUN) ruff check --fix
+	$(RUN) ruff format
+
+bench: .venv/ready  ## Measure against the peer and against raw loops, and print the tables of benchmarks/RESULTS.md
+	$(RUN) python -m benchmarks
+
+docs: .venv/ready  ## Run every example of the README and of docs/
+	$(RUN) pytest tests/docs
+
+clean:  ## Remove what was set up
+	rm -rf .venv .tools .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+
+.venv/ready: pyproject.toml uv.lock | $(UV)
+	$(UV) sync --frozen --quiet
+	@touch $@
+
+.tools/bin/uv:
+	$(PYTHON) scripts/get_uv.py .tools

@@ -1,0 +1,141 @@
+"""The one codec: JSON objects to bytes and back, exactly or not at all.
+
+orjson does the work; what it would change silently (NaN to null, integers over 64 bits to floats) is caught
+here, and what it refuses but JSON allows (such integers, lone surrogates, non-string keys) falls back to the
+standard library. What JSON cannot hold is refused with the place where it stands.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable
+from typing import Any, cast
+
+import orjson
+
+from starfish_storage.errors import InvalidDataError
+
+MAX_DEPTH = 250
+"""Deepest nesting of lists and objects that is sure to be stored; other parsers stop at a few hundred too."""
+
+# Subclasses, dates and dataclasses are passed through to nobody, so that orjson refuses them like `json` does.
+_ORJSON_OPTIONS = (
+    orjson.OPT_APPEND_NEWLINE
+    | orjson.OPT_PASSTHROUGH_DATACLASS
+    | orjson.OPT_PASSTHROUGH_DATETIME
+    | orjson.OPT_PASSTHROUGH_SUBCLASS
+)
+
+
+def encode(value: object, what: str) -> bytes:
+    """Return a JSON object as one line of UTF-8, ending in a newline.
+
+    Accepted is what `json.dumps` accepts (so tuples become lists and keys such as ``1`` become ``"1"``), except
+    for NaN, infinities, keys that would become equal, and nesting beyond `MAX_DEPTH`.
+
+    Args:
+        value: the object; a dict.
+        what: what is being saved, for the message.
+
+    Raises:
+        InvalidDataError: the value is not an object, or something in it is not JSON; names the place.
+
+    >>> encode({"answer": 42}, "data")
+    b'{"answer":42}\\n'
+    """
+    if not isinstance(value, dict):
+        raise InvalidDataError(what, "$", f"a JSON object (dict) is needed, not {type(value).__name__}")
+    try:
+        encoded = orjson.dumps(value, option=_ORJSON_OPTIONS)
+        # Reading it back proves it: NaN has become null, a UUID a string. Twice as fast as a walk in Python.
+        if orjson.loads(encoded) == value:
+            return encoded
+    except (TypeError, ValueError, RecursionError):
+        pass  # orjson's limits are not JSON's: the walk below decides, and says why
+    _check(cast("dict[Any, Any]", value), what)
+    return json.dumps(value, allow_nan=False, separators=(",", ":")).encode("ascii") + b"\n"
+
+
+def decode(encoded: bytes) -> Any:
+    """Return the value of a JSON text, exactly as it was before `encode`.
+
+    Raises:
+        ValueError: the bytes are not JSON.
+    """
+    # orjson reads an integer beyond 64 bits as a float and would not say so. Writing the value again costs a
+    # tenth of a search for long numbers; what differs was written by something else and gets the exact parser.
+    try:
+        value = orjson.loads(encoded)
+        if orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE) == encoded:
+            return value
+    except (ValueError, TypeError):
+        pass  # lone surrogates: only the standard parser takes them
+    return json.loads(encoded)
+
+
+def canonical_hash(value: object) -> str:
+    """Return the SHA-256, in hex, of a value's canonical JSON: the identity of an execution job's input.
+
+    Canonical is ``json.dumps(value, sort_keys=True)`` encoded as UTF-8, the form that Starfish itself hashes, so
+    that its jobs and these find each other.
+
+    Raises:
+        InvalidDataError: the value is not JSON.
+
+    >>> canonical_hash({"b": 1, "a": 2}) == canonical_hash({"a": 2, "b": 1})
+    True
+    """
+    try:
+        text = json.dumps(value, sort_keys=True, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        _check(value, "run_config")
+        raise InvalidDataError("run_config", "$", "its keys cannot be sorted; use strings as keys") from error
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def _check(value: object, what: str) -> None:
+    """Walk a value without recursion and raise for the first thing in it that JSON cannot hold."""
+    pending: list[tuple[object, str, int]] = [(value, "$", 1)]
+    while pending:
+        item, path, depth = pending.pop()
+        if isinstance(item, str | int) or item is None:
+            continue
+        if isinstance(item, float):
+            if not math.isfinite(item):
+                raise InvalidDataError(what, path, f"{item!r} is not a JSON number; use null or a string")
+            continue
+        if not isinstance(item, dict | list | tuple):
+            raise InvalidDataError(what, path, f"{type(item).__name__} is not a JSON type; convert it first")
+        if depth > MAX_DEPTH:
+            raise InvalidDataError(what, path, f"it is nested more than {MAX_DEPTH} levels deep")
+        if isinstance(item, dict):
+            members = _members(cast("dict[object, object]", item), what, path)
+        else:
+            items = cast("list[object] | tuple[object, ...]", item)
+            members = ((child, f"{path}[{index}]") for index, child in enumerate(items))
+        pending.extend((child, place, depth + 1) for child, place in members)
+
+
+def _members(item: dict[object, object], what: str, path: str) -> Iterable[tuple[object, str]]:
+    seen: set[str] = set()
+    for key, child in item.items():
+        if not isinstance(key, str | int | float | None):
+            raise InvalidDataError(what, path, f"a key of type {type(key).__name__} is not JSON; use strings")
+        if isinstance(key, float) and not math.isfinite(key):
+            raise InvalidDataError(what, path, f"the key {key!r} is not JSON; use strings")
+        name = _key_text(key)
+        if name in seen:
+            raise InvalidDataError(what, path, f"two keys would both be written as {name!r}; use distinct strings")
+        seen.add(name)
+        yield child, f"{path}.{name}"
+
+
+def _key_text(key: str | float | None) -> str:
+    """Return what `json.dumps` makes of a key."""
+    if isinstance(key, str):
+        return key
+    if key is None or isinstance(key, bool):
+        return {None: "null", True: "true", False: "false"}[key]
+    return int.__repr__(key) if isinstance(key, int) else float.__repr__(key)

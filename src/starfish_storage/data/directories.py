@@ -1,0 +1,88 @@
+"""Open directories below the root, kept open so that files are reached in one step and never through a link."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import threading
+
+from starfish_storage.data.atomic import FileOperations
+from starfish_storage.errors import InvalidReferenceError
+
+_MOST_KEPT_OPEN = 300  # 256 shards and a few more
+
+
+class Directories:
+    """Opens directories by their path relative to the root, and keeps them open where the system's limit allows.
+
+    Safe to use from several threads.
+    """
+
+    def __init__(self, root: str, files: FileOperations) -> None:
+        self.root = root
+        self._files = files
+        self._lock = threading.Lock()
+        self._open: dict[str, int] = {}
+        # A quarter of the descriptors at most: the rest is the caller's.
+        self._most = min(_MOST_KEPT_OPEN, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4)
+
+    def acquire(self, path: str, *, create: bool = False) -> int:
+        """Return an open descriptor of a directory; give it back with `release`.
+
+        Args:
+            path: relative to the root; ``""`` is the root itself.
+            create: make it, and those above it, if it is not there.
+
+        Raises:
+            OSError: it cannot be opened.
+            InvalidReferenceError: a part of the path is a link or no directory.
+        """
+        descriptor = self._open.get(path)
+        return self._acquire_anew(path, create) if descriptor is None else descriptor
+
+    def release(self, path: str, descriptor: int) -> None:
+        """Give back what `acquire` returned."""
+        if self._open.get(path) != descriptor:
+            os.close(descriptor)
+
+    def forget(self, path: str) -> None:
+        """Open a directory anew next time: it may have been replaced by another of that name."""
+        # The old descriptor is left open: another thread may be using it. This happens once in a store's life.
+        with self._lock:
+            self._open.pop(path, None)
+
+    def close(self) -> None:
+        """Close every directory that is kept open."""
+        with self._lock:
+            kept, self._open = self._open, {}
+        for descriptor in kept.values():
+            os.close(descriptor)
+
+    def _acquire_anew(self, path: str, create: bool) -> int:
+        if not path:
+            descriptor = self._files.open_directory(self.root)
+        else:
+            above, _, name = path.rpartition("/")
+            parent = self.acquire(above, create=create)
+            try:
+                descriptor = self._open_below(parent, name, path, create)
+            finally:
+                self.release(above, parent)
+        with self._lock:
+            if path not in self._open and len(self._open) < self._most:
+                self._open[path] = descriptor
+        return descriptor
+
+    def _open_below(self, parent: int, name: str, path: str, create: bool) -> int:
+        try:
+            return self._files.open_directory(name, parent)
+        except FileNotFoundError:
+            if not create:
+                raise
+            self._files.make_directory(name, parent)
+            return self._files.open_directory(name, parent)
+        except OSError as error:
+            if error.errno in (errno.ELOOP, errno.ENOTDIR):
+                raise InvalidReferenceError(path, "this part of the store is a link or no directory") from error
+            raise

@@ -1,0 +1,284 @@
+"""The whole error family: one root, one stable ``code`` per class, ids as attributes.
+
+Every error that reaches a caller descends from `StorageError`. The message names the id, the reason
+and the remedy; the driver's own exception, where there was one, is kept as ``__cause__``.
+
+Messages never quote record content or configuration values: data may hold secrets.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class StorageError(Exception):
+    """Root of the family: catch this to catch everything the library raises on purpose.
+
+    Attributes:
+        code: a stable, machine-readable name of the kind of error; it never changes between releases.
+    """
+
+    code: ClassVar[str] = "storage_error"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let errors cross process borders whole, though their constructors take more than the message."""
+        attributes = dict(vars(self))
+        if isinstance(self, OSError):
+            attributes["errno"] = self.errno  # lives in OSError itself, not among the instance's attributes
+        return _restore_error, (type(self), str(self), attributes)
+
+
+def _restore_error(kind: type[StorageError], message: str, attributes: dict[str, Any]) -> StorageError:
+    error = kind.__new__(kind, message)
+    error.args = (message,)
+    for name, value in attributes.items():
+        setattr(error, name, value)
+    return error
+
+
+class InvalidInputError(StorageError, ValueError):
+    """An argument cannot be accepted; nothing was written."""
+
+    code: ClassVar[str] = "invalid_input"
+
+
+class InvalidIdError(InvalidInputError):
+    """An id cannot be used: empty, too long, or unsafe as a file name on some system.
+
+    Attributes:
+        kind: what the id names, such as ``"record_uid"``.
+        value: the id as it was given.
+    """
+
+    code: ClassVar[str] = "invalid_id"
+
+    def __init__(self, kind: str, value: object, reason: str) -> None:
+        super().__init__(
+            f"{kind} {shorten(value)} cannot be used: {reason}. Use letters, digits, '-', '_' and '.', such as a UUID."
+        )
+        self.kind = kind
+        self.value = value
+
+
+class IdCollisionError(InvalidIdError):
+    """The id differs only in case from one already stored, which many file systems cannot tell apart."""
+
+    code: ClassVar[str] = "id_collision"
+
+
+class InvalidReferenceError(InvalidInputError):
+    """A reference (``output_ref`` or a configuration's) does not lie inside the store.
+
+    Attributes:
+        reference: the reference as it was given.
+    """
+
+    code: ClassVar[str] = "invalid_reference"
+
+    def __init__(self, reference: object, reason: str) -> None:
+        super().__init__(
+            f"reference {shorten(reference)} refused: {reason}. "
+            "Use a reference that this store returned, or a key relative to its root."
+        )
+        self.reference = reference
+
+
+class InvalidDataError(InvalidInputError):
+    """The data is not JSON, or would not read back as it was given.
+
+    Attributes:
+        what: what was to be saved, such as ``"data of record 'r1'"``.
+        path: where in the data the trouble lies, such as ``"$.answer.score"``.
+    """
+
+    code: ClassVar[str] = "invalid_data"
+
+    def __init__(self, what: str, path: str, reason: str) -> None:
+        super().__init__(f"{what} cannot be stored as JSON: at {shorten(path)}, {reason}.")
+        self.what = what
+        self.path = path
+
+
+class InvalidStatusError(InvalidInputError):
+    """A status, or one of a status filter, is not one the model knows.
+
+    Attributes:
+        value: the status as it was given.
+    """
+
+    code: ClassVar[str] = "invalid_status"
+
+    def __init__(self, kind: str, value: object, known: tuple[str, ...]) -> None:
+        super().__init__(f"unknown {kind} {shorten(value)}: use one of {', '.join(known)}.")
+        self.value = value
+
+
+class InvalidUriError(InvalidInputError):
+    """A storage URI cannot be used.
+
+    Attributes:
+        uri: the URI as it was given.
+    """
+
+    code: ClassVar[str] = "invalid_uri"
+
+    def __init__(self, uri: object, reason: str) -> None:
+        super().__init__(f"storage URI {shorten(uri)} cannot be used: {reason}.")
+        self.uri = uri
+
+
+class NotFoundError(StorageError, LookupError):
+    """What an update, an end or a deletion refers to does not exist.
+
+    Attributes:
+        kind: what was looked for, such as ``"master job"``.
+        id: its id or reference.
+    """
+
+    code: ClassVar[str] = "not_found"
+
+    def __init__(self, kind: str, id: str, remedy: str) -> None:
+        super().__init__(f"{kind} {shorten(id)} does not exist in this store: {remedy}.")
+        self.kind = kind
+        self.id = id
+
+
+class DataNotFoundError(NotFoundError, FileNotFoundError):
+    """The data behind a reference is not there; also a `FileNotFoundError`, as in the published API."""
+
+    code: ClassVar[str] = "data_not_found"
+
+
+class ParentNotFoundError(NotFoundError):
+    """What is to be saved belongs to a project, master job or execution job that does not exist."""
+
+    code: ClassVar[str] = "parent_not_found"
+
+
+class AlreadyExistsError(StorageError):
+    """The id is taken by something that must not be replaced.
+
+    Attributes:
+        kind: what exists already, such as ``"master job"``.
+        id: its id.
+    """
+
+    code: ClassVar[str] = "already_exists"
+
+    def __init__(self, kind: str, id: str, remedy: str) -> None:
+        super().__init__(f"{kind} {shorten(id)} exists already: {remedy}.")
+        self.kind = kind
+        self.id = id
+
+
+class NotEmptyError(StorageError):
+    """A deletion was refused because other things still belong to what was to be deleted.
+
+    Attributes:
+        id: the id of what was not deleted.
+    """
+
+    code: ClassVar[str] = "not_empty"
+
+    def __init__(self, id: str, reason: str) -> None:
+        super().__init__(f"project {shorten(id)} was not deleted: {reason}.")
+        self.id = id
+
+
+class StorageStateError(StorageError, RuntimeError):
+    """The storage object cannot be used now, in this process or from this thread."""
+
+    code: ClassVar[str] = "storage_state"
+
+
+class NotSetUpError(StorageStateError):
+    """A method was called before ``setup()``."""
+
+    code: ClassVar[str] = "not_set_up"
+
+
+class StorageClosedError(StorageStateError):
+    """A method was called after ``close()``, or the store closed before the call could run."""
+
+    code: ClassVar[str] = "storage_closed"
+
+
+class ForkedProcessError(StorageStateError):
+    """The storage object was inherited through ``fork``; connections and locks do not survive that."""
+
+    code: ClassVar[str] = "forked_process"
+
+
+class StoreOpenError(StorageError):
+    """The store cannot be opened.
+
+    Attributes:
+        path: the file or directory that stands in the way.
+    """
+
+    code: ClassVar[str] = "store_open"
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"store at {path!r} cannot be opened: {reason}.")
+        self.path = path
+
+
+class StoreVersionError(StoreOpenError):
+    """The store was written by a newer release; it was left untouched."""
+
+    code: ClassVar[str] = "store_version"
+
+
+class ForeignStoreError(StoreOpenError):
+    """The database at this place is not a store of this library; it was left untouched."""
+
+    code: ClassVar[str] = "foreign_store"
+
+
+class StoreDamagedError(StorageError):
+    """Something in the store is damaged: a data file that is not JSON, a database that is malformed.
+
+    Attributes:
+        path: the damaged file.
+    """
+
+    code: ClassVar[str] = "store_damaged"
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path!r} is damaged: {reason}.")
+        self.path = path
+
+
+class StorageIOError(StorageError, OSError):
+    """The operating system failed a read or a write; what was stored before is unchanged.
+
+    Attributes:
+        path: the file concerned.
+        errno: the system's error number, or None where it gave none.
+    """
+
+    code: ClassVar[str] = "storage_io"
+
+    def __init__(self, path: str, errno: int | None, reason: str) -> None:
+        number = f" (errno {errno})" if errno else ""
+        super().__init__(f"{path!r}: {reason}{number}. The previous version is unchanged.")
+        self.path = path
+        self.errno = errno
+
+
+class StorageFullError(StorageIOError):
+    """No space (or quota) was left for a write; what was stored before is unchanged."""
+
+    code: ClassVar[str] = "storage_full"
+
+
+class StorageBusyError(StorageError, TimeoutError):
+    """Another process held the store's write lock for longer than the stated limit; nothing was written."""
+
+    code: ClassVar[str] = "storage_busy"
+
+
+def shorten(value: object, limit: int = 120) -> str:
+    """Quote a value for a message: escaped, so that it cannot forge lines, and cut to ``limit`` characters."""
+    text = ascii(value) if isinstance(value, str) else f"of type {type(value).__name__}"
+    return text if len(text) <= limit else f"{text[:limit]}...' ({len(text)} characters)"

@@ -1,0 +1,23 @@
+"""The written contracts: what a storage, a metadata handler and a data handler promise.
+
+Rules that hold for every method, so that each docstring need only say what is its own:
+
+- **Durability.** A method whose docstring says *Durable* returns only when its effect survives what the
+  storage's ``durability`` promises: ``"power"`` a kill -9 and a power cut, ``"process"`` a kill -9.
+- **All or nothing.** A method that raises has changed nothing. One that is cancelled has either taken effect
+  whole or not at all; it never leaves a lock behind.
+- **Errors** are of the `StorageError` family. Besides those named, any method may raise `NotSetUpError`,
+  `StorageClosedError`, `ForkedProcessError`, `StorageIOError`, `StoreDamagedError`, and a writing one
+  `StorageBusyError` and `StorageFullError`.
+- **Times** are aware and in UTC on the way out; a naive one is read as UTC on the way in.
+- **Lists** are totally ordered. ``limit=None`` means all; ``offset`` without ``limit`` returns all the rest.
+  A negative or non-integer value raises `InvalidInputError`; an unknown status in a filter
+  `InvalidStatusError`. A ``status_filter`` of None or ``[]`` means any status.
+- **Threads and loops.** One object may be used from several event loops and threads at a time.
+"""
+
+from starfish_storage.interface.data import DataHandler, DataWrite
+from starfish_storage.interface.metadata import MetadataHandler
+from starfish_storage.interface.storage import Storage
+
+__all__ = ["DataHandler", "DataWrite", "MetadataHandler", "Storage"]

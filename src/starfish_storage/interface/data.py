@@ -1,0 +1,165 @@
+"""The contract of a data handler: where the JSON of records and request configurations lies."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+
+
+class DataWrite(ABC):
+    """One change to data, which the metadata handler makes part of its own commit.
+
+    The order is `stage`, then the commit of the rows and of the payload journal, then `publish`. Every
+    method runs in the writer's thread and may block.
+
+    Attributes:
+        key: the root-relative key that is written or removed.
+        payload: the bytes to write; None to remove the key.
+    """
+
+    __slots__ = ("key", "payload")
+
+    def __init__(self, key: str, payload: bytes | None) -> None:
+        self.key = key
+        self.payload = payload
+
+    @abstractmethod
+    def stage(self) -> None:
+        """Do all that can fail for lack of space, without changing what readers see.
+
+        Raises:
+            StorageFullError: no space was left.
+            StorageIOError: the write failed.
+        """
+
+    @abstractmethod
+    def replaces(self) -> bool:
+        """Return whether there is data under the key already."""
+
+    @abstractmethod
+    def publish(self, *, revocable: bool = False) -> None:
+        """Put the staged data in place, atomically, or remove the key. Not yet power-safe: see `DataHandler.sync`.
+
+        Args:
+            revocable: keep what is replaced until `discard`, so that `revoke` can put it back.
+
+        Raises:
+            StorageIOError: it failed; what was there before is still there.
+        """
+
+    @abstractmethod
+    def revoke(self) -> None:
+        """Undo a revocable `publish`, because another write of the same call failed.
+
+        Raises:
+            StorageIOError: it failed; the new data is still in place.
+        """
+
+    @abstractmethod
+    def discard(self) -> None:
+        """Forget what was staged and anything kept for `revoke`. Never raises."""
+
+
+class DataHandler(ABC):
+    """Keeps one JSON document under each key, and gives out references to them.
+
+    A *key* is relative to the root and the same wherever the store lies; a *reference* is what callers see: an
+    absolute path for files, a URI for an object store. Only keys are ever stored.
+    """
+
+    @abstractmethod
+    def setup(self) -> None:
+        """Create what is missing and check that it can be written. Idempotent. May block.
+
+        Raises:
+            StoreOpenError: the place cannot be used.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release what `setup` acquired. Idempotent."""
+
+    @abstractmethod
+    def record_key(self, record_uid: str) -> str:
+        """Return the key of a record's data; one uid, one key.
+
+        Raises:
+            InvalidIdError: the uid cannot be used.
+        """
+
+    @abstractmethod
+    def request_config_key(self, master_job_id: str) -> str:
+        """Return the key of a master job's request configuration.
+
+        Raises:
+            InvalidIdError: the id cannot be used.
+        """
+
+    @abstractmethod
+    def to_reference(self, key: str) -> str:
+        """Return the reference under which callers see a key."""
+
+    @abstractmethod
+    def to_key(self, reference: str) -> str:
+        """Return the key that a reference means: one of ours, a key itself, or one from where the store lay before.
+
+        Raises:
+            InvalidReferenceError: it lies outside the root.
+        """
+
+    @abstractmethod
+    def check_record_key(self, key: str) -> str:
+        """Return the key if it is one of record data.
+
+        Raises:
+            InvalidReferenceError: it is not, whatever else it may be.
+        """
+
+    @abstractmethod
+    def check_request_config_key(self, key: str) -> str:
+        """Return the key if it is one of a request configuration.
+
+        Raises:
+            InvalidReferenceError: it is not, whatever else it may be.
+        """
+
+    @abstractmethod
+    def write(self, key: str, payload: bytes) -> DataWrite:
+        """Prepare to put a payload under a key. Nothing happens before `DataWrite.stage`."""
+
+    @abstractmethod
+    def remove(self, key: str) -> DataWrite:
+        """Prepare to remove a key. Removing one that is not there does nothing."""
+
+    @abstractmethod
+    def exists(self, key: str) -> bool:
+        """Return whether there is data under a key. May block."""
+
+    @abstractmethod
+    def read(self, key: str) -> bytes:
+        """Return the data under a key. May block.
+
+        Raises:
+            DataNotFoundError: there is none.
+            InvalidReferenceError: what is there is a link or no regular file.
+        """
+
+    @abstractmethod
+    def sync(self, keys: Sequence[str]) -> None:
+        """Make every earlier `publish` of these keys power-safe. May block for long.
+
+        Raises:
+            StorageIOError: it is not known to be safe; publish the payloads anew before trying again.
+        """
+
+    @abstractmethod
+    def restore(self, writes: Iterable[tuple[str, bytes | None]]) -> None:
+        """Put journaled payloads in place (None removes) and make them power-safe. Idempotent.
+
+        Raises:
+            StorageIOError: it failed; the journal must be kept.
+        """
+
+    @abstractmethod
+    def discard_leftovers(self) -> None:
+        """Remove what dead writers staged. Called only while no other process has the store open."""

@@ -1,0 +1,68 @@
+"""The contract of a metadata handler: rows, and the commit that joins rows and data."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+
+from starfish_storage.interface.data import DataWrite
+from starfish_storage.interface.entities import (
+    ExecutionJobContract,
+    MasterJobContract,
+    ProjectContract,
+    RecordContract,
+)
+from starfish_storage.models import Record
+
+
+class MetadataHandler(ProjectContract, MasterJobContract, ExecutionJobContract, RecordContract):
+    """Keeps the rows, and owns the commit: of rows alone, of data alone, and of both in one step.
+
+    It stores keys and gives out references, for which it is given the data handler.
+    """
+
+    @abstractmethod
+    async def setup(self) -> None:
+        """Open the database, create or migrate its schema, and finish what a killed writer left. Idempotent.
+
+        Raises:
+            StoreOpenError: it cannot be opened, is not one of ours, or was written by a newer release.
+        """
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Finish every call that was accepted, make everything power-safe, and close. Idempotent."""
+
+    @abstractmethod
+    def check_open(self) -> None:
+        """Raise unless the handler can be used now, in this process."""
+
+    @abstractmethod
+    async def save_data(self, kind: str, id: str, write: DataWrite) -> None:
+        """Write data without a row. Idempotent. Durable.
+
+        Args:
+            kind: what the data belongs to, ``"record_uid"`` or ``"master_job_id"``.
+            id: the id of that.
+            write: the data.
+
+        Raises:
+            IdCollisionError: a stored id differs from this one only in case.
+        """
+
+    @abstractmethod
+    async def save_records(self, records: Sequence[Record], writes: Sequence[DataWrite]) -> None:
+        """Write data and upsert the rows that refer to it, all or nothing. Idempotent. Durable.
+
+        Args:
+            records: the rows; their own ``output_ref`` is ignored.
+            writes: the data of each, in the same order.
+
+        Raises:
+            ParentNotFoundError: an execution job or master job does not exist.
+            IdCollisionError: a stored uid differs from one of these only in case.
+        """
+
+    @abstractmethod
+    async def get_journaled_data(self, key: str) -> bytes | None:
+        """Return what was committed under a key but may not be in place yet; None if nothing is pending."""

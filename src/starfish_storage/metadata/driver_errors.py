@@ -1,0 +1,55 @@
+"""The one place that turns SQLite's errors into ours."""
+
+from __future__ import annotations
+
+import os
+
+import apsw
+
+from starfish_storage.errors import (
+    InvalidInputError,
+    StorageBusyError,
+    StorageError,
+    StorageFullError,
+    StorageIOError,
+    StoreDamagedError,
+)
+
+
+def translate(error: Exception, path: str, connection: apsw.Connection | None = None) -> StorageError:
+    """Return the error of our family for one that SQLite raised.
+
+    Args:
+        error: what was raised.
+        path: the database.
+        connection: where it was raised; knows the operating system's error number.
+    """
+    if isinstance(error, StorageError):
+        return error
+    number = _system_error(connection)
+    system = os.strerror(number) if number else ""
+    if isinstance(error, apsw.BusyError | apsw.LockedError):
+        return StorageBusyError(
+            f"{path!r} has been locked by another process for too long; nothing was written. "
+            "Find out which process holds it, then call again."
+        )
+    if isinstance(error, apsw.FullError):
+        return StorageFullError(path, number or None, "the disk is full; make room, then call again")
+    if isinstance(error, apsw.CorruptError | apsw.NotADBError):
+        return StoreDamagedError(path, f"SQLite says {error}; keep a copy before you try anything")
+    if isinstance(error, apsw.IOError | apsw.CantOpenError | apsw.ReadOnlyError | apsw.PermissionsError):
+        return StorageIOError(path, number or None, f"{error}{': ' + system if system else ''}")
+    if isinstance(error, apsw.TooBigError):
+        return InvalidInputError("the data is larger than the billion bytes that can be stored in one piece.")
+    if isinstance(error, OSError):
+        return StorageIOError(path, error.errno, str(error.strerror))
+    return StorageError(f"{path!r}: {type(error).__name__}: {error}; nothing was written.")
+
+
+def _system_error(connection: apsw.Connection | None) -> int:
+    if connection is None:
+        return 0
+    try:
+        return connection.system_errno
+    except apsw.Error:
+        return 0

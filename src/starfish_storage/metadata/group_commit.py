@@ -1,0 +1,271 @@
+"""The commit of a group: data staged, rows and journal committed, files put in place, in this order.
+
+A call that fails before the commit has changed nothing. What is committed survives, whatever happens to the files:
+opening the store puts them in place from the journal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import apsw
+
+from starfish_storage.errors import StorageError, StoreDamagedError
+from starfish_storage.interface import DataHandler
+from starfish_storage.metadata.checkpoint import Checkpoint
+from starfish_storage.metadata.connection import (
+    BUSY_TIMEOUT_MS,
+    DATABASE_FILE,
+    Durability,
+    open_for_writing,
+    set_synchronous,
+)
+from starfish_storage.metadata.driver_errors import translate
+from starfish_storage.metadata.locks import SessionLock, WriterLock
+from starfish_storage.metadata.migrate import migrate
+from starfish_storage.metadata.operations import WriteOperation
+from starfish_storage.metadata.queries import sqlite_queries
+from starfish_storage.metadata.row_writer import DataExists, RowWriter
+
+
+class GroupCommit:
+    """Owns the writing connection. Everything runs in the writer's thread.
+
+    Args:
+        root: absolute path of the directory of the database.
+        data: where the data lies.
+        durability: what a commit survives.
+        vfs: name of the SQLite file layer; tests pass one that counts or fails.
+    """
+
+    def __init__(self, root: str, data: DataHandler, durability: Durability, vfs: str | None) -> None:
+        self._path = f"{root}/{DATABASE_FILE}"
+        self._data = data
+        self._durability: Durability = durability
+        self._vfs = vfs
+        self._queries = sqlite_queries()
+        self._broken: str | None = None
+        self._connection: apsw.Connection | None = None
+        self.lock = WriterLock(root, BUSY_TIMEOUT_MS / 1000)
+        self._session = SessionLock(root)
+        try:
+            self._open()
+        except BaseException:
+            self.release_files()
+            raise
+
+    @property
+    def has_unsynced(self) -> bool:
+        """Whether the journal holds data that is not known to survive a power cut as files."""
+        return self._checkpoint.pending
+
+    def run(self, group: Sequence[WriteOperation]) -> None:
+        """Carry out a group. Afterwards each operation is durable or has its error."""
+        staged = [operation for operation in group if self._stage(operation)]
+        if not staged:
+            return
+        try:
+            with self._locked():
+                for operation in self._commit(staged):
+                    self._publish(operation)
+        except StorageError as error:
+            for operation in staged:
+                operation.error = operation.error or error
+        for operation in staged:
+            if operation.error is not None or len(operation.data) > 1:
+                _discard(operation)
+
+    def checkpoint_if_due(self, hand_in: Callable[[Callable[[], None]], None]) -> None:
+        """Begin to empty the journal if it has grown enough."""
+        if self._checkpoint.due:
+            self.checkpoint(hand_in)
+
+    def checkpoint(self, hand_in: Callable[[Callable[[], None]], None]) -> None:
+        """Begin to empty the journal; the last step is handed in to the writer's queue."""
+        if not self._broken:
+            self._checkpoint.begin(hand_in)
+
+    def close(self) -> None:
+        """Make everything power-safe, empty the journal, and close."""
+        try:
+            if not self._broken:
+                self._checkpoint.finish()
+        finally:
+            self.release_files()
+
+    def leave_to_parent(self) -> None:
+        """Let go of the locks in a forked child. The connection stays open: closing it could tidy up the log."""
+        self._session.close()
+        self.lock.close()
+
+    def release_files(self) -> None:
+        """Close the connection and the lock files, whatever state they are in."""
+        if self._connection is not None:
+            self._connection.close()
+        self._session.close()
+        self.lock.close()
+
+    def _open(self) -> None:
+        finished = self.lock.acquire()
+        try:
+            self._connect()
+            with_others = not self._session.hold()
+            self._checkpoint = Checkpoint(self._connection, self._queries, self._data, self.lock, self._path)
+            if not (finished and with_others):
+                # Alone, the machine may have been off since the last one wrote: the files are not to be trusted.
+                self._checkpoint.replay()
+            if not with_others:
+                self._data.discard_leftovers()
+        except Exception as error:
+            self.lock.release(finished=False)
+            raise translate(error, self._path, getattr(self, "_connection", None)) from error
+        self.lock.release()
+
+    def _connect(self) -> None:
+        self._connection = open_for_writing(self._path, self._durability, self._vfs)
+        migrate(self._connection)
+        self._rows = RowWriter(self._connection, self._queries, self._data_exists)
+
+    def _data_exists(self, kind: str, value: str) -> bool:
+        data = self._data
+        return data.exists(data.record_key(value) if kind == "record_uid" else data.request_config_key(value))
+
+    def _stage(self, operation: WriteOperation) -> bool:
+        try:
+            if self._broken:
+                raise StoreDamagedError(self._path, self._broken)
+            if operation.check is not None:
+                operation.check()
+            for write in operation.data:
+                write.stage()
+        except StorageError as error:
+            operation.error = error
+            _discard(operation)
+            return False
+        return True
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Hold the writer lock, after finishing what a killed holder left."""
+        finished = self.lock.acquire()
+        try:
+            if not finished:
+                self._checkpoint.replay()
+        except BaseException:
+            self.lock.release(finished=False)
+            raise
+        try:
+            yield
+        finally:
+            self.lock.release(finished=self._broken is None)
+
+    def _commit(self, staged: Sequence[WriteOperation]) -> list[WriteOperation]:
+        """Commit what can be, and return it. A group too large for the disk is tried again one by one."""
+        overwrites = self._durability == "process" and any(w.replaces() for op in staged for w in op.data)
+        try:
+            if overwrites:
+                # Half an overwrite is a tear: the file must not change before the journal is safe.
+                set_synchronous(self._connection, "power")
+            self._execute("begin")
+            applied = [operation for operation in staged if self._apply(operation)]
+            self._execute("commit")
+        except apsw.Error as error:
+            self._roll_back(error)
+            if isinstance(error, apsw.FullError) and len(staged) > 1:
+                return [done for operation in staged for done in self._commit([operation])]
+            _fail_all(staged, lambda: translate(error, self._path, self._connection))
+            return []
+        finally:
+            if overwrites:
+                set_synchronous(self._connection, self._durability)
+        return applied
+
+    def _apply(self, operation: WriteOperation) -> bool:
+        """Make an operation's row changes and journal its data; if that fails, it alone is taken back."""
+        rows = self._rows
+        rows.undo = operation.undo = []
+        operation.numbers.clear()
+        self._execute("begin_operation")
+        try:
+            before = 0 if operation.removals is None else self._last_number()
+            if operation.apply is not None:
+                operation.apply(rows)
+            if operation.removals is not None:
+                operation.removals = (before, self._last_number())
+            for write in operation.data:
+                self._execute("journal_data", (write.key, write.payload))
+                operation.numbers.append(self._connection.last_insert_rowid())
+        except (StorageError, apsw.Error) as error:
+            if not self._connection.in_transaction:
+                raise  # a full disk or a failed write ends the whole transaction
+            self._execute("undo_operation")
+            self._execute("end_operation")
+            operation.error = translate(error, self._path, self._connection)
+            return False
+        self._execute("end_operation")
+        return True
+
+    def _publish(self, operation: WriteOperation) -> None:
+        """Put an operation's data in place; if that fails, take its rows back."""
+        done = 0
+        try:
+            for write in operation.data:
+                write.publish(revocable=len(operation.data) > 1)
+                done += 1
+        except StorageError as error:
+            operation.error = error
+            self._take_back(operation, done)
+            return
+        self._checkpoint.note(operation.data)
+        if operation.removals is not None:
+            self._checkpoint.remove_data(*operation.removals)
+
+    def _take_back(self, operation: WriteOperation, published: int) -> None:
+        try:
+            for write in reversed(operation.data[:published]):
+                write.revoke()
+            self._execute("begin")
+            for name, row in reversed(operation.undo):
+                self._execute(name, row)
+            for number in operation.numbers:
+                self._execute("forget_journal_entry", (number,))
+            self._execute("commit")
+        except (StorageError, apsw.Error) as error:
+            self._roll_back(error)
+            self._broken = (
+                f"a file could not be put in place ({operation.error}) and its row could not be taken back ({error}); "
+                "nothing more is written. Close the storage, see to the disk, and open it again"
+            )
+
+    def _roll_back(self, error: Exception) -> None:
+        """End a failed transaction, and see that none of its pages in the log can come back to life."""
+        try:
+            if self._connection.in_transaction:
+                self._execute("rollback")
+            if isinstance(error, apsw.IOError):
+                # The commit's pages may be in the log, complete but unsynced, and be taken for a commit after a
+                # crash. A trivial commit in their place overwrites them.
+                self._connection.pragma("user_version", self._connection.pragma("user_version"))
+        except apsw.Error as second:
+            self._broken = (
+                f"the database could not be written ({error}; then {second}); nothing more is written. "
+                "Close the storage, see to the disk, and open it again"
+            )
+
+    def _last_number(self) -> int:
+        row = self._rows.first("last_journal_number")
+        return 0 if row is None else row[0]
+
+    def _execute(self, name: str, parameters: tuple[object, ...] = ()) -> None:
+        self._connection.execute(self._queries[name], parameters)  # type: ignore[arg-type]
+
+
+def _fail_all(operations: Sequence[WriteOperation], error: Callable[[], StorageError]) -> None:
+    for operation in operations:
+        operation.error = operation.error or error()
+
+
+def _discard(operation: WriteOperation) -> None:
+    for write in operation.data:
+        write.discard()

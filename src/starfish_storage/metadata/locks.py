@@ -1,0 +1,106 @@
+"""Locks between processes: who may write, and who has the store open.
+
+Both are ``flock`` locks on small files beside the database, so the system drops them when a process dies. SQLite's
+own lock covers the rows only; ours also covers the moment between a commit and the renaming of its files.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+
+from starfish_storage.errors import StorageBusyError, StorageIOError
+
+WRITER_LOCK_FILE = "writer.lock"
+SESSION_LOCK_FILE = "session.lock"
+
+_FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+_CLEAN, _UNFINISHED = b"\0", b"\1"
+
+
+class WriterLock:
+    """Held by one process at a time, from the beginning of a commit until its files are in place.
+
+    The file's one byte says whether the last holder finished. If it did not, it was killed in between, and what it
+    had committed must be put in place from the journal before anything else is written.
+    """
+
+    def __init__(self, root: str, timeout: float) -> None:
+        self._path = f"{root}/{WRITER_LOCK_FILE}"
+        self._timeout = timeout
+        self._descriptor = _open_lock_file(self._path)
+
+    def acquire(self) -> bool:
+        """Wait for the lock, and return whether the last holder finished.
+
+        Raises:
+            StorageBusyError: another process held it for longer than the timeout.
+        """
+        if not _try_lock(self._descriptor, self._path, fcntl.LOCK_EX):
+            self._wait()
+        finished = os.pread(self._descriptor, 1, 0) != _UNFINISHED
+        os.pwrite(self._descriptor, _UNFINISHED, 0)
+        return finished
+
+    def release(self, *, finished: bool = True) -> None:
+        """Give the lock back, saying whether everything that was committed is in place."""
+        os.pwrite(self._descriptor, _CLEAN if finished else _UNFINISHED, 0)
+        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        """Close the lock file, which also gives the lock back; a forked child does this to leave it to its parent."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _wait(self) -> None:
+        # Polling, because a blocking flock has no timeout; the steps grow to 20 ms.
+        deadline = time.monotonic() + self._timeout
+        pause = 0.0005
+        while not _try_lock(self._descriptor, self._path, fcntl.LOCK_EX):
+            if time.monotonic() > deadline:
+                raise StorageBusyError(
+                    f"{self._path!r} has been locked by another process for {self._timeout:g} s; nothing was written. "
+                    "Find out which process holds it, then call again."
+                )
+            time.sleep(pause)
+            pause = min(pause * 1.5, 0.02)
+
+
+class SessionLock:
+    """Held by every process that has the store open, all at the same time."""
+
+    def __init__(self, root: str) -> None:
+        self._path = f"{root}/{SESSION_LOCK_FILE}"
+        self._descriptor = _open_lock_file(self._path)
+
+    def hold(self) -> bool:
+        """Take the lock, and return whether nobody else has it. Call it while holding the writer lock."""
+        alone = _try_lock(self._descriptor, self._path, fcntl.LOCK_EX)
+        # The writer lock keeps others from coming in between; who already has it has it shared and does not move.
+        fcntl.flock(self._descriptor, fcntl.LOCK_SH)
+        return alone
+
+    def close(self) -> None:
+        """Close the lock file, which also gives the lock back."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def _open_lock_file(path: str) -> int:
+    try:
+        return os.open(path, _FLAGS, 0o600)
+    except OSError as error:
+        raise StorageIOError(path, error.errno, f"the lock file cannot be opened: {error.strerror}") from error
+
+
+def _try_lock(descriptor: int, path: str, kind: int) -> bool:
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        raise StorageIOError(path, error.errno, "this file system has no locks; use one that has") from error
+    return True

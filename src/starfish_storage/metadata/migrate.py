@@ -1,0 +1,42 @@
+"""Bringing a database to the schema of this release: numbered ``.sql`` files, each in one transaction."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib.resources import files
+
+import apsw
+
+APPLICATION_ID = 0x53465354
+"""``SFST`` in ASCII: what SQLite's header says of a database of this library."""
+
+_FILE_NAME = re.compile(r"(\d{4})_\w+\.sql")
+
+
+@cache
+def migrations(engine: str) -> tuple[str, ...]:
+    """Return the migrations of an engine in order: the first brings an empty database to version 1."""
+    found: dict[int, str] = {}
+    for entry in files(__package__).joinpath("sql", engine, "migrations").iterdir():
+        match = _FILE_NAME.fullmatch(entry.name)
+        if match:
+            found[int(match[1])] = entry.read_text("utf-8")
+    return tuple(found[number] for number in sorted(found))
+
+
+def latest_version(engine: str = "sqlite") -> int:
+    """Return the schema version of this release."""
+    return len(migrations(engine))
+
+
+def migrate(connection: apsw.Connection) -> None:
+    """Bring a database to the latest version, one transaction a step; one that is there already is not touched."""
+    version = connection.pragma("user_version")
+    for number, script in enumerate(migrations("sqlite"), start=1):
+        if number <= version:
+            continue
+        with connection:  # a savepoint, committed at the end or rolled back whole
+            connection.execute(script)
+            connection.pragma("application_id", APPLICATION_ID)
+            connection.pragma("user_version", number)

@@ -1,0 +1,61 @@
+"""What callers hand to the writer: one operation a call, and the group they are committed in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from starfish_storage.errors import StorageError
+from starfish_storage.interface import DataWrite
+from starfish_storage.metadata.row_writer import RowWriter
+from starfish_storage.metadata.rows import Row
+
+
+@dataclass(slots=True, eq=False)
+class WriteOperation:
+    """One call's changes, which take effect together or not at all.
+
+    Attributes:
+        apply: makes the row changes, in the writer's thread, inside the group's transaction.
+        data: the data that is written with the rows.
+        check: what must hold before anything is written; raises otherwise.
+        future: resolved when the changes are durable, or failed with the reason.
+        error: why it failed, once it has.
+        undo: row changes that take it back after the commit.
+        numbers: the journal entries of its data.
+        removals: the journal entries, after the first number and up to the second, of what it deletes.
+    """
+
+    apply: Callable[[RowWriter], None] | None = None
+    data: Sequence[DataWrite] = ()
+    check: Callable[[], None] | None = None
+    future: asyncio.Future[None] | None = None
+    error: StorageError | None = None
+    undo: list[tuple[str, Row]] = field(default_factory=list[tuple[str, Row]])
+    numbers: list[int] = field(default_factory=list[int])
+    removals: tuple[int, int] | None = None
+
+
+def resolve(operations: Sequence[WriteOperation]) -> None:
+    """Tell the callers: one call into each event loop for the whole group."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[WriteOperation]] = {}
+    for operation in operations:
+        if operation.future is not None:
+            by_loop.setdefault(operation.future.get_loop(), []).append(operation)
+    for loop, theirs in by_loop.items():
+        try:
+            loop.call_soon_threadsafe(_set_results, theirs)
+        except RuntimeError:
+            pass  # the loop is closed: nobody waits any more, and the write stands
+
+
+def _set_results(operations: Sequence[WriteOperation]) -> None:
+    for operation in operations:
+        future = operation.future
+        if future is None or future.done():
+            continue  # cancelled: the caller has stopped waiting
+        if operation.error is None:
+            future.set_result(None)
+        else:
+            future.set_exception(operation.error)

@@ -1,0 +1,98 @@
+"""Reading connections: one in the calling thread for single rows, a small pool for lists.
+
+Readers see the last commit and never wait for the writer. A hop to another thread costs more than the look-up of one
+indexed row, so that is done on the spot; what reads many rows would hold up the event loop, and goes to the pool.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import apsw
+
+from starfish_storage.errors import StorageClosedError
+from starfish_storage.metadata.connection import open_for_reading
+from starfish_storage.metadata.driver_errors import translate
+from starfish_storage.metadata.rows import Row
+
+Result = TypeVar("Result")
+
+_POOL_THREADS = 4
+
+
+class Readers:
+    """Runs queries on connections of their own, one a thread.
+
+    Args:
+        path: the database.
+        vfs: name of the SQLite file layer.
+    """
+
+    def __init__(self, path: str, vfs: str | None) -> None:
+        self._path = path
+        self._vfs = vfs
+        self._local = threading.local()
+        self._lock = threading.Lock()
+        self._connections: list[apsw.Connection] = []
+        self._pool = ThreadPoolExecutor(_POOL_THREADS, "starfish-storage-reader")
+        self._closed = False
+
+    def first(self, query: str, parameters: Row) -> Row | None:
+        """Return the first row of a query over an index, at once and in this thread."""
+        try:
+            return self._connection().execute(query, parameters).fetchone()
+        except (apsw.Error, OSError) as error:
+            raise self._translated(error) from error
+
+    def all_at_once(self, query: str, parameters: Row) -> list[Row]:
+        """Return all rows of a query that can have but a few, at once and in this thread."""
+        return self._fetch_all(query, parameters)
+
+    async def all(self, query: str, parameters: Row, convert: Callable[[list[Row]], Result]) -> Result:
+        """Return the converted rows of a query, run in the pool."""
+        try:
+            work = self._pool.submit(self._fetch_and_convert, query, parameters, convert)
+        except RuntimeError as error:
+            raise StorageClosedError("the storage was closed; call setup() to open it again.") from error
+        return await asyncio.wrap_future(work)
+
+    def close(self) -> None:
+        """Wait for running queries and close every connection. Idempotent."""
+        with self._lock:
+            self._closed = True
+        self._pool.shutdown(wait=True)
+        with self._lock:
+            for connection in self._connections:
+                connection.close()
+            self._connections.clear()
+
+    def _fetch_and_convert(self, query: str, parameters: Row, convert: Callable[[list[Row]], Result]) -> Result:
+        return convert(self._fetch_all(query, parameters))
+
+    def _fetch_all(self, query: str, parameters: Row) -> list[Row]:
+        try:
+            return self._connection().execute(query, parameters).fetchall()
+        except (apsw.Error, OSError) as error:
+            raise self._translated(error) from error
+
+    def _connection(self) -> apsw.Connection:
+        connection: apsw.Connection | None = getattr(self._local, "connection", None)
+        if connection is not None:
+            return connection
+        with self._lock:
+            if self._closed:
+                raise StorageClosedError("the storage was closed; call setup() to open it again.")
+            connection = open_for_reading(self._path, self._vfs)
+            self._connections.append(connection)
+        self._local.connection = connection
+        return connection
+
+    def _translated(self, error: Exception) -> Exception:
+        if isinstance(error, apsw.ConnectionClosedError):
+            return StorageClosedError("the storage was closed; call setup() to open it again.")
+        connection: Any = getattr(self._local, "connection", None)
+        return translate(error, self._path, connection)

@@ -1,0 +1,177 @@
+"""The row changes of the write path, each within the transaction of its group."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import apsw
+
+from starfish_storage.errors import (
+    AlreadyExistsError,
+    IdCollisionError,
+    InvalidInputError,
+    NotEmptyError,
+    NotFoundError,
+    ParentNotFoundError,
+    StorageError,
+)
+from starfish_storage.identifiers import fold
+from starfish_storage.metadata.queries import Queries
+from starfish_storage.metadata.rows import Row
+
+DataExists = Callable[[str, str], bool]
+"""Whether there is data of a kind (``record_uid``, ``master_job_id``) and id."""
+
+
+class RowWriter:
+    """Applies row changes on the writing connection; used by the writer's thread only.
+
+    It notes how to undo what it did to records, for the case that their files cannot be put in place after the
+    commit.
+
+    Args:
+        connection: the writing connection, inside a transaction whenever a method is called.
+        queries: the named queries.
+        data_exists: asks the data handler.
+    """
+
+    def __init__(self, connection: apsw.Connection, queries: Queries, data_exists: DataExists) -> None:
+        self._connection = connection
+        self._queries = queries
+        self._data_exists = data_exists
+        self.undo: list[tuple[str, Row]] = []
+
+    def execute(self, name: str, parameters: Row = ()) -> apsw.Cursor:
+        """Run a named query."""
+        return self._connection.execute(self._queries[name], parameters)
+
+    def first(self, name: str, parameters: Row = ()) -> Row | None:
+        """Run a named query and return its first row."""
+        return self.execute(name, parameters).fetchone()
+
+    def save_project(self, row: Row) -> None:
+        """Upsert a project."""
+        self.execute("save_project", row)
+
+    def insert_master_job(self, row: Row) -> None:
+        """Insert a master job."""
+        master_job_id, project_id = row[0], row[1]
+        if self.first("get_master_job", (master_job_id,)) is not None:
+            raise AlreadyExistsError(
+                "master job", master_job_id, "give a new id, or update the existing one's status instead"
+            )
+        self.claim_id("master_job_id", master_job_id)
+        if self.first("get_project", (project_id,)) is None:
+            raise ParentNotFoundError("project", project_id, "save it before its master jobs")
+        self.execute("insert_master_job", row)
+
+    def end_master_job(self, row: Row) -> None:
+        """Set how a master job ended; the id comes last."""
+        self.execute("end_master_job", row)
+        self._need_change("master job", row[-1], "start it with log_master_job_start first")
+
+    def update_master_job_status(self, row: Row) -> None:
+        """Set a master job's status; the id comes last."""
+        self.execute("update_master_job_status", row)
+        self._need_change("master job", row[-1], "start it with log_master_job_start first")
+
+    def save_execution_job(self, row: Row) -> None:
+        """Upsert an execution job."""
+        try:
+            self.execute("save_execution_job", row)
+        except apsw.ConstraintError as error:
+            raise self._explained(error, job_id=None, master_job_id=row[1]) from error
+
+    def end_execution_job(self, row: Row) -> None:
+        """Set how an execution job ended; the id comes last."""
+        self.execute("end_execution_job", row)
+        self._need_change("execution job", row[-1], "start it with log_execution_job_start first")
+
+    def save_record(self, row: Row, *, with_data: bool = False) -> None:
+        """Upsert a record.
+
+        Args:
+            row: the record.
+            with_data: its data is part of the same operation, so the change must be undone if that fails.
+        """
+        self.claim_id("record_uid", row[0])
+        if with_data:
+            before = self.first("get_record", (row[0],))
+            self.undo.append(("delete_record", (row[0],)) if before is None else ("save_record", before))
+        try:
+            self.execute("save_record", row)
+        except apsw.ConstraintError as error:
+            raise self._explained(error, job_id=row[1], master_job_id=row[2]) from error
+
+    def save_records(self, rows: list[Row]) -> None:
+        """Upsert records whose data is part of the same operation."""
+        for row in rows:
+            self.save_record(row, with_data=True)
+
+    def delete_master_job(self, master_job_id: str) -> None:
+        """Delete a master job and all that belongs to it, and journal the removal of the data."""
+        key = (master_job_id,)
+        self.execute("delete_mixed_case_ids_of_records", key)
+        self.execute("journal_removal_of_records", key)
+        for (reference,) in self.execute("list_borrowed_data", key).fetchall():
+            self._journal_removal_of_borrowed(reference, master_job_id)
+        self.execute("journal_removal_of_request_config", key)
+        self.execute("delete_master_job", key)
+        self._need_change("master job", master_job_id, "it may have been deleted before")
+        self.execute("delete_mixed_case_id", ("master_job_id", master_job_id))
+
+    def delete_project(self, project_id: str, cascade: bool) -> None:
+        """Delete a project and, with ``cascade``, its master jobs."""
+        jobs = [row[0] for row in self.execute("list_master_job_ids_of_project", (project_id,))]
+        if jobs and not cascade:
+            raise NotEmptyError(
+                project_id, f"it has {len(jobs)} master jobs; delete them first, or say cascade=True to delete them too"
+            )
+        for master_job_id in jobs:
+            self.delete_master_job(master_job_id)
+        self.execute("delete_project", (project_id,))
+        self._need_change("project", project_id, "it may have been deleted before")
+
+    def claim_id(self, kind: str, value: str) -> None:
+        """Refuse an id that differs only in case from one in use: many file systems have one file for both.
+
+        Ids that are their own lower case, as UUIDs are, cost one look-up in a table that is nearly always empty.
+        """
+        folded = fold(value)
+        found = self.first("get_mixed_case_id", (kind, folded))
+        if found is not None and found[0] != value:
+            raise _collision(kind, value, found[0])
+        if folded == value or found is not None:
+            return
+        query = "get_record" if kind == "record_uid" else "get_master_job"
+        if self.first(query, (folded,)) is not None or self._data_exists(kind, folded):
+            raise _collision(kind, value, folded)
+        self.execute("save_mixed_case_id", (kind, folded, value))
+
+    def _journal_removal_of_borrowed(self, reference: str, master_job_id: str) -> None:
+        owner_uid = reference.rpartition("/")[2].removesuffix(".json")
+        owner = self.first("get_record", (owner_uid,))
+        if owner is not None and owner[4] == reference:
+            return  # its owner remains, or is deleted with this master job and journaled already
+        if self.first("is_borrowed_elsewhere", (reference, master_job_id)) is None:
+            self.execute("journal_data", (reference, None))
+
+    def _need_change(self, kind: str, value: str, remedy: str) -> None:
+        if self._connection.changes() == 0:
+            raise NotFoundError(kind, value, remedy)
+
+    def _explained(self, error: apsw.ConstraintError, job_id: str | None, master_job_id: str) -> StorageError:
+        """Say which parent is missing: SQLite says only that one is."""
+        if error.extendedresult == apsw.SQLITE_CONSTRAINT_FOREIGNKEY:
+            if self.first("get_master_job", (master_job_id,)) is None:
+                return ParentNotFoundError("master job", master_job_id, "start it with log_master_job_start first")
+            if job_id is not None:
+                return ParentNotFoundError("execution job", job_id, "start it with log_execution_job_start first")
+        return InvalidInputError(f"the database refused the row: {error}; nothing was written.")
+
+
+def _collision(kind: str, value: str, other: Any) -> IdCollisionError:
+    return IdCollisionError(
+        kind, value, f"{ascii(other)} is in use, and many file systems cannot tell the two apart (case alone differs)"
+    )

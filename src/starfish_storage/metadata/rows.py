@@ -1,0 +1,340 @@
+"""Models to rows and back: the only codec between them.
+
+A row is a tuple in the order of its query's columns. Times are text in UTC of fixed width, so that their order is
+the order of the text; dicts are JSON text; references are root-relative keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from datetime import UTC, datetime
+from typing import Any, Protocol, TypeVar, cast
+
+from pydantic import BaseModel, ValidationError
+
+from starfish_storage.codec import canonical_hash, decode, encode
+from starfish_storage.errors import InvalidDataError, InvalidInputError, InvalidStatusError, shorten
+from starfish_storage.identifiers import check_id
+from starfish_storage.models import (
+    EXECUTION_JOB_STATUSES,
+    MASTER_JOB_STATUSES,
+    RECORD_STATUSES,
+    GenerationJob,
+    GenerationMasterJob,
+    Project,
+    Record,
+    as_utc,
+)
+
+Row = tuple[Any, ...]
+Model = TypeVar("Model", bound=BaseModel)
+
+_HERE = "."
+"""Stands in a row for the URI of the storage itself, which is another wherever the store lies."""
+
+_MASTER_JOB_FIELDS = frozenset(GenerationMasterJob.model_fields)
+_EXECUTION_JOB_FIELDS = frozenset(GenerationJob.model_fields)
+_RECORD_FIELDS = frozenset(Record.model_fields)
+_PROJECT_FIELDS = frozenset(Project.model_fields)
+
+
+class References(Protocol):
+    """What the codec needs of a data handler: references to keys and back."""
+
+    def to_key(self, reference: str) -> str:
+        """Return the key that a reference means."""
+        ...
+
+    def to_reference(self, key: str) -> str:
+        """Return the reference under which callers see a key."""
+        ...
+
+    def check_record_key(self, key: str) -> str:
+        """Return the key if it is one of record data."""
+        ...
+
+
+class RowCodec:
+    """Turns models into rows and rows into models, for one storage.
+
+    Args:
+        references: turns references into keys and back.
+        storage_uri: the storage's own URI; stored as a mark, so that a moved store hands out where it lies now.
+        data_uri: the URI of the data, where it lies elsewhere.
+    """
+
+    def __init__(self, references: References, storage_uri: str, data_uri: str | None) -> None:
+        self._references = references
+        self._storage_uri = storage_uri
+        self._data_uri = data_uri
+
+    def project_row(self, project: Project) -> Row:
+        """Return the parameters of ``save_project``."""
+        project = _as_model(project, Project)
+        return (
+            check_id("project_id", project.project_id),
+            text("name", project.name),
+            optional_text("description", project.description),
+            timestamp("created_when", project.created_when),
+            timestamp("updated_when", project.updated_when),
+        )
+
+    def project(self, row: Row) -> Project:
+        """Return the project of a row."""
+        values = dict(zip(Project.model_fields, row, strict=True))
+        values["created_when"] = datetime.fromisoformat(row[3])
+        values["updated_when"] = datetime.fromisoformat(row[4])
+        return Project.model_construct(_PROJECT_FIELDS, **values)  # type: ignore[arg-type]  # a frozenset serves
+
+    def master_job_row(self, job: GenerationMasterJob) -> Row:
+        """Return the parameters of ``insert_master_job``."""
+        job = _as_model(job, GenerationMasterJob)
+        uri = text("storage_uri", job.storage_uri)
+        data_uri = optional_text("data_storage_uri_override", job.data_storage_uri_override)
+        return (
+            check_id("master_job_id", job.master_job_id),
+            check_id("project_id", job.project_id),
+            optional_text("name", job.name),
+            status("master-job status", job.status, MASTER_JOB_STATUSES),
+            self._references.to_key(job.request_config_ref),
+            json_text("output_schema", job.output_schema),
+            _HERE if uri.rstrip("/") == self._storage_uri else uri,
+            optional_text("metadata_storage_uri_override", job.metadata_storage_uri_override),
+            _HERE if data_uri is not None and data_uri.rstrip("/") == self._data_uri else data_uri,
+            integer("target_record_count", job.target_record_count),
+            *_counts(job),
+            timestamp("creation_time", job.creation_time),
+            optional_timestamp("start_time", job.start_time),
+            optional_timestamp("end_time", job.end_time),
+            timestamp("last_update_time", job.last_update_time),
+            optional_json_text("summary", job.summary),
+        )
+
+    def master_job(self, row: Row) -> GenerationMasterJob:
+        """Return the master job of a row."""
+        values = dict(zip(GenerationMasterJob.model_fields, row, strict=True))
+        values["request_config_ref"] = self._references.to_reference(values["request_config_ref"])
+        values["output_schema"] = decode(values["output_schema"].encode())
+        if values["storage_uri"] == _HERE:
+            values["storage_uri"] = self._storage_uri
+        if values["data_storage_uri_override"] == _HERE:
+            values["data_storage_uri_override"] = self._data_uri
+        _read_times(values)
+        if values["summary"] is not None:
+            values["summary"] = decode(values["summary"].encode())
+        return GenerationMasterJob.model_construct(_MASTER_JOB_FIELDS, **values)  # type: ignore[arg-type]
+
+    def execution_job_row(self, job: GenerationJob) -> Row:
+        """Return the parameters of ``save_execution_job``."""
+        job = _as_model(job, GenerationJob)
+        given = job.run_config_hash if "run_config_hash" in job.model_fields_set else None
+        if given is None and job.run_config is not None:
+            given = canonical_hash(job.run_config)
+        return (
+            check_id("job_id", job.job_id),
+            check_id("master_job_id", job.master_job_id),
+            status("execution-job status", job.status, EXECUTION_JOB_STATUSES),
+            optional_json_text("run_config", job.run_config),
+            optional_text("run_config_hash", given),
+            integer("attempted_generations", job.attempted_generations),
+            integer("produced_outputs_count", job.produced_outputs_count),
+            *_counts(job),
+            timestamp("creation_time", job.creation_time),
+            optional_timestamp("start_time", job.start_time),
+            optional_timestamp("end_time", job.end_time),
+            timestamp("last_update_time", job.last_update_time),
+            optional_text("worker_id", job.worker_id),
+            optional_text("error_message", job.error_message),
+        )
+
+    def execution_job(self, row: Row) -> GenerationJob:
+        """Return the execution job of a row."""
+        values = dict(zip(GenerationJob.model_fields, row, strict=True))
+        if values["run_config"] is not None:
+            values["run_config"] = decode(values["run_config"].encode())
+        _read_times(values)
+        return GenerationJob.model_construct(_EXECUTION_JOB_FIELDS, **values)  # type: ignore[arg-type]
+
+    def record_row(self, record: Record, key: str | None = None) -> Row:
+        """Return the parameters of ``save_record``.
+
+        Args:
+            record: the record.
+            key: the key of its data; without it, the one that ``output_ref`` means.
+        """
+        record = _as_model(record, Record)
+        if key is None and record.output_ref is not None:
+            key = self._references.check_record_key(self._references.to_key(record.output_ref))
+        return (
+            check_id("record_uid", record.record_uid),
+            check_id("job_id", record.job_id),
+            check_id("master_job_id", record.master_job_id),
+            status("record status", record.status, RECORD_STATUSES),
+            key,
+            timestamp("start_time", record.start_time),
+            timestamp("end_time", record.end_time),
+            timestamp("last_update_time", record.last_update_time),
+            optional_text("error_message", record.error_message),
+        )
+
+    def record(self, row: Row) -> Record:
+        """Return the record of a row."""
+        uid, job_id, master_job_id, state, key, start, end, updated, error = row
+        # What `model_construct` does, at a third of its price: lists and streams spend their time here.
+        record = Record.__new__(Record)
+        _set(
+            record,
+            "__dict__",
+            {
+                "record_uid": uid,
+                "job_id": job_id,
+                "master_job_id": master_job_id,
+                "status": state,
+                "output_ref": None if key is None else self._references.to_reference(key),
+                "start_time": datetime.fromisoformat(start),
+                "end_time": datetime.fromisoformat(end),
+                "last_update_time": datetime.fromisoformat(updated),
+                "error_message": error,
+            },
+        )
+        _set(record, "__pydantic_fields_set__", set(_RECORD_FIELDS))
+        _set(record, "__pydantic_extra__", None)
+        _set(record, "__pydantic_private__", None)
+        return record
+
+
+_set: Callable[[object, str, Any], None] = object.__setattr__
+
+
+def timestamp(name: str, moment: object) -> str:
+    """Return a time as text in UTC, ``2026-01-31T12:00:00.000000Z``."""
+    if not isinstance(moment, datetime):
+        raise InvalidInputError(f"{name} must be a datetime, not {type(moment).__name__}.")
+    if moment.tzinfo is not UTC:
+        try:
+            moment = as_utc(moment)
+        except OverflowError as error:
+            raise InvalidInputError(f"{name} {moment.isoformat()} lies outside the years 1 to 9999 in UTC.") from error
+    return moment.isoformat(timespec="microseconds")[:26] + "Z"
+
+
+def optional_timestamp(name: str, moment: object) -> str | None:
+    """Return a time as text, or None."""
+    return None if moment is None else timestamp(name, moment)
+
+
+def text(name: str, value: object) -> str:
+    """Return text that a database can hold."""
+    if not isinstance(value, str):
+        raise InvalidInputError(f"{name} must be a string, not {type(value).__name__}.")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidInputError(
+            f"{name} {shorten(value, 40)} contains a lone surrogate, which is not a character; replace it."
+        ) from error
+    return value
+
+
+def optional_text(name: str, value: object) -> str | None:
+    """Return text that a database can hold, or None."""
+    return None if value is None else text(name, value)
+
+
+def integer(name: str, value: object) -> int:
+    """Return an integer that a database can hold."""
+    if not isinstance(value, int):
+        raise InvalidInputError(f"{name} must be an integer, not {type(value).__name__}.")
+    if not -(2**63) <= value < 2**63:
+        raise InvalidInputError(f"{name} is beyond the 64 bits of a stored integer.")
+    return int(value)
+
+
+def json_text(name: str, value: object) -> str:
+    """Return a dict as JSON text."""
+    return encode(value, name)[:-1].decode()
+
+
+def optional_json_text(name: str, value: object) -> str | None:
+    """Return a dict as JSON text, or None."""
+    return None if value is None else json_text(name, value)
+
+
+def status(kind: str, value: object, known: tuple[str, ...]) -> str:
+    """Return a status that the model knows.
+
+    Raises:
+        InvalidStatusError: it does not know it.
+    """
+    if value not in known:
+        raise InvalidStatusError(kind, value, known)
+    return cast("str", value)
+
+
+def status_filter(kind: str, statuses: object, known: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the distinct statuses of a filter; None and an empty one mean all.
+
+    Raises:
+        InvalidStatusError: one of them is unknown.
+        InvalidInputError: it is no collection of statuses; a single string is none either.
+    """
+    if statuses is None:
+        return known
+    if isinstance(statuses, str) or not isinstance(statuses, Collection):
+        raise InvalidInputError(f"a filter by {kind} must be a list of statuses, such as ['completed'].")
+    given = cast("Collection[object]", statuses)
+    return tuple(dict.fromkeys(status(kind, value, known) for value in given)) or known
+
+
+def page(limit: object, offset: object) -> tuple[int, int]:
+    """Return ``limit`` (-1 for all) and ``offset`` as a query takes them.
+
+    Raises:
+        InvalidInputError: one of them is negative or no integer.
+    """
+    for name, value in (("limit", limit), ("offset", offset)):
+        if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
+            raise InvalidInputError(f"{name} must be an integer or None, not {type(value).__name__}.")
+        if value is not None and not 0 <= cast("int", value) < 2**63:
+            raise InvalidInputError(f"{name} {value} cannot be used: give 0 or more, or None for no {name}.")
+    return -1 if limit is None else cast("int", limit), cast("int", offset or 0)
+
+
+def four_counts(given: object, name: str) -> tuple[int, int, int, int]:
+    """Return the ``completed``, ``filtered``, ``duplicate`` and ``failed`` of a summary; 0 for what it lacks."""
+    if given is None:
+        return 0, 0, 0, 0
+    if not isinstance(given, dict):
+        raise InvalidDataError(name, "$", f"a dict is needed, not {type(given).__name__}")
+    known = cast("dict[str, object]", given)
+    return (
+        integer(f"{name}['completed']", known.get("completed", 0)),
+        integer(f"{name}['filtered']", known.get("filtered", 0)),
+        integer(f"{name}['duplicate']", known.get("duplicate", 0)),
+        integer(f"{name}['failed']", known.get("failed", 0)),
+    )
+
+
+def _counts(job: GenerationMasterJob | GenerationJob) -> tuple[int, int, int, int]:
+    return (
+        integer("completed_record_count", job.completed_record_count),
+        integer("filtered_record_count", job.filtered_record_count),
+        integer("duplicate_record_count", job.duplicate_record_count),
+        integer("failed_record_count", job.failed_record_count),
+    )
+
+
+def _read_times(values: dict[str, Any]) -> None:
+    for name in ("creation_time", "start_time", "end_time", "last_update_time"):
+        if values[name] is not None:
+            values[name] = datetime.fromisoformat(values[name])
+
+
+def _as_model(value: object, model: type[Model]) -> Model:
+    """Return a model as it is, or one made from an object with its attributes, such as Starfish's own models."""
+    if isinstance(value, model):
+        return value
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise InvalidInputError(f"a {model.__name__} is needed, not {type(value).__name__}: {error}") from error

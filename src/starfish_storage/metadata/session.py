@@ -1,0 +1,120 @@
+"""The life of an open database: from setup to close, and what a fork does to it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import weakref
+from collections.abc import Callable
+from functools import partial
+
+from starfish_storage.errors import ForkedProcessError, NotSetUpError, StorageClosedError, StorageError
+from starfish_storage.metadata.connection import DATABASE_FILE
+from starfish_storage.metadata.group_commit import GroupCommit
+from starfish_storage.metadata.operations import WriteOperation
+from starfish_storage.metadata.readers import Readers
+from starfish_storage.metadata.writer import Writer
+
+
+class Session:
+    """Opens the writer and the readers, and refuses use before, after, and in a forked child.
+
+    Args:
+        root: absolute path of the directory of the database.
+        open_commit: makes the group commit for the real path of that directory, in the writer's thread.
+        vfs: name of the SQLite file layer.
+    """
+
+    def __init__(self, root: str, open_commit: Callable[[str], GroupCommit], vfs: str | None) -> None:
+        self._root = root
+        self._open_commit = open_commit
+        self._vfs = vfs
+        self._opening = threading.Lock()
+        self._writer: Writer | None = None
+        self._readers: Readers | None = None
+        self._commit: GroupCommit | None = None
+        self._was_open = False
+        self._forked = False
+        _sessions.add(self)
+
+    async def open(self) -> None:
+        """Open what is not open. Idempotent."""
+        if self._forked:
+            raise self._refusal()
+        await asyncio.to_thread(self._open)
+
+    async def close(self) -> None:
+        """Finish what was accepted and close. Idempotent; does nothing in a forked child."""
+        if not self._forked:
+            await asyncio.to_thread(self._close)
+
+    async def write(self, operation: WriteOperation) -> None:
+        """Hand an operation to the writer and wait until it is durable."""
+        if self._writer is None:
+            raise self._refusal()
+        await self._writer.run(operation)
+
+    def readers(self) -> Readers:
+        """Return the readers of the open database."""
+        if self._readers is None:
+            raise self._refusal()
+        return self._readers
+
+    def _open(self) -> None:
+        with self._opening:
+            if self._writer is not None:
+                return
+            # The real path: SQLite is told to follow no link, and would refuse a root that is reached through one.
+            root = os.path.realpath(self._root)
+            writer = Writer(partial(self._open_commit_in, root))
+            writer.start()
+            self._readers = Readers(f"{root}/{DATABASE_FILE}", self._vfs)
+            self._writer = writer
+
+    def _open_commit_in(self, root: str) -> GroupCommit:
+        self._commit = self._open_commit(root)
+        return self._commit
+
+    def _close(self) -> None:
+        with self._opening:
+            writer, self._writer = self._writer, None
+            readers, self._readers = self._readers, None
+            self._was_open = self._was_open or writer is not None
+            if readers is not None:
+                readers.close()  # before the writer: the last connection to close tidies up the log
+            if writer is not None:
+                writer.stop()
+
+    def _refusal(self) -> StorageError:
+        if self._forked:
+            return ForkedProcessError(
+                "this storage was opened before the process forked; open a storage of its own in the child process."
+            )
+        if self._was_open:
+            return StorageClosedError("the storage was closed; call setup() to open it again.")
+        return NotSetUpError("call setup() first, or use the storage in 'async with'.")
+
+    def leave_to_parent(self) -> None:
+        """Give up, in a forked child, what the parent goes on using."""
+        self._forked = True
+        self._opening = threading.Lock()  # the old one may be held by a thread that stayed behind
+        # Kept alive, not closed: a connection that is closed tidies up files that the parent has open.
+        _left_to_parent.append((self._commit, self._readers))
+        writer, self._writer, self._readers = self._writer, None, None
+        if writer is not None:
+            writer.abandon()
+        if self._commit is not None:
+            self._commit.leave_to_parent()
+
+
+_sessions: weakref.WeakSet[Session] = weakref.WeakSet()
+_left_to_parent: list[tuple[GroupCommit | None, Readers | None]] = []
+
+
+def _leave_all_to_parent() -> None:
+    for session in list(_sessions):
+        session.leave_to_parent()
+
+
+os.register_at_fork(after_in_child=_leave_all_to_parent)

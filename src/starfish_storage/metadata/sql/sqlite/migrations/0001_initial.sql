@@ -1,0 +1,126 @@
+-- Projects, jobs and records, their counts, and the journal that joins rows and data files.
+-- Times are text in UTC, 'YYYY-MM-DDTHH:MM:SS.ffffffZ', so that their order is the order of the text.
+
+CREATE TABLE projects (
+    project_id   TEXT NOT NULL PRIMARY KEY,
+    name         TEXT NOT NULL,
+    description  TEXT,
+    created_when TEXT NOT NULL,
+    updated_when TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX projects_by_name ON projects (name, project_id);
+
+CREATE TABLE master_jobs (
+    master_job_id                 TEXT NOT NULL PRIMARY KEY,
+    project_id                    TEXT NOT NULL REFERENCES projects (project_id),
+    name                          TEXT,
+    status                        TEXT NOT NULL CHECK (status IN (
+                                      'pending', 'running', 'completed', 'failed', 'completed_with_errors', 'cancelled')),
+    request_config_ref            TEXT NOT NULL,
+    output_schema                 TEXT NOT NULL,
+    storage_uri                   TEXT NOT NULL,
+    metadata_storage_uri_override TEXT,
+    data_storage_uri_override     TEXT,
+    target_record_count           INTEGER NOT NULL,
+    completed_record_count        INTEGER NOT NULL,
+    filtered_record_count         INTEGER NOT NULL,
+    duplicate_record_count        INTEGER NOT NULL,
+    failed_record_count           INTEGER NOT NULL,
+    creation_time                 TEXT NOT NULL,
+    start_time                    TEXT,
+    end_time                      TEXT,
+    last_update_time              TEXT NOT NULL,
+    summary                       TEXT
+) STRICT;
+
+CREATE INDEX master_jobs_by_status ON master_jobs (status, creation_time DESC, master_job_id DESC);
+CREATE INDEX master_jobs_by_project ON master_jobs (project_id, status, creation_time DESC, master_job_id DESC);
+CREATE INDEX master_jobs_by_request_config ON master_jobs (request_config_ref);
+
+CREATE TABLE execution_jobs (
+    job_id                 TEXT NOT NULL PRIMARY KEY,
+    master_job_id          TEXT NOT NULL REFERENCES master_jobs (master_job_id) ON DELETE CASCADE,
+    status                 TEXT NOT NULL CHECK (status IN (
+                               'pending', 'running', 'completed', 'duplicate', 'filtered', 'failed', 'cancelled')),
+    run_config             TEXT,
+    run_config_hash        TEXT,
+    attempted_generations  INTEGER NOT NULL,
+    produced_outputs_count INTEGER NOT NULL,
+    completed_record_count INTEGER NOT NULL,
+    filtered_record_count  INTEGER NOT NULL,
+    duplicate_record_count INTEGER NOT NULL,
+    failed_record_count    INTEGER NOT NULL,
+    creation_time          TEXT NOT NULL,
+    start_time             TEXT,
+    end_time               TEXT,
+    last_update_time       TEXT NOT NULL,
+    worker_id              TEXT,
+    error_message          TEXT,
+    counts                 TEXT
+) STRICT;
+
+CREATE INDEX execution_jobs_by_status ON execution_jobs (master_job_id, status, creation_time DESC, job_id DESC);
+-- The status stands before the hash, so that all hashes of one status are one range of the index.
+CREATE INDEX execution_jobs_by_input
+    ON execution_jobs (master_job_id, status, run_config_hash, creation_time DESC, job_id DESC);
+
+CREATE TABLE records (
+    record_uid       TEXT NOT NULL PRIMARY KEY,
+    job_id           TEXT NOT NULL REFERENCES execution_jobs (job_id) ON DELETE CASCADE,
+    master_job_id    TEXT NOT NULL REFERENCES master_jobs (master_job_id) ON DELETE CASCADE,
+    status           TEXT NOT NULL CHECK (status IN (
+                         'pending', 'running', 'completed', 'duplicate', 'filtered', 'failed', 'cancelled')),
+    output_ref       TEXT,
+    start_time       TEXT NOT NULL,
+    end_time         TEXT NOT NULL,
+    last_update_time TEXT NOT NULL,
+    error_message    TEXT
+) STRICT;
+
+-- A list of several statuses, or of all, merges the ranges of each status: one index serves every list.
+CREATE INDEX records_by_status ON records (master_job_id, status, start_time DESC, record_uid DESC);
+CREATE INDEX records_by_job ON records (job_id, start_time DESC, record_uid DESC);
+-- Records that refer to the data of another uid; nearly always empty.
+CREATE INDEX records_by_borrowed_data ON records (output_ref)
+    WHERE output_ref IS NOT NULL AND substr(output_ref, -length(record_uid) - 6) <> '/' || record_uid || '.json';
+
+-- Kept by the triggers below, so that a count does not read the records.
+CREATE TABLE record_counts (
+    master_job_id TEXT NOT NULL REFERENCES master_jobs (master_job_id) ON DELETE CASCADE,
+    status        TEXT NOT NULL,
+    records       INTEGER NOT NULL,
+    PRIMARY KEY (master_job_id, status)
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER count_inserted_record AFTER INSERT ON records BEGIN
+    INSERT INTO record_counts (master_job_id, status, records) VALUES (NEW.master_job_id, NEW.status, 1)
+    ON CONFLICT (master_job_id, status) DO UPDATE SET records = records + 1;
+END;
+
+CREATE TRIGGER count_changed_record AFTER UPDATE OF master_job_id, status ON records
+WHEN OLD.status <> NEW.status OR OLD.master_job_id <> NEW.master_job_id BEGIN
+    UPDATE record_counts SET records = records - 1 WHERE master_job_id = OLD.master_job_id AND status = OLD.status;
+    INSERT INTO record_counts (master_job_id, status, records) VALUES (NEW.master_job_id, NEW.status, 1)
+    ON CONFLICT (master_job_id, status) DO UPDATE SET records = records + 1;
+END;
+
+CREATE TRIGGER count_deleted_record AFTER DELETE ON records BEGIN
+    UPDATE record_counts SET records = records - 1 WHERE master_job_id = OLD.master_job_id AND status = OLD.status;
+END;
+
+-- Data that was committed with its rows and is not yet known to survive a power cut as a file. A NULL payload
+-- removes the key. AUTOINCREMENT: a number is never used again, so "up to number n" stays true for every process.
+CREATE TABLE data_journal (
+    number  INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+    key     TEXT NOT NULL,
+    payload BLOB
+) STRICT;
+
+-- Ids in use that are not their own lower case, by what a case-insensitive file system makes of them.
+CREATE TABLE mixed_case_ids (
+    kind   TEXT NOT NULL CHECK (kind IN ('record_uid', 'master_job_id')),
+    folded TEXT NOT NULL,
+    id     TEXT NOT NULL,
+    PRIMARY KEY (kind, folded)
+) STRICT, WITHOUT ROWID;

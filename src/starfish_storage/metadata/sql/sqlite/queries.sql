@@ -1,0 +1,263 @@
+-- Named queries. `:name` marks a parameter. A query whose text has `-- each status` and `-- merged` is a list over
+-- statuses: the part after the first is repeated for each status, and the ordered results are merged by the second.
+
+-- name: save_project
+INSERT INTO projects (project_id, name, description, created_when, updated_when)
+VALUES (:project_id, :name, :description, :created_when, :updated_when)
+ON CONFLICT (project_id) DO UPDATE SET
+    name = excluded.name, description = excluded.description,
+    created_when = excluded.created_when, updated_when = excluded.updated_when
+
+-- name: get_project
+SELECT project_id, name, description, created_when, updated_when FROM projects WHERE project_id = :project_id
+
+-- name: list_projects
+SELECT project_id, name, description, created_when, updated_when FROM projects
+ORDER BY name, project_id LIMIT :limit OFFSET :offset
+
+-- name: delete_project
+DELETE FROM projects WHERE project_id = :project_id
+
+-- name: list_master_job_ids_of_project
+SELECT master_job_id FROM master_jobs WHERE project_id = :project_id
+
+-- name: insert_master_job
+INSERT INTO master_jobs (
+    master_job_id, project_id, name, status, request_config_ref, output_schema, storage_uri,
+    metadata_storage_uri_override, data_storage_uri_override, target_record_count, completed_record_count,
+    filtered_record_count, duplicate_record_count, failed_record_count, creation_time, start_time, end_time,
+    last_update_time, summary)
+VALUES (
+    :master_job_id, :project_id, :name, :status, :request_config_ref, :output_schema, :storage_uri,
+    :metadata_storage_uri_override, :data_storage_uri_override, :target_record_count, :completed_record_count,
+    :filtered_record_count, :duplicate_record_count, :failed_record_count, :creation_time, :start_time, :end_time,
+    :last_update_time, :summary)
+
+-- name: end_master_job
+UPDATE master_jobs SET
+    status = :status, summary = :summary, end_time = :end_time, last_update_time = :last_update_time,
+    completed_record_count = :completed, filtered_record_count = :filtered,
+    duplicate_record_count = :duplicate, failed_record_count = :failed
+WHERE master_job_id = :master_job_id
+
+-- name: update_master_job_status
+UPDATE master_jobs SET status = :status, last_update_time = :last_update_time WHERE master_job_id = :master_job_id
+
+-- name: get_master_job
+SELECT master_job_id, project_id, name, status, request_config_ref, output_schema, storage_uri,
+       metadata_storage_uri_override, data_storage_uri_override, target_record_count, completed_record_count,
+       filtered_record_count, duplicate_record_count, failed_record_count, creation_time, start_time, end_time,
+       last_update_time, summary
+FROM master_jobs WHERE master_job_id = :master_job_id
+
+-- name: list_master_jobs
+-- each status
+SELECT master_job_id, project_id, name, status, request_config_ref, output_schema, storage_uri,
+       metadata_storage_uri_override, data_storage_uri_override, target_record_count, completed_record_count,
+       filtered_record_count, duplicate_record_count, failed_record_count, creation_time, start_time, end_time,
+       last_update_time, summary
+FROM master_jobs WHERE status = :status
+-- merged
+ORDER BY creation_time DESC, master_job_id DESC LIMIT :limit OFFSET :offset
+
+-- name: list_master_jobs_of_project
+-- each status
+SELECT master_job_id, project_id, name, status, request_config_ref, output_schema, storage_uri,
+       metadata_storage_uri_override, data_storage_uri_override, target_record_count, completed_record_count,
+       filtered_record_count, duplicate_record_count, failed_record_count, creation_time, start_time, end_time,
+       last_update_time, summary
+FROM master_jobs WHERE project_id = :project_id AND status = :status
+-- merged
+ORDER BY creation_time DESC, master_job_id DESC LIMIT :limit OFFSET :offset
+
+-- name: delete_master_job
+DELETE FROM master_jobs WHERE master_job_id = :master_job_id
+
+-- name: save_execution_job
+INSERT INTO execution_jobs (
+    job_id, master_job_id, status, run_config, run_config_hash, attempted_generations, produced_outputs_count,
+    completed_record_count, filtered_record_count, duplicate_record_count, failed_record_count, creation_time,
+    start_time, end_time, last_update_time, worker_id, error_message)
+VALUES (
+    :job_id, :master_job_id, :status, :run_config, :run_config_hash, :attempted_generations, :produced_outputs_count,
+    :completed_record_count, :filtered_record_count, :duplicate_record_count, :failed_record_count, :creation_time,
+    :start_time, :end_time, :last_update_time, :worker_id, :error_message)
+ON CONFLICT (job_id) DO UPDATE SET
+    master_job_id = excluded.master_job_id, status = excluded.status, run_config = excluded.run_config,
+    run_config_hash = excluded.run_config_hash, attempted_generations = excluded.attempted_generations,
+    produced_outputs_count = excluded.produced_outputs_count,
+    completed_record_count = excluded.completed_record_count,
+    filtered_record_count = excluded.filtered_record_count,
+    duplicate_record_count = excluded.duplicate_record_count, failed_record_count = excluded.failed_record_count,
+    creation_time = excluded.creation_time, start_time = excluded.start_time, end_time = excluded.end_time,
+    last_update_time = excluded.last_update_time, worker_id = excluded.worker_id,
+    error_message = excluded.error_message
+
+-- name: end_execution_job
+UPDATE execution_jobs SET
+    status = :status, counts = :counts, end_time = :end_time, last_update_time = :last_update_time,
+    error_message = :error_message, completed_record_count = :completed, filtered_record_count = :filtered,
+    duplicate_record_count = :duplicate, failed_record_count = :failed
+WHERE job_id = :job_id
+
+-- name: get_execution_job
+SELECT job_id, master_job_id, status, run_config, run_config_hash, attempted_generations, produced_outputs_count,
+       completed_record_count, filtered_record_count, duplicate_record_count, failed_record_count, creation_time,
+       start_time, end_time, last_update_time, worker_id, error_message
+FROM execution_jobs WHERE job_id = :job_id
+
+-- name: list_execution_jobs
+-- each status
+SELECT job_id, master_job_id, status, run_config, run_config_hash, attempted_generations, produced_outputs_count,
+       completed_record_count, filtered_record_count, duplicate_record_count, failed_record_count, creation_time,
+       start_time, end_time, last_update_time, worker_id, error_message
+FROM execution_jobs WHERE master_job_id = :master_job_id AND status = :status
+-- merged
+ORDER BY creation_time DESC, job_id DESC LIMIT :limit OFFSET :offset
+
+-- name: list_execution_jobs_of_input
+SELECT job_id, master_job_id, status, run_config, run_config_hash, attempted_generations, produced_outputs_count,
+       completed_record_count, filtered_record_count, duplicate_record_count, failed_record_count, creation_time,
+       start_time, end_time, last_update_time, worker_id, error_message
+FROM execution_jobs
+WHERE master_job_id = :master_job_id AND status = :status AND run_config_hash = :run_config_hash
+ORDER BY creation_time DESC, job_id DESC
+
+-- name: completed_config_hashes
+SELECT DISTINCT run_config_hash FROM execution_jobs
+WHERE master_job_id = :master_job_id AND status = 'completed' AND run_config_hash IS NOT NULL
+
+-- name: save_record
+INSERT INTO records (
+    record_uid, job_id, master_job_id, status, output_ref, start_time, end_time, last_update_time, error_message)
+VALUES (
+    :record_uid, :job_id, :master_job_id, :status, :output_ref, :start_time, :end_time, :last_update_time,
+    :error_message)
+ON CONFLICT (record_uid) DO UPDATE SET
+    job_id = excluded.job_id, master_job_id = excluded.master_job_id, status = excluded.status,
+    output_ref = excluded.output_ref, start_time = excluded.start_time, end_time = excluded.end_time,
+    last_update_time = excluded.last_update_time, error_message = excluded.error_message
+
+-- name: get_record
+SELECT record_uid, job_id, master_job_id, status, output_ref, start_time, end_time, last_update_time, error_message
+FROM records WHERE record_uid = :record_uid
+
+-- name: delete_record
+DELETE FROM records WHERE record_uid = :record_uid
+
+-- name: list_records
+-- each status
+SELECT record_uid, job_id, master_job_id, status, output_ref, start_time, end_time, last_update_time, error_message
+FROM records WHERE master_job_id = :master_job_id AND status = :status
+-- merged
+ORDER BY start_time DESC, record_uid DESC LIMIT :limit OFFSET :offset
+
+-- name: list_records_after
+-- each status
+SELECT record_uid, job_id, master_job_id, status, output_ref, start_time, end_time, last_update_time, error_message
+FROM records
+WHERE master_job_id = :master_job_id AND status = :status AND (start_time, record_uid) < (:start_time, :record_uid)
+-- merged
+ORDER BY start_time DESC, record_uid DESC LIMIT :limit OFFSET :offset
+
+-- name: list_records_of_job
+SELECT record_uid, job_id, master_job_id, status, output_ref, start_time, end_time, last_update_time, error_message
+FROM records WHERE job_id = :job_id AND master_job_id = :master_job_id
+ORDER BY start_time DESC, record_uid DESC
+
+-- name: count_records
+SELECT status, records FROM record_counts WHERE master_job_id = :master_job_id AND records > 0
+
+-- name: journal_data
+INSERT INTO data_journal (key, payload) VALUES (:key, :payload)
+
+-- name: journal_removal_of_records
+-- The data of a master job's records, unless a record of another master job refers to it.
+INSERT INTO data_journal (key, payload)
+SELECT own.output_ref, NULL FROM records AS own
+WHERE own.master_job_id = :master_job_id AND own.output_ref IS NOT NULL
+  AND substr(own.output_ref, -length(own.record_uid) - 6) = '/' || own.record_uid || '.json'
+  AND NOT EXISTS (
+      SELECT 1 FROM records AS other
+      WHERE other.output_ref = own.output_ref AND other.master_job_id <> own.master_job_id
+        AND other.output_ref IS NOT NULL
+        AND substr(other.output_ref, -length(other.record_uid) - 6) <> '/' || other.record_uid || '.json')
+
+-- name: list_borrowed_data
+SELECT DISTINCT output_ref FROM records INDEXED BY records_by_borrowed_data
+WHERE output_ref IS NOT NULL AND substr(output_ref, -length(record_uid) - 6) <> '/' || record_uid || '.json'
+  AND master_job_id = :master_job_id
+
+-- name: is_borrowed_elsewhere
+SELECT 1 FROM records
+WHERE output_ref = :output_ref AND output_ref IS NOT NULL
+  AND substr(output_ref, -length(record_uid) - 6) <> '/' || record_uid || '.json'
+  AND master_job_id <> :master_job_id
+LIMIT 1
+
+-- name: journal_removal_of_request_config
+INSERT INTO data_journal (key, payload)
+SELECT own.request_config_ref, NULL FROM master_jobs AS own
+WHERE own.master_job_id = :master_job_id
+  AND NOT EXISTS (
+      SELECT 1 FROM master_jobs AS other
+      WHERE other.request_config_ref = own.request_config_ref AND other.master_job_id <> own.master_job_id)
+
+-- name: last_journal_number
+SELECT coalesce(max(number), 0) FROM data_journal
+
+-- name: list_journal
+SELECT number, key, payload IS NULL FROM data_journal ORDER BY number
+
+-- name: get_journal_payload
+SELECT payload FROM data_journal WHERE number = :number
+
+-- name: get_journaled_data
+SELECT payload FROM data_journal WHERE key = :key ORDER BY number DESC LIMIT 1
+
+-- name: list_journaled_removals
+SELECT key FROM data_journal WHERE number > :after AND number <= :until AND payload IS NULL ORDER BY number
+
+-- name: list_journaled_keys
+SELECT DISTINCT key FROM data_journal WHERE number <= :until
+
+-- name: empty_journal
+DELETE FROM data_journal WHERE number <= :until
+
+-- name: forget_journal_entry
+DELETE FROM data_journal WHERE number = :number
+
+-- name: get_mixed_case_id
+SELECT id FROM mixed_case_ids WHERE kind = :kind AND folded = :folded
+
+-- name: save_mixed_case_id
+INSERT INTO mixed_case_ids (kind, folded, id) VALUES (:kind, :folded, :id) ON CONFLICT (kind, folded) DO NOTHING
+
+-- name: delete_mixed_case_ids_of_records
+DELETE FROM mixed_case_ids
+WHERE kind = 'record_uid' AND EXISTS (
+    SELECT 1 FROM records WHERE record_uid = mixed_case_ids.id AND master_job_id = :master_job_id)
+
+-- name: delete_mixed_case_id
+DELETE FROM mixed_case_ids WHERE kind = :kind AND id = :id
+
+-- name: list_tables
+SELECT name FROM sqlite_schema
+
+-- name: begin
+BEGIN IMMEDIATE
+
+-- name: commit
+COMMIT
+
+-- name: rollback
+ROLLBACK
+
+-- name: begin_operation
+SAVEPOINT operation
+
+-- name: end_operation
+RELEASE operation
+
+-- name: undo_operation
+ROLLBACK TO operation

@@ -1,0 +1,153 @@
+"""The writer: one thread that owns the writing connection and commits what callers hand in, group by group.
+
+Whatever the event loops hand in while one group is being made durable becomes the next group, so that the price of
+a commit is shared by as many calls as are waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import logging
+import queue
+import threading
+from collections.abc import Callable
+from typing import Final
+
+from starfish_storage.errors import StorageClosedError, StorageError
+from starfish_storage.metadata.group_commit import GroupCommit
+from starfish_storage.metadata.operations import WriteOperation, resolve
+
+logger = logging.getLogger(__name__)
+
+_MOST_OPERATIONS = 1000  # in one group: bounds the memory of the transaction and the wait of the first caller
+_IDLE_SECONDS = 0.25  # without work for so long, the journal is emptied
+_EXIT_SECONDS = 5.0  # a program that never closed its storage waits at most so long at its end
+
+Command = Callable[[], None]
+
+
+class Writer:
+    """Takes operations from any number of event loops and has them committed.
+
+    Args:
+        open_commit: opens the connection; called, like everything it returns, in the writer's thread only.
+    """
+
+    def __init__(self, open_commit: Callable[[], GroupCommit]) -> None:
+        self._open_commit = open_commit
+        self._queue: Final[queue.SimpleQueue[list[WriteOperation] | Command | None]] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._gathering: dict[asyncio.AbstractEventLoop, list[WriteOperation]] = {}
+        self._accepting = False
+        # A daemon, so that a program that forgets to close still ends; `atexit` gives it time to finish.
+        self._thread = threading.Thread(target=self._run, name="starfish-storage-writer", daemon=True)
+        self._opened: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
+
+    def start(self) -> None:
+        """Open the store in the new thread, and return once that has worked. Blocks.
+
+        Raises:
+            StorageError: the store cannot be opened.
+        """
+        self._thread.start()
+        error = self._opened.get()
+        if error is not None:
+            self._thread.join()
+            raise error
+        self._accepting = True
+        atexit.register(self.stop, _EXIT_SECONDS)
+
+    async def run(self, operation: WriteOperation) -> None:
+        """Hand in an operation and wait until it is durable.
+
+        Cancelling the wait abandons only the wait: an operation that was handed in is carried out.
+
+        Raises:
+            StorageError: it failed, and changed nothing.
+        """
+        loop = asyncio.get_running_loop()
+        operation.future = loop.create_future()
+        with self._lock:
+            if not self._accepting:
+                raise StorageClosedError("the storage was closed; nothing was written. Call setup() to open it again.")
+            gathered = self._gathering.get(loop)
+            if gathered is None:
+                self._gathering[loop] = [operation]
+                # Handed over once every caller that is ready now has run: they become one group instead of two.
+                loop.call_soon(self._hand_over, loop)
+            else:
+                gathered.append(operation)
+        await operation.future
+
+    def stop(self, timeout: float | None = None) -> None:
+        """Accept nothing more, finish what was accepted, and end the thread. Idempotent. Blocks."""
+        with self._lock:
+            if self._accepting:
+                self._accepting = False
+                for gathered in self._gathering.values():
+                    self._queue.put(gathered)
+                self._gathering.clear()
+                self._queue.put(None)
+                atexit.unregister(self.stop)
+        if self._thread.is_alive():
+            self._thread.join(timeout)
+
+    def abandon(self) -> None:
+        """Leave everything to the parent: called in a forked child, where the thread does not exist."""
+        self._lock = threading.Lock()  # the old one may be held by a thread that stayed behind
+        self._accepting = False
+        atexit.unregister(self.stop)
+
+    def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
+        with self._lock:
+            gathered = self._gathering.pop(loop, None)
+            if gathered is not None:
+                self._queue.put(gathered)
+
+    def _run(self) -> None:
+        try:
+            commit = self._open_commit()
+        except BaseException as error:  # noqa: BLE001 (handed to the thread that waits in start)
+            self._opened.put(error)
+            return
+        self._opened.put(None)
+        try:
+            self._drain(commit)
+        finally:
+            commit.close()
+
+    def _drain(self, commit: GroupCommit) -> None:
+        stopping = False
+        while not stopping:
+            group: list[WriteOperation] = []
+            try:
+                stopping = self._take(self._queue.get(timeout=_IDLE_SECONDS if commit.has_unsynced else None), group)
+                while len(group) < _MOST_OPERATIONS and not stopping:
+                    stopping = self._take(self._queue.get_nowait(), group)
+            except queue.Empty:
+                pass
+            if group:
+                _commit_group(commit, group)
+                commit.checkpoint_if_due(self._queue.put)
+            elif not stopping and commit.has_unsynced:
+                commit.checkpoint(self._queue.put)
+
+    def _take(self, item: list[WriteOperation] | Command | None, group: list[WriteOperation]) -> bool:
+        if item is None:
+            return True
+        if callable(item):
+            item()
+        else:
+            group.extend(item)
+        return False
+
+
+def _commit_group(commit: GroupCommit, group: list[WriteOperation]) -> None:
+    try:
+        commit.run(group)
+    except Exception as error:  # a defect of ours must not leave callers waiting for ever
+        logger.exception("the writer failed unexpectedly")
+        for operation in group:
+            operation.error = operation.error or StorageError(f"the writer failed: {type(error).__name__}: {error}")
+    resolve(group)

@@ -1,0 +1,151 @@
+"""Projects, jobs and records: the published fields and their statuses. No I/O.
+
+Assigned values are validated, and every time is an aware one in UTC; a naive one is read as UTC.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, Self, get_args
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from starfish_storage.codec import canonical_hash
+from starfish_storage.errors import InvalidDataError
+
+StatusMasterJob = Literal["pending", "running", "completed", "failed", "completed_with_errors", "cancelled"]
+StatusExecutionJob = Literal["pending", "running", "completed", "duplicate", "filtered", "failed", "cancelled"]
+StatusRecord = Literal["pending", "running", "completed", "duplicate", "filtered", "failed", "cancelled"]
+
+MASTER_JOB_STATUSES: tuple[StatusMasterJob, ...] = get_args(StatusMasterJob)
+EXECUTION_JOB_STATUSES: tuple[StatusExecutionJob, ...] = get_args(StatusExecutionJob)
+RECORD_STATUSES: tuple[StatusRecord, ...] = get_args(StatusRecord)
+
+
+def utc_now() -> datetime:
+    """Return the current time, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+def as_utc(moment: datetime) -> datetime:
+    """Return a time as an aware one in UTC; a naive one is read as UTC.
+
+    >>> as_utc(datetime(2026, 1, 31, 12)).isoformat()
+    '2026-01-31T12:00:00+00:00'
+    """
+    if moment.tzinfo is UTC:
+        return moment
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _random_uuid() -> str:
+    return str(uuid.uuid4())
+
+
+def _parsed_json(value: object) -> object:
+    """Accept a dict written as a JSON string, as the published models do."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError as error:
+        raise ValueError(f"not a JSON string: {error}") from error
+
+
+Utc = Annotated[datetime, AfterValidator(as_utc)]
+JsonObject = Annotated[dict[str, Any], BeforeValidator(_parsed_json)]
+Count = Annotated[int, Field(ge=-(2**63), lt=2**63)]  # what a database's integer holds
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(from_attributes=True, validate_assignment=True)
+
+
+class Project(_Model):
+    """A group of master jobs."""
+
+    project_id: str = Field(default_factory=_random_uuid, description="Unique id; a random UUID by default.")
+    name: str = Field(description="Name for people; need not be unique.")
+    description: str | None = Field(default=None, description="What the project is about.")
+    created_when: Utc = Field(default_factory=utc_now, description="When it was created (UTC).")
+    updated_when: Utc = Field(default_factory=utc_now, description="When it was last changed (UTC).")
+
+
+class GenerationMasterJob(_Model):
+    """One request for a number of records."""
+
+    master_job_id: str = Field(default_factory=_random_uuid, description="Unique id; a random UUID by default.")
+    project_id: str = Field(description="The project it belongs to, which must exist.")
+    name: str | None = Field(default=None, description="Name for people.")
+    status: StatusMasterJob = Field(default="pending", description="State of the whole request.")
+    request_config_ref: str = Field(description="Reference to the request configuration, a JSON file.")
+    output_schema: JsonObject = Field(description="JSON Schema of a record's data; a JSON string is accepted.")
+    storage_uri: str = Field(description="URI of the storage it was started on.")
+    metadata_storage_uri_override: str | None = Field(default=None, description="Where metadata lies instead.")
+    data_storage_uri_override: str | None = Field(default=None, description="Where data lies instead.")
+    target_record_count: Count = Field(description="Number of distinct, valid records asked for.")
+    completed_record_count: Count = Field(default=0, description="Records that were kept.")
+    filtered_record_count: Count = Field(default=0, description="Records that a check rejected.")
+    duplicate_record_count: Count = Field(default=0, description="Records that were there already.")
+    failed_record_count: Count = Field(default=0, description="Records that could not be made.")
+    creation_time: Utc = Field(default_factory=utc_now, description="When it was requested (UTC).")
+    start_time: Utc | None = Field(default=None, description="When its first work began (UTC).")
+    end_time: Utc | None = Field(default=None, description="When it reached a final state (UTC).")
+    last_update_time: Utc = Field(default_factory=utc_now, description="When it was last changed (UTC).")
+    summary: JsonObject | None = Field(default=None, description="What `log_master_job_end` was given, whole.")
+
+
+class GenerationJob(_Model):
+    """An execution job: one unit of work of a master job, with one input."""
+
+    job_id: str = Field(default_factory=_random_uuid, description="Unique id; a random UUID by default.")
+    master_job_id: str = Field(description="The master job it belongs to, which must exist.")
+    status: StatusExecutionJob = Field(default="pending", description="State of this unit of work.")
+    run_config: JsonObject | None = Field(default=None, description="The input; a JSON string is accepted.")
+    run_config_hash: str | None = Field(
+        default=None, description="Identity of the input; by default the SHA-256 of its canonical JSON, in hex."
+    )
+    attempted_generations: Count = Field(default=0, description="Generation attempts made.")
+    produced_outputs_count: Count = Field(default=0, description="Outputs the generator returned.")
+    completed_record_count: Count = Field(default=0, description="Records that were kept.")
+    filtered_record_count: Count = Field(default=0, description="Records that a check rejected.")
+    duplicate_record_count: Count = Field(default=0, description="Records that were there already.")
+    failed_record_count: Count = Field(default=0, description="Records that could not be made.")
+    creation_time: Utc = Field(default_factory=utc_now, description="When it was created (UTC).")
+    start_time: Utc | None = Field(default=None, description="When work on it began (UTC).")
+    end_time: Utc | None = Field(default=None, description="When work on it ended (UTC).")
+    last_update_time: Utc = Field(default_factory=utc_now, description="When it was last changed (UTC).")
+    worker_id: str | None = Field(default=None, description="Who works on it.")
+    error_message: str | None = Field(default=None, description="Why it failed as a whole.")
+
+    @model_validator(mode="after")
+    def _derive_run_config_hash(self) -> Self:
+        # A derived hash is no set field, so it follows when another `run_config` is assigned.
+        if self.run_config is not None and "run_config_hash" not in self.model_fields_set:
+            try:
+                self.__dict__["run_config_hash"] = canonical_hash(self.run_config)
+            except InvalidDataError:
+                self.__dict__["run_config_hash"] = None  # saving the job refuses it, with the place and the reason
+        return self
+
+    def get_duration_seconds(self) -> float | None:
+        """Return the seconds from ``start_time`` to ``end_time``, or None while either is unknown."""
+        if self.start_time is None or self.end_time is None:
+            return None
+        return (self.end_time - self.start_time).total_seconds()
+
+
+class Record(_Model):
+    """One generated artifact of an execution job; its data lies behind ``output_ref``."""
+
+    record_uid: str = Field(default_factory=_random_uuid, description="Unique id; a random UUID by default.")
+    job_id: str = Field(description="The execution job it came from, which must exist.")
+    master_job_id: str = Field(description="The master job it belongs to, which must exist.")
+    status: StatusRecord = Field(default="pending", description="What became of it.")
+    output_ref: str | None = Field(default=None, description="Reference to its data, as saving returned it.")
+    start_time: Utc = Field(default_factory=utc_now, description="When the generator produced it (UTC).")
+    end_time: Utc = Field(default_factory=utc_now, description="When its status was settled (UTC).")
+    last_update_time: Utc = Field(default_factory=utc_now, description="When it was last changed (UTC).")
+    error_message: str | None = Field(default=None, description="What went wrong with it.")

@@ -1,0 +1,1 @@
+"""Storages: a facade over one metadata handler and one data handler."""

@@ -1,0 +1,283 @@
+"""A storage made of a metadata handler and a data handler."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from starfish_storage.codec import decode, encode
+from starfish_storage.errors import DataNotFoundError, InvalidInputError, StoreDamagedError, shorten
+from starfish_storage.identifiers import check_id
+from starfish_storage.interface import DataHandler, MetadataHandler, Storage
+from starfish_storage.models import GenerationJob, GenerationMasterJob, Project, Record
+
+_READ_AT_ONCE = 500
+
+
+class HybridStorage(Storage):
+    """Keeps rows in one place and JSON data in another, and joins them in one durable step.
+
+    Args:
+        metadata: keeps the rows; it was given ``data``, to commit both together.
+        data: keeps the JSON.
+        capabilities: what the two can do together.
+    """
+
+    def __init__(self, metadata: MetadataHandler, data: DataHandler, capabilities: frozenset[str]) -> None:
+        self._metadata = metadata
+        self._data = data
+        self._capabilities = capabilities
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """See `Storage.capabilities`."""
+        return self._capabilities
+
+    async def setup(self) -> None:
+        """See `Storage.setup`."""
+        await asyncio.to_thread(self._data.setup)
+        await self._metadata.setup()
+
+    async def close(self) -> None:
+        """See `Storage.close`."""
+        await self._metadata.close()
+        self._data.close()
+
+    # --- data -----------------------------------------------------------------------------------------------------
+
+    def generate_request_config_path(self, master_job_id: str) -> str:
+        """See `Storage.generate_request_config_path`."""
+        return self._data.to_reference(self._data.request_config_key(master_job_id))
+
+    async def save_request_config(self, config_ref: str, config_data: dict[str, Any]) -> str:
+        """See `Storage.save_request_config`."""
+        self._metadata.check_open()
+        data = self._data
+        key = data.check_request_config_key(data.to_key(config_ref))
+        name = key.rpartition("/")[2].removesuffix(".json").removesuffix(".request")
+        payload = encode(config_data, f"request configuration {shorten(name)}")
+        await self._metadata.save_data("master_job_id", check_id("master_job_id", name), data.write(key, payload))
+        return data.to_reference(key)
+
+    async def get_request_config(self, config_ref: str) -> dict[str, Any]:
+        """See `Storage.get_request_config`."""
+        self._metadata.check_open()
+        return await self._read(self._data.check_request_config_key(self._data.to_key(config_ref)))
+
+    async def save_record_data(self, record_uid: str, master_job_id: str, job_id: str, data: dict[str, Any]) -> str:
+        """See `Storage.save_record_data`."""
+        self._metadata.check_open()
+        key = self._data.record_key(record_uid)
+        check_id("master_job_id", master_job_id)
+        check_id("job_id", job_id)
+        payload = encode(data, f"data of record {record_uid!r}")
+        await self._metadata.save_data("record_uid", record_uid, self._data.write(key, payload))
+        return self._data.to_reference(key)
+
+    async def get_record_data(self, output_ref: str) -> dict[str, Any]:
+        """See `Storage.get_record_data`."""
+        self._metadata.check_open()
+        return await self._read(self._data.check_record_key(self._data.to_key(output_ref)))
+
+    async def get_records_data(self, output_refs: Sequence[str]) -> list[dict[str, Any]]:
+        """See `Storage.get_records_data`."""
+        self._metadata.check_open()
+        if isinstance(output_refs, str):
+            raise InvalidInputError("get_records_data takes a list of references; for one, call get_record_data.")
+        keys = [self._data.check_record_key(self._data.to_key(reference)) for reference in output_refs]
+        found: list[dict[str, Any]] = []
+        for start in range(0, len(keys), _READ_AT_ONCE):
+            some = keys[start : start + _READ_AT_ONCE]
+            found += await asyncio.to_thread(lambda: [self._read_now(key) for key in some])  # noqa: B023 (awaited here)
+        for index, data in enumerate(found):
+            if data is None:
+                found[index] = await self._read(keys[index])
+        return found
+
+    async def save_record(self, record: Record, data: dict[str, Any]) -> str:
+        """See `Storage.save_record`."""
+        return (await self.save_records([(record, data)]))[0]
+
+    async def save_records(self, pairs: Iterable[tuple[Record, dict[str, Any]]]) -> list[str]:
+        """See `Storage.save_records`."""
+        self._metadata.check_open()
+        handler = self._data
+        records: list[Record] = []
+        writes = []
+        for record, data in pairs:
+            uid = record.record_uid
+            writes.append(handler.write(handler.record_key(uid), encode(data, f"data of record {uid!r}")))
+            records.append(record)
+        if not records:
+            return []
+        await self._metadata.save_records(records, writes)
+        references = [handler.to_reference(write.key) for write in writes]
+        for record, reference in zip(records, references, strict=True):
+            record.output_ref = reference
+        return references
+
+    async def _read(self, key: str) -> dict[str, Any]:
+        found = self._read_now(key)
+        if found is not None:
+            return found
+        # Another process may have committed it and not yet have put the file in place.
+        journaled = await self._metadata.get_journaled_data(key)
+        if journaled is None:
+            reference = self._data.to_reference(key)
+            raise DataNotFoundError("data", reference, "it was never saved, or was deleted")
+        return self._decoded(key, journaled)
+
+    def _read_now(self, key: str) -> dict[str, Any] | None:
+        try:
+            return self._decoded(key, self._data.read(key))
+        except DataNotFoundError:
+            return None
+
+    def _decoded(self, key: str, payload: bytes) -> dict[str, Any]:
+        try:
+            value = decode(payload)
+        except (ValueError, RecursionError) as error:
+            raise StoreDamagedError(
+                self._data.to_reference(key), f"it is not JSON ({len(payload)} bytes); restore it from a backup"
+            ) from error
+        if not isinstance(value, dict):
+            raise StoreDamagedError(self._data.to_reference(key), "it holds no JSON object; restore it from a backup")
+        return value
+
+    # --- metadata: handed on as they are --------------------------------------------------------------------------
+
+    async def save_project(self, project_data: Project) -> None:
+        """See `ProjectContract.save_project`."""
+        await self._metadata.save_project(project_data)
+
+    async def get_project(self, project_id: str) -> Project | None:
+        """See `ProjectContract.get_project`."""
+        return await self._metadata.get_project(project_id)
+
+    async def list_projects(self, limit: int | None = None, offset: int | None = None) -> list[Project]:
+        """See `ProjectContract.list_projects`."""
+        return await self._metadata.list_projects(limit, offset)
+
+    async def delete_project(self, project_id: str, cascade: bool = False) -> None:
+        """See `ProjectContract.delete_project`."""
+        await self._metadata.delete_project(project_id, cascade)
+
+    async def log_master_job_start(self, job_data: GenerationMasterJob) -> None:
+        """See `MasterJobContract.log_master_job_start`."""
+        await self._metadata.log_master_job_start(job_data)
+
+    async def log_master_job_end(
+        self,
+        master_job_id: str,
+        final_status: str,
+        summary: dict[str, Any] | None,
+        end_time: datetime,
+        update_time: datetime,
+    ) -> None:
+        """See `MasterJobContract.log_master_job_end`."""
+        await self._metadata.log_master_job_end(master_job_id, final_status, summary, end_time, update_time)
+
+    async def update_master_job_status(self, master_job_id: str, status: str, update_time: datetime) -> None:
+        """See `MasterJobContract.update_master_job_status`."""
+        await self._metadata.update_master_job_status(master_job_id, status, update_time)
+
+    async def get_master_job(self, master_job_id: str) -> GenerationMasterJob | None:
+        """See `MasterJobContract.get_master_job`."""
+        return await self._metadata.get_master_job(master_job_id)
+
+    async def list_master_jobs(
+        self,
+        project_id: str | None = None,
+        status_filter: Sequence[str] | None = None,
+        limit: int | None = None,
+        offset: int | None = None,
+    ) -> list[GenerationMasterJob]:
+        """See `MasterJobContract.list_master_jobs`."""
+        return await self._metadata.list_master_jobs(project_id, status_filter, limit, offset)
+
+    async def delete_master_job(self, master_job_id: str) -> None:
+        """See `MasterJobContract.delete_master_job`."""
+        await self._metadata.delete_master_job(master_job_id)
+
+    async def log_execution_job_start(self, job_data: GenerationJob) -> None:
+        """See `ExecutionJobContract.log_execution_job_start`."""
+        await self._metadata.log_execution_job_start(job_data)
+
+    async def log_execution_job_end(
+        self,
+        job_id: str,
+        final_status: str,
+        counts: dict[str, int],
+        end_time: datetime,
+        update_time: datetime,
+        error_message: str | None = None,
+    ) -> None:
+        """See `ExecutionJobContract.log_execution_job_end`."""
+        await self._metadata.log_execution_job_end(job_id, final_status, counts, end_time, update_time, error_message)
+
+    async def get_execution_job(self, job_id: str) -> GenerationJob | None:
+        """See `ExecutionJobContract.get_execution_job`."""
+        return await self._metadata.get_execution_job(job_id)
+
+    async def list_execution_jobs(
+        self,
+        master_job_id: str,
+        status_filter: Sequence[str] | None = None,
+        limit: int | None = None,
+        offset: int | None = None,
+    ) -> list[GenerationJob]:
+        """See `ExecutionJobContract.list_execution_jobs`."""
+        return await self._metadata.list_execution_jobs(master_job_id, status_filter, limit, offset)
+
+    async def list_execution_jobs_by_master_id_and_config_hash(
+        self, master_job_id: str, config_hash: str, job_status: str
+    ) -> list[GenerationJob]:
+        """See `ExecutionJobContract.list_execution_jobs_by_master_id_and_config_hash`."""
+        return await self._metadata.list_execution_jobs_by_master_id_and_config_hash(
+            master_job_id, config_hash, job_status
+        )
+
+    async def completed_config_hashes(self, master_job_id: str) -> set[str]:
+        """See `ExecutionJobContract.completed_config_hashes`."""
+        return await self._metadata.completed_config_hashes(master_job_id)
+
+    async def log_record_metadata(self, record_data: Record) -> None:
+        """See `RecordContract.log_record_metadata`."""
+        await self._metadata.log_record_metadata(record_data)
+
+    async def get_record_metadata(self, record_uid: str) -> Record | None:
+        """See `RecordContract.get_record_metadata`."""
+        return await self._metadata.get_record_metadata(record_uid)
+
+    async def get_records_for_master_job(
+        self,
+        master_job_id: str,
+        status_filter: Sequence[str] | None = None,
+        limit: int | None = None,
+        offset: int | None = None,
+    ) -> list[Record]:
+        """See `RecordContract.get_records_for_master_job`."""
+        return await self._metadata.get_records_for_master_job(master_job_id, status_filter, limit, offset)
+
+    async def count_records_for_master_job(
+        self, master_job_id: str, status_filter: Sequence[str] | None = None
+    ) -> dict[str, int]:
+        """See `RecordContract.count_records_for_master_job`."""
+        return await self._metadata.count_records_for_master_job(master_job_id, status_filter)
+
+    async def list_record_metadata(self, master_job_uuid: str, job_uuid: str) -> list[Record]:
+        """See `RecordContract.list_record_metadata`."""
+        return await self._metadata.list_record_metadata(master_job_uuid, job_uuid)
+
+    def iter_records(
+        self,
+        master_job_id: str,
+        status_filter: Sequence[str] | None = None,
+        *,
+        after: Record | None = None,
+        batch_size: int = 1000,
+    ) -> AsyncIterator[Record]:
+        """See `RecordContract.iter_records`."""
+        return self._metadata.iter_records(master_job_id, status_filter, after=after, batch_size=batch_size)

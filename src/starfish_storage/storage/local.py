@@ -1,0 +1,59 @@
+"""The local storage: metadata in SQLite, data in JSON files, in one directory."""
+
+from __future__ import annotations
+
+from starfish_storage.data.filesystem import FileSystemDataHandler, make_root
+from starfish_storage.errors import InvalidInputError
+from starfish_storage.metadata.connection import Durability
+from starfish_storage.metadata.rows import RowCodec
+from starfish_storage.metadata.sqlite import SQLiteMetadataHandler
+from starfish_storage.storage.hybrid import HybridStorage
+from starfish_storage.uri import file_uri_of_path, path_of_file_uri
+
+_CAPABILITIES = frozenset(
+    {"QUERY_METADATA", "FILTER_STATUS", "STORE_LARGE_CONFIG", "ATOMIC_RECORDS", "DELETE", "SHARED", "RELOCATABLE"}
+)
+
+
+class LocalStorage(HybridStorage):
+    """Keeps metadata in SQLite and data in JSON files.
+
+    Args:
+        storage_uri: ``file://`` URI of the store's directory, which is made if it is not there.
+        data_storage_uri_override: ``file://`` URI of another directory for ``configs/`` and ``data/``.
+        durability: ``"power"``: what was acknowledged survives a kill -9 and a power cut. ``"process"``: it survives
+            a kill -9; a power cut may take the last moments, and tears nothing.
+
+    Raises:
+        InvalidUriError: a URI is not one of a local directory.
+        InvalidInputError: the durability is unknown.
+
+    >>> storage = LocalStorage("file:///data/store")
+    >>> sorted(storage.capabilities)[:3]
+    ['ATOMIC_RECORDS', 'DELETE', 'FILTER_STATUS']
+    """
+
+    def __init__(
+        self,
+        storage_uri: str,
+        data_storage_uri_override: str | None = None,
+        *,
+        durability: Durability = "power",
+    ) -> None:
+        if durability not in ("power", "process"):
+            raise InvalidInputError(f"durability must be 'power' or 'process', not {durability!r}.")
+        self.base_path = path_of_file_uri(storage_uri)
+        self.data_base_path = path_of_file_uri(data_storage_uri_override or storage_uri)
+        self.storage_uri = file_uri_of_path(self.base_path)
+        data = FileSystemDataHandler(self.data_base_path)
+        codec = RowCodec(data, self.storage_uri, file_uri_of_path(self.data_base_path))
+        super().__init__(
+            SQLiteMetadataHandler(self.base_path, data, codec, durability),
+            data,
+            _CAPABILITIES | {"POWER_SAFE"} if durability == "power" else _CAPABILITIES,
+        )
+
+    async def setup(self) -> None:
+        """See `Storage.setup`."""
+        make_root(self.base_path)
+        await super().setup()

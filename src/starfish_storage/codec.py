@@ -30,7 +30,7 @@ _ORJSON_OPTIONS = (
 
 
 def encode(value: object, what: str) -> bytes:
-    """Return a JSON object as one line of UTF-8, ending in a newline.
+    r"""Return a JSON object as one line of UTF-8, ending in a newline.
 
     Accepted is what `json.dumps` accepts (so tuples become lists and keys such as ``1`` become ``"1"``), except
     for NaN, infinities, keys that would become equal, and nesting beyond `MAX_DEPTH`.
@@ -43,7 +43,7 @@ def encode(value: object, what: str) -> bytes:
         InvalidDataError: the value is not an object, or something in it is not JSON; names the place.
 
     >>> encode({"answer": 42}, "data")
-    b'{"answer":42}\\n'
+    b'{"answer":42}\n'
     """
     if not isinstance(value, dict):
         raise InvalidDataError(what, "$", f"a JSON object (dict) is needed, not {type(value).__name__}")

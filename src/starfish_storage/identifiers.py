@@ -51,7 +51,7 @@ def fold(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())
 
 
-def _reason_against(value: str) -> str | None:
+def _reason_against(value: str) -> str | None:  # noqa: PLR0911 (a list of reasons)
     if not value:
         return "it is empty"
     try:
@@ -62,7 +62,7 @@ def _reason_against(value: str) -> str | None:
         return f"it is {size} bytes long, the limit is {MAX_ID_BYTES}"
     forbidden = _FORBIDDEN.search(value)
     if forbidden:
-        return f"it contains {ascii(forbidden.group())}, which file names cannot hold on every system"
+        return f"it contains {forbidden.group()!a}, which file names cannot hold on every system"
     if value[0] in ". " or value[-1] in ". ":
         return "it begins or ends with a dot or a blank"
     if any(unicodedata.category(character) in ("Cc", "Zl", "Zp") for character in value):

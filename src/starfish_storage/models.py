@@ -125,9 +125,10 @@ class GenerationJob(_Model):
         # A derived hash is no set field, so it follows when another `run_config` is assigned.
         if self.run_config is not None and "run_config_hash" not in self.model_fields_set:
             try:
-                self.__dict__["run_config_hash"] = canonical_hash(self.run_config)
+                derived = canonical_hash(self.run_config)
             except InvalidDataError:
-                self.__dict__["run_config_hash"] = None  # saving the job refuses it, with the place and the reason
+                derived = None  # saving the job refuses it, with the place and the reason
+            vars(self)["run_config_hash"] = derived
         return self
 
     def get_duration_seconds(self) -> float | None:

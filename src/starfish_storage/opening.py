@@ -23,6 +23,6 @@ def open_storage(uri: str, data_uri: str | None = None, *, durability: Durabilit
     >>> open_storage("file:///data/store").storage_uri
     'file:///data/store'
     """
-    if isinstance(uri, str) and not uri.startswith(FILE_SCHEME):
+    if not str(uri).startswith(FILE_SCHEME):
         raise InvalidUriError(uri, "this release stores in local directories; write 'file:///data/store'")
     return LocalStorage(uri, data_uri, durability=durability)

@@ -1,0 +1,1 @@
+"""Data handlers: where the JSON of records and request configurations lies."""

@@ -293,7 +293,7 @@ class FileRemoval(DataWrite):
         """A removal always changes what is there."""
         return True
 
-    def publish(self, *, revocable: bool = False) -> None:
+    def publish(self, *, revocable: bool = False) -> None:  # noqa: ARG002 (see `revoke`)
         """Remove the file."""
         _remove(self._handler, self.key)
 

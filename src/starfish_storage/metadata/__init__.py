@@ -1,0 +1,1 @@
+"""Metadata handlers: where the rows lie, and the commit that joins rows and data."""

@@ -16,6 +16,7 @@ import apsw
 
 from starfish_storage.errors import StorageError
 from starfish_storage.interface import DataHandler, DataWrite
+from starfish_storage.metadata.driver import Connection, Cursor
 from starfish_storage.metadata.driver_errors import translate
 from starfish_storage.metadata.locks import WriterLock
 from starfish_storage.metadata.queries import Queries
@@ -40,7 +41,7 @@ class Checkpoint:
     """
 
     def __init__(
-        self, connection: apsw.Connection, queries: Queries, data: DataHandler, lock: WriterLock, path: str
+        self, connection: Connection, queries: Queries, data: DataHandler, lock: WriterLock, path: str
     ) -> None:
         self._connection = connection
         self._queries = queries
@@ -153,6 +154,11 @@ class Checkpoint:
         self._untrusted = False
         self._entries = self._bytes = 0
 
+    def last_number(self) -> int:
+        """Return the number of the last entry of the journal, 0 if it is empty."""
+        row = self._execute("last_journal_number").fetchone()
+        return 0 if row is None else row[0]
+
     def _payloads(self, last: dict[str, tuple[int, bool]]) -> Iterator[tuple[str, bytes | None]]:
         for key, (number, removes) in last.items():
             row = None if removes else self._execute("get_journal_payload", (number,)).fetchone()
@@ -166,7 +172,7 @@ class Checkpoint:
         try:
             if not finished:
                 self.replay()
-            until: int = self._execute("last_journal_number").fetchone()[0]
+            until = self.last_number()
         except BaseException:
             self._lock.release(finished=False)
             raise
@@ -175,14 +181,15 @@ class Checkpoint:
 
     def _synced(self, until: int, error: StorageError | None) -> None:
         self._syncing = None
-        if error is None:
+        failure: Exception | None = error
+        if failure is None:
             try:
                 self._execute("empty_journal", (until,))
-                return
-            except apsw.Error as failure:
-                error = translate(failure, self._path, self._connection)
-        self._untrusted = True
-        self._put_off(error)
+            except apsw.Error as raised:
+                failure = raised
+        if failure is not None:
+            self._untrusted = True
+            self._put_off(failure)
 
     def _replay_locked(self) -> None:
         try:
@@ -201,5 +208,5 @@ class Checkpoint:
         logger.warning("the journal of %r could not be emptied yet: %s", self._path, error)
         self._not_before = time.monotonic() + _RETRY_SECONDS
 
-    def _execute(self, name: str, parameters: tuple[int, ...] = ()) -> apsw.Cursor:
+    def _execute(self, name: str, parameters: tuple[int, ...] = ()) -> Cursor:
         return self._connection.execute(self._queries[name], parameters)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Literal
+from typing import Literal
 
 import apsw
 
 from starfish_storage.errors import ForeignStoreError, StoreDamagedError, StoreOpenError, StoreVersionError
+from starfish_storage.metadata.driver import Connection, connect
 from starfish_storage.metadata.migrate import APPLICATION_ID, latest_version
 from starfish_storage.metadata.queries import sqlite_queries
 
@@ -22,7 +23,7 @@ _READ_WRITE = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_NOFOLLOW
 _WAL_PAGES = 4000  # 16 MB of write-ahead log before it is copied into the database
 
 
-def open_for_writing(path: str, durability: Durability, vfs: str | None = None) -> apsw.Connection:
+def open_for_writing(path: str, durability: Durability, vfs: str | None = None) -> Connection:
     """Open the one writing connection, creating the database file if there is none.
 
     Raises:
@@ -33,47 +34,39 @@ def open_for_writing(path: str, durability: Durability, vfs: str | None = None) 
     if new:
         # SQLite would create it readable by everyone the umask lets read.
         os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
-    connection = apsw.Connection(path, flags=_READ_WRITE, vfs=vfs, statementcachesize=200)
+    connection = connect(path, _READ_WRITE, vfs, BUSY_TIMEOUT_MS)
     try:
-        connection.set_busy_timeout(BUSY_TIMEOUT_MS)
         _refuse_foreign(connection, path)
         connection.pragma("journal_mode", "wal")
         set_synchronous(connection, durability)
-        connection.pragma("fullfsync", True)  # macOS: fsync alone leaves the data in the drive's cache
-        connection.pragma("checkpoint_fullfsync", True)
-        connection.pragma("foreign_keys", True)
+        connection.pragma("fullfsync", "on")  # macOS: fsync alone leaves the data in the drive's cache
+        connection.pragma("checkpoint_fullfsync", "on")
+        connection.pragma("foreign_keys", "on")
         connection.pragma("cache_size", -8192)
         connection.pragma("wal_autocheckpoint", _WAL_PAGES)
         connection.pragma("journal_size_limit", 64 << 20)
-        connection.pragma("trusted_schema", False)
+        connection.pragma("trusted_schema", "off")
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def open_for_reading(path: str, vfs: str | None = None) -> apsw.Connection:
+def open_for_reading(path: str, vfs: str | None = None) -> Connection:
     """Open a connection that cannot write."""
-    connection = apsw.Connection(path, flags=_READ_WRITE, vfs=vfs, statementcachesize=100)
-    connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-    connection.pragma("query_only", True)
+    connection = connect(path, _READ_WRITE, vfs, BUSY_TIMEOUT_MS)
+    connection.pragma("query_only", "on")
     connection.pragma("cache_size", -4096)
-    connection.pragma("trusted_schema", False)
+    connection.pragma("trusted_schema", "off")
     return connection
 
 
-def set_synchronous(connection: apsw.Connection, durability: Durability) -> None:
+def set_synchronous(connection: Connection, durability: Durability) -> None:
     """Choose what a commit waits for: ``"power"`` an fsync of the log, ``"process"`` nothing."""
     connection.pragma("synchronous", "full" if durability == "power" else "normal")
 
 
-def first_value(connection: apsw.Connection, query: str, parameters: tuple[Any, ...] = ()) -> Any:
-    """Return the first column of the first row, or None if there is no row."""
-    row = connection.execute(query, parameters).fetchone()
-    return None if row is None else row[0]
-
-
-def _refuse_foreign(connection: apsw.Connection, path: str) -> None:
+def _refuse_foreign(connection: Connection, path: str) -> None:
     try:
         application = connection.pragma("application_id")
         version = connection.pragma("user_version")

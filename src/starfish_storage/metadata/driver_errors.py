@@ -14,9 +14,10 @@ from starfish_storage.errors import (
     StorageIOError,
     StoreDamagedError,
 )
+from starfish_storage.metadata.driver import Connection
 
 
-def translate(error: Exception, path: str, connection: apsw.Connection | None = None) -> StorageError:
+def translate(error: Exception, path: str, connection: Connection | None = None) -> StorageError:  # noqa: PLR0911 (a table)
     """Return the error of our family for one that SQLite raised.
 
     Args:
@@ -46,7 +47,7 @@ def translate(error: Exception, path: str, connection: apsw.Connection | None = 
     return StorageError(f"{path!r}: {type(error).__name__}: {error}; nothing was written.")
 
 
-def _system_error(connection: apsw.Connection | None) -> int:
+def _system_error(connection: Connection | None) -> int:
     if connection is None:
         return 0
     try:

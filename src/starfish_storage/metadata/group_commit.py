@@ -6,7 +6,7 @@ opening the store puts them in place from the journal.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 
 import apsw
@@ -21,12 +21,13 @@ from starfish_storage.metadata.connection import (
     open_for_writing,
     set_synchronous,
 )
+from starfish_storage.metadata.driver import Connection
 from starfish_storage.metadata.driver_errors import translate
 from starfish_storage.metadata.locks import SessionLock, WriterLock
 from starfish_storage.metadata.migrate import migrate
 from starfish_storage.metadata.operations import WriteOperation
 from starfish_storage.metadata.queries import sqlite_queries
-from starfish_storage.metadata.row_writer import DataExists, RowWriter
+from starfish_storage.metadata.row_writer import RowWriter
 
 
 class GroupCommit:
@@ -46,7 +47,7 @@ class GroupCommit:
         self._vfs = vfs
         self._queries = sqlite_queries()
         self._broken: str | None = None
-        self._connection: apsw.Connection | None = None
+        self._open_connection: Connection | None = None
         self.lock = WriterLock(root, BUSY_TIMEOUT_MS / 1000)
         self._session = SessionLock(root)
         try:
@@ -101,17 +102,19 @@ class GroupCommit:
 
     def release_files(self) -> None:
         """Close the connection and the lock files, whatever state they are in."""
-        if self._connection is not None:
-            self._connection.close()
+        if self._open_connection is not None:
+            self._open_connection.close()
         self._session.close()
         self.lock.close()
 
     def _open(self) -> None:
         finished = self.lock.acquire()
         try:
-            self._connect()
-            with_others = not self._session.hold()
+            self._connection = self._open_connection = open_for_writing(self._path, self._durability, self._vfs)
+            migrate(self._connection)
+            self._rows = RowWriter(self._connection, self._queries, self._data_exists)
             self._checkpoint = Checkpoint(self._connection, self._queries, self._data, self.lock, self._path)
+            with_others = not self._session.hold()
             if not (finished and with_others):
                 # Alone, the machine may have been off since the last one wrote: the files are not to be trusted.
                 self._checkpoint.replay()
@@ -119,13 +122,8 @@ class GroupCommit:
                 self._data.discard_leftovers()
         except Exception as error:
             self.lock.release(finished=False)
-            raise translate(error, self._path, getattr(self, "_connection", None)) from error
+            raise translate(error, self._path, self._open_connection) from error
         self.lock.release()
-
-    def _connect(self) -> None:
-        self._connection = open_for_writing(self._path, self._durability, self._vfs)
-        migrate(self._connection)
-        self._rows = RowWriter(self._connection, self._queries, self._data_exists)
 
     def _data_exists(self, kind: str, value: str) -> bool:
         data = self._data
@@ -146,7 +144,7 @@ class GroupCommit:
         return True
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def _locked(self) -> Generator[None]:
         """Hold the writer lock, after finishing what a killed holder left."""
         finished = self.lock.acquire()
         try:
@@ -174,7 +172,8 @@ class GroupCommit:
             self._roll_back(error)
             if isinstance(error, apsw.FullError) and len(staged) > 1:
                 return [done for operation in staged for done in self._commit([operation])]
-            _fail_all(staged, lambda: translate(error, self._path, self._connection))
+            for operation in staged:
+                operation.error = operation.error or translate(error, self._path, self._connection)
             return []
         finally:
             if overwrites:
@@ -188,11 +187,11 @@ class GroupCommit:
         operation.numbers.clear()
         self._execute("begin_operation")
         try:
-            before = 0 if operation.removals is None else self._last_number()
+            before = 0 if operation.removals is None else self._checkpoint.last_number()
             if operation.apply is not None:
                 operation.apply(rows)
             if operation.removals is not None:
-                operation.removals = (before, self._last_number())
+                operation.removals = (before, self._checkpoint.last_number())
             for write in operation.data:
                 self._execute("journal_data", (write.key, write.payload))
                 operation.numbers.append(self._connection.last_insert_rowid())
@@ -253,17 +252,8 @@ class GroupCommit:
                 "Close the storage, see to the disk, and open it again"
             )
 
-    def _last_number(self) -> int:
-        row = self._rows.first("last_journal_number")
-        return 0 if row is None else row[0]
-
     def _execute(self, name: str, parameters: tuple[object, ...] = ()) -> None:
-        self._connection.execute(self._queries[name], parameters)  # type: ignore[arg-type]
-
-
-def _fail_all(operations: Sequence[WriteOperation], error: Callable[[], StorageError]) -> None:
-    for operation in operations:
-        operation.error = operation.error or error()
+        self._connection.execute(self._queries[name], parameters)
 
 
 def _discard(operation: WriteOperation) -> None:

@@ -6,7 +6,8 @@ import re
 from functools import cache
 from importlib.resources import files
 
-import apsw
+from starfish_storage.metadata.driver import Connection
+from starfish_storage.metadata.queries import sqlite_queries
 
 APPLICATION_ID = 0x53465354
 """``SFST`` in ASCII: what SQLite's header says of a database of this library."""
@@ -18,7 +19,7 @@ _FILE_NAME = re.compile(r"(\d{4})_\w+\.sql")
 def migrations(engine: str) -> tuple[str, ...]:
     """Return the migrations of an engine in order: the first brings an empty database to version 1."""
     found: dict[int, str] = {}
-    for entry in files(__package__).joinpath("sql", engine, "migrations").iterdir():
+    for entry in files("starfish_storage.metadata").joinpath("sql", engine, "migrations").iterdir():
         match = _FILE_NAME.fullmatch(entry.name)
         if match:
             found[int(match[1])] = entry.read_text("utf-8")
@@ -30,13 +31,20 @@ def latest_version(engine: str = "sqlite") -> int:
     return len(migrations(engine))
 
 
-def migrate(connection: apsw.Connection) -> None:
+def migrate(connection: Connection) -> None:
     """Bring a database to the latest version, one transaction a step; one that is there already is not touched."""
+    queries = sqlite_queries()
     version = connection.pragma("user_version")
     for number, script in enumerate(migrations("sqlite"), start=1):
         if number <= version:
             continue
-        with connection:  # a savepoint, committed at the end or rolled back whole
+        connection.execute(queries["begin"])
+        try:
             connection.execute(script)
             connection.pragma("application_id", APPLICATION_ID)
             connection.pragma("user_version", number)
+            connection.execute(queries["commit"])
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute(queries["rollback"])
+            raise

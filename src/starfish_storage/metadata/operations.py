@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from starfish_storage.errors import StorageError
 from starfish_storage.interface import DataWrite
 from starfish_storage.metadata.row_writer import RowWriter
-from starfish_storage.metadata.rows import Row
+from starfish_storage.metadata.driver import Row
 
 
 @dataclass(slots=True, eq=False)

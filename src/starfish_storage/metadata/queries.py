@@ -58,7 +58,7 @@ def sqlite_queries() -> Queries:
 
 
 def _named(engine: str) -> Iterator[tuple[str, str]]:
-    text = files(__package__).joinpath("sql", engine, "queries.sql").read_text("utf-8")
+    text = files("starfish_storage.metadata").joinpath("sql", engine, "queries.sql").read_text("utf-8")
     parts = _NAME.split(text)
     return zip(parts[1::2], parts[2::2], strict=True)
 

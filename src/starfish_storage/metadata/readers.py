@@ -17,7 +17,7 @@ import apsw
 from starfish_storage.errors import StorageClosedError
 from starfish_storage.metadata.connection import open_for_reading
 from starfish_storage.metadata.driver_errors import translate
-from starfish_storage.metadata.rows import Row
+from starfish_storage.metadata.driver import Connection, Row
 
 Result = TypeVar("Result")
 
@@ -37,7 +37,7 @@ class Readers:
         self._vfs = vfs
         self._local = threading.local()
         self._lock = threading.Lock()
-        self._connections: list[apsw.Connection] = []
+        self._connections: list[Connection] = []
         self._pool = ThreadPoolExecutor(_POOL_THREADS, "starfish-storage-reader")
         self._closed = False
 
@@ -79,8 +79,8 @@ class Readers:
         except (apsw.Error, OSError) as error:
             raise self._translated(error) from error
 
-    def _connection(self) -> apsw.Connection:
-        connection: apsw.Connection | None = getattr(self._local, "connection", None)
+    def _connection(self) -> Connection:
+        connection: Connection | None = getattr(self._local, "connection", None)
         if connection is not None:
             return connection
         with self._lock:

@@ -18,7 +18,7 @@ from starfish_storage.errors import (
 )
 from starfish_storage.identifiers import fold
 from starfish_storage.metadata.queries import Queries
-from starfish_storage.metadata.rows import Row
+from starfish_storage.metadata.driver import Connection, Cursor, Row
 
 DataExists = Callable[[str, str], bool]
 """Whether there is data of a kind (``record_uid``, ``master_job_id``) and id."""
@@ -36,13 +36,13 @@ class RowWriter:
         data_exists: asks the data handler.
     """
 
-    def __init__(self, connection: apsw.Connection, queries: Queries, data_exists: DataExists) -> None:
+    def __init__(self, connection: Connection, queries: Queries, data_exists: DataExists) -> None:
         self._connection = connection
         self._queries = queries
         self._data_exists = data_exists
         self.undo: list[tuple[str, Row]] = []
 
-    def execute(self, name: str, parameters: Row = ()) -> apsw.Cursor:
+    def execute(self, name: str, parameters: Row = ()) -> Cursor:
         """Run a named query."""
         return self._connection.execute(self._queries[name], parameters)
 
@@ -163,7 +163,7 @@ class RowWriter:
 
     def _explained(self, error: apsw.ConstraintError, job_id: str | None, master_job_id: str) -> StorageError:
         """Say which parent is missing: SQLite says only that one is."""
-        if error.extendedresult == apsw.SQLITE_CONSTRAINT_FOREIGNKEY:
+        if _extended_code(error) == apsw.SQLITE_CONSTRAINT_FOREIGNKEY:
             if self.first("get_master_job", (master_job_id,)) is None:
                 return ParentNotFoundError("master job", master_job_id, "start it with log_master_job_start first")
             if job_id is not None:
@@ -171,7 +171,11 @@ class RowWriter:
         return InvalidInputError(f"the database refused the row: {error}; nothing was written.")
 
 
+def _extended_code(error: apsw.Error) -> int:
+    return getattr(error, "extendedresult", 0)  # not in the driver's stubs
+
+
 def _collision(kind: str, value: str, other: Any) -> IdCollisionError:
     return IdCollisionError(
-        kind, value, f"{ascii(other)} is in use, and many file systems cannot tell the two apart (case alone differs)"
+        kind, value, f"{other!a} is in use, and many file systems cannot tell the two apart (case alone differs)"
     )

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 from starfish_storage.codec import canonical_hash, decode, encode
 from starfish_storage.errors import InvalidDataError, InvalidInputError, InvalidStatusError, shorten
 from starfish_storage.identifiers import check_id
+from starfish_storage.metadata.driver import Row
 from starfish_storage.models import (
     EXECUTION_JOB_STATUSES,
     MASTER_JOB_STATUSES,
@@ -26,7 +27,6 @@ from starfish_storage.models import (
     as_utc,
 )
 
-Row = tuple[Any, ...]
 Model = TypeVar("Model", bound=BaseModel)
 
 _HERE = "."
@@ -297,7 +297,7 @@ def page(limit: object, offset: object) -> tuple[int, int]:
             raise InvalidInputError(f"{name} must be an integer or None, not {type(value).__name__}.")
         if value is not None and not 0 <= cast("int", value) < 2**63:
             raise InvalidInputError(f"{name} {value} cannot be used: give 0 or more, or None for no {name}.")
-    return -1 if limit is None else cast("int", limit), cast("int", offset or 0)
+    return cast("int", -1 if limit is None else limit), cast("int", offset or 0)
 
 
 def four_counts(given: object, name: str) -> tuple[int, int, int, int]:

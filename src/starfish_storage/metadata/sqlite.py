@@ -15,7 +15,8 @@ from starfish_storage.metadata.connection import Durability
 from starfish_storage.metadata.group_commit import GroupCommit
 from starfish_storage.metadata.operations import WriteOperation
 from starfish_storage.metadata.queries import sqlite_queries
-from starfish_storage.metadata.rows import Row, RowCodec
+from starfish_storage.metadata.driver import Row
+from starfish_storage.metadata.rows import RowCodec
 from starfish_storage.metadata.session import Session
 from starfish_storage.models import (
     EXECUTION_JOB_STATUSES,

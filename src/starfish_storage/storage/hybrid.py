@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar, cast
 
 from starfish_storage.codec import decode, encode
-from starfish_storage.errors import DataNotFoundError, InvalidInputError, StoreDamagedError, shorten
+from starfish_storage.errors import (
+    DataNotFoundError,
+    InvalidInputError,
+    StorageClosedError,
+    StoreDamagedError,
+    shorten,
+)
 from starfish_storage.identifiers import check_id
-from starfish_storage.interface import DataHandler, MetadataHandler, Storage
+from starfish_storage.interface import DataHandler, DataWrite, MetadataHandler, Storage
 from starfish_storage.models import GenerationJob, GenerationMasterJob, Project, Record
 
 _READ_AT_ONCE = 500
+_READER_THREADS = 4
+
+Result = TypeVar("Result")
 
 
 class HybridStorage(Storage):
@@ -29,6 +40,7 @@ class HybridStorage(Storage):
         self._metadata = metadata
         self._data = data
         self._capabilities = capabilities
+        self._readers: ThreadPoolExecutor | None = None
 
     @property
     def capabilities(self) -> frozenset[str]:
@@ -39,9 +51,13 @@ class HybridStorage(Storage):
         """See `Storage.setup`."""
         await asyncio.to_thread(self._data.setup)
         await self._metadata.setup()
+        self._readers = self._readers or ThreadPoolExecutor(_READER_THREADS, "starfish-storage-data-reader")
 
     async def close(self) -> None:
         """See `Storage.close`."""
+        readers, self._readers = self._readers, None
+        if readers is not None:
+            await asyncio.to_thread(readers.shutdown)
         await self._metadata.close()
         self._data.close()
 
@@ -90,10 +106,8 @@ class HybridStorage(Storage):
         found: list[dict[str, Any]] = []
         for start in range(0, len(keys), _READ_AT_ONCE):
             some = keys[start : start + _READ_AT_ONCE]
-            found += await asyncio.to_thread(lambda: [self._read_now(key) for key in some])  # noqa: B023 (awaited here)
-        for index, data in enumerate(found):
-            if data is None:
-                found[index] = await self._read(keys[index])
+            read = await self._in_pool(partial(self._read_each, some))
+            found += [await self._read(key) if data is None else data for key, data in zip(some, read, strict=True)]
         return found
 
     async def save_record(self, record: Record, data: dict[str, Any]) -> str:
@@ -105,7 +119,7 @@ class HybridStorage(Storage):
         self._metadata.check_open()
         handler = self._data
         records: list[Record] = []
-        writes = []
+        writes: list[DataWrite] = []
         for record, data in pairs:
             uid = record.record_uid
             writes.append(handler.write(handler.record_key(uid), encode(data, f"data of record {uid!r}")))
@@ -129,6 +143,15 @@ class HybridStorage(Storage):
             raise DataNotFoundError("data", reference, "it was never saved, or was deleted")
         return self._decoded(key, journaled)
 
+    async def _in_pool(self, work: Callable[[], Result]) -> Result:
+        self._metadata.check_open()
+        if self._readers is None:
+            raise StorageClosedError("the storage is being closed; call setup() to open it again.")
+        return await asyncio.get_running_loop().run_in_executor(self._readers, work)
+
+    def _read_each(self, keys: Sequence[str]) -> list[dict[str, Any] | None]:
+        return [self._read_now(key) for key in keys]
+
     def _read_now(self, key: str) -> dict[str, Any] | None:
         try:
             return self._decoded(key, self._data.read(key))
@@ -144,7 +167,7 @@ class HybridStorage(Storage):
             ) from error
         if not isinstance(value, dict):
             raise StoreDamagedError(self._data.to_reference(key), "it holds no JSON object; restore it from a backup")
-        return value
+        return cast("dict[str, Any]", value)
 
     # --- metadata: handed on as they are --------------------------------------------------------------------------
 

@@ -1,0 +1,69 @@
+"""What the library uses of the SQLite driver, typed: the driver's own stubs leave values unknown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Protocol, cast
+
+import apsw
+
+Row = tuple[Any, ...]
+
+
+class Cursor(Protocol):
+    """The rows of a statement."""
+
+    def fetchone(self) -> Row | None:
+        """Return the next row."""
+        ...
+
+    def fetchall(self) -> list[Row]:
+        """Return the remaining rows."""
+        ...
+
+    def __iter__(self) -> Iterator[Row]: ...
+
+
+class Connection(Protocol):
+    """A connection to one database."""
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open."""
+        ...
+
+    @property
+    def system_errno(self) -> int:
+        """The operating system's number of the last error."""
+        ...
+
+    def execute(self, statements: str, bindings: Row = ()) -> Cursor:
+        """Run statements."""
+        ...
+
+    def pragma(self, name: str, value: bool | int | str | None = None, /) -> Any:
+        """Read or set a pragma."""
+        ...
+
+    def changes(self) -> int:
+        """Return how many rows the last statement changed."""
+        ...
+
+    def last_insert_rowid(self) -> int:
+        """Return the number of the row inserted last."""
+        ...
+
+    def close(self) -> None:
+        """Close the connection."""
+        ...
+
+
+def connect(path: str, flags: int, vfs: str | None, busy_timeout_ms: int) -> Connection:
+    """Open a connection.
+
+    Raises:
+        apsw.Error: SQLite cannot open it.
+    """
+    connection = apsw.Connection(path, flags=flags, vfs=vfs, statementcachesize=200)
+    connection.set_busy_timeout(busy_timeout_ms)
+    return cast("Connection", connection)

@@ -1,0 +1,159 @@
+"""A workload that writes, overwrites, batches and deletes, logs what was acknowledged, and can be checked afterwards.
+
+The log lies outside the store. A line ``begin`` is written before a call and a line ``done`` after it returned, so
+that after a kill the calls in between are known: those may have taken effect or not, but never by half.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from starfish_storage import GenerationJob, GenerationMasterJob, LocalStorage, Project, Record, Storage
+
+PROJECT, MASTER, JOB = "project", "master", "job"
+SIDE_RECORDS = 3
+
+
+class Log:
+    """An append-only log, one line a write, that survives the process: a file, or a pipe that its parent reads."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._descriptor = 1 if path is None else os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+    def write(self, kind: str, change: dict[str, Any]) -> None:
+        os.write(self._descriptor, json.dumps([kind, change]).encode() + b"\n")
+
+
+def payload(uid: str, version: int) -> dict[str, Any]:
+    return {"uid": uid, "version": version, "text": f"{uid}/{version} " * (20 + 37 * (version % 5))}
+
+
+def record(uid: str, version: int, master: str = MASTER, job: str = JOB) -> Record:
+    return Record(record_uid=uid, job_id=job, master_job_id=master, status="completed", error_message=f"v{version}")
+
+
+async def prepare(storage: Storage, master: str = MASTER, job: str = JOB) -> None:
+    await storage.save_project(Project(project_id=PROJECT, name="faults"))
+    reference = storage.generate_request_config_path(master)
+    await storage.save_request_config(reference, {"model": "none"})
+    await storage.log_master_job_start(
+        GenerationMasterJob(
+            master_job_id=master, project_id=PROJECT, request_config_ref=reference, output_schema={},
+            storage_uri="file:///elsewhere", target_record_count=1,
+        )
+    )
+    await storage.log_execution_job_start(GenerationJob(job_id=job, master_job_id=master, run_config={"job": job}))
+
+
+async def run(storage: Storage, log: Log, steps: int, workers: int = 1) -> None:
+    """Write, overwrite, batch and delete, so many steps of each worker."""
+    log.write("begin", {})
+    await prepare(storage)
+    log.write("done", {})
+    await asyncio.gather(*(_work(storage, log, steps, f"w{number}") for number in range(workers)))
+
+
+async def _work(storage: Storage, log: Log, steps: int, name: str) -> None:
+    for step in range(steps):
+        uid = f"{name}-{step}"
+        await _save(storage, log, {uid: 1})
+        if step % 3 == 1:
+            await _save(storage, log, {uid: 2})
+        if step % 4 == 2:
+            await _save(storage, log, {f"{uid}-a": 1, uid: 3, f"{uid}-b": 1})
+        if step % 5 == 3:
+            await _side_job(storage, log, f"side-{uid}")
+
+
+async def _save(storage: Storage, log: Log, versions: dict[str, int]) -> None:
+    log.write("begin", {"save": versions})
+    if len(versions) == 1:
+        [(uid, version)] = versions.items()
+        await storage.save_record(record(uid, version), payload(uid, version))
+    else:
+        await storage.save_records((record(uid, version), payload(uid, version)) for uid, version in versions.items())
+    log.write("done", {"save": versions})
+
+
+async def _side_job(storage: Storage, log: Log, name: str) -> None:
+    """A master job of its own, filled and deleted again."""
+    await prepare(storage, name, f"{name}-job")
+    for number in range(SIDE_RECORDS):
+        uid = f"{name}-r{number}"
+        await storage.save_record(record(uid, 1, name, f"{name}-job"), payload(uid, 1))
+    log.write("begin", {"delete": name})
+    await storage.delete_master_job(name)
+    log.write("done", {"delete": name})
+
+
+async def check(root: Path, log_path: Path) -> int:
+    """Reopen the store and compare it with the log; return how many records were acknowledged."""
+    acknowledged: dict[str, int] = {}
+    in_flight: dict[str, set[int]] = {}
+    deleted: set[str] = set()
+    for line in log_path.read_text().splitlines():
+        kind, change = json.loads(line)
+        for uid, version in change.get("save", {}).items():
+            if kind == "begin":
+                in_flight.setdefault(uid, set()).add(version)
+            else:
+                acknowledged[uid] = version
+                in_flight[uid].discard(version)
+        if kind == "done" and "delete" in change:
+            deleted.add(change["delete"])
+    async with LocalStorage(f"file://{root}") as storage:
+        for uid, version in acknowledged.items():
+            await _check_record(storage, uid, {version} | in_flight[uid])
+        for uid in in_flight.keys() - acknowledged.keys():
+            if await storage.get_record_metadata(uid) is not None:
+                await _check_record(storage, uid, in_flight[uid])
+        for name in deleted:
+            assert await storage.get_master_job(name) is None
+            assert not Path(storage.generate_request_config_path(name)).exists()
+        await check_whole(storage, root)
+        for name in deleted:
+            assert not list(root.glob(f"data/*/{name}-r*")), "data of a deleted master job is left"
+        await goes_on(storage)
+    assert not list((root / "staging").iterdir())
+    return len(acknowledged)
+
+
+async def _check_record(storage: Storage, uid: str, versions: set[int]) -> None:
+    found = await storage.get_record_metadata(uid)
+    assert found is not None, f"{uid} was acknowledged and is gone"
+    assert found.output_ref is not None
+    data = await storage.get_record_data(found.output_ref)
+    assert data["version"] in versions, f"{uid} has version {data['version']}, not one of {versions}"
+    assert data == payload(uid, data["version"])
+    assert found.error_message == f"v{data['version']}", "row and data are of different versions"
+
+
+async def check_whole(storage: Storage, root: Path) -> None:
+    """No file is torn, no row dangles, and the counts are those of the rows."""
+    for path in [*root.glob("data/*/*"), *root.glob("configs/*")]:
+        assert json.loads(path.read_bytes()), f"{path} is torn"
+    for job in await storage.list_master_jobs():
+        counted: dict[str, int] = {}
+        async for found in storage.iter_records(job.master_job_id):
+            counted[found.status] = counted.get(found.status, 0) + 1
+            assert found.output_ref is not None
+            assert await storage.get_record_data(found.output_ref)
+        assert await storage.count_records_for_master_job(job.master_job_id) == counted
+
+
+async def goes_on(storage: Storage) -> None:
+    """The store takes new work."""
+    if await storage.get_execution_job(JOB) is None:
+        if await storage.get_master_job(MASTER) is not None:
+            await storage.log_execution_job_start(GenerationJob(job_id=JOB, master_job_id=MASTER))
+        else:
+            await prepare(storage)
+    await storage.save_record(record("afterwards", 1), payload("afterwards", 1))
+    found = await storage.get_record_metadata("afterwards")
+    assert found is not None
+    assert found.output_ref is not None
+    assert await storage.get_record_data(found.output_ref) == payload("afterwards", 1)

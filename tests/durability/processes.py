@@ -12,9 +12,14 @@ TESTS = Path(__file__).parents[1]
 
 def start(arguments: list[str], **options: object) -> subprocess.Popen[str]:
     """Start Python with these arguments, able to import the tests' own modules."""
-    environment = dict(os.environ, PYTHONPATH=str(TESTS), PYTHONWARNINGS="error")
+    path = [str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(path), PYTHONWARNINGS="error")
     return subprocess.Popen(
-        [sys.executable, *arguments], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        [sys.executable, *arguments],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
         **options,  # type: ignore[call-overload]
     )
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import shutil
+import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+
 from durability import workload
 from durability.faults import FaultyStorage, Steps, fail
-
 from starfish_storage import (
     InvalidStatusError,
     LocalStorage,
@@ -89,9 +91,7 @@ async def test_a_failed_batch_leaves_every_version_before_it(storage: FaultyStor
     await save(storage, "r3", 1)
     storage.steps.before = fail(step, at=at)
     with pytest.raises(StorageIOError):
-        await storage.save_records(
-            (workload.record(uid, 2), workload.payload(uid, 2)) for uid in ("r1", "r2", "r3")
-        )
+        await storage.save_records((workload.record(uid, 2), workload.payload(uid, 2)) for uid in ("r1", "r2", "r3"))
     storage.steps.before = lambda _number, _step: None
     assert [await version_of(storage, uid) for uid in ("r1", "r3")] == [1, 1]
     assert await storage.get_record_metadata("r2") is None
@@ -130,6 +130,16 @@ async def test_a_group_too_large_for_the_disk_is_saved_as_far_as_it_fits(storage
     assert await storage.count_records_for_master_job(workload.MASTER) == {"completed": 6}
 
 
+async def test_data_that_could_not_be_put_in_place_does_not_come_back(storage: FaultyStorage, tmp_path: Path) -> None:
+    """Its row was taken back, and so must its journal entry be: a later opening would put it in place."""
+    storage.steps.before = fail("rename")
+    with pytest.raises(StorageIOError):
+        await save(storage, "r1", 2)
+    crashed = copy_as_after_a_kill(tmp_path / "store", tmp_path / "crashed")
+    async with LocalStorage(f"file://{crashed}") as reopened:
+        assert await version_of(reopened, "r1") == 1
+
+
 async def test_a_failed_sync_of_the_log_is_never_taken_for_a_commit(storage: FaultyStorage, tmp_path: Path) -> None:
     """The pages of the failed commit are whole in the log; a crash right after must not bring them to life."""
     storage.steps.before = fail("sync metadata.db-wal")
@@ -151,6 +161,28 @@ async def test_files_that_cannot_be_synced_are_written_anew(storage: FaultyStora
     assert storage.steps.first("syncfs", storage.steps.taken.index("rename r1.json")) > 0
     assert await version_of(journal_left, "r1") == 1
     await journal_left.close()
+
+
+async def test_files_that_cannot_be_synced_in_the_background_are_written_anew(
+    storage: FaultyStorage, tmp_path: Path
+) -> None:
+    """The checkpoint of an idle store fails: the journal is kept, and what it holds is written to new files."""
+    failed = threading.Event()
+
+    def before(_number: int, step: str) -> None:
+        if step.startswith("syncfs") and not failed.is_set():
+            failed.set()
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    await save(storage, "r2", 1)
+    storage.steps.before = before
+    await save(storage, "r2", 2)
+    renamed = storage.steps.count("rename r2.json")
+    assert await asyncio.to_thread(failed.wait, 30), "an idle store is synced by itself"
+    await storage.close()
+    assert storage.steps.count("rename r2.json") == renamed + 1
+    async with LocalStorage(f"file://{tmp_path}/store") as reopened:
+        assert await version_of(reopened, "r2") == 2
 
 
 async def test_a_disk_that_fails_for_good_stops_the_writer_and_not_the_readers(
@@ -211,7 +243,5 @@ def fail_all_of(*prefixes: str) -> Callable[[int, str], None]:
 
 def copy_as_after_a_kill(root: Path, target: Path) -> Path:
     """Copy a live store as a kill would leave it: the log, but not the shared memory that says how far it counts."""
-    import shutil
-
     shutil.copytree(root, target, ignore=shutil.ignore_patterns("*-shm", "*.lock"))
     return target

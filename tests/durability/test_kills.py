@@ -7,8 +7,8 @@ import signal
 from pathlib import Path
 
 import pytest
-from durability import processes, workload
 
+from durability import processes, workload
 from starfish_storage import LocalStorage
 
 ORDINARY_KILLS, SLOW_KILLS = 10, 50

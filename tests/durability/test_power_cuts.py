@@ -9,9 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from durability import workload
 from durability.faults import FaultyStorage, Steps
-
 from starfish_storage import LocalStorage
 from starfish_storage.metadata.connection import Durability
 

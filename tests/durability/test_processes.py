@@ -9,9 +9,9 @@ from pathlib import Path
 
 import apsw
 import pytest
+
 from durability import processes, workload
 from durability.faults import FaultyStorage, Steps
-
 from starfish_storage import ForkedProcessError, LocalStorage, StorageClosedError
 
 CONCURRENT = 200
@@ -154,7 +154,7 @@ async def test_a_forked_child_is_refused_and_the_parent_goes_on(tmp_path: Path) 
         for call in (
             lambda: storage.save_record(workload.record("child", 1), {}),
             lambda: storage.get_record_metadata("before"),
-            lambda: storage.setup(),
+            storage.setup,
         ):
             try:
                 asyncio.run(call())
@@ -262,4 +262,52 @@ async def test_a_writer_waits_for_a_foreign_lock_and_readers_do_not(tmp_path: Pa
     foreign.execute("ROLLBACK")
     foreign.close()
     await waiting
+    await storage.close()
+
+
+KILLED_BEFORE_RENAME = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from durability import workload
+from durability.faults import FaultyStorage, Steps
+def before(number, step):
+    if step.startswith("rename"):
+        os.kill(os.getpid(), signal.SIGKILL)
+async def main():
+    steps = Steps()
+    storage = FaultyStorage(Path(sys.argv[1]), steps)
+    await storage.setup()
+    steps.before = before
+    await storage.save_record(workload.record("r1", 2), workload.payload("r1", 2))
+asyncio.run(main())
+"""
+
+
+async def test_another_writer_finishes_what_a_killed_one_had_committed(tmp_path: Path) -> None:
+    """Killed between its commit and the renaming of its file, while this process has the store open."""
+    storage = await opened(tmp_path)
+    reference = await save(storage, "r1", 1)
+    status, _, errors = processes.run(["-c", KILLED_BEFORE_RENAME, str(tmp_path)])
+    assert status == -9, errors
+    new = await save(storage, "r2", 1)
+    assert await storage.get_record_data(reference) == workload.payload("r1", 2)
+    assert await storage.get_record_data(new) == workload.payload("r2", 1)
+    await save(storage, "r1", 3)
+    await storage.close()
+    async with LocalStorage(f"file://{tmp_path}") as reopened:
+        assert await reopened.get_record_data(reference) == workload.payload("r1", 3)
+
+
+async def test_a_reader_finds_committed_data_whose_file_is_not_there_yet(tmp_path: Path) -> None:
+    storage = await opened(tmp_path)
+    await save(storage, "r1", 1)
+    Path(await save(storage, "r2", 1)).unlink()
+    status, _, errors = processes.run(["-c", KILLED_BEFORE_RENAME.replace("r1", "r3"), str(tmp_path)])
+    assert status == -9, errors
+    found = await storage.get_record_metadata("r3")
+    assert found is not None
+    assert found.output_ref is not None
+    assert not Path(found.output_ref).exists()
+    assert await storage.get_record_data(found.output_ref) == workload.payload("r3", 2)
+    assert await storage.get_records_data([found.output_ref]) == [workload.payload("r3", 2)]
     await storage.close()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
+
 from durability import workload
 from durability.faults import FaultyStorage, Steps
-
 from starfish_storage.metadata.connection import Durability
 
 
@@ -77,8 +78,6 @@ async def test_a_new_store_syncs_its_directory(tmp_path: Path, steps: Steps) -> 
 
 
 async def test_many_callers_share_one_sync(tmp_path: Path, steps: Steps) -> None:
-    import asyncio
-
     storage = await opened(tmp_path / "store", steps)
     before = steps.count("sync metadata.db-wal")
     await asyncio.gather(

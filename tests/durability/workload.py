@@ -42,8 +42,12 @@ async def prepare(storage: Storage, master: str = MASTER, job: str = JOB) -> Non
     await storage.save_request_config(reference, {"model": "none"})
     await storage.log_master_job_start(
         GenerationMasterJob(
-            master_job_id=master, project_id=PROJECT, request_config_ref=reference, output_schema={},
-            storage_uri="file:///elsewhere", target_record_count=1,
+            master_job_id=master,
+            project_id=PROJECT,
+            request_config_ref=reference,
+            output_schema={},
+            storage_uri="file:///elsewhere",
+            target_record_count=1,
         )
     )
     await storage.log_execution_job_start(GenerationJob(job_id=job, master_job_id=master, run_config={"job": job}))

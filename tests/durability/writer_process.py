@@ -12,7 +12,6 @@ from typing import cast
 
 from durability import workload
 from durability.faults import FaultyStorage, Steps, kill_at
-
 from starfish_storage import LocalStorage, Storage
 from starfish_storage.metadata.connection import Durability
 

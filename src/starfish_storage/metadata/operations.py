@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from starfish_storage.errors import StorageError
 from starfish_storage.interface import DataWrite
-from starfish_storage.metadata.row_writer import RowWriter
 from starfish_storage.metadata.driver import Row
+from starfish_storage.metadata.row_writer import RowWriter
 
 
 @dataclass(slots=True, eq=False)

@@ -16,8 +16,8 @@ import apsw
 
 from starfish_storage.errors import StorageClosedError
 from starfish_storage.metadata.connection import open_for_reading
-from starfish_storage.metadata.driver_errors import translate
 from starfish_storage.metadata.driver import Connection, Row
+from starfish_storage.metadata.driver_errors import translate
 
 Result = TypeVar("Result")
 

@@ -17,8 +17,8 @@ from starfish_storage.errors import (
     StorageError,
 )
 from starfish_storage.identifiers import fold
-from starfish_storage.metadata.queries import Queries
 from starfish_storage.metadata.driver import Connection, Cursor, Row
+from starfish_storage.metadata.queries import Queries
 
 DataExists = Callable[[str, str], bool]
 """Whether there is data of a kind (``record_uid``, ``master_job_id``) and id."""

@@ -295,7 +295,7 @@ def page(limit: object, offset: object) -> tuple[int, int]:
     for name, value in (("limit", limit), ("offset", offset)):
         if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
             raise InvalidInputError(f"{name} must be an integer or None, not {type(value).__name__}.")
-        if value is not None and not 0 <= cast("int", value) < 2**63:
+        if value is not None and not 0 <= value < 2**63:
             raise InvalidInputError(f"{name} {value} cannot be used: give 0 or more, or None for no {name}.")
     return cast("int", -1 if limit is None else limit), cast("int", offset or 0)
 

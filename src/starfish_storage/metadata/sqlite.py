@@ -12,10 +12,10 @@ from starfish_storage.identifiers import check_id
 from starfish_storage.interface import DataHandler, DataWrite, MetadataHandler
 from starfish_storage.metadata import rows
 from starfish_storage.metadata.connection import Durability
+from starfish_storage.metadata.driver import Row
 from starfish_storage.metadata.group_commit import GroupCommit
 from starfish_storage.metadata.operations import WriteOperation
 from starfish_storage.metadata.queries import sqlite_queries
-from starfish_storage.metadata.driver import Row
 from starfish_storage.metadata.rows import RowCodec
 from starfish_storage.metadata.session import Session
 from starfish_storage.models import (

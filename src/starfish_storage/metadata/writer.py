@@ -11,7 +11,7 @@ import atexit
 import logging
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from starfish_storage.errors import StorageClosedError, StorageError
@@ -20,7 +20,8 @@ from starfish_storage.metadata.operations import WriteOperation, resolve
 
 logger = logging.getLogger(__name__)
 
-_MOST_OPERATIONS = 1000  # in one group: bounds the memory of the transaction and the wait of the first caller
+_MOST_OPERATIONS = 1000  # in one group: bounds the wait of the first caller
+_MOST_BYTES = 32 << 20  # of data in one group: bounds the memory and the log of the transaction
 _IDLE_SECONDS = 0.25  # without work for so long, the journal is emptied
 _EXIT_SECONDS = 5.0  # a program that never closed its storage waits at most so long at its end
 
@@ -128,8 +129,9 @@ class Writer:
             except queue.Empty:
                 pass
             if group:
-                _commit_group(commit, group)
-                commit.checkpoint_if_due(self._queue.put)
+                for portion in _portions(group):
+                    _commit_group(commit, portion)
+                    commit.checkpoint_if_due(self._queue.put)
             elif not stopping and commit.has_unsynced:
                 commit.checkpoint(self._queue.put)
 
@@ -141,6 +143,20 @@ class Writer:
         else:
             group.extend(item)
         return False
+
+
+def _portions(group: list[WriteOperation]) -> Iterator[list[WriteOperation]]:
+    """Split what was handed in at once into groups of bounded size, in order."""
+    portion: list[WriteOperation] = []
+    size = 0
+    for operation in group:
+        portion.append(operation)
+        size += sum(len(write.payload or b"") for write in operation.data)
+        if len(portion) >= _MOST_OPERATIONS or size >= _MOST_BYTES:
+            yield portion
+            portion, size = [], 0
+    if portion:
+        yield portion
 
 
 def _commit_group(commit: GroupCommit, group: list[WriteOperation]) -> None:

@@ -129,7 +129,7 @@ class HybridStorage(Storage):
         await self._metadata.save_records(records, writes)
         references = [handler.to_reference(write.key) for write in writes]
         for record, reference in zip(records, references, strict=True):
-            record.output_ref = reference
+            _set_output_ref(record, reference)
         return references
 
     async def _read(self, key: str) -> dict[str, Any]:
@@ -304,3 +304,12 @@ class HybridStorage(Storage):
     ) -> AsyncIterator[Record]:
         """See `RecordContract.iter_records`."""
         return self._metadata.iter_records(master_job_id, status_filter, after=after, batch_size=batch_size)
+
+
+def _set_output_ref(record: object, reference: str) -> None:
+    if isinstance(record, Record):
+        # Past the validation of assignments, which costs more than the rest of the bookkeeping of a save.
+        vars(record)["output_ref"] = reference
+        record.model_fields_set.add("output_ref")
+    else:
+        setattr(record, "output_ref", reference)  # noqa: B010 (an object with a record's attributes, of any class)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starfish_storage.data.filesystem import FileSystemDataHandler, make_root
 from starfish_storage.errors import InvalidInputError
-from starfish_storage.metadata.connection import Durability
+from starfish_storage.metadata.connection import DATABASE_FILE, Durability
 from starfish_storage.metadata.rows import RowCodec
 from starfish_storage.metadata.sqlite import SQLiteMetadataHandler
 from starfish_storage.storage.hybrid import HybridStorage
@@ -44,6 +44,7 @@ class LocalStorage(HybridStorage):
             raise InvalidInputError(f"durability must be 'power' or 'process', not {durability!r}.")
         self.base_path = path_of_file_uri(storage_uri)
         self.data_base_path = path_of_file_uri(data_storage_uri_override or storage_uri)
+        self.metadata_db_path = f"{self.base_path}/{DATABASE_FILE}"
         self.storage_uri = file_uri_of_path(self.base_path)
         data = FileSystemDataHandler(self.data_base_path)
         codec = RowCodec(data, self.storage_uri, file_uri_of_path(self.data_base_path))

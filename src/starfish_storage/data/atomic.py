@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import platform
+import stat
 from collections.abc import Callable, Iterable
 
 _CREATE = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -59,6 +60,13 @@ class FileOperations:
             os.unlink(name, dir_fd=directory)
         except FileNotFoundError:
             pass
+
+    def is_file(self, directory: int, name: str) -> bool:
+        """Return whether there is a regular file of that name; a link to one is none."""
+        try:
+            return stat.S_ISREG(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode)
+        except FileNotFoundError:
+            return False
 
     def sync(self, descriptor: int) -> None:
         """Make an open file's content, or an open directory's entries, survive a power cut."""

@@ -24,6 +24,7 @@ class Directories:
         self._files = files
         self._lock = threading.Lock()
         self._open: dict[str, int] = {}
+        self._replaced: set[int] = set()
         # A quarter of the descriptors at most: the rest is the caller's.
         self._most = min(_MOST_KEPT_OPEN, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4)
 
@@ -43,25 +44,43 @@ class Directories:
 
     def release(self, path: str, descriptor: int) -> None:
         """Give back what `acquire` returned."""
-        if self._open.get(path) != descriptor:
+        if self._open.get(path) != descriptor and descriptor not in self._replaced:
             os.close(descriptor)
 
-    def forget(self, path: str) -> None:
-        """Open a directory anew next time: it may have been replaced by another of that name."""
-        # The old descriptor is left open: another thread may be using it. This happens once in a store's life.
+    def notice_replaced(self, path: str) -> bool:
+        """Return whether a directory kept open is no longer the one of that path; if so, it is opened anew next time.
+
+        A restored backup, say, puts another directory in its place.
+        """
+        descriptor = self._open.get(path)
+        if descriptor is None:
+            return False
+        kept = os.fstat(descriptor)
+        try:
+            there = os.stat(f"{self.root}/{path}", follow_symlinks=False)
+        except FileNotFoundError:
+            there = None
+        if there is not None and os.path.samestat(kept, there):
+            return False
         with self._lock:
-            self._open.pop(path, None)
+            if self._open.get(path) == descriptor:
+                # Left open until `close`: another thread may be using it. This happens a few times at most.
+                self._replaced.add(self._open.pop(path))
+        return True
 
     def close(self) -> None:
         """Close every directory that is kept open."""
         with self._lock:
-            kept, self._open = self._open, {}
-        for descriptor in kept.values():
+            kept = [*self._open.values(), *self._replaced]
+            self._open = {}
+            self._replaced = set()
+        for descriptor in kept:
             os.close(descriptor)
 
     def _acquire_anew(self, path: str, create: bool) -> int:
         if not path:
-            descriptor = self._files.open_directory(self.root)
+            # The root itself may be reached through a link; nothing below it may.
+            descriptor = self._files.open_directory(os.path.realpath(self.root))
         else:
             above, _, name = path.rpartition("/")
             parent = self.acquire(above, create=create)

@@ -11,16 +11,19 @@ from starfish_storage.errors import StorageError, StorageFullError, StorageIOErr
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
-class translated:  # noqa: N801 (read as a verb: `with translated(path):`; a generator-based one costs four times as much)
+class translated:  # noqa: N801 (reads as a verb; as a generator it would cost four times as much)
     """Turn an `OSError` raised inside the block into a `StorageIOError` that names the path.
 
-    A `FileNotFoundError` passes: the callers know whether that is an error.
+    Args:
+        path: the file concerned.
+        missing_passes: let a `FileNotFoundError` pass, because the caller knows what it means.
     """
 
-    __slots__ = ("_path",)
+    __slots__ = ("_missing_passes", "_path")
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, missing_passes: bool = False) -> None:
         self._path = path
+        self._missing_passes = missing_passes
 
     def __enter__(self) -> None:
         """Nothing to prepare."""
@@ -29,7 +32,10 @@ class translated:  # noqa: N801 (read as a verb: `with translated(path):`; a gen
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Translate."""
-        if isinstance(error, OSError) and not isinstance(error, StorageError | FileNotFoundError):
-            reason = os.strerror(error.errno) if error.errno else str(error)
-            family = StorageFullError if error.errno in _NO_SPACE else StorageIOError
-            raise family(self._path, error.errno, reason) from error
+        if not isinstance(error, OSError) or isinstance(error, StorageError):
+            return
+        if self._missing_passes and isinstance(error, FileNotFoundError):
+            return
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        family = StorageFullError if error.errno in _NO_SPACE else StorageIOError
+        raise family(self._path, error.errno, reason) from error

@@ -23,7 +23,8 @@ def kill_after(root: Path, log: Path, lines: int, durability: str) -> None:
         assert process.stdout is not None
         read = [process.stdout.readline() for _ in range(lines)]
         process.kill()
-        rest, errors = process.communicate()
+        rest = process.stdout.read()  # not communicate(): it passes over what readline() has buffered
+        errors = process.stderr.read() if process.stderr else ""
     assert process.returncode == -signal.SIGKILL, errors
     log.write_text("".join(read) + rest[: rest.rfind("\n") + 1])
 

@@ -155,4 +155,4 @@ class FaultyStorage(HybridStorage):
         handler = FileSystemDataHandler(str(root), RecordedFiles(steps))
         codec = RowCodec(handler, f"file://{root}", None)
         metadata = SQLiteMetadataHandler(str(root), handler, codec, durability, f"recorded-{id(self)}")
-        super().__init__(metadata, handler, frozenset())
+        super().__init__(metadata, handler, f"file://{root}", frozenset())

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from durability import workload
-from durability.faults import FaultyStorage, Steps
+from durability.faults import FaultyStorage, RecordedFiles, Steps
 from starfish_storage.metadata.connection import Durability
 
 
@@ -74,6 +74,24 @@ async def test_a_new_store_syncs_its_directory(tmp_path: Path, steps: Steps) -> 
     storage = FaultyStorage(tmp_path / "store", steps)
     await storage.setup()
     assert steps.first("fsync") > max(steps.first(f"mkdir {name}") for name in ("data", "configs", "staging"))
+    await storage.close()
+
+
+async def test_a_root_that_is_made_is_safely_entered_in_the_one_above(tmp_path: Path, steps: Steps) -> None:
+    RecordedFiles(steps).make_root(str(tmp_path / "a" / "b" / "store"))
+    assert (tmp_path / "a" / "b" / "store").is_dir()
+    assert steps.taken == ["fsync"] * 3
+
+
+@pytest.mark.parametrize("durability", ["power", "process"])
+async def test_a_deletion_is_safe_before_a_file_is_removed(
+    tmp_path: Path, steps: Steps, durability: Durability
+) -> None:
+    storage = await opened(tmp_path / "store", steps, durability)
+    await save(storage, "r1")
+    before = len(steps.taken)
+    await storage.delete_master_job(workload.MASTER)
+    assert steps.first("sync metadata.db-wal", before) < steps.first("remove r1.json", before)
     await storage.close()
 
 

@@ -6,9 +6,11 @@ on the way is followed. Tests replace `FileOperations` to count these calls, and
 
 from __future__ import annotations
 
+import fcntl
 import os
 import platform
 import stat
+import sys
 from collections.abc import Callable, Iterable
 
 _CREATE = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -32,6 +34,24 @@ class FileOperations:
         except FileExistsError:
             return False
         return True
+
+    def make_root(self, path: str) -> None:
+        """Make a directory and those above it that are not there, each safely entered in the one above."""
+        if os.path.isdir(path):
+            return
+        above = os.path.dirname(path)
+        self.make_root(above)
+        try:
+            os.mkdir(path, PRIVATE_DIRECTORY)
+        except FileExistsError:
+            if not os.path.isdir(path):
+                raise
+            return
+        descriptor = os.open(above, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            self.sync(descriptor)
+        finally:
+            os.close(descriptor)
 
     def write_new(self, directory: int, name: str, payload: bytes) -> None:
         """Write a new file whole, readable by its owner only; on failure nothing of it stays."""
@@ -70,7 +90,10 @@ class FileOperations:
 
     def sync(self, descriptor: int) -> None:
         """Make an open file's content, or an open directory's entries, survive a power cut."""
-        os.fsync(descriptor)
+        if sys.platform == "darwin":
+            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)  # fsync alone leaves the data in the drive's cache
+        else:
+            os.fsync(descriptor)
 
     def sync_all(self, root: int, files: Iterable[tuple[int, str]], directories: Iterable[int]) -> None:
         """Make many files and their directories survive a power cut.

@@ -50,8 +50,13 @@ class Directories:
     def notice_replaced(self, path: str) -> bool:
         """Return whether a directory kept open is no longer the one of that path; if so, it is opened anew next time.
 
-        A restored backup, say, puts another directory in its place.
+        A restored backup, say, puts another directory in its place, or in the place of one above it.
         """
+        above = path.rpartition("/")[0]
+        replaced_above = bool(above) and self.notice_replaced(above)
+        return self._notice_replaced(path) or replaced_above
+
+    def _notice_replaced(self, path: str) -> bool:
         descriptor = self._open.get(path)
         if descriptor is None:
             return False

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import stat
 from collections.abc import Iterable, Sequence
 
 from starfish_storage.data import keys
-from starfish_storage.data.atomic import PRIVATE_DIRECTORY, FileOperations
+from starfish_storage.data.atomic import FileOperations
 from starfish_storage.data.directories import Directories
 from starfish_storage.data.file_errors import translated
 from starfish_storage.data.staging import STAGING_DIRECTORY, Staging
 from starfish_storage.data.writes import FilePlace, FileRemoval, FileWrite
 from starfish_storage.errors import DataNotFoundError, InvalidReferenceError, StoreOpenError
 from starfish_storage.interface import DataHandler, DataWrite
+
+logger = logging.getLogger(__name__)
 
 # Not blocking: opening a planted FIFO would wait for a writer that never comes.
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -38,7 +41,7 @@ class FileSystemDataHandler(DataHandler):
 
     def setup(self) -> None:
         """See `DataHandler.setup`."""
-        make_root(self.root)
+        make_root(self.root, self.files)
         real = os.path.realpath(self.root)
         self._roots = (self.root,) if real == self.root else (self.root, real)
         with translated(self.root):
@@ -83,7 +86,7 @@ class FileSystemDataHandler(DataHandler):
 
     def remove(self, key: str) -> DataWrite:
         """See `DataHandler.remove`."""
-        return FileRemoval(self._place, key)
+        return FileRemoval(self._place, keys.check_key(key))
 
     def exists(self, key: str) -> bool:
         """See `DataHandler.exists`."""
@@ -127,7 +130,11 @@ class FileSystemDataHandler(DataHandler):
         """See `DataHandler.restore`."""
         restored: list[str] = []
         for key, payload in writes:
-            write = self.remove(key) if payload is None else self.write(key, payload)
+            try:
+                write = self.remove(key) if payload is None else self.write(keys.check_key(key), payload)
+            except InvalidReferenceError as error:
+                logger.warning("an entry of the journal was passed over: %s", error)
+                continue
             write.stage()
             write.publish()
             restored.append(key)
@@ -161,14 +168,14 @@ class FileSystemDataHandler(DataHandler):
                 os.close(descriptor)
 
 
-def make_root(root: str) -> None:
+def make_root(root: str, files: FileOperations | None = None) -> None:
     """Make the root directory if it is not there, for its owner only.
 
     Raises:
         StoreOpenError: it is a file, or cannot be made or written.
     """
     try:
-        os.makedirs(root, PRIVATE_DIRECTORY, exist_ok=True)
+        (files or FileOperations()).make_root(root)
     except (FileExistsError, NotADirectoryError) as error:
         raise StoreOpenError(root, "it, or a part of its path, is a file; name a directory") from error
     except OSError as error:

@@ -17,7 +17,7 @@ CONFIG_DIRECTORY = "configs"
 
 # A file name that is safe to open relative to its directory. `data/ab/cd/<uid>.json` is Starfish's own layout.
 _NAME = r"[^/\x00-\x1f.][^/\x00-\x1f]{0,254}"
-_RECORD_KEY = re.compile(rf"data/(?:[^/\x00-\x1f.]{{1,4}}/){{1,2}}{_NAME}\.json")
+_RECORD_KEY = re.compile(rf"data/(?:(?!\.\.?/)[^/\x00-\x1f]{{1,4}}/){{1,2}}{_NAME}\.json")
 _REQUEST_CONFIG_KEY = re.compile(rf"configs/{_NAME}\.json")
 _FOREIGN_PREFIX = re.compile(rf"/.*?/({_RECORD_KEY.pattern}|{_REQUEST_CONFIG_KEY.pattern})", re.DOTALL)
 
@@ -68,6 +68,17 @@ def key_of_path(reference: object, roots: tuple[str, ...]) -> str:
     if moved is None:
         raise InvalidReferenceError(reference, f"it lies outside the store's root {roots[0]!r}")
     return _checked_relative(reference, moved.group(1))
+
+
+def check_key(key: str) -> str:
+    """Return the key if it is one of record data or of a request configuration.
+
+    Raises:
+        InvalidReferenceError: it is neither; nothing else in the root is ever written or removed.
+    """
+    if _RECORD_KEY.fullmatch(key) is None and _REQUEST_CONFIG_KEY.fullmatch(key) is None:
+        raise InvalidReferenceError(key, "it is no key of record data or of a request configuration")
+    return key
 
 
 def check_record_key(key: str) -> str:

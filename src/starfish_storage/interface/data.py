@@ -129,7 +129,11 @@ class DataHandler(ABC):
 
     @abstractmethod
     def remove(self, key: str) -> DataWrite:
-        """Prepare to remove a key. Removing one that is not there does nothing."""
+        """Prepare to remove a key. Removing one that is not there does nothing.
+
+        Raises:
+            InvalidReferenceError: it is no key of record data or of a request configuration.
+        """
 
     @abstractmethod
     def exists(self, key: str) -> bool:
@@ -155,6 +159,8 @@ class DataHandler(ABC):
     @abstractmethod
     def restore(self, writes: Iterable[tuple[str, bytes | None]]) -> None:
         """Put journaled payloads in place (None removes) and make them power-safe. Idempotent.
+
+        What is no key of record data or of a request configuration is passed over: the journal may be forged.
 
         Raises:
             StorageIOError: it failed; the journal must be kept.

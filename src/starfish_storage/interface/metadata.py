@@ -25,6 +25,8 @@ class MetadataHandler(ProjectContract, MasterJobContract, ExecutionJobContract, 
     async def setup(self) -> None:
         """Open the database, create or migrate its schema, and finish what a killed writer left. Idempotent.
 
+        The data handler is set up on the way, once it is known that the database is one of ours.
+
         Raises:
             StoreOpenError: it cannot be opened, is not one of ours, or was written by a newer release.
         """

@@ -24,6 +24,11 @@ class Storage(ProjectContract, MasterJobContract, ExecutionJobContract, RecordCo
 
     @property
     @abstractmethod
+    def storage_uri(self) -> str:
+        """The URI of this storage, as `GenerationMasterJob.storage_uri` takes it."""
+
+    @property
+    @abstractmethod
     def capabilities(self) -> frozenset[str]:
         """What this storage can do, as flags.
 

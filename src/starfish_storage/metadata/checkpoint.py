@@ -78,14 +78,13 @@ class Checkpoint:
         """
         while after < until:
             upper = min(after + _REMOVALS_AT_ONCE, until)
-            keys = [row[0] for row in self._execute("list_journaled_removals", (after, upper))]
             try:
-                for key in keys:
+                for (key,) in self._execute("list_journaled_removals", (after, upper)).fetchall():
+                    self._entries += 1
                     self._data.remove(key).publish()
-            except StorageError as error:
+            except (StorageError, apsw.Error) as error:
                 logger.warning("data of deleted records is not removed yet: %s", error)
                 self._untrusted = True
-            self._entries += len(keys)
             after = upper
 
     def begin(self, hand_in: Callable[[Callable[[], None]], None]) -> None:

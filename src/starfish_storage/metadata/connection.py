@@ -9,12 +9,16 @@ import apsw
 
 from starfish_storage.errors import ForeignStoreError, StoreDamagedError, StoreOpenError, StoreVersionError
 from starfish_storage.metadata.driver import Connection, connect
+from starfish_storage.metadata.driver_errors import translate
 from starfish_storage.metadata.migrate import APPLICATION_ID, latest_version
 from starfish_storage.metadata.queries import sqlite_queries
 
 Durability = Literal["power", "process"]
 
 DATABASE_FILE = "metadata.db"
+
+DATA_ELSEWHERE = "data_elsewhere"
+"""The setting that says whether the data lies in another directory than the database."""
 
 BUSY_TIMEOUT_MS = 60_000
 """How long a call waits while a foreign process holds SQLite's lock, in milliseconds."""
@@ -61,6 +65,48 @@ def open_for_reading(path: str, vfs: str | None = None) -> Connection:
     return connection
 
 
+def refuse_foreign_database(path: str) -> None:
+    """Raise if there is a database that is not one of ours, or a newer release's; nothing is written.
+
+    Raises:
+        StoreOpenError: there is.
+    """
+    if not os.path.exists(path) or os.path.getsize(path) == 0:
+        return
+    try:
+        connection = connect(path, apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_NOFOLLOW, None, BUSY_TIMEOUT_MS)
+    except apsw.Error as error:
+        raise translate(error, path) from error
+    try:
+        _refuse_foreign(connection, path)
+    except apsw.Error as error:
+        raise translate(error, path, connection) from error
+    finally:
+        connection.close()
+
+
+def check_data_location(connection: Connection, path: str, *, elsewhere: bool) -> None:
+    """Note in a new store whether its data lies elsewhere, and refuse to open it later in the other way.
+
+    Opened without its data directory, the journal would be put in place, and emptied, in the wrong one. Whoever moves
+    the data, into the store or out of it, is believed when the other place holds none.
+
+    Raises:
+        StoreOpenError: the data directory is missing in the call, or given where the data lies in the store itself.
+    """
+    queries = sqlite_queries()
+    row = connection.execute(queries["get_setting"], (DATA_ELSEWHERE,)).fetchone()
+    now = "yes" if elsewhere else "no"
+    if row is not None and row[0] == now:
+        return
+    inside = _holds_data(os.path.dirname(path))
+    if row is not None and elsewhere and inside:
+        raise StoreOpenError(path, "its data lies beside it; open it without a data directory, or move the data first")
+    if row is not None and not elsewhere and not inside:
+        raise StoreOpenError(path, "its data lies elsewhere; give its data directory (data_storage_uri_override)")
+    connection.execute(queries["save_setting"], (DATA_ELSEWHERE, now))
+
+
 def set_synchronous(connection: Connection, durability: Durability) -> None:
     """Choose what a commit waits for: ``"power"`` an fsync of the log, ``"process"`` nothing."""
     connection.pragma("synchronous", "full" if durability == "power" else "normal")
@@ -89,6 +135,13 @@ def _refuse_foreign(connection: Connection, path: str) -> None:
         raise ForeignStoreError(path, "it is a store of Starfish 0.1.x, which this release cannot open yet")
     if application or version or tables:
         raise ForeignStoreError(path, "it is another program's SQLite database; name another directory")
-    data = f"{os.path.dirname(path)}/data"
-    if os.path.isdir(data) and any(os.scandir(data)):
-        raise StoreOpenError(path, f"it is empty, but there is data in {data!r}; restore the database from a backup")
+    if _holds_data(os.path.dirname(path)):
+        raise StoreOpenError(path, "it is empty, but there is data beside it; restore the database from a backup")
+
+
+def _holds_data(root: str) -> bool:
+    try:
+        with os.scandir(f"{root}/data") as entries:
+            return any(entries)
+    except (FileNotFoundError, NotADirectoryError):
+        return False

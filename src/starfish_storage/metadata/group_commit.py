@@ -18,7 +18,9 @@ from starfish_storage.metadata.connection import (
     BUSY_TIMEOUT_MS,
     DATABASE_FILE,
     Durability,
+    check_data_location,
     open_for_writing,
+    refuse_foreign_database,
     set_synchronous,
 )
 from starfish_storage.metadata.driver import Connection
@@ -35,19 +37,24 @@ class GroupCommit:
 
     Args:
         root: absolute path of the directory of the database.
-        data: where the data lies.
+        data: where the data lies; it is set up once the database is known to be one of ours.
         durability: what a commit survives.
         vfs: name of the SQLite file layer; tests pass one that counts or fails.
+        data_elsewhere: the data lies in another directory than the database.
     """
 
-    def __init__(self, root: str, data: DataHandler, durability: Durability, vfs: str | None) -> None:
+    def __init__(
+        self, root: str, data: DataHandler, durability: Durability, vfs: str | None, *, data_elsewhere: bool = False
+    ) -> None:
         self._path = f"{root}/{DATABASE_FILE}"
         self._data = data
         self._durability: Durability = durability
         self._vfs = vfs
         self._queries = sqlite_queries()
         self._broken: str | None = None
+        self._data_elsewhere = data_elsewhere
         self._open_connection: Connection | None = None
+        refuse_foreign_database(self._path)  # before anything is made beside it
         self.lock = WriterLock(root, BUSY_TIMEOUT_MS / 1000)
         self._session = SessionLock(root)
         try:
@@ -72,7 +79,8 @@ class GroupCommit:
                     self._publish(operation)
         except StorageError as error:
             for operation in staged:
-                operation.error = operation.error or error
+                if not operation.done:
+                    operation.error = operation.error or error
         for operation in staged:
             if operation.error is not None or len(operation.data) > 1:
                 _discard(operation)
@@ -110,15 +118,19 @@ class GroupCommit:
     def _open(self) -> None:
         finished = self.lock.acquire()
         try:
-            self._connection = self._open_connection = open_for_writing(self._path, self._durability, self._vfs)
-            migrate(self._connection)
-            self._rows = RowWriter(self._connection, self._queries, self._data_exists)
-            self._checkpoint = Checkpoint(self._connection, self._queries, self._data, self.lock, self._path)
-            with_others = not self._session.hold()
-            if not (finished and with_others):
+            connection = self._connection = self._open_connection = open_for_writing(
+                self._path, self._durability, self._vfs
+            )
+            self._data.setup()
+            alone = self._session.hold()
+            migrate(connection, self._path, alone=alone)
+            check_data_location(connection, self._path, elsewhere=self._data_elsewhere)
+            self._rows = RowWriter(connection, self._queries, self._data_exists)
+            self._checkpoint = Checkpoint(connection, self._queries, self._data, self.lock, self._path)
+            if alone or not finished:
                 # Alone, the machine may have been off since the last one wrote: the files are not to be trusted.
                 self._checkpoint.replay()
-            if not with_others:
+            if alone:
                 self._data.discard_leftovers()
         except Exception as error:
             self.lock.release(finished=False)
@@ -155,15 +167,17 @@ class GroupCommit:
             raise
         try:
             yield
-        finally:
-            self.lock.release(finished=self._broken is None)
+        except BaseException:
+            self.lock.release(finished=False)  # what was committed may not be in place: the next holder sees to it
+            raise
+        self.lock.release(finished=self._broken is None)
 
     def _commit(self, staged: Sequence[WriteOperation]) -> list[WriteOperation]:
         """Commit what can be, and return it. A group too large for the disk is tried again one by one."""
-        overwrites = self._durability == "process" and any(w.replaces() for op in staged for w in op.data)
+        overwrites = self._durability == "process" and any(_changes_what_is_there(operation) for operation in staged)
         try:
             if overwrites:
-                # Half an overwrite is a tear: the file must not change before the journal is safe.
+                # Half an overwrite or deletion is a tear: no file may change before the journal is safe.
                 set_synchronous(self._connection, "power")
             self._execute("begin")
             applied = [operation for operation in staged if self._apply(operation)]
@@ -216,6 +230,7 @@ class GroupCommit:
             operation.error = error
             self._take_back(operation, done)
             return
+        operation.done = True
         self._checkpoint.note(operation.data)
         if operation.removals is not None:
             self._checkpoint.remove_data(*operation.removals)
@@ -254,6 +269,10 @@ class GroupCommit:
 
     def _execute(self, name: str, parameters: tuple[object, ...] = ()) -> None:
         self._connection.execute(self._queries[name], parameters)
+
+
+def _changes_what_is_there(operation: WriteOperation) -> bool:
+    return operation.removals is not None or any(write.replaces() for write in operation.data)
 
 
 def _discard(operation: WriteOperation) -> None:

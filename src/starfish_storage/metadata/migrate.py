@@ -6,6 +6,7 @@ import re
 from functools import cache
 from importlib.resources import files
 
+from starfish_storage.errors import StoreOpenError
 from starfish_storage.metadata.driver import Connection
 from starfish_storage.metadata.queries import sqlite_queries
 
@@ -31,10 +32,21 @@ def latest_version(engine: str = "sqlite") -> int:
     return len(migrations(engine))
 
 
-def migrate(connection: Connection) -> None:
-    """Bring a database to the latest version, one transaction a step; one that is there already is not touched."""
+def migrate(connection: Connection, path: str, *, alone: bool) -> None:
+    """Bring a database to the latest version, one transaction a step; one that is there already is not touched.
+
+    Args:
+        connection: the writing connection.
+        path: the database, for messages.
+        alone: no other process has it open.
+
+    Raises:
+        StoreOpenError: it needs a migration while another process, of an older release, has it open.
+    """
     queries = sqlite_queries()
     version = connection.pragma("user_version")
+    if 0 < version < latest_version() and not alone:
+        raise StoreOpenError(path, "it is to be migrated, and an older release has it open; close that first")
     for number, script in enumerate(migrations("sqlite"), start=1):
         if number <= version:
             continue

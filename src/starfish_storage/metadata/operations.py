@@ -22,6 +22,7 @@ class WriteOperation:
         check: what must hold before anything is written; raises otherwise.
         future: resolved when the changes are durable, or failed with the reason.
         error: why it failed, once it has.
+        done: it is committed, and its data is in place.
         undo: row changes that take it back after the commit.
         numbers: the journal entries of its data.
         removals: the journal entries, after the first number and up to the second, of what it deletes.
@@ -32,6 +33,7 @@ class WriteOperation:
     check: Callable[[], None] | None = None
     future: asyncio.Future[None] | None = None
     error: StorageError | None = None
+    done: bool = False
     undo: list[tuple[str, Row]] = field(default_factory=list[tuple[str, Row]])
     numbers: list[int] = field(default_factory=list[int])
     removals: tuple[int, int] | None = None

@@ -13,7 +13,13 @@ from typing import Any, Protocol, TypeVar, cast
 from pydantic import BaseModel, ValidationError
 
 from starfish_storage.codec import canonical_hash, decode, encode
-from starfish_storage.errors import InvalidDataError, InvalidInputError, InvalidStatusError, shorten
+from starfish_storage.errors import (
+    InvalidDataError,
+    InvalidInputError,
+    InvalidStatusError,
+    InvalidUriError,
+    shorten,
+)
 from starfish_storage.identifiers import check_id
 from starfish_storage.metadata.driver import Row
 from starfish_storage.models import (
@@ -26,6 +32,7 @@ from starfish_storage.models import (
     Record,
     as_utc,
 )
+from starfish_storage.uri import path_of_file_uri
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -84,7 +91,7 @@ class RowCodec:
         values = dict(zip(Project.model_fields, row, strict=True))
         values["created_when"] = datetime.fromisoformat(row[3])
         values["updated_when"] = datetime.fromisoformat(row[4])
-        return Project.model_construct(_PROJECT_FIELDS, **values)  # type: ignore[arg-type]  # a frozenset serves
+        return Project.model_construct(set(_PROJECT_FIELDS), **values)
 
     def master_job_row(self, job: GenerationMasterJob) -> Row:
         """Return the parameters of ``insert_master_job``."""
@@ -98,9 +105,9 @@ class RowCodec:
             status("master-job status", job.status, MASTER_JOB_STATUSES),
             self._references.to_key(job.request_config_ref),
             json_text("output_schema", job.output_schema),
-            _HERE if uri.rstrip("/") == self._storage_uri else uri,
+            _HERE if _same_place(uri, self._storage_uri) else uri,
             optional_text("metadata_storage_uri_override", job.metadata_storage_uri_override),
-            _HERE if data_uri is not None and data_uri.rstrip("/") == self._data_uri else data_uri,
+            _HERE if _same_place(data_uri, self._data_uri) else data_uri,
             integer("target_record_count", job.target_record_count),
             *_counts(job),
             timestamp("creation_time", job.creation_time),
@@ -122,7 +129,7 @@ class RowCodec:
         _read_times(values)
         if values["summary"] is not None:
             values["summary"] = decode(values["summary"].encode())
-        return GenerationMasterJob.model_construct(_MASTER_JOB_FIELDS, **values)  # type: ignore[arg-type]
+        return GenerationMasterJob.model_construct(set(_MASTER_JOB_FIELDS), **values)
 
     def execution_job_row(self, job: GenerationJob) -> Row:
         """Return the parameters of ``save_execution_job``."""
@@ -153,7 +160,7 @@ class RowCodec:
         if values["run_config"] is not None:
             values["run_config"] = decode(values["run_config"].encode())
         _read_times(values)
-        return GenerationJob.model_construct(_EXECUTION_JOB_FIELDS, **values)  # type: ignore[arg-type]
+        return GenerationJob.model_construct(set(_EXECUTION_JOB_FIELDS), **values)
 
     def record_row(self, record: Record, key: str | None = None) -> Row:
         """Return the parameters of ``save_record``.
@@ -313,6 +320,16 @@ def four_counts(given: object, name: str) -> tuple[int, int, int, int]:
         integer(f"{name}['duplicate']", known.get("duplicate", 0)),
         integer(f"{name}['failed']", known.get("failed", 0)),
     )
+
+
+def _same_place(uri: str | None, own: str | None) -> bool:
+    """Return whether a URI, however it is spelled, names the storage's own place."""
+    if uri is None or own is None or uri == own:
+        return uri is not None and uri == own
+    try:
+        return path_of_file_uri(uri) == path_of_file_uri(own)
+    except InvalidUriError:
+        return False
 
 
 def _counts(job: GenerationMasterJob | GenerationJob) -> tuple[int, int, int, int]:

@@ -41,6 +41,7 @@ class SQLiteMetadataHandler(MetadataHandler):
         durability: ``"power"``: a commit survives a power cut. ``"process"``: it survives a kill -9 and may be lost
             at a power cut, never torn.
         vfs: name of the SQLite file layer; tests pass one that counts or fails.
+        data_elsewhere: the data lies in another directory than the database.
     """
 
     def __init__(
@@ -50,11 +51,14 @@ class SQLiteMetadataHandler(MetadataHandler):
         codec: RowCodec,
         durability: Durability = "power",
         vfs: str | None = None,
+        *,
+        data_elsewhere: bool = False,
     ) -> None:
         self._data = data
         self._codec = codec
         self._queries = sqlite_queries()
-        self._session = Session(root, partial(GroupCommit, data=data, durability=durability, vfs=vfs), vfs)
+        open_commit = partial(GroupCommit, data=data, durability=durability, vfs=vfs, data_elsewhere=data_elsewhere)
+        self._session = Session(root, open_commit, vfs)
 
     async def setup(self) -> None:
         """See `MetadataHandler.setup`."""

@@ -165,5 +165,7 @@ def _commit_group(commit: GroupCommit, group: list[WriteOperation]) -> None:
     except Exception as error:  # a defect of ours must not leave callers waiting for ever
         logger.exception("the writer failed unexpectedly")
         for operation in group:
+            if operation.done:
+                continue
             operation.error = operation.error or StorageError(f"the writer failed: {type(error).__name__}: {error}")
     resolve(group)

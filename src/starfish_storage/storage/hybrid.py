@@ -31,16 +31,25 @@ class HybridStorage(Storage):
     """Keeps rows in one place and JSON data in another, and joins them in one durable step.
 
     Args:
-        metadata: keeps the rows; it was given ``data``, to commit both together.
+        metadata: keeps the rows; it was given ``data``, to set it up and to commit both together.
         data: keeps the JSON.
+        storage_uri: the URI of the two together.
         capabilities: what the two can do together.
     """
 
-    def __init__(self, metadata: MetadataHandler, data: DataHandler, capabilities: frozenset[str]) -> None:
+    def __init__(
+        self, metadata: MetadataHandler, data: DataHandler, storage_uri: str, capabilities: frozenset[str]
+    ) -> None:
         self._metadata = metadata
         self._data = data
+        self._storage_uri = storage_uri
         self._capabilities = capabilities
         self._readers: ThreadPoolExecutor | None = None
+
+    @property
+    def storage_uri(self) -> str:
+        """See `Storage.storage_uri`."""
+        return self._storage_uri
 
     @property
     def capabilities(self) -> frozenset[str]:
@@ -49,7 +58,6 @@ class HybridStorage(Storage):
 
     async def setup(self) -> None:
         """See `Storage.setup`."""
-        await asyncio.to_thread(self._data.setup)
         await self._metadata.setup()
         self._readers = self._readers or ThreadPoolExecutor(_READER_THREADS, "starfish-storage-data-reader")
 
@@ -138,10 +146,13 @@ class HybridStorage(Storage):
             return found
         # Another process may have committed it and not yet have put the file in place.
         journaled = await self._metadata.get_journaled_data(key)
-        if journaled is None:
-            reference = self._data.to_reference(key)
-            raise DataNotFoundError("data", reference, "it was never saved, or was deleted")
-        return self._decoded(key, journaled)
+        if journaled is not None:
+            return self._decoded(key, journaled)
+        # Or it has done both between the two looks: put the file in place, and emptied the journal.
+        found = self._read_now(key)
+        if found is None:
+            raise DataNotFoundError("data", self._data.to_reference(key), "it was never saved, or was deleted")
+        return found
 
     async def _in_pool(self, work: Callable[[], Result]) -> Result:
         self._metadata.check_open()

@@ -45,12 +45,14 @@ class LocalStorage(HybridStorage):
         self.base_path = path_of_file_uri(storage_uri)
         self.data_base_path = path_of_file_uri(data_storage_uri_override or storage_uri)
         self.metadata_db_path = f"{self.base_path}/{DATABASE_FILE}"
-        self.storage_uri = file_uri_of_path(self.base_path)
+        uri = file_uri_of_path(self.base_path)
+        data_uri = file_uri_of_path(self.data_base_path)
         data = FileSystemDataHandler(self.data_base_path)
-        codec = RowCodec(data, self.storage_uri, file_uri_of_path(self.data_base_path))
+        codec = RowCodec(data, uri, data_uri)
         super().__init__(
-            SQLiteMetadataHandler(self.base_path, data, codec, durability),
+            SQLiteMetadataHandler(self.base_path, data, codec, durability, data_elsewhere=data_uri != uri),
             data,
+            uri,
             _CAPABILITIES | {"POWER_SAFE"} if durability == "power" else _CAPABILITIES,
         )
 

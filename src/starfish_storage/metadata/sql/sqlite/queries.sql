@@ -196,9 +196,11 @@ WHERE output_ref = :output_ref AND output_ref IS NOT NULL
 LIMIT 1
 
 -- name: journal_removal_of_request_config
+-- A reference may be any text; only what lies in configs/ is data of the store's.
 INSERT INTO data_journal (key, payload)
 SELECT own.request_config_ref, NULL FROM master_jobs AS own
 WHERE own.master_job_id = :master_job_id
+  AND own.request_config_ref GLOB 'configs/*.json' AND own.request_config_ref NOT GLOB 'configs/*/*'
   AND NOT EXISTS (
       SELECT 1 FROM master_jobs AS other
       WHERE other.request_config_ref = own.request_config_ref AND other.master_job_id <> own.master_job_id)
@@ -261,3 +263,9 @@ RELEASE operation
 
 -- name: undo_operation
 ROLLBACK TO operation
+
+-- name: get_setting
+SELECT value FROM settings WHERE name = :name
+
+-- name: save_setting
+INSERT INTO settings (name, value) VALUES (:name, :value) ON CONFLICT (name) DO UPDATE SET value = excluded.value

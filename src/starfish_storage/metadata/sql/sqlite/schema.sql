@@ -124,3 +124,9 @@ CREATE TABLE mixed_case_ids (
     id     TEXT NOT NULL,
     PRIMARY KEY (kind, folded)
 ) STRICT, WITHOUT ROWID;
+
+-- Facts about the store itself: 'data_elsewhere' is 'yes' if its data lies in another directory than the database.
+CREATE TABLE settings (
+    name  TEXT NOT NULL PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;

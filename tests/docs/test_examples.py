@@ -1,0 +1,133 @@
+"""Every example of the documentation runs, every command in it exists, and the demo shows what it should."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from docs.pages import PAGES, PROJECT, Block, blocks, commands, run_command, run_python
+from starfish_storage import LocalStorage
+
+DEMO = PROJECT / "examples" / "gsm8k_run.py"
+ANSWERS = PROJECT / "examples" / "gsm8k" / "model_solutions.jsonl"
+NEEDS_A_WRITER = PROJECT / "docs" / "format.md"  # its commands are run in test_format, while a store is written to
+
+
+def name(page: Path) -> str:
+    return str(page.relative_to(PROJECT))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_examples_of_a_page_run_in_order(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    namespace: dict[str, Any] = {"__name__": "__main__"}
+    with asyncio.Runner() as runner:
+        for block in blocks(page):
+            if block.info == "python":
+                run_python(block, namespace, runner)
+            elif block.info == "console" and page != NEEDS_A_WRITER:
+                for command in commands(block):
+                    run_command(command, tmp_path)
+
+
+def test_only_what_needs_starfish_is_not_run():
+    known = {"python", "python no-run", "console", "text", "sql"}
+    unknown = [block for page in PAGES for block in blocks(page) if block.info not in known]
+    assert unknown == []
+    not_run = [block for page in PAGES for block in blocks(page) if block.info == "python no-run"]
+    assert all("starfish.data_factory" in block.text for block in not_run)
+    for block in not_run:
+        compile(block.text, str(block.page), "exec")
+
+
+def test_the_first_example_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    monkeypatch.chdir(tmp_path)
+    start = next(block for block in blocks(PROJECT / "README.md") if block.info == "python")
+    again = Block(start.page, start.line, start.info, start.text.replace("async def ask_a_model(", "async def unused("))
+    with asyncio.Runner() as runner:
+        run_python(start, {}, runner)
+        run_python(again, {}, runner)  # a second run that asked a model would fail: there is none
+    assert capsys.readouterr().out.splitlines() == ["{'completed': 3}"] * 2
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_links_lead_somewhere(page: Path):
+    text = re.sub(r"```.*?```", "", page.read_text("utf-8"), flags=re.DOTALL)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if "://" in target:
+            continue
+        path, _, anchor = target.partition("#")
+        linked = (page.parent / path).resolve() if path else page
+        assert linked.exists(), f"{name(page)} links to {target}"
+        if anchor:
+            assert anchor in anchors(linked), f"{name(page)} links to {target}"
+
+
+def anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_decision_is_listed():
+    decisions = sorted((PROJECT / "docs" / "adr").glob("0*.md"))
+    index = (PROJECT / "docs" / "adr" / "README.md").read_text("utf-8")
+    assert [decision.name[:4] for decision in decisions] == [f"{n:04}" for n in range(1, len(decisions) + 1)]
+    for decision in decisions:
+        number, _, title = decision.read_text("utf-8").splitlines()[0].removeprefix("# ").partition(": ")
+        assert f"| [{number}]({decision.name}) | {title} |" in index
+
+
+def run_demo(answers: Path, store: Path) -> str:
+    # No terminal, and an encoding that a pipe gets in a bare environment.
+    environment = {"PATH": os.environ["PATH"], "PYTHONUTF8": "1", "COLUMNS": "100"}
+    command = [sys.executable, str(DEMO), str(answers), "--store", str(store)]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+
+
+async def test_the_demo_shows_what_it_stored_and_can_be_run_again(tmp_path: Path):
+    problems = [json.loads(line) for line in ANSWERS.read_text("utf-8").splitlines()][:40]
+    answers, store = tmp_path / "answers.jsonl", tmp_path / "a store"
+    answers.write_text("".join(json.dumps(problem) + "\n" for problem in problems), "utf-8")
+    models = ("6b_finetuning", "6b_verification", "175b_finetuning", "175b_verification")
+    right = {model: sum(problem[model]["is_correct"] for problem in problems) for model in models}
+
+    outputs = [run_demo(answers, store) for _ in range(2)]
+
+    for output in outputs:
+        rows = {row[0]: row[1:] for row in (re.findall(r"[\w.]+", line) for line in output.splitlines()) if row}
+        for model in models:
+            assert rows[model] == [str(right[model]), str(40 - right[model])]
+        assert f"{store}/data/" in output
+        assert f"{store}/metadata.db" in output
+        record = json.loads(output[output.index("{") : output.rindex("}") + 1])
+        assert record["question"] in {problem["question"] for problem in problems}
+    async with LocalStorage(store.as_uri()) as storage:
+        projects = await storage.list_projects()
+        jobs = await storage.list_master_jobs(projects[0].project_id)
+        assert len(projects) == 2
+        assert {job.name: job.completed_record_count for job in jobs} == right
+        for job in jobs:
+            assert len(await storage.list_execution_jobs(job.master_job_id)) == 40
+
+
+def test_the_demo_says_what_is_wrong(tmp_path: Path):
+    (tmp_path / "file").touch()
+    command = [sys.executable, str(DEMO), "--store", str(tmp_path / "file")]
+    failed = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert failed.returncode == 1
+    assert "name a directory" in failed.stderr
+    assert "Traceback" not in failed.stderr
+
+
+def test_the_demo_is_short_and_its_input_is_a_part():
+    assert len(DEMO.read_text("utf-8").splitlines()) < 100
+    assert ANSWERS.stat().st_size < 700_000
+    assert "Copyright (c) 2021 OpenAI" in (ANSWERS.parent / "README.md").read_text("utf-8")

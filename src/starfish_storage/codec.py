@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Iterable
 from typing import Any, cast
 
@@ -28,12 +29,14 @@ _ORJSON_OPTIONS = (
     | orjson.OPT_PASSTHROUGH_SUBCLASS
 )
 
+_SURROGATE_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
+
 
 def encode(value: object, what: str) -> bytes:
     r"""Return a JSON object as one line of UTF-8, ending in a newline.
 
     Accepted is what `json.dumps` accepts (so tuples become lists and keys such as ``1`` become ``"1"``), except
-    for NaN, infinities, keys that would become equal, and nesting beyond `MAX_DEPTH`.
+    for NaN, infinities, surrogate pairs, keys that would become equal, and nesting beyond `MAX_DEPTH`.
 
     Args:
         value: the object; a dict.
@@ -55,7 +58,10 @@ def encode(value: object, what: str) -> bytes:
     except (TypeError, ValueError, RecursionError):
         pass  # orjson's limits are not JSON's: the walk below decides, and says why
     _check(cast("dict[Any, Any]", value), what)
-    return json.dumps(value, allow_nan=False, separators=(",", ":")).encode("ascii") + b"\n"
+    try:
+        return json.dumps(value, allow_nan=False, separators=(",", ":")).encode("ascii") + b"\n"
+    except (ValueError, RecursionError) as error:  # an integer of more digits than Python converts, say
+        raise InvalidDataError(what, "$", str(error)) from error
 
 
 def decode(encoded: bytes) -> Any:
@@ -100,7 +106,10 @@ def _check(value: object, what: str) -> None:
     pending: list[tuple[object, str, int]] = [(value, "$", 1)]
     while pending:
         item, path, depth = pending.pop()
-        if isinstance(item, str | int) or item is None:
+        if isinstance(item, str):
+            _check_text(item, what, path)
+            continue
+        if isinstance(item, int) or item is None:
             continue
         if isinstance(item, float):
             if not math.isfinite(item):
@@ -118,6 +127,12 @@ def _check(value: object, what: str) -> None:
         pending.extend((child, place, depth + 1) for child, place in members)
 
 
+def _check_text(text: str, what: str, path: str) -> None:
+    """Refuse two surrogates that would be read back as the one character they stand for."""
+    if _SURROGATE_PAIR.search(text) is not None:
+        raise InvalidDataError(what, path, "two surrogates stand for one character; write the character itself")
+
+
 def _members(item: dict[object, object], what: str, path: str) -> Iterable[tuple[object, str]]:
     seen: set[str] = set()
     for key, child in item.items():
@@ -126,6 +141,7 @@ def _members(item: dict[object, object], what: str, path: str) -> Iterable[tuple
         if isinstance(key, float) and not math.isfinite(key):
             raise InvalidDataError(what, path, f"the key {key!r} is not JSON; use strings")
         name = _key_text(key)
+        _check_text(name, what, path)
         if name in seen:
             raise InvalidDataError(what, path, f"two keys would both be written as {name!r}; use distinct strings")
         seen.add(name)

@@ -6,7 +6,7 @@ opening the store puts them in place from the journal.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 
 import apsw
@@ -23,7 +23,7 @@ from starfish_storage.metadata.connection import (
     refuse_foreign_database,
     set_synchronous,
 )
-from starfish_storage.metadata.driver import Connection
+from starfish_storage.metadata.driver import Connection, Row
 from starfish_storage.metadata.driver_errors import translate
 from starfish_storage.metadata.locks import SessionLock, WriterLock
 from starfish_storage.metadata.migrate import migrate
@@ -180,7 +180,7 @@ class GroupCommit:
                 # Half an overwrite or deletion is a tear: no file may change before the journal is safe.
                 set_synchronous(self._connection, "power")
             self._execute("begin")
-            applied = [operation for operation in staged if self._apply(operation)]
+            applied = [done for run in _runs(staged) for done in self._apply_run(run)]
             self._execute("commit")
         except apsw.Error as error:
             self._roll_back(error)
@@ -194,28 +194,58 @@ class GroupCommit:
                 set_synchronous(self._connection, self._durability)
         return applied
 
+    def _apply_run(self, run: Sequence[WriteOperation]) -> list[WriteOperation]:
+        """Apply operations that follow each other, and return those that succeeded.
+
+        Records of several operations go into common statements; if one of them is refused, each operation is applied
+        by itself, to see which.
+        """
+        if len(run) > 1:
+            self._execute("begin_operation")
+            try:
+                undo = self._rows.save_records([row for operation in run for row in operation.records])
+                numbers = self._rows.journal([write for operation in run for write in operation.data])
+            except (StorageError, apsw.Error):
+                if not self._undo_operation():
+                    raise
+            else:
+                self._execute("end_operation")
+                for operation in run:
+                    count = len(operation.records)
+                    operation.undo, undo = undo[:count], undo[count:]
+                    operation.numbers, numbers = numbers[:count], numbers[count:]
+                return list(run)
+        return [operation for operation in run if self._apply(operation)]
+
     def _apply(self, operation: WriteOperation) -> bool:
         """Make an operation's row changes and journal its data; if that fails, it alone is taken back."""
-        rows = self._rows
-        rows.undo = operation.undo = []
-        operation.numbers.clear()
         self._execute("begin_operation")
         try:
             before = 0 if operation.removals is None else self._checkpoint.last_number()
             if operation.apply is not None:
-                operation.apply(rows)
+                operation.apply(self._rows)
+            # One by one where a uid comes twice: what takes back the second is the first.
+            parts = [operation.records] if _distinct(operation.records) else [[row] for row in operation.records]
+            operation.undo = [change for part in parts for change in self._rows.save_records(part)]
             if operation.removals is not None:
                 operation.removals = (before, self._checkpoint.last_number())
-            for write in operation.data:
-                self._execute("journal_data", (write.key, write.payload))
-                operation.numbers.append(self._connection.last_insert_rowid())
+            operation.numbers = self._rows.journal(operation.data)
         except (StorageError, apsw.Error) as error:
-            if not self._connection.in_transaction:
-                raise  # a full disk or a failed write ends the whole transaction
-            self._execute("undo_operation")
-            self._execute("end_operation")
+            if not self._undo_operation():
+                raise
             operation.error = translate(error, self._path, self._connection)
             return False
+        self._execute("end_operation")
+        return True
+
+    def _undo_operation(self) -> bool:
+        """Take back what an operation did; return False if its failure has ended the whole transaction.
+
+        A full disk or a failed write does that; another failure does not.
+        """
+        if not self._connection.in_transaction:
+            return False
+        self._execute("undo_operation")
         self._execute("end_operation")
         return True
 
@@ -269,6 +299,29 @@ class GroupCommit:
 
     def _execute(self, name: str, parameters: tuple[object, ...] = ()) -> None:
         self._connection.execute(self._queries[name], parameters)
+
+
+def _runs(operations: Sequence[WriteOperation]) -> Iterator[list[WriteOperation]]:
+    """Split operations, in order, into runs of records with distinct uids, and single other operations."""
+    run: list[WriteOperation] = []
+    uids: set[str] = set()
+    for operation in operations:
+        own = {row[0] for row in operation.records}
+        if not own or len(own) < len(operation.records) or not own.isdisjoint(uids):
+            if run:
+                yield run
+            run, uids = [], set()
+        if not own or len(own) < len(operation.records):
+            yield [operation]
+        else:
+            run.append(operation)
+            uids |= own
+    if run:
+        yield run
+
+
+def _distinct(rows: Sequence[Row]) -> bool:
+    return len({row[0] for row in rows}) == len(rows)
 
 
 def _changes_what_is_there(operation: WriteOperation) -> bool:

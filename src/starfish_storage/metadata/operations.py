@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from starfish_storage.errors import StorageError
 from starfish_storage.interface import DataWrite
 from starfish_storage.metadata.driver import Row
-from starfish_storage.metadata.row_writer import RowWriter
+from starfish_storage.metadata.row_writer import Change, RowWriter
 
 
 @dataclass(slots=True, eq=False)
@@ -17,8 +17,9 @@ class WriteOperation:
     """One call's changes, which take effect together or not at all.
 
     Attributes:
-        apply: makes the row changes, in the writer's thread, inside the group's transaction.
-        data: the data that is written with the rows.
+        apply: makes row changes, in the writer's thread, inside the group's transaction.
+        records: rows of records that are saved together with their data.
+        data: the data that is written; of `records`, in the same order.
         check: what must hold before anything is written; raises otherwise.
         future: resolved when the changes are durable, or failed with the reason.
         error: why it failed, once it has.
@@ -29,12 +30,13 @@ class WriteOperation:
     """
 
     apply: Callable[[RowWriter], None] | None = None
+    records: Sequence[Row] = ()
     data: Sequence[DataWrite] = ()
     check: Callable[[], None] | None = None
     future: asyncio.Future[None] | None = None
     error: StorageError | None = None
     done: bool = False
-    undo: list[tuple[str, Row]] = field(default_factory=list[tuple[str, Row]])
+    undo: list[Change] = field(default_factory=list[Change])
     numbers: list[int] = field(default_factory=list[int])
     removals: tuple[int, int] | None = None
 

@@ -12,6 +12,8 @@ _COMMENT = re.compile(r"^\s*--.*\n?", re.MULTILINE)
 _PARAMETER = re.compile(r"(?<![:\w]):(\w+)")
 _EACH_STATUS = "-- each status\n"
 _MERGED = "-- merged\n"
+_EACH_ROW = "-- each row\n"
+_END = "-- end\n"
 
 
 class Queries:
@@ -26,10 +28,17 @@ class Queries:
     def __init__(self, engine: str) -> None:
         self._plain: dict[str, str] = {}
         self._merged: dict[str, tuple[str, str]] = {}
+        self._repeated: dict[str, tuple[str, str, str]] = {}
+        self._made: dict[tuple[str, int], str] = {}
         for name, text in _named(engine):
             if _EACH_STATUS in text:
                 branch, merge = text.partition(_EACH_STATUS)[2].split(_MERGED)
                 self._merged[name] = (_translated(branch), _translated(merge))
+            elif _EACH_ROW in text:
+                head, _, rest = text.partition(_EACH_ROW)
+                row, _, tail = rest.partition(_END)
+                self._repeated[name] = (_translated(head), _translated(row), _translated(tail))
+                self._plain[name] = self.repeated(name, 1)
             else:
                 self._plain[name] = _translated(text)
 
@@ -45,6 +54,14 @@ class Queries:
         """
         branch, merge = self._merged[name]
         return " UNION ALL ".join([branch] * statuses) + " " + merge
+
+    def repeated(self, name: str, rows: int) -> str:
+        """Return the text of a query over so many rows, whose parameters follow each other."""
+        text = self._made.get((name, rows))
+        if text is None:
+            head, row, tail = self._repeated[name]
+            text = self._made[name, rows] = f"{head} {', '.join([row] * rows)} {tail}"
+        return text
 
     def names(self) -> list[str]:
         """Return the names of all queries."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
+from typing import Any, TypeVar
 
 import apsw
 
@@ -17,18 +18,23 @@ from starfish_storage.errors import (
     StorageError,
 )
 from starfish_storage.identifiers import fold
+from starfish_storage.interface import DataWrite
 from starfish_storage.metadata.driver import Connection, Cursor, Row
 from starfish_storage.metadata.queries import Queries
+
+Item = TypeVar("Item")
+Change = tuple[str, Row]
+"""A named query and its parameters."""
 
 DataExists = Callable[[str, str], bool]
 """Whether there is data of a kind (``record_uid``, ``master_job_id``) and id."""
 
 
+_MOST_ROWS = 64
+
+
 class RowWriter:
     """Applies row changes on the writing connection; used by the writer's thread only.
-
-    It notes how to undo what it did to records, for the case that their files cannot be put in place after the
-    commit.
 
     Args:
         connection: the writing connection, inside a transaction whenever a method is called.
@@ -40,11 +46,14 @@ class RowWriter:
         self._connection = connection
         self._queries = queries
         self._data_exists = data_exists
-        self.undo: list[tuple[str, Row]] = []
 
     def execute(self, name: str, parameters: Row = ()) -> Cursor:
         """Run a named query."""
         return self._connection.execute(self._queries[name], parameters)
+
+    def execute_repeated(self, name: str, rows: int, parameters: Row) -> Cursor:
+        """Run a named query over several rows."""
+        return self._connection.execute(self._queries.repeated(name, rows), parameters)
 
     def first(self, name: str, parameters: Row = ()) -> Row | None:
         """Run a named query and return its first row."""
@@ -88,26 +97,38 @@ class RowWriter:
         self.execute("end_execution_job", row)
         self._need_change("execution job", row[-1], "start it with log_execution_job_start first")
 
-    def save_record(self, row: Row, *, with_data: bool = False) -> None:
-        """Upsert a record.
-
-        Args:
-            row: the record.
-            with_data: its data is part of the same operation, so the change must be undone if that fails.
-        """
+    def save_record(self, row: Row) -> None:
+        """Upsert a record."""
         self.claim_id("record_uid", row[0])
-        if with_data:
-            before = self.first("get_record", (row[0],))
-            self.undo.append(("delete_record", (row[0],)) if before is None else ("save_record", before))
         try:
             self.execute("save_record", row)
         except apsw.ConstraintError as error:
             raise self._explained(error, job_id=row[1], master_job_id=row[2]) from error
 
-    def save_records(self, rows: list[Row]) -> None:
-        """Upsert records whose data is part of the same operation."""
-        for row in rows:
-            self.save_record(row, with_data=True)
+    def save_records(self, rows: Sequence[Row]) -> list[Change]:
+        """Upsert records of distinct uids, many in a statement, and return what takes each of them back."""
+        undo: list[Change] = []
+        for part in portions(rows):
+            uids = tuple(row[0] for row in part)
+            self._claim_record_uids(uids)
+            before = {row[0]: row for row in self.execute_repeated("get_record", len(part), uids)}
+            undo += [("save_record", before[uid]) if uid in before else ("delete_record", (uid,)) for uid in uids]
+            try:
+                self.execute_repeated("save_record", len(part), tuple(chain.from_iterable(part)))
+            except apsw.ConstraintError as error:
+                raise self._explained(error, job_id=part[0][1], master_job_id=part[0][2]) from error
+        return undo
+
+    def journal(self, writes: Sequence[DataWrite]) -> list[int]:
+        """Journal data, and return the numbers of the entries."""
+        numbers: list[int] = []
+        for part in portions(writes):
+            self.execute_repeated(
+                "journal_data", len(part), tuple(value for write in part for value in (write.key, write.payload))
+            )
+            last = self._connection.last_insert_rowid()
+            numbers += range(last - len(part) + 1, last + 1)
+        return numbers
 
     def delete_master_job(self, master_job_id: str) -> None:
         """Delete a master job and all that belongs to it, and journal the removal of the data."""
@@ -149,6 +170,12 @@ class RowWriter:
             raise _collision(kind, value, folded)
         self.execute("save_mixed_case_id", (kind, folded, value))
 
+    def _claim_record_uids(self, uids: tuple[str, ...]) -> None:
+        folded = tuple(map(fold, uids))
+        if folded != uids or self.execute_repeated("get_mixed_case_id", len(uids), ("record_uid", *folded)).fetchone():
+            for uid in uids:
+                self.claim_id("record_uid", uid)
+
     def _journal_removal_of_borrowed(self, reference: str, master_job_id: str) -> None:
         owner_uid = reference.rpartition("/")[2].removesuffix(".json")
         owner = self.first("get_record", (owner_uid,))
@@ -169,6 +196,16 @@ class RowWriter:
             if job_id is not None:
                 return ParentNotFoundError("execution job", job_id, "start it with log_execution_job_start first")
         return InvalidInputError(f"the database refused the row: {error}; nothing was written.")
+
+
+def portions(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
+    """Split items into portions of 64, 32, ... 1: few sizes, so that the statements for them stay prepared."""
+    start, size = 0, _MOST_ROWS
+    while start < len(items):
+        while size > len(items) - start:
+            size //= 2
+        yield items[start : start + size]
+        start += size
 
 
 def _extended_code(error: apsw.Error) -> int:

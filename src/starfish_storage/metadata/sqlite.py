@@ -294,7 +294,7 @@ class SQLiteMetadataHandler(MetadataHandler):
         """See `MetadataHandler.save_records`."""
         codec = self._codec
         given = [codec.record_row(record, write.key) for record, write in zip(records, writes, strict=True)]
-        await self._session.write(WriteOperation(lambda writer: writer.save_records(given), data=writes))
+        await self._session.write(WriteOperation(records=given, data=writes))
 
     async def get_journaled_data(self, key: str) -> bytes | None:
         """See `MetadataHandler.get_journaled_data`."""

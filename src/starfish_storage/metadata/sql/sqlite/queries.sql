@@ -1,5 +1,7 @@
--- Named queries. `:name` marks a parameter. A query whose text has `-- each status` and `-- merged` is a list over
--- statuses: the part after the first is repeated for each status, and the ordered results are merged by the second.
+-- Named queries. `:name` marks a parameter.
+-- `-- each status` ... `-- merged`: a list over statuses; the part between is repeated for each, and their ordered
+-- results are merged by what follows.
+-- `-- each row` ... `-- end`: the part between is repeated for each of several rows; one row is the plain query.
 
 -- name: save_project
 INSERT INTO projects (project_id, name, description, created_when, updated_when)
@@ -130,9 +132,10 @@ WHERE master_job_id = :master_job_id AND status = 'completed' AND run_config_has
 -- name: save_record
 INSERT INTO records (
     record_uid, job_id, master_job_id, status, output_ref, start_time, end_time, last_update_time, error_message)
-VALUES (
-    :record_uid, :job_id, :master_job_id, :status, :output_ref, :start_time, :end_time, :last_update_time,
-    :error_message)
+VALUES
+-- each row
+(:record_uid, :job_id, :master_job_id, :status, :output_ref, :start_time, :end_time, :last_update_time, :error_message)
+-- end
 ON CONFLICT (record_uid) DO UPDATE SET
     job_id = excluded.job_id, master_job_id = excluded.master_job_id, status = excluded.status,
     output_ref = excluded.output_ref, start_time = excluded.start_time, end_time = excluded.end_time,
@@ -140,7 +143,11 @@ ON CONFLICT (record_uid) DO UPDATE SET
 
 -- name: get_record
 SELECT record_uid, job_id, master_job_id, status, output_ref, start_time, end_time, last_update_time, error_message
-FROM records WHERE record_uid = :record_uid
+FROM records WHERE record_uid IN (
+-- each row
+:record_uid
+-- end
+)
 
 -- name: delete_record
 DELETE FROM records WHERE record_uid = :record_uid
@@ -169,7 +176,10 @@ ORDER BY start_time DESC, record_uid DESC
 SELECT status, records FROM record_counts WHERE master_job_id = :master_job_id AND records > 0
 
 -- name: journal_data
-INSERT INTO data_journal (key, payload) VALUES (:key, :payload)
+INSERT INTO data_journal (key, payload) VALUES
+-- each row
+(:key, :payload)
+-- end
 
 -- name: journal_removal_of_records
 -- The data of a master job's records, unless a record of another master job refers to it.
@@ -230,7 +240,11 @@ DELETE FROM data_journal WHERE number <= :until
 DELETE FROM data_journal WHERE number = :number
 
 -- name: get_mixed_case_id
-SELECT id FROM mixed_case_ids WHERE kind = :kind AND folded = :folded
+SELECT id FROM mixed_case_ids WHERE kind = :kind AND folded IN (
+-- each row
+:folded
+-- end
+)
 
 -- name: save_mixed_case_id
 INSERT INTO mixed_case_ids (kind, folded, id) VALUES (:kind, :folded, :id) ON CONFLICT (kind, folded) DO NOTHING

@@ -29,6 +29,8 @@ _ORJSON_OPTIONS = (
     | orjson.OPT_PASSTHROUGH_SUBCLASS
 )
 
+_MOST_BITS = 14_284  # 4,300 digits, Python's own limit
+
 _SURROGATE_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 
 
@@ -60,7 +62,7 @@ def encode(value: object, what: str) -> bytes:
     _check(cast("dict[Any, Any]", value), what)
     try:
         return json.dumps(value, allow_nan=False, separators=(",", ":")).encode("ascii") + b"\n"
-    except (ValueError, RecursionError) as error:  # an integer of more digits than Python converts, say
+    except (ValueError, RecursionError) as error:
         raise InvalidDataError(what, "$", str(error)) from error
 
 
@@ -110,6 +112,7 @@ def _check(value: object, what: str) -> None:
             _check_text(item, what, path)
             continue
         if isinstance(item, int) or item is None:
+            _check_integer(item or 0, what, path)
             continue
         if isinstance(item, float):
             if not math.isfinite(item):
@@ -127,6 +130,11 @@ def _check(value: object, what: str) -> None:
         pending.extend((child, place, depth + 1) for child, place in members)
 
 
+def _check_integer(number: int, what: str, path: str) -> None:
+    if number.bit_length() > _MOST_BITS:
+        raise InvalidDataError(what, path, "an integer of more than 4,300 digits; Python does not convert those")
+
+
 def _check_text(text: str, what: str, path: str) -> None:
     """Refuse two surrogates that would be read back as the one character they stand for."""
     if _SURROGATE_PAIR.search(text) is not None:
@@ -140,6 +148,8 @@ def _members(item: dict[object, object], what: str, path: str) -> Iterable[tuple
             raise InvalidDataError(what, path, f"a key of type {type(key).__name__} is not JSON; use strings")
         if isinstance(key, float) and not math.isfinite(key):
             raise InvalidDataError(what, path, f"the key {key!r} is not JSON; use strings")
+        if isinstance(key, int):
+            _check_integer(key, what, path)
         name = _key_text(key)
         _check_text(name, what, path)
         if name in seen:

@@ -29,7 +29,8 @@ class StorageError(Exception):
 
 
 def _restore_error(kind: type[StorageError], message: str, attributes: dict[str, Any]) -> StorageError:
-    error = kind.__new__(kind, message)
+    # Named outright: of a class with two built-in bases, `kind.__new__` is that of the first, which refuses it.
+    error = (OSError if issubclass(kind, OSError) else Exception).__new__(kind, message)
     error.args = (message,)
     for name, value in attributes.items():
         setattr(error, name, value)

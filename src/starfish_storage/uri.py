@@ -39,6 +39,10 @@ def path_of_file_uri(uri: object) -> str:
         path = unquote(raw, errors="strict")
     except UnicodeDecodeError as error:
         raise InvalidUriError(uri, "its percent-escapes are not UTF-8") from error
+    try:
+        path.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidUriError(uri, "its path contains a lone surrogate") from error
     if "\0" in path:
         raise InvalidUriError(uri, "its path contains a NUL character")
     # POSIX keeps exactly two leading slashes as "implementation-defined"; here they mean one.

@@ -13,6 +13,7 @@ from starfish_storage import (
     DataNotFoundError,
     ForeignStoreError,
     GenerationMasterJob,
+    InvalidReferenceError,
     LocalStorage,
     StoreOpenError,
 )
@@ -27,17 +28,22 @@ async def filled(root: Path, data: Path | None = None) -> str:
 
 async def test_a_request_config_that_is_none_is_never_removed(tmp_path: Path) -> None:
     await filled(tmp_path)
-    names = ["metadata.db", "writer.lock", "data/82/r1.json", "configs/a/b.json"]
+    names = ["metadata.db", "metadata.db-wal", "writer.lock", "data/82/r1.json", "configs/a/b.json", "mine.json"]
+    (tmp_path / "mine.json").write_text("{}")
     async with LocalStorage(f"file://{tmp_path}") as storage:
         for number, name in enumerate(names):
             job = GenerationMasterJob(
                 master_job_id=f"m{number}", project_id=workload.PROJECT, request_config_ref=name,
                 output_schema={}, storage_uri="", target_record_count=0,
             )  # fmt: skip
-            await storage.log_master_job_start(job)
-            await storage.delete_master_job(job.master_job_id)
+            if name == "mine.json":
+                await storage.log_master_job_start(job)
+                await storage.delete_master_job(job.master_job_id)
+            else:
+                with pytest.raises(InvalidReferenceError):
+                    await storage.log_master_job_start(job)
         await workload.check_whole(storage, tmp_path)
-    assert all((tmp_path / name).exists() for name in names[:3])
+    assert all((tmp_path / name).exists() for name in ("metadata.db", "writer.lock", "data/82/r1.json", "mine.json"))
 
 
 @pytest.mark.parametrize("key", ["../outside.json", "metadata.db", "data/../../outside.json", "/outside.json"])

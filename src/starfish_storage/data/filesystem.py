@@ -80,6 +80,10 @@ class FileSystemDataHandler(DataHandler):
         """See `DataHandler.check_request_config_key`."""
         return keys.check_request_config_key(key)
 
+    def check_request_config_name(self, key: str, reference: str) -> str:
+        """See `DataHandler.check_request_config_name`."""
+        return keys.check_request_config_name(key, reference)
+
     def write(self, key: str, payload: bytes) -> DataWrite:
         """See `DataHandler.write`."""
         return FileWrite(self._place, key, payload)

@@ -17,9 +17,11 @@ CONFIG_DIRECTORY = "configs"
 
 # A file name that is safe to open relative to its directory. `data/ab/cd/<uid>.json` is Starfish's own layout.
 _NAME = r"[^/\x00-\x1f.][^/\x00-\x1f]{0,254}"
-_RECORD_KEY = re.compile(rf"data/(?:(?!\.\.?/)[^/\x00-\x1f]{{1,4}}/){{1,2}}{_NAME}\.json")
+_RECORD_KEY = re.compile(rf"data/(?:(?!\.\.?/)[^/\x00-\x1f]{{2}}/){{1,2}}{_NAME}\.json")
 _REQUEST_CONFIG_KEY = re.compile(rf"configs/{_NAME}\.json")
-_FOREIGN_PREFIX = re.compile(rf"/.*?/({_RECORD_KEY.pattern}|{_REQUEST_CONFIG_KEY.pattern})", re.DOTALL)
+_NOT_FOR_CONFIGURATIONS = frozenset({"data", "staging", "writer.lock", "session.lock"})
+# Greedy: of a store that lay in a directory named `data`, the last `data` is the key's.
+_FOREIGN_PREFIX = re.compile(rf"/.*/({_RECORD_KEY.pattern}|{_REQUEST_CONFIG_KEY.pattern})", re.DOTALL)
 
 
 def record_key(record_uid: str) -> str:
@@ -59,15 +61,19 @@ def key_of_path(reference: object, roots: tuple[str, ...]) -> str:
     """
     if not isinstance(reference, str):
         raise InvalidReferenceError(reference, "it is not a string")
-    for root in roots:
-        if reference.startswith(root + "/"):
-            return _checked_relative(reference, reference[len(root) + 1 :])
-    if not reference.startswith("/"):
-        return _checked_relative(reference, reference)
+    inside = next((reference[len(root) + 1 :] for root in roots if reference.startswith(root + "/")), None)
+    if inside is None and not reference.startswith("/"):
+        inside = reference
+    if inside is not None and _is_key(inside):
+        return _checked_relative(reference, inside)
+    # Written when the store lay elsewhere; that may have been below where it lies now.
+    _checked_relative(reference, reference.removeprefix("/"))
     moved = _FOREIGN_PREFIX.fullmatch(reference)
-    if moved is None:
+    if moved is not None:
+        return _checked_relative(reference, moved.group(1))
+    if inside is None:
         raise InvalidReferenceError(reference, f"it lies outside the store's root {roots[0]!r}")
-    return _checked_relative(reference, moved.group(1))
+    return _checked_relative(reference, inside)
 
 
 def check_key(key: str) -> str:
@@ -76,7 +82,7 @@ def check_key(key: str) -> str:
     Raises:
         InvalidReferenceError: it is neither; nothing else in the root is ever written or removed.
     """
-    if _RECORD_KEY.fullmatch(key) is None and _REQUEST_CONFIG_KEY.fullmatch(key) is None:
+    if not _is_key(key):
         raise InvalidReferenceError(key, "it is no key of record data or of a request configuration")
     return key
 
@@ -103,6 +109,29 @@ def check_request_config_key(key: str) -> str:
             key, "it is not a reference to a request configuration ('configs/<master_job_id>.request.json')"
         )
     return key
+
+
+def check_request_config_name(key: str, reference: str) -> str:
+    """Return the key unless it names something else of the store's.
+
+    ``reference`` is what it was given as, for the message.
+
+    A master job may be given any name for a configuration that is kept by other means; only keys of request
+    configurations are ever read, written or removed.
+
+    Raises:
+        InvalidReferenceError: it is record data, the database, a lock, or a file being written.
+    """
+    first = key.partition("/")[0]
+    if first in _NOT_FOR_CONFIGURATIONS or first.startswith("metadata.db"):
+        raise InvalidReferenceError(reference, "it is something else of the store's than a request configuration")
+    if first == CONFIG_DIRECTORY and _REQUEST_CONFIG_KEY.fullmatch(key) is None:
+        raise InvalidReferenceError(reference, "it is no 'configs/<master_job_id>.request.json'")
+    return key
+
+
+def _is_key(path: str) -> bool:
+    return _RECORD_KEY.fullmatch(path) is not None or _REQUEST_CONFIG_KEY.fullmatch(path) is not None
 
 
 def _checked_relative(reference: str, path: str) -> str:

@@ -124,6 +124,18 @@ class DataHandler(ABC):
         """
 
     @abstractmethod
+    def check_request_config_name(self, key: str, reference: str) -> str:
+        """Return the key unless it names something else of the store's than a request configuration.
+
+        Args:
+            key: the key.
+            reference: what it was given as, for the message.
+
+        Raises:
+            InvalidReferenceError: it does.
+        """
+
+    @abstractmethod
     def write(self, key: str, payload: bytes) -> DataWrite:
         """Prepare to put a payload under a key. Nothing happens before `DataWrite.stage`."""
 

@@ -50,6 +50,7 @@ def open_for_writing(path: str, durability: Durability, vfs: str | None = None) 
         connection.pragma("wal_autocheckpoint", _WAL_PAGES)
         connection.pragma("journal_size_limit", 64 << 20)
         connection.pragma("trusted_schema", "off")
+        keep_undo_in_memory(connection, "on")
     except BaseException:
         connection.close()
         raise
@@ -105,6 +106,14 @@ def check_data_location(connection: Connection, path: str, *, elsewhere: bool) -
     if row is not None and not elsewhere and not inside:
         raise StoreOpenError(path, "its data lies elsewhere; give its data directory (data_storage_uri_override)")
     connection.execute(queries["save_setting"], (DATA_ELSEWHERE, now))
+
+
+def keep_undo_in_memory(connection: Connection, choice: Literal["on", "off"]) -> None:
+    """Choose where SQLite keeps what it needs to undo a statement or a savepoint.
+
+    In memory it saves 18 writes to a temporary file a record; a large deletion would fill the memory with it.
+    """
+    connection.pragma("temp_store", "memory" if choice == "on" else "default")
 
 
 def set_synchronous(connection: Connection, durability: Durability) -> None:

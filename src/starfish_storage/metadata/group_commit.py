@@ -11,7 +11,8 @@ from contextlib import contextmanager
 
 import apsw
 
-from starfish_storage.errors import StorageError, StoreDamagedError
+from starfish_storage.errors import InvalidIdError, StorageError, StoreDamagedError
+from starfish_storage.identifiers import fold
 from starfish_storage.interface import DataHandler
 from starfish_storage.metadata.checkpoint import Checkpoint
 from starfish_storage.metadata.connection import (
@@ -19,6 +20,7 @@ from starfish_storage.metadata.connection import (
     DATABASE_FILE,
     Durability,
     check_data_location,
+    keep_undo_in_memory,
     open_for_writing,
     refuse_foreign_database,
     set_synchronous,
@@ -125,7 +127,7 @@ class GroupCommit:
             alone = self._session.hold()
             migrate(connection, self._path, alone=alone)
             check_data_location(connection, self._path, elsewhere=self._data_elsewhere)
-            self._rows = RowWriter(connection, self._queries, self._data_exists)
+            self._rows = RowWriter(connection, self._queries, self._data, self._data_exists)
             self._checkpoint = Checkpoint(connection, self._queries, self._data, self.lock, self._path)
             if alone or not finished:
                 # Alone, the machine may have been off since the last one wrote: the files are not to be trusted.
@@ -139,14 +141,15 @@ class GroupCommit:
 
     def _data_exists(self, kind: str, value: str) -> bool:
         data = self._data
-        return data.exists(data.record_key(value) if kind == "record_uid" else data.request_config_key(value))
+        try:
+            return data.exists(data.record_key(value) if kind == "record_uid" else data.request_config_key(value))
+        except InvalidIdError:
+            return False  # the fold of an id may be too long to be one
 
     def _stage(self, operation: WriteOperation) -> bool:
         try:
             if self._broken:
                 raise StoreDamagedError(self._path, self._broken)
-            if operation.check is not None:
-                operation.check()
             for write in operation.data:
                 write.stage()
         except StorageError as error:
@@ -175,11 +178,15 @@ class GroupCommit:
     def _commit(self, staged: Sequence[WriteOperation]) -> list[WriteOperation]:
         """Commit what can be, and return it. A group too large for the disk is tried again one by one."""
         overwrites = self._durability == "process" and any(_changes_what_is_there(operation) for operation in staged)
+        deletes = any(operation.removals is not None for operation in staged)
         try:
+            if deletes:
+                keep_undo_in_memory(self._connection, "off")
             if overwrites:
                 # Half an overwrite or deletion is a tear: no file may change before the journal is safe.
                 set_synchronous(self._connection, "power")
             self._execute("begin")
+            self._rows.begin_group()
             applied = [done for run in _runs(staged) for done in self._apply_run(run)]
             self._execute("commit")
         except apsw.Error as error:
@@ -192,6 +199,8 @@ class GroupCommit:
         finally:
             if overwrites:
                 set_synchronous(self._connection, self._durability)
+            if deletes:
+                keep_undo_in_memory(self._connection, "on")
         return applied
 
     def _apply_run(self, run: Sequence[WriteOperation]) -> list[WriteOperation]:
@@ -302,11 +311,14 @@ class GroupCommit:
 
 
 def _runs(operations: Sequence[WriteOperation]) -> Iterator[list[WriteOperation]]:
-    """Split operations, in order, into runs of records with distinct uids, and single other operations."""
+    """Split operations, in order, into runs of records with distinct uids, and single other operations.
+
+    Distinct means to every file system: uids that differ in case alone are checked one after the other.
+    """
     run: list[WriteOperation] = []
     uids: set[str] = set()
     for operation in operations:
-        own = {row[0] for row in operation.records}
+        own = {fold(row[0]) for row in operation.records}
         if not own or len(own) < len(operation.records) or not own.isdisjoint(uids):
             if run:
                 yield run
@@ -321,7 +333,7 @@ def _runs(operations: Sequence[WriteOperation]) -> Iterator[list[WriteOperation]
 
 
 def _distinct(rows: Sequence[Row]) -> bool:
-    return len({row[0] for row in rows}) == len(rows)
+    return len({fold(row[0]) for row in rows}) == len(rows)
 
 
 def _changes_what_is_there(operation: WriteOperation) -> bool:

@@ -20,7 +20,6 @@ class WriteOperation:
         apply: makes row changes, in the writer's thread, inside the group's transaction.
         records: rows of records that are saved together with their data.
         data: the data that is written; of `records`, in the same order.
-        check: what must hold before anything is written; raises otherwise.
         future: resolved when the changes are durable, or failed with the reason.
         error: why it failed, once it has.
         done: it is committed, and its data is in place.
@@ -32,7 +31,6 @@ class WriteOperation:
     apply: Callable[[RowWriter], None] | None = None
     records: Sequence[Row] = ()
     data: Sequence[DataWrite] = ()
-    check: Callable[[], None] | None = None
     future: asyncio.Future[None] | None = None
     error: StorageError | None = None
     done: bool = False

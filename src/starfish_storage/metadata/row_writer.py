@@ -10,15 +10,17 @@ import apsw
 
 from starfish_storage.errors import (
     AlreadyExistsError,
+    DataNotFoundError,
     IdCollisionError,
     InvalidInputError,
     NotEmptyError,
     NotFoundError,
     ParentNotFoundError,
     StorageError,
+    shorten,
 )
 from starfish_storage.identifiers import fold
-from starfish_storage.interface import DataWrite
+from starfish_storage.interface import DataHandler, DataWrite
 from starfish_storage.metadata.driver import Connection, Cursor, Row
 from starfish_storage.metadata.queries import Queries
 
@@ -39,13 +41,22 @@ class RowWriter:
     Args:
         connection: the writing connection, inside a transaction whenever a method is called.
         queries: the named queries.
-        data_exists: asks the data handler.
+        data: where the data lies.
+        data_exists: asks it for the data of an id.
     """
 
-    def __init__(self, connection: Connection, queries: Queries, data_exists: DataExists) -> None:
+    def __init__(self, connection: Connection, queries: Queries, data: DataHandler, data_exists: DataExists) -> None:
         self._connection = connection
         self._queries = queries
+        self._data = data
         self._data_exists = data_exists
+        self._group_deletes = False
+        self._claimed: dict[tuple[str, str], str] = {}
+
+    def begin_group(self) -> None:
+        """Forget what the group before this one did, whose data is in place by now."""
+        self._group_deletes = False
+        self._claimed.clear()
 
     def execute(self, name: str, parameters: Row = ()) -> Cursor:
         """Run a named query."""
@@ -100,6 +111,7 @@ class RowWriter:
     def save_record(self, row: Row) -> None:
         """Upsert a record."""
         self.claim_id("record_uid", row[0])
+        self._need_data(row[4])
         try:
             self.execute("save_record", row)
         except apsw.ConstraintError as error:
@@ -116,7 +128,8 @@ class RowWriter:
             try:
                 self.execute_repeated("save_record", len(part), tuple(chain.from_iterable(part)))
             except apsw.ConstraintError as error:
-                raise self._explained(error, job_id=part[0][1], master_job_id=part[0][2]) from error
+                orphan = next((row for row in part if self._lacks_parent(row)), part[0])
+                raise self._explained(error, job_id=orphan[1], master_job_id=orphan[2]) from error
         return undo
 
     def journal(self, writes: Sequence[DataWrite]) -> list[int]:
@@ -133,6 +146,7 @@ class RowWriter:
     def delete_master_job(self, master_job_id: str) -> None:
         """Delete a master job and all that belongs to it, and journal the removal of the data."""
         key = (master_job_id,)
+        self._group_deletes = True
         self.execute("delete_mixed_case_ids_of_records", key)
         self.execute("journal_removal_of_records", key)
         for (reference,) in self.execute("list_borrowed_data", key).fetchall():
@@ -160,6 +174,8 @@ class RowWriter:
         Ids that are their own lower case, as UUIDs are, cost one look-up in a table that is nearly always empty.
         """
         folded = fold(value)
+        if self._claimed.setdefault((kind, folded), value) != value:
+            raise _collision(kind, value, self._claimed[kind, folded])
         found = self.first("get_mixed_case_id", (kind, folded))
         if found is not None and found[0] != value:
             raise _collision(kind, value, found[0])
@@ -188,13 +204,34 @@ class RowWriter:
         if self._connection.changes() == 0:
             raise NotFoundError(kind, value, remedy)
 
+    def _need_data(self, key: str | None) -> None:
+        """Refuse a reference to data that is not there, or is removed when this group is committed."""
+        if key is None:
+            return
+        journaled = self.first("get_journaled_data", (key,)) if self._group_deletes else None
+        if not self._data.exists(key) or (journaled is not None and journaled[0] is None):
+            raise DataNotFoundError("data", self._data.to_reference(key), "save it with save_record_data first")
+
+    def _lacks_parent(self, row: Row) -> bool:
+        job = self.first("get_execution_job", (row[1],))
+        return job is None or job[1] != row[2]
+
     def _explained(self, error: apsw.ConstraintError, job_id: str | None, master_job_id: str) -> StorageError:
         """Say which parent is missing: SQLite says only that one is."""
         if _extended_code(error) == apsw.SQLITE_CONSTRAINT_FOREIGNKEY:
             if self.first("get_master_job", (master_job_id,)) is None:
                 return ParentNotFoundError("master job", master_job_id, "start it with log_master_job_start first")
-            if job_id is not None:
+            job = None if job_id is None else self.first("get_execution_job", (job_id,))
+            if job_id is not None and job is None:
                 return ParentNotFoundError("execution job", job_id, "start it with log_execution_job_start first")
+            if job is not None:
+                return InvalidInputError(
+                    f"execution job {shorten(job_id)} belongs to master job {shorten(job[1])}, not to "
+                    f"{shorten(master_job_id)}: give its records the master job it has."
+                )
+            return InvalidInputError(
+                f"the execution job has records of another master job than {shorten(master_job_id)}: give it a new id."
+            )
         return InvalidInputError(f"the database refused the row: {error}; nothing was written.")
 
 

@@ -59,6 +59,10 @@ class References(Protocol):
         """Return the key if it is one of record data."""
         ...
 
+    def check_request_config_name(self, key: str, reference: str) -> str:
+        """Return the key unless it names something else of the store's."""
+        ...
+
 
 class RowCodec:
     """Turns models into rows and rows into models, for one storage.
@@ -102,7 +106,7 @@ class RowCodec:
             check_id("project_id", job.project_id),
             optional_text("name", job.name),
             status("master-job status", job.status, MASTER_JOB_STATUSES),
-            self._references.to_key(job.request_config_ref),
+            self._request_config_name(job.request_config_ref),
             json_text("output_schema", job.output_schema),
             _HERE if _same_place(uri, self._storage_uri) else uri,
             optional_text("metadata_storage_uri_override", job.metadata_storage_uri_override),
@@ -115,6 +119,9 @@ class RowCodec:
             timestamp("last_update_time", job.last_update_time),
             optional_json_text("summary", job.summary),
         )
+
+    def _request_config_name(self, reference: str) -> str:
+        return self._references.check_request_config_name(self._references.to_key(reference), reference)
 
     def master_job(self, row: Row) -> GenerationMasterJob:
         """Return the master job of a row."""
@@ -226,8 +233,8 @@ def timestamp(name: str, moment: object) -> str:
     if moment.tzinfo is not UTC:
         try:
             moment = as_utc(moment)
-        except OverflowError as error:
-            raise InvalidInputError(f"{name} {moment.isoformat()} lies outside the years 1 to 9999 in UTC.") from error
+        except ValueError as error:
+            raise InvalidInputError(f"{name} cannot be stored: {error}.") from error
     return moment.isoformat(timespec="microseconds")[:26] + "Z"
 
 
@@ -313,6 +320,18 @@ def page(limit: object, offset: object) -> tuple[int, int]:
     return cast("int", -1 if limit is None else limit), cast("int", offset or 0)
 
 
+def position(record: object) -> Row:
+    """Return where a record stands in the order of records.
+
+    Raises:
+        InvalidInputError: it is no record.
+    """
+    if not hasattr(record, "start_time") or not hasattr(record, "record_uid"):
+        raise InvalidInputError(f"a Record is needed to begin behind, not {type(record).__name__}.")
+    given = cast("Record", record)
+    return timestamp("start_time", given.start_time), text("record_uid", given.record_uid)
+
+
 def four_counts(given: object, name: str) -> tuple[int, int, int, int]:
     """Return the ``completed``, ``filtered``, ``duplicate`` and ``failed`` of a summary; 0 for what it lacks."""
     if given is None:
@@ -360,4 +379,6 @@ def _as_model(value: object, model: type[Model]) -> Model:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        raise InvalidInputError(f"a {model.__name__} is needed, not {type(value).__name__}: {error}") from error
+        # The fields and what is wrong with them, and not pydantic's own text, which quotes their values.
+        wrong = ", ".join(f"{'.'.join(map(str, one['loc'])) or 'it'}: {one['type']}" for one in error.errors())
+        raise InvalidInputError(f"a {model.__name__} is needed, not {type(value).__name__} ({wrong}).") from error

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 
-from starfish_storage.errors import DataNotFoundError, InvalidInputError
+from starfish_storage.errors import InvalidInputError
 from starfish_storage.identifiers import check_id
 from starfish_storage.interface import DataHandler, DataWrite, MetadataHandler
 from starfish_storage.metadata import rows
@@ -29,6 +30,8 @@ from starfish_storage.models import (
 )
 
 Model = TypeVar("Model")
+
+_READS_IN_A_ROW = 50
 
 
 class SQLiteMetadataHandler(MetadataHandler):
@@ -57,6 +60,7 @@ class SQLiteMetadataHandler(MetadataHandler):
         self._data = data
         self._codec = codec
         self._queries = sqlite_queries()
+        self._reads = 0
         open_commit = partial(GroupCommit, data=data, durability=durability, vfs=vfs, data_elsewhere=data_elsewhere)
         self._session = Session(root, open_commit, vfs)
 
@@ -81,6 +85,7 @@ class SQLiteMetadataHandler(MetadataHandler):
 
     async def get_project(self, project_id: str) -> Project | None:
         """See `ProjectContract.get_project`."""
+        await self._give_way()
         return self._get("get_project", project_id, self._codec.project)
 
     async def list_projects(self, limit: int | None = None, offset: int | None = None) -> list[Project]:
@@ -132,6 +137,7 @@ class SQLiteMetadataHandler(MetadataHandler):
 
     async def get_master_job(self, master_job_id: str) -> GenerationMasterJob | None:
         """See `MasterJobContract.get_master_job`."""
+        await self._give_way()
         return self._get("get_master_job", master_job_id, self._codec.master_job)
 
     async def list_master_jobs(
@@ -184,6 +190,7 @@ class SQLiteMetadataHandler(MetadataHandler):
 
     async def get_execution_job(self, job_id: str) -> GenerationJob | None:
         """See `ExecutionJobContract.get_execution_job`."""
+        await self._give_way()
         return self._get("get_execution_job", job_id, self._codec.execution_job)
 
     async def list_execution_jobs(
@@ -209,6 +216,7 @@ class SQLiteMetadataHandler(MetadataHandler):
             rows.text("config_hash", config_hash),
         )
         # An input has a job or two: fetched on the spot, as single rows are.
+        await self._give_way()
         found = self._session.readers().all_at_once(self._queries["list_execution_jobs_of_input"], parameters)
         return [self._codec.execution_job(row) for row in found]
 
@@ -224,12 +232,11 @@ class SQLiteMetadataHandler(MetadataHandler):
     async def log_record_metadata(self, record_data: Record) -> None:
         """See `RecordContract.log_record_metadata`."""
         row = self._codec.record_row(record_data)
-        await self._session.write(
-            WriteOperation(lambda writer: writer.save_record(row), check=partial(self._need_data, row))
-        )
+        await self._session.write(WriteOperation(lambda writer: writer.save_record(row)))
 
     async def get_record_metadata(self, record_uid: str) -> Record | None:
         """See `RecordContract.get_record_metadata`."""
+        await self._give_way()
         return self._get("get_record", record_uid, self._codec.record)
 
     async def get_records_for_master_job(
@@ -270,13 +277,12 @@ class SQLiteMetadataHandler(MetadataHandler):
         statuses = rows.status_filter("record status", status_filter, RECORD_STATUSES)
         each = (rows.text("master_job_id", master_job_id),)
         page = rows.page(batch_size, None)
-        if batch_size < 1:
+        if page[0] < 1:
             raise InvalidInputError(f"batch_size {batch_size} cannot be used: give 1 or more.")
         name, position = "list_records", ()
         while True:
             if after is not None:
-                name = "list_records_after"
-                position = (rows.timestamp("start_time", after.start_time), after.record_uid)
+                name, position = "list_records_after", rows.position(after)
             batch = await self._merge(name, each, statuses, position, page, self._codec.record)
             for record in batch:
                 yield record
@@ -303,6 +309,12 @@ class SQLiteMetadataHandler(MetadataHandler):
 
     # --- reading --------------------------------------------------------------------------------------------------
 
+    async def _give_way(self) -> None:
+        """Let other tasks run now and then: reading on the spot never waits, and a loop of it would starve them."""
+        self._reads += 1
+        if self._reads % _READS_IN_A_ROW == 0:
+            await asyncio.sleep(0)
+
     def _get(self, query: str, id: str, convert: Callable[[Row], Model]) -> Model | None:
         row = self._session.readers().first(self._queries[query], (rows.text("id", id),))
         return None if row is None else convert(row)
@@ -322,8 +334,3 @@ class SQLiteMetadataHandler(MetadataHandler):
         """Run a list over statuses; ``each`` and ``position`` stand before and behind every status."""
         repeated = tuple(value for status in statuses for value in (*each, status, *position))
         return await self._list(self._queries.merged(name, len(statuses)), (*repeated, *page), convert)
-
-    def _need_data(self, row: Row) -> None:
-        key = row[4]
-        if key is not None and not self._data.exists(key):
-            raise DataNotFoundError("data", self._data.to_reference(key), "save it with save_record_data first")

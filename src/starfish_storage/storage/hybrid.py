@@ -23,6 +23,7 @@ from starfish_storage.models import GenerationJob, GenerationMasterJob, Project,
 
 _READ_AT_ONCE = 500
 _READER_THREADS = 4
+_READS_IN_A_ROW = 50  # done on the spot, then other tasks get their turn: a loop of reads must not starve them
 
 Result = TypeVar("Result")
 
@@ -45,6 +46,7 @@ class HybridStorage(Storage):
         self._storage_uri = storage_uri
         self._capabilities = capabilities
         self._readers: ThreadPoolExecutor | None = None
+        self._reads = 0
 
     @property
     def storage_uri(self) -> str:
@@ -108,9 +110,7 @@ class HybridStorage(Storage):
     async def get_records_data(self, output_refs: Sequence[str]) -> list[dict[str, Any]]:
         """See `Storage.get_records_data`."""
         self._metadata.check_open()
-        if isinstance(output_refs, str):
-            raise InvalidInputError("get_records_data takes a list of references; for one, call get_record_data.")
-        keys = [self._data.check_record_key(self._data.to_key(reference)) for reference in output_refs]
+        keys = [self._data.check_record_key(self._data.to_key(reference)) for reference in _as_list(output_refs)]
         found: list[dict[str, Any]] = []
         for start in range(0, len(keys), _READ_AT_ONCE):
             some = keys[start : start + _READ_AT_ONCE]
@@ -128,7 +128,7 @@ class HybridStorage(Storage):
         handler = self._data
         records: list[Record] = []
         writes: list[DataWrite] = []
-        for record, data in pairs:
+        for record, data in _checked_pairs(pairs):
             uid = record.record_uid
             writes.append(handler.write(handler.record_key(uid), encode(data, f"data of record {uid!r}")))
             records.append(record)
@@ -141,6 +141,9 @@ class HybridStorage(Storage):
         return references
 
     async def _read(self, key: str) -> dict[str, Any]:
+        self._reads += 1
+        if self._reads % _READS_IN_A_ROW == 0:
+            await asyncio.sleep(0)
         found = self._read_now(key)
         if found is not None:
             return found
@@ -315,6 +318,26 @@ class HybridStorage(Storage):
     ) -> AsyncIterator[Record]:
         """See `RecordContract.iter_records`."""
         return self._metadata.iter_records(master_job_id, status_filter, after=after, batch_size=batch_size)
+
+
+def _as_list(references: Sequence[str]) -> list[str]:
+    try:
+        if not isinstance(references, str):
+            return list(references)
+    except TypeError:
+        pass
+    raise InvalidInputError("get_records_data takes a list of references; for one, call get_record_data.")
+
+
+def _checked_pairs(pairs: Iterable[tuple[Record, dict[str, Any]]]) -> list[tuple[Record, dict[str, Any]]]:
+    try:
+        checked = [(record, data) for record, data in pairs]
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError("save_records takes pairs of a record and its data.") from error
+    for record, _ in checked:
+        if not hasattr(record, "record_uid"):
+            raise InvalidInputError(f"a Record is needed, not {type(record).__name__}.")
+    return checked
 
 
 def _set_output_ref(record: object, reference: str) -> None:

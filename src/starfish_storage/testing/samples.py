@@ -28,8 +28,8 @@ def at(seconds: float) -> datetime:
 
 def a_project(project_id: str = PROJECT, **fields: Any) -> Project:
     """Return a project; ``fields`` replace those of the sample."""
-    return Project(
-        **{
+    return Project.model_validate(
+        {
             "project_id": project_id,
             "name": "Grade-school problems",
             "description": "Four models' answers, naïve and otherwise",
@@ -42,8 +42,8 @@ def a_project(project_id: str = PROJECT, **fields: Any) -> Project:
 
 def a_master_job(storage: Storage, master_job_id: str = MASTER_JOB, **fields: Any) -> GenerationMasterJob:
     """Return a master job of `PROJECT`; ``fields`` replace those of the sample."""
-    return GenerationMasterJob(
-        **{
+    return GenerationMasterJob.model_validate(
+        {
             "master_job_id": master_job_id,
             "project_id": PROJECT,
             "name": "one model",
@@ -70,8 +70,8 @@ def a_master_job(storage: Storage, master_job_id: str = MASTER_JOB, **fields: An
 
 def an_execution_job(job_id: str = JOB, master_job_id: str = MASTER_JOB, **fields: Any) -> GenerationJob:
     """Return an execution job; ``fields`` replace those of the sample."""
-    return GenerationJob(
-        **{
+    return GenerationJob.model_validate(
+        {
             "job_id": job_id,
             "master_job_id": master_job_id,
             "status": "running",
@@ -95,8 +95,8 @@ def an_execution_job(job_id: str = JOB, master_job_id: str = MASTER_JOB, **field
 
 def a_record(record_uid: str = RECORD, job_id: str = JOB, master_job_id: str = MASTER_JOB, **fields: Any) -> Record:
     """Return a record without data; ``fields`` replace those of the sample."""
-    return Record(
-        **{
+    return Record.model_validate(
+        {
             "record_uid": record_uid,
             "job_id": job_id,
             "master_job_id": master_job_id,

@@ -57,7 +57,8 @@ CREATE TABLE execution_jobs (
     last_update_time       TEXT NOT NULL,
     worker_id              TEXT,
     error_message          TEXT,
-    counts                 TEXT
+    counts                 TEXT,
+    UNIQUE (job_id, master_job_id)
 ) STRICT;
 
 CREATE INDEX execution_jobs_by_status ON execution_jobs (master_job_id, status, creation_time DESC, job_id DESC);
@@ -67,15 +68,17 @@ CREATE INDEX execution_jobs_by_input
 
 CREATE TABLE records (
     record_uid       TEXT NOT NULL PRIMARY KEY,
-    job_id           TEXT NOT NULL REFERENCES execution_jobs (job_id) ON DELETE CASCADE,
-    master_job_id    TEXT NOT NULL REFERENCES master_jobs (master_job_id) ON DELETE CASCADE,
+    job_id           TEXT NOT NULL,
+    master_job_id    TEXT NOT NULL,
     status           TEXT NOT NULL CHECK (status IN (
                          'pending', 'running', 'completed', 'duplicate', 'filtered', 'failed', 'cancelled')),
     output_ref       TEXT,
     start_time       TEXT NOT NULL,
     end_time         TEXT NOT NULL,
     last_update_time TEXT NOT NULL,
-    error_message    TEXT
+    error_message    TEXT,
+    -- Both at once: a record is of the master job that its execution job is of.
+    FOREIGN KEY (job_id, master_job_id) REFERENCES execution_jobs (job_id, master_job_id) ON DELETE CASCADE
 ) STRICT;
 
 -- A list of several statuses, or of all, merges the ranges of each status: one index serves every list.

@@ -1,0 +1,21 @@
+"""The parts of a benchmark, in the order in which they are run; each returns its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from benchmarks.parts.importing import measure_import
+from benchmarks.parts.many import measure_many
+from benchmarks.parts.reading import measure_reading
+from benchmarks.parts.resuming import measure_resuming
+from benchmarks.parts.writing import measure_writing
+from benchmarks.run import Run
+from benchmarks.tables import Table
+
+PARTS: dict[str, Callable[[Run], list[Table]]] = {
+    "import": measure_import,
+    "write": measure_writing,
+    "read": measure_reading,
+    "resume": measure_resuming,
+    "many": measure_many,
+}

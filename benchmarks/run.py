@@ -1,0 +1,126 @@
+"""One run: its sizes, its working directory, and the contestants that stay up for the whole of it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.contestants import Contestant
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is measured.
+
+    Attributes:
+        rounds: turns of each contestant.
+        records: records of a timed write of ours and of the raw loop, with many callers.
+        single_records: the same with one caller.
+        peer_records: records of a timed write of the peer, which is slower.
+        warm_up: records written before the clock starts: enough for each of the 256 directories to be there.
+        peer_warm_up: the same for the peer, whose 65,536 directories are never all there.
+        reads: records that the peer reads; ours reads ten times as many.
+        jobs: execution jobs of the stores in which inputs are looked up one by one.
+        lookups: look-ups of the peer; ours does ten times as many.
+        hashes: execution jobs of the store that is asked for all completed inputs at once.
+        many: records of the large store.
+        imports: imports of the package that are timed.
+    """
+
+    rounds: int
+    records: int
+    single_records: int
+    peer_records: int
+    warm_up: int
+    peer_warm_up: int
+    reads: int
+    jobs: tuple[int, ...]
+    lookups: int
+    hashes: int
+    many: int
+    imports: int
+
+
+FULL = Sizes(
+    rounds=5,
+    records=10_000,
+    single_records=2000,
+    peer_records=1500,
+    warm_up=1500,
+    peer_warm_up=300,
+    reads=2000,
+    jobs=(1000, 10_000),
+    lookups=1000,
+    hashes=100_000,
+    many=1_000_000,
+    imports=10,
+)
+
+QUICK = Sizes(
+    rounds=2,
+    records=3000,
+    single_records=300,
+    peer_records=300,
+    warm_up=1500,
+    peer_warm_up=100,
+    reads=300,
+    jobs=(200, 2000),
+    lookups=200,
+    hashes=100_000,
+    many=20_000,
+    imports=3,
+)
+
+
+class Run:
+    """What the parts of a benchmark need.
+
+    Args:
+        sizes: how much is measured.
+        directory: where stores are made; nothing in it is deleted before the end.
+        python: the interpreter of this library.
+        peer_python: the interpreter of the peer, or None to leave the peer out.
+    """
+
+    def __init__(self, sizes: Sizes, directory: Path, python: str, peer_python: str | None) -> None:
+        self.sizes = sizes
+        self.python = python
+        self.peer_python = peer_python
+        self._directory = directory
+        self._stores = 0
+        self._begun = time.monotonic()
+        self.ours = Contestant(python, "benchmarks.ours")
+        self.raw_loop = Contestant(python, "benchmarks.raw_loop")
+        self.peer = None if peer_python is None else Contestant(peer_python, "benchmarks.peer")
+
+    def store(self) -> str:
+        """Return a directory that no one has used."""
+        self._stores += 1
+        return str(self._directory / f"store-{self._stores}")
+
+    def rounds(self, what: str, count: int | None = None) -> Iterator[int]:
+        """Count the rounds, saying where the run is."""
+        wanted = count or self.sizes.rounds
+        for number in range(wanted):
+            self.say(f"{what}: round {number + 1} of {wanted}")
+            yield number
+
+    def say(self, what: str) -> None:
+        """Tell the person who waits."""
+        print(f"[{time.monotonic() - self._begun:4.0f} s] {what}", file=sys.stderr, flush=True)
+
+    @contextmanager
+    def fresh_contestant(self) -> Iterator[Contestant]:
+        """Give a process of this library that has done nothing yet, to look at its memory."""
+        with Contestant(self.python, "benchmarks.ours") as contestant:
+            yield contestant
+
+    def close(self) -> None:
+        """End the contestants."""
+        for contestant in (self.ours, self.raw_loop, self.peer):
+            if contestant is not None:
+                contestant.close()

@@ -1,0 +1,81 @@
+"""The whole contract of a storage, in one class to subclass."""
+
+from __future__ import annotations
+
+from starfish_storage.testing.atomic_records import AtomicRecordTests
+from starfish_storage.testing.concurrency import ConcurrencyTests
+from starfish_storage.testing.deletion import DeletionTests
+from starfish_storage.testing.execution_jobs import ExecutionJobTests, ResumeTests
+from starfish_storage.testing.life_cycle import LifeCycleTests, RelocationTests
+from starfish_storage.testing.listing import ListingTests
+from starfish_storage.testing.master_jobs import MasterJobTests
+from starfish_storage.testing.projects import ProjectTests
+from starfish_storage.testing.record_data import ManyRecordsDataTests, RecordDataTests, RequestConfigTests
+from starfish_storage.testing.records import CountTests, RecordTests
+from starfish_storage.testing.references import ReferenceTests
+from starfish_storage.testing.streaming import StreamingTests
+
+
+class StorageTests:
+    """Every suite of the contract. A subclass gives the fixture ``store``.
+
+    ::
+
+        class TestMyStorage(StorageTests):
+            @pytest.fixture
+            def store(self, tmp_path):
+                return MyStore(tmp_path)  # a `StoreUnderTest`, new and empty
+
+    The suites are classes within this one, so that each has its own fixtures and names.
+    """
+
+    class TestProjects(ProjectTests):
+        """See `ProjectTests`."""
+
+    class TestMasterJobs(MasterJobTests):
+        """See `MasterJobTests`."""
+
+    class TestExecutionJobs(ExecutionJobTests):
+        """See `ExecutionJobTests`."""
+
+    class TestResume(ResumeTests):
+        """See `ResumeTests`."""
+
+    class TestRecords(RecordTests):
+        """See `RecordTests`."""
+
+    class TestCounts(CountTests):
+        """See `CountTests`."""
+
+    class TestRecordData(RecordDataTests):
+        """See `RecordDataTests`."""
+
+    class TestManyRecordsData(ManyRecordsDataTests):
+        """See `ManyRecordsDataTests`."""
+
+    class TestRequestConfigs(RequestConfigTests):
+        """See `RequestConfigTests`."""
+
+    class TestReferences(ReferenceTests):
+        """See `ReferenceTests`."""
+
+    class TestAtomicRecords(AtomicRecordTests):
+        """See `AtomicRecordTests`."""
+
+    class TestListing(ListingTests):
+        """See `ListingTests`."""
+
+    class TestStreaming(StreamingTests):
+        """See `StreamingTests`."""
+
+    class TestDeletion(DeletionTests):
+        """See `DeletionTests`."""
+
+    class TestLifeCycle(LifeCycleTests):
+        """See `LifeCycleTests`."""
+
+    class TestRelocation(RelocationTests):
+        """See `RelocationTests`."""
+
+    class TestConcurrency(ConcurrencyTests):
+        """See `ConcurrencyTests`."""

@@ -1,0 +1,14 @@
+"""LocalStorage as it is by default, held to the contract of a storage."""
+
+from pathlib import Path
+
+import pytest
+
+from starfish_storage.testing.storage_tests import StorageTests
+from starfish_storage.testing.store import DirectoryStore
+
+
+class TestLocalStorage(StorageTests):
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> DirectoryStore:
+        return DirectoryStore(tmp_path)

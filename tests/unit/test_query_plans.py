@@ -1,0 +1,108 @@
+"""How SQLite goes about every query: over an index, and without sorting."""
+
+import re
+from collections.abc import Iterator
+from importlib.resources import files
+
+import apsw
+import pytest
+
+import starfish_storage.metadata
+from starfish_storage.metadata.queries import sqlite_queries
+
+QUERIES = sqlite_queries()
+
+# Over the journal, which a checkpoint empties every few thousand entries: it is read whole, or sorted, because an index
+# of its keys would be paid for at every write and used once in a while.
+OVER_THE_SMALL_JOURNAL = frozenset({"list_journal", "list_journaled_keys", "get_journaled_data", "last_journal_number"})
+# Over tables that hold a row for each table, or for each id that is not its own lower case.
+OVER_SMALL_TABLES = frozenset({"list_tables", "delete_mixed_case_id"})
+NO_PLAN = frozenset({"begin", "commit", "rollback", "begin_operation", "end_operation", "undo_operation"})
+
+LISTS = frozenset(
+    {
+        "list_projects", "list_master_jobs", "list_master_jobs_of_project", "list_execution_jobs",
+        "list_execution_jobs_of_input", "completed_config_hashes", "list_records", "list_records_after",
+        "list_records_of_job", "count_records",
+    }
+)  # fmt: skip
+"""The lists, counts and resume look-ups of the published API and beyond."""
+
+
+@pytest.fixture(scope="module")
+def database() -> Iterator[apsw.Connection]:
+    connection = apsw.Connection(":memory:")
+    schema = files(starfish_storage.metadata).joinpath("sql", "sqlite", "schema.sql").read_text("utf-8")
+    connection.execute(schema)
+    yield connection
+    connection.close()
+
+
+def texts() -> list[tuple[str, str]]:
+    """Return each query with its name; lists over statuses with one status and with all seven."""
+    found: list[tuple[str, str]] = []
+    for name in QUERIES.names():
+        try:
+            found.append((name, QUERIES[name]))
+        except KeyError:
+            found += [(f"{name} of {number}", QUERIES.merged(name, number)) for number in (1, 7)]
+    return found
+
+
+def plan_of(database: apsw.Connection, text: str) -> list[str]:
+    parameters = (None,) * text.count("?")
+    return [row[3] for row in database.execute(f"EXPLAIN QUERY PLAN {text}", parameters)]
+
+
+@pytest.mark.parametrize(("name", "text"), texts(), ids=[name for name, _ in texts()])
+def test_no_query_scans_a_table_or_sorts(database: apsw.Connection, name: str, text: str) -> None:
+    if name in NO_PLAN:
+        return
+    plan = plan_of(database, text)
+    scans = [step for step in plan if re.search(r"\bSCAN \w+", step) and "USING" not in step]
+    # The rows that a list without a sort merges are those of its branches.
+    scans = [step for step in scans if "CONSTANT ROW" not in step]
+    sorts = [step for step in plan if "TEMP B-TREE" in step]
+    if name in OVER_THE_SMALL_JOURNAL | OVER_SMALL_TABLES:
+        assert all(re.search(r"data_journal|mixed_case_ids|sqlite_schema", step) for step in scans), plan
+        return
+    assert scans == [], plan
+    assert sorts == [], plan
+
+
+@pytest.mark.parametrize("name", sorted(LISTS))
+def test_lists_counts_and_look_ups_search_an_index(database: apsw.Connection, name: str) -> None:
+    for text in [text for of, text in texts() if of.split(" of ")[0] == name]:
+        plan = plan_of(database, text)
+        steps = [step for step in plan if re.match(r"(SEARCH|SCAN) ", step)]
+        assert steps
+        for step in steps:
+            assert re.search(r"USING (COVERING )?INDEX \w+|USING PRIMARY KEY", step), plan
+        assert not any("TEMP B-TREE" in step for step in plan), plan
+
+
+def test_no_list_is_left_out() -> None:
+    listed = {name for name in QUERIES.names() if name.startswith(("list_", "count_", "completed_"))}
+    internal = {
+        "list_journal", "list_journaled_keys", "list_journaled_removals", "list_tables", "list_borrowed_data",
+        "list_master_job_ids_of_project",
+    }  # fmt: skip
+    assert listed - internal == LISTS
+
+
+def test_a_page_at_the_end_begins_where_the_last_one_ended(database: apsw.Connection) -> None:
+    # The position is part of the range that is searched, not a filter over everything before it.
+    for number in (1, 7):
+        plan = plan_of(database, QUERIES.merged("list_records_after", number))
+        branches = [step for step in plan if step.startswith("SEARCH records")]
+        assert len(branches) == number
+        assert all("(start_time,record_uid)<(?,?)" in step for step in branches), plan
+
+
+def test_the_exempt_are_exempt_for_a_reason() -> None:
+    assert set(QUERIES.names()) >= OVER_THE_SMALL_JOURNAL | OVER_SMALL_TABLES | NO_PLAN
+
+
+def test_parameters_are_translated() -> None:
+    for name, text in texts():
+        assert not re.search(r":[a-z_]+|--|\n", text), name

@@ -80,6 +80,8 @@ def refuse_foreign_database(path: str) -> None:
         raise translate(error, path) from error
     try:
         _refuse_foreign(connection, path)
+    except apsw.ReadOnlyError:
+        return  # its writer was killed and SQLite must clear up first: opening it for writing does, and asks again
     except apsw.Error as error:
         raise translate(error, path, connection) from error
     finally:

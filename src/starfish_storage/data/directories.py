@@ -26,7 +26,8 @@ class Directories:
         self._open: dict[str, int] = {}
         self._replaced: set[int] = set()
         # A quarter of the descriptors at most: the rest is the caller's.
-        self._most = min(_MOST_KEPT_OPEN, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4)
+        allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        self._most = _MOST_KEPT_OPEN if allowed == resource.RLIM_INFINITY else min(_MOST_KEPT_OPEN, allowed // 4)
 
     def acquire(self, path: str, *, create: bool = False) -> int:
         """Return an open descriptor of a directory; give it back with `release`.

@@ -147,14 +147,18 @@ class RowWriter:
         """Delete a master job and all that belongs to it, and journal the removal of the data."""
         key = (master_job_id,)
         self._group_deletes = True
-        self.execute("delete_mixed_case_ids_of_records", key)
+        self._release_record_uids(master_job_id)
         self.execute("journal_removal_of_records", key)
         for (reference,) in self.execute("list_borrowed_data", key).fetchall():
             self._journal_removal_of_borrowed(reference, master_job_id)
+        job = self.first("get_master_job", key)
         self.execute("journal_removal_of_request_config", key)
+        removed = job[4] if job is not None and self._connection.changes() else None
         self.execute("delete_master_job", key)
         self._need_change("master job", master_job_id, "it may have been deleted before")
-        self.execute("delete_mixed_case_id", ("master_job_id", master_job_id))
+        own = self._data.request_config_key(master_job_id)
+        if removed == own or not self._data.exists(own):
+            self.execute("delete_mixed_case_id", ("master_job_id", master_job_id))
 
     def delete_project(self, project_id: str, cascade: bool) -> None:
         """Delete a project and, with ``cascade``, its master jobs."""
@@ -191,6 +195,13 @@ class RowWriter:
         if folded != uids or self.execute_repeated("get_mixed_case_id", len(uids), ("record_uid", *folded)).fetchone():
             for uid in uids:
                 self.claim_id("record_uid", uid)
+
+    def _release_record_uids(self, master_job_id: str) -> None:
+        """Give up the claims of records that are deleted, except where data of that name is left behind."""
+        self.execute("delete_mixed_case_ids_of_records", (master_job_id,))
+        for (uid,) in self.execute("get_mixed_case_ids_of_records", (master_job_id,)).fetchall():
+            if not self._data_exists("record_uid", uid):
+                self.execute("delete_mixed_case_id", ("record_uid", uid))
 
     def _journal_removal_of_borrowed(self, reference: str, master_job_id: str) -> None:
         owner_uid = reference.rpartition("/")[2].removesuffix(".json")

@@ -113,6 +113,27 @@ class DeletionTests(StorageSuite):
         await save_run(storage)
         await storage.save_record(a_record(), {})
 
+    async def test_data_that_is_left_behind_keeps_its_name(self, storage: Storage, store: StoreUnderTest) -> None:
+        """Its record refers to no data when it is deleted; another spelling of its uid would still be the same file."""
+        await storage.save_record_data("LEFT", MASTER_JOB, JOB, {"left": 1})
+        await storage.log_record_metadata(a_record("LEFT"))
+        await storage.delete_master_job(MASTER_JOB)
+        saved = await outcome(storage.save_record_data("left", MASTER_JOB, JOB, {"left": 2}))
+        names = [key.rpartition("/")[2] for key in store.raw_keys() if "left" in key.lower()]
+        assert len(names) == 1, (saved, names)
+
+    async def test_a_configuration_that_is_left_behind_keeps_its_name(
+        self, storage: Storage, store: StoreUnderTest
+    ) -> None:
+        """Its master job was started with the configuration of another, and took only that along."""
+        await storage.save_request_config(storage.generate_request_config_path("LEFT"), {"left": 1})
+        shared = storage.generate_request_config_path(MASTER_JOB)
+        await storage.log_master_job_start(a_master_job(storage, "LEFT", request_config_ref=shared))
+        await storage.delete_master_job("LEFT")
+        saved = await outcome(storage.save_request_config(storage.generate_request_config_path("left"), {"left": 2}))
+        names = [key.rpartition("/")[2] for key in store.raw_keys() if "left" in key.lower()]
+        assert len(names) == 1, (saved, names)
+
     async def test_a_project_that_is_not_empty_is_kept(self, storage: Storage) -> None:
         """Unless ``cascade`` is said."""
         with refused(NotEmptyError, PROJECT):

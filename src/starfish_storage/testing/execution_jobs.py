@@ -101,6 +101,19 @@ class ExecutionJobTests(StorageSuite):
             await storage.log_execution_job_start(an_execution_job(master_job_id="no-master", status="failed"))
         assert await stored(storage) == an_execution_job()
 
+    async def test_a_job_moves_to_another_master_job_without_records_only(self, storage: Storage) -> None:
+        """Its records are of the master job that they were saved for."""
+        await save_run(storage)
+        await storage.log_master_job_start(a_master_job(storage, "master-2"))
+        for master_job_id in ("master-2", MASTER_JOB):
+            await storage.log_execution_job_start(an_execution_job(master_job_id=master_job_id))
+            assert await storage.list_execution_jobs(master_job_id) == [an_execution_job(master_job_id=master_job_id)]
+        await storage.save_record(a_record(), {})
+        with refused(InvalidInputError, "master-2"):
+            await storage.log_execution_job_start(an_execution_job(master_job_id="master-2", status="failed"))
+        assert await stored(storage) == an_execution_job()
+        assert len(await storage.list_record_metadata(MASTER_JOB, JOB)) == 1
+
     async def test_the_end_sets_status_counts_times_and_error(self, storage: Storage) -> None:
         """And leaves the rest. Counts of other names are taken too."""
         await save_run(storage)

@@ -99,6 +99,18 @@ class RecordTests(StorageSuite):
             await storage.log_record_metadata(a_record(master_job_id="no-master"))
         assert await storage.get_record_metadata(RECORD) is None
 
+    async def test_a_record_of_a_job_of_another_master_job_is_refused(self, storage: Storage) -> None:
+        """Else deleting that master job would delete a record of this one."""
+        await save_run(storage)
+        await storage.log_master_job_start(a_master_job(storage, "master-2"))
+        stray = a_record(master_job_id="master-2")
+        with refused(InvalidInputError, "master-2"):
+            await storage.log_record_metadata(stray)
+        with refused(InvalidInputError, "master-2"):
+            await storage.save_records([(a_record("good"), {}), (stray, {})])
+        assert await storage.list_record_metadata(MASTER_JOB, JOB) == []
+        assert await storage.get_records_for_master_job("master-2") == []
+
     async def test_a_refused_update_leaves_the_record(self, storage: Storage) -> None:
         """All or nothing."""
         await save_run(storage)

@@ -9,6 +9,7 @@ from starfish_storage.testing.execution_jobs import ExecutionJobTests, ResumeTes
 from starfish_storage.testing.life_cycle import LifeCycleTests, RelocationTests
 from starfish_storage.testing.listing import ListingTests
 from starfish_storage.testing.master_jobs import MasterJobTests
+from starfish_storage.testing.mixed_calls import MixedCallTests
 from starfish_storage.testing.projects import ProjectTests
 from starfish_storage.testing.record_data import ManyRecordsDataTests, RecordDataTests, RequestConfigTests
 from starfish_storage.testing.records import CountTests, RecordTests
@@ -79,3 +80,6 @@ class StorageTests:
 
     class TestConcurrency(ConcurrencyTests):
         """See `ConcurrencyTests`."""
+
+    class TestMixedCalls(MixedCallTests):
+        """See `MixedCallTests`."""

@@ -250,7 +250,20 @@ SELECT id FROM mixed_case_ids WHERE kind = :kind AND folded IN (
 INSERT INTO mixed_case_ids (kind, folded, id) VALUES (:kind, :folded, :id) ON CONFLICT (kind, folded) DO NOTHING
 
 -- name: delete_mixed_case_ids_of_records
+-- Of records whose own data is removed with them: data that stays keeps its name.
 DELETE FROM mixed_case_ids
+WHERE kind = 'record_uid' AND EXISTS (
+    SELECT 1 FROM records AS own
+    WHERE own.record_uid = mixed_case_ids.id AND own.master_job_id = :master_job_id AND own.output_ref IS NOT NULL
+      AND substr(own.output_ref, -length(own.record_uid) - 6) = '/' || own.record_uid || '.json'
+      AND NOT EXISTS (
+          SELECT 1 FROM records AS other
+          WHERE other.output_ref = own.output_ref AND other.master_job_id <> own.master_job_id
+            AND other.output_ref IS NOT NULL
+            AND substr(other.output_ref, -length(other.record_uid) - 6) <> '/' || other.record_uid || '.json'))
+
+-- name: get_mixed_case_ids_of_records
+SELECT id FROM mixed_case_ids
 WHERE kind = 'record_uid' AND EXISTS (
     SELECT 1 FROM records WHERE record_uid = mixed_case_ids.id AND master_job_id = :master_job_id)
 

@@ -219,10 +219,11 @@ class GroupCommit:
                     raise
             else:
                 self._execute("end_operation")
+                start = 0
                 for operation in run:
-                    count = len(operation.records)
-                    operation.undo, undo = undo[:count], undo[count:]
-                    operation.numbers, numbers = numbers[:count], numbers[count:]
+                    end = start + len(operation.records)
+                    operation.undo, operation.numbers = undo[start:end], numbers[start:end]
+                    start = end
                 return list(run)
         return [operation for operation in run if self._apply(operation)]
 

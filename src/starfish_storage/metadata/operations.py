@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from starfish_storage.errors import StorageError
 from starfish_storage.interface import DataWrite
@@ -34,8 +34,8 @@ class WriteOperation:
     future: asyncio.Future[None] | None = None
     error: StorageError | None = None
     done: bool = False
-    undo: list[Change] = field(default_factory=list[Change])
-    numbers: list[int] = field(default_factory=list[int])
+    undo: Sequence[Change] = ()
+    numbers: Sequence[int] = ()
     removals: tuple[int, int] | None = None
 
 

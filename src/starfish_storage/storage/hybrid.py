@@ -120,25 +120,40 @@ class HybridStorage(Storage):
 
     async def save_record(self, record: Record, data: dict[str, Any]) -> str:
         """See `Storage.save_record`."""
-        return (await self.save_records([(record, data)]))[0]
+        self._metadata.check_open()
+        write = self._prepared(record, data)
+        await self._metadata.save_records((record,), (write,))
+        return self._refer(record, write)
 
     async def save_records(self, pairs: Iterable[tuple[Record, dict[str, Any]]]) -> list[str]:
         """See `Storage.save_records`."""
         self._metadata.check_open()
-        handler = self._data
-        records: list[Record] = []
-        writes: list[DataWrite] = []
-        for record, data in _checked_pairs(pairs):
-            uid = record.record_uid
-            writes.append(handler.write(handler.record_key(uid), encode(data, f"data of record {uid!r}")))
-            records.append(record)
+        checked = _checked_pairs(pairs)
+        records = [record for record, _ in checked]
+        writes = [self._prepared(record, data) for record, data in checked]
         if not records:
             return []
         await self._metadata.save_records(records, writes)
-        references = [handler.to_reference(write.key) for write in writes]
-        for record, reference in zip(records, references, strict=True):
-            _set_output_ref(record, reference)
-        return references
+        return [self._refer(record, write) for record, write in zip(records, writes, strict=True)]
+
+    def _prepared(self, record: Record, data: dict[str, Any]) -> DataWrite:
+        """Return the write of a record's data, which nothing has been done of yet."""
+        try:
+            uid = record.record_uid
+        except AttributeError as error:
+            raise InvalidInputError(f"a Record is needed, not {type(record).__name__}.") from error
+        return self._data.write(self._data.record_key(uid), encode(data, f"data of record {uid!r}"))
+
+    def _refer(self, record: object, write: DataWrite) -> str:
+        """Set and return the reference of a record whose data has been saved."""
+        reference = self._data.to_reference(write.key)
+        if isinstance(record, Record):
+            # Past the validation of assignments, which costs more than the rest of the bookkeeping of a save.
+            vars(record)["output_ref"] = reference
+            record.model_fields_set.add("output_ref")
+        else:
+            setattr(record, "output_ref", reference)  # noqa: B010 (an object with a record's attributes, of any class)
+        return reference
 
     async def _read(self, key: str) -> dict[str, Any]:
         self._reads += 1
@@ -331,19 +346,6 @@ def _as_list(references: Sequence[str]) -> list[str]:
 
 def _checked_pairs(pairs: Iterable[tuple[Record, dict[str, Any]]]) -> list[tuple[Record, dict[str, Any]]]:
     try:
-        checked = [(record, data) for record, data in pairs]
+        return [(record, data) for record, data in pairs]
     except (TypeError, ValueError) as error:
         raise InvalidInputError("save_records takes pairs of a record and its data.") from error
-    for record, _ in checked:
-        if not hasattr(record, "record_uid"):
-            raise InvalidInputError(f"a Record is needed, not {type(record).__name__}.")
-    return checked
-
-
-def _set_output_ref(record: object, reference: str) -> None:
-    if isinstance(record, Record):
-        # Past the validation of assignments, which costs more than the rest of the bookkeeping of a save.
-        vars(record)["output_ref"] = reference
-        record.model_fields_set.add("output_ref")
-    else:
-        setattr(record, "output_ref", reference)  # noqa: B010 (an object with a record's attributes, of any class)

@@ -149,6 +149,6 @@ class ComparingMachine(RuleBasedStateMachine):
         if isinstance(expected, BaseModel):
             assert_same(found.model_dump(), expected.model_dump())
 
+    @abstractmethod
     def check_everything(self) -> None:
         """Compare all there is; the rules' class says how."""
-        raise NotImplementedError

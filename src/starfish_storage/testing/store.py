@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import shutil
 from abc import ABC, abstractmethod
 from pathlib import Path
 
@@ -126,7 +126,7 @@ class DirectoryStore(StoreUnderTest):
         """See `StoreUnderTest.move`."""
         before = self._place()
         self._moves += 1
-        os.rename(before, self._place(made=False))
+        shutil.move(before, self._place(made=False))
 
     def _place(self, *, made: bool = True) -> Path:
         place = self._directory / f"place {self._moves}"  # with a blank, which a URI has to escape

@@ -128,6 +128,7 @@ class ExecutionJobContract(ABC):
         Raises:
             ParentNotFoundError: its master job does not exist.
             InvalidDataError: ``run_config`` is not JSON.
+            InvalidInputError: it has records, and they are of another master job than the one given now.
         """
 
     @abstractmethod
@@ -193,6 +194,7 @@ class RecordContract(ABC):
 
         Raises:
             ParentNotFoundError: its execution job or master job does not exist.
+            InvalidInputError: its execution job belongs to another master job.
             DataNotFoundError: ``output_ref`` names data that is not there; save the data first.
             InvalidReferenceError: ``output_ref`` lies outside the store.
             IdCollisionError: a stored uid differs from this one only in case.

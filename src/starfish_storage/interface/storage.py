@@ -141,6 +141,7 @@ class Storage(ProjectContract, MasterJobContract, ExecutionJobContract, RecordCo
 
         Raises:
             ParentNotFoundError: its execution job or master job does not exist.
+            InvalidInputError: its execution job belongs to another master job.
             InvalidDataError: the data is not JSON.
         """
 

@@ -129,6 +129,16 @@ async def test_one_bad_row_of_a_group_fails_alone(storage: FaultyStorage) -> Non
     assert await storage.get_record_metadata("bad") is None
 
 
+async def test_a_long_batch_with_one_bad_row_leaves_nothing(storage: FaultyStorage) -> None:
+    """The bad one comes in a later statement than the first rows, which have to be taken back."""
+    pairs = [(workload.record(f"b{n}", 1), workload.payload(f"b{n}", 1)) for n in range(70)]
+    bad = Record(record_uid="bad", job_id="no such job", master_job_id=workload.MASTER)
+    with pytest.raises(ParentNotFoundError, match="no such job"):
+        await storage.save_records([*pairs, (bad, {"bad": True})])
+    assert await storage.count_records_for_master_job(workload.MASTER) == {"completed": 1}
+    assert await storage.get_record_metadata("b0") is None
+
+
 async def test_a_group_too_large_for_the_disk_is_saved_as_far_as_it_fits(storage: FaultyStorage) -> None:
     storage.steps.before = fail("page metadata.db-wal", errno.ENOSPC, at=2)
     outcomes = await asyncio.gather(*(save(storage, f"g{n}", 1) for n in range(5)), return_exceptions=True)

@@ -93,6 +93,16 @@ async def test_close_finishes_what_was_accepted(tmp_path: Path) -> None:
         assert await reopened.count_records_for_master_job(workload.MASTER) == {"completed": CONCURRENT}
 
 
+async def test_closing_from_elsewhere_finishes_what_a_loop_had_not_handed_over(tmp_path: Path) -> None:
+    """Another thread closes the storage between the call and the loop's next turn, when calls are handed over."""
+    storage = await opened(tmp_path)
+    calls = [asyncio.create_task(save(storage, f"r{n}")) for n in range(CONCURRENT)]
+    await asyncio.sleep(0)  # every call is gathered; the loop hands them over in its next turn
+    storage._metadata._session._close()  # type: ignore[attr-defined]  # what close() runs in a thread
+    assert len(set(await asyncio.wait_for(asyncio.gather(*calls), 30))) == CONCURRENT
+    await storage.close()
+
+
 async def test_close_and_setup_are_idempotent_and_may_race(tmp_path: Path) -> None:
     storage = await opened(tmp_path)
     await asyncio.gather(storage.close(), storage.close(), storage.close())

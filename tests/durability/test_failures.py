@@ -109,6 +109,14 @@ async def test_one_failed_write_of_a_group_fails_alone(storage: FaultyStorage) -
     assert [await version_of(storage, f"g{n}") for n in range(10) if n != 2] == [1] * 9
 
 
+async def test_of_two_writes_of_one_record_at_once_only_the_failed_one_is_taken_back(storage: FaultyStorage) -> None:
+    storage.steps.before = fail("rename")
+    first, second = await asyncio.gather(save(storage, "r1", 2), save(storage, "r1", 3), return_exceptions=True)
+    assert isinstance(first, StorageIOError)
+    assert isinstance(second, str)
+    assert await version_of(storage, "r1") == 3
+
+
 async def test_one_bad_row_of_a_group_fails_alone(storage: FaultyStorage) -> None:
     bad = Record(record_uid="bad", job_id="no such job", master_job_id=workload.MASTER)
     odd = workload.record("odd", 1)

@@ -146,15 +146,25 @@ class Writer:
 
 
 def _portions(group: list[WriteOperation]) -> Iterator[list[WriteOperation]]:
-    """Split what was handed in at once into groups of bounded size, in order."""
+    """Split what was handed in at once into groups of bounded size, in order.
+
+    No two writes of one key share a group: taking back the first, if its file cannot be put in place, would take the
+    row of the second with it.
+    """
     portion: list[WriteOperation] = []
     size = 0
+    keys: set[str] = set()
     for operation in group:
+        own = [write.key for write in operation.data]
+        if not keys.isdisjoint(own):
+            yield portion
+            portion, size, keys = [], 0, set()
+        keys.update(own)
         portion.append(operation)
         size += sum(len(write.payload or b"") for write in operation.data)
         if len(portion) >= _MOST_OPERATIONS or size >= _MOST_BYTES:
             yield portion
-            portion, size = [], 0
+            portion, size, keys = [], 0, set()
     if portion:
         yield portion
 

@@ -158,13 +158,13 @@ def _portions(group: list[WriteOperation]) -> Iterator[list[WriteOperation]]:
         own = [write.key for write in operation.data]
         if not keys.isdisjoint(own):
             yield portion
-            portion, size, keys = [], 0, set()
+            portion, size, keys = [], 0, set[str]()
         keys.update(own)
         portion.append(operation)
         size += sum(len(write.payload or b"") for write in operation.data)
         if len(portion) >= _MOST_OPERATIONS or size >= _MOST_BYTES:
             yield portion
-            portion, size, keys = [], 0, set()
+            portion, size, keys = [], 0, set[str]()
     if portion:
         yield portion
 

@@ -37,6 +37,7 @@ from starfish_storage.models import (
     StatusRecord,
 )
 from starfish_storage.opening import open_storage
+from starfish_storage.redaction import SecretRedactedWarning
 from starfish_storage.storage.local import LocalStorage
 
 __version__ = "0.1.0"
@@ -65,6 +66,7 @@ __all__ = [
     "ParentNotFoundError",
     "Project",
     "Record",
+    "SecretRedactedWarning",
     "StatusExecutionJob",
     "StatusMasterJob",
     "StatusRecord",

@@ -20,6 +20,7 @@ from starfish_storage.errors import (
 from starfish_storage.identifiers import check_id
 from starfish_storage.interface import DataHandler, DataWrite, MetadataHandler, Storage
 from starfish_storage.models import GenerationJob, GenerationMasterJob, Project, Record
+from starfish_storage.storage.secret_guard import SecretGuard
 
 _READ_AT_ONCE = 500
 _READER_THREADS = 4
@@ -36,15 +37,23 @@ class HybridStorage(Storage):
         data: keeps the JSON.
         storage_uri: the URI of the two together.
         capabilities: what the two can do together.
+        redact_secrets: replace the secrets in request configurations and run configurations before they are saved.
     """
 
     def __init__(
-        self, metadata: MetadataHandler, data: DataHandler, storage_uri: str, capabilities: frozenset[str]
+        self,
+        metadata: MetadataHandler,
+        data: DataHandler,
+        storage_uri: str,
+        capabilities: frozenset[str],
+        *,
+        redact_secrets: bool = True,
     ) -> None:
         self._metadata = metadata
         self._data = data
         self._storage_uri = storage_uri
         self._capabilities = capabilities
+        self._guard = SecretGuard() if redact_secrets else None
         self._readers: ThreadPoolExecutor | None = None
         self._reads = 0
 
@@ -83,8 +92,11 @@ class HybridStorage(Storage):
         data = self._data
         key = data.check_request_config_key(data.to_key(config_ref))
         name = key.rpartition("/")[2].removesuffix(".json").removesuffix(".request")
+        check_id("master_job_id", name)
+        if self._guard is not None:
+            config_data = self._guard.request_config(name, config_data)
         payload = encode(config_data, f"request configuration {shorten(name)}")
-        await self._metadata.save_data("master_job_id", check_id("master_job_id", name), data.write(key, payload))
+        await self._metadata.save_data("master_job_id", name, data.write(key, payload))
         return data.to_reference(key)
 
     async def get_request_config(self, config_ref: str) -> dict[str, Any]:
@@ -255,6 +267,8 @@ class HybridStorage(Storage):
 
     async def log_execution_job_start(self, job_data: GenerationJob) -> None:
         """See `ExecutionJobContract.log_execution_job_start`."""
+        if self._guard is not None:
+            job_data = self._guard.execution_job(job_data)
         await self._metadata.log_execution_job_start(job_data)
 
     async def log_execution_job_end(

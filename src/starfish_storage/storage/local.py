@@ -23,6 +23,9 @@ class LocalStorage(HybridStorage):
         data_storage_uri_override: ``file://`` URI of another directory for ``configs/`` and ``data/``.
         durability: ``"power"``: what was acknowledged survives a kill -9 and a power cut. ``"process"``: it survives
             a kill -9; a power cut may take the last moments, and tears nothing.
+        redact_secrets: values under keys that name a secret (``api_key``, ``Authorization``, ``password``, ...) in
+            request configurations and run configurations are replaced by ``"[redacted]"`` before they reach the disk,
+            with a `SecretRedactedWarning` that says where they stood. What is given to a call is not changed.
 
     Raises:
         InvalidUriError: a URI is not one of a local directory.
@@ -39,6 +42,7 @@ class LocalStorage(HybridStorage):
         data_storage_uri_override: str | None = None,
         *,
         durability: Durability = "power",
+        redact_secrets: bool = True,
     ) -> None:
         if durability not in ("power", "process"):
             raise InvalidInputError(f"durability must be 'power' or 'process', not {durability!r}.")
@@ -54,6 +58,7 @@ class LocalStorage(HybridStorage):
             data,
             uri,
             _CAPABILITIES | {"POWER_SAFE"} if durability == "power" else _CAPABILITIES,
+            redact_secrets=redact_secrets,
         )
 
     async def setup(self) -> None:

@@ -1,5 +1,6 @@
 """The storage layer for synthetic-data generation: what was acknowledged is never lost."""
 
+from starfish_storage.data.mounts import NetworkFileSystemWarning
 from starfish_storage.errors import (
     AlreadyExistsError,
     DataNotFoundError,
@@ -60,6 +61,7 @@ __all__ = [
     "InvalidUriError",
     "LocalStorage",
     "MetadataHandler",
+    "NetworkFileSystemWarning",
     "NotEmptyError",
     "NotFoundError",
     "NotSetUpError",

@@ -51,8 +51,8 @@ _SCHEMA_TYPES = _words("string number integer boolean array object null")
 _SCHEMA_KEYWORDS = _words(
     "$defs $id $ref $schema additionalProperties allOf anyOf const contentEncoding contentMediaType default "
     "definitions deprecated description enum example examples exclusiveMaximum exclusiveMinimum format items "
-    "maxItems maxLength maximum minItems minLength minimum multipleOf not nullable oneOf pattern prefixItems properties "
-    "readOnly required title type uniqueItems writeOnly"
+    "maxItems maxLength maximum minItems minLength minimum multipleOf not nullable oneOf pattern prefixItems "
+    "properties readOnly required title type uniqueItems writeOnly"
 )
 _SCHEMA_MARKS = frozenset({"$ref", "anyOf", "oneOf", "allOf"})
 # Of the schema of a secret, these may hold it; the others describe it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from starfish_storage.data.filesystem import FileSystemDataHandler, make_root
+from starfish_storage.data.mounts import warn_of_network_file_systems
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.metadata.connection import DATABASE_FILE, Durability
 from starfish_storage.metadata.rows import RowCodec
@@ -64,4 +65,6 @@ class LocalStorage(HybridStorage):
     async def setup(self) -> None:
         """See `Storage.setup`."""
         make_root(self.base_path)
+        if self._readers is None:
+            warn_of_network_file_systems(self.base_path, self.data_base_path)
         await super().setup()

@@ -173,7 +173,7 @@ def _portions(group: list[WriteOperation]) -> Iterator[list[WriteOperation]]:
 def _commit_group(commit: GroupCommit, group: list[WriteOperation]) -> None:
     try:
         commit.run(group)
-    except Exception as error:  # a defect of ours must not leave callers waiting for ever
+    except Exception as error:  # noqa: BLE001 (a defect of ours must not leave callers waiting for ever)
         # Where it failed, and not the exception's own text: that may quote what was being written.
         kind, frames = type(error).__name__, "".join(traceback.format_tb(error.__traceback__))
         logger.error("the writer failed unexpectedly: %s in\n%s", kind, frames)  # noqa: TRY400

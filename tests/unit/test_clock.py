@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import pytest
@@ -111,7 +112,7 @@ NIGHTS = {
 @pytest.mark.parametrize("way", ["made", "assigned", "copied"])
 async def test_durations_across_a_daylight_change(storage: LocalStorage, night: str, way: str) -> None:
     name, start, end, seconds = NIGHTS[night]
-    times = {"start_time": local(start, name), "end_time": local(end, name)}
+    times: dict[str, Any] = {"start_time": local(start, name), "end_time": local(end, name)}
     job = an_execution_job("j", **(times if way == "made" else {}))
     if way == "assigned":
         job.start_time, job.end_time = times["start_time"], times["end_time"]

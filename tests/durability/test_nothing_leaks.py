@@ -277,12 +277,9 @@ def test_models_that_cannot_be_made(name: str) -> None:
 
 @pytest.mark.parametrize(
     "uri",
-    [f"postgresql://me:{MARK}@host/db", f"s3://key:{MARK}@bucket/x", f"https://host/x?sig={MARK}"]
-    + [
-        f"file://me:{MARK}@host/x",
-        f"file://me:{MARK}/x@host/x",
-        f"file://me:{MARK}@host/\ud800",
-        f"s3://a:{MARK}@b/%ff",
+    [
+        *(f"postgresql://me:{MARK}@host/db", f"s3://key:{MARK}@bucket/x", f"https://host/x?sig={MARK}"),
+        *(f"file://me:{MARK}@host/x", f"file://me:{MARK}/x@host/x", f"file://me:{MARK}@host/\ud800"),
     ],
     ids=ascii,
 )
@@ -395,6 +392,7 @@ def test_failing_disks(tmp_path: Path, listener: Listener, step: str, number: in
         await storage.close()
 
     drive(listener, run)
+    assert failures or step not in ("write", "rename", "page", "sync metadata.db-wal")  # those that a save cannot miss
     for error in failures:
         assert_shows_nothing(error)
 

@@ -51,11 +51,14 @@ class Readers:
 
     async def all(self, query: str, parameters: Row, convert: Callable[[list[Row]], Result]) -> Result:
         """Return the converted rows of a query, run in the pool."""
+        # Not as the result of the future: in its debug mode the event loop logs that.
+        found: list[Result] = []
         try:
-            work = self._pool.submit(lambda: convert(self._fetch_all(query, parameters)))
+            work = self._pool.submit(lambda: found.append(convert(self._fetch_all(query, parameters))))
         except RuntimeError as error:
             raise StorageClosedError("the storage was closed; call setup() to open it again.") from error
-        return await asyncio.wrap_future(work)
+        await asyncio.wrap_future(work)
+        return found[0]
 
     def close(self) -> None:
         """Wait for running queries and close every connection. Idempotent."""

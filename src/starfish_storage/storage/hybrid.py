@@ -188,7 +188,10 @@ class HybridStorage(Storage):
         self._metadata.check_open()
         if self._readers is None:
             raise StorageClosedError("the storage is being closed; call setup() to open it again.")
-        return await asyncio.get_running_loop().run_in_executor(self._readers, work)
+        # Not as the result of the future: in its debug mode the event loop logs that.
+        found: list[Result] = []
+        await asyncio.get_running_loop().run_in_executor(self._readers, lambda: found.append(work()))
+        return found[0]
 
     def _read_each(self, keys: Sequence[str]) -> list[dict[str, Any] | None]:
         return [self._read_now(key) for key in keys]

@@ -2,6 +2,7 @@
 
 from starfish_storage.errors import (
     AlreadyExistsError,
+    DataLostError,
     DataNotFoundError,
     ForeignStoreError,
     ForkedProcessError,
@@ -44,6 +45,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AlreadyExistsError",
     "DataHandler",
+    "DataLostError",
     "DataNotFoundError",
     "DataWrite",
     "ForeignStoreError",

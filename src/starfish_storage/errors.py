@@ -10,6 +10,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+SEE_DAMAGE = "run 'python -m starfish_storage.maintenance verify STORE' to see what else is damaged"
+"""What an error about damage tells to do."""
+
 
 class StorageError(Exception):
     """Root of the family: catch this to catch everything the library raises on purpose.
@@ -247,6 +250,20 @@ class StoreDamagedError(StorageError):
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(f"{path!r} is damaged: {reason}.")
+        self.path = path
+
+
+class DataLostError(DataNotFoundError):
+    """A record refers to data that is not there: it was lost, not deleted.
+
+    Attributes:
+        path: the file that is missing.
+    """
+
+    code: ClassVar[str] = "data_lost"
+
+    def __init__(self, path: str) -> None:
+        super().__init__("data", path, f"a record refers to it, so its file is lost; {SEE_DAMAGE}")
         self.path = path
 
 

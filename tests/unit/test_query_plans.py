@@ -85,7 +85,7 @@ def test_no_list_is_left_out() -> None:
     listed = {name for name in QUERIES.names() if name.startswith(("list_", "count_", "completed_"))}
     internal = {
         "list_journal", "list_journaled_keys", "list_journaled_removals", "list_tables", "list_borrowed_data",
-        "list_master_job_ids_of_project",
+        "list_master_job_ids_of_project", "list_borrowers",
     }  # fmt: skip
     assert listed - internal == LISTS
 

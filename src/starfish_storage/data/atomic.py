@@ -6,6 +6,7 @@ on the way is followed. Tests replace `FileOperations` to count these calls, and
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import platform
@@ -14,6 +15,7 @@ import sys
 from collections.abc import Callable, Iterable
 
 _CREATE = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+_APPEND = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
 
 PRIVATE_FILE = 0o600
@@ -65,6 +67,19 @@ class FileOperations:
             raise
         finally:
             os.close(descriptor)
+
+    def open_for_appending(self, directory: int, name: str) -> int:
+        """Open a regular file for reading and appending, refusing a link."""
+        # Not blocking: opening a planted FIFO would wait for a reader that never comes.
+        descriptor = os.open(name, _APPEND, dir_fd=directory)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise OSError(errno.EINVAL, "what is there is not a regular file")
+        return descriptor
+
+    def create_for_appending(self, directory: int, name: str) -> int:
+        """Make a new file, readable by its owner only, and open it for reading and appending."""
+        return os.open(name, _APPEND | os.O_CREAT | os.O_EXCL, PRIVATE_FILE, dir_fd=directory)
 
     def link(self, source: int, name: str, target: int, target_name: str) -> None:
         """Give a file a second name."""

@@ -179,5 +179,39 @@ class DataHandler(ABC):
         """
 
     @abstractmethod
+    def open_row_log(self, header: bytes) -> bool:
+        """Open the row log, from which lost rows can be rebuilt; return False if there is none. May block.
+
+        This and the next three are called while holding the writer lock.
+
+        Args:
+            header: the line that says what the lines below it mean.
+
+        Raises:
+            StorageIOError: it cannot be opened.
+        """
+
+    @abstractmethod
+    def create_row_log(self, lines: Iterable[bytes]) -> None:
+        """Write a new row log, whole or not at all, in place of an earlier one. May block.
+
+        Raises:
+            StorageIOError: it failed; an earlier one is still there.
+        """
+
+    @abstractmethod
+    def append_rows(self, lines: bytes) -> None:
+        """Append lines to the row log. May block.
+
+        Raises:
+            StorageFullError: no space was left; nothing of them stays.
+            StorageIOError: it failed; nothing of them stays.
+        """
+
+    @abstractmethod
+    def take_back_rows(self) -> None:
+        """Remove what `append_rows` appended last, because the rows were not committed. Never raises."""
+
+    @abstractmethod
     def discard_leftovers(self) -> None:
         """Remove what dead writers staged. Called only while no other process has the store open."""

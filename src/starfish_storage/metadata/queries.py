@@ -30,7 +30,9 @@ class Queries:
         self._merged: dict[str, tuple[str, str]] = {}
         self._repeated: dict[str, tuple[str, str, str]] = {}
         self._made: dict[tuple[str, int], str] = {}
+        self._parameters: dict[str, tuple[str, ...]] = {}
         for name, text in _named(engine):
+            self._parameters[name] = tuple(_PARAMETER.findall(_COMMENT.sub("", text)))
             if _EACH_STATUS in text:
                 branch, merge = text.partition(_EACH_STATUS)[2].split(_MERGED)
                 self._merged[name] = (_translated(branch), _translated(merge))
@@ -62,6 +64,10 @@ class Queries:
             head, row, tail = self._repeated[name]
             text = self._made[name, rows] = f"{head} {', '.join([row] * rows)} {tail}"
         return text
+
+    def parameters(self, name: str) -> tuple[str, ...]:
+        """Return the names of a query's parameters, in order."""
+        return self._parameters[name]
 
     def names(self) -> list[str]:
         """Return the names of all queries."""

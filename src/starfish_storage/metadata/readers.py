@@ -45,7 +45,7 @@ class Readers:
         """Return the first row of a query over an index, at once and in this thread."""
         try:
             return self._connection().execute(query, parameters).fetchone()
-        except (apsw.Error, OSError) as error:
+        except (apsw.Error, OSError, UnicodeDecodeError) as error:
             raise self._translated(error) from error
 
     def all_at_once(self, query: str, parameters: Row) -> list[Row]:
@@ -54,11 +54,15 @@ class Readers:
 
     async def all(self, query: str, parameters: Row, convert: Callable[[list[Row]], Result]) -> Result:
         """Return the converted rows of a query, run in the pool."""
+        return await self.in_pool(lambda: convert(self._fetch_all(query, parameters)))
+
+    async def in_pool(self, work: Callable[[], Result]) -> Result:
+        """Return the result of work with several queries, run in the pool."""
         try:
-            work = self._pool.submit(self._fetch_and_convert, query, parameters, convert)
+            running = self._pool.submit(work)
         except RuntimeError as error:
             raise StorageClosedError("the storage was closed; call setup() to open it again.") from error
-        return await asyncio.wrap_future(work)
+        return await asyncio.wrap_future(running)
 
     def close(self) -> None:
         """Wait for running queries and close every connection. Idempotent."""
@@ -70,13 +74,10 @@ class Readers:
                 connection.close()
             self._connections.clear()
 
-    def _fetch_and_convert(self, query: str, parameters: Row, convert: Callable[[list[Row]], Result]) -> Result:
-        return convert(self._fetch_all(query, parameters))
-
     def _fetch_all(self, query: str, parameters: Row) -> list[Row]:
         try:
             return self._connection().execute(query, parameters).fetchall()
-        except (apsw.Error, OSError) as error:
+        except (apsw.Error, OSError, UnicodeDecodeError) as error:
             raise self._translated(error) from error
 
     def _connection(self) -> Connection:

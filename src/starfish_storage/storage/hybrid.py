@@ -9,8 +9,10 @@ from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar, cast
 
-from starfish_storage.codec import decode, encode
+from starfish_storage.codec import content_digest, decode, encode
 from starfish_storage.errors import (
+    SEE_DAMAGE,
+    DataLostError,
     DataNotFoundError,
     InvalidInputError,
     StorageClosedError,
@@ -23,6 +25,7 @@ from starfish_storage.models import GenerationJob, GenerationMasterJob, Project,
 
 _READ_AT_ONCE = 500
 _READER_THREADS = 4
+_LOOKS = 5  # at a file that is not what its row says: a writer may be replacing it
 _READS_IN_A_ROW = 50  # done on the spot, then other tasks get their turn: a loop of reads must not starve them
 
 Result = TypeVar("Result")
@@ -114,7 +117,8 @@ class HybridStorage(Storage):
         found: list[dict[str, Any]] = []
         for start in range(0, len(keys), _READ_AT_ONCE):
             some = keys[start : start + _READ_AT_ONCE]
-            read = await self._in_pool(partial(self._read_each, some))
+            digests = await self._metadata.get_data_digests(some)
+            read = await self._in_pool(partial(self._read_each, some, digests))
             found += [await self._read(key) if data is None else data for key, data in zip(some, read, strict=True)]
         return found
 
@@ -159,18 +163,34 @@ class HybridStorage(Storage):
         self._reads += 1
         if self._reads % _READS_IN_A_ROW == 0:
             await asyncio.sleep(0)
-        found = self._read_now(key)
-        if found is not None:
-            return found
-        # Another process may have committed it and not yet have put the file in place.
-        journaled = await self._metadata.get_journaled_data(key)
-        if journaled is not None:
-            return self._decoded(key, journaled)
-        # Or it has done both between the two looks: put the file in place, and emptied the journal.
-        found = self._read_now(key)
-        if found is None:
-            raise DataNotFoundError("data", self._data.to_reference(key), "it was never saved, or was deleted")
-        return found
+        payload = self._read_now(key)
+        if payload is not None and _is_whole(payload, await self._metadata.get_data_digests((key,)), key):
+            return self._decoded(key, payload)
+        return await self._read_again(key)
+
+    async def _read_again(self, key: str) -> dict[str, Any]:
+        """Return data whose file is missing or not what its row says: a writer may be about to replace it."""
+        payload = None
+        for _ in range(_LOOKS):
+            # Another process may have committed it and not yet have put the file in place.
+            journaled = await self._metadata.get_journaled_data(key)
+            if journaled is not None:
+                return self._decoded(key, journaled)
+            # Or it has done both between the two looks: put the file in place, and emptied the journal.
+            payload = self._read_now(key)
+            if payload is not None and _is_whole(payload, await self._metadata.get_data_digests((key,)), key):
+                return self._decoded(key, payload)
+            await asyncio.sleep(0)
+        reference = self._data.to_reference(key)
+        if payload is not None:
+            raise StoreDamagedError(reference, f"it is not what was saved (its SHA-256 differs); {SEE_DAMAGE}")
+        referrer = await self._metadata.get_referrer(key)
+        if referrer == "record":
+            raise DataLostError(reference)
+        remedy = "it was never saved, or was deleted"
+        if referrer is not None:
+            remedy = f"a {referrer} refers to it, so it was never saved, or is lost; {SEE_DAMAGE}"
+        raise DataNotFoundError("data", reference, remedy)
 
     async def _in_pool(self, work: Callable[[], Result]) -> Result:
         self._metadata.check_open()
@@ -178,12 +198,16 @@ class HybridStorage(Storage):
             raise StorageClosedError("the storage is being closed; call setup() to open it again.")
         return await asyncio.get_running_loop().run_in_executor(self._readers, work)
 
-    def _read_each(self, keys: Sequence[str]) -> list[dict[str, Any] | None]:
-        return [self._read_now(key) for key in keys]
+    def _read_each(self, keys: Sequence[str], digests: dict[str, str]) -> list[dict[str, Any] | None]:
+        read = ((key, self._read_now(key)) for key in keys)
+        return [
+            None if payload is None or not _is_whole(payload, digests, key) else self._decoded(key, payload)
+            for key, payload in read
+        ]
 
-    def _read_now(self, key: str) -> dict[str, Any] | None:
+    def _read_now(self, key: str) -> bytes | None:
         try:
-            return self._decoded(key, self._data.read(key))
+            return self._data.read(key)
         except DataNotFoundError:
             return None
 
@@ -192,10 +216,10 @@ class HybridStorage(Storage):
             value = decode(payload)
         except (ValueError, RecursionError) as error:
             raise StoreDamagedError(
-                self._data.to_reference(key), f"it is not JSON ({len(payload)} bytes); restore it from a backup"
+                self._data.to_reference(key), f"it is not JSON ({len(payload)} bytes); {SEE_DAMAGE}"
             ) from error
         if not isinstance(value, dict):
-            raise StoreDamagedError(self._data.to_reference(key), "it holds no JSON object; restore it from a backup")
+            raise StoreDamagedError(self._data.to_reference(key), f"it holds no JSON object; {SEE_DAMAGE}")
         return cast("dict[str, Any]", value)
 
     # --- metadata: handed on as they are --------------------------------------------------------------------------
@@ -333,6 +357,12 @@ class HybridStorage(Storage):
     ) -> AsyncIterator[Record]:
         """See `RecordContract.iter_records`."""
         return self._metadata.iter_records(master_job_id, status_filter, after=after, batch_size=batch_size)
+
+
+def _is_whole(payload: bytes, digests: dict[str, str], key: str) -> bool:
+    """Return whether data is what was saved; where no record says what that was, it is believed."""
+    digest = digests.get(key)
+    return digest is None or digest == content_digest(payload)
 
 
 def _as_list(references: Sequence[str]) -> list[str]:

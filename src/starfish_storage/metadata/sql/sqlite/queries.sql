@@ -38,8 +38,9 @@ VALUES (
 -- name: end_master_job
 UPDATE master_jobs SET
     status = :status, summary = :summary, end_time = :end_time, last_update_time = :last_update_time,
-    completed_record_count = :completed, filtered_record_count = :filtered,
-    duplicate_record_count = :duplicate, failed_record_count = :failed
+    completed_record_count = :completed_record_count,
+    filtered_record_count = :filtered_record_count, duplicate_record_count = :duplicate_record_count,
+    failed_record_count = :failed_record_count
 WHERE master_job_id = :master_job_id
 
 -- name: update_master_job_status
@@ -98,8 +99,9 @@ ON CONFLICT (job_id) DO UPDATE SET
 -- name: end_execution_job
 UPDATE execution_jobs SET
     status = :status, counts = :counts, end_time = :end_time, last_update_time = :last_update_time,
-    error_message = :error_message, completed_record_count = :completed, filtered_record_count = :filtered,
-    duplicate_record_count = :duplicate, failed_record_count = :failed
+    error_message = :error_message, completed_record_count = :completed_record_count,
+    filtered_record_count = :filtered_record_count, duplicate_record_count = :duplicate_record_count,
+    failed_record_count = :failed_record_count
 WHERE job_id = :job_id
 
 -- name: get_execution_job
@@ -131,23 +133,50 @@ WHERE master_job_id = :master_job_id AND status = 'completed' AND run_config_has
 
 -- name: save_record
 INSERT INTO records (
-    record_uid, job_id, master_job_id, status, output_ref, start_time, end_time, last_update_time, error_message)
+    record_uid, job_id, master_job_id, status, output_ref, start_time, end_time, last_update_time, error_message,
+    data_sha256)
 VALUES
 -- each row
-(:record_uid, :job_id, :master_job_id, :status, :output_ref, :start_time, :end_time, :last_update_time, :error_message)
+(:record_uid, :job_id, :master_job_id, :status, :output_ref, :start_time, :end_time, :last_update_time, :error_message,
+ :data_sha256)
 -- end
 ON CONFLICT (record_uid) DO UPDATE SET
     job_id = excluded.job_id, master_job_id = excluded.master_job_id, status = excluded.status,
     output_ref = excluded.output_ref, start_time = excluded.start_time, end_time = excluded.end_time,
-    last_update_time = excluded.last_update_time, error_message = excluded.error_message
+    last_update_time = excluded.last_update_time, error_message = excluded.error_message,
+    data_sha256 = excluded.data_sha256
 
 -- name: get_record
-SELECT record_uid, job_id, master_job_id, status, output_ref, start_time, end_time, last_update_time, error_message
+SELECT record_uid, job_id, master_job_id, status, output_ref, start_time, end_time, last_update_time, error_message,
+       data_sha256
 FROM records WHERE record_uid IN (
 -- each row
 :record_uid
 -- end
 )
+
+-- name: get_data_digest
+-- Of a key: from the record whose data it is, else from one that borrows it.
+SELECT record_uid, data_sha256 FROM records WHERE record_uid = :owner_uid AND output_ref = :output_ref
+UNION ALL
+SELECT record_uid, data_sha256 FROM records INDEXED BY records_by_borrowed_data
+WHERE output_ref = :output_ref AND output_ref IS NOT NULL
+  AND substr(output_ref, -length(record_uid) - 6) <> '/' || record_uid || '.json'
+
+-- name: get_master_job_of_request_config
+SELECT master_job_id FROM master_jobs WHERE request_config_ref = :request_config_ref LIMIT 1
+
+-- name: list_borrowers
+SELECT record_uid, data_sha256, output_ref FROM records INDEXED BY records_by_borrowed_data
+WHERE output_ref IS NOT NULL AND substr(output_ref, -length(record_uid) - 6) <> '/' || record_uid || '.json'
+  AND output_ref IN (
+-- each row
+:output_ref
+-- end
+)
+
+-- name: set_data_digest
+UPDATE records SET data_sha256 = :data_sha256 WHERE record_uid = :record_uid
 
 -- name: delete_record
 DELETE FROM records WHERE record_uid = :record_uid
@@ -296,3 +325,30 @@ SELECT value FROM settings WHERE name = :name
 
 -- name: save_setting
 INSERT INTO settings (name, value) VALUES (:name, :value) ON CONFLICT (name) DO UPDATE SET value = excluded.value
+
+-- name: every_project
+SELECT project_id, name, description, created_when, updated_when FROM projects ORDER BY project_id
+
+-- name: every_master_job
+SELECT master_job_id, project_id, name, status, request_config_ref, output_schema, storage_uri,
+       metadata_storage_uri_override, data_storage_uri_override, target_record_count, completed_record_count,
+       filtered_record_count, duplicate_record_count, failed_record_count, creation_time, start_time, end_time,
+       last_update_time, summary
+FROM master_jobs ORDER BY master_job_id
+
+-- name: every_execution_job
+SELECT job_id, master_job_id, status, run_config, run_config_hash, attempted_generations, produced_outputs_count,
+       completed_record_count, filtered_record_count, duplicate_record_count, failed_record_count, creation_time,
+       start_time, end_time, last_update_time, worker_id, error_message
+FROM execution_jobs ORDER BY job_id
+
+-- name: every_execution_job_end
+-- What saving an execution job does not save.
+SELECT status, counts, end_time, last_update_time, error_message, completed_record_count, filtered_record_count,
+       duplicate_record_count, failed_record_count, job_id
+FROM execution_jobs WHERE counts IS NOT NULL ORDER BY job_id
+
+-- name: every_record
+SELECT record_uid, job_id, master_job_id, status, output_ref, start_time, end_time, last_update_time, error_message,
+       data_sha256
+FROM records ORDER BY record_uid

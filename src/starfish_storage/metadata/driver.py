@@ -45,6 +45,10 @@ class Connection(Protocol):
         """Read or set a pragma."""
         ...
 
+    def config(self, op: int, *args: int) -> int:
+        """Set a setting of the connection."""
+        ...
+
     def changes(self) -> int:
         """Return how many rows the last statement changed."""
         ...

@@ -302,6 +302,9 @@ DELETE FROM mixed_case_ids WHERE kind = :kind AND id = :id
 -- name: list_tables
 SELECT name FROM sqlite_schema
 
+-- name: begin_reading
+BEGIN
+
 -- name: begin
 BEGIN IMMEDIATE
 
@@ -352,3 +355,59 @@ FROM execution_jobs WHERE counts IS NOT NULL ORDER BY job_id
 SELECT record_uid, job_id, master_job_id, status, output_ref, start_time, end_time, last_update_time, error_message,
        data_sha256
 FROM records ORDER BY record_uid
+
+-- name: every_data_reference
+SELECT output_ref, data_sha256 FROM records WHERE output_ref IS NOT NULL ORDER BY output_ref
+
+-- name: every_request_config_reference
+SELECT DISTINCT request_config_ref FROM master_jobs
+WHERE request_config_ref GLOB 'configs/*.json' AND request_config_ref NOT GLOB 'configs/*/*'
+ORDER BY request_config_ref
+
+-- name: every_wrong_record_count
+-- What the triggers keep, against the records themselves.
+SELECT counted.master_job_id, counted.status, coalesce(kept.records, 0), counted.records
+FROM (SELECT master_job_id, status, count(*) AS records FROM records GROUP BY master_job_id, status) AS counted
+LEFT JOIN record_counts AS kept USING (master_job_id, status)
+WHERE coalesce(kept.records, 0) <> counted.records
+UNION ALL
+SELECT kept.master_job_id, kept.status, kept.records, 0 FROM record_counts AS kept
+WHERE kept.records <> 0 AND NOT EXISTS (
+    SELECT 1 FROM records WHERE master_job_id = kept.master_job_id AND status = kept.status)
+
+-- name: every_wrong_job_count
+-- What the end of an execution job reported, against its records.
+SELECT job.job_id,
+       job.completed_record_count, job.filtered_record_count, job.duplicate_record_count, job.failed_record_count,
+       counted.completed, counted.filtered, counted.duplicates, counted.failed
+FROM execution_jobs AS job
+JOIN (
+    SELECT job_id, sum(status = 'completed') AS completed, sum(status = 'filtered') AS filtered,
+           sum(status = 'duplicate') AS duplicates, sum(status = 'failed') AS failed
+    FROM records GROUP BY job_id) AS counted USING (job_id)
+WHERE job.end_time IS NOT NULL
+  AND (job.completed_record_count, job.filtered_record_count, job.duplicate_record_count, job.failed_record_count)
+      <> (counted.completed, counted.filtered, counted.duplicates, counted.failed)
+
+-- name: every_unreadable_row
+-- Rows with JSON or times that are none.
+SELECT 'master job', master_job_id FROM master_jobs
+WHERE NOT json_valid(output_schema) OR NOT json_valid(coalesce(summary, '{}'))
+   OR creation_time NOT GLOB '????-??-??T??:??:??.??????Z' OR last_update_time NOT GLOB '????-??-??T??:??:??.??????Z'
+UNION ALL
+SELECT 'execution job', job_id FROM execution_jobs
+WHERE NOT json_valid(coalesce(run_config, '{}')) OR NOT json_valid(coalesce(counts, '{}'))
+   OR creation_time NOT GLOB '????-??-??T??:??:??.??????Z' OR last_update_time NOT GLOB '????-??-??T??:??:??.??????Z'
+UNION ALL
+SELECT 'record', record_uid FROM records
+WHERE start_time NOT GLOB '????-??-??T??:??:??.??????Z' OR end_time NOT GLOB '????-??-??T??:??:??.??????Z'
+   OR last_update_time NOT GLOB '????-??-??T??:??:??.??????Z'
+
+-- name: count_records_with_data
+SELECT count(*) FROM records WHERE output_ref IS NOT NULL
+
+-- name: check_integrity
+SELECT integrity_check FROM pragma_integrity_check
+
+-- name: check_foreign_keys
+SELECT "table", rowid, parent FROM pragma_foreign_key_check

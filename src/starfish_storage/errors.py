@@ -228,7 +228,7 @@ class StoreOpenError(StorageError):
 
 
 class StoreVersionError(StoreOpenError):
-    """The store was written by a newer release; it was left untouched."""
+    """The store is of another version than can be used here; it was left untouched."""
 
     code: ClassVar[str] = "store_version"
 

@@ -89,6 +89,25 @@ class FileOperations:
         """Give a file its final name, replacing what had that name, in one step."""
         os.rename(name, target_name, src_dir_fd=source, dst_dir_fd=target)
 
+    def replace_file(self, source: str, target: str) -> None:
+        """Move a file to another path of the same file system, replacing what is there, and make that safe."""
+        descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            self.sync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.rename(source, target)
+        for directory in {os.path.dirname(source), os.path.dirname(target)}:
+            self.sync_directory(directory)
+
+    def sync_directory(self, path: str) -> None:
+        """Make the entries of a directory survive a power cut."""
+        descriptor = self.open_directory(path)
+        try:
+            self.sync(descriptor)
+        finally:
+            os.close(descriptor)
+
     def remove(self, directory: int, name: str) -> None:
         """Remove a file; one that is not there is fine."""
         try:

@@ -66,6 +66,10 @@ class MetadataHandler(ProjectContract, MasterJobContract, ExecutionJobContract, 
         """
 
     @abstractmethod
+    async def recount(self) -> None:
+        """Set every count that is kept of records, also that of ended execution jobs, to what the records say."""
+
+    @abstractmethod
     async def get_data_digests(self, keys: Sequence[str]) -> dict[str, str]:
         """Return the SHA-256, in hex, that the data of these keys had when it was saved, where a record tells it."""
 

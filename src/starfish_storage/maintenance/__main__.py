@@ -15,6 +15,7 @@ from typing import Any, NoReturn, Protocol
 import click
 
 from starfish_storage.errors import StorageError
+from starfish_storage.maintenance.repair import plan_repair, repair
 from starfish_storage.maintenance.verify import Progress, verify
 from starfish_storage.uri import FILE_SCHEME, file_uri_of_path
 
@@ -57,6 +58,34 @@ def verify_command(store: str, data_uri: str | None, as_json: bool) -> None:
         report = verify(store, data_uri, progress=progress)
     _show(report, as_json)
     sys.exit(0 if report.is_sound else DAMAGED)
+
+
+@main.command("repair")
+@_store
+@_data
+@_json
+@click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
+@click.option("--yes", is_flag=True, help="Do it without asking.")
+def repair_command(store: str, data_uri: str | None, as_json: bool, dry_run: bool, yes: bool) -> None:
+    """Mend STORE: shows what it would do, asks, copies what it changes to STORE/repairs, and does it.
+
+    Example: python -m starfish_storage.maintenance repair /data/store --dry-run
+    """
+    with _refusals():
+        if dry_run or not yes:
+            with _progress_bar("verifying") as progress:
+                plan = plan_repair(store, data_uri, progress=progress)
+            if dry_run or not plan.steps:
+                _show(plan, as_json)
+                sys.exit(DAMAGED if plan.steps or plan.left else 0)
+            if not sys.stdin.isatty():
+                _refuse(f"{len(plan.steps)} steps to do; say --yes to do them, or --dry-run to see them")
+            click.echo(str(plan))
+            click.confirm("Do this?", abort=True)
+        with _progress_bar("verifying") as progress:
+            done = repair(store, data_uri, progress=progress)
+    _show(done, as_json)
+    sys.exit(DAMAGED if done.left else 0)
 
 
 def _show(report: _Report, as_json: bool) -> None:

@@ -15,7 +15,13 @@ from starfish_storage.data.filesystem import FileSystemDataHandler
 from starfish_storage.data.inventory import Inventory
 from starfish_storage.data.keys import CONFIG_DIRECTORY, DATA_DIRECTORY, check_record_key
 from starfish_storage.data.row_log import ROW_LOG_FILE
-from starfish_storage.errors import DataNotFoundError, StorageError, StoreDamagedError
+from starfish_storage.errors import (
+    DataNotFoundError,
+    StorageError,
+    StoreDamagedError,
+    StoreOpenError,
+    StoreVersionError,
+)
 from starfish_storage.maintenance.report import Finding, VerifyReport
 from starfish_storage.metadata.inspection import Inspection
 from starfish_storage.uri import file_uri_of_path, path_of_file_uri
@@ -67,7 +73,9 @@ def verify(storage_uri: str, data_uri: str | None = None, *, progress: Progress 
     tally = _Tally()
     try:
         inspection = Inspection(root)
-    except StoreDamagedError as error:
+    except (StoreDamagedError, StoreOpenError) as error:
+        if not _is_lost(error, data_root):
+            raise
         tally.findings.append(Finding("database_unreadable", "metadata.db", str(error)))
     else:
         try:
@@ -85,6 +93,13 @@ def verify(storage_uri: str, data_uri: str | None = None, *, progress: Progress 
         time.monotonic() - began,
         tuple(tally.findings),
     )
+
+
+def _is_lost(error: StorageError, data_root: str) -> bool:
+    """Return whether a database that cannot be opened is that of a store of ours, and not something else."""
+    if isinstance(error, StoreVersionError):
+        return False
+    return isinstance(error, StoreDamagedError) or os.path.isfile(f"{data_root}/{ROW_LOG_FILE}")
 
 
 class _Verification:

@@ -34,8 +34,8 @@ def open_for_writing(path: str, durability: Durability, vfs: str | None = None) 
         apsw.Error: SQLite cannot open it.
         StoreOpenError: what is there is not a database of ours, or a newer release's; it stays untouched.
     """
-    new = not os.path.exists(path)
-    if new:
+    if not os.path.exists(path):
+        _refuse_lost(path)
         # SQLite would create it readable by everyone the umask lets read.
         os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
     connection = connect(path, _READ_WRITE, vfs, BUSY_TIMEOUT_MS)
@@ -146,8 +146,17 @@ def _refuse_foreign(connection: Connection, path: str) -> None:
         raise ForeignStoreError(path, "it is a store of Starfish 0.1.x, which this release cannot open yet")
     if application or version or tables:
         raise ForeignStoreError(path, "it is another program's SQLite database; name another directory")
+    _refuse_lost(path)
+
+
+def _refuse_lost(path: str) -> None:
+    """Refuse to begin a new store where there was one."""
     if _holds_data(os.path.dirname(path)):
-        raise StoreOpenError(path, "it is empty, but there is data beside it; restore the database from a backup")
+        raise StoreOpenError(
+            path,
+            "it is empty or missing, but there is data beside it; "
+            "run 'python -m starfish_storage.maintenance repair STORE', or restore a backup",
+        )
 
 
 def _holds_data(root: str) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import apsw
 
-from starfish_storage.errors import StoreOpenError
+from starfish_storage.errors import StoreDamagedError, StoreOpenError, StoreVersionError
 from starfish_storage.metadata.connection import DATABASE_FILE, open_for_reading, refuse_foreign_database
 from starfish_storage.metadata.driver import Connection, Row
 from starfish_storage.metadata.driver_errors import translate
@@ -31,6 +31,8 @@ class Inspection:
         self._queries = sqlite_queries()
         if not os.path.lexists(self.path):
             raise StoreOpenError(root, "there is no metadata.db in it; name the directory of a store")
+        if os.path.getsize(self.path) == 0:
+            raise StoreDamagedError(self.path, "it is empty; run 'repair', or restore a backup")
         refuse_foreign_database(self.path)
         try:
             self._connection: Connection = open_for_reading(self.path)
@@ -40,9 +42,7 @@ class Inspection:
             raise translate(error, self.path) from error
         if version != latest_version():
             self._connection.close()
-            raise StoreOpenError(
-                root, f"it is of format {version}; open the store once with this release, to migrate it"
-            )
+            raise StoreVersionError(root, f"it is of format {version}; open it once with this release, to migrate it")
 
     def close(self) -> None:
         """Close the connection."""
@@ -84,6 +84,11 @@ class Inspection:
         except apsw.Error as error:
             raise translate(error, self.path, self._connection) from error
         return [row[1] for row in digests], None if journaled is None else journaled[0], journaled is not None
+
+    def records_of(self, key: str) -> list[str]:
+        """Return the uids of the records that refer to a key."""
+        rows = self._connection.execute(self._queries["every_record_of_data"], (owner_uid(key), key, key))
+        return [row[0] for row in rows]
 
     def is_request_config(self, key: str) -> bool:
         """Return whether a master job refers to a request configuration."""

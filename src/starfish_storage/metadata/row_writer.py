@@ -221,6 +221,11 @@ class RowWriter:
         self.change("delete_project", (project_id,))
         self._need_change("project", project_id, "it may have been deleted before")
 
+    def recount(self) -> None:
+        """Set every count that is kept of records to what the records say."""
+        for name in ("recount_records", "forget_stale_counts", "recount_jobs"):
+            self.execute(name)
+
     def claim_id(self, kind: str, value: str) -> None:
         """Refuse an id that differs only in case from one in use: many file systems have one file for both.
 

@@ -313,6 +313,10 @@ class SQLiteMetadataHandler(MetadataHandler):
         row = self._session.readers().first(self._queries["get_journaled_data"], (key,))
         return None if row is None else row[0]
 
+    async def recount(self) -> None:
+        """See `MetadataHandler.recount`."""
+        await self._session.write(WriteOperation(lambda writer: writer.recount()))
+
     async def get_data_digests(self, keys: Sequence[str]) -> dict[str, str]:
         """See `MetadataHandler.get_data_digests`."""
         readers = self._session.readers()

@@ -57,6 +57,16 @@ class HybridStorage(Storage):
         return self._storage_uri
 
     @property
+    def metadata(self) -> MetadataHandler:
+        """The handler of the rows, for maintenance."""
+        return self._metadata
+
+    @property
+    def data(self) -> DataHandler:
+        """The handler of the data, for maintenance."""
+        return self._data
+
+    @property
     def capabilities(self) -> frozenset[str]:
         """See `Storage.capabilities`."""
         return self._capabilities

@@ -411,3 +411,42 @@ SELECT integrity_check FROM pragma_integrity_check
 
 -- name: check_foreign_keys
 SELECT "table", rowid, parent FROM pragma_foreign_key_check
+
+-- name: every_journal_entry
+SELECT key, payload FROM data_journal WHERE payload IS NOT NULL ORDER BY number
+
+-- name: recount_records
+INSERT INTO record_counts (master_job_id, status, records)
+SELECT master_job_id, status, count(*) FROM records WHERE true GROUP BY master_job_id, status
+ON CONFLICT (master_job_id, status) DO UPDATE SET records = excluded.records
+
+-- name: forget_stale_counts
+UPDATE record_counts SET records = 0
+WHERE NOT EXISTS (
+    SELECT 1 FROM records WHERE master_job_id = record_counts.master_job_id AND status = record_counts.status)
+
+-- name: recount_jobs
+-- Of execution jobs that have ended: what their records say, where that is something else.
+UPDATE execution_jobs SET
+    completed_record_count = counted.completed, filtered_record_count = counted.filtered,
+    duplicate_record_count = counted.duplicates, failed_record_count = counted.failed
+FROM (
+    SELECT job_id, sum(status = 'completed') AS completed, sum(status = 'filtered') AS filtered,
+           sum(status = 'duplicate') AS duplicates, sum(status = 'failed') AS failed
+    FROM records GROUP BY job_id) AS counted
+WHERE execution_jobs.job_id = counted.job_id AND execution_jobs.end_time IS NOT NULL
+  AND (completed_record_count, filtered_record_count, duplicate_record_count, failed_record_count)
+      <> (counted.completed, counted.filtered, counted.duplicates, counted.failed)
+
+-- name: every_record_without_data
+SELECT record_uid FROM records WHERE output_ref IS NULL ORDER BY record_uid
+
+-- name: every_record_without_digest
+SELECT record_uid FROM records WHERE output_ref IS NOT NULL AND data_sha256 IS NULL ORDER BY record_uid
+
+-- name: every_record_of_data
+SELECT record_uid FROM records WHERE record_uid = :owner_uid AND output_ref = :output_ref
+UNION ALL
+SELECT record_uid FROM records INDEXED BY records_by_borrowed_data
+WHERE output_ref = :output_ref AND output_ref IS NOT NULL
+  AND substr(output_ref, -length(record_uid) - 6) <> '/' || record_uid || '.json'

@@ -104,8 +104,8 @@ def repair(storage_uri: str, data_uri: str | None = None, *, progress: Progress 
     """Mend a store that nobody else has open, and return what was done. Blocks.
 
     Whatever is changed is first copied to ``repairs/<time>/`` in the store. A damaged database is made anew from the
-    row log and from what SQLite can recover. A record whose data is lost or damaged becomes ``failed``, saying why;
-    data that lies in its place is attached to a record that has none. Counts are taken from the records.
+    row log and from what can still be read of it. A record whose data is lost or damaged becomes ``failed``, saying
+    why; data that lies in its place is attached to a record that has none. Counts are taken from the records.
 
     Raises:
         StorageBusyError: another process has the store open.

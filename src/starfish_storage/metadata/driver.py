@@ -33,6 +33,11 @@ class Connection(Protocol):
         ...
 
     @property
+    def filename(self) -> str:
+        """The path of the database."""
+        ...
+
+    @property
     def system_errno(self) -> int:
         """The operating system's number of the last error."""
         ...

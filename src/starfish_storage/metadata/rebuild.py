@@ -1,4 +1,4 @@
-"""A new database from the row log and from what SQLite can recover of a damaged one."""
+"""A new database from the row log and from what can still be read of a damaged one."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ import json
 import logging
 import os
 import re
-import subprocess
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
 import apsw
-import apsw.sqlite_extra
 
 from starfish_storage.codec import content_digest
 from starfish_storage.errors import StorageError
@@ -27,15 +25,16 @@ from starfish_storage.metadata.row_writer import owner_uid
 
 logger = logging.getLogger(__name__)
 
-_RECOVERED = "recovered.db"
+_SMALLEST_ROW = 40  # in bytes: no table has more rows than the file would hold of these
+_LARGEST_STEP = 16
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
 
-# Of each table: how to list its rows, look one up and save it, and where the time of its last change stands.
+# Of each table: how to read its rows, look one up and save it, and where the time of its last change stands.
 _TABLES = (
-    ("every_project", "get_project", "save_project", 4),
-    ("every_master_job", "get_master_job", "insert_master_job", 17),
-    ("every_execution_job", "get_execution_job", "save_execution_job", 14),
-    ("every_record", "get_record", "save_record", 7),
+    ("salvage_projects", "get_project", "save_project", 4),
+    ("salvage_master_jobs", "get_master_job", "insert_master_job", 17),
+    ("salvage_execution_jobs", "get_execution_job", "save_execution_job", 14),
+    ("salvage_records", "get_record", "save_record", 7),
 )
 
 
@@ -73,9 +72,8 @@ def rebuild(path: str, row_log: Iterable[bytes], damaged: str | None, *, data_el
             made = _Rebuilding(connection)
             connection.execute(sqlite_queries()["begin"])
             made.replay(row_log)
-            recovered = None if damaged is None else _recover(damaged)
-            if recovered is not None:
-                made.merge(recovered)
+            if damaged is not None:
+                made.merge(damaged)
             made.claim_mixed_case_ids()
             connection.execute(sqlite_queries()["save_setting"], (DATA_ELSEWHERE, "yes" if data_elsewhere else "no"))
             connection.execute(sqlite_queries()["commit"])
@@ -94,6 +92,7 @@ class _Rebuilding:
         self._connection = connection
         self._queries = sqlite_queries()
         self._deleted: set[str] = set()
+        self._merged_jobs: set[str] = set()
         self.logged = 0
         self.recovered = 0
         self.refused = 0
@@ -121,20 +120,23 @@ class _Rebuilding:
             self.logged += self._apply(name, row)
 
     def merge(self, path: str) -> None:
-        """Add rows of a recovered database that the row log does not have, or has of an earlier time."""
-        recovered = cast("Connection", apsw.Connection(path))
+        """Add rows of a damaged database that the row log does not have, or has of an earlier time."""
+        damaged = cast("Connection", apsw.Connection(path))
         try:
-            if recovered.pragma("user_version") < latest_version():
-                migrate(recovered, path, alone=True)
-            for every, get, save, changed in _TABLES:
-                for row in _readable_rows(lambda every=every: recovered.execute(self._queries[every])):
+            if damaged.pragma("user_version") < latest_version():
+                migrate(damaged, path, alone=True)
+            for salvage, get, save, changed in _TABLES:
+                for row in _salvaged(damaged, self._queries[salvage]):
                     self._merge_row(row, get, save, changed)
-            for key, payload in _readable_rows(lambda: recovered.execute(self._queries["every_journal_entry"])):
+            for row in _salvaged(damaged, self._queries["salvage_execution_job_ends"]):
+                if row[-1] in self._merged_jobs:
+                    self._apply("end_execution_job", row)
+            for key, payload in _salvaged(damaged, self._queries["salvage_journal"]):
                 self._merge_journaled(key, payload)
         except apsw.Error as error:
-            logger.warning("of the damaged database not all could be recovered: %s", type(error).__name__)
+            logger.warning("of the damaged database not all could be read: %s", type(error).__name__)
         finally:
-            recovered.close()
+            damaged.close()
 
     def claim_mixed_case_ids(self) -> None:
         """Note the ids that are not their own lower case."""
@@ -151,6 +153,8 @@ class _Rebuilding:
             return
         if there is None or save != "insert_master_job":
             self.recovered += self._apply(save, row)
+            if save == "save_execution_job":
+                self._merged_jobs.add(row[0])
             return
         # Newer than its line in the log, which is its end at most: inserting it again is not possible.
         end = (row[3], row[18], row[16], row[17], *row[10:14], row[0])
@@ -171,27 +175,23 @@ class _Rebuilding:
         return True
 
 
-def _recover(damaged: str) -> str | None:
-    """Let SQLite recover what it can of a database into another beside it; None if that is nothing."""
-    target = f"{os.path.dirname(damaged)}/{_RECOVERED}"
-    shell = apsw.sqlite_extra.path("sqlite3_shell")
-    # Without what stands on free pages: those are rows that were deleted.
-    script = subprocess.run(  # noqa: S603 (the driver's own program, on a path of ours)
-        [shell, damaged, ".recover --ignore-freelist"], capture_output=True, check=False
-    ).stdout
-    if not script.strip():
-        return None
-    loaded = subprocess.run([shell, target], input=script, capture_output=True, check=False)  # noqa: S603 (as above)
-    if loaded.returncode != 0:
-        logger.warning("of the damaged database not all could be recovered")
-    return target if os.path.exists(target) else None
+def _salvaged(connection: Connection, query: str) -> Iterator[Row]:
+    """Yield the rows of a table that can be read, in the order of their numbers, which each row ends with.
 
-
-def _readable_rows(begin: Callable[[], Iterable[Row]]) -> Iterable[Row]:
-    try:
-        yield from begin()
-    except (apsw.Error, UnicodeDecodeError) as error:
-        logger.warning("of a table not all could be recovered: %s", type(error).__name__)
+    The table itself is read and no index. Where a page cannot be read, the next numbers are tried, in growing steps.
+    """
+    number, step = -1, 1
+    most = os.path.getsize(connection.filename) // _SMALLEST_ROW
+    while number < most:
+        try:
+            for *row, found in connection.execute(query, (number,)):
+                yield tuple(row)
+                number, step = found, 1
+        except (apsw.CorruptError, apsw.IOError, UnicodeDecodeError):
+            number += step
+            step = min(2 * step, _LARGEST_STEP)
+        else:
+            return
 
 
 def row_log_lines(path: str) -> Iterable[bytes]:

@@ -393,15 +393,15 @@ WHERE job.end_time IS NOT NULL
 -- Rows with JSON or times that are none.
 SELECT 'master job', master_job_id FROM master_jobs
 WHERE NOT json_valid(output_schema) OR NOT json_valid(coalesce(summary, '{}'))
-   OR creation_time NOT GLOB '????-??-??T??:??:??.??????Z' OR last_update_time NOT GLOB '????-??-??T??:??:??.??????Z'
+   OR creation_time NOT LIKE '____-__-__T__:__:__.______Z' OR last_update_time NOT LIKE '____-__-__T__:__:__.______Z'
 UNION ALL
 SELECT 'execution job', job_id FROM execution_jobs
 WHERE NOT json_valid(coalesce(run_config, '{}')) OR NOT json_valid(coalesce(counts, '{}'))
-   OR creation_time NOT GLOB '????-??-??T??:??:??.??????Z' OR last_update_time NOT GLOB '????-??-??T??:??:??.??????Z'
+   OR creation_time NOT LIKE '____-__-__T__:__:__.______Z' OR last_update_time NOT LIKE '____-__-__T__:__:__.______Z'
 UNION ALL
 SELECT 'record', record_uid FROM records
-WHERE start_time NOT GLOB '????-??-??T??:??:??.??????Z' OR end_time NOT GLOB '????-??-??T??:??:??.??????Z'
-   OR last_update_time NOT GLOB '????-??-??T??:??:??.??????Z'
+WHERE start_time NOT LIKE '____-__-__T__:__:__.______Z' OR end_time NOT LIKE '____-__-__T__:__:__.______Z'
+   OR last_update_time NOT LIKE '____-__-__T__:__:__.______Z'
 
 -- name: count_records_with_data
 SELECT count(*) FROM records WHERE output_ref IS NOT NULL
@@ -411,9 +411,6 @@ SELECT integrity_check FROM pragma_integrity_check
 
 -- name: check_foreign_keys
 SELECT "table", rowid, parent FROM pragma_foreign_key_check
-
--- name: every_journal_entry
-SELECT key, payload FROM data_journal WHERE payload IS NOT NULL ORDER BY number
 
 -- name: recount_records
 INSERT INTO record_counts (master_job_id, status, records)
@@ -450,3 +447,34 @@ UNION ALL
 SELECT record_uid FROM records INDEXED BY records_by_borrowed_data
 WHERE output_ref = :output_ref AND output_ref IS NOT NULL
   AND substr(output_ref, -length(record_uid) - 6) <> '/' || record_uid || '.json'
+
+-- name: salvage_projects
+SELECT project_id, name, description, created_when, updated_when, rowid
+FROM projects NOT INDEXED WHERE rowid > :after ORDER BY rowid
+
+-- name: salvage_master_jobs
+SELECT master_job_id, project_id, name, status, request_config_ref, output_schema, storage_uri,
+       metadata_storage_uri_override, data_storage_uri_override, target_record_count, completed_record_count,
+       filtered_record_count, duplicate_record_count, failed_record_count, creation_time, start_time, end_time,
+       last_update_time, summary, rowid
+FROM master_jobs NOT INDEXED WHERE rowid > :after ORDER BY rowid
+
+-- name: salvage_execution_jobs
+SELECT job_id, master_job_id, status, run_config, run_config_hash, attempted_generations, produced_outputs_count,
+       completed_record_count, filtered_record_count, duplicate_record_count, failed_record_count, creation_time,
+       start_time, end_time, last_update_time, worker_id, error_message, rowid
+FROM execution_jobs NOT INDEXED WHERE rowid > :after ORDER BY rowid
+
+-- name: salvage_records
+SELECT record_uid, job_id, master_job_id, status, output_ref, start_time, end_time, last_update_time, error_message,
+       data_sha256, rowid
+FROM records NOT INDEXED WHERE rowid > :after ORDER BY rowid
+
+-- name: salvage_journal
+SELECT key, payload, number FROM data_journal NOT INDEXED WHERE number > :after AND payload IS NOT NULL ORDER BY number
+
+-- name: salvage_execution_job_ends
+-- What saving an execution job does not save.
+SELECT status, counts, end_time, last_update_time, error_message, completed_record_count, filtered_record_count,
+       duplicate_record_count, failed_record_count, job_id, rowid
+FROM execution_jobs NOT INDEXED WHERE rowid > :after AND counts IS NOT NULL ORDER BY rowid

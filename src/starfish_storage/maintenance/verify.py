@@ -154,7 +154,7 @@ class _Verification:
 
     def _check_data(self, tally: _Tally, progress: Progress | None) -> None:
         """Check the data files directory by directory, several at a time, as they stand in the order of references."""
-        total = next(self._inspection.rows("count_records_with_data"))[0]
+        total = next(self._inspection.rows("every_record_with_data"))[0]
         unseen = {directory for directory in self._inventory.directories() if directory != CONFIG_DIRECTORY}
         with ThreadPoolExecutor(_WORKERS, "starfish-storage-verify") as pool:
             references = groupby(self._inspection.rows("every_data_reference"), lambda row: row[0].rpartition("/")[0])

@@ -87,7 +87,7 @@ class Inspection:
 
     def records_of(self, key: str) -> list[str]:
         """Return the uids of the records that refer to a key."""
-        rows = self._connection.execute(self._queries["every_record_of_data"], (owner_uid(key), key, key))
+        rows = self._connection.execute(self._queries["get_records_of_data"], (owner_uid(key), key, key))
         return [row[0] for row in rows]
 
     def is_request_config(self, key: str) -> bool:

@@ -223,7 +223,7 @@ class RowWriter:
 
     def recount(self) -> None:
         """Set every count that is kept of records to what the records say."""
-        for name in ("recount_records", "forget_stale_counts", "recount_jobs"):
+        for name in ("recount_records", "recount_stale", "recount_jobs"):
             self.execute(name)
 
     def claim_id(self, kind: str, value: str) -> None:

@@ -403,7 +403,7 @@ SELECT 'record', record_uid FROM records
 WHERE start_time NOT LIKE '____-__-__T__:__:__.______Z' OR end_time NOT LIKE '____-__-__T__:__:__.______Z'
    OR last_update_time NOT LIKE '____-__-__T__:__:__.______Z'
 
--- name: count_records_with_data
+-- name: every_record_with_data
 SELECT count(*) FROM records WHERE output_ref IS NOT NULL
 
 -- name: check_integrity
@@ -417,7 +417,7 @@ INSERT INTO record_counts (master_job_id, status, records)
 SELECT master_job_id, status, count(*) FROM records WHERE true GROUP BY master_job_id, status
 ON CONFLICT (master_job_id, status) DO UPDATE SET records = excluded.records
 
--- name: forget_stale_counts
+-- name: recount_stale
 UPDATE record_counts SET records = 0
 WHERE NOT EXISTS (
     SELECT 1 FROM records WHERE master_job_id = record_counts.master_job_id AND status = record_counts.status)
@@ -441,7 +441,7 @@ SELECT record_uid FROM records WHERE output_ref IS NULL ORDER BY record_uid
 -- name: every_record_without_digest
 SELECT record_uid FROM records WHERE output_ref IS NOT NULL AND data_sha256 IS NULL ORDER BY record_uid
 
--- name: every_record_of_data
+-- name: get_records_of_data
 SELECT record_uid FROM records WHERE record_uid = :owner_uid AND output_ref = :output_ref
 UNION ALL
 SELECT record_uid FROM records INDEXED BY records_by_borrowed_data

@@ -393,15 +393,15 @@ WHERE job.end_time IS NOT NULL
 -- Rows with JSON or times that are none.
 SELECT 'master job', master_job_id FROM master_jobs
 WHERE NOT json_valid(output_schema) OR NOT json_valid(coalesce(summary, '{}'))
-   OR creation_time NOT LIKE '____-__-__T__:__:__.______Z' OR last_update_time NOT LIKE '____-__-__T__:__:__.______Z'
+   OR julianday(creation_time) IS NULL OR julianday(last_update_time) IS NULL
 UNION ALL
 SELECT 'execution job', job_id FROM execution_jobs
 WHERE NOT json_valid(coalesce(run_config, '{}')) OR NOT json_valid(coalesce(counts, '{}'))
-   OR creation_time NOT LIKE '____-__-__T__:__:__.______Z' OR last_update_time NOT LIKE '____-__-__T__:__:__.______Z'
+   OR julianday(creation_time) IS NULL OR julianday(last_update_time) IS NULL
 UNION ALL
 SELECT 'record', record_uid FROM records
-WHERE start_time NOT LIKE '____-__-__T__:__:__.______Z' OR end_time NOT LIKE '____-__-__T__:__:__.______Z'
-   OR last_update_time NOT LIKE '____-__-__T__:__:__.______Z'
+WHERE julianday(start_time) IS NULL OR julianday(end_time) IS NULL
+   OR julianday(last_update_time) IS NULL
 
 -- name: every_record_with_data
 SELECT count(*) FROM records WHERE output_ref IS NOT NULL

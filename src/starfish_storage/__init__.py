@@ -1,5 +1,6 @@
 """The storage layer for synthetic-data generation: what was acknowledged is never lost."""
 
+from starfish_storage.data.mounts import NetworkFileSystemWarning
 from starfish_storage.errors import (
     AlreadyExistsError,
     DataLostError,
@@ -38,6 +39,7 @@ from starfish_storage.models import (
     StatusRecord,
 )
 from starfish_storage.opening import open_storage
+from starfish_storage.redaction import SecretRedactedWarning
 from starfish_storage.storage.local import LocalStorage
 
 __version__ = "0.1.0"
@@ -61,12 +63,14 @@ __all__ = [
     "InvalidUriError",
     "LocalStorage",
     "MetadataHandler",
+    "NetworkFileSystemWarning",
     "NotEmptyError",
     "NotFoundError",
     "NotSetUpError",
     "ParentNotFoundError",
     "Project",
     "Record",
+    "SecretRedactedWarning",
     "StatusExecutionJob",
     "StatusMasterJob",
     "StatusRecord",

@@ -16,7 +16,7 @@ from typing import Any, cast
 
 import orjson
 
-from starfish_storage.errors import InvalidDataError
+from starfish_storage.errors import InvalidDataError, shorten
 
 MAX_DEPTH = 250
 """Deepest nesting of lists and objects that is sure to be stored; other parsers stop at a few hundred too."""
@@ -70,7 +70,7 @@ def decode(encoded: bytes) -> Any:
     """Return the value of a JSON text, exactly as it was before `encode`.
 
     Raises:
-        ValueError: the bytes are not JSON.
+        ValueError: the bytes are not JSON. It does not hold them.
     """
     # orjson reads an integer beyond 64 bits as a float and would not say so. Writing the value again costs a
     # tenth of a search for long numbers; what differs was written by something else and gets the exact parser.
@@ -80,7 +80,13 @@ def decode(encoded: bytes) -> Any:
             return value
     except (ValueError, TypeError):
         pass  # lone surrogates: only the standard parser takes them
-    return json.loads(encoded)
+    try:
+        text = encoded.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError as error:
+        start = error.start  # and nothing else of it: it holds the bytes, and its `repr` shows them
+    else:
+        return json.loads(text)
+    raise ValueError(f"not UTF-8 at byte {start}")
 
 
 def content_digest(payload: bytes) -> str:
@@ -171,7 +177,9 @@ def _members(item: dict[object, object], what: str, path: str) -> Iterable[tuple
         name = _key_text(key)
         _check_text(name, what, path)
         if name in seen:
-            raise InvalidDataError(what, path, f"two keys would both be written as {name!r}; use distinct strings")
+            raise InvalidDataError(
+                what, path, f"two keys would both be written as {shorten(name, 40)}; use distinct strings"
+            )
         seen.add(name)
         yield child, f"{path}.{name}"
 

@@ -8,6 +8,7 @@ Messages never quote record content or configuration values: data may hold secre
 
 from __future__ import annotations
 
+import re
 from typing import Any, ClassVar
 
 SEE_DAMAGE = "run 'python -m starfish_storage.maintenance verify STORE' to see what else is damaged"
@@ -127,7 +128,7 @@ class InvalidUriError(InvalidInputError):
     code: ClassVar[str] = "invalid_uri"
 
     def __init__(self, uri: object, reason: str) -> None:
-        super().__init__(f"storage URI {shorten(uri)} cannot be used: {reason}.")
+        super().__init__(f"storage URI {shorten(_without_password(uri))} cannot be used: {reason}.")
         self.uri = uri
 
 
@@ -294,6 +295,14 @@ class StorageBusyError(StorageError, TimeoutError):
     """Another process held the store's write lock for longer than the stated limit; nothing was written."""
 
     code: ClassVar[str] = "storage_busy"
+
+
+def _without_password(uri: object) -> object:
+    """Return a URI without its user, password and query; ``file:///`` has none of them."""
+    if not isinstance(uri, str):
+        return uri
+    place = re.sub(r"//(?!/).*@", "//...@", uri, flags=re.DOTALL)
+    return place if place.startswith("file:///") else re.sub(r"\?.*", "?...", place, flags=re.DOTALL)
 
 
 def shorten(value: object, limit: int = 120) -> str:

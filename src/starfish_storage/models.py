@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, cast, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -52,12 +53,16 @@ def _random_uuid() -> str:
 
 def _parsed_json(value: object) -> object:
     """Accept a dict written as a JSON string, as the published models do."""
-    if not isinstance(value, str):
-        return value
-    try:
-        return json.loads(value)
-    except ValueError as error:
-        raise ValueError(f"not a JSON string: {error}") from error
+    if isinstance(value, str):
+        try:
+            return json.loads(value)
+        except ValueError as error:
+            raise ValueError(f"not a JSON string: {error}") from error
+    if isinstance(value, Mapping):
+        for key in cast("Mapping[object, object]", value):
+            if not isinstance(key, str):  # refused here, because pydantic would quote the key
+                raise ValueError(f"a key of type {type(key).__name__} is not JSON; use strings")  # noqa: TRY004
+    return cast("object", value)
 
 
 Utc = Annotated[datetime, AfterValidator(as_utc)]
@@ -66,7 +71,8 @@ Count = Annotated[int, Field(ge=-(2**63), lt=2**63)]  # what a database's intege
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(from_attributes=True, validate_assignment=True)
+    # What is wrong is named by its field; what was given may be content or a secret, and is not quoted.
+    model_config = ConfigDict(from_attributes=True, validate_assignment=True, hide_input_in_errors=True)
 
 
 class Project(_Model):

@@ -9,13 +9,16 @@ from starfish_storage.storage.local import LocalStorage
 from starfish_storage.uri import FILE_SCHEME
 
 
-def open_storage(uri: str, data_uri: str | None = None, *, durability: Durability = "power") -> Storage:
+def open_storage(
+    uri: str, data_uri: str | None = None, *, durability: Durability = "power", redact_secrets: bool = True
+) -> Storage:
     """Return the storage that a URI names; use it in ``async with``, or call its ``setup()`` and ``close()``.
 
     Args:
         uri: where the metadata lies: ``file:///path`` for a local store.
         data_uri: where the data lies, if elsewhere.
         durability: what an acknowledged write survives: see `LocalStorage`.
+        redact_secrets: replace the secrets in configurations before they are saved: see `LocalStorage`.
 
     Raises:
         InvalidUriError: the URI cannot be used, or this release has no storage for its scheme.
@@ -25,4 +28,4 @@ def open_storage(uri: str, data_uri: str | None = None, *, durability: Durabilit
     """
     if not str(uri).startswith(FILE_SCHEME):
         raise InvalidUriError(uri, "this release stores in local directories; write 'file:///data/store'")
-    return LocalStorage(uri, data_uri, durability=durability)
+    return LocalStorage(uri, data_uri, durability=durability, redact_secrets=redact_secrets)

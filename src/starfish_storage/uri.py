@@ -32,8 +32,8 @@ def path_of_file_uri(uri: object) -> str:
     if not raw.startswith("/"):
         raise InvalidUriError(
             uri,
-            f"it names the host {raw.split('/', 1)[0]!r}; for a path on this machine write three slashes, "
-            "'file:///data/store'",
+            f"it names the host {raw.rpartition('@')[2].split('/', 1)[0]!a}; for a path on this machine write three "
+            "slashes, 'file:///data/store'",
         )
     try:
         path = unquote(raw, errors="strict")

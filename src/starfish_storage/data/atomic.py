@@ -14,12 +14,12 @@ import stat
 import sys
 from collections.abc import Callable, Iterable
 
-_CREATE = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+from starfish_storage.permissions import create_private_file, make_private_directory, tighten_empty_directory
+
+_CREATE = os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+_SYNC = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # not waiting for a planted FIFO's other end
 _APPEND = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
-
-PRIVATE_FILE = 0o600
-PRIVATE_DIRECTORY = 0o700
 
 
 class FileOperations:
@@ -32,19 +32,24 @@ class FileOperations:
     def make_directory(self, name: str, parent: int | None = None) -> bool:
         """Make a directory that only its owner can enter; return False if it was there."""
         try:
-            os.mkdir(name, PRIVATE_DIRECTORY, dir_fd=parent)
+            make_private_directory(name, parent)
         except FileExistsError:
             return False
         return True
 
     def make_root(self, path: str) -> None:
-        """Make a directory and those above it that are not there, each safely entered in the one above."""
+        """Make a directory and those above it that are not there, each safely entered in the one above.
+
+        An empty one that is there already becomes its owner's only, as one that is made.
+        """
         if os.path.isdir(path):
+            tighten_empty_directory(path)
             return
         above = os.path.dirname(path)
-        self.make_root(above)
+        if not os.path.isdir(above):
+            self.make_root(above)
         try:
-            os.mkdir(path, PRIVATE_DIRECTORY)
+            make_private_directory(path)
         except FileExistsError:
             if not os.path.isdir(path):
                 raise
@@ -57,7 +62,7 @@ class FileOperations:
 
     def write_new(self, directory: int, name: str, payload: bytes) -> None:
         """Write a new file whole, readable by its owner only; on failure nothing of it stays."""
-        descriptor = os.open(name, _CREATE, PRIVATE_FILE, dir_fd=directory)
+        descriptor = create_private_file(name, _CREATE, directory)
         try:
             written = os.write(descriptor, payload)
             while written < len(payload):
@@ -79,7 +84,7 @@ class FileOperations:
 
     def create_for_appending(self, directory: int, name: str) -> int:
         """Make a new file, readable by its owner only, and open it for reading and appending."""
-        return os.open(name, _APPEND | os.O_CREAT | os.O_EXCL, PRIVATE_FILE, dir_fd=directory)
+        return create_private_file(name, _APPEND, directory)
 
     def link(self, source: int, name: str, target: int, target_name: str) -> None:
         """Give a file a second name."""
@@ -146,7 +151,7 @@ class FileOperations:
             return
         for directory, name in files:
             try:
-                descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=directory)
+                descriptor = os.open(name, _SYNC, dir_fd=directory)
             except FileNotFoundError:
                 continue
             try:

@@ -36,6 +36,6 @@ class translated:  # noqa: N801 (reads as a verb; as a generator it would cost f
             return
         if self._missing_passes and isinstance(error, FileNotFoundError):
             return
-        reason = os.strerror(error.errno) if error.errno else str(error)
+        reason = os.strerror(error.errno) if error.errno else f"{type(error).__name__} without a number"
         family = StorageFullError if error.errno in _NO_SPACE else StorageIOError
         raise family(self._path, error.errno, reason) from error

@@ -48,7 +48,11 @@ class FileSystemDataHandler(DataHandler):
         self._roots = (self.root,) if real == self.root else (self.root, real)
         with translated(self.root):
             for name in (keys.DATA_DIRECTORY, keys.CONFIG_DIRECTORY, STAGING_DIRECTORY):
-                self.directories.release(name, self.directories.acquire(name, create=True))
+                try:
+                    self.directories.release(name, self.directories.acquire(name, create=True))
+                except InvalidReferenceError as error:
+                    reason = "it is a link or a file, not the store's own directory; put that back"
+                    raise StoreOpenError(f"{self.root}/{name}", reason) from error
             root = self.directories.acquire("")
             self.files.sync(root)
             self.directories.release("", root)

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from starfish_storage.codec import decode
-from starfish_storage.data.atomic import PRIVATE_DIRECTORY, FileOperations
+from starfish_storage.data.atomic import FileOperations
 from starfish_storage.data.filesystem import FileSystemDataHandler
 from starfish_storage.data.row_log import ROW_LOG_FILE
 from starfish_storage.errors import StorageBusyError, StorageError, StoreDamagedError
@@ -118,7 +118,7 @@ def repair(storage_uri: str, data_uri: str | None = None, *, progress: Progress 
         return plan
     done: list[Step] = []
     with _alone(root):
-        os.makedirs(copies, PRIVATE_DIRECTORY)
+        FileOperations().make_root(copies)
         _copy_database(root, data_root, copies)
         if plan.steps[0].kind == "rebuild_database":
             done.append(_rebuild(root, data_root, copies, plan.steps[0]))
@@ -237,7 +237,7 @@ def _copy_database(root: str, data_root: str, copies: str) -> None:
 def _rebuild(root: str, data_root: str, copies: str, step: Step) -> Step:
     files = FileOperations()
     new, work = f"{copies}/rebuilt.db", f"{copies}/recovery"
-    os.mkdir(work, PRIVATE_DIRECTORY)
+    files.make_root(work)
     damaged = None
     if os.path.exists(f"{copies}/{DATABASE_FILE}"):
         damaged = f"{work}/{DATABASE_FILE}"  # a copy of the copy: recovering may write to it
@@ -265,7 +265,7 @@ def _set_aside(path: str, target: str) -> None:
     """Move a damaged file to the copies; what is no regular file is left where it is."""
     if not os.path.isfile(path) or os.path.islink(path):
         return
-    os.makedirs(os.path.dirname(target), PRIVATE_DIRECTORY, exist_ok=True)
+    FileOperations().make_root(os.path.dirname(target))
     try:
         shutil.move(path, target)
     except OSError as error:

@@ -11,7 +11,9 @@ from starfish_storage.errors import ForeignStoreError, StoreDamagedError, StoreO
 from starfish_storage.metadata.driver import Connection, connect
 from starfish_storage.metadata.driver_errors import translate
 from starfish_storage.metadata.migrate import APPLICATION_ID, latest_version
+from starfish_storage.metadata.planted import refuse_planted
 from starfish_storage.metadata.queries import sqlite_queries
+from starfish_storage.permissions import create_private_file
 
 Durability = Literal["power", "process"]
 
@@ -34,10 +36,13 @@ def open_for_writing(path: str, durability: Durability, vfs: str | None = None) 
         apsw.Error: SQLite cannot open it.
         StoreOpenError: what is there is not a database of ours, or a newer release's; it stays untouched.
     """
-    if not os.path.exists(path):
+    if not os.path.lexists(path):
         _refuse_lost(path)
-        # SQLite would create it readable by everyone the umask lets read.
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
+        # SQLite would create it readable by everyone the umask lets read. Its log and index get the same permissions.
+        try:
+            os.close(create_private_file(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW))
+        except FileExistsError:
+            pass  # another program was faster
     connection = connect(path, _READ_WRITE, vfs, BUSY_TIMEOUT_MS)
     try:
         _refuse_foreign(connection, path)
@@ -72,6 +77,8 @@ def refuse_foreign_database(path: str) -> None:
     Raises:
         StoreOpenError: there is.
     """
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        refuse_planted(path + suffix)
     if not os.path.exists(path) or os.path.getsize(path) == 0:
         return
     try:

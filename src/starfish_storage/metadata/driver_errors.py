@@ -48,7 +48,10 @@ def translate(error: Exception, path: str, connection: Connection | None = None)
         return InvalidInputError("the data is larger than the billion bytes that can be stored in one piece.")
     if isinstance(error, OSError):
         return StorageIOError(path, error.errno, str(error.strerror))
-    return StorageError(f"{path!r}: {type(error).__name__}: {error}; nothing was written.")
+    # Not with its own text: what neither SQLite nor the system says may quote what was being written.
+    kind = type(error).__name__
+    code = getattr(error, "extendedresult", None)
+    return StorageError(f"{path!r}: {kind}{'' if code is None else f' (SQLite code {code})'}; nothing was written.")
 
 
 def _system_error(connection: Connection | None) -> int:

@@ -11,11 +11,13 @@ import os
 import time
 
 from starfish_storage.errors import StorageBusyError, StorageIOError
+from starfish_storage.metadata.planted import refuse_planted
+from starfish_storage.permissions import create_private_file
 
 WRITER_LOCK_FILE = "writer.lock"
 SESSION_LOCK_FILE = "session.lock"
 
-_FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+_FLAGS = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _CLEAN, _UNFINISHED = b"\0", b"\1"
 
 
@@ -90,8 +92,12 @@ class SessionLock:
 
 
 def _open_lock_file(path: str) -> int:
+    refuse_planted(path, longest=1)
     try:
-        return os.open(path, _FLAGS, 0o600)
+        try:
+            return create_private_file(path, _FLAGS)
+        except FileExistsError:
+            return os.open(path, _FLAGS)
     except OSError as error:
         raise StorageIOError(path, error.errno, f"the lock file cannot be opened: {error.strerror}") from error
 

@@ -12,9 +12,11 @@ from starfish_storage.metadata.driver import Row
 from starfish_storage.metadata.row_writer import Change, RowWriter
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class WriteOperation:
     """One call's changes, which take effect together or not at all.
+
+    Without a ``repr`` of its own: in its debug mode the event loop logs what its callbacks are given.
 
     Attributes:
         apply: makes row changes, in the writer's thread, inside the group's transaction; may return what takes them

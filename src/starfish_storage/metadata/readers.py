@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 
 import apsw
 
-from starfish_storage.errors import StorageClosedError
+from starfish_storage.errors import StorageClosedError, StoreDamagedError
 from starfish_storage.metadata.connection import open_for_reading
-from starfish_storage.metadata.driver import Connection, Row
+from starfish_storage.metadata.driver import Connection, Cursor, Row
 from starfish_storage.metadata.driver_errors import translate
 
 Result = TypeVar("Result")
@@ -43,10 +43,7 @@ class Readers:
 
     def first(self, query: str, parameters: Row) -> Row | None:
         """Return the first row of a query over an index, at once and in this thread."""
-        try:
-            return self._connection().execute(query, parameters).fetchone()
-        except (apsw.Error, OSError, UnicodeDecodeError) as error:
-            raise self._translated(error) from error
+        return self._fetch(query, parameters, lambda cursor: cursor.fetchone())
 
     def all_at_once(self, query: str, parameters: Row) -> list[Row]:
         """Return all rows of a query that can have but a few, at once and in this thread."""
@@ -58,11 +55,14 @@ class Readers:
 
     async def in_pool(self, work: Callable[[], Result]) -> Result:
         """Return the result of work with several queries, run in the pool."""
+        # Not as the result of the future: in its debug mode the event loop logs that.
+        found: list[Result] = []
         try:
-            running = self._pool.submit(work)
+            running = self._pool.submit(lambda: found.append(work()))
         except RuntimeError as error:
             raise StorageClosedError("the storage was closed; call setup() to open it again.") from error
-        return await asyncio.wrap_future(running)
+        await asyncio.wrap_future(running)
+        return found[0]
 
     def close(self) -> None:
         """Wait for running queries and close every connection. Idempotent."""
@@ -75,10 +75,16 @@ class Readers:
             self._connections.clear()
 
     def _fetch_all(self, query: str, parameters: Row) -> list[Row]:
+        return self._fetch(query, parameters, lambda cursor: cursor.fetchall())
+
+    def _fetch(self, query: str, parameters: Row, fetch: Callable[[Cursor], Result]) -> Result:
         try:
-            return self._connection().execute(query, parameters).fetchall()
-        except (apsw.Error, OSError, UnicodeDecodeError) as error:
+            return fetch(self._connection().execute(query, parameters))
+        except (apsw.Error, OSError) as error:
             raise self._translated(error) from error
+        except UnicodeDecodeError:
+            pass  # not kept as the cause: it holds the text, and its `repr` shows it
+        raise StoreDamagedError(self._path, "a text in it is not UTF-8; restore a backup")
 
     def _connection(self) -> Connection:
         connection: Connection | None = getattr(self._local, "connection", None)

@@ -18,7 +18,6 @@ from starfish_storage.errors import (
     InvalidInputError,
     InvalidStatusError,
     InvalidUriError,
-    shorten,
 )
 from starfish_storage.identifiers import check_id
 from starfish_storage.metadata.driver import Row
@@ -252,10 +251,10 @@ def text(name: str, value: object) -> str:
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        raise InvalidInputError(
-            f"{name} {shorten(value, 40)} contains a lone surrogate, which is not a character; replace it."
-        ) from error
-    return value
+        start = error.start  # and nothing else of it: it holds the text, and its `repr` shows it
+    else:
+        return value
+    raise InvalidInputError(f"{name} has a lone surrogate at {start}, which is not a character; replace it.")
 
 
 def optional_text(name: str, value: object) -> str | None:
@@ -382,5 +381,5 @@ def _as_model(value: object, model: type[Model]) -> Model:
         return model.model_validate(value)
     except ValidationError as error:
         # The fields and what is wrong with them, and not pydantic's own text, which quotes their values.
-        wrong = ", ".join(f"{'.'.join(map(str, one['loc'])) or 'it'}: {one['type']}" for one in error.errors())
+        wrong = ", ".join(f"{one['loc'][0] if one['loc'] else 'it'}: {one['type']}" for one in error.errors())
         raise InvalidInputError(f"a {model.__name__} is needed, not {type(value).__name__} ({wrong}).") from error

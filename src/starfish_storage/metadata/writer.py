@@ -11,6 +11,7 @@ import atexit
 import logging
 import queue
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -172,10 +173,12 @@ def _portions(group: list[WriteOperation]) -> Iterator[list[WriteOperation]]:
 def _commit_group(commit: GroupCommit, group: list[WriteOperation]) -> None:
     try:
         commit.run(group)
-    except Exception as error:  # a defect of ours must not leave callers waiting for ever
-        logger.exception("the writer failed unexpectedly")
+    except Exception as error:  # noqa: BLE001 (a defect of ours must not leave callers waiting for ever)
+        # Where it failed, and not the exception's own text: that may quote what was being written.
+        kind, frames = type(error).__name__, "".join(traceback.format_tb(error.__traceback__))
+        logger.error("the writer failed unexpectedly: %s in\n%s", kind, frames)  # noqa: TRY400
         for operation in group:
             if operation.done:
                 continue
-            operation.error = operation.error or StorageError(f"the writer failed: {type(error).__name__}: {error}")
+            operation.error = operation.error or StorageError(f"the writer failed unexpectedly ({kind}); see the log.")
     resolve(group)

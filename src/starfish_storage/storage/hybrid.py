@@ -22,6 +22,7 @@ from starfish_storage.errors import (
 from starfish_storage.identifiers import check_id
 from starfish_storage.interface import DataHandler, DataWrite, MetadataHandler, Storage
 from starfish_storage.models import GenerationJob, GenerationMasterJob, Project, Record
+from starfish_storage.storage.secret_guard import SecretGuard
 
 _READ_AT_ONCE = 500
 _READER_THREADS = 4
@@ -39,15 +40,23 @@ class HybridStorage(Storage):
         data: keeps the JSON.
         storage_uri: the URI of the two together.
         capabilities: what the two can do together.
+        redact_secrets: replace the secrets in request configurations and run configurations before they are saved.
     """
 
     def __init__(
-        self, metadata: MetadataHandler, data: DataHandler, storage_uri: str, capabilities: frozenset[str]
+        self,
+        metadata: MetadataHandler,
+        data: DataHandler,
+        storage_uri: str,
+        capabilities: frozenset[str],
+        *,
+        redact_secrets: bool = True,
     ) -> None:
         self._metadata = metadata
         self._data = data
         self._storage_uri = storage_uri
         self._capabilities = capabilities
+        self._guard = SecretGuard() if redact_secrets else None
         self._readers: ThreadPoolExecutor | None = None
         self._reads = 0
 
@@ -96,8 +105,11 @@ class HybridStorage(Storage):
         data = self._data
         key = data.check_request_config_key(data.to_key(config_ref))
         name = key.rpartition("/")[2].removesuffix(".json").removesuffix(".request")
+        check_id("master_job_id", name)
+        if self._guard is not None:
+            config_data = self._guard.request_config(name, config_data)
         payload = encode(config_data, f"request configuration {shorten(name)}")
-        await self._metadata.save_data("master_job_id", check_id("master_job_id", name), data.write(key, payload))
+        await self._metadata.save_data("master_job_id", name, data.write(key, payload))
         return data.to_reference(key)
 
     async def get_request_config(self, config_ref: str) -> dict[str, Any]:
@@ -206,7 +218,10 @@ class HybridStorage(Storage):
         self._metadata.check_open()
         if self._readers is None:
             raise StorageClosedError("the storage is being closed; call setup() to open it again.")
-        return await asyncio.get_running_loop().run_in_executor(self._readers, work)
+        # Not as the result of the future: in its debug mode the event loop logs that.
+        found: list[Result] = []
+        await asyncio.get_running_loop().run_in_executor(self._readers, lambda: found.append(work()))
+        return found[0]
 
     def _read_each(self, keys: Sequence[str], digests: dict[str, str]) -> list[dict[str, Any] | None]:
         read = ((key, self._read_now(key)) for key in keys)
@@ -289,6 +304,8 @@ class HybridStorage(Storage):
 
     async def log_execution_job_start(self, job_data: GenerationJob) -> None:
         """See `ExecutionJobContract.log_execution_job_start`."""
+        if self._guard is not None:
+            job_data = self._guard.execution_job(job_data)
         await self._metadata.log_execution_job_start(job_data)
 
     async def log_execution_job_end(

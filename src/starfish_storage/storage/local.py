@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from starfish_storage.data.filesystem import FileSystemDataHandler, make_root
+from starfish_storage.data.mounts import warn_of_network_file_systems
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.metadata.connection import DATABASE_FILE, Durability
 from starfish_storage.metadata.rows import RowCodec
@@ -23,6 +24,9 @@ class LocalStorage(HybridStorage):
         data_storage_uri_override: ``file://`` URI of another directory for ``configs/`` and ``data/``.
         durability: ``"power"``: what was acknowledged survives a kill -9 and a power cut. ``"process"``: it survives
             a kill -9; a power cut may take the last moments, and tears nothing.
+        redact_secrets: values under keys that name a secret (``api_key``, ``Authorization``, ``password``, ...) in
+            request configurations and run configurations are replaced by ``"[redacted]"`` before they reach the disk,
+            with a `SecretRedactedWarning` that says where they stood. What is given to a call is not changed.
 
     Raises:
         InvalidUriError: a URI is not one of a local directory.
@@ -39,6 +43,7 @@ class LocalStorage(HybridStorage):
         data_storage_uri_override: str | None = None,
         *,
         durability: Durability = "power",
+        redact_secrets: bool = True,
     ) -> None:
         if durability not in ("power", "process"):
             raise InvalidInputError(f"durability must be 'power' or 'process', not {durability!r}.")
@@ -54,9 +59,12 @@ class LocalStorage(HybridStorage):
             data,
             uri,
             _CAPABILITIES | {"POWER_SAFE"} if durability == "power" else _CAPABILITIES,
+            redact_secrets=redact_secrets,
         )
 
     async def setup(self) -> None:
         """See `Storage.setup`."""
         make_root(self.base_path)
+        if self._readers is None:
+            warn_of_network_file_systems(self.base_path, self.data_base_path)
         await super().setup()

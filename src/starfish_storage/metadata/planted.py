@@ -1,0 +1,32 @@
+"""What somebody put in the place of one of the store's own files: a link, a device, another file."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from starfish_storage.errors import StoreOpenError
+
+
+def refuse_planted(path: str, longest: int | None = None) -> None:
+    """Raise unless there is a regular file, or nothing.
+
+    SQLite would follow a link in the place of its log and write there, and the first byte of a lock is written.
+
+    Args:
+        path: the file.
+        longest: how many bytes it has at most.
+
+    Raises:
+        StoreOpenError: there is something else, or more.
+    """
+    try:
+        found = os.stat(path, follow_symlinks=False)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StoreOpenError(path, f"it cannot be looked at: {error.strerror}") from error
+    if not stat.S_ISREG(found.st_mode):
+        raise StoreOpenError(path, "it is a link, a directory or a device, and not the store's own file; remove it")
+    if longest is not None and found.st_size > longest:
+        raise StoreOpenError(path, "it is another program's file, and not the store's own lock; remove it")

@@ -1,0 +1,215 @@
+"""Secrets in configurations: which keys name one, and a copy of a JSON object without their values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any, cast
+
+from starfish_storage.codec import MAX_DEPTH
+
+MARKER = "[redacted]"
+"""What stands in place of a secret."""
+
+_DEEPEST = MAX_DEPTH + 10  # what is nested deeper is refused when it is encoded, secrets or not
+_LONGEST_KEY = 128  # of a longer key, the end decides
+_LONGEST_KEY_SHOWN = 40
+
+# "OPENAI_API_KEY", "x-api-key", "apiKey" and "APIKey" are the same words.
+_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+
+
+def _words(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+_SECRET_WORDS = _words(
+    "auth authorization bearer cookie cookies credential credentials creds jwt passcode passwd secrets"
+)
+_SECRET_ENDINGS = (  # of words that are written as one, such as "dbpassword"
+    *("accesskey", "accesstoken", "apikey", "apitoken", "authtoken", "bearertoken", "passphrase", "passwd", "password"),
+    *("privatekey", "refreshtoken", "secret", "secretkey", "sessiontoken"),
+)
+# A key is for a door, or for a table; a token for a door, or a piece of text.
+_KINDS_OF_SECRET_KEY = _words(
+    "access account anthropic api auth aws azure cohere deepseek encryption functions gemini google groq hf "
+    "huggingface license master mistral openai openrouter private secret service shared signing ssh subscription"
+)
+_KINDS_OF_SECRET_TOKENS = _words("access api auth bearer csrf refresh secret security session")
+_KINDS_OF_TEXT_TOKEN = _words(
+    "additional audio begin beginning bos class cls completion continuation decoder end eos extra fill fim first "
+    "generated image input is last mask max middle min new next num output pad page per prefix previous prompt sep "
+    "special start stop suffix text think total unk unknown video word"
+)
+_SAY_NOTHING = _words("base b header plaintext raw string value")  # "password_b64": digits are no words
+
+_HEADER_NAMES = ("name", "key", "header", "Name", "Key")
+_HEADER_VALUES = ("value", "Value")
+
+_SCHEMA_TYPES = _words("string number integer boolean array object null")
+_SCHEMA_KEYWORDS = _words(
+    "$defs $id $ref $schema additionalProperties allOf anyOf const contentEncoding contentMediaType default "
+    "definitions deprecated description enum example examples exclusiveMaximum exclusiveMinimum format items "
+    "maxItems maxLength maximum minItems minLength minimum multipleOf not nullable oneOf pattern prefixItems "
+    "properties readOnly required title type uniqueItems writeOnly"
+)
+_SCHEMA_MARKS = frozenset({"$ref", "anyOf", "oneOf", "allOf"})
+# Of the schema of a secret, these may hold it; the others describe it.
+_SCHEMA_VALUES = _words("allOf anyOf const default enum example examples items oneOf prefixItems")
+
+_Place = tuple["_Place | None", object]
+"""Where a value stands: the place of what it stands in (None: at the top), and its key or index there."""
+
+
+class SecretRedactedWarning(UserWarning):
+    """A configuration held a secret, which was replaced before it was saved; says where, and never what it was."""
+
+
+def redact_secrets(value: Any) -> tuple[Any, list[str]]:
+    """Return a JSON object without its secrets, and where they stood.
+
+    A value is a secret if its key names one (``api_key``, ``Authorization``, ``dbPassword``, ``HF_TOKEN``), also as a
+    pair of a name and a value, as headers are written. Below such a key every text and number is one, except in a JSON
+    Schema of the field. None, booleans and empty text stay.
+
+    Args:
+        value: the object. It is not changed; if there is nothing to replace, it is returned itself.
+
+    Returns:
+        The object, or a copy with `MARKER` in place of each secret; and the paths of what was replaced, such as
+        ``"$.headers.Authorization"``, each key of them cut to 40 characters.
+
+    >>> redact_secrets({"model": "m", "max_tokens": 9, "api_key": "sk-1"})
+    ({'model': 'm', 'max_tokens': 9, 'api_key': '[redacted]'}, ['$.api_key'])
+    """
+    found: list[_Place] = []
+    # Without recursion: how deep it may go must not depend on how deep the caller is.
+    pending: list[tuple[Any, _Place | None, bool, int]] = [(value, None, False, 1)]
+    while pending:
+        item, place, secret, depth = pending.pop()
+        if depth > _DEEPEST:
+            return value, []
+        for step, child, is_secret in _members(item, place, secret):
+            if isinstance(child, dict | list | tuple):
+                pending.append((cast("object", child), (place, step), is_secret, depth + 1))
+            elif is_secret and _is_worth_hiding(child):
+                found.append((place, step))
+    if not found:
+        return value, []
+    return _replaced(value, found), sorted(map(_path, found))
+
+
+def names_secret(key: str) -> bool:
+    """Return whether what stands under a key is taken for a secret.
+
+    >>> [key for key in ("apiKey", "eos_token", "hf_token", "password_policy") if names_secret(key)]
+    ['apiKey', 'hf_token']
+    """
+    return _names_secret(key if len(key) <= _LONGEST_KEY else key[-_LONGEST_KEY:])
+
+
+@lru_cache(maxsize=4096)
+def _names_secret(key: str) -> bool:  # noqa: PLR0911 (a table)
+    words = [word.lower() for word in _WORDS.findall(key)]
+    if words[-2:] == ["connection", "string"] or words[-3:] == ["access", "key", "id"]:
+        return True
+    while len(words) > 1 and words[-1] in _SAY_NOTHING:
+        words.pop()
+    if not words:
+        return False
+    kind, last = ["", *words][-2:]
+    if last == "token":
+        return kind not in _KINDS_OF_TEXT_TOKEN
+    if last == "tokens":
+        return kind in _KINDS_OF_SECRET_TOKENS
+    if last in ("key", "keys"):
+        return kind in _KINDS_OF_SECRET_KEY
+    if last == "pwd":
+        return bool(kind)  # alone, it is the working directory
+    return last in _SECRET_WORDS or last.removesuffix("s").endswith(_SECRET_ENDINGS)
+
+
+def _members(item: Any, place: _Place | None, secret: bool) -> Iterator[tuple[object, Any, bool]]:
+    """Yield what stands in an object or list: the key or index, the value, and whether that is a secret."""
+    if not isinstance(item, dict):
+        named = 1 if _is_header(item, place) else None
+        for index, child in enumerate(cast("list[Any]", item)):
+            yield index, child, secret or index == named
+        return
+    members = cast("dict[object, Any]", item)
+    if secret and _is_schema(members):
+        for key, child in members.items():
+            yield key, child, key in _SCHEMA_VALUES
+        return
+    named = _named_value(members)
+    for key, child in members.items():
+        yield key, child, secret or (isinstance(key, str) and (key == named or names_secret(key)))
+
+
+def _is_header(item: list[Any] | tuple[Any, ...], place: _Place | None) -> bool:
+    """Return whether a list is a header's name and value: one of a list of such, or under a key that says so."""
+    if len(item) != 2 or place is None or not isinstance(item[0], str) or not names_secret(item[0]):  # noqa: PLR2004
+        return False
+    step = place[1]
+    return not isinstance(step, str) or "header" in step.lower()
+
+
+def _named_value(members: dict[object, Any]) -> str | None:
+    """Return the key of the value in ``{"name": "Authorization", "value": ...}``, if the name is one of a secret."""
+    value = next((key for key in _HEADER_VALUES if key in members), None)
+    if value is None:
+        return None
+    names = (members.get(key) for key in _HEADER_NAMES)
+    return value if any(isinstance(name, str) and names_secret(name) for name in names) else None
+
+
+def _is_schema(members: dict[object, Any]) -> bool:
+    """Return whether this describes a field instead of being its value."""
+    if not members or not members.keys() <= _SCHEMA_KEYWORDS:
+        return False
+    kind = members.get("type")
+    kinds = cast("list[object]", kind) if isinstance(kind, list) else [kind]
+    is_typed = all(isinstance(each, str) and each in _SCHEMA_TYPES for each in kinds) and kinds != []
+    return is_typed or not _SCHEMA_MARKS.isdisjoint(cast("dict[str, Any]", members))
+
+
+def _is_worth_hiding(value: object) -> bool:
+    if isinstance(value, str):
+        return value not in ("", MARKER)
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _replaced(value: Any, found: list[_Place]) -> Any:
+    """Return a copy with the marker at these places; what holds none of them is shared with the original."""
+    top = _copied(value)
+    copies: dict[int, Any] = {}
+    for place, step in found:
+        above, uncopied = place, list[_Place]()
+        while above is not None and id(above) not in copies:
+            uncopied.append(above)
+            above = above[0]
+        copy = top if above is None else copies[id(above)]
+        for inner in reversed(uncopied):
+            copy[inner[1]] = copies[id(inner)] = copy = _copied(copy[inner[1]])
+        copy[step] = MARKER
+    return top
+
+
+def _copied(value: Any) -> Any:
+    return dict(cast("dict[Any, Any]", value)) if isinstance(value, dict) else list(value)
+
+
+def _path(place: _Place | None) -> str:
+    steps: list[str] = []
+    while place is not None:
+        place, step = place
+        is_index = isinstance(step, int) and step.bit_length() < 64  # noqa: PLR2004 (or a key that may not be printable)
+        steps.append(f"[{step}]" if is_index else f".{_key_text(step)}")
+    return "$" + "".join(reversed(steps))
+
+
+def _key_text(key: object) -> str:
+    """Return a key for a message; what is no name may be content, and is cut."""
+    text = ascii(key)[1:-1] if isinstance(key, str) else f"<{type(key).__name__}>"
+    return text if len(text) <= _LONGEST_KEY_SHOWN else f"{text[:_LONGEST_KEY_SHOWN]}..."

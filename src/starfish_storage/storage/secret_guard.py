@@ -1,0 +1,86 @@
+"""Keeping secrets off the disk: configurations lose theirs on the way to the handlers, and a warning says where."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from typing import Any, cast
+
+from pydantic import ValidationError
+
+from starfish_storage.codec import canonical_hash
+from starfish_storage.errors import shorten
+from starfish_storage.models import GenerationJob
+from starfish_storage.redaction import MARKER, SecretRedactedWarning, redact_secrets
+
+logger = logging.getLogger(__name__)
+
+_MOST_REMEMBERED = 1000  # places that were warned of; where keys are content, there may be no end of them
+_MOST_NAMED = 5  # in one warning
+_LONGEST_PATH = 120
+
+
+class SecretGuard:
+    """Replaces the secrets of one storage's configurations, and warns once of each place where one stood."""
+
+    def __init__(self) -> None:
+        self._warned: set[tuple[str, str]] = set()
+
+    def request_config(self, master_job_id: str, config: Any) -> Any:
+        """Return a request configuration without its secrets; without any, itself."""
+        if not isinstance(config, dict):
+            return config  # refused when it is encoded
+        clean, paths = redact_secrets(config)
+        if paths:
+            self._warn("request configuration", f"of master job {shorten(master_job_id)}", paths)
+        return clean
+
+    def execution_job(self, job: GenerationJob) -> GenerationJob:
+        """Return an execution job whose input is without its secrets; without any, itself.
+
+        Its hash stays the one of the input as it was given, so that resuming finds it.
+
+        Args:
+            job: the job, or an object with its attributes.
+
+        Raises:
+            InvalidDataError: the input is not JSON.
+        """
+        try:
+            model = _as_model(job)
+        except ValidationError:
+            return job  # refused with the reason when it is made a row
+        given: Any = model.run_config
+        if not isinstance(given, dict):
+            return model
+        clean, paths = redact_secrets(given)
+        if not paths:
+            return model
+        identity = model.run_config_hash if "run_config_hash" in model.model_fields_set else None
+        if identity is None:
+            identity = canonical_hash(cast("object", given))
+        self._warn("run configuration", f"of execution job {shorten(model.job_id)}", paths)
+        return model.model_copy(update={"run_config": clean, "run_config_hash": identity})
+
+    def _warn(self, kind: str, whose: str, paths: list[str]) -> None:
+        new = [path for path in paths if (kind, path) not in self._warned]
+        if not new or len(self._warned) >= _MOST_REMEMBERED:
+            return
+        named = ", ".join(map(_end_of, new[:_MOST_NAMED]))
+        more = f" and {len(new) - _MOST_NAMED} more" if len(new) > _MOST_NAMED else ""
+        message = (
+            f"{kind} {whose}: the secret at {named}{more} is saved as {MARKER!r}. Keep secrets out of configurations, "
+            "or open the storage with redact_secrets=False to save them."
+        )
+        logger.warning("%s", message)
+        # Before it is noted: where warnings are errors, nothing is saved, and trying again is no way around it.
+        warnings.warn(message, SecretRedactedWarning, stacklevel=4)
+        self._warned.update((kind, path) for path in new)
+
+
+def _end_of(path: str) -> str:
+    return path if len(path) <= _LONGEST_PATH else f"...{path[-_LONGEST_PATH:]}"
+
+
+def _as_model(job: object) -> GenerationJob:
+    return job if isinstance(job, GenerationJob) else GenerationJob.model_validate(job)

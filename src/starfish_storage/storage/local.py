@@ -65,6 +65,6 @@ class LocalStorage(HybridStorage):
     async def setup(self) -> None:
         """See `Storage.setup`."""
         make_root(self.base_path)
-        if self._readers is None:
+        if not self._reading.is_open:
             warn_of_network_file_systems(self.base_path, self.data_base_path)
         await super().setup()

@@ -11,7 +11,7 @@ import pytest
 from durability import processes
 from maintenance import stores
 from maintenance.test_verify import change, command, root
-from starfish_storage import LocalStorage, Record, StorageBusyError, StoreOpenError
+from starfish_storage import LocalStorage, Record, StorageBusyError, StoreDamagedError, StoreOpenError
 from starfish_storage.maintenance import plan_repair, repair, verify
 from starfish_storage.models import utc_now
 from unit.store_on_disk import bytes_of
@@ -202,3 +202,16 @@ async def test_the_command_asks_shows_and_repairs(root: Path) -> None:
     assert (status, errors) == (0, "")
     assert json.loads(out)["done"] is True
     assert verify(uri(root)).is_sound
+
+
+@pytest.mark.parametrize("place", ["data", "configs"])
+async def test_a_store_that_lost_a_directory_is_not_taken_for_an_empty_one(root: Path, place: str) -> None:
+    (root / place).rename(root / "elsewhere")
+    for _ in range(2):  # refused again: it has not been made anew and empty
+        with pytest.raises(StoreDamagedError, match=rf"/{place}' is damaged.*repair STORE"):
+            await LocalStorage(uri(root)).setup()
+    repair(uri(root))
+    assert verify(uri(root)).is_sound
+    async with LocalStorage(uri(root)) as storage:
+        counts = await storage.count_records_for_master_job("m1")
+        assert counts == ({"failed": 20} if place == "data" else {"completed": 12, "filtered": 4, "duplicate": 4})

@@ -57,6 +57,10 @@ class FileSystemDataHandler(DataHandler):
             self.files.sync(root)
             self.directories.release("", root)
 
+    def has_place(self, place: str) -> bool:
+        """See `DataHandler.has_place`."""
+        return os.path.isdir(f"{self.root}/{place}")
+
     def close(self) -> None:
         """See `DataHandler.close`."""
         self._row_log.close()

@@ -76,6 +76,13 @@ class DataHandler(ABC):
         """
 
     @abstractmethod
+    def has_place(self, place: str) -> bool:
+        """Return whether there is a place for record data (``"data"``) or request configurations (``"configs"``).
+
+        Where places need not be made, as in an object store, there always is. Called before `setup`.
+        """
+
+    @abstractmethod
     def close(self) -> None:
         """Release what `setup` acquired. Idempotent."""
 

@@ -124,12 +124,13 @@ class GroupCommit:
             connection = self._connection = self._open_connection = open_for_writing(
                 self._path, self._durability, self._vfs
             )
-            self._data.setup()
             alone = self._session.hold()
             migrate(connection, self._path, alone=alone)
             check_data_location(connection, self._path, elsewhere=self._data_elsewhere)
             self._rows = RowWriter(connection, self._queries, self._data, self._data_exists)
             self._checkpoint = Checkpoint(connection, self._queries, self._data, self.lock, self._path)
+            self._refuse_lost_places()
+            self._data.setup()
             if alone or not finished:
                 # Alone, the machine may have been off since the last one wrote: the files are not to be trusted.
                 self._checkpoint.replay()
@@ -141,6 +142,21 @@ class GroupCommit:
             self.lock.release(finished=False)
             raise translate(error, self._path, self._open_connection) from error
         self.lock.release()
+
+    def _refuse_lost_places(self) -> None:
+        """Refuse a store whose rows refer to data in a place that is gone, before it is made anew and empty.
+
+        While there is a journal, it may hold all that was ever there.
+        """
+        for place, query in (("data", "every_data_reference"), ("configs", "every_request_config_reference")):
+            if self._data.has_place(place) or self._checkpoint.last_number():
+                continue
+            if self._connection.execute(self._queries[query]).fetchone() is not None:
+                raise StoreDamagedError(
+                    self._data.to_reference(place),
+                    "rows refer to what was in this directory, and it is missing; mount it, restore it from a backup, "
+                    "or run 'python -m starfish_storage.maintenance repair STORE'",
+                )
 
     def _data_exists(self, kind: str, value: str) -> bool:
         data = self._data

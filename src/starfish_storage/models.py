@@ -147,7 +147,8 @@ class GenerationJob(_Model):
         """Return the seconds from ``start_time`` to ``end_time``, or None while either is unknown."""
         if self.start_time is None or self.end_time is None:
             return None
-        return (self.end_time - self.start_time).total_seconds()
+        # In UTC: of two times of one zone, as a copy may have them, Python compares what the clock on the wall shows.
+        return (as_utc(self.end_time) - as_utc(self.start_time)).total_seconds()
 
 
 class Record(_Model):

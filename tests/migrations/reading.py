@@ -15,10 +15,10 @@ async def everything(storage: Storage) -> dict[str, Any]:
     jobs = [job for master in masters for job in await storage.list_execution_jobs(master.master_job_id)]
     records = [one for master in masters for one in await storage.get_records_for_master_job(master.master_job_id)]
     return {
-        "projects": [_plain(one) for one in await storage.list_projects()],
-        "master_jobs": [_plain(one) for one in masters],
-        "execution_jobs": [_plain(one) for one in jobs],
-        "records": [_plain(one) for one in records],
+        "projects": [_plain(one, storage) for one in await storage.list_projects()],
+        "master_jobs": [_plain(one, storage) for one in masters],
+        "execution_jobs": [_plain(one, storage) for one in jobs],
+        "records": [_plain(one, storage) for one in records],
         "counts": {
             one.master_job_id: await storage.count_records_for_master_job(one.master_job_id) for one in masters
         },
@@ -35,15 +35,12 @@ async def everything(storage: Storage) -> dict[str, Any]:
     }
 
 
-def _plain(model: BaseModel) -> dict[str, Any]:
+def _plain(model: BaseModel, storage: Storage) -> dict[str, Any]:
     values = model.model_dump(mode="json")
+    place = storage.generate_request_config_path("any").removesuffix("configs/any.request.json")
     for name in ("request_config_ref", "output_ref"):
         if values.get(name):
-            values[name] = values[name][values[name].rindex("/", 0, _start_of_key(values[name])) + 1 :]
-    if "storage_uri" in values:
-        values["storage_uri"] = "its own" if values["request_config_ref"] else None
+            values[name] = values[name].removeprefix(place)
+    if values.get("storage_uri") == storage.storage_uri:
+        values["storage_uri"] = "its own"
     return values
-
-
-def _start_of_key(reference: str) -> int:
-    return max(reference.rfind("/data/"), reference.rfind("/configs/")) + 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol, cast
 
 import apsw
@@ -43,6 +43,12 @@ class Connection(Protocol):
 
     def pragma(self, name: str, value: bool | int | str | None = None, /) -> Any:
         """Read or set a pragma."""
+        ...
+
+    def create_scalar_function(
+        self, name: str, callable: Callable[..., Any] | None, numargs: int = -1, *, deterministic: bool = False
+    ) -> None:
+        """Make a function callable from SQL."""
         ...
 
     def changes(self) -> int:

@@ -125,7 +125,7 @@ class GroupCommit:
             )
             self._data.setup()
             alone = self._session.hold()
-            migrate(connection, self._path, alone=alone)
+            migrate(connection, self._path, self._data, alone=alone)
             check_data_location(connection, self._path, elsewhere=self._data_elsewhere)
             self._rows = RowWriter(connection, self._queries, self._data, self._data_exists)
             self._checkpoint = Checkpoint(connection, self._queries, self._data, self.lock, self._path)

@@ -7,8 +7,10 @@ from functools import cache
 from importlib.resources import files
 
 from starfish_storage.errors import StoreOpenError
+from starfish_storage.interface import DataHandler
 from starfish_storage.metadata.driver import Connection
 from starfish_storage.metadata.queries import sqlite_queries
+from starfish_storage.metadata.starfish import is_starfish, migrate_starfish
 
 APPLICATION_ID = 0x53465354
 """``SFST`` in ASCII: what SQLite's header says of a database of this library."""
@@ -32,17 +34,22 @@ def latest_version(engine: str = "sqlite") -> int:
     return len(migrations(engine))
 
 
-def migrate(connection: Connection, path: str, *, alone: bool) -> None:
+def migrate(connection: Connection, path: str, data: DataHandler, *, alone: bool) -> None:
     """Bring a database to the latest version, one transaction a step; one that is there already is not touched.
+
+    One of Starfish 0.1.x is backed up beside itself and brought there in one transaction.
 
     Args:
         connection: the writing connection.
         path: the database, for messages.
+        data: where the data lies.
         alone: no other process has it open.
 
     Raises:
         StoreOpenError: it needs a migration while another process, of an older release, has it open.
     """
+    if is_starfish(connection):
+        create_from_starfish(connection, path, data, backup=True)
     queries = sqlite_queries()
     version = connection.pragma("user_version")
     if 0 < version < latest_version() and not alone:
@@ -60,3 +67,20 @@ def migrate(connection: Connection, path: str, *, alone: bool) -> None:
             if connection.in_transaction:
                 connection.execute(queries["rollback"])
             raise
+
+
+def create_from_starfish(connection: Connection, path: str, data: DataHandler, *, backup: bool) -> None:
+    """Turn a database of Starfish 0.1.x into one of the latest version, in one transaction.
+
+    Raises:
+        apsw.Error: SQLite failed; the database is as it was.
+        StoreOpenError: what came out does not hold together; the database is as it was.
+    """
+
+    def create_schema() -> None:
+        for script in migrations("sqlite"):
+            connection.execute(script)
+        connection.pragma("application_id", APPLICATION_ID)
+        connection.pragma("user_version", latest_version())
+
+    migrate_starfish(connection, path, data, create_schema, backup=backup)

@@ -273,6 +273,9 @@ DELETE FROM mixed_case_ids WHERE kind = :kind AND id = :id
 -- name: list_tables
 SELECT name FROM sqlite_schema
 
+-- name: check_foreign_keys
+PRAGMA foreign_key_check
+
 -- name: begin
 BEGIN IMMEDIATE
 

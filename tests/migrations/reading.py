@@ -19,9 +19,7 @@ async def everything(storage: Storage) -> dict[str, Any]:
         "master_jobs": [_plain(one, storage) for one in masters],
         "execution_jobs": [_plain(one, storage) for one in jobs],
         "records": [_plain(one, storage) for one in records],
-        "counts": {
-            one.master_job_id: await storage.count_records_for_master_job(one.master_job_id) for one in masters
-        },
+        "counts": {one.master_job_id: await storage.count_records_for_master_job(one.master_job_id) for one in masters},
         "data": {
             one.record_uid: await storage.get_record_data(one.output_ref)
             for one in records

@@ -1,6 +1,6 @@
 """Writes a store with the real `starfish-core` 0.1.3; run by `make_assets.py` in an environment that has it.
 
-Usage: ``python starfish_writer.py ROOT ANSWERS``. What Starfish itself answers about the store goes to ANSWERS, as JSON.
+Usage: ``python starfish_writer.py ROOT ANSWERS``. What Starfish answers about it goes to ANSWERS, as JSON.
 """
 
 from __future__ import annotations

@@ -34,22 +34,17 @@ def latest_version(engine: str = "sqlite") -> int:
     return len(migrations(engine))
 
 
-def migrate(connection: Connection, path: str, data: DataHandler, *, alone: bool) -> None:
+def migrate(connection: Connection, path: str, *, alone: bool) -> None:
     """Bring a database to the latest version, one transaction a step; one that is there already is not touched.
-
-    One of Starfish 0.1.x is backed up beside itself and brought there in one transaction.
 
     Args:
         connection: the writing connection.
         path: the database, for messages.
-        data: where the data lies.
         alone: no other process has it open.
 
     Raises:
         StoreOpenError: it needs a migration while another process, of an older release, has it open.
     """
-    if is_starfish(connection):
-        create_from_starfish(connection, path, data, backup=True)
     queries = sqlite_queries()
     version = connection.pragma("user_version")
     if 0 < version < latest_version() and not alone:
@@ -69,13 +64,21 @@ def migrate(connection: Connection, path: str, data: DataHandler, *, alone: bool
             raise
 
 
-def create_from_starfish(connection: Connection, path: str, data: DataHandler, *, backup: bool) -> None:
-    """Turn a database of Starfish 0.1.x into one of the latest version, in one transaction.
+def migrate_from_starfish(connection: Connection, path: str, data: DataHandler, *, backup: bool) -> None:
+    """Turn a database of Starfish 0.1.x into one of the latest version, in one transaction; leave any other alone.
+
+    Args:
+        connection: the writing connection.
+        path: the database, for messages.
+        data: knows which references are keys.
+        backup: keep a copy of the database beside it first.
 
     Raises:
         apsw.Error: SQLite failed; the database is as it was.
         StoreOpenError: what came out does not hold together; the database is as it was.
     """
+    if not is_starfish(connection):
+        return
 
     def create_schema() -> None:
         for script in migrations("sqlite"):

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from functools import partial
 
 from starfish_storage.errors import ForkedProcessError, NotSetUpError, StorageClosedError, StorageError
-from starfish_storage.metadata.connection import DATABASE_FILE
 from starfish_storage.interface import DataHandler
+from starfish_storage.metadata.connection import DATABASE_FILE
 from starfish_storage.metadata.group_commit import GroupCommit
 from starfish_storage.metadata.operations import WriteOperation
 from starfish_storage.metadata.readers import Readers

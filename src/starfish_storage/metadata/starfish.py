@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import apsw
 
@@ -20,7 +20,7 @@ from starfish_storage.codec import decode
 from starfish_storage.errors import InvalidIdError, InvalidReferenceError, InvalidUriError, StorageError, StoreOpenError
 from starfish_storage.identifiers import MAX_ID_BYTES, fold
 from starfish_storage.interface import DataHandler
-from starfish_storage.metadata.driver import Connection, connect
+from starfish_storage.metadata.driver import Connection, back_up, connect
 from starfish_storage.metadata.queries import sqlite_queries, starfish_queries
 from starfish_storage.metadata.rows import json_text, timestamp
 from starfish_storage.uri import path_of_file_uri
@@ -34,8 +34,7 @@ BACKUP_SUFFIX = ".starfish-0.1"
 
 _HERE = "."
 _UNKNOWN_TIME = "1970-01-01T00:00:00.000000Z"
-_BACKUP = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_NOFOLLOW
-_SOURCE = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_NOFOLLOW
+_FLAGS = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_NOFOLLOW
 _BUSY_TIMEOUT_MS = 60_000
 
 
@@ -65,6 +64,7 @@ def migrate_starfish(
     queries, own = sqlite_queries(), starfish_queries()
     _register(connection, data)
     connection.pragma("foreign_keys", "off")  # has no effect inside a transaction
+    kept = None
     try:
         connection.execute(queries["begin"])
         if not is_starfish(connection):  # another process was first
@@ -72,21 +72,28 @@ def migrate_starfish(
             return
         if backup:
             # Holding the lock: what is copied is what is migrated.
-            logger.warning("%s is a store of Starfish 0.1.x; it is migrated, and kept as %s", path, _back_up(path))
+            kept = _back_up(path)
+            logger.warning("%s is a store of Starfish 0.1.x; it is migrated, and kept as %s", path, kept)
         for name in own.names():
             if name == "create_schema":
                 create_schema()
             else:
                 connection.execute(own[name])
-        if connection.execute(queries["check_foreign_keys"]).fetchone() is not None:
-            raise StoreOpenError(path, "it is a store of Starfish 0.1.x that cannot be migrated: rows lack their parent")
+        _check_parents(connection, path)
         connection.execute(queries["commit"])
     except BaseException:
         if connection.in_transaction:
             connection.execute(queries["rollback"])
+        if kept is not None:
+            os.unlink(kept)  # or every attempt would leave one
         raise
     finally:
         connection.pragma("foreign_keys", "on")
+
+
+def _check_parents(connection: Connection, path: str) -> None:
+    if connection.execute(sqlite_queries()["check_foreign_keys"]).fetchone() is not None:
+        raise StoreOpenError(path, "it is a store of Starfish 0.1.x that cannot be migrated: rows lack their parent")
 
 
 def _back_up(path: str) -> str:
@@ -98,22 +105,24 @@ def _back_up(path: str) -> str:
     while True:
         target = f"{path}{BACKUP_SUFFIX}" + (f"-{number}" if number > 1 else "")
         os.close(os.open(target, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
-        copy = apsw.Connection(target, flags=_BACKUP)
+        copy = connect(target, _FLAGS, None, _BUSY_TIMEOUT_MS)
         try:
-            if not copy.execute(sqlite_queries()["list_tables"]).fetchone():
-                source = apsw.Connection(path, flags=_SOURCE)
-                try:
-                    source.set_busy_timeout(_BUSY_TIMEOUT_MS)
-                    copy.pragma("synchronous", "extra")  # the directory as well
-                    copy.pragma("fullfsync", "on")
-                    with copy.backup("main", source, "main") as running:
-                        running.step()
-                finally:
-                    source.close()
+            if copy.execute(sqlite_queries()["list_tables"]).fetchone() is None:
+                _copy_database(path, copy)
                 return target
         finally:
             copy.close()
         number += 1
+
+
+def _copy_database(path: str, copy: Connection) -> None:
+    copy.pragma("synchronous", "extra")  # syncs the directory as well
+    copy.pragma("fullfsync", "on")
+    source = connect(path, _FLAGS, None, _BUSY_TIMEOUT_MS)
+    try:
+        back_up(source, copy)
+    finally:
+        source.close()
 
 
 def _register(connection: Connection, data: DataHandler) -> None:
@@ -129,7 +138,7 @@ def _register(connection: Connection, data: DataHandler) -> None:
         "starfish_stand_in": _stand_in,
         "starfish_place": _place,
         "starfish_config_key": partial(_config_key, data),
-        "starfish_record_key": lambda reference: _record_key(data, reference),
+        "starfish_record_key": partial(_record_key, data),
         "starfish_error": partial(_error, data),
     }
     for name, function in functions.items():
@@ -159,11 +168,13 @@ def _json(value: object) -> str | None:
         return None
     text = _text(value) or ""
     try:
-        found = decode(text.encode())
+        found: object = decode(text.encode())
     except (ValueError, RecursionError):
         found = text
     try:
-        return json_text("a column of Starfish's", found if isinstance(found, dict) else {"value": found})
+        return json_text(
+            "a column of Starfish's", cast("object", found) if isinstance(found, dict) else {"value": found}
+        )
     except StorageError:
         return json_text("a column of Starfish's", {"value": text})  # JSON as Python reads it: NaN, too deep
 

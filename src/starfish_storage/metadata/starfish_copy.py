@@ -9,12 +9,12 @@ import weakref
 
 import apsw
 
-from starfish_storage.errors import StorageBusyError, StoreOpenError
+from starfish_storage.errors import StorageBusyError
 from starfish_storage.interface import DataHandler
 from starfish_storage.metadata.connection import DATABASE_FILE
 from starfish_storage.metadata.driver import Connection, connect
 from starfish_storage.metadata.driver_errors import translate
-from starfish_storage.metadata.migrate import create_from_starfish
+from starfish_storage.metadata.migrate import migrate_from_starfish
 from starfish_storage.metadata.starfish import is_starfish
 
 _FLAGS = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_NOFOLLOW
@@ -88,7 +88,7 @@ def _migrated(connection: Connection, path: str, data: DataHandler) -> bool:
     if not is_starfish(connection):
         return False
     connection.pragma("synchronous", "off")  # it is made anew at every opening
-    create_from_starfish(connection, path, data, backup=False)
+    migrate_from_starfish(connection, path, data, backup=False)
     return True
 
 

@@ -6,8 +6,8 @@ from starfish_storage.data.filesystem import FileSystemDataHandler, make_root
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.metadata.connection import DATABASE_FILE, Durability
 from starfish_storage.metadata.rows import RowCodec
-from starfish_storage.metadata.starfish_copy import may_be_starfish
 from starfish_storage.metadata.sqlite import SQLiteMetadataHandler
+from starfish_storage.metadata.starfish_copy import may_be_starfish
 from starfish_storage.storage.hybrid import HybridStorage
 from starfish_storage.uri import file_uri_of_path, path_of_file_uri
 

@@ -78,7 +78,7 @@ def migrate_from_starfish(connection: Connection, path: str, data: DataHandler, 
         StoreOpenError: what came out does not hold together; the database is as it was.
     """
     if not is_starfish(connection):
-        return
+        return  # also where another process, which had the writer lock before, was first
 
     def create_schema() -> None:
         for script in migrations("sqlite"):

@@ -67,9 +67,6 @@ def migrate_starfish(
     kept = None
     try:
         connection.execute(queries["begin"])
-        if not is_starfish(connection):  # another process was first
-            connection.execute(queries["rollback"])
-            return
         if backup:
             # Holding the lock: what is copied is what is migrated.
             kept = _back_up(path)

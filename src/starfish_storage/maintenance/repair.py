@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Literal
 
 from starfish_storage.codec import decode
@@ -112,7 +111,7 @@ def repair(storage_uri: str, data_uri: str | None = None, *, progress: Progress 
         StorageError: there is no store, it is of another version or program, or the repair failed.
     """
     root, data_root = path_of_file_uri(storage_uri), path_of_file_uri(data_uri or storage_uri)
-    copies = f"{root}/{REPAIRS_DIRECTORY}/{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
+    copies = f"{root}/{REPAIRS_DIRECTORY}/{utc_now():%Y%m%dT%H%M%S.%fZ}"
     plan = plan_repair(storage_uri, data_uri, progress=progress)
     if not plan.steps:
         return plan

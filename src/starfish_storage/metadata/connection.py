@@ -13,6 +13,7 @@ from starfish_storage.metadata.driver_errors import translate
 from starfish_storage.metadata.migrate import APPLICATION_ID, latest_version
 from starfish_storage.metadata.planted import refuse_planted
 from starfish_storage.metadata.queries import sqlite_queries
+from starfish_storage.metadata.starfish import TABLES as STARFISH_TABLES
 from starfish_storage.permissions import create_private_file
 
 Durability = Literal["power", "process"]
@@ -149,8 +150,8 @@ def _refuse_foreign(connection: Connection, path: str) -> None:
                 "starfish-storage. It was left untouched",
             )
         return
-    if {"Projects", "GenerationMasterJob", "GenerationJob", "Records"} <= tables:
-        raise ForeignStoreError(path, "it is a store of Starfish 0.1.x, which this release cannot open yet")
+    if not application and not version and tables >= STARFISH_TABLES:
+        return  # it is migrated
     if application or version or tables:
         raise ForeignStoreError(path, "it is another program's SQLite database; name another directory")
     _refuse_lost(path)

@@ -29,7 +29,7 @@ from starfish_storage.metadata.connection import (
 from starfish_storage.metadata.driver import Connection, Row
 from starfish_storage.metadata.driver_errors import translate
 from starfish_storage.metadata.locks import SessionLock, WriterLock
-from starfish_storage.metadata.migrate import migrate
+from starfish_storage.metadata.migrate import migrate, migrate_from_starfish
 from starfish_storage.metadata.operations import WriteOperation
 from starfish_storage.metadata.queries import sqlite_queries
 from starfish_storage.metadata.row_writer import Change, RowWriter
@@ -125,6 +125,7 @@ class GroupCommit:
                 self._path, self._durability, self._vfs
             )
             alone = self._session.hold()
+            migrate_from_starfish(connection, self._path, self._data, backup=True)
             migrate(connection, self._path, alone=alone)
             check_data_location(connection, self._path, elsewhere=self._data_elsewhere)
             self._rows = RowWriter(connection, self._queries, self._data, self._data_exists)

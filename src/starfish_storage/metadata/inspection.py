@@ -42,7 +42,8 @@ class Inspection:
             raise translate(error, self.path) from error
         if version != latest_version():
             self._connection.close()
-            raise StoreVersionError(root, f"it is of format {version}; open it once with this release, to migrate it")
+            how = "write to it once" if version == 0 else "open it once"  # Starfish's own are only read on opening
+            raise StoreVersionError(root, f"it is of format {version}; {how} with this release, to migrate it")
 
     def close(self) -> None:
         """Close the connection."""

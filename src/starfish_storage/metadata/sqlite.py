@@ -65,7 +65,7 @@ class SQLiteMetadataHandler(MetadataHandler):
         self._queries = sqlite_queries()
         self._reads = 0
         open_commit = partial(GroupCommit, data=data, durability=durability, vfs=vfs, data_elsewhere=data_elsewhere)
-        self._session = Session(root, open_commit, vfs)
+        self._session = Session(root, open_commit, data, vfs)
 
     async def setup(self) -> None:
         """See `MetadataHandler.setup`."""

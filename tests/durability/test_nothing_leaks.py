@@ -4,9 +4,6 @@ import asyncio
 import errno
 import logging
 import math
-import pickle
-import traceback
-import warnings
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +13,7 @@ import pytest
 from pydantic import ValidationError
 
 from durability.faults import FaultyStorage, Steps, fail
+from durability.marker import MARK, Listener, assert_shows_nothing, drive, shown
 from starfish_storage import GenerationJob, GenerationMasterJob, LocalStorage, Project, Record, Storage
 from starfish_storage.errors import InvalidUriError, StorageError
 from starfish_storage.identifiers import check_id
@@ -36,21 +34,8 @@ from starfish_storage.testing.samples import (
 )
 from starfish_storage.testing.suite import collected, outcome
 
-MARK = "qzLEAKqz"
 CONTENT = {"prompt": MARK, "list": [MARK, {"deep": MARK}], "token": MARK, "headers": {"Authorization": MARK}}
 DATA, CONFIG = "data/b7/record-1.json", f"configs/{MASTER_JOB}.request.json"
-
-
-class Listener(logging.Handler):
-    """Keeps every line that any logger writes, as a file would show it."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.DEBUG)
-        self.lines: list[str] = []
-        self.setFormatter(logging.Formatter("%(levelname)s %(name)s %(message)s"))
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(self.format(record))
 
 
 @pytest.fixture
@@ -66,42 +51,6 @@ def listener() -> Iterator[Listener]:
     root.setLevel(level)
     for name in ("starfish_storage", "asyncio"):
         logging.getLogger(name).setLevel(logging.NOTSET)
-
-
-def shown(error: BaseException) -> str:
-    """Return all that an error shows of itself and of those it came from."""
-    parts: list[str] = []
-    pending: list[BaseException | None] = [error]
-    while pending:
-        one = pending.pop()
-        if one is not None:
-            parts += [str(one), repr(one), *getattr(one, "__notes__", ())]
-            pending += [one.__cause__, one.__context__]
-    # The lines of this file that a traceback quotes say MARK and not what it is.
-    return "\n".join([*parts, *traceback.format_exception(error)])
-
-
-def assert_shows_nothing(error: BaseException) -> None:
-    assert MARK not in shown(error)
-    if isinstance(error, StorageError):
-        assert MARK not in shown(pickle.loads(pickle.dumps(error)))
-
-
-def drive(listener: Listener, run: Callable[[], Awaitable[None]]) -> list[str]:
-    """Run something in an event loop in debug mode that logs every callback, and return the log and the warnings."""
-
-    async def main() -> None:
-        loop = asyncio.get_running_loop()
-        loop.slow_callback_duration = 0
-        await run()
-
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        asyncio.run(main(), debug=True)
-    said = [*listener.lines, *(str(warning.message) for warning in caught)]
-    assert any("Executing <Handle" in line for line in said), "the loop's own log is listened to"
-    assert [line for line in said if MARK in line] == []
-    return said
 
 
 async def fill(storage: Storage) -> None:

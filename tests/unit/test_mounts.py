@@ -42,6 +42,7 @@ WSL = r"""
 70 60 8:48 / / rw,relatime - ext4 /dev/sdd rw,discard
 90 70 0:55 / /mnt/c rw,noatime - 9p C:\134 rw,aname=drvfs;path=C:\;uid=1000,trans=fd
 """
+MOVED = "90 70 0:55 / /mnt/c rw - 9p C: rw\n70 60 8:48 / / rw - ext4 /dev/sdd rw\n"
 BROKEN = "\n36 35 98:0\nno mount at all\n27 1 254:0 / /\n27 1 254:0 / / rw - \n27 1 254:0 / / rw - ext4 /dev/x rw\n"
 
 
@@ -69,6 +70,7 @@ BROKEN = "\n36 35 98:0\nno mount at all\n27 1 254:0 / /\n27 1 254:0 / / rw - \n2
         (CLUSTER, "/fast/bob", "ext4"),
         (WSL, "/mnt/c/Users/bob", "9p"),
         (WSL, "/mnt/d", "ext4"),
+        (MOVED, "/mnt/c/x", "9p"),
         (BROKEN, "/x", "ext4"),
         ("", "/x", None),
     ],

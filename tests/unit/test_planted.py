@@ -25,7 +25,7 @@ from starfish_storage.testing.samples import (
     at,
     save_run,
 )
-from starfish_storage.testing.suite import collected
+from starfish_storage.testing.suite import collected, refused
 from unit.store_on_disk import bytes_of
 
 pytestmark = pytest.mark.timeout(60)
@@ -210,6 +210,22 @@ async def refusal_of_setup(storage: LocalStorage) -> str:
     except StorageError as error:
         return str(error)
     return ""
+
+
+@pytest.mark.parametrize("plant", [link, link_to_nothing, link_to_zeros, pipe, socket_file, device, directory])
+async def test_only_regular_files_are_read(root: Path, outside: Path, plant: Callable[[Path, Path], None]) -> None:
+    await make_store(root)
+    async with LocalStorage(root.as_uri()) as storage:
+        for place in (DATA, CONFIG):
+            (root / place).unlink()
+            plant(root / place, outside)
+        for read in (
+            storage.get_record_data(DATA),
+            storage.get_records_data([DATA]),
+            storage.get_request_config(CONFIG),
+        ):
+            with refused(InvalidReferenceError, "regular file"):
+                await read
 
 
 def remove(path: Path) -> None:

@@ -1,9 +1,9 @@
 """The same durable work without a library: what is left when everything but the work is taken away.
 
 One thread, no event loop. For each group of as many records as there would be callers: every payload into a new file
-under a temporary name, one transaction with the rows and the journaled payloads, the files renamed into place. Every
-4,000 records the file system is synced and the journal emptied, here and now. Schema and statements are the library's
-own files; nothing else of it is used.
+under a temporary name, its SHA-256, one transaction with the rows and the journaled payloads, the rows appended to a
+log, the files renamed into place. Every 4,000 records the file system is synced and the journal emptied, here and now.
+Schema and statements are the library's own files; nothing else of it is used.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ class RawStore:
         self._root = os.open(directory, _DIRECTORY)
         self._staging = self._make_directory("staging")
         self._make_directory("data")
+        self._row_log = os.open(f"{directory}/rows.jsonl", _CREATE | os.O_APPEND, 0o600)
         self._shards = {shard: self._make_directory(f"data/{shard}") for shard in (f"{n:02x}" for n in range(256))}
         self._numbers = itertools.count()
         self._since_checkpoint = 0
@@ -70,7 +71,9 @@ class RawStore:
             moment = datetime.now(UTC).isoformat(timespec="microseconds")[:26] + "Z"
             job_id = self._job_ids[int(name) % len(self._job_ids)]
             key = f"data/{shard}/{uid}.json"
-            rows.append((uid, job_id, self.master_job_id, status_of(payload), key, moment, moment, moment, None))
+            digest = hashlib.sha256(content).hexdigest()
+            status = status_of(payload)
+            rows.append((uid, job_id, self.master_job_id, status, key, moment, moment, moment, None, digest))
             encoded.append(content)
             names.append(name)
             moves.append((self._shards[shard], f"{uid}.json"))
@@ -79,6 +82,7 @@ class RawStore:
         for row, content in zip(rows, encoded, strict=True):
             execute(save, row)
             execute(journal, (row[4], content))
+        os.write(self._row_log, b"".join(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows))
         execute("COMMIT")
         for name, (shard_directory, final_name) in zip(names, moves, strict=True):
             os.rename(name, final_name, src_dir_fd=self._staging, dst_dir_fd=shard_directory)

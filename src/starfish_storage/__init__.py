@@ -3,6 +3,7 @@
 from starfish_storage.data.mounts import NetworkFileSystemWarning
 from starfish_storage.errors import (
     AlreadyExistsError,
+    DataLostError,
     DataNotFoundError,
     ForeignStoreError,
     ForkedProcessError,
@@ -46,6 +47,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AlreadyExistsError",
     "DataHandler",
+    "DataLostError",
     "DataNotFoundError",
     "DataWrite",
     "ForeignStoreError",

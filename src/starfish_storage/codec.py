@@ -89,6 +89,24 @@ def decode(encoded: bytes) -> Any:
     raise ValueError(f"not UTF-8 at byte {start}")
 
 
+def content_digest(payload: bytes) -> str:
+    r"""Return the SHA-256 of a data file's content, in lower-case hex: what ``sha256sum`` prints.
+
+    >>> content_digest(b"{}\n")[:16]
+    'ca3d163bab055381'
+    """
+    return hashlib.sha256(payload).hexdigest()
+
+
+def encode_row(values: tuple[object, ...]) -> bytes:
+    r"""Return strings, integers and nulls as a JSON array on one line.
+
+    >>> encode_row(("r1", 2, None))
+    b'["r1",2,null]\n'
+    """
+    return orjson.dumps(values, option=orjson.OPT_APPEND_NEWLINE)
+
+
 def canonical_hash(value: object) -> str:
     """Return the SHA-256, in hex, of a value's canonical JSON: the identity of an execution job's input.
 

@@ -11,6 +11,9 @@ from __future__ import annotations
 import re
 from typing import Any, ClassVar
 
+SEE_DAMAGE = "run 'python -m starfish_storage.maintenance verify STORE' to see what else is damaged"
+"""What an error about damage tells to do."""
+
 
 class StorageError(Exception):
     """Root of the family: catch this to catch everything the library raises on purpose.
@@ -226,7 +229,7 @@ class StoreOpenError(StorageError):
 
 
 class StoreVersionError(StoreOpenError):
-    """The store was written by a newer release; it was left untouched."""
+    """The store is of another version than can be used here; it was left untouched."""
 
     code: ClassVar[str] = "store_version"
 
@@ -248,6 +251,20 @@ class StoreDamagedError(StorageError):
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(f"{path!r} is damaged: {reason}.")
+        self.path = path
+
+
+class DataLostError(DataNotFoundError):
+    """A record refers to data that is not there: it was lost, not deleted.
+
+    Attributes:
+        path: the file that is missing.
+    """
+
+    code: ClassVar[str] = "data_lost"
+
+    def __init__(self, path: str) -> None:
+        super().__init__("data", path, f"a record refers to it, so its file is lost; {SEE_DAMAGE}")
         self.path = path
 
 

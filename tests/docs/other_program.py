@@ -25,7 +25,7 @@ def write(root: Path, master_job_id: str, job_id: str, uid: str, *, killed: bool
     database = apsw.Connection(str(root / "metadata.db"))
     database.set_busy_timeout(60_000)
     assert database.pragma("application_id") == 0x53465354
-    assert database.pragma("user_version") == 1
+    assert database.pragma("user_version") == 2
     database.pragma("foreign_keys", "on")
     database.pragma("synchronous", "full")
     session = os.open(root / "session.lock", os.O_RDWR)
@@ -37,6 +37,7 @@ def write(root: Path, master_job_id: str, job_id: str, uid: str, *, killed: bool
     payload = json.dumps({"written_by": "another program", "uid": uid}).encode() + b"\n"
     shard = hashlib.sha256(uid.lower().encode()).hexdigest()[:2]
     key = f"data/{shard}/{uid}.json"
+    digest = hashlib.sha256(payload).hexdigest()
     staging = root / "staging" / os.urandom(16).hex()
     staging.mkdir(0o700)
     held = os.open(staging, os.O_RDONLY)
@@ -50,9 +51,13 @@ def write(root: Path, master_job_id: str, job_id: str, uid: str, *, killed: bool
     database.execute("INSERT INTO data_journal (key, payload) VALUES (?, ?)", (key, payload))
     database.execute(
         "INSERT INTO records (record_uid, job_id, master_job_id, status, output_ref, start_time, end_time, "
-        "last_update_time) VALUES (?, ?, ?, 'completed', ?, ?, ?, ?)",
-        (uid, job_id, master_job_id, key, NOW, NOW, NOW),
+        "last_update_time, data_sha256) VALUES (?, ?, ?, 'completed', ?, ?, ?, ?, ?)",
+        (uid, job_id, master_job_id, key, NOW, NOW, NOW, digest),
     )
+    columns = json.loads((root / "rows.jsonl").read_bytes().splitlines()[0])["columns"]["save_record"]
+    row = dict(zip(columns, (uid, job_id, master_job_id, "completed", key, NOW, NOW, NOW, None, digest), strict=True))
+    with (root / "rows.jsonl").open("ab") as log:
+        log.write(json.dumps(["save_record", *(row[column] for column in columns)]).encode() + b"\n")
     database.execute("COMMIT")  # 5
     if killed:
         os.kill(os.getpid(), signal.SIGKILL)

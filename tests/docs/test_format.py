@@ -164,6 +164,7 @@ async def test_the_files_of_a_store(tmp_path: Path):
         "metadata.db",
         "session.lock",
         "writer.lock",
+        "rows.jsonl",
         f"configs/{MASTER_JOB}.request.json",
         "data/82/r1.json",
     }

@@ -95,7 +95,9 @@ async def test_data_may_be_moved_out_of_the_store_and_back(tmp_path: Path) -> No
     async with LocalStorage(f"file://{root}", f"file://{data}") as storage:
         assert await storage.get_record_data(reference) == workload.payload("r1", 1)
     shutil.rmtree(root / "data", ignore_errors=True)
-    shutil.move(data / "data", root / "data")
+    shutil.rmtree(root / "configs", ignore_errors=True)
+    for name in ("data", "configs"):
+        shutil.move(data / name, root / name)
     async with LocalStorage(f"file://{root}") as storage:
         assert await storage.get_record_data(reference) == workload.payload("r1", 1)
 

@@ -300,7 +300,7 @@ async def test_a_lost_database_is_not_replaced_by_an_empty_one(tmp_path: Path) -
         path.unlink()
     before = {name for name, content in bytes_of(tmp_path).items() if content is not None}
     storage = LocalStorage(tmp_path.as_uri())
-    with refused(StoreOpenError, "restore the database from a backup"):
+    with refused(StoreOpenError, "restore a backup"):
         await storage.setup()
     await storage.close()
     after = {name for name, content in bytes_of(tmp_path).items() if content}

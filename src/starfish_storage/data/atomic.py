@@ -6,6 +6,7 @@ on the way is followed. Tests replace `FileOperations` to count these calls, and
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import platform
@@ -17,6 +18,7 @@ from starfish_storage.permissions import create_private_file, make_private_direc
 
 _CREATE = os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 _SYNC = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # not waiting for a planted FIFO's other end
+_APPEND = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
@@ -71,6 +73,19 @@ class FileOperations:
         finally:
             os.close(descriptor)
 
+    def open_for_appending(self, directory: int, name: str) -> int:
+        """Open a regular file for reading and appending, refusing a link."""
+        # Not blocking: opening a planted FIFO would wait for a reader that never comes.
+        descriptor = os.open(name, _APPEND, dir_fd=directory)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise OSError(errno.EINVAL, "what is there is not a regular file")
+        return descriptor
+
+    def create_for_appending(self, directory: int, name: str) -> int:
+        """Make a new file, readable by its owner only, and open it for reading and appending."""
+        return create_private_file(name, _APPEND, directory)
+
     def link(self, source: int, name: str, target: int, target_name: str) -> None:
         """Give a file a second name."""
         os.link(name, target_name, src_dir_fd=source, dst_dir_fd=target, follow_symlinks=False)
@@ -78,6 +93,25 @@ class FileOperations:
     def rename(self, source: int, name: str, target: int, target_name: str) -> None:
         """Give a file its final name, replacing what had that name, in one step."""
         os.rename(name, target_name, src_dir_fd=source, dst_dir_fd=target)
+
+    def replace_file(self, source: str, target: str) -> None:
+        """Move a file to another path of the same file system, replacing what is there, and make that safe."""
+        descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            self.sync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.rename(source, target)
+        for directory in {os.path.dirname(source), os.path.dirname(target)}:
+            self.sync_directory(directory)
+
+    def sync_directory(self, path: str) -> None:
+        """Make the entries of a directory survive a power cut."""
+        descriptor = self.open_directory(path)
+        try:
+            self.sync(descriptor)
+        finally:
+            os.close(descriptor)
 
     def remove(self, directory: int, name: str) -> None:
         """Remove a file; one that is not there is fine."""

@@ -12,6 +12,7 @@ from starfish_storage.data import keys
 from starfish_storage.data.atomic import FileOperations
 from starfish_storage.data.directories import Directories
 from starfish_storage.data.file_errors import translated
+from starfish_storage.data.row_log import ROW_LOG_FILE, RowLog
 from starfish_storage.data.staging import STAGING_DIRECTORY, Staging
 from starfish_storage.data.writes import FilePlace, FileRemoval, FileWrite
 from starfish_storage.errors import DataNotFoundError, InvalidReferenceError, StoreOpenError
@@ -37,6 +38,7 @@ class FileSystemDataHandler(DataHandler):
         self.directories = Directories(root, self.files)
         self.staging = Staging(self.directories, self.files)
         self._place = FilePlace(self.directories, self.staging, self.files)
+        self._row_log = RowLog(self.directories, self.staging, self.files)
         self._roots: tuple[str, ...] = (root,)
 
     def setup(self) -> None:
@@ -55,8 +57,13 @@ class FileSystemDataHandler(DataHandler):
             self.files.sync(root)
             self.directories.release("", root)
 
+    def has_place(self, place: str) -> bool:
+        """See `DataHandler.has_place`."""
+        return os.path.isdir(f"{self.root}/{place}")
+
     def close(self) -> None:
         """See `DataHandler.close`."""
+        self._row_log.close()
         self.staging.close()
         self.directories.close()
 
@@ -116,7 +123,7 @@ class FileSystemDataHandler(DataHandler):
     def sync(self, keys: Sequence[str]) -> None:
         """See `DataHandler.sync`."""
         with translated(self.root):
-            by_directory: dict[str, list[str]] = {"": []}
+            by_directory: dict[str, list[str]] = {"": [ROW_LOG_FILE]}
             for key in keys:
                 directory, _, name = key.rpartition("/")
                 by_directory.setdefault(directory, []).append(name)
@@ -148,6 +155,22 @@ class FileSystemDataHandler(DataHandler):
             restored.append(key)
         if restored:
             self.sync(restored)
+
+    def open_row_log(self, header: bytes) -> bool:
+        """See `DataHandler.open_row_log`."""
+        return self._row_log.open(header)
+
+    def create_row_log(self, lines: Iterable[bytes]) -> None:
+        """See `DataHandler.create_row_log`."""
+        self._row_log.create(lines)
+
+    def append_rows(self, lines: bytes) -> None:
+        """See `DataHandler.append_rows`."""
+        self._row_log.append(lines)
+
+    def take_back_rows(self) -> None:
+        """See `DataHandler.take_back_rows`."""
+        self._row_log.take_back()
 
     def discard_leftovers(self) -> None:
         """See `DataHandler.discard_leftovers`."""

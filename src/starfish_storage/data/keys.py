@@ -64,7 +64,7 @@ def key_of_path(reference: object, roots: tuple[str, ...]) -> str:
     inside = next((reference[len(root) + 1 :] for root in roots if reference.startswith(root + "/")), None)
     if inside is None and not reference.startswith("/"):
         inside = reference
-    if inside is not None and _is_key(inside):
+    if inside is not None and is_key(inside):
         return _checked_relative(reference, inside)
     # Written when the store lay elsewhere; that may have been below where it lies now.
     _checked_relative(reference, reference.removeprefix("/"))
@@ -82,7 +82,7 @@ def check_key(key: str) -> str:
     Raises:
         InvalidReferenceError: it is neither; nothing else in the root is ever written or removed.
     """
-    if not _is_key(key):
+    if not is_key(key):
         raise InvalidReferenceError(key, "it is no key of record data or of a request configuration")
     return key
 
@@ -130,7 +130,8 @@ def check_request_config_name(key: str, reference: str) -> str:
     return key
 
 
-def _is_key(path: str) -> bool:
+def is_key(path: str) -> bool:
+    """Return whether a relative path is a key of record data or of a request configuration."""
     return _RECORD_KEY.fullmatch(path) is not None or _REQUEST_CONFIG_KEY.fullmatch(path) is not None
 
 

@@ -66,5 +66,17 @@ class MetadataHandler(ProjectContract, MasterJobContract, ExecutionJobContract, 
         """
 
     @abstractmethod
+    async def recount(self) -> None:
+        """Set every count that is kept of records, also that of ended execution jobs, to what the records say."""
+
+    @abstractmethod
+    async def get_data_digests(self, keys: Sequence[str]) -> dict[str, str]:
+        """Return the SHA-256, in hex, that the data of these keys had when it was saved, where a record tells it."""
+
+    @abstractmethod
+    async def get_referrer(self, key: str) -> str | None:
+        """Return what refers to a key: ``"record"``, ``"master job"`` or None."""
+
+    @abstractmethod
     async def get_journaled_data(self, key: str) -> bytes | None:
         """Return what was committed under a key but may not be in place yet; None if nothing is pending."""

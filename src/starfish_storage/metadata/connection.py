@@ -13,6 +13,7 @@ from starfish_storage.metadata.driver_errors import translate
 from starfish_storage.metadata.migrate import APPLICATION_ID, latest_version
 from starfish_storage.metadata.planted import refuse_planted
 from starfish_storage.metadata.queries import sqlite_queries
+from starfish_storage.metadata.starfish import TABLES as STARFISH_TABLES
 from starfish_storage.permissions import create_private_file
 
 Durability = Literal["power", "process"]
@@ -37,6 +38,7 @@ def open_for_writing(path: str, durability: Durability, vfs: str | None = None) 
         StoreOpenError: what is there is not a database of ours, or a newer release's; it stays untouched.
     """
     if not os.path.lexists(path):
+        _refuse_lost(path)
         # SQLite would create it readable by everyone the umask lets read. Its log and index get the same permissions.
         try:
             os.close(create_private_file(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW))
@@ -148,12 +150,21 @@ def _refuse_foreign(connection: Connection, path: str) -> None:
                 "starfish-storage. It was left untouched",
             )
         return
-    if {"Projects", "GenerationMasterJob", "GenerationJob", "Records"} <= tables:
-        raise ForeignStoreError(path, "it is a store of Starfish 0.1.x, which this release cannot open yet")
+    if not application and not version and tables >= STARFISH_TABLES:
+        return  # it is migrated
     if application or version or tables:
         raise ForeignStoreError(path, "it is another program's SQLite database; name another directory")
+    _refuse_lost(path)
+
+
+def _refuse_lost(path: str) -> None:
+    """Refuse to begin a new store where there was one."""
     if _holds_data(os.path.dirname(path)):
-        raise StoreOpenError(path, "it is empty, but there is data beside it; restore the database from a backup")
+        raise StoreOpenError(
+            path,
+            "it is empty or missing, but there is data beside it; "
+            "run 'python -m starfish_storage.maintenance repair STORE', or restore a backup",
+        )
 
 
 def _holds_data(root: str) -> bool:

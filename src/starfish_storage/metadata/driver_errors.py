@@ -7,6 +7,7 @@ import os
 import apsw
 
 from starfish_storage.errors import (
+    SEE_DAMAGE,
     InvalidInputError,
     StorageBusyError,
     StorageError,
@@ -37,7 +38,10 @@ def translate(error: Exception, path: str, connection: Connection | None = None)
     if isinstance(error, apsw.FullError):
         return StorageFullError(path, number or None, "the disk is full; make room, then call again")
     if isinstance(error, apsw.CorruptError | apsw.NotADBError):
-        return StoreDamagedError(path, f"SQLite says {error}; keep a copy before you try anything")
+        return StoreDamagedError(path, f"SQLite says {error}; {SEE_DAMAGE}")
+    if isinstance(error, apsw.SQLError | UnicodeDecodeError):
+        # A table, a column or a function that is not there, or text that is none.
+        return StoreDamagedError(path, f"its tables are not those of a store ({type(error).__name__}); {SEE_DAMAGE}")
     if isinstance(error, apsw.IOError | apsw.CantOpenError | apsw.ReadOnlyError | apsw.PermissionsError):
         return StorageIOError(path, number or None, f"{error}{': ' + system if system else ''}")
     if isinstance(error, apsw.TooBigError):

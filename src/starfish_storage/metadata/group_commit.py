@@ -11,9 +11,10 @@ from contextlib import contextmanager
 
 import apsw
 
-from starfish_storage.errors import InvalidIdError, StorageError, StoreDamagedError
+from starfish_storage.errors import InvalidIdError, StorageError, StorageFullError, StoreDamagedError
 from starfish_storage.identifiers import fold
 from starfish_storage.interface import DataHandler
+from starfish_storage.metadata import row_changes
 from starfish_storage.metadata.checkpoint import Checkpoint
 from starfish_storage.metadata.connection import (
     BUSY_TIMEOUT_MS,
@@ -28,10 +29,10 @@ from starfish_storage.metadata.connection import (
 from starfish_storage.metadata.driver import Connection, Row
 from starfish_storage.metadata.driver_errors import translate
 from starfish_storage.metadata.locks import SessionLock, WriterLock
-from starfish_storage.metadata.migrate import migrate
+from starfish_storage.metadata.migrate import migrate, migrate_from_starfish
 from starfish_storage.metadata.operations import WriteOperation
 from starfish_storage.metadata.queries import sqlite_queries
-from starfish_storage.metadata.row_writer import RowWriter
+from starfish_storage.metadata.row_writer import Change, RowWriter
 
 
 class GroupCommit:
@@ -123,21 +124,40 @@ class GroupCommit:
             connection = self._connection = self._open_connection = open_for_writing(
                 self._path, self._durability, self._vfs
             )
-            self._data.setup()
             alone = self._session.hold()
+            migrate_from_starfish(connection, self._path, self._data, backup=True)
             migrate(connection, self._path, alone=alone)
             check_data_location(connection, self._path, elsewhere=self._data_elsewhere)
             self._rows = RowWriter(connection, self._queries, self._data, self._data_exists)
             self._checkpoint = Checkpoint(connection, self._queries, self._data, self.lock, self._path)
+            self._refuse_lost_places()
+            self._data.setup()
             if alone or not finished:
                 # Alone, the machine may have been off since the last one wrote: the files are not to be trusted.
                 self._checkpoint.replay()
             if alone:
                 self._data.discard_leftovers()
+            if not self._data.open_row_log(row_changes.header(self._queries)):
+                self._data.create_row_log(row_changes.all_rows(connection, self._queries))
         except Exception as error:
             self.lock.release(finished=False)
             raise translate(error, self._path, self._open_connection) from error
         self.lock.release()
+
+    def _refuse_lost_places(self) -> None:
+        """Refuse a store whose rows refer to data in a place that is gone, before it is made anew and empty.
+
+        While there is a journal, it may hold all that was ever there.
+        """
+        for place, query in (("data", "every_data_reference"), ("configs", "every_request_config_reference")):
+            if self._data.has_place(place) or self._checkpoint.last_number():
+                continue
+            if self._connection.execute(self._queries[query]).fetchone() is not None:
+                raise StoreDamagedError(
+                    self._data.to_reference(place),
+                    "rows refer to what was in this directory, and it is missing; mount it, restore it from a backup, "
+                    "or run 'python -m starfish_storage.maintenance repair STORE'",
+                )
 
     def _data_exists(self, kind: str, value: str) -> bool:
         data = self._data
@@ -188,10 +208,10 @@ class GroupCommit:
             self._execute("begin")
             self._rows.begin_group()
             applied = [done for run in _runs(staged) for done in self._apply_run(run)]
-            self._execute("commit")
-        except apsw.Error as error:
+            self._commit_and_log(self._rows.changes())
+        except (StorageError, apsw.Error) as error:
             self._roll_back(error)
-            if isinstance(error, apsw.FullError) and len(staged) > 1:
+            if isinstance(error, apsw.FullError | StorageFullError) and len(staged) > 1:
                 return [done for operation in staged for done in self._commit([operation])]
             for operation in staged:
                 operation.error = operation.error or translate(error, self._path, self._connection)
@@ -210,7 +230,7 @@ class GroupCommit:
         by itself, to see which.
         """
         if len(run) > 1:
-            self._execute("begin_operation")
+            self._begin_operation()
             try:
                 undo = self._rows.save_records([row for operation in run for row in operation.records])
                 numbers = self._rows.journal([write for operation in run for write in operation.data])
@@ -229,14 +249,13 @@ class GroupCommit:
 
     def _apply(self, operation: WriteOperation) -> bool:
         """Make an operation's row changes and journal its data; if that fails, it alone is taken back."""
-        self._execute("begin_operation")
+        self._begin_operation()
         try:
             before = 0 if operation.removals is None else self._checkpoint.last_number()
-            if operation.apply is not None:
-                operation.apply(self._rows)
+            applied = () if operation.apply is None else operation.apply(self._rows) or ()
             # One by one where a uid comes twice: what takes back the second is the first.
             parts = [operation.records] if _distinct(operation.records) else [[row] for row in operation.records]
-            operation.undo = [change for part in parts for change in self._rows.save_records(part)]
+            operation.undo = [*applied, *(change for part in parts for change in self._rows.save_records(part))]
             if operation.removals is not None:
                 operation.removals = (before, self._checkpoint.last_number())
             operation.numbers = self._rows.journal(operation.data)
@@ -248,6 +267,10 @@ class GroupCommit:
         self._execute("end_operation")
         return True
 
+    def _begin_operation(self) -> None:
+        self._execute("begin_operation")
+        self._rows.begin_operation()
+
     def _undo_operation(self) -> bool:
         """Take back what an operation did; return False if its failure has ended the whole transaction.
 
@@ -256,6 +279,7 @@ class GroupCommit:
         if not self._connection.in_transaction:
             return False
         self._execute("undo_operation")
+        self._rows.undo_operation()
         self._execute("end_operation")
         return True
 
@@ -280,17 +304,29 @@ class GroupCommit:
             for write in reversed(operation.data[:published]):
                 write.revoke()
             self._execute("begin")
-            for name, row in reversed(operation.undo):
+            undo = operation.undo[::-1]
+            for name, row in undo:
                 self._execute(name, row)
             for number in operation.numbers:
                 self._execute("forget_journal_entry", (number,))
-            self._execute("commit")
+            self._commit_and_log(undo)
         except (StorageError, apsw.Error) as error:
             self._roll_back(error)
             self._broken = (
                 f"a file could not be put in place ({operation.error}) and its row could not be taken back ({error}); "
                 "nothing more is written. Close the storage, see to the disk, and open it again"
             )
+
+    def _commit_and_log(self, changes: Sequence[Change]) -> None:
+        """Commit, with the changes in the row log: before, because what is in no log could not be rebuilt."""
+        if changes:
+            self._data.append_rows(row_changes.lines(changes))
+        try:
+            self._execute("commit")
+        except BaseException:
+            if changes:
+                self._data.take_back_rows()
+            raise
 
     def _roll_back(self, error: Exception) -> None:
         """End a failed transaction, and see that none of its pages in the log can come back to life."""

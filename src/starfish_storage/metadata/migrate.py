@@ -7,8 +7,10 @@ from functools import cache
 from importlib.resources import files
 
 from starfish_storage.errors import StoreOpenError
+from starfish_storage.interface import DataHandler
 from starfish_storage.metadata.driver import Connection
 from starfish_storage.metadata.queries import sqlite_queries
+from starfish_storage.metadata.starfish import is_starfish, migrate_starfish
 
 APPLICATION_ID = 0x53465354
 """``SFST`` in ASCII: what SQLite's header says of a database of this library."""
@@ -60,3 +62,28 @@ def migrate(connection: Connection, path: str, *, alone: bool) -> None:
             if connection.in_transaction:
                 connection.execute(queries["rollback"])
             raise
+
+
+def migrate_from_starfish(connection: Connection, path: str, data: DataHandler, *, backup: bool) -> None:
+    """Turn a database of Starfish 0.1.x into one of the latest version, in one transaction; leave any other alone.
+
+    Args:
+        connection: the writing connection.
+        path: the database, for messages.
+        data: knows which references are keys.
+        backup: keep a copy of the database beside it first.
+
+    Raises:
+        apsw.Error: SQLite failed; the database is as it was.
+        StoreOpenError: what came out does not hold together; the database is as it was.
+    """
+    if not is_starfish(connection):
+        return  # also where another process, which had the writer lock before, was first
+
+    def create_schema() -> None:
+        for script in migrations("sqlite"):
+            connection.execute(script)
+        connection.pragma("application_id", APPLICATION_ID)
+        connection.pragma("user_version", latest_version())
+
+    migrate_starfish(connection, path, data, create_schema, backup=backup)

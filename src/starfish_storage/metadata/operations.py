@@ -19,7 +19,8 @@ class WriteOperation:
     Without a ``repr`` of its own: in its debug mode the event loop logs what its callbacks are given.
 
     Attributes:
-        apply: makes row changes, in the writer's thread, inside the group's transaction.
+        apply: makes row changes, in the writer's thread, inside the group's transaction; may return what takes them
+            back, which is needed where data could fail to be put in place.
         records: rows of records that are saved together with their data.
         data: the data that is written; of `records`, in the same order.
         future: resolved when the changes are durable, or failed with the reason.
@@ -30,7 +31,7 @@ class WriteOperation:
         removals: the journal entries, after the first number and up to the second, of what it deletes.
     """
 
-    apply: Callable[[RowWriter], None] | None = None
+    apply: Callable[[RowWriter], Sequence[Change] | None] | None = None
     records: Sequence[Row] = ()
     data: Sequence[DataWrite] = ()
     future: asyncio.Future[None] | None = None

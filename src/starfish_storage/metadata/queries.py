@@ -23,14 +23,17 @@ class Queries:
 
     Args:
         engine: the directory below ``sql/``, such as ``"sqlite"``.
+        file: the file in it.
     """
 
-    def __init__(self, engine: str) -> None:
+    def __init__(self, engine: str, file: str = "queries.sql") -> None:
         self._plain: dict[str, str] = {}
         self._merged: dict[str, tuple[str, str]] = {}
         self._repeated: dict[str, tuple[str, str, str]] = {}
         self._made: dict[tuple[str, int], str] = {}
-        for name, text in _named(engine):
+        self._parameters: dict[str, tuple[str, ...]] = {}
+        for name, text in _named(engine, file):
+            self._parameters[name] = tuple(_PARAMETER.findall(_COMMENT.sub("", text)))
             if _EACH_STATUS in text:
                 branch, merge = text.partition(_EACH_STATUS)[2].split(_MERGED)
                 self._merged[name] = (_translated(branch), _translated(merge))
@@ -63,6 +66,10 @@ class Queries:
             text = self._made[name, rows] = f"{head} {', '.join([row] * rows)} {tail}"
         return text
 
+    def parameters(self, name: str) -> tuple[str, ...]:
+        """Return the names of a query's parameters, in order."""
+        return self._parameters[name]
+
     def names(self) -> list[str]:
         """Return the names of all queries."""
         return [*self._plain, *self._merged]
@@ -74,8 +81,14 @@ def sqlite_queries() -> Queries:
     return Queries("sqlite")
 
 
-def _named(engine: str) -> Iterator[tuple[str, str]]:
-    text = files("starfish_storage.metadata").joinpath("sql", engine, "queries.sql").read_text("utf-8")
+@cache
+def starfish_queries() -> Queries:
+    """Return the statements that migrate a store of Starfish, in their order, read once a process."""
+    return Queries("sqlite", "starfish.sql")
+
+
+def _named(engine: str, file: str) -> Iterator[tuple[str, str]]:
+    text = files("starfish_storage.metadata").joinpath("sql", engine, file).read_text("utf-8")
     parts = _NAME.split(text)
     return zip(parts[1::2], parts[2::2], strict=True)
 

@@ -51,13 +51,17 @@ class Readers:
 
     async def all(self, query: str, parameters: Row, convert: Callable[[list[Row]], Result]) -> Result:
         """Return the converted rows of a query, run in the pool."""
+        return await self.in_pool(lambda: convert(self._fetch_all(query, parameters)))
+
+    async def in_pool(self, work: Callable[[], Result]) -> Result:
+        """Return the result of work with several queries, run in the pool."""
         # Not as the result of the future: in its debug mode the event loop logs that.
         found: list[Result] = []
         try:
-            work = self._pool.submit(lambda: found.append(convert(self._fetch_all(query, parameters))))
+            running = self._pool.submit(lambda: found.append(work()))
         except RuntimeError as error:
             raise StorageClosedError("the storage was closed; call setup() to open it again.") from error
-        await asyncio.wrap_future(work)
+        await asyncio.wrap_future(running)
         return found[0]
 
     def close(self) -> None:

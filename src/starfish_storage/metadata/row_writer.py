@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import apsw
 
+from starfish_storage.codec import content_digest
 from starfish_storage.errors import (
     AlreadyExistsError,
     DataNotFoundError,
@@ -52,11 +53,40 @@ class RowWriter:
         self._data_exists = data_exists
         self._group_deletes = False
         self._claimed: dict[tuple[str, str], str] = {}
+        self._digests: dict[str, str] = {}
+        self._digests_before: list[tuple[str, str | None]] = []
+        self._changes: list[Change] = []
+        self._operation_start = 0
 
     def begin_group(self) -> None:
         """Forget what the group before this one did, whose data is in place by now."""
         self._group_deletes = False
         self._claimed.clear()
+        self._digests.clear()
+        self._changes.clear()
+
+    def begin_operation(self) -> None:
+        """Note where an operation begins, so that it can be forgotten."""
+        self._operation_start = len(self._changes)
+        self._digests_before.clear()
+
+    def undo_operation(self) -> None:
+        """Forget what the operation did: the savepoint is rolled back."""
+        del self._changes[self._operation_start :]
+        for key, digest in reversed(self._digests_before):
+            if digest is None:
+                del self._digests[key]
+            else:
+                self._digests[key] = digest
+
+    def changes(self) -> Sequence[Change]:
+        """Return the row changes of the group so far, in order."""
+        return self._changes
+
+    def change(self, name: str, row: Row) -> None:
+        """Run a named query that changes rows, and note it."""
+        self.execute(name, row)
+        self._changes.append((name, row))
 
     def execute(self, name: str, parameters: Row = ()) -> Cursor:
         """Run a named query."""
@@ -72,7 +102,7 @@ class RowWriter:
 
     def save_project(self, row: Row) -> None:
         """Upsert a project."""
-        self.execute("save_project", row)
+        self.change("save_project", row)
 
     def insert_master_job(self, row: Row) -> None:
         """Insert a master job."""
@@ -84,36 +114,36 @@ class RowWriter:
         self.claim_id("master_job_id", master_job_id)
         if self.first("get_project", (project_id,)) is None:
             raise ParentNotFoundError("project", project_id, "save it before its master jobs")
-        self.execute("insert_master_job", row)
+        self.change("insert_master_job", row)
 
     def end_master_job(self, row: Row) -> None:
         """Set how a master job ended; the id comes last."""
-        self.execute("end_master_job", row)
+        self.change("end_master_job", row)
         self._need_change("master job", row[-1], "start it with log_master_job_start first")
 
     def update_master_job_status(self, row: Row) -> None:
         """Set a master job's status; the id comes last."""
-        self.execute("update_master_job_status", row)
+        self.change("update_master_job_status", row)
         self._need_change("master job", row[-1], "start it with log_master_job_start first")
 
     def save_execution_job(self, row: Row) -> None:
         """Upsert an execution job."""
         try:
-            self.execute("save_execution_job", row)
+            self.change("save_execution_job", row)
         except apsw.ConstraintError as error:
             raise self._explained(error, job_id=None, master_job_id=row[1]) from error
 
     def end_execution_job(self, row: Row) -> None:
         """Set how an execution job ended; the id comes last."""
-        self.execute("end_execution_job", row)
+        self.change("end_execution_job", row)
         self._need_change("execution job", row[-1], "start it with log_execution_job_start first")
 
     def save_record(self, row: Row) -> None:
-        """Upsert a record."""
+        """Upsert a record whose data, if it has any, was saved before."""
         self.claim_id("record_uid", row[0])
         self._need_data(row[4])
         try:
-            self.execute("save_record", row)
+            self.change("save_record", (*row[:-1], self._digest_of(row[0], row[4])))
         except apsw.ConstraintError as error:
             raise self._explained(error, job_id=row[1], master_job_id=row[2]) from error
 
@@ -127,9 +157,28 @@ class RowWriter:
             undo += [("save_record", before[uid]) if uid in before else ("delete_record", (uid,)) for uid in uids]
             try:
                 self.execute_repeated("save_record", len(part), tuple(chain.from_iterable(part)))
+                self._changes += [("save_record", row) for row in part]
             except apsw.ConstraintError as error:
                 orphan = next((row for row in part if self._lacks_parent(row)), part[0])
                 raise self._explained(error, job_id=orphan[1], master_job_id=orphan[2]) from error
+            undo += self._tell_borrowers({row[4]: row[-1] for row in part})
+        return undo
+
+    def note_data(self, kind: str, id: str, write: DataWrite) -> list[Change]:
+        """Claim the id of data that is written without a row, and note its digest in the rows that refer to it.
+
+        Returns what takes the latter back.
+        """
+        self.claim_id(kind, id)
+        if kind != "record_uid":
+            return []
+        digest = content_digest(write.payload or b"")
+        self._note_digest(write.key, digest)
+        undo = self._tell_borrowers({write.key: digest})
+        row = self.first("get_record", (id,))
+        if row is not None and row[4] == write.key and row[-1] != digest:
+            self.change("set_data_digest", (digest, id))
+            undo.append(("set_data_digest", (row[-1], id)))
         return undo
 
     def journal(self, writes: Sequence[DataWrite]) -> list[int]:
@@ -154,7 +203,7 @@ class RowWriter:
         job = self.first("get_master_job", key)
         self.execute("journal_removal_of_request_config", key)
         removed = job[4] if job is not None and self._connection.changes() else None
-        self.execute("delete_master_job", key)
+        self.change("delete_master_job", key)
         self._need_change("master job", master_job_id, "it may have been deleted before")
         own = self._data.request_config_key(master_job_id)
         if removed == own or not self._data.exists(own):
@@ -169,8 +218,13 @@ class RowWriter:
             )
         for master_job_id in jobs:
             self.delete_master_job(master_job_id)
-        self.execute("delete_project", (project_id,))
+        self.change("delete_project", (project_id,))
         self._need_change("project", project_id, "it may have been deleted before")
+
+    def recount(self) -> None:
+        """Set every count that is kept of records to what the records say."""
+        for name in ("recount_records", "recount_stale", "recount_jobs"):
+            self.execute(name)
 
     def claim_id(self, kind: str, value: str) -> None:
         """Refuse an id that differs only in case from one in use: many file systems have one file for both.
@@ -190,6 +244,37 @@ class RowWriter:
             raise _collision(kind, value, folded)
         self.execute("save_mixed_case_id", (kind, folded, value))
 
+    def _tell_borrowers(self, digests: dict[str, str]) -> list[Change]:
+        """Note digests of data in the rows that refer to it under another uid; return what takes that back."""
+        undo: list[Change] = []
+        for part in portions(tuple(digests)):
+            keys = tuple(part)
+            for uid, before, key in self.execute_repeated("list_borrowers", len(keys), keys).fetchall():
+                self.change("set_data_digest", (digests[key], uid))
+                undo.append(("set_data_digest", (before, uid)))
+        for key, digest in digests.items():
+            self._note_digest(key, digest)
+        return undo
+
+    def _note_digest(self, key: str, digest: str) -> None:
+        self._digests_before.append((key, self._digests.get(key)))
+        self._digests[key] = digest
+
+    def _digest_of(self, uid: str, key: str | None) -> str | None:
+        """Return the digest of data that is there: noted in this group, or in a row, or else taken from the file.
+
+        A row keeps what it has: a change of its status must not declare damaged data whole.
+        """
+        if key is None or key in self._digests:
+            return None if key is None else self._digests[key]
+        row = self.first("get_record", (uid,))
+        if row is not None and row[4] == key and row[-1] is not None:
+            return row[-1]
+        for _, digest in self.execute("get_data_digest", (owner_uid(key), key, key)).fetchall():
+            if digest is not None:
+                return digest
+        return content_digest(self._data.read(key))
+
     def _claim_record_uids(self, uids: tuple[str, ...]) -> None:
         folded = tuple(map(fold, uids))
         if folded != uids or self.execute_repeated("get_mixed_case_id", len(uids), ("record_uid", *folded)).fetchone():
@@ -204,8 +289,7 @@ class RowWriter:
                 self.execute("delete_mixed_case_id", ("record_uid", uid))
 
     def _journal_removal_of_borrowed(self, reference: str, master_job_id: str) -> None:
-        owner_uid = reference.rpartition("/")[2].removesuffix(".json")
-        owner = self.first("get_record", (owner_uid,))
+        owner = self.first("get_record", (owner_uid(reference),))
         if owner is not None and owner[4] == reference:
             return  # its owner remains, or is deleted with this master job and journaled already
         if self.first("is_borrowed_elsewhere", (reference, master_job_id)) is None:
@@ -244,6 +328,11 @@ class RowWriter:
                 f"the execution job has records of another master job than {shorten(master_job_id)}: give it a new id."
             )
         return InvalidInputError(f"the database refused the row: {error}; nothing was written.")
+
+
+def owner_uid(key: str) -> str:
+    """Return the uid of the record whose own data lies under a key."""
+    return key.rpartition("/")[2].removesuffix(".json")
 
 
 def portions(items: Sequence[Item]) -> Iterator[Sequence[Item]]:

@@ -167,12 +167,13 @@ class RowCodec:
         _read_times(values)
         return _constructed(GenerationJob, values)
 
-    def record_row(self, record: Record, key: str | None = None) -> Row:
+    def record_row(self, record: Record, key: str | None = None, digest: str | None = None) -> Row:
         """Return the parameters of ``save_record``.
 
         Args:
             record: the record.
             key: the key of its data; without it, the one that ``output_ref`` means.
+            digest: of its data, where that is saved with it.
         """
         record = _as_model(record, Record)
         if key is None and record.output_ref is not None:
@@ -187,11 +188,12 @@ class RowCodec:
             timestamp("end_time", record.end_time),
             timestamp("last_update_time", record.last_update_time),
             optional_text("error_message", record.error_message),
+            digest,
         )
 
     def record(self, row: Row) -> Record:
         """Return the record of a row."""
-        uid, job_id, master_job_id, state, key, start, end, updated, error = row
+        uid, job_id, master_job_id, state, key, start, end, updated, error, *_ = row
         return _constructed(
             Record,
             {

@@ -10,29 +10,39 @@ from collections.abc import Callable
 from functools import partial
 
 from starfish_storage.errors import ForkedProcessError, NotSetUpError, StorageClosedError, StorageError
+from starfish_storage.interface import DataHandler
 from starfish_storage.metadata.connection import DATABASE_FILE
 from starfish_storage.metadata.group_commit import GroupCommit
 from starfish_storage.metadata.operations import WriteOperation
 from starfish_storage.metadata.readers import Readers
+from starfish_storage.metadata.starfish_copy import StarfishCopy, copy_if_starfish
 from starfish_storage.metadata.writer import Writer
 
 
 class Session:
     """Opens the writer and the readers, and refuses use before, after, and in a forked child.
 
+    A store of Starfish 0.1.x has readers only, of a copy, until the first write opens its writer, which migrates it.
+
     Args:
         root: absolute path of the directory of the database.
         open_commit: makes the group commit for the real path of that directory, in the writer's thread.
+        data: where the data lies.
         vfs: name of the SQLite file layer.
     """
 
-    def __init__(self, root: str, open_commit: Callable[[str], GroupCommit], vfs: str | None) -> None:
+    def __init__(
+        self, root: str, open_commit: Callable[[str], GroupCommit], data: DataHandler, vfs: str | None
+    ) -> None:
         self._root = root
         self._open_commit = open_commit
+        self._data = data
         self._vfs = vfs
         self._opening = threading.Lock()
         self._writer: Writer | None = None
         self._readers: Readers | None = None
+        self._copy: StarfishCopy | None = None
+        self._readers_of_copy: Readers | None = None
         self._commit: GroupCommit | None = None
         self._was_open = False
         self._forked = False
@@ -51,6 +61,8 @@ class Session:
 
     async def write(self, operation: WriteOperation) -> None:
         """Hand an operation to the writer and wait until it is durable."""
+        if self._writer is None and self._copy is not None:
+            await asyncio.to_thread(self._migrate)
         if self._writer is None:
             raise self._refusal()
         await self._writer.run(operation)
@@ -63,14 +75,27 @@ class Session:
 
     def _open(self) -> None:
         with self._opening:
-            if self._writer is not None:
+            if self._readers is not None:
                 return
             # The real path: SQLite is told to follow no link, and would refuse a root that is reached through one.
             root = os.path.realpath(self._root)
-            writer = Writer(partial(self._open_commit_in, root))
-            writer.start()
-            self._readers = Readers(f"{root}/{DATABASE_FILE}", self._vfs)
-            self._writer = writer
+            self._copy = copy_if_starfish(f"{root}/{DATABASE_FILE}", self._data)
+            if self._copy is None:
+                self._start(root)
+            else:
+                self._readers = self._readers_of_copy = Readers(self._copy.path, None)
+
+    def _start(self, root: str) -> None:
+        writer = Writer(partial(self._open_commit_in, root))
+        writer.start()
+        self._readers = Readers(f"{root}/{DATABASE_FILE}", self._vfs)
+        self._writer = writer
+
+    def _migrate(self) -> None:
+        """Open the writer of a store of Starfish. Its copy is kept until `close`: somebody may be reading it."""
+        with self._opening:
+            if self._writer is None and self._copy is not None:
+                self._start(os.path.realpath(self._root))
 
     def _open_commit_in(self, root: str) -> GroupCommit:
         self._commit = self._open_commit(root)
@@ -80,9 +105,15 @@ class Session:
         with self._opening:
             writer, self._writer = self._writer, None
             readers, self._readers = self._readers, None
-            self._was_open = self._was_open or writer is not None
+            of_copy, self._readers_of_copy = self._readers_of_copy, None
+            copy, self._copy = self._copy, None
+            self._was_open = self._was_open or readers is not None
             if readers is not None:
                 readers.close()  # before the writer: the last connection to close tidies up the log
+            if of_copy is not None:
+                of_copy.close()
+            if copy is not None:
+                copy.close()
             if writer is not None:
                 writer.stop()
 
@@ -100,8 +131,9 @@ class Session:
         self._forked = True
         self._opening = threading.Lock()  # the old one may be held by a thread that stayed behind
         # Kept alive, not closed: a connection that is closed tidies up files that the parent has open.
-        _left_to_parent.append((self._commit, self._readers))
+        _left_to_parent.append((self._commit, self._readers, self._readers_of_copy))
         writer, self._writer, self._readers = self._writer, None, None
+        self._copy = self._readers_of_copy = None
         if writer is not None:
             writer.abandon()
         if self._commit is not None:
@@ -109,7 +141,7 @@ class Session:
 
 
 _sessions: weakref.WeakSet[Session] = weakref.WeakSet()
-_left_to_parent: list[tuple[GroupCommit | None, Readers | None]] = []
+_left_to_parent: list[tuple[GroupCommit | None, Readers | None, Readers | None]] = []
 
 
 def _leave_all_to_parent() -> None:

@@ -8,15 +8,17 @@ from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 
-from starfish_storage.errors import InvalidInputError
+from starfish_storage.codec import content_digest
+from starfish_storage.errors import SEE_DAMAGE, InvalidInputError, StoreDamagedError, shorten
 from starfish_storage.identifiers import check_id
 from starfish_storage.interface import DataHandler, DataWrite, MetadataHandler
 from starfish_storage.metadata import rows
-from starfish_storage.metadata.connection import Durability
+from starfish_storage.metadata.connection import DATABASE_FILE, Durability
 from starfish_storage.metadata.driver import Row
 from starfish_storage.metadata.group_commit import GroupCommit
 from starfish_storage.metadata.operations import WriteOperation
 from starfish_storage.metadata.queries import sqlite_queries
+from starfish_storage.metadata.row_writer import owner_uid
 from starfish_storage.metadata.rows import RowCodec
 from starfish_storage.metadata.session import Session
 from starfish_storage.models import (
@@ -57,12 +59,13 @@ class SQLiteMetadataHandler(MetadataHandler):
         *,
         data_elsewhere: bool = False,
     ) -> None:
+        self._path = f"{root}/{DATABASE_FILE}"
         self._data = data
         self._codec = codec
         self._queries = sqlite_queries()
         self._reads = 0
         open_commit = partial(GroupCommit, data=data, durability=durability, vfs=vfs, data_elsewhere=data_elsewhere)
-        self._session = Session(root, open_commit, vfs)
+        self._session = Session(root, open_commit, data, vfs)
 
     async def setup(self) -> None:
         """See `MetadataHandler.setup`."""
@@ -218,7 +221,7 @@ class SQLiteMetadataHandler(MetadataHandler):
         # An input has a job or two: fetched on the spot, as single rows are.
         await self._give_way()
         found = self._session.readers().all_at_once(self._queries["list_execution_jobs_of_input"], parameters)
-        return [self._codec.execution_job(row) for row in found]
+        return self._converted(found, self._codec.execution_job)
 
     async def completed_config_hashes(self, master_job_id: str) -> set[str]:
         """See `ExecutionJobContract.completed_config_hashes`."""
@@ -294,18 +297,40 @@ class SQLiteMetadataHandler(MetadataHandler):
 
     async def save_data(self, kind: str, id: str, write: DataWrite) -> None:
         """See `MetadataHandler.save_data`."""
-        await self._session.write(WriteOperation(lambda writer: writer.claim_id(kind, id), data=(write,)))
+        await self._session.write(WriteOperation(lambda writer: writer.note_data(kind, id, write), data=(write,)))
 
     async def save_records(self, records: Sequence[Record], writes: Sequence[DataWrite]) -> None:
         """See `MetadataHandler.save_records`."""
         codec = self._codec
-        given = [codec.record_row(record, write.key) for record, write in zip(records, writes, strict=True)]
+        given = [
+            codec.record_row(record, write.key, content_digest(write.payload or b""))
+            for record, write in zip(records, writes, strict=True)
+        ]
         await self._session.write(WriteOperation(records=given, data=writes))
 
     async def get_journaled_data(self, key: str) -> bytes | None:
         """See `MetadataHandler.get_journaled_data`."""
         row = self._session.readers().first(self._queries["get_journaled_data"], (key,))
         return None if row is None else row[0]
+
+    async def recount(self) -> None:
+        """See `MetadataHandler.recount`."""
+        await self._session.write(WriteOperation(lambda writer: writer.recount()))
+
+    async def get_data_digests(self, keys: Sequence[str]) -> dict[str, str]:
+        """See `MetadataHandler.get_data_digests`."""
+        readers = self._session.readers()
+        if len(keys) == 1:  # on the spot, as single rows are
+            return _digests(keys, readers.first)
+        return await readers.in_pool(partial(_digests, keys, readers.first))
+
+    async def get_referrer(self, key: str) -> str | None:
+        """See `MetadataHandler.get_referrer`."""
+        first = self._session.readers().first
+        if first(self._queries["get_data_digest"], (owner_uid(key), key, key)) is not None:
+            return "record"
+        job = first(self._queries["get_master_job_of_request_config"], (key,))
+        return None if job is None else "master job"
 
     # --- reading --------------------------------------------------------------------------------------------------
 
@@ -317,10 +342,23 @@ class SQLiteMetadataHandler(MetadataHandler):
 
     def _get(self, query: str, id: str, convert: Callable[[Row], Model]) -> Model | None:
         row = self._session.readers().first(self._queries[query], (rows.text("id", id),))
-        return None if row is None else convert(row)
+        return None if row is None else self._converted([row], convert)[0]
 
     async def _list(self, query: str, parameters: Row, convert: Callable[[Row], Model]) -> list[Model]:
-        return await self._session.readers().all(query, parameters, lambda found: [convert(row) for row in found])
+        return await self._session.readers().all(query, parameters, lambda found: self._converted(found, convert))
+
+    def _converted(self, found: Sequence[Row], convert: Callable[[Row], Model]) -> list[Model]:
+        converted: list[Model] = []
+        try:
+            for row in found:
+                converted.append(convert(row))  # noqa: PERF401 (how far it came tells which row is damaged)
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
+            # Not chained: the parsers' messages quote what stands in the row.
+            raise StoreDamagedError(
+                self._path,
+                f"the row of {shorten(found[len(converted)][0])} cannot be read ({type(error).__name__}); {SEE_DAMAGE}",
+            ) from None
+        return converted
 
     async def _merge(
         self,
@@ -334,3 +372,9 @@ class SQLiteMetadataHandler(MetadataHandler):
         """Run a list over statuses; ``each`` and ``position`` stand before and behind every status."""
         repeated = tuple(value for status in statuses for value in (*each, status, *position))
         return await self._list(self._queries.merged(name, len(statuses)), (*repeated, *page), convert)
+
+
+def _digests(keys: Sequence[str], first: Callable[[str, Row], Row | None]) -> dict[str, str]:
+    query = sqlite_queries()["get_data_digest"]
+    found = {key: first(query, (owner_uid(key), key, key)) for key in keys}
+    return {key: row[1] for key, row in found.items() if row is not None and row[1] is not None}

@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime
-from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any
 
-from starfish_storage.codec import decode, encode
-from starfish_storage.errors import (
-    DataNotFoundError,
-    InvalidInputError,
-    StorageClosedError,
-    StoreDamagedError,
-    shorten,
-)
+from starfish_storage.codec import encode
+from starfish_storage.errors import InvalidInputError, shorten
 from starfish_storage.identifiers import check_id
 from starfish_storage.interface import DataHandler, DataWrite, MetadataHandler, Storage
 from starfish_storage.models import GenerationJob, GenerationMasterJob, Project, Record
+from starfish_storage.storage.data_reading import DataReading
 from starfish_storage.storage.secret_guard import SecretGuard
-
-_READ_AT_ONCE = 500
-_READER_THREADS = 4
-_READS_IN_A_ROW = 50  # done on the spot, then other tasks get their turn: a loop of reads must not starve them
-
-Result = TypeVar("Result")
 
 
 class HybridStorage(Storage):
@@ -54,13 +40,22 @@ class HybridStorage(Storage):
         self._storage_uri = storage_uri
         self._capabilities = capabilities
         self._guard = SecretGuard() if redact_secrets else None
-        self._readers: ThreadPoolExecutor | None = None
-        self._reads = 0
+        self._reading = DataReading(metadata, data)
 
     @property
     def storage_uri(self) -> str:
         """See `Storage.storage_uri`."""
         return self._storage_uri
+
+    @property
+    def metadata(self) -> MetadataHandler:
+        """The handler of the rows, for maintenance."""
+        return self._metadata
+
+    @property
+    def data(self) -> DataHandler:
+        """The handler of the data, for maintenance."""
+        return self._data
 
     @property
     def capabilities(self) -> frozenset[str]:
@@ -70,13 +65,11 @@ class HybridStorage(Storage):
     async def setup(self) -> None:
         """See `Storage.setup`."""
         await self._metadata.setup()
-        self._readers = self._readers or ThreadPoolExecutor(_READER_THREADS, "starfish-storage-data-reader")
+        self._reading.open()
 
     async def close(self) -> None:
         """See `Storage.close`."""
-        readers, self._readers = self._readers, None
-        if readers is not None:
-            await asyncio.to_thread(readers.shutdown)
+        await self._reading.close()
         await self._metadata.close()
         self._data.close()
 
@@ -102,7 +95,7 @@ class HybridStorage(Storage):
     async def get_request_config(self, config_ref: str) -> dict[str, Any]:
         """See `Storage.get_request_config`."""
         self._metadata.check_open()
-        return await self._read(self._data.check_request_config_key(self._data.to_key(config_ref)))
+        return await self._reading.read(self._data.check_request_config_key(self._data.to_key(config_ref)))
 
     async def save_record_data(self, record_uid: str, master_job_id: str, job_id: str, data: dict[str, Any]) -> str:
         """See `Storage.save_record_data`."""
@@ -117,18 +110,13 @@ class HybridStorage(Storage):
     async def get_record_data(self, output_ref: str) -> dict[str, Any]:
         """See `Storage.get_record_data`."""
         self._metadata.check_open()
-        return await self._read(self._data.check_record_key(self._data.to_key(output_ref)))
+        return await self._reading.read(self._data.check_record_key(self._data.to_key(output_ref)))
 
     async def get_records_data(self, output_refs: Sequence[str]) -> list[dict[str, Any]]:
         """See `Storage.get_records_data`."""
         self._metadata.check_open()
         keys = [self._data.check_record_key(self._data.to_key(reference)) for reference in _as_list(output_refs)]
-        found: list[dict[str, Any]] = []
-        for start in range(0, len(keys), _READ_AT_ONCE):
-            some = keys[start : start + _READ_AT_ONCE]
-            read = await self._in_pool(partial(self._read_each, some))
-            found += [await self._read(key) if data is None else data for key, data in zip(some, read, strict=True)]
-        return found
+        return await self._reading.read_many(keys)
 
     async def save_record(self, record: Record, data: dict[str, Any]) -> str:
         """See `Storage.save_record`."""
@@ -166,52 +154,6 @@ class HybridStorage(Storage):
         else:
             setattr(record, "output_ref", reference)  # noqa: B010 (an object with a record's attributes, of any class)
         return reference
-
-    async def _read(self, key: str) -> dict[str, Any]:
-        self._reads += 1
-        if self._reads % _READS_IN_A_ROW == 0:
-            await asyncio.sleep(0)
-        found = self._read_now(key)
-        if found is not None:
-            return found
-        # Another process may have committed it and not yet have put the file in place.
-        journaled = await self._metadata.get_journaled_data(key)
-        if journaled is not None:
-            return self._decoded(key, journaled)
-        # Or it has done both between the two looks: put the file in place, and emptied the journal.
-        found = self._read_now(key)
-        if found is None:
-            raise DataNotFoundError("data", self._data.to_reference(key), "it was never saved, or was deleted")
-        return found
-
-    async def _in_pool(self, work: Callable[[], Result]) -> Result:
-        self._metadata.check_open()
-        if self._readers is None:
-            raise StorageClosedError("the storage is being closed; call setup() to open it again.")
-        # Not as the result of the future: in its debug mode the event loop logs that.
-        found: list[Result] = []
-        await asyncio.get_running_loop().run_in_executor(self._readers, lambda: found.append(work()))
-        return found[0]
-
-    def _read_each(self, keys: Sequence[str]) -> list[dict[str, Any] | None]:
-        return [self._read_now(key) for key in keys]
-
-    def _read_now(self, key: str) -> dict[str, Any] | None:
-        try:
-            return self._decoded(key, self._data.read(key))
-        except DataNotFoundError:
-            return None
-
-    def _decoded(self, key: str, payload: bytes) -> dict[str, Any]:
-        try:
-            value = decode(payload)
-        except (ValueError, RecursionError) as error:
-            raise StoreDamagedError(
-                self._data.to_reference(key), f"it is not JSON ({len(payload)} bytes); restore it from a backup"
-            ) from error
-        if not isinstance(value, dict):
-            raise StoreDamagedError(self._data.to_reference(key), "it holds no JSON object; restore it from a backup")
-        return cast("dict[str, Any]", value)
 
     # --- metadata: handed on as they are --------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from starfish_storage.errors import InvalidInputError
 from starfish_storage.metadata.connection import DATABASE_FILE, Durability
 from starfish_storage.metadata.rows import RowCodec
 from starfish_storage.metadata.sqlite import SQLiteMetadataHandler
+from starfish_storage.metadata.starfish_copy import may_be_starfish
 from starfish_storage.storage.hybrid import HybridStorage
 from starfish_storage.uri import file_uri_of_path, path_of_file_uri
 
@@ -64,7 +65,8 @@ class LocalStorage(HybridStorage):
 
     async def setup(self) -> None:
         """See `Storage.setup`."""
-        make_root(self.base_path)
-        if self._readers is None:
+        if not may_be_starfish(self.metadata_db_path):  # that is read where it cannot be written, too
+            make_root(self.base_path)
+        if not self._reading.is_open:
             warn_of_network_file_systems(self.base_path, self.data_base_path)
         await super().setup()

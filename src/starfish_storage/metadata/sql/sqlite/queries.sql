@@ -38,8 +38,9 @@ VALUES (
 -- name: end_master_job
 UPDATE master_jobs SET
     status = :status, summary = :summary, end_time = :end_time, last_update_time = :last_update_time,
-    completed_record_count = :completed, filtered_record_count = :filtered,
-    duplicate_record_count = :duplicate, failed_record_count = :failed
+    completed_record_count = :completed_record_count,
+    filtered_record_count = :filtered_record_count, duplicate_record_count = :duplicate_record_count,
+    failed_record_count = :failed_record_count
 WHERE master_job_id = :master_job_id
 
 -- name: update_master_job_status
@@ -98,8 +99,9 @@ ON CONFLICT (job_id) DO UPDATE SET
 -- name: end_execution_job
 UPDATE execution_jobs SET
     status = :status, counts = :counts, end_time = :end_time, last_update_time = :last_update_time,
-    error_message = :error_message, completed_record_count = :completed, filtered_record_count = :filtered,
-    duplicate_record_count = :duplicate, failed_record_count = :failed
+    error_message = :error_message, completed_record_count = :completed_record_count,
+    filtered_record_count = :filtered_record_count, duplicate_record_count = :duplicate_record_count,
+    failed_record_count = :failed_record_count
 WHERE job_id = :job_id
 
 -- name: get_execution_job
@@ -131,23 +133,50 @@ WHERE master_job_id = :master_job_id AND status = 'completed' AND run_config_has
 
 -- name: save_record
 INSERT INTO records (
-    record_uid, job_id, master_job_id, status, output_ref, start_time, end_time, last_update_time, error_message)
+    record_uid, job_id, master_job_id, status, output_ref, start_time, end_time, last_update_time, error_message,
+    data_sha256)
 VALUES
 -- each row
-(:record_uid, :job_id, :master_job_id, :status, :output_ref, :start_time, :end_time, :last_update_time, :error_message)
+(:record_uid, :job_id, :master_job_id, :status, :output_ref, :start_time, :end_time, :last_update_time, :error_message,
+ :data_sha256)
 -- end
 ON CONFLICT (record_uid) DO UPDATE SET
     job_id = excluded.job_id, master_job_id = excluded.master_job_id, status = excluded.status,
     output_ref = excluded.output_ref, start_time = excluded.start_time, end_time = excluded.end_time,
-    last_update_time = excluded.last_update_time, error_message = excluded.error_message
+    last_update_time = excluded.last_update_time, error_message = excluded.error_message,
+    data_sha256 = excluded.data_sha256
 
 -- name: get_record
-SELECT record_uid, job_id, master_job_id, status, output_ref, start_time, end_time, last_update_time, error_message
+SELECT record_uid, job_id, master_job_id, status, output_ref, start_time, end_time, last_update_time, error_message,
+       data_sha256
 FROM records WHERE record_uid IN (
 -- each row
 :record_uid
 -- end
 )
+
+-- name: get_data_digest
+-- Of a key: from the record whose data it is, else from one that borrows it.
+SELECT record_uid, data_sha256 FROM records WHERE record_uid = :owner_uid AND output_ref = :output_ref
+UNION ALL
+SELECT record_uid, data_sha256 FROM records INDEXED BY records_by_borrowed_data
+WHERE output_ref = :output_ref AND output_ref IS NOT NULL
+  AND substr(output_ref, -length(record_uid) - 6) <> '/' || record_uid || '.json'
+
+-- name: get_master_job_of_request_config
+SELECT master_job_id FROM master_jobs WHERE request_config_ref = :request_config_ref LIMIT 1
+
+-- name: list_borrowers
+SELECT record_uid, data_sha256, output_ref FROM records INDEXED BY records_by_borrowed_data
+WHERE output_ref IS NOT NULL AND substr(output_ref, -length(record_uid) - 6) <> '/' || record_uid || '.json'
+  AND output_ref IN (
+-- each row
+:output_ref
+-- end
+)
+
+-- name: set_data_digest
+UPDATE records SET data_sha256 = :data_sha256 WHERE record_uid = :record_uid
 
 -- name: delete_record
 DELETE FROM records WHERE record_uid = :record_uid
@@ -273,6 +302,9 @@ DELETE FROM mixed_case_ids WHERE kind = :kind AND id = :id
 -- name: list_tables
 SELECT name FROM sqlite_schema
 
+-- name: begin_reading
+BEGIN
+
 -- name: begin
 BEGIN IMMEDIATE
 
@@ -296,3 +328,153 @@ SELECT value FROM settings WHERE name = :name
 
 -- name: save_setting
 INSERT INTO settings (name, value) VALUES (:name, :value) ON CONFLICT (name) DO UPDATE SET value = excluded.value
+
+-- name: every_project
+SELECT project_id, name, description, created_when, updated_when FROM projects ORDER BY project_id
+
+-- name: every_master_job
+SELECT master_job_id, project_id, name, status, request_config_ref, output_schema, storage_uri,
+       metadata_storage_uri_override, data_storage_uri_override, target_record_count, completed_record_count,
+       filtered_record_count, duplicate_record_count, failed_record_count, creation_time, start_time, end_time,
+       last_update_time, summary
+FROM master_jobs ORDER BY master_job_id
+
+-- name: every_execution_job
+SELECT job_id, master_job_id, status, run_config, run_config_hash, attempted_generations, produced_outputs_count,
+       completed_record_count, filtered_record_count, duplicate_record_count, failed_record_count, creation_time,
+       start_time, end_time, last_update_time, worker_id, error_message
+FROM execution_jobs ORDER BY job_id
+
+-- name: every_execution_job_end
+-- What saving an execution job does not save.
+SELECT status, counts, end_time, last_update_time, error_message, completed_record_count, filtered_record_count,
+       duplicate_record_count, failed_record_count, job_id
+FROM execution_jobs WHERE counts IS NOT NULL ORDER BY job_id
+
+-- name: every_record
+SELECT record_uid, job_id, master_job_id, status, output_ref, start_time, end_time, last_update_time, error_message,
+       data_sha256
+FROM records ORDER BY record_uid
+
+-- name: every_data_reference
+SELECT output_ref, data_sha256 FROM records WHERE output_ref IS NOT NULL ORDER BY output_ref
+
+-- name: every_request_config_reference
+SELECT DISTINCT request_config_ref FROM master_jobs
+WHERE request_config_ref GLOB 'configs/*.json' AND request_config_ref NOT GLOB 'configs/*/*'
+ORDER BY request_config_ref
+
+-- name: every_wrong_record_count
+-- What the triggers keep, against the records themselves.
+SELECT counted.master_job_id, counted.status, coalesce(kept.records, 0), counted.records
+FROM (SELECT master_job_id, status, count(*) AS records FROM records GROUP BY master_job_id, status) AS counted
+LEFT JOIN record_counts AS kept USING (master_job_id, status)
+WHERE coalesce(kept.records, 0) <> counted.records
+UNION ALL
+SELECT kept.master_job_id, kept.status, kept.records, 0 FROM record_counts AS kept
+WHERE kept.records <> 0 AND NOT EXISTS (
+    SELECT 1 FROM records WHERE master_job_id = kept.master_job_id AND status = kept.status)
+
+-- name: every_wrong_job_count
+-- What the end of an execution job reported, against its records.
+SELECT job.job_id,
+       job.completed_record_count, job.filtered_record_count, job.duplicate_record_count, job.failed_record_count,
+       counted.completed, counted.filtered, counted.duplicates, counted.failed
+FROM execution_jobs AS job
+JOIN (
+    SELECT job_id, sum(status = 'completed') AS completed, sum(status = 'filtered') AS filtered,
+           sum(status = 'duplicate') AS duplicates, sum(status = 'failed') AS failed
+    FROM records GROUP BY job_id) AS counted USING (job_id)
+WHERE job.end_time IS NOT NULL
+  AND (job.completed_record_count, job.filtered_record_count, job.duplicate_record_count, job.failed_record_count)
+      <> (counted.completed, counted.filtered, counted.duplicates, counted.failed)
+
+-- name: every_unreadable_row
+-- Rows with JSON or times that are none.
+SELECT 'master job', master_job_id FROM master_jobs
+WHERE NOT json_valid(output_schema) OR NOT json_valid(coalesce(summary, '{}'))
+   OR julianday(creation_time) IS NULL OR julianday(last_update_time) IS NULL
+UNION ALL
+SELECT 'execution job', job_id FROM execution_jobs
+WHERE NOT json_valid(coalesce(run_config, '{}')) OR NOT json_valid(coalesce(counts, '{}'))
+   OR julianday(creation_time) IS NULL OR julianday(last_update_time) IS NULL
+UNION ALL
+SELECT 'record', record_uid FROM records
+WHERE julianday(start_time) IS NULL OR julianday(end_time) IS NULL
+   OR julianday(last_update_time) IS NULL
+
+-- name: every_record_with_data
+SELECT count(*) FROM records WHERE output_ref IS NOT NULL
+
+-- name: check_integrity
+SELECT integrity_check FROM pragma_integrity_check
+
+-- name: check_foreign_keys
+SELECT "table", rowid, parent FROM pragma_foreign_key_check
+
+-- name: recount_records
+INSERT INTO record_counts (master_job_id, status, records)
+SELECT master_job_id, status, count(*) FROM records WHERE true GROUP BY master_job_id, status
+ON CONFLICT (master_job_id, status) DO UPDATE SET records = excluded.records
+
+-- name: recount_stale
+UPDATE record_counts SET records = 0
+WHERE NOT EXISTS (
+    SELECT 1 FROM records WHERE master_job_id = record_counts.master_job_id AND status = record_counts.status)
+
+-- name: recount_jobs
+-- Of execution jobs that have ended: what their records say, where that is something else.
+UPDATE execution_jobs SET
+    completed_record_count = counted.completed, filtered_record_count = counted.filtered,
+    duplicate_record_count = counted.duplicates, failed_record_count = counted.failed
+FROM (
+    SELECT job_id, sum(status = 'completed') AS completed, sum(status = 'filtered') AS filtered,
+           sum(status = 'duplicate') AS duplicates, sum(status = 'failed') AS failed
+    FROM records GROUP BY job_id) AS counted
+WHERE execution_jobs.job_id = counted.job_id AND execution_jobs.end_time IS NOT NULL
+  AND (completed_record_count, filtered_record_count, duplicate_record_count, failed_record_count)
+      <> (counted.completed, counted.filtered, counted.duplicates, counted.failed)
+
+-- name: every_record_without_data
+SELECT record_uid FROM records WHERE output_ref IS NULL ORDER BY record_uid
+
+-- name: every_record_without_digest
+SELECT record_uid FROM records WHERE output_ref IS NOT NULL AND data_sha256 IS NULL ORDER BY record_uid
+
+-- name: get_records_of_data
+SELECT record_uid FROM records WHERE record_uid = :owner_uid AND output_ref = :output_ref
+UNION ALL
+SELECT record_uid FROM records INDEXED BY records_by_borrowed_data
+WHERE output_ref = :output_ref AND output_ref IS NOT NULL
+  AND substr(output_ref, -length(record_uid) - 6) <> '/' || record_uid || '.json'
+
+-- name: salvage_projects
+SELECT project_id, name, description, created_when, updated_when, rowid
+FROM projects NOT INDEXED WHERE rowid > :after ORDER BY rowid
+
+-- name: salvage_master_jobs
+SELECT master_job_id, project_id, name, status, request_config_ref, output_schema, storage_uri,
+       metadata_storage_uri_override, data_storage_uri_override, target_record_count, completed_record_count,
+       filtered_record_count, duplicate_record_count, failed_record_count, creation_time, start_time, end_time,
+       last_update_time, summary, rowid
+FROM master_jobs NOT INDEXED WHERE rowid > :after ORDER BY rowid
+
+-- name: salvage_execution_jobs
+SELECT job_id, master_job_id, status, run_config, run_config_hash, attempted_generations, produced_outputs_count,
+       completed_record_count, filtered_record_count, duplicate_record_count, failed_record_count, creation_time,
+       start_time, end_time, last_update_time, worker_id, error_message, rowid
+FROM execution_jobs NOT INDEXED WHERE rowid > :after ORDER BY rowid
+
+-- name: salvage_records
+SELECT record_uid, job_id, master_job_id, status, output_ref, start_time, end_time, last_update_time, error_message,
+       data_sha256, rowid
+FROM records NOT INDEXED WHERE rowid > :after ORDER BY rowid
+
+-- name: salvage_journal
+SELECT key, payload, number FROM data_journal NOT INDEXED WHERE number > :after AND payload IS NOT NULL ORDER BY number
+
+-- name: salvage_execution_job_ends
+-- What saving an execution job does not save.
+SELECT status, counts, end_time, last_update_time, error_message, completed_record_count, filtered_record_count,
+       duplicate_record_count, failed_record_count, job_id, rowid
+FROM execution_jobs NOT INDEXED WHERE rowid > :after AND counts IS NOT NULL ORDER BY rowid

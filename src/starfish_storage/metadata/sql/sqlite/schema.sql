@@ -77,6 +77,7 @@ CREATE TABLE records (
     end_time         TEXT NOT NULL,
     last_update_time TEXT NOT NULL,
     error_message    TEXT,
+    data_sha256      TEXT, -- of what output_ref names, in lower-case hex; NULL: not known
     -- Both at once: a record is of the master job that its execution job is of.
     FOREIGN KEY (job_id, master_job_id) REFERENCES execution_jobs (job_id, master_job_id) ON DELETE CASCADE
 ) STRICT;

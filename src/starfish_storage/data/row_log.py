@@ -1,0 +1,117 @@
+"""The row log: every row change as a line beside the data, from which a lost database can be rebuilt.
+
+It is written in the course of each commit and never read by ordinary work, so it costs one more write a group. The
+database stays the truth: a line of a commit that a kill prevented may stand here, and the last lines may be lost at a
+power cut.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterable
+
+from starfish_storage.data.atomic import FileOperations
+from starfish_storage.data.directories import Directories
+from starfish_storage.data.file_errors import translated
+from starfish_storage.data.staging import Staging
+
+ROW_LOG_FILE = "rows.jsonl"
+
+_HEAD = 1 << 16
+
+
+class RowLog:
+    """Appends lines to ``rows.jsonl``. Every method is called while holding the writer lock.
+
+    Args:
+        directories: the directories of the root.
+        staging: where a new log is written before it gets its name.
+        files: the file operations.
+    """
+
+    def __init__(self, directories: Directories, staging: Staging, files: FileOperations) -> None:
+        self._directories = directories
+        self._staging = staging
+        self._files = files
+        self._descriptor = -1
+        self._size_before = 0
+
+    def open(self, header: bytes) -> bool:
+        """Open the log for appending; return False if there is none.
+
+        Args:
+            header: the line that says what the lines below it mean; added if the log begins with another.
+        """
+        with translated(self._path):
+            root = self._directories.acquire("")
+            try:
+                self._descriptor = self._files.open_for_appending(root, ROW_LOG_FILE)
+            except FileNotFoundError:
+                return False
+            finally:
+                self._directories.release("", root)
+            size = os.fstat(self._descriptor).st_size
+            if size and os.pread(self._descriptor, 1, size - 1) != b"\n":
+                self._append(b"\n")  # a power cut has torn the last line
+            if not os.pread(self._descriptor, _HEAD, 0).startswith(header):
+                self._append(header)
+        return True
+
+    def create(self, lines: Iterable[bytes]) -> None:
+        """Write a new log, whole or not at all, and open it. The first line is the header."""
+        self.close()
+        with translated(self._path):
+            root = self._directories.acquire("")
+            try:
+                name = self._staging.new_name()
+                self._descriptor = self._files.create_for_appending(self._staging.descriptor(), name)
+                for line in lines:
+                    self._append(line)
+                self._files.sync(self._descriptor)
+                self._files.rename(self._staging.descriptor(), name, root, ROW_LOG_FILE)
+                self._files.sync(root)
+            except BaseException:
+                self.close()
+                raise
+            finally:
+                self._directories.release("", root)
+
+    def append(self, lines: bytes) -> None:
+        """Append lines; on failure nothing of them stays.
+
+        Raises:
+            StorageIOError: it failed.
+        """
+        with translated(self._path):
+            self._size_before = os.fstat(self._descriptor).st_size
+            try:
+                self._append(lines)
+            except OSError:
+                self.take_back()
+                raise
+
+    def take_back(self) -> None:
+        """Remove what was appended last: it did not come about. Never raises: a line too many does no harm."""
+        try:
+            os.ftruncate(self._descriptor, self._size_before)
+        except OSError:
+            pass
+
+    def close(self) -> None:
+        """Close the log. Idempotent."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    @property
+    def _path(self) -> str:
+        return f"{self._directories.root}/{ROW_LOG_FILE}"
+
+    def _append(self, lines: bytes) -> None:
+        written = os.write(self._descriptor, lines)
+        while written < len(lines):
+            more = os.write(self._descriptor, lines[written:])
+            if not more:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            written += more

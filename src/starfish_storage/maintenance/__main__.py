@@ -1,0 +1,130 @@
+"""The commands: ``python -m starfish_storage.maintenance verify STORE`` and its siblings.
+
+Exit status: 0 nothing is damaged; 1 damage was found, and is not mended; 2 the command could not be carried out.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any, NoReturn, Protocol
+
+import click
+
+from starfish_storage.errors import StorageError
+from starfish_storage.maintenance.repair import plan_repair, repair
+from starfish_storage.maintenance.verify import Progress, verify
+from starfish_storage.uri import FILE_SCHEME, file_uri_of_path
+
+DAMAGED, NOT_DONE = 1, 2
+
+_STORE_VARIABLE = "STARFISH_STORAGE_URI"
+
+
+class _Report(Protocol):
+    def to_json(self) -> dict[str, Any]: ...
+
+
+def _as_uri(_context: click.Context, _parameter: click.Parameter, given: str | None) -> str | None:
+    """Return the URI of what was given: one already, or a path."""
+    if given is None or given.startswith(FILE_SCHEME):
+        return given
+    return file_uri_of_path(os.path.abspath(given))
+
+
+_store = click.argument("store", callback=_as_uri, envvar=_STORE_VARIABLE)
+_data = click.option("--data-uri", callback=_as_uri, help="Where its data lies, if in another directory.")
+_json = click.option("--json", "as_json", is_flag=True, help="Print a JSON object for programs.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Check and mend a store: a directory, or a file:// URI (default: $STARFISH_STORAGE_URI)."""
+
+
+@main.command("verify")
+@_store
+@_data
+@_json
+def verify_command(store: str, data_uri: str | None, as_json: bool) -> None:
+    """Read everything in STORE and compare it with what was saved; change nothing.
+
+    Example: python -m starfish_storage.maintenance verify /data/store
+    """
+    with _refusals(), _progress_bar("verifying") as progress:
+        report = verify(store, data_uri, progress=progress)
+    _show(report, as_json)
+    sys.exit(0 if report.is_sound else DAMAGED)
+
+
+@main.command("repair")
+@_store
+@_data
+@_json
+@click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
+@click.option("--yes", is_flag=True, help="Do it without asking.")
+def repair_command(store: str, data_uri: str | None, as_json: bool, dry_run: bool, yes: bool) -> None:
+    """Mend STORE: shows what it would do, asks, copies what it changes to STORE/repairs, and does it.
+
+    Example: python -m starfish_storage.maintenance repair /data/store --dry-run
+    """
+    with _refusals():
+        if dry_run or not yes:
+            with _progress_bar("verifying") as progress:
+                plan = plan_repair(store, data_uri, progress=progress)
+            if dry_run or not plan.steps:
+                _show(plan, as_json)
+                sys.exit(DAMAGED if plan.steps or plan.left else 0)
+            if not sys.stdin.isatty():
+                _refuse(f"{len(plan.steps)} steps to do; say --yes to do them, or --dry-run to see them")
+            click.echo(str(plan))
+            click.confirm("Do this?", abort=True)
+        with _progress_bar("verifying") as progress:
+            done = repair(store, data_uri, progress=progress)
+    _show(done, as_json)
+    sys.exit(DAMAGED if done.left else 0)
+
+
+def _show(report: _Report, as_json: bool) -> None:
+    click.echo(json.dumps(report.to_json(), indent=2) if as_json else str(report))
+
+
+@contextmanager
+def _refusals() -> Generator[None]:
+    """Print an error of the library as one line, without a traceback."""
+    try:
+        yield
+    except StorageError as error:
+        _refuse(str(error))
+
+
+def _refuse(text: str) -> NoReturn:
+    click.echo(f"error: {text}", err=True)
+    sys.exit(NOT_DONE)
+
+
+@contextmanager
+def _progress_bar(title: str) -> Generator[Progress | None]:
+    """Draw a bar on a terminal, and nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=None)
+
+        def progress(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        yield progress
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m starfish_storage.maintenance")

@@ -1,0 +1,97 @@
+"""Reading a database in order to check it: nothing is written, migrated, replayed or tidied up."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import apsw
+
+from starfish_storage.errors import StoreDamagedError, StoreOpenError, StoreVersionError
+from starfish_storage.metadata.connection import DATABASE_FILE, open_for_reading, refuse_foreign_database
+from starfish_storage.metadata.driver import Connection, Row
+from starfish_storage.metadata.driver_errors import translate
+from starfish_storage.metadata.migrate import latest_version
+from starfish_storage.metadata.queries import sqlite_queries
+from starfish_storage.metadata.row_writer import owner_uid
+
+
+class Inspection:
+    """One reading connection to the database of a store, which may be in use. For one thread.
+
+    Args:
+        root: absolute path of the directory of the database.
+
+    Raises:
+        StorageError: there is no database, it cannot be read, or it is of another version or program.
+    """
+
+    def __init__(self, root: str) -> None:
+        self.path = f"{os.path.realpath(root)}/{DATABASE_FILE}"
+        self._queries = sqlite_queries()
+        if not os.path.lexists(self.path):
+            raise StoreOpenError(root, "there is no metadata.db in it; name the directory of a store")
+        if os.path.getsize(self.path) == 0:
+            raise StoreDamagedError(self.path, "it is empty; run 'repair', or restore a backup")
+        refuse_foreign_database(self.path)
+        try:
+            self._connection: Connection = open_for_reading(self.path)
+            self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)  # closing must not empty the log
+            version = self._connection.pragma("user_version")
+        except apsw.Error as error:
+            raise translate(error, self.path) from error
+        if version != latest_version():
+            self._connection.close()
+            how = "write to it once" if version == 0 else "open it once"  # Starfish's own are only read on opening
+            raise StoreVersionError(root, f"it is of format {version}; {how} with this release, to migrate it")
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def integrity(self) -> list[str]:
+        """Return what SQLite's own check finds; nothing if the database is sound."""
+        return [text for (text,) in self.rows("check_integrity") if text != "ok"]
+
+    def foreign_keys(self) -> list[str]:
+        """Return the rows without a parent, described."""
+        return [
+            f"row {rowid} of {table} has no parent in {parent}"
+            for table, rowid, parent in self.rows("check_foreign_keys")
+        ]
+
+    def rows(self, query: str) -> Iterator[Row]:
+        """Yield the rows of a named query without parameters, as of the moment when it began."""
+        try:
+            yield from self._connection.execute(self._queries[query])
+        except (apsw.Error, UnicodeDecodeError) as error:
+            raise translate(error, self.path, self._connection) from error
+
+    def data_of(self, key: str) -> tuple[list[str | None], bytes | None, bool]:
+        """Return, of one moment, what is committed of a key.
+
+        Returns:
+            The digests of the records that refer to it; the payload of its newest journal entry; and whether there
+            is such an entry (without a payload, the data is removed).
+        """
+        read = self._connection.execute
+        try:
+            read(self._queries["begin_reading"])
+            try:
+                digests = read(self._queries["get_data_digest"], (owner_uid(key), key, key)).fetchall()
+                journaled = read(self._queries["get_journaled_data"], (key,)).fetchone()
+            finally:
+                read(self._queries["commit"])
+        except apsw.Error as error:
+            raise translate(error, self.path, self._connection) from error
+        return [row[1] for row in digests], None if journaled is None else journaled[0], journaled is not None
+
+    def records_of(self, key: str) -> list[str]:
+        """Return the uids of the records that refer to a key."""
+        rows = self._connection.execute(self._queries["get_records_of_data"], (owner_uid(key), key, key))
+        return [row[0] for row in rows]
+
+    def is_request_config(self, key: str) -> bool:
+        """Return whether a master job refers to a request configuration."""
+        query = self._queries["get_master_job_of_request_config"]
+        return self._connection.execute(query, (key,)).fetchone() is not None

@@ -1,0 +1,205 @@
+"""A new database from the row log and from what can still be read of a damaged one."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, cast
+
+import apsw
+
+from starfish_storage.codec import content_digest
+from starfish_storage.errors import StorageError
+from starfish_storage.identifiers import fold
+from starfish_storage.metadata.connection import DATA_ELSEWHERE, open_for_writing
+from starfish_storage.metadata.driver import Connection, Row
+from starfish_storage.metadata.driver_errors import translate
+from starfish_storage.metadata.migrate import latest_version, migrate
+from starfish_storage.metadata.queries import sqlite_queries
+from starfish_storage.metadata.row_changes import CHANGES
+from starfish_storage.metadata.row_writer import owner_uid
+
+logger = logging.getLogger(__name__)
+
+_SMALLEST_ROW = 40  # in bytes: no table has more rows than the file would hold of these
+_LARGEST_STEP = 16
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
+
+# Of each table: how to read its rows, look one up and save it, and where the time of its last change stands.
+_TABLES = (
+    ("salvage_projects", "get_project", "save_project", 4),
+    ("salvage_master_jobs", "get_master_job", "insert_master_job", 17),
+    ("salvage_execution_jobs", "get_execution_job", "save_execution_job", 14),
+    ("salvage_records", "get_record", "save_record", 7),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """What a rebuilt database was made of.
+
+    Attributes:
+        logged: changes taken from the row log.
+        recovered: rows that only the damaged database had, or had newer.
+        refused: changes that could not be applied, for lack of what they belong to.
+    """
+
+    logged: int
+    recovered: int
+    refused: int
+
+
+def rebuild(path: str, row_log: Iterable[bytes], damaged: str | None, *, data_elsewhere: bool) -> Rebuilt:
+    """Make a new database.
+
+    Args:
+        path: where it is made; there must be nothing.
+        row_log: the lines of the row log, in order; torn ones are passed over.
+        damaged: a copy of the damaged database, with its log beside it, in a directory that may be written.
+        data_elsewhere: the data lies in another directory than the database.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    try:
+        connection = open_for_writing(path, "power")
+        try:
+            migrate(connection, path, alone=True)
+            made = _Rebuilding(connection)
+            connection.execute(sqlite_queries()["begin"])
+            made.replay(row_log)
+            if damaged is not None:
+                made.merge(damaged)
+            made.claim_mixed_case_ids()
+            connection.execute(sqlite_queries()["save_setting"], (DATA_ELSEWHERE, "yes" if data_elsewhere else "no"))
+            connection.execute(sqlite_queries()["commit"])
+            connection.pragma("journal_mode", "delete")  # nothing beside it, so that it can be renamed
+        finally:
+            connection.close()
+    except apsw.Error as error:
+        raise translate(error, path) from error
+    return Rebuilt(made.logged, made.recovered, made.refused)
+
+
+class _Rebuilding:
+    """Fills an empty database, within one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._queries = sqlite_queries()
+        self._deleted: set[str] = set()
+        self._merged_jobs: set[str] = set()
+        self.logged = 0
+        self.recovered = 0
+        self.refused = 0
+
+    def replay(self, lines: Iterable[bytes]) -> None:
+        """Apply the changes of the row log."""
+        columns: dict[str, list[str]] = {}
+        for line in lines:
+            try:
+                found = json.loads(line)
+            except (ValueError, RecursionError):
+                continue  # torn by a power cut
+            if isinstance(found, dict):
+                columns = cast("dict[str, dict[str, list[str]]]", found).get("columns", {})
+                continue
+            name, *values = cast("list[Any]", found)
+            if name not in CHANGES or name not in columns:
+                continue
+            given = dict(zip(columns[name], values, strict=False))
+            row = tuple(given.get(parameter) for parameter in self._queries.parameters(name))
+            if name in ("delete_master_job", "delete_project"):
+                self._deleted.add(str(row[0]))
+            elif name in ("insert_master_job", "save_project"):
+                self._deleted.discard(row[0])
+            self.logged += self._apply(name, row)
+
+    def merge(self, path: str) -> None:
+        """Add rows of a damaged database that the row log does not have, or has of an earlier time."""
+        damaged = cast("Connection", apsw.Connection(path))
+        try:
+            if damaged.pragma("user_version") < latest_version():
+                migrate(damaged, path, alone=True)
+            for salvage, get, save, changed in _TABLES:
+                for row in _salvaged(damaged, self._queries[salvage]):
+                    self._merge_row(row, get, save, changed)
+            for row in _salvaged(damaged, self._queries["salvage_execution_job_ends"]):
+                if row[-1] in self._merged_jobs:
+                    self._apply("end_execution_job", row)
+            for key, payload in _salvaged(damaged, self._queries["salvage_journal"]):
+                self._merge_journaled(key, payload)
+        except apsw.Error as error:
+            logger.warning("of the damaged database not all could be read: %s", type(error).__name__)
+        finally:
+            damaged.close()
+
+    def claim_mixed_case_ids(self) -> None:
+        """Note the ids that are not their own lower case."""
+        for kind, every in (("master_job_id", "every_master_job"), ("record_uid", "every_record")):
+            odd = [row[0] for row in self._connection.execute(self._queries[every]) if fold(row[0]) != row[0]]
+            for given in odd:
+                self._connection.execute(self._queries["save_mixed_case_id"], (kind, fold(given), given))
+
+    def _merge_row(self, row: Row, get: str, save: str, changed: int) -> None:
+        there = self._connection.execute(self._queries[get], (row[0],)).fetchone()
+        if _TIME.fullmatch(str(row[changed])) is None:
+            return  # damaged: it must not win for looking late
+        if row[0] in self._deleted or (there is not None and there[changed] >= row[changed]):
+            return
+        if there is None or save != "insert_master_job":
+            self.recovered += self._apply(save, row)
+            if save == "save_execution_job":
+                self._merged_jobs.add(row[0])
+            return
+        # Newer than its line in the log, which is its end at most: inserting it again is not possible.
+        end = (row[3], row[18], row[16], row[17], *row[10:14], row[0])
+        self.recovered += self._apply("end_master_job", end)
+
+    def _merge_journaled(self, key: str, payload: bytes) -> None:
+        """Keep data that was committed and may not have reached its file, if a row of today means just that."""
+        rows = self._connection.execute(self._queries["get_data_digest"], (owner_uid(key), key, key)).fetchall()
+        if any(digest == content_digest(payload) for _, digest in rows):
+            self._connection.execute(self._queries["journal_data"], (key, payload))
+
+    def _apply(self, name: str, row: Row) -> bool:
+        try:
+            self._connection.execute(self._queries[name], row)
+        except (apsw.ConstraintError, apsw.MismatchError):
+            self.refused += 1
+            return False
+        return True
+
+
+def _salvaged(connection: Connection, query: str) -> Iterator[Row]:
+    """Yield the rows of a table that can be read, in the order of their numbers, which each row ends with.
+
+    The table itself is read and no index. Where a page cannot be read, the next numbers are tried, in growing steps.
+    """
+    number, step = -1, 1
+    most = os.path.getsize(connection.filename) // _SMALLEST_ROW
+    while number < most:
+        try:
+            for *row, found in connection.execute(query, (number,)):
+                yield tuple(row)
+                number, step = found, 1
+        except (apsw.CorruptError, apsw.IOError, UnicodeDecodeError):
+            number += step
+            step = min(2 * step, _LARGEST_STEP)
+        else:
+            return
+
+
+def row_log_lines(path: str) -> Iterable[bytes]:
+    """Yield the lines of a row log; nothing if there is none."""
+    try:
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as log:
+            yield from log
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StorageError(f"the row log {path!r} cannot be read: {error.strerror}.") from error

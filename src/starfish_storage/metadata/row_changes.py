@@ -1,0 +1,57 @@
+"""Row changes as lines of the row log, and the rows of a database as such lines.
+
+A line is a JSON array: the name of a change, then its values. What the values are, a header says: a JSON object with
+the columns of every change. Applying all changes in order to an empty database gives the rows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+
+from starfish_storage.codec import encode_row
+from starfish_storage.metadata.driver import Connection
+from starfish_storage.metadata.queries import Queries
+from starfish_storage.metadata.row_writer import Change
+
+CHANGES = (
+    "save_project",
+    "insert_master_job",
+    "end_master_job",
+    "update_master_job_status",
+    "delete_master_job",
+    "delete_project",
+    "save_execution_job",
+    "end_execution_job",
+    "save_record",
+    "set_data_digest",
+    "delete_record",
+)
+"""The changes that a row log holds: named queries."""
+
+_ALL_ROWS = (
+    ("every_project", "save_project"),
+    ("every_master_job", "insert_master_job"),
+    ("every_execution_job", "save_execution_job"),
+    ("every_execution_job_end", "end_execution_job"),
+    ("every_record", "save_record"),
+)
+
+
+def header(queries: Queries) -> bytes:
+    """Return the line that says what the values of each change are."""
+    columns = {name: queries.parameters(name) for name in CHANGES}
+    return json.dumps({"row_log": 1, "columns": columns}, separators=(",", ":")).encode() + b"\n"
+
+
+def lines(changes: Iterable[Change]) -> bytes:
+    """Return changes as lines."""
+    return b"".join(encode_row((name, *row)) for name, row in changes)
+
+
+def all_rows(connection: Connection, queries: Queries) -> Iterator[bytes]:
+    """Yield a header and the changes that make all rows of a database."""
+    yield header(queries)
+    for query, change in _ALL_ROWS:
+        for row in connection.execute(queries[query]):
+            yield encode_row((change, *row))

@@ -1,0 +1,144 @@
+"""Reading data: from its file if that is what was saved, else from the journal, else with an error that says why."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, TypeVar, cast
+
+from starfish_storage.codec import content_digest, decode
+from starfish_storage.errors import (
+    SEE_DAMAGE,
+    DataLostError,
+    DataNotFoundError,
+    StorageClosedError,
+    StoreDamagedError,
+)
+from starfish_storage.interface import DataHandler, MetadataHandler
+
+_READ_AT_ONCE = 500
+_READER_THREADS = 4
+_LOOKS = 5  # at a file that is not what its row says: a writer may be replacing it
+_READS_IN_A_ROW = 50  # done on the spot, then other tasks get their turn: a loop of reads must not starve them
+
+Result = TypeVar("Result")
+
+
+class DataReading:
+    """Reads and checks data: single files on the spot, many in a pool of threads.
+
+    Args:
+        metadata: knows what was saved, and what is committed and not yet in place.
+        data: where the files lie.
+    """
+
+    def __init__(self, metadata: MetadataHandler, data: DataHandler) -> None:
+        self._metadata = metadata
+        self._data = data
+        self._readers: ThreadPoolExecutor | None = None
+        self._reads = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is between `open` and `close`."""
+        return self._readers is not None
+
+    def open(self) -> None:
+        """Make the pool. Idempotent."""
+        self._readers = self._readers or ThreadPoolExecutor(_READER_THREADS, "starfish-storage-data-reader")
+
+    async def close(self) -> None:
+        """Finish what is being read. Idempotent."""
+        readers, self._readers = self._readers, None
+        if readers is not None:
+            await asyncio.to_thread(readers.shutdown)
+
+    async def read(self, key: str) -> dict[str, Any]:
+        """Return the data under a key.
+
+        Raises:
+            DataNotFoundError: there is none; `DataLostError` if a record says that there should be.
+            StoreDamagedError: it is not what was saved.
+        """
+        self._reads += 1
+        if self._reads % _READS_IN_A_ROW == 0:
+            await asyncio.sleep(0)
+        payload = self._read_now(key)
+        if payload is not None and _is_whole(payload, await self._metadata.get_data_digests((key,)), key):
+            return self._decoded(key, payload)
+        return await self._read_again(key)
+
+    async def read_many(self, keys: Sequence[str]) -> list[dict[str, Any]]:
+        """Return the data under several keys, in their order; raises as `read`."""
+        found: list[dict[str, Any]] = []
+        for start in range(0, len(keys), _READ_AT_ONCE):
+            some = keys[start : start + _READ_AT_ONCE]
+            digests = await self._metadata.get_data_digests(some)
+            read = await self._in_pool(partial(self._read_each, some, digests))
+            found += [await self.read(key) if data is None else data for key, data in zip(some, read, strict=True)]
+        return found
+
+    async def _read_again(self, key: str) -> dict[str, Any]:
+        """Return data whose file is missing or not what its row says: a writer may be about to replace it."""
+        payload = None
+        for _ in range(_LOOKS):
+            # Another process may have committed it and not yet have put the file in place.
+            journaled = await self._metadata.get_journaled_data(key)
+            if journaled is not None:
+                return self._decoded(key, journaled)
+            # Or it has done both between the two looks: put the file in place, and emptied the journal.
+            payload = self._read_now(key)
+            if payload is not None and _is_whole(payload, await self._metadata.get_data_digests((key,)), key):
+                return self._decoded(key, payload)
+            await asyncio.sleep(0)
+        reference = self._data.to_reference(key)
+        if payload is not None:
+            raise StoreDamagedError(reference, f"it is not what was saved (its SHA-256 differs); {SEE_DAMAGE}")
+        referrer = await self._metadata.get_referrer(key)
+        if referrer == "record":
+            raise DataLostError(reference)
+        remedy = "it was never saved, or was deleted"
+        if referrer is not None:
+            remedy = f"a {referrer} refers to it, so it was never saved, or is lost; {SEE_DAMAGE}"
+        raise DataNotFoundError("data", reference, remedy)
+
+    async def _in_pool(self, work: Callable[[], Result]) -> Result:
+        self._metadata.check_open()
+        if self._readers is None:
+            raise StorageClosedError("the storage is being closed; call setup() to open it again.")
+        # Not as the result of the future: in its debug mode the event loop logs that.
+        found: list[Result] = []
+        await asyncio.get_running_loop().run_in_executor(self._readers, lambda: found.append(work()))
+        return found[0]
+
+    def _read_each(self, keys: Sequence[str], digests: dict[str, str]) -> list[dict[str, Any] | None]:
+        read = ((key, self._read_now(key)) for key in keys)
+        return [
+            None if payload is None or not _is_whole(payload, digests, key) else self._decoded(key, payload)
+            for key, payload in read
+        ]
+
+    def _read_now(self, key: str) -> bytes | None:
+        try:
+            return self._data.read(key)
+        except DataNotFoundError:
+            return None
+
+    def _decoded(self, key: str, payload: bytes) -> dict[str, Any]:
+        try:
+            value = decode(payload)
+        except (ValueError, RecursionError) as error:
+            raise StoreDamagedError(
+                self._data.to_reference(key), f"it is not JSON ({len(payload)} bytes); {SEE_DAMAGE}"
+            ) from error
+        if not isinstance(value, dict):
+            raise StoreDamagedError(self._data.to_reference(key), f"it holds no JSON object; {SEE_DAMAGE}")
+        return cast("dict[str, Any]", value)
+
+
+def _is_whole(payload: bytes, digests: dict[str, str], key: str) -> bool:
+    """Return whether data is what was saved; where no record says what that was, it is believed."""
+    digest = digests.get(key)
+    return digest is None or digest == content_digest(payload)

@@ -1,0 +1,58 @@
+"""Says how the frozen stores under `assets/` were made; no test runs this.
+
+Usage: ``python tests/migrations/make_assets.py v1`` with the release whose format is to be frozen (an asset of a
+released format is never made anew), or ``... starfish PYTHON`` with an interpreter that has `starfish-core==0.1.3`.
+
+- ``v1.zip``, ``v1.json``: a store of format 1 that was closed, and what was in it.
+- ``v1-not-closed.zip``: the same content, of a writer that was killed at once; its log is beside the database, its
+  journal is not empty, and a file that was put in place is missing again, as after a power cut.
+- ``starfish-0.1.3.zip``, ``starfish-0.1.3.json``: a store that Starfish wrote at ``/tmp/starfish-run``, which no
+  longer exists, and what Starfish answered before rows were added by hand (see `starfish_writer.py`).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+ASSETS = HERE / "assets"
+STARFISH_ROOT = Path("/tmp/starfish-run")
+
+
+def make_own(version: str) -> None:
+    """Freeze stores of the release at hand."""
+    root = STARFISH_ROOT.with_name("starfish-storage-run")
+    environment = dict(os.environ, PYTHONPATH=str(HERE.parent))
+    command = [sys.executable, "-m", "migrations.own_writer", str(root)]
+    subprocess.run([*command, str(ASSETS / f"{version}.json")], env=environment, check=True)
+    pack(root, version)
+    killed = subprocess.run([*command, "kill"], env=environment, check=False)
+    if killed.returncode != -signal.SIGKILL:
+        raise SystemExit(f"the writer was to be killed, and ended with {killed.returncode}")
+    next(root.glob("data/*/Rec-3-completed.json")).unlink()
+    pack(root, f"{version}-not-closed")
+
+
+def make_starfish(python: str) -> None:
+    """Freeze a store of Starfish."""
+    answers = str(ASSETS / "starfish-0.1.3.json")
+    subprocess.run([python, str(HERE / "starfish_writer.py"), str(STARFISH_ROOT), answers], check=True)
+    pack(STARFISH_ROOT, "starfish-0.1.3")
+
+
+def pack(root: Path, name: str) -> None:
+    """Move a store into an asset."""
+    shutil.make_archive(str(ASSETS / name), "zip", root)
+    shutil.rmtree(root)
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "starfish":
+        make_starfish(sys.argv[2])
+    else:
+        make_own(sys.argv[1])

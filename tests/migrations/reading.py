@@ -1,0 +1,44 @@
+"""Reading a whole store, in a form that does not depend on where it lies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel
+
+from starfish_storage import Storage
+
+
+async def everything(storage: Storage) -> dict[str, Any]:
+    """Return all that a store holds, by the public interface, as JSON without its own place in it."""
+    masters = await storage.list_master_jobs()
+    jobs = [job for master in masters for job in await storage.list_execution_jobs(master.master_job_id)]
+    records = [one for master in masters for one in await storage.get_records_for_master_job(master.master_job_id)]
+    return {
+        "projects": [_plain(one, storage) for one in await storage.list_projects()],
+        "master_jobs": [_plain(one, storage) for one in masters],
+        "execution_jobs": [_plain(one, storage) for one in jobs],
+        "records": [_plain(one, storage) for one in records],
+        "counts": {one.master_job_id: await storage.count_records_for_master_job(one.master_job_id) for one in masters},
+        "data": {
+            one.record_uid: await storage.get_record_data(one.output_ref)
+            for one in records
+            if one.output_ref is not None
+        },
+        "configs": {
+            one.master_job_id: await storage.get_request_config(one.request_config_ref)
+            for one in masters
+            if one.master_job_id.startswith("Master-")
+        },
+    }
+
+
+def _plain(model: BaseModel, storage: Storage) -> dict[str, Any]:
+    values = model.model_dump(mode="json")
+    place = storage.generate_request_config_path("any").removesuffix("configs/any.request.json")
+    for name in ("request_config_ref", "output_ref"):
+        if values.get(name):
+            values[name] = values[name].removeprefix(place)
+    if values.get("storage_uri") == storage.storage_uri:
+        values["storage_uri"] = "its own"
+    return values

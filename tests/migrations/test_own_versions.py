@@ -1,0 +1,34 @@
+"""Stores of every format that this library ever had are opened, read whole, and used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import apsw
+import pytest
+
+from migrations.own_writer import write_master_job
+from migrations.reading import everything
+from migrations.stores import noted, unpack
+from starfish_storage import LocalStorage
+from starfish_storage.metadata.migrate import latest_version
+
+VERSIONS = ["v1"]
+
+
+@pytest.mark.parametrize("closed", [True, False], ids=["closed", "killed"])
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_a_frozen_store_is_read_and_used(tmp_path: Path, version: str, closed: bool) -> None:
+    storage = unpack(version if closed else f"{version}-not-closed", tmp_path / "store")
+    async with storage:
+        assert await everything(storage) == noted(version)
+        await storage.delete_master_job("Master-1")
+        await write_master_job(storage, 9, "completed")
+        used = await everything(storage)
+    async with LocalStorage(storage.storage_uri) as again:
+        assert await everything(again) == used
+        assert {one["master_job_id"] for one in used["master_jobs"]} == {f"Master-{n}" for n in (0, 2, 3, 4, 5, 9)}
+    connection = apsw.Connection(storage.metadata_db_path)
+    assert connection.pragma("user_version") == latest_version()
+    assert connection.execute("SELECT count(*) FROM data_journal").fetchone() == (0,)
+    connection.close()

@@ -11,6 +11,7 @@ from typing import Any
 import apsw
 import pytest
 
+from migrations.stores import unpack
 from starfish_storage import LocalStorage, Record
 from starfish_storage.errors import InvalidReferenceError, StorageError
 from starfish_storage.testing.samples import (
@@ -304,3 +305,20 @@ async def test_a_reference_in_a_damaged_row_leads_nowhere(root: Path, outside: P
         await storage.delete_master_job(MASTER_JOB)
     assert (outside / "file").read_bytes() == OUTSIDE
     assert (root / "metadata.db").exists()
+
+
+@pytest.mark.parametrize("plant", [link, link_to_nothing, link_to_zeros, pipe, socket_file, device, directory])
+@pytest.mark.parametrize("place", ["metadata.db-wal", "metadata.db-shm", "metadata.db-journal"])
+async def test_nothing_is_copied_from_beside_a_store_of_starfish(
+    root: Path, outside: Path, place: str, plant: Callable[[Path, Path], None]
+) -> None:
+    storage = unpack("starfish-0.1.3", root)
+    before = bytes_of(outside)
+    plant(root / place, outside)
+    refused = await refusal_of_setup(storage)
+    assert str(root / place) in refused
+    await storage.close()
+    assert bytes_of(outside) == before
+    remove(root / place)
+    async with storage:
+        assert await storage.list_projects()

@@ -11,7 +11,7 @@ from starfish_storage.errors import ForeignStoreError, StoreDamagedError, StoreO
 from starfish_storage.metadata.driver import Connection, connect
 from starfish_storage.metadata.driver_errors import translate
 from starfish_storage.metadata.migrate import APPLICATION_ID, latest_version
-from starfish_storage.metadata.planted import refuse_planted
+from starfish_storage.metadata.planted import refuse_planted_database
 from starfish_storage.metadata.queries import sqlite_queries
 from starfish_storage.metadata.starfish import TABLES as STARFISH_TABLES
 from starfish_storage.permissions import create_private_file
@@ -78,8 +78,7 @@ def refuse_foreign_database(path: str) -> None:
     Raises:
         StoreOpenError: there is.
     """
-    for suffix in ("", "-wal", "-shm", "-journal"):
-        refuse_planted(path + suffix)
+    refuse_planted_database(path)
     if not os.path.exists(path) or os.path.getsize(path) == 0:
         return
     try:

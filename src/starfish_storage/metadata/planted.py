@@ -7,6 +7,18 @@ import stat
 
 from starfish_storage.errors import StoreOpenError
 
+_BESIDE_A_DATABASE = ("-wal", "-shm", "-journal")
+
+
+def refuse_planted_database(path: str) -> None:
+    """Raise unless a database, and what SQLite opens beside it, are regular files, or nothing. Call it before SQLite.
+
+    Raises:
+        StoreOpenError: one of them is something else.
+    """
+    for suffix in ("", *_BESIDE_A_DATABASE):
+        refuse_planted(path + suffix)
+
 
 def refuse_planted(path: str, longest: int | None = None) -> None:
     """Raise unless there is a regular file, or nothing.

@@ -17,7 +17,7 @@ from starfish_storage.metadata.driver import Connection, connect
 from starfish_storage.metadata.driver_errors import translate
 from starfish_storage.metadata.locks import SESSION_LOCK_FILE
 from starfish_storage.metadata.migrate import migrate_from_starfish
-from starfish_storage.metadata.planted import refuse_planted
+from starfish_storage.metadata.planted import refuse_planted_database
 from starfish_storage.metadata.starfish import is_starfish
 
 _FLAGS = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_NOFOLLOW
@@ -48,7 +48,7 @@ def may_be_starfish(path: str) -> bool:
 
 def _is_starfish_in_use(path: str) -> bool:
     try:
-        refuse_planted(path)
+        refuse_planted_database(path)
         connection = connect(path, apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_NOFOLLOW, None, _BUSY_TIMEOUT_MS)
         try:
             return is_starfish(connection)
@@ -117,6 +117,7 @@ def _migrated(connection: Connection, path: str, data: DataHandler) -> bool:
 
 def _copy_files(path: str, target: str) -> None:
     """Copy the database with its logs, all of one moment."""
+    refuse_planted_database(path)
     for _ in range(_ATTEMPTS):
         before = _state(path)
         for part in _PARTS:

@@ -163,13 +163,11 @@ static int refuse(void) {
     int64_t offset = held ? (where) : 0;                                                                               \
     ssize_t result;                                                                                                    \
     if (verdict == REFUSE) END(refuse());                                                                              \
-    if (verdict == TEAR) {                                                                                             \
-        result = (length) > 1 ? (half_call) : -1;                                                                      \
-        if (action == KILL_TORN) kill(getpid(), SIGKILL);                                                              \
-        if ((length) <= 1) END(refuse());                                                                              \
-    } else {                                                                                                           \
-        result = (call);                                                                                               \
+    if (verdict == TEAR && action == KILL_TORN) {                                                                      \
+        if ((length) > 1 && (half_call) < 0) raise(SIGABRT);                                                           \
+        kill(getpid(), SIGKILL);                                                                                       \
     }                                                                                                                  \
+    result = verdict == TEAR && (length) > 1 ? (half_call) : (call); /* one byte has no half */                        \
     if (TRACED) record(T_WRITE, inode_of(fd), offset, path, "", data, (size_t)result);                                 \
     END(result)
 

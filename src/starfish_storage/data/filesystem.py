@@ -183,7 +183,7 @@ def make_root(root: str, files: FileOperations | None = None) -> None:
     except (FileExistsError, NotADirectoryError) as error:
         raise StoreOpenError(root, "it, or a part of its path, is a file; name a directory") from error
     except OSError as error:
-        raise StoreOpenError(root, f"the directory cannot be made: {error.strerror}") from error
+        raise StoreOpenError(root, f"the directory cannot be made: {error.strerror}", error.errno) from error
     if not os.access(root, os.R_OK | os.W_OK | os.X_OK):
         raise StoreOpenError(root, "the directory cannot be written; change its permissions or name another")
 

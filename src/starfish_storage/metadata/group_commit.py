@@ -6,12 +6,13 @@ opening the store puts them in place from the journal.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 
 import apsw
 
-from starfish_storage.errors import InvalidIdError, StorageError, StoreDamagedError
+from starfish_storage.errors import InvalidIdError, StorageError, StorageIOError, StoreDamagedError
 from starfish_storage.identifiers import fold
 from starfish_storage.interface import DataHandler
 from starfish_storage.metadata.checkpoint import Checkpoint
@@ -58,7 +59,11 @@ class GroupCommit:
         self._open_connection: Connection | None = None
         refuse_foreign_database(self._path)  # before anything is made beside it
         self.lock = WriterLock(root, BUSY_TIMEOUT_MS / 1000)
-        self._session = SessionLock(root)
+        try:
+            self._session = SessionLock(root)
+        except BaseException:
+            self.lock.close()
+            raise
         try:
             self._open()
         except BaseException:
@@ -291,6 +296,7 @@ class GroupCommit:
                 f"a file could not be put in place ({operation.error}) and its row could not be taken back ({error}); "
                 "nothing more is written. Close the storage, see to the disk, and open it again"
             )
+            operation.error = _unsettled(operation.error)
 
     def _roll_back(self, error: Exception) -> None:
         """End a failed transaction, and see that none of its pages in the log can come back to life."""
@@ -339,6 +345,16 @@ def _distinct(rows: Sequence[Row]) -> bool:
 
 def _changes_what_is_there(operation: WriteOperation) -> bool:
     return operation.removals is not None or any(write.replaces() for write in operation.data)
+
+
+def _unsettled(error: StorageError | None) -> StorageError | None:
+    """Return the error of an operation that was committed, could not be finished, and could not be taken back."""
+    if not isinstance(error, StorageIOError):
+        return error
+    reason = os.strerror(error.errno) if error.errno else "the file could not be put in place"
+    raised = StorageIOError(error.path, error.errno, reason, unsettled=True)
+    raised.__cause__ = error
+    return raised
 
 
 def _discard(operation: WriteOperation) -> None:

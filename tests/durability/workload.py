@@ -151,6 +151,17 @@ async def _check_record(storage: Storage, uid: str, versions: set[int]) -> None:
     assert found.error_message == f"v{data['version']}", "row and data are of different versions"
 
 
+async def check_untorn(root: Path) -> None:
+    """Reopen a store that may have lost its last moments: no row refers to data that is not whole or is another's."""
+    async with LocalStorage(f"file://{root}") as storage:
+        for job in await storage.list_master_jobs():
+            async for found in storage.iter_records(job.master_job_id):
+                assert found.output_ref is not None
+                data = await storage.get_record_data(found.output_ref)
+                assert data == payload(found.record_uid, data["version"])
+                assert found.error_message == f"v{data['version']}", "row and data are of different versions"
+
+
 async def check_whole(storage: Storage, root: Path) -> None:
     """No file is torn, no row dangles, and the counts are those of the rows."""
     for path in [*root.glob("data/*/*"), *root.glob("configs/*")]:

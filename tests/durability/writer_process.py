@@ -1,16 +1,19 @@
 """Runs the workload in a process of its own, to be killed: see the tests that start it.
 
 Usage: ``python -m durability.writer_process ROOT DURABILITY WORKERS STEPS``; the log goes to its output.
+Under the shim, with the variable ``LYING_DISK``, syncs below that directory do nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from pathlib import Path
 from typing import cast
 
 from durability import workload
+from durability.shim import Action, Kind, Shim
 from starfish_storage import LocalStorage
 from starfish_storage.metadata.connection import Durability
 
@@ -26,4 +29,6 @@ async def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    if "LYING_DISK" in os.environ:
+        Shim().arm(Path(os.environ["LYING_DISK"]), Kind.SYNC, Action.LIE)
     asyncio.run(main(sys.argv[1:]))

@@ -19,7 +19,7 @@
 
 enum { WRITE = 1, TRUNCATE = 2, SYNC = 4, RENAME = 8, LINK = 16, MKDIR = 32, UNLINK = 64, OPEN = 128 };
 enum { COUNT, KILL, KILL_TORN, FAIL, SHORT, LIE };
-enum { T_WRITE, T_TRUNCATE, T_SYNC, T_SYNC_ALL, T_RENAME, T_LINK, T_MKDIR, T_UNLINK, T_CREATE, T_MARK };
+enum { T_WRITE, T_TRUNCATE, T_SYNC, T_SYNC_ALL, T_RENAME, T_LINK, T_MKDIR, T_UNLINK, T_CREATE, T_MARK, T_SYNC_FAILED };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static char root[PATH_MAX];
@@ -238,6 +238,7 @@ FALLOCATE(fallocate64)
         REAL(int, name, int);                                                                                          \
         BEGIN(SYNC, path_of_descriptor(fd, path));                                                                     \
         if (verdict == PRETEND) END(0);                                                                                \
+        if (verdict != GO_ON && held) record(T_SYNC_FAILED, inode_of(fd), (kind) == T_SYNC_ALL, path, "", "", 0);       \
         if (verdict != GO_ON) END(refuse());                                                                           \
         int result = real_##name(fd);                                                                                  \
         if (TRACED) record(kind, inode_of(fd), 0, path, "", "", 0);                                                    \

@@ -73,22 +73,22 @@ async def run(storage: Storage, log: Log, steps: int, workers: int = 1) -> None:
     log.write("begin", {})
     await prepare(storage)
     log.write("done", {})
-    await asyncio.gather(*(_work(storage, log, steps, f"w{number}") for number in range(workers)))
+    await asyncio.gather(*(work(storage, log, steps, f"w{number}") for number in range(workers)))
 
 
-async def _work(storage: Storage, log: Log, steps: int, name: str) -> None:
+async def work(storage: Storage, log: Log, steps: int, name: str) -> None:
     for step in range(steps):
         uid = f"{name}-{step}"
-        await _save(storage, log, {uid: 1})
+        await save(storage, log, {uid: 1})
         if step % 3 == 1:
-            await _save(storage, log, {uid: 2})
+            await save(storage, log, {uid: 2})
         if step % 4 == 2:
-            await _save(storage, log, {f"{uid}-a": 1, uid: 3, f"{uid}-b": 1})
+            await save(storage, log, {f"{uid}-a": 1, uid: 3, f"{uid}-b": 1})
         if step % 5 == 3:
             await _side_job(storage, log, f"side-{uid}")
 
 
-async def _save(storage: Storage, log: Log, versions: dict[str, int]) -> None:
+async def save(storage: Storage, log: Log, versions: dict[str, int]) -> None:
     log.write("begin", {"save": versions})
     if len(versions) == 1:
         [(uid, version)] = versions.items()
@@ -160,6 +160,7 @@ async def check_untorn(root: Path) -> None:
                 data = await storage.get_record_data(found.output_ref)
                 assert data == payload(found.record_uid, data["version"])
                 assert found.error_message == f"v{data['version']}", "row and data are of different versions"
+        await goes_on(storage)
 
 
 async def check_whole(storage: Storage, root: Path) -> None:

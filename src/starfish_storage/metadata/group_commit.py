@@ -125,13 +125,14 @@ class GroupCommit:
     def _open(self) -> None:
         finished = self.lock.acquire()
         try:
-            connection = self._connection = self._open_connection = open_for_writing(
-                self._path, self._durability, self._vfs
-            )
+            # Power-safe until the schema is there: a power cut that left data beside an empty database, because its
+            # schema was still in the log only, would leave a store that nobody can open.
+            connection = self._connection = self._open_connection = open_for_writing(self._path, "power", self._vfs)
             self._data.setup()
             alone = self._session.hold()
             migrate(connection, self._path, alone=alone)
             check_data_location(connection, self._path, elsewhere=self._data_elsewhere)
+            set_synchronous(connection, self._durability)
             self._rows = RowWriter(connection, self._queries, self._data, self._data_exists)
             self._checkpoint = Checkpoint(connection, self._queries, self._data, self.lock, self._path)
             if alone or not finished:

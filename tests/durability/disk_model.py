@@ -197,10 +197,10 @@ def _covers(sync: Step, step: Step) -> bool:
 
 
 def _forgets(sync: Step, step: Step) -> bool:
-    """Return whether a failed sync has made the system forget a step. One of the file system spares the database's.
+    """Return whether a failed sync has made the system forget what was to be written.
 
-    The next sync of the database's own files reports the failure once more; nobody asks for the others again.
+    One of the whole file system spares the database's files, whose next sync reports the failure once more.
     """
-    if sync.offset:
-        return step.what is What.WRITE and not step.path.startswith("metadata.db")
-    return _covers(sync, step)
+    if step.what not in (What.WRITE, What.TRUNCATE):
+        return False
+    return not step.path.startswith("metadata.db") if sync.offset else _covers(sync, step)

@@ -187,7 +187,7 @@ def _read_all(descriptor: int, deadline: float) -> tuple[bytes, bool]:
 
 
 def evenly(last: int, wanted: int) -> list[int]:
-    """Return so many of the numbers from 1 to ``last``, evenly spread with both ends; 0 is all of them."""
-    if wanted == 0 or wanted >= last:
+    """Return so many of the numbers from 1 to ``last``, evenly spread with both ends; 0 is all of them, and so is 1."""
+    if wanted in (0, 1) or wanted >= last:
         return list(range(1, last + 1))
     return sorted({1 + round(index * (last - 1) / (wanted - 1)) for index in range(wanted)})

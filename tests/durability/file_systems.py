@@ -37,11 +37,13 @@ class Mounted:
     def __init__(self, source: Path | str, target: Path, kind: str, options: str) -> None:
         self.path = target
         self._command = ["mount", "-t", kind, "-o", options, str(source), str(target)]
+        self._mounted = False
         target.mkdir(exist_ok=True)
         self.mount()
 
     def mount(self) -> None:
         subprocess.run(self._command, check=True, capture_output=True)
+        self._mounted = True
 
     def remount(self, options: str) -> None:
         subprocess.run(["mount", "-o", f"remount,{options}", str(self.path)], check=True, capture_output=True)
@@ -49,11 +51,13 @@ class Mounted:
     def unmount(self) -> None:
         """Unmount it; a loop device that the mounting made goes with it."""
         subprocess.run(["umount", str(self.path)], check=True, capture_output=True)
+        self._mounted = False
 
     def give_up(self) -> None:
         """Unmount it whatever state it is in and whoever uses it. Idempotent."""
-        if os.path.ismount(self.path):
+        if self._mounted:
             subprocess.run(["umount", "--lazy", str(self.path)], check=True, capture_output=True)
+            self._mounted = False
 
     def cut(self, how: int) -> None:
         """Shut the file system down under whoever uses it; what is not on the disk stays lost."""
@@ -64,6 +68,13 @@ class Mounted:
             os.close(descriptor)
 
 
+    def fail_ext4(self) -> None:
+        """Make ext4 believe that it has found itself damaged: mounted so, it becomes read-only under its users."""
+        device = os.stat(self.path).st_dev
+        name = os.path.basename(os.readlink(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}"))
+        Path(f"/sys/fs/ext4/{name}/trigger_fs_error").write_text("1")
+
+
 def make_image(image: Path, kind: str) -> None:
     """Make a file with an empty file system in it."""
     with image.open("wb") as file:
@@ -71,10 +82,10 @@ def make_image(image: Path, kind: str) -> None:
     subprocess.run([f"mkfs.{kind}", "-q", str(image)], check=True, capture_output=True)
 
 
-def mount_image(image: Path, target: Path, kind: str) -> Mounted:
+def mount_image(image: Path, target: Path, kind: str, options: str = "loop") -> Mounted:
     """Mount an image over a loop device, which is let go when it is unmounted.
 
     Raises:
         subprocess.CalledProcessError: there are no loop devices here, or the system does not know the type.
     """
-    return Mounted(image, target, kind, "loop")
+    return Mounted(image, target, kind, options)

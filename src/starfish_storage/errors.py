@@ -8,8 +8,12 @@ Messages never quote record content or configuration values: data may hold secre
 
 from __future__ import annotations
 
+import errno
 import re
 from typing import Any, ClassVar
+
+NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""The system's error numbers that a `StorageFullError` stands for."""
 
 SEE_DAMAGE = "run 'python -m starfish_storage.maintenance verify STORE' to see what else is damaged"
 """What an error about damage tells to do."""
@@ -219,13 +223,16 @@ class StoreOpenError(StorageError):
 
     Attributes:
         path: the file or directory that stands in the way.
+        errno: the system's error number, where the system is the reason.
     """
 
     code: ClassVar[str] = "store_open"
 
-    def __init__(self, path: str, reason: str) -> None:
-        super().__init__(f"store at {path!r} cannot be opened: {reason}.")
+    def __init__(self, path: str, reason: str, errno: int | None = None) -> None:
+        number = f" (errno {errno})" if errno else ""
+        super().__init__(f"store at {path!r} cannot be opened: {reason}{number}.")
         self.path = path
+        self.errno = errno
 
 
 class StoreVersionError(StoreOpenError):
@@ -269,20 +276,27 @@ class DataLostError(DataNotFoundError):
 
 
 class StorageIOError(StorageError, OSError):
-    """The operating system failed a read or a write; what was stored before is unchanged.
+    """The operating system failed a read or a write; what was stored before is unchanged, unless `unsettled`.
 
     Attributes:
         path: the file concerned.
         errno: the system's error number, or None where it gave none.
+        unsettled: the change could not be taken back either: it is there, or not, when the store is opened again.
     """
 
     code: ClassVar[str] = "storage_io"
 
-    def __init__(self, path: str, errno: int | None, reason: str) -> None:
+    def __init__(self, path: str, errno: int | None, reason: str, *, unsettled: bool = False) -> None:
         number = f" (errno {errno})" if errno else ""
-        super().__init__(f"{path!r}: {reason}{number}. The previous version is unchanged.")
+        outcome = (
+            "The change could not be taken back: look whether it is there once the store is opened again"
+            if unsettled
+            else "The previous version is unchanged"
+        )
+        super().__init__(f"{path!r}: {reason}{number}. {outcome}.")
         self.path = path
         self.errno = errno
+        self.unsettled = unsettled
 
 
 class StorageFullError(StorageIOError):

@@ -1,10 +1,9 @@
-"""File operations and a SQLite file layer that record every step, and fail, or kill the process, at a chosen one."""
+"""File operations and a SQLite file layer that record every step, and fail at a chosen one."""
 
 from __future__ import annotations
 
 import errno
 import os
-import signal
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -25,7 +24,7 @@ class Steps:
     """What happened, in order, such as ``"rename data/3f/r1.json"`` or ``"sync metadata.db-wal"``.
 
     Attributes:
-        before: called with each step before it is taken; may raise, or kill the process.
+        before: called with each step before it is taken; may raise.
         taken: the steps so far.
     """
 
@@ -56,16 +55,6 @@ def fail(prefix: str, number: int = errno.EIO, *, at: int = 1, for_good: bool = 
             seen += 1
             if seen == at or (for_good and seen > at):
                 raise OSError(number, os.strerror(number))
-
-    return before
-
-
-def kill_at(chosen: int) -> Callable[[int, str], None]:
-    """Return a `Steps.before` that kills the process with SIGKILL before the chosen step."""
-
-    def before(number: int, _step: str) -> None:
-        if number == chosen:
-            os.kill(os.getpid(), signal.SIGKILL)
 
     return before
 

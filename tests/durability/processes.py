@@ -10,22 +10,26 @@ from pathlib import Path
 TESTS = Path(__file__).parents[1]
 
 
-def start(arguments: list[str], **options: object) -> subprocess.Popen[str]:
-    """Start Python with these arguments, able to import the tests' own modules."""
+def start(arguments: list[str], **variables: str) -> subprocess.Popen[str]:
+    """Start Python with these arguments and environment variables, able to import the tests' own modules."""
     path = [str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(path), PYTHONWARNINGS="error")
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(path), PYTHONWARNINGS="error", **variables)
     return subprocess.Popen(
         [sys.executable, *arguments],
         env=environment,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        **options,  # type: ignore[call-overload]
     )
 
 
-def run(arguments: list[str], timeout: float = 60) -> tuple[int, str, str]:
+def run(arguments: list[str], timeout: float = 60, **variables: str) -> tuple[int, str, str]:
     """Run Python with these arguments and return its exit status, output and errors."""
-    with start(arguments) as process:
-        out, err = process.communicate(timeout=timeout)
+    with start(arguments, **variables) as process:
+        try:
+            out, err = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
         return process.returncode, out, err

@@ -1,4 +1,4 @@
-"""A writer killed with SIGKILL, at random moments and between every two steps of the write path."""
+"""A writer killed with SIGKILL, at random moments and at every call that changes files."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from durability import processes, workload
-from starfish_storage import LocalStorage
+from durability import processes, shim, workload
+from starfish_storage import DataNotFoundError, LocalStorage
 
-ORDINARY_KILLS, SLOW_KILLS = 10, 50
+ORDINARY_KILLS, SLOW_KILLS = 10, 200
 
 
 def kill_after(root: Path, log: Path, lines: int, durability: str) -> None:
@@ -61,46 +61,39 @@ async def test_one_store_survives_kill_after_kill(tmp_path: Path) -> None:
         assert not list(root.glob("data/*/*"))
 
 
-def steps_of_workload(root: Path, durability: str) -> int:
-    """Return how many steps the workload has when nobody kills it."""
-    script = (
-        "import asyncio; from pathlib import Path; from durability import workload\n"
-        "from durability.faults import FaultyStorage, Steps\n"
-        "async def main():\n"
-        f"    storage = FaultyStorage(Path({str(root)!r}), Steps(), {durability!r})\n"
-        "    await storage.setup()\n"
-        f"    await workload.run(storage, workload.Log(Path({str(root) + '-log'!r})), 4)\n"
-        "    await storage.close(); print(len(storage.steps.taken))\n"
-        "asyncio.run(main())"
-    )
-    status, out, errors = processes.run(["-c", script])
-    assert status == 0, errors
-    return int(out)
+ORDINARY_POINTS = 15  # of each kind; about 400 there are
 
 
-async def kill_at_step(tmp_path: Path, step: int, durability: str) -> bool:
-    """Kill a writer before the given step, check, and return whether it came so far."""
-    root, log = tmp_path / f"{durability}{step}", tmp_path / f"{durability}{step}-log"
-    arguments = ["-m", "durability.writer_process", str(root), durability, "1", "4", str(step)]
-    status, out, errors = processes.run(arguments)
-    assert status in (0, -signal.SIGKILL), errors
-    log.write_text(out)
-    await workload.check(root, log)
-    return status == -signal.SIGKILL
+def kill_at_points(library: Path, directory: Path, durability: str, action: str, points: int) -> None:
+    result = shim.run(library, "kill_points", directory, durability, action, points)
+    assert result["failures"] == {}
+    assert result["calls"] > 300
+    expected = points or result["calls"]
+    assert result["killed"] >= expected - 5, "the last calls vary with the moment of the checkpoint, no others"
 
 
+@pytest.mark.parametrize("action", ["KILL", "KILL_TORN"])
 @pytest.mark.parametrize("durability", ["power", "process"])
-async def test_a_writer_killed_between_steps_loses_nothing(tmp_path: Path, durability: str) -> None:
-    """The making of the database, and a sample over the whole workload up to the closing of the store."""
-    steps = steps_of_workload(tmp_path / "counted", durability)
-    chosen = sorted({*range(1, 9), *range(9, steps, max(1, steps // 12))})
-    killed = [await kill_at_step(tmp_path, step, durability) for step in chosen]
-    assert sum(killed) >= len(killed) - 1
+def test_a_writer_killed_at_a_call_that_changes_files_loses_nothing(
+    shim_library: Path, memory_path: Path, durability: str, action: str
+) -> None:
+    """Before the call, or in the middle of a write: a sample over the whole life from setup to close."""
+    kill_at_points(shim_library, memory_path, durability, action, ORDINARY_POINTS)
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("action", ["KILL", "KILL_TORN"])
 @pytest.mark.parametrize("durability", ["power", "process"])
-async def test_a_writer_killed_between_any_two_steps_loses_nothing(tmp_path: Path, durability: str) -> None:
-    steps = steps_of_workload(tmp_path / "counted", durability)
-    killed = [await kill_at_step(tmp_path, step, durability) for step in range(1, steps + 1)]
-    assert sum(killed) >= steps - 5  # the last steps vary with the moment of the checkpoint
+def test_a_writer_killed_at_any_call_that_changes_files_loses_nothing(
+    shim_library: Path, memory_path: Path, durability: str, action: str
+) -> None:
+    kill_at_points(shim_library, memory_path, durability, action, points=0)
+
+
+async def test_the_check_itself_notices_a_lost_file(tmp_path: Path) -> None:
+    root, log = tmp_path / "store", tmp_path / "log"
+    async with LocalStorage(f"file://{root}") as storage:
+        await workload.run(storage, workload.Log(log), 3)
+    next(root.glob("data/*/w0-1.json")).unlink()
+    with pytest.raises(DataNotFoundError, match="w0-1"):
+        await workload.check(root, log)

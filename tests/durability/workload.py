@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,21 +37,35 @@ def record(uid: str, version: int, master: str = MASTER, job: str = JOB) -> Reco
     return Record(record_uid=uid, job_id=job, master_job_id=master, status="completed", error_message=f"v{version}")
 
 
-async def prepare(storage: Storage, master: str = MASTER, job: str = JOB) -> None:
-    await storage.save_project(Project(project_id=PROJECT, name="faults"))
-    reference = storage.generate_request_config_path(master)
-    await storage.save_request_config(reference, {"model": "none"})
-    await storage.log_master_job_start(
-        GenerationMasterJob(
+def beginning(
+    master: str = MASTER, job: str = JOB
+) -> tuple[Project, dict[str, Any], Callable[[Storage], GenerationMasterJob], GenerationJob]:
+    """Return what has to be there before a record is saved: project, configuration, master job, execution job."""
+
+    def master_job(storage: Storage) -> GenerationMasterJob:
+        return GenerationMasterJob(
             master_job_id=master,
             project_id=PROJECT,
-            request_config_ref=reference,
+            request_config_ref=storage.generate_request_config_path(master),
             output_schema={},
             storage_uri="file:///elsewhere",
             target_record_count=1,
         )
+
+    return (
+        Project(project_id=PROJECT, name="faults"),
+        {"model": "none"},
+        master_job,
+        GenerationJob(job_id=job, master_job_id=master, run_config={"job": job}),
     )
-    await storage.log_execution_job_start(GenerationJob(job_id=job, master_job_id=master, run_config={"job": job}))
+
+
+async def prepare(storage: Storage, master: str = MASTER, job: str = JOB) -> None:
+    project, config, master_job, execution_job = beginning(master, job)
+    await storage.save_project(project)
+    await storage.save_request_config(storage.generate_request_config_path(master), config)
+    await storage.log_master_job_start(master_job(storage))
+    await storage.log_execution_job_start(execution_job)
 
 
 async def run(storage: Storage, log: Log, steps: int, workers: int = 1) -> None:
@@ -58,22 +73,22 @@ async def run(storage: Storage, log: Log, steps: int, workers: int = 1) -> None:
     log.write("begin", {})
     await prepare(storage)
     log.write("done", {})
-    await asyncio.gather(*(_work(storage, log, steps, f"w{number}") for number in range(workers)))
+    await asyncio.gather(*(work(storage, log, steps, f"w{number}") for number in range(workers)))
 
 
-async def _work(storage: Storage, log: Log, steps: int, name: str) -> None:
+async def work(storage: Storage, log: Log, steps: int, name: str) -> None:
     for step in range(steps):
         uid = f"{name}-{step}"
-        await _save(storage, log, {uid: 1})
+        await save(storage, log, {uid: 1})
         if step % 3 == 1:
-            await _save(storage, log, {uid: 2})
+            await save(storage, log, {uid: 2})
         if step % 4 == 2:
-            await _save(storage, log, {f"{uid}-a": 1, uid: 3, f"{uid}-b": 1})
+            await save(storage, log, {f"{uid}-a": 1, uid: 3, f"{uid}-b": 1})
         if step % 5 == 3:
             await _side_job(storage, log, f"side-{uid}")
 
 
-async def _save(storage: Storage, log: Log, versions: dict[str, int]) -> None:
+async def save(storage: Storage, log: Log, versions: dict[str, int]) -> None:
     log.write("begin", {"save": versions})
     if len(versions) == 1:
         [(uid, version)] = versions.items()
@@ -136,6 +151,18 @@ async def _check_record(storage: Storage, uid: str, versions: set[int]) -> None:
     assert found.error_message == f"v{data['version']}", "row and data are of different versions"
 
 
+async def check_untorn(root: Path) -> None:
+    """Reopen a store that may have lost its last moments: no row refers to data that is not whole or is another's."""
+    async with LocalStorage(f"file://{root}") as storage:
+        for job in await storage.list_master_jobs():
+            async for found in storage.iter_records(job.master_job_id):
+                assert found.output_ref is not None
+                data = await storage.get_record_data(found.output_ref)
+                assert data == payload(found.record_uid, data["version"])
+                assert found.error_message == f"v{data['version']}", "row and data are of different versions"
+        await goes_on(storage)
+
+
 async def check_whole(storage: Storage, root: Path) -> None:
     """No file is torn, no row dangles, and the counts are those of the rows."""
     for path in [*root.glob("data/*/*"), *root.glob("configs/*")]:
@@ -144,8 +171,7 @@ async def check_whole(storage: Storage, root: Path) -> None:
         counted: dict[str, int] = {}
         async for found in storage.iter_records(job.master_job_id):
             counted[found.status] = counted.get(found.status, 0) + 1
-            assert found.output_ref is not None
-            assert await storage.get_record_data(found.output_ref)
+            assert found.output_ref is None or await storage.get_record_data(found.output_ref)
         assert await storage.count_records_for_master_job(job.master_job_id) == counted
 
 

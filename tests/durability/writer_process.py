@@ -1,18 +1,20 @@
 """Runs the workload in a process of its own, to be killed: see the tests that start it.
 
-Usage: ``python -m durability.writer_process ROOT DURABILITY WORKERS STEPS [KILL_AT]``; the log goes to its output.
+Usage: ``python -m durability.writer_process ROOT DURABILITY WORKERS STEPS``; the log goes to its output.
+Under the shim, with the variable ``LYING_DISK``, syncs below that directory do nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from pathlib import Path
 from typing import cast
 
 from durability import workload
-from durability.faults import FaultyStorage, Steps, kill_at
-from starfish_storage import LocalStorage, Storage
+from durability.shim import Action, Kind, Shim
+from starfish_storage import LocalStorage
 from starfish_storage.metadata.connection import Durability
 
 
@@ -20,15 +22,13 @@ async def main(arguments: list[str]) -> None:
     root, log = Path(arguments[0]), workload.Log(None)
     durability = cast("Durability", arguments[1])
     workers, steps = int(arguments[2]), int(arguments[3])
-    storage: Storage
-    if len(arguments) > 4:
-        storage = FaultyStorage(root, Steps(before=kill_at(int(arguments[4]))), durability)
-    else:
-        storage = LocalStorage(f"file://{root}", durability=durability)
+    storage = LocalStorage(f"file://{root}", durability=durability)
     await storage.setup()
     await workload.run(storage, log, steps, workers)
     await storage.close()
 
 
 if __name__ == "__main__":
+    if "LYING_DISK" in os.environ:
+        Shim().arm(Path(os.environ["LYING_DISK"]), Kind.SYNC, Action.LIE)
     asyncio.run(main(sys.argv[1:]))

@@ -135,7 +135,7 @@ def test_attributes_name_what_it_is_about() -> None:
     assert by_name["ParentNotFoundError"] == {"kind": "project", "id": "p1"}
     assert by_name["AlreadyExistsError"] == {"kind": "master job", "id": "m1"}
     assert by_name["NotEmptyError"] == {"id": "p1"}
-    assert by_name["StoreVersionError"] == {"path": "/x"}
+    assert by_name["StoreVersionError"] == {"path": "/x", "errno": None}
     full = errors.StorageFullError("/x", errno.ENOSPC, "No space left on device")
     assert (full.path, full.errno) == ("/x", errno.ENOSPC)
     assert errors.StorageIOError("/x", None, "unknown").errno is None

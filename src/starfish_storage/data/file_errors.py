@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from types import TracebackType
 
-from starfish_storage.errors import StorageError, StorageFullError, StorageIOError
-
-_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+from starfish_storage.errors import NO_SPACE, StorageError, StorageFullError, StorageIOError
 
 
 class translated:  # noqa: N801 (reads as a verb; as a generator it would cost four times as much)
@@ -37,5 +34,5 @@ class translated:  # noqa: N801 (reads as a verb; as a generator it would cost f
         if self._missing_passes and isinstance(error, FileNotFoundError):
             return
         reason = os.strerror(error.errno) if error.errno else f"{type(error).__name__} without a number"
-        family = StorageFullError if error.errno in _NO_SPACE else StorageIOError
+        family = StorageFullError if error.errno in NO_SPACE else StorageIOError
         raise family(self._path, error.errno, reason) from error

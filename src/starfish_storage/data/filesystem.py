@@ -210,9 +210,14 @@ def make_root(root: str, files: FileOperations | None = None) -> None:
     except (FileExistsError, NotADirectoryError) as error:
         raise StoreOpenError(root, "it, or a part of its path, is a file; name a directory") from error
     except OSError as error:
-        raise StoreOpenError(root, f"the directory cannot be made: {error.strerror}") from error
-    if not os.access(root, os.R_OK | os.W_OK | os.X_OK):
-        raise StoreOpenError(root, "the directory cannot be written; change its permissions or name another")
+        raise StoreOpenError(root, f"the directory cannot be made: {error.strerror}", error.errno) from error
+    if os.access(root, os.R_OK | os.W_OK | os.X_OK):
+        return
+    if os.statvfs(root).f_flag & os.ST_RDONLY:
+        reason = "its file system is mounted read-only; mount it for writing, or name another directory"
+        raise StoreOpenError(root, reason, errno.EROFS)
+    reason = "the directory cannot be written; change its permissions or name another"
+    raise StoreOpenError(root, reason, errno.EACCES)
 
 
 def _read_whole(descriptor: int, size: int) -> bytes:

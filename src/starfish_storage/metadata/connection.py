@@ -34,7 +34,7 @@ def open_for_writing(path: str, durability: Durability, vfs: str | None = None) 
     """Open the one writing connection, creating the database file if there is none.
 
     Raises:
-        apsw.Error: SQLite cannot open it.
+        StorageIOError: SQLite cannot open it.
         StoreOpenError: what is there is not a database of ours, or a newer release's; it stays untouched.
     """
     if not os.path.lexists(path):
@@ -57,6 +57,10 @@ def open_for_writing(path: str, durability: Durability, vfs: str | None = None) 
         connection.pragma("journal_size_limit", 64 << 20)
         connection.pragma("trusted_schema", "off")
         keep_undo_in_memory(connection, "on")
+    except apsw.Error as error:
+        failure = translate(error, path, connection)  # while the connection still knows the system's number
+        connection.close()
+        raise failure from error
     except BaseException:
         connection.close()
         raise

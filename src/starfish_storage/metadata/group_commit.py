@@ -6,12 +6,19 @@ opening the store puts them in place from the journal.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 
 import apsw
 
-from starfish_storage.errors import InvalidIdError, StorageError, StorageFullError, StoreDamagedError
+from starfish_storage.errors import (
+    InvalidIdError,
+    StorageError,
+    StorageFullError,
+    StorageIOError,
+    StoreDamagedError,
+)
 from starfish_storage.identifiers import fold
 from starfish_storage.interface import DataHandler
 from starfish_storage.metadata import row_changes
@@ -59,7 +66,11 @@ class GroupCommit:
         self._open_connection: Connection | None = None
         refuse_foreign_database(self._path)  # before anything is made beside it
         self.lock = WriterLock(root, BUSY_TIMEOUT_MS / 1000)
-        self._session = SessionLock(root)
+        try:
+            self._session = SessionLock(root)
+        except BaseException:
+            self.lock.close()
+            raise
         try:
             self._open()
         except BaseException:
@@ -121,13 +132,14 @@ class GroupCommit:
     def _open(self) -> None:
         finished = self.lock.acquire()
         try:
-            connection = self._connection = self._open_connection = open_for_writing(
-                self._path, self._durability, self._vfs
-            )
+            # Power-safe until the schema is there: a power cut that left data beside an empty database, because its
+            # schema was still in the log only, would leave a store that nobody can open.
+            connection = self._connection = self._open_connection = open_for_writing(self._path, "power", self._vfs)
             alone = self._session.hold()
             migrate_from_starfish(connection, self._path, self._data, backup=True)
             migrate(connection, self._path, alone=alone)
             check_data_location(connection, self._path, elsewhere=self._data_elsewhere)
+            set_synchronous(connection, self._durability)
             self._rows = RowWriter(connection, self._queries, self._data, self._data_exists)
             self._checkpoint = Checkpoint(connection, self._queries, self._data, self.lock, self._path)
             self._refuse_lost_places()
@@ -316,6 +328,7 @@ class GroupCommit:
                 f"a file could not be put in place ({operation.error}) and its row could not be taken back ({error}); "
                 "nothing more is written. Close the storage, see to the disk, and open it again"
             )
+            operation.error = _unsettled(operation.error)
 
     def _commit_and_log(self, changes: Sequence[Change]) -> None:
         """Commit, with the changes in the row log: before, because what is in no log could not be rebuilt."""
@@ -375,6 +388,16 @@ def _distinct(rows: Sequence[Row]) -> bool:
 
 def _changes_what_is_there(operation: WriteOperation) -> bool:
     return operation.removals is not None or any(write.replaces() for write in operation.data)
+
+
+def _unsettled(error: StorageError | None) -> StorageError | None:
+    """Return the error of an operation that was committed, could not be finished, and could not be taken back."""
+    if not isinstance(error, StorageIOError):
+        return error
+    reason = os.strerror(error.errno) if error.errno else "the file could not be put in place"
+    raised = StorageIOError(error.path, error.errno, reason, unsettled=True)
+    raised.__cause__ = error
+    return raised
 
 
 def _discard(operation: WriteOperation) -> None:

@@ -10,7 +10,7 @@ import fcntl
 import os
 import time
 
-from starfish_storage.errors import StorageBusyError, StorageIOError
+from starfish_storage.errors import NO_SPACE, StorageBusyError, StorageFullError, StorageIOError
 from starfish_storage.metadata.planted import refuse_planted
 from starfish_storage.permissions import create_private_file
 
@@ -38,16 +38,25 @@ class WriterLock:
 
         Raises:
             StorageBusyError: another process held it for longer than the timeout.
+            StorageIOError: the lock file cannot be read or written; the lock is not held.
         """
         if not _try_lock(self._descriptor, self._path, fcntl.LOCK_EX):
             self._wait()
-        finished = os.pread(self._descriptor, 1, 0) != _UNFINISHED
-        os.pwrite(self._descriptor, _UNFINISHED, 0)
+        try:
+            finished = os.pread(self._descriptor, 1, 0) != _UNFINISHED
+            os.pwrite(self._descriptor, _UNFINISHED, 0)
+        except OSError as error:
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)  # or every other process would wait for this one
+            raise _failed(self._path, error) from error
         return finished
 
     def release(self, *, finished: bool = True) -> None:
-        """Give the lock back, saying whether everything that was committed is in place."""
-        os.pwrite(self._descriptor, _CLEAN if finished else _UNFINISHED, 0)
+        """Give the lock back, saying whether everything that was committed is in place. Never raises."""
+        if finished:
+            try:
+                os.pwrite(self._descriptor, _CLEAN, 0)
+            except OSError:
+                pass  # it says "unfinished" since `acquire`: the next holder replays, which does no harm
         fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 
     def close(self) -> None:
@@ -99,7 +108,12 @@ def _open_lock_file(path: str) -> int:
         except FileExistsError:
             return os.open(path, _FLAGS)
     except OSError as error:
-        raise StorageIOError(path, error.errno, f"the lock file cannot be opened: {error.strerror}") from error
+        raise _failed(path, error) from error
+
+
+def _failed(path: str, error: OSError) -> StorageIOError:
+    family = StorageFullError if error.errno in NO_SPACE else StorageIOError
+    return family(path, error.errno, f"the lock file cannot be used: {error.strerror}")
 
 
 def _try_lock(descriptor: int, path: str, kind: int) -> bool:

@@ -1,0 +1,70 @@
+"""Every state that a file system may leave after a power cut, as far as they can be counted, is opened and checked.
+
+Real cuts, as in `test_power_cuts`, leave what one file system happens to leave; see `disk_model` for what may be.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from durability import shim
+
+ORDINARY_POINTS, FAILED_SYNCS = 30, (8, 14, 20)
+
+
+def enumerate_states(library: Path, directory: Path, durability: str, *numbers: int) -> dict[str, Any]:
+    return shim.run(library, "crash_states", directory, durability, *numbers, timeout=3000)
+
+
+@pytest.mark.parametrize("durability", ["power", "process"])
+def test_no_state_after_a_cut_lacks_what_was_acknowledged(
+    shim_library: Path, memory_path: Path, durability: str
+) -> None:
+    """For the process: none is torn, and each can be opened."""
+    result = enumerate_states(shim_library, memory_path, durability, ORDINARY_POINTS, 1, 1, 0)
+    assert result["failures"] == {}
+    assert result["states"] > 150
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3000)
+@pytest.mark.parametrize("durability", ["power", "process"])
+def test_no_state_after_a_cut_at_any_call_lacks_what_was_acknowledged(
+    shim_library: Path, memory_path: Path, durability: str
+) -> None:
+    result = enumerate_states(shim_library, memory_path, durability, 0, 4, 3, 0)
+    assert result["failures"] == {}
+    assert result["states"] > 5000
+
+
+@pytest.mark.parametrize("failing", FAILED_SYNCS)
+def test_a_failed_sync_is_never_retried_into_success(shim_library: Path, memory_path: Path, failing: int) -> None:
+    """What the system forgot when a sync failed is not on the disk after the next one; nobody may rely on it."""
+    result = enumerate_states(shim_library, memory_path, "power", 8, 1, 1, failing)
+    assert result["failures"] == {}
+    assert result["states"] > 10
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3000)
+def test_no_failed_sync_is_ever_retried_into_success(shim_library: Path, memory_path: Path) -> None:
+    states = failing = 0
+    while True:
+        failing += 1
+        directory = memory_path / str(failing)
+        directory.mkdir()
+        result = enumerate_states(shim_library, directory, "power", 40, 3, 2, failing)
+        assert result["failures"] == {}, f"sync {failing}"
+        states += result["states"]
+        if failing >= result["syncs"]:
+            break
+    assert failing > 25
+    assert states > 3000
+
+
+def test_the_states_tell_a_disk_that_lies(shim_library: Path, memory_path: Path) -> None:
+    result = enumerate_states(shim_library, memory_path, "power", 6, 1, 0, -1)
+    assert len(result["failures"]) > 5

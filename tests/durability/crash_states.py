@@ -148,4 +148,6 @@ def main(directory: Path, durability: Durability, points: int, singles: int, sub
 if __name__ == "__main__":
     target, durability, *numbers = sys.argv[1:]
     points, singles, subsets, failing = map(int, numbers)
-    print(json.dumps(main(Path(target), cast("Durability", durability), points, singles, subsets, failing)))
+    sys.stdout.write(
+        json.dumps(main(Path(target), cast("Durability", durability), points, singles, subsets, failing)) + "\n"
+    )

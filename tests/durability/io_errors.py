@@ -1,7 +1,7 @@
 """Fails a chosen call of a storage's whole life, and checks that nobody is told a lie and nothing else is harmed.
 
-Usage, under the shim: ``python -m durability.io_errors DIRECTORY KIND DURABILITY POINTS``: so many calls of the kind (0:
-every one; the kind ``SHORT`` is half a write before the failure), each with EIO and with ENOSPC, once and for good.
+Usage, under the shim: ``python -m durability.io_errors DIRECTORY KIND DURABILITY POINTS``: so many calls of the kind
+(0: every one; the kind ``SHORT`` is half a write before the failure), each with EIO and with ENOSPC, once and for good.
 Prints one JSON object: the number of ``cases``, in how many of them a call ``failed``, and what was ``wrong``.
 
 The rules, for each call of the storage:
@@ -209,6 +209,7 @@ class Life:
         return done
 
     async def _again(self, storage: LocalStorage, step: Step) -> None:
+        done = False
         if not self._refused:
             done = await self._attempt(f"{step.name} again", step.call(storage), may_fail=False)
         if self._refused:
@@ -319,4 +320,4 @@ def main(directory: Path, kind: str, durability: str, points: int) -> dict[str, 
 
 if __name__ == "__main__":
     target, kind, durability, points = sys.argv[1:]
-    print(json.dumps(main(Path(target), kind, durability, int(points))))
+    sys.stdout.write(json.dumps(main(Path(target), kind, durability, int(points))) + "\n")

@@ -64,4 +64,4 @@ def main(directory: Path, durability: Durability, action: Action, points: int) -
 
 if __name__ == "__main__":
     target, durability, action, points = sys.argv[1:]
-    print(json.dumps(main(Path(target), cast("Durability", durability), Action[action], int(points))))
+    sys.stdout.write(json.dumps(main(Path(target), cast("Durability", durability), Action[action], int(points))) + "\n")

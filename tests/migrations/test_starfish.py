@@ -244,7 +244,7 @@ async def test_a_migration_that_fails_changes_nothing(tmp_path: Path, monkeypatc
 
 def begin_first_writer(root: Path, *arguments: str) -> subprocess.Popen[str]:
     """Start a process that has the store open, has read it, and waits to be told to write."""
-    process = start(["-m", "migrations.first_writer", str(root), *arguments], stdin=subprocess.PIPE)
+    process = start(["-m", "migrations.first_writer", str(root), *arguments])
     assert process.stdout is not None
     assert process.stdout.readline() == "5\n"
     return process

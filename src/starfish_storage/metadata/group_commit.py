@@ -7,7 +7,7 @@ opening the store puts them in place from the journal.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 
 import apsw
@@ -19,7 +19,6 @@ from starfish_storage.errors import (
     StorageIOError,
     StoreDamagedError,
 )
-from starfish_storage.identifiers import fold
 from starfish_storage.interface import DataHandler
 from starfish_storage.metadata import row_changes
 from starfish_storage.metadata.checkpoint import Checkpoint
@@ -33,11 +32,11 @@ from starfish_storage.metadata.connection import (
     refuse_foreign_database,
     set_synchronous,
 )
-from starfish_storage.metadata.driver import Connection, Row
+from starfish_storage.metadata.driver import Connection
 from starfish_storage.metadata.driver_errors import translate
 from starfish_storage.metadata.locks import SessionLock, WriterLock
 from starfish_storage.metadata.migrate import migrate, migrate_from_starfish
-from starfish_storage.metadata.operations import WriteOperation
+from starfish_storage.metadata.operations import WriteOperation, changes_what_is_there, distinct, runs
 from starfish_storage.metadata.queries import sqlite_queries
 from starfish_storage.metadata.row_writer import Change, RowWriter
 
@@ -209,7 +208,7 @@ class GroupCommit:
 
     def _commit(self, staged: Sequence[WriteOperation]) -> list[WriteOperation]:
         """Commit what can be, and return it. A group too large for the disk is tried again one by one."""
-        overwrites = self._durability == "process" and any(_changes_what_is_there(operation) for operation in staged)
+        overwrites = self._durability == "process" and any(changes_what_is_there(operation) for operation in staged)
         deletes = any(operation.removals is not None for operation in staged)
         try:
             if deletes:
@@ -219,7 +218,7 @@ class GroupCommit:
                 set_synchronous(self._connection, "power")
             self._execute("begin")
             self._rows.begin_group()
-            applied = [done for run in _runs(staged) for done in self._apply_run(run)]
+            applied = [done for run in runs(staged) for done in self._apply_run(run)]
             self._commit_and_log(self._rows.changes())
         except (StorageError, apsw.Error) as error:
             self._roll_back(error)
@@ -266,7 +265,7 @@ class GroupCommit:
             before = 0 if operation.removals is None else self._checkpoint.last_number()
             applied = () if operation.apply is None else operation.apply(self._rows) or ()
             # One by one where a uid comes twice: what takes back the second is the first.
-            parts = [operation.records] if _distinct(operation.records) else [[row] for row in operation.records]
+            parts = [operation.records] if distinct(operation.records) else [[row] for row in operation.records]
             operation.undo = [*applied, *(change for part in parts for change in self._rows.save_records(part))]
             if operation.removals is not None:
                 operation.removals = (before, self._checkpoint.last_number())
@@ -358,36 +357,6 @@ class GroupCommit:
 
     def _execute(self, name: str, parameters: tuple[object, ...] = ()) -> None:
         self._connection.execute(self._queries[name], parameters)
-
-
-def _runs(operations: Sequence[WriteOperation]) -> Iterator[list[WriteOperation]]:
-    """Split operations, in order, into runs of records with distinct uids, and single other operations.
-
-    Distinct means to every file system: uids that differ in case alone are checked one after the other.
-    """
-    run: list[WriteOperation] = []
-    uids: set[str] = set()
-    for operation in operations:
-        own = {fold(row[0]) for row in operation.records}
-        if not own or len(own) < len(operation.records) or not own.isdisjoint(uids):
-            if run:
-                yield run
-            run, uids = [], set()
-        if not own or len(own) < len(operation.records):
-            yield [operation]
-        else:
-            run.append(operation)
-            uids |= own
-    if run:
-        yield run
-
-
-def _distinct(rows: Sequence[Row]) -> bool:
-    return len({fold(row[0]) for row in rows}) == len(rows)
-
-
-def _changes_what_is_there(operation: WriteOperation) -> bool:
-    return operation.removals is not None or any(write.replaces() for write in operation.data)
 
 
 def _unsettled(error: StorageError | None) -> StorageError | None:

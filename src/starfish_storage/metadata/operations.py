@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from starfish_storage.errors import StorageError
+from starfish_storage.identifiers import fold
 from starfish_storage.interface import DataWrite
 from starfish_storage.metadata.driver import Row
 from starfish_storage.metadata.row_writer import Change, RowWriter
@@ -40,6 +41,38 @@ class WriteOperation:
     undo: Sequence[Change] = ()
     numbers: Sequence[int] = ()
     removals: tuple[int, int] | None = None
+
+
+def runs(operations: Sequence[WriteOperation]) -> Iterator[list[WriteOperation]]:
+    """Split operations, in order, into runs of records with distinct uids, and single other operations.
+
+    Distinct means to every file system: uids that differ in case alone are checked one after the other.
+    """
+    run: list[WriteOperation] = []
+    uids: set[str] = set()
+    for operation in operations:
+        own = {fold(row[0]) for row in operation.records}
+        if not own or len(own) < len(operation.records) or not own.isdisjoint(uids):
+            if run:
+                yield run
+            run, uids = [], set()
+        if not own or len(own) < len(operation.records):
+            yield [operation]
+        else:
+            run.append(operation)
+            uids |= own
+    if run:
+        yield run
+
+
+def distinct(rows: Sequence[Row]) -> bool:
+    """Return whether no two rows are of one uid, to any file system."""
+    return len({fold(row[0]) for row in rows}) == len(rows)
+
+
+def changes_what_is_there(operation: WriteOperation) -> bool:
+    """Return whether an operation replaces or removes data."""
+    return operation.removals is not None or any(write.replaces() for write in operation.data)
 
 
 def resolve(operations: Sequence[WriteOperation]) -> None:

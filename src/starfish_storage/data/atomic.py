@@ -120,6 +120,13 @@ class FileOperations:
         except FileNotFoundError:
             pass
 
+    def remove_path(self, path: str) -> None:
+        """Remove a file by its path; one that is not there is fine."""
+        try:
+            os.unlink(path)
+        except FileNotFoundError:
+            pass
+
     def is_file(self, directory: int, name: str) -> bool:
         """Return whether there is a regular file of that name; a link to one is none."""
         try:

@@ -21,12 +21,14 @@ class FoundFile:
         key: its path relative to the root, with ``/``.
         size: in bytes.
         modified: when its content was last changed, in nanoseconds since 1970.
+        changed: when its content or its name was, or that it was made.
         is_data: it is a regular file under a key of record data or of a request configuration.
     """
 
     key: str
     size: int
     modified: int
+    changed: int
     is_data: bool
 
 
@@ -90,4 +92,6 @@ def _found(key: str, entry: os.DirEntry[str]) -> list[FoundFile]:
         status = entry.stat(follow_symlinks=False)
     except FileNotFoundError:
         return []  # removed since it was listed
-    return [FoundFile(key, status.st_size, status.st_mtime_ns, entry.is_file(follow_symlinks=False) and is_key(key))]
+    is_data = entry.is_file(follow_symlinks=False) and is_key(key)
+    changed = max(status.st_mtime_ns, status.st_ctime_ns)
+    return [FoundFile(key, status.st_size, status.st_mtime_ns, changed, is_data)]

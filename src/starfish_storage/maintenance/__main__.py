@@ -10,11 +10,13 @@ import os
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any, NoReturn, Protocol
 
 import click
 
 from starfish_storage.errors import StorageError
+from starfish_storage.maintenance.collect import collect
 from starfish_storage.maintenance.repair import plan_repair, repair
 from starfish_storage.maintenance.verify import Progress, verify
 from starfish_storage.uri import FILE_SCHEME, file_uri_of_path
@@ -86,6 +88,22 @@ def repair_command(store: str, data_uri: str | None, as_json: bool, dry_run: boo
             done = repair(store, data_uri, progress=progress)
     _show(done, as_json)
     sys.exit(DAMAGED if done.left else 0)
+
+
+@main.command("collect")
+@_store
+@_data
+@_json
+@click.option("--dry-run", is_flag=True, help="Show what would be removed, and remove nothing.")
+@click.option("--days", type=click.FloatRange(min=0), default=7, show_default=True, help="Only what is older.")
+def collect_command(store: str, data_uri: str | None, as_json: bool, dry_run: bool, days: float) -> None:
+    """Remove from STORE what nothing refers to, and what dead writers left.
+
+    Example: python -m starfish_storage.maintenance collect /data/store --dry-run
+    """
+    with _refusals():
+        report = collect(store, data_uri, grace=timedelta(days=days), dry_run=dry_run)
+    _show(report, as_json)
 
 
 def _show(report: _Report, as_json: bool) -> None:

@@ -1,0 +1,105 @@
+"""Collect: what nothing refers to goes, once it is old enough; everything else stays."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import timedelta
+from pathlib import Path
+
+import apsw
+import pytest
+
+from maintenance import stores
+from maintenance.test_verify import command, root
+from starfish_storage import InvalidInputError, LocalStorage, Record
+from starfish_storage.maintenance import collect, verify
+
+__all__ = ["root"]
+
+NOW = timedelta(0)
+
+
+def key_of(root: Path, reference: str) -> str:
+    return str(Path(reference).relative_to(root))
+
+
+async def with_loose_files(root: Path) -> list[str]:
+    """Save data and a request configuration without rows, and leave what a dead writer leaves."""
+    async with LocalStorage(f"file://{root}") as storage:
+        data = await storage.save_record_data("loose", "m1", "m1-a", {"loose": True})
+        config = storage.generate_request_config_path("never-started")
+        await storage.save_request_config(config, {"loose": True})
+    session = root / "staging" / ("0" * 32)
+    session.mkdir()
+    (session / "0").write_bytes(b"{")
+    return sorted([key_of(root, data), key_of(root, config), f"staging/{session.name}/0"])
+
+
+async def test_what_nothing_refers_to_is_removed_and_nothing_else(root: Path) -> None:
+    loose = await with_loose_files(root)
+    before = await stores.everything(root)
+    (root / "staging" / ("0" * 32)).mkdir(exist_ok=True)
+    (root / "staging" / ("0" * 32) / "0").write_bytes(b"{")
+    plan = collect(f"file://{root}", grace=NOW, dry_run=True)
+    assert sorted(plan.removed) == loose
+    assert all((root / key).exists() for key in loose)
+    done = collect(f"file://{root}", grace=NOW)
+    assert sorted(done.removed) == loose
+    assert not any((root / key).exists() for key in loose)
+    assert verify(f"file://{root}").findings == ()
+    assert await stores.everything(root) == before
+    assert collect(f"file://{root}", grace=NOW).removed == []
+
+
+async def test_what_is_young_is_kept(root: Path) -> None:
+    loose = await with_loose_files(root)
+    for key in loose:  # an old content is no old file: it may have been copied here just now
+        os.utime(root / key, (0, 0))
+    report = collect(f"file://{root}")
+    assert (report.removed, report.younger) == ([], 2)
+    assert all((root / key).exists() for key in loose)
+
+
+async def test_data_in_the_journal_is_kept(root: Path) -> None:
+    (key, *_) = await with_loose_files(root)
+    key = next(one for one in [key] if one.startswith("configs/"))
+    connection = apsw.Connection(str(root / "metadata.db"))
+    connection.execute("INSERT INTO data_journal (key, payload) VALUES (?, ?)", (key, b'{"loose":true}\n'))
+    connection.close()
+    assert key not in collect(f"file://{root}", grace=NOW).removed
+    assert (root / key).exists()
+
+
+async def test_borrowed_data_is_kept(root: Path) -> None:
+    async with LocalStorage(f"file://{root}") as storage:
+        reference = await storage.save_record_data("lent", "m1", "m1-a", {"lent": True})
+        await storage.log_record_metadata(
+            Record(record_uid="borrower", job_id="m1-a", master_job_id="m1", status="failed", output_ref=reference)
+        )
+    assert collect(f"file://{root}", grace=NOW).removed == []
+    assert Path(reference).exists()
+
+
+async def test_what_a_living_writer_is_writing_is_kept(root: Path) -> None:
+    async with LocalStorage(f"file://{root}") as storage:
+        await storage.save_record_data("r0001", "m1", "m1-a", stores.data_of(1))
+        (session,) = (root / "staging").iterdir()
+        (session / "99").write_bytes(b"{")
+        assert collect(f"file://{root}", grace=NOW).removed == []
+        assert (session / "99").exists()
+
+
+async def test_a_negative_grace_period_is_refused(root: Path) -> None:
+    with pytest.raises(InvalidInputError, match="grace period"):
+        collect(f"file://{root}", grace=timedelta(days=-1))
+
+
+async def test_the_command(root: Path) -> None:
+    loose = await with_loose_files(root)
+    status, out, errors = command("collect", str(root), "--days", "0", "--dry-run", "--json")
+    assert (status, errors) == (0, "")
+    assert sorted(json.loads(out)["removed"]) == loose
+    status, out, errors = command("collect", str(root), "--days", "0")
+    assert (status, errors) == (0, "")
+    assert "removed 3 files" in out

@@ -113,6 +113,10 @@ class FileOperations:
         finally:
             os.close(descriptor)
 
+    def set_modified(self, directory: int, name: str, modified: int) -> None:
+        """Set when a file's content was last changed, in nanoseconds since 1970."""
+        os.utime(name, ns=(modified, modified), dir_fd=directory, follow_symlinks=False)
+
     def remove(self, directory: int, name: str) -> None:
         """Remove a file; one that is not there is fine."""
         try:

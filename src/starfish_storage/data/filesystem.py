@@ -12,9 +12,9 @@ from starfish_storage.data import keys
 from starfish_storage.data.atomic import FileOperations
 from starfish_storage.data.directories import Directories
 from starfish_storage.data.file_errors import translated
-from starfish_storage.data.row_log import ROW_LOG_FILE, RowLog
+from starfish_storage.data.row_log import ROW_LOG_FILE, RowLog, RowLogOfNow
 from starfish_storage.data.staging import STAGING_DIRECTORY, Staging
-from starfish_storage.data.writes import FilePlace, FileRemoval, FileWrite
+from starfish_storage.data.writes import FileCopy, FilePlace, FileRemoval, FileWrite
 from starfish_storage.errors import DataNotFoundError, InvalidReferenceError, StoreOpenError
 from starfish_storage.interface import DataHandler, DataWrite
 
@@ -120,6 +120,40 @@ class FileSystemDataHandler(DataHandler):
                 pass
         raise DataNotFoundError("data", self.to_reference(key), "it was never saved, or was deleted")
 
+    def read_with_time(self, key: str) -> tuple[bytes, int] | None:
+        """Return one version of what is under a key, and when that was changed last; None if there is nothing.
+
+        Raises:
+            StorageIOError: it cannot be read.
+        """
+        try:
+            descriptor, found = self._open(key)
+        except FileNotFoundError:
+            return None
+        try:
+            with translated(f"{self.root}/{key}"):
+                return _read_whole(descriptor, found.st_size), found.st_mtime_ns
+        finally:
+            os.close(descriptor)
+
+    def put(self, key: str, payload: bytes, modified: int | None) -> None:
+        """Write a file in one step, as old as is said. It is not synced: see `sync`.
+
+        Raises:
+            StorageIOError: it failed; what was there is as it was.
+        """
+        keys.check_key(key)
+        if modified is None:
+            write = FileWrite(self._place, key, payload)
+        else:
+            write = FileCopy(self._place, key, payload, modified)
+        try:
+            write.stage()
+            write.publish()
+        except BaseException:
+            write.discard()
+            raise
+
     def sync(self, keys: Sequence[str]) -> None:
         """See `DataHandler.sync`."""
         with translated(self.root):
@@ -164,6 +198,10 @@ class FileSystemDataHandler(DataHandler):
         """See `DataHandler.create_row_log`."""
         self._row_log.create(lines)
 
+    def copy_row_log(self, original: RowLogOfNow) -> None:
+        """Make the row log a copy of another, as old."""
+        self._row_log.create(original.content(), original.modified)
+
     def append_rows(self, lines: bytes) -> None:
         """See `DataHandler.append_rows`."""
         self._row_log.append(lines)
@@ -178,6 +216,15 @@ class FileSystemDataHandler(DataHandler):
             self.staging.discard_leftovers()
 
     def _read(self, key: str) -> bytes:
+        descriptor, found = self._open(key)
+        try:
+            with translated(f"{self.root}/{key}"):
+                return _read_whole(descriptor, found.st_size)
+        finally:
+            os.close(descriptor)
+
+    def _open(self, key: str) -> tuple[int, os.stat_result]:
+        """Open a regular file. Raises a plain `FileNotFoundError` if there is none."""
         directory, _, name = key.rpartition("/")
         with translated(f"{self.root}/{key}", missing_passes=True):
             parent = self.directories.acquire(directory)
@@ -190,13 +237,11 @@ class FileSystemDataHandler(DataHandler):
                     raise
             finally:
                 self.directories.release(directory, parent)
-            try:
-                found = os.fstat(descriptor)
-                if not stat.S_ISREG(found.st_mode):
-                    raise InvalidReferenceError(key, "what is there is not a regular file")
-                return _read_whole(descriptor, found.st_size)
-            finally:
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode):
                 os.close(descriptor)
+                raise InvalidReferenceError(key, "what is there is not a regular file")
+            return descriptor, found
 
 
 def make_root(root: str, files: FileOperations | None = None) -> None:

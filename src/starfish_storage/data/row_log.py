@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable
+import stat
+from collections.abc import Iterable, Iterator
+from typing import Self
 
 from starfish_storage.data.atomic import FileOperations
 from starfish_storage.data.directories import Directories
@@ -19,6 +21,8 @@ from starfish_storage.data.staging import Staging
 ROW_LOG_FILE = "rows.jsonl"
 
 _HEAD = 1 << 16
+_PIECE = 1 << 20
+_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # not waiting for a planted FIFO's writer
 
 
 class RowLog:
@@ -58,8 +62,13 @@ class RowLog:
                 self._append(header)
         return True
 
-    def create(self, lines: Iterable[bytes]) -> None:
-        """Write a new log, whole or not at all, and open it. The first line is the header."""
+    def create(self, lines: Iterable[bytes], modified: int | None = None) -> None:
+        """Write a new log, whole or not at all, and open it. The first line is the header.
+
+        Args:
+            lines: what stands in it.
+            modified: when it was changed last, in nanoseconds since 1970, if not now.
+        """
         self.close()
         with translated(self._path):
             root = self._directories.acquire("")
@@ -68,6 +77,8 @@ class RowLog:
                 self._descriptor = self._files.create_for_appending(self._staging.descriptor(), name)
                 for line in lines:
                     self._append(line)
+                if modified is not None:
+                    self._files.set_modified(self._staging.descriptor(), name, modified)
                 self._files.sync(self._descriptor)
                 self._files.rename(self._staging.descriptor(), name, root, ROW_LOG_FILE)
                 self._files.sync(root)
@@ -115,3 +126,53 @@ class RowLog:
             if not more:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             written += more
+
+
+class RowLogOfNow:
+    """A row log as it is at this moment, whatever is appended to it later. Use it in ``with``.
+
+    Args:
+        root: absolute path of the data root.
+
+    Attributes:
+        size: in bytes; 0 if there is no log.
+        modified: when it was changed last, in nanoseconds since 1970.
+    """
+
+    def __init__(self, root: str) -> None:
+        self._path = f"{root}/{ROW_LOG_FILE}"
+        self._descriptor = -1
+        self.size = self.modified = 0
+        with translated(self._path):
+            try:
+                self._descriptor = os.open(self._path, _READ)
+            except FileNotFoundError:
+                return
+            found = os.fstat(self._descriptor)
+            if not stat.S_ISREG(found.st_mode):
+                self.close()
+                raise OSError(errno.EINVAL, "what is there is not a regular file")
+            self.size, self.modified = found.st_size, found.st_mtime_ns
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def content(self) -> Iterator[bytes]:
+        """Yield its content in pieces."""
+        position = 0
+        while position < self.size:
+            with translated(self._path):
+                piece = os.pread(self._descriptor, min(_PIECE, self.size - position), position)
+            if not piece:
+                return  # lines that were taken back
+            yield piece
+            position += len(piece)
+
+    def close(self) -> None:
+        """Close it. Idempotent."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1

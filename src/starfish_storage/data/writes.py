@@ -5,7 +5,7 @@ from __future__ import annotations
 from starfish_storage.data.atomic import FileOperations
 from starfish_storage.data.directories import Directories
 from starfish_storage.data.file_errors import translated
-from starfish_storage.data.staging import Staging
+from starfish_storage.data.staging import STAGING_DIRECTORY, Staging
 from starfish_storage.interface import DataWrite
 
 
@@ -50,6 +50,29 @@ class FileWrite(DataWrite):
             if name is not None:
                 self._place.discard(name)
         self._staged = self._backup = None
+
+
+class FileCopy(FileWrite):
+    """A file that is a copy of another, and is as old.
+
+    Args:
+        place: the steps of a change.
+        key: where it goes.
+        payload: its content.
+        modified: when that was last changed, in nanoseconds since 1970.
+    """
+
+    __slots__ = ("_modified",)
+
+    def __init__(self, place: FilePlace, key: str, payload: bytes, modified: int) -> None:
+        super().__init__(place, key, payload)
+        self._modified = modified
+
+    def stage(self) -> None:
+        """Write the file under a temporary name, and give it its age."""
+        super().stage()
+        assert self._staged is not None
+        self._place.set_modified(self._staged, self._modified)
 
 
 class FileRemoval(DataWrite):
@@ -114,6 +137,11 @@ class FilePlace:
             name = self._staging.new_name()
             self._files.write_new(self._staging.descriptor(), name, payload)
             return name
+
+    def set_modified(self, staged: str, modified: int) -> None:
+        """Set when a staged file's content was last changed."""
+        with translated(f"{self._directories.root}/{STAGING_DIRECTORY}/{staged}"):
+            self._files.set_modified(self._staging.descriptor(), staged, modified)
 
     def move(self, staged: str, key: str) -> None:
         """Give a staged file its final name."""

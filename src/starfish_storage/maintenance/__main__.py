@@ -16,8 +16,10 @@ from typing import Any, NoReturn, Protocol
 import click
 
 from starfish_storage.errors import StorageError
+from starfish_storage.maintenance.backup import backup
 from starfish_storage.maintenance.collect import collect
 from starfish_storage.maintenance.repair import plan_repair, repair
+from starfish_storage.maintenance.restore import restore
 from starfish_storage.maintenance.verify import Progress, verify
 from starfish_storage.uri import FILE_SCHEME, file_uri_of_path
 
@@ -103,6 +105,36 @@ def collect_command(store: str, data_uri: str | None, as_json: bool, dry_run: bo
     """
     with _refusals():
         report = collect(store, data_uri, grace=timedelta(days=days), dry_run=dry_run)
+    _show(report, as_json)
+
+
+@main.command("backup")
+@_store
+@click.argument("destination", type=click.Path())
+@_data
+@_json
+def backup_command(store: str, destination: str, data_uri: str | None, as_json: bool) -> None:
+    """Copy STORE, which may be in use, to DESTINATION; repeated, only what has changed.
+
+    Example: python -m starfish_storage.maintenance backup /data/store /mnt/backup
+    """
+    with _refusals(), _progress_bar("copying") as progress:
+        report = backup(store, destination, data_uri=data_uri, progress=progress)
+    _show(report, as_json)
+
+
+@main.command("restore")
+@click.argument("source", type=click.Path())
+@_store
+@_data
+@_json
+def restore_command(source: str, store: str, data_uri: str | None, as_json: bool) -> None:
+    """Check the backup SOURCE, and make of it STORE, which must not be there yet.
+
+    Example: python -m starfish_storage.maintenance restore /mnt/backup /data/store
+    """
+    with _refusals():
+        report = restore(source, store, data_uri=data_uri)
     _show(report, as_json)
 
 

@@ -9,7 +9,7 @@ import apsw
 
 from starfish_storage.errors import StoreDamagedError, StoreOpenError, StoreVersionError
 from starfish_storage.metadata.connection import DATABASE_FILE, open_for_reading, refuse_foreign_database
-from starfish_storage.metadata.driver import Connection, Row
+from starfish_storage.metadata.driver import Connection, Row, back_up
 from starfish_storage.metadata.driver_errors import translate
 from starfish_storage.metadata.migrate import latest_version
 from starfish_storage.metadata.queries import sqlite_queries
@@ -85,6 +85,18 @@ class Inspection:
         except apsw.Error as error:
             raise translate(error, self.path, self._connection) from error
         return [row[1] for row in digests], None if journaled is None else journaled[0], journaled is not None
+
+    def copy_to(self, target: Connection) -> None:
+        """Copy the database, as of one moment, over an empty one. Writers do not wait."""
+        try:
+            back_up(self._connection, target)
+        except apsw.Error as error:
+            raise translate(error, target.filename, target) from error
+
+    def digests_of(self, key: str) -> list[str | None]:
+        """Return the digests of the records that refer to a key."""
+        rows = self._connection.execute(self._queries["get_data_digest"], (owner_uid(key), key, key))
+        return [row[1] for row in rows]
 
     def records_of(self, key: str) -> list[str]:
         """Return the uids of the records that refer to a key."""

@@ -100,6 +100,73 @@ class SessionLock:
             self._descriptor = -1
 
 
+class HeldAlone:
+    """Holds a store that nobody else has open, whatever state its database is in. Use it in ``with``.
+
+    Args:
+        root: absolute path of the directory of the database.
+        timeout: how long to wait for its writer lock, in seconds.
+
+    Raises:
+        StorageBusyError: another process has it open, on entering.
+    """
+
+    def __init__(self, root: str, timeout: float) -> None:
+        self._root = root
+        self._timeout = timeout
+
+    def __enter__(self) -> WriterLock:
+        self.lock = WriterLock(self._root, self._timeout)
+        self._session = SessionLock(self._root)
+        self._finished = self.lock.acquire()
+        if not self._session.hold():
+            self._give_back(finished=self._finished)
+            raise StorageBusyError(
+                f"{self._root!r} is open in another process; close it there, then call again. Nothing was changed."
+            )
+        return self.lock
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        self._give_back(finished=kind is None)
+
+    def _give_back(self, *, finished: bool) -> None:
+        self.lock.release(finished=finished)
+        self._session.close()
+        self.lock.close()
+
+
+class KeptShut:
+    """Keeps others from opening a store, without writing anything in it. Use it in ``with``.
+
+    Args:
+        root: absolute path of the directory of the database.
+
+    Raises:
+        StorageBusyError: another process has it open, on entering.
+    """
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+        self._descriptor = -1
+
+    def __enter__(self) -> None:
+        path = f"{self._root}/{SESSION_LOCK_FILE}"
+        try:
+            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except FileNotFoundError:
+            return  # nobody has ever opened it
+        except OSError as error:
+            raise StorageIOError(path, error.errno, f"the lock file cannot be opened: {error.strerror}") from error
+        if not _try_lock(self._descriptor, path, fcntl.LOCK_EX):
+            self.__exit__()
+            raise StorageBusyError(f"{self._root!r} is open in another process; close it there, then call again.")
+
+    def __exit__(self, *_: object) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
 def _open_lock_file(path: str) -> int:
     refuse_planted(path, longest=1)
     try:

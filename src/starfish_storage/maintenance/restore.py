@@ -1,0 +1,146 @@
+"""Making a store of a backup, which stays as it is."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from starfish_storage.codec import content_digest
+from starfish_storage.data.atomic import FileOperations
+from starfish_storage.data.filesystem import FileSystemDataHandler, make_root
+from starfish_storage.data.inventory import Inventory
+from starfish_storage.data.row_log import RowLogOfNow
+from starfish_storage.errors import StoreDamagedError, StoreOpenError
+from starfish_storage.maintenance.backup import path_of_directory
+from starfish_storage.metadata.connection import DATABASE_FILE
+from starfish_storage.metadata.locks import KeptShut
+from starfish_storage.metadata.snapshot import Snapshot
+from starfish_storage.uri import file_uri_of_path, path_of_file_uri
+
+
+@dataclass(frozen=True)
+class RestoreReport:
+    """What `restore` did.
+
+    Attributes:
+        backup: absolute path of the backup.
+        storage_uri: the store that was made.
+        records: how many records with data it holds.
+        files: how many data files and request configurations were copied.
+        bytes: their size together.
+        seconds: how long it took.
+    """
+
+    backup: str
+    storage_uri: str
+    records: int
+    files: int
+    bytes: int
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as a JSON object; the names stay the same between releases."""
+        return asdict(self) | {"seconds": round(self.seconds, 3)}
+
+    def __str__(self) -> str:
+        """Return the report for people."""
+        return (
+            f"{self.backup!r}: {self.records:,} records with data restored to {self.storage_uri} "
+            f"in {self.seconds:.1f} s\n  files: {self.files:,} copied ({self.bytes:,} bytes)"
+        )
+
+
+def restore(backup: str | os.PathLike[str], storage_uri: str, *, data_uri: str | None = None) -> RestoreReport:
+    """Make a store of a backup, which is checked first and is not changed. Blocks.
+
+    The database comes last: killed at any moment, this leaves nothing that opens as a store.
+
+    Args:
+        backup: the directory of the backup.
+        storage_uri: ``file://`` URI of the store, whose directory must be missing or empty.
+        data_uri: ``file://`` URI of another directory for its data, likewise.
+
+    Raises:
+        StoreOpenError: there is no backup of this version, or something lies where the store is to be.
+        StorageBusyError: another process has the backup open.
+        StoreDamagedError: the backup is damaged; no store was made.
+        StorageIOError: the system failed a read or a write; no store was made.
+    """
+    began = time.monotonic()
+    source = path_of_directory(backup)
+    root, data_root = path_of_file_uri(storage_uri), path_of_file_uri(data_uri or storage_uri)
+    if not os.path.isfile(f"{source}/{DATABASE_FILE}"):
+        raise StoreOpenError(source, "there is no metadata.db in it; name the directory of a backup")
+    for place in {root, data_root}:
+        _refuse_occupied(place, source)
+    make_root(root)
+    with KeptShut(source), closing(FileSystemDataHandler(source)) as original:
+        snapshot = Snapshot(root)
+        try:
+            snapshot.adopt(f"{source}/{DATABASE_FILE}")
+            records = _check(snapshot, original)
+            with closing(FileSystemDataHandler(data_root)) as data:
+                sizes = _copy_files(original, data)
+            snapshot.complete(data_elsewhere=root != data_root)
+            FileOperations().replace_file(snapshot.path, f"{os.path.realpath(root)}/{DATABASE_FILE}")
+        finally:
+            snapshot.remove()
+    return RestoreReport(source, file_uri_of_path(root), records, len(sizes), sum(sizes), time.monotonic() - began)
+
+
+def _refuse_occupied(place: str, source: str) -> None:
+    real, backup = os.path.realpath(place), os.path.realpath(source)
+    if os.path.commonpath((real, backup)) in (real, backup):
+        raise StoreOpenError(place, f"a store is restored outside its backup {backup!r}, and not above it")
+    if os.path.lexists(place) and (not os.path.isdir(place) or os.listdir(place)):
+        raise StoreOpenError(place, "something is there; move it away, and restore again")
+
+
+def _check(snapshot: Snapshot, original: FileSystemDataHandler) -> int:
+    """See that the database is sound and has the data that its rows tell of; return how many records do."""
+    found = snapshot.integrity()
+    if found:
+        raise StoreDamagedError(f"{original.root}/{DATABASE_FILE}", f"{found[0]}; take another backup")
+    journal = snapshot.journal()
+    records = 0
+    for key, digest in snapshot.data_references():
+        records += 1
+        payload: bytes | None
+        if key in journal:
+            number = journal[key]
+            payload = None if number is None else snapshot.payload(number)
+        else:
+            there = original.read_with_time(key)
+            payload = None if there is None else there[0]
+        if payload is None or digest not in (None, content_digest(payload)):
+            what = "it is missing" if payload is None else "it is not what was saved (its SHA-256 differs)"
+            raise StoreDamagedError(f"{original.root}/{key}", f"{what}; take another backup. No store was made")
+    return records
+
+
+def _copy_files(original: FileSystemDataHandler, data: FileSystemDataHandler) -> list[int]:
+    """Copy everything but the database, make it safe, and return the sizes of the files."""
+    data.setup()
+    sizes: list[int] = []
+    keys: list[str] = []
+    for key in _keys_in(original.root):
+        found = original.read_with_time(key)
+        if found is not None:
+            data.put(key, *found)
+            keys.append(key)
+            sizes.append(len(found[0]))
+    with RowLogOfNow(original.root) as row_log:
+        if row_log.size:
+            data.copy_row_log(row_log)
+    data.sync(keys)
+    return sizes
+
+
+def _keys_in(root: str) -> Iterator[str]:
+    with closing(Inventory(root)) as inventory:
+        for directory in inventory.directories():
+            yield from (file.key for file in inventory.files(directory) if file.is_data)

@@ -120,9 +120,7 @@ async def open_states(
     return {"states": len(seen), "failures": failures}
 
 
-async def _open(
-    files: dict[str, bytes | None], marks: str, directory: Path, durability: Durability
-) -> str | None:
+async def _open(files: dict[str, bytes | None], marks: str, directory: Path, durability: Durability) -> str | None:
     root, log = directory / "state", directory / "log"
     materialise(files, root)
     log.write_text(marks)

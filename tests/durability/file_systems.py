@@ -67,7 +67,6 @@ class Mounted:
         finally:
             os.close(descriptor)
 
-
     def fail_ext4(self) -> None:
         """Make ext4 believe that it has found itself damaged: mounted so, it becomes read-only under its users."""
         device = os.stat(self.path).st_dev

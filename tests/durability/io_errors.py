@@ -83,7 +83,9 @@ def prepare(master: str, job: str) -> list[Step]:
             lambda storage: storage.log_master_job_start(master_job(storage)),
             {master: "pending"},
         ),
-        Step("log_execution_job_start", lambda storage: storage.log_execution_job_start(execution_job), {job: "pending"}),
+        Step(
+            "log_execution_job_start", lambda storage: storage.log_execution_job_start(execution_job), {job: "pending"}
+        ),
     ]
 
 
@@ -265,7 +267,7 @@ class Life:
                 seen = {name: value for name, value in seen.items() if name not in self.maybe}
                 seen |= {name: value for name, value in self.state.items() if name in self.maybe}
             elif all(seen.get(name) == value for name, value in self.maybe.items()):
-                self.state |= self.maybe
+                self.state = {name: value for name, value in (self.state | self.maybe).items() if value is not None}
         if self.fault.kind & Kind.UNLINK and when != REOPENED and "config side-master" not in self.state:
             seen.pop("config side-master", None)  # files that cannot be removed are removed at the next opening
         if seen != self.state:

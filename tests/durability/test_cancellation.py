@@ -39,9 +39,7 @@ CALLS: dict[str, Call] = {
     "log_master_job_end": lambda storage, name: storage.log_master_job_end(
         workload.MASTER, "completed", {"name": name}, NOW, NOW
     ),
-    "update_master_job_status": lambda storage, name: storage.update_master_job_status(
-        workload.MASTER, "running", NOW
-    ),
+    "update_master_job_status": lambda storage, name: storage.update_master_job_status(workload.MASTER, "running", NOW),
     "log_execution_job_start": lambda storage, name: storage.log_execution_job_start(workload.beginning()[3]),
     "log_execution_job_end": lambda storage, name: storage.log_execution_job_end(
         workload.JOB, "completed", {}, NOW, NOW

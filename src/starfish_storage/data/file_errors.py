@@ -7,6 +7,7 @@ from types import TracebackType
 
 from starfish_storage.errors import NO_SPACE, StorageError, StorageFullError, StorageIOError
 
+
 class translated:  # noqa: N801 (reads as a verb; as a generator it would cost four times as much)
     """Turn an `OSError` raised inside the block into a `StorageIOError` that names the path.
 

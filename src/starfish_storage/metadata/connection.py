@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import Literal
 
 import apsw
 
-from starfish_storage.errors import ForeignStoreError, StoreDamagedError, StoreOpenError, StoreVersionError
+from starfish_storage.errors import (
+    ForeignStoreError,
+    StorageIOError,
+    StoreDamagedError,
+    StoreOpenError,
+    StoreVersionError,
+)
 from starfish_storage.metadata.driver import Connection, connect
 from starfish_storage.metadata.driver_errors import translate
 from starfish_storage.metadata.migrate import APPLICATION_ID, latest_version
@@ -40,6 +47,9 @@ def open_for_writing(path: str, durability: Durability, vfs: str | None = None) 
         os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
     connection = connect(path, _READ_WRITE, vfs, BUSY_TIMEOUT_MS)
     try:
+        if connection.readonly("main"):  # SQLite does not say when it could open the file for reading only
+            number = None if os.access(path, os.W_OK) else errno.EACCES
+            raise StorageIOError(path, number, "it could be opened for reading only; see to its permissions and disk")
         _refuse_foreign(connection, path)
         connection.pragma("journal_mode", "wal")
         set_synchronous(connection, durability)

@@ -45,6 +45,10 @@ class Connection(Protocol):
         """Read or set a pragma."""
         ...
 
+    def readonly(self, name: str) -> bool:
+        """Return whether a database of the connection, such as ``"main"``, cannot be written."""
+        ...
+
     def changes(self) -> int:
         """Return how many rows the last statement changed."""
         ...

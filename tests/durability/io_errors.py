@@ -268,7 +268,7 @@ class Life:
                 seen = {name: value for name, value in seen.items() if name not in self.maybe}
                 seen |= {name: value for name, value in self.state.items() if name in self.maybe}
             elif all(seen.get(name) == value for name, value in self.maybe.items()):
-                self.state |= self.maybe
+                self.state = {name: value for name, value in (self.state | self.maybe).items() if value is not None}
         if self.fault.kind & Kind.UNLINK and when != REOPENED and "config side-master" not in self.state:
             seen.pop("config side-master", None)  # files that cannot be removed are removed at the next opening
         if seen != self.state:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import Literal
 
 import apsw
 
-from starfish_storage.errors import ForeignStoreError, StoreDamagedError, StoreOpenError, StoreVersionError
+from starfish_storage.errors import (
+    ForeignStoreError,
+    StorageIOError,
+    StoreDamagedError,
+    StoreOpenError,
+    StoreVersionError,
+)
 from starfish_storage.metadata.driver import Connection, connect
 from starfish_storage.metadata.driver_errors import translate
 from starfish_storage.metadata.migrate import APPLICATION_ID, latest_version
@@ -46,6 +53,10 @@ def open_for_writing(path: str, durability: Durability, vfs: str | None = None) 
             pass  # another program was faster
     connection = connect(path, _READ_WRITE, vfs, BUSY_TIMEOUT_MS)
     try:
+        if connection.readonly("main"):  # SQLite does not say when it could open the file for reading only
+            number = None if os.access(path, os.W_OK) else errno.EACCES
+            reason = "it could be opened for reading only; see to its permissions and disk"
+            raise StorageIOError(path, number, reason)  # noqa: TRY301 (the connection is closed on the way out)
         _refuse_foreign(connection, path)
         connection.pragma("journal_mode", "wal")
         set_synchronous(connection, durability)

@@ -60,6 +60,10 @@ class Connection(Protocol):
         """Make a function callable from SQL."""
         ...
 
+    def readonly(self, name: str) -> bool:
+        """Return whether a database of the connection, such as ``"main"``, cannot be written."""
+        ...
+
     def changes(self) -> int:
         """Return how many rows the last statement changed."""
         ...

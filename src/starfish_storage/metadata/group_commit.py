@@ -221,11 +221,12 @@ class GroupCommit:
             applied = [done for run in runs(staged) for done in self._apply_run(run)]
             self._commit_and_log(self._rows.changes())
         except (StorageError, apsw.Error) as error:
-            self._roll_back(error)
-            if isinstance(error, apsw.FullError | StorageFullError) and len(staged) > 1:
+            reason = translate(error, self._path, self._connection)
+            settled = self._roll_back(error)
+            if isinstance(error, apsw.FullError | StorageFullError) and len(staged) > 1 and settled:
                 return [done for operation in staged for done in self._commit([operation])]
             for operation in staged:
-                operation.error = operation.error or translate(error, self._path, self._connection)
+                operation.error = operation.error or (reason if settled else _unsettled(reason))
             return []
         finally:
             if overwrites:
@@ -340,8 +341,11 @@ class GroupCommit:
                 self._data.take_back_rows()
             raise
 
-    def _roll_back(self, error: Exception) -> None:
-        """End a failed transaction, and see that none of its pages in the log can come back to life."""
+    def _roll_back(self, error: Exception) -> bool:
+        """End a failed transaction, and see that none of its pages in the log can come back to life.
+
+        Returns False if they may: nothing can be written over them.
+        """
         try:
             if self._connection.in_transaction:
                 self._execute("rollback")
@@ -354,19 +358,27 @@ class GroupCommit:
                 f"the database could not be written ({error}; then {second}); nothing more is written. "
                 "Close the storage, see to the disk, and open it again"
             )
+            return False
+        if isinstance(error, apsw.ReadOnlyError):
+            # SQLite opens a file that it cannot open for writing for reading only, for as long as it has it open.
+            self._broken = (
+                f"the database could be opened for reading only ({error}); nothing more is written. "
+                "Close the storage, see to the disk and to the permissions, and open it again"
+            )
+        return True
 
     def _execute(self, name: str, parameters: tuple[object, ...] = ()) -> None:
         self._connection.execute(self._queries[name], parameters)
 
 
 def _unsettled(error: StorageError | None) -> StorageError | None:
-    """Return the error of an operation that was committed, could not be finished, and could not be taken back."""
+    """Return the error of an operation that failed, and could not be taken back either."""
     if not isinstance(error, StorageIOError):
         return error
-    reason = os.strerror(error.errno) if error.errno else "the file could not be put in place"
-    raised = StorageIOError(error.path, error.errno, reason, unsettled=True)
-    raised.__cause__ = error
-    return raised
+    reason = os.strerror(error.errno) if error.errno else "writing failed"
+    unsettled = type(error)(error.path, error.errno, reason, unsettled=True)
+    unsettled.__cause__ = error
+    return unsettled
 
 
 def _discard(operation: WriteOperation) -> None:

@@ -3,7 +3,7 @@
 Usage: ``python tests/migrations/make_assets.py v1`` with the release whose format is to be frozen (an asset of a
 released format is never made anew), or ``... starfish PYTHON`` with an interpreter that has `starfish-core==0.1.3`.
 
-- ``v1.zip``, ``v1.json``: a store of format 1 that was closed, and what was in it.
+- ``v1.zip``, ``v1.json``, and likewise for each later format: a store that was closed, and what was in it.
 - ``v1-not-closed.zip``: the same content, of a writer that was killed at once; its log is beside the database, its
   journal is not empty, and a file that was put in place is missing again, as after a power cut.
 - ``starfish-0.1.3.zip``, ``starfish-0.1.3.json``: a store that Starfish wrote at ``/tmp/starfish-run``, which no

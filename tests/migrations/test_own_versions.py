@@ -13,7 +13,7 @@ from migrations.stores import noted, unpack
 from starfish_storage import LocalStorage
 from starfish_storage.metadata.migrate import latest_version
 
-VERSIONS = ["v1"]
+VERSIONS = ["v1", "v2"]
 
 
 @pytest.mark.parametrize("closed", [True, False], ids=["closed", "killed"])

@@ -28,7 +28,7 @@ from starfish_storage.errors import (
     StoreOpenError,
     StoreVersionError,
 )
-from starfish_storage.interface import DataHandler, DataWrite, MetadataHandler, Storage
+from starfish_storage.interface import DataHandler, DataWrite, MetadataHandler, RunLedger, Storage
 from starfish_storage.models import (
     GenerationJob,
     GenerationMasterJob,
@@ -70,6 +70,7 @@ __all__ = [
     "ParentNotFoundError",
     "Project",
     "Record",
+    "RunLedger",
     "SecretRedactedWarning",
     "StatusExecutionJob",
     "StatusMasterJob",

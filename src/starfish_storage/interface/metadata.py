@@ -12,6 +12,7 @@ from starfish_storage.interface.entities import (
     ProjectContract,
     RecordContract,
 )
+from starfish_storage.interface.ledger import RunLedger
 from starfish_storage.models import Record
 
 
@@ -20,6 +21,11 @@ class MetadataHandler(ProjectContract, MasterJobContract, ExecutionJobContract, 
 
     It stores keys and gives out references, for which it is given the data handler.
     """
+
+    @property
+    @abstractmethod
+    def ledger(self) -> RunLedger:
+        """What runs keep beyond jobs and records, in the same commits."""
 
     @abstractmethod
     async def setup(self) -> None:

@@ -13,6 +13,7 @@ from starfish_storage.interface.entities import (
     ProjectContract,
     RecordContract,
 )
+from starfish_storage.interface.ledger import RunLedger
 from starfish_storage.models import Record
 
 
@@ -35,8 +36,14 @@ class Storage(ProjectContract, MasterJobContract, ExecutionJobContract, RecordCo
         Published: ``QUERY_METADATA`` (lists and counts), ``FILTER_STATUS`` (by status), ``STORE_LARGE_CONFIG``
         (request configurations of any size). Beyond: ``ATOMIC_RECORDS`` (`save_record` is one durable step),
         ``DELETE`` (jobs and projects can be deleted), ``POWER_SAFE`` (what was acknowledged survives a power cut),
-        ``SHARED`` (several processes may use the store at a time), ``RELOCATABLE`` (it can be moved and copied).
+        ``SHARED`` (several processes may use the store at a time), ``RELOCATABLE`` (it can be moved and copied),
+        ``RUNS`` (it has a `ledger`).
         """
+
+    @property
+    @abstractmethod
+    def ledger(self) -> RunLedger:
+        """What runs keep beyond jobs and records: attempts, paid steps, and who works on which input."""
 
     @abstractmethod
     async def setup(self) -> None:

@@ -246,16 +246,17 @@ class GroupCommit:
             try:
                 undo = self._rows.save_records([row for operation in run for row in operation.records])
                 numbers = self._rows.journal([write for operation in run for write in operation.data])
+                applied = [operation.apply(self._rows) if operation.apply else None for operation in run]
             except (StorageError, apsw.Error):
                 if not self._undo_operation():
                     raise
             else:
                 self._execute("end_operation")
-                start = 0
-                for operation in run:
-                    end = start + len(operation.records)
-                    operation.undo, operation.numbers = undo[start:end], numbers[start:end]
-                    start = end
+                of_records, of_data = iter(undo), iter(numbers)
+                for operation, changes in zip(run, applied, strict=True):
+                    own = [change for _ in operation.records for change in next(of_records)]
+                    operation.undo = [*own, *(changes or ())]
+                    operation.numbers = [next(of_data) for _ in operation.data]
                 return list(run)
         return [operation for operation in run if self._apply(operation)]
 
@@ -267,7 +268,8 @@ class GroupCommit:
             applied = () if operation.apply is None else operation.apply(self._rows) or ()
             # One by one where a uid comes twice: what takes back the second is the first.
             parts = [operation.records] if distinct(operation.records) else [[row] for row in operation.records]
-            operation.undo = [*applied, *(change for part in parts for change in self._rows.save_records(part))]
+            saved = [own for part in parts for own in self._rows.save_records(part)]
+            operation.undo = [*applied, *(change for own in saved for change in own)]
             if operation.removals is not None:
                 operation.removals = (before, self._checkpoint.last_number())
             operation.numbers = self._rows.journal(operation.data)

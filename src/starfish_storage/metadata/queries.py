@@ -23,16 +23,16 @@ class Queries:
 
     Args:
         engine: the directory below ``sql/``, such as ``"sqlite"``.
-        file: the file in it.
+        names: the files in it.
     """
 
-    def __init__(self, engine: str, file: str = "queries.sql") -> None:
+    def __init__(self, engine: str, *names: str) -> None:
         self._plain: dict[str, str] = {}
         self._merged: dict[str, tuple[str, str]] = {}
         self._repeated: dict[str, tuple[str, str, str]] = {}
         self._made: dict[tuple[str, int], str] = {}
         self._parameters: dict[str, tuple[str, ...]] = {}
-        for name, text in _named(engine, file):
+        for name, text in (query for file in names for query in _named(engine, file)):
             self._parameters[name] = tuple(_PARAMETER.findall(_COMMENT.sub("", text)))
             if _EACH_STATUS in text:
                 branch, merge = text.partition(_EACH_STATUS)[2].split(_MERGED)
@@ -78,7 +78,7 @@ class Queries:
 @cache
 def sqlite_queries() -> Queries:
     """Return SQLite's queries, read once a process."""
-    return Queries("sqlite")
+    return Queries("sqlite", "queries.sql", "runs.sql")
 
 
 @cache

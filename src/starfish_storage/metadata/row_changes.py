@@ -26,6 +26,19 @@ CHANGES = (
     "save_record",
     "set_data_digest",
     "delete_record",
+    "start_run",
+    "register_input",
+    "note_registered",
+    "place_input",
+    "complete_inputs",
+    "set_target",
+    "return_input",
+    "finish_input",
+    "set_unique_key",
+    "save_attempt",
+    "delete_attempt",
+    "count_attempts",
+    "save_step",
 )
 """The changes that a row log holds: named queries."""
 
@@ -35,6 +48,13 @@ _ALL_ROWS = (
     ("every_execution_job", "save_execution_job"),
     ("every_execution_job_end", "end_execution_job"),
     ("every_record", "save_record"),
+    ("every_run", "start_run"),
+    ("every_registered", "note_registered"),
+    ("every_complete_run", "complete_inputs"),
+    ("every_position", "place_input"),
+    ("every_unique_key", "set_unique_key"),
+    ("every_attempt", "save_attempt"),
+    ("every_step", "save_step"),
 )
 
 

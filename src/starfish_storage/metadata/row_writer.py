@@ -88,6 +88,21 @@ class RowWriter:
         self.execute(name, row)
         self._changes.append((name, row))
 
+    def change_repeated(self, name: str, rows: Sequence[Row]) -> int:
+        """Run a named query that changes rows over several rows, note it, and return how many rows it changed."""
+        changed = 0
+        for part in portions(rows):
+            self.execute_repeated(name, len(part), tuple(chain.from_iterable(part)))
+            if self._connection.changes():
+                changed += self._connection.changes()
+                self._changes += [(name, row) for row in part]
+        return changed
+
+    def execute_merged(self, name: str, statuses: Sequence[str], each: Row) -> list[Row]:
+        """Run a named list over statuses, the parameters ``each`` before every one, and return its rows."""
+        parameters = tuple(value for status in statuses for value in (*each, status))
+        return self._connection.execute(self._queries.merged(name, len(statuses)), parameters).fetchall()
+
     def execute(self, name: str, parameters: Row = ()) -> Cursor:
         """Run a named query."""
         return self._connection.execute(self._queries[name], parameters)
@@ -147,21 +162,23 @@ class RowWriter:
         except apsw.ConstraintError as error:
             raise self._explained(error, job_id=row[1], master_job_id=row[2]) from error
 
-    def save_records(self, rows: Sequence[Row]) -> list[Change]:
-        """Upsert records of distinct uids, many in a statement, and return what takes each of them back."""
-        undo: list[Change] = []
+    def save_records(self, rows: Sequence[Row]) -> list[list[Change]]:
+        """Upsert records of distinct uids, many in a statement, and return of each what takes it back."""
+        undo: list[list[Change]] = []
         for part in portions(rows):
             uids = tuple(row[0] for row in part)
             self._claim_record_uids(uids)
             before = {row[0]: row for row in self.execute_repeated("get_record", len(part), uids)}
-            undo += [("save_record", before[uid]) if uid in before else ("delete_record", (uid,)) for uid in uids]
+            undo += [[("save_record", before[uid]) if uid in before else ("delete_record", (uid,))] for uid in uids]
             try:
                 self.execute_repeated("save_record", len(part), tuple(chain.from_iterable(part)))
                 self._changes += [("save_record", row) for row in part]
             except apsw.ConstraintError as error:
                 orphan = next((row for row in part if self._lacks_parent(row)), part[0])
                 raise self._explained(error, job_id=orphan[1], master_job_id=orphan[2]) from error
-            undo += self._tell_borrowers({row[4]: row[-1] for row in part})
+            told = self._tell_borrowers({row[4]: row[-1] for row in part if row[4] is not None})
+            for of_row, row in zip(undo[-len(part) :], part, strict=True):
+                of_row.extend(told.get(row[4], ()))
         return undo
 
     def note_data(self, kind: str, id: str, write: DataWrite) -> list[Change]:
@@ -174,7 +191,7 @@ class RowWriter:
             return []
         digest = content_digest(write.payload or b"")
         self._note_digest(write.key, digest)
-        undo = self._tell_borrowers({write.key: digest})
+        undo = self._tell_borrowers({write.key: digest}).get(write.key, [])
         row = self.first("get_record", (id,))
         if row is not None and row[4] == write.key and row[-1] != digest:
             self.change("set_data_digest", (digest, id))
@@ -244,14 +261,14 @@ class RowWriter:
             raise _collision(kind, value, folded)
         self.execute("save_mixed_case_id", (kind, folded, value))
 
-    def _tell_borrowers(self, digests: dict[str, str]) -> list[Change]:
-        """Note digests of data in the rows that refer to it under another uid; return what takes that back."""
-        undo: list[Change] = []
+    def _tell_borrowers(self, digests: dict[str, str]) -> dict[str, list[Change]]:
+        """Note digests of data in the rows that refer to it under another uid; return, by key, what takes that back."""
+        undo: dict[str, list[Change]] = {}
         for part in portions(tuple(digests)):
             keys = tuple(part)
             for uid, before, key in self.execute_repeated("list_borrowers", len(keys), keys).fetchall():
                 self.change("set_data_digest", (digests[key], uid))
-                undo.append(("set_data_digest", (before, uid)))
+                undo.setdefault(key, []).append(("set_data_digest", (before, uid)))
         for key, digest in digests.items():
             self._note_digest(key, digest)
         return undo

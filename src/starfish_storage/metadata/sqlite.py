@@ -11,11 +11,12 @@ from typing import Any, TypeVar
 from starfish_storage.codec import content_digest
 from starfish_storage.errors import SEE_DAMAGE, InvalidInputError, StoreDamagedError, shorten
 from starfish_storage.identifiers import check_id
-from starfish_storage.interface import DataHandler, DataWrite, MetadataHandler
+from starfish_storage.interface import DataHandler, DataWrite, MetadataHandler, RunLedger
 from starfish_storage.metadata import rows
 from starfish_storage.metadata.connection import DATABASE_FILE, Durability
 from starfish_storage.metadata.driver import Row
 from starfish_storage.metadata.group_commit import GroupCommit
+from starfish_storage.metadata.ledger import SQLiteRunLedger
 from starfish_storage.metadata.operations import WriteOperation
 from starfish_storage.metadata.queries import sqlite_queries
 from starfish_storage.metadata.row_writer import owner_uid
@@ -66,6 +67,12 @@ class SQLiteMetadataHandler(MetadataHandler):
         self._reads = 0
         open_commit = partial(GroupCommit, data=data, durability=durability, vfs=vfs, data_elsewhere=data_elsewhere)
         self._session = Session(root, open_commit, data, vfs)
+        self._ledger = SQLiteRunLedger(self._session, data, codec, self._path)
+
+    @property
+    def ledger(self) -> RunLedger:
+        """See `MetadataHandler.ledger`."""
+        return self._ledger
 
     async def setup(self) -> None:
         """See `MetadataHandler.setup`."""

@@ -9,7 +9,7 @@ from typing import Any
 from starfish_storage.codec import encode
 from starfish_storage.errors import InvalidInputError, shorten
 from starfish_storage.identifiers import check_id
-from starfish_storage.interface import DataHandler, DataWrite, MetadataHandler, Storage
+from starfish_storage.interface import DataHandler, DataWrite, MetadataHandler, RunLedger, Storage
 from starfish_storage.models import GenerationJob, GenerationMasterJob, Project, Record
 from starfish_storage.storage.data_reading import DataReading
 from starfish_storage.storage.secret_guard import SecretGuard
@@ -40,6 +40,8 @@ class HybridStorage(Storage):
         self._storage_uri = storage_uri
         self._capabilities = capabilities
         self._guard = SecretGuard() if redact_secrets else None
+        if self._guard is not None:
+            metadata.ledger.check_input = self._guard.refuse_in_input
         self._reading = DataReading(metadata, data)
 
     @property
@@ -56,6 +58,11 @@ class HybridStorage(Storage):
     def data(self) -> DataHandler:
         """The handler of the data, for maintenance."""
         return self._data
+
+    @property
+    def ledger(self) -> RunLedger:
+        """See `Storage.ledger`."""
+        return self._metadata.ledger
 
     @property
     def capabilities(self) -> frozenset[str]:

@@ -13,7 +13,16 @@ from starfish_storage.storage.hybrid import HybridStorage
 from starfish_storage.uri import file_uri_of_path, path_of_file_uri
 
 _CAPABILITIES = frozenset(
-    {"QUERY_METADATA", "FILTER_STATUS", "STORE_LARGE_CONFIG", "ATOMIC_RECORDS", "DELETE", "SHARED", "RELOCATABLE"}
+    {
+        "QUERY_METADATA",
+        "FILTER_STATUS",
+        "STORE_LARGE_CONFIG",
+        "ATOMIC_RECORDS",
+        "DELETE",
+        "SHARED",
+        "RELOCATABLE",
+        "RUNS",
+    }
 )
 
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 from pydantic import ValidationError
 
 from starfish_storage.codec import canonical_hash
-from starfish_storage.errors import shorten
+from starfish_storage.errors import InvalidInputError, shorten
 from starfish_storage.models import GenerationJob
 from starfish_storage.redaction import MARKER, SecretRedactedWarning, redact_secrets
 
@@ -61,6 +61,23 @@ class SecretGuard:
             identity = canonical_hash(cast("object", given))
         self._warn("run configuration", f"of execution job {shorten(model.job_id)}", paths)
         return model.model_copy(update={"run_config": clean, "run_config_hash": identity})
+
+    def refuse_in_input(self, position: int, run_config: Any) -> None:
+        """Refuse an input of a run that has secrets: resuming gets its inputs from the store, where they would be lost.
+
+        Raises:
+            InvalidInputError: it has some; names where.
+        """
+        if not isinstance(run_config, dict):
+            return  # refused when it is encoded
+        _, paths = redact_secrets(run_config)
+        if paths:
+            named = ", ".join(map(_end_of, paths[:_MOST_NAMED]))
+            raise InvalidInputError(
+                f"input {position} has a secret at {named}, which would not be stored, so that the run could not be "
+                "resumed: leave it out and let the function get it elsewhere, or, if it is none, open the storage with "
+                "redact_secrets=False."
+            )
 
     def _warn(self, kind: str, whose: str, paths: list[str]) -> None:
         new = [path for path in paths if (kind, path) not in self._warned]

@@ -58,6 +58,7 @@ CREATE TABLE execution_jobs (
     worker_id              TEXT,
     error_message          TEXT,
     counts                 TEXT,
+    position               INTEGER, -- place among the inputs of a run, from 0; NULL: not an input of a run
     UNIQUE (job_id, master_job_id)
 ) STRICT;
 
@@ -65,6 +66,11 @@ CREATE INDEX execution_jobs_by_status ON execution_jobs (master_job_id, status, 
 -- The status stands before the hash, so that all hashes of one status are one range of the index.
 CREATE INDEX execution_jobs_by_input
     ON execution_jobs (master_job_id, status, run_config_hash, creation_time DESC, job_id DESC);
+-- The inputs of runs: what is to be claimed, and what each worker holds. Others are in neither.
+CREATE INDEX execution_jobs_to_do ON execution_jobs (master_job_id, position)
+    WHERE status = 'pending' AND position IS NOT NULL;
+CREATE INDEX execution_jobs_claimed ON execution_jobs (worker_id)
+    WHERE status = 'running' AND position IS NOT NULL;
 
 CREATE TABLE records (
     record_uid       TEXT NOT NULL PRIMARY KEY,
@@ -78,6 +84,7 @@ CREATE TABLE records (
     last_update_time TEXT NOT NULL,
     error_message    TEXT,
     data_sha256      TEXT, -- of what output_ref names, in lower-case hex; NULL: not known
+    unique_key       TEXT, -- what no other completed record of the run may have; NULL: nothing
     -- Both at once: a record is of the master job that its execution job is of.
     FOREIGN KEY (job_id, master_job_id) REFERENCES execution_jobs (job_id, master_job_id) ON DELETE CASCADE
 ) STRICT;
@@ -88,6 +95,8 @@ CREATE INDEX records_by_job ON records (job_id, start_time DESC, record_uid DESC
 -- Records that refer to the data of another uid; nearly always empty.
 CREATE INDEX records_by_borrowed_data ON records (output_ref)
     WHERE output_ref IS NOT NULL AND substr(output_ref, -length(record_uid) - 6) <> '/' || record_uid || '.json';
+
+CREATE INDEX records_by_unique_key ON records (master_job_id, unique_key) WHERE unique_key IS NOT NULL;
 
 -- Kept by the triggers below, so that a count does not read the records.
 CREATE TABLE record_counts (
@@ -134,3 +143,78 @@ CREATE TABLE settings (
     name  TEXT NOT NULL PRIMARY KEY,
     value TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- Master jobs that are runs. The totals are kept by the triggers on attempts.
+CREATE TABLE runs (
+    master_job_id   TEXT NOT NULL PRIMARY KEY REFERENCES master_jobs (master_job_id) ON DELETE CASCADE,
+    registered      INTEGER NOT NULL, -- positions up to this one, exclusive, are stored
+    inputs_complete INTEGER NOT NULL CHECK (inputs_complete IN (0, 1)), -- 1: there are no more
+    stop_reason     TEXT,
+    attempts        INTEGER NOT NULL,
+    failed_attempts INTEGER NOT NULL,
+    input_tokens    INTEGER NOT NULL,
+    output_tokens   INTEGER NOT NULL,
+    cost            REAL NOT NULL
+) STRICT;
+
+-- Every call of a run's function for an input, failed ones too, numbered from 1 over all resumes.
+CREATE TABLE attempts (
+    job_id          TEXT NOT NULL REFERENCES execution_jobs (job_id) ON DELETE CASCADE,
+    number          INTEGER NOT NULL,
+    master_job_id   TEXT NOT NULL,
+    worker_id       TEXT,
+    status          TEXT NOT NULL CHECK (status IN (
+                        'completed', 'failed', 'cancelled', 'interrupted', 'superseded')),
+    start_time      TEXT NOT NULL,
+    end_time        TEXT NOT NULL,
+    error_type      TEXT,
+    error_message   TEXT,
+    error_traceback TEXT,
+    input_tokens    INTEGER NOT NULL,
+    output_tokens   INTEGER NOT NULL,
+    cost            REAL NOT NULL,
+    usage           TEXT,
+    PRIMARY KEY (job_id, number)
+) STRICT;
+
+CREATE TRIGGER count_inserted_attempt AFTER INSERT ON attempts BEGIN
+    UPDATE runs SET
+        attempts = attempts + 1,
+        failed_attempts = failed_attempts + (NEW.status IN ('failed', 'interrupted')),
+        input_tokens = input_tokens + NEW.input_tokens,
+        output_tokens = output_tokens + NEW.output_tokens,
+        cost = cost + NEW.cost
+    WHERE master_job_id = NEW.master_job_id;
+END;
+
+CREATE TRIGGER count_deleted_attempt AFTER DELETE ON attempts BEGIN
+    UPDATE runs SET
+        attempts = attempts - 1,
+        failed_attempts = failed_attempts - (OLD.status IN ('failed', 'interrupted')),
+        input_tokens = input_tokens - OLD.input_tokens,
+        output_tokens = output_tokens - OLD.output_tokens,
+        cost = cost - OLD.cost
+    WHERE master_job_id = OLD.master_job_id;
+END;
+
+-- Results of paid steps, which a later attempt is given instead of paying again.
+CREATE TABLE steps (
+    job_id     TEXT NOT NULL REFERENCES execution_jobs (job_id) ON DELETE CASCADE,
+    name       TEXT NOT NULL,
+    result     TEXT NOT NULL,
+    attempt    INTEGER NOT NULL,
+    saved_when TEXT NOT NULL,
+    usage      TEXT,
+    PRIMARY KEY (job_id, name)
+) STRICT;
+
+-- Who works on a run. What a worker holds is its own until its lease has expired.
+CREATE TABLE workers (
+    worker_id     TEXT NOT NULL PRIMARY KEY,
+    master_job_id TEXT NOT NULL REFERENCES runs (master_job_id) ON DELETE CASCADE,
+    process       TEXT NOT NULL,
+    start_time    TEXT NOT NULL,
+    lease_expires TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX workers_by_run ON workers (master_job_id, start_time, worker_id);

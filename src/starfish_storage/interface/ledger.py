@@ -1,0 +1,218 @@
+"""The contract of a run's ledger: inputs and who works on them, attempts, paid steps, and what came of each."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+from starfish_storage.models import Record
+from starfish_storage.runs import (
+    Attempt,
+    ClaimedInput,
+    ErrorGroup,
+    Finished,
+    Outcome,
+    RunInput,
+    RunState,
+    Step,
+    Worker,
+)
+
+
+class InputLedger(ABC):
+    """The inputs of a run, and the claims of workers on them.
+
+    A run is a master job. Each input is an execution job of it, ``pending`` until a worker claims it and ``running``
+    while one holds it. A claim holds as long as its worker's lease.
+    """
+
+    check_input: Callable[[int, dict[str, Any]], None] | None = None
+    """Called with the position and content of each input before it is stored; raises to refuse it."""
+
+    @abstractmethod
+    async def start_run(self, master_job_id: str) -> None:
+        """Make a master job a run. Idempotent. Durable.
+
+        Raises:
+            ParentNotFoundError: there is no such master job.
+        """
+
+    @abstractmethod
+    async def get_run(self, master_job_id: str) -> RunState | None:
+        """Return where a run stands, or None if the master job is none, or does not exist."""
+
+    @abstractmethod
+    async def register_inputs(self, master_job_id: str, inputs: Sequence[RunInput]) -> int:
+        """Store inputs as pending execution jobs, unless they are there; return how many are new. Durable.
+
+        All or none of them. Idempotent: the id of an execution job follows from the run, the position and the input.
+
+        Raises:
+            ParentNotFoundError: there is no such run.
+            InvalidDataError: an input is not a JSON object.
+            InvalidInputError: an input is refused, for one that holds a secret that would not be stored.
+        """
+
+    @abstractmethod
+    async def unregistered_inputs(self, master_job_id: str, inputs: Sequence[RunInput]) -> list[int]:
+        """Return the positions of those of some inputs that are not stored. Changes nothing."""
+
+    @abstractmethod
+    async def complete_inputs(self, master_job_id: str) -> int:
+        """Note that there are no more inputs, and set the run's target to their number, which is returned. Durable."""
+
+    @abstractmethod
+    async def count_inputs(self, master_job_id: str) -> dict[str, int]:
+        """Return how many inputs are in each status that occurs."""
+
+    @abstractmethod
+    async def save_worker(self, worker: Worker) -> None:
+        """Note a worker, or renew its lease. Idempotent. Durable.
+
+        Raises:
+            ParentNotFoundError: there is no such run.
+        """
+
+    @abstractmethod
+    async def list_workers(self, master_job_id: str) -> list[Worker]:
+        """Return the workers of a run by start time, also those whose lease has expired."""
+
+    @abstractmethod
+    async def remove_worker(self, worker: Worker, now: datetime, *, died: bool = False) -> int:
+        """Forget a worker and return its unfinished inputs to ``pending``; return how many. Idempotent. Durable.
+
+        Args:
+            worker: which one.
+            now: the time.
+            died: it did not end by itself: each of its inputs gets an ``interrupted`` attempt, with what its steps
+                have used. Nothing happens if it has renewed its lease since it was listed.
+        """
+
+    @abstractmethod
+    async def release_unowned_inputs(self, master_job_id: str, now: datetime) -> int:
+        """Return ``running`` inputs to ``pending`` whose worker is not noted, as after a repair; return how many."""
+
+    @abstractmethod
+    async def claim_inputs(self, master_job_id: str, worker_id: str, limit: int, now: datetime) -> list[ClaimedInput]:
+        """Claim up to so many pending inputs, in the order of their positions. Durable.
+
+        No input is claimed by two workers, whatever processes they are in.
+
+        Raises:
+            NotFoundError: the worker is not noted, because it was taken for dead.
+        """
+
+    @abstractmethod
+    async def finish_input(self, outcome: Outcome, *, claim_next: bool = False) -> Finished:
+        """Store what came of an input in one step: its attempt, its records with their data, its end. Durable.
+
+        Where outputs have a ``unique_key``, all but the first completed record of each key in the run become
+        ``duplicate``. Records of an earlier outcome of the input that this one has no successor of become
+        ``cancelled``.
+
+        If the worker's claim has been taken over meanwhile, only the attempt is stored, as ``superseded``.
+
+        Args:
+            outcome: what came of it.
+            claim_next: claim the next input for the same worker in the same step.
+
+        Raises:
+            NotFoundError: the execution job does not exist any more.
+            InvalidDataError: the data of an output is not JSON; nothing is stored.
+        """
+
+    @abstractmethod
+    async def release_input(self, attempt: Attempt) -> None:
+        """Store an attempt that was stopped and return its input to ``pending``. Durable.
+
+        The input stays as it is if the attempt's worker does not hold it.
+        """
+
+    @abstractmethod
+    async def reset_inputs(
+        self,
+        master_job_id: str,
+        statuses: Sequence[str],
+        *,
+        error_text: str | None = None,
+        error_type: str | None = None,
+        job_ids: Sequence[str] | None = None,
+    ) -> int:
+        """Return ended inputs to ``pending``, so that they are run again; return how many. Durable.
+
+        Args:
+            master_job_id: the run.
+            statuses: those in one of these statuses of an execution job.
+            error_text: only those whose error holds this text, whatever its case.
+            error_type: only those whose last attempt raised this class.
+            job_ids: only these.
+        """
+
+
+class AttemptLedger(ABC):
+    """What was tried and paid for each input."""
+
+    @abstractmethod
+    async def save_attempt(self, attempt: Attempt) -> int:
+        """Store an attempt after which the input stays claimed, and return its number. Durable.
+
+        The number of the given one is not used: attempts are numbered in the order in which they are stored.
+        """
+
+    @abstractmethod
+    async def list_attempts(self, job_id: str) -> list[Attempt]:
+        """Return the attempts at an input by number."""
+
+    @abstractmethod
+    async def save_step(self, step: Step) -> None:
+        """Store the result of a paid step, replacing an earlier one of that name. Idempotent. Durable.
+
+        Raises:
+            ParentNotFoundError: the execution job does not exist.
+            InvalidDataError: the result is not JSON.
+        """
+
+    @abstractmethod
+    async def get_step(self, job_id: str, name: str) -> Step | None:
+        """Return the stored result of a step, or None."""
+
+    @abstractmethod
+    async def list_steps(self, job_id: str) -> list[Step]:
+        """Return the stored steps of an input by the time they were stored."""
+
+
+class RunLedger(InputLedger, AttemptLedger):
+    """Everything that a run keeps beyond its jobs and records."""
+
+    @abstractmethod
+    async def refresh_run(self, master_job_id: str, now: datetime) -> RunState:
+        """Bring the record counts of a master job up to date with its records, and return where the run stands.
+
+        Raises:
+            NotFoundError: there is no such run.
+        """
+
+    @abstractmethod
+    async def request_stop(self, master_job_id: str, reason: str | None) -> None:
+        """Ask every worker of a run to stop, or with None, take that back. Idempotent. Durable.
+
+        Raises:
+            NotFoundError: there is no such run.
+        """
+
+    @abstractmethod
+    async def list_errors(self, master_job_id: str) -> list[ErrorGroup]:
+        """Return the failures of a run by kind, the most frequent first."""
+
+    @abstractmethod
+    async def search_records(
+        self,
+        master_job_id: str,
+        status_filter: Sequence[str] | None = None,
+        error_text: str | None = None,
+        limit: int | None = None,
+        offset: int | None = None,
+    ) -> list[Record]:
+        """Return records of a master job, newest first, whose error holds a text, whatever its case."""

@@ -1,0 +1,330 @@
+"""The ledger of runs in SQLite, over the writer and the readers of the metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import TypeVar
+
+from starfish_storage.codec import content_digest, encode
+from starfish_storage.errors import SEE_DAMAGE, StoreDamagedError, shorten
+from starfish_storage.identifiers import check_id
+from starfish_storage.interface import DataHandler, DataWrite, RunLedger
+from starfish_storage.metadata import ledger_rows, ledger_writer, rows
+from starfish_storage.metadata.driver import Row
+from starfish_storage.metadata.operations import WriteOperation
+from starfish_storage.metadata.queries import sqlite_queries
+from starfish_storage.metadata.row_writer import RowWriter
+from starfish_storage.metadata.rows import RowCodec
+from starfish_storage.metadata.session import Session
+from starfish_storage.models import EXECUTION_JOB_STATUSES, RECORD_STATUSES, Record, utc_now
+from starfish_storage.runs import (
+    Attempt,
+    ClaimedInput,
+    ErrorGroup,
+    Finished,
+    Outcome,
+    RunInput,
+    RunState,
+    Step,
+    Worker,
+    output_record_uid,
+)
+
+Result = TypeVar("Result")
+
+_MOST_CLAIMED = 1000  # at once: bounds the transaction
+_LOOKED_UP_TOGETHER = 64
+
+
+class SQLiteRunLedger(RunLedger):
+    """Keeps runs in the database of the metadata.
+
+    Args:
+        session: the open database.
+        data: where record data lies.
+        codec: turns rows of records into models.
+        path: the database, for messages.
+    """
+
+    def __init__(self, session: Session, data: DataHandler, codec: RowCodec, path: str) -> None:
+        self._session = session
+        self._data = data
+        self._codec = codec
+        self._path = path
+        self._queries = sqlite_queries()
+
+    # --- inputs ---------------------------------------------------------------------------------------------------
+
+    async def start_run(self, master_job_id: str) -> None:
+        """See `InputLedger.start_run`."""
+        check_id("master_job_id", master_job_id)
+        await self._write(lambda writer: ledger_writer.start_run(writer, master_job_id))
+
+    async def get_run(self, master_job_id: str) -> RunState | None:
+        """See `InputLedger.get_run`."""
+        row = self._first("get_run", (rows.text("master_job_id", master_job_id),))
+        return None if row is None else self._read(ledger_rows.run_state, row)
+
+    async def register_inputs(self, master_job_id: str, inputs: Sequence[RunInput]) -> int:
+        """See `InputLedger.register_inputs`."""
+        given = self._registered_rows(master_job_id, inputs)
+        return await self._write(lambda writer: ledger_writer.register_inputs(writer, master_job_id, given))
+
+    async def unregistered_inputs(self, master_job_id: str, inputs: Sequence[RunInput]) -> list[int]:
+        """See `InputLedger.unregistered_inputs`."""
+        given = self._registered_rows(master_job_id, inputs)
+        readers = self._session.readers()
+
+        def known() -> set[str]:
+            found: set[str] = set()
+            for start in range(0, len(given), _LOOKED_UP_TOGETHER):
+                ids = tuple(row[0] for row in given[start : start + _LOOKED_UP_TOGETHER])
+                query = self._queries.repeated("list_known_inputs", len(ids))
+                found.update(row[0] for row in readers.all_at_once(query, ids))
+            return found
+
+        there = await readers.in_pool(known)
+        return [row[-1] for row in given if row[0] not in there]
+
+    async def complete_inputs(self, master_job_id: str) -> int:
+        """See `InputLedger.complete_inputs`."""
+        check_id("master_job_id", master_job_id)
+        return await self._write(lambda writer: ledger_writer.complete_inputs(writer, master_job_id))
+
+    async def count_inputs(self, master_job_id: str) -> dict[str, int]:
+        """See `InputLedger.count_inputs`."""
+        parameters = (rows.text("master_job_id", master_job_id),)
+        return await self._session.readers().all(
+            self._queries["count_inputs"], parameters, lambda found: {row[0]: row[1] for row in found}
+        )
+
+    async def save_worker(self, worker: Worker) -> None:
+        """See `InputLedger.save_worker`."""
+        row = ledger_rows.worker_row(worker)
+        await self._write(lambda writer: ledger_writer.save_worker(writer, row))
+
+    async def list_workers(self, master_job_id: str) -> list[Worker]:
+        """See `InputLedger.list_workers`."""
+        found = self._all("list_workers", (rows.text("master_job_id", master_job_id),))
+        return [self._read(ledger_rows.worker, row) for row in found]
+
+    async def remove_worker(self, worker: Worker, now: datetime, *, died: bool = False) -> int:
+        """See `InputLedger.remove_worker`."""
+        row, moment = ledger_rows.worker_row(worker), rows.timestamp("now", now)
+        return await self._write(lambda writer: ledger_writer.remove_worker(writer, row, moment, died=died))
+
+    async def release_unowned_inputs(self, master_job_id: str, now: datetime) -> int:
+        """See `InputLedger.release_unowned_inputs`."""
+        moment = rows.timestamp("now", now)
+        parameters = (rows.text("master_job_id", master_job_id),)
+        if not self._all("list_unowned_inputs", parameters):
+            return 0  # as nearly always
+        return await self._write(lambda writer: ledger_writer.release_unowned_inputs(writer, *parameters, moment))
+
+    async def claim_inputs(self, master_job_id: str, worker_id: str, limit: int, now: datetime) -> list[ClaimedInput]:
+        """See `InputLedger.claim_inputs`."""
+        check_id("master_job_id", master_job_id)
+        most, _ = rows.page(min(limit, _MOST_CLAIMED), None)
+        moment = rows.timestamp("now", now)
+        found = await self._write(
+            lambda writer: ledger_writer.claim_inputs(writer, master_job_id, worker_id, most, moment)
+        )
+        claimed = [self._read(ledger_rows.claimed_input, row) for row in found]
+        return sorted(claimed, key=lambda one: one.position)
+
+    async def finish_input(self, outcome: Outcome, *, claim_next: bool = False) -> Finished:
+        """See `InputLedger.finish_input`."""
+        now = rows.timestamp("now", utc_now())
+        ledger_rows.attempt_row(outcome.attempt, 1)  # refused here, before anything is staged
+        records, writes = self._records(outcome, now)
+        keys = [one.unique_key for one in outcome.outputs]
+        unique = keys if any(keys) else ()
+        finishing = ledger_writer.Finishing(outcome, records, unique, now, claim_next)
+        # With unique keys, what a record is saved as is known in the transaction only.
+        operation = WriteOperation(finishing.apply, records=() if unique else records, data=writes)
+        try:
+            await self._session.write(operation)
+        except ledger_writer.ClaimLostError:
+            await self.save_attempt(replace(outcome.attempt, status="superseded"))
+            return Finished()
+        claimed = None if finishing.claimed is None else self._read(ledger_rows.claimed_input, finishing.claimed)
+        return Finished(finishing.status, list(finishing.statuses), claimed)
+
+    async def release_input(self, attempt: Attempt) -> None:
+        """See `InputLedger.release_input`."""
+        now = rows.timestamp("now", utc_now())
+        ledger_rows.attempt_row(attempt, 1)
+        worker_id = rows.text("worker_id", attempt.worker_id)
+        await self._write(
+            lambda writer: ledger_writer.release_input(
+                writer, lambda number: ledger_rows.attempt_row(attempt, number), attempt.job_id, worker_id, now
+            )
+        )
+
+    async def reset_inputs(
+        self,
+        master_job_id: str,
+        statuses: Sequence[str],
+        *,
+        error_text: str | None = None,
+        error_type: str | None = None,
+        job_ids: Sequence[str] | None = None,
+    ) -> int:
+        """See `InputLedger.reset_inputs`."""
+        check_id("master_job_id", master_job_id)
+        known = rows.status_filter("execution-job status", statuses, EXECUTION_JOB_STATUSES)
+        ended = [status for status in known if status not in ("pending", "running")]
+        wanted = None if job_ids is None else frozenset(job_ids)
+        text = None if error_text is None else rows.text("error_text", error_text).casefold()
+        now = rows.timestamp("now", utc_now())
+
+        def is_meant(writer: RowWriter, row: Row) -> bool:
+            job_id, error, attempts = row
+            if wanted is not None and job_id not in wanted:
+                return False
+            if text is not None and text not in (error or "").casefold():
+                return False
+            if error_type is None:
+                return True
+            last = writer.first("get_error_type", (job_id, attempts))
+            return last is not None and last[0] == error_type
+
+        if not ended:
+            return 0
+        return await self._write(
+            lambda writer: ledger_writer.reset_inputs(
+                writer, master_job_id, ended, lambda row: is_meant(writer, row), now
+            )
+        )
+
+    # --- attempts -------------------------------------------------------------------------------------------------
+
+    async def save_attempt(self, attempt: Attempt) -> int:
+        """See `AttemptLedger.save_attempt`."""
+        now = rows.timestamp("now", utc_now())
+        ledger_rows.attempt_row(attempt, 1)
+        return await self._write(
+            lambda writer: ledger_writer.save_attempt(
+                writer, lambda number: ledger_rows.attempt_row(attempt, number), attempt.job_id, now
+            )
+        )
+
+    async def list_attempts(self, job_id: str) -> list[Attempt]:
+        """See `AttemptLedger.list_attempts`."""
+        found = self._all("list_attempts", (rows.text("job_id", job_id),))
+        return [self._read(ledger_rows.attempt, row) for row in found]
+
+    async def save_step(self, step: Step) -> None:
+        """See `AttemptLedger.save_step`."""
+        row = ledger_rows.step_row(step)
+        await self._write(lambda writer: ledger_writer.save_step(writer, row))
+
+    async def get_step(self, job_id: str, name: str) -> Step | None:
+        """See `AttemptLedger.get_step`."""
+        row = self._first("get_step", (rows.text("job_id", job_id), rows.text("name", name)))
+        return None if row is None else self._read(ledger_rows.step, row)
+
+    async def list_steps(self, job_id: str) -> list[Step]:
+        """See `AttemptLedger.list_steps`."""
+        found = self._all("list_steps", (rows.text("job_id", job_id),))
+        return sorted((self._read(ledger_rows.step, row) for row in found), key=lambda one: one.saved_when)
+
+    # --- the run as a whole ---------------------------------------------------------------------------------------
+
+    async def refresh_run(self, master_job_id: str, now: datetime) -> RunState:
+        """See `RunLedger.refresh_run`."""
+        check_id("master_job_id", master_job_id)
+        moment = rows.timestamp("now", now)
+        row = await self._write(lambda writer: ledger_writer.refresh_run(writer, master_job_id, moment))
+        return self._read(ledger_rows.run_state, row)
+
+    async def request_stop(self, master_job_id: str, reason: str | None) -> None:
+        """See `RunLedger.request_stop`."""
+        check_id("master_job_id", master_job_id)
+        text = rows.optional_text("reason", reason)
+        await self._write(lambda writer: ledger_writer.request_stop(writer, master_job_id, text))
+
+    async def list_errors(self, master_job_id: str) -> list[ErrorGroup]:
+        """See `RunLedger.list_errors`."""
+        given = rows.text("master_job_id", master_job_id)
+        return await self._session.readers().all(
+            self._queries["list_errors"], (given, given), lambda found: [ErrorGroup(*row) for row in found]
+        )
+
+    async def search_records(
+        self,
+        master_job_id: str,
+        status_filter: Sequence[str] | None = None,
+        error_text: str | None = None,
+        limit: int | None = None,
+        offset: int | None = None,
+    ) -> list[Record]:
+        """See `RunLedger.search_records`."""
+        statuses = rows.status_filter("record status", status_filter, RECORD_STATUSES)
+        page = rows.page(limit, offset)
+        each = (rows.text("master_job_id", master_job_id),)
+        name, rest = "list_records", ()
+        if error_text is not None:
+            # SQLite's own lower case is that of ASCII.
+            name, rest = "search_records", (rows.text("error_text", error_text).encode().lower().decode(),)
+        parameters = tuple(value for status in statuses for value in (*each, status, *rest))
+        return await self._session.readers().all(
+            self._queries.merged(name, len(statuses)),
+            (*parameters, *page),
+            lambda found: [self._read(self._codec.record, row) for row in found],
+        )
+
+    # --- parts ----------------------------------------------------------------------------------------------------
+
+    async def _write(self, change: Callable[[RowWriter], Result]) -> Result:
+        """Make row changes in a group, and return their result."""
+        results: list[Result] = []
+
+        def apply(writer: RowWriter) -> None:
+            results[:] = [change(writer)]  # once more, if the group is tried again
+
+        await self._session.write(WriteOperation(apply))
+        return results[0]
+
+    def _first(self, query: str, parameters: Row) -> Row | None:
+        return self._session.readers().first(self._queries[query], parameters)
+
+    def _all(self, query: str, parameters: Row) -> list[Row]:
+        return self._session.readers().all_at_once(self._queries[query], parameters)
+
+    def _registered_rows(self, master_job_id: str, inputs: Sequence[RunInput]) -> list[Row]:
+        check_id("master_job_id", master_job_id)
+        moment = rows.timestamp("now", utc_now())
+        if self.check_input is not None:
+            for one in inputs:
+                self.check_input(one.position, one.run_config)
+        return [ledger_rows.registered_row(master_job_id, one, moment) for one in inputs]
+
+    def _records(self, outcome: Outcome, now: str) -> tuple[list[Row], list[DataWrite]]:
+        """Return the rows of an outcome's records and the writes of their data."""
+        records: list[Row] = []
+        writes: list[DataWrite] = []
+        job_id, master_job_id = outcome.claimed.job_id, outcome.claimed.master_job_id
+        start = rows.timestamp("start_time", outcome.attempt.start_time)
+        for number, output in enumerate(outcome.outputs):
+            uid = output_record_uid(job_id, number)
+            state = rows.status("record status", output.status, RECORD_STATUSES)
+            key = digest = None
+            if output.data is not None:
+                payload = encode(output.data, f"data of record {uid!r}")
+                key, digest = self._data.record_key(uid), content_digest(payload)
+                writes.append(self._data.write(key, payload))
+            error = rows.optional_text("error_message", output.error_message)
+            records.append((uid, job_id, master_job_id, state, key, start, now, now, error, digest))
+        return records, writes
+
+    def _read(self, convert: Callable[[Row], Result], row: Row) -> Result:
+        try:
+            return convert(row)
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
+            # Not chained: the parsers' messages quote what stands in the row.
+            kind = type(error).__name__
+        reason = f"the row of {shorten(row[0])} cannot be read ({kind}); {SEE_DAMAGE}"
+        raise StoreDamagedError(self._path, reason)

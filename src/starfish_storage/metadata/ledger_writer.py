@@ -1,0 +1,267 @@
+"""The row changes of a run's ledger, each within the transaction of its group."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from starfish_storage.errors import NotFoundError, ParentNotFoundError, StorageError
+from starfish_storage.metadata import ledger_rows, rows
+from starfish_storage.metadata.driver import Row
+from starfish_storage.metadata.row_writer import Change, RowWriter
+from starfish_storage.models import StatusExecutionJob, StatusRecord
+from starfish_storage.runs import Outcome, status_of_input
+
+_STATUS, _ATTEMPTS, _WORKER = 0, 1, 11  # of a row of `get_input`
+_RECORD_STATUS, _RECORD_ERROR = 3, 8  # of a row of `save_record`
+
+_NEW_RUN = "start it with start_run first"
+
+
+class ClaimLostError(StorageError):
+    """The worker does not hold the input any more: never reaches a caller."""
+
+
+def start_run(writer: RowWriter, master_job_id: str) -> None:
+    """Make a master job a run."""
+    if writer.first("get_master_job", (master_job_id,)) is None:
+        raise ParentNotFoundError("master job", master_job_id, "start it with log_master_job_start first")
+    writer.change("start_run", (master_job_id,))
+
+
+def register_inputs(writer: RowWriter, master_job_id: str, inputs: Sequence[Row]) -> int:
+    """Store inputs that are not there, and return how many that were."""
+    need_run(writer, master_job_id)
+    new = writer.change_repeated("register_input", inputs)
+    if inputs:
+        writer.change("note_registered", (max(row[-1] for row in inputs) + 1, master_job_id))
+    return new
+
+
+def complete_inputs(writer: RowWriter, master_job_id: str) -> int:
+    """Note that there are no more inputs, and return how many there are."""
+    need_run(writer, master_job_id)
+    writer.change("complete_inputs", (master_job_id,))
+    inputs = sum(row[1] for row in writer.execute("count_inputs", (master_job_id,)).fetchall())
+    writer.change("set_target", (inputs, master_job_id))
+    return inputs
+
+
+def save_worker(writer: RowWriter, row: Row) -> None:
+    """Note a worker, or renew its lease."""
+    need_run(writer, row[1])
+    writer.execute("save_worker", row)
+
+
+def remove_worker(writer: RowWriter, row: Row, now: str, *, died: bool) -> int:
+    """Forget a worker, and return how many inputs it held."""
+    worker_id = row[0]
+    there = writer.first("get_worker", (worker_id,))
+    if there is None or (died and there[-1] != row[-1]):
+        return 0
+    claims = writer.execute("list_claimed_inputs", (worker_id,)).fetchall()
+    for claim in claims:
+        if died:
+            _save_interrupted(writer, claim, worker_id, now)
+        writer.change("return_input", (now, claim[0]))
+    writer.execute("remove_worker", (worker_id,))
+    return len(claims)
+
+
+def release_unowned_inputs(writer: RowWriter, master_job_id: str, now: str) -> int:
+    """Return inputs to pending that no noted worker holds."""
+    unowned = writer.execute("list_unowned_inputs", (master_job_id,)).fetchall()
+    for job_id, _ in unowned:
+        writer.change("return_input", (now, job_id))
+    return len(unowned)
+
+
+def claim_inputs(writer: RowWriter, master_job_id: str, worker_id: str, limit: int, now: str) -> list[Row]:
+    """Claim pending inputs, and return their rows. Not in the row log: what a repair finds unfinished is pending."""
+    if writer.first("get_worker", (worker_id,)) is None:
+        raise NotFoundError("worker", worker_id, "its lease had expired; note it with save_worker again")
+    return writer.execute("claim_inputs", (worker_id, now, now, master_job_id, limit)).fetchall()
+
+
+def save_attempt(writer: RowWriter, make_row: Callable[[int], Row], job_id: str, now: str) -> int:
+    """Store an attempt, and return its number."""
+    number = _need_input(writer, job_id)[_ATTEMPTS] + 1
+    writer.change("save_attempt", make_row(number))
+    writer.change("count_attempts", (number, now, job_id))
+    return number
+
+
+def release_input(writer: RowWriter, make_row: Callable[[int], Row], job_id: str, worker_id: str, now: str) -> None:
+    """Store an attempt that was stopped, and return its input to pending if the worker holds it."""
+    there = _need_input(writer, job_id)
+    save_attempt(writer, make_row, job_id, now)
+    if there[_STATUS] == "running" and there[_WORKER] == worker_id:
+        writer.change("return_input", (now, job_id))
+
+
+def reset_inputs(
+    writer: RowWriter, master_job_id: str, statuses: Sequence[str], is_meant: Callable[[Row], bool], now: str
+) -> int:
+    """Return ended inputs to pending, and return how many.
+
+    Args:
+        writer: applies the changes.
+        master_job_id: the run.
+        statuses: those in one of these.
+        is_meant: given the id, the error and the number of attempts of one, tells whether it is meant.
+        now: the time.
+    """
+    need_run(writer, master_job_id)
+    ended = writer.execute_merged("list_ended_inputs", statuses, (master_job_id,))
+    meant = [row[0] for row in ended if is_meant(row)]
+    for job_id in meant:
+        writer.change("return_input", (now, job_id))
+    return len(meant)
+
+
+def save_step(writer: RowWriter, row: Row) -> None:
+    """Store the result of a paid step."""
+    if writer.first("get_input", (row[0],)) is None:
+        raise ParentNotFoundError("execution job", row[0], "it may have been deleted with its master job")
+    writer.change("save_step", row)
+
+
+def refresh_run(writer: RowWriter, master_job_id: str, now: str) -> Row:
+    """Bring the record counts of a master job up to date, and return the row of its run."""
+    found = writer.first("get_run", (master_job_id,))
+    if found is None:
+        raise NotFoundError("run", master_job_id, _NEW_RUN)
+    writer.execute("refresh_run", (now, master_job_id))
+    return found
+
+
+def request_stop(writer: RowWriter, master_job_id: str, reason: str | None) -> None:
+    """Ask the workers of a run to stop."""
+    if writer.first("get_run", (master_job_id,)) is None:
+        raise NotFoundError("run", master_job_id, _NEW_RUN)
+    writer.execute("request_stop", (reason, master_job_id))
+
+
+def need_run(writer: RowWriter, master_job_id: str) -> None:
+    """Refuse what belongs to a run that does not exist."""
+    if writer.first("get_run", (master_job_id,)) is None:
+        raise ParentNotFoundError("run", master_job_id, _NEW_RUN)
+
+
+def _need_input(writer: RowWriter, job_id: str) -> Row:
+    found = writer.first("get_input", (job_id,))
+    if found is None:
+        raise NotFoundError("execution job", job_id, "it may have been deleted with its master job")
+    return found
+
+
+def _save_interrupted(writer: RowWriter, claim: Row, worker_id: str, now: str) -> None:
+    number = claim[2] + 1
+    texts = writer.execute("list_step_usage", (claim[0], number)).fetchall()
+    used = [one for (text,) in texts for one in ledger_rows.read_usage(text)]
+    writer.change("save_attempt", ledger_rows.interrupted_row(claim, worker_id, now, used))
+    writer.change("count_attempts", (number, now, claim[0]))
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class Finishing:
+    """The changes that store an outcome; `apply` may be called again after it was taken back.
+
+    Attributes:
+        outcome: what came of the input.
+        records: the rows of its records.
+        unique_keys: of each record, where any has one.
+        now: the time.
+        claim_next: claim the next input as well.
+        statuses: of the records, as they were stored.
+        status: of the execution job, as it was stored.
+        claimed: the row of the next input.
+    """
+
+    outcome: Outcome
+    records: Sequence[Row]
+    unique_keys: Sequence[str | None]
+    now: str
+    claim_next: bool
+    statuses: list[StatusRecord] = field(default_factory=list[StatusRecord])
+    status: StatusExecutionJob = "pending"
+    claimed: Row | None = None
+
+    def apply(self, writer: RowWriter) -> list[Change]:
+        """Make the changes, and return what takes them back. Records without unique keys are saved by the group."""
+        outcome, self.claimed = self.outcome, None
+        job_id = outcome.claimed.job_id
+        before = _need_input(writer, job_id)
+        if before[_STATUS] != "running" or before[_WORKER] != outcome.worker_id:
+            raise ClaimLostError(f"input {job_id!r} is not held by worker {outcome.worker_id!r} any more.")
+        undo: list[Change] = [("finish_input", before)]
+        self.statuses = [row[_RECORD_STATUS] for row in self.records]
+        if self.unique_keys:
+            undo += self._save_unique(writer)
+        number = before[_ATTEMPTS] + 1
+        if number > 1:
+            undo += self._cancel_left_over(writer)
+        writer.change("save_attempt", ledger_rows.attempt_row(outcome.attempt, number))
+        undo.append(("delete_attempt", (job_id, number)))
+        writer.change("finish_input", self._end(number))
+        if self.claim_next:
+            undo += self._claim(writer)
+        return undo
+
+    def _end(self, number: int) -> Row:
+        """Return the parameters of ``finish_input``."""
+        attempt, statuses = self.outcome.attempt, self.statuses
+        counts = [statuses.count(status) for status in ("completed", "filtered", "duplicate", "failed")]
+        self.status = "failed" if attempt.status == "failed" else status_of_input(statuses)
+        # The start is the attempt's: with those before, it would count the pauses between them.
+        return (
+            self.status,
+            number,
+            len(self.records),
+            *counts,
+            None,
+            rows.timestamp("start_time", attempt.start_time),
+            self.now,
+            self.now,
+            self.outcome.worker_id,
+            self.outcome.error_message,
+            self.outcome.claimed.job_id,
+        )
+
+    def _save_unique(self, writer: RowWriter) -> list[Change]:
+        """Save the records one by one, as a duplicate where a completed record of the run has the same key."""
+        undo: list[Change] = []
+        of_this: dict[str, str] = {}
+        for number, (row, key) in enumerate(zip(self.records, self.unique_keys, strict=True)):
+            saved: Row = row
+            if key is not None and row[_RECORD_STATUS] == "completed":
+                found = writer.first("get_completed_of_unique_key", (row[2], key, row[1]))
+                first = of_this.get(key) if found is None else found[0]
+                if first is None:
+                    of_this[key] = row[0]
+                else:
+                    saved = (*row[:3], "duplicate", *row[4:8], f"the same as record {first}", *row[9:])
+            self.statuses[number] = saved[_RECORD_STATUS]
+            undo += writer.save_records([saved])[0]
+            writer.change("set_unique_key", (key, row[0]))
+        return undo
+
+    def _cancel_left_over(self, writer: RowWriter) -> list[Change]:
+        """Mark records of an earlier outcome that this one has no successor of. Their data stays: it was paid for."""
+        undo: list[Change] = []
+        own = {row[0] for row in self.records}
+        for row in writer.execute("list_rows_of_job", (self.outcome.claimed.job_id,)).fetchall():
+            if row[0] not in own and row[_RECORD_STATUS] != "cancelled":
+                reason = "a later attempt at the same input has replaced it"
+                changed = (*row[:3], "cancelled", *row[4:7], self.now, reason, *row[9:])
+                writer.change("save_record", changed)
+                undo.append(("save_record", row))
+        return undo
+
+    def _claim(self, writer: RowWriter) -> list[Change]:
+        claimed = self.outcome.claimed
+        found = claim_inputs(writer, claimed.master_job_id, self.outcome.worker_id, 1, self.now)
+        if not found:
+            return []
+        self.claimed = found[0]
+        return [("return_input", (self.now, found[0][0]))]

@@ -1,0 +1,266 @@
+-- Named queries of runs; how they are written is said in queries.sql.
+
+-- name: start_run
+INSERT INTO runs (master_job_id, registered, inputs_complete, attempts, failed_attempts, input_tokens, output_tokens, cost)
+VALUES (:master_job_id, 0, 0, 0, 0, 0, 0, 0.0)
+ON CONFLICT (master_job_id) DO NOTHING
+
+-- name: get_run
+SELECT master_job_id, registered, inputs_complete, stop_reason, attempts, failed_attempts, input_tokens, output_tokens,
+       cost
+FROM runs WHERE master_job_id = :master_job_id
+
+-- name: register_input
+INSERT INTO execution_jobs (
+    job_id, master_job_id, status, run_config, run_config_hash, attempted_generations, produced_outputs_count,
+    completed_record_count, filtered_record_count, duplicate_record_count, failed_record_count, creation_time,
+    last_update_time, position)
+VALUES
+-- each row
+(:job_id, :master_job_id, 'pending', :run_config, :run_config_hash, 0, 0, 0, 0, 0, 0, :creation_time,
+ :last_update_time, :position)
+-- end
+ON CONFLICT (job_id) DO NOTHING
+
+-- name: place_input
+UPDATE execution_jobs SET position = :position WHERE job_id = :job_id
+
+-- name: list_known_inputs
+SELECT job_id FROM execution_jobs WHERE job_id IN (
+-- each row
+:job_id
+-- end
+)
+
+-- name: note_registered
+UPDATE runs SET registered = max(registered, :registered) WHERE master_job_id = :master_job_id
+
+-- name: complete_inputs
+UPDATE runs SET inputs_complete = 1 WHERE master_job_id = :master_job_id
+
+-- name: set_target
+UPDATE master_jobs SET target_record_count = :target_record_count WHERE master_job_id = :master_job_id
+
+-- name: count_inputs
+SELECT status, count(*) FROM execution_jobs INDEXED BY execution_jobs_by_status
+WHERE master_job_id = :master_job_id GROUP BY status
+
+-- name: save_worker
+INSERT INTO workers (worker_id, master_job_id, process, start_time, lease_expires)
+VALUES (:worker_id, :master_job_id, :process, :start_time, :lease_expires)
+ON CONFLICT (worker_id) DO UPDATE SET lease_expires = excluded.lease_expires
+
+-- name: get_worker
+SELECT worker_id, master_job_id, process, start_time, lease_expires FROM workers WHERE worker_id = :worker_id
+
+-- name: list_workers
+SELECT worker_id, master_job_id, process, start_time, lease_expires FROM workers
+WHERE master_job_id = :master_job_id ORDER BY start_time, worker_id
+
+-- name: remove_worker
+DELETE FROM workers WHERE worker_id = :worker_id
+
+-- name: list_claimed_inputs
+SELECT job_id, master_job_id, attempted_generations, start_time FROM execution_jobs
+WHERE worker_id = :worker_id AND status = 'running' AND position IS NOT NULL
+
+-- name: list_unowned_inputs
+SELECT job_id, worker_id FROM execution_jobs INDEXED BY execution_jobs_by_status
+WHERE master_job_id = :master_job_id AND status = 'running' AND position IS NOT NULL
+  AND NOT EXISTS (SELECT 1 FROM workers WHERE workers.worker_id = execution_jobs.worker_id)
+
+-- name: claim_inputs
+UPDATE execution_jobs SET
+    status = 'running', worker_id = :worker_id, start_time = :start_time, end_time = NULL,
+    last_update_time = :last_update_time
+WHERE job_id IN (
+    SELECT job_id FROM execution_jobs
+    WHERE master_job_id = :master_job_id AND status = 'pending' AND position IS NOT NULL
+    ORDER BY position LIMIT :limit)
+RETURNING job_id, master_job_id, position, run_config, attempted_generations
+
+-- name: get_input
+-- What finishing an input changes, in the order in which that takes it.
+SELECT status, attempted_generations, produced_outputs_count, completed_record_count, filtered_record_count,
+       duplicate_record_count, failed_record_count, counts, start_time, end_time, last_update_time, worker_id,
+       error_message, job_id
+FROM execution_jobs WHERE job_id = :job_id
+
+-- name: finish_input
+UPDATE execution_jobs SET
+    status = :status, attempted_generations = :attempted_generations,
+    produced_outputs_count = :produced_outputs_count, completed_record_count = :completed_record_count,
+    filtered_record_count = :filtered_record_count, duplicate_record_count = :duplicate_record_count,
+    failed_record_count = :failed_record_count, counts = :counts, start_time = :start_time, end_time = :end_time,
+    last_update_time = :last_update_time, worker_id = :worker_id, error_message = :error_message
+WHERE job_id = :job_id
+
+-- name: return_input
+UPDATE execution_jobs SET
+    status = 'pending', worker_id = NULL, start_time = NULL, end_time = NULL, last_update_time = :last_update_time
+WHERE job_id = :job_id
+
+-- name: list_ended_inputs
+-- each status
+SELECT job_id, error_message, attempted_generations FROM execution_jobs
+WHERE master_job_id = :master_job_id AND status = :status AND position IS NOT NULL
+-- merged
+
+-- name: get_completed_of_unique_key
+SELECT record_uid FROM records
+WHERE master_job_id = :master_job_id AND unique_key = :unique_key AND status = 'completed' AND job_id <> :job_id
+LIMIT 1
+
+-- name: set_unique_key
+UPDATE records SET unique_key = :unique_key WHERE record_uid = :record_uid
+
+-- name: list_rows_of_job
+SELECT record_uid, job_id, master_job_id, status, output_ref, start_time, end_time, last_update_time, error_message,
+       data_sha256
+FROM records WHERE job_id = :job_id
+
+-- name: save_attempt
+INSERT INTO attempts (
+    job_id, number, master_job_id, worker_id, status, start_time, end_time, error_type, error_message, error_traceback,
+    input_tokens, output_tokens, cost, usage)
+VALUES (
+    :job_id, :number, :master_job_id, :worker_id, :status, :start_time, :end_time, :error_type, :error_message,
+    :error_traceback, :input_tokens, :output_tokens, :cost, :usage)
+ON CONFLICT (job_id, number) DO NOTHING
+
+-- name: delete_attempt
+DELETE FROM attempts WHERE job_id = :job_id AND number = :number
+
+-- name: count_attempts
+UPDATE execution_jobs SET attempted_generations = :attempted_generations, last_update_time = :last_update_time
+WHERE job_id = :job_id
+
+-- name: list_attempts
+SELECT job_id, number, master_job_id, worker_id, status, start_time, end_time, error_type, error_message,
+       error_traceback, input_tokens, output_tokens, cost, usage
+FROM attempts WHERE job_id = :job_id ORDER BY number
+
+-- name: get_error_type
+SELECT error_type FROM attempts WHERE job_id = :job_id AND number = :number
+
+-- name: save_step
+INSERT INTO steps (job_id, name, result, attempt, saved_when, usage)
+VALUES (:job_id, :name, :result, :attempt, :saved_when, :usage)
+ON CONFLICT (job_id, name) DO UPDATE SET
+    result = excluded.result, attempt = excluded.attempt, saved_when = excluded.saved_when, usage = excluded.usage
+
+-- name: get_step
+SELECT job_id, name, result, attempt, saved_when, usage FROM steps WHERE job_id = :job_id AND name = :name
+
+-- name: list_steps
+SELECT job_id, name, result, attempt, saved_when, usage FROM steps WHERE job_id = :job_id ORDER BY name
+
+-- name: list_step_usage
+SELECT usage FROM steps
+WHERE job_id = :job_id AND attempt = :attempt AND usage IS NOT NULL ORDER BY name
+
+-- name: refresh_run
+UPDATE master_jobs SET
+    completed_record_count = coalesce((
+        SELECT records FROM record_counts
+        WHERE master_job_id = master_jobs.master_job_id AND status = 'completed'), 0),
+    filtered_record_count = coalesce((
+        SELECT records FROM record_counts
+        WHERE master_job_id = master_jobs.master_job_id AND status = 'filtered'), 0),
+    duplicate_record_count = coalesce((
+        SELECT records FROM record_counts
+        WHERE master_job_id = master_jobs.master_job_id AND status = 'duplicate'), 0),
+    failed_record_count = coalesce((
+        SELECT records FROM record_counts
+        WHERE master_job_id = master_jobs.master_job_id AND status = 'failed'), 0),
+    last_update_time = :last_update_time
+WHERE master_job_id = :master_job_id
+
+-- name: request_stop
+UPDATE runs SET stop_reason = :stop_reason WHERE master_job_id = :master_job_id
+
+-- name: list_errors
+-- Of inputs that failed, by what the last attempt raised, and of outputs that were refused.
+SELECT coalesce(attempts.error_type, 'unknown'), count(*), min(job.error_message), min(job.job_id)
+FROM execution_jobs AS job
+JOIN attempts ON attempts.job_id = job.job_id AND attempts.number = job.attempted_generations
+WHERE job.master_job_id = :master_job_id AND job.status = 'failed' AND attempts.status <> 'completed'
+GROUP BY 1
+UNION ALL
+SELECT 'refused output', count(*), min(error_message), min(job_id) FROM records
+WHERE master_job_id = :refused_in AND status = 'failed' AND output_ref IS NOT NULL HAVING count(*) > 0
+ORDER BY 2 DESC, 1
+
+-- name: search_records
+-- each status
+SELECT record_uid, job_id, master_job_id, status, output_ref, start_time, end_time, last_update_time, error_message
+FROM records
+WHERE master_job_id = :master_job_id AND status = :status AND instr(lower(error_message), :error_text) > 0
+-- merged
+ORDER BY start_time DESC, record_uid DESC LIMIT :limit OFFSET :offset
+
+-- name: every_run
+SELECT master_job_id FROM runs ORDER BY master_job_id
+
+-- name: every_registered
+SELECT registered, master_job_id FROM runs ORDER BY master_job_id
+
+-- name: every_complete_run
+SELECT master_job_id FROM runs WHERE inputs_complete = 1 ORDER BY master_job_id
+
+-- name: every_position
+SELECT position, job_id FROM execution_jobs WHERE position IS NOT NULL ORDER BY job_id
+
+-- name: every_attempt
+SELECT job_id, number, master_job_id, worker_id, status, start_time, end_time, error_type, error_message,
+       error_traceback, input_tokens, output_tokens, cost, usage
+FROM attempts ORDER BY job_id, number
+
+-- name: every_step
+SELECT job_id, name, result, attempt, saved_when, usage FROM steps ORDER BY job_id, name
+
+-- name: every_unique_key
+SELECT unique_key, record_uid FROM records WHERE unique_key IS NOT NULL ORDER BY record_uid
+
+-- name: every_wrong_total
+-- What the triggers keep of attempts, against the attempts themselves; costs are floats, and their sums inexact.
+SELECT runs.master_job_id, runs.attempts, coalesce(counted.attempts, 0)
+FROM runs LEFT JOIN (
+    SELECT master_job_id, count(*) AS attempts, sum(input_tokens) AS input_tokens,
+           sum(output_tokens) AS output_tokens, sum(cost) AS cost
+    FROM attempts GROUP BY master_job_id) AS counted USING (master_job_id)
+WHERE (runs.attempts, runs.input_tokens, runs.output_tokens)
+      <> (coalesce(counted.attempts, 0), coalesce(counted.input_tokens, 0), coalesce(counted.output_tokens, 0))
+   OR abs(runs.cost - coalesce(counted.cost, 0)) > 0.000001 * (1 + abs(runs.cost))
+
+-- name: recount_totals
+UPDATE runs SET
+    attempts = (SELECT count(*) FROM attempts WHERE attempts.master_job_id = runs.master_job_id),
+    failed_attempts = (
+        SELECT count(*) FROM attempts
+        WHERE attempts.master_job_id = runs.master_job_id AND status IN ('failed', 'interrupted')),
+    input_tokens = (
+        SELECT coalesce(sum(input_tokens), 0) FROM attempts WHERE attempts.master_job_id = runs.master_job_id),
+    output_tokens = (
+        SELECT coalesce(sum(output_tokens), 0) FROM attempts WHERE attempts.master_job_id = runs.master_job_id),
+    cost = (SELECT coalesce(sum(cost), 0.0) FROM attempts WHERE attempts.master_job_id = runs.master_job_id)
+
+-- name: salvage_runs
+SELECT master_job_id, registered, inputs_complete, rowid FROM runs NOT INDEXED WHERE rowid > :after ORDER BY rowid
+
+-- name: salvage_positions
+SELECT position, job_id, rowid FROM execution_jobs NOT INDEXED
+WHERE rowid > :after AND position IS NOT NULL ORDER BY rowid
+
+-- name: salvage_attempts
+SELECT job_id, number, master_job_id, worker_id, status, start_time, end_time, error_type, error_message,
+       error_traceback, input_tokens, output_tokens, cost, usage, rowid
+FROM attempts NOT INDEXED WHERE rowid > :after ORDER BY rowid
+
+-- name: salvage_steps
+SELECT job_id, name, result, attempt, saved_when, usage, rowid
+FROM steps NOT INDEXED WHERE rowid > :after ORDER BY rowid
+
+-- name: salvage_unique_keys
+SELECT unique_key, record_uid, rowid FROM records NOT INDEXED
+WHERE rowid > :after AND unique_key IS NOT NULL ORDER BY rowid

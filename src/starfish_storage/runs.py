@@ -1,0 +1,279 @@
+"""What a run keeps beyond its jobs and records: attempts, what they used, paid steps, and who works on it. No I/O."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from starfish_storage.models import StatusExecutionJob, StatusRecord
+
+StatusAttempt = Literal["completed", "failed", "cancelled", "interrupted", "superseded"]
+"""``completed``: the function returned. ``failed``: it raised, ran out of time, or returned what cannot be kept.
+``cancelled``: the run was stopped meanwhile. ``interrupted``: its worker died. ``superseded``: its worker was taken for
+dead and another one has finished the input."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one call of a model used.
+
+    Attributes:
+        model: its name, if it was told.
+        input_tokens: tokens sent.
+        output_tokens: tokens received.
+        cost: what it cost, in the currency that the caller counts in.
+    """
+
+    model: str | None = None
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One call of the function for one input.
+
+    Attributes:
+        job_id: the execution job of the input.
+        master_job_id: the run.
+        number: 1 for the first attempt at this input, counted over all resumes.
+        worker_id: who made it.
+        status: how it ended.
+        start_time: when it began (UTC).
+        end_time: when it ended (UTC); of an interrupted one, when that was noticed.
+        error_type: class of the exception, such as ``"RateLimitError"``.
+        error_message: its text.
+        error_traceback: where it was raised.
+        usage: what its model calls used.
+    """
+
+    job_id: str
+    master_job_id: str
+    number: int
+    worker_id: str | None
+    status: StatusAttempt
+    start_time: datetime
+    end_time: datetime
+    error_type: str | None = None
+    error_message: str | None = None
+    error_traceback: str | None = None
+    usage: tuple[Usage, ...] = ()
+
+    @property
+    def input_tokens(self) -> int:
+        """Tokens sent, over all its calls."""
+        return sum(one.input_tokens for one in self.usage)
+
+    @property
+    def output_tokens(self) -> int:
+        """Tokens received, over all its calls."""
+        return sum(one.output_tokens for one in self.usage)
+
+    @property
+    def cost(self) -> float:
+        """What all its calls cost."""
+        return sum(one.cost for one in self.usage)
+
+
+@dataclass(frozen=True, slots=True)
+class RunInput:
+    """An input of a run.
+
+    Attributes:
+        position: its place among the inputs of the run, from 0.
+        run_config: the input, a JSON object.
+    """
+
+    position: int
+    run_config: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedInput:
+    """An input that a worker has claimed: nobody else works on it while the worker's lease lasts.
+
+    Attributes:
+        job_id: its execution job.
+        master_job_id: the run.
+        position: its place among the inputs of the run, from 0.
+        run_config: the input.
+        attempts: how many attempts at it were made before.
+    """
+
+    job_id: str
+    master_job_id: str
+    position: int
+    run_config: dict[str, Any]
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The stored result of a paid step of an input.
+
+    Attributes:
+        job_id: the execution job of the input.
+        name: the name of the step, unique for the input.
+        result: a JSON object that holds it under ``"result"``.
+        attempt: the number of the attempt that paid for it.
+        saved_when: when it was stored (UTC).
+        usage: what its model calls used.
+    """
+
+    job_id: str
+    name: str
+    result: dict[str, Any]
+    attempt: int
+    saved_when: datetime
+    usage: tuple[Usage, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One output of an attempt, which becomes a record.
+
+    Attributes:
+        status: what became of it: ``completed``, ``filtered``, ``duplicate`` or ``failed``.
+        data: its data; None where there is none, as of an attempt that failed.
+        error_message: why it is not ``completed``.
+        unique_key: what no other completed record of the run may have; one that comes later is a ``duplicate``.
+    """
+
+    status: StatusRecord
+    data: dict[str, Any] | None
+    error_message: str | None = None
+    unique_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of an input, to be stored in one step.
+
+    Attributes:
+        claimed: the input.
+        worker_id: who worked on it.
+        attempt: the last attempt; its number is given when it is stored.
+        outputs: its outputs, in order; each becomes a record.
+        error_message: why the input as a whole failed.
+    """
+
+    claimed: ClaimedInput
+    worker_id: str
+    attempt: Attempt
+    outputs: Sequence[Output] = ()
+    error_message: str | None = None
+
+
+@dataclass(slots=True)
+class Finished:
+    """How an input stands after its outcome was stored.
+
+    Attributes:
+        status: of its execution job; None if the worker had lost its claim, and the outcome was not kept.
+        statuses: of its records, in order.
+        claimed: the next input, if one was asked for and there is one.
+    """
+
+    status: StatusExecutionJob | None = None
+    statuses: list[StatusRecord] = field(default_factory=list[StatusRecord])
+    claimed: ClaimedInput | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """Who works on a run.
+
+    Attributes:
+        worker_id: unique id.
+        master_job_id: the run.
+        process: which process it is, as `starfish_storage.generation` notes it; opaque to the store.
+        start_time: when it began (UTC).
+        lease_expires: until when its claims hold unless it renews them (UTC).
+    """
+
+    worker_id: str
+    master_job_id: str
+    process: str
+    start_time: datetime
+    lease_expires: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """Where a run stands as a whole.
+
+    Attributes:
+        master_job_id: the run.
+        registered: positions up to this one, exclusive, are stored.
+        inputs_complete: there are no more inputs.
+        stop_reason: why its workers are to stop; None while they are not.
+        attempts: attempts made, over all resumes.
+        failed_attempts: those of them that failed or were interrupted.
+        input_tokens: tokens sent, failed attempts included.
+        output_tokens: tokens received, failed attempts included.
+        cost: what they cost, failed attempts included.
+    """
+
+    master_job_id: str
+    registered: int
+    inputs_complete: bool
+    stop_reason: str | None
+    attempts: int
+    failed_attempts: int
+    input_tokens: int
+    output_tokens: int
+    cost: float
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorGroup:
+    """Failures of one kind in a run.
+
+    Attributes:
+        kind: class of the exception; ``"record"`` for outputs that were refused.
+        inputs: how many inputs, or outputs, failed so.
+        example: the text of one of them.
+        job_id: the execution job of that one.
+    """
+
+    kind: str
+    inputs: int
+    example: str | None
+    job_id: str
+
+
+def input_job_id(master_job_id: str, position: int, config_hash: str) -> str:
+    """Return the id of the execution job of an input: the same input at the same place of a run has the same id.
+
+    >>> input_job_id("run-1", 0, "ab") == input_job_id("run-1", 0, "ab") != input_job_id("run-1", 1, "ab")
+    True
+    """
+    return hashlib.sha256(f"{master_job_id}\0{position}\0{config_hash}".encode()).hexdigest()[:32]
+
+
+def output_record_uid(job_id: str, number: int) -> str:
+    """Return the uid of the record of an input's n-th output, from 0: storing it again is an update.
+
+    >>> output_record_uid("ab12", 0)
+    'ab12-0'
+    """
+    return f"{job_id}-{number}"
+
+
+def status_of_input(statuses: Sequence[StatusRecord]) -> StatusExecutionJob:
+    """Return the status of an execution job whose attempt returned, from those of its records.
+
+    It is ``completed`` if any is, or if there are none; else ``failed``, ``filtered`` or ``duplicate``, whichever of
+    these comes first among its records' in this order.
+
+    >>> status_of_input(["filtered", "completed"]), status_of_input(["duplicate", "failed"]), status_of_input([])
+    ('completed', 'failed', 'completed')
+    """
+    for status in ("completed", "failed", "filtered", "duplicate"):
+        if status in statuses:
+            return status
+    return "completed"

@@ -1,0 +1,1 @@
+"""Durable generation: a function over many inputs, every outcome stored."""

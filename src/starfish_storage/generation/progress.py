@@ -205,10 +205,13 @@ class _Bar:
         from rich.progress import Progress as RichProgress
         from rich.table import Column
 
+        console = Console(file=self._stream)
+        # What `rich` does when nobody reads any longer is to end the program.
+        console.on_broken_pipe = lambda: setattr(console, "quiet", True)
         self._bar = RichProgress(
             BarColumn(bar_width=20),
             TextColumn("{task.fields[figures]}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis")),
-            console=Console(file=self._stream),
+            console=console,
             redirect_stdout=sys.stdout.isatty(),  # else what is printed into a file would go to the terminal
         )
         self._task = self._bar.add_task("", total=progress.total, figures="")

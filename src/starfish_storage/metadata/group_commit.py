@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import apsw
 
@@ -122,11 +122,15 @@ class GroupCommit:
         self.lock.close()
 
     def release_files(self) -> None:
-        """Close the connection and the lock files, whatever state they are in."""
-        if self._open_connection is not None:
-            self._open_connection.close()
-        self._session.close()
-        self.lock.close()
+        """Close the connection and the lock files, whatever state they are in.
+
+        The lock files also when closing the connection fails: a lock that nobody gives back locks out every process.
+        """
+        with ExitStack() as stack:
+            stack.callback(self.lock.close)
+            stack.callback(self._session.close)
+            if self._open_connection is not None:
+                stack.callback(self._open_connection.close)
 
     def _open(self) -> None:
         finished = self.lock.acquire()

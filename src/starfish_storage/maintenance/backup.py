@@ -101,6 +101,7 @@ def backup(
     root, data_root = path_of_file_uri(storage_uri), path_of_file_uri(data_uri or storage_uri)
     target = path_of_directory(destination)
     with closing(Inspection(root)) as inspection:
+        inspection.refuse_data_location(elsewhere=data_root != root)
         _refuse_nested(target, (root, data_root))
         _claim(target)
         with (

@@ -13,7 +13,7 @@ from typing import Any
 
 from starfish_storage.data.filesystem import FileSystemDataHandler
 from starfish_storage.data.inventory import FoundFile, Inventory
-from starfish_storage.errors import InvalidInputError
+from starfish_storage.errors import InvalidInputError, StoreOpenError
 from starfish_storage.metadata.connection import BUSY_TIMEOUT_MS
 from starfish_storage.metadata.inspection import Inspection
 from starfish_storage.metadata.locks import WriterLock
@@ -82,35 +82,56 @@ def collect(
 
     Raises:
         InvalidInputError: the grace period is negative.
-        StorageError: there is no store, it is damaged, or it is of another version or program.
+        StoreDamagedError: the database is damaged; nothing was removed.
+        StorageError: there is no store, it is of another version or program, or its data lies elsewhere.
     """
     if grace < timedelta(0):
         raise InvalidInputError(f"a grace period of {grace} cannot be used: give 0 or more.")
     root, data_root = path_of_file_uri(storage_uri), path_of_file_uri(data_uri or storage_uri)
     before = time.time_ns() - int(grace.total_seconds() * 1e9)  # the clock of the files, not a monotonic one
     removed: list[FoundFile] = []
-    younger = 0
     with (
         closing(Inspection(root)) as inspection,
         closing(Inventory(data_root)) as inventory,
         closing(FileSystemDataHandler(data_root)) as data,
         closing(WriterLock(root, BUSY_TIMEOUT_MS / 1000)) as lock,
     ):
-        for directory in list(inventory.directories()):
-            unwanted = [
-                file for file in inventory.files(directory) if file.is_data and not _is_wanted(inspection, file)
-            ]
-            old = [file for file in unwanted if file.changed < before]
-            younger += len(unwanted) - len(old)
-            for start in range(0, len(old), _AT_ONCE):
-                removed += _remove(old[start : start + _AT_ONCE], inspection, data, lock, dry_run=dry_run)
+        inspection.refuse_data_location(elsewhere=data_root != root)
+        inspection.refuse_damage()  # an index that has lost its entries would make every file one that nothing wants
+        unwanted = _unwanted(inspection, inventory)
+        old = [file for file in unwanted if file.changed < before]
+        for start in range(0, len(old), _AT_ONCE):
+            removed += _remove(old[start : start + _AT_ONCE], inspection, data, lock, dry_run=dry_run)
         for file in inventory.leftovers():
             if file.changed < before and _has_no_writer(data_root, file):
                 removed.append(file)
                 if not dry_run:
                     data.files.remove_path(f"{data_root}/{file.key}")
     size = sum(file.size for file in removed)
+    younger = len(unwanted) - len(old)
     return CollectReport(file_uri_of_path(root), [file.key for file in removed], size, younger, dry_run)
+
+
+def _unwanted(inspection: Inspection, inventory: Inventory) -> list[FoundFile]:
+    """Return the files that nothing refers to.
+
+    Raises:
+        StoreOpenError: they are all there is, and the store has others: these are another store's.
+    """
+    unwanted: list[FoundFile] = []
+    wanted = 0
+    for directory in inventory.directories():
+        for file in inventory.files(directory):
+            if not file.is_data:
+                continue
+            if _is_wanted(inspection, file):
+                wanted += 1
+            else:
+                unwanted.append(file)
+    if unwanted and not wanted and next(inspection.rows("every_data_reference"), None) is not None:
+        reason = f"none of its records has its data in {inventory.root!r}; name its own data directory, or run 'verify'"
+        raise StoreOpenError(inspection.path, reason)
+    return unwanted
 
 
 def _remove(

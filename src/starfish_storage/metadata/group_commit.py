@@ -30,6 +30,7 @@ from starfish_storage.metadata.connection import (
     keep_undo_in_memory,
     open_for_writing,
     refuse_foreign_database,
+    refuse_lost_database,
     set_synchronous,
 )
 from starfish_storage.metadata.driver import Connection
@@ -135,6 +136,7 @@ class GroupCommit:
     def _open(self) -> None:
         finished = self.lock.acquire()
         try:
+            refuse_lost_database(self._path, self._data)
             # Power-safe until the schema is there: a power cut that left data beside an empty database, because its
             # schema was still in the log only, would leave a store that nobody can open.
             connection = self._connection = self._open_connection = open_for_writing(self._path, "power", self._vfs)

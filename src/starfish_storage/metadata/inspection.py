@@ -7,11 +7,18 @@ from collections.abc import Iterator
 
 import apsw
 
-from starfish_storage.errors import StoreDamagedError, StoreOpenError, StoreVersionError
-from starfish_storage.metadata.connection import DATABASE_FILE, open_for_reading, refuse_foreign_database
+from starfish_storage.errors import REPAIR_OR_RESTORE, StoreDamagedError, StoreOpenError, StoreVersionError
+from starfish_storage.metadata.connection import (
+    DATA_ELSEWHERE,
+    DATABASE_FILE,
+    open_for_reading,
+    refuse_data_location,
+    refuse_foreign_database,
+)
 from starfish_storage.metadata.driver import Connection, Row, back_up
 from starfish_storage.metadata.driver_errors import translate
 from starfish_storage.metadata.migrate import latest_version
+from starfish_storage.metadata.planted import refuse_planted_database
 from starfish_storage.metadata.queries import sqlite_queries
 from starfish_storage.metadata.row_writer import owner_uid
 
@@ -31,8 +38,9 @@ class Inspection:
         self._queries = sqlite_queries()
         if not os.path.lexists(self.path):
             raise StoreOpenError(root, "there is no metadata.db in it; name the directory of a store")
+        refuse_planted_database(self.path)
         if os.path.getsize(self.path) == 0:
-            raise StoreDamagedError(self.path, "it is empty; run 'repair', or restore a backup")
+            raise StoreDamagedError(self.path, f"it is empty; {REPAIR_OR_RESTORE}")
         refuse_foreign_database(self.path)
         try:
             self._connection: Connection = open_for_reading(self.path)
@@ -48,6 +56,29 @@ class Inspection:
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
+
+    def refuse_data_location(self, *, elsewhere: bool) -> None:
+        """Raise if the data is looked for in another place than where it lies.
+
+        Raises:
+            StoreOpenError: it is.
+            StoreDamagedError: the database does not tell.
+        """
+        try:
+            row = self._connection.execute(self._queries["get_setting"], (DATA_ELSEWHERE,)).fetchone()
+        except apsw.Error as error:
+            raise translate(error, self.path, self._connection) from error
+        refuse_data_location(None if row is None else row[0], self.path, elsewhere=elsewhere)
+
+    def refuse_damage(self) -> None:
+        """Raise if SQLite finds the database damaged: what it does not find might be there all the same.
+
+        Raises:
+            StoreDamagedError: it does.
+        """
+        found = self.integrity()
+        if found:
+            raise StoreDamagedError(self.path, f"{found[0]}; {REPAIR_OR_RESTORE}")
 
     def integrity(self) -> list[str]:
         """Return what SQLite's own check finds; nothing if the database is sound."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import apsw
+
 from starfish_storage import GenerationJob, GenerationMasterJob, LocalStorage, Project, Record
 from starfish_storage.models import utc_now
 
@@ -59,6 +61,36 @@ def flip_bit(path: Path, position: int = 20) -> None:
     content = bytearray(path.read_bytes())
     content[position] ^= 1
     path.write_bytes(content)
+
+
+def move_data(root: Path, elsewhere: Path) -> None:
+    """Move everything but the database to another directory."""
+    elsewhere.mkdir()
+    for name in ("data", "configs", "staging", "rows.jsonl"):
+        (root / name).rename(elsewhere / name)
+
+
+def journal(root: Path, key: str, payload: bytes | None) -> None:
+    """Leave an entry in the journal, as a writer that was killed after its commit."""
+    connection = apsw.Connection(str(root / "metadata.db"))
+    connection.execute("INSERT INTO data_journal (key, payload) VALUES (?, ?)", (key, payload))
+    connection.close()
+
+
+def page_of(root: Path, name: str) -> int:
+    """Return the number, from 0, of the first page of a table or index."""
+    connection = apsw.Connection(str(root / "metadata.db"))
+    (page,) = next(connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = ?", (name,)))
+    connection.close()
+    return page - 1
+
+
+def empty_index(root: Path, name: str) -> None:
+    """Damage an index so that SQLite finds no row through it, and raises nothing."""
+    content = bytearray((root / "metadata.db").read_bytes())
+    start = page_of(root, name) * 4096
+    content[start + 3 : start + 5] = b"\0\0"  # how many entries the page has
+    (root / "metadata.db").write_bytes(content)
 
 
 async def everything(root: Path) -> dict[str, object]:

@@ -141,7 +141,7 @@ def repair_command(store: str, data_uri: str | None, as_json: bool, dry_run: boo
 @click.option("--dry-run", is_flag=True, help="Show what would be removed, and remove nothing.")
 @click.option("--days", type=click.FloatRange(min=0), default=7, show_default=True, help="Only what is older.")
 def collect_command(store: str, data_uri: str | None, as_json: bool, dry_run: bool, days: float) -> None:
-    """Remove from STORE what nothing refers to, and what dead writers left.
+    """Remove from STORE what nothing refers to, what dead writers left, and superseded lines of the row log.
 
     Example: python -m starfish_storage.maintenance collect /data/store --dry-run
     """

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import apsw
 
 from starfish_storage.errors import REPAIR_OR_RESTORE, StoreDamagedError, StoreOpenError, StoreVersionError
+from starfish_storage.metadata import row_changes
 from starfish_storage.metadata.connection import (
     DATA_ELSEWHERE,
     DATABASE_FILE,
@@ -95,6 +96,21 @@ class Inspection:
         """Yield the rows of a named query without parameters, as of the moment when it began."""
         try:
             yield from self._connection.execute(self._queries[query])
+        except (apsw.Error, UnicodeDecodeError) as error:
+            raise translate(error, self.path, self._connection) from error
+
+    def is_readable(self) -> bool:
+        """Return whether every row has its parent, and times and JSON that are some."""
+        return not self.foreign_keys() and next(self.rows("every_unreadable_row"), None) is None
+
+    def count_row_log_lines(self) -> int:
+        """Return how many lines a row log needs."""
+        return 1 + sum(1 for query in row_changes.QUERIES_OF_ALL_ROWS for _ in self.rows(query))
+
+    def row_log_lines(self) -> Iterator[bytes]:
+        """Yield the lines of a new row log."""
+        try:
+            yield from row_changes.all_rows(self._connection, self._queries)
         except (apsw.Error, UnicodeDecodeError) as error:
             raise translate(error, self.path, self._connection) from error
 

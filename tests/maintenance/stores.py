@@ -85,6 +85,17 @@ def page_of(root: Path, name: str) -> int:
     return page - 1
 
 
+def second_leaf(root: Path, table: str) -> tuple[int, int, int]:
+    """Return the number, from 0, of the second page with rows of a table, and the first and last row on it."""
+    content = (root / "metadata.db").read_bytes()
+    start = page_of(root, table) * 4096
+    cells = [int.from_bytes(content[start + 12 + 2 * cell : start + 14 + 2 * cell]) for cell in range(2)]
+    pages = [int.from_bytes(content[start + cell : start + cell + 4]) for cell in cells]
+    numbers = [content[start + cell + 4 : start + cell + 6] for cell in cells]
+    before, last = ((n[0] & 127) << 7 | n[1] if n[0] > 127 else n[0] for n in numbers)  # up to two bytes of 7 bits
+    return pages[1] - 1, before + 1, last
+
+
 def empty_index(root: Path, name: str) -> None:
     """Damage an index so that SQLite finds no row through it, and raises nothing."""
     content = bytearray((root / "metadata.db").read_bytes())

@@ -228,7 +228,7 @@ async def _note_digests(storage: LocalStorage) -> None:
 def _copy_database(root: str, data_root: str, copies: str) -> None:
     parts = (f"{root}/{DATABASE_FILE}{suffix}" for suffix in ("", "-wal", "-journal"))
     for path in (*parts, f"{data_root}/{ROW_LOG_FILE}"):
-        if os.path.isfile(path) and not os.path.islink(path):
+        if _is_file(path):
             shutil.copy2(path, copies)
 
 
@@ -254,7 +254,7 @@ def _rebuild(root: str, data_root: str, copies: str, step: Step) -> Step:
     for suffix in ("-wal", "-shm", "-journal"):
         _remove(f"{root}/{DATABASE_FILE}{suffix}", copies)
     files.sync_directory(root)
-    if not os.path.isfile(f"{root}/{DATABASE_FILE}"):
+    if not _is_file(f"{root}/{DATABASE_FILE}"):
         _remove(f"{root}/{DATABASE_FILE}", copies)
     files.replace_file(new, f"{root}/{DATABASE_FILE}")
     _remove(f"{data_root}/{ROW_LOG_FILE}", copies)  # made anew from the new database when it is opened
@@ -268,10 +268,14 @@ def _rebuild(root: str, data_root: str, copies: str, step: Step) -> Step:
 
 def _remove(path: str, copies: str) -> None:
     """Remove a file that was copied, or move what somebody put in its place to the copies."""
-    if os.path.isfile(path) and not os.path.islink(path):
+    if _is_file(path):
         os.unlink(path)
     elif os.path.lexists(path):
         shutil.move(path, copies)
+
+
+def _is_file(path: str) -> bool:
+    return os.path.isfile(path) and not os.path.islink(path)
 
 
 def _set_aside(root: str, key: str, copies: str) -> None:

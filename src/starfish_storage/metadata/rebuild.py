@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 _SMALLEST_ROW = 40  # in bytes: no table has more rows than the file would hold of these
 _LARGEST_STEP = 16
+_UNREADABLE = (apsw.CorruptError, apsw.IOError, UnicodeDecodeError)
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
 _UNKNOWN_TIME = "1970-01-01T00:00:00.000000Z"
 _TIMES = frozenset({"created_when", "updated_when", "creation_time", "start_time", "end_time", "last_update_time"})
@@ -278,20 +279,36 @@ def _instead(name: str, column: str) -> str | None:
 def _salvaged(connection: Connection, query: str) -> Iterator[Row]:
     """Yield the rows of a table that can be read, in the order of their numbers, which each row ends with.
 
-    The table itself is read and no index. Where a page cannot be read, the next numbers are tried, in growing steps.
+    The table itself is read and no index. Where a page cannot be read, the next numbers are tried, in growing steps,
+    and then those that the last step left out.
     """
-    number, step = -1, 1
+    number, step = 0, 1
     most = os.path.getsize(connection.filename) // _SMALLEST_ROW
     while number < most:
         try:
             for *row, found in connection.execute(query, (number,)):
                 yield tuple(row)
-                number, step = found, 1
-        except (apsw.CorruptError, apsw.IOError, UnicodeDecodeError):
+                number, step = found + 1, 1
+        except _UNREADABLE:
+            before = number
             number += step
             step = min(2 * step, _LARGEST_STEP)
+            while number - before > 1 and _can_be_read(connection, query, number):
+                middle = (before + number) // 2
+                if _can_be_read(connection, query, middle):
+                    number = middle
+                else:
+                    before = middle
         else:
             return
+
+
+def _can_be_read(connection: Connection, query: str, number: int) -> bool:
+    try:
+        connection.execute(query, (number,)).fetchone()
+    except _UNREADABLE:
+        return False
+    return True
 
 
 def row_log_lines(path: str) -> Iterable[bytes]:

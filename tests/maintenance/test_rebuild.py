@@ -237,12 +237,25 @@ async def test_a_line_that_fits_nowhere_is_counted_and_stops_nothing(root: Path)
 async def test_a_new_row_log_has_what_only_the_database_had(root: Path) -> None:
     before = await stores.everything(root)
     lines = (root / "rows.jsonl").read_bytes().splitlines(keepends=True)
+    rows = rows_of(root)
     (root / "rows.jsonl").write_bytes(b"".join(lines[:4]))
     damage(root)
-    repair(uri(root))
+    for _ in range(2):
+        repair(uri(root))
+        assert await stores.everything(root) == before
+        assert rows_of(root)["execution_jobs"] == rows["execution_jobs"]
+        (root / "metadata.db").unlink()
+
+
+async def test_a_log_that_is_lost_is_made_anew_with_all_rows(root: Path) -> None:
+    before, rows = await stores.everything(root), rows_of(root)
+    (root / "rows.jsonl").unlink()
+    async with LocalStorage(uri(root)):
+        pass
     (root / "metadata.db").unlink()
     repair(uri(root))
     assert await stores.everything(root) == before
+    assert rows_of(root)["execution_jobs"] == rows["execution_jobs"]
 
 
 async def test_what_lay_beside_the_old_database_is_not_taken_for_the_new_ones(root: Path) -> None:

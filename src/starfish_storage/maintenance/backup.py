@@ -201,7 +201,6 @@ class _Backup:
         self._snapshot.complete(data_elsewhere=False)
         FileOperations().replace_file(self._snapshot.path, f"{os.path.realpath(self._target_root)}/{DATABASE_FILE}")
         # From here on it is the new backup: its journal holds what replaces files, and whoever opens it does the rest.
-        self.gone -= self._journal.keys()
         for key in self.gone:
             self._target.remove(key).publish()
         self._copy_row_log()

@@ -164,3 +164,25 @@ def test_of_a_file_that_cannot_be_written_whole_nothing_stays(tmp_path: Path, mo
             handler.write("data/82/r1.json", b"{}\n").stage()
     assert [path for path in (tmp_path / "staging").rglob("*") if path.is_file()] == []
     handler.close()
+
+
+def test_a_file_that_replaces_another_is_safe_before_and_after(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[tuple[str, int]] = []
+    rename = os.rename
+
+    class Files(FileOperations):
+        def sync(self, descriptor: int) -> None:
+            taken.append(("sync", os.fstat(descriptor).st_ino))
+
+    def renamed(source: str, target: str) -> None:
+        taken.append(("rename", os.stat(source).st_ino))
+        rename(source, target)
+
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/new").write_text("new")
+    (tmp_path / "old").write_text("old")
+    inode = (tmp_path / "a/new").stat().st_ino
+    monkeypatch.setattr(os, "rename", renamed)
+    Files().replace_file(str(tmp_path / "a/new"), str(tmp_path / "old"))
+    assert taken[:2] == [("sync", inode), ("rename", inode)]
+    assert {number for _, number in taken[2:]} == {tmp_path.stat().st_ino, (tmp_path / "a").stat().st_ino}

@@ -84,7 +84,7 @@ async def test_the_log_of_an_earlier_backup_is_not_taken_for_the_new_ones(root: 
 async def test_what_the_journal_has_goes_before_a_file_that_is_older(root: Path, tmp_path: Path) -> None:
     """Of a writer that was killed between its commit and its file, which the backup has with another time."""
     copy(root, tmp_path / "b")
-    path, old, new = stores.file_of(root, 5), stores.file_of(root, 5).read_bytes(), {"new": "version"}
+    path, old, new = stores.file_of(root, 5), stores.file_of(root, 5).read_bytes(), dict[str, object](new="version")
     await save(root, 5, new)
     path.write_bytes(old)
     stores.journal(root, str(path.relative_to(root)), encode(new, "data"))

@@ -61,7 +61,7 @@ async def test_a_log_that_somebody_holds_open_is_left(root: Path) -> None:
         report = collect(f"file://{root}")
         assert report.superseded > 0
         assert not report.compacted
-        assert "could not be, with the store in use, removed" in str(report)
+        assert "row log: kept, for somebody has the store open, " in str(report)
         await storage.update_master_job_status("M2", "failed", utc_now())
     assert (root / "rows.jsonl").stat().st_ino == inode
     assert (root / "rows.jsonl").read_bytes().splitlines()[-1].startswith(b'["update_master_job_status","failed"')
@@ -110,7 +110,7 @@ async def test_the_command_tells_and_a_dry_run_does_nothing(root: Path) -> None:
     before = (root / "rows.jsonl").read_bytes()
     status, out, errors = command("collect", str(root), "--dry-run")
     assert (status, errors) == (0, "")
-    assert "superseded lines would be removed" in out
+    assert "row log: would remove " in out
     assert (root / "rows.jsonl").read_bytes() == before
     status, out, errors = command("collect", str(root), "--json")
     assert (status, errors) == (0, "")

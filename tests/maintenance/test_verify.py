@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import apsw
@@ -13,6 +14,7 @@ import pytest
 
 from durability import processes, workload
 from maintenance import stores
+from migrations.stores import on_disk, unpack
 from starfish_storage import ForeignStoreError, LocalStorage, Record, StoreOpenError, StoreVersionError
 from starfish_storage.maintenance import VerifyReport, backup, collect, plan_repair, repair, verify
 from unit.store_on_disk import bytes_of
@@ -168,6 +170,15 @@ async def test_a_store_of_another_version_is_refused(root: Path) -> None:
     change(root, "PRAGMA user_version = 1")
     with pytest.raises(StoreVersionError, match="open it once"):
         verify(f"file://{root}")
+
+
+@pytest.mark.parametrize("run", [verify, plan_repair, collect, lambda uri: backup(uri, "/nowhere")])
+def test_a_store_of_starfishs_is_refused_and_not_touched(tmp_path: Path, run: Callable[[str], object]) -> None:
+    unpack("starfish-0.1.3", tmp_path / "store")
+    before = on_disk(tmp_path / "store")
+    with pytest.raises(StoreVersionError, match="write to it once"):
+        run(f"file://{tmp_path}/store")
+    assert on_disk(tmp_path / "store") == before
 
 
 async def test_a_store_in_use_is_sound(root: Path) -> None:

@@ -23,7 +23,7 @@ from starfish_storage.maintenance.collect import collect
 from starfish_storage.maintenance.repair import plan_repair, repair
 from starfish_storage.maintenance.restore import restore
 from starfish_storage.maintenance.verify import Progress, verify
-from starfish_storage.uri import FILE_SCHEME, file_uri_of_path
+from starfish_storage.uri import file_uri_of_path
 
 DAMAGED, NOT_DONE = 1, 2
 
@@ -36,7 +36,7 @@ class _Report(Protocol):
 
 def _uri_of(given: str) -> str:
     """Return the URI of what was given: one already, or a path."""
-    return given if given.startswith(FILE_SCHEME) else file_uri_of_path(os.path.abspath(given))
+    return given if "://" in given else file_uri_of_path(os.path.abspath(given))
 
 
 def _as_uri(_context: click.Context, _parameter: click.Parameter, given: str | None) -> str | None:

@@ -72,8 +72,8 @@ class CollectReport:
         if self.younger:
             lines.append(f"kept {self.younger:,} files that nothing refers to, for they are not old enough")
         if self.superseded:
-            told = "would be" if self.dry_run else "were" if self.compacted else "could not be, with the store in use,"
-            lines.append(f"row log: {self.superseded:,} superseded lines {told} removed")
+            told = verb if self.dry_run or self.compacted else "kept, for somebody has the store open,"
+            lines.append(f"row log: {told} {self.superseded:,} superseded lines")
         return "\n".join(lines)
 
 

@@ -22,6 +22,7 @@ from starfish_storage.metadata.migrate import latest_version
 from starfish_storage.metadata.planted import refuse_planted_database
 from starfish_storage.metadata.queries import sqlite_queries
 from starfish_storage.metadata.row_writer import owner_uid
+from starfish_storage.metadata.starfish_copy import is_starfish_at_rest
 
 
 class Inspection:
@@ -42,6 +43,8 @@ class Inspection:
         refuse_planted_database(self.path)
         if os.path.getsize(self.path) == 0:
             raise StoreDamagedError(self.path, f"it is empty; {REPAIR_OR_RESTORE}")
+        if is_starfish_at_rest(self.path):  # asked through a connection of its own kind, its log would be made anew
+            raise _of_format(root, 0)
         refuse_foreign_database(self.path)
         try:
             self._connection: Connection = open_for_reading(self.path)
@@ -51,8 +54,7 @@ class Inspection:
             raise translate(error, self.path) from error
         if version != latest_version():
             self._connection.close()
-            how = "write to it once" if version == 0 else "open it once"  # Starfish's own are only read on opening
-            raise StoreVersionError(root, f"it is of format {version}; {how} with this release, to migrate it")
+            raise _of_format(root, version)
 
     def close(self) -> None:
         """Close the connection."""
@@ -154,3 +156,8 @@ class Inspection:
         """Return whether a master job refers to a request configuration."""
         query = self._queries["get_master_job_of_request_config"]
         return self._connection.execute(query, (key,)).fetchone() is not None
+
+
+def _of_format(root: str, version: int) -> StoreVersionError:
+    how = "write to it once" if version == 0 else "open it once"  # Starfish's own are only read on opening
+    return StoreVersionError(root, f"it is of format {version}; {how} with this release, to migrate it")

@@ -12,11 +12,20 @@ import pytest
 
 from maintenance import stores
 from maintenance.test_backup import copy, root, same, save
-from starfish_storage import GenerationMasterJob, LocalStorage
+from migrations.stores import unpack
+from starfish_storage import (
+    GenerationMasterJob,
+    LocalStorage,
+    Project,
+    StorageBusyError,
+    StoreDamagedError,
+    StoreOpenError,
+)
 from starfish_storage.codec import encode
 from starfish_storage.data.atomic import FileOperations
-from starfish_storage.maintenance import verify
+from starfish_storage.maintenance import restore, verify
 from starfish_storage.metadata.snapshot import Snapshot, finish
+from unit.store_on_disk import bytes_of
 
 __all__ = ["root"]
 
@@ -127,3 +136,94 @@ async def test_a_job_that_is_deleted_after_the_snapshot_is_in_no_backup_without_
     report = await asyncio.to_thread(copy, root, tmp_path / "b")
     assert report.passes == 2
     assert verify(f"file://{tmp_path}/b").findings == ()
+
+
+async def test_a_backup_of_an_earlier_release_is_brought_up_to_date(root: Path, tmp_path: Path) -> None:
+    unpack("v1", tmp_path / "b")
+    (tmp_path / "b/backup.json").write_text("{}")
+    copy(root, tmp_path / "b")
+    assert verify(f"file://{tmp_path}/b").findings == ()
+    assert await same(root, tmp_path / "b")
+
+
+async def test_a_backup_that_fails_leaves_nothing_of_its_own(root: Path, tmp_path: Path) -> None:
+    """And what a killed writer of the store left stays noted."""
+    copy(root, tmp_path / "b")
+    stores.flip_bit(stores.file_of(root, 9))
+    (root / "writer.lock").write_bytes(b"\1")
+    before = bytes_of(tmp_path / "b").keys()
+    with pytest.raises(StoreDamagedError):
+        copy(root, tmp_path / "b")
+    assert bytes_of(tmp_path / "b").keys() == before
+    assert (root / "writer.lock").read_bytes() == b"\1"
+
+
+async def test_what_tells_a_backup_is_safe_before_anything_is_copied(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without it, the destination of a backup that was cut off would be refused."""
+    synced: list[list[str]] = []
+
+    def sync_all(_: FileOperations, _place: int, files: Iterable[tuple[int, str]], _directories: object) -> None:
+        synced.append([name for _, name in files])
+
+    monkeypatch.setattr(FileOperations, "sync_all", sync_all)
+    copy(root, tmp_path / "b")
+    assert synced[0] == ["backup.json"]
+
+
+async def test_an_open_backup_is_not_restored(root: Path, tmp_path: Path) -> None:
+    copy(root, tmp_path / "b")
+    async with LocalStorage(f"file://{tmp_path}/b"):
+        with pytest.raises(StorageBusyError, match="open in another process"):
+            restore(tmp_path / "b", f"file://{tmp_path}/r")
+
+
+async def test_a_backup_with_a_damaged_index_is_not_restored(root: Path, tmp_path: Path) -> None:
+    copy(root, tmp_path / "b")
+    stores.empty_index(tmp_path / "b", "records_by_job")
+    with pytest.raises(StoreDamagedError, match="take another backup"):
+        restore(tmp_path / "b", f"file://{tmp_path}/r")
+
+
+async def test_a_store_is_not_restored_into_its_backup(root: Path, tmp_path: Path) -> None:
+    copy(root, tmp_path / "b")
+    with pytest.raises(StoreOpenError, match="outside its backup"):
+        restore(tmp_path / "b", f"file://{tmp_path}/b/r")
+    assert not (tmp_path / "b/r").exists()
+
+
+async def test_a_restored_store_is_safe_before_it_is_one(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy(root, tmp_path / "b")
+    taken: list[str] = []
+    sync_all, replace = FileOperations.sync_all, FileOperations.replace_file
+
+    def synced(self: FileOperations, place: int, files: Iterable[tuple[int, str]], directories: Iterable[int]) -> None:
+        files = list(files)
+        taken.extend(name for _, name in files)
+        sync_all(self, place, files, directories)
+
+    def replaced(self: FileOperations, source: str, target: str) -> None:
+        taken.append("replace")
+        replace(self, source, target)
+
+    monkeypatch.setattr(FileOperations, "sync_all", synced)
+    monkeypatch.setattr(FileOperations, "replace_file", replaced)
+    restore(tmp_path / "b", f"file://{tmp_path}/r")
+    assert {f"r{number:04}.json" for number in range(stores.RECORDS)} <= set(taken[: taken.index("replace")])
+    assert (tmp_path / "r/rows.jsonl").read_bytes() == (root / "rows.jsonl").read_bytes()
+
+
+async def test_what_only_the_log_of_a_backup_has_is_restored(root: Path, tmp_path: Path) -> None:
+    """As of a backup that a killed process had open."""
+    copy(root, tmp_path / "b")
+    async with LocalStorage(f"file://{tmp_path}/b") as storage:
+        await storage.save_project(Project(project_id="late", name="late"))
+        database, log = ((tmp_path / f"b/metadata.db{suffix}").read_bytes() for suffix in ("", "-wal"))
+    (tmp_path / "b/metadata.db").write_bytes(database)
+    (tmp_path / "b/metadata.db-wal").write_bytes(log)
+    restore(tmp_path / "b", f"file://{tmp_path}/r")
+    async with LocalStorage(f"file://{tmp_path}/r") as storage:
+        assert await storage.get_project("late") is not None

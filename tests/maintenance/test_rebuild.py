@@ -185,12 +185,12 @@ async def test_of_a_database_that_was_cut_short_the_rest_is_read(root: Path) -> 
 async def test_a_database_of_an_earlier_format_that_was_cut_short_is_read(tmp_path: Path) -> None:
     root = tmp_path / "store"
     unpack("v1", root)
+    records = len(rows_of(root)["records"])
     content = bytearray((root / "metadata.db").read_bytes())
     content[28:32] = (len(content) // 4096 + 1).to_bytes(4)  # how many pages it should have
     (root / "metadata.db").write_bytes(content)
     assert "rows from the damaged database" in repair(uri(root)).steps[0].detail
-    async with LocalStorage(uri(root)) as storage:
-        assert await storage.list_projects() != []
+    assert len(rows_of(root)["records"]) == records > 0
 
 
 @pytest.mark.parametrize("lost", ["emptied", "overwritten", "missing"])

@@ -354,45 +354,6 @@ async def test_a_store_that_has_rows_and_no_data_is_not_begun_anew(root: Path) -
         await LocalStorage(uri(root)).setup()
 
 
-@pytest.mark.parametrize("name", ["metadata.db", "metadata.db-wal", "rows.jsonl"])
-@pytest.mark.parametrize("kind", ["directory", "link"])
-async def test_what_was_put_in_the_place_of_a_file_is_moved_away(root: Path, name: str, kind: str) -> None:
-    before = await stores.everything(root)
-    (root / name).unlink(missing_ok=True)
-    if name == "rows.jsonl":
-        damage(root)
-    if kind == "directory":
-        (root / name).mkdir()
-    else:
-        (root / name).symlink_to("writer.lock")
-    done = repair(uri(root))
-    assert done.copies is not None
-    assert (Path(done.copies) / name).is_dir() if kind == "directory" else (Path(done.copies) / name).is_symlink()
-    assert verify(uri(root)).findings == ()
-    assert await stores.everything(root) == before
-
-
-async def test_a_forged_reference_is_mended_and_moves_nothing(root: Path, tmp_path: Path) -> None:
-    outside = tmp_path / "outside.json"
-    outside.write_text("{}")
-    shard = stores.file_of(root, 5).parent
-    shard.rename(tmp_path / "shard")
-    shard.symlink_to(tmp_path / "shard")
-    linked = bytes_of(tmp_path / "shard")
-    change(root, "UPDATE records SET output_ref = '../outside.json' WHERE record_uid = 'r0001'")
-    change(root, "UPDATE records SET output_ref = 'configs/m1.request.json' WHERE record_uid = 'r0003'")
-    repair(uri(root))
-    assert verify(uri(root)).damage == []
-    assert (root / "configs/m1.request.json").exists()
-    assert outside.exists()
-    assert bytes_of(tmp_path / "shard") == linked
-    async with LocalStorage(uri(root)) as storage:
-        for number in (1, 3, 5):
-            record = await storage.get_record_metadata(f"r{number:04}")
-            assert record is not None
-            assert record.status == "failed"
-
-
 async def test_what_is_no_object_is_not_attached(root: Path) -> None:
     async with LocalStorage(uri(root)) as storage:
         reference = await storage.save_record_data("late", "m1", "m1-a", {"late": True})

@@ -20,12 +20,13 @@ from starfish_storage import (
     StorageBusyError,
     StoreDamagedError,
     StoreOpenError,
+    StoreVersionError,
 )
 from starfish_storage.codec import encode
 from starfish_storage.data.atomic import FileOperations
 from starfish_storage.maintenance import restore, verify
 from starfish_storage.metadata.snapshot import Snapshot, finish
-from unit.store_on_disk import bytes_of
+from unit.store_on_disk import bytes_of, rows_of
 
 __all__ = ["root"]
 
@@ -227,3 +228,16 @@ async def test_what_only_the_log_of_a_backup_has_is_restored(root: Path, tmp_pat
     restore(tmp_path / "b", f"file://{tmp_path}/r")
     async with LocalStorage(f"file://{tmp_path}/r") as storage:
         assert await storage.get_project("late") is not None
+
+
+async def test_a_restored_store_knows_that_its_data_lies_elsewhere(root: Path, tmp_path: Path) -> None:
+    copy(root, tmp_path / "b")
+    restore(tmp_path / "b", f"file://{tmp_path}/r", data_uri=f"file://{tmp_path}/data")
+    assert rows_of(tmp_path / "r")["settings"] == [("data_elsewhere", "yes")]
+
+
+def test_a_backup_of_an_earlier_release_is_not_restored(tmp_path: Path) -> None:
+    unpack("v1", tmp_path / "b")
+    with pytest.raises(StoreVersionError, match="open it once"):
+        restore(tmp_path / "b", f"file://{tmp_path}/r")
+    assert list((tmp_path / "r").iterdir()) == []

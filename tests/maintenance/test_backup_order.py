@@ -14,6 +14,7 @@ from maintenance import stores
 from maintenance.test_backup import copy, root, same, save
 from migrations.stores import unpack
 from starfish_storage import (
+    ForeignStoreError,
     GenerationMasterJob,
     LocalStorage,
     Project,
@@ -239,5 +240,16 @@ async def test_a_restored_store_knows_that_its_data_lies_elsewhere(root: Path, t
 def test_a_backup_of_an_earlier_release_is_not_restored(tmp_path: Path) -> None:
     unpack("v1", tmp_path / "b")
     with pytest.raises(StoreVersionError, match="open it once"):
+        restore(tmp_path / "b", f"file://{tmp_path}/r")
+    assert list((tmp_path / "r").iterdir()) == []
+
+
+def test_what_is_no_backup_is_not_restored(tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
+    with pytest.raises(StoreOpenError, match=r"no metadata\.db in it; name the directory of a backup"):
+        restore(tmp_path / "b", f"file://{tmp_path}/r")
+    assert not (tmp_path / "r").exists()
+    (tmp_path / "b/metadata.db").write_bytes(b"no database" * 1000)
+    with pytest.raises(ForeignStoreError):
         restore(tmp_path / "b", f"file://{tmp_path}/r")
     assert list((tmp_path / "r").iterdir()) == []

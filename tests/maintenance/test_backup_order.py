@@ -19,6 +19,7 @@ from starfish_storage import (
     LocalStorage,
     Project,
     StorageBusyError,
+    StorageIOError,
     StoreDamagedError,
     StoreOpenError,
     StoreVersionError,
@@ -253,3 +254,22 @@ def test_what_is_no_backup_is_not_restored(tmp_path: Path) -> None:
     with pytest.raises(ForeignStoreError):
         restore(tmp_path / "b", f"file://{tmp_path}/r")
     assert list((tmp_path / "r").iterdir()) == []
+
+
+async def test_what_a_killed_run_left_goes_and_a_lost_configuration_stays(root: Path, tmp_path: Path) -> None:
+    copy(root, tmp_path / "b")
+    session = tmp_path / "b/staging" / ("0" * 32)
+    session.mkdir()
+    (session / "0").write_bytes(b"{")
+    (root / "configs/m1.request.json").unlink()
+    copy(root, tmp_path / "b")
+    assert not session.exists()
+    assert (tmp_path / "b/configs/m1.request.json").exists()
+
+
+async def test_a_backup_whose_database_is_a_link_is_not_restored(root: Path, tmp_path: Path) -> None:
+    copy(root, tmp_path / "b")
+    (tmp_path / "b/metadata.db").rename(tmp_path / "elsewhere.db")
+    (tmp_path / "b/metadata.db").symlink_to(tmp_path / "elsewhere.db")
+    with pytest.raises(StorageIOError):
+        restore(tmp_path / "b", f"file://{tmp_path}/r")

@@ -125,6 +125,7 @@ class Engine:
         """
         if self.stop_reason is None:
             self.stop_reason = reason
+            logger.info("run %s stops: %s", self._state.master_job_id, reason)
             self._stopping.set()
             self._changed.set()
         if not patient:

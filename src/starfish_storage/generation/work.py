@@ -133,12 +133,14 @@ class Work:
             returned = await self._called(context)
             outputs = await settings.checks.outputs(returned)
         except BaseException as error:
-            if isinstance(error, _ENDING):
-                raise
-            if context.failure is None:
+            if context.failure is not None and not isinstance(error, _ENDING):
+                raise context.failure from error
+            if isinstance(error, asyncio.CancelledError) and not _is_cancelled():
+                self._raised = RuntimeError("a check awaited something that was cancelled")
+                raise self._raised from error
+            if not isinstance(error, _ENDING):
                 self._raised = error
-                raise
-            raise context.failure from error
+            raise
         if context.failure is not None:
             raise context.failure  # however the function has dealt with it: what was paid for is not kept
         return outputs
@@ -183,6 +185,11 @@ class Work:
             trace,
             () if context is None else context.usage,
         )
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
 
 
 def _with_storable_message(output: Output) -> Output:

@@ -79,7 +79,7 @@ class Engine:
         self._stopping = asyncio.Event()
         self._hurrying = asyncio.Event()
         self._forced = asyncio.Event()
-        self._idle = 0
+        self._idle = options.max_concurrency
         self._fed = True
         self._is_cancelling = False
         self._errors: list[BaseException] = []
@@ -174,9 +174,13 @@ class Engine:
             feed.connect(self.wake, self.make_room)
         slots = [self._start(self._slot()) for _ in range(self._options.max_concurrency)]
         others = [self._start(self._report())]
+        awaited = slots
         if feed is not None:
             others.append(self._start(self._feeding(feed)))
-        working = asyncio.create_task(asyncio.wait(slots))
+            if not feed.is_endless:
+                # Storing the rest takes a moment, and spares whoever goes on with the run to give them again.
+                awaited = [*slots, others[-1]]
+        working = asyncio.create_task(asyncio.wait(awaited))
         out_of_time = asyncio.create_task(self._out_of_time())
         try:
             await asyncio.wait({working, out_of_time}, return_when=asyncio.FIRST_COMPLETED)
@@ -224,10 +228,13 @@ class Engine:
     async def _slot(self) -> None:
         claimed: ClaimedInput | None = None
         while True:
-            claimed = claimed or await self._next()
+            if claimed is None:
+                claimed = await self._next()
             if claimed is None or self._stopping.is_set():
                 return  # what was claimed and not begun is given back when the worker ends
             claimed = await self._work_on(claimed)
+            if claimed is None:
+                self._idle += 1
 
     async def _work_on(self, claimed: ClaimedInput) -> ClaimedInput | None:
         """Work on an input, and return the next one, if one was claimed with the storing of this."""
@@ -252,22 +259,19 @@ class Engine:
 
     async def _next(self) -> ClaimedInput | None:
         """Return a claimed input; None when there is nothing left to do, or the run is stopped."""
-        self._idle += 1
-        try:
-            async with self._claiming:
-                while not self._stopping.is_set():
-                    if self._ready:
-                        return self._ready.popleft()
-                    self._changed.clear()
-                    fed = self._fed  # before the look: what is stored after it is announced
-                    self._ready.extend(await self._claim(self._idle))
-                    if not self._ready:
-                        if fed and await self._is_over():
-                            return None
-                        await self._wait_for_change()
-            return None
-        finally:
-            self._idle -= 1
+        async with self._claiming:
+            while not self._stopping.is_set():
+                if self._ready:
+                    self._idle -= 1
+                    return self._ready.popleft()
+                self._changed.clear()
+                fed = self._fed  # before the look: what is stored after it is announced
+                self._ready.extend(await self._claim(self._idle))
+                if not self._ready:
+                    if fed and await self._is_over():
+                        return None
+                    await self._wait_for_change()
+        return None
 
     async def _claim(self, most: int) -> list[ClaimedInput]:
         """Claim an input for every idle slot: each is begun at once."""

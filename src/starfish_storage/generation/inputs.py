@@ -164,6 +164,7 @@ class Feed:
 
     Attributes:
         length: how many inputs there are, where the source tells.
+        is_endless: there may be no end of them.
     """
 
     def __init__(
@@ -180,7 +181,7 @@ class Feed:
         self._skips = on_bad_input == "skip"
         self._on_stored: Callable[[], None] | None = None
         self._make_room: Callable[[], Awaitable[None]] | None = None
-        self._endless = not isinstance(inputs, Sized | JsonLines)
+        self.is_endless = not isinstance(inputs, Sized | JsonLines)
         self.length = len(inputs) if isinstance(inputs, Sized) else None
         self._given = 0
         self._source = source_of(inputs)
@@ -224,7 +225,7 @@ class Feed:
             await self._store(self._left)
         while batch := await self._source.take():
             await self._store(self._good(batch))
-            if self._make_room is not None and self._endless and self._given % _MOST_AHEAD < len(batch):
+            if self._make_room is not None and self.is_endless and self._given % _MOST_AHEAD < len(batch):
                 await self._make_room()
         if not self._state.inputs_complete:
             await self._ledger.complete_inputs(master_job_id)

@@ -45,7 +45,7 @@ async def test_each_attempt_is_stored_with_its_times_worker_error_and_usage(stor
     assert (state.attempts, state.failed_attempts, state.cost) == (3, 2, 0.75)
 
 
-class Unprintable(Exception):
+class UnprintableError(Exception):
     def __str__(self) -> str:
         raise ValueError("no text")
 
@@ -60,7 +60,7 @@ class Alien(BaseException):
         (ValueError("lone \ud800 surrogate"), "ValueError", "lone \\ud800 surrogate"),
         (ValueError("a\0b"), "ValueError", "a\\x00b"),
         (ValueError("x" * 3_000_000 + " the end"), "ValueError", " the end"),
-        (Unprintable(), "Unprintable", "a Unprintable that cannot be shown"),
+        (UnprintableError(), "UnprintableError", "a UnprintableError that cannot be shown"),
         (ExceptionGroup("both", [ValueError("one"), KeyError("two")]), "ExceptionGroup", "both (2 sub-exceptions)"),
         (Alien("from elsewhere"), "Alien", "from elsewhere"),
         (StopIteration("over"), "RuntimeError", "coroutine raised StopIteration"),
@@ -293,7 +293,7 @@ async def test_a_full_store_between_attempts_is_no_failure_of_the_input(
     storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def full(_attempt: Any) -> int:
-        raise StorageFullError("write", "there", "full")
+        raise StorageFullError("there", 28, "full")
 
     async def answer(n: int) -> dict[str, Any]:
         raise TimeoutError

@@ -183,7 +183,7 @@ async def test_a_store_that_fails_in_a_step_ends_the_run(
     """Else the input would count as failed, though nothing is wrong with it, and go on to pay for more."""
 
     async def full(_step: Step) -> None:
-        raise StorageFullError("write", "there", "full")
+        raise StorageFullError("there", 28, "full")
 
     async def answer(n: int, context: Context) -> dict[str, Any]:
         try:

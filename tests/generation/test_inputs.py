@@ -54,7 +54,13 @@ class Asynchronous:
     "inputs",
     [
         *(numbers(3), tuple(numbers(3)), (one for one in numbers(3)), iter(numbers(3)), map(dict, numbers(3))),
-        *(WithoutIterator(), ProgressBar(), asynchronous(), Asynchronous(), {one["n"]: one for one in numbers(3)}.values()),
+        *(
+            WithoutIterator(),
+            ProgressBar(),
+            asynchronous(),
+            Asynchronous(),
+            {one["n"]: one for one in numbers(3)}.values(),
+        ),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -195,7 +201,7 @@ async def test_a_bad_input_in_a_list_starts_nothing_or_is_skipped(
     async def answer(n: int) -> dict[str, Any]:
         return {"n": n}
 
-    with pytest.raises(InvalidInputError, match="input 1.*nothing was started"):
+    with pytest.raises(InvalidInputError, match=r"input 1.*nothing was started"):
         await start(storage, answer, inputs)
     assert await storage.get_master_job(RUN) is None
     assert await storage.list_projects() == []
@@ -208,7 +214,7 @@ async def test_a_bad_input_in_a_list_starts_nothing_or_is_skipped(
 
 async def test_a_bad_input_of_a_generator_stops_the_run_or_is_skipped(storage: Storage) -> None:
     bad: list[Any] = [{"n": 0}, 5, {"n": 2}]
-    with pytest.raises(InvalidInputError, match="input 1 is no JSON object.* resume the run"):
+    with pytest.raises(InvalidInputError, match=r"input 1 is no JSON object.* resume the run"):
         await start(storage, Calls(), iter(bad), master_job_id="a")
     assert (await storage.ledger.count_inputs("a")).get("running") is None
     run = await start(storage, Calls(), iter(bad), on_bad_input="skip", master_job_id="b")

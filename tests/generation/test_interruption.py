@@ -1,4 +1,4 @@
-"""Real signals in real processes: nothing new starts, what is in flight has its grace, and states are true afterwards."""
+"""Real signals in real processes: nothing new starts, what is in flight has its grace, and states are true."""
 
 from __future__ import annotations
 

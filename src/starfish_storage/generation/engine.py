@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 import time
 from collections import deque
 from collections.abc import Coroutine, Iterable
@@ -18,6 +17,7 @@ from starfish_storage.generation.lease import Heartbeat, new_worker, release_dea
 from starfish_storage.generation.options import Options
 from starfish_storage.generation.outcomes import OutputChecks
 from starfish_storage.generation.progress import Progress, Reporter
+from starfish_storage.generation.spending import Spending
 from starfish_storage.generation.work import Settings, StoppedError, Work
 from starfish_storage.interface import Storage
 from starfish_storage.models import utc_now
@@ -62,6 +62,7 @@ class Engine:
         self._total: int | None = None
         self._worker = new_worker(state.master_job_id, options.lease)
         self._heartbeat = Heartbeat(self._ledger, self._worker, options.lease, self._beat)
+        self._spending = Spending(options.max_cost, state.cost)
         self._settings = Settings(
             self._ledger,
             self._worker.worker_id,
@@ -70,7 +71,7 @@ class Engine:
             options,
             self._pause,
             self._note_cost,
-            self._note_storing,
+            self._spending.hand_in,
         )
         self._loop = asyncio.get_running_loop()
         self._ready: deque[ClaimedInput] = deque()
@@ -81,11 +82,8 @@ class Engine:
         self._forced = asyncio.Event()
         self._idle = options.max_concurrency
         self._fed = True
-        self._is_cancelling = False
+        self._is_cancelling = self._over = False
         self._errors: list[BaseException] = []
-        self._spent_elsewhere = state.cost
-        self._logged = self._handed_in = 0.0
-        self._adding = threading.Lock()  # plain functions report what they used from their threads
         self._began = time.monotonic()
         self._counts: dict[str, int] = {}
         self._records: dict[str, int] = {}
@@ -163,7 +161,7 @@ class Engine:
             failed=records.get("failed", 0),
             failed_inputs=counts.get("failed", 0),
             done_before=self.done_before,
-            cost=self._cost(),
+            cost=self._spending.total,
             seconds=time.monotonic() - self._began,
         )
 
@@ -246,10 +244,12 @@ class Engine:
         except BaseException as error:
             await to_the_end(work.release(error))
             raise
-        self._note_storing(outcome.attempt.cost)
+        self._spending.hand_in(outcome.attempt.cost)
         self._stop_at_cost()
         # Not protected: what was handed in is carried out, also when the wait for it is cancelled.
-        go_on = not self._stopping.is_set() and not self._ready
+        # What is claimed already is for slots that wait for it: one that finishes claims its own, or the slots would
+        # fall into step with the claims of others, in many small groups instead of a few full ones.
+        go_on = not self._stopping.is_set()
         try:
             finished = await self._ledger.finish_input(outcome, claim_next=go_on)
         except InvalidInputError as error:  # what the function returned cannot be stored, such as what is not JSON
@@ -260,7 +260,7 @@ class Engine:
     async def _next(self) -> ClaimedInput | None:
         """Return a claimed input; None when there is nothing left to do, or the run is stopped."""
         async with self._claiming:
-            while not self._stopping.is_set():
+            while not (self._stopping.is_set() or self._over):
                 if self._ready:
                     self._idle -= 1
                     return self._ready.popleft()
@@ -268,8 +268,9 @@ class Engine:
                 fed = self._fed  # before the look: what is stored after it is announced
                 self._ready.extend(await self._claim(self._idle))
                 if not self._ready:
-                    if fed and await self._is_over():
-                        return None
+                    self._over = fed and await self._is_over()
+                    if self._over:
+                        break
                     await self._wait_for_change()
         return None
 
@@ -338,25 +339,14 @@ class Engine:
     # --- costs and counts -----------------------------------------------------------------------------------------
 
     def _note_cost(self, cost: float) -> None:
-        """Add what a call has cost. Called in any thread."""
-        with self._adding:
-            self._logged += cost
-        limit = self._options.max_cost
-        if limit is not None and self._cost() >= limit and not self._loop.is_closed():
+        """Called in any thread."""
+        self._spending.report(cost)
+        if self._spending.is_over and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._stop_at_cost)
 
-    def _note_storing(self, cost: float) -> None:
-        # Before it is stored: the heartbeat takes what this worker has stored from the total of the run, and what it
-        # then knows nothing of would count as spent by others, on top.
-        self._handed_in += cost
-
-    def _cost(self) -> float:
-        return self._spent_elsewhere + self._logged
-
     def _stop_at_cost(self) -> None:
-        limit = self._options.max_cost
-        if limit is not None and self._cost() >= limit:
-            self.stop(f"max_cost {limit:g} reached", patient=True)
+        if self._spending.is_over:
+            self.stop(f"max_cost {self._options.max_cost:g} reached", patient=True)
 
     async def _beat(self) -> None:
         """Called every second, in the heartbeat's thread: the live counts, the wishes of others, and the dead."""
@@ -365,7 +355,7 @@ class Engine:
         except NotFoundError:
             self._loop.call_soon_threadsafe(self._fail, self._deleted())
             return
-        self._spent_elsewhere = max(self._spent_elsewhere, state.cost - self._handed_in)
+        self._spending.compare(state.cost)
         await self._look()
         if await release_dead(self._ledger, self._state.master_job_id):
             self._loop.call_soon_threadsafe(self.wake)

@@ -1,0 +1,236 @@
+"""Several workers at one run, in one process and in several: every input once, and nobody waits for the dead."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import threading
+from collections import Counter
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from durability import processes
+from generation.runs import NEVER, RUN, Calls, attempts, data, numbers, start, statuses
+from starfish_storage import InvalidInputError, open_storage
+from starfish_storage.generation import cancel, resume
+from starfish_storage.generation.lease import is_dead
+from starfish_storage.interface import Storage
+from starfish_storage.maintenance import verify
+from starfish_storage.models import utc_now
+
+
+def process_that(how: str, store: str) -> subprocess.Popen[str]:
+    return processes.start(["-m", "generation.signalled_process", store, how])
+
+
+def line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def sound(store: str) -> None:
+    report = verify(store)
+    assert report.is_sound, str(report)
+
+
+async def test_two_calls_in_one_process_share_a_run(storage: Storage) -> None:
+    calls = Calls()
+    both = await asyncio.gather(*[start(storage, calls, numbers(200), max_concurrency=5) for _ in range(2)])
+    assert Counter(calls.made) == Counter(range(200))
+    assert {run.status for run in both} == {"completed"}
+    assert await data(storage) == numbers(200)
+    assert await storage.ledger.list_workers(RUN) == []
+
+
+async def test_a_resume_joins_a_run_that_is_under_way(storage: Storage) -> None:
+    calls = Calls(held=[0])
+    running = asyncio.create_task(start(storage, calls, numbers(10), max_concurrency=1))
+    await calls.until(1)
+    others = Calls()
+    joined = asyncio.create_task(resume(storage, RUN, others, inputs=numbers(10), progress="quiet"))
+    await others.until(9)
+    assert calls.made == [0]
+    calls.release.set()
+    assert (await running).inputs == (await joined).inputs == {"completed": 10}
+    assert 0 not in others.made
+
+
+async def test_one_that_leaves_does_not_settle_the_run_of_another(storage: Storage) -> None:
+    calls, held = Calls(held=[0]), Calls(held=range(10))
+    running = asyncio.create_task(start(storage, calls, numbers(6), max_concurrency=1))
+    await calls.until(1)
+    joined = asyncio.create_task(resume(storage, RUN, held, inputs=numbers(6), max_concurrency=2, progress="quiet"))
+    await held.until(2)
+    joined.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await joined
+    assert (await statuses(storage))[0] == "running"
+    calls.release.set()
+    assert (await running).inputs == {"completed": 6}
+
+
+async def test_unique_outputs_of_two_workers(storage: Storage) -> None:
+    async def answer(n: int) -> dict[str, Any]:
+        await asyncio.sleep(0)
+        return {"n": n, "key": n % 10}
+
+    runs = [start(storage, answer, numbers(100), unique_by="key", max_concurrency=7) for _ in range(3)]
+    await asyncio.gather(*runs)
+    assert await storage.count_records_for_master_job(RUN) == {"completed": 10, "duplicate": 90}
+    assert sorted(one["key"] for one in await data(storage)) == list(range(10))
+
+
+async def test_processes_share_a_run(store: str) -> None:
+    with ExitStack() as stack:
+        workers = [stack.enter_context(process_that("quick", store)) for _ in range(3)]
+        begun = Counter(
+            one for worker in workers for one in worker.communicate(timeout=60)[0].split("\n") if "begun" in one
+        )
+        assert all(worker.returncode == 0 for worker in workers)
+    assert set(begun.values()) == {1}
+    async with open_storage(store) as storage:
+        assert await statuses(storage) == ("completed", {"completed": len(begun)})
+    sound(store)
+
+
+async def test_a_stopped_process_is_taken_over_and_its_late_result_superseded(store: str) -> None:
+    with process_that("blocks", store) as process:
+        assert line(process) == "begun 0"
+        process.send_signal(signal.SIGSTOP)
+        async with open_storage(store, durability="process") as storage:
+            run = await resume(storage, RUN, Calls(), progress="quiet")  # when the lease of 1 s has expired
+            assert (run.status, run.inputs) == ("completed", {"completed": 1})
+            assert run.records == {"completed": 1}
+        process.send_signal(signal.SIGCONT)
+        out, errors = process.communicate("\n", timeout=60)
+        assert process.returncode == 0, errors
+        assert '"status": "completed"' in out
+    async with open_storage(store, durability="process") as storage:
+        made = await attempts(storage)
+        assert "superseded" in {one.status for one in made}
+        assert [one.status for one in made].count("completed") == 1
+        assert await data(storage) == [{"n": 0}]
+        assert await storage.ledger.list_workers(RUN) == []
+        assert (await statuses(storage))[0] == "completed"
+    sound(store)
+
+
+async def test_a_function_that_holds_the_loop_up_keeps_its_lease(store: str) -> None:
+    with process_that("blocks", store) as process:
+        assert line(process) == "begun 0"
+        async with open_storage(store, durability="process") as storage:
+            (worker,) = await storage.ledger.list_workers(RUN)
+            first = worker.lease_expires
+            while utc_now() < first:  # its lease of 1 s is over, and has been renewed from another thread
+                await asyncio.sleep(0.05)
+            (worker,) = await storage.ledger.list_workers(RUN)
+            assert worker.lease_expires > first
+            assert not is_dead(worker, utc_now())
+            calls = Calls()
+            joined = asyncio.create_task(resume(storage, RUN, calls, lease=1, progress="quiet"))
+            while len(await storage.ledger.list_workers(RUN)) < 2:
+                await asyncio.sleep(0.01)
+            out, errors = await asyncio.to_thread(process.communicate, "\n", 60)
+            assert process.returncode == 0, errors
+            assert '"completed": 1' in out
+            assert (await joined).inputs == {"completed": 1}
+            assert calls.made == []
+
+
+async def test_a_killed_worker_is_recognised_at_once(store: str) -> None:
+    with process_that("holds", store) as process:
+        for _ in range(4):
+            line(process)
+        process.kill()
+        process.wait()
+        calls = Calls()
+        async with open_storage(store, durability="process") as storage:
+            assert (await statuses(storage))[0] == "running"  # nobody could say otherwise
+            run = await resume(storage, RUN, calls, progress="quiet")  # though its lease has 60 s to go
+            assert (run.status, run.done_before) == ("completed", 2)
+            assert sorted(calls.made) == [2, 3, 4, 5, 6, 7]
+            assert [one.status for one in await attempts(storage, 2)] == ["interrupted", "completed"]
+            assert run.failed_attempts == 4
+    sound(store)
+
+
+async def test_a_run_is_cancelled_from_another_process(store: str) -> None:
+    with process_that("impatient", store) as process:
+        for _ in range(4):
+            line(process)
+        async with open_storage(store, durability="process") as storage:
+            await cancel(storage, RUN, "too dear")
+            assert process.stdout is not None
+            out = await asyncio.to_thread(process.stdout.read)  # not `communicate`, which closes what is read
+            assert '"stop_reason": "too dear"' in out
+            assert await statuses(storage) == ("cancelled", {"completed": 2, "pending": 6})
+            run = await resume(storage, RUN, Calls(), progress="quiet")
+            assert (run.status, run.stop_reason) == ("completed", None)
+    sound(store)
+
+
+async def test_a_run_whose_worker_is_dead_is_cancelled_at_once(store: str) -> None:
+    with process_that("holds", store) as process:
+        for _ in range(4):
+            line(process)
+        process.kill()
+        process.wait()
+    async with open_storage(store, durability="process") as storage:
+        await cancel(storage, RUN)
+        await cancel(storage, RUN)
+        assert await statuses(storage) == ("cancelled", {"completed": 2, "pending": 6})
+        job = await storage.get_master_job(RUN)
+        assert job is not None
+        assert (job.summary or {})["stop_reason"] == "cancelled"
+    sound(store)
+
+
+async def test_heartbeats_that_fail_do_not_end_the_run(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    failed = threading.Semaphore(0)
+    errors = iter([InvalidInputError("no"), ValueError("a defect"), RuntimeError("another")])
+    refresh = storage.ledger.refresh_run
+
+    async def fails(*given: Any) -> Any:
+        error = next(errors, None)
+        if error is None:
+            failed.release()
+            return await refresh(*given)
+        raise error
+
+    monkeypatch.setattr(storage.ledger, "refresh_run", fails)
+
+    def answer(n: int) -> dict[str, Any]:
+        assert failed.acquire(timeout=60)
+        failed.release()
+        return {"n": n}
+
+    run = await start(storage, answer, lease=1, retry=NEVER)
+    assert run.inputs == {"completed": 3}
+    assert [one.getMessage().split(" failed: ")[1] for one in caplog.records if " failed: " in one.getMessage()] == [
+        "invalid_input",
+        "ValueError",
+        "RuntimeError",
+    ]
+
+
+async def test_the_heartbeat_does_not_depend_on_the_threads_of_others(storage: Storage) -> None:
+    """Calls that were given up may hold up every thread that `asyncio.to_thread` has."""
+    release = threading.Event()
+    loop = asyncio.get_running_loop()
+
+    async def answer(n: int) -> dict[str, Any]:
+        for _ in range((os.cpu_count() or 1) + 8):
+            loop.run_in_executor(None, release.wait, 60)
+        return {"n": n}
+
+    running = asyncio.create_task(start(storage, answer, iter(numbers(2))))
+    try:
+        assert (await asyncio.wait_for(running, 30)).inputs == {"completed": 2}
+    finally:
+        release.set()

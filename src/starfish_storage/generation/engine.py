@@ -103,10 +103,10 @@ class Engine:
         await self._look()
         self.done_before = self._done()
         self._stop_at_cost()
-        await self._heartbeat.start()
         self._fed = feed is None
         self._total = None if feed is None else feed.length
         try:
+            await self._heartbeat.start()
             self._reporter.begin(self.progress())
             await self._work(feed)
         finally:

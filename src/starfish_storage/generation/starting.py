@@ -31,7 +31,7 @@ async def create(
         master_job_id=id,
         project_id=project_id,
         name=name,
-        status="running",
+        status="pending",
         request_config_ref=config_ref,
         output_schema=output_schema,
         storage_uri=storage.storage_uri,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from maintenance import stores
 from maintenance.test_verify import command, root
 from starfish_storage.maintenance import verify
@@ -23,3 +25,42 @@ async def test_the_commands_back_up_and_restore(root: Path, tmp_path: Path) -> N
     status, out, errors = command("restore", str(tmp_path / "b"), str(tmp_path / "back"))
     assert (status, out) == (2, "")
     assert "Traceback" not in errors
+
+
+VARIABLE = "STARFISH_STORAGE_URI"
+
+
+async def test_the_store_may_come_from_the_environment_or_an_option(root: Path, tmp_path: Path) -> None:
+    for arguments in (["verify"], ["repair", "--dry-run"], ["collect", "--dry-run"], ["backup", str(tmp_path / "b")]):
+        for option, variables in (
+            ([], {VARIABLE: f"file://{root}"}),
+            (["--store", str(root)], {VARIABLE: "file:///no"}),
+        ):
+            status, out, errors = command(*arguments, *option, "--json", **variables)
+            assert (status, errors) == (0, ""), arguments
+            assert json.loads(out)["storage_uri"] == f"file://{root}"
+    status, _, errors = command("restore", str(tmp_path / "b"), **{VARIABLE: str(tmp_path / "back")})
+    assert (status, errors) == (0, "")
+    assert verify(f"file://{tmp_path}/back").findings == ()
+
+
+async def test_a_store_that_is_given_goes_before_the_environment(root: Path, tmp_path: Path) -> None:
+    for arguments in (["verify", str(root)], ["backup", str(root), str(tmp_path / "b")]):
+        status, _, errors = command(*arguments, **{VARIABLE: "file:///nowhere/at/all"})
+        assert (status, errors) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["verify"], "Give STORE, or without STORE, with --store or $STARFISH_STORAGE_URI."),
+        (["backup", "x"], "Give STORE DESTINATION, or without STORE, with"),
+        (["restore", "x"], "Give SOURCE STORE, or without STORE, with"),
+        (["verify", "x", "y"], "Give STORE."),
+        (["verify", "x", "--store", "y"], "STORE is given twice"),
+    ],
+)
+def test_a_store_that_is_not_given_or_twice_is_told(arguments: list[str], message: str) -> None:
+    status, out, errors = command(*arguments)
+    assert (status, out) == (2, "")
+    assert message in errors

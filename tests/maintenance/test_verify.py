@@ -218,8 +218,8 @@ def test_a_store_left_by_a_killed_writer_is_sound_as_it_lies(tmp_path: Path) -> 
     assert bytes_of(tmp_path / "store")["metadata.db-wal"] == before["metadata.db-wal"]
 
 
-def command(*arguments: str) -> tuple[int, str, str]:
-    return processes.run(["-m", "starfish_storage.maintenance", *arguments])
+def command(*arguments: str, **variables: str) -> tuple[int, str, str]:
+    return processes.run(["-m", "starfish_storage.maintenance", *arguments], **variables)
 
 
 async def test_the_command_tells_by_text_json_and_status(root: Path) -> None:

@@ -8,12 +8,14 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, NoReturn, Protocol
+from functools import wraps
+from typing import Any, NoReturn, Protocol, TypeVar, cast
 
 import click
+from click.core import ParameterSource
 
 from starfish_storage.errors import StorageError
 from starfish_storage.maintenance.backup import backup
@@ -32,25 +34,65 @@ class _Report(Protocol):
     def to_json(self) -> dict[str, Any]: ...
 
 
-def _as_uri(_context: click.Context, _parameter: click.Parameter, given: str | None) -> str | None:
+def _uri_of(given: str) -> str:
     """Return the URI of what was given: one already, or a path."""
-    if given is None or given.startswith(FILE_SCHEME):
-        return given
-    return file_uri_of_path(os.path.abspath(given))
+    return given if given.startswith(FILE_SCHEME) else file_uri_of_path(os.path.abspath(given))
 
 
-_store = click.argument("store", callback=_as_uri, envvar=_STORE_VARIABLE)
+def _as_uri(_context: click.Context, _parameter: click.Parameter, given: str | None) -> str | None:
+    return None if given is None else _uri_of(given)
+
+
+Command = TypeVar("Command", bound=Callable[..., None])
+
+
+def _places(*names: str) -> Callable[[Command], Command]:
+    """Let a command take these places in order, where ``store`` may come from ``--store`` or the environment instead.
+
+    All of them are one click argument: click gives the first of two what is left for the second, and an argument that
+    the environment sets is still expected on the command line.
+    """
+    metavar = " ".join("[STORE]" if name == "store" else name.upper() for name in names)
+
+    def decorated(command: Command) -> Command:
+        @click.argument("places", nargs=-1, metavar=metavar)
+        @click.option("--store", "store_option", envvar=_STORE_VARIABLE, show_envvar=True, help="In place of STORE.")
+        @click.pass_context
+        @wraps(command)
+        def run(context: click.Context, /, places: tuple[str, ...], store_option: str | None, **others: Any) -> None:
+            given = _given(context, names, places, store_option)
+            command(**given | {"store": _uri_of(given["store"])}, **others)
+
+        return cast("Command", run)
+
+    return decorated
+
+
+def _given(
+    context: click.Context, names: tuple[str, ...], places: tuple[str, ...], store_option: str | None
+) -> dict[str, str]:
+    others = [name for name in names if name != "store"]
+    if len(places) == len(names):
+        if context.get_parameter_source("store_option") is ParameterSource.COMMANDLINE:
+            raise click.UsageError("STORE is given twice; say it with --store or without.")
+        return dict(zip(names, places, strict=True))
+    if len(places) == len(others) and store_option is not None:
+        return dict(zip(others, places, strict=True)) | {"store": store_option}
+    told = f", or without STORE, with --store or ${_STORE_VARIABLE}" if len(places) <= len(names) else ""
+    raise click.UsageError(f"Give {' '.join(names).upper()}{told}.")
+
+
 _data = click.option("--data-uri", callback=_as_uri, help="Where its data lies, if in another directory.")
 _json = click.option("--json", "as_json", is_flag=True, help="Print a JSON object for programs.")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
-    """Check and mend a store: a directory, or a file:// URI (default: $STARFISH_STORAGE_URI)."""
+    """Check and mend a store: a directory, or a file:// URI (if none is given: $STARFISH_STORAGE_URI)."""
 
 
 @main.command("verify")
-@_store
+@_places("store")
 @_data
 @_json
 def verify_command(store: str, data_uri: str | None, as_json: bool) -> None:
@@ -65,7 +107,7 @@ def verify_command(store: str, data_uri: str | None, as_json: bool) -> None:
 
 
 @main.command("repair")
-@_store
+@_places("store")
 @_data
 @_json
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
@@ -93,7 +135,7 @@ def repair_command(store: str, data_uri: str | None, as_json: bool, dry_run: boo
 
 
 @main.command("collect")
-@_store
+@_places("store")
 @_data
 @_json
 @click.option("--dry-run", is_flag=True, help="Show what would be removed, and remove nothing.")
@@ -109,8 +151,7 @@ def collect_command(store: str, data_uri: str | None, as_json: bool, dry_run: bo
 
 
 @main.command("backup")
-@_store
-@click.argument("destination", type=click.Path())
+@_places("store", "destination")
 @_data
 @_json
 def backup_command(store: str, destination: str, data_uri: str | None, as_json: bool) -> None:
@@ -124,8 +165,7 @@ def backup_command(store: str, destination: str, data_uri: str | None, as_json: 
 
 
 @main.command("restore")
-@click.argument("source", type=click.Path())
-@_store
+@_places("source", "store")
 @_data
 @_json
 def restore_command(source: str, store: str, data_uri: str | None, as_json: bool) -> None:

@@ -1,0 +1,171 @@
+"""What `generate`, `resume` and `retry` have in common: how a run is carried out, and what is said of it at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import json
+import shlex
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import nullcontext, redirect_stdout
+from dataclasses import fields
+from types import SimpleNamespace
+from typing import Any, TypeVar, cast
+
+import click
+
+from starfish_storage.cli import exit_codes
+from starfish_storage.cli.finding import find_run
+from starfish_storage.cli.opening import existing
+from starfish_storage.cli.options import Place
+from starfish_storage.cli.output import Cell, say, show_fields, show_json
+from starfish_storage.errors import InvalidInputError, NotFoundError
+from starfish_storage.interface import Storage
+from starfish_storage.opening import open_storage
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+Call = Callable[[Storage], Awaitable[Any]]
+
+
+def generation() -> Any:
+    """Return the functions that carry out runs; importing them takes longer than most commands."""
+    package = importlib.import_module("starfish_storage.generation")
+    calling = importlib.import_module("starfish_storage.generation.calling")
+    inputs = importlib.import_module("starfish_storage.generation.inputs")
+    return SimpleNamespace(
+        **{name: getattr(package, name) for name in ("generate", "resume", "retry", "cancel", "Where")},
+        load_function=calling.load_function,
+        read_json_lines=inputs.read_json_lines,
+    )
+
+
+def with_how(command: Command) -> Command:
+    """Give a command the options that say how a run is carried out."""
+    for option in reversed(
+        (
+            click.option("--max-concurrency", type=click.IntRange(min=1), help="Calls at a time [default: 10]."),
+            click.option("--retries", type=click.IntRange(min=0), help="How often a failed call is tried again."),
+            click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds for one call."),
+            click.option("--max-cost", type=click.FloatRange(min=0), help="Stop when the run has cost so much."),
+            click.option("--schema", metavar="FILE.json|MODULE:MODEL", help="What each output must fit."),
+            click.option("--accept", metavar="MODULE:FUNCTION", help="Decides which outputs are kept."),
+            click.option("--unique-by", multiple=True, metavar="FIELD", help="Finds duplicates; repeatable."),
+            click.option("--on-bad-input", type=click.Choice(["stop", "skip"]), help="[default: stop]"),
+            click.option(
+                "--durability",
+                type=click.Choice(["power", "process"]),
+                default="power",
+                show_default=True,
+                help="What stored results survive: a power cut, or the end of the process.",
+            ),
+            click.option(
+                "--progress",
+                type=click.Choice(["auto", "bar", "lines", "quiet"]),
+                default="auto",
+                show_default=True,
+                help="How progress is shown.",
+            ),
+            click.option("-q", "--quiet", is_flag=True, help="Show nothing but errors."),
+            click.option("--json", "as_json", is_flag=True, help="Print the run at the end as JSON, for programs."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def how_options(given: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of `with_how` as the functions take them; those that were not given are left out."""
+    accept, unique_by = given["accept"], list(given["unique_by"])
+    options = {
+        "max_concurrency": given["max_concurrency"],
+        "retry": given["retries"],
+        "timeout": given["timeout"],
+        "max_cost": given["max_cost"],
+        "accept": None if accept is None else generation().load_function(accept),
+        "unique_by": unique_by or None,
+        "on_bad_input": given["on_bad_input"],
+        "progress": "quiet" if given["quiet"] else given["progress"],
+    }
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def read_config(path: str) -> dict[str, Any]:
+    """Return the JSON object of a file.
+
+    Raises:
+        InvalidInputError: it holds something else.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            found: object = json.load(file)
+    except json.JSONDecodeError as error:
+        raise InvalidInputError(
+            f"{path!r} is not JSON, at line {error.lineno}, column {error.colno}: {error.msg}."
+        ) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise InvalidInputError(f"{path!r} cannot be read as JSON: {type(error).__name__}.") from error
+    if not isinstance(found, dict):
+        raise InvalidInputError(f"{path!r} must hold a JSON object, not one of type {type(found).__name__}.")
+    return cast("dict[str, Any]", found)
+
+
+def read_schema(given: str) -> Any:
+    """Return the JSON Schema of a file, or the pydantic model that is named."""
+    return read_config(given) if given.endswith(".json") else generation().load_function(given)
+
+
+def id_of_run(place: Place, given: str) -> str:
+    """Return the id of the run that is meant."""
+
+    async def found() -> str:
+        async with existing(place) as storage:
+            return (await find_run(storage, given)).master_job_id
+
+    return asyncio.run(found())
+
+
+def carry_out(place: Place, run_id: str, given: dict[str, Any], call: Call, *, is_new: bool) -> int:
+    """Carry out a run, say what came of it, and return the exit status."""
+    quiet, as_json = given["quiet"], given["as_json"]
+    if not quiet:
+        say(f"Run {run_id}")
+    try:
+        # What the user's function prints must not get between the JSON.
+        with redirect_stdout(sys.stderr) if as_json else nullcontext():
+            run = asyncio.run(_called(place, given["durability"], call, is_new=is_new))
+    except KeyboardInterrupt:
+        say(f"Interrupted. {_how_to_go_on(place, run_id)}")
+        return exit_codes.INTERRUPTED
+    except SystemExit as error:
+        if error.code == exit_codes.TERMINATED:
+            say(f"Terminated. {_how_to_go_on(place, run_id)}")
+        raise
+    if as_json:
+        show_json(run)
+    elif not quiet:
+        show_fields(_fields(run))
+    status = exit_codes.of_run(run.status, run.stop_reason)
+    if status == exit_codes.STOPPED:
+        say(f"Stopped before the end. {_how_to_go_on(place, run_id)}")
+    elif status == exit_codes.FAILURES and not quiet:
+        say(f"'starfish-storage errors {run_id}' shows what failed, 'starfish-storage retry {run_id}' runs it again.")
+    return status
+
+
+async def _called(place: Place, durability: Any, call: Call, *, is_new: bool) -> Any:
+    if not is_new and not place.has_database():
+        raise NotFoundError("store", place.path, "it has been removed meanwhile")
+    async with open_storage(place.uri, place.data_uri, durability=durability) as storage:
+        return await call(storage)
+
+
+def _how_to_go_on(place: Place, run_id: str) -> str:
+    return f"Go on with: {shlex.join(('starfish-storage', 'resume', run_id, *place.words))}"
+
+
+def _fields(run: Any) -> dict[str, Cell]:
+    """Return what is shown of a run at its end."""
+    found: dict[str, Any] = {one.name.replace("_", " "): getattr(run, one.name) for one in fields(run)}
+    renamed = {"master job id": "run", "project id": "project"}
+    return {renamed.get(name, name): value for name, value in found.items()}

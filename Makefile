@@ -39,7 +39,8 @@ clean:  ## Remove what was set up
 	rm -rf .venv .tools .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 .venv/ready: pyproject.toml uv.lock | $(UV)
-	$(UV) sync --frozen --quiet
+	$(UV) sync --frozen --quiet --compile-bytecode
+	@$(RUN) python -m compileall -q src
 	@touch $@
 
 .tools/bin/uv:

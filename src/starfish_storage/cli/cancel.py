@@ -8,12 +8,12 @@ import click
 
 from starfish_storage.cli.finding import find_run
 from starfish_storage.cli.opening import existing
-from starfish_storage.cli.options import Place, with_run, with_store
+from starfish_storage.cli.options import Place, example, with_run, with_store
 from starfish_storage.cli.output import say
 from starfish_storage.cli.running import generation
 
 
-@click.command("cancel", epilog="Example: starfish-storage cancel last --reason 'wrong prompt'")
+@click.command("cancel", epilog=example("cancel last --reason 'wrong prompt'"))
 @with_run
 @click.option("--reason", default="cancelled", show_default=True, help="Why, as the run shows it.")
 @with_store

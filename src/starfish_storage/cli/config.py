@@ -9,11 +9,11 @@ import click
 
 from starfish_storage.cli.finding import find_run
 from starfish_storage.cli.opening import existing
-from starfish_storage.cli.options import Place, with_json, with_run, with_store
+from starfish_storage.cli.options import Place, example, with_json, with_run, with_store
 from starfish_storage.cli.output import show_data, show_json
 
 
-@click.command("config", epilog="Example: starfish-storage config last")
+@click.command("config", epilog=example("config last"))
 @with_run
 @with_json
 @with_store

@@ -9,14 +9,14 @@ import click
 
 from starfish_storage.cli.finding import find_run
 from starfish_storage.cli.opening import existing
-from starfish_storage.cli.options import Place, with_json, with_run, with_store
+from starfish_storage.cli.options import Place, example, with_json, with_run, with_store
 from starfish_storage.cli.output import Cell, Column, show_list
 from starfish_storage.runs import ErrorGroup
 
 _COLUMNS = (Column("inputs"), Column("kind"), Column("example", whole=False), Column("job of the example"))
 
 
-@click.command("errors", epilog="Example: starfish-storage errors last")
+@click.command("errors", epilog=example("errors last"))
 @with_run
 @with_json
 @with_store

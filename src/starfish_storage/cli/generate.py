@@ -8,13 +8,13 @@ from typing import Any
 
 import click
 
-from starfish_storage.cli.options import Place, with_store
+from starfish_storage.cli.options import Place, example, with_store
 from starfish_storage.cli.running import carry_out, generation, how_options, read_config, read_schema, with_how
 
 
 @click.command(
     "generate",
-    epilog="Example: starfish-storage generate answers:answer questions.jsonl --max-concurrency 50 --max-cost 5",
+    epilog=example("generate answers:answer questions.jsonl --max-concurrency 50 --max-cost 5"),
 )
 @click.argument("function", metavar="MODULE:FUNCTION")
 @click.argument("inputs", metavar="INPUTS.jsonl", type=click.Path(exists=True, dir_okay=False))

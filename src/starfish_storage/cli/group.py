@@ -13,18 +13,39 @@ import click
 
 from starfish_storage import __version__
 from starfish_storage.cli import exit_codes
-from starfish_storage.cli.options import DEFAULT_STORE, STORE_VARIABLE, store_words
+from starfish_storage.cli.options import DEFAULT_STORE, STORE_VARIABLE, example, store_words
 from starfish_storage.errors import StorageError
 
+# Told here, so that the list of commands is printed without importing any of them.
 _SECTIONS = {
-    "Generate": ("generate", "resume", "retry", "cancel", "watch"),
-    "Look": ("projects", "jobs", "show", "records", "record", "errors", "config"),
-    "Look after": ("verify", "repair", "collect", "backup", "restore"),
+    "Generate": {
+        "generate": "Call a function with each input of a file.",
+        "resume": "Go on with a run that was interrupted or killed.",
+        "retry": "Run again what failed in a run.",
+        "cancel": "Stop a run from outside.",
+        "watch": "Watch a run until it ends.",
+    },
+    "Look": {
+        "projects": "List projects.",
+        "jobs": "List runs.",
+        "show": "Show what an id names: project, run, job or record.",
+        "records": "List the records of a run.",
+        "record": "Show a record, its data, and how it came to be.",
+        "errors": "Count the failures of a run by kind.",
+        "config": "Print the request configuration of a run.",
+    },
+    "Look after": {
+        "verify": "Read a whole store, and name what is damaged.",
+        "repair": "Mend a store.",
+        "collect": "Remove what nothing refers to.",
+        "backup": "Copy a store, which may be in use.",
+        "restore": "Make a store of a backup.",
+    },
 }
 _MAINTENANCE = _SECTIONS["Look after"]
-_MODULES = {
-    name: f"starfish_storage.cli.{name}" for name in (*_SECTIONS["Generate"], *_SECTIONS["Look"]) if name != "retry"
-} | {"retry": "starfish_storage.cli.resume"}
+_MODULES = {name: f"starfish_storage.cli.{name}" for name in (*_SECTIONS["Generate"], *_SECTIONS["Look"])} | {
+    "retry": "starfish_storage.cli.resume"
+}
 
 
 class CommandGroup(click.Group):
@@ -53,12 +74,11 @@ class CommandGroup(click.Group):
         name, command, rest = super().resolve_command(ctx, args)
         return name, command, [*store_words(ctx), *rest] if name in _MAINTENANCE else rest
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 (click's)
         """Write the commands by what they are for."""
-        for title, names in _SECTIONS.items():
-            commands = ((name, self.get_command(ctx, name)) for name in names)
+        for title, commands in _SECTIONS.items():
             with formatter.section(title):
-                formatter.write_dl([(name, one.get_short_help_str(72)) for name, one in commands if one is not None])
+                formatter.write_dl(list(commands.items()))
 
     def main(
         self,
@@ -97,9 +117,6 @@ class CommandGroup(click.Group):
 
 
 def _refused(error: click.ClickException) -> int:
-    if isinstance(error, click.exceptions.NoArgsIsHelpError):
-        click.echo(error.format_message(), err=True)
-        return exit_codes.NOT_DONE
     click.echo(f"error: {error.format_message()}", err=True)
     context = error.ctx if isinstance(error, click.UsageError) else None
     if context is not None:
@@ -134,8 +151,9 @@ def _show_warning(
 
 @click.group(
     cls=CommandGroup,
+    invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Example: starfish-storage generate answers:answer questions.jsonl && starfish-storage records last",
+    epilog=example("generate answers:answer questions.jsonl && starfish-storage records last"),
 )
 @click.option(
     "--store",
@@ -144,8 +162,13 @@ def _show_warning(
     help=f"The store: a directory, or its file:// URI [default: ${STORE_VARIABLE}, or ./{DEFAULT_STORE}].",
 )
 @click.version_option(__version__, prog_name="starfish-storage", message="%(prog)s %(version)s")
-def main(store: str | None) -> None:
+@click.pass_context
+def main(context: click.Context, store: str | None) -> int | None:  # noqa: ARG001 (commands find it in the context)
     """Generate data with a function over many inputs, and look at what came of it.
 
     Every result is stored when it is there. A run that dies is resumed without paying twice.
     """
+    if context.invoked_subcommand is not None:
+        return None
+    click.echo(context.get_help(), err=True)
+    return exit_codes.NOT_DONE

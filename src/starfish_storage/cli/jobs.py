@@ -7,14 +7,14 @@ import asyncio
 import click
 
 from starfish_storage.cli.opening import existing
-from starfish_storage.cli.options import Place, one_of, with_json, with_limit, with_store
+from starfish_storage.cli.options import Place, example, one_of, with_json, with_limit, with_store
 from starfish_storage.cli.output import say, show_list
 from starfish_storage.cli.runs import JOB_COLUMNS, ListedRun, listed
 from starfish_storage.errors import NotFoundError
 from starfish_storage.models import MASTER_JOB_STATUSES
 
 
-@click.command("jobs", epilog="Example: starfish-storage jobs --project gsm8k --status running")
+@click.command("jobs", epilog=example("jobs --project gsm8k --status running"))
 @click.option("--project", metavar="ID", help="Only the runs of this project.")
 @click.option("--status", multiple=True, type=one_of(MASTER_JOB_STATUSES), help="Only in this status; repeatable.")
 @with_limit("runs")

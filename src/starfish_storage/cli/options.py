@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any, Literal, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 import click
 from click.shell_completion import CompletionItem
@@ -19,6 +19,16 @@ DEFAULT_STORE = "starfish-store"
 DEFAULT_LIMIT = 50
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+if TYPE_CHECKING:
+    _TextType = click.ParamType[str]
+else:
+    _TextType = click.ParamType  # in click 8.1 it takes no parameter
+
+
+def example(words: str) -> str:
+    """Return what stands below the help of a command: an example that is not broken into lines."""
+    return f"\b\nExample:\n  starfish-storage {words}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +116,7 @@ def with_limit(what: str) -> Callable[[Command], Command]:
     )
 
 
-class RunName(click.ParamType[str]):
+class RunName(_TextType):
     """A run as it is named on the command line; completes to the ids of the newest."""
 
     name = "run"
@@ -126,6 +136,3 @@ with_run = click.argument("run", type=RunName(), metavar="RUN")
 def one_of(statuses: Sequence[str]) -> click.Choice[str]:
     """Return the type of an option that takes one of these."""
     return click.Choice(list(statuses))
-
-
-OnBadInput = Literal["stop", "skip"]

@@ -7,14 +7,14 @@ import asyncio
 import click
 
 from starfish_storage.cli.opening import existing
-from starfish_storage.cli.options import Place, with_json, with_store
+from starfish_storage.cli.options import Place, example, with_json, with_store
 from starfish_storage.cli.output import Column, show_list
 from starfish_storage.models import Project
 
 _COLUMNS = (Column("project"), Column("name"), Column("created"), Column("description", whole=False))
 
 
-@click.command("projects", epilog="Example: starfish-storage projects --json")
+@click.command("projects", epilog=example("projects --json"))
 @with_json
 @with_store
 def projects_command(place: Place, as_json: bool) -> None:

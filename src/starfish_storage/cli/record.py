@@ -11,7 +11,7 @@ import click
 
 from starfish_storage.cli.json_form import as_json as json_of
 from starfish_storage.cli.opening import existing
-from starfish_storage.cli.options import Place, with_json, with_store
+from starfish_storage.cli.options import Place, example, with_json, with_store
 from starfish_storage.cli.output import (
     Cell,
     Column,
@@ -81,7 +81,7 @@ class RecordView:
         return {"record": json_of(self.record), "data": self.data} | (origin or {"job": None})
 
 
-@click.command("record", epilog="Example: starfish-storage record 5f0c9d6a7b1e4c2f8a3d5e6f7a8b9c0d-0 --json")
+@click.command("record", epilog=example("record 5f0c9d6a7b1e4c2f8a3d5e6f7a8b9c0d-0 --json"))
 @click.argument("uid")
 @with_json
 @with_store

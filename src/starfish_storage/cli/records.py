@@ -9,7 +9,7 @@ import click
 
 from starfish_storage.cli.finding import find_run
 from starfish_storage.cli.opening import existing
-from starfish_storage.cli.options import Place, one_of, with_json, with_limit, with_run, with_store
+from starfish_storage.cli.options import Place, example, one_of, with_json, with_limit, with_run, with_store
 from starfish_storage.cli.output import Cell, Column, Listing, say
 from starfish_storage.interface import Storage
 from starfish_storage.models import RECORD_STATUSES, Record
@@ -22,7 +22,7 @@ def record_cells(record: Record) -> Sequence[Cell]:
     return record.record_uid, record.status, record.end_time, record.error_message
 
 
-@click.command("records", epilog="Example: starfish-storage records last --status failed --error timeout")
+@click.command("records", epilog=example("records last --status failed --error timeout"))
 @with_run
 @click.option("--status", multiple=True, type=one_of(RECORD_STATUSES), help="Only in this status; repeatable.")
 @click.option("--error", metavar="TEXT", help="Only those whose error holds this text, in whatever case.")

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from starfish_storage.cli.options import Place, one_of, with_run, with_store
+from starfish_storage.cli.options import Place, example, one_of, with_run, with_store
 from starfish_storage.cli.running import carry_out, generation, how_options, id_of_run, read_schema, with_how
 from starfish_storage.models import EXECUTION_JOB_STATUSES
 
@@ -21,7 +21,7 @@ _with_inputs = click.option(
 )
 
 
-@click.command("resume", epilog="Example: starfish-storage resume last --max-cost 10")
+@click.command("resume", epilog=example("resume last --max-cost 10"))
 @with_run
 @_with_function
 @_with_inputs
@@ -35,7 +35,7 @@ def resume_command(place: Place, run: str, function: str | None, inputs: str | N
     return _go_on("resume", place, run, function, inputs, given, {})
 
 
-@click.command("retry", epilog="Example: starfish-storage retry last --error-type RateLimitError")
+@click.command("retry", epilog=example("retry last --error-type RateLimitError"))
 @with_run
 @_with_function
 @click.option("--status", multiple=True, type=one_of(_ENDED), help="What is run again; repeatable [default: failed].")

@@ -12,7 +12,7 @@ import click
 from starfish_storage.cli.finding import find_run
 from starfish_storage.cli.json_form import as_json as json_of
 from starfish_storage.cli.opening import existing
-from starfish_storage.cli.options import Place, RunName, with_json, with_store
+from starfish_storage.cli.options import Place, RunName, example, with_json, with_store
 from starfish_storage.cli.output import show_fields, show_json, show_list, show_title
 from starfish_storage.cli.record import JobView, RecordView, job_view, record_view, show_origin, show_record
 from starfish_storage.cli.records import RECORD_COLUMNS, record_cells
@@ -46,7 +46,7 @@ _View = _ProjectView | RunView | _ExecutionJobView | RecordView
 _KINDS = {_ProjectView: "project", RunView: "master_job", _ExecutionJobView: "execution_job", RecordView: "record"}
 
 
-@click.command("show", epilog="Example: starfish-storage show last")
+@click.command("show", epilog=example("show last"))
 @click.argument("id", type=RunName(), metavar="ID")
 @with_json
 @with_store

@@ -12,7 +12,7 @@ import click
 from starfish_storage.cli import exit_codes
 from starfish_storage.cli.finding import find_run
 from starfish_storage.cli.opening import existing
-from starfish_storage.cli.options import Place, with_json, with_run, with_store
+from starfish_storage.cli.options import Place, example, with_json, with_run, with_store
 from starfish_storage.cli.output import is_terminal, show_json_line
 from starfish_storage.cli.runs import RunView, view_of
 from starfish_storage.cli.watching import Drawing, PlainLines
@@ -21,7 +21,7 @@ from starfish_storage.errors import NotFoundError
 _Show = Callable[[RunView], None]
 
 
-@click.command("watch", epilog="Example: starfish-storage watch last")
+@click.command("watch", epilog=example("watch last"))
 @with_run
 @click.option(
     "--interval", type=click.FloatRange(min=0.05), default=1.0, show_default=True, help="Seconds between two looks."

@@ -1,86 +1,86 @@
-"""Store a generation run while it happens, then reopen the store and show what is in it.
+"""Ask four models 330 questions, kill the run half way with kill -9, resume it, and show what was not paid for twice.
 
-The run is a real one: grade-school problems, each answered by four language models (see gsm8k/README.md). Here the
-answers come from a file instead of from paid calls; the rest is what a run of your own would do. Each run adds a
-project to the store, so it can be run again. Needs `rich` beside the library, for the bars and the table.
+The questions are grade-school problems (see gsm8k/README.md). The models are replayed from a file instead of being
+paid, with what real ones do put in: some calls are slow, and some fail at first. Everything else is what a run of
+your own would do. Each demo adds a run to the store.
 """
 
 import argparse
 import asyncio
 import json
+import subprocess
+import sys
 import time
-from datetime import UTC, datetime
+import zlib
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Column, Table
-
-from starfish_storage import GenerationJob, GenerationMasterJob, LocalStorage, Project, Record, StorageError
+from starfish_storage import StorageError, open_storage
+from starfish_storage.generation import Context, Filtered, Run, generate, resume
 
 MODELS = ("6b_finetuning", "6b_verification", "175b_finetuning", "175b_verification")
-console = Console(highlight=False, soft_wrap=True)
-calls = asyncio.Semaphore(50)  # so many at a time
+replies: dict[str, dict[str, Any]] = {}  # by question
+charged: Path  # a line for each call that was charged, kept outside the store
 
 
-async def answer(storage: LocalStorage, run: str, model: str, problem: dict[str, Any]) -> None:
-    """One execution job: one question to one model, and the record that comes of it."""
-    question = problem["question"]
-    async with calls:
-        job = GenerationJob(master_job_id=run, status="running", run_config={"model": model, "question": question})
-        await storage.log_execution_job_start(job)
-        reply = problem[model]  # a run of your own awaits its model here
-        status = "completed" if reply["is_correct"] else "filtered"
-        record = Record(job_id=job.job_id, master_job_id=run, status=status)
-        await storage.save_record(record, {"question": question, "solution": reply["solution"]})
-        now = datetime.now(UTC)
-        await storage.log_execution_job_end(job.job_id, status, {status: 1}, end_time=now, update_time=now)
+async def answer(model: str, question: str, context: Context) -> dict[str, Any] | Filtered:
+    """One input: a question to a model. In a run of your own, this awaits its client."""
+    chance = zlib.crc32(f"{model} {question}".encode()) % 100
+    await asyncio.sleep(0.6 if chance < 3 else 0.03)  # some calls are slow
+    if chance >= 95 and context.attempt == 1:
+        raise ConnectionError("the model is overloaded")  # worth another attempt
+    with charged.open("a") as log:
+        log.write(f"{context.job_id}\n")
+    reply = replies[question][model]
+    context.log_usage(model=model, output_tokens=len(reply["solution"]) // 4, cost=len(reply["solution"]) * 1e-5)
+    data = {"model": model, "question": question, "solution": reply["solution"]}
+    return data if reply["is_correct"] else Filtered(data, "the answer is wrong")
 
 
-async def run_model(storage: LocalStorage, project: Project, model: str, problems: list[Any], bars: Progress) -> None:
-    """One master job: every question to one model."""
-    run, bar = str(uuid4()), bars.add_task(f"{model:<17}", total=len(problems))
-    config = {"model": model, "prompt": "Solve the problem step by step.", "problems": len(problems)}
-    job = GenerationMasterJob(
-        master_job_id=run,
-        project_id=project.project_id,
-        name=model,
-        status="running",
-        request_config_ref=await storage.save_request_config(storage.generate_request_config_path(run), config),
-        output_schema={"type": "object", "required": ["question", "solution"]},
-        storage_uri=storage.storage_uri,
-        target_record_count=len(problems),
-    )
-    await storage.log_master_job_start(job)
-    async with asyncio.TaskGroup() as group:
-        for problem in problems:
-            group.create_task(answer(storage, run, model, problem)).add_done_callback(lambda _: bars.advance(bar))
-    counts, now = await storage.count_records_for_master_job(run), datetime.now(UTC)
-    await storage.log_master_job_end(run, "completed", counts, end_time=now, update_time=now)
+async def begin(uri: str, run: str) -> None:
+    """Start the run; this process will be killed."""
+    inputs = [{"model": model, "question": question} for question in replies for model in MODELS]
+    async with open_storage(uri) as storage:
+        await generate(storage, answer, inputs, project="gsm8k", master_job_id=run, max_concurrency=50)
 
 
-async def main(uri: str, problems: list[Any]) -> None:
-    """Store the run, then open the store anew and print what it holds of the run."""
-    project = Project(name="GSM8K", description=f"{len(problems)} problems, {len(MODELS)} models")
-    began = time.perf_counter()
-    async with LocalStorage(uri) as storage:
-        await storage.save_project(project)
-        with Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()) as bars:
-            for model in MODELS:
-                await run_model(storage, project, model, problems, bars)
-    console.print(f"\n{len(problems) * len(MODELS):,} records stored in {time.perf_counter() - began:.1f} s. Reopened:")
-    table = Table("model", *(Column(text, justify="right") for text in ("right (completed)", "wrong (filtered)")))
-    async with LocalStorage(uri) as storage:
-        jobs = await storage.list_master_jobs(project.project_id)  # newest first
-        for job in reversed(jobs):
-            counts = await storage.count_records_for_master_job(job.master_job_id)
-            table.add_row(job.name, *(f"{counts.get(status, 0):,}" for status in ("completed", "filtered")))
-        console.print(table)
-        for record in await storage.get_records_for_master_job(jobs[0].master_job_id, limit=1):
-            console.print(f"\nOne record ({record.status}), {record.output_ref}:")
-            console.print_json(data=await storage.get_record_data(str(record.output_ref)))
+async def go_on(uri: str, run: str) -> Run:
+    """Resume the run and show one record of it."""
+    async with open_storage(uri) as storage:
+        done = await resume(storage, run, answer)
+        for record in await storage.get_records_for_master_job(run, ["completed"], limit=1):
+            print(f"\nOne record, {record.output_ref}:")
+            print(json.dumps(await storage.get_record_data(str(record.output_ref)), indent=2))
+        return done
+
+
+def calls() -> int:
+    """Return how many calls were charged so far."""
+    return len(charged.read_text().splitlines()) if charged.exists() else 0
+
+
+def kill_half_way(command: list[str]) -> None:
+    """Start the run in a process of its own, and kill that once half of the calls were charged."""
+    with subprocess.Popen(command) as process:
+        while process.poll() is None and calls() < len(replies) * len(MODELS) // 2:
+            time.sleep(0.02)
+        process.kill()
+
+
+def main(store: Path, run: str, command: list[str]) -> None:
+    """Kill, resume, report."""
+    print(f"{len(replies)} questions to {len(MODELS)} models = {len(replies) * len(MODELS):,} calls. Starting ...")
+    kill_half_way(command)
+    before = calls()
+    print(f"\nkill -9 when {before:,} calls had been charged. Resuming ...")
+    done = asyncio.run(go_on(store.as_uri(), run))
+    twice = calls() - len(set(charged.read_text().splitlines()))
+    print(f"\nrun {run}: {done.status}, {done.records}, {done.failed_attempts} failed attempts, {done.cost:.2f} $")
+    print(f"not paid for twice: {done.done_before:,} inputs, which starting over would have asked again")
+    print(f"paid for twice:     {twice:,} of at most 50 calls that were in flight when the run was killed")
+    charged.unlink()
+    print(f"\nLook around: starfish-storage --store {store} jobs, or show {run}, or verify")
 
 
 if __name__ == "__main__":
@@ -88,12 +88,13 @@ if __name__ == "__main__":
     part = Path(__file__).parent / "gsm8k" / "model_solutions.jsonl"
     arguments.add_argument("answers", nargs="?", type=Path, default=part, help="a JSON Lines file like the default one")
     arguments.add_argument("--store", type=Path, default=Path("starfish-store"), help="default: ./starfish-store")
+    arguments.add_argument("--begin", metavar="RUN", help="only start a run of this id")
     given = arguments.parse_args()
+    store, run = given.store.absolute(), given.begin or f"gsm8k-{uuid4().hex[:8]}"
+    charged = store.with_name(f"{store.name}-{run}.charged")
     try:
-        asyncio.run(main(given.store.absolute().as_uri(), list(map(json.loads, given.answers.open(encoding="utf-8")))))
+        replies.update((one["question"], one) for one in map(json.loads, given.answers.open(encoding="utf-8")))
+        own = [sys.executable, __file__, str(given.answers), "--store", str(store), "--begin", run]
+        asyncio.run(begin(store.as_uri(), run)) if given.begin else main(store, run, own)
     except (StorageError, OSError) as error:
         raise SystemExit(f"gsm8k_run: {error}") from error
-    console.print("\nOn disk, with earlier runs:")
-    for path in (given.store.absolute() / name for name in ("metadata.db", "configs", "data")):
-        sizes = [file.stat().st_size for file in (path, *path.rglob("*")) if file.is_file()]
-        console.print(f"{len(sizes):>8,} files {sum(sizes) / 1e6:>8.3f} MB  {path}")

@@ -194,6 +194,44 @@ class NotEmptyError(StorageError):
         self.id = id
 
 
+class RunFinishedError(StorageError):
+    """The run has finished: there is nothing left to go on with.
+
+    Attributes:
+        id: the run.
+        status: how it ended.
+    """
+
+    code: ClassVar[str] = "run_finished"
+
+    def __init__(self, id: str, status: str) -> None:
+        super().__init__(
+            f"run {shorten(id)} has finished as {status!r}, and nothing is left to do; to run its failed inputs again, "
+            "use retry, and for new inputs start a new run."
+        )
+        self.id = id
+        self.status = status
+
+
+class RunIncompleteError(StorageError):
+    """The run ended before all of its inputs were stored: they have to be given again.
+
+    Attributes:
+        id: the run.
+        stored: how many of them are stored.
+    """
+
+    code: ClassVar[str] = "run_incomplete"
+
+    def __init__(self, id: str, stored: int) -> None:
+        super().__init__(
+            f"run {shorten(id)} ended when {stored} of its inputs were stored, and there may be more: give them again, "
+            "resume(..., inputs=...), or say inputs=[] if there are none."
+        )
+        self.id = id
+        self.stored = stored
+
+
 class StorageStateError(StorageError, RuntimeError):
     """The storage object cannot be used now, in this process or from this thread."""
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, Self, cast
 
+from starfish_storage.errors import InvalidInputError
 from starfish_storage.models import StatusExecutionJob, StatusRecord
 
 StatusAttempt = Literal["completed", "failed", "cancelled", "interrupted", "superseded"]
@@ -31,6 +33,23 @@ class Usage:
     input_tokens: int = 0
     output_tokens: int = 0
     cost: float = 0.0
+
+    def checked(self) -> Self:
+        """Return it, if its numbers can be added up.
+
+        Raises:
+            InvalidInputError: a number is negative or none, or the model is no text.
+        """
+        model, cost = cast("tuple[object, object]", (self.model, self.cost))  # whatever is declared
+        if model is not None and not isinstance(model, str):
+            raise InvalidInputError(f"model must be a string, not {type(model).__name__}.")
+        tokens = {"input_tokens": self.input_tokens, "output_tokens": self.output_tokens}
+        for name, value in cast("dict[str, object]", tokens).items():
+            if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**63:
+                raise InvalidInputError(f"{name} must be an integer of 0 or more, not {value!r}.")
+        if not isinstance(cost, int | float) or isinstance(cost, bool) or not 0 <= cost < math.inf:
+            raise InvalidInputError(f"cost must be a number of 0 or more, not {cost!r}.")
+        return self
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,26 @@
+"""Runs: a function over many inputs, every outcome stored, killed and resumed without paying twice."""
+
+from starfish_storage.generation.carrying import Run
+from starfish_storage.generation.context import Context
+from starfish_storage.generation.inputs import read_json_lines
+from starfish_storage.generation.loading import load_function
+from starfish_storage.generation.outcomes import Duplicate, Filtered
+from starfish_storage.generation.progress import Progress
+from starfish_storage.generation.retrying import Retry
+from starfish_storage.generation.run import Where, cancel, generate, resume, retry
+
+__all__ = [
+    "Context",
+    "Duplicate",
+    "Filtered",
+    "Progress",
+    "Retry",
+    "Run",
+    "Where",
+    "cancel",
+    "generate",
+    "load_function",
+    "read_json_lines",
+    "resume",
+    "retry",
+]

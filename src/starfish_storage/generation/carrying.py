@@ -1,0 +1,172 @@
+"""A worker's part in a run, from its beginning to the status that it leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from starfish_storage.errors import StorageError
+from starfish_storage.generation.calling import BoundFunction
+from starfish_storage.generation.engine import OPEN, Engine
+from starfish_storage.generation.inputs import Feed
+from starfish_storage.generation.interruption import ignored, watched
+from starfish_storage.generation.lease import is_dead
+from starfish_storage.generation.options import Options
+from starfish_storage.generation.outcomes import OutputChecks
+from starfish_storage.generation.progress import Reporter
+from starfish_storage.interface import Storage
+from starfish_storage.models import StatusMasterJob, utc_now
+from starfish_storage.runs import RunState
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """How a run stands.
+
+    Attributes:
+        master_job_id: its id.
+        project_id: its project.
+        status: of its master job.
+        records: how many records are in each status that occurs.
+        inputs: how many inputs are in each status that occurs.
+        attempts: attempts made, over all resumes.
+        failed_attempts: those of them that failed or were interrupted.
+        input_tokens: tokens sent, failed attempts included.
+        output_tokens: tokens received, failed attempts included.
+        cost: what it all cost, failed attempts included.
+        done_before: inputs that were finished already when this call began, and not paid for again.
+        stop_reason: why it was stopped, if it was.
+        seconds: how long this call took.
+    """
+
+    master_job_id: str
+    project_id: str
+    status: StatusMasterJob
+    records: dict[str, int]
+    inputs: dict[str, int]
+    attempts: int
+    failed_attempts: int
+    input_tokens: int
+    output_tokens: int
+    cost: float
+    done_before: int = 0
+    stop_reason: str | None = None
+    seconds: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        return asdict(self)
+
+
+async def carry_on(
+    storage: Storage,
+    state: RunState,
+    function: BoundFunction,
+    checks: OutputChecks,
+    options: Options,
+    reporter: Reporter,
+    feed: Feed | None,
+    *,
+    handle_signals: bool,
+) -> Run:
+    """Work on a run until it is over or stopped, leave its status true, and return how it stands.
+
+    Raises:
+        StorageError: the store failed, or the inputs are bad.
+        KeyboardInterrupt: after Ctrl-C; after SIGTERM a `SystemExit`.
+    """
+    began = time.monotonic()
+    ledger, run_id = storage.ledger, state.master_job_id
+    if feed is not None:
+        await feed.compare()  # before anything is changed
+    if state.stop_reason is not None:
+        await ledger.request_stop(run_id, None)
+    await storage.update_master_job_status(run_id, "running", utc_now())
+    engine = Engine(storage, state, function, checks, options, reporter)
+    watch = watched if handle_signals else ignored
+    with watch(lambda: engine.stop("interrupted"), engine.force) as interruption:
+        try:
+            await engine.run(feed)
+        except BaseException:
+            await asyncio.shield(_settle_quietly(storage, run_id, engine.stop_reason))
+            raise
+        await settle(storage, run_id, engine.stop_reason)
+        interruption.raise_if_any()
+    latest = await ledger.get_run(run_id)
+    return await run_of(
+        storage,
+        latest or state,
+        done_before=engine.done_before,
+        stop_reason=engine.stop_reason,
+        seconds=time.monotonic() - began,
+    )
+
+
+async def settle(storage: Storage, id: str, stop_reason: str | None) -> None:
+    """Say how a run ended, unless somebody is still at it."""
+    now = utc_now()
+    state = await storage.ledger.get_run(id)
+    if state is None:
+        return  # deleted meanwhile
+    run = await run_of(storage, state)
+    over = state.inputs_complete and not any(run.inputs.get(status) for status in OPEN)
+    if not over and not all(is_dead(worker, now) for worker in await storage.ledger.list_workers(id)):
+        return
+    status: StatusMasterJob = _final_status(run) if over else "cancelled"
+    summary = {
+        **{name: run.records.get(name, 0) for name in ("completed", "filtered", "duplicate", "failed")},
+        "inputs": run.inputs,
+        "attempts": run.attempts,
+        "failed_attempts": run.failed_attempts,
+        "input_tokens": run.input_tokens,
+        "output_tokens": run.output_tokens,
+        "cost": run.cost,
+        "stop_reason": None if over else stop_reason,
+    }
+    await storage.log_master_job_end(id, status, summary, now, now)
+
+
+async def run_of(
+    storage: Storage,
+    state: RunState,
+    *,
+    done_before: int = 0,
+    stop_reason: str | None = None,
+    seconds: float = 0.0,
+) -> Run:
+    """Return how a run stands now."""
+    job = await storage.get_master_job(state.master_job_id)
+    return Run(
+        master_job_id=state.master_job_id,
+        project_id="" if job is None else job.project_id,
+        status="cancelled" if job is None else job.status,
+        records=await storage.count_records_for_master_job(state.master_job_id),
+        inputs=await storage.ledger.count_inputs(state.master_job_id),
+        attempts=state.attempts,
+        failed_attempts=state.failed_attempts,
+        input_tokens=state.input_tokens,
+        output_tokens=state.output_tokens,
+        cost=state.cost,
+        done_before=done_before,
+        stop_reason=stop_reason,
+        seconds=seconds,
+    )
+
+
+def _final_status(run: Run) -> StatusMasterJob:
+    failed = run.inputs.get("failed", 0)
+    if failed and failed == sum(run.inputs.values()):
+        return "failed"
+    return "completed_with_errors" if failed or run.records.get("failed") else "completed"
+
+
+async def _settle_quietly(storage: Storage, id: str, stop_reason: str | None) -> None:
+    try:
+        await settle(storage, id, stop_reason)
+    except StorageError as error:
+        logger.warning("the status of run %s could not be saved: %s", id, error.code)  # another error is on its way

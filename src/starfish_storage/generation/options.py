@@ -1,0 +1,121 @@
+"""How a run is carried out: what `generate` was told, as it is checked, stored with the run, and found again."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Self, cast
+
+from pydantic import BaseModel
+
+from starfish_storage.errors import InvalidInputError
+from starfish_storage.generation.calling import function_name
+from starfish_storage.generation.inputs import OnBadInput
+from starfish_storage.generation.loading import load_function
+from starfish_storage.generation.retrying import Retry
+
+OutputSchema = type[BaseModel] | dict[str, Any]
+Accept = Callable[[Any], Any]
+UniqueBy = str | Sequence[str] | Callable[[Any], Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How a run is carried out.
+
+    Attributes:
+        max_concurrency: calls at a time, in this process.
+        retry: what is tried again, how often and when.
+        timeout: seconds that one attempt may take; None for no limit.
+        accept: checks each output.
+        unique_by: finds duplicates.
+        max_cost: at which the run stops; None for no limit.
+        on_bad_input: what becomes of inputs that cannot be run.
+        grace: seconds that calls in flight get to end after an interruption.
+        lease: seconds for which a worker's inputs stay its own when nothing is heard of it.
+    """
+
+    max_concurrency: int = 10
+    retry: Retry = field(default_factory=Retry)
+    timeout: float | None = None
+    accept: Accept | None = None
+    unique_by: UniqueBy | None = None
+    max_cost: float | None = None
+    on_bad_input: OnBadInput = "stop"
+    grace: float = 30.0
+    lease: float = 60.0
+
+    def __post_init__(self) -> None:
+        _number("max_concurrency", self.max_concurrency, 1, whole=True)
+        for name in ("timeout", "max_cost"):
+            value = getattr(self, name)
+            if value is not None:
+                _number(name, value, 0)
+        _number("grace", self.grace, 0)
+        _number("lease", self.lease, 1)
+        if self.on_bad_input not in ("stop", "skip"):
+            raise InvalidInputError(f"on_bad_input must be 'stop' or 'skip', not {self.on_bad_input!r}.")
+        if self.accept is not None and not callable(self.accept):
+            raise InvalidInputError(f"accept must be a function of a record's data, not {type(self.accept).__name__}.")
+
+    def with_given(self, given: Mapping[str, Any]) -> Self:
+        """Return the options with those that were given now, and are not None, in place of the old."""
+        known = {one.name for one in fields(self)}
+        new = {name: value for name, value in given.items() if name in known and value is not None}
+        if "retry" in new:
+            new["retry"] = Retry.of(new["retry"])
+        return replace(self, **new)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what is stored with the run. Functions are stored by name."""
+        unique_by: Any = self.unique_by
+        retry = self.retry
+        return {
+            "max_concurrency": self.max_concurrency,
+            "attempts": retry.attempts,
+            "first_wait": retry.first_wait,
+            "longest_wait": retry.longest_wait,
+            "timeout": self.timeout,
+            "accept": None if self.accept is None else function_name(self.accept),
+            "unique_by": {"function": function_name(unique_by)} if callable(unique_by) else unique_by,
+            "max_cost": self.max_cost,
+            "on_bad_input": self.on_bad_input,
+            "grace": self.grace,
+            "lease": self.lease,
+        }
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any], given: Mapping[str, Any]) -> Self:
+        """Return the options that a run was started with, with those that are given now in place of the old.
+
+        Raises:
+            InvalidInputError: a function that the run was started with is not given, and cannot be found by its name.
+        """
+        old = dict(stored)
+        retry = {name: old.pop(name) for name in ("attempts", "first_wait", "longest_wait") if name in old}
+        for name in ("accept", "unique_by"):
+            value: Any = old.get(name)
+            if isinstance(value, dict):
+                value = cast("dict[str, str]", value)["function"]
+            elif name == "unique_by":
+                continue
+            if given.get(name) is not None or value is None:
+                old.pop(name, None)
+            else:
+                old[name] = _found_again(name, value)
+        return cls(retry=Retry(**retry)).with_given(old).with_given(given)
+
+
+def _found_again(option: str, name: str) -> Callable[..., Any]:
+    try:
+        return load_function(name)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"the run was started with {option}={name!r}; give {option}= again: {error}") from error
+
+
+def _number(name: str, value: object, least: float, *, whole: bool = False) -> None:
+    kinds = (int,) if whole else (int, float)
+    if not isinstance(value, kinds) or isinstance(value, bool) or not least <= cast("float", value) < math.inf:
+        kind = "an integer" if whole else "a number"
+        raise InvalidInputError(f"{name} must be {kind} of {least:g} or more, not {value!r}.")

@@ -1,0 +1,264 @@
+"""How a run is going, and telling people: a bar in a terminal, lines elsewhere, a call for programs."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Protocol, TextIO, cast
+
+from starfish_storage.errors import InvalidInputError, shorten
+
+logger = logging.getLogger(__name__)
+
+_SECONDS_BETWEEN_LINES = 10.0
+_SECONDS_BETWEEN_DRAWINGS = 0.1
+_KINDS = ("auto", "bar", "lines", "quiet")
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How a run is going.
+
+    Attributes:
+        master_job_id: the run.
+        total: how many inputs it has; None while that is not known.
+        done: inputs that are finished, those of earlier calls included.
+        running: inputs that are being worked on.
+        completed: records that are.
+        filtered: records that are.
+        duplicate: records that are.
+        failed: records that are.
+        failed_inputs: inputs that failed as a whole.
+        done_before: inputs that were finished when this call began.
+        cost: what the run has cost, over all calls, in the currency that the caller counts in.
+        seconds: how long this call has been going.
+    """
+
+    master_job_id: str
+    total: int | None = None
+    done: int = 0
+    running: int = 0
+    completed: int = 0
+    filtered: int = 0
+    duplicate: int = 0
+    failed: int = 0
+    failed_inputs: int = 0
+    done_before: int = 0
+    cost: float = 0.0
+    seconds: float = 0.0
+
+    @property
+    def rate(self) -> float:
+        """Inputs that this call has finished per second."""
+        return (self.done - self.done_before) / self.seconds if self.seconds > 0 else 0.0
+
+    @property
+    def eta_seconds(self) -> float | None:
+        """Seconds until all inputs are done, if it goes on like this; None if that cannot be told."""
+        if self.total is None:
+            return None
+        if self.done >= self.total:
+            return 0.0
+        return (self.total - self.done) / self.rate if self.rate > 0 else None
+
+    def __str__(self) -> str:
+        """Return it as a line for people."""
+        parts = [f"{_done(self)} inputs", *_figures(self)]
+        return f"{self.master_job_id}: {', '.join(parts)}"
+
+
+class Reporter(Protocol):
+    """Tells somebody how a run is going. It never raises, and is quick."""
+
+    def begin(self, progress: Progress) -> None:
+        """The run begins, or goes on."""
+        ...
+
+    def update(self, progress: Progress) -> None:
+        """Something has changed; called as often as one likes."""
+        ...
+
+    def end(self, progress: Progress) -> None:
+        """The call ends, whatever became of the run. Idempotent."""
+        ...
+
+
+def reporter(
+    kind: str | Callable[[Progress], object] = "auto",
+    stream: TextIO | None = None,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+) -> Reporter:
+    """Return what tells how a run is going.
+
+    Args:
+        kind: ``"bar"``; ``"lines"``: one at the start, at most every ten seconds, and at the end; ``"quiet"``;
+            ``"auto"``: a bar if the stream is a terminal, else lines; or a function that is called with each
+            `Progress`. What that raises is logged, and does not stop the run.
+        stream: where to write; the standard error stream unless given.
+        clock: seconds that only grow.
+
+    Raises:
+        InvalidInputError: there is no such kind.
+    """
+    if callable(kind):
+        if inspect.iscoroutinefunction(kind):
+            raise InvalidInputError("progress must be a plain function, not a coroutine function: nobody awaits it.")
+        return _Calls(kind)
+    if kind not in _KINDS:
+        raise InvalidInputError(
+            f"unknown kind of progress {shorten(kind)}: use {', '.join(map(repr, _KINDS))}, or a function."
+        )
+    target = cast("TextIO | None", sys.stderr) if stream is None else stream
+    if kind == "quiet" or target is None:  # there is no standard error stream in a windowed process
+        return _Quiet()
+    if kind == "auto":
+        kind = "bar" if target.isatty() and os.environ.get("TERM") not in ("dumb", "unknown") else "lines"
+    return _Bar(target, clock) if kind == "bar" else _Lines(target, clock)
+
+
+class _Quiet:
+    def begin(self, progress: Progress) -> None:
+        """See `Reporter.begin`."""
+
+    def update(self, progress: Progress) -> None:
+        """See `Reporter.update`."""
+
+    def end(self, progress: Progress) -> None:
+        """See `Reporter.end`."""
+
+
+class _Calls:
+    def __init__(self, function: Callable[[Progress], object]) -> None:
+        self._function = function
+        self._has_failed = False
+
+    def begin(self, progress: Progress) -> None:
+        """See `Reporter.begin`."""
+        self._call(progress)
+
+    def update(self, progress: Progress) -> None:
+        """See `Reporter.update`."""
+        self._call(progress)
+
+    def end(self, progress: Progress) -> None:
+        """See `Reporter.end`."""
+        self._call(progress)
+
+    def _call(self, progress: Progress) -> None:
+        try:
+            self._function(progress)
+        except Exception:
+            if not self._has_failed:  # it would fill the log
+                logger.exception("the progress function failed; the run goes on, and later failures are not logged")
+            self._has_failed = True
+
+
+class _Lines:
+    def __init__(self, stream: TextIO, clock: Callable[[], float]) -> None:
+        self._stream = stream
+        self._clock = clock
+        self._last = clock()
+        self._written = ""
+
+    def begin(self, progress: Progress) -> None:
+        """See `Reporter.begin`."""
+        self._write(progress)
+
+    def update(self, progress: Progress) -> None:
+        """See `Reporter.update`."""
+        if self._clock() - self._last >= _SECONDS_BETWEEN_LINES:
+            self._write(progress)
+
+    def end(self, progress: Progress) -> None:
+        """See `Reporter.end`."""
+        if str(progress) != self._written:
+            self._write(progress)
+
+    def _write(self, progress: Progress) -> None:
+        self._last = self._clock()
+        self._written = str(progress)
+        try:
+            print(self._written, file=self._stream, flush=True)
+        except (OSError, ValueError) as error:  # whoever read it has gone
+            logger.debug("progress could not be written: %s", type(error).__name__)
+
+
+class _Bar:
+    def __init__(self, stream: TextIO, clock: Callable[[], float]) -> None:
+        self._stream = stream
+        self._clock = clock
+        self._last = clock()
+        self._bar: Any = None
+        self._task: Any = None
+
+    def begin(self, progress: Progress) -> None:
+        """See `Reporter.begin`."""
+        from rich.console import Console
+        from rich.progress import BarColumn, TextColumn
+        from rich.progress import Progress as RichProgress
+        from rich.table import Column
+
+        console = Console(file=self._stream)
+        # What `rich` does when nobody reads any longer is to end the program.
+        console.on_broken_pipe = lambda: setattr(console, "quiet", True)
+        self._bar = RichProgress(
+            BarColumn(bar_width=20),
+            TextColumn("{task.fields[figures]}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis")),
+            console=console,
+            redirect_stdout=sys.stdout.isatty(),  # else what is printed into a file would go to the terminal
+        )
+        self._task = self._bar.add_task("", total=progress.total, figures="")
+        self._draw(progress)
+        self._guarded(self._bar.start)
+
+    def update(self, progress: Progress) -> None:
+        """See `Reporter.update`."""
+        if self._bar is not None and self._clock() - self._last >= _SECONDS_BETWEEN_DRAWINGS:
+            self._draw(progress)
+
+    def end(self, progress: Progress) -> None:
+        """See `Reporter.end`."""
+        if self._bar is not None:
+            self._draw(progress)
+            self._guarded(self._bar.stop)
+            self._bar = None
+
+    def _draw(self, progress: Progress) -> None:
+        self._last = self._clock()
+        figures = "  ".join([_done(progress), *_figures(progress)])
+        self._bar.update(self._task, total=progress.total, completed=progress.done, figures=figures)
+
+    def _guarded(self, action: Callable[[], object]) -> None:
+        try:
+            action()
+        except (OSError, ValueError) as error:
+            logger.debug("progress could not be drawn: %s", type(error).__name__)
+
+
+def _done(progress: Progress) -> str:
+    return f"{progress.done:,}" if progress.total is None else f"{progress.done:,}/{progress.total:,}"
+
+
+def _figures(progress: Progress) -> list[str]:
+    """Return what is worth saying: what is zero and stays so is not."""
+    figures = [f"{progress.rate:,.1f}/s"]
+    if progress.eta_seconds:
+        figures.append(f"ETA {timedelta(seconds=round(progress.eta_seconds))}")
+    counts = (
+        ("in flight", progress.running),
+        ("filtered", progress.filtered),
+        ("duplicate", progress.duplicate),
+        ("failed", progress.failed),
+        ("failed inputs", progress.failed_inputs),
+    )
+    figures += [f"{count:,} {name}" for name, count in counts if count]
+    if progress.cost:
+        figures.append(f"cost {progress.cost:,.2f}" if progress.cost >= 1 else f"cost {progress.cost:.4f}")
+    return figures

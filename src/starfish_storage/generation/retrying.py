@@ -1,0 +1,296 @@
+"""Trying again: what is worth it, how long to wait before, and when to stop."""
+
+from __future__ import annotations
+
+import email.utils
+import errno
+import logging
+import math
+import re
+import socket
+import ssl
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from starfish_storage.errors import InvalidInputError, StorageError, shorten
+from starfish_storage.models import as_utc, utc_now
+
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_NEVER = (
+    *(TypeError, AttributeError, NameError, ImportError, NotImplementedError, SyntaxError, RecursionError),
+    *(MemoryError, AssertionError, StorageError, ssl.SSLCertVerificationError),
+)
+_NETWORK_ERRORS = frozenset(
+    getattr(errno, name)
+    for name in (
+        *("EAGAIN", "ECONNABORTED", "ECONNREFUSED", "ECONNRESET", "EHOSTDOWN", "EHOSTUNREACH", "EINTR", "EMFILE"),
+        *("ENETDOWN", "ENETRESET", "ENETUNREACH", "ENFILE", "ENOBUFS", "ENOTCONN", "EPIPE", "EPROTO", "ESHUTDOWN"),
+        *("EADDRNOTAVAIL", "ETIMEDOUT"),
+    )
+    if hasattr(errno, name)
+)
+_TOO_EARLY, _TOO_MANY, _NOT_IMPLEMENTED = 425, 429, 501
+_WORTH_STATUSES = frozenset({408, 409, _TOO_EARLY, _TOO_MANY})
+
+_HOPELESS_NAME = re.compile(
+    r"Authentication|Unauthorized|PermissionDenied|Forbidden|BadRequest|InvalidRequest|NotFound|Unprocessable"
+    r"|InsufficientQuota|BudgetExceeded|ContextWindowExceeded|ContentPolicyViolation"
+    r"|^(InvalidURL|InvalidSchema|MissingSchema|UnsupportedProtocol|LocalProtocolError|InvalidHeader)$"
+)
+_PASSING_NAME = re.compile(
+    r"RateLimit|TooManyRequests|ResourceExhausted|Throttl|Overloaded|ServiceUnavailable|InternalServer|BadGateway"
+    r"|APIConnection|Timeout|TimedOut|DeadlineExceeded|ServerDisconnected"
+    r"|^(ConnectError|ReadError|WriteError|CloseError|NetworkError|TransportError|ProtocolError|RemoteProtocolError"
+    r"|ProxyError|ConnectionError|ClientConnectionError|ClientPayloadError|ChunkedEncodingError|SSLError)$"
+)
+
+
+def is_worth_retrying(error: BaseException) -> bool:
+    """Return whether what failed with this error may well succeed when it is tried again.
+
+    No client library is imported: what counts is the HTTP status that an error carries, else the names of its classes.
+    Mistakes in the program are not worth it, nor are requests that the provider refuses. What is not known is: models
+    answer differently each time, so that an answer that could not be parsed is best asked for again.
+
+    >>> is_worth_retrying(TimeoutError()), is_worth_retrying(KeyError("answer")), is_worth_retrying(TypeError())
+    (True, True, False)
+    """
+    if isinstance(error, BaseExceptionGroup):
+        return all(is_worth_retrying(one) for one in cast("BaseExceptionGroup[BaseException]", error).exceptions)
+    if not isinstance(error, Exception) or isinstance(error, _NEVER) or _is_out_of_quota(error):
+        return False
+    if isinstance(error, TimeoutError | ConnectionError | socket.gaierror):
+        return True
+    status = _status(error)
+    if status is not None:
+        return status in _WORTH_STATUSES or (status >= 500 and status != _NOT_IMPLEMENTED)  # noqa: PLR2004 (5xx)
+    by_name = _worth_by_name(type(error))
+    if by_name is not None:
+        return by_name
+    return not isinstance(error, OSError) or error.errno is None or error.errno in _NETWORK_ERRORS
+
+
+def retry_after(error: BaseException, now: datetime) -> float | None:
+    """Return how many seconds a provider asks to wait, or None if it does not say.
+
+    It may say so in ``error.retry_after``, or in the headers ``retry-after-ms`` and ``Retry-After`` (seconds, or a
+    date) of ``error.response`` or ``error`` itself.
+
+    Args:
+        error: what it answered.
+        now: the time, aware.
+    """
+    if isinstance(error, BaseExceptionGroup):
+        parts = (retry_after(one, now) for one in cast("BaseExceptionGroup[BaseException]", error).exceptions)
+        return max((one for one in parts if one is not None), default=None)
+    given = _attribute(error, "retry_after")
+    seconds = given.total_seconds() if isinstance(given, timedelta) else _number(given)
+    if seconds is None:
+        headers = _headers(error)
+        milliseconds = _number(headers.get("retry-after-ms"))
+        if milliseconds is not None:
+            seconds = milliseconds / 1000
+        elif "retry-after" in headers:
+            seconds = _number(headers["retry-after"])
+            if seconds is None:
+                seconds = _seconds_until(headers["retry-after"], now)
+    return None if seconds is None else max(0.0, seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How often an input is tried, and how long is waited in between.
+
+    The wait before the n-th retry is ``first_wait * 2 ** (n - 1)`` seconds, at most ``longest_wait``; or what the
+    provider asks for, if that is longer. Up to ``jitter`` seconds are added by chance, so that not all come at once.
+
+    Attributes:
+        attempts: how often at most, the first time included; 1 is not to retry.
+        first_wait: seconds before the first retry.
+        longest_wait: the most seconds between attempts, unless the provider asks for more.
+        jitter: the most seconds that are added by chance.
+        longest_retry_after: the most seconds waited because the provider asks for it.
+        worth_retrying: whether an error is worth it.
+    """
+
+    attempts: int = 3
+    first_wait: float = 1.0
+    longest_wait: float = 60.0
+    jitter: float = 1.0
+    longest_retry_after: float = 600.0
+    worth_retrying: Callable[[BaseException], bool] = is_worth_retrying
+
+    def __post_init__(self) -> None:
+        if type(self.attempts) is not int or self.attempts < 1:
+            raise InvalidInputError(
+                f"retry: attempts must be a whole number from 1, not {_shown(self.attempts)}; 1 is not to retry."
+            )
+        for name in ("first_wait", "longest_wait", "jitter", "longest_retry_after"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+                raise InvalidInputError(f"retry: {name} must be a number of seconds from 0, not {_shown(value)}.")
+        if not callable(self.worth_retrying):
+            raise InvalidInputError("retry: worth_retrying must be a function that takes an error and returns a bool.")
+
+    @staticmethod
+    def of(value: Retry | int | None) -> Retry:
+        """Return a `Retry`, that of a number of attempts, or the default.
+
+        Raises:
+            InvalidInputError: it is something else.
+
+        >>> Retry.of(5).attempts, Retry.of(None).attempts
+        (5, 3)
+        """
+        if isinstance(value, Retry):
+            return value
+        return Retry() if value is None else Retry(attempts=value)
+
+
+async def until_settled(
+    retry: Retry,
+    attempt: Callable[[], Awaitable[T]],
+    *,
+    before_wait: Callable[[Exception, float], Awaitable[None]],
+    sleep: Callable[[float], Awaitable[None]],
+) -> T:
+    """Attempt something until it succeeds, is not worth retrying, or has been tried often enough.
+
+    Args:
+        retry: how often, and how long to wait.
+        attempt: what to do.
+        before_wait: awaited with the error and the seconds to come, before each wait; not after the last attempt.
+        sleep: waits for so many seconds.
+
+    Raises:
+        Exception: the error of the last attempt, as it is; or what ``before_wait`` or ``sleep`` raised.
+    """
+    try:
+        return await attempt()
+    except Exception as error:
+        if retry.attempts == 1 or not retry.worth_retrying(error):
+            raise
+        failures = [error]
+    return await _retried(retry, failures, attempt, before_wait, sleep)
+
+
+async def _retried(
+    retry: Retry,
+    failures: list[Exception],
+    attempt: Callable[[], Awaitable[T]],
+    before_wait: Callable[[Exception, float], Awaitable[None]],
+    sleep: Callable[[float], Awaitable[None]],
+) -> T:
+    """Go on after a first failure, which is taken from the list."""
+    import tenacity  # only a run in which something fails pays for it
+
+    backoff = tenacity.wait_exponential(multiplier=retry.first_wait, max=retry.longest_wait)
+    by_chance = tenacity.wait_random(0, retry.jitter)
+
+    def wait(state: RetryCallState) -> float:
+        asked = retry_after(_failure(state), utc_now()) or 0.0
+        return max(backoff(state), min(asked, retry.longest_retry_after)) + by_chance(state)
+
+    async def before_sleep(state: RetryCallState) -> None:
+        await before_wait(_failure(state), state.upcoming_sleep)
+
+    async def next_attempt() -> T:
+        if failures:
+            raise failures.pop()  # so that tenacity counts it, and computes the wait after it
+        return await attempt()
+
+    retrying = tenacity.AsyncRetrying(
+        sleep=sleep,
+        stop=tenacity.stop_after_attempt(retry.attempts),
+        wait=wait,
+        retry=tenacity.retry_if_exception(lambda error: isinstance(error, Exception) and retry.worth_retrying(error)),
+        before_sleep=before_sleep,
+        reraise=True,
+    )
+    return await retrying(next_attempt)
+
+
+def _failure(state: RetryCallState) -> Exception:
+    assert state.outcome is not None, "waits come after attempts"
+    error = state.outcome.exception()
+    assert isinstance(error, Exception), "and only after those that failed"
+    return error
+
+
+def _attribute(value: object, name: str) -> Any:
+    """Return an attribute of somebody else's object: there may be none, and a property may raise."""
+    try:
+        return getattr(value, name, None)
+    except Exception:  # noqa: BLE001 (any code)
+        return None
+
+
+def _worth_by_name(kind: type) -> bool | None:
+    """Return what the name of the class says, or of the nearest one above it whose name says something."""
+    for one in kind.__mro__:
+        if one.__module__ == "builtins":
+            break
+        if _HOPELESS_NAME.search(one.__name__):
+            return False
+        if _PASSING_NAME.search(one.__name__):
+            return True
+    return None
+
+
+def _is_out_of_quota(error: Exception) -> bool:
+    """Return whether a limit was hit that waiting does not lift, which is sent as status 429 all the same."""
+    return any("insufficient_quota" in str(_attribute(error, name)) for name in ("code", "type")) or any(
+        "InsufficientQuota" in kind.__name__ for kind in type(error).__mro__
+    )
+
+
+def _status(error: Exception) -> int | None:
+    places = [(error, name) for name in ("status_code", "status", "http_status", "code")]
+    places += [(_attribute(error, "response"), name) for name in ("status_code", "status")]
+    for holder, name in places:
+        value = _attribute(holder, name)
+        if isinstance(value, int) and not isinstance(value, bool) and 400 <= value < 600:  # noqa: PLR2004 (errors)
+            return int(value)
+    return None
+
+
+def _headers(error: BaseException) -> dict[str, object]:
+    """Return the headers of an answer by their lower-case names; those of the response win."""
+    found: dict[str, object] = {}
+    for holder in (error, _attribute(error, "response")):
+        headers = _attribute(holder, "headers")
+        try:
+            items: list[Any] = list(headers.items() if hasattr(headers, "items") else headers or ())
+            found.update((str(name).lower(), value) for name, value in items)
+        except Exception:  # noqa: BLE001 (any object)
+            logger.debug("the headers of an error of type %s cannot be read", type(error).__name__)
+    return found
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _seconds_until(value: object, now: datetime) -> float | None:
+    try:
+        return (as_utc(email.utils.parsedate_to_datetime(str(value))) - now).total_seconds()
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+
+
+def _shown(value: object) -> str:
+    return str(value) if type(value) in (int, float, bool) else shorten(value)

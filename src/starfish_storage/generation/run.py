@@ -1,0 +1,390 @@
+"""What people call: `generate`, `resume`, `retry` and `cancel`."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any, TypedDict, Unpack, cast
+
+from starfish_storage.errors import (
+    AlreadyExistsError,
+    InvalidIdError,
+    InvalidInputError,
+    NotFoundError,
+    RunFinishedError,
+    RunIncompleteError,
+)
+from starfish_storage.generation.calling import BoundFunction
+from starfish_storage.generation.carrying import Run, carry_on, run_of, settle
+from starfish_storage.generation.context import Context
+from starfish_storage.generation.inputs import Feed, InputCheck, Inputs, JsonLines, OnBadInput
+from starfish_storage.generation.lease import is_dead
+from starfish_storage.generation.loading import load_function
+from starfish_storage.generation.options import Accept, Options, OutputSchema, UniqueBy
+from starfish_storage.generation.outcomes import OutputChecks
+from starfish_storage.generation.progress import Progress, reporter
+from starfish_storage.generation.retrying import Retry
+from starfish_storage.identifiers import check_id
+from starfish_storage.interface import Storage
+from starfish_storage.models import GenerationMasterJob, Project, utc_now
+from starfish_storage.runs import RunState
+
+ProgressKind = str | Callable[[Progress], object]
+
+_FINISHED = frozenset({"completed", "completed_with_errors", "failed"})
+
+
+class RunOptions(TypedDict, total=False):
+    """What may be said anew when a run goes on; what is not said, or None, stays as it was started.
+
+    The same as the arguments of `generate` of these names.
+    """
+
+    output_schema: OutputSchema | None
+    max_concurrency: int | None
+    retry: Retry | int | None
+    timeout: float | None
+    accept: Accept | None
+    unique_by: UniqueBy | None
+    max_cost: float | None
+    on_bad_input: OnBadInput | None
+    grace: float | None
+    lease: float | None
+    progress: ProgressKind
+    handle_signals: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Where:
+    """Which inputs `retry` runs again: those for which all that is given holds.
+
+    Attributes:
+        statuses: the status of their execution job is one of these.
+        error_text: their error holds this text, whatever its case.
+        error_type: their last attempt raised this class, such as ``"RateLimitError"``.
+        job_ids: they are one of these execution jobs.
+    """
+
+    statuses: Sequence[str] = ("failed",)
+    error_text: str | None = None
+    error_type: str | None = None
+    job_ids: Sequence[str] | None = None
+
+
+async def generate(
+    storage: Storage,
+    function: Callable[..., Any],
+    inputs: Inputs,
+    *,
+    project: str | Project,
+    name: str | None = None,
+    config: Mapping[str, Any] | None = None,
+    output_schema: OutputSchema | None = None,
+    max_concurrency: int = 10,
+    retry: Retry | int = 3,
+    timeout: float | None = None,  # noqa: ASYNC109 (of an attempt, not of this call)
+    accept: Accept | None = None,
+    unique_by: UniqueBy | None = None,
+    max_cost: float | None = None,
+    on_bad_input: OnBadInput = "stop",
+    master_job_id: str | None = None,
+    source: str | None = None,
+    progress: ProgressKind = "auto",
+    grace: float = 30.0,
+    lease: float = 60.0,
+    handle_signals: bool = True,
+) -> Run:
+    """Run a function over inputs and store every outcome; what was paid for is never paid for again.
+
+    Each input becomes an execution job, each dict that the function returns a record of it. Killed at any moment, the
+    run goes on with `resume`. On Ctrl-C or SIGTERM nothing new starts and what is in flight may end within its grace;
+    a second one cancels it.
+
+    Args:
+        storage: where everything is stored; it must be set up.
+        function: what is called for each input, async or plain (plain ones run in threads). It gets the input's fields
+            as the parameters of their names, or the whole input if its one parameter is named otherwise; a parameter
+            named ``context`` or annotated with `Context` gets the job's context. It returns a dict, or several in a
+            list, each of which may be wrapped in `Filtered` or `Duplicate`.
+        inputs: dicts that are JSON, in any iterable, also an asynchronous one; never held in memory as a whole.
+        project: id of the project, which is made if it does not exist; or the project.
+        name: of the run, for people.
+        config: what is stored with the run for its readers: the prompt, the model, the temperature.
+        output_schema: a pydantic model or a JSON Schema; an output that does not fit is kept as ``failed``.
+        max_concurrency: calls at a time, in this process.
+        retry: how many attempts an input gets, or a `Retry`.
+        timeout: seconds that one attempt may take. A thread cannot be stopped: a plain function's call is abandoned.
+        accept: given an output's data, plain or async; False or a text (the reason) makes the record ``filtered``.
+        unique_by: a field, several, or a function of an output's data: a second output of the run with the same value
+            is a ``duplicate``, also after a resume and in another process.
+        max_cost: stops the run when so much was reported with ``context.log_usage``, over all resumes; what is in
+            flight ends.
+        on_bad_input: ``"stop"``: an input that cannot be run stops the run, before it begins where the inputs can be
+            read twice. ``"skip"``: it is left out, with a warning in the log.
+        master_job_id: id of the run. If there is a run of that id already, this goes on with it, or shares it with the
+            process that is at it; one that has finished is returned as it is.
+        source: where the inputs come from, noted with the run: a JSON Lines file is read again by `resume`.
+        progress: ``"auto"`` (a bar in a terminal, else lines), ``"bar"``, ``"lines"``, ``"quiet"``, or a function that
+            is given a `Progress`.
+        grace: seconds that calls in flight get to end after an interruption.
+        lease: seconds after which another process may take over the inputs of this one, if nothing is heard of it.
+        handle_signals: stop in an orderly way on Ctrl-C and SIGTERM, if this is the main thread.
+
+    Returns:
+        How the run stands when this worker's part in it has ended.
+
+    Raises:
+        InvalidInputError: an option, an input, or the function's parameters cannot be used. If the inputs can be read
+            twice, nothing was started.
+        StorageError: the store failed. What was acknowledged is stored: `resume` goes on.
+        KeyboardInterrupt: after Ctrl-C, when everything is stored. After SIGTERM it is a `SystemExit`.
+    """
+    options = Options(
+        max_concurrency=max_concurrency,
+        retry=Retry.of(retry),
+        timeout=timeout,
+        accept=accept,
+        unique_by=unique_by,
+        max_cost=max_cost,
+        on_bad_input=on_bad_input,
+        grace=grace,
+        lease=lease,
+    )
+    checks = OutputChecks(output_schema, accept, unique_by)
+    shown = reporter(progress)
+    run_id = check_id("master_job_id", uuid.uuid4().hex if master_job_id is None else master_job_id)
+    with closing(BoundFunction(function, max_concurrency, context_type=Context)) as bound:
+        check = InputCheck(storage.ledger, bound.check)
+        if await storage.ledger.get_run(run_id) is None:
+            again = _readable_twice(inputs)
+            if on_bad_input == "stop" and again is not None:
+                await asyncio.to_thread(check.all_at_once, again)
+            about = {
+                "function": bound.name,
+                "inputs": source or (inputs.path if isinstance(inputs, JsonLines) else None),
+                "options": options.to_json(),
+                "config": dict(config or {}),
+            }
+            await _create(
+                storage, run_id, project, name, about, checks, len(inputs) if isinstance(inputs, Sized) else 0
+            )
+        elif (job := await storage.get_master_job(run_id)) is not None and job.status in _FINISHED:
+            return await run_of(storage, await _state(storage, run_id))
+        state = await _state(storage, run_id)
+        feed = _feed(storage, state, inputs, check, options)
+        return await carry_on(storage, state, bound, checks, options, shown, feed, handle_signals=handle_signals)
+
+
+async def resume(
+    storage: Storage,
+    master_job_id: str,
+    function: Callable[..., Any] | None = None,
+    *,
+    inputs: Inputs | None = None,
+    **changed: Unpack[RunOptions],
+) -> Run:
+    """Go on with a run that was killed, interrupted or stopped: only with what is not finished.
+
+    Other processes may be at the same run: each input is worked on by one of them.
+
+    Args:
+        storage: where the run is; it must be set up.
+        master_job_id: the run.
+        function: what is called for each input; None for the one that the run was started with, found by its name.
+        inputs: the inputs of the run, again. Needed only if it ended before all of them were stored, which takes a
+            moment for a list or a file. An empty list says that there are no more.
+        changed: options that shall be others than those the run was started with: see `generate`.
+
+    Raises:
+        NotFoundError: there is no such run.
+        RunFinishedError: it has finished; `retry` runs failed inputs again.
+        RunIncompleteError: not all of its inputs were stored; give them again.
+        InvalidInputError: the inputs are not those of the run, the function cannot take them, or it is not found.
+        StorageError: the store failed.
+        KeyboardInterrupt: after Ctrl-C, when everything is stored. After SIGTERM it is a `SystemExit`.
+    """
+    state, job, config = await _stored_run(storage, master_job_id)
+    if job.status in _FINISHED:
+        raise RunFinishedError(master_job_id, job.status)
+    return await _go_on(storage, state, job, config, function, inputs, changed)
+
+
+async def retry(
+    storage: Storage,
+    master_job_id: str,
+    function: Callable[..., Any] | None = None,
+    *,
+    where: Where | None = None,
+    **changed: Unpack[RunOptions],
+) -> Run:
+    """Run inputs of a run again that have ended, by default those that failed, and what is not finished.
+
+    Stored results of paid steps are used again. Records of the earlier outcome are replaced.
+
+    Args:
+        storage: where the run is; it must be set up.
+        master_job_id: the run.
+        function: as for `resume`.
+        where: which inputs.
+        changed: as for `resume`.
+
+    Raises:
+        NotFoundError: there is no such run.
+        InvalidInputError: a status is unknown, or as for `resume`.
+        StorageError: the store failed.
+    """
+    chosen = where or Where()
+    state, job, config = await _stored_run(storage, master_job_id)
+
+    async def reset() -> None:
+        await storage.ledger.reset_inputs(
+            master_job_id,
+            chosen.statuses,
+            error_text=chosen.error_text,
+            error_type=chosen.error_type,
+            job_ids=chosen.job_ids,
+        )
+
+    # Inputs that were never stored are not what is to be run again.
+    return await _go_on(storage, state, job, config, function, None, changed, before=reset)
+
+
+async def cancel(storage: Storage, master_job_id: str, reason: str = "cancelled") -> None:
+    """Ask every process that is at a run to stop, as Ctrl-C would; they see it within about a second.
+
+    Args:
+        storage: where the run is; it must be set up.
+        master_job_id: the run.
+        reason: kept with the run.
+
+    Raises:
+        NotFoundError: there is no such run.
+        RunFinishedError: it has finished.
+    """
+    _, job, _ = await _stored_run(storage, master_job_id)
+    if job.status in _FINISHED:
+        raise RunFinishedError(master_job_id, job.status)
+    await storage.ledger.request_stop(master_job_id, reason)
+    now = utc_now()
+    if all(is_dead(worker, now) for worker in await storage.ledger.list_workers(master_job_id)):
+        await settle(storage, master_job_id, reason)  # nobody else will
+
+
+async def _go_on(
+    storage: Storage,
+    state: RunState,
+    job: GenerationMasterJob,
+    config: dict[str, Any],
+    function: Callable[..., Any] | None,
+    inputs: Inputs | None,
+    changed: RunOptions,
+    before: Callable[[], Any] | None = None,
+) -> Run:
+    """Carry on with a stored run; ``before`` is awaited once everything has been checked."""
+    options = Options.from_json(config.get("options", {}), changed)
+    schema = changed.get("output_schema") or job.output_schema or None
+    checks = OutputChecks(schema, options.accept, options.unique_by)
+    shown = reporter(changed.get("progress", "auto"))
+    called = load_function(str(config.get("function"))) if function is None else function
+    with closing(BoundFunction(called, options.max_concurrency, context_type=Context)) as bound:
+        check = InputCheck(storage.ledger, bound.check)
+        feed = None
+        if inputs is None and not state.inputs_complete and before is None:
+            source = config.get("inputs")
+            if source is None:
+                raise RunIncompleteError(state.master_job_id, state.registered)
+            inputs = JsonLines(str(source))
+        if inputs is not None:
+            feed = _feed(storage, state, inputs, check, options)
+        for left in await storage.list_execution_jobs(state.master_job_id, ["pending", "running"], limit=1):
+            bound.check(left.run_config or {})
+        if before is not None:
+            await before()
+        return await carry_on(
+            storage, state, bound, checks, options, shown, feed, handle_signals=changed.get("handle_signals", True)
+        )
+
+
+def _feed(storage: Storage, state: RunState, inputs: Inputs, check: InputCheck, options: Options) -> Feed:
+    return Feed(storage.ledger, state, inputs, check, options.on_bad_input)
+
+
+async def _create(
+    storage: Storage,
+    id: str,
+    project: str | Project,
+    name: str | None,
+    about: dict[str, Any],
+    checks: OutputChecks,
+    target: int,
+) -> None:
+    """Store a new run, its configuration first; another process may do the same at the same time."""
+    project_id = await _project_id(storage, project)
+    config_ref = await storage.save_request_config(storage.generate_request_config_path(id), about)
+    now = utc_now()
+    job = GenerationMasterJob(
+        master_job_id=id,
+        project_id=project_id,
+        name=name,
+        status="running",
+        request_config_ref=config_ref,
+        output_schema=checks.json_schema,
+        storage_uri=storage.storage_uri,
+        target_record_count=target,
+        creation_time=now,
+        start_time=now,
+        last_update_time=now,
+    )
+    try:
+        await storage.log_master_job_start(job)
+    except AlreadyExistsError:
+        pass
+    await storage.ledger.start_run(id)
+
+
+async def _project_id(storage: Storage, project: str | Project) -> str:
+    """Return the id of a project, which is made if it does not exist; a name that is no id gets one."""
+    if isinstance(project, Project):
+        if await storage.get_project(project.project_id) is None:
+            await storage.save_project(project)
+        return project.project_id
+    try:
+        found = await storage.get_project(check_id("project", project))
+        made = Project(project_id=project, name=project)
+    except InvalidIdError:
+        if not str(project).strip():
+            raise
+        found = next((one for one in await storage.list_projects() if one.name == project), None)
+        made = Project(name=project)
+    if found is None:
+        await storage.save_project(made)
+        return made.project_id
+    return found.project_id
+
+
+async def _stored_run(storage: Storage, id: str) -> tuple[RunState, GenerationMasterJob, dict[str, Any]]:
+    job = await storage.get_master_job(id)
+    if job is None:
+        raise NotFoundError("run", id, "list_master_jobs lists what there is")
+    state = await storage.ledger.get_run(id)
+    if state is None:
+        raise InvalidInputError(f"master job {id!r} is no run that generate() has started; it cannot go on with it.")
+    return state, job, await storage.get_request_config(job.request_config_ref)
+
+
+async def _state(storage: Storage, id: str) -> RunState:
+    state = await storage.ledger.get_run(id)
+    if state is None:
+        raise NotFoundError("run", id, "it may have been deleted meanwhile")
+    return state
+
+
+def _readable_twice(inputs: Inputs) -> Iterable[Any] | None:
+    """Return the inputs if reading them does not use them up."""
+    if not isinstance(inputs, Iterable) or not isinstance(inputs, Sized | JsonLines):
+        return None
+    given = cast("Iterable[Any]", inputs)
+    return None if isinstance(given, Iterator) else given

@@ -10,7 +10,6 @@ from starfish_storage.cli.finding import find_run
 from starfish_storage.cli.opening import existing
 from starfish_storage.cli.options import Place, example, with_run, with_store
 from starfish_storage.cli.output import say
-from starfish_storage.cli.running import generation
 
 
 @click.command("cancel", epilog=example("cancel last --reason 'wrong prompt'"))
@@ -24,7 +23,9 @@ def cancel_command(place: Place, run: str, reason: str) -> None:
 
 
 async def _cancel(place: Place, run: str, reason: str) -> str:
+    from starfish_storage.generation import cancel
+
     async with existing(place) as storage:
         job = await find_run(storage, run)
-        await generation().cancel(storage, job.master_job_id, reason)
+        await cancel(storage, job.master_job_id, reason)
         return job.master_job_id

@@ -19,10 +19,10 @@ NOBODY_READS = 128 + signal.SIGPIPE
 _OF_STATUS = {"completed": DONE, "completed_with_errors": FAILURES, "failed": FAILURES}
 
 
-def of_run(status: str, stop_reason: str | None) -> int:
-    """Return the exit status for how a run has ended.
+def of_run(status: str) -> int:
+    """Return the exit status for how a run has ended; one that has not ended was left before its end.
 
-    >>> of_run("completed", None), of_run("failed", None), of_run("cancelled", "max_cost")
+    >>> of_run("completed"), of_run("failed"), of_run("cancelled")
     (0, 1, 3)
     """
-    return _OF_STATUS.get(status, STOPPED) if stop_reason is None else STOPPED
+    return _OF_STATUS.get(status, STOPPED)

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from starfish_storage.cli.options import Place, example, with_store
-from starfish_storage.cli.running import carry_out, generation, how_options, read_config, read_schema, with_how
+from starfish_storage.cli.running import carry_out, how_options, read_config, with_how
 
 
 @click.command(
@@ -39,23 +39,21 @@ def generate_command(
     FUNCTION is module:function or file.py:function. Interrupted with Ctrl-C, or killed, the run is gone on with by
     `starfish-storage resume`; finished inputs are not paid for again.
     """
-    api = generation()
-    options = how_options(given)
-    lines = api.read_json_lines(inputs, given["on_bad_input"] or "stop")
-    arguments: dict[str, Any] = {
+    from starfish_storage.generation import generate, load_function, read_json_lines
+
+    lines = read_json_lines(inputs, given["on_bad_input"] or "stop")
+    arguments: dict[str, Any] = how_options(given) | {
         "project": project or os.path.basename(inputs).partition(".")[0] or "generated",
         "name": name,
         "config": None if config is None else read_config(config),
         "source": os.path.abspath(inputs),
     }
-    run_id = master_job_id or str(uuid.uuid4())
-    loaded = api.load_function(function)
-    if given["schema"] is not None:
-        arguments["output_schema"] = read_schema(given["schema"])
+    run_id = master_job_id or uuid.uuid4().hex
+    called = load_function(function)
     return carry_out(
         place,
         run_id,
         given,
-        lambda storage: api.generate(storage, loaded, lines, master_job_id=run_id, **arguments, **options),
+        lambda storage: generate(storage, called, lines, master_job_id=run_id, **arguments),
         is_new=True,
     )

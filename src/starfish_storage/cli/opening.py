@@ -10,17 +10,18 @@ from starfish_storage.cli.options import STORE_VARIABLE, Place
 from starfish_storage.data.row_log import ROW_LOG_FILE
 from starfish_storage.errors import StoreOpenError
 from starfish_storage.interface import Storage
+from starfish_storage.metadata.connection import Durability
 from starfish_storage.opening import open_storage
 
 
 @asynccontextmanager
-async def existing(place: Place) -> AsyncGenerator[Storage]:
+async def existing(place: Place, durability: Durability = "power") -> AsyncGenerator[Storage]:
     """Open a store that is there already; none is made.
 
     Raises:
         StoreOpenError: there is none.
     """
-    storage = open_storage(place.uri, place.data_uri)  # refuses a URI that names no store at all
+    storage = open_storage(place.uri, place.data_uri, durability=durability)  # refuses a URI that names no store at all
     if not place.has_database():
         raise _no_store(place)
     async with storage:

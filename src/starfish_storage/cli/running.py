@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import json
 import shlex
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext, redirect_stdout
 from dataclasses import fields
-from types import SimpleNamespace
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -20,24 +18,16 @@ from starfish_storage.cli.finding import find_run
 from starfish_storage.cli.opening import existing
 from starfish_storage.cli.options import Place
 from starfish_storage.cli.output import Cell, say, show_fields, show_json
-from starfish_storage.errors import InvalidInputError, NotFoundError
+from starfish_storage.errors import InvalidInputError
 from starfish_storage.interface import Storage
+from starfish_storage.metadata.connection import Durability
 from starfish_storage.opening import open_storage
 
+if TYPE_CHECKING:
+    from starfish_storage.generation import Run
+
 Command = TypeVar("Command", bound=Callable[..., Any])
-Call = Callable[[Storage], Awaitable[Any]]
-
-
-def generation() -> Any:
-    """Return the functions that carry out runs; importing them takes longer than most commands."""
-    package = importlib.import_module("starfish_storage.generation")
-    calling = importlib.import_module("starfish_storage.generation.calling")
-    inputs = importlib.import_module("starfish_storage.generation.inputs")
-    return SimpleNamespace(
-        **{name: getattr(package, name) for name in ("generate", "resume", "retry", "cancel", "Where")},
-        load_function=calling.load_function,
-        read_json_lines=inputs.read_json_lines,
-    )
+Call = Callable[[Storage], Awaitable["Run"]]
 
 
 def with_how(command: Command) -> Command:
@@ -45,7 +35,9 @@ def with_how(command: Command) -> Command:
     for option in reversed(
         (
             click.option("--max-concurrency", type=click.IntRange(min=1), help="Calls at a time [default: 10]."),
-            click.option("--retries", type=click.IntRange(min=0), help="How often a failed call is tried again."),
+            click.option(
+                "--retries", type=click.IntRange(min=0), help="How often a failed call is tried again [default: 2]."
+            ),
             click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds for one call."),
             click.option("--max-cost", type=click.FloatRange(min=0), help="Stop when the run has cost so much."),
             click.option("--schema", metavar="FILE.json|MODULE:MODEL", help="What each output must fit."),
@@ -76,13 +68,16 @@ def with_how(command: Command) -> Command:
 
 def how_options(given: dict[str, Any]) -> dict[str, Any]:
     """Return the options of `with_how` as the functions take them; those that were not given are left out."""
-    accept, unique_by = given["accept"], list(given["unique_by"])
+    from starfish_storage.generation import load_function
+
+    accept, unique_by, retries, schema = given["accept"], list(given["unique_by"]), given["retries"], given["schema"]
     options = {
+        "output_schema": None if schema is None else _schema(schema),
         "max_concurrency": given["max_concurrency"],
-        "retry": given["retries"],
+        "retry": None if retries is None else retries + 1,  # there it is how often a call is tried at all
         "timeout": given["timeout"],
         "max_cost": given["max_cost"],
-        "accept": None if accept is None else generation().load_function(accept),
+        "accept": None if accept is None else load_function(accept),
         "unique_by": unique_by or None,
         "on_bad_input": given["on_bad_input"],
         "progress": "quiet" if given["quiet"] else given["progress"],
@@ -110,9 +105,11 @@ def read_config(path: str) -> dict[str, Any]:
     return cast("dict[str, Any]", found)
 
 
-def read_schema(given: str) -> Any:
+def _schema(given: str) -> Any:
     """Return the JSON Schema of a file, or the pydantic model that is named."""
-    return read_config(given) if given.endswith(".json") else generation().load_function(given)
+    from starfish_storage.generation import load_function
+
+    return read_config(given) if given.endswith(".json") else load_function(given)
 
 
 def id_of_run(place: Place, given: str) -> str:
@@ -126,7 +123,15 @@ def id_of_run(place: Place, given: str) -> str:
 
 
 def carry_out(place: Place, run_id: str, given: dict[str, Any], call: Call, *, is_new: bool) -> int:
-    """Carry out a run, say what came of it, and return the exit status."""
+    """Carry out a run, say what came of it, and return the exit status.
+
+    Args:
+        place: the store.
+        run_id: the run.
+        given: the options of `with_how`.
+        call: starts the run, or goes on with it.
+        is_new: make the store if it is not there.
+    """
     quiet, as_json = given["quiet"], given["as_json"]
     if not quiet:
         say(f"Run {run_id}")
@@ -145,7 +150,7 @@ def carry_out(place: Place, run_id: str, given: dict[str, Any], call: Call, *, i
         show_json(run)
     elif not quiet:
         show_fields(_fields(run))
-    status = exit_codes.of_run(run.status, run.stop_reason)
+    status = exit_codes.of_run(run.status)
     if status == exit_codes.STOPPED:
         say(f"Stopped before the end. {_how_to_go_on(place, run_id)}")
     elif status == exit_codes.FAILURES and not quiet:
@@ -153,10 +158,9 @@ def carry_out(place: Place, run_id: str, given: dict[str, Any], call: Call, *, i
     return status
 
 
-async def _called(place: Place, durability: Any, call: Call, *, is_new: bool) -> Any:
-    if not is_new and not place.has_database():
-        raise NotFoundError("store", place.path, "it has been removed meanwhile")
-    async with open_storage(place.uri, place.data_uri, durability=durability) as storage:
+async def _called(place: Place, durability: Durability, call: Call, *, is_new: bool) -> Run:
+    opened = open_storage(place.uri, place.data_uri, durability=durability) if is_new else existing(place, durability)
+    async with opened as storage:
         return await call(storage)
 
 
@@ -164,7 +168,7 @@ def _how_to_go_on(place: Place, run_id: str) -> str:
     return f"Go on with: {shlex.join(('starfish-storage', 'resume', run_id, *place.words))}"
 
 
-def _fields(run: Any) -> dict[str, Cell]:
+def _fields(run: Run) -> dict[str, Cell]:
     """Return what is shown of a run at its end."""
     found: dict[str, Any] = {one.name.replace("_", " "): getattr(run, one.name) for one in fields(run)}
     renamed = {"master job id": "run", "project id": "project"}

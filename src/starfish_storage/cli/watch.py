@@ -52,7 +52,7 @@ async def _watch(place: Place, run: str, interval: float, show: _Show, *, once: 
                 raise NotFoundError("run", job.master_job_id, "it has been deleted meanwhile")
             show(view)
             if view.is_over:
-                return exit_codes.of_run(view.job.status, None if view.state is None else view.state.stop_reason)
+                return exit_codes.of_run(view.job.status)
             if once:
                 return exit_codes.DONE
             try:

@@ -19,7 +19,7 @@ from starfish_storage.cli.output import say
 def cancel_command(place: Place, run: str, reason: str) -> None:
     """Ask all processes that work on a run to stop: what is in flight ends, and nothing new starts."""
     run_id = asyncio.run(_cancel(place, run, reason))
-    say(f"Asked run {run_id} to stop; 'starfish-storage watch {run_id}' shows when it has.")
+    say(f"Asked run {run_id} to stop. See it stop: {place.command('watch', run_id)}")
 
 
 async def _cancel(place: Place, run: str, reason: str) -> str:

@@ -8,8 +8,8 @@ import click
 
 from starfish_storage.cli.opening import existing
 from starfish_storage.cli.options import Place, example, one_of, with_json, with_limit, with_store
-from starfish_storage.cli.output import say, show_list
-from starfish_storage.cli.runs import JOB_COLUMNS, ListedRun, listed
+from starfish_storage.cli.output import say
+from starfish_storage.cli.runs import ListedRun, listed, show_runs
 from starfish_storage.errors import NotFoundError
 from starfish_storage.models import MASTER_JOB_STATUSES
 
@@ -24,7 +24,7 @@ def jobs_command(place: Place, project: str | None, status: tuple[str, ...], lim
     """List runs (master jobs), newest first."""
     runs = asyncio.run(_runs(place, project, status, limit))
     shown = runs[:limit] if limit else runs
-    show_list(JOB_COLUMNS, shown, ListedRun.cells, as_json=as_json)
+    show_runs(shown, as_json=as_json)
     if len(runs) > len(shown):
         say(f"There are more than these {limit}; --limit 0 lists all.")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
@@ -49,6 +50,10 @@ class Place:
     def path(self) -> str:
         """Its directory."""
         return path_of_file_uri(self.uri)
+
+    def command(self, *words: str) -> str:
+        """Return a command line about this store, to be pasted into a shell."""
+        return shlex.join(("starfish-storage", *words, *self.words))
 
     def has_database(self) -> bool:
         """Return whether there is a store. Opens nothing."""

@@ -22,6 +22,8 @@ Item = TypeVar("Item")
 Cell = str | int | float | datetime | Mapping[str, int] | None
 
 _UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_GAP = 2
+_NARROWEST = 12
 _UNSAFE_IN_JSON = re.compile(r"[\x7f-\x9f]")
 STYLES = {
     "completed": "green",
@@ -55,11 +57,12 @@ def is_terminal() -> bool:
     return sys.stdout.isatty()
 
 
-def console() -> Console:
+def console(least_width: int = 0) -> Console:
     """Return what draws on the terminal."""
     from rich.console import Console
 
-    return Console(highlight=False, soft_wrap=False)
+    usual = Console(highlight=False)
+    return usual if usual.width >= least_width else Console(highlight=False, width=least_width)
 
 
 def show_json(value: object) -> None:
@@ -132,17 +135,27 @@ def show_list(
 
 
 def _draw_table(columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> None:
+    from rich.cells import cell_len
     from rich.table import Table
 
-    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, _GAP, 0, 0))
+    drawn = [[_drawn(cell) for cell in row] for row in rows]
+    needed = 0
     for number, column in enumerate(columns):
+        whole = max([cell_len(column.title), *(row[number].cell_len for row in drawn)])
+        least = whole if column.whole else min(whole, _NARROWEST)
         is_number = any(isinstance(row[number], int | float) for row in rows)
-        overflow = "fold" if column.whole else "ellipsis"
-        justify = "right" if is_number else "left"
-        table.add_column(column.title, justify=justify, overflow=overflow, no_wrap=not column.whole or is_number)
-    for row in rows:
-        table.add_row(*map(_drawn, row))
-    console().print(table)
+        table.add_column(
+            column.title,
+            justify="right" if is_number else "left",
+            no_wrap=True,
+            min_width=least,
+        )
+        needed += least + _GAP
+    for row in drawn:
+        table.add_row(*row)
+    # In a narrower terminal lines are broken by the terminal: an id that is broken in the table cannot be copied.
+    console(least_width=needed).print(table)
 
 
 def show_fields(fields: Mapping[str, Cell]) -> None:
@@ -198,7 +211,7 @@ def on_one_line(cell: Cell) -> str:
 def _drawn(cell: Cell) -> Text:
     from rich.text import Text
 
-    text = Text(on_one_line(cell))
+    text = Text(on_one_line(cell), overflow="ellipsis")
     if isinstance(cell, str) and cell in STYLES:
         text.stylize(STYLES[cell])
     return text

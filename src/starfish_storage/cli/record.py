@@ -32,8 +32,8 @@ _ATTEMPT_COLUMNS = (
     Column("status"),
     Column("seconds"),
     Column("models", whole=False),
-    Column("input tokens"),
-    Column("output tokens"),
+    Column("tokens in"),
+    Column("tokens out"),
     Column("cost"),
     Column("error", whole=False),
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shlex
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext, redirect_stdout
@@ -152,9 +151,10 @@ def carry_out(place: Place, run_id: str, given: dict[str, Any], call: Call, *, i
         show_fields(_fields(run))
     status = exit_codes.of_run(run.status)
     if status == exit_codes.STOPPED:
-        say(f"Stopped before the end. {_how_to_go_on(place, run_id)}")
+        reason = "" if run.stop_reason is None else f" ({run.stop_reason})"
+        say(f"Stopped before the end{reason}. {_how_to_go_on(place, run_id)}")
     elif status == exit_codes.FAILURES and not quiet:
-        say(f"'starfish-storage errors {run_id}' shows what failed, 'starfish-storage retry {run_id}' runs it again.")
+        say(f"What failed: {place.command('errors', run_id)}\nRun it again: {place.command('retry', run_id)}")
     return status
 
 
@@ -165,7 +165,7 @@ async def _called(place: Place, durability: Durability, call: Call, *, is_new: b
 
 
 def _how_to_go_on(place: Place, run_id: str) -> str:
-    return f"Go on with: {shlex.join(('starfish-storage', 'resume', run_id, *place.words))}"
+    return f"Go on with: {place.command('resume', run_id)}"
 
 
 def _fields(run: Run) -> dict[str, Cell]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from starfish_storage.cli.json_form import as_json
-from starfish_storage.cli.output import Cell, Column
+from starfish_storage.cli.options import Place
+from starfish_storage.cli.output import Cell, Column, is_terminal, show_list
 from starfish_storage.interface import Storage
 from starfish_storage.models import GenerationMasterJob, utc_now
 from starfish_storage.runs import RunState, Worker
@@ -28,6 +30,19 @@ JOB_COLUMNS = (
     Column("cost"),
     Column("created"),
 )
+
+_COLUMNS_FOR_PEOPLE = (
+    Column("run"),
+    Column("status"),
+    Column("kept"),
+    Column("failed"),
+    Column("cost"),
+    Column("created"),
+    Column("project", whole=False),
+    Column("name", whole=False),
+)
+_RANDOM_ID = re.compile(r"[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}")
+_ENOUGH = 12  # characters of a random id that no other run begins with
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +73,31 @@ class ListedRun:
             job.creation_time,
         )
 
+    def cells_for_people(self) -> Sequence[Cell]:
+        """Return what a row in a terminal shows, which has less room; the beginning of an id will do."""
+        job = self.job
+        return (
+            job.master_job_id[:_ENOUGH] if _RANDOM_ID.fullmatch(job.master_job_id) else job.master_job_id,
+            job.status,
+            f"{self.records.get('completed', 0)} of {job.target_record_count or '?'}",
+            self.records.get("failed", 0),
+            None if self.state is None else round(self.state.cost, 4),
+            f"{job.creation_time:%Y-%m-%d %H:%M}",
+            job.project_id,
+            job.name,
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Return what is printed with ``--json``: the fields of the master job, ``run`` and ``records``."""
         return as_json(self.job) | {"run": as_json(self.state), "records": dict(self.records)}
+
+
+def show_runs(runs: Sequence[ListedRun], *, as_json: bool = False) -> None:
+    """Print a list of runs."""
+    if is_terminal() and not as_json:
+        show_list(_COLUMNS_FOR_PEOPLE, runs, ListedRun.cells_for_people)
+    else:
+        show_list(JOB_COLUMNS, runs, ListedRun.cells, as_json=as_json)
 
 
 async def listed(storage: Storage, jobs: Sequence[GenerationMasterJob]) -> list[ListedRun]:
@@ -80,6 +117,7 @@ class RunView:
     """A run at a moment.
 
     Attributes:
+        place: the store.
         job: the master job.
         state: what its ledger says; None if it has none, as of a pipeline that logs by itself.
         inputs: how many inputs are in each status.
@@ -88,6 +126,7 @@ class RunView:
         time: the moment.
     """
 
+    place: Place
     job: GenerationMasterJob
     state: RunState | None
     inputs: Mapping[str, int]
@@ -137,13 +176,14 @@ class RunView:
         }
 
 
-async def view_of(storage: Storage, master_job_id: str) -> RunView | None:
+async def view_of(place: Place, storage: Storage, master_job_id: str) -> RunView | None:
     """Look at a run; None if it is not there any more."""
     job = await storage.get_master_job(master_job_id)
     if job is None:
         return None
     ledger = storage.ledger
     return RunView(
+        place,
         job,
         await ledger.get_run(master_job_id),
         await ledger.count_inputs(master_job_id),
@@ -184,4 +224,4 @@ def fields_of(view: RunView) -> dict[str, Cell]:
 
 def how_to_go_on(view: RunView) -> str:
     """Return what to do about a run that nobody works on."""
-    return f"go on with 'starfish-storage resume {view.job.master_job_id}'"
+    return f"go on with: {view.place.command('resume', view.job.master_job_id)}"

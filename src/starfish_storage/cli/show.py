@@ -16,7 +16,7 @@ from starfish_storage.cli.options import Place, RunName, example, with_json, wit
 from starfish_storage.cli.output import show_fields, show_json, show_list, show_title
 from starfish_storage.cli.record import JobView, RecordView, job_view, record_view, show_origin, show_record
 from starfish_storage.cli.records import RECORD_COLUMNS, record_cells
-from starfish_storage.cli.runs import JOB_COLUMNS, ListedRun, RunView, fields_of, listed, view_of
+from starfish_storage.cli.runs import ListedRun, RunView, fields_of, listed, show_runs, view_of
 from starfish_storage.errors import NotFoundError
 from starfish_storage.interface import Storage
 from starfish_storage.models import Project, Record
@@ -81,12 +81,12 @@ async def _find(place: Place, id: str) -> _View:
         record = await storage.get_record_metadata(id)
         if record is not None:
             return await record_view(storage, record)
-        return await _run(storage, id)
+        return await _run(place, storage, id)
 
 
-async def _run(storage: Storage, id: str) -> RunView:
+async def _run(place: Place, storage: Storage, id: str) -> RunView:
     run = await find_run(storage, id)
-    view = await view_of(storage, run.master_job_id)
+    view = await view_of(place, storage, run.master_job_id)
     if view is None:
         raise NotFoundError("run", run.master_job_id, "it has just been deleted")
     return view
@@ -105,7 +105,7 @@ def _show_project(view: _ProjectView) -> None:
     )
     if view.runs:
         show_title("Newest runs")
-        show_list(JOB_COLUMNS, view.runs, ListedRun.cells)
+        show_runs(view.runs)
 
 
 def _show_execution_job(view: _ExecutionJobView) -> None:

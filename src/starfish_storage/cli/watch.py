@@ -47,7 +47,7 @@ async def _watch(place: Place, run: str, interval: float, show: _Show, *, once: 
     async with existing(place) as storage, _terminated() as terminated:
         job = await find_run(storage, run)
         while True:
-            view = await view_of(storage, job.master_job_id)
+            view = await view_of(place, storage, job.master_job_id)
             if view is None:
                 raise NotFoundError("run", job.master_job_id, "it has been deleted meanwhile")
             show(view)

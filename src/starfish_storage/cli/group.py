@@ -74,6 +74,14 @@ class CommandGroup(click.Group):
         name, command, rest = super().resolve_command(ctx, args)
         return name, command, [*store_words(ctx), *rest] if name in _MAINTENANCE else rest
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Call the command; when nobody reads what it prints, it ends in silence."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # caught here: click would exit with 1, which means failures
+            _stop_writing()
+            ctx.exit(exit_codes.NOBODY_READS)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 (click's)
         """Write the commands by what they are for."""
         for title, commands in _SECTIONS.items():
@@ -107,9 +115,6 @@ class CommandGroup(click.Group):
                 return exit_codes.INTERRUPTED
             click.echo("Aborted!", err=True)  # a question was answered with no
             return exit_codes.FAILURES
-        except BrokenPipeError:
-            _stop_writing()
-            return exit_codes.NOBODY_READS
         except StorageError as error:
             click.echo(f"error: {error}", err=True)
             return exit_codes.NOT_DONE

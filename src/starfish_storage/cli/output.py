@@ -148,7 +148,7 @@ def _draw_table(columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> No
         table.add_column(
             column.title,
             justify="right" if is_number else "left",
-            no_wrap=True,
+            no_wrap=column.whole,  # those that are not are the ones that get less room
             min_width=least,
         )
         needed += least + _GAP
@@ -211,7 +211,7 @@ def on_one_line(cell: Cell) -> str:
 def _drawn(cell: Cell) -> Text:
     from rich.text import Text
 
-    text = Text(on_one_line(cell), overflow="ellipsis")
+    text = Text(on_one_line(cell), overflow="ellipsis", no_wrap=True)
     if isinstance(cell, str) and cell in STYLES:
         text.stylize(STYLES[cell])
     return text

@@ -8,12 +8,14 @@ from benchmarks.parts.importing import measure_import
 from benchmarks.parts.many import measure_many
 from benchmarks.parts.reading import measure_reading
 from benchmarks.parts.resuming import measure_resuming
+from benchmarks.parts.starting import measure_starting
 from benchmarks.parts.writing import measure_writing
 from benchmarks.run import Run
 from benchmarks.tables import Table
 
 PARTS: dict[str, Callable[[Run], list[Table]]] = {
     "import": measure_import,
+    "start": measure_starting,
     "write": measure_writing,
     "read": measure_reading,
     "resume": measure_resuming,

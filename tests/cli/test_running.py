@@ -50,7 +50,7 @@ class Recorder:
     """Stands in for a function that carries out a run."""
 
     def __init__(self, status: StatusMasterJob = "completed", error: BaseException | None = None) -> None:
-        self.status = status
+        self.status: StatusMasterJob = status
         self.error = error
         self.given: tuple[Any, ...] = ()
         self.options: dict[str, Any] = {}

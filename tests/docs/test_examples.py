@@ -28,6 +28,7 @@ def name(page: Path) -> str:
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_examples_of_a_page_run_in_order(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "examples").symlink_to(PROJECT / "examples")
     namespace: dict[str, Any] = {"__name__": "__main__"}
     with asyncio.Runner() as runner:
         for block in blocks(page):
@@ -53,12 +54,15 @@ def test_only_what_needs_starfish_is_not_run():
 
 def test_the_first_example_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "examples").symlink_to(PROJECT / "examples")
     start = next(block for block in blocks(PROJECT / "README.md") if block.info == "python")
     again = Block(start.page, start.line, start.info, start.text.replace("async def ask_a_model(", "async def unused("))
     with asyncio.Runner() as runner:
         run_python(start, {}, runner)
         run_python(again, {}, runner)  # a second run that asked a model would fail: there is none
-    assert capsys.readouterr().out.splitlines() == ["{'completed': 3}"] * 2
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == said[1]
+    assert f"It prints `{said[0]}`" in start.page.read_text("utf-8")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
@@ -95,30 +99,39 @@ def run_demo(answers: Path, store: Path) -> str:
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
 
 
-async def test_the_demo_shows_what_it_stored_and_can_be_run_again(tmp_path: Path):
-    problems = [json.loads(line) for line in ANSWERS.read_text("utf-8").splitlines()][:40]
+def number(pattern: str, output: str) -> int:
+    found = re.search(pattern, output)
+    assert found, output
+    return int(found[1].replace(",", ""))
+
+
+async def test_the_demo_kills_its_run_resumes_it_and_can_be_run_again(tmp_path: Path):
+    problems = [json.loads(line) for line in ANSWERS.read_text("utf-8").splitlines()][:60]
     answers, store = tmp_path / "answers.jsonl", tmp_path / "a store"
     answers.write_text("".join(json.dumps(problem) + "\n" for problem in problems), "utf-8")
     models = ("6b_finetuning", "6b_verification", "175b_finetuning", "175b_verification")
-    right = {model: sum(problem[model]["is_correct"] for problem in problems) for model in models}
+    right = sum(problem[model]["is_correct"] for problem in problems for model in models)
 
     outputs = [run_demo(answers, store) for _ in range(2)]
 
     for output in outputs:
-        rows = {row[0]: row[1:] for row in (re.findall(r"[\w.]+", line) for line in output.splitlines()) if row}
-        for model in models:
-            assert rows[model] == [str(right[model]), str(40 - right[model])]
-        assert f"{store}/data/" in output
-        assert f"{store}/metadata.db" in output
-        record = json.loads(output[output.index("{") : output.rindex("}") + 1])
+        charged = number(r"kill -9 when ([\d,]+) calls", output)
+        assert 120 <= charged < 240, "the run was not killed half way"
+        done_before, twice = (
+            number(r"not paid for twice: +([\d,]+)", output),
+            number(r"\npaid for twice: +(\d+)", output),
+        )
+        assert 0 <= charged - done_before == twice <= 50
+        assert f"'completed': {right}, 'filtered': {240 - right}" in output
+        record = json.loads(output[output.index("{") : output.index("\n}") + 2])
         assert record["question"] in {problem["question"] for problem in problems}
     async with LocalStorage(store.as_uri()) as storage:
-        projects = await storage.list_projects()
-        jobs = await storage.list_master_jobs(projects[0].project_id)
-        assert len(projects) == 2
-        assert {job.name: job.completed_record_count for job in jobs} == right
-        for job in jobs:
-            assert len(await storage.list_execution_jobs(job.master_job_id)) == 40
+        runs = await storage.list_master_jobs("gsm8k")
+        assert [run.status for run in runs] == ["completed"] * 2
+        assert [run.completed_record_count for run in runs] == [right] * 2
+        for run in runs:
+            assert len(await storage.list_execution_jobs(run.master_job_id)) == 240
+    assert not list(tmp_path.glob("*.charged"))
 
 
 def test_the_demo_says_what_is_wrong(tmp_path: Path):
@@ -131,6 +144,6 @@ def test_the_demo_says_what_is_wrong(tmp_path: Path):
 
 
 def test_the_demo_is_short_and_its_input_is_a_part():
-    assert len(DEMO.read_text("utf-8").splitlines()) < 100
+    assert len(DEMO.read_text("utf-8").splitlines()) <= 100
     assert ANSWERS.stat().st_size < 700_000
     assert "Copyright (c) 2021 OpenAI" in (ANSWERS.parent / "README.md").read_text("utf-8")

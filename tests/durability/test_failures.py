@@ -10,6 +10,7 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import apsw
 import pytest
 
 from durability import workload
@@ -245,6 +246,24 @@ async def test_a_rename_and_a_disk_that_fail_for_good_are_told_apart_from_succes
     async with LocalStorage(f"file://{tmp_path}/store") as reopened:
         assert await version_of(reopened, "r1") in (1, 2)
         await workload.goes_on(reopened)
+
+
+async def test_a_database_that_turns_read_only_is_written_no_more(storage: FaultyStorage, tmp_path: Path) -> None:
+    """SQLite opens a file that it cannot write for reading only, and stays so when the disk is well again."""
+
+    def before(_number: int, step: str) -> None:
+        if step.startswith("page"):
+            raise apsw.ReadOnlyError("injected")
+
+    storage.steps.before = before
+    with pytest.raises(StorageIOError):
+        await save(storage, "r1", 2)
+    storage.steps.before = lambda _number, _step: None
+    with pytest.raises(StorageError, match=r"for reading only.*nothing more is written"):
+        await save(storage, "r1", 3)
+    await storage.close()
+    async with LocalStorage(f"file://{tmp_path}/store") as reopened:
+        assert await version_of(reopened, "r1") == 1
 
 
 async def test_data_that_cannot_be_removed_is_removed_later(storage: FaultyStorage, tmp_path: Path) -> None:

@@ -17,6 +17,12 @@ from starfish_storage import (
     LocalStorage,
     StoreOpenError,
 )
+from starfish_storage.data.filesystem import FileSystemDataHandler
+from starfish_storage.metadata import group_commit
+from starfish_storage.metadata.connection import open_for_writing
+from starfish_storage.metadata.driver import Connection
+from starfish_storage.metadata.group_commit import GroupCommit
+from starfish_storage.metadata.locks import HeldAlone
 
 
 async def filled(root: Path, data: Path | None = None) -> str:
@@ -126,3 +132,28 @@ async def test_a_lost_file_is_named(tmp_path: Path) -> None:
             await storage.get_record_data(reference)
         with pytest.raises(DataNotFoundError, match=r"r1\.json"):
             await storage.get_records_data([reference])
+
+
+class _NotClosing:
+    """A connection that fails when it is closed, as on a disk that has gone."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._connection, name)
+
+    def close(self) -> None:
+        self._connection.close()
+        raise apsw.IOError("injected")
+
+
+def test_a_connection_that_cannot_be_closed_gives_back_the_locks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(group_commit, "open_for_writing", lambda *given: _NotClosing(open_for_writing(*given)))
+    commit = GroupCommit(str(tmp_path), FileSystemDataHandler(str(tmp_path)), "power", None)
+    with pytest.raises(apsw.IOError):
+        commit.close()
+    with HeldAlone(str(tmp_path), timeout=0):
+        pass

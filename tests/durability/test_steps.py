@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 from pathlib import Path
 
 import pytest
 
 from durability import workload
 from durability.faults import FaultyStorage, RecordedFiles, Steps
+from starfish_storage import StorageFullError
+from starfish_storage.data import atomic
+from starfish_storage.data.atomic import FileOperations
+from starfish_storage.data.filesystem import FileSystemDataHandler
 from starfish_storage.metadata.connection import Durability
 
 
@@ -104,3 +110,79 @@ async def test_many_callers_share_one_sync(tmp_path: Path, steps: Steps) -> None
     assert steps.count("sync metadata.db-wal") - before <= 3
     assert steps.count("rename r") - steps.count("rename rows.jsonl") == 100
     await storage.close()
+
+
+def test_setting_up_syncs_the_directory_in_which_others_were_made(tmp_path: Path, steps: Steps) -> None:
+    handler = FileSystemDataHandler(str(tmp_path), RecordedFiles(steps))
+    handler.setup()
+    assert steps.taken == ["mkdir data", "mkdir configs", "mkdir staging", "fsync"]
+    handler.close()
+
+
+def test_what_is_put_in_place_from_the_journal_is_synced(tmp_path: Path, steps: Steps) -> None:
+    handler = FileSystemDataHandler(str(tmp_path), RecordedFiles(steps))
+    handler.setup()
+    handler.restore([("data/82/r1.json", b"{}\n"), ("data/82/r2.json", None)])
+    kinds = [step.split()[0] for step in steps.taken if not step.startswith("mkdir")]
+    assert kinds == ["fsync", "write", "rename", "remove", "syncfs"]
+    handler.close()
+
+
+def test_without_syncfs_every_file_and_directory_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+
+    class Files(FileOperations):
+        def sync(self, descriptor: int) -> None:
+            synced.append(os.fstat(descriptor).st_ino)
+
+    handler = FileSystemDataHandler(str(tmp_path), Files())
+    handler.setup()
+    handler.create_row_log([b"{}\n"])
+    handler.put("data/82/r1.json", b"{}\n", None)
+    synced.clear()
+    monkeypatch.setattr(atomic, "_find_syncfs", lambda: None)
+    handler.sync(["data/82/r1.json", "data/82/gone.json"])
+    wanted = ("", "rows.jsonl", "data", "data/82", "data/82/r1.json")
+    assert sorted(synced) == sorted((tmp_path / name).stat().st_ino for name in wanted)
+    handler.close()
+
+
+def test_a_sync_of_the_file_system_that_fails_is_told() -> None:
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        FileOperations().sync_all(-1, (), ())
+
+
+def test_of_a_file_that_cannot_be_written_whole_nothing_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    handler = FileSystemDataHandler(str(tmp_path))
+    handler.setup()
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", failing)
+        with pytest.raises(StorageFullError):
+            handler.write("data/82/r1.json", b"{}\n").stage()
+    assert [path for path in (tmp_path / "staging").rglob("*") if path.is_file()] == []
+    handler.close()
+
+
+def test_a_file_that_replaces_another_is_safe_before_and_after(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[tuple[str, int]] = []
+    rename = os.rename
+
+    class Files(FileOperations):
+        def sync(self, descriptor: int) -> None:
+            taken.append(("sync", os.fstat(descriptor).st_ino))
+
+    def renamed(source: str, target: str) -> None:
+        taken.append(("rename", os.stat(source).st_ino))
+        rename(source, target)
+
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/new").write_text("new")
+    (tmp_path / "old").write_text("old")
+    inode = (tmp_path / "a/new").stat().st_ino
+    monkeypatch.setattr(os, "rename", renamed)
+    Files().replace_file(str(tmp_path / "a/new"), str(tmp_path / "old"))
+    assert taken[:2] == [("sync", inode), ("rename", inode)]
+    assert {number for _, number in taken[2:]} == {tmp_path.stat().st_ino, (tmp_path / "a").stat().st_ino}

@@ -1,7 +1,8 @@
 """A workload that writes, overwrites, batches and deletes, logs what was acknowledged, and can be checked afterwards.
 
 The log lies outside the store. A line ``begin`` is written before a call and a line ``done`` after it returned, so
-that after a kill the calls in between are known: those may have taken effect or not, but never by half.
+that after a kill the calls in between are known: those may have taken effect or not, but never by half. After a line
+``cut`` the power was gone: no call counts as returned any more.
 """
 
 from __future__ import annotations
@@ -114,8 +115,12 @@ async def check(root: Path, log_path: Path) -> int:
     acknowledged: dict[str, int] = {}
     in_flight: dict[str, set[int]] = {}
     deleted: set[str] = set()
+    powered = True
     for line in log_path.read_text().splitlines():
         kind, change = json.loads(line)
+        powered = powered and kind != "cut"
+        if kind == "done" and not powered:
+            continue
         for uid, version in change.get("save", {}).items():
             if kind == "begin":
                 in_flight.setdefault(uid, set()).add(version)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import apsw
+
 from starfish_storage import GenerationJob, GenerationMasterJob, LocalStorage, Project, Record
 from starfish_storage.models import utc_now
 
@@ -59,6 +61,47 @@ def flip_bit(path: Path, position: int = 20) -> None:
     content = bytearray(path.read_bytes())
     content[position] ^= 1
     path.write_bytes(content)
+
+
+def move_data(root: Path, elsewhere: Path) -> None:
+    """Move everything but the database to another directory."""
+    elsewhere.mkdir()
+    for name in ("data", "configs", "staging", "rows.jsonl"):
+        (root / name).rename(elsewhere / name)
+
+
+def journal(root: Path, key: str, payload: bytes | None) -> None:
+    """Leave an entry in the journal, as a writer that was killed after its commit."""
+    connection = apsw.Connection(str(root / "metadata.db"))
+    connection.execute("INSERT INTO data_journal (key, payload) VALUES (?, ?)", (key, payload))
+    connection.close()
+
+
+def page_of(root: Path, name: str) -> int:
+    """Return the number, from 0, of the first page of a table or index."""
+    connection = apsw.Connection(str(root / "metadata.db"))
+    (page,) = next(connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = ?", (name,)))
+    connection.close()
+    return page - 1
+
+
+def second_leaf(root: Path, table: str) -> tuple[int, int, int]:
+    """Return the number, from 0, of the second page with rows of a table, and the first and last row on it."""
+    content = (root / "metadata.db").read_bytes()
+    start = page_of(root, table) * 4096
+    cells = [int.from_bytes(content[start + 12 + 2 * cell : start + 14 + 2 * cell]) for cell in range(2)]
+    pages = [int.from_bytes(content[start + cell : start + cell + 4]) for cell in cells]
+    numbers = [content[start + cell + 4 : start + cell + 6] for cell in cells]
+    before, last = ((n[0] & 127) << 7 | n[1] if n[0] > 127 else n[0] for n in numbers)  # up to two bytes of 7 bits
+    return pages[1] - 1, before + 1, last
+
+
+def empty_index(root: Path, name: str) -> None:
+    """Damage an index so that SQLite finds no row through it, and raises nothing."""
+    content = bytearray((root / "metadata.db").read_bytes())
+    start = page_of(root, name) * 4096
+    content[start + 3 : start + 5] = b"\0\0"  # how many entries the page has
+    (root / "metadata.db").write_bytes(content)
 
 
 async def everything(root: Path) -> dict[str, object]:

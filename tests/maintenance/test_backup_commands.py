@@ -58,6 +58,7 @@ async def test_a_store_that_is_given_goes_before_the_environment(root: Path, tmp
         (["restore", "x"], "Give SOURCE STORE, or without STORE, with"),
         (["verify", "x", "y"], "Give STORE."),
         (["verify", "x", "--store", "y"], "STORE is given twice"),
+        (["verify", "s3://bucket/store"], "s3://bucket/store"),
     ],
 )
 def test_a_store_that_is_not_given_or_twice_is_told(arguments: list[str], message: str) -> None:

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from datetime import timedelta
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
-import apsw
 import pytest
 
 from maintenance import stores
-from maintenance.test_verify import command, root
-from starfish_storage import InvalidInputError, LocalStorage, Record
+from maintenance.test_verify import change, command, root
+from starfish_storage import InvalidInputError, LocalStorage, Record, StoreDamagedError, StoreOpenError
 from starfish_storage.maintenance import collect, verify
+from unit.store_on_disk import bytes_of
 
 __all__ = ["root"]
 
 NOW = timedelta(0)
+ADOPT = """
+    INSERT INTO records SELECT 'loose', job_id, master_job_id, status, 'KEY',
+        start_time, end_time, last_update_time, error_message, NULL FROM records WHERE record_uid = 'r0001'
+"""
+module: Any = import_module("starfish_storage.maintenance.collect")  # the package has the function under that name
 
 
 def key_of(root: Path, reference: str) -> str:
@@ -64,9 +72,7 @@ async def test_what_is_young_is_kept(root: Path) -> None:
 async def test_data_in_the_journal_is_kept(root: Path) -> None:
     (key, *_) = await with_loose_files(root)
     key = next(one for one in [key] if one.startswith("configs/"))
-    connection = apsw.Connection(str(root / "metadata.db"))
-    connection.execute("INSERT INTO data_journal (key, payload) VALUES (?, ?)", (key, b'{"loose":true}\n'))
-    connection.close()
+    stores.journal(root, key, b'{"loose":true}\n')
     assert key not in collect(f"file://{root}", grace=NOW).removed
     assert (root / key).exists()
 
@@ -88,6 +94,67 @@ async def test_what_a_living_writer_is_writing_is_kept(root: Path) -> None:
         (session / "99").write_bytes(b"{")
         assert collect(f"file://{root}", grace=NOW).removed == []
         assert (session / "99").exists()
+
+
+async def test_a_damaged_database_removes_nothing(root: Path) -> None:
+    """An index without entries says of every file that nothing refers to it."""
+    before = bytes_of(root)
+    stores.empty_index(root, "sqlite_autoindex_records_1")
+    with pytest.raises(StoreDamagedError, match="repair STORE"):
+        collect(f"file://{root}", grace=NOW)
+    assert {name for name in before if (root / name).exists()} == set(before)
+
+
+async def test_another_stores_data_is_not_removed(root: Path, tmp_path: Path) -> None:
+    await stores.make(tmp_path / "other", 4)
+    for number in range(4):
+        path = stores.file_of(tmp_path / "other", number)
+        path.rename(path.with_name(f"other{number}.json"))
+    before = bytes_of(tmp_path / "other")
+    with pytest.raises(StoreOpenError, match="data lies beside it"):
+        collect(f"file://{root}", f"file://{tmp_path}/other", grace=NOW)
+    stores.move_data(root, tmp_path / "elsewhere")
+    with pytest.raises(StoreOpenError, match="none of its records"):
+        collect(f"file://{root}", f"file://{tmp_path}/other", grace=NOW)
+    assert bytes_of(tmp_path / "other") == before
+
+
+async def test_what_is_no_data_is_left_alone(root: Path) -> None:
+    planted = root / "data/0c/planted.json"
+    planted.parent.mkdir(exist_ok=True)
+    planted.symlink_to("../../metadata.db")
+    assert collect(f"file://{root}", grace=NOW).removed == []
+    assert planted.is_symlink()
+
+
+async def test_what_got_a_row_meanwhile_is_kept(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is looked up once more before it is removed, while no writer can save a row; what was killed stays noted."""
+    loose = await with_loose_files(root)
+    (root / "writer.lock").write_bytes(b"\1")
+    find, is_wanted = module._unwanted, module._is_wanted
+    locked: list[bool] = []
+
+    def found(*given: Any) -> Any:
+        files = find(*given)
+        change(root, ADOPT.replace("KEY", next(key for key in loose if key.startswith("data/"))))
+        locked.clear()
+        return files
+
+    def looked_up(*given: Any) -> bool:
+        with (root / "writer.lock").open("rb") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                locked.append(False)
+            except BlockingIOError:
+                locked.append(True)
+        return is_wanted(*given)
+
+    monkeypatch.setattr(module, "_unwanted", found)
+    monkeypatch.setattr(module, "_is_wanted", looked_up)
+    removed = collect(f"file://{root}", grace=NOW).removed
+    assert set(loose) - set(removed) == {next(key for key in loose if key.startswith("data/"))}
+    assert set(locked) == {True}
+    assert (root / "writer.lock").read_bytes() == b"\1"
 
 
 async def test_a_negative_grace_period_is_refused(root: Path) -> None:

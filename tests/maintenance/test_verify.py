@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import apsw
@@ -13,8 +14,9 @@ import pytest
 
 from durability import processes, workload
 from maintenance import stores
+from migrations.stores import on_disk, unpack
 from starfish_storage import ForeignStoreError, LocalStorage, Record, StoreOpenError, StoreVersionError
-from starfish_storage.maintenance import VerifyReport, verify
+from starfish_storage.maintenance import VerifyReport, backup, collect, plan_repair, repair, verify
 from unit.store_on_disk import bytes_of
 
 
@@ -170,6 +172,15 @@ async def test_a_store_of_another_version_is_refused(root: Path) -> None:
         verify(f"file://{root}")
 
 
+@pytest.mark.parametrize("run", [verify, plan_repair, collect, lambda uri: backup(uri, "/nowhere")])
+def test_a_store_of_starfishs_is_refused_and_not_touched(tmp_path: Path, run: Callable[[str], object]) -> None:
+    unpack("starfish-0.1.3", tmp_path / "store")
+    before = on_disk(tmp_path / "store")
+    with pytest.raises(StoreVersionError, match="write to it once"):
+        run(f"file://{tmp_path}/store")
+    assert on_disk(tmp_path / "store") == before
+
+
 async def test_a_store_in_use_is_sound(root: Path) -> None:
     """Records are overwritten, added and deleted while it is verified: none of it is taken for damage."""
     async with LocalStorage(f"file://{root}") as storage:
@@ -218,8 +229,92 @@ def test_a_store_left_by_a_killed_writer_is_sound_as_it_lies(tmp_path: Path) -> 
     assert bytes_of(tmp_path / "store")["metadata.db-wal"] == before["metadata.db-wal"]
 
 
+async def test_a_damaged_index_is_found_though_every_row_can_be_read(root: Path) -> None:
+    stores.empty_index(root, "records_by_job")
+    assert kinds(root)[0] == ("database_damaged", "metadata.db")
+
+
+async def test_a_missing_row_log_is_told(root: Path) -> None:
+    (root / "rows.jsonl").unlink()
+    assert kinds(root) == [("row_log_missing", "rows.jsonl")]
+
+
+async def test_a_request_configuration_that_is_a_link_or_nobodys_is_told(root: Path) -> None:
+    (root / "configs/link.request.json").symlink_to("m1.request.json")
+    (root / "configs/loose.request.json").write_text("{}")
+    assert sorted(kinds(root)) == [
+        ("data_unreferenced", "configs/loose.request.json"),
+        ("not_data", "configs/link.request.json"),
+    ]
+
+
+async def test_the_journal_counts_and_not_the_file(root: Path) -> None:
+    """What a killed writer committed: an old configuration, a missing one, and loose data."""
+    stale, missing, loose = "configs/m1.request.json", "configs/M2.request.json", "data/0c/loose.json"
+    (root / "data/0c").mkdir(exist_ok=True)
+    for key in (stale, missing, loose):
+        stores.journal(root, key, b'{"new":1}\n')
+        (root / key).write_bytes(b"{")
+    (root / missing).unlink()
+    assert kinds(root) == []
+
+
+async def test_without_a_digest_data_must_at_least_be_an_object(root: Path) -> None:
+    change(root, "UPDATE records SET data_sha256 = NULL WHERE record_uid = 'r0003'")
+    stores.file_of(root, 3).write_bytes(b"[]\n")
+    assert [kind for kind, _ in kinds(root)] == ["data_damaged"]
+
+
+async def test_a_forged_reference_leads_nowhere(root: Path, tmp_path: Path) -> None:
+    """Not even to a file outside that is just what was saved, and no other directory is looked into."""
+    (tmp_path / "outside.json").write_bytes(stores.file_of(root, 1).read_bytes())
+    change(root, "UPDATE records SET output_ref = '../outside.json' WHERE record_uid = 'r0001'")
+    change(root, "UPDATE records SET output_ref = 'configs/m1.request.json' WHERE record_uid = 'r0003'")
+    loose = [("data_unreferenced", str(stores.file_of(root, number).relative_to(root))) for number in (1, 3)]
+    forged = [("data_unreadable", "../outside.json"), ("data_unreadable", "configs/m1.request.json")]
+    assert sorted(kinds(root)) == sorted([*loose, *forged])
+
+
+async def test_a_directory_that_became_a_file_or_a_link_is_found(root: Path, tmp_path: Path) -> None:
+    shard = stores.file_of(root, 1).parent
+    shard.rename(tmp_path / "shard")
+    shard.symlink_to(tmp_path / "shard")
+    assert ("data_unreadable", f"data/{shard.name}/r0001.json") in kinds(root)
+    (root / "data").rename(tmp_path / "data")
+    (root / "data").write_text("a file")
+    assert ("directory_missing", "data") in kinds(root)
+    (root / "data").unlink()
+    (root / "data").symlink_to(tmp_path / "data")
+    assert ("directory_missing", "data") in kinds(root)
+
+
+async def test_data_that_lies_elsewhere_is_not_taken_for_lost(root: Path, tmp_path: Path) -> None:
+    stores.move_data(root, tmp_path / "elsewhere")
+    async with LocalStorage(f"file://{root}", f"file://{tmp_path}/elsewhere"):
+        pass
+    assert verify(f"file://{root}", f"file://{tmp_path}/elsewhere").findings == ()
+    status, out, errors = command("verify", str(root))
+    assert (status, out) == (2, "")
+    assert "--data-uri" in errors
+    for run in (plan_repair, repair, collect, lambda uri: backup(uri, tmp_path / "b")):
+        with pytest.raises(StoreOpenError, match="data lies elsewhere"):
+            run(f"file://{root}")
+    assert not (root / "data").exists()
+
+
+@pytest.mark.parametrize("content", [None, b"no database" * 1000])
+async def test_a_lost_database_without_a_row_log_is_told_by_the_data_beside_it(
+    root: Path, content: bytes | None
+) -> None:
+    (root / "rows.jsonl").unlink()
+    (root / "metadata.db").unlink()
+    if content is not None:
+        (root / "metadata.db").write_bytes(content)
+    assert kinds(root) == [("database_unreadable", "metadata.db")]
+
+
 def command(*arguments: str, **variables: str) -> tuple[int, str, str]:
-    return processes.run(["-m", "starfish_storage.maintenance", *arguments], **variables)
+    return processes.run(["-m", "starfish_storage.maintenance", *arguments], 60, **variables)
 
 
 async def test_the_command_tells_by_text_json_and_status(root: Path) -> None:

@@ -61,6 +61,20 @@ class FileSystemDataHandler(DataHandler):
         """See `DataHandler.has_place`."""
         return os.path.isdir(f"{self.root}/{place}")
 
+    def holds_data(self) -> bool:
+        """See `DataHandler.holds_data`."""
+        if not os.path.isdir(self.root):
+            return False
+        with translated(self.root):
+            try:
+                with os.scandir(f"{self.root}/{keys.DATA_DIRECTORY}") as entries:
+                    if any(entries):
+                        return True
+            except (FileNotFoundError, NotADirectoryError):
+                pass
+        with RowLogOfNow(self.root) as row_log:
+            return row_log.holds_rows()
+
     def close(self) -> None:
         """See `DataHandler.close`."""
         self._row_log.close()

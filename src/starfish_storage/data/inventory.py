@@ -11,6 +11,7 @@ from starfish_storage.data.directories import Directories
 from starfish_storage.data.file_errors import translated
 from starfish_storage.data.keys import CONFIG_DIRECTORY, DATA_DIRECTORY, is_key
 from starfish_storage.data.staging import STAGING_DIRECTORY
+from starfish_storage.errors import InvalidReferenceError
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class Inventory:
             yield directory
 
     def files(self, directory: str) -> list[FoundFile]:
-        """Return what lies in a directory, except directories; nothing where there is none."""
+        """Return what lies in a directory, except directories; nothing where there is none, or a link."""
         return self._look_into(directory)[1]
 
     def leftovers(self) -> list[FoundFile]:
@@ -73,8 +74,8 @@ class Inventory:
         with translated(f"{self.root}/{directory}"):
             try:
                 descriptor = self._directories.acquire(directory)
-            except FileNotFoundError:
-                return below, files
+            except (FileNotFoundError, InvalidReferenceError):
+                return below, files  # it is missing, or a link or a file
             try:
                 with os.scandir(descriptor) as entries:
                     for entry in entries:

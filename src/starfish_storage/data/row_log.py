@@ -160,12 +160,23 @@ class RowLogOfNow:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def holds_rows(self) -> bool:
+        """Return whether there is more in it than its header."""
+        return any(b"\n[" in piece for piece in self._pieces(_HEAD))
+
+    def lines(self) -> int:
+        """Return how many lines it has."""
+        return sum(piece.count(b"\n") for piece in self.content())
+
     def content(self) -> Iterator[bytes]:
         """Yield its content in pieces."""
-        position = 0
-        while position < self.size:
+        return self._pieces(self.size)
+
+    def _pieces(self, until: int) -> Iterator[bytes]:
+        position, until = 0, min(until, self.size)
+        while position < until:
             with translated(self._path):
-                piece = os.pread(self._descriptor, min(_PIECE, self.size - position), position)
+                piece = os.pread(self._descriptor, min(_PIECE, until - position), position)
             if not piece:
                 return  # lines that were taken back
             yield piece

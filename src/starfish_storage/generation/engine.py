@@ -14,7 +14,7 @@ from starfish_storage.generation.lease import Heartbeat, new_worker, release_dea
 from starfish_storage.generation.options import Options
 from starfish_storage.generation.outcomes import OutputChecks
 from starfish_storage.generation.progress import Progress, Reporter
-from starfish_storage.generation.work import Settings, Work
+from starfish_storage.generation.work import Settings, StoppedError, Work
 from starfish_storage.interface import Storage
 from starfish_storage.models import utc_now
 from starfish_storage.runs import ClaimedInput, RunState
@@ -26,10 +26,6 @@ _REPORT_SECONDS = 0.2
 _ENOUGH_AHEAD = 5_000  # inputs stored and not begun, of a source that may have no end
 OPEN = frozenset({"pending", "running"})
 """The statuses of inputs that are not finished."""
-
-
-class StoppedError(Exception):
-    """The run was stopped while an input waited for its next attempt: never reaches a caller."""
 
 
 class Engine:
@@ -104,6 +100,8 @@ class Engine:
         self.done_before = self._done()
         self._stop_at_cost()
         await self._heartbeat.start()
+        self._fed = feed is None
+        self._total = None if feed is None else feed.length
         self._reporter.begin(self.progress())
         try:
             await self._work(feed)
@@ -168,8 +166,6 @@ class Engine:
         if feed is not None:
             feed.connect(self.wake, self.make_room)
         feeding = None if feed is None else asyncio.create_task(self._feeding(feed))
-        self._fed = feed is None
-        self._total = None if feed is None else feed.length
         self._slots = [asyncio.create_task(self._slot()) for _ in range(self._options.max_concurrency)]
         watching = asyncio.create_task(self._watch())
         reporting = asyncio.create_task(self._report())
@@ -214,11 +210,11 @@ class Engine:
         except asyncio.CancelledError:
             await asyncio.shield(work.release())
             raise
+        self._stop_at_cost()
         # Not shielded: what was handed in is carried out, also when the wait for it is cancelled.
         go_on = not self._stopping.is_set() and not self._ready
         finished = await self._ledger.finish_input(outcome, claim_next=go_on)
         self._note_stored(outcome.attempt.cost)
-        self._stop_at_cost()
         return finished.claimed
 
     async def _next(self) -> ClaimedInput | None:

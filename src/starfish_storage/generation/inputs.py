@@ -107,9 +107,12 @@ class InputCheck:
     def __init__(self, ledger: RunLedger, fits: Callable[[dict[str, Any]], None]) -> None:
         self._ledger = ledger
         self._fits = fits
+        self._passed = False
 
     def reason_against(self, position: int, given: object) -> str | None:
         """Return why an input cannot be run; None if it can."""
+        if self._passed:
+            return None
         if isinstance(given, BadInput):
             return given.reason
         if not isinstance(given, dict):
@@ -134,6 +137,7 @@ class InputCheck:
             reason = self.reason_against(position, given)
             if reason is not None:
                 raise InvalidInputError(f"{reason.rstrip('.')}; nothing was started. Mend it, or skip bad inputs.")
+        self._passed = True
 
 
 class Feed:
@@ -250,7 +254,7 @@ class Feed:
 async def _batches(inputs: Inputs) -> AsyncIterator[list[Any]]:
     """Yield inputs in batches: full ones of a fast source, and what there is of a slow one."""
     if isinstance(inputs, AsyncIterable):
-        async for batch in _of_asynchronous(cast("AsyncIterable[Any]", inputs)):
+        async for batch in _of_asynchronous(inputs):
             yield batch
         return
     items = iter(inputs)

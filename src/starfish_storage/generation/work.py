@@ -21,6 +21,10 @@ _LONGEST_MESSAGE = 10_000
 _LONGEST_TRACEBACK = 20_000
 
 
+class StoppedError(Exception):
+    """The run was stopped while an input waited for its next attempt: never reaches a caller."""
+
+
 class Settings:
     """What is the same for every input of a worker.
 
@@ -80,6 +84,8 @@ class Work:
             outputs = await until_settled(
                 settings.options.retry, self._attempt, before_wait=self._store_failed, sleep=settings.sleep
             )
+        except StoppedError:
+            raise
         except Exception as error:  # noqa: BLE001 (whatever the function raises is its outcome)
             attempt = self._described("failed", error)
             what = f"{attempt.error_type}: {attempt.error_message}"

@@ -83,6 +83,14 @@ class DataHandler(ABC):
         """
 
     @abstractmethod
+    def holds_data(self) -> bool:
+        """Return whether there is record data, or a row log with rows: so there was a database. Called before `setup`.
+
+        Raises:
+            StorageIOError: it cannot be looked at.
+        """
+
+    @abstractmethod
     def close(self) -> None:
         """Release what `setup` acquired. Idempotent."""
 

@@ -23,7 +23,7 @@ from starfish_storage.maintenance.collect import collect
 from starfish_storage.maintenance.repair import plan_repair, repair
 from starfish_storage.maintenance.restore import restore
 from starfish_storage.maintenance.verify import Progress, verify
-from starfish_storage.uri import FILE_SCHEME, file_uri_of_path
+from starfish_storage.uri import file_uri_of_path
 
 DAMAGED, NOT_DONE = 1, 2
 
@@ -36,7 +36,7 @@ class _Report(Protocol):
 
 def _uri_of(given: str) -> str:
     """Return the URI of what was given: one already, or a path."""
-    return given if given.startswith(FILE_SCHEME) else file_uri_of_path(os.path.abspath(given))
+    return given if "://" in given else file_uri_of_path(os.path.abspath(given))
 
 
 def _as_uri(_context: click.Context, _parameter: click.Parameter, given: str | None) -> str | None:
@@ -141,7 +141,7 @@ def repair_command(store: str, data_uri: str | None, as_json: bool, dry_run: boo
 @click.option("--dry-run", is_flag=True, help="Show what would be removed, and remove nothing.")
 @click.option("--days", type=click.FloatRange(min=0), default=7, show_default=True, help="Only what is older.")
 def collect_command(store: str, data_uri: str | None, as_json: bool, dry_run: bool, days: float) -> None:
-    """Remove from STORE what nothing refers to, and what dead writers left.
+    """Remove from STORE what nothing refers to, what dead writers left, and superseded lines of the row log.
 
     Example: python -m starfish_storage.maintenance collect /data/store --dry-run
     """

@@ -101,6 +101,7 @@ def backup(
     root, data_root = path_of_file_uri(storage_uri), path_of_file_uri(data_uri or storage_uri)
     target = path_of_directory(destination)
     with closing(Inspection(root)) as inspection:
+        inspection.refuse_data_location(elsewhere=data_root != root)
         _refuse_nested(target, (root, data_root))
         _claim(target)
         with (
@@ -200,7 +201,6 @@ class _Backup:
         self._snapshot.complete(data_elsewhere=False)
         FileOperations().replace_file(self._snapshot.path, f"{os.path.realpath(self._target_root)}/{DATABASE_FILE}")
         # From here on it is the new backup: its journal holds what replaces files, and whoever opens it does the rest.
-        self.gone -= self._journal.keys()
         for key in self.gone:
             self._target.remove(key).publish()
         self._copy_row_log()

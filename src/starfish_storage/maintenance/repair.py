@@ -13,14 +13,15 @@ from typing import Any, Literal
 
 from starfish_storage.codec import decode
 from starfish_storage.data.atomic import FileOperations
-from starfish_storage.data.filesystem import FileSystemDataHandler
+from starfish_storage.data.file_errors import translated
+from starfish_storage.data.filesystem import FileSystemDataHandler, make_root
 from starfish_storage.data.row_log import ROW_LOG_FILE
-from starfish_storage.errors import StorageBusyError, StorageError, StoreDamagedError
+from starfish_storage.errors import InvalidReferenceError, StorageError, StoreDamagedError
 from starfish_storage.maintenance.report import Finding, VerifyReport
 from starfish_storage.maintenance.verify import Progress, verify
 from starfish_storage.metadata.connection import BUSY_TIMEOUT_MS, DATABASE_FILE
 from starfish_storage.metadata.inspection import Inspection
-from starfish_storage.metadata.locks import SessionLock, WriterLock
+from starfish_storage.metadata.locks import HeldAlone
 from starfish_storage.metadata.rebuild import rebuild, row_log_lines
 from starfish_storage.models import Record, utc_now
 from starfish_storage.storage.local import LocalStorage
@@ -116,21 +117,36 @@ def repair(storage_uri: str, data_uri: str | None = None, *, progress: Progress 
     if not plan.steps:
         return plan
     done: list[Step] = []
-    with _alone(root):
-        FileOperations().make_root(copies)
-        _copy_database(root, data_root, copies)
-        if plan.steps[0].kind == "rebuild_database":
-            done.append(_rebuild(root, data_root, copies, plan.steps[0]))
-            plan = plan_repair(storage_uri, data_uri)  # what the new database still lacks
-    with ThreadPoolExecutor(1) as thread:  # the caller's own may run an event loop
-        thread.submit(lambda: asyncio.run(_carry_out(plan, storage_uri, data_uri, copies))).result()
+    with translated(root):
+        make_root(root)  # its data may lie elsewhere, and all else be lost
+        with HeldAlone(root, BUSY_TIMEOUT_MS / 1000, as_found=True):
+            FileOperations().make_root(copies)
+            _copy_database(root, data_root, copies)
+            if plan.steps[0].kind == "rebuild_database":
+                done.append(_rebuild(root, data_root, copies, plan.steps[0]))
+                plan = _after_rebuilding(storage_uri, data_uri, from_log=os.path.exists(f"{copies}/{ROW_LOG_FILE}"))
+        with ThreadPoolExecutor(1) as thread:  # the caller's own may run an event loop
+            thread.submit(lambda: asyncio.run(_carry_out(plan, storage_uri, data_uri, copies))).result()
     return RepairPlan(plan.storage_uri, [*done, *plan.steps], plan.left, copies)
+
+
+def _after_rebuilding(storage_uri: str, data_uri: str | None, *, from_log: bool) -> RepairPlan:
+    """Return what the new database still lacks, and what is not to be had."""
+    report = verify(storage_uri, data_uri)
+    broken = [finding for finding in report.findings if finding.kind in _DATABASE]
+    if broken:  # rebuilding it again would change nothing
+        return RepairPlan(report.storage_uri, [], broken)
+    plan = _plan(report, path_of_file_uri(storage_uri), path_of_file_uri(data_uri or storage_uri))
+    # Without a log, whose rows cannot be read is not known: what seems loose data may be a record's.
+    lost = [] if from_log else [finding for finding in report.findings if finding.kind == "data_unreferenced"]
+    return RepairPlan(plan.storage_uri, plan.steps, [*plan.left, *lost])
 
 
 def _plan(report: VerifyReport, root: str, data_root: str) -> RepairPlan:
     broken = [finding for finding in report.findings if finding.kind in _DATABASE]
     if broken:
-        step = Step("rebuild_database", DATABASE_FILE, f"{broken[0].detail}; it is made anew, then checked again")
+        detail = f"{broken[0].detail.removesuffix('.')}; it is made anew, then checked again"
+        step = Step("rebuild_database", DATABASE_FILE, detail)
         return RepairPlan(report.storage_uri, [step])
     steps = [
         Step("make_directory", finding.subject, "it is missing")
@@ -176,8 +192,12 @@ async def _fail(storage: LocalStorage, step: Step, copies: str) -> None:
     record = await storage.get_record_metadata(step.subject)
     if record is None or record.output_ref is None:
         return
-    key = storage.data.to_key(record.output_ref)
-    _set_aside(f"{storage.data_base_path}/{key}", f"{copies}/{key}")
+    try:
+        key = storage.data.check_record_key(storage.data.to_key(record.output_ref))
+    except InvalidReferenceError:
+        pass  # forged: what it leads to is not the record's
+    else:
+        _set_aside(storage.data_base_path, key, copies)
     earlier = f"{record.error_message}; " if record.error_message else ""
     changes: dict[str, Any] = {
         "status": "failed",
@@ -205,31 +225,10 @@ async def _note_digests(storage: LocalStorage) -> None:
             await storage.log_record_metadata(record)
 
 
-class _alone:  # noqa: N801 (reads as an adverb)
-    """Hold a store while nobody else has it open, whatever state its database is in."""
-
-    def __init__(self, root: str) -> None:
-        self._root = root
-
-    def __enter__(self) -> None:
-        self._writer = WriterLock(self._root, BUSY_TIMEOUT_MS / 1000)
-        self._session = SessionLock(self._root)
-        self._finished = self._writer.acquire()
-        if not self._session.hold():
-            self.__exit__()
-            raise StorageBusyError(
-                f"{self._root!r} is open in another process; close it there, then repair. Nothing was changed."
-            )
-
-    def __exit__(self, *_: object) -> None:
-        self._writer.release(finished=self._finished)
-        self._session.close()
-        self._writer.close()
-
-
 def _copy_database(root: str, data_root: str, copies: str) -> None:
-    for path in (*(f"{root}/{DATABASE_FILE}{suffix}" for suffix in ("", "-wal")), f"{data_root}/{ROW_LOG_FILE}"):
-        if os.path.isfile(path) and not os.path.islink(path):
+    parts = (f"{root}/{DATABASE_FILE}{suffix}" for suffix in ("", "-wal", "-journal"))
+    for path in (*parts, f"{data_root}/{ROW_LOG_FILE}"):
+        if _is_file(path):
             shutil.copy2(path, copies)
 
 
@@ -243,26 +242,46 @@ def _rebuild(root: str, data_root: str, copies: str, step: Step) -> Step:
         for name in (DATABASE_FILE, f"{DATABASE_FILE}-wal"):
             if os.path.exists(f"{copies}/{name}"):
                 shutil.copy2(f"{copies}/{name}", work)
-    made = rebuild(new, row_log_lines(f"{data_root}/{ROW_LOG_FILE}"), damaged, data_elsewhere=root != data_root)
+    made = rebuild(new, row_log_lines(f"{copies}/{ROW_LOG_FILE}"), damaged, data_elsewhere=root != data_root)
     shutil.rmtree(work)
-    for suffix in ("-wal", "-shm"):  # of the old database: left beside the new one, it would be taken for its own
-        if os.path.lexists(f"{root}/{DATABASE_FILE}{suffix}"):
-            os.unlink(f"{root}/{DATABASE_FILE}{suffix}")
+    if not made.logged and not made.recovered and FileSystemDataHandler(data_root).holds_data():
+        shutil.rmtree(copies)
+        raise StoreDamagedError(
+            f"{root}/{DATABASE_FILE}",
+            "none of its rows can be read, and no row log has them; restore a backup. Nothing was changed",
+        )
+    # What is beside the old database would be taken for the new one's own.
+    for suffix in ("-wal", "-shm", "-journal"):
+        _remove(f"{root}/{DATABASE_FILE}{suffix}", copies)
     files.sync_directory(root)
+    if not _is_file(f"{root}/{DATABASE_FILE}"):
+        _remove(f"{root}/{DATABASE_FILE}", copies)
     files.replace_file(new, f"{root}/{DATABASE_FILE}")
-    if os.path.lexists(f"{data_root}/{ROW_LOG_FILE}"):
-        os.unlink(f"{data_root}/{ROW_LOG_FILE}")  # copied above; made anew from the new database when it is opened
+    _remove(f"{data_root}/{ROW_LOG_FILE}", copies)  # made anew from the new database when it is opened
     return Step(
         "rebuild_database",
         DATABASE_FILE,
         f"{step.detail}: {made.logged:,} changes from the row log, {made.recovered:,} rows from the damaged database, "
-        f"{made.refused:,} that fit nowhere",
+        f"{made.refused:,} that fit nowhere, {made.made:,} made for what belonged to them",
     )
 
 
-def _set_aside(path: str, target: str) -> None:
-    """Move a damaged file to the copies; what is no regular file is left where it is."""
-    if not os.path.isfile(path) or os.path.islink(path):
+def _remove(path: str, copies: str) -> None:
+    """Remove a file that was copied, or move what somebody put in its place to the copies."""
+    if _is_file(path):
+        os.unlink(path)
+    elif os.path.lexists(path):
+        shutil.move(path, copies)
+
+
+def _is_file(path: str) -> bool:
+    return os.path.isfile(path) and not os.path.islink(path)
+
+
+def _set_aside(root: str, key: str, copies: str) -> None:
+    """Move a damaged file to the copies; what is no regular file, or is reached through a link, is left as it is."""
+    path, target = f"{root}/{key}", f"{copies}/{key}"
+    if not os.path.isfile(path) or os.path.realpath(path) != f"{os.path.realpath(root)}/{key}":
         return
     FileOperations().make_root(os.path.dirname(target))
     try:

@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -65,7 +66,8 @@ def verify(storage_uri: str, data_uri: str | None = None, *, progress: Progress 
         progress: told how far it is.
 
     Raises:
-        StorageError: there is no store, or it is of another version or program. A damaged one is a finding.
+        StorageError: there is no store, it is of another version or program, or its data lies elsewhere. A damaged
+            one is a finding.
     """
     began = time.monotonic()
     root = path_of_file_uri(storage_uri)
@@ -79,6 +81,7 @@ def verify(storage_uri: str, data_uri: str | None = None, *, progress: Progress 
         tally.findings.append(Finding("database_unreadable", "metadata.db", str(error)))
     else:
         try:
+            inspection.refuse_data_location(elsewhere=data_root != root)
             _Verification(inspection, data_root).run(tally, progress)
         except StoreDamagedError as error:
             tally.findings.append(Finding("database_unreadable", "metadata.db", str(error)))
@@ -99,7 +102,10 @@ def _is_lost(error: StorageError, data_root: str) -> bool:
     """Return whether a database that cannot be opened is that of a store of ours, and not something else."""
     if isinstance(error, StoreVersionError):
         return False
-    return isinstance(error, StoreDamagedError) or os.path.isfile(f"{data_root}/{ROW_LOG_FILE}")
+    if isinstance(error, StoreDamagedError) or os.path.isfile(f"{data_root}/{ROW_LOG_FILE}"):
+        return True
+    with closing(Inventory(data_root)) as inventory:
+        return any(file.is_data for directory in inventory.directories() for file in inventory.files(directory))
 
 
 class _Verification:
@@ -115,6 +121,7 @@ class _Verification:
         self._root = data_root
         self._inventory = Inventory(data_root)
         self._data = FileSystemDataHandler(data_root)
+        self._shards: set[str] = set()  # directories of record data: a row may name any other
 
     def run(self, tally: _Tally, progress: Progress | None) -> None:
         try:
@@ -147,7 +154,9 @@ class _Verification:
     def _check_places(self) -> Iterator[Finding]:
         wanted = {DATA_DIRECTORY: "every_data_reference", CONFIG_DIRECTORY: "every_request_config_reference"}
         for directory, query in wanted.items():
-            if not os.path.isdir(f"{self._root}/{directory}") and next(self._inspection.rows(query), None) is not None:
+            path = f"{self._root}/{directory}"
+            is_there = os.path.isdir(path) and not os.path.islink(path)
+            if not is_there and next(self._inspection.rows(query), None) is not None:
                 yield Finding("directory_missing", directory, "rows refer to what was in it; restore it from a backup")
         if not os.path.isfile(f"{self._root}/{ROW_LOG_FILE}"):
             yield Finding("row_log_missing", ROW_LOG_FILE, "it is made anew when the store is opened")
@@ -155,7 +164,8 @@ class _Verification:
     def _check_data(self, tally: _Tally, progress: Progress | None) -> None:
         """Check the data files directory by directory, several at a time, as they stand in the order of references."""
         total = next(self._inspection.rows("every_record_with_data"))[0]
-        unseen = {directory for directory in self._inventory.directories() if directory != CONFIG_DIRECTORY}
+        self._shards = {directory for directory in self._inventory.directories() if directory != CONFIG_DIRECTORY}
+        unseen = set(self._shards)
         with ThreadPoolExecutor(_WORKERS, "starfish-storage-verify") as pool:
             references = groupby(self._inspection.rows("every_data_reference"), lambda row: row[0].rpartition("/")[0])
             work = ((directory, list(rows)) for directory, rows in references)
@@ -183,7 +193,7 @@ class _Verification:
             tally.bytes += len(payload)
             if _fault_of(payload, digest) is not None:
                 tally.suspects.append(key)
-        for file in self._inventory.files(directory):
+        for file in self._inventory.files(directory) if directory in self._shards else ():
             if not file.is_data:
                 tally.findings.append(Finding("not_data", file.key, "this is no data file of a store"))
             elif file.key not in referenced:
@@ -223,13 +233,13 @@ class _Verification:
             digests, payload, is_journaled = self._inspection.data_of(key)
             fault: str | None = None
             kind = "data_damaged"
-            if payload is None:
-                try:
-                    payload = self._data.read(key)
-                except DataNotFoundError:
-                    kind, fault = "data_missing", "a record refers to it, and it is not there"
-                except StorageError as error:
-                    kind, fault = "data_unreadable", str(error)
+            try:
+                check_record_key(key)
+                payload = self._data.read(key) if payload is None else payload
+            except DataNotFoundError:
+                kind, fault = "data_missing", "a record refers to it, and it is not there"
+            except StorageError as error:
+                kind, fault, payload = "data_unreadable", str(error), None
             if not digests:
                 if payload is not None and not is_journaled:
                     yield Finding("data_unreferenced", key, "no record refers to it")

@@ -9,12 +9,14 @@ from typing import Literal
 import apsw
 
 from starfish_storage.errors import (
+    REPAIR_OR_RESTORE,
     ForeignStoreError,
     StorageIOError,
     StoreDamagedError,
     StoreOpenError,
     StoreVersionError,
 )
+from starfish_storage.interface import DataHandler
 from starfish_storage.metadata.driver import Connection, connect
 from starfish_storage.metadata.driver_errors import translate
 from starfish_storage.metadata.migrate import APPLICATION_ID, latest_version
@@ -110,26 +112,53 @@ def refuse_foreign_database(path: str) -> None:
         connection.close()
 
 
-def check_data_location(connection: Connection, path: str, *, elsewhere: bool) -> None:
-    """Note in a new store whether its data lies elsewhere, and refuse to open it later in the other way.
+def refuse_lost_database(path: str, data: DataHandler) -> None:
+    """Refuse to begin a new store for data that had one, wherever that data lies.
 
-    Opened without its data directory, the journal would be put in place, and emptied, in the wrong one. Whoever moves
-    the data, into the store or out of it, is believed when the other place holds none.
+    Raises:
+        StoreOpenError: there is no database, or an empty one, and there is data.
+    """
+    if (not os.path.lexists(path) or os.path.getsize(path) == 0) and data.holds_data():
+        raise _lost(path)
+
+
+def refuse_data_location(noted: str | None, path: str, *, elsewhere: bool) -> None:
+    """Raise if the data is looked for in another place than where it lies.
+
+    Whoever moves the data, into the store or out of it, is believed when the other place holds none.
+
+    Args:
+        noted: the setting `DATA_ELSEWHERE`; None in a new store.
+        path: the database.
+        elsewhere: the data is looked for in another directory than the database.
 
     Raises:
         StoreOpenError: the data directory is missing in the call, or given where the data lies in the store itself.
     """
+    if noted is None or (noted == "yes") is elsewhere:
+        return
+    inside = _holds_data(os.path.dirname(path))
+    if elsewhere and inside:
+        raise StoreOpenError(path, "its data lies beside it; open it without a data directory, or move the data first")
+    if not elsewhere and not inside:
+        reason = "its data lies elsewhere; give its data directory (data_storage_uri_override, or --data-uri)"
+        raise StoreOpenError(path, reason)
+
+
+def check_data_location(connection: Connection, path: str, *, elsewhere: bool) -> None:
+    """Note in a new store whether its data lies elsewhere, and refuse to open it later in the other way.
+
+    Opened without its data directory, the journal would be put in place, and emptied, in the wrong one.
+
+    Raises:
+        StoreOpenError: see `refuse_data_location`.
+    """
     queries = sqlite_queries()
     row = connection.execute(queries["get_setting"], (DATA_ELSEWHERE,)).fetchone()
     now = "yes" if elsewhere else "no"
-    if row is not None and row[0] == now:
-        return
-    inside = _holds_data(os.path.dirname(path))
-    if row is not None and elsewhere and inside:
-        raise StoreOpenError(path, "its data lies beside it; open it without a data directory, or move the data first")
-    if row is not None and not elsewhere and not inside:
-        raise StoreOpenError(path, "its data lies elsewhere; give its data directory (data_storage_uri_override)")
-    connection.execute(queries["save_setting"], (DATA_ELSEWHERE, now))
+    refuse_data_location(None if row is None else row[0], path, elsewhere=elsewhere)
+    if row is None or row[0] != now:
+        connection.execute(queries["save_setting"], (DATA_ELSEWHERE, now))
 
 
 def keep_undo_in_memory(connection: Connection, choice: Literal["on", "off"]) -> None:
@@ -152,10 +181,12 @@ def _refuse_foreign(connection: Connection, path: str) -> None:
         tables = {row[0] for row in connection.execute(sqlite_queries()["list_tables"])}
     except apsw.NotADBError as error:
         raise ForeignStoreError(
-            path, "it is not a SQLite database, or its first page is damaged; it was left untouched"
+            path,
+            "it is not a SQLite database, or its first page is damaged; it was left untouched. If it was a store's, "
+            f"{REPAIR_OR_RESTORE}",
         ) from error
     except apsw.CorruptError as error:
-        raise StoreDamagedError(path, f"SQLite says {error}; restore a backup") from error
+        raise StoreDamagedError(path, f"SQLite says {error}; {REPAIR_OR_RESTORE}") from error
     if application == APPLICATION_ID:
         if version > latest_version():
             raise StoreVersionError(
@@ -174,11 +205,11 @@ def _refuse_foreign(connection: Connection, path: str) -> None:
 def _refuse_lost(path: str) -> None:
     """Refuse to begin a new store where there was one."""
     if _holds_data(os.path.dirname(path)):
-        raise StoreOpenError(
-            path,
-            "it is empty or missing, but there is data beside it; "
-            "run 'python -m starfish_storage.maintenance repair STORE', or restore a backup",
-        )
+        raise _lost(path)
+
+
+def _lost(path: str) -> StoreOpenError:
+    return StoreOpenError(path, f"it is empty or missing, but there is data beside it; {REPAIR_OR_RESTORE}")
 
 
 def _holds_data(root: str) -> bool:

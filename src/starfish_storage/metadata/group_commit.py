@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import apsw
 
@@ -30,6 +30,7 @@ from starfish_storage.metadata.connection import (
     keep_undo_in_memory,
     open_for_writing,
     refuse_foreign_database,
+    refuse_lost_database,
     set_synchronous,
 )
 from starfish_storage.metadata.driver import Connection
@@ -122,15 +123,20 @@ class GroupCommit:
         self.lock.close()
 
     def release_files(self) -> None:
-        """Close the connection and the lock files, whatever state they are in."""
-        if self._open_connection is not None:
-            self._open_connection.close()
-        self._session.close()
-        self.lock.close()
+        """Close the connection and the lock files, whatever state they are in.
+
+        The lock files also when closing the connection fails: a lock that nobody gives back locks out every process.
+        """
+        with ExitStack() as stack:
+            stack.callback(self.lock.close)
+            stack.callback(self._session.close)
+            if self._open_connection is not None:
+                stack.callback(self._open_connection.close)
 
     def _open(self) -> None:
         finished = self.lock.acquire()
         try:
+            refuse_lost_database(self._path, self._data)
             # Power-safe until the schema is there: a power cut that left data beside an empty database, because its
             # schema was still in the log only, would leave a store that nobody can open.
             connection = self._connection = self._open_connection = open_for_writing(self._path, "power", self._vfs)

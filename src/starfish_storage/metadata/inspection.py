@@ -7,13 +7,22 @@ from collections.abc import Iterator
 
 import apsw
 
-from starfish_storage.errors import StoreDamagedError, StoreOpenError, StoreVersionError
-from starfish_storage.metadata.connection import DATABASE_FILE, open_for_reading, refuse_foreign_database
+from starfish_storage.errors import REPAIR_OR_RESTORE, StoreDamagedError, StoreOpenError, StoreVersionError
+from starfish_storage.metadata import row_changes
+from starfish_storage.metadata.connection import (
+    DATA_ELSEWHERE,
+    DATABASE_FILE,
+    open_for_reading,
+    refuse_data_location,
+    refuse_foreign_database,
+)
 from starfish_storage.metadata.driver import Connection, Row, back_up
 from starfish_storage.metadata.driver_errors import translate
 from starfish_storage.metadata.migrate import latest_version
+from starfish_storage.metadata.planted import refuse_planted_database
 from starfish_storage.metadata.queries import sqlite_queries
 from starfish_storage.metadata.row_writer import owner_uid
+from starfish_storage.metadata.starfish_copy import is_starfish_at_rest
 
 
 class Inspection:
@@ -31,8 +40,11 @@ class Inspection:
         self._queries = sqlite_queries()
         if not os.path.lexists(self.path):
             raise StoreOpenError(root, "there is no metadata.db in it; name the directory of a store")
+        refuse_planted_database(self.path)
         if os.path.getsize(self.path) == 0:
-            raise StoreDamagedError(self.path, "it is empty; run 'repair', or restore a backup")
+            raise StoreDamagedError(self.path, f"it is empty; {REPAIR_OR_RESTORE}")
+        if is_starfish_at_rest(self.path):  # asked through a connection of its own kind, its log would be made anew
+            raise _of_format(root, 0)
         refuse_foreign_database(self.path)
         try:
             self._connection: Connection = open_for_reading(self.path)
@@ -42,12 +54,34 @@ class Inspection:
             raise translate(error, self.path) from error
         if version != latest_version():
             self._connection.close()
-            how = "write to it once" if version == 0 else "open it once"  # Starfish's own are only read on opening
-            raise StoreVersionError(root, f"it is of format {version}; {how} with this release, to migrate it")
+            raise _of_format(root, version)
 
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
+
+    def refuse_data_location(self, *, elsewhere: bool) -> None:
+        """Raise if the data is looked for in another place than where it lies.
+
+        Raises:
+            StoreOpenError: it is.
+            StoreDamagedError: the database does not tell.
+        """
+        try:
+            row = self._connection.execute(self._queries["get_setting"], (DATA_ELSEWHERE,)).fetchone()
+        except apsw.Error as error:
+            raise translate(error, self.path, self._connection) from error
+        refuse_data_location(None if row is None else row[0], self.path, elsewhere=elsewhere)
+
+    def refuse_damage(self) -> None:
+        """Raise if SQLite finds the database damaged: what it does not find might be there all the same.
+
+        Raises:
+            StoreDamagedError: it does.
+        """
+        found = self.integrity()
+        if found:
+            raise StoreDamagedError(self.path, f"{found[0]}; {REPAIR_OR_RESTORE}")
 
     def integrity(self) -> list[str]:
         """Return what SQLite's own check finds; nothing if the database is sound."""
@@ -64,6 +98,21 @@ class Inspection:
         """Yield the rows of a named query without parameters, as of the moment when it began."""
         try:
             yield from self._connection.execute(self._queries[query])
+        except (apsw.Error, UnicodeDecodeError) as error:
+            raise translate(error, self.path, self._connection) from error
+
+    def is_readable(self) -> bool:
+        """Return whether every row has its parent, and times and JSON that are some."""
+        return not self.foreign_keys() and next(self.rows("every_unreadable_row"), None) is None
+
+    def count_row_log_lines(self) -> int:
+        """Return how many lines a row log needs."""
+        return 1 + sum(1 for query in row_changes.QUERIES_OF_ALL_ROWS for _ in self.rows(query))
+
+    def row_log_lines(self) -> Iterator[bytes]:
+        """Yield the lines of a new row log."""
+        try:
+            yield from row_changes.all_rows(self._connection, self._queries)
         except (apsw.Error, UnicodeDecodeError) as error:
             raise translate(error, self.path, self._connection) from error
 
@@ -107,3 +156,8 @@ class Inspection:
         """Return whether a master job refers to a request configuration."""
         query = self._queries["get_master_job_of_request_config"]
         return self._connection.execute(query, (key,)).fetchone() is not None
+
+
+def _of_format(root: str, version: int) -> StoreVersionError:
+    how = "write to it once" if version == 0 else "open it once"  # Starfish's own are only read on opening
+    return StoreVersionError(root, f"it is of format {version}; {how} with this release, to migrate it")

@@ -137,11 +137,11 @@ class SQLiteRunLedger(RunLedger):
     async def finish_input(self, outcome: Outcome, *, claim_next: bool = False) -> Finished:
         """See `InputLedger.finish_input`."""
         now = rows.timestamp("now", utc_now())
-        ledger_rows.attempt_row(outcome.attempt, 1)  # refused here, before anything is staged
-        records, writes = self._records(outcome, now)
+        attempt = ledger_rows.attempt_row(outcome.attempt, 1)  # refused here, before anything is staged
+        records, writes = self._records(outcome, attempt, now)
         keys = [one.unique_key for one in outcome.outputs]
         unique = keys if any(keys) else ()
-        finishing = ledger_writer.Finishing(outcome, records, unique, now, claim_next)
+        finishing = ledger_writer.Finishing(outcome, attempt, records, unique, now, claim_next)
         # With unique keys, what a record is saved as is known in the transaction only.
         operation = WriteOperation(finishing.apply, records=() if unique else records, data=writes)
         try:
@@ -302,12 +302,12 @@ class SQLiteRunLedger(RunLedger):
                 self.check_input(one.position, one.run_config)
         return [ledger_rows.registered_row(master_job_id, one, moment) for one in inputs]
 
-    def _records(self, outcome: Outcome, now: str) -> tuple[list[Row], list[DataWrite]]:
+    def _records(self, outcome: Outcome, attempt: Row, now: str) -> tuple[list[Row], list[DataWrite]]:
         """Return the rows of an outcome's records and the writes of their data."""
         records: list[Row] = []
         writes: list[DataWrite] = []
         job_id, master_job_id = outcome.claimed.job_id, outcome.claimed.master_job_id
-        start = rows.timestamp("start_time", outcome.attempt.start_time)
+        start = attempt[ledger_rows.ATTEMPT_START]
         for number, output in enumerate(outcome.outputs):
             uid = output_record_uid(job_id, number)
             state = rows.status("record status", output.status, RECORD_STATUSES)

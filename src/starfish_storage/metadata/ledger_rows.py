@@ -24,6 +24,9 @@ from starfish_storage.runs import (
     input_job_id,
 )
 
+ATTEMPT_NUMBER, ATTEMPT_START = 1, 5
+"""Where these stand in a row of ``save_attempt``."""
+
 _ATTEMPT_STATUSES = cast("tuple[str, ...]", get_args(StatusAttempt))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from starfish_storage.errors import NotFoundError, ParentNotFoundError, StorageError
-from starfish_storage.metadata import ledger_rows, rows
+from starfish_storage.metadata import ledger_rows
 from starfish_storage.metadata.driver import Row
 from starfish_storage.metadata.row_writer import Change, RowWriter
 from starfish_storage.models import StatusExecutionJob, StatusRecord
@@ -169,6 +169,7 @@ class Finishing:
 
     Attributes:
         outcome: what came of the input.
+        attempt: the row of its attempt, but for the number.
         records: the rows of its records.
         unique_keys: of each record, where any has one.
         now: the time.
@@ -179,6 +180,7 @@ class Finishing:
     """
 
     outcome: Outcome
+    attempt: Row
     records: Sequence[Row]
     unique_keys: Sequence[str | None]
     now: str
@@ -201,7 +203,8 @@ class Finishing:
         number = before[_ATTEMPTS] + 1
         if number > 1:
             undo += self._cancel_left_over(writer)
-        writer.change("save_attempt", ledger_rows.attempt_row(outcome.attempt, number))
+        head, rest = self.attempt[: ledger_rows.ATTEMPT_NUMBER], self.attempt[ledger_rows.ATTEMPT_NUMBER + 1 :]
+        writer.change("save_attempt", (*head, number, *rest))
         undo.append(("delete_attempt", (job_id, number)))
         writer.change("finish_input", self._end(number))
         if self.claim_next:
@@ -220,7 +223,7 @@ class Finishing:
             len(self.records),
             *counts,
             None,
-            rows.timestamp("start_time", attempt.start_time),
+            self.attempt[ledger_rows.ATTEMPT_START],
             self.now,
             self.now,
             self.outcome.worker_id,

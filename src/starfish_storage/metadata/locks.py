@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
+from contextlib import ExitStack
 
 from starfish_storage.errors import NO_SPACE, StorageBusyError, StorageFullError, StorageIOError
 from starfish_storage.metadata.planted import refuse_planted
@@ -106,33 +107,36 @@ class HeldAlone:
     Args:
         root: absolute path of the directory of the database.
         timeout: how long to wait for its writer lock, in seconds.
+        as_found: what a killed writer has left is not put in place meanwhile: it stays for the next one.
 
     Raises:
         StorageBusyError: another process has it open, on entering.
     """
 
-    def __init__(self, root: str, timeout: float) -> None:
+    def __init__(self, root: str, timeout: float, *, as_found: bool = False) -> None:
         self._root = root
         self._timeout = timeout
+        self._as_found = as_found
 
     def __enter__(self) -> WriterLock:
-        self.lock = WriterLock(self._root, self._timeout)
-        self._session = SessionLock(self._root)
-        self._finished = self.lock.acquire()
-        if not self._session.hold():
-            self._give_back(finished=self._finished)
-            raise StorageBusyError(
-                f"{self._root!r} is open in another process; close it there, then call again. Nothing was changed."
-            )
+        with ExitStack() as stack:
+            self.lock = WriterLock(self._root, self._timeout)
+            stack.callback(self.lock.close)
+            session = SessionLock(self._root)
+            stack.callback(session.close)
+            self._finished = self.lock.acquire()
+            stack.callback(lambda: self.lock.release(finished=self._finished))
+            if not session.hold():
+                raise StorageBusyError(
+                    f"{self._root!r} is open in another process; close it there, then call again. Nothing was changed."
+                )
+            self._held = stack.pop_all()
         return self.lock
 
     def __exit__(self, kind: object, *_: object) -> None:
-        self._give_back(finished=kind is None)
-
-    def _give_back(self, *, finished: bool) -> None:
-        self.lock.release(finished=finished)
-        self._session.close()
-        self.lock.close()
+        if not self._as_found:
+            self._finished = kind is None
+        self._held.close()
 
 
 class KeptShut:

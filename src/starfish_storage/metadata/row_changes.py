@@ -57,6 +57,9 @@ _ALL_ROWS = (
     ("every_step", "save_step"),
 )
 
+QUERIES_OF_ALL_ROWS = tuple(query for query, _ in _ALL_ROWS)
+"""The queries whose rows are those of a new row log, below its header."""
+
 
 def header(queries: Queries) -> bytes:
     """Return the line that says what the values of each change are."""

@@ -158,7 +158,7 @@ class RowWriter:
         self.claim_id("record_uid", row[0])
         self._need_data(row[4])
         try:
-            self.change("save_record", (*row[:-1], self._digest_of(row[0], row[4])))
+            self.change("save_record", (*row[:-1], self._digest_of(row[4])))
         except apsw.ConstraintError as error:
             raise self._explained(error, job_id=row[1], master_job_id=row[2]) from error
 
@@ -277,16 +277,13 @@ class RowWriter:
         self._digests_before.append((key, self._digests.get(key)))
         self._digests[key] = digest
 
-    def _digest_of(self, uid: str, key: str | None) -> str | None:
+    def _digest_of(self, key: str | None) -> str | None:
         """Return the digest of data that is there: noted in this group, or in a row, or else taken from the file.
 
         A row keeps what it has: a change of its status must not declare damaged data whole.
         """
         if key is None or key in self._digests:
             return None if key is None else self._digests[key]
-        row = self.first("get_record", (uid,))
-        if row is not None and row[4] == key and row[-1] is not None:
-            return row[-1]
         for _, digest in self.execute("get_data_digest", (owner_uid(key), key, key)).fetchall():
             if digest is not None:
                 return digest

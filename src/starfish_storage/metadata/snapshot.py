@@ -18,7 +18,6 @@ from starfish_storage.metadata.connection import (
     DATA_ELSEWHERE,
     DATABASE_FILE,
     open_for_writing,
-    refuse_foreign_database,
 )
 from starfish_storage.metadata.driver import Connection, Row
 from starfish_storage.metadata.driver_errors import translate
@@ -88,7 +87,6 @@ class Snapshot:
         for suffix in ("", "-wal"):
             if os.path.lexists(path + suffix):
                 _copy(path + suffix, self.path + suffix)
-        refuse_foreign_database(self.path)
         self._prepare()
         version = self._open().pragma("user_version")
         if version != latest_version():

@@ -7,6 +7,7 @@ import shutil
 import stat
 import tempfile
 import weakref
+from urllib.parse import quote
 
 import apsw
 
@@ -44,6 +45,24 @@ def may_be_starfish(path: str) -> bool:
     except OSError:
         return False
     return header.startswith(_MAGIC) and not any(header[_USER_VERSION] + header[_APPLICATION_ID])
+
+
+def is_starfish_at_rest(path: str) -> bool:
+    """Return whether a database that nobody has open is one of Starfish, as far as its log need not tell.
+
+    Nothing is locked, and nothing is made beside it.
+    """
+    if os.path.lexists(f"{os.path.dirname(path)}/{SESSION_LOCK_FILE}") or not may_be_starfish(path):
+        return False
+    flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+    try:
+        connection = connect(f"file:{quote(path)}?immutable=1", flags, None, _BUSY_TIMEOUT_MS)
+        try:
+            return is_starfish(connection)
+        finally:
+            connection.close()
+    except apsw.Error:
+        return False  # opened the ordinary way, it is refused with the reason
 
 
 def _is_starfish_in_use(path: str) -> bool:

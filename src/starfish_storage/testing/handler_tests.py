@@ -56,6 +56,20 @@ class DataHandlerTests:
         assert handler.read(key) == FIRST
         handler.close()
 
+    def test_it_tells_whether_it_holds_data(self, handler: DataHandler) -> None:
+        """Or rows, also before it is set up: where there is any, there was a database."""
+        assert not handler.holds_data()
+        handler.setup()
+        assert not handler.holds_data()
+        handler.create_row_log([b'{"row_log":1,"columns":{}}\n'])
+        assert not handler.holds_data()
+        handler.append_rows(b'["delete_record","r1"]\n')
+        assert handler.holds_data()
+        handler.create_row_log([])
+        carry_out(handler.write(handler.record_key(RECORD), FIRST))
+        handler.close()
+        assert handler.holds_data()
+
     def test_one_id_is_one_key(self, data: DataHandler) -> None:
         """Relative, with a reference that means it, as the key itself does."""
         for key in (data.record_key(RECORD), data.request_config_key(MASTER_JOB)):

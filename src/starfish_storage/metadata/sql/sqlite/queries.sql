@@ -450,31 +450,31 @@ WHERE output_ref = :output_ref AND output_ref IS NOT NULL
 
 -- name: salvage_projects
 SELECT project_id, name, description, created_when, updated_when, rowid
-FROM projects NOT INDEXED WHERE rowid > :after ORDER BY rowid
+FROM projects NOT INDEXED WHERE rowid >= :first ORDER BY rowid
 
 -- name: salvage_master_jobs
 SELECT master_job_id, project_id, name, status, request_config_ref, output_schema, storage_uri,
        metadata_storage_uri_override, data_storage_uri_override, target_record_count, completed_record_count,
        filtered_record_count, duplicate_record_count, failed_record_count, creation_time, start_time, end_time,
        last_update_time, summary, rowid
-FROM master_jobs NOT INDEXED WHERE rowid > :after ORDER BY rowid
+FROM master_jobs NOT INDEXED WHERE rowid >= :first ORDER BY rowid
 
 -- name: salvage_execution_jobs
 SELECT job_id, master_job_id, status, run_config, run_config_hash, attempted_generations, produced_outputs_count,
        completed_record_count, filtered_record_count, duplicate_record_count, failed_record_count, creation_time,
        start_time, end_time, last_update_time, worker_id, error_message, rowid
-FROM execution_jobs NOT INDEXED WHERE rowid > :after ORDER BY rowid
+FROM execution_jobs NOT INDEXED WHERE rowid >= :first ORDER BY rowid
 
 -- name: salvage_records
 SELECT record_uid, job_id, master_job_id, status, output_ref, start_time, end_time, last_update_time, error_message,
        data_sha256, rowid
-FROM records NOT INDEXED WHERE rowid > :after ORDER BY rowid
+FROM records NOT INDEXED WHERE rowid >= :first ORDER BY rowid
 
 -- name: salvage_journal
-SELECT key, payload, number FROM data_journal NOT INDEXED WHERE number > :after AND payload IS NOT NULL ORDER BY number
+SELECT key, payload, number FROM data_journal NOT INDEXED WHERE number >= :first AND payload IS NOT NULL ORDER BY number
 
 -- name: salvage_execution_job_ends
 -- What saving an execution job does not save.
 SELECT status, counts, end_time, last_update_time, error_message, completed_record_count, filtered_record_count,
        duplicate_record_count, failed_record_count, job_id, rowid
-FROM execution_jobs NOT INDEXED WHERE rowid > :after AND counts IS NOT NULL ORDER BY rowid
+FROM execution_jobs NOT INDEXED WHERE rowid >= :first AND counts IS NOT NULL ORDER BY rowid

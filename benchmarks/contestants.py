@@ -1,12 +1,10 @@
-"""The driver's side of the conversation with the contestants, one process each, and the time of whole processes."""
+"""The driver's side of the conversation with the contestants: one process each, one turn at a time."""
 
 from __future__ import annotations
 
 import json
 import os
 import subprocess
-import time
-from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -16,18 +14,6 @@ PROJECT_ROOT = Path(__file__).resolve().parent.parent
 # When imported, the peer fetches a price list from the network and can report its use to its makers: neither is
 # storage, and waiting for the network would be charged to it.
 ENVIRONMENT = {**os.environ, "TELEMETRY_ENABLED": "false", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
-
-
-def process_seconds(command: Sequence[str], **variables: str) -> float:
-    """Return how long a process takes from its start to its end.
-
-    Args:
-        command: what it runs; it must succeed.
-        variables: environment variables that it gets besides.
-    """
-    begun = time.perf_counter()
-    subprocess.run(command, check=True, cwd=PROJECT_ROOT, env=ENVIRONMENT | variables, capture_output=True)
-    return time.perf_counter() - begun
 
 
 class ContestantError(Exception):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from benchmarks.contestants import process_seconds
+import subprocess
+import time
+
+from benchmarks.contestants import ENVIRONMENT, PROJECT_ROOT
 from benchmarks.run import Run
 from benchmarks.tables import Series, Table, milliseconds
 
@@ -37,5 +40,11 @@ def measure_import(run: Run) -> list[Table]:
 
 
 def _import_time(python: str, statement: str) -> float:
-    bare = process_seconds([python, "-c", "pass"])
-    return process_seconds([python, "-c", statement]) - bare
+    bare = _process_time(python, "pass")
+    return _process_time(python, statement) - bare
+
+
+def _process_time(python: str, statement: str) -> float:
+    begun = time.perf_counter()
+    subprocess.run([python, "-c", statement], check=True, cwd=PROJECT_ROOT, env=ENVIRONMENT, capture_output=True)
+    return time.perf_counter() - begun

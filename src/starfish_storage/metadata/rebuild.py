@@ -92,7 +92,7 @@ class _Rebuilding:
         self._connection = connection
         self._queries = sqlite_queries()
         self._deleted: set[str] = set()
-        self._merged_jobs: set[str] = set()
+        self._merged: dict[str, set[str]] = {save: set() for _, _, save, _ in _TABLES}
         self.logged = 0
         self.recovered = 0
         self.refused = 0
@@ -129,8 +129,9 @@ class _Rebuilding:
                 for row in _salvaged(damaged, self._queries[salvage]):
                     self._merge_row(row, get, save, changed)
             for row in _salvaged(damaged, self._queries["salvage_execution_job_ends"]):
-                if row[-1] in self._merged_jobs:
+                if row[-1] in self._merged["save_execution_job"]:
                     self._apply("end_execution_job", row)
+            self._merge_runs(damaged)
             for key, payload in _salvaged(damaged, self._queries["salvage_journal"]):
                 self._merge_journaled(key, payload)
         except apsw.Error as error:
@@ -147,18 +148,46 @@ class _Rebuilding:
 
     def _merge_row(self, row: Row, get: str, save: str, changed: int) -> None:
         there = self._connection.execute(self._queries[get], (row[0],)).fetchone()
-        if _TIME.fullmatch(str(row[changed])) is None:
+        if not _are_times(row[changed]):
             return  # damaged: it must not win for looking late
         if row[0] in self._deleted or (there is not None and there[changed] >= row[changed]):
             return
         if there is None or save != "insert_master_job":
             self.recovered += self._apply(save, row)
-            if save == "save_execution_job":
-                self._merged_jobs.add(row[0])
+            self._merged[save].add(row[0])
             return
         # Newer than its line in the log, which is its end at most: inserting it again is not possible.
         end = (row[3], row[18], row[16], row[17], *row[10:14], row[0])
         self.recovered += self._apply("end_master_job", end)
+
+    def _merge_runs(self, damaged: Connection) -> None:
+        for master_job_id, registered, complete in _salvaged(damaged, self._queries["salvage_runs"]):
+            if self._belongs("get_master_job", master_job_id):
+                self._recover("start_run", (master_job_id,))
+                self._apply("note_registered", (registered, master_job_id))
+                if complete:
+                    self._apply("complete_inputs", (master_job_id,))
+        for position, job_id in _salvaged(damaged, self._queries["salvage_positions"]):
+            if job_id in self._merged["save_execution_job"]:
+                self._apply("place_input", (position, job_id))
+        for key, uid in _salvaged(damaged, self._queries["salvage_unique_keys"]):
+            if uid in self._merged["save_record"]:
+                self._apply("set_unique_key", (key, uid))
+        for row in _salvaged(damaged, self._queries["salvage_attempts"]):
+            if self._belongs("get_execution_job", row[0]) and _are_times(row[5], row[6]):
+                self._recover("save_attempt", row)
+        for row in _salvaged(damaged, self._queries["salvage_steps"]):
+            there = self._connection.execute(self._queries["get_step"], row[:2]).fetchone()
+            is_newer = there is None or there[4] < row[4]
+            if is_newer and self._belongs("get_execution_job", row[0]) and _are_times(row[4]):
+                self._recover("save_step", row)
+
+    def _belongs(self, get: str, parent: str) -> bool:
+        return self._connection.execute(self._queries[get], (parent,)).fetchone() is not None
+
+    def _recover(self, name: str, row: Row) -> None:
+        """Apply a change that does nothing to what is there, and count it if it did something."""
+        self.recovered += self._apply(name, row) and self._connection.changes() > 0
 
     def _merge_journaled(self, key: str, payload: bytes) -> None:
         """Keep data that was committed and may not have reached its file, if a row of today means just that."""
@@ -173,6 +202,10 @@ class _Rebuilding:
             self.refused += 1
             return False
         return True
+
+
+def _are_times(*values: object) -> bool:
+    return all(_TIME.fullmatch(str(value)) for value in values)
 
 
 def _salvaged(connection: Connection, query: str) -> Iterator[Row]:

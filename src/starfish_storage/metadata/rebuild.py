@@ -132,6 +132,7 @@ class _Rebuilding:
                 if row[-1] in self._merged["save_execution_job"]:
                     self._apply("end_execution_job", row)
             self._merge_runs(damaged)
+            self._merge_attempts(damaged)
             for key, payload in _salvaged(damaged, self._queries["salvage_journal"]):
                 self._merge_journaled(key, payload)
         except apsw.Error as error:
@@ -161,6 +162,7 @@ class _Rebuilding:
         self.recovered += self._apply("end_master_job", end)
 
     def _merge_runs(self, damaged: Connection) -> None:
+        """Add what makes master jobs and execution jobs, which are there by now, a run and its inputs."""
         for master_job_id, registered, complete in _salvaged(damaged, self._queries["salvage_runs"]):
             if self._belongs("get_master_job", master_job_id):
                 self._recover("start_run", (master_job_id,))
@@ -173,6 +175,8 @@ class _Rebuilding:
         for key, uid in _salvaged(damaged, self._queries["salvage_unique_keys"]):
             if uid in self._merged["save_record"]:
                 self._apply("set_unique_key", (key, uid))
+
+    def _merge_attempts(self, damaged: Connection) -> None:
         for row in _salvaged(damaged, self._queries["salvage_attempts"]):
             if self._belongs("get_execution_job", row[0]) and _are_times(row[5], row[6]):
                 self._recover("save_attempt", row)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from durability import run_workload
 from starfish_storage import GenerationJob, GenerationMasterJob, LocalStorage, Project, Record, Storage
 
 PROJECT, MASTER, JOB = "project", "master", "job"
@@ -86,6 +87,8 @@ async def work(storage: Storage, log: Log, steps: int, name: str) -> None:
             await save(storage, log, {f"{uid}-a": 1, uid: 3, f"{uid}-b": 1})
         if step % 5 == 3:
             await _side_job(storage, log, f"side-{uid}")
+        if step % 2 == 0:
+            await run_workload.work_on_input(storage, log, MASTER, name, step)
 
 
 async def save(storage: Storage, log: Log, versions: dict[str, int]) -> None:
@@ -104,6 +107,7 @@ async def _side_job(storage: Storage, log: Log, name: str) -> None:
     for number in range(SIDE_RECORDS):
         uid = f"{name}-r{number}"
         await storage.save_record(record(uid, 1, name, f"{name}-job"), payload(uid, 1))
+    await run_workload.work_on_input(storage, log, name, f"{name}-worker", 0)
     log.write("begin", {"delete": name})
     await storage.delete_master_job(name)
     log.write("done", {"delete": name})
@@ -114,8 +118,8 @@ async def check(root: Path, log_path: Path) -> int:
     acknowledged: dict[str, int] = {}
     in_flight: dict[str, set[int]] = {}
     deleted: set[str] = set()
-    for line in log_path.read_text().splitlines():
-        kind, change = json.loads(line)
+    lines = [json.loads(line) for line in log_path.read_text().splitlines()]
+    for kind, change in lines:
         for uid, version in change.get("save", {}).items():
             if kind == "begin":
                 in_flight.setdefault(uid, set()).add(version)
@@ -134,6 +138,7 @@ async def check(root: Path, log_path: Path) -> int:
             assert await storage.get_master_job(name) is None
             assert not Path(storage.generate_request_config_path(name)).exists()
         await check_whole(storage, root)
+        await run_workload.check_runs(storage, lines)
         for name in deleted:
             assert not list(root.glob(f"data/*/{name}-r*")), "data of a deleted master job is left"
         await goes_on(storage)

@@ -278,7 +278,9 @@ class Finishing:
                     saved = (*row[:3], "duplicate", *row[4:8], f"the same as record {first}", *row[9:])
             self.statuses[number] = saved[_RECORD_STATUS]
             undo += writer.save_records([saved])[0]
-            writer.change("set_unique_key", (key, row[0]))
+            if key is not None:
+                writer.change("set_unique_key", (key, row[0]))
+                undo.append(("set_unique_key", (None, row[0])))  # what an earlier outcome had is given up by now
         return undo
 
     def _forget_earlier(self, writer: RowWriter) -> list[Change]:

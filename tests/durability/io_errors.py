@@ -142,23 +142,24 @@ def run_steps() -> list[Step]:
         return lambda storage: storage.ledger.finish_input(run_workload.an_outcome(claimed, "worker", [output]))
 
     inputs = [RunInput(number, {"n": number}) for number in range(2)]
-    worker = run_workload.a_worker("worker", RUN)
+    worker, idle = run_workload.a_worker("worker", RUN), run_workload.a_worker("idle", RUN)
     paid = PaidStep(RUN_JOBS[0], "call", {"result": 1}, 1, NOW)
     return [
         *prepare(RUN, "run-job")[1:],
-        Step("start_run", lambda storage: storage.ledger.start_run(RUN), {"run": True}),
+        Step("start_run", lambda storage: storage.ledger.start_run(RUN), {"is a run": True}),
         Step(
             "register_inputs",
             lambda storage: storage.ledger.register_inputs(RUN, inputs),
             {f"input {n}": ("pending", False, None) for n in range(2)},
         ),
-        Step("save_worker", lambda storage: storage.ledger.save_worker(worker), {"workers": 1}),
+        Step("save_worker", lambda storage: storage.ledger.save_worker(idle), {"workers": ["idle"]}),
+        Step("remove_worker", lambda storage: storage.ledger.remove_worker(idle, NOW), {"workers": None}),
+        Step("save_worker", lambda storage: storage.ledger.save_worker(worker), {"workers": ["worker"]}),
         Step("claim_inputs", claim, {f"input {n}": ("running", False, None) for n in range(2)}),
         Step("save_attempt", attempt, {"input 0": ("running", True, None)}),
         Step("save_step", lambda storage: storage.ledger.save_step(paid), {"step": {"result": 1}}),
         Step("finish_input", finish(0, None), {"input 0": ("completed", True, 1)}),
         Step("finish_input with a key", finish(1, "key"), {"input 1": ("completed", True, 1)}),
-        Step("remove_worker", lambda storage: storage.ledger.remove_worker(worker, NOW), {"workers": None}),
     ]
 
 
@@ -173,9 +174,9 @@ async def observe_run(storage: LocalStorage) -> State:
     state = await ledger.get_run(RUN)
     if state is None:
         return seen
-    seen["run"] = True
+    seen["is a run"] = True
     if workers := await ledger.list_workers(RUN):
-        seen["workers"] = len(workers)
+        seen["workers"] = [one.worker_id for one in workers]
     if (step := await ledger.get_step(RUN_JOBS[0], "call")) is not None:
         seen["step"] = step.result
     attempts = 0

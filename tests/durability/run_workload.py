@@ -42,8 +42,9 @@ LEDGER = {
 WITHOUT_CLAIMS = {
     **LEDGER,
     "inputs": "SELECT job_id, iif(status = 'running', 'pending', status), position, attempted_generations, "
-    "produced_outputs_count, completed_record_count, duplicate_record_count, iif(status = 'running', NULL, start_time), "
-    "end_time, iif(status = 'running', NULL, worker_id), error_message FROM execution_jobs ORDER BY job_id",
+    "produced_outputs_count, completed_record_count, duplicate_record_count, "
+    "iif(status = 'running', NULL, start_time), end_time, iif(status = 'running', NULL, worker_id), "
+    "error_message FROM execution_jobs ORDER BY job_id",
     "targets": "SELECT master_job_id, target_record_count FROM master_jobs ORDER BY 1",
 }
 del WITHOUT_CLAIMS["journaled"]

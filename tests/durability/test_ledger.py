@@ -168,6 +168,33 @@ async def test_a_key_of_an_outcome_that_was_taken_back_is_free(run: Run) -> None
     assert (await run.finish(1, *keyed("a"))).status == "duplicate"
 
 
+async def test_nothing_becomes_a_duplicate_of_what_was_taken_back(run: Run) -> None:
+    """Though both were stored at once: the second waits until the first is in place, or is not."""
+    run.storage.steps.before = fail(f"rename {run.held[1].job_id}-0.json")
+    calls = [run.finish(0, *keyed(None)), *(run.finish(n, *keyed("a")) for n in (1, 2, 3))]
+    outcomes = await asyncio.gather(*calls, return_exceptions=True)
+    run.heal()
+    assert isinstance(outcomes[1], StorageIOError)
+    statuses = [getattr(outcome, "status", None) for outcome in outcomes]
+    assert statuses == ["completed", None, "completed", "duplicate"]
+
+
+async def test_an_outcome_before_a_deletion_is_taken_back_before_it(run: Run) -> None:
+    await run.finish(1, *keyed("a", None))
+    await run.again(1)
+    run.storage.steps.before = fail(f"rename {run.held[1].job_id}-0.json")
+    outcomes = await asyncio.gather(
+        run.finish(0),
+        run.finish(1, *keyed("b")),
+        run.storage.delete_master_job(workload.MASTER),
+        return_exceptions=True,
+    )
+    run.heal()
+    assert [type(outcome) for outcome in outcomes] == [Finished, StorageIOError, type(None)]
+    assert run.rows()["attempts"] == run.rows()["inputs"] == run.rows()["runs"] == []
+    await workload.goes_on(run.storage)  # "nothing more is written", had the rows been restored after the deletion
+
+
 async def test_an_outcome_that_was_taken_back_does_not_come_back(run: Run, memory_path: Path) -> None:
     before = run.rows()
     run.storage.steps.before = fail("rename")

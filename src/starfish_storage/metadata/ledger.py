@@ -146,7 +146,8 @@ class SQLiteRunLedger(RunLedger):
         unique = keys if any(key is not None for key in keys) else ()
         finishing = ledger_writer.Finishing(outcome, records, unique, now, claim_next)
         # With unique keys, what a record is saved as is known in the transaction only.
-        operation = WriteOperation(finishing.apply, records=() if unique else records, data=writes)
+        decides = [f"unique key {key!a} in {outcome.claimed.master_job_id}" for key in set(unique) if key is not None]
+        operation = WriteOperation(finishing.apply, records=() if unique else records, data=writes, decides=decides)
         try:
             await self._session.write(operation)
         except ledger_writer.ClaimLostError:

@@ -44,6 +44,7 @@ class RunInputTests(StorageSuite):
 
     async def test_a_run_is_started_once(self, storage: Storage) -> None:
         """Again changes nothing; what is no run has no state."""
+        skip_unless(storage, "RUNS")
         await storage.save_project(a_project())
         await storage.log_master_job_start(a_master_job(storage))
         assert await storage.ledger.get_run(MASTER_JOB) is None
@@ -94,6 +95,7 @@ class RunInputTests(StorageSuite):
 
     async def test_inputs_need_a_run(self, storage: Storage) -> None:
         """A master job alone is none."""
+        skip_unless(storage, "RUNS")
         await storage.save_project(a_project())
         await storage.log_master_job_start(a_master_job(storage))
         ledger = storage.ledger

@@ -19,6 +19,7 @@ from starfish_storage.runs import (
     Worker,
 )
 from starfish_storage.testing.samples import MASTER_JOB, a_master_job, a_project, at
+from starfish_storage.testing.suite import skip_unless
 
 Found = TypeVar("Found")
 
@@ -66,7 +67,8 @@ def kept(number: int = 0, key: str | None = None) -> Output:
 
 
 async def start(storage: Storage, number: int = 3, master_job_id: str = MASTER_JOB) -> RunLedger:
-    """Start a run with so many inputs and one worker, and return the ledger."""
+    """Start a run with so many inputs and one worker, and return the ledger. Needs ``RUNS``."""
+    skip_unless(storage, "RUNS")
     ledger = storage.ledger
     await storage.save_project(a_project())
     await storage.log_master_job_start(a_master_job(storage, master_job_id))

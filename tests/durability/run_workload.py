@@ -113,20 +113,28 @@ async def _work_on(ledger: RunLedger, log: Any, claimed: ClaimedInput, worker_id
         "finish": lambda: ledger.finish_input(an_outcome(claimed, worker_id, [output])),
     }
     for name, call in calls.items():
-        log.write("begin", {name: job_id})
+        log.write("begin", {name: job_id, "run": claimed.master_job_id})
         await call()
-        log.write("done", {name: job_id})
+        log.write("done", {name: job_id, "run": claimed.master_job_id})
 
 
 async def check_runs(storage: Storage, lines: Sequence[tuple[str, dict[str, Any]]]) -> None:
     """What was acknowledged is there, nothing is there by half, and the totals are those of the attempts."""
     done = {name: {change[name] for kind, change in lines if kind == "done" and name in change} for name in _KINDS}
     begun = {name: {change[name] for _, change in lines if name in change} for name in _KINDS}
+    deleted = {change["delete"] for _, change in lines if "delete" in change}
+    kept = {
+        change[name]
+        for kind, change in lines
+        for name in _KINDS
+        if kind == "done" and name in change and change["run"] not in deleted
+    }
     for master in await storage.list_master_jobs():
         await _check_run(storage, master.master_job_id)
     for job_id in begun["attempt"]:
         job = await storage.get_execution_job(job_id)
         if job is None:  # deleted with its run
+            assert job_id not in kept, f"input {job_id} was acknowledged and is gone"
             continue
         attempts = [one.status for one in await storage.ledger.list_attempts(job_id)]
         assert attempts in ([], ["failed"], ["failed", "completed"])

@@ -32,6 +32,7 @@ from starfish_storage import StorageError
 logger = logging.getLogger(__name__)
 
 ORDINARY_CUTS, SLOW_CUTS, CUTS_WITHOUT_THE_LIBRARY = 3, 100, 30
+TRIES = 5
 
 
 @pytest.fixture(params=["ext4", "xfs"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,6 +15,9 @@ StatusAttempt = Literal["completed", "failed", "cancelled", "interrupted", "supe
 """``completed``: the function returned. ``failed``: it raised, ran out of time, or returned what cannot be kept.
 ``cancelled``: the run was stopped meanwhile. ``interrupted``: its worker died. ``superseded``: its worker was taken for
 dead and another one has finished the input."""
+
+
+_MOST_USED = 10**12  # by one call: more is a mistake, and the totals of a run must stay within what a column holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +47,9 @@ class Usage:
             raise InvalidInputError(f"model must be a string, not {type(model).__name__}.")
         tokens = {"input_tokens": self.input_tokens, "output_tokens": self.output_tokens}
         for name, value in cast("dict[str, object]", tokens).items():
-            if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**63:
+            if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _MOST_USED:
                 raise InvalidInputError(f"{name} must be an integer of 0 or more, not {value!r}.")
-        if not isinstance(cost, int | float) or isinstance(cost, bool) or not 0 <= cost < math.inf:
+        if not isinstance(cost, int | float) or isinstance(cost, bool) or not 0 <= cost <= _MOST_USED:
             raise InvalidInputError(f"cost must be a number of 0 or more, not {cost!r}.")
         return self
 

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import contextvars
 import functools
 import inspect
 import types
 import typing
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, cast
 
 from starfish_storage.errors import InvalidInputError, shorten
 from starfish_storage.generation.loading import listed
+from starfish_storage.generation.threads import Threads
 
 _MISSING = inspect.Parameter.empty
 _NOT_THE_INPUT = frozenset({"str", "int", "float", "bool", "bytes", "list", "tuple", "set", "frozenset"})
@@ -52,7 +51,7 @@ class BoundFunction:
 
         Args:
             function: coroutine function, plain function, (async) generator function, or an object with such a call.
-            max_threads: how many calls of a plain function run at a time.
+            max_threads: how many calls of a plain function run at a time, those not counted that were given up.
             context_type: the class of the job's context.
 
         Raises:
@@ -65,8 +64,8 @@ class BoundFunction:
         self.name = function_name(function)
         self._function = function
         self._is_async = _is_async(function)
-        self._max_threads = max_threads
-        self._threads: ThreadPoolExecutor | None = None
+        self._threads = Threads("starfish-storage-call")
+        self._turn = asyncio.Semaphore(max_threads)
         self._wanted, self._takes_rest = _parameters(function, context_type)
 
     def check(self, run_config: dict[str, Any]) -> None:
@@ -115,8 +114,7 @@ class BoundFunction:
 
     def close(self) -> None:
         """Start no more calls in threads. Those that run go on; they are not waited for. Idempotent."""
-        if self._threads is not None:
-            self._threads.shutdown(wait=False, cancel_futures=True)
+        self._threads.close()
 
     def _bind(self, run_config: dict[str, Any], context: object) -> tuple[list[Any], dict[str, Any]]:
         arguments: list[Any] = []
@@ -151,10 +149,8 @@ class BoundFunction:
         )
 
     async def _in_thread(self, call: Callable[[], Any]) -> Any:
-        if self._threads is None:
-            self._threads = ThreadPoolExecutor(self._max_threads, thread_name_prefix="starfish-storage-call")
-        run = contextvars.copy_context().run
-        return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: run(_plain_call, call))
+        async with self._turn:  # given up with the call: one that hangs takes nobody's turn
+            return await self._threads.run(lambda: _plain_call(call))
 
 
 def function_name(function: Callable[..., Any]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from dataclasses import asdict, dataclass
@@ -10,6 +9,7 @@ from typing import Any
 
 from starfish_storage.errors import StorageError
 from starfish_storage.generation.calling import BoundFunction
+from starfish_storage.generation.ending import to_the_end
 from starfish_storage.generation.engine import OPEN, Engine
 from starfish_storage.generation.inputs import Feed
 from starfish_storage.generation.interruption import ignored, watched
@@ -81,23 +81,17 @@ async def carry_on(
         KeyboardInterrupt: after Ctrl-C; after SIGTERM a `SystemExit`.
     """
     began = time.monotonic()
-    ledger, run_id = storage.ledger, state.master_job_id
-    if feed is not None:
-        await feed.compare()  # before anything is changed
-    if state.stop_reason is not None:
-        await ledger.request_stop(run_id, None)
-    await storage.update_master_job_status(run_id, "running", utc_now())
+    run_id = state.master_job_id
     engine = Engine(storage, state, function, checks, options, reporter)
-    watch = watched if handle_signals else ignored
-    with watch(lambda: engine.stop("interrupted"), engine.force) as interruption:
-        try:
-            await engine.run(feed)
-        except BaseException:
-            await asyncio.shield(_settle_quietly(storage, run_id, engine.stop_reason))
-            raise
-        await settle(storage, run_id, engine.stop_reason)
-        interruption.raise_if_any()
-    latest = await ledger.get_run(run_id)
+    try:
+        if feed is not None:
+            await feed.compare()  # before anything is changed
+        await to_the_end(_begin(storage, state))
+        await _run_and_settle(storage, engine, run_id, feed, handle_signals=handle_signals)
+    finally:
+        if feed is not None:
+            await to_the_end(feed.close())
+    latest = await storage.ledger.get_run(run_id)
     return await run_of(
         storage,
         latest or state,
@@ -105,6 +99,27 @@ async def carry_on(
         stop_reason=engine.stop_reason,
         seconds=time.monotonic() - began,
     )
+
+
+async def _begin(storage: Storage, state: RunState) -> None:
+    if state.stop_reason is not None:
+        await storage.ledger.request_stop(state.master_job_id, None)
+    await storage.update_master_job_status(state.master_job_id, "running", utc_now())
+
+
+async def _run_and_settle(
+    storage: Storage, engine: Engine, run_id: str, feed: Feed | None, *, handle_signals: bool
+) -> None:
+    watch = watched if handle_signals else ignored
+    with watch(lambda: engine.stop("interrupted"), engine.force) as interruption:
+        try:
+            await engine.run(feed)
+        except BaseException as error:
+            reason = engine.stop_reason or type(error).__name__
+            await to_the_end(_settle_quietly(storage, run_id, reason))
+            raise
+        await to_the_end(settle(storage, run_id, engine.stop_reason))
+        interruption.raise_if_any()
 
 
 async def settle(storage: Storage, id: str, stop_reason: str | None) -> None:

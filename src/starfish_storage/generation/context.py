@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from typing import Any, TypeVar
 
 from starfish_storage.codec import decode, encode
-from starfish_storage.errors import InvalidDataError, InvalidInputError
+from starfish_storage.errors import InvalidDataError, InvalidInputError, StorageError
 from starfish_storage.interface import RunLedger
 from starfish_storage.models import utc_now
 from starfish_storage.runs import ClaimedInput, Step, Usage
@@ -37,6 +37,7 @@ class Context:
         position: the place of the input among those of the run, from 0.
         attempt: the number of this attempt.
         worker_id: who makes it.
+        failure: why the store could not be read or written for a step: not the function's fault.
     """
 
     def __init__(
@@ -56,8 +57,10 @@ class Context:
         self._on_cost = on_cost
         self._usage: list[Usage] = []
         self._locks: dict[str, asyncio.Lock] = {}
-        self._thread_lock = threading.RLock()
+        self._thread_locks: dict[str, threading.RLock] = {}
         self._loop = asyncio.get_running_loop()
+        self._loop_thread = threading.get_ident()
+        self.failure: StorageError | None = None
 
     @property
     def usage(self) -> tuple[Usage, ...]:
@@ -108,7 +111,7 @@ class Context:
         try:
             _check_name(name)
             async with self._locks.setdefault(name, asyncio.Lock()):
-                stored = await self._ledger.get_step(self.job_id, name)
+                stored = await self._stored(name)
                 if stored is not None:
                     return stored.result["result"]
                 with _collected_usage() as used:
@@ -121,10 +124,17 @@ class Context:
                 call.close()  # not needed, or done
 
     def once_blocking(self, name: str, call: Callable[[], Any]) -> Any:
-        """Do as `once` from a plain function, which runs in a thread; ``call`` is called in that thread."""
+        """Do as `once` from a plain function, which runs in a thread; ``call`` is called in that thread.
+
+        Raises:
+            InvalidInputError: it is called in the event loop's thread; or as for `once`.
+            InvalidDataError: as for `once`.
+        """
         _check_name(name)
-        with self._thread_lock:
-            stored = self._wait_for(self._ledger.get_step(self.job_id, name))
+        if threading.get_ident() == self._loop_thread:
+            raise InvalidInputError("once_blocking would hold up the event loop here: use 'await context.once(...)'.")
+        with self._thread_locks.setdefault(name, threading.RLock()):
+            stored = self._wait_for(self._stored(name))
             if stored is not None:
                 return stored.result["result"]
             with _collected_usage() as used:
@@ -132,7 +142,23 @@ class Context:
             return self._wait_for(self._keep(name, result, used))
 
     def _wait_for(self, coroutine: Coroutine[Any, Any, Result]) -> Result:
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+        try:
+            return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+        except RuntimeError:
+            coroutine.close()  # the loop is closed: the run is over, and this call was given up
+            raise
+
+    async def _stored(self, name: str) -> Step | None:
+        with self._noting_failure():
+            return await self._ledger.get_step(self.job_id, name)
+
+    @contextmanager
+    def _noting_failure(self) -> Generator[None]:
+        try:
+            yield
+        except StorageError as error:
+            self.failure = error
+            raise
 
     async def _keep(self, name: str, result: object, used: list[Usage]) -> Any:
         """Store the result of a step, and return it as it reads back."""
@@ -142,7 +168,8 @@ class Context:
         except InvalidDataError as error:
             remedy = "return JSON from the step, such as response.model_dump()"
             raise InvalidDataError(what, error.path, f"{type(result).__name__} is not JSON; {remedy}") from error
-        await self._ledger.save_step(Step(self.job_id, name, kept, self.attempt, utc_now(), tuple(used)))
+        with self._noting_failure():
+            await self._ledger.save_step(Step(self.job_id, name, kept, self.attempt, utc_now(), tuple(used)))
         return kept["result"]
 
 
@@ -160,3 +187,5 @@ def _collected_usage() -> Generator[list[Usage]]:
 def _check_name(name: object) -> None:
     if not isinstance(name, str) or not name:
         raise InvalidInputError(f"a step needs a name that is a text, such as 'model-call', not {type(name).__name__}.")
+    if any("\ud800" <= character <= "\udfff" for character in name):
+        raise InvalidInputError("the name of a step has a lone surrogate, which is not a character; replace it.")

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from collections import deque
+from collections.abc import Coroutine, Iterable
+from typing import Any
 
-from starfish_storage.errors import NotFoundError
+from starfish_storage.errors import InvalidInputError, NotFoundError, ParentNotFoundError, StorageError
 from starfish_storage.generation.calling import BoundFunction
+from starfish_storage.generation.ending import to_the_end
 from starfish_storage.generation.inputs import Feed
 from starfish_storage.generation.lease import Heartbeat, new_worker, release_dead
 from starfish_storage.generation.options import Options
@@ -23,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.5  # while other workers are at the last inputs
 _REPORT_SECONDS = 0.2
+_PATIENCE_SECONDS = 5.0  # with calls that were cancelled and do not end
 _ENOUGH_AHEAD = 5_000  # inputs stored and not begun, of a source that may have no end
 OPEN = frozenset({"pending", "running"})
 """The statuses of inputs that are not finished."""
@@ -65,7 +70,7 @@ class Engine:
             options,
             self._pause,
             self._note_cost,
-            self._note_stored,
+            self._note_storing,
         )
         self._loop = asyncio.get_running_loop()
         self._ready: deque[ClaimedInput] = deque()
@@ -74,12 +79,13 @@ class Engine:
         self._stopping = asyncio.Event()
         self._hurrying = asyncio.Event()
         self._forced = asyncio.Event()
-        self._slots: list[asyncio.Task[None]] = []
-        self._idle = 0
+        self._idle = options.max_concurrency
         self._fed = True
+        self._is_cancelling = False
         self._errors: list[BaseException] = []
         self._spent_elsewhere = state.cost
-        self._logged = self._stored = 0.0
+        self._logged = self._handed_in = 0.0
+        self._adding = threading.Lock()  # plain functions report what they used from their threads
         self._began = time.monotonic()
         self._counts: dict[str, int] = {}
         self._records: dict[str, int] = {}
@@ -102,11 +108,11 @@ class Engine:
         await self._heartbeat.start()
         self._fed = feed is None
         self._total = None if feed is None else feed.length
-        self._reporter.begin(self.progress())
         try:
+            self._reporter.begin(self.progress())
             await self._work(feed)
         finally:
-            await asyncio.shield(self._end())
+            await to_the_end(self._end())
         if self._errors:
             raise self._errors[0]
 
@@ -119,6 +125,7 @@ class Engine:
         """
         if self.stop_reason is None:
             self.stop_reason = reason
+            logger.info("run %s stops: %s", self._state.master_job_id, reason)
             self._stopping.set()
             self._changed.set()
         if not patient:
@@ -165,40 +172,69 @@ class Engine:
     async def _work(self, feed: Feed | None) -> None:
         if feed is not None:
             feed.connect(self.wake, self.make_room)
-        feeding = None if feed is None else asyncio.create_task(self._feeding(feed))
-        self._slots = [asyncio.create_task(self._slot()) for _ in range(self._options.max_concurrency)]
-        watching = asyncio.create_task(self._watch())
-        reporting = asyncio.create_task(self._report())
+        slots = [self._start(self._slot()) for _ in range(self._options.max_concurrency)]
+        others = [self._start(self._report())]
+        awaited = slots
+        if feed is not None:
+            others.append(self._start(self._feeding(feed)))
+            if not feed.is_endless:
+                # Storing the rest takes a moment, and spares whoever goes on with the run to give them again.
+                awaited = [*slots, others[-1]]
+        working = asyncio.create_task(asyncio.wait(awaited))
+        out_of_time = asyncio.create_task(self._out_of_time())
         try:
-            await asyncio.wait(self._slots)
+            await asyncio.wait({working, out_of_time}, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
             self.stop("cancelled")
             raise
         finally:
-            others = [task for task in (feeding, watching, reporting) if task is not None]
-            for task in (*self._slots, *others):
-                task.cancel()
-            await asyncio.gather(*self._slots, *others, return_exceptions=True)
+            await to_the_end(self._cancel((*slots, *others, working, out_of_time)))
+
+    def _start(self, part: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        return asyncio.create_task(self._until_failure(part))
+
+    async def _until_failure(self, part: Coroutine[Any, Any, None]) -> None:
+        """Carry out a part of the work; whatever it raises ends the run, which raises it in its turn."""
+        try:
+            await part
+        except asyncio.CancelledError as error:
+            if not self._is_cancelling:  # a function has cancelled its own task: nobody would notice that it is gone
+                self._fail(RuntimeError("a call was cancelled, but not by the run"), error)
+            raise
+        except BaseException as error:
+            if isinstance(error, GeneratorExit) and not self._loop.is_running():
+                raise  # nobody waits any more
+            self._fail(error)
+
+    async def _cancel(self, tasks: Iterable[asyncio.Task[Any]]) -> None:
+        """Cancel what is still going on, and wait for it, but not for ever: a function may pass over that."""
+        self._is_cancelling = True
+        for task in tasks:
+            task.cancel()
+        _, left = await asyncio.wait(tasks, timeout=_PATIENCE_SECONDS)
+        if left:
+            logger.warning(
+                "%d calls do not end though they were cancelled; they are left to themselves, and their inputs pending",
+                len(left),
+            )
 
     async def _feeding(self, feed: Feed) -> None:
         try:
             await feed.run()
-        except Exception as error:  # noqa: BLE001 (raised when the work has ended)
-            self._fail(error)
         finally:
             self._fed = True
             self._changed.set()
 
     async def _slot(self) -> None:
         claimed: ClaimedInput | None = None
-        try:
-            while True:
-                claimed = claimed or await self._next()
-                if claimed is None:
-                    return
-                claimed = await self._work_on(claimed)
-        except Exception as error:  # noqa: BLE001 (raised when the work has ended)
-            self._fail(error)
+        while True:
+            if claimed is None:
+                claimed = await self._next()
+            if claimed is None or self._stopping.is_set():
+                return  # what was claimed and not begun is given back when the worker ends
+            claimed = await self._work_on(claimed)
+            if claimed is None:
+                self._idle += 1
 
     async def _work_on(self, claimed: ClaimedInput) -> ClaimedInput | None:
         """Work on an input, and return the next one, if one was claimed with the storing of this."""
@@ -207,34 +243,35 @@ class Engine:
             outcome = await work.outcome()
         except StoppedError:
             return None  # given back when the worker ends
-        except asyncio.CancelledError:
-            await asyncio.shield(work.release())
+        except BaseException as error:
+            await to_the_end(work.release(error))
             raise
+        self._note_storing(outcome.attempt.cost)
         self._stop_at_cost()
-        # Not shielded: what was handed in is carried out, also when the wait for it is cancelled.
+        # Not protected: what was handed in is carried out, also when the wait for it is cancelled.
         go_on = not self._stopping.is_set() and not self._ready
-        finished = await self._ledger.finish_input(outcome, claim_next=go_on)
-        self._note_stored(outcome.attempt.cost)
+        try:
+            finished = await self._ledger.finish_input(outcome, claim_next=go_on)
+        except InvalidInputError as error:  # what the function returned cannot be stored, such as what is not JSON
+            finished = await self._ledger.finish_input(work.failed(error), claim_next=go_on)
+        self._changed.set()
         return finished.claimed
 
     async def _next(self) -> ClaimedInput | None:
         """Return a claimed input; None when there is nothing left to do, or the run is stopped."""
-        self._idle += 1
-        try:
-            async with self._claiming:
-                while not self._stopping.is_set():
-                    if self._ready:
-                        return self._ready.popleft()
-                    self._changed.clear()
-                    fed = self._fed  # before the look: what is stored after it is announced
-                    self._ready.extend(await self._claim(self._idle))
-                    if not self._ready:
-                        if fed and await self._is_over():
-                            return None
-                        await self._wait_for_change()
-            return None
-        finally:
-            self._idle -= 1
+        async with self._claiming:
+            while not self._stopping.is_set():
+                if self._ready:
+                    self._idle -= 1
+                    return self._ready.popleft()
+                self._changed.clear()
+                fed = self._fed  # before the look: what is stored after it is announced
+                self._ready.extend(await self._claim(self._idle))
+                if not self._ready:
+                    if fed and await self._is_over():
+                        return None
+                    await self._wait_for_change()
+        return None
 
     async def _claim(self, most: int) -> list[ClaimedInput]:
         """Claim an input for every idle slot: each is begun at once."""
@@ -243,7 +280,10 @@ class Engine:
             return await self._ledger.claim_inputs(worker.master_job_id, worker.worker_id, most, utc_now())
         except NotFoundError:
             # This process was stopped for so long that its worker was taken for dead, and its inputs were given away.
-            await self._heartbeat.renew()
+            try:
+                await self._heartbeat.renew()
+            except ParentNotFoundError as error:
+                raise self._deleted() from error
             return []
 
     async def _is_over(self) -> bool:
@@ -266,36 +306,49 @@ class Engine:
 
     # --- stopping -------------------------------------------------------------------------------------------------
 
-    async def _watch(self) -> None:
-        """Cancel what is in flight once that is wanted, or the grace is over."""
+    async def _out_of_time(self) -> None:
+        """Return when what is in flight is to be cancelled: once that is wanted, or the grace is over."""
         await self._hurrying.wait()
         try:
             await asyncio.wait_for(self._forced.wait(), self._options.grace)
         except TimeoutError:
             logger.warning("calls still in flight after %g s of grace are cancelled", self._options.grace)
-        for slot in self._slots:
-            slot.cancel()
 
-    def _fail(self, error: BaseException) -> None:
+    def _fail(self, error: BaseException, cause: BaseException | None = None) -> None:
+        if cause is not None:
+            error.__cause__ = cause
         self._errors.append(error)
-        self.stop(f"{type(error).__name__}")
+        self.stop(type(error).__name__)
+
+    def _deleted(self) -> NotFoundError:
+        return NotFoundError("run", self._state.master_job_id, "it was deleted while it was under way")
 
     async def _end(self) -> None:
         await self._heartbeat.stop()
         try:
             await self._ledger.remove_worker(self._heartbeat.worker, utc_now())
             await self._look()
+        except StorageError as error:
+            logger.warning("worker %s could not be removed: %s", self._worker.worker_id, error.code)
+            self._errors.append(error)  # after the one, if there was one, that has brought the run to its end
         finally:
+            self._heartbeat.forget()
             self._reporter.end(self.progress())
 
     # --- costs and counts -----------------------------------------------------------------------------------------
 
     def _note_cost(self, cost: float) -> None:
-        self._logged += cost
+        """Add what a call has cost. Called in any thread."""
+        with self._adding:
+            self._logged += cost
+        limit = self._options.max_cost
+        if limit is not None and self._cost() >= limit and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._stop_at_cost)
 
-    def _note_stored(self, cost: float) -> None:
-        self._stored += cost
-        self._changed.set()
+    def _note_storing(self, cost: float) -> None:
+        # Before it is stored: the heartbeat takes what this worker has stored from the total of the run, and what it
+        # then knows nothing of would count as spent by others, on top.
+        self._handed_in += cost
 
     def _cost(self) -> float:
         return self._spent_elsewhere + self._logged
@@ -307,9 +360,12 @@ class Engine:
 
     async def _beat(self) -> None:
         """Called every second, in the heartbeat's thread: the live counts, the wishes of others, and the dead."""
-        stored = self._stored
-        state = await self._ledger.refresh_run(self._state.master_job_id, utc_now())
-        self._spent_elsewhere = max(0.0, state.cost - stored)
+        try:
+            state = await self._ledger.refresh_run(self._state.master_job_id, utc_now())
+        except NotFoundError:
+            self._loop.call_soon_threadsafe(self._fail, self._deleted())
+            return
+        self._spent_elsewhere = max(self._spent_elsewhere, state.cost - self._handed_in)
         await self._look()
         if await release_dead(self._ledger, self._state.master_job_id):
             self._loop.call_soon_threadsafe(self.wake)

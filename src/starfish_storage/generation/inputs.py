@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
-import time
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sized
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Iterator, Sized
 from dataclasses import dataclass
-from itertools import count
 from typing import Any, Literal, cast
 
 from starfish_storage.codec import encode
 from starfish_storage.errors import InvalidInputError, StorageError
+from starfish_storage.generation.sources import Inputs, readable, source_of
 from starfish_storage.interface import RunLedger
 from starfish_storage.runs import RunInput, RunState
 
 logger = logging.getLogger(__name__)
 
 OnBadInput = Literal["stop", "skip"]
-Inputs = Iterable[Any] | AsyncIterable[Any]
 
-_MOST_IN_BATCH = 500
-_BATCH_SECONDS = 0.05  # a slow source is handed on as it comes
 _MOST_AHEAD = 10_000  # of a source without a length, which may have no end
 
 
@@ -92,6 +87,18 @@ def read_json_lines(path: str, on_bad_input: OnBadInput = "stop") -> JsonLines:
     return lines
 
 
+def _readable_twice(inputs: Inputs) -> Iterable[Any] | None:
+    """Return the inputs if reading them does not use them up, for all that can be told.
+
+    What has a length but no places may be a wrapper of a generator, as progress bars are.
+    """
+    if isinstance(inputs, AsyncIterable):
+        return None
+    given = readable(inputs)
+    is_lasting = isinstance(given, Sized) and hasattr(given, "__getitem__") and not isinstance(given, Iterator)
+    return given if is_lasting or isinstance(given, JsonLines) else None
+
+
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
@@ -127,13 +134,16 @@ class InputCheck:
             return f"input {position}: {error}"
         return None
 
-    def all_at_once(self, inputs: Iterable[Any]) -> None:
-        """Refuse inputs that can be read twice before anything is started.
+    def beforehand(self, inputs: Inputs, on_bad_input: OnBadInput) -> None:
+        """Refuse bad inputs before anything is started, if they can be read twice and bad ones are not skipped.
 
         Raises:
-            InvalidInputError: one of them cannot be run.
+            InvalidInputError: they cannot be read one by one, or one of them cannot be run.
         """
-        for position, given in enumerate(inputs):
+        again = _readable_twice(inputs)
+        if again is None or on_bad_input == "skip":
+            return
+        for position, given in enumerate(again):
             reason = self.reason_against(position, given)
             if reason is not None:
                 raise InvalidInputError(f"{reason.rstrip('.')}; nothing was started. Mend it, or skip bad inputs.")
@@ -154,6 +164,7 @@ class Feed:
 
     Attributes:
         length: how many inputs there are, where the source tells.
+        is_endless: there may be no end of them.
     """
 
     def __init__(
@@ -166,15 +177,14 @@ class Feed:
     ) -> None:
         self._ledger = ledger
         self._state = state
-        self._inputs = inputs
         self._check = check
         self._skips = on_bad_input == "skip"
         self._on_stored: Callable[[], None] | None = None
         self._make_room: Callable[[], Awaitable[None]] | None = None
-        self._endless = not isinstance(inputs, Sized | JsonLines)
+        self.is_endless = not isinstance(inputs, Sized | JsonLines)
         self.length = len(inputs) if isinstance(inputs, Sized) else None
         self._given = 0
-        self._batches = _batches(inputs)
+        self._source = source_of(inputs)
         self._left: list[RunInput] = []
 
     def connect(self, on_stored: Callable[[], None], make_room: Callable[[], Awaitable[None]]) -> None:
@@ -183,17 +193,17 @@ class Feed:
         self._make_room = make_room
 
     async def compare(self) -> None:
-        """Compare the first inputs with those that are stored already. Stores nothing.
+        """Compare the first inputs with those that are stored already; all, if there are no more. Stores nothing.
 
         Raises:
             InvalidInputError: they are others.
         """
-        stored = self._state.registered
-        while self._given < stored:
-            batch = await anext(self._batches, None)
-            if batch is None:
-                if self._given == 0:
-                    return  # an empty one: there are no more
+        stored, is_complete = self._state.registered, self._state.inputs_complete
+        while self._given < stored or is_complete:
+            batch = await self._source.take()
+            if not batch:
+                if self._given == 0 or self._given >= stored:
+                    return  # where none were given: there are no more
                 raise InvalidInputError(self._others(f"{stored} inputs are stored, and {self._given} were given"))
             good = self._good(batch)
             old = [one for one in good if one.position < stored]
@@ -201,6 +211,8 @@ class Feed:
             if new:
                 raise InvalidInputError(self._others(f"input {new[0]} is another one"))
             self._left = good[len(old) :]
+            if is_complete and self._left:
+                raise self._one_more(self._left)
 
     async def run(self) -> None:
         """Store the rest, and note that there is no more.
@@ -211,9 +223,9 @@ class Feed:
         master_job_id = self._state.master_job_id
         if self._left:
             await self._store(self._left)
-        async for batch in self._batches:
+        while batch := await self._source.take():
             await self._store(self._good(batch))
-            if self._make_room is not None and self._endless and self._given % _MOST_AHEAD < len(batch):
+            if self._make_room is not None and self.is_endless and self._given % _MOST_AHEAD < len(batch):
                 await self._make_room()
         if not self._state.inputs_complete:
             await self._ledger.complete_inputs(master_job_id)
@@ -223,9 +235,16 @@ class Feed:
         if not inputs:
             return
         if self._state.inputs_complete:
-            raise InvalidInputError(self._others(f"input {inputs[0].position} is one more than the run has"))
+            raise self._one_more(inputs)
         await self._ledger.register_inputs(self._state.master_job_id, inputs)
         self._announce()
+
+    async def close(self) -> None:
+        """Read no more. Idempotent."""
+        await self._source.close()
+
+    def _one_more(self, inputs: list[RunInput]) -> InvalidInputError:
+        return InvalidInputError(self._others(f"input {inputs[0].position} is one more than the run has"))
 
     def _announce(self) -> None:
         if self._on_stored is not None:
@@ -249,48 +268,3 @@ class Feed:
             f"the inputs differ from those that run {self._state.master_job_id!r} was started with: {what}. "
             "Give the same in the same order, or none to go on with what is stored; for others start a new run."
         )
-
-
-async def _batches(inputs: Inputs) -> AsyncIterator[list[Any]]:
-    """Yield inputs in batches: full ones of a fast source, and what there is of a slow one."""
-    if isinstance(inputs, AsyncIterable):
-        async for batch in _of_asynchronous(inputs):
-            yield batch
-        return
-    items = iter(inputs)
-    while batch := await asyncio.to_thread(_next_batch, items):
-        yield batch
-
-
-def _next_batch(items: Iterator[Any]) -> list[Any]:
-    until = time.monotonic() + _BATCH_SECONDS
-    batch: list[Any] = []
-    for item in items:
-        batch.append(item)
-        if len(batch) >= _MOST_IN_BATCH or time.monotonic() > until:
-            break
-    return batch
-
-
-async def _of_asynchronous(inputs: AsyncIterable[Any]) -> AsyncIterator[list[Any]]:
-    items = aiter(inputs)
-    batch: list[Any] = []
-    waiting: asyncio.Future[Any] | None = None
-    try:
-        for _ in count():
-            waiting = asyncio.ensure_future(anext(items))
-            if batch and not (await asyncio.wait({waiting}, timeout=_BATCH_SECONDS))[0]:
-                yield batch
-                batch = []
-            try:
-                batch.append(await waiting)
-            except StopAsyncIteration:
-                break
-            if len(batch) >= _MOST_IN_BATCH:
-                yield batch
-                batch = []
-    finally:
-        if waiting is not None and not waiting.done():
-            waiting.cancel()
-    if batch:
-        yield batch

@@ -7,20 +7,27 @@ import contextlib
 import signal
 import threading
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_IN_PLACE = 3
+"""The Ctrl-C that ends a program whose event loop is held up, so that it has not come to deal with the two before."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Interruption:
     """Which signal came, if one did.
 
     Attributes:
+        on_first: called at the first signal, in the event loop.
+        on_second: called at each further one.
         signal: the first.
     """
 
+    on_first: Callable[[], None]
+    on_second: Callable[[], None]
     signal: int | None = None
+    _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
 
     def raise_if_any(self) -> None:
         """End the program as the signal would have, now that everything is stored.
@@ -34,6 +41,63 @@ class Interruption:
         if self.signal is not None:
             raise SystemExit(128 + self.signal)
 
+    def came(self, number: int) -> None:
+        """Pass a signal on to the event loop, waking it."""
+        try:
+            self._loop.call_soon_threadsafe(self._deal_with, number)
+        except RuntimeError:
+            pass  # the loop is closed: there is nothing to interrupt
+
+    def _deal_with(self, number: int) -> None:
+        if self.signal is None:
+            self.signal = number
+            self.on_first()
+        else:
+            self.on_second()
+
+
+class _Handlers:
+    """The handlers of this process's signals, installed while anybody watches.
+
+    They are Python's, not those of `asyncio.loop.add_signal_handler`: what was there before can be put back, whoever
+    had installed it, and every event loop has them. Several runs in one process share them, in whatever order they
+    begin and end.
+    """
+
+    def __init__(self) -> None:
+        self._watching: list[Interruption] = []
+        self._before: dict[int, object] = {}
+        self._received = 0
+
+    def add(self, interruption: Interruption) -> None:
+        if not self._watching:
+            self._received = 0
+            for number in _SIGNALS:
+                handler = signal.getsignal(number)
+                # Ignored, as by nohup: somebody wants it to go on. None: not Python's, and could not be put back.
+                if handler is not signal.SIG_IGN and handler is not None:
+                    signal.signal(number, self._came)
+                    self._before[number] = handler
+        self._watching.append(interruption)
+
+    def remove(self, interruption: Interruption) -> None:
+        self._watching.remove(interruption)
+        if not self._watching:
+            for number, handler in self._before.items():
+                if signal.getsignal(number) == self._came:  # else somebody has replaced it meanwhile
+                    signal.signal(number, handler)  # pyright: ignore[reportArgumentType] (what getsignal returned)
+            self._before.clear()
+
+    def _came(self, number: int, _frame: object) -> None:
+        self._received += 1
+        for interruption in tuple(self._watching):
+            interruption.came(number)
+        if self._received >= _IN_PLACE and number == signal.SIGINT:
+            raise KeyboardInterrupt
+
+
+_handlers = _Handlers()
+
 
 @contextlib.contextmanager
 def watched(on_first: Callable[[], None], on_second: Callable[[], None]) -> Generator[Interruption]:
@@ -41,37 +105,18 @@ def watched(on_first: Callable[[], None], on_second: Callable[[], None]) -> Gene
 
     Only the main thread gets signals; in another one nothing is watched.
     """
-    seen = Interruption()
-    loop = asyncio.get_running_loop()
-
-    def came(number: int) -> None:
-        if seen.signal is None:
-            seen.signal = number
-            on_first()
-        else:
-            on_second()
-
-    before: dict[int, object] = {}
-    if threading.current_thread() is threading.main_thread():
-        for number in _SIGNALS:
-            handler = signal.getsignal(number)
-            if handler is signal.SIG_IGN:
-                continue  # somebody, such as nohup, wants it to go on
-            try:
-                loop.add_signal_handler(number, came, number)
-            except (NotImplementedError, RuntimeError, ValueError):
-                continue  # a loop that cannot
-            before[number] = handler
+    seen = Interruption(on_first, on_second)
+    if threading.current_thread() is not threading.main_thread():
+        yield seen
+        return
+    _handlers.add(seen)
     try:
         yield seen
     finally:
-        for number, handler in before.items():
-            loop.remove_signal_handler(number)
-            if handler is not None:
-                signal.signal(number, handler)  # pyright: ignore[reportArgumentType] (what getsignal returned)
+        _handlers.remove(seen)
 
 
 @contextlib.contextmanager
-def ignored(_on_first: Callable[[], None], _on_second: Callable[[], None]) -> Generator[Interruption]:
+def ignored(on_first: Callable[[], None], on_second: Callable[[], None]) -> Generator[Interruption]:
     """Leave signals to the caller."""
-    yield Interruption()
+    yield Interruption(on_first, on_second)

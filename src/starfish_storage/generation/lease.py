@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cache
+from typing import cast
 
 from starfish_storage.errors import StorageError
 from starfish_storage.interface import RunLedger
@@ -108,20 +109,25 @@ class Heartbeat:
         self._ledger = ledger
         self._lease = timedelta(seconds=lease)
         self._beat = beat
-        self._loop = asyncio.new_event_loop()
+        self._caller: asyncio.AbstractEventLoop | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._stopped = asyncio.Event()
-        self._thread = threading.Thread(target=self._run, name="starfish-storage-heartbeat", daemon=True)
+        self._ended = asyncio.Event()
 
     async def start(self) -> None:
         """Note the worker, and begin."""
+        self._caller = asyncio.get_running_loop()
         _active.add(self.worker.worker_id)
+        loop = asyncio.new_event_loop()
         try:
             await self._ledger.save_worker(self.worker)
+            thread = threading.Thread(target=self._run, args=(loop,), name="starfish-storage-heartbeat", daemon=True)
+            thread.start()
         except BaseException:
             _active.discard(self.worker.worker_id)
-            self._loop.close()
+            loop.close()
             raise
-        self._thread.start()
+        self._loop = loop
 
     async def renew(self) -> None:
         """Hold the lease from now; note the worker again if it was taken for dead."""
@@ -130,16 +136,30 @@ class Heartbeat:
         self.worker = renewed
 
     async def stop(self) -> None:
-        """Renew no more. The worker stays noted."""
-        self._loop.call_soon_threadsafe(self._stopped.set)
-        await asyncio.to_thread(self._thread.join)
+        """Renew no more. The worker stays noted, and counts as alive until `forget`. Idempotent."""
+        if self._loop is None:
+            return
+        try:
+            self._loop.call_soon_threadsafe(self._stopped.set)
+        except RuntimeError:
+            pass  # it has ended before
+        # Not by joining in a thread: those that asyncio has for that may all be held up by the function's own calls.
+        await self._ended.wait()
+        self._loop = None
+
+    def forget(self) -> None:
+        """Count the worker as gone: it is not noted any more. Idempotent."""
         _active.discard(self.worker.worker_id)
 
-    def _run(self) -> None:
+    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         try:
-            self._loop.run_until_complete(self._until_stopped())
+            loop.run_until_complete(self._until_stopped())
         finally:
-            self._loop.close()
+            loop.close()
+            try:
+                cast("asyncio.AbstractEventLoop", self._caller).call_soon_threadsafe(self._ended.set)
+            except RuntimeError:
+                pass  # the caller's loop is closed: nobody waits any more
 
     async def _until_stopped(self) -> None:
         pause = min(_BEAT_SECONDS, self._lease.total_seconds() / _RENEWALS)
@@ -160,6 +180,8 @@ class Heartbeat:
         except StorageError as error:
             # The work itself meets the same trouble, and says so to the caller.
             logger.warning("a heartbeat of worker %s failed: %s", self.worker.worker_id, error.code)
+        except Exception as error:  # noqa: BLE001 (the lease must be renewed next time all the same)
+            logger.warning("a heartbeat of worker %s failed: %s", self.worker.worker_id, type(error).__name__)
 
 
 async def release_dead(ledger: RunLedger, master_job_id: str) -> int:

@@ -13,7 +13,7 @@ from starfish_storage.errors import InvalidInputError
 from starfish_storage.generation.calling import function_name
 from starfish_storage.generation.inputs import OnBadInput
 from starfish_storage.generation.loading import load_function
-from starfish_storage.generation.retrying import Retry
+from starfish_storage.generation.retrying import Retry, is_worth_retrying
 
 OutputSchema = type[BaseModel] | dict[str, Any]
 Accept = Callable[[Any], Any]
@@ -64,18 +64,24 @@ class Options:
         known = {one.name for one in fields(self)}
         new = {name: value for name, value in given.items() if name in known and value is not None}
         if "retry" in new:
-            new["retry"] = Retry.of(new["retry"])
+            # A number of attempts says nothing of the waits.
+            many = type(new["retry"]) is int
+            new["retry"] = replace(self.retry, attempts=new["retry"]) if many else Retry.of(new["retry"])
         return replace(self, **new)
 
     def to_json(self) -> dict[str, Any]:
         """Return what is stored with the run. Functions are stored by name."""
         unique_by: Any = self.unique_by
         retry = self.retry
+        is_default = retry.worth_retrying is is_worth_retrying
         return {
             "max_concurrency": self.max_concurrency,
             "attempts": retry.attempts,
             "first_wait": retry.first_wait,
             "longest_wait": retry.longest_wait,
+            "jitter": retry.jitter,
+            "longest_retry_after": retry.longest_retry_after,
+            "worth_retrying": None if is_default else function_name(retry.worth_retrying),
             "timeout": self.timeout,
             "accept": None if self.accept is None else function_name(self.accept),
             "unique_by": {"function": function_name(unique_by)} if callable(unique_by) else unique_by,
@@ -93,7 +99,10 @@ class Options:
             InvalidInputError: a function that the run was started with is not given, and cannot be found by its name.
         """
         old = dict(stored)
-        retry = {name: old.pop(name) for name in ("attempts", "first_wait", "longest_wait") if name in old}
+        retry = {name: old.pop(name) for name in _OF_RETRY if name in old}
+        worth = old.pop("worth_retrying", None)
+        if worth is not None and not isinstance(given.get("retry"), Retry):
+            retry["worth_retrying"] = _found_again("retry", worth)
         for name in ("accept", "unique_by"):
             value: Any = old.get(name)
             if isinstance(value, dict):
@@ -105,6 +114,9 @@ class Options:
             else:
                 old[name] = _found_again(name, value)
         return cls(retry=Retry(**retry)).with_given(old).with_given(given)
+
+
+_OF_RETRY = ("attempts", "first_wait", "longest_wait", "jitter", "longest_retry_after")
 
 
 def _found_again(option: str, name: str) -> Callable[..., Any]:

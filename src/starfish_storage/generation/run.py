@@ -3,38 +3,38 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Mapping, Sequence, Sized
 from contextlib import closing
-from dataclasses import dataclass
-from typing import Any, TypedDict, Unpack, cast
+from dataclasses import dataclass, replace
+from typing import Any, TypedDict, Unpack
 
 from starfish_storage.errors import (
-    AlreadyExistsError,
-    InvalidIdError,
     InvalidInputError,
-    NotFoundError,
     RunFinishedError,
     RunIncompleteError,
+    shorten,
 )
 from starfish_storage.generation.calling import BoundFunction
 from starfish_storage.generation.carrying import Run, carry_on, run_of, settle
 from starfish_storage.generation.context import Context
-from starfish_storage.generation.inputs import Feed, InputCheck, Inputs, JsonLines, OnBadInput
-from starfish_storage.generation.lease import is_dead
+from starfish_storage.generation.engine import OPEN
+from starfish_storage.generation.inputs import Feed, InputCheck, JsonLines, OnBadInput
+from starfish_storage.generation.lease import is_dead, release_dead
 from starfish_storage.generation.loading import load_function
 from starfish_storage.generation.options import Accept, Options, OutputSchema, UniqueBy
 from starfish_storage.generation.outcomes import OutputChecks
 from starfish_storage.generation.progress import Progress, reporter
 from starfish_storage.generation.retrying import Retry
+from starfish_storage.generation.sources import Inputs
+from starfish_storage.generation.starting import FINISHED, create, state_of, stored_run
 from starfish_storage.identifiers import check_id
 from starfish_storage.interface import Storage
 from starfish_storage.models import GenerationMasterJob, Project, utc_now
 from starfish_storage.runs import RunState
 
 ProgressKind = str | Callable[[Progress], object]
-
-_FINISHED = frozenset({"completed", "completed_with_errors", "failed"})
 
 
 class RunOptions(TypedDict, total=False):
@@ -66,12 +66,22 @@ class Where:
         error_text: their error holds this text, whatever its case.
         error_type: their last attempt raised this class, such as ``"RateLimitError"``.
         job_ids: they are one of these execution jobs.
+
+    Raises:
+        InvalidInputError: there is no status, or what should be a list is none.
     """
 
     statuses: Sequence[str] = ("failed",)
     error_text: str | None = None
     error_type: str | None = None
     job_ids: Sequence[str] | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in (("statuses", self.statuses), ("job_ids", self.job_ids)):
+            if isinstance(value, str):
+                raise InvalidInputError(f"{name} must be a list, such as [{shorten(value)}].")
+        if not self.statuses:
+            raise InvalidInputError("statuses must name at least one, such as 'failed': none would mean no input.")
 
 
 async def generate(
@@ -158,22 +168,15 @@ async def generate(
     run_id = check_id("master_job_id", uuid.uuid4().hex if master_job_id is None else master_job_id)
     with closing(BoundFunction(function, max_concurrency, context_type=Context)) as bound:
         check = InputCheck(storage.ledger, bound.check)
-        if await storage.ledger.get_run(run_id) is None:
-            again = _readable_twice(inputs)
-            if on_bad_input == "stop" and again is not None:
-                await asyncio.to_thread(check.all_at_once, again)
-            about = {
-                "function": bound.name,
-                "inputs": source or (inputs.path if isinstance(inputs, JsonLines) else None),
-                "options": options.to_json(),
-                "config": dict(config or {}),
-            }
-            await _create(
-                storage, run_id, project, name, about, checks, len(inputs) if isinstance(inputs, Sized) else 0
-            )
-        elif (job := await storage.get_master_job(run_id)) is not None and job.status in _FINISHED:
-            return await run_of(storage, await _state(storage, run_id))
-        state = await _state(storage, run_id)
+        job = await storage.get_master_job(run_id)
+        state = None if job is None else await state_of(storage, job)
+        if state is None:
+            await asyncio.to_thread(check.beforehand, inputs, on_bad_input)
+            about = _described(bound.name, inputs, source, options, config)
+            target = len(inputs) if isinstance(inputs, Sized) else 0
+            state = await create(storage, run_id, project, name, about, checks.json_schema, target)
+        elif job is not None and job.status in FINISHED:
+            return await _as_it_is(storage, state)
         feed = _feed(storage, state, inputs, check, options)
         return await carry_on(storage, state, bound, checks, options, shown, feed, handle_signals=handle_signals)
 
@@ -206,8 +209,8 @@ async def resume(
         StorageError: the store failed.
         KeyboardInterrupt: after Ctrl-C, when everything is stored. After SIGTERM it is a `SystemExit`.
     """
-    state, job, config = await _stored_run(storage, master_job_id)
-    if job.status in _FINISHED:
+    state, job, config = await stored_run(storage, master_job_id)
+    if job.status in FINISHED:
         raise RunFinishedError(master_job_id, job.status)
     return await _go_on(storage, state, job, config, function, inputs, changed)
 
@@ -237,7 +240,7 @@ async def retry(
         StorageError: the store failed.
     """
     chosen = where or Where()
-    state, job, config = await _stored_run(storage, master_job_id)
+    state, job, config = await stored_run(storage, master_job_id)
 
     async def reset() -> None:
         await storage.ledger.reset_inputs(
@@ -249,7 +252,7 @@ async def retry(
         )
 
     # Inputs that were never stored are not what is to be run again.
-    return await _go_on(storage, state, job, config, function, None, changed, before=reset)
+    return await _go_on(storage, state, job, config, function, None, changed, before=reset, again=chosen.statuses)
 
 
 async def cancel(storage: Storage, master_job_id: str, reason: str = "cancelled") -> None:
@@ -264,10 +267,11 @@ async def cancel(storage: Storage, master_job_id: str, reason: str = "cancelled"
         NotFoundError: there is no such run.
         RunFinishedError: it has finished.
     """
-    _, job, _ = await _stored_run(storage, master_job_id)
-    if job.status in _FINISHED:
+    _, job, _ = await stored_run(storage, master_job_id)
+    if job.status in FINISHED:
         raise RunFinishedError(master_job_id, job.status)
     await storage.ledger.request_stop(master_job_id, reason)
+    await release_dead(storage.ledger, master_job_id)
     now = utc_now()
     if all(is_dead(worker, now) for worker in await storage.ledger.list_workers(master_job_id)):
         await settle(storage, master_job_id, reason)  # nobody else will
@@ -282,8 +286,24 @@ async def _go_on(
     inputs: Inputs | None,
     changed: RunOptions,
     before: Callable[[], Any] | None = None,
+    again: Sequence[str] = (),
 ) -> Run:
-    """Carry on with a stored run; ``before`` is awaited once everything has been checked."""
+    """Carry on with a stored run; ``before`` is awaited once everything has been checked.
+
+    Args:
+        storage: where the run is.
+        state: where it stands.
+        job: its master job.
+        config: its request configuration.
+        function: what is called.
+        inputs: given again.
+        changed: options that are to be others.
+        before: puts back what is to be run again.
+        again: statuses of inputs that are.
+    """
+    for name in changed:
+        if name not in RunOptions.__annotations__:
+            raise TypeError(f"{name!r} is no option of a run that goes on; see generate() for those there are.")
     options = Options.from_json(config.get("options", {}), changed)
     schema = changed.get("output_schema") or job.output_schema or None
     checks = OutputChecks(schema, options.accept, options.unique_by)
@@ -299,7 +319,7 @@ async def _go_on(
             inputs = JsonLines(str(source))
         if inputs is not None:
             feed = _feed(storage, state, inputs, check, options)
-        for left in await storage.list_execution_jobs(state.master_job_id, ["pending", "running"], limit=1):
+        for left in await storage.list_execution_jobs(state.master_job_id, [*OPEN, *again], limit=1):
             bound.check(left.run_config or {})
         if before is not None:
             await before()
@@ -312,79 +332,15 @@ def _feed(storage: Storage, state: RunState, inputs: Inputs, check: InputCheck, 
     return Feed(storage.ledger, state, inputs, check, options.on_bad_input)
 
 
-async def _create(
-    storage: Storage,
-    id: str,
-    project: str | Project,
-    name: str | None,
-    about: dict[str, Any],
-    checks: OutputChecks,
-    target: int,
-) -> None:
-    """Store a new run, its configuration first; another process may do the same at the same time."""
-    project_id = await _project_id(storage, project)
-    config_ref = await storage.save_request_config(storage.generate_request_config_path(id), about)
-    now = utc_now()
-    job = GenerationMasterJob(
-        master_job_id=id,
-        project_id=project_id,
-        name=name,
-        status="running",
-        request_config_ref=config_ref,
-        output_schema=checks.json_schema,
-        storage_uri=storage.storage_uri,
-        target_record_count=target,
-        creation_time=now,
-        start_time=now,
-        last_update_time=now,
-    )
-    try:
-        await storage.log_master_job_start(job)
-    except AlreadyExistsError:
-        pass
-    await storage.ledger.start_run(id)
+async def _as_it_is(storage: Storage, state: RunState) -> Run:
+    found = await run_of(storage, state)
+    return replace(found, done_before=sum(found.inputs.values()))
 
 
-async def _project_id(storage: Storage, project: str | Project) -> str:
-    """Return the id of a project, which is made if it does not exist; a name that is no id gets one."""
-    if isinstance(project, Project):
-        if await storage.get_project(project.project_id) is None:
-            await storage.save_project(project)
-        return project.project_id
-    try:
-        found = await storage.get_project(check_id("project", project))
-        made = Project(project_id=project, name=project)
-    except InvalidIdError:
-        if not str(project).strip():
-            raise
-        found = next((one for one in await storage.list_projects() if one.name == project), None)
-        made = Project(name=project)
-    if found is None:
-        await storage.save_project(made)
-        return made.project_id
-    return found.project_id
-
-
-async def _stored_run(storage: Storage, id: str) -> tuple[RunState, GenerationMasterJob, dict[str, Any]]:
-    job = await storage.get_master_job(id)
-    if job is None:
-        raise NotFoundError("run", id, "list_master_jobs lists what there is")
-    state = await storage.ledger.get_run(id)
-    if state is None:
-        raise InvalidInputError(f"master job {id!r} is no run that generate() has started; it cannot go on with it.")
-    return state, job, await storage.get_request_config(job.request_config_ref)
-
-
-async def _state(storage: Storage, id: str) -> RunState:
-    state = await storage.ledger.get_run(id)
-    if state is None:
-        raise NotFoundError("run", id, "it may have been deleted meanwhile")
-    return state
-
-
-def _readable_twice(inputs: Inputs) -> Iterable[Any] | None:
-    """Return the inputs if reading them does not use them up."""
-    if not isinstance(inputs, Iterable) or not isinstance(inputs, Sized | JsonLines):
-        return None
-    given = cast("Iterable[Any]", inputs)
-    return None if isinstance(given, Iterator) else given
+def _described(
+    function: str, inputs: Inputs, source: str | None, options: Options, config: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Return what is stored with a run to go on with it later."""
+    if source is None and isinstance(inputs, JsonLines):
+        source = os.path.abspath(inputs.path)  # the run may be gone on with in another directory
+    return {"function": function, "inputs": source, "options": options.to_json(), "config": dict(config or {})}

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import traceback
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from starfish_storage.errors import StorageError
 from starfish_storage.generation.calling import BoundFunction
 from starfish_storage.generation.context import Context
 from starfish_storage.generation.options import Options
@@ -15,10 +18,16 @@ from starfish_storage.generation.outcomes import OutputChecks
 from starfish_storage.generation.retrying import until_settled
 from starfish_storage.interface import RunLedger
 from starfish_storage.models import utc_now
-from starfish_storage.runs import Attempt, ClaimedInput, Outcome, Output, StatusAttempt
+from starfish_storage.runs import Attempt, ClaimedInput, Outcome, Output, StatusAttempt, status_of_input
+
+logger = logging.getLogger(__name__)
 
 _LONGEST_MESSAGE = 10_000
 _LONGEST_TRACEBACK = 20_000
+
+
+_ENDING = (asyncio.CancelledError, KeyboardInterrupt, SystemExit, GeneratorExit)
+"""What ends the run when a function raises it; all else is the outcome of its attempt."""
 
 
 class StoppedError(Exception):
@@ -36,7 +45,7 @@ class Settings:
         options: how.
         sleep: waits between attempts, and raises when the run is stopped.
         on_cost: told what each reported call cost.
-        on_stored: told what the attempts cost that have been stored.
+        on_storing: told what an attempt cost that is about to be stored.
     """
 
     def __init__(
@@ -48,7 +57,7 @@ class Settings:
         options: Options,
         sleep: Callable[[float], Awaitable[None]],
         on_cost: Callable[[float], None],
-        on_stored: Callable[[float], None],
+        on_storing: Callable[[float], None],
     ) -> None:
         self.ledger = ledger
         self.worker_id = worker_id
@@ -57,7 +66,7 @@ class Settings:
         self.options = options
         self.sleep = sleep
         self.on_cost = on_cost
-        self.on_stored = on_stored
+        self.on_storing = on_storing
 
 
 class Work:
@@ -68,7 +77,7 @@ class Work:
         claimed: the input.
     """
 
-    __slots__ = ("_claimed", "_context", "_number", "_settings", "_start")
+    __slots__ = ("_claimed", "_context", "_number", "_raised", "_settings", "_start")
 
     def __init__(self, settings: Settings, claimed: ClaimedInput) -> None:
         self._settings = settings
@@ -76,6 +85,7 @@ class Work:
         self._number = claimed.attempts
         self._start: datetime = utc_now()
         self._context: Context | None = None
+        self._raised: BaseException | None = None
 
     async def outcome(self) -> Outcome:
         """Return what came of the input, after as many attempts as it took. Failed ones before the last are stored."""
@@ -84,28 +94,56 @@ class Work:
             outputs = await until_settled(
                 settings.options.retry, self._attempt, before_wait=self._store_failed, sleep=settings.sleep
             )
-        except StoppedError:
-            raise
-        except Exception as error:  # noqa: BLE001 (whatever the function raises is its outcome)
-            attempt = self._described("failed", error)
-            what = f"{attempt.error_type}: {attempt.error_message}"
-            return Outcome(self._claimed, settings.worker_id, attempt, [Output("failed", None, what)], what)
-        return Outcome(self._claimed, settings.worker_id, self._described("completed"), outputs)
+        except BaseException as error:
+            if error is not self._raised:
+                raise  # not the function's doing: the store failed, or the run was stopped
+            return self.failed(error)
+        outputs = [_with_storable_message(one) for one in outputs]
+        why = None
+        if outputs and status_of_input([one.status for one in outputs]) == "failed":
+            why = next(one.error_message for one in outputs if one.status == "failed")
+        return Outcome(self._claimed, settings.worker_id, self._described("completed"), outputs, why)
 
-    async def release(self) -> None:
-        """Store the attempt that was under way as cancelled, and give the input back."""
-        if self._context is not None:
-            attempt = self._described("cancelled")
+    def failed(self, error: BaseException) -> Outcome:
+        """Return the outcome of an input whose last attempt came to nothing."""
+        attempt = self._described("failed", error)
+        what = f"{attempt.error_type}: {attempt.error_message}"
+        return Outcome(self._claimed, self._settings.worker_id, attempt, [Output("failed", None, what)], what)
+
+    async def release(self, error: BaseException) -> None:
+        """Store the attempt that was under way as cancelled by an error, and give the input back."""
+        if self._context is None:
+            return
+        attempt = self._described("cancelled", None if isinstance(error, asyncio.CancelledError) else error)
+        self._settings.on_storing(attempt.cost)
+        try:
             await self._settings.ledger.release_input(attempt)
-            self._settings.on_stored(attempt.cost)
+        except StorageError as another:
+            if isinstance(error, asyncio.CancelledError):
+                raise
+            logger.warning("an attempt at input %s could not be stored: %s", attempt.job_id, another.code)
 
     async def _attempt(self) -> list[Output]:
         settings = self._settings
         self._number += 1
         self._start = utc_now()
-        self._context = Context(settings.ledger, self._claimed, self._number, settings.worker_id, settings.on_cost)
-        returned = await self._called(self._context)
-        return await settings.checks.outputs(returned)
+        context = Context(settings.ledger, self._claimed, self._number, settings.worker_id, settings.on_cost)
+        self._context = context
+        try:
+            returned = await self._called(context)
+            outputs = await settings.checks.outputs(returned)
+        except BaseException as error:
+            if context.failure is not None and not isinstance(error, _ENDING):
+                raise context.failure from error
+            if isinstance(error, asyncio.CancelledError) and not _is_cancelled():
+                self._raised = RuntimeError("a check awaited something that was cancelled")
+                raise self._raised from error
+            if not isinstance(error, _ENDING):
+                self._raised = error
+            raise
+        if context.failure is not None:
+            raise context.failure  # however the function has dealt with it: what was paid for is not kept
+        return outputs
 
     async def _called(self, context: Context) -> Any:
         limit = self._settings.options.timeout
@@ -123,17 +161,17 @@ class Work:
 
     async def _store_failed(self, error: Exception, _seconds: float) -> None:
         attempt = self._described("failed", error)
+        self._context = None  # nothing is under way until the next one; what is handed in is carried out
+        self._settings.on_storing(attempt.cost)
         await self._settings.ledger.save_attempt(attempt)
-        self._settings.on_stored(attempt.cost)
-        self._context = None  # nothing is under way until the next one
 
     def _described(self, status: StatusAttempt, error: BaseException | None = None) -> Attempt:
         claimed, context = self._claimed, self._context
         kind = message = trace = None
         if error is not None:
-            kind = type(error).__name__
-            message = _storable(str(error), _LONGEST_MESSAGE)
-            trace = _storable("".join(traceback.format_exception(error)), _LONGEST_TRACEBACK)
+            kind = _storable(type(error).__name__, _LONGEST_MESSAGE)
+            message = _storable(_text_of(error), _LONGEST_MESSAGE)
+            trace = _storable(_traceback_of(error), _LONGEST_TRACEBACK)
         return Attempt(
             claimed.job_id,
             claimed.master_job_id,
@@ -149,8 +187,33 @@ class Work:
         )
 
 
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
+
+
+def _with_storable_message(output: Output) -> Output:
+    """Return an output whose reason a database can hold: it may quote what a model has answered."""
+    message = output.error_message
+    return output if message is None else replace(output, error_message=_storable(message, _LONGEST_MESSAGE))
+
+
+def _text_of(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 (any code)
+        return f"a {type(error).__name__} that cannot be shown"
+
+
+def _traceback_of(error: BaseException) -> str:
+    try:
+        return "".join(traceback.format_exception(error))
+    except Exception:  # noqa: BLE001 (any code: that of its causes and notes as well)
+        return "".join(traceback.format_tb(error.__traceback__))
+
+
 def _storable(text: str, most: int) -> str:
     """Return a text as a database can hold it: the end of a long one, where the reason stands."""
     if len(text) > most:
         text = f"... {text[-most:]}"
-    return text.encode("utf-8", "backslashreplace").decode()
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")

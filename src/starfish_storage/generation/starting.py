@@ -1,0 +1,112 @@
+"""Storing a new run, and finding one that is stored."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starfish_storage.errors import AlreadyExistsError, InvalidIdError, InvalidInputError, NotFoundError, StorageError
+from starfish_storage.identifiers import check_id
+from starfish_storage.interface import Storage
+from starfish_storage.models import GenerationMasterJob, Project, utc_now
+from starfish_storage.runs import RunState
+
+FINISHED = frozenset({"completed", "completed_with_errors", "failed"})
+"""The statuses of master jobs that have nothing left to do."""
+
+
+async def create(
+    storage: Storage,
+    id: str,
+    project: str | Project,
+    name: str | None,
+    about: dict[str, Any],
+    output_schema: dict[str, Any],
+    target: int,
+) -> RunState:
+    """Store a new run, its configuration first; another process may do the same at the same time."""
+    project_id = await _project_id(storage, project)
+    config_ref = await storage.save_request_config(storage.generate_request_config_path(id), about)
+    now = utc_now()
+    job = GenerationMasterJob(
+        master_job_id=id,
+        project_id=project_id,
+        name=name,
+        status="running",
+        request_config_ref=config_ref,
+        output_schema=output_schema,
+        storage_uri=storage.storage_uri,
+        target_record_count=target,
+        creation_time=now,
+        start_time=now,
+        last_update_time=now,
+    )
+    try:
+        await storage.log_master_job_start(job)
+    except AlreadyExistsError:
+        pass
+    await storage.ledger.start_run(id)
+    state = await storage.ledger.get_run(id)
+    if state is None:
+        raise NotFoundError("run", id, "it was deleted meanwhile")
+    return state
+
+
+async def _project_id(storage: Storage, project: str | Project) -> str:
+    """Return the id of a project, which is made if it does not exist; a name that is no id gets one."""
+    if isinstance(project, Project):
+        if await storage.get_project(project.project_id) is None:
+            await storage.save_project(project)
+        return project.project_id
+    try:
+        found = await storage.get_project(check_id("project", project))
+        made = Project(project_id=project, name=project)
+    except InvalidIdError:
+        if not str(project).strip():
+            raise
+        found = next((one for one in await storage.list_projects() if one.name == project), None)
+        made = Project(name=project)
+    if found is None:
+        await storage.save_project(made)
+        return made.project_id
+    return found.project_id
+
+
+async def stored_run(storage: Storage, id: str) -> tuple[RunState, GenerationMasterJob, dict[str, Any]]:
+    """Return where a run stands, its master job, and its request configuration.
+
+    Raises:
+        NotFoundError: there is no such run.
+        InvalidInputError: the master job is no run.
+    """
+    job = await storage.get_master_job(id)
+    if job is None:
+        raise NotFoundError("run", id, "list_master_jobs lists what there is")
+    state = await state_of(storage, job)
+    return state, job, await storage.get_request_config(job.request_config_ref)
+
+
+async def state_of(storage: Storage, job: GenerationMasterJob) -> RunState:
+    """Return where the run of a master job stands.
+
+    Raises:
+        InvalidInputError: it is no run.
+    """
+    run_id = job.master_job_id
+    state = await storage.ledger.get_run(run_id)
+    if state is None and await _is_begun_run(storage, job):
+        await storage.ledger.start_run(run_id)
+        state = await storage.ledger.get_run(run_id)
+    if state is None:
+        raise InvalidInputError(
+            f"master job {run_id!r} is no run that generate() has started, and cannot be gone on with; use another id."
+        )
+    return state
+
+
+async def _is_begun_run(storage: Storage, job: GenerationMasterJob) -> bool:
+    """Return whether a process was killed between storing a run's master job and making that a run."""
+    try:
+        config = await storage.get_request_config(job.request_config_ref)
+    except StorageError:
+        return False
+    return "function" in config and isinstance(config.get("options"), dict)

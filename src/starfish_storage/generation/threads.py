@@ -1,0 +1,82 @@
+"""Threads that nobody has to wait for: a plain function cannot be stopped, only left to itself."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import queue
+import threading
+from collections.abc import Callable
+from typing import Any
+
+
+class Threads:
+    """Runs calls in threads, each in one of its own or in one that has become idle.
+
+    Not a `ThreadPoolExecutor`: the interpreter waits at its exit for the threads of one, so that a call that hangs
+    would keep a program from ending for good; and calls that were given up would use up its threads, so that later
+    ones, which are waited for, would never begin. How many run at a time is the business of who calls.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._idle = 0
+        self._threads = 0
+        self._closed = False
+
+    async def run(self, call: Callable[[], Any]) -> Any:
+        """Return the result of a call, made with a copy of the caller's context variables.
+
+        If this is cancelled, the call goes on, and what comes of it is dropped.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Any] = loop.create_future()
+        context = contextvars.copy_context()
+
+        def work() -> None:
+            result, error = None, None
+            try:
+                result = context.run(call)
+            except BaseException as raised:  # noqa: BLE001 (handed to who waits)
+                error = raised
+            try:
+                loop.call_soon_threadsafe(_settle, future, result, error)
+            except RuntimeError:
+                pass  # the loop is closed: nobody waits any more
+
+        with self._lock:
+            if self._closed:
+                raise RuntimeError("no more calls are taken")
+            if self._idle:
+                self._idle -= 1
+            else:
+                self._threads += 1
+                threading.Thread(target=self._run, name=f"{self._name}-{self._threads}", daemon=True).start()
+            self._work.put(work)
+        return await future
+
+    def close(self) -> None:
+        """End the idle threads, and the others when their calls have ended. Idempotent."""
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                for _ in range(self._threads):
+                    self._work.put(None)
+
+    def _run(self) -> None:
+        while (work := self._work.get()) is not None:
+            work()
+            del work  # what it holds is not to live until the next call
+            with self._lock:
+                self._idle += 1
+
+
+def _settle(future: asyncio.Future[Any], result: object, error: BaseException | None) -> None:
+    if future.done():
+        return  # cancelled: the caller has stopped waiting
+    if error is None:
+        future.set_result(result)
+    else:
+        future.set_exception(error)

@@ -15,8 +15,8 @@ demo: .venv/ready  ## Store a real generation run, reopen it and show it
 test: .venv/ready  ## Run the tests (the slow ones in a reduced size)
 	$(RUN) pytest -m "not slow"
 
-test-slow: .venv/ready  ## Run every test whole: kill loops, a million rows
-	$(RUN) pytest --timeout=3600
+test-slow: .venv/ready  ## Run every test whole: kill loops, a million rows; the numbers of cases go to slow-cases.log
+	$(RUN) pytest --timeout=3600 --log-file=slow-cases.log --log-file-level=INFO
 
 check: .venv/ready  ## Lint, format, types, import floors, size limits
 	$(RUN) ruff check

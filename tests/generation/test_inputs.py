@@ -54,7 +54,13 @@ class Asynchronous:
     "inputs",
     [
         *(numbers(3), tuple(numbers(3)), (one for one in numbers(3)), iter(numbers(3)), map(dict, numbers(3))),
-        *(WithoutIterator(), ProgressBar(), asynchronous(), Asynchronous(), {one["n"]: one for one in numbers(3)}.values()),
+        *(
+            WithoutIterator(),
+            ProgressBar(),
+            asynchronous(),
+            Asynchronous(),
+            {one["n"]: one for one in numbers(3)}.values(),
+        ),
     ],
     ids=lambda value: type(value).__name__,
 )

@@ -15,8 +15,8 @@ demo: .venv/ready  ## Store a real generation run, reopen it and show it
 test: .venv/ready  ## Run the tests (the slow ones in a reduced size)
 	$(RUN) pytest -m "not slow"
 
-test-slow: .venv/ready  ## Run every test whole: kill loops, a million rows
-	$(RUN) pytest --timeout=3600
+test-slow: .venv/ready  ## Run every test whole: kill loops, a million rows; the numbers of cases go to slow-cases.log
+	$(RUN) pytest --timeout=3600 --log-file=slow-cases.log --log-file-level=INFO
 
 check: .venv/ready  ## Lint, format, types, import floors, size limits
 	$(RUN) ruff check
@@ -39,7 +39,8 @@ clean:  ## Remove what was set up
 	rm -rf .venv .tools .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 .venv/ready: pyproject.toml uv.lock | $(UV)
-	$(UV) sync --frozen --quiet
+	$(UV) sync --frozen --quiet --compile-bytecode
+	@$(RUN) python -m compileall -q src
 	@touch $@
 
 .tools/bin/uv:

@@ -29,6 +29,10 @@ class Sizes:
         hashes: execution jobs of the store that is asked for all completed inputs at once.
         many: records of the large store.
         imports: imports of the package that are timed.
+        calls: calls of a timed run, and records of the write beside it.
+        resumed: inputs of the large run that is resumed.
+        left: how many of them are not done.
+        kills: moments at which a run is killed.
     """
 
     rounds: int
@@ -43,6 +47,10 @@ class Sizes:
     hashes: int
     many: int
     imports: int
+    calls: int
+    resumed: int
+    left: int
+    kills: int
 
 
 FULL = Sizes(
@@ -58,6 +66,10 @@ FULL = Sizes(
     hashes=100_000,
     many=1_000_000,
     imports=10,
+    calls=20_000,
+    resumed=100_000,
+    left=1000,
+    kills=20,
 )
 
 QUICK = Sizes(
@@ -73,6 +85,10 @@ QUICK = Sizes(
     hashes=100_000,
     many=20_000,
     imports=3,
+    calls=1000,
+    resumed=2000,
+    left=100,
+    kills=3,
 )
 
 
@@ -114,9 +130,9 @@ class Run:
         print(f"[{time.monotonic() - self._begun:4.0f} s] {what}", file=sys.stderr, flush=True)
 
     @contextmanager
-    def fresh_contestant(self) -> Iterator[Contestant]:
+    def fresh_contestant(self, module: str = "benchmarks.ours") -> Iterator[Contestant]:
         """Give a process of this library that has done nothing yet, to look at its memory."""
-        with Contestant(self.python, "benchmarks.ours") as contestant:
+        with Contestant(self.python, module) as contestant:
             yield contestant
 
     def close(self) -> None:

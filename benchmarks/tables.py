@@ -65,6 +65,11 @@ def seconds(series: Series | None) -> str:
     return NOTHING if series is None else series.spread(",.2f", unit=" s")
 
 
+def megabytes(series: Series | None) -> str:
+    """Return an amount of memory as a cell."""
+    return NOTHING if series is None else series.spread(",.0f", unit=" MB")
+
+
 @dataclass(frozen=True)
 class Table:
     """One table of the results.

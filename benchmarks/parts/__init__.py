@@ -4,18 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from benchmarks.parts.generating import measure_generating
 from benchmarks.parts.importing import measure_import
+from benchmarks.parts.kills import measure_kills
 from benchmarks.parts.many import measure_many
 from benchmarks.parts.reading import measure_reading
 from benchmarks.parts.resuming import measure_resuming
+from benchmarks.parts.resuming_runs import measure_resuming_runs
+from benchmarks.parts.starting import measure_starting
 from benchmarks.parts.writing import measure_writing
 from benchmarks.run import Run
 from benchmarks.tables import Table
 
 PARTS: dict[str, Callable[[Run], list[Table]]] = {
     "import": measure_import,
+    "start": measure_starting,
     "write": measure_writing,
     "read": measure_reading,
     "resume": measure_resuming,
+    "generate": measure_generating,
+    "kills": measure_kills,
+    "resume-run": measure_resuming_runs,
     "many": measure_many,
 }

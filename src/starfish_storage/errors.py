@@ -15,8 +15,8 @@ from typing import Any, ClassVar
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """The system's error numbers that a `StorageFullError` stands for."""
 
-REPAIR_OR_RESTORE = "run 'python -m starfish_storage.maintenance repair STORE', or restore a backup"
-SEE_DAMAGE = "run 'python -m starfish_storage.maintenance verify STORE' to see what else is damaged"
+REPAIR_OR_RESTORE = "run 'starfish-storage repair STORE', or restore a backup"
+SEE_DAMAGE = "run 'starfish-storage verify STORE' to see what else is damaged"
 """What an error about damage tells to do."""
 
 

@@ -229,7 +229,7 @@ class RunState:
 
     Attributes:
         master_job_id: the run.
-        registered: positions up to this one, exclusive, are stored.
+        registered: one more than the highest position that is stored; 0 if there is no input.
         inputs_complete: there are no more inputs.
         stop_reason: why its workers are to stop; None while they are not.
         attempts: attempts made, over all resumes.
@@ -255,7 +255,7 @@ class ErrorGroup:
     """Failures of one kind in a run.
 
     Attributes:
-        kind: class of the exception; ``"record"`` for outputs that were refused.
+        kind: class of the exception; ``"refused output"`` for outputs that failed a check, and were kept.
         inputs: how many inputs, or outputs, failed so.
         example: the text of one of them.
         job_id: the execution job of that one.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import inspect
+import os
 import re
 import shlex
 import subprocess
@@ -18,7 +19,7 @@ PROJECT = Path(__file__).parents[2]
 PAGES = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *sorted((PROJECT / "docs").rglob("*.md"))]
 
 _FENCE = re.compile(r"^```(?P<info>[^\n]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
-_RUN_IN_SHELL = {"cat", "cp", "mkdir"}
+_RUN_IN_SHELL = {"cat", "cp", "mkdir", "starfish-storage"}
 _NOT_RUN = {"duckdb", "pip"}  # not there, or would change the environment
 _SQLITE = "import sqlite3, sys; print(*sqlite3.connect(sys.argv[1]).execute(sys.argv[2]), sep='\\n')"
 
@@ -51,6 +52,12 @@ def run_python(block: Block, namespace: dict[str, Any], runner: asyncio.Runner) 
         exec(code, namespace)
 
 
+def file_of(block: Block) -> str | None:
+    """Return the name of the file that a block shows, if its fence says so: ``python file=answers.py``."""
+    _, said, name = block.info.partition(" file=")
+    return name if said else None
+
+
 def commands(block: Block) -> list[str]:
     """Return the commands of a console block."""
     return [line.removeprefix("$ ") for line in block.text.splitlines() if line.startswith("$ ")]
@@ -72,6 +79,10 @@ def run_command(command: str, directory: Path) -> str:
     else:
         assert program in _RUN_IN_SHELL, f"the tests do not know how to run {command!r}"
         argv = ["sh", "-c", command]
-    done = subprocess.run(argv, cwd=directory, capture_output=True, text=True, check=False)
+    # Our own command is the one of this environment, which need not be activated.
+    path = f"{os.path.dirname(sys.executable)}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        argv, cwd=directory, capture_output=True, text=True, check=False, env=os.environ | {"PATH": path}
+    )
     assert done.returncode == 0, f"{command}\n{done.stderr}"
     return done.stdout

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from docs.pages import PAGES, PROJECT, Block, blocks, commands, run_command, run_python
+from docs.pages import PAGES, PROJECT, Block, blocks, commands, file_of, run_command, run_python
 from starfish_storage import LocalStorage
 
 DEMO = PROJECT / "examples" / "gsm8k_run.py"
@@ -32,7 +32,10 @@ def test_examples_of_a_page_run_in_order(page: Path, tmp_path: Path, monkeypatch
     namespace: dict[str, Any] = {"__name__": "__main__"}
     with asyncio.Runner() as runner:
         for block in blocks(page):
-            if block.info == "python":
+            shown = file_of(block)
+            if shown is not None:
+                (tmp_path / shown).write_text(block.text, "utf-8")
+            elif block.info == "python":
                 run_python(block, namespace, runner)
             elif block.info == "console" and page != NEEDS_A_WRITER:
                 for command in commands(block):
@@ -41,7 +44,7 @@ def test_examples_of_a_page_run_in_order(page: Path, tmp_path: Path, monkeypatch
 
 def test_only_what_needs_starfish_is_not_run():
     known = {"python", "python no-run", "console", "text", "sql"}
-    unknown = [block for page in PAGES for block in blocks(page) if block.info not in known]
+    unknown = [block for page in PAGES for block in blocks(page) if block.info not in known and file_of(block) is None]
     assert unknown == []
     not_run = [block for page in PAGES for block in blocks(page) if block.info == "python no-run"]
     assert all("starfish.data_factory" in block.text for block in not_run)

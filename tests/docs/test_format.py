@@ -32,6 +32,8 @@ from starfish_storage.data.keys import record_key
 from starfish_storage.errors import InvalidDataError
 from starfish_storage.identifiers import MAX_ID_BYTES, fold
 from starfish_storage.metadata.migrate import APPLICATION_ID, latest_version
+from starfish_storage.metadata.row_changes import CHANGES
+from starfish_storage.runs import StatusAttempt, input_job_id, output_record_uid
 
 PAGE = PROJECT / "docs" / "format.md"
 TEXT = PAGE.read_text("utf-8")
@@ -128,6 +130,24 @@ def test_the_shards_of_the_examples():
 
 def test_the_hash_of_the_example():
     assert canonical_hash({"b": 1, "a": "é"}) in section("`execution_jobs`")
+
+
+def test_the_ids_of_the_inputs_of_a_run():
+    digest = canonical_hash({"q": 1})
+    assert f"`{digest}`" in section("17. Runs")
+    assert f"`{input_job_id('run-1', 0, digest)}`" in section("17. Runs")
+    assert output_record_uid("<job_id>", 7) == "<job_id>-7"
+    assert "`<job_id>-<n>`" in section("17. Runs")
+
+
+def test_the_statuses_of_attempts():
+    described = dict(tables_in(section("`attempts`")))["status"]
+    assert re.findall(r"`(\w+)", f"`{described}") == list(get_args(StatusAttempt))
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_every_change_of_the_row_log_is_named(change: str):
+    assert f"`{change}`" in section("16. The row log")
 
 
 def test_the_statuses():

@@ -29,10 +29,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from durability import workload
+from durability import run_workload, workload
 from durability.shim import Action, Kind, Shim, evenly, in_child
 from starfish_storage import DataNotFoundError, LocalStorage, Record, StorageError
+from starfish_storage.codec import canonical_hash
+from starfish_storage.runs import Attempt, ClaimedInput, Output, RunInput, input_job_id
+from starfish_storage.runs import Step as PaidStep
 
+RUN = "run"
+RUN_JOBS = [input_job_id(RUN, number, canonical_hash({"n": number})) for number in range(2)]
 State = dict[str, Any]
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 RECORDS = ("r1", "r2", "r3", "r5", "r6", "side")
@@ -116,9 +121,76 @@ def life() -> list[Step]:
             lambda storage: storage.log_master_job_end(workload.MASTER, "completed", None, NOW, NOW),
             {workload.MASTER: "completed"},
         ),
+        *run_steps(),
         Step("reopen", reopen, {}),
         save("r1", "r6", version=4),
     ]
+
+
+def run_steps() -> list[Step]:
+    """A run of two inputs on a master job of its own: an attempt, a step, and two outcomes."""
+
+    async def claim(storage: LocalStorage) -> None:
+        await storage.ledger.claim_inputs(RUN, "worker", 2 - len(await _held(storage)), NOW)
+
+    async def attempt(storage: LocalStorage) -> None:
+        await storage.ledger.save_attempt(Attempt(RUN_JOBS[0], RUN, 1, "worker", "failed", NOW, NOW))
+
+    def finish(number: int, key: str | None) -> Callable[[LocalStorage], Awaitable[Any]]:
+        claimed = ClaimedInput(RUN_JOBS[number], RUN, number, {"n": number}, 0)
+        output = Output("completed", workload.payload(f"{RUN_JOBS[number]}-0", 1), "v1", key)
+        return lambda storage: storage.ledger.finish_input(run_workload.an_outcome(claimed, "worker", [output]))
+
+    inputs = [RunInput(number, {"n": number}) for number in range(2)]
+    worker, idle = run_workload.a_worker("worker", RUN), run_workload.a_worker("idle", RUN)
+    paid = PaidStep(RUN_JOBS[0], "call", {"result": 1}, 1, NOW)
+    return [
+        *prepare(RUN, "run-job")[1:],
+        Step("start_run", lambda storage: storage.ledger.start_run(RUN), {"is a run": True}),
+        Step(
+            "register_inputs",
+            lambda storage: storage.ledger.register_inputs(RUN, inputs),
+            {f"input {n}": ("pending", False, None) for n in range(2)},
+        ),
+        Step("save_worker", lambda storage: storage.ledger.save_worker(idle), {"workers": ["idle"]}),
+        Step("remove_worker", lambda storage: storage.ledger.remove_worker(idle, NOW), {"workers": None}),
+        Step("save_worker", lambda storage: storage.ledger.save_worker(worker), {"workers": ["worker"]}),
+        Step("claim_inputs", claim, {f"input {n}": ("running", False, None) for n in range(2)}),
+        Step("save_attempt", attempt, {"input 0": ("running", True, None)}),
+        Step("save_step", lambda storage: storage.ledger.save_step(paid), {"step": {"result": 1}}),
+        Step("finish_input", finish(0, None), {"input 0": ("completed", True, 1)}),
+        Step("finish_input with a key", finish(1, "key"), {"input 1": ("completed", True, 1)}),
+    ]
+
+
+async def _held(storage: LocalStorage) -> list[str]:
+    jobs = [await storage.get_execution_job(job_id) for job_id in RUN_JOBS]
+    return [job.job_id for job in jobs if job is not None and job.status == "running"]
+
+
+async def observe_run(storage: LocalStorage) -> State:
+    """Return what there is of the run; not how many attempts: one whose call said it may have been stored is again."""
+    ledger, seen = storage.ledger, State()
+    state = await ledger.get_run(RUN)
+    if state is None:
+        return seen
+    seen["is a run"] = True
+    if workers := await ledger.list_workers(RUN):
+        seen["workers"] = [one.worker_id for one in workers]
+    if (step := await ledger.get_step(RUN_JOBS[0], "call")) is not None:
+        seen["step"] = step.result
+    attempts = 0
+    for number, job_id in enumerate(RUN_JOBS):
+        if (job := await storage.get_execution_job(job_id)) is not None:
+            stored = await ledger.list_attempts(job_id)
+            record = await storage.get_record_metadata(f"{job_id}-0")
+            version = None
+            if record is not None and record.output_ref is not None:
+                version = (await storage.get_record_data(record.output_ref))["version"]
+            seen[f"input {number}"] = (job.status, bool(stored), version)
+            attempts += len(stored)
+    assert state.attempts == attempts
+    return seen
 
 
 async def reopen(storage: LocalStorage) -> None:
@@ -131,7 +203,8 @@ async def observe(storage: LocalStorage) -> State:
     seen: State = {}
     if (project := await storage.get_project(workload.PROJECT)) is not None:
         seen["project"] = project.name
-    for master, job in ((workload.MASTER, workload.JOB), ("side-master", "side-job")):
+    seen |= await observe_run(storage)
+    for master, job in ((workload.MASTER, workload.JOB), ("side-master", "side-job"), (RUN, "run-job")):
         if (found := await storage.get_master_job(master)) is not None:
             seen[master] = found.status
         if (found_job := await storage.get_execution_job(job)) is not None:

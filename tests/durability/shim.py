@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import enum
 import json
+import logging
 import os
 import select
 import shutil
@@ -36,6 +37,9 @@ class Kind(enum.IntFlag):
     OPEN = 128
     CHANGING = WRITE | TRUNCATE | SYNC | RENAME | LINK | MKDIR | UNLINK
     ALL = CHANGING | OPEN
+
+
+logger = logging.getLogger(__name__)
 
 
 class Action(enum.IntEnum):
@@ -77,7 +81,10 @@ def run(library: Path, module: str, *arguments: object, timeout: float = 280) ->
     command = ["-m", f"durability.{module}", *map(str, arguments)]
     status, out, errors = processes.run(command, timeout, LD_PRELOAD=str(library))
     assert status == 0, errors
-    return json.loads(out.splitlines()[-1])
+    result: dict[str, Any] = json.loads(out.splitlines()[-1])
+    cases = {name: value for name, value in result.items() if isinstance(value, int)}
+    logger.info("%s %s: %s", module, " ".join(map(str, arguments[1:])), cases)
+    return result
 
 
 class Shim:

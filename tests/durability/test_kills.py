@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import signal
 from pathlib import Path
@@ -12,6 +13,7 @@ from durability import processes, shim, workload
 from starfish_storage import DataNotFoundError, LocalStorage
 
 ORDINARY_KILLS, SLOW_KILLS = 10, 200
+logger = logging.getLogger(__name__)
 
 
 def kill_after(root: Path, log: Path, lines: int, durability: str) -> None:
@@ -42,11 +44,13 @@ async def test_a_writer_killed_at_a_random_moment_loses_nothing(tmp_path: Path, 
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 async def test_a_writer_killed_at_many_random_moments_loses_nothing(tmp_path: Path) -> None:
     total = 0
     for number in range(ORDINARY_KILLS, ORDINARY_KILLS + SLOW_KILLS):
         total += await kill_at_random(tmp_path, number, ("power", "process")[number % 2])
     assert total > 1000
+    logger.info("%d kills at random moments, %d records acknowledged", SLOW_KILLS, total)
 
 
 async def test_one_store_survives_kill_after_kill(tmp_path: Path) -> None:
@@ -65,7 +69,7 @@ ORDINARY_POINTS = 15  # of each kind; about 400 there are
 
 
 def kill_at_points(library: Path, directory: Path, durability: str, action: str, points: int) -> None:
-    result = shim.run(library, "kill_points", directory, durability, action, points)
+    result = shim.run(library, "kill_points", directory, durability, action, points, timeout=3000)
     assert result["failures"] == {}
     assert result["calls"] > 300
     expected = points or result["calls"]
@@ -82,6 +86,7 @@ def test_a_writer_killed_at_a_call_that_changes_files_loses_nothing(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3000)
 @pytest.mark.parametrize("action", ["KILL", "KILL_TORN"])
 @pytest.mark.parametrize("durability", ["power", "process"])
 def test_a_writer_killed_at_any_call_that_changes_files_loses_nothing(

@@ -32,6 +32,7 @@ from starfish_storage import StorageError
 logger = logging.getLogger(__name__)
 
 ORDINARY_CUTS, SLOW_CUTS, CUTS_WITHOUT_THE_LIBRARY = 3, 100, 30
+TRIES = 5
 
 
 @pytest.fixture(params=["ext4", "xfs"])
@@ -108,11 +109,15 @@ async def test_many_power_cuts_lose_nothing_that_was_acknowledged(disk: Mounted,
 async def test_a_power_cut_takes_what_was_saved_for_the_process_and_tears_nothing(
     disk: Mounted, memory_path: Path
 ) -> None:
-    log = memory_path / "log"
-    root = run_and_cut(disk, log, 400, FLUSH_NOTHING, "process")
-    await workload.check_untorn(root)
-    with pytest.raises((AssertionError, StorageError)):
-        await workload.check(root, log)
+    for number in range(TRIES):  # a background sync may have come just before a cut
+        log = memory_path / f"log{number}"
+        root = run_and_cut(disk, log, 400, FLUSH_NOTHING, "process")
+        await workload.check_untorn(root)
+        try:
+            await workload.check(root, log)
+        except (AssertionError, StorageError):
+            return
+    pytest.fail("no cut took anything")
 
 
 async def test_the_cut_is_real(disk: Mounted, memory_path: Path, shim_library: Path) -> None:

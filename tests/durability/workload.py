@@ -10,11 +10,16 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from durability import run_workload
+from durability.payloads import payload
 from starfish_storage import GenerationJob, GenerationMasterJob, LocalStorage, Project, Record, Storage
+
+Line = tuple[str, dict[str, Any]]
+"""Of a log: ``begin``, ``done`` or ``cut``, and what."""
 
 PROJECT, MASTER, JOB = "project", "master", "job"
 SIDE_RECORDS = 3
@@ -28,10 +33,6 @@ class Log:
 
     def write(self, kind: str, change: dict[str, Any]) -> None:
         os.write(self._descriptor, json.dumps([kind, change]).encode() + b"\n")
-
-
-def payload(uid: str, version: int) -> dict[str, Any]:
-    return {"uid": uid, "version": version, "text": f"{uid}/{version} " * (20 + 37 * (version % 5))}
 
 
 def record(uid: str, version: int, master: str = MASTER, job: str = JOB) -> Record:
@@ -87,6 +88,8 @@ async def work(storage: Storage, log: Log, steps: int, name: str) -> None:
             await save(storage, log, {f"{uid}-a": 1, uid: 3, f"{uid}-b": 1})
         if step % 5 == 3:
             await _side_job(storage, log, f"side-{uid}")
+        if step % 2 == 0:
+            await run_workload.work_on_input(storage, log, MASTER, name, step)
 
 
 async def save(storage: Storage, log: Log, versions: dict[str, int]) -> None:
@@ -105,9 +108,21 @@ async def _side_job(storage: Storage, log: Log, name: str) -> None:
     for number in range(SIDE_RECORDS):
         uid = f"{name}-r{number}"
         await storage.save_record(record(uid, 1, name, f"{name}-job"), payload(uid, 1))
+    await run_workload.work_on_input(storage, log, name, f"{name}-worker", 0)
     log.write("begin", {"delete": name})
     await storage.delete_master_job(name)
     log.write("done", {"delete": name})
+
+
+def acknowledged_before_the_cut(lines: Iterable[Line]) -> list[Line]:
+    """Return what was logged; of what came after a power cut, only what was begun: nobody was left to be told."""
+    kept: list[Line] = []
+    powered = True
+    for kind, change in lines:
+        powered = powered and kind != "cut"
+        if kind == "begin" or (kind == "done" and powered):
+            kept.append((kind, change))
+    return kept
 
 
 async def check(root: Path, log_path: Path) -> int:
@@ -115,12 +130,8 @@ async def check(root: Path, log_path: Path) -> int:
     acknowledged: dict[str, int] = {}
     in_flight: dict[str, set[int]] = {}
     deleted: set[str] = set()
-    powered = True
-    for line in log_path.read_text().splitlines():
-        kind, change = json.loads(line)
-        powered = powered and kind != "cut"
-        if kind == "done" and not powered:
-            continue
+    lines = acknowledged_before_the_cut(json.loads(line) for line in log_path.read_text().splitlines())
+    for kind, change in lines:
         for uid, version in change.get("save", {}).items():
             if kind == "begin":
                 in_flight.setdefault(uid, set()).add(version)
@@ -139,6 +150,7 @@ async def check(root: Path, log_path: Path) -> int:
             assert await storage.get_master_job(name) is None
             assert not Path(storage.generate_request_config_path(name)).exists()
         await check_whole(storage, root)
+        await run_workload.check_runs(storage, lines)
         for name in deleted:
             assert not list(root.glob(f"data/*/{name}-r*")), "data of a deleted master job is left"
         await goes_on(storage)

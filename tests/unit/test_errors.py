@@ -27,6 +27,8 @@ CODES = {
     "ParentNotFoundError": "parent_not_found",
     "AlreadyExistsError": "already_exists",
     "NotEmptyError": "not_empty",
+    "RunFinishedError": "run_finished",
+    "RunIncompleteError": "run_incomplete",
     "StorageStateError": "storage_state",
     "NotSetUpError": "not_set_up",
     "StorageClosedError": "storage_closed",
@@ -55,6 +57,8 @@ EXAMPLES: list[StorageError] = [
     errors.ParentNotFoundError("project", "p1", "save it"),
     errors.AlreadyExistsError("master job", "m1", "take another id"),
     errors.NotEmptyError("p1", "it has 2 master jobs"),
+    errors.RunFinishedError("r1", "completed"),
+    errors.RunIncompleteError("r1", 500),
     errors.StorageStateError("not now"),
     errors.NotSetUpError("call setup() first"),
     errors.StorageClosedError("closed"),
@@ -135,6 +139,8 @@ def test_attributes_name_what_it_is_about() -> None:
     assert by_name["ParentNotFoundError"] == {"kind": "project", "id": "p1"}
     assert by_name["AlreadyExistsError"] == {"kind": "master job", "id": "m1"}
     assert by_name["NotEmptyError"] == {"id": "p1"}
+    assert by_name["RunFinishedError"] == {"id": "r1", "status": "completed"}
+    assert by_name["RunIncompleteError"] == {"id": "r1", "stored": 500}
     assert by_name["StoreVersionError"] == {"path": "/x", "errno": None}
     full = errors.StorageFullError("/x", errno.ENOSPC, "No space left on device")
     assert (full.path, full.errno) == ("/x", errno.ENOSPC)

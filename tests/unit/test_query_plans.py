@@ -17,13 +17,16 @@ QUERIES = sqlite_queries()
 OVER_THE_SMALL_JOURNAL = frozenset({"list_journal", "list_journaled_keys", "get_journaled_data", "last_journal_number"})
 # Over tables that hold a row for each table, or for each id that is not its own lower case.
 OVER_SMALL_TABLES = frozenset({"list_tables", "delete_mixed_case_id"})
+# The failures of a run, found over an index, are grouped by kind, and the groups, which are few, are sorted by size.
+GROUPED = frozenset({"list_errors"})
 NO_PLAN = frozenset({"begin", "commit", "rollback", "begin_operation", "end_operation", "undo_operation"})
 
 LISTS = frozenset(
     {
         "list_projects", "list_master_jobs", "list_master_jobs_of_project", "list_execution_jobs",
         "list_execution_jobs_of_input", "completed_config_hashes", "list_records", "list_records_after",
-        "list_records_of_job", "count_records",
+        "list_records_of_job", "count_records", "count_inputs", "list_workers", "list_attempts", "list_steps",
+        "list_known_inputs",
     }
 )  # fmt: skip
 """The lists, counts and resume look-ups of the published API and beyond."""
@@ -71,7 +74,7 @@ def test_no_query_scans_a_table_or_sorts(database: apsw.Connection, name: str, t
         assert all(re.search(r"data_journal|mixed_case_ids|sqlite_schema", step) for step in scans), plan
         return
     assert scans == [], plan
-    assert sorts == [], plan
+    assert sorts == [] or name in GROUPED, plan
 
 
 @pytest.mark.parametrize("name", sorted(LISTS))
@@ -89,7 +92,9 @@ def test_no_list_is_left_out() -> None:
     listed = {name for name in QUERIES.names() if name.startswith(("list_", "count_", "completed_"))}
     internal = {
         "list_journal", "list_journaled_keys", "list_journaled_removals", "list_tables", "list_borrowed_data",
-        "list_master_job_ids_of_project", "list_borrowers",
+        "list_master_job_ids_of_project", "list_borrowers", "list_claimed_inputs", "list_unowned_inputs",
+        "list_ended_inputs", "list_unique_keys_of_job", "list_rows_of_job", "list_step_usage", "list_errors",
+        "count_attempts",
     }  # fmt: skip
     assert listed - internal == LISTS
 
@@ -104,7 +109,7 @@ def test_a_page_at_the_end_begins_where_the_last_one_ended(database: apsw.Connec
 
 
 def test_the_exempt_are_exempt_for_a_reason() -> None:
-    assert set(QUERIES.names()) >= OVER_THE_SMALL_JOURNAL | OVER_SMALL_TABLES | NO_PLAN
+    assert set(QUERIES.names()) >= OVER_THE_SMALL_JOURNAL | OVER_SMALL_TABLES | GROUPED | NO_PLAN
 
 
 def test_parameters_are_translated() -> None:

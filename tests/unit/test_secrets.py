@@ -18,6 +18,7 @@ from starfish_storage import GenerationJob, LocalStorage, SecretRedactedWarning,
 from starfish_storage.codec import MAX_DEPTH, canonical_hash
 from starfish_storage.errors import InvalidDataError, InvalidInputError
 from starfish_storage.redaction import MARKER, names_secret, redact_secrets
+from starfish_storage.runs import RunInput
 from starfish_storage.testing.samples import (
     JOB,
     MASTER_JOB,
@@ -363,3 +364,17 @@ async def test_what_is_stored_at_the_limit_of_depth_is_without(
         except InvalidDataError:
             assert depth > MAX_DEPTH
     assert SECRET.encode() not in bytes_on_disk(tmp_path)
+
+
+async def test_inputs_of_a_run_that_hold_secrets_are_stored_where_that_is_wanted(tmp_path: Path) -> None:
+    given = {"question": 1, "api_key": SECRET}
+    async with open_storage(tmp_path.as_uri(), redact_secrets=False) as storage:
+        await storage.save_project(a_project())
+        await storage.log_master_job_start(a_master_job(storage))
+        await storage.ledger.start_run(MASTER_JOB)
+        assert await storage.ledger.register_inputs(MASTER_JOB, [RunInput(0, given)]) == 1
+        (job,) = await storage.list_execution_jobs(MASTER_JOB)
+        assert job.run_config == given
+    async with open_storage(tmp_path.as_uri()) as storage:
+        with refused(InvalidInputError, "api_key"):
+            await storage.ledger.unregistered_inputs(MASTER_JOB, [RunInput(0, given)])

@@ -61,11 +61,15 @@ class InputLedger(ABC):
 
     @abstractmethod
     async def complete_inputs(self, master_job_id: str) -> int:
-        """Note that there are no more inputs, and set the run's target to their number, which is returned. Durable."""
+        """Note that there are no more inputs, and set the run's target to their number, which is returned. Durable.
+
+        Raises:
+            ParentNotFoundError: there is no such run.
+        """
 
     @abstractmethod
     async def count_inputs(self, master_job_id: str) -> dict[str, int]:
-        """Return how many inputs are in each status that occurs."""
+        """Return how many inputs are in each status that occurs. Every execution job of a run counts as one."""
 
     @abstractmethod
     async def save_worker(self, worker: Worker) -> None:
@@ -73,6 +77,7 @@ class InputLedger(ABC):
 
         Raises:
             ParentNotFoundError: there is no such run.
+            InvalidInputError: a worker of another run has this id.
         """
 
     @abstractmethod
@@ -101,7 +106,7 @@ class InputLedger(ABC):
         No input is claimed by two workers, whatever processes they are in.
 
         Raises:
-            NotFoundError: the worker is not noted, because it was taken for dead.
+            NotFoundError: the worker is not noted for this run, because it was taken for dead.
         """
 
     @abstractmethod
@@ -112,7 +117,8 @@ class InputLedger(ABC):
         ``duplicate``. Records of an earlier outcome of the input that this one has no successor of become
         ``cancelled``.
 
-        If the worker's claim has been taken over meanwhile, only the attempt is stored, as ``superseded``.
+        If the worker does not hold the input any more, only the attempt is stored, as ``superseded``; in place of its
+        ``interrupted`` one, if it was taken for dead.
 
         Args:
             outcome: what came of it.
@@ -121,6 +127,10 @@ class InputLedger(ABC):
         Raises:
             NotFoundError: the execution job does not exist any more.
             InvalidDataError: the data of an output is not JSON; nothing is stored.
+            InvalidInputError: the attempt is at another input, or has a value that cannot be stored, such as a
+                negative number of tokens, or a cost that is no finite number.
+            InvalidStatusError: the attempt is neither ``completed`` nor ``failed``, or an output has another status
+                than those of `Output`.
         """
 
     @abstractmethod
@@ -128,6 +138,10 @@ class InputLedger(ABC):
         """Store an attempt that was stopped and return its input to ``pending``. Durable.
 
         The input stays as it is if the attempt's worker does not hold it.
+
+        Raises:
+            NotFoundError: the execution job does not exist any more.
+            InvalidInputError: it belongs to another run, or a value of the attempt cannot be stored.
         """
 
     @abstractmethod
@@ -145,9 +159,13 @@ class InputLedger(ABC):
         Args:
             master_job_id: the run.
             statuses: those in one of these statuses of an execution job.
-            error_text: only those whose error holds this text, whatever its case.
+            error_text: only those whose error holds this text, whatever the case of its ASCII letters.
             error_type: only those whose last attempt raised this class.
             job_ids: only these.
+
+        Raises:
+            ParentNotFoundError: there is no such run.
+            InvalidStatusError: a status is unknown.
         """
 
 
@@ -158,7 +176,12 @@ class AttemptLedger(ABC):
     async def save_attempt(self, attempt: Attempt) -> int:
         """Store an attempt after which the input stays claimed, and return its number. Durable.
 
-        The number of the given one is not used: attempts are numbered in the order in which they are stored.
+        The number of the given one is not used: attempts are numbered in the order in which they are stored. One whose
+        worker was taken for dead takes the place of its ``interrupted`` attempt.
+
+        Raises:
+            NotFoundError: the execution job does not exist any more.
+            InvalidInputError: it belongs to another run, or a value of the attempt cannot be stored.
         """
 
     @abstractmethod
@@ -215,4 +238,4 @@ class RunLedger(InputLedger, AttemptLedger):
         limit: int | None = None,
         offset: int | None = None,
     ) -> list[Record]:
-        """Return records of a master job, newest first, whose error holds a text, whatever its case."""
+        """Return records of a master job, newest first, whose error holds a text, whatever its case in ASCII."""

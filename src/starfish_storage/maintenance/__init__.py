@@ -1,4 +1,4 @@
-"""Checking and mending a store: what `python -m starfish_storage.maintenance` does, as functions."""
+"""Checking and mending a store: what `starfish-storage verify` and its siblings do, as functions."""
 
 from starfish_storage.maintenance.backup import BackupReport, backup
 from starfish_storage.maintenance.collect import CollectReport, collect

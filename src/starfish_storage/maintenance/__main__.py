@@ -1,4 +1,4 @@
-"""The commands: ``python -m starfish_storage.maintenance verify STORE`` and its siblings.
+"""The commands: ``starfish-storage verify STORE`` and its siblings.
 
 Exit status: 0 nothing is damaged; 1 damage was found, and is not mended; 2 the command could not be carried out.
 """
@@ -98,7 +98,7 @@ def main() -> None:
 def verify_command(store: str, data_uri: str | None, as_json: bool) -> None:
     """Read everything in STORE and compare it with what was saved; change nothing.
 
-    Example: python -m starfish_storage.maintenance verify /data/store
+    Example: starfish-storage verify /data/store
     """
     with _refusals(), _progress_bar("verifying") as progress:
         report = verify(store, data_uri, progress=progress)
@@ -115,7 +115,7 @@ def verify_command(store: str, data_uri: str | None, as_json: bool) -> None:
 def repair_command(store: str, data_uri: str | None, as_json: bool, dry_run: bool, yes: bool) -> None:
     """Mend STORE: shows what it would do, asks, copies what it changes to STORE/repairs, and does it.
 
-    Example: python -m starfish_storage.maintenance repair /data/store --dry-run
+    Example: starfish-storage repair /data/store --dry-run
     """
     with _refusals():
         if dry_run or not yes:
@@ -143,7 +143,7 @@ def repair_command(store: str, data_uri: str | None, as_json: bool, dry_run: boo
 def collect_command(store: str, data_uri: str | None, as_json: bool, dry_run: bool, days: float) -> None:
     """Remove from STORE what nothing refers to, what dead writers left, and superseded lines of the row log.
 
-    Example: python -m starfish_storage.maintenance collect /data/store --dry-run
+    Example: starfish-storage collect /data/store --dry-run
     """
     with _refusals():
         report = collect(store, data_uri, grace=timedelta(days=days), dry_run=dry_run)
@@ -157,7 +157,7 @@ def collect_command(store: str, data_uri: str | None, as_json: bool, dry_run: bo
 def backup_command(store: str, destination: str, data_uri: str | None, as_json: bool) -> None:
     """Copy STORE, which may be in use, to DESTINATION; repeated, only what has changed.
 
-    Example: python -m starfish_storage.maintenance backup /data/store /mnt/backup
+    Example: starfish-storage backup /data/store /mnt/backup
     """
     with _refusals(), _progress_bar("copying") as progress:
         report = backup(store, destination, data_uri=data_uri, progress=progress)
@@ -171,7 +171,7 @@ def backup_command(store: str, destination: str, data_uri: str | None, as_json: 
 def restore_command(source: str, store: str, data_uri: str | None, as_json: bool) -> None:
     """Check the backup SOURCE, and make of it STORE, which must not be there yet.
 
-    Example: python -m starfish_storage.maintenance restore /mnt/backup /data/store
+    Example: starfish-storage restore /mnt/backup /data/store
     """
     with _refusals():
         report = restore(source, store, data_uri=data_uri)

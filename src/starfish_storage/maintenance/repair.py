@@ -33,6 +33,7 @@ StepKind = Literal["rebuild_database", "make_directory", "fail_record", "attach_
 
 _DATABASE = frozenset({"database_unreadable", "database_damaged", "row_without_parent", "row_unreadable"})
 _DATA = frozenset({"data_missing", "data_damaged", "data_unreadable"})
+_COUNTS = frozenset({"record_count_wrong", "job_count_differs", "run_totals_wrong"})
 _SHOWN = 20
 
 
@@ -166,8 +167,8 @@ def _plan(report: VerifyReport, root: str, data_root: str) -> RepairPlan:
                 steps.append(Step("attach_data", uid, f"{key} is there and whole"))
     if report.without_digest:
         steps.append(Step("note_digests", DATABASE_FILE, f"of {report.without_digest:,} records"))
-    if any(finding.kind in ("record_count_wrong", "job_count_differs") for finding in report.findings):
-        steps.append(Step("recount", DATABASE_FILE, "counts are taken from the records"))
+    if any(finding.kind in _COUNTS for finding in report.findings):
+        steps.append(Step("recount", DATABASE_FILE, "counts are taken from the records, totals from the attempts"))
     left = [one for one in report.damage if one.kind == "request_config_damaged"]
     return RepairPlan(report.storage_uri, steps, left)
 

@@ -13,6 +13,7 @@ Kind = Literal[
     "row_without_parent",
     "row_unreadable",
     "record_count_wrong",
+    "run_totals_wrong",
     "data_missing",
     "data_damaged",
     "data_unreadable",

@@ -144,6 +144,9 @@ class _Verification:
             yield Finding("row_unreadable", row_id, f"the row of this {kind} has a time or JSON that is none")
         for job, status, kept, counted in inspection.rows("every_wrong_record_count"):
             yield Finding("record_count_wrong", job, f"{kept} {status} records are kept count of, there are {counted}")
+        for run, kept, counted in inspection.rows("every_wrong_total"):
+            detail = f"the totals kept of {kept} attempts are not those of the {counted} there are"
+            yield Finding("run_totals_wrong", run, detail)
         for job, *counts in inspection.rows("every_wrong_job_count"):
             told, counted = (dict(zip(_FOUR, some, strict=True)) for some in (counts[:4], counts[4:]))
             differ = ", ".join(

@@ -173,7 +173,7 @@ class GroupCommit:
                 raise StoreDamagedError(
                     self._data.to_reference(place),
                     "rows refer to what was in this directory, and it is missing; mount it, restore it from a backup, "
-                    "or run 'python -m starfish_storage.maintenance repair STORE'",
+                    "or run 'starfish-storage repair STORE'",
                 )
 
     def _data_exists(self, kind: str, value: str) -> bool:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from starfish_storage.codec import content_digest, encode
-from starfish_storage.errors import SEE_DAMAGE, StoreDamagedError, shorten
+from starfish_storage.errors import SEE_DAMAGE, InvalidInputError, StoreDamagedError, shorten
 from starfish_storage.identifiers import check_id
 from starfish_storage.interface import DataHandler, DataWrite, RunLedger
 from starfish_storage.metadata import ledger_rows, ledger_writer, rows
@@ -126,7 +126,10 @@ class SQLiteRunLedger(RunLedger):
     async def claim_inputs(self, master_job_id: str, worker_id: str, limit: int, now: datetime) -> list[ClaimedInput]:
         """See `InputLedger.claim_inputs`."""
         check_id("master_job_id", master_job_id)
-        most, _ = rows.page(min(limit, _MOST_CLAIMED), None)
+        most = min(rows.integer("limit", limit), _MOST_CLAIMED)
+        if most < 0:
+            raise InvalidInputError(f"limit {most} cannot be used: give 0 or more.")
+        rows.text("worker_id", worker_id)
         moment = rows.timestamp("now", now)
         found = await self._write(
             lambda writer: ledger_writer.claim_inputs(writer, master_job_id, worker_id, most, moment)
@@ -137,13 +140,15 @@ class SQLiteRunLedger(RunLedger):
     async def finish_input(self, outcome: Outcome, *, claim_next: bool = False) -> Finished:
         """See `InputLedger.finish_input`."""
         now = rows.timestamp("now", utc_now())
+        ledger_rows.check_outcome(outcome)
         attempt = ledger_rows.attempt_row(outcome.attempt, 1)  # refused here, before anything is staged
         records, writes = self._records(outcome, attempt, now)
         keys = [one.unique_key for one in outcome.outputs]
-        unique = keys if any(keys) else ()
+        unique = keys if any(key is not None for key in keys) else ()
         finishing = ledger_writer.Finishing(outcome, attempt, records, unique, now, claim_next)
         # With unique keys, what a record is saved as is known in the transaction only.
-        operation = WriteOperation(finishing.apply, records=() if unique else records, data=writes)
+        decides = [f"unique key {key!a} in {outcome.claimed.master_job_id}" for key in set(unique) if key is not None]
+        operation = WriteOperation(finishing.apply, records=() if unique else records, data=writes, decides=decides)
         try:
             await self._session.write(operation)
         except ledger_writer.ClaimLostError:
@@ -155,13 +160,9 @@ class SQLiteRunLedger(RunLedger):
     async def release_input(self, attempt: Attempt) -> None:
         """See `InputLedger.release_input`."""
         now = rows.timestamp("now", utc_now())
-        ledger_rows.attempt_row(attempt, 1)
-        worker_id = rows.text("worker_id", attempt.worker_id)
-        await self._write(
-            lambda writer: ledger_writer.release_input(
-                writer, lambda number: ledger_rows.attempt_row(attempt, number), attempt.job_id, worker_id, now
-            )
-        )
+        ledger_rows.attempt_row(attempt, 1)  # refused here, if at all
+        rows.text("worker_id", attempt.worker_id)
+        await self._write(lambda writer: ledger_writer.release_input(writer, attempt, now))
 
     async def reset_inputs(
         self,
@@ -177,14 +178,14 @@ class SQLiteRunLedger(RunLedger):
         known = rows.status_filter("execution-job status", statuses, EXECUTION_JOB_STATUSES)
         ended = [status for status in known if status not in ("pending", "running")]
         wanted = None if job_ids is None else frozenset(job_ids)
-        text = None if error_text is None else rows.text("error_text", error_text).casefold()
+        text = None if error_text is None else _lower("error_text", error_text)
         now = rows.timestamp("now", utc_now())
 
         def is_meant(writer: RowWriter, row: Row) -> bool:
             job_id, error, attempts = row
             if wanted is not None and job_id not in wanted:
                 return False
-            if text is not None and text not in (error or "").casefold():
+            if text is not None and text not in _lower("error", error or ""):
                 return False
             if error_type is None:
                 return True
@@ -204,12 +205,8 @@ class SQLiteRunLedger(RunLedger):
     async def save_attempt(self, attempt: Attempt) -> int:
         """See `AttemptLedger.save_attempt`."""
         now = rows.timestamp("now", utc_now())
-        ledger_rows.attempt_row(attempt, 1)
-        return await self._write(
-            lambda writer: ledger_writer.save_attempt(
-                writer, lambda number: ledger_rows.attempt_row(attempt, number), attempt.job_id, now
-            )
-        )
+        ledger_rows.attempt_row(attempt, 1)  # refused here, if at all
+        return await self._write(lambda writer: ledger_writer.save_attempt(writer, attempt, now))
 
     async def list_attempts(self, job_id: str) -> list[Attempt]:
         """See `AttemptLedger.list_attempts`."""
@@ -267,8 +264,7 @@ class SQLiteRunLedger(RunLedger):
         each = (rows.text("master_job_id", master_job_id),)
         name, rest = "list_records", ()
         if error_text is not None:
-            # SQLite's own lower case is that of ASCII.
-            name, rest = "search_records", (rows.text("error_text", error_text).encode().lower().decode(),)
+            name, rest = "search_records", (_lower("error_text", error_text),)
         parameters = tuple(value for status in statuses for value in (*each, status, *rest))
         return await self._session.readers().all(
             self._queries.merged(name, len(statuses)),
@@ -328,3 +324,8 @@ class SQLiteRunLedger(RunLedger):
             kind = type(error).__name__
         reason = f"the row of {shorten(row[0])} cannot be read ({kind}); {SEE_DAMAGE}"
         raise StoreDamagedError(self._path, reason)
+
+
+def _lower(name: str, value: object) -> str:
+    """Return text in lower case as SQLite has it: that of ASCII."""
+    return rows.text(name, value).encode().lower().decode()

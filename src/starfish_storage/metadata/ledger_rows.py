@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, cast, get_args
 
 from starfish_storage.codec import canonical_hash, decode, encode
-from starfish_storage.errors import InvalidInputError
+from starfish_storage.errors import InvalidInputError, shorten
 from starfish_storage.identifiers import check_id
 from starfish_storage.metadata import rows
 from starfish_storage.metadata.driver import Row
 from starfish_storage.runs import (
     Attempt,
     ClaimedInput,
+    Outcome,
     RunInput,
     RunState,
     StatusAttempt,
@@ -28,13 +30,16 @@ ATTEMPT_NUMBER, ATTEMPT_START = 1, 5
 """Where these stand in a row of ``save_attempt``."""
 
 _ATTEMPT_STATUSES = cast("tuple[str, ...]", get_args(StatusAttempt))
+_OUTCOME_STATUSES = ("completed", "failed")
+_OUTPUT_STATUSES = ("completed", "filtered", "duplicate", "failed")
+
+_MOST_INPUTS = 2**53
+_MOST_USED = 10**15  # of tokens, and of cost: so that the totals of a run stay within what a column holds
 
 
 def registered_row(master_job_id: str, given: RunInput, moment: str) -> Row:
     """Return the parameters of ``register_input``."""
-    position = rows.integer("position", given.position)
-    if position < 0:
-        raise InvalidInputError(f"position {position} cannot be used: give 0 or more.")
+    position = _whole("position", given.position, 0, _MOST_INPUTS)
     text = encode(given.run_config, f"input {position}")[:-1].decode()
     digest = canonical_hash(given.run_config)
     return input_job_id(master_job_id, position, digest), master_job_id, text, digest, moment, moment, position
@@ -64,13 +69,33 @@ def attempt_row(attempt: Attempt, number: int) -> Row:
     )
 
 
-def interrupted_row(claim: Row, worker_id: str, now: str, usage: Iterable[Usage]) -> Row:
+def check_outcome(outcome: Outcome) -> None:
+    """Refuse an outcome that does not fit together, before anything is staged.
+
+    Raises:
+        InvalidInputError: it belongs to two inputs, or a value cannot be stored.
+        InvalidStatusError: its attempt has not ended by itself, or an output cannot have that status.
+    """
+    claimed, last = outcome.claimed, outcome.attempt
+    attempt_row(last, 1)
+    rows.status("status of an outcome's attempt", last.status, _OUTCOME_STATUSES)
+    if (last.job_id, last.master_job_id) != (claimed.job_id, claimed.master_job_id):
+        raise InvalidInputError(
+            f"an attempt at input {shorten(last.job_id)} is no outcome of {shorten(claimed.job_id)}: give its own."
+        )
+    rows.text("worker_id", outcome.worker_id)
+    rows.optional_text("error_message", outcome.error_message)
+    for output in outcome.outputs:
+        rows.status("output status", output.status, _OUTPUT_STATUSES)
+        rows.optional_text("unique_key", output.unique_key)
+
+
+def interrupted_row(claim: Row, number: int, worker_id: str, now: str, usage: Sequence[Usage]) -> Row:
     """Return the parameters of ``save_attempt`` for the attempt of a worker that died, at a row it had claimed."""
-    job_id, master_job_id, attempts, start = claim
-    used = tuple(usage)
+    job_id, master_job_id, _, start = claim
     what = ("WorkerDied", "the worker that made this attempt died", None)
-    head = (job_id, attempts + 1, master_job_id, worker_id, "interrupted", start or now, now)
-    return (*head, *what, *_totals(used), usage_text(used))
+    head = (job_id, number, master_job_id, worker_id, "interrupted", start or now, now)
+    return (*head, *what, *_totals(usage), usage_text(usage))
 
 
 def attempt(row: Row) -> Attempt:
@@ -97,7 +122,7 @@ def step_row(step: Step) -> Row:
         check_id("job_id", step.job_id),
         rows.text("step name", step.name),
         encode(step.result, f"result of step {step.name!r}")[:-1].decode(),
-        rows.integer("attempt", step.attempt),
+        _whole("attempt", step.attempt, 1, _MOST_USED),
         rows.timestamp("saved_when", step.saved_when),
         usage_text(step.usage),
     )
@@ -133,10 +158,24 @@ def run_state(row: Row) -> RunState:
     return RunState(master_job_id, registered, bool(complete), *rest)
 
 
-def usage_text(usage: Iterable[Usage]) -> str | None:
-    """Return what calls used as JSON text; None if there are none."""
-    calls = [[one.model, one.input_tokens, one.output_tokens, one.cost] for one in usage]
-    return json.dumps(calls, separators=(",", ":")) if calls else None
+def usage_text(usage: Sequence[Usage]) -> str | None:
+    """Return what calls used as JSON text; None if there are none.
+
+    Raises:
+        InvalidInputError: a number is negative, not finite, or none.
+    """
+    if not usage:  # most attempts report none, and this stands in the way of every one
+        return None
+    calls = [
+        [
+            rows.optional_text("model", one.model),
+            _whole("input_tokens", one.input_tokens, 0, _MOST_USED),
+            _whole("output_tokens", one.output_tokens, 0, _MOST_USED),
+            _cost(one.cost),
+        ]
+        for one in usage
+    ]
+    return json.dumps(calls, separators=(",", ":"))
 
 
 def read_usage(text: str | None) -> tuple[Usage, ...]:
@@ -146,11 +185,29 @@ def read_usage(text: str | None) -> tuple[Usage, ...]:
     return tuple(Usage(*call) for call in cast("list[list[Any]]", json.loads(text)))
 
 
-def _totals(usage: tuple[Usage, ...]) -> tuple[int, int, float]:
-    if not usage:  # most attempts report none, and this stands in the way of every one
-        return 0, 0, 0.0
+def _totals(usage: Iterable[Usage]) -> tuple[int, int, float]:
+    input_tokens, output_tokens, cost = 0, 0, 0.0
+    for one in usage:
+        input_tokens += _whole("input_tokens", one.input_tokens, 0, _MOST_USED)
+        output_tokens += _whole("output_tokens", one.output_tokens, 0, _MOST_USED)
+        cost += _cost(one.cost)
     return (
-        rows.integer("input_tokens", sum(one.input_tokens for one in usage)),
-        rows.integer("output_tokens", sum(one.output_tokens for one in usage)),
-        float(sum(one.cost for one in usage)),
+        _whole("input_tokens", input_tokens, 0, _MOST_USED),
+        _whole("output_tokens", output_tokens, 0, _MOST_USED),
+        _cost(cost),
     )
+
+
+def _whole(name: str, value: object, least: int, most: int) -> int:
+    number = rows.integer(name, value)
+    if not least <= number <= most:
+        raise InvalidInputError(f"{name} {number} cannot be used: give {least} to {most}.")
+    return number
+
+
+def _cost(value: object) -> float:
+    if not isinstance(value, int | float):
+        raise InvalidInputError(f"cost must be a number, not {type(value).__name__}.")
+    if not (math.isfinite(value) and 0 <= value <= _MOST_USED):
+        raise InvalidInputError(f"cost {shorten(value)} cannot be used: give 0 to {_MOST_USED}.")
+    return float(value)

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from starfish_storage.errors import NotFoundError, ParentNotFoundError, StorageError
+from starfish_storage.errors import InvalidInputError, NotFoundError, ParentNotFoundError, StorageError, shorten
 from starfish_storage.metadata import ledger_rows
 from starfish_storage.metadata.driver import Row
 from starfish_storage.metadata.row_writer import Change, RowWriter
 from starfish_storage.models import StatusExecutionJob, StatusRecord
-from starfish_storage.runs import Outcome, status_of_input
+from starfish_storage.runs import Attempt, Outcome, status_of_input
 
-_STATUS, _ATTEMPTS, _WORKER = 0, 1, 11  # of a row of `get_input`
+_STATUS, _ATTEMPTS, _WORKER, _MASTER_JOB, _LAST_ATTEMPT = 0, 1, 11, 14, 15  # of a row of `get_input`
+_CHANGED = slice(14)  # of such a row: the parameters of `finish_input`
 _RECORD_STATUS, _RECORD_ERROR = 3, 8  # of a row of `save_record`
 
 _NEW_RUN = "start it with start_run first"
@@ -50,6 +51,12 @@ def complete_inputs(writer: RowWriter, master_job_id: str) -> int:
 def save_worker(writer: RowWriter, row: Row) -> None:
     """Note a worker, or renew its lease."""
     need_run(writer, row[1])
+    there = writer.first("get_worker", (row[0],))
+    if there is not None and there[1] != row[1]:
+        raise InvalidInputError(
+            f"worker {shorten(row[0])} works on run {shorten(there[1])}, not on {shorten(row[1])}: give it an id of "
+            "its own for each run."
+        )
     writer.execute("save_worker", row)
 
 
@@ -78,25 +85,34 @@ def release_unowned_inputs(writer: RowWriter, master_job_id: str, now: str) -> i
 
 def claim_inputs(writer: RowWriter, master_job_id: str, worker_id: str, limit: int, now: str) -> list[Row]:
     """Claim pending inputs, and return their rows. Not in the row log: what a repair finds unfinished is pending."""
-    if writer.first("get_worker", (worker_id,)) is None:
+    if not _is_noted(writer, master_job_id, worker_id):
         raise NotFoundError("worker", worker_id, "its lease had expired; note it with save_worker again")
     return writer.execute("claim_inputs", (worker_id, now, now, master_job_id, limit)).fetchall()
 
 
-def save_attempt(writer: RowWriter, make_row: Callable[[int], Row], job_id: str, now: str) -> int:
+def save_attempt(writer: RowWriter, attempt: Attempt, now: str) -> int:
     """Store an attempt, and return its number."""
-    number = _need_input(writer, job_id)[_ATTEMPTS] + 1
-    writer.change("save_attempt", make_row(number))
+    job_id = attempt.job_id
+    there = _need_input(writer, job_id, attempt.master_job_id)
+    if not _is_held(there, attempt.worker_id):
+        # Its worker was taken for dead, and this very attempt for interrupted: it must not be counted twice.
+        noted = writer.first("get_interrupted_attempt", (job_id, attempt.worker_id))
+        if noted is not None:
+            writer.change("delete_attempt", (job_id, noted[0]))
+            writer.change("save_attempt", ledger_rows.attempt_row(attempt, noted[0]))
+            return noted[0]
+    number = _next_number(there)
+    writer.change("save_attempt", ledger_rows.attempt_row(attempt, number))
     writer.change("count_attempts", (number, now, job_id))
     return number
 
 
-def release_input(writer: RowWriter, make_row: Callable[[int], Row], job_id: str, worker_id: str, now: str) -> None:
+def release_input(writer: RowWriter, attempt: Attempt, now: str) -> None:
     """Store an attempt that was stopped, and return its input to pending if the worker holds it."""
-    there = _need_input(writer, job_id)
-    save_attempt(writer, make_row, job_id, now)
-    if there[_STATUS] == "running" and there[_WORKER] == worker_id:
-        writer.change("return_input", (now, job_id))
+    there = _need_input(writer, attempt.job_id, attempt.master_job_id)
+    save_attempt(writer, attempt, now)
+    if _is_held(there, attempt.worker_id):
+        writer.change("return_input", (now, attempt.job_id))
 
 
 def reset_inputs(
@@ -148,18 +164,37 @@ def need_run(writer: RowWriter, master_job_id: str) -> None:
         raise ParentNotFoundError("run", master_job_id, _NEW_RUN)
 
 
-def _need_input(writer: RowWriter, job_id: str) -> Row:
+def _need_input(writer: RowWriter, job_id: str, master_job_id: str) -> Row:
     found = writer.first("get_input", (job_id,))
     if found is None:
         raise NotFoundError("execution job", job_id, "it may have been deleted with its master job")
+    if found[_MASTER_JOB] != master_job_id:
+        raise InvalidInputError(
+            f"execution job {shorten(job_id)} belongs to run {shorten(found[_MASTER_JOB])}, not to "
+            f"{shorten(master_job_id)}: give the run it has."
+        )
     return found
 
 
+def _is_held(there: Row, worker_id: str | None) -> bool:
+    return there[_STATUS] == "running" and there[_WORKER] == worker_id
+
+
+def _is_noted(writer: RowWriter, master_job_id: str, worker_id: str) -> bool:
+    there = writer.first("get_worker", (worker_id,))
+    return there is not None and there[1] == master_job_id
+
+
+def _next_number(there: Row) -> int:
+    """Return the number of an input's next attempt: the count in its row is also set by `save_execution_job`."""
+    return max(there[_ATTEMPTS], there[_LAST_ATTEMPT] or 0) + 1
+
+
 def _save_interrupted(writer: RowWriter, claim: Row, worker_id: str, now: str) -> None:
-    number = claim[2] + 1
+    number = _next_number(_need_input(writer, claim[0], claim[1]))
     texts = writer.execute("list_step_usage", (claim[0], number)).fetchall()
     used = [one for (text,) in texts for one in ledger_rows.read_usage(text)]
-    writer.change("save_attempt", ledger_rows.interrupted_row(claim, worker_id, now, used))
+    writer.change("save_attempt", ledger_rows.interrupted_row(claim, number, worker_id, now, used))
     writer.change("count_attempts", (number, now, claim[0]))
 
 
@@ -193,16 +228,16 @@ class Finishing:
         """Make the changes, and return what takes them back. Records without unique keys are saved by the group."""
         outcome, self.claimed = self.outcome, None
         job_id = outcome.claimed.job_id
-        before = _need_input(writer, job_id)
-        if before[_STATUS] != "running" or before[_WORKER] != outcome.worker_id:
+        before = _need_input(writer, job_id, outcome.claimed.master_job_id)
+        if not _is_held(before, outcome.worker_id):
             raise ClaimLostError(f"input {job_id!r} is not held by worker {outcome.worker_id!r} any more.")
-        undo: list[Change] = [("finish_input", before)]
+        number = _next_number(before)
+        undo: list[Change] = [("finish_input", before[_CHANGED])]
         self.statuses = [row[_RECORD_STATUS] for row in self.records]
+        if number > 1:
+            undo += self._forget_earlier(writer)
         if self.unique_keys:
             undo += self._save_unique(writer)
-        number = before[_ATTEMPTS] + 1
-        if number > 1:
-            undo += self._cancel_left_over(writer)
         head, rest = self.attempt[: ledger_rows.ATTEMPT_NUMBER], self.attempt[ledger_rows.ATTEMPT_NUMBER + 1 :]
         writer.change("save_attempt", (*head, number, *rest))
         undo.append(("delete_attempt", (job_id, number)))
@@ -246,13 +281,21 @@ class Finishing:
                     saved = (*row[:3], "duplicate", *row[4:8], f"the same as record {first}", *row[9:])
             self.statuses[number] = saved[_RECORD_STATUS]
             undo += writer.save_records([saved])[0]
-            writer.change("set_unique_key", (key, row[0]))
+            if key is not None:
+                writer.change("set_unique_key", (key, row[0]))
+                undo.append(("set_unique_key", (None, row[0])))  # what an earlier outcome had is given up by now
         return undo
 
-    def _cancel_left_over(self, writer: RowWriter) -> list[Change]:
-        """Mark records of an earlier outcome that this one has no successor of. Their data stays: it was paid for."""
+    def _forget_earlier(self, writer: RowWriter) -> list[Change]:
+        """Give up the unique keys of an earlier outcome, and mark its records that this one has no successor of.
+
+        The data of those stays: it was paid for.
+        """
         undo: list[Change] = []
         own = {row[0] for row in self.records}
+        for key, uid in writer.execute("list_unique_keys_of_job", (self.outcome.claimed.job_id,)).fetchall():
+            writer.change("set_unique_key", (None, uid))
+            undo.append(("set_unique_key", (key, uid)))
         for row in writer.execute("list_rows_of_job", (self.outcome.claimed.job_id,)).fetchall():
             if row[0] not in own and row[_RECORD_STATUS] != "cancelled":
                 reason = "a later attempt at the same input has replaced it"
@@ -262,9 +305,12 @@ class Finishing:
         return undo
 
     def _claim(self, writer: RowWriter) -> list[Change]:
-        claimed = self.outcome.claimed
-        found = claim_inputs(writer, claimed.master_job_id, self.outcome.worker_id, 1, self.now)
+        master_job_id, worker_id = self.outcome.claimed.master_job_id, self.outcome.worker_id
+        if not _is_noted(writer, master_job_id, worker_id):
+            return []  # its outcome is kept all the same: it was paid for
+        found = claim_inputs(writer, master_job_id, worker_id, 1, self.now)
         if not found:
             return []
         self.claimed = found[0]
-        return [("return_input", (self.now, found[0][0]))]
+        # Not `return_input`: another operation of the group may have given it to another worker meanwhile.
+        return [("return_claim", (self.now, found[0][0], worker_id))]

@@ -101,7 +101,7 @@ class _Rebuilding:
         self._connection = connection
         self._queries = sqlite_queries()
         self._deleted: set[tuple[str, object]] = set()  # columns and ids of projects and master jobs
-        self._merged_jobs: set[str] = set()
+        self._merged: dict[str, set[str]] = {save: set() for _, _, save, _ in _TABLES}
         self.logged = 0
         self.recovered = 0
         self.refused = 0
@@ -141,8 +141,10 @@ class _Rebuilding:
                 for row in _salvaged(damaged, self._queries[salvage]):
                     self._merge_row(row, get, save, changed)
             for row in _salvaged(damaged, self._queries["salvage_execution_job_ends"]):
-                if row[-1] in self._merged_jobs:
+                if row[-1] in self._merged["save_execution_job"]:
                     self._apply("end_execution_job", self._mended("end_execution_job", row))
+            self._merge_runs(damaged)
+            self._merge_attempts(damaged)
             for key, payload in _salvaged(damaged, self._queries["salvage_journal"]):
                 self._merge_journaled(key, payload)
         except apsw.Error as error:
@@ -169,12 +171,43 @@ class _Rebuilding:
             if there is None:
                 self._make_parents(save, row)
             self.recovered += self._apply(save, row)
-            if save == "save_execution_job":
-                self._merged_jobs.add(row[0])
+            self._merged[save].add(row[0])
             return
         # Newer than its line in the log, which is its end at most: inserting it again is not possible.
         end = (row[3], row[18], row[16], row[17], *row[10:14], row[0])
         self.recovered += self._apply("end_master_job", end)
+
+    def _merge_runs(self, damaged: Connection) -> None:
+        """Add what makes master jobs and execution jobs, which are there by now, a run and its inputs."""
+        for master_job_id, registered, complete in _salvaged(damaged, self._queries["salvage_runs"]):
+            if self._belongs("get_master_job", master_job_id):
+                self._recover("start_run", (master_job_id,))
+                self._apply("note_registered", (registered, master_job_id))
+                if complete:
+                    self._apply("complete_inputs", (master_job_id,))
+        for position, job_id in _salvaged(damaged, self._queries["salvage_positions"]):
+            if job_id in self._merged["save_execution_job"]:
+                self._apply("place_input", (position, job_id))
+        for key, uid in _salvaged(damaged, self._queries["salvage_unique_keys"]):
+            if uid in self._merged["save_record"]:
+                self._apply("set_unique_key", (key, uid))
+
+    def _merge_attempts(self, damaged: Connection) -> None:
+        for row in _salvaged(damaged, self._queries["salvage_attempts"]):
+            if self._belongs("get_execution_job", row[0]) and _is_time(row[5]) and _is_time(row[6]):
+                self._recover("save_attempt", row)
+        for row in _salvaged(damaged, self._queries["salvage_steps"]):
+            there = self._connection.execute(self._queries["get_step"], row[:2]).fetchone()
+            is_newer = there is None or there[4] < row[4]
+            if is_newer and self._belongs("get_execution_job", row[0]) and _is_time(row[4]):
+                self._recover("save_step", row)
+
+    def _belongs(self, get: str, parent: str) -> bool:
+        return self._connection.execute(self._queries[get], (parent,)).fetchone() is not None
+
+    def _recover(self, name: str, row: Row) -> None:
+        """Apply a change that does nothing to what is there, and count it if it did something."""
+        self.recovered += self._apply(name, row) and self._connection.changes() > 0
 
     def _merge_journaled(self, key: str, payload: bytes) -> None:
         """Keep data that was committed and may not have reached its file, if a row of today means just that."""

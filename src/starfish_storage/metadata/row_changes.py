@@ -33,6 +33,7 @@ CHANGES = (
     "complete_inputs",
     "set_target",
     "return_input",
+    "return_claim",
     "finish_input",
     "set_unique_key",
     "save_attempt",

@@ -239,8 +239,8 @@ class RowWriter:
         self._need_change("project", project_id, "it may have been deleted before")
 
     def recount(self) -> None:
-        """Set every count that is kept of records to what the records say."""
-        for name in ("recount_records", "recount_stale", "recount_jobs"):
+        """Set every count that is kept of records, and of attempts, to what these say."""
+        for name in ("recount_records", "recount_stale", "recount_jobs", "recount_totals"):
             self.execute(name)
 
     def claim_id(self, kind: str, value: str) -> None:

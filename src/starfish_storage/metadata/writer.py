@@ -150,14 +150,15 @@ def _portions(group: list[WriteOperation]) -> Iterator[list[WriteOperation]]:
     """Split what was handed in at once into groups of bounded size, in order.
 
     No two writes of one key share a group: taking back the first, if its file cannot be put in place, would take the
-    row of the second with it.
+    row of the second with it. For that reason nothing shares one with what depends on it, such as a duplicate with the
+    record that had its unique key first; and a deletion with what was written before.
     """
     portion: list[WriteOperation] = []
     size = 0
     keys: set[str] = set()
     for operation in group:
-        own = [write.key for write in operation.data]
-        if not keys.isdisjoint(own):
+        own = [*(write.key for write in operation.data), *operation.decides]
+        if not keys.isdisjoint(own) or (operation.removals is not None and portion):
             yield portion
             portion, size, keys = [], 0, set[str]()
         keys.update(own)

@@ -175,7 +175,7 @@ class LifeCycleTests(StorageSuite):
         """They are known flags, and the published ones are there."""
         storage = store.open()
         known = {"QUERY_METADATA", "FILTER_STATUS", "STORE_LARGE_CONFIG", "ATOMIC_RECORDS"}
-        known |= {"DELETE", "POWER_SAFE", "SHARED", "RELOCATABLE"}
+        known |= {"DELETE", "POWER_SAFE", "SHARED", "RELOCATABLE", "RUNS"}
         assert isinstance(storage.capabilities, frozenset)
         assert storage.capabilities <= known
         assert storage.capabilities >= {"QUERY_METADATA", "FILTER_STATUS"}

@@ -107,7 +107,7 @@ class ComparingMachine(RuleBasedStateMachine):
     def one_of(self, existing: Iterable[str], pool: Sequence[str], choice: int) -> str:
         """Return one of the ids there are; now and then, and if there are none, any of the pool."""
         there = sorted(existing)
-        return there[choice % len(there)] if there and choice > 5 else pool[choice % len(pool)]  # noqa: PLR2004
+        return there[choice % len(there)] if there and choice > 5 else pool[choice % len(pool)]
 
     def run(self, call: Coroutine[Any, Any, Result]) -> Result:
         """Run a call in this machine's own event loop."""

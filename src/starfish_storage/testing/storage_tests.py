@@ -14,6 +14,9 @@ from starfish_storage.testing.projects import ProjectTests
 from starfish_storage.testing.record_data import ManyRecordsDataTests, RecordDataTests, RequestConfigTests
 from starfish_storage.testing.records import CountTests, RecordTests
 from starfish_storage.testing.references import ReferenceTests
+from starfish_storage.testing.run_inputs import ClaimTests, RunInputTests
+from starfish_storage.testing.run_ledger import RunTests, StepTests
+from starfish_storage.testing.run_outcomes import OutcomeTests
 from starfish_storage.testing.streaming import StreamingTests
 
 
@@ -83,3 +86,18 @@ class StorageTests:
 
     class TestMixedCalls(MixedCallTests):
         """See `MixedCallTests`."""
+
+    class TestRunInputs(RunInputTests):
+        """See `RunInputTests`."""
+
+    class TestClaims(ClaimTests):
+        """See `ClaimTests`."""
+
+    class TestOutcomes(OutcomeTests):
+        """See `OutcomeTests`."""
+
+    class TestSteps(StepTests):
+        """See `StepTests`."""
+
+    class TestRuns(RunTests):
+        """See `RunTests`."""

@@ -80,10 +80,11 @@ WHERE job_id IN (
 RETURNING job_id, master_job_id, position, run_config, attempted_generations
 
 -- name: get_input
--- What finishing an input changes, in the order in which that takes it.
+-- What finishing an input changes, in the order in which that takes it; then its run and its last attempt.
 SELECT status, attempted_generations, produced_outputs_count, completed_record_count, filtered_record_count,
        duplicate_record_count, failed_record_count, counts, start_time, end_time, last_update_time, worker_id,
-       error_message, job_id
+       error_message, job_id, master_job_id,
+       (SELECT max(number) FROM attempts WHERE attempts.job_id = execution_jobs.job_id)
 FROM execution_jobs WHERE job_id = :job_id
 
 -- name: finish_input
@@ -100,6 +101,11 @@ UPDATE execution_jobs SET
     status = 'pending', worker_id = NULL, start_time = NULL, end_time = NULL, last_update_time = :last_update_time
 WHERE job_id = :job_id
 
+-- name: return_claim
+UPDATE execution_jobs SET
+    status = 'pending', worker_id = NULL, start_time = NULL, end_time = NULL, last_update_time = :last_update_time
+WHERE job_id = :job_id AND worker_id = :worker_id AND status = 'running'
+
 -- name: list_ended_inputs
 -- each status
 SELECT job_id, error_message, attempted_generations FROM execution_jobs
@@ -113,6 +119,9 @@ LIMIT 1
 
 -- name: set_unique_key
 UPDATE records SET unique_key = :unique_key WHERE record_uid = :record_uid
+
+-- name: list_unique_keys_of_job
+SELECT unique_key, record_uid FROM records WHERE job_id = :job_id AND unique_key IS NOT NULL
 
 -- name: list_rows_of_job
 SELECT record_uid, job_id, master_job_id, status, output_ref, start_time, end_time, last_update_time, error_message,
@@ -139,6 +148,10 @@ WHERE job_id = :job_id
 SELECT job_id, number, master_job_id, worker_id, status, start_time, end_time, error_type, error_message,
        error_traceback, input_tokens, output_tokens, cost, usage
 FROM attempts WHERE job_id = :job_id ORDER BY number
+
+-- name: get_interrupted_attempt
+SELECT number FROM attempts
+WHERE job_id = :job_id AND worker_id = :worker_id AND status = 'interrupted' ORDER BY number DESC LIMIT 1
 
 -- name: get_error_type
 SELECT error_type FROM attempts WHERE job_id = :job_id AND number = :number
@@ -181,13 +194,14 @@ UPDATE runs SET stop_reason = :stop_reason WHERE master_job_id = :master_job_id
 
 -- name: list_errors
 -- Of inputs that failed, by what the last attempt raised, and of outputs that were refused.
-SELECT coalesce(attempts.error_type, 'unknown'), count(*), min(job.error_message), min(job.job_id)
+-- Beside a single min(), SQLite takes the other columns from the row that has it.
+SELECT coalesce(attempts.error_type, 'unknown'), count(*), job.error_message, min(job.job_id)
 FROM execution_jobs AS job
 JOIN attempts ON attempts.job_id = job.job_id AND attempts.number = job.attempted_generations
 WHERE job.master_job_id = :master_job_id AND job.status = 'failed' AND attempts.status <> 'completed'
 GROUP BY 1
 UNION ALL
-SELECT 'refused output', count(*), min(error_message), min(job_id) FROM records
+SELECT 'refused output', count(*), error_message, min(job_id) FROM records
 WHERE master_job_id = :refused_in AND status = 'failed' AND output_ref IS NOT NULL HAVING count(*) > 0
 ORDER BY 2 DESC, 1
 
@@ -226,11 +240,12 @@ SELECT unique_key, record_uid FROM records WHERE unique_key IS NOT NULL ORDER BY
 -- What the triggers keep of attempts, against the attempts themselves; costs are floats, and their sums inexact.
 SELECT runs.master_job_id, runs.attempts, coalesce(counted.attempts, 0)
 FROM runs LEFT JOIN (
-    SELECT master_job_id, count(*) AS attempts, sum(input_tokens) AS input_tokens,
-           sum(output_tokens) AS output_tokens, sum(cost) AS cost
+    SELECT master_job_id, count(*) AS attempts, sum(status IN ('failed', 'interrupted')) AS failed_attempts,
+           sum(input_tokens) AS input_tokens, sum(output_tokens) AS output_tokens, sum(cost) AS cost
     FROM attempts GROUP BY master_job_id) AS counted USING (master_job_id)
-WHERE (runs.attempts, runs.input_tokens, runs.output_tokens)
-      <> (coalesce(counted.attempts, 0), coalesce(counted.input_tokens, 0), coalesce(counted.output_tokens, 0))
+WHERE (runs.attempts, runs.failed_attempts, runs.input_tokens, runs.output_tokens)
+      <> (coalesce(counted.attempts, 0), coalesce(counted.failed_attempts, 0),
+          coalesce(counted.input_tokens, 0), coalesce(counted.output_tokens, 0))
    OR abs(runs.cost - coalesce(counted.cost, 0)) > 0.000001 * (1 + abs(runs.cost))
 
 -- name: recount_totals
@@ -246,21 +261,21 @@ UPDATE runs SET
     cost = (SELECT coalesce(sum(cost), 0.0) FROM attempts WHERE attempts.master_job_id = runs.master_job_id)
 
 -- name: salvage_runs
-SELECT master_job_id, registered, inputs_complete, rowid FROM runs NOT INDEXED WHERE rowid > :after ORDER BY rowid
+SELECT master_job_id, registered, inputs_complete, rowid FROM runs NOT INDEXED WHERE rowid >= :first ORDER BY rowid
 
 -- name: salvage_positions
 SELECT position, job_id, rowid FROM execution_jobs NOT INDEXED
-WHERE rowid > :after AND position IS NOT NULL ORDER BY rowid
+WHERE rowid >= :first AND position IS NOT NULL ORDER BY rowid
 
 -- name: salvage_attempts
 SELECT job_id, number, master_job_id, worker_id, status, start_time, end_time, error_type, error_message,
        error_traceback, input_tokens, output_tokens, cost, usage, rowid
-FROM attempts NOT INDEXED WHERE rowid > :after ORDER BY rowid
+FROM attempts NOT INDEXED WHERE rowid >= :first ORDER BY rowid
 
 -- name: salvage_steps
 SELECT job_id, name, result, attempt, saved_when, usage, rowid
-FROM steps NOT INDEXED WHERE rowid > :after ORDER BY rowid
+FROM steps NOT INDEXED WHERE rowid >= :first ORDER BY rowid
 
 -- name: salvage_unique_keys
 SELECT unique_key, record_uid, rowid FROM records NOT INDEXED
-WHERE rowid > :after AND unique_key IS NOT NULL ORDER BY rowid
+WHERE rowid >= :first AND unique_key IS NOT NULL ORDER BY rowid

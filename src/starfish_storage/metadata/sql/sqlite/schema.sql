@@ -147,7 +147,7 @@ CREATE TABLE settings (
 -- Master jobs that are runs. The totals are kept by the triggers on attempts.
 CREATE TABLE runs (
     master_job_id   TEXT NOT NULL PRIMARY KEY REFERENCES master_jobs (master_job_id) ON DELETE CASCADE,
-    registered      INTEGER NOT NULL, -- positions up to this one, exclusive, are stored
+    registered      INTEGER NOT NULL, -- one more than the highest position that is stored
     inputs_complete INTEGER NOT NULL CHECK (inputs_complete IN (0, 1)), -- 1: there are no more
     stop_reason     TEXT,
     attempts        INTEGER NOT NULL,

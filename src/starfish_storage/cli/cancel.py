@@ -1,0 +1,31 @@
+"""``starfish-storage cancel``: stopping a run from outside."""
+
+from __future__ import annotations
+
+import asyncio
+
+import click
+
+from starfish_storage.cli.finding import find_run
+from starfish_storage.cli.opening import existing
+from starfish_storage.cli.options import Place, example, with_run, with_store
+from starfish_storage.cli.output import say
+
+
+@click.command("cancel", epilog=example("cancel last --reason 'wrong prompt'"))
+@with_run
+@click.option("--reason", default="cancelled", show_default=True, help="Why, as the run shows it.")
+@with_store
+def cancel_command(place: Place, run: str, reason: str) -> None:
+    """Ask all processes that work on a run to stop: what is in flight ends, and nothing new starts."""
+    run_id = asyncio.run(_cancel(place, run, reason))
+    say(f"Asked run {run_id} to stop. See it stop: {place.command('watch', run_id)}")
+
+
+async def _cancel(place: Place, run: str, reason: str) -> str:
+    from starfish_storage.generation import cancel
+
+    async with existing(place) as storage:
+        job = await find_run(storage, run)
+        await cancel(storage, job.master_job_id, reason)
+        return job.master_job_id

@@ -1,0 +1,29 @@
+"""``starfish-storage config``: what a run was asked to do."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import click
+
+from starfish_storage.cli.finding import find_run
+from starfish_storage.cli.opening import existing
+from starfish_storage.cli.options import Place, example, with_json, with_run, with_store
+from starfish_storage.cli.output import show_data, show_json
+
+
+@click.command("config", epilog=example("config last"))
+@with_run
+@with_json
+@with_store
+def config_command(place: Place, run: str, as_json: bool) -> None:
+    """Print the request configuration of a run, a JSON object."""
+    config = asyncio.run(_config(place, run))
+    (show_json if as_json else show_data)(config)
+
+
+async def _config(place: Place, run: str) -> dict[str, Any]:
+    async with existing(place) as storage:
+        job = await find_run(storage, run)
+        return await storage.get_request_config(job.request_config_ref)

@@ -1,0 +1,35 @@
+"""``starfish-storage errors``: why inputs of a run failed, by kind."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import click
+
+from starfish_storage.cli.finding import find_run
+from starfish_storage.cli.opening import existing
+from starfish_storage.cli.options import Place, example, with_json, with_run, with_store
+from starfish_storage.cli.output import Cell, Column, show_list
+from starfish_storage.runs import ErrorGroup
+
+_COLUMNS = (Column("inputs"), Column("kind"), Column("example", whole=False), Column("job of the example"))
+
+
+@click.command("errors", epilog=example("errors last"))
+@with_run
+@with_json
+@with_store
+def errors_command(place: Place, run: str, as_json: bool) -> None:
+    """Count the failures of a run by kind, the most frequent first, with an example of each."""
+    show_list(_COLUMNS, asyncio.run(_errors(place, run)), _cells, as_json=as_json)
+
+
+async def _errors(place: Place, run: str) -> list[ErrorGroup]:
+    async with existing(place) as storage:
+        job = await find_run(storage, run)
+        return await storage.ledger.list_errors(job.master_job_id)
+
+
+def _cells(group: ErrorGroup) -> Sequence[Cell]:
+    return group.inputs, group.kind, group.example, group.job_id

@@ -1,0 +1,59 @@
+"""``starfish-storage generate``: a function over the inputs of a file."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from typing import Any
+
+import click
+
+from starfish_storage.cli.options import Place, example, with_store
+from starfish_storage.cli.running import carry_out, how_options, read_config, with_how
+
+
+@click.command(
+    "generate",
+    epilog=example("generate answers:answer questions.jsonl --max-concurrency 50 --max-cost 5"),
+)
+@click.argument("function", metavar="MODULE:FUNCTION")
+@click.argument("inputs", metavar="INPUTS.jsonl", type=click.Path(exists=True, dir_okay=False))
+@click.option("--project", metavar="ID", help="The project of the run [default: the name of the inputs file].")
+@click.option("--name", help="A name of the run, for people.")
+@click.option("--id", "master_job_id", help="The id of the run; one that exists is joined, or gone on with.")
+@click.option("--config", metavar="FILE.json", type=click.Path(exists=True, dir_okay=False), help="Kept with the run.")
+@with_how
+@with_store
+def generate_command(
+    place: Place,
+    function: str,
+    inputs: str,
+    project: str | None,
+    name: str | None,
+    master_job_id: str | None,
+    config: str | None,
+    **given: Any,
+) -> int:
+    """Call a function with each line of INPUTS.jsonl, and store what comes of it.
+
+    FUNCTION is module:function or file.py:function. Interrupted with Ctrl-C, or killed, the run is gone on with by
+    `starfish-storage resume`; finished inputs are not paid for again.
+    """
+    from starfish_storage.generation import generate, load_function, read_json_lines
+
+    lines = read_json_lines(inputs, given["on_bad_input"] or "stop")
+    arguments: dict[str, Any] = how_options(given) | {
+        "project": project or os.path.basename(inputs).partition(".")[0] or "generated",
+        "name": name,
+        "config": None if config is None else read_config(config),
+        "source": os.path.abspath(inputs),
+    }
+    run_id = master_job_id or uuid.uuid4().hex
+    called = load_function(function)
+    return carry_out(
+        place,
+        run_id,
+        given,
+        lambda storage: generate(storage, called, lines, master_job_id=run_id, **arguments),
+        is_new=True,
+    )

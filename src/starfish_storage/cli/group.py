@@ -1,0 +1,179 @@
+"""The group of all commands: what they share before one is called, and how each of them ends."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import Any, TextIO
+
+import click
+
+from starfish_storage import __version__
+from starfish_storage.cli import exit_codes
+from starfish_storage.cli.options import DEFAULT_STORE, STORE_VARIABLE, example, store_words
+from starfish_storage.errors import StorageError
+
+# Told here, so that the list of commands is printed without importing any of them.
+_SECTIONS = {
+    "Generate": {
+        "generate": "Call a function with each input of a file.",
+        "resume": "Go on with a run that was interrupted or killed.",
+        "retry": "Run again what failed in a run.",
+        "cancel": "Stop a run from outside.",
+        "watch": "Watch a run until it ends.",
+    },
+    "Look": {
+        "projects": "List projects.",
+        "jobs": "List runs.",
+        "show": "Show what an id names: project, run, job or record.",
+        "records": "List the records of a run.",
+        "record": "Show a record, its data, and how it came to be.",
+        "errors": "Count the failures of a run by kind.",
+        "config": "Print the request configuration of a run.",
+    },
+    "Look after": {
+        "verify": "Read a whole store, and name what is damaged.",
+        "repair": "Mend a store.",
+        "collect": "Remove what nothing refers to.",
+        "backup": "Copy a store, which may be in use.",
+        "restore": "Make a store of a backup.",
+    },
+}
+_MAINTENANCE = _SECTIONS["Look after"]
+_MODULES = {name: f"starfish_storage.cli.{name}" for name in (*_SECTIONS["Generate"], *_SECTIONS["Look"])} | {
+    "retry": "starfish_storage.cli.resume"
+}
+
+
+class CommandGroup(click.Group):
+    """Imports a command when it is called, and turns what it raises into a line and an exit status."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's)
+        """Return the names of all commands, in the order in which they are shown."""
+        return [name for names in _SECTIONS.values() for name in names]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        if cmd_name in _MAINTENANCE:
+            joined: click.Group = importlib.import_module("starfish_storage.maintenance.__main__").main
+            # They look into the environment and for their own options, and know nothing of our default.
+            ctx.default_map = {cmd_name: {"store_option": DEFAULT_STORE}}
+            return joined.get_command(ctx, cmd_name)
+        if cmd_name not in _MODULES:
+            return None
+        command: click.Command = getattr(importlib.import_module(_MODULES[cmd_name]), f"{cmd_name}_command")
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that was called; one of maintenance is told the store as if it were said after it."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, command, [*store_words(ctx), *rest] if name in _MAINTENANCE else rest
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Call the command; when nobody reads what it prints, it ends in silence."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # caught here: click would exit with 1, which means failures
+            _stop_writing()
+            ctx.exit(exit_codes.NOBODY_READS)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 (click's)
+        """Write the commands by what they are for."""
+        for title, commands in _SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl(list(commands.items()))
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run the command that was called, and exit with its status."""
+        if not standalone_mode:
+            return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            status = self._status(args, prog_name, complete_var, **extra)
+        sys.exit(status)
+
+    def _status(self, args: Sequence[str] | None, *names: str | None, **extra: Any) -> int:
+        try:
+            status = super().main(args, *names, standalone_mode=False, **extra)
+            sys.stdout.flush()
+        except click.ClickException as error:
+            return _refused(error)
+        except click.Abort as error:
+            if isinstance(error.__cause__, KeyboardInterrupt):
+                return exit_codes.INTERRUPTED
+            click.echo("Aborted!", err=True)  # a question was answered with no
+            return exit_codes.FAILURES
+        except StorageError as error:
+            click.echo(f"error: {error}", err=True)
+            return exit_codes.NOT_DONE
+        return status if isinstance(status, int) else exit_codes.DONE
+
+
+def _refused(error: click.ClickException) -> int:
+    click.echo(f"error: {error.format_message()}", err=True)
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    if context is not None:
+        click.echo(f"See '{context.command_path} --help'.", err=True)
+    return exit_codes.NOT_DONE
+
+
+def _stop_writing() -> None:
+    """Let the interpreter flush what is left to nowhere, when it ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+_python_shows = warnings.showwarning
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Show a warning of ours as a line for people; of the user's code, where it comes from matters."""
+    if category.__module__.partition(".")[0] == "starfish_storage":
+        click.echo(f"warning: {message}", err=True)
+    else:
+        _python_shows(message, category, filename, lineno, file, line)
+
+
+@click.group(
+    cls=CommandGroup,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=example("generate answers:answer questions.jsonl && starfish-storage records last"),
+)
+@click.option(
+    "--store",
+    metavar="URI|PATH",
+    envvar=STORE_VARIABLE,
+    help=f"The store: a directory, or its file:// URI [default: ${STORE_VARIABLE}, or ./{DEFAULT_STORE}].",
+)
+@click.version_option(__version__, prog_name="starfish-storage", message="%(prog)s %(version)s")
+@click.pass_context
+def main(context: click.Context, store: str | None) -> int | None:  # noqa: ARG001 (commands find it in the context)
+    """Generate data with a function over many inputs, and look at what came of it.
+
+    Every result is stored when it is there. A run that dies is resumed without paying twice.
+    """
+    if context.invoked_subcommand is not None:
+        return None
+    click.echo(context.get_help(), err=True)
+    return exit_codes.NOT_DONE

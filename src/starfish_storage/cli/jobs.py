@@ -1,0 +1,36 @@
+"""``starfish-storage jobs``: the runs of a store."""
+
+from __future__ import annotations
+
+import asyncio
+
+import click
+
+from starfish_storage.cli.opening import existing
+from starfish_storage.cli.options import Place, example, one_of, with_json, with_limit, with_store
+from starfish_storage.cli.output import say
+from starfish_storage.cli.runs import ListedRun, listed, show_runs
+from starfish_storage.errors import NotFoundError
+from starfish_storage.models import MASTER_JOB_STATUSES
+
+
+@click.command("jobs", epilog=example("jobs --project gsm8k --status running"))
+@click.option("--project", metavar="ID", help="Only the runs of this project.")
+@click.option("--status", multiple=True, type=one_of(MASTER_JOB_STATUSES), help="Only in this status; repeatable.")
+@with_limit("runs")
+@with_json
+@with_store
+def jobs_command(place: Place, project: str | None, status: tuple[str, ...], limit: int, as_json: bool) -> None:
+    """List runs (master jobs), newest first."""
+    runs = asyncio.run(_runs(place, project, status, limit))
+    shown = runs[:limit] if limit else runs
+    show_runs(shown, as_json=as_json)
+    if len(runs) > len(shown):
+        say(f"There are more than these {limit}; --limit 0 lists all.")
+
+
+async def _runs(place: Place, project: str | None, status: tuple[str, ...], limit: int) -> list[ListedRun]:
+    async with existing(place) as storage:
+        if project is not None and await storage.get_project(project) is None:
+            raise NotFoundError("project", project, "'starfish-storage projects' lists what there is")
+        return await listed(storage, await storage.list_master_jobs(project, status, limit + 1 if limit else None))

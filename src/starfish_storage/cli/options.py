@@ -1,0 +1,143 @@
+"""The arguments and options that commands have in common."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
+
+import click
+from click.shell_completion import CompletionItem
+
+from starfish_storage.metadata.connection import DATABASE_FILE
+from starfish_storage.uri import file_uri_of_path, path_of_file_uri
+
+STORE_VARIABLE = "STARFISH_STORAGE_URI"
+DEFAULT_STORE = "starfish-store"
+DEFAULT_LIMIT = 50
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+if TYPE_CHECKING:
+    _TextType = click.ParamType[str]
+else:
+    _TextType = click.ParamType  # in click 8.1 it takes no parameter
+
+
+def example(words: str) -> str:
+    """Return what stands below the help of a command: an example that is not broken into lines."""
+    return f"\b\nExample:\n  starfish-storage {words}"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the store of a command is.
+
+    Attributes:
+        uri: its URI.
+        data_uri: that of its data, if that lies elsewhere.
+        words: the options that name it on another command line; none where it is found without.
+    """
+
+    uri: str
+    data_uri: str | None = None
+    words: tuple[str, ...] = ()
+
+    @property
+    def path(self) -> str:
+        """Its directory."""
+        return path_of_file_uri(self.uri)
+
+    def command(self, *words: str) -> str:
+        """Return a command line about this store, to be pasted into a shell."""
+        return shlex.join(("starfish-storage", *words, *self.words))
+
+    def has_database(self) -> bool:
+        """Return whether there is a store. Opens nothing."""
+        return os.path.lexists(f"{self.path}/{DATABASE_FILE}")
+
+
+@overload
+def as_uri(given: str) -> str: ...
+@overload
+def as_uri(given: None) -> None: ...
+def as_uri(given: str | None) -> str | None:
+    """Return the URI of what was given: one already, or a path.
+
+    >>> as_uri("/data/my store"), as_uri("s3://bucket/store")
+    ('file:///data/my%20store', 's3://bucket/store')
+    """
+    if given is None or "://" in given:
+        return given
+    return file_uri_of_path(os.path.abspath(given))
+
+
+def place_of(context: click.Context, store: str | None = None, data_uri: str | None = None) -> Place:
+    """Return where the store is: as said after the command, before it, in the environment, or the default."""
+    root = context.find_root()
+    said = store or (root.params.get("store") if _is_said(root) else None)
+    found = as_uri(cast("str", said or root.params.get("store") or DEFAULT_STORE))
+    words = (("--store", found) if said else ()) + (("--data-uri", as_uri(data_uri)) if data_uri else ())
+    return Place(found, as_uri(data_uri), words)
+
+
+def store_words(context: click.Context) -> list[str]:
+    """Return the options that hand the store named before a command on to it."""
+    root = context.find_root()
+    return ["--store", cast("str", root.params["store"])] if _is_said(root) else []
+
+
+def _is_said(root: click.Context) -> bool:
+    return root.get_parameter_source("store") is click.core.ParameterSource.COMMANDLINE
+
+
+def with_store(command: Command) -> Command:
+    """Give a command the options that name a store, and its function the `Place`."""
+
+    @click.option("--store", metavar="URI|PATH", help=f"The store [default: ${STORE_VARIABLE}, or ./{DEFAULT_STORE}].")
+    @click.option("--data-uri", metavar="URI|PATH", help="Where its data lies, if in another directory.")
+    @click.pass_context
+    @wraps(command)
+    def run(context: click.Context, /, store: str | None, data_uri: str | None, **others: Any) -> Any:
+        return context.invoke(command, place=place_of(context, store, data_uri), **others)
+
+    return cast("Command", run)
+
+
+with_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+
+
+def with_limit(what: str) -> Callable[[Command], Command]:
+    """Let a command show so many of what it lists."""
+    return click.option(
+        "--limit",
+        type=click.IntRange(min=0),
+        default=DEFAULT_LIMIT,
+        show_default=True,
+        help=f"Show at most so many {what}; 0 for all.",
+    )
+
+
+class RunName(_TextType):
+    """A run as it is named on the command line; completes to the ids of the newest."""
+
+    name = "run"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG002 (click's)
+        """Return the ids of runs that begin so, newest first, and ``last``."""
+        from starfish_storage.cli.finding import runs_that_begin
+
+        place = place_of(ctx, ctx.params.get("store"), ctx.params.get("data_uri"))
+        found = [CompletionItem(job.master_job_id, help=job.status) for job in runs_that_begin(place, incomplete)]
+        return found + [CompletionItem("last", help="the newest") for _ in "1" if "last".startswith(incomplete)]
+
+
+with_run = click.argument("run", type=RunName(), metavar="RUN")
+
+
+def one_of(statuses: Sequence[str]) -> click.Choice[str]:
+    """Return the type of an option that takes one of these."""
+    return click.Choice(list(statuses))

@@ -1,0 +1,177 @@
+"""``starfish-storage record``: one record, its data, and how it came to be."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from starfish_storage.cli.json_form import as_json as json_of
+from starfish_storage.cli.opening import existing
+from starfish_storage.cli.options import Place, example, with_json, with_store
+from starfish_storage.cli.output import (
+    Cell,
+    Column,
+    show_data,
+    show_fields,
+    show_json,
+    show_list,
+    show_text,
+    show_title,
+)
+from starfish_storage.errors import NotFoundError
+from starfish_storage.interface import Storage
+from starfish_storage.models import GenerationJob, Record
+from starfish_storage.runs import Attempt, Step
+
+_ATTEMPT_COLUMNS = (
+    Column("attempt"),
+    Column("status"),
+    Column("seconds"),
+    Column("models", whole=False),
+    Column("tokens in"),
+    Column("tokens out"),
+    Column("cost"),
+    Column("error", whole=False),
+)
+_STEP_COLUMNS = (Column("step"), Column("attempt"), Column("saved"), Column("cost"))
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """An execution job, and what was tried and paid for it.
+
+    Attributes:
+        job: the job, with its input.
+        attempts: by number.
+        steps: by the time they were stored.
+    """
+
+    job: GenerationJob
+    attempts: Sequence[Attempt]
+    steps: Sequence[Step]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what is printed with ``--json``."""
+        return {"job": json_of(self.job), "attempts": json_of(self.attempts), "steps": json_of(self.steps)} | {
+            name: sum(getattr(one, name) for one in self.attempts) for name in ("input_tokens", "output_tokens", "cost")
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class RecordView:
+    """A record, its data, and the input that it came from.
+
+    Attributes:
+        record: the metadata.
+        data: its data; None if it has none.
+        origin: its execution job.
+    """
+
+    record: Record
+    data: dict[str, Any] | None
+    origin: JobView | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what is printed with ``--json``."""
+        origin = None if self.origin is None else self.origin.to_json()
+        return {"record": json_of(self.record), "data": self.data} | (origin or {"job": None})
+
+
+@click.command("record", epilog=example("record 5f0c9d6a7b1e4c2f8a3d5e6f7a8b9c0d-0 --json"))
+@click.argument("uid")
+@with_json
+@with_store
+def record_command(place: Place, uid: str, as_json: bool) -> None:
+    """Show a record: its metadata and data, its input, attempts and paid steps, and what they cost."""
+    view = asyncio.run(_view(place, uid))
+    if as_json:
+        show_json(view)
+    else:
+        show_record(view)
+
+
+async def _view(place: Place, uid: str) -> RecordView:
+    async with existing(place) as storage:
+        record = await storage.get_record_metadata(uid)
+        if record is None:
+            raise NotFoundError("record", uid, "'starfish-storage records RUN' lists those of a run")
+        return await record_view(storage, record)
+
+
+async def record_view(storage: Storage, record: Record) -> RecordView:
+    """Look at a record.
+
+    Raises:
+        DataLostError: its data is not there, though it says that it has some.
+    """
+    data = None if record.output_ref is None else await storage.get_record_data(record.output_ref)
+    job = await storage.get_execution_job(record.job_id)
+    return RecordView(record, data, None if job is None else await job_view(storage, job))
+
+
+async def job_view(storage: Storage, job: GenerationJob) -> JobView:
+    """Look at an execution job."""
+    ledger = storage.ledger
+    return JobView(job, await ledger.list_attempts(job.job_id), await ledger.list_steps(job.job_id))
+
+
+def show_record(view: RecordView) -> None:
+    """Print a record for people."""
+    record = view.record
+    show_fields(
+        {
+            "record": record.record_uid,
+            "status": record.status,
+            "error": record.error_message,
+            "run": record.master_job_id,
+            "job": record.job_id,
+            "started": record.start_time,
+            "ended": record.end_time,
+            "file": record.output_ref,
+        }
+    )
+    if view.data is not None:
+        show_title("Data")
+        show_data(view.data)
+    if view.origin is not None:
+        show_origin(view.origin)
+
+
+def show_origin(view: JobView) -> None:
+    """Print the input of an execution job, and what was tried and paid for it."""
+    if view.job.run_config is not None:
+        show_title("Input")
+        show_data(view.job.run_config)
+    if view.attempts:
+        show_title("Attempts")
+        show_list(_ATTEMPT_COLUMNS, view.attempts, _attempt_cells)
+    if view.steps:
+        show_title("Paid steps")
+        show_list(_STEP_COLUMNS, view.steps, _step_cells)
+    last = view.attempts[-1] if view.attempts else None
+    if last is not None and last.error_traceback:
+        show_title("Where the last attempt failed")
+        show_text(last.error_traceback.rstrip())
+
+
+def _attempt_cells(attempt: Attempt) -> Sequence[Cell]:
+    models = dict.fromkeys(one.model for one in attempt.usage if one.model)
+    error = ": ".join(part for part in (attempt.error_type, attempt.error_message) if part)
+    return (
+        attempt.number,
+        attempt.status,
+        round((attempt.end_time - attempt.start_time).total_seconds(), 3),
+        ", ".join(models),
+        attempt.input_tokens,
+        attempt.output_tokens,
+        attempt.cost,
+        error,
+    )
+
+
+def _step_cells(step: Step) -> Sequence[Cell]:
+    return step.name, step.attempt, step.saved_when, sum(one.cost for one in step.usage)

@@ -1,0 +1,81 @@
+"""``starfish-storage resume`` and ``retry``: going on with a run, and running again what failed in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from starfish_storage.cli.options import Place, example, one_of, with_run, with_store
+from starfish_storage.cli.running import carry_out, how_options, id_of_run, with_how
+from starfish_storage.models import EXECUTION_JOB_STATUSES
+
+_ENDED = [status for status in EXECUTION_JOB_STATUSES if status not in ("pending", "running")]
+
+_with_function = click.argument("function", metavar="[MODULE:FUNCTION]", required=False)
+
+
+@click.command("resume", epilog=example("resume last --max-cost 10"))
+@with_run
+@_with_function
+@click.option(
+    "--inputs",
+    metavar="FILE.jsonl",
+    type=click.Path(exists=True, dir_okay=False),
+    help="The inputs [default: the file that the run was started with].",
+)
+@with_how
+@with_store
+def resume_command(place: Place, run: str, function: str | None, inputs: str | None, **given: Any) -> int:
+    """Go on with a run that was interrupted or killed: finished inputs are passed over.
+
+    The function and the options are those that the run was started with, where none are given.
+    """
+    from starfish_storage.generation import load_function, read_json_lines, resume
+
+    arguments = how_options(given)
+    called = None if function is None else load_function(function)
+    lines = None if inputs is None else read_json_lines(inputs, given["on_bad_input"] or "stop")
+    run_id = id_of_run(place, run)
+    return carry_out(
+        place,
+        run_id,
+        given,
+        lambda storage: resume(storage, run_id, called, inputs=lines, **arguments),
+        is_new=False,
+    )
+
+
+@click.command("retry", epilog=example("retry last --error-type RateLimitError"))
+@with_run
+@_with_function
+@click.option("--status", multiple=True, type=one_of(_ENDED), help="What is run again; repeatable [default: failed].")
+@click.option("--error", metavar="TEXT", help="Only what failed with this in its error, in whatever case.")
+@click.option("--error-type", metavar="CLASS", help="Only what failed with this class of exception.")
+@click.option("--job", multiple=True, metavar="ID", help="Only this execution job; repeatable.")
+@with_how
+@with_store
+def retry_command(
+    place: Place,
+    run: str,
+    function: str | None,
+    status: tuple[str, ...],
+    error: str | None,
+    error_type: str | None,
+    job: tuple[str, ...],
+    **given: Any,
+) -> int:
+    """Run again the inputs of a run that failed; stored steps are not paid for again."""
+    from starfish_storage.generation import Where, load_function, retry
+
+    where = Where(statuses=status or ("failed",), error_text=error, error_type=error_type, job_ids=job or None)
+    arguments = how_options(given)
+    called = None if function is None else load_function(function)
+    run_id = id_of_run(place, run)
+    return carry_out(
+        place,
+        run_id,
+        given,
+        lambda storage: retry(storage, run_id, called, where=where, **arguments),
+        is_new=False,
+    )

@@ -1,0 +1,175 @@
+"""What `generate`, `resume` and `retry` have in common: how a run is carried out, and what is said of it at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import nullcontext, redirect_stdout
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import click
+
+from starfish_storage.cli import exit_codes
+from starfish_storage.cli.finding import find_run
+from starfish_storage.cli.opening import existing
+from starfish_storage.cli.options import Place
+from starfish_storage.cli.output import Cell, say, show_fields, show_json
+from starfish_storage.errors import InvalidInputError
+from starfish_storage.interface import Storage
+from starfish_storage.metadata.connection import Durability
+from starfish_storage.opening import open_storage
+
+if TYPE_CHECKING:
+    from starfish_storage.generation import Run
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+Call = Callable[[Storage], Awaitable["Run"]]
+
+
+def with_how(command: Command) -> Command:
+    """Give a command the options that say how a run is carried out."""
+    for option in reversed(
+        (
+            click.option("--max-concurrency", type=click.IntRange(min=1), help="Calls at a time [default: 10]."),
+            click.option(
+                "--retries", type=click.IntRange(min=0), help="How often a failed call is tried again [default: 2]."
+            ),
+            click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds for one call."),
+            click.option("--max-cost", type=click.FloatRange(min=0), help="Stop when the run has cost so much."),
+            click.option("--schema", metavar="FILE.json|MODULE:MODEL", help="What each output must fit."),
+            click.option("--accept", metavar="MODULE:FUNCTION", help="Decides which outputs are kept."),
+            click.option("--unique-by", multiple=True, metavar="FIELD", help="Finds duplicates; repeatable."),
+            click.option("--on-bad-input", type=click.Choice(["stop", "skip"]), help="[default: stop]"),
+            click.option(
+                "--durability",
+                type=click.Choice(["power", "process"]),
+                default="power",
+                show_default=True,
+                help="What stored results survive: a power cut, or the end of the process.",
+            ),
+            click.option(
+                "--progress",
+                type=click.Choice(["auto", "bar", "lines", "quiet"]),
+                default="auto",
+                show_default=True,
+                help="How progress is shown.",
+            ),
+            click.option("-q", "--quiet", is_flag=True, help="Show nothing but errors."),
+            click.option("--json", "as_json", is_flag=True, help="Print the run at the end as JSON, for programs."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def how_options(given: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of `with_how` as the functions take them; those that were not given are left out."""
+    from starfish_storage.generation import load_function
+
+    accept, unique_by, retries, schema = given["accept"], list(given["unique_by"]), given["retries"], given["schema"]
+    options = {
+        "output_schema": None if schema is None else _schema(schema),
+        "max_concurrency": given["max_concurrency"],
+        "retry": None if retries is None else retries + 1,  # there it is how often a call is tried at all
+        "timeout": given["timeout"],
+        "max_cost": given["max_cost"],
+        "accept": None if accept is None else load_function(accept),
+        "unique_by": unique_by or None,
+        "on_bad_input": given["on_bad_input"],
+        "progress": "quiet" if given["quiet"] else given["progress"],
+    }
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def read_config(path: str) -> dict[str, Any]:
+    """Return the JSON object of a file.
+
+    Raises:
+        InvalidInputError: it holds something else.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            found: object = json.load(file)
+    except json.JSONDecodeError as error:
+        raise InvalidInputError(
+            f"{path!r} is not JSON, at line {error.lineno}, column {error.colno}: {error.msg}."
+        ) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise InvalidInputError(f"{path!r} cannot be read as JSON: {type(error).__name__}.") from error
+    if not isinstance(found, dict):
+        raise InvalidInputError(f"{path!r} must hold a JSON object, not one of type {type(found).__name__}.")
+    return cast("dict[str, Any]", found)
+
+
+def _schema(given: str) -> Any:
+    """Return the JSON Schema of a file, or the pydantic model that is named."""
+    from starfish_storage.generation import load_function
+
+    return read_config(given) if given.endswith(".json") else load_function(given)
+
+
+def id_of_run(place: Place, given: str) -> str:
+    """Return the id of the run that is meant."""
+
+    async def found() -> str:
+        async with existing(place) as storage:
+            return (await find_run(storage, given)).master_job_id
+
+    return asyncio.run(found())
+
+
+def carry_out(place: Place, run_id: str, given: dict[str, Any], call: Call, *, is_new: bool) -> int:
+    """Carry out a run, say what came of it, and return the exit status.
+
+    Args:
+        place: the store.
+        run_id: the run.
+        given: the options of `with_how`.
+        call: starts the run, or goes on with it.
+        is_new: make the store if it is not there.
+    """
+    quiet, as_json = given["quiet"], given["as_json"]
+    if not quiet:
+        say(f"Run {run_id}")
+    try:
+        # What the user's function prints must not get between the JSON.
+        with redirect_stdout(sys.stderr) if as_json else nullcontext():
+            run = asyncio.run(_called(place, given["durability"], call, is_new=is_new))
+    except KeyboardInterrupt:
+        say(f"Interrupted. {_how_to_go_on(place, run_id)}")
+        return exit_codes.INTERRUPTED
+    except SystemExit as error:
+        if error.code == exit_codes.TERMINATED:
+            say(f"Terminated. {_how_to_go_on(place, run_id)}")
+        raise
+    if as_json:
+        show_json(run)
+    elif not quiet:
+        show_fields(_fields(run))
+    status = exit_codes.of_run(run.status)
+    if status == exit_codes.STOPPED:
+        reason = "" if run.stop_reason is None else f" ({run.stop_reason})"
+        say(f"Stopped before the end{reason}. {_how_to_go_on(place, run_id)}")
+    elif status == exit_codes.FAILURES and not quiet:
+        say(f"What failed: {place.command('errors', run_id)}\nRun it again: {place.command('retry', run_id)}")
+    return status
+
+
+async def _called(place: Place, durability: Durability, call: Call, *, is_new: bool) -> Run:
+    opened = open_storage(place.uri, place.data_uri, durability=durability) if is_new else existing(place, durability)
+    async with opened as storage:
+        return await call(storage)
+
+
+def _how_to_go_on(place: Place, run_id: str) -> str:
+    return f"Go on with: {place.command('resume', run_id)}"
+
+
+def _fields(run: Run) -> dict[str, Cell]:
+    """Return what is shown of a run at its end."""
+    found: dict[str, Any] = {one.name.replace("_", " "): getattr(run, one.name) for one in fields(run)}
+    renamed = {"master job id": "run", "project id": "project"}
+    return {renamed.get(name, name): value for name, value in found.items()}

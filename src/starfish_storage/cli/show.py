@@ -1,0 +1,129 @@
+"""``starfish-storage show``: whatever an id names."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from starfish_storage.cli.finding import find_run
+from starfish_storage.cli.json_form import as_json as json_of
+from starfish_storage.cli.opening import existing
+from starfish_storage.cli.options import Place, RunName, example, with_json, with_store
+from starfish_storage.cli.output import show_fields, show_json, show_list, show_title
+from starfish_storage.cli.record import JobView, RecordView, job_view, record_view, show_origin, show_record
+from starfish_storage.cli.records import RECORD_COLUMNS, record_cells
+from starfish_storage.cli.runs import ListedRun, RunView, fields_of, listed, show_runs, view_of
+from starfish_storage.errors import NotFoundError
+from starfish_storage.interface import Storage
+from starfish_storage.models import Project, Record
+
+_RUNS_OF_PROJECT = 20
+
+
+@dataclass(frozen=True, slots=True)
+class _ProjectView:
+    project: Project
+    runs: Sequence[ListedRun]
+
+    def to_json(self) -> dict[str, Any]:
+        return {"project": json_of(self.project), "master_jobs": json_of(self.runs)}
+
+
+@dataclass(frozen=True, slots=True)
+class _ExecutionJobView:
+    view: JobView
+    records: Sequence[Record]
+
+    def to_json(self) -> dict[str, Any]:
+        return self.view.to_json() | {"records": json_of(self.records)}
+
+
+_View = _ProjectView | RunView | _ExecutionJobView | RecordView
+_KINDS = {_ProjectView: "project", RunView: "master_job", _ExecutionJobView: "execution_job", RecordView: "record"}
+
+
+@click.command("show", epilog=example("show last"))
+@click.argument("id", type=RunName(), metavar="ID")
+@with_json
+@with_store
+def show_command(place: Place, id: str, as_json: bool) -> None:
+    """Show a project, a run (master job), an execution job or a record, whichever has this ID.
+
+    Of a run, the beginning of the id is enough, or `last` for the newest.
+    """
+    view = asyncio.run(_find(place, id))
+    if as_json:
+        show_json({"kind": _KINDS[type(view)]} | view.to_json())
+    elif isinstance(view, _ProjectView):
+        _show_project(view)
+    elif isinstance(view, RunView):
+        show_fields(fields_of(view))
+    elif isinstance(view, _ExecutionJobView):
+        _show_execution_job(view)
+    else:
+        show_record(view)
+
+
+async def _find(place: Place, id: str) -> _View:
+    async with existing(place) as storage:
+        project = await storage.get_project(id)
+        if project is not None:
+            jobs = await storage.list_master_jobs(id, limit=_RUNS_OF_PROJECT)
+            return _ProjectView(project, await listed(storage, jobs))
+        job = await storage.get_execution_job(id)
+        if job is not None:
+            records = await storage.list_record_metadata(job.master_job_id, job.job_id)
+            return _ExecutionJobView(await job_view(storage, job), records)
+        record = await storage.get_record_metadata(id)
+        if record is not None:
+            return await record_view(storage, record)
+        return await _run(place, storage, id)
+
+
+async def _run(place: Place, storage: Storage, id: str) -> RunView:
+    run = await find_run(storage, id)
+    view = await view_of(place, storage, run.master_job_id)
+    if view is None:
+        raise NotFoundError("run", run.master_job_id, "it has just been deleted")
+    return view
+
+
+def _show_project(view: _ProjectView) -> None:
+    project = view.project
+    show_fields(
+        {
+            "project": project.project_id,
+            "name": project.name,
+            "description": project.description,
+            "created": project.created_when,
+            "updated": project.updated_when,
+        }
+    )
+    if view.runs:
+        show_title("Newest runs")
+        show_runs(view.runs)
+
+
+def _show_execution_job(view: _ExecutionJobView) -> None:
+    job = view.view.job
+    show_fields(
+        {
+            "job": job.job_id,
+            "run": job.master_job_id,
+            "status": job.status,
+            "error": job.error_message,
+            "attempts": job.attempted_generations,
+            "created": job.creation_time,
+            "started": job.start_time,
+            "ended": job.end_time,
+            "worker": job.worker_id,
+        }
+    )
+    if view.records:
+        show_title("Records")
+        show_list(RECORD_COLUMNS, view.records, record_cells)
+    show_origin(view.view)

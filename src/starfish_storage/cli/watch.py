@@ -1,0 +1,74 @@
+"""``starfish-storage watch``: a run as it goes on, also one of other processes."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+
+import click
+
+from starfish_storage.cli import exit_codes
+from starfish_storage.cli.finding import find_run
+from starfish_storage.cli.opening import existing
+from starfish_storage.cli.options import Place, example, with_json, with_run, with_store
+from starfish_storage.cli.output import is_terminal, show_json_line
+from starfish_storage.cli.runs import RunView, view_of
+from starfish_storage.cli.watching import Drawing, PlainLines
+from starfish_storage.errors import NotFoundError
+
+_Show = Callable[[RunView], None]
+
+
+@click.command("watch", epilog=example("watch last"))
+@with_run
+@click.option(
+    "--interval", type=click.FloatRange(min=0.05), default=1.0, show_default=True, help="Seconds between two looks."
+)
+@click.option("--once", is_flag=True, help="Look once, and do not wait for the end.")
+@with_json
+@with_store
+def watch_command(place: Place, run: str, interval: float, once: bool, as_json: bool) -> int:
+    """Watch a run until it ends: in a terminal live, else a line whenever something has changed.
+
+    The exit status tells how it ended: 0 completed, 1 with failures, 3 stopped before its end. With --once, a run that
+    goes on gives 0.
+    """
+    if as_json:
+        return asyncio.run(_watch(place, run, interval, show_json_line, once=once))
+    if not is_terminal():
+        return asyncio.run(_watch(place, run, interval, PlainLines().show, once=once))
+    with Drawing() as drawing:
+        return asyncio.run(_watch(place, run, interval, drawing.show, once=once))
+
+
+async def _watch(place: Place, run: str, interval: float, show: _Show, *, once: bool) -> int:
+    async with existing(place) as storage, _terminated() as terminated:
+        job = await find_run(storage, run)
+        while True:
+            view = await view_of(place, storage, job.master_job_id)
+            if view is None:
+                raise NotFoundError("run", job.master_job_id, "it has been deleted meanwhile")
+            show(view)
+            if view.is_over:
+                return exit_codes.of_run(view.job.status)
+            if once:
+                return exit_codes.DONE
+            try:
+                await asyncio.wait_for(terminated.wait(), interval)
+            except TimeoutError:
+                continue
+            return exit_codes.TERMINATED
+
+
+@asynccontextmanager
+async def _terminated() -> AsyncGenerator[asyncio.Event]:
+    """Give an event that SIGTERM sets, so that the terminal is left as it was found."""
+    event = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, event.set)
+    try:
+        yield event
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)

@@ -1,0 +1,80 @@
+"""Calling commands: in this process, and as people do."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from click.testing import CliRunner
+
+from starfish_storage.cli import main
+
+# The same whatever the machine says, and nothing of the developer's own store.
+ENVIRONMENT = {"PATH": os.environ["PATH"], "PYTHONUTF8": "1", "HOME": "/nonexistent"}
+COMMAND = (sys.executable, "-m", "starfish_storage")
+
+
+class Ended(NamedTuple):
+    status: int
+    out: str
+    err: str
+
+
+def call(*words: str, environment: dict[str, str] | None = None) -> Ended:
+    """Call a command in this process; a traceback fails the test."""
+    result = CliRunner().invoke(main, list(words), env={"STARFISH_STORAGE_URI": None} | (environment or {}))
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return Ended(result.exit_code, result.stdout, result.stderr)
+
+
+def call_json(*words: str) -> Any:
+    ended = call(*words, "--json")
+    assert (ended.status, ended.err) == (0, ""), ended
+    return json.loads(ended.out)
+
+
+def rows(out: str) -> list[dict[str, str]]:
+    """Return the lines of tab-separated text by the names of their columns."""
+    names, *lines = (line.split("\t") for line in out.splitlines())
+    return [dict(zip(names, line, strict=True)) for line in lines]
+
+
+def run(*words: str, directory: Path, **environment: str) -> Ended:
+    """Run a command as a process."""
+    done = subprocess.run(
+        [*COMMAND, *words],
+        cwd=directory,
+        env=ENVIRONMENT | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        timeout=60,
+    )
+    return Ended(done.returncode, done.stdout, done.stderr)
+
+
+def interrupt(*words: str, directory: Path, when: Path, number: signal.Signals) -> Ended:
+    """Run a command, and send it a signal when a file is there."""
+    process = subprocess.Popen(
+        [*COMMAND, *words],
+        cwd=directory,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        until = time.monotonic() + 60
+        while not when.exists() and process.poll() is None and time.monotonic() < until:
+            time.sleep(0.02)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=60)
+    return Ended(process.returncode, out, err)

@@ -1,0 +1,117 @@
+"""The group: its help, the commands that join it from maintenance, warnings, and what is imported for what."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import click
+import pytest
+
+from cli.calling import call, call_json
+from starfish_storage import NetworkFileSystemWarning
+from starfish_storage.cli import main
+from starfish_storage.cli.group import CommandGroup
+
+assert isinstance(main, CommandGroup)
+NAMES = main.list_commands(click.Context(main))
+JOINED = ["verify", "repair", "collect", "backup", "restore"]
+
+
+def command(name: str) -> click.Command:
+    found = main.get_command(click.Context(main), name)
+    assert found is not None
+    return found
+
+
+def test_the_help_lists_every_command():
+    ended = call("--help")
+    assert (ended.status, ended.err) == (0, "")
+    for name in NAMES:
+        assert f"\n  {name} " in ended.out
+    assert ended.out.count("...") == 1  # of the usage; no command's line is cut
+    assert call() == (2, "", ended.out)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_help_has_an_example(name: str):
+    for option in ("--help", "-h"):
+        ended = call(name, option)
+        assert (ended.status, ended.err) == (0, "")
+        assert "Example:" in ended.out
+        assert "--store" in ended.out
+    assert command(name).name == name
+
+
+@pytest.mark.parametrize("name", set(NAMES) - {"generate", "resume", "retry", "cancel"})
+def test_every_reading_command_prints_json(name: str):
+    assert "--json" in call(name, "--help").out
+
+
+def test_the_commands_of_maintenance_find_the_store(here: Path, monkeypatch: pytest.MonkeyPatch):
+    for words in (
+        ["verify"],
+        ["verify", "starfish-store"],
+        ["verify", "--store", "starfish-store"],
+        ["--store", "starfish-store", "verify"],
+        ["repair", "--dry-run"],
+        ["collect", "--dry-run"],
+    ):
+        ended = call(*words, "--json")
+        assert ended.status == 0, ended
+        json.loads(ended.out)
+    (here / "starfish-store").rename(here / "moved")
+    assert call("verify").status == 2
+    for words in (["--store", "moved", "backup", "copy"], ["backup", "moved", "copy"], ["restore", "copy"]):
+        assert call(*words).status == 0
+    assert len(call_json("projects")) == 2
+    monkeypatch.setenv("STARFISH_STORAGE_URI", "nowhere")
+    assert call("--store", "moved", "verify", environment={"STARFISH_STORAGE_URI": "nowhere"}).status == 0
+
+
+def test_a_store_that_is_named_twice_is_refused(here: Path):
+    ended = call("--store", "starfish-store", "verify", "starfish-store")
+    assert ended.status == 2
+    assert "STORE is given twice" in ended.err
+
+
+def test_damage_gives_1(here: Path):
+    for path in here.glob("starfish-store/data/*/sum-0.json"):
+        path.unlink()
+    assert call("verify").status == 1
+    assert call("repair", "--dry-run").status == 1
+
+
+def test_a_warning_is_a_line(here: Path, monkeypatch: pytest.MonkeyPatch):
+    def warn(*_: object) -> None:
+        warnings.warn("this is a network share", NetworkFileSystemWarning, stacklevel=1)
+
+    monkeypatch.setattr("starfish_storage.storage.local.warn_of_network_file_systems", warn)
+    warnings.simplefilter("default", NetworkFileSystemWarning)
+    ended = call("projects")
+    assert (ended.status, ended.err) == (0, "warning: this is a network share\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "unused"),
+    [
+        (
+            "--help",
+            ["rich", "starfish_storage.generation", "starfish_storage.maintenance", "starfish_storage.cli.jobs"],
+        ),
+        ("jobs", ["rich", "starfish_storage.generation", "starfish_storage.maintenance", "starfish_storage.cli.watch"]),
+        ("records last", ["rich", "tenacity", "starfish_storage.generation", "starfish_storage.cli.running"]),
+        ("config last --json", ["rich"]),
+    ],
+)
+def test_a_command_imports_what_it_needs(words: str, unused: list[str], here: Path):
+    code = (
+        "import sys\nfrom starfish_storage.cli import main\n"
+        f"try:\n    main({words.split()!r})\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
+        f"print([name for name in {unused!r} if name in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=here, capture_output=True, text=True, check=True)
+    assert done.stderr == "[]\n"

@@ -1,0 +1,183 @@
+"""What commands say of a store: as text for people and scripts, as JSON for programs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from cli.calling import call, call_json, rows
+from cli.stores import DESERTED, ENDED, LOGGED
+from starfish_storage import GenerationJob, GenerationMasterJob, Project, Record
+from starfish_storage.runs import ErrorGroup, RunState
+
+pytestmark = pytest.mark.usefixtures("here")
+
+
+def uids(*words: str) -> list[str]:
+    return [row["record_uid"] for row in call_json("records", ENDED, *words)]
+
+
+def test_projects():
+    assert [(row["project"], row["name"]) for row in rows(call("projects").out)] == [
+        ("geography", "Geography"),
+        ("sums", "Sums"),
+    ]
+    first = call_json("projects")[0]
+    assert list(first) == list(Project.model_fields)
+    assert first["created_when"] == "2026-01-31T12:00:00.000000Z"
+
+
+def test_jobs_are_listed_newest_first():
+    found = rows(call("jobs").out)
+    assert [row["run"] for row in found] == [DESERTED, LOGGED, ENDED]
+    assert [(row["completed"], row["failed"], row["cost"]) for row in found] == [
+        ("1", "0", "0.25"),  # counted now: the master job's own counts are those of the last refresh
+        ("1", "0", ""),
+        ("2", "2", "1.75"),
+    ]
+    listed = call_json("jobs")
+    assert all(list(job) == [*GenerationMasterJob.model_fields, "run", "records"] for job in listed)
+    assert list(listed[0]["run"]) == [field.name for field in fields(RunState)]
+    assert listed[1]["run"] is None
+    assert listed[2]["records"] == {"completed": 2, "duplicate": 1, "failed": 2, "filtered": 1}
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--project", "sums"], [LOGGED]),
+        (["--status", "completed_with_errors"], [ENDED]),
+        (["--status", "completed", "--status", "running"], [DESERTED, LOGGED]),
+        (["--limit", "0"], [DESERTED, LOGGED, ENDED]),
+        (["--limit", "3"], [DESERTED, LOGGED, ENDED]),
+    ],
+)
+def test_jobs_of_a_project_or_in_a_status(words: list[str], expected: list[str]):
+    assert [job["master_job_id"] for job in call_json("jobs", *words)] == expected
+
+
+def test_what_is_left_out_is_told():
+    ended = call("jobs", "--limit", "2", "--json")
+    assert [job["master_job_id"] for job in json.loads(ended.out)] == [DESERTED, LOGGED]
+    assert ended.err == "There are more than these 2; --limit 0 lists all.\n"
+    ended = call("records", ENDED, "--limit", "2", "--offset", "1")
+    assert len(rows(ended.out)) == 2
+    assert ended.err == "There are more than these 2; --limit 0 lists all, --offset 3 the next.\n"
+
+
+def test_a_list_of_nothing_is_a_list():
+    assert call_json("records", ENDED, "--status", "pending") == []
+    assert call("errors", LOGGED).out == "inputs\tkind\texample\tjob of the example\n"
+
+
+def test_records():
+    found = call_json("records", ENDED)
+    assert all(list(record) == list(Record.model_fields) for record in found)
+    assert [record["status"] for record in found] == [
+        "duplicate",
+        "failed",
+        "failed",
+        "filtered",
+        "completed",
+        "completed",
+    ]
+    assert [row["record"] for row in rows(call("records", ENDED).out)] == [record["record_uid"] for record in found]
+
+
+def test_records_are_searched_and_paged():
+    everything = uids()
+    assert uids("--status", "failed", "--status", "filtered") == everything[1:4]
+    assert uids("--error", "ATLANTIS") == everything[2:3]
+    assert uids("--error", "answer", "--offset", "1") == everything[2:3]
+    for offset in range(7):
+        assert uids("--limit", "0", "--offset", str(offset)) == everything[offset:]
+    assert uids("--limit", "6") == everything
+    assert uids("--status", "failed", "--offset", "1") == everything[2:3]
+
+
+def test_errors():
+    (group,) = call_json("errors", ENDED)
+    assert list(group) == [field.name for field in fields(ErrorGroup)]
+    assert (group["kind"], group["inputs"]) == ("TimeoutError", 2)
+    (row,) = rows(call("errors", ENDED).out)
+    # Of what is stored, nothing may steer the terminal, or break a line in two.
+    assert row["example"] in {f"{country}: \\x1b[31mno answer" for country in ("Atlantis", "Utopia")}
+
+
+def test_the_configuration():
+    assert call_json("config", ENDED) == {"model": "small-1", "prompt": f"für {ENDED}"}
+    assert json.loads(call("config", ENDED).out) == {"model": "small-1", "prompt": f"für {ENDED}"}
+
+
+def test_a_record_with_its_origin():
+    uid = uids("--status", "completed")[-1]  # the first of the run, whose answer was a paid step
+    found = call_json("record", uid)
+    assert list(found) == ["record", "data", "job", "attempts", "steps", "input_tokens", "output_tokens", "cost"]
+    assert found["data"] == {"country": "France", "capital": "ecnarF", "note": "é\x9b"}
+    assert list(found["job"]) == list(GenerationJob.model_fields)
+    assert found["job"]["run_config"] == {"country": "France"}
+    (attempt,) = found["attempts"]
+    assert attempt["usage"] == [{"model": "small-1", "input_tokens": 10, "output_tokens": 5, "cost": 0.25}]
+    assert [(step["name"], step["result"]) for step in found["steps"]] == [("ask", {"result": "Paris"})]
+    assert (found["input_tokens"], found["output_tokens"], found["cost"]) == (10, 5, 0.25)
+    text = call("record", uid).out
+    assert f"record\t{uid}\nstatus\tcompleted\n" in text
+    assert "# Data\n{\n" in text
+    assert "# Paid steps\nstep\tattempt\tsaved\tcost\nask\t1\t" in text
+    assert "\x9b" not in text
+
+
+def test_a_record_that_failed_at_last():
+    uid = uids("--error", "Atlantis")[0]
+    found = call_json("record", uid)
+    assert found["data"] is None
+    text = call("record", uid).out
+    assert "error\tTimeoutError: Atlantis gave no answer\n" in text
+    assert "# Where the last attempt failed\nTraceback (most recent call last):\n" in text
+    assert "\x1b" not in text
+
+
+def test_a_record_that_needed_two_attempts():
+    found = call_json("record", uids("--status", "completed")[0])
+    assert [(one["number"], one["status"]) for one in found["attempts"]] == [(1, "failed"), (2, "completed")]
+    assert found["cost"] == 0.5
+    assert "TimeoutError: no answer in time" in call("record", found["record"]["record_uid"]).out
+
+
+def test_a_record_whose_data_is_lost(here: Path):
+    uid = uids("--status", "completed")[0]
+    (file,) = here.glob(f"starfish-store/data/*/{uid}.json")
+    file.unlink()
+    ended = call("record", uid)
+    assert (ended.status, ended.out) == (2, "")
+    assert "lost" in ended.err
+    assert "verify" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("id", "kind", "names"),
+    [
+        ("geography", "project", {"project", "master_jobs"}),
+        (
+            ENDED,
+            "master_job",
+            {"master_job", "run", "inputs", "records", "workers", "live_workers", "time"},
+        ),
+        ("sum", "execution_job", {"job", "attempts", "steps", "input_tokens", "output_tokens", "cost", "records"}),
+        ("sum-0", "record", {"record", "data", "job", "attempts", "steps", "input_tokens", "output_tokens", "cost"}),
+    ],
+)
+def test_show_finds_what_an_id_names(id: str, kind: str, names: set[str]):
+    found = call_json("show", id)
+    assert (found["kind"], set(found) - {"kind"}) == (kind, names)
+    first_line = call("show", id).out.splitlines()[0]
+    assert first_line.split("\t") == [{"master_job": "run", "execution_job": "job"}.get(kind, kind), id]
+
+
+def test_show_says_that_nobody_works_on_a_run():
+    assert f"workers\tnone; go on with: starfish-storage resume {DESERTED}\n" in call("show", DESERTED).out
+    assert call_json("show", DESERTED)["live_workers"] == 0
+    assert "workers" not in call("show", ENDED).out

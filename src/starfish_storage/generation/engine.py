@@ -81,7 +81,7 @@ class Engine:
         self._hurrying = asyncio.Event()
         self._forced = asyncio.Event()
         self._idle = options.max_concurrency
-        self._fed = True
+        self._fed, self._feeds_first = True, False
         self._is_cancelling = self._over = False
         self._errors: list[BaseException] = []
         self._began = time.monotonic()
@@ -105,6 +105,7 @@ class Engine:
         self._stop_at_cost()
         self._fed = feed is None
         self._total = None if feed is None else feed.length
+        self._feeds_first = feed is not None and feed.comes_first
         try:
             await self._heartbeat.start()
             self._reporter.begin(self.progress())
@@ -266,7 +267,8 @@ class Engine:
                     return self._ready.popleft()
                 self._changed.clear()
                 fed = self._fed  # before the look: what is stored after it is announced
-                self._ready.extend(await self._claim(self._idle))
+                if fed or not self._feeds_first:
+                    self._ready.extend(await self._claim(self._idle))
                 if not self._ready:
                     self._over = fed and await self._is_over()
                     if self._over:

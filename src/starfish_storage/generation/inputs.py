@@ -18,6 +18,7 @@ logger = logging.getLogger(__name__)
 
 OnBadInput = Literal["stop", "skip"]
 
+_MOST_FIRST = 100_000
 _MOST_AHEAD = 10_000  # of a source without a length, which may have no end
 
 
@@ -165,6 +166,8 @@ class Feed:
     Attributes:
         length: how many inputs there are, where the source tells.
         is_endless: there may be no end of them.
+        comes_first: all are to be stored before the work begins, which takes a second or two at most: then whoever goes
+            on with the run need not have them again, at whatever moment it was killed.
     """
 
     def __init__(
@@ -183,6 +186,7 @@ class Feed:
         self._make_room: Callable[[], Awaitable[None]] | None = None
         self.is_endless = not isinstance(inputs, Sized | JsonLines)
         self.length = len(inputs) if isinstance(inputs, Sized) else None
+        self.comes_first = self.length is not None and self.length <= _MOST_FIRST
         self._given = 0
         self._source = source_of(inputs)
         self._left: list[RunInput] = []

@@ -197,8 +197,8 @@ async def resume(
         storage: where the run is; it must be set up.
         master_job_id: the run.
         function: what is called for each input; None for the one that the run was started with, found by its name.
-        inputs: the inputs of the run, again. Needed only if it ended before all of them were stored, which takes a
-            moment for a list or a file. An empty list says that there are no more.
+        inputs: the inputs of the run, again. Needed only if it ended before all of them were stored: up to 100,000 of a
+            list are, before the first call, and a file is read again. An empty list says that there are no more.
         changed: options that shall be others than those the run was started with: see `generate`.
 
     Raises:

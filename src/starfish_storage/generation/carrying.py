@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from dataclasses import asdict, dataclass
@@ -86,8 +87,7 @@ async def carry_on(
     try:
         if feed is not None:
             await feed.compare()  # before anything is changed
-        await to_the_end(_begin(storage, state))
-        await _run_and_settle(storage, engine, run_id, feed, handle_signals=handle_signals)
+        await _run_and_settle(storage, engine, state, feed, handle_signals=handle_signals)
     finally:
         if feed is not None:
             await to_the_end(feed.close())
@@ -101,21 +101,20 @@ async def carry_on(
     )
 
 
-async def _begin(storage: Storage, state: RunState) -> None:
-    if state.stop_reason is not None:
-        await storage.ledger.request_stop(state.master_job_id, None)
-    await storage.update_master_job_status(state.master_job_id, "running", utc_now())
-
-
 async def _run_and_settle(
-    storage: Storage, engine: Engine, run_id: str, feed: Feed | None, *, handle_signals: bool
+    storage: Storage, engine: Engine, state: RunState, feed: Feed | None, *, handle_signals: bool
 ) -> None:
+    run_id = state.master_job_id
     watch = watched if handle_signals else ignored
     with watch(lambda: engine.stop("interrupted"), engine.force) as interruption:
         try:
+            if state.stop_reason is not None:
+                await storage.ledger.request_stop(run_id, None)
+            await storage.update_master_job_status(run_id, "running", utc_now())
             await engine.run(feed)
         except BaseException as error:
-            reason = engine.stop_reason or type(error).__name__
+            was_cancelled = isinstance(error, asyncio.CancelledError)
+            reason = engine.stop_reason or ("cancelled" if was_cancelled else type(error).__name__)
             await to_the_end(_settle_quietly(storage, run_id, reason))
             raise
         await to_the_end(settle(storage, run_id, engine.stop_reason))

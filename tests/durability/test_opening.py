@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any, cast
 
 import apsw
 import pytest
@@ -18,11 +19,13 @@ from starfish_storage import (
     StoreOpenError,
 )
 from starfish_storage.data.filesystem import FileSystemDataHandler
+from starfish_storage.metadata import connection as connection_module
 from starfish_storage.metadata import group_commit
 from starfish_storage.metadata.connection import open_for_writing
 from starfish_storage.metadata.driver import Connection
 from starfish_storage.metadata.group_commit import GroupCommit
 from starfish_storage.metadata.locks import HeldAlone
+from starfish_storage.metadata.migrate import migrate
 
 
 async def filled(root: Path, data: Path | None = None) -> str:
@@ -157,3 +160,25 @@ def test_a_connection_that_cannot_be_closed_gives_back_the_locks(
         commit.close()
     with HeldAlone(str(tmp_path), timeout=0):
         pass
+
+
+def test_a_store_that_another_process_is_just_making_is_not_foreign(tmp_path: Path) -> None:
+    """What tells a database of ours is read of one moment, and not half before and half after its schema is there."""
+    path = str(tmp_path / "metadata.db")
+    maker = apsw.Connection(path)
+    maker.pragma("journal_mode", "wal")
+    maker.execute("CREATE TABLE t (x); DROP TABLE t")  # so that it is no empty file
+
+    class MadeMeanwhile(apsw.Connection):
+        def pragma(self, name: str, *given: Any, **more: Any) -> Any:
+            found = super().pragma(name, *given, **more)
+            if name == "application_id":
+                migrate(cast("Any", maker), path, alone=True)
+            return found
+
+    reader = MadeMeanwhile(path)
+    try:
+        connection_module._refuse_foreign(cast("Any", reader), path)
+    finally:
+        reader.close()
+        maker.close()

@@ -268,7 +268,7 @@ async def test_while_another_process_writes_overwrites_and_deletes(tmp_path: Pat
 
 @pytest.mark.slow
 async def test_while_another_process_writes_for_long(tmp_path: Path) -> None:
-    assert await _rounds(tmp_path / "store", tmp_path / "log", tmp_path / "b", 40, 8, 1_000_000) > 0
+    assert await _rounds(tmp_path / "store", tmp_path / "log", tmp_path / "b", 12, 8, 1_000_000) > 0
 
 
 async def _killed_backups(root: Path, tmp_path: Path, step: int) -> int:

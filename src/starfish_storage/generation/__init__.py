@@ -7,7 +7,7 @@ from starfish_storage.generation.loading import load_function
 from starfish_storage.generation.outcomes import Duplicate, Filtered
 from starfish_storage.generation.progress import Progress
 from starfish_storage.generation.retrying import Retry
-from starfish_storage.generation.run import Where, cancel, generate, resume, retry
+from starfish_storage.generation.run import RunOptions, Where, cancel, generate, resume, retry
 
 __all__ = [
     "Context",
@@ -16,6 +16,7 @@ __all__ = [
     "Progress",
     "Retry",
     "Run",
+    "RunOptions",
     "Where",
     "cancel",
     "generate",

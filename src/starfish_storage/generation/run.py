@@ -38,9 +38,28 @@ ProgressKind = str | Callable[[Progress], object]
 
 
 class RunOptions(TypedDict, total=False):
-    """What may be said anew when a run goes on; what is not said, or None, stays as it was started.
+    """How a run is carried out: arguments of `generate`, and of `resume` and `retry`, which may say them anew.
 
-    The same as the arguments of `generate` of these names.
+    What is not said, or None, is the default, and stays as the run was started when it goes on.
+
+    Attributes:
+        output_schema: a pydantic model or a JSON Schema; an output that does not fit is kept as ``failed``.
+        max_concurrency: calls at a time, in this process [10].
+        retry: how many attempts an input gets [3], or a `Retry`.
+        timeout: seconds that one attempt may take [no limit]. A thread cannot be stopped: a plain function's call is
+            abandoned.
+        accept: given an output's data, plain or async; False or a text (the reason) makes the record ``filtered``.
+        unique_by: a field, several, or a function of an output's data: a second output of the run with the same value
+            is a ``duplicate``, also after a resume and in another process.
+        max_cost: stops the run when so much was reported with ``context.log_usage``, over all resumes; what is in
+            flight ends [no limit].
+        on_bad_input: ``"stop"`` [default]: an input that cannot be run stops the run, before it begins where the inputs
+            can be read twice. ``"skip"``: it is left out, with a warning in the log.
+        grace: seconds that calls in flight get to end after an interruption [30].
+        lease: seconds after which another process may take over the inputs of this one, if nothing is heard of it [60].
+        progress: ``"auto"`` [default]: a bar in a terminal, else lines; ``"bar"``, ``"lines"``, ``"quiet"``, or a
+            function that is given a `Progress`.
+        handle_signals: stop in an orderly way on Ctrl-C and SIGTERM, if this is the main thread [True].
     """
 
     output_schema: OutputSchema | None
@@ -92,93 +111,44 @@ async def generate(
     project: str | Project,
     name: str | None = None,
     config: Mapping[str, Any] | None = None,
-    output_schema: OutputSchema | None = None,
-    max_concurrency: int = 10,
-    retry: Retry | int = 3,
-    timeout: float | None = None,  # noqa: ASYNC109 (of an attempt, not of this call)
-    accept: Accept | None = None,
-    unique_by: UniqueBy | None = None,
-    max_cost: float | None = None,
-    on_bad_input: OnBadInput = "stop",
     master_job_id: str | None = None,
     source: str | None = None,
-    progress: ProgressKind = "auto",
-    grace: float = 30.0,
-    lease: float = 60.0,
-    handle_signals: bool = True,
+    **options: Unpack[RunOptions],
 ) -> Run:
     """Run a function over inputs and store every outcome; what was paid for is never paid for again.
 
     Each input becomes an execution job, each dict that the function returns a record of it. Killed at any moment, the
-    run goes on with `resume`. On Ctrl-C or SIGTERM nothing new starts and what is in flight may end within its grace;
-    a second one cancels it.
+    run goes on with `resume`. On Ctrl-C or SIGTERM nothing new starts; a second one cancels what is in flight.
 
     Args:
         storage: where everything is stored; it must be set up.
-        function: what is called for each input, async or plain (plain ones run in threads). It gets the input's fields
-            as the parameters of their names, or the whole input if its one parameter is named otherwise; a parameter
-            named ``context`` or annotated with `Context` gets the job's context. It returns a dict, or several in a
-            list, each of which may be wrapped in `Filtered` or `Duplicate`.
+        function: called for each input, async or plain (then in threads), with the fields that its parameters name, or
+            the whole input. Returns a dict, or several in a list; each may be wrapped in `Filtered` or `Duplicate`.
         inputs: dicts that are JSON, in any iterable, also an asynchronous one; never held in memory as a whole.
         project: id of the project, which is made if it does not exist; or the project.
         name: of the run, for people.
         config: what is stored with the run for its readers: the prompt, the model, the temperature.
-        output_schema: a pydantic model or a JSON Schema; an output that does not fit is kept as ``failed``.
-        max_concurrency: calls at a time, in this process.
-        retry: how many attempts an input gets, or a `Retry`.
-        timeout: seconds that one attempt may take. A thread cannot be stopped: a plain function's call is abandoned.
-        accept: given an output's data, plain or async; False or a text (the reason) makes the record ``filtered``.
-        unique_by: a field, several, or a function of an output's data: a second output of the run with the same value
-            is a ``duplicate``, also after a resume and in another process.
-        max_cost: stops the run when so much was reported with ``context.log_usage``, over all resumes; what is in
-            flight ends.
-        on_bad_input: ``"stop"``: an input that cannot be run stops the run, before it begins where the inputs can be
-            read twice. ``"skip"``: it is left out, with a warning in the log.
-        master_job_id: id of the run. If there is a run of that id already, this goes on with it, or shares it with the
-            process that is at it; one that has finished is returned as it is.
+        master_job_id: id of the run; if there is one, this goes on with it or shares it; finished, it is returned.
         source: where the inputs come from, noted with the run: a JSON Lines file is read again by `resume`.
-        progress: ``"auto"`` (a bar in a terminal, else lines), ``"bar"``, ``"lines"``, ``"quiet"``, or a function that
-            is given a `Progress`.
-        grace: seconds that calls in flight get to end after an interruption.
-        lease: seconds after which another process may take over the inputs of this one, if nothing is heard of it.
-        handle_signals: stop in an orderly way on Ctrl-C and SIGTERM, if this is the main thread.
-
-    Returns:
-        How the run stands when this worker's part in it has ended.
+        options: how: see `RunOptions`.
 
     Raises:
-        InvalidInputError: an option, an input, or the function's parameters cannot be used. If the inputs can be read
-            twice, nothing was started.
+        InvalidInputError: an option, an input or the function's parameters cannot be used.
         StorageError: the store failed. What was acknowledged is stored: `resume` goes on.
         KeyboardInterrupt: after Ctrl-C, when everything is stored. After SIGTERM it is a `SystemExit`.
     """
-    options = Options(
-        max_concurrency=max_concurrency,
-        retry=Retry.of(retry),
-        timeout=timeout,
-        accept=accept,
-        unique_by=unique_by,
-        max_cost=max_cost,
-        on_bad_input=on_bad_input,
-        grace=grace,
-        lease=lease,
-    )
-    checks = OutputChecks(output_schema, accept, unique_by)
-    shown = reporter(progress)
+    _refuse_unknown(options)
+    how = Options().with_given(options)
+    checks = OutputChecks(options.get("output_schema"), how.accept, how.unique_by)
+    shown = reporter(options.get("progress", "auto"))
     run_id = check_id("master_job_id", uuid.uuid4().hex if master_job_id is None else master_job_id)
-    with closing(BoundFunction(function, max_concurrency, context_type=Context)) as bound:
-        check = InputCheck(storage.ledger, bound.check)
-        job = await storage.get_master_job(run_id)
-        state = None if job is None else await state_of(storage, job)
-        if state is None:
-            await asyncio.to_thread(check.beforehand, inputs, on_bad_input)
-            about = _described(bound.name, inputs, source, options, config)
-            target = len(inputs) if isinstance(inputs, Sized) else 0
-            state = await create(storage, run_id, project, name, about, checks.json_schema, target)
-        elif job is not None and job.status in FINISHED:
+    about = _About(project, name, source, config)
+    with closing(BoundFunction(function, how.max_concurrency, context_type=Context)) as bound:
+        state, feed = await _begun(storage, run_id, bound, inputs, about, checks, how)
+        if feed is None:
             return await _as_it_is(storage, state)
-        feed = _feed(storage, state, inputs, check, options)
-        return await carry_on(storage, state, bound, checks, options, shown, feed, handle_signals=handle_signals)
+        signals = options.get("handle_signals", True)
+        return await carry_on(storage, state, bound, checks, how, shown, feed, handle_signals=signals)
 
 
 async def resume(
@@ -199,7 +169,7 @@ async def resume(
         function: what is called for each input; None for the one that the run was started with, found by its name.
         inputs: the inputs of the run, again. Needed only if it ended before all of them were stored: up to 100,000 of a
             list are, before the first call, and a file is read again. An empty list says that there are no more.
-        changed: options that shall be others than those the run was started with: see `generate`.
+        changed: options that shall be others than those the run was started with: see `RunOptions`.
 
     Raises:
         NotFoundError: there is no such run.
@@ -301,9 +271,7 @@ async def _go_on(
         before: puts back what is to be run again.
         again: statuses of inputs that are.
     """
-    for name in changed:
-        if name not in RunOptions.__annotations__:
-            raise TypeError(f"{name!r} is no option of a run that goes on; see generate() for those there are.")
+    _refuse_unknown(changed)
     options = Options.from_json(config.get("options", {}), changed)
     schema = changed.get("output_schema") or job.output_schema or None
     checks = OutputChecks(schema, options.accept, options.unique_by)
@@ -337,10 +305,48 @@ async def _as_it_is(storage: Storage, state: RunState) -> Run:
     return replace(found, done_before=sum(found.inputs.values()))
 
 
-def _described(
-    function: str, inputs: Inputs, source: str | None, options: Options, config: Mapping[str, Any] | None
-) -> dict[str, Any]:
-    """Return what is stored with a run to go on with it later."""
-    if source is None and isinstance(inputs, JsonLines):
-        source = os.path.abspath(inputs.path)  # the run may be gone on with in another directory
-    return {"function": function, "inputs": source, "options": options.to_json(), "config": dict(config or {})}
+@dataclass(frozen=True, slots=True)
+class _About:
+    """What is stored of a new run, besides how it is carried out."""
+
+    project: str | Project
+    name: str | None
+    source: str | None
+    config: Mapping[str, Any] | None
+
+    def to_json(self, function: str, inputs: Inputs, options: Options) -> dict[str, Any]:
+        """Return its request configuration, with all that is needed to go on with it later."""
+        source = self.source
+        if source is None and isinstance(inputs, JsonLines):
+            source = os.path.abspath(inputs.path)  # the run may be gone on with in another directory
+        return {"function": function, "inputs": source, "options": options.to_json(), "config": dict(self.config or {})}
+
+
+async def _begun(
+    storage: Storage,
+    run_id: str,
+    bound: BoundFunction,
+    inputs: Inputs,
+    about: _About,
+    checks: OutputChecks,
+    options: Options,
+) -> tuple[RunState, Feed | None]:
+    """Return where a run stands, made if there is none of that id, and its feed; None if it has finished."""
+    check = InputCheck(storage.ledger, bound.check)
+    job = await storage.get_master_job(run_id)
+    state = None if job is None else await state_of(storage, job)
+    if state is None:
+        await asyncio.to_thread(check.beforehand, inputs, options.on_bad_input)
+        config = about.to_json(bound.name, inputs, options)
+        target = len(inputs) if isinstance(inputs, Sized) else 0
+        state = await create(storage, run_id, about.project, about.name, config, checks.json_schema, target)
+    elif job is not None and job.status in FINISHED:
+        return state, None
+    return state, _feed(storage, state, inputs, check, options)
+
+
+def _refuse_unknown(options: RunOptions) -> None:
+    """Refuse a misspelt option, as Python does for other arguments."""
+    for name in options:
+        if name not in RunOptions.__annotations__:
+            raise TypeError(f"{name!r} is no option of a run; see RunOptions for those there are.")

@@ -175,10 +175,16 @@ def set_synchronous(connection: Connection, durability: Durability) -> None:
 
 
 def _refuse_foreign(connection: Connection, path: str) -> None:
+    queries = sqlite_queries()
     try:
-        application = connection.pragma("application_id")
-        version = connection.pragma("user_version")
-        tables = {row[0] for row in connection.execute(sqlite_queries()["list_tables"])}
+        # Of one moment: another process may be making its schema, and half of the answers would be from before.
+        connection.execute(queries["begin_reading"])
+        try:
+            application = connection.pragma("application_id")
+            version = connection.pragma("user_version")
+            tables = {row[0] for row in connection.execute(queries["list_tables"])}
+        finally:
+            connection.execute(queries["commit"])
     except apsw.NotADBError as error:
         raise ForeignStoreError(
             path,

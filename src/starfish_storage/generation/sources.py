@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 Inputs = Iterable[Any] | AsyncIterable[Any]
 
-_MOST_AT_ONCE = 500
+_MOST_AT_ONCE = 2000
 _CLOSE_SECONDS = 5.0
 
 

@@ -140,8 +140,7 @@ class SQLiteRunLedger(RunLedger):
     async def finish_input(self, outcome: Outcome, *, claim_next: bool = False) -> Finished:
         """See `InputLedger.finish_input`."""
         now = rows.timestamp("now", utc_now())
-        ledger_rows.check_outcome(outcome)
-        attempt = ledger_rows.attempt_row(outcome.attempt, 1)  # refused here, before anything is staged
+        attempt = ledger_rows.outcome_row(outcome)
         records, writes = self._records(outcome, attempt, now)
         keys = [one.unique_key for one in outcome.outputs]
         unique = keys if any(key is not None for key in keys) else ()

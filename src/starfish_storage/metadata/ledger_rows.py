@@ -48,7 +48,7 @@ def registered_row(master_job_id: str, given: RunInput, moment: str) -> Row:
 def claimed_input(row: Row) -> ClaimedInput:
     """Return the input of a claimed row."""
     job_id, master_job_id, position, text, attempts = row
-    return ClaimedInput(job_id, master_job_id, position, decode(text.encode()), attempts)
+    return ClaimedInput(job_id, master_job_id, position, decode(f"{text}\n".encode()), attempts)
 
 
 def attempt_row(attempt: Attempt, number: int) -> Row:
@@ -69,15 +69,17 @@ def attempt_row(attempt: Attempt, number: int) -> Row:
     )
 
 
-def check_outcome(outcome: Outcome) -> None:
-    """Refuse an outcome that does not fit together, before anything is staged.
+def outcome_row(outcome: Outcome) -> Row:
+    """Return the parameters of ``save_attempt`` for an outcome's attempt, but for its number.
+
+    What does not fit together is refused, before anything is staged.
 
     Raises:
         InvalidInputError: it belongs to two inputs, or a value cannot be stored.
         InvalidStatusError: its attempt has not ended by itself, or an output cannot have that status.
     """
     claimed, last = outcome.claimed, outcome.attempt
-    attempt_row(last, 1)
+    row = attempt_row(last, 1)
     rows.status("status of an outcome's attempt", last.status, _OUTCOME_STATUSES)
     if (last.job_id, last.master_job_id) != (claimed.job_id, claimed.master_job_id):
         raise InvalidInputError(
@@ -88,6 +90,7 @@ def check_outcome(outcome: Outcome) -> None:
     for output in outcome.outputs:
         rows.status("output status", output.status, _OUTPUT_STATUSES)
         rows.optional_text("unique_key", output.unique_key)
+    return row
 
 
 def interrupted_row(claim: Row, number: int, worker_id: str, now: str, usage: Sequence[Usage]) -> Row:

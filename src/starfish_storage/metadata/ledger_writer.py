@@ -66,7 +66,7 @@ def remove_worker(writer: RowWriter, row: Row, now: str, *, died: bool) -> int:
     there = writer.first("get_worker", (worker_id,))
     if there is None or (died and there[-1] != row[-1]):
         return 0
-    claims = writer.execute("list_claimed_inputs", (worker_id,)).fetchall()
+    claims = writer.execute("list_claimed_inputs", (there[1], worker_id)).fetchall()
     for claim in claims:
         if died:
             _save_interrupted(writer, claim, worker_id, now)

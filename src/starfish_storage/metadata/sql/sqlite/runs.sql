@@ -61,8 +61,10 @@ WHERE master_job_id = :master_job_id ORDER BY start_time, worker_id
 DELETE FROM workers WHERE worker_id = :worker_id
 
 -- name: list_claimed_inputs
-SELECT job_id, master_job_id, attempted_generations, start_time FROM execution_jobs
-WHERE worker_id = :worker_id AND status = 'running' AND position IS NOT NULL
+-- Few are running at a time; an index by worker would be paid for at every claim and every end.
+SELECT job_id, master_job_id, attempted_generations, start_time
+FROM execution_jobs INDEXED BY execution_jobs_by_status
+WHERE master_job_id = :master_job_id AND status = 'running' AND worker_id = :worker_id AND position IS NOT NULL
 
 -- name: list_unowned_inputs
 SELECT job_id, worker_id FROM execution_jobs INDEXED BY execution_jobs_by_status

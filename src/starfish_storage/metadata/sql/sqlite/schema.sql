@@ -66,11 +66,9 @@ CREATE INDEX execution_jobs_by_status ON execution_jobs (master_job_id, status, 
 -- The status stands before the hash, so that all hashes of one status are one range of the index.
 CREATE INDEX execution_jobs_by_input
     ON execution_jobs (master_job_id, status, run_config_hash, creation_time DESC, job_id DESC);
--- The inputs of runs: what is to be claimed, and what each worker holds. Others are in neither.
+-- The inputs of runs that are to be claimed; other jobs are not in it.
 CREATE INDEX execution_jobs_to_do ON execution_jobs (master_job_id, position)
     WHERE status = 'pending' AND position IS NOT NULL;
-CREATE INDEX execution_jobs_claimed ON execution_jobs (worker_id)
-    WHERE status = 'running' AND position IS NOT NULL;
 
 CREATE TABLE records (
     record_uid       TEXT NOT NULL PRIMARY KEY,

@@ -4,9 +4,6 @@ ALTER TABLE execution_jobs ADD COLUMN position INTEGER;
 CREATE INDEX execution_jobs_to_do ON execution_jobs (master_job_id, position)
     WHERE status = 'pending' AND position IS NOT NULL;
 
-CREATE INDEX execution_jobs_claimed ON execution_jobs (worker_id)
-    WHERE status = 'running' AND position IS NOT NULL;
-
 ALTER TABLE records ADD COLUMN unique_key TEXT;
 
 CREATE INDEX records_by_unique_key ON records (master_job_id, unique_key) WHERE unique_key IS NOT NULL;

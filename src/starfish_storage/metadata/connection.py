@@ -184,7 +184,8 @@ def _refuse_foreign(connection: Connection, path: str) -> None:
             version = connection.pragma("user_version")
             tables = {row[0] for row in connection.execute(queries["list_tables"])}
         finally:
-            connection.execute(queries["commit"])
+            if connection.in_transaction:  # a failed read may have ended it
+                connection.execute(queries["commit"])
     except apsw.NotADBError as error:
         raise ForeignStoreError(
             path,

@@ -74,7 +74,7 @@ def interrupt(*words: str, directory: Path, when: Path, number: signal.Signals) 
     with process:
         until = time.monotonic() + 60
         while not when.exists() and process.poll() is None and time.monotonic() < until:
-            time.sleep(0.02)
+            time.sleep(0.02)  # between looks for what another process makes, up to a deadline
         process.send_signal(number)
         out, err = process.communicate(timeout=60)
     return Ended(process.returncode, out, err)

@@ -15,6 +15,7 @@ import pytest
 from cli.calling import COMMAND, ENVIRONMENT, interrupt, run
 from cli.stores import ENDED
 
+# Slow, so that it is in flight when the signal comes.
 SLOW = """
 import pathlib, time
 

@@ -62,7 +62,7 @@ async def swallows(n: int) -> dict[str, Any]:
 
 def hangs(n: int) -> dict[str, Any]:
     tell(f"begun {n}")
-    time.sleep(3600)
+    time.sleep(3600)  # hangs: it is ended from outside
     return {}
 
 
@@ -96,7 +96,7 @@ async def slowly() -> AsyncIterator[dict[str, Any]]:
 
 def blocked() -> Any:
     yield {"n": 0}
-    time.sleep(3600)
+    time.sleep(3600)  # hangs: it is ended from outside
 
 
 async def main(store: str, how: str) -> None:

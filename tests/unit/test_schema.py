@@ -11,7 +11,7 @@ import pytest
 
 import starfish_storage
 from starfish_storage.metadata.migrate import APPLICATION_ID, latest_version, migrate, migrations
-from starfish_storage.metadata.queries import Queries
+from starfish_storage.metadata.queries import sqlite_queries
 
 SQL = files(starfish_storage).joinpath("metadata", "sql", "sqlite")
 SOURCE = Path(starfish_storage.__file__).parent
@@ -103,7 +103,7 @@ def test_every_child_follows_its_parent(by_schema: apsw.Connection) -> None:
 
 
 def test_every_query_fits_the_schema(by_schema: apsw.Connection) -> None:
-    queries = Queries("sqlite")
+    queries = sqlite_queries()
     for name in queries.names():
         try:
             text = queries[name]

@@ -18,7 +18,7 @@ Rules that hold for every method, so that each docstring need only say what is i
 
 from starfish_storage.interface.data import DataHandler, DataWrite
 from starfish_storage.interface.ledger import RunLedger
-from starfish_storage.interface.metadata import MetadataHandler
+from starfish_storage.interface.metadata import DataLocation, MetadataHandler
 from starfish_storage.interface.storage import Storage
 
-__all__ = ["DataHandler", "DataWrite", "MetadataHandler", "RunLedger", "Storage"]
+__all__ = ["DataHandler", "DataLocation", "DataWrite", "MetadataHandler", "RunLedger", "Storage"]

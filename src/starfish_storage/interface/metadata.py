@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from starfish_storage.interface.data import DataWrite
 from starfish_storage.interface.entities import (
@@ -14,6 +15,18 @@ from starfish_storage.interface.entities import (
 )
 from starfish_storage.interface.ledger import RunLedger
 from starfish_storage.models import Record
+
+
+class DataLocation(NamedTuple):
+    """Where the data of a key lies.
+
+    Attributes:
+        key: the key under which the data handler has it: the same, or that of its current version.
+        sha256: what it was when it was saved, in hex; None if that is not known.
+    """
+
+    key: str
+    sha256: str | None
 
 
 class MetadataHandler(ProjectContract, MasterJobContract, ExecutionJobContract, RecordContract):
@@ -76,8 +89,8 @@ class MetadataHandler(ProjectContract, MasterJobContract, ExecutionJobContract, 
         """Set every count that is kept of records, also that of ended execution jobs, to what the records say."""
 
     @abstractmethod
-    async def get_data_digests(self, keys: Sequence[str]) -> dict[str, str]:
-        """Return the SHA-256, in hex, that the data of these keys had when it was saved, where a record tells it."""
+    async def locate_data(self, keys: Sequence[str]) -> dict[str, DataLocation]:
+        """Return where the data of these keys lies, for the keys of which anything is known."""
 
     @abstractmethod
     async def get_referrer(self, key: str) -> str | None:

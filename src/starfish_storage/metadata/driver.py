@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Protocol, cast
 
 import apsw
 
-Row = tuple[Any, ...]
+from starfish_storage.metadata.row_writer import Cursor, Row
 
-
-class Cursor(Protocol):
-    """The rows of a statement."""
-
-    def fetchone(self) -> Row | None:
-        """Return the next row."""
-        ...
-
-    def fetchall(self) -> list[Row]:
-        """Return the remaining rows."""
-        ...
-
-    def __iter__(self) -> Iterator[Row]: ...
+__all__ = ["Connection", "Cursor", "Row", "back_up", "connect"]
 
 
 class Connection(Protocol):

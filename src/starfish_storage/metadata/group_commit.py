@@ -13,7 +13,6 @@ from contextlib import ExitStack, contextmanager
 import apsw
 
 from starfish_storage.errors import (
-    InvalidIdError,
     StorageError,
     StorageFullError,
     StorageIOError,
@@ -39,7 +38,8 @@ from starfish_storage.metadata.locks import SessionLock, WriterLock
 from starfish_storage.metadata.migrate import migrate, migrate_from_starfish
 from starfish_storage.metadata.operations import WriteOperation, changes_what_is_there, distinct, runs
 from starfish_storage.metadata.queries import sqlite_queries
-from starfish_storage.metadata.row_writer import Change, RowWriter
+from starfish_storage.metadata.row_writer import Change
+from starfish_storage.metadata.sqlite_row_writer import SQLiteRowWriter
 
 
 class GroupCommit:
@@ -145,7 +145,7 @@ class GroupCommit:
             migrate(connection, self._path, alone=alone)
             check_data_location(connection, self._path, elsewhere=self._data_elsewhere)
             set_synchronous(connection, self._durability)
-            self._rows = RowWriter(connection, self._queries, self._data, self._data_exists)
+            self._rows = SQLiteRowWriter(connection, self._queries, self._data)
             self._checkpoint = Checkpoint(connection, self._queries, self._data, self.lock, self._path)
             self._refuse_lost_places()
             self._data.setup()
@@ -175,13 +175,6 @@ class GroupCommit:
                     "rows refer to what was in this directory, and it is missing; mount it, restore it from a backup, "
                     "or run 'starfish-storage repair STORE'",
                 )
-
-    def _data_exists(self, kind: str, value: str) -> bool:
-        data = self._data
-        try:
-            return data.exists(data.record_key(value) if kind == "record_uid" else data.request_config_key(value))
-        except InvalidIdError:
-            return False  # the fold of an id may be too long to be one
 
     def _stage(self, operation: WriteOperation) -> bool:
         try:

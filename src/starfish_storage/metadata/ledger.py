@@ -1,4 +1,4 @@
-"""The ledger of runs in SQLite, over the writer and the readers of the metadata."""
+"""The ledger of runs, over the database of the metadata."""
 
 from __future__ import annotations
 
@@ -12,12 +12,10 @@ from starfish_storage.errors import SEE_DAMAGE, InvalidInputError, StoreDamagedE
 from starfish_storage.identifiers import check_id
 from starfish_storage.interface import DataHandler, DataWrite, RunLedger
 from starfish_storage.metadata import ledger_rows, ledger_writer, rows
-from starfish_storage.metadata.driver import Row
+from starfish_storage.metadata.database import Database
 from starfish_storage.metadata.operations import WriteOperation
-from starfish_storage.metadata.queries import sqlite_queries
-from starfish_storage.metadata.row_writer import RowWriter
+from starfish_storage.metadata.row_writer import Row, RowWriter
 from starfish_storage.metadata.rows import RowCodec
-from starfish_storage.metadata.session import Session
 from starfish_storage.models import EXECUTION_JOB_STATUSES, RECORD_STATUSES, Record, utc_now
 from starfish_storage.runs import (
     Attempt,
@@ -35,25 +33,22 @@ from starfish_storage.runs import (
 Result = TypeVar("Result")
 
 _MOST_CLAIMED = 1000  # at once: bounds the transaction
-_LOOKED_UP_TOGETHER = 64
 
 
-class SQLiteRunLedger(RunLedger):
-    """Keeps runs in the database of the metadata.
+class SQLRunLedger(RunLedger):
+    """Keeps runs in the database of the metadata, whatever the engine.
 
     Args:
-        session: the open database.
+        database: runs the queries, and commits what is written.
         data: where record data lies.
         codec: turns rows of records into models.
-        path: the database, for messages.
     """
 
-    def __init__(self, session: Session, data: DataHandler, codec: RowCodec, path: str) -> None:
-        self._session = session
+    def __init__(self, database: Database, data: DataHandler, codec: RowCodec) -> None:
+        self._database = database
         self._data = data
         self._codec = codec
-        self._path = path
-        self._queries = sqlite_queries()
+        self._queries = database.queries
 
     # --- inputs ---------------------------------------------------------------------------------------------------
 
@@ -64,7 +59,7 @@ class SQLiteRunLedger(RunLedger):
 
     async def get_run(self, master_job_id: str) -> RunState | None:
         """See `InputLedger.get_run`."""
-        row = self._first("get_run", (rows.text("master_job_id", master_job_id),))
+        row = await self._first("get_run", (rows.text("master_job_id", master_job_id),))
         return None if row is None else self._read(ledger_rows.run_state, row)
 
     async def register_inputs(self, master_job_id: str, inputs: Sequence[RunInput]) -> int:
@@ -75,17 +70,7 @@ class SQLiteRunLedger(RunLedger):
     async def unregistered_inputs(self, master_job_id: str, inputs: Sequence[RunInput]) -> list[int]:
         """See `InputLedger.unregistered_inputs`."""
         given = self._registered_rows(master_job_id, inputs)
-        readers = self._session.readers()
-
-        def known() -> set[str]:
-            found: set[str] = set()
-            for start in range(0, len(given), _LOOKED_UP_TOGETHER):
-                ids = tuple(row[0] for row in given[start : start + _LOOKED_UP_TOGETHER])
-                query = self._queries.repeated("list_known_inputs", len(ids))
-                found.update(row[0] for row in readers.all_at_once(query, ids))
-            return found
-
-        there = await readers.in_pool(known)
+        there = {row[0] for row in await self._database.all_of("list_known_inputs", [row[0] for row in given])}
         return [row[-1] for row in given if row[0] not in there]
 
     async def complete_inputs(self, master_job_id: str) -> int:
@@ -96,7 +81,7 @@ class SQLiteRunLedger(RunLedger):
     async def count_inputs(self, master_job_id: str) -> dict[str, int]:
         """See `InputLedger.count_inputs`."""
         parameters = (rows.text("master_job_id", master_job_id),)
-        return await self._session.readers().all(
+        return await self._database.all(
             self._queries["count_inputs"], parameters, lambda found: {row[0]: row[1] for row in found}
         )
 
@@ -107,7 +92,7 @@ class SQLiteRunLedger(RunLedger):
 
     async def list_workers(self, master_job_id: str) -> list[Worker]:
         """See `InputLedger.list_workers`."""
-        found = self._all("list_workers", (rows.text("master_job_id", master_job_id),))
+        found = await self._all("list_workers", (rows.text("master_job_id", master_job_id),))
         return [self._read(ledger_rows.worker, row) for row in found]
 
     async def remove_worker(self, worker: Worker, now: datetime, *, died: bool = False) -> int:
@@ -119,7 +104,7 @@ class SQLiteRunLedger(RunLedger):
         """See `InputLedger.release_unowned_inputs`."""
         moment = rows.timestamp("now", now)
         parameters = (rows.text("master_job_id", master_job_id),)
-        if not self._all("list_unowned_inputs", parameters):
+        if not await self._all("list_unowned_inputs", parameters):
             return 0  # as nearly always
         return await self._write(lambda writer: ledger_writer.release_unowned_inputs(writer, *parameters, moment))
 
@@ -149,7 +134,7 @@ class SQLiteRunLedger(RunLedger):
         decides = [f"unique key {key!a} in {outcome.claimed.master_job_id}" for key in set(unique) if key is not None]
         operation = WriteOperation(finishing.apply, records=() if unique else records, data=writes, decides=decides)
         try:
-            await self._session.write(operation)
+            await self._database.write(operation)
         except ledger_writer.ClaimLostError:
             await self.save_attempt(replace(outcome.attempt, status="superseded"))
             return Finished()
@@ -209,7 +194,7 @@ class SQLiteRunLedger(RunLedger):
 
     async def list_attempts(self, job_id: str) -> list[Attempt]:
         """See `AttemptLedger.list_attempts`."""
-        found = self._all("list_attempts", (rows.text("job_id", job_id),))
+        found = await self._all("list_attempts", (rows.text("job_id", job_id),))
         return [self._read(ledger_rows.attempt, row) for row in found]
 
     async def save_step(self, step: Step) -> None:
@@ -219,12 +204,12 @@ class SQLiteRunLedger(RunLedger):
 
     async def get_step(self, job_id: str, name: str) -> Step | None:
         """See `AttemptLedger.get_step`."""
-        row = self._first("get_step", (rows.text("job_id", job_id), rows.text("name", name)))
+        row = await self._first("get_step", (rows.text("job_id", job_id), rows.text("name", name)))
         return None if row is None else self._read(ledger_rows.step, row)
 
     async def list_steps(self, job_id: str) -> list[Step]:
         """See `AttemptLedger.list_steps`."""
-        found = self._all("list_steps", (rows.text("job_id", job_id),))
+        found = await self._all("list_steps", (rows.text("job_id", job_id),))
         return sorted((self._read(ledger_rows.step, row) for row in found), key=lambda one: one.saved_when)
 
     # --- the run as a whole ---------------------------------------------------------------------------------------
@@ -245,7 +230,7 @@ class SQLiteRunLedger(RunLedger):
     async def list_errors(self, master_job_id: str) -> list[ErrorGroup]:
         """See `RunLedger.list_errors`."""
         given = rows.text("master_job_id", master_job_id)
-        return await self._session.readers().all(
+        return await self._database.all(
             self._queries["list_errors"], (given, given), lambda found: [ErrorGroup(*row) for row in found]
         )
 
@@ -265,7 +250,7 @@ class SQLiteRunLedger(RunLedger):
         if error_text is not None:
             name, rest = "search_records", (_lower("error_text", error_text),)
         parameters = tuple(value for status in statuses for value in (*each, status, *rest))
-        return await self._session.readers().all(
+        return await self._database.all(
             self._queries.merged(name, len(statuses)),
             (*parameters, *page),
             lambda found: [self._read(self._codec.record, row) for row in found],
@@ -280,14 +265,14 @@ class SQLiteRunLedger(RunLedger):
         def apply(writer: RowWriter) -> None:
             results[:] = [change(writer)]  # once more, if the group is tried again
 
-        await self._session.write(WriteOperation(apply))
+        await self._database.write(WriteOperation(apply))
         return results[0]
 
-    def _first(self, query: str, parameters: Row) -> Row | None:
-        return self._session.readers().first(self._queries[query], parameters)
+    async def _first(self, query: str, parameters: Row) -> Row | None:
+        return await self._database.first(self._queries[query], parameters)
 
-    def _all(self, query: str, parameters: Row) -> list[Row]:
-        return self._session.readers().all_at_once(self._queries[query], parameters)
+    async def _all(self, query: str, parameters: Row) -> list[Row]:
+        return await self._database.all_at_once(self._queries[query], parameters)
 
     def _registered_rows(self, master_job_id: str, inputs: Sequence[RunInput]) -> list[Row]:
         check_id("master_job_id", master_job_id)
@@ -322,7 +307,7 @@ class SQLiteRunLedger(RunLedger):
             # Not chained: the parsers' messages quote what stands in the row.
             kind = type(error).__name__
         reason = f"the row of {shorten(row[0])} cannot be read ({kind}); {SEE_DAMAGE}"
-        raise StoreDamagedError(self._path, reason)
+        raise StoreDamagedError(self._database.place, reason)
 
 
 def _lower(name: str, value: object) -> str:

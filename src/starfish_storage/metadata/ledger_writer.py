@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 
 from starfish_storage.errors import InvalidInputError, NotFoundError, ParentNotFoundError, StorageError, shorten
 from starfish_storage.metadata import ledger_rows
-from starfish_storage.metadata.driver import Row
-from starfish_storage.metadata.row_writer import Change, RowWriter
+from starfish_storage.metadata.row_writer import Change, Row, RowWriter
 from starfish_storage.models import StatusExecutionJob, StatusRecord
 from starfish_storage.runs import Attempt, Outcome, status_of_input
 
@@ -67,10 +66,10 @@ def remove_worker(writer: RowWriter, row: Row, now: str, *, died: bool) -> int:
     if there is None or (died and there[-1] != row[-1]):
         return 0
     claims = writer.execute("list_claimed_inputs", (there[1], worker_id)).fetchall()
-    for claim in claims:
-        if died:
+    if died:
+        for claim in claims:
             _save_interrupted(writer, claim, worker_id, now)
-        writer.change("return_input", (now, claim[0]))
+    writer.change_each("return_input", [(now, claim[0]) for claim in claims])
     writer.execute("remove_worker", (worker_id,))
     return len(claims)
 
@@ -78,8 +77,7 @@ def remove_worker(writer: RowWriter, row: Row, now: str, *, died: bool) -> int:
 def release_unowned_inputs(writer: RowWriter, master_job_id: str, now: str) -> int:
     """Return inputs to pending that no noted worker holds."""
     unowned = writer.execute("list_unowned_inputs", (master_job_id,)).fetchall()
-    for job_id, _ in unowned:
-        writer.change("return_input", (now, job_id))
+    writer.change_each("return_input", [(now, job_id) for job_id, _ in unowned])
     return len(unowned)
 
 
@@ -130,8 +128,7 @@ def reset_inputs(
     need_run(writer, master_job_id)
     ended = writer.execute_merged("list_ended_inputs", statuses, (master_job_id,))
     meant = [row[0] for row in ended if is_meant(row)]
-    for job_id in meant:
-        writer.change("return_input", (now, job_id))
+    writer.change_each("return_input", [(now, job_id) for job_id in meant])
     return len(meant)
 
 

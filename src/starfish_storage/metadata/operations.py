@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from starfish_storage.errors import StorageError
 from starfish_storage.identifiers import fold
 from starfish_storage.interface import DataWrite
-from starfish_storage.metadata.driver import Row
-from starfish_storage.metadata.row_writer import Change, RowWriter
+from starfish_storage.metadata.row_writer import Change, Row, RowWriter
 
 
 @dataclass(slots=True, eq=False, repr=False)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
+from itertools import count
 
 _NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 _COMMENT = re.compile(r"^\s*--.*\n?", re.MULTILINE)
@@ -22,28 +23,29 @@ class Queries:
     Parameters are given in the order in which they stand in the text.
 
     Args:
-        engine: the directory below ``sql/``, such as ``"sqlite"``.
-        names: the files in it.
+        engine: ``"sqlite"``, whose placeholders are ``?``, or ``"postgres"``, whose are ``$1``, ``$2``, ...
+        paths: the files below ``sql/``, such as ``"common/queries.sql"``; a name stands in one of them only.
     """
 
-    def __init__(self, engine: str, *names: str) -> None:
+    def __init__(self, engine: str, *paths: str) -> None:
+        self._numbered = engine == "postgres"
         self._plain: dict[str, str] = {}
         self._merged: dict[str, tuple[str, str]] = {}
         self._repeated: dict[str, tuple[str, str, str]] = {}
         self._made: dict[tuple[str, int], str] = {}
         self._parameters: dict[str, tuple[str, ...]] = {}
-        for name, text in (query for file in names for query in _named(engine, file)):
+        for name, text in (query for path in paths for query in _named(path)):
             self._parameters[name] = tuple(_PARAMETER.findall(_COMMENT.sub("", text)))
             if _EACH_STATUS in text:
                 branch, merge = text.partition(_EACH_STATUS)[2].split(_MERGED)
-                self._merged[name] = (_translated(branch), _translated(merge))
+                self._merged[name] = (branch, merge)
             elif _EACH_ROW in text:
                 head, _, rest = text.partition(_EACH_ROW)
                 row, _, tail = rest.partition(_END)
-                self._repeated[name] = (_translated(head), _translated(row), _translated(tail))
+                self._repeated[name] = (head, row, tail)
                 self._plain[name] = self.repeated(name, 1)
             else:
-                self._plain[name] = _translated(text)
+                self._plain[name] = self._translated(text)
 
     def __getitem__(self, name: str) -> str:
         """Return the text of a query."""
@@ -55,15 +57,19 @@ class Queries:
         Each status is a range of one index, in order; merging them needs no sort, which ``status IN (...)`` would.
         The parameters are those of each status in turn, then those of the merge.
         """
-        branch, merge = self._merged[name]
-        return " UNION ALL ".join([branch] * statuses) + " " + merge
+        text = self._made.get((name, statuses))
+        if text is None:
+            branch, merge = self._merged[name]
+            assembled = " UNION ALL ".join([branch] * statuses) + " " + merge
+            text = self._made[name, statuses] = self._translated(assembled)
+        return text
 
     def repeated(self, name: str, rows: int) -> str:
         """Return the text of a query over so many rows, whose parameters follow each other."""
         text = self._made.get((name, rows))
         if text is None:
             head, row, tail = self._repeated[name]
-            text = self._made[name, rows] = f"{head} {', '.join([row] * rows)} {tail}"
+            text = self._made[name, rows] = self._translated(f"{head} {', '.join([row] * rows)} {tail}")
         return text
 
     def parameters(self, name: str) -> tuple[str, ...]:
@@ -74,24 +80,36 @@ class Queries:
         """Return the names of all queries."""
         return [*self._plain, *self._merged]
 
+    def _translated(self, text: str) -> str:
+        numbers = count(1)
+
+        def placeholder(_: re.Match[str]) -> str:
+            return f"${next(numbers)}" if self._numbered else "?"
+
+        return " ".join(_PARAMETER.sub(placeholder, _COMMENT.sub("", text)).split())
+
 
 @cache
 def sqlite_queries() -> Queries:
     """Return SQLite's queries, read once a process."""
-    return Queries("sqlite", "queries.sql", "runs.sql")
+    paths = ("common/queries.sql", "common/runs.sql", "sqlite/queries.sql", "sqlite/runs.sql")
+    return Queries("sqlite", *paths)
 
 
 @cache
 def starfish_queries() -> Queries:
     """Return the statements that migrate a store of Starfish, in their order, read once a process."""
-    return Queries("sqlite", "starfish.sql")
+    return Queries("sqlite", "sqlite/starfish.sql")
 
 
-def _named(engine: str, file: str) -> Iterator[tuple[str, str]]:
-    text = files("starfish_storage.metadata").joinpath("sql", engine, file).read_text("utf-8")
+@cache
+def postgres_queries() -> Queries:
+    """Return PostgreSQL's queries, read once a process."""
+    paths = ("common/queries.sql", "common/runs.sql", "postgres/queries.sql", "postgres/runs.sql")
+    return Queries("postgres", *paths)
+
+
+def _named(path: str) -> Iterator[tuple[str, str]]:
+    text = files("starfish_storage.metadata").joinpath("sql", *path.split("/")).read_text("utf-8")
     parts = _NAME.split(text)
     return zip(parts[1::2], parts[2::2], strict=True)
-
-
-def _translated(text: str) -> str:
-    return " ".join(_PARAMETER.sub("?", _COMMENT.sub("", text)).split())

@@ -20,7 +20,7 @@ from starfish_storage.errors import (
     InvalidUriError,
 )
 from starfish_storage.identifiers import check_id
-from starfish_storage.metadata.driver import Row
+from starfish_storage.metadata.row_writer import Row
 from starfish_storage.models import (
     EXECUTION_JOB_STATUSES,
     MASTER_JOB_STATUSES,
@@ -34,6 +34,9 @@ from starfish_storage.models import (
 from starfish_storage.uri import path_of_file_uri
 
 Model = TypeVar("Model", bound=BaseModel)
+
+ALL_ROWS = 2**63 - 1
+"""A limit that is none: every engine takes it, while -1 and NULL are for SQLite and PostgreSQL alone."""
 
 _HERE = "."
 """Stands in a row for the URI of the storage itself, which is another wherever the store lies."""
@@ -308,7 +311,7 @@ def status_filter(kind: str, statuses: object, known: tuple[str, ...]) -> tuple[
 
 
 def page(limit: object, offset: object) -> tuple[int, int]:
-    """Return ``limit`` (-1 for all) and ``offset`` as a query takes them.
+    """Return ``limit`` (`ALL_ROWS` for None) and ``offset`` as a query takes them.
 
     Raises:
         InvalidInputError: one of them is negative or no integer.
@@ -318,7 +321,7 @@ def page(limit: object, offset: object) -> tuple[int, int]:
             raise InvalidInputError(f"{name} must be an integer or None, not {type(value).__name__}.")
         if value is not None and not 0 <= value < 2**63:
             raise InvalidInputError(f"{name} {value} cannot be used: give 0 or more, or None for no {name}.")
-    return cast("int", -1 if limit is None else limit), cast("int", offset or 0)
+    return cast("int", ALL_ROWS if limit is None else limit), cast("int", offset or 0)
 
 
 def position(record: object) -> Row:

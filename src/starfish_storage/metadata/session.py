@@ -6,17 +6,25 @@ import asyncio
 import os
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TypeVar
 
 from starfish_storage.errors import ForkedProcessError, NotSetUpError, StorageClosedError, StorageError
 from starfish_storage.interface import DataHandler
 from starfish_storage.metadata.connection import DATABASE_FILE
 from starfish_storage.metadata.group_commit import GroupCommit
 from starfish_storage.metadata.operations import WriteOperation
+from starfish_storage.metadata.queries import sqlite_queries
 from starfish_storage.metadata.readers import Readers
+from starfish_storage.metadata.row_writer import Row, portions
 from starfish_storage.metadata.starfish_copy import StarfishCopy, copy_if_starfish
 from starfish_storage.metadata.writer import Writer
+
+Result = TypeVar("Result")
+
+_READS_IN_A_ROW = 50
+_LOOKED_UP_TOGETHER = 64
 
 
 class Session:
@@ -35,6 +43,9 @@ class Session:
         self, root: str, open_commit: Callable[[str], GroupCommit], data: DataHandler, vfs: str | None
     ) -> None:
         self._root = root
+        self.place = f"{root}/{DATABASE_FILE}"
+        self.queries = sqlite_queries()
+        self._reads = 0
         self._open_commit = open_commit
         self._data = data
         self._vfs = vfs
@@ -67,11 +78,49 @@ class Session:
             raise self._refusal()
         await self._writer.run(operation)
 
+    def check_open(self) -> None:
+        """See `Database.check_open`."""
+        self.readers()
+
     def readers(self) -> Readers:
         """Return the readers of the open database."""
         if self._readers is None:
             raise self._refusal()
         return self._readers
+
+    async def first(self, query: str, parameters: Row) -> Row | None:
+        """See `Database.first`. Done on the spot."""
+        await self._give_way()
+        return self.readers().first(query, parameters)
+
+    async def all_at_once(self, query: str, parameters: Row) -> list[Row]:
+        """See `Database.all_at_once`. Done on the spot, as single rows are."""
+        await self._give_way()
+        return self.readers().all_at_once(query, parameters)
+
+    async def all(self, query: str, parameters: Row, convert: Callable[[list[Row]], Result]) -> Result:
+        """See `Database.all`. Done in the readers' pool."""
+        return await self.readers().all(query, parameters, convert)
+
+    async def all_of(self, name: str, keys: Sequence[str]) -> list[Row]:
+        """See `Database.all_of`. Done in the readers' pool."""
+        readers = self.readers()
+
+        def found() -> list[Row]:
+            parts = portions(keys, _LOOKED_UP_TOGETHER)
+            return [
+                row
+                for part in parts
+                for row in readers.all_at_once(self.queries.repeated(name, len(part)), tuple(part))
+            ]
+
+        return await readers.in_pool(found)
+
+    async def _give_way(self) -> None:
+        """Let other tasks run now and then: reading on the spot never waits, and a loop of it would starve them."""
+        self._reads += 1
+        if self._reads % _READS_IN_A_ROW == 0:
+            await asyncio.sleep(0)
 
     def _open(self) -> None:
         with self._opening:

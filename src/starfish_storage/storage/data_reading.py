@@ -16,7 +16,7 @@ from starfish_storage.errors import (
     StorageClosedError,
     StoreDamagedError,
 )
-from starfish_storage.interface import DataHandler, MetadataHandler
+from starfish_storage.interface import DataHandler, DataLocation, MetadataHandler
 
 _READ_AT_ONCE = 500
 _READER_THREADS = 4
@@ -65,8 +65,9 @@ class DataReading:
         self._reads += 1
         if self._reads % _READS_IN_A_ROW == 0:
             await asyncio.sleep(0)
-        payload = self._read_now(key)
-        if payload is not None and _is_whole(payload, await self._metadata.get_data_digests((key,)), key):
+        location = await self._locate(key)
+        payload = self._read_now(location.key)
+        if payload is not None and _is_whole(payload, location):
             return self._decoded(key, payload)
         return await self._read_again(key)
 
@@ -75,8 +76,8 @@ class DataReading:
         found: list[dict[str, Any]] = []
         for start in range(0, len(keys), _READ_AT_ONCE):
             some = keys[start : start + _READ_AT_ONCE]
-            digests = await self._metadata.get_data_digests(some)
-            read = await self._in_pool(partial(self._read_each, some, digests))
+            known = await self._metadata.locate_data(some)
+            read = await self._in_pool(partial(self._read_each, some, known))
             found += [await self.read(key) if data is None else data for key, data in zip(some, read, strict=True)]
         return found
 
@@ -89,8 +90,10 @@ class DataReading:
             if journaled is not None:
                 return self._decoded(key, journaled)
             # Or it has done both between the two looks: put the file in place, and emptied the journal.
-            payload = self._read_now(key)
-            if payload is not None and _is_whole(payload, await self._metadata.get_data_digests((key,)), key):
+            # Or it has replaced that version by another, and removed it.
+            location = await self._locate(key)
+            payload = self._read_now(location.key)
+            if payload is not None and _is_whole(payload, location):
                 return self._decoded(key, payload)
             await asyncio.sleep(0)
         reference = self._data.to_reference(key)
@@ -104,6 +107,10 @@ class DataReading:
             remedy = f"a {referrer} refers to it, so it was never saved, or is lost; {SEE_DAMAGE}"
         raise DataNotFoundError("data", reference, remedy)
 
+    async def _locate(self, key: str) -> DataLocation:
+        """Return where the data of a key lies; under the key itself, if nothing else is known."""
+        return (await self._metadata.locate_data((key,))).get(key) or DataLocation(key, None)
+
     async def _in_pool(self, work: Callable[[], Result]) -> Result:
         self._metadata.check_open()
         if self._readers is None:
@@ -113,12 +120,14 @@ class DataReading:
         await asyncio.get_running_loop().run_in_executor(self._readers, lambda: found.append(work()))
         return found[0]
 
-    def _read_each(self, keys: Sequence[str], digests: dict[str, str]) -> list[dict[str, Any] | None]:
-        read = ((key, self._read_now(key)) for key in keys)
-        return [
-            None if payload is None or not _is_whole(payload, digests, key) else self._decoded(key, payload)
-            for key, payload in read
-        ]
+    def _read_each(self, keys: Sequence[str], known: dict[str, DataLocation]) -> list[dict[str, Any] | None]:
+        found: list[dict[str, Any] | None] = []
+        for key in keys:
+            location = known.get(key) or DataLocation(key, None)
+            payload = self._read_now(location.key)
+            whole = payload is not None and _is_whole(payload, location)
+            found.append(self._decoded(key, payload) if payload is not None and whole else None)
+        return found
 
     def _read_now(self, key: str) -> bytes | None:
         try:
@@ -138,7 +147,6 @@ class DataReading:
         return cast("dict[str, Any]", value)
 
 
-def _is_whole(payload: bytes, digests: dict[str, str], key: str) -> bool:
+def _is_whole(payload: bytes, location: DataLocation) -> bool:
     """Return whether data is what was saved; where no record says what that was, it is believed."""
-    digest = digests.get(key)
-    return digest is None or digest == content_digest(payload)
+    return location.sha256 is None or location.sha256 == content_digest(payload)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from urllib.parse import quote, unquote
 
 from starfish_storage.errors import InvalidUriError
 
 FILE_SCHEME = "file://"
+
+_PASSWORD = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://[^/?#@:]*):[^/?#]*@")
 
 
 def path_of_file_uri(uri: object) -> str:
@@ -59,3 +62,12 @@ def file_uri_of_path(path: str) -> str:
     'file:///data/my%20store'
     """
     return FILE_SCHEME + quote(path)
+
+
+def without_password(uri: str) -> str:
+    """Return a URI as it may be stored and shown: without the password, if it has one.
+
+    >>> without_password("postgresql://me:secret@db.example/runs")
+    'postgresql://me@db.example/runs'
+    """
+    return _PASSWORD.sub(r"\1@", uri)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from starfish_storage.errors import StorageError
 from starfish_storage.identifiers import fold
@@ -31,6 +32,8 @@ class WriteOperation:
         undo: row changes that take it back after the commit.
         numbers: the journal entries of its data.
         removals: the journal entries, after the first number and up to the second, of what it deletes.
+        batch: what `apply` does, as the name of a change and its argument, where an engine can make many at once.
+        versions: of the data that was put under keys of their own before, by key.
     """
 
     apply: Callable[[RowWriter], Sequence[Change] | None] | None = None
@@ -43,6 +46,8 @@ class WriteOperation:
     undo: Sequence[Change] = ()
     numbers: Sequence[int] = ()
     removals: tuple[int, int] | None = None
+    batch: tuple[str, Any] | None = None
+    versions: dict[str, str] = field(default_factory=dict[str, str])
 
 
 def runs(operations: Sequence[WriteOperation]) -> Iterator[list[WriteOperation]]:

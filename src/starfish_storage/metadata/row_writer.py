@@ -196,12 +196,6 @@ class RowWriter(ABC):
             raise _collision(kind, value, folded)
         self.execute("save_mixed_case_id", (kind, folded, value))
 
-    def _claim_record_uids(self, uids: tuple[str, ...]) -> None:
-        folded = tuple(map(fold, uids))
-        if folded != uids or self.execute_repeated("get_mixed_case_id", len(uids), ("record_uid", *folded)).fetchone():
-            for uid in uids:
-                self.claim_id("record_uid", uid)
-
     def _need_change(self, kind: str, value: str, remedy: str) -> None:
         if self._connection.changes() == 0:
             raise NotFoundError(kind, value, remedy)

@@ -160,6 +160,12 @@ class SQLiteRowWriter(RowWriter):
         for name in ("recount_records", "recount_stale", "recount_jobs", "recount_totals"):
             self.execute(name)
 
+    def _claim_record_uids(self, uids: tuple[str, ...]) -> None:
+        folded = tuple(map(fold, uids))
+        if folded != uids or self.execute_repeated("get_mixed_case_id", len(uids), ("record_uid", *folded)).fetchone():
+            for uid in uids:
+                self.claim_id("record_uid", uid)
+
     def _tell_borrowers(self, digests: dict[str, str]) -> dict[str, list[Change]]:
         """Note digests of data in the rows that refer to it under another uid; return, by key, what takes that back."""
         undo: dict[str, list[Change]] = {}

@@ -12,11 +12,10 @@ import logging
 import queue
 import threading
 import traceback
-from collections.abc import Callable, Iterator
-from typing import Final
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, Protocol
 
 from starfish_storage.errors import StorageClosedError, StorageError
-from starfish_storage.metadata.group_commit import GroupCommit
 from starfish_storage.metadata.operations import WriteOperation, resolve
 
 logger = logging.getLogger(__name__)
@@ -29,6 +28,31 @@ _EXIT_SECONDS = 5.0  # a program that never closed its storage waits at most so 
 Command = Callable[[], None]
 
 
+class Commit(Protocol):
+    """What commits groups; all of it runs in the writer's thread."""
+
+    @property
+    def has_unsynced(self) -> bool:
+        """Whether there is something to do when there is time."""
+        ...
+
+    def run(self, group: Sequence[WriteOperation]) -> None:
+        """Carry out a group. Afterwards each operation is durable or has its error."""
+        ...
+
+    def checkpoint_if_due(self, hand_in: Callable[[Command], None]) -> None:
+        """Begin what is to be done in between, if it is due."""
+        ...
+
+    def checkpoint(self, hand_in: Callable[[Command], None]) -> None:
+        """Begin what is to be done in between; its last step may be handed in to the writer's queue."""
+        ...
+
+    def close(self) -> None:
+        """Finish and close."""
+        ...
+
+
 class Writer:
     """Takes operations from any number of event loops and has them committed.
 
@@ -36,7 +60,7 @@ class Writer:
         open_commit: opens the connection; called, like everything it returns, in the writer's thread only.
     """
 
-    def __init__(self, open_commit: Callable[[], GroupCommit]) -> None:
+    def __init__(self, open_commit: Callable[[], Commit]) -> None:
         self._open_commit = open_commit
         self._queue: Final[queue.SimpleQueue[list[WriteOperation] | Command | None]] = queue.SimpleQueue()
         self._lock = threading.Lock()
@@ -82,6 +106,17 @@ class Writer:
                 gathered.append(operation)
         await operation.future
 
+    def hand_in(self, operation: WriteOperation) -> None:
+        """Hand in an operation, whose future is set, from any thread.
+
+        Raises:
+            StorageClosedError: nothing is accepted any more.
+        """
+        with self._lock:
+            if not self._accepting:
+                raise StorageClosedError("the storage was closed; nothing was written. Call setup() to open it again.")
+            self._queue.put([operation])
+
     def stop(self, timeout: float | None = None) -> None:
         """Accept nothing more, finish what was accepted, and end the thread. Idempotent. Blocks."""
         with self._lock:
@@ -119,7 +154,7 @@ class Writer:
         finally:
             commit.close()
 
-    def _drain(self, commit: GroupCommit) -> None:
+    def _drain(self, commit: Commit) -> None:
         stopping = False
         while not stopping:
             group: list[WriteOperation] = []
@@ -171,7 +206,7 @@ def _portions(group: list[WriteOperation]) -> Iterator[list[WriteOperation]]:
         yield portion
 
 
-def _commit_group(commit: GroupCommit, group: list[WriteOperation]) -> None:
+def _commit_group(commit: Commit, group: list[WriteOperation]) -> None:
     try:
         commit.run(group)
     except Exception as error:  # noqa: BLE001 (a defect of ours must not leave callers waiting for ever)

@@ -65,11 +65,6 @@ SELECT job_id, error_message, attempted_generations FROM execution_jobs
 WHERE master_job_id = :master_job_id AND status = :status AND position IS NOT NULL
 -- merged
 
--- name: get_completed_of_unique_key
-SELECT record_uid FROM records
-WHERE master_job_id = :master_job_id AND unique_key = :unique_key AND status = 'completed' AND job_id <> :job_id
-LIMIT 1
-
 -- name: set_unique_key
 UPDATE records SET unique_key = :unique_key WHERE record_uid = :record_uid
 

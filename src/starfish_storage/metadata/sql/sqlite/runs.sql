@@ -49,6 +49,11 @@ SELECT status, attempted_generations, produced_outputs_count, completed_record_c
        (SELECT max(number) FROM attempts WHERE attempts.job_id = execution_jobs.job_id)
 FROM execution_jobs WHERE job_id = :job_id
 
+-- name: get_completed_of_unique_key
+SELECT record_uid FROM records
+WHERE master_job_id = :master_job_id AND unique_key = :unique_key AND status = 'completed' AND job_id <> :job_id
+LIMIT 1
+
 -- name: list_errors
 -- Of inputs that failed, by what the last attempt raised, and of outputs that were refused.
 -- Beside a single min(), SQLite takes the other columns from the row that has it.

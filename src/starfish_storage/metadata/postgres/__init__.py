@@ -1,0 +1,1 @@
+"""Metadata in PostgreSQL. Nothing here is imported before a URI asks for it."""

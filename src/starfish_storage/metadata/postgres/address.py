@@ -1,0 +1,83 @@
+"""Where a store lies in PostgreSQL: a server, a database, and a schema of its own in it."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import NamedTuple
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+
+from starfish_storage.errors import InvalidUriError
+from starfish_storage.uri import without_password
+
+SCHEMES = ("postgresql://", "postgres://")
+DEFAULT_SCHEMA = "starfish_storage"
+
+_LONGEST_SCHEMA = 63  # bytes, as PostgreSQL has it
+_NOT_FOR_STORES = frozenset({"public", "information_schema"})
+
+
+class PostgresAddress(NamedTuple):
+    """Where a store lies.
+
+    Attributes:
+        dsn: what the driver connects to, with the password if there was one: never shown.
+        schema: the schema that holds the store's tables.
+        uri: the same without a password, as it may be stored and shown.
+    """
+
+    dsn: str
+    schema: str
+    uri: str
+
+    @classmethod
+    def of_uri(cls, uri: object) -> PostgresAddress:
+        """Read a URI such as ``postgresql://user@host/database?schema=my_store``.
+
+        Everything but ``schema`` is the driver's: hosts, ``sslmode`` and the rest are as libpq has them, and what the
+        URI leaves out comes from ``PGHOST``, ``PGUSER``, ``PGPASSWORD``, ``PGPASSFILE``, ``PGSSLMODE`` and their like.
+
+        Raises:
+            InvalidUriError: it is none, or its schema cannot be used.
+
+        >>> PostgresAddress.of_uri("postgresql://me:secret@db.example/runs?schema=store&sslmode=require").uri
+        'postgresql://me@db.example/runs?schema=store&sslmode=require'
+        """
+        if not isinstance(uri, str) or not uri.startswith(SCHEMES):
+            raise InvalidUriError(uri, "write 'postgresql://user@host/database?schema=my_store'")
+        try:
+            parts = urlsplit(uri)
+            given = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
+            _ = parts.port if "," not in parts.netloc else None
+        except ValueError as error:
+            raise InvalidUriError(without_password(uri), "it cannot be read as a URI") from error
+        schemas = [value for name, value in given if name == "schema"]
+        if len(schemas) > 1:
+            raise InvalidUriError(without_password(uri), "it names more than one schema")
+        if any(name == "password" for name, _ in given):
+            raise InvalidUriError(None, "give the password before the host, in PGPASSWORD or in a password file")
+        schema = schemas[0] if schemas else DEFAULT_SCHEMA
+        reason = _reason_against(schema)
+        if reason is not None:
+            raise InvalidUriError(without_password(uri), f"its schema {schema!a} cannot be used: {reason}")
+        rest = urlencode([(name, value) for name, value in given if name != "schema"], quote_via=quote)
+        return cls(urlunsplit(parts._replace(query=rest, fragment="")), schema, without_password(uri))
+
+    @property
+    def search_path(self) -> str:
+        """The setting that makes the store's schema the only one that is looked at."""
+        return '"' + self.schema.replace('"', '""') + '"'
+
+    def lock(self, name: str) -> int:
+        """Return the number of an advisory lock: 64 bits of a hash, of the schema and the name."""
+        digest = hashlib.sha256(f"starfish-storage\0{self.schema}\0{name}".encode()).digest()
+        return int.from_bytes(digest[:8], "big", signed=True)
+
+
+def _reason_against(schema: str) -> str | None:
+    if not schema or "\0" in schema or not schema.isprintable():
+        return "it is empty or has a character that cannot be printed"
+    if len(schema.encode(errors="replace")) > _LONGEST_SCHEMA:
+        return f"it is longer than {_LONGEST_SCHEMA} bytes"
+    if schema in _NOT_FOR_STORES or schema.startswith("pg_"):
+        return "other things lie there; give the store a schema of its own"
+    return None

@@ -1,0 +1,176 @@
+"""The life of a store in PostgreSQL: from setup to close, and what a fork does to it."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import threading
+import weakref
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from starfish_storage.errors import (
+    ForkedProcessError,
+    NotSetUpError,
+    StorageClosedError,
+    StorageError,
+)
+from starfish_storage.interface import DataHandler
+from starfish_storage.metadata.operations import WriteOperation
+from starfish_storage.metadata.postgres.address import PostgresAddress
+from starfish_storage.metadata.postgres.commit import PostgresCommit
+from starfish_storage.metadata.postgres.puts import DataPuts
+from starfish_storage.metadata.postgres.readers import PostgresReaders
+from starfish_storage.metadata.queries import postgres_queries
+from starfish_storage.metadata.row_writer import Row
+from starfish_storage.metadata.writer import Writer
+
+Result = TypeVar("Result")
+
+_KEYS_AT_ONCE = 1000
+_EXIT_SECONDS = 5.0  # a program that never closed its storage waits at most so long for its data to be put
+
+
+class PostgresDatabase:
+    """Opens the writer, the readers and what puts data, and refuses use before, after, and in a forked child.
+
+    Args:
+        address: where the store lies.
+        data: where its data lies.
+        patience: for how long a call waits for a server that does not answer, in seconds.
+    """
+
+    def __init__(self, address: PostgresAddress, data: DataHandler, patience: float) -> None:
+        self.place = address.uri
+        self.queries = postgres_queries()
+        self._address = address
+        self._data = data
+        self._patience = patience
+        self._opening = threading.Lock()
+        self._writer: Writer | None = None
+        self._readers: PostgresReaders | None = None
+        self._puts: DataPuts | None = None
+        self._was_open = False
+        self._forked = False
+        _databases.add(self)
+
+    async def open(self) -> None:
+        """See `Database.open`."""
+        if self._forked:
+            raise self._refusal()
+        await asyncio.to_thread(self._open)
+
+    async def close(self) -> None:
+        """See `Database.close`. Does nothing in a forked child."""
+        if not self._forked:
+            await asyncio.to_thread(self._close)
+
+    def check_open(self) -> None:
+        """See `Database.check_open`."""
+        if self._readers is None:
+            raise self._refusal()
+
+    async def write(self, operation: WriteOperation) -> None:
+        """See `Database.write`. Cancelling the wait abandons only the wait."""
+        writer, puts = self._writer, self._puts
+        if writer is None or puts is None:
+            raise self._refusal()
+        if not operation.data:
+            await writer.run(operation)
+            return
+        operation.future = asyncio.get_running_loop().create_future()
+        puts.put(operation)
+        await operation.future
+
+    async def first(self, query: str, parameters: Row) -> Row | None:
+        """See `Database.first`."""
+        found = await self._fetch(query, parameters)
+        return found[0] if found else None
+
+    async def all_at_once(self, query: str, parameters: Row) -> list[Row]:
+        """See `Database.all_at_once`."""
+        return await self._fetch(query, parameters)
+
+    async def all(self, query: str, parameters: Row, convert: Callable[[list[Row]], Result]) -> Result:
+        """See `Database.all`. Many rows are converted in a thread, so that the event loop goes on."""
+        found = await self._fetch(query, parameters)
+        if len(found) < _KEYS_AT_ONCE:
+            return convert(found)
+        converted: list[Result] = []
+        await asyncio.to_thread(lambda: converted.append(convert(found)))
+        return converted[0]
+
+    async def all_of(self, name: str, keys: Sequence[str]) -> list[Row]:
+        """See `Database.all_of`."""
+        found: list[Row] = []
+        for start in range(0, len(keys), _KEYS_AT_ONCE):
+            part = tuple(keys[start : start + _KEYS_AT_ONCE])
+            found += await self._fetch(self.queries.repeated(name, len(part)), part)
+        return found
+
+    async def _fetch(self, query: str, parameters: Row) -> list[Row]:
+        if self._readers is None:
+            raise self._refusal()
+        return await self._readers.fetch(query, parameters)
+
+    def _open(self) -> None:
+        with self._opening:
+            if self._readers is not None:
+                return
+            writer = Writer(lambda: PostgresCommit(self._address, self._data, self._patience))
+            writer.start()
+            readers = PostgresReaders(self._address, self._patience)
+            readers.start()
+            puts = DataPuts(self._data, writer.hand_in)
+            puts.start()
+            # After the writer's own, so that it is called before it: what was put still has to be committed.
+            atexit.register(puts.stop, _EXIT_SECONDS)
+            self._writer, self._readers, self._puts = writer, readers, puts
+
+    def _close(self) -> None:
+        with self._opening:
+            writer, readers, puts = self._writer, self._readers, self._puts
+            self._writer = self._readers = self._puts = None
+            self._was_open = self._was_open or readers is not None
+            if puts is not None:
+                atexit.unregister(puts.stop)
+                puts.stop()
+            if writer is not None:
+                writer.stop()
+            if readers is not None:
+                readers.close()
+
+    def _refusal(self) -> StorageError:
+        if self._forked:
+            return ForkedProcessError(
+                "this storage was opened before the process forked; open a storage of its own in the child process."
+            )
+        if self._was_open:
+            return StorageClosedError("the storage was closed; call setup() to open it again.")
+        return NotSetUpError("call setup() first, or use the storage in 'async with'.")
+
+    def leave_to_parent(self) -> None:
+        """Give up, in a forked child, what the parent goes on using."""
+        self._forked = True
+        self._opening = threading.Lock()  # the old one may be held by a thread that stayed behind
+        # Kept alive, not closed: closing a connection would end the parent's session.
+        _left_to_parent.append((self._writer, self._readers, self._puts))
+        writer, puts = self._writer, self._puts
+        self._writer = self._readers = self._puts = None
+        if puts is not None:
+            atexit.unregister(puts.stop)
+        if writer is not None:
+            writer.abandon()
+
+
+_databases: weakref.WeakSet[PostgresDatabase] = weakref.WeakSet()
+_left_to_parent: list[tuple[Writer | None, PostgresReaders | None, DataPuts | None]] = []
+
+
+def _leave_all_to_parent() -> None:
+    for database in list(_databases):
+        database.leave_to_parent()
+
+
+os.register_at_fork(after_in_child=_leave_all_to_parent)

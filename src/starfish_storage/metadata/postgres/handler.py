@@ -1,0 +1,72 @@
+"""The metadata handler over PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from starfish_storage.interface import DataHandler, DataLocation, DataWrite
+from starfish_storage.metadata.handler import SQLMetadataHandler
+from starfish_storage.metadata.operations import WriteOperation
+from starfish_storage.metadata.postgres.address import PostgresAddress
+from starfish_storage.metadata.postgres.database import PostgresDatabase
+from starfish_storage.metadata.row_writer import owner_uid
+from starfish_storage.metadata.rows import RowCodec
+
+
+class PostgresMetadataHandler(SQLMetadataHandler):
+    """Keeps rows in a schema of a PostgreSQL database, for any number of processes on any number of machines.
+
+    Data lies there before the row that refers to it, under a key with a version of its own; the row is the commit.
+
+    Args:
+        address: where the store lies.
+        data: where its data lies.
+        codec: turns models into rows and back.
+        patience: for how long a call waits for a server that does not answer, in seconds.
+    """
+
+    def __init__(self, address: PostgresAddress, data: DataHandler, codec: RowCodec, patience: float) -> None:
+        super().__init__(PostgresDatabase(address, data, patience), data, codec)
+
+    async def save_data(self, kind: str, id: str, write: DataWrite) -> None:
+        """See `MetadataHandler.save_data`.
+
+        A request configuration has no row that says which version is current: putting it is what commits it.
+        """
+        if kind == "record_uid":
+            await super().save_data(kind, id, write)
+            return
+        await self._database.write(WriteOperation(lambda writer: writer.note_data(kind, id, write)))
+        await asyncio.to_thread(self._replace, write)
+
+    async def get_journaled_data(self, key: str) -> bytes | None:  # noqa: ARG002 (see below)
+        """See `MetadataHandler.get_journaled_data`. Data is in place before it is committed."""
+        return None
+
+    async def locate_data(self, keys: Sequence[str]) -> dict[str, DataLocation]:
+        """See `MetadataHandler.locate_data`."""
+        given = list(keys)
+        found = await self._database.all_at_once(
+            self._queries["locate_data"], (given, [owner_uid(key) for key in given], given)
+        )
+        located: dict[str, DataLocation] = {}
+        for key, version, digest in found:
+            place = key if version is None else self._data.version_key(key, version)
+            located.setdefault(key, DataLocation(place, digest))
+        return located
+
+    async def get_referrer(self, key: str) -> str | None:
+        """See `MetadataHandler.get_referrer`."""
+        if await self.locate_data((key,)) or await self._database.first(self._queries["get_borrower"], (key,)):
+            return "record"
+        job = await self._database.first(self._queries["get_master_job_of_request_config"], (key,))
+        return None if job is None else "master job"
+
+    def _replace(self, write: DataWrite) -> None:
+        try:
+            write.stage()
+            write.publish()
+            self._data.sync((write.key,))
+        finally:
+            write.discard()

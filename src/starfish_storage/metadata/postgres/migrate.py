@@ -1,0 +1,71 @@
+"""Bringing a store in PostgreSQL to the schema of this release: numbered ``.sql`` files, all in one transaction."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import asyncpg
+
+from starfish_storage.errors import ForeignStoreError, StoreVersionError
+from starfish_storage.metadata.migrate import migrations
+from starfish_storage.metadata.postgres.address import PostgresAddress
+from starfish_storage.metadata.postgres.connection import PostgresConnection
+from starfish_storage.metadata.queries import Queries
+
+_VERSION = "schema_version"
+
+
+def migrate(connection: PostgresConnection, queries: Queries, address: PostgresAddress) -> None:
+    """Make the store's schema if it is not there, and bring it to the latest version.
+
+    Two processes that do this at the same time do it one after the other.
+
+    Raises:
+        StoreOpenError: the schema holds something else, or was written by a newer release; it is as it was.
+    """
+    steps = migrations("postgres")
+    if _version(connection, queries, address) == len(steps):
+        return  # as nearly always: without waiting for those who write
+    connection.execute(queries["begin"])
+    try:
+        # Nobody writes, and nobody else migrates.
+        connection.execute(queries["begin_group_alone"], (address.lock("store"),))
+        version = _version(connection, queries, address)
+        if connection.execute(queries["find_schema"], (address.schema,)).fetchone() is None:
+            connection.execute_script(f"{queries['create_schema']} {address.search_path}")
+        for number, script in enumerate(steps, start=1):
+            if number > (version or 0):
+                connection.execute_script(script)
+        connection.execute(queries["save_setting"], (_VERSION, str(len(steps))))
+        connection.execute(queries["commit"])
+    except BaseException:
+        if connection.is_open:
+            connection.execute(queries["rollback"])
+        raise
+
+
+def _version(connection: PostgresConnection, queries: Queries, address: PostgresAddress) -> int | None:
+    """Return the version of the store's schema; None if there is nothing in it."""
+    tables = {row[0] for row in connection.execute(queries["find_tables"], (address.schema,))}
+    if not tables:
+        return None
+    if not tables >= {"settings", "records", "execution_jobs"}:
+        raise ForeignStoreError(address.uri, _foreign(address))
+    try:
+        row: Any = connection.execute(queries["get_setting"], (_VERSION,)).fetchone()
+        version = int(row[0])
+    except (asyncpg.UndefinedColumnError, TypeError, ValueError) as error:
+        raise ForeignStoreError(address.uri, _foreign(address)) from error
+    latest = len(migrations("postgres"))
+    if version > latest:
+        raise StoreVersionError(
+            address.uri,
+            f"it was written by a newer release (its schema is {version}, this release knows {latest}); "
+            "upgrade starfish-storage",
+        )
+    return version
+
+
+def _foreign(address: PostgresAddress) -> str:
+    return f"the schema {address.schema!a} holds tables of something else; name another one with '?schema=my_store'"
+

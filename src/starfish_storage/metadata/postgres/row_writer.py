@@ -1,0 +1,300 @@
+"""The row changes of the write path in PostgreSQL.
+
+Other processes write at the same time. What a change reads and then relies on is locked: by a row lock where there is
+a row, and by having the store alone (`NeedsStoreAloneError`) where the check is for something that must *not* be there.
+
+Data is immutable and lies under a key with a version before its row is written. A row says which version is current;
+`loose_data` does for data that has no row. What is replaced or deleted is removed after the commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import asyncpg
+
+from starfish_storage.codec import content_digest
+from starfish_storage.errors import (
+    AlreadyExistsError,
+    DataNotFoundError,
+    InvalidIdError,
+    ParentNotFoundError,
+    StorageError,
+)
+from starfish_storage.identifiers import fold
+from starfish_storage.interface import DataHandler, DataWrite
+from starfish_storage.metadata.postgres.connection import PostgresConnection
+from starfish_storage.metadata.postgres.errors import CONSTRAINT_ERRORS
+from starfish_storage.metadata.queries import Queries
+from starfish_storage.metadata.row_writer import Change, Row, RowWriter, owner_uid
+
+_UID, _JOB, _MASTER_JOB, _KEY = 0, 1, 2, 4  # of a row of `save_record`
+
+
+class NeedsStoreAloneError(StorageError):
+    """The change has to be made while no other group is written: never reaches a caller."""
+
+
+class NeedsSavepointError(StorageError):
+    """A change of a group was refused, and which one is not known: never reaches a caller."""
+
+
+class PostgresRowWriter(RowWriter):
+    """See `RowWriter`.
+
+    Args:
+        connection: the writing connection, inside a transaction whenever a method is called.
+        queries: the named queries.
+        data: where the data lies.
+    """
+
+    constraint_errors: ClassVar[tuple[type[Exception], ...]] = CONSTRAINT_ERRORS
+    most_rows: ClassVar[int] = 512
+
+    def __init__(self, connection: PostgresConnection, queries: Queries, data: DataHandler) -> None:
+        super().__init__(connection, queries)
+        self._writing = connection
+        self._data = data
+        self._versions: dict[str, str] = {}
+        self._removals: dict[str, None] = {}
+        self._noted: dict[str, None] = {}
+        self._alone = False
+        self._has_savepoint = False
+        self.deletes = False
+        self.batches: dict[str, Callable[[Sequence[Any]], None]] = {}
+
+    def begin_group(self, versions: dict[str, str], *, alone: bool) -> None:
+        """Begin a group in a new transaction.
+
+        Args:
+            versions: of the data that the group writes, by key.
+            alone: no other group is written meanwhile.
+        """
+        self._claimed.clear()
+        self._removals.clear()
+        self._versions = versions
+        self._alone = alone
+        self._has_savepoint = self.deletes = False
+
+    def begin_operation(self) -> None:
+        """Begin an operation that can be taken back alone."""
+        self.execute("begin_operation")
+        self._has_savepoint = True
+        self._noted = dict(self._removals)
+
+    def end_operation(self) -> None:
+        """End an operation that stands."""
+        self.execute("end_operation")
+        self._has_savepoint = False
+
+    def undo_operation(self) -> None:
+        """Take an operation back."""
+        self.execute("undo_operation")
+        self.execute("end_operation")
+        self._has_savepoint = False
+        self._removals = self._noted
+
+    def end_group(self) -> None:
+        """Note what is to be removed after the commit."""
+        if self._removals:
+            self._writing.execute_many(self._queries["note_removal"], [(name,) for name in sorted(self._removals)])
+
+    @property
+    def removes(self) -> bool:
+        """Whether the group leaves objects to be removed."""
+        return bool(self._removals) or self.deletes
+
+    def change(self, name: str, row: Row) -> None:
+        """See `RowWriter.change`."""
+        self.execute(name, row)
+
+    def change_repeated(self, name: str, rows: Sequence[Row]) -> int:
+        """See `RowWriter.change_repeated`."""
+        changed = 0
+        for start in range(0, len(rows), self.most_rows):
+            part = rows[start : start + self.most_rows]
+            self.execute_repeated(name, len(part), tuple(value for row in part for value in row))
+            changed += self._connection.changes()
+        return changed
+
+    def change_each(self, name: str, rows: Sequence[Row]) -> None:
+        """See `RowWriter.change_each`; all are sent together."""
+        if rows:
+            self._writing.execute_many(self._queries[name], rows)
+
+    # --- master jobs ----------------------------------------------------------------------------------------------
+
+    def insert_master_job(self, row: Row) -> None:
+        """See `RowWriter.insert_master_job`; another process may insert the same one at this moment."""
+        try:
+            super().insert_master_job(row)
+        except asyncpg.UniqueViolationError:
+            reason = "give a new id, or update the existing one's status instead"
+            raise AlreadyExistsError("master job", row[0], reason) from None
+        except asyncpg.ForeignKeyViolationError:
+            raise ParentNotFoundError("project", row[1], "save it before its master jobs") from None
+
+    def delete_project(self, project_id: str, cascade: bool) -> None:
+        """See `RowWriter.delete_project`."""
+        self._need_store_alone()
+        super().delete_project(project_id, cascade)
+
+    def delete_master_job(self, master_job_id: str) -> None:
+        """See `RowWriter.delete_master_job`."""
+        self._need_store_alone()
+        self.deletes = True
+        key = (master_job_id,)
+        job = self.first("get_master_job", key)
+        claimed = [row[0] for row in self.execute("list_mixed_case_ids_of_records", key)]
+        borrowed = [row[0] for row in self.execute("list_borrowed_data", key)]
+        self.execute("keep_borrowed_data", key)
+        self.execute("note_removal_of_records", key)
+        removed = self.first("note_removal_of_request_config", key)
+        self.change("delete_master_job", key)
+        self._need_change("master job", master_job_id, "it may have been deleted before")
+        for reference in borrowed:
+            self._drop_borrowed(reference)
+        for uid in claimed:
+            if not self._data_is_there("record_uid", uid):
+                self.execute("delete_mixed_case_id", ("record_uid", uid))
+        own = self._data.request_config_key(master_job_id)
+        goes = job is not None and removed is not None and removed[0] == own
+        if fold(master_job_id) != master_job_id and (goes or not self._data.exists(own)):
+            self.execute("delete_mixed_case_id", ("master_job_id", master_job_id))
+
+    def _drop_borrowed(self, reference: str) -> None:
+        """Remove data that a deleted record had borrowed, if it has no row and nobody else borrows it."""
+        owner = self.first("get_record_data", (owner_uid(reference),))
+        if owner is not None and owner[0] == reference:
+            return
+        if self.first("get_borrower", (reference,)) is None:
+            loose = self.first("take_loose_data", (reference,))
+            self._remove(reference, None if loose is None else loose[0])
+
+    # --- records --------------------------------------------------------------------------------------------------
+
+    def save_record(self, row: Row) -> None:
+        """See `RowWriter.save_record`."""
+        uid, key = row[_UID], row[_KEY]
+        self.claim_id("record_uid", uid)
+        before = self.first("get_record_data", (uid,))
+        version = digest = None
+        if key is not None and owner_uid(key) != uid:
+            self._need_borrowable(key)
+        elif before is not None and before[0] == key:
+            version, digest = before[1], before[2]
+        elif key is not None:
+            version, digest = self._take_loose(key)
+        if before is not None and before[0] not in (None, key) and owner_uid(before[0]) == uid:
+            self.execute("save_loose_data", (before[0], *before))  # nothing refers to it now, and it stays
+        try:
+            self.change("save_record", (*row[:-1], digest, version))
+        except self.constraint_errors as error:
+            raise self._explained(error, job_id=row[_JOB], master_job_id=row[_MASTER_JOB]) from None
+
+    def save_records(self, rows: Sequence[Row]) -> list[list[Change]]:
+        """See `RowWriter.save_records`. Nothing has to be taken back: the data lies there before the rows do."""
+        if not rows:
+            return []
+        uids, keys = [row[_UID] for row in rows], [row[_KEY] for row in rows if row[_KEY] is not None]
+        folded = list(map(fold, uids))
+        if folded != uids:
+            for uid in uids:
+                self.claim_id("record_uid", uid)
+        versions = [self._versions.get(row[_KEY]) for row in rows]
+        columns = [*map(list, zip(*rows, strict=True)), versions]
+        try:
+            found = self.execute("save_records", (*columns, uids, keys, folded)).fetchall()
+        except self.constraint_errors as error:
+            raise self._explained_of_many(error, rows) from None
+        for kind, name, key, version, digest in found:
+            if kind == "mixed" and name not in uids:
+                self.claim_id("record_uid", next(uid for uid in uids if fold(uid) == fold(name)))
+            elif kind == "loose" or (kind == "before" and key in keys and owner_uid(key) == name):
+                self._remove(key, version)
+            elif kind == "before" and key is not None and owner_uid(key) == name:
+                self.execute("save_loose_data", (key, key, version, digest))
+        return [[] for _ in rows]
+
+    def note_data(self, kind: str, id: str, write: DataWrite) -> list[Change]:
+        """See `RowWriter.note_data`."""
+        self.claim_id(kind, id)
+        if kind != "record_uid":
+            self.execute("forget_removal", (write.key,))
+            return []
+        version, digest = self._versions[write.key], content_digest(write.payload or b"")
+        row = self.first("get_record_data", (id,))
+        if row is not None and row[0] == write.key:
+            self.change("set_data_version", (version, digest, id))
+            self._remove(write.key, row[1])
+        else:
+            before = self.first("save_loose_data", (write.key, write.key, version, digest))
+            if before is not None:
+                self._remove(write.key, before[0])
+        return []
+
+    def recount(self) -> None:
+        """See `RowWriter.recount`."""
+        self._need_store_alone()
+        for name in ("forget_record_counts", "recount_records", "recount_jobs", "forget_run_totals", "recount_totals"):
+            self.execute(name)
+
+    def claim_id(self, kind: str, value: str) -> None:
+        """See `RowWriter.claim_id`. An id in mixed case is checked against what others might be writing."""
+        if fold(value) != value:
+            self._need_store_alone()
+        super().claim_id(kind, value)
+
+    def _need_store_alone(self) -> None:
+        if not self._alone:
+            raise NeedsStoreAloneError("to be made alone")
+
+    def _take_loose(self, key: str) -> tuple[str | None, str | None]:
+        """Return the version and the digest of data that gets a row of its own."""
+        loose = self.first("take_loose_data", (key,))
+        if loose is not None:
+            return loose[0], loose[1]
+        if not self._data.exists(key):
+            raise DataNotFoundError("data", self._data.to_reference(key), "save it with save_record_data first")
+        return None, content_digest(self._data.read(key))
+
+    def _need_borrowable(self, key: str) -> None:
+        """Refuse a reference to another record's data that is not there."""
+        found = self.first("locate_data", ([key], [owner_uid(key)], [key]))
+        if found is None and not self._data.exists(key):
+            raise DataNotFoundError("data", self._data.to_reference(key), "save it with save_record_data first")
+
+    def _remove(self, key: str, version: str | None) -> None:
+        if version is None:
+            self._removals[key] = None
+        elif version != self._versions.get(key):  # what was put twice in one call is current
+            self._removals[self._data.version_key(key, version)] = None
+
+    def _data_is_there(self, kind: str, value: str) -> bool:
+        data = self._data
+        try:
+            if kind != "record_uid":
+                return data.exists(data.request_config_key(value))
+            key = data.record_key(value)
+        except InvalidIdError:
+            return False  # the fold of an id may be too long to be one
+        return self.first("locate_data", ([key], [value], [key])) is not None or data.exists(key)
+
+    def _breaks_reference(self, error: Exception) -> bool:
+        return isinstance(error, asyncpg.ForeignKeyViolationError)
+
+    def _explained(self, error: Exception, job_id: str | None, master_job_id: str) -> StorageError:
+        self._recover()
+        return super()._explained(error, job_id, master_job_id)
+
+    def _explained_of_many(self, error: Exception, rows: Sequence[Row]) -> StorageError:
+        self._recover()
+        orphan = next((row for row in rows if self._lacks_parent(row)), rows[0])
+        return super()._explained(error, job_id=orphan[_JOB], master_job_id=orphan[_MASTER_JOB])
+
+    def _recover(self) -> None:
+        """Make the transaction usable again after an error: no question is answered before."""
+        if not self._has_savepoint:
+            raise NeedsSavepointError("to be made with a savepoint") from None
+        self.execute("undo_operation")

@@ -1,0 +1,232 @@
+-- Named queries of PostgreSQL alone; how they are written is said in ../common/queries.sql.
+-- Many rows come as one array a column, so that one text serves groups of any size.
+
+-- name: begin
+BEGIN
+
+-- name: begin_group
+-- Groups share the store; what must not meet another group, such as a deletion, has it alone.
+SELECT pg_current_xact_id()::text, pg_advisory_xact_lock_shared(:store)
+
+-- name: begin_group_alone
+SELECT pg_current_xact_id()::text, pg_advisory_xact_lock(:store)
+
+-- name: lock_names
+SELECT pg_advisory_xact_lock(name) FROM unnest(:names::bigint[]) AS name
+
+-- name: get_transaction_status
+SELECT pg_xact_status(:transaction::text::xid8)
+
+-- name: find_schema
+SELECT 1 FROM pg_namespace WHERE nspname = :schema
+
+-- name: create_schema
+-- Its quoted name follows.
+CREATE SCHEMA
+
+-- name: find_tables
+SELECT relname FROM pg_class AS class JOIN pg_namespace AS namespace ON namespace.oid = class.relnamespace
+WHERE nspname = :schema AND relkind IN ('r', 'p', 'v', 'm')
+
+-- name: get_now
+SELECT clock_timestamp()
+
+-- name: get_setting
+SELECT value FROM settings WHERE name = :name
+
+-- name: save_setting
+INSERT INTO settings (name, value) VALUES (:name, :value) ON CONFLICT (name) DO UPDATE SET value = excluded.value
+
+-- name: save_records
+-- Records with their data, and what that replaces: rows there were before, data that had no row of its own; and ids
+-- that differ from these in case alone. One statement, so that the network is paid for once.
+WITH given AS (
+    SELECT * FROM unnest(
+        :record_uid::text[], :job_id::text[], :master_job_id::text[], :status::text[], :output_ref::text[],
+        :start_time::text[], :end_time::text[], :last_update_time::text[], :error_message::text[],
+        :data_sha256::text[], :data_version::text[])
+    AS given (record_uid, job_id, master_job_id, status, output_ref, start_time, end_time, last_update_time,
+              error_message, data_sha256, data_version)),
+before AS (
+    SELECT record_uid, job_id, master_job_id, status, output_ref, start_time, end_time, last_update_time,
+           error_message, data_sha256, data_version
+    FROM records WHERE record_uid = ANY (:uids::text[])),
+loose AS (DELETE FROM loose_data WHERE key = ANY (:keys::text[]) RETURNING key, data_version),
+saved AS (
+    INSERT INTO records (
+        record_uid, job_id, master_job_id, status, output_ref, start_time, end_time, last_update_time, error_message,
+        data_sha256, data_version)
+    SELECT record_uid, job_id, master_job_id, status, output_ref, start_time, end_time, last_update_time,
+           error_message, data_sha256, data_version
+    FROM given ORDER BY record_uid
+    ON CONFLICT (record_uid) DO UPDATE SET
+        job_id = excluded.job_id, master_job_id = excluded.master_job_id, status = excluded.status,
+        output_ref = excluded.output_ref, start_time = excluded.start_time, end_time = excluded.end_time,
+        last_update_time = excluded.last_update_time, error_message = excluded.error_message,
+        data_sha256 = excluded.data_sha256, data_version = excluded.data_version)
+SELECT 'before', record_uid, output_ref, data_version, data_sha256 FROM before
+UNION ALL SELECT 'loose', NULL, key, data_version, NULL FROM loose
+UNION ALL SELECT 'mixed', id, NULL, NULL, NULL FROM mixed_case_ids
+WHERE kind = 'record_uid' AND folded = ANY (:folded::text[])
+
+-- name: save_record
+INSERT INTO records (
+    record_uid, job_id, master_job_id, status, output_ref, start_time, end_time, last_update_time, error_message,
+    data_sha256, data_version)
+VALUES (
+    :record_uid, :job_id, :master_job_id, :status, :output_ref, :start_time, :end_time, :last_update_time,
+    :error_message, :data_sha256, :data_version)
+ON CONFLICT (record_uid) DO UPDATE SET
+    job_id = excluded.job_id, master_job_id = excluded.master_job_id, status = excluded.status,
+    output_ref = excluded.output_ref, start_time = excluded.start_time, end_time = excluded.end_time,
+    last_update_time = excluded.last_update_time, error_message = excluded.error_message,
+    data_sha256 = excluded.data_sha256, data_version = excluded.data_version
+
+-- name: get_record_data
+-- What a row says of the data it refers to; nobody else changes it meanwhile.
+SELECT output_ref, data_version, data_sha256 FROM records WHERE record_uid = :record_uid FOR UPDATE
+
+-- name: locate_data
+-- From the record whose data it is, else from what has no row of its own; the owner of each key stands beside it.
+SELECT wanted.key, records.data_version, records.data_sha256
+FROM unnest(:keys::text[], :owners::text[]) AS wanted (key, owner)
+JOIN records ON records.record_uid = wanted.owner AND records.output_ref = wanted.key
+UNION ALL
+SELECT loose_data.key, loose_data.data_version, loose_data.data_sha256
+FROM loose_data
+WHERE loose_data.key = ANY (:loose_keys::text[])
+
+-- name: get_borrower
+SELECT record_uid FROM records
+WHERE output_ref = :output_ref AND output_ref IS NOT NULL
+  AND right(output_ref, length(record_uid) + 6) <> '/' || record_uid || '.json'
+LIMIT 1
+
+-- name: set_data_version
+UPDATE records SET data_version = :data_version, data_sha256 = :data_sha256 WHERE record_uid = :record_uid
+
+-- name: save_loose_data
+-- Returns which version this replaces, if there was one.
+WITH before AS (SELECT data_version FROM loose_data WHERE key = :known_key),
+saved AS (
+    INSERT INTO loose_data (key, data_version, data_sha256) VALUES (:key, :data_version, :data_sha256)
+    ON CONFLICT (key) DO UPDATE SET data_version = excluded.data_version, data_sha256 = excluded.data_sha256)
+SELECT data_version FROM before
+
+-- name: take_loose_data
+DELETE FROM loose_data WHERE key = :key RETURNING data_version, data_sha256
+
+-- name: note_removal
+INSERT INTO data_removals (object) VALUES (:object) ON CONFLICT (object) DO NOTHING
+
+-- name: forget_removal
+DELETE FROM data_removals WHERE object = :object
+
+-- name: take_removals
+-- Two that remove at a time take different objects.
+DELETE FROM data_removals WHERE object IN (
+    SELECT object FROM data_removals ORDER BY object LIMIT :limit FOR UPDATE SKIP LOCKED)
+RETURNING object
+
+-- name: keep_borrowed_data
+-- Data of a master job's records that a record of another one refers to outlives its own row.
+INSERT INTO loose_data (key, data_version, data_sha256)
+SELECT own.output_ref, own.data_version, own.data_sha256 FROM records AS own
+WHERE own.master_job_id = :master_job_id AND own.output_ref IS NOT NULL
+  AND right(own.output_ref, length(own.record_uid) + 6) = '/' || own.record_uid || '.json'
+  AND EXISTS (
+      SELECT 1 FROM records AS other
+      WHERE other.output_ref = own.output_ref AND other.master_job_id <> own.master_job_id
+        AND other.output_ref IS NOT NULL
+        AND right(other.output_ref, length(other.record_uid) + 6) <> '/' || other.record_uid || '.json')
+ON CONFLICT (key) DO UPDATE SET data_version = excluded.data_version, data_sha256 = excluded.data_sha256
+
+-- name: note_removal_of_records
+-- The data of a master job's records, unless a record of another master job refers to it.
+INSERT INTO data_removals (object)
+SELECT CASE WHEN own.data_version IS NULL THEN own.output_ref
+            ELSE left(own.output_ref, length(own.output_ref) - 5) || '.' || own.data_version || '.json' END
+FROM records AS own
+WHERE own.master_job_id = :master_job_id AND own.output_ref IS NOT NULL
+  AND right(own.output_ref, length(own.record_uid) + 6) = '/' || own.record_uid || '.json'
+  AND NOT EXISTS (
+      SELECT 1 FROM records AS other
+      WHERE other.output_ref = own.output_ref AND other.master_job_id <> own.master_job_id
+        AND other.output_ref IS NOT NULL
+        AND right(other.output_ref, length(other.record_uid) + 6) <> '/' || other.record_uid || '.json')
+ON CONFLICT (object) DO NOTHING
+
+-- name: list_borrowed_data
+SELECT DISTINCT output_ref FROM records
+WHERE output_ref IS NOT NULL AND right(output_ref, length(record_uid) + 6) <> '/' || record_uid || '.json'
+  AND master_job_id = :master_job_id
+
+-- name: is_borrowed_elsewhere
+SELECT 1 FROM records
+WHERE output_ref = :output_ref AND output_ref IS NOT NULL
+  AND right(output_ref, length(record_uid) + 6) <> '/' || record_uid || '.json'
+  AND master_job_id <> :master_job_id
+LIMIT 1
+
+-- name: note_removal_of_request_config
+-- A reference may be any text; only what lies in configs/ is data of the store's.
+INSERT INTO data_removals (object)
+SELECT own.request_config_ref FROM master_jobs AS own
+WHERE own.master_job_id = :master_job_id
+  AND own.request_config_ref LIKE 'configs/%.json' AND own.request_config_ref NOT LIKE 'configs/%/%'
+  AND NOT EXISTS (
+      SELECT 1 FROM master_jobs AS other
+      WHERE other.request_config_ref = own.request_config_ref AND other.master_job_id <> own.master_job_id)
+ON CONFLICT (object) DO NOTHING
+RETURNING object
+
+-- name: list_mixed_case_ids_of_records
+SELECT id FROM mixed_case_ids
+WHERE kind = 'record_uid' AND EXISTS (
+    SELECT 1 FROM records WHERE record_uid = mixed_case_ids.id AND master_job_id = :master_job_id)
+
+-- name: count_records
+SELECT status, sum(records)::bigint FROM record_counts
+WHERE master_job_id = :master_job_id GROUP BY status HAVING sum(records) > 0
+
+-- name: lock_existing
+-- Those of some execution jobs that are there; nobody deletes them meanwhile.
+SELECT job_id FROM execution_jobs WHERE job_id = ANY (:job_ids::text[]) FOR KEY SHARE
+
+-- name: end_execution_jobs
+-- Many at a time: what `end_execution_job` does; returns those that are there.
+UPDATE execution_jobs AS job SET
+    status = given.status, counts = given.counts, end_time = given.end_time,
+    last_update_time = given.last_update_time, error_message = given.error_message,
+    completed_record_count = given.completed_record_count, filtered_record_count = given.filtered_record_count,
+    duplicate_record_count = given.duplicate_record_count, failed_record_count = given.failed_record_count
+FROM unnest(
+    :status::text[], :counts::text[], :end_time::text[], :last_update_time::text[], :error_message::text[],
+    :completed_record_count::bigint[], :filtered_record_count::bigint[], :duplicate_record_count::bigint[],
+    :failed_record_count::bigint[], :job_id::text[])
+AS given (status, counts, end_time, last_update_time, error_message, completed_record_count, filtered_record_count,
+          duplicate_record_count, failed_record_count, job_id)
+WHERE job.job_id = given.job_id
+RETURNING job.job_id
+
+-- name: forget_record_counts
+DELETE FROM record_counts
+
+-- name: recount_records
+INSERT INTO record_counts (master_job_id, status, slot, records)
+SELECT master_job_id, status, 0, count(*) FROM records GROUP BY master_job_id, status
+
+-- name: recount_jobs
+-- Of execution jobs that have ended: what their records say, where that is something else.
+UPDATE execution_jobs SET
+    completed_record_count = counted.completed, filtered_record_count = counted.filtered,
+    duplicate_record_count = counted.duplicates, failed_record_count = counted.failed
+FROM (
+    SELECT job_id, count(*) FILTER (WHERE status = 'completed') AS completed,
+           count(*) FILTER (WHERE status = 'filtered') AS filtered,
+           count(*) FILTER (WHERE status = 'duplicate') AS duplicates,
+           count(*) FILTER (WHERE status = 'failed') AS failed
+    FROM records GROUP BY job_id) AS counted
+WHERE execution_jobs.job_id = counted.job_id AND execution_jobs.end_time IS NOT NULL
+  AND (completed_record_count, filtered_record_count, duplicate_record_count, failed_record_count)
+      <> (counted.completed, counted.filtered, counted.duplicates, counted.failed)

@@ -1,0 +1,93 @@
+-- Named queries of runs of PostgreSQL alone; how they are written is said in ../common/queries.sql.
+
+-- name: start_run
+INSERT INTO runs (master_job_id, registered, inputs_complete) VALUES (:master_job_id, 0, 0)
+ON CONFLICT (master_job_id) DO NOTHING
+
+-- name: get_run
+SELECT runs.master_job_id, registered, inputs_complete, stop_reason,
+       coalesce(sum(attempts), 0)::bigint, coalesce(sum(failed_attempts), 0)::bigint,
+       coalesce(sum(input_tokens), 0)::bigint, coalesce(sum(output_tokens), 0)::bigint, coalesce(sum(cost), 0.0)
+FROM runs LEFT JOIN run_totals USING (master_job_id)
+WHERE runs.master_job_id = :master_job_id
+GROUP BY runs.master_job_id
+
+-- name: note_registered
+UPDATE runs SET registered = greatest(registered, :registered) WHERE master_job_id = :master_job_id
+
+-- name: count_inputs
+SELECT status, count(*) FROM execution_jobs WHERE master_job_id = :master_job_id GROUP BY status
+
+-- name: get_worker
+-- Whoever claims for it, and whoever takes it for dead, wait for each other.
+SELECT worker_id, master_job_id, process, start_time, lease_expires FROM workers WHERE worker_id = :worker_id
+FOR UPDATE
+
+-- name: list_claimed_inputs
+SELECT job_id, master_job_id, attempted_generations, start_time FROM execution_jobs
+WHERE master_job_id = :master_job_id AND status = 'running' AND worker_id = :worker_id AND position IS NOT NULL
+ORDER BY job_id FOR UPDATE
+
+-- name: list_unowned_inputs
+SELECT job_id, worker_id FROM execution_jobs
+WHERE master_job_id = :master_job_id AND status = 'running' AND position IS NOT NULL
+  AND NOT EXISTS (SELECT 1 FROM workers WHERE workers.worker_id = execution_jobs.worker_id)
+ORDER BY job_id FOR UPDATE
+
+-- name: claim_inputs
+UPDATE execution_jobs SET
+    status = 'running', worker_id = :worker_id, start_time = :start_time, end_time = NULL,
+    last_update_time = :last_update_time
+WHERE job_id IN (
+    SELECT job_id FROM execution_jobs
+    WHERE master_job_id = :master_job_id AND status = 'pending' AND position IS NOT NULL
+    ORDER BY position LIMIT :limit FOR UPDATE SKIP LOCKED)
+RETURNING job_id, master_job_id, position, run_config, attempted_generations
+
+-- name: get_input
+-- What finishing an input changes, in the order in which that takes it; then its run and its last attempt. Nobody else
+-- changes it meanwhile.
+SELECT status, attempted_generations, produced_outputs_count, completed_record_count, filtered_record_count,
+       duplicate_record_count, failed_record_count, counts, start_time, end_time, last_update_time, worker_id,
+       error_message, job_id, master_job_id,
+       (SELECT max(number) FROM attempts WHERE attempts.job_id = execution_jobs.job_id)
+FROM execution_jobs WHERE job_id = :job_id FOR UPDATE
+
+-- name: get_completed_of_unique_key
+WITH wanted AS (SELECT :master_job_id::text AS run, :unique_key::text AS key, :job_id::text AS job)
+SELECT record_uid FROM records, wanted
+WHERE master_job_id = wanted.run AND hashtextextended(unique_key, 0) = hashtextextended(wanted.key, 0)
+  AND unique_key IS NOT NULL AND unique_key = wanted.key AND status = 'completed' AND job_id <> wanted.job
+LIMIT 1
+
+-- name: list_errors
+-- Of inputs that failed, by what the last attempt raised, with the first of each kind; and of outputs that were refused.
+SELECT kind, failures, message, first_job FROM (
+    SELECT coalesce(attempts.error_type, 'unknown') AS kind, count(*) AS failures,
+           (array_agg(job.error_message ORDER BY job.job_id))[1] AS message, min(job.job_id) AS first_job
+    FROM execution_jobs AS job
+    JOIN attempts ON attempts.job_id = job.job_id AND attempts.number = job.attempted_generations
+    WHERE job.master_job_id = :master_job_id AND job.status = 'failed' AND attempts.status <> 'completed'
+    GROUP BY 1
+    UNION ALL
+    SELECT 'refused output', count(*), (array_agg(error_message ORDER BY job_id))[1], min(job_id) FROM records
+    WHERE master_job_id = :refused_in AND status = 'failed' AND output_ref IS NOT NULL HAVING count(*) > 0) AS groups
+ORDER BY failures DESC, kind COLLATE "C"
+
+-- name: search_records
+-- each status
+SELECT record_uid, job_id, master_job_id, status, output_ref, start_time, end_time, last_update_time, error_message
+FROM records
+WHERE master_job_id = :master_job_id AND status = :status
+  AND strpos(lower(error_message COLLATE "C"), :error_text) > 0
+-- merged
+ORDER BY start_time DESC, record_uid DESC LIMIT :limit OFFSET :offset
+
+-- name: forget_run_totals
+DELETE FROM run_totals
+
+-- name: recount_totals
+INSERT INTO run_totals (master_job_id, slot, attempts, failed_attempts, input_tokens, output_tokens, cost)
+SELECT master_job_id, 0, count(*), count(*) FILTER (WHERE attempts.status IN ('failed', 'interrupted')),
+       sum(input_tokens), sum(output_tokens), sum(cost)
+FROM attempts JOIN runs USING (master_job_id) GROUP BY master_job_id

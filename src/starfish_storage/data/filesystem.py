@@ -12,7 +12,7 @@ from starfish_storage.data import keys
 from starfish_storage.data.atomic import FileOperations
 from starfish_storage.data.directories import Directories
 from starfish_storage.data.file_errors import translated
-from starfish_storage.data.row_log import ROW_LOG_FILE, RowLog, RowLogOfNow
+from starfish_storage.data.row_log import ROW_LOG_FILE, FileRowLog
 from starfish_storage.data.staging import STAGING_DIRECTORY, Staging
 from starfish_storage.data.writes import FileCopy, FilePlace, FileRemoval, FileWrite
 from starfish_storage.errors import DataNotFoundError, InvalidReferenceError, StoreOpenError
@@ -30,6 +30,9 @@ class FileSystemDataHandler(DataHandler):
     Args:
         root: absolute path of the directory that holds ``data/``, ``configs/`` and ``staging/``.
         files: the file operations; tests pass ones that count or fail.
+
+    Attributes:
+        row_log: the row log that lies beside the data, and is synced and closed with it.
     """
 
     def __init__(self, root: str, files: FileOperations | None = None) -> None:
@@ -38,7 +41,7 @@ class FileSystemDataHandler(DataHandler):
         self.directories = Directories(root, self.files)
         self.staging = Staging(self.directories, self.files)
         self._place = FilePlace(self.directories, self.staging, self.files)
-        self._row_log = RowLog(self.directories, self.staging, self.files)
+        self.row_log = FileRowLog(self.directories, self.staging, self.files)
         self._roots: tuple[str, ...] = (root,)
 
     def setup(self) -> None:
@@ -68,16 +71,13 @@ class FileSystemDataHandler(DataHandler):
         with translated(self.root):
             try:
                 with os.scandir(f"{self.root}/{keys.DATA_DIRECTORY}") as entries:
-                    if any(entries):
-                        return True
+                    return any(entries)
             except (FileNotFoundError, NotADirectoryError):
-                pass
-        with RowLogOfNow(self.root) as row_log:
-            return row_log.holds_rows()
+                return False
 
     def close(self) -> None:
         """See `DataHandler.close`."""
-        self._row_log.close()
+        self.row_log.close()
         self.staging.close()
         self.directories.close()
 
@@ -203,26 +203,6 @@ class FileSystemDataHandler(DataHandler):
             restored.append(key)
         if restored:
             self.sync(restored)
-
-    def open_row_log(self, header: bytes) -> bool:
-        """See `DataHandler.open_row_log`."""
-        return self._row_log.open(header)
-
-    def create_row_log(self, lines: Iterable[bytes]) -> None:
-        """See `DataHandler.create_row_log`."""
-        self._row_log.create(lines)
-
-    def copy_row_log(self, original: RowLogOfNow) -> None:
-        """Make the row log a copy of another, as old."""
-        self._row_log.create(original.content(), original.modified)
-
-    def append_rows(self, lines: bytes) -> None:
-        """See `DataHandler.append_rows`."""
-        self._row_log.append(lines)
-
-    def take_back_rows(self) -> None:
-        """See `DataHandler.take_back_rows`."""
-        self._row_log.take_back()
 
     def discard_leftovers(self) -> None:
         """See `DataHandler.discard_leftovers`."""

@@ -84,7 +84,7 @@ class DataHandler(ABC):
 
     @abstractmethod
     def holds_data(self) -> bool:
-        """Return whether there is record data, or a row log with rows: so there was a database. Called before `setup`.
+        """Return whether there is record data: so there was a database. Called before `setup`. May block.
 
         Raises:
             StorageIOError: it cannot be looked at.
@@ -192,40 +192,6 @@ class DataHandler(ABC):
         Raises:
             StorageIOError: it failed; the journal must be kept.
         """
-
-    @abstractmethod
-    def open_row_log(self, header: bytes) -> bool:
-        """Open the row log, from which lost rows can be rebuilt; return False if there is none. May block.
-
-        This and the next three are called while holding the writer lock.
-
-        Args:
-            header: the line that says what the lines below it mean.
-
-        Raises:
-            StorageIOError: it cannot be opened.
-        """
-
-    @abstractmethod
-    def create_row_log(self, lines: Iterable[bytes]) -> None:
-        """Write a new row log, whole or not at all, in place of an earlier one. May block.
-
-        Raises:
-            StorageIOError: it failed; an earlier one is still there.
-        """
-
-    @abstractmethod
-    def append_rows(self, lines: bytes) -> None:
-        """Append lines to the row log. May block.
-
-        Raises:
-            StorageFullError: no space was left; nothing of them stays.
-            StorageIOError: it failed; nothing of them stays.
-        """
-
-    @abstractmethod
-    def take_back_rows(self) -> None:
-        """Remove what `append_rows` appended last, because the rows were not committed. Never raises."""
 
     @abstractmethod
     def discard_leftovers(self) -> None:

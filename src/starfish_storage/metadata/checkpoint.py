@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 import apsw
 
 from starfish_storage.errors import StorageError
-from starfish_storage.interface import DataHandler, DataWrite
+from starfish_storage.interface import DataHandler, DataWrite, RowLogHandler
 from starfish_storage.metadata.driver import Connection, Cursor
 from starfish_storage.metadata.driver_errors import translate
 from starfish_storage.metadata.locks import WriterLock
@@ -36,16 +36,24 @@ class Checkpoint:
         connection: the writing connection.
         queries: the named queries.
         data: where the files lie.
+        row_log: synced along with them.
         lock: the writer lock; whoever holds it sees every committed file in place.
         path: the database, for messages.
     """
 
     def __init__(
-        self, connection: Connection, queries: Queries, data: DataHandler, lock: WriterLock, path: str
+        self,
+        connection: Connection,
+        queries: Queries,
+        data: DataHandler,
+        row_log: RowLogHandler,
+        lock: WriterLock,
+        path: str,
     ) -> None:
         self._connection = connection
         self._queries = queries
         self._data = data
+        self._row_log = row_log
         self._lock = lock
         self._path = path
         self._entries = 0
@@ -101,7 +109,7 @@ class Checkpoint:
 
         def sync() -> None:
             try:
-                self._data.sync(keys)
+                self._sync(keys)
             except StorageError as error:
                 failure = error
                 hand_in(lambda: self._synced(until, failure))
@@ -126,7 +134,7 @@ class Checkpoint:
         try:
             until, keys = self._committed()
             if keys:
-                self._data.sync(keys)
+                self._sync(keys)
                 self._execute("empty_journal", (until,))
         except (StorageError, apsw.Error) as error:
             logger.warning("the journal of %r stays until the store is opened again: %s", self._path, error)
@@ -162,6 +170,10 @@ class Checkpoint:
         for key, (number, removes) in last.items():
             row = None if removes else self._execute("get_journal_payload", (number,)).fetchone()
             yield key, None if row is None else row[0]
+
+    def _sync(self, keys: Sequence[str]) -> None:
+        self._data.sync(keys)
+        self._row_log.sync()
 
     def _committed(self) -> tuple[int, list[str]]:
         """Return the last number of the journal, and the keys up to it. All of them are in place."""

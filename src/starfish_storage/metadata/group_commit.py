@@ -19,7 +19,7 @@ from starfish_storage.errors import (
     StorageIOError,
     StoreDamagedError,
 )
-from starfish_storage.interface import DataHandler
+from starfish_storage.interface import DataHandler, RowLogHandler
 from starfish_storage.metadata import row_changes
 from starfish_storage.metadata.checkpoint import Checkpoint
 from starfish_storage.metadata.connection import (
@@ -37,7 +37,7 @@ from starfish_storage.metadata.driver import Connection
 from starfish_storage.metadata.driver_errors import translate
 from starfish_storage.metadata.locks import SessionLock, WriterLock
 from starfish_storage.metadata.migrate import migrate, migrate_from_starfish
-from starfish_storage.metadata.operations import WriteOperation, changes_what_is_there, distinct, runs
+from starfish_storage.metadata.operations import WriteOperation, changes_what_is_there, discard, distinct, runs
 from starfish_storage.metadata.queries import sqlite_queries
 from starfish_storage.metadata.row_writer import Change, RowWriter
 
@@ -48,16 +48,25 @@ class GroupCommit:
     Args:
         root: absolute path of the directory of the database.
         data: where the data lies; it is set up once the database is known to be one of ours.
+        row_log: where row changes are noted, to rebuild a lost database from.
         durability: what a commit survives.
         vfs: name of the SQLite file layer; tests pass one that counts or fails.
         data_elsewhere: the data lies in another directory than the database.
     """
 
     def __init__(
-        self, root: str, data: DataHandler, durability: Durability, vfs: str | None, *, data_elsewhere: bool = False
+        self,
+        root: str,
+        data: DataHandler,
+        row_log: RowLogHandler,
+        durability: Durability,
+        vfs: str | None,
+        *,
+        data_elsewhere: bool = False,
     ) -> None:
         self._path = f"{root}/{DATABASE_FILE}"
         self._data = data
+        self._row_log = row_log
         self._durability: Durability = durability
         self._vfs = vfs
         self._queries = sqlite_queries()
@@ -97,7 +106,7 @@ class GroupCommit:
                     operation.error = operation.error or error
         for operation in staged:
             if operation.error is not None or len(operation.data) > 1:
-                _discard(operation)
+                discard(operation)
 
     def checkpoint_if_due(self, hand_in: Callable[[Callable[[], None]], None]) -> None:
         """Begin to empty the journal if it has grown enough."""
@@ -123,20 +132,21 @@ class GroupCommit:
         self.lock.close()
 
     def release_files(self) -> None:
-        """Close the connection and the lock files, whatever state they are in.
+        """Close the connection, the row log and the lock files, whatever state they are in.
 
         The lock files also when closing the connection fails: a lock that nobody gives back locks out every process.
         """
         with ExitStack() as stack:
             stack.callback(self.lock.close)
             stack.callback(self._session.close)
+            stack.callback(self._row_log.close)
             if self._open_connection is not None:
                 stack.callback(self._open_connection.close)
 
     def _open(self) -> None:
         finished = self.lock.acquire()
         try:
-            refuse_lost_database(self._path, self._data)
+            refuse_lost_database(self._path, self._data, self._row_log)
             # Power-safe until the schema is there: a power cut that left data beside an empty database, because its
             # schema was still in the log only, would leave a store that nobody can open.
             connection = self._connection = self._open_connection = open_for_writing(self._path, "power", self._vfs)
@@ -146,7 +156,7 @@ class GroupCommit:
             check_data_location(connection, self._path, elsewhere=self._data_elsewhere)
             set_synchronous(connection, self._durability)
             self._rows = RowWriter(connection, self._queries, self._data, self._data_exists)
-            self._checkpoint = Checkpoint(connection, self._queries, self._data, self.lock, self._path)
+            self._checkpoint = Checkpoint(connection, self._queries, self._data, self._row_log, self.lock, self._path)
             self._refuse_lost_places()
             self._data.setup()
             if alone or not finished:
@@ -154,8 +164,8 @@ class GroupCommit:
                 self._checkpoint.replay()
             if alone:
                 self._data.discard_leftovers()
-            if not self._data.open_row_log(row_changes.header(self._queries)):
-                self._data.create_row_log(row_changes.all_rows(connection, self._queries))
+            if not self._row_log.open(row_changes.header(self._queries)):
+                self._row_log.create(row_changes.all_rows(connection, self._queries))
         except Exception as error:
             self.lock.release(finished=False)
             raise translate(error, self._path, self._open_connection) from error
@@ -191,7 +201,7 @@ class GroupCommit:
                 write.stage()
         except StorageError as error:
             operation.error = error
-            _discard(operation)
+            discard(operation)
             return False
         return True
 
@@ -341,12 +351,12 @@ class GroupCommit:
     def _commit_and_log(self, changes: Sequence[Change]) -> None:
         """Commit, with the changes in the row log: before, because what is in no log could not be rebuilt."""
         if changes:
-            self._data.append_rows(row_changes.lines(changes))
+            self._row_log.append(row_changes.lines(changes))
         try:
             self._execute("commit")
         except BaseException:
             if changes:
-                self._data.take_back_rows()
+                self._row_log.take_back()
             raise
 
     def _roll_back(self, error: Exception) -> bool:
@@ -387,8 +397,3 @@ def _unsettled(error: StorageError | None) -> StorageError | None:
     unsettled = type(error)(error.path, error.errno, reason, unsettled=True)
     unsettled.__cause__ = error
     return unsettled
-
-
-def _discard(operation: WriteOperation) -> None:
-    for write in operation.data:
-        write.discard()

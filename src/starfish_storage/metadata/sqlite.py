@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from starfish_storage.codec import content_digest
 from starfish_storage.errors import SEE_DAMAGE, InvalidInputError, StoreDamagedError, shorten
 from starfish_storage.identifiers import check_id
-from starfish_storage.interface import DataHandler, DataWrite, MetadataHandler, RunLedger
+from starfish_storage.interface import DataHandler, DataWrite, MetadataHandler, RowLogHandler, RunLedger
 from starfish_storage.metadata import rows
 from starfish_storage.metadata.connection import DATABASE_FILE, Durability
 from starfish_storage.metadata.driver import Row
@@ -43,6 +43,7 @@ class SQLiteMetadataHandler(MetadataHandler):
     Args:
         root: absolute path of the directory of the database; it must exist at `setup`.
         data: where the data lies.
+        row_log: where row changes are noted, to rebuild a lost database from.
         codec: turns models into rows and back.
         durability: ``"power"``: a commit survives a power cut. ``"process"``: it survives a kill -9 and may be lost
             at a power cut, never torn.
@@ -54,6 +55,7 @@ class SQLiteMetadataHandler(MetadataHandler):
         self,
         root: str,
         data: DataHandler,
+        row_log: RowLogHandler,
         codec: RowCodec,
         durability: Durability = "power",
         vfs: str | None = None,
@@ -65,7 +67,9 @@ class SQLiteMetadataHandler(MetadataHandler):
         self._codec = codec
         self._queries = sqlite_queries()
         self._reads = 0
-        open_commit = partial(GroupCommit, data=data, durability=durability, vfs=vfs, data_elsewhere=data_elsewhere)
+        open_commit = partial(
+            GroupCommit, data=data, row_log=row_log, durability=durability, vfs=vfs, data_elsewhere=data_elsewhere
+        )
         self._session = Session(root, open_commit, data, vfs)
         self._ledger = SQLiteRunLedger(self._session, data, codec, self._path)
 

@@ -344,6 +344,27 @@ class StorageFullError(StorageIOError):
     code: ClassVar[str] = "storage_full"
 
 
+class StorageUnavailableError(StorageError, TimeoutError):
+    """The place of the data, or of the rows, could not be reached, however often it was tried.
+
+    What was stored before is unchanged; if a write was on its way when the connection broke, it is taken back.
+
+    Attributes:
+        place: where that is, such as ``"s3://bucket/prefix"``.
+        seconds: for how long it was tried.
+    """
+
+    code: ClassVar[str] = "storage_unavailable"
+
+    def __init__(self, place: str, seconds: float, reason: str) -> None:
+        super().__init__(
+            f"{shorten(place)} could not be reached for {seconds:.0f} s: {reason}. See whether it works and can be "
+            "reached from here, then call again."
+        )
+        self.place = place
+        self.seconds = seconds
+
+
 class StorageBusyError(StorageError, TimeoutError):
     """Another process held the store's write lock for longer than the stated limit; nothing was written."""
 

@@ -15,7 +15,7 @@ from starfish_storage.data.file_errors import translated
 from starfish_storage.data.row_log import ROW_LOG_FILE, FileRowLog
 from starfish_storage.data.staging import STAGING_DIRECTORY, Staging
 from starfish_storage.data.writes import FileCopy, FilePlace, FileRemoval, FileWrite
-from starfish_storage.errors import DataNotFoundError, InvalidReferenceError, StoreOpenError
+from starfish_storage.errors import DataNotFoundError, InvalidReferenceError, StorageError, StoreOpenError
 from starfish_storage.interface import DataHandler, DataWrite
 
 logger = logging.getLogger(__name__)
@@ -43,6 +43,11 @@ class FileSystemDataHandler(DataHandler):
         self._place = FilePlace(self.directories, self.staging, self.files)
         self.row_log = FileRowLog(self.directories, self.staging, self.files)
         self._roots: tuple[str, ...] = (root,)
+
+    @property
+    def parallel(self) -> int:
+        """Files are read and written on the spot: a hop to another thread costs more."""
+        return 1
 
     def setup(self) -> None:
         """See `DataHandler.setup`."""
@@ -89,6 +94,10 @@ class FileSystemDataHandler(DataHandler):
         """See `DataHandler.request_config_key`."""
         return keys.request_config_key(master_job_id)
 
+    def version_key(self, key: str, version: str) -> str:
+        """See `DataHandler.version_key`."""
+        return keys.version_key(key, version)
+
     def to_reference(self, key: str) -> str:
         """Return the absolute path of a key."""
         return f"{self.root}/{key}"
@@ -116,6 +125,43 @@ class FileSystemDataHandler(DataHandler):
     def remove(self, key: str) -> DataWrite:
         """See `DataHandler.remove`."""
         return FileRemoval(self._place, keys.check_key(key))
+
+    def publish_all(self, calls: Sequence[Sequence[DataWrite]]) -> list[list[StorageError | None]]:
+        """See `DataHandler.publish_all`."""
+        return [_published(writes) for writes in calls]
+
+    def revoke_all(self, writes: Sequence[DataWrite]) -> list[DataWrite]:
+        """See `DataHandler.revoke_all`."""
+        for write in reversed(writes):
+            write.revoke()
+        return []
+
+    def put_new(self, items: Sequence[tuple[str, bytes]]) -> None:
+        """See `DataHandler.put_new`."""
+        writes = [self.write(keys.check_key(key), payload) for key, payload in items]
+        try:
+            for write in writes:
+                write.stage()
+            for write in writes:
+                write.publish()
+            self.sync([write.key for write in writes])
+        except BaseException:
+            for write in writes:
+                write.discard()
+                try:
+                    self._place.remove(write.key)
+                except StorageError:
+                    pass  # nothing refers to it
+            raise
+
+    def remove_all(self, keys: Sequence[str]) -> None:
+        """See `DataHandler.remove_all`."""
+        for removal in [self.remove(key) for key in keys]:
+            removal.publish()
+
+    def existing(self, keys: Sequence[str]) -> set[str]:
+        """See `DataHandler.existing`."""
+        return {key for key in keys if self.exists(key)}
 
     def exists(self, key: str) -> bool:
         """See `DataHandler.exists`."""
@@ -236,6 +282,15 @@ class FileSystemDataHandler(DataHandler):
                 os.close(descriptor)
                 raise InvalidReferenceError(key, "what is there is not a regular file")
             return descriptor, found
+
+
+def _published(writes: Sequence[DataWrite]) -> list[StorageError | None]:
+    for number, write in enumerate(writes):
+        try:
+            write.publish(revocable=len(writes) > 1)
+        except StorageError as error:
+            return [None if before < number else error for before in range(len(writes))]
+    return [None] * len(writes)
 
 
 def make_root(root: str, files: FileOperations | None = None) -> None:

@@ -59,6 +59,7 @@ class Checkpoint:
         self._entries = 0
         self._bytes = 0
         self._untrusted = False
+        self._outstanding = False
         self._syncing: threading.Thread | None = None
         self._not_before = 0.0
 
@@ -70,6 +71,11 @@ class Checkpoint:
         return self._entries > 0 or self._untrusted
 
     @property
+    def outstanding(self) -> bool:
+        """Whether the journal holds what is known not to be in place: nobody may take it for done."""
+        return self._outstanding
+
+    @property
     def due(self) -> bool:
         """Whether the journal has grown so much that it should be emptied now."""
         return (self._entries >= _DUE_ENTRIES or self._bytes >= _DUE_BYTES) and self.pending
@@ -79,6 +85,11 @@ class Checkpoint:
         self._entries += len(writes)
         self._bytes += sum(len(write.payload or b"") for write in writes)
 
+    def note_outstanding(self) -> None:
+        """Note that the journal holds what could not be put in place now: it is when the journal is replayed."""
+        self._outstanding = self._untrusted = True
+        self._not_before = time.monotonic() + _RETRY_SECONDS
+
     def remove_data(self, after: int, until: int) -> None:
         """Remove the data whose removal was journaled under these numbers.
 
@@ -87,9 +98,9 @@ class Checkpoint:
         while after < until:
             upper = min(after + _REMOVALS_AT_ONCE, until)
             try:
-                for (key,) in self._execute("list_journaled_removals", (after, upper)).fetchall():
-                    self._entries += 1
-                    self._data.remove(key).publish()
+                keys = [row[0] for row in self._execute("list_journaled_removals", (after, upper)).fetchall()]
+                self._entries += len(keys)
+                self._data.remove_all(keys)
             except (StorageError, apsw.Error) as error:
                 logger.warning("data of deleted records is not removed yet: %s", error)
                 self._untrusted = True
@@ -152,13 +163,13 @@ class Checkpoint:
                 last[key] = (number, bool(removes))
                 until = number
             if not last:
-                self._untrusted = False
+                self._untrusted = self._outstanding = False
                 return
             self._data.restore(self._payloads(last))
             self._execute("empty_journal", (until,))
         except apsw.Error as error:
             raise translate(error, self._path, self._connection) from error
-        self._untrusted = False
+        self._untrusted = self._outstanding = False
         self._entries = self._bytes = 0
 
     def last_number(self) -> int:

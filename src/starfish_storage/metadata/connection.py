@@ -124,6 +124,22 @@ def refuse_lost_database(path: str, data: DataHandler, row_log: RowLogHandler) -
         raise _lost(path)
 
 
+def refuse_lost_places(connection: Connection, data: DataHandler) -> None:
+    """Refuse a store whose rows refer to data in a place that is gone, before it is made anew and empty.
+
+    Raises:
+        StoreDamagedError: it is gone.
+    """
+    for place, query in (("data", "every_data_reference"), ("configs", "every_request_config_reference")):
+        if data.has_place(place) or connection.execute(sqlite_queries()[query]).fetchone() is None:
+            continue
+        raise StoreDamagedError(
+            data.to_reference(place),
+            "rows refer to what was in this directory, and it is missing; mount it, restore it from a backup, "
+            "or run 'starfish-storage repair STORE'",
+        )
+
+
 def refuse_data_location(noted: str | None, path: str, *, elsewhere: bool) -> None:
     """Raise if the data is looked for in another place than where it lies.
 

@@ -17,6 +17,7 @@ from starfish_storage.errors import (
     StorageError,
     StorageFullError,
     StorageIOError,
+    StorageUnavailableError,
     StoreDamagedError,
 )
 from starfish_storage.interface import DataHandler, RowLogHandler
@@ -31,6 +32,7 @@ from starfish_storage.metadata.connection import (
     open_for_writing,
     refuse_foreign_database,
     refuse_lost_database,
+    refuse_lost_places,
     set_synchronous,
 )
 from starfish_storage.metadata.driver import Connection
@@ -98,8 +100,7 @@ class GroupCommit:
             return
         try:
             with self._locked():
-                for operation in self._commit(staged):
-                    self._publish(operation)
+                self._publish(self._commit(staged))
         except StorageError as error:
             for operation in staged:
                 if not operation.done:
@@ -157,7 +158,8 @@ class GroupCommit:
             set_synchronous(connection, self._durability)
             self._rows = RowWriter(connection, self._queries, self._data, self._data_exists)
             self._checkpoint = Checkpoint(connection, self._queries, self._data, self._row_log, self.lock, self._path)
-            self._refuse_lost_places()
+            if not self._checkpoint.last_number():  # it may hold all that was ever there
+                refuse_lost_places(connection, self._data)
             self._data.setup()
             if alone or not finished:
                 # Alone, the machine may have been off since the last one wrote: the files are not to be trusted.
@@ -170,21 +172,6 @@ class GroupCommit:
             self.lock.release(finished=False)
             raise translate(error, self._path, self._open_connection) from error
         self.lock.release()
-
-    def _refuse_lost_places(self) -> None:
-        """Refuse a store whose rows refer to data in a place that is gone, before it is made anew and empty.
-
-        While there is a journal, it may hold all that was ever there.
-        """
-        for place, query in (("data", "every_data_reference"), ("configs", "every_request_config_reference")):
-            if self._data.has_place(place) or self._checkpoint.last_number():
-                continue
-            if self._connection.execute(self._queries[query]).fetchone() is not None:
-                raise StoreDamagedError(
-                    self._data.to_reference(place),
-                    "rows refer to what was in this directory, and it is missing; mount it, restore it from a backup, "
-                    "or run 'starfish-storage repair STORE'",
-                )
 
     def _data_exists(self, kind: str, value: str) -> bool:
         data = self._data
@@ -220,7 +207,7 @@ class GroupCommit:
         except BaseException:
             self.lock.release(finished=False)  # what was committed may not be in place: the next holder sees to it
             raise
-        self.lock.release(finished=self._broken is None)
+        self.lock.release(finished=self._broken is None and not self._checkpoint.outstanding)
 
     def _commit(self, staged: Sequence[WriteOperation]) -> list[WriteOperation]:
         """Commit what can be, and return it. A group too large for the disk is tried again one by one."""
@@ -313,37 +300,41 @@ class GroupCommit:
         self._execute("end_operation")
         return True
 
-    def _publish(self, operation: WriteOperation) -> None:
-        """Put an operation's data in place; if that fails, take its rows back."""
-        done = 0
-        try:
-            for write in operation.data:
-                write.publish(revocable=len(operation.data) > 1)
-                done += 1
-        except StorageError as error:
-            operation.error = error
-            self._take_back(operation, done)
-            return
-        operation.done = True
-        self._checkpoint.note(operation.data)
-        if operation.removals is not None:
-            self._checkpoint.remove_data(*operation.removals)
+    def _publish(self, operations: Sequence[WriteOperation]) -> None:
+        """Put the data of committed operations in place; where that fails, take the operation's rows back."""
+        for operation in operations:
+            if operation.removals is not None:  # the first of its group: what follows may write the same keys anew
+                operation.done = True
+                self._checkpoint.remove_data(*operation.removals)
+        outcomes = self._data.publish_all([operation.data for operation in operations])
+        for operation, errors in zip(operations, outcomes, strict=True):
+            operation.error = next((error for error in errors if error is not None), None)
+            operation.done = operation.error is None
+            if operation.done:
+                self._checkpoint.note(operation.data)
+            else:
+                self._take_back(operation, errors)
 
-    def _take_back(self, operation: WriteOperation, published: int) -> None:
+    def _take_back(self, operation: WriteOperation, errors: Sequence[StorageError | None]) -> None:
+        outcomes = zip(operation.data, errors, strict=True)
+        touched = [write for write, error in outcomes if error is None or isinstance(error, StorageUnavailableError)]
         try:
-            for write in reversed(operation.data[:published]):
-                write.revoke()
+            left = self._data.revoke_all(touched)
             self._execute("begin")
             undo = operation.undo[::-1]
             for name, row in undo:
                 self._execute(name, row)
             for number in operation.numbers:
                 self._execute("forget_journal_entry", (number,))
+            if left:
+                self._rows.journal(left)
             self._commit_and_log(undo)
+            if left:
+                self._checkpoint.note_outstanding()
         except (StorageError, apsw.Error) as error:
             self._roll_back(error)
             self._broken = (
-                f"a file could not be put in place ({operation.error}) and its row could not be taken back ({error}); "
+                f"data could not be put in place ({operation.error}) and its row could not be taken back ({error}); "
                 "nothing more is written. Close the storage, see to the disk, and open it again"
             )
             operation.error = _unsettled(operation.error)

@@ -19,6 +19,7 @@ from starfish_storage.errors import (
 )
 from starfish_storage.interface import DataHandler, DataWrite, MetadataHandler
 from starfish_storage.models import GenerationMasterJob
+from starfish_storage.testing.handler_batch_tests import DataBatchTests
 from starfish_storage.testing.hostile import HOSTILE_IDS, hostile_references
 from starfish_storage.testing.samples import JOB, MASTER_JOB, PROJECT, RECORD, a_project, a_record, an_execution_job
 from starfish_storage.testing.suite import refused
@@ -33,7 +34,7 @@ def carry_out(write: DataWrite) -> None:
     write.discard()
 
 
-class DataHandlerTests:
+class DataHandlerTests(DataBatchTests):
     """The contract of a data handler. A subclass gives the fixture ``handler``: a handler of an empty place."""
 
     @pytest.fixture

@@ -14,7 +14,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from durability import processes as python
+from durability import processes as python_processes
 from servers import caretaker, postgres
 from servers.postgres import PostgresServer
 from servers.processes import temporary_directory, wait_until
@@ -118,7 +118,7 @@ def test_the_programs_of_the_system_do_as_well() -> None:
 
 @pytest.mark.skipif(rclone_program() is None, reason="no rclone")
 def test_nothing_is_left_when_the_tests_themselves_are_killed() -> None:
-    with python.start(["-m", "servers.left_behind"]) as process:
+    with python_processes.start(["-m", "servers.left_behind"]) as process:
         assert process.stdout is not None
         started = [process.stdout.readline().split() for _ in range(2)]
         process.send_signal(signal.SIGKILL)
@@ -133,24 +133,35 @@ def test_an_ordinary_user_starts_it_as_well() -> None:
     home = temporary_directory("starfish-home-")
     try:
         os.chown(home, entry.pw_uid, entry.pw_gid)
-        ran = run_as(entry, home, "-m", "servers.ordinary_user")
+        shutil.copytree(Path(__file__).parent, home / "servers")  # ours may lie where the user cannot go
+        ran = run_as(entry, home, python_of(entry, home), "-m", "servers.ordinary_user")
     finally:
         shutil.rmtree(home)
     assert (ran.returncode, ran.stdout.split(), ran.stderr) == (0, [str(entry.pw_uid), str(entry.pw_uid), "200"], "")
 
 
-def run_as(entry: pwd.struct_passwd, home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    try:
-        return subprocess.run(
-            [sys.executable, *arguments],
-            check=False,
-            capture_output=True,
-            text=True,
-            cwd=home,
-            env={"HOME": str(home), "TMPDIR": str(home), "PYTHONPATH": str(Path(__file__).parents[1])},
-            user=entry.pw_uid,
-            group=entry.pw_gid,
-            extra_groups=[],
-        )
-    except PermissionError:
-        pytest.skip(f"{entry.pw_name} cannot reach this Python")
+def python_of(entry: pwd.struct_passwd, home: Path) -> str:
+    """Return a Python that the user can run: ours, or one of the system's."""
+    others = (shutil.which(f"python3.{minor}", path="/usr/local/bin:/usr/bin") for minor in range(11, 20))
+    for python in filter(None, [sys.executable, *others]):
+        try:
+            if run_as(entry, home, python, "-c", "import ctypes, servers.postgres").returncode == 0:
+                return python
+        except PermissionError:
+            pass  # it lies in the home of another
+    pytest.skip(f"there is no Python that {entry.pw_name} can run")
+
+
+def run_as(entry: pwd.struct_passwd, home: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    packages = Path(asyncpg.__file__).parents[1]  # where PostgreSQL's programs lie as well
+    return subprocess.run(
+        command,
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=home,
+        env={"HOME": str(home), "TMPDIR": str(home), "PYTHONPATH": f"{home}{os.pathsep}{packages}"},
+        user=entry.pw_uid,
+        group=entry.pw_gid,
+        extra_groups=[],
+    )

@@ -1,7 +1,9 @@
-"""What all tests share: one reproducible Hypothesis profile, and assertions of the shipped suites that show values."""
+"""What all tests share: a reproducible Hypothesis profile, suites whose assertions show values, and real servers."""
 
 import pytest
 from hypothesis import settings
+
+pytest_plugins = ["servers.fixtures"]
 
 pytest.register_assert_rewrite("starfish_storage.testing")
 

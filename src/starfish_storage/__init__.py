@@ -26,11 +26,12 @@ from starfish_storage.errors import (
     StorageFullError,
     StorageIOError,
     StorageStateError,
+    StorageUnavailableError,
     StoreDamagedError,
     StoreOpenError,
     StoreVersionError,
 )
-from starfish_storage.interface import DataHandler, DataWrite, MetadataHandler, RunLedger, Storage
+from starfish_storage.interface import DataHandler, DataWrite, MetadataHandler, RowLogHandler, RunLedger, Storage
 from starfish_storage.models import (
     GenerationJob,
     GenerationMasterJob,
@@ -72,6 +73,7 @@ __all__ = [
     "ParentNotFoundError",
     "Project",
     "Record",
+    "RowLogHandler",
     "RunFinishedError",
     "RunIncompleteError",
     "RunLedger",
@@ -86,6 +88,7 @@ __all__ = [
     "StorageFullError",
     "StorageIOError",
     "StorageStateError",
+    "StorageUnavailableError",
     "StoreDamagedError",
     "StoreOpenError",
     "StoreVersionError",

@@ -6,7 +6,7 @@ from starfish_storage.errors import InvalidUriError
 from starfish_storage.interface import Storage
 from starfish_storage.metadata.connection import Durability
 from starfish_storage.storage.local import LocalStorage
-from starfish_storage.uri import FILE_SCHEME
+from starfish_storage.uri import FILE_SCHEME, POSTGRES_SCHEMES
 
 
 def open_storage(
@@ -26,6 +26,10 @@ def open_storage(
     >>> open_storage("file:///data/store").storage_uri
     'file:///data/store'
     """
+    if str(uri).startswith(POSTGRES_SCHEMES):
+        from starfish_storage.storage.postgres import PostgresStorage  # the driver is an extra, and slow to import
+
+        return PostgresStorage(uri, data_uri, redact_secrets=redact_secrets)
     if not str(uri).startswith(FILE_SCHEME):
         raise InvalidUriError(uri, "this release stores in local directories; write 'file:///data/store'")
     return LocalStorage(uri, data_uri, durability=durability, redact_secrets=redact_secrets)

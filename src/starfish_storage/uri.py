@@ -9,6 +9,7 @@ from urllib.parse import quote, unquote
 from starfish_storage.errors import InvalidUriError
 
 FILE_SCHEME = "file://"
+POSTGRES_SCHEMES = ("postgresql://", "postgres://")
 
 _PASSWORD = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://[^/?#@:]*):[^/?#]*@")
 

@@ -143,5 +143,5 @@ class FaultyStorage(HybridStorage):
         self._vfs = RecordedVfs(f"recorded-{id(self)}", steps)
         handler = FileSystemDataHandler(str(root), RecordedFiles(steps))
         codec = RowCodec(handler, f"file://{root}", None)
-        metadata = SQLiteMetadataHandler(str(root), handler, codec, durability, f"recorded-{id(self)}")
+        metadata = SQLiteMetadataHandler(str(root), handler, handler.row_log, codec, durability, f"recorded-{id(self)}")
         super().__init__(metadata, handler, f"file://{root}", frozenset())

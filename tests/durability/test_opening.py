@@ -155,7 +155,8 @@ def test_a_connection_that_cannot_be_closed_gives_back_the_locks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(group_commit, "open_for_writing", lambda *given: _NotClosing(open_for_writing(*given)))
-    commit = GroupCommit(str(tmp_path), FileSystemDataHandler(str(tmp_path)), "power", None)
+    data = FileSystemDataHandler(str(tmp_path))
+    commit = GroupCommit(str(tmp_path), data, data.row_log, "power", None)
     with pytest.raises(apsw.IOError):
         commit.close()
     with HeldAlone(str(tmp_path), timeout=0):

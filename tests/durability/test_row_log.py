@@ -21,23 +21,12 @@ LINE = b'["delete_record","r1"]\n'
 def handler(tmp_path: Path) -> FileSystemDataHandler:
     handler = FileSystemDataHandler(str(tmp_path))
     handler.setup()
-    handler.create_row_log([HEADER])
+    handler.row_log.create([HEADER])
     return handler
 
 
 def content(root: Path) -> bytes:
     return (root / "rows.jsonl").read_bytes()
-
-
-def test_a_log_of_another_release_goes_on_below_a_header_of_ours(
-    handler: FileSystemDataHandler, tmp_path: Path
-) -> None:
-    ours = b'{"row_log":1,"columns":{"delete_record":["record_uid"]}}\n'
-    handler.close()
-    assert handler.open_row_log(ours)
-    handler.append_rows(LINE)
-    handler.close()
-    assert content(tmp_path) == HEADER + ours + LINE
 
 
 @pytest.mark.parametrize(("number", "family"), [(errno.EIO, StorageIOError), (0, StorageFullError)])
@@ -63,9 +52,9 @@ def test_of_a_write_that_fails_half_way_nothing_stays(
     with monkeypatch.context() as patched:
         patched.setattr(os, "write", half)
         with pytest.raises(family):
-            handler.append_rows(LINE)
+            handler.row_log.append(LINE)
     assert content(tmp_path) == HEADER
-    handler.append_rows(LINE)
+    handler.row_log.append(LINE)
     handler.close()
     assert content(tmp_path) == HEADER + LINE
 
@@ -76,7 +65,7 @@ def test_a_write_that_is_cut_short_goes_on(
     write = os.write
     with monkeypatch.context() as patched:
         patched.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:5]))
-        handler.append_rows(LINE)
+        handler.row_log.append(LINE)
     handler.close()
     assert content(tmp_path) == HEADER + LINE
 
@@ -86,7 +75,7 @@ def test_what_is_no_file_is_not_written_to(handler: FileSystemDataHandler, tmp_p
     (tmp_path / "rows.jsonl").unlink()
     os.mkfifo(tmp_path / "rows.jsonl")
     with pytest.raises(StorageIOError) as raised:
-        handler.open_row_log(HEADER)
+        handler.row_log.open(HEADER)
     assert raised.value.errno == errno.EINVAL
 
 
@@ -94,7 +83,7 @@ def test_a_new_log_is_safe_before_it_replaces_another_and_synced_with_the_data(t
     steps = Steps()
     handler = FileSystemDataHandler(str(tmp_path), RecordedFiles(steps))
     handler.setup()
-    handler.create_row_log([HEADER])
+    handler.row_log.create([HEADER])
     assert steps.taken[-3:] == ["fsync", "rename rows.jsonl", "fsync"]
     handler.sync(["data/82/r1.json"])
     assert steps.taken[-1] == "syncfs rows.jsonl r1.json"

@@ -137,7 +137,7 @@ def test_without_syncfs_every_file_and_directory_is_synced(tmp_path: Path, monke
 
     handler = FileSystemDataHandler(str(tmp_path), Files())
     handler.setup()
-    handler.create_row_log([b"{}\n"])
+    handler.row_log.create([b"{}\n"])
     handler.put("data/82/r1.json", b"{}\n", None)
     synced.clear()
     monkeypatch.setattr(atomic, "_find_syncfs", lambda: None)

@@ -169,10 +169,10 @@ class PostgresServer(ServerProcess):
         user, group = self.identity
         command = [str(program), "--version"]
         try:
-            asked = subprocess.run(command, capture_output=True, cwd="/", user=user, group=group, extra_groups=[])
-        except PermissionError:
+            subprocess.run(command, check=True, capture_output=True, cwd="/", user=user, group=group, extra_groups=[])
+        except (PermissionError, subprocess.CalledProcessError):
             return False
-        return asked.returncode == 0
+        return True
 
     def _initialise(self) -> None:
         secret = self.directory / "password"
@@ -195,6 +195,7 @@ class PostgresServer(ServerProcess):
         user, group = self.identity or (None, None)
         return subprocess.run(
             [self._program(program), *arguments],
+            check=False,
             input=text,
             capture_output=True,
             text=True,

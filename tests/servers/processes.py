@@ -135,9 +135,7 @@ class ServerProcess:
             )
         self._tell_caretaker(self._process.pid)
         try:
-            wait_until(lambda: not self.running or self.ready(), f"{self.name} on port {self.port}")
-            if not self.running:
-                raise ChildProcessError(f"{self.name} ended with {self._process.returncode} instead of serving")
+            wait_until(self._serves, f"{self.name} on port {self.port}")
         except (TimeoutError, ChildProcessError) as error:
             error.add_note(self.last_lines())
             raise
@@ -177,6 +175,13 @@ class ServerProcess:
         if self.running:
             os.kill(self.pid, number)
         self._forget()
+
+    def _serves(self) -> bool:
+        assert self._process is not None
+        status = self._process.poll()
+        if status is not None:
+            raise ChildProcessError(f"{self.name} ended with {status} instead of serving")
+        return self.ready()
 
     def _forget(self) -> None:
         if self._process is not None:

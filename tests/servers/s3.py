@@ -67,16 +67,20 @@ class ObjectServer(ServerProcess):
 class S3Server(ObjectServer):
     """`rclone serve s3`: objects are files below `root`, a bucket is a directory there; both outlive a kill.
 
-    As S3: a wrong secret is refused (403 SignatureDoesNotMatch) and a missing bucket is 404 NoSuchBucket; an upload is
+    As S3: a wrong secret is refused (403 SignatureDoesNotMatch), a missing bucket is 404 NoSuchBucket, an upload is
     there whole or not at all; deleting many keys at once, and deleting a missing key, are fine.
 
     Not as S3:
     - Conditional puts are taken for plain ones: `If-None-Match: *` and a wrong `If-Match` overwrite, and say 200.
-    - A key that continues another after a slash (`a` and `a/b`) is refused with 500; where `a` comes second, what lies
-      below `a/` is not seen any more until `look_again()`. A part of a key over 255 bytes is 500 too.
-    - A key that starts with `.rclone_temp_put_` is not listed.
-    - What tests do to files below `root` is seen after `look_again()` only (each put would otherwise read all the
-      directory again: measured at 60 times the time). A file changed behind its back but of the same size is read new.
+    - A key that continues another after a slash (`a` and `a/b`) is refused with 500. Where `a` comes second, what lies
+      below `a/` is not found any more until `restart()`.
+    - A part of a key over 255 bytes is 500. A key that starts with `.rclone_temp_put_` is not listed.
+    - Deleting the last key of a directory removes the directory. A put into it at that moment may fail with 500, or
+      succeed and not be found until `look_again()`; its file is there. (Some 20 of 24,000 puts by 16 threads that
+      deleted at once; none where each directory held one key more.)
+    - What tests do to files below `root` is seen after `look_again()` only: until then a new file is not found, and
+      reading a removed one or one of another size breaks off. (`--dir-cache-time 0` would see it at once, but reads
+      the whole directory for each request: 60 times slower at 2,000 objects.)
     """
 
     name = "rclone"

@@ -40,6 +40,7 @@ CODES = {
     "StorageIOError": "storage_io",
     "StorageFullError": "storage_full",
     "StorageBusyError": "storage_busy",
+    "StorageUnavailableError": "storage_unavailable",
 }
 
 EXAMPLES: list[StorageError] = [
@@ -70,6 +71,7 @@ EXAMPLES: list[StorageError] = [
     errors.StorageIOError("/x", errno.EIO, "Input/output error"),
     errors.StorageFullError("/x", errno.ENOSPC, "No space left on device"),
     errors.StorageBusyError("locked"),
+    errors.StorageUnavailableError("s3://bucket/x", 60.2, "it answers 503"),
 ]
 every_example = pytest.mark.parametrize("error", EXAMPLES, ids=lambda error: type(error).__name__)
 

@@ -12,10 +12,10 @@ from starfish_storage.data import keys
 from starfish_storage.data.atomic import FileOperations
 from starfish_storage.data.directories import Directories
 from starfish_storage.data.file_errors import translated
-from starfish_storage.data.row_log import ROW_LOG_FILE, RowLog, RowLogOfNow
+from starfish_storage.data.row_log import ROW_LOG_FILE, FileRowLog
 from starfish_storage.data.staging import STAGING_DIRECTORY, Staging
 from starfish_storage.data.writes import FileCopy, FilePlace, FileRemoval, FileWrite
-from starfish_storage.errors import DataNotFoundError, InvalidReferenceError, StoreOpenError
+from starfish_storage.errors import DataNotFoundError, InvalidReferenceError, StorageError, StoreOpenError
 from starfish_storage.interface import DataHandler, DataWrite
 
 logger = logging.getLogger(__name__)
@@ -30,6 +30,9 @@ class FileSystemDataHandler(DataHandler):
     Args:
         root: absolute path of the directory that holds ``data/``, ``configs/`` and ``staging/``.
         files: the file operations; tests pass ones that count or fail.
+
+    Attributes:
+        row_log: the row log that lies beside the data, and is synced and closed with it.
     """
 
     def __init__(self, root: str, files: FileOperations | None = None) -> None:
@@ -38,8 +41,13 @@ class FileSystemDataHandler(DataHandler):
         self.directories = Directories(root, self.files)
         self.staging = Staging(self.directories, self.files)
         self._place = FilePlace(self.directories, self.staging, self.files)
-        self._row_log = RowLog(self.directories, self.staging, self.files)
+        self.row_log = FileRowLog(self.directories, self.staging, self.files)
         self._roots: tuple[str, ...] = (root,)
+
+    @property
+    def parallel(self) -> int:
+        """Files are read and written on the spot: a hop to another thread costs more."""
+        return 1
 
     def setup(self) -> None:
         """See `DataHandler.setup`."""
@@ -68,16 +76,13 @@ class FileSystemDataHandler(DataHandler):
         with translated(self.root):
             try:
                 with os.scandir(f"{self.root}/{keys.DATA_DIRECTORY}") as entries:
-                    if any(entries):
-                        return True
+                    return any(entries)
             except (FileNotFoundError, NotADirectoryError):
-                pass
-        with RowLogOfNow(self.root) as row_log:
-            return row_log.holds_rows()
+                return False
 
     def close(self) -> None:
         """See `DataHandler.close`."""
-        self._row_log.close()
+        self.row_log.close()
         self.staging.close()
         self.directories.close()
 
@@ -88,6 +93,10 @@ class FileSystemDataHandler(DataHandler):
     def request_config_key(self, master_job_id: str) -> str:
         """See `DataHandler.request_config_key`."""
         return keys.request_config_key(master_job_id)
+
+    def version_key(self, key: str, version: str) -> str:
+        """See `DataHandler.version_key`."""
+        return keys.version_key(key, version)
 
     def to_reference(self, key: str) -> str:
         """Return the absolute path of a key."""
@@ -116,6 +125,43 @@ class FileSystemDataHandler(DataHandler):
     def remove(self, key: str) -> DataWrite:
         """See `DataHandler.remove`."""
         return FileRemoval(self._place, keys.check_key(key))
+
+    def publish_all(self, calls: Sequence[Sequence[DataWrite]]) -> list[list[StorageError | None]]:
+        """See `DataHandler.publish_all`."""
+        return [_published(writes) for writes in calls]
+
+    def revoke_all(self, writes: Sequence[DataWrite]) -> list[DataWrite]:
+        """See `DataHandler.revoke_all`."""
+        for write in reversed(writes):
+            write.revoke()
+        return []
+
+    def put_new(self, items: Sequence[tuple[str, bytes]]) -> None:
+        """See `DataHandler.put_new`."""
+        writes = [self.write(keys.check_key(key), payload) for key, payload in items]
+        try:
+            for write in writes:
+                write.stage()
+            for write in writes:
+                write.publish()
+            self.sync([write.key for write in writes])
+        except BaseException:
+            for write in writes:
+                write.discard()
+                try:
+                    self._place.remove(write.key)
+                except StorageError:
+                    pass  # nothing refers to it
+            raise
+
+    def remove_all(self, keys: Sequence[str]) -> None:
+        """See `DataHandler.remove_all`."""
+        for removal in [self.remove(key) for key in keys]:
+            removal.publish()
+
+    def existing(self, keys: Sequence[str]) -> set[str]:
+        """See `DataHandler.existing`."""
+        return {key for key in keys if self.exists(key)}
 
     def exists(self, key: str) -> bool:
         """See `DataHandler.exists`."""
@@ -204,26 +250,6 @@ class FileSystemDataHandler(DataHandler):
         if restored:
             self.sync(restored)
 
-    def open_row_log(self, header: bytes) -> bool:
-        """See `DataHandler.open_row_log`."""
-        return self._row_log.open(header)
-
-    def create_row_log(self, lines: Iterable[bytes]) -> None:
-        """See `DataHandler.create_row_log`."""
-        self._row_log.create(lines)
-
-    def copy_row_log(self, original: RowLogOfNow) -> None:
-        """Make the row log a copy of another, as old."""
-        self._row_log.create(original.content(), original.modified)
-
-    def append_rows(self, lines: bytes) -> None:
-        """See `DataHandler.append_rows`."""
-        self._row_log.append(lines)
-
-    def take_back_rows(self) -> None:
-        """See `DataHandler.take_back_rows`."""
-        self._row_log.take_back()
-
     def discard_leftovers(self) -> None:
         """See `DataHandler.discard_leftovers`."""
         with translated(self.root):
@@ -256,6 +282,15 @@ class FileSystemDataHandler(DataHandler):
                 os.close(descriptor)
                 raise InvalidReferenceError(key, "what is there is not a regular file")
             return descriptor, found
+
+
+def _published(writes: Sequence[DataWrite]) -> list[StorageError | None]:
+    for number, write in enumerate(writes):
+        try:
+            write.publish(revocable=len(writes) > 1)
+        except StorageError as error:
+            return [None if before < number else error for before in range(len(writes))]
+    return [None] * len(writes)
 
 
 def make_root(root: str, files: FileOperations | None = None) -> None:

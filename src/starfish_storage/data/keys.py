@@ -19,6 +19,8 @@ CONFIG_DIRECTORY = "configs"
 _NAME = r"[^/\x00-\x1f.][^/\x00-\x1f]{0,254}"
 _RECORD_KEY = re.compile(rf"data/(?:(?!\.\.?/)[^/\x00-\x1f]{{2}}/){{1,2}}{_NAME}\.json")
 _REQUEST_CONFIG_KEY = re.compile(rf"configs/{_NAME}\.json")
+# With the longest id, the name stays below the 255 bytes that file systems allow.
+_VERSION = re.compile(r"[0-9a-f]{1,40}", re.ASCII)
 _NOT_FOR_CONFIGURATIONS = frozenset({"data", "staging", "writer.lock", "session.lock"})
 # Greedy: of a store that lay in a directory named `data`, the last `data` is the key's.
 _FOREIGN_PREFIX = re.compile(rf"/.*/({_RECORD_KEY.pattern}|{_REQUEST_CONFIG_KEY.pattern})", re.DOTALL)
@@ -36,6 +38,20 @@ def record_key(record_uid: str) -> str:
     check_id("record_uid", record_uid)
     shard = hashlib.sha256(fold(record_uid).encode()).hexdigest()[:2]
     return f"{DATA_DIRECTORY}/{shard}/{record_uid}.json"
+
+
+def version_key(key: str, version: str) -> str:
+    """Return the key of one version of record data, beside that of the data itself.
+
+    >>> version_key("data/82/r1.json", "0af3")
+    'data/82/r1.0af3.json'
+
+    Raises:
+        InvalidReferenceError: the key is not one of record data, or the version is none.
+    """
+    if _VERSION.fullmatch(version) is None:
+        raise InvalidReferenceError(key, f"{version!a} is no version of it: give 1 to 40 hexadecimal digits")
+    return f"{check_record_key(key).removesuffix('.json')}.{version}.json"
 
 
 def request_config_key(master_job_id: str) -> str:

@@ -17,6 +17,7 @@ from starfish_storage.data.atomic import FileOperations
 from starfish_storage.data.directories import Directories
 from starfish_storage.data.file_errors import translated
 from starfish_storage.data.staging import Staging
+from starfish_storage.interface import RowLogHandler
 
 ROW_LOG_FILE = "rows.jsonl"
 
@@ -25,8 +26,8 @@ _PIECE = 1 << 20
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # not waiting for a planted FIFO's writer
 
 
-class RowLog:
-    """Appends lines to ``rows.jsonl``. Every method is called while holding the writer lock.
+class FileRowLog(RowLogHandler):
+    """Appends lines to ``rows.jsonl`` in a root directory.
 
     Args:
         directories: the directories of the root.
@@ -41,12 +42,15 @@ class RowLog:
         self._descriptor = -1
         self._size_before = 0
 
-    def open(self, header: bytes) -> bool:
-        """Open the log for appending; return False if there is none.
+    def holds_rows(self) -> bool:
+        """See `RowLogHandler.holds_rows`."""
+        if not os.path.isdir(self._directories.root):
+            return False
+        with RowLogOfNow(self._directories.root) as row_log:
+            return row_log.holds_rows()
 
-        Args:
-            header: the line that says what the lines below it mean; added if the log begins with another.
-        """
+    def open(self, header: bytes) -> bool:
+        """See `RowLogHandler.open`."""
         with translated(self._path):
             root = self._directories.acquire("")
             try:
@@ -62,14 +66,44 @@ class RowLog:
                 self._append(header)
         return True
 
-    def create(self, lines: Iterable[bytes], modified: int | None = None) -> None:
-        """Write a new log, whole or not at all, and open it. The first line is the header.
+    def create(self, lines: Iterable[bytes]) -> None:
+        """See `RowLogHandler.create`."""
+        self._create(lines, None)
 
-        Args:
-            lines: what stands in it.
-            modified: when it was changed last, in nanoseconds since 1970, if not now.
-        """
-        self.close()
+    def copy(self, original: RowLogOfNow) -> None:
+        """Make this log a copy of another, as old."""
+        self._create(original.content(), original.modified)
+
+    def append(self, lines: bytes) -> None:
+        """See `RowLogHandler.append`."""
+        with translated(self._path):
+            self._size_before = os.fstat(self._descriptor).st_size
+            try:
+                self._append(lines)
+            except OSError:
+                self.take_back()
+                raise
+
+    def take_back(self) -> None:
+        """See `RowLogHandler.take_back`."""
+        try:
+            os.ftruncate(self._descriptor, self._size_before)
+        except OSError:
+            pass
+
+    def sync(self) -> None:
+        """Nothing to do: `DataHandler.sync` syncs the log with the files beside it, in one call for all."""
+
+    def close(self) -> None:
+        """See `RowLogHandler.close`."""
+        self._let_go()
+
+    @property
+    def _path(self) -> str:
+        return f"{self._directories.root}/{ROW_LOG_FILE}"
+
+    def _create(self, lines: Iterable[bytes], modified: int | None) -> None:
+        self._let_go()
         with translated(self._path):
             root = self._directories.acquire("")
             try:
@@ -83,41 +117,15 @@ class RowLog:
                 self._files.rename(self._staging.descriptor(), name, root, ROW_LOG_FILE)
                 self._files.sync(root)
             except BaseException:
-                self.close()
+                self._let_go()
                 raise
             finally:
                 self._directories.release("", root)
 
-    def append(self, lines: bytes) -> None:
-        """Append lines; on failure nothing of them stays.
-
-        Raises:
-            StorageIOError: it failed.
-        """
-        with translated(self._path):
-            self._size_before = os.fstat(self._descriptor).st_size
-            try:
-                self._append(lines)
-            except OSError:
-                self.take_back()
-                raise
-
-    def take_back(self) -> None:
-        """Remove what was appended last: it did not come about. Never raises: a line too many does no harm."""
-        try:
-            os.ftruncate(self._descriptor, self._size_before)
-        except OSError:
-            pass
-
-    def close(self) -> None:
-        """Close the log. Idempotent."""
+    def _let_go(self) -> None:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
-
-    @property
-    def _path(self) -> str:
-        return f"{self._directories.root}/{ROW_LOG_FILE}"
 
     def _append(self, lines: bytes) -> None:
         written = os.write(self._descriptor, lines)
@@ -126,6 +134,37 @@ class RowLog:
             if not more:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             written += more
+
+
+class LoneRowLog(FileRowLog):
+    """A row log in a directory that holds no data: that of the database, where the data lies in an object store.
+
+    Args:
+        root: absolute path of the directory.
+        files: the file operations.
+    """
+
+    def __init__(self, root: str, files: FileOperations | None = None) -> None:
+        files = files or FileOperations()
+        directories = Directories(root, files)
+        super().__init__(directories, Staging(directories, files), files)
+
+    def create(self, lines: Iterable[bytes]) -> None:
+        """See `RowLogHandler.create`."""
+        super().create(lines)
+        with translated(self._path):
+            self._staging.discard_leftovers()  # of one that was killed here; nothing else is ever staged
+
+    def sync(self) -> None:
+        """Sync the file."""
+        with translated(self._path):
+            self._files.sync(self._descriptor)
+
+    def close(self) -> None:
+        """See `RowLogHandler.close`."""
+        super().close()
+        self._staging.close()
+        self._directories.close()
 
 
 class RowLogOfNow:

@@ -1,4 +1,4 @@
-"""The written contracts: what a storage, a metadata handler and a data handler promise.
+"""The written contracts: what a storage and the handlers that it is made of promise.
 
 Rules that hold for every method, so that each docstring need only say what is its own:
 
@@ -19,6 +19,7 @@ Rules that hold for every method, so that each docstring need only say what is i
 from starfish_storage.interface.data import DataHandler, DataWrite
 from starfish_storage.interface.ledger import RunLedger
 from starfish_storage.interface.metadata import DataLocation, MetadataHandler
+from starfish_storage.interface.row_log import RowLogHandler
 from starfish_storage.interface.storage import Storage
 
-__all__ = ["DataHandler", "DataLocation", "DataWrite", "MetadataHandler", "RunLedger", "Storage"]
+__all__ = ["DataHandler", "DataLocation", "DataWrite", "MetadataHandler", "RowLogHandler", "RunLedger", "Storage"]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 
+from starfish_storage.errors import StorageError
+
 
 class DataWrite(ABC):
     """One change to data, which the metadata handler makes part of its own commit.
@@ -65,7 +67,17 @@ class DataHandler(ABC):
 
     A *key* is relative to the root and the same wherever the store lies; a *reference* is what callers see: an
     absolute path for files, a URI for an object store. Only keys are ever stored.
+
+    Every method that may block can be called from several threads at a time.
     """
+
+    @property
+    @abstractmethod
+    def parallel(self) -> int:
+        """How many calls of `read`, `exists` and the like may usefully run at a time.
+
+        1: they are quick, and best made on the spot. More: each of them waits for another machine.
+        """
 
     @abstractmethod
     def setup(self) -> None:
@@ -84,7 +96,7 @@ class DataHandler(ABC):
 
     @abstractmethod
     def holds_data(self) -> bool:
-        """Return whether there is record data, or a row log with rows: so there was a database. Called before `setup`.
+        """Return whether there is record data: so there was a database. Called before `setup`. May block.
 
         Raises:
             StorageIOError: it cannot be looked at.
@@ -108,6 +120,18 @@ class DataHandler(ABC):
 
         Raises:
             InvalidIdError: the id cannot be used.
+        """
+
+    @abstractmethod
+    def version_key(self, key: str, version: str) -> str:
+        """Return the key of one version of a record's data, which is written once and never changed.
+
+        Args:
+            key: the key of the record's data.
+            version: 1 to 40 lower-case hexadecimal digits.
+
+        Raises:
+            InvalidReferenceError: the key is not one of record data, or the version is none.
         """
 
     @abstractmethod
@@ -163,6 +187,52 @@ class DataHandler(ABC):
         """
 
     @abstractmethod
+    def publish_all(self, calls: Sequence[Sequence[DataWrite]]) -> list[list[StorageError | None]]:
+        """Publish what was staged by several calls, and return what became of each of their writes. May block.
+
+        Revocably, where a call has several writes. None: it is in place. A `StorageUnavailableError`: it may be, now or
+        later. Any other error: it is not, and what was there before still is. Of a call that has failed, the writes
+        after the one that did may be left out, with its error.
+
+        Args:
+            calls: the writes of each; no key comes twice.
+        """
+
+    @abstractmethod
+    def revoke_all(self, writes: Sequence[DataWrite]) -> list[DataWrite]:
+        """Undo what `publish_all` did for one call, in all that is or may be in place. May block.
+
+        Returns what has to be put in place for that and could not be: it belongs in the journal.
+
+        Raises:
+            StorageIOError: it failed for good; new data is still in place.
+        """
+
+    @abstractmethod
+    def put_new(self, items: Sequence[tuple[str, bytes]]) -> None:
+        """Put payloads under keys that nobody has used before, and make them power-safe. May block.
+
+        Raises:
+            StorageFullError: no space was left.
+            StorageIOError: it failed.
+            StorageUnavailableError: the place could not be reached within its limit. In all three cases, what had been
+                put was removed again as far as possible; what remains is whole, and nothing refers to it.
+        """
+
+    @abstractmethod
+    def remove_all(self, keys: Sequence[str]) -> None:
+        """Remove keys; what is not there is passed over. Not power-safe: say it again if in doubt. May block.
+
+        Raises:
+            InvalidReferenceError: one is no key of record data or of a request configuration; none was removed.
+            StorageIOError: it failed; some of them may be removed.
+        """
+
+    @abstractmethod
+    def existing(self, keys: Sequence[str]) -> set[str]:
+        """Return those of the keys that there is data under. May block."""
+
+    @abstractmethod
     def exists(self, key: str) -> bool:
         """Return whether there is data under a key. May block."""
 
@@ -192,40 +262,6 @@ class DataHandler(ABC):
         Raises:
             StorageIOError: it failed; the journal must be kept.
         """
-
-    @abstractmethod
-    def open_row_log(self, header: bytes) -> bool:
-        """Open the row log, from which lost rows can be rebuilt; return False if there is none. May block.
-
-        This and the next three are called while holding the writer lock.
-
-        Args:
-            header: the line that says what the lines below it mean.
-
-        Raises:
-            StorageIOError: it cannot be opened.
-        """
-
-    @abstractmethod
-    def create_row_log(self, lines: Iterable[bytes]) -> None:
-        """Write a new row log, whole or not at all, in place of an earlier one. May block.
-
-        Raises:
-            StorageIOError: it failed; an earlier one is still there.
-        """
-
-    @abstractmethod
-    def append_rows(self, lines: bytes) -> None:
-        """Append lines to the row log. May block.
-
-        Raises:
-            StorageFullError: no space was left; nothing of them stays.
-            StorageIOError: it failed; nothing of them stays.
-        """
-
-    @abstractmethod
-    def take_back_rows(self) -> None:
-        """Remove what `append_rows` appended last, because the rows were not committed. Never raises."""
 
     @abstractmethod
     def discard_leftovers(self) -> None:

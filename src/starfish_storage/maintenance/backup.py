@@ -161,7 +161,7 @@ class _Backup:
         """Finish what an earlier run has left, and see what the destination holds."""
         self._target.discard_leftovers()
         if os.path.lexists(f"{self._target_root}/{DATABASE_FILE}"):
-            settle(self._target_root, self._target, lock)
+            settle(self._target_root, self._target, self._target.row_log, lock)
             self._earlier = EarlierDigests(self._target_root)
         self._there = _files_in(self._target_root)
 
@@ -224,7 +224,7 @@ class _Backup:
         assert self._row_log is not None
         with RowLogOfNow(self._target_root) as there:
             if self._row_log.size and (there.size, there.modified) != (self._row_log.size, self._row_log.modified):
-                self._target.copy_row_log(self._row_log)
+                self._target.row_log.copy(self._row_log)
 
     def _copy(self, key: str) -> None:
         """Copy a file that is new; journal one that replaces another: it must not be there before its row."""

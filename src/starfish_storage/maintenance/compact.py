@@ -30,7 +30,7 @@ def compact_row_log(root: str, inspection: Inspection, data: FileSystemDataHandl
     """
     try:
         with HeldAlone(root, BUSY_TIMEOUT_MS / 1000, as_found=True):
-            data.create_row_log(inspection.row_log_lines())
+            data.row_log.create(inspection.row_log_lines())
     except StorageBusyError:
         return False
     return True

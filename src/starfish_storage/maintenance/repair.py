@@ -245,7 +245,8 @@ def _rebuild(root: str, data_root: str, copies: str, step: Step) -> Step:
                 shutil.copy2(f"{copies}/{name}", work)
     made = rebuild(new, row_log_lines(f"{copies}/{ROW_LOG_FILE}"), damaged, data_elsewhere=root != data_root)
     shutil.rmtree(work)
-    if not made.logged and not made.recovered and FileSystemDataHandler(data_root).holds_data():
+    data = FileSystemDataHandler(data_root)
+    if not made.logged and not made.recovered and (data.holds_data() or data.row_log.holds_rows()):
         shutil.rmtree(copies)
         raise StoreDamagedError(
             f"{root}/{DATABASE_FILE}",

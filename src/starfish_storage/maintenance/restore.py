@@ -135,7 +135,7 @@ def _copy_files(original: FileSystemDataHandler, data: FileSystemDataHandler) ->
             sizes.append(len(found[0]))
     with RowLogOfNow(original.root) as row_log:
         if row_log.size:
-            data.copy_row_log(row_log)
+            data.row_log.copy(row_log)
     data.sync(keys)
     return sizes
 

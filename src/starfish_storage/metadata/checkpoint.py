@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 import apsw
 
 from starfish_storage.errors import StorageError
-from starfish_storage.interface import DataHandler, DataWrite
+from starfish_storage.interface import DataHandler, DataWrite, RowLogHandler
 from starfish_storage.metadata.driver import Connection, Cursor
 from starfish_storage.metadata.driver_errors import translate
 from starfish_storage.metadata.locks import WriterLock
@@ -36,21 +36,30 @@ class Checkpoint:
         connection: the writing connection.
         queries: the named queries.
         data: where the files lie.
+        row_log: synced along with them.
         lock: the writer lock; whoever holds it sees every committed file in place.
         path: the database, for messages.
     """
 
     def __init__(
-        self, connection: Connection, queries: Queries, data: DataHandler, lock: WriterLock, path: str
+        self,
+        connection: Connection,
+        queries: Queries,
+        data: DataHandler,
+        row_log: RowLogHandler,
+        lock: WriterLock,
+        path: str,
     ) -> None:
         self._connection = connection
         self._queries = queries
         self._data = data
+        self._row_log = row_log
         self._lock = lock
         self._path = path
         self._entries = 0
         self._bytes = 0
         self._untrusted = False
+        self._outstanding = False
         self._syncing: threading.Thread | None = None
         self._not_before = 0.0
 
@@ -62,6 +71,11 @@ class Checkpoint:
         return self._entries > 0 or self._untrusted
 
     @property
+    def outstanding(self) -> bool:
+        """Whether the journal holds what is known not to be in place: nobody may take it for done."""
+        return self._outstanding
+
+    @property
     def due(self) -> bool:
         """Whether the journal has grown so much that it should be emptied now."""
         return (self._entries >= _DUE_ENTRIES or self._bytes >= _DUE_BYTES) and self.pending
@@ -71,6 +85,11 @@ class Checkpoint:
         self._entries += len(writes)
         self._bytes += sum(len(write.payload or b"") for write in writes)
 
+    def note_outstanding(self) -> None:
+        """Note that the journal holds what could not be put in place now: it is when the journal is replayed."""
+        self._outstanding = self._untrusted = True
+        self._not_before = time.monotonic() + _RETRY_SECONDS
+
     def remove_data(self, after: int, until: int) -> None:
         """Remove the data whose removal was journaled under these numbers.
 
@@ -79,9 +98,9 @@ class Checkpoint:
         while after < until:
             upper = min(after + _REMOVALS_AT_ONCE, until)
             try:
-                for (key,) in self._execute("list_journaled_removals", (after, upper)).fetchall():
-                    self._entries += 1
-                    self._data.remove(key).publish()
+                keys = [row[0] for row in self._execute("list_journaled_removals", (after, upper)).fetchall()]
+                self._entries += len(keys)
+                self._data.remove_all(keys)
             except (StorageError, apsw.Error) as error:
                 logger.warning("data of deleted records is not removed yet: %s", error)
                 self._untrusted = True
@@ -101,7 +120,7 @@ class Checkpoint:
 
         def sync() -> None:
             try:
-                self._data.sync(keys)
+                self._sync(keys)
             except StorageError as error:
                 failure = error
                 hand_in(lambda: self._synced(until, failure))
@@ -126,7 +145,7 @@ class Checkpoint:
         try:
             until, keys = self._committed()
             if keys:
-                self._data.sync(keys)
+                self._sync(keys)
                 self._execute("empty_journal", (until,))
         except (StorageError, apsw.Error) as error:
             logger.warning("the journal of %r stays until the store is opened again: %s", self._path, error)
@@ -144,13 +163,13 @@ class Checkpoint:
                 last[key] = (number, bool(removes))
                 until = number
             if not last:
-                self._untrusted = False
+                self._untrusted = self._outstanding = False
                 return
             self._data.restore(self._payloads(last))
             self._execute("empty_journal", (until,))
         except apsw.Error as error:
             raise translate(error, self._path, self._connection) from error
-        self._untrusted = False
+        self._untrusted = self._outstanding = False
         self._entries = self._bytes = 0
 
     def last_number(self) -> int:
@@ -162,6 +181,10 @@ class Checkpoint:
         for key, (number, removes) in last.items():
             row = None if removes else self._execute("get_journal_payload", (number,)).fetchone()
             yield key, None if row is None else row[0]
+
+    def _sync(self, keys: Sequence[str]) -> None:
+        self._data.sync(keys)
+        self._row_log.sync()
 
     def _committed(self) -> tuple[int, list[str]]:
         """Return the last number of the journal, and the keys up to it. All of them are in place."""

@@ -16,7 +16,7 @@ from starfish_storage.errors import (
     StoreOpenError,
     StoreVersionError,
 )
-from starfish_storage.interface import DataHandler
+from starfish_storage.interface import DataHandler, RowLogHandler
 from starfish_storage.metadata.driver import Connection, connect
 from starfish_storage.metadata.driver_errors import translate
 from starfish_storage.metadata.migrate import APPLICATION_ID, latest_version
@@ -112,14 +112,32 @@ def refuse_foreign_database(path: str) -> None:
         connection.close()
 
 
-def refuse_lost_database(path: str, data: DataHandler) -> None:
+def refuse_lost_database(path: str, data: DataHandler, row_log: RowLogHandler) -> None:
     """Refuse to begin a new store for data that had one, wherever that data lies.
 
     Raises:
-        StoreOpenError: there is no database, or an empty one, and there is data.
+        StoreOpenError: there is no database, or an empty one, and there is data, or a row log with rows.
     """
-    if (not os.path.lexists(path) or os.path.getsize(path) == 0) and data.holds_data():
+    if os.path.lexists(path) and os.path.getsize(path):
+        return
+    if data.holds_data() or row_log.holds_rows():
         raise _lost(path)
+
+
+def refuse_lost_places(connection: Connection, data: DataHandler) -> None:
+    """Refuse a store whose rows refer to data in a place that is gone, before it is made anew and empty.
+
+    Raises:
+        StoreDamagedError: it is gone.
+    """
+    for place, query in (("data", "every_data_reference"), ("configs", "every_request_config_reference")):
+        if data.has_place(place) or connection.execute(sqlite_queries()[query]).fetchone() is None:
+            continue
+        raise StoreDamagedError(
+            data.to_reference(place),
+            "rows refer to what was in this directory, and it is missing; mount it, restore it from a backup, "
+            "or run 'starfish-storage repair STORE'",
+        )
 
 
 def refuse_data_location(noted: str | None, path: str, *, elsewhere: bool) -> None:

@@ -16,9 +16,10 @@ from starfish_storage.errors import (
     StorageError,
     StorageFullError,
     StorageIOError,
+    StorageUnavailableError,
     StoreDamagedError,
 )
-from starfish_storage.interface import DataHandler
+from starfish_storage.interface import DataHandler, RowLogHandler
 from starfish_storage.metadata import row_changes
 from starfish_storage.metadata.checkpoint import Checkpoint
 from starfish_storage.metadata.connection import (
@@ -30,13 +31,14 @@ from starfish_storage.metadata.connection import (
     open_for_writing,
     refuse_foreign_database,
     refuse_lost_database,
+    refuse_lost_places,
     set_synchronous,
 )
 from starfish_storage.metadata.driver import Connection
 from starfish_storage.metadata.driver_errors import translate
 from starfish_storage.metadata.locks import SessionLock, WriterLock
 from starfish_storage.metadata.migrate import migrate, migrate_from_starfish
-from starfish_storage.metadata.operations import WriteOperation, changes_what_is_there, distinct, runs
+from starfish_storage.metadata.operations import WriteOperation, changes_what_is_there, discard, distinct, runs
 from starfish_storage.metadata.queries import sqlite_queries
 from starfish_storage.metadata.row_writer import Change
 from starfish_storage.metadata.sqlite_row_writer import SQLiteRowWriter
@@ -48,16 +50,25 @@ class GroupCommit:
     Args:
         root: absolute path of the directory of the database.
         data: where the data lies; it is set up once the database is known to be one of ours.
+        row_log: where row changes are noted, to rebuild a lost database from.
         durability: what a commit survives.
         vfs: name of the SQLite file layer; tests pass one that counts or fails.
         data_elsewhere: the data lies in another directory than the database.
     """
 
     def __init__(
-        self, root: str, data: DataHandler, durability: Durability, vfs: str | None, *, data_elsewhere: bool = False
+        self,
+        root: str,
+        data: DataHandler,
+        row_log: RowLogHandler,
+        durability: Durability,
+        vfs: str | None,
+        *,
+        data_elsewhere: bool = False,
     ) -> None:
         self._path = f"{root}/{DATABASE_FILE}"
         self._data = data
+        self._row_log = row_log
         self._durability: Durability = durability
         self._vfs = vfs
         self._queries = sqlite_queries()
@@ -89,15 +100,14 @@ class GroupCommit:
             return
         try:
             with self._locked():
-                for operation in self._commit(staged):
-                    self._publish(operation)
+                self._publish(self._commit(staged))
         except StorageError as error:
             for operation in staged:
                 if not operation.done:
                     operation.error = operation.error or error
         for operation in staged:
             if operation.error is not None or len(operation.data) > 1:
-                _discard(operation)
+                discard(operation)
 
     def checkpoint_if_due(self, hand_in: Callable[[Callable[[], None]], None]) -> None:
         """Begin to empty the journal if it has grown enough."""
@@ -123,20 +133,21 @@ class GroupCommit:
         self.lock.close()
 
     def release_files(self) -> None:
-        """Close the connection and the lock files, whatever state they are in.
+        """Close the connection, the row log and the lock files, whatever state they are in.
 
         The lock files also when closing the connection fails: a lock that nobody gives back locks out every process.
         """
         with ExitStack() as stack:
             stack.callback(self.lock.close)
             stack.callback(self._session.close)
+            stack.callback(self._row_log.close)
             if self._open_connection is not None:
                 stack.callback(self._open_connection.close)
 
     def _open(self) -> None:
         finished = self.lock.acquire()
         try:
-            refuse_lost_database(self._path, self._data)
+            refuse_lost_database(self._path, self._data, self._row_log)
             # Power-safe until the schema is there: a power cut that left data beside an empty database, because its
             # schema was still in the log only, would leave a store that nobody can open.
             connection = self._connection = self._open_connection = open_for_writing(self._path, "power", self._vfs)
@@ -146,35 +157,21 @@ class GroupCommit:
             check_data_location(connection, self._path, elsewhere=self._data_elsewhere)
             set_synchronous(connection, self._durability)
             self._rows = SQLiteRowWriter(connection, self._queries, self._data)
-            self._checkpoint = Checkpoint(connection, self._queries, self._data, self.lock, self._path)
-            self._refuse_lost_places()
+            self._checkpoint = Checkpoint(connection, self._queries, self._data, self._row_log, self.lock, self._path)
+            if not self._checkpoint.last_number():  # it may hold all that was ever there
+                refuse_lost_places(connection, self._data)
             self._data.setup()
             if alone or not finished:
                 # Alone, the machine may have been off since the last one wrote: the files are not to be trusted.
                 self._checkpoint.replay()
             if alone:
                 self._data.discard_leftovers()
-            if not self._data.open_row_log(row_changes.header(self._queries)):
-                self._data.create_row_log(row_changes.all_rows(connection, self._queries))
+            if not self._row_log.open(row_changes.header(self._queries)):
+                self._row_log.create(row_changes.all_rows(connection, self._queries))
         except Exception as error:
             self.lock.release(finished=False)
             raise translate(error, self._path, self._open_connection) from error
         self.lock.release()
-
-    def _refuse_lost_places(self) -> None:
-        """Refuse a store whose rows refer to data in a place that is gone, before it is made anew and empty.
-
-        While there is a journal, it may hold all that was ever there.
-        """
-        for place, query in (("data", "every_data_reference"), ("configs", "every_request_config_reference")):
-            if self._data.has_place(place) or self._checkpoint.last_number():
-                continue
-            if self._connection.execute(self._queries[query]).fetchone() is not None:
-                raise StoreDamagedError(
-                    self._data.to_reference(place),
-                    "rows refer to what was in this directory, and it is missing; mount it, restore it from a backup, "
-                    "or run 'starfish-storage repair STORE'",
-                )
 
     def _stage(self, operation: WriteOperation) -> bool:
         try:
@@ -184,7 +181,7 @@ class GroupCommit:
                 write.stage()
         except StorageError as error:
             operation.error = error
-            _discard(operation)
+            discard(operation)
             return False
         return True
 
@@ -203,7 +200,7 @@ class GroupCommit:
         except BaseException:
             self.lock.release(finished=False)  # what was committed may not be in place: the next holder sees to it
             raise
-        self.lock.release(finished=self._broken is None)
+        self.lock.release(finished=self._broken is None and not self._checkpoint.outstanding)
 
     def _commit(self, staged: Sequence[WriteOperation]) -> list[WriteOperation]:
         """Commit what can be, and return it. A group too large for the disk is tried again one by one."""
@@ -296,37 +293,41 @@ class GroupCommit:
         self._execute("end_operation")
         return True
 
-    def _publish(self, operation: WriteOperation) -> None:
-        """Put an operation's data in place; if that fails, take its rows back."""
-        done = 0
-        try:
-            for write in operation.data:
-                write.publish(revocable=len(operation.data) > 1)
-                done += 1
-        except StorageError as error:
-            operation.error = error
-            self._take_back(operation, done)
-            return
-        operation.done = True
-        self._checkpoint.note(operation.data)
-        if operation.removals is not None:
-            self._checkpoint.remove_data(*operation.removals)
+    def _publish(self, operations: Sequence[WriteOperation]) -> None:
+        """Put the data of committed operations in place; where that fails, take the operation's rows back."""
+        for operation in operations:
+            if operation.removals is not None:  # the first of its group: what follows may write the same keys anew
+                operation.done = True
+                self._checkpoint.remove_data(*operation.removals)
+        outcomes = self._data.publish_all([operation.data for operation in operations])
+        for operation, errors in zip(operations, outcomes, strict=True):
+            operation.error = next((error for error in errors if error is not None), None)
+            operation.done = operation.error is None
+            if operation.done:
+                self._checkpoint.note(operation.data)
+            else:
+                self._take_back(operation, errors)
 
-    def _take_back(self, operation: WriteOperation, published: int) -> None:
+    def _take_back(self, operation: WriteOperation, errors: Sequence[StorageError | None]) -> None:
+        outcomes = zip(operation.data, errors, strict=True)
+        touched = [write for write, error in outcomes if error is None or isinstance(error, StorageUnavailableError)]
         try:
-            for write in reversed(operation.data[:published]):
-                write.revoke()
+            left = self._data.revoke_all(touched)
             self._execute("begin")
             undo = operation.undo[::-1]
             for name, row in undo:
                 self._execute(name, row)
             for number in operation.numbers:
                 self._execute("forget_journal_entry", (number,))
+            if left:
+                self._rows.journal(left)
             self._commit_and_log(undo)
+            if left:
+                self._checkpoint.note_outstanding()
         except (StorageError, apsw.Error) as error:
             self._roll_back(error)
             self._broken = (
-                f"a file could not be put in place ({operation.error}) and its row could not be taken back ({error}); "
+                f"data could not be put in place ({operation.error}) and its row could not be taken back ({error}); "
                 "nothing more is written. Close the storage, see to the disk, and open it again"
             )
             operation.error = _unsettled(operation.error)
@@ -334,12 +335,12 @@ class GroupCommit:
     def _commit_and_log(self, changes: Sequence[Change]) -> None:
         """Commit, with the changes in the row log: before, because what is in no log could not be rebuilt."""
         if changes:
-            self._data.append_rows(row_changes.lines(changes))
+            self._row_log.append(row_changes.lines(changes))
         try:
             self._execute("commit")
         except BaseException:
             if changes:
-                self._data.take_back_rows()
+                self._row_log.take_back()
             raise
 
     def _roll_back(self, error: Exception) -> bool:
@@ -380,8 +381,3 @@ def _unsettled(error: StorageError | None) -> StorageError | None:
     unsettled = type(error)(error.path, error.errno, reason, unsettled=True)
     unsettled.__cause__ = error
     return unsettled
-
-
-def _discard(operation: WriteOperation) -> None:
-    for write in operation.data:
-        write.discard()

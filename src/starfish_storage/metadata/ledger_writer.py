@@ -297,7 +297,7 @@ class Finishing:
             if row[0] not in own and row[_RECORD_STATUS] != "cancelled":
                 reason = "a later attempt at the same input has replaced it"
                 changed = (*row[:3], "cancelled", *row[4:7], self.now, reason, *row[9:])
-                writer.change("save_record", changed)
+                writer.update_record(changed)
                 undo.append(("save_record", row))
         return undo
 

@@ -82,6 +82,12 @@ def changes_what_is_there(operation: WriteOperation) -> bool:
     return operation.removals is not None or any(write.replaces() for write in operation.data)
 
 
+def discard(operation: WriteOperation) -> None:
+    """Forget what an operation staged, and what it kept to be put back."""
+    for write in operation.data:
+        write.discard()
+
+
 def resolve(operations: Sequence[WriteOperation]) -> None:
     """Tell the callers: one call into each event loop for the whole group."""
     by_loop: dict[asyncio.AbstractEventLoop, list[WriteOperation]] = {}

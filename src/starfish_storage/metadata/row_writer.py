@@ -88,6 +88,10 @@ class RowWriter(ABC):
         """Upsert a record whose data, if it has any, was saved before."""
 
     @abstractmethod
+    def update_record(self, row: Row) -> None:
+        """Change the row of a record that is there, given as `save_records` takes it; its data stays."""
+
+    @abstractmethod
     def save_records(self, rows: Sequence[Row]) -> list[list[Change]]:
         """Upsert records of distinct uids with their data, and return of each what takes it back."""
 

@@ -12,7 +12,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import apsw
 
 from starfish_storage.errors import StorageIOError, StoreOpenError, StoreVersionError
-from starfish_storage.interface import DataHandler
+from starfish_storage.interface import DataHandler, RowLogHandler
 from starfish_storage.metadata.checkpoint import Checkpoint
 from starfish_storage.metadata.connection import (
     DATA_ELSEWHERE,
@@ -172,13 +172,13 @@ def _copy(path: str, target: str) -> None:
         raise StorageIOError(path, error.errno, f"it cannot be copied: {error.strerror}") from error
 
 
-def settle(root: str, data: DataHandler, lock: WriterLock) -> None:
+def settle(root: str, data: DataHandler, row_log: RowLogHandler, lock: WriterLock) -> None:
     """Put in place what the journal of a store that nobody else has open still holds, and empty it.
 
     Afterwards there is nothing beside its database, which can be replaced by another.
     """
     with _opened(f"{os.path.realpath(root)}/{DATABASE_FILE}") as (connection, path):
-        Checkpoint(connection, sqlite_queries(), data, lock, path).replay()
+        Checkpoint(connection, sqlite_queries(), data, row_log, lock, path).replay()
 
 
 def finish(root: str, put: Callable[[str, bytes | None], None], sync: Callable[[list[str]], None]) -> None:

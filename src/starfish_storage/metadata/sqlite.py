@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from starfish_storage.interface import DataHandler, DataLocation
+from starfish_storage.interface import DataHandler, DataLocation, RowLogHandler
 from starfish_storage.metadata.connection import Durability
 from starfish_storage.metadata.group_commit import GroupCommit
 from starfish_storage.metadata.handler import SQLMetadataHandler
@@ -21,6 +21,7 @@ class SQLiteMetadataHandler(SQLMetadataHandler):
     Args:
         root: absolute path of the directory of the database; it must exist at `setup`.
         data: where the data lies.
+        row_log: where row changes are noted, to rebuild a lost database from.
         codec: turns models into rows and back.
         durability: ``"power"``: a commit survives a power cut. ``"process"``: it survives a kill -9 and may be lost
             at a power cut, never torn.
@@ -32,13 +33,16 @@ class SQLiteMetadataHandler(SQLMetadataHandler):
         self,
         root: str,
         data: DataHandler,
+        row_log: RowLogHandler,
         codec: RowCodec,
         durability: Durability = "power",
         vfs: str | None = None,
         *,
         data_elsewhere: bool = False,
     ) -> None:
-        open_commit = partial(GroupCommit, data=data, durability=durability, vfs=vfs, data_elsewhere=data_elsewhere)
+        open_commit = partial(
+            GroupCommit, data=data, row_log=row_log, durability=durability, vfs=vfs, data_elsewhere=data_elsewhere
+        )
         self._session = Session(root, open_commit, data, vfs)
         super().__init__(self._session, data, codec)
 

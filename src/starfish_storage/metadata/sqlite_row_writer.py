@@ -10,6 +10,7 @@ import apsw
 
 from starfish_storage.codec import content_digest
 from starfish_storage.errors import DataNotFoundError, InvalidIdError
+from starfish_storage.identifiers import fold
 from starfish_storage.interface import DataHandler, DataWrite
 from starfish_storage.metadata.driver import Connection, Row
 from starfish_storage.metadata.queries import Queries
@@ -90,6 +91,10 @@ class SQLiteRowWriter(RowWriter):
             self.change("save_record", (*row[:-1], self._digest_of(row[4])))
         except self.constraint_errors as error:
             raise self._explained(error, job_id=row[1], master_job_id=row[2]) from error
+
+    def update_record(self, row: Row) -> None:
+        """See `RowWriter.update_record`."""
+        self.change("save_record", row)
 
     def save_records(self, rows: Sequence[Row]) -> list[list[Change]]:
         """Upsert records of distinct uids, many in a statement, and return of each what takes it back."""

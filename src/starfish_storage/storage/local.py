@@ -65,7 +65,9 @@ class LocalStorage(HybridStorage):
         data = FileSystemDataHandler(self.data_base_path)
         codec = RowCodec(data, uri, data_uri)
         super().__init__(
-            SQLiteMetadataHandler(self.base_path, data, codec, durability, data_elsewhere=data_uri != uri),
+            SQLiteMetadataHandler(
+                self.base_path, data, data.row_log, codec, durability, data_elsewhere=data_uri != uri
+            ),
             data,
             uri,
             _CAPABILITIES | {"POWER_SAFE"} if durability == "power" else _CAPABILITIES,

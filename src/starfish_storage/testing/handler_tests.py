@@ -19,6 +19,7 @@ from starfish_storage.errors import (
 )
 from starfish_storage.interface import DataHandler, DataWrite, MetadataHandler
 from starfish_storage.models import GenerationMasterJob
+from starfish_storage.testing.handler_batch_tests import DataBatchTests
 from starfish_storage.testing.hostile import HOSTILE_IDS, hostile_references
 from starfish_storage.testing.samples import JOB, MASTER_JOB, PROJECT, RECORD, a_project, a_record, an_execution_job
 from starfish_storage.testing.suite import refused
@@ -33,7 +34,7 @@ def carry_out(write: DataWrite) -> None:
     write.discard()
 
 
-class DataHandlerTests:
+class DataHandlerTests(DataBatchTests):
     """The contract of a data handler. A subclass gives the fixture ``handler``: a handler of an empty place."""
 
     @pytest.fixture
@@ -57,15 +58,10 @@ class DataHandlerTests:
         handler.close()
 
     def test_it_tells_whether_it_holds_data(self, handler: DataHandler) -> None:
-        """Or rows, also before it is set up: where there is any, there was a database."""
+        """Also before it is set up: where there is any, there was a database."""
         assert not handler.holds_data()
         handler.setup()
         assert not handler.holds_data()
-        handler.create_row_log([b'{"row_log":1,"columns":{}}\n'])
-        assert not handler.holds_data()
-        handler.append_rows(b'["delete_record","r1"]\n')
-        assert handler.holds_data()
-        handler.create_row_log([])
         carry_out(handler.write(handler.record_key(RECORD), FIRST))
         handler.close()
         assert handler.holds_data()

@@ -7,9 +7,8 @@ from typing import NamedTuple
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from starfish_storage.errors import InvalidUriError
-from starfish_storage.uri import without_password
+from starfish_storage.uri import POSTGRES_SCHEMES, without_password
 
-SCHEMES = ("postgresql://", "postgres://")
 DEFAULT_SCHEMA = "starfish_storage"
 
 _LONGEST_SCHEMA = 63  # bytes, as PostgreSQL has it
@@ -42,7 +41,7 @@ class PostgresAddress(NamedTuple):
         >>> PostgresAddress.of_uri("postgresql://me:secret@db.example/runs?schema=store&sslmode=require").uri
         'postgresql://me@db.example/runs?schema=store&sslmode=require'
         """
-        if not isinstance(uri, str) or not uri.startswith(SCHEMES):
+        if not isinstance(uri, str) or not uri.startswith(POSTGRES_SCHEMES):
             raise InvalidUriError(uri, "write 'postgresql://user@host/database?schema=my_store'")
         try:
             parts = urlsplit(uri)

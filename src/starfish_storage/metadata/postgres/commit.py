@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from itertools import groupby
 
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from starfish_storage.errors import StorageError, StorageUnavailableError
 from starfish_storage.interface import DataHandler
@@ -116,7 +116,7 @@ class PostgresCommit:
         started = time.monotonic()
         tries = Retrying(
             stop=stop_after_delay(self._patience),
-            wait=wait_exponential_jitter(initial=0.05, max=_LONGEST_PAUSE),
+            wait=wait_random_exponential(multiplier=0.05, max=_LONGEST_PAUSE),
             retry=retry_if_exception_type(_TryAgainError),
             reraise=True,
         )

@@ -24,7 +24,6 @@ CONSTRAINT_ERRORS: tuple[type[Exception], ...] = (asyncpg.IntegrityConstraintVio
 
 _LOST: tuple[type[BaseException], ...] = (
     asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,  # "connection is closed", "another operation is in progress" after a cancelled one
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.CannotConnectNowError,
@@ -56,6 +55,8 @@ _NOT_OURS: tuple[type[BaseException], ...] = (
 
 def is_lost(error: BaseException) -> bool:
     """Return whether the connection is gone, so that the call is to be made again on another one."""
+    if isinstance(error, asyncpg.InterfaceError):  # also raised for a mistake in the use of the driver
+        return "closed" in str(error) or "in progress" in str(error)
     return isinstance(error, _LOST) and not isinstance(error, _REFUSED)
 
 
@@ -74,18 +75,22 @@ def not_opened(error: BaseException, place: str) -> StorageError:
     if isinstance(error, StorageError):
         return error
     if isinstance(error, asyncpg.InvalidAuthorizationSpecificationError):
-        return StoreOpenError(place, "the server refused the user or the password; see PGUSER, PGPASSWORD and PGPASSFILE")
+        return StoreOpenError(
+            place, "the server refused the user or the password; see PGUSER, PGPASSWORD and PGPASSFILE"
+        )
     if isinstance(error, asyncpg.InvalidCatalogNameError):
         return StoreOpenError(place, "there is no such database; make it with createdb, or name another")
     if isinstance(error, asyncpg.InsufficientPrivilegeError):
         reason = "the user may not make or use the schema; grant CREATE on the database, or make the schema for it"
         return StoreOpenError(place, reason)
     if isinstance(error, ValueError | asyncpg.ClientConfigurationError):
-        return StoreOpenError(place, "the driver cannot read the URI or the PG* variables; write 'postgresql://user@host/database'")
+        return StoreOpenError(
+            place, "the driver cannot read the URI or the PG* variables; write 'postgresql://user@host/database'"
+        )
     return translate(error, place)
 
 
-def translate(error: BaseException, place: str) -> StorageError:
+def translate(error: BaseException, place: str) -> StorageError:  # noqa: PLR0911 (a table)
     """Return the error of our family for one that the driver raised."""
     if isinstance(error, StorageError):
         return error
@@ -93,8 +98,8 @@ def translate(error: BaseException, place: str) -> StorageError:
         return StorageFullError(place, None, "the server's disk is full; make room, then call again")
     if isinstance(error, asyncpg.ProgramLimitExceededError):
         return InvalidInputError(
-            "a value is too long for PostgreSQL: an id, a hash or a name that is looked up takes 2,700 bytes, any other "
-            "one a billion. Nothing was written."
+            "a value is too long for PostgreSQL: an id, a hash or a name that is looked up takes 2,700 bytes, any "
+            "other one a billion. Nothing was written."
         )
     if isinstance(error, _NOT_OURS):
         return StoreDamagedError(place, f"its tables are not those of a store ({_kind(error)}); restore a backup")

@@ -68,4 +68,3 @@ def _version(connection: PostgresConnection, queries: Queries, address: Postgres
 
 def _foreign(address: PostgresAddress) -> str:
     return f"the schema {address.schema!a} holds tables of something else; name another one with '?schema=my_store'"
-

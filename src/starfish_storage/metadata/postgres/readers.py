@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from typing import Any, TypeVar, cast
 
 import asyncpg
-from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_exponential_jitter
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from starfish_storage.errors import StorageClosedError
 from starfish_storage.metadata.postgres.address import PostgresAddress
@@ -98,13 +98,13 @@ class PostgresReaders:
         started = self._loop.time()
         tries = AsyncRetrying(
             stop=stop_after_delay(self._patience),
-            wait=wait_exponential_jitter(initial=0.05, max=_LONGEST_PAUSE),
+            wait=wait_random_exponential(multiplier=0.05, max=_LONGEST_PAUSE),
             retry=retry_if_exception(is_lost),
             reraise=True,
         )
         try:
-            rows = await tries(self._pool.fetch, query, *map(escaped, parameters))
-        except Exception as error:
+            rows = cast("list[Any]", await tries(self._pool.fetch, query, *map(escaped, parameters)))
+        except Exception as error:  # noqa: BLE001 (translated, whatever it is)
             if is_lost(error):
                 raise unavailable(self._address.uri, self._loop.time() - started, error) from None
             raise translate(error, self._address.uri) from None

@@ -193,6 +193,10 @@ class PostgresRowWriter(RowWriter):
         except self.constraint_errors as error:
             raise self._explained(error, job_id=row[_JOB], master_job_id=row[_MASTER_JOB]) from None
 
+    def update_record(self, row: Row) -> None:
+        """See `RowWriter.update_record`."""
+        self.change("update_record", (*row[1:4], *row[5:9], row[_UID]))
+
     def save_records(self, rows: Sequence[Row]) -> list[list[Change]]:
         """See `RowWriter.save_records`. Nothing has to be taken back: the data lies there before the rows do."""
         if not rows:

@@ -82,6 +82,12 @@ ON CONFLICT (record_uid) DO UPDATE SET
     last_update_time = excluded.last_update_time, error_message = excluded.error_message,
     data_sha256 = excluded.data_sha256, data_version = excluded.data_version
 
+-- name: update_record
+UPDATE records SET
+    job_id = :job_id, master_job_id = :master_job_id, status = :status, start_time = :start_time, end_time = :end_time,
+    last_update_time = :last_update_time, error_message = :error_message
+WHERE record_uid = :record_uid
+
 -- name: get_record_data
 -- What a row says of the data it refers to; nobody else changes it meanwhile.
 SELECT output_ref, data_version, data_sha256 FROM records WHERE record_uid = :record_uid FOR UPDATE

@@ -1,0 +1,68 @@
+"""The contract of a row log: every row change once more, outside the database, to rebuild a lost one from."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+
+
+class RowLogHandler(ABC):
+    """Keeps lines, in the order in which they were appended.
+
+    Every method but `holds_rows` is called while holding the writer lock, and may block.
+    """
+
+    @abstractmethod
+    def holds_rows(self) -> bool:
+        """Return whether there is a log with rows: so there was a database. Called before `open`. May block.
+
+        Raises:
+            StorageIOError: it cannot be looked at.
+        """
+
+    @abstractmethod
+    def open(self, header: bytes) -> bool:
+        """Open the log for appending; return False if there is none.
+
+        Args:
+            header: the line that says what the lines below it mean; added if the log begins with another.
+
+        Raises:
+            StorageIOError: it cannot be opened.
+        """
+
+    @abstractmethod
+    def create(self, lines: Iterable[bytes]) -> None:
+        """Write a new log, whole or not at all, in place of an earlier one, and open it.
+
+        Args:
+            lines: what stands in it; the first one is the header.
+
+        Raises:
+            StorageIOError: it failed; an earlier one is still there.
+        """
+
+    @abstractmethod
+    def append(self, lines: bytes) -> None:
+        """Append lines.
+
+        Raises:
+            StorageFullError: no space was left; nothing of them stays.
+            StorageIOError: it failed; nothing of them stays.
+        """
+
+    @abstractmethod
+    def take_back(self) -> None:
+        """Remove what was appended last: the rows were not committed. Never raises: a line too many does no harm."""
+
+    @abstractmethod
+    def sync(self) -> None:
+        """Make what was appended power-safe, where nothing else does that. Called now and then, without the lock.
+
+        Raises:
+            StorageIOError: it failed.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the log. Idempotent."""

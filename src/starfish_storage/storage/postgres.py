@@ -1,0 +1,65 @@
+"""The storage for many machines: metadata in PostgreSQL, data in an object store or a shared directory."""
+
+from __future__ import annotations
+
+from starfish_storage.data.filesystem import FileSystemDataHandler
+from starfish_storage.errors import InvalidUriError
+from starfish_storage.metadata.postgres.address import PostgresAddress
+from starfish_storage.metadata.postgres.handler import PostgresMetadataHandler
+from starfish_storage.metadata.rows import RowCodec
+from starfish_storage.storage.hybrid import HybridStorage
+from starfish_storage.uri import file_uri_of_path, path_of_file_uri
+
+PATIENCE_SECONDS = 60.0
+"""For how long a call waits for a server that does not answer."""
+
+_CAPABILITIES = frozenset(
+    {
+        "QUERY_METADATA",
+        "FILTER_STATUS",
+        "STORE_LARGE_CONFIG",
+        "ATOMIC_RECORDS",
+        "DELETE",
+        "SHARED",
+        "RUNS",
+        "POWER_SAFE",
+    }
+)
+
+
+class PostgresStorage(HybridStorage):
+    """Keeps metadata in PostgreSQL, and data in an object store or in a directory that every machine mounts.
+
+    Args:
+        storage_uri: ``postgresql://user@host/database?schema=my_store``; the schema is made if it is not there.
+        data_storage_uri_override: where the data lies: ``s3://bucket/prefix``, or ``file:///shared/directory``.
+        redact_secrets: see `LocalStorage`.
+        patience: for how long a call waits for a server that does not answer, in seconds.
+
+    Raises:
+        InvalidUriError: a URI cannot be used.
+    """
+
+    def __init__(
+        self,
+        storage_uri: str,
+        data_storage_uri_override: str | None = None,
+        *,
+        redact_secrets: bool = True,
+        patience: float = PATIENCE_SECONDS,
+    ) -> None:
+        address = PostgresAddress.of_uri(storage_uri)
+        if data_storage_uri_override is None:
+            raise InvalidUriError(
+                address.uri, "say with data_uri where the data is to lie: 's3://bucket/prefix', or a shared directory"
+            )
+        path = path_of_file_uri(data_storage_uri_override)
+        data = FileSystemDataHandler(path)
+        codec = RowCodec(data, address.uri, file_uri_of_path(path))
+        super().__init__(
+            PostgresMetadataHandler(address, data, codec, patience),
+            data,
+            address.uri,
+            _CAPABILITIES,
+            redact_secrets=redact_secrets,
+        )

@@ -1,0 +1,14 @@
+"""PostgresStorage with its data in a shared directory, held to the contract of a storage."""
+
+from pathlib import Path
+
+import pytest
+
+from conformance.postgres_stores import PostgresDirectoryStore
+from starfish_storage.testing.storage_tests import StorageTests
+
+
+class TestPostgresStorage(StorageTests):
+    @pytest.fixture
+    def store(self, tmp_path: Path, postgres_uri: str) -> PostgresDirectoryStore:
+        return PostgresDirectoryStore(tmp_path, postgres_uri)

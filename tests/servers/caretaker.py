@@ -1,9 +1,9 @@
 """Ends a server and removes its directory when the process that started it is gone, however that ended.
 
 Run as a process of its own: `caretaker.py DIRECTORY SIGNAL`. Each line on its standard input is the id of the server's
-process, or 0 when it has none. The input's end is the end of the tests: no handler of theirs need run, so this works
-after a kill -9 as well. (PR_SET_PDEATHSIG would need no process, but follows the thread that started the server, and
-removes no directory.)
+process, or 0 when it has none. The line `end`, or the input's end, is the end of the tests: no handler of theirs need
+run, so this works after a kill -9 as well. (PR_SET_PDEATHSIG would need no process, but follows the thread that started
+the server, and removes no directory.)
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from collections.abc import Callable
 
 POLL_SECONDS = 0.01
 PATIENCE_SECONDS = 5.0
+END = "end\n"
 
 
 def await_truth(condition: Callable[[], bool], seconds: float) -> bool:
@@ -84,6 +85,8 @@ def main() -> None:
     directory, asking = sys.argv[1], int(sys.argv[2])
     pid = 0
     for line in sys.stdin:
+        if line == END:
+            break  # a process that the tests have forked may hold the input open for longer
         pid = int(line)
     if pid:
         end(pid, asking)

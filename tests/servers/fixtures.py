@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Iterator
 
@@ -9,6 +10,7 @@ import pytest
 
 from servers import postgres
 from servers.postgres import PostgresServer
+from servers.processes import HOST
 from servers.s3 import MotoServer, S3Server
 
 BUCKET = "starfish-tests"
@@ -51,7 +53,9 @@ def s3_uri(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[str
     """The URI of a prefix below which there is nothing, and the environment to reach it; afterwards the server runs."""
     s3_server.start()
     s3_server.make_bucket(BUCKET)
-    for name, value in s3_server.environment.items():
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)  # a developer's own profile would win
+    for name, value in {**s3_server.environment, "NO_PROXY": HOST, "no_proxy": HOST}.items():
         monkeypatch.setenv(name, value)
     yield f"s3://{BUCKET}/{secrets.token_hex(6)}"
     s3_server.start()

@@ -161,9 +161,7 @@ class ServerProcess:
         except subprocess.TimeoutExpired:
             self.kill()
         finally:
-            assert self._caretaker.stdin is not None
-            self._caretaker.stdin.close()
-            self._caretaker.wait(STOP_SECONDS)
+            self._end_caretaker()
             shutil.rmtree(self.directory, ignore_errors=True)  # where the caretaker itself was killed
 
     def last_lines(self) -> str:
@@ -190,6 +188,16 @@ class ServerProcess:
             self._tell_caretaker(0)
 
     def _tell_caretaker(self, pid: int) -> None:
+        self._write_to_caretaker(f"{pid}\n")
+
+    def _end_caretaker(self) -> None:
+        if self._caretaker.poll() is None:
+            self._write_to_caretaker(caretaker.END)
         assert self._caretaker.stdin is not None
-        self._caretaker.stdin.write(b"%d\n" % pid)
+        self._caretaker.stdin.close()
+        self._caretaker.wait(STOP_SECONDS)
+
+    def _write_to_caretaker(self, line: str) -> None:
+        assert self._caretaker.stdin is not None
+        self._caretaker.stdin.write(line.encode())
         self._caretaker.stdin.flush()

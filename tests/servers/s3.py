@@ -9,7 +9,6 @@ import os
 import secrets
 import socket
 import sys
-import urllib.request
 from pathlib import Path
 
 from servers.processes import HOST, ServerProcess
@@ -156,6 +155,10 @@ class MotoServer(ObjectServer):
         # moto reads the service and the region from this header and does not check the signature.
         scope = f"{self.access_key}/20260101/{REGION}/s3/aws4_request"
         header = f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0"
-        request = urllib.request.Request(f"{self.endpoint}/{name}", method="PUT", headers={"Authorization": header})
-        with urllib.request.urlopen(request):
-            pass
+        connection = http.client.HTTPConnection(HOST, self.port)
+        connection.request("PUT", f"/{name}", headers={"Authorization": header})
+        answer = connection.getresponse()
+        body = answer.read()
+        connection.close()
+        if answer.status != http.HTTPStatus.OK:
+            raise RuntimeError(f"moto made no bucket: {answer.status} {body!r}")

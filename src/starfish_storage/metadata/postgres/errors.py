@@ -55,6 +55,8 @@ _NOT_OURS: tuple[type[BaseException], ...] = (
 
 def is_lost(error: BaseException) -> bool:
     """Return whether the connection is gone, so that the call is to be made again on another one."""
+    if isinstance(error, StorageError):
+        return False  # some of ours are errors of the system too
     if isinstance(error, asyncpg.InterfaceError):  # also raised for a mistake in the use of the driver
         return "closed" in str(error) or "in progress" in str(error)
     return isinstance(error, _LOST) and not isinstance(error, _REFUSED)

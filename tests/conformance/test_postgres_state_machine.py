@@ -1,0 +1,35 @@
+"""PostgresStorage against a plain dict model, in random histories."""
+
+import secrets
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from conformance.postgres_stores import PostgresDirectoryStore
+from servers.postgres import PostgresServer
+from starfish_storage.testing.state_machine import StorageMachine
+
+
+class PostgresMachine(StorageMachine):
+    server: PostgresServer
+
+    def make_store(self, directory: Path) -> PostgresDirectoryStore:
+        return PostgresDirectoryStore(directory, self.server.uri(schema=f"test_{secrets.token_hex(6)}"))
+
+
+class PostgresMachineForLonger(PostgresMachine):
+    pass
+
+
+@pytest.fixture(autouse=True, scope="module")
+def server(postgres_server: PostgresServer) -> None:
+    postgres_server.start()
+    PostgresMachine.server = postgres_server
+
+
+TestPostgresMachine = PostgresMachine.TestCase
+TestPostgresMachine.settings = settings(max_examples=15, stateful_step_count=30)
+
+TestPostgresMachineForLonger = pytest.mark.slow(PostgresMachineForLonger.TestCase)
+TestPostgresMachineForLonger.settings = settings(max_examples=300, stateful_step_count=60)

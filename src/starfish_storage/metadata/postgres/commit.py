@@ -15,10 +15,12 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_r
 
 from starfish_storage.errors import StorageError, StorageUnavailableError
 from starfish_storage.interface import DataHandler
+from starfish_storage.metadata.data_owner import claim_data
 from starfish_storage.metadata.operations import WriteOperation, distinct, runs
 from starfish_storage.metadata.postgres.address import PostgresAddress
 from starfish_storage.metadata.postgres.connection import PostgresConnection
 from starfish_storage.metadata.postgres.errors import is_lost, is_repeatable, not_opened, translate, unavailable
+from starfish_storage.metadata.postgres.identity import owner_and_sample
 from starfish_storage.metadata.postgres.migrate import migrate
 from starfish_storage.metadata.postgres.row_writer import (
     NeedsSavepointError,
@@ -100,16 +102,26 @@ class PostgresCommit:
 
     def _open(self) -> None:
         def connect() -> None:
-            try:
-                self._connection.open()
-                migrate(self._connection, self._queries, self._address)
-            except Exception as error:
-                if is_lost(error):
-                    raise _TryAgainError from error
-                raise not_opened(error, self._address.uri) from None
+            self._connection.open()
+            migrate(self._connection, self._queries, self._address)
 
-        self._insist(connect)
+        def claim() -> None:
+            if not self._connection.is_open:
+                self._connection.open()
+            claim_data(*owner_and_sample(self._connection, self._queries, self._address, self._data))
+
+        self._insist(lambda: self._opening(connect))
         self._data.setup()
+        self._insist(lambda: self._opening(claim))
+
+    def _opening(self, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except Exception as error:
+            if is_lost(error):
+                self._connection.give_up()
+                raise _TryAgainError from error
+            raise not_opened(error, self._address.uri) from None
 
     def _insist(self, call: Callable[[], None]) -> None:
         """Make a call again while the server does not answer, for as long as that is to be waited for."""

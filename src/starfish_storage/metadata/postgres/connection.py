@@ -19,7 +19,7 @@ from starfish_storage.metadata.row_writer import Row
 
 Result = TypeVar("Result")
 
-_ANSWER_SECONDS = 60.0  # the longest that a statement of a group may take; then the connection is given up
+_ANSWER_SECONDS = 60.0  # of a statement of a group
 _CLOSING_SECONDS = 2.0
 
 
@@ -51,10 +51,12 @@ class PostgresConnection:
 
     Args:
         address: where the store lies.
+        answer_seconds: the longest that a statement may take; then the connection is given up.
     """
 
-    def __init__(self, address: PostgresAddress) -> None:
+    def __init__(self, address: PostgresAddress, answer_seconds: float = _ANSWER_SECONDS) -> None:
         self._address = address
+        self._answer_seconds = answer_seconds
         self._loop = asyncio.new_event_loop()
         self._connection: Any = None
         self._statements: dict[str, Any] = {}
@@ -111,7 +113,7 @@ class PostgresConnection:
             self._loop.close()
 
     def _wait(self, call: Coroutine[Any, Any, Result]) -> Result:
-        return self._loop.run_until_complete(asyncio.wait_for(call, _ANSWER_SECONDS))
+        return self._loop.run_until_complete(asyncio.wait_for(call, self._answer_seconds))
 
 
 def _changed(status: object) -> int:

@@ -83,8 +83,8 @@ def backup(
     """Make, or bring up to date, a consistent copy of a store that may be in use. Blocks.
 
     The copy is itself a store, and power-safe when this returns; killed at any moment, this leaves the earlier backup
-    or the new one. Every record in it has the data that its row tells of. What the destination has already, of the
-    same size and time, is not copied again. Writers wait only if they keep changing what is being copied.
+    or the new one. Every record in it has the data that its row tells of. What the destination has already is not
+    copied again. Writers wait only if they keep changing what is being copied.
 
     Args:
         storage_uri: ``file://`` URI of the store.

@@ -2,29 +2,26 @@
 
 import re
 import secrets
-from collections.abc import Iterator
 from importlib.resources import files
 
 import asyncpg
 import pytest
-import pytest_asyncio
 
 import starfish_storage.metadata
+from remote.postgres_schemas import QUERIES, texts_of
 from servers.postgres import PostgresServer
 from starfish_storage.metadata.migrate import migrations
 from starfish_storage.metadata.postgres.address import PostgresAddress
-from starfish_storage.metadata.postgres.connecting import SETTINGS
 from starfish_storage.metadata.postgres.connection import PostgresConnection
 from starfish_storage.metadata.postgres.migrate import migrate
-from starfish_storage.metadata.queries import postgres_queries
 
 SQL = files(starfish_storage.metadata).joinpath("sql", "postgres")
-QUERIES = postgres_queries()
 NO_PLAN = frozenset({"begin", "commit", "rollback", "begin_operation", "end_operation", "undo_operation"})
 BEFORE_THERE_ARE_TABLES = frozenset({"create_schema"})
 
 OBJECTS = """
-SELECT 'column', c.relname::text, a.attname::text, format_type(a.atttypid, a.atttypmod), a.attnotnull::text, a.attcollation::text
+SELECT 'column', c.relname::text, a.attname::text, format_type(a.atttypid, a.atttypmod), a.attnotnull::text,
+       a.attcollation::text
 FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
 WHERE c.relnamespace = '{schema}'::regnamespace AND c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped
 UNION ALL SELECT 'index', c.relname, pg_get_indexdef(c.oid), '', '', '' FROM pg_class c
@@ -36,27 +33,6 @@ UNION ALL SELECT 'trigger', tgname, pg_get_triggerdef(t.oid), '', '', '' FROM pg
 JOIN pg_class c ON c.oid = t.tgrelid WHERE c.relnamespace = '{schema}'::regnamespace AND NOT tgisinternal
 ORDER BY 1, 2, 3
 """
-
-
-@pytest.fixture(scope="module")
-def by_migrations(postgres_server: PostgresServer) -> Iterator[PostgresAddress]:
-    """A schema made by the migrations."""
-    postgres_server.start()
-    address = PostgresAddress.of_uri(postgres_server.uri(schema=f"test_{secrets.token_hex(6)}"))
-    connection = PostgresConnection(address)
-    connection.open()
-    migrate(connection, QUERIES, address)
-    connection.close()
-    yield address
-    postgres_server.execute(f"DROP SCHEMA {address.search_path} CASCADE")
-
-
-@pytest_asyncio.fixture
-async def connection(by_migrations: PostgresAddress) -> Iterator[asyncpg.Connection]:  # pyright: ignore[reportInvalidTypeForm]
-    settings = {**SETTINGS, "search_path": by_migrations.search_path}
-    connection = await asyncpg.connect(by_migrations.dsn, server_settings=settings)
-    yield connection
-    await connection.close()
 
 
 def objects_of(server: PostgresServer, schema: str) -> list[list[str]]:
@@ -116,11 +92,3 @@ async def test_every_text_is_compared_byte_by_byte(
     }
     of_c = postgres_server.execute("SELECT oid FROM pg_collation WHERE collname = 'C'")[0][0]
     assert {place for place, collation in collations.items() if collation != of_c} == set()
-
-
-def texts_of(name: str) -> list[str]:
-    """Return the texts of a query: of a list over statuses with one and with seven."""
-    try:
-        return [QUERIES[name]]
-    except KeyError:
-        return [QUERIES.merged(name, number) for number in (1, 7)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar, cast
 
@@ -28,7 +28,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _PARALLEL = 32  # measured: more gain nothing on one machine, and servers begin to slow clients down
-_RESTORED_AT_ONCE = 256
+_READ_AT_ONCE = _RESTORED_AT_ONCE = 256
 _RESTORED_BYTES = 32 << 20
 
 
@@ -188,6 +188,12 @@ class ObjectStoreDataHandler(DataHandler):
         if payload is None:
             raise DataNotFoundError("data", self.to_reference(key), "it was never saved, or was deleted")
         return payload
+
+    def read_each(self, keys: Sequence[str]) -> Iterator[bytes | None]:
+        """See `DataHandler.read_each`."""
+        patience, client = self._patience(), self._client
+        for start in range(0, len(keys), _READ_AT_ONCE):
+            yield from self._each(lambda key: client.get(key, patience), keys[start : start + _READ_AT_ONCE])
 
     def sync(self, keys: Sequence[str]) -> None:
         """Nothing to do: what the server has acknowledged is safe."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any, TypeVar
 
@@ -22,16 +22,13 @@ from starfish_storage.errors import (
 )
 from starfish_storage.identifiers import fold
 from starfish_storage.interface import DataHandler, DataWrite
+from starfish_storage.metadata.data_in_place import DataInPlace
 from starfish_storage.metadata.driver import Connection, Cursor, Row
 from starfish_storage.metadata.queries import Queries
 
 Item = TypeVar("Item")
 Change = tuple[str, Row]
 """A named query and its parameters."""
-
-DataExists = Callable[[str, str], bool]
-"""Whether there is data of a kind (``record_uid``, ``master_job_id``) and id."""
-
 
 _MOST_ROWS = 64
 
@@ -43,14 +40,14 @@ class RowWriter:
         connection: the writing connection, inside a transaction whenever a method is called.
         queries: the named queries.
         data: where the data lies.
-        data_exists: asks it for the data of an id.
+        in_place: knows what data is there.
     """
 
-    def __init__(self, connection: Connection, queries: Queries, data: DataHandler, data_exists: DataExists) -> None:
+    def __init__(self, connection: Connection, queries: Queries, data: DataHandler, in_place: DataInPlace) -> None:
         self._connection = connection
         self._queries = queries
         self._data = data
-        self._data_exists = data_exists
+        self._in_place = in_place
         self._group_deletes = False
         self._claimed: dict[tuple[str, str], str] = {}
         self._digests: dict[str, str] = {}
@@ -223,7 +220,7 @@ class RowWriter:
         self.change("delete_master_job", key)
         self._need_change("master job", master_job_id, "it may have been deleted before")
         own = self._data.request_config_key(master_job_id)
-        if removed == own or not self._data.exists(own):
+        if removed == own or not self._in_place.exists(own):
             self.execute("delete_mixed_case_id", ("master_job_id", master_job_id))
 
     def delete_project(self, project_id: str, cascade: bool) -> None:
@@ -257,7 +254,7 @@ class RowWriter:
         if folded == value or found is not None:
             return
         query = "get_record" if kind == "record_uid" else "get_master_job"
-        if self.first(query, (folded,)) is not None or self._data_exists(kind, folded):
+        if self.first(query, (folded,)) is not None or self._in_place.exists_for(kind, folded):
             raise _collision(kind, value, folded)
         self.execute("save_mixed_case_id", (kind, folded, value))
 
@@ -287,7 +284,7 @@ class RowWriter:
         for _, digest in self.execute("get_data_digest", (owner_uid(key), key, key)).fetchall():
             if digest is not None:
                 return digest
-        return content_digest(self._data.read(key))
+        return content_digest(self._in_place.read(key))
 
     def _claim_record_uids(self, uids: tuple[str, ...]) -> None:
         folded = tuple(map(fold, uids))
@@ -299,7 +296,7 @@ class RowWriter:
         """Give up the claims of records that are deleted, except where data of that name is left behind."""
         self.execute("delete_mixed_case_ids_of_records", (master_job_id,))
         for (uid,) in self.execute("get_mixed_case_ids_of_records", (master_job_id,)).fetchall():
-            if not self._data_exists("record_uid", uid):
+            if not self._in_place.exists_for("record_uid", uid):
                 self.execute("delete_mixed_case_id", ("record_uid", uid))
 
     def _journal_removal_of_borrowed(self, reference: str, master_job_id: str) -> None:
@@ -318,7 +315,7 @@ class RowWriter:
         if key is None:
             return
         journaled = self.first("get_journaled_data", (key,)) if self._group_deletes else None
-        if not self._data.exists(key) or (journaled is not None and journaled[0] is None):
+        if not self._in_place.exists(key) or (journaled is not None and journaled[0] is None):
             raise DataNotFoundError("data", self._data.to_reference(key), "save it with save_record_data first")
 
     def _lacks_parent(self, row: Row) -> bool:

@@ -246,7 +246,8 @@ class SQLiteMetadataHandler(MetadataHandler):
     async def log_record_metadata(self, record_data: Record) -> None:
         """See `RecordContract.log_record_metadata`."""
         row = self._codec.record_row(record_data)
-        await self._session.write(WriteOperation(lambda writer: writer.save_record(row)))
+        refers_to = () if row[4] is None else (row[4],)
+        await self._session.write(WriteOperation(lambda writer: writer.save_record(row), refers_to=refers_to))
 
     async def get_record_metadata(self, record_uid: str) -> Record | None:
         """See `RecordContract.get_record_metadata`."""

@@ -27,7 +27,7 @@ Result = TypeVar("Result")
 
 
 class DataReading:
-    """Reads and checks data: single files on the spot, many in a pool of threads.
+    """Reads and checks data: single files on the spot, many, and what lies on another machine, in a pool of threads.
 
     Args:
         metadata: knows what was saved, and what is committed and not yet in place.
@@ -47,7 +47,9 @@ class DataReading:
 
     def open(self) -> None:
         """Make the pool. Idempotent."""
-        self._readers = self._readers or ThreadPoolExecutor(_READER_THREADS, "starfish-storage-data-reader")
+        self._readers = self._readers or ThreadPoolExecutor(
+            max(_READER_THREADS, self._data.parallel), "starfish-storage-data-reader"
+        )
 
     async def close(self) -> None:
         """Finish what is being read. Idempotent."""
@@ -65,7 +67,7 @@ class DataReading:
         self._reads += 1
         if self._reads % _READS_IN_A_ROW == 0:
             await asyncio.sleep(0)
-        payload = self._read_now(key)
+        payload = await self._read_once(key)
         if payload is not None and _is_whole(payload, await self._metadata.get_data_digests((key,)), key):
             return self._decoded(key, payload)
         return await self._read_again(key)
@@ -89,7 +91,7 @@ class DataReading:
             if journaled is not None:
                 return self._decoded(key, journaled)
             # Or it has done both between the two looks: put the file in place, and emptied the journal.
-            payload = self._read_now(key)
+            payload = await self._read_once(key)
             if payload is not None and _is_whole(payload, await self._metadata.get_data_digests((key,)), key):
                 return self._decoded(key, payload)
             await asyncio.sleep(0)
@@ -114,11 +116,16 @@ class DataReading:
         return found[0]
 
     def _read_each(self, keys: Sequence[str], digests: dict[str, str]) -> list[dict[str, Any] | None]:
-        read = ((key, self._read_now(key)) for key in keys)
+        read = zip(keys, self._data.read_each(keys), strict=True)
         return [
             None if payload is None or not _is_whole(payload, digests, key) else self._decoded(key, payload)
             for key, payload in read
         ]
+
+    async def _read_once(self, key: str) -> bytes | None:
+        if self._data.parallel == 1:
+            return self._read_now(key)  # a hop to another thread would cost more than the read
+        return await self._in_pool(lambda: self._read_now(key))
 
     def _read_now(self, key: str) -> bytes | None:
         try:

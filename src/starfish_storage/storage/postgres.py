@@ -21,6 +21,7 @@ _CAPABILITIES = frozenset(
         "ATOMIC_RECORDS",
         "DELETE",
         "SHARED",
+        "RELOCATABLE",
         "RUNS",
         "POWER_SAFE",
     }

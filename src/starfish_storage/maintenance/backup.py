@@ -99,9 +99,8 @@ def backup(
         StorageIOError: the system failed a read or a write; the earlier backup is as it was, or the new one.
     """
     refuse_remote(storage_uri, data_uri, "backup")
-    began = time.monotonic()
+    began, target = time.monotonic(), path_of_directory(destination)
     root, data_root = path_of_file_uri(storage_uri), path_of_file_uri(data_uri or storage_uri)
-    target = path_of_directory(destination)
     with closing(Inspection(root)) as inspection:
         inspection.refuse_data_location(elsewhere=data_root != root)
         _refuse_nested(target, (root, data_root))

@@ -6,12 +6,13 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import NamedTuple, NoReturn
 
-from starfish_storage.data.filesystem import FileSystemDataHandler
 from starfish_storage.data.inventory import Inventory
+from starfish_storage.data.object_inventory import ObjectInventory
 from starfish_storage.errors import InvalidUriError, StoreOpenError
 from starfish_storage.interface import DataHandler
 from starfish_storage.interface.inspection import DataInventory, RowInspection
-from starfish_storage.uri import POSTGRES_SCHEMES, path_of_file_uri, without_password
+from starfish_storage.storage.data_place import data_handler
+from starfish_storage.uri import POSTGRES_SCHEMES, is_object_uri, path_of_file_uri, without_password
 
 _PATIENCE = 60.0  # seconds that a server is waited for
 
@@ -49,9 +50,9 @@ def remote_store(storage_uri: str, data_uri: str | None) -> Generator[RemoteStor
     address = PostgresAddress.of_uri(storage_uri)
     if data_uri is None:
         raise InvalidUriError(address.uri, "say with data_uri (--data-uri) where its data lies")
-    root = path_of_file_uri(data_uri)
+    data = data_handler(data_uri)
+    inventory = ObjectInventory(data_uri) if is_object_uri(data_uri) else Inventory(path_of_file_uri(data_uri))
     rows = PostgresInspection(address, _PATIENCE)
-    data, inventory = FileSystemDataHandler(root), Inventory(root)
     try:
         yield RemoteStore(rows, data, inventory)
     finally:

@@ -43,7 +43,7 @@ def by_migrations(postgres_server: PostgresServer) -> Iterator[PostgresAddress]:
     """A schema made by the migrations."""
     postgres_server.start()
     address = PostgresAddress.of_uri(postgres_server.uri(schema=f"test_{secrets.token_hex(6)}"))
-    connection = PostgresConnection(address)
+    connection = PostgresConnection(address, 60)
     connection.open()
     migrate(connection, QUERIES, address)
     connection.close()
@@ -93,7 +93,7 @@ def test_a_migration_that_fails_leaves_nothing(
     broken = (migrations("postgres")[0] + "; CREATE TABLE projects (x INTEGER)",)
     monkeypatch.setattr("starfish_storage.metadata.postgres.migrate.migrations", lambda _: broken)
     address = PostgresAddress.of_uri(postgres_uri)
-    connection = PostgresConnection(address)
+    connection = PostgresConnection(address, 60)
     connection.open()
     with pytest.raises(asyncpg.DuplicateTableError):
         migrate(connection, QUERIES, address)

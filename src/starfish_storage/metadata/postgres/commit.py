@@ -103,8 +103,8 @@ class PostgresCommit:
         unknown, self._in_doubt = self._in_doubt is not None or bool(unsettled), None
         for operation in group:
             operation.done = operation.error is None
-            if operation.error is not None and not unknown:
-                self._discard(operation)
+        if not unknown:
+            self._discard([operation for operation in group if not operation.done])
         if self._rows.removes:
             self._remove_data()
 
@@ -286,9 +286,9 @@ class PostgresCommit:
                 raise
             self._connection.give_up()
 
-    def _discard(self, operation: WriteOperation) -> None:
-        """Remove the data of an operation that was refused. Never raises: what is left over is collected some day."""
-        names = [self._data.version_key(key, version) for key, version in operation.versions.items()]
+    def _discard(self, refused: Sequence[WriteOperation]) -> None:
+        """Remove the data of operations. Never raises: what is left over is collected some day."""
+        names = [self._data.version_key(key, name) for one in refused for key, name in one.versions.items()]
         try:
             self._data.remove_all(names)
         except StorageError as error:

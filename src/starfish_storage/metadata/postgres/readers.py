@@ -142,11 +142,12 @@ class PostgresReaders:
             reraise=True,
         )
         try:
-            return [tuple(row) for row in await tries(self._fetch_once, query, parameters)]
+            found: Sequence[Any] = await tries(self._fetch_once, query, parameters)
         except Exception as error:  # noqa: BLE001 (translated, whatever it is)
             if is_lost(error):
                 raise unavailable(self._address.uri, self._loop.time() - started, error) from None
             raise translate(error, self._address.uri) from None
+        return [tuple(row) for row in found]
 
     async def _fetch_once(self, query: str, parameters: Row) -> Sequence[Any]:
         async with self._pool.acquire() as connection:

@@ -64,9 +64,9 @@ class Waiting:
         self._failed = None
 
     def seconds_to_connect(self, since: float) -> float:
-        """Return how long a try to connect may take for somebody who has waited since then."""
+        """Return how long a try to connect may take for somebody who has waited since then; there is time for more."""
         left = since + self.seconds - time.monotonic()
-        return min(CONNECT_SECONDS, max(_SHORTEST_TRY, left))
+        return min(CONNECT_SECONDS, max(_SHORTEST_TRY, min(left, self.seconds / 3)))
 
     def refuse_expired(self, group: list[WriteOperation], reason: BaseException, failed: Failed) -> bool:
         """Fail the calls that have waited long enough, take them out of the group, and return whether none is left.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -39,14 +40,29 @@ def rows(server: PostgresServer, uri: str, query: str) -> list[list[str]]:
     return server.execute(query.format(f'"{schema_of(uri)}"'))
 
 
-class Kept:
+class Kept(workload.Log):
     """A log that is kept here, of a writer that lives in this process."""
 
     def __init__(self) -> None:
         self.lines: list[Line] = []
+        self._awaited: list[tuple[int, asyncio.Event]] = []
 
     def write(self, kind: str, change: dict[str, Any]) -> None:
         self.lines.append((kind, json.loads(json.dumps(change))))
+        for count, event in self._awaited:
+            if len(self.lines) >= count:
+                event.set()
+
+    async def until(self, count: int) -> None:
+        """Wait until there are so many lines."""
+        event = asyncio.Event()
+        self._awaited.append((count, event))
+        if len(self.lines) < count:
+            await event.wait()
+
+    def in_flight(self) -> int:
+        """Return how many calls have not returned."""
+        return sum(1 if kind == "begin" else -1 for kind, _ in self.lines)
 
 
 async def check(storage: Storage, root: Path, lines: Sequence[Line], server: PostgresServer, uri: str) -> int:
@@ -110,10 +126,26 @@ def sessions(server: PostgresServer) -> int:
     return int(server.execute(query)[0][0])
 
 
-Outage = Callable[[PostgresServer], None]
-OUTAGES: dict[str, Outage] = {
-    "fast": lambda server: server.restart(),
-    "immediate": lambda server: (server.stop("immediate"), server.start())[0],
-    "kill -9": lambda server: (server.kill(), server.start())[0],
-    "terminated": lambda server: (server.terminate_connections(), None)[1],
+def restart_at_once(server: PostgresServer) -> None:
+    """End the server as a crash does, in order for its own part, and start it again."""
+    server.stop("immediate")
+    server.start()
+
+
+def kill_and_start(server: PostgresServer) -> None:
+    """End the server with kill -9, and start it again."""
+    server.kill()
+    server.start()
+
+
+def end_sessions(server: PostgresServer) -> None:
+    """End every session from the server's side."""
+    server.terminate_connections()
+
+
+OUTAGES: dict[str, Callable[[PostgresServer], None]] = {
+    "restart": PostgresServer.restart,
+    "immediate": restart_at_once,
+    "kill -9": kill_and_start,
+    "sessions ended": end_sessions,
 }

@@ -82,6 +82,16 @@ class PostgresCommit:
 
     def run(self, group: Sequence[WriteOperation]) -> None:
         """Carry out a group. Afterwards each operation is durable or has its error."""
+        settled = self._insist(group)
+        for operation in group:
+            operation.done = operation.error is None
+        if settled:
+            self._discard([operation for operation in group if not operation.done])
+        if self._rows.removes:
+            self._remove_data()
+
+    def _insist(self, group: Sequence[WriteOperation]) -> bool:
+        """Carry out a group, however often that takes; return whether what failed is known not to be stored."""
         waiting, unsettled = list(group), list[bool]()
 
         def is_over(reason: BaseException) -> bool:
@@ -91,7 +101,7 @@ class PostgresCommit:
 
         reason = self._waiting.failed_just_now(waiting)
         if reason is not None and is_over(reason):
-            return
+            return True
         try:
             self._waiting.insist(lambda: self._attempt(waiting), is_over)
         except TryAgainError as error:
@@ -100,13 +110,8 @@ class PostgresCommit:
         except StorageError as error:
             for operation in waiting:
                 operation.error = operation.error or detached(error)
-        unknown, self._in_doubt = self._in_doubt is not None or bool(unsettled), None
-        for operation in group:
-            operation.done = operation.error is None
-        if not unknown:
-            self._discard([operation for operation in group if not operation.done])
-        if self._rows.removes:
-            self._remove_data()
+        in_doubt, self._in_doubt = self._in_doubt, None
+        return in_doubt is None and not unsettled
 
     def checkpoint_if_due(self, hand_in: Callable[[Callable[[], None]], None]) -> None:
         """Nothing is put off until it is due."""
@@ -132,7 +137,7 @@ class PostgresCommit:
 
         def connect() -> None:
             try:
-                self._connection.open(self._waiting.seconds_to_connect(started))
+                self._connection.open()
                 migrate(self._connection, self._queries, self._address)
             except Exception as error:
                 if not is_hopeless(error) and (is_lost(error) or is_repeatable(error)):
@@ -169,8 +174,7 @@ class PostgresCommit:
         """Try once to carry out a group."""
         try:
             if not self._connection.is_open:
-                last = max(operation.accepted for operation in group)
-                self._connection.open(self._waiting.seconds_to_connect(last))
+                self._connection.open()
                 self._connection.end_lost_session()
             if self._in_doubt is None or not self._took_place(self._in_doubt):
                 self._carry_out(group)
@@ -206,7 +210,9 @@ class PostgresCommit:
                 together = False
             else:
                 return
-            self._roll_back()
+            self._connection.execute(
+                self._queries["rollback"]
+            )  # not `_roll_back`: what comes next needs the connection
 
     def _run_transaction(self, group: Sequence[WriteOperation], *, alone: bool, together: bool) -> None:
         for operation in group:

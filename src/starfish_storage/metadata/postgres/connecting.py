@@ -17,6 +17,8 @@ Result = TypeVar("Result")
 CONNECT_SECONDS = 10.0
 """The longest that one try to connect takes."""
 
+_SHORTEST_TRY = 1.0
+
 _OLDEST_SERVER = 13  # pg_current_xact_id() and pg_xact_status(xid8)
 
 # PostgreSQL's text has no NUL. It is stored as two characters, of which the first marks what is escaped.
@@ -43,6 +45,11 @@ _SILENCE_SECONDS = 10.0
 def silence(patience: float) -> float:
     """Return for how long a server may say nothing before it is asked whether it works on a statement, in seconds."""
     return min(_SILENCE_SECONDS, patience / 3)
+
+
+def seconds_to_connect(patience: float) -> float:
+    """Return how long one try to connect may take, so that there is time for another one, in seconds."""
+    return min(CONNECT_SECONDS, max(_SHORTEST_TRY, patience / 3))
 
 
 def escape(text: str) -> str:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import asyncpg
 
 from starfish_storage.metadata.postgres.address import PostgresAddress
-from starfish_storage.metadata.postgres.connecting import CONNECT_SECONDS, answer_of, connect, escaped, silence
+from starfish_storage.metadata.postgres.connecting import answer_of, connect, escaped, seconds_to_connect, silence
 from starfish_storage.metadata.queries import postgres_queries
 from starfish_storage.metadata.row_writer import Row
 
@@ -73,10 +73,10 @@ class PostgresConnection:
         """Whether it is connected, as far as that is known."""
         return self._connection is not None and not self._connection.is_closed()
 
-    def open(self, seconds: float = CONNECT_SECONDS) -> None:
-        """Connect within so many seconds, giving up an earlier connection."""
+    def open(self) -> None:
+        """Connect, giving up an earlier connection."""
         self.give_up()
-        self._connection = self._loop.run_until_complete(self._connect(seconds))
+        self._connection = self._loop.run_until_complete(self._connect())
 
     def end_lost_session(self) -> None:
         """End the session of an earlier connection: the server may not have noticed yet that the connection is gone.
@@ -140,7 +140,8 @@ class PostgresConnection:
         answer = answer_of(self._connection, call, silence(self._patience), self._connect_again)
         return self._loop.run_until_complete(answer)
 
-    async def _connect(self, seconds: float) -> Any:
+    async def _connect(self) -> Any:
+        seconds = seconds_to_connect(self._patience)
         lock_timeout = f"{max(self._patience, 0.001):.3f}s"
         return await connect(self._address, seconds, application_name=self.name, lock_timeout=lock_timeout)
 

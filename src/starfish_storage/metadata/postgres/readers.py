@@ -14,12 +14,12 @@ from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_r
 from starfish_storage.errors import StorageClosedError, StorageError
 from starfish_storage.metadata.postgres.address import PostgresAddress
 from starfish_storage.metadata.postgres.connecting import (
-    CONNECT_SECONDS,
     SETTINGS,
     answer_of,
     connect,
     escaped,
     prepare,
+    seconds_to_connect,
     silence,
 )
 from starfish_storage.metadata.postgres.errors import detached, is_lost, translate, unavailable
@@ -89,8 +89,10 @@ class PostgresReaders:
         return asyncio.run_coroutine_threadsafe(call, self._loop)
 
     async def _open(self) -> None:
+        seconds = seconds_to_connect(self._patience)
+
         async def prepared(connection: Any) -> None:
-            await asyncio.wait_for(prepare(connection, self._address), CONNECT_SECONDS)
+            await asyncio.wait_for(prepare(connection, self._address), seconds)
 
         async def kept(connection: Any) -> None:
             """Leave a connection as it is: nothing that is run here changes its session."""
@@ -101,7 +103,7 @@ class PostgresReaders:
             max_size=_MOST_CONNECTIONS,
             init=prepared,
             reset=kept,
-            timeout=CONNECT_SECONDS,
+            timeout=seconds,
             server_settings={**SETTINGS, "search_path": self._address.search_path},
         )
         self._pool = cast("Any", await pool)

@@ -13,7 +13,6 @@ from starfish_storage.metadata.operations import WriteOperation, resolve
 from starfish_storage.metadata.postgres.connecting import CONNECT_SECONDS
 
 _LONGEST_PAUSE = 2.0  # between two tries
-_SHORTEST_TRY = 1.0
 
 Failed = Callable[[BaseException, float], StorageError]
 
@@ -62,11 +61,6 @@ class Waiting:
         )
         tries(call)
         self._failed = None
-
-    def seconds_to_connect(self, since: float) -> float:
-        """Return how long a try to connect may take for somebody who has waited since then; there is time for more."""
-        left = since + self.seconds - time.monotonic()
-        return min(CONNECT_SECONDS, max(_SHORTEST_TRY, min(left, self.seconds / 3)))
 
     def refuse_expired(self, group: list[WriteOperation], reason: BaseException, failed: Failed) -> bool:
         """Fail the calls that have waited long enough, take them out of the group, and return whether none is left.

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from conformance.object_stores import SQLiteObjectStore
-from remote.conftest import LIMIT
+from objects.conftest import LIMIT
 from servers.proxies import FaultyHttp
 from starfish_storage import Storage, StorageIOError, StorageUnavailableError
 from starfish_storage.testing.samples import JOB, MASTER_JOB, RECORD, a_record, save_run

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from conformance.object_stores import SQLiteObjectStore
-from remote.conftest import LIMIT
+from objects.conftest import LIMIT
 from servers.fixtures import BUCKET
 from servers.processes import free_port
 from servers.proxies import FaultyHttp

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from starfish_storage.errors import InvalidInputError, NotFoundError, ParentNotFoundError, StorageError, shorten
-from starfish_storage.metadata import ledger_rows
+from starfish_storage.metadata import ledger_rows, rows
 from starfish_storage.metadata.row_writer import Change, Row, RowWriter
 from starfish_storage.models import StatusExecutionJob, StatusRecord
 from starfish_storage.runs import Attempt, Outcome, status_of_input
@@ -47,8 +48,11 @@ def complete_inputs(writer: RowWriter, master_job_id: str) -> int:
     return inputs
 
 
-def save_worker(writer: RowWriter, row: Row) -> None:
-    """Note a worker, or renew its lease."""
+def save_worker(writer: RowWriter, row: Row, lease: float | None) -> Row:
+    """Note a worker, or renew its lease, and return its row.
+
+    A lease is counted from the moment of the transaction, however long the call has waited for the store.
+    """
     need_run(writer, row[1])
     there = writer.first("get_worker", (row[0],))
     if there is not None and there[1] != row[1]:
@@ -56,7 +60,13 @@ def save_worker(writer: RowWriter, row: Row) -> None:
             f"worker {shorten(row[0])} works on run {shorten(there[1])}, not on {shorten(row[1])}: give it an id of "
             "its own for each run."
         )
+    if lease is not None:
+        now = writer.now()
+        row = (*row[:3], rows.timestamp("now", now), rows.timestamp("lease", now + timedelta(seconds=lease)))
+    if there is not None:
+        row = (*there[:4], row[4])
     writer.execute("save_worker", row)
+    return row
 
 
 def remove_worker(writer: RowWriter, row: Row, now: str, *, died: bool) -> int:

@@ -31,6 +31,7 @@ from starfish_storage.metadata.queries import postgres_queries
 logger = logging.getLogger(__name__)
 
 _REMOVED_AT_ONCE = 1000
+_MOST_DECIDED = 32
 _LONGEST_PAUSE = 2.0  # between two tries
 _REMOVAL_PAUSE = 5.0  # after a removal of data that failed
 
@@ -69,6 +70,14 @@ class PostgresCommit:
     def has_unsynced(self) -> bool:
         """Whether there may be objects that are still to be removed."""
         return self._leaves_removals and time.monotonic() >= self._no_removal_before
+
+    @property
+    def most_decided(self) -> int:
+        """Few enough for the server's table of locks, which all groups of all processes share.
+
+        It holds 6,400 by default, and a transaction that finds it full fails.
+        """
+        return _MOST_DECIDED
 
     def run(self, group: Sequence[WriteOperation]) -> None:
         """Carry out a group. Afterwards each operation is durable or has its error."""
@@ -195,11 +204,19 @@ class PostgresCommit:
         name = "begin_group_alone" if alone else "begin_group"
         begun = self._connection.execute(self._queries[name], (self._store,)).fetchone()
         decides = sorted({self._address.lock(name) for operation in group for name in operation.decides})
-        if decides:
-            # In one order, so that two groups do not wait for each other.
-            self._connection.execute(self._queries["lock_names"], (decides,))
+        self._lock_names(decides)
         assert begun is not None
         return str(begun[0])
+
+    def _lock_names(self, decides: Sequence[int]) -> None:
+        """Wait for other groups that decide on the same names; an operation with very many of them has all names."""
+        every = (self._address.lock("names"),)
+        if len(decides) > _MOST_DECIDED:
+            self._connection.execute(self._queries["lock_all_names"], every)
+        elif decides:
+            self._connection.execute(self._queries["share_names"], every)
+            # In one order, so that two groups do not wait for each other.
+            self._connection.execute(self._queries["lock_names"], (decides,))
 
     def _apply_together(self, group: Sequence[WriteOperation]) -> None:
         """Apply operations in few statements; where one is refused, each has to be applied alone."""

@@ -11,8 +11,15 @@ SELECT pg_current_xact_id()::text, pg_advisory_xact_lock_shared(:store)
 -- name: begin_group_alone
 SELECT pg_current_xact_id()::text, pg_advisory_xact_lock(:store)
 
+-- name: share_names
+-- Before single names are locked, so that nobody locks all of them meanwhile.
+SELECT pg_advisory_xact_lock_shared(:all_names)
+
 -- name: lock_names
 SELECT pg_advisory_xact_lock(name) FROM unnest(:names::bigint[]) AS name
+
+-- name: lock_all_names
+SELECT pg_advisory_xact_lock(:all_names)
 
 -- name: get_transaction_status
 SELECT pg_xact_status(:transaction::text::xid8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,7 +16,9 @@ from starfish_storage import open_storage
 from starfish_storage.errors import NotFoundError
 from starfish_storage.interface import Storage
 from starfish_storage.metadata import ledger_rows, ledger_writer
+from starfish_storage.metadata.operations import WriteOperation
 from starfish_storage.metadata.postgres.row_writer import PostgresRowWriter
+from starfish_storage.metadata.writer import _portions
 from starfish_storage.runs import ClaimedInput, Outcome, output_record_uid
 from starfish_storage.testing.run_samples import WORKER, a_worker, an_attempt, an_outcome, claim, inputs, kept, start
 from starfish_storage.testing.samples import MASTER_JOB
@@ -107,6 +110,7 @@ def test_an_attempt_is_stored_while_its_worker_is_taken_for_dead(
     remover.make(lambda rows: rows.first("get_worker", (WORKER,)))
     attempt = an_attempt(held[0], status="failed")
     saved = worker.begin_waiting(lambda rows: getattr(ledger_writer, how)(rows, attempt, NOON), remover)
+    assert not saved.done()
     remover.make(remove)
     remover.commit()
     assert saved.result() in (1, None)
@@ -201,7 +205,7 @@ def test_inputs_on_their_way_are_counted_as_the_target(store: Store, held: list[
         def register_and_wait(name: str, given: Any) -> int:
             new = repeated(name, given)
             completing.append(two.begin(lambda rows: ledger_writer.complete_inputs(rows, MASTER_JOB)))
-            while not completing[0].done() and not one._holds_up(two._pid):
+            while not completing[0].done() and not one.holds_up(two.pid):
                 pass  # a question to the server takes its time
             return new
 
@@ -261,3 +265,32 @@ async def test_outputs_with_many_unique_keys(store: Store, keys: int) -> None:
         found = await storage.count_records_for_master_job(MASTER_JOB)
         assert found == {"completed": keys, "duplicate": stored - keys}
         assert await storage.get_record_metadata(output_record_uid(held[0].job_id, 0)) is not None
+
+
+@pytest.mark.parametrize(("held", "keys"), [("lock_all_names", 2), ("share_names", 33)])
+async def test_many_unique_keys_are_decided_alone(store: Store, held: str, keys: int) -> None:
+    """While others decide on any key, an outcome with very many of them waits, and the other way round."""
+    async with store.open() as storage:
+        ledger = await start(storage)
+        (claimed,) = await claim(ledger)
+        outputs = [kept(number, f"key {number}") for number in range(keys)]
+        other = await asyncio.to_thread(store.transaction)
+        await asyncio.to_thread(other.make, lambda rows: rows.execute(held, (other.lock("names"),)))
+        finished = asyncio.create_task(ledger.finish_input(Outcome(claimed, WORKER, an_attempt(claimed), outputs)))
+        while not finished.done() and not await asyncio.to_thread(other.make, other.holds_up_anybody):
+            pass  # a question to the server takes its time
+        assert not finished.done()
+        await asyncio.to_thread(other.commit)
+        assert (await finished).status == "completed"
+
+
+def test_a_group_decides_on_few_names() -> None:
+    """The server's table of locks is that of all groups of all processes."""
+    operations = [WriteOperation(decides=[f"{number}", f"{number}'"]) for number in range(40)]
+    operations.insert(7, WriteOperation(decides=[f"of one: {number}" for number in range(100)]))
+    operations[20:20] = [WriteOperation() for _ in range(50)]
+    portions = list(_portions(operations, 32))
+    assert [one for portion in portions for one in portion] == operations
+    decided = [sum(len(one.decides) for one in portion) for portion in portions]
+    assert decided == [14, 100, 32, 32, 2]
+    assert len(list(_portions(operations, sys.maxsize))) == 1

@@ -33,7 +33,7 @@ class Transaction:
         self._thread = ThreadPoolExecutor(1)
         self._connection = PostgresConnection(self._address)
         self._rows = PostgresRowWriter(self._connection, self._queries, FileSystemDataHandler(str(data)))
-        self._pid = 0
+        self.pid = 0
 
     def __enter__(self) -> Self:
         self._thread.submit(self._begin).result(_ANSWER_SECONDS)
@@ -56,7 +56,7 @@ class Transaction:
     def begin_waiting(self, step: Callable[[PostgresRowWriter], Result], other: Transaction) -> Future[Result]:
         """Begin a step, and return once it waits for what another transaction has locked, or has ended."""
         begun = self.begin(step)
-        while not begun.done() and not other.make(lambda rows: other._holds_up(self._pid)):
+        while not begun.done() and not other.make(lambda rows: other.holds_up(self.pid)):
             pass  # a question to the server takes its time
         return begun
 
@@ -64,16 +64,28 @@ class Transaction:
         """Commit it."""
         self.make(lambda rows: rows.execute("commit"))
 
+    def lock(self, name: str) -> int:
+        """Return the number of one of the store's advisory locks."""
+        return self._address.lock(name)
+
+    def holds_up(self, pid: int) -> bool:
+        """Return, in its thread, whether another transaction waits for a lock."""
+        return self._ask("SELECT cardinality(pg_blocking_pids($1)) > 0", pid)
+
+    def holds_up_anybody(self, _: object) -> bool:
+        """Return, in its thread, whether anybody waits for what it has locked."""
+        return self._ask("SELECT count(*) > 0 FROM pg_stat_activity WHERE $1 = ANY (pg_blocking_pids(pid))", self.pid)
+
     def execute(self, statement: str, *parameters: Any) -> None:
         """Run a statement that is none of the library's."""
         self.make(lambda _: self._connection.execute(statement, parameters))
 
     def _begin(self) -> None:
         self._connection.open()
-        self._pid = next(iter(self._connection.execute("SELECT pg_backend_pid()")))[0]
+        self.pid = next(iter(self._connection.execute("SELECT pg_backend_pid()")))[0]
         self._connection.execute(self._queries["begin"])
         self._rows.begin_group({}, alone=False)
         self._connection.execute(self._queries["begin_group"], (self._address.lock("store"),))
 
-    def _holds_up(self, pid: int) -> bool:
-        return next(iter(self._connection.execute("SELECT cardinality(pg_blocking_pids($1)) > 0", (pid,))))[0]
+    def _ask(self, question: str, pid: int) -> bool:
+        return next(iter(self._connection.execute(question, (pid,))))[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from starfish_storage.errors import (
@@ -70,6 +71,10 @@ class RowWriter(ABC):
         self._connection = connection
         self._queries = queries
         self._claimed: dict[tuple[str, str], str] = {}
+
+    @abstractmethod
+    def now(self) -> datetime:
+        """Return the time by the clock that all who use the store share."""
 
     @abstractmethod
     def change(self, name: str, row: Row) -> None:

@@ -42,6 +42,7 @@ from starfish_storage.metadata.queries import postgres_queries
 logger = logging.getLogger(__name__)
 
 _REMOVED_AT_ONCE = 1000
+_MOST_DECIDED = 32
 _REMOVAL_PAUSE = 5.0  # after a removal of data that failed
 
 
@@ -79,6 +80,14 @@ class PostgresCommit:
     def has_unsynced(self) -> bool:
         """Whether there may be objects that are still to be removed."""
         return self._leaves_removals and time.monotonic() >= self._no_removal_before
+
+    @property
+    def most_decided(self) -> int:
+        """Few enough for the server's table of locks, which all groups of all processes share.
+
+        It holds 6,400 by default, and a transaction that finds it full fails.
+        """
+        return _MOST_DECIDED
 
     def run(self, group: Sequence[WriteOperation]) -> None:
         """Carry out a group. Afterwards each operation is durable or has its error."""
@@ -241,7 +250,15 @@ class PostgresCommit:
         name = "begin_group_alone" if alone else "begin_group"
         self._connection.execute(self._queries[name], (self._connection.name, self._number, self._store))
         decides = sorted({self._address.lock(name) for operation in group for name in operation.decides})
-        if decides:
+        self._lock_names(decides)
+
+    def _lock_names(self, decides: Sequence[int]) -> None:
+        """Wait for other groups that decide on the same names; an operation with very many of them has all names."""
+        every = (self._address.lock("names"),)
+        if len(decides) > _MOST_DECIDED:
+            self._connection.execute(self._queries["lock_all_names"], every)
+        elif decides:
+            self._connection.execute(self._queries["share_names"], every)
             # In one order, so that two groups do not wait for each other.
             self._connection.execute(self._queries["lock_names"], (decides,))
 

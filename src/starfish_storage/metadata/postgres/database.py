@@ -9,6 +9,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import TypeVar
 
 from starfish_storage.errors import (
@@ -77,6 +78,11 @@ class PostgresDatabase:
         """See `Database.check_open`."""
         if self._readers is None:
             raise self._refusal()
+
+    async def now(self) -> datetime:
+        """See `Database.now`: the server's."""
+        ((now,),) = await self._fetch(self.queries["get_now"], ())
+        return now
 
     async def write(self, operation: WriteOperation) -> None:
         """See `Database.write`. Cancelling the wait abandons only the wait."""

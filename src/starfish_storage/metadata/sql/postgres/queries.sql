@@ -20,8 +20,15 @@ SELECT pg_advisory_xact_lock(:store)
 -- name: lock_store
 SELECT pg_advisory_xact_lock(:store)
 
+-- name: share_names
+-- Before single names are locked, so that nobody locks all of them meanwhile.
+SELECT pg_advisory_xact_lock_shared(:all_names)
+
 -- name: lock_names
 SELECT pg_advisory_xact_lock(name) FROM unnest(:names::bigint[]) AS name
+
+-- name: lock_all_names
+SELECT pg_advisory_xact_lock(:all_names)
 
 -- name: settle_commit
 -- The number of the last group that was committed. Waits for one that the server still works on.

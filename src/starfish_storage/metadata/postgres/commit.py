@@ -16,6 +16,7 @@ import asyncpg
 
 from starfish_storage.errors import StorageError
 from starfish_storage.interface import DataHandler
+from starfish_storage.metadata.data_owner import claim_data
 from starfish_storage.metadata.operations import WriteOperation, distinct, runs
 from starfish_storage.metadata.postgres.address import PostgresAddress
 from starfish_storage.metadata.postgres.batches import BATCHES
@@ -30,6 +31,7 @@ from starfish_storage.metadata.postgres.errors import (
     translate,
     unavailable,
 )
+from starfish_storage.metadata.postgres.identity import owner_and_sample
 from starfish_storage.metadata.postgres.migrate import migrate
 from starfish_storage.metadata.postgres.row_writer import (
     NeedsSavepointError,
@@ -142,35 +144,47 @@ class PostgresCommit:
         """Do nothing in a forked child: closing the connection would end the parent's session."""
 
     def _open(self) -> None:
-        started = time.monotonic()
-
         def connect() -> None:
-            try:
+            self._connection.open()
+            migrate(self._connection, self._queries, self._address)
+
+        def claim() -> None:
+            if not self._connection.is_open:
                 self._connection.open()
-                migrate(self._connection, self._queries, self._address)
+            claim_data(*owner_and_sample(self._connection, self._queries, self._address, self._data))
+
+        self._insist_on_opening(connect)
+        self._data.setup()
+        self._insist_on_opening(claim)
+
+    def _insist_on_opening(self, step: Callable[[], None]) -> None:
+        """Take a step of opening the store, again while the server cannot be reached."""
+        started = time.monotonic()
+        told: list[bool] = []
+
+        def take() -> None:
+            try:
+                step()
             except Exception as error:
                 if not is_hopeless(error) and (is_lost(error) or is_repeatable(error)):
+                    self._connection.give_up()
                     raise TryAgainError from error
                 raise not_opened(error, self._address.uri) from None
 
         def is_over(reason: BaseException) -> bool:
-            waited = time.monotonic() - started
             if not told:
                 # At once, for somebody who has mistyped the place and wonders why nothing happens.
                 told.append(True)
-                logger.warning(
-                    "%s: %s; it is tried for %g s", self._address.uri, kind_of(reason), self._waiting.seconds
-                )
-            return waited >= self._waiting.seconds
+                seconds = self._waiting.seconds
+                logger.warning("%s: %s; it is tried for %g s", self._address.uri, kind_of(reason), seconds)
+            return time.monotonic() - started >= self._waiting.seconds
 
-        told: list[bool] = []
         try:
-            self._waiting.insist(connect, is_over)
+            self._waiting.insist(take, is_over)
         except TryAgainError as error:
             raise self._failed(error.reason, time.monotonic() - started) from None
         except StorageError as error:
             raise detached(error) from None
-        self._data.setup()
 
     def _failed(self, reason: BaseException, waited: float) -> StorageError:
         """Return the error of a call that has waited long enough."""

@@ -103,9 +103,10 @@ CREATE TABLE loose_data (
     data_sha256  TEXT COLLATE "C"
 );
 
--- Objects that nothing refers to any more, until they are removed.
+-- Objects that nothing refers to any more, until they are removed, and since when.
 CREATE TABLE data_removals (
-    object TEXT COLLATE "C" NOT NULL PRIMARY KEY
+    object TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    noted  TIMESTAMPTZ NOT NULL DEFAULT now()
 );
 
 -- Kept by the triggers below, so that a count does not read the records. Every connection counts in a slot of its own:

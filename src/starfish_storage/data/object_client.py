@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
 
-from starfish_storage.data.object_errors import Kind, Trouble, trouble_of
+from starfish_storage.data.object_errors import Kind, Trouble, is_panic, trouble_of
 from starfish_storage.data.patience import Patience
 from starfish_storage.errors import (
     ForkedProcessError,
@@ -169,12 +169,24 @@ class ObjectClient:
             StoreOpenError: they cannot be.
             StorageUnavailableError: the store cannot be reached.
         """
+        self.holds_at_opening(probe, patience)
         try:
-            self.holds(probe, patience)
             self.put(probe, b"", patience)
             self.remove([probe], patience)
         except StorageIOError as error:
-            raise StoreOpenError(str(self.place), error.reason) from None
+            raise StoreOpenError(str(self.place), error.reason) from error
+
+    def holds_at_opening(self, directory: str, patience: Patience) -> bool:
+        """Return what `holds` does.
+
+        Raises:
+            StoreOpenError: the bucket cannot be used.
+            StorageUnavailableError: the store cannot be reached.
+        """
+        try:
+            return self.holds(directory, patience)
+        except StorageIOError as error:
+            raise StoreOpenError(str(self.place), error.reason) from error
 
     def _request(self, key: str, patience: Patience, request: Callable[[str], Result]) -> Result | None:
         """Make a request until it succeeds, cannot succeed, or patience ends; None if there is no such object."""
@@ -211,7 +223,7 @@ class ObjectClient:
 
     def _explained(self, error: BaseException, key: str) -> BaseException:
         """Return what to raise for what obstore raised."""
-        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+        if not isinstance(error, Exception) and not is_panic(error):
             return error  # the program is being ended
         if isinstance(error, ValueError) and "path" in str(error):
             return InvalidReferenceError(key, "an object store cannot have such a key")
@@ -260,10 +272,12 @@ def _open_store(place: ObjectUri) -> ObjectStore:
         # given, those of the environment (AWS_ALLOW_HTTP, AWS_TIMEOUT, AWS_PROXY_URL) are not looked at.
         return from_url(place.bucket_uri, retry_config={"max_retries": 0})
     except BaseException as error:
-        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+        if not isinstance(error, Exception) and not is_panic(error):
             raise
-        reason = f"its client cannot be made ({type(error).__name__}); see to the environment variables of its kind"
-        raise StoreOpenError(str(place), reason) from None
+        kind = type(error).__name__
+    # Here and not above: the text of obstore's own error would go along as the context of ours.
+    reason = f"its client cannot be made ({kind}); see to the environment variables of its kind"
+    raise StoreOpenError(str(place), reason)
 
 
 # obstore's threads do not survive a fork, and a request in the child would wait for them for ever.

@@ -39,7 +39,6 @@ from starfish_storage.metadata.row_writer import Row, owner_uid
 
 Result = TypeVar("Result")
 
-_ANSWER_SECONDS = 24 * 3600.0  # counting a hundred million rows takes its time
 _LONGEST_PAUSE = 2.0
 _STALE_SECONDS = 600.0  # whoever notes a removal makes it within seconds, or the time a data place is waited for
 _AT_ONCE = 1000
@@ -65,7 +64,7 @@ class PostgresInspection(RowInspection):
         self._queries = postgres_queries()
         # A thread of its own: the connection runs an event loop, and the caller's thread may be running one already.
         self._thread = ThreadPoolExecutor(1, "starfish-storage-inspection")
-        self._connection = PostgresConnection(address, _ANSWER_SECONDS)
+        self._connection = PostgresConnection(address, patience)
         self._cleaning = PostgresCleaning(self._connection, self._queries, address)
         try:
             self._run(self._check_version, opening=True)

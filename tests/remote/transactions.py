@@ -85,7 +85,7 @@ class Transaction:
         self.pid = next(iter(self._connection.execute("SELECT pg_backend_pid()")))[0]
         self._connection.execute(self._queries["begin"])
         self._rows.begin_group({}, alone=False)
-        self._connection.execute(self._queries["begin_group"], (self._address.lock("store"),))
+        self._connection.execute(self._queries["begin_group"], (self._connection.name, 1, self._address.lock("store")))
 
     def _ask(self, question: str, pid: int) -> bool:
         return next(iter(self._connection.execute(question, (pid,))))[0]

@@ -320,6 +320,7 @@ class StorageIOError(StorageError, OSError):
     Attributes:
         path: the file concerned.
         errno: the system's error number, or None where it gave none.
+        reason: why, in words.
         unsettled: the change could not be taken back either: it is there, or not, when the store is opened again.
     """
 
@@ -335,6 +336,7 @@ class StorageIOError(StorageError, OSError):
         super().__init__(f"{path!r}: {reason}{number}. {outcome}.")
         self.path = path
         self.errno = errno
+        self.reason = reason
         self.unsettled = unsettled
 
 
@@ -357,9 +359,9 @@ class StorageUnavailableError(StorageError, TimeoutError):
     code: ClassVar[str] = "storage_unavailable"
 
     def __init__(self, place: str, seconds: float, reason: str) -> None:
+        how_long = f"could not be reached for {seconds:.0f} s" if seconds else "cannot be reached now"
         super().__init__(
-            f"{shorten(place)} could not be reached for {seconds:.0f} s: {reason}. See whether it works and can be "
-            "reached from here, then call again."
+            f"{shorten(place)} {how_long}: {reason}. See that it works and can be reached from here, then call again."
         )
         self.place = place
         self.seconds = seconds

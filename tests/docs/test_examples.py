@@ -20,13 +20,20 @@ DEMO = PROJECT / "examples" / "gsm8k_run.py"
 ANSWERS = PROJECT / "examples" / "gsm8k" / "model_solutions.jsonl"
 NEEDS_A_WRITER = PROJECT / "docs" / "format.md"  # its commands are run in test_format, while a store is written to
 
+NEEDS_A_BUCKET = PROJECT / "docs" / "remote.md"
+
 
 def name(page: Path) -> str:
     return str(page.relative_to(PROJECT))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
-def test_examples_of_a_page_run_in_order(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_examples_of_a_page_run_in_order(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+):
+    if page == NEEDS_A_BUCKET:
+        request.getfixturevalue("s3_uri")  # a server, and the environment that names it
+        request.getfixturevalue("s3_server").make_bucket("my-bucket")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "examples").symlink_to(PROJECT / "examples")
     namespace: dict[str, Any] = {"__name__": "__main__"}

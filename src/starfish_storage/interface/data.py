@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from starfish_storage.errors import StorageError
 
@@ -100,6 +100,7 @@ class DataHandler(ABC):
 
         Raises:
             StorageIOError: it cannot be looked at.
+            StoreOpenError: the place cannot be used.
         """
 
     @abstractmethod
@@ -243,6 +244,14 @@ class DataHandler(ABC):
         Raises:
             DataNotFoundError: there is none.
             InvalidReferenceError: what is there is a link or no regular file.
+        """
+
+    @abstractmethod
+    def read_each(self, keys: Sequence[str]) -> Iterator[bytes | None]:
+        """Yield the data under each of the keys, in their order; None where there is none. May block.
+
+        Raises:
+            InvalidReferenceError: as `read`.
         """
 
     @abstractmethod

@@ -219,7 +219,11 @@ class SQLMetadataHandler(MetadataHandler):
         """See `RecordContract.log_record_metadata`."""
         row = self._codec.record_row(record_data)
         await self._database.write(
-            WriteOperation(lambda writer: writer.save_record(row), batch=("save_rows_of_records", row))
+            WriteOperation(
+                lambda writer: writer.save_record(row),
+                refers_to=() if row[4] is None else (row[4],),
+                batch=("save_rows_of_records", row),
+            )
         )
 
     async def get_record_metadata(self, record_uid: str) -> Record | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,6 +25,7 @@ class WriteOperation:
             back, which is needed where data could fail to be put in place.
         records: rows of records that are saved together with their data.
         data: the data that is written; of `records`, in the same order.
+        refers_to: keys of data that its rows refer to, which has to be in place.
         decides: names of what its rows decide for operations after it, such as who has a unique key: no two of one
             name share a group.
         future: resolved when the changes are durable, or failed with the reason.
@@ -34,11 +36,13 @@ class WriteOperation:
         removals: the journal entries, after the first number and up to the second, of what it deletes.
         batch: what `apply` does, as the name of a change and its argument, where an engine can make many at once.
         versions: of the data that was put under keys of their own before, by key.
+        accepted: when the writer took it, by the monotonic clock.
     """
 
     apply: Callable[[RowWriter], Sequence[Change] | None] | None = None
     records: Sequence[Row] = ()
     data: Sequence[DataWrite] = ()
+    refers_to: Sequence[str] = ()
     decides: Sequence[str] = ()
     future: asyncio.Future[None] | None = None
     error: StorageError | None = None
@@ -48,6 +52,7 @@ class WriteOperation:
     removals: tuple[int, int] | None = None
     batch: tuple[str, Any] | None = None
     versions: dict[str, str] = field(default_factory=dict[str, str])
+    accepted: float = field(default_factory=time.monotonic)
 
 
 def runs(operations: Sequence[WriteOperation]) -> Iterator[list[WriteOperation]]:

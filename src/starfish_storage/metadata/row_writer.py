@@ -229,7 +229,10 @@ class RowWriter(ABC):
             return InvalidInputError(
                 f"the execution job has records of another master job than {shorten(master_job_id)}: give it a new id."
             )
-        return InvalidInputError(f"the database refused the row: {error}; nothing was written.")
+        return InvalidInputError(f"the database refused the row: {self._reason(error)}; nothing was written.")
+
+    def _reason(self, error: Exception) -> str:
+        return str(error)
 
 
 def owner_uid(key: str) -> str:

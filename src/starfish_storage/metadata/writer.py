@@ -11,6 +11,7 @@ import atexit
 import logging
 import queue
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Protocol
@@ -117,6 +118,7 @@ class Writer:
         Raises:
             StorageClosedError: nothing is accepted any more.
         """
+        operation.accepted = time.monotonic()  # what came before had its own time
         with self._lock:
             if not self._accepting:
                 raise StorageClosedError("the storage was closed; nothing was written. Call setup() to open it again.")

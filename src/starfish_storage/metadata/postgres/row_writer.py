@@ -307,6 +307,9 @@ class PostgresRowWriter(RowWriter):
         self._recover()
         return super()._explained(error, job_id, master_job_id)
 
+    def _reason(self, error: Exception) -> str:
+        return f"it breaks a rule of the schema, SQLSTATE {getattr(error, 'sqlstate', None)}"  # its text quotes the row
+
     def _explained_of_many(self, error: Exception, rows: Sequence[Row]) -> StorageError:
         self._recover()
         orphan = next((row for row in rows if self._lacks_parent(row)), rows[0])

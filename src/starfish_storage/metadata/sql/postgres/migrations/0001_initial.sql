@@ -164,6 +164,15 @@ CREATE TABLE mixed_case_ids (
     PRIMARY KEY (kind, folded)
 );
 
+-- The last group that each process has committed, which settles whether a commit took place whose answer was lost.
+-- The server's own number of a transaction does not: after a crash, or on a standby that took over, it may be given
+-- to another one.
+CREATE TABLE last_commits (
+    writer     TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    number     BIGINT NOT NULL,
+    noted_when TIMESTAMPTZ NOT NULL
+) WITH (fillfactor = 20); -- a row is replaced with every group: in place, as long as its page has room
+
 -- Facts about the store itself: 'schema_version' is the number of the last migration that was applied.
 CREATE TABLE settings (
     name  TEXT COLLATE "C" NOT NULL PRIMARY KEY,

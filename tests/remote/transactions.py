@@ -31,7 +31,7 @@ class Transaction:
         self._address = PostgresAddress.of_uri(uri)
         self._queries = postgres_queries()
         self._thread = ThreadPoolExecutor(1)
-        self._connection = PostgresConnection(self._address, 60)
+        self._connection = PostgresConnection(self._address, _ANSWER_SECONDS)
         self._rows = PostgresRowWriter(self._connection, self._queries, FileSystemDataHandler(str(data)))
         self.pid = 0
 

@@ -9,14 +9,17 @@ import asyncio
 import os
 import time
 import uuid
+from datetime import timedelta
 from typing import Any
 
-from benchmarks.callers import run_callers
+from benchmarks.callers import run_callers, time_each
 from benchmarks.payloads import make_payloads, status_of
 from benchmarks.turns import serve
 from starfish_storage import GenerationJob, GenerationMasterJob, Project, Record, open_storage
 from starfish_storage.generation import Context, generate, resume
 from starfish_storage.interface import Storage
+from starfish_storage.models import utc_now
+from starfish_storage.runs import Worker
 
 RUN = "run-1"
 
@@ -61,6 +64,12 @@ def prepare_run(uri: str, data_uri: str, environment: dict[str, str], inputs: in
 def work(callers: int) -> tuple[float, float, int]:
     """Go on with the run in the open store; return when that began, when the last call was made, and how many."""
     return _runner.run(_work(callers))
+
+
+def query_many(uri: str, data_uri: str, environment: dict[str, str], records: int, repeats: int) -> dict[str, Any]:
+    """Return the seconds of each of the queries over a run of very many inputs, every one done but the last."""
+    os.environ.update(environment)
+    return _runner.run(_query_many(uri, data_uri, records, repeats))
 
 
 async def _prepare(uri: str, data_uri: str, jobs: int) -> dict[str, Any]:
@@ -137,7 +146,32 @@ async def _work(callers: int) -> tuple[float, float, int]:
     return begun, last, calls
 
 
-TASKS = {task.__name__: task for task in (prepare, enter, save, count, leave, prepare_run, work)}
+async def _query_many(uri: str, data_uri: str, records: int, repeats: int) -> dict[str, Any]:
+    async with open_storage(uri, data_uri) as store:
+        ledger = store.ledger
+        near_end = (await store.get_records_for_master_job(RUN, limit=1, offset=records - 150))[0]
+        worker = Worker(uuid.uuid4().hex, RUN, "benchmark", utc_now(), utc_now() + timedelta(seconds=600))
+        await ledger.save_worker(worker)
+
+        async def page_at_end() -> None:
+            async for _ in store.iter_records(RUN, after=near_end, batch_size=100):
+                return
+
+        times = {
+            "first page": [lambda: store.get_records_for_master_job(RUN, limit=100)] * repeats,
+            "page at the end": [page_at_end] * repeats,
+            "look-up": [lambda: store.get_record_metadata(near_end.record_uid)] * repeats,
+            "count records": [lambda: store.count_records_for_master_job(RUN)] * repeats,
+            "count inputs": [lambda: ledger.count_inputs(RUN)] * min(repeats, 5),
+            "claim": [lambda: ledger.claim_inputs(RUN, worker.worker_id, 50, utc_now())] * repeats,
+            "unowned": [lambda: ledger.release_unowned_inputs(RUN, utc_now())] * min(repeats, 5),
+            "refresh": [lambda: ledger.refresh_run(RUN, utc_now())] * repeats,
+            "hashes": [lambda: store.completed_config_hashes(RUN)],
+        }
+        return {what: await time_each(calls) for what, calls in times.items()}
+
+
+TASKS = {task.__name__: task for task in (prepare, enter, save, count, leave, prepare_run, work, query_many)}
 
 if __name__ == "__main__":
     serve(TASKS)

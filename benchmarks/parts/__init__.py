@@ -9,6 +9,7 @@ from benchmarks.parts.importing import measure_import
 from benchmarks.parts.kills import measure_kills
 from benchmarks.parts.many import measure_many
 from benchmarks.parts.reading import measure_reading
+from benchmarks.parts.remote_many import measure_remote_many
 from benchmarks.parts.remote_workers import measure_remote_workers
 from benchmarks.parts.remote_writing import measure_remote_writing
 from benchmarks.parts.resuming import measure_resuming
@@ -30,4 +31,5 @@ PARTS: dict[str, Callable[[Run], list[Table]]] = {
     "many": measure_many,
     "remote-write": measure_remote_writing,
     "remote-workers": measure_remote_workers,
+    "remote-many": measure_remote_many,
 }

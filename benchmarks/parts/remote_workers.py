@@ -65,8 +65,8 @@ def _table(run: Run, measured: dict[int, dict[str, list[float]]]) -> Table:
         "Workers that share a run",
         f"Inputs a second of all workers together. Each is a process in `resume` with `max_concurrency={_CALLERS}` and "
         f"a function that returns at once; the run's {run.sizes.remote_inputs:,} inputs were stored before, and each "
-        "was called once. From the first start to the last call (a worker that finds nothing left looks again every half "
-        f"second until the others are done). Data in a {_KIND}; server and workers share the machine. "
+        "was called once. From the first start to the last call: a worker that finds nothing left looks again every "
+        f"half second until the others are done. Data in a {_KIND}; server and workers share the machine. "
         "Transactions are all that the server committed; log is what it wrote ahead; connections, those open at the "
         "end.",
         ("workers", "inputs a second", "÷ one worker", "transactions an input", "log an input", "connections"),

@@ -320,6 +320,7 @@ class StorageIOError(StorageError, OSError):
     Attributes:
         path: the file concerned.
         errno: the system's error number, or None where it gave none.
+        reason: why, in words.
         unsettled: the change could not be taken back either: it is there, or not, when the store is opened again.
     """
 
@@ -335,6 +336,7 @@ class StorageIOError(StorageError, OSError):
         super().__init__(f"{path!r}: {reason}{number}. {outcome}.")
         self.path = path
         self.errno = errno
+        self.reason = reason
         self.unsettled = unsettled
 
 

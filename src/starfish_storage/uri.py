@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
 from starfish_storage.errors import InvalidUriError
@@ -72,3 +73,77 @@ def without_password(uri: str) -> str:
     'postgresql://me@db.example/runs'
     """
     return _PASSWORD.sub(r"\1@", uri)
+
+
+OBJECT_SCHEMES = ("s3", "s3a", "gs", "az", "azure", "adl", "abfs", "abfss", "memory")
+"""The schemes of object stores: Amazon's and those that speak like it, Google's, Microsoft's, and one in memory."""
+
+_MAX_PREFIX_BYTES = 700  # the longest keys of objects are 1,024 bytes
+_OBJECT_URI = re.compile(r"([a-z][a-z0-9]*)://([^/?#]*)/?([^?#]*)", re.DOTALL)
+_BUCKET = re.compile(r"[A-Za-z0-9$][A-Za-z0-9._$-]{0,254}", re.ASCII)
+_CONTAINER_OF_ACCOUNT = re.compile(rf"{_BUCKET.pattern}@[A-Za-z0-9.-]+", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectUri:
+    """A place in an object store.
+
+    Attributes:
+        scheme: one of `OBJECT_SCHEMES`.
+        bucket: the bucket; for ``abfss://``, with its account, ``container@account.dfs.core.windows.net``.
+        prefix: what stands before every key, without slashes at its ends; may be empty.
+    """
+
+    scheme: str
+    bucket: str
+    prefix: str
+
+    @property
+    def bucket_uri(self) -> str:
+        """The URI of the bucket alone."""
+        return f"{self.scheme}://{self.bucket}"
+
+    def __str__(self) -> str:
+        return f"{self.bucket_uri}/{self.prefix}" if self.prefix else self.bucket_uri
+
+
+def is_object_uri(uri: object) -> bool:
+    """Return whether a URI has the scheme of an object store, whatever else may be wrong with it."""
+    return isinstance(uri, str) and uri.partition("://")[0] in OBJECT_SCHEMES and "://" in uri
+
+
+def parse_object_uri(uri: object) -> ObjectUri:
+    """Return the place that the URI of an object store names.
+
+    The prefix is taken as it stands, as Amazon's own tools take it: ``%20`` is three characters of a key. (Decoded, the
+    references that the store gives out would not be the names under which those tools find the objects.)
+
+    Raises:
+        InvalidUriError: it is of another scheme, has no bucket, a user or password, a query, or parts that no key has.
+
+    >>> parse_object_uri("s3://bucket/runs/2026/").prefix
+    'runs/2026'
+    """
+    if not isinstance(uri, str) or not is_object_uri(uri):
+        raise InvalidUriError(uri, "an object store takes a URI such as 's3://bucket/prefix'")
+    match = _OBJECT_URI.fullmatch(uri)
+    if match is None:
+        reason = "it has a query or a fragment; options and credentials are taken from environment variables"
+        raise InvalidUriError(uri, reason)
+    scheme, bucket, prefix = match.groups()
+    if "@" in bucket and (not scheme.startswith("abfs") or _CONTAINER_OF_ACCOUNT.fullmatch(bucket) is None):
+        raise InvalidUriError(uri, "it has a user or a password; credentials are taken from environment variables")
+    if "@" not in bucket and _BUCKET.fullmatch(bucket) is None:
+        raise InvalidUriError(uri, "it names no bucket; write 's3://bucket/prefix'")
+    prefix = prefix.removesuffix("/")
+    if any(part in ("", ".", "..") for part in prefix.split("/")) and prefix:
+        raise InvalidUriError(uri, "its prefix has '.', '..' or empty parts, which no key of an object may have")
+    try:
+        size = len(prefix.encode())
+    except UnicodeEncodeError as error:
+        raise InvalidUriError(uri, "its prefix contains a lone surrogate") from error
+    if size > _MAX_PREFIX_BYTES:
+        raise InvalidUriError(uri, f"its prefix is longer than {_MAX_PREFIX_BYTES} bytes")
+    if not prefix.isprintable():
+        raise InvalidUriError(uri, "its prefix contains a character that cannot be printed")
+    return ObjectUri(scheme, bucket, prefix)

@@ -1,12 +1,11 @@
 """PostgresStorage against a plain dict model, in random histories."""
 
-import secrets
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
-from conformance.postgres_stores import PostgresDirectoryStore
+from conformance.postgres_stores import PostgresDirectoryStore, Schema
 from servers.postgres import PostgresServer
 from starfish_storage.testing.state_machine import StorageMachine
 
@@ -15,7 +14,7 @@ class PostgresMachine(StorageMachine):
     server: PostgresServer
 
     def make_store(self, directory: Path) -> PostgresDirectoryStore:
-        return PostgresDirectoryStore(directory, self.server.uri(schema=f"test_{secrets.token_hex(6)}"))
+        return PostgresDirectoryStore(directory, Schema(self.server))
 
 
 class PostgresMachineForLonger(PostgresMachine):

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from conformance.postgres_stores import PostgresDirectoryStore
+from conformance.postgres_stores import PostgresDirectoryStore, Schema
 from starfish_storage.testing.storage_tests import StorageTests
 
 
 class TestPostgresStorage(StorageTests):
     @pytest.fixture
-    def store(self, tmp_path: Path, postgres_uri: str) -> PostgresDirectoryStore:
-        return PostgresDirectoryStore(tmp_path, postgres_uri)
+    def store(self, tmp_path: Path, postgres_schema: Schema) -> PostgresDirectoryStore:
+        return PostgresDirectoryStore(tmp_path, postgres_schema)

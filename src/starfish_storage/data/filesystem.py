@@ -6,7 +6,7 @@ import errno
 import logging
 import os
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from starfish_storage.data import keys
 from starfish_storage.data.atomic import FileOperations
@@ -179,6 +179,15 @@ class FileSystemDataHandler(DataHandler):
             except FileNotFoundError:
                 pass
         raise DataNotFoundError("data", self.to_reference(key), "it was never saved, or was deleted")
+
+    def read_each(self, keys: Sequence[str]) -> Iterator[bytes | None]:
+        """See `DataHandler.read_each`."""
+        for key in keys:
+            try:
+                payload = self.read(key)
+            except DataNotFoundError:
+                payload = None
+            yield payload
 
     def read_with_time(self, key: str) -> tuple[bytes, int] | None:
         """Return one version of what is under a key, and when that was changed last; None if there is nothing.

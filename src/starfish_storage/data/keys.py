@@ -11,6 +11,7 @@ import re
 
 from starfish_storage.errors import InvalidReferenceError
 from starfish_storage.identifiers import check_id, fold
+from starfish_storage.uri import is_object_uri
 
 DATA_DIRECTORY = "data"
 CONFIG_DIRECTORY = "configs"
@@ -90,6 +91,36 @@ def key_of_path(reference: object, roots: tuple[str, ...]) -> str:
     if inside is None:
         raise InvalidReferenceError(reference, f"it lies outside the store's root {roots[0]!r}")
     return _checked_relative(reference, inside)
+
+
+def key_of_uri(reference: object, root: str) -> str:
+    """Return the key that a reference means to a store of objects.
+
+    Nothing is decoded: a percent sign is one, in an id and so in a key.
+
+    Args:
+        reference: a URI below the root, a key, or what ends in a key of record data or of a request configuration and
+            is an absolute path or the URI of an object (written when the store lay there).
+        root: the URI of the store, without a trailing slash.
+
+    Raises:
+        InvalidReferenceError: it is none of these, or leaves the root.
+    """
+    if not isinstance(reference, str):
+        raise InvalidReferenceError(reference, "it is not a string")
+    if reference.startswith(root + "/"):
+        path = reference[len(root) + 1 :]
+    elif is_object_uri(reference):
+        path = "/" + reference.partition("://")[2]
+    else:
+        path = reference
+    _checked_relative(reference, path.removeprefix("/"))
+    if not path.startswith("/") and (is_key(path) or path == reference):
+        return path
+    moved = _FOREIGN_PREFIX.fullmatch("/" + path.removeprefix("/"))
+    if moved is None:
+        raise InvalidReferenceError(reference, f"it lies outside the store's root {root!r}")
+    return moved.group(1)
 
 
 def check_key(key: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from starfish_storage.errors import StorageError
 
@@ -243,6 +243,14 @@ class DataHandler(ABC):
         Raises:
             DataNotFoundError: there is none.
             InvalidReferenceError: what is there is a link or no regular file.
+        """
+
+    @abstractmethod
+    def read_each(self, keys: Sequence[str]) -> Iterator[bytes | None]:
+        """Yield the data under each of the keys, in their order; None where there is none. May block.
+
+        Raises:
+            InvalidReferenceError: as `read`.
         """
 
     @abstractmethod

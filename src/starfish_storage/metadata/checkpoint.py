@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import apsw
 
-from starfish_storage.errors import StorageError
+from starfish_storage.errors import StorageError, StorageUnavailableError
 from starfish_storage.interface import DataHandler, DataWrite, RowLogHandler
 from starfish_storage.metadata.driver import Connection, Cursor
 from starfish_storage.metadata.driver_errors import translate
@@ -171,6 +171,20 @@ class Checkpoint:
             raise translate(error, self._path, self._connection) from error
         self._untrusted = self._outstanding = False
         self._entries = self._bytes = 0
+
+    def catch_up(self) -> None:
+        """Replay before a group is committed; if the place of the data cannot be reached, later.
+
+        Then the group goes on: of a key that it writes, its own entry in the journal is the later one. Without data,
+        it needs nothing of that place.
+        """
+        if self._outstanding and time.monotonic() < self._not_before:
+            return
+        try:
+            self.replay()
+        except StorageUnavailableError as error:
+            self.note_outstanding()
+            logger.warning("what the journal of %r holds is not in place yet: %s", self._path, error)
 
     def last_number(self) -> int:
         """Return the number of the last entry of the journal, 0 if it is empty."""

@@ -34,6 +34,7 @@ from starfish_storage.metadata.connection import (
     refuse_lost_places,
     set_synchronous,
 )
+from starfish_storage.metadata.data_in_place import DataInPlace
 from starfish_storage.metadata.driver import Connection
 from starfish_storage.metadata.driver_errors import translate
 from starfish_storage.metadata.locks import SessionLock, WriterLock
@@ -69,6 +70,7 @@ class GroupCommit:
         self._path = f"{root}/{DATABASE_FILE}"
         self._data = data
         self._row_log = row_log
+        self._in_place = DataInPlace(data)
         self._durability: Durability = durability
         self._vfs = vfs
         self._queries = sqlite_queries()
@@ -156,7 +158,7 @@ class GroupCommit:
             migrate(connection, self._path, alone=alone)
             check_data_location(connection, self._path, elsewhere=self._data_elsewhere)
             set_synchronous(connection, self._durability)
-            self._rows = SQLiteRowWriter(connection, self._queries, self._data)
+            self._rows = SQLiteRowWriter(connection, self._queries, self._data, self._in_place)
             self._checkpoint = Checkpoint(connection, self._queries, self._data, self._row_log, self.lock, self._path)
             if not self._checkpoint.last_number():  # it may hold all that was ever there
                 refuse_lost_places(connection, self._data)
@@ -191,7 +193,7 @@ class GroupCommit:
         finished = self.lock.acquire()
         try:
             if not finished:
-                self._checkpoint.replay()
+                self._checkpoint.catch_up()
         except BaseException:
             self.lock.release(finished=False)
             raise
@@ -204,8 +206,12 @@ class GroupCommit:
 
     def _commit(self, staged: Sequence[WriteOperation]) -> list[WriteOperation]:
         """Commit what can be, and return it. A group too large for the disk is tried again one by one."""
-        overwrites = self._durability == "process" and any(changes_what_is_there(operation) for operation in staged)
+        # Where data lies on another machine, to look whether it is there costs more than to make the journal safe.
+        overwrites = self._durability == "process" and (
+            self._data.parallel > 1 or any(changes_what_is_there(operation) for operation in staged)
+        )
         deletes = any(operation.removals is not None for operation in staged)
+        self._in_place.begin_group([key for operation in staged for key in operation.refers_to])
         try:
             if deletes:
                 keep_undo_in_memory(self._connection, "off")

@@ -149,7 +149,9 @@ class SQLMetadataHandler(MetadataHandler):
     async def log_execution_job_start(self, job_data: GenerationJob) -> None:
         """See `ExecutionJobContract.log_execution_job_start`."""
         row = self._codec.execution_job_row(job_data)
-        await self._database.write(WriteOperation(lambda writer: writer.save_execution_job(row)))
+        await self._database.write(
+            WriteOperation(lambda writer: writer.save_execution_job(row), batch=("save_execution_jobs", row))
+        )
 
     async def log_execution_job_end(
         self,
@@ -170,7 +172,9 @@ class SQLMetadataHandler(MetadataHandler):
             *rows.four_counts(counts, "counts"),
             check_id("job_id", job_id),
         )
-        await self._database.write(WriteOperation(lambda writer: writer.end_execution_job(row)))
+        await self._database.write(
+            WriteOperation(lambda writer: writer.end_execution_job(row), batch=("end_execution_jobs", row))
+        )
 
     async def get_execution_job(self, job_id: str) -> GenerationJob | None:
         """See `ExecutionJobContract.get_execution_job`."""
@@ -214,7 +218,13 @@ class SQLMetadataHandler(MetadataHandler):
     async def log_record_metadata(self, record_data: Record) -> None:
         """See `RecordContract.log_record_metadata`."""
         row = self._codec.record_row(record_data)
-        await self._database.write(WriteOperation(lambda writer: writer.save_record(row)))
+        await self._database.write(
+            WriteOperation(
+                lambda writer: writer.save_record(row),
+                refers_to=() if row[4] is None else (row[4],),
+                batch=("save_rows_of_records", row),
+            )
+        )
 
     async def get_record_metadata(self, record_uid: str) -> Record | None:
         """See `RecordContract.get_record_metadata`."""
@@ -275,7 +285,11 @@ class SQLMetadataHandler(MetadataHandler):
 
     async def save_data(self, kind: str, id: str, write: DataWrite) -> None:
         """See `MetadataHandler.save_data`."""
-        await self._database.write(WriteOperation(lambda writer: writer.note_data(kind, id, write), data=(write,)))
+        await self._database.write(
+            WriteOperation(
+                lambda writer: writer.note_data(kind, id, write), data=(write,), batch=("note_data", (id, write))
+            )
+        )
 
     async def save_records(self, records: Sequence[Record], writes: Sequence[DataWrite]) -> None:
         """See `MetadataHandler.save_records`."""

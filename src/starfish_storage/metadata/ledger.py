@@ -132,7 +132,13 @@ class SQLRunLedger(RunLedger):
         finishing = ledger_writer.Finishing(outcome, attempt, records, unique, now, claim_next)
         # With unique keys, what a record is saved as is known in the transaction only.
         decides = [f"unique key {key!a} in {outcome.claimed.master_job_id}" for key in set(unique) if key is not None]
-        operation = WriteOperation(finishing.apply, records=() if unique else records, data=writes, decides=decides)
+        operation = WriteOperation(
+            finishing.apply,
+            records=() if unique else records,
+            data=writes,
+            decides=decides,
+            batch=("finish_inputs", finishing),
+        )
         try:
             await self._database.write(operation)
         except ledger_writer.ClaimLostError:
@@ -200,7 +206,9 @@ class SQLRunLedger(RunLedger):
     async def save_step(self, step: Step) -> None:
         """See `AttemptLedger.save_step`."""
         row = ledger_rows.step_row(step)
-        await self._write(lambda writer: ledger_writer.save_step(writer, row))
+        await self._database.write(
+            WriteOperation(lambda writer: ledger_writer.save_step(writer, row), batch=("save_steps", row))
+        )
 
     async def get_step(self, job_id: str, name: str) -> Step | None:
         """See `AttemptLedger.get_step`."""

@@ -224,10 +224,9 @@ class Finishing:
     def apply(self, writer: RowWriter) -> list[Change]:
         """Make the changes, and return what takes them back. Records without unique keys are saved by the group."""
         outcome, self.claimed = self.outcome, None
-        job_id = outcome.claimed.job_id
-        before = _need_input(writer, job_id, outcome.claimed.master_job_id)
+        before = _need_input(writer, self.job_id, outcome.claimed.master_job_id)
         if not _is_held(before, outcome.worker_id):
-            raise ClaimLostError(f"input {job_id!r} is not held by worker {outcome.worker_id!r} any more.")
+            raise ClaimLostError(f"input {self.job_id!r} is not held by worker {outcome.worker_id!r} any more.")
         number = _next_number(before)
         undo: list[Change] = [("finish_input", before[_CHANGED])]
         self.statuses = [row[_RECORD_STATUS] for row in self.records]
@@ -235,13 +234,40 @@ class Finishing:
             undo += self._forget_earlier(writer)
         if self.unique_keys:
             undo += self._save_unique(writer)
-        head, rest = self.attempt[: ledger_rows.ATTEMPT_NUMBER], self.attempt[ledger_rows.ATTEMPT_NUMBER + 1 :]
-        writer.change("save_attempt", (*head, number, *rest))
-        undo.append(("delete_attempt", (job_id, number)))
+        writer.change("save_attempt", self.attempt_row(number))
+        undo.append(("delete_attempt", (self.job_id, number)))
         writer.change("finish_input", self._end(number))
         if self.claim_next:
             undo += self._claim(writer)
         return undo
+
+    @property
+    def job_id(self) -> str:
+        """The input."""
+        return self.outcome.claimed.job_id
+
+    def is_plain(self, before: Row) -> bool:
+        """Return whether it is the first outcome of an input that its worker holds, without unique keys.
+
+        Then its changes are three rows and the records, which can be made with those of others.
+        """
+        return (
+            not self.unique_keys
+            and before[_MASTER_JOB] == self.outcome.claimed.master_job_id
+            and _is_held(before, self.outcome.worker_id)
+            and _next_number(before) == 1
+        )
+
+    def plain_rows(self) -> tuple[Row, Row]:
+        """Return the parameters of ``save_attempt`` and ``finish_input`` of one that `is_plain`."""
+        self.claimed = None
+        self.statuses = [row[_RECORD_STATUS] for row in self.records]
+        return self.attempt_row(1), self._end(1)
+
+    def attempt_row(self, number: int) -> Row:
+        """Return the parameters of ``save_attempt``."""
+        before, after = self.attempt[: ledger_rows.ATTEMPT_NUMBER], self.attempt[ledger_rows.ATTEMPT_NUMBER + 1 :]
+        return (*before, number, *after)
 
     def _end(self, number: int) -> Row:
         """Return the parameters of ``finish_input``."""
@@ -311,3 +337,16 @@ class Finishing:
         self.claimed = found[0]
         # Not `return_input`: another operation of the group may have given it to another worker meanwhile.
         return [("return_claim", (self.now, found[0][0], worker_id))]
+
+
+def claim_for_all(writer: RowWriter, finishing: Sequence[Finishing]) -> None:
+    """Claim an input for each outcome that asks for one, those of a worker together."""
+    asking: dict[tuple[str, str], list[Finishing]] = {}
+    for one in finishing:
+        if one.claim_next:
+            asking.setdefault((one.outcome.claimed.master_job_id, one.outcome.worker_id), []).append(one)
+    for (master_job_id, worker_id), theirs in sorted(asking.items(), key=lambda item: item[0]):
+        if _is_noted(writer, master_job_id, worker_id):
+            found = claim_inputs(writer, master_job_id, worker_id, len(theirs), theirs[0].now)
+            for one, row in zip(theirs, sorted(found, key=lambda row: row[2]), strict=False):
+                one.claimed = row

@@ -24,6 +24,7 @@ class WriteOperation:
             back, which is needed where data could fail to be put in place.
         records: rows of records that are saved together with their data.
         data: the data that is written; of `records`, in the same order.
+        refers_to: keys of data that its rows refer to, which has to be in place.
         decides: names of what its rows decide for operations after it, such as who has a unique key: no two of one
             name share a group.
         future: resolved when the changes are durable, or failed with the reason.
@@ -39,6 +40,7 @@ class WriteOperation:
     apply: Callable[[RowWriter], Sequence[Change] | None] | None = None
     records: Sequence[Row] = ()
     data: Sequence[DataWrite] = ()
+    refers_to: Sequence[str] = ()
     decides: Sequence[str] = ()
     future: asyncio.Future[None] | None = None
     error: StorageError | None = None

@@ -60,6 +60,8 @@ class Queries:
         text = self._made.get((name, statuses))
         if text is None:
             branch, merge = self._merged[name]
+            if self._numbered and statuses > 1:  # PostgreSQL merges branches that are ordered; others it sorts
+                branch = f"({branch} {merge.partition('LIMIT')[0]})"
             assembled = " UNION ALL ".join([branch] * statuses) + " " + merge
             text = self._made[name, statuses] = self._translated(assembled)
         return text

@@ -9,9 +9,10 @@ from typing import ClassVar, cast
 import apsw
 
 from starfish_storage.codec import content_digest
-from starfish_storage.errors import DataNotFoundError, InvalidIdError
+from starfish_storage.errors import DataNotFoundError
 from starfish_storage.identifiers import fold
 from starfish_storage.interface import DataHandler, DataWrite
+from starfish_storage.metadata.data_in_place import DataInPlace
 from starfish_storage.metadata.driver import Connection, Row
 from starfish_storage.metadata.queries import Queries
 from starfish_storage.metadata.row_writer import Change, RowWriter, owner_uid, portions
@@ -24,14 +25,16 @@ class SQLiteRowWriter(RowWriter):
         connection: the writing connection, inside a transaction whenever a method is called.
         queries: the named queries.
         data: where the data lies.
+        in_place: knows what data is there.
     """
 
     constraint_errors: ClassVar[tuple[type[Exception], ...]] = (apsw.ConstraintError,)
 
-    def __init__(self, connection: Connection, queries: Queries, data: DataHandler) -> None:
+    def __init__(self, connection: Connection, queries: Queries, data: DataHandler, in_place: DataInPlace) -> None:
         super().__init__(connection, queries)
         self._writing = connection
         self._data = data
+        self._in_place = in_place
         self._group_deletes = False
         self._digests: dict[str, str] = {}
         self._digests_before: list[tuple[str, str | None]] = []
@@ -157,7 +160,7 @@ class SQLiteRowWriter(RowWriter):
         self.change("delete_master_job", key)
         self._need_change("master job", master_job_id, "it may have been deleted before")
         own = self._data.request_config_key(master_job_id)
-        if removed == own or not self._data.exists(own):
+        if removed == own or not self._in_place.exists(own):
             self.execute("delete_mixed_case_id", ("master_job_id", master_job_id))
 
     def recount(self) -> None:
@@ -197,7 +200,7 @@ class SQLiteRowWriter(RowWriter):
         for _, digest in self.execute("get_data_digest", (owner_uid(key), key, key)).fetchall():
             if digest is not None:
                 return digest
-        return content_digest(self._data.read(key))
+        return content_digest(self._in_place.read(key))
 
     def _release_record_uids(self, master_job_id: str) -> None:
         """Give up the claims of records that are deleted, except where data of that name is left behind."""
@@ -218,15 +221,11 @@ class SQLiteRowWriter(RowWriter):
         if key is None:
             return
         journaled = self.first("get_journaled_data", (key,)) if self._group_deletes else None
-        if not self._data.exists(key) or (journaled is not None and journaled[0] is None):
+        if not self._in_place.exists(key) or (journaled is not None and journaled[0] is None):
             raise DataNotFoundError("data", self._data.to_reference(key), "save it with save_record_data first")
 
     def _data_is_there(self, kind: str, value: str) -> bool:
-        data = self._data
-        try:
-            return data.exists(data.record_key(value) if kind == "record_uid" else data.request_config_key(value))
-        except InvalidIdError:
-            return False  # the fold of an id may be too long to be one
+        return self._in_place.exists_for(kind, value)
 
     def _breaks_reference(self, error: Exception) -> bool:
         # Not in the driver's stubs.

@@ -27,7 +27,7 @@ Result = TypeVar("Result")
 
 
 class DataReading:
-    """Reads and checks data: single files on the spot, many in a pool of threads.
+    """Reads and checks data: single files on the spot, many, and what lies on another machine, in a pool of threads.
 
     Args:
         metadata: knows what was saved, and what is committed and not yet in place.
@@ -47,7 +47,9 @@ class DataReading:
 
     def open(self) -> None:
         """Make the pool. Idempotent."""
-        self._readers = self._readers or ThreadPoolExecutor(_READER_THREADS, "starfish-storage-data-reader")
+        self._readers = self._readers or ThreadPoolExecutor(
+            max(_READER_THREADS, self._data.parallel), "starfish-storage-data-reader"
+        )
 
     async def close(self) -> None:
         """Finish what is being read. Idempotent."""
@@ -66,7 +68,7 @@ class DataReading:
         if self._reads % _READS_IN_A_ROW == 0:
             await asyncio.sleep(0)
         location = await self._locate(key)
-        payload = self._read_now(location.key)
+        payload = await self._read_once(location.key)
         if payload is not None and _is_whole(payload, location):
             return self._decoded(key, payload)
         return await self._read_again(key)
@@ -92,7 +94,7 @@ class DataReading:
             # Or it has done both between the two looks: put the file in place, and emptied the journal.
             # Or it has replaced that version by another, and removed it.
             location = await self._locate(key)
-            payload = self._read_now(location.key)
+            payload = await self._read_once(location.key)
             if payload is not None and _is_whole(payload, location):
                 return self._decoded(key, payload)
             await asyncio.sleep(0)
@@ -121,13 +123,17 @@ class DataReading:
         return found[0]
 
     def _read_each(self, keys: Sequence[str], known: dict[str, DataLocation]) -> list[dict[str, Any] | None]:
-        found: list[dict[str, Any] | None] = []
-        for key in keys:
-            location = known.get(key) or DataLocation(key, None)
-            payload = self._read_now(location.key)
-            whole = payload is not None and _is_whole(payload, location)
-            found.append(self._decoded(key, payload) if payload is not None and whole else None)
-        return found
+        locations = [known.get(key) or DataLocation(key, None) for key in keys]
+        read = self._data.read_each([location.key for location in locations])
+        return [
+            None if payload is None or not _is_whole(payload, location) else self._decoded(key, payload)
+            for key, location, payload in zip(keys, locations, read, strict=True)
+        ]
+
+    async def _read_once(self, key: str) -> bytes | None:
+        if self._data.parallel == 1:
+            return self._read_now(key)  # a hop to another thread would cost more than the read
+        return await self._in_pool(lambda: self._read_now(key))
 
     def _read_now(self, key: str) -> bytes | None:
         try:

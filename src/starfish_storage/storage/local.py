@@ -1,16 +1,18 @@
-"""The local storage: metadata in SQLite, data in JSON files, in one directory."""
+"""The local storage: metadata in SQLite, data in JSON files, in one directory; or the data in an object store."""
 
 from __future__ import annotations
 
 from starfish_storage.data.filesystem import FileSystemDataHandler, make_root
 from starfish_storage.data.mounts import warn_of_network_file_systems
+from starfish_storage.data.row_log import LoneRowLog
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.metadata.connection import DATABASE_FILE, Durability
 from starfish_storage.metadata.rows import RowCodec
 from starfish_storage.metadata.sqlite import SQLiteMetadataHandler
 from starfish_storage.metadata.starfish_copy import may_be_starfish
+from starfish_storage.storage.data_place import data_handler
 from starfish_storage.storage.hybrid import HybridStorage
-from starfish_storage.uri import file_uri_of_path, path_of_file_uri
+from starfish_storage.uri import file_uri_of_path, is_object_uri, parse_object_uri, path_of_file_uri
 
 _CAPABILITIES = frozenset(
     {
@@ -27,11 +29,12 @@ _CAPABILITIES = frozenset(
 
 
 class LocalStorage(HybridStorage):
-    """Keeps metadata in SQLite and data in JSON files.
+    """Keeps metadata in SQLite and data in JSON files, or in the objects of a bucket.
 
     Args:
         storage_uri: ``file://`` URI of the store's directory, which is made if it is not there.
-        data_storage_uri_override: ``file://`` URI of another directory for ``configs/`` and ``data/``.
+        data_storage_uri_override: another place for ``configs/`` and ``data/``: the ``file://`` URI of a directory, or
+            that of a prefix in an object store, ``s3://bucket/prefix`` (with the extra ``s3``).
         durability: ``"power"``: what was acknowledged survives a kill -9 and a power cut. ``"process"``: it survives
             a kill -9; a power cut may take the last moments, and tears nothing.
         redact_secrets: values under keys that name a secret (``api_key``, ``Authorization``, ``password``, ...) in
@@ -39,7 +42,7 @@ class LocalStorage(HybridStorage):
             with a `SecretRedactedWarning` that says where they stood. What is given to a call is not changed.
 
     Raises:
-        InvalidUriError: a URI is not one of a local directory.
+        InvalidUriError: a URI is not one of a local directory, or of an object store.
         InvalidInputError: the durability is unknown.
 
     >>> storage = LocalStorage("file:///data/store")
@@ -58,16 +61,19 @@ class LocalStorage(HybridStorage):
         if durability not in ("power", "process"):
             raise InvalidInputError(f"durability must be 'power' or 'process', not {durability!r}.")
         self.base_path = path_of_file_uri(storage_uri)
-        self.data_base_path = path_of_file_uri(data_storage_uri_override or storage_uri)
+        data_given = data_storage_uri_override or storage_uri
+        in_objects = is_object_uri(data_given)
+        self.data_base_path = str(parse_object_uri(data_given)) if in_objects else path_of_file_uri(data_given)
         self.metadata_db_path = f"{self.base_path}/{DATABASE_FILE}"
         uri = file_uri_of_path(self.base_path)
-        data_uri = file_uri_of_path(self.data_base_path)
-        data = FileSystemDataHandler(self.data_base_path)
+        data_uri = self.data_base_path if in_objects else file_uri_of_path(self.data_base_path)
+        data = data_handler(data_uri)
+        # Beside the data, so that one of the two is left when a disk is lost; in a bucket, nothing can be appended to.
+        row_log = data.row_log if isinstance(data, FileSystemDataHandler) else LoneRowLog(self.base_path)
+        self._directories = (self.base_path,) if in_objects else (self.base_path, self.data_base_path)
         codec = RowCodec(data, uri, data_uri)
         super().__init__(
-            SQLiteMetadataHandler(
-                self.base_path, data, data.row_log, codec, durability, data_elsewhere=data_uri != uri
-            ),
+            SQLiteMetadataHandler(self.base_path, data, row_log, codec, durability, data_elsewhere=data_uri != uri),
             data,
             uri,
             _CAPABILITIES | {"POWER_SAFE"} if durability == "power" else _CAPABILITIES,
@@ -79,5 +85,5 @@ class LocalStorage(HybridStorage):
         if not may_be_starfish(self.metadata_db_path):  # that is read where it cannot be written, too
             make_root(self.base_path)
         if not self._reading.is_open:
-            warn_of_network_file_systems(self.base_path, self.data_base_path)
+            warn_of_network_file_systems(*self._directories)
         await super().setup()

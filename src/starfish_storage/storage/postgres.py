@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from starfish_storage.data.filesystem import FileSystemDataHandler
 from starfish_storage.errors import InvalidUriError
 from starfish_storage.metadata.postgres.address import PostgresAddress
 from starfish_storage.metadata.postgres.handler import PostgresMetadataHandler
 from starfish_storage.metadata.rows import RowCodec
+from starfish_storage.storage.data_place import data_handler
 from starfish_storage.storage.hybrid import HybridStorage
-from starfish_storage.uri import file_uri_of_path, path_of_file_uri
+from starfish_storage.uri import file_uri_of_path, is_object_uri, parse_object_uri, path_of_file_uri
 
 PATIENCE_SECONDS = 60.0
 """For how long a call waits for a server that does not answer."""
@@ -21,6 +21,7 @@ _CAPABILITIES = frozenset(
         "ATOMIC_RECORDS",
         "DELETE",
         "SHARED",
+        "RELOCATABLE",
         "RUNS",
         "POWER_SAFE",
     }
@@ -53,9 +54,8 @@ class PostgresStorage(HybridStorage):
             raise InvalidUriError(
                 address.uri, "say with data_uri where the data is to lie: 's3://bucket/prefix', or a shared directory"
             )
-        path = path_of_file_uri(data_storage_uri_override)
-        data = FileSystemDataHandler(path)
-        codec = RowCodec(data, address.uri, file_uri_of_path(path))
+        data = data_handler(data_storage_uri_override)
+        codec = RowCodec(data, address.uri, _normalised(data_storage_uri_override))
         super().__init__(
             PostgresMetadataHandler(address, data, codec, patience),
             data,
@@ -63,3 +63,7 @@ class PostgresStorage(HybridStorage):
             _CAPABILITIES,
             redact_secrets=redact_secrets,
         )
+
+
+def _normalised(uri: str) -> str:
+    return str(parse_object_uri(uri)) if is_object_uri(uri) else file_uri_of_path(path_of_file_uri(uri))

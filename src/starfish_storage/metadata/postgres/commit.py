@@ -17,6 +17,7 @@ from starfish_storage.errors import StorageError, StorageUnavailableError
 from starfish_storage.interface import DataHandler
 from starfish_storage.metadata.operations import WriteOperation, distinct, runs
 from starfish_storage.metadata.postgres.address import PostgresAddress
+from starfish_storage.metadata.postgres.batches import BATCHES
 from starfish_storage.metadata.postgres.connection import PostgresConnection
 from starfish_storage.metadata.postgres.errors import is_lost, is_repeatable, not_opened, translate, unavailable
 from starfish_storage.metadata.postgres.migrate import migrate
@@ -206,7 +207,7 @@ class PostgresCommit:
             for name, alike in groupby(group, lambda operation: operation.batch and operation.batch[0]):
                 operations = list(alike)
                 if name:
-                    self._rows.batches[name]([operation.batch[1] for operation in operations if operation.batch])
+                    BATCHES[name](self._rows, [operation.batch[1] for operation in operations if operation.batch])
                     continue
                 for run in runs(operations):
                     self._apply_run(run)

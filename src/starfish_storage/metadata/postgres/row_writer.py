@@ -9,8 +9,8 @@ Data is immutable and lies under a key with a version before its row is written.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import ClassVar
 
 import asyncpg
 
@@ -62,7 +62,6 @@ class PostgresRowWriter(RowWriter):
         self._alone = False
         self._has_savepoint = False
         self.deletes = False
-        self.batches: dict[str, Callable[[Sequence[Any]], None]] = {}
 
     def begin_group(self, versions: dict[str, str], *, alone: bool) -> None:
         """Begin a group in a new transaction.
@@ -170,7 +169,7 @@ class PostgresRowWriter(RowWriter):
             return
         if self.first("get_borrower", (reference,)) is None:
             loose = self.first("take_loose_data", (reference,))
-            self._remove(reference, None if loose is None else loose[0])
+            self.remove(reference, None if loose is None else loose[0])
 
     # --- records --------------------------------------------------------------------------------------------------
 
@@ -213,10 +212,10 @@ class PostgresRowWriter(RowWriter):
         except self.constraint_errors as error:
             raise self._explained_of_many(error, rows) from None
         for kind, name, key, version, digest in found:
-            if kind == "mixed" and name not in uids:
-                self.claim_id("record_uid", next(uid for uid in uids if fold(uid) == fold(name)))
+            if kind == "mixed":
+                self.check_mixed(name, uids)
             elif kind == "loose" or (kind == "before" and key in keys and owner_uid(key) == name):
-                self._remove(key, version)
+                self.remove(key, version)
             elif kind == "before" and key is not None and owner_uid(key) == name:
                 self.execute("save_loose_data", (key, key, version, digest))
         return [[] for _ in rows]
@@ -231,11 +230,11 @@ class PostgresRowWriter(RowWriter):
         row = self.first("get_record_data", (id,))
         if row is not None and row[0] == write.key:
             self.change("set_data_version", (version, digest, id))
-            self._remove(write.key, row[1])
+            self.remove(write.key, row[1])
         else:
             before = self.first("save_loose_data", (write.key, write.key, version, digest))
             if before is not None:
-                self._remove(write.key, before[0])
+                self.remove(write.key, before[0])
         return []
 
     def recount(self) -> None:
@@ -249,6 +248,15 @@ class PostgresRowWriter(RowWriter):
         if fold(value) != value:
             self._need_store_alone()
         super().claim_id(kind, value)
+
+    def version_of(self, key: str) -> str | None:
+        """Return under which version the group has put the data of a key."""
+        return self._versions.get(key)
+
+    def check_mixed(self, mixed: str, uids: Sequence[str]) -> None:
+        """Refuse record uids of which one differs in case alone from an id in mixed case that is in use."""
+        if mixed not in uids:
+            self.claim_id("record_uid", next(uid for uid in uids if fold(uid) == fold(mixed)))
 
     def _need_store_alone(self) -> None:
         if not self._alone:
@@ -269,7 +277,8 @@ class PostgresRowWriter(RowWriter):
         if found is None and not self._data.exists(key):
             raise DataNotFoundError("data", self._data.to_reference(key), "save it with save_record_data first")
 
-    def _remove(self, key: str, version: str | None) -> None:
+    def remove(self, key: str, version: str | None) -> None:
+        """Have the data of a key removed after the commit."""
         if version is None:
             self._removals[key] = None
         elif version != self._versions.get(key):  # what was put twice in one call is current

@@ -236,3 +236,65 @@ FROM (
 WHERE execution_jobs.job_id = counted.job_id AND execution_jobs.end_time IS NOT NULL
   AND (completed_record_count, filtered_record_count, duplicate_record_count, failed_record_count)
       <> (counted.completed, counted.filtered, counted.duplicates, counted.failed)
+
+-- name: save_rows_of_records
+-- Rows whose data was saved before, and where that was: in rows there were before, or without a row.
+WITH given AS (
+    SELECT * FROM unnest(
+        :record_uid::text[], :job_id::text[], :master_job_id::text[], :status::text[], :output_ref::text[],
+        :start_time::text[], :end_time::text[], :last_update_time::text[], :error_message::text[])
+    AS given (record_uid, job_id, master_job_id, status, output_ref, start_time, end_time, last_update_time,
+              error_message)),
+before AS (
+    SELECT record_uid, output_ref, data_version, data_sha256 FROM records
+    WHERE record_uid = ANY (:uids::text[]) ORDER BY record_uid FOR UPDATE),
+loose AS (
+    DELETE FROM loose_data WHERE key = ANY (:keys::text[]) RETURNING key, data_version, data_sha256),
+saved AS (
+    INSERT INTO records (
+        record_uid, job_id, master_job_id, status, output_ref, start_time, end_time, last_update_time, error_message,
+        data_sha256, data_version)
+    SELECT given.record_uid, job_id, master_job_id, status, given.output_ref, start_time, end_time, last_update_time,
+           error_message,
+           CASE WHEN before.output_ref = given.output_ref THEN before.data_sha256 ELSE loose.data_sha256 END,
+           CASE WHEN before.output_ref = given.output_ref THEN before.data_version ELSE loose.data_version END
+    FROM given
+    LEFT JOIN before ON before.record_uid = given.record_uid
+    LEFT JOIN loose ON loose.key = given.output_ref
+    ORDER BY given.record_uid
+    ON CONFLICT (record_uid) DO UPDATE SET
+        job_id = excluded.job_id, master_job_id = excluded.master_job_id, status = excluded.status,
+        output_ref = excluded.output_ref, start_time = excluded.start_time, end_time = excluded.end_time,
+        last_update_time = excluded.last_update_time, error_message = excluded.error_message,
+        data_sha256 = excluded.data_sha256, data_version = excluded.data_version)
+SELECT 'before', record_uid, output_ref, data_version, data_sha256 FROM before
+UNION ALL SELECT 'loose', NULL, key, data_version, data_sha256 FROM loose
+UNION ALL SELECT 'mixed', id, NULL, NULL, NULL FROM mixed_case_ids
+WHERE kind = 'record_uid' AND folded = ANY (:folded::text[])
+
+-- name: note_data
+-- Data that is saved without its row: the row that has it already gets the new version, else it is loose. Returns the
+-- versions that this replaces, and ids that differ from these in case alone.
+WITH given AS (
+    SELECT * FROM unnest(:uids::text[], :keys::text[], :versions::text[], :digests::text[])
+    AS given (record_uid, key, data_version, data_sha256)),
+before AS (
+    SELECT records.record_uid, given.key, records.data_version FROM records
+    JOIN given ON given.record_uid = records.record_uid AND given.key = records.output_ref
+    ORDER BY records.record_uid FOR UPDATE OF records),
+changed AS (
+    UPDATE records SET data_version = given.data_version, data_sha256 = given.data_sha256
+    FROM given JOIN before ON before.key = given.key
+    WHERE records.record_uid = given.record_uid),
+replaced AS (
+    SELECT loose_data.key, loose_data.data_version FROM loose_data JOIN given ON given.key = loose_data.key
+    WHERE NOT EXISTS (SELECT 1 FROM before WHERE before.key = given.key)),
+saved AS (
+    INSERT INTO loose_data (key, data_version, data_sha256)
+    SELECT key, data_version, data_sha256 FROM given
+    WHERE NOT EXISTS (SELECT 1 FROM before WHERE before.key = given.key) ORDER BY key
+    ON CONFLICT (key) DO UPDATE SET data_version = excluded.data_version, data_sha256 = excluded.data_sha256)
+SELECT 'replaced', record_uid, key, data_version FROM before
+UNION ALL SELECT 'replaced', NULL, key, data_version FROM replaced
+UNION ALL SELECT 'mixed', id, NULL, NULL FROM mixed_case_ids
+WHERE kind = 'record_uid' AND folded = ANY (:folded::text[])

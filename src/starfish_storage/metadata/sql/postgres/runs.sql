@@ -91,3 +91,41 @@ INSERT INTO run_totals (master_job_id, slot, attempts, failed_attempts, input_to
 SELECT master_job_id, 0, count(*), count(*) FILTER (WHERE attempts.status IN ('failed', 'interrupted')),
        sum(input_tokens), sum(output_tokens), sum(cost)
 FROM attempts JOIN runs USING (master_job_id) GROUP BY master_job_id
+
+-- name: lock_inputs
+-- Many at a time: what `get_input` returns.
+SELECT status, attempted_generations, produced_outputs_count, completed_record_count, filtered_record_count,
+       duplicate_record_count, failed_record_count, counts, start_time, end_time, last_update_time, worker_id,
+       error_message, job_id, master_job_id,
+       (SELECT max(number) FROM attempts WHERE attempts.job_id = execution_jobs.job_id)
+FROM execution_jobs WHERE job_id = ANY (:job_ids::text[]) ORDER BY job_id FOR UPDATE
+
+-- name: save_attempts
+-- Many at a time: what `save_attempt` does.
+INSERT INTO attempts (
+    job_id, number, master_job_id, worker_id, status, start_time, end_time, error_type, error_message, error_traceback,
+    input_tokens, output_tokens, cost, usage)
+SELECT * FROM unnest(
+    :job_id::text[], :number::bigint[], :master_job_id::text[], :worker_id::text[], :status::text[],
+    :start_time::text[], :end_time::text[], :error_type::text[], :error_message::text[], :error_traceback::text[],
+    :input_tokens::bigint[], :output_tokens::bigint[], :cost::double precision[], :usage::text[])
+ON CONFLICT (job_id, number) DO NOTHING
+
+-- name: finish_inputs
+-- Many at a time: what `finish_input` does.
+UPDATE execution_jobs AS job SET
+    status = given.status, attempted_generations = given.attempted_generations,
+    produced_outputs_count = given.produced_outputs_count, completed_record_count = given.completed_record_count,
+    filtered_record_count = given.filtered_record_count, duplicate_record_count = given.duplicate_record_count,
+    failed_record_count = given.failed_record_count, counts = given.counts, start_time = given.start_time,
+    end_time = given.end_time, last_update_time = given.last_update_time, worker_id = given.worker_id,
+    error_message = given.error_message
+FROM unnest(
+    :status::text[], :attempted_generations::bigint[], :produced_outputs_count::bigint[],
+    :completed_record_count::bigint[], :filtered_record_count::bigint[], :duplicate_record_count::bigint[],
+    :failed_record_count::bigint[], :counts::text[], :start_time::text[], :end_time::text[],
+    :last_update_time::text[], :worker_id::text[], :error_message::text[], :job_id::text[])
+AS given (status, attempted_generations, produced_outputs_count, completed_record_count, filtered_record_count,
+          duplicate_record_count, failed_record_count, counts, start_time, end_time, last_update_time, worker_id,
+          error_message, job_id)
+WHERE job.job_id = given.job_id

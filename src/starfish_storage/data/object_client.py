@@ -1,0 +1,216 @@
+"""Requests to one bucket, made again while the store cannot be reached. The only place that calls obstore."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
+
+from starfish_storage.data.object_errors import Kind, Trouble, trouble_of
+from starfish_storage.data.patience import Patience
+from starfish_storage.errors import (
+    ForkedProcessError,
+    InvalidReferenceError,
+    StorageIOError,
+    StorageUnavailableError,
+    StoreOpenError,
+)
+from starfish_storage.uri import ObjectUri
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
+
+Result = TypeVar("Result")
+
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+_REMOVED_AT_ONCE = 1000
+# Where obstore deletes many objects with one request, and says nothing of those that are not there.
+_BULK_SCHEMES = frozenset({"s3", "s3a", "memory"})
+
+_in_memory: dict[str, ObjectStore] = {}
+
+
+class ObjectClient:
+    """Makes requests; safe to use from several threads.
+
+    obstore's own retries are off. They count for each request, and a group of requests needs one limit; nor do they
+    cover a body that breaks off. Every request made here may be made twice: it puts, gets or removes the same.
+
+    Args:
+        place: the bucket, and the prefix below which everything lies.
+
+    Raises:
+        StoreOpenError: obstore is not installed, or what it needs is not in the environment.
+    """
+
+    def __init__(self, place: ObjectUri) -> None:
+        _refuse_after_fork()
+        self.place = place
+        self._store = _open_store(place)
+        self._gone = False
+
+    @property
+    def gone(self) -> bool:
+        """Whether the last call that could not reach the store has waited in vain, and none has succeeded since."""
+        return self._gone
+
+    def get(self, key: str, patience: Patience) -> bytes | None:
+        """Return an object's content, or None if there is none."""
+        import obstore
+
+        return self._request(key, patience, lambda path: bytes(obstore.get(self._store, path).bytes()))
+
+    def exists(self, key: str, patience: Patience) -> bool:
+        """Return whether there is an object."""
+        import obstore
+
+        return self._request(key, patience, lambda path: obstore.head(self._store, path)) is not None
+
+    def put(self, key: str, payload: bytes, patience: Patience) -> None:
+        """Put an object, whole, in place of what may be there."""
+        import obstore
+
+        def put(path: str) -> bool:
+            # In one piece: it is there or not, and leaves no parts of uploads that were never finished.
+            obstore.put(self._store, path, payload, use_multipart=False)
+            return True
+
+        if self._request(key, patience, put) is None:
+            raise self._failed(key, Trouble(Kind.NO_BUCKET, "there is no such bucket"))
+
+    def remove(self, keys: Sequence[str], patience: Patience) -> None:
+        """Remove objects; those that are not there are passed over."""
+        import obstore
+
+        step = _REMOVED_AT_ONCE if self.place.scheme in _BULK_SCHEMES else 1
+        for start in range(0, len(keys), step):
+            paths = [self._path(key) for key in keys[start : start + step]]
+            self._request(keys[start], patience, lambda _, paths=paths: obstore.delete(self._store, paths))
+
+    def holds(self, directory: str, patience: Patience) -> bool:
+        """Return whether there is an object below a directory."""
+        import obstore
+
+        def first(path: str) -> bool:
+            found = obstore.list(self._store, path, chunk_size=1)  # pyright: ignore[reportUnknownMemberType] (of Arrow)
+            return any(found)
+
+        return bool(self._request(directory, patience, first))
+
+    def check(self, probe: str, patience: Patience) -> None:
+        """See that objects can be listed, put and removed.
+
+        Args:
+            probe: a key that nobody uses.
+            patience: how long to try.
+
+        Raises:
+            StoreOpenError: they cannot be.
+            StorageUnavailableError: the store cannot be reached.
+        """
+        try:
+            self.holds(probe, patience)
+            self.put(probe, b"", patience)
+            self.remove([probe], patience)
+        except StorageIOError as error:
+            raise StoreOpenError(str(self.place), error.reason) from None
+
+    def _request(self, key: str, patience: Patience, request: Callable[[str], Result]) -> Result | None:
+        """Make a request until it succeeds, cannot succeed, or patience ends; None if there is no such object."""
+        _refuse_after_fork()
+        if patience.exhausted is not None:
+            raise StorageUnavailableError(str(self.place), patience.seconds, patience.exhausted)
+        path = self._path(key)
+        pauses = wait_random_exponential(_SHORTEST_PAUSE, _LONGEST_PAUSE)
+
+        def attempt() -> Result:
+            try:
+                return request(path)
+            except BaseException as error:  # noqa: BLE001 (raised below: here, the text of obstore's would go along)
+                explained = self._explained(error, key)
+            raise explained
+
+        def pause(state: RetryCallState) -> float:
+            return min(pauses(state), patience.left)
+
+        retrying = Retrying(
+            retry=retry_if_exception_type(_PassingError), stop=lambda _: not patience.left, wait=pause, reraise=True
+        )
+        try:
+            result = retrying(attempt)
+        except _MissingError:
+            result = None
+        except _PassingError as error:
+            self._gone = True
+            patience.exhausted = error.reason
+            raise StorageUnavailableError(str(self.place), patience.seconds, error.reason) from None
+        self._gone = False
+        patience.renew()
+        return result
+
+    def _explained(self, error: BaseException, key: str) -> BaseException:
+        """Return what to raise for what obstore raised."""
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            return error  # the program is being ended
+        if isinstance(error, ValueError) and "path" in str(error):
+            return InvalidReferenceError(key, "an object store cannot have such a key")
+        trouble = trouble_of(error)
+        if trouble.kind is Kind.MISSING:
+            return _MissingError()
+        if trouble.kind is Kind.PASSING:
+            return _PassingError(trouble.reason)
+        return self._failed(key, trouble)
+
+    def _failed(self, key: str, trouble: Trouble) -> StorageIOError:
+        return StorageIOError(f"{self.place}/{key}", None, trouble.reason)
+
+    def _path(self, key: str) -> str:
+        return f"{self.place.prefix}/{key}" if self.place.prefix else key
+
+
+class _MissingError(Exception):
+    """There is no such object."""
+
+
+class _PassingError(Exception):
+    """The request may succeed later."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def _open_store(place: ObjectUri) -> ObjectStore:
+    try:
+        from obstore.store import MemoryStore, from_url
+    except ImportError as error:
+        reason = "object stores need obstore, which is not installed: pip install 'starfish-storage[s3]'"
+        raise StoreOpenError(str(place), reason) from error
+    if place.scheme == "memory":
+        return _in_memory.setdefault(place.bucket, MemoryStore())
+    try:
+        # The bucket alone: of a prefix, obstore would decode percent-escapes. No options of the client: where any are
+        # given, those of the environment (AWS_ALLOW_HTTP, AWS_TIMEOUT, AWS_PROXY_URL) are not looked at.
+        return from_url(place.bucket_uri, retry_config={"max_retries": 0})
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        reason = f"its client cannot be made ({type(error).__name__}); see to the environment variables of its kind"
+        raise StoreOpenError(str(place), reason) from None
+
+
+# obstore's threads do not survive a fork, and a request in the child would wait for them for ever.
+_used_in: int | None = None
+
+
+def _refuse_after_fork() -> None:
+    global _used_in  # noqa: PLW0603 (as obstore has it: one set of threads a process)
+    if _used_in is None:
+        _used_in = os.getpid()
+    elif _used_in != os.getpid():
+        raise ForkedProcessError(
+            "this process was forked from one that had used an object store, whose threads it has lost; start "
+            "processes with 'spawn' or 'forkserver' (multiprocessing.set_start_method)."
+        )

@@ -1,0 +1,278 @@
+"""Data as objects in a bucket: Amazon S3 and what speaks like it, Google Cloud Storage, Azure."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar, cast
+
+from starfish_storage.data import keys
+from starfish_storage.data.object_client import ObjectClient
+from starfish_storage.data.object_writes import ObjectRemoval, ObjectWrite
+from starfish_storage.data.patience import Patience, allowed_seconds
+from starfish_storage.errors import (
+    DataNotFoundError,
+    InvalidReferenceError,
+    StorageError,
+    StorageUnavailableError,
+)
+from starfish_storage.interface import DataHandler, DataWrite
+from starfish_storage.uri import parse_object_uri
+
+logger = logging.getLogger(__name__)
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_PARALLEL = 32  # measured: more gain nothing on one machine, and servers begin to slow clients down
+_READ_AT_ONCE = _RESTORED_AT_ONCE = 256
+_RESTORED_BYTES = 32 << 20
+
+
+class ObjectStoreDataHandler(DataHandler):
+    """Keeps each key as one object below a prefix.
+
+    Objects are put whole and are safe when the server has answered: nothing is ever staged or synced. No put is
+    conditional: some servers take the condition and ignore it. Credentials, endpoint, region and TLS are those of the
+    environment variables of the client library (``AWS_ACCESS_KEY_ID``, ``AWS_ENDPOINT``, ...).
+
+    Args:
+        uri: bucket and prefix, such as ``s3://bucket/prefix``; ``gs://`` and ``az://`` likewise. ``memory://name`` is a
+            bucket that lives as long as the process.
+        retry_seconds: how long a call goes on trying while nothing works; if not given, what the environment variable
+            ``STARFISH_STORAGE_RETRY_SECONDS`` says, or 60. A request that has begun may add its own time-out
+            (``AWS_TIMEOUT``, 30 s).
+
+    Raises:
+        InvalidUriError: the URI cannot be used.
+        InvalidInputError: so cannot the number of seconds.
+    """
+
+    def __init__(self, uri: str, *, retry_seconds: float | None = None) -> None:
+        self.place = parse_object_uri(uri)
+        self._root = str(self.place)
+        self._seconds = allowed_seconds(retry_seconds)
+        self._lock = threading.Lock()
+        self._made: ObjectClient | None = None
+        self._pool: ThreadPoolExecutor | None = None
+
+    @property
+    def parallel(self) -> int:
+        """See `DataHandler.parallel`."""
+        return _PARALLEL
+
+    def setup(self) -> None:
+        """Put an object under a name of its own and remove it: who cannot, finds out before paying for results."""
+        self._client.check(f"staging/{uuid.uuid4().hex}", self._patience())
+
+    def has_place(self, place: str) -> bool:  # noqa: ARG002 (any)
+        """Always: places need not be made."""
+        return True
+
+    def holds_data(self) -> bool:
+        """See `DataHandler.holds_data`."""
+        return self._client.holds(keys.DATA_DIRECTORY, self._patience())
+
+    def close(self) -> None:
+        """See `DataHandler.close`."""
+        with self._lock:
+            pool, self._pool = self._pool, None
+            self._made = None
+        if pool is not None:
+            pool.shutdown()
+
+    def record_key(self, record_uid: str) -> str:
+        """See `DataHandler.record_key`."""
+        return keys.record_key(record_uid)
+
+    def request_config_key(self, master_job_id: str) -> str:
+        """See `DataHandler.request_config_key`."""
+        return keys.request_config_key(master_job_id)
+
+    def version_key(self, key: str, version: str) -> str:
+        """See `DataHandler.version_key`."""
+        return keys.version_key(key, version)
+
+    def to_reference(self, key: str) -> str:
+        """Return the URI of a key."""
+        return f"{self._root}/{key}"
+
+    def to_key(self, reference: str) -> str:
+        """See `DataHandler.to_key`."""
+        return keys.key_of_uri(reference, self._root)
+
+    def check_record_key(self, key: str) -> str:
+        """See `DataHandler.check_record_key`."""
+        return keys.check_record_key(key)
+
+    def check_request_config_key(self, key: str) -> str:
+        """See `DataHandler.check_request_config_key`."""
+        return keys.check_request_config_key(key)
+
+    def check_request_config_name(self, key: str, reference: str) -> str:
+        """See `DataHandler.check_request_config_name`."""
+        return keys.check_request_config_name(key, reference)
+
+    def write(self, key: str, payload: bytes) -> DataWrite:
+        """See `DataHandler.write`."""
+        return ObjectWrite(self._client, self._seconds, key, payload)
+
+    def remove(self, key: str) -> DataWrite:
+        """See `DataHandler.remove`."""
+        return ObjectRemoval(self._client, self._seconds, keys.check_key(key))
+
+    def publish_all(self, calls: Sequence[Sequence[DataWrite]]) -> list[list[StorageError | None]]:
+        """See `DataHandler.publish_all`."""
+        patience = self._patience()
+
+        def put(write: DataWrite) -> None:
+            cast("ObjectWrite", write).put(patience)
+
+        outcomes = iter(self._each(_errors_of(put), [write for writes in calls for write in writes]))
+        return [[next(outcomes) for _ in writes] for writes in calls]
+
+    def revoke_all(self, writes: Sequence[DataWrite]) -> list[DataWrite]:
+        """See `DataHandler.revoke_all`."""
+        patience = self._patience_after_waiting()
+
+        def put_back(write: DataWrite) -> DataWrite | StorageError | None:
+            done = cast("ObjectWrite", write)
+            try:
+                done.put_back(patience)
+            except StorageUnavailableError:
+                return done.reversal()
+            except StorageError as error:
+                return error
+            return None
+
+        outcomes = self._each(put_back, writes)
+        for outcome in outcomes:
+            if isinstance(outcome, StorageError):
+                raise outcome
+        return [outcome for outcome in outcomes if isinstance(outcome, DataWrite)]
+
+    def put_new(self, items: Sequence[tuple[str, bytes]]) -> None:
+        """See `DataHandler.put_new`."""
+        patience = self._patience()
+        client = self._client
+        checked = [(keys.check_key(key), payload) for key, payload in items]
+        try:
+            self._put_each(checked, patience)
+        except StorageError:
+            try:
+                client.remove([key for key, _ in checked], Patience(0))
+            except StorageError:
+                pass  # nothing refers to them
+            raise
+
+    def remove_all(self, keys: Sequence[str]) -> None:
+        """See `DataHandler.remove_all`."""
+        self._remove(keys, self._patience())
+
+    def existing(self, keys: Sequence[str]) -> set[str]:
+        """See `DataHandler.existing`."""
+        patience = self._patience()
+        found = self._each(lambda key: self._client.exists(key, patience), keys)
+        return {key for key, there in zip(keys, found, strict=True) if there}
+
+    def exists(self, key: str) -> bool:
+        """See `DataHandler.exists`."""
+        return self._client.exists(key, self._patience())
+
+    def read(self, key: str) -> bytes:
+        """See `DataHandler.read`."""
+        payload = self._client.get(key, self._patience())
+        if payload is None:
+            raise DataNotFoundError("data", self.to_reference(key), "it was never saved, or was deleted")
+        return payload
+
+    def read_each(self, keys: Sequence[str]) -> Iterator[bytes | None]:
+        """See `DataHandler.read_each`."""
+        patience, client = self._patience(), self._client
+        for start in range(0, len(keys), _READ_AT_ONCE):
+            yield from self._each(lambda key: client.get(key, patience), keys[start : start + _READ_AT_ONCE])
+
+    def sync(self, keys: Sequence[str]) -> None:
+        """Nothing to do: what the server has acknowledged is safe."""
+
+    def restore(self, writes: Iterable[tuple[str, bytes | None]]) -> None:
+        """See `DataHandler.restore`."""
+        patience = self._patience_after_waiting()
+        some: dict[str, bytes | None] = {}
+        size = 0
+        for key, payload in writes:
+            try:
+                keys.check_key(key)
+            except InvalidReferenceError as error:
+                logger.warning("an entry of the journal was passed over: %s", error)
+                continue
+            some[key] = payload  # of several for one key the last
+            size += len(payload or b"")
+            if len(some) >= _RESTORED_AT_ONCE or size >= _RESTORED_BYTES:
+                self._restore_some(some, patience)
+                some, size = {}, 0
+        self._restore_some(some, patience)
+
+    def discard_leftovers(self) -> None:
+        """Nothing to do: objects are put whole."""
+
+    @property
+    def _client(self) -> ObjectClient:
+        made = self._made
+        if made is None:
+            with self._lock:
+                made = self._made = self._made or ObjectClient(self.place)
+        return made
+
+    def _patience(self) -> Patience:
+        return Patience(self._seconds)
+
+    def _patience_after_waiting(self) -> Patience:
+        """Return the patience for putting things right: a store just waited for in vain is not waited for again."""
+        return Patience(0) if self._client.gone else self._patience()
+
+    def _restore_some(self, writes: dict[str, bytes | None], patience: Patience) -> None:
+        self._put_each([(key, payload) for key, payload in writes.items() if payload is not None], patience)
+        self._remove([key for key, payload in writes.items() if payload is None], patience)
+
+    def _put_each(self, items: Sequence[tuple[str, bytes]], patience: Patience) -> None:
+        client = self._client
+
+        def put(item: tuple[str, bytes]) -> None:
+            client.put(*item, patience)
+
+        for error in self._each(_errors_of(put), items):  # only now: none is on its way any more
+            if error is not None:
+                raise error
+
+    def _remove(self, some: Sequence[str], patience: Patience) -> None:
+        self._client.remove([keys.check_key(key) for key in some], patience)
+
+    def _each(self, work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+        """Do the same for each item, several at a time, and return the results in order."""
+        if len(items) < 2:  # noqa: PLR2004 (nothing to do at a time)
+            return [work(item) for item in items]
+        with self._lock:
+            pool = self._pool = self._pool or ThreadPoolExecutor(_PARALLEL, "starfish-storage-objects")
+        try:
+            futures = [pool.submit(work, item) for item in items]
+        except RuntimeError:
+            # The interpreter is ending, and has closed every pool; what was accepted is finished all the same.
+            return [work(item) for item in items]
+        return [future.result() for future in futures]
+
+
+def _errors_of(work: Callable[[Item], None]) -> Callable[[Item], StorageError | None]:
+    """Return work that returns the error that it had, so that others of its kind are finished first."""
+
+    def attempted(item: Item) -> StorageError | None:
+        try:
+            work(item)
+        except StorageError as error:
+            return error
+        return None
+
+    return attempted

@@ -1,0 +1,22 @@
+"""Which data handler a URI names."""
+
+from __future__ import annotations
+
+from starfish_storage.data.filesystem import FileSystemDataHandler
+from starfish_storage.data.object_store import ObjectStoreDataHandler
+from starfish_storage.interface import DataHandler
+from starfish_storage.uri import is_object_uri, path_of_file_uri
+
+
+def data_handler(uri: str) -> DataHandler:
+    """Return the handler of the data at a place: a directory, or a prefix in an object store.
+
+    Args:
+        uri: ``file:///path``, or ``s3://bucket/prefix`` and the like.
+
+    Raises:
+        InvalidUriError: the URI cannot be used.
+    """
+    if is_object_uri(uri):
+        return ObjectStoreDataHandler(uri)
+    return FileSystemDataHandler(path_of_file_uri(uri))

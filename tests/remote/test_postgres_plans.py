@@ -1,0 +1,59 @@
+"""How PostgreSQL goes about every query of a run: over an index, and the lists without sorting."""
+
+import asyncpg
+import pytest
+
+from remote.postgres_schemas import QUERIES, texts_of
+
+LISTS = (
+    "list_master_jobs", "list_master_jobs_of_project", "list_execution_jobs", "list_execution_jobs_of_input",
+    "list_records", "list_records_after", "list_records_of_job", "list_workers", "list_attempts", "list_steps",
+)  # fmt: skip
+"""Read in the order of an index; those of projects are few, and sorted."""
+
+OVER_AN_INDEX = (
+    *LISTS, "get_project", "get_master_job", "get_execution_job", "get_record", "locate_data", "get_borrower",
+    "get_record_data", "completed_config_hashes", "count_records", "count_inputs", "get_run", "list_known_inputs",
+    "save_records", "save_rows_of_records", "note_data", "save_record", "save_execution_job", "end_execution_job",
+    "end_execution_jobs", "lock_inputs", "finish_inputs", "save_attempts", "claim_inputs", "get_input", "finish_input",
+    "list_claimed_inputs", "list_unowned_inputs", "list_ended_inputs", "get_completed_of_unique_key",
+    "list_unique_keys_of_job", "list_rows_of_job", "get_worker", "save_step", "get_step", "list_borrowed_data",
+    "is_borrowed_elsewhere", "note_removal_of_records", "keep_borrowed_data", "take_removals", "search_records",
+    "delete_master_job", "update_record", "set_data_version", "return_input", "list_mixed_case_ids_of_records",
+)  # fmt: skip
+
+WITH_A_SMALL_TABLE = {
+    # Nearly always empty: ids that are not their own lower case.
+    "list_mixed_case_ids_of_records": "mixed_case_ids",
+}
+
+
+async def plan_of(connection: asyncpg.Connection, text: str) -> str:
+    """Return the plan of a statement for any parameters; what can be done without is made dear."""
+    for what in ("seqscan", "sort", "bitmapscan"):
+        await connection.execute(f"SET enable_{what} TO off")
+    await connection.execute(f"PREPARE planned AS {text}")
+    parameters = len((await connection.prepare(text)).get_parameters())
+    nulls = f"({', '.join(['NULL'] * parameters)})" if parameters else ""
+    rows = await connection.fetch(f"EXPLAIN EXECUTE planned{nulls}")
+    await connection.execute("DEALLOCATE planned")
+    return "\n".join(row[0] for row in rows)
+
+
+@pytest.mark.parametrize("name", OVER_AN_INDEX)
+async def test_no_table_is_read_whole(connection: asyncpg.Connection, name: str) -> None:
+    for text in texts_of(name):
+        plan = await plan_of(connection, text)
+        allowed = f"Seq Scan on {WITH_A_SMALL_TABLE.get(name)}"
+        assert "Seq Scan" not in plan.replace(allowed, ""), plan
+
+
+@pytest.mark.parametrize("name", LISTS)
+async def test_lists_are_not_sorted(connection: asyncpg.Connection, name: str) -> None:
+    for text in texts_of(name):
+        plan = await plan_of(connection, text)
+        assert "Sort  (" not in plan, plan
+
+
+def test_the_lists_are_queries_there_are() -> None:
+    assert set(OVER_AN_INDEX) <= set(QUERIES.names())

@@ -267,9 +267,8 @@ class SQLMetadataHandler(MetadataHandler):
         """See `RecordContract.iter_records`."""
         statuses = rows.status_filter("record status", status_filter, RECORD_STATUSES)
         each = (rows.text("master_job_id", master_job_id),)
-        given: object = batch_size
-        page = rows.page(given, None)
-        if given is None or page[0] < 1:
+        page = rows.page(batch_size, None)
+        if batch_size is None or page[0] < 1:  # pyright: ignore[reportUnnecessaryComparison] (callers may give anything)
             raise InvalidInputError(f"batch_size {batch_size} cannot be used: give 1 or more.")
         name, position = "list_records", ()
         while True:

@@ -22,9 +22,10 @@ _ONCE = frozenset(
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    assert metafunc.module is not None
     module = metafunc.module.__name__.rpartition(".")[2]
     if "engine" in metafunc.fixturenames:
-        is_on_both = module in _OF_THE_LEDGER and metafunc.function.__name__ not in _ONCE
+        is_on_both = module in _OF_THE_LEDGER and metafunc.definition.originalname not in _ONCE
         metafunc.parametrize("engine", ["sqlite", "postgres"] if is_on_both else ["sqlite"])
 
 

@@ -1,5 +1,7 @@
 """The storage layer for synthetic-data generation: what was acknowledged is never lost."""
 
+from typing import TYPE_CHECKING, Any
+
 from starfish_storage.data.mounts import NetworkFileSystemWarning
 from starfish_storage.errors import (
     AlreadyExistsError,
@@ -41,9 +43,12 @@ from starfish_storage.models import (
     StatusMasterJob,
     StatusRecord,
 )
-from starfish_storage.opening import open_storage
+from starfish_storage.opening import open_storage, postgres_storage
 from starfish_storage.redaction import SecretRedactedWarning
 from starfish_storage.storage.local import LocalStorage
+
+if TYPE_CHECKING:
+    from starfish_storage.storage.postgres import PostgresStorage
 
 __version__ = "0.1.0"
 
@@ -71,6 +76,7 @@ __all__ = [
     "NotFoundError",
     "NotSetUpError",
     "ParentNotFoundError",
+    "PostgresStorage",
     "Project",
     "Record",
     "RowLogHandler",
@@ -94,3 +100,10 @@ __all__ = [
     "StoreVersionError",
     "open_storage",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what stands on an extra when it is asked for."""
+    if name == "PostgresStorage":
+        return postgres_storage()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

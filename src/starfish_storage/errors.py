@@ -359,9 +359,9 @@ class StorageUnavailableError(StorageError, TimeoutError):
     code: ClassVar[str] = "storage_unavailable"
 
     def __init__(self, place: str, seconds: float, reason: str) -> None:
+        how_long = f"could not be reached for {seconds:.0f} s" if seconds else "cannot be reached now"
         super().__init__(
-            f"{shorten(place)} could not be reached for {seconds:.0f} s: {reason}. See whether it works and can be "
-            "reached from here, then call again."
+            f"{shorten(place)} {how_long}: {reason}. See that it works and can be reached from here, then call again."
         )
         self.place = place
         self.seconds = seconds

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from typing import TypeVar, cast
 from urllib.parse import quote, unquote
 
 from starfish_storage.errors import InvalidUriError
+
+Given = TypeVar("Given")
 
 FILE_SCHEME = "file://"
 POSTGRES_SCHEMES = ("postgresql://", "postgres://")
@@ -66,13 +69,13 @@ def file_uri_of_path(path: str) -> str:
     return FILE_SCHEME + quote(path)
 
 
-def without_password(uri: str) -> str:
-    """Return a URI as it may be stored and shown: without the password, if it has one.
+def without_password(uri: Given) -> Given:
+    """Return a URI as it may be stored and shown: without the password, if it has one. What is no text stays.
 
     >>> without_password("postgresql://me:secret@db.example/runs")
     'postgresql://me@db.example/runs'
     """
-    return _PASSWORD.sub(r"\1@", uri)
+    return cast("Given", _PASSWORD.sub(r"\1@", uri)) if isinstance(uri, str) else uri
 
 
 OBJECT_SCHEMES = ("s3", "s3a", "gs", "az", "azure", "adl", "abfs", "abfss", "memory")

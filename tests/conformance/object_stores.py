@@ -79,7 +79,8 @@ class ObjectDataStore(StoreUnderTest):
         self._bucket.delete(f"{self._prefix}/{key}")
 
     def raw_keys(self) -> set[str]:
-        return {name.removeprefix(f"{self._prefix}/") for name in self._bucket.names(self._prefix)}
+        keys = {name.removeprefix(f"{self._prefix}/") for name in self._bucket.names(self._prefix)}
+        return keys - {"store.json"}  # says whose data it is
 
     def move(self) -> None:
         """Move the objects to another prefix, with a blank in it, and the rows to another place."""

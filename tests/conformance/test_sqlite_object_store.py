@@ -1,10 +1,14 @@
 """Rows in SQLite and data in an object store, held to the whole contract."""
 
+import secrets
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from conformance.object_stores import SQLiteObjectStore
+from servers.fixtures import BUCKET
+from starfish_storage.testing.state_machine import StorageMachine
 from starfish_storage.testing.storage_tests import StorageTests
 
 
@@ -12,3 +16,21 @@ class TestSQLiteObjectStore(StorageTests):
     @pytest.fixture
     def store(self, tmp_path: Path, s3_uri: str) -> SQLiteObjectStore:
         return SQLiteObjectStore(tmp_path, s3_uri)
+
+
+class SQLiteObjectStoreMachine(StorageMachine):
+    def make_store(self, directory: Path) -> SQLiteObjectStore:
+        return SQLiteObjectStore(directory, f"s3://{BUCKET}/{secrets.token_hex(6)}")
+
+
+class SQLiteObjectStoreMachineForLonger(SQLiteObjectStoreMachine):
+    pass
+
+
+TestSQLiteObjectStoreMachine = pytest.mark.usefixtures("s3_uri")(SQLiteObjectStoreMachine.TestCase)
+TestSQLiteObjectStoreMachine.settings = settings(max_examples=8, stateful_step_count=30)
+
+TestSQLiteObjectStoreMachineForLonger = pytest.mark.usefixtures("s3_uri")(
+    pytest.mark.slow(SQLiteObjectStoreMachineForLonger.TestCase)
+)
+TestSQLiteObjectStoreMachineForLonger.settings = settings(max_examples=150, stateful_step_count=50)

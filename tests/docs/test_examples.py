@@ -19,6 +19,7 @@ from starfish_storage import LocalStorage
 DEMO = PROJECT / "examples" / "gsm8k_run.py"
 ANSWERS = PROJECT / "examples" / "gsm8k" / "model_solutions.jsonl"
 NEEDS_SERVERS = PROJECT / "docs" / "cluster.md"
+NEEDS_A_BUCKET = PROJECT / "docs" / "remote.md"
 NEEDS_A_WRITER = PROJECT / "docs" / "format.md"  # its commands are run in test_format, while a store is written to
 
 
@@ -30,6 +31,9 @@ def name(page: Path) -> str:
 def test_examples_of_a_page_run_in_order(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ):
+    if page == NEEDS_A_BUCKET:
+        request.getfixturevalue("s3_uri")  # a server, and the environment that names it
+        request.getfixturevalue("s3_server").make_bucket("my-bucket")
     monkeypatch.chdir(tmp_path)
     if page == NEEDS_SERVERS:
         request.getfixturevalue("nodes_environment")

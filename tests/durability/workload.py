@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -127,10 +127,25 @@ def acknowledged_before_the_cut(lines: Iterable[Line]) -> list[Line]:
 
 async def check(root: Path, log_path: Path) -> int:
     """Reopen the store and compare it with the log; return how many records were acknowledged."""
+    lines = acknowledged_before_the_cut(json.loads(line) for line in log_path.read_text().splitlines())
+    async with LocalStorage(f"file://{root}") as storage:
+        count = await check_storage(storage, root, lines)
+        for name in deleted_in(lines):
+            assert not list(root.glob(f"data/*/{name}-r*")), "data of a deleted master job is left"
+        await goes_on(storage)
+    assert not list((root / "staging").iterdir())
+    return count
+
+
+def deleted_in(lines: Iterable[Line]) -> set[str]:
+    """Return the master jobs whose deletion was acknowledged."""
+    return {change["delete"] for kind, change in lines if kind == "done" and "delete" in change}
+
+
+async def check_storage(storage: Storage, root: Path, lines: Sequence[Line]) -> int:
+    """Compare an open store, whose data lies below a root, with the log; return how many records were acknowledged."""
     acknowledged: dict[str, int] = {}
     in_flight: dict[str, set[int]] = {}
-    deleted: set[str] = set()
-    lines = acknowledged_before_the_cut(json.loads(line) for line in log_path.read_text().splitlines())
     for kind, change in lines:
         for uid, version in change.get("save", {}).items():
             if kind == "begin":
@@ -138,23 +153,16 @@ async def check(root: Path, log_path: Path) -> int:
             else:
                 acknowledged[uid] = version
                 in_flight[uid].discard(version)
-        if kind == "done" and "delete" in change:
-            deleted.add(change["delete"])
-    async with LocalStorage(f"file://{root}") as storage:
-        for uid, version in acknowledged.items():
-            await _check_record(storage, uid, {version} | in_flight[uid])
-        for uid in in_flight.keys() - acknowledged.keys():
-            if await storage.get_record_metadata(uid) is not None:
-                await _check_record(storage, uid, in_flight[uid])
-        for name in deleted:
-            assert await storage.get_master_job(name) is None
-            assert not Path(storage.generate_request_config_path(name)).exists()
-        await check_whole(storage, root)
-        await run_workload.check_runs(storage, lines)
-        for name in deleted:
-            assert not list(root.glob(f"data/*/{name}-r*")), "data of a deleted master job is left"
-        await goes_on(storage)
-    assert not list((root / "staging").iterdir())
+    for uid, version in acknowledged.items():
+        await _check_record(storage, uid, {version} | in_flight[uid])
+    for uid in in_flight.keys() - acknowledged.keys():
+        if await storage.get_record_metadata(uid) is not None:
+            await _check_record(storage, uid, in_flight[uid])
+    for name in deleted_in(lines):
+        assert await storage.get_master_job(name) is None
+        assert not Path(storage.generate_request_config_path(name)).exists()
+    await check_whole(storage, root)
+    await run_workload.check_runs(storage, lines)
     return len(acknowledged)
 
 

@@ -243,7 +243,7 @@ async def test_the_first_error_is_the_one_that_is_raised(storage: Storage, monke
 
 
 async def test_a_run_that_cannot_begin_leaves_no_loop_open(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def fails(_worker: Any) -> None:
+    async def fails(*_: Any) -> None:
         raise StorageFullError("there", errno.ENOSPC, "full")
 
     with monkeypatch.context() as patched:

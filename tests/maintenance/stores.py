@@ -6,7 +6,7 @@ from pathlib import Path
 
 import apsw
 
-from starfish_storage import GenerationJob, GenerationMasterJob, LocalStorage, Project, Record
+from starfish_storage import GenerationJob, GenerationMasterJob, LocalStorage, Project, Record, Storage
 from starfish_storage.models import utc_now
 
 RECORDS = 40
@@ -17,8 +17,13 @@ def data_of(number: int) -> dict[str, object]:
 
 
 async def make(root: Path, records: int = RECORDS) -> None:
+    """Fill a store in a directory; see `fill`."""
+    await fill(LocalStorage(f"file://{root}"), records)
+
+
+async def fill(opened: Storage, records: int = RECORDS) -> None:
     """Fill a store: two master jobs, four execution jobs, and records of several statuses."""
-    async with LocalStorage(f"file://{root}") as storage:
+    async with opened as storage:
         await storage.save_project(Project(project_id="p", name="P"))
         for master in ("m1", "M2"):
             reference = storage.generate_request_config_path(master)

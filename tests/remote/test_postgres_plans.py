@@ -22,6 +22,12 @@ OVER_AN_INDEX = (
     "delete_master_job", "update_record", "set_data_version", "return_input", "list_mixed_case_ids_of_records",
 )  # fmt: skip
 
+PAGES = (
+    "page_of_records", "page_of_loose_data", "page_of_master_job_json", "page_of_execution_job_json",
+    "page_of_attempt_json", "page_of_step_json",
+)  # fmt: skip
+"""Of verifying: a page must not cost more, the further it is."""
+
 WITH_A_SMALL_TABLE = {
     # Nearly always empty: ids that are not their own lower case.
     "list_mixed_case_ids_of_records": "mixed_case_ids",
@@ -40,7 +46,7 @@ async def plan_of(connection: asyncpg.Connection, text: str) -> str:
     return "\n".join(row[0] for row in rows)
 
 
-@pytest.mark.parametrize("name", OVER_AN_INDEX)
+@pytest.mark.parametrize("name", [*OVER_AN_INDEX, *PAGES, "list_stale_removals"])
 async def test_no_table_is_read_whole(connection: asyncpg.Connection, name: str) -> None:
     for text in texts_of(name):
         plan = await plan_of(connection, text)
@@ -48,7 +54,7 @@ async def test_no_table_is_read_whole(connection: asyncpg.Connection, name: str)
         assert "Seq Scan" not in plan.replace(allowed, ""), plan
 
 
-@pytest.mark.parametrize("name", LISTS)
+@pytest.mark.parametrize("name", [*LISTS, *PAGES])
 async def test_lists_are_not_sorted(connection: asyncpg.Connection, name: str) -> None:
     for text in texts_of(name):
         plan = await plan_of(connection, text)

@@ -69,7 +69,7 @@ def test_a_migration_that_fails_leaves_nothing(
     broken = (migrations("postgres")[0] + "; CREATE TABLE projects (x INTEGER)",)
     monkeypatch.setattr("starfish_storage.metadata.postgres.migrate.migrations", lambda _: broken)
     address = PostgresAddress.of_uri(postgres_uri)
-    connection = PostgresConnection(address)
+    connection = PostgresConnection(address, 60)
     connection.open()
     with pytest.raises(asyncpg.DuplicateTableError):
         migrate(connection, QUERIES, address)

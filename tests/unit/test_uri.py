@@ -76,7 +76,7 @@ def test_uris_that_name_no_directory_are_refused(uri: object, reason: str, monke
         assert caught.value.uri is uri
 
 
-@pytest.mark.parametrize("uri", ["file://host/data", "s3://bucket/x", "/data", "file://", 7])
+@pytest.mark.parametrize("uri", ["file://host/data", "s3:///x", "ftp://bucket/x", "/data", "file://", 7])
 def test_the_override_is_checked_too(uri: object) -> None:
     for opener in (LocalStorage, open_storage):
         with refused(InvalidUriError, uri):

@@ -12,7 +12,7 @@ from starfish_storage.cli.json_form import as_json
 from starfish_storage.cli.options import Place
 from starfish_storage.cli.output import Cell, Column, is_terminal, show_list
 from starfish_storage.interface import Storage
-from starfish_storage.models import GenerationMasterJob, utc_now
+from starfish_storage.models import GenerationMasterJob
 from starfish_storage.runs import RunState, Worker
 
 UNFINISHED = ("pending", "running")
@@ -189,7 +189,7 @@ async def view_of(place: Place, storage: Storage, master_job_id: str) -> RunView
         await ledger.count_inputs(master_job_id),
         await storage.count_records_for_master_job(master_job_id),
         await ledger.list_workers(master_job_id),
-        utc_now(),
+        await ledger.now(),  # by the clock of the leases
     )
 
 

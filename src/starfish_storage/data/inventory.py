@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+import stat
+from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from starfish_storage.data.atomic import FileOperations
 from starfish_storage.data.directories import Directories
@@ -12,28 +14,14 @@ from starfish_storage.data.file_errors import translated
 from starfish_storage.data.keys import CONFIG_DIRECTORY, DATA_DIRECTORY, is_key
 from starfish_storage.data.staging import STAGING_DIRECTORY
 from starfish_storage.errors import InvalidReferenceError
+from starfish_storage.interface.inspection import DataInventory, FoundFile
+
+__all__ = ["FoundFile", "Inventory"]
+
+_PAGE = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class FoundFile:
-    """A file, or what stands in the place of one.
-
-    Attributes:
-        key: its path relative to the root, with ``/``.
-        size: in bytes.
-        modified: when its content was last changed, in nanoseconds since 1970.
-        changed: when its content or its name was, or that it was made.
-        is_data: it is a regular file under a key of record data or of a request configuration.
-    """
-
-    key: str
-    size: int
-    modified: int
-    changed: int
-    is_data: bool
-
-
-class Inventory:
+class Inventory(DataInventory):
     """Walks ``data/``, ``configs/`` and ``staging/``.
 
     Args:
@@ -43,6 +31,30 @@ class Inventory:
     def __init__(self, root: str) -> None:
         self.root = root
         self._directories = Directories(root, FileOperations())
+
+    @property
+    def place(self) -> str:
+        """See `DataInventory.place`."""
+        return self.root
+
+    def pages(self) -> Iterator[Sequence[FoundFile]]:
+        """See `DataInventory.pages`; one directory after the other."""
+        pending = [DATA_DIRECTORY, CONFIG_DIRECTORY]
+        while pending:
+            directory = pending.pop()
+            below: list[str] = []
+            files = self._each(directory, below)
+            while page := list(islice(files, _PAGE)):
+                yield page
+            pending += [f"{directory}/{name}" for name in sorted(below, reverse=True)]
+
+    def find(self, key: str) -> FoundFile | None:
+        """See `DataInventory.find`."""
+        try:
+            status = os.stat(f"{self.root}/{key}", follow_symlinks=False)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return _described(key, status, is_file=stat.S_ISREG(status.st_mode))
 
     def directories(self) -> Iterator[str]:
         """Yield the directories that may hold data files: ``configs`` and all below ``data``, one after the other."""
@@ -67,25 +79,47 @@ class Inventory:
         """Close what was opened. Idempotent."""
         self._directories.close()
 
+    def has_writer(self, found: FoundFile) -> bool:
+        """See `DataInventory.has_writer`: it holds the lock of the directory that it writes in."""
+        try:
+            descriptor = os.open(
+                f"{self.root}/{os.path.dirname(found.key)}", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+            )
+        except OSError:
+            return True  # not known to have none
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
+
+    def remove_leftover(self, found: FoundFile) -> None:
+        """See `DataInventory.remove_leftover`."""
+        FileOperations().remove_path(f"{self.root}/{found.key}")
+
     def _look_into(self, directory: str) -> tuple[list[str], list[FoundFile]]:
         """Return the names of the directories in a directory, and everything else in it."""
         below: list[str] = []
-        files: list[FoundFile] = []
+        return below, list(self._each(directory, below))
+
+    def _each(self, directory: str, below: list[str]) -> Iterator[FoundFile]:
+        """Yield what lies in a directory, except directories, whose names are added to ``below``."""
         with translated(f"{self.root}/{directory}"):
             try:
                 descriptor = self._directories.acquire(directory)
             except (FileNotFoundError, InvalidReferenceError):
-                return below, files  # it is missing, or a link or a file
+                return  # it is missing, or a link or a file
             try:
                 with os.scandir(descriptor) as entries:
                     for entry in entries:
                         if entry.is_dir(follow_symlinks=False):
                             below.append(entry.name)
                         else:
-                            files += _found(f"{directory}/{entry.name}", entry)
+                            yield from _found(f"{directory}/{entry.name}", entry)
             finally:
                 self._directories.release(directory, descriptor)
-        return below, files
 
 
 def _found(key: str, entry: os.DirEntry[str]) -> list[FoundFile]:
@@ -93,6 +127,9 @@ def _found(key: str, entry: os.DirEntry[str]) -> list[FoundFile]:
         status = entry.stat(follow_symlinks=False)
     except FileNotFoundError:
         return []  # removed since it was listed
-    is_data = entry.is_file(follow_symlinks=False) and is_key(key)
+    return [_described(key, status, is_file=entry.is_file(follow_symlinks=False))]
+
+
+def _described(key: str, status: os.stat_result, *, is_file: bool) -> FoundFile:
     changed = max(status.st_mtime_ns, status.st_ctime_ns)
-    return [FoundFile(key, status.st_size, status.st_mtime_ns, changed, is_data)]
+    return FoundFile(key, status.st_size, status.st_mtime_ns, changed, is_file and is_key(key))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
 
-from starfish_storage.data.object_errors import Kind, Trouble, trouble_of
+from starfish_storage.data.object_errors import Kind, Trouble, is_panic, trouble_of
 from starfish_storage.data.patience import Patience
 from starfish_storage.errors import (
     ForkedProcessError,
@@ -20,16 +20,31 @@ from starfish_storage.errors import (
 from starfish_storage.uri import ObjectUri
 
 if TYPE_CHECKING:
+    from obstore import ObjectMeta
     from obstore.store import ObjectStore
 
 Result = TypeVar("Result")
 
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
-_REMOVED_AT_ONCE = 1000
+_REMOVED_AT_ONCE = _LISTED_AT_ONCE = 1000
 # Where obstore deletes many objects with one request, and says nothing of those that are not there.
 _BULK_SCHEMES = frozenset({"s3", "s3a", "memory"})
 
 _in_memory: dict[str, ObjectStore] = {}
+
+
+class ListedObject(NamedTuple):
+    """What a list tells of an object.
+
+    Attributes:
+        key: its name below the prefix.
+        size: in bytes.
+        changed: when it was put, by the clock of the object store, in nanoseconds since 1970.
+    """
+
+    key: str
+    size: int
+    changed: int
 
 
 class ObjectClient:
@@ -99,6 +114,50 @@ class ObjectClient:
 
         return bool(self._request(directory, patience, first))
 
+    def describe(self, key: str, patience: Patience) -> ListedObject | None:
+        """Return what there is to be known of an object without its content, or None if there is none."""
+        import obstore
+
+        return self._request(key, patience, lambda path: self._listed(obstore.head(self._store, path)))
+
+    def directories(self, directory: str, patience: Patience) -> tuple[list[str], list[ListedObject]]:
+        """Return the directories right below one, and the objects beside them."""
+        import obstore
+
+        def look(path: str) -> tuple[list[str], list[ListedObject]]:
+            found: Any = obstore.list_with_delimiter(self._store, path)  # pyright: ignore[reportUnknownMemberType]
+            return list(map(self._key, found["common_prefixes"])), list(map(self._listed, found["objects"]))
+
+        return self._request(directory, patience, look) or ([], [])
+
+    def pages(self, directory: str, seconds: float) -> Iterator[list[ListedObject]]:
+        """Yield what is below a directory, a page at a time; a list that breaks off goes on after its last page.
+
+        Args:
+            directory: the directory.
+            seconds: how long to try for each page.
+        """
+        import obstore
+
+        stream: Iterator[Sequence[ObjectMeta]] | None = None
+        after: str | None = None
+
+        def next_page(path: str) -> list[ListedObject]:
+            nonlocal stream, after
+            try:
+                if stream is None:
+                    made = obstore.list(self._store, path, offset=after, chunk_size=_LISTED_AT_ONCE)  # pyright: ignore[reportUnknownMemberType]
+                    stream = iter(made)
+                page = next(stream, ())
+            except BaseException:
+                stream = None
+                raise
+            after = page[-1]["path"] if page else after
+            return list(map(self._listed, page))
+
+        while page := self._request(directory, Patience(seconds), next_page):
+            yield page
+
     def check(self, probe: str, patience: Patience) -> None:
         """See that objects can be listed, put and removed.
 
@@ -110,12 +169,24 @@ class ObjectClient:
             StoreOpenError: they cannot be.
             StorageUnavailableError: the store cannot be reached.
         """
+        self.holds_at_opening(probe, patience)
         try:
-            self.holds(probe, patience)
             self.put(probe, b"", patience)
             self.remove([probe], patience)
         except StorageIOError as error:
-            raise StoreOpenError(str(self.place), error.reason) from None
+            raise StoreOpenError(str(self.place), error.reason) from error
+
+    def holds_at_opening(self, directory: str, patience: Patience) -> bool:
+        """Return what `holds` does.
+
+        Raises:
+            StoreOpenError: the bucket cannot be used.
+            StorageUnavailableError: the store cannot be reached.
+        """
+        try:
+            return self.holds(directory, patience)
+        except StorageIOError as error:
+            raise StoreOpenError(str(self.place), error.reason) from error
 
     def _request(self, key: str, patience: Patience, request: Callable[[str], Result]) -> Result | None:
         """Make a request until it succeeds, cannot succeed, or patience ends; None if there is no such object."""
@@ -152,7 +223,7 @@ class ObjectClient:
 
     def _explained(self, error: BaseException, key: str) -> BaseException:
         """Return what to raise for what obstore raised."""
-        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+        if not isinstance(error, Exception) and not is_panic(error):
             return error  # the program is being ended
         if isinstance(error, ValueError) and "path" in str(error):
             return InvalidReferenceError(key, "an object store cannot have such a key")
@@ -165,6 +236,12 @@ class ObjectClient:
 
     def _failed(self, key: str, trouble: Trouble) -> StorageIOError:
         return StorageIOError(f"{self.place}/{key}", None, trouble.reason)
+
+    def _listed(self, found: ObjectMeta) -> ListedObject:
+        return ListedObject(self._key(found["path"]), found["size"], int(found["last_modified"].timestamp() * 1e9))
+
+    def _key(self, path: str) -> str:
+        return path.removeprefix(f"{self.place.prefix}/") if self.place.prefix else path
 
     def _path(self, key: str) -> str:
         return f"{self.place.prefix}/{key}" if self.place.prefix else key
@@ -195,10 +272,12 @@ def _open_store(place: ObjectUri) -> ObjectStore:
         # given, those of the environment (AWS_ALLOW_HTTP, AWS_TIMEOUT, AWS_PROXY_URL) are not looked at.
         return from_url(place.bucket_uri, retry_config={"max_retries": 0})
     except BaseException as error:
-        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+        if not isinstance(error, Exception) and not is_panic(error):
             raise
-        reason = f"its client cannot be made ({type(error).__name__}); see to the environment variables of its kind"
-        raise StoreOpenError(str(place), reason) from None
+        kind = type(error).__name__
+    # Here and not above: the text of obstore's own error would go along as the context of ours.
+    reason = f"its client cannot be made ({kind}); see to the environment variables of its kind"
+    raise StoreOpenError(str(place), reason)
 
 
 # obstore's threads do not survive a fork, and a request in the child would wait for them for ever.

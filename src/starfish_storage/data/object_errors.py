@@ -69,6 +69,11 @@ def trouble_of(error: BaseException) -> Trouble:
     return Trouble(Kind.PASSING if passing else Kind.LASTING, answer)
 
 
+def is_panic(error: BaseException) -> bool:
+    """Return whether an error, which is no `Exception`, is obstore's way to tell of an address that is none."""
+    return type(error).__name__ == "PanicException"
+
+
 def _trouble_without_answer(kind: str, text: str) -> Trouble:
     if "BadScheme" in text:
         reason = "its endpoint is http:// and not https://; set AWS_ALLOW_HTTP=true if that is meant"
@@ -76,7 +81,7 @@ def _trouble_without_answer(kind: str, text: str) -> Trouble:
         reason = "it answered with a redirection; the region is probably wrong (AWS_REGION)"
     elif _CERTIFICATE.search(text):
         reason = "its endpoint is not trusted; see to its certificate, or to the address"
-    elif kind == "PanicException":  # obstore's way to tell of an address that is none
+    elif kind == "PanicException":
         reason = "the address of its endpoint cannot be used (AWS_ENDPOINT)"
     elif "HTTP error" in text or "request or response body" in text:
         return Trouble(Kind.PASSING, "the connection failed, or took too long")

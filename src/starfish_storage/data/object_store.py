@@ -74,7 +74,7 @@ class ObjectStoreDataHandler(DataHandler):
 
     def holds_data(self) -> bool:
         """See `DataHandler.holds_data`."""
-        return self._client.holds(keys.DATA_DIRECTORY, self._patience())
+        return self._client.holds_at_opening(keys.DATA_DIRECTORY, self._patience())
 
     def close(self) -> None:
         """See `DataHandler.close`."""

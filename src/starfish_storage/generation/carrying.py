@@ -122,15 +122,33 @@ async def _run_and_settle(
 
 
 async def settle(storage: Storage, id: str, stop_reason: str | None) -> None:
-    """Say how a run ended, unless somebody is still at it."""
+    """Say how a run ended, unless somebody is still at it.
+
+    Others may do the same at the same time. Whoever says that it was cancelled looks again afterwards: the last input
+    may have been finished in between, by one that has said so before.
+    """
+    ledger = storage.ledger
+    while True:
+        # The workers before the inputs: one that is not there any more has nothing in flight.
+        workers, now = await ledger.list_workers(id), await ledger.now()
+        state = await ledger.get_run(id)
+        if state is None:
+            return  # deleted meanwhile
+        run = await run_of(storage, state)
+        over = state.inputs_complete and not any(run.inputs.get(status) for status in OPEN)
+        if over or all(is_dead(worker, now) for worker in workers):
+            await _log_end(storage, run, stop_reason, over=over)
+        if over or not await _is_over(storage, id):
+            return
+
+
+async def _is_over(storage: Storage, id: str) -> bool:
+    state, inputs = await storage.ledger.get_run(id), await storage.ledger.count_inputs(id)
+    return state is not None and state.inputs_complete and not any(inputs.get(status) for status in OPEN)
+
+
+async def _log_end(storage: Storage, run: Run, stop_reason: str | None, *, over: bool) -> None:
     now = utc_now()
-    state = await storage.ledger.get_run(id)
-    if state is None:
-        return  # deleted meanwhile
-    run = await run_of(storage, state)
-    over = state.inputs_complete and not any(run.inputs.get(status) for status in OPEN)
-    if not over and not all(is_dead(worker, now) for worker in await storage.ledger.list_workers(id)):
-        return
     status: StatusMasterJob = _final_status(run) if over else "cancelled"
     summary = {
         **{name: run.records.get(name, 0) for name in ("completed", "filtered", "duplicate", "failed")},
@@ -142,7 +160,7 @@ async def settle(storage: Storage, id: str, stop_reason: str | None) -> None:
         "cost": run.cost,
         "stop_reason": None if over else stop_reason,
     }
-    await storage.log_master_job_end(id, status, summary, now, now)
+    await storage.log_master_job_end(run.master_job_id, status, summary, now, now)
 
 
 async def run_of(

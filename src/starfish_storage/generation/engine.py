@@ -13,7 +13,7 @@ from starfish_storage.errors import InvalidInputError, NotFoundError, ParentNotF
 from starfish_storage.generation.calling import BoundFunction
 from starfish_storage.generation.ending import to_the_end
 from starfish_storage.generation.inputs import Feed
-from starfish_storage.generation.lease import Heartbeat, new_worker, release_dead
+from starfish_storage.generation.lease import ExpiredLeases, Heartbeat, new_worker, release_dead
 from starfish_storage.generation.options import Options
 from starfish_storage.generation.outcomes import OutputChecks
 from starfish_storage.generation.progress import Progress, Reporter
@@ -60,7 +60,8 @@ class Engine:
         self._options = options
         self._reporter = reporter
         self._total: int | None = None
-        self._worker = new_worker(state.master_job_id, options.lease)
+        self._worker = new_worker(state.master_job_id)
+        self._expired = ExpiredLeases(options.lease)
         self._heartbeat = Heartbeat(self._ledger, self._worker, options.lease, self._beat)
         self._spending = Spending(options.max_cost, state.cost)
         self._settings = Settings(
@@ -99,7 +100,7 @@ class Engine:
         Raises:
             StorageError: the store failed, or an input is bad.
         """
-        await release_dead(self._ledger, self._state.master_job_id)
+        await self._release_dead()
         await self._look()
         self.done_before = self._done()
         self._stop_at_cost()
@@ -359,11 +360,14 @@ class Engine:
             return
         self._spending.compare(state.cost)
         await self._look()
-        if await release_dead(self._ledger, self._state.master_job_id):
+        if await self._release_dead():
             self._loop.call_soon_threadsafe(self.wake)
         if state.stop_reason is not None:
             self._loop.call_soon_threadsafe(self.stop, state.stop_reason)
         self._loop.call_soon_threadsafe(self._stop_at_cost)
+
+    async def _release_dead(self) -> int:
+        return await release_dead(self._ledger, self._state.master_job_id, self._expired.is_dead)
 
     async def _look(self) -> None:
         master_job_id = self._state.master_job_id

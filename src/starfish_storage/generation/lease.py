@@ -1,5 +1,7 @@
 """Which process a worker is, and the heartbeat that keeps its lease.
 
+Leases are written and judged by the clock of the ledger, which all machines share: one's own may be hours off.
+
 The heartbeat has a thread and an event loop of its own: a function that blocks the loop it runs in must not cost its
 worker the lease, and with it the inputs that it is paying for.
 """
@@ -9,12 +11,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import socket
 import sys
 import threading
+import time
 import uuid
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cache
 from typing import cast
 
@@ -27,61 +30,81 @@ logger = logging.getLogger(__name__)
 
 _RENEWALS = 4  # within one lease: three may fail
 _BEAT_SECONDS = 1.0
+_SECOND_LOOK_SECONDS = 5.0
+"""For how long an expired lease must be seen unrenewed: a heartbeat, and the pause before connecting again."""
 
 _active: set[str] = set()
 """The workers of this process."""
 
 
-def new_worker(master_job_id: str, lease: float) -> Worker:
-    """Return a worker of this process, which holds its lease from now."""
+def new_worker(master_job_id: str) -> Worker:
+    """Return a worker of this process; its times are those of its first lease, once it is noted."""
     now = utc_now()
-    return Worker(uuid.uuid4().hex, master_job_id, process_identity(), now, now + timedelta(seconds=lease))
+    return Worker(uuid.uuid4().hex, master_job_id, process_identity(), now, now)
 
 
 def process_identity() -> str:
     """Return what tells this process from every other: ``boot/namespace/pid/start`` on Linux."""
-    return f"{_machine()}/{os.getpid()}/{_start_of(os.getpid()) or '?'}"
+    return f"{_machine(os.getpid())}/{os.getpid()}/{_start_of(os.getpid()) or '?'}"
 
 
 def is_dead(worker: Worker, now: datetime) -> bool:
     """Return whether a worker is dead: its lease has expired, or its process, of this machine, is known to be gone.
 
     So that a run which was killed goes on at once, and not when a lease has run out.
+
+    Args:
+        worker: which one.
+        now: the time by the clock of the ledger.
     """
-    return worker.lease_expires <= now or _is_gone(worker)
+    return worker.lease_expires <= now or is_gone(worker)
 
 
-def _is_gone(worker: Worker) -> bool:
+def is_gone(worker: Worker) -> bool:
+    """Return whether a worker's process is known to be gone: of another machine or container that is never known."""
     machine, _, rest = worker.process.rpartition("/")[0].rpartition("/")
     start = worker.process.rpartition("/")[2]
-    if machine != _machine() or not rest.isdigit():
-        return False  # another machine, or another container: only its lease tells
+    if machine != _machine(os.getpid()) or not rest.isdigit():
+        return False
     if int(rest) == os.getpid() and start == (_start_of(os.getpid()) or "?"):
         return worker.worker_id not in _active
     found = _start_of(int(rest))
-    if found is None and sys.platform != "linux":
+    if found is None:
+        # A machine may hide the processes of other users (/proc mounted with hidepid), and some have no /proc.
         return not _exists(int(rest))
     return found != start
 
 
 @cache
-def _machine() -> str:
-    """Return this boot of this machine, and the namespace in which process ids are told."""
+def _machine(pid: int) -> str:
+    """Return this boot of this machine, and the namespace in which process ids are told.
+
+    Where that cannot be told for sure, the answer is one of this process alone, so that only leases count: machines
+    that take each other for one would take each other's living workers for dead.
+
+    Args:
+        pid: of this process, which a fork may have put into another namespace than its parent's.
+    """
+    if sys.platform != "linux":
+        return f"{socket.gethostname()}-{uuid.getnode():012x}/0"
     try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            return f"{file.read().strip()}/{os.stat('/proc/self/ns/pid').st_ino}"
+        if os.readlink("/proc/self") == str(pid):  # else /proc tells of another namespace, whose ids are not ours
+            with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+                return f"{file.read().strip()}/{os.stat('/proc/self/ns/pid').st_ino}"
     except OSError:
-        return f"{uuid.getnode():012x}/0"
+        pass
+    # Not the network's hardware address: the first containers of any two machines have the same.
+    return f"unknown-{uuid.uuid4().hex}/0"
 
 
 def _start_of(pid: int) -> str | None:
-    """Return when a process began, in ticks since the boot: ids of processes are used again."""
+    """Return when a process began, in ticks since the boot, as ids of processes are used again; None if not known."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
             fields = file.read().rpartition(")")[2].split()
     except OSError:
         return None
-    return None if fields[0] in ("Z", "X") else fields[19]  # a zombie does nothing any more
+    return "" if fields[0] in ("Z", "X") else fields[19]  # a zombie does nothing any more
 
 
 def _exists(pid: int) -> bool:
@@ -107,8 +130,9 @@ class Heartbeat:
     def __init__(self, ledger: RunLedger, worker: Worker, lease: float, beat: Callable[[], Awaitable[None]]) -> None:
         self.worker = worker
         self._ledger = ledger
-        self._lease = timedelta(seconds=lease)
+        self._lease = lease
         self._beat = beat
+        self._renewed = (time.monotonic(), time.time())
         self._caller: asyncio.AbstractEventLoop | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopped = asyncio.Event()
@@ -120,7 +144,7 @@ class Heartbeat:
         _active.add(self.worker.worker_id)
         loop = asyncio.new_event_loop()
         try:
-            await self._ledger.save_worker(self.worker)
+            await self.renew()
             thread = threading.Thread(target=self._run, args=(loop,), name="starfish-storage-heartbeat", daemon=True)
             thread.start()
         except BaseException:
@@ -131,9 +155,9 @@ class Heartbeat:
 
     async def renew(self) -> None:
         """Hold the lease from now; note the worker again if it was taken for dead."""
-        renewed = replace(self.worker, lease_expires=utc_now() + self._lease)
-        await self._ledger.save_worker(renewed)
-        self.worker = renewed
+        asked = time.monotonic(), time.time()
+        self.worker = await self._ledger.save_worker(self.worker, self._lease)
+        self._renewed = asked
 
     async def stop(self) -> None:
         """Renew no more. The worker stays noted, and counts as alive until `forget`. Idempotent."""
@@ -162,7 +186,7 @@ class Heartbeat:
                 pass  # the caller's loop is closed: nobody waits any more
 
     async def _until_stopped(self) -> None:
-        pause = min(_BEAT_SECONDS, self._lease.total_seconds() / _RENEWALS)
+        pause = min(_BEAT_SECONDS, self._lease / _RENEWALS)
         while True:
             try:
                 await asyncio.wait_for(self._stopped.wait(), pause)
@@ -172,9 +196,8 @@ class Heartbeat:
                 return
 
     async def _once(self) -> None:
-        now = utc_now()
         try:
-            if self.worker.lease_expires - now < self._lease * (1 - 1 / _RENEWALS):
+            if self._is_due():
                 await self.renew()
             await self._beat()
         except StorageError as error:
@@ -183,12 +206,53 @@ class Heartbeat:
         except Exception as error:  # noqa: BLE001 (the lease must be renewed next time all the same)
             logger.warning("a heartbeat of worker %s failed: %s", self.worker.worker_id, type(error).__name__)
 
+    def _is_due(self) -> bool:
+        """Return whether the lease is to be renewed: by either clock of this process, of which one sleeps when it does.
 
-async def release_dead(ledger: RunLedger, master_job_id: str) -> int:
-    """Return to ``pending`` what workers held that are dead, and return how many inputs that are."""
-    now = utc_now()
+        How far they are off does not matter, only what has passed; a clock that was set costs a renewal.
+        """
+        clocks = zip((time.monotonic(), time.time()), self._renewed, strict=True)
+        return any(abs(now - then) >= self._lease / _RENEWALS for now, then in clocks)
+
+
+class ExpiredLeases:
+    """Tells the dead from those who could not renew their leases for a while: one look is not enough.
+
+    After the server was away, or the machine was asleep, all leases have expired, and their holders renew them within
+    a moment. Whoever comes first must not take the others' inputs.
+
+    Args:
+        lease: how long leases of the run hold, in seconds.
+    """
+
+    def __init__(self, lease: float) -> None:
+        self._wait = min(_SECOND_LOOK_SECONDS, lease)
+        self._seen: dict[str, tuple[datetime, float]] = {}
+
+    def is_dead(self, worker: Worker, now: datetime) -> bool:
+        """Return whether a worker is gone, or its lease expired, and was so at a look long enough ago."""
+        if is_gone(worker):
+            return True
+        if worker.lease_expires > now:
+            self._seen.pop(worker.worker_id, None)
+            return False
+        expired, since = self._seen.get(worker.worker_id, (None, 0.0))
+        if expired != worker.lease_expires:
+            since = time.monotonic()
+            self._seen[worker.worker_id] = (worker.lease_expires, since)
+        return time.monotonic() - since >= self._wait
+
+
+async def release_dead(
+    ledger: RunLedger, master_job_id: str, is_dead: Callable[[Worker, datetime], bool] = is_dead
+) -> int:
+    """Return to ``pending`` what workers held that are dead, and return how many inputs that are.
+
+    Nothing is taken from one that renews its lease in between: `RunLedger.remove_worker` sees to it.
+    """
+    workers, now = await ledger.list_workers(master_job_id), await ledger.now()
     released = 0
-    for worker in await ledger.list_workers(master_job_id):
+    for worker in workers:
         if is_dead(worker, now):
             released += await ledger.remove_worker(worker, now, died=True)
     return released + await ledger.release_unowned_inputs(master_job_id, now)

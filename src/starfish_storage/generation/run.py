@@ -31,7 +31,7 @@ from starfish_storage.generation.sources import Inputs
 from starfish_storage.generation.starting import FINISHED, create, state_of, stored_run
 from starfish_storage.identifiers import check_id
 from starfish_storage.interface import Storage
-from starfish_storage.models import GenerationMasterJob, Project, utc_now
+from starfish_storage.models import GenerationMasterJob, Project
 from starfish_storage.runs import RunState
 
 ProgressKind = str | Callable[[Progress], object]
@@ -242,7 +242,7 @@ async def cancel(storage: Storage, master_job_id: str, reason: str = "cancelled"
         raise RunFinishedError(master_job_id, job.status)
     await storage.ledger.request_stop(master_job_id, reason)
     await release_dead(storage.ledger, master_job_id)
-    now = utc_now()
+    now = await storage.ledger.now()
     if all(is_dead(worker, now) for worker in await storage.ledger.list_workers(master_job_id)):
         await settle(storage, master_job_id, reason)  # nobody else will
 

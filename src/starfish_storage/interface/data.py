@@ -100,6 +100,7 @@ class DataHandler(ABC):
 
         Raises:
             StorageIOError: it cannot be looked at.
+            StoreOpenError: the place cannot be used.
         """
 
     @abstractmethod

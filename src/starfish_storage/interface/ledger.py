@@ -72,8 +72,17 @@ class InputLedger(ABC):
         """Return how many inputs are in each status that occurs. Every execution job of a run counts as one."""
 
     @abstractmethod
-    async def save_worker(self, worker: Worker) -> None:
-        """Note a worker, or renew its lease. Idempotent. Durable.
+    async def now(self) -> datetime:
+        """Return the time by the clock that leases are written and judged by: one for all machines at a store (UTC)."""
+
+    @abstractmethod
+    async def save_worker(self, worker: Worker, lease: float | None = None) -> Worker:
+        """Note a worker, or renew its lease; return it as it is noted. Idempotent. Durable.
+
+        Args:
+            worker: who; the start time of one that is noted already stays.
+            lease: seconds from now, by the clock of `now`, for which it holds its claims; one that is not noted yet
+                starts now, by that clock. None for the times that the worker says.
 
         Raises:
             ParentNotFoundError: there is no such run.
@@ -92,7 +101,8 @@ class InputLedger(ABC):
             worker: which one.
             now: the time.
             died: it did not end by itself: each of its inputs gets an ``interrupted`` attempt, with what its steps
-                have used. Nothing happens if it has renewed its lease since it was listed.
+                have used. Nothing happens if it has renewed its lease since it was listed: whoever saw it expired by
+                the clock of `now` can rely on that.
         """
 
     @abstractmethod
@@ -203,7 +213,10 @@ class AttemptLedger(ABC):
 
     @abstractmethod
     async def list_steps(self, job_id: str) -> list[Step]:
-        """Return the stored steps of an input by the time they were stored."""
+        """Return the stored steps of an input by attempt, those of one attempt by the time they were stored.
+
+        The times alone would not do: the attempts may have been made on machines whose clocks differ.
+        """
 
 
 class RunLedger(InputLedger, AttemptLedger):

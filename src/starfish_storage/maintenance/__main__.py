@@ -82,26 +82,33 @@ def _given(
     raise click.UsageError(f"Give {' '.join(names).upper()}{told}.")
 
 
-_data = click.option("--data-uri", callback=_as_uri, help="Where its data lies, if in another directory.")
+_data = click.option("--data-uri", callback=_as_uri, help="Where its data lies, if elsewhere.")
 _json = click.option("--json", "as_json", is_flag=True, help="Print a JSON object for programs.")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
-    """Check and mend a store: a directory, or a file:// URI (if none is given: $STARFISH_STORAGE_URI)."""
+    """Check and mend a store: a directory, or its URI (if none is given: $STARFISH_STORAGE_URI)."""
 
 
 @main.command("verify")
 @_places("store")
 @_data
 @_json
-def verify_command(store: str, data_uri: str | None, as_json: bool) -> None:
+@click.option(
+    "--days",
+    type=click.FloatRange(min=0),
+    default=7,
+    show_default=True,
+    help="Of PostgreSQL and object stores: name what nothing refers to only if it is older.",
+)
+def verify_command(store: str, data_uri: str | None, as_json: bool, days: float) -> None:
     """Read everything in STORE and compare it with what was saved; change nothing.
 
     Example: starfish-storage verify /data/store
     """
     with _refusals(), _progress_bar("verifying") as progress:
-        report = verify(store, data_uri, progress=progress)
+        report = verify(store, data_uri, progress=progress, grace=timedelta(days=days))
     _show(report, as_json)
     sys.exit(0 if report.is_sound else DAMAGED)
 

@@ -16,6 +16,7 @@ from starfish_storage.data.filesystem import FileSystemDataHandler, make_root
 from starfish_storage.data.inventory import Inventory
 from starfish_storage.data.row_log import RowLogOfNow
 from starfish_storage.errors import SEE_DAMAGE, StoreDamagedError, StoreOpenError
+from starfish_storage.maintenance.places import refuse_remote
 from starfish_storage.metadata.connection import BUSY_TIMEOUT_MS, DATABASE_FILE
 from starfish_storage.metadata.inspection import Inspection
 from starfish_storage.metadata.locks import HeldAlone, WriterLock
@@ -81,9 +82,9 @@ def backup(
 ) -> BackupReport:
     """Make, or bring up to date, a consistent copy of a store that may be in use. Blocks.
 
-    The copy is itself a store. It is power-safe when this returns; killed at any moment, this leaves the earlier
-    backup or the new one. Every record in it has the data that its row tells of. What is in the destination already,
-    of the same size and time, is not copied again. Writers wait only if they keep changing what is being copied.
+    The copy is itself a store, and power-safe when this returns; killed at any moment, this leaves the earlier backup
+    or the new one. Every record in it has the data that its row tells of. What the destination has already is not
+    copied again. Writers wait only if they keep changing what is being copied.
 
     Args:
         storage_uri: ``file://`` URI of the store.
@@ -92,14 +93,14 @@ def backup(
         progress: told how far it is.
 
     Raises:
-        StoreOpenError: there is no store of this version, or the destination cannot be used.
+        StoreOpenError: there is no store of this version in a directory, or the destination cannot be used.
         StorageBusyError: another process has the destination open.
         StoreDamagedError: data that a record refers to is lost or damaged; the earlier backup is as it was.
         StorageIOError: the system failed a read or a write; the earlier backup is as it was, or the new one.
     """
-    began = time.monotonic()
+    refuse_remote(storage_uri, data_uri, "backup")
+    began, target = time.monotonic(), path_of_directory(destination)
     root, data_root = path_of_file_uri(storage_uri), path_of_file_uri(data_uri or storage_uri)
-    target = path_of_directory(destination)
     with closing(Inspection(root)) as inspection:
         inspection.refuse_data_location(elsewhere=data_root != root)
         _refuse_nested(target, (root, data_root))

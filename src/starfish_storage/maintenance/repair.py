@@ -17,8 +17,10 @@ from starfish_storage.data.file_errors import translated
 from starfish_storage.data.filesystem import FileSystemDataHandler, make_root
 from starfish_storage.data.row_log import ROW_LOG_FILE
 from starfish_storage.errors import InvalidReferenceError, StorageError, StoreDamagedError
+from starfish_storage.maintenance.checking import Progress
+from starfish_storage.maintenance.places import refuse_remote
 from starfish_storage.maintenance.report import Finding, VerifyReport
-from starfish_storage.maintenance.verify import Progress, verify
+from starfish_storage.maintenance.verify import verify
 from starfish_storage.metadata.connection import BUSY_TIMEOUT_MS, DATABASE_FILE
 from starfish_storage.metadata.inspection import Inspection
 from starfish_storage.metadata.locks import HeldAlone
@@ -95,8 +97,11 @@ def plan_repair(storage_uri: str, data_uri: str | None = None, *, progress: Prog
     """Return what `repair` would do. Reads everything, changes nothing. Blocks.
 
     Raises:
-        StorageError: there is no store, or it is of another version or program.
+        StoreOpenError: there is no store, it is of another version or program, or its rows or data lie on other
+            machines: the error says what to use there.
+        StorageError: a file cannot be read.
     """
+    refuse_remote(storage_uri, data_uri, "repair")
     report = verify(storage_uri, data_uri, progress=progress)
     return _plan(report, path_of_file_uri(storage_uri), path_of_file_uri(data_uri or storage_uri))
 
@@ -112,6 +117,7 @@ def repair(storage_uri: str, data_uri: str | None = None, *, progress: Progress 
         StorageBusyError: another process has the store open.
         StorageError: there is no store, it is of another version or program, or the repair failed.
     """
+    refuse_remote(storage_uri, data_uri, "repair")
     root, data_root = path_of_file_uri(storage_uri), path_of_file_uri(data_uri or storage_uri)
     copies = f"{root}/{REPAIRS_DIRECTORY}/{utc_now():%Y%m%dT%H%M%S.%fZ}"
     plan = plan_repair(storage_uri, data_uri, progress=progress)

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from datetime import timedelta
+from typing import Any, Literal, cast
+
+from starfish_storage.errors import InvalidInputError
+from starfish_storage.interface.inspection import RowFault
 
 Kind = Literal[
     "database_unreadable",
@@ -39,6 +43,10 @@ NOTICES: frozenset[Kind] = frozenset(
 )
 """Findings that are no damage: nothing that was acknowledged is lost."""
 
+GRACE = timedelta(days=7)
+"""How old something must be to be removed, unless another time is given."""
+
+_SHORTEST_REMOTE_GRACE = timedelta(hours=1)
 _SHOWN = 20
 
 
@@ -62,6 +70,25 @@ class Finding:
         return self.kind not in NOTICES
 
 
+def finding_of(fault: RowFault) -> Finding:
+    """Return what is wrong with rows as a finding."""
+    return Finding(cast("Kind", fault.kind), fault.subject, fault.detail)
+
+
+def grace_of_remote(grace: timedelta) -> timedelta:
+    """Return a grace period that can be used with writers on other machines.
+
+    Raises:
+        InvalidInputError: it is so short that data might be taken for unwanted whose row is being committed.
+    """
+    if grace < _SHORTEST_REMOTE_GRACE:
+        raise InvalidInputError(
+            f"a grace period of {grace} cannot be used: workers on other machines put data before they commit the row "
+            "that refers to it; give an hour (0.05 days) or more."
+        )
+    return grace
+
+
 @dataclass(frozen=True)
 class VerifyReport:
     """What `verify` found.
@@ -74,6 +101,7 @@ class VerifyReport:
         without_digest: how many records are of a time when no digest was kept: their data was only parsed.
         seconds: how long it took.
         findings: what is not as it should be.
+        can_be_repaired: `repair` works on stores of this kind.
     """
 
     storage_uri: str
@@ -83,6 +111,7 @@ class VerifyReport:
     without_digest: int
     seconds: float
     findings: Sequence[Finding] = field(default_factory=tuple)
+    can_be_repaired: bool = True
 
     @property
     def damage(self) -> list[Finding]:
@@ -125,5 +154,57 @@ class VerifyReport:
                 lines += [f"  {one.kind}  {one.subject}: {one.detail}" for one in chosen[:_SHOWN]]
                 if len(chosen) > _SHOWN:
                     lines.append(f"  ... and {len(chosen) - _SHOWN:,} more; --json lists them all")
-        lines.append("sound" if self.is_sound else "DAMAGED: run 'repair' to see what can be mended")
+        remedy = "run 'repair' to see what can be mended"
+        if not self.can_be_repaired:
+            remedy = "restore what is named from the backups of the database and of the objects"
+        lines.append("sound" if self.is_sound else f"DAMAGED: {remedy}")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class CollectReport:
+    """What `collect` did, or would do.
+
+    Attributes:
+        storage_uri: the store.
+        removed: the keys of data and request configurations that nothing refers to, and the files of dead writers.
+        bytes: their size together.
+        younger: how many files more nothing refers to, that are not older than the grace period.
+        dry_run: nothing was removed.
+        superseded: how many lines of the row log are of rows that have changed since, if these are most of its lines.
+        compacted: the row log was written anew without them; not if somebody else has the store open.
+    """
+
+    storage_uri: str
+    removed: Sequence[str]
+    bytes: int
+    younger: int
+    dry_run: bool
+    superseded: int = 0
+    compacted: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as a JSON object; the names stay the same between releases."""
+        return {
+            "storage_uri": self.storage_uri,
+            "dry_run": self.dry_run,
+            "removed": list(self.removed),
+            "bytes": self.bytes,
+            "younger": self.younger,
+            "row_log_superseded": self.superseded,
+            "row_log_compacted": self.compacted,
+        }
+
+    def __str__(self) -> str:
+        """Return the report for people."""
+        verb = "would remove" if self.dry_run else "removed"
+        lines = [f"{self.storage_uri}: {verb} {len(self.removed):,} files ({self.bytes:,} bytes)"]
+        lines += [f"  {key}" for key in self.removed[:_SHOWN]]
+        if len(self.removed) > _SHOWN:
+            lines.append(f"  ... and {len(self.removed) - _SHOWN:,} more; --json lists them all")
+        if self.younger:
+            lines.append(f"kept {self.younger:,} files that nothing refers to, for they are not old enough")
+        if self.superseded:
+            told = verb if self.dry_run or self.compacted else "kept, for somebody has the store open,"
+            lines.append(f"row log: {told} {self.superseded:,} superseded lines")
         return "\n".join(lines)

@@ -16,6 +16,7 @@ from starfish_storage.data.inventory import Inventory
 from starfish_storage.data.row_log import RowLogOfNow
 from starfish_storage.errors import StoreDamagedError, StoreOpenError
 from starfish_storage.maintenance.backup import path_of_directory
+from starfish_storage.maintenance.places import refuse_remote
 from starfish_storage.metadata.connection import DATABASE_FILE
 from starfish_storage.metadata.locks import KeptShut
 from starfish_storage.metadata.snapshot import Snapshot
@@ -65,11 +66,13 @@ def restore(backup: str | os.PathLike[str], storage_uri: str, *, data_uri: str |
         data_uri: ``file://`` URI of another directory for its data, likewise.
 
     Raises:
-        StoreOpenError: there is no backup of this version, or something lies where the store is to be.
+        StoreOpenError: there is no backup of this version, or the store is to be where something lies, or in no
+            directory.
         StorageBusyError: another process has the backup open.
         StoreDamagedError: the backup is damaged; no store was made.
         StorageIOError: the system failed a read or a write; no store was made.
     """
+    refuse_remote(storage_uri, data_uri, "restore")
     began = time.monotonic()
     source = path_of_directory(backup)
     root, data_root = path_of_file_uri(storage_uri), path_of_file_uri(data_uri or storage_uri)

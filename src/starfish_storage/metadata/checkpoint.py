@@ -104,6 +104,9 @@ class Checkpoint:
             except (StorageError, apsw.Error) as error:
                 logger.warning("data of deleted records is not removed yet: %s", error)
                 self._untrusted = True
+                if isinstance(error, StorageUnavailableError):
+                    self.note_outstanding()
+                    return  # one wait is enough; what follows is in the journal as well
             after = upper
 
     def begin(self, hand_in: Callable[[Callable[[], None]], None]) -> None:

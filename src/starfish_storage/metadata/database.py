@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Protocol, TypeVar
 
 from starfish_storage.metadata.operations import WriteOperation
@@ -35,6 +36,10 @@ class Database(Protocol):
 
     def check_open(self) -> None:
         """Raise unless it can be used now, in this process."""
+        ...
+
+    async def now(self) -> datetime:
+        """Return the time by the clock that all who use the store share."""
         ...
 
     async def write(self, operation: WriteOperation) -> None:

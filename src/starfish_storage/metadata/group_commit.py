@@ -7,6 +7,7 @@ opening the store puts them in place from the journal.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager
 
@@ -94,6 +95,11 @@ class GroupCommit:
     def has_unsynced(self) -> bool:
         """Whether the journal holds data that is not known to survive a power cut as files."""
         return self._checkpoint.pending
+
+    @property
+    def most_decided(self) -> int:
+        """Any number: nobody else writes at the same time."""
+        return sys.maxsize
 
     def run(self, group: Sequence[WriteOperation]) -> None:
         """Carry out a group. Afterwards each operation is durable or has its error."""

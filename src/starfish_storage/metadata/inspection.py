@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import apsw
 
 from starfish_storage.errors import REPAIR_OR_RESTORE, StoreDamagedError, StoreOpenError, StoreVersionError
+from starfish_storage.interface.inspection import RowFault
 from starfish_storage.metadata import row_changes
 from starfish_storage.metadata.connection import (
     DATA_ELSEWHERE,
@@ -18,6 +19,7 @@ from starfish_storage.metadata.connection import (
 )
 from starfish_storage.metadata.driver import Connection, Row, back_up
 from starfish_storage.metadata.driver_errors import translate
+from starfish_storage.metadata.inspected_rows import FAULT_QUERIES, faults_of_rows
 from starfish_storage.metadata.migrate import latest_version
 from starfish_storage.metadata.planted import refuse_planted_database
 from starfish_storage.metadata.queries import sqlite_queries
@@ -93,6 +95,14 @@ class Inspection:
             f"row {rowid} of {table} has no parent in {parent}"
             for table, rowid, parent in self.rows("check_foreign_keys")
         ]
+
+    def faults(self) -> Iterator[RowFault]:
+        """Yield what is wrong with the rows alone, and with the database."""
+        yield from (RowFault("database_damaged", DATABASE_FILE, text) for text in self.integrity())
+        yield from (RowFault("row_without_parent", DATABASE_FILE, text) for text in self.foreign_keys())
+        for kind, row_id in self.rows("every_unreadable_row"):
+            yield RowFault("row_unreadable", row_id, f"the row of this {kind} has a time or JSON that is none")
+        yield from faults_of_rows({query: self.rows(query) for query in FAULT_QUERIES})
 
     def rows(self, query: str) -> Iterator[Row]:
         """Yield the rows of a named query without parameters, as of the moment when it began."""

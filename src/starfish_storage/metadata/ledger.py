@@ -85,10 +85,16 @@ class SQLRunLedger(RunLedger):
             self._queries["count_inputs"], parameters, lambda found: {row[0]: row[1] for row in found}
         )
 
-    async def save_worker(self, worker: Worker) -> None:
+    async def now(self) -> datetime:
+        """See `InputLedger.now`."""
+        self._database.check_open()
+        return await self._database.now()
+
+    async def save_worker(self, worker: Worker, lease: float | None = None) -> Worker:
         """See `InputLedger.save_worker`."""
         row = ledger_rows.worker_row(worker)
-        await self._write(lambda writer: ledger_writer.save_worker(writer, row))
+        saved = await self._write(lambda writer: ledger_writer.save_worker(writer, row, lease))
+        return ledger_rows.worker(saved)
 
     async def list_workers(self, master_job_id: str) -> list[Worker]:
         """See `InputLedger.list_workers`."""
@@ -218,7 +224,8 @@ class SQLRunLedger(RunLedger):
     async def list_steps(self, job_id: str) -> list[Step]:
         """See `AttemptLedger.list_steps`."""
         found = await self._all("list_steps", (rows.text("job_id", job_id),))
-        return sorted((self._read(ledger_rows.step, row) for row in found), key=lambda one: one.saved_when)
+        steps = [self._read(ledger_rows.step, row) for row in found]
+        return sorted(steps, key=lambda one: (one.attempt, one.saved_when))
 
     # --- the run as a whole ---------------------------------------------------------------------------------------
 

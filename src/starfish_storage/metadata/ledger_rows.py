@@ -97,7 +97,9 @@ def interrupted_row(claim: Row, number: int, worker_id: str, now: str, usage: Se
     """Return the parameters of ``save_attempt`` for the attempt of a worker that died, at a row it had claimed."""
     job_id, master_job_id, _, start = claim
     what = ("WorkerDied", "the worker that made this attempt died", None)
-    head = (job_id, number, master_job_id, worker_id, "interrupted", start or now, now)
+    begun = start or now
+    # Begun by the dead worker's clock, and ended by that of whoever noticed: it has not ended before it began.
+    head = (job_id, number, master_job_id, worker_id, "interrupted", begun, max(begun, now))
     return (*head, *what, *_totals(usage), usage_text(usage))
 
 

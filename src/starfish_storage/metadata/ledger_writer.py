@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from starfish_storage.errors import InvalidInputError, NotFoundError, ParentNotFoundError, StorageError, shorten
-from starfish_storage.metadata import ledger_rows
+from starfish_storage.metadata import ledger_rows, rows
 from starfish_storage.metadata.row_writer import Change, Row, RowWriter
 from starfish_storage.models import StatusExecutionJob, StatusRecord
 from starfish_storage.runs import Attempt, Outcome, status_of_input
@@ -31,7 +32,9 @@ def start_run(writer: RowWriter, master_job_id: str) -> None:
 
 def register_inputs(writer: RowWriter, master_job_id: str, inputs: Sequence[Row]) -> int:
     """Store inputs that are not there, and return how many that were."""
-    need_run(writer, master_job_id)
+    # With the run locked first: what is on its way here is there when `complete_inputs` counts, or comes after it.
+    if not _lock_run(writer, master_job_id):
+        raise ParentNotFoundError("run", master_job_id, _NEW_RUN)
     new = writer.change_repeated("register_input", inputs)
     if inputs:
         writer.change("note_registered", (max(row[-1] for row in inputs) + 1, master_job_id))
@@ -40,15 +43,19 @@ def register_inputs(writer: RowWriter, master_job_id: str, inputs: Sequence[Row]
 
 def complete_inputs(writer: RowWriter, master_job_id: str) -> int:
     """Note that there are no more inputs, and return how many there are."""
-    need_run(writer, master_job_id)
+    if not _lock_run(writer, master_job_id):
+        raise ParentNotFoundError("run", master_job_id, _NEW_RUN)
     writer.change("complete_inputs", (master_job_id,))
     inputs = sum(row[1] for row in writer.execute("count_inputs", (master_job_id,)).fetchall())
     writer.change("set_target", (inputs, master_job_id))
     return inputs
 
 
-def save_worker(writer: RowWriter, row: Row) -> None:
-    """Note a worker, or renew its lease."""
+def save_worker(writer: RowWriter, row: Row, lease: float | None) -> Row:
+    """Note a worker, or renew its lease, and return its row.
+
+    A lease is counted from the moment of the transaction, however long the call has waited for the store.
+    """
     need_run(writer, row[1])
     there = writer.first("get_worker", (row[0],))
     if there is not None and there[1] != row[1]:
@@ -56,7 +63,13 @@ def save_worker(writer: RowWriter, row: Row) -> None:
             f"worker {shorten(row[0])} works on run {shorten(there[1])}, not on {shorten(row[1])}: give it an id of "
             "its own for each run."
         )
+    if lease is not None:
+        now = writer.now()
+        row = (*row[:3], rows.timestamp("now", now), rows.timestamp("lease", now + timedelta(seconds=lease)))
+    if there is not None:
+        row = (*there[:4], row[4])
     writer.execute("save_worker", row)
+    return row
 
 
 def remove_worker(writer: RowWriter, row: Row, now: str, *, died: bool) -> int:
@@ -76,8 +89,10 @@ def remove_worker(writer: RowWriter, row: Row, now: str, *, died: bool) -> int:
 
 def release_unowned_inputs(writer: RowWriter, master_job_id: str, now: str) -> int:
     """Return inputs to pending that no noted worker holds."""
-    unowned = writer.execute("list_unowned_inputs", (master_job_id,)).fetchall()
-    writer.change_each("return_input", [(now, job_id) for job_id, _ in unowned])
+    found = writer.execute("list_unowned_inputs", (master_job_id,)).fetchall()
+    # Looked for again: of what was locked meanwhile, another worker may have got hold.
+    unowned = [job_id for job_id, worker_id in found if worker_id is None or not _is_there(writer, worker_id)]
+    writer.change_each("return_input", [(now, job_id) for job_id in unowned])
     return len(unowned)
 
 
@@ -85,12 +100,17 @@ def claim_inputs(writer: RowWriter, master_job_id: str, worker_id: str, limit: i
     """Claim pending inputs, and return their rows. Not in the row log: what a repair finds unfinished is pending."""
     if not _is_noted(writer, master_job_id, worker_id):
         raise NotFoundError("worker", worker_id, "its lease had expired; note it with save_worker again")
+    return _claim(writer, master_job_id, worker_id, limit, now)
+
+
+def _claim(writer: RowWriter, master_job_id: str, worker_id: str, limit: int, now: str) -> list[Row]:
     return writer.execute("claim_inputs", (worker_id, now, now, master_job_id, limit)).fetchall()
 
 
 def save_attempt(writer: RowWriter, attempt: Attempt, now: str) -> int:
     """Store an attempt, and return its number."""
     job_id = attempt.job_id
+    _lock_worker(writer, attempt.worker_id)
     there = _need_input(writer, job_id, attempt.master_job_id)
     if not _is_held(there, attempt.worker_id):
         # Its worker was taken for dead, and this very attempt for interrupted: it must not be counted twice.
@@ -107,6 +127,7 @@ def save_attempt(writer: RowWriter, attempt: Attempt, now: str) -> int:
 
 def release_input(writer: RowWriter, attempt: Attempt, now: str) -> None:
     """Store an attempt that was stopped, and return its input to pending if the worker holds it."""
+    _lock_worker(writer, attempt.worker_id)
     there = _need_input(writer, attempt.job_id, attempt.master_job_id)
     save_attempt(writer, attempt, now)
     if _is_held(there, attempt.worker_id):
@@ -141,7 +162,7 @@ def save_step(writer: RowWriter, row: Row) -> None:
 
 def refresh_run(writer: RowWriter, master_job_id: str, now: str) -> Row:
     """Bring the record counts of a master job up to date, and return the row of its run."""
-    found = writer.first("get_run", (master_job_id,))
+    found = writer.first("get_run", (master_job_id,)) if _lock_run(writer, master_job_id) else None
     if found is None:
         raise NotFoundError("run", master_job_id, _NEW_RUN)
     writer.execute("refresh_run", (now, master_job_id))
@@ -150,7 +171,7 @@ def refresh_run(writer: RowWriter, master_job_id: str, now: str) -> Row:
 
 def request_stop(writer: RowWriter, master_job_id: str, reason: str | None) -> None:
     """Ask the workers of a run to stop."""
-    if writer.first("get_run", (master_job_id,)) is None:
+    if not _lock_run(writer, master_job_id):
         raise NotFoundError("run", master_job_id, _NEW_RUN)
     writer.execute("request_stop", (reason, master_job_id))
 
@@ -159,6 +180,11 @@ def need_run(writer: RowWriter, master_job_id: str) -> None:
     """Refuse what belongs to a run that does not exist."""
     if writer.first("get_run", (master_job_id,)) is None:
         raise ParentNotFoundError("run", master_job_id, _NEW_RUN)
+
+
+def _lock_run(writer: RowWriter, master_job_id: str) -> bool:
+    """Lock a run, and return whether there is one."""
+    return writer.first("lock_run", (master_job_id,)) is not None
 
 
 def _need_input(writer: RowWriter, job_id: str, master_job_id: str) -> Row:
@@ -175,6 +201,19 @@ def _need_input(writer: RowWriter, job_id: str, master_job_id: str) -> Row:
 
 def _is_held(there: Row, worker_id: str | None) -> bool:
     return there[_STATUS] == "running" and there[_WORKER] == worker_id
+
+
+def _lock_worker(writer: RowWriter, worker_id: str | None) -> None:
+    """Lock a worker before what it holds, as `remove_worker` does it: in another order, each would wait for the other.
+
+    An attempt is stored all the same if its worker is not noted any more.
+    """
+    if worker_id is not None:
+        writer.first("get_worker", (worker_id,))
+
+
+def _is_there(writer: RowWriter, worker_id: str) -> bool:
+    return writer.first("get_worker", (worker_id,)) is not None
 
 
 def _is_noted(writer: RowWriter, master_job_id: str, worker_id: str) -> bool:
@@ -224,6 +263,8 @@ class Finishing:
     def apply(self, writer: RowWriter) -> list[Change]:
         """Make the changes, and return what takes them back. Records without unique keys are saved by the group."""
         outcome, self.claimed = self.outcome, None
+        # Before the input, as `_lock_worker` says.
+        noted = _is_noted(writer, outcome.claimed.master_job_id, outcome.worker_id)
         before = _need_input(writer, self.job_id, outcome.claimed.master_job_id)
         if not _is_held(before, outcome.worker_id):
             raise ClaimLostError(f"input {self.job_id!r} is not held by worker {outcome.worker_id!r} any more.")
@@ -237,7 +278,7 @@ class Finishing:
         writer.change("save_attempt", self.attempt_row(number))
         undo.append(("delete_attempt", (self.job_id, number)))
         writer.change("finish_input", self._end(number))
-        if self.claim_next:
+        if self.claim_next and noted:  # else its outcome is kept all the same: it was paid for
             undo += self._claim(writer)
         return undo
 
@@ -329,9 +370,7 @@ class Finishing:
 
     def _claim(self, writer: RowWriter) -> list[Change]:
         master_job_id, worker_id = self.outcome.claimed.master_job_id, self.outcome.worker_id
-        if not _is_noted(writer, master_job_id, worker_id):
-            return []  # its outcome is kept all the same: it was paid for
-        found = claim_inputs(writer, master_job_id, worker_id, 1, self.now)
+        found = _claim(writer, master_job_id, worker_id, 1, self.now)
         if not found:
             return []
         self.claimed = found[0]
@@ -347,6 +386,6 @@ def claim_for_all(writer: RowWriter, finishing: Sequence[Finishing]) -> None:
             asking.setdefault((one.outcome.claimed.master_job_id, one.outcome.worker_id), []).append(one)
     for (master_job_id, worker_id), theirs in sorted(asking.items(), key=lambda item: item[0]):
         if _is_noted(writer, master_job_id, worker_id):
-            found = claim_inputs(writer, master_job_id, worker_id, len(theirs), theirs[0].now)
+            found = _claim(writer, master_job_id, worker_id, len(theirs), theirs[0].now)
             for one, row in zip(theirs, sorted(found, key=lambda row: row[2]), strict=False):
                 one.claimed = row

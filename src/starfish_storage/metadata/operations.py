@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,6 +36,7 @@ class WriteOperation:
         removals: the journal entries, after the first number and up to the second, of what it deletes.
         batch: what `apply` does, as the name of a change and its argument, where an engine can make many at once.
         versions: of the data that was put under keys of their own before, by key.
+        accepted: when the writer took it, by the monotonic clock.
     """
 
     apply: Callable[[RowWriter], Sequence[Change] | None] | None = None
@@ -50,6 +52,7 @@ class WriteOperation:
     removals: tuple[int, int] | None = None
     batch: tuple[str, Any] | None = None
     versions: dict[str, str] = field(default_factory=dict[str, str])
+    accepted: float = field(default_factory=time.monotonic)
 
 
 def runs(operations: Sequence[WriteOperation]) -> Iterator[list[WriteOperation]]:

@@ -107,7 +107,13 @@ def starfish_queries() -> Queries:
 @cache
 def postgres_queries() -> Queries:
     """Return PostgreSQL's queries, read once a process."""
-    paths = ("common/queries.sql", "common/runs.sql", "postgres/queries.sql", "postgres/runs.sql")
+    paths = (
+        "common/queries.sql",
+        "common/runs.sql",
+        "postgres/queries.sql",
+        "postgres/runs.sql",
+        "postgres/maintenance.sql",
+    )
     return Queries("postgres", *paths)
 
 

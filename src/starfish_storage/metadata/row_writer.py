@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from starfish_storage.errors import (
@@ -70,6 +71,10 @@ class RowWriter(ABC):
         self._connection = connection
         self._queries = queries
         self._claimed: dict[tuple[str, str], str] = {}
+
+    @abstractmethod
+    def now(self) -> datetime:
+        """Return the time by the clock that all who use the store share."""
 
     @abstractmethod
     def change(self, name: str, row: Row) -> None:
@@ -224,7 +229,10 @@ class RowWriter(ABC):
             return InvalidInputError(
                 f"the execution job has records of another master job than {shorten(master_job_id)}: give it a new id."
             )
-        return InvalidInputError(f"the database refused the row: {error}; nothing was written.")
+        return InvalidInputError(f"the database refused the row: {self._reason(error)}; nothing was written.")
+
+    def _reason(self, error: Exception) -> str:
+        return str(error)
 
 
 def owner_uid(key: str) -> str:

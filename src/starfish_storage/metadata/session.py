@@ -7,6 +7,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
@@ -20,6 +21,7 @@ from starfish_storage.metadata.readers import Readers
 from starfish_storage.metadata.row_writer import Row, portions
 from starfish_storage.metadata.starfish_copy import StarfishCopy, copy_if_starfish
 from starfish_storage.metadata.writer import Writer
+from starfish_storage.models import utc_now
 
 Result = TypeVar("Result")
 
@@ -69,6 +71,10 @@ class Session:
         """Finish what was accepted and close. Idempotent; does nothing in a forked child."""
         if not self._forked:
             await asyncio.to_thread(self._close)
+
+    async def now(self) -> datetime:
+        """See `Database.now`: this machine's."""
+        return utc_now()
 
     async def write(self, operation: WriteOperation) -> None:
         """Hand an operation to the writer and wait until it is durable."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from itertools import chain
 from typing import ClassVar, cast
 
@@ -16,6 +17,7 @@ from starfish_storage.metadata.data_in_place import DataInPlace
 from starfish_storage.metadata.driver import Connection, Row
 from starfish_storage.metadata.queries import Queries
 from starfish_storage.metadata.row_writer import Change, RowWriter, owner_uid, portions
+from starfish_storage.models import utc_now
 
 
 class SQLiteRowWriter(RowWriter):
@@ -65,6 +67,10 @@ class SQLiteRowWriter(RowWriter):
     def changes(self) -> Sequence[Change]:
         """Return the row changes of the group so far, in order."""
         return self._changes
+
+    def now(self) -> datetime:
+        """See `RowWriter.now`: all who use the store are on this machine."""
+        return utc_now()
 
     def change(self, name: str, row: Row) -> None:
         """Run a named query that changes rows, and note it."""

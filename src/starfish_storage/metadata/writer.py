@@ -11,6 +11,7 @@ import atexit
 import logging
 import queue
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Protocol
@@ -34,6 +35,11 @@ class Commit(Protocol):
     @property
     def has_unsynced(self) -> bool:
         """Whether there is something to do when there is time."""
+        ...
+
+    @property
+    def most_decided(self) -> int:
+        """How many names a group of several operations decides on at most."""
         ...
 
     def run(self, group: Sequence[WriteOperation]) -> None:
@@ -112,6 +118,7 @@ class Writer:
         Raises:
             StorageClosedError: nothing is accepted any more.
         """
+        operation.accepted = time.monotonic()  # what came before had its own time
         with self._lock:
             if not self._accepting:
                 raise StorageClosedError("the storage was closed; nothing was written. Call setup() to open it again.")
@@ -165,7 +172,7 @@ class Writer:
             except queue.Empty:
                 pass
             if group:
-                for portion in _portions(group):
+                for portion in _portions(group, commit.most_decided):
                     _commit_group(commit, portion)
                     commit.checkpoint_if_due(self._queue.put)
             elif not stopping and commit.has_unsynced:
@@ -181,7 +188,7 @@ class Writer:
         return False
 
 
-def _portions(group: list[WriteOperation]) -> Iterator[list[WriteOperation]]:
+def _portions(group: list[WriteOperation], most_decided: int) -> Iterator[list[WriteOperation]]:
     """Split what was handed in at once into groups of bounded size, in order.
 
     No two writes of one key share a group: taking back the first, if its file cannot be put in place, would take the
@@ -189,19 +196,21 @@ def _portions(group: list[WriteOperation]) -> Iterator[list[WriteOperation]]:
     record that had its unique key first; and a deletion with what was written before.
     """
     portion: list[WriteOperation] = []
-    size = 0
+    size = decided = 0
     keys: set[str] = set()
     for operation in group:
         own = [*(write.key for write in operation.data), *operation.decides]
-        if not keys.isdisjoint(own) or (operation.removals is not None and portion):
+        too_many = operation.decides and decided + len(operation.decides) > most_decided
+        if portion and (too_many or operation.removals is not None or not keys.isdisjoint(own)):
             yield portion
-            portion, size, keys = [], 0, set[str]()
+            portion, size, decided, keys = [], 0, 0, set[str]()
         keys.update(own)
+        decided += len(operation.decides)
         portion.append(operation)
         size += sum(len(write.payload or b"") for write in operation.data)
         if len(portion) >= _MOST_OPERATIONS or size >= _MOST_BYTES:
             yield portion
-            portion, size, keys = [], 0, set[str]()
+            portion, size, decided, keys = [], 0, 0, set[str]()
     if portion:
         yield portion
 

@@ -55,7 +55,10 @@ class DataBatchTests:
         data.put_new(items)
         keys = [key for key, _ in items]
         assert [data.read(key) for key in keys] == [payload for _, payload in items]
-        assert data.existing([*keys, data.record_key("missing")]) == set(keys)
+        missing = data.record_key("missing")
+        assert data.existing([*keys, missing]) == set(keys)
+        assert list(data.read_each([keys[2], missing, keys[1], keys[2]])) == [b"2", None, b"1", b"2"]
+        assert list(data.read_each([])) == []
         for _ in range(2):
             data.remove_all(keys[1:])
             assert data.existing(keys) == {keys[0]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -247,6 +248,20 @@ class ClaimTests(StorageSuite):
         renewed = replace(a_worker(expires=120), process="other", start_time=at(99))
         await ledger.save_worker(renewed)
         assert await ledger.list_workers(MASTER_JOB) == [a_worker(expires=120), later]
+
+    async def test_a_lease_goes_by_the_clock_of_the_store(self, storage: Storage) -> None:
+        """Not by what a worker takes for the time; when it began stays."""
+        ledger = await start(storage)
+        before = await ledger.now()
+        noted = await ledger.save_worker(a_worker("worker-2"), 30)
+        after = await ledger.now()
+        assert before <= noted.start_time <= after
+        assert noted.lease_expires == noted.start_time + timedelta(seconds=30)
+        again = await ledger.save_worker(noted, 60.5)
+        assert replace(again, lease_expires=noted.lease_expires) == noted
+        assert again.lease_expires >= after + timedelta(seconds=60.5)
+        assert await ledger.list_workers(MASTER_JOB) == [a_worker(), again]
+        assert (await ledger.now()).utcoffset() == timedelta(0)
 
     async def test_a_worker_that_ends_gives_its_inputs_back(self, storage: Storage) -> None:
         """Without an attempt; again changes nothing."""

@@ -39,8 +39,10 @@ class StepTests(StorageSuite):
         replaced = replace(first, result={"result": 2}, attempt=2, saved_when=at(8))
         await ledger.save_step(replaced)
         assert await ledger.list_steps(one.job_id) == [second, replaced]
+        slow = replace(second, name="b", attempt=2, saved_when=at(6))  # by a machine whose clock is behind
+        await ledger.save_step(slow)
         await ledger.finish_input(an_outcome(one, kept()))
-        assert await ledger.list_steps((await run_again(ledger, one)).job_id) == [second, replaced]
+        assert await ledger.list_steps((await run_again(ledger, one)).job_id) == [second, slow, replaced]
 
     async def test_a_step_that_cannot_be_stored_is_refused(self, storage: Storage) -> None:
         """An earlier one stays."""

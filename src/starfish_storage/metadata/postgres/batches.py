@@ -80,6 +80,7 @@ def _save_steps(writer: PostgresRowWriter, rows: Sequence[Row]) -> None:
 
 def _finish_inputs(writer: PostgresRowWriter, finishing: Sequence[Finishing]) -> None:
     ids = sorted({one.job_id for one in finishing})
+    writer.execute("lock_workers", (sorted({one.outcome.worker_id for one in finishing}),))
     there = {row[_ID_OF_INPUT]: row for row in writer.execute("lock_inputs", (ids,))}
     plain: list[Finishing] = []
     others: list[Finishing] = []

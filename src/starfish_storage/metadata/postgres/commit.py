@@ -1,42 +1,51 @@
 """The commit of a group in PostgreSQL: one transaction, made again on a new connection when that is lost.
 
-Whether a transaction was committed whose answer never came, the server is asked: nothing is stored twice, and nothing
-that was stored is reported as failed.
+Each transaction notes its number in a row of the writer's. So whether one was committed whose answer never came, the
+server can be asked: nothing is stored twice, and nothing that was stored is reported as failed.
 """
 
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Sequence
 from itertools import groupby
 
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
+import asyncpg
 
-from starfish_storage.errors import StorageError, StorageUnavailableError
+from starfish_storage.errors import StorageError
 from starfish_storage.interface import DataHandler
+from starfish_storage.metadata.data_owner import claim_data
 from starfish_storage.metadata.operations import WriteOperation, distinct, runs
 from starfish_storage.metadata.postgres.address import PostgresAddress
 from starfish_storage.metadata.postgres.batches import BATCHES
 from starfish_storage.metadata.postgres.connection import PostgresConnection
-from starfish_storage.metadata.postgres.errors import is_lost, is_repeatable, not_opened, translate, unavailable
+from starfish_storage.metadata.postgres.errors import (
+    detached,
+    is_hopeless,
+    is_lost,
+    is_repeatable,
+    kind_of,
+    not_opened,
+    translate,
+    unavailable,
+)
+from starfish_storage.metadata.postgres.identity import owner_and_sample
 from starfish_storage.metadata.postgres.migrate import migrate
 from starfish_storage.metadata.postgres.row_writer import (
     NeedsSavepointError,
     NeedsStoreAloneError,
     PostgresRowWriter,
 )
+from starfish_storage.metadata.postgres.waiting import TryAgainError, Waiting
 from starfish_storage.metadata.queries import postgres_queries
 
 logger = logging.getLogger(__name__)
 
 _REMOVED_AT_ONCE = 1000
-_LONGEST_PAUSE = 2.0  # between two tries
+_MOST_DECIDED = 32
 _REMOVAL_PAUSE = 5.0  # after a removal of data that failed
-
-
-class _TryAgainError(Exception):
-    """The connection was lost, or the server gave the transaction up for the sake of another one; the cause says."""
 
 
 class PostgresCommit:
@@ -46,17 +55,21 @@ class PostgresCommit:
         address: where the store lies.
         data: where its data lies.
         patience: for how long a call waits for a server that does not answer, in seconds.
+        abandoned: set when nobody waits any more.
     """
 
-    def __init__(self, address: PostgresAddress, data: DataHandler, patience: float) -> None:
+    def __init__(
+        self, address: PostgresAddress, data: DataHandler, patience: float, abandoned: threading.Event
+    ) -> None:
         self._address = address
         self._data = data
-        self._patience = patience
+        self._waiting = Waiting(patience, abandoned)
         self._queries = postgres_queries()
         self._store = address.lock("store")
-        self._connection = PostgresConnection(address)
+        self._connection = PostgresConnection(address, patience)
         self._rows = PostgresRowWriter(self._connection, self._queries, data)
-        self._in_doubt: str | None = None
+        self._number = 0  # of the last transaction
+        self._in_doubt: int | None = None
         self._leaves_removals = True  # at first: those of a process that died
         self._no_removal_before = 0.0
         try:
@@ -70,20 +83,46 @@ class PostgresCommit:
         """Whether there may be objects that are still to be removed."""
         return self._leaves_removals and time.monotonic() >= self._no_removal_before
 
+    @property
+    def most_decided(self) -> int:
+        """Few enough for the server's table of locks, which all groups of all processes share.
+
+        It holds 6,400 by default, and a transaction that finds it full fails.
+        """
+        return _MOST_DECIDED
+
     def run(self, group: Sequence[WriteOperation]) -> None:
         """Carry out a group. Afterwards each operation is durable or has its error."""
-        try:
-            self._insist(lambda: self._attempt(group))
-        except StorageError as error:
-            for operation in group:
-                operation.error = operation.error or error
-        unknown, self._in_doubt = self._in_doubt, None
+        settled = self._insist(group)
         for operation in group:
             operation.done = operation.error is None
-            if operation.error is not None and unknown is None:
-                self._discard(operation)
+        if settled:
+            self._discard([operation for operation in group if not operation.done])
         if self._rows.removes:
             self._remove_data()
+
+    def _insist(self, group: Sequence[WriteOperation]) -> bool:
+        """Carry out a group, however often that takes; return whether what failed is known not to be stored."""
+        waiting, unsettled = list(group), list[bool]()
+
+        def is_over(reason: BaseException) -> bool:
+            if self._in_doubt is not None:
+                unsettled.append(True)  # who is refused now may have been stored: the data stays
+            return self._waiting.refuse_expired(waiting, reason, self._failed)
+
+        reason = self._waiting.failed_just_now(waiting)
+        if reason is not None and is_over(reason):
+            return True
+        try:
+            self._waiting.insist(lambda: self._attempt(waiting), is_over)
+        except TryAgainError as error:
+            for operation in waiting:  # abandoned
+                operation.error = self._failed(error.reason, time.monotonic() - operation.accepted)
+        except StorageError as error:
+            for operation in waiting:
+                operation.error = operation.error or detached(error)
+        in_doubt, self._in_doubt = self._in_doubt, None
+        return in_doubt is None and not unsettled
 
     def checkpoint_if_due(self, hand_in: Callable[[Callable[[], None]], None]) -> None:
         """Nothing is put off until it is due."""
@@ -94,6 +133,11 @@ class PostgresCommit:
 
     def close(self) -> None:
         """Close the connection: everything is committed."""
+        try:
+            if self._connection.is_open:
+                self._connection.execute(self._queries["forget_commits"], (self._connection.name,))
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+            pass  # it is removed after a day
         self._connection.close()
 
     def leave_to_parent(self) -> None:
@@ -101,63 +145,80 @@ class PostgresCommit:
 
     def _open(self) -> None:
         def connect() -> None:
-            try:
+            self._connection.open()
+            migrate(self._connection, self._queries, self._address)
+
+        def claim() -> None:
+            if not self._connection.is_open:
                 self._connection.open()
-                migrate(self._connection, self._queries, self._address)
+            claim_data(*owner_and_sample(self._connection, self._queries, self._address, self._data))
+
+        self._insist_on_opening(connect)
+        self._data.setup()
+        self._insist_on_opening(claim)
+
+    def _insist_on_opening(self, step: Callable[[], None]) -> None:
+        """Take a step of opening the store, again while the server cannot be reached."""
+        started = time.monotonic()
+        told: list[bool] = []
+
+        def take() -> None:
+            try:
+                step()
             except Exception as error:
-                if is_lost(error):
-                    raise _TryAgainError from error
+                if not is_hopeless(error) and (is_lost(error) or is_repeatable(error)):
+                    self._connection.give_up()
+                    raise TryAgainError from error
                 raise not_opened(error, self._address.uri) from None
 
-        self._insist(connect)
-        self._data.setup()
+        def is_over(reason: BaseException) -> bool:
+            if not told:
+                # At once, for somebody who has mistyped the place and wonders why nothing happens.
+                told.append(True)
+                seconds = self._waiting.seconds
+                logger.warning("%s: %s; it is tried for %g s", self._address.uri, kind_of(reason), seconds)
+            return time.monotonic() - started >= self._waiting.seconds
 
-    def _insist(self, call: Callable[[], None]) -> None:
-        """Make a call again while the server does not answer, for as long as that is to be waited for."""
-        started = time.monotonic()
-        tries = Retrying(
-            stop=stop_after_delay(self._patience),
-            wait=wait_random_exponential(multiplier=0.05, max=_LONGEST_PAUSE),
-            retry=retry_if_exception_type(_TryAgainError),
-            reraise=True,
-        )
         try:
-            tries(call)
-        except _TryAgainError as error:
-            cause = error.__cause__ or error
-            if is_lost(cause):
-                raise self._unavailable(time.monotonic() - started, cause) from None
-            raise translate(cause, self._address.uri) from None
+            self._waiting.insist(take, is_over)
+        except TryAgainError as error:
+            raise self._failed(error.reason, time.monotonic() - started) from None
+        except StorageError as error:
+            raise detached(error) from None
 
-    def _unavailable(self, waited: float, cause: BaseException) -> StorageUnavailableError:
+    def _failed(self, reason: BaseException, waited: float) -> StorageError:
+        """Return the error of a call that has waited long enough."""
+        if not is_lost(reason):
+            return translate(reason, self._address.uri)
         doubt = "" if self._in_doubt is None else "; whether the last write was stored is not known, so make it again"
-        return unavailable(self._address.uri, waited, cause, doubt)
+        return unavailable(self._address.uri, waited, reason, doubt)
 
     def _attempt(self, group: Sequence[WriteOperation]) -> None:
         """Try once to carry out a group."""
         try:
             if not self._connection.is_open:
                 self._connection.open()
-            if self._in_doubt is None or not self._was_committed(self._in_doubt):
+                self._connection.end_lost_session()
+            if self._in_doubt is None or not self._took_place(self._in_doubt):
                 self._carry_out(group)
-        except (_TryAgainError, StorageError):
+        except TryAgainError:
             raise
         except Exception as error:
-            if is_lost(error):
-                self._connection.give_up()
-            elif is_repeatable(error):
+            if is_repeatable(error):
                 self._roll_back()
-            else:
-                raise
-            raise _TryAgainError from error
+                raise TryAgainError from error
+            self._connection.give_up()  # a transaction that is left open would go into the next one
+            if is_lost(error):
+                raise TryAgainError from error
+            if isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError | asyncpg.InternalClientError):
+                raise translate(error, self._address.uri) from None
+            raise
 
-    def _was_committed(self, transaction: str) -> bool:
-        found = self._connection.execute(self._queries["get_transaction_status"], (transaction,)).fetchone()
-        status = None if found is None else found[0]
-        if status == "in progress":
-            raise _TryAgainError from TimeoutError()  # the server has not noticed yet that the connection is gone
+    def _took_place(self, number: int) -> bool:
+        """Return whether the commit in doubt took place, once that is certain."""
+        row = self._connection.execute(self._queries["settle_commit"], (self._connection.name,)).fetchone()
         self._in_doubt = None
-        return status == "committed"
+        return row is not None and row[0] == number
 
     def _carry_out(self, group: Sequence[WriteOperation]) -> None:
         """Carry out a group: together if that works, else each operation so that it can be refused alone."""
@@ -172,34 +233,48 @@ class PostgresCommit:
                 together = False
             else:
                 return
-            self._roll_back()
+            self._connection.execute(
+                self._queries["rollback"]
+            )  # not `_roll_back`: what comes next needs the connection
 
     def _run_transaction(self, group: Sequence[WriteOperation], *, alone: bool, together: bool) -> None:
         for operation in group:
             operation.error = None
-        transaction = self._begin(group, alone=alone)
+        self._begin(group, alone=alone)
         if together:
             self._apply_together(group)
         else:
             for operation in group:
                 self._apply_alone(operation)
         self._rows.end_group()
-        self._in_doubt = transaction
-        self._connection.execute(self._queries["commit"])
+        self._in_doubt = self._number
+        try:
+            self._connection.commit(self._queries["commit"])
+        except Exception as error:
+            if not is_lost(error):
+                self._in_doubt = None  # the server has refused it
+            raise
         self._in_doubt = None
 
-    def _begin(self, group: Sequence[WriteOperation], *, alone: bool) -> str:
+    def _begin(self, group: Sequence[WriteOperation], *, alone: bool) -> None:
         versions = {key: version for operation in group for key, version in operation.versions.items()}
         self._rows.begin_group(versions, alone=alone)
+        self._number += 1
         self._connection.execute(self._queries["begin"])
         name = "begin_group_alone" if alone else "begin_group"
-        begun = self._connection.execute(self._queries[name], (self._store,)).fetchone()
+        self._connection.execute(self._queries[name], (self._connection.name, self._number, self._store))
         decides = sorted({self._address.lock(name) for operation in group for name in operation.decides})
-        if decides:
+        self._lock_names(decides)
+
+    def _lock_names(self, decides: Sequence[int]) -> None:
+        """Wait for other groups that decide on the same names; an operation with very many of them has all names."""
+        every = (self._address.lock("names"),)
+        if len(decides) > _MOST_DECIDED:
+            self._connection.execute(self._queries["lock_all_names"], every)
+        elif decides:
+            self._connection.execute(self._queries["share_names"], every)
             # In one order, so that two groups do not wait for each other.
             self._connection.execute(self._queries["lock_names"], (decides,))
-        assert begun is not None
-        return str(begun[0])
 
     def _apply_together(self, group: Sequence[WriteOperation]) -> None:
         """Apply operations in few statements; where one is refused, each has to be applied alone."""
@@ -236,8 +311,7 @@ class PostgresCommit:
             if is_lost(error) or is_repeatable(error):
                 raise
             self._rows.undo_operation()
-            operation.error = translate(error, self._address.uri)
-            operation.error.__cause__ = operation.error.__context__ = None  # it may quote what was being written
+            operation.error = detached(translate(error, self._address.uri))
         else:
             self._rows.end_operation()
 
@@ -249,9 +323,9 @@ class PostgresCommit:
                 raise
             self._connection.give_up()
 
-    def _discard(self, operation: WriteOperation) -> None:
-        """Remove the data of an operation that was refused. Never raises: what is left over is collected some day."""
-        names = [self._data.version_key(key, version) for key, version in operation.versions.items()]
+    def _discard(self, refused: Sequence[WriteOperation]) -> None:
+        """Remove the data of operations. Never raises: what is left over is collected some day."""
+        names = [self._data.version_key(key, name) for one in refused for key, name in one.versions.items()]
         try:
             self._data.remove_all(names)
         except StorageError as error:
@@ -262,6 +336,8 @@ class PostgresCommit:
         self._leaves_removals = True
         self._no_removal_before = time.monotonic() + _REMOVAL_PAUSE
         try:
+            if self._connection.is_open and not self._number:
+                self._connection.execute(self._queries["forget_old_commits"])
             while self._connection.is_open and self._remove_some():
                 pass
         except Exception as error:  # noqa: BLE001 (it is not what the caller asked for, and is done later)

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar, cast
 
 import asyncpg
 
 from starfish_storage.errors import StoreOpenError
 from starfish_storage.metadata.postgres.address import PostgresAddress
+from starfish_storage.metadata.queries import postgres_queries
+
+Result = TypeVar("Result")
 
 CONNECT_SECONDS = 10.0
 """The longest that one try to connect takes."""
+
+_SHORTEST_TRY = 1.0
 
 _OLDEST_SERVER = 13  # pg_current_xact_id() and pg_xact_status(xid8)
 
@@ -19,16 +26,30 @@ _MARK, _NUL = "\ue000", "\ue0000"
 
 SETTINGS = {
     "application_name": "starfish-storage",
-    # A machine that vanishes must not keep its locks until the network gives up, which takes hours by default.
-    "tcp_keepalives_idle": "30",
-    "tcp_keepalives_interval": "10",
+    # A machine that vanishes, or is put to sleep within a transaction, must not keep its locks for as long as others
+    # wait for them; the network alone gives up after hours.
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "3",
-    "idle_in_transaction_session_timeout": "120s",
+    "idle_in_transaction_session_timeout": "20s",
     # Plans do not depend on values here, and planning anew costs more than the statement.
     "plan_cache_mode": "force_generic_plan",
     "jit": "off",
     "default_transaction_isolation": "read committed",
 }
+
+
+_SILENCE_SECONDS = 10.0
+
+
+def silence(patience: float) -> float:
+    """Return for how long a server may say nothing before it is asked whether it works on a statement, in seconds."""
+    return min(_SILENCE_SECONDS, patience / 3)
+
+
+def seconds_to_connect(patience: float) -> float:
+    """Return how long one try to connect may take, so that there is time for another one, in seconds."""
+    return min(CONNECT_SECONDS, max(_SHORTEST_TRY, patience / 3))
 
 
 def escape(text: str) -> str:
@@ -45,17 +66,22 @@ def unescape(text: str) -> str:
     return _MARK.join(part.replace(_NUL, "\0") for part in text.split(_MARK * 2))
 
 
-async def connect(address: PostgresAddress, seconds: float = CONNECT_SECONDS) -> Any:
+async def connect(address: PostgresAddress, seconds: float = CONNECT_SECONDS, **settings: str) -> Any:
     """Open a connection whose text may hold NUL, and that looks at the store's schema alone.
+
+    Args:
+        address: where the store lies.
+        seconds: the longest that it takes.
+        settings: of the session, beside the usual ones.
 
     Raises:
         StoreOpenError: the server is older than what is needed.
         Exception: the driver's, to be translated by the caller.
     """
-    settings = {**SETTINGS, "search_path": address.search_path}
+    settings = {**SETTINGS, **settings, "search_path": address.search_path}
     connection = cast("Any", await asyncpg.connect(address.dsn, timeout=seconds, server_settings=settings))
     try:
-        await prepare(connection, address)
+        await asyncio.wait_for(prepare(connection, address), seconds)
     except BaseException:
         connection.terminate()
         raise
@@ -79,3 +105,47 @@ def escaped(parameter: Any) -> Any:
         values = cast("list[Any]", parameter)
         return [escape(value) if isinstance(value, str) else value for value in values]
     return parameter
+
+
+async def answer_of(
+    connection: Any, call: Awaitable[Result], seconds: float, connect_again: Callable[[], Awaitable[Any]]
+) -> Result:
+    """Return what a statement answers, however long that takes, as long as the server works on it.
+
+    A limit instead would either give up a deletion of millions of rows, or wait long for a server that is gone without
+    a word. So a server that is silent for a while is asked on another connection.
+
+    Args:
+        connection: where the statement was sent.
+        call: the statement.
+        seconds: for how long a silent server is waited for before it is asked.
+        connect_again: opens another connection.
+
+    Raises:
+        TimeoutError: the server does not work on it, or does not answer that either.
+        Exception: the driver's.
+    """
+    task = asyncio.ensure_future(call)
+    try:
+        while not (await asyncio.wait((task,), timeout=seconds))[0]:
+            if not await _is_working(connection.get_server_pid(), seconds, connect_again):
+                raise TimeoutError
+        return task.result()
+    finally:
+        if not task.done():
+            connection.terminate()
+            task.cancel()
+
+
+async def _is_working(pid: int, seconds: float, connect_again: Callable[[], Awaitable[Any]]) -> bool:
+    try:
+        other = await asyncio.wait_for(connect_again(), seconds)
+    except Exception:  # noqa: BLE001 (whatever it is, the server cannot be asked)
+        return False
+    try:
+        query = postgres_queries()["is_working"]
+        return await other.fetchval(query, pid, timeout=seconds) is not None
+    except Exception:  # noqa: BLE001 (as above)
+        return False
+    finally:
+        other.terminate()

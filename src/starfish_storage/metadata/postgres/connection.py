@@ -7,6 +7,7 @@ next statement, which is early enough.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import deque
 from collections.abc import Coroutine, Iterator, Sequence
 from typing import Any, TypeVar
@@ -14,12 +15,12 @@ from typing import Any, TypeVar
 import asyncpg
 
 from starfish_storage.metadata.postgres.address import PostgresAddress
-from starfish_storage.metadata.postgres.connecting import connect, escaped
+from starfish_storage.metadata.postgres.connecting import answer_of, connect, escaped, seconds_to_connect, silence
+from starfish_storage.metadata.queries import postgres_queries
 from starfish_storage.metadata.row_writer import Row
 
 Result = TypeVar("Result")
 
-_ANSWER_SECONDS = 60.0  # the longest that a statement of a group may take; then the connection is given up
 _CLOSING_SECONDS = 2.0
 
 
@@ -51,11 +52,18 @@ class PostgresConnection:
 
     Args:
         address: where the store lies.
+        patience: for how long a silent server, and a lock, is waited for, in seconds.
+
+    Attributes:
+        name: what the server calls it, also after it was opened anew; nobody else has it.
     """
 
-    def __init__(self, address: PostgresAddress) -> None:
+    def __init__(self, address: PostgresAddress, patience: float) -> None:
         self._address = address
+        self._patience = patience
+        self.name = f"starfish-storage {os.urandom(10).hex()}"
         self._loop = asyncio.new_event_loop()
+        self._loop.set_debug(enabled=False)  # in its debug mode it logs what its callbacks are given, such as rows
         self._connection: Any = None
         self._statements: dict[str, Any] = {}
         self._changes = 0
@@ -68,7 +76,14 @@ class PostgresConnection:
     def open(self) -> None:
         """Connect, giving up an earlier connection."""
         self.give_up()
-        self._connection = self._wait(connect(self._address))
+        self._connection = self._loop.run_until_complete(self._connect())
+
+    def end_lost_session(self) -> None:
+        """End the session of an earlier connection: the server may not have noticed yet that the connection is gone.
+
+        Until it does, that session keeps its locks, and a commit that is still on its way might come through.
+        """
+        self.execute(postgres_queries()["end_session"], (self.name,))
 
     def execute(self, statements: str, bindings: Row = ()) -> Answer:
         """Run a statement, and return its rows."""
@@ -78,6 +93,17 @@ class PostgresConnection:
         rows = self._wait(statement.fetch(*map(escaped, bindings)))
         self._changes = _changed(statement.get_statusmsg())
         return Answer(rows)
+
+    def commit(self, statement: str) -> None:
+        """Commit, and see to it that this is what the server did: of a transaction that has failed it makes nothing.
+
+        Raises:
+            InterfaceError: it rolled back instead.
+        """
+        self.execute(statement)
+        status = self._statements[statement].get_statusmsg()
+        if status != "COMMIT":
+            raise asyncpg.InterfaceError(f"the server answered {status} to a commit")
 
     def execute_many(self, statement: str, rows: Sequence[Row]) -> None:
         """Run a statement for each of several rows, sent together."""
@@ -97,13 +123,13 @@ class PostgresConnection:
         self._statements.clear()
         if connection is not None:
             connection.terminate()
-            self._wait(asyncio.sleep(0))  # the transport is closed by the loop
+            self._loop.run_until_complete(asyncio.sleep(0))  # the transport is closed by the loop
 
     def close(self) -> None:
         """Close the connection and the loop."""
         try:
             if self._connection is not None and not self._connection.is_closed():
-                self._wait(self._connection.close(timeout=_CLOSING_SECONDS))
+                self._loop.run_until_complete(self._connection.close(timeout=_CLOSING_SECONDS))
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
             pass  # everything was committed; the server notices by itself that the connection is gone
         finally:
@@ -111,7 +137,16 @@ class PostgresConnection:
             self._loop.close()
 
     def _wait(self, call: Coroutine[Any, Any, Result]) -> Result:
-        return self._loop.run_until_complete(asyncio.wait_for(call, _ANSWER_SECONDS))
+        answer = answer_of(self._connection, call, silence(self._patience), self._connect_again)
+        return self._loop.run_until_complete(answer)
+
+    async def _connect(self) -> Any:
+        seconds = seconds_to_connect(self._patience)
+        lock_timeout = f"{max(self._patience, 0.001):.3f}s"
+        return await connect(self._address, seconds, application_name=self.name, lock_timeout=lock_timeout)
+
+    async def _connect_again(self) -> Any:
+        return await connect(self._address)
 
 
 def _changed(status: object) -> int:

@@ -6,8 +6,10 @@ import asyncio
 import atexit
 import os
 import threading
+import time
 import weakref
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import TypeVar
 
 from starfish_storage.errors import (
@@ -29,7 +31,7 @@ from starfish_storage.metadata.writer import Writer
 Result = TypeVar("Result")
 
 _KEYS_AT_ONCE = 1000
-_EXIT_SECONDS = 5.0  # a program that never closed its storage waits at most so long for its data to be put
+_EXIT_SECONDS = 5.0  # a program that never closed its storage waits at most so long at its end
 
 
 class PostgresDatabase:
@@ -48,6 +50,7 @@ class PostgresDatabase:
         self._data = data
         self._patience = patience
         self._opening = threading.Lock()
+        self._abandoned = threading.Event()
         self._writer: Writer | None = None
         self._readers: PostgresReaders | None = None
         self._puts: DataPuts | None = None
@@ -59,7 +62,12 @@ class PostgresDatabase:
         """See `Database.open`."""
         if self._forked:
             raise self._refusal()
-        await asyncio.to_thread(self._open)
+        self._abandoned.clear()
+        try:
+            await asyncio.to_thread(self._open)
+        except asyncio.CancelledError:
+            self._abandoned.set()  # the thread would go on waiting for the server, and the event loop for the thread
+            raise
 
     async def close(self) -> None:
         """See `Database.close`. Does nothing in a forked child."""
@@ -70,6 +78,11 @@ class PostgresDatabase:
         """See `Database.check_open`."""
         if self._readers is None:
             raise self._refusal()
+
+    async def now(self) -> datetime:
+        """See `Database.now`: the server's."""
+        ((now,),) = await self._fetch(self.queries["get_now"], ())
+        return now
 
     async def write(self, operation: WriteOperation) -> None:
         """See `Database.write`. Cancelling the wait abandons only the wait."""
@@ -118,14 +131,13 @@ class PostgresDatabase:
         with self._opening:
             if self._readers is not None:
                 return
-            writer = Writer(lambda: PostgresCommit(self._address, self._data, self._patience))
+            writer = Writer(lambda: PostgresCommit(self._address, self._data, self._patience, self._abandoned))
             writer.start()
             readers = PostgresReaders(self._address, self._patience)
             readers.start()
             puts = DataPuts(self._data, writer.hand_in)
             puts.start()
-            # After the writer's own, so that it is called before it: what was put still has to be committed.
-            atexit.register(puts.stop, _EXIT_SECONDS)
+            atexit.register(self._end_at_exit)
             self._writer, self._readers, self._puts = writer, readers, puts
 
     def _close(self) -> None:
@@ -134,12 +146,20 @@ class PostgresDatabase:
             self._writer = self._readers = self._puts = None
             self._was_open = self._was_open or readers is not None
             if puts is not None:
-                atexit.unregister(puts.stop)
+                atexit.unregister(self._end_at_exit)
                 puts.stop()
             if writer is not None:
                 writer.stop()
             if readers is not None:
                 readers.close()
+
+    def _end_at_exit(self) -> None:
+        """Finish what was accepted, as far as that is soon done: the program never closed its storage."""
+        end = time.monotonic() + _EXIT_SECONDS
+        if self._puts is not None:
+            self._puts.stop(_EXIT_SECONDS)  # before the writer: what was put still has to be committed
+        if self._writer is not None:
+            self._writer.stop(max(0.0, end - time.monotonic()))
 
     def _refusal(self) -> StorageError:
         if self._forked:
@@ -159,7 +179,7 @@ class PostgresDatabase:
         writer, puts = self._writer, self._puts
         self._writer = self._readers = self._puts = None
         if puts is not None:
-            atexit.unregister(puts.stop)
+            atexit.unregister(self._end_at_exit)
         if writer is not None:
             writer.abandon()
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import asyncpg
 
-from starfish_storage.errors import ForeignStoreError, StoreVersionError
+from starfish_storage.errors import ForeignStoreError, StoreOpenError, StoreVersionError
 from starfish_storage.metadata.migrate import migrations
 from starfish_storage.metadata.postgres.address import PostgresAddress
 from starfish_storage.metadata.postgres.connection import PostgresConnection
@@ -24,14 +24,14 @@ def migrate(connection: PostgresConnection, queries: Queries, address: PostgresA
         StoreOpenError: the schema holds something else, or was written by a newer release; it is as it was.
     """
     steps = migrations("postgres")
-    if _version(connection, queries, address) == len(steps):
+    if schema_version(connection, queries, address) == len(steps):
         return  # as nearly always: without waiting for those who write
     connection.execute(queries["begin"])
     try:
         # Nobody writes, and nobody else migrates.
-        connection.execute(queries["begin_group_alone"], (address.lock("store"),))
-        version = _version(connection, queries, address)
-        if connection.execute(queries["find_schema"], (address.schema,)).fetchone() is None:
+        connection.execute(queries["lock_store"], (address.lock("store"),))
+        version = schema_version(connection, queries, address)
+        if _may_use(connection, queries, address) is None:
             connection.execute_script(f"{queries['create_schema']} {address.search_path}")
         for number, script in enumerate(steps, start=1):
             if number > (version or 0):
@@ -44,8 +44,14 @@ def migrate(connection: PostgresConnection, queries: Queries, address: PostgresA
         raise
 
 
-def _version(connection: PostgresConnection, queries: Queries, address: PostgresAddress) -> int | None:
-    """Return the version of the store's schema; None if there is nothing in it."""
+def schema_version(connection: PostgresConnection, queries: Queries, address: PostgresAddress) -> int | None:
+    """Return the version of the store's schema; None if there is nothing in it.
+
+    Raises:
+        StoreOpenError: the schema holds something else, may not be used, or was written by a newer release.
+    """
+    if _may_use(connection, queries, address) is False:
+        raise StoreOpenError(address.uri, f"the user may not use the schema {address.schema!a}; grant USAGE on it")
     tables = {row[0] for row in connection.execute(queries["find_tables"], (address.schema,))}
     if not tables:
         return None
@@ -64,6 +70,12 @@ def _version(connection: PostgresConnection, queries: Queries, address: Postgres
             "upgrade starfish-storage",
         )
     return version
+
+
+def _may_use(connection: PostgresConnection, queries: Queries, address: PostgresAddress) -> bool | None:
+    """Return whether the user may use the schema; None if there is none."""
+    found = connection.execute(queries["find_schema"], (address.schema,)).fetchone()
+    return None if found is None else bool(found[0])
 
 
 def _foreign(address: PostgresAddress) -> str:

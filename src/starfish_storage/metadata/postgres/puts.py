@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from starfish_storage.errors import StorageError
+from starfish_storage.errors import StorageClosedError, StorageError
 from starfish_storage.interface import DataHandler
 from starfish_storage.metadata.operations import WriteOperation, resolve
 
@@ -32,6 +33,8 @@ class DataPuts:
         self._data = data
         self._hand_in = hand_in
         self._together = 1 if data.parallel > 1 else _MOST_TOGETHER
+        self._lock = threading.Lock()
+        self._accepting = True
         self._queue: Final[queue.SimpleQueue[WriteOperation | None]] = queue.SimpleQueue()
         # Daemons, so that a program that forgets to close still ends; `atexit` gives them time to finish.
         self._threads = [
@@ -45,15 +48,26 @@ class DataPuts:
             thread.start()
 
     def put(self, operation: WriteOperation) -> None:
-        """Have an operation's data put; its future is resolved in the end, whatever happens."""
-        self._queue.put(operation)
+        """Have an operation's data put; its future is resolved in the end, whatever happens.
+
+        Raises:
+            StorageClosedError: nothing is accepted any more.
+        """
+        with self._lock:
+            if not self._accepting:
+                raise StorageClosedError("the storage was closed; nothing was written. Call setup() to open it again.")
+            self._queue.put(operation)
 
     def stop(self, timeout: float | None = None) -> None:
-        """Finish what was accepted. Blocks."""
-        for _ in self._threads:
-            self._queue.put(None)
+        """Finish what was accepted, or as much of it as can be done in the time. Idempotent. Blocks."""
+        with self._lock:
+            if self._accepting:
+                self._accepting = False
+                for _ in self._threads:
+                    self._queue.put(None)
+        end = None if timeout is None else time.monotonic() + timeout
         for thread in self._threads:
-            thread.join(timeout)
+            thread.join(None if end is None else max(0.0, end - time.monotonic()))
 
     def _run(self) -> None:
         while True:

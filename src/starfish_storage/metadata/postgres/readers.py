@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from concurrent.futures import Future
 from typing import Any, TypeVar, cast
 
 import asyncpg
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
-from starfish_storage.errors import StorageClosedError
+from starfish_storage.errors import StorageClosedError, StorageError
 from starfish_storage.metadata.postgres.address import PostgresAddress
-from starfish_storage.metadata.postgres.connecting import CONNECT_SECONDS, SETTINGS, escaped, prepare
-from starfish_storage.metadata.postgres.errors import is_lost, translate, unavailable
+from starfish_storage.metadata.postgres.connecting import (
+    SETTINGS,
+    answer_of,
+    connect,
+    escaped,
+    prepare,
+    seconds_to_connect,
+    silence,
+)
+from starfish_storage.metadata.postgres.errors import detached, is_lost, translate, unavailable
 from starfish_storage.metadata.row_writer import Row
 
 Result = TypeVar("Result")
 
 _MOST_CONNECTIONS = 4
-_ANSWER_SECONDS = 600.0  # a list of millions of rows takes its time
 _LONGEST_PAUSE = 2.0
 _CLOSING_SECONDS = 5.0
 
@@ -37,8 +44,11 @@ class PostgresReaders:
         self._address = address
         self._patience = patience
         self._loop = asyncio.new_event_loop()
+        self._loop.set_debug(enabled=False)  # in its debug mode it logs what its callbacks are given, such as rows
         self._thread = threading.Thread(target=self._loop.run_forever, name="starfish-storage-reader", daemon=True)
         self._pool: Any = None
+        self._running: set[asyncio.Task[Any] | None] = set()
+        self._lock = threading.Lock()
         self._closed = False
 
     def start(self) -> None:
@@ -53,18 +63,23 @@ class PostgresReaders:
             StorageUnavailableError: the server did not answer for as long as it is waited for.
             StorageClosedError: the readers were closed.
         """
-        if self._closed:
-            raise StorageClosedError("the storage was closed; call setup() to open it again.")
         # Not as the result of the future: in its debug mode the event loop logs that.
-        found: list[list[Row]] = []
-        await asyncio.wrap_future(self._submit(self._fetch(query, parameters, found)))
+        found: list[list[Row] | StorageError] = []
+        with self._lock:
+            if self._closed:
+                raise _closed_error()
+            fetching = self._submit(self._fetch(query, parameters, found))
+        await asyncio.wrap_future(fetching)
+        if isinstance(found[0], StorageError):
+            raise found[0]
         return found[0]
 
     def close(self) -> None:
-        """Wait for running queries and close every connection. Idempotent. Blocks."""
-        if self._closed:
-            return
-        self._closed = True
+        """Wait for running queries, but not for a server that is gone, and close every connection. Blocks."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
         self._submit(self._close()).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -74,27 +89,53 @@ class PostgresReaders:
         return asyncio.run_coroutine_threadsafe(call, self._loop)
 
     async def _open(self) -> None:
+        seconds = seconds_to_connect(self._patience)
+
         async def prepared(connection: Any) -> None:
-            await prepare(connection, self._address)
+            await asyncio.wait_for(prepare(connection, self._address), seconds)
+
+        async def kept(connection: Any) -> None:
+            """Leave a connection as it is: nothing that is run here changes its session."""
 
         pool = asyncpg.create_pool(
             self._address.dsn,
             min_size=0,
             max_size=_MOST_CONNECTIONS,
             init=prepared,
-            timeout=CONNECT_SECONDS,
-            command_timeout=_ANSWER_SECONDS,
+            reset=kept,
+            timeout=seconds,
             server_settings={**SETTINGS, "search_path": self._address.search_path},
         )
         self._pool = cast("Any", await pool)
 
     async def _close(self) -> None:
+        running = [task for task in self._running if task is not None]
+        if running:
+            await asyncio.wait(running, timeout=_CLOSING_SECONDS)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
         try:
             await asyncio.wait_for(self._pool.close(), _CLOSING_SECONDS)
         except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
             self._pool.terminate()
 
-    async def _fetch(self, query: str, parameters: Row, found: list[list[Row]]) -> None:
+    async def _fetch(self, query: str, parameters: Row, found: list[list[Row] | StorageError]) -> None:
+        """Put the rows, or the error, into ``found``."""
+        task = asyncio.current_task()
+        self._running.add(task)
+        try:
+            found.append(await self._insist(query, parameters))
+        except asyncio.CancelledError:
+            if not self._closed:
+                raise  # the caller's own
+            found.append(_closed_error())
+        except StorageError as error:
+            found.append(detached(error))
+        finally:
+            self._running.discard(task)
+
+    async def _insist(self, query: str, parameters: Row) -> list[Row]:
         started = self._loop.time()
         tries = AsyncRetrying(
             stop=stop_after_delay(self._patience),
@@ -103,9 +144,21 @@ class PostgresReaders:
             reraise=True,
         )
         try:
-            rows = cast("list[Any]", await tries(self._pool.fetch, query, *map(escaped, parameters)))
+            found: Sequence[Any] = await tries(self._fetch_once, query, parameters)
         except Exception as error:  # noqa: BLE001 (translated, whatever it is)
             if is_lost(error):
                 raise unavailable(self._address.uri, self._loop.time() - started, error) from None
             raise translate(error, self._address.uri) from None
-        found.append([tuple(row) for row in rows])
+        return [tuple(row) for row in found]
+
+    async def _fetch_once(self, query: str, parameters: Row) -> Sequence[Any]:
+        async with self._pool.acquire() as connection:
+            call = connection.fetch(query, *map(escaped, parameters))
+            return await answer_of(connection, call, silence(self._patience), self._connect_again)
+
+    async def _connect_again(self) -> Any:
+        return await connect(self._address)
+
+
+def _closed_error() -> StorageClosedError:
+    return StorageClosedError("the storage was closed; call setup() to open it again.")

@@ -10,6 +10,7 @@ Data is immutable and lies under a key with a version before its row is written.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import ClassVar
 
 import asyncpg
@@ -103,6 +104,11 @@ class PostgresRowWriter(RowWriter):
     def removes(self) -> bool:
         """Whether the group leaves objects to be removed."""
         return bool(self._removals) or self.deletes
+
+    def now(self) -> datetime:
+        """See `RowWriter.now`: the server's."""
+        found: Row = next(iter(self.execute("get_now")))
+        return found[0]
 
     def change(self, name: str, row: Row) -> None:
         """See `RowWriter.change`."""
@@ -300,6 +306,9 @@ class PostgresRowWriter(RowWriter):
     def _explained(self, error: Exception, job_id: str | None, master_job_id: str) -> StorageError:
         self._recover()
         return super()._explained(error, job_id, master_job_id)
+
+    def _reason(self, error: Exception) -> str:
+        return f"it breaks a rule of the schema, SQLSTATE {getattr(error, 'sqlstate', None)}"  # its text quotes the row
 
     def _explained_of_many(self, error: Exception, rows: Sequence[Row]) -> StorageError:
         self._recover()

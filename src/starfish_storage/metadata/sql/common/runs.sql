@@ -59,12 +59,6 @@ UPDATE execution_jobs SET
     status = 'pending', worker_id = NULL, start_time = NULL, end_time = NULL, last_update_time = :last_update_time
 WHERE job_id = :job_id AND worker_id = :worker_id AND status = 'running'
 
--- name: list_ended_inputs
--- each status
-SELECT job_id, error_message, attempted_generations FROM execution_jobs
-WHERE master_job_id = :master_job_id AND status = :status AND position IS NOT NULL
--- merged
-
 -- name: set_unique_key
 UPDATE records SET unique_key = :unique_key WHERE record_uid = :record_uid
 

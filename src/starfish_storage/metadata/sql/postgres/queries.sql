@@ -6,19 +6,55 @@ BEGIN
 
 -- name: begin_group
 -- Groups share the store; what must not meet another group, such as a deletion, has it alone.
-SELECT pg_current_xact_id()::text, pg_advisory_xact_lock_shared(:store)
+WITH noted AS (
+    INSERT INTO last_commits (writer, number, noted_when) VALUES (:writer, :number, clock_timestamp())
+    ON CONFLICT (writer) DO UPDATE SET number = excluded.number, noted_when = excluded.noted_when)
+SELECT pg_advisory_xact_lock_shared(:store)
 
 -- name: begin_group_alone
-SELECT pg_current_xact_id()::text, pg_advisory_xact_lock(:store)
+WITH noted AS (
+    INSERT INTO last_commits (writer, number, noted_when) VALUES (:writer, :number, clock_timestamp())
+    ON CONFLICT (writer) DO UPDATE SET number = excluded.number, noted_when = excluded.noted_when)
+SELECT pg_advisory_xact_lock(:store)
+
+-- name: lock_store
+SELECT pg_advisory_xact_lock(:store)
+
+-- name: share_names
+-- Before single names are locked, so that nobody locks all of them meanwhile.
+SELECT pg_advisory_xact_lock_shared(:all_names)
 
 -- name: lock_names
 SELECT pg_advisory_xact_lock(name) FROM unnest(:names::bigint[]) AS name
 
--- name: get_transaction_status
-SELECT pg_xact_status(:transaction::text::xid8)
+-- name: lock_all_names
+SELECT pg_advisory_xact_lock(:all_names)
+
+-- name: settle_commit
+-- The number of the last group that was committed. Waits for one that the server still works on.
+INSERT INTO last_commits (writer, number, noted_when) VALUES (:writer, 0, clock_timestamp())
+ON CONFLICT (writer) DO UPDATE SET noted_when = excluded.noted_when
+RETURNING number
+
+-- name: forget_commits
+DELETE FROM last_commits WHERE writer = :writer
+
+-- name: forget_old_commits
+-- Of writers that died: nobody asks for them any more.
+DELETE FROM last_commits WHERE noted_when < clock_timestamp() - interval '1 day'
+
+-- name: end_session
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE application_name = :name AND usename = current_user AND pid <> pg_backend_pid()
+
+-- name: is_working
+-- What waits for its client to take the answer does not.
+SELECT 1 FROM pg_stat_activity
+WHERE pid = :pid AND state = 'active' AND wait_event_type IS DISTINCT FROM 'Client'
 
 -- name: find_schema
-SELECT 1 FROM pg_namespace WHERE nspname = :schema
+-- Whether the user may use it; no row: there is none.
+SELECT has_schema_privilege(oid, 'USAGE') FROM pg_namespace WHERE nspname = :schema
 
 -- name: create_schema
 -- Its quoted name follows.

@@ -12,6 +12,10 @@ FROM runs LEFT JOIN run_totals USING (master_job_id)
 WHERE runs.master_job_id = :master_job_id
 GROUP BY runs.master_job_id
 
+-- name: lock_run
+-- Whatever changes the row of a run or of its master job begins here: in another order, each would wait for the other.
+SELECT master_job_id FROM runs WHERE master_job_id = :master_job_id FOR NO KEY UPDATE
+
 -- name: note_registered
 UPDATE runs SET registered = greatest(registered, :registered) WHERE master_job_id = :master_job_id
 
@@ -23,12 +27,26 @@ SELECT status, count(*) FROM execution_jobs WHERE master_job_id = :master_job_id
 SELECT worker_id, master_job_id, process, start_time, lease_expires FROM workers WHERE worker_id = :worker_id
 FOR UPDATE
 
+-- name: lock_workers
+-- Before the inputs that they hold, as whoever takes one for dead does it.
+SELECT worker_id FROM workers WHERE worker_id = ANY (:worker_ids::text[]) ORDER BY worker_id FOR UPDATE
+
 -- name: list_claimed_inputs
 SELECT job_id, master_job_id, attempted_generations, start_time FROM execution_jobs
 WHERE master_job_id = :master_job_id AND status = 'running' AND worker_id = :worker_id AND position IS NOT NULL
 ORDER BY job_id FOR UPDATE
 
+-- name: list_ended_inputs
+-- Locked, since who returns them to pending must not find them claimed meanwhile.
+-- each status
+SELECT job_id, error_message, attempted_generations FROM (
+    SELECT job_id, error_message, attempted_generations FROM execution_jobs
+    WHERE master_job_id = :master_job_id AND status = :status AND position IS NOT NULL
+    ORDER BY job_id FOR UPDATE) AS locked
+-- merged
+
 -- name: list_unowned_inputs
+-- Workers that were noted while this waited for a row are not seen here: they have to be looked for afterwards.
 SELECT job_id, worker_id FROM execution_jobs
 WHERE master_job_id = :master_job_id AND status = 'running' AND position IS NOT NULL
   AND NOT EXISTS (SELECT 1 FROM workers WHERE workers.worker_id = execution_jobs.worker_id)
@@ -38,10 +56,11 @@ ORDER BY job_id FOR UPDATE
 UPDATE execution_jobs SET
     status = 'running', worker_id = :worker_id, start_time = :start_time, end_time = NULL,
     last_update_time = :last_update_time
-WHERE job_id IN (
+-- As an array, so that it is asked for once, whatever the plan: a join could ask again, and lock more than the limit.
+WHERE job_id = ANY (ARRAY(
     SELECT job_id FROM execution_jobs
     WHERE master_job_id = :master_job_id AND status = 'pending' AND position IS NOT NULL
-    ORDER BY position LIMIT :limit FOR UPDATE SKIP LOCKED)
+    ORDER BY position LIMIT :limit FOR UPDATE SKIP LOCKED))
 RETURNING job_id, master_job_id, position, run_config, attempted_generations
 
 -- name: get_input

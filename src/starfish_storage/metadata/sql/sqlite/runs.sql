@@ -10,6 +10,10 @@ SELECT master_job_id, registered, inputs_complete, stop_reason, attempts, failed
        cost
 FROM runs WHERE master_job_id = :master_job_id
 
+-- name: lock_run
+-- Nobody else writes meanwhile.
+SELECT master_job_id FROM runs WHERE master_job_id = :master_job_id
+
 -- name: note_registered
 UPDATE runs SET registered = max(registered, :registered) WHERE master_job_id = :master_job_id
 
@@ -25,6 +29,12 @@ SELECT worker_id, master_job_id, process, start_time, lease_expires FROM workers
 SELECT job_id, master_job_id, attempted_generations, start_time
 FROM execution_jobs INDEXED BY execution_jobs_by_status
 WHERE master_job_id = :master_job_id AND status = 'running' AND worker_id = :worker_id AND position IS NOT NULL
+
+-- name: list_ended_inputs
+-- each status
+SELECT job_id, error_message, attempted_generations FROM execution_jobs
+WHERE master_job_id = :master_job_id AND status = :status AND position IS NOT NULL
+-- merged
 
 -- name: list_unowned_inputs
 SELECT job_id, worker_id FROM execution_jobs INDEXED BY execution_jobs_by_status

@@ -103,9 +103,10 @@ CREATE TABLE loose_data (
     data_sha256  TEXT COLLATE "C"
 );
 
--- Objects that nothing refers to any more, until they are removed.
+-- Objects that nothing refers to any more, until they are removed, and since when.
 CREATE TABLE data_removals (
-    object TEXT COLLATE "C" NOT NULL PRIMARY KEY
+    object TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    noted  TIMESTAMPTZ NOT NULL DEFAULT now()
 );
 
 -- Kept by the triggers below, so that a count does not read the records. Every connection counts in a slot of its own:
@@ -163,6 +164,15 @@ CREATE TABLE mixed_case_ids (
     id     TEXT COLLATE "C" NOT NULL,
     PRIMARY KEY (kind, folded)
 );
+
+-- The last group that each process has committed, which settles whether a commit took place whose answer was lost.
+-- The server's own number of a transaction does not: after a crash, or on a standby that took over, it may be given
+-- to another one.
+CREATE TABLE last_commits (
+    writer     TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    number     BIGINT NOT NULL,
+    noted_when TIMESTAMPTZ NOT NULL
+) WITH (fillfactor = 20); -- a row is replaced with every group: in place, as long as its page has room
 
 -- Facts about the store itself: 'schema_version' is the number of the last migration that was applied.
 CREATE TABLE settings (

@@ -1,0 +1,153 @@
+"""Verifying a store with its rows in SQLite and its data in a directory: both are walked side by side, in one order."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
+from typing import Any
+
+from starfish_storage.data.filesystem import FileSystemDataHandler
+from starfish_storage.data.inventory import Inventory
+from starfish_storage.data.keys import CONFIG_DIRECTORY, DATA_DIRECTORY, check_record_key
+from starfish_storage.data.row_log import ROW_LOG_FILE
+from starfish_storage.errors import DataNotFoundError, StorageError
+from starfish_storage.maintenance.checking import WORKERS, Progress, Tally, fault_of, in_parallel
+from starfish_storage.maintenance.report import Finding, finding_of
+from starfish_storage.metadata.inspection import Inspection
+
+Row = tuple[Any, ...]
+
+_WAITING = 4 * WORKERS
+
+
+class FileVerification:
+    """One run over a store whose database can be read.
+
+    Args:
+        inspection: the database.
+        data_root: absolute path of the data root.
+    """
+
+    def __init__(self, inspection: Inspection, data_root: str) -> None:
+        self._inspection = inspection
+        self._root = data_root
+        self._inventory = Inventory(data_root)
+        self._data = FileSystemDataHandler(data_root)
+        self._shards: set[str] = set()  # directories of record data: a row may name any other
+
+    def run(self, tally: Tally, progress: Progress | None) -> None:
+        """Check everything, and add it to a tally."""
+        try:
+            tally.findings += map(finding_of, self._inspection.faults())
+            tally.findings += self._check_places()
+            self._check_data(tally, progress)
+            tally.findings += self._check_request_configs(tally)
+            tally.findings += self._look_again(tally.suspects)
+            for file in self._inventory.leftovers():
+                tally.findings.append(Finding("leftover", file.key, f"{file.size} bytes of an unfinished write"))
+        finally:
+            self._inventory.close()
+            self._data.close()
+
+    def _check_places(self) -> Iterator[Finding]:
+        wanted = {DATA_DIRECTORY: "every_data_reference", CONFIG_DIRECTORY: "every_request_config_reference"}
+        for directory, query in wanted.items():
+            path = f"{self._root}/{directory}"
+            is_there = os.path.isdir(path) and not os.path.islink(path)
+            if not is_there and next(self._inspection.rows(query), None) is not None:
+                yield Finding("directory_missing", directory, "rows refer to what was in it; restore it from a backup")
+        if not os.path.isfile(f"{self._root}/{ROW_LOG_FILE}"):
+            yield Finding("row_log_missing", ROW_LOG_FILE, "it is made anew when the store is opened")
+
+    def _check_data(self, tally: Tally, progress: Progress | None) -> None:
+        """Check the data files directory by directory, several at a time, as they stand in the order of references."""
+        total = next(self._inspection.rows("every_record_with_data"))[0]
+        self._shards = {directory for directory in self._inventory.directories() if directory != CONFIG_DIRECTORY}
+        unseen = set(self._shards)
+        with ThreadPoolExecutor(WORKERS, "starfish-storage-verify") as pool:
+            references = groupby(self._inspection.rows("every_data_reference"), lambda row: row[0].rpartition("/")[0])
+
+            def work() -> Iterator[tuple[str, list[Row]]]:
+                for directory, rows in references:
+                    unseen.discard(directory)
+                    yield directory, list(rows)
+
+            for done in in_parallel(pool, self._check_directory, work(), _WAITING):
+                tally.add(done)
+                if progress is not None:
+                    progress(tally.records, total)
+            rest: list[tuple[str, list[Row]]] = [(directory, []) for directory in sorted(unseen)]
+            for done in in_parallel(pool, self._check_directory, rest, _WAITING):
+                tally.add(done)
+
+    def _check_directory(self, work: tuple[str, Sequence[Row]]) -> Tally:
+        directory, rows = work
+        tally = Tally(records=len(rows))
+        referenced: set[str] = set()
+        for key, digest in rows:
+            referenced.add(key)
+            tally.without_digest += digest is None
+            try:
+                payload = self._data.read(check_record_key(key))
+            except StorageError:
+                tally.suspects.append(key)
+                continue
+            tally.count(payload)
+            if fault_of(payload, digest) is not None:
+                tally.suspects.append(key)
+        for file in self._inventory.files(directory) if directory in self._shards else ():
+            if not file.is_data:
+                tally.findings.append(Finding("not_data", file.key, "this is no data file of a store"))
+            elif file.key not in referenced:
+                tally.suspects.append(file.key)
+        return tally
+
+    def _check_request_configs(self, tally: Tally) -> Iterator[Finding]:
+        there = {file.key: file for file in self._inventory.files(CONFIG_DIRECTORY)}
+        for key, file in there.items():
+            if not file.is_data:
+                yield Finding("not_data", key, "this is no request configuration of a store")
+                continue
+            fault = self._fault_of_config(key, tally)
+            if fault is not None:
+                yield Finding("request_config_damaged", key, fault)
+            elif not self._inspection.is_request_config(key):
+                yield Finding("data_unreferenced", key, "no master job refers to this request configuration")
+        for (key,) in self._inspection.rows("every_request_config_reference"):
+            if key not in there and self._inspection.data_of(key)[1] is None:
+                yield Finding("request_config_missing", key, "a master job refers to it, and it is not there")
+
+    def _fault_of_config(self, key: str, tally: Tally) -> str | None:
+        payload = self._inspection.data_of(key)[1]
+        try:
+            payload = payload or self._data.read(key)
+        except DataNotFoundError:
+            return None  # removed since it was listed
+        except StorageError as error:
+            return str(error)
+        tally.count(payload)
+        return fault_of(payload, None)
+
+    def _look_again(self, suspects: Iterable[str]) -> Iterator[Finding]:
+        """Judge what did not fit by what is committed now: a writer may just have changed it."""
+        for key in suspects:
+            digests, payload, is_journaled = self._inspection.data_of(key)
+            fault: str | None = None
+            kind = "data_damaged"
+            try:
+                check_record_key(key)
+                payload = self._data.read(key) if payload is None else payload
+            except DataNotFoundError:
+                kind, fault = "data_missing", "a record refers to it, and it is not there"
+            except StorageError as error:
+                kind, fault, payload = "data_unreadable", str(error), None
+            if not digests:
+                if payload is not None and not is_journaled:
+                    yield Finding("data_unreferenced", key, "no record refers to it")
+                continue
+            if payload is not None:
+                fault = next(filter(None, (fault_of(payload, digest) for digest in digests)), None)
+            if fault is not None:
+                yield Finding(kind, key, fault)

@@ -1,0 +1,104 @@
+"""Whose data lies in a place: a mark beside the data that names one store.
+
+Data that no row of this database refers to would be removed, sooner or later; another store's is just that. So no
+store of many machines uses a place before it has left its mark there, or found it. (A number in the database alone
+would not do: it is copied with the database, and the copy would remove the data of the original.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from starfish_storage.codec import decode, encode
+from starfish_storage.errors import DataNotFoundError, StoreOpenError, shorten
+from starfish_storage.interface import DataHandler
+
+MARK_KEY = "store.json"
+
+_SHOWN = 12  # characters of an identity: enough to tell two apart
+
+
+class Owner(NamedTuple):
+    """A store that data belongs to.
+
+    Attributes:
+        identity: what no other store has, nor a copy of this one.
+        uri: where its rows lie, without a password; for people.
+    """
+
+    identity: str
+    uri: str
+
+    def __str__(self) -> str:
+        return f"{shorten(self.uri)} ({self.identity[:_SHOWN]})"
+
+
+def claim_data(owner: Owner, data: DataHandler, sample: Sequence[str]) -> None:
+    """See to it that a place is marked as this store's. Idempotent. Durable.
+
+    Args:
+        owner: this store.
+        data: the place, set up.
+        sample: keys of some data that there must be; none if the store has none.
+
+    Raises:
+        StoreOpenError: it holds the data of another store, or of nobody known.
+    """
+    if refuse_other_data(owner, data, sample):
+        return
+    mark = data.write(MARK_KEY, encode({"starfish_storage": 1, "store": owner.identity, "uri": owner.uri}, "mark"))
+    try:
+        mark.stage()
+        mark.publish()
+        data.sync((MARK_KEY,))
+    finally:
+        mark.discard()
+
+
+def refuse_other_data(owner: Owner, data: DataHandler, sample: Sequence[str], *, strictly: bool = False) -> bool:
+    """Raise if a place holds the data of another store; else return whether it is marked as this one's.
+
+    Args:
+        owner: this store.
+        data: the place.
+        sample: keys of some data that there must be; none if the store has none.
+        strictly: raise as well if it is not marked.
+
+    Raises:
+        StoreOpenError: it does.
+    """
+    place = data.to_reference(MARK_KEY)
+    noted = _noted(data)
+    if noted is not None:
+        if noted.identity != owner.identity:
+            raise StoreOpenError(place, f"the data there is that of the store {noted}, and not of {owner}; {_REMEDY}")
+        return True
+    if sample and not data.existing(sample):
+        reason = f"none of the data of {owner} lies beside it; name its own place of data, or restore what was there"
+        raise StoreOpenError(place, reason)
+    if not sample and data.holds_data():
+        reason = f"there is data of something else beside it, and {owner} has none yet; name an empty place"
+        raise StoreOpenError(place, reason)
+    if strictly:
+        raise StoreOpenError(place, f"it is missing; open the store {owner} once, which makes it")
+    return False
+
+
+_REMEDY = (
+    "name this store's own place of data. If this database has taken the place of the other one, which must not be "
+    "used any more, remove that file and open the store again"
+)
+
+
+def _noted(data: DataHandler) -> Owner | None:
+    try:
+        payload = data.read(MARK_KEY)
+    except DataNotFoundError:
+        return None
+    try:
+        found = decode(payload)
+        return Owner(str(found["store"]), str(found["uri"]))
+    except (ValueError, TypeError, KeyError, RecursionError):
+        reason = "it is none of a store's; put the right one back, or remove it if the data beside it is this store's"
+        raise StoreOpenError(data.to_reference(MARK_KEY), reason) from None

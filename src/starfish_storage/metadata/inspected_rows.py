@@ -1,0 +1,26 @@
+"""What the rows of checking queries mean, whatever the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from starfish_storage.interface.inspection import RowFault
+from starfish_storage.metadata.row_writer import Row
+
+FAULT_QUERIES = ("every_wrong_record_count", "every_wrong_total", "every_wrong_job_count")
+"""The queries of counts that are not what the rows say; each engine has them."""
+
+_FOUR = ("completed", "filtered", "duplicate", "failed")
+
+
+def faults_of_rows(rows: Mapping[str, Iterable[Row]]) -> Iterator[RowFault]:
+    """Yield what the rows of `FAULT_QUERIES` say."""
+    for job, status, kept, counted in rows["every_wrong_record_count"]:
+        yield RowFault("record_count_wrong", job, f"{kept} {status} records are kept count of, there are {counted}")
+    for run, kept, counted in rows["every_wrong_total"]:
+        detail = f"the totals kept of {kept} attempts are not those of the {counted} there are"
+        yield RowFault("run_totals_wrong", run, detail)
+    for job, *counts in rows["every_wrong_job_count"]:
+        told, counted = (dict(zip(_FOUR, some, strict=True)) for some in (counts[:4], counts[4:]))
+        differ = ", ".join(f"{name} {told[name]}, has {counted[name]}" for name in _FOUR if told[name] != counted[name])
+        yield RowFault("job_count_differs", job, f"the execution job reported {differ}")

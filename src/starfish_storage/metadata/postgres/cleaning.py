@@ -1,0 +1,117 @@
+"""Which objects the rows of a store in PostgreSQL know of, and removing those that they do not.
+
+The objects are listed first, and the rows are asked afterwards. The other way round, what was committed between the
+two would be taken for unwanted.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+
+from starfish_storage.interface import DataHandler
+from starfish_storage.interface.inspection import FoundFile, Standing
+from starfish_storage.metadata.postgres.address import PostgresAddress
+from starfish_storage.metadata.postgres.connection import PostgresConnection
+from starfish_storage.metadata.queries import Queries
+from starfish_storage.metadata.row_writer import owner_uid
+
+_VERSIONED = re.compile(r"(data/.*)\.([0-9a-f]{1,40})\.json", re.DOTALL)
+# As `DataPuts` makes them: random, so that no row that is written later names one of these.
+_NEVER_NAMED_AGAIN = re.compile(r"data/.*\.[0-9a-f]{20}\.json", re.DOTALL)
+_STRONGEST: dict[str, int] = {"referenced": 0, "loose": 1, "removed": 2}
+
+
+class PostgresCleaning:
+    """Asks of objects, and removes them. Raises what the driver and the data handler raise.
+
+    Args:
+        connection: open; used by one thread.
+        queries: the named queries.
+        address: where the store lies.
+    """
+
+    def __init__(self, connection: PostgresConnection, queries: Queries, address: PostgresAddress) -> None:
+        self._connection = connection
+        self._queries = queries
+        self._address = address
+
+    def standing(self, objects: Sequence[str]) -> dict[str, Standing]:
+        """See `RowInspection.standing`."""
+        names = [(name, key, version) for name in objects for key, version in _readings(name)]
+        columns: tuple[list[str | None], ...] = (
+            [name for name, _, _ in names],
+            [key for _, key, _ in names],
+            [owner_uid(key) for _, key, _ in names],
+            [version for _, _, version in names],
+        )
+        found: dict[str, Standing] = {}
+        for name, state in self._connection.execute(self._queries["find_standing"], columns):
+            if name not in found or _STRONGEST[state] < _STRONGEST[found[name]]:
+                found[name] = state
+        return found
+
+    def remove_unwanted(
+        self, found: Sequence[FoundFile], data: DataHandler, is_old: Callable[[FoundFile], bool]
+    ) -> list[FoundFile]:
+        """See `RowInspection.remove_unwanted`.
+
+        No group is written while the rows are asked once more and what might still be named by one is removed. Other
+        objects are removed after that: nobody has to wait for it.
+        """
+        with self._alone():
+            standing = self.standing([file.key for file in found])
+            unwanted = [file for file in found if standing.get(file.key) in (None, "loose")]
+            lasting = [file for file in unwanted if _NEVER_NAMED_AGAIN.fullmatch(file.key)]
+            others = [file for file in unwanted if file not in lasting and is_old(file)]
+            loose = [file.key for file in (*lasting, *others) if standing.get(file.key) == "loose"]
+            if loose:
+                readings = [reading for name in loose for reading in _readings(name)]
+                keys, versions = map(list, zip(*readings, strict=True))
+                self._connection.execute(self._queries["take_loose_data_of"], (keys, versions))
+                self._connection.execute(self._queries["note_removals"], (loose,))
+            data.remove_all([file.key for file in others])
+        data.remove_all([file.key for file in lasting])
+        if loose:
+            self._connection.execute(self._queries["forget_removals"], (loose,))
+        return [*lasting, *others]
+
+    def remove_noted(self, objects: Sequence[str], data: DataHandler) -> list[str]:
+        """Remove objects that are noted to be removed, unless somebody else does; return them."""
+        with self._transaction():
+            taken = [row[0] for row in self._connection.execute(self._queries["take_stale_removals"], (list(objects),))]
+            known = self.standing(taken)
+            removed = [name for name in taken if name not in known]  # no row can name one again; but to be sure
+            data.remove_all(removed)
+        return removed
+
+    @contextmanager
+    def _alone(self) -> Generator[None]:
+        with self._transaction():
+            self._connection.execute(self._queries["begin_group_alone"], (self._address.lock("store"),))
+            yield
+
+    @contextmanager
+    def _transaction(self) -> Generator[None]:
+        self._connection.execute(self._queries["begin"])
+        try:
+            yield
+            self._connection.execute(self._queries["commit"])
+        except BaseException:
+            try:
+                self._connection.execute(self._queries["rollback"])
+            except Exception:  # noqa: BLE001 (then there is no transaction any more, and what matters was raised before)
+                self._connection.give_up()
+            raise
+
+
+def object_of(key: str, version: str | None) -> str:
+    """Return the name of the object of a version of a key."""
+    return key if version is None else f"{key.removesuffix('.json')}.{version}.json"
+
+
+def _readings(name: str) -> list[tuple[str, str | None]]:
+    """Return the keys and versions that the name of an object may be made of."""
+    match = _VERSIONED.fullmatch(name)
+    return [(name, None)] if match is None else [(name, None), (f"{match[1]}.json", match[2])]

@@ -1,0 +1,232 @@
+"""Reading a store in PostgreSQL in order to check it: nothing is migrated, and no transaction is kept open.
+
+Everything long is read in pages, each in a transaction of its own. One snapshot of all would have to be kept for as
+long as all data is read: the server could not clean up behind a store in use for hours, and the older the snapshot,
+the more of what it says has been replaced meanwhile, and has to be looked up again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
+
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
+
+from starfish_storage.codec import decode
+from starfish_storage.errors import StorageError, StoreDamagedError, StoreOpenError, StoreVersionError
+from starfish_storage.interface import DataHandler
+from starfish_storage.interface.inspection import (
+    DataReference,
+    FoundFile,
+    RowFault,
+    RowInspection,
+    Standing,
+)
+from starfish_storage.metadata.data_owner import refuse_other_data
+from starfish_storage.metadata.inspected_rows import FAULT_QUERIES, faults_of_rows
+from starfish_storage.metadata.migrate import migrations
+from starfish_storage.metadata.postgres.address import PostgresAddress
+from starfish_storage.metadata.postgres.cleaning import PostgresCleaning, object_of
+from starfish_storage.metadata.postgres.connection import PostgresConnection
+from starfish_storage.metadata.postgres.errors import is_lost, not_opened, translate, unavailable
+from starfish_storage.metadata.postgres.identity import owner_and_sample
+from starfish_storage.metadata.postgres.migrate import schema_version
+from starfish_storage.metadata.queries import postgres_queries
+from starfish_storage.metadata.row_writer import Row, owner_uid
+
+Result = TypeVar("Result")
+
+_ANSWER_SECONDS = 24 * 3600.0  # counting a hundred million rows takes its time
+_LONGEST_PAUSE = 2.0
+_STALE_SECONDS = 600.0  # whoever notes a removal makes it within seconds, or the time a data place is waited for
+_AT_ONCE = 1000
+_JSON = ("page_of_master_job_json", "page_of_execution_job_json", "page_of_attempt_json", "page_of_step_json")
+_KIND_OF_JSON = ("master job", "execution job", "attempt", "step")
+
+
+class PostgresInspection(RowInspection):
+    """See `RowInspection`.
+
+    Args:
+        address: where the store lies.
+        patience: for how long a server that does not answer is waited for, in seconds.
+
+    Raises:
+        StoreOpenError: there is no store, or it is of another version or program.
+        StorageUnavailableError: the server does not answer.
+    """
+
+    def __init__(self, address: PostgresAddress, patience: float) -> None:
+        self._address = address
+        self._patience = patience
+        self._queries = postgres_queries()
+        # A thread of its own: the connection runs an event loop, and the caller's thread may be running one already.
+        self._thread = ThreadPoolExecutor(1, "starfish-storage-inspection")
+        self._connection = PostgresConnection(address, _ANSWER_SECONDS)
+        self._cleaning = PostgresCleaning(self._connection, self._queries, address)
+        try:
+            self._run(self._check_version, opening=True)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def uri(self) -> str:
+        """See `RowInspection.uri`."""
+        return self._address.uri
+
+    def close(self) -> None:
+        """See `RowInspection.close`."""
+        try:
+            self._thread.submit(self._connection.close).result()
+        except RuntimeError:
+            return  # closed before
+        self._thread.shutdown()
+
+    def now(self) -> int:
+        """Return the time by the server's clock, as leases do."""
+        return int(self._rows("get_now")[0][0].timestamp() * 1e9)
+
+    def refuse_other_data(self, data: DataHandler, *, strictly: bool) -> None:
+        """See `RowInspection.refuse_other_data`."""
+        owner, _, sample = self._run(lambda: owner_and_sample(self._connection, self._queries, self._address, data))
+        refuse_other_data(owner, data, sample, strictly=strictly)
+
+    def refuse_damage(self) -> None:
+        """See `RowInspection.refuse_damage`. The server does not tell of all damage to an index."""
+        for fault in self._database_faults():
+            raise StoreDamagedError(self.uri, f"{fault.detail} ({fault.subject}); nothing was removed")
+
+    def faults(self) -> Iterator[RowFault]:
+        """See `RowInspection.faults`."""
+        yield from self._database_faults()
+        for table, row_id, parent in self._rows("every_orphan"):
+            yield RowFault("row_without_parent", row_id, f"this row of {table} has no parent in {parent}")
+        for kind, row_id in self._rows("every_bad_time"):
+            yield RowFault("row_unreadable", row_id, f"the row of this {kind} has a time that is none")
+        for query, kind in zip(_JSON, _KIND_OF_JSON, strict=True):
+            yield from self._json_faults(query, kind)
+        yield from faults_of_rows({name: self._rows(name) for name in FAULT_QUERIES})
+
+    def count_data(self) -> tuple[int, int]:
+        """See `RowInspection.count_data`."""
+        records, loose = self._rows("count_data")[0]
+        return records, records + loose
+
+    def data_references(self) -> Iterator[Sequence[DataReference]]:
+        """See `RowInspection.data_references`."""
+        for query in ("page_of_records", "page_of_loose_data", "page_of_borrowed_data"):
+            for page in self._pages(query, ("",)):
+                yield [self._reference(*row[1:]) for row in page]
+
+    def request_config_references(self) -> Iterator[Sequence[str]]:
+        """See `RowInspection.request_config_references`."""
+        for page in self._pages("page_of_request_configs", ("",)):
+            yield [row[0] for row in page]
+
+    def locate(self, key: str) -> list[DataReference]:
+        """See `RowInspection.locate`."""
+        found = self._rows("locate_data", ([key], [owner_uid(key)], [key]))
+        if found:
+            return [self._reference(*row) for row in found]
+        borrowed = self._rows("get_borrower", (key,)) or self._rows("get_master_job_of_request_config", (key,))
+        return [DataReference(key, key, None)] if borrowed else []
+
+    def standing(self, objects: Sequence[str]) -> dict[str, Standing]:
+        """See `RowInspection.standing`."""
+        return self._run(lambda: self._cleaning.standing(objects))
+
+    def stale_removals(self) -> Iterator[str]:
+        """See `RowInspection.stale_removals`."""
+        after = ""
+        while page := self._rows("list_stale_removals", (_STALE_SECONDS, after)):
+            yield from (row[0] for row in page)
+            after = page[-1][0]
+
+    def remove_stale(self, data: DataHandler) -> list[str]:
+        """See `RowInspection.remove_stale`."""
+        stale = list(self.stale_removals())
+        parts = [stale[start : start + _AT_ONCE] for start in range(0, len(stale), _AT_ONCE)]
+        return [key for part in parts for key in self._run(partial(self._cleaning.remove_noted, part, data))]
+
+    def remove_unwanted(
+        self, found: Sequence[FoundFile], data: DataHandler, is_old: Callable[[FoundFile], bool]
+    ) -> list[FoundFile]:
+        """See `RowInspection.remove_unwanted`."""
+        return self._run(lambda: self._cleaning.remove_unwanted(found, data, is_old))
+
+    def _database_faults(self) -> Iterator[RowFault]:
+        for (index,) in self._rows("every_invalid_index"):
+            yield RowFault("database_damaged", index, "this index is not valid, and finds nothing; run REINDEX on it")
+        for table, trigger in self._rows("every_idle_trigger"):
+            detail = f"its trigger {trigger} is switched off; run ALTER TABLE ... ENABLE TRIGGER"
+            yield RowFault("database_damaged", table, detail)
+
+    def _json_faults(self, query: str, kind: str) -> Iterator[RowFault]:
+        keys = len(self._queries.parameters(query))
+        for page in self._pages(query, ("", 0) if kind == "attempt" else ("",) * keys):
+            for *key, texts in page:
+                if not all(_is_json(text) for text in texts):
+                    yield RowFault("row_unreadable", ", ".join(map(str, key)), f"the row of this {kind} has bad JSON")
+
+    def _reference(self, key: str, version: str | None, digest: str | None) -> DataReference:
+        return DataReference(key, object_of(key, version), digest)
+
+    def _pages(self, query: str, after: Row) -> Iterator[list[Row]]:
+        """Yield the pages of a query whose rows begin with what its parameters are compared with."""
+        while page := self._rows(query, after):
+            yield page
+            after = page[-1][: len(after)]
+
+    def _rows(self, query: str, parameters: Row = ()) -> list[Row]:
+        text = self._queries[query]
+        return self._run(lambda: self._connection.execute(text, parameters).fetchall())
+
+    def _check_version(self) -> None:
+        version = schema_version(self._connection, self._queries, self._address)
+        if version is None:
+            reason = (
+                f"there is none in the schema {self._address.schema!a}; name that of a store with '?schema=my_store'"
+            )
+            raise StoreOpenError(self.uri, reason)
+        if version != len(migrations("postgres")):
+            raise StoreVersionError(self.uri, f"its schema is {version}; open it once with this release, to migrate it")
+
+    def _run(self, step: Callable[[], Result], *, opening: bool = False) -> Result:
+        """Do something in the thread, again on a new connection when that is lost."""
+
+        def attempt() -> Result:
+            try:
+                if not self._connection.is_open:
+                    self._connection.open()
+                return step()
+            except Exception as error:
+                if is_lost(error):
+                    self._connection.give_up()
+                raise
+
+        tries = Retrying(
+            stop=stop_after_delay(self._patience),
+            wait=wait_random_exponential(multiplier=0.05, max=_LONGEST_PAUSE),
+            retry=retry_if_exception(is_lost),
+            reraise=True,
+        )
+        began = time.monotonic()
+        try:
+            return self._thread.submit(lambda: tries(attempt)).result()
+        except StorageError:
+            raise
+        except Exception as error:  # noqa: BLE001 (translated, whatever it is)
+            if is_lost(error):
+                raise unavailable(self.uri, time.monotonic() - began, error) from None
+            raise (not_opened if opening else translate)(error, self.uri) from None
+
+
+def _is_json(text: str | None) -> bool:
+    try:
+        return text is None or decode(text.encode()) is not Ellipsis
+    except (ValueError, RecursionError):
+        return False

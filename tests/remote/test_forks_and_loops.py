@@ -127,7 +127,7 @@ async def test_closing_finishes_two_hundred_calls(
     async with opened(postgres_uri, memory_path) as storage:
         await workload.prepare(storage)
         names = [f"r{number}" for number in range(200)]
-        calls = [asyncio.create_task(CALLS["save_record"](storage, name)) for name in names]
+        calls = [asyncio.ensure_future(CALLS["save_record"](storage, name)) for name in names]
         await asyncio.sleep(0)
         await storage.close()
         outcomes = await asyncio.gather(*calls, return_exceptions=True)

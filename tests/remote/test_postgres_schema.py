@@ -2,7 +2,7 @@
 
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from importlib.resources import files
 
 import asyncpg
@@ -24,7 +24,8 @@ NO_PLAN = frozenset({"begin", "commit", "rollback", "begin_operation", "end_oper
 BEFORE_THERE_ARE_TABLES = frozenset({"create_schema"})
 
 OBJECTS = """
-SELECT 'column', c.relname::text, a.attname::text, format_type(a.atttypid, a.atttypmod), a.attnotnull::text, a.attcollation::text
+SELECT 'column', c.relname::text, a.attname::text, format_type(a.atttypid, a.atttypmod), a.attnotnull::text,
+       a.attcollation::text
 FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
 WHERE c.relnamespace = '{schema}'::regnamespace AND c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped
 UNION ALL SELECT 'index', c.relname, pg_get_indexdef(c.oid), '', '', '' FROM pg_class c
@@ -52,7 +53,7 @@ def by_migrations(postgres_server: PostgresServer) -> Iterator[PostgresAddress]:
 
 
 @pytest_asyncio.fixture
-async def connection(by_migrations: PostgresAddress) -> Iterator[asyncpg.Connection]:  # pyright: ignore[reportInvalidTypeForm]
+async def connection(by_migrations: PostgresAddress) -> AsyncIterator[asyncpg.Connection]:
     settings = {**SETTINGS, "search_path": by_migrations.search_path}
     connection = await asyncpg.connect(by_migrations.dsn, server_settings=settings)
     yield connection

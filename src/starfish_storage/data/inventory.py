@@ -38,15 +38,10 @@ class Inventory(DataInventory):
         return self.root
 
     def pages(self) -> Iterator[Sequence[FoundFile]]:
-        """See `DataInventory.pages`; one directory after the other."""
-        pending = [DATA_DIRECTORY, CONFIG_DIRECTORY]
-        while pending:
-            directory = pending.pop()
-            below: list[str] = []
-            files = self._each(directory, below)
-            while page := list(islice(files, _PAGE)):
-                yield page
-            pending += [f"{directory}/{name}" for name in sorted(below, reverse=True)]
+        """See `DataInventory.pages`; a page may be of several directories."""
+        files = self._everything()
+        while page := list(islice(files, _PAGE)):
+            yield page
 
     def find(self, key: str) -> FoundFile | None:
         """See `DataInventory.find`."""
@@ -98,6 +93,14 @@ class Inventory(DataInventory):
     def remove_leftover(self, found: FoundFile) -> None:
         """See `DataInventory.remove_leftover`."""
         FileOperations().remove_path(f"{self.root}/{found.key}")
+
+    def _everything(self) -> Iterator[FoundFile]:
+        pending = [DATA_DIRECTORY, CONFIG_DIRECTORY]
+        while pending:
+            directory = pending.pop()
+            below: list[str] = []
+            yield from self._each(directory, below)
+            pending += [f"{directory}/{name}" for name in sorted(below, reverse=True)]
 
     def _look_into(self, directory: str) -> tuple[list[str], list[FoundFile]]:
         """Return the names of the directories in a directory, and everything else in it."""

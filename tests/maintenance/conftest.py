@@ -34,12 +34,11 @@ def make_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Calla
             s3: S3Server = request.getfixturevalue("s3_server")
             directory, data_uri, look_again = s3.root / BUCKET / prefix.rpartition("/")[2] / name, "", s3.look_again
             data_uri = f"{prefix}/{name}"
-        server: PostgresServer | None = None
-        uri = (tmp_path / name).as_uri()
+        uri, server = (tmp_path / name).as_uri(), None
         if rows == "postgres":
-            server = request.getfixturevalue("postgres_server")
-            server.start()
-            uri = server.uri(schema=name)
+            running: PostgresServer = request.getfixturevalue("postgres_server")
+            running.start()
+            uri, server = running.uri(schema=name), running
         made.append(RemoteStore(uri, data_uri or directory.as_uri(), directory, server, look_again))
         return made[-1]
 

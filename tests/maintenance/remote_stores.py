@@ -10,6 +10,7 @@ from typing import Any
 
 import apsw
 
+from conformance.object_stores import Bucket
 from servers.postgres import PostgresServer
 from starfish_storage import Storage, open_storage
 from starfish_storage.maintenance import CollectReport, VerifyReport, collect, verify
@@ -88,6 +89,15 @@ class RemoteStore:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
         return key
+
+    def remove(self, key: str) -> None:
+        """Remove an object, through the server if it has one: rclone goes on telling of what it has just written."""
+        scheme, _, place = self.data_uri.partition("://")
+        bucket, _, prefix = place.partition("/")
+        if scheme == "s3":
+            Bucket(f"s3://{bucket}").delete(f"{prefix}/{key}")
+        else:
+            (self.data / key).unlink()
 
     def is_there(self, key: str) -> bool:
         return (self.data / key).exists()

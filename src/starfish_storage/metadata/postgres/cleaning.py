@@ -78,18 +78,21 @@ class PostgresCleaning:
         return [*lasting, *others]
 
     def remove_noted(self, objects: Sequence[str], data: DataHandler) -> list[str]:
-        """Remove objects that are noted to be removed, unless somebody else does; return them."""
+        """Remove objects that are noted to be removed, unless somebody else does; return them.
+
+        One that a row refers to, which cannot be, is no longer noted: the next worker would remove it.
+        """
         with self._transaction():
             taken = [row[0] for row in self._connection.execute(self._queries["take_stale_removals"], (list(objects),))]
             known = self.standing(taken)
-            removed = [name for name in taken if name not in known]  # no row can name one again; but to be sure
+            removed = [name for name in taken if name not in known]
             data.remove_all(removed)
         return removed
 
     @contextmanager
     def _alone(self) -> Generator[None]:
         with self._transaction():
-            self._connection.execute(self._queries["begin_group_alone"], (self._address.lock("store"),))
+            self._connection.execute(self._queries["lock_store"], (self._address.lock("store"),))
             yield
 
     @contextmanager
@@ -97,7 +100,7 @@ class PostgresCleaning:
         self._connection.execute(self._queries["begin"])
         try:
             yield
-            self._connection.execute(self._queries["commit"])
+            self._connection.commit(self._queries["commit"])
         except BaseException:
             try:
                 self._connection.execute(self._queries["rollback"])

@@ -39,10 +39,8 @@ from starfish_storage.metadata.row_writer import Row, owner_uid
 
 Result = TypeVar("Result")
 
-_ANSWER_SECONDS = 24 * 3600.0  # counting a hundred million rows takes its time
 _LONGEST_PAUSE = 2.0
 _STALE_SECONDS = 600.0  # whoever notes a removal makes it within seconds, or the time a data place is waited for
-_AT_ONCE = 1000
 _JSON = ("page_of_master_job_json", "page_of_execution_job_json", "page_of_attempt_json", "page_of_step_json")
 _KIND_OF_JSON = ("master job", "execution job", "attempt", "step")
 
@@ -65,7 +63,7 @@ class PostgresInspection(RowInspection):
         self._queries = postgres_queries()
         # A thread of its own: the connection runs an event loop, and the caller's thread may be running one already.
         self._thread = ThreadPoolExecutor(1, "starfish-storage-inspection")
-        self._connection = PostgresConnection(address, _ANSWER_SECONDS)
+        self._connection = PostgresConnection(address, patience)
         self._cleaning = PostgresCleaning(self._connection, self._queries, address)
         try:
             self._run(self._check_version, opening=True)
@@ -141,22 +139,26 @@ class PostgresInspection(RowInspection):
 
     def stale_removals(self) -> Iterator[str]:
         """See `RowInspection.stale_removals`."""
-        after = ""
-        while page := self._rows("list_stale_removals", (_STALE_SECONDS, after)):
-            yield from (row[0] for row in page)
-            after = page[-1][0]
+        for page in self._stale_pages():
+            standing = self.standing(page)
+            yield from (name for name in page if standing.get(name) == "removed")
 
     def remove_stale(self, data: DataHandler) -> list[str]:
         """See `RowInspection.remove_stale`."""
-        stale = list(self.stale_removals())
-        parts = [stale[start : start + _AT_ONCE] for start in range(0, len(stale), _AT_ONCE)]
-        return [key for part in parts for key in self._run(partial(self._cleaning.remove_noted, part, data))]
+        pages = list(self._stale_pages())
+        return [name for page in pages for name in self._run(partial(self._cleaning.remove_noted, page, data))]
 
     def remove_unwanted(
         self, found: Sequence[FoundFile], data: DataHandler, is_old: Callable[[FoundFile], bool]
     ) -> list[FoundFile]:
         """See `RowInspection.remove_unwanted`."""
         return self._run(lambda: self._cleaning.remove_unwanted(found, data, is_old))
+
+    def _stale_pages(self) -> Iterator[list[str]]:
+        after = ""
+        while page := self._rows("list_stale_removals", (_STALE_SECONDS, after)):
+            yield [row[0] for row in page]
+            after = page[-1][0]
 
     def _database_faults(self) -> Iterator[RowFault]:
         for (index,) in self._rows("every_invalid_index"):
@@ -202,6 +204,7 @@ class PostgresInspection(RowInspection):
             try:
                 if not self._connection.is_open:
                     self._connection.open()
+                    self._connection.end_lost_session()  # it may have the store alone, and keep all others waiting
                 return step()
             except Exception as error:
                 if is_lost(error):

@@ -15,7 +15,7 @@ demo: .venv/ready  ## Store a real generation run, reopen it and show it
 test: .venv/ready  ## Run the tests (the slow ones in a reduced size)
 	$(RUN) pytest -m "not slow"
 
-test-slow: .venv/ready  ## Run every test whole: kill loops, a million rows; the numbers of cases go to slow-cases.log
+test-slow: .venv/cluster  ## Run every test whole: kill loops, a million rows; the numbers of cases go to slow-cases.log
 	$(RUN) pytest --timeout=3600 --log-file=slow-cases.log --log-file-level=INFO
 
 check: .venv/ready  ## Lint, format, types, import floors, size limits
@@ -41,6 +41,10 @@ clean:  ## Remove what was set up
 .venv/ready: pyproject.toml uv.lock | $(UV)
 	$(UV) sync --frozen --quiet --compile-bytecode
 	@$(RUN) python -m compileall -q src
+	@touch $@
+
+.venv/cluster: .venv/ready
+	$(UV) sync --frozen --quiet --compile-bytecode --group cluster
 	@touch $@
 
 .tools/bin/uv:

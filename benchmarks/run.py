@@ -33,6 +33,10 @@ class Sizes:
         resumed: inputs of the large run that is resumed.
         left: how many of them are not done.
         kills: moments at which a run is killed.
+        remote_rounds: turns of each contestant with real servers.
+        remote_records: records of a timed write to real servers, by all processes together.
+        remote_single: the same of one process with one caller.
+        remote_inputs: inputs of a run that workers share.
     """
 
     rounds: int
@@ -51,6 +55,10 @@ class Sizes:
     resumed: int
     left: int
     kills: int
+    remote_rounds: int
+    remote_records: int
+    remote_single: int
+    remote_inputs: int
 
 
 FULL = Sizes(
@@ -70,6 +78,10 @@ FULL = Sizes(
     resumed=100_000,
     left=1000,
     kills=20,
+    remote_rounds=3,
+    remote_records=6000,
+    remote_single=250,
+    remote_inputs=6000,
 )
 
 QUICK = Sizes(
@@ -89,6 +101,10 @@ QUICK = Sizes(
     resumed=2000,
     left=100,
     kills=3,
+    remote_rounds=2,
+    remote_records=2000,
+    remote_single=100,
+    remote_inputs=1000,
 )
 
 
@@ -106,7 +122,7 @@ class Run:
         self.sizes = sizes
         self.python = python
         self.peer_python = peer_python
-        self._directory = directory
+        self.directory = directory
         self._stores = 0
         self._begun = time.monotonic()
         self.ours = Contestant(python, "benchmarks.ours")
@@ -116,7 +132,7 @@ class Run:
     def store(self) -> str:
         """Return a directory that no one has used."""
         self._stores += 1
-        return str(self._directory / f"store-{self._stores}")
+        return str(self.directory / f"store-{self._stores}")
 
     def rounds(self, what: str, count: int | None = None) -> Iterator[int]:
         """Count the rounds, saying where the run is."""

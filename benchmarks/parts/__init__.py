@@ -9,6 +9,9 @@ from benchmarks.parts.importing import measure_import
 from benchmarks.parts.kills import measure_kills
 from benchmarks.parts.many import measure_many
 from benchmarks.parts.reading import measure_reading
+from benchmarks.parts.remote_many import measure_remote_many
+from benchmarks.parts.remote_workers import measure_remote_workers
+from benchmarks.parts.remote_writing import measure_remote_writing
 from benchmarks.parts.resuming import measure_resuming
 from benchmarks.parts.resuming_runs import measure_resuming_runs
 from benchmarks.parts.starting import measure_starting
@@ -26,4 +29,7 @@ PARTS: dict[str, Callable[[Run], list[Table]]] = {
     "kills": measure_kills,
     "resume-run": measure_resuming_runs,
     "many": measure_many,
+    "remote-write": measure_remote_writing,
+    "remote-workers": measure_remote_workers,
+    "remote-many": measure_remote_many,
 }

@@ -18,6 +18,7 @@ from starfish_storage import LocalStorage
 
 DEMO = PROJECT / "examples" / "gsm8k_run.py"
 ANSWERS = PROJECT / "examples" / "gsm8k" / "model_solutions.jsonl"
+NEEDS_SERVERS = PROJECT / "docs" / "cluster.md"
 NEEDS_A_WRITER = PROJECT / "docs" / "format.md"  # its commands are run in test_format, while a store is written to
 
 NEEDS_A_BUCKET = PROJECT / "docs" / "remote.md"
@@ -35,6 +36,8 @@ def test_examples_of_a_page_run_in_order(
         request.getfixturevalue("s3_uri")  # a server, and the environment that names it
         request.getfixturevalue("s3_server").make_bucket("my-bucket")
     monkeypatch.chdir(tmp_path)
+    if page == NEEDS_SERVERS:
+        request.getfixturevalue("nodes_environment")
     (tmp_path / "examples").symlink_to(PROJECT / "examples")
     namespace: dict[str, Any] = {"__name__": "__main__"}
     with asyncio.Runner() as runner:

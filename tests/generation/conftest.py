@@ -1,4 +1,4 @@
-"""What the tests of runs share: a storage that is sound when they are done with it."""
+"""What the tests of runs share: a storage that is sound when they are done with it, of the engines that matter."""
 
 from __future__ import annotations
 
@@ -7,19 +7,37 @@ from pathlib import Path
 
 import pytest
 
-from starfish_storage import open_storage
+from generation.runs import open_store, sound
 from starfish_storage.interface import Storage
-from starfish_storage.maintenance import verify
+
+_OF_THE_LEDGER = frozenset({"test_attempts", "test_context", "test_resume", "test_retry", "test_sharing"})
+"""The modules whose tests ask a ledger for all that it does: they run on every engine. The others see no difference."""
+
+_ONCE = frozenset(
+    {
+        "test_a_resumed_run_reads_only_what_it_works_on",  # thousands of commits, one after the other
+        "test_plain_calls_that_hang_do_not_keep_others_from_running",  # waits for threads
+    }
+)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    assert metafunc.module is not None
+    module = metafunc.module.__name__.rpartition(".")[2]
+    if "engine" in metafunc.fixturenames:
+        is_on_both = module in _OF_THE_LEDGER and metafunc.definition.originalname not in _ONCE
+        metafunc.parametrize("engine", ["sqlite", "postgres"] if is_on_both else ["sqlite"])
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> str:
-    return (tmp_path / "store").as_uri()
+def store(tmp_path: Path, engine: str, request: pytest.FixtureRequest) -> str:
+    """Where a store is, as `open_store` takes it."""
+    root = (tmp_path / "store").as_uri()
+    return root if engine == "sqlite" else f"{request.getfixturevalue('postgres_uri')} {root}"
 
 
 @pytest.fixture
 async def storage(store: str) -> AsyncIterator[Storage]:
-    async with open_storage(store, durability="process") as storage:
+    async with open_store(store) as storage:
         yield storage
-    report = verify(store)
-    assert report.is_sound, str(report)
+    sound(store)

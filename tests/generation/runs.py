@@ -6,13 +6,28 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from starfish_storage import open_storage
 from starfish_storage.generation import Retry, Run, generate
 from starfish_storage.interface import Storage
+from starfish_storage.maintenance import verify
 from starfish_storage.runs import Attempt
 
 RUN = "run-1"
 AT_ONCE = Retry(attempts=3, first_wait=0, longest_wait=0, jitter=0)
 NEVER = Retry(attempts=1)
+
+
+def open_store(store: str) -> Storage:
+    """Return the storage at a place: a URI, and after a space that of its data if this lies elsewhere."""
+    uri, _, data_uri = store.partition(" ")
+    return open_storage(uri, data_uri or None, durability="process")
+
+
+def sound(store: str) -> None:
+    """See to it that a local store is sound."""
+    if store.startswith("file:"):
+        report = verify(store)
+        assert report.is_sound, str(report)
 
 
 def numbers(count: int) -> list[dict[str, Any]]:

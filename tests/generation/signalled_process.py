@@ -15,8 +15,7 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
-from generation.runs import RUN, numbers
-from starfish_storage import open_storage
+from generation.runs import RUN, numbers, open_store
 from starfish_storage.generation import Context, Retry, engine, generate
 
 INPUTS = 8
@@ -113,7 +112,7 @@ async def main(store: str, how: str) -> None:
         how, numbers(INPUTS)
     )
     try:
-        async with open_storage(store, durability="process") as storage:
+        async with open_store(store) as storage:
             run = await generate(
                 storage,
                 function,

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from durability import processes
-from generation.runs import NEVER, RUN, attempts, data, job_id, numbers, start, statuses
-from starfish_storage import InvalidInputError, open_storage
+from generation.runs import NEVER, RUN, attempts, data, job_id, numbers, open_store, start, statuses
+from starfish_storage import InvalidInputError
 from starfish_storage.errors import StorageFullError
 from starfish_storage.generation import Context, Where, resume, retry
 from starfish_storage.interface import Storage
@@ -221,7 +221,7 @@ async def test_a_step_paid_for_right_before_a_kill_is_not_paid_for_again(store: 
         assert process.stdout.readline() == "paid\n"
         process.wait(60)
     assert process.returncode == -9
-    async with open_storage(store) as storage:
+    async with open_store(store) as storage:
 
         async def answer(n: int, context: Context) -> dict[str, Any]:
             async def call() -> str:

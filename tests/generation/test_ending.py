@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from durability.faults import FaultyStorage, Steps, fail
-from generation.runs import NEVER, RUN, Calls, attempts, data, numbers, start, statuses
+from generation.runs import NEVER, RUN, Calls, attempts, data, numbers, open_store, start, statuses
 from starfish_storage import StorageError, open_storage
 from starfish_storage.errors import StorageFullError
 from starfish_storage.generation import Context, engine, resume
@@ -325,7 +325,7 @@ def test_nothing_is_said_that_is_not_asked_for(caplog: pytest.LogCaptureFixture,
         return {"n": n, "text": secret}
 
     async def main() -> None:
-        async with open_storage(store) as storage:
+        async with open_store(store) as storage:
             await start(storage, answer)
 
     with caplog.at_level(logging.DEBUG):

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from generation.runs import NEVER, RUN, Calls, attempts, data, numbers, start, statuses
-from starfish_storage import InvalidInputError, Project, open_storage
+from generation.runs import NEVER, RUN, Calls, attempts, data, numbers, open_store, start, statuses
+from starfish_storage import InvalidInputError, Project
 from starfish_storage.codec import canonical_hash
 from starfish_storage.errors import NotFoundError
 from starfish_storage.generation import Context, Duplicate, Filtered, resume
@@ -246,7 +246,7 @@ def test_a_run_in_another_thread_and_in_debug_mode(store: str) -> None:
     found: list[Any] = []
 
     async def main() -> None:
-        async with open_storage(store, durability="process") as storage:
+        async with open_store(store) as storage:
             found.append(await start(storage, Calls(), numbers(20)))
 
     thread = threading.Thread(target=lambda: asyncio.run(main(), debug=True))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from generation.runs import NEVER, RUN, Calls, attempts, data, job_id, numbers, start, statuses
+from generation.runs import NEVER, RUN, Calls, attempts, data, job_id, numbers, open_store, start, statuses
 from starfish_storage import InvalidInputError, NotFoundError
 from starfish_storage.errors import RunFinishedError, RunIncompleteError, StorageFullError
 from starfish_storage.generation import Context, Retry, Where, cancel, resume, retry
@@ -260,8 +260,6 @@ async def test_a_resumed_run_reads_only_what_it_works_on(storage: Storage, monke
 
 
 async def test_live_status_counts_and_cost(storage: Storage, store: str) -> None:
-    from starfish_storage import open_storage
-
     calls = Calls(held=[3])
 
     async def answer(n: int, context: Context) -> dict[str, Any]:
@@ -270,7 +268,7 @@ async def test_live_status_counts_and_cost(storage: Storage, store: str) -> None
 
     running = asyncio.create_task(start(storage, answer, numbers(4), lease=1, max_concurrency=1))
     await calls.until(4)
-    async with open_storage(store, durability="process") as other:
+    async with open_store(store) as other:
         while True:
             job, state = await other.get_master_job(RUN), await other.ledger.get_run(RUN)
             assert job is not None

@@ -14,12 +14,11 @@ from typing import Any
 import pytest
 
 from durability import processes
-from generation.runs import NEVER, RUN, Calls, attempts, data, numbers, start, statuses
-from starfish_storage import InvalidInputError, open_storage
+from generation.runs import NEVER, RUN, Calls, attempts, data, numbers, open_store, sound, start, statuses
+from starfish_storage import InvalidInputError
 from starfish_storage.generation import cancel, resume
 from starfish_storage.generation.lease import is_dead
 from starfish_storage.interface import Storage
-from starfish_storage.maintenance import verify
 
 
 def process_that(how: str, store: str) -> subprocess.Popen[str]:
@@ -29,11 +28,6 @@ def process_that(how: str, store: str) -> subprocess.Popen[str]:
 def line(process: subprocess.Popen[str]) -> str:
     assert process.stdout is not None
     return process.stdout.readline().strip()
-
-
-def sound(store: str) -> None:
-    report = verify(store)
-    assert report.is_sound, str(report)
 
 
 async def test_two_calls_in_one_process_share_a_run(storage: Storage) -> None:
@@ -91,7 +85,7 @@ async def test_processes_share_a_run(store: str) -> None:
         )
         assert all(worker.returncode == 0 for worker in workers)
     assert set(begun.values()) == {1}
-    async with open_storage(store) as storage:
+    async with open_store(store) as storage:
         assert await statuses(storage) == ("completed", {"completed": len(begun)})
     sound(store)
 
@@ -100,7 +94,7 @@ async def test_a_stopped_process_is_taken_over_and_its_late_result_superseded(st
     with process_that("blocks", store) as process:
         assert line(process) == "begun 0"
         process.send_signal(signal.SIGSTOP)
-        async with open_storage(store, durability="process") as storage:
+        async with open_store(store) as storage:
             run = await resume(storage, RUN, Calls(), progress="quiet")  # when the lease of 1 s has expired
             assert (run.status, run.inputs) == ("completed", {"completed": 1})
             assert run.records == {"completed": 1}
@@ -108,7 +102,7 @@ async def test_a_stopped_process_is_taken_over_and_its_late_result_superseded(st
         out, errors = process.communicate("\n", timeout=60)
         assert process.returncode == 0, errors
         assert '"status": "completed"' in out
-    async with open_storage(store, durability="process") as storage:
+    async with open_store(store) as storage:
         made = await attempts(storage)
         assert "superseded" in {one.status for one in made}
         assert [one.status for one in made].count("completed") == 1
@@ -121,7 +115,7 @@ async def test_a_stopped_process_is_taken_over_and_its_late_result_superseded(st
 async def test_a_function_that_holds_the_loop_up_keeps_its_lease(store: str) -> None:
     with process_that("blocks", store) as process:
         assert line(process) == "begun 0"
-        async with open_storage(store, durability="process") as storage:
+        async with open_store(store) as storage:
             (worker,) = await storage.ledger.list_workers(RUN)
             first = worker.lease_expires
             while await storage.ledger.now() < first:  # when it is over, it has been renewed from another thread
@@ -147,7 +141,7 @@ async def test_a_killed_worker_is_recognised_at_once(store: str) -> None:
         process.kill()
         process.wait()
         calls = Calls()
-        async with open_storage(store, durability="process") as storage:
+        async with open_store(store) as storage:
             assert (await statuses(storage))[0] == "running"  # nobody could say otherwise
             run = await resume(storage, RUN, calls, progress="quiet")  # though its lease has 60 s to go
             assert (run.status, run.done_before) == ("completed", 2)
@@ -161,7 +155,7 @@ async def test_a_run_is_cancelled_from_another_process(store: str) -> None:
     with process_that("impatient", store) as process:
         for _ in range(4):
             line(process)
-        async with open_storage(store, durability="process") as storage:
+        async with open_store(store) as storage:
             await cancel(storage, RUN, "too dear")
             assert process.stdout is not None
             out = await asyncio.to_thread(process.stdout.read)  # not `communicate`, which closes what is read
@@ -178,7 +172,7 @@ async def test_a_run_whose_worker_is_dead_is_cancelled_at_once(store: str) -> No
             line(process)
         process.kill()
         process.wait()
-    async with open_storage(store, durability="process") as storage:
+    async with open_store(store) as storage:
         await cancel(storage, RUN)
         await cancel(storage, RUN)
         assert await statuses(storage) == ("cancelled", {"completed": 2, "pending": 6})

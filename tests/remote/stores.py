@@ -67,6 +67,8 @@ class Kept(workload.Log):
 
 async def check(storage: Storage, root: Path, lines: Sequence[Line], server: PostgresServer, uri: str) -> int:
     """Compare an open store with the log, and with itself; return how many records were acknowledged."""
+    removed = "SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM {0}.data_removals)"
+    wait_until(lambda: bool(rows(server, uri, removed)), "the removal of what was deleted")
     count = await workload.check_storage(storage, root, lines)
     await workload.goes_on(storage)
     check_itself(server, uri)

@@ -85,13 +85,13 @@ KINDS: dict[str, Call] = {
 @pytest.mark.parametrize("name", KINDS)
 async def test_many_calls_take_few_statements(storage: Storage, statements: Counter[str], name: str) -> None:
     await asyncio.gather(*(KINDS[name](storage, number) for number in range(CALLS)))
-    assert 0 < statements.total() < CALLS / 2, statements
+    assert 0 < statements.total() < CALLS / 4, statements
 
 
 @pytest.mark.parametrize("claim_next", [False, True])
 async def test_many_outcomes_take_few_statements(storage: Storage, statements: Counter[str], claim_next: bool) -> None:
     finished = await finish(storage, claim_next=claim_next)
-    assert statements.total() < CALLS / 2, statements
+    assert statements.total() < CALLS / 4, statements
     assert {one.status for one in finished} == {"completed"}
     claimed = [one.claimed.position for one in finished if one.claimed is not None]
     assert sorted(claimed) == (list(range(CALLS, 2 * CALLS)) if claim_next else [])

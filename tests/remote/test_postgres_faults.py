@@ -1,4 +1,4 @@
-"""What a server does that works, and yet does not do what it is asked: it is full, read-only, or takes another's side."""
+"""A server that works, and yet does not do what it is asked: it is full, read-only, or takes another's side."""
 
 from __future__ import annotations
 
@@ -323,8 +323,7 @@ async def test_a_server_without_connections_left_is_waited_for(
     async with prepared(uri, memory_path) as storage:
         server.terminate_connections()
         with pytest.raises(asyncpg.TooManyConnectionsError):
-            while True:
-                others.append(await asyncpg.connect(server.uri()))
+            await take_all(server, others)
         saving = asyncio.gather(save(storage, "r"), storage.get_project(workload.PROJECT))
         done, _ = await asyncio.wait((saving,), timeout=0.5)
         assert not done
@@ -333,3 +332,8 @@ async def test_a_server_without_connections_left_is_waited_for(
         for other in others:
             await other.close()
         await saving
+
+
+async def take_all(server: PostgresServer, taken: list[Any]) -> None:
+    while True:
+        taken.append(await asyncpg.connect(server.uri()))

@@ -1,4 +1,4 @@
-"""A server that is silent or gone: how long a call waits, what it then says, and that the storage works on afterwards."""
+"""A server that is silent or gone: how long a call waits, what it says then, and that the storage works on."""
 
 from __future__ import annotations
 

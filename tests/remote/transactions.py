@@ -31,7 +31,7 @@ class Transaction:
         self._address = PostgresAddress.of_uri(uri)
         self._queries = postgres_queries()
         self._thread = ThreadPoolExecutor(1)
-        self._connection = PostgresConnection(self._address, 60)
+        self._connection = PostgresConnection(self._address, _ANSWER_SECONDS)
         self._rows = PostgresRowWriter(self._connection, self._queries, FileSystemDataHandler(str(data)))
         self.pid = 0
 
@@ -85,7 +85,7 @@ class Transaction:
         self.pid = next(iter(self._connection.execute("SELECT pg_backend_pid()")))[0]
         self._connection.execute(self._queries["begin"])
         self._rows.begin_group({}, alone=False)
-        self._connection.execute(self._queries["begin_group"], (self._address.lock("store"),))
+        self._connection.execute(self._queries["begin_group"], (self._connection.name, 1, self._address.lock("store")))
 
     def _ask(self, question: str, pid: int) -> bool:
         return next(iter(self._connection.execute(question, (pid,))))[0]

@@ -7,7 +7,7 @@ import enum
 import socket
 from dataclasses import dataclass, field
 
-from servers.proxies import RESET, TcpProxy
+from servers.proxies import PIECE, RESET, TcpProxy
 
 TLS_ASKED = 80877103  # a first message with this code is answered with one byte
 END_OF_REQUEST = (b"S", b"Q")  # Sync and Query
@@ -128,7 +128,10 @@ class PostgresWire(TcpProxy):
                 self._late = link, request
             self._writers.discard(link.writer)
             reset(link.writer)
-        await asyncio.Event().wait()  # until this proxy is closed, or the server ends the connection
+            await asyncio.Event().wait()  # until this proxy is closed, or the server ends the connection
+        while await link.reader.read(PIECE):
+            pass  # until the client has ended it
+        raise ConnectionResetError
 
 
 async def next_message(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:

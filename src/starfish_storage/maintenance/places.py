@@ -11,6 +11,7 @@ from starfish_storage.data.object_inventory import ObjectInventory
 from starfish_storage.errors import InvalidUriError, StoreOpenError
 from starfish_storage.interface import DataHandler
 from starfish_storage.interface.inspection import DataInventory, RowInspection
+from starfish_storage.metadata.sqlite_inspection import SQLiteRowInspection
 from starfish_storage.storage.data_place import data_handler
 from starfish_storage.uri import POSTGRES_SCHEMES, is_object_uri, path_of_file_uri, without_password
 
@@ -31,9 +32,9 @@ class RemoteStore(NamedTuple):
     inventory: DataInventory
 
 
-def is_remote(storage_uri: str, data_uri: str | None) -> bool:  # noqa: ARG001 (until data may lie in object stores)
+def is_remote(storage_uri: str, data_uri: str | None) -> bool:
     """Return whether rows or data lie on other machines, by the URIs alone."""
-    return str(storage_uri).startswith(POSTGRES_SCHEMES)
+    return str(storage_uri).startswith(POSTGRES_SCHEMES) or is_object_uri(data_uri)
 
 
 @contextmanager
@@ -44,21 +45,26 @@ def remote_store(storage_uri: str, data_uri: str | None) -> Generator[RemoteStor
         InvalidUriError: a URI cannot be used.
         StorageError: there is no store, it is of another version or program, or a server does not answer.
     """
-    from starfish_storage.metadata.postgres.address import PostgresAddress  # the driver is an extra
-    from starfish_storage.metadata.postgres.inspection import PostgresInspection
-
-    address = PostgresAddress.of_uri(storage_uri)
     if data_uri is None:
-        raise InvalidUriError(address.uri, "say with data_uri (--data-uri) where its data lies")
+        raise InvalidUriError(without_password(storage_uri), "say with data_uri (--data-uri) where its data lies")
     data = data_handler(data_uri)
     inventory = ObjectInventory(data_uri) if is_object_uri(data_uri) else Inventory(path_of_file_uri(data_uri))
-    rows = PostgresInspection(address, _PATIENCE)
+    rows = _rows(storage_uri)
     try:
         yield RemoteStore(rows, data, inventory)
     finally:
         inventory.close()
         data.close()
         rows.close()
+
+
+def _rows(storage_uri: str) -> RowInspection:
+    if not str(storage_uri).startswith(POSTGRES_SCHEMES):
+        return SQLiteRowInspection(path_of_file_uri(storage_uri))
+    from starfish_storage.metadata.postgres.address import PostgresAddress  # the driver is an extra
+    from starfish_storage.metadata.postgres.inspection import PostgresInspection
+
+    return PostgresInspection(PostgresAddress.of_uri(storage_uri), _PATIENCE)
 
 
 def refuse_remote(storage_uri: str, data_uri: str | None, command: str) -> None:

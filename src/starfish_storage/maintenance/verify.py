@@ -21,7 +21,7 @@ from starfish_storage.maintenance.report import GRACE, Finding, VerifyReport
 from starfish_storage.maintenance.verify_files import FileVerification
 from starfish_storage.maintenance.verify_remote import RemoteVerification
 from starfish_storage.metadata.inspection import Inspection
-from starfish_storage.uri import file_uri_of_path, path_of_file_uri
+from starfish_storage.uri import file_uri_of_path, path_of_file_uri, without_password
 
 __all__ = ["Progress", "verify"]
 
@@ -69,10 +69,13 @@ def verify(
 def _verify_remote(
     storage_uri: str, data_uri: str | None, grace: timedelta, tally: Tally, progress: Progress | None
 ) -> str:
-    with remote_store(storage_uri, data_uri) as store:
-        store.rows.refuse_other_data(store.data, strictly=False)
-        RemoteVerification(store, grace).run(tally, progress)
-        return store.rows.uri
+    try:
+        with remote_store(storage_uri, data_uri) as store:
+            store.rows.refuse_other_data(store.data, strictly=False)
+            RemoteVerification(store, grace).run(tally, progress)
+    except StoreDamagedError as error:
+        tally.findings.append(Finding("database_unreadable", without_password(storage_uri), str(error)))
+    return without_password(storage_uri)
 
 
 def _verify_files(storage_uri: str, data_uri: str | None, tally: Tally, progress: Progress | None) -> str:

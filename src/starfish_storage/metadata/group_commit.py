@@ -43,6 +43,7 @@ from starfish_storage.metadata.migrate import migrate, migrate_from_starfish
 from starfish_storage.metadata.operations import WriteOperation, changes_what_is_there, discard, distinct, runs
 from starfish_storage.metadata.queries import sqlite_queries
 from starfish_storage.metadata.row_writer import Change
+from starfish_storage.metadata.sqlite_identity import claim_remote_data
 from starfish_storage.metadata.sqlite_row_writer import SQLiteRowWriter
 
 
@@ -169,6 +170,7 @@ class GroupCommit:
             if not self._checkpoint.last_number():  # it may hold all that was ever there
                 refuse_lost_places(connection, self._data)
             self._data.setup()
+            claim_remote_data(connection, self._path, self._data)
             if alone or not finished:
                 # Alone, the machine may have been off since the last one wrote: the files are not to be trusted.
                 self._checkpoint.replay()

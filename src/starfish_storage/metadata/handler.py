@@ -268,7 +268,7 @@ class SQLMetadataHandler(MetadataHandler):
         statuses = rows.status_filter("record status", status_filter, RECORD_STATUSES)
         each = (rows.text("master_job_id", master_job_id),)
         page = rows.page(batch_size, None)
-        if page[0] in (0, rows.ALL_ROWS):
+        if batch_size is None or page[0] < 1:  # pyright: ignore[reportUnnecessaryComparison] (callers may give anything)
             raise InvalidInputError(f"batch_size {batch_size} cannot be used: give 1 or more.")
         name, position = "list_records", ()
         while True:

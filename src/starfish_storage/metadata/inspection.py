@@ -17,6 +17,7 @@ from starfish_storage.metadata.connection import (
     refuse_data_location,
     refuse_foreign_database,
 )
+from starfish_storage.metadata.data_owner import Owner
 from starfish_storage.metadata.driver import Connection, Row, back_up
 from starfish_storage.metadata.driver_errors import translate
 from starfish_storage.metadata.inspected_rows import FAULT_QUERIES, faults_of_rows
@@ -24,6 +25,7 @@ from starfish_storage.metadata.migrate import latest_version
 from starfish_storage.metadata.planted import refuse_planted_database
 from starfish_storage.metadata.queries import sqlite_queries
 from starfish_storage.metadata.row_writer import owner_uid
+from starfish_storage.metadata.sqlite_identity import owner_of, sample_of
 from starfish_storage.metadata.starfish_copy import is_starfish_at_rest
 
 
@@ -104,10 +106,17 @@ class Inspection:
             yield RowFault("row_unreadable", row_id, f"the row of this {kind} has a time or JSON that is none")
         yield from faults_of_rows({query: self.rows(query) for query in FAULT_QUERIES})
 
-    def rows(self, query: str) -> Iterator[Row]:
-        """Yield the rows of a named query without parameters, as of the moment when it began."""
+    def owner_and_sample(self) -> tuple[Owner, list[str]]:
+        """Return which store this is, and the keys of some data that there must be."""
         try:
-            yield from self._connection.execute(self._queries[query])
+            return owner_of(self._connection, self.path), sample_of(self._connection)
+        except apsw.Error as error:
+            raise translate(error, self.path, self._connection) from error
+
+    def rows(self, query: str, parameters: Row = ()) -> Iterator[Row]:
+        """Yield the rows of a named query, as of the moment when it began."""
+        try:
+            yield from self._connection.execute(self._queries[query], parameters)
         except (apsw.Error, UnicodeDecodeError) as error:
             raise translate(error, self.path, self._connection) from error
 

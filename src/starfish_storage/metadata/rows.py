@@ -31,7 +31,7 @@ from starfish_storage.models import (
     Record,
     as_utc,
 )
-from starfish_storage.uri import path_of_file_uri
+from starfish_storage.uri import path_of_file_uri, without_password
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -101,8 +101,9 @@ class RowCodec:
     def master_job_row(self, job: GenerationMasterJob) -> Row:
         """Return the parameters of ``insert_master_job``."""
         job = _as_model(job, GenerationMasterJob)
-        uri = text("storage_uri", job.storage_uri)
-        data_uri = optional_text("data_storage_uri_override", job.data_storage_uri_override)
+        # Nobody needs the passwords: who opens the store has given them.
+        uri = without_password(text("storage_uri", job.storage_uri))
+        data_uri = _without_password(optional_text("data_storage_uri_override", job.data_storage_uri_override))
         return (
             check_id("master_job_id", job.master_job_id),
             check_id("project_id", job.project_id),
@@ -111,7 +112,7 @@ class RowCodec:
             self._request_config_name(job.request_config_ref),
             json_text("output_schema", job.output_schema),
             _HERE if _same_place(uri, self._storage_uri) else uri,
-            optional_text("metadata_storage_uri_override", job.metadata_storage_uri_override),
+            _without_password(optional_text("metadata_storage_uri_override", job.metadata_storage_uri_override)),
             _HERE if _same_place(data_uri, self._data_uri) else data_uri,
             integer("target_record_count", job.target_record_count),
             *_counts(job),
@@ -359,6 +360,10 @@ def _same_place(uri: str | None, own: str | None) -> bool:
         return path_of_file_uri(uri) == path_of_file_uri(own)
     except InvalidUriError:
         return False
+
+
+def _without_password(uri: str | None) -> str | None:
+    return None if uri is None else without_password(uri)
 
 
 def _counts(job: GenerationMasterJob | GenerationJob) -> tuple[int, int, int, int]:

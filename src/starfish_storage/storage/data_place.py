@@ -8,15 +8,16 @@ from starfish_storage.interface import DataHandler
 from starfish_storage.uri import is_object_uri, path_of_file_uri
 
 
-def data_handler(uri: str) -> DataHandler:
+def data_handler(uri: str, retry_seconds: float | None = None) -> DataHandler:
     """Return the handler of the data at a place: a directory, or a prefix in an object store.
 
     Args:
         uri: ``file:///path``, or ``s3://bucket/prefix`` and the like.
+        retry_seconds: for how long an object store is tried; without it, what the environment says, or a minute.
 
     Raises:
         InvalidUriError: the URI cannot be used.
     """
     if is_object_uri(uri):
-        return ObjectStoreDataHandler(uri)
+        return ObjectStoreDataHandler(uri, retry_seconds=retry_seconds)
     return FileSystemDataHandler(path_of_file_uri(uri))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from starfish_storage.data.patience import allowed_seconds
 from starfish_storage.errors import InvalidUriError
 from starfish_storage.metadata.postgres.address import PostgresAddress
 from starfish_storage.metadata.postgres.handler import PostgresMetadataHandler
@@ -9,9 +10,6 @@ from starfish_storage.metadata.rows import RowCodec
 from starfish_storage.storage.data_place import data_handler
 from starfish_storage.storage.hybrid import HybridStorage
 from starfish_storage.uri import file_uri_of_path, is_object_uri, parse_object_uri, path_of_file_uri
-
-PATIENCE_SECONDS = 60.0
-"""For how long a call waits for a server that does not answer."""
 
 _CAPABILITIES = frozenset(
     {
@@ -35,10 +33,12 @@ class PostgresStorage(HybridStorage):
         storage_uri: ``postgresql://user@host/database?schema=my_store``; the schema is made if it is not there.
         data_storage_uri_override: where the data lies: ``s3://bucket/prefix``, or ``file:///shared/directory``.
         redact_secrets: see `LocalStorage`.
-        patience: for how long a call waits for a server that does not answer, in seconds.
+        patience: for how long a call waits for a server that does not answer, in seconds; without it, what the
+            environment says in ``STARFISH_STORAGE_RETRY_SECONDS``, or a minute.
 
     Raises:
         InvalidUriError: a URI cannot be used.
+        InvalidInputError: the patience is no number of seconds.
     """
 
     def __init__(
@@ -47,17 +47,18 @@ class PostgresStorage(HybridStorage):
         data_storage_uri_override: str | None = None,
         *,
         redact_secrets: bool = True,
-        patience: float = PATIENCE_SECONDS,
+        patience: float | None = None,
     ) -> None:
         address = PostgresAddress.of_uri(storage_uri)
         if data_storage_uri_override is None:
             raise InvalidUriError(
                 address.uri, "say with data_uri where the data is to lie: 's3://bucket/prefix', or a shared directory"
             )
-        data = data_handler(data_storage_uri_override)
+        seconds = allowed_seconds(patience)
+        data = data_handler(data_storage_uri_override, seconds)
         codec = RowCodec(data, address.uri, _normalised(data_storage_uri_override))
         super().__init__(
-            PostgresMetadataHandler(address, data, codec, patience),
+            PostgresMetadataHandler(address, data, codec, seconds),
             data,
             address.uri,
             _CAPABILITIES,

@@ -11,6 +11,7 @@ from starfish_storage.uri import POSTGRES_SCHEMES, without_password
 
 DEFAULT_SCHEMA = "starfish_storage"
 
+_ESCAPE = "it cannot be read as a URI; write '/', '#', '?', '@' and '%' in the password as '%2F', '%23', '%3F', ..."
 _LONGEST_SCHEMA = 63  # bytes, as PostgreSQL has it
 _NOT_FOR_STORES = frozenset({"public", "information_schema"})
 
@@ -47,13 +48,18 @@ class PostgresAddress(NamedTuple):
             parts = urlsplit(uri)
             given = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
             _ = parts.port if "," not in parts.netloc else None
-        except ValueError as error:
-            raise InvalidUriError(without_password(uri), "it cannot be read as a URI") from error
+        except ValueError:
+            parts, given = None, []
+        if parts is None or parts.fragment or "@" in parts.path:
+            # It is not shown, and the parser's reason neither: what was read wrongly may be the password.
+            raise InvalidUriError(f"{POSTGRES_SCHEMES[0]}...", _ESCAPE)
         schemas = [value for name, value in given if name == "schema"]
         if len(schemas) > 1:
             raise InvalidUriError(without_password(uri), "it names more than one schema")
-        if any(name == "password" for name, _ in given):
-            raise InvalidUriError(None, "give the password before the host, in PGPASSWORD or in a password file")
+        if any("password" in name.lower() for name, _ in given):
+            raise InvalidUriError(
+                f"{POSTGRES_SCHEMES[0]}...", "give the password before the host, in PGPASSWORD or in a password file"
+            )
         schema = schemas[0] if schemas else DEFAULT_SCHEMA
         reason = _reason_against(schema)
         if reason is not None:
@@ -77,6 +83,8 @@ def _reason_against(schema: str) -> str | None:
         return "it is empty or has a character that cannot be printed"
     if len(schema.encode(errors="replace")) > _LONGEST_SCHEMA:
         return f"it is longer than {_LONGEST_SCHEMA} bytes"
+    if schema == "$user":
+        return "PostgreSQL takes it for the name of the user"
     if schema in _NOT_FOR_STORES or schema.startswith("pg_"):
         return "other things lie there; give the store a schema of its own"
     return None

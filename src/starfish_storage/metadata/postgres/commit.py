@@ -146,11 +146,13 @@ class PostgresCommit:
     def _open(self) -> None:
         def connect() -> None:
             self._connection.open()
+            self._connection.end_lost_session()
             migrate(self._connection, self._queries, self._address)
 
         def claim() -> None:
             if not self._connection.is_open:
                 self._connection.open()
+                self._connection.end_lost_session()
             claim_data(*owner_and_sample(self._connection, self._queries, self._address, self._data))
 
         self._insist_on_opening(connect)
@@ -176,7 +178,7 @@ class PostgresCommit:
                 # At once, for somebody who has mistyped the place and wonders why nothing happens.
                 told.append(True)
                 seconds = self._waiting.seconds
-                logger.warning("%s: %s; it is tried for %g s", self._address.uri, kind_of(reason), seconds)
+                logger.warning("%s: %s; it is tried again for %g s", self._address.uri, kind_of(reason), seconds)
             return time.monotonic() - started >= self._waiting.seconds
 
         try:
@@ -210,7 +212,7 @@ class PostgresCommit:
             self._connection.give_up()  # a transaction that is left open would go into the next one
             if is_lost(error):
                 raise TryAgainError from error
-            if isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError | asyncpg.InternalClientError):
+            if isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError):
                 raise translate(error, self._address.uri) from None
             raise
 
@@ -333,19 +335,24 @@ class PostgresCommit:
 
     def _remove_data(self) -> None:
         """Remove objects that nothing refers to. What cannot be removed now is tried again when there is time."""
-        self._leaves_removals = True
+        was_open, self._leaves_removals = self._connection.is_open, True
         self._no_removal_before = time.monotonic() + _REMOVAL_PAUSE
         try:
-            if self._connection.is_open and not self._number:
+            if not was_open:
+                self._connection.open()
+                self._connection.end_lost_session()
+            if not self._number:
                 self._connection.execute(self._queries["forget_old_commits"])
-            while self._connection.is_open and self._remove_some():
+            while self._remove_some():
                 pass
         except Exception as error:  # noqa: BLE001 (it is not what the caller asked for, and is done later)
             if is_lost(error):
                 self._connection.give_up()
-            logger.warning("data that nothing refers to could not be removed now (%s)", type(error).__name__)
+            if was_open:
+                logger.warning("data that nothing refers to could not be removed now (%s)", type(error).__name__)
+                self._no_removal_before = 0.0 if is_lost(error) else self._no_removal_before
             return
-        self._leaves_removals = not self._connection.is_open
+        self._leaves_removals = False
 
     def _remove_some(self) -> bool:
         """Remove objects, and return whether there may be more."""

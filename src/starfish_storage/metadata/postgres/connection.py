@@ -102,7 +102,7 @@ class PostgresConnection:
         """
         self.execute(statement)
         status = self._statements[statement].get_statusmsg()
-        if status != "COMMIT":
+        if status != statement:
             raise asyncpg.InterfaceError(f"the server answered {status} to a commit")
 
     def execute_many(self, statement: str, rows: Sequence[Row]) -> None:

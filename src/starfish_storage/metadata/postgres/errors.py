@@ -44,7 +44,9 @@ _LOST: tuple[type[BaseException], ...] = (
     OSError,
     TimeoutError,
     asyncio.IncompleteReadError,
-    asyncpg.TargetServerAttributeNotMatched,  # none of several hosts takes writes now
+    # None of several hosts takes writes now; or, as the driver has it, what the server said when it ended the session
+    # is still being read.
+    asyncpg.InternalClientError,
 )
 _REFUSED: tuple[type[BaseException], ...] = (
     asyncpg.InvalidAuthorizationSpecificationError,
@@ -57,6 +59,11 @@ _NOT_OURS: tuple[type[BaseException], ...] = (
     asyncpg.UndefinedColumnError,
     asyncpg.UndefinedFunctionError,
     asyncpg.InvalidSchemaNameError,
+)
+_BAD_SETTING: tuple[type[BaseException], ...] = (
+    asyncpg.UndefinedObjectError,
+    asyncpg.InvalidParameterValueError,
+    asyncpg.CantChangeRuntimeParamError,
 )
 _NO_SUCH_NAME = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
 
@@ -108,6 +115,8 @@ def _reason_not_opened(error: BaseException) -> str | None:  # noqa: PLR0911 (a 
         return "the server refused the user or the password; see PGUSER, PGPASSWORD and PGPASSFILE"
     if isinstance(error, asyncpg.InvalidCatalogNameError):
         return "there is no such database; make it with createdb, or name another"
+    if isinstance(error, _BAD_SETTING):
+        return f"the server refused a setting that the URI or PGOPTIONS gives ({kind_of(error)})"
     if isinstance(error, asyncpg.InsufficientPrivilegeError):
         return "the user may not make or use the schema; grant CREATE on the database, or make the schema for it"
     if isinstance(error, socket.gaierror):

@@ -165,6 +165,15 @@ FROM records ORDER BY record_uid
 -- name: every_data_reference
 SELECT output_ref, data_sha256 FROM records WHERE output_ref IS NOT NULL ORDER BY output_ref
 
+-- name: page_of_data_references
+SELECT record_uid, output_ref, data_sha256 FROM records
+WHERE record_uid > :after AND output_ref IS NOT NULL ORDER BY record_uid LIMIT 1000
+
+-- name: sample_data
+-- Some of the data that there must be in its place.
+SELECT output_ref FROM records
+WHERE output_ref IS NOT NULL AND NOT EXISTS (SELECT 1 FROM data_journal WHERE key = output_ref) LIMIT :limit
+
 -- name: every_request_config_reference
 SELECT DISTINCT request_config_ref FROM master_jobs
 WHERE request_config_ref GLOB 'configs/*.json' AND request_config_ref NOT GLOB 'configs/*/*'

@@ -188,6 +188,7 @@ async def test_a_lost_database_is_not_begun_anew(store: SQLiteObjectStore) -> No
     with refused(StoreOpenError, "it is empty or missing"):
         await store.open().setup()
     rows.unlink()
+    store.raw_delete("store.json")  # which says whose data it was
     async with store.open() as storage:
         assert await storage.list_projects() == []
 
@@ -276,8 +277,10 @@ async def test_a_forked_child_is_refused_and_a_spawned_one_is_not(
         assert answer.get() == told
 
 
-async def test_the_store_is_named_and_the_probe_is_gone(store: SQLiteObjectStore, s3_server: S3Server) -> None:
+async def test_the_probe_is_gone(store: SQLiteObjectStore, s3_server: S3Server) -> None:
+    """Nothing but the mark that says whose data it will be is left of opening."""
     async with store.open():
         prefix = store.data_uri.removeprefix(f"s3://{BUCKET}/")
-        assert [path for path in (s3_server.root / BUCKET / prefix).rglob("*") if path.is_file()] == []
+        files = [path for path in (s3_server.root / BUCKET / prefix).rglob("*") if path.is_file()]
+        assert [path.name for path in files] == ["store.json"]
         assert store.raw_keys() == set()

@@ -205,6 +205,8 @@ async def main():
     print("ready", flush=True)
     await storage.save_record(a_record(), {"version": 1})
     if sys.argv[3:]:
+        asyncio.ensure_future(storage.save_record(a_record("slow"), {}))
+        await asyncio.sleep(0.2)
         asyncio.ensure_future(storage.save_records([(a_record(f"r{n}"), {"version": 2}) for n in range(2, 5)]))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
@@ -233,9 +235,14 @@ async def test_what_a_killed_writer_has_committed_is_put_in_place(
         assert store.raw_read(store.key(record.output_ref)) == b'{"version":1}\n'
 
 
-async def test_a_program_that_does_not_close_ends_and_loses_nothing(store: SQLiteObjectStore) -> None:
+async def test_a_program_that_does_not_close_ends_and_loses_nothing(
+    store: SQLiteObjectStore, network: FaultyHttp
+) -> None:
+    """Also what is put once the interpreter is ending, and has closed its pools of threads."""
+    network.delay(1, only=lambda method, path: method == "PUT" and "slow" in path)
     command = [sys.executable, "-c", WRITER, store.uri, store.data_uri, "forgetful"]
-    done = subprocess.run(command, capture_output=True, timeout=30, check=False)
+    environment = os.environ | {"AWS_TIMEOUT": "30s"}
+    done = subprocess.run(command, capture_output=True, timeout=30, check=False, env=environment)
     assert (done.returncode, done.stderr) == (0, b"")
     async with store.open() as storage:
         assert await storage.get_record_metadata(RECORD) is not None

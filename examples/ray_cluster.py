@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import ray  # of the group `cluster`
+import ray  # pyright: ignore[reportMissingImports] (of the group `cluster`)
+from ray.exceptions import RayError  # pyright: ignore[reportMissingImports]
 
 from starfish_storage import open_storage
 from starfish_storage.generation import Context, Filtered, Run, generate
@@ -69,8 +70,9 @@ def work(uri: str, data_uri: str, run: str, problems: list[dict[str, Any]], bill
 
 def main(given: argparse.Namespace) -> None:
     problems = [json.loads(line) for line in ANSWERS.read_text("utf-8").splitlines()]
-    run, bill, kill = given.run or f"gsm8k-{uuid4().hex[:8]}", Bill.remote(), given.kill
-    tasks = [work.remote(given.uri, given.data_uri, run, problems, bill) for _ in range(given.tasks)]
+    cluster: dict[str, Any] = {"bill": Bill, "work": work}  # what Ray has made of them, a type checker cannot see
+    run, bill, kill = given.run or f"gsm8k-{uuid4().hex[:8]}", cluster["bill"].remote(), given.kill
+    tasks = [cluster["work"].remote(given.uri, given.data_uri, run, problems, bill) for _ in range(given.tasks)]
     print(f"run {run}: {len(problems)} questions, {len(tasks)} tasks with {IN_FLIGHT} calls in flight each")
     while kill and len(ray.get(bill.charged.remote())) < len(problems) // 2:
         time.sleep(0.05)
@@ -79,7 +81,7 @@ def main(given: argparse.Namespace) -> None:
     for number, task in enumerate(tasks):
         try:
             print(f"task {number}: {ray.get(task)}")
-        except ray.exceptions.RayError as error:
+        except RayError as error:
             print(f"task {number}: {type(error).__name__}")
     charged = ray.get(bill.charged.remote())
     print(f"charged: {len(charged)} calls for {len(set(charged))} questions")

@@ -14,7 +14,10 @@ import pytest
 from durability import processes, workload
 from remote.stores import check_files, check_itself, opened, rows, schema_of, until
 from servers.postgres import PostgresServer
+from starfish_storage.data.filesystem import FileSystemDataHandler
 from starfish_storage.errors import StorageClosedError
+from starfish_storage.metadata.operations import WriteOperation
+from starfish_storage.metadata.postgres.puts import DataPuts
 from starfish_storage.storage.postgres import PostgresStorage
 from starfish_storage.testing.samples import at
 
@@ -127,7 +130,7 @@ async def test_closing_finishes_two_hundred_calls(
     async with opened(postgres_uri, memory_path) as storage:
         await workload.prepare(storage)
         names = [f"r{number}" for number in range(200)]
-        calls = [asyncio.create_task(CALLS["save_record"](storage, name)) for name in names]
+        calls = [asyncio.ensure_future(CALLS["save_record"](storage, name)) for name in names]
         await asyncio.sleep(0)
         await storage.close()
         outcomes = await asyncio.gather(*calls, return_exceptions=True)
@@ -166,6 +169,15 @@ async def test_threads_that_save_while_another_closes_are_all_told(postgres_uri:
     for uid in saved:
         assert await storage.get_record_metadata(uid) is not None
     await storage.close()
+
+
+def test_what_comes_after_the_last_put_is_refused(tmp_path: Path) -> None:
+    """A call of another thread that found the storage open a moment ago: nobody would take it up any more."""
+    puts = DataPuts(FileSystemDataHandler(str(tmp_path)), lambda _: None)
+    puts.start()
+    puts.stop()
+    with pytest.raises(StorageClosedError):
+        puts.put(WriteOperation())
 
 
 async def test_two_event_loops_in_two_threads(

@@ -1,4 +1,4 @@
-"""A store in PostgreSQL full of a marker, with a marked password: no log line and no error shows it, nor is it stored."""
+"""A store in PostgreSQL full of a marker, with a marked password: no log line and no error shows either."""
 
 from __future__ import annotations
 

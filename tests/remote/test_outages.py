@@ -62,11 +62,13 @@ class Failing:
         self.paid: list[int] = []
         self._fail = fail
         self._at = at
+        self._one_at_a_time = asyncio.Lock()  # who ends all sessions must not end those of the other
 
     async def __call__(self, n: int) -> dict[str, Any]:
         self.paid.append(n)
         if n in self._at:
-            await asyncio.to_thread(self._fail)
+            async with self._one_at_a_time:
+                await asyncio.to_thread(self._fail)
         return {"n": n}
 
 

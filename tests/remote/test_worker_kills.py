@@ -75,7 +75,7 @@ async def test_a_worker_killed_at_many_random_moments_loses_nothing(
     postgres_server: PostgresServer, postgres_uri: str, memory_path: Path
 ) -> None:
     """One store: what one leaves, the next goes on with."""
-    lines: list[Line] = []
+    lines, records = list[Line](), 0
     for number in range(SLOW_KILLS):
         moment = random.Random(100 + number).randint(4, 600)
         lines += kill_after(postgres_uri, memory_path, moment, name=f"n{number}w")

@@ -27,6 +27,7 @@ class Staging:
         self._directories = directories
         self._files = files
         self._session = uuid.uuid4().hex
+        self._owner = os.getpid()
         self._numbers = itertools.count()
         self._lock = threading.Lock()
         self._descriptor: int | None = None
@@ -44,7 +45,9 @@ class Staging:
         return str(next(self._numbers))
 
     def close(self) -> None:
-        """Remove the directory if it is empty, and close it. Idempotent."""
+        """Remove the directory if it is empty, and close it. Idempotent; a forked child leaves it to its parent."""
+        if self._owner != os.getpid():
+            return  # the lock may be held by a thread that stayed behind
         with self._lock:
             if self._descriptor is None:
                 return

@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 _POLL_SECONDS = 0.5  # while other workers are at the last inputs
 _REPORT_SECONDS = 0.2
 _PATIENCE_SECONDS = 5.0  # with calls that were cancelled and do not end
+_COUNTING_PAUSE = 50  # times as long as counting took: of many inputs, all workers of a run count for long
 _ENOUGH_AHEAD = 5_000  # inputs stored and not begun, of a source that may have no end
 OPEN = frozenset({"pending", "running"})
 """The statuses of inputs that are not finished."""
@@ -87,6 +88,7 @@ class Engine:
         self._errors: list[BaseException] = []
         self._began = time.monotonic()
         self._counts: dict[str, int] = {}
+        self._count_again = 0.0
         self._records: dict[str, int] = {}
         self.done_before = 0
         self.stop_reason: str | None = None
@@ -370,8 +372,11 @@ class Engine:
         return await release_dead(self._ledger, self._state.master_job_id, self._expired.is_dead)
 
     async def _look(self) -> None:
-        master_job_id = self._state.master_job_id
-        self._counts = await self._ledger.count_inputs(master_job_id)
+        master_job_id, began = self._state.master_job_id, time.monotonic()
+        if began >= self._count_again:
+            self._counts = await self._ledger.count_inputs(master_job_id)
+            ended = time.monotonic()
+            self._count_again = ended + _COUNTING_PAUSE * (ended - began)
         self._records = await self._storage.count_records_for_master_job(master_job_id)
 
     def _done(self) -> int:

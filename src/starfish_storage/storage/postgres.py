@@ -32,6 +32,12 @@ _CAPABILITIES = frozenset(
 class PostgresStorage(HybridStorage):
     """Keeps metadata in PostgreSQL, and data in an object store or in a directory that every machine mounts.
 
+    A call waits for a server that is gone or silent and goes on when it is back; after `patience` it fails with
+    `StorageUnavailableError`, and the storage works again once the server does. So does ``setup()``, with a warning in
+    the log at once: a server may be about to start. What waiting does not mend fails at once with `StoreOpenError`: a
+    refused user or password, a database, a right or TLS that is missing, and, at ``setup()``, a host name that has no
+    address. How long a server works on a statement is not limited; how long it waits for a lock is, by `patience`.
+
     Args:
         storage_uri: ``postgresql://user@host/database?schema=my_store``; the schema is made if it is not there.
         data_storage_uri_override: where the data lies: ``s3://bucket/prefix``, or ``file:///shared/directory``.

@@ -1,4 +1,8 @@
-"""PostgresStorage with its data in an object store, held to the contract of a storage."""
+"""PostgresStorage with its data in an object store, held to the contract of a storage.
+
+Its rows are those of `test_postgres_storage`, and its objects those of `test_sqlite_object_store`, which run every
+suite: in the ordinary run this one has the suites in which the two meet.
+"""
 
 import pytest
 
@@ -6,7 +10,32 @@ from conformance.postgres_stores import PostgresObjectStore, Schema
 from starfish_storage.testing.storage_tests import StorageTests
 
 
-class TestPostgresObjectStore(StorageTests):
+class Store:
     @pytest.fixture
     def store(self, s3_uri: str, postgres_schema: Schema) -> PostgresObjectStore:
         return PostgresObjectStore(s3_uri, postgres_schema)
+
+
+class TestPostgresObjectStore(Store):
+    class TestManyRecordsData(StorageTests.TestManyRecordsData):
+        pass
+
+    class TestAtomicRecords(StorageTests.TestAtomicRecords):
+        pass
+
+    class TestDeletion(StorageTests.TestDeletion):
+        pass
+
+    class TestRelocation(StorageTests.TestRelocation):
+        pass
+
+    class TestConcurrency(StorageTests.TestConcurrency):
+        pass
+
+    class TestMixedCalls(StorageTests.TestMixedCalls):
+        pass
+
+
+@pytest.mark.slow
+class TestPostgresObjectStoreWhole(Store, StorageTests):
+    pass

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from durability import workload
-from durability.faults import FaultyStorage, RecordedFiles, Steps
-from starfish_storage import StorageFullError
+from durability.faults import FaultyStorage, RecordedFiles, Steps, fail
+from starfish_storage import StorageFullError, StorageIOError
 from starfish_storage.data import atomic
 from starfish_storage.data.atomic import FileOperations
 from starfish_storage.data.filesystem import FileSystemDataHandler
@@ -125,6 +125,22 @@ def test_what_is_put_in_place_from_the_journal_is_synced(tmp_path: Path, steps: 
     handler.restore([("data/82/r1.json", b"{}\n"), ("data/82/r2.json", None)])
     kinds = [step.split()[0] for step in steps.taken if not step.startswith("mkdir")]
     assert kinds == ["fsync", "write", "rename", "remove", "syncfs"]
+    handler.close()
+
+
+def test_new_files_are_synced_together_and_of_those_that_fail_nothing_stays(tmp_path: Path, steps: Steps) -> None:
+    handler = FileSystemDataHandler(str(tmp_path), RecordedFiles(steps))
+    handler.setup()
+    items = [(f"data/82/r{number}.json", b"{}\n") for number in range(3)]
+    handler.put_new(items)
+    kinds = [step.split()[0] for step in steps.taken if not step.startswith("mkdir")]
+    assert kinds == ["fsync", *["write"] * 3, *["rename"] * 3, "syncfs"]
+    handler.remove_all([key for key, _ in items])
+    for step in ("write", "rename", "syncfs"):
+        steps.before = fail(step, at=1 if step == "syncfs" else 3)
+        with pytest.raises(StorageIOError):
+            handler.put_new(items)
+        assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
     handler.close()
 
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
 from durability import processes
-from generation.runs import RUN, open_store
+from generation.runs import RUN, Calls, numbers, open_store, start
 from servers.postgres import PostgresServer
+from starfish_storage import models
+from starfish_storage.runs import Worker
 
 DAY = 86_400
 INPUTS, CONCURRENCY = 200, 3
@@ -145,3 +149,35 @@ async def test_a_machine_that_is_lost_is_missed_when_its_lease_has_expired(payer
     assert set(paid) == set(range(INPUTS))
     assert paid.total() - INPUTS <= CONCURRENCY
     await payers.check(INPUTS + CONCURRENCY)
+
+
+async def test_the_clock_is_the_servers(payers: Payers, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = models.utc_now()
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return datetime.now(tz) + timedelta(days=400)
+
+    monkeypatch.setattr(models, "datetime", Clock)
+    async with open_store(payers.store) as storage:
+        assert models.utc_now() - right > timedelta(days=300)
+        assert abs(await storage.ledger.now() - right) < timedelta(minutes=5)
+        seen: list[Worker] = []
+
+        async def answer(n: int) -> dict[str, Any]:
+            seen.extend(await storage.ledger.list_workers(RUN))
+            return {"n": n}
+
+        await start(storage, answer, numbers(1))
+        assert abs(seen[0].start_time - right) < timedelta(minutes=5)
+        assert seen[0].lease_expires - seen[0].start_time == timedelta(seconds=60)
+
+
+async def test_processes_that_begin_at_once_make_one_project(payers: Payers) -> None:
+    """Also of a name that is no id, whose project gets one."""
+    async with open_store(payers.store) as storage, open_store(payers.store) as another:
+        both = [start(one, Calls(), project="Of many / words", master_job_id=RUN) for one in (storage, another)]
+        assert {run.status for run in await asyncio.gather(*both)} == {"completed"}
+        (project,) = await storage.list_projects()
+        assert project.name == "Of many / words"

@@ -16,7 +16,7 @@ import pytest
 from durability import processes
 from generation.runs import NEVER, RUN, Calls, attempts, data, numbers, open_store, sound, start, statuses
 from starfish_storage import InvalidInputError
-from starfish_storage.generation import cancel, resume
+from starfish_storage.generation import cancel, lease, live_counts, resume
 from starfish_storage.generation.lease import is_dead
 from starfish_storage.interface import Storage
 
@@ -180,6 +180,38 @@ async def test_a_run_whose_worker_is_dead_is_cancelled_at_once(store: str) -> No
         assert job is not None
         assert (job.summary or {})["stop_reason"] == "cancelled"
     sound(store)
+
+
+async def test_inputs_are_counted_less_often_the_longer_that_takes(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hundred workers must not spend their time on counting the same million inputs every second."""
+    monkeypatch.setattr(lease, "_BEAT_SECONDS", 0.01)
+    monkeypatch.setattr(live_counts, "_COUNTING_PAUSE", 1e9)  # however short it took
+    beats, counted = asyncio.Semaphore(0), 0
+    refresh, count = storage.ledger.refresh_run, storage.ledger.count_inputs
+    loop = asyncio.get_running_loop()
+
+    async def refreshed(*arguments: Any) -> Any:
+        loop.call_soon_threadsafe(beats.release)
+        return await refresh(*arguments)
+
+    async def counting(*arguments: Any) -> Any:
+        nonlocal counted
+        counted += 1
+        return await count(*arguments)
+
+    monkeypatch.setattr(storage.ledger, "refresh_run", refreshed)
+    monkeypatch.setattr(storage.ledger, "count_inputs", counting)
+
+    async def wait_for_beats(n: int) -> dict[str, int]:
+        for _ in range(10):
+            await beats.acquire()
+        return {"n": n}
+
+    run = await start(storage, wait_for_beats, numbers(1))
+    assert run.inputs == {"completed": 1}
+    assert counted < 8, "in the first beat, and where a run begins and ends"
 
 
 async def test_heartbeats_that_fail_do_not_end_the_run(

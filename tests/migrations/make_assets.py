@@ -8,10 +8,13 @@ released format is never made anew), or ``... starfish PYTHON`` with an interpre
   journal is not empty, and a file that was put in place is missing again, as after a power cut.
 - ``starfish-0.1.3.zip``, ``starfish-0.1.3.json``: a store that Starfish wrote at ``/tmp/starfish-run``, which no
   longer exists, and what Starfish answered before rows were added by hand (see `starfish_writer.py`).
+- ``postgres-v1.zip``, ``postgres-v1.json`` (``... postgres-v1``): a store in PostgreSQL with its data in a directory;
+  its rows are the statements of ``rows.sql``, in a schema called ``frozen``.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import signal
@@ -38,6 +41,21 @@ def make_own(version: str) -> None:
     pack(root, f"{version}-not-closed")
 
 
+def make_postgres(version: str) -> None:
+    """Freeze a store in PostgreSQL of the release at hand."""
+    sys.path.insert(0, str(HERE.parent))
+    from migrations.own_writer import write
+    from servers.postgres import PostgresServer
+    from starfish_storage import open_storage
+
+    root = STARFISH_ROOT.with_name("starfish-storage-run")
+    with PostgresServer() as server:
+        storage = open_storage(server.uri(schema="frozen"), root.as_uri())
+        asyncio.run(write(storage, str(ASSETS / f"{version}.json")))
+        (root / "rows.sql").write_text(server.dump("frozen"), encoding="utf-8")
+    pack(root, version)
+
+
 def make_starfish(python: str) -> None:
     """Freeze a store of Starfish."""
     answers = str(ASSETS / "starfish-0.1.3.json")
@@ -54,5 +72,7 @@ def pack(root: Path, name: str) -> None:
 if __name__ == "__main__":
     if sys.argv[1] == "starfish":
         make_starfish(sys.argv[2])
+    elif sys.argv[1].startswith("postgres-"):
+        make_postgres(sys.argv[1])
     else:
         make_own(sys.argv[1])

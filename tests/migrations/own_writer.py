@@ -23,7 +23,11 @@ NOON = datetime(2026, 4, 1, 12, 0, 0, 123456, tzinfo=UTC)
 
 async def main(root: str, then: str) -> None:
     """Write the store and note what is in it, or be killed in the middle."""
-    storage = LocalStorage(f"file://{root}")
+    await write(LocalStorage(f"file://{root}"), then)
+
+
+async def write(storage: Storage, then: str) -> None:
+    """Write a store of any kind, and note what is in it, or be killed in the middle."""
     await storage.setup()
     for number, name in enumerate(["first", "größer 日本", "empty"]):
         await storage.save_project(Project(project_id=f"p-{number}", name=name, created_when=NOON, updated_when=NOON))

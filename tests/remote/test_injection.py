@@ -14,7 +14,7 @@ from starfish_storage.testing.samples import MASTER_JOB, a_record, save_run
 from unit import test_injection as local
 
 TEXTS = [*local.INJECTIONS, "x'; DROP SCHEMA public CASCADE; --", "$$; DROP TABLE records; $$", "E'\\\\'", "a\0b", "$1"]
-SCHEMAS = [*local.INJECTIONS, 'x"; DROP SCHEMA public CASCADE; --', "$$x$$", "Größe", "a b", "$user"]
+SCHEMAS = [*local.INJECTIONS[::4], 'x"; DROP SCHEMA public CASCADE; --', "$$x$$", "Größe", "a b", "$user"]
 COUNTS = (
     "SELECT (SELECT count(*) FROM {0}.projects), (SELECT count(*) FROM {0}.records), (SELECT count(*) FROM {0}.runs)"
 )

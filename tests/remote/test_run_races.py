@@ -238,6 +238,16 @@ def test_counts_are_refreshed_while_inputs_are_stored(store: Store, held: list[C
     assert completed.result() == 6
 
 
+def test_counts_are_not_waited_for(store: Store, held: list[ClaimedInput]) -> None:
+    """Every worker refreshes them once a second, in groups that must not wait for each other."""
+    first, second = store.transaction(), store.transaction()
+    first.make(lambda rows: ledger_writer.refresh_run(rows, MASTER_JOB, NOON))
+    found = second.make(lambda rows: ledger_writer.refresh_run(rows, MASTER_JOB, NOON))
+    assert found[0] == MASTER_JOB
+    second.commit()
+    first.commit()
+
+
 def test_attempts_of_two_workers_are_numbered_one_after_the_other(store: Store, held: list[ClaimedInput]) -> None:
     one, two = store.transaction(), store.transaction()
     attempt = an_attempt(held[0], status="failed")

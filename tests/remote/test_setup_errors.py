@@ -212,16 +212,16 @@ async def test_a_setup_that_breaks_off_at_any_request_leaves_all_or_nothing(
     with PostgresWire(HOST, postgres_server.port) as wire:
         uri = through(postgres_uri, postgres_server, wire.port)
         wire.arm(0, Moment.BEFORE)
-        async with opened(f"{uri}_whole", memory_path):
+        async with opened(f"{uri}_whole", memory_path / "whole"):
             requests = wire.requests
         ((whole,),) = postgres_server.execute(tables.format(f"{schema_of(uri)}_whole"))
         for at in range(1, requests + 1):
             wire.arm(at, Moment.BEFORE)
             with pytest.raises(StorageUnavailableError):
-                await opened(f"{uri}_{at}", memory_path, 0).setup()
+                await opened(f"{uri}_{at}", memory_path / str(at), 0).setup()
             ((found,),) = postgres_server.execute(tables.format(f"{schema_of(uri)}_{at}"))
             assert found in ("0", whole)
-            async with opened(f"{uri}_{at}", memory_path) as storage:
+            async with opened(f"{uri}_{at}", memory_path / str(at)) as storage:
                 await workload.prepare(storage)
         assert requests > 10
 
@@ -240,7 +240,7 @@ asyncio.run(main())
 
 
 def test_many_processes_set_up_one_store(postgres_server: PostgresServer, postgres_uri: str, memory_path: Path) -> None:
-    started = [processes.start(["-c", SETTER_UP, postgres_uri, str(memory_path)]) for _ in range(6)]
+    started = [processes.start(["-c", SETTER_UP, postgres_uri, str(memory_path)]) for _ in range(4)]
     for process in started:
         assert process.stdin is not None
         process.stdin.write("\n")

@@ -20,8 +20,8 @@ from servers.postgres import PostgresServer
 from servers.postgres_wire import Moment, PostgresWire
 from servers.processes import HOST, wait_until
 
-ORDINARY_KILLS, SLOW_KILLS = 4, 60
-ORDINARY_POINTS, SLOW_POINTS = 4, 120
+ORDINARY_KILLS, SLOW_KILLS = 3, 60
+ORDINARY_POINTS, SLOW_POINTS = 3, 120
 KILLED_AT = (Moment.SILENT_BEFORE, Moment.SILENT_AFTER)  # nobody tells the process anything before it dies
 logger = logging.getLogger(__name__)
 

@@ -140,6 +140,18 @@ class PostgresServer(ServerProcess):
             raise RuntimeError(ran.stderr.strip())
         return list(csv.reader(ran.stdout.splitlines()))
 
+    def dump(self, schema: str, database: str = "postgres") -> str:
+        """Return the statements that make a schema and what is in it; of any server, and with its owner's name."""
+        options = ["--inserts", "--no-owner", "--no-privileges", "--no-comments", "--schema", schema]
+        place = ["--host", str(self.directory), "--port", str(self.port), "--username", self.user, "--dbname", database]
+        ran = self._run("pg_dump", *options, *place)
+        if ran.returncode:
+            raise RuntimeError(ran.stderr.strip())
+        # Without what psql alone understands, and settings that an older server does not know.
+        return "".join(
+            line for line in ran.stdout.splitlines(keepends=True) if not line.startswith(("\\", "SET ", "--"))
+        )
+
     def terminate_connections(self) -> int:
         """Cut every other client's connection from the server's side and return how many there were."""
         others = "FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"

@@ -125,11 +125,13 @@ class S3Server(ObjectServer):
             control.connect(str(self._control))
             connection = http.client.HTTPConnection(HOST)
             connection.sock = control
-            connection.request("POST", "/vfs/forget")
-            answer = connection.getresponse()
-            body = answer.read()
-            if answer.status != http.HTTPStatus.OK:
-                raise RuntimeError(f"rclone did not look again: {answer.status} {body!r}")
+            # Below what was removed through it, it forgets; whether there are new buckets it sees by reading anew only.
+            for step in ("/vfs/forget", "/vfs/refresh"):
+                connection.request("POST", step)
+                answer = connection.getresponse()
+                body = answer.read()
+                if answer.status != http.HTTPStatus.OK:
+                    raise RuntimeError(f"rclone did not look again: {answer.status} {body!r}")
 
 
 class MotoServer(ObjectServer):

@@ -164,7 +164,7 @@ def _show_warning(
     "--store",
     metavar="URI|PATH",
     envvar=STORE_VARIABLE,
-    help=f"The store: a directory, or its file:// URI [default: ${STORE_VARIABLE}, or ./{DEFAULT_STORE}].",
+    help=f"The store: a directory, or its URI [default: ${STORE_VARIABLE}, or ./{DEFAULT_STORE}].",
 )
 @click.version_option(__version__, prog_name="starfish-storage", message="%(prog)s %(version)s")
 @click.pass_context

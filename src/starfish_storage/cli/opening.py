@@ -10,8 +10,24 @@ from starfish_storage.cli.options import STORE_VARIABLE, Place
 from starfish_storage.data.row_log import ROW_LOG_FILE
 from starfish_storage.errors import StoreOpenError
 from starfish_storage.interface import Storage
-from starfish_storage.metadata.connection import Durability
-from starfish_storage.opening import open_storage
+from starfish_storage.metadata.connection import DATABASE_FILE, Durability
+from starfish_storage.opening import open_storage, postgres_storage
+
+_REACH_SECONDS = 5.0
+"""For how long a server is tried to be reached before a command says that it cannot be."""
+
+
+@asynccontextmanager
+async def made(place: Place, durability: Durability) -> AsyncGenerator[Storage]:
+    """Open a store, which is made if it is not there.
+
+    Raises:
+        StorageUnavailableError: its server cannot be reached. A store that is open waits for it for longer.
+    """
+    storage = open_storage(place.uri, place.data_uri, durability=durability)
+    await _is_there(place)
+    async with storage:
+        yield storage
 
 
 @asynccontextmanager
@@ -20,21 +36,32 @@ async def existing(place: Place, durability: Durability = "power") -> AsyncGener
 
     Raises:
         StoreOpenError: there is none.
+        StorageUnavailableError: its server cannot be reached. A store that is open waits for it for longer.
     """
     storage = open_storage(place.uri, place.data_uri, durability=durability)  # refuses a URI that names no store at all
-    if not place.has_database():
+    if not await _is_there(place):
         raise _no_store(place)
     async with storage:
         yield storage
 
 
+async def _is_there(place: Place) -> bool:
+    if place.is_local:
+        return _has_database(place)
+    return await postgres_storage()(place.uri, place.data_uri).exists(_REACH_SECONDS)
+
+
+def _has_database(place: Place) -> bool:
+    return os.path.lexists(f"{place.path}/{DATABASE_FILE}")
+
+
 def _no_store(place: Place) -> StoreOpenError:
-    if os.path.lexists(f"{place.path}/{ROW_LOG_FILE}"):
+    if place.is_local and os.path.lexists(f"{place.path}/{ROW_LOG_FILE}"):
         return StoreOpenError(
             place.path,
             "its database is missing; restore a backup with 'starfish-storage restore', or run "
             "'starfish-storage repair', which makes it anew from what is beside it",
         )
     return StoreOpenError(
-        place.path, f"there is none; name the store with --store or {STORE_VARIABLE}, or begin one with 'generate'"
+        place.shown, f"there is none; name the store with --store or {STORE_VARIABLE}, or begin one with 'generate'"
     )

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 import click
 from click.shell_completion import CompletionItem
 
-from starfish_storage.metadata.connection import DATABASE_FILE
-from starfish_storage.uri import file_uri_of_path, path_of_file_uri
+from starfish_storage.uri import POSTGRES_SCHEMES, file_uri_of_path, path_of_file_uri, without_password
 
 STORE_VARIABLE = "STARFISH_STORAGE_URI"
+DATA_VARIABLE = "STARFISH_STORAGE_DATA_URI"
 DEFAULT_STORE = "starfish-store"
 DEFAULT_LIMIT = 50
 
@@ -47,17 +47,23 @@ class Place:
     words: tuple[str, ...] = ()
 
     @property
+    def is_local(self) -> bool:
+        """Whether its metadata lies in a directory, and not on a server."""
+        return not self.uri.startswith(POSTGRES_SCHEMES)
+
+    @property
     def path(self) -> str:
-        """Its directory."""
+        """The directory of one that is local."""
         return path_of_file_uri(self.uri)
 
-    def command(self, *words: str) -> str:
-        """Return a command line about this store, to be pasted into a shell."""
-        return shlex.join(("starfish-storage", *words, *self.words))
+    @property
+    def shown(self) -> str:
+        """What it is called in messages."""
+        return self.path if self.is_local else without_password(self.uri)
 
-    def has_database(self) -> bool:
-        """Return whether there is a store. Opens nothing."""
-        return os.path.lexists(f"{self.path}/{DATABASE_FILE}")
+    def command(self, *words: str) -> str:
+        """Return a command line about this store, to be pasted into a shell; a password is left out."""
+        return shlex.join(("starfish-storage", *words, *map(without_password, self.words)))
 
 
 @overload
@@ -76,10 +82,15 @@ def as_uri(given: str | None) -> str | None:
 
 
 def place_of(context: click.Context, store: str | None = None, data_uri: str | None = None) -> Place:
-    """Return where the store is: as said after the command, before it, in the environment, or the default."""
+    """Return where the store is: as said after the command, before it, in the environment, or the default.
+
+    The environment says where the data of the store lies that it names, and of no other.
+    """
     root = context.find_root()
     said = store or (root.params.get("store") if _is_said(root) else None)
     found = as_uri(cast("str", said or root.params.get("store") or DEFAULT_STORE))
+    if not said and not data_uri:
+        return Place(found, as_uri(os.environ.get(DATA_VARIABLE) or None))
     words = (("--store", found) if said else ()) + (("--data-uri", as_uri(data_uri)) if data_uri else ())
     return Place(found, as_uri(data_uri), words)
 
@@ -98,7 +109,9 @@ def with_store(command: Command) -> Command:
     """Give a command the options that name a store, and its function the `Place`."""
 
     @click.option("--store", metavar="URI|PATH", help=f"The store [default: ${STORE_VARIABLE}, or ./{DEFAULT_STORE}].")
-    @click.option("--data-uri", metavar="URI|PATH", help="Where its data lies, if in another directory.")
+    @click.option(
+        "--data-uri", metavar="URI|PATH", help=f"Where its data lies, if elsewhere [default: ${DATA_VARIABLE}]."
+    )
     @click.pass_context
     @wraps(command)
     def run(context: click.Context, /, store: str | None, data_uri: str | None, **others: Any) -> Any:

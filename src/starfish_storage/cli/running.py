@@ -14,13 +14,12 @@ import click
 
 from starfish_storage.cli import exit_codes
 from starfish_storage.cli.finding import find_run
-from starfish_storage.cli.opening import existing
+from starfish_storage.cli.opening import existing, made
 from starfish_storage.cli.options import Place
 from starfish_storage.cli.output import Cell, say, show_fields, show_json
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.interface import Storage
 from starfish_storage.metadata.connection import Durability
-from starfish_storage.opening import open_storage
 
 if TYPE_CHECKING:
     from starfish_storage.generation import Run
@@ -159,8 +158,7 @@ def carry_out(place: Place, run_id: str, given: dict[str, Any], call: Call, *, i
 
 
 async def _called(place: Place, durability: Durability, call: Call, *, is_new: bool) -> Run:
-    opened = open_storage(place.uri, place.data_uri, durability=durability) if is_new else existing(place, durability)
-    async with opened as storage:
+    async with (made if is_new else existing)(place, durability) as storage:
         return await call(storage)
 
 

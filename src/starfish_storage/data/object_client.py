@@ -6,8 +6,6 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
-
 from starfish_storage.data.object_errors import Kind, Trouble, is_panic, trouble_of
 from starfish_storage.data.patience import Patience
 from starfish_storage.errors import (
@@ -22,6 +20,7 @@ from starfish_storage.uri import ObjectUri
 if TYPE_CHECKING:
     from obstore import ObjectMeta
     from obstore.store import ObjectStore
+    from tenacity import RetryCallState
 
 Result = TypeVar("Result")
 
@@ -190,6 +189,8 @@ class ObjectClient:
 
     def _request(self, key: str, patience: Patience, request: Callable[[str], Result]) -> Result | None:
         """Make a request until it succeeds, cannot succeed, or patience ends; None if there is no such object."""
+        from tenacity import Retrying, retry_if_exception_type, wait_random_exponential  # takes long to import
+
         _refuse_after_fork()
         if patience.exhausted is not None:
             raise StorageUnavailableError(str(self.place), patience.seconds, patience.exhausted)

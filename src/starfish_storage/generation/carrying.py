@@ -11,10 +11,11 @@ from typing import Any
 from starfish_storage.errors import StorageError
 from starfish_storage.generation.calling import BoundFunction
 from starfish_storage.generation.ending import to_the_end
-from starfish_storage.generation.engine import OPEN, Engine
+from starfish_storage.generation.engine import Engine
 from starfish_storage.generation.inputs import Feed
 from starfish_storage.generation.interruption import ignored, watched
 from starfish_storage.generation.lease import is_dead
+from starfish_storage.generation.live_counts import OPEN
 from starfish_storage.generation.options import Options
 from starfish_storage.generation.outcomes import OutputChecks
 from starfish_storage.generation.progress import Reporter

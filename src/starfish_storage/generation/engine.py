@@ -14,6 +14,7 @@ from starfish_storage.generation.calling import BoundFunction
 from starfish_storage.generation.ending import to_the_end
 from starfish_storage.generation.inputs import Feed
 from starfish_storage.generation.lease import ExpiredLeases, Heartbeat, new_worker, release_dead
+from starfish_storage.generation.live_counts import OPEN, LiveCounts
 from starfish_storage.generation.options import Options
 from starfish_storage.generation.outcomes import OutputChecks
 from starfish_storage.generation.progress import Progress, Reporter
@@ -29,8 +30,6 @@ _POLL_SECONDS = 0.5  # while other workers are at the last inputs
 _REPORT_SECONDS = 0.2
 _PATIENCE_SECONDS = 5.0  # with calls that were cancelled and do not end
 _ENOUGH_AHEAD = 5_000  # inputs stored and not begun, of a source that may have no end
-OPEN = frozenset({"pending", "running"})
-"""The statuses of inputs that are not finished."""
 
 
 class Engine:
@@ -86,8 +85,7 @@ class Engine:
         self._is_cancelling = self._over = False
         self._errors: list[BaseException] = []
         self._began = time.monotonic()
-        self._counts: dict[str, int] = {}
-        self._records: dict[str, int] = {}
+        self._counts = LiveCounts(storage, state.master_job_id)
         self.done_before = 0
         self.stop_reason: str | None = None
 
@@ -101,8 +99,8 @@ class Engine:
             StorageError: the store failed, or an input is bad.
         """
         await self._release_dead()
-        await self._look()
-        self.done_before = self._done()
+        await self._counts.refresh()
+        self.done_before = self._counts.done
         self._stop_at_cost()
         self._fed = feed is None
         self._total = None if feed is None else feed.length
@@ -150,12 +148,12 @@ class Engine:
 
     def progress(self) -> Progress:
         """Return how far the run is."""
-        counts, records = self._counts, self._records
+        counts, records = self._counts.inputs, self._counts.records
         stored = sum(counts.values())
         return Progress(
             master_job_id=self._state.master_job_id,
             total=stored if self._fed else self._total,
-            done=self._done(),
+            done=self._counts.done,
             running=counts.get("running", 0),
             completed=records.get("completed", 0),
             filtered=records.get("filtered", 0),
@@ -331,7 +329,7 @@ class Engine:
         await self._heartbeat.stop()
         try:
             await self._ledger.remove_worker(self._heartbeat.worker, utc_now())
-            await self._look()
+            await self._counts.refresh(exactly=True)
         except StorageError as error:
             logger.warning("worker %s could not be removed: %s", self._worker.worker_id, error.code)
             self._errors.append(error)  # after the one, if there was one, that has brought the run to its end
@@ -359,7 +357,7 @@ class Engine:
             self._loop.call_soon_threadsafe(self._fail, self._deleted())
             return
         self._spending.compare(state.cost)
-        await self._look()
+        await self._counts.refresh()
         if await self._release_dead():
             self._loop.call_soon_threadsafe(self.wake)
         if state.stop_reason is not None:
@@ -368,14 +366,6 @@ class Engine:
 
     async def _release_dead(self) -> int:
         return await release_dead(self._ledger, self._state.master_job_id, self._expired.is_dead)
-
-    async def _look(self) -> None:
-        master_job_id = self._state.master_job_id
-        self._counts = await self._ledger.count_inputs(master_job_id)
-        self._records = await self._storage.count_records_for_master_job(master_job_id)
-
-    def _done(self) -> int:
-        return sum(number for status, number in self._counts.items() if status not in OPEN)
 
     async def _report(self) -> None:
         while True:

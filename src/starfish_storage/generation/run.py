@@ -19,9 +19,9 @@ from starfish_storage.errors import (
 from starfish_storage.generation.calling import BoundFunction
 from starfish_storage.generation.carrying import Run, carry_on, run_of, settle
 from starfish_storage.generation.context import Context
-from starfish_storage.generation.engine import OPEN
 from starfish_storage.generation.inputs import Feed, InputCheck, JsonLines, OnBadInput
 from starfish_storage.generation.lease import is_dead, release_dead
+from starfish_storage.generation.live_counts import OPEN
 from starfish_storage.generation.loading import load_function
 from starfish_storage.generation.options import Accept, Options, OutputSchema, UniqueBy
 from starfish_storage.generation.outcomes import OutputChecks

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 from starfish_storage.errors import AlreadyExistsError, InvalidIdError, InvalidInputError, NotFoundError, StorageError
@@ -52,7 +53,10 @@ async def create(
 
 
 async def _project_id(storage: Storage, project: str | Project) -> str:
-    """Return the id of a project, which is made if it does not exist; a name that is no id gets one."""
+    """Return the id of a project, which is made if it does not exist; a name that is no id gets one.
+
+    The id follows from the name: of many processes that begin a run at once, none makes another project.
+    """
     if isinstance(project, Project):
         if await storage.get_project(project.project_id) is None:
             await storage.save_project(project)
@@ -64,7 +68,7 @@ async def _project_id(storage: Storage, project: str | Project) -> str:
         if not str(project).strip():
             raise
         found = next((one for one in await storage.list_projects() if one.name == project), None)
-        made = Project(name=project)
+        made = Project(project_id=hashlib.sha256(str(project).encode()).hexdigest()[:32], name=project)
     if found is None:
         await storage.save_project(made)
         return made.project_id

@@ -28,6 +28,7 @@ from starfish_storage.uri import file_uri_of_path
 DAMAGED, NOT_DONE = 1, 2
 
 _STORE_VARIABLE = "STARFISH_STORAGE_URI"
+_DATA_VARIABLE = "STARFISH_STORAGE_DATA_URI"  # of the store that the environment names, and of no other
 
 
 class _Report(Protocol):
@@ -61,6 +62,10 @@ def _places(*names: str) -> Callable[[Command], Command]:
         @wraps(command)
         def run(context: click.Context, /, places: tuple[str, ...], store_option: str | None, **others: Any) -> None:
             given = _given(context, names, places, store_option)
+            is_of_environment = context.get_parameter_source("store_option") is ParameterSource.ENVIRONMENT
+            if is_of_environment and len(places) < len(names) and others.get("data_uri") is None:
+                said = os.environ.get(_DATA_VARIABLE)
+                others["data_uri"] = _uri_of(said) if said else None
             command(**given | {"store": _uri_of(given["store"])}, **others)
 
         return cast("Command", run)
@@ -82,7 +87,7 @@ def _given(
     raise click.UsageError(f"Give {' '.join(names).upper()}{told}.")
 
 
-_data = click.option("--data-uri", callback=_as_uri, help="Where its data lies, if elsewhere.")
+_data = click.option("--data-uri", callback=_as_uri, help=f"Where its data lies, if elsewhere [${_DATA_VARIABLE}].")
 _json = click.option("--json", "as_json", is_flag=True, help="Print a JSON object for programs.")
 
 

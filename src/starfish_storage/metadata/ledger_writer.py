@@ -162,10 +162,12 @@ def save_step(writer: RowWriter, row: Row) -> None:
 
 def refresh_run(writer: RowWriter, master_job_id: str, now: str) -> Row:
     """Bring the record counts of a master job up to date, and return the row of its run."""
-    found = writer.first("get_run", (master_job_id,)) if _lock_run(writer, master_job_id) else None
+    found = writer.first("get_run", (master_job_id,))
     if found is None:
         raise NotFoundError("run", master_job_id, _NEW_RUN)
-    writer.execute("refresh_run", (now, master_job_id))
+    # Every worker does this once a second: not while another does, so that their groups do not wait for each other.
+    if writer.first("try_to_lock_run", (master_job_id,)) is not None:
+        writer.execute("refresh_run", (now, master_job_id))
     return found
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from starfish_storage.data.filesystem import FileSystemDataHandler
-from starfish_storage.data.object_store import ObjectStoreDataHandler
 from starfish_storage.interface import DataHandler
 from starfish_storage.uri import is_object_uri, path_of_file_uri
 
@@ -19,5 +18,7 @@ def data_handler(uri: str, retry_seconds: float | None = None) -> DataHandler:
         InvalidUriError: the URI cannot be used.
     """
     if is_object_uri(uri):
+        from starfish_storage.data.object_store import ObjectStoreDataHandler  # what it needs is slow to import
+
         return ObjectStoreDataHandler(uri, retry_seconds=retry_seconds)
     return FileSystemDataHandler(path_of_file_uri(uri))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from starfish_storage.data.patience import allowed_seconds
 from starfish_storage.errors import InvalidUriError
 from starfish_storage.metadata.postgres.address import PostgresAddress
 from starfish_storage.metadata.postgres.handler import PostgresMetadataHandler
+from starfish_storage.metadata.postgres.presence import is_there
 from starfish_storage.metadata.rows import RowCodec
 from starfish_storage.storage.data_place import data_handler
 from starfish_storage.storage.hybrid import HybridStorage
@@ -55,7 +58,7 @@ class PostgresStorage(HybridStorage):
         redact_secrets: bool = True,
         patience: float | None = None,
     ) -> None:
-        address = PostgresAddress.of_uri(storage_uri)
+        self._address = address = PostgresAddress.of_uri(storage_uri)
         if data_storage_uri_override is None:
             raise InvalidUriError(
                 address.uri, "say with data_uri where the data is to lie: 's3://bucket/prefix', or a shared directory"
@@ -70,6 +73,18 @@ class PostgresStorage(HybridStorage):
             _CAPABILITIES,
             redact_secrets=redact_secrets,
         )
+
+    async def exists(self, patience: float) -> bool:
+        """Return whether there is a store. Makes none, and need not be set up.
+
+        Args:
+            patience: for how long a server that does not answer is waited for, in seconds.
+
+        Raises:
+            StorageUnavailableError: the server did not answer.
+            StoreOpenError: something else lies there, or it cannot be looked at.
+        """
+        return await asyncio.to_thread(is_there, self._address, patience)
 
 
 def _normalised(uri: str) -> str:

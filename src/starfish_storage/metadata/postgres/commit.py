@@ -235,9 +235,8 @@ class PostgresCommit:
                 together = False
             else:
                 return
-            self._connection.execute(
-                self._queries["rollback"]
-            )  # not `_roll_back`: what comes next needs the connection
+            # Not `_roll_back`: what comes next needs the connection.
+            self._connection.execute(self._queries["rollback"])
 
     def _run_transaction(self, group: Sequence[WriteOperation], *, alone: bool, together: bool) -> None:
         for operation in group:

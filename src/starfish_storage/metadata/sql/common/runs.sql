@@ -114,6 +114,9 @@ SELECT job_id, name, result, attempt, saved_when, usage FROM steps WHERE job_id 
 SELECT usage FROM steps
 WHERE job_id = :job_id AND attempt = :attempt AND usage IS NOT NULL ORDER BY name
 
+-- name: request_stop
+UPDATE runs SET stop_reason = :stop_reason WHERE master_job_id = :master_job_id
+
 -- name: refresh_run
 UPDATE master_jobs SET
     completed_record_count = coalesce((
@@ -130,6 +133,3 @@ UPDATE master_jobs SET
         WHERE master_job_id = master_jobs.master_job_id AND status = 'failed'), 0),
     last_update_time = :last_update_time
 WHERE master_job_id = :master_job_id
-
--- name: request_stop
-UPDATE runs SET stop_reason = :stop_reason WHERE master_job_id = :master_job_id

@@ -7,7 +7,7 @@
 -- Of this schema, and of no copy: a dump that is loaded elsewhere makes a schema of another number.
 SELECT encode(sha256(convert_to(
     system_identifier || ' ' || (SELECT oid FROM pg_database WHERE datname = current_database()) || ' '
-    || current_schema()::regnamespace::oid, 'UTF8')), 'hex')
+    || (SELECT oid FROM pg_namespace WHERE nspname = current_schema()), 'UTF8')), 'hex')
 FROM pg_control_system()
 
 -- name: sample_data

@@ -16,6 +16,10 @@ GROUP BY runs.master_job_id
 -- Whatever changes the row of a run or of its master job begins here: in another order, each would wait for the other.
 SELECT master_job_id FROM runs WHERE master_job_id = :master_job_id FOR NO KEY UPDATE
 
+-- name: try_to_lock_run
+-- No row: another one has it.
+SELECT master_job_id FROM runs WHERE master_job_id = :master_job_id FOR NO KEY UPDATE SKIP LOCKED
+
 -- name: note_registered
 UPDATE runs SET registered = greatest(registered, :registered) WHERE master_job_id = :master_job_id
 

@@ -14,6 +14,9 @@ FROM runs WHERE master_job_id = :master_job_id
 -- Nobody else writes meanwhile.
 SELECT master_job_id FROM runs WHERE master_job_id = :master_job_id
 
+-- name: try_to_lock_run
+SELECT master_job_id FROM runs WHERE master_job_id = :master_job_id
+
 -- name: note_registered
 UPDATE runs SET registered = max(registered, :registered) WHERE master_job_id = :master_job_id
 

@@ -1,0 +1,53 @@
+"""Stores in PostgreSQL of every version that this library ever had are opened, read whole, and used."""
+
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from migrations.own_writer import write_master_job
+from migrations.reading import everything
+from migrations.stores import ASSETS, noted
+from servers.postgres import PostgresServer
+from starfish_storage import StoreOpenError, open_storage
+from starfish_storage.metadata.migrate import migrations
+
+VERSIONS = ["postgres-v1"]
+
+
+@pytest.fixture
+def schema(postgres_server: PostgresServer) -> Iterator[str]:
+    """A name for a schema, which is dropped afterwards."""
+    postgres_server.start()
+    name = f"test_{secrets.token_hex(6)}"
+    yield name
+    postgres_server.execute(f'DROP SCHEMA IF EXISTS "{name}" CASCADE')
+
+
+def test_every_version_is_frozen() -> None:
+    assert len(VERSIONS) == len(migrations("postgres"))
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_a_frozen_store_is_read_and_used(
+    tmp_path: Path, postgres_server: PostgresServer, schema: str, version: str
+) -> None:
+    shutil.unpack_archive(ASSETS / f"{version}.zip", tmp_path)
+    rows = (tmp_path / "rows.sql").read_text("utf-8")
+    postgres_server.execute(f'{rows}; ALTER SCHEMA frozen RENAME TO "{schema}"')
+    uri = postgres_server.uri(schema=schema)
+    with pytest.raises(StoreOpenError, match="remove that file"):  # on another server it is another store
+        await open_storage(uri, tmp_path.as_uri()).setup()
+    (tmp_path / "store.json").unlink()
+    async with open_storage(uri, tmp_path.as_uri()) as storage:
+        assert await everything(storage) == noted(version)
+        await storage.delete_master_job("Master-1")
+        await write_master_job(storage, 9, "completed")
+        used = await everything(storage)
+    async with open_storage(uri, tmp_path.as_uri()) as again:
+        assert await everything(again) == used
+        assert {one["master_job_id"] for one in used["master_jobs"]} == {f"Master-{n}" for n in (0, 2, 3, 4, 5, 9)}
+    found = postgres_server.execute(f"SELECT value FROM \"{schema}\".settings WHERE name = 'schema_version'")
+    assert found == [[str(len(migrations("postgres")))]]

@@ -15,7 +15,7 @@ import pytest
 from durability import processes, workload
 from durability.shim import evenly
 from durability.workload import Line
-from remote.stores import check, opened, sessions, through
+from remote.stores import check, opened, schema_of, sessions, through
 from servers.postgres import PostgresServer
 from servers.postgres_wire import Moment, PostgresWire
 from servers.processes import HOST, wait_until
@@ -74,12 +74,13 @@ async def test_a_worker_killed_at_a_random_moment_loses_nothing(
 async def test_a_worker_killed_at_many_random_moments_loses_nothing(
     postgres_server: PostgresServer, postgres_uri: str, memory_path: Path
 ) -> None:
-    """One store: what one leaves, the next goes on with."""
-    lines, records = list[Line](), 0
+    records = 0
     for number in range(SLOW_KILLS):
-        moment = random.Random(100 + number).randint(4, 600)
-        lines += kill_after(postgres_uri, memory_path, moment, name=f"n{number}w")
-        records = await check_left(postgres_server, postgres_uri, memory_path, lines)
+        uri, root = f"{postgres_uri}_{number}", memory_path / str(number)
+        root.mkdir()
+        lines = kill_after(uri, root, random.Random(100 + number).randint(4, 600))
+        records += await check_left(postgres_server, uri, root, lines)
+        postgres_server.execute(f'DROP SCHEMA "{schema_of(uri)}" CASCADE')
     logger.info("%d kills at random moments, %d records acknowledged", SLOW_KILLS, records)
 
 

@@ -15,7 +15,7 @@ from benchmarks.tables import Series, Table, rate, ratio
 _WORKERS = (1, 2, 4, 8, 16)
 _CALLERS = 50
 _KIND = "directory"
-_CONNECTIONS = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'starfish-storage'"
+_CONNECTIONS = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'starfish%'"
 
 
 def measure_remote_workers(run: Run) -> list[Table]:

@@ -196,7 +196,8 @@ class DataHandler(ABC):
         after the one that did may be left out, with its error.
 
         Args:
-            calls: the writes of each; no key comes twice.
+            calls: the writes of each; no two calls share a key. Where one comes several times in a call, the last
+                write of it stands.
         """
 
     @abstractmethod

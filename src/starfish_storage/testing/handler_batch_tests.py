@@ -93,6 +93,18 @@ class DataBatchTests:
             write.discard()
         assert data.publish_all([]) == []
 
+    def test_of_several_writes_of_a_key_the_last_one_stands(self, data: DataHandler) -> None:
+        """As a record that comes twice in one call is the later one; revoked, what was there before all of them is."""
+        keys = [data.record_key(f"r{number}") for number in range(100)]
+        data.put_new([(key, b"before") for key in keys[:50]])
+        writes = staged(data, [(key, payload) for key in keys for payload in (FIRST, b"between", SECOND)])
+        assert data.publish_all([writes]) == [[None] * len(writes)]
+        assert list(data.read_each(keys)) == [SECOND] * len(keys)
+        assert data.revoke_all(writes) == []
+        for write in writes:
+            write.discard()
+        assert list(data.read_each(keys)) == [b"before"] * 50 + [None] * 50
+
     def test_a_call_that_was_published_is_revoked(self, data: DataHandler) -> None:
         """What was there before is there again; nothing is left for the journal."""
         there, new = data.record_key("there"), data.record_key("new")

@@ -131,8 +131,10 @@ class ObjectStoreDataHandler(DataHandler):
         def put(write: DataWrite) -> None:
             cast("ObjectWrite", write).put(patience)
 
-        outcomes = iter(self._each(_errors_of(put), [write for writes in calls for write in writes]))
-        return [[next(outcomes) for _ in writes] for writes in calls]
+        # Of writes of one key, the last alone: they are put side by side, and an earlier one might come to lie on top.
+        last = {write.key: write for writes in calls for write in writes}
+        outcomes = dict(zip(last, self._each(_errors_of(put), list(last.values())), strict=True))
+        return [[outcomes[write.key] for write in writes] for writes in calls]
 
     def revoke_all(self, writes: Sequence[DataWrite]) -> list[DataWrite]:
         """See `DataHandler.revoke_all`."""

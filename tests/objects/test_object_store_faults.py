@@ -270,3 +270,13 @@ def test_of_puts_that_fail_nothing_stays(s3_uri: str, network: FaultyHttp) -> No
         handler.put_new([(key, b"{}\n") for key in keys])
     assert handler.existing(keys) == set()
     handler.close()
+
+
+async def test_of_one_uid_given_twice_the_last_is_put(store: SQLiteObjectStore, network: FaultyHttp) -> None:
+    """Puts of a group go side by side: the earlier one, if it were made and slow, would come to lie on top."""
+    uid = "twice"
+    async with store.open() as storage:
+        await save_run(storage)
+        references = await storage.save_records([(a_record(uid), OLD), (a_record(uid), NEW)])
+        assert sum(is_put_of(uid)(method, path) for method, path in network.requests) == 1
+        assert await storage.get_records_data(references) == [NEW, NEW]

@@ -131,7 +131,7 @@ class ObjectStoreDataHandler(DataHandler):
         def put(write: DataWrite) -> None:
             cast("ObjectWrite", write).put(patience)
 
-        # Of several writes of one key only the last: put at the same time, any of them could be.
+        # Of writes of one key, the last alone: they are put side by side, and an earlier one might come to lie on top.
         last = {write.key: write for writes in calls for write in writes}
         outcomes = dict(zip(last, self._each(_errors_of(put), list(last.values())), strict=True))
         return [[outcomes[write.key] for write in writes] for writes in calls]

@@ -18,8 +18,19 @@ Rules that hold for every method, so that each docstring need only say what is i
 
 from starfish_storage.interface.data import DataHandler, DataWrite
 from starfish_storage.interface.ledger import RunLedger
-from starfish_storage.interface.metadata import DataLocation, MetadataHandler
+from starfish_storage.interface.metadata import DataLocation, MetadataHandler, RecordRow
 from starfish_storage.interface.row_log import RowLogHandler
+from starfish_storage.interface.scanning import ScannedRecord
 from starfish_storage.interface.storage import Storage
 
-__all__ = ["DataHandler", "DataLocation", "DataWrite", "MetadataHandler", "RowLogHandler", "RunLedger", "Storage"]
+__all__ = [
+    "DataHandler",
+    "DataLocation",
+    "DataWrite",
+    "MetadataHandler",
+    "RecordRow",
+    "RowLogHandler",
+    "RunLedger",
+    "ScannedRecord",
+    "Storage",
+]

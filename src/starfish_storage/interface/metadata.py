@@ -14,7 +14,7 @@ from starfish_storage.interface.entities import (
     RecordContract,
 )
 from starfish_storage.interface.ledger import RunLedger
-from starfish_storage.models import Record
+from starfish_storage.models import Record, StatusRecord
 
 
 class DataLocation(NamedTuple):
@@ -27,6 +27,36 @@ class DataLocation(NamedTuple):
 
     key: str
     sha256: str | None
+
+
+class RecordRow(NamedTuple):
+    """The row of a record, as it is stored: keys in place of references, times as text.
+
+    Attributes:
+        record_uid: unique id.
+        job_id: the execution job it came from.
+        master_job_id: the master job it belongs to.
+        status: what became of it.
+        key: of its data; None if it has none.
+        start_time: in UTC, ``2026-01-31T12:00:00.000000Z``.
+        end_time: written so.
+        last_update_time: written so.
+        error_message: what went wrong with it.
+        sha256: of its data, in lower-case hex; None if it is not known.
+        place: the key under which the data handler has the data: the same, or that of its current version.
+    """
+
+    record_uid: str
+    job_id: str
+    master_job_id: str
+    status: StatusRecord
+    key: str | None
+    start_time: str
+    end_time: str
+    last_update_time: str
+    error_message: str | None
+    sha256: str | None
+    place: str | None
 
 
 class MetadataHandler(ProjectContract, MasterJobContract, ExecutionJobContract, RecordContract):
@@ -91,6 +121,24 @@ class MetadataHandler(ProjectContract, MasterJobContract, ExecutionJobContract, 
     @abstractmethod
     async def locate_data(self, keys: Sequence[str]) -> dict[str, DataLocation]:
         """Return where the data of these keys lies, for the keys of which anything is known."""
+
+    @abstractmethod
+    async def list_record_rows(
+        self,
+        master_job_id: str,
+        status_filter: Sequence[str] | None = None,
+        *,
+        after: tuple[str, str] | None = None,
+        limit: int,
+    ) -> list[RecordRow]:
+        """Return rows of a master job's records, oldest first by start time, then by uid.
+
+        Args:
+            master_job_id: which one.
+            status_filter: only records in one of these statuses.
+            after: begin behind this start time and uid.
+            limit: at most so many, at least 1.
+        """
 
     @abstractmethod
     async def get_referrer(self, key: str) -> str | None:

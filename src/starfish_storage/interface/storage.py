@@ -14,10 +14,11 @@ from starfish_storage.interface.entities import (
     RecordContract,
 )
 from starfish_storage.interface.ledger import RunLedger
+from starfish_storage.interface.scanning import RecordScan
 from starfish_storage.models import Record
 
 
-class Storage(ProjectContract, MasterJobContract, ExecutionJobContract, RecordContract):
+class Storage(ProjectContract, MasterJobContract, ExecutionJobContract, RecordContract, RecordScan):
     """Where a generation run writes: projects, jobs, records, request configurations and record data.
 
     ``async with`` sets the storage up and closes it.

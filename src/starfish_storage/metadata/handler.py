@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from starfish_storage.codec import content_digest
 from starfish_storage.errors import SEE_DAMAGE, InvalidInputError, StoreDamagedError, shorten
 from starfish_storage.identifiers import check_id
-from starfish_storage.interface import DataHandler, DataWrite, MetadataHandler, RunLedger
+from starfish_storage.interface import DataHandler, DataWrite, MetadataHandler, RecordRow, RunLedger
 from starfish_storage.metadata import rows
 from starfish_storage.metadata.database import Database
 from starfish_storage.metadata.ledger import SQLRunLedger
@@ -281,6 +281,20 @@ class SQLMetadataHandler(MetadataHandler):
                 return
             after = batch[-1]
 
+    async def list_record_rows(
+        self,
+        master_job_id: str,
+        status_filter: Sequence[str] | None = None,
+        *,
+        after: tuple[str, str] | None = None,
+        limit: int,
+    ) -> list[RecordRow]:
+        """See `MetadataHandler.list_record_rows`."""
+        statuses = rows.status_filter("record status", status_filter, RECORD_STATUSES)
+        each = (rows.text("master_job_id", master_job_id),)
+        name = "scan_records" if after is None else "scan_records_after"
+        return await self._merge(name, each, statuses, after or (), (limit, 0), self._record_row)
+
     # --- data -----------------------------------------------------------------------------------------------------
 
     async def save_data(self, kind: str, id: str, write: DataWrite) -> None:
@@ -305,6 +319,12 @@ class SQLMetadataHandler(MetadataHandler):
         await self._database.write(WriteOperation(lambda writer: writer.recount()))
 
     # --- reading --------------------------------------------------------------------------------------------------
+
+    def _record_row(self, row: Row) -> RecordRow:
+        """Return a row of a scan, whose last column is the version of its data, if it has one."""
+        *stored, version = row
+        key = row[4]
+        return RecordRow._make((*stored, key if version is None else self._data.version_key(key, version)))
 
     async def _get(self, query: str, id: str, convert: Callable[[Row], Model]) -> Model | None:
         row = await self._database.first(self._queries[query], (rows.text("id", id),))

@@ -9,7 +9,7 @@ from typing import Any
 from starfish_storage.codec import encode
 from starfish_storage.errors import InvalidInputError, shorten
 from starfish_storage.identifiers import check_id
-from starfish_storage.interface import DataHandler, DataWrite, MetadataHandler, RunLedger, Storage
+from starfish_storage.interface import DataHandler, DataWrite, MetadataHandler, RunLedger, ScannedRecord, Storage
 from starfish_storage.models import GenerationJob, GenerationMasterJob, Project, Record
 from starfish_storage.storage.data_reading import DataReading
 from starfish_storage.storage.secret_guard import SecretGuard
@@ -299,6 +299,26 @@ class HybridStorage(Storage):
     ) -> AsyncIterator[Record]:
         """See `RecordContract.iter_records`."""
         return self._metadata.iter_records(master_job_id, status_filter, after=after, batch_size=batch_size)
+
+    async def scan_records(
+        self,
+        master_job_id: str,
+        status_filter: Sequence[str] | None = None,
+        *,
+        after: ScannedRecord | None = None,
+        batch_size: int = 500,
+    ) -> AsyncIterator[list[ScannedRecord]]:
+        """See `RecordScan.scan_records`."""
+        if batch_size < 1:
+            raise InvalidInputError(f"batch_size {batch_size} cannot be used: give 1 or more.")
+        position = None if after is None else (after.start_time, after.record_uid)
+        while True:
+            rows = await self._metadata.list_record_rows(master_job_id, status_filter, after=position, limit=batch_size)
+            if rows:
+                yield await self._reading.scan(rows)
+                position = (rows[-1].start_time, rows[-1].record_uid)
+            if len(rows) < batch_size:
+                return
 
 
 def _as_list(references: Sequence[str]) -> list[str]:

@@ -334,3 +334,20 @@ SELECT 'replaced', record_uid, key, data_version FROM before
 UNION ALL SELECT 'replaced', NULL, key, data_version FROM replaced
 UNION ALL SELECT 'mixed', id, NULL, NULL FROM mixed_case_ids
 WHERE kind = 'record_uid' AND folded = ANY (:folded::text[])
+
+-- name: scan_records
+-- each status
+SELECT record_uid, job_id, master_job_id, status, output_ref, start_time, end_time, last_update_time, error_message,
+       data_sha256, data_version
+FROM records WHERE master_job_id = :master_job_id AND status = :status
+-- merged
+ORDER BY start_time, record_uid LIMIT :limit OFFSET :offset
+
+-- name: scan_records_after
+-- each status
+SELECT record_uid, job_id, master_job_id, status, output_ref, start_time, end_time, last_update_time, error_message,
+       data_sha256, data_version
+FROM records
+WHERE master_job_id = :master_job_id AND status = :status AND (start_time, record_uid) > (:start_time, :record_uid)
+-- merged
+ORDER BY start_time, record_uid LIMIT :limit OFFSET :offset

@@ -299,3 +299,20 @@ SELECT key, payload, number FROM data_journal NOT INDEXED WHERE number >= :first
 SELECT status, counts, end_time, last_update_time, error_message, completed_record_count, filtered_record_count,
        duplicate_record_count, failed_record_count, job_id, rowid
 FROM execution_jobs NOT INDEXED WHERE rowid >= :first AND counts IS NOT NULL ORDER BY rowid
+
+-- name: scan_records
+-- each status
+SELECT record_uid, job_id, master_job_id, status, output_ref, start_time, end_time, last_update_time, error_message,
+       data_sha256, NULL AS data_version
+FROM records WHERE master_job_id = :master_job_id AND status = :status
+-- merged
+ORDER BY start_time, record_uid LIMIT :limit OFFSET :offset
+
+-- name: scan_records_after
+-- each status
+SELECT record_uid, job_id, master_job_id, status, output_ref, start_time, end_time, last_update_time, error_message,
+       data_sha256, NULL AS data_version
+FROM records
+WHERE master_job_id = :master_job_id AND status = :status AND (start_time, record_uid) > (:start_time, :record_uid)
+-- merged
+ORDER BY start_time, record_uid LIMIT :limit OFFSET :offset

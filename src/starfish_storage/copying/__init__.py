@@ -1,0 +1,1 @@
+"""Copying whole projects and master jobs from one store to another, of any kind."""

@@ -1,0 +1,1 @@
+"""Writing what a store holds into the forms that people train on."""

@@ -1,0 +1,1 @@
+"""Taking files, and the stores of other tools, into a store."""

@@ -226,6 +226,11 @@ class Gathering:
         """Count a record; return its line, and whether only the exact parser reads that. See `TableSink.add`."""
         data, line, exact = found
         seen = self._seen
+        if len(seen.members) + len(data) > MOST_COLUMNS and len(seen.members.keys() | data.keys()) > MOST_COLUMNS:
+            raise InvalidInputError(
+                f"record {shorten(uid)} brings the fields to more than {MOST_COLUMNS:,}, which is no table: export the "
+                "records as JSON Lines."
+            )
         about = None if metadata is None or self._key is None else dict(metadata)
         if self._key is not None:
             if self._key in data:
@@ -239,11 +244,6 @@ class Gathering:
         seen.observe_members(data, exact)
         if about is not None:
             self._about.observe(about, careful=True)
-        if len(seen.members) > MOST_COLUMNS:
-            raise InvalidInputError(
-                f"record {shorten(uid)} brings the fields to more than {MOST_COLUMNS:,}, which is no table: export the "
-                "records as JSON Lines."
-            )
         self._rows += 1
         self._unified = None
         return line, exact

@@ -8,6 +8,7 @@ from remote.postgres_schemas import QUERIES, texts_of
 LISTS = (
     "list_master_jobs", "list_master_jobs_of_project", "list_execution_jobs", "list_execution_jobs_of_input",
     "list_records", "list_records_after", "list_records_of_job", "list_workers", "list_attempts", "list_steps",
+    "scan_records", "scan_records_after",
 )  # fmt: skip
 """Read in the order of an index; those of projects are few, and sorted."""
 

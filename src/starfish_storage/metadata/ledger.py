@@ -11,7 +11,7 @@ from starfish_storage.codec import content_digest, encode
 from starfish_storage.errors import SEE_DAMAGE, InvalidInputError, StoreDamagedError, shorten
 from starfish_storage.identifiers import check_id
 from starfish_storage.interface import DataHandler, DataWrite, RunLedger
-from starfish_storage.metadata import ledger_rows, ledger_writer, rows
+from starfish_storage.metadata import ledger_rows, ledger_writer, rows, selecting
 from starfish_storage.metadata.database import Database
 from starfish_storage.metadata.operations import WriteOperation
 from starfish_storage.metadata.row_writer import Row, RowWriter
@@ -171,7 +171,7 @@ class SQLRunLedger(RunLedger):
     ) -> int:
         """See `InputLedger.reset_inputs`."""
         check_id("master_job_id", master_job_id)
-        known = rows.status_filter("execution-job status", statuses, EXECUTION_JOB_STATUSES)
+        known = selecting.status_filter("execution-job status", statuses, EXECUTION_JOB_STATUSES)
         ended = [status for status in known if status not in ("pending", "running")]
         wanted = None if job_ids is None else frozenset(job_ids)
         text = None if error_text is None else _lower("error_text", error_text)
@@ -258,8 +258,8 @@ class SQLRunLedger(RunLedger):
         offset: int | None = None,
     ) -> list[Record]:
         """See `RunLedger.search_records`."""
-        statuses = rows.status_filter("record status", status_filter, RECORD_STATUSES)
-        page = rows.page(limit, offset)
+        statuses = selecting.status_filter("record status", status_filter, RECORD_STATUSES)
+        page = selecting.page(limit, offset)
         each = (rows.text("master_job_id", master_job_id),)
         name, rest = "list_records", ()
         if error_text is not None:

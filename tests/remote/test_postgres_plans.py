@@ -21,6 +21,7 @@ OVER_AN_INDEX = (
     "list_unique_keys_of_job", "list_rows_of_job", "get_worker", "save_step", "get_step", "list_borrowed_data",
     "is_borrowed_elsewhere", "note_removal_of_records", "keep_borrowed_data", "take_removals", "search_records",
     "delete_master_job", "update_record", "set_data_version", "return_input", "list_mixed_case_ids_of_records",
+    "account_for_inputs",
 )  # fmt: skip
 
 PAGES = (

@@ -22,6 +22,7 @@ from starfish_storage.runs import (
     ClaimedInput,
     ErrorGroup,
     Finished,
+    InputAccount,
     Outcome,
     RunInput,
     RunState,
@@ -208,6 +209,12 @@ class SQLRunLedger(RunLedger):
         """See `AttemptLedger.list_attempts`."""
         found = await self._all("list_attempts", (rows.text("job_id", job_id),))
         return [self._read(ledger_rows.attempt, row) for row in found]
+
+    async def account_for_inputs(self, job_ids: Sequence[str]) -> dict[str, InputAccount]:
+        """See `AttemptLedger.account_for_inputs`."""
+        wanted = [rows.text("job_id", job_id) for job_id in job_ids]
+        found = await self._database.all_of("account_for_inputs", wanted)
+        return {row[0]: self._read(ledger_rows.input_account, row) for row in found}
 
     async def save_step(self, step: Step) -> None:
         """See `AttemptLedger.save_step`."""

@@ -1,6 +1,6 @@
 """Writing what a store holds into the forms that people train on."""
 
-from starfish_storage.export.endings import form_of
+from starfish_storage.export.endings import compression_of, form_named, form_of
 from starfish_storage.export.exporting import export
 from starfish_storage.export.forms import ExportedRecord, Form, FormWriter
 from starfish_storage.export.json_lines import JsonLines
@@ -19,6 +19,8 @@ __all__ = [
     "FormWriter",
     "JsonLines",
     "SkippedRecord",
+    "compression_of",
     "export",
+    "form_named",
     "form_of",
 ]

@@ -7,11 +7,12 @@ from typing import Any
 
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.export.compression import ENDINGS as COMPRESSIONS
+from starfish_storage.export.compression import Compression
 from starfish_storage.export.forms import Form
 from starfish_storage.export.json_lines import JsonLines
 from starfish_storage.export.spreadsheet import Csv
 
-_COMPRESSED: tuple[type[JsonLines | Csv], ...] = (JsonLines, Csv)
+_FORMS: tuple[type[JsonLines | Csv], ...] = (JsonLines, Csv)
 
 
 def form_of(path: str, **options: Any) -> Form:
@@ -29,15 +30,38 @@ def form_of(path: str, **options: Any) -> Form:
     >>> form_of("answers.jsonl.gz")
     JsonLines(compression='gzip', metadata_key=None)
     """
-    stem, ending = os.path.splitext(path)
-    compression = COMPRESSIONS.get(ending.lower())
-    if compression is not None:
-        ending = os.path.splitext(stem)[1]
-    for kind in _COMPRESSED:
-        if ending.lower() in kind.endings:
-            return kind(compression=compression, **options)
-    known = ", ".join(one for kind in _COMPRESSED for one in kind.endings)
+    ending = _ending(path)
+    for kind in _FORMS:
+        if ending in kind.endings:
+            return form_named(kind.name, path, **options)
+    known = ", ".join(one for kind in _FORMS for one in kind.endings)
     raise InvalidInputError(
         f"the form of {os.path.basename(path)!r} is not clear: end its name in {known} (with .gz or .zst behind it, if "
         "it is to be compressed), or name the form."
     )
+
+
+def form_named(name: str, path: str, **options: Any) -> Form:
+    """Return the form of a name, compressed as the ending of a file says.
+
+    Raises:
+        InvalidInputError: there is none of that name.
+    """
+    for kind in _FORMS:
+        if kind.name == name:
+            return kind(compression=compression_of(path), **options)
+    raise InvalidInputError(f"form {name!r} is unknown: use one of {', '.join(kind.name for kind in _FORMS)}.")
+
+
+def compression_of(path: str) -> Compression | None:
+    """Return how a file of this name is compressed.
+
+    >>> compression_of("answers.jsonl.zst"), compression_of("answers.jsonl")
+    ('zstd', None)
+    """
+    return COMPRESSIONS.get(os.path.splitext(path)[1].lower())
+
+
+def _ending(path: str) -> str:
+    stem, ending = os.path.splitext(path)
+    return (os.path.splitext(stem)[1] if compression_of(path) else ending).lower()

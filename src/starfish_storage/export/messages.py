@@ -55,7 +55,7 @@ class ChatMessages(JsonLines):
         >>> ChatMessages.parsed("user=question,assistant=answer").messages
         (('user', 'question'), ('assistant', 'answer'))
         """
-        parts = [part.partition("=") for part in mapping.split(",")]
+        parts = [part.partition("=") for part in mapping.split(",") if part.strip()]
         return cls(messages=tuple((role.strip(), field.strip()) for role, _, field in parts), **options)
 
     def line(self, record: ExportedRecord) -> bytes:

@@ -73,7 +73,7 @@ class ExportReport:
     without_data: int = 0
     skipped_records: int = 0
     skipped: list[SkippedRecord] = field(default_factory=list[SkippedRecord])
-    conflicts: Sequence[Conflict] = ()
+    conflicts: list[Conflict] = field(default_factory=list[Conflict])
 
     def skip(self, record_uid: str, reason: str) -> None:
         """Note a record that was left out."""

@@ -47,23 +47,28 @@ class Spool:
         self.rows += 1
         self.size += len(line)
 
-    def batches(self, most_bytes: int, most_rows: int) -> Iterator[list[bytes]]:
-        """Yield the lines from the first on, in lists of about so many bytes and at most so many rows.
+    def batches(self, most_bytes: int, most_rows: int, start: int = 0, end: int | None = None) -> Iterator[list[bytes]]:
+        """Yield lines in order, in lists of about so many bytes and at most so many rows.
+
+        Args:
+            most_bytes: of a list; a longer line is a list of its own.
+            most_rows: of a list.
+            start: the byte at which the first line begins.
+            end: the byte behind the last line; None for all.
 
         Raises:
             StorageIOError: it cannot be read, or what is buffered cannot be written.
         """
-        if self._file is None:
-            return
-        with translated(self._directory):
-            self._file.seek(0)
-        while True:
+        left = (self.size if end is None else end) - start
+        if self._file is not None and left:
             with translated(self._directory):
-                lines = self._file.readlines(most_bytes)
-            if not lines:
-                return
-            for start in range(0, len(lines), most_rows):
-                yield lines[start : start + most_rows]
+                self._file.seek(start)
+        while self._file is not None and left:
+            with translated(self._directory):
+                lines = self._file.readlines(min(most_bytes, left) - 1)  # stops behind the line that exceeds this
+            left -= sum(map(len, lines))
+            for first in range(0, len(lines), most_rows):
+                yield lines[first : first + most_rows]
 
     def close(self) -> None:
         """Remove it. Idempotent."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from starfish_storage.codec import decode
-from starfish_storage.errors import InvalidInputError, StorageError, StoreDamagedError, shorten
+from starfish_storage.errors import InvalidInputError, StoreDamagedError, shorten
 from starfish_storage.export.extras import RecordBatch, Schema, arrow
 from starfish_storage.export.inference import MOST_COLUMNS, Seen, is_utf8, json_line, orjson_refuses, read_object
 from starfish_storage.export.schema import Conflict, Plan, Planner, arrow_type, json_paths, with_json_text
@@ -27,12 +28,18 @@ class Rows:
 
     Args:
         directory: for the file they are put in.
+        shard_bytes: of JSON, after which another file begins; None for one file.
+
+    Attributes:
+        count: how many there are.
+        shards: where each file begins and ends, in bytes of JSON.
     """
 
-    def __init__(self, directory: str) -> None:
+    def __init__(self, directory: str, shard_bytes: int | None = None) -> None:
         self._spool = Spool(directory)
+        self._most = sys.maxsize if shard_bytes is None else shard_bytes
         self._exact = False
-        self.add = self._spool.add
+        self.shards: list[tuple[int, int]] = [(0, 0)]
         self.close = self._spool.close
 
     @property
@@ -40,23 +47,32 @@ class Rows:
         """How many there are."""
         return self._spool.rows
 
-    @property
-    def size(self) -> int:
-        """How many bytes of JSON they are."""
-        return self._spool.size
+    def add(self, line: bytes, exact: bool) -> None:
+        """Put a record aside.
 
-    def needs_exact_parser(self) -> None:
-        """Note that one of them holds what the fast parser would not read, or not as it is."""
-        self._exact = True
+        Args:
+            line: its JSON.
+            exact: only the exact parser reads that as it is.
 
-    def pieces(self, table: UnifiedTable) -> Iterator[tuple[RecordBatch, int]]:
-        """Yield them in order as Arrow data of bounded size, with how many bytes of JSON each piece was.
+        Raises:
+            StorageIOError: it cannot be written.
+        """
+        self._spool.add(line)
+        self._exact = self._exact or exact
+        start, end = self.shards[-1]
+        if start < end and end - start + len(line) > self._most:
+            self.shards.append((end, end + len(line)))
+        else:
+            self.shards[-1] = (start, end + len(line))
+
+    def pieces(self, table: UnifiedTable, shard: int = 0) -> Iterator[tuple[RecordBatch, int]]:
+        """Yield those of a shard in order as Arrow data of bounded size, and how many bytes of JSON each piece was.
 
         Raises:
             StorageIOError: they cannot be read again.
         """
         parse = decode if self._exact else orjson.loads
-        for lines in self._spool.batches(_PIECE, table.most_rows):
+        for lines in self._spool.batches(_PIECE, table.most_rows, *self.shards[shard]):
             yield table.batch([parse(line) for line in lines]), sum(map(len, lines))
 
 
@@ -66,17 +82,22 @@ class UnifiedTable:
     Args:
         plan: what becomes of each path.
         conflicts: where no one type fits.
+
+    Attributes:
+        plan: what becomes of each path.
+        conflicts: where no one type fits.
+        most_rows: of a piece that is made at a time.
     """
 
     def __init__(self, plan: Plan, conflicts: Sequence[Conflict]) -> None:
         self.conflicts = list(conflicts)
         self.most_rows = max(1, _MOST_CELLS // max(1, plan.leaves()))
-        self._plan = plan
+        self.plan = plan
 
     @cached_property
     def schema(self) -> Schema:
         """The columns, in the order in which they were met; each may be null."""
-        return arrow().schema(list(arrow_type(self._plan)))
+        return arrow().schema(list(arrow_type(self.plan)))
 
     def described(self, identity: Mapping[str, str]) -> Schema:
         """Return the schema with what a file says about itself."""
@@ -89,7 +110,7 @@ class UnifiedTable:
         Raises:
             InvalidInputError: one of them is not there.
         """
-        members = dict(self._plan.members)
+        members = dict(self.plan.members)
         missing = [name for name in columns if name not in members]
         if missing:
             raise InvalidInputError(
@@ -105,9 +126,9 @@ class UnifiedTable:
     def batch(self, rows: list[dict[str, Any]]) -> RecordBatch:
         """Return records as Arrow data."""
         pa = arrow()
-        if self._plan.has_json:
+        if self.plan.has_json:
             for row in rows:
-                with_json_text(self._plan, row)
+                with_json_text(self.plan, row)
         try:
             array = pa.array(rows, type=pa.struct(list(self.schema)))
         except pa.ArrowException as error:  # its text quotes what is stored
@@ -144,10 +165,7 @@ class TableSink:
             InvalidInputError: the data has the key of the metadata's column, or a key that no column can have.
             StorageIOError: it cannot be put aside.
         """
-        line, exact = self._gathering.take(uid, payload, metadata)[1:]
-        if exact:
-            self.rows.needs_exact_parser()
-        self.rows.add(line)
+        self.rows.add(*self._gathering.take(uid, self._gathering.read(uid, payload), metadata))
 
     @property
     def conflicts(self) -> list[Conflict]:
@@ -167,6 +185,20 @@ class TableSink:
         self.rows.close()
 
 
+class Found(NamedTuple):
+    """The data of a record.
+
+    Attributes:
+        data: the object.
+        line: its JSON on one line.
+        exact: only the exact parser reads that as it is.
+    """
+
+    data: dict[str, Any]
+    line: bytes
+    exact: bool
+
+
 class Gathering:
     """Looks at records, and unifies what it has seen.
 
@@ -182,18 +214,22 @@ class Gathering:
         self._rows = 0
         self._unified: UnifiedTable | None = None
 
-    def take(self, uid: str, payload: bytes, metadata: Mapping[str, Any] | None) -> tuple[dict[str, Any], bytes, bool]:
-        """Look at a record; see `TableSink.add`.
-
-        Returns:
-            Its data, its line, and whether only the exact parser reads that.
-        """
+    def read(self, uid: str, payload: bytes) -> Found:
+        """Parse the data of a record, which is not counted yet; see `TableSink.add`."""
         try:
-            data, line, exact = read_object(payload)
+            found = Found(*read_object(payload))
         except ValueError as error:
-            raise StoreDamagedError(uid, f"the data of this record is no table's row: {error}") from None
-        if exact and not all(map(is_utf8, data)):
-            raise _no_column(uid)
+            raise StoreDamagedError(uid, f"the data of this record is no row of a table: {error}") from None
+        if found.exact and not all(map(is_utf8, found.data)):
+            raise InvalidInputError(
+                f"record {shorten(uid)} has a field whose name is no Unicode, as a column's must be: export it as JSON "
+                "Lines."
+            )
+        return found
+
+    def take(self, uid: str, found: Found, metadata: Mapping[str, Any] | None) -> tuple[bytes, bool]:
+        """Count a record; return its line, and whether only the exact parser reads that. See `TableSink.add`."""
+        data, line, exact = found
         seen = self._seen
         about = None if metadata is None or self._key is None else dict(metadata)
         if self._key is not None:
@@ -215,7 +251,7 @@ class Gathering:
             )
         self._rows += 1
         self._unified = None
-        return data, line, exact
+        return line, exact
 
     def unified(self) -> UnifiedTable:
         """Return the schema of all that was taken. See `TableSink.unified`."""
@@ -230,12 +266,6 @@ class Gathering:
             planner = Planner()
             self._unified = UnifiedTable(planner.table(columns), planner.conflicts)
         return self._unified
-
-
-def _no_column(uid: str) -> StorageError:
-    return InvalidInputError(
-        f"record {shorten(uid)} has a field whose name is no Unicode, as a column's must be: export it as JSON Lines."
-    )
 
 
 def _listed(names: list[str], most: int = 20) -> str:

@@ -73,6 +73,7 @@ async def test_records_are_written_oldest_first(storage: LocalStorage, tmp_path:
 async def test_the_same_records_give_the_same_bytes(storage: LocalStorage, tmp_path: Path) -> None:
     await save(storage, ({"n": number, "é": "\u2028"} for number in range(20)), start_time=at(0))
     names = ("a.jsonl", "b.jsonl", "a.jsonl.gz", "b.jsonl.gz", "a.jsonl.zst", "b.jsonl.zst", "a.csv", "b.csv")
+    names += ("a.parquet", "b.parquet", "a.arrow", "b.arrow")
     for name in names:
         await export(storage, tmp_path / name, **ONE)
     contents = [(tmp_path / name).read_bytes() for name in names]
@@ -252,14 +253,14 @@ async def test_a_cancelled_export_leaves_nothing(storage: LocalStorage, tmp_path
     assert len(await storage.get_records_for_master_job(MASTER_JOB)) == 1100
 
 
-@pytest.mark.parametrize("name", ["out.jsonl", "out.jsonl.gz", "out.jsonl.zst", "out.csv"])
+@pytest.mark.parametrize("name", ["out.jsonl", "out.jsonl.gz", "out.jsonl.zst", "out.csv", "out.parquet", "out.arrow"])
 async def test_a_full_disk_ends_it_and_leaves_nothing(storage: LocalStorage, tmp_path: Path, name: str) -> None:
     noise = (os.urandom(1500).hex() for _ in range(1100))
     await save(storage, ({"n": text} for text in noise))
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, hard))  # Python ignores the signal: the call fails
     try:
-        with refused(StorageFullError, name):
+        with refused(StorageFullError, str(tmp_path)):
             await export(storage, tmp_path / name, **ONE)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

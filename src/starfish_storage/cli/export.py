@@ -19,7 +19,7 @@ from starfish_storage.models import RECORD_STATUSES
 if TYPE_CHECKING:
     from starfish_storage.export import ExportReport, Form
 
-_FORMS = ("jsonl", "csv", "messages")
+_FORMS = ("jsonl", "csv", "messages", "parquet", "arrow", "huggingface")
 _SHOWN = 10
 
 
@@ -34,15 +34,19 @@ _SHOWN = 10
 @click.option("--metadata-key", metavar="KEY", help="That key, if not 'metadata'.")
 @click.option("--messages", metavar="ROLE=FIELD,...", help="Conversations: user=question,assistant=answer.")
 @click.option("--system", metavar="TEXT", help="The system message of every conversation.")
+@click.option("--split", metavar="NAME=SHARE,...", help="Splits of a dataset: train=0.9,test=0.1.")
+@click.option("--split-by", metavar="FIELD", help="The field that names a record's split.")
+@click.option("--seed", type=int, help="Draw the splits otherwise [default: 0].")
 @click.option("--skip-damaged", is_flag=True, help="Leave out what is lost, damaged or does not fit, and say so.")
 @click.option("--overwrite", is_flag=True, help="Replace what is there.")
 @click.option("-q", "--quiet", is_flag=True, help="Show nothing but errors.")
 @with_json
 @with_store
 def export_command(place: Place, runs: tuple[str, ...], quiet: bool, as_json: bool, **given: Any) -> int:
-    """Write the records of runs into a file: JSON Lines, CSV, or conversations.
+    """Write the records of runs into a file: JSON Lines, CSV, Parquet, Arrow, conversations, or a dataset directory.
 
-    FILE ends in .jsonl or .csv, with .gz or .zst behind it to compress it. It is there once it is whole.
+    FILE ends in .jsonl or .csv, with .gz or .zst behind it to compress it, in .parquet or .arrow; or say --form. It is
+    there once it is whole.
     """
     form = _form(given)
     report = asyncio.run(_export(place, runs, given, form, quiet=quiet or as_json))
@@ -87,20 +91,39 @@ def _form(given: dict[str, Any]) -> Form:
     """
     from starfish_storage.export import ChatMessages, compression_of, form_named, form_of
 
-    destination, name, messages = given["destination"], given["form"], given["messages"]
+    destination, name = given["destination"], given["form"]
     options: dict[str, Any] = {}
     if given["metadata"] or given["metadata_key"]:
         options["metadata_key"] = given["metadata_key"] or "metadata"
-    if messages is not None or name == "messages":
-        if name not in (None, "messages"):
-            raise InvalidInputError(
-                f"--messages writes conversations, and --form {name} something else: leave one out."
-            )
+    name = _implied(name, "messages", "--messages", given["messages"])
+    name = _implied(name, "messages", "--system", given["system"])
+    for option in ("split", "split_by", "seed"):
+        name = _implied(name, "huggingface", f"--{option.replace('_', '-')}", given[option])
+    if name == "messages":
         options |= {"compression": compression_of(destination), "system": given["system"]}
-        return ChatMessages.parsed(messages or "", **options)
-    if given["system"] is not None:
-        raise InvalidInputError("--system is for conversations: say --messages too.")
+        return ChatMessages.parsed(given["messages"] or "", **options)
+    if name == "huggingface":
+        options |= _split_options(given)
     return form_of(destination, **options) if name is None else form_named(name, destination, **options)
+
+
+def _implied(name: str | None, form: str, option: str, value: object) -> str | None:
+    """Return the form that an option is for, if it was given, else the one there was."""
+    if value is None:
+        return name
+    if name not in (None, form):
+        raise InvalidInputError(f"{option} is for --form {form}, and not for {name}: leave one of them out.")
+    return form
+
+
+def _split_options(given: dict[str, Any]) -> dict[str, Any]:
+    from starfish_storage.export import parse_splits
+
+    return {
+        "splits": None if given["split"] is None else parse_splits(given["split"]),
+        "split_by": given["split_by"],
+        "seed": given["seed"] or 0,
+    }
 
 
 def _show(report: ExportReport) -> None:
@@ -109,7 +132,7 @@ def _show(report: ExportReport) -> None:
     fields |= {"without data": report.without_data or None, "skipped": report.skipped_records or None}
     show_fields(fields)
     for conflict in report.conflicts:
-        say(f"column {conflict.path} holds {' and '.join(conflict.kinds)}: {conflict.remedy}")
+        say(str(conflict))
     for skipped in report.skipped[:_SHOWN]:
         say(f"left out {skipped.record_uid}: {skipped.reason}")
     if report.skipped_records > _SHOWN:

@@ -11,14 +11,17 @@ from starfish_storage.export.compression import Compression
 from starfish_storage.export.forms import Form
 from starfish_storage.export.json_lines import JsonLines
 from starfish_storage.export.spreadsheet import Csv
+from starfish_storage.export.tables import ArrowIpc, HuggingFace, Parquet
 
-_FORMS: tuple[type[JsonLines | Csv], ...] = (JsonLines, Csv)
+_LINES: tuple[type[JsonLines | Csv], ...] = (JsonLines, Csv)
+_TABLES: tuple[type[Parquet | ArrowIpc | HuggingFace], ...] = (Parquet, ArrowIpc, HuggingFace)
 
 
 def form_of(path: str, **options: Any) -> Form:
     """Return the form that the ending of a file name means.
 
-    ``.jsonl``, ``.ndjson`` and ``.csv``, each also with ``.gz`` or ``.zst`` behind it.
+    ``.jsonl``, ``.ndjson`` and ``.csv``, each also with ``.gz`` or ``.zst`` behind it; ``.parquet``, ``.arrow`` and
+    ``.feather``.
 
     Args:
         path: of the file.
@@ -31,26 +34,30 @@ def form_of(path: str, **options: Any) -> Form:
     JsonLines(compression='gzip', metadata_key=None)
     """
     ending = _ending(path)
-    for kind in _FORMS:
-        if ending in kind.endings:
+    for kind in (*_LINES, *_TABLES):
+        if ending in kind.endings and (kind in _LINES or compression_of(path) is None):
             return form_named(kind.name, path, **options)
-    known = ", ".join(one for kind in _FORMS for one in kind.endings)
+    known = ", ".join(one for kind in (*_LINES, *_TABLES) for one in kind.endings)
     raise InvalidInputError(
-        f"the form of {os.path.basename(path)!r} is not clear: end its name in {known} (with .gz or .zst behind it, if "
-        "it is to be compressed), or name the form."
+        f"the form of {os.path.basename(path)!r} is not clear: end its name in {known} (lines and CSV with .gz or .zst "
+        "behind it, if they are to be compressed), or name the form."
     )
 
 
 def form_named(name: str, path: str, **options: Any) -> Form:
-    """Return the form of a name, compressed as the ending of a file says.
+    """Return the form of a name; lines and CSV are compressed as the ending of the file says.
 
     Raises:
         InvalidInputError: there is none of that name.
     """
-    for kind in _FORMS:
-        if kind.name == name:
-            return kind(compression=compression_of(path), **options)
-    raise InvalidInputError(f"form {name!r} is unknown: use one of {', '.join(kind.name for kind in _FORMS)}.")
+    for lines in _LINES:
+        if lines.name == name:
+            return lines(compression=compression_of(path), **options)
+    for table in _TABLES:
+        if table.name == name:
+            return table(**options)
+    known = ", ".join(kind.name for kind in (*_LINES, *_TABLES))
+    raise InvalidInputError(f"form {name!r} is unknown: use one of {known}.")
 
 
 def compression_of(path: str) -> Compression | None:

@@ -103,8 +103,8 @@ class _Export:
         async for batch in self._selection.scan():
             records = await self._exported(batch)
             refused = await call(partial(writer.add, records))
-            for error in refused:
-                self._pass_over(error.record_uid, error)
+            for uid, error in refused:
+                self._pass_over(uid, error)
             self._report.records += len(records) - len(refused)
             done += len(batch)
             if progress is not None:

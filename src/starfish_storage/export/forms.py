@@ -8,8 +8,8 @@ from functools import cache
 from typing import Any, ClassVar, NamedTuple
 
 from starfish_storage.codec import decode, encode
-from starfish_storage.errors import NotExportableError
-from starfish_storage.export.report import Conflict
+from starfish_storage.errors import NotExportableError, StorageError
+from starfish_storage.export.schema import Conflict
 from starfish_storage.interface import Storage
 from starfish_storage.models import GenerationMasterJob
 
@@ -28,6 +28,18 @@ class ExportedRecord(NamedTuple):
     uid: str
     payload: bytes
     metadata: dict[str, Any] | None
+
+
+class Refusal(NamedTuple):
+    """A record that a form cannot hold.
+
+    Attributes:
+        record_uid: which one.
+        error: why.
+    """
+
+    record_uid: str
+    error: StorageError
 
 
 class Form(ABC):
@@ -69,7 +81,7 @@ class FormWriter(ABC):
     """
 
     @abstractmethod
-    def add(self, records: Sequence[ExportedRecord]) -> list[NotExportableError]:
+    def add(self, records: Sequence[ExportedRecord]) -> list[Refusal]:
         """Take records, in order; return why those that this form cannot hold were left out."""
 
     @abstractmethod

@@ -8,7 +8,7 @@ from typing import IO, Any, ClassVar
 
 from starfish_storage.errors import NotExportableError
 from starfish_storage.export.compression import Compression, open_compressed
-from starfish_storage.export.forms import ExportedRecord, Form, FormWriter, splice
+from starfish_storage.export.forms import ExportedRecord, Form, FormWriter, Refusal, splice
 
 
 @dataclass(frozen=True)
@@ -51,15 +51,15 @@ class LineWriter(FormWriter):
         self._line = form.line
         self._file: IO[bytes] = open_compressed(path, form.compression)
 
-    def add(self, records: Sequence[ExportedRecord]) -> list[NotExportableError]:
+    def add(self, records: Sequence[ExportedRecord]) -> list[Refusal]:
         """See `FormWriter.add`."""
         lines: list[bytes] = []
-        refused: list[NotExportableError] = []
+        refused: list[Refusal] = []
         for record in records:
             try:
                 lines.append(self._line(record))
             except NotExportableError as error:
-                refused.append(error)
+                refused.append(Refusal(record.uid, error))
         self._file.write(b"".join(lines))
         return refused
 

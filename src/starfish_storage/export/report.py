@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
+from starfish_storage.export.schema import Conflict
+
 _MOST_SKIPPED = 1000  # named in a report; memory stays flat, however much is damaged
 
 
@@ -19,21 +21,6 @@ class ExportProgress(NamedTuple):
 
     done: int
     total: int
-
-
-@dataclass(frozen=True, slots=True)
-class Conflict:
-    """Values that do not fit into one column, which therefore holds them as JSON text.
-
-    Attributes:
-        path: of the column, such as ``"answer.score"``.
-        kinds: what stood there, such as ``("integer", "string")``.
-        remedy: how the values are found now.
-    """
-
-    path: str
-    kinds: tuple[str, ...]
-    remedy: str = "each is written as JSON text"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,20 +6,22 @@ import csv
 import io
 import os
 import re
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import IO, Any, ClassVar
+from typing import Any, ClassVar
 
 from starfish_storage.codec import decode, json_text
 from starfish_storage.errors import NotExportableError
 from starfish_storage.export.compression import Compression, open_compressed
-from starfish_storage.export.forms import ExportedRecord, Form, FormWriter, splice
+from starfish_storage.export.forms import ExportedRecord, Form, FormWriter, Refusal, splice
+from starfish_storage.export.spool import Spool
 
 # What a spreadsheet takes for the beginning of a formula, also behind blanks, and in the wide letters of East Asia
 # (https://owasp.org/www-community/attacks/CSV_Injection).
 _FORMULA = re.compile(r"[\s\0]*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 _HARMLESS = "'"
+
+_PIECE = 1 << 20  # bytes that are read again at a time
 
 _BYTE_ORDER_MARK = "\ufeff"
 
@@ -62,26 +64,24 @@ class CsvWriter(FormWriter):
     def __init__(self, form: Csv, path: str) -> None:
         self._form = form
         self._path = path
-        # It has no name, so that nothing of it is left, however this ends.
-        self._kept: IO[bytes] = tempfile.TemporaryFile(dir=os.path.dirname(path))  # noqa: SIM115 (close() closes it)
+        self._kept = Spool(os.path.dirname(path))
         self._columns: dict[str, None] = {}
 
-    def add(self, records: Sequence[ExportedRecord]) -> list[NotExportableError]:
+    def add(self, records: Sequence[ExportedRecord]) -> list[Refusal]:
         """See `FormWriter.add`."""
-        refused: list[NotExportableError] = []
+        refused: list[Refusal] = []
         for record in records:
             try:
                 line = splice(record, self._form.metadata_key, self._form.name)
             except NotExportableError as error:
-                refused.append(error)
+                refused.append(Refusal(record.uid, error))
                 continue
             self._columns |= dict.fromkeys(self._flat(line))
-            self._kept.write(line)
+            self._kept.add(line)
         return refused
 
     def finish(self) -> None:
         """See `FormWriter.finish`."""
-        self._kept.seek(0)
         with (
             open_compressed(self._path, self._form.compression) as below,
             # A lone surrogate has no bytes in UTF-8.
@@ -91,9 +91,9 @@ class CsvWriter(FormWriter):
                 file.write(_BYTE_ORDER_MARK)
             rows = csv.writer(file)
             rows.writerow([_text(name) for name in self._columns])
-            for line in self._kept:
-                data = self._flat(line)
-                rows.writerow([_cell(data.get(name)) for name in self._columns])
+            for lines in self._kept.batches(_PIECE, _PIECE):
+                for data in map(self._flat, lines):
+                    rows.writerow([_cell(data.get(name)) for name in self._columns])
 
     def close(self) -> None:
         """See `FormWriter.close`."""

@@ -57,9 +57,9 @@ async def test_what_cannot_be_read_is_said(root: Path):
             await to_arrow(storage, master_job_ids=["m3"])
         with pytest.raises(NotFoundError, match="'q'"):
             await to_arrow(storage, project_id="q")
-        with pytest.raises(InvalidInputError, match="nothing to read"):
+        with pytest.raises(InvalidInputError, match="say whose records"):
             await to_arrow(storage)
-        with pytest.raises(InvalidInputError, match="must be a list"):
+        with pytest.raises(InvalidInputError, match="say whose records"):
             await to_arrow(storage, master_job_ids="m1")
         with pytest.raises(InvalidStatusError):
             await to_arrow(storage, master_job_ids=["m1"], statuses=["done"])
@@ -81,6 +81,11 @@ async def test_metadata(root: Path):
             "start_time": f"{record.start_time:%Y-%m-%dT%H:%M:%S.%fZ}",
             "end_time": f"{record.end_time:%Y-%m-%dT%H:%M:%S.%fZ}",
             "error_message": None,
+            "input": {"job": "a"},
+            "attempts": 0,
+            "input_tokens": 0,
+            "output_tokens": 0,
+            "cost": 0.0,
         }
         with pytest.raises(InvalidInputError, match=r"record 'r0000'.*'text'"):
             await to_arrow(storage, master_job_ids=["m1"], metadata="text")

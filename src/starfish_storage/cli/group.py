@@ -34,6 +34,9 @@ _SECTIONS = {
         "errors": "Count the failures of a run by kind.",
         "config": "Print the request configuration of a run.",
     },
+    "Move": {
+        "export": "Write records into a file to train on.",
+    },
     "Look after": {
         "verify": "Read a whole store, and name what is damaged.",
         "repair": "Mend a store.",
@@ -43,9 +46,9 @@ _SECTIONS = {
     },
 }
 _MAINTENANCE = _SECTIONS["Look after"]
-_MODULES = {name: f"starfish_storage.cli.{name}" for name in (*_SECTIONS["Generate"], *_SECTIONS["Look"])} | {
-    "retry": "starfish_storage.cli.resume"
-}
+_MODULES = {
+    name: f"starfish_storage.cli.{name}" for name in (*_SECTIONS["Generate"], *_SECTIONS["Look"], *_SECTIONS["Move"])
+} | {"retry": "starfish_storage.cli.resume"}
 
 
 class CommandGroup(click.Group):

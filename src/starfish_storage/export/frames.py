@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Sequence
-from typing import TYPE_CHECKING, TypedDict, Unpack
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
-from starfish_storage.errors import InvalidInputError, NotFoundError, StoreDamagedError, shorten
+from starfish_storage.errors import StoreDamagedError
 from starfish_storage.export.extras import Table, arrow, need
+from starfish_storage.export.forms import DEFAULT_METADATA_KEY
+from starfish_storage.export.metadata import describe
+from starfish_storage.export.selection import DEFAULT_STATUSES, select
 from starfish_storage.export.table_sink import TableSink
 from starfish_storage.interface import ScannedRecord, Storage
 
@@ -16,19 +19,13 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
-METADATA_KEY = "metadata"
-"""The column of the records' metadata, unless another name is given."""
-
-_BATCH = 500
-_LISTED = 1000
-
 
 class Which(TypedDict, total=False):
     """Which records, and how: the arguments of `to_arrow`, which says what they mean."""
 
     master_job_ids: Sequence[str]
     project_id: str | None
-    statuses: Sequence[str]
+    statuses: Sequence[str] | None
     columns: Sequence[str] | None
     metadata: bool | str
     skip_damaged: bool
@@ -39,7 +36,7 @@ async def to_arrow(
     *,
     master_job_ids: Sequence[str] = (),
     project_id: str | None = None,
-    statuses: Sequence[str] = ("completed",),
+    statuses: Sequence[str] | None = DEFAULT_STATUSES,
     columns: Sequence[str] | None = None,
     metadata: bool | str = False,
     skip_damaged: bool = False,
@@ -54,9 +51,10 @@ async def to_arrow(
         storage: where they are; it must be set up.
         master_job_ids: of these master jobs.
         project_id: of all master jobs of this project, oldest first, after those that are named.
-        statuses: with one of these statuses; none for all.
+        statuses: with one of these statuses; None for all.
         columns: only these, in this order.
-        metadata: True, or a name, for a column with each record's uid, status, jobs, times and error.
+        metadata: True, or a name, for a column with what the store knows of each record: its uid, jobs, status, times,
+            input and costs.
         skip_damaged: leave out records whose data is lost or damaged; otherwise the first one raises.
 
     Raises:
@@ -67,13 +65,14 @@ async def to_arrow(
         MissingExtraError: pyarrow is not installed.
     """
     arrow()  # before anything is read
-    key = METADATA_KEY if metadata is True else metadata or None
+    key = DEFAULT_METADATA_KEY if metadata is True else metadata or None
+    selection = await select(storage, master_job_ids, project_id, statuses)
     with tempfile.TemporaryDirectory(prefix="starfish-storage-") as directory:
         sink = TableSink(directory, metadata_key=key)
         try:
-            for master_job_id in await _master_jobs(storage, master_job_ids, project_id):
-                async for batch in storage.scan_records(master_job_id, list(statuses) or None, batch_size=_BATCH):
-                    await asyncio.to_thread(_add, sink, batch, skip_damaged)
+            async for batch in selection.scan():
+                about = [None] * len(batch) if key is None else await describe(storage, batch)
+                await asyncio.to_thread(_add, sink, batch, about, skip_damaged)
             return await asyncio.to_thread(_table, sink, columns)
         finally:
             sink.close()
@@ -103,56 +102,19 @@ async def to_polars(storage: Storage, **which: Unpack[Which]) -> pl.DataFrame:
     return polars.from_arrow(await to_arrow(storage, **which))
 
 
-async def _master_jobs(storage: Storage, named: Sequence[str], project_id: str | None) -> list[str]:
-    if isinstance(named, str):
-        raise InvalidInputError(f"master_job_ids must be a list, such as [{shorten(named)}].")
-    if not named and project_id is None:
-        raise InvalidInputError("nothing to read is named: give master_job_ids or project_id.")
-    found = dict.fromkeys(named)
-    for master_job_id in found:
-        if await storage.get_master_job(master_job_id) is None:
-            raise NotFoundError("master job", master_job_id, "list_master_jobs lists what there is")
-    if project_id is not None:
-        if await storage.get_project(project_id) is None:
-            raise NotFoundError("project", project_id, "list_projects lists what there is")
-        found |= dict.fromkeys([each async for each in _of_project(storage, project_id)][::-1])
-    return list(found)
-
-
-async def _of_project(storage: Storage, project_id: str) -> AsyncIterator[str]:
-    offset = 0
-    while True:
-        jobs = await storage.list_master_jobs(project_id, limit=_LISTED, offset=offset)
-        for job in jobs:
-            yield job.master_job_id
-        if len(jobs) < _LISTED:
-            return
-        offset += len(jobs)
-
-
-def _add(sink: TableSink, batch: Sequence[ScannedRecord], skip_damaged: bool) -> None:
-    for record in batch:
+def _add(
+    sink: TableSink, batch: Sequence[ScannedRecord], metadata: Sequence[dict[str, Any] | None], skip_damaged: bool
+) -> None:
+    for record, about in zip(batch, metadata, strict=True):
         if record.error is not None:
             if not skip_damaged:
                 raise record.error
         elif record.payload is not None:
             try:
-                sink.add(record.record_uid, record.payload, _about(record))
+                sink.add(record.record_uid, record.payload, about)
             except StoreDamagedError:
                 if not skip_damaged:
                     raise
-
-
-def _about(record: ScannedRecord) -> dict[str, str | None]:
-    return {
-        "uid": record.record_uid,
-        "status": record.status,
-        "master_job_id": record.master_job_id,
-        "job_id": record.job_id,
-        "start_time": record.start_time,
-        "end_time": record.end_time,
-        "error_message": record.error_message,
-    }
 
 
 def _table(sink: TableSink, columns: Sequence[str] | None) -> Table:

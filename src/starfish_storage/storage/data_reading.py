@@ -98,6 +98,7 @@ class DataReading:
                 payload = next(read)
                 if payload is None or (sha256 is not None and sha256 != content_digest(payload)):
                     payload, error = await self._read_or_error(key)
+                    sha256 = sha256 if payload is None else content_digest(payload)
             found.append(
                 ScannedRecord(
                     uid, job_id, master_job_id, status, reference, start, end, updated, message, sha256, payload, error

@@ -17,6 +17,7 @@ from starfish_storage.testing.references import ReferenceTests
 from starfish_storage.testing.run_inputs import ClaimTests, RunInputTests
 from starfish_storage.testing.run_ledger import RunTests, StepTests
 from starfish_storage.testing.run_outcomes import OutcomeTests
+from starfish_storage.testing.scanning import ScanningTests
 from starfish_storage.testing.streaming import StreamingTests
 
 
@@ -71,6 +72,9 @@ class StorageTests:
 
     class TestStreaming(StreamingTests):
         """See `StreamingTests`."""
+
+    class TestScanning(ScanningTests):
+        """See `ScanningTests`."""
 
     class TestDeletion(DeletionTests):
         """See `DeletionTests`."""

@@ -74,7 +74,7 @@ def test_datasets_opens_it(tmp_path: Path):
     sink = write(tmp_path / "set", ROWS, options)
     opened = load(tmp_path / "set", tmp_path / "cache")
     assert list(opened) == ["train", "validation", "test"]
-    assert {split.num_rows for split in opened.values()} != {100}
+    assert sum(split.num_rows for split in opened.values()) == len(ROWS)  # none twice where a file ends
     read = {row["text"]: row for split in opened.values() for row in split}
     assert len(read) == len(ROWS)
     for row in ROWS:
@@ -260,6 +260,11 @@ async def test_secrets_never_come_into_the_card(tmp_path: Path):
     assert "inputs.jsonl" in text
     for secret in SECRETS:
         assert secret not in json.dumps(identity_of(provenance))
+
+
+def test_secrets_do_not_come_into_a_body_of_ones_own(tmp_path: Path):
+    write(tmp_path / "set", ROWS[:5], card="# Mine\n\nasked with sk-abcdefghijklmnop1234")
+    assert (tmp_path / "set" / "README.md").read_text("utf-8").endswith("---\n\n# Mine\n\nasked with [redacted]\n")
 
 
 async def test_a_lost_configuration_is_said(store: Path, tmp_path: Path):

@@ -76,6 +76,8 @@ def test_arrow_ipc(sink: TableSink, tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert reader.num_record_batches == len(seen) > 3
         assert reader.schema.metadata["ü".encode()] == "é".encode()
         assert reader.read_all().column("number").to_pylist() == list(range(1000))
+        json_bytes = sum(end - start for start, end in sink.rows.shards)
+        assert (path.stat().st_size < json_bytes / 3) == (compression != "none")
     again = io.BytesIO()
     write_arrow_ipc(sink, again, IDENTITY, compression=compression)
     write_arrow_ipc(sink, str(tmp_path / "two.arrow"), IDENTITY, compression=compression)
@@ -122,17 +124,40 @@ def test_metadata_is_the_last_column(tmp_path: Path):
     sink = TableSink(str(tmp_path), metadata_key="about the record")
     about = {"uid": "r1", "input": {"a": 1}, "cost": None}
     sink.add("r1", encode({"a": 1}, ""), about)
-    sink.add("r2", encode({}, ""), about | {"uid": "r2", "cost": 0.5})
+    sink.add("r2", encode({}, ""), about | {"uid": "r2", "cost": 0.5, "input": {"b": "x"}})
     sink.add("r3", encode({"b": "\ud800"}, ""), None)
     with pytest.raises(InvalidInputError, match=r"record 'r4'.*'about the record'"):
         sink.add("r4", encode({"about the record": 1}, ""), about)
     assert sink.unified().schema.names == ["a", "b", "about the record"]
+    sink.add("r5", encode({"late": 1}, ""), about | {"input": {"a": 2**70, "b": "\udfff"}})
     write_parquet(sink, str(tmp_path / "table.parquet"), {})
-    assert pq.read_table(tmp_path / "table.parquet").to_pylist() == [
-        {"a": 1, "b": None, "about the record": about},
-        {"a": None, "b": None, "about the record": about | {"uid": "r2", "cost": 0.5}},
-        {"a": None, "b": '"\\ud800"', "about the record": None},
+    table = pq.read_table(tmp_path / "table.parquet")
+    assert table.column_names == ["a", "b", "late", "about the record"]
+    assert table.drop(["late", "about the record"]).to_pylist() == [
+        {"a": 1, "b": None},
+        {"a": None, "b": None},
+        {"a": None, "b": '"\\ud800"'},
+        {"a": None, "b": None},
     ]
+    assert table.column("about the record").to_pylist() == [
+        {"uid": "r1", "input": {"a": "1", "b": None}, "cost": None},
+        {"uid": "r2", "input": {"a": None, "b": '"x"'}, "cost": 0.5},
+        None,
+        {"uid": "r1", "input": {"a": str(2**70), "b": '"\\udfff"'}, "cost": None},
+    ]
+    assert [conflict.path for conflict in sink.conflicts] == [
+        "$.b",
+        "$['about the record'].input.a",
+        "$['about the record'].input.b",
+    ]
+    sink.close()
+
+
+def test_metadata_is_read_exactly_though_the_data_is_ordinary(tmp_path: Path):
+    sink = TableSink(str(tmp_path), metadata_key="metadata")
+    sink.add("r1", b'{"a":1}\n', {"input": 2**70})
+    write_parquet(sink, str(tmp_path / "table.parquet"), {})
+    assert pq.read_table(tmp_path / "table.parquet").to_pylist() == [{"a": 1, "metadata": {"input": str(2**70)}}]
     sink.close()
 
 

@@ -63,7 +63,7 @@ class Spool:
         if self._file is not None and left:
             with translated(self._directory):
                 self._file.seek(start)
-        while self._file is not None and left:
+        while self._file is not None and left > 0:
             with translated(self._directory):
                 lines = self._file.readlines(min(most_bytes, left) - 1)  # stops behind the line that exceeds this
             left -= sum(map(len, lines))

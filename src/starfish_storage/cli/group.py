@@ -34,6 +34,11 @@ _SECTIONS = {
         "errors": "Count the failures of a run by kind.",
         "config": "Print the request configuration of a run.",
     },
+    "Move": {
+        "copy": "Copy projects and runs into another store.",
+        "archive": "Write a run into one file.",
+        "unarchive": "Copy what an archive holds into a store.",
+    },
     "Look after": {
         "verify": "Read a whole store, and name what is damaged.",
         "repair": "Mend a store.",
@@ -43,9 +48,9 @@ _SECTIONS = {
     },
 }
 _MAINTENANCE = _SECTIONS["Look after"]
-_MODULES = {name: f"starfish_storage.cli.{name}" for name in (*_SECTIONS["Generate"], *_SECTIONS["Look"])} | {
-    "retry": "starfish_storage.cli.resume"
-}
+_MODULES = {
+    name: f"starfish_storage.cli.{name}" for title in ("Generate", "Look", "Move") for name in _SECTIONS[title]
+} | {"retry": "starfish_storage.cli.resume"}
 
 
 class CommandGroup(click.Group):

@@ -16,3 +16,6 @@ FROM records
 WHERE master_job_id = :master_job_id AND status = :status AND (start_time, record_uid) > (:start_time, :record_uid)
 -- merged
 ORDER BY start_time, record_uid LIMIT :limit OFFSET :offset
+
+-- name: every_schema_object
+SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name

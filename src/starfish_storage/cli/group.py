@@ -36,6 +36,9 @@ _SECTIONS = {
     },
     "Move": {
         "export": "Write records into a file to train on.",
+        "copy": "Copy projects and runs into another store.",
+        "archive": "Write a run into one file.",
+        "unarchive": "Copy what an archive holds into a store.",
     },
     "Look after": {
         "verify": "Read a whole store, and name what is damaged.",
@@ -47,7 +50,7 @@ _SECTIONS = {
 }
 _MAINTENANCE = _SECTIONS["Look after"]
 _MODULES = {
-    name: f"starfish_storage.cli.{name}" for name in (*_SECTIONS["Generate"], *_SECTIONS["Look"], *_SECTIONS["Move"])
+    name: f"starfish_storage.cli.{name}" for title in ("Generate", "Look", "Move") for name in _SECTIONS[title]
 } | {"retry": "starfish_storage.cli.resume"}
 
 

@@ -34,6 +34,9 @@ _SECTIONS = {
         "errors": "Count the failures of a run by kind.",
         "config": "Print the request configuration of a run.",
     },
+    "Move": {
+        "import": "Take in a file, or the store of another tool.",
+    },
     "Look after": {
         "verify": "Read a whole store, and name what is damaged.",
         "repair": "Mend a store.",
@@ -44,7 +47,8 @@ _SECTIONS = {
 }
 _MAINTENANCE = _SECTIONS["Look after"]
 _MODULES = {name: f"starfish_storage.cli.{name}" for name in (*_SECTIONS["Generate"], *_SECTIONS["Look"])} | {
-    "retry": "starfish_storage.cli.resume"
+    "retry": "starfish_storage.cli.resume",
+    "import": "starfish_storage.cli.importing",
 }
 
 

@@ -1,0 +1,56 @@
+"""What a file or directory holds, and importing it."""
+
+from __future__ import annotations
+
+import os
+from typing import get_args
+
+from starfish_storage.errors import InvalidInputError, shorten
+from starfish_storage.imports.files import form_of, import_file
+from starfish_storage.imports.report import Form, ImportReport, OnProgress
+from starfish_storage.interface import Storage
+
+FORMS: tuple[Form, ...] = get_args(Form)
+
+
+def recognise(path: str) -> Form:
+    """Return what a file or directory is: a file by its ending, a directory by what is in it.
+
+    Raises:
+        InvalidInputError: that cannot be told.
+    """
+    return form_of(path)
+
+
+async def import_path(
+    storage: Storage,
+    path: str | os.PathLike[str],
+    form: Form | None = None,
+    *,
+    project_id: str | None = None,
+    name: str | None = None,
+    skip_bad: bool = False,
+    delimiter: str | None = None,
+    json_cells: bool = False,
+    progress: OnProgress | None = None,
+) -> ImportReport:
+    """Import a file or directory, whatever it is: see `import_file`.
+
+    Raises:
+        InvalidInputError: what it is cannot be told, or it cannot be imported.
+    """
+    given = os.fspath(path)
+    found = form or recognise(given)
+    if found in ("jsonl", "csv", "parquet"):
+        return await import_file(
+            storage,
+            given,
+            found,
+            project_id=project_id,
+            name=name,
+            skip_bad=skip_bad,
+            delimiter=delimiter,
+            json_cells=json_cells,
+            progress=progress,
+        )
+    raise InvalidInputError(f"form {shorten(found)} cannot be imported: use one of {', '.join(FORMS)}.")

@@ -1,0 +1,24 @@
+"""A store to import into."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from imports.reading import assert_sound
+from starfish_storage import LocalStorage
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "store"
+
+
+@pytest.fixture
+async def storage(root: Path) -> AsyncIterator[LocalStorage]:
+    """An empty store, which must be sound in the end, whatever became of the imports."""
+    async with LocalStorage(root.as_uri()) as opened:
+        yield opened
+    await assert_sound(root)

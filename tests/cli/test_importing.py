@@ -84,3 +84,17 @@ def test_as_a_process(lines: Path):
     ended = run("import", "answers.jsonl", "--quiet", directory=lines.parent)
     assert (ended.status, ended.err) == (0, "")
     assert "new records\t2" in ended.out
+
+
+def test_what_other_tools_have_stored(empty: Path):
+    assets = Path(__file__).parents[1] / "imports" / "assets"
+    ended = call("import", str(assets / "curator"), "--project", "p")
+    assert ended.status == 0, ended
+    fields = dict(line.split("\t") for line in ended.out.splitlines())
+    assert (fields["form"], fields["project"], fields["records"]) == ("curator", "p", "10")
+    run = next(job["master_job_id"] for job in call_json("jobs") if job["status"] == "completed_with_errors")
+    assert call_json("errors", run)[0]["kind"] == "CuratorError"
+    assert call("import", f"{assets}/curator/").err == "Already imported: nothing was added.\n"
+
+    assert call("import", str(assets / "pipelines"), "--from", "distilabel").status == 0
+    assert "cannot be told from what is in it" in call("import", str(assets.parent)).err

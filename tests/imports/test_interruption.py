@@ -17,7 +17,8 @@ from starfish_storage.errors import StorageFullError
 from starfish_storage.imports import ImportProgress, import_file
 
 ROWS = [{"n": n, "text": "x" * 200} for n in range(6000)]
-MOMENTS = (2, 14, 16, 20, 25)  # lines that the process has printed: the first twelve are of checking
+MOMENTS = (2, 15, 25)  # lines that the process has printed: the first twelve are of checking
+SLOW_MOMENTS = (1, 12, 13, *range(16, 25))
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ async def check(storage: LocalStorage) -> None:
     assert {one.status for one in await storage.list_execution_jobs(job.master_job_id)} == {"completed"}
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("moment", [*MOMENTS, *(pytest.param(one, marks=pytest.mark.slow) for one in SLOW_MOMENTS)])
 async def test_a_killed_import_goes_on(root: Path, source: Path, moment: int):
     arguments = ["-m", "imports.importing_process", root.as_uri(), str(source)]
     with processes.start(arguments) as process:

@@ -14,7 +14,7 @@ from starfish_storage.imports.into_job import TableImport
 from starfish_storage.imports.json_lines import JsonLinesTable
 from starfish_storage.imports.report import ImportReport, OnProgress
 from starfish_storage.imports.rows import Table
-from starfish_storage.imports.source_file import SourceFile
+from starfish_storage.imports.source_file import SourceFile, shown
 from starfish_storage.interface import Storage
 
 FileForm = Literal["jsonl", "csv", "parquet"]
@@ -86,7 +86,7 @@ def form_of(path: str) -> FileForm:
     found = _FORMS.get(os.path.splitext(name)[1])
     if found is None:
         raise InvalidInputError(
-            f"what {shorten(path)} is cannot be told from its name: say its form (jsonl, csv or parquet), or give "
+            f"what {shown(path)} is cannot be told from its name: say its form (jsonl, csv or parquet), or give "
             f"it one of the endings {', '.join(_FORMS)}."
         )
     return found

@@ -11,17 +11,15 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from starfish_storage.codec import canonical_hash
-from starfish_storage.errors import AlreadyExistsError, InvalidInputError, NotFoundError
-from starfish_storage.imports.projects import project_for
+from starfish_storage.errors import InvalidInputError
+from starfish_storage.imports.jobs import in_thread, job_id_of, kept_of, start_job
 from starfish_storage.imports.report import MOST_NAMED, ImportProgress, ImportReport, OnProgress, Stage
 from starfish_storage.imports.rows import BadRow, Row, Table, checked
 from starfish_storage.interface import Storage
 from starfish_storage.models import GenerationJob, GenerationMasterJob, Record, utc_now
-
-Result = TypeVar("Result")
 
 _BATCH = 500
 """Rows of an execution job. The ids of rows that are stored follow from it: it stays."""
@@ -79,7 +77,7 @@ class TableImport:
         self._about = about or {}
         self._began = time.monotonic()
         self._stored = self._new = 0
-        self._id = job_id_of(table)
+        self._id = job_id_of(table.form, table.identity, table.describe())
 
     async def run(self) -> ImportReport:
         """Import it, or what is left of it.
@@ -90,12 +88,12 @@ class TableImport:
         """
         job = await self._storage.get_master_job(self._id)
         if job is not None and job.status in _DONE:
-            return await self._report(job, _Found.from_json(await self._kept(job)), already=True)
+            return await self._report(job, _Found.from_json(await kept_of(self._storage, job)), already=True)
         if job is None:
             found = await self._check()
             job = await self._start(found)
         else:
-            found = _Found.from_json(await self._kept(job))
+            found = _Found.from_json(await kept_of(self._storage, job))
             if job.status != "running":
                 await self._storage.update_master_job_status(self._id, "running", utc_now())
         # What a failed one has stored may be the rows of another source.
@@ -126,38 +124,16 @@ class TableImport:
         return found
 
     async def _start(self, found: _Found) -> GenerationMasterJob:
-        storage, now = self._storage, utc_now()
-        project_id = await project_for(storage, self._project_id, self._table.name)
-        config = {
-            "import": {"form": self._table.form, "source": self._table.describe(), **found.to_json()},
-            **self._about,
-        }
-        reference = await storage.save_request_config(storage.generate_request_config_path(self._id), config)
-        job = GenerationMasterJob(
-            master_job_id=self._id,
-            project_id=project_id,
-            name=self._name or self._table.name,
-            status="running",
-            request_config_ref=reference,
-            output_schema={},
-            storage_uri=storage.storage_uri,
-            target_record_count=found.rows,
-            creation_time=now,
-            start_time=now,
-            last_update_time=now,
+        about = {"form": self._table.form, "source": self._table.describe(), **found.to_json()}
+        return await start_job(
+            self._storage,
+            self._id,
+            project_id=self._project_id,
+            source=self._table.name,
+            name=self._name,
+            config={"import": about, **self._about},
+            records=found.rows,
         )
-        try:
-            await storage.log_master_job_start(job)
-        except AlreadyExistsError:  # another process imports the same: its times count
-            there = await storage.get_master_job(self._id)
-            if there is None:
-                raise NotFoundError("master job", self._id, "it was deleted meanwhile; import again") from None
-            return there
-        return job
-
-    async def _kept(self, job: GenerationMasterJob) -> dict[str, Any]:
-        kept: dict[str, Any] = (await self._storage.get_request_config(job.request_config_ref))["import"]
-        return kept
 
     # --- storing --------------------------------------------------------------------------------------------------
 
@@ -198,7 +174,7 @@ class TableImport:
 
     async def _end(self, found: _Found) -> None:
         now = utc_now()
-        if self._stored != found.rows or await _in_thread(self._table.has_changed):
+        if self._stored != found.rows or await in_thread(self._table.has_changed):
             await self._storage.log_master_job_end(self._id, "failed", {"changed": True}, now, now)
             raise InvalidInputError(
                 f"{self._table.name!r} was changed while it was imported, so that the rows of master job {self._id!r} "
@@ -226,12 +202,6 @@ class TableImport:
             already,
             time.monotonic() - self._began,
         )
-
-
-def job_id_of(table: Table) -> str:
-    """Return the id of the master job for a table: it follows from the content, and how it is read."""
-    described = {name: value for name, value in table.describe().items() if name != "name"}
-    return f"import-{canonical_hash([table.form, table.identity, described])[:24]}"
 
 
 class _Batch:
@@ -278,21 +248,9 @@ async def _numbered(batches: AsyncIterator[list[Row | BadRow]]) -> AsyncIterator
 async def _in_batches(rows: Iterator[Row | BadRow]) -> AsyncIterator[list[Row | BadRow]]:
     """Yield rows in batches, read in a thread."""
     try:
-        while batch := await _in_thread(lambda: list(itertools.islice(rows, _BATCH))):
+        while batch := await in_thread(lambda: list(itertools.islice(rows, _BATCH))):
             yield batch
     finally:
         close: Callable[[], None] | None = getattr(rows, "close", None)
         if close is not None:
             close()
-
-
-async def _in_thread(work: Callable[[], Result]) -> Result:
-    """Call what may block in a thread; a caller that is cancelled waits for it, as it reads what is closed then."""
-    task = asyncio.ensure_future(asyncio.to_thread(work))
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait({task})
-        if not task.cancelled():
-            task.exception()  # seen: nobody is told of it any more
-        raise

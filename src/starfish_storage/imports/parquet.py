@@ -22,13 +22,21 @@ class ParquetTable:
         files: the files.
         name: what they are called together; the name of the first by default.
         form: what they are.
+        about: what else is kept of them, and tells files of the same content apart.
 
     Raises:
         InvalidInputError: a file is no Parquet, or has a column whose values have no form in JSON; pyarrow is missing.
     """
 
-    def __init__(self, files: Sequence[SourceFile], name: str | None = None, form: Form = "parquet") -> None:
+    def __init__(
+        self,
+        files: Sequence[SourceFile],
+        name: str | None = None,
+        form: Form = "parquet",
+        about: dict[str, Any] | None = None,
+    ) -> None:
         self._files = files
+        self._about = about or {}
         self.name = name or files[0].name
         self.form: Form = form
         digests = "".join(file.sha256 for file in files)
@@ -38,9 +46,9 @@ class ParquetTable:
 
     def describe(self) -> dict[str, Any]:
         """See `Table.describe`."""
-        if len(self._files) == 1:
+        if self.form == "parquet":
             return self._files[0].describe()
-        return {"files": [file.describe() for file in self._files]}
+        return {"name": self.name, **self._about, "files": [file.describe() for file in self._files]}
 
     def has_changed(self) -> bool:
         """See `Table.has_changed`."""

@@ -6,8 +6,12 @@ import os
 from typing import get_args
 
 from starfish_storage.errors import InvalidInputError, shorten
+from starfish_storage.imports.curator import response_files
+from starfish_storage.imports.curator_runs import curator_directories, import_curator
+from starfish_storage.imports.distilabel import executions, import_distilabel
 from starfish_storage.imports.files import form_of, import_file
 from starfish_storage.imports.report import Form, ImportReport, OnProgress
+from starfish_storage.imports.source_file import shown
 from starfish_storage.interface import Storage
 
 FORMS: tuple[Form, ...] = get_args(Form)
@@ -19,7 +23,16 @@ def recognise(path: str) -> Form:
     Raises:
         InvalidInputError: that cannot be told.
     """
-    return form_of(path)
+    if not os.path.isdir(path):
+        return form_of(path)
+    if response_files(path) or curator_directories(path):
+        return "curator"
+    if executions(path):
+        return "distilabel"
+    raise InvalidInputError(
+        f"what {shown(path)} is cannot be told from what is in it: give a working directory of Curator or a pipeline "
+        "that distilabel has cached, or a file."
+    )
 
 
 async def import_path(
@@ -34,13 +47,21 @@ async def import_path(
     json_cells: bool = False,
     progress: OnProgress | None = None,
 ) -> ImportReport:
-    """Import a file or directory, whatever it is: see `import_file`.
+    """Import a file or directory, whatever it is: see `import_file`, `import_curator` and `import_distilabel`.
 
     Raises:
         InvalidInputError: what it is cannot be told, or it cannot be imported.
     """
     given = os.fspath(path)
     found = form or recognise(given)
+    if found == "curator":
+        return await import_curator(
+            storage, given, project_id=project_id, name=name, skip_bad=skip_bad, progress=progress
+        )
+    if found == "distilabel":
+        return await import_distilabel(
+            storage, given, project_id=project_id, name=name, skip_bad=skip_bad, progress=progress
+        )
     if found in ("jsonl", "csv", "parquet"):
         return await import_file(
             storage,

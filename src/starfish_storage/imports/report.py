@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -67,3 +68,24 @@ class ImportReport:
         """Return it as JSON has it."""
         values = asdict(self)
         return values | {name: list(values[name]) for name in ("project_ids", "master_job_ids", "bad_rows")}
+
+
+def last_name(path: str) -> str:
+    """Return the last name of a path, also of one such as ``.``."""
+    return os.path.basename(os.path.abspath(path))
+
+
+def combined(source: str, reports: Sequence[ImportReport]) -> ImportReport:
+    """Return the report of several imports that are one for who asked for it; there is at least one."""
+    return ImportReport(
+        source,
+        reports[0].form,
+        tuple(dict.fromkeys(one for report in reports for one in report.project_ids)),
+        tuple(one for report in reports for one in report.master_job_ids),
+        sum(report.records for report in reports),
+        sum(report.new_records for report in reports),
+        sum(report.skipped for report in reports),
+        tuple(reason for report in reports for reason in report.bad_rows)[:MOST_NAMED],
+        all(report.already_imported for report in reports),
+        sum(report.seconds for report in reports),
+    )

@@ -15,6 +15,12 @@ from starfish_storage.errors import InvalidInputError, shorten
 
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _BLOCK = 2**20
+_LONGEST_PATH = 300
+
+
+def shown(path: str) -> str:
+    """Return what a file or directory is called in messages: its path, as it was given."""
+    return shorten(path, _LONGEST_PATH)
 
 
 class SourceFile:
@@ -37,7 +43,7 @@ class SourceFile:
 
     def __init__(self, path: str) -> None:
         self.name = os.path.basename(path)
-        self.shown = shorten(path)
+        self.shown = shown(path)
         try:
             found = os.stat(path)  # before it is opened: that would wait for whoever writes into a pipe
             if not stat.S_ISREG(found.st_mode):

@@ -47,12 +47,14 @@ clean:  ## Remove what was set up
 	$(UV) sync --frozen --quiet --compile-bytecode --group cluster
 	@touch $@
 
-# The tools whose stores are imported, which do not go with what this project needs; 750 MB, so only where it is asked for.
-.venv/foreign: .venv/foreign/finished
+# The tools whose stores are imported, apart from what this project needs; 1 GB, so only where it is asked for.
+.venv/foreign: .venv/foreign/finished .venv/foreign-starfish/finished
 
 .venv/foreign/finished: tests/imports/foreign.txt | .venv/ready
-	$(UV) venv --quiet --clear --python .venv/bin/python .venv/foreign
-	$(UV) pip install --quiet --python .venv/foreign/bin/python -r tests/imports/foreign.txt
+.venv/foreign-starfish/finished: tests/imports/starfish.txt | .venv/ready
+.venv/foreign/finished .venv/foreign-starfish/finished:
+	$(UV) venv --quiet --clear --python .venv/bin/python $(@D)
+	$(UV) pip install --quiet --python $(@D)/bin/python -r $<
 	@touch $@
 
 .tools/bin/uv:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from imports.foreign import FROZEN, FROZEN_OR_REAL, stores_of
+from imports.foreign import FROZEN, FROZEN_OR_REAL
 from imports.reading import config_of, job_of, rows_of
 from starfish_storage import LocalStorage
 from starfish_storage.errors import InvalidInputError
@@ -23,8 +24,8 @@ COUNTRIES = ("France", "Japan", "refuse", "Peru")
 
 
 @FROZEN_OR_REAL
-async def test_all_runs_of_a_cache(storage: LocalStorage, tmp_path: Path, made: str):
-    source = stores_of("curator", made, tmp_path)
+async def test_all_runs_of_a_cache(storage: LocalStorage, stores_of: Callable[[str, str], Path], made: str):
+    source = stores_of("curator", made)
     report = await import_path(storage, source)
     assert (report.form, report.project_ids, report.records, report.skipped) == ("curator", ("curator",), 10, 0)
     by_records = {

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from imports.foreign import FROZEN, FROZEN_OR_REAL, stores_of
+from imports.foreign import FROZEN, FROZEN_OR_REAL
 from imports.reading import config_of, job_of, rows_of
 from starfish_storage import LocalStorage
 from starfish_storage.errors import InvalidInputError
@@ -18,8 +19,8 @@ INSTRUCTIONS = [f"capital of {name}?" for name in ("France", "Japan", "Peru")]
 
 
 @FROZEN_OR_REAL
-async def test_a_pipeline(storage: LocalStorage, tmp_path: Path, made: str):
-    source = stores_of("distilabel", made, tmp_path)
+async def test_a_pipeline(storage: LocalStorage, stores_of: Callable[[str, str], Path], made: str):
+    source = stores_of("distilabel", made)
     report = await import_path(storage, source)
     assert (report.form, report.project_ids, report.records) == ("distilabel", ("capitals",), 6)
     jobs = {(await job_of(storage, one)).name: one for one in report.master_job_ids}

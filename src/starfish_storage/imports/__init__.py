@@ -5,5 +5,14 @@ from starfish_storage.imports.distilabel import import_distilabel
 from starfish_storage.imports.files import import_file
 from starfish_storage.imports.recognising import import_path
 from starfish_storage.imports.report import ImportProgress, ImportReport
+from starfish_storage.imports.starfish import import_starfish
 
-__all__ = ["ImportProgress", "ImportReport", "import_curator", "import_distilabel", "import_file", "import_path"]
+__all__ = [
+    "ImportProgress",
+    "ImportReport",
+    "import_curator",
+    "import_distilabel",
+    "import_file",
+    "import_path",
+    "import_starfish",
+]

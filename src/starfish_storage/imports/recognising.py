@@ -12,6 +12,7 @@ from starfish_storage.imports.distilabel import executions, import_distilabel
 from starfish_storage.imports.files import form_of, import_file
 from starfish_storage.imports.report import Form, ImportReport, OnProgress
 from starfish_storage.imports.source_file import shown
+from starfish_storage.imports.starfish import import_starfish, is_store
 from starfish_storage.interface import Storage
 
 FORMS: tuple[Form, ...] = get_args(Form)
@@ -27,11 +28,13 @@ def recognise(path: str) -> Form:
         return form_of(path)
     if response_files(path) or curator_directories(path):
         return "curator"
+    if is_store(path):  # not before: Curator keeps a database of that name beside its runs
+        return "starfish"
     if executions(path):
         return "distilabel"
     raise InvalidInputError(
-        f"what {shown(path)} is cannot be told from what is in it: give a working directory of Curator or a pipeline "
-        "that distilabel has cached, or a file."
+        f"what {shown(path)} is cannot be told from what is in it: give a store of Starfish, a working directory of "
+        "Curator, a pipeline that distilabel has cached, or a file."
     )
 
 
@@ -47,13 +50,17 @@ async def import_path(
     json_cells: bool = False,
     progress: OnProgress | None = None,
 ) -> ImportReport:
-    """Import a file or directory, whatever it is: see `import_file`, `import_curator` and `import_distilabel`.
+    """Import a file or directory, whatever it is: see `import_file` and the others.
 
     Raises:
         InvalidInputError: what it is cannot be told, or it cannot be imported.
     """
     given = os.fspath(path)
     found = form or recognise(given)
+    if found == "starfish":
+        if project_id is not None or name is not None:
+            raise InvalidInputError("a store of Starfish keeps its own projects and names: leave those out.")
+        return await import_starfish(storage, given, skip_damaged=skip_bad, progress=progress)
     if found == "curator":
         return await import_curator(
             storage, given, project_id=project_id, name=name, skip_bad=skip_bad, progress=progress

@@ -68,11 +68,15 @@ class DataReading:
         self._reads += 1
         if self._reads % _READS_IN_A_ROW == 0:
             await asyncio.sleep(0)
+        return self._decoded(key, await self.read_bytes(key))
+
+    async def read_bytes(self, key: str) -> bytes:
+        """Return the data under a key as it is; raises as `read`, but for what is no JSON."""
         location = await self._locate(key)
         payload = await self._read_once(location.key)
         if payload is None or not _is_whole(payload, location):
             payload = await self._read_again(key)
-        return self._decoded(key, payload)
+        return payload
 
     async def read_many(self, keys: Sequence[str]) -> list[dict[str, Any]]:
         """Return the data under several keys, in their order; raises as `read`."""

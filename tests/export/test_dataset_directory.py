@@ -275,11 +275,15 @@ async def test_texts_cannot_break_out_of_their_place(store: Path, tmp_path: Path
     async with LocalStorage(store.as_uri()) as storage:
         job = await storage.get_master_job(stores.LOGGED)
         assert job is not None
-        await storage.save_request_config(job.request_config_ref, {"prompt": "````\n---\n# <script>"})
+        await storage.save_request_config(
+            job.request_config_ref, {"prompt": "````\n---\n# <script>", "odd": ["\ud800", 2**70]}
+        )
         provenance = await collect_provenance(storage, [stores.LOGGED])
     write(tmp_path / "set", ROWS[:5], card=provenance)
     text = (tmp_path / "set" / "README.md").read_text("utf-8")
     assert "\n`````text\n````\n---\n# <script>\n`````\n" in text
+    assert "\\ud800" in text
+    assert f"{2**70}" in text
     assert inline("<script>|\n# x") == "\\<script\\>\\| \\# x"
 
 

@@ -99,6 +99,17 @@ def test_without_pyarrow_the_extra_is_named(
     assert (raised.value.module, raised.value.extra) == ("pyarrow", "parquet")
 
 
+def test_errors_of_arrow_are_ours_and_quote_nothing(tmp_path: Path):
+    sink = TableSink(str(tmp_path))
+    sink.add("r1", b'{"a":"private"}\n')
+    table = sink.unified()
+    with pytest.raises(InvalidInputError, match="ArrowTypeError") as raised:
+        table.batch([{"a": ["private"]}])
+    assert "private" not in str(raised.value)
+    assert raised.value.__suppress_context__
+    sink.close()
+
+
 def test_no_records_make_an_empty_file(tmp_path: Path):
     sink = TableSink(str(tmp_path))
     assert write_parquet(sink, str(tmp_path / "empty.parquet"), IDENTITY) == 0

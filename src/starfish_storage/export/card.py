@@ -8,8 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-import orjson
-
 from starfish_storage.export.provenance import Provenance, RunProvenance, without_tokens
 from starfish_storage.export.schema import Conflict, Plan
 
@@ -225,7 +223,7 @@ def _run(run: RunProvenance) -> Iterator[str]:
     if run.config is None:
         yield from ["It is lost.", ""]
     else:
-        yield from [*_fenced(orjson.dumps(run.config, option=orjson.OPT_INDENT_2).decode(), "json"), ""]
+        yield from [*_fenced(json.dumps(run.config, indent=2, ensure_ascii=False), "json"), ""]
 
 
 def _counts(counts: Mapping[str, int]) -> str:

@@ -111,8 +111,8 @@ class DatasetSink:
             facts.append(_write_split(directory, name, rows, table, identity, told, compression))
             written += rows.count
         about = DatasetFacts(table.plan, table.conflicts, facts, self._divided())
-        with open(os.path.join(directory, "README.md"), "w", encoding="utf-8", newline="\n") as file:
-            file.write(card_text(about, card))
+        with open(os.path.join(directory, "README.md"), "wb") as file:
+            file.write(card_text(about, card).encode("utf-8", "backslashreplace"))  # half of a surrogate pair
         return written
 
     def close(self) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
-from starfish_storage.errors import StorageError
+from starfish_storage.errors import InvalidInputError, StorageError
 
 # pyarrow and pandas bring no types of their own; these say what is meant.
 DataType = Any
@@ -54,3 +56,21 @@ def arrow() -> Any:
         MissingExtraError: it is not installed.
     """
     return need("pyarrow", "parquet", "Arrow tables and Parquet files")
+
+
+@contextmanager
+def arrow_errors() -> Generator[None]:
+    """Turn pyarrow's own errors, whose texts quote what is stored, into ours; those of the system pass.
+
+    Raises:
+        InvalidInputError: Arrow cannot hold or write the records.
+    """
+    try:
+        yield
+    except (OSError, MemoryError):
+        raise
+    except arrow().ArrowException as error:
+        reason = type(error).__name__
+        raise InvalidInputError(
+            f"the records cannot be written as a table ({reason}): export them as JSON Lines."
+        ) from None

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from typing import IO, Any
 
 from starfish_storage.errors import InvalidInputError, shorten
-from starfish_storage.export.extras import RecordBatch, Schema, arrow, need
+from starfish_storage.export.extras import RecordBatch, Schema, arrow, arrow_errors, need
 from starfish_storage.export.table_sink import TableSink
 
 PARQUET_COMPRESSIONS = ("zstd", "snappy", "gzip", "brotli", "lz4", "none")
@@ -58,7 +58,7 @@ def write_parquet_pieces(
     check_compression(compression, PARQUET_COMPRESSIONS)
     pa, parquet = arrow(), need("pyarrow.parquet", "parquet", "Parquet files")
     written = 0
-    with parquet.ParquetWriter(path, schema, compression=compression) as writer:
+    with arrow_errors(), parquet.ParquetWriter(path, schema, compression=compression) as writer:
         for group in _groups(pieces):
             rows = pa.Table.from_batches(group).replace_schema_metadata(schema.metadata)
             writer.write_table(rows, row_group_size=max(1, rows.num_rows))
@@ -97,6 +97,7 @@ def write_arrow_ipc(
     options = pa.ipc.IpcWriteOptions(compression=None if compression == "none" else compression)
     written = 0
     with ExitStack() as stack:
+        stack.enter_context(arrow_errors())
         # A file of our own: pyarrow would only close one that it was given a path of when it is collected.
         file = stack.enter_context(open(path, "wb")) if isinstance(path, str) else path
         writer = stack.enter_context(pa.ipc.new_file(file, schema, options=options))

@@ -11,7 +11,7 @@ import orjson
 
 from starfish_storage.codec import decode
 from starfish_storage.errors import InvalidInputError, StoreDamagedError, shorten
-from starfish_storage.export.extras import RecordBatch, Schema, arrow
+from starfish_storage.export.extras import RecordBatch, Schema, arrow, arrow_errors
 from starfish_storage.export.inference import MOST_COLUMNS, Seen, is_utf8, json_line, orjson_refuses, read_object
 from starfish_storage.export.schema import Conflict, Plan, Planner, arrow_type, json_paths, with_json_text
 from starfish_storage.export.spool import Spool
@@ -129,13 +129,8 @@ class UnifiedTable:
         if self.plan.has_json:
             for row in rows:
                 with_json_text(self.plan, row)
-        try:
-            array = pa.array(rows, type=pa.struct(list(self.schema)))
-        except pa.ArrowException as error:  # its text quotes what is stored
-            reason = type(error).__name__
-        else:
-            return pa.RecordBatch.from_struct_array(array)
-        raise InvalidInputError(f"Arrow cannot hold the records ({reason}): export them as JSON Lines.")
+        with arrow_errors():
+            return pa.RecordBatch.from_struct_array(pa.array(rows, type=pa.struct(list(self.schema))))
 
 
 class TableSink:
@@ -231,6 +226,11 @@ class Gathering:
         """Count a record; return its line, and whether only the exact parser reads that. See `TableSink.add`."""
         data, line, exact = found
         seen = self._seen
+        if len(seen.members) + len(data) > MOST_COLUMNS and len(seen.members.keys() | data.keys()) > MOST_COLUMNS:
+            raise InvalidInputError(
+                f"record {shorten(uid)} brings the fields to more than {MOST_COLUMNS:,}, which is no table: export the "
+                "records as JSON Lines."
+            )
         about = None if metadata is None or self._key is None else dict(metadata)
         if self._key is not None:
             if self._key in data:
@@ -244,11 +244,6 @@ class Gathering:
         seen.observe_members(data, exact)
         if about is not None:
             self._about.observe(about, careful=True)
-        if len(seen.members) > MOST_COLUMNS:
-            raise InvalidInputError(
-                f"record {shorten(uid)} brings the fields to more than {MOST_COLUMNS:,}, which is no table: export the "
-                "records as JSON Lines."
-            )
         self._rows += 1
         self._unified = None
         return line, exact

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from benchmarks.parts.copying import measure_copying
 from benchmarks.parts.generating import measure_generating
 from benchmarks.parts.importing import measure_import
 from benchmarks.parts.kills import measure_kills
@@ -29,6 +30,7 @@ PARTS: dict[str, Callable[[Run], list[Table]]] = {
     "kills": measure_kills,
     "resume-run": measure_resuming_runs,
     "many": measure_many,
+    "copy": measure_copying,
     "remote-write": measure_remote_writing,
     "remote-workers": measure_remote_workers,
     "remote-many": measure_remote_many,

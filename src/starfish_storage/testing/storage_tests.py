@@ -18,6 +18,7 @@ from starfish_storage.testing.run_inputs import ClaimTests, RunInputTests
 from starfish_storage.testing.run_ledger import RunTests, StepTests
 from starfish_storage.testing.run_outcomes import OutcomeTests
 from starfish_storage.testing.streaming import StreamingTests
+from starfish_storage.testing.transfer import TransferTests
 
 
 class StorageTests:
@@ -101,3 +102,6 @@ class StorageTests:
 
     class TestRuns(RunTests):
         """See `RunTests`."""
+
+    class TestTransfer(TransferTests):
+        """See `TransferTests`."""

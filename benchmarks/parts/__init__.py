@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from benchmarks.parts.copying import measure_copying
 from benchmarks.parts.exporting import measure_exporting
 from benchmarks.parts.generating import measure_generating
 from benchmarks.parts.importing import measure_import
@@ -31,6 +32,7 @@ PARTS: dict[str, Callable[[Run], list[Table]]] = {
     "resume-run": measure_resuming_runs,
     "many": measure_many,
     "export": measure_exporting,
+    "copy": measure_copying,
     "remote-write": measure_remote_writing,
     "remote-workers": measure_remote_workers,
     "remote-many": measure_remote_many,

@@ -37,7 +37,7 @@ def measure_taking_in(run: Run) -> list[Table]:
     return [
         Table(
             f"Import of a JSON Lines file of {records:,} rows",
-            f"Rows of {size:.1f} KB. `import_file` reads the file for its digest, to check every row, to store them, and "
+            f"Rows of {size:.1f} KB. `import_file` reads the file for its digest, to check and to store its rows, and "
             "for its digest again. The raw loop reads it once, parses each line and stores it, in groups of "
             f"{_GROUP}, with the same files, rows and syncs. Both survive a power cut. 1 MB is 1,000,000 bytes.",
             ("", "raw loop", "`import_file`", "÷ raw loop (smaller is better)", "again", "peak of memory"),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
 
-from cli.calling import call, call_json, run
+from cli.calling import call, call_json, interrupt, run
 
 
 @pytest.fixture
@@ -84,6 +85,17 @@ def test_as_a_process(lines: Path):
     ended = run("import", "answers.jsonl", "--quiet", directory=lines.parent)
     assert (ended.status, ended.err) == (0, "")
     assert "new records\t2" in ended.out
+
+
+def test_interrupted(lines: Path):
+    lines.write_text("".join(f'{{"n": {n}}}\n' for n in range(20_000)))
+    directory = lines.parent
+    begun = directory / "starfish-store" / "metadata.db"
+    ended = interrupt("import", "answers.jsonl", directory=directory, when=begun, number=signal.SIGINT)
+    assert (ended.status, ended.out) == (130, "")
+    assert ended.err.endswith("Interrupted. Say it again to go on.\n")
+    lines.write_text('{"n": 1}\n')
+    assert call("import", "answers.jsonl").status == 0
 
 
 def test_what_other_tools_have_stored(empty: Path):

@@ -16,6 +16,7 @@ from imports.foreign import FROZEN, FROZEN_OR_REAL
 from imports.reading import config_of, job_of, rows_of
 from starfish_storage import LocalStorage
 from starfish_storage.errors import InvalidInputError
+from starfish_storage.generation import retry
 from starfish_storage.imports import ImportProgress, import_curator, import_path
 from starfish_storage.models import utc_now
 from starfish_storage.runs import Worker
@@ -153,6 +154,19 @@ async def test_responses_that_were_filtered_or_all_failed(storage: LocalStorage,
     report = await import_curator(storage, str(run))
     assert (report.records, (await job_of(storage, report.master_job_ids[0])).status) == (1, "failed")
     assert (await import_curator(storage, str(run))).already_imported
+
+
+async def test_what_failed_is_run_again_by_a_function_of_ours(storage: LocalStorage, run: Path):
+    (job_id,) = (await import_curator(storage, str(run))).master_job_ids
+
+    def ask(original_row: dict[str, str], messages: list[dict[str, str]], **_: object) -> dict[str, str]:
+        return {"country": original_row["country"], "capital": messages[0]["content"]}
+
+    again = await retry(storage, job_id, ask, progress="quiet")
+    assert (again.status, again.records, again.attempts) == ("completed", {"completed": 4}, 5)
+    assert {"country": "refuse", "capital": "capital of refuse?"} in await rows_of(storage, job_id)
+    report = await import_curator(storage, str(run))
+    assert (report.already_imported, report.new_records) == (True, 0)
 
 
 async def test_secrets_in_requests_do_not_reach_the_disk(storage: LocalStorage, root: Path, run: Path):

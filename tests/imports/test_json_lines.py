@@ -217,6 +217,14 @@ async def test_a_file_that_is_replaced_meanwhile_is_read_to_its_end(storage: Loc
     assert await rows_of(storage, report.master_job_ids[0]) == ROWS
 
 
+async def test_a_master_job_of_that_id_that_is_no_import(storage: LocalStorage, tmp_path: Path):
+    path = written(tmp_path / "a.jsonl", LINES)
+    (job_id,) = (await import_file(storage, path)).master_job_ids
+    await storage.save_request_config(storage.generate_request_config_path(job_id), {"model": "m"})
+    with pytest.raises(InvalidInputError, match="has the id of this import"):
+        await import_file(storage, path)
+
+
 async def test_project_name_and_progress(storage: LocalStorage, tmp_path: Path):
     path = written(tmp_path / "a.jsonl", LINES)
     with pytest.raises(InvalidIdError):

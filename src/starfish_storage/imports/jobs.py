@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from starfish_storage.codec import canonical_hash
-from starfish_storage.errors import AlreadyExistsError, NotFoundError
+from starfish_storage.errors import AlreadyExistsError, InvalidInputError, NotFoundError
 from starfish_storage.imports.projects import project_for
 from starfish_storage.interface import Storage
 from starfish_storage.models import GenerationMasterJob, utc_now
@@ -77,9 +77,17 @@ async def start_job(
 
 
 async def kept_of(storage: Storage, job: GenerationMasterJob) -> dict[str, Any]:
-    """Return what was noted of an import when it began."""
-    kept: dict[str, Any] = (await storage.get_request_config(job.request_config_ref))["import"]
-    return kept
+    """Return what was noted of an import when it began.
+
+    Raises:
+        InvalidInputError: the master job was made by something else.
+    """
+    kept: object = (await storage.get_request_config(job.request_config_ref)).get("import")
+    if not isinstance(kept, dict):
+        raise InvalidInputError(
+            f"master job {job.master_job_id!r} has the id of this import and is none: delete it, or take another store."
+        )
+    return cast("dict[str, Any]", kept)
 
 
 async def in_thread(work: Callable[[], Result]) -> Result:

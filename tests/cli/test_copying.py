@@ -11,7 +11,7 @@ from cli.calling import call, call_json, rows, run
 from cli.stores import DESERTED, ENDED, LOGGED
 from maintenance import stores as plain
 from servers.postgres import PostgresServer
-from starfish_storage.cli.copy_progress import shown
+from starfish_storage.cli.counting import counted
 
 pytestmark = pytest.mark.usefixtures("here")
 
@@ -110,8 +110,8 @@ def test_an_archive_opens_elsewhere(here: Path):
     assert ended.out.startswith(f"{here}/run.zip: run capitals-1 with 6 execution jobs and 6 records in ")
     refused = call("archive", "capitals-1", "run.zip")
     assert refused.status == 2
-    assert "--force" in refused.err
-    told = call_json("archive", "capitals-1", "run.zip", "--force")
+    assert "--overwrite" in refused.err
+    told = call_json("archive", "capitals-1", "run.zip", "--overwrite")
     assert (told["master_job_id"], told["records"], told["path"]) == (ENDED, 6, f"{here}/run.zip")
     taken = call("unarchive", "run.zip", "--store", "other")
     assert (taken.status, taken.err) == (0, "")
@@ -128,7 +128,7 @@ def test_a_file_that_is_no_archive_is_refused(here: Path):
     assert (refused.status, refused.out) == (2, "")
     assert "it is no zip file" in refused.err
     assert call("unarchive", "none.zip").status == 2
-    call("archive", "capitals-1", "run.zip", "--force")
+    call("archive", "capitals-1", "run.zip", "--overwrite")
     bomb = call("unarchive", "run.zip", "--most-bytes", "1000")
     assert bomb.status == 2
     assert "--most-bytes" in bomb.err
@@ -136,7 +136,7 @@ def test_a_file_that_is_no_archive_is_refused(here: Path):
 
 def test_progress_is_a_line_now_and_then(capsys: pytest.CaptureFixture[str]):
     moments = iter([0.0, 5.0, 11.0, 11.0, 12.0, 30.0, 30.0])
-    with shown("copying", lambda: next(moments)) as progress:
+    with counted("copying", clock=lambda: next(moments)) as progress:
         for done in (100, 200, 300, 400):
             progress(done, 1000)
     assert capsys.readouterr().err == "copying: 200 of 1,000 records\ncopying: 400 of 1,000 records\n"

@@ -105,7 +105,7 @@ async def test_what_is_there_stays(tmp_path: Path) -> None:
     file = tmp_path / "run.zip"
     file.write_bytes(b"somebody else's")
     async with LocalStorage((tmp_path / "a").as_uri()) as source:
-        with pytest.raises(AlreadyExistsError, match=r"run\.zip.*--force"):
+        with pytest.raises(AlreadyExistsError, match=r"run\.zip.*--overwrite"):
             await archive(source, "m1", file)
         with pytest.raises(NotFoundError, match="'nowhere'"):
             await archive(source, "nowhere", file, overwrite=True)

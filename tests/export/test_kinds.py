@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from cli.stores import ENDED
 from copying import stores
 from maintenance.conftest import make_store
 from maintenance.remote_stores import RemoteStore
+from migrations.stores import noted, on_disk, unpack
 from starfish_storage import Storage
 from starfish_storage.copying import copy
 from starfish_storage.export import Csv, HuggingFace, JsonLines, Parquet, export, to_arrow
@@ -28,6 +30,23 @@ async def exported(storage: Storage, directory: Path) -> dict[str, bytes]:
     return {
         str(path.relative_to(directory)): path.read_bytes() for path in sorted(directory.rglob("*")) if path.is_file()
     }
+
+
+async def test_a_store_of_starfish_is_exported_untouched(tmp_path: Path) -> None:
+    storage = unpack("starfish-0.1.3", tmp_path / "store")
+    before = on_disk(tmp_path / "store")
+    said = noted("starfish-0.1.3")
+    async with storage:
+        jobs = [job.master_job_id for job in await storage.list_master_jobs()]
+        await export(
+            storage, tmp_path / "out.jsonl", JsonLines(metadata_key="about"), master_job_ids=jobs, statuses=None
+        )
+    found = {}
+    for line in (tmp_path / "out.jsonl").read_bytes().splitlines():
+        data = json.loads(line)
+        found[data.pop("about")["uid"]] = data
+    assert found == said["data"]
+    assert on_disk(tmp_path / "store") == before
 
 
 @pytest.mark.parametrize("kind", ["postgres, s3", "sqlite, s3", "postgres, files"])

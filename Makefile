@@ -1,6 +1,6 @@
 # Everything sets itself up: Python 3.11+ and make are all a machine needs.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow check format bench docs clean
+.PHONY: help demo test test-slow check format bench docs clean .venv/foreign
 
 PYTHON ?= python3
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
@@ -15,7 +15,7 @@ demo: .venv/ready  ## Store a real generation run, reopen it and show it
 test: .venv/ready  ## Run the tests (the slow ones in a reduced size)
 	$(RUN) pytest -m "not slow"
 
-test-slow: .venv/cluster  ## Run every test whole: kill loops, a million rows; the numbers of cases go to slow-cases.log
+test-slow: .venv/cluster .venv/foreign  ## Run every test whole: kill loops, a million rows; the numbers of cases go to slow-cases.log
 	$(RUN) pytest --timeout=3600 --log-file=slow-cases.log --log-file-level=INFO
 
 check: .venv/ready  ## Lint, format, types, import floors, size limits
@@ -45,6 +45,16 @@ clean:  ## Remove what was set up
 
 .venv/cluster: .venv/ready
 	$(UV) sync --frozen --quiet --compile-bytecode --group cluster
+	@touch $@
+
+# The tools whose stores are imported, apart from what this project needs; 1 GB, so only where it is asked for.
+.venv/foreign: .venv/foreign/finished .venv/foreign-starfish/finished
+
+.venv/foreign/finished: tests/imports/foreign.txt | .venv/ready
+.venv/foreign-starfish/finished: tests/imports/starfish.txt | .venv/ready
+.venv/foreign/finished .venv/foreign-starfish/finished:
+	$(UV) venv --quiet --clear --python .venv/bin/python $(@D)
+	$(UV) pip install --quiet --python $(@D)/bin/python -r $<
 	@touch $@
 
 .tools/bin/uv:

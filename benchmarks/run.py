@@ -29,6 +29,7 @@ class Sizes:
         hashes: execution jobs of the store that is asked for all completed inputs at once.
         many: records of the large store.
         imports: imports of the package that are timed.
+        imported: rows of the file that is imported.
         calls: calls of a timed run, and records of the write beside it.
         resumed: inputs of the large run that is resumed.
         left: how many of them are not done.
@@ -53,6 +54,7 @@ class Sizes:
     hashes: int
     many: int
     imports: int
+    imported: int
     calls: int
     resumed: int
     left: int
@@ -78,6 +80,7 @@ FULL = Sizes(
     hashes=100_000,
     many=1_000_000,
     imports=10,
+    imported=100_000,
     calls=20_000,
     resumed=100_000,
     left=1000,
@@ -103,6 +106,7 @@ QUICK = Sizes(
     hashes=100_000,
     many=20_000,
     imports=3,
+    imported=5000,
     calls=1000,
     resumed=2000,
     left=100,

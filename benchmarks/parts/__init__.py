@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from benchmarks.parts.copying import measure_copying
 from benchmarks.parts.exporting import measure_exporting
 from benchmarks.parts.generating import measure_generating
 from benchmarks.parts.importing import measure_import
@@ -16,6 +17,7 @@ from benchmarks.parts.remote_writing import measure_remote_writing
 from benchmarks.parts.resuming import measure_resuming
 from benchmarks.parts.resuming_runs import measure_resuming_runs
 from benchmarks.parts.starting import measure_starting
+from benchmarks.parts.taking_in import measure_taking_in
 from benchmarks.parts.writing import measure_writing
 from benchmarks.run import Run
 from benchmarks.tables import Table
@@ -31,6 +33,8 @@ PARTS: dict[str, Callable[[Run], list[Table]]] = {
     "resume-run": measure_resuming_runs,
     "many": measure_many,
     "export": measure_exporting,
+    "copy": measure_copying,
+    "import-files": measure_taking_in,
     "remote-write": measure_remote_writing,
     "remote-workers": measure_remote_workers,
     "remote-many": measure_remote_many,

@@ -1,61 +1,59 @@
-"""How far a long command is, told on the standard error stream: a bar in a terminal, a line now and then elsewhere."""
+"""How far a long command is, on the standard error stream: a bar in a terminal, else a line now and then."""
 
 from __future__ import annotations
 
 import sys
 import time
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import Protocol
 
 from starfish_storage.cli.output import say
-
-if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
 
 _SECONDS_BETWEEN_LINES = 10.0
 
 
-class Counter:
-    """A context that tells how many of how many are done.
+class Count(Protocol):
+    """Told how many are done, and of how many, as often as one likes."""
+
+    def __call__(self, done: int, total: int | None, doing: str | None = None) -> None:
+        """Show it; ``doing`` is what is being done from now on, if that has changed."""
+        ...
+
+
+@contextmanager
+def counted(
+    doing: str, what: str = "records", *, quiet: bool = False, clock: Callable[[], float] = time.monotonic
+) -> Generator[Count]:
+    """Show how many have been gone through, and how many there are.
 
     Args:
-        what: is done, such as ``"records exported"``.
-        quiet: tell nothing.
+        doing: what is being done, such as ``"copying"``.
+        what: is counted.
+        quiet: show nothing.
+        clock: seconds that only grow.
     """
+    if quiet or not sys.stderr.isatty():
+        yield _lines(doing, what, (lambda: 0.0) if quiet else clock)  # no time passes, and no line is due
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    def __init__(self, what: str, *, quiet: bool) -> None:
-        self._what = what
-        self._quiet = quiet
-        self._bar: Progress | None = None
-        self._task: TaskID | None = None
-        self._told = time.monotonic()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(doing, total=None)
+        yield lambda done, total, doing=None: bar.update(task, completed=done, total=total, description=doing)
 
-    def __enter__(self) -> Self:
-        """Draw the bar, if somebody looks at it."""
-        if not self._quiet and sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-            self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
-            self._task = self._bar.add_task(self._what, total=None)
-            self._bar.start()
-        return self
+def _lines(doing: str, what: str, clock: Callable[[], float]) -> Count:
+    last, title = clock(), doing
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Remove the bar: what came of it all is said in another place."""
-        if self._bar is not None:
-            self._bar.stop()
+    def count(done: int, total: int | None, doing: str | None = None) -> None:
+        nonlocal last, title
+        title = doing or title
+        if clock() - last >= _SECONDS_BETWEEN_LINES:
+            last = clock()
+            of = "" if total is None else f" of {total:,}"
+            say(f"{title}: {done:,}{of} {what}")
 
-    def show(self, done: int, total: int | None) -> None:
-        """Tell how far it is; called as often as one likes."""
-        if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, completed=done, total=total)
-            return
-        now = time.monotonic()
-        if self._quiet or now - self._told < _SECONDS_BETWEEN_LINES:
-            return
-        self._told = now
-        say(f"{done} of {total} {self._what}" if total is not None else f"{done} {self._what}")
+    return count

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from starfish_storage.cli import exit_codes
-from starfish_storage.cli.counting import Counter
+from starfish_storage.cli.counting import counted
 from starfish_storage.cli.finding import find_run
 from starfish_storage.cli.opening import existing
 from starfish_storage.cli.options import Place, RunName, example, one_of, with_json, with_store
@@ -69,7 +69,7 @@ async def _export(
         )
     async with existing(place) as storage:
         found = [(await find_run(storage, run)).master_job_id for run in runs]
-        with Counter("records exported", quiet=quiet) as counter:
+        with counted("exporting", quiet=quiet) as count:
             return await export(
                 storage,
                 given["destination"],
@@ -79,7 +79,7 @@ async def _export(
                 statuses=None if given["all_statuses"] else given["status"] or ("completed",),
                 skip_damaged=given["skip_damaged"],
                 overwrite=given["overwrite"],
-                progress=lambda progress: counter.show(progress.done, progress.total),
+                progress=lambda progress: count(progress.done, progress.total),
             )
 
 

@@ -25,7 +25,7 @@ async def made(place: Place, durability: Durability) -> AsyncGenerator[Storage]:
         StorageUnavailableError: its server cannot be reached. A store that is open waits for it for longer.
     """
     storage = open_storage(place.uri, place.data_uri, durability=durability)
-    await _is_there(place)
+    await is_there(place)
     async with storage:
         yield storage
 
@@ -39,13 +39,18 @@ async def existing(place: Place, durability: Durability = "power") -> AsyncGener
         StorageUnavailableError: its server cannot be reached. A store that is open waits for it for longer.
     """
     storage = open_storage(place.uri, place.data_uri, durability=durability)  # refuses a URI that names no store at all
-    if not await _is_there(place):
+    if not await is_there(place):
         raise _no_store(place)
     async with storage:
         yield storage
 
 
-async def _is_there(place: Place) -> bool:
+async def is_there(place: Place) -> bool:
+    """Return whether there is a store. Makes none.
+
+    Raises:
+        StorageUnavailableError: its server cannot be reached.
+    """
     if place.is_local:
         return _has_database(place)
     return await postgres_storage()(place.uri, place.data_uri).exists(_REACH_SECONDS)

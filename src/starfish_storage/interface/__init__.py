@@ -22,6 +22,7 @@ from starfish_storage.interface.metadata import DataLocation, MetadataHandler, R
 from starfish_storage.interface.row_log import RowLogHandler
 from starfish_storage.interface.scanning import ScannedRecord
 from starfish_storage.interface.storage import Storage
+from starfish_storage.interface.transfer import RowTransfer, StoreTransfer
 
 __all__ = [
     "DataHandler",
@@ -30,7 +31,9 @@ __all__ = [
     "MetadataHandler",
     "RecordRow",
     "RowLogHandler",
+    "RowTransfer",
     "RunLedger",
     "ScannedRecord",
     "Storage",
+    "StoreTransfer",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from starfish_storage.interface.data import DataWrite
 from starfish_storage.interface.entities import (
@@ -16,6 +16,9 @@ from starfish_storage.interface.entities import (
 from starfish_storage.interface.ledger import RunLedger
 from starfish_storage.interface.scanning import ScannedRecord
 from starfish_storage.models import Record, StatusRecord
+
+if TYPE_CHECKING:
+    from starfish_storage.interface.transfer import RowTransfer  # whose rows hold a `RecordRow`
 
 
 class DataLocation(NamedTuple):
@@ -70,6 +73,11 @@ class MetadataHandler(ProjectContract, MasterJobContract, ExecutionJobContract, 
     @abstractmethod
     def ledger(self) -> RunLedger:
         """What runs keep beyond jobs and records, in the same commits."""
+
+    @property
+    @abstractmethod
+    def transfer(self) -> RowTransfer:
+        """Whole rows, for copies."""
 
     @abstractmethod
     async def setup(self) -> None:

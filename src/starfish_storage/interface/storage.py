@@ -15,6 +15,7 @@ from starfish_storage.interface.entities import (
 )
 from starfish_storage.interface.ledger import RunLedger
 from starfish_storage.interface.scanning import RecordScan
+from starfish_storage.interface.transfer import StoreTransfer
 from starfish_storage.models import Record
 
 
@@ -45,6 +46,11 @@ class Storage(ProjectContract, MasterJobContract, ExecutionJobContract, RecordCo
     @abstractmethod
     def ledger(self) -> RunLedger:
         """What runs keep beyond jobs and records: attempts, paid steps, and who works on which input."""
+
+    @property
+    @abstractmethod
+    def transfer(self) -> StoreTransfer:
+        """Whole rows and data as bytes, for `starfish_storage.copying`."""
 
     @abstractmethod
     async def setup(self) -> None:

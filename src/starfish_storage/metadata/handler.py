@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
@@ -9,13 +10,22 @@ from typing import Any, TypeVar
 from starfish_storage.codec import content_digest
 from starfish_storage.errors import SEE_DAMAGE, StoreDamagedError, shorten
 from starfish_storage.identifiers import check_id
-from starfish_storage.interface import DataHandler, DataWrite, MetadataHandler, RecordRow, RunLedger, ScannedRecord
+from starfish_storage.interface import (
+    DataHandler,
+    DataWrite,
+    MetadataHandler,
+    RecordRow,
+    RowTransfer,
+    RunLedger,
+    ScannedRecord,
+)
 from starfish_storage.metadata import rows, selecting
 from starfish_storage.metadata.database import Database
 from starfish_storage.metadata.ledger import SQLRunLedger
 from starfish_storage.metadata.operations import WriteOperation
 from starfish_storage.metadata.row_writer import Row
 from starfish_storage.metadata.rows import RowCodec
+from starfish_storage.metadata.transfer import SQLRowTransfer
 from starfish_storage.models import (
     EXECUTION_JOB_STATUSES,
     MASTER_JOB_STATUSES,
@@ -44,11 +54,17 @@ class SQLMetadataHandler(MetadataHandler):
         self._codec = codec
         self._queries = database.queries
         self._ledger = SQLRunLedger(database, data, codec)
+        self._transfer = SQLRowTransfer(database, data, self._identity)
 
     @property
     def ledger(self) -> RunLedger:
         """See `MetadataHandler.ledger`."""
         return self._ledger
+
+    @property
+    def transfer(self) -> RowTransfer:
+        """See `MetadataHandler.transfer`."""
+        return self._transfer
 
     async def setup(self) -> None:
         """See `MetadataHandler.setup`."""
@@ -320,6 +336,10 @@ class SQLMetadataHandler(MetadataHandler):
         await self._database.write(WriteOperation(lambda writer: writer.recount()))
 
     # --- reading --------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def _identity(self) -> str:
+        """See `RowTransfer.identity`."""
 
     def _record_row(self, row: Row) -> RecordRow:
         """Return a row of a scan, whose last column is the version of its data, if it has one."""

@@ -94,7 +94,14 @@ class Queries:
 @cache
 def sqlite_queries() -> Queries:
     """Return SQLite's queries, read once a process."""
-    paths = ("common/queries.sql", "common/runs.sql", "sqlite/queries.sql", "sqlite/runs.sql")
+    paths = (
+        "common/queries.sql",
+        "common/runs.sql",
+        "common/transfer.sql",
+        "sqlite/queries.sql",
+        "sqlite/runs.sql",
+        "sqlite/transfer.sql",
+    )
     return Queries("sqlite", *paths)
 
 
@@ -110,8 +117,10 @@ def postgres_queries() -> Queries:
     paths = (
         "common/queries.sql",
         "common/runs.sql",
+        "common/transfer.sql",
         "postgres/queries.sql",
         "postgres/runs.sql",
+        "postgres/transfer.sql",
         "postgres/maintenance.sql",
     )
     return Queries("postgres", *paths)

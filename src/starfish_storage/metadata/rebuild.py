@@ -126,7 +126,7 @@ class _Rebuilding:
             column = self._queries.parameters(name)[0]
             if name in ("delete_master_job", "delete_project"):
                 self._deleted.add((column, row[0]))
-            elif name in ("insert_master_job", "save_project"):
+            elif name in ("insert_master_job", "put_master_job", "save_project"):
                 self._deleted.discard((column, row[0]))
             self.logged += self._apply(name, row)
 

@@ -40,6 +40,8 @@ CHANGES = (
     "delete_attempt",
     "count_attempts",
     "save_step",
+    "put_master_job",
+    "put_execution_job",
 )
 """The changes that a row log holds: named queries."""
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from functools import partial
 
+from starfish_storage.errors import StorageIOError
 from starfish_storage.interface import DataHandler, DataLocation, RowLogHandler
 from starfish_storage.metadata.connection import Durability
 from starfish_storage.metadata.group_commit import GroupCommit
@@ -65,6 +67,14 @@ class SQLiteMetadataHandler(SQLMetadataHandler):
             return "record"
         job = first(self._queries["get_master_job_of_request_config"], (key,))
         return None if job is None else "master job"
+
+    async def _identity(self) -> str:
+        """Return which file its database is: a copy of a store is another."""
+        try:
+            found = os.stat(self._session.place)
+        except OSError as error:
+            raise StorageIOError(self._session.place, error.errno, "it cannot be looked at") from error
+        return f"sqlite {found.st_dev} {found.st_ino}"
 
     def _located(self, keys: Sequence[str], readers: Readers) -> dict[str, DataLocation]:
         query = self._queries["get_data_digest"]

@@ -13,6 +13,7 @@ from starfish_storage.errors import (
     SEE_DAMAGE,
     DataLostError,
     DataNotFoundError,
+    InvalidReferenceError,
     StorageClosedError,
     StorageError,
     StoreDamagedError,
@@ -68,11 +69,15 @@ class DataReading:
         self._reads += 1
         if self._reads % _READS_IN_A_ROW == 0:
             await asyncio.sleep(0)
+        return self._decoded(key, await self.read_bytes(key))
+
+    async def read_bytes(self, key: str) -> bytes:
+        """Return the data under a key as it is; raises as `read`, but for what is no JSON."""
         location = await self._locate(key)
         payload = await self._read_once(location.key)
         if payload is None or not _is_whole(payload, location):
             payload = await self._read_again(key)
-        return self._decoded(key, payload)
+        return payload
 
     async def read_many(self, keys: Sequence[str]) -> list[dict[str, Any]]:
         """Return the data under several keys, in their order; raises as `read`."""
@@ -86,14 +91,16 @@ class DataReading:
 
     async def scan(self, rows: Sequence[RecordRow]) -> list[ScannedRecord]:
         """Return records with their data; one whose data is lost or damaged has the error in its place."""
-        places = [row.place for row in rows if row.place is not None]
+        refused = {row.record_uid: error for row in rows if (error := self._refusal(row)) is not None}
+        places = [row.place for row in rows if row.place is not None and row.record_uid not in refused]
         # In one thread: two took turns and were slower together, as long as the files are in memory.
         read = iter(await self._in_pool(lambda: list(self._data.read_each(places))))
         found: list[ScannedRecord] = []
         for row in rows:
             uid, job_id, master_job_id, status, key, start, end, updated, message, sha256, place = row
-            payload = error = reference = None
-            if key is not None and place is not None:
+            payload = reference = None
+            error: StorageError | None = refused.get(uid)
+            if key is not None and place is not None and error is None:
                 reference = self._data.to_reference(key)
                 payload = next(read)
                 if payload is None or (sha256 is not None and sha256 != content_digest(payload)):
@@ -105,6 +112,15 @@ class DataReading:
                 )
             )
         return found
+
+    def _refusal(self, row: RecordRow) -> StorageError | None:
+        """Return why data is not read: a row that was tampered with may name any file."""
+        try:
+            if row.place is not None:
+                self._data.check_record_key(row.place)
+        except InvalidReferenceError as error:
+            return error
+        return None
 
     async def _read_or_error(self, key: str) -> tuple[bytes | None, StorageError | None]:
         try:

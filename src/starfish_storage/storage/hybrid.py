@@ -9,10 +9,19 @@ from typing import Any
 from starfish_storage.codec import encode
 from starfish_storage.errors import InvalidInputError, shorten
 from starfish_storage.identifiers import check_id
-from starfish_storage.interface import DataHandler, DataWrite, MetadataHandler, RunLedger, ScannedRecord, Storage
+from starfish_storage.interface import (
+    DataHandler,
+    DataWrite,
+    MetadataHandler,
+    RunLedger,
+    ScannedRecord,
+    Storage,
+    StoreTransfer,
+)
 from starfish_storage.models import GenerationJob, GenerationMasterJob, Project, Record
 from starfish_storage.storage.data_reading import DataReading
 from starfish_storage.storage.secret_guard import SecretGuard
+from starfish_storage.storage.transfer import HybridTransfer
 
 
 class HybridStorage(Storage):
@@ -43,6 +52,7 @@ class HybridStorage(Storage):
         if self._guard is not None:
             metadata.ledger.check_input = self._guard.refuse_in_input
         self._reading = DataReading(metadata, data)
+        self._transfer = HybridTransfer(metadata, data, self._reading)
 
     @property
     def storage_uri(self) -> str:
@@ -63,6 +73,11 @@ class HybridStorage(Storage):
     def ledger(self) -> RunLedger:
         """See `Storage.ledger`."""
         return self._metadata.ledger
+
+    @property
+    def transfer(self) -> StoreTransfer:
+        """See `Storage.transfer`."""
+        return self._transfer
 
     @property
     def capabilities(self) -> frozenset[str]:

@@ -19,6 +19,7 @@ from starfish_storage.testing.run_ledger import RunTests, StepTests
 from starfish_storage.testing.run_outcomes import OutcomeTests
 from starfish_storage.testing.scanning import ScanningTests
 from starfish_storage.testing.streaming import StreamingTests
+from starfish_storage.testing.transfer import TransferTests
 
 
 class StorageTests:
@@ -105,3 +106,6 @@ class StorageTests:
 
     class TestRuns(RunTests):
         """See `RunTests`."""
+
+    class TestTransfer(TransferTests):
+        """See `TransferTests`."""

@@ -63,6 +63,11 @@ class PostgresMetadataHandler(SQLMetadataHandler):
         job = await self._database.first(self._queries["get_master_job_of_request_config"], (key,))
         return None if job is None else "master job"
 
+    async def _identity(self) -> str:
+        """Return which schema it is, as the mark beside its data says it."""
+        row = await self._database.first(self._queries["get_store_identity"], ())
+        return f"postgres {row[0] if row else ''}"
+
     def _replace(self, write: DataWrite) -> None:
         try:
             write.stage()

@@ -1,0 +1,94 @@
+"""``starfish-storage copy``: projects and runs, whole, from one store into another of any kind."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from tempfile import TemporaryDirectory
+
+import click
+
+from starfish_storage.cli import exit_codes
+from starfish_storage.cli.counting import counted
+from starfish_storage.cli.finding import find_run
+from starfish_storage.cli.opening import existing, is_there, made
+from starfish_storage.cli.options import Place, as_uri, example
+from starfish_storage.cli.output import show_json, show_text
+from starfish_storage.copying import CopyReport, copy
+from starfish_storage.interface import Storage
+from starfish_storage.storage.local import LocalStorage
+from starfish_storage.uri import file_uri_of_path
+
+
+@click.command("copy", epilog=example("copy ./starfish-store postgresql://me@db/data?schema=shared --run last"))
+@click.argument("source", metavar="SRC")
+@click.argument("target", metavar="DST")
+@click.option("--project", multiple=True, metavar="ID", help="Only this project, with all of its runs; repeatable.")
+@click.option("--run", "runs", multiple=True, metavar="RUN", help="Only this run, with its project; repeatable.")
+@click.option("--data-uri-from", metavar="URI|PATH", help="Where the data of SRC lies, if elsewhere.")
+@click.option("--data-uri-to", metavar="URI|PATH", help="Where the data of DST lies, or is to lie, if elsewhere.")
+@click.option("--skip-damaged", is_flag=True, help="Copy records whose data is lost or damaged without it.")
+@click.option("--dry-run", is_flag=True, help="Read and compare, and write nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+def copy_command(
+    source: str,
+    target: str,
+    project: tuple[str, ...],
+    runs: tuple[str, ...],
+    data_uri_from: str | None,
+    data_uri_to: str | None,
+    skip_damaged: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> int:
+    """Copy projects and runs from the store SRC into the store DST, which is made if it is not there.
+
+    Everything arrives as it is: records and their data, jobs, attempts, costs and paid steps; a run can be gone on with
+    in DST. Said again after it was interrupted, it goes on; said again at the end, it copies what is new in SRC.
+    """
+    from_, to = Place(as_uri(source), as_uri(data_uri_from)), Place(as_uri(target), as_uri(data_uri_to))
+    report = asyncio.run(_copy(from_, to, project, runs, skip_damaged=skip_damaged, dry_run=dry_run))
+    if as_json:
+        show_json(report.to_json())
+    else:
+        show_text(f"would be done: {report}" if dry_run else str(report))
+    return exit_codes.FAILURES if report.lost else exit_codes.DONE
+
+
+async def _copy(
+    source: Place,
+    target: Place,
+    projects: tuple[str, ...],
+    runs: tuple[str, ...],
+    *,
+    skip_damaged: bool,
+    dry_run: bool,
+) -> CopyReport:
+    async with existing(source) as from_:
+        ids = [(await find_run(from_, run)).master_job_id for run in runs]
+        async with _opened(target, dry_run=dry_run) as to:
+            with counted("comparing" if dry_run else "copying") as progress:
+                report = await copy(
+                    from_,
+                    to,
+                    project_ids=projects,
+                    master_job_ids=ids,
+                    skip_damaged=skip_damaged,
+                    dry_run=dry_run,
+                    progress=progress,
+                )
+    report.source, report.target = source.shown, target.shown
+    return report
+
+
+@asynccontextmanager
+async def _opened(place: Place, *, dry_run: bool) -> AsyncGenerator[Storage]:
+    """Open the target; to try it out, a store that is not there is not made, and an empty one takes its place."""
+    if not dry_run or await is_there(place):
+        async with made(place, "power") as storage:
+            yield storage
+        return
+    with TemporaryDirectory() as directory:
+        async with LocalStorage(file_uri_of_path(f"{directory}/store")) as storage:
+            yield storage

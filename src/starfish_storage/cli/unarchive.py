@@ -1,0 +1,38 @@
+"""``starfish-storage unarchive``: what an archive holds, into a store."""
+
+from __future__ import annotations
+
+import asyncio
+
+import click
+
+from starfish_storage.cli.counting import counted
+from starfish_storage.cli.opening import made
+from starfish_storage.cli.options import Place, example, with_json, with_store
+from starfish_storage.cli.output import show_json, show_text
+from starfish_storage.copying import CopyReport, unarchive
+
+
+@click.command("unarchive", epilog=example("unarchive run.zip --store ./starfish-store"))
+@click.argument("file", metavar="FILE.zip", type=click.Path(exists=True, dir_okay=False))
+@click.option("--most-bytes", type=click.IntRange(min=0), help="How much may come out [default: 100 times its size].")
+@with_json
+@with_store
+def unarchive_command(place: Place, file: str, most_bytes: int | None, as_json: bool) -> None:
+    """Copy the run of an archive into a store, which is made if it is not there.
+
+    An archive that is damaged, or made to do harm, is refused, and nothing of it is left behind.
+    """
+    report = asyncio.run(_unarchive(place, file, most_bytes))
+    if as_json:
+        show_json(report.to_json())
+    else:
+        show_text(str(report))
+
+
+async def _unarchive(place: Place, file: str, most_bytes: int | None) -> CopyReport:
+    async with made(place, "power") as storage:
+        with counted("copying") as progress:
+            report = await unarchive(file, storage, most_bytes=most_bytes, progress=progress)
+    report.source, report.target = file, place.shown
+    return report

@@ -1,0 +1,325 @@
+"""Copying projects and master jobs from one store into another, of whatever kinds they are.
+
+The order is what makes a copy that was killed safe to repeat: the project, the master job as ``pending``, its execution
+jobs with their attempts and paid steps, its records with their data, and at last the master job as it is.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from contextlib import aclosing
+
+from starfish_storage.codec import content_digest
+from starfish_storage.copying.comparing import (
+    at_rest,
+    incomplete,
+    needs_execution_job,
+    needs_master_job,
+    needs_project,
+    needs_record,
+)
+from starfish_storage.copying.pages import PageSize, read_ahead
+from starfish_storage.copying.report import CopyReport, Lost
+from starfish_storage.errors import (
+    AlreadyExistsError,
+    InvalidInputError,
+    NotFoundError,
+    ParentNotFoundError,
+    StorageError,
+    StoreDamagedError,
+)
+from starfish_storage.interface import RecordRow, Storage
+from starfish_storage.interface.transfer import ExecutionJobRow, MasterJobRow, RunRow, StoreTransfer, WholeRecordRow
+
+Progress = Callable[[int, int], None]
+"""Told how many records have been gone through, and how many there are."""
+
+_JOBS_AT_ONCE = 500
+_PROJECTS_AT_ONCE = 500
+
+
+async def copy(
+    source: Storage,
+    target: Storage,
+    *,
+    project_ids: Collection[str] = (),
+    master_job_ids: Collection[str] = (),
+    skip_damaged: bool = False,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+) -> CopyReport:
+    """Copy projects and master jobs whole, with all that belongs to them; if none are named, all there are.
+
+    Said again after it was interrupted, it goes on; said again after it has ended, it changes nothing, and brings what
+    has gone on in the source since then. The source is only read. Where the target has another master job, execution
+    job or record of the same id, or a newer state of it, that is refused, and the target's stays as it is; a project
+    of the same id is kept as the target has it, unless it is an earlier state of the same project.
+
+    A run that is being worked on can be copied: the inputs that its workers hold arrive as pending, and `resume` of the
+    copy pays for none of the steps that were stored. Records arrive under their own keys, also those that refer to the
+    data of another.
+
+    Args:
+        source: where from; set up.
+        target: where to; set up.
+        project_ids: projects, with all of their master jobs.
+        master_job_ids: master jobs, with their projects.
+        skip_damaged: copy a record whose data is lost or damaged without it, and say so in the record and in the
+            report; else that ends the copy.
+        dry_run: read and compare, and write nothing.
+        progress: told how far it is.
+
+    Raises:
+        NotFoundError: a project or master job is not in the source.
+        AlreadyExistsError: the target has something else, or something newer, of the same id.
+        StoreDamagedError: the data of a record is lost or damaged.
+        InvalidInputError: source and target are one store.
+    """
+    began = time.monotonic()
+    await _refuse_same(source, target)
+    report = CopyReport(source.storage_uri, target.storage_uri)
+    projects, jobs = await _named(source, project_ids, master_job_ids)
+    copying = _Copying(source, target, report, progress, skip_damaged=skip_damaged, dry_run=dry_run)
+    await copying.prepare(jobs)
+    for project_id in projects:
+        await copying.project(project_id)
+    for master_job_id in jobs:
+        await copying.master_job(master_job_id)
+    report.seconds = time.monotonic() - began
+    return report
+
+
+async def _refuse_same(source: Storage, target: Storage) -> None:
+    ours, theirs = source.transfer, target.transfer
+    if await ours.rows.identity() == await theirs.rows.identity():
+        raise InvalidInputError(f"{source.storage_uri!a} is both source and target: name another store to copy into.")
+    if _real(ours.data_place) == _real(theirs.data_place):
+        raise InvalidInputError(f"both stores have their data at {ours.data_place!a}: name another place for one.")
+
+
+def _real(place: str) -> str:
+    return os.path.realpath(place) if place.startswith("/") else place
+
+
+async def _named(
+    source: Storage, project_ids: Collection[str], master_job_ids: Collection[str]
+) -> tuple[list[str], list[str]]:
+    """Return the ids of the projects and master jobs to copy; of a named master job, the project comes with it."""
+    if isinstance(project_ids, str) or isinstance(master_job_ids, str):
+        raise InvalidInputError("copy takes lists of ids; for one, give a list of one.")
+    rows = source.transfer.rows
+    projects, jobs = dict.fromkeys(project_ids), dict[str, None]()
+    if not project_ids and not master_job_ids:
+        projects = dict.fromkeys([project_id async for project_id in _every_project(source)])
+    for project_id in projects:
+        if await rows.get_project(project_id) is None:
+            raise NotFoundError("project", project_id, "list_projects lists what there is")
+        jobs |= dict.fromkeys(await rows.list_master_job_ids(project_id))
+    for master_job_id in master_job_ids:
+        found = await rows.get_master_job(master_job_id)
+        if found is None:
+            raise NotFoundError("master job", master_job_id, "list_master_jobs lists what there is")
+        projects[found.project_id] = jobs[master_job_id] = None
+    return list(projects), list(jobs)
+
+
+async def _every_project(source: Storage) -> AsyncIterator[str]:
+    after = ""
+    while page := await source.transfer.rows.list_projects(after=after, limit=_PROJECTS_AT_ONCE):
+        for row in page:
+            yield row.project_id
+        after = page[-1].project_id
+
+
+class _Copying:
+    """One copy: where from, where to, and what has been done so far."""
+
+    def __init__(
+        self,
+        source: Storage,
+        target: Storage,
+        report: CopyReport,
+        progress: Progress | None,
+        *,
+        skip_damaged: bool,
+        dry_run: bool,
+    ) -> None:
+        self._storage = source
+        self._source: StoreTransfer = source.transfer
+        self._target: StoreTransfer = target.transfer
+        self._report = report
+        self._progress = progress
+        self._skip_damaged = skip_damaged
+        self._dry_run = dry_run
+        self._seen = self._all = 0
+
+    async def prepare(self, master_job_ids: Sequence[str]) -> None:
+        """Refuse what the target has otherwise, before anything is written, and count the records.
+
+        Raises:
+            AlreadyExistsError: it has another master job of an id, or a newer state of one.
+        """
+        for master_job_id in master_job_ids:
+            row = await self._source.rows.get_master_job(master_job_id)
+            if row is not None:
+                needs_master_job(row, await self._target.rows.get_master_job(master_job_id))
+                self._all += sum((await self._storage.count_records_for_master_job(master_job_id)).values())
+
+    async def project(self, project_id: str) -> None:
+        """Copy the row of a project."""
+        row = await self._source.rows.get_project(project_id)
+        if row is not None and needs_project(row, await self._target.rows.get_project(project_id)):
+            await self._put(self._target.rows.put_project(row))
+            self._report.projects += 1
+
+    async def master_job(self, master_job_id: str) -> None:
+        """Copy a master job with all that belongs to it."""
+        row = await self._source.rows.get_master_job(master_job_id)
+        if row is None:
+            return  # deleted since it was listed
+        run = await self._source.rows.get_run(master_job_id)
+        there = await self._target.rows.get_master_job(master_job_id)
+        changed = needs_master_job(row, there)
+        await self._request_config(row, there)
+        if changed:
+            await self._put(self._target.rows.put_master_job(incomplete(row)))
+        there_run = await self._target.rows.get_run(master_job_id)
+        if run is not None and there_run is None:
+            # Without knowing that all of its inputs are there, nobody goes on with it before they are.
+            await self._put(
+                self._target.rows.put_run(RunRow(master_job_id, 0, inputs_complete=False, stop_reason=None))
+            )
+        await self._execution_jobs(master_job_id)
+        await self._records(master_job_id)
+        if run is not None and there_run != run:
+            await self._put(self._target.rows.put_run(run))
+        if changed:
+            await self._put(self._target.rows.put_master_job(row))
+            self._report.master_jobs += 1
+
+    async def _request_config(self, row: MasterJobRow, there: MasterJobRow | None) -> None:
+        """Copy a request configuration, byte by byte: what is redacted stays so, and nothing else becomes so."""
+        key = row.request_config_key
+        payload = await self._source.read_request_config(key)
+        if payload is None:
+            return
+        of_target = await self._target.read_request_config(key)
+        if of_target == payload:
+            return
+        if of_target is not None and (there is None or there.request_config_key != key):
+            reason = f"the target has another request configuration under {key!a}"
+            raise AlreadyExistsError("master job", row.master_job_id, f"{reason}; copy into another store")
+        await self._put(self._target.put_request_config(key, payload))
+
+    async def _execution_jobs(self, master_job_id: str) -> None:
+        async def page(after: ExecutionJobRow | None) -> list[ExecutionJobRow]:
+            return await self._source.rows.list_execution_jobs(master_job_id, after=after, limit=_JOBS_AT_ONCE)
+
+        async with aclosing(read_ahead(page, lambda rows: rows[-1])) as pages:
+            async for rows in pages:
+                await self._put_execution_jobs(rows)
+
+    async def _put_execution_jobs(self, rows: Sequence[ExecutionJobRow]) -> None:
+        """Copy execution jobs with their attempts and paid steps, where they differ."""
+        ids = [row.job_id for row in rows]
+        there = {row.job_id: row for row in await self._target.rows.get_execution_jobs(ids)}
+        resting = [at_rest(row) for row in rows]
+        new = [row for row in resting if needs_execution_job(row, there.get(row.job_id))]
+        if new:
+            await self._put(self._target.rows.put_execution_jobs(new))
+        self._report.execution_jobs += len(new)
+        self._report.unchanged += len(rows) - len(new)
+        attempts = await self._source.rows.get_attempts(ids)
+        if attempts:
+            known = {row[:2]: row for row in await self._target.rows.get_attempts(ids)}
+            differing = [row for row in attempts if known.get(row[:2]) != row]
+            if differing:
+                await self._put(self._target.rows.put_attempts(differing))
+            self._report.attempts += len(differing)
+        steps = await self._source.rows.get_steps(ids)
+        if steps:
+            stored = {row[:2]: row for row in await self._target.rows.get_steps(ids)}
+            paid = [
+                row
+                for row in steps
+                if row != (other := stored.get(row[:2])) and (other is None or other.saved_when <= row.saved_when)
+            ]
+            if paid:
+                await self._put(self._target.rows.put_steps(paid))
+            self._report.steps += len(paid)
+
+    async def _records(self, master_job_id: str) -> None:
+        size = PageSize()
+
+        async def page(after: WholeRecordRow | None) -> list[WholeRecordRow]:
+            behind = None if after is None else after.record
+            return await self._source.rows.list_records(master_job_id, after=behind, limit=size.rows)
+
+        async def new_ones(rows: list[WholeRecordRow]) -> tuple[list[WholeRecordRow], list[bytes | None], int]:
+            found = await self._target.rows.get_records([row.record.record_uid for row in rows])
+            there = {row.record.record_uid: row for row in found}
+            new = [row for row in rows if needs_record(row, there.get(row.record.record_uid))]
+            read = await self._source.read_records([row.record for row in new])
+            size.note(sum(len(one) for one in read if isinstance(one, bytes)), len(new))
+            checked = [self._checked(row, data) for row, data in zip(new, read, strict=True)]
+            wanted = [
+                (row, data)
+                for row, data in checked
+                if row.record.sha256 is not None or needs_record(_told(row, data), there.get(row.record.record_uid))
+            ]
+            return [row for row, _ in wanted], [data for _, data in wanted], len(rows)
+
+        async with aclosing(read_ahead(page, lambda rows: rows[-1], new_ones)) as pages:
+            async for rows, payloads, gone_through in pages:
+                await self._put_records(rows, payloads)
+                self._report.records += len(rows)
+                self._report.unchanged += gone_through - len(rows)
+                self._report.bytes += sum(len(data) for data in payloads if data is not None)
+                self._seen += gone_through
+                if self._progress is not None:
+                    self._progress(self._seen, max(self._seen, self._all))
+
+    async def _put_records(self, rows: Sequence[WholeRecordRow], payloads: Sequence[bytes | None]) -> None:
+        if self._dry_run or not rows:
+            return
+        try:
+            await self._target.put_records(rows, payloads)
+        except ParentNotFoundError:
+            # Of an input that was registered after its page of execution jobs was read.
+            ids = sorted({row.record.job_id for row in rows})
+            await self._put_execution_jobs(await self._source.rows.get_execution_jobs(ids))
+            await self._target.put_records(rows, payloads)
+
+    def _checked(self, row: WholeRecordRow, data: bytes | StorageError | None) -> tuple[WholeRecordRow, bytes | None]:
+        """Return a record with its data; one whose data is lost or damaged without, and saying so."""
+        if not isinstance(data, StorageError):
+            return row, data
+        record = row.record
+        if not self._skip_damaged:
+            place = str(getattr(data, "path", record.key))
+            remedy = "copy without it with skip_damaged (--skip-damaged), or restore it from a backup"
+            reason = (
+                f"the data of record {record.record_uid!a} cannot be read ({data.code}), and the copy ends: {remedy}"
+            )
+            raise StoreDamagedError(place, reason) from data
+        self._report.note_lost(Lost(record.record_uid, record.master_job_id, str(data)))
+        return row._replace(record=_without_data(record, data)), None
+
+    async def _put(self, write: Awaitable[None]) -> None:
+        if self._dry_run:
+            getattr(write, "close")()  # noqa: B009 (of the coroutine, which is never awaited)
+            return
+        await write
+
+
+def _without_data(record: RecordRow, error: StorageError) -> RecordRow:
+    told = f"its data could not be copied ({error.code})"
+    message = told if record.error_message is None else f"{record.error_message}; {told}"
+    return record._replace(key=None, sha256=None, place=None, error_message=message)
+
+
+def _told(row: WholeRecordRow, data: bytes | None) -> WholeRecordRow:
+    """Return a record whose digest was not known with the one of its data."""
+    return row if data is None else row._replace(record=row.record._replace(sha256=content_digest(data)))

@@ -1,0 +1,241 @@
+"""Working directories of Curator: what it asked, what was answered, and what that cost."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from array import array
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from starfish_storage.codec import decode, encode
+from starfish_storage.errors import InvalidDataError, InvalidInputError, shorten
+from starfish_storage.imports.rows import MAX_ROW_BYTES, BadRow
+from starfish_storage.imports.source_file import SourceFile, shown
+from starfish_storage.runs import Output, Usage
+
+_RESPONSES = re.compile(r"responses_(\d+)\.jsonl")
+_ABOUT = (
+    "model_name",
+    "response_format",
+    "prompt_func",
+    "parse_func",
+    "dataset_hash",
+    "run_hash",
+    "batch_mode",
+    "timestamp",
+)
+_MOST_REQUESTS = 100_000_000  # of one run: the place of each takes eight bytes of memory
+_NOWHERE = 2**64 - 1
+_OFFSET_BITS = 48
+_LONGEST_ERROR = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What came of one request.
+
+    Attributes:
+        position: the place of its row in the input of the run, from 0.
+        request: what was asked, as Curator keeps it.
+        outputs: the rows that were made of the answer; one that has no data if it failed.
+        usage: what it used; none if that was not noted.
+        start: when it was asked (UTC).
+        end: when it was answered (UTC).
+        error: why it failed; None if it did not.
+    """
+
+    position: int
+    request: dict[str, Any]
+    outputs: tuple[Output, ...]
+    usage: tuple[Usage, ...]
+    start: datetime
+    end: datetime
+    error: str | None
+
+
+class CuratorRun:
+    """The working directory of one run of Curator.
+
+    Args:
+        path: the directory, which holds ``responses_0.jsonl`` and the like.
+        files: those, in their order; they stay open.
+
+    Attributes:
+        name: the directory's name, without its path: the hash by which Curator finds it again.
+        identity: SHA-256, in hex, of all responses.
+    """
+
+    def __init__(self, path: str, files: Sequence[SourceFile]) -> None:
+        self.name = os.path.basename(os.path.abspath(path))
+        self._path = path
+        self._files = files
+        self.identity = hashlib.sha256("".join(file.sha256 for file in files).encode()).hexdigest()
+        self._places = array("Q")
+
+    def describe(self) -> dict[str, Any]:
+        """Return what is kept of it: never where it lay."""
+        return {"name": self.name, "files": [file.describe() for file in self._files]}
+
+    def about(self) -> dict[str, Any]:
+        """Return what Curator itself has noted of the run; nothing if it did not end."""
+        try:
+            with open(os.path.join(self._path, "response.json"), "rb") as file:
+                found = decode(file.read(MAX_ROW_BYTES))
+            noted: dict[str, Any] = found["metadata"]
+            return {name: noted[name] for name in _ABOUT if name in noted}
+        except (OSError, ValueError, LookupError, TypeError):
+            return {}
+
+    def has_changed(self) -> bool:
+        """Return whether the responses are others than when they were opened. May block."""
+        return any(file.has_changed() for file in self._files)
+
+    def index(self) -> Iterator[Response | BadRow]:
+        """Read all responses, in the order in which they came, and note where each request's is. May block.
+
+        Of several for one request, as after a repeated run, the last that has not failed counts.
+        """
+        self._places = array("Q")
+        failed = set[int]()
+        for number, file in enumerate(self._files):
+            for offset, place, line in _lines(file):
+                too_long = len(line) > MAX_ROW_BYTES
+                found = (
+                    BadRow(f"{place} is longer than {MAX_ROW_BYTES // 2**20} MiB") if too_long else _parsed(place, line)
+                )
+                if isinstance(found, BadRow):
+                    yield found
+                    continue
+                position = found.position
+                if position >= len(self._places):
+                    self._places.extend([_NOWHERE] * (position + 1 - len(self._places)))
+                if found.error is not None and self._places[position] != _NOWHERE and position not in failed:
+                    continue
+                failed.discard(position)
+                if found.error is not None:
+                    failed.add(position)
+                self._places[position] = number << _OFFSET_BITS | offset
+                yield found
+
+    def positions(self) -> Iterator[int]:
+        """Return the positions of the requests that have a response, ascending; `index` comes first."""
+        return (position for position, place in enumerate(self._places) if place != _NOWHERE)
+
+    def response(self, position: int) -> Response:
+        """Return the response to a request; `index` comes first. May block.
+
+        Raises:
+            InvalidInputError: it is another one by now.
+        """
+        place = self._places[position] if position < len(self._places) else _NOWHERE
+        if place != _NOWHERE:
+            file = self._files[place >> _OFFSET_BITS]
+            stream = file.raw
+            stream.seek(place & (1 << _OFFSET_BITS) - 1)
+            found = _parsed("", stream.readline())
+            if isinstance(found, Response) and found.position == position:
+                return found
+        raise InvalidInputError(f"{shorten(self.name)} was changed while it was imported: import it again.")
+
+
+@contextmanager
+def curator_run(path: str) -> Generator[CuratorRun]:
+    """Open the working directory of one run.
+
+    Raises:
+        InvalidInputError: it holds no responses, or they cannot be read.
+    """
+    names = response_files(path)
+    if not names:
+        raise InvalidInputError(
+            f"{shown(path)} holds no responses_0.jsonl or the like: give a working directory of Curator."
+        )
+    with ExitStack() as stack:
+        files = [stack.enter_context(SourceFile(os.path.join(path, name))) for name in names]
+        yield CuratorRun(path, files)
+
+
+def response_files(path: str) -> list[str]:
+    """Return the names of the files with responses in a directory, in their order."""
+    try:
+        found = [match for match in map(_RESPONSES.fullmatch, os.listdir(path)) if match is not None]
+    except OSError as error:
+        raise InvalidInputError(f"{shown(path)} cannot be read: {error.strerror}.") from error
+    return [match[0] for match in sorted(found, key=lambda match: int(match[1]))]
+
+
+def _lines(file: SourceFile) -> Iterator[tuple[int, str, bytes]]:
+    """Yield where each line begins, what it is called, and the line; the first part of one that is too long."""
+    stream, offset, number = file.raw, 0, 0
+    while line := stream.readline(MAX_ROW_BYTES + 1):
+        number += 1
+        if line.strip():
+            yield offset, f"line {number} of {file.shown}", line
+        while line and not line.endswith(b"\n"):
+            offset += len(line)
+            line = stream.readline(MAX_ROW_BYTES + 1)
+        offset += len(line)
+
+
+def _parsed(place: str, line: bytes) -> Response | BadRow:
+    try:
+        found = decode(line.rstrip() + b"\n")
+        response = _response(found)
+        for output in response.outputs:
+            if output.data is not None:
+                encode(output.data, place)
+        encode(response.request, place)
+    except InvalidDataError as error:
+        return BadRow(str(error).rstrip("."))
+    except (ValueError, TypeError, LookupError, RecursionError, AttributeError):
+        return BadRow(f"{place} is no response of Curator, or not a whole one")
+    return response
+
+
+def _response(found: dict[str, Any]) -> Response:
+    request: dict[str, Any] = found["generic_request"]
+    position = request["original_row_idx"]
+    if not isinstance(position, int) or not 0 <= position < _MOST_REQUESTS:
+        raise ValueError(position)
+    errors: Any = found.get("response_errors")
+    error = None
+    if errors is not None or found.get("response_message") is None:
+        texts = cast("list[object]", errors) if isinstance(errors, list) else []
+        error = "; ".join(map(str, texts))[:_LONGEST_ERROR] or "no response"
+    start = _moment(found["created_at"])
+    return Response(
+        position,
+        request,
+        (Output("failed", None, error),) if error is not None else _outputs(found),
+        _usage(request, found),
+        start,
+        max(start, _moment(found["finished_at"])),
+        error,
+    )
+
+
+def _outputs(found: dict[str, Any]) -> tuple[Output, ...]:
+    """Return the rows that Curator's ``parse`` made of a response; without any such, the response itself."""
+    parsed: list[object] | None = found.get("parsed_response_message")
+    rows = [found["response_message"]] if parsed is None else parsed
+    return tuple(
+        Output("completed", cast("dict[str, Any]", row) if isinstance(row, dict) else {"response": row}) for row in rows
+    )
+
+
+def _usage(request: dict[str, Any], found: dict[str, Any]) -> tuple[Usage, ...]:
+    tokens: dict[str, Any] = found.get("token_usage") or {}
+    usage = Usage(
+        request["model"], tokens.get("input") or 0, tokens.get("output") or 0, found.get("response_cost") or 0.0
+    )
+    return (usage.checked(),)
+
+
+def _moment(text: str) -> datetime:
+    """Return a time in UTC; Curator writes those of the clock on the wall, which is taken for the one here."""
+    return datetime.fromisoformat(text).astimezone(UTC)

@@ -1,0 +1,63 @@
+"""Importing what Curator has stored."""
+
+from __future__ import annotations
+
+import os
+
+from starfish_storage.errors import InvalidInputError
+from starfish_storage.imports.curator import curator_run, response_files
+from starfish_storage.imports.into_run import RunImport
+from starfish_storage.imports.report import ImportReport, OnProgress, combined, last_name
+from starfish_storage.imports.source_file import shown
+from starfish_storage.interface import Storage
+
+_PROJECT = "curator"
+
+
+def curator_directories(path: str) -> list[str]:
+    """Return the working directories of runs that lie in a directory.
+
+    Raises:
+        InvalidInputError: the directory cannot be read.
+    """
+    try:
+        below = [os.path.join(path, name) for name in sorted(os.listdir(path))]
+    except OSError as error:
+        raise InvalidInputError(f"{shown(path)} cannot be read: {error.strerror}.") from error
+    return [one for one in below if os.path.isdir(one) and not os.path.islink(one) and response_files(one)]
+
+
+async def import_curator(
+    storage: Storage,
+    path: str,
+    *,
+    project_id: str | None = None,
+    name: str | None = None,
+    skip_bad: bool = False,
+    progress: OnProgress | None = None,
+) -> ImportReport:
+    """Import the working directory of a run of Curator, or of several that lie in one directory.
+
+    Each run becomes a master job with a ledger. A response becomes an input with one attempt, which has its model,
+    tokens, cost and times; the rows that were made of it become completed records, and one that failed a failed record.
+    Repeating it adds nothing twice, and it goes on where it was interrupted. Durable.
+
+    Args:
+        storage: where to.
+        path: the directory.
+        project_id: the project, which is made if it is not there; ``curator`` by default.
+        name: the name of the master jobs, for people; that of the directory by default.
+        skip_bad: leave bad responses out, and report them; else the first one is an error.
+        progress: called now and then, in the event loop; it must be quick.
+
+    Raises:
+        InvalidInputError: there are no responses, or one is bad: nothing was stored.
+        InvalidIdError: the project's id cannot be used.
+    """
+    directories = [path] if response_files(path) else curator_directories(path)
+    reports: list[ImportReport] = []
+    for directory in directories or [path]:
+        with curator_run(directory) as source:
+            work = RunImport(storage, source, project_id or _PROJECT, name, skip_bad=skip_bad, progress=progress)
+            reports.append(await work.run())
+    return combined(last_name(path), reports)

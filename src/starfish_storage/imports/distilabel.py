@@ -1,0 +1,137 @@
+"""Cached pipelines of distilabel: the rows that their last steps made."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any, cast
+
+from starfish_storage.errors import InvalidInputError
+from starfish_storage.imports.into_job import TableImport
+from starfish_storage.imports.parquet import ParquetTable
+from starfish_storage.imports.report import ImportReport, OnProgress, combined, last_name
+from starfish_storage.imports.source_file import SourceFile, shown
+from starfish_storage.interface import Storage
+
+_PIPELINE = "pipeline.yaml"
+_OUTPUTS = os.path.join("data", "steps_outputs")
+_LONGEST_YAML = 64 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """One execution of a pipeline.
+
+    Attributes:
+        path: its directory, ``executions/<hash>`` below that of the pipeline.
+        steps: the names of the steps whose rows it keeps: the last ones.
+    """
+
+    path: str
+    steps: tuple[str, ...]
+
+
+def executions(path: str) -> list[Execution]:
+    """Return the executions in a directory: of an execution itself, of a signature, of a pipeline, or of several.
+
+    Raises:
+        InvalidInputError: the directory cannot be read.
+    """
+    found: list[Execution] = []
+    for directory in _candidates(path, 5):
+        outputs = os.path.join(directory, _OUTPUTS)
+        steps = tuple(name for name in _names(outputs) if _files(os.path.join(outputs, name)))
+        if steps:
+            found.append(Execution(directory, steps))
+    return found
+
+
+async def import_distilabel(
+    storage: Storage,
+    path: str,
+    *,
+    project_id: str | None = None,
+    name: str | None = None,
+    skip_bad: bool = False,
+    progress: OnProgress | None = None,
+) -> ImportReport:
+    """Import a cached pipeline: each row that a last step of it made becomes a record; see `import_file`.
+
+    Each last step of each execution has a master job of its own, with the pipeline's configuration.
+
+    Raises:
+        InvalidInputError: the directory holds no such pipeline, or it cannot be read.
+    """
+    found = executions(path)
+    if not found:
+        raise InvalidInputError(
+            f"{shown(path)} holds no pipeline that distilabel has cached, with rows in executions/*/{_OUTPUTS}: give "
+            "the directory of a pipeline."
+        )
+    reports: list[ImportReport] = []
+    for execution in found:
+        described = _description(execution.path)
+        pipeline = str(described["pipeline"].get("name") or "distilabel")
+        for step in execution.steps:
+            directory = os.path.join(execution.path, _OUTPUTS, step)
+            about = {"pipeline": pipeline, "step": step, "execution": os.path.basename(execution.path)}
+            with ExitStack() as stack:
+                files = [stack.enter_context(SourceFile(file)) for file in _files(directory)]
+                table = ParquetTable(files, pipeline, "distilabel", about)
+                title = name or f"{pipeline}: {step}"
+                kept = {"distilabel": described}
+                work = TableImport(storage, table, project_id, title, skip_bad=skip_bad, progress=progress, about=kept)
+                reports.append(await work.run())
+    return combined(last_name(path), reports)
+
+
+def _candidates(path: str, depth: int) -> list[str]:
+    """Return the directories below one, itself included, that have a pipeline's description; links are not followed."""
+    if os.path.lexists(os.path.join(path, _PIPELINE)):
+        return [path]
+    if depth == 0:
+        return []
+    below = (os.path.join(path, name) for name in _names(path))
+    return [
+        one
+        for child in below
+        if os.path.isdir(child) and not os.path.islink(child)
+        for one in _candidates(child, depth - 1)
+    ]
+
+
+def _names(path: str) -> list[str]:
+    try:
+        return sorted(os.listdir(path))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise InvalidInputError(f"{shown(path)} cannot be read: {error.strerror}.") from error
+
+
+def _files(path: str) -> list[str]:
+    return [os.path.join(path, name) for name in _names(path) if name.endswith(".parquet")]
+
+
+def _description(path: str) -> dict[str, Any]:
+    """Return a pipeline's configuration, as objects, so that secrets in it are found when it is saved."""
+    file = os.path.join(path, _PIPELINE)
+    try:
+        yaml: Any = importlib.import_module("yaml")
+    except ImportError as error:
+        raise InvalidInputError(
+            f"reading {shown(file)} needs PyYAML, which is not installed: pip install pyyaml."
+        ) from error
+    try:
+        with open(file, "rb") as opened:
+            found: object = yaml.safe_load(opened.read(_LONGEST_YAML))
+    except OSError as error:
+        raise InvalidInputError(f"{shown(file)} cannot be read: {error.strerror}.") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InvalidInputError(f"{shown(file)} is damaged: it is no YAML ({type(error).__name__}).") from None
+    described = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+    if not isinstance(described.get("pipeline"), dict):
+        raise InvalidInputError(f"{shown(file)} describes no pipeline of distilabel: give the directory of one.")
+    return described

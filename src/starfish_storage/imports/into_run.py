@@ -1,0 +1,223 @@
+"""Responses of a model into a run with a ledger: inputs, attempts with what they used, and records."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import time
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from starfish_storage.errors import InvalidInputError, StorageError
+from starfish_storage.imports.curator import CuratorRun, Response
+from starfish_storage.imports.jobs import all_at_once, in_thread, job_id_of, kept_of, start_job
+from starfish_storage.imports.report import MOST_NAMED, ImportProgress, ImportReport, OnProgress, Stage
+from starfish_storage.imports.rows import BadRow
+from starfish_storage.interface import Storage
+from starfish_storage.models import GenerationMasterJob, utc_now
+from starfish_storage.redaction import redact_secrets
+from starfish_storage.runs import Attempt, ClaimedInput, Outcome, RunInput, Worker
+
+_BATCH = 200
+_LEASE_SECONDS = 10.0
+_PAUSE_SECONDS = 0.2
+_DONE = frozenset({"completed", "completed_with_errors"})
+_CHANGED = "changed"
+
+
+class RunImport:
+    """Imports one run of Curator; see `TableImport` for the arguments."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        source: CuratorRun,
+        project_id: str | None,
+        name: str | None,
+        *,
+        skip_bad: bool,
+        progress: OnProgress | None,
+    ) -> None:
+        self._storage = storage
+        self._ledger = storage.ledger
+        self._source = source
+        self._project_id = project_id
+        self._name = name
+        self._skip_bad = skip_bad
+        self._progress = progress
+        self._began = time.monotonic()
+        self._new = 0
+        self._id = job_id_of("curator", source.identity, source.describe())
+
+    async def run(self) -> ImportReport:
+        """Import it, or what is left of it.
+
+        Raises:
+            InvalidInputError: a response is bad and bad ones are not left out, or there is none; nothing was stored. Or
+                the source was changed meanwhile; then the master job has become ``failed``.
+        """
+        storage = self._storage
+        job = await storage.get_master_job(self._id)
+        if job is not None and job.status == "failed" and _CHANGED in (job.summary or {}):
+            await storage.delete_master_job(self._id)  # what it holds may be responses of another directory
+            job = None
+        if job is not None and (job.status in _DONE or job.status == "failed"):
+            return await self._report(job, await kept_of(storage, job), already=True)
+        found = await self._check()
+        if job is None:
+            job = await self._start(found)
+        elif job.status != "running":
+            await storage.update_master_job_status(self._id, "running", utc_now())
+        await self._register()
+        await self._finish_all(found["responses"])
+        await self._end(found)
+        return await self._report(job, found, already=False)
+
+    async def _check(self) -> dict[str, Any]:
+        skipped, bad_rows = 0, list[str]()
+        responses = self._source.index()
+        read = 0
+        while batch := await in_thread(lambda: list(itertools.islice(responses, _BATCH))):
+            read += len(batch)
+            for bad in (one for one in batch if isinstance(one, BadRow)):
+                if not self._skip_bad:
+                    raise InvalidInputError(f"{bad.reason}. Nothing was imported: mend it, or skip bad rows.")
+                skipped += 1
+                if len(bad_rows) < MOST_NAMED:
+                    bad_rows.append(bad.reason)
+            self._tell("checking", read, None)
+        count = sum(1 for _ in self._source.positions())
+        if not count:
+            raise InvalidInputError(
+                f"{self._source.name!r} has no response: see that it is the directory that you mean."
+            )
+        return {"responses": count, "skipped": skipped, "bad_rows": bad_rows}
+
+    async def _start(self, found: dict[str, Any]) -> GenerationMasterJob:
+        source = self._source
+        first = await in_thread(lambda: source.response(next(source.positions())))
+        schema: Any = first.request.get("response_format")
+        return await start_job(
+            self._storage,
+            self._id,
+            project_id=self._project_id,
+            source=source.name,
+            name=self._name,
+            config={"import": {"form": "curator", "source": source.describe(), **found}, "curator": source.about()},
+            records=found["responses"],
+            output_schema=cast("dict[str, Any]", schema) if isinstance(schema, dict) else {},
+        )
+
+    # --- storing --------------------------------------------------------------------------------------------------
+
+    async def _register(self) -> None:
+        await self._ledger.start_run(self._id)
+        state = await self._ledger.get_run(self._id)
+        if state is not None and state.inputs_complete:
+            return
+        positions = self._source.positions()
+        while batch := list(itertools.islice(positions, _BATCH)):
+            responses = await self._responses(batch)
+            await self._ledger.register_inputs(
+                self._id, [RunInput(one.position, self._without_secrets(one.request)) for one in responses]
+            )
+        await self._ledger.complete_inputs(self._id)
+
+    def _without_secrets(self, request: dict[str, Any]) -> dict[str, Any]:
+        return request if self._ledger.check_input is None else redact_secrets(request)[0]
+
+    async def _responses(self, positions: Sequence[int]) -> list[Response]:
+        return await in_thread(lambda: [self._source.response(position) for position in positions])
+
+    async def _finish_all(self, total: int) -> None:
+        """Finish all inputs; those that another import at the same time holds are waited for."""
+        while await self._is_open():
+            for other in await self._ledger.list_workers(self._id):
+                now = await self._ledger.now()
+                if other.lease_expires <= now:  # it was killed
+                    await self._ledger.remove_worker(other, now)
+            if not await self._finish_some(total):
+                await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def _is_open(self) -> bool:
+        counts = await self._ledger.count_inputs(self._id)
+        return bool(counts.get("pending") or counts.get("running"))
+
+    async def _finish_some(self, total: int) -> int:
+        """Finish what nobody holds, and return how many inputs that were."""
+        now = datetime.now(UTC)
+        worker = Worker(f"import-{uuid.uuid4().hex}", self._id, f"import/{os.getpid()}", now, now)
+        finished = 0
+        worker = await self._ledger.save_worker(worker, _LEASE_SECONDS)
+        try:
+            while claimed := await self._ledger.claim_inputs(self._id, worker.worker_id, _BATCH, utc_now()):
+                responses = await self._responses([one.position for one in claimed])
+                await all_at_once(self._finish(worker, *pair) for pair in zip(claimed, responses, strict=True))
+                finished += len(claimed)
+                self._tell("importing", finished, total)
+                worker = await self._ledger.save_worker(worker, _LEASE_SECONDS)
+        finally:
+            # What was begun goes back at once; if this cannot be said, it does when the lease has expired.
+            try:
+                await asyncio.shield(self._ledger.remove_worker(worker, utc_now()))
+            except StorageError:
+                pass
+        return finished
+
+    async def _finish(self, worker: Worker, claimed: ClaimedInput, response: Response) -> None:
+        failed = response.error is not None
+        attempt = Attempt(
+            claimed.job_id,
+            self._id,
+            0,
+            worker.worker_id,
+            "failed" if failed else "completed",
+            response.start,
+            response.end,
+            "CuratorError" if failed else None,
+            response.error,
+            usage=response.usage,
+        )
+        outcome = Outcome(claimed, worker.worker_id, attempt, response.outputs, response.error)
+        finished = await self._ledger.finish_input(outcome)
+        self._new += len(finished.statuses)
+
+    async def _end(self, found: dict[str, Any]) -> None:
+        storage = self._storage
+        if await in_thread(self._source.has_changed):
+            await storage.log_master_job_end(self._id, "failed", {_CHANGED: True}, utc_now(), utc_now())
+            raise InvalidInputError(
+                f"{self._source.name!r} was changed while it was imported: import it again when Curator has ended."
+            )
+        await self._ledger.refresh_run(self._id, utc_now())
+        counts = await storage.count_records_for_master_job(self._id)
+        inputs = await self._ledger.count_inputs(self._id)
+        status = "completed" if not inputs.get("failed") else "completed_with_errors"
+        if inputs.keys() == {"failed"}:
+            status = "failed"
+        summary = {**counts, "skipped": found["skipped"]}
+        await storage.log_master_job_end(self._id, status, summary, utc_now(), utc_now())
+
+    # --- telling --------------------------------------------------------------------------------------------------
+
+    def _tell(self, stage: Stage, rows: int, total: int | None) -> None:
+        if self._progress is not None:
+            self._progress(ImportProgress(self._source.name, stage, rows, total))
+
+    async def _report(self, job: GenerationMasterJob, found: dict[str, Any], *, already: bool) -> ImportReport:
+        counts = await self._storage.count_records_for_master_job(self._id)
+        return ImportReport(
+            self._source.name,
+            "curator",
+            (job.project_id,),
+            (self._id,),
+            sum(counts.values()),
+            self._new,
+            found["skipped"],
+            tuple(found["bad_rows"]),
+            already,
+            time.monotonic() - self._began,
+        )

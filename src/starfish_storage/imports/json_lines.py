@@ -1,0 +1,81 @@
+"""Rows of JSON Lines files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import IO, Any, cast
+
+from starfish_storage.codec import decode
+from starfish_storage.imports.report import Form
+from starfish_storage.imports.rows import MAX_ROW_BYTES, BadRow, Row
+from starfish_storage.imports.source_file import SourceFile
+
+_BOM = b"\xef\xbb\xbf"
+_BLOCK = 2**20
+
+
+class JsonLinesTable:
+    """The objects of a JSON Lines file, one a line. Blank lines are passed over, and so is a byte order mark.
+
+    Args:
+        file: the file.
+    """
+
+    form: Form = "jsonl"
+
+    def __init__(self, file: SourceFile) -> None:
+        self._file = file
+        self.name = file.name
+        self.identity = file.sha256
+        self.has_changed = file.has_changed
+
+    def describe(self) -> dict[str, Any]:
+        """See `Table.describe`."""
+        return self._file.describe()
+
+    def rows(self) -> Iterator[Row | BadRow]:
+        """See `Table.rows`."""
+        with self._file.content() as content:
+            number = 0
+            while line := content.readline(MAX_ROW_BYTES + 1):
+                number += 1
+                place = f"line {number} of {self._file.shown}"
+                if len(line) > MAX_ROW_BYTES:
+                    _skip_line(content, line)
+                    yield BadRow(f"{place} is longer than {MAX_ROW_BYTES // 2**20} MiB")
+                    continue
+                if number == 1:
+                    line = line.removeprefix(_BOM)
+                if line.strip():
+                    yield _parsed(place, line)
+
+
+def _parsed(place: str, line: bytes) -> Row | BadRow:
+    try:
+        # With the line end of the codec, which then need not look twice.
+        found: object = decode(line.rstrip() + b"\n")
+    except json.JSONDecodeError as error:
+        return BadRow(f"{place} is not JSON, at column {error.colno}")
+    except RecursionError:
+        return BadRow(f"{place} is nested too deep")
+    except ValueError as error:
+        return BadRow(f"{place} cannot be read: {error}")  # not UTF-8, or a number of thousands of digits
+    if not isinstance(found, dict):
+        return BadRow(f"{place} is no JSON object, but {_kind(found)}")
+    return Row(place, cast("dict[str, Any]", found))
+
+
+def _kind(value: object) -> str:
+    """Return what JSON calls a value.
+
+    >>> _kind([1]), _kind(None)
+    ('a list', 'null')
+    """
+    names: dict[type, str] = {list: "a list", str: "text", bool: "true or false", type(None): "null"}
+    return names.get(type(value), "a number")
+
+
+def _skip_line(content: IO[bytes], line: bytes) -> None:
+    while line and not line.endswith(b"\n"):
+        line = content.readline(_BLOCK)

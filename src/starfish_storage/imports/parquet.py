@@ -1,0 +1,121 @@
+"""Rows of Parquet files."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
+
+from starfish_storage.errors import InvalidInputError, shorten
+from starfish_storage.imports.arrow_values import Convert, arrow, converter, readable_type
+from starfish_storage.imports.report import Form
+from starfish_storage.imports.rows import BadRow, Row
+from starfish_storage.imports.source_file import SourceFile
+
+_BATCH = 500
+
+
+class ParquetTable:
+    """The rows of Parquet files with the same columns, one file after the other.
+
+    Args:
+        files: the files.
+        name: what they are called together; the name of the first by default.
+        form: what they are.
+        about: what else is kept of them, and tells files of the same content apart.
+
+    Raises:
+        InvalidInputError: a file is no Parquet, or has a column whose values have no form in JSON; pyarrow is missing.
+    """
+
+    def __init__(
+        self,
+        files: Sequence[SourceFile],
+        name: str | None = None,
+        form: Form = "parquet",
+        about: dict[str, Any] | None = None,
+    ) -> None:
+        self._files = files
+        self._about = about or {}
+        self.name = name or files[0].name
+        self.form: Form = form
+        digests = "".join(file.sha256 for file in files)
+        self.identity = files[0].sha256 if len(files) == 1 else hashlib.sha256(digests.encode()).hexdigest()
+        for file in files:
+            _opened(file)
+
+    def describe(self) -> dict[str, Any]:
+        """See `Table.describe`."""
+        if self.form == "parquet":
+            return self._files[0].describe()
+        return {"name": self.name, **self._about, "files": [file.describe() for file in self._files]}
+
+    def has_changed(self) -> bool:
+        """See `Table.has_changed`."""
+        return any(file.has_changed() for file in self._files)
+
+    def rows(self) -> Iterator[Row | BadRow]:
+        """See `Table.rows`."""
+        pa = arrow()
+        for file in self._files:
+            parquet, readable, converters = _opened(file)
+            number = 0
+            try:
+                for batch in parquet.iter_batches(_BATCH):
+                    arrays = [
+                        column.cast(kind) if kind is not None else column
+                        for column, kind in zip(batch.columns, readable, strict=True)
+                    ]
+                    columns = [cast("list[Any]", array.to_pylist(maps_as_pydicts=None)) for array in arrays]
+                    names: list[str] = batch.schema.names
+                    for values in zip(*columns, strict=True):
+                        number += 1
+                        yield _row(f"row {number} of {file.shown}", names, converters, values)
+            except (pa.ArrowException, OSError, ValueError) as error:
+                raise _damaged(file, f"after row {number}", error) from error
+
+
+def _opened(file: SourceFile) -> tuple[Any, list[Any], list[Convert | None]]:
+    """Open a file, and return it with what its columns are read as, and what then becomes of their values."""
+    pa, pq = arrow(), arrow("pyarrow.parquet")
+    try:
+        parquet: Any = pq.ParquetFile(pa.PythonFile(file.raw, "r"), memory_map=False)
+        schema = parquet.schema_arrow
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise _damaged(file, "at its end", error) from error
+    names: list[str] = schema.names
+    for name in names:
+        if names.count(name) > 1:
+            raise InvalidInputError(f"two columns of {file.shown} are named {shorten(name)}: rename one of them.")
+    readable: list[Any] = []
+    converters: list[Convert | None] = []
+    for field in schema:
+        try:
+            kind = readable_type(field.type)
+        except TypeError as error:
+            raise InvalidInputError(
+                f"column {shorten(field.name)} of {file.shown} is of type {field.type}, and {error}: cast it, or leave "
+                "it out."
+            ) from None
+        readable.append(None if kind == field.type else kind)
+        converters.append(converter(field.type))
+    return parquet, readable, converters
+
+
+def _damaged(file: SourceFile, where: str, error: Exception) -> InvalidInputError:
+    return InvalidInputError(
+        f"{file.shown} is no Parquet file, or is damaged {where} ({type(error).__name__}): write it anew."
+    )
+
+
+def _row(place: str, names: list[str], converters: list[Convert | None], values: Sequence[Any]) -> Row | BadRow:
+    data: dict[str, Any] = {}
+    for name, convert, value in zip(names, converters, values, strict=True):
+        if convert is None or value is None:
+            data[name] = value
+            continue
+        try:
+            data[name] = convert(value)
+        except ValueError as error:
+            return BadRow(f"{place} cannot be written as JSON in column {shorten(name)}: {error}")
+    return Row(place, data)

@@ -1,0 +1,80 @@
+"""The rows of what is imported, good ones and bad ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from starfish_storage.codec import encode
+from starfish_storage.errors import InvalidDataError
+from starfish_storage.imports.report import Form
+
+MAX_ROW_BYTES = 64 * 2**20
+"""The longest row that is read: so that a file without line ends is no reason to run out of memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row that can be imported.
+
+    Attributes:
+        place: where it stands, such as ``"line 3 of 'answers.jsonl'"``.
+        data: what it holds.
+    """
+
+    place: str
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """Stands in the place of a row that cannot be imported.
+
+    Attributes:
+        reason: where it stands, and why, without a full stop; never what it holds.
+    """
+
+    reason: str
+
+
+class Table(Protocol):
+    """Rows that can be read more than once.
+
+    Attributes:
+        form: what it is.
+        name: what people call it: a file name without its path.
+        identity: SHA-256, in hex, of all that its rows follow from.
+    """
+
+    form: Form
+    name: str
+    identity: str
+
+    def describe(self) -> dict[str, Any]:
+        """Return what is kept of the source with the master job: JSON."""
+        ...
+
+    def rows(self) -> Iterator[Row | BadRow]:
+        """Read the rows from the first one on. May block.
+
+        Raises:
+            InvalidInputError: it cannot be read on.
+        """
+        ...
+
+    def has_changed(self) -> bool:
+        """Return whether the source is another than when it was opened. May block."""
+        ...
+
+
+def checked(rows: Iterator[Row | BadRow]) -> Iterator[Row | BadRow]:
+    """Pass rows on, with those that no store takes as bad ones."""
+    for row in rows:
+        if isinstance(row, Row):
+            try:
+                encode(row.data, row.place)
+            except InvalidDataError as error:
+                yield BadRow(str(error).rstrip("."))
+                continue
+        yield row

@@ -1,0 +1,277 @@
+"""The contract of a transfer: whole rows and bytes, as they are stored, out of one store and into another."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from starfish_storage.errors import StorageError
+from starfish_storage.interface.data import DataWrite
+from starfish_storage.interface.metadata import RecordRow
+from starfish_storage.models import StatusExecutionJob, StatusMasterJob
+
+
+class ProjectRow(NamedTuple):
+    """The row of a project; times are text in UTC, ``2026-01-31T12:00:00.000000Z``, here and below."""
+
+    project_id: str
+    name: str
+    description: str | None
+    created_when: str
+    updated_when: str
+
+
+class MasterJobRow(NamedTuple):
+    """The row of a master job: JSON as text; a key of this store in place of its configuration's reference.
+
+    ``storage_uri`` and ``data_storage_uri_override`` are ``.`` for the store itself, wherever that lies.
+    """
+
+    master_job_id: str
+    project_id: str
+    name: str | None
+    status: StatusMasterJob
+    request_config_key: str
+    output_schema: str
+    storage_uri: str
+    metadata_storage_uri_override: str | None
+    data_storage_uri_override: str | None
+    target_record_count: int
+    completed_record_count: int
+    filtered_record_count: int
+    duplicate_record_count: int
+    failed_record_count: int
+    creation_time: str
+    start_time: str | None
+    end_time: str | None
+    last_update_time: str
+    summary: str | None
+
+
+class ExecutionJobRow(NamedTuple):
+    """The row of an execution job: JSON as text; ``position`` is its place among the inputs of a run."""
+
+    job_id: str
+    master_job_id: str
+    status: StatusExecutionJob
+    run_config: str | None
+    run_config_hash: str | None
+    attempted_generations: int
+    produced_outputs_count: int
+    completed_record_count: int
+    filtered_record_count: int
+    duplicate_record_count: int
+    failed_record_count: int
+    creation_time: str
+    start_time: str | None
+    end_time: str | None
+    last_update_time: str
+    worker_id: str | None
+    error_message: str | None
+    counts: str | None
+    position: int | None
+
+
+class WholeRecordRow(NamedTuple):
+    """A record's row, and what no other completed record of its run may have."""
+
+    record: RecordRow
+    unique_key: str | None
+
+
+class RunRow(NamedTuple):
+    """The row of a run; its totals follow from its attempts."""
+
+    master_job_id: str
+    registered: int
+    inputs_complete: bool
+    stop_reason: str | None
+
+
+class AttemptRow(NamedTuple):
+    """The row of an attempt at an input; ``usage`` is JSON text."""
+
+    job_id: str
+    number: int
+    master_job_id: str
+    worker_id: str | None
+    status: str
+    start_time: str
+    end_time: str
+    error_type: str | None
+    error_message: str | None
+    error_traceback: str | None
+    input_tokens: int
+    output_tokens: int
+    cost: float
+    usage: str | None
+
+
+class StepRow(NamedTuple):
+    """The row of a paid step; ``result`` and ``usage`` are JSON text."""
+
+    job_id: str
+    name: str
+    result: str
+    attempt: int
+    saved_when: str
+    usage: str | None
+
+
+class RowTransfer(ABC):
+    """Reads whole rows in pages, and writes them as they are.
+
+    Every ``put_`` inserts rows or replaces those of the same ids. It is idempotent and durable, and takes effect whole
+    or not at all. It does not compare: that is the caller's part, with the ``get_`` methods.
+    """
+
+    @abstractmethod
+    async def identity(self) -> str:
+        """Return what no other store has, for as long as it lies where it lies."""
+
+    @abstractmethod
+    async def list_projects(self, *, after: str = "", limit: int) -> list[ProjectRow]:
+        """Return projects by id, from behind an id."""
+
+    @abstractmethod
+    async def get_project(self, project_id: str) -> ProjectRow | None:
+        """Return a project, or None."""
+
+    @abstractmethod
+    async def list_master_job_ids(self, project_id: str) -> list[str]:
+        """Return the ids of the master jobs of a project, sorted."""
+
+    @abstractmethod
+    async def get_master_job(self, master_job_id: str) -> MasterJobRow | None:
+        """Return a master job, or None."""
+
+    @abstractmethod
+    async def list_execution_jobs(
+        self, master_job_id: str, *, after: ExecutionJobRow | None = None, limit: int
+    ) -> list[ExecutionJobRow]:
+        """Return execution jobs of a master job, oldest first by creation time, then by id, from behind one."""
+
+    @abstractmethod
+    async def get_execution_jobs(self, job_ids: Sequence[str]) -> list[ExecutionJobRow]:
+        """Return those of some execution jobs that there are, in any order."""
+
+    @abstractmethod
+    async def list_records(
+        self, master_job_id: str, *, after: RecordRow | None = None, limit: int
+    ) -> list[WholeRecordRow]:
+        """Return records of a master job, oldest first by start time, then by uid, from behind one."""
+
+    @abstractmethod
+    async def get_records(self, record_uids: Sequence[str]) -> list[WholeRecordRow]:
+        """Return those of some records that there are, in any order; where their data lies (``place``) is left out."""
+
+    @abstractmethod
+    async def get_run(self, master_job_id: str) -> RunRow | None:
+        """Return the run of a master job, or None if it is none."""
+
+    @abstractmethod
+    async def get_attempts(self, job_ids: Sequence[str]) -> list[AttemptRow]:
+        """Return the attempts at some inputs, in any order."""
+
+    @abstractmethod
+    async def get_steps(self, job_ids: Sequence[str]) -> list[StepRow]:
+        """Return the paid steps of some inputs, in any order."""
+
+    @abstractmethod
+    async def put_project(self, row: ProjectRow) -> None:
+        """Store a project. Idempotent. Durable."""
+
+    @abstractmethod
+    async def put_master_job(self, row: MasterJobRow) -> None:
+        """Store a master job. Idempotent. Durable.
+
+        Raises:
+            ParentNotFoundError: its project does not exist.
+            InvalidReferenceError: its configuration's key names something else of the store's.
+            IdCollisionError: a stored id differs from this one only in case.
+        """
+
+    @abstractmethod
+    async def put_execution_jobs(self, rows: Sequence[ExecutionJobRow]) -> None:
+        """Store execution jobs. Idempotent. Durable.
+
+        Raises:
+            ParentNotFoundError: a master job does not exist.
+        """
+
+    @abstractmethod
+    async def put_records(self, rows: Sequence[WholeRecordRow], writes: Sequence[DataWrite | None]) -> None:
+        """Store records with their data, in one durable step. Idempotent.
+
+        Args:
+            rows: the records, each once; ``key``, ``sha256`` and ``place`` are not used.
+            writes: the data of each, or None for one without.
+
+        Raises:
+            ParentNotFoundError: an execution job or master job does not exist.
+            IdCollisionError: a stored uid differs from one of these only in case.
+        """
+
+    @abstractmethod
+    async def put_run(self, row: RunRow) -> None:
+        """Make a master job a run, and say where that stands. Idempotent. Durable.
+
+        Inputs that were once registered, or said to be complete, stay so.
+
+        Raises:
+            ParentNotFoundError: there is no such master job.
+        """
+
+    @abstractmethod
+    async def put_attempts(self, rows: Sequence[AttemptRow]) -> None:
+        """Store attempts; the totals of their runs follow. Idempotent. Durable.
+
+        Raises:
+            ParentNotFoundError: an execution job does not exist.
+        """
+
+    @abstractmethod
+    async def put_steps(self, rows: Sequence[StepRow]) -> None:
+        """Store paid steps. Idempotent. Durable.
+
+        Raises:
+            ParentNotFoundError: an execution job does not exist.
+        """
+
+
+class StoreTransfer(ABC):
+    """A store as copies see it: its rows, and its data as bytes. Nothing is parsed, and no secret looked for."""
+
+    @property
+    @abstractmethod
+    def rows(self) -> RowTransfer:
+        """The rows."""
+
+    @property
+    @abstractmethod
+    def data_place(self) -> str:
+        """Where the data lies: no two stores have it in one place."""
+
+    @abstractmethod
+    async def read_records(self, rows: Sequence[RecordRow]) -> list[bytes | StorageError | None]:
+        """Return the data of records, which was compared with its digest; None of one without.
+
+        What is lost or damaged has the error in its place.
+        """
+
+    @abstractmethod
+    async def put_records(self, rows: Sequence[WholeRecordRow], payloads: Sequence[bytes | None]) -> None:
+        """Store records with their data, under the keys of this store; see `RowTransfer.put_records`."""
+
+    @abstractmethod
+    async def read_request_config(self, key: str) -> bytes | None:
+        """Return a request configuration, or None if there is none, or the key is kept by other means."""
+
+    @abstractmethod
+    async def put_request_config(self, key: str, payload: bytes) -> None:
+        """Store a request configuration, replacing an earlier one. Idempotent. Durable.
+
+        Raises:
+            InvalidReferenceError: the key is not one of a request configuration.
+        """

@@ -1,0 +1,174 @@
+"""Transfers of whole rows, over the database of the metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple, TypeVar
+
+from starfish_storage.codec import content_digest
+from starfish_storage.identifiers import check_id
+from starfish_storage.interface import DataHandler, DataWrite, RecordRow
+from starfish_storage.interface.transfer import (
+    AttemptRow,
+    ExecutionJobRow,
+    MasterJobRow,
+    ProjectRow,
+    RowTransfer,
+    RunRow,
+    StepRow,
+    WholeRecordRow,
+)
+from starfish_storage.metadata import rows as text_rows
+from starfish_storage.metadata import transfer_writer
+from starfish_storage.metadata.database import Database
+from starfish_storage.metadata.operations import WriteOperation
+from starfish_storage.metadata.row_writer import Change, Row, RowWriter
+from starfish_storage.models import EXECUTION_JOB_STATUSES, RECORD_STATUSES
+
+Whole = TypeVar("Whole", bound=NamedTuple)
+
+
+class SQLRowTransfer(RowTransfer):
+    """See `RowTransfer`, whatever the engine.
+
+    Args:
+        database: runs the queries, and commits what is written.
+        data: where record data lies.
+        identity: finds out which store it is.
+    """
+
+    def __init__(self, database: Database, data: DataHandler, identity: Callable[[], Awaitable[str]]) -> None:
+        self._database = database
+        self._data = data
+        self._identity = identity
+        self._queries = database.queries
+
+    async def identity(self) -> str:
+        """See `RowTransfer.identity`."""
+        self._database.check_open()
+        return await self._identity()
+
+    # --- reading --------------------------------------------------------------------------------------------------
+
+    async def list_projects(self, *, after: str = "", limit: int) -> list[ProjectRow]:
+        """See `RowTransfer.list_projects`."""
+        found = await self._database.all(self._queries["page_of_projects"], (after, limit), list)
+        return list(map(ProjectRow._make, found))
+
+    async def get_project(self, project_id: str) -> ProjectRow | None:
+        """See `RowTransfer.get_project`."""
+        row = await self._database.first(self._queries["get_project"], (text_rows.text("project_id", project_id),))
+        return None if row is None else ProjectRow._make(row)
+
+    async def list_master_job_ids(self, project_id: str) -> list[str]:
+        """See `RowTransfer.list_master_job_ids`."""
+        parameters = (text_rows.text("project_id", project_id),)
+        found = await self._database.all(self._queries["list_master_job_ids_of_project"], parameters, list)
+        return sorted(row[0] for row in found)
+
+    async def get_master_job(self, master_job_id: str) -> MasterJobRow | None:
+        """See `RowTransfer.get_master_job`."""
+        parameters = (text_rows.text("master_job_id", master_job_id),)
+        row = await self._database.first(self._queries["get_master_job"], parameters)
+        return None if row is None else MasterJobRow._make(row)
+
+    async def list_execution_jobs(
+        self, master_job_id: str, *, after: ExecutionJobRow | None = None, limit: int
+    ) -> list[ExecutionJobRow]:
+        """See `RowTransfer.list_execution_jobs`."""
+        position = () if after is None else (after.creation_time, after.job_id)
+        found = await self._page("whole_execution_jobs", master_job_id, EXECUTION_JOB_STATUSES, position, limit)
+        return list(map(ExecutionJobRow._make, found))
+
+    async def get_execution_jobs(self, job_ids: Sequence[str]) -> list[ExecutionJobRow]:
+        """See `RowTransfer.get_execution_jobs`."""
+        found = await self._database.all_of("whole_execution_jobs_of", job_ids)
+        return list(map(ExecutionJobRow._make, found))
+
+    async def list_records(
+        self, master_job_id: str, *, after: RecordRow | None = None, limit: int
+    ) -> list[WholeRecordRow]:
+        """See `RowTransfer.list_records`."""
+        position = () if after is None else (after.start_time, after.record_uid)
+        found = await self._page("whole_records", master_job_id, RECORD_STATUSES, position, limit)
+        return [WholeRecordRow(self._record(row[:-2], row[-2]), row[-1]) for row in found]
+
+    async def get_records(self, record_uids: Sequence[str]) -> list[WholeRecordRow]:
+        """See `RowTransfer.get_records`."""
+        found = await self._database.all_of("whole_records_of", record_uids)
+        return [WholeRecordRow(RecordRow._make((*row[:-1], None)), row[-1]) for row in found]
+
+    async def get_run(self, master_job_id: str) -> RunRow | None:
+        """See `RowTransfer.get_run`."""
+        parameters = (text_rows.text("master_job_id", master_job_id),)
+        row = await self._database.first(self._queries["whole_run"], parameters)
+        return None if row is None else RunRow(row[0], row[1], bool(row[2]), row[3])
+
+    async def get_attempts(self, job_ids: Sequence[str]) -> list[AttemptRow]:
+        """See `RowTransfer.get_attempts`."""
+        return list(map(AttemptRow._make, await self._database.all_of("whole_attempts_of", job_ids)))
+
+    async def get_steps(self, job_ids: Sequence[str]) -> list[StepRow]:
+        """See `RowTransfer.get_steps`."""
+        return list(map(StepRow._make, await self._database.all_of("whole_steps_of", job_ids)))
+
+    # --- writing --------------------------------------------------------------------------------------------------
+
+    async def put_project(self, row: ProjectRow) -> None:
+        """See `RowTransfer.put_project`."""
+        await self._write(lambda writer: writer.save_project(tuple(row)))
+
+    async def put_master_job(self, row: MasterJobRow) -> None:
+        """See `RowTransfer.put_master_job`."""
+        check_id("master_job_id", row.master_job_id)
+        self._data.check_request_config_name(row.request_config_key, row.request_config_key)
+        await self._write(lambda writer: transfer_writer.put_master_job(writer, tuple(row)))
+
+    async def put_execution_jobs(self, rows: Sequence[ExecutionJobRow]) -> None:
+        """See `RowTransfer.put_execution_jobs`."""
+        await self._write(lambda writer: transfer_writer.put_execution_jobs(writer, [tuple(row) for row in rows]))
+
+    async def put_records(self, rows: Sequence[WholeRecordRow], writes: Sequence[DataWrite | None]) -> None:
+        """See `RowTransfer.put_records`."""
+        given: list[Row] = []
+        for (record, _), write in zip(rows, writes, strict=True):
+            check_id("record_uid", record.record_uid)
+            key = None if write is None else write.key
+            digest = None if write is None else content_digest(write.payload or b"")
+            given.append((*record[:4], key, *record[5:9], digest))
+        unique_keys = [row.unique_key for row in rows]
+        await self._database.write(
+            WriteOperation(
+                lambda writer: transfer_writer.put_records(writer, given, unique_keys),
+                data=[write for write in writes if write is not None],
+            )
+        )
+
+    async def put_run(self, row: RunRow) -> None:
+        """See `RowTransfer.put_run`."""
+        await self._write(lambda writer: transfer_writer.put_run(writer, tuple(row)))
+
+    async def put_attempts(self, rows: Sequence[AttemptRow]) -> None:
+        """See `RowTransfer.put_attempts`."""
+        await self._write(lambda writer: transfer_writer.put_attempts(writer, [tuple(row) for row in rows]))
+
+    async def put_steps(self, rows: Sequence[StepRow]) -> None:
+        """See `RowTransfer.put_steps`."""
+        await self._write(lambda writer: transfer_writer.put_steps(writer, [tuple(row) for row in rows]))
+
+    # --- parts ----------------------------------------------------------------------------------------------------
+
+    async def _page(
+        self, name: str, master_job_id: str, statuses: Sequence[str], position: Row, limit: int
+    ) -> list[Row]:
+        repeated = [value for status in statuses for value in (master_job_id, status, *position)]
+        text = self._queries.merged(f"{name}_after" if position else name, len(statuses))
+        return await self._database.all(text, (*repeated, limit, 0), list)
+
+    def _record(self, stored: Row, version: str | None) -> RecordRow:
+        key = stored[4]
+        place = key if key is None or version is None else self._data.version_key(key, version)
+        return RecordRow._make((*stored, place))
+
+    async def _write(self, change: Callable[[RowWriter], Sequence[Change] | None]) -> None:
+        await self._database.write(WriteOperation(change))

@@ -1,0 +1,67 @@
+"""A store as copies see it: whole rows, and data as bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from starfish_storage.errors import DataNotFoundError, InvalidReferenceError, StorageError
+from starfish_storage.identifiers import check_id
+from starfish_storage.interface import DataHandler, MetadataHandler, RecordRow
+from starfish_storage.interface.transfer import RowTransfer, StoreTransfer, WholeRecordRow
+from starfish_storage.storage.data_reading import DataReading
+
+
+class HybridTransfer(StoreTransfer):
+    """See `StoreTransfer`, over two handlers.
+
+    Args:
+        metadata: keeps the rows.
+        data: keeps the JSON.
+        reading: reads and checks data.
+    """
+
+    def __init__(self, metadata: MetadataHandler, data: DataHandler, reading: DataReading) -> None:
+        self._metadata = metadata
+        self._data = data
+        self._reading = reading
+
+    @property
+    def rows(self) -> RowTransfer:
+        """See `StoreTransfer.rows`."""
+        return self._metadata.transfer
+
+    @property
+    def data_place(self) -> str:
+        """See `StoreTransfer.data_place`."""
+        return self._data.to_reference("data")
+
+    async def read_records(self, rows: Sequence[RecordRow]) -> list[bytes | StorageError | None]:
+        """See `StoreTransfer.read_records`."""
+        found = await self._reading.scan(rows)
+        return [one.payload if one.error is None else one.error for one in found]
+
+    async def put_records(self, rows: Sequence[WholeRecordRow], payloads: Sequence[bytes | None]) -> None:
+        """See `StoreTransfer.put_records`."""
+        self._metadata.check_open()
+        data = self._data
+        writes = [
+            None if payload is None else data.write(data.record_key(record.record_uid), payload)
+            for (record, _), payload in zip(rows, payloads, strict=True)
+        ]
+        await self._metadata.transfer.put_records(rows, writes)
+
+    async def read_request_config(self, key: str) -> bytes | None:
+        """See `StoreTransfer.read_request_config`."""
+        self._metadata.check_open()
+        try:
+            return await self._reading.read_bytes(self._data.check_request_config_key(key))
+        except (DataNotFoundError, InvalidReferenceError):
+            return None
+
+    async def put_request_config(self, key: str, payload: bytes) -> None:
+        """See `StoreTransfer.put_request_config`."""
+        self._metadata.check_open()
+        data = self._data
+        name = data.check_request_config_key(key).rpartition("/")[2].removesuffix(".json").removesuffix(".request")
+        check_id("master_job_id", name)
+        await self._metadata.save_data("master_job_id", name, data.write(key, payload))

@@ -1,0 +1,112 @@
+"""``starfish-storage import``."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+from cli.calling import call, call_json, interrupt, run
+
+
+@pytest.fixture
+def lines(empty: Path) -> Path:
+    path = empty / "answers.jsonl"
+    path.write_text('{"a": 1}\n{"a": 2}\n')
+    return path
+
+
+def test_a_file_becomes_a_run(lines: Path):
+    ended = call("import", "answers.jsonl")
+    assert ended.status == 0, ended
+    fields = dict(line.split("\t") for line in ended.out.splitlines())
+    assert fields == {
+        "source": "answers.jsonl",
+        "form": "jsonl",
+        "project": "answers",
+        "master job": fields["master job"],
+        "records": "2",
+        "new records": "2",
+    }
+    (job,) = call_json("jobs")
+    assert (job["master_job_id"], job["status"], job["records"]) == (
+        fields["master job"],
+        "completed",
+        {"completed": 2},
+    )
+    assert call_json("config", "last")["import"]["source"]["name"] == "answers.jsonl"
+    assert [record["status"] for record in call_json("records", "last")] == ["completed"] * 2
+    assert call_json("record", call_json("records", "last")[-1]["record_uid"])["data"] == {"a": 1}
+    assert call("show", "last").status == 0
+
+    again = call("import", "answers.jsonl")
+    assert (again.status, again.err) == (0, "Already imported: nothing was added.\n")
+
+
+def test_json_and_options(lines: Path):
+    (lines.parent / "b.txt").write_text("a;b\n1;[2]\n3\n")
+    words = [
+        "b.txt",
+        "--from",
+        "csv",
+        "--delimiter",
+        ";",
+        "--json-cells",
+        "--skip-bad",
+        "--project",
+        "p",
+        "--name",
+        "n",
+    ]
+    ended = call("import", *words, "--store", "elsewhere", "--json")
+    assert ended.status == 0, ended
+    report = json.loads(ended.out)
+    assert (report["records"], report["skipped"], report["project_ids"]) == (1, 1, ["p"])
+    assert len(report["bad_rows"]) == 1
+    assert ended.err.startswith("Left out 1 bad rows; the first: the row at line 3 of 'b.txt' has 1 cells")
+    (job,) = json.loads(call("jobs", "--store", "elsewhere", "--json").out)
+    assert job["name"] == "n"
+
+
+def test_errors(lines: Path):
+    lines.write_text('{"a": 1}\nno JSON\n')
+    ended = call("import", "answers.jsonl")
+    assert (ended.status, ended.out) == (2, "")
+    assert "error: line 2 of 'answers.jsonl' is not JSON, at column 1. Nothing was imported" in ended.err
+    assert call("import", "none.jsonl").status == 2
+    assert "--from" in call("import", "answers.jsonl", "--from", "xml").err
+    (lines.parent / "a.json").write_text("{}")
+    assert "cannot be told from its name" in call("import", "a.json").err
+
+
+def test_as_a_process(lines: Path):
+    ended = run("import", "answers.jsonl", "--quiet", directory=lines.parent)
+    assert (ended.status, ended.err) == (0, "")
+    assert "new records\t2" in ended.out
+
+
+def test_interrupted(lines: Path):
+    lines.write_text("".join(f'{{"n": {n}}}\n' for n in range(20_000)))
+    directory = lines.parent
+    begun = directory / "starfish-store" / "metadata.db"
+    ended = interrupt("import", "answers.jsonl", directory=directory, when=begun, number=signal.SIGINT)
+    assert (ended.status, ended.out) == (130, "")
+    assert ended.err.endswith("Interrupted. Say it again to go on.\n")
+    lines.write_text('{"n": 1}\n')
+    assert call("import", "answers.jsonl").status == 0
+
+
+def test_what_other_tools_have_stored(empty: Path):
+    assets = Path(__file__).parents[1] / "imports" / "assets"
+    ended = call("import", str(assets / "curator"), "--project", "p")
+    assert ended.status == 0, ended
+    fields = dict(line.split("\t") for line in ended.out.splitlines())
+    assert (fields["form"], fields["project"], fields["records"]) == ("curator", "p", "10")
+    run = next(job["master_job_id"] for job in call_json("jobs") if job["status"] == "completed_with_errors")
+    assert call_json("errors", run)[0]["kind"] == "CuratorError"
+    assert call("import", f"{assets}/curator/").err == "Already imported: nothing was added.\n"
+
+    assert call("import", str(assets / "pipelines"), "--from", "distilabel").status == 0
+    assert "cannot be told from what is in it" in call("import", str(assets.parent)).err

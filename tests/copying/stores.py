@@ -1,0 +1,57 @@
+"""Stores to copy, and all that there is in one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from cli import stores as runs
+from maintenance import stores as plain
+from starfish_storage import GenerationJob, LocalStorage, Record, Storage
+from starfish_storage.copying.comparing import at_rest
+
+
+async def make(root: Path) -> LocalStorage:
+    """Fill a store with every kind of row: runs that ended and that were left, their ledgers, jobs without one.
+
+    One record has no data, one borrows that of another, and one has an id that is not its own lower case.
+    """
+    await runs.make(root)
+    await plain.make(root)
+    async with LocalStorage(root.as_uri()) as storage:
+        await storage.log_execution_job_start(GenerationJob(job_id="j", master_job_id="sums-1", status="running"))
+        own = Record(record_uid="Über", job_id="j", master_job_id="sums-1", status="completed", start_time=runs.at(1))
+        await storage.save_record(own, {"é": ["\x9b", 2**70, 1.5, None], "text": "x" * 5000})
+        for uid, reference in (("borrower", own.output_ref), ("without", None)):
+            row = Record(
+                record_uid=uid, job_id="j", master_job_id="sums-1", status="failed", output_ref=reference,
+                start_time=runs.at(2), error_message="why\0?",
+            )  # fmt: skip
+            await storage.log_record_metadata(row)
+    return LocalStorage(root.as_uri())
+
+
+async def whole(storage: Storage) -> dict[Any, Any]:
+    """Return all rows and data of an open store, as they are in a copy: references and digests follow from the data."""
+    transfer, found = storage.transfer, dict[Any, Any]()
+    rows = transfer.rows
+    for project in await rows.list_projects(limit=1000):
+        found["project", project.project_id] = project
+        for master_job_id in await rows.list_master_job_ids(project.project_id):
+            job = await rows.get_master_job(master_job_id)
+            assert job is not None
+            found["master job", master_job_id] = job
+            found["config", master_job_id] = await transfer.read_request_config(job.request_config_key)
+            found["run", master_job_id] = await rows.get_run(master_job_id)
+            found["counts", master_job_id] = await storage.count_records_for_master_job(master_job_id)
+            found["totals", master_job_id] = await storage.ledger.get_run(master_job_id)
+            jobs = await rows.list_execution_jobs(master_job_id, limit=100_000)
+            ids = [one.job_id for one in jobs]
+            found |= {("execution job", one.job_id): at_rest(one) for one in jobs}
+            found |= {("attempt", *one[:2]): one for one in await rows.get_attempts(ids)}
+            found |= {("step", *one[:2]): one for one in await rows.get_steps(ids)}
+            records = [one.record for one in await rows.list_records(master_job_id, limit=100_000)]
+            keys = {one.record.record_uid: one.unique_key for one in await rows.get_records([r[0] for r in records])}
+            for record, data in zip(records, await transfer.read_records(records), strict=True):
+                found["record", record.record_uid] = (*record[:4], *record[5:9], keys[record.record_uid], data)
+    return found

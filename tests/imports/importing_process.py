@@ -1,0 +1,23 @@
+"""Imports a file, and says on standard output how far it is."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from starfish_storage import LocalStorage
+from starfish_storage.imports import ImportProgress, import_path
+
+
+def say(progress: ImportProgress) -> None:
+    sys.stdout.write(f"{progress.stage} {progress.rows}\n")
+    sys.stdout.flush()
+
+
+async def main(store: str, source: str) -> None:
+    async with LocalStorage(store) as storage:
+        await import_path(storage, source, progress=say)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))

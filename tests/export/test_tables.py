@@ -221,9 +221,10 @@ def test_other_readers_read_it(tmp_path: Path):
         ]
 
 
+@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="only Linux tells a process's own peak")
 def test_memory_stays_flat(tmp_path: Path):
     program = """
-import resource, sys
+import sys
 from starfish_storage.export.table_files import write_parquet
 from starfish_storage.export.table_sink import TableSink
 sink = TableSink(sys.argv[1])
@@ -231,7 +232,8 @@ for number in range(int(sys.argv[2])):
     sink.add("r", b'{"number":%d,"text":"%s"}\\n' % (number, b"x%d" % number * 1000))
 write_parquet(sink, sys.argv[1] + "/table.parquet", {})
 sink.close()
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+status = dict(line.split(":", 1) for line in open("/proc/self/status"))
+print(status["VmHWM"].split()[0])  # ru_maxrss would begin with that of the tests' own process
 """
     used = [
         int(
@@ -239,4 +241,4 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
         )
         for rows in (3_000, 24_000)
     ]
-    assert used[1] - used[0] < 40_000, used  # KiB; the records are 130 MB more
+    assert used[1] - used[0] < 60_000, used  # KiB; the records are 140 MB more

@@ -61,8 +61,10 @@ def write_parquet_pieces(
     with arrow_errors(), parquet.ParquetWriter(path, schema, compression=compression) as writer:
         for group in _groups(pieces):
             rows = pa.Table.from_batches(group).replace_schema_metadata(schema.metadata)
+            group.clear()  # held by the table now, and let go of with it, before the next ones are made
             writer.write_table(rows, row_group_size=max(1, rows.num_rows))
             written += rows.num_rows
+            del rows
             if progress is not None:
                 progress(written)
     return written
@@ -103,8 +105,10 @@ def write_arrow_ipc(
         writer = stack.enter_context(pa.ipc.new_file(file, schema, options=options))
         for group in _groups(sink.rows.pieces(table)):
             rows = pa.Table.from_batches(group).combine_chunks()
+            group.clear()  # copied
             writer.write_table(rows)
             written += rows.num_rows
+            del rows
             if progress is not None:
                 progress(written)
     return written

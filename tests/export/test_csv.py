@@ -39,7 +39,7 @@ async def test_columns_are_those_of_all_records(storage: LocalStorage, tmp_path:
     )
     await export(storage, tmp_path / "out.csv", **ONE)
     content = (tmp_path / "out.csv").read_bytes()
-    assert content.startswith(b"\xef\xbb\xbfb,a,late\r\n")
+    assert content.startswith(b'\xef\xbb\xbf"b","a","late"\r\n')
     assert table(content) == [
         ["b", "a", "late"],
         ['say "hi",\nor\r\nnot', "1", ""],
@@ -63,9 +63,24 @@ def test_no_cell_begins_a_formula(value: Any) -> None:
     cell = _cell(value)
     if isinstance(value, str):
         assert cell in (value, f"'{value}")
-        assert not cell.strip().startswith(("=", "+", "-", "@"))
+        assert not str(cell).strip().startswith(("=", "+", "-", "@"))
     else:
-        assert json.loads(cell) == value
+        assert json.loads(str(cell)) == value
+
+
+async def test_text_is_quoted_and_numbers_are_not(storage: LocalStorage, tmp_path: Path) -> None:
+    await save(storage, [{"text": "x;=1+1", "number": 1.5}])  # some spreadsheets part cells at semicolons
+    await export(storage, tmp_path / "out.csv", Csv(byte_order_mark=False), **ONE)
+    assert (tmp_path / "out.csv").read_text() == '"text","number"\n"x;=1+1",1.5\n'
+
+
+async def test_what_is_no_row_is_refused(storage: LocalStorage, tmp_path: Path) -> None:
+    await save(storage, [{"n": 1}, {"meta.uid": "mine"}, {f"k{n}": n for n in range(10_001)}])
+    report = await export(storage, tmp_path / "out.csv", Csv(metadata_key="meta"), skip_damaged=True, **ONE)
+    assert [skipped.record_uid for skipped in report.skipped] == ["r0001", "r0002"]
+    assert "'meta.uid'" in report.skipped[0].reason
+    assert "10,000" in report.skipped[1].reason
+    assert len(table((tmp_path / "out.csv").read_bytes())) == 2
 
 
 async def test_lone_surrogates_are_written_as_escapes(storage: LocalStorage, tmp_path: Path) -> None:

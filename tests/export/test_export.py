@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import json
 import os
-import resource
 import subprocess
 import sys
 import textwrap
@@ -18,15 +16,11 @@ import pytest
 from export.saving import save
 from starfish_storage import LocalStorage
 from starfish_storage.errors import (
-    AlreadyExistsError,
     DataLostError,
     InvalidInputError,
     InvalidStatusError,
     NotExportableError,
     NotFoundError,
-    StorageBusyError,
-    StorageFullError,
-    StorageIOError,
     StoreDamagedError,
 )
 from starfish_storage.export import ExportProgress, ExportReport, JsonLines, export, form_of
@@ -132,26 +126,16 @@ async def test_what_does_not_exist_is_refused(storage: LocalStorage, tmp_path: P
         await export(storage, tmp_path / "out.txt", **ONE)
     with refused(InvalidInputError, "does not exist"):
         await export(storage, tmp_path / "nowhere" / "out.jsonl", **ONE)
-    with refused(InvalidInputError, "directory"):
-        await export(storage, tmp_path / "store", JsonLines(), **ONE)
+    (tmp_path / "other").mkdir()
+    with refused(InvalidInputError, "is a directory"):
+        await export(storage, tmp_path / "other", JsonLines(), **ONE)
+    (tmp_path / "other").rmdir()
     assert left_beside(tmp_path) == []
 
 
 async def test_nothing_records_make_an_empty_file(storage: LocalStorage, tmp_path: Path) -> None:
     assert (await export(storage, tmp_path / "out.jsonl", **ONE)).records == 0
     assert (tmp_path / "out.jsonl").read_bytes() == b""
-
-
-async def test_what_is_there_is_replaced_only_if_that_was_said(storage: LocalStorage, tmp_path: Path) -> None:
-    await save(storage, [{"n": 1}])
-    target = tmp_path / "out.jsonl"
-    target.write_text("mine")
-    with refused(AlreadyExistsError, "out.jsonl"):
-        await export(storage, target, **ONE)
-    assert target.read_text() == "mine"
-    await export(storage, target, overwrite=True, **ONE)
-    assert lines(target) == [{"n": 1}]
-    assert left_beside(tmp_path) == ["out.jsonl"]
 
 
 async def test_lost_and_damaged_data_ends_it_or_is_left_out(storage: LocalStorage, tmp_path: Path) -> None:
@@ -200,82 +184,6 @@ async def test_progress_counts_to_the_end(storage: LocalStorage, tmp_path: Path)
     assert {progress.total for progress in told} == {1101}
 
 
-async def test_two_at_a_time_are_told_of_each_other(storage: LocalStorage, tmp_path: Path) -> None:
-    await save(storage, [{"n": 1}])
-    partial = tmp_path / ".out.jsonl.export-partial"
-    with partial.open("w") as other:
-        fcntl.flock(other, fcntl.LOCK_EX)
-        with refused(StorageBusyError, "out.jsonl"):
-            await export(storage, tmp_path / "out.jsonl", **ONE)
-        assert partial.exists()
-    await export(storage, tmp_path / "out.jsonl", **ONE)
-    assert left_beside(tmp_path) == ["out.jsonl"]
-
-
-async def test_what_a_killed_export_left_is_used_again(storage: LocalStorage, tmp_path: Path) -> None:
-    await save(storage, ({"n": number} for number in range(1000)))
-    program = textwrap.dedent(
-        """
-        import asyncio, os, signal, sys
-        from starfish_storage import LocalStorage
-        from starfish_storage.export import export
-
-        async def main(store, target):
-            async with LocalStorage(store) as storage:
-                kill = lambda progress: os.kill(os.getpid(), signal.SIGKILL)
-                await export(storage, target, master_job_ids=["master-1"], progress=kill)
-
-        asyncio.run(main(*sys.argv[1:]))
-        """
-    )
-    target = tmp_path / "out.jsonl"
-    await storage.close()
-    done = await asyncio.to_thread(
-        subprocess.run, [sys.executable, "-c", program, (tmp_path / "store").as_uri(), target], check=False
-    )
-    assert done.returncode == -9
-    assert left_beside(tmp_path) == [".out.jsonl.export-partial"]
-    await storage.setup()
-    await export(storage, target, **ONE)
-    assert len(lines(target)) == 1000
-    assert left_beside(tmp_path) == ["out.jsonl"]
-
-
-async def test_a_cancelled_export_leaves_nothing(storage: LocalStorage, tmp_path: Path) -> None:
-    await save(storage, ({"n": number} for number in range(1100)))
-    begun = asyncio.Event()
-    work = asyncio.create_task(export(storage, tmp_path / "out.jsonl.gz", progress=lambda progress: begun.set(), **ONE))
-    await begun.wait()
-    work.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await work
-    assert left_beside(tmp_path) == []
-    assert len(await storage.get_records_for_master_job(MASTER_JOB)) == 1100
-
-
-@pytest.mark.parametrize("name", ["out.jsonl", "out.jsonl.gz", "out.jsonl.zst", "out.csv", "out.parquet", "out.arrow"])
-async def test_a_full_disk_ends_it_and_leaves_nothing(storage: LocalStorage, tmp_path: Path, name: str) -> None:
-    noise = (os.urandom(1500).hex() for _ in range(1100))
-    await save(storage, ({"n": text} for text in noise))
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, hard))  # Python ignores the signal: the call fails
-    try:
-        with refused(StorageFullError, str(tmp_path)):
-            await export(storage, tmp_path / name, **ONE)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert left_beside(tmp_path) == []
-
-
-async def test_a_link_is_not_followed(storage: LocalStorage, tmp_path: Path) -> None:
-    await save(storage, [{"n": 1}])
-    (tmp_path / "victim").write_text("mine")
-    (tmp_path / ".out.jsonl.export-partial").symlink_to(tmp_path / "victim")
-    with refused(StorageIOError, "out.jsonl"):
-        await export(storage, tmp_path / "out.jsonl", **ONE)
-    assert (tmp_path / "victim").read_text() == "mine"
-
-
 async def test_metadata_stands_under_one_key(storage: LocalStorage, tmp_path: Path) -> None:
     await storage.log_execution_job_start(an_execution_job("job-2", run_config={"q": [1, "é"]}, run_config_hash=None))
     await storage.save_record(a_record("r1", "job-2", status="completed", start_time=at(1.5)), {"n": 1})
@@ -321,17 +229,19 @@ def test_the_form_is_told_by_the_ending() -> None:
             form_of(name)
 
 
+@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="where there is no /proc, the peak is not known")
 async def test_memory_does_not_grow_with_the_records(tmp_path: Path) -> None:
     """In a process of its own: 6,000 records of 5 KB are 30 MB, and a part of that would be seen."""
     program = textwrap.dedent(
         """
-        import asyncio, resource, sys
+        import asyncio, sys
         from starfish_storage import LocalStorage
         from starfish_storage.export import export
         from starfish_storage.testing.samples import MASTER_JOB, a_record, save_run
 
         def peak():
-            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            # Not ru_maxrss: a process that was started by a larger one begins with the peak of that.
+            return int(dict(line.split(":", 1) for line in open("/proc/self/status"))["VmHWM"].split()[0])
 
         async def main(store, directory):
             async with LocalStorage(store, durability="process") as storage:

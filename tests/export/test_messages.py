@@ -63,6 +63,11 @@ async def test_a_record_without_the_field_is_refused_or_left_out(
     assert "a.c" in report.skipped[0].reason
 
 
+def test_metadata_cannot_stand_in_place_of_the_messages() -> None:
+    with refused(InvalidInputError, "messages"):
+        ChatMessages.parsed("user=q", metadata_key="messages")
+
+
 @pytest.mark.parametrize("mapping", ["", " ", "question", "user=", "boss=question", "=question"])
 def test_mappings_that_say_nothing_are_refused(mapping: str) -> None:
     with refused(InvalidInputError):

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import json
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +18,9 @@ from datasets import load_dataset
 
 from export.saving import save
 from starfish_storage import LocalStorage
-from starfish_storage.errors import AlreadyExistsError, InvalidInputError, NotExportableError
-from starfish_storage.export import ArrowIpc, HuggingFace, Parquet, export
+from starfish_storage.data import atomic
+from starfish_storage.errors import AlreadyExistsError, InvalidInputError, NotExportableError, StorageIOError
+from starfish_storage.export import ArrowIpc, HuggingFace, Parquet, export, exporting
 from starfish_storage.testing.samples import MASTER_JOB
 from starfish_storage.testing.suite import refused
 
@@ -84,7 +90,7 @@ async def test_a_dataset_directory_is_opened_by_the_real_library(
     with refused(AlreadyExistsError, "dataset"):
         await export(storage, target, form, **ONE)
     files = {path.relative_to(target): path.read_bytes() for path in target.rglob("*") if path.is_file()}
-    (target / "stale.txt").write_text("of an earlier export")
+    (target / "data" / "stale-00000-of-00001.parquet").write_text("of an earlier export")
     await export(storage, target, form, overwrite=True, **ONE)
     assert {path.relative_to(target): path.read_bytes() for path in target.rglob("*") if path.is_file()} == files
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "dataset", "store"]
@@ -98,3 +104,82 @@ async def test_a_dataset_that_cannot_be_made_leaves_nothing(storage: LocalStorag
     with refused(InvalidInputError, "file"):
         await export(storage, tmp_path / "file", HuggingFace(), overwrite=True, **ONE)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "store"]
+
+
+async def test_only_a_dataset_is_replaced(storage: LocalStorage, tmp_path: Path) -> None:
+    await save(storage, [{"n": 1}])
+    mine = tmp_path / "project"
+    mine.mkdir()
+    await export(storage, mine, HuggingFace(), overwrite=True, **ONE)  # an empty one too
+    (mine / ".git").mkdir()
+    for place in (mine, tmp_path / "store", tmp_path):
+        with refused(InvalidInputError):
+            await export(storage, place, HuggingFace(), overwrite=True, **ONE)
+    assert sorted(path.name for path in mine.iterdir()) == [".git", "README.md", "data"]
+    assert len(await storage.get_records_for_master_job(MASTER_JOB)) == 1
+
+
+@pytest.mark.parametrize("exchanges", [True, False], ids=["exchanged", "renamed"])
+async def test_what_is_there_stays_if_it_cannot_be_replaced(
+    storage: LocalStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exchanges: bool
+) -> None:
+    await save(storage, [{"n": 1}])
+    target = tmp_path / "dataset"
+    await export(storage, target, HuggingFace(), **ONE)
+    card = (target / "README.md").read_bytes()
+    fail = OSError(errno.EIO, "broken")
+    if exchanges:
+        monkeypatch.setattr(atomic, "_exchange", lambda one, other: (_ for _ in ()).throw(fail))
+    else:
+        rename = os.rename
+        monkeypatch.setattr(atomic, "_exchange", lambda one, other: False)
+
+        def rename_or_fail(source: str, place: str, **options: Any) -> None:
+            if source.endswith("-partial"):
+                raise fail
+            rename(source, place, **options)
+
+        monkeypatch.setattr(atomic.os, "rename", rename_or_fail)
+    with refused(StorageIOError, "dataset"):
+        await export(storage, target, HuggingFace(card="another"), overwrite=True, **ONE)
+    monkeypatch.undo()
+    assert (target / "README.md").read_bytes() == card
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["dataset", "store"]
+    monkeypatch.setattr(atomic, "_exchange", lambda one, other: False)
+    await export(storage, target, HuggingFace(card="another"), overwrite=True, **ONE)
+    assert b"another" in (target / "README.md").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["dataset", "store"]
+
+
+@pytest.mark.parametrize("done_before", [True, False])
+async def test_cancelled_at_the_end_it_is_replaced_all_the_same(
+    storage: LocalStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, done_before: bool
+) -> None:
+    await save(storage, [{"n": 1}])
+    target = tmp_path / "dataset"
+    await export(storage, target, HuggingFace(), **ONE)
+    begun, goes_on = threading.Event(), threading.Event()
+    exchange, shutdown = atomic._exchange, ThreadPoolExecutor.shutdown
+
+    def slow_exchange(one: str, other: str) -> bool:
+        done = done_before and exchange(one, other)
+        begun.set()
+        assert goes_on.wait(20)
+        return done or exchange(one, other)
+
+    def slow_shutdown(executor: ThreadPoolExecutor, **options: Any) -> None:
+        goes_on.set()  # whoever waits for the thread has let go of nothing yet
+        shutdown(executor, **options)
+
+    monkeypatch.setattr(atomic, "_exchange", slow_exchange)
+    monkeypatch.setattr(
+        exporting, "ThreadPoolExecutor", type("Slow", (ThreadPoolExecutor,), {"shutdown": slow_shutdown})
+    )
+    work = asyncio.create_task(export(storage, target, HuggingFace(card="another"), overwrite=True, **ONE))
+    await asyncio.to_thread(begun.wait, 20)
+    work.cancel()
+    asyncio.get_running_loop().call_soon(work.cancel)  # and once more, while it waits
+    with pytest.raises(asyncio.CancelledError):
+        await work
+    assert "another" in (target / "README.md").read_text()  # what was begun was ended
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["dataset", "store"]

@@ -22,6 +22,8 @@ _SYNC = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # not waitin
 _APPEND = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
 
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # Linux's own numbers
+
 
 class FileOperations:
     """Writes, renames, removes and syncs. Raises plain `OSError`; callers add the path and the meaning."""
@@ -107,8 +109,11 @@ class FileOperations:
             self.sync_directory(directory)
 
     def replace_directory(self, source: str, target: str) -> None:
-        """Move a directory to another path of the same file system, replacing one that is there, and make that safe."""
-        for directory, _, names in os.walk(source):
+        """Move a directory to another path of the same file system, replacing one that is there, and make that safe.
+
+        On Linux what is there is replaced in one step; elsewhere there is a moment in which it has another name.
+        """
+        for directory, _, names in os.walk(source, onerror=_raise):
             for name in names:
                 descriptor = os.open(os.path.join(directory, name), _SYNC)
                 try:
@@ -116,11 +121,19 @@ class FileOperations:
                 finally:
                     os.close(descriptor)
             self.sync_directory(directory)
-        replaced = f"{source}-replaced"  # no system moves a directory onto one that is not empty
-        if os.path.isdir(target):
-            shutil.rmtree(replaced, ignore_errors=True)
+        if not os.path.isdir(target):
+            os.rename(source, target)
+            self.sync_directory(os.path.dirname(target))
+            return
+        replaced = source
+        if not _exchange(source, target):
+            replaced = f"{source}-replaced"
             os.rename(target, replaced)
-        os.rename(source, target)
+            try:
+                os.rename(source, target)
+            except OSError:
+                os.rename(replaced, target)
+                raise
         self.sync_directory(os.path.dirname(target))
         shutil.rmtree(replaced, ignore_errors=True)
 
@@ -190,6 +203,28 @@ class FileOperations:
                 os.close(descriptor)
         for directory in directories:
             self.sync(directory)
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def _exchange(one: str, other: str) -> bool:
+    """Exchange two paths in one step; return False where the system or the file system cannot."""
+    if platform.system() != "Linux":
+        return False
+    import ctypes
+
+    try:
+        renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
+    except (OSError, AttributeError):
+        return False
+    if renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in (errno.EINVAL, errno.ENOSYS):
+        return False
+    raise OSError(number, os.strerror(number))
 
 
 def _find_syncfs() -> Callable[[int], None] | None:

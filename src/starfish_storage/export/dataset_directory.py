@@ -136,6 +136,13 @@ class DatasetSink:
         )
 
 
+def is_dataset(path: str) -> bool:
+    """Return whether a directory holds a dataset that `DatasetSink` wrote, and nothing else."""
+    if sorted(os.listdir(path)) != ["README.md", "data"] or not os.path.isdir(f"{path}/data"):
+        return False
+    return all(name.endswith(".parquet") for name in os.listdir(f"{path}/data"))
+
+
 def _write_split(
     directory: str,
     name: str,

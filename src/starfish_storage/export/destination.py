@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import os
 import shutil
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -15,6 +17,7 @@ from starfish_storage.errors import AlreadyExistsError, InvalidInputError, Stora
 
 _FILE = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
+_LONGEST_NAME = 255  # bytes, on nearly every file system
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
 
 
@@ -25,22 +28,26 @@ class Destination:
     again by the next one, and two at a time are told of each other.
 
     Args:
-        path: of the file or directory to make, absolute.
+        path: of the file or directory to make, absolute and without links.
         is_directory: make a directory.
         overwrite: replace what is there, at the end and in one step.
+        is_own: whether a directory that is there holds what an export made and nothing else; no other is replaced.
 
     Attributes:
         partial: the temporary name, where there is an empty file or directory within the context.
     """
 
-    def __init__(self, path: str, *, is_directory: bool, overwrite: bool) -> None:
+    def __init__(
+        self, path: str, *, is_directory: bool, overwrite: bool, is_own: Callable[[str], bool] = lambda _: True
+    ) -> None:
         self._path = path
         self._is_directory = is_directory
         self._overwrite = overwrite
+        self._is_own = is_own
         self._files = FileOperations()
         self._lock: int | None = None
         directory, name = os.path.split(path)
-        self.partial = f"{directory}/.{name}.export-partial"
+        self.partial = f"{directory}/{_partial_name(name)}"
 
     def __enter__(self) -> Self:
         """Make the temporary file or directory.
@@ -55,11 +62,12 @@ class Destination:
         with translated(self._path):
             while self._lock is None:
                 self._lock = self._locked()
-            if self._is_directory:
-                for entry in os.scandir(self.partial):
-                    shutil.rmtree(entry.path) if entry.is_dir(follow_symlinks=False) else os.unlink(entry.path)
-            else:
-                os.ftruncate(self._lock, 0)
+            try:
+                self._empty(self._lock)
+            except BaseException:
+                os.close(self._lock)
+                self._lock = None
+                raise
         return self
 
     def __exit__(
@@ -98,6 +106,14 @@ class Destination:
                 for name in names
             )
 
+    def _empty(self, descriptor: int) -> None:
+        """Remove what an export that was killed has left."""
+        if not self._is_directory:
+            os.ftruncate(descriptor, 0)
+            return
+        for entry in os.scandir(self.partial):
+            shutil.rmtree(entry.path) if entry.is_dir(follow_symlinks=False) else os.unlink(entry.path)
+
     def _check(self) -> None:
         kind, other = ("directory", "file") if self._is_directory else ("file", "directory")
         if not os.path.isdir(os.path.dirname(self._path)):
@@ -109,6 +125,10 @@ class Destination:
         if not self._overwrite:
             remedy = "give another name, or say that it may be replaced: overwrite=True, or --overwrite"
             raise AlreadyExistsError(kind, self._path, remedy)
+        if self._is_directory and os.listdir(self._path) and not self._is_own(self._path):
+            raise InvalidInputError(
+                f"{self._path!r} is not replaced: it holds more than an export makes. Remove it, or give another name."
+            )
 
     def _locked(self) -> int | None:
         """Open and lock the temporary file or directory; return None if it was renamed or removed meanwhile."""
@@ -139,3 +159,15 @@ class Destination:
             return descriptor
         os.close(descriptor)
         return None
+
+
+def _partial_name(name: str) -> str:
+    """Return the temporary name of a destination.
+
+    >>> _partial_name("answers.jsonl")
+    '.answers.jsonl.export-partial'
+    """
+    whole = f".{name}.export-partial"
+    if len(os.fsencode(whole)) <= _LONGEST_NAME:
+        return whole
+    return f".{hashlib.sha256(os.fsencode(name)).hexdigest()}.export-partial"

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from starfish_storage.data.file_errors import translated
+from starfish_storage.errors import InvalidInputError
 from starfish_storage.export.destination import Destination
 from starfish_storage.export.endings import form_of
 from starfish_storage.export.forms import ExportedRecord, Form, FormWriter
@@ -18,6 +19,7 @@ from starfish_storage.export.metadata import describe
 from starfish_storage.export.report import ExportProgress, ExportReport
 from starfish_storage.export.selection import DEFAULT_STATUSES, Selection, select
 from starfish_storage.interface import ScannedRecord, Storage
+from starfish_storage.uri import FILE_SCHEME, path_of_file_uri
 
 Result = TypeVar("Result")
 Call = Callable[[Callable[[], Any]], Any]
@@ -62,17 +64,48 @@ async def export(
         NotExportableError: the form cannot hold a record.
         StorageIOError: writing failed; nothing is at the destination that was not there before.
     """
-    path = _absolute(destination)
+    path = _resolved(destination)
     chosen = form or form_of(path)
+    _check_place(storage, path, os.fspath(destination), chosen)
     selection = await select(storage, master_job_ids, project_id, statuses)
     report = ExportReport(path, chosen.name, [job.master_job_id for job in selection.jobs])
     work = _Export(selection, chosen, report, skip_damaged)
-    await work.write(Destination(path, is_directory=chosen.is_directory, overwrite=overwrite), progress)
+    place = Destination(path, is_directory=chosen.is_directory, overwrite=overwrite, is_own=chosen.is_own_directory)
+    await work.write(place, progress)
     return report
 
 
-def _absolute(path: str | os.PathLike[str]) -> str:
-    return os.path.abspath(os.fspath(path))
+def _resolved(path: str | os.PathLike[str]) -> str:
+    """Return the path of a destination, absolute, and where a link leads that is there."""
+    given = os.fspath(path)
+    if given == "-":
+        raise InvalidInputError("an export is not written to standard output: name a file ('./-' is one too).")
+    try:
+        if b"\0" not in os.fsencode(given):
+            return os.path.realpath(given)
+    except ValueError:
+        pass
+    raise InvalidInputError(f"{given!a} is no name that a file can have: give another.")
+
+
+def _check_place(storage: Storage, path: str, given: str, form: Form) -> None:
+    """Refuse a destination that is, or lies in, or holds the store, and a file's name that says that it is none."""
+    if given.endswith("/") and not form.is_directory:
+        raise InvalidInputError(f"{given!a} names a directory, and {form.name} is a file: leave the last '/' out.")
+    for place in _places_of(storage):
+        if os.path.commonpath((path, place)) in (path, place):
+            raise InvalidInputError(
+                f"{path!r} cannot be written: what is in {place!r} is the store's own. Give a name outside of it."
+            )
+
+
+def _places_of(storage: Storage) -> set[str]:
+    """Return the directories of this machine in which a store lies."""
+    rows, data = storage.storage_uri, storage.transfer.data_place
+    found = {path_of_file_uri(rows)} if rows.startswith(FILE_SCHEME) else set[str]()
+    if data.startswith("/"):
+        found.add(os.path.dirname(data))
+    return {os.path.realpath(place) for place in found}
 
 
 class _Export:
@@ -87,8 +120,8 @@ class _Export:
     async def write(self, place: Destination, progress: Progress | None) -> None:
         """Write all records, and put what was written in place."""
         about = await self._form.gather(self._selection.storage, self._selection.jobs)
-        async with _thread(self._report.path) as call:
-            with place:
+        with place:  # until the thread is done: nothing may be removed under its hands
+            async with _thread(self._report.path) as call:
                 writer: FormWriter = await call(lambda: self._form.open(place.partial, about))
                 try:
                     await self._hand_over(writer, call, progress)
@@ -148,4 +181,12 @@ async def _thread(path: str) -> AsyncGenerator[Call]:
     try:
         yield call
     finally:
-        executor.shutdown()
+        ending = asyncio.ensure_future(asyncio.to_thread(executor.shutdown))
+        cancelled: asyncio.CancelledError | None = None
+        while not ending.done():  # however often it is cancelled: what the thread is at cannot be stopped
+            try:
+                await asyncio.shield(ending)
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if cancelled is not None:
+            raise cancelled

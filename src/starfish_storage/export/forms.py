@@ -61,6 +61,10 @@ class Form(ABC):
         """Return what the form says of the whole, read from the store before its records. Most say nothing."""
         return None
 
+    def is_own_directory(self, path: str) -> bool:  # noqa: ARG002 (for forms that are directories)
+        """Return whether a directory holds what this form makes and nothing else, so that it may be replaced."""
+        return False
+
     @abstractmethod
     def open(self, path: str, about: Any) -> FormWriter:
         """Begin to write.

@@ -39,6 +39,10 @@ class ChatMessages(JsonLines):
     def __post_init__(self) -> None:
         if not self.messages:
             raise InvalidInputError("no message is named: say who says what, such as user=question,assistant=answer.")
+        if self.metadata_key == "messages":
+            raise InvalidInputError(
+                "the metadata cannot stand under 'messages', where the conversation is: name another."
+            )
         for role, field in self.messages:
             if role not in ROLES:
                 raise InvalidInputError(f"role {shorten(role)} is unknown: use one of {', '.join(ROLES)}.")

@@ -14,6 +14,7 @@ from starfish_storage.codec import decode, json_text
 from starfish_storage.errors import NotExportableError
 from starfish_storage.export.compression import Compression, open_compressed
 from starfish_storage.export.forms import ExportedRecord, Form, FormWriter, Refusal, splice
+from starfish_storage.export.inference import MOST_COLUMNS
 from starfish_storage.export.spool import Spool
 
 # What a spreadsheet takes for the beginning of a formula, also behind blanks, and in the wide letters of East Asia
@@ -30,9 +31,9 @@ _BYTE_ORDER_MARK = "\ufeff"
 class Csv(Form):
     """One row a record, one column for each top-level key of any record, in the order in which they first occur.
 
-    Text stands as it is; but a cell that a spreadsheet would take for a formula gets a ``'`` before it. Numbers,
-    ``true`` and ``false`` are written as JSON has them, ``null`` and what is missing as nothing, lists and objects as
-    JSON.
+    Text stands as it is, in quotes; but a cell that a spreadsheet would take for a formula gets a ``'`` before it.
+    Numbers, ``true`` and ``false`` are written as JSON has them, ``null`` and what is missing as nothing, lists and
+    objects as JSON.
 
     Args:
         compression: ``"gzip"``, ``"zstd"`` (with the extra ``zstd`` before Python 3.14), or None.
@@ -73,10 +74,10 @@ class CsvWriter(FormWriter):
         for record in records:
             try:
                 line = splice(record, self._form.metadata_key, self._form.name)
+                self._columns |= dict.fromkeys(self._flat(line, record.uid))
             except NotExportableError as error:
                 refused.append(Refusal(record.uid, error))
                 continue
-            self._columns |= dict.fromkeys(self._flat(line))
             self._kept.add(line)
         return refused
 
@@ -89,7 +90,8 @@ class CsvWriter(FormWriter):
         ):
             if self._form.byte_order_mark:
                 file.write(_BYTE_ORDER_MARK)
-            rows = csv.writer(file)
+            # Text is quoted: where cells are parted by semicolons, one within a text would begin another cell.
+            rows = csv.writer(file, quoting=csv.QUOTE_NONNUMERIC)
             rows.writerow([_text(name) for name in self._columns])
             for lines in self._kept.batches(_PIECE, _PIECE):
                 for data in map(self._flat, lines):
@@ -99,23 +101,37 @@ class CsvWriter(FormWriter):
         """See `FormWriter.close`."""
         self._kept.close()
 
-    def _flat(self, line: bytes) -> dict[str, Any]:
+    def _flat(self, line: bytes, uid: str = "") -> dict[str, Any]:
+        """Return what stands in a row; of the metadata, each member by itself.
+
+        Raises:
+            NotExportableError: two things are of one column, or there are too many columns.
+        """
         data: dict[str, Any] = decode(line)
-        key = self._form.metadata_key
-        if key is None or key not in data:
-            return data
-        metadata: dict[str, Any] = data.pop(key)
-        return data | {f"{key}.{name}": value for name, value in metadata.items()}
+        key, form = self._form.metadata_key, self._form.name
+        if key is not None and key in data:
+            metadata: dict[str, Any] = {f"{key}.{name}": value for name, value in data.pop(key).items()}
+            same = next((name for name in metadata if name in data), None)
+            if same is not None:
+                raise NotExportableError(
+                    uid, form, f"its data has a key {same!r}, which is a column of the metadata; name that otherwise"
+                )
+            data |= metadata
+        if len(self._columns) + len(data) > MOST_COLUMNS and len(self._columns.keys() | data.keys()) > MOST_COLUMNS:
+            raise NotExportableError(uid, form, f"it brings the columns to more than {MOST_COLUMNS:,}; use JSON Lines")
+        return data
 
 
-def _cell(value: object) -> str:
+def _cell(value: object) -> str | float:
     r"""Return a value as it stands in a cell.
 
-    >>> _cell("=1+1"), _cell(-1), _cell(None), _cell([1, "a"]), _cell("a\nb")
-    ("'=1+1", '-1', '', '[1,"a"]', 'a\nb')
+    >>> _cell("=1+1"), _cell(-1), _cell(None), _cell(True), _cell([1, "a"]), _cell("a\nb")
+    ("'=1+1", -1, '', 'true', '[1,"a"]', 'a\nb')
     """
     if value is None:
         return ""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value
     return _text(value) if isinstance(value, str) else json_text(value)
 
 

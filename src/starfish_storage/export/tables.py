@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from starfish_storage.errors import InvalidInputError, NotExportableError, StoreDamagedError
-from starfish_storage.export.dataset_directory import DatasetSink
+from starfish_storage.errors import InvalidInputError, NotExportableError, StoreDamagedError, shorten
+from starfish_storage.export.dataset_directory import DatasetSink, is_dataset
 from starfish_storage.export.extras import arrow
 from starfish_storage.export.forms import ExportedRecord, Form, FormWriter, Refusal
 from starfish_storage.export.provenance import Provenance, collect_provenance, identity_of
@@ -137,6 +137,10 @@ class HuggingFace(TableForm):
             self.name, sink, lambda: sink.write(path, identity_of(about), card, compression=self.compression)
         )
 
+    def is_own_directory(self, path: str) -> bool:
+        """See `Form.is_own_directory`."""
+        return is_dataset(path)
+
     def _options(self) -> HuggingFaceOptions:
         return HuggingFaceOptions(self.splits, self.split_by, self.seed, self.shard_bytes)
 
@@ -163,7 +167,8 @@ class TableWriter(FormWriter):
             try:
                 self._sink.add(uid, payload, metadata)
             except InvalidInputError as error:
-                refused.append(Refusal(uid, NotExportableError(uid, self._form, str(error).rstrip("."))))
+                reason = str(error).rstrip(".").removeprefix(f"record {shorten(uid)}").lstrip(" ,")
+                refused.append(Refusal(uid, NotExportableError(uid, self._form, reason)))
             except StoreDamagedError as error:
                 refused.append(Refusal(uid, error))
         return refused

@@ -84,7 +84,8 @@ def _uri(directory: str) -> str:
     return f"file://{directory}"
 
 
-async def _start_run(store: LocalStorage, jobs: int) -> tuple[str, list[str]]:
+async def start_run(store: LocalStorage, jobs: int) -> tuple[str, list[str]]:
+    """Start a master job with so many execution jobs; return their ids."""
     project = Project(name="benchmark")
     await store.save_project(project)
     master_job = GenerationMasterJob(
@@ -144,7 +145,7 @@ async def _write(
 ) -> float:
     store = LocalStorage(_uri(directory), durability=durability)
     async with store:
-        master_job_id, job_ids = await _start_run(store, jobs)
+        master_job_id, job_ids = await start_run(store, jobs)
         save = (_saving_in_two_calls if two_calls else _saving)(store, master_job_id, job_ids, make_payloads(1000))
         await run_callers(50, warm_up, save)
     async with store:
@@ -162,7 +163,7 @@ async def _check_count(store: LocalStorage, master_job_id: str, expected: int) -
 
 async def _fill(directory: str, records: int, jobs: int) -> None:
     async with LocalStorage(_uri(directory)) as store:
-        master_job_id, job_ids = await _start_run(store, jobs)
+        master_job_id, job_ids = await start_run(store, jobs)
         await run_callers(50, records, _saving(store, master_job_id, job_ids, make_payloads(1000)))
         _filled[directory] = [record.record_uid async for record in store.iter_records(master_job_id)]
 
@@ -186,7 +187,7 @@ async def _read(directory: str, callers: int, reads: int, seed: int) -> float:
 
 async def _fill_jobs(directory: str, jobs: int) -> None:
     async with LocalStorage(_uri(directory)) as store:
-        master_job_id, _ = await _start_run(store, 1)
+        master_job_id, _ = await start_run(store, 1)
         finished = [
             GenerationJob(master_job_id=master_job_id, status="completed", run_config={"input": number})
             for number in range(jobs)
@@ -213,7 +214,7 @@ async def _look_up_jobs(directory: str, lookups: int, seed: int) -> float:
 
 async def _load_jobs(directory: str, jobs: int) -> str:
     async with LocalStorage(_uri(directory)) as store:
-        master_job_id, _ = await _start_run(store, 1)
+        master_job_id, _ = await start_run(store, 1)
     connection = apsw.Connection(f"{directory}/metadata.db")
     moment = "2026-01-31T12:00:00.000000Z"
     with connection:
@@ -243,7 +244,7 @@ async def _completed_hashes(directory: str, master_job_id: str, expected: int) -
 async def _write_many(directory: str, records: int, callers: int, jobs: int) -> dict[str, Any]:
     payloads = make_payloads(200)  # few: they count as memory of this process
     async with LocalStorage(_uri(directory)) as store:
-        master_job_id, job_ids = await _start_run(store, jobs)
+        master_job_id, job_ids = await start_run(store, jobs)
         before = resident_megabytes()
         seconds = await run_callers(callers, records, _saving(store, master_job_id, job_ids, payloads))
         after = resident_megabytes()

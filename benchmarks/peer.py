@@ -12,6 +12,7 @@ import json
 import logging
 import random
 import sqlite3
+import time
 import uuid
 from collections.abc import Iterable
 from importlib.metadata import version
@@ -48,6 +49,11 @@ def fill(directory: str, records: int, jobs: int) -> None:
 def read(directory: str, callers: int, reads: int, seed: int) -> float:
     """Read rows and data of a filled store in random order; return the seconds."""
     return asyncio.run(_read(directory, callers, reads, seed))
+
+
+def export(directory: str, target: str) -> float:
+    """Write all records of a filled store into a file, a line each; return the seconds."""
+    return asyncio.run(_export(directory, target))
 
 
 def fill_jobs(directory: str, jobs: int) -> None:
@@ -167,6 +173,21 @@ async def _read(directory: str, callers: int, reads: int, seed: int) -> float:
     return seconds
 
 
+async def _export(directory: str, target: str) -> float:
+    store = LocalStorage(_uri(directory))
+    await store.setup()
+    first = await store.get_record_metadata(_filled[directory][0])
+    settle()
+    begun = time.perf_counter()
+    with open(target, "w", encoding="utf-8") as lines:
+        for record in await store.get_records_for_master_job(first.master_job_id):
+            data = await store.get_record_data(record.output_ref)
+            lines.write(json.dumps(data, ensure_ascii=False) + "\n")
+    seconds = time.perf_counter() - begun
+    await store.close()
+    return seconds
+
+
 async def _look_up_jobs(directory: str, lookups: int, seed: int) -> float:
     master_job_id, *hashes = _filled[directory]
     order = random.Random(seed).choices(hashes, k=lookups)
@@ -265,7 +286,8 @@ async def _query_many(
 
 
 TASKS = {
-    task.__name__: task for task in (write, fill, read, fill_jobs, look_up_jobs, load_records, query_many, versions)
+    task.__name__: task
+    for task in (write, fill, read, export, fill_jobs, look_up_jobs, load_records, query_many, versions)
 }
 
 if __name__ == "__main__":

@@ -34,6 +34,8 @@ class Sizes:
         resumed: inputs of the large run that is resumed.
         left: how many of them are not done.
         kills: moments at which a run is killed.
+        exports: records of an exported store.
+        peer_exports: the same of the peer.
         remote_rounds: turns of each contestant with real servers.
         remote_records: records of a timed write to real servers, by all processes together.
         remote_single: the same of one process with one caller.
@@ -57,6 +59,8 @@ class Sizes:
     resumed: int
     left: int
     kills: int
+    exports: int
+    peer_exports: int
     remote_rounds: int
     remote_records: int
     remote_single: int
@@ -81,6 +85,8 @@ FULL = Sizes(
     resumed=100_000,
     left=1000,
     kills=20,
+    exports=100_000,
+    peer_exports=10_000,
     remote_rounds=3,
     remote_records=6000,
     remote_single=250,
@@ -105,6 +111,8 @@ QUICK = Sizes(
     resumed=2000,
     left=100,
     kills=3,
+    exports=10_000,
+    peer_exports=1000,
     remote_rounds=2,
     remote_records=2000,
     remote_single=100,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from benchmarks.parts.copying import measure_copying
+from benchmarks.parts.exporting import measure_exporting
 from benchmarks.parts.generating import measure_generating
 from benchmarks.parts.importing import measure_import
 from benchmarks.parts.kills import measure_kills
@@ -30,6 +32,8 @@ PARTS: dict[str, Callable[[Run], list[Table]]] = {
     "kills": measure_kills,
     "resume-run": measure_resuming_runs,
     "many": measure_many,
+    "export": measure_exporting,
+    "copy": measure_copying,
     "import-files": measure_taking_in,
     "remote-write": measure_remote_writing,
     "remote-workers": measure_remote_workers,

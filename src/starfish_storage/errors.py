@@ -9,8 +9,9 @@ Messages never quote record content or configuration values: data may hold secre
 from __future__ import annotations
 
 import errno
-import re
 from typing import Any, ClassVar
+
+from starfish_storage.quoting import shorten, without_secrets
 
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """The system's error numbers that a `StorageFullError` stands for."""
@@ -133,7 +134,7 @@ class InvalidUriError(InvalidInputError):
     code: ClassVar[str] = "invalid_uri"
 
     def __init__(self, uri: object, reason: str) -> None:
-        super().__init__(f"storage URI {shorten(_without_password(uri))} cannot be used: {reason}.")
+        super().__init__(f"storage URI {shorten(without_secrets(uri))} cannot be used: {reason}.")
         self.uri = uri
 
 
@@ -314,6 +315,25 @@ class DataLostError(DataNotFoundError):
         self.path = path
 
 
+class NotExportableError(StorageError):
+    """A record cannot be written in the form that was asked for.
+
+    Attributes:
+        record_uid: which one.
+        form: the name of the form.
+    """
+
+    code: ClassVar[str] = "not_exportable"
+
+    def __init__(self, record_uid: str, form: str, reason: str) -> None:
+        super().__init__(
+            f"record {shorten(record_uid)} cannot be exported as {form}: {reason}. "
+            "Or leave such records out: skip_damaged=True, or --skip-damaged."
+        )
+        self.record_uid = record_uid
+        self.form = form
+
+
 class StorageIOError(StorageError, OSError):
     """The operating system failed a read or a write; what was stored before is unchanged, unless `unsettled`.
 
@@ -371,17 +391,3 @@ class StorageBusyError(StorageError, TimeoutError):
     """Another process held the store's write lock for longer than the stated limit; nothing was written."""
 
     code: ClassVar[str] = "storage_busy"
-
-
-def _without_password(uri: object) -> object:
-    """Return a URI without its user, password and query; ``file:///`` has none of them."""
-    if not isinstance(uri, str):
-        return uri
-    place = re.sub(r"//(?!/).*@", "//...@", uri, flags=re.DOTALL)
-    return place if place.startswith("file:///") else re.sub(r"\?.*", "?...", place, flags=re.DOTALL)
-
-
-def shorten(value: object, limit: int = 120) -> str:
-    """Quote a value for a message: escaped, so that it cannot forge lines, and cut to ``limit`` characters."""
-    text = ascii(value) if isinstance(value, str) else f"of type {type(value).__name__}"
-    return text if len(text) <= limit else f"{text[:limit]}...' ({len(text)} characters)"

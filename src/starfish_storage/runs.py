@@ -133,6 +133,29 @@ class ClaimedInput:
 
 
 @dataclass(frozen=True, slots=True)
+class InputAccount:
+    """An input, and what was paid for it.
+
+    Attributes:
+        job_id: its execution job.
+        position: its place among the inputs of the run, from 0; None for an execution job that is no input of a run.
+        run_config: the input; None if it was not stored.
+        attempts: attempts at it, over all resumes.
+        input_tokens: tokens sent, failed attempts included.
+        output_tokens: tokens received, failed attempts included.
+        cost: what they cost, failed attempts included.
+    """
+
+    job_id: str
+    position: int | None
+    run_config: dict[str, Any] | None
+    attempts: int
+    input_tokens: int
+    output_tokens: int
+    cost: float
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """The stored result of a paid step of an input.
 

@@ -8,6 +8,7 @@ from remote.postgres_schemas import QUERIES, texts_of
 LISTS = (
     "list_master_jobs", "list_master_jobs_of_project", "list_execution_jobs", "list_execution_jobs_of_input",
     "list_records", "list_records_after", "list_records_of_job", "list_workers", "list_attempts", "list_steps",
+    "scan_records", "scan_records_after",
     "whole_execution_jobs", "whole_execution_jobs_after", "whole_records", "whole_records_after", "page_of_projects",
 )  # fmt: skip
 """Read in the order of an index; those of projects are few, and sorted."""
@@ -21,6 +22,7 @@ OVER_AN_INDEX = (
     "list_unique_keys_of_job", "list_rows_of_job", "get_worker", "save_step", "get_step", "list_borrowed_data",
     "is_borrowed_elsewhere", "note_removal_of_records", "keep_borrowed_data", "take_removals", "search_records",
     "delete_master_job", "update_record", "set_data_version", "return_input", "list_mixed_case_ids_of_records",
+    "account_for_inputs",
     "whole_execution_jobs_of", "whole_records_of", "whole_run", "whole_attempts_of", "whole_steps_of", "put_master_job",
     "put_execution_job",
 )  # fmt: skip

@@ -26,7 +26,8 @@ LISTS = frozenset(
         "list_projects", "list_master_jobs", "list_master_jobs_of_project", "list_execution_jobs",
         "list_execution_jobs_of_input", "completed_config_hashes", "list_records", "list_records_after",
         "list_records_of_job", "count_records", "count_inputs", "list_workers", "list_attempts", "list_steps",
-        "list_known_inputs", "whole_execution_jobs", "whole_execution_jobs_after", "whole_execution_jobs_of",
+        "list_known_inputs", "scan_records", "scan_records_after", "account_for_inputs",
+        "whole_execution_jobs", "whole_execution_jobs_after", "whole_execution_jobs_of",
         "whole_records", "whole_records_after", "whole_records_of", "whole_run", "whole_attempts_of", "whole_steps_of",
         "page_of_projects",
     }
@@ -91,7 +92,11 @@ def test_lists_counts_and_look_ups_search_an_index(database: apsw.Connection, na
 
 
 def test_no_list_is_left_out() -> None:
-    listed = {name for name in QUERIES.names() if name.startswith(("list_", "count_", "completed_", "whole_"))}
+    listed = {
+        name
+        for name in QUERIES.names()
+        if name.startswith(("list_", "count_", "completed_", "scan_", "account_", "whole_"))
+    }
     internal = {
         "list_journal", "list_journaled_keys", "list_journaled_removals", "list_tables", "list_borrowed_data",
         "list_master_job_ids_of_project", "list_borrowers", "list_claimed_inputs", "list_unowned_inputs",
@@ -108,6 +113,10 @@ def test_a_page_at_the_end_begins_where_the_last_one_ended(database: apsw.Connec
         branches = [step for step in plan if step.startswith("SEARCH records")]
         assert len(branches) == number
         assert all("(start_time,record_uid)<(?,?)" in step for step in branches), plan
+        plan = plan_of(database, QUERIES.merged("scan_records_after", number))
+        branches = [step for step in plan if step.startswith("SEARCH records")]
+        assert len(branches) == number
+        assert all("(start_time,record_uid)>(?,?)" in step for step in branches), plan
 
 
 def test_the_exempt_are_exempt_for_a_reason() -> None:

@@ -7,7 +7,7 @@ import asyncio
 import click
 
 from starfish_storage.cli import exit_codes
-from starfish_storage.cli.copy_progress import shown
+from starfish_storage.cli.counting import counted
 from starfish_storage.cli.finding import find_run
 from starfish_storage.cli.opening import existing
 from starfish_storage.cli.options import Place, example, with_json, with_run, with_store
@@ -18,13 +18,13 @@ from starfish_storage.copying import ArchiveReport, archive
 @click.command("archive", epilog=example("archive last run.zip"))
 @with_run
 @click.argument("file", metavar="FILE.zip", type=click.Path(dir_okay=False))
-@click.option("--force", is_flag=True, help="Replace a file that is there.")
+@click.option("--overwrite", is_flag=True, help="Replace a file that is there.")
 @click.option("--skip-damaged", is_flag=True, help="Leave out data that is lost or damaged.")
 @with_json
 @with_store
-def archive_command(place: Place, run: str, file: str, force: bool, skip_damaged: bool, as_json: bool) -> int:
+def archive_command(place: Place, run: str, file: str, overwrite: bool, skip_damaged: bool, as_json: bool) -> int:
     """Write a run, whole, into one zip file: its records and data, jobs, attempts, costs and paid steps."""
-    report = asyncio.run(_archive(place, run, file, force=force, skip_damaged=skip_damaged))
+    report = asyncio.run(_archive(place, run, file, overwrite=overwrite, skip_damaged=skip_damaged))
     if as_json:
         show_json(report.to_json())
     else:
@@ -32,10 +32,10 @@ def archive_command(place: Place, run: str, file: str, force: bool, skip_damaged
     return exit_codes.FAILURES if report.copied.lost else exit_codes.DONE
 
 
-async def _archive(place: Place, run: str, file: str, *, force: bool, skip_damaged: bool) -> ArchiveReport:
+async def _archive(place: Place, run: str, file: str, *, overwrite: bool, skip_damaged: bool) -> ArchiveReport:
     async with existing(place) as storage:
         job = await find_run(storage, run)
-        with shown("archiving") as progress:
+        with counted("archiving") as progress:
             return await archive(
-                storage, job.master_job_id, file, overwrite=force, skip_damaged=skip_damaged, progress=progress
+                storage, job.master_job_id, file, overwrite=overwrite, skip_damaged=skip_damaged, progress=progress
             )

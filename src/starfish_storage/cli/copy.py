@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 import click
 
 from starfish_storage.cli import exit_codes
-from starfish_storage.cli.copy_progress import shown
+from starfish_storage.cli.counting import counted
 from starfish_storage.cli.finding import find_run
 from starfish_storage.cli.opening import existing, is_there, made
 from starfish_storage.cli.options import Place, as_uri, example
@@ -68,7 +68,7 @@ async def _copy(
     async with existing(source) as from_:
         ids = [(await find_run(from_, run)).master_job_id for run in runs]
         async with _opened(target, dry_run=dry_run) as to:
-            with shown("comparing" if dry_run else "copying") as progress:
+            with counted("comparing" if dry_run else "copying") as progress:
                 report = await copy(
                     from_,
                     to,

@@ -35,6 +35,7 @@ _SECTIONS = {
         "config": "Print the request configuration of a run.",
     },
     "Move": {
+        "export": "Write records into a file to train on.",
         "import": "Take in a file, or the store of another tool.",
         "copy": "Copy projects and runs into another store.",
         "archive": "Write a run into one file.",

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import sys
-import time
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from starfish_storage.cli import exit_codes
+from starfish_storage.cli.counting import counted
 from starfish_storage.cli.opening import made
 from starfish_storage.cli.options import Place, example, with_json, with_store
 from starfish_storage.cli.output import Cell, say, show_fields, show_json
 
 if TYPE_CHECKING:
-    from starfish_storage.imports import ImportProgress, ImportReport
+    from starfish_storage.imports import ImportReport
 
 _FORMS = ("jsonl", "csv", "parquet", "starfish", "curator", "distilabel")
-_SECONDS_BETWEEN_LINES = 5.0
-_SECONDS_BETWEEN_DRAWINGS = 0.1
-_STAGES = {"checking": "checked", "importing": "imported"}
 
 
 @click.command("import", epilog=example("import answers.jsonl --project answers"))
@@ -64,31 +60,15 @@ def import_command(
 async def _import(place: Place, source: str, form: Any, *, quiet: bool, **options: Any) -> ImportReport:
     from starfish_storage.imports import import_path
 
-    shown = None if quiet else _Lines()
     async with made(place, "power") as storage:
-        return await import_path(storage, source.rstrip("/") or "/", form, progress=shown, **options)
-
-
-class _Lines:
-    """Says how far an import is: on one line of a terminal, or now and then on a new line elsewhere."""
-
-    def __init__(self) -> None:
-        self._is_terminal = sys.stderr.isatty()
-        self._pause = _SECONDS_BETWEEN_DRAWINGS if self._is_terminal else _SECONDS_BETWEEN_LINES
-        self._last = time.monotonic()
-
-    def __call__(self, progress: ImportProgress) -> None:
-        now = time.monotonic()
-        ends = progress.rows == progress.total
-        if now - self._last < self._pause and not (self._is_terminal and ends):
-            return
-        self._last = now
-        of = "" if progress.total is None else f" of {progress.total:,}"
-        text = f"{_STAGES[progress.stage]} {progress.rows:,}{of} rows"
-        if self._is_terminal:
-            click.echo(f"\r\x1b[K{text}", err=True, nl=ends)
-        else:
-            click.echo(text, err=True)
+        with counted("checking", "rows", quiet=quiet) as count:
+            return await import_path(
+                storage,
+                source.rstrip("/") or "/",
+                form,
+                progress=lambda progress: count(progress.rows, progress.total, progress.stage),
+                **options,
+            )
 
 
 def _fields(report: ImportReport) -> dict[str, Cell]:

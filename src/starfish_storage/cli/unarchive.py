@@ -6,7 +6,7 @@ import asyncio
 
 import click
 
-from starfish_storage.cli.copy_progress import shown
+from starfish_storage.cli.counting import counted
 from starfish_storage.cli.opening import made
 from starfish_storage.cli.options import Place, example, with_json, with_store
 from starfish_storage.cli.output import show_json, show_text
@@ -32,7 +32,7 @@ def unarchive_command(place: Place, file: str, most_bytes: int | None, as_json: 
 
 async def _unarchive(place: Place, file: str, most_bytes: int | None) -> CopyReport:
     async with made(place, "power") as storage:
-        with shown("copying") as progress:
+        with counted("copying") as progress:
             report = await unarchive(file, storage, most_bytes=most_bytes, progress=progress)
     report.source, report.target = file, place.shown
     return report

@@ -134,5 +134,7 @@ def _place_of(path: str | os.PathLike[str], *, overwrite: bool) -> str:
     if not os.path.isdir(os.path.dirname(place)):
         raise InvalidInputError(f"{place!a} cannot be written: its directory does not exist; make it first.")
     if os.path.isdir(place) or (os.path.lexists(place) and not overwrite):
-        raise AlreadyExistsError("file", place, "name another one, or let it be replaced with overwrite (--force)")
+        raise AlreadyExistsError(
+            "file", place, "give another name, or say that it may be replaced: overwrite=True, or --overwrite"
+        )
     return place

@@ -10,6 +10,7 @@ import errno
 import fcntl
 import os
 import platform
+import shutil
 import stat
 import sys
 from collections.abc import Callable, Iterable
@@ -104,6 +105,24 @@ class FileOperations:
         os.rename(source, target)
         for directory in {os.path.dirname(source), os.path.dirname(target)}:
             self.sync_directory(directory)
+
+    def replace_directory(self, source: str, target: str) -> None:
+        """Move a directory to another path of the same file system, replacing one that is there, and make that safe."""
+        for directory, _, names in os.walk(source):
+            for name in names:
+                descriptor = os.open(os.path.join(directory, name), _SYNC)
+                try:
+                    self.sync(descriptor)
+                finally:
+                    os.close(descriptor)
+            self.sync_directory(directory)
+        replaced = f"{source}-replaced"  # no system moves a directory onto one that is not empty
+        if os.path.isdir(target):
+            shutil.rmtree(replaced, ignore_errors=True)
+            os.rename(target, replaced)
+        os.rename(source, target)
+        self.sync_directory(os.path.dirname(target))
+        shutil.rmtree(replaced, ignore_errors=True)
 
     def sync_directory(self, path: str) -> None:
         """Make the entries of a directory survive a power cut."""

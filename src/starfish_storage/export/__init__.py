@@ -1,1 +1,39 @@
 """Writing what a store holds into the forms that people train on."""
+
+from starfish_storage.export.endings import compression_of, form_named, form_of
+from starfish_storage.export.exporting import export
+from starfish_storage.export.extras import MissingExtraError
+from starfish_storage.export.forms import ExportedRecord, Form, FormWriter, Refusal
+from starfish_storage.export.frames import to_arrow, to_pandas, to_polars
+from starfish_storage.export.json_lines import JsonLines
+from starfish_storage.export.messages import ChatMessages
+from starfish_storage.export.report import ExportProgress, ExportReport, SkippedRecord
+from starfish_storage.export.schema import Conflict
+from starfish_storage.export.spreadsheet import Csv
+from starfish_storage.export.tables import ArrowIpc, HuggingFace, Parquet, parse_splits
+
+__all__ = [
+    "ArrowIpc",
+    "ChatMessages",
+    "Conflict",
+    "Csv",
+    "ExportProgress",
+    "ExportReport",
+    "ExportedRecord",
+    "Form",
+    "FormWriter",
+    "HuggingFace",
+    "JsonLines",
+    "MissingExtraError",
+    "Parquet",
+    "Refusal",
+    "SkippedRecord",
+    "compression_of",
+    "export",
+    "form_named",
+    "form_of",
+    "parse_splits",
+    "to_arrow",
+    "to_pandas",
+    "to_polars",
+]

@@ -13,6 +13,7 @@ from starfish_storage.runs import (
     ClaimedInput,
     ErrorGroup,
     Finished,
+    InputAccount,
     Outcome,
     RunInput,
     RunState,
@@ -197,6 +198,13 @@ class AttemptLedger(ABC):
     @abstractmethod
     async def list_attempts(self, job_id: str) -> list[Attempt]:
         """Return the attempts at an input by number."""
+
+    @abstractmethod
+    async def account_for_inputs(self, job_ids: Sequence[str]) -> dict[str, InputAccount]:
+        """Return the inputs of these execution jobs with what was paid for each, by the id of the job.
+
+        Those that do not exist are left out. Execution jobs that are no inputs of a run are told too.
+        """
 
     @abstractmethod
     async def save_step(self, step: Step) -> None:

@@ -14,6 +14,7 @@ from starfish_storage.interface.entities import (
     RecordContract,
 )
 from starfish_storage.interface.ledger import RunLedger
+from starfish_storage.interface.scanning import ScannedRecord
 from starfish_storage.models import Record, StatusRecord
 
 if TYPE_CHECKING:
@@ -136,16 +137,19 @@ class MetadataHandler(ProjectContract, MasterJobContract, ExecutionJobContract, 
         master_job_id: str,
         status_filter: Sequence[str] | None = None,
         *,
-        after: tuple[str, str] | None = None,
-        limit: int,
+        after: ScannedRecord | None = None,
+        batch_size: int,
     ) -> list[RecordRow]:
         """Return rows of a master job's records, oldest first by start time, then by uid.
 
         Args:
             master_job_id: which one.
             status_filter: only records in one of these statuses.
-            after: begin behind this start time and uid.
-            limit: at most so many, at least 1.
+            after: begin behind this record.
+            batch_size: at most so many, at least 1.
+
+        Raises:
+            InvalidInputError: one of them is no such thing.
         """
 
     @abstractmethod

@@ -65,4 +65,8 @@ class RecordScan(ABC):
             status_filter: only records in one of these statuses.
             after: begin behind this record.
             batch_size: records in a batch, at least 1.
+
+        Raises:
+            InvalidInputError: one of them is no such thing.
+            InvalidStatusError: a status is unknown.
         """

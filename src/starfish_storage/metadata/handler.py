@@ -8,10 +8,18 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from starfish_storage.codec import content_digest
-from starfish_storage.errors import SEE_DAMAGE, InvalidInputError, StoreDamagedError, shorten
+from starfish_storage.errors import SEE_DAMAGE, StoreDamagedError, shorten
 from starfish_storage.identifiers import check_id
-from starfish_storage.interface import DataHandler, DataWrite, MetadataHandler, RecordRow, RowTransfer, RunLedger
-from starfish_storage.metadata import rows
+from starfish_storage.interface import (
+    DataHandler,
+    DataWrite,
+    MetadataHandler,
+    RecordRow,
+    RowTransfer,
+    RunLedger,
+    ScannedRecord,
+)
+from starfish_storage.metadata import rows, selecting
 from starfish_storage.metadata.database import Database
 from starfish_storage.metadata.ledger import SQLRunLedger
 from starfish_storage.metadata.operations import WriteOperation
@@ -83,7 +91,7 @@ class SQLMetadataHandler(MetadataHandler):
 
     async def list_projects(self, limit: int | None = None, offset: int | None = None) -> list[Project]:
         """See `ProjectContract.list_projects`."""
-        parameters = rows.page(limit, offset)
+        parameters = selecting.page(limit, offset)
         return await self._list(self._queries["list_projects"], parameters, self._codec.project)
 
     async def delete_project(self, project_id: str, cascade: bool = False) -> None:
@@ -140,10 +148,10 @@ class SQLMetadataHandler(MetadataHandler):
         offset: int | None = None,
     ) -> list[GenerationMasterJob]:
         """See `MasterJobContract.list_master_jobs`."""
-        statuses = rows.status_filter("master-job status", status_filter, MASTER_JOB_STATUSES)
+        statuses = selecting.status_filter("master-job status", status_filter, MASTER_JOB_STATUSES)
         name = "list_master_jobs" if project_id is None else "list_master_jobs_of_project"
         each = () if project_id is None else (rows.text("project_id", project_id),)
-        return await self._merge(name, each, statuses, (), rows.page(limit, offset), self._codec.master_job)
+        return await self._merge(name, each, statuses, (), selecting.page(limit, offset), self._codec.master_job)
 
     async def delete_master_job(self, master_job_id: str) -> None:
         """See `MasterJobContract.delete_master_job`."""
@@ -196,9 +204,9 @@ class SQLMetadataHandler(MetadataHandler):
         offset: int | None = None,
     ) -> list[GenerationJob]:
         """See `ExecutionJobContract.list_execution_jobs`."""
-        statuses = rows.status_filter("execution-job status", status_filter, EXECUTION_JOB_STATUSES)
+        statuses = selecting.status_filter("execution-job status", status_filter, EXECUTION_JOB_STATUSES)
         each = (rows.text("master_job_id", master_job_id),)
-        page = rows.page(limit, offset)
+        page = selecting.page(limit, offset)
         return await self._merge("list_execution_jobs", each, statuses, (), page, self._codec.execution_job)
 
     async def list_execution_jobs_by_master_id_and_config_hash(
@@ -246,15 +254,15 @@ class SQLMetadataHandler(MetadataHandler):
         offset: int | None = None,
     ) -> list[Record]:
         """See `RecordContract.get_records_for_master_job`."""
-        statuses = rows.status_filter("record status", status_filter, RECORD_STATUSES)
+        statuses = selecting.status_filter("record status", status_filter, RECORD_STATUSES)
         each = (rows.text("master_job_id", master_job_id),)
-        return await self._merge("list_records", each, statuses, (), rows.page(limit, offset), self._codec.record)
+        return await self._merge("list_records", each, statuses, (), selecting.page(limit, offset), self._codec.record)
 
     async def count_records_for_master_job(
         self, master_job_id: str, status_filter: Sequence[str] | None = None
     ) -> dict[str, int]:
         """See `RecordContract.count_records_for_master_job`."""
-        statuses = rows.status_filter("record status", status_filter, RECORD_STATUSES)
+        statuses = selecting.status_filter("record status", status_filter, RECORD_STATUSES)
         parameters = (rows.text("master_job_id", master_job_id),)
         counts = dict(await self._database.all_at_once(self._queries["count_records"], parameters))
         return {status: counts[status] for status in statuses if status in counts}
@@ -273,15 +281,13 @@ class SQLMetadataHandler(MetadataHandler):
         batch_size: int = 1000,
     ) -> AsyncIterator[Record]:
         """See `RecordContract.iter_records`."""
-        statuses = rows.status_filter("record status", status_filter, RECORD_STATUSES)
+        statuses = selecting.status_filter("record status", status_filter, RECORD_STATUSES)
         each = (rows.text("master_job_id", master_job_id),)
-        page = rows.page(batch_size, None)
-        if batch_size is None or page[0] < 1:  # pyright: ignore[reportUnnecessaryComparison] (callers may give anything)
-            raise InvalidInputError(f"batch_size {batch_size} cannot be used: give 1 or more.")
+        page = (selecting.batch_size(batch_size), 0)
         name, position = "list_records", ()
         while True:
             if after is not None:
-                name, position = "list_records_after", rows.position(after)
+                name, position = "list_records_after", selecting.position(after)
             batch = await self._merge(name, each, statuses, position, page, self._codec.record)
             for record in batch:
                 yield record
@@ -294,14 +300,17 @@ class SQLMetadataHandler(MetadataHandler):
         master_job_id: str,
         status_filter: Sequence[str] | None = None,
         *,
-        after: tuple[str, str] | None = None,
-        limit: int,
+        after: ScannedRecord | None = None,
+        batch_size: int,
     ) -> list[RecordRow]:
         """See `MetadataHandler.list_record_rows`."""
-        statuses = rows.status_filter("record status", status_filter, RECORD_STATUSES)
+        statuses = selecting.status_filter("record status", status_filter, RECORD_STATUSES)
         each = (rows.text("master_job_id", master_job_id),)
-        name = "scan_records" if after is None else "scan_records_after"
-        return await self._merge(name, each, statuses, after or (), (limit, 0), self._record_row)
+        page = (selecting.batch_size(batch_size), 0)
+        name, position = (
+            ("scan_records", ()) if after is None else ("scan_records_after", selecting.scan_position(after))
+        )
+        return await self._merge(name, each, statuses, position, page, self._record_row)
 
     # --- data -----------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from starfish_storage.codec import content_digest, encode
 from starfish_storage.errors import SEE_DAMAGE, InvalidInputError, StoreDamagedError, shorten
 from starfish_storage.identifiers import check_id
 from starfish_storage.interface import DataHandler, DataWrite, RunLedger
-from starfish_storage.metadata import ledger_rows, ledger_writer, rows
+from starfish_storage.metadata import ledger_rows, ledger_writer, rows, selecting
 from starfish_storage.metadata.database import Database
 from starfish_storage.metadata.operations import WriteOperation
 from starfish_storage.metadata.row_writer import Row, RowWriter
@@ -22,6 +22,7 @@ from starfish_storage.runs import (
     ClaimedInput,
     ErrorGroup,
     Finished,
+    InputAccount,
     Outcome,
     RunInput,
     RunState,
@@ -171,7 +172,7 @@ class SQLRunLedger(RunLedger):
     ) -> int:
         """See `InputLedger.reset_inputs`."""
         check_id("master_job_id", master_job_id)
-        known = rows.status_filter("execution-job status", statuses, EXECUTION_JOB_STATUSES)
+        known = selecting.status_filter("execution-job status", statuses, EXECUTION_JOB_STATUSES)
         ended = [status for status in known if status not in ("pending", "running")]
         wanted = None if job_ids is None else frozenset(job_ids)
         text = None if error_text is None else _lower("error_text", error_text)
@@ -208,6 +209,12 @@ class SQLRunLedger(RunLedger):
         """See `AttemptLedger.list_attempts`."""
         found = await self._all("list_attempts", (rows.text("job_id", job_id),))
         return [self._read(ledger_rows.attempt, row) for row in found]
+
+    async def account_for_inputs(self, job_ids: Sequence[str]) -> dict[str, InputAccount]:
+        """See `AttemptLedger.account_for_inputs`."""
+        wanted = [rows.text("job_id", job_id) for job_id in job_ids]
+        found = await self._database.all_of("account_for_inputs", wanted)
+        return {row[0]: self._read(ledger_rows.input_account, row) for row in found}
 
     async def save_step(self, step: Step) -> None:
         """See `AttemptLedger.save_step`."""
@@ -258,8 +265,8 @@ class SQLRunLedger(RunLedger):
         offset: int | None = None,
     ) -> list[Record]:
         """See `RunLedger.search_records`."""
-        statuses = rows.status_filter("record status", status_filter, RECORD_STATUSES)
-        page = rows.page(limit, offset)
+        statuses = selecting.status_filter("record status", status_filter, RECORD_STATUSES)
+        page = selecting.page(limit, offset)
         each = (rows.text("master_job_id", master_job_id),)
         name, rest = "list_records", ()
         if error_text is not None:

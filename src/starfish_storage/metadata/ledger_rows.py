@@ -16,6 +16,7 @@ from starfish_storage.metadata.row_writer import Row
 from starfish_storage.runs import (
     Attempt,
     ClaimedInput,
+    InputAccount,
     Outcome,
     RunInput,
     RunState,
@@ -49,6 +50,12 @@ def claimed_input(row: Row) -> ClaimedInput:
     """Return the input of a claimed row."""
     job_id, master_job_id, position, text, attempts = row
     return ClaimedInput(job_id, master_job_id, position, decode(f"{text}\n".encode()), attempts)
+
+
+def input_account(row: Row) -> InputAccount:
+    """Return the account of a row."""
+    job_id, position, text, *paid = row
+    return InputAccount(job_id, position, None if text is None else decode(f"{text}\n".encode()), *paid)
 
 
 def attempt_row(attempt: Attempt, number: int) -> Row:

@@ -6,7 +6,7 @@ the order of the text; dicts are JSON text; references are root-relative keys.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar, cast
 
@@ -34,9 +34,6 @@ from starfish_storage.models import (
 from starfish_storage.uri import path_of_file_uri, without_password
 
 Model = TypeVar("Model", bound=BaseModel)
-
-ALL_ROWS = 2**63 - 1
-"""A limit that is none: every engine takes it, while -1 and NULL are for SQLite and PostgreSQL alone."""
 
 _HERE = "."
 """Stands in a row for the URI of the storage itself, which is another wherever the store lies."""
@@ -294,47 +291,6 @@ def status(kind: str, value: object, known: tuple[str, ...]) -> str:
     if value not in known:
         raise InvalidStatusError(kind, value, known)
     return cast("str", value)
-
-
-def status_filter(kind: str, statuses: object, known: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the distinct statuses of a filter; None and an empty one mean all.
-
-    Raises:
-        InvalidStatusError: one of them is unknown.
-        InvalidInputError: it is no collection of statuses; a single string is none either.
-    """
-    if statuses is None:
-        return known
-    if isinstance(statuses, str) or not isinstance(statuses, Collection):
-        raise InvalidInputError(f"a filter by {kind} must be a list of statuses, such as ['completed'].")
-    given = cast("Collection[object]", statuses)
-    return tuple(dict.fromkeys(status(kind, value, known) for value in given)) or known
-
-
-def page(limit: object, offset: object) -> tuple[int, int]:
-    """Return ``limit`` (`ALL_ROWS` for None) and ``offset`` as a query takes them.
-
-    Raises:
-        InvalidInputError: one of them is negative or no integer.
-    """
-    for name, value in (("limit", limit), ("offset", offset)):
-        if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
-            raise InvalidInputError(f"{name} must be an integer or None, not {type(value).__name__}.")
-        if value is not None and not 0 <= value < 2**63:
-            raise InvalidInputError(f"{name} {value} cannot be used: give 0 or more, or None for no {name}.")
-    return cast("int", ALL_ROWS if limit is None else limit), cast("int", offset or 0)
-
-
-def position(record: object) -> Row:
-    """Return where a record stands in the order of records.
-
-    Raises:
-        InvalidInputError: it is no record.
-    """
-    if not hasattr(record, "start_time") or not hasattr(record, "record_uid"):
-        raise InvalidInputError(f"a Record is needed to begin behind, not {type(record).__name__}.")
-    given = cast("Record", record)
-    return timestamp("start_time", given.start_time), text("record_uid", given.record_uid)
 
 
 def four_counts(given: object, name: str) -> tuple[int, int, int, int]:

@@ -13,6 +13,7 @@ from starfish_storage.errors import (
     SEE_DAMAGE,
     DataLostError,
     DataNotFoundError,
+    InvalidReferenceError,
     StorageClosedError,
     StorageError,
     StoreDamagedError,
@@ -90,24 +91,36 @@ class DataReading:
 
     async def scan(self, rows: Sequence[RecordRow]) -> list[ScannedRecord]:
         """Return records with their data; one whose data is lost or damaged has the error in its place."""
-        places = [row.place for row in rows if row.place is not None]
+        refused = {row.record_uid: error for row in rows if (error := self._refusal(row)) is not None}
+        places = [row.place for row in rows if row.place is not None and row.record_uid not in refused]
         # In one thread: two took turns and were slower together, as long as the files are in memory.
         read = iter(await self._in_pool(lambda: list(self._data.read_each(places))))
         found: list[ScannedRecord] = []
         for row in rows:
             uid, job_id, master_job_id, status, key, start, end, updated, message, sha256, place = row
-            payload = error = reference = None
-            if key is not None and place is not None:
+            payload = reference = None
+            error: StorageError | None = refused.get(uid)
+            if key is not None and place is not None and error is None:
                 reference = self._data.to_reference(key)
                 payload = next(read)
                 if payload is None or (sha256 is not None and sha256 != content_digest(payload)):
                     payload, error = await self._read_or_error(key)
+                    sha256 = sha256 if payload is None else content_digest(payload)
             found.append(
                 ScannedRecord(
                     uid, job_id, master_job_id, status, reference, start, end, updated, message, sha256, payload, error
                 )
             )
         return found
+
+    def _refusal(self, row: RecordRow) -> StorageError | None:
+        """Return why data is not read: a row that was tampered with may name any file."""
+        try:
+            if row.place is not None:
+                self._data.check_record_key(row.place)
+        except InvalidReferenceError as error:
+            return error
+        return None
 
     async def _read_or_error(self, key: str) -> tuple[bytes | None, StorageError | None]:
         try:

@@ -324,14 +324,16 @@ class HybridStorage(Storage):
         batch_size: int = 500,
     ) -> AsyncIterator[list[ScannedRecord]]:
         """See `RecordScan.scan_records`."""
-        if batch_size < 1:
-            raise InvalidInputError(f"batch_size {batch_size} cannot be used: give 1 or more.")
-        position = None if after is None else (after.start_time, after.record_uid)
         while True:
-            rows = await self._metadata.list_record_rows(master_job_id, status_filter, after=position, limit=batch_size)
+            # One batch after the other: reading rows ahead of the files was no faster on two cores, as both hold the
+            # interpreter.
+            rows = await self._metadata.list_record_rows(
+                master_job_id, status_filter, after=after, batch_size=batch_size
+            )
             if rows:
-                yield await self._reading.scan(rows)
-                position = (rows[-1].start_time, rows[-1].record_uid)
+                found = await self._reading.scan(rows)
+                yield found
+                after = found[-1]
             if len(rows) < batch_size:
                 return
 

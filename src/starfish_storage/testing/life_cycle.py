@@ -49,6 +49,7 @@ EVERY_CALL: dict[str, Call] = {
     "count_records_for_master_job": lambda s: s.count_records_for_master_job(MASTER_JOB),
     "list_record_metadata": lambda s: s.list_record_metadata(MASTER_JOB, JOB),
     "iter_records": lambda s: collected(s.iter_records(MASTER_JOB)),
+    "scan_records": lambda s: collected(s.scan_records(MASTER_JOB)),
     "save_request_config": lambda s: s.save_request_config(s.generate_request_config_path(MASTER_JOB), {}),
     "get_request_config": lambda s: s.get_request_config(s.generate_request_config_path(MASTER_JOB)),
     "save_record_data": lambda s: s.save_record_data(RECORD, MASTER_JOB, JOB, {}),

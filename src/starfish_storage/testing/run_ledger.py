@@ -14,9 +14,9 @@ from starfish_storage.errors import (
     ParentNotFoundError,
 )
 from starfish_storage.interface import Storage
-from starfish_storage.runs import ErrorGroup, Output, Step, Usage
-from starfish_storage.testing.run_samples import a_worker, an_outcome, claim, kept, run_again, start, there
-from starfish_storage.testing.samples import MASTER_JOB, at
+from starfish_storage.runs import ErrorGroup, InputAccount, Output, Step, Usage
+from starfish_storage.testing.run_samples import a_worker, an_attempt, an_outcome, claim, kept, run_again, start, there
+from starfish_storage.testing.samples import JOB, MASTER_JOB, an_execution_job, at
 from starfish_storage.testing.store import StoreUnderTest
 from starfish_storage.testing.suite import StorageSuite, refused
 
@@ -68,6 +68,26 @@ class StepTests(StorageSuite):
 
 class RunTests(StorageSuite):
     """The run as a whole."""
+
+    async def test_inputs_are_accounted_for(self, storage: Storage) -> None:
+        """With all that was paid for each, failed attempts too; execution jobs that are no inputs have cost nothing."""
+        ledger = await start(storage)
+        one, two, three = await claim(ledger, 3)
+        failed = an_attempt(one, status="failed", usage=(Usage("m", 1, 2, 0.5), Usage("m", 10, 20, 0.25)))
+        await ledger.save_attempt(failed)
+        await ledger.finish_input(an_outcome(one, kept(), kept(), usage=(Usage("m", 100, 200, 1.0),)))
+        await ledger.finish_input(an_outcome(two, kept()))
+        await storage.log_execution_job_start(an_execution_job(run_config={"é": [2**70]}, run_config_hash=None))
+        await storage.log_execution_job_start(an_execution_job("no-input", run_config=None, run_config_hash=None))
+        jobs = [JOB, three.job_id, one.job_id, "nobody", two.job_id, "no-input"]
+        assert await ledger.account_for_inputs(jobs) == {
+            one.job_id: InputAccount(one.job_id, 0, {"question": 0}, 2, 111, 222, 1.75),
+            two.job_id: InputAccount(two.job_id, 1, {"question": 1}, 1, 0, 0, 0.0),
+            three.job_id: InputAccount(three.job_id, 2, {"question": 2}, 0, 0, 0, 0.0),
+            JOB: InputAccount(JOB, None, {"é": [2**70]}, 0, 0, 0, 0.0),
+            "no-input": InputAccount("no-input", None, None, 0, 0, 0, 0.0),
+        }
+        assert await ledger.account_for_inputs([]) == {}
 
     async def test_counts_of_the_master_job_are_brought_up_to_date(self, storage: Storage) -> None:
         """From its records, at any time."""

@@ -17,7 +17,9 @@ from starfish_storage.testing.references import ReferenceTests
 from starfish_storage.testing.run_inputs import ClaimTests, RunInputTests
 from starfish_storage.testing.run_ledger import RunTests, StepTests
 from starfish_storage.testing.run_outcomes import OutcomeTests
+from starfish_storage.testing.scanning import ScanningTests
 from starfish_storage.testing.streaming import StreamingTests
+from starfish_storage.testing.transfer import TransferTests
 
 
 class StorageTests:
@@ -72,6 +74,9 @@ class StorageTests:
     class TestStreaming(StreamingTests):
         """See `StreamingTests`."""
 
+    class TestScanning(ScanningTests):
+        """See `ScanningTests`."""
+
     class TestDeletion(DeletionTests):
         """See `DeletionTests`."""
 
@@ -101,3 +106,6 @@ class StorageTests:
 
     class TestRuns(RunTests):
         """See `RunTests`."""
+
+    class TestTransfer(TransferTests):
+        """See `TransferTests`."""

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 import pytest_asyncio
 
 from starfish_storage.errors import StorageError
 from starfish_storage.interface import Storage
-from starfish_storage.models import Record
 from starfish_storage.testing.store import StoreUnderTest
+
+Found = TypeVar("Found")
 
 
 class StorageSuite:
@@ -64,9 +65,9 @@ async def outcome(call: Any) -> Any:
         return type(error)
 
 
-async def collected(records: AsyncIterator[Record]) -> list[Record]:
+async def collected(found: AsyncIterator[Found]) -> list[Found]:
     """Return all that an iterator yields."""
-    return [record async for record in records]
+    return [one async for one in found]
 
 
 def assert_same(found: object, given: object) -> None:

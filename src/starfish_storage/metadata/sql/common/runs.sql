@@ -22,6 +22,18 @@ SELECT job_id FROM execution_jobs WHERE job_id IN (
 -- end
 )
 
+-- name: account_for_inputs
+SELECT execution_jobs.job_id, execution_jobs.position, execution_jobs.run_config, COUNT(attempts.number),
+       CAST(COALESCE(SUM(attempts.input_tokens), 0) AS BIGINT),
+       CAST(COALESCE(SUM(attempts.output_tokens), 0) AS BIGINT), COALESCE(SUM(attempts.cost), 0.0)
+FROM execution_jobs LEFT JOIN attempts ON attempts.job_id = execution_jobs.job_id
+WHERE execution_jobs.job_id IN (
+-- each row
+:job_id
+-- end
+)
+GROUP BY execution_jobs.job_id
+
 -- name: complete_inputs
 UPDATE runs SET inputs_complete = 1 WHERE master_job_id = :master_job_id
 

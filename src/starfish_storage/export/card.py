@@ -1,0 +1,255 @@
+"""The card of a dataset: YAML that `datasets` and the hub read, and a body for people."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from starfish_storage.export.provenance import Provenance, RunProvenance, without_tokens
+from starfish_storage.export.schema import Conflict, Plan
+
+_SIZES = (1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000, 10_000_000_000, 100_000_000_000)
+_MOST_TEXT = 20_000  # characters of a configuration or a prompt in a card
+_DTYPES = {"boolean": "bool", "integer": "int64", "number": "float64", "string": "string", "json": "string"}
+_NOT_YAML = re.compile("[^\t -\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+
+
+@dataclass(frozen=True, slots=True)
+class SplitFacts:
+    """A split as it was written.
+
+    Attributes:
+        name: its name.
+        rows: how many records.
+        file_bytes: of its files.
+        arrow_bytes: of its records in memory.
+    """
+
+    name: str
+    rows: int
+    file_bytes: int
+    arrow_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetFacts:
+    """A dataset as it was written.
+
+    Attributes:
+        plan: its columns.
+        conflicts: which of its values are JSON text.
+        splits: its splits that have records.
+        divided: how records were divided among them.
+    """
+
+    plan: Plan
+    conflicts: Sequence[Conflict]
+    splits: Sequence[SplitFacts]
+    divided: str
+
+
+def card_text(facts: DatasetFacts, source: Provenance | str) -> str:
+    """Return the content of a dataset's ``README.md``.
+
+    Args:
+        facts: the dataset.
+        source: where its records come from, or a body of one's own.
+    """
+    body = source if isinstance(source, str) else "\n".join(_body(facts, source))
+    return "\n".join(["---", *_front(facts), "---", "", without_tokens(body).strip(), ""])
+
+
+# --- YAML -------------------------------------------------------------------------------------------------------------
+
+
+def _front(facts: DatasetFacts) -> Iterator[str]:
+    rows = sum(split.rows for split in facts.splits)
+    yield "tags:"
+    yield "- synthetic"
+    yield "size_categories:"
+    yield f"- {_size_category(rows)}"
+    yield "dataset_info:"
+    yield "  features:"
+    yield from _indented(_fields(facts.plan))
+    yield "  splits:"
+    for split in facts.splits:
+        yield f"  - name: {quoted(split.name)}"
+        yield f"    num_bytes: {split.arrow_bytes}"
+        yield f"    num_examples: {split.rows}"
+    yield f"  download_size: {sum(split.file_bytes for split in facts.splits)}"
+    yield f"  dataset_size: {sum(split.arrow_bytes for split in facts.splits)}"
+    yield "configs:"
+    yield "- config_name: default"
+    yield "  data_files:"
+    for split in facts.splits:
+        yield f"  - split: {quoted(split.name)}"
+        yield f"    path: {quoted(f'data/{split.name}-*')}"
+
+
+def _fields(plan: Plan) -> Iterator[str]:
+    for name, member in plan.members:
+        yield f"- name: {quoted(name)}"
+        yield from _indented(_feature(member))
+
+
+def _feature(plan: Plan) -> Iterator[str]:
+    if plan.kind == "object":
+        yield "struct:"
+        yield from _fields(plan)
+    elif plan.items is None:
+        yield f"dtype: {_dtype(plan)}"
+    elif plan.items.kind == "object":
+        yield "list:"
+        yield from _fields(plan.items)
+    elif plan.items.items is not None:
+        yield "list:"
+        yield from _indented(_feature(plan.items))
+    else:
+        yield f"list: {_dtype(plan.items)}"
+
+
+def _dtype(plan: Plan) -> str:
+    return _DTYPES.get(plan.kind, '"null"')
+
+
+def _indented(lines: Iterator[str]) -> Iterator[str]:
+    return (f"  {line}" for line in lines)
+
+
+def quoted(text: str) -> str:
+    r"""Return a text as YAML's double quotes write it.
+
+    >>> print(quoted('say "é"\n\x7f🐟'))
+    "say \"é\"\n\x7f🐟"
+    """
+    return _NOT_YAML.sub(lambda found: _escaped(found[0]), json.dumps(text, ensure_ascii=False))
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"  # noqa: PLR2004 (two digits)
+
+
+def _size_category(rows: int) -> str:
+    names = ["1K", "10K", "100K", "1M", "10M", "100M", "1B", "10B", "100B", "1T"]
+    for number, most in enumerate(_SIZES):
+        if rows < most:
+            return f"n<{names[0]}" if number == 0 else f"{names[number - 1]}<n<{names[number]}"
+    return f"n>{names[-1]}"
+
+
+# --- the body ---------------------------------------------------------------------------------------------------------
+
+
+def _body(facts: DatasetFacts, source: Provenance) -> Iterator[str]:
+    runs = source.runs
+    names = dict.fromkeys(run.project.name if run.project else run.job.project_id for run in runs)
+    yield f"# {inline(', '.join(names)) or 'Synthetic data'}"
+    yield ""
+    descriptions = dict.fromkeys(run.project.description for run in runs if run.project and run.project.description)
+    for description in descriptions:
+        yield from [inline(description), ""]
+    rows = sum(split.rows for split in facts.splits)
+    yield f"{rows:,} synthetic records, generated by language models and exported with starfish-storage."
+    yield ""
+    yield from _splits(facts)
+    yield from _columns(facts, runs)
+    for run in runs:
+        yield from _run(run)
+
+
+def _splits(facts: DatasetFacts) -> Iterator[str]:
+    yield from ["## Splits", "", facts.divided, ""]
+    yield from _table(("split", "records"), [(f"`{split.name}`", f"{split.rows:,}") for split in facts.splits])
+
+
+def _columns(facts: DatasetFacts, runs: Sequence[RunProvenance]) -> Iterator[str]:
+    told = {name: text for run in reversed(runs) for name, text in _meanings(run.job.output_schema)}
+    yield from ["## Columns", ""]
+    rows = [(inline(name), _type_name(plan), inline(told.get(name, ""))) for name, plan in facts.plan.members]
+    yield from _table(("column", "type", "meaning"), rows)
+    if facts.conflicts:
+        yield from ["These values have no type in common, and are written as JSON text, strings too:", ""]
+        yield from (f"- {inline(str(conflict))}" for conflict in facts.conflicts)
+        yield ""
+
+
+def _meanings(schema: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    properties: Any = schema.get("properties")
+    for name, about in cast("dict[str, Any]", properties).items() if isinstance(properties, dict) else ():
+        if isinstance(about, dict):
+            text = cast("dict[str, object]", about).get("description")
+            if isinstance(text, str):
+                yield name, text
+
+
+def _type_name(plan: Plan) -> str:
+    if plan.items is not None:
+        return f"list of {_type_name(plan.items)}"
+    return {"object": "struct", "json": "JSON text", "null": "null"}.get(plan.kind, _DTYPES.get(plan.kind, plan.kind))
+
+
+def _run(run: RunProvenance) -> Iterator[str]:
+    job, state = run.job, run.state
+    yield from [f"## Run {inline(job.name or job.master_job_id)}", ""]
+    facts: dict[str, str | None] = {
+        "id": inline(job.master_job_id),
+        "status": job.status,
+        "models": ", ".join(map(inline, run.models)) or "not told",
+        "created": f"{job.creation_time:%Y-%m-%d %H:%M} UTC",
+        "ended": f"{job.end_time:%Y-%m-%d %H:%M} UTC" if job.end_time else None,
+        "records asked for": f"{job.target_record_count:,}" if job.target_record_count else None,
+        "records": _counts(run.records),
+        "inputs": _counts(run.inputs),
+    }
+    if state is not None:
+        facts |= {
+            "attempts": f"{state.attempts:,}, of which {state.failed_attempts:,} failed",
+            "tokens": f"{state.input_tokens:,} sent, {state.output_tokens:,} received",
+            "cost": f"{state.cost:.4f}".rstrip("0").rstrip("."),
+        }
+    yield from _table(("", ""), [(name, value) for name, value in facts.items() if value])
+    if run.failures:
+        yield from ["### Failures", ""]
+        yield from _table(("kind", "inputs"), [(inline(kind), f"{count:,}") for kind, count in run.failures])
+    if run.prompts:
+        yield from ["### Prompts", ""]
+        for path, text in run.prompts.items():
+            yield from [f"{inline(path)}:", "", *_fenced(text, "text"), ""]
+    yield from ["### Configuration", ""]
+    if run.config is None:
+        yield from ["It is lost.", ""]
+    else:
+        yield from [*_fenced(json.dumps(run.config, indent=2, ensure_ascii=False), "json"), ""]
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> Iterator[str]:
+    yield f"| {' | '.join(head)} |"
+    yield f"|{' --- |' * len(head)}"
+    for row in rows:
+        yield f"| {' | '.join(row)} |"
+    yield ""
+
+
+def _fenced(text: str, kind: str) -> list[str]:
+    """Return a text as a block of code that it cannot end."""
+    if len(text) > _MOST_TEXT:
+        text = f"{text[:_MOST_TEXT]}\n... ({len(text):,} characters)"
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+    return [f"{fence}{kind}", text, fence]
+
+
+def inline(text: str) -> str:
+    r"""Return a text for the middle of a line of Markdown, where it can neither begin anything nor end a table's cell.
+
+    >>> print(inline("a|b\n# <c>"))
+    a\|b \# \<c\>
+    """
+    return re.sub(r"([\\`*_\[\]<>|#~])", r"\\\1", " ".join(text.split()))

@@ -1,0 +1,58 @@
+"""Files that are compressed as they are written: the same bytes for the same content."""
+
+from __future__ import annotations
+
+import gzip
+import importlib
+from typing import IO, Any, Literal, cast
+
+from starfish_storage.errors import InvalidInputError
+
+Compression = Literal["gzip", "zstd"]
+
+ENDINGS: dict[str, Compression] = {".gz": "gzip", ".zst": "zstd"}
+"""Of file names, with what they mean."""
+
+_GZIP_LEVEL = 6
+_BUFFER = 1 << 20
+
+
+def open_compressed(path: str, compression: Compression | None) -> IO[bytes]:
+    """Open a file for writing; closing it writes the end of what is compressed.
+
+    Raises:
+        InvalidInputError: what compresses it is not installed, or the compression is unknown.
+        OSError: it cannot be opened.
+    """
+    if compression is None:
+        return open(path, "wb", buffering=_BUFFER)
+    if compression == "gzip":
+        # Neither a time nor a name in its head: two exports of the same records are the same bytes.
+        return cast("IO[bytes]", _ClosingGzip(open(path, "wb", buffering=_BUFFER)))
+    if compression == "zstd":
+        return cast("IO[bytes]", _zstd().open(path, "wb"))
+    raise InvalidInputError(f"compression {compression!r} is unknown: use one of {', '.join(ENDINGS.values())}.")
+
+
+class _ClosingGzip(gzip.GzipFile):
+    """Closes the file below it too, which `GzipFile` leaves to those who gave it."""
+
+    def __init__(self, below: IO[bytes]) -> None:
+        self._below = below
+        super().__init__(filename="", mode="wb", compresslevel=_GZIP_LEVEL, fileobj=below, mtime=0)
+
+    def close(self) -> None:
+        try:
+            super().close()
+        finally:
+            self._below.close()
+
+
+def _zstd() -> Any:
+    """Return the module: Python's own from 3.14 on, and before it one that is the same."""
+    for name in ("compression.zstd", "backports.zstd"):
+        try:
+            return importlib.import_module(name)
+        except ImportError:
+            continue
+    raise InvalidInputError("zstd is not installed: pip install 'starfish-storage[zstd]', or compress with gzip (.gz).")

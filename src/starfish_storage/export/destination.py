@@ -1,0 +1,141 @@
+"""Where an export is written: under a temporary name beside its own, which it gets when it is whole."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import shutil
+from types import TracebackType
+from typing import Self
+
+from starfish_storage.data.atomic import FileOperations
+from starfish_storage.data.file_errors import translated
+from starfish_storage.errors import AlreadyExistsError, InvalidInputError, StorageBusyError, StorageIOError
+
+_FILE = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
+_NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
+
+
+class Destination:
+    """The file or directory that an export makes; a context that removes what was not put in place.
+
+    The temporary name follows from the destination's and is locked, so that what a killed export has left is used
+    again by the next one, and two at a time are told of each other.
+
+    Args:
+        path: of the file or directory to make, absolute.
+        is_directory: make a directory.
+        overwrite: replace what is there, at the end and in one step.
+
+    Attributes:
+        partial: the temporary name, where there is an empty file or directory within the context.
+    """
+
+    def __init__(self, path: str, *, is_directory: bool, overwrite: bool) -> None:
+        self._path = path
+        self._is_directory = is_directory
+        self._overwrite = overwrite
+        self._files = FileOperations()
+        self._lock: int | None = None
+        directory, name = os.path.split(path)
+        self.partial = f"{directory}/.{name}.export-partial"
+
+    def __enter__(self) -> Self:
+        """Make the temporary file or directory.
+
+        Raises:
+            AlreadyExistsError: the destination exists, and is not to be replaced.
+            InvalidInputError: its directory does not exist, or it is of the other kind.
+            StorageBusyError: another export writes to it.
+            StorageIOError: it cannot be written.
+        """
+        self._check()
+        with translated(self._path):
+            while self._lock is None:
+                self._lock = self._locked()
+            if self._is_directory:
+                for entry in os.scandir(self.partial):
+                    shutil.rmtree(entry.path) if entry.is_dir(follow_symlinks=False) else os.unlink(entry.path)
+            else:
+                os.ftruncate(self._lock, 0)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Remove what is still under the temporary name."""
+        if self._lock is None:
+            return
+        try:
+            if self._is_directory:
+                shutil.rmtree(self.partial, ignore_errors=True)
+            else:
+                self._files.remove_path(self.partial)
+        except OSError:
+            pass  # the error that brought us here says more
+        finally:
+            os.close(self._lock)
+            self._lock = None
+
+    def put(self) -> int:
+        """Give what was written its name, safe from a power cut; return its size in bytes.
+
+        Raises:
+            AlreadyExistsError: something of that name was made meanwhile.
+            StorageIOError: it failed; what was there is unchanged.
+        """
+        self._check()
+        with translated(self._path):
+            if not self._is_directory:
+                self._files.replace_file(self.partial, self._path)
+                return os.stat(self._path).st_size
+            self._files.replace_directory(self.partial, self._path)
+            return sum(
+                os.stat(os.path.join(directory, name)).st_size
+                for directory, _, names in os.walk(self._path)
+                for name in names
+            )
+
+    def _check(self) -> None:
+        kind, other = ("directory", "file") if self._is_directory else ("file", "directory")
+        if not os.path.isdir(os.path.dirname(self._path)):
+            raise InvalidInputError(f"{self._path!r} cannot be written: its directory does not exist. Make it first.")
+        if not os.path.lexists(self._path):
+            return
+        if os.path.isdir(self._path) != self._is_directory:
+            raise InvalidInputError(f"{self._path!r} is a {other}, and this form makes a {kind}. Give another name.")
+        if not self._overwrite:
+            remedy = "give another name, or say that it may be replaced: overwrite=True, or --overwrite"
+            raise AlreadyExistsError(kind, self._path, remedy)
+
+    def _locked(self) -> int | None:
+        """Open and lock the temporary file or directory; return None if it was renamed or removed meanwhile."""
+        if self._is_directory:
+            try:
+                os.mkdir(self.partial)
+            except FileExistsError:
+                pass
+        descriptor = os.open(self.partial, _DIRECTORY if self._is_directory else _FILE, 0o666)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise StorageBusyError(
+                    f"{self._path!r} is being written by another export. Wait for it, or give another name."
+                ) from None
+            except OSError as error:
+                if error.errno not in _NO_LOCKS:  # there, two at a time is the caller's own fault
+                    raise
+            try:
+                same = os.path.samestat(os.stat(self.partial, follow_symlinks=False), os.fstat(descriptor))
+            except FileNotFoundError:
+                same = False
+        except (OSError, StorageBusyError, StorageIOError):
+            os.close(descriptor)
+            raise
+        if same:
+            return descriptor
+        os.close(descriptor)
+        return None

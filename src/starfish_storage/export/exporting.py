@@ -1,0 +1,151 @@
+"""Exporting: from a scan of the store to a file, with all that can go wrong between them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any, TypeVar
+
+from starfish_storage.data.file_errors import translated
+from starfish_storage.export.destination import Destination
+from starfish_storage.export.endings import form_of
+from starfish_storage.export.forms import ExportedRecord, Form, FormWriter
+from starfish_storage.export.metadata import describe
+from starfish_storage.export.report import ExportProgress, ExportReport
+from starfish_storage.export.selection import DEFAULT_STATUSES, Selection, select
+from starfish_storage.interface import ScannedRecord, Storage
+
+Result = TypeVar("Result")
+Call = Callable[[Callable[[], Any]], Any]
+Progress = Callable[[ExportProgress], None]
+
+
+async def export(
+    storage: Storage,
+    destination: str | os.PathLike[str],
+    form: Form | None = None,
+    *,
+    master_job_ids: Sequence[str] = (),
+    project_id: str | None = None,
+    statuses: Sequence[str] | None = DEFAULT_STATUSES,
+    skip_damaged: bool = False,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> ExportReport:
+    """Write the records of master jobs into a file, or a directory, that has its name once it is whole.
+
+    The order is fixed: master jobs as they were given, those of a project oldest first, the records of each oldest
+    first by start time, then by uid. The same records give the same bytes. Memory does not grow with their number.
+
+    Args:
+        storage: the store, set up; it is not changed.
+        destination: the file or directory to make.
+        form: what to write; None to tell by the ending of the destination (see `form_of`).
+        master_job_ids: whose records.
+        project_id: the records of all its master jobs.
+        statuses: only records in one of these statuses; None for all.
+        skip_damaged: leave out records whose data is lost or damaged, or that this form cannot hold, and say so in the
+            report; without it the first of them ends the export.
+        overwrite: replace what is at the destination, at the end and in one step.
+        progress: called now and then with how far it is.
+
+    Raises:
+        InvalidInputError: nothing was named, or the destination or form cannot be used.
+        NotFoundError: a master job or the project does not exist.
+        AlreadyExistsError: there is something at the destination.
+        DataLostError: the data of a record is lost.
+        StoreDamagedError: the data of a record is damaged.
+        NotExportableError: the form cannot hold a record.
+        StorageIOError: writing failed; nothing is at the destination that was not there before.
+    """
+    path = _absolute(destination)
+    chosen = form or form_of(path)
+    selection = await select(storage, master_job_ids, project_id, statuses)
+    report = ExportReport(path, chosen.name, [job.master_job_id for job in selection.jobs])
+    work = _Export(selection, chosen, report, skip_damaged)
+    await work.write(Destination(path, is_directory=chosen.is_directory, overwrite=overwrite), progress)
+    return report
+
+
+def _absolute(path: str | os.PathLike[str]) -> str:
+    return os.path.abspath(os.fspath(path))
+
+
+class _Export:
+    """The records of one export on their way."""
+
+    def __init__(self, selection: Selection, form: Form, report: ExportReport, skip_damaged: bool) -> None:
+        self._selection = selection
+        self._form = form
+        self._report = report
+        self._skip_damaged = skip_damaged
+
+    async def write(self, place: Destination, progress: Progress | None) -> None:
+        """Write all records, and put what was written in place."""
+        about = await self._form.gather(self._selection.storage, self._selection.jobs)
+        async with _thread(self._report.path) as call:
+            with place:
+                writer: FormWriter = await call(lambda: self._form.open(place.partial, about))
+                try:
+                    await self._hand_over(writer, call, progress)
+                    await call(writer.finish)
+                    self._report.conflicts = list(writer.conflicts)
+                finally:
+                    await asyncio.shield(call(writer.close))
+                self._report.bytes = await call(place.put)
+
+    async def _hand_over(self, writer: FormWriter, call: Call, progress: Progress | None) -> None:
+        done, total = 0, await self._selection.count()
+        async for batch in self._selection.scan():
+            records = await self._exported(batch)
+            refused = await call(partial(writer.add, records))
+            for uid, error in refused:
+                self._pass_over(uid, error)
+            self._report.records += len(records) - len(refused)
+            done += len(batch)
+            if progress is not None:
+                progress(ExportProgress(done, max(done, total)))
+
+    async def _exported(self, batch: Sequence[ScannedRecord]) -> list[ExportedRecord]:
+        whole: list[ScannedRecord] = []
+        for record in batch:
+            if record.payload is not None:
+                whole.append(record)
+            elif record.error is None:
+                self._report.without_data += 1
+            else:
+                self._pass_over(record.record_uid, record.error)
+        if self._form.metadata_key is None:
+            return [ExportedRecord(record.record_uid, record.payload or b"", None) for record in whole]
+        metadata = await describe(self._selection.storage, whole)
+        return [
+            ExportedRecord(record.record_uid, record.payload or b"", about)
+            for record, about in zip(whole, metadata, strict=True)
+        ]
+
+    def _pass_over(self, uid: str, error: Exception) -> None:
+        if not self._skip_damaged:
+            raise error
+        self._report.skip(uid, str(error))
+
+
+@asynccontextmanager
+async def _thread(path: str) -> AsyncGenerator[Call]:
+    """Yield what runs calls one after the other in a thread of their own; one that is cancelled is waited for."""
+    executor = ThreadPoolExecutor(1, "starfish-storage-export")
+
+    def translating(work: Callable[[], Result]) -> Result:
+        with translated(path):
+            return work()
+
+    def call(work: Callable[[], Result]) -> asyncio.Future[Result]:
+        return asyncio.get_running_loop().run_in_executor(executor, translating, work)
+
+    try:
+        yield call
+    finally:
+        executor.shutdown()

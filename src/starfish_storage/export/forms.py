@@ -1,0 +1,139 @@
+"""The contract of a form: what records are written as."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any, ClassVar, NamedTuple
+
+from starfish_storage.codec import decode, encode
+from starfish_storage.errors import NotExportableError, StorageError
+from starfish_storage.export.schema import Conflict
+from starfish_storage.interface import Storage
+from starfish_storage.models import GenerationMasterJob
+
+DEFAULT_METADATA_KEY = "metadata"
+
+
+class ExportedRecord(NamedTuple):
+    """A record as a form is given it.
+
+    Attributes:
+        uid: of the record.
+        payload: its data: one JSON object on one line, with the line's end.
+        metadata: what the store knows of it, if the form wants that: see `starfish_storage.export.metadata`.
+    """
+
+    uid: str
+    payload: bytes
+    metadata: dict[str, Any] | None
+
+
+class Refusal(NamedTuple):
+    """A record that a form cannot hold.
+
+    Attributes:
+        record_uid: which one.
+        error: why.
+    """
+
+    record_uid: str
+    error: StorageError
+
+
+class Form(ABC):
+    """What records are written as. Immutable: one form serves any number of exports.
+
+    Attributes:
+        name: as it is called on the command line and in messages.
+        endings: of the files that hold it.
+        is_directory: it is a directory, and not a file.
+        metadata_key: the key under which a record's metadata stands; None to leave that out.
+    """
+
+    name: ClassVar[str]
+    endings: ClassVar[tuple[str, ...]] = ()
+    is_directory: ClassVar[bool] = False
+    metadata_key: str | None = None
+
+    async def gather(self, storage: Storage, jobs: Sequence[GenerationMasterJob]) -> Any:  # noqa: ARG002 (for others)
+        """Return what the form says of the whole, read from the store before its records. Most say nothing."""
+        return None
+
+    @abstractmethod
+    def open(self, path: str, about: Any) -> FormWriter:
+        """Begin to write.
+
+        Args:
+            path: an empty file, or an empty directory.
+            about: what `gather` has returned.
+
+        Raises:
+            InvalidInputError: what it needs is not installed.
+        """
+
+
+class FormWriter(ABC):
+    """Writes one export. All of its methods are called in one thread, one after the other.
+
+    They may raise plain `OSError`: the export knows what was written, and says so.
+    """
+
+    @abstractmethod
+    def add(self, records: Sequence[ExportedRecord]) -> list[Refusal]:
+        """Take records, in order; return why those that this form cannot hold were left out."""
+
+    @abstractmethod
+    def finish(self) -> None:
+        """Write what is not yet written; nothing is added after it."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of everything, however it ended. Idempotent."""
+
+    @property
+    def conflicts(self) -> Sequence[Conflict]:
+        """What did not fit together in one column, after `finish`."""
+        return ()
+
+
+def splice(record: ExportedRecord, key: str | None, form: str) -> bytes:
+    """Return a record's data as a line, with its metadata under a key.
+
+    Raises:
+        NotExportableError: the data has that key itself.
+    """
+    payload = record.payload
+    if key is None or record.metadata is None:
+        return payload
+    member = encode_member(key, record.metadata)
+    if payload == b"{}\n":
+        return b"{" + member + b"}\n"
+    check_free(record, key, form)
+    return payload[:-2] + b"," + member + b"}\n"
+
+
+def encode_member(key: str, value: Mapping[str, Any]) -> bytes:
+    """Return a key with its value as they stand in a JSON object."""
+    return encode({key: value}, "metadata")[1:-2]
+
+
+@cache
+def _quoted(key: str) -> bytes:
+    return encode({key: None}, "key")[1:-7]
+
+
+def check_free(record: ExportedRecord, key: str, form: str) -> None:
+    """Refuse a record whose data has the key under which its metadata is to stand.
+
+    Raises:
+        NotExportableError: it has.
+    """
+    # Looking for the text first: one record in thousands has it, and parsing costs more than all the rest.
+    if _quoted(key) in record.payload or b"\\u" in record.payload:
+        data: dict[str, Any] = decode(record.payload)
+        if key in data:
+            raise NotExportableError(
+                record.uid, form, f"its data has a key {key!r} of its own; give another for the metadata"
+            )

@@ -1,0 +1,126 @@
+"""Records as tables in memory: Arrow, pandas and Polars."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+
+from starfish_storage.errors import StoreDamagedError
+from starfish_storage.export.extras import Table, arrow, need
+from starfish_storage.export.forms import DEFAULT_METADATA_KEY
+from starfish_storage.export.metadata import describe
+from starfish_storage.export.selection import DEFAULT_STATUSES, select
+from starfish_storage.export.table_sink import TableSink
+from starfish_storage.interface import ScannedRecord, Storage
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+
+
+class Which(TypedDict, total=False):
+    """Which records, and how: the arguments of `to_arrow`, which says what they mean."""
+
+    master_job_ids: Sequence[str]
+    project_id: str | None
+    statuses: Sequence[str] | None
+    columns: Sequence[str] | None
+    metadata: bool | str
+    skip_damaged: bool
+
+
+async def to_arrow(
+    storage: Storage,
+    *,
+    master_job_ids: Sequence[str] = (),
+    project_id: str | None = None,
+    statuses: Sequence[str] | None = DEFAULT_STATUSES,
+    columns: Sequence[str] | None = None,
+    metadata: bool | str = False,
+    skip_damaged: bool = False,
+) -> Table:
+    """Return records as an Arrow table: the keys of their data are its columns, with one schema over all of them.
+
+    A key that a record lacks is null. Integers that meet other numbers become floats. Where no one type fits, a column
+    is JSON text; the table's metadata lists those under ``starfish_storage.json_columns``. Records without data are
+    left out. Oldest first, the master jobs in the order in which they are given.
+
+    Args:
+        storage: where they are; it must be set up.
+        master_job_ids: of these master jobs.
+        project_id: of all master jobs of this project, oldest first, after those that are named.
+        statuses: with one of these statuses; None for all.
+        columns: only these, in this order.
+        metadata: True, or a name, for a column with what the store knows of each record: its uid, jobs, status, times,
+            input and costs.
+        skip_damaged: leave out records whose data is lost or damaged; otherwise the first one raises.
+
+    Raises:
+        NotFoundError: there is no such master job or project; `DataLostError` if data is lost.
+        StoreDamagedError: data is damaged.
+        InvalidInputError: nothing to read is named, there is no such column, or a record has a field that is named as
+            the metadata.
+        MissingExtraError: pyarrow is not installed.
+    """
+    arrow()  # before anything is read
+    key = DEFAULT_METADATA_KEY if metadata is True else metadata or None
+    selection = await select(storage, master_job_ids, project_id, statuses)
+    with tempfile.TemporaryDirectory(prefix="starfish-storage-") as directory:
+        sink = TableSink(directory, metadata_key=key)
+        try:
+            async for batch in selection.scan():
+                about = [None] * len(batch) if key is None else await describe(storage, batch)
+                await asyncio.to_thread(_add, sink, batch, about, skip_damaged)
+            return await asyncio.to_thread(_table, sink, columns)
+        finally:
+            sink.close()
+
+
+async def to_pandas(storage: Storage, **which: Unpack[Which]) -> pd.DataFrame:
+    """Return records as a pandas data frame, made of Arrow columns; takes what `to_arrow` takes.
+
+    Raises:
+        MissingExtraError: pandas or pyarrow is not installed.
+        StorageError: as `to_arrow`.
+    """
+    pandas = need("pandas", "pandas", "pandas data frames")
+    table = await to_arrow(storage, **which)
+    # Arrow's own types: NumPy has no integers that may be null, and would hold them as floats.
+    return await asyncio.to_thread(table.to_pandas, types_mapper=pandas.ArrowDtype)
+
+
+async def to_polars(storage: Storage, **which: Unpack[Which]) -> pl.DataFrame:
+    """Return records as a Polars data frame; takes what `to_arrow` takes.
+
+    Raises:
+        MissingExtraError: Polars or pyarrow is not installed.
+        StorageError: as `to_arrow`.
+    """
+    polars = need("polars", "polars", "Polars data frames")
+    return polars.from_arrow(await to_arrow(storage, **which))
+
+
+def _add(
+    sink: TableSink, batch: Sequence[ScannedRecord], metadata: Sequence[dict[str, Any] | None], skip_damaged: bool
+) -> None:
+    for record, about in zip(batch, metadata, strict=True):
+        if record.error is not None:
+            if not skip_damaged:
+                raise record.error
+        elif record.payload is not None:
+            try:
+                sink.add(record.record_uid, record.payload, about)
+            except StoreDamagedError:
+                if not skip_damaged:
+                    raise
+
+
+def _table(sink: TableSink, columns: Sequence[str] | None) -> Table:
+    table = sink.unified()
+    if columns is not None:
+        table = table.only(columns)
+    batches = [batch for batch, _ in sink.rows.pieces(table)]
+    found: Table = arrow().Table.from_batches(batches, table.schema)
+    return found.replace_schema_metadata(table.described({}).metadata)

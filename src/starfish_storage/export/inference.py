@@ -1,0 +1,220 @@
+"""What kinds of JSON values were seen at each path of all records: the first of two passes, in pure Python.
+
+The kinds are counted, and nothing is decided yet: what a column becomes depends on every record.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal, cast
+
+import orjson
+
+from starfish_storage.codec import decode
+
+MOST_MEMBERS = 256
+"""Distinct keys of a nested object beyond which it is no struct: its keys are data, such as ids."""
+
+MOST_COLUMNS = 10_000
+"""Distinct keys at the top of all records together."""
+
+DEEPEST = 24
+"""Levels of lists and objects in a column; readers of Parquet stop at 100 levels, of which each takes up to three."""
+
+Kind = Literal["boolean", "integer", "number", "string", "object", "array"]
+"""JSON's words, but for null."""
+
+
+class Seen:
+    """What was seen at one path.
+
+    Attributes:
+        nulls: how many nulls; a missing key is none.
+        booleans: how many booleans.
+        integers: how many integers.
+        floats: how many other numbers.
+        texts: how many strings.
+        objects: how many objects.
+        lists: how many lists.
+        least: the least integer, or 0.
+        greatest: the greatest integer, or 0.
+        no_utf8: a string, or a key of an object, holds half of a surrogate pair.
+        too_many: the objects have more keys than a struct is made of.
+        members: what was seen under each key of the objects, in the order in which the keys were met.
+        items: what was seen in the lists.
+    """
+
+    __slots__ = (
+        "booleans",
+        "floats",
+        "greatest",
+        "integers",
+        "items",
+        "least",
+        "lists",
+        "members",
+        "no_utf8",
+        "nulls",
+        "objects",
+        "texts",
+        "too_many",
+    )
+
+    def __init__(self) -> None:
+        self.nulls = self.booleans = self.integers = self.floats = self.texts = self.objects = self.lists = 0
+        self.least = self.greatest = 0
+        self.no_utf8 = self.too_many = False
+        self.members: dict[str, Seen] = {}
+        self.items: Seen | None = None
+
+    @property
+    def values(self) -> int:
+        """How many values there were, without nulls."""
+        return self.booleans + self.integers + self.floats + self.texts + self.objects + self.lists
+
+    def kinds(self) -> dict[Kind, int]:
+        """Return the kinds of values there were, without nulls, in JSON's words, and how many of each."""
+        counts: dict[Kind, int] = {
+            "boolean": self.booleans,
+            "integer": self.integers,
+            "number": self.floats,
+            "string": self.texts,
+            "object": self.objects,
+            "array": self.lists,
+        }
+        return {kind: count for kind, count in counts.items() if count}
+
+    def observe(self, value: Any, careful: bool, depth: int = 1) -> None:  # noqa: C901 (a table, in the innermost loop)
+        """Count a value, and what is in it.
+
+        Args:
+            value: a JSON value.
+            careful: look for strings that UTF-8 cannot hold.
+            depth: how deep it lies; what lies deeper than `DEEPEST` is not looked into.
+        """
+        kind = cast("type[object]", type(value))
+        if kind is str:
+            self.texts += 1
+            if careful and not is_utf8(value):
+                self.no_utf8 = True
+        elif kind is int:
+            self.integers += 1
+            if value > self.greatest:
+                self.greatest = value
+            elif value < self.least:
+                self.least = value
+        elif value is None:
+            self.nulls += 1
+        elif kind is float:
+            self.floats += 1
+        elif kind is bool:
+            self.booleans += 1
+        elif kind is dict:
+            self.objects += 1
+            if depth < DEEPEST and not self.too_many:
+                self.observe_members(value, careful, depth)
+        else:
+            self._observe_items(value, careful, depth)
+
+    def observe_members(self, value: dict[str, Any], careful: bool, depth: int = 0) -> None:
+        """Count what is in an object."""
+        members = self.members
+        for key, child in value.items():
+            seen = members.get(key)
+            if seen is None:
+                seen = members[key] = Seen()
+                if careful and not is_utf8(key):
+                    self.no_utf8 = True
+                if depth and len(members) > MOST_MEMBERS:
+                    self.too_many = True
+                    members.clear()  # they would only take memory
+                    return
+            seen.observe(child, careful, depth + 1)
+
+    def _observe_items(self, value: list[Any], careful: bool, depth: int) -> None:
+        self.lists += 1
+        if depth >= DEEPEST:
+            return
+        if self.items is None:
+            self.items = Seen()
+        observe = self.items.observe
+        for child in value:
+            observe(child, careful, depth + 1)
+
+
+def is_utf8(text: str) -> bool:
+    r"""Return whether UTF-8 can hold a text: it has no half of a surrogate pair.
+
+    >>> is_utf8("é"), is_utf8("\ud800")
+    (True, False)
+    """
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def read_object(payload: bytes) -> tuple[dict[str, Any], bytes, bool]:
+    r"""Return the object of a JSON text, the text on one line, and whether only the exact parser reads that.
+
+    The exact but slow parser is needed for integers beyond 64 bits and for strings that UTF-8 cannot hold. NaN and
+    infinities, which are no JSON, become null.
+
+    Raises:
+        ValueError: the bytes are not a JSON object; it does not quote them.
+
+    >>> read_object(b'{\n  "a": 1\n}')
+    ({'a': 1}, b'{"a":1}\n', False)
+    >>> read_object(b'{"a":"\\ud800"}\n')[1:]
+    (b'{"a":"\\ud800"}\n', True)
+    """
+    try:
+        value = orjson.loads(payload)
+        if orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE) == payload and type(value) is dict:  # see codec.decode
+            return cast("dict[str, Any]", value), payload, False
+    except (ValueError, TypeError):
+        pass
+    found = _decoded(payload)
+    if type(found) is not dict:
+        raise ValueError("it is no JSON object")
+    value = cast("dict[str, Any]", found)
+    return value, json_line(value), orjson_refuses(value)
+
+
+def _decoded(payload: bytes) -> object:
+    try:
+        return decode(payload)
+    except (ValueError, RecursionError):
+        pass  # its message, or its attributes, may hold the bytes
+    raise ValueError("it is not JSON")
+
+
+def orjson_refuses(value: object) -> bool:
+    """Return whether a JSON value holds what only the exact parser reads, and only `json` writes."""
+    try:
+        orjson.dumps(value)
+    except (TypeError, ValueError):  # beyond 64 bits, or beyond UTF-8
+        return True
+    return False
+
+
+def json_text(value: object) -> str:
+    r"""Return a value as JSON text, which parses to it again.
+
+    >>> json_text({"a": ["é", "\ud800", 2**70]})
+    '{"a":["\\u00e9","\\ud800",1180591620717411303424]}'
+    >>> json_text("é")
+    '"é"'
+    """
+    return json_line(value)[:-1].decode()
+
+
+def json_line(value: object) -> bytes:
+    """Return a value as one line of JSON text."""
+    try:
+        return orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)
+    except (TypeError, ValueError):
+        return json.dumps(value, separators=(",", ":")).encode() + b"\n"

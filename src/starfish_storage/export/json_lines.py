@@ -1,0 +1,72 @@
+"""JSON Lines: one record a line, as it is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import IO, Any, ClassVar
+
+from starfish_storage.errors import NotExportableError
+from starfish_storage.export.compression import Compression, open_compressed
+from starfish_storage.export.forms import ExportedRecord, Form, FormWriter, Refusal, splice
+
+
+@dataclass(frozen=True)
+class JsonLines(Form):
+    """One record a line: its data, and if wanted its metadata under one key.
+
+    Args:
+        compression: ``"gzip"``, ``"zstd"`` (with the extra ``zstd`` before Python 3.14), or None.
+        metadata_key: the key under which a record's metadata stands; None to leave that out.
+    """
+
+    compression: Compression | None = None
+    metadata_key: str | None = None
+
+    name: ClassVar[str] = "jsonl"
+    endings: ClassVar[tuple[str, ...]] = (".jsonl", ".ndjson")
+
+    def open(self, path: str, about: Any) -> FormWriter:  # noqa: ARG002 (it says nothing of the whole)
+        """See `Form.open`."""
+        return LineWriter(self, path)
+
+    def line(self, record: ExportedRecord) -> bytes:
+        """Return a record as a line.
+
+        Raises:
+            NotExportableError: this form cannot hold it.
+        """
+        return splice(record, self.metadata_key, self.name)
+
+
+class LineWriter(FormWriter):
+    """Writes a line for each record.
+
+    Args:
+        form: says what the line of a record is.
+        path: of the file.
+    """
+
+    def __init__(self, form: JsonLines, path: str) -> None:
+        self._line = form.line
+        self._file: IO[bytes] = open_compressed(path, form.compression)
+
+    def add(self, records: Sequence[ExportedRecord]) -> list[Refusal]:
+        """See `FormWriter.add`."""
+        lines: list[bytes] = []
+        refused: list[Refusal] = []
+        for record in records:
+            try:
+                lines.append(self._line(record))
+            except NotExportableError as error:
+                refused.append(Refusal(record.uid, error))
+        self._file.write(b"".join(lines))
+        return refused
+
+    def finish(self) -> None:
+        """See `FormWriter.finish`."""
+        self._file.close()
+
+    def close(self) -> None:
+        """See `FormWriter.close`."""
+        self._file.close()

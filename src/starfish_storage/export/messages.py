@@ -1,0 +1,78 @@
+"""Conversations to fine-tune a chat model with: one list of ``messages`` a line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, cast
+
+from starfish_storage.codec import decode, encode, json_text
+from starfish_storage.errors import InvalidInputError, NotExportableError, shorten
+from starfish_storage.export.forms import ExportedRecord
+from starfish_storage.export.json_lines import JsonLines
+
+ROLES = ("system", "developer", "user", "assistant", "tool")
+"""Who speaks, as the chat models of all makers name them."""
+
+
+@dataclass(frozen=True)
+class ChatMessages(JsonLines):
+    """A line ``{"messages": [{"role": ..., "content": ...}, ...]}`` for each record.
+
+    Args:
+        compression: as of `JsonLines`.
+        metadata_key: as of `JsonLines`.
+        messages: who says which field of the data, in order, such as
+            ``(("user", "question"), ("assistant", "answer"))``. A field within another is ``"answer.text"``. What is no
+            text is written as JSON.
+        system: what the model is told before every conversation.
+
+    Raises:
+        InvalidInputError: there is no message, or a role is unknown.
+    """
+
+    messages: tuple[tuple[str, str], ...] = ()
+    system: str | None = None
+
+    name: ClassVar[str] = "messages"
+    endings: ClassVar[tuple[str, ...]] = ()
+
+    def __post_init__(self) -> None:
+        if not self.messages:
+            raise InvalidInputError("no message is named: say who says what, such as user=question,assistant=answer.")
+        for role, field in self.messages:
+            if role not in ROLES:
+                raise InvalidInputError(f"role {shorten(role)} is unknown: use one of {', '.join(ROLES)}.")
+            if not field:
+                raise InvalidInputError(f"the message of role {role!r} names no field: write {role}=FIELD.")
+
+    @classmethod
+    def parsed(cls, mapping: str, **options: Any) -> ChatMessages:
+        """Return the form of a mapping as it stands on the command line.
+
+        Raises:
+            InvalidInputError: it is none.
+
+        >>> ChatMessages.parsed("user=question,assistant=answer").messages
+        (('user', 'question'), ('assistant', 'answer'))
+        """
+        parts = [part.partition("=") for part in mapping.split(",") if part.strip()]
+        return cls(messages=tuple((role.strip(), field.strip()) for role, _, field in parts), **options)
+
+    def line(self, record: ExportedRecord) -> bytes:
+        """See `JsonLines.line`."""
+        data = decode(record.payload)
+        spoken = [{"role": role, "content": self._content(record.uid, data, field)} for role, field in self.messages]
+        if self.system is not None:
+            spoken.insert(0, {"role": "system", "content": self.system})
+        line: dict[str, Any] = {"messages": spoken}
+        if self.metadata_key is not None:
+            line[self.metadata_key] = record.metadata
+        return encode(line, f"messages of record {record.uid!r}")
+
+    def _content(self, uid: str, data: dict[str, Any], field: str) -> str:
+        value: object = data
+        for part in (field,) if field in data else field.split("."):
+            value = cast("dict[str, object]", value).get(part) if isinstance(value, dict) else None
+        if value is None:
+            raise NotExportableError(uid, self.name, f"its data has no {field!r}, or that is null; map another field")
+        return value if isinstance(value, str) else json_text(value)

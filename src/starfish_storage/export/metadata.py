@@ -1,0 +1,38 @@
+"""What an export says of a record beside its data: where it came from, when, and what was paid for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from starfish_storage.interface import ScannedRecord, Storage
+from starfish_storage.runs import InputAccount
+
+
+async def describe(storage: Storage, records: Sequence[ScannedRecord]) -> list[dict[str, Any]]:
+    """Return the metadata of records, in their order.
+
+    Each has ``uid``, ``job_id``, ``master_job_id``, ``status``, ``start_time``, ``end_time``, ``error_message``; and
+    ``input``, ``attempts``, ``input_tokens``, ``output_tokens`` and ``cost`` of the input that the record came from:
+    where one input gave several records, each says what all of them have cost together.
+    """
+    job_ids = list(dict.fromkeys(record.job_id for record in records))
+    accounts = await storage.ledger.account_for_inputs(job_ids)
+    return [_metadata(record, accounts.get(record.job_id)) for record in records]
+
+
+def _metadata(record: ScannedRecord, account: InputAccount | None) -> dict[str, Any]:
+    return {
+        "uid": record.record_uid,
+        "job_id": record.job_id,
+        "master_job_id": record.master_job_id,
+        "status": record.status,
+        "start_time": record.start_time,
+        "end_time": record.end_time,
+        "error_message": record.error_message,
+        "input": None if account is None else account.run_config,
+        "attempts": 0 if account is None else account.attempts,
+        "input_tokens": 0 if account is None else account.input_tokens,
+        "output_tokens": 0 if account is None else account.output_tokens,
+        "cost": 0.0 if account is None else account.cost,
+    }

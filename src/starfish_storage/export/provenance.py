@@ -1,0 +1,181 @@
+"""Where exported records come from: what the store knows of their runs, without secrets."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from starfish_storage.codec import canonical_hash
+from starfish_storage.errors import DataNotFoundError, NotFoundError, StoreDamagedError
+from starfish_storage.export.inference import json_text
+from starfish_storage.interface import Storage
+from starfish_storage.models import GenerationMasterJob, Project
+from starfish_storage.redaction import MARKER, redact_secrets
+from starfish_storage.runs import RunState
+
+_LOOKED_AT = 20  # execution jobs whose attempts tell which models were called: all of them would take minutes
+_MODEL_KEYS = frozenset({"model", "model_name", "model_id", "models", "llm", "engine"})
+_PROMPT = re.compile(r"prompt|template|instruction|system_message", re.IGNORECASE)
+
+_TOKENS = re.compile(
+    r"\b(?:sk|pk|rk|gsk|xai|pplx|nvapi|r8)[-_][\w-]{16,}"
+    r"|\bhf_\w{16,}|\bgh[pousr]_\w{20,}|\bgithub_pat_\w{20,}|\bglpat-[\w-]{16,}|\bxox[abeoprs]-[\w-]{10,}"
+    r"|\bA(?:KI|SI)A[0-9A-Z]{16}\b|\bAIza[\w-]{30,}|\bya29\.[\w-]{20,}"
+    r"|\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
+    r"|(?<=[Bb]earer )[\w.~+/-]{8,}=*|(?<=://)[^\s/@:\"']*:[^\s/@\"']+(?=@)",
+    re.DOTALL,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RunProvenance:
+    """What the store knows of one master job.
+
+    Attributes:
+        job: the master job.
+        project: its project.
+        config: its request configuration, without secrets; None if it is lost or damaged.
+        config_sha256: the hash of its canonical JSON.
+        models: names of models, from the configuration and from what the first attempts reported.
+        prompts: the texts in the configuration that are prompts, by their paths.
+        records: how many records are in each status.
+        inputs: how many execution jobs are in each status.
+        failures: kinds of failures, and how many inputs or outputs failed so; the most frequent first.
+        state: attempts, tokens and cost; None of a master job that is no run.
+    """
+
+    job: GenerationMasterJob
+    project: Project | None
+    config: dict[str, Any] | None
+    config_sha256: str | None
+    models: tuple[str, ...]
+    prompts: dict[str, str]
+    records: dict[str, int]
+    inputs: dict[str, int]
+    failures: tuple[tuple[str, int], ...]
+    state: RunState | None
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """What the store knows of the runs that an export comes from.
+
+    Attributes:
+        runs: in the order in which they were asked for.
+    """
+
+    runs: tuple[RunProvenance, ...]
+
+
+async def collect_provenance(storage: Storage, master_job_ids: Sequence[str]) -> Provenance:
+    """Read what a store knows of some master jobs. Changes nothing.
+
+    A configuration that is lost or damaged is left out: the records are there all the same.
+
+    Args:
+        storage: where they are.
+        master_job_ids: which ones.
+
+    Raises:
+        NotFoundError: there is no such master job.
+    """
+    return Provenance(tuple([await _run(storage, each) for each in master_job_ids]))
+
+
+def identity_of(provenance: Provenance) -> dict[str, str]:
+    """Return what a file says about the runs that its records come from, for its key-value metadata."""
+    runs = provenance.runs
+    values: dict[str, object] = {
+        "master_job_ids": [run.job.master_job_id for run in runs],
+        "project_ids": list(dict.fromkeys(run.job.project_id for run in runs)),
+        "request_config_sha256": {run.job.master_job_id: run.config_sha256 for run in runs},
+        "records": {run.job.master_job_id: run.records for run in runs},
+        "models": list(dict.fromkeys(model for run in runs for model in run.models)),
+    }
+    return {f"starfish_storage.{name}": without_tokens(json_text(value)) for name, value in values.items()}
+
+
+def without_tokens(text: str) -> str:
+    """Return a text without what looks like an access token of a known kind, whatever it stands in.
+
+    >>> without_tokens("curl -H 'Authorization: Bearer abcdefgh12345678' https://me:pw@example.org")
+    "curl -H 'Authorization: Bearer [redacted]' https://[redacted]@example.org"
+    """
+    return _TOKENS.sub(MARKER, text)
+
+
+async def _run(storage: Storage, master_job_id: str) -> RunProvenance:
+    job = await storage.get_master_job(master_job_id)
+    if job is None:
+        raise NotFoundError("master job", master_job_id, "list_master_jobs lists what there is")
+    stored = await _config(storage, job)
+    config = None if stored is None else _clean(_without_place(stored))
+    called = await _models_called(storage, job)
+    return RunProvenance(
+        job,
+        await storage.get_project(job.project_id),
+        config,
+        None if stored is None else canonical_hash(stored),
+        tuple(dict.fromkeys([*_models_named(config), *called])),
+        {path: text for path, key, text in _texts(config, "$", "") if _PROMPT.search(key)},
+        dict(sorted((await storage.count_records_for_master_job(master_job_id)).items())),
+        dict(sorted((await storage.ledger.count_inputs(master_job_id)).items())),
+        tuple((group.kind, group.inputs) for group in await storage.ledger.list_errors(master_job_id)),
+        await storage.ledger.get_run(master_job_id),
+    )
+
+
+async def _config(storage: Storage, job: GenerationMasterJob) -> dict[str, Any] | None:
+    try:
+        config, _ = redact_secrets(await storage.get_request_config(job.request_config_ref))
+    except (DataNotFoundError, StoreDamagedError):
+        return None
+    return config
+
+
+def _without_place(config: dict[str, Any]) -> dict[str, Any]:
+    """Return a configuration that tells the name of the file of inputs, but not where it lay on somebody's machine."""
+    source = config.get("inputs")
+    if isinstance(source, str) and os.path.isabs(source):
+        return config | {"inputs": os.path.basename(source)}
+    return config
+
+
+def _clean(value: Any) -> Any:
+    """Return a JSON value without what looks like an access token, each text by itself."""
+    if isinstance(value, str):
+        return without_tokens(value)
+    if isinstance(value, dict):
+        members = cast("dict[str, Any]", value).items()
+        return {without_tokens(name): _clean(child) for name, child in members}
+    return [_clean(child) for child in cast("list[Any]", value)] if isinstance(value, list) else value
+
+
+async def _models_called(storage: Storage, job: GenerationMasterJob) -> list[str]:
+    found: dict[str, None] = {}
+    for one in await storage.list_execution_jobs(job.master_job_id, ["completed"], limit=_LOOKED_AT):
+        for attempt in await storage.ledger.list_attempts(one.job_id):
+            found |= dict.fromkeys(usage.model for usage in attempt.usage if usage.model)
+    return sorted(found)
+
+
+def _models_named(config: dict[str, Any] | None) -> Iterator[str]:
+    for _, key, text in _texts(config, "$", ""):
+        if key.lower() in _MODEL_KEYS and text:
+            yield text
+
+
+def _texts(value: Any, path: str, key: str) -> Iterator[tuple[str, str, str]]:
+    """Yield the texts in a JSON value: the path, the nearest key above, and the text."""
+    if isinstance(value, str):
+        yield path, key, value
+    elif isinstance(value, dict):
+        for name, child in cast("dict[str, Any]", value).items():
+            yield from _texts(child, f"{path}.{name}", name)
+    elif isinstance(value, list):
+        for index, child in enumerate(cast("list[Any]", value)):
+            yield from _texts(child, f"{path}[{index}]", key)

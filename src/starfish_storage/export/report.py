@@ -1,0 +1,73 @@
+"""What came of an export."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple
+
+from starfish_storage.export.schema import Conflict
+
+_MOST_SKIPPED = 1000  # named in a report; memory stays flat, however much is damaged
+
+
+class ExportProgress(NamedTuple):
+    """How far an export is.
+
+    Attributes:
+        done: records that were read, whether they were written or skipped.
+        total: records that there are to read, counted at the beginning.
+    """
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class SkippedRecord:
+    """A record that was left out.
+
+    Attributes:
+        record_uid: which one.
+        reason: why, in a sentence.
+    """
+
+    record_uid: str
+    reason: str
+
+
+@dataclass(slots=True)
+class ExportReport:
+    """What came of an export.
+
+    Attributes:
+        path: what was written, an absolute path.
+        form: the name of its form.
+        master_job_ids: whose records, in the order in which they were written.
+        records: records written.
+        bytes: size of the file, or of all files of the directory.
+        without_data: records passed over because they have no data, as those that failed.
+        skipped: records left out because they are damaged, or cannot be written so; at most 1,000 are named.
+        skipped_records: how many those are.
+        conflicts: values that did not fit into one column.
+    """
+
+    path: str
+    form: str
+    master_job_ids: Sequence[str]
+    records: int = 0
+    bytes: int = 0
+    without_data: int = 0
+    skipped_records: int = 0
+    skipped: list[SkippedRecord] = field(default_factory=list[SkippedRecord])
+    conflicts: list[Conflict] = field(default_factory=list[Conflict])
+
+    def skip(self, record_uid: str, reason: str) -> None:
+        """Note a record that was left out."""
+        self.skipped_records += 1
+        if len(self.skipped) < _MOST_SKIPPED:
+            self.skipped.append(SkippedRecord(record_uid, reason))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        return asdict(self)

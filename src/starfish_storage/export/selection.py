@@ -1,0 +1,88 @@
+"""Which records an export is of."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from starfish_storage.codec import decode, encode
+from starfish_storage.errors import SEE_DAMAGE, InvalidInputError, NotFoundError, StorageError, StoreDamagedError
+from starfish_storage.interface import ScannedRecord, Storage
+from starfish_storage.models import GenerationMasterJob
+
+DEFAULT_STATUSES = ("completed",)
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Records of some master jobs, in a fixed order: job by job, each oldest first by start time, then by uid.
+
+    Attributes:
+        storage: where they are.
+        jobs: the master jobs, in order.
+        statuses: of the records; None for all.
+    """
+
+    storage: Storage
+    jobs: Sequence[GenerationMasterJob]
+    statuses: Sequence[str] | None
+
+    async def count(self) -> int:
+        """Return how many records there are, with data or without."""
+        counts = [
+            await self.storage.count_records_for_master_job(job.master_job_id, self.statuses) for job in self.jobs
+        ]
+        return sum(sum(count.values()) for count in counts)
+
+    async def scan(self) -> AsyncGenerator[list[ScannedRecord]]:
+        """Yield the records in batches; the data of each is one JSON object on one line, or an error stands for it."""
+        for job in self.jobs:
+            async for batch in self.storage.scan_records(job.master_job_id, self.statuses):
+                yield [
+                    record if record.payload is None or _is_line(record.payload) else _on_one_line(record)
+                    for record in batch
+                ]
+
+
+async def select(
+    storage: Storage,
+    master_job_ids: Sequence[str] = (),
+    project_id: str | None = None,
+    statuses: Sequence[str] | None = DEFAULT_STATUSES,
+) -> Selection:
+    """Return what is named: master jobs in the order given, then those of a project, oldest first.
+
+    Raises:
+        InvalidInputError: nothing is named.
+        NotFoundError: a master job, or the project, does not exist.
+    """
+    if isinstance(master_job_ids, str) or (not master_job_ids and project_id is None):
+        raise InvalidInputError("say whose records: a list of master_job_ids, a project_id, or both.")
+    found: dict[str, GenerationMasterJob] = {}
+    for master_job_id in master_job_ids:
+        job = await storage.get_master_job(master_job_id)
+        if job is None:
+            raise NotFoundError("master job", master_job_id, "'starfish-storage jobs' lists what there is")
+        found[job.master_job_id] = job
+    if project_id is not None:
+        if await storage.get_project(project_id) is None:
+            raise NotFoundError("project", project_id, "'starfish-storage projects' lists what there is")
+        for job in reversed(await storage.list_master_jobs(project_id)):
+            found.setdefault(job.master_job_id, job)
+    return Selection(storage, list(found.values()), statuses)
+
+
+def _is_line(payload: bytes) -> bool:
+    """Return whether data is a line as this library writes it; other programs write other lines."""
+    return payload.endswith(b"}\n") and payload.startswith(b"{") and payload.find(b"\n") == len(payload) - 1
+
+
+def _on_one_line(record: ScannedRecord) -> ScannedRecord:
+    error: StorageError
+    try:
+        value: Any = decode(record.payload or b"")
+        return record._replace(payload=encode(value, f"data of record {record.record_uid!r}"))
+    except (ValueError, RecursionError):
+        error = StoreDamagedError(str(record.output_ref), f"it is no JSON object; {SEE_DAMAGE}")
+    return record._replace(payload=None, error=error)

@@ -1,0 +1,80 @@
+"""The records between the two passes: one JSON object a line in a file that nobody else sees."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from typing import BinaryIO, cast
+
+from starfish_storage.data.file_errors import translated
+
+_BUFFER = 1 << 20
+
+
+class Spool:
+    """A file without a name, which is gone with the process, however that ends.
+
+    So the store is read once, and both passes see the same records, though it may be written to meanwhile.
+
+    Args:
+        directory: where it lies; it takes as much space as the records' JSON.
+
+    Attributes:
+        rows: how many lines it has.
+        size: how many bytes.
+    """
+
+    def __init__(self, directory: str) -> None:
+        self._directory = directory
+        self._file: BinaryIO | None = None
+        self.rows = 0
+        self.size = 0
+
+    def add(self, line: bytes) -> None:
+        """Append a line, which ends with its only newline.
+
+        Raises:
+            StorageIOError: it cannot be written; `StorageFullError` if there is no space.
+        """
+        if self._file is None:
+            with translated(self._directory):
+                self._file = cast("BinaryIO", tempfile.TemporaryFile(dir=self._directory, buffering=_BUFFER))  # noqa: SIM115 (closed by `close`)
+        try:
+            self._file.write(line)
+        except OSError:
+            with translated(self._directory):
+                raise
+        self.rows += 1
+        self.size += len(line)
+
+    def batches(self, most_bytes: int, most_rows: int, start: int = 0, end: int | None = None) -> Iterator[list[bytes]]:
+        """Yield lines in order, in lists of about so many bytes and at most so many rows.
+
+        Args:
+            most_bytes: of a list; a longer line is a list of its own.
+            most_rows: of a list.
+            start: the byte at which the first line begins.
+            end: the byte behind the last line; None for all.
+
+        Raises:
+            StorageIOError: it cannot be read, or what is buffered cannot be written.
+        """
+        left = (self.size if end is None else end) - start
+        if self._file is not None and left:
+            with translated(self._directory):
+                self._file.seek(start)
+        while self._file is not None and left:
+            with translated(self._directory):
+                lines = self._file.readlines(min(most_bytes, left) - 1)  # stops behind the line that exceeds this
+            left -= sum(map(len, lines))
+            for first in range(0, len(lines), most_rows):
+                yield lines[first : first + most_rows]
+
+    def close(self) -> None:
+        """Remove it. Idempotent."""
+        file, self._file = self._file, None
+        if file is not None:
+            try:
+                file.close()
+            except OSError:
+                pass  # what was buffered could not be written, and is not wanted any more

@@ -1,0 +1,123 @@
+"""CSV that spreadsheets open: one row a record, one column a top-level key."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from starfish_storage.codec import decode, json_text
+from starfish_storage.errors import NotExportableError
+from starfish_storage.export.compression import Compression, open_compressed
+from starfish_storage.export.forms import ExportedRecord, Form, FormWriter, Refusal, splice
+from starfish_storage.export.spool import Spool
+
+# What a spreadsheet takes for the beginning of a formula, also behind blanks, and in the wide letters of East Asia
+# (https://owasp.org/www-community/attacks/CSV_Injection).
+_FORMULA = re.compile(r"[\s\0]*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
+_HARMLESS = "'"
+
+_PIECE = 1 << 20  # bytes that are read again at a time
+
+_BYTE_ORDER_MARK = "\ufeff"
+
+
+@dataclass(frozen=True)
+class Csv(Form):
+    """One row a record, one column for each top-level key of any record, in the order in which they first occur.
+
+    Text stands as it is; but a cell that a spreadsheet would take for a formula gets a ``'`` before it. Numbers,
+    ``true`` and ``false`` are written as JSON has them, ``null`` and what is missing as nothing, lists and objects as
+    JSON.
+
+    Args:
+        compression: ``"gzip"``, ``"zstd"`` (with the extra ``zstd`` before Python 3.14), or None.
+        metadata_key: what stands before the names of the metadata's columns, as in ``metadata.uid``; None to leave them
+            out.
+        byte_order_mark: begin with U+FEFF, without which Excel does not see that the file is UTF-8.
+    """
+
+    compression: Compression | None = None
+    metadata_key: str | None = None
+    byte_order_mark: bool = True
+
+    name: ClassVar[str] = "csv"
+    endings: ClassVar[tuple[str, ...]] = (".csv",)
+
+    def open(self, path: str, about: Any) -> FormWriter:  # noqa: ARG002 (it says nothing of the whole)
+        """See `Form.open`."""
+        return CsvWriter(self, path)
+
+
+class CsvWriter(FormWriter):
+    """Keeps the records in a temporary file until all columns are known, then writes the rows.
+
+    Args:
+        form: the options.
+        path: of the file.
+    """
+
+    def __init__(self, form: Csv, path: str) -> None:
+        self._form = form
+        self._path = path
+        self._kept = Spool(os.path.dirname(path))
+        self._columns: dict[str, None] = {}
+
+    def add(self, records: Sequence[ExportedRecord]) -> list[Refusal]:
+        """See `FormWriter.add`."""
+        refused: list[Refusal] = []
+        for record in records:
+            try:
+                line = splice(record, self._form.metadata_key, self._form.name)
+            except NotExportableError as error:
+                refused.append(Refusal(record.uid, error))
+                continue
+            self._columns |= dict.fromkeys(self._flat(line))
+            self._kept.add(line)
+        return refused
+
+    def finish(self) -> None:
+        """See `FormWriter.finish`."""
+        with (
+            open_compressed(self._path, self._form.compression) as below,
+            # A lone surrogate has no bytes in UTF-8.
+            io.TextIOWrapper(below, "utf-8", errors="backslashreplace", newline="") as file,
+        ):
+            if self._form.byte_order_mark:
+                file.write(_BYTE_ORDER_MARK)
+            rows = csv.writer(file)
+            rows.writerow([_text(name) for name in self._columns])
+            for lines in self._kept.batches(_PIECE, _PIECE):
+                for data in map(self._flat, lines):
+                    rows.writerow([_cell(data.get(name)) for name in self._columns])
+
+    def close(self) -> None:
+        """See `FormWriter.close`."""
+        self._kept.close()
+
+    def _flat(self, line: bytes) -> dict[str, Any]:
+        data: dict[str, Any] = decode(line)
+        key = self._form.metadata_key
+        if key is None or key not in data:
+            return data
+        metadata: dict[str, Any] = data.pop(key)
+        return data | {f"{key}.{name}": value for name, value in metadata.items()}
+
+
+def _cell(value: object) -> str:
+    r"""Return a value as it stands in a cell.
+
+    >>> _cell("=1+1"), _cell(-1), _cell(None), _cell([1, "a"]), _cell("a\nb")
+    ("'=1+1", '-1', '', '[1,"a"]', 'a\nb')
+    """
+    if value is None:
+        return ""
+    return _text(value) if isinstance(value, str) else json_text(value)
+
+
+def _text(text: str) -> str:
+    return _HARMLESS + text if _FORMULA.match(text) else text

@@ -1,0 +1,203 @@
+"""Tables with one schema for all records: Parquet, Arrow IPC, and Hugging Face datasets."""
+
+from __future__ import annotations
+
+import os
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from starfish_storage.errors import InvalidInputError, NotExportableError, StoreDamagedError
+from starfish_storage.export.dataset_directory import DatasetSink
+from starfish_storage.export.extras import arrow
+from starfish_storage.export.forms import ExportedRecord, Form, FormWriter, Refusal
+from starfish_storage.export.provenance import Provenance, collect_provenance, identity_of
+from starfish_storage.export.schema import Conflict
+from starfish_storage.export.splitting import HuggingFaceOptions
+from starfish_storage.export.table_files import (
+    ARROW_COMPRESSIONS,
+    PARQUET_COMPRESSIONS,
+    check_compression,
+    write_arrow_ipc,
+    write_parquet,
+)
+from starfish_storage.export.table_sink import TableSink
+from starfish_storage.interface import Storage
+from starfish_storage.models import GenerationMasterJob
+
+
+class TableForm(Form):
+    """A form whose files say where their records come from."""
+
+    async def gather(self, storage: Storage, jobs: Sequence[GenerationMasterJob]) -> Provenance:
+        """See `Form.gather`."""
+        return await collect_provenance(storage, [job.master_job_id for job in jobs])
+
+    @abstractmethod
+    def open(self, path: str, about: Provenance) -> FormWriter:
+        """See `Form.open`."""
+
+
+@dataclass(frozen=True)
+class Parquet(TableForm):
+    """A Parquet file: one row a record, one column a key, of a type that fits all records. Needs the extra ``parquet``.
+
+    Args:
+        compression: ``"zstd"``, ``"snappy"``, ``"gzip"``, ``"brotli"``, ``"lz4"`` or ``"none"``.
+        metadata_key: the column of a record's metadata; None to leave that out.
+
+    Raises:
+        InvalidInputError: the compression is unknown.
+    """
+
+    compression: str = "zstd"
+    metadata_key: str | None = None
+
+    name: ClassVar[str] = "parquet"
+    endings: ClassVar[tuple[str, ...]] = (".parquet",)
+
+    def __post_init__(self) -> None:
+        check_compression(self.compression, PARQUET_COMPRESSIONS)
+
+    def open(self, path: str, about: Provenance) -> FormWriter:
+        """See `Form.open`."""
+        sink = TableSink(os.path.dirname(path), self.metadata_key)
+        return TableWriter(
+            self.name, sink, lambda: write_parquet(sink, path, identity_of(about), compression=self.compression)
+        )
+
+
+@dataclass(frozen=True)
+class ArrowIpc(TableForm):
+    """An Arrow IPC file (also known as Feather), with the table of `Parquet`. Needs the extra ``parquet``.
+
+    Args:
+        compression: ``"zstd"``, ``"lz4"`` or ``"none"``.
+        metadata_key: the column of a record's metadata; None to leave that out.
+
+    Raises:
+        InvalidInputError: the compression is unknown.
+    """
+
+    compression: str = "zstd"
+    metadata_key: str | None = None
+
+    name: ClassVar[str] = "arrow"
+    endings: ClassVar[tuple[str, ...]] = (".arrow", ".feather")
+
+    def __post_init__(self) -> None:
+        check_compression(self.compression, ARROW_COMPRESSIONS)
+
+    def open(self, path: str, about: Provenance) -> FormWriter:
+        """See `Form.open`."""
+        sink = TableSink(os.path.dirname(path), self.metadata_key)
+        return TableWriter(
+            self.name, sink, lambda: write_arrow_ipc(sink, path, identity_of(about), compression=self.compression)
+        )
+
+
+@dataclass(frozen=True)
+class HuggingFace(TableForm):
+    """A directory that `datasets.load_dataset` opens: Parquet files for each split, and a card. Needs ``parquet``.
+
+    Args:
+        splits: names of splits and what fraction of the records each gets: see `HuggingFaceOptions`.
+        split_by: in place of that, the field of the data that names the split.
+        seed: another one divides otherwise.
+        shard_bytes: bytes of JSON after which another file of a split begins.
+        compression: of the Parquet files.
+        metadata_key: the column of a record's metadata; None to leave that out.
+        card: the body of the card, in Markdown; None for what the store knows of the runs.
+
+    Raises:
+        InvalidInputError: one of them cannot be used.
+    """
+
+    splits: Mapping[str, float] | None = None
+    split_by: str | None = None
+    seed: int = 0
+    shard_bytes: int = 500_000_000
+    compression: str = "zstd"
+    metadata_key: str | None = None
+    card: str | None = None
+
+    name: ClassVar[str] = "huggingface"
+    is_directory: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check_compression(self.compression, PARQUET_COMPRESSIONS)
+        self._options()
+
+    def open(self, path: str, about: Provenance) -> FormWriter:
+        """See `Form.open`."""
+        sink = DatasetSink(os.path.dirname(path), self._options(), self.metadata_key)
+        card = about if self.card is None else self.card
+        return TableWriter(
+            self.name, sink, lambda: sink.write(path, identity_of(about), card, compression=self.compression)
+        )
+
+    def _options(self) -> HuggingFaceOptions:
+        return HuggingFaceOptions(self.splits, self.split_by, self.seed, self.shard_bytes)
+
+
+class TableWriter(FormWriter):
+    """Puts the records aside until the schema of all is known, then writes the table.
+
+    Args:
+        form: its name, for messages.
+        sink: where they are put aside.
+        write: writes what was put aside.
+    """
+
+    def __init__(self, form: str, sink: TableSink | DatasetSink, write: Callable[[], object]) -> None:
+        arrow()  # refused at once if it is not installed, not after an hour of reading
+        self._form = form
+        self._sink = sink
+        self._write = write
+
+    def add(self, records: Sequence[ExportedRecord]) -> list[Refusal]:
+        """See `FormWriter.add`."""
+        refused: list[Refusal] = []
+        for uid, payload, metadata in records:
+            try:
+                self._sink.add(uid, payload, metadata)
+            except InvalidInputError as error:
+                refused.append(Refusal(uid, NotExportableError(uid, self._form, str(error).rstrip("."))))
+            except StoreDamagedError as error:
+                refused.append(Refusal(uid, error))
+        return refused
+
+    def finish(self) -> None:
+        """See `FormWriter.finish`."""
+        self._write()
+
+    def close(self) -> None:
+        """See `FormWriter.close`."""
+        self._sink.close()
+
+    @property
+    def conflicts(self) -> Sequence[Conflict]:
+        """See `FormWriter.conflicts`."""
+        return self._sink.conflicts
+
+
+def parse_splits(text: str) -> dict[str, float]:
+    """Return the splits that are written as on the command line.
+
+    Raises:
+        InvalidInputError: they are none.
+
+    >>> parse_splits("train=0.9,test=0.1")
+    {'train': 0.9, 'test': 0.1}
+    """
+    found: dict[str, float] = {}
+    for part in text.split(","):
+        name, _, share = part.partition("=")
+        try:
+            found[name.strip()] = float(share)
+        except ValueError:
+            raise InvalidInputError(
+                f"splits {text!r} cannot be read: write NAME=SHARE, such as train=0.9,test=0.1."
+            ) from None
+    return found

@@ -1,0 +1,78 @@
+"""What a list is asked for: which statuses, from where on, and how many; checked, as queries take it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import cast
+
+from starfish_storage.errors import InvalidInputError
+from starfish_storage.interface import ScannedRecord
+from starfish_storage.metadata import rows
+from starfish_storage.metadata.row_writer import Row
+from starfish_storage.models import Record
+
+ALL_ROWS = 2**63 - 1
+"""A limit that is none: every engine takes it, while -1 and NULL are for SQLite and PostgreSQL alone."""
+
+
+def status_filter(kind: str, statuses: object, known: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the distinct statuses of a filter; None and an empty one mean all.
+
+    Raises:
+        InvalidStatusError: one of them is unknown.
+        InvalidInputError: it is no collection of statuses; a single string is none either.
+    """
+    if statuses is None:
+        return known
+    if isinstance(statuses, str) or not isinstance(statuses, Collection):
+        raise InvalidInputError(f"a filter by {kind} must be a list of statuses, such as ['completed'].")
+    given = cast("Collection[object]", statuses)
+    return tuple(dict.fromkeys(rows.status(kind, value, known) for value in given)) or known
+
+
+def page(limit: object, offset: object) -> tuple[int, int]:
+    """Return ``limit`` (`ALL_ROWS` for None) and ``offset`` as a query takes them.
+
+    Raises:
+        InvalidInputError: one of them is negative or no integer.
+    """
+    for name, value in (("limit", limit), ("offset", offset)):
+        if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
+            raise InvalidInputError(f"{name} must be an integer or None, not {type(value).__name__}.")
+        if value is not None and not 0 <= value < 2**63:
+            raise InvalidInputError(f"{name} {value} cannot be used: give 0 or more, or None for no {name}.")
+    return cast("int", ALL_ROWS if limit is None else limit), cast("int", offset or 0)
+
+
+def batch_size(given: object) -> int:
+    """Return how many are to be read at a time.
+
+    Raises:
+        InvalidInputError: it is no integer, or less than 1.
+    """
+    if given is None or page(given, None)[0] < 1:
+        raise InvalidInputError(f"batch_size {given} cannot be used: give 1 or more.")
+    return cast("int", given)
+
+
+def position(record: object) -> Row:
+    """Return where a record stands in the order of records.
+
+    Raises:
+        InvalidInputError: it is no record.
+    """
+    if not hasattr(record, "start_time") or not hasattr(record, "record_uid"):
+        raise InvalidInputError(f"a Record is needed to begin behind, not {type(record).__name__}.")
+    given = cast("Record", record)
+    return rows.timestamp("start_time", given.start_time), rows.text("record_uid", given.record_uid)
+
+
+def scan_position(record: object) -> Row:
+    """Return where a record of a scan stands in the order of records.
+
+    Raises:
+        InvalidInputError: it is none.
+    """
+    if not isinstance(record, ScannedRecord):
+        raise InvalidInputError(f"a ScannedRecord is needed to begin behind, not {type(record).__name__}.")
+    return rows.text("start_time", record.start_time), rows.text("record_uid", record.record_uid)

@@ -1,0 +1,101 @@
+"""`export`: what it writes, what it says, and how it ends."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cli.calling import call, call_json, run
+from cli.stores import ENDED
+
+
+def lines(path: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in path.read_bytes().splitlines()]
+
+
+def test_it_writes_what_was_asked_for_and_says_so(here: Path):
+    target = here / "out.jsonl"
+    ended = call("export", ENDED, str(target))
+    assert (ended.status, ended.err) == (0, "")
+    assert ended.out.splitlines()[:3] == [f"file\t{target}", "form\tjsonl", "records\t2"]
+    assert [line["country"] for line in lines(target)] == ["France", "Japan"]
+    report = call_json("export", ENDED, str(target), "--overwrite", "--all-statuses")
+    assert (report["records"], report["without_data"], report["master_job_ids"]) == (4, 2, [ENDED])
+
+
+@pytest.mark.parametrize("words", [["--project", "geography"], ["capitals-1", "last"]], ids=" ".join)
+def test_several_runs_go_into_one_file(here: Path, words: list[str]):
+    report = call_json("export", *words, str(here / "out.csv"))
+    assert (report["records"], report["master_job_ids"]) == (3, ["capitals-1", "capitals-2"])
+
+
+def test_metadata_and_messages(here: Path):
+    target = here / "out.jsonl"
+    words = ("--metadata", "--messages", "user=country,assistant=capital", "--system", "Answer.")
+    assert call("export", ENDED, str(target), *words, "-q") == (0, "", "")
+    first = lines(target)[0]
+    assert first["messages"] == [
+        {"role": "system", "content": "Answer."},
+        {"role": "user", "content": "France"},
+        {"role": "assistant", "content": "ecnarF"},
+    ]
+    metadata = first["metadata"]
+    assert isinstance(metadata, dict)
+    assert (metadata["input"], metadata["cost"], metadata["attempts"]) == ({"country": "France"}, 0.25, 1)
+
+
+def test_what_is_damaged_ends_it_or_is_named(here: Path):
+    target = here / "out.jsonl"
+    data = {
+        json.loads(path.read_bytes())["country"]: path
+        for path in (here / "starfish-store" / "data").rglob("*.json")
+        if b"country" in path.read_bytes()
+    }
+    data["France"].write_text('{"country": "Gaul"}\n')
+    ended = call("export", ENDED, str(target))
+    assert (ended.status, ended.out) == (2, "")
+    assert data["France"].stem in ended.err
+    assert not target.exists()
+    ended = call("export", ENDED, str(target), "--skip-damaged")
+    assert ended.status == 1
+    assert "skipped\t1" in ended.out.splitlines()
+    assert f"left out {data['France'].stem}: " in ended.err
+    assert [line["country"] for line in lines(target)] == ["Japan"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["out.jsonl"], "no run is named"),
+        (["nobody", "out.jsonl"], "'nobody' does not exist"),
+        (["last", "out.xls"], "out.xls"),
+        (["last", "out.jsonl", "--system", "x"], "no message is named"),
+        (["last", "out.parquet", "--split", "train=1", "--form", "parquet"], "--split is for --form huggingface"),
+        (["last", "out", "--split", "train=x"], "train=0.9"),
+        (["last", "out", "--split", "train=0.5"], "must make 1"),
+        (["last", "out.parquet.gz"], "out.parquet.gz"),
+        (["last", "out.jsonl", "--messages", "boss=country"], "boss"),
+        (["last", "out.csv", "--messages", "user=country", "--form", "csv"], "--messages"),
+        (["last", "out.jsonl", "--status", "done"], "'done'"),
+        (["--project", "nothing", "out.jsonl"], "'nothing' does not exist"),
+        (["last", "nowhere/out.jsonl"], "its directory does not exist"),
+    ],
+    ids=lambda given: " ".join(given) if isinstance(given, list) else "",
+)
+def test_what_cannot_be_done_is_refused(here: Path, words: list[str], said: str):
+    before = sorted(here.iterdir())
+    ended = call("export", *words)
+    assert (ended.status, ended.out) == (2, "")
+    assert said in ended.err
+    assert sorted(here.iterdir()) == before
+
+
+def test_as_a_process_it_overwrites_only_what_it_may(here: Path):
+    words = ("export", "last", "out.jsonl.gz")
+    assert run(*words, directory=here).status == 0
+    ended = run(*words, directory=here)
+    assert ended.status == 2
+    assert "exists already" in ended.err
+    assert "--overwrite" in ended.err

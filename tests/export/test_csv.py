@@ -1,0 +1,89 @@
+"""CSV for spreadsheets: every column, exact cells, and no formula."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from export.saving import save
+from starfish_storage import LocalStorage
+from starfish_storage.export import Csv, export
+from starfish_storage.export.spreadsheet import _cell
+from starfish_storage.testing.samples import MASTER_JOB
+
+ONE: dict[str, Any] = {"master_job_ids": [MASTER_JOB]}
+
+
+def table(content: bytes) -> list[list[str]]:
+    text = content.decode("utf-8-sig")
+    return list(csv.reader(io.StringIO(text, newline="")))
+
+
+async def test_columns_are_those_of_all_records(storage: LocalStorage, tmp_path: Path) -> None:
+    await save(
+        storage,
+        [
+            {"b": 'say "hi",\nor\r\nnot', "a": 1},
+            {"a": 2**70, "late": {"x": [1, "é"]}},
+            {},
+            {"a": None, "b": True, "late": -0.5},
+        ],
+    )
+    await export(storage, tmp_path / "out.csv", **ONE)
+    content = (tmp_path / "out.csv").read_bytes()
+    assert content.startswith(b"\xef\xbb\xbfb,a,late\r\n")
+    assert table(content) == [
+        ["b", "a", "late"],
+        ['say "hi",\nor\r\nnot', "1", ""],
+        ["", str(2**70), '{"x":[1,"é"]}'],
+        ["", "", ""],
+        ["true", "", "-0.5"],
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", " =1", "\n=1", "\uff1d1", "=cmd|' /C calc'!A0", "\0=1"]
+)
+async def test_cells_that_begin_a_formula_are_made_harmless(storage: LocalStorage, tmp_path: Path, text: str) -> None:
+    await save(storage, [{"n": text, text: "x"}])
+    await export(storage, tmp_path / "out.csv", **ONE)
+    assert table((tmp_path / "out.csv").read_bytes()) == [["n", f"'{text}"], [f"'{text}", "x"]]
+
+
+@given(st.one_of(st.text(), st.integers(), st.lists(st.text())))
+def test_no_cell_begins_a_formula(value: Any) -> None:
+    cell = _cell(value)
+    if isinstance(value, str):
+        assert cell in (value, f"'{value}")
+        assert not cell.strip().startswith(("=", "+", "-", "@"))
+    else:
+        assert json.loads(cell) == value
+
+
+async def test_lone_surrogates_are_written_as_escapes(storage: LocalStorage, tmp_path: Path) -> None:
+    await save(storage, [{"n": "a\ud800"}])
+    await export(storage, tmp_path / "out.csv", **ONE)
+    assert table((tmp_path / "out.csv").read_bytes()) == [["n"], ["a\\ud800"]]
+
+
+async def test_metadata_gets_columns_of_its_own(storage: LocalStorage, tmp_path: Path) -> None:
+    await save(storage, [{"n": 1}, {"n": 2, "late": 1}])
+    form = Csv("gzip", metadata_key="meta", byte_order_mark=False)
+    await export(storage, tmp_path / "out.csv.gz", form, **ONE)
+    head, *rows = table(gzip.decompress((tmp_path / "out.csv.gz").read_bytes()))
+    assert head[:3] == ["n", "meta.uid", "meta.job_id"]
+    assert head[-1] == "late"
+    assert [row[1] for row in rows] == ["r0000", "r0001"]
+
+
+async def test_no_records_are_a_file_without_columns(storage: LocalStorage, tmp_path: Path) -> None:
+    await export(storage, tmp_path / "out.csv", **ONE)
+    assert table((tmp_path / "out.csv").read_bytes()) == [[]]

@@ -1,0 +1,315 @@
+"""Dataset directories: the real `datasets` library opens them offline, and the card tells what the store knows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from cli import stores
+from starfish_storage import LocalStorage
+from starfish_storage.codec import encode
+from starfish_storage.errors import InvalidInputError, NotFoundError, StoreDamagedError
+from starfish_storage.export.card import inline, quoted
+from starfish_storage.export.dataset_directory import DatasetSink
+from starfish_storage.export.provenance import collect_provenance, identity_of, without_tokens
+from starfish_storage.export.splitting import MOST_SPLITS, HuggingFaceOptions
+
+ROWS: list[dict[str, Any]] = [
+    {
+        "text": f"tëxt {number}",
+        "number": number if number % 2 else number + 0.5,
+        "flag": True,
+        "none": None,
+        "tags": ["a", "b"][: number % 3],
+        "nested": {"score": 1, "inner": [{"deep": [[number]], "empty": []}]},
+        "odd.name: é|#": number,
+        "": "empty",
+        "mixed": number if number % 2 else {"x": [number]},
+        "level": ("easy", "hard")[number % 5 == 0],
+    }
+    for number in range(300)
+]
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "HF_HUB_DISABLE_TELEMETRY"):
+        monkeypatch.setenv(name, "1")
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+
+
+def load(directory: Path, cache: Path) -> Any:
+    import datasets
+
+    datasets.disable_progress_bars()
+    return datasets.load_dataset(str(directory), cache_dir=str(cache))
+
+
+def write(
+    directory: Path, rows: list[dict[str, Any]], options: HuggingFaceOptions | None = None, card: Any = "# Mine"
+) -> DatasetSink:
+    directory.mkdir(exist_ok=True)
+    sink = DatasetSink(str(directory.parent), options)
+    try:
+        for number, row in enumerate(rows):
+            sink.add(f"r{number}", encode(row, "row"))
+        sink.write(str(directory), {"run": "m1"}, card)
+    finally:
+        sink.close()
+    return sink
+
+
+def front(directory: Path) -> dict[str, Any]:
+    return yaml.safe_load((directory / "README.md").read_text("utf-8").split("---\n")[1])
+
+
+def test_datasets_opens_it(tmp_path: Path):
+    options = HuggingFaceOptions({"train": 0.8, "validation": 0.1, "test": 0.1}, seed=7, shard_bytes=10_000)
+    sink = write(tmp_path / "set", ROWS, options)
+    opened = load(tmp_path / "set", tmp_path / "cache")
+    assert list(opened) == ["train", "validation", "test"]
+    assert {split.num_rows for split in opened.values()} != {100}
+    read = {row["text"]: row for split in opened.values() for row in split}
+    assert len(read) == len(ROWS)
+    for row in ROWS:
+        found = read[row["text"]]
+        assert json.loads(found.pop("mixed")) == row["mixed"]
+        assert found == {key: value for key, value in row.items() if key != "mixed"}
+    assert [conflict.path for conflict in sink.conflicts] == ["$.mixed"]
+    about = front(tmp_path / "set")
+    assert about["tags"] == ["synthetic"]
+    assert about["size_categories"] == ["n<1K"]
+    written = {split["name"]: split["num_examples"] for split in about["dataset_info"]["splits"]}
+    assert written == {name: split.num_rows for name, split in opened.items()}
+    files = sorted((tmp_path / "set" / "data").iterdir())
+    assert about["dataset_info"]["download_size"] == sum(file.stat().st_size for file in files)
+    shards = [file.name for file in files if file.name.startswith("train")]
+    assert len(shards) > 3
+    assert shards == [f"train-{number:05}-of-{len(shards):05}.parquet" for number in range(len(shards))]
+    assert all(pq.read_metadata(file).metadata[b"run"] == b"m1" for file in files)
+
+
+def test_the_features_of_the_card_are_those_that_datasets_finds(tmp_path: Path):
+    import datasets
+
+    write(tmp_path / "set", ROWS)
+    (file,) = (tmp_path / "set" / "data").iterdir()
+    told = datasets.DatasetInfo._from_yaml_dict(front(tmp_path / "set")["dataset_info"])
+    assert told.features == datasets.Features.from_arrow_schema(pq.read_schema(file))
+
+
+def test_same_records_same_bytes(tmp_path: Path):
+    for name in ("one", "two"):
+        write(tmp_path / name, ROWS, HuggingFaceOptions({"train": 0.5, "test": 0.5}, shard_bytes=20_000))
+    files = sorted(path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*.*"))
+    assert len(files) > 4
+    for file in files:
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+
+
+def test_a_record_keeps_its_split_when_others_are_added():
+    fractions = {"train": 0.9, "test": 0.1}
+    split = HuggingFaceOptions(fractions, seed=1).splitter()
+    again = HuggingFaceOptions(fractions, seed=1).splitter()
+    other = HuggingFaceOptions(fractions, seed=2).splitter()
+    few = [again(f"r{n}", {}) for n in range(100)]
+    many = [split(f"r{n}", {}) for n in range(10_000)]
+    assert many[:100] == few
+    assert 850 < many.count("test") < 1150
+    assert many != [other(f"r{n}", {}) for n in range(10_000)]
+
+
+def test_a_field_names_the_split(tmp_path: Path):
+    write(tmp_path / "set", ROWS, HuggingFaceOptions(split_by="level"))
+    opened = load(tmp_path / "set", tmp_path / "cache")
+    assert {name: split.num_rows for name, split in opened.items()} == {"hard": 60, "easy": 240}
+    assert set(opened["hard"]["level"]) == {"hard"}
+
+
+@pytest.mark.parametrize("name", ["a-b", "", "../x", "all", "é", "a b", None, 1, "x" * 101, "a..b"])
+def test_what_cannot_name_a_split_is_refused(tmp_path: Path, name: object):
+    sink = DatasetSink(str(tmp_path), HuggingFaceOptions(split_by="level"))
+    with pytest.raises(InvalidInputError, match=r"record 'r1'.*'level'"):
+        sink.add("r1", encode({"level": name}, ""))
+    with pytest.raises(InvalidInputError, match=r"record 'r2'.*'level'"):
+        sink.add("r2", encode({"text": "x"}, ""))
+    sink.add("r3", encode({"level": "train"}, ""))
+    with pytest.raises(InvalidInputError, match="case"):
+        sink.add("r4", encode({"level": "Train"}, ""))
+    assert sink.write(str(tmp_path / "set"), {}, "") == 1  # what was refused has left nothing behind
+    sink.close()
+
+
+def test_a_field_with_too_many_values_names_no_splits(tmp_path: Path):
+    sink = DatasetSink(str(tmp_path), HuggingFaceOptions(split_by="id"))
+    for number in range(MOST_SPLITS):
+        sink.add("r", encode({"id": f"n{number}"}, ""))
+    with pytest.raises(InvalidInputError, match=f"more than {MOST_SPLITS}"):
+        sink.add("r", encode({"id": "one_more"}, ""))
+    sink.close()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"splits": {}}, "no split"),
+        ({"splits": {"train": 0.5}}, "make 0.5"),
+        ({"splits": {"train": 1.5, "test": -0.5}}, "'train'"),
+        ({"splits": {"train": "1"}}, "'train'"),
+        ({"splits": {"train": True}}, "'train'"),
+        ({"splits": {"a/b": 1.0}}, "'a/b'"),
+        ({"splits": {"test": 0.5, "Test": 0.5}}, "case"),
+        ({"splits": {"train": 1.0}, "split_by": "x"}, "not both"),
+        ({"shard_bytes": 0}, "shard_bytes"),
+    ],
+)
+def test_options_that_cannot_be_used_are_refused(options: Mapping[str, Any], said: str):
+    with pytest.raises(InvalidInputError, match=said):
+        HuggingFaceOptions(**options)
+
+
+def test_a_split_without_records_gets_no_file(tmp_path: Path):
+    write(tmp_path / "set", ROWS[:1], HuggingFaceOptions({"train": 1 - 1e-9, "test": 1e-9}))
+    assert list(load(tmp_path / "set", tmp_path / "cache")) == ["train"]
+    with pytest.raises(InvalidInputError, match="no record"):
+        write(tmp_path / "none", [])
+    assert not (tmp_path / "none" / "data").exists()
+
+
+def test_metadata_has_its_column(tmp_path: Path):
+    sink = DatasetSink(str(tmp_path), HuggingFaceOptions(), metadata_key="metadata")
+    sink.add("r1", b'{"a":1}\n', {"uid": "r1", "input": {"q": "x"}})
+    with pytest.raises(StoreDamagedError, match="r2"):
+        sink.add("r2", b"{", {})
+    seen: list[int] = []
+    sink.write(str(tmp_path / "set"), {}, "", seen.append)
+    sink.close()
+    assert seen == [1]
+    assert load(tmp_path / "set", tmp_path / "cache")["train"][0]["metadata"] == {"uid": "r1", "input": {"q": "x"}}
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> Path:
+    await stores.make(tmp_path / "store")
+    return tmp_path / "store"
+
+
+async def test_the_card_tells_what_the_store_knows(store: Path, tmp_path: Path):
+    async with LocalStorage(store.as_uri()) as storage:
+        provenance = await collect_provenance(storage, [stores.ENDED, stores.LOGGED])
+        with pytest.raises(NotFoundError, match="nobody"):
+            await collect_provenance(storage, ["nobody"])
+    write(tmp_path / "set", ROWS[:5], card=provenance)
+    text = (tmp_path / "set" / "README.md").read_text("utf-8")
+    assert list(load(tmp_path / "set", tmp_path / "cache")) == ["train"]
+    for said in (
+        "# Geography, Sums",
+        "Capitals",
+        "5 synthetic records",
+        "| id | capitals-1 |",
+        "| models | small-1 |",
+        "| status | completed_with_errors |",
+        "| records | 2 completed, 1 duplicate, 2 failed, 1 filtered |",
+        "| TimeoutError | 2 |",
+        "für capitals-1",
+        '"model": "small-1"',
+        "| attempts | 7, of which 3 failed |",
+        "2026-01-31 12:00 UTC",
+        "| cost | 1.75 |",
+        "$.mixed is written as JSON text",
+    ):
+        assert said in text, said
+    assert str(store) not in text
+    identity = identity_of(provenance)
+    assert json.loads(identity["starfish_storage.master_job_ids"]) == [stores.ENDED, stores.LOGGED]
+    assert json.loads(identity["starfish_storage.records"])[stores.ENDED]["completed"] == 2
+    assert all(len(one) == 64 for one in json.loads(identity["starfish_storage.request_config_sha256"]).values())
+
+
+SECRETS = ("sk-abcdefghijklmnop1234", "hunter2hunter2", "hf_abcdefghijklmnopqrst", "AKIAABCDEFGHIJKLMNOP", "pa55")
+
+
+async def test_secrets_never_come_into_the_card(tmp_path: Path):
+    config = {
+        "model": "small-1",
+        "api_key": "hunter2hunter2",
+        "headers": {"Authorization": "Bearer hunter2hunter2"},
+        "prompt": "call it with sk-abcdefghijklmnop1234 please",
+        "note": ["hf_abcdefghijklmnopqrst", {"url": "https://me:pa55@example.org/x"}],
+        "pem": "-----BEGIN RSA PRIVATE KEY-----\nhunter2hunter2",
+        "inputs": "/home/somebody/secret place/inputs.jsonl",
+    }
+    root = tmp_path / "store"
+    await stores.make(root)
+    async with LocalStorage(root.as_uri(), redact_secrets=False) as storage:
+        job = await storage.get_master_job(stores.LOGGED)
+        assert job is not None
+        await storage.save_request_config(job.request_config_ref, config)
+        provenance = await collect_provenance(storage, [stores.LOGGED])
+    write(tmp_path / "set", ROWS[:5], card=provenance)
+    text = (tmp_path / "set" / "README.md").read_text("utf-8")
+    for secret in (*SECRETS, "somebody"):
+        assert secret not in text, secret
+    assert "call it with [redacted] please" in text
+    assert "inputs.jsonl" in text
+    for secret in SECRETS:
+        assert secret not in json.dumps(identity_of(provenance))
+
+
+async def test_a_lost_configuration_is_said(store: Path, tmp_path: Path):
+    for file in (store / "configs").iterdir():
+        file.unlink()
+    async with LocalStorage(store.as_uri()) as storage:
+        provenance = await collect_provenance(storage, [stores.LOGGED])
+    write(tmp_path / "set", ROWS[:5], card=provenance)
+    assert "It is lost." in (tmp_path / "set" / "README.md").read_text("utf-8")
+
+
+async def test_texts_cannot_break_out_of_their_place(store: Path, tmp_path: Path):
+    async with LocalStorage(store.as_uri()) as storage:
+        job = await storage.get_master_job(stores.LOGGED)
+        assert job is not None
+        await storage.save_request_config(
+            job.request_config_ref, {"prompt": "````\n---\n# <script>", "odd": ["\ud800", 2**70]}
+        )
+        provenance = await collect_provenance(storage, [stores.LOGGED])
+    write(tmp_path / "set", ROWS[:5], card=provenance)
+    text = (tmp_path / "set" / "README.md").read_text("utf-8")
+    assert "\n`````text\n````\n---\n# <script>\n`````\n" in text
+    assert "\\ud800" in text
+    assert f"{2**70}" in text
+    assert inline("<script>|\n# x") == "\\<script\\>\\| \\# x"
+
+
+ODD_TEXTS = [
+    "a",
+    "é",
+    '"',
+    "\\",
+    "\x00\x07\x1b\x7f\x85\x9f",
+    "\u2028",
+    "\ufeff",
+    "\ufffe",
+    "🐟",
+    "\t\r\n",
+    "null",
+    ": #",
+]
+
+
+@pytest.mark.parametrize("text", ODD_TEXTS)
+def test_yaml_reads_what_is_quoted(text: str):
+    assert yaml.safe_load(f"- {quoted(text)}") == [text]
+
+
+@pytest.mark.parametrize(
+    "text", ["sk-proj-short", "task-force-and-more-text-here", "https://example.org/a:b@c", "model-1"]
+)
+def test_ordinary_text_is_left_as_it_is(text: str):
+    assert without_tokens(text) == text

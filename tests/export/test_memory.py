@@ -1,0 +1,66 @@
+"""Memory stays flat: 100,000 records of 1.5 KB are written in every form within 300 MB."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+RECORDS, LIMIT = 100_000, 300  # MB, of 1,000,000 bytes
+
+FILL = """
+import asyncio, sys
+from starfish_storage import LocalStorage
+from starfish_storage.testing.samples import a_record, save_run
+
+async def main(store, records):
+    async with LocalStorage(store, durability="process") as storage:
+        await save_run(storage)
+        for start in range(0, int(records), 1000):
+            await storage.save_records(
+                (a_record(f"r{n}", status="completed"), {"n": n, "score": n / 7, "text": f"naïve {n} " * 115})
+                for n in range(start, start + 1000)
+            )
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+EXPORT = """
+import asyncio, resource, sys
+from starfish_storage import LocalStorage
+from starfish_storage.export import ChatMessages, HuggingFace, export, form_of
+from starfish_storage.testing.samples import MASTER_JOB
+
+async def main(store, target):
+    form = {"chat": ChatMessages.parsed("user=n,assistant=text"), "dataset": HuggingFace(metadata_key="m")}
+    chosen = form.get(target.rpartition("/")[2]) or form_of(target, metadata_key="m")
+    async with LocalStorage(store) as storage:
+        report = await export(storage, target, chosen, master_job_ids=[MASTER_JOB])
+    print(report.records, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+async def said(program: str, *words: str) -> Sequence[int]:
+    """Run a program in a process of its own and return the numbers that it prints."""
+    done = await asyncio.to_thread(
+        subprocess.run, [sys.executable, "-c", program, *words], check=True, capture_output=True, text=True
+    )
+    return [int(word) for word in done.stdout.split()]
+
+
+@pytest.mark.slow
+async def test_every_form_is_written_in_flat_memory(tmp_path: Path) -> None:
+    store = (tmp_path / "store").as_uri()
+    await said(FILL, store, str(RECORDS))
+    peaks: dict[str, float] = {}
+    for name in ("a.jsonl", "a.jsonl.zst", "a.csv", "chat", "a.parquet", "a.arrow", "dataset"):
+        records, peak = await said(EXPORT, store, str(tmp_path / name))
+        assert records == RECORDS
+        peaks[name] = peak * 1024 / 1e6
+    assert max(peaks.values()) < LIMIT, peaks

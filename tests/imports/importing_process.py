@@ -1,4 +1,4 @@
-"""Imports a file, and says on standard output how far it is."""
+"""Imports a file, says on standard output how far it is, and waits each time for a line before it goes on."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from starfish_storage.imports import ImportProgress, import_path
 def say(progress: ImportProgress) -> None:
     sys.stdout.write(f"{progress.stage} {progress.rows}\n")
     sys.stdout.flush()
+    sys.stdin.readline()
 
 
 async def main(store: str, source: str) -> None:

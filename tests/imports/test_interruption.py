@@ -17,8 +17,8 @@ from starfish_storage.errors import StorageFullError
 from starfish_storage.imports import ImportProgress, import_file
 
 ROWS = [{"n": n, "text": "x" * 200} for n in range(6000)]
-MOMENTS = (2, 15, 25)  # lines that the process has printed: the first twelve are of checking
-SLOW_MOMENTS = (1, 12, 13, *range(16, 25))
+MOMENTS = (2, 15, 24)  # lines that the process has printed: twelve of checking, and as many of importing
+SLOW_MOMENTS = (1, 12, 13, *range(16, 24))
 
 
 @pytest.fixture
@@ -40,9 +40,13 @@ async def check(storage: LocalStorage) -> None:
 async def test_a_killed_import_goes_on(root: Path, source: Path, moment: int):
     arguments = ["-m", "imports.importing_process", root.as_uri(), str(source)]
     with processes.start(arguments) as process:
+        assert process.stdin is not None
         assert process.stdout is not None
-        for _ in range(moment):
+        for _ in range(moment - 1):
             assert process.stdout.readline()
+            process.stdin.write("\n")
+            process.stdin.flush()
+        assert process.stdout.readline()
         process.kill()
     async with LocalStorage(root.as_uri()) as storage:
         jobs = await storage.list_master_jobs()

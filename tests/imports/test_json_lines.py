@@ -52,6 +52,8 @@ async def test_each_row_is_a_record(storage: LocalStorage, tmp_path: Path):
     assert job.completed_record_count == 1203
     assert await storage.count_records_for_master_job(job_id) == {"completed": 1203}
     assert job.summary == {"completed": 1203, "skipped": 0}
+    starts = {record.start_time async for record in storage.iter_records(job_id)}
+    assert starts == {job.start_time}, "lists and scans go by time, and then by the number in the uid"
     jobs = await storage.list_execution_jobs(job_id)
     assert [(one.status, one.completed_record_count, one.run_config) for one in reversed(jobs)] == [
         ("completed", 500, {"first_row": 1, "last_row": 500}),
@@ -191,14 +193,14 @@ async def test_a_file_that_is_changed_meanwhile(storage: LocalStorage, tmp_path:
     path = written(tmp_path / "a.jsonl", LINES)
 
     def change(progress: ImportProgress) -> None:
-        if progress.stage == "importing":
-            with path.open("r+b") as file:
-                file.write(b'{"n": 7')
+        if progress == ImportProgress("a.jsonl", "checking", len(ROWS), None):
+            path.write_bytes(LINES.replace(b'{"n": 0', b'{"n": 7'))
 
     with pytest.raises(InvalidInputError, match="was changed while it was imported"):
         await import_file(storage, path, progress=change)
     (job,) = await storage.list_master_jobs()
     assert job.status == "failed"
+    assert (await rows_of(storage, job.master_job_id))[0]["n"] == 7, "the test changes nothing"
 
     report = await import_file(storage, written(path, LINES))  # as it was in the beginning
     assert report.master_job_ids == (job.master_job_id,)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,13 @@ from generation.runs import NEVER, RUN, numbers, start
 from maintenance import stores as plain
 from migrations.stores import on_disk, unpack
 from starfish_storage import GenerationJob, LocalStorage, Project, Record, SecretRedactedWarning, Storage
-from starfish_storage.copying import CopyReport, copy
-from starfish_storage.errors import AlreadyExistsError, InvalidInputError, NotFoundError, StoreDamagedError
+from starfish_storage.copying import CopyReport, copy, engine
+from starfish_storage.errors import (
+    AlreadyExistsError,
+    InvalidInputError,
+    NotFoundError,
+    StoreDamagedError,
+)
 from starfish_storage.generation import Context, resume
 from starfish_storage.maintenance import repair, verify
 from starfish_storage.models import utc_now
@@ -251,6 +257,69 @@ async def test_one_store_is_not_copied_into_itself(tmp_path: Path) -> None:
         for target in (source, same):
             with pytest.raises(InvalidInputError, match="both source and target"):
                 await copy(source, target)
+
+
+async def test_the_target_lies_outside_the_source(tmp_path: Path) -> None:
+    await plain.make(tmp_path / "a", 4)
+    inside = tmp_path / "a" / "copies" / "b"
+    async with store(tmp_path / "a") as source, store(inside) as target, store(tmp_path / "a" / ".." / "c") as beside:
+        with pytest.raises(InvalidInputError, match="lies in the source"):
+            await copy(source, target)
+        await copy(source, beside)
+        await copy(beside, target)
+
+
+async def test_half_a_copy_is_not_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def answer(n: int) -> dict[str, int]:
+        return {"n": n}
+
+    async with store(tmp_path / "a") as source, store(tmp_path / "b") as target:
+        await start(source, answer, numbers(9), max_concurrency=1)
+        monkeypatch.setattr(engine, "_JOBS_AT_ONCE", 2)
+        monkeypatch.setattr(target.transfer.rows, "put_attempts", stopping(target.transfer.rows.put_attempts, 2))
+        with pytest.raises(KeyboardInterrupt):
+            await copy(source, target)
+        monkeypatch.undo()
+        assert len(await target.list_execution_jobs(RUN)) == 4
+        job = await target.get_master_job(RUN)
+        assert job is not None
+        assert (job.status, job.end_time) == ("pending", None)
+        with pytest.raises(NotFoundError, match="request"):
+            await resume(target, RUN, answer, inputs=numbers(9), progress="quiet")
+        await copy(source, target)
+        assert await whole(target) == await whole(source)
+
+
+def stopping(put: Any, number: int) -> Any:
+    """Return a call that is interrupted at its so manieth time."""
+    calls = count(1)
+
+    async def call(*given: Any) -> None:
+        if next(calls) == number:
+            raise KeyboardInterrupt
+        await put(*given)
+
+    return call
+
+
+async def test_a_run_that_goes_on_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An input that is registered, and has a record, after the inputs were read."""
+    await plain.make(tmp_path / "a", 8)
+    async with store(tmp_path / "a") as source, store(tmp_path / "b") as target:
+        list_records = source.transfer.rows.list_records
+
+        async def and_meanwhile(master_job_id: str, **given: Any) -> Any:
+            if await source.get_execution_job("late") is None:
+                await source.log_execution_job_start(GenerationJob(job_id="late", master_job_id=master_job_id))
+                late = Record(record_uid="late", job_id="late", master_job_id=master_job_id, status="completed")
+                await source.save_record(late, {"late": True})
+            return await list_records(master_job_id, **given)
+
+        monkeypatch.setattr(source.transfer.rows, "list_records", and_meanwhile)
+        await copy(source, target)
+        assert await target.get_execution_job("late") == await source.get_execution_job("late")
+        assert await whole(target) == await whole(source)
+    sound(tmp_path / "b")
 
 
 async def test_a_store_of_starfish(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """Copying projects and master jobs from one store into another, of whatever kinds they are.
 
 The order is what makes a copy that was killed safe to repeat: the project, the master job as ``pending``, its execution
-jobs with their attempts and paid steps, its records with their data, and at last the master job as it is.
+jobs with their attempts and paid steps, its records with their data, its request configuration, without which nobody
+goes on with it, and at last the master job as it is.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from starfish_storage.errors import (
 )
 from starfish_storage.interface import RecordRow, Storage
 from starfish_storage.interface.transfer import ExecutionJobRow, MasterJobRow, RunRow, StoreTransfer, WholeRecordRow
+from starfish_storage.uri import FILE_SCHEME, path_of_file_uri
 
 Progress = Callable[[int, int], None]
 """Told how many records have been gone through, and how many there are."""
@@ -97,10 +99,28 @@ async def _refuse_same(source: Storage, target: Storage) -> None:
         raise InvalidInputError(f"{source.storage_uri!a} is both source and target: name another store to copy into.")
     if _real(ours.data_place) == _real(theirs.data_place):
         raise InvalidInputError(f"both stores have their data at {ours.data_place!a}: name another place for one.")
+    for written in (_directory_of(target), os.path.dirname(theirs.data_place)):
+        for read in (_directory_of(source), os.path.dirname(ours.data_place)):
+            if _lies_in(written, read):
+                raise InvalidInputError(
+                    f"the target {written!a} lies in the source {read!a}: name a place outside of it."
+                )
 
 
 def _real(place: str) -> str:
     return os.path.realpath(place) if place.startswith("/") else place
+
+
+def _directory_of(storage: Storage) -> str:
+    """Return the directory of a store's rows; nothing of one on a server."""
+    return path_of_file_uri(storage.storage_uri) if storage.storage_uri.startswith(FILE_SCHEME) else ""
+
+
+def _lies_in(place: str, directory: str) -> bool:
+    if not (place.startswith("/") and directory.startswith("/")):
+        return False
+    place, directory = os.path.realpath(place), os.path.realpath(directory)
+    return place != directory and os.path.commonpath((place, directory)) == directory
 
 
 async def _named(
@@ -182,36 +202,42 @@ class _Copying:
         run = await self._source.rows.get_run(master_job_id)
         there = await self._target.rows.get_master_job(master_job_id)
         changed = needs_master_job(row, there)
-        await self._request_config(row, there)
+        config = await self._new_request_config(row, there)
         if changed:
             await self._put(self._target.rows.put_master_job(incomplete(row)))
         there_run = await self._target.rows.get_run(master_job_id)
         if run is not None and there_run is None:
-            # Without knowing that all of its inputs are there, nobody goes on with it before they are.
             await self._put(
                 self._target.rows.put_run(RunRow(master_job_id, 0, inputs_complete=False, stop_reason=None))
             )
         await self._execution_jobs(master_job_id)
         await self._records(master_job_id)
+        if config is not None:
+            # Not before: without it, nobody can go on with half a run, and pay again for what is not there yet.
+            await self._put(self._target.put_request_config(row.request_config_key, config))
         if run is not None and there_run != run:
             await self._put(self._target.rows.put_run(run))
         if changed:
             await self._put(self._target.rows.put_master_job(row))
             self._report.master_jobs += 1
 
-    async def _request_config(self, row: MasterJobRow, there: MasterJobRow | None) -> None:
-        """Copy a request configuration, byte by byte: what is redacted stays so, and nothing else becomes so."""
+    async def _new_request_config(self, row: MasterJobRow, there: MasterJobRow | None) -> bytes | None:
+        """Return a request configuration that is to be written, as it is: what is redacted stays so, and no more.
+
+        Raises:
+            AlreadyExistsError: the target has another one under that name.
+        """
         key = row.request_config_key
         payload = await self._source.read_request_config(key)
         if payload is None:
-            return
+            return None
         of_target = await self._target.read_request_config(key)
         if of_target == payload:
-            return
+            return None
         if of_target is not None and (there is None or there.request_config_key != key):
             reason = f"the target has another request configuration under {key!a}"
             raise AlreadyExistsError("master job", row.master_job_id, f"{reason}; copy into another store")
-        await self._put(self._target.put_request_config(key, payload))
+        return payload
 
     async def _execution_jobs(self, master_job_id: str) -> None:
         async def page(after: ExecutionJobRow | None) -> list[ExecutionJobRow]:

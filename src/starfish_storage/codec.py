@@ -92,8 +92,8 @@ def decode(encoded: bytes) -> Any:
 def json_text(value: object) -> str:
     """Return a JSON value as text on one line, exactly: that of a part of what `decode` has returned.
 
-    >>> json_text([1, "é", 2**70])
-    '[1,"é",1180591620717411303424]'
+    >>> json_text([1, "é"])
+    '[1,"é"]'
     """
     try:
         return orjson.dumps(value, option=_ORJSON_OPTIONS)[:-1].decode()

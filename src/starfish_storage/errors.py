@@ -11,14 +11,10 @@ from __future__ import annotations
 import errno
 from typing import Any, ClassVar
 
-from starfish_storage.quoting import shorten, without_secrets
+from starfish_storage.wording import SEE_DAMAGE, outcome, shorten, without_secrets
 
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """The system's error numbers that a `StorageFullError` stands for."""
-
-REPAIR_OR_RESTORE = "run 'starfish-storage repair STORE', or restore a backup"
-SEE_DAMAGE = "run 'starfish-storage verify STORE' to see what else is damaged"
-"""What an error about damage tells to do."""
 
 
 class StorageError(Exception):
@@ -315,6 +311,22 @@ class DataLostError(DataNotFoundError):
         self.path = path
 
 
+class MissingExtraError(StorageError):
+    """A library is not installed that only this needs.
+
+    Attributes:
+        module: the library.
+        extra: the extra of this package that installs it.
+    """
+
+    code: ClassVar[str] = "missing_extra"
+
+    def __init__(self, what: str, module: str, extra: str) -> None:
+        super().__init__(f"{what} need {module}, which is not installed: pip install 'starfish-storage[{extra}]'.")
+        self.module = module
+        self.extra = extra
+
+
 class NotExportableError(StorageError):
     """A record cannot be written in the form that was asked for.
 
@@ -348,12 +360,7 @@ class StorageIOError(StorageError, OSError):
 
     def __init__(self, path: str, errno: int | None, reason: str, *, unsettled: bool = False) -> None:
         number = f" (errno {errno})" if errno else ""
-        outcome = (
-            "The change could not be taken back: look whether it is there once the store is opened again"
-            if unsettled
-            else "The previous version is unchanged"
-        )
-        super().__init__(f"{path!r}: {reason}{number}. {outcome}.")
+        super().__init__(f"{path!r}: {reason}{number}. {outcome(unsettled=unsettled)}.")
         self.path = path
         self.errno = errno
         self.reason = reason

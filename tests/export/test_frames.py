@@ -16,8 +16,15 @@ import pytest
 
 from maintenance.stores import RECORDS, data_of, file_of, flip_bit, make
 from starfish_storage import LocalStorage, Record
-from starfish_storage.errors import DataLostError, InvalidInputError, InvalidStatusError, NotFoundError, StorageError
-from starfish_storage.export import MissingExtraError, to_arrow, to_pandas, to_polars
+from starfish_storage.errors import (
+    DataLostError,
+    InvalidInputError,
+    InvalidStatusError,
+    MissingExtraError,
+    NotFoundError,
+    StorageError,
+)
+from starfish_storage.export import to_arrow, to_pandas, to_polars
 
 COMPLETED = [number for number in range(RECORDS) if number // 4 % 4 < 2]
 

@@ -20,9 +20,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from starfish_storage.codec import encode
-from starfish_storage.errors import InvalidInputError, StorageFullError, StorageIOError
+from starfish_storage.errors import InvalidInputError, MissingExtraError, StorageFullError, StorageIOError
 from starfish_storage.export import table_files
-from starfish_storage.export.extras import MissingExtraError
 from starfish_storage.export.table_files import (
     ARROW_COMPRESSIONS,
     PARQUET_COMPRESSIONS,

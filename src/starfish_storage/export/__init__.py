@@ -2,7 +2,6 @@
 
 from starfish_storage.export.endings import compression_of, form_named, form_of
 from starfish_storage.export.exporting import export
-from starfish_storage.export.extras import MissingExtraError
 from starfish_storage.export.forms import ExportedRecord, Form, FormWriter, Refusal
 from starfish_storage.export.frames import to_arrow, to_pandas, to_polars
 from starfish_storage.export.json_lines import JsonLines
@@ -24,7 +23,6 @@ __all__ = [
     "FormWriter",
     "HuggingFace",
     "JsonLines",
-    "MissingExtraError",
     "Parquet",
     "Refusal",
     "SkippedRecord",

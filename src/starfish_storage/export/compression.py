@@ -6,7 +6,7 @@ import gzip
 import importlib
 from typing import IO, Any, Literal, cast
 
-from starfish_storage.errors import InvalidInputError
+from starfish_storage.errors import InvalidInputError, MissingExtraError
 
 Compression = Literal["gzip", "zstd"]
 
@@ -21,7 +21,8 @@ def open_compressed(path: str, compression: Compression | None) -> IO[bytes]:
     """Open a file for writing; closing it writes the end of what is compressed.
 
     Raises:
-        InvalidInputError: what compresses it is not installed, or the compression is unknown.
+        InvalidInputError: the compression is unknown.
+        MissingExtraError: what compresses it is not installed.
         OSError: it cannot be opened.
     """
     if compression is None:
@@ -55,4 +56,4 @@ def _zstd() -> Any:
             return importlib.import_module(name)
         except ImportError:
             continue
-    raise InvalidInputError("zstd is not installed: pip install 'starfish-storage[zstd]', or compress with gzip (.gz).")
+    raise MissingExtraError("Files that are compressed with zstd", "backports.zstd", "zstd")

@@ -5,31 +5,15 @@ from __future__ import annotations
 import importlib
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import Any
 
-from starfish_storage.errors import InvalidInputError, StorageError
+from starfish_storage.errors import InvalidInputError, MissingExtraError
 
 # pyarrow and pandas bring no types of their own; these say what is meant.
 DataType = Any
 Schema = Any
 RecordBatch = Any
 Table = Any
-
-
-class MissingExtraError(StorageError):
-    """A library is not installed that only this needs.
-
-    Attributes:
-        module: the library.
-        extra: the extra of this package that installs it.
-    """
-
-    code: ClassVar[str] = "missing_extra"
-
-    def __init__(self, what: str, module: str, extra: str) -> None:
-        super().__init__(f"{what} need {module}, which is not installed: pip install 'starfish-storage[{extra}]'.")
-        self.module = module
-        self.extra = extra
 
 
 def need(module: str, extra: str, what: str) -> Any:

@@ -157,7 +157,7 @@ def function_name(function: Callable[..., Any]) -> str:
     """Return the name of a function as `load_function` takes it, as far as it has one.
 
     >>> function_name(functools.partial(shorten, limit=10))
-    'starfish_storage.errors:shorten'
+    'starfish_storage.wording:shorten'
     """
     while isinstance(function, functools.partial):
         function = cast("functools.partial[Any]", function).func

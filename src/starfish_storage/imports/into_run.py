@@ -8,7 +8,6 @@ import os
 import time
 import uuid
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any, cast
 
 from starfish_storage.errors import InvalidInputError, StorageError
@@ -148,7 +147,7 @@ class RunImport:
 
     async def _finish_some(self, total: int) -> int:
         """Finish what nobody holds, and return how many inputs that were."""
-        now = datetime.now(UTC)
+        now = utc_now()
         worker = Worker(f"import-{uuid.uuid4().hex}", self._id, f"import/{os.getpid()}", now, now)
         finished = 0
         worker = await self._ledger.save_worker(worker, _LEASE_SECONDS)

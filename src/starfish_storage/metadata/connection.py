@@ -9,7 +9,6 @@ from typing import Literal
 import apsw
 
 from starfish_storage.errors import (
-    REPAIR_OR_RESTORE,
     ForeignStoreError,
     StorageIOError,
     StoreDamagedError,
@@ -24,6 +23,7 @@ from starfish_storage.metadata.planted import refuse_planted_database
 from starfish_storage.metadata.queries import sqlite_queries
 from starfish_storage.metadata.starfish import TABLES as STARFISH_TABLES
 from starfish_storage.permissions import create_private_file
+from starfish_storage.wording import REPAIR_OR_RESTORE
 
 Durability = Literal["power", "process"]
 

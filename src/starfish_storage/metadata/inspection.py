@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import apsw
 
-from starfish_storage.errors import REPAIR_OR_RESTORE, StoreDamagedError, StoreOpenError, StoreVersionError
+from starfish_storage.errors import StoreDamagedError, StoreOpenError, StoreVersionError
 from starfish_storage.interface.inspection import RowFault
 from starfish_storage.metadata import row_changes
 from starfish_storage.metadata.connection import (
@@ -27,6 +27,7 @@ from starfish_storage.metadata.queries import sqlite_queries
 from starfish_storage.metadata.row_writer import owner_uid
 from starfish_storage.metadata.sqlite_identity import owner_of, sample_of
 from starfish_storage.metadata.starfish_copy import is_starfish_at_rest
+from starfish_storage.wording import REPAIR_OR_RESTORE
 
 
 class Inspection:

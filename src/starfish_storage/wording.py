@@ -1,8 +1,12 @@
-"""How ids, references and URIs are quoted in messages: on one line, not too long, and without secrets."""
+"""How messages are worded: what is quoted in them, on one line and without secrets, and what they tell to do."""
 
 from __future__ import annotations
 
 import re
+
+REPAIR_OR_RESTORE = "run 'starfish-storage repair STORE', or restore a backup"
+SEE_DAMAGE = "run 'starfish-storage verify STORE' to see what else is damaged"
+"""What an error about damage tells to do."""
 
 
 def without_secrets(uri: object) -> object:
@@ -17,3 +21,10 @@ def shorten(value: object, limit: int = 120) -> str:
     """Quote a value for a message: escaped, so that it cannot forge lines, and cut to ``limit`` characters."""
     text = ascii(value) if isinstance(value, str) else f"of type {type(value).__name__}"
     return text if len(text) <= limit else f"{text[:limit]}...' ({len(text)} characters)"
+
+
+def outcome(*, unsettled: bool) -> str:
+    """Return what became of a change that failed."""
+    if unsettled:
+        return "The change could not be taken back: look whether it is there once the store is opened again"
+    return "The previous version is unchanged"

@@ -12,7 +12,7 @@ import pytest
 from imports.foreign import FROZEN, FROZEN_OR_REAL
 from imports.reading import config_of, job_of, rows_of
 from starfish_storage import LocalStorage
-from starfish_storage.errors import InvalidInputError
+from starfish_storage.errors import InvalidInputError, MissingExtraError
 from starfish_storage.imports import import_distilabel, import_path
 
 INSTRUCTIONS = [f"capital of {name}?" for name in ("France", "Japan", "Peru")]
@@ -65,7 +65,7 @@ async def test_what_is_no_pipeline(storage: LocalStorage, execution: Path, monke
             await import_path(storage, execution)
     with monkeypatch.context() as context:
         context.setitem(sys.modules, "yaml", None)
-        with pytest.raises(InvalidInputError, match="needs PyYAML"):
+        with pytest.raises(MissingExtraError, match=r"need yaml.*starfish-storage\[distilabel\]"):
             await import_path(storage, execution)
     shutil.rmtree(execution / "data")
     with pytest.raises(InvalidInputError, match="holds no pipeline"):

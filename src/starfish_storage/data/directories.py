@@ -43,6 +43,10 @@ class Directories:
         descriptor = self._open.get(path)
         return self._acquire_anew(path, create) if descriptor is None else descriptor
 
+    def kept(self, path: str) -> int | None:
+        """Return the descriptor of a directory that is kept open until `close`, or None; it is not given back."""
+        return self._open.get(path)
+
     def release(self, path: str, descriptor: int) -> None:
         """Give back what `acquire` returned."""
         if self._open.get(path) != descriptor and descriptor not in self._replaced:

@@ -183,10 +183,12 @@ class FileSystemDataHandler(DataHandler):
     def read_each(self, keys: Sequence[str]) -> Iterator[bytes | None]:
         """See `DataHandler.read_each`."""
         for key in keys:
-            try:
-                payload = self.read(key)
-            except DataNotFoundError:
-                payload = None
+            payload = self._read_at_once(key)
+            if payload is None:
+                try:
+                    payload = self.read(key)
+                except DataNotFoundError:
+                    pass
             yield payload
 
     def read_with_time(self, key: str) -> tuple[bytes, int] | None:
@@ -263,6 +265,25 @@ class FileSystemDataHandler(DataHandler):
         """See `DataHandler.discard_leftovers`."""
         with translated(self.root):
             self.staging.discard_leftovers()
+
+    def _read_at_once(self, key: str) -> bytes | None:
+        """Return a file as it usually is; None where `read` has to look closer, which takes half as long again."""
+        directory, _, name = key.rpartition("/")
+        parent = self.directories.kept(directory)
+        if parent is None:
+            return None
+        try:
+            descriptor = os.open(name, _READ, dir_fd=parent)
+        except OSError:
+            return None
+        try:
+            found = os.fstat(descriptor)
+            content = os.read(descriptor, found.st_size) if stat.S_ISREG(found.st_mode) else b""
+        except OSError:
+            return None
+        finally:
+            os.close(descriptor)
+        return content if content and len(content) == found.st_size else None
 
     def _read(self, key: str) -> bytes:
         descriptor, found = self._open(key)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import gzip
-import importlib
-from typing import IO, Any, Literal, cast
+from typing import IO, Literal, cast
 
-from starfish_storage.errors import InvalidInputError, MissingExtraError
+from starfish_storage.errors import InvalidInputError
+from starfish_storage.extras import zstd
 
 Compression = Literal["gzip", "zstd"]
 
@@ -31,7 +31,7 @@ def open_compressed(path: str, compression: Compression | None) -> IO[bytes]:
         # Neither a time nor a name in its head: two exports of the same records are the same bytes.
         return cast("IO[bytes]", _ClosingGzip(open(path, "wb", buffering=_BUFFER)))
     if compression == "zstd":
-        return cast("IO[bytes]", _zstd().open(path, "wb"))
+        return cast("IO[bytes]", zstd().open(path, "wb"))
     raise InvalidInputError(f"compression {compression!r} is unknown: use one of {', '.join(ENDINGS.values())}.")
 
 
@@ -47,13 +47,3 @@ class _ClosingGzip(gzip.GzipFile):
             super().close()
         finally:
             self._below.close()
-
-
-def _zstd() -> Any:
-    """Return the module: Python's own from 3.14 on, and before it one that is the same."""
-    for name in ("compression.zstd", "backports.zstd"):
-        try:
-            return importlib.import_module(name)
-        except ImportError:
-            continue
-    raise MissingExtraError("Files that are compressed with zstd", "backports.zstd", "zstd")

@@ -8,12 +8,12 @@ from typing import Any
 
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.export.card import DatasetFacts, SplitFacts, card_text, inline
-from starfish_storage.export.extras import RecordBatch
 from starfish_storage.export.provenance import Provenance
 from starfish_storage.export.schema import Conflict
 from starfish_storage.export.splitting import HuggingFaceOptions
 from starfish_storage.export.table_files import Progress, write_parquet_pieces
 from starfish_storage.export.table_sink import Gathering, Rows, UnifiedTable
+from starfish_storage.extras import RecordBatch
 
 
 class DatasetSink:

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from starfish_storage.errors import StoreDamagedError
-from starfish_storage.export.extras import Table, arrow, need
 from starfish_storage.export.forms import DEFAULT_METADATA_KEY
 from starfish_storage.export.metadata import describe
 from starfish_storage.export.selection import DEFAULT_STATUSES, select
 from starfish_storage.export.table_sink import TableSink
+from starfish_storage.extras import Table, arrow, need
 from starfish_storage.interface import ScannedRecord, Storage
 
 if TYPE_CHECKING:

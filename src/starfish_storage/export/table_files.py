@@ -7,8 +7,8 @@ from contextlib import ExitStack
 from typing import IO, Any
 
 from starfish_storage.errors import InvalidInputError, shorten
-from starfish_storage.export.extras import RecordBatch, Schema, arrow, arrow_errors, need
 from starfish_storage.export.table_sink import TableSink
+from starfish_storage.extras import RecordBatch, Schema, arrow, arrow_errors, need
 
 PARQUET_COMPRESSIONS = ("zstd", "snappy", "gzip", "brotli", "lz4", "none")
 ARROW_COMPRESSIONS = ("zstd", "lz4", "none")

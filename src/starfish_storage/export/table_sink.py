@@ -11,10 +11,10 @@ import orjson
 
 from starfish_storage.codec import decode
 from starfish_storage.errors import InvalidInputError, StoreDamagedError, shorten
-from starfish_storage.export.extras import RecordBatch, Schema, arrow, arrow_errors
 from starfish_storage.export.inference import MOST_COLUMNS, Seen, is_utf8, json_line, orjson_refuses, read_object
 from starfish_storage.export.schema import Conflict, Plan, Planner, arrow_type, json_paths, with_json_text
 from starfish_storage.export.spool import Spool
+from starfish_storage.extras import RecordBatch, Schema, arrow, arrow_errors
 
 JSON_COLUMNS = "starfish_storage.json_columns"
 """The key of a file's metadata under which the paths are listed whose values are JSON text."""

@@ -10,7 +10,6 @@ from typing import ClassVar
 
 from starfish_storage.errors import InvalidInputError, NotExportableError, StoreDamagedError, shorten
 from starfish_storage.export.dataset_directory import DatasetSink, is_dataset
-from starfish_storage.export.extras import arrow
 from starfish_storage.export.forms import ExportedRecord, Form, FormWriter, Refusal
 from starfish_storage.export.provenance import Provenance, collect_provenance, identity_of
 from starfish_storage.export.schema import Conflict
@@ -23,6 +22,7 @@ from starfish_storage.export.table_files import (
     write_parquet,
 )
 from starfish_storage.export.table_sink import TableSink
+from starfish_storage.extras import arrow
 from starfish_storage.interface import Storage
 from starfish_storage.models import GenerationMasterJob
 

@@ -3,27 +3,12 @@
 from __future__ import annotations
 
 import base64
-import importlib
 from collections.abc import Callable
 from typing import Any
 
-from starfish_storage.errors import InvalidInputError
+from starfish_storage.extras import arrow
 
 Convert = Callable[[Any], Any]
-
-
-def arrow(module: str = "pyarrow") -> Any:
-    """Return a module of pyarrow, which is an extra, and has no types.
-
-    Raises:
-        InvalidInputError: it is not installed.
-    """
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise InvalidInputError(
-            "reading Parquet needs pyarrow, which is not installed: pip install 'starfish-storage[parquet]'."
-        ) from error
 
 
 def readable_type(kind: Any) -> Any:

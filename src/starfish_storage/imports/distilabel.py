@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, cast
 
 from starfish_storage.errors import InvalidInputError
+from starfish_storage.extras import need
 from starfish_storage.imports.into_job import TableImport
 from starfish_storage.imports.parquet import ParquetTable
 from starfish_storage.imports.report import ImportReport, OnProgress, combined, last_name
@@ -118,12 +118,7 @@ def _files(path: str) -> list[str]:
 def _description(path: str) -> dict[str, Any]:
     """Return a pipeline's configuration, as objects, so that secrets in it are found when it is saved."""
     file = os.path.join(path, _PIPELINE)
-    try:
-        yaml: Any = importlib.import_module("yaml")
-    except ImportError as error:
-        raise InvalidInputError(
-            f"reading {shown(file)} needs PyYAML, which is not installed: pip install pyyaml."
-        ) from error
+    yaml = need("yaml", "distilabel", "Pipelines of distilabel")
     try:
         with open(file, "rb") as opened:
             found: object = yaml.safe_load(opened.read(_LONGEST_YAML))

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 from starfish_storage.errors import InvalidInputError, shorten
-from starfish_storage.imports.arrow_values import Convert, arrow, converter, readable_type
+from starfish_storage.extras import arrow, need
+from starfish_storage.imports.arrow_values import Convert, converter, readable_type
 from starfish_storage.imports.report import Form
 from starfish_storage.imports.rows import BadRow, Row
 from starfish_storage.imports.source_file import SourceFile
@@ -77,7 +78,7 @@ class ParquetTable:
 
 def _opened(file: SourceFile) -> tuple[Any, list[Any], list[Convert | None]]:
     """Open a file, and return it with what its columns are read as, and what then becomes of their values."""
-    pa, pq = arrow(), arrow("pyarrow.parquet")
+    pa, pq = arrow(), need("pyarrow.parquet", "parquet", "Parquet files")
     try:
         parquet: Any = pq.ParquetFile(pa.PythonFile(file.raw, "r"), memory_map=False)
         schema = parquet.schema_arrow

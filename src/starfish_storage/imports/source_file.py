@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import IO, Any, Self, cast
 
 from starfish_storage.errors import InvalidInputError, shorten
+from starfish_storage.extras import zstd
 
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _BLOCK = 2**20
@@ -99,23 +100,11 @@ class SourceFile:
 
                 stream = cast("IO[bytes]", gzip.GzipFile(fileobj=self.raw, mode="rb"))
             elif start == _ZSTD:
-                stream = self._zstd()
+                stream = cast("IO[bytes]", zstd().ZstdFile(self.raw))
             else:
                 stream = cast("IO[bytes]", _Unclosed(self.raw))
             with io.BufferedReader(cast("Any", stream), _BLOCK) as buffered:
                 yield cast("IO[bytes]", buffered)
-
-    def _zstd(self) -> IO[bytes]:
-        try:
-            from compression import zstd  # pyright: ignore  # noqa: PGH003 (Python 3.14)
-        except ImportError:
-            try:
-                from backports import zstd
-            except ImportError as error:
-                raise InvalidInputError(
-                    f"reading {self.shown} needs zstd, which is not installed: pip install 'starfish-storage[zstd]'."
-                ) from error
-        return cast("IO[bytes]", cast("Any", zstd).ZstdFile(self.raw))
 
     def _digest(self) -> str:
         digest = hashlib.sha256()

@@ -310,7 +310,7 @@ class SQLMetadataHandler(MetadataHandler):
         name, position = (
             ("scan_records", ()) if after is None else ("scan_records_after", selecting.scan_position(after))
         )
-        return await self._merge(name, each, statuses, position, page, self._record_row)
+        return await self._database.all(*self._merged(name, each, statuses, position, page), self._record_rows)
 
     # --- data -----------------------------------------------------------------------------------------------------
 
@@ -341,11 +341,9 @@ class SQLMetadataHandler(MetadataHandler):
     async def _identity(self) -> str:
         """See `RowTransfer.identity`."""
 
-    def _record_row(self, row: Row) -> RecordRow:
-        """Return a row of a scan, whose last column is the version of its data, if it has one."""
-        *stored, version = row
-        key = row[4]
-        return RecordRow._make((*stored, key if version is None else self._data.version_key(key, version)))
+    def _record_rows(self, found: Sequence[Row]) -> list[RecordRow]:
+        """Return the rows of a scan, whose last column is where the data lies."""
+        return list(map(RecordRow._make, found))
 
     async def _get(self, query: str, id: str, convert: Callable[[Row], Model]) -> Model | None:
         row = await self._database.first(self._queries[query], (rows.text("id", id),))
@@ -376,6 +374,12 @@ class SQLMetadataHandler(MetadataHandler):
         page: Row,
         convert: Callable[[Row], Model],
     ) -> list[Model]:
-        """Run a list over statuses; ``each`` and ``position`` stand before and behind every status."""
+        """Run a list over statuses, and convert its rows one by one."""
+        return await self._list(*self._merged(name, each, statuses, position, page), convert)
+
+    def _merged(
+        self, name: str, each: Row, statuses: Sequence[str], position: Row, page: Row
+    ) -> tuple[str, tuple[Any, ...]]:
+        """Return a list over statuses and its parameters; ``each`` and ``position`` stand beside every status."""
         repeated = tuple(value for status in statuses for value in (*each, status, *position))
-        return await self._list(self._queries.merged(name, len(statuses)), (*repeated, *page), convert)
+        return self._queries.merged(name, len(statuses)), (*repeated, *page)

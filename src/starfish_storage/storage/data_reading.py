@@ -91,17 +91,18 @@ class DataReading:
 
     async def scan(self, rows: Sequence[RecordRow]) -> list[ScannedRecord]:
         """Return records with their data; one whose data is lost or damaged has the error in its place."""
-        refused = {row.record_uid: error for row in rows if (error := self._refusal(row)) is not None}
+        refused = self._refused(rows)
         places = [row.place for row in rows if row.place is not None and row.record_uid not in refused]
         # In one thread: two took turns and were slower together, as long as the files are in memory.
         read = iter(await self._in_pool(lambda: list(self._data.read_each(places))))
         found: list[ScannedRecord] = []
+        to_reference = self._data.to_reference
         for row in rows:
             uid, job_id, master_job_id, status, key, start, end, updated, message, sha256, place = row
             payload = reference = None
             error: StorageError | None = refused.get(uid)
             if key is not None and place is not None and error is None:
-                reference = self._data.to_reference(key)
+                reference = to_reference(key)
                 payload = next(read)
                 if payload is None or (sha256 is not None and sha256 != content_digest(payload)):
                     payload, error = await self._read_or_error(key)
@@ -113,14 +114,16 @@ class DataReading:
             )
         return found
 
-    def _refusal(self, row: RecordRow) -> StorageError | None:
-        """Return why data is not read: a row that was tampered with may name any file."""
-        try:
+    def _refused(self, rows: Sequence[RecordRow]) -> dict[str, StorageError]:
+        """Return why data is not read, by uid: a row that was tampered with may name any file."""
+        check, refused = self._data.check_record_key, dict[str, StorageError]()
+        for row in rows:
             if row.place is not None:
-                self._data.check_record_key(row.place)
-        except InvalidReferenceError as error:
-            return error
-        return None
+                try:
+                    check(row.place)
+                except InvalidReferenceError as error:
+                    refused[row.record_uid] = error
+        return refused
 
     async def _read_or_error(self, key: str) -> tuple[bytes | None, StorageError | None]:
         try:

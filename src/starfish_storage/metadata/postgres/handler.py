@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from starfish_storage.interface import DataHandler, DataLocation, DataWrite
+from starfish_storage.interface import DataHandler, DataLocation, DataWrite, RecordRow
 from starfish_storage.metadata.handler import SQLMetadataHandler
 from starfish_storage.metadata.operations import WriteOperation
 from starfish_storage.metadata.postgres.address import PostgresAddress
 from starfish_storage.metadata.postgres.database import PostgresDatabase
-from starfish_storage.metadata.row_writer import owner_uid
+from starfish_storage.metadata.row_writer import Row, owner_uid
 from starfish_storage.metadata.rows import RowCodec
 
 
@@ -75,3 +75,11 @@ class PostgresMetadataHandler(SQLMetadataHandler):
             self._data.sync((write.key,))
         finally:
             write.discard()
+
+    def _record_rows(self, found: Sequence[Row]) -> list[RecordRow]:
+        """Return the rows of a scan, whose last column is the version of the data, if it has one."""
+        version_key = self._data.version_key
+        return [
+            RecordRow._make((*stored, stored[4] if version is None else version_key(stored[4], version)))
+            for *stored, version in found
+        ]

@@ -1,4 +1,4 @@
-"""The libraries that only some exports need, and what of theirs is spoken of."""
+"""The libraries that only some exports and imports need, and what of theirs is spoken of."""
 
 from __future__ import annotations
 
@@ -58,3 +58,15 @@ def arrow_errors() -> Generator[None]:
         raise InvalidInputError(
             f"the records cannot be written as a table ({reason}): export them as JSON Lines."
         ) from None
+
+
+def zstd() -> Any:
+    """Import what compresses with zstd: Python's own module from 3.14 on, and before it one that is the same.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
+    try:
+        return importlib.import_module("compression.zstd")
+    except ImportError:
+        return need("backports.zstd", "zstd", "Files that are compressed with zstd")

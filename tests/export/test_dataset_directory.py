@@ -244,19 +244,34 @@ async def test_secrets_never_come_into_the_card(tmp_path: Path):
         "note": ["hf_abcdefghijklmnopqrst", {"url": "https://me:pa55@example.org/x"}],
         "pem": "-----BEGIN RSA PRIVATE KEY-----\nhunter2hunter2",
         "inputs": "/home/somebody/secret place/inputs.jsonl",
-    }
+        "command": ["run", "--api-key", "hunter2hunter2", "--token=hunter2hunter2"],
+        "said": [
+            "https://example.org/?api_key=hunter2hunter2&x=1", "host=h password=hunter2hunter2",
+            "Authorization: Basic hunter2hunter2", "X-Api-Key: hunter2hunter2", '{"api_key": "hunter2hunter2"}',
+            "https://hunter2hunter2@github.com/x", "AccountKey=hunter2hunter2", "https://me:p@hunter2hunter2@h/",
+            "https://x/?X-Amz-Signature=hunter2hunter2", "export OPENAI_API_KEY=hunter2hunter2",
+        ],
+    }  # fmt: skip
     root = tmp_path / "store"
     await stores.make(root)
     async with LocalStorage(root.as_uri(), redact_secrets=False) as storage:
         job = await storage.get_master_job(stores.LOGGED)
         assert job is not None
         await storage.save_request_config(job.request_config_ref, config)
+        project = await storage.get_project(job.project_id)
+        assert project is not None
+        await storage.save_project(
+            project.model_copy(
+                update={"name": "of hf_abcdefghijklmnopqrst", "description": "ghp_abcdefghijklmnopqrstuv"}
+            )
+        )
         provenance = await collect_provenance(storage, [stores.LOGGED])
     write(tmp_path / "set", ROWS[:5], card=provenance)
     text = (tmp_path / "set" / "README.md").read_text("utf-8")
     for secret in (*SECRETS, "somebody"):
         assert secret not in text, secret
     assert "call it with [redacted] please" in text
+    assert "abcdefghijklmnopqrst" not in text
     assert "inputs.jsonl" in text
     for secret in SECRETS:
         assert secret not in json.dumps(identity_of(provenance))
@@ -318,3 +333,14 @@ def test_yaml_reads_what_is_quoted(text: str):
 )
 def test_ordinary_text_is_left_as_it_is(text: str):
     assert without_tokens(text) == text
+
+
+def test_what_looks_like_a_word_is_no_token():
+    for text in ("xai-safety-questions-v1", "pk-answers-of-may-2026", "max_tokens=4096", "the token count: 17"):
+        assert without_tokens(text) == text
+
+
+@pytest.mark.parametrize("key", ["a \u2028 b", "x\u2028---\u2029y", "\x85", "\ufeff"])
+def test_odd_names_of_columns_can_be_opened(tmp_path: Path, key: str):
+    write(tmp_path / "set", [{key: 1}])
+    assert load(tmp_path / "set", tmp_path / "cache")["train"][0] == {key: 1}

@@ -165,3 +165,11 @@ async def test_long_names_and_links_are_fine(storage: LocalStorage, tmp_path: Pa
     assert left_beside(tmp_path) == ["link.jsonl", long.name, "there.jsonl"]
     with refused(AlreadyExistsError, "there.jsonl"):
         await export(storage, tmp_path / "link.jsonl", **ONE)
+
+
+@pytest.mark.parametrize("name", ["out.jsonl", "out.csv", "out.parquet", "out.arrow"])
+async def test_names_that_are_no_unicode_are_fine(storage: LocalStorage, tmp_path: Path, name: str) -> None:
+    await save(storage, [{"n": 1}])
+    target = os.fsdecode(os.fsencode(tmp_path) + b"/\xff" + name.encode())
+    await export(storage, target, **ONE)
+    assert os.path.getsize(target) > 0

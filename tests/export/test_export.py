@@ -268,3 +268,11 @@ async def test_memory_does_not_grow_with_the_records(tmp_path: Path) -> None:
         text=True,
     )
     assert int(done.stdout) < 22_000  # KB
+
+
+@pytest.mark.parametrize("key", ["", "\ud800", "a\0b"])
+async def test_metadata_needs_a_name(storage: LocalStorage, tmp_path: Path, key: str) -> None:
+    await save(storage, [{"n": 1}])
+    with refused(InvalidInputError):
+        await export(storage, tmp_path / "out.jsonl", JsonLines(metadata_key=key), **ONE)
+    assert left_beside(tmp_path) == []

@@ -107,10 +107,10 @@ def test_a_conflict_deep_inside_leaves_the_rest_typed(tmp_path: Path):
 
 
 def test_late_keys_are_kept_and_odd_ones_work(tmp_path: Path):
-    rows = [{"": 1, "a.b": 2}, {"x\0y": "\0", "日本 🐟": 1.5, '"': None}]
+    rows = [{"": 1, "a.b": 2}, {"x\1y": "\0", "日本 🐟": 1.5, '"': None}]
     table, conflicts = unify(tmp_path, *rows)
     assert conflicts == []
-    assert table.column_names == ["", "a.b", "x\0y", "日本 🐟", '"']
+    assert table.column_names == ["", "a.b", "x\1y", "日本 🐟", '"']
     assert fitted(table.to_pylist(), rows)
 
 
@@ -128,6 +128,8 @@ def test_names_without_a_column_are_refused(tmp_path: Path):
     sink = TableSink(str(tmp_path))
     with pytest.raises(InvalidInputError, match=r"record 'r1'.*Unicode"):
         sink.add("r1", encode({"\udfff": 1}, ""))
+    with pytest.raises(InvalidInputError, match=r"record 'r1'.*NUL"):
+        sink.add("r1", encode({"x\0": 1}, ""))
     sink.add("r2", encode({"a": 1}, ""))
     assert sink.unified().schema.names == ["a"]
     with pytest.raises(InvalidInputError, match=r"record 'r3'.*JSON Lines"):
@@ -206,7 +208,12 @@ VALUES = st.recursive(
 LIKE_EACH_OTHER = st.sampled_from([1, 2, -1, 0.5, 2.0, None]) | st.dictionaries(KEYS, st.integers(0, 3) | st.none())
 
 
-@given(rows=st.lists(st.dictionaries(KEYS, VALUES | LIKE_EACH_OTHER, min_size=1, max_size=4), min_size=1, max_size=5))
+TOP_KEYS = KEYS.filter(lambda key: "\0" not in key)
+
+
+@given(
+    rows=st.lists(st.dictionaries(TOP_KEYS, VALUES | LIKE_EACH_OTHER, min_size=1, max_size=4), min_size=1, max_size=5)
+)
 def test_rows_come_back_from_parquet(tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]]):
     table, conflicts = unify(tmp_path_factory.getbasetemp(), *rows)
     assert table.num_rows == len(rows)
@@ -223,3 +230,16 @@ def test_numbers_that_are_no_json_are_null(tmp_path: Path):
         {"a": 0.5, "b": None},
     ]
     sink.close()
+
+
+def test_a_name_with_a_nul_within_another_field_is_json_text(tmp_path: Path):
+    rows = [{"a": {"": 1, "\0": 2}}]
+    table, (conflict,) = unify(tmp_path, *rows)
+    assert conflict.path == "$.a"
+    assert decoded(table, [conflict]) == rows
+
+
+def test_more_columns_than_a_table_has_are_refused(tmp_path: Path):
+    wide = {f"k{n}": {f"m{m}": 1 for m in range(200)} for n in range(60)}
+    with pytest.raises(InvalidInputError, match="12,000 fields"):
+        unify(tmp_path, wide)

@@ -241,3 +241,15 @@ print(status["VmHWM"].split()[0])  # ru_maxrss would begin with that of the test
         for rows in (3_000, 24_000)
     ]
     assert used[1] - used[0] < 60_000, used  # KiB; the records are 140 MB more
+
+
+def test_row_groups_are_bounded_in_memory_too(tmp_path: Path):
+    """Where most fields are null, little JSON is much memory."""
+    sink = TableSink(str(tmp_path))
+    for number in range(12_000):
+        sink.add(f"r{number}", encode({f"k{number % 1000}": 1}, ""))
+    write_parquet(sink, str(tmp_path / "t.parquet"), {})
+    sink.close()
+    file = pq.ParquetFile(tmp_path / "t.parquet")
+    assert file.metadata.num_row_groups > 1
+    assert file.metadata.num_rows == 12_000

@@ -14,7 +14,7 @@ from starfish_storage.export.schema import Conflict, Plan
 _SIZES = (1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000, 10_000_000_000, 100_000_000_000)
 _MOST_TEXT = 20_000  # characters of a configuration or a prompt in a card
 _DTYPES = {"boolean": "bool", "integer": "int64", "number": "float64", "string": "string", "json": "string"}
-_NOT_YAML = re.compile("[^\t -\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+_NOT_YAML = re.compile("[^\t -\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,4 +252,5 @@ def inline(text: str) -> str:
     >>> print(inline("a|b\n# <c>"))
     a\|b \# \<c\>
     """
-    return re.sub(r"([\\`*_\[\]<>|#~])", r"\\\1", " ".join(text.split()))
+    # Tokens first: escaped, they would not be found any more.
+    return re.sub(r"([\\`*_\[\]<>|#~])", r"\\\1", " ".join(without_tokens(text).split()))

@@ -14,7 +14,7 @@ from starfish_storage.data.file_errors import translated
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.export.destination import Destination
 from starfish_storage.export.endings import form_of
-from starfish_storage.export.forms import ExportedRecord, Form, FormWriter
+from starfish_storage.export.forms import ExportedRecord, Form, FormWriter, check_metadata_key
 from starfish_storage.export.metadata import describe
 from starfish_storage.export.report import ExportProgress, ExportReport
 from starfish_storage.export.selection import DEFAULT_STATUSES, Selection, select
@@ -67,6 +67,7 @@ async def export(
     path = _resolved(destination)
     chosen = form or form_of(path)
     _check_place(storage, path, os.fspath(destination), chosen)
+    check_metadata_key(chosen.metadata_key)
     selection = await select(storage, master_job_ids, project_id, statuses)
     report = ExportReport(path, chosen.name, [job.master_job_id for job in selection.jobs])
     work = _Export(selection, chosen, report, skip_damaged)

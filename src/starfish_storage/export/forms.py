@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any, ClassVar, NamedTuple
 
 from starfish_storage.codec import decode, encode
-from starfish_storage.errors import NotExportableError, StorageError
+from starfish_storage.errors import InvalidInputError, NotExportableError, StorageError
 from starfish_storage.export.schema import Conflict
 from starfish_storage.interface import Storage
 from starfish_storage.models import GenerationMasterJob
@@ -100,6 +100,16 @@ class FormWriter(ABC):
     def conflicts(self) -> Sequence[Conflict]:
         """What did not fit together in one column, after `finish`."""
         return ()
+
+
+def check_metadata_key(key: str | None) -> None:
+    """Refuse a name for the metadata that no file can hold.
+
+    Raises:
+        InvalidInputError: it is empty, or no Unicode.
+    """
+    if key is not None and (not key or not key.isprintable()):
+        raise InvalidInputError(f"the metadata cannot stand under {key!a}: give a word, such as 'metadata'.")
 
 
 def splice(record: ExportedRecord, key: str | None, form: str) -> bytes:

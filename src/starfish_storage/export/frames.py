@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from starfish_storage.errors import StoreDamagedError
-from starfish_storage.export.forms import DEFAULT_METADATA_KEY
+from starfish_storage.export.forms import DEFAULT_METADATA_KEY, check_metadata_key
 from starfish_storage.export.metadata import describe
 from starfish_storage.export.selection import DEFAULT_STATUSES, select
 from starfish_storage.export.table_sink import TableSink
@@ -66,6 +66,7 @@ async def to_arrow(
     """
     arrow()  # before anything is read
     key = DEFAULT_METADATA_KEY if metadata is True else metadata or None
+    check_metadata_key(key)
     selection = await select(storage, master_job_ids, project_id, statuses)
     with tempfile.TemporaryDirectory(prefix="starfish-storage-") as directory:
         sink = TableSink(directory, metadata_key=key)

@@ -123,7 +123,7 @@ class Seen:
             seen = members.get(key)
             if seen is None:
                 seen = members[key] = Seen()
-                if careful and not is_utf8(key):
+                if "\0" in key or (careful and not is_utf8(key)):  # other libraries read names up to a NUL
                     self.no_utf8 = True
                 if depth and len(members) > MOST_MEMBERS:
                     self.too_many = True

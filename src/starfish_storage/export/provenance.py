@@ -13,7 +13,7 @@ from starfish_storage.errors import DataNotFoundError, NotFoundError, StoreDamag
 from starfish_storage.export.inference import json_text
 from starfish_storage.interface import Storage
 from starfish_storage.models import GenerationMasterJob, Project
-from starfish_storage.redaction import MARKER, redact_secrets
+from starfish_storage.redaction import MARKER, names_secret, redact_secrets
 from starfish_storage.runs import RunState
 
 _LOOKED_AT = 20  # execution jobs whose attempts tell which models were called: all of them would take minutes
@@ -21,14 +21,23 @@ _MODEL_KEYS = frozenset({"model", "model_name", "model_id", "models", "llm", "en
 _PROMPT = re.compile(r"prompt|template|instruction|system_message", re.IGNORECASE)
 
 _TOKENS = re.compile(
-    r"\b(?:sk|pk|rk|gsk|xai|pplx|nvapi|r8)[-_][\w-]{16,}"
+    # Behind a prefix that words may begin with, a long one of letters and digits: "sk-proj-...", not "pk-questions-v2".
+    r"\b(?:sk|pk|rk|gsk|xai|pplx|nvapi|r8)[-_](?:\w+-)*(?=\w*\d)\w{16,}"
     r"|\bhf_\w{16,}|\bgh[pousr]_\w{20,}|\bgithub_pat_\w{20,}|\bglpat-[\w-]{16,}|\bxox[abeoprs]-[\w-]{10,}"
-    r"|\bA(?:KI|SI)A[0-9A-Z]{16}\b|\bAIza[\w-]{30,}|\bya29\.[\w-]{20,}"
+    r"|\bA(?:KI|SI)A[0-9A-Z]{16}\b|\bAIza[\w-]{30,}|\bya29\.[\w-]{20,}|\bdapi[0-9a-f]{32}|(?<=hooks\.slack\.com/)\S+"
     r"|\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
-    r"|(?<=[Bb]earer )[\w.~+/-]{8,}=*|(?<=://)[^\s/@:\"']*:[^\s/@\"']+(?=@)",
+    r"|(?<=[Bb]earer )[\w.~+/-]{8,}=*|(?<=BEARER )[\w.~+/-]{8,}=*|(?<=[Bb]asic )[\w+/-]{8,}=*"
+    r"|(?<=://)[^\s/\"']+(?=@)",
     re.DOTALL,
 )
+# What says of itself that it is a secret: "?api_key=...", "password: ...", "--token ...", '"X-Api-Key": "..."'.
+_SAID = re.compile(
+    r"(?P<before>(?P<key>[\w-]*(?:api[-_]?key|access[-_]?key|account[-_]?key|secret|passw(?:or)?d|pwd|credential|signature"
+    r"|token)[\w-]*)[\"']?\s*(?:[=:]|(?<=-)\s)\s*[\"']?)(?P<secret>[^\s\"'&;,]{3,})",
+    re.IGNORECASE,
+)
+_OPTION = re.compile(r"--?[\w-]*(?:key|secret|password|token)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +103,10 @@ def identity_of(provenance: Provenance) -> dict[str, str]:
         "project_ids": list(dict.fromkeys(run.job.project_id for run in runs)),
         "request_config_sha256": {run.job.master_job_id: run.config_sha256 for run in runs},
         "records": {run.job.master_job_id: run.records for run in runs},
-        "models": list(dict.fromkeys(model for run in runs for model in run.models)),
+        "models": list(dict.fromkeys(without_tokens(model) for run in runs for model in run.models)),
     }
-    return {f"starfish_storage.{name}": without_tokens(json_text(value)) for name, value in values.items()}
+    # Ids are told as they are, whatever they look like: without them, nobody finds the runs.
+    return {f"starfish_storage.{name}": json_text(value) for name, value in values.items()}
 
 
 def without_tokens(text: str) -> str:
@@ -105,7 +115,13 @@ def without_tokens(text: str) -> str:
     >>> without_tokens("curl -H 'Authorization: Bearer abcdefgh12345678' https://me:pw@example.org")
     "curl -H 'Authorization: Bearer [redacted]' https://[redacted]@example.org"
     """
-    return _TOKENS.sub(MARKER, text)
+    return _SAID.sub(_without_secret, _TOKENS.sub(MARKER, text))
+
+
+def _without_secret(said: re.Match[str]) -> str:
+    # A number of tokens is none, nor is what a text goes on about.
+    is_secret = names_secret(said["key"]) or said["key"].lower().endswith("signature")
+    return f"{said['before']}{MARKER}" if is_secret and said["secret"] != MARKER else said[0]
 
 
 async def _run(storage: Storage, master_job_id: str) -> RunProvenance:
@@ -152,7 +168,14 @@ def _clean(value: Any) -> Any:
     if isinstance(value, dict):
         members = cast("dict[str, Any]", value).items()
         return {without_tokens(name): _clean(child) for name, child in members}
-    return [_clean(child) for child in cast("list[Any]", value)] if isinstance(value, list) else value
+    if not isinstance(value, list):
+        return value
+    items = cast("list[Any]", value)
+    follows_option = [isinstance(one, str) and _OPTION.fullmatch(one) is not None for one in items]
+    return [
+        MARKER if number and follows_option[number - 1] and isinstance(child, str) else _clean(child)
+        for number, child in enumerate(items)
+    ]
 
 
 async def _models_called(storage: Storage, job: GenerationMasterJob) -> list[str]:

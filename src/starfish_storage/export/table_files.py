@@ -15,6 +15,8 @@ ARROW_COMPRESSIONS = ("zstd", "lz4", "none")
 
 _GROUP = 8 << 20  # bytes of JSON in a row group; writing one takes several times as much memory
 
+_GROUP_MEMORY = 64 << 20  # bytes of Arrow data in one: where most fields are null, these are many times the JSON
+
 Progress = Callable[[int], object]
 """Called with how many records were written, from time to time, and at the end."""
 
@@ -58,7 +60,11 @@ def write_parquet_pieces(
     check_compression(compression, PARQUET_COMPRESSIONS)
     pa, parquet = arrow(), need("pyarrow.parquet", "parquet", "Parquet files")
     written = 0
-    with arrow_errors(), parquet.ParquetWriter(path, schema, compression=compression) as writer:
+    with ExitStack() as stack:
+        stack.enter_context(arrow_errors())
+        # A file of our own: pyarrow takes no path that is not UTF-8.
+        file = stack.enter_context(open(path, "wb")) if isinstance(path, str) else path
+        writer = stack.enter_context(parquet.ParquetWriter(file, schema, compression=compression))
         for group in _groups(pieces):
             rows = pa.Table.from_batches(group).replace_schema_metadata(schema.metadata)
             group.clear()  # held by the table now, and let go of with it, before the next ones are made
@@ -126,12 +132,13 @@ def check_compression(compression: str, known: tuple[str, ...]) -> None:
 
 def _groups(pieces: Iterable[Piece]) -> Iterator[list[Any]]:
     group: list[RecordBatch] = []
-    size = 0
+    size = memory = 0
     for batch, bytes_of_json in pieces:
         group.append(batch)
         size += bytes_of_json
-        if size >= _GROUP:
+        memory += batch.nbytes
+        if size >= _GROUP or memory >= _GROUP_MEMORY:
             yield group
-            group, size = [], 0
+            group, size, memory = [], 0, 0
     if group:
         yield group

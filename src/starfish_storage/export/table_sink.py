@@ -215,10 +215,11 @@ class Gathering:
             found = Found(*read_object(payload))
         except ValueError as error:
             raise StoreDamagedError(uid, f"the data of this record is no row of a table: {error}") from None
-        if found.exact and not all(map(is_utf8, found.data)):
+        has_nul = b"\\u0000" in found.line and any("\0" in name for name in found.data)
+        if has_nul or (found.exact and not all(map(is_utf8, found.data))):
             raise InvalidInputError(
-                f"record {shorten(uid)} has a field whose name is no Unicode, as a column's must be: export it as JSON "
-                "Lines."
+                f"record {shorten(uid)} has a field whose name no column can have, for it is no Unicode or has a NUL "
+                "in it: export it as JSON Lines."
             )
         return found
 
@@ -259,7 +260,13 @@ class Gathering:
                     "no record has a field, so there is no table: export the records as JSON Lines."
                 )
             planner = Planner()
-            self._unified = UnifiedTable(planner.table(columns), planner.conflicts)
+            plan = planner.table(columns)
+            if plan.leaves() > MOST_COLUMNS:
+                raise InvalidInputError(
+                    f"the records have {plan.leaves():,} fields, those within others counted, and a table has at most "
+                    f"{MOST_COLUMNS:,} columns: export them as JSON Lines."
+                )
+            self._unified = UnifiedTable(plan, planner.conflicts)
         return self._unified
 
 

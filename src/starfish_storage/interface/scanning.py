@@ -64,7 +64,7 @@ class RecordScan(ABC):
             master_job_id: which one; one that does not exist has no records.
             status_filter: only records in one of these statuses.
             after: begin behind this record.
-            batch_size: records in a batch, at least 1.
+            batch_size: records in a batch, at least 1; fewer, where their data is large.
 
         Raises:
             InvalidInputError: one of them is no such thing.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar, cast
@@ -22,6 +23,7 @@ from starfish_storage.interface import DataHandler, DataLocation, MetadataHandle
 
 _READ_AT_ONCE = 500
 _READER_THREADS = 4
+_SCANNED_BYTES = 16 << 20
 _LOOKS = 5  # at a file that is not what its row says: a writer may be replacing it
 _READS_IN_A_ROW = 50  # done on the spot, then other tasks get their turn: a loop of reads must not starve them
 
@@ -90,11 +92,14 @@ class DataReading:
         return found
 
     async def scan(self, rows: Sequence[RecordRow]) -> list[ScannedRecord]:
-        """Return records with their data; one whose data is lost or damaged has the error in its place."""
+        """Return records with their data; one whose data is lost or damaged has the error in its place.
+
+        Of large data, only the first of them are returned, at least one: so many as have about 16 MB together.
+        """
         refused = self._refused(rows)
         places = [row.place for row in rows if row.place is not None and row.record_uid not in refused]
         # In one thread: two took turns and were slower together, as long as the files are in memory.
-        read = iter(await self._in_pool(lambda: list(self._data.read_each(places))))
+        read = await self._in_pool(lambda: deque(self._read_some(places)))
         found: list[ScannedRecord] = []
         to_reference = self._data.to_reference
         for row in rows:
@@ -102,8 +107,10 @@ class DataReading:
             payload = reference = None
             error: StorageError | None = refused.get(uid)
             if key is not None and place is not None and error is None:
+                if not read:
+                    break
                 reference = to_reference(key)
-                payload = next(read)
+                payload = read.popleft()
                 if payload is None or (sha256 is not None and sha256 != content_digest(payload)):
                     payload, error = await self._read_or_error(key)
                     sha256 = sha256 if payload is None else content_digest(payload)
@@ -113,6 +120,14 @@ class DataReading:
                 )
             )
         return found
+
+    def _read_some(self, places: Sequence[str]) -> Iterator[bytes | None]:
+        size = 0
+        for payload in self._data.read_each(places):
+            yield payload
+            size += len(payload or b"")
+            if size >= _SCANNED_BYTES:
+                return
 
     def _refused(self, rows: Sequence[RecordRow]) -> dict[str, StorageError]:
         """Return why data is not read, by uid: a row that was tampered with may name any file."""

@@ -330,11 +330,13 @@ class HybridStorage(Storage):
             rows = await self._metadata.list_record_rows(
                 master_job_id, status_filter, after=after, batch_size=batch_size
             )
-            if rows:
+            is_last = len(rows) < batch_size
+            while rows:
                 found = await self._reading.scan(rows)
                 yield found
                 after = found[-1]
-            if len(rows) < batch_size:
+                rows = rows[len(found) :]
+            if is_last:
                 return
 
 

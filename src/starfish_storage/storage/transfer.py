@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from starfish_storage.errors import DataNotFoundError, InvalidReferenceError, StorageError
 from starfish_storage.identifiers import check_id
-from starfish_storage.interface import DataHandler, MetadataHandler, RecordRow
+from starfish_storage.interface import DataHandler, MetadataHandler, RecordRow, ScannedRecord
 from starfish_storage.interface.transfer import RowTransfer, StoreTransfer, WholeRecordRow
 from starfish_storage.storage.data_reading import DataReading
 
@@ -37,7 +37,9 @@ class HybridTransfer(StoreTransfer):
 
     async def read_records(self, rows: Sequence[RecordRow]) -> list[bytes | StorageError | None]:
         """See `StoreTransfer.read_records`."""
-        found = await self._reading.scan(rows)
+        found: list[ScannedRecord] = []
+        while len(found) < len(rows):
+            found += await self._reading.scan(rows[len(found) :])
         return [one.payload if one.error is None else one.error for one in found]
 
     async def put_records(self, rows: Sequence[WholeRecordRow], payloads: Sequence[bytes | None]) -> None:

@@ -89,18 +89,6 @@ def decode(encoded: bytes) -> Any:
     raise ValueError(f"not UTF-8 at byte {start}")
 
 
-def json_text(value: object) -> str:
-    """Return a JSON value as text on one line, exactly: that of a part of what `decode` has returned.
-
-    >>> json_text([1, "é"])
-    '[1,"é"]'
-    """
-    try:
-        return orjson.dumps(value, option=_ORJSON_OPTIONS)[:-1].decode()
-    except (TypeError, ValueError):  # an integer beyond 64 bits, or a lone surrogate
-        return json.dumps(value, allow_nan=False, separators=(",", ":"))
-
-
 def content_digest(payload: bytes) -> str:
     r"""Return the SHA-256 of a data file's content, in lower-case hex: what ``sha256sum`` prints.
 

@@ -344,3 +344,11 @@ def test_what_looks_like_a_word_is_no_token():
 def test_odd_names_of_columns_can_be_opened(tmp_path: Path, key: str):
     write(tmp_path / "set", [{key: 1}])
     assert load(tmp_path / "set", tmp_path / "cache")["train"][0] == {key: 1}
+
+
+def test_a_record_that_is_refused_names_no_split(tmp_path: Path):
+    sink = DatasetSink(str(tmp_path), HuggingFaceOptions(split_by="s"), metadata_key="metadata")
+    with pytest.raises(InvalidInputError, match="of its own"):
+        sink.add("r1", encode({"s": "Train", "metadata": 1}, ""))
+    sink.add("r2", encode({"s": "train"}, ""))  # which would differ from that one in case only
+    sink.close()

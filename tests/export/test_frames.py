@@ -68,6 +68,9 @@ async def test_what_cannot_be_read_is_said(root: Path):
             await to_arrow(storage)
         with pytest.raises(InvalidInputError, match="say whose records"):
             await to_arrow(storage, master_job_ids="m1")
+        for columns in ("number", []):
+            with pytest.raises(InvalidInputError, match="list of names"):
+                await to_arrow(storage, master_job_ids=["m1"], columns=columns)
         with pytest.raises(InvalidStatusError):
             await to_arrow(storage, master_job_ids=["m1"], statuses=["done"])
         with pytest.raises(InvalidInputError, match=r"'colour'.*'number', 'text'"):

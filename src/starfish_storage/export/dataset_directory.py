@@ -33,9 +33,9 @@ class DatasetSink:
         self._directory = directory
         self._options = HuggingFaceOptions() if options is None else options
         self._gathering = Gathering(metadata_key)
-        self._split = self._options.splitter()
         # Splits that are named beforehand keep that order; by a field, they come as they are met.
         self._splits: dict[str, Rows] = {name: self._rows() for name in self._options.splits or ()}
+        self._split = self._options.splitter(self._splits)
 
     def add(self, uid: str, payload: bytes, metadata: Mapping[str, Any] | None = None) -> None:
         """Take a record. If it is refused, nothing has changed, and the next one may be given.

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
-from starfish_storage.errors import StoreDamagedError
+from starfish_storage.errors import InvalidInputError, StoreDamagedError
 from starfish_storage.export.forms import DEFAULT_METADATA_KEY, check_metadata_key
 from starfish_storage.export.metadata import describe
 from starfish_storage.export.selection import DEFAULT_STATUSES, select
@@ -67,6 +67,8 @@ async def to_arrow(
     arrow()  # before anything is read
     key = DEFAULT_METADATA_KEY if metadata is True else metadata or None
     check_metadata_key(key)
+    if isinstance(columns, str) or (columns is not None and not columns):
+        raise InvalidInputError("columns must be a list of names, such as ['answer'], or None for all.")
     selection = await select(storage, master_job_ids, project_id, statuses)
     with tempfile.TemporaryDirectory(prefix="starfish-storage-") as directory:
         sink = TableSink(directory, metadata_key=key)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -51,10 +51,14 @@ class HuggingFaceOptions:
         if self.splits is not None:
             _check_fractions(self.splits)
 
-    def splitter(self) -> Split:
-        """Return what tells the split of a record."""
+    def splitter(self, known: Collection[str] = ()) -> Split:
+        """Return what tells the split of a record.
+
+        Args:
+            known: the names of the splits that have records, to which the caller adds.
+        """
         if self.split_by is not None:
-            return _by_field(self.split_by)
+            return _by_field(self.split_by, known)
         return _by_fraction({"train": 1.0} if self.splits is None else self.splits, self.seed)
 
 
@@ -106,21 +110,18 @@ def _by_fraction(splits: Mapping[str, float], seed: int) -> Split:
     return split
 
 
-def _by_field(field: str) -> Split:
-    known: dict[str, str] = {}  # in lower case, and as it was written
-
+def _by_field(field: str, known: Collection[str]) -> Split:
     def split(uid: str, data: Mapping[str, Any]) -> str:
         where = f"record {shorten(uid)}, field {shorten(field, 40)}"
         if field not in data:
             raise InvalidInputError(f"record {shorten(uid)} has no field {shorten(field, 40)} that names its split.")
         name = data[field]
-        if isinstance(name, str) and known.get(name.lower()) == name:
+        if isinstance(name, str) and name in known:
             return name
         name = check_split_name(name, where)
-        _refuse_same([name, *known.values()], where)
+        _refuse_same([name, *known], where)
         if len(known) >= MOST_SPLITS:
             raise InvalidInputError(f"{where}: it has more than {MOST_SPLITS} values, so it does not name splits.")
-        known[name.lower()] = name
         return name
 
     return split

@@ -172,6 +172,7 @@ class ArchiveReader:
                     if left < 0:
                         raise self.refusal(f"its member {shorten(info.filename)} is longer than it says")
                     yield piece
+        # NotImplementedError: how a member is compressed, which `zipfile` does not know.
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
             if isinstance(error, StorageError):
                 raise

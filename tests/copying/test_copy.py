@@ -360,28 +360,3 @@ async def test_two_copies_at_a_time(tmp_path: Path) -> None:
         assert await whole(target) == await whole(source)
     sound(tmp_path / "b")
     assert os.listdir(tmp_path / "b" / "staging") == []
-
-
-async def test_data_that_has_changed_under_the_same_row_is_copied(tmp_path: Path) -> None:
-    """`save_record_data` replaces data, and touches no time of the record's row."""
-    async with await stores.make(tmp_path / "a") as source, store(tmp_path / "b") as target:
-        await copy(source, target)
-        before = await source.get_record_metadata("sum-0")
-        await source.save_record_data("sum-0", "sums-1", "sum", {"sum": 3})
-        assert await source.get_record_metadata("sum-0") == before
-        report = await copy(source, target)
-        assert (report.records, report.lost) == (1, 0)
-        assert await whole(target) == await whole(source)
-
-
-async def test_a_record_that_is_newer_in_the_target_stays(tmp_path: Path) -> None:
-    async with await stores.make(tmp_path / "a") as source, store(tmp_path / "b") as target:
-        await copy(source, target)
-        record = await target.get_record_metadata("sum-0")
-        assert record is not None
-        await target.save_record(record.model_copy(update={"last_update_time": utc_now()}), {"sum": "newer"})
-        with pytest.raises(AlreadyExistsError, match=r"'sum-0'.*newer"):
-            await copy(source, target)
-        kept = await target.get_record_metadata("sum-0")
-        assert kept is not None
-        assert await target.get_record_data(str(kept.output_ref)) == {"sum": "newer"}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from starfish_storage.errors import InvalidUriError, StoreOpenError
 from starfish_storage.interface import Storage
-from starfish_storage.metadata.connection import Durability
+from starfish_storage.metadata.sqlite.connection import Durability
 from starfish_storage.storage.local import LocalStorage
 from starfish_storage.uri import FILE_SCHEME, POSTGRES_SCHEMES, without_password
 

@@ -15,7 +15,7 @@ from cli import stores
 from cli.calling import call
 from cli.stores import DESERTED, ENDED
 from starfish_storage import LocalStorage
-from starfish_storage.cli.options import Place
+from starfish_storage.cli.place import Place
 from starfish_storage.cli.runs import RunView, view_of
 from starfish_storage.cli.watching import Pace, drawn, line_of
 

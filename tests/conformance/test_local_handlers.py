@@ -8,9 +8,9 @@ import pytest
 from starfish_storage.data.filesystem import FileSystemDataHandler
 from starfish_storage.data.row_log import FileRowLog, LoneRowLog
 from starfish_storage.metadata.rows import RowCodec
-from starfish_storage.metadata.sqlite import SQLiteMetadataHandler
-from starfish_storage.testing.handler_tests import DataHandlerTests, Handlers, MetadataHandlerTests
-from starfish_storage.testing.row_log_tests import RowLogHandlerTests
+from starfish_storage.metadata.sqlite.handler import SQLiteMetadataHandler
+from starfish_storage.testing.suites.handler_tests import DataHandlerTests, Handlers, MetadataHandlerTests
+from starfish_storage.testing.suites.row_log_tests import RowLogHandlerTests
 
 
 class TestFileSystemDataHandler(DataHandlerTests):

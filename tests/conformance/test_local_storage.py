@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from starfish_storage.testing.storage_tests import StorageTests
 from starfish_storage.testing.store import DirectoryStore
+from starfish_storage.testing.suites.storage_tests import StorageTests
 
 
 class TestLocalStorage(StorageTests):

@@ -9,7 +9,7 @@ import pytest
 from servers.fixtures import BUCKET
 from servers.s3 import MotoServer
 from starfish_storage.data.object_store import ObjectStoreDataHandler
-from starfish_storage.testing.handler_tests import DataHandlerTests
+from starfish_storage.testing.suites.handler_tests import DataHandlerTests
 
 
 class TestRclone(DataHandlerTests):

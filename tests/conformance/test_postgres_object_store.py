@@ -7,7 +7,7 @@ suite: in the ordinary run this one has the suites in which the two meet.
 import pytest
 
 from conformance.postgres_stores import PostgresObjectStore, Schema
-from starfish_storage.testing.storage_tests import StorageTests
+from starfish_storage.testing.suites.storage_tests import StorageTests
 
 
 class Store:

@@ -7,7 +7,7 @@ from hypothesis import settings
 
 from conformance.postgres_stores import PostgresDirectoryStore, Schema
 from servers.postgres import PostgresServer
-from starfish_storage.testing.state_machine import StorageMachine
+from starfish_storage.testing.machine.state_machine import StorageMachine
 
 
 class PostgresMachine(StorageMachine):

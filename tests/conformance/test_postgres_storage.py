@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from conformance.postgres_stores import PostgresDirectoryStore, Schema
-from starfish_storage.testing.storage_tests import StorageTests
+from starfish_storage.testing.suites.storage_tests import StorageTests
 
 
 class TestPostgresStorage(StorageTests):

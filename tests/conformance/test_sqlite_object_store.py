@@ -8,8 +8,8 @@ from hypothesis import settings
 
 from conformance.object_stores import SQLiteObjectStore
 from servers.fixtures import BUCKET
-from starfish_storage.testing.state_machine import StorageMachine
-from starfish_storage.testing.storage_tests import StorageTests
+from starfish_storage.testing.machine.state_machine import StorageMachine
+from starfish_storage.testing.suites.storage_tests import StorageTests
 
 
 class TestSQLiteObjectStore(StorageTests):

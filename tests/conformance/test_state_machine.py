@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from starfish_storage.testing.state_machine import StorageMachine
+from starfish_storage.testing.machine.state_machine import StorageMachine
 from starfish_storage.testing.store import DirectoryStore
 
 

@@ -28,11 +28,12 @@ from starfish_storage import (
     StatusRecord,
 )
 from starfish_storage.codec import MAX_DEPTH, canonical_hash, decode, encode
-from starfish_storage.data.keys import record_key
 from starfish_storage.errors import InvalidDataError
 from starfish_storage.identifiers import MAX_ID_BYTES, fold
-from starfish_storage.metadata.migrate import APPLICATION_ID, latest_version
-from starfish_storage.metadata.row_changes import CHANGES
+from starfish_storage.keys import record_key
+from starfish_storage.metadata.migrations import latest_version
+from starfish_storage.metadata.sqlite.migrate import APPLICATION_ID
+from starfish_storage.metadata.sqlite.row_changes import CHANGES
 from starfish_storage.runs import StatusAttempt, input_job_id, output_record_uid
 
 PAGE = PROJECT / "docs" / "format.md"

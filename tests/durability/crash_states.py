@@ -23,7 +23,7 @@ from durability import workload
 from durability.disk_model import Disk, Step, What, digest, materialise, read_trace
 from durability.shim import Action, Kind, Shim, evenly, in_child
 from starfish_storage import LocalStorage, StorageError
-from starfish_storage.metadata.connection import Durability
+from starfish_storage.metadata.sqlite.connection import Durability
 
 STEPS, WORKERS = 4, 2
 

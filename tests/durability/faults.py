@@ -11,11 +11,11 @@ from pathlib import Path
 
 import apsw
 
-from starfish_storage.data.atomic import FileOperations
 from starfish_storage.data.filesystem import FileSystemDataHandler
-from starfish_storage.metadata.connection import Durability
+from starfish_storage.files.atomic import FileOperations
 from starfish_storage.metadata.rows import RowCodec
-from starfish_storage.metadata.sqlite import SQLiteMetadataHandler
+from starfish_storage.metadata.sqlite.connection import Durability
+from starfish_storage.metadata.sqlite.handler import SQLiteMetadataHandler
 from starfish_storage.storage.hybrid import HybridStorage
 
 

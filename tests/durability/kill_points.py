@@ -16,7 +16,7 @@ from typing import Any, cast
 from durability import workload
 from durability.shim import Action, Kind, Shim, evenly, in_child
 from starfish_storage import LocalStorage
-from starfish_storage.metadata.connection import Durability
+from starfish_storage.metadata.sqlite.connection import Durability
 
 STEPS = 4  # a save, an overwrite, a batch and a deletion
 

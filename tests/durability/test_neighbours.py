@@ -16,8 +16,8 @@ from durability.faults import FaultyStorage, Steps
 from durability.test_processes import KILLED_BEFORE_RENAME
 from migrations.stores import unpack
 from starfish_storage import LocalStorage, StorageBusyError, StorageError, StorageIOError, StoreOpenError
-from starfish_storage.metadata import locks
-from starfish_storage.metadata.locks import SessionLock, WriterLock
+from starfish_storage.metadata.sqlite import locks
+from starfish_storage.metadata.sqlite.locks import SessionLock, WriterLock
 
 
 async def save(storage: FaultyStorage | LocalStorage, uid: str, version: int) -> str:

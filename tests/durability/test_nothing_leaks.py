@@ -17,7 +17,7 @@ from durability.marker import MARK, Listener, assert_shows_nothing, drive, shown
 from starfish_storage import GenerationJob, GenerationMasterJob, LocalStorage, Project, Record, Storage
 from starfish_storage.errors import InvalidUriError, StorageError
 from starfish_storage.identifiers import check_id
-from starfish_storage.metadata.group_commit import GroupCommit
+from starfish_storage.metadata.sqlite.commit import GroupCommit
 from starfish_storage.opening import open_storage
 from starfish_storage.testing.samples import (
     JOB,
@@ -32,7 +32,7 @@ from starfish_storage.testing.samples import (
     at,
     save_run,
 )
-from starfish_storage.testing.suite import collected, outcome
+from starfish_storage.testing.suites.suite import collected, outcome
 
 CONTENT = {"prompt": MARK, "list": [MARK, {"deep": MARK}], "token": MARK, "headers": {"Authorization": MARK}}
 DATA, CONFIG = "data/b7/record-1.json", f"configs/{MASTER_JOB}.request.json"

@@ -19,13 +19,13 @@ from starfish_storage import (
     StoreOpenError,
 )
 from starfish_storage.data.filesystem import FileSystemDataHandler
-from starfish_storage.metadata import connection as connection_module
-from starfish_storage.metadata import group_commit
-from starfish_storage.metadata.connection import open_for_writing
-from starfish_storage.metadata.driver import Connection
-from starfish_storage.metadata.group_commit import GroupCommit
-from starfish_storage.metadata.locks import HeldAlone
-from starfish_storage.metadata.migrate import migrate
+from starfish_storage.metadata.sqlite import commit as commit_module
+from starfish_storage.metadata.sqlite import connection as connection_module
+from starfish_storage.metadata.sqlite.commit import GroupCommit
+from starfish_storage.metadata.sqlite.connection import open_for_writing
+from starfish_storage.metadata.sqlite.driver import Connection
+from starfish_storage.metadata.sqlite.locks import HeldAlone
+from starfish_storage.metadata.sqlite.migrate import migrate
 
 
 async def filled(root: Path, data: Path | None = None) -> str:
@@ -154,7 +154,7 @@ class _NotClosing:
 def test_a_connection_that_cannot_be_closed_gives_back_the_locks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(group_commit, "open_for_writing", lambda *given: _NotClosing(open_for_writing(*given)))
+    monkeypatch.setattr(commit_module, "open_for_writing", lambda *given: _NotClosing(open_for_writing(*given)))
     data = FileSystemDataHandler(str(tmp_path))
     commit = GroupCommit(str(tmp_path), data, data.row_log, "power", None)
     with pytest.raises(apsw.IOError):

@@ -12,10 +12,10 @@ import pytest
 from durability import workload
 from durability.faults import FaultyStorage, RecordedFiles, Steps, fail
 from starfish_storage import StorageFullError, StorageIOError
-from starfish_storage.data import atomic
-from starfish_storage.data.atomic import FileOperations
 from starfish_storage.data.filesystem import FileSystemDataHandler
-from starfish_storage.metadata.connection import Durability
+from starfish_storage.files import atomic
+from starfish_storage.files.atomic import FileOperations
+from starfish_storage.metadata.sqlite.connection import Durability
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from typing import cast
 from durability import workload
 from durability.shim import Action, Kind, Shim
 from starfish_storage import LocalStorage
-from starfish_storage.metadata.connection import Durability
+from starfish_storage.metadata.sqlite.connection import Durability
 
 
 async def main(arguments: list[str]) -> None:

@@ -33,7 +33,7 @@ from starfish_storage.testing.samples import (
     an_execution_job,
     at,
 )
-from starfish_storage.testing.suite import refused
+from starfish_storage.testing.suites.suite import refused
 
 ONE: dict[str, Any] = {"master_job_ids": [MASTER_JOB]}
 

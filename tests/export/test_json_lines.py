@@ -18,7 +18,7 @@ from starfish_storage.export import ExportedRecord, JsonLines, export
 from starfish_storage.export.forms import splice
 from starfish_storage.testing import strategies
 from starfish_storage.testing.samples import MASTER_JOB
-from starfish_storage.testing.suite import assert_same, refused
+from starfish_storage.testing.suites.suite import assert_same, refused
 
 AWKWARD: list[dict[str, Any]] = [
     {"text": "line\r\nline\u2028\u2029\x85\0", "lone": "\ud800", "huge": 2**70, "zero": -0.0},

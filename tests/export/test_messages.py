@@ -13,7 +13,7 @@ from starfish_storage import LocalStorage
 from starfish_storage.errors import InvalidInputError, NotExportableError
 from starfish_storage.export import ChatMessages, export
 from starfish_storage.testing.samples import MASTER_JOB
-from starfish_storage.testing.suite import refused
+from starfish_storage.testing.suites.suite import refused
 
 ONE: dict[str, Any] = {"master_job_ids": [MASTER_JOB]}
 

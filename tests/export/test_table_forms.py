@@ -18,11 +18,11 @@ from datasets import load_dataset
 
 from export.saving import save
 from starfish_storage import LocalStorage
-from starfish_storage.data import atomic
 from starfish_storage.errors import AlreadyExistsError, InvalidInputError, NotExportableError, StorageIOError
 from starfish_storage.export import ArrowIpc, HuggingFace, Parquet, export, exporting
+from starfish_storage.files import atomic
 from starfish_storage.testing.samples import MASTER_JOB
-from starfish_storage.testing.suite import refused
+from starfish_storage.testing.suites.suite import refused
 
 ONE: dict[str, Any] = {"master_job_ids": [MASTER_JOB]}
 ROWS: list[dict[str, Any]] = [{"n": 1, "mixed": "a"}, {"n": 1.5, "late": [1]}, {"mixed": {"x": 1}}]

@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from generation.runs import RUN, numbers, open_store
-from starfish_storage.generation import Context, Retry, engine, generate
+from starfish_storage.generation import Context, Retry, generate, worker
 
 INPUTS = 8
 
@@ -103,7 +103,7 @@ async def main(store: str, how: str) -> None:
     logger = logging.getLogger("starfish_storage")
     logger.addHandler(Telling())
     logger.setLevel(logging.INFO)
-    engine._PATIENCE_SECONDS = 0.2
+    worker._PATIENCE_SECONDS = 0.2
     function: Any = {
         "holds": holds, "impatient": holds, "swallows": swallows, "hangs": hangs, "back-off": backs_off,
         "step": step, "blocks": blocks,

@@ -17,9 +17,9 @@ from durability.faults import FaultyStorage, Steps, fail
 from generation.runs import NEVER, RUN, Calls, attempts, data, numbers, open_store, start, statuses
 from starfish_storage import StorageError, open_storage
 from starfish_storage.errors import StorageFullError
-from starfish_storage.generation import Context, engine, resume
-from starfish_storage.generation.ending import to_the_end
+from starfish_storage.generation import Context, resume, worker
 from starfish_storage.generation.interruption import watched
+from starfish_storage.generation.threads import to_the_end
 from starfish_storage.interface import Storage
 from starfish_storage.maintenance import verify
 
@@ -132,7 +132,7 @@ async def test_work_is_awaited_to_its_end() -> None:
 
 
 async def test_progress_callbacks_that_fail(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "_REPORT_SECONDS", 0)
+    monkeypatch.setattr(worker, "_REPORT_SECONDS", 0)
 
     def fails(_progress: Any) -> None:
         raise ValueError
@@ -162,7 +162,7 @@ async def test_progress_tells_how_far_it_is(storage: Storage) -> None:
 async def test_calls_that_do_not_end_are_left_to_themselves(
     storage: Storage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(engine, "_PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(worker, "_PATIENCE_SECONDS", 0.05)
     release, ended = asyncio.Event(), asyncio.Event()
 
     async def stubborn(n: int) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import pytest
 from durability import processes
 from generation.runs import NEVER, RUN, Calls, attempts, data, numbers, open_store, sound, start, statuses
 from starfish_storage import InvalidInputError
-from starfish_storage.generation import cancel, lease, live_counts, resume
+from starfish_storage.generation import cancel, lease, progress, resume
 from starfish_storage.generation.lease import is_dead
 from starfish_storage.interface import Storage
 
@@ -187,7 +187,7 @@ async def test_inputs_are_counted_less_often_the_longer_that_takes(
 ) -> None:
     """A hundred workers must not spend their time on counting the same million inputs every second."""
     monkeypatch.setattr(lease, "_BEAT_SECONDS", 0.01)
-    monkeypatch.setattr(live_counts, "_COUNTING_PAUSE", 1e9)  # however short it took
+    monkeypatch.setattr(progress, "_COUNTING_PAUSE", 1e9)  # however short it took
     beats, counted = asyncio.Semaphore(0), 0
     refresh, count = storage.ledger.refresh_run, storage.ledger.count_inputs
     loop = asyncio.get_running_loop()

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any
 
-from starfish_storage.data.atomic import FileOperations
+from starfish_storage.files.atomic import FileOperations
 from starfish_storage.maintenance.backup import backup
 from starfish_storage.maintenance.restore import restore
 

@@ -15,7 +15,7 @@ from servers.fixtures import BUCKET
 from servers.postgres import PostgresServer
 from servers.s3 import S3Server
 from starfish_storage.metadata.postgres.inspection import PostgresInspection
-from starfish_storage.metadata.sqlite_inspection import SQLiteRowInspection
+from starfish_storage.metadata.sqlite.inspection import SQLiteRowInspection
 
 KINDS = ("postgres, files", "postgres, s3", "sqlite, s3")
 

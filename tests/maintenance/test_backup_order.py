@@ -25,9 +25,9 @@ from starfish_storage import (
     StoreVersionError,
 )
 from starfish_storage.codec import encode
-from starfish_storage.data.atomic import FileOperations
+from starfish_storage.files.atomic import FileOperations
 from starfish_storage.maintenance import restore, verify
-from starfish_storage.metadata.snapshot import Snapshot, finish
+from starfish_storage.metadata.sqlite.snapshot import Snapshot, finish
 from unit.store_on_disk import bytes_of, rows_of
 
 __all__ = ["root"]

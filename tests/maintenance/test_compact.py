@@ -11,7 +11,7 @@ import pytest
 from maintenance import stores
 from maintenance.test_verify import change, command, root
 from starfish_storage import LocalStorage, StorageIOError
-from starfish_storage.data.atomic import FileOperations
+from starfish_storage.files.atomic import FileOperations
 from starfish_storage.maintenance import collect, repair, verify
 from starfish_storage.models import utc_now
 

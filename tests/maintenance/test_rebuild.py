@@ -19,10 +19,10 @@ from starfish_storage import (
     StoreDamagedError,
     StoreOpenError,
 )
-from starfish_storage.data.atomic import FileOperations
+from starfish_storage.files.atomic import FileOperations
 from starfish_storage.maintenance import plan_repair, repair, verify
-from starfish_storage.metadata.locks import HeldAlone
-from starfish_storage.metadata.rebuild import rebuild
+from starfish_storage.metadata.sqlite.locks import HeldAlone
+from starfish_storage.metadata.sqlite.rebuild import rebuild
 from starfish_storage.models import utc_now
 from unit.store_on_disk import bytes_of, rows_of
 

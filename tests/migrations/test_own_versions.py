@@ -11,7 +11,7 @@ from migrations.own_writer import write_master_job
 from migrations.reading import everything
 from migrations.stores import noted, unpack
 from starfish_storage import LocalStorage
-from starfish_storage.metadata.migrate import latest_version
+from starfish_storage.metadata.migrations import latest_version
 
 VERSIONS = ["v1", "v2"]
 

@@ -12,7 +12,7 @@ from migrations.reading import everything
 from migrations.stores import ASSETS, noted
 from servers.postgres import PostgresServer
 from starfish_storage import StoreOpenError, open_storage
-from starfish_storage.metadata.migrate import migrations
+from starfish_storage.metadata.migrations import migrations
 
 VERSIONS = ["postgres-v1"]
 

@@ -24,7 +24,8 @@ from starfish_storage import (
     StorageError,
     StoreOpenError,
 )
-from starfish_storage.metadata.migrate import APPLICATION_ID, latest_version
+from starfish_storage.metadata.migrations import latest_version
+from starfish_storage.metadata.sqlite.migrate import APPLICATION_ID
 
 STARFISH = "starfish-0.1.3"
 OLD_PLACE = "/tmp/starfish-run"

@@ -11,7 +11,7 @@ from servers.fixtures import BUCKET
 from servers.s3 import MotoServer
 from starfish_storage import InvalidReferenceError
 from starfish_storage.data.object_store import ObjectStoreDataHandler
-from starfish_storage.testing.suite import refused
+from starfish_storage.testing.suites.suite import refused
 
 ROOT = "s3://bucket/a prefix/50%25"
 KEY = "data/3f/r1.json"

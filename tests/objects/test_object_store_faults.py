@@ -12,10 +12,10 @@ from conformance.object_stores import SQLiteObjectStore
 from objects.conftest import LIMIT
 from servers.proxies import FaultyHttp
 from starfish_storage import Storage, StorageIOError, StorageUnavailableError
-from starfish_storage.data.keys import record_key
 from starfish_storage.data.object_store import ObjectStoreDataHandler
+from starfish_storage.keys import record_key
 from starfish_storage.testing.samples import JOB, MASTER_JOB, RECORD, a_project, a_record, save_run
-from starfish_storage.testing.suite import refused
+from starfish_storage.testing.suites.suite import refused
 
 OLD, NEW = {"version": 1}, {"version": 2}
 

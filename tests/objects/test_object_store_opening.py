@@ -30,7 +30,7 @@ from starfish_storage import (
 )
 from starfish_storage.data.object_store import ObjectStoreDataHandler
 from starfish_storage.testing.samples import JOB, MASTER_JOB, RECORD, a_record, save_run
-from starfish_storage.testing.suite import refused
+from starfish_storage.testing.suites.suite import refused
 
 SECRET = "a-secret-that-is-wrong"
 

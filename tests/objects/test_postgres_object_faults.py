@@ -14,7 +14,7 @@ from servers.proxies import FaultyHttp
 from servers.s3 import S3Server
 from starfish_storage import StorageUnavailableError
 from starfish_storage.testing.samples import MASTER_JOB, RECORD, a_record, save_run
-from starfish_storage.testing.suite import outcome
+from starfish_storage.testing.suites.suite import outcome
 
 
 @pytest.fixture

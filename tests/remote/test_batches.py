@@ -13,7 +13,7 @@ from starfish_storage import NotFoundError, ParentNotFoundError, Storage, Storag
 from starfish_storage.metadata.postgres.connection import PostgresConnection
 from starfish_storage.runs import Attempt, Outcome, Output, RunInput, Step, Worker
 from starfish_storage.testing.samples import JOB, MASTER_JOB, a_record, an_execution_job, at, save_run
-from starfish_storage.testing.suite import outcome
+from starfish_storage.testing.suites.suite import outcome
 
 CALLS = 200
 

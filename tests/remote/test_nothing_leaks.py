@@ -26,7 +26,7 @@ from starfish_storage.testing.samples import (
     an_execution_job,
     save_run,
 )
-from starfish_storage.testing.suite import outcome
+from starfish_storage.testing.suites.suite import outcome
 
 __all__ = ["listener"]
 

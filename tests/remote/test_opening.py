@@ -8,7 +8,7 @@ import pytest
 
 import starfish_storage
 from starfish_storage import InvalidUriError, PostgresStorage, open_storage
-from starfish_storage.testing.suite import refused
+from starfish_storage.testing.suites.suite import refused
 
 SERVER = "postgresql://me:secret@db.example/runs?schema=store"
 

@@ -10,7 +10,7 @@ import pytest
 import starfish_storage.metadata
 from remote.postgres_schemas import QUERIES, texts_of
 from servers.postgres import PostgresServer
-from starfish_storage.metadata.migrate import migrations
+from starfish_storage.metadata.migrations import migrations
 from starfish_storage.metadata.postgres.address import PostgresAddress
 from starfish_storage.metadata.postgres.connection import PostgresConnection
 from starfish_storage.metadata.postgres.migrate import migrate

@@ -20,8 +20,17 @@ from starfish_storage.metadata.operations import WriteOperation
 from starfish_storage.metadata.postgres.row_writer import PostgresRowWriter
 from starfish_storage.metadata.writer import _portions
 from starfish_storage.runs import ClaimedInput, Outcome, output_record_uid
-from starfish_storage.testing.run_samples import WORKER, a_worker, an_attempt, an_outcome, claim, inputs, kept, start
 from starfish_storage.testing.samples import MASTER_JOB
+from starfish_storage.testing.suites.run_samples import (
+    WORKER,
+    a_worker,
+    an_attempt,
+    an_outcome,
+    claim,
+    inputs,
+    kept,
+    start,
+)
 
 NOON = "2026-01-31T12:00:00.000000Z"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import apsw
 
-from starfish_storage.data.keys import CONFIG_DIRECTORY, DATA_DIRECTORY
+from starfish_storage.keys import CONFIG_DIRECTORY, DATA_DIRECTORY
 
 # What is in these changes when a checkpoint happens to run, and says nothing about what was written.
 _OWN_HOUSEKEEPING = frozenset({"data_journal", "sqlite_sequence"})

@@ -20,9 +20,9 @@ from starfish_storage.errors import (
     StoreOpenError,
     StoreVersionError,
 )
-from starfish_storage.metadata.migrate import latest_version
+from starfish_storage.metadata.migrations import latest_version
 from starfish_storage.testing.samples import a_record, save_run
-from starfish_storage.testing.suite import refused
+from starfish_storage.testing.suites.suite import refused
 from unit.store_on_disk import bytes_of, rows_of
 
 PAGE = 4096

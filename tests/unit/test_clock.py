@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from starfish_storage import GenerationJob, LocalStorage, Project, Record, models
 from starfish_storage.errors import InvalidInputError, StorageBusyError
-from starfish_storage.metadata.locks import WriterLock
+from starfish_storage.metadata.sqlite.locks import WriterLock
 from starfish_storage.testing.samples import (
     JOB,
     MASTER_JOB,
@@ -25,7 +25,7 @@ from starfish_storage.testing.samples import (
     at,
     save_run,
 )
-from starfish_storage.testing.suite import assert_utc, collected, refused
+from starfish_storage.testing.suites.suite import assert_utc, collected, refused
 
 
 @pytest.fixture
@@ -220,6 +220,6 @@ def test_saving_and_reading_look_at_the_clock_in_one_place_only() -> None:
         for path in sources.rglob("*.py")
         for line in path.read_text("utf-8").splitlines()
         for look in ("time.time(", "time.time_ns(", "datetime.now(", "utcnow(", "perf_counter(")
-        if look in line and not {"maintenance", "testing", "lease.py", "sqlite_inspection.py"} & set(path.parts)
+        if look in line and not {"maintenance", "testing", "lease.py", "inspection.py"} & set(path.parts)
     }  # a lease measures what has passed since it was renewed; an inspection, the age of objects
     assert looks == {"models.py: return datetime.now(UTC)"}

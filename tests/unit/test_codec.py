@@ -16,7 +16,7 @@ from starfish_storage.codec import MAX_DEPTH, canonical_hash, decode, encode
 from starfish_storage.errors import InvalidDataError
 from starfish_storage.testing import strategies
 from starfish_storage.testing.hostile import NOT_JSON
-from starfish_storage.testing.suite import assert_same
+from starfish_storage.testing.suites.suite import assert_same
 
 
 class Colour(enum.Enum):

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from starfish_storage.data import keys
+from starfish_storage import keys
 from starfish_storage.errors import InvalidIdError, InvalidReferenceError
 from starfish_storage.identifiers import MAX_ID_BYTES, check_id, fold
 from starfish_storage.testing.hostile import HOSTILE_IDS, hostile_references
 from starfish_storage.testing.strategies import ids
-from starfish_storage.testing.suite import refused
+from starfish_storage.testing.suites.suite import refused
 
 ROOT = "/stores/a"
 

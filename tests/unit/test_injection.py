@@ -22,7 +22,7 @@ from starfish_storage.testing.samples import (
     at,
     save_run,
 )
-from starfish_storage.testing.suite import collected
+from starfish_storage.testing.suites.suite import collected
 from unit.store_on_disk import data_of, everything_in
 
 Call = Callable[[Storage, str], Awaitable[Any]]

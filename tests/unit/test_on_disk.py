@@ -21,7 +21,7 @@ from starfish_storage.testing.samples import (
     at,
     save_run,
 )
-from starfish_storage.testing.suite import refused
+from starfish_storage.testing.suites.suite import refused
 from unit.store_on_disk import data_of, rows_of
 
 

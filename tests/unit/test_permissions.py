@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from starfish_storage import LocalStorage
-from starfish_storage.permissions import create_private_file, make_private_directory, tighten_empty_directory
+from starfish_storage.files.permissions import create_private_file, make_private_directory, tighten_empty_directory
 
 UMASKS = [0, 0o022, 0o077, 0o277, 0o777]
 
@@ -21,7 +21,7 @@ _LIFE = """
 import asyncio, ctypes, json, os, sys
 from pathlib import Path
 from starfish_storage import LocalStorage
-from starfish_storage.data.atomic import FileOperations
+from starfish_storage.files.atomic import FileOperations
 from starfish_storage.testing.samples import MASTER_JOB, a_record, save_run
 
 umask, place, warm_up = int(sys.argv[1], 8), Path(sys.argv[2]), sys.argv[3]

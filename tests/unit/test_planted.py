@@ -26,7 +26,7 @@ from starfish_storage.testing.samples import (
     at,
     save_run,
 )
-from starfish_storage.testing.suite import collected, refused
+from starfish_storage.testing.suites.suite import collected, refused
 from unit.store_on_disk import bytes_of
 
 pytestmark = pytest.mark.timeout(60)

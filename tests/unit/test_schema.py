@@ -10,8 +10,9 @@ import apsw
 import pytest
 
 import starfish_storage
-from starfish_storage.metadata.migrate import APPLICATION_ID, latest_version, migrate, migrations
+from starfish_storage.metadata.migrations import latest_version, migrations
 from starfish_storage.metadata.queries import sqlite_queries
+from starfish_storage.metadata.sqlite.migrate import APPLICATION_ID, migrate
 
 SQL = files(starfish_storage).joinpath("metadata", "sql", "sqlite")
 SOURCE = Path(starfish_storage.__file__).parent
@@ -69,7 +70,7 @@ def test_migrating_again_changes_nothing(connection: apsw.Connection) -> None:
 
 def test_a_migration_that_fails_leaves_nothing(connection: apsw.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = migrations("sqlite")[0] + "; CREATE TABLE projects (x)"
-    monkeypatch.setattr("starfish_storage.metadata.migrate.migrations", lambda _: (broken,))
+    monkeypatch.setattr("starfish_storage.metadata.sqlite.migrate.migrations", lambda _: (broken,))
     with pytest.raises(apsw.SQLError, match="projects"):
         migrate(connection, ":memory:", alone=True)
     assert objects_of(connection) == []

@@ -29,7 +29,7 @@ from starfish_storage.testing.samples import (
     at,
 )
 from starfish_storage.testing.strategies import json_objects, json_text
-from starfish_storage.testing.suite import refused
+from starfish_storage.testing.suites.suite import refused
 
 SECRET = "sk-0123456789"
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from starfish_storage import LocalStorage, open_storage
 from starfish_storage.errors import InvalidInputError, InvalidUriError
-from starfish_storage.testing.suite import refused
+from starfish_storage.testing.suites.suite import refused
 from starfish_storage.uri import file_uri_of_path, path_of_file_uri
 
 

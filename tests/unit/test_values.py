@@ -27,7 +27,7 @@ from starfish_storage.testing.samples import (
     save_run,
 )
 from starfish_storage.testing.strategies import json_objects, json_scalars, json_text
-from starfish_storage.testing.suite import assert_same
+from starfish_storage.testing.suites.suite import assert_same
 
 Save = Callable[[LocalStorage, Any], Awaitable[object]]
 Read = Callable[[LocalStorage], Awaitable[Any]]

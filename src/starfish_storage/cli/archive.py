@@ -8,10 +8,11 @@ import click
 
 from starfish_storage.cli import exit_codes
 from starfish_storage.cli.counting import counted
-from starfish_storage.cli.finding import find_run
 from starfish_storage.cli.opening import existing
-from starfish_storage.cli.options import Place, example, with_json, with_run, with_store
+from starfish_storage.cli.options import example, with_json, with_run, with_store
 from starfish_storage.cli.output import show_json, show_text
+from starfish_storage.cli.place import Place
+from starfish_storage.cli.run_lookup import find_run
 from starfish_storage.copying import ArchiveReport, archive
 
 

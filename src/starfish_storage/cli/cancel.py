@@ -6,10 +6,11 @@ import asyncio
 
 import click
 
-from starfish_storage.cli.finding import find_run
 from starfish_storage.cli.opening import existing
-from starfish_storage.cli.options import Place, example, with_run, with_store
+from starfish_storage.cli.options import example, with_run, with_store
 from starfish_storage.cli.output import say
+from starfish_storage.cli.place import Place
+from starfish_storage.cli.run_lookup import find_run
 
 
 @click.command("cancel", epilog=example("cancel last --reason 'wrong prompt'"))

@@ -7,10 +7,11 @@ from typing import Any
 
 import click
 
-from starfish_storage.cli.finding import find_run
 from starfish_storage.cli.opening import existing
-from starfish_storage.cli.options import Place, example, with_json, with_run, with_store
+from starfish_storage.cli.options import example, with_json, with_run, with_store
 from starfish_storage.cli.output import show_data, show_json
+from starfish_storage.cli.place import Place
+from starfish_storage.cli.run_lookup import find_run
 
 
 @click.command("config", epilog=example("config last"))

@@ -11,10 +11,11 @@ import click
 
 from starfish_storage.cli import exit_codes
 from starfish_storage.cli.counting import counted
-from starfish_storage.cli.finding import find_run
 from starfish_storage.cli.opening import existing, is_there, made
-from starfish_storage.cli.options import Place, as_uri, example
+from starfish_storage.cli.options import example
 from starfish_storage.cli.output import show_json, show_text
+from starfish_storage.cli.place import Place, as_uri
+from starfish_storage.cli.run_lookup import find_run
 from starfish_storage.copying import CopyReport, copy
 from starfish_storage.interface import Storage
 from starfish_storage.storage.local import LocalStorage

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 import click
 
-from starfish_storage.cli.finding import find_run
 from starfish_storage.cli.opening import existing
-from starfish_storage.cli.options import Place, example, with_json, with_run, with_store
+from starfish_storage.cli.options import example, with_json, with_run, with_store
 from starfish_storage.cli.output import Cell, Column, show_list
+from starfish_storage.cli.place import Place
+from starfish_storage.cli.run_lookup import find_run
 from starfish_storage.runs import ErrorGroup
 
 _COLUMNS = (Column("inputs"), Column("kind"), Column("example", whole=False), Column("job of the example"))

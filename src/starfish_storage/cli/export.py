@@ -9,10 +9,11 @@ import click
 
 from starfish_storage.cli import exit_codes
 from starfish_storage.cli.counting import counted
-from starfish_storage.cli.finding import find_run
 from starfish_storage.cli.opening import existing
-from starfish_storage.cli.options import Place, RunName, example, one_of, with_json, with_store
+from starfish_storage.cli.options import RunName, example, one_of, with_json, with_store
 from starfish_storage.cli.output import Cell, say, show_fields, show_json
+from starfish_storage.cli.place import Place
+from starfish_storage.cli.run_lookup import find_run
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.models import RECORD_STATUSES
 

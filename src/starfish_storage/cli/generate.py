@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from starfish_storage.cli.options import Place, example, with_store
+from starfish_storage.cli.options import example, with_store
+from starfish_storage.cli.place import Place
 from starfish_storage.cli.running import carry_out, how_options, read_config, with_how
 
 

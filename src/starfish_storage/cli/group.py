@@ -13,7 +13,8 @@ import click
 
 from starfish_storage import __version__
 from starfish_storage.cli import exit_codes
-from starfish_storage.cli.options import DEFAULT_STORE, STORE_VARIABLE, example, store_words
+from starfish_storage.cli.options import example
+from starfish_storage.cli.place import DEFAULT_STORE, STORE_VARIABLE, store_words
 from starfish_storage.errors import StorageError
 
 # Told here, so that the list of commands is printed without importing any of them.

@@ -10,8 +10,9 @@ import click
 from starfish_storage.cli import exit_codes
 from starfish_storage.cli.counting import counted
 from starfish_storage.cli.opening import made
-from starfish_storage.cli.options import Place, example, with_json, with_store
+from starfish_storage.cli.options import example, with_json, with_store
 from starfish_storage.cli.output import Cell, say, show_fields, show_json
+from starfish_storage.cli.place import Place
 
 if TYPE_CHECKING:
     from starfish_storage.imports import ImportReport

@@ -7,8 +7,9 @@ import asyncio
 import click
 
 from starfish_storage.cli.opening import existing
-from starfish_storage.cli.options import Place, example, one_of, with_json, with_limit, with_store
+from starfish_storage.cli.options import example, one_of, with_json, with_limit, with_store
 from starfish_storage.cli.output import say
+from starfish_storage.cli.place import Place
 from starfish_storage.cli.runs import ListedRun, listed, show_runs
 from starfish_storage.errors import NotFoundError
 from starfish_storage.models import MASTER_JOB_STATUSES

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import wraps
-from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 from click.shell_completion import CompletionItem
 
-from starfish_storage.uri import POSTGRES_SCHEMES, file_uri_of_path, path_of_file_uri, without_password
+from starfish_storage.cli.place import (
+    DATA_VARIABLE,
+    DEFAULT_STORE,
+    STORE_VARIABLE,
+    place_of,
+)
 
-STORE_VARIABLE = "STARFISH_STORAGE_URI"
-DATA_VARIABLE = "STARFISH_STORAGE_DATA_URI"
-DEFAULT_STORE = "starfish-store"
 DEFAULT_LIMIT = 50
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -30,79 +29,6 @@ else:
 def example(words: str) -> str:
     """Return what stands below the help of a command: an example that is not broken into lines."""
     return f"\b\nExample:\n  starfish-storage {words}"
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where the store of a command is.
-
-    Attributes:
-        uri: its URI.
-        data_uri: that of its data, if that lies elsewhere.
-        words: the options that name it on another command line; none where it is found without.
-    """
-
-    uri: str
-    data_uri: str | None = None
-    words: tuple[str, ...] = ()
-
-    @property
-    def is_local(self) -> bool:
-        """Whether its metadata lies in a directory, and not on a server."""
-        return not self.uri.startswith(POSTGRES_SCHEMES)
-
-    @property
-    def path(self) -> str:
-        """The directory of one that is local."""
-        return path_of_file_uri(self.uri)
-
-    @property
-    def shown(self) -> str:
-        """What it is called in messages."""
-        return self.path if self.is_local else without_password(self.uri)
-
-    def command(self, *words: str) -> str:
-        """Return a command line about this store, to be pasted into a shell; a password is left out."""
-        return shlex.join(("starfish-storage", *words, *map(without_password, self.words)))
-
-
-@overload
-def as_uri(given: str) -> str: ...
-@overload
-def as_uri(given: None) -> None: ...
-def as_uri(given: str | None) -> str | None:
-    """Return the URI of what was given: one already, or a path.
-
-    >>> as_uri("/data/my store"), as_uri("s3://bucket/store")
-    ('file:///data/my%20store', 's3://bucket/store')
-    """
-    if given is None or "://" in given:
-        return given
-    return file_uri_of_path(os.path.abspath(given))
-
-
-def place_of(context: click.Context, store: str | None = None, data_uri: str | None = None) -> Place:
-    """Return where the store is: as said after the command, before it, in the environment, or the default.
-
-    The environment says where the data of the store lies that it names, and of no other.
-    """
-    root = context.find_root()
-    said = store or (root.params.get("store") if _is_said(root) else None)
-    found = as_uri(cast("str", said or root.params.get("store") or DEFAULT_STORE))
-    if not said and not data_uri:
-        return Place(found, as_uri(os.environ.get(DATA_VARIABLE) or None))
-    words = (("--store", found) if said else ()) + (("--data-uri", as_uri(data_uri)) if data_uri else ())
-    return Place(found, as_uri(data_uri), words)
-
-
-def store_words(context: click.Context) -> list[str]:
-    """Return the options that hand the store named before a command on to it."""
-    root = context.find_root()
-    return ["--store", cast("str", root.params["store"])] if _is_said(root) else []
-
-
-def _is_said(root: click.Context) -> bool:
-    return root.get_parameter_source("store") is click.core.ParameterSource.COMMANDLINE
 
 
 def with_store(command: Command) -> Command:
@@ -141,7 +67,7 @@ class RunName(_TextType):
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG002 (click's)
         """Return the ids of runs that begin so, newest first, and ``last``."""
-        from starfish_storage.cli.finding import runs_that_begin
+        from starfish_storage.cli.run_lookup import runs_that_begin
 
         place = place_of(ctx, ctx.params.get("store"), ctx.params.get("data_uri"))
         found = [CompletionItem(job.master_job_id, help=job.status) for job in runs_that_begin(place, incomplete)]

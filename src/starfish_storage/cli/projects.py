@@ -7,8 +7,9 @@ import asyncio
 import click
 
 from starfish_storage.cli.opening import existing
-from starfish_storage.cli.options import Place, example, with_json, with_store
+from starfish_storage.cli.options import example, with_json, with_store
 from starfish_storage.cli.output import Column, show_list
+from starfish_storage.cli.place import Place
 from starfish_storage.models import Project
 
 _COLUMNS = (Column("project"), Column("name"), Column("created"), Column("description", whole=False))

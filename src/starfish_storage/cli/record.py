@@ -11,7 +11,7 @@ import click
 
 from starfish_storage.cli.json_form import as_json as json_of
 from starfish_storage.cli.opening import existing
-from starfish_storage.cli.options import Place, example, with_json, with_store
+from starfish_storage.cli.options import example, with_json, with_store
 from starfish_storage.cli.output import (
     Cell,
     Column,
@@ -22,6 +22,7 @@ from starfish_storage.cli.output import (
     show_text,
     show_title,
 )
+from starfish_storage.cli.place import Place
 from starfish_storage.errors import NotFoundError
 from starfish_storage.interface import Storage
 from starfish_storage.models import GenerationJob, Record

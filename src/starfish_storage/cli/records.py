@@ -7,10 +7,11 @@ from collections.abc import AsyncGenerator, Sequence
 
 import click
 
-from starfish_storage.cli.finding import find_run
 from starfish_storage.cli.opening import existing
-from starfish_storage.cli.options import Place, example, one_of, with_json, with_limit, with_run, with_store
+from starfish_storage.cli.options import example, one_of, with_json, with_limit, with_run, with_store
 from starfish_storage.cli.output import Cell, Column, Listing, say
+from starfish_storage.cli.place import Place
+from starfish_storage.cli.run_lookup import find_run
 from starfish_storage.interface import Storage
 from starfish_storage.models import RECORD_STATUSES, Record
 

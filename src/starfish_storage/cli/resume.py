@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from starfish_storage.cli.options import Place, example, one_of, with_run, with_store
+from starfish_storage.cli.options import example, one_of, with_run, with_store
+from starfish_storage.cli.place import Place
 from starfish_storage.cli.running import carry_out, how_options, id_of_run, with_how
 from starfish_storage.models import EXECUTION_JOB_STATUSES
 

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from starfish_storage.cli import exit_codes
-from starfish_storage.cli.finding import find_run
 from starfish_storage.cli.opening import existing, made
-from starfish_storage.cli.options import Place
 from starfish_storage.cli.output import Cell, say, show_fields, show_json
+from starfish_storage.cli.place import Place
+from starfish_storage.cli.run_lookup import find_run
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.interface import Storage
-from starfish_storage.metadata.connection import Durability
+from starfish_storage.metadata.sqlite.connection import Durability
 
 if TYPE_CHECKING:
     from starfish_storage.generation import Run

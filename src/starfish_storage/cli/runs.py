@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Any
 
 from starfish_storage.cli.json_form import as_json
-from starfish_storage.cli.options import Place
 from starfish_storage.cli.output import Cell, Column, is_terminal, show_list
+from starfish_storage.cli.place import Place
 from starfish_storage.interface import Storage
 from starfish_storage.models import GenerationMasterJob
 from starfish_storage.runs import RunState, Worker

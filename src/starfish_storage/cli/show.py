@@ -9,13 +9,14 @@ from typing import Any
 
 import click
 
-from starfish_storage.cli.finding import find_run
 from starfish_storage.cli.json_form import as_json as json_of
 from starfish_storage.cli.opening import existing
-from starfish_storage.cli.options import Place, RunName, example, with_json, with_store
+from starfish_storage.cli.options import RunName, example, with_json, with_store
 from starfish_storage.cli.output import show_fields, show_json, show_list, show_title
+from starfish_storage.cli.place import Place
 from starfish_storage.cli.record import JobView, RecordView, job_view, record_view, show_origin, show_record
 from starfish_storage.cli.records import RECORD_COLUMNS, record_cells
+from starfish_storage.cli.run_lookup import find_run
 from starfish_storage.cli.runs import ListedRun, RunView, fields_of, listed, show_runs, view_of
 from starfish_storage.errors import NotFoundError
 from starfish_storage.interface import Storage

@@ -8,8 +8,9 @@ import click
 
 from starfish_storage.cli.counting import counted
 from starfish_storage.cli.opening import made
-from starfish_storage.cli.options import Place, example, with_json, with_store
+from starfish_storage.cli.options import example, with_json, with_store
 from starfish_storage.cli.output import show_json, show_text
+from starfish_storage.cli.place import Place
 from starfish_storage.copying import CopyReport, unarchive
 
 

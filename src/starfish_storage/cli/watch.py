@@ -10,10 +10,11 @@ from contextlib import asynccontextmanager
 import click
 
 from starfish_storage.cli import exit_codes
-from starfish_storage.cli.finding import find_run
 from starfish_storage.cli.opening import existing
-from starfish_storage.cli.options import Place, example, with_json, with_run, with_store
+from starfish_storage.cli.options import example, with_json, with_run, with_store
 from starfish_storage.cli.output import is_terminal, show_json_line
+from starfish_storage.cli.place import Place
+from starfish_storage.cli.run_lookup import find_run
 from starfish_storage.cli.runs import RunView, view_of
 from starfish_storage.cli.watching import Drawing, PlainLines
 from starfish_storage.errors import NotFoundError

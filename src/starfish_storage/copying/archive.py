@@ -12,14 +12,14 @@ from typing import Any
 from starfish_storage.copying.archive_file import MANIFEST, Manifest, TreeDigest, add_member
 from starfish_storage.copying.engine import Progress, copy
 from starfish_storage.copying.report import CopyReport
-from starfish_storage.copying.room import STORE, directory_beside
-from starfish_storage.data.atomic import FileOperations
-from starfish_storage.data.file_errors import translated
+from starfish_storage.copying.scratch import STORE, directory_beside
 from starfish_storage.data.inventory import Inventory
 from starfish_storage.errors import AlreadyExistsError, InvalidInputError, NotFoundError
+from starfish_storage.files.atomic import FileOperations
+from starfish_storage.files.errors import translated
+from starfish_storage.files.permissions import create_private_file
 from starfish_storage.interface import Storage
-from starfish_storage.metadata.connection import DATABASE_FILE
-from starfish_storage.permissions import create_private_file
+from starfish_storage.metadata.sqlite.connection import DATABASE_FILE
 from starfish_storage.storage.local import LocalStorage
 from starfish_storage.uri import file_uri_of_path
 

@@ -11,14 +11,14 @@ from typing import IO
 from starfish_storage.copying.archive_file import Manifest, opened
 from starfish_storage.copying.engine import Progress, copy
 from starfish_storage.copying.report import CopyReport
-from starfish_storage.copying.room import STORE, directory_beside, room_for
-from starfish_storage.data.atomic import FileOperations
-from starfish_storage.data.file_errors import translated
+from starfish_storage.copying.scratch import STORE, directory_beside, room_for
 from starfish_storage.errors import StoreOpenError
+from starfish_storage.files.atomic import FileOperations
+from starfish_storage.files.errors import translated
+from starfish_storage.files.permissions import create_private_file, make_private_directory
 from starfish_storage.interface import Storage
-from starfish_storage.metadata.connection import DATABASE_FILE
-from starfish_storage.metadata.strange_schema import refuse_strange_schema
-from starfish_storage.permissions import create_private_file, make_private_directory
+from starfish_storage.metadata.sqlite.connection import DATABASE_FILE
+from starfish_storage.metadata.sqlite.strange_schema import refuse_strange_schema
 from starfish_storage.storage.local import LocalStorage
 from starfish_storage.uri import file_uri_of_path
 

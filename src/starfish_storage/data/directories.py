@@ -7,8 +7,8 @@ import os
 import resource
 import threading
 
-from starfish_storage.data.atomic import FileOperations
 from starfish_storage.errors import InvalidReferenceError
+from starfish_storage.files.atomic import FileOperations
 
 _MOST_KEPT_OPEN = 300  # 256 shards and a few more
 

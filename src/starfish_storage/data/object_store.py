@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar, cast
 
-from starfish_storage.data import keys
+from starfish_storage import keys
 from starfish_storage.data.object_client import ObjectClient
 from starfish_storage.data.object_writes import ObjectRemoval, ObjectWrite
 from starfish_storage.data.patience import Patience, allowed_seconds

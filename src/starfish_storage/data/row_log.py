@@ -13,10 +13,10 @@ import stat
 from collections.abc import Iterable, Iterator
 from typing import Self
 
-from starfish_storage.data.atomic import FileOperations
 from starfish_storage.data.directories import Directories
-from starfish_storage.data.file_errors import translated
 from starfish_storage.data.staging import Staging
+from starfish_storage.files.atomic import FileOperations
+from starfish_storage.files.errors import translated
 from starfish_storage.interface import RowLogHandler
 
 ROW_LOG_FILE = "rows.jsonl"

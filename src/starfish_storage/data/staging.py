@@ -9,8 +9,8 @@ import shutil
 import threading
 import uuid
 
-from starfish_storage.data.atomic import FileOperations
 from starfish_storage.data.directories import Directories
+from starfish_storage.files.atomic import FileOperations
 
 STAGING_DIRECTORY = "staging"
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from starfish_storage.data.atomic import FileOperations
 from starfish_storage.data.directories import Directories
-from starfish_storage.data.file_errors import translated
 from starfish_storage.data.staging import STAGING_DIRECTORY, Staging
+from starfish_storage.files.atomic import FileOperations
+from starfish_storage.files.errors import translated
 from starfish_storage.interface import DataWrite
 
 

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from starfish_storage.data.atomic import FileOperations
-from starfish_storage.data.file_errors import translated
 from starfish_storage.errors import AlreadyExistsError, InvalidInputError, StorageBusyError, StorageIOError
+from starfish_storage.files.atomic import FileOperations
+from starfish_storage.files.errors import translated
 
 _FILE = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW

@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, TypeVar
 
-from starfish_storage.data.file_errors import translated
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.export.destination import Destination
 from starfish_storage.export.endings import form_of
@@ -18,6 +17,7 @@ from starfish_storage.export.forms import ExportedRecord, Form, FormWriter, chec
 from starfish_storage.export.metadata import describe
 from starfish_storage.export.report import ExportProgress, ExportReport
 from starfish_storage.export.selection import DEFAULT_STATUSES, Selection, select
+from starfish_storage.files.errors import translated
 from starfish_storage.interface import ScannedRecord, Storage
 from starfish_storage.uri import FILE_SCHEME, path_of_file_uri
 

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from typing import BinaryIO, cast
 
-from starfish_storage.data.file_errors import translated
+from starfish_storage.files.errors import translated
 
 _BUFFER = 1 << 20
 

@@ -17,18 +17,16 @@ from starfish_storage.errors import (
     shorten,
 )
 from starfish_storage.generation.calling import BoundFunction
-from starfish_storage.generation.carrying import Run, carry_on, run_of, settle
 from starfish_storage.generation.context import Context
 from starfish_storage.generation.inputs import Feed, InputCheck, JsonLines, OnBadInput
 from starfish_storage.generation.lease import is_dead, release_dead
-from starfish_storage.generation.live_counts import OPEN
+from starfish_storage.generation.lifecycle import FINISHED, Run, carry_on, create, run_of, settle, state_of, stored_run
 from starfish_storage.generation.loading import load_function
 from starfish_storage.generation.options import Accept, Options, OutputSchema, UniqueBy
 from starfish_storage.generation.outcomes import OutputChecks
-from starfish_storage.generation.progress import Progress, reporter
+from starfish_storage.generation.progress import OPEN, Progress, reporter
 from starfish_storage.generation.retrying import Retry
 from starfish_storage.generation.sources import Inputs
-from starfish_storage.generation.starting import FINISHED, create, state_of, stored_run
 from starfish_storage.identifiers import check_id
 from starfish_storage.interface import Storage
 from starfish_storage.models import GenerationMasterJob, Project

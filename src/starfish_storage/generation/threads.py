@@ -6,8 +6,8 @@ import asyncio
 import contextvars
 import queue
 import threading
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
 
 class Threads:
@@ -80,3 +80,30 @@ def _settle(future: asyncio.Future[Any], result: object, error: BaseException | 
         future.set_result(result)
     else:
         future.set_exception(error)
+
+
+Result = TypeVar("Result")
+
+
+async def to_the_end(work: Coroutine[Any, Any, Result]) -> Result:
+    """Await work to its end, however often the caller is cancelled meanwhile; that is raised afterwards.
+
+    Not `asyncio.shield`: what it protects goes on alone once the caller is cancelled, and meets a storage that the
+    caller has closed by then. So what is awaited here must be short.
+
+    Raises:
+        asyncio.CancelledError: the caller was cancelled meanwhile.
+        Exception: what the work raised.
+    """
+    task = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        if not task.cancelled() and task.exception() is not None:
+            raise cancelled from task.exception()
+        raise cancelled
+    return task.result()

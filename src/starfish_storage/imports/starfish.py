@@ -10,8 +10,8 @@ from starfish_storage.errors import InvalidInputError
 from starfish_storage.imports.report import MOST_NAMED, ImportProgress, ImportReport, OnProgress, last_name
 from starfish_storage.imports.source_file import shown
 from starfish_storage.interface import Storage
-from starfish_storage.metadata.connection import DATABASE_FILE
-from starfish_storage.metadata.starfish_copy import may_be_starfish
+from starfish_storage.metadata.sqlite.connection import DATABASE_FILE
+from starfish_storage.metadata.sqlite.starfish_copy import may_be_starfish
 from starfish_storage.opening import open_storage
 from starfish_storage.uri import file_uri_of_path
 

@@ -18,8 +18,9 @@ Rules that hold for every method, so that each docstring need only say what is i
 
 from starfish_storage.interface.data import DataHandler, DataWrite
 from starfish_storage.interface.ledger import RunLedger
-from starfish_storage.interface.metadata import DataLocation, MetadataHandler, RecordRow
+from starfish_storage.interface.metadata import MetadataHandler
 from starfish_storage.interface.row_log import RowLogHandler
+from starfish_storage.interface.rows import DataLocation, RecordRow
 from starfish_storage.interface.scanning import ScannedRecord
 from starfish_storage.interface.storage import Storage
 from starfish_storage.interface.transfer import RowTransfer, StoreTransfer

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from starfish_storage.errors import StorageError
 from starfish_storage.interface.data import DataWrite
-from starfish_storage.interface.metadata import RecordRow
+from starfish_storage.interface.rows import RecordRow
 from starfish_storage.models import StatusExecutionJob, StatusMasterJob
 
 

@@ -10,17 +10,17 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from starfish_storage.codec import content_digest
-from starfish_storage.data.atomic import FileOperations
-from starfish_storage.data.file_errors import translated
 from starfish_storage.data.filesystem import FileSystemDataHandler, make_root
 from starfish_storage.data.inventory import Inventory
 from starfish_storage.data.row_log import RowLogOfNow
 from starfish_storage.errors import SEE_DAMAGE, StoreDamagedError, StoreOpenError
-from starfish_storage.maintenance.places import refuse_remote
-from starfish_storage.metadata.connection import BUSY_TIMEOUT_MS, DATABASE_FILE
-from starfish_storage.metadata.inspection import Inspection
-from starfish_storage.metadata.locks import HeldAlone, WriterLock
-from starfish_storage.metadata.snapshot import EarlierDigests, Snapshot, finish, settle
+from starfish_storage.files.atomic import FileOperations
+from starfish_storage.files.errors import translated
+from starfish_storage.maintenance.backends import refuse_remote
+from starfish_storage.metadata.sqlite.connection import BUSY_TIMEOUT_MS, DATABASE_FILE
+from starfish_storage.metadata.sqlite.inspection import Inspection
+from starfish_storage.metadata.sqlite.locks import HeldAlone, WriterLock
+from starfish_storage.metadata.sqlite.snapshot import EarlierDigests, Snapshot, finish, settle
 from starfish_storage.uri import FILE_SCHEME, file_uri_of_path, path_of_file_uri
 
 BACKUP_FILE = "backup.json"

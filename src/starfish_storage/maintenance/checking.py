@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from starfish_storage.codec import content_digest, decode
+from starfish_storage.interface.inspection import FoundFile, RowInspection
 from starfish_storage.maintenance.report import Finding
 
 Work = TypeVar("Work")
@@ -78,3 +79,12 @@ def in_parallel(
     finally:
         for future in running:
             future.cancel()
+
+
+def unwanted(rows: RowInspection, files: Sequence[FoundFile]) -> list[FoundFile]:
+    """Return those of some files, listed before, that no row refers to; what is to be removed is somebody else's."""
+    data = [file for file in files if file.is_data]
+    if not data:
+        return []
+    standing = rows.standing([file.key for file in data])
+    return [file for file in data if standing.get(file.key) in (None, "loose")]

@@ -9,15 +9,15 @@ from datetime import timedelta
 
 from starfish_storage.data.filesystem import FileSystemDataHandler
 from starfish_storage.data.inventory import FoundFile, Inventory
-from starfish_storage.data.keys import CONFIG_DIRECTORY
 from starfish_storage.errors import InvalidInputError, StoreOpenError
+from starfish_storage.keys import CONFIG_DIRECTORY
+from starfish_storage.maintenance.backends import is_remote, remote_store
 from starfish_storage.maintenance.collect_remote import collect_remote
 from starfish_storage.maintenance.compact import compact_row_log, superseded_lines
-from starfish_storage.maintenance.places import is_remote, remote_store
 from starfish_storage.maintenance.report import GRACE, CollectReport, grace_of_remote
-from starfish_storage.metadata.connection import BUSY_TIMEOUT_MS
-from starfish_storage.metadata.inspection import Inspection
-from starfish_storage.metadata.locks import WriterLock
+from starfish_storage.metadata.sqlite.connection import BUSY_TIMEOUT_MS
+from starfish_storage.metadata.sqlite.inspection import Inspection
+from starfish_storage.metadata.sqlite.locks import WriterLock
 from starfish_storage.uri import file_uri_of_path, path_of_file_uri
 
 _AT_ONCE = 200  # files that are looked up and removed while writers wait

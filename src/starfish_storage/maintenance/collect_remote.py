@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from starfish_storage.interface.inspection import FoundFile
-from starfish_storage.maintenance.places import RemoteStore
+from starfish_storage.maintenance.backends import RemoteStore
+from starfish_storage.maintenance.checking import unwanted
 from starfish_storage.maintenance.report import CollectReport
-from starfish_storage.maintenance.unwanted import unwanted
 
 _AT_ONCE = 200  # objects that are removed while writers may have to wait
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from starfish_storage.data.filesystem import FileSystemDataHandler
 from starfish_storage.data.row_log import RowLogOfNow
 from starfish_storage.errors import StorageBusyError
-from starfish_storage.metadata.connection import BUSY_TIMEOUT_MS
-from starfish_storage.metadata.inspection import Inspection
-from starfish_storage.metadata.locks import HeldAlone
+from starfish_storage.metadata.sqlite.connection import BUSY_TIMEOUT_MS
+from starfish_storage.metadata.sqlite.inspection import Inspection
+from starfish_storage.metadata.sqlite.locks import HeldAlone
 
 
 def superseded_lines(inspection: Inspection, data: FileSystemDataHandler) -> int:

@@ -12,19 +12,19 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from starfish_storage.codec import decode
-from starfish_storage.data.atomic import FileOperations
-from starfish_storage.data.file_errors import translated
 from starfish_storage.data.filesystem import FileSystemDataHandler, make_root
 from starfish_storage.data.row_log import ROW_LOG_FILE
 from starfish_storage.errors import InvalidReferenceError, StorageError, StoreDamagedError
+from starfish_storage.files.atomic import FileOperations
+from starfish_storage.files.errors import translated
+from starfish_storage.maintenance.backends import refuse_remote
 from starfish_storage.maintenance.checking import Progress
-from starfish_storage.maintenance.places import refuse_remote
 from starfish_storage.maintenance.report import Finding, VerifyReport
 from starfish_storage.maintenance.verify import verify
-from starfish_storage.metadata.connection import BUSY_TIMEOUT_MS, DATABASE_FILE
-from starfish_storage.metadata.inspection import Inspection
-from starfish_storage.metadata.locks import HeldAlone
-from starfish_storage.metadata.rebuild import rebuild, row_log_lines
+from starfish_storage.metadata.sqlite.connection import BUSY_TIMEOUT_MS, DATABASE_FILE
+from starfish_storage.metadata.sqlite.inspection import Inspection
+from starfish_storage.metadata.sqlite.locks import HeldAlone
+from starfish_storage.metadata.sqlite.rebuild import rebuild, row_log_lines
 from starfish_storage.models import Record, utc_now
 from starfish_storage.storage.local import LocalStorage
 from starfish_storage.uri import path_of_file_uri

@@ -10,16 +10,16 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from starfish_storage.codec import content_digest
-from starfish_storage.data.atomic import FileOperations
 from starfish_storage.data.filesystem import FileSystemDataHandler, make_root
 from starfish_storage.data.inventory import Inventory
 from starfish_storage.data.row_log import RowLogOfNow
 from starfish_storage.errors import StoreDamagedError, StoreOpenError
+from starfish_storage.files.atomic import FileOperations
+from starfish_storage.maintenance.backends import refuse_remote
 from starfish_storage.maintenance.backup import path_of_directory
-from starfish_storage.maintenance.places import refuse_remote
-from starfish_storage.metadata.connection import DATABASE_FILE
-from starfish_storage.metadata.locks import KeptShut
-from starfish_storage.metadata.snapshot import Snapshot
+from starfish_storage.metadata.sqlite.connection import DATABASE_FILE
+from starfish_storage.metadata.sqlite.locks import KeptShut
+from starfish_storage.metadata.sqlite.snapshot import Snapshot
 from starfish_storage.uri import file_uri_of_path, path_of_file_uri
 
 

@@ -15,12 +15,12 @@ from starfish_storage.errors import (
     StoreOpenError,
     StoreVersionError,
 )
+from starfish_storage.maintenance.backends import is_remote, remote_store
 from starfish_storage.maintenance.checking import Progress, Tally
-from starfish_storage.maintenance.places import is_remote, remote_store
 from starfish_storage.maintenance.report import GRACE, Finding, VerifyReport
 from starfish_storage.maintenance.verify_files import FileVerification
 from starfish_storage.maintenance.verify_remote import RemoteVerification
-from starfish_storage.metadata.inspection import Inspection
+from starfish_storage.metadata.sqlite.inspection import Inspection
 from starfish_storage.uri import file_uri_of_path, path_of_file_uri, without_password
 
 __all__ = ["Progress", "verify"]

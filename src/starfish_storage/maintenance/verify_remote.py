@@ -18,10 +18,9 @@ from starfish_storage.errors import (
     StorageUnavailableError,
 )
 from starfish_storage.interface.inspection import DataReference, FoundFile
-from starfish_storage.maintenance.checking import WORKERS, Progress, Tally, fault_of, in_parallel
-from starfish_storage.maintenance.places import RemoteStore
+from starfish_storage.maintenance.backends import RemoteStore
+from starfish_storage.maintenance.checking import WORKERS, Progress, Tally, fault_of, in_parallel, unwanted
 from starfish_storage.maintenance.report import Finding, Kind, finding_of
-from starfish_storage.maintenance.unwanted import unwanted
 
 Item = TypeVar("Item")
 

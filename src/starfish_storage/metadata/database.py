@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 
 from starfish_storage.metadata.operations import WriteOperation
 from starfish_storage.metadata.queries import Queries
-from starfish_storage.metadata.row_writer import Row
+from starfish_storage.metadata.row import Row
 
 Result = TypeVar("Result")
 

@@ -23,7 +23,7 @@ from starfish_storage.metadata import rows, selecting
 from starfish_storage.metadata.database import Database
 from starfish_storage.metadata.ledger import SQLRunLedger
 from starfish_storage.metadata.operations import WriteOperation
-from starfish_storage.metadata.row_writer import Row
+from starfish_storage.metadata.row import Row
 from starfish_storage.metadata.rows import RowCodec
 from starfish_storage.metadata.transfer import SQLRowTransfer
 from starfish_storage.models import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from starfish_storage.interface.inspection import RowFault
-from starfish_storage.metadata.row_writer import Row
+from starfish_storage.metadata.row import Row
 
 FAULT_QUERIES = ("every_wrong_record_count", "every_wrong_total", "every_wrong_job_count")
 """The queries of counts that are not what the rows say; each engine has them."""

@@ -14,7 +14,8 @@ from starfish_storage.interface import DataHandler, DataWrite, RunLedger
 from starfish_storage.metadata import ledger_rows, ledger_writer, rows, selecting
 from starfish_storage.metadata.database import Database
 from starfish_storage.metadata.operations import WriteOperation
-from starfish_storage.metadata.row_writer import Row, RowWriter
+from starfish_storage.metadata.row import Row
+from starfish_storage.metadata.row_writer import RowWriter
 from starfish_storage.metadata.rows import RowCodec
 from starfish_storage.models import EXECUTION_JOB_STATUSES, RECORD_STATUSES, Record, utc_now
 from starfish_storage.runs import (

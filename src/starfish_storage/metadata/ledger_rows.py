@@ -12,7 +12,7 @@ from starfish_storage.codec import canonical_hash, decode, encode
 from starfish_storage.errors import InvalidInputError, shorten
 from starfish_storage.identifiers import check_id
 from starfish_storage.metadata import rows
-from starfish_storage.metadata.row_writer import Row
+from starfish_storage.metadata.row import Row
 from starfish_storage.runs import (
     Attempt,
     ClaimedInput,

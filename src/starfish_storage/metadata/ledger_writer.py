@@ -8,7 +8,8 @@ from datetime import timedelta
 
 from starfish_storage.errors import InvalidInputError, NotFoundError, ParentNotFoundError, StorageError, shorten
 from starfish_storage.metadata import ledger_rows, rows
-from starfish_storage.metadata.row_writer import Change, Row, RowWriter
+from starfish_storage.metadata.row import Change, Row
+from starfish_storage.metadata.row_writer import RowWriter
 from starfish_storage.models import StatusExecutionJob, StatusRecord
 from starfish_storage.runs import Attempt, Outcome, status_of_input
 

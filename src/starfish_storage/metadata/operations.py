@@ -11,7 +11,8 @@ from typing import Any
 from starfish_storage.errors import StorageError
 from starfish_storage.identifiers import fold
 from starfish_storage.interface import DataWrite
-from starfish_storage.metadata.row_writer import Change, Row, RowWriter
+from starfish_storage.metadata.row import Change, Row
+from starfish_storage.metadata.row_writer import RowWriter
 
 
 @dataclass(slots=True, eq=False, repr=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from starfish_storage.errors import (
     AlreadyExistsError,
@@ -20,37 +20,9 @@ from starfish_storage.errors import (
 from starfish_storage.identifiers import fold
 from starfish_storage.interface import DataWrite
 from starfish_storage.metadata.queries import Queries
+from starfish_storage.metadata.row import Change, Cursor, Row, WritingConnection
 
-Row = tuple[Any, ...]
 Item = TypeVar("Item")
-Change = tuple[str, Row]
-"""A named query and its parameters."""
-
-
-class Cursor(Protocol):
-    """The rows of a statement."""
-
-    def fetchone(self) -> Row | None:
-        """Return the next row."""
-        ...
-
-    def fetchall(self) -> list[Row]:
-        """Return the remaining rows."""
-        ...
-
-    def __iter__(self) -> Iterator[Row]: ...
-
-
-class WritingConnection(Protocol):
-    """What the row changes need of a connection, whatever the engine."""
-
-    def execute(self, statements: str, bindings: Row = ()) -> Cursor:
-        """Run a statement."""
-        ...
-
-    def changes(self) -> int:
-        """Return how many rows the last statement changed."""
-        ...
 
 
 class RowWriter(ABC):

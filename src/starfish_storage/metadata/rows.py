@@ -20,7 +20,7 @@ from starfish_storage.errors import (
     InvalidUriError,
 )
 from starfish_storage.identifiers import check_id
-from starfish_storage.metadata.row_writer import Row
+from starfish_storage.metadata.row import Row
 from starfish_storage.models import (
     EXECUTION_JOB_STATUSES,
     MASTER_JOB_STATUSES,

@@ -8,7 +8,7 @@ from typing import cast
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.interface import ScannedRecord
 from starfish_storage.metadata import rows
-from starfish_storage.metadata.row_writer import Row
+from starfish_storage.metadata.row import Row
 from starfish_storage.models import Record
 
 ALL_ROWS = 2**63 - 1

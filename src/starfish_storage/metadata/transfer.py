@@ -22,7 +22,8 @@ from starfish_storage.metadata import rows as text_rows
 from starfish_storage.metadata import transfer_writer
 from starfish_storage.metadata.database import Database
 from starfish_storage.metadata.operations import WriteOperation
-from starfish_storage.metadata.row_writer import Change, Row, RowWriter
+from starfish_storage.metadata.row import Change, Row
+from starfish_storage.metadata.row_writer import RowWriter
 from starfish_storage.models import EXECUTION_JOB_STATUSES, RECORD_STATUSES
 
 Whole = TypeVar("Whole", bound=NamedTuple)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from starfish_storage.errors import ParentNotFoundError
-from starfish_storage.metadata.row_writer import Change, Row, RowWriter, portions
+from starfish_storage.metadata.row import Change, Row
+from starfish_storage.metadata.row_writer import RowWriter, portions
 
 _UNIQUE_KEY = -1  # of a row of `whole_records_of`
 

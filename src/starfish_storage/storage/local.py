@@ -6,10 +6,10 @@ from starfish_storage.data.filesystem import FileSystemDataHandler, make_root
 from starfish_storage.data.mounts import warn_of_network_file_systems
 from starfish_storage.data.row_log import LoneRowLog
 from starfish_storage.errors import InvalidInputError
-from starfish_storage.metadata.connection import DATABASE_FILE, Durability
 from starfish_storage.metadata.rows import RowCodec
-from starfish_storage.metadata.sqlite import SQLiteMetadataHandler
-from starfish_storage.metadata.starfish_copy import may_be_starfish
+from starfish_storage.metadata.sqlite.connection import DATABASE_FILE, Durability
+from starfish_storage.metadata.sqlite.handler import SQLiteMetadataHandler
+from starfish_storage.metadata.sqlite.starfish_copy import may_be_starfish
 from starfish_storage.storage.data_place import data_handler
 from starfish_storage.storage.hybrid import HybridStorage
 from starfish_storage.uri import file_uri_of_path, is_object_uri, parse_object_uri, path_of_file_uri

@@ -17,7 +17,7 @@ import asyncpg
 from starfish_storage.metadata.postgres.address import PostgresAddress
 from starfish_storage.metadata.postgres.connecting import answer_of, connect, escaped, seconds_to_connect, silence
 from starfish_storage.metadata.queries import postgres_queries
-from starfish_storage.metadata.row_writer import Row
+from starfish_storage.metadata.row import Row
 
 Result = TypeVar("Result")
 

@@ -25,7 +25,7 @@ from starfish_storage.metadata.postgres.commit import PostgresCommit
 from starfish_storage.metadata.postgres.puts import DataPuts
 from starfish_storage.metadata.postgres.readers import PostgresReaders
 from starfish_storage.metadata.queries import postgres_queries
-from starfish_storage.metadata.row_writer import Row
+from starfish_storage.metadata.row import Row
 from starfish_storage.metadata.writer import Writer
 
 Result = TypeVar("Result")

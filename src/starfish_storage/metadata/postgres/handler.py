@@ -10,7 +10,8 @@ from starfish_storage.metadata.handler import SQLMetadataHandler
 from starfish_storage.metadata.operations import WriteOperation
 from starfish_storage.metadata.postgres.address import PostgresAddress
 from starfish_storage.metadata.postgres.database import PostgresDatabase
-from starfish_storage.metadata.row_writer import Row, owner_uid
+from starfish_storage.metadata.row import Row
+from starfish_storage.metadata.row_writer import owner_uid
 from starfish_storage.metadata.rows import RowCodec
 
 

@@ -27,7 +27,7 @@ from starfish_storage.interface.inspection import (
 )
 from starfish_storage.metadata.data_owner import refuse_other_data
 from starfish_storage.metadata.inspected_rows import FAULT_QUERIES, faults_of_rows
-from starfish_storage.metadata.migrate import migrations
+from starfish_storage.metadata.migrations import migrations
 from starfish_storage.metadata.postgres.address import PostgresAddress
 from starfish_storage.metadata.postgres.cleaning import PostgresCleaning, object_of
 from starfish_storage.metadata.postgres.connection import PostgresConnection
@@ -35,7 +35,8 @@ from starfish_storage.metadata.postgres.errors import is_lost, not_opened, trans
 from starfish_storage.metadata.postgres.identity import owner_and_sample
 from starfish_storage.metadata.postgres.migrate import schema_version
 from starfish_storage.metadata.queries import postgres_queries
-from starfish_storage.metadata.row_writer import Row, owner_uid
+from starfish_storage.metadata.row import Row
+from starfish_storage.metadata.row_writer import owner_uid
 
 Result = TypeVar("Result")
 

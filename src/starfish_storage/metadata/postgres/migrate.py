@@ -7,7 +7,7 @@ from typing import Any
 import asyncpg
 
 from starfish_storage.errors import ForeignStoreError, StoreOpenError, StoreVersionError
-from starfish_storage.metadata.migrate import migrations
+from starfish_storage.metadata.migrations import migrations
 from starfish_storage.metadata.postgres.address import PostgresAddress
 from starfish_storage.metadata.postgres.connection import PostgresConnection
 from starfish_storage.metadata.queries import Queries

@@ -23,7 +23,7 @@ from starfish_storage.metadata.postgres.connecting import (
     silence,
 )
 from starfish_storage.metadata.postgres.errors import detached, is_lost, translate, unavailable
-from starfish_storage.metadata.row_writer import Row
+from starfish_storage.metadata.row import Row
 
 Result = TypeVar("Result")
 

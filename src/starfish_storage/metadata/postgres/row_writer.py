@@ -28,7 +28,8 @@ from starfish_storage.interface import DataHandler, DataWrite
 from starfish_storage.metadata.postgres.connection import PostgresConnection
 from starfish_storage.metadata.postgres.errors import CONSTRAINT_ERRORS
 from starfish_storage.metadata.queries import Queries
-from starfish_storage.metadata.row_writer import Change, Row, RowWriter, owner_uid
+from starfish_storage.metadata.row import Change, Row
+from starfish_storage.metadata.row_writer import RowWriter, owner_uid
 
 _UID, _JOB, _MASTER_JOB, _KEY = 0, 1, 2, 4  # of a row of `save_record`
 

@@ -1,5 +1,5 @@
 -- Turning the tables of a Starfish 0.1.x store into ours, in this order and in one transaction. The functions
--- `starfish_...` are those of `metadata/starfish.py`.
+-- `starfish_...` are those of `metadata/sqlite/starfish_migration.py`.
 
 -- name: rename_projects
 -- First out of the way: names of tables are compared without regard to case.

@@ -1,0 +1,1 @@
+"""Files and directories: written, synced, renamed and protected."""

@@ -1,0 +1,311 @@
+"""A worker's part in a run, from its beginning to the status that it leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from starfish_storage.errors import AlreadyExistsError, InvalidIdError, InvalidInputError, NotFoundError, StorageError
+from starfish_storage.generation.calling import BoundFunction
+from starfish_storage.generation.inputs import Feed
+from starfish_storage.generation.interruption import ignored, watched
+from starfish_storage.generation.lease import is_dead
+from starfish_storage.generation.options import Options
+from starfish_storage.generation.outcomes import OutputChecks
+from starfish_storage.generation.progress import OPEN, Reporter
+from starfish_storage.generation.threads import to_the_end
+from starfish_storage.generation.worker import Engine
+from starfish_storage.identifiers import check_id
+from starfish_storage.interface import Storage
+from starfish_storage.models import GenerationMasterJob, Project, StatusMasterJob, utc_now
+from starfish_storage.runs import RunState
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """How a run stands.
+
+    Attributes:
+        master_job_id: its id.
+        project_id: its project.
+        status: of its master job.
+        records: how many records are in each status that occurs.
+        inputs: how many inputs are in each status that occurs.
+        attempts: attempts made, over all resumes.
+        failed_attempts: those of them that failed or were interrupted.
+        input_tokens: tokens sent, failed attempts included.
+        output_tokens: tokens received, failed attempts included.
+        cost: what it all cost, failed attempts included.
+        done_before: inputs that were finished already when this call began, and not paid for again.
+        stop_reason: why it was stopped, if it was.
+        seconds: how long this call took.
+    """
+
+    master_job_id: str
+    project_id: str
+    status: StatusMasterJob
+    records: dict[str, int]
+    inputs: dict[str, int]
+    attempts: int
+    failed_attempts: int
+    input_tokens: int
+    output_tokens: int
+    cost: float
+    done_before: int = 0
+    stop_reason: str | None = None
+    seconds: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        return asdict(self)
+
+
+async def carry_on(
+    storage: Storage,
+    state: RunState,
+    function: BoundFunction,
+    checks: OutputChecks,
+    options: Options,
+    reporter: Reporter,
+    feed: Feed | None,
+    *,
+    handle_signals: bool,
+) -> Run:
+    """Work on a run until it is over or stopped, leave its status true, and return how it stands.
+
+    Raises:
+        StorageError: the store failed, or the inputs are bad.
+        KeyboardInterrupt: after Ctrl-C; after SIGTERM a `SystemExit`.
+    """
+    began = time.monotonic()
+    run_id = state.master_job_id
+    engine = Engine(storage, state, function, checks, options, reporter)
+    try:
+        if feed is not None:
+            await feed.compare()  # before anything is changed
+        await _run_and_settle(storage, engine, state, feed, handle_signals=handle_signals)
+    finally:
+        if feed is not None:
+            await to_the_end(feed.close())
+    latest = await storage.ledger.get_run(run_id)
+    return await run_of(
+        storage,
+        latest or state,
+        done_before=engine.done_before,
+        stop_reason=engine.stop_reason,
+        seconds=time.monotonic() - began,
+    )
+
+
+async def _run_and_settle(
+    storage: Storage, engine: Engine, state: RunState, feed: Feed | None, *, handle_signals: bool
+) -> None:
+    run_id = state.master_job_id
+    watch = watched if handle_signals else ignored
+    with watch(lambda: engine.stop("interrupted"), engine.force) as interruption:
+        try:
+            if state.stop_reason is not None:
+                await storage.ledger.request_stop(run_id, None)
+            await storage.update_master_job_status(run_id, "running", utc_now())
+            await engine.run(feed)
+        except BaseException as error:
+            was_cancelled = isinstance(error, asyncio.CancelledError)
+            reason = engine.stop_reason or ("cancelled" if was_cancelled else type(error).__name__)
+            await to_the_end(_settle_quietly(storage, run_id, reason))
+            raise
+        await to_the_end(settle(storage, run_id, engine.stop_reason))
+        interruption.raise_if_any()
+
+
+async def settle(storage: Storage, id: str, stop_reason: str | None) -> None:
+    """Say how a run ended, unless somebody is still at it.
+
+    Others may do the same at the same time. Whoever says that it was cancelled looks again afterwards: the last input
+    may have been finished in between, by one that has said so before.
+    """
+    ledger = storage.ledger
+    while True:
+        # The workers before the inputs: one that is not there any more has nothing in flight.
+        workers, now = await ledger.list_workers(id), await ledger.now()
+        state = await ledger.get_run(id)
+        if state is None:
+            return  # deleted meanwhile
+        run = await run_of(storage, state)
+        over = state.inputs_complete and not any(run.inputs.get(status) for status in OPEN)
+        if over or all(is_dead(worker, now) for worker in workers):
+            await _log_end(storage, run, stop_reason, over=over)
+        if over or not await _is_over(storage, id):
+            return
+
+
+async def _is_over(storage: Storage, id: str) -> bool:
+    state, inputs = await storage.ledger.get_run(id), await storage.ledger.count_inputs(id)
+    return state is not None and state.inputs_complete and not any(inputs.get(status) for status in OPEN)
+
+
+async def _log_end(storage: Storage, run: Run, stop_reason: str | None, *, over: bool) -> None:
+    now = utc_now()
+    status: StatusMasterJob = _final_status(run) if over else "cancelled"
+    summary = {
+        **{name: run.records.get(name, 0) for name in ("completed", "filtered", "duplicate", "failed")},
+        "inputs": run.inputs,
+        "attempts": run.attempts,
+        "failed_attempts": run.failed_attempts,
+        "input_tokens": run.input_tokens,
+        "output_tokens": run.output_tokens,
+        "cost": run.cost,
+        "stop_reason": None if over else stop_reason,
+    }
+    await storage.log_master_job_end(run.master_job_id, status, summary, now, now)
+
+
+async def run_of(
+    storage: Storage,
+    state: RunState,
+    *,
+    done_before: int = 0,
+    stop_reason: str | None = None,
+    seconds: float = 0.0,
+) -> Run:
+    """Return how a run stands now."""
+    job = await storage.get_master_job(state.master_job_id)
+    return Run(
+        master_job_id=state.master_job_id,
+        project_id="" if job is None else job.project_id,
+        status="cancelled" if job is None else job.status,
+        records=await storage.count_records_for_master_job(state.master_job_id),
+        inputs=await storage.ledger.count_inputs(state.master_job_id),
+        attempts=state.attempts,
+        failed_attempts=state.failed_attempts,
+        input_tokens=state.input_tokens,
+        output_tokens=state.output_tokens,
+        cost=state.cost,
+        done_before=done_before,
+        stop_reason=stop_reason,
+        seconds=seconds,
+    )
+
+
+def _final_status(run: Run) -> StatusMasterJob:
+    failed = run.inputs.get("failed", 0)
+    if failed and failed == sum(run.inputs.values()):
+        return "failed"
+    return "completed_with_errors" if failed or run.records.get("failed") else "completed"
+
+
+async def _settle_quietly(storage: Storage, id: str, stop_reason: str | None) -> None:
+    try:
+        await settle(storage, id, stop_reason)
+    except StorageError as error:
+        logger.warning("the status of run %s could not be saved: %s", id, error.code)  # another error is on its way
+
+
+FINISHED = frozenset({"completed", "completed_with_errors", "failed"})
+"""The statuses of master jobs that have nothing left to do."""
+
+
+async def create(
+    storage: Storage,
+    id: str,
+    project: str | Project,
+    name: str | None,
+    about: dict[str, Any],
+    output_schema: dict[str, Any],
+    target: int,
+) -> RunState:
+    """Store a new run, its configuration first; another process may do the same at the same time."""
+    project_id = await _project_id(storage, project)
+    config_ref = await storage.save_request_config(storage.generate_request_config_path(id), about)
+    now = utc_now()
+    job = GenerationMasterJob(
+        master_job_id=id,
+        project_id=project_id,
+        name=name,
+        status="pending",
+        request_config_ref=config_ref,
+        output_schema=output_schema,
+        storage_uri=storage.storage_uri,
+        target_record_count=target,
+        creation_time=now,
+        start_time=now,
+        last_update_time=now,
+    )
+    try:
+        await storage.log_master_job_start(job)
+    except AlreadyExistsError:
+        pass
+    await storage.ledger.start_run(id)
+    state = await storage.ledger.get_run(id)
+    if state is None:
+        raise NotFoundError("run", id, "it was deleted meanwhile")
+    return state
+
+
+async def _project_id(storage: Storage, project: str | Project) -> str:
+    """Return the id of a project, which is made if it does not exist; a name that is no id gets one.
+
+    The id follows from the name: of many processes that begin a run at once, none makes another project.
+    """
+    if isinstance(project, Project):
+        if await storage.get_project(project.project_id) is None:
+            await storage.save_project(project)
+        return project.project_id
+    try:
+        found = await storage.get_project(check_id("project", project))
+        made = Project(project_id=project, name=project)
+    except InvalidIdError:
+        if not str(project).strip():
+            raise
+        found = next((one for one in await storage.list_projects() if one.name == project), None)
+        made = Project(project_id=hashlib.sha256(str(project).encode()).hexdigest()[:32], name=project)
+    if found is None:
+        await storage.save_project(made)
+        return made.project_id
+    return found.project_id
+
+
+async def stored_run(storage: Storage, id: str) -> tuple[RunState, GenerationMasterJob, dict[str, Any]]:
+    """Return where a run stands, its master job, and its request configuration.
+
+    Raises:
+        NotFoundError: there is no such run.
+        InvalidInputError: the master job is no run.
+    """
+    job = await storage.get_master_job(id)
+    if job is None:
+        raise NotFoundError("run", id, "list_master_jobs lists what there is")
+    state = await state_of(storage, job)
+    return state, job, await storage.get_request_config(job.request_config_ref)
+
+
+async def state_of(storage: Storage, job: GenerationMasterJob) -> RunState:
+    """Return where the run of a master job stands.
+
+    Raises:
+        InvalidInputError: it is no run.
+    """
+    run_id = job.master_job_id
+    state = await storage.ledger.get_run(run_id)
+    if state is None and await _is_begun_run(storage, job):
+        await storage.ledger.start_run(run_id)
+        state = await storage.ledger.get_run(run_id)
+    if state is None:
+        raise InvalidInputError(
+            f"master job {run_id!r} is no run that generate() has started, and cannot be gone on with; use another id."
+        )
+    return state
+
+
+async def _is_begun_run(storage: Storage, job: GenerationMasterJob) -> bool:
+    """Return whether a process was killed between storing a run's master job and making that a run."""
+    try:
+        config = await storage.get_request_config(job.request_config_ref)
+    except StorageError:
+        return False
+    return "function" in config and isinstance(config.get("options"), dict)

@@ -1,0 +1,208 @@
+"""The life of an open database: from setup to close, and what a fork does to it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import weakref
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import partial
+from typing import TypeVar
+
+from starfish_storage.errors import ForkedProcessError, NotSetUpError, StorageClosedError, StorageError
+from starfish_storage.interface import DataHandler
+from starfish_storage.metadata.operations import WriteOperation
+from starfish_storage.metadata.queries import sqlite_queries
+from starfish_storage.metadata.row import Row
+from starfish_storage.metadata.row_writer import portions
+from starfish_storage.metadata.sqlite.commit import GroupCommit
+from starfish_storage.metadata.sqlite.connection import DATABASE_FILE
+from starfish_storage.metadata.sqlite.readers import Readers
+from starfish_storage.metadata.sqlite.starfish_copy import StarfishCopy, copy_if_starfish
+from starfish_storage.metadata.writer import Writer
+from starfish_storage.models import utc_now
+
+Result = TypeVar("Result")
+
+_READS_IN_A_ROW = 50
+_LOOKED_UP_TOGETHER = 64
+
+
+class Session:
+    """Opens the writer and the readers, and refuses use before, after, and in a forked child.
+
+    A store of Starfish 0.1.x has readers only, of a copy, until the first write opens its writer, which migrates it.
+
+    Args:
+        root: absolute path of the directory of the database.
+        open_commit: makes the group commit for the real path of that directory, in the writer's thread.
+        data: where the data lies.
+        vfs: name of the SQLite file layer.
+    """
+
+    def __init__(
+        self, root: str, open_commit: Callable[[str], GroupCommit], data: DataHandler, vfs: str | None
+    ) -> None:
+        self._root = root
+        self.place = f"{root}/{DATABASE_FILE}"
+        self.queries = sqlite_queries()
+        self._reads = 0
+        self._open_commit = open_commit
+        self._data = data
+        self._vfs = vfs
+        self._opening = threading.Lock()
+        self._writer: Writer | None = None
+        self._readers: Readers | None = None
+        self._copy: StarfishCopy | None = None
+        self._readers_of_copy: Readers | None = None
+        self._commit: GroupCommit | None = None
+        self._was_open = False
+        self._forked = False
+        _sessions.add(self)
+
+    async def open(self) -> None:
+        """Open what is not open. Idempotent."""
+        if self._forked:
+            raise self._refusal()
+        await asyncio.to_thread(self._open)
+
+    async def close(self) -> None:
+        """Finish what was accepted and close. Idempotent; does nothing in a forked child."""
+        if not self._forked:
+            await asyncio.to_thread(self._close)
+
+    async def now(self) -> datetime:
+        """See `Database.now`: this machine's."""
+        return utc_now()
+
+    async def write(self, operation: WriteOperation) -> None:
+        """Hand an operation to the writer and wait until it is durable."""
+        if self._writer is None and self._copy is not None:
+            await asyncio.to_thread(self._migrate)
+        if self._writer is None:
+            raise self._refusal()
+        await self._writer.run(operation)
+
+    def check_open(self) -> None:
+        """See `Database.check_open`."""
+        self.readers()
+
+    def readers(self) -> Readers:
+        """Return the readers of the open database."""
+        if self._readers is None:
+            raise self._refusal()
+        return self._readers
+
+    async def first(self, query: str, parameters: Row) -> Row | None:
+        """See `Database.first`. Done on the spot."""
+        await self._give_way()
+        return self.readers().first(query, parameters)
+
+    async def all_at_once(self, query: str, parameters: Row) -> list[Row]:
+        """See `Database.all_at_once`. Done on the spot, as single rows are."""
+        await self._give_way()
+        return self.readers().all_at_once(query, parameters)
+
+    async def all(self, query: str, parameters: Row, convert: Callable[[list[Row]], Result]) -> Result:
+        """See `Database.all`. Done in the readers' pool."""
+        return await self.readers().all(query, parameters, convert)
+
+    async def all_of(self, name: str, keys: Sequence[str]) -> list[Row]:
+        """See `Database.all_of`. Done in the readers' pool."""
+        readers = self.readers()
+
+        def found() -> list[Row]:
+            parts = portions(keys, _LOOKED_UP_TOGETHER)
+            return [
+                row
+                for part in parts
+                for row in readers.all_at_once(self.queries.repeated(name, len(part)), tuple(part))
+            ]
+
+        return await readers.in_pool(found)
+
+    async def _give_way(self) -> None:
+        """Let other tasks run now and then: reading on the spot never waits, and a loop of it would starve them."""
+        self._reads += 1
+        if self._reads % _READS_IN_A_ROW == 0:
+            await asyncio.sleep(0)
+
+    def _open(self) -> None:
+        with self._opening:
+            if self._readers is not None:
+                return
+            # The real path: SQLite is told to follow no link, and would refuse a root that is reached through one.
+            root = os.path.realpath(self._root)
+            self._copy = copy_if_starfish(f"{root}/{DATABASE_FILE}", self._data)
+            if self._copy is None:
+                self._start(root)
+            else:
+                self._readers = self._readers_of_copy = Readers(self._copy.path, None)
+
+    def _start(self, root: str) -> None:
+        writer = Writer(partial(self._open_commit_in, root))
+        writer.start()
+        self._readers = Readers(f"{root}/{DATABASE_FILE}", self._vfs)
+        self._writer = writer
+
+    def _migrate(self) -> None:
+        """Open the writer of a store of Starfish. Its copy is kept until `close`: somebody may be reading it."""
+        with self._opening:
+            if self._writer is None and self._copy is not None:
+                self._start(os.path.realpath(self._root))
+
+    def _open_commit_in(self, root: str) -> GroupCommit:
+        self._commit = self._open_commit(root)
+        return self._commit
+
+    def _close(self) -> None:
+        with self._opening:
+            writer, self._writer = self._writer, None
+            readers, self._readers = self._readers, None
+            of_copy, self._readers_of_copy = self._readers_of_copy, None
+            copy, self._copy = self._copy, None
+            self._was_open = self._was_open or readers is not None
+            if readers is not None:
+                readers.close()  # before the writer: the last connection to close tidies up the log
+            if of_copy is not None:
+                of_copy.close()
+            if copy is not None:
+                copy.close()
+            if writer is not None:
+                writer.stop()
+
+    def _refusal(self) -> StorageError:
+        if self._forked:
+            return ForkedProcessError(
+                "this storage was opened before the process forked; open a storage of its own in the child process."
+            )
+        if self._was_open:
+            return StorageClosedError("the storage was closed; call setup() to open it again.")
+        return NotSetUpError("call setup() first, or use the storage in 'async with'.")
+
+    def leave_to_parent(self) -> None:
+        """Give up, in a forked child, what the parent goes on using."""
+        self._forked = True
+        self._opening = threading.Lock()  # the old one may be held by a thread that stayed behind
+        # Kept alive, not closed: a connection that is closed tidies up files that the parent has open.
+        _left_to_parent.append((self._commit, self._readers, self._readers_of_copy))
+        writer, self._writer, self._readers = self._writer, None, None
+        self._copy = self._readers_of_copy = None
+        if writer is not None:
+            writer.abandon()
+        if self._commit is not None:
+            self._commit.leave_to_parent()
+
+
+_sessions: weakref.WeakSet[Session] = weakref.WeakSet()
+_left_to_parent: list[tuple[GroupCommit | None, Readers | None, Readers | None]] = []
+
+
+def _leave_all_to_parent() -> None:
+    for session in list(_sessions):
+        session.leave_to_parent()
+
+
+os.register_at_fork(after_in_child=_leave_all_to_parent)

@@ -1,0 +1,82 @@
+"""Metadata in SQLite: the facade over the writer, the readers and the row codec."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import partial
+
+from starfish_storage.errors import StorageIOError
+from starfish_storage.interface import DataHandler, DataLocation, RowLogHandler
+from starfish_storage.metadata.handler import SQLMetadataHandler
+from starfish_storage.metadata.row_writer import owner_uid
+from starfish_storage.metadata.rows import RowCodec
+from starfish_storage.metadata.sqlite.commit import GroupCommit
+from starfish_storage.metadata.sqlite.connection import Durability
+from starfish_storage.metadata.sqlite.database import Session
+from starfish_storage.metadata.sqlite.readers import Readers
+
+
+class SQLiteMetadataHandler(SQLMetadataHandler):
+    """Keeps rows in ``metadata.db`` below a root directory, and commits data with them.
+
+    Args:
+        root: absolute path of the directory of the database; it must exist at `setup`.
+        data: where the data lies.
+        row_log: where row changes are noted, to rebuild a lost database from.
+        codec: turns models into rows and back.
+        durability: ``"power"``: a commit survives a power cut. ``"process"``: it survives a kill -9 and may be lost
+            at a power cut, never torn.
+        vfs: name of the SQLite file layer; tests pass one that counts or fails.
+        data_elsewhere: the data lies in another directory than the database.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        data: DataHandler,
+        row_log: RowLogHandler,
+        codec: RowCodec,
+        durability: Durability = "power",
+        vfs: str | None = None,
+        *,
+        data_elsewhere: bool = False,
+    ) -> None:
+        open_commit = partial(
+            GroupCommit, data=data, row_log=row_log, durability=durability, vfs=vfs, data_elsewhere=data_elsewhere
+        )
+        self._session = Session(root, open_commit, data, vfs)
+        super().__init__(self._session, data, codec)
+
+    async def get_journaled_data(self, key: str) -> bytes | None:
+        """See `MetadataHandler.get_journaled_data`."""
+        row = await self._database.first(self._queries["get_journaled_data"], (key,))
+        return None if row is None else row[0]
+
+    async def locate_data(self, keys: Sequence[str]) -> dict[str, DataLocation]:
+        """See `MetadataHandler.locate_data`. Data lies under its own key."""
+        readers = self._session.readers()
+        if len(keys) == 1:  # on the spot, as single rows are
+            return self._located(keys, readers)
+        return await readers.in_pool(partial(self._located, keys, readers))
+
+    async def get_referrer(self, key: str) -> str | None:
+        """See `MetadataHandler.get_referrer`."""
+        first = self._session.readers().first
+        if first(self._queries["get_data_digest"], (owner_uid(key), key, key)) is not None:
+            return "record"
+        job = first(self._queries["get_master_job_of_request_config"], (key,))
+        return None if job is None else "master job"
+
+    async def _identity(self) -> str:
+        """Return which file its database is: a copy of a store is another."""
+        try:
+            found = os.stat(self._session.place)
+        except OSError as error:
+            raise StorageIOError(self._session.place, error.errno, "it cannot be looked at") from error
+        return f"sqlite {found.st_dev} {found.st_ino}"
+
+    def _located(self, keys: Sequence[str], readers: Readers) -> dict[str, DataLocation]:
+        query = self._queries["get_data_digest"]
+        found = {key: readers.first(query, (owner_uid(key), key, key)) for key in keys}
+        return {key: DataLocation(key, row[1]) for key, row in found.items() if row is not None}

@@ -1,0 +1,197 @@
+"""Locks between processes: who may write, and who has the store open.
+
+Both are ``flock`` locks on small files beside the database, so the system drops them when a process dies. SQLite's
+own lock covers the rows only; ours also covers the moment between a commit and the renaming of its files.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from contextlib import ExitStack
+
+from starfish_storage.errors import NO_SPACE, StorageBusyError, StorageFullError, StorageIOError
+from starfish_storage.files.permissions import create_private_file
+from starfish_storage.files.planted import refuse_planted
+
+WRITER_LOCK_FILE = "writer.lock"
+SESSION_LOCK_FILE = "session.lock"
+
+_FLAGS = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+_CLEAN, _UNFINISHED = b"\0", b"\1"
+
+
+class WriterLock:
+    """Held by one process at a time, from the beginning of a commit until its files are in place.
+
+    The file's one byte says whether the last holder finished. If it did not, it was killed in between, and what it
+    had committed must be put in place from the journal before anything else is written.
+    """
+
+    def __init__(self, root: str, timeout: float) -> None:
+        self._path = f"{root}/{WRITER_LOCK_FILE}"
+        self._timeout = timeout
+        self._descriptor = _open_lock_file(self._path)
+
+    def acquire(self) -> bool:
+        """Wait for the lock, and return whether the last holder finished.
+
+        Raises:
+            StorageBusyError: another process held it for longer than the timeout.
+            StorageIOError: the lock file cannot be read or written; the lock is not held.
+        """
+        if not _try_lock(self._descriptor, self._path, fcntl.LOCK_EX):
+            self._wait()
+        try:
+            finished = os.pread(self._descriptor, 1, 0) != _UNFINISHED
+            os.pwrite(self._descriptor, _UNFINISHED, 0)
+        except OSError as error:
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)  # or every other process would wait for this one
+            raise _failed(self._path, error) from error
+        return finished
+
+    def release(self, *, finished: bool = True) -> None:
+        """Give the lock back, saying whether everything that was committed is in place. Never raises."""
+        if finished:
+            try:
+                os.pwrite(self._descriptor, _CLEAN, 0)
+            except OSError:
+                pass  # it says "unfinished" since `acquire`: the next holder replays, which does no harm
+        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        """Close the lock file, which also gives the lock back; a forked child does this to leave it to its parent."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _wait(self) -> None:
+        # Polling, because a blocking flock has no timeout; the steps grow to 20 ms.
+        deadline = time.monotonic() + self._timeout
+        pause = 0.0005
+        while not _try_lock(self._descriptor, self._path, fcntl.LOCK_EX):
+            if time.monotonic() > deadline:
+                raise StorageBusyError(
+                    f"{self._path!r} has been locked by another process for {self._timeout:g} s; nothing was written. "
+                    "Find out which process holds it, then call again."
+                )
+            time.sleep(pause)
+            pause = min(pause * 1.5, 0.02)
+
+
+class SessionLock:
+    """Held by every process that has the store open, all at the same time."""
+
+    def __init__(self, root: str) -> None:
+        self._path = f"{root}/{SESSION_LOCK_FILE}"
+        self._descriptor = _open_lock_file(self._path)
+
+    def hold(self) -> bool:
+        """Take the lock, and return whether nobody else has it. Call it while holding the writer lock."""
+        alone = _try_lock(self._descriptor, self._path, fcntl.LOCK_EX)
+        # The writer lock keeps others from coming in between; who already has it has it shared and does not move.
+        fcntl.flock(self._descriptor, fcntl.LOCK_SH)
+        return alone
+
+    def close(self) -> None:
+        """Close the lock file, which also gives the lock back."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+class HeldAlone:
+    """Holds a store that nobody else has open, whatever state its database is in. Use it in ``with``.
+
+    Args:
+        root: absolute path of the directory of the database.
+        timeout: how long to wait for its writer lock, in seconds.
+        as_found: what a killed writer has left is not put in place meanwhile: it stays for the next one.
+
+    Raises:
+        StorageBusyError: another process has it open, on entering.
+    """
+
+    def __init__(self, root: str, timeout: float, *, as_found: bool = False) -> None:
+        self._root = root
+        self._timeout = timeout
+        self._as_found = as_found
+
+    def __enter__(self) -> WriterLock:
+        with ExitStack() as stack:
+            self.lock = WriterLock(self._root, self._timeout)
+            stack.callback(self.lock.close)
+            session = SessionLock(self._root)
+            stack.callback(session.close)
+            self._finished = self.lock.acquire()
+            stack.callback(lambda: self.lock.release(finished=self._finished))
+            if not session.hold():
+                raise StorageBusyError(
+                    f"{self._root!r} is open in another process; close it there, then call again. Nothing was changed."
+                )
+            self._held = stack.pop_all()
+        return self.lock
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if not self._as_found:
+            self._finished = kind is None
+        self._held.close()
+
+
+class KeptShut:
+    """Keeps others from opening a store, without writing anything in it. Use it in ``with``.
+
+    Args:
+        root: absolute path of the directory of the database.
+
+    Raises:
+        StorageBusyError: another process has it open, on entering.
+    """
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+        self._descriptor = -1
+
+    def __enter__(self) -> None:
+        path = f"{self._root}/{SESSION_LOCK_FILE}"
+        try:
+            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except FileNotFoundError:
+            return  # nobody has ever opened it
+        except OSError as error:
+            raise StorageIOError(path, error.errno, f"the lock file cannot be opened: {error.strerror}") from error
+        if not _try_lock(self._descriptor, path, fcntl.LOCK_EX):
+            self.__exit__()
+            raise StorageBusyError(f"{self._root!r} is open in another process; close it there, then call again.")
+
+    def __exit__(self, *_: object) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def _open_lock_file(path: str) -> int:
+    refuse_planted(path, longest=1)
+    try:
+        try:
+            return create_private_file(path, _FLAGS)
+        except FileExistsError:
+            return os.open(path, _FLAGS)
+    except OSError as error:
+        raise _failed(path, error) from error
+
+
+def _failed(path: str, error: OSError) -> StorageIOError:
+    family = StorageFullError if error.errno in NO_SPACE else StorageIOError
+    return family(path, error.errno, f"the lock file cannot be used: {error.strerror}")
+
+
+def _try_lock(descriptor: int, path: str, kind: int) -> bool:
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        raise StorageIOError(path, error.errno, "this file system has no locks; use one that has") from error
+    return True

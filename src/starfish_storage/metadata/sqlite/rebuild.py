@@ -1,0 +1,356 @@
+"""A new database from the row log and from what can still be read of a damaged one."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeGuard, cast
+
+import apsw
+
+from starfish_storage.codec import content_digest, decode
+from starfish_storage.errors import StorageError
+from starfish_storage.identifiers import fold
+from starfish_storage.metadata.migrations import latest_version
+from starfish_storage.metadata.queries import sqlite_queries
+from starfish_storage.metadata.row_writer import owner_uid
+from starfish_storage.metadata.sqlite.connection import DATA_ELSEWHERE, open_for_writing
+from starfish_storage.metadata.sqlite.driver import Connection, Row
+from starfish_storage.metadata.sqlite.errors import translate
+from starfish_storage.metadata.sqlite.migrate import migrate
+from starfish_storage.metadata.sqlite.row_changes import CHANGES
+
+logger = logging.getLogger(__name__)
+
+_SMALLEST_ROW = 40  # in bytes: no table has more rows than the file would hold of these
+_LARGEST_STEP = 16
+_UNREADABLE = (apsw.CorruptError, apsw.IOError, UnicodeDecodeError)
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
+_UNKNOWN_TIME = "1970-01-01T00:00:00.000000Z"
+_TIMES = frozenset({"created_when", "updated_when", "creation_time", "start_time", "end_time", "last_update_time"})
+_TIMES_JOBS_MAY_LACK = frozenset({"start_time", "end_time"})
+_JSON = frozenset({"output_schema", "summary", "run_config", "counts"})  # all but the first may be NULL
+_RECOVERED = "recovered"  # name of what is made for rows whose parent is lost
+
+# Of each table: how to read its rows, look one up and save it, and where the time of its last change stands.
+_TABLES = (
+    ("salvage_projects", "get_project", "save_project", 4),
+    ("salvage_master_jobs", "get_master_job", "insert_master_job", 17),
+    ("salvage_execution_jobs", "get_execution_job", "save_execution_job", 14),
+    ("salvage_records", "get_record", "save_record", 7),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """What a rebuilt database was made of.
+
+    Attributes:
+        logged: changes taken from the row log.
+        recovered: rows that only the damaged database had, or had newer.
+        refused: changes that could not be applied, for lack of what they belong to.
+        made: projects and jobs that were made for what belongs to them, because their own rows are lost.
+    """
+
+    logged: int
+    recovered: int
+    refused: int
+    made: int
+
+
+def rebuild(path: str, row_log: Iterable[bytes], damaged: str | None, *, data_elsewhere: bool) -> Rebuilt:
+    """Make a new database.
+
+    Args:
+        path: where it is made; there must be nothing.
+        row_log: the lines of the row log, in order; torn ones are passed over.
+        damaged: a copy of the damaged database, with its log beside it, in a directory that may be written.
+        data_elsewhere: the data lies in another directory than the database.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    try:
+        connection = open_for_writing(path, "power")
+        try:
+            migrate(connection, path, alone=True)
+            made = _Rebuilding(connection)
+            connection.execute(sqlite_queries()["begin"])
+            made.replay(row_log)
+            if damaged is not None:
+                made.merge(damaged)
+            made.claim_mixed_case_ids()
+            connection.execute(sqlite_queries()["save_setting"], (DATA_ELSEWHERE, "yes" if data_elsewhere else "no"))
+            connection.execute(sqlite_queries()["commit"])
+            connection.pragma("journal_mode", "delete")  # nothing beside it, so that it can be renamed
+        finally:
+            connection.close()
+    except apsw.Error as error:
+        raise translate(error, path) from error
+    return Rebuilt(made.logged, made.recovered, made.refused, made.made)
+
+
+class _Rebuilding:
+    """Fills an empty database, within one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._queries = sqlite_queries()
+        self._deleted: set[tuple[str, object]] = set()  # columns and ids of projects and master jobs
+        self._merged: dict[str, set[str]] = {save: set() for _, _, save, _ in _TABLES}
+        self.logged = 0
+        self.recovered = 0
+        self.refused = 0
+        self.made = 0
+
+    def replay(self, lines: Iterable[bytes]) -> None:
+        """Apply the changes of the row log."""
+        columns: dict[str, list[str]] = {}
+        for line in lines:
+            try:
+                found = json.loads(line)
+            except (ValueError, RecursionError):
+                continue  # torn by a power cut
+            if isinstance(found, dict):
+                columns = _columns(cast("dict[str, Any]", found))
+                continue
+            if not _is_change(found, columns):
+                continue
+            name, *values = found
+            given = dict(zip(columns[name], values, strict=False))
+            row = tuple(given.get(parameter) for parameter in self._queries.parameters(name))
+            column = self._queries.parameters(name)[0]
+            if name in ("delete_master_job", "delete_project"):
+                self._deleted.add((column, row[0]))
+            elif name in ("insert_master_job", "put_master_job", "save_project"):
+                self._deleted.discard((column, row[0]))
+            self.logged += self._apply(name, row)
+
+    def merge(self, path: str) -> None:
+        """Add rows of a damaged database that the row log does not have, or has of an earlier time."""
+        damaged = cast("Connection", apsw.Connection(path))
+        damaged.config(apsw.SQLITE_DBCONFIG_WRITABLE_SCHEMA, 1)  # or SQLite reads nothing of one that was cut short
+        try:
+            if damaged.pragma("user_version") < latest_version():
+                migrate(damaged, path, alone=True)
+            for salvage, get, save, changed in _TABLES:
+                for row in _salvaged(damaged, self._queries[salvage]):
+                    self._merge_row(row, get, save, changed)
+            for row in _salvaged(damaged, self._queries["salvage_execution_job_ends"]):
+                if row[-1] in self._merged["save_execution_job"]:
+                    self._apply("end_execution_job", self._mended("end_execution_job", row))
+            self._merge_runs(damaged)
+            self._merge_attempts(damaged)
+            for key, payload in _salvaged(damaged, self._queries["salvage_journal"]):
+                self._merge_journaled(key, payload)
+        except apsw.Error as error:
+            logger.warning("of the damaged database not all could be read: %s", type(error).__name__)
+        finally:
+            damaged.close()
+
+    def claim_mixed_case_ids(self) -> None:
+        """Note the ids that are not their own lower case."""
+        for kind, every in (("master_job_id", "every_master_job"), ("record_uid", "every_record")):
+            odd = [row[0] for row in self._connection.execute(self._queries[every]) if fold(row[0]) != row[0]]
+            for given in odd:
+                self._connection.execute(self._queries["save_mixed_case_id"], (kind, fold(given), given))
+
+    def _merge_row(self, row: Row, get: str, save: str, changed: int) -> None:
+        there = self._connection.execute(self._queries[get], (row[0],)).fetchone()
+        # One whose time is damaged must not win for looking late; alone, it is better than none.
+        if there is not None and (not _is_time(row[changed]) or there[changed] >= row[changed]):
+            return
+        if not self._deleted.isdisjoint(zip(self._queries.parameters(save), row, strict=True)):
+            return
+        row = self._mended(save, row)
+        if there is None or save != "insert_master_job":
+            if there is None:
+                self._make_parents(save, row)
+            self.recovered += self._apply(save, row)
+            self._merged[save].add(row[0])
+            return
+        # Newer than its line in the log, which is its end at most: inserting it again is not possible.
+        end = (row[3], row[18], row[16], row[17], *row[10:14], row[0])
+        self.recovered += self._apply("end_master_job", end)
+
+    def _merge_runs(self, damaged: Connection) -> None:
+        """Add what makes master jobs and execution jobs, which are there by now, a run and its inputs."""
+        for master_job_id, registered, complete in _salvaged(damaged, self._queries["salvage_runs"]):
+            if self._belongs("get_master_job", master_job_id):
+                self._recover("start_run", (master_job_id,))
+                self._apply("note_registered", (registered, master_job_id))
+                if complete:
+                    self._apply("complete_inputs", (master_job_id,))
+        for position, job_id in _salvaged(damaged, self._queries["salvage_positions"]):
+            if job_id in self._merged["save_execution_job"]:
+                self._apply("place_input", (position, job_id))
+        for key, uid in _salvaged(damaged, self._queries["salvage_unique_keys"]):
+            if uid in self._merged["save_record"]:
+                self._apply("set_unique_key", (key, uid))
+
+    def _merge_attempts(self, damaged: Connection) -> None:
+        for row in _salvaged(damaged, self._queries["salvage_attempts"]):
+            if self._belongs("get_execution_job", row[0]) and _is_time(row[5]) and _is_time(row[6]):
+                self._recover("save_attempt", row)
+        for row in _salvaged(damaged, self._queries["salvage_steps"]):
+            there = self._connection.execute(self._queries["get_step"], row[:2]).fetchone()
+            is_newer = there is None or there[4] < row[4]
+            if is_newer and self._belongs("get_execution_job", row[0]) and _is_time(row[4]):
+                self._recover("save_step", row)
+
+    def _belongs(self, get: str, parent: str) -> bool:
+        return self._connection.execute(self._queries[get], (parent,)).fetchone() is not None
+
+    def _recover(self, name: str, row: Row) -> None:
+        """Apply a change that does nothing to what is there, and count it if it did something."""
+        self.recovered += self._apply(name, row) and self._connection.changes() > 0
+
+    def _merge_journaled(self, key: str, payload: bytes) -> None:
+        """Keep data that was committed and may not have reached its file, if a row of today means just that."""
+        rows = self._connection.execute(self._queries["get_data_digest"], (owner_uid(key), key, key)).fetchall()
+        if any(digest == content_digest(payload) for _, digest in rows):
+            self._connection.execute(self._queries["journal_data"], (key, payload))
+
+    def _apply(self, name: str, row: Row) -> bool:
+        try:
+            self._connection.execute(self._queries[name], row)
+        except (apsw.ConstraintError, apsw.MismatchError, OverflowError, UnicodeEncodeError):
+            self.refused += 1
+            return False
+        return True
+
+    def _mended(self, name: str, row: Row) -> Row:
+        """Return a row of a damaged database with something readable in place of times and JSON that are none."""
+        return tuple(
+            value if _is_readable(column, value) else _instead(name, column)
+            for column, value in zip(self._queries.parameters(name), row, strict=True)
+        )
+
+    def _make_parents(self, name: str, row: Row) -> None:
+        """Make what a row belongs to and whose own row is lost: without it, the row would be lost too."""
+        given = dict(zip(self._queries.parameters(name), row, strict=True))
+        if name == "insert_master_job":
+            self._make("get_project", "save_project", given["project_id"], given)
+        elif name in ("save_execution_job", "save_record"):
+            if self._lacks("get_master_job", given["master_job_id"]):
+                self._make("get_project", "save_project", _RECOVERED, given)
+                self._make("get_master_job", "insert_master_job", given["master_job_id"], given)
+            if name == "save_record":
+                self._make("get_execution_job", "save_execution_job", given["job_id"], given)
+
+    def _make(self, get: str, save: str, id: str, child: dict[str, Any]) -> None:
+        if not self._lacks(get, id):
+            return
+        when = child.get("creation_time") or child["start_time"]
+        own = (
+            {"project_id": id if get == "get_project" else _RECOVERED, "master_job_id": id, "name": _RECOVERED}
+            | {"status": "failed", "error_message": "repair: its row was lost", "output_schema": "{}"}
+            | {"storage_uri": ".", "request_config_ref": f"configs/{id}.request.json"}
+            | dict.fromkeys(("created_when", "updated_when", "creation_time", "last_update_time"), when)
+        )
+        if get == "get_execution_job":
+            own |= {"job_id": id, "master_job_id": child["master_job_id"]}
+        names = self._queries.parameters(save)
+        zeros = {name: 0 for name in names if name.endswith("_count") or name == "attempted_generations"}
+        self.made += self._apply(save, tuple((zeros | own).get(name) for name in names))
+
+    def _lacks(self, get: str, id: str) -> bool:
+        return self._connection.execute(self._queries[get], (id,)).fetchone() is None
+
+
+def _columns(header: dict[str, Any]) -> dict[str, list[str]]:
+    """Return what a header of the row log says of each change; nothing if it is damaged."""
+    columns = header.get("columns")
+    if not isinstance(columns, dict):
+        return {}
+    return {name: names for name, names in cast("dict[str, Any]", columns).items() if isinstance(names, list)}
+
+
+def _is_change(found: Any, columns: dict[str, list[str]]) -> TypeGuard[list[Any]]:
+    """Return whether a line of the row log is a change that can be applied."""
+    if not (isinstance(found, list) and found):
+        return False
+    name, *values = cast("list[Any]", found)
+    if not isinstance(name, str) or name not in CHANGES or name not in columns:
+        return False
+    return not any(isinstance(value, list | dict) for value in values)
+
+
+def _is_time(value: object) -> bool:
+    if not isinstance(value, str) or _TIME.fullmatch(value) is None:
+        return False
+    try:
+        datetime.fromisoformat(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_readable(column: str, value: object) -> bool:
+    """Return whether a value of a damaged database can be what its column holds."""
+    if column in _TIMES:
+        return value is None or _is_time(value)
+    if column not in _JSON or value is None:
+        return True
+    try:
+        return isinstance(decode(str(value).encode()), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _instead(name: str, column: str) -> str | None:
+    """Return what stands for a value that cannot be read."""
+    if column in _JSON:
+        return "{}" if column == "output_schema" else None
+    return None if column in _TIMES_JOBS_MAY_LACK and name != "save_record" else _UNKNOWN_TIME
+
+
+def _salvaged(connection: Connection, query: str) -> Iterator[Row]:
+    """Yield the rows of a table that can be read, in the order of their numbers, which each row ends with.
+
+    The table itself is read and no index. Where a page cannot be read, the next numbers are tried, in growing steps,
+    and then those that the last step left out.
+    """
+    number, step = 0, 1
+    most = os.path.getsize(connection.filename) // _SMALLEST_ROW
+    while number < most:
+        try:
+            for *row, found in connection.execute(query, (number,)):
+                yield tuple(row)
+                number, step = found + 1, 1
+        except _UNREADABLE:
+            before = number
+            number += step
+            step = min(2 * step, _LARGEST_STEP)
+            while number - before > 1 and _can_be_read(connection, query, number):
+                middle = (before + number) // 2
+                if _can_be_read(connection, query, middle):
+                    number = middle
+                else:
+                    before = middle
+        else:
+            return
+
+
+def _can_be_read(connection: Connection, query: str, number: int) -> bool:
+    try:
+        connection.execute(query, (number,)).fetchone()
+    except _UNREADABLE:
+        return False
+    return True
+
+
+def row_log_lines(path: str) -> Iterable[bytes]:
+    """Yield the lines of a row log; nothing if there is none."""
+    try:
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as log:
+            yield from log
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StorageError(f"the row log {path!r} cannot be read: {error.strerror}.") from error

@@ -1,0 +1,239 @@
+"""The row changes of the write path in SQLite, with the journal and the digests of data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from itertools import chain
+from typing import ClassVar, cast
+
+import apsw
+
+from starfish_storage.codec import content_digest
+from starfish_storage.errors import DataNotFoundError
+from starfish_storage.identifiers import fold
+from starfish_storage.interface import DataHandler, DataWrite
+from starfish_storage.metadata.queries import Queries
+from starfish_storage.metadata.row import Change
+from starfish_storage.metadata.row_writer import RowWriter, owner_uid, portions
+from starfish_storage.metadata.sqlite.data_in_place import DataInPlace
+from starfish_storage.metadata.sqlite.driver import Connection, Row
+from starfish_storage.models import utc_now
+
+
+class SQLiteRowWriter(RowWriter):
+    """See `RowWriter`; it notes every change for the row log.
+
+    Args:
+        connection: the writing connection, inside a transaction whenever a method is called.
+        queries: the named queries.
+        data: where the data lies.
+        in_place: knows what data is there.
+    """
+
+    constraint_errors: ClassVar[tuple[type[Exception], ...]] = (apsw.ConstraintError,)
+
+    def __init__(self, connection: Connection, queries: Queries, data: DataHandler, in_place: DataInPlace) -> None:
+        super().__init__(connection, queries)
+        self._writing = connection
+        self._data = data
+        self._in_place = in_place
+        self._group_deletes = False
+        self._digests: dict[str, str] = {}
+        self._digests_before: list[tuple[str, str | None]] = []
+        self._changes: list[Change] = []
+        self._operation_start = 0
+
+    def begin_group(self) -> None:
+        """Forget what the group before this one did, whose data is in place by now."""
+        self._group_deletes = False
+        self._claimed.clear()
+        self._digests.clear()
+        self._changes.clear()
+
+    def begin_operation(self) -> None:
+        """Note where an operation begins, so that it can be forgotten."""
+        self._operation_start = len(self._changes)
+        self._digests_before.clear()
+
+    def undo_operation(self) -> None:
+        """Forget what the operation did: the savepoint is rolled back."""
+        del self._changes[self._operation_start :]
+        for key, digest in reversed(self._digests_before):
+            if digest is None:
+                del self._digests[key]
+            else:
+                self._digests[key] = digest
+
+    def changes(self) -> Sequence[Change]:
+        """Return the row changes of the group so far, in order."""
+        return self._changes
+
+    def now(self) -> datetime:
+        """See `RowWriter.now`: all who use the store are on this machine."""
+        return utc_now()
+
+    def change(self, name: str, row: Row) -> None:
+        """Run a named query that changes rows, and note it."""
+        self.execute(name, row)
+        self._changes.append((name, row))
+
+    def change_repeated(self, name: str, rows: Sequence[Row]) -> int:
+        """Run a named query that changes rows over several rows, note it, and return how many rows it changed."""
+        changed = 0
+        for part in portions(rows, self.most_rows):
+            self.execute_repeated(name, len(part), tuple(chain.from_iterable(part)))
+            if self._connection.changes():
+                changed += self._connection.changes()
+                self._changes += [(name, row) for row in part]
+        return changed
+
+    def change_each(self, name: str, rows: Sequence[Row]) -> None:
+        """See `RowWriter.change_each`."""
+        for row in rows:
+            self.change(name, row)
+
+    def save_record(self, row: Row) -> None:
+        """Upsert a record whose data, if it has any, was saved before."""
+        self.claim_id("record_uid", row[0])
+        self._need_data(row[4])
+        try:
+            self.change("save_record", (*row[:-1], self._digest_of(row[4])))
+        except self.constraint_errors as error:
+            raise self._explained(error, job_id=row[1], master_job_id=row[2]) from error
+
+    def update_record(self, row: Row) -> None:
+        """See `RowWriter.update_record`."""
+        self.change("save_record", row)
+
+    def save_records(self, rows: Sequence[Row]) -> list[list[Change]]:
+        """Upsert records of distinct uids, many in a statement, and return of each what takes it back."""
+        undo: list[list[Change]] = []
+        for part in portions(rows, self.most_rows):
+            uids = tuple(row[0] for row in part)
+            self._claim_record_uids(uids)
+            before = {row[0]: row for row in self.execute_repeated("get_record", len(part), uids)}
+            undo += [[("save_record", before[uid]) if uid in before else ("delete_record", (uid,))] for uid in uids]
+            try:
+                self.execute_repeated("save_record", len(part), tuple(chain.from_iterable(part)))
+                self._changes += [("save_record", row) for row in part]
+            except self.constraint_errors as error:
+                orphan = next((row for row in part if self._lacks_parent(row)), part[0])
+                raise self._explained(error, job_id=orphan[1], master_job_id=orphan[2]) from error
+            told = self._tell_borrowers({row[4]: row[-1] for row in part if row[4] is not None})
+            for of_row, row in zip(undo[-len(part) :], part, strict=True):
+                of_row.extend(told.get(row[4], ()))
+        return undo
+
+    def note_data(self, kind: str, id: str, write: DataWrite) -> list[Change]:
+        """Claim the id of data that is written without a row, and note its digest in the rows that refer to it.
+
+        Returns what takes the latter back.
+        """
+        self.claim_id(kind, id)
+        if kind != "record_uid":
+            return []
+        digest = content_digest(write.payload or b"")
+        self._note_digest(write.key, digest)
+        undo = self._tell_borrowers({write.key: digest}).get(write.key, [])
+        row = self.first("get_record", (id,))
+        if row is not None and row[4] == write.key and row[-1] != digest:
+            self.change("set_data_digest", (digest, id))
+            undo.append(("set_data_digest", (row[-1], id)))
+        return undo
+
+    def journal(self, writes: Sequence[DataWrite]) -> list[int]:
+        """Journal data, and return the numbers of the entries."""
+        numbers: list[int] = []
+        for part in portions(writes, self.most_rows):
+            self.execute_repeated(
+                "journal_data", len(part), tuple(value for write in part for value in (write.key, write.payload))
+            )
+            last = self._writing.last_insert_rowid()
+            numbers += range(last - len(part) + 1, last + 1)
+        return numbers
+
+    def delete_master_job(self, master_job_id: str) -> None:
+        """Delete a master job and all that belongs to it, and journal the removal of the data."""
+        key = (master_job_id,)
+        self._group_deletes = True
+        self._release_record_uids(master_job_id)
+        self.execute("journal_removal_of_records", key)
+        for (reference,) in self.execute("list_borrowed_data", key).fetchall():
+            self._journal_removal_of_borrowed(reference, master_job_id)
+        job = self.first("get_master_job", key)
+        self.execute("journal_removal_of_request_config", key)
+        removed = job[4] if job is not None and self._connection.changes() else None
+        self.change("delete_master_job", key)
+        self._need_change("master job", master_job_id, "it may have been deleted before")
+        own = self._data.request_config_key(master_job_id)
+        if removed == own or not self._in_place.exists(own):
+            self.execute("delete_mixed_case_id", ("master_job_id", master_job_id))
+
+    def recount(self) -> None:
+        """Set every count that is kept of records, and of attempts, to what these say."""
+        for name in ("recount_records", "recount_stale", "recount_jobs", "recount_totals"):
+            self.execute(name)
+
+    def _claim_record_uids(self, uids: tuple[str, ...]) -> None:
+        folded = tuple(map(fold, uids))
+        if folded != uids or self.execute_repeated("get_mixed_case_id", len(uids), ("record_uid", *folded)).fetchone():
+            for uid in uids:
+                self.claim_id("record_uid", uid)
+
+    def _tell_borrowers(self, digests: dict[str, str]) -> dict[str, list[Change]]:
+        """Note digests of data in the rows that refer to it under another uid; return, by key, what takes that back."""
+        undo: dict[str, list[Change]] = {}
+        for part in portions(tuple(digests), self.most_rows):
+            keys = tuple(part)
+            for uid, before, key in self.execute_repeated("list_borrowers", len(keys), keys).fetchall():
+                self.change("set_data_digest", (digests[key], uid))
+                undo.setdefault(key, []).append(("set_data_digest", (before, uid)))
+        for key, digest in digests.items():
+            self._note_digest(key, digest)
+        return undo
+
+    def _note_digest(self, key: str, digest: str) -> None:
+        self._digests_before.append((key, self._digests.get(key)))
+        self._digests[key] = digest
+
+    def _digest_of(self, key: str | None) -> str | None:
+        """Return the digest of data that is there: noted in this group, or in a row, or else taken from the file.
+
+        A row keeps what it has: a change of its status must not declare damaged data whole.
+        """
+        if key is None or key in self._digests:
+            return None if key is None else self._digests[key]
+        for _, digest in self.execute("get_data_digest", (owner_uid(key), key, key)).fetchall():
+            if digest is not None:
+                return digest
+        return content_digest(self._in_place.read(key))
+
+    def _release_record_uids(self, master_job_id: str) -> None:
+        """Give up the claims of records that are deleted, except where data of that name is left behind."""
+        self.execute("delete_mixed_case_ids_of_records", (master_job_id,))
+        for (uid,) in self.execute("get_mixed_case_ids_of_records", (master_job_id,)).fetchall():
+            if not self._data_is_there("record_uid", uid):
+                self.execute("delete_mixed_case_id", ("record_uid", uid))
+
+    def _journal_removal_of_borrowed(self, reference: str, master_job_id: str) -> None:
+        owner = self.first("get_record", (owner_uid(reference),))
+        if owner is not None and owner[4] == reference:
+            return  # its owner remains, or is deleted with this master job and journaled already
+        if self.first("is_borrowed_elsewhere", (reference, master_job_id)) is None:
+            self.execute("journal_data", (reference, None))
+
+    def _need_data(self, key: str | None) -> None:
+        """Refuse a reference to data that is not there, or is removed when this group is committed."""
+        if key is None:
+            return
+        journaled = self.first("get_journaled_data", (key,)) if self._group_deletes else None
+        if not self._in_place.exists(key) or (journaled is not None and journaled[0] is None):
+            raise DataNotFoundError("data", self._data.to_reference(key), "save it with save_record_data first")
+
+    def _data_is_there(self, kind: str, value: str) -> bool:
+        return self._in_place.exists_for(kind, value)
+
+    def _breaks_reference(self, error: Exception) -> bool:
+        # Not in the driver's stubs.
+        return cast("int", getattr(error, "extendedresult", 0)) == apsw.SQLITE_CONSTRAINT_FOREIGNKEY

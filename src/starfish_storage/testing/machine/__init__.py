@@ -1,0 +1,1 @@
+"""A storage against a plain dict model, in random histories."""

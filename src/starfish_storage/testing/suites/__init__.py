@@ -1,0 +1,1 @@
+"""The contracts as classes of tests, to subclass."""

@@ -1,0 +1,181 @@
+"""The contract of a run's ledger: paid steps, and the run as a whole."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+from starfish_storage.errors import (
+    InvalidDataError,
+    InvalidInputError,
+    InvalidStatusError,
+    NotFoundError,
+    ParentNotFoundError,
+)
+from starfish_storage.interface import Storage
+from starfish_storage.runs import ErrorGroup, InputAccount, Output, Step, Usage
+from starfish_storage.testing.samples import JOB, MASTER_JOB, an_execution_job, at
+from starfish_storage.testing.store import StoreUnderTest
+from starfish_storage.testing.suites.run_samples import (
+    a_worker,
+    an_attempt,
+    an_outcome,
+    claim,
+    kept,
+    run_again,
+    start,
+    there,
+)
+from starfish_storage.testing.suites.suite import StorageSuite, refused
+
+
+class StepTests(StorageSuite):
+    """Paid steps."""
+
+    async def test_a_step_is_stored_and_replaced(self, storage: Storage) -> None:
+        """By its name, for one input; in the order in which they were stored."""
+        ledger = await start(storage)
+        one, two = await claim(ledger, 2)
+        first = Step(one.job_id, "z\0 ☃", {"result": {"é": [1, 2**70]}}, 1, at(6), (Usage("m", 1, 2, 0.5),))
+        second = Step(one.job_id, "a", {"result": None}, 1, at(7))
+        for step in (first, second, second):
+            await ledger.save_step(step)
+        assert await ledger.get_step(one.job_id, "z\0 ☃") == first
+        assert await ledger.list_steps(one.job_id) == [first, second]
+        assert await ledger.get_step(two.job_id, "a") is None
+        assert await ledger.list_steps(two.job_id) == []
+        replaced = replace(first, result={"result": 2}, attempt=2, saved_when=at(8))
+        await ledger.save_step(replaced)
+        assert await ledger.list_steps(one.job_id) == [second, replaced]
+        slow = replace(second, name="b", attempt=2, saved_when=at(6))  # by a machine whose clock is behind
+        await ledger.save_step(slow)
+        await ledger.finish_input(an_outcome(one, kept()))
+        assert await ledger.list_steps((await run_again(ledger, one)).job_id) == [second, slow, replaced]
+
+    async def test_a_step_that_cannot_be_stored_is_refused(self, storage: Storage) -> None:
+        """An earlier one stays."""
+        ledger = await start(storage)
+        (claimed,) = await claim(ledger)
+        step = Step(claimed.job_id, "call", {"result": 1}, 1, at(6))
+        await ledger.save_step(step)
+        bad: list[tuple[Any, Step]] = [
+            (ParentNotFoundError, replace(step, job_id="nowhere")),
+            (InvalidDataError, replace(step, result={"result": math.inf})),
+            (InvalidDataError, replace(step, result=[1])),  # type: ignore[arg-type]
+            (InvalidInputError, replace(step, name="lone \ud800")),
+            (InvalidInputError, replace(step, name=None)),  # type: ignore[arg-type]
+            (InvalidInputError, replace(step, attempt=0)),
+            (InvalidInputError, replace(step, attempt=2**70)),
+            (InvalidInputError, replace(step, saved_when=None)),  # type: ignore[arg-type]
+        ]
+        for kind, given in bad:
+            with refused(kind):
+                await ledger.save_step(given)
+        assert await ledger.list_steps(claimed.job_id) == [step]
+
+
+class RunTests(StorageSuite):
+    """The run as a whole."""
+
+    async def test_inputs_are_accounted_for(self, storage: Storage) -> None:
+        """With all that was paid for each, failed attempts too; execution jobs that are no inputs have cost nothing."""
+        ledger = await start(storage)
+        one, two, three = await claim(ledger, 3)
+        failed = an_attempt(one, status="failed", usage=(Usage("m", 1, 2, 0.5), Usage("m", 10, 20, 0.25)))
+        await ledger.save_attempt(failed)
+        await ledger.finish_input(an_outcome(one, kept(), kept(), usage=(Usage("m", 100, 200, 1.0),)))
+        await ledger.finish_input(an_outcome(two, kept()))
+        await storage.log_execution_job_start(an_execution_job(run_config={"é": [2**70]}, run_config_hash=None))
+        await storage.log_execution_job_start(an_execution_job("no-input", run_config=None, run_config_hash=None))
+        jobs = [JOB, three.job_id, one.job_id, "nobody", two.job_id, "no-input"]
+        assert await ledger.account_for_inputs(jobs) == {
+            one.job_id: InputAccount(one.job_id, 0, {"question": 0}, 2, 111, 222, 1.75),
+            two.job_id: InputAccount(two.job_id, 1, {"question": 1}, 1, 0, 0, 0.0),
+            three.job_id: InputAccount(three.job_id, 2, {"question": 2}, 0, 0, 0, 0.0),
+            JOB: InputAccount(JOB, None, {"é": [2**70]}, 0, 0, 0, 0.0),
+            "no-input": InputAccount("no-input", None, None, 0, 0, 0, 0.0),
+        }
+        assert await ledger.account_for_inputs([]) == {}
+
+    async def test_counts_of_the_master_job_are_brought_up_to_date(self, storage: Storage) -> None:
+        """From its records, at any time."""
+        ledger = await start(storage)
+        (claimed,) = await claim(ledger)
+        await ledger.finish_input(an_outcome(claimed, kept(), Output("duplicate", {}), Output("filtered", {})))
+        state = await ledger.refresh_run(MASTER_JOB, at(100))
+        assert state == await ledger.get_run(MASTER_JOB)
+        job = await storage.get_master_job(MASTER_JOB)
+        assert job is not None
+        counts = (job.completed_record_count, job.filtered_record_count, job.duplicate_record_count)
+        assert (*counts, job.failed_record_count, job.last_update_time) == (1, 1, 1, 0, at(100))
+        with refused(NotFoundError, "nowhere"):
+            await ledger.refresh_run("nowhere", at(100))
+
+    async def test_workers_are_asked_to_stop(self, storage: Storage) -> None:
+        """And that is taken back."""
+        ledger = await start(storage)
+        for reason in ("the cost is reached", "the cost is reached", None):
+            await ledger.request_stop(MASTER_JOB, reason)
+            assert there(await ledger.get_run(MASTER_JOB)).stop_reason == reason
+        with refused(NotFoundError, "nowhere"):
+            await ledger.request_stop("nowhere", None)
+        with refused(InvalidInputError):
+            await ledger.request_stop(MASTER_JOB, "lone \ud800")
+
+    async def test_errors_are_grouped_by_kind(self, storage: Storage) -> None:
+        """The most frequent first, each with an example and whose it is; outputs that were refused stand together."""
+        ledger = await start(storage, 5)
+        held = await claim(ledger, 5)
+        for one, kind in zip(held, ("A", "B", "B", "B"), strict=False):
+            outcome = an_outcome(one, Output("failed", None, kind), status="failed", error_type=kind)
+            await ledger.finish_input(replace(outcome, error_message=f"{kind} at {one.job_id}"))
+        await ledger.finish_input(
+            an_outcome(held[4], Output("failed", {"a": 1}, "unfit"), Output("failed", {}, "unfit"))
+        )
+        groups = await ledger.list_errors(MASTER_JOB)
+        assert [(group.kind, group.inputs) for group in groups] == [("B", 3), ("refused output", 2), ("A", 1)]
+        assert groups[0].example == f"B at {groups[0].job_id}"
+        assert groups[0].job_id in {one.job_id for one in held[1:4]}
+        assert groups[1] == ErrorGroup("refused output", 2, "unfit", held[4].job_id)
+        assert await ledger.list_errors("nowhere") == []
+
+    async def test_records_are_searched_by_their_error(self, storage: Storage) -> None:
+        """Whatever the case of ASCII letters; by status and in pages."""
+        ledger = await start(storage, 2)
+        one, two = await claim(ledger, 2)
+        await ledger.finish_input(an_outcome(one, Output("filtered", {}, "Too SHORT"), Output("failed", None, "short")))
+        await ledger.finish_input(an_outcome(two, Output("failed", None, "100% ärger"), kept()))
+
+        async def search(text: str | None, *statuses: str, **page: Any) -> list[str]:
+            found = await ledger.search_records(MASTER_JOB, statuses or None, text, **page)
+            return sorted(str(record.error_message) for record in found)
+
+        assert await search("short") == ["Too SHORT", "short"]
+        assert await search("SHORT", "failed") == ["short"]
+        assert await search("%") == ["100% ärger"]
+        assert len(await search(None)) == 4
+        assert len(await search("short", limit=1)) == 1
+        assert len(await search("short", limit=5, offset=1)) == 1
+        with refused(InvalidStatusError):
+            await search("short", "broken")
+        with refused(InvalidInputError):
+            await search("lone \ud800")
+
+    async def test_everything_is_there_after_reopening(self, storage: Storage, store: StoreUnderTest) -> None:
+        """Claims, too: the worker may be alive in another process."""
+        ledger = await start(storage, 4)
+        one, two = await claim(ledger, 2)
+        await ledger.save_step(Step(two.job_id, "call", {"result": 1}, 1, at(6), (Usage("m", 1, 1, 0.5),)))
+        await ledger.finish_input(an_outcome(one, kept(0, "key"), usage=(Usage("m", 3, 4, 0.1),)))
+        await ledger.complete_inputs(MASTER_JOB)
+        await ledger.request_stop(MASTER_JOB, "why")
+        state = await ledger.get_run(MASTER_JOB)
+        await storage.close()
+        async with store.open() as again:
+            assert await again.ledger.get_run(MASTER_JOB) == state
+            assert await again.ledger.list_workers(MASTER_JOB) == [a_worker()]
+            assert len(await again.ledger.list_attempts(one.job_id)) == 1
+            assert len(await again.ledger.list_steps(two.job_id)) == 1
+            assert (await again.ledger.finish_input(an_outcome(two, kept(0, "key")))).status == "duplicate"
+            assert [found.position for found in await claim(again.ledger, 9)] == [2, 3]

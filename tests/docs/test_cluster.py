@@ -15,7 +15,7 @@ import yaml
 from docs.pages import PROJECT, blocks, file_of
 from starfish_storage import open_storage
 
-PAGE = PROJECT / "docs" / "cluster.md"
+PAGE = PROJECT / "docs" / "how-to" / "cluster.md"
 NODES = 3
 RUN = "capitals-1"
 

@@ -18,8 +18,8 @@ from starfish_storage import LocalStorage
 
 DEMO = PROJECT / "examples" / "gsm8k_run.py"
 ANSWERS = PROJECT / "examples" / "gsm8k" / "model_solutions.jsonl"
-NEEDS_SERVERS = PROJECT / "docs" / "cluster.md"
-NEEDS_A_BUCKET = PROJECT / "docs" / "remote.md"
+NEEDS_SERVERS = PROJECT / "docs" / "how-to" / "cluster.md"
+NEEDS_A_BUCKET = PROJECT / "docs" / "how-to" / "remote.md"
 NEEDS_A_WRITER = PROJECT / "docs" / "format.md"  # its commands are run in test_format, while a store is written to
 
 

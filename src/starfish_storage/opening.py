@@ -1,48 +1,55 @@
-"""One function that opens whatever a URI names."""
+"""One function that opens whatever a path or URI names."""
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from starfish_storage.errors import InvalidUriError, StoreOpenError
 from starfish_storage.interface import Storage
 from starfish_storage.metadata.sqlite.connection import Durability
 from starfish_storage.storage.local import LocalStorage
-from starfish_storage.uri import FILE_SCHEME, POSTGRES_SCHEMES, without_password
+from starfish_storage.uri import FILE_SCHEME, POSTGRES_SCHEMES, as_uri, without_password
 
 if TYPE_CHECKING:
     from starfish_storage.storage.postgres import PostgresStorage
 
 
 def open_storage(
-    uri: str, data_uri: str | None = None, *, durability: Durability = "power", redact_secrets: bool = True
+    uri: str | os.PathLike[str],
+    data_uri: str | os.PathLike[str] | None = None,
+    *,
+    durability: Durability = "power",
+    redact_secrets: bool = True,
 ) -> Storage:
-    """Return the storage that a URI names; use it in ``async with``, or call its ``setup()`` and ``close()``.
+    """Return the storage that a path or URI names; use it in ``async with``, or call its ``setup()`` and ``close()``.
 
     Args:
-        uri: where the metadata lies: ``file:///path`` for a local store, or
-            ``postgresql://user@host/database?schema=my_store`` (with the extra ``postgres``).
-        data_uri: where the data lies: ``file:///path``, or ``s3://bucket/prefix`` and the like (with the extra ``s3``).
-            A local store keeps it beside its metadata if nothing is said.
+        uri: where the metadata lies. For a local store, a directory: ``"store"``, ``"~/store"``, ``Path("store")`` or
+            ``"file:///path"``. On a server, ``"postgresql://user@host/database?schema=my_store"`` (with the extra
+            ``postgres``).
+        data_uri: where the data lies: a directory, or ``"s3://bucket/prefix"`` and the like (with the extra ``s3``). If
+            you leave it out, a local store keeps its data beside its metadata.
         durability: what an acknowledged write of a local store survives: see `LocalStorage`. PostgreSQL is always asked
             for the most, ``"power"``.
         redact_secrets: replace the secrets in configurations before they are saved: see `LocalStorage`.
 
     Raises:
-        InvalidUriError: a URI cannot be used, or there is no storage for its scheme.
+        InvalidUriError: a path or URI cannot be used, or there is no storage for its scheme.
         StoreOpenError: what it needs is not installed.
 
-    >>> open_storage("file:///data/store").storage_uri
+    >>> open_storage("/data/store").storage_uri
     'file:///data/store'
     """
-    if str(uri).startswith(POSTGRES_SCHEMES):
-        return postgres_storage()(uri, data_uri, redact_secrets=redact_secrets)
-    if not str(uri).startswith(FILE_SCHEME):
+    place, data_place = as_uri(uri), None if data_uri is None else as_uri(data_uri)
+    if place.startswith(POSTGRES_SCHEMES):
+        return postgres_storage()(place, data_place, redact_secrets=redact_secrets)
+    if not place.startswith(FILE_SCHEME):
         raise InvalidUriError(
-            without_password(uri),
+            without_password(place),
             "write 'file:///data/store', or 'postgresql://user@host/database?schema=my_store'",
         )
-    return LocalStorage(uri, data_uri, durability=durability, redact_secrets=redact_secrets)
+    return LocalStorage(place, data_place, durability=durability, redact_secrets=redact_secrets)
 
 
 def postgres_storage() -> type[PostgresStorage]:

@@ -9,13 +9,65 @@ from typing import TypeVar, cast
 from urllib.parse import quote, unquote
 
 from starfish_storage.errors import InvalidUriError
+from starfish_storage.wording import path_as_text
 
 Given = TypeVar("Given")
 
 FILE_SCHEME = "file://"
 POSTGRES_SCHEMES = ("postgresql://", "postgres://")
 
+_BEGINS_AS_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_BEGINS_ALMOST_AS_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/|file:", re.IGNORECASE)
 _PASSWORD = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://[^/?#@:]*):[^/?#]*@")
+
+
+def as_uri(given: object) -> str:
+    """Return the URI of a place that was given as a URI or as a path: text, or a ``Path``.
+
+    A URI is returned as it stands. A path may be relative to the current directory, and may begin with ``~`` or
+    ``~user``. No file is touched.
+
+    Raises:
+        InvalidUriError: it is neither.
+
+    >>> as_uri("/data/my store"), as_uri("s3://bucket/store")
+    ('file:///data/my%20store', 's3://bucket/store')
+    """
+    text = path_as_text(given)
+    if not isinstance(text, str):
+        raise InvalidUriError(given, "give a path, as text or as a Path, or a URI such as 'file:///data/store'")
+    if _BEGINS_AS_URI.match(text):
+        return text
+    if not text.strip():
+        raise InvalidUriError(given, "it is empty; give a path, or a URI such as 'file:///data/store'")
+    if _BEGINS_ALMOST_AS_URI.match(text):
+        raise InvalidUriError(
+            given,
+            "a URI has two slashes after its scheme, such as 'file:///data/store' and 's3://bucket/prefix'; give it as "
+            "text, because a Path merges them. If a directory has this name, put './' before it",
+        )
+    return file_uri_of_path(_absolute(given, text))
+
+
+def _absolute(given: object, path: str) -> str:
+    """Return a path from the root of the file system."""
+    try:
+        path.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidUriError(given, "its path contains a lone surrogate") from error
+    if "\0" in path:
+        raise InvalidUriError(given, "its path contains a NUL character")
+    expanded = os.path.expanduser(path)
+    if expanded.startswith("~"):
+        reason = "no user of this name has a home directory; if a directory has this name, put './' before it"
+        raise InvalidUriError(given, reason)
+    try:
+        absolute = os.path.abspath(expanded)
+    except FileNotFoundError as error:
+        raise InvalidUriError(given, "it is relative, and the current directory no longer exists") from error
+    if not absolute.strip("/"):
+        raise InvalidUriError(given, "it names the root of the file system; name a directory for the store")
+    return absolute
 
 
 def path_of_file_uri(uri: object) -> str:

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import re
+from typing import cast
 
 REPAIR_OR_RESTORE = "run 'starfish-storage repair STORE', or restore a backup"
 SEE_DAMAGE = "run 'starfish-storage verify STORE' to see what else is damaged"
 """What an error about damage tells to do."""
 
 
+def path_as_text(given: object) -> object:
+    """Return the text of a ``Path``; anything else as it is."""
+    return os.fspath(cast("os.PathLike[str]", given)) if isinstance(given, os.PathLike) else given
+
+
 def without_secrets(uri: object) -> object:
     """Return a URI without its user, password and query; ``file:///`` has none of them."""
+    uri = path_as_text(uri)
     if not isinstance(uri, str):
         return uri
-    place = re.sub(r"//(?!/).*@", "//...@", uri, flags=re.DOTALL)
+    # Also after one slash: a Path merges the two.
+    place = re.sub(r"(//|^[^/]*:/)(?!/).*@", r"\1...@", uri, flags=re.DOTALL)
     return place if place.startswith("file:///") else re.sub(r"\?.*", "?...", place, flags=re.DOTALL)
 
 

@@ -1,15 +1,24 @@
 """Storage URIs: which directory one names."""
 
+from os import PathLike
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from starfish_storage import LocalStorage, open_storage
+from starfish_storage import LocalStorage, Project, open_storage
+from starfish_storage.cli.place import Place
 from starfish_storage.errors import InvalidInputError, InvalidUriError
 from starfish_storage.testing.suites.suite import refused
-from starfish_storage.uri import file_uri_of_path, path_of_file_uri
+from starfish_storage.uri import as_uri, file_uri_of_path, path_of_file_uri
+
+
+class PathOfBytes(PathLike[bytes]):
+    """A path that is not text."""
+
+    def __fspath__(self) -> bytes:
+        return b"/data/store"
 
 
 @pytest.mark.parametrize(
@@ -33,42 +42,65 @@ def test_paths(uri: str, path: str) -> None:
     assert LocalStorage(uri).storage_uri == file_uri_of_path(path)
 
 
-@pytest.mark.parametrize(
-    ("uri", "reason"),
-    [
-        ("", "file://"),
-        ("/data/store", "file://"),
-        ("data/store", "file://"),
-        ("http://example.org/x", "file://"),
-        ("s3://bucket/x", "file://"),
-        ("sqlite:///x", "file://"),
-        ("file:", "file://"),
-        ("file:/data/store", "file://"),
-        ("FILE:///data/store", "file://"),
-        ("file://", "three slashes"),
-        ("file:///", "root of the file system"),
-        ("file:////", "root of the file system"),
-        ("file:///x/..", "root of the file system"),
-        ("file://localhost/data", "localhost"),
-        ("file://host/data", "host"),
-        ("file://relative", "relative"),
-        ("file://./relative", "'.'"),
-        ("file://~/store", "~"),
-        ("file://C:/store", "C:"),
-        ("file:///data/%00", "NUL"),
-        ("file:///data/\0", "NUL"),
-        ("file:///data/%ff", "UTF-8"),
-        ("file:///data/\ud800", "surrogate"),
-        (None, "file:///data/store"),
-        (7, "file:///data/store"),
-        (b"file:///data", "file:///data/store"),
-        (Path("/data"), "file:///data/store"),
-    ],
-    ids=ascii,
-)
-def test_uris_that_name_no_directory_are_refused(uri: object, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+NO_FILE_URIS = [
+    ("http://example.org/x", "file://"),
+    ("s3://bucket/x", "file://"),
+    ("sqlite:///x", "file://"),
+    ("file:", "file://"),
+    ("file:/data/store", "file://"),
+    ("FILE:///data/store", "file://"),
+    ("file://", "three slashes"),
+    ("file:///", "root of the file system"),
+    ("file:////", "root of the file system"),
+    ("file:///x/..", "root of the file system"),
+    ("file://localhost/data", "localhost"),
+    ("file://host/data", "host"),
+    ("file://relative", "relative"),
+    ("file://./relative", "'.'"),
+    ("file://~/store", "~"),
+    ("file://C:/store", "C:"),
+    ("file:///data/%00", "NUL"),
+    ("file:///data/\0", "NUL"),
+    ("file:///data/%ff", "UTF-8"),
+    ("file:///data/\ud800", "surrogate"),
+    ("", "file://"),
+    (None, "file:///data/store"),
+    (7, "file:///data/store"),
+    (b"file:///data", "file:///data/store"),
+]
+PATHS_OF_NO_STORE = [
+    (" \n", "empty"),
+    ("/", "root of the file system"),
+    ("//", "root of the file system"),
+    ("store/" + "../" * 99, "root of the file system"),
+    (Path("/"), "root of the file system"),
+    ("a\0b", "NUL"),
+    (Path("/a\0b"), "NUL"),
+    ("\ud800", "surrogate"),
+    ("~nobody-of-this-name/store", "home directory"),
+    (Path("~nobody-of-this-name/store"), "home directory"),
+    (Path("file:///data/store"), "a Path merges them"),
+    (Path("s3://bucket/x"), "a Path merges them"),
+    ("file:store", "two slashes"),
+    ("C:/store", "'./' before it"),
+    (PathOfBytes(), "file:///data/store"),
+    (["store"], "file:///data/store"),
+]
+
+
+@pytest.mark.parametrize(("uri", "reason"), [*NO_FILE_URIS, ("/data/store", "file://"), ("data", "file://")], ids=ascii)
+def test_only_a_file_uri_has_the_path_of_one(uri: object, reason: str) -> None:
+    with refused(InvalidUriError, uri):
+        path_of_file_uri(uri)
+    with pytest.raises(InvalidUriError, match=reason) as caught:
+        path_of_file_uri(uri)
+    assert caught.value.uri is uri
+
+
+@pytest.mark.parametrize(("uri", "reason"), [*NO_FILE_URIS, *PATHS_OF_NO_STORE], ids=ascii)
+def test_what_names_no_directory_is_refused(uri: object, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.makedirs", lambda *_: pytest.fail("a refused URI must not touch the disk"))
-    for opener in (path_of_file_uri, LocalStorage, open_storage):
+    for opener in (LocalStorage, open_storage):
         with refused(InvalidUriError, uri):
             opener(uri)  # type: ignore[operator]
         with pytest.raises(InvalidUriError, match=reason) as caught:
@@ -76,11 +108,64 @@ def test_uris_that_name_no_directory_are_refused(uri: object, reason: str, monke
         assert caught.value.uri is uri
 
 
-@pytest.mark.parametrize("uri", ["file://host/data", "s3:///x", "ftp://bucket/x", "/data", "file://", 7])
+@pytest.mark.parametrize(
+    "uri", ["file://host/data", "s3:///x", "ftp://bucket/x", "file:x", "file://", Path("s3://b"), 7]
+)
 def test_the_override_is_checked_too(uri: object) -> None:
     for opener in (LocalStorage, open_storage):
         with refused(InvalidUriError, uri):
             opener("file:///data/store", uri)  # type: ignore[operator]
+
+
+def test_paths_are_taken_as_the_command_line_takes_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    named = {
+        "store": "here/store",
+        "./store/": "here/store",
+        "../my store": "my store",
+        "~/store": "home/store",
+        "~": "home",
+        "./~": "here/~",
+        "100%25?b#c": "here/100%25?b#c",
+        str(tmp_path / "ü"): "ü",
+    }
+    for name, path in named.items():
+        for form in (name, Path(name)) if name != "./~" else (name,):  # of a Path, the "./" is gone
+            for storage in (open_storage(form), LocalStorage(form)):
+                assert storage.storage_uri == (tmp_path / path).as_uri()
+        assert Place(as_uri(name)).path == str(tmp_path / path)
+    for form in ("data", Path("data")):
+        for opener in (open_storage, LocalStorage):
+            storage = opener("store", form)
+            assert isinstance(storage, LocalStorage)
+            assert storage.data_base_path == str(tmp_path / "here/data")
+    assert list((tmp_path / "here").iterdir()) == []
+
+
+async def test_a_store_at_a_path_is_the_one_at_its_uri(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with open_storage("store") as storage:
+        await storage.save_project(Project(project_id="p", name="n"))
+    async with open_storage((tmp_path / "store").as_uri()) as storage:
+        assert await storage.get_project("p") is not None
+
+
+def test_a_relative_path_needs_a_current_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with refused(InvalidUriError, "store"):
+        open_storage("store")
+    assert open_storage(tmp_path / "store").storage_uri == (tmp_path / "store").as_uri()
+
+
+def test_a_password_in_a_path_that_was_to_be_a_uri_is_not_shown() -> None:
+    for mistyped in (Path("postgresql://me:secret@host/db"), "postgresql:/me:secret@host/db"):
+        with pytest.raises(InvalidUriError) as caught:
+            open_storage(mistyped)
+        assert "secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize("durability", ["", "POWER", "none", None, True])

@@ -14,12 +14,12 @@ from starfish_storage.cli.counting import counted
 from starfish_storage.cli.opening import existing, is_there, made
 from starfish_storage.cli.options import example
 from starfish_storage.cli.output import show_json, show_text
-from starfish_storage.cli.place import Place, as_uri
+from starfish_storage.cli.place import Place
 from starfish_storage.cli.run_lookup import find_run
 from starfish_storage.copying import CopyReport, copy
 from starfish_storage.interface import Storage
 from starfish_storage.storage.local import LocalStorage
-from starfish_storage.uri import file_uri_of_path
+from starfish_storage.uri import as_uri, file_uri_of_path
 
 
 @click.command("copy", epilog=example("copy ./starfish-store postgresql://me@db/data?schema=shared --run last"))
@@ -48,7 +48,8 @@ def copy_command(
     Everything arrives as it is: records and their data, jobs, attempts, costs and paid steps; a run can be gone on with
     in DST. Said again after it was interrupted, it goes on; said again at the end, it copies what is new in SRC.
     """
-    from_, to = Place(as_uri(source), as_uri(data_uri_from)), Place(as_uri(target), as_uri(data_uri_to))
+    from_ = Place(as_uri(source), None if data_uri_from is None else as_uri(data_uri_from))
+    to = Place(as_uri(target), None if data_uri_to is None else as_uri(data_uri_to))
     report = asyncio.run(_copy(from_, to, project, runs, skip_damaged=skip_damaged, dry_run=dry_run))
     if as_json:
         show_json(report.to_json())

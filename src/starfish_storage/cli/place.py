@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import shlex
 from dataclasses import dataclass
-from typing import cast, overload
+from typing import cast
 
 import click
 
-from starfish_storage.uri import POSTGRES_SCHEMES, file_uri_of_path, path_of_file_uri, without_password
+from starfish_storage.uri import POSTGRES_SCHEMES, as_uri, path_of_file_uri, without_password
 
 STORE_VARIABLE = "STARFISH_STORAGE_URI"
 
@@ -54,25 +54,6 @@ class Place:
         return shlex.join(("starfish-storage", *words, *map(without_password, self.words)))
 
 
-@overload
-def as_uri(given: str) -> str: ...
-
-
-@overload
-def as_uri(given: None) -> None: ...
-
-
-def as_uri(given: str | None) -> str | None:
-    """Return the URI of what was given: one already, or a path.
-
-    >>> as_uri("/data/my store"), as_uri("s3://bucket/store")
-    ('file:///data/my%20store', 's3://bucket/store')
-    """
-    if given is None or "://" in given:
-        return given
-    return file_uri_of_path(os.path.abspath(given))
-
-
 def place_of(context: click.Context, store: str | None = None, data_uri: str | None = None) -> Place:
     """Return where the store is: as said after the command, before it, in the environment, or the default.
 
@@ -82,9 +63,13 @@ def place_of(context: click.Context, store: str | None = None, data_uri: str | N
     said = store or (root.params.get("store") if _is_said(root) else None)
     found = as_uri(cast("str", said or root.params.get("store") or DEFAULT_STORE))
     if not said and not data_uri:
-        return Place(found, as_uri(os.environ.get(DATA_VARIABLE) or None))
+        return Place(found, _uri_or_none(os.environ.get(DATA_VARIABLE)))
     words = (("--store", found) if said else ()) + (("--data-uri", as_uri(data_uri)) if data_uri else ())
-    return Place(found, as_uri(data_uri), words)
+    return Place(found, _uri_or_none(data_uri), words)
+
+
+def _uri_or_none(given: str | None) -> str | None:
+    return as_uri(given) if given else None
 
 
 def store_words(context: click.Context) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from starfish_storage.data.filesystem import FileSystemDataHandler, make_root
 from starfish_storage.data.mounts import warn_of_network_file_systems
 from starfish_storage.data.row_log import LoneRowLog
@@ -12,7 +14,7 @@ from starfish_storage.metadata.sqlite.handler import SQLiteMetadataHandler
 from starfish_storage.metadata.sqlite.starfish_copy import may_be_starfish
 from starfish_storage.storage.data_place import data_handler
 from starfish_storage.storage.hybrid import HybridStorage
-from starfish_storage.uri import file_uri_of_path, is_object_uri, parse_object_uri, path_of_file_uri
+from starfish_storage.uri import as_uri, file_uri_of_path, is_object_uri, parse_object_uri, path_of_file_uri
 
 _CAPABILITIES = frozenset(
     {
@@ -32,9 +34,9 @@ class LocalStorage(HybridStorage):
     """Keeps metadata in SQLite and data in JSON files, or in the objects of a bucket.
 
     Args:
-        storage_uri: ``file://`` URI of the store's directory, which is made if it is not there.
-        data_storage_uri_override: another place for ``configs/`` and ``data/``: the ``file://`` URI of a directory, or
-            that of a prefix in an object store, ``s3://bucket/prefix`` (with the extra ``s3``).
+        storage_uri: the store's directory, as a ``file://`` URI or a path. It is made if it is not there.
+        data_storage_uri_override: another place for ``configs/`` and ``data/``: a directory, or a prefix in an object
+            store, ``s3://bucket/prefix`` (with the extra ``s3``).
         durability: ``"power"``: what was acknowledged survives a kill -9 and a power cut. ``"process"``: it survives
             a kill -9; a power cut may take the last moments, and tears nothing.
         redact_secrets: values under keys that name a secret (``api_key``, ``Authorization``, ``password``, ...) in
@@ -52,16 +54,16 @@ class LocalStorage(HybridStorage):
 
     def __init__(
         self,
-        storage_uri: str,
-        data_storage_uri_override: str | None = None,
+        storage_uri: str | os.PathLike[str],
+        data_storage_uri_override: str | os.PathLike[str] | None = None,
         *,
         durability: Durability = "power",
         redact_secrets: bool = True,
     ) -> None:
         if durability not in ("power", "process"):
             raise InvalidInputError(f"durability must be 'power' or 'process', not {durability!r}.")
-        self.base_path = path_of_file_uri(storage_uri)
-        data_given = data_storage_uri_override or storage_uri
+        self.base_path = path_of_file_uri(as_uri(storage_uri))
+        data_given = as_uri(data_storage_uri_override or storage_uri)
         in_objects = is_object_uri(data_given)
         self.data_base_path = str(parse_object_uri(data_given)) if in_objects else path_of_file_uri(data_given)
         self.metadata_db_path = f"{self.base_path}/{DATABASE_FILE}"

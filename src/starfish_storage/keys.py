@@ -7,6 +7,7 @@ A key is a file's path relative to the root, with ``/``: ``data/3f/<record_uid>.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 
 from starfish_storage.errors import InvalidReferenceError
@@ -22,6 +23,8 @@ _RECORD_KEY = re.compile(rf"data/(?:(?!\.\.?/)[^/\x00-\x1f]{{2}}/){{1,2}}{_NAME}
 _REQUEST_CONFIG_KEY = re.compile(rf"configs/{_NAME}\.json")
 # With the longest id, the name stays below the 255 bytes that file systems allow.
 _VERSION = re.compile(r"[0-9a-f]{1,40}", re.ASCII)
+_VERSION_BYTES = 10  # random; of one record uid, not of the store
+_VERSIONED_KEY = re.compile(rf"(data/.*)\.({_VERSION.pattern})\.json", re.DOTALL)
 _NOT_FOR_CONFIGURATIONS = frozenset({"data", "staging", "writer.lock", "session.lock"})
 # Greedy: of a store that lay in a directory named `data`, the last `data` is the key's.
 _FOREIGN_PREFIX = re.compile(rf"/.*/({_RECORD_KEY.pattern}|{_REQUEST_CONFIG_KEY.pattern})", re.DOTALL)
@@ -41,18 +44,58 @@ def record_key(record_uid: str) -> str:
     return f"{DATA_DIRECTORY}/{shard}/{record_uid}.json"
 
 
-def version_key(key: str, version: str) -> str:
+def owner_uid(key: str) -> str:
+    """Return the uid of the record whose own data lies under a key; other records may refer to it, too.
+
+    >>> owner_uid("data/82/r1.json")
+    'r1'
+    """
+    return key.rpartition("/")[2].removesuffix(".json")
+
+
+def new_version() -> str:
+    """Return a version that no data had before, and that nothing will name again once it is gone."""
+    return os.urandom(_VERSION_BYTES).hex()
+
+
+def version_key(key: str, version: str | None) -> str:
     """Return the key of one version of record data, beside that of the data itself.
+
+    Data without versions has None, and lies under the key itself.
 
     >>> version_key("data/82/r1.json", "0af3")
     'data/82/r1.0af3.json'
+    >>> version_key("data/82/r1.json", None)
+    'data/82/r1.json'
 
     Raises:
-        InvalidReferenceError: the key is not one of record data, or the version is none.
+        InvalidReferenceError: there is a version, and the key is not one of record data, or the version is none.
     """
+    if version is None:
+        return key
     if _VERSION.fullmatch(version) is None:
         raise InvalidReferenceError(key, f"{version!a} is no version of it: give 1 to 40 hexadecimal digits")
-    return f"{check_record_key(key).removesuffix('.json')}.{version}.json"
+    return named_version(check_record_key(key), version)
+
+
+def named_version(key: str, version: str | None) -> str:
+    """Return what `version_key` does, of any key and version: for checks, which judge by the result what rows say."""
+    return key if version is None else f"{key.removesuffix('.json')}.{version}.json"
+
+
+def versions_named(name: str) -> list[tuple[str, str | None]]:
+    """Return every key and version that `version_key` makes a name of: a uid may look as if it ended in a version.
+
+    >>> versions_named("data/82/r1.0af3.json")
+    [('data/82/r1.0af3.json', None), ('data/82/r1.json', '0af3')]
+    """
+    match = _VERSIONED_KEY.fullmatch(name)
+    return [(name, None)] if match is None else [(name, None), (f"{match[1]}.json", match[2])]
+
+
+def is_named_once(name: str) -> bool:
+    """Return whether a name ends in a version as `new_version` makes them, so that no row written later has it."""
+    return any(version is not None and len(version) == 2 * _VERSION_BYTES for _, version in versions_named(name))
 
 
 def request_config_key(master_job_id: str) -> str:
@@ -62,7 +105,27 @@ def request_config_key(master_job_id: str) -> str:
     'configs/m1.request.json'
     """
     check_id("master_job_id", master_job_id)
+    return named_request_config(master_job_id)
+
+
+def named_request_config(master_job_id: str) -> str:
+    """Return what `request_config_key` does, of any id: for repairs, which take the ids that they find."""
     return f"{CONFIG_DIRECTORY}/{master_job_id}.request.json"
+
+
+def master_job_of(key: str) -> str:
+    """Return the id of the master job whose request configuration lies under a key.
+
+    >>> master_job_of("configs/m1.request.json")
+    'm1'
+
+    Raises:
+        InvalidReferenceError: the key is not one of a request configuration.
+        InvalidIdError: what it names cannot be an id.
+    """
+    name = check_request_config_key(key).rpartition("/")[2].removesuffix(".json").removesuffix(".request")
+    check_id("master_job_id", name)
+    return name
 
 
 def key_of_path(reference: object, roots: tuple[str, ...]) -> str:

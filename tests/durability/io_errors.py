@@ -33,6 +33,7 @@ from durability import run_workload, workload
 from durability.shim import Action, Kind, Shim, evenly, in_child
 from starfish_storage import DataNotFoundError, LocalStorage, Record, StorageError
 from starfish_storage.codec import canonical_hash
+from starfish_storage.keys import record_key
 from starfish_storage.runs import Attempt, ClaimedInput, Output, RunInput, input_job_id
 from starfish_storage.runs import Step as PaidStep
 
@@ -222,7 +223,7 @@ async def observe(storage: LocalStorage) -> State:
             seen[uid] = (row_version, version)
     try:
         # The key, because its record has no row.
-        seen["data r4"] = await storage.get_record_data(storage._data.record_key("r4"))
+        seen["data r4"] = await storage.get_record_data(record_key("r4"))
     except DataNotFoundError:
         pass
     return seen

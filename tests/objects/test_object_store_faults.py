@@ -264,7 +264,7 @@ def test_of_puts_that_fail_nothing_stays(s3_uri: str, network: FaultyHttp) -> No
     """None of those that were made with it, where the caller said that they belong together."""
     handler = ObjectStoreDataHandler(s3_uri)
     handler.setup()
-    keys = [handler.record_key(f"r{number}") for number in range(10)]
+    keys = [record_key(f"r{number}") for number in range(10)]
     network.answer(403, only=is_put_of("r7"))
     with refused(StorageIOError, "AccessDenied"):
         handler.put_new([(key, b"{}\n") for key in keys])

@@ -87,18 +87,6 @@ class FileSystemDataHandler(DataHandler):
         self.staging.close()
         self.directories.close()
 
-    def record_key(self, record_uid: str) -> str:
-        """See `DataHandler.record_key`."""
-        return keys.record_key(record_uid)
-
-    def request_config_key(self, master_job_id: str) -> str:
-        """See `DataHandler.request_config_key`."""
-        return keys.request_config_key(master_job_id)
-
-    def version_key(self, key: str, version: str) -> str:
-        """See `DataHandler.version_key`."""
-        return keys.version_key(key, version)
-
     def to_reference(self, key: str) -> str:
         """Return the absolute path of a key."""
         return f"{self.root}/{key}"
@@ -106,18 +94,6 @@ class FileSystemDataHandler(DataHandler):
     def to_key(self, reference: str) -> str:
         """See `DataHandler.to_key`."""
         return keys.key_of_path(reference, self._roots)
-
-    def check_record_key(self, key: str) -> str:
-        """See `DataHandler.check_record_key`."""
-        return keys.check_record_key(key)
-
-    def check_request_config_key(self, key: str) -> str:
-        """See `DataHandler.check_request_config_key`."""
-        return keys.check_request_config_key(key)
-
-    def check_request_config_name(self, key: str, reference: str) -> str:
-        """See `DataHandler.check_request_config_name`."""
-        return keys.check_request_config_name(key, reference)
 
     def write(self, key: str, payload: bytes) -> DataWrite:
         """See `DataHandler.write`."""

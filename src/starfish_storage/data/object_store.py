@@ -84,18 +84,6 @@ class ObjectStoreDataHandler(DataHandler):
         if pool is not None:
             pool.shutdown()
 
-    def record_key(self, record_uid: str) -> str:
-        """See `DataHandler.record_key`."""
-        return keys.record_key(record_uid)
-
-    def request_config_key(self, master_job_id: str) -> str:
-        """See `DataHandler.request_config_key`."""
-        return keys.request_config_key(master_job_id)
-
-    def version_key(self, key: str, version: str) -> str:
-        """See `DataHandler.version_key`."""
-        return keys.version_key(key, version)
-
     def to_reference(self, key: str) -> str:
         """Return the URI of a key."""
         return f"{self._root}/{key}"
@@ -103,18 +91,6 @@ class ObjectStoreDataHandler(DataHandler):
     def to_key(self, reference: str) -> str:
         """See `DataHandler.to_key`."""
         return keys.key_of_uri(reference, self._root)
-
-    def check_record_key(self, key: str) -> str:
-        """See `DataHandler.check_record_key`."""
-        return keys.check_record_key(key)
-
-    def check_request_config_key(self, key: str) -> str:
-        """See `DataHandler.check_request_config_key`."""
-        return keys.check_request_config_key(key)
-
-    def check_request_config_name(self, key: str, reference: str) -> str:
-        """See `DataHandler.check_request_config_name`."""
-        return keys.check_request_config_name(key, reference)
 
     def write(self, key: str, payload: bytes) -> DataWrite:
         """See `DataHandler.write`."""

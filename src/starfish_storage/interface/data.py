@@ -108,34 +108,6 @@ class DataHandler(ABC):
         """Release what `setup` acquired. Idempotent."""
 
     @abstractmethod
-    def record_key(self, record_uid: str) -> str:
-        """Return the key of a record's data; one uid, one key.
-
-        Raises:
-            InvalidIdError: the uid cannot be used.
-        """
-
-    @abstractmethod
-    def request_config_key(self, master_job_id: str) -> str:
-        """Return the key of a master job's request configuration.
-
-        Raises:
-            InvalidIdError: the id cannot be used.
-        """
-
-    @abstractmethod
-    def version_key(self, key: str, version: str) -> str:
-        """Return the key of one version of a record's data, which is written once and never changed.
-
-        Args:
-            key: the key of the record's data.
-            version: 1 to 40 lower-case hexadecimal digits.
-
-        Raises:
-            InvalidReferenceError: the key is not one of record data, or the version is none.
-        """
-
-    @abstractmethod
     def to_reference(self, key: str) -> str:
         """Return the reference under which callers see a key."""
 
@@ -145,34 +117,6 @@ class DataHandler(ABC):
 
         Raises:
             InvalidReferenceError: it lies outside the root.
-        """
-
-    @abstractmethod
-    def check_record_key(self, key: str) -> str:
-        """Return the key if it is one of record data.
-
-        Raises:
-            InvalidReferenceError: it is not, whatever else it may be.
-        """
-
-    @abstractmethod
-    def check_request_config_key(self, key: str) -> str:
-        """Return the key if it is one of a request configuration.
-
-        Raises:
-            InvalidReferenceError: it is not, whatever else it may be.
-        """
-
-    @abstractmethod
-    def check_request_config_name(self, key: str, reference: str) -> str:
-        """Return the key unless it names something else of the store's than a request configuration.
-
-        Args:
-            key: the key.
-            reference: what it was given as, for the message.
-
-        Raises:
-            InvalidReferenceError: it does.
         """
 
     @abstractmethod

@@ -17,6 +17,7 @@ from starfish_storage.data.row_log import ROW_LOG_FILE
 from starfish_storage.errors import InvalidReferenceError, StorageError, StoreDamagedError
 from starfish_storage.files.atomic import FileOperations
 from starfish_storage.files.errors import translated
+from starfish_storage.keys import check_record_key, record_key
 from starfish_storage.maintenance.backends import refuse_remote
 from starfish_storage.maintenance.checking import Progress
 from starfish_storage.maintenance.report import Finding, VerifyReport
@@ -168,7 +169,7 @@ def _plan(report: VerifyReport, root: str, data_root: str) -> RepairPlan:
                     for uid in inspection.records_of(finding.subject)
                 )
         for (uid,) in inspection.rows("every_record_without_data"):
-            key = data.record_key(uid)
+            key = record_key(uid)
             if _is_object(data, key):
                 steps.append(Step("attach_data", uid, f"{key} is there and whole"))
     if report.without_digest:
@@ -200,7 +201,7 @@ async def _fail(storage: LocalStorage, step: Step, copies: str) -> None:
     if record is None or record.output_ref is None:
         return
     try:
-        key = storage.data.check_record_key(storage.data.to_key(record.output_ref))
+        key = check_record_key(storage.data.to_key(record.output_ref))
     except InvalidReferenceError:
         pass  # forged: what it leads to is not the record's
     else:
@@ -218,7 +219,7 @@ async def _fail(storage: LocalStorage, step: Step, copies: str) -> None:
 async def _attach(storage: LocalStorage, record_uid: str) -> None:
     record = await storage.get_record_metadata(record_uid)
     if record is not None and record.output_ref is None:
-        reference = storage.data.to_reference(storage.data.record_key(record_uid))
+        reference = storage.data.to_reference(record_key(record_uid))
         await storage.log_record_metadata(record.model_copy(update={"output_ref": reference}))
 
 

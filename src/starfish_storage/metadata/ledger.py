@@ -11,6 +11,7 @@ from starfish_storage.codec import content_digest, encode
 from starfish_storage.errors import SEE_DAMAGE, InvalidInputError, StoreDamagedError, shorten
 from starfish_storage.identifiers import check_id
 from starfish_storage.interface import DataHandler, DataWrite, RunLedger
+from starfish_storage.keys import record_key
 from starfish_storage.metadata import ledger_rows, ledger_writer, rows, selecting
 from starfish_storage.metadata.database import Database
 from starfish_storage.metadata.operations import WriteOperation
@@ -317,7 +318,7 @@ class SQLRunLedger(RunLedger):
             key = digest = None
             if output.data is not None:
                 payload = encode(output.data, f"data of record {uid!r}")
-                key, digest = self._data.record_key(uid), content_digest(payload)
+                key, digest = record_key(uid), content_digest(payload)
                 writes.append(self._data.write(key, payload))
             error = rows.optional_text("error_message", output.error_message)
             records.append((uid, job_id, master_job_id, state, key, start, now, now, error, digest))

@@ -207,11 +207,6 @@ class RowWriter(ABC):
         return str(error)
 
 
-def owner_uid(key: str) -> str:
-    """Return the uid of the record whose own data lies under a key."""
-    return key.rpartition("/")[2].removesuffix(".json")
-
-
 def portions(items: Sequence[Item], most: int) -> Iterator[Sequence[Item]]:
     """Split items into portions of ``most`` (a power of two), half of it, ... 1.
 

@@ -20,6 +20,7 @@ from starfish_storage.errors import (
     InvalidUriError,
 )
 from starfish_storage.identifiers import check_id
+from starfish_storage.keys import check_record_key, check_request_config_name
 from starfish_storage.metadata.row import Row
 from starfish_storage.models import (
     EXECUTION_JOB_STATUSES,
@@ -52,14 +53,6 @@ class References(Protocol):
 
     def to_reference(self, key: str) -> str:
         """Return the reference under which callers see a key."""
-        ...
-
-    def check_record_key(self, key: str) -> str:
-        """Return the key if it is one of record data."""
-        ...
-
-    def check_request_config_name(self, key: str, reference: str) -> str:
-        """Return the key unless it names something else of the store's."""
         ...
 
 
@@ -121,7 +114,7 @@ class RowCodec:
         )
 
     def _request_config_name(self, reference: str) -> str:
-        return self._references.check_request_config_name(self._references.to_key(reference), reference)
+        return check_request_config_name(self._references.to_key(reference), reference)
 
     def master_job(self, row: Row) -> GenerationMasterJob:
         """Return the master job of a row."""
@@ -178,7 +171,7 @@ class RowCodec:
         """
         record = _as_model(record, Record)
         if key is None and record.output_ref is not None:
-            key = self._references.check_record_key(self._references.to_key(record.output_ref))
+            key = check_record_key(self._references.to_key(record.output_ref))
         return (
             check_id("record_uid", record.record_uid),
             check_id("job_id", record.job_id),

@@ -18,6 +18,7 @@ from starfish_storage.interface.transfer import (
     StepRow,
     WholeRecordRow,
 )
+from starfish_storage.keys import check_request_config_name, version_key
 from starfish_storage.metadata import rows as text_rows
 from starfish_storage.metadata import transfer_writer
 from starfish_storage.metadata.database import Database
@@ -122,7 +123,7 @@ class SQLRowTransfer(RowTransfer):
     async def put_master_job(self, row: MasterJobRow) -> None:
         """See `RowTransfer.put_master_job`."""
         check_id("master_job_id", row.master_job_id)
-        self._data.check_request_config_name(row.request_config_key, row.request_config_key)
+        check_request_config_name(row.request_config_key, row.request_config_key)
         await self._write(lambda writer: transfer_writer.put_master_job(writer, tuple(row)))
 
     async def put_execution_jobs(self, rows: Sequence[ExecutionJobRow]) -> None:
@@ -168,7 +169,7 @@ class SQLRowTransfer(RowTransfer):
 
     def _record(self, stored: Row, version: str | None) -> RecordRow:
         key = stored[4]
-        place = key if key is None or version is None else self._data.version_key(key, version)
+        place = None if key is None else version_key(key, version)
         return RecordRow._make((*stored, place))
 
     async def _write(self, change: Callable[[RowWriter], Sequence[Change] | None]) -> None:

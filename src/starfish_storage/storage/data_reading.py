@@ -20,6 +20,7 @@ from starfish_storage.errors import (
     StoreDamagedError,
 )
 from starfish_storage.interface import DataHandler, DataLocation, MetadataHandler, RecordRow, ScannedRecord
+from starfish_storage.keys import check_record_key
 
 _READ_AT_ONCE = 500
 _READER_THREADS = 4
@@ -131,11 +132,11 @@ class DataReading:
 
     def _refused(self, rows: Sequence[RecordRow]) -> dict[str, StorageError]:
         """Return why data is not read, by uid: a row that was tampered with may name any file."""
-        check, refused = self._data.check_record_key, dict[str, StorageError]()
+        refused: dict[str, StorageError] = {}
         for row in rows:
             if row.place is not None:
                 try:
-                    check(row.place)
+                    check_record_key(row.place)
                 except InvalidReferenceError as error:
                     refused[row.record_uid] = error
         return refused

@@ -18,6 +18,13 @@ from starfish_storage.interface import (
     Storage,
     StoreTransfer,
 )
+from starfish_storage.keys import (
+    check_record_key,
+    check_request_config_key,
+    master_job_of,
+    record_key,
+    request_config_key,
+)
 from starfish_storage.models import GenerationJob, GenerationMasterJob, Project, Record
 from starfish_storage.storage.data_reading import DataReading
 from starfish_storage.storage.secret_guard import SecretGuard
@@ -99,15 +106,14 @@ class HybridStorage(Storage):
 
     def generate_request_config_path(self, master_job_id: str) -> str:
         """See `Storage.generate_request_config_path`."""
-        return self._data.to_reference(self._data.request_config_key(master_job_id))
+        return self._data.to_reference(request_config_key(master_job_id))
 
     async def save_request_config(self, config_ref: str, config_data: dict[str, Any]) -> str:
         """See `Storage.save_request_config`."""
         self._metadata.check_open()
         data = self._data
-        key = data.check_request_config_key(data.to_key(config_ref))
-        name = key.rpartition("/")[2].removesuffix(".json").removesuffix(".request")
-        check_id("master_job_id", name)
+        key = data.to_key(config_ref)
+        name = master_job_of(key)
         if self._guard is not None:
             config_data = self._guard.request_config(name, config_data)
         payload = encode(config_data, f"request configuration {shorten(name)}")
@@ -117,12 +123,12 @@ class HybridStorage(Storage):
     async def get_request_config(self, config_ref: str) -> dict[str, Any]:
         """See `Storage.get_request_config`."""
         self._metadata.check_open()
-        return await self._reading.read(self._data.check_request_config_key(self._data.to_key(config_ref)))
+        return await self._reading.read(check_request_config_key(self._data.to_key(config_ref)))
 
     async def save_record_data(self, record_uid: str, master_job_id: str, job_id: str, data: dict[str, Any]) -> str:
         """See `Storage.save_record_data`."""
         self._metadata.check_open()
-        key = self._data.record_key(record_uid)
+        key = record_key(record_uid)
         check_id("master_job_id", master_job_id)
         check_id("job_id", job_id)
         payload = encode(data, f"data of record {record_uid!r}")
@@ -132,12 +138,12 @@ class HybridStorage(Storage):
     async def get_record_data(self, output_ref: str) -> dict[str, Any]:
         """See `Storage.get_record_data`."""
         self._metadata.check_open()
-        return await self._reading.read(self._data.check_record_key(self._data.to_key(output_ref)))
+        return await self._reading.read(check_record_key(self._data.to_key(output_ref)))
 
     async def get_records_data(self, output_refs: Sequence[str]) -> list[dict[str, Any]]:
         """See `Storage.get_records_data`."""
         self._metadata.check_open()
-        keys = [self._data.check_record_key(self._data.to_key(reference)) for reference in _as_list(output_refs)]
+        keys = [check_record_key(self._data.to_key(reference)) for reference in _as_list(output_refs)]
         return await self._reading.read_many(keys)
 
     async def save_record(self, record: Record, data: dict[str, Any]) -> str:
@@ -164,7 +170,7 @@ class HybridStorage(Storage):
             uid = record.record_uid
         except AttributeError as error:
             raise InvalidInputError(f"a Record is needed, not {type(record).__name__}.") from error
-        return self._data.write(self._data.record_key(uid), encode(data, f"data of record {uid!r}"))
+        return self._data.write(record_key(uid), encode(data, f"data of record {uid!r}"))
 
     def _refer(self, record: object, write: DataWrite) -> str:
         """Set and return the reference of a record whose data has been saved."""

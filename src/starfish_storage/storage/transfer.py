@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from starfish_storage.errors import DataNotFoundError, InvalidReferenceError, StorageError
-from starfish_storage.identifiers import check_id
 from starfish_storage.interface import DataHandler, MetadataHandler, RecordRow, ScannedRecord
 from starfish_storage.interface.transfer import RowTransfer, StoreTransfer, WholeRecordRow
+from starfish_storage.keys import check_request_config_key, master_job_of, record_key
 from starfish_storage.storage.data_reading import DataReading
 
 
@@ -47,7 +47,7 @@ class HybridTransfer(StoreTransfer):
         self._metadata.check_open()
         data = self._data
         writes = [
-            None if payload is None else data.write(data.record_key(record.record_uid), payload)
+            None if payload is None else data.write(record_key(record.record_uid), payload)
             for (record, _), payload in zip(rows, payloads, strict=True)
         ]
         await self._metadata.transfer.put_records(rows, writes)
@@ -56,7 +56,7 @@ class HybridTransfer(StoreTransfer):
         """See `StoreTransfer.read_request_config`."""
         self._metadata.check_open()
         try:
-            return await self._reading.read_bytes(self._data.check_request_config_key(key))
+            return await self._reading.read_bytes(check_request_config_key(key))
         except (DataNotFoundError, InvalidReferenceError):
             return None
 
@@ -64,6 +64,5 @@ class HybridTransfer(StoreTransfer):
         """See `StoreTransfer.put_request_config`."""
         self._metadata.check_open()
         data = self._data
-        name = data.check_request_config_key(key).rpartition("/")[2].removesuffix(".json").removesuffix(".request")
-        check_id("master_job_id", name)
+        name = master_job_of(key)
         await self._metadata.save_data("master_job_id", name, data.write(key, payload))

@@ -12,10 +12,10 @@ from typing import Any
 from starfish_storage.codec import content_digest
 from starfish_storage.identifiers import fold
 from starfish_storage.interface import DataWrite
+from starfish_storage.keys import owner_uid
 from starfish_storage.metadata.ledger_writer import Finishing, claim_for_all
 from starfish_storage.metadata.postgres.row_writer import NeedsSavepointError, PostgresRowWriter
 from starfish_storage.metadata.row import Row
-from starfish_storage.metadata.row_writer import owner_uid
 
 _ID_OF_END = -1  # of a row of `end_execution_job`
 _ID_OF_INPUT = 13  # of a row of `get_input`

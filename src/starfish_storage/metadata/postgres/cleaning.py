@@ -6,20 +6,16 @@ two would be taken for unwanted.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 
 from starfish_storage.interface import DataHandler
 from starfish_storage.interface.inspection import FoundFile, Standing
+from starfish_storage.keys import is_named_once, owner_uid, versions_named
 from starfish_storage.metadata.postgres.address import PostgresAddress
 from starfish_storage.metadata.postgres.connection import PostgresConnection
 from starfish_storage.metadata.queries import Queries
-from starfish_storage.metadata.row_writer import owner_uid
 
-_VERSIONED = re.compile(r"(data/.*)\.([0-9a-f]{1,40})\.json", re.DOTALL)
-# As `DataPuts` makes them: random, so that no row that is written later names one of these.
-_NEVER_NAMED_AGAIN = re.compile(r"data/.*\.[0-9a-f]{20}\.json", re.DOTALL)
 _STRONGEST: dict[str, int] = {"referenced": 0, "loose": 1, "removed": 2}
 
 
@@ -39,7 +35,7 @@ class PostgresCleaning:
 
     def standing(self, objects: Sequence[str]) -> dict[str, Standing]:
         """See `RowInspection.standing`."""
-        names = [(name, key, version) for name in objects for key, version in _readings(name)]
+        names = [(name, key, version) for name in objects for key, version in versions_named(name)]
         columns: tuple[list[str | None], ...] = (
             [name for name, _, _ in names],
             [key for _, key, _ in names],
@@ -63,11 +59,11 @@ class PostgresCleaning:
         with self._alone():
             standing = self.standing([file.key for file in found])
             unwanted = [file for file in found if standing.get(file.key) in (None, "loose")]
-            lasting = [file for file in unwanted if _NEVER_NAMED_AGAIN.fullmatch(file.key)]
+            lasting = [file for file in unwanted if is_named_once(file.key)]
             others = [file for file in unwanted if file not in lasting and is_old(file)]
             loose = [file.key for file in (*lasting, *others) if standing.get(file.key) == "loose"]
             if loose:
-                readings = [reading for name in loose for reading in _readings(name)]
+                readings = [reading for name in loose for reading in versions_named(name)]
                 keys, versions = map(list, zip(*readings, strict=True))
                 self._connection.execute(self._queries["take_loose_data_of"], (keys, versions))
                 self._connection.execute(self._queries["note_removals"], (loose,))
@@ -107,14 +103,3 @@ class PostgresCleaning:
             except Exception:  # noqa: BLE001 (then there is no transaction any more, and what matters was raised before)
                 self._connection.give_up()
             raise
-
-
-def object_of(key: str, version: str | None) -> str:
-    """Return the name of the object of a version of a key."""
-    return key if version is None else f"{key.removesuffix('.json')}.{version}.json"
-
-
-def _readings(name: str) -> list[tuple[str, str | None]]:
-    """Return the keys and versions that the name of an object may be made of."""
-    match = _VERSIONED.fullmatch(name)
-    return [(name, None)] if match is None else [(name, None), (f"{match[1]}.json", match[2])]

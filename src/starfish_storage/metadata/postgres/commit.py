@@ -16,6 +16,7 @@ import asyncpg
 
 from starfish_storage.errors import StorageError
 from starfish_storage.interface import DataHandler
+from starfish_storage.keys import version_key
 from starfish_storage.metadata.data_owner import claim_data
 from starfish_storage.metadata.operations import WriteOperation, distinct, runs
 from starfish_storage.metadata.postgres.address import PostgresAddress
@@ -326,7 +327,7 @@ class PostgresCommit:
 
     def _discard(self, refused: Sequence[WriteOperation]) -> None:
         """Remove the data of operations. Never raises: what is left over is collected some day."""
-        names = [self._data.version_key(key, name) for one in refused for key, name in one.versions.items()]
+        names = [version_key(key, name) for one in refused for key, name in one.versions.items()]
         try:
             self._data.remove_all(names)
         except StorageError as error:

@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Sequence
 
 from starfish_storage.interface import DataHandler, DataLocation, DataWrite, RecordRow
+from starfish_storage.keys import owner_uid, version_key
 from starfish_storage.metadata.handler import SQLMetadataHandler
 from starfish_storage.metadata.operations import WriteOperation
 from starfish_storage.metadata.postgres.address import PostgresAddress
 from starfish_storage.metadata.postgres.database import PostgresDatabase
 from starfish_storage.metadata.row import Row
-from starfish_storage.metadata.row_writer import owner_uid
 from starfish_storage.metadata.rows import RowCodec
 
 
@@ -53,8 +53,7 @@ class PostgresMetadataHandler(SQLMetadataHandler):
         )
         located: dict[str, DataLocation] = {}
         for key, version, digest in found:
-            place = key if version is None else self._data.version_key(key, version)
-            located.setdefault(key, DataLocation(place, digest))
+            located.setdefault(key, DataLocation(version_key(key, version), digest))
         return located
 
     async def get_referrer(self, key: str) -> str | None:
@@ -79,8 +78,4 @@ class PostgresMetadataHandler(SQLMetadataHandler):
 
     def _record_rows(self, found: Sequence[Row]) -> list[RecordRow]:
         """Return the rows of a scan, whose last column is the version of the data, if it has one."""
-        version_key = self._data.version_key
-        return [
-            RecordRow._make((*stored, stored[4] if version is None else version_key(stored[4], version)))
-            for *stored, version in found
-        ]
+        return [RecordRow._make((*stored, version_key(stored[4], version))) for *stored, version in found]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from starfish_storage.interface import DataHandler
+from starfish_storage.keys import version_key
 from starfish_storage.metadata.data_owner import Owner
 from starfish_storage.metadata.postgres.address import PostgresAddress
 from starfish_storage.metadata.postgres.connection import PostgresConnection
@@ -18,5 +19,5 @@ def owner_and_sample(
     row = connection.execute(queries["get_store_identity"]).fetchone()
     assert row is not None
     found = connection.execute(queries["sample_data"], (_SAMPLE, _SAMPLE))
-    sample = [key if version is None else data.version_key(key, version) for key, version in found]
+    sample = [version_key(key, version) for key, version in found]
     return Owner(row[0], address.uri), data, sample

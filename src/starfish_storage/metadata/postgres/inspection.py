@@ -25,18 +25,18 @@ from starfish_storage.interface.inspection import (
     RowInspection,
     Standing,
 )
+from starfish_storage.keys import named_version, owner_uid
 from starfish_storage.metadata.data_owner import refuse_other_data
 from starfish_storage.metadata.inspected_rows import FAULT_QUERIES, faults_of_rows
 from starfish_storage.metadata.migrations import migrations
 from starfish_storage.metadata.postgres.address import PostgresAddress
-from starfish_storage.metadata.postgres.cleaning import PostgresCleaning, object_of
+from starfish_storage.metadata.postgres.cleaning import PostgresCleaning
 from starfish_storage.metadata.postgres.connection import PostgresConnection
 from starfish_storage.metadata.postgres.errors import is_lost, not_opened, translate, unavailable
 from starfish_storage.metadata.postgres.identity import owner_and_sample
 from starfish_storage.metadata.postgres.migrate import schema_version
 from starfish_storage.metadata.queries import postgres_queries
 from starfish_storage.metadata.row import Row
-from starfish_storage.metadata.row_writer import owner_uid
 
 Result = TypeVar("Result")
 
@@ -176,7 +176,7 @@ class PostgresInspection(RowInspection):
                     yield RowFault("row_unreadable", ", ".join(map(str, key)), f"the row of this {kind} has bad JSON")
 
     def _reference(self, key: str, version: str | None, digest: str | None) -> DataReference:
-        return DataReference(key, object_of(key, version), digest)
+        return DataReference(key, named_version(key, version), digest)
 
     def _pages(self, query: str, after: Row) -> Iterator[list[Row]]:
         """Yield the pages of a query whose rows begin with what its parameters are compared with."""

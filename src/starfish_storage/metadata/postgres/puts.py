@@ -6,7 +6,6 @@ Local files are put together instead, so that they are synced in bulk.
 
 from __future__ import annotations
 
-import os
 import queue
 import threading
 import time
@@ -15,9 +14,9 @@ from typing import Final
 
 from starfish_storage.errors import StorageClosedError, StorageError
 from starfish_storage.interface import DataHandler
+from starfish_storage.keys import new_version, version_key
 from starfish_storage.metadata.operations import WriteOperation, resolve
 
-_VERSION_BYTES = 10  # random; of one record uid, not of the store
 _MOST_TOGETHER = 500  # of local files
 
 
@@ -103,8 +102,8 @@ class DataPuts:
     def _versioned(self, operation: WriteOperation) -> list[tuple[str, bytes]]:
         """Return the keys and payloads of an operation; of data that comes twice in it, the last."""
         payloads = {write.key: write.payload or b"" for write in operation.data}
-        operation.versions = {key: os.urandom(_VERSION_BYTES).hex() for key in payloads}
-        return [(self._data.version_key(key, operation.versions[key]), payload) for key, payload in payloads.items()]
+        operation.versions = {key: new_version() for key in payloads}
+        return [(version_key(key, operation.versions[key]), payload) for key, payload in payloads.items()]
 
 
 def refused(operation: WriteOperation, error: Exception) -> None:

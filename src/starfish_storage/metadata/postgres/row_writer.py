@@ -25,11 +25,12 @@ from starfish_storage.errors import (
 )
 from starfish_storage.identifiers import fold
 from starfish_storage.interface import DataHandler, DataWrite
+from starfish_storage.keys import owner_uid, record_key, request_config_key, version_key
 from starfish_storage.metadata.postgres.connection import PostgresConnection
 from starfish_storage.metadata.postgres.errors import CONSTRAINT_ERRORS
 from starfish_storage.metadata.queries import Queries
 from starfish_storage.metadata.row import Change, Row
-from starfish_storage.metadata.row_writer import RowWriter, owner_uid
+from starfish_storage.metadata.row_writer import RowWriter
 
 _UID, _JOB, _MASTER_JOB, _KEY = 0, 1, 2, 4  # of a row of `save_record`
 
@@ -164,7 +165,7 @@ class PostgresRowWriter(RowWriter):
         for uid in claimed:
             if not self._data_is_there("record_uid", uid):
                 self.execute("delete_mixed_case_id", ("record_uid", uid))
-        own = self._data.request_config_key(master_job_id)
+        own = request_config_key(master_job_id)
         goes = job is not None and removed is not None and removed[0] == own
         if fold(master_job_id) != master_job_id and (goes or not self._data.exists(own)):
             self.execute("delete_mixed_case_id", ("master_job_id", master_job_id))
@@ -286,17 +287,15 @@ class PostgresRowWriter(RowWriter):
 
     def remove(self, key: str, version: str | None) -> None:
         """Have the data of a key removed after the commit."""
-        if version is None:
-            self._removals[key] = None
-        elif version != self._versions.get(key):  # what was put twice in one call is current
-            self._removals[self._data.version_key(key, version)] = None
+        if version is None or version != self._versions.get(key):  # what was put twice in one call is current
+            self._removals[version_key(key, version)] = None
 
     def _data_is_there(self, kind: str, value: str) -> bool:
         data = self._data
         try:
             if kind != "record_uid":
-                return data.exists(data.request_config_key(value))
-            key = data.record_key(value)
+                return data.exists(request_config_key(value))
+            key = record_key(value)
         except InvalidIdError:
             return False  # the fold of an id may be too long to be one
         return self.first("locate_data", ([key], [value], [key])) is not None or data.exists(key)

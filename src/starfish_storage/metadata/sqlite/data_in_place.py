@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from starfish_storage.errors import InvalidIdError, StorageUnavailableError
 from starfish_storage.interface import DataHandler
+from starfish_storage.keys import record_key, request_config_key
 
 Result = TypeVar("Result")
 
@@ -44,9 +45,8 @@ class DataInPlace:
 
     def exists_for(self, kind: str, id: str) -> bool:
         """Return whether there is data of a record (``"record_uid"``) or master job (``"master_job_id"``)."""
-        data = self._data
         try:
-            return self.exists(data.record_key(id) if kind == "record_uid" else data.request_config_key(id))
+            return self.exists(record_key(id) if kind == "record_uid" else request_config_key(id))
         except InvalidIdError:
             return False  # the fold of an id may be too long to be one
 

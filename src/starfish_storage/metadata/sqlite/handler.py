@@ -8,8 +8,8 @@ from functools import partial
 
 from starfish_storage.errors import StorageIOError
 from starfish_storage.interface import DataHandler, DataLocation, RowLogHandler
+from starfish_storage.keys import owner_uid
 from starfish_storage.metadata.handler import SQLMetadataHandler
-from starfish_storage.metadata.row_writer import owner_uid
 from starfish_storage.metadata.rows import RowCodec
 from starfish_storage.metadata.sqlite.commit import GroupCommit
 from starfish_storage.metadata.sqlite.connection import Durability

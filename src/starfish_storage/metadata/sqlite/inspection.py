@@ -12,11 +12,11 @@ from starfish_storage.errors import StoreDamagedError, StoreOpenError, StoreVers
 from starfish_storage.files.planted import refuse_planted_database
 from starfish_storage.interface import DataHandler
 from starfish_storage.interface.inspection import DataReference, FoundFile, RowFault, RowInspection, Standing
+from starfish_storage.keys import owner_uid
 from starfish_storage.metadata.data_owner import Owner, refuse_other_data
 from starfish_storage.metadata.inspected_rows import FAULT_QUERIES, faults_of_rows
 from starfish_storage.metadata.migrations import latest_version
 from starfish_storage.metadata.queries import sqlite_queries
-from starfish_storage.metadata.row_writer import owner_uid
 from starfish_storage.metadata.sqlite import row_changes
 from starfish_storage.metadata.sqlite.connection import (
     BUSY_TIMEOUT_MS,

@@ -16,9 +16,9 @@ import apsw
 from starfish_storage.codec import content_digest, decode
 from starfish_storage.errors import StorageError
 from starfish_storage.identifiers import fold
+from starfish_storage.keys import named_request_config, owner_uid
 from starfish_storage.metadata.migrations import latest_version
 from starfish_storage.metadata.queries import sqlite_queries
-from starfish_storage.metadata.row_writer import owner_uid
 from starfish_storage.metadata.sqlite.connection import DATA_ELSEWHERE, open_for_writing
 from starfish_storage.metadata.sqlite.driver import Connection, Row
 from starfish_storage.metadata.sqlite.errors import translate
@@ -250,7 +250,7 @@ class _Rebuilding:
         own = (
             {"project_id": id if get == "get_project" else _RECOVERED, "master_job_id": id, "name": _RECOVERED}
             | {"status": "failed", "error_message": "repair: its row was lost", "output_schema": "{}"}
-            | {"storage_uri": ".", "request_config_ref": f"configs/{id}.request.json"}
+            | {"storage_uri": ".", "request_config_ref": named_request_config(id)}
             | dict.fromkeys(("created_when", "updated_when", "creation_time", "last_update_time"), when)
         )
         if get == "get_execution_job":

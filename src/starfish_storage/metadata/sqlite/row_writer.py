@@ -13,9 +13,10 @@ from starfish_storage.codec import content_digest
 from starfish_storage.errors import DataNotFoundError
 from starfish_storage.identifiers import fold
 from starfish_storage.interface import DataHandler, DataWrite
+from starfish_storage.keys import owner_uid, request_config_key
 from starfish_storage.metadata.queries import Queries
 from starfish_storage.metadata.row import Change
-from starfish_storage.metadata.row_writer import RowWriter, owner_uid, portions
+from starfish_storage.metadata.row_writer import RowWriter, portions
 from starfish_storage.metadata.sqlite.data_in_place import DataInPlace
 from starfish_storage.metadata.sqlite.driver import Connection, Row
 from starfish_storage.models import utc_now
@@ -166,7 +167,7 @@ class SQLiteRowWriter(RowWriter):
         removed = job[4] if job is not None and self._connection.changes() else None
         self.change("delete_master_job", key)
         self._need_change("master job", master_job_id, "it may have been deleted before")
-        own = self._data.request_config_key(master_job_id)
+        own = request_config_key(master_job_id)
         if removed == own or not self._in_place.exists(own):
             self.execute("delete_mixed_case_id", ("master_job_id", master_job_id))
 

@@ -20,6 +20,7 @@ from starfish_storage.codec import decode
 from starfish_storage.errors import InvalidIdError, InvalidReferenceError, InvalidUriError, StorageError, StoreOpenError
 from starfish_storage.identifiers import MAX_ID_BYTES, fold
 from starfish_storage.interface import DataHandler
+from starfish_storage.keys import check_record_key, check_request_config_name, request_config_key
 from starfish_storage.metadata.queries import sqlite_queries, starfish_queries
 from starfish_storage.metadata.rows import json_text, timestamp
 from starfish_storage.metadata.sqlite.driver import Connection, back_up, connect
@@ -215,18 +216,18 @@ def _config_key(data: DataHandler, reference: object, master_job_id: str) -> str
     """Return the key of a request configuration; in place of a useless one, the one it would have here."""
     try:
         text = _text(reference) or ""
-        return data.check_request_config_name(data.to_key(text), text)
+        return check_request_config_name(data.to_key(text), text)
     except InvalidReferenceError:
         pass
     try:
-        return data.request_config_key(master_job_id)
+        return request_config_key(master_job_id)
     except InvalidIdError:
-        return data.request_config_key(hashlib.sha256(master_job_id.encode()).hexdigest())
+        return request_config_key(hashlib.sha256(master_job_id.encode()).hexdigest())
 
 
 def _record_key(data: DataHandler, reference: object) -> str | None:
     try:
-        return None if reference is None else data.check_record_key(data.to_key(_text(reference) or ""))
+        return None if reference is None else check_record_key(data.to_key(_text(reference) or ""))
     except InvalidReferenceError:
         return None
 

@@ -1,0 +1,83 @@
+"""Keys, the names of versions, and whose they are: what stands in `keys.py` and nowhere else."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from starfish_storage import keys
+from starfish_storage.errors import InvalidIdError, InvalidReferenceError
+from starfish_storage.testing.samples import MASTER_JOB, RECORD
+from starfish_storage.testing.strategies import ids
+from starfish_storage.testing.suites.suite import refused
+
+VERSIONS = st.text("0123456789abcdef", min_size=1, max_size=40)
+
+
+def test_ids_that_differ_in_case_only_are_neighbours() -> None:
+    """A file system that cannot tell them apart has one file for both, not two in two directories."""
+    assert keys.record_key("abc").lower() == keys.record_key("ABC").lower()
+
+
+def test_the_kinds_of_keys_are_kept_apart() -> None:
+    with refused(InvalidReferenceError):
+        keys.check_record_key(keys.request_config_key(MASTER_JOB))
+    for of_config in (keys.check_request_config_key, keys.master_job_of):
+        with refused(InvalidReferenceError):
+            of_config(keys.record_key(RECORD))
+
+
+@given(ids())
+def test_a_key_says_whose_it_is(id: str) -> None:
+    assert keys.owner_uid(keys.record_key(id)) == id
+    assert keys.master_job_of(keys.request_config_key(id)) == id
+
+
+@pytest.mark.parametrize(
+    ("key", "master_job_id"),
+    [("configs/m1.request.json", "m1"), ("configs/m1.json", "m1"), ("configs/a.request.b.json", "a.request.b")],
+)
+def test_the_master_job_of_a_configuration(key: str, master_job_id: str) -> None:
+    assert keys.master_job_of(key) == master_job_id
+
+
+def test_a_configuration_that_names_no_master_job() -> None:
+    with refused(InvalidIdError):
+        keys.master_job_of("configs/nul.request.json")
+
+
+@given(ids(), VERSIONS)
+def test_versions_are_found_in_their_names(uid: str, version: str) -> None:
+    key = keys.record_key(uid)
+    name = keys.version_key(key, version)
+    assert keys.check_record_key(name) == name == keys.named_version(key, version)
+    assert keys.versions_named(name) == [(name, None), (key, version)]
+    assert keys.version_key(key, None) == key == keys.named_version(key, None)
+
+
+def test_a_uid_that_looks_like_a_version() -> None:
+    """``data/82/r1.json`` in version ``0af3`` has the name of the data of ``r1.0af3``: a row says which it is."""
+    assert keys.versions_named("data/82/r1.json") == [("data/82/r1.json", None)]
+    assert keys.versions_named("data/82/r1.0af3.json") == [
+        ("data/82/r1.0af3.json", None),
+        ("data/82/r1.json", "0af3"),
+    ]
+    assert keys.versions_named("configs/m1.0af3.json") == [("configs/m1.0af3.json", None)]
+
+
+def test_only_new_versions_are_named_once() -> None:
+    """Shorter ones, and names without a version, may be named by a row that is written later."""
+    key = keys.record_key(RECORD)
+    versions = {keys.new_version() for _ in range(100)}
+    assert len(versions) == 100
+    assert all(keys.is_named_once(keys.version_key(key, version)) for version in versions)
+    for name in (key, keys.version_key(key, "0"), keys.version_key(key, "0" * 21), keys.request_config_key("0" * 20)):
+        assert not keys.is_named_once(name)
+
+
+@pytest.mark.parametrize("bad", ["", "a" * 41, "A", "g", "1/2", "../1", "1.json", "\u0661"])
+def test_what_is_no_version_is_refused(bad: str) -> None:
+    """And so is a version of anything but record data."""
+    with refused(InvalidReferenceError):
+        keys.version_key(keys.record_key(RECORD), bad)
+    with refused(InvalidReferenceError):
+        keys.version_key(keys.request_config_key(MASTER_JOB), "0")

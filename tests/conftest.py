@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import settings
 
-pytest_plugins = ["servers.fixtures"]
+pytest_plugins = ["servers.fixtures", "side_by_side"]
 
 pytest.register_assert_rewrite("starfish_storage.testing")
 

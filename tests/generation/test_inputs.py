@@ -73,7 +73,7 @@ async def test_any_iterable(storage: Storage, inputs: Any) -> None:
     assert (state.registered, state.inputs_complete) == (3, True)
 
 
-@pytest.mark.parametrize("inputs", [5, None, object()], ids=repr)
+@pytest.mark.parametrize("inputs", [5, None, object()], ids=["number", "none", "object"])
 @pytest.mark.parametrize("on_bad_input", ["stop", "skip"])
 async def test_what_cannot_be_iterated_over(storage: Storage, inputs: Any, on_bad_input: str) -> None:
     with pytest.raises(InvalidInputError, match="inputs must be dicts in a list"):

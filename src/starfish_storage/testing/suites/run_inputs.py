@@ -120,7 +120,11 @@ class RunInputTests(StorageSuite):
             await ledger.register_inputs(MASTER_JOB, [*inputs(2), RunInput(position, {})])
         assert await ledger.count_inputs(MASTER_JOB) == {}
 
-    @pytest.mark.parametrize("config", [[1], "text", None, {"a": float("nan")}, {"a": object()}], ids=repr)
+    @pytest.mark.parametrize(
+        "config",
+        [[1], "text", None, {"a": float("nan")}, {"a": object()}],
+        ids=["list", "text", "none", "nan", "object"],  # the same in every process that collects them
+    )
     async def test_an_input_that_is_no_json_object_is_refused(self, storage: Storage, config: Any) -> None:
         """And nothing of the call is stored."""
         ledger = await start(storage, 0)

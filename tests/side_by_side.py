@@ -1,0 +1,42 @@
+"""Tests that run side by side, and those that need the machine for themselves.
+
+A pytest plugin. The workers of pytest-xdist share two locks, so that a test marked ``alone`` begins when the tests of
+the other workers have ended, and they go on when it has. (A group of xdist's would keep such tests in one worker, one
+after the other, but beside the tests of the others.)
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+# Files of the project: there is nothing to make or to remove, and a second run on this machine waits as well.
+_DOOR = Path(__file__)
+_ROOM = Path(__file__).with_name("conftest.py")
+
+
+@contextmanager
+def _held(path: Path, how: int) -> Generator[None]:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, how)
+        yield
+    finally:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)  # said, since a child that the test has forked keeps the descriptor
+        os.close(descriptor)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    if not hasattr(item.config, "workerinput"):
+        return (yield)
+    alone = item.get_closest_marker("alone") is not None
+    with ExitStack() as room:
+        with _held(_DOOR, fcntl.LOCK_EX):  # who waits to be alone lets nobody pass: else it might wait for ever
+            room.enter_context(_held(_ROOM, fcntl.LOCK_EX if alone else fcntl.LOCK_SH))
+        return (yield)

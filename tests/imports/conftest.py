@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
-from imports.foreign import RealStores, frozen
+from imports.foreign import frozen, real
 from imports.reading import assert_sound
 from starfish_storage import LocalStorage
 
 collect_ignore = ["curator_writer.py", "distilabel_writer.py"]  # run where those tools are installed
 
 
-@pytest.fixture(scope="session", autouse=True)
-def real_stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealStores]:
-    """What the real tools are writing from the first test on."""
-    made = RealStores(tmp_path_factory.mktemp("foreign"))
-    yield made
-    made.close()
-
-
 @pytest.fixture
-def stores_of(real_stores: RealStores, tmp_path: Path) -> Callable[[str, str], Path]:
-    """Return a function that returns what a tool has stored, ``"frozen"`` or ``"real"``."""
-    return lambda tool, made: frozen(tool, tmp_path) if made == "frozen" else real_stores.of(tool)
+def stores_of(tmp_path: Path) -> Callable[[str, str], Path]:
+    """Return a function that returns what a tool has stored: ``"frozen"`` once, or ``"real"`` now."""
+    return lambda tool, made: (frozen if made == "frozen" else real)(tool, tmp_path)
 
 
 @pytest.fixture

@@ -25,43 +25,28 @@ _WRITERS = {
 }
 
 
-class RealStores:
-    """Runs the real tools, if they are installed, while other tests go on: each takes ten seconds to start.
-
-    Args:
-        root: an empty directory.
-    """
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self._running: dict[str, subprocess.Popen[bytes]] = {}
-        for tool, (environment, writer, _) in _WRITERS.items():
-            if (environment / "finished").exists():
-                directory = root / tool
-                directory.mkdir()
-                arguments = [directory / "store", directory / "answers.json"] if tool == "starfish" else [directory]
-                with (directory / "said").open("wb") as said:
-                    self._running[tool] = subprocess.Popen(
-                        [environment / "bin" / "python", writer, *arguments],
-                        stdin=subprocess.DEVNULL,
-                        stdout=said,
-                        stderr=said,
-                        env={"PATH": os.environ["PATH"], "PYTHONUTF8": "1", "TZ": "UTC", "HOME": str(directory)},
-                    )
-
-    def of(self, tool: str) -> Path:
-        """Return the directory with what a tool has stored; where it is not installed, the test is skipped."""
-        if tool not in self._running:
-            pytest.skip(f"{tool} is not installed: make .venv/foreign")
-        status = self._running[tool].wait(timeout=200)
-        assert status == 0, (self._root / tool / "said").read_text("utf-8", "replace")
-        return self._root / tool / _WRITERS[tool][2]
-
-    def close(self) -> None:
-        """End those that nobody waited for."""
-        for process in self._running.values():
-            process.kill()
-            process.wait()
+def real(tool: str, root: Path) -> Path:
+    """Let a tool store something in an empty directory and return where; if it is not installed, skip the test."""
+    environment, writer, place = _WRITERS[tool]
+    if not (environment / "finished").exists():
+        pytest.skip(f"{tool} is not installed: make .venv/foreign")
+    made = root / "real"
+    made.mkdir()
+    ended = subprocess.run(
+        [
+            environment / "bin" / "python",
+            writer,
+            *([made / place, made / "answers.json"] if place == "store" else [made]),
+        ],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={"PATH": os.environ["PATH"], "PYTHONUTF8": "1", "TZ": "UTC", "HOME": str(made)},
+        timeout=200,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout.decode("utf-8", "replace")
+    return made / place
 
 
 def frozen(tool: str, root: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -118,9 +119,9 @@ class DirectoryStore(StoreUnderTest):
 
     def raw_keys(self) -> set[str]:
         """See `StoreUnderTest.raw_keys`."""
-        kinds = (self.data_root / "data", self.data_root / "configs")
-        files = (path for kind in kinds for path in kind.rglob("*") if path.is_file())
-        return {path.relative_to(self.data_root).as_posix() for path in files}
+        root = str(self.data_root)
+        directories = (found for kind in ("data", "configs") for found in os.walk(f"{root}/{kind}"))
+        return {f"{directory}/{name}".removeprefix(f"{root}/") for directory, _, names in directories for name in names}
 
     def move(self) -> None:
         """See `StoreUnderTest.move`."""

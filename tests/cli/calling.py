@@ -26,7 +26,7 @@ class Ended(NamedTuple):
     err: str
 
 
-def call(*words: str, environment: dict[str, str] | None = None) -> Ended:
+def call(*words: str, environment: dict[str, str | None] | None = None) -> Ended:
     """Call a command in this process; a traceback fails the test."""
     result = CliRunner().invoke(main, list(words), env={"STARFISH_STORAGE_URI": None} | (environment or {}))
     if result.exception is not None and not isinstance(result.exception, SystemExit):

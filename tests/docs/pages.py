@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import contextlib
 import inspect
 import os
 import re
@@ -15,11 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cli.calling import call
+
 PROJECT = Path(__file__).parents[2]
 PAGES = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *sorted((PROJECT / "docs").rglob("*.md"))]
 
 _FENCE = re.compile(r"^```(?P<info>[^\n]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 _RUN_IN_SHELL = {"cat", "cp", "mkdir", "starfish-storage"}
+_ENDING = re.compile(r" \|\| test \$\? = (\d)$")
+_ONLY_IN_SHELL = re.compile(r"[|&;<>$`*]")
 _NOT_RUN = {"duckdb", "pip"}  # not there, or would change the environment
 _SQLITE = "import sqlite3, sys; print(*sqlite3.connect(sys.argv[1]).execute(sys.argv[2]), sep='\\n')"
 
@@ -61,6 +66,23 @@ def file_of(block: Block) -> str | None:
 def commands(block: Block) -> list[str]:
     """Return the commands of a console block."""
     return [line.removeprefix("$ ") for line in block.text.splitlines() if line.startswith("$ ")]
+
+
+def run_in_process(command: str, directory: Path) -> None:
+    """Run a documented command of ours in this process, where it needs no shell; any other as a process.
+
+    A process takes half a second to start, and that commands work as processes is tested in `cli/test_processes.py`.
+    """
+    ending = _ENDING.search(command)
+    words = command if ending is None else command[: ending.start()]
+    if not words.startswith("starfish-storage ") or _ONLY_IN_SHELL.search(words):
+        run_command(command, directory)
+        return
+    with contextlib.chdir(directory):
+        ended = call(
+            *shlex.split(words)[1:], environment={"STARFISH_STORAGE_URI": os.environ.get("STARFISH_STORAGE_URI")}
+        )
+    assert ended.status == int(ending[1] if ending else 0), f"{command}\n{ended.err}"
 
 
 def run_command(command: str, directory: Path) -> str:

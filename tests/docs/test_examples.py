@@ -8,12 +8,13 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from docs.pages import PAGES, PROJECT, Block, blocks, commands, file_of, run_command, run_python
+from docs.pages import PAGES, PROJECT, Block, blocks, commands, file_of, run_in_process, run_python
 from starfish_storage import LocalStorage
 
 DEMO = PROJECT / "examples" / "gsm8k_run.py"
@@ -27,6 +28,20 @@ def name(page: Path) -> str:
     return str(page.relative_to(PROJECT))
 
 
+@pytest.fixture
+def own_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Forget the modules of this test's directory afterwards: other pages have some of the same names."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    yield
+    for module in [one for one, loaded in sys.modules.items() if is_below(tmp_path, getattr(loaded, "__file__", None))]:
+        del sys.modules[module]
+
+
+def is_below(directory: Path, file: str | None) -> bool:
+    return file is not None and Path(file).is_relative_to(directory)
+
+
+@pytest.mark.usefixtures("own_modules")
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_examples_of_a_page_run_in_order(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
@@ -48,7 +63,7 @@ def test_examples_of_a_page_run_in_order(
                 run_python(block, namespace, runner)
             elif block.info == "console" and page != NEEDS_A_WRITER:
                 for command in commands(block):
-                    run_command(command, tmp_path)
+                    run_in_process(command, tmp_path)
 
 
 def test_only_what_needs_starfish_is_not_run():

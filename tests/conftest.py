@@ -1,5 +1,7 @@
 """What all tests share: a reproducible Hypothesis profile, suites whose assertions show values, and real servers."""
 
+import gc
+
 import pytest
 from hypothesis import settings
 
@@ -10,3 +12,9 @@ pytest.register_assert_rewrite("starfish_storage.testing")
 # The same examples on every machine and in every run; `slow` tests ask for more of them themselves.
 settings.register_profile("reproducible", derandomize=True, deadline=None, database=None, max_examples=50)
 settings.load_profile("reproducible")
+
+
+def pytest_collection_finish() -> None:
+    """Take what has been collected out of the garbage collector's sight: a hundred tests ask it for a whole round."""
+    gc.collect()
+    gc.freeze()

@@ -20,13 +20,13 @@ demo: .venv/ready  ## Store a real generation run, reopen it and show it
 	$(RUN) python examples/gsm8k_run.py
 
 test: .venv/ready  ## Run the tests (the slow ones in a reduced size)
-	$(RUN) pytest -m "not slow" $(SIDE_BY_SIDE)
+	$(RUN) pytest $(SIDE_BY_SIDE)
 
 test-fast: .venv/ready  ## Run the tests that say within a minute whether a change is sound
 	$(RUN) pytest $(FAST) $(SIDE_BY_SIDE)
 
 test-slow: .venv/cluster .venv/foreign  ## Run every test whole: kill loops, a million rows; the numbers of cases go to slow-cases.log
-	$(RUN) pytest --timeout=3600 --log-file=slow-cases.log --log-file-level=INFO
+	$(RUN) pytest -m "slow or not slow" --timeout=3600 --log-file=slow-cases.log --log-file-level=INFO
 
 check: .venv/ready  ## Lint, format, types, import floors, size limits
 	$(RUN) ruff check

@@ -7,8 +7,11 @@ Rules that hold for every method, so that each docstring need only say what is i
 - **All or nothing.** A method that raises has changed nothing. One that is cancelled has either taken effect
   whole or not at all; it never leaves a lock behind.
 - **Errors** are of the `StorageError` family. Besides those named, any method may raise `NotSetUpError`,
-  `StorageClosedError`, `ForkedProcessError`, `StorageIOError`, `StoreDamagedError`, and a writing one
-  `StorageBusyError` and `StorageFullError`.
+  `StorageClosedError`, `ForkedProcessError`, `StorageIOError`, `StorageUnavailableError`, `StoreDamagedError`, and
+  `InvalidInputError` for an argument of the wrong type; a writing one also `StorageBusyError` and `StorageFullError`.
+  A method that raises only these says *Raises nothing of its own*.
+- **Effect.** A method whose docstring begins with *Return*, *Yield*, *Stream* or *Raise* changes nothing. Every other
+  one says whether it is *Idempotent* (a second call with the same arguments changes nothing more) and *Durable*.
 - **Times** are aware and in UTC on the way out; a naive one is read as UTC on the way in.
 - **Lists** are totally ordered. ``limit=None`` means all; ``offset`` without ``limit`` returns all the rest.
   A negative or non-integer value raises `InvalidInputError`; an unknown status in a filter

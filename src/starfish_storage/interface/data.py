@@ -27,7 +27,7 @@ class DataWrite(ABC):
 
     @abstractmethod
     def stage(self) -> None:
-        """Do all that can fail for lack of space, without changing what readers see.
+        """Do all that can fail for lack of space, without changing what readers see. Not idempotent. Not durable.
 
         Raises:
             StorageFullError: no space was left.
@@ -36,11 +36,13 @@ class DataWrite(ABC):
 
     @abstractmethod
     def replaces(self) -> bool:
-        """Return whether there is data under the key already."""
+        """Return whether there is data under the key already. Raises nothing of its own."""
 
     @abstractmethod
     def publish(self, *, revocable: bool = False) -> None:
         """Put the staged data in place, atomically, or remove the key. Not yet power-safe: see `DataHandler.sync`.
+
+        Not idempotent.
 
         Args:
             revocable: keep what is replaced until `discard`, so that `revoke` can put it back.
@@ -51,7 +53,7 @@ class DataWrite(ABC):
 
     @abstractmethod
     def revoke(self) -> None:
-        """Undo a revocable `publish`, because another write of the same call failed.
+        """Undo a revocable `publish`, because another write of the same call failed. Not idempotent. Not durable.
 
         Raises:
             StorageIOError: it failed; the new data is still in place.
@@ -59,7 +61,7 @@ class DataWrite(ABC):
 
     @abstractmethod
     def discard(self) -> None:
-        """Forget what was staged and anything kept for `revoke`. Never raises."""
+        """Forget what was staged and anything kept for `revoke`. Never raises. Idempotent. Not durable."""
 
 
 class DataHandler(ABC):
@@ -81,7 +83,7 @@ class DataHandler(ABC):
 
     @abstractmethod
     def setup(self) -> None:
-        """Create what is missing and check that it can be written. Idempotent. May block.
+        """Create what is missing and check that it can be written. Idempotent. May block. Durable.
 
         Raises:
             StoreOpenError: the place cannot be used.
@@ -90,6 +92,8 @@ class DataHandler(ABC):
     @abstractmethod
     def has_place(self, place: str) -> bool:
         """Return whether there is a place for record data (``"data"``) or request configurations (``"configs"``).
+
+        Raises nothing of its own.
 
         Where places need not be made, as in an object store, there always is. Called before `setup`.
         """
@@ -105,11 +109,11 @@ class DataHandler(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Release what `setup` acquired. Idempotent."""
+        """Release what `setup` acquired. Idempotent. Changes no data. Raises nothing of its own."""
 
     @abstractmethod
     def to_reference(self, key: str) -> str:
-        """Return the reference under which callers see a key."""
+        """Return the reference under which callers see a key. Raises nothing of its own."""
 
     @abstractmethod
     def to_key(self, reference: str) -> str:
@@ -121,11 +125,14 @@ class DataHandler(ABC):
 
     @abstractmethod
     def write(self, key: str, payload: bytes) -> DataWrite:
-        """Prepare to put a payload under a key. Nothing happens before `DataWrite.stage`."""
+        """Return a write that puts a payload under a key. Nothing happens before `DataWrite.stage`.
+
+        Raises nothing of its own.
+        """
 
     @abstractmethod
     def remove(self, key: str) -> DataWrite:
-        """Prepare to remove a key. Removing one that is not there does nothing.
+        """Return a write that removes a key. Removing one that is not there does nothing.
 
         Raises:
             InvalidReferenceError: it is no key of record data or of a request configuration.
@@ -134,6 +141,8 @@ class DataHandler(ABC):
     @abstractmethod
     def publish_all(self, calls: Sequence[Sequence[DataWrite]]) -> list[list[StorageError | None]]:
         """Publish what was staged by several calls, and return what became of each of their writes. May block.
+
+        Not idempotent. Not yet power-safe: see `sync`. Raises nothing of its own: it returns errors.
 
         Revocably, where a call has several writes. None: it is in place. A `StorageUnavailableError`: it may be, now or
         later. Any other error: it is not, and what was there before still is. Of a call that has failed, the writes
@@ -148,6 +157,8 @@ class DataHandler(ABC):
     def revoke_all(self, writes: Sequence[DataWrite]) -> list[DataWrite]:
         """Undo what `publish_all` did for one call, in all that is or may be in place. May block.
 
+        Not idempotent. Not durable.
+
         Returns what has to be put in place for that and could not be: it belongs in the journal.
 
         Raises:
@@ -156,7 +167,7 @@ class DataHandler(ABC):
 
     @abstractmethod
     def put_new(self, items: Sequence[tuple[str, bytes]]) -> None:
-        """Put payloads under keys that nobody has used before, and make them power-safe. May block.
+        """Put payloads under keys that nobody has used before, and make them power-safe. May block. Not idempotent.
 
         Raises:
             StorageFullError: no space was left.
@@ -167,7 +178,9 @@ class DataHandler(ABC):
 
     @abstractmethod
     def remove_all(self, keys: Sequence[str]) -> None:
-        """Remove keys; what is not there is passed over. Not power-safe: say it again if in doubt. May block.
+        """Remove keys; what is not there is passed over. Not power-safe: repeat the call if in doubt. May block.
+
+        Idempotent.
 
         Raises:
             InvalidReferenceError: one is no key of record data or of a request configuration; none was removed.
@@ -176,11 +189,11 @@ class DataHandler(ABC):
 
     @abstractmethod
     def existing(self, keys: Sequence[str]) -> set[str]:
-        """Return those of the keys that there is data under. May block."""
+        """Return those of the keys that there is data under. May block. Raises nothing of its own."""
 
     @abstractmethod
     def exists(self, key: str) -> bool:
-        """Return whether there is data under a key. May block."""
+        """Return whether there is data under a key. May block. Raises nothing of its own."""
 
     @abstractmethod
     def read(self, key: str) -> bytes:
@@ -201,7 +214,7 @@ class DataHandler(ABC):
 
     @abstractmethod
     def sync(self, keys: Sequence[str]) -> None:
-        """Make every earlier `publish` of these keys power-safe. May block for long.
+        """Make every earlier `publish` of these keys power-safe. May block for long. Idempotent.
 
         Raises:
             StorageIOError: it is not known to be safe; publish the payloads anew before trying again.
@@ -219,4 +232,7 @@ class DataHandler(ABC):
 
     @abstractmethod
     def discard_leftovers(self) -> None:
-        """Remove what dead writers staged. Called only while no other process has the store open."""
+        """Remove what dead writers staged. Called only while no other process has the store open.
+
+        Idempotent. Not durable. Raises nothing of its own.
+        """

@@ -23,15 +23,21 @@ class ProjectContract(ABC):
 
     @abstractmethod
     async def get_project(self, project_id: str) -> Project | None:
-        """Return a project, or None if there is none of that id."""
+        """Return a project, or None if there is none of that id. Raises nothing of its own."""
 
     @abstractmethod
     async def list_projects(self, limit: int | None = None, offset: int | None = None) -> list[Project]:
-        """Return projects by name, then by id."""
+        """Return projects by name, then by id.
+
+        Raises:
+            InvalidInputError: ``limit`` or ``offset`` is negative, or is not an integer.
+        """
 
     @abstractmethod
     async def delete_project(self, project_id: str, cascade: bool = False) -> None:
         """Delete a project and, with ``cascade``, everything in it: jobs, records and data. Durable.
+
+        Not idempotent: a second call raises.
 
         Raises:
             NotFoundError: there is none of that id, also when it was deleted before.
@@ -86,7 +92,7 @@ class MasterJobContract(ABC):
 
     @abstractmethod
     async def get_master_job(self, master_job_id: str) -> GenerationMasterJob | None:
-        """Return a master job, or None if there is none of that id."""
+        """Return a master job, or None if there is none of that id. Raises nothing of its own."""
 
     @abstractmethod
     async def list_master_jobs(
@@ -103,11 +109,17 @@ class MasterJobContract(ABC):
             status_filter: only those in one of these statuses.
             limit: at most so many.
             offset: so many are left out at the front.
+
+        Raises:
+            InvalidInputError: ``limit`` or ``offset`` is negative, or is not an integer.
+            InvalidStatusError: a status is unknown.
         """
 
     @abstractmethod
     async def delete_master_job(self, master_job_id: str) -> None:
         """Delete a master job with its execution jobs, records, data and request configuration. Durable.
+
+        Not idempotent: a second call raises.
 
         Data that a record of another master job refers to stays.
 
@@ -158,7 +170,7 @@ class ExecutionJobContract(ABC):
 
     @abstractmethod
     async def get_execution_job(self, job_id: str) -> GenerationJob | None:
-        """Return an execution job, or None if there is none of that id."""
+        """Return an execution job, or None if there is none of that id. Raises nothing of its own."""
 
     @abstractmethod
     async def list_execution_jobs(
@@ -168,7 +180,12 @@ class ExecutionJobContract(ABC):
         limit: int | None = None,
         offset: int | None = None,
     ) -> list[GenerationJob]:
-        """Return a master job's execution jobs, newest first by creation time, then by id, descending."""
+        """Return a master job's execution jobs, newest first by creation time, then by id, descending.
+
+        Raises:
+            InvalidInputError: ``limit`` or ``offset`` is negative, or is not an integer.
+            InvalidStatusError: a status is unknown.
+        """
 
     @abstractmethod
     async def list_execution_jobs_by_master_id_and_config_hash(
@@ -178,11 +195,17 @@ class ExecutionJobContract(ABC):
 
         This is the resume look-up: an input with a ``completed`` job need not be paid for again. For a whole
         run, `completed_config_hashes` answers all inputs at once.
+
+        Raises:
+            InvalidStatusError: the status is unknown.
         """
 
     @abstractmethod
     async def completed_config_hashes(self, master_job_id: str) -> set[str]:
-        """Return the hashes of all inputs that have a ``completed`` execution job, in one query."""
+        """Return the hashes of all inputs that have a ``completed`` execution job, in one query.
+
+        Raises nothing of its own.
+        """
 
 
 class RecordContract(ABC):
@@ -202,7 +225,7 @@ class RecordContract(ABC):
 
     @abstractmethod
     async def get_record_metadata(self, record_uid: str) -> Record | None:
-        """Return a record's metadata, or None if there is none of that uid."""
+        """Return a record's metadata, or None if there is none of that uid. Raises nothing of its own."""
 
     @abstractmethod
     async def get_records_for_master_job(
@@ -212,17 +235,29 @@ class RecordContract(ABC):
         limit: int | None = None,
         offset: int | None = None,
     ) -> list[Record]:
-        """Return the metadata of a master job's records, newest first by start time, then by uid, descending."""
+        """Return the metadata of a master job's records, newest first by start time, then by uid, descending.
+
+        Raises:
+            InvalidInputError: ``limit`` or ``offset`` is negative, or is not an integer.
+            InvalidStatusError: a status is unknown.
+        """
 
     @abstractmethod
     async def count_records_for_master_job(
         self, master_job_id: str, status_filter: Sequence[str] | None = None
     ) -> dict[str, int]:
-        """Return how many records of a master job are in each status; a status without any is left out."""
+        """Return how many records of a master job are in each status; a status without any is left out.
+
+        Raises:
+            InvalidStatusError: a status is unknown.
+        """
 
     @abstractmethod
     async def list_record_metadata(self, master_job_uuid: str, job_uuid: str) -> list[Record]:
-        """Return the metadata of one execution job's records, newest first by start time, then by uid, descending."""
+        """Return the metadata of one execution job's records, newest first by start time, then by uid, descending.
+
+        Raises nothing of its own.
+        """
 
     @abstractmethod
     def iter_records(
@@ -243,4 +278,8 @@ class RecordContract(ABC):
             status_filter: only records in one of these statuses.
             after: begin behind this record; the way to fetch the next page of a listing.
             batch_size: records read in one query, at least 1.
+
+        Raises:
+            InvalidInputError: ``after`` is not a record, or ``batch_size`` is less than 1.
+            InvalidStatusError: a status is unknown.
         """

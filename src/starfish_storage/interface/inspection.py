@@ -87,23 +87,23 @@ class DataInventory(ABC):
 
     @abstractmethod
     def find(self, key: str) -> FoundFile | None:
-        """Return what lies under a key now. May block."""
+        """Return what lies under a key now. May block. Raises nothing of its own."""
 
     @abstractmethod
     def leftovers(self) -> list[FoundFile]:
-        """Return what is being written, or was when its writer died. May block."""
+        """Return what is being written, or was when its writer died. May block. Raises nothing of its own."""
 
     @abstractmethod
     def has_writer(self, found: FoundFile) -> bool:
-        """Return whether the writer of a leftover may be alive, as far as can be seen."""
+        """Return whether the writer of a leftover may be alive, as far as can be seen. Raises nothing of its own."""
 
     @abstractmethod
     def remove_leftover(self, found: FoundFile) -> None:
-        """Remove what a dead writer left. May block."""
+        """Remove what a dead writer left. May block. Idempotent. Not durable. Raises nothing of its own."""
 
     @abstractmethod
     def close(self) -> None:
-        """Release what was acquired. Idempotent."""
+        """Release what was acquired. Idempotent. Changes no data. Raises nothing of its own."""
 
 
 class RowInspection(ABC):
@@ -119,11 +119,14 @@ class RowInspection(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Close what was opened. Idempotent."""
+        """Close what was opened. Idempotent. Changes no data. Raises nothing of its own."""
 
     @abstractmethod
     def now(self) -> int:
-        """Return the time by the clock that all who use the store have in common, in nanoseconds since 1970."""
+        """Return the time by the clock that all who use the store have in common, in nanoseconds since 1970.
+
+        Raises nothing of its own.
+        """
 
     @abstractmethod
     def refuse_other_data(self, data: DataHandler, *, strictly: bool) -> None:
@@ -147,37 +150,57 @@ class RowInspection(ABC):
 
     @abstractmethod
     def faults(self) -> Iterator[RowFault]:
-        """Yield what is wrong with the rows alone: parents, counts, times, JSON, and the database itself."""
+        """Yield what is wrong with the rows alone: parents, counts, times, JSON, and the database itself.
+
+        Raises nothing of its own.
+        """
 
     @abstractmethod
     def count_data(self) -> tuple[int, int]:
-        """Return how many records have data, and how many references `data_references` yields, about."""
+        """Return how many records have data, and how many references `data_references` yields, about.
+
+        Raises nothing of its own.
+        """
 
     @abstractmethod
     def data_references(self) -> Iterator[Sequence[DataReference]]:
-        """Yield all record data that there must be, a page at a time. Of data that changes meanwhile, any version."""
+        """Yield all record data that there must be, a page at a time. Of data that changes meanwhile, any version.
+
+        Raises nothing of its own.
+        """
 
     @abstractmethod
     def request_config_references(self) -> Iterator[Sequence[str]]:
-        """Yield the keys of the request configurations that master jobs refer to, a page at a time."""
+        """Yield the keys of the request configurations that master jobs refer to, a page at a time.
+
+        Raises nothing of its own.
+        """
 
     @abstractmethod
     def locate(self, key: str) -> list[DataReference]:
-        """Return what is committed now of a key of record data or of a request configuration; nothing if nothing is."""
+        """Return what is committed now of a key of record data or of a request configuration; nothing if nothing is.
+
+        Raises nothing of its own.
+        """
 
     @abstractmethod
     def standing(self, objects: Sequence[str]) -> dict[str, Standing]:
-        """Return what is committed now of objects; those that nothing knows are left out."""
+        """Return what is committed now of objects; those that nothing knows are left out. Raises nothing of its own."""
 
     @abstractmethod
     def stale_removals(self) -> Iterator[str]:
-        """Yield the objects that were to be removed, and that whoever was to remove them has left behind."""
+        """Yield the objects that were to be removed, and that whoever was to remove them has left behind.
+
+        Raises nothing of its own.
+        """
 
     @abstractmethod
     def remove_unwanted(
         self, found: Sequence[FoundFile], data: DataHandler, is_old: Callable[[FoundFile], bool]
     ) -> list[FoundFile]:
         """Remove those objects that nothing refers to now, so that nothing can come to refer to one of them meanwhile.
+
+        Idempotent. Not durable: what a power cut brings back is found again.
 
         Data that was saved without a record goes too, and is forgotten.
 
@@ -195,4 +218,8 @@ class RowInspection(ABC):
 
     @abstractmethod
     def remove_stale(self, data: DataHandler) -> list[str]:
-        """Remove what `stale_removals` yields, and return it."""
+        """Remove what `stale_removals` yields, and return it. Idempotent. Not durable.
+
+        Raises:
+            StorageError: some of them may be removed.
+        """

@@ -42,7 +42,10 @@ class InputLedger(ABC):
 
     @abstractmethod
     async def get_run(self, master_job_id: str) -> RunState | None:
-        """Return where a run stands, or None if the master job is none, or does not exist."""
+        """Return where a run stands, or None if the master job is none, or does not exist.
+
+        Raises nothing of its own.
+        """
 
     @abstractmethod
     async def register_inputs(self, master_job_id: str, inputs: Sequence[RunInput]) -> int:
@@ -58,11 +61,18 @@ class InputLedger(ABC):
 
     @abstractmethod
     async def unregistered_inputs(self, master_job_id: str, inputs: Sequence[RunInput]) -> list[int]:
-        """Return the positions of those of some inputs that are not stored. Changes nothing."""
+        """Return the positions of those of some inputs that are not stored. Changes nothing.
+
+        Raises:
+            InvalidDataError: an input is not a JSON object.
+            InvalidInputError: an input is refused, as by `register_inputs`.
+        """
 
     @abstractmethod
     async def complete_inputs(self, master_job_id: str) -> int:
         """Note that there are no more inputs, and set the run's target to their number, which is returned. Durable.
+
+        Idempotent.
 
         Raises:
             ParentNotFoundError: there is no such run.
@@ -70,11 +80,17 @@ class InputLedger(ABC):
 
     @abstractmethod
     async def count_inputs(self, master_job_id: str) -> dict[str, int]:
-        """Return how many inputs are in each status that occurs. Every execution job of a run counts as one."""
+        """Return how many inputs are in each status that occurs. Every execution job of a run counts as one.
+
+        Raises nothing of its own.
+        """
 
     @abstractmethod
     async def now(self) -> datetime:
-        """Return the time by the clock that leases are written and judged by: one for all machines at a store (UTC)."""
+        """Return the time by the clock that leases are written and judged by: one for all machines at a store (UTC).
+
+        Raises nothing of its own.
+        """
 
     @abstractmethod
     async def save_worker(self, worker: Worker, lease: float | None = None) -> Worker:
@@ -92,11 +108,13 @@ class InputLedger(ABC):
 
     @abstractmethod
     async def list_workers(self, master_job_id: str) -> list[Worker]:
-        """Return the workers of a run by start time, also those whose lease has expired."""
+        """Return the workers of a run by start time, also those whose lease has expired. Raises nothing of its own."""
 
     @abstractmethod
     async def remove_worker(self, worker: Worker, now: datetime, *, died: bool = False) -> int:
         """Forget a worker and return its unfinished inputs to ``pending``; return how many. Idempotent. Durable.
+
+        Raises nothing of its own.
 
         Args:
             worker: which one.
@@ -108,11 +126,14 @@ class InputLedger(ABC):
 
     @abstractmethod
     async def release_unowned_inputs(self, master_job_id: str, now: datetime) -> int:
-        """Return ``running`` inputs to ``pending`` whose worker is not noted, as after a repair; return how many."""
+        """Put ``running`` inputs back to ``pending`` whose worker is not noted, as after a repair; return how many.
+
+        Idempotent. Durable. Raises nothing of its own.
+        """
 
     @abstractmethod
     async def claim_inputs(self, master_job_id: str, worker_id: str, limit: int, now: datetime) -> list[ClaimedInput]:
-        """Claim up to so many pending inputs, in the order of their positions. Durable.
+        """Claim up to so many pending inputs, in the order of their positions. Durable. Not idempotent.
 
         No input is claimed by two workers, whatever processes they are in.
 
@@ -123,6 +144,8 @@ class InputLedger(ABC):
     @abstractmethod
     async def finish_input(self, outcome: Outcome, *, claim_next: bool = False) -> Finished:
         """Store what came of an input in one step: its attempt, its records with their data, its end. Durable.
+
+        Not idempotent.
 
         Where outputs have a ``unique_key``, all but the first completed record of each key in the run become
         ``duplicate``. Records of an earlier outcome of the input that this one has no successor of become
@@ -146,7 +169,7 @@ class InputLedger(ABC):
 
     @abstractmethod
     async def release_input(self, attempt: Attempt) -> None:
-        """Store an attempt that was stopped and return its input to ``pending``. Durable.
+        """Store an attempt that was stopped and return its input to ``pending``. Durable. Not idempotent.
 
         The input stays as it is if the attempt's worker does not hold it.
 
@@ -165,7 +188,7 @@ class InputLedger(ABC):
         error_type: str | None = None,
         job_ids: Sequence[str] | None = None,
     ) -> int:
-        """Return ended inputs to ``pending``, so that they are run again; return how many. Durable.
+        """Put ended inputs back to ``pending``, so that they are run again; return how many. Durable. Idempotent.
 
         Args:
             master_job_id: the run.
@@ -185,7 +208,7 @@ class AttemptLedger(ABC):
 
     @abstractmethod
     async def save_attempt(self, attempt: Attempt) -> int:
-        """Store an attempt after which the input stays claimed, and return its number. Durable.
+        """Store an attempt after which the input stays claimed, and return its number. Durable. Not idempotent.
 
         The number of the given one is not used: attempts are numbered in the order in which they are stored. One whose
         worker was taken for dead takes the place of its ``interrupted`` attempt.
@@ -197,11 +220,13 @@ class AttemptLedger(ABC):
 
     @abstractmethod
     async def list_attempts(self, job_id: str) -> list[Attempt]:
-        """Return the attempts at an input by number."""
+        """Return the attempts at an input by number. Raises nothing of its own."""
 
     @abstractmethod
     async def account_for_inputs(self, job_ids: Sequence[str]) -> dict[str, InputAccount]:
         """Return the inputs of these execution jobs with what was paid for each, by the id of the job.
+
+        Raises nothing of its own.
 
         Those that do not exist are left out. Execution jobs that are no inputs of a run are told too.
         """
@@ -217,11 +242,13 @@ class AttemptLedger(ABC):
 
     @abstractmethod
     async def get_step(self, job_id: str, name: str) -> Step | None:
-        """Return the stored result of a step, or None."""
+        """Return the stored result of a step, or None. Raises nothing of its own."""
 
     @abstractmethod
     async def list_steps(self, job_id: str) -> list[Step]:
         """Return the stored steps of an input by attempt, those of one attempt by the time they were stored.
+
+        Raises nothing of its own.
 
         The times alone would not do: the attempts may have been made on machines whose clocks differ.
         """
@@ -233,6 +260,8 @@ class RunLedger(InputLedger, AttemptLedger):
     @abstractmethod
     async def refresh_run(self, master_job_id: str, now: datetime) -> RunState:
         """Bring the record counts of a master job up to date with its records, and return where the run stands.
+
+        Idempotent. Durable.
 
         Raises:
             NotFoundError: there is no such run.
@@ -248,7 +277,7 @@ class RunLedger(InputLedger, AttemptLedger):
 
     @abstractmethod
     async def list_errors(self, master_job_id: str) -> list[ErrorGroup]:
-        """Return the failures of a run by kind, the most frequent first."""
+        """Return the failures of a run by kind, the most frequent first. Raises nothing of its own."""
 
     @abstractmethod
     async def search_records(
@@ -259,4 +288,9 @@ class RunLedger(InputLedger, AttemptLedger):
         limit: int | None = None,
         offset: int | None = None,
     ) -> list[Record]:
-        """Return records of a master job, newest first, whose error holds a text, whatever its case in ASCII."""
+        """Return records of a master job, newest first, whose error holds a text, whatever its case in ASCII.
+
+        Raises:
+            InvalidInputError: ``limit`` or ``offset`` is negative, or is not an integer.
+            InvalidStatusError: a status is unknown.
+        """

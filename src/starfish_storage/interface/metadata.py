@@ -37,7 +37,7 @@ class MetadataHandler(ProjectContract, MasterJobContract, ExecutionJobContract, 
 
     @abstractmethod
     async def setup(self) -> None:
-        """Open the database, create or migrate its schema, and finish what a killed writer left. Idempotent.
+        """Open the database, create or migrate its schema, and finish what a killed writer left. Idempotent. Durable.
 
         The data handler is set up on the way, once it is known that the database is one of ours.
 
@@ -47,11 +47,20 @@ class MetadataHandler(ProjectContract, MasterJobContract, ExecutionJobContract, 
 
     @abstractmethod
     async def close(self) -> None:
-        """Finish every call that was accepted, make everything power-safe, and close. Idempotent."""
+        """Finish every call that was accepted, make everything power-safe, and close. Idempotent.
+
+        Raises nothing of its own.
+        """
 
     @abstractmethod
     def check_open(self) -> None:
-        """Raise unless the handler can be used now, in this process."""
+        """Raise unless the handler can be used now, in this process.
+
+        Raises:
+            NotSetUpError: `setup` was not called.
+            StorageClosedError: `close` was called.
+            ForkedProcessError: it was set up in another process, of which this one is a fork.
+        """
 
     @abstractmethod
     async def save_data(self, kind: str, id: str, write: DataWrite) -> None:
@@ -81,11 +90,17 @@ class MetadataHandler(ProjectContract, MasterJobContract, ExecutionJobContract, 
 
     @abstractmethod
     async def recount(self) -> None:
-        """Set every count that is kept of records, also that of ended execution jobs, to what the records say."""
+        """Set every count that is kept of records, also that of ended execution jobs, to what the records say.
+
+        Idempotent. Durable. Raises nothing of its own.
+        """
 
     @abstractmethod
     async def locate_data(self, keys: Sequence[str]) -> dict[str, DataLocation]:
-        """Return where the data of these keys lies, for the keys of which anything is known."""
+        """Return where the data of these keys lies, for the keys of which anything is known.
+
+        Raises nothing of its own.
+        """
 
     @abstractmethod
     async def list_record_rows(
@@ -110,8 +125,11 @@ class MetadataHandler(ProjectContract, MasterJobContract, ExecutionJobContract, 
 
     @abstractmethod
     async def get_referrer(self, key: str) -> str | None:
-        """Return what refers to a key: ``"record"``, ``"master job"`` or None."""
+        """Return what refers to a key: ``"record"``, ``"master job"`` or None. Raises nothing of its own."""
 
     @abstractmethod
     async def get_journaled_data(self, key: str) -> bytes | None:
-        """Return what was committed under a key but may not be in place yet; None if nothing is pending."""
+        """Return what was committed under a key but may not be in place yet; None if nothing is pending.
+
+        Raises nothing of its own.
+        """

@@ -22,7 +22,7 @@ class RowLogHandler(ABC):
 
     @abstractmethod
     def open(self, header: bytes) -> bool:
-        """Open the log for appending; return False if there is none.
+        """Open the log for appending; return False if there is none. Not idempotent. Not durable: see `sync`.
 
         Args:
             header: the line that says what the lines below it mean; added if the log begins with another.
@@ -33,7 +33,7 @@ class RowLogHandler(ABC):
 
     @abstractmethod
     def create(self, lines: Iterable[bytes]) -> None:
-        """Write a new log, whole or not at all, in place of an earlier one, and open it.
+        """Write a new log, whole or not at all, in place of an earlier one, and open it. Idempotent. Durable.
 
         Args:
             lines: what stands in it; the first one is the header.
@@ -44,7 +44,7 @@ class RowLogHandler(ABC):
 
     @abstractmethod
     def append(self, lines: bytes) -> None:
-        """Append lines.
+        """Append lines. Not idempotent. Not durable: see `sync`.
 
         Raises:
             StorageFullError: no space was left; nothing of them stays.
@@ -53,11 +53,16 @@ class RowLogHandler(ABC):
 
     @abstractmethod
     def take_back(self) -> None:
-        """Remove what was appended last: the rows were not committed. Never raises: a line too many does no harm."""
+        """Remove what was appended last: the rows were not committed. Never raises: a line too many does no harm.
+
+        Idempotent. Not durable.
+        """
 
     @abstractmethod
     def sync(self) -> None:
         """Make what was appended power-safe, where nothing else does that. Called now and then, without the lock.
+
+        Idempotent.
 
         Raises:
             StorageIOError: it failed.
@@ -65,4 +70,4 @@ class RowLogHandler(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Close the log. Idempotent."""
+        """Close the log. Idempotent. Changes no line. Raises nothing of its own."""

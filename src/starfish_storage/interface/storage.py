@@ -54,7 +54,7 @@ class Storage(ProjectContract, MasterJobContract, ExecutionJobContract, RecordCo
 
     @abstractmethod
     async def setup(self) -> None:
-        """Open the store, creating or migrating it, and finish what a killed run left. Idempotent.
+        """Open the store, creating or migrating it, and finish what a killed run left. Idempotent. Durable.
 
         Raises:
             StoreOpenError: it cannot be opened; its subclasses say why.
@@ -62,7 +62,10 @@ class Storage(ProjectContract, MasterJobContract, ExecutionJobContract, RecordCo
 
     @abstractmethod
     async def close(self) -> None:
-        """Finish every call that was accepted, then close. Idempotent; `setup` opens the store again."""
+        """Finish every call that was accepted, then close. Idempotent; `setup` opens the store again.
+
+        Makes everything power-safe. Raises nothing of its own.
+        """
 
     async def __aenter__(self) -> Self:
         """Set the storage up."""
@@ -140,7 +143,7 @@ class Storage(ProjectContract, MasterJobContract, ExecutionJobContract, RecordCo
 
     @abstractmethod
     async def get_records_data(self, output_refs: Sequence[str]) -> list[dict[str, Any]]:
-        """Return the data of several records, in the order of their references; raises as `get_record_data`."""
+        """Return the data of several records, in the order of their references. Raises as `get_record_data`."""
 
     @abstractmethod
     async def save_record(self, record: Record, data: dict[str, Any]) -> str:
@@ -161,4 +164,9 @@ class Storage(ProjectContract, MasterJobContract, ExecutionJobContract, RecordCo
 
     @abstractmethod
     async def save_records(self, pairs: Iterable[tuple[Record, dict[str, Any]]]) -> list[str]:
-        """Save several records as `save_record` does, all or none of them, and return their references."""
+        """Save several records as `save_record` does, all or none of them, and return their references.
+
+        Idempotent. Durable.
+
+        Raises as `save_record`.
+        """

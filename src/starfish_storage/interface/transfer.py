@@ -128,59 +128,68 @@ class RowTransfer(ABC):
 
     @abstractmethod
     async def identity(self) -> str:
-        """Return what no other store has, for as long as it lies where it lies."""
+        """Return what no other store has, for as long as it lies where it lies. Raises nothing of its own."""
 
     @abstractmethod
     async def list_projects(self, *, after: str = "", limit: int) -> list[ProjectRow]:
-        """Return projects by id, from behind an id."""
+        """Return projects by id, from behind an id. Raises nothing of its own."""
 
     @abstractmethod
     async def get_project(self, project_id: str) -> ProjectRow | None:
-        """Return a project, or None."""
+        """Return a project, or None. Raises nothing of its own."""
 
     @abstractmethod
     async def list_master_job_ids(self, project_id: str) -> list[str]:
-        """Return the ids of the master jobs of a project, sorted."""
+        """Return the ids of the master jobs of a project, sorted. Raises nothing of its own."""
 
     @abstractmethod
     async def get_master_job(self, master_job_id: str) -> MasterJobRow | None:
-        """Return a master job, or None."""
+        """Return a master job, or None. Raises nothing of its own."""
 
     @abstractmethod
     async def list_execution_jobs(
         self, master_job_id: str, *, after: ExecutionJobRow | None = None, limit: int
     ) -> list[ExecutionJobRow]:
-        """Return execution jobs of a master job, oldest first by creation time, then by id, from behind one."""
+        """Return execution jobs of a master job, oldest first by creation time, then by id, from behind one.
+
+        Raises nothing of its own.
+        """
 
     @abstractmethod
     async def get_execution_jobs(self, job_ids: Sequence[str]) -> list[ExecutionJobRow]:
-        """Return those of some execution jobs that there are, in any order."""
+        """Return those of some execution jobs that there are, in any order. Raises nothing of its own."""
 
     @abstractmethod
     async def list_records(
         self, master_job_id: str, *, after: RecordRow | None = None, limit: int
     ) -> list[WholeRecordRow]:
-        """Return records of a master job, oldest first by start time, then by uid, from behind one."""
+        """Return records of a master job, oldest first by start time, then by uid, from behind one.
+
+        Raises nothing of its own.
+        """
 
     @abstractmethod
     async def get_records(self, record_uids: Sequence[str]) -> list[WholeRecordRow]:
-        """Return those of some records that there are, in any order; where their data lies (``place``) is left out."""
+        """Return those of some records that there are, in any order; where their data lies (``place``) is left out.
+
+        Raises nothing of its own.
+        """
 
     @abstractmethod
     async def get_run(self, master_job_id: str) -> RunRow | None:
-        """Return the run of a master job, or None if it is none."""
+        """Return the run of a master job, or None if it is none. Raises nothing of its own."""
 
     @abstractmethod
     async def get_attempts(self, job_ids: Sequence[str]) -> list[AttemptRow]:
-        """Return the attempts at some inputs, in any order."""
+        """Return the attempts at some inputs, in any order. Raises nothing of its own."""
 
     @abstractmethod
     async def get_steps(self, job_ids: Sequence[str]) -> list[StepRow]:
-        """Return the paid steps of some inputs, in any order."""
+        """Return the paid steps of some inputs, in any order. Raises nothing of its own."""
 
     @abstractmethod
     async def put_project(self, row: ProjectRow) -> None:
-        """Store a project. Idempotent. Durable."""
+        """Store a project. Idempotent. Durable. Raises nothing of its own."""
 
     @abstractmethod
     async def put_master_job(self, row: MasterJobRow) -> None:
@@ -202,7 +211,7 @@ class RowTransfer(ABC):
 
     @abstractmethod
     async def put_records(self, rows: Sequence[WholeRecordRow], writes: Sequence[DataWrite | None]) -> None:
-        """Store records with their data, in one durable step. Idempotent.
+        """Store records with their data, in one step. Idempotent. Durable.
 
         Args:
             rows: the records, each once; ``key``, ``sha256`` and ``place`` are not used.
@@ -257,16 +266,24 @@ class StoreTransfer(ABC):
     async def read_records(self, rows: Sequence[RecordRow]) -> list[bytes | StorageError | None]:
         """Return the data of records, which was compared with its digest; None of one without.
 
+        Raises nothing of its own.
+
         What is lost or damaged has the error in its place.
         """
 
     @abstractmethod
     async def put_records(self, rows: Sequence[WholeRecordRow], payloads: Sequence[bytes | None]) -> None:
-        """Store records with their data, under the keys of this store; see `RowTransfer.put_records`."""
+        """Store records with their data, under the keys of this store. Idempotent. Durable.
+
+        Raises as `RowTransfer.put_records`.
+        """
 
     @abstractmethod
     async def read_request_config(self, key: str) -> bytes | None:
-        """Return a request configuration, or None if there is none, or the key is kept by other means."""
+        """Return a request configuration, or None if there is none, or the key is kept by other means.
+
+        Raises nothing of its own.
+        """
 
     @abstractmethod
     async def put_request_config(self, key: str, payload: bytes) -> None:

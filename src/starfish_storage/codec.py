@@ -89,6 +89,84 @@ def decode(encoded: bytes) -> Any:
     raise ValueError(f"not UTF-8 at byte {start}")
 
 
+def decode_line(payload: bytes) -> tuple[dict[str, Any], bytes, bool]:
+    r"""Return the object of a JSON text, the text on one line, and whether only the exact parser reads that.
+
+    The exact but slow parser is needed for integers beyond 64 bits and for strings that UTF-8 cannot hold. NaN and
+    infinities, which are no JSON, become null.
+
+    Raises:
+        ValueError: the bytes are not a JSON object; it does not quote them.
+
+    >>> decode_line(b'{\n  "a": 1\n}')
+    ({'a': 1}, b'{"a":1}\n', False)
+    >>> decode_line(b'{"a":"\\ud800"}\n')[1:]
+    (b'{"a":"\\ud800"}\n', True)
+    """
+    try:
+        value = orjson.loads(payload)
+        if orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE) == payload and type(value) is dict:  # as in `decode`
+            return cast("dict[str, Any]", value), payload, False
+    except (ValueError, TypeError):
+        pass
+    found = _decoded(payload)
+    if type(found) is not dict:
+        raise ValueError("it is no JSON object")
+    value = cast("dict[str, Any]", found)
+    return value, json_line(value), needs_exact_parser(value)
+
+
+def needs_exact_parser(value: object) -> bool:
+    """Return whether a JSON value holds what only the exact parser reads: beyond 64 bits, or beyond UTF-8."""
+    try:
+        orjson.dumps(value)
+    except (TypeError, ValueError):
+        return True
+    return False
+
+
+def json_line(value: object) -> bytes:
+    """Return a value that was read from JSON as one line of JSON text; nothing is checked."""
+    try:
+        return orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)
+    except (TypeError, ValueError):
+        return json.dumps(value, separators=(",", ":")).encode() + b"\n"
+
+
+def json_text(value: object) -> str:
+    r"""Return a value that was read from JSON as JSON text, which parses to it again.
+
+    >>> json_text({"a": ["é", "\ud800", 2**70]})
+    '{"a":["\\u00e9","\\ud800",1180591620717411303424]}'
+    >>> json_text("é")
+    '"é"'
+    """
+    return json_line(value)[:-1].decode()
+
+
+def ascii_text(value: object) -> str:
+    r"""Return a value as JSON text in ASCII without blanks: what columns hold that are never searched.
+
+    >>> ascii_text(["é", 1e-05])
+    '["\\u00e9",1e-05]'
+    """
+    return json.dumps(value, separators=(",", ":"))
+
+
+def readable_text(value: object, indent: int | None = None, *, in_ascii: bool = False) -> str:
+    """Return a value as JSON text for people.
+
+    Args:
+        value: the value.
+        indent: blanks for each level; None for one line.
+        in_ascii: escape every other character.
+
+    >>> readable_text({"a": [1, "é"]})
+    '{"a": [1, "é"]}'
+    """
+    return json.dumps(value, ensure_ascii=in_ascii, indent=indent)
+
+
 def content_digest(payload: bytes) -> str:
     r"""Return the SHA-256 of a data file's content, in lower-case hex: what ``sha256sum`` prints.
 
@@ -125,6 +203,14 @@ def canonical_hash(value: object) -> str:
         _check(value, "run_config")
         raise InvalidDataError("run_config", "$", "its keys cannot be sorted; use strings as keys") from error
     return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def _decoded(payload: bytes) -> object:
+    try:
+        return decode(payload)
+    except (ValueError, RecursionError):
+        pass  # its message, or its attributes, may hold the bytes
+    raise ValueError("it is not JSON")
 
 
 def _check(value: object, what: str) -> None:

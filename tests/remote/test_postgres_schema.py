@@ -16,7 +16,10 @@ from starfish_storage.metadata.postgres.connection import PostgresConnection
 from starfish_storage.metadata.postgres.migrate import migrate
 
 SQL = files(starfish_storage.metadata).joinpath("sql", "postgres")
-NO_PLAN = frozenset({"begin", "commit", "rollback", "begin_operation", "end_operation", "undo_operation"})
+NO_PLAN = frozenset(
+    {"begin", "commit", "rollback", "begin_operation", "end_operation", "undo_operation"}
+    | {"get_synchronous_commit", "commit_to_disk"}
+)
 BEFORE_THERE_ARE_TABLES = frozenset({"create_schema"})
 
 OBJECTS = """

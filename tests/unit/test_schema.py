@@ -17,7 +17,7 @@ from starfish_storage.metadata.sqlite.migrate import APPLICATION_ID, migrate
 SQL = files(starfish_storage).joinpath("metadata", "sql", "sqlite")
 SOURCE = Path(starfish_storage.__file__).parent
 STATEMENT = re.compile(
-    r"^\s*(?:(?:SELECT|INSERT|UPDATE|DELETE|REPLACE|CREATE|DROP|ALTER|PRAGMA|SAVEPOINT|RELEASE|WITH|EXPLAIN)\s+\S"
+    r"^\s*(?:(?:SELECT|INSERT|UPDATE|DELETE|REPLACE|CREATE|DROP|ALTER|PRAGMA|SHOW|SET|SAVEPOINT|RELEASE|WITH|EXPLAIN)\s+\S"
     r"|(?:BEGIN|COMMIT|ROLLBACK)\b)"
 )
 
@@ -144,7 +144,8 @@ def test_no_sql_stands_in_python() -> None:
     ]
     assert found == []
     assert len(sources) > 30
-    assert STATEMENT.match("\n  SELECT 1")
+    for statement in ("\n  SELECT 1", "SHOW synchronous_commit", "SET synchronous_commit TO on"):
+        assert STATEMENT.match(statement)
 
 
 def test_files_are_renamed_and_synced_in_one_module() -> None:

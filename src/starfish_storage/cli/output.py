@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import click
 
 from starfish_storage.cli.json_form import as_json
+from starfish_storage.codec import readable_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -223,9 +223,9 @@ def _escaped(match: re.Match[str]) -> str:
 
 def _json_text(value: object, indent: int | None) -> str:
     given: Any = as_json(value)
-    text = json.dumps(given, ensure_ascii=False, indent=indent)
+    text = readable_text(given, indent)
     try:
         text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
     except UnicodeEncodeError:  # a lone surrogate, or a terminal that knows ASCII only
-        return json.dumps(given, indent=indent)
+        return readable_text(given, indent, in_ascii=True)
     return _UNSAFE_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", text)

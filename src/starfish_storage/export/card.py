@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+from starfish_storage.codec import readable_text
 from starfish_storage.export.provenance import Provenance, RunProvenance, without_tokens
 from starfish_storage.export.schema import Conflict, Plan
 
@@ -125,7 +125,7 @@ def quoted(text: str) -> str:
     >>> print(quoted('say "é"\n\x7f🐟'))
     "say \"é\"\n\x7f🐟"
     """
-    return _NOT_YAML.sub(lambda found: _escaped(found[0]), json.dumps(text, ensure_ascii=False))
+    return _NOT_YAML.sub(lambda found: _escaped(found[0]), readable_text(text))
 
 
 def _escaped(character: str) -> str:
@@ -223,7 +223,7 @@ def _run(run: RunProvenance) -> Iterator[str]:
     if run.config is None:
         yield from ["It is lost.", ""]
     else:
-        yield from [*_fenced(json.dumps(run.config, indent=2, ensure_ascii=False), "json"), ""]
+        yield from [*_fenced(readable_text(run.config, 2), "json"), ""]
 
 
 def _counts(counts: Mapping[str, int]) -> str:

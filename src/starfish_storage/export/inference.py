@@ -5,12 +5,7 @@ The kinds are counted, and nothing is decided yet: what a column becomes depends
 
 from __future__ import annotations
 
-import json
 from typing import Any, Literal, cast
-
-import orjson
-
-from starfish_storage.codec import decode
 
 MOST_MEMBERS = 256
 """Distinct keys of a nested object beyond which it is no struct: its keys are data, such as ids."""
@@ -155,66 +150,3 @@ def is_utf8(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def read_object(payload: bytes) -> tuple[dict[str, Any], bytes, bool]:
-    r"""Return the object of a JSON text, the text on one line, and whether only the exact parser reads that.
-
-    The exact but slow parser is needed for integers beyond 64 bits and for strings that UTF-8 cannot hold. NaN and
-    infinities, which are no JSON, become null.
-
-    Raises:
-        ValueError: the bytes are not a JSON object; it does not quote them.
-
-    >>> read_object(b'{\n  "a": 1\n}')
-    ({'a': 1}, b'{"a":1}\n', False)
-    >>> read_object(b'{"a":"\\ud800"}\n')[1:]
-    (b'{"a":"\\ud800"}\n', True)
-    """
-    try:
-        value = orjson.loads(payload)
-        if orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE) == payload and type(value) is dict:  # see codec.decode
-            return cast("dict[str, Any]", value), payload, False
-    except (ValueError, TypeError):
-        pass
-    found = _decoded(payload)
-    if type(found) is not dict:
-        raise ValueError("it is no JSON object")
-    value = cast("dict[str, Any]", found)
-    return value, json_line(value), orjson_refuses(value)
-
-
-def _decoded(payload: bytes) -> object:
-    try:
-        return decode(payload)
-    except (ValueError, RecursionError):
-        pass  # its message, or its attributes, may hold the bytes
-    raise ValueError("it is not JSON")
-
-
-def orjson_refuses(value: object) -> bool:
-    """Return whether a JSON value holds what only the exact parser reads, and only `json` writes."""
-    try:
-        orjson.dumps(value)
-    except (TypeError, ValueError):  # beyond 64 bits, or beyond UTF-8
-        return True
-    return False
-
-
-def json_text(value: object) -> str:
-    r"""Return a value as JSON text, which parses to it again.
-
-    >>> json_text({"a": ["é", "\ud800", 2**70]})
-    '{"a":["\\u00e9","\\ud800",1180591620717411303424]}'
-    >>> json_text("é")
-    '"é"'
-    """
-    return json_line(value)[:-1].decode()
-
-
-def json_line(value: object) -> bytes:
-    """Return a value as one line of JSON text."""
-    try:
-        return orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)
-    except (TypeError, ValueError):
-        return json.dumps(value, separators=(",", ":")).encode() + b"\n"

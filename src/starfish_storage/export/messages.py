@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
-from starfish_storage.codec import decode, encode
+from starfish_storage.codec import decode, encode, json_text
 from starfish_storage.errors import InvalidInputError, NotExportableError, shorten
 from starfish_storage.export.forms import ExportedRecord
-from starfish_storage.export.inference import json_text
 from starfish_storage.export.json_lines import JsonLines
 
 ROLES = ("system", "developer", "user", "assistant", "tool")

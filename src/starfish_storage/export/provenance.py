@@ -8,9 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from starfish_storage.codec import canonical_hash
+from starfish_storage.codec import canonical_hash, json_text
 from starfish_storage.errors import DataNotFoundError, NotFoundError, StoreDamagedError
-from starfish_storage.export.inference import json_text
 from starfish_storage.interface import Storage
 from starfish_storage.models import GenerationMasterJob, Project
 from starfish_storage.redaction import MARKER, names_secret, redact_secrets

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from starfish_storage.export.inference import DEEPEST, MOST_MEMBERS, Kind, Seen, is_utf8, json_text
+from starfish_storage.codec import json_text
+from starfish_storage.export.inference import DEEPEST, MOST_MEMBERS, Kind, Seen, is_utf8
 from starfish_storage.extras import DataType, arrow
 
 _EXACT_IN_A_FLOAT = 2**53

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from starfish_storage.codec import decode
+from starfish_storage.codec import decode, json_text
 from starfish_storage.errors import NotExportableError
 from starfish_storage.export.compression import Compression, open_compressed
 from starfish_storage.export.forms import ExportedRecord, Form, FormWriter, Refusal, splice
-from starfish_storage.export.inference import MOST_COLUMNS, json_text
+from starfish_storage.export.inference import MOST_COLUMNS
 from starfish_storage.export.spool import Spool
 
 # What a spreadsheet takes for the beginning of a formula, also behind blanks, and in the wide letters of East Asia

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from starfish_storage.codec import decode
+from starfish_storage.codec import decode, decode_line, json_line, json_text, needs_exact_parser
 from starfish_storage.errors import InvalidInputError, StoreDamagedError, shorten
-from starfish_storage.export.inference import MOST_COLUMNS, Seen, is_utf8, json_line, orjson_refuses, read_object
+from starfish_storage.export.inference import MOST_COLUMNS, Seen, is_utf8
 from starfish_storage.export.schema import Conflict, Plan, Planner, arrow_type, json_paths, with_json_text
 from starfish_storage.export.spool import Spool
 from starfish_storage.extras import RecordBatch, Schema, arrow, arrow_errors
@@ -101,7 +101,7 @@ class UnifiedTable:
 
     def described(self, identity: Mapping[str, str]) -> Schema:
         """Return the schema with what a file says about itself."""
-        told = dict(identity) | {JSON_COLUMNS: orjson.dumps(json_paths(self.conflicts)).decode()}
+        told = dict(identity) | {JSON_COLUMNS: json_text(json_paths(self.conflicts))}
         return self.schema.with_metadata({key.encode(): value.encode() for key, value in told.items()})
 
     def only(self, columns: Sequence[str]) -> UnifiedTable:
@@ -212,7 +212,7 @@ class Gathering:
     def read(self, uid: str, payload: bytes) -> Found:
         """Parse the data of a record, which is not counted yet; see `TableSink.add`."""
         try:
-            found = Found(*read_object(payload))
+            found = Found(*decode_line(payload))
         except ValueError as error:
             raise StoreDamagedError(uid, f"the data of this record is no row of a table: {error}") from None
         has_nul = b"\\u0000" in found.line and any("\0" in name for name in found.data)
@@ -239,7 +239,7 @@ class Gathering:
                     f"record {shorten(uid)} has a field {shorten(self._key)} of its own: name the metadata otherwise."
                 )
             if about is not None:
-                exact = exact or orjson_refuses(about)
+                exact = exact or needs_exact_parser(about)
                 comma = b"," if data else b""
                 line = line[:-2] + comma + self._name + b":" + json_line(about)[:-1] + b"}\n"
         seen.observe_members(data, exact)

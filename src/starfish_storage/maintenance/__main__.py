@@ -5,7 +5,6 @@ Exit status: 0 nothing is damaged; 1 damage was found, and is not mended; 2 the 
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Callable, Generator
@@ -17,6 +16,7 @@ from typing import Any, NoReturn, Protocol, TypeVar, cast
 import click
 from click.core import ParameterSource
 
+from starfish_storage.codec import readable_text
 from starfish_storage.errors import StorageError
 from starfish_storage.maintenance.backup import backup
 from starfish_storage.maintenance.collect import collect
@@ -191,7 +191,7 @@ def restore_command(source: str, store: str, data_uri: str | None, as_json: bool
 
 
 def _show(report: _Report, as_json: bool) -> None:
-    click.echo(json.dumps(report.to_json(), indent=2) if as_json else str(report))
+    click.echo(readable_text(report.to_json(), 2, in_ascii=True) if as_json else str(report))
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, cast, get_args
 
-from starfish_storage.codec import canonical_hash, decode, encode
+from starfish_storage.codec import ascii_text, canonical_hash, decode, encode
 from starfish_storage.errors import InvalidInputError, shorten
 from starfish_storage.identifiers import check_id
 from starfish_storage.metadata import rows
@@ -187,7 +187,7 @@ def usage_text(usage: Sequence[Usage]) -> str | None:
         ]
         for one in usage
     ]
-    return json.dumps(calls, separators=(",", ":"))
+    return ascii_text(calls)
 
 
 def read_usage(text: str | None) -> tuple[Usage, ...]:

@@ -95,8 +95,9 @@ async def prepare(connection: Any, address: PostgresAddress) -> None:
         raise StoreOpenError(address.uri, f"PostgreSQL {version.major} is too old; use {_OLDEST_SERVER} or later")
     await connection.set_type_codec("text", schema="pg_catalog", encoder=escape, decoder=unescape, format="text")
     # What was acknowledged is on disk. A stronger setting of the server's, which waits for a standby too, stays.
-    if await connection.fetchval("SHOW synchronous_commit") == "off":
-        await connection.execute("SET synchronous_commit TO on")
+    queries = postgres_queries()
+    if await connection.fetchval(queries["get_synchronous_commit"]) == "off":
+        await connection.execute(queries["commit_to_disk"])
 
 
 def escaped(parameter: Any) -> Any:

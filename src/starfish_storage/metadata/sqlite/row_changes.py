@@ -6,10 +6,9 @@ the columns of every change. Applying all changes in order to an empty database 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 
-from starfish_storage.codec import encode_row
+from starfish_storage.codec import encode, encode_row
 from starfish_storage.metadata.queries import Queries
 from starfish_storage.metadata.row import Change
 from starfish_storage.metadata.sqlite.driver import Connection
@@ -67,7 +66,7 @@ QUERIES_OF_ALL_ROWS = tuple(query for query, _ in _ALL_ROWS)
 def header(queries: Queries) -> bytes:
     """Return the line that says what the values of each change are."""
     columns = {name: queries.parameters(name) for name in CHANGES}
-    return json.dumps({"row_log": 1, "columns": columns}, separators=(",", ":")).encode() + b"\n"
+    return encode({"row_log": 1, "columns": columns}, "header of the row log")
 
 
 def lines(changes: Iterable[Change]) -> bytes:

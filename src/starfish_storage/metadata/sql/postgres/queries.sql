@@ -1,6 +1,12 @@
 -- Named queries of PostgreSQL alone; how they are written is said in ../common/queries.sql.
 -- Many rows come as one array a column, so that one text serves groups of any size.
 
+-- name: get_synchronous_commit
+SHOW synchronous_commit
+
+-- name: commit_to_disk
+SET synchronous_commit TO on
+
 -- name: begin
 BEGIN
 

@@ -1,8 +1,12 @@
-"""The storage layer for synthetic-data generation: what was acknowledged is never lost."""
+"""The storage layer for synthetic-data generation: what was acknowledged is never lost.
 
+A name is imported from where it is defined when it is first asked for: a command that lists runs does not wait for
+what carries them out, and `import starfish_storage` for neither.
+"""
+
+import importlib
 from typing import TYPE_CHECKING, Any
 
-from starfish_storage.data.mounts import NetworkFileSystemWarning
 from starfish_storage.errors import (
     AlreadyExistsError,
     DataLostError,
@@ -35,31 +39,36 @@ from starfish_storage.errors import (
     StoreOpenError,
     StoreVersionError,
 )
-from starfish_storage.interface import DataHandler, DataWrite, MetadataHandler, RowLogHandler, RunLedger, Storage
-from starfish_storage.models import (
-    GenerationJob,
-    GenerationMasterJob,
-    Project,
-    Record,
-    StatusExecutionJob,
-    StatusMasterJob,
-    StatusRecord,
-)
-from starfish_storage.opening import open_storage, postgres_storage
-from starfish_storage.redaction import SecretRedactedWarning
-from starfish_storage.storage.local import LocalStorage
 
 if TYPE_CHECKING:
+    from starfish_storage.data.mounts import NetworkFileSystemWarning
+    from starfish_storage.generation import Context, Duplicate, Filtered, cancel, generate, resume, retry
+    from starfish_storage.interface import DataHandler, DataWrite, MetadataHandler, RowLogHandler, RunLedger, Storage
+    from starfish_storage.models import (
+        GenerationJob,
+        GenerationMasterJob,
+        Project,
+        Record,
+        StatusExecutionJob,
+        StatusMasterJob,
+        StatusRecord,
+    )
+    from starfish_storage.opening import open_storage
+    from starfish_storage.redaction import SecretRedactedWarning
+    from starfish_storage.storage.local import LocalStorage
     from starfish_storage.storage.postgres import PostgresStorage
 
 __version__ = "0.1.0"
 
 __all__ = [
     "AlreadyExistsError",
+    "Context",
     "DataHandler",
     "DataLostError",
     "DataNotFoundError",
     "DataWrite",
+    "Duplicate",
+    "Filtered",
     "ForeignStoreError",
     "ForkedProcessError",
     "GenerationJob",
@@ -102,12 +111,48 @@ __all__ = [
     "StoreDamagedError",
     "StoreOpenError",
     "StoreVersionError",
+    "cancel",
+    "generate",
     "open_storage",
+    "resume",
+    "retry",
 ]
 
+_HOMES = {
+    "starfish_storage.data.mounts": ["NetworkFileSystemWarning"],
+    "starfish_storage.generation": ["Context", "Duplicate", "Filtered", "cancel", "generate", "resume", "retry"],
+    "starfish_storage.interface": [
+        *("DataHandler", "DataWrite", "MetadataHandler", "RowLogHandler", "RunLedger", "Storage"),
+    ],
+    "starfish_storage.models": [
+        *("GenerationJob", "GenerationMasterJob", "Project", "Record"),
+        *("StatusExecutionJob", "StatusMasterJob", "StatusRecord"),
+    ],
+    "starfish_storage.opening": ["open_storage"],
+    "starfish_storage.redaction": ["SecretRedactedWarning"],
+    "starfish_storage.storage.local": ["LocalStorage"],
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+_ROOMS = ("copying", "export", "generation", "imports", "interface", "maintenance", "models", "opening", "runs")
 
-def __getattr__(name: str) -> Any:
-    """Import what stands on an extra when it is asked for."""
-    if name == "PostgresStorage":
-        return postgres_storage()
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+def _found(name: str) -> Any:
+    """Import what is asked for: a name from its home, or a module that people use by name."""
+    if name in _HOME_OF:
+        found = getattr(importlib.import_module(_HOME_OF[name]), name)
+    elif name in _ROOMS:
+        found = importlib.import_module(f"{__name__}.{name}")
+    elif name == "PostgresStorage":
+        found = importlib.import_module("starfish_storage.opening").postgres_storage()  # says which extra is missing
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = found  # the next time nobody asks
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_ROOMS})
+
+
+if not TYPE_CHECKING:  # to a type checker, every name would be there
+    __getattr__ = _found

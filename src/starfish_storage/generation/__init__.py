@@ -1,7 +1,7 @@
 """Runs: a function over many inputs, every outcome stored, killed and resumed without paying twice."""
 
 from starfish_storage.generation.context import Context
-from starfish_storage.generation.inputs import read_json_lines
+from starfish_storage.generation.inputs import JsonLinesInputs, read_json_lines
 from starfish_storage.generation.lifecycle import Run
 from starfish_storage.generation.loading import load_function
 from starfish_storage.generation.outcomes import Duplicate, Filtered
@@ -13,6 +13,7 @@ __all__ = [
     "Context",
     "Duplicate",
     "Filtered",
+    "JsonLinesInputs",
     "Progress",
     "Retry",
     "Run",

@@ -33,7 +33,7 @@ class BadInput:
     reason: str
 
 
-class JsonLines:
+class JsonLinesInputs:
     """The objects of a JSON Lines file, one a line; blank lines are passed over. Can be read again.
 
     Args:
@@ -70,7 +70,7 @@ class JsonLines:
         return cast("dict[str, Any]", found)
 
 
-def read_json_lines(path: str, on_bad_input: OnBadInput = "stop") -> JsonLines:
+def read_json_lines(path: str, on_bad_input: OnBadInput = "stop") -> JsonLinesInputs:
     """Return the inputs of a JSON Lines file.
 
     Args:
@@ -80,7 +80,7 @@ def read_json_lines(path: str, on_bad_input: OnBadInput = "stop") -> JsonLines:
     Raises:
         InvalidInputError: the file cannot be read, or a line is no JSON object; names the line.
     """
-    lines = JsonLines(path)
+    lines = JsonLinesInputs(path)
     if on_bad_input == "stop":
         for found in lines:
             if isinstance(found, BadInput):
@@ -97,7 +97,7 @@ def _readable_twice(inputs: Inputs) -> Iterable[Any] | None:
         return None
     given = readable(inputs)
     is_lasting = isinstance(given, Sized) and hasattr(given, "__getitem__") and not isinstance(given, Iterator)
-    return given if is_lasting or isinstance(given, JsonLines) else None
+    return given if is_lasting or isinstance(given, JsonLinesInputs) else None
 
 
 def _refuse_constant(name: str) -> None:
@@ -184,7 +184,7 @@ class Feed:
         self._skips = on_bad_input == "skip"
         self._on_stored: Callable[[], None] | None = None
         self._make_room: Callable[[], Awaitable[None]] | None = None
-        self.is_endless = not isinstance(inputs, Sized | JsonLines)
+        self.is_endless = not isinstance(inputs, Sized | JsonLinesInputs)
         self.length = len(inputs) if isinstance(inputs, Sized) else None
         self.comes_first = self.length is not None and self.length <= _MOST_FIRST
         self._given = 0

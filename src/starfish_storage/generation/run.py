@@ -18,7 +18,7 @@ from starfish_storage.errors import (
 )
 from starfish_storage.generation.calling import BoundFunction
 from starfish_storage.generation.context import Context
-from starfish_storage.generation.inputs import Feed, InputCheck, JsonLines, OnBadInput
+from starfish_storage.generation.inputs import Feed, InputCheck, JsonLinesInputs, OnBadInput
 from starfish_storage.generation.lease import is_dead, release_dead
 from starfish_storage.generation.lifecycle import FINISHED, Run, carry_on, create, run_of, settle, state_of, stored_run
 from starfish_storage.generation.loading import load_function
@@ -282,7 +282,7 @@ async def _go_on(
             source = config.get("inputs")
             if source is None:
                 raise RunIncompleteError(state.master_job_id, state.registered)
-            inputs = JsonLines(str(source))
+            inputs = JsonLinesInputs(str(source))
         if inputs is not None:
             feed = _feed(storage, state, inputs, check, options)
         for left in await storage.list_execution_jobs(state.master_job_id, [*OPEN, *again], limit=1):
@@ -315,7 +315,7 @@ class _About:
     def to_json(self, function: str, inputs: Inputs, options: Options) -> dict[str, Any]:
         """Return its request configuration, with all that is needed to go on with it later."""
         source = self.source
-        if source is None and isinstance(inputs, JsonLines):
+        if source is None and isinstance(inputs, JsonLinesInputs):
             source = os.path.abspath(inputs.path)  # the run may be gone on with in another directory
         return {"function": function, "inputs": source, "options": options.to_json(), "config": dict(self.config or {})}
 

@@ -26,18 +26,35 @@ from starfish_storage.interface.row_log import RowLogHandler
 from starfish_storage.interface.rows import DataLocation, RecordRow
 from starfish_storage.interface.scanning import ScannedRecord
 from starfish_storage.interface.storage import Storage
-from starfish_storage.interface.transfer import RowTransfer, StoreTransfer
+from starfish_storage.interface.transfer import (
+    AttemptRow,
+    ExecutionJobRow,
+    MasterJobRow,
+    ProjectRow,
+    RowTransfer,
+    RunRow,
+    StepRow,
+    StoreTransfer,
+    WholeRecordRow,
+)
 
 __all__ = [
+    "AttemptRow",
     "DataHandler",
     "DataLocation",
     "DataWrite",
+    "ExecutionJobRow",
+    "MasterJobRow",
     "MetadataHandler",
+    "ProjectRow",
     "RecordRow",
     "RowLogHandler",
     "RowTransfer",
     "RunLedger",
+    "RunRow",
     "ScannedRecord",
+    "StepRow",
     "Storage",
     "StoreTransfer",
+    "WholeRecordRow",
 ]

@@ -16,6 +16,8 @@ import pytest
 
 import starfish_storage
 import starfish_storage.testing
+from public import typed
+from starfish_storage import LocalStorage, PostgresStorage, Storage
 
 ROOMS = ("", ".copying", ".export", ".generation", ".imports", ".interface", ".maintenance", ".models", ".runs")
 FOREIGN = ("click", "rich", "asyncpg", "obstore", "pyarrow", "pydantic", "apsw", "jsonschema", "tenacity")
@@ -158,3 +160,16 @@ def test_what_a_call_returns_can_be_imported_from_a_public_module():
 def test_what_a_call_returns_is_described():
     plain = [cls for cls in public_types() if not (cls.__doc__ or "").strip()]
     assert plain == []
+
+
+# --- signatures -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("table", [typed.Published, typed.Beyond])
+@pytest.mark.parametrize("storage", [Storage, LocalStorage, PostgresStorage])
+def test_signatures_are_exactly_those_of_the_table(table: type, storage: type):
+    """What a type checker does not tell apart: `Any` fits everything."""
+    for name, member in vars(table).items():
+        if inspect.isfunction(member) and not name.startswith("_"):
+            said = inspect.signature(member, eval_str=True)
+            assert inspect.signature(getattr(storage, name), eval_str=True) == said, name

@@ -87,7 +87,7 @@ if __name__ == "__main__":
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     part = Path(__file__).parent / "gsm8k" / "model_solutions.jsonl"
     arguments.add_argument("answers", nargs="?", type=Path, default=part, help="a JSON Lines file like the default one")
-    arguments.add_argument("--store", type=Path, default=Path("starfish-store"), help="default: ./starfish-store")
+    arguments.add_argument("--store", type=Path, default=Path("store"), help="default: ./store")
     arguments.add_argument("--begin", metavar="RUN", help="only start a run of this id")
     given = arguments.parse_args()
     store, run = given.store.absolute(), given.begin or f"gsm8k-{uuid4().hex[:8]}"

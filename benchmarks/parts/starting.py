@@ -17,8 +17,8 @@ _COMMANDS = {
     "python -c pass": ("-c", "pass"),
     "import of the package": ("-c", "import starfish_storage"),
     "starfish-storage --help": (*_MODULE, "--help"),
-    "starfish-storage jobs": (*_MODULE, "jobs"),
-    "starfish-storage jobs --json": (*_MODULE, "jobs", "--json"),
+    "starfish-storage runs": (*_MODULE, "runs"),
+    "starfish-storage runs --json": (*_MODULE, "runs", "--json"),
 }
 _RUNS = 20
 

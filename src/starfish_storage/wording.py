@@ -6,8 +6,8 @@ import os
 import re
 from typing import cast
 
-REPAIR_OR_RESTORE = "run 'starfish-storage repair STORE', or restore a backup"
-SEE_DAMAGE = "run 'starfish-storage verify STORE' to see what else is damaged"
+REPAIR_OR_RESTORE = "run 'starfish-storage repair --store STORE', or restore a backup"
+SEE_DAMAGE = "run 'starfish-storage verify --store STORE' to see what else is damaged"
 """What an error about damage tells to do."""
 
 

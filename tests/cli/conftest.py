@@ -28,5 +28,5 @@ def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def here(made: Path, empty: Path) -> Path:
     """The working directory, with a store where commands look for it."""
-    shutil.copytree(made, empty / "starfish-store")
+    shutil.copytree(made, empty / "store")
     return empty

@@ -17,64 +17,64 @@ pytestmark = pytest.mark.usefixtures("here")
 
 
 def runs_of(store: str) -> set[str]:
-    return {row["run"] for row in rows(call("jobs", "--store", store).out)}
+    return {row["run"] for row in rows(call("runs", "--store", store).out)}
 
 
 def test_a_copy_says_what_it_did():
-    ended = call("copy", "starfish-store", "other")
+    ended = call("copy", "store", "other")
     assert (ended.status, ended.err) == (0, "")
     assert "2 projects, 3 runs, 13 execution jobs, 8 records" in ended.out
     assert "8 attempts, 1 steps; 0 jobs and records were there already" in ended.out
-    assert ended.out.startswith(f"{Path.cwd()}/starfish-store copied to {Path.cwd()}/other in ")
+    assert ended.out.startswith(f"{Path.cwd()}/store copied to {Path.cwd()}/other in ")
     assert runs_of("other") == {ENDED, DESERTED, LOGGED}
-    again = call_json("copy", "starfish-store", "other")
+    again = call_json("copy", "store", "other")
     assert (again["records"], again["unchanged"], again["lost"], again["named"]) == (0, 21, 0, [])
     assert list(again) == [
         "source", "target", "projects", "master_jobs", "execution_jobs", "records", "attempts", "steps", "unchanged",
         "bytes", "lost", "named", "seconds",
     ]  # fmt: skip
-    for words in (("jobs",), ("errors", ENDED), ("records", ENDED)):
+    for words in (("runs",), ("errors", ENDED), ("records", ENDED)):
         here, there = call_json(*words), call_json(*words, "--store", "other")
-        assert json.dumps(there).replace("/other", "/starfish-store") == json.dumps(here)
-    assert call("verify", "other").status == 0
+        assert json.dumps(there).replace("/other", "/store") == json.dumps(here)
+    assert call("verify", "--store", "other").status == 0
 
 
 def test_only_what_is_named():
-    assert call("copy", "starfish-store", "a", "--run", "last").status == 0
+    assert call("copy", "store", "a", "--run", "last").status == 0
     assert runs_of("a") == {DESERTED}
-    assert call("copy", "starfish-store", "b", "--run", "sums", "--run", ENDED).status == 0
+    assert call("copy", "store", "b", "--run", "sums", "--run", ENDED).status == 0
     assert runs_of("b") == {LOGGED, ENDED}
-    assert call("copy", "starfish-store", "c", "--project", "geography").status == 0
+    assert call("copy", "store", "c", "--project", "geography").status == 0
     assert runs_of("c") == {DESERTED, ENDED}
-    refused = call("copy", "starfish-store", "d", "--project", "nowhere")
+    refused = call("copy", "store", "d", "--project", "nowhere")
     assert (refused.status, refused.out) == (2, "")
     assert "error: project 'nowhere' does not exist" in refused.err
 
 
 def test_a_dry_run_makes_nothing(here: Path):
-    ended = call("copy", "starfish-store", "other", "--dry-run")
+    ended = call("copy", "store", "other", "--dry-run")
     assert ended.status == 0
     assert ended.out.startswith("would be done: ")
     assert "8 records" in ended.out
     assert not (here / "other").exists()
-    call("copy", "starfish-store", "other", "--run", ENDED)
-    assert call_json("copy", "starfish-store", "other", "--dry-run")["master_jobs"] == 2
+    call("copy", "store", "other", "--run", ENDED)
+    assert call_json("copy", "store", "other", "--dry-run")["master_jobs"] == 2
     assert runs_of("other") == {ENDED}
 
 
 def test_data_that_lies_elsewhere():
-    assert call("copy", "starfish-store", "rows", "--data-uri-to", "files").status == 0
+    assert call("copy", "store", "rows", "--data-uri-to", "files").status == 0
     assert call("copy", "rows", "back", "--data-uri-from", "files").status == 0
-    assert call_json("copy", "starfish-store", "back")["unchanged"] == 21
+    assert call_json("copy", "store", "back")["unchanged"] == 21
     assert call("copy", "rows", "never").status == 2
 
 
 def test_into_postgres(postgres_uri: str, postgres_server: PostgresServer):
-    ended = call("copy", "starfish-store", postgres_uri, "--data-uri-to", "files")
+    ended = call("copy", "store", postgres_uri, "--data-uri-to", "files")
     assert (ended.status, ended.err) == (0, "")
     assert postgres_server.password not in ended.out
     assert call_json("copy", postgres_uri, "back", "--data-uri-from", "files")["records"] == 8
-    assert call_json("copy", "starfish-store", "back")["unchanged"] == 21
+    assert call_json("copy", "store", "back")["unchanged"] == 21
 
 
 def test_what_cannot_be_copied():
@@ -82,23 +82,23 @@ def test_what_cannot_be_copied():
     assert (nowhere.status, nowhere.out) == (2, "")
     assert "there is none" in nowhere.err
     assert not Path("other").exists()
-    same = call("copy", "starfish-store", "starfish-store")
+    same = call("copy", "store", "store")
     assert same.status == 2
     assert "both source and target" in same.err
 
 
 def test_damage_gives_1_if_it_is_skipped(here: Path):
-    (path,) = (here / "starfish-store").glob("data/*/sum-0.json")
+    (path,) = (here / "store").glob("data/*/sum-0.json")
     plain.flip_bit(path, 2)
-    stopped = call("copy", "starfish-store", "other")
+    stopped = call("copy", "store", "other")
     assert stopped.status == 2
     assert "sum-0" in stopped.err
     assert "--skip-damaged" in stopped.err
-    skipped = call("copy", "starfish-store", "other", "--skip-damaged")
+    skipped = call("copy", "store", "other", "--skip-damaged")
     assert skipped.status == 1
     assert "1 records were copied without their data" in skipped.out
     assert "sum-0" in skipped.out
-    assert call("verify", "other").status == 0
+    assert call("verify", "--store", "other").status == 0
     assert call("archive", LOGGED, "run.zip").status == 2
     assert not (here / "run.zip").exists()
     assert call("archive", LOGGED, "run.zip", "--skip-damaged").status == 1
@@ -118,8 +118,8 @@ def test_an_archive_opens_elsewhere(here: Path):
     assert taken.out.startswith(f"run.zip copied to {here}/other in ")
     assert runs_of("other") == {ENDED}
     assert call_json("unarchive", "run.zip")["unchanged"] == 12
-    assert call("verify", "other").status == 0
-    assert sorted(path.name for path in here.iterdir()) == ["other", "run.zip", "starfish-store"]
+    assert call("verify", "--store", "other").status == 0
+    assert sorted(path.name for path in here.iterdir()) == ["other", "run.zip", "store"]
 
 
 def test_a_file_that_is_no_archive_is_refused(here: Path):
@@ -143,6 +143,6 @@ def test_progress_is_a_line_now_and_then(capsys: pytest.CaptureFixture[str]):
 
 
 def test_as_a_process(here: Path):
-    ended = run("copy", "starfish-store", "other", directory=here)
+    ended = run("copy", "store", "other", directory=here)
     assert (ended.status, ended.err) == (0, "")
     assert "8 records" in ended.out

@@ -50,7 +50,7 @@ def test_what_is_damaged_ends_it_or_is_named(here: Path):
     target = here / "out.jsonl"
     data = {
         json.loads(path.read_bytes())["country"]: path
-        for path in (here / "starfish-store" / "data").rglob("*.json")
+        for path in (here / "store" / "data").rglob("*.json")
         if b"country" in path.read_bytes()
     }
     data["France"].write_text('{"country": "Gaul"}\n')

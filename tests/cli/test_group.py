@@ -1,4 +1,4 @@
-"""The group: its help, the commands that join it from maintenance, warnings, and what is imported for what."""
+"""The group: its help, the commands that look after a store, former names, warnings, and what is imported for what."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from starfish_storage.cli.group import CommandGroup
 
 assert isinstance(main, CommandGroup)
 NAMES = main.list_commands(click.Context(main))
-JOINED = ["verify", "repair", "collect", "backup", "restore"]
 
 
 def command(name: str) -> click.Command:
@@ -51,35 +50,42 @@ def test_every_reading_command_prints_json(name: str):
     assert "--json" in call(name, "--help").out
 
 
-def test_the_commands_of_maintenance_find_the_store(here: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_commands_that_look_after_a_store_find_it(here: Path, monkeypatch: pytest.MonkeyPatch):
     for words in (
         ["verify"],
-        ["verify", "starfish-store"],
-        ["verify", "--store", "starfish-store"],
-        ["--store", "starfish-store", "verify"],
+        ["verify", "--store", "store"],
+        ["--store", "store", "verify"],
         ["repair", "--dry-run"],
         ["collect", "--dry-run"],
     ):
         ended = call(*words, "--json")
         assert ended.status == 0, ended
         json.loads(ended.out)
-    (here / "starfish-store").rename(here / "moved")
+    (here / "store").rename(here / "moved")
     assert call("verify").status == 2
-    for words in (["--store", "moved", "backup", "copy"], ["backup", "moved", "copy"], ["restore", "copy"]):
+    for words in (["--store", "moved", "backup", "copy"], ["backup", "copy", "--store", "moved"], ["restore", "copy"]):
         assert call(*words).status == 0
     assert len(call_json("projects")) == 2
     monkeypatch.setenv("STARFISH_STORAGE_URI", "nowhere")
     assert call("--store", "moved", "verify", environment={"STARFISH_STORAGE_URI": "nowhere"}).status == 0
 
 
-def test_a_store_that_is_named_twice_is_refused(here: Path):
-    ended = call("--store", "starfish-store", "verify", "starfish-store")
-    assert ended.status == 2
-    assert "STORE is given twice" in ended.err
+def test_a_command_answers_to_its_former_name_and_no_list_shows_it(here: Path):
+    assert call("jobs", "--json") == call("runs", "--json")
+    assert "jobs" not in NAMES
+    assert "\n  jobs " not in call("--help").out
+
+
+def test_there_is_no_command_line_below_this_one(here: Path):
+    done = subprocess.run(
+        [sys.executable, "-m", "starfish_storage.maintenance"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "cannot be directly executed" in done.stderr
 
 
 def test_damage_gives_1(here: Path):
-    for path in here.glob("starfish-store/data/*/sum-0.json"):
+    for path in here.glob("store/data/*/sum-0.json"):
         path.unlink()
     assert call("verify").status == 1
     assert call("repair", "--dry-run").status == 1
@@ -100,9 +106,9 @@ def test_a_warning_is_a_line(here: Path, monkeypatch: pytest.MonkeyPatch):
     [
         (
             "--help",
-            ["rich", "starfish_storage.generation", "starfish_storage.maintenance", "starfish_storage.cli.jobs"],
+            ["rich", "starfish_storage.generation", "starfish_storage.maintenance", "starfish_storage.cli.runs"],
         ),
-        ("jobs", ["rich", "starfish_storage.generation", "starfish_storage.maintenance", "starfish_storage.cli.watch"]),
+        ("runs", ["rich", "starfish_storage.generation", "starfish_storage.maintenance", "starfish_storage.cli.watch"]),
         ("records last", ["rich", "tenacity", "starfish_storage.generation", "starfish_storage.cli.running"]),
         ("config last --json", ["rich"]),
     ],

@@ -30,7 +30,7 @@ def test_a_file_becomes_a_run(lines: Path):
         "records": "2",
         "new records": "2",
     }
-    (job,) = call_json("jobs")
+    (job,) = call_json("runs")
     assert (job["master_job_id"], job["status"], job["records"]) == (
         fields["master job"],
         "completed",
@@ -66,7 +66,7 @@ def test_json_and_options(lines: Path):
     assert (report["records"], report["skipped"], report["project_ids"]) == (1, 1, ["p"])
     assert len(report["bad_rows"]) == 1
     assert ended.err.startswith("Left out 1 bad rows; the first: the row at line 3 of 'b.txt' has 1 cells")
-    (job,) = json.loads(call("jobs", "--store", "elsewhere", "--json").out)
+    (job,) = json.loads(call("runs", "--store", "elsewhere", "--json").out)
     assert job["name"] == "n"
 
 
@@ -90,7 +90,7 @@ def test_as_a_process(lines: Path):
 def test_interrupted(lines: Path):
     lines.write_text("".join(f'{{"n": {n}}}\n' for n in range(20_000)))
     directory = lines.parent
-    begun = directory / "starfish-store" / "metadata.db"
+    begun = directory / "store" / "metadata.db"
     ended = interrupt("import", "answers.jsonl", directory=directory, when=begun, number=signal.SIGINT)
     assert (ended.status, ended.out) == (130, "")
     assert ended.err.endswith("Interrupted. Say it again to go on.\n")
@@ -104,7 +104,7 @@ def test_what_other_tools_have_stored(empty: Path):
     assert ended.status == 0, ended
     fields = dict(line.split("\t") for line in ended.out.splitlines())
     assert (fields["form"], fields["project"], fields["records"]) == ("curator", "p", "10")
-    run = next(job["master_job_id"] for job in call_json("jobs") if job["status"] == "completed_with_errors")
+    run = next(job["master_job_id"] for job in call_json("runs") if job["status"] == "completed_with_errors")
     assert call_json("errors", run)[0]["kind"] == "CuratorError"
     assert call("import", f"{assets}/curator/").err == "Already imported: nothing was added.\n"
 

@@ -31,14 +31,14 @@ def test_projects():
 
 
 def test_jobs_are_listed_newest_first():
-    found = rows(call("jobs").out)
+    found = rows(call("runs").out)
     assert [row["run"] for row in found] == [DESERTED, LOGGED, ENDED]
     assert [(row["completed"], row["failed"], row["cost"]) for row in found] == [
         ("1", "0", "0.25"),  # counted now: the master job's own counts are those of the last refresh
         ("1", "0", ""),
         ("2", "2", "1.75"),
     ]
-    listed = call_json("jobs")
+    listed = call_json("runs")
     assert all(list(job) == [*GenerationMasterJob.model_fields, "run", "records"] for job in listed)
     assert list(listed[0]["run"]) == [field.name for field in fields(RunState)]
     assert listed[1]["run"] is None
@@ -56,11 +56,11 @@ def test_jobs_are_listed_newest_first():
     ],
 )
 def test_jobs_of_a_project_or_in_a_status(words: list[str], expected: list[str]):
-    assert [job["master_job_id"] for job in call_json("jobs", *words)] == expected
+    assert [job["master_job_id"] for job in call_json("runs", *words)] == expected
 
 
 def test_what_is_left_out_is_told():
-    ended = call("jobs", "--limit", "2", "--json")
+    ended = call("runs", "--limit", "2", "--json")
     assert [job["master_job_id"] for job in json.loads(ended.out)] == [DESERTED, LOGGED]
     assert ended.err == "There are more than these 2; --limit 0 lists all.\n"
     ended = call("records", ENDED, "--limit", "2", "--offset", "1")
@@ -149,7 +149,7 @@ def test_a_record_that_needed_two_attempts():
 
 def test_a_record_whose_data_is_lost(here: Path):
     uid = uids("--status", "completed")[0]
-    (file,) = here.glob(f"starfish-store/data/*/{uid}.json")
+    (file,) = here.glob(f"store/data/*/{uid}.json")
     file.unlink()
     ended = call("record", uid)
     assert (ended.status, ended.out) == (2, "")

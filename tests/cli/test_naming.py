@@ -14,7 +14,7 @@ from starfish_storage import LocalStorage
 
 READING = (
     ["projects"],
-    ["jobs"],
+    ["runs"],
     ["show", "x"],
     ["records", "x"],
     ["record", "x"],
@@ -32,59 +32,59 @@ def test_a_store_that_is_not_there_is_not_made(words: list[str], empty: Path):
     ended = call(*words)
     assert (ended.status, ended.out) == (2, "")
     (line,) = ended.err.splitlines()
-    assert line.startswith(f"error: store at '{empty}/starfish-store' cannot be opened: there is none;")
+    assert line.startswith(f"error: store at '{empty}/store' cannot be opened: there is none;")
     assert "--store or STARFISH_STORAGE_URI" in line
     assert list(empty.iterdir()) == []
 
 
 def test_a_directory_without_a_store_stays_as_it_is(empty: Path):
-    assert call("--store", ".", "jobs").status == 2
+    assert call("--store", ".", "runs").status == 2
     assert list(empty.iterdir()) == []
 
 
 def test_a_store_whose_database_is_lost_is_not_begun_anew(here: Path):
-    (here / "starfish-store" / "metadata.db").unlink()
-    ended = call("jobs")
+    (here / "store" / "metadata.db").unlink()
+    ended = call("runs")
     assert ended.status == 2
     assert "starfish-storage repair" in ended.err
-    assert not (here / "starfish-store" / "metadata.db").exists()
+    assert not (here / "store" / "metadata.db").exists()
 
 
 @pytest.mark.parametrize(
     "words",
     [
         ["projects"],
-        ["--store", "starfish-store", "projects"],
-        ["projects", "--store", "starfish-store"],
+        ["--store", "store", "projects"],
+        ["projects", "--store", "store"],
         ["--store", "nowhere", "projects", "--store", "{uri}"],
         ["--store", "{uri}", "projects"],
     ],
     ids=" ".join,
 )
 def test_where_the_store_is_may_be_said_before_and_after_the_command(words: list[str], here: Path):
-    uri = (here / "starfish-store").as_uri()
+    uri = (here / "store").as_uri()
     assert len(call_json(*(word.format(uri=uri) for word in words))) == 2
 
 
 def test_the_environment_is_below_the_options(here: Path):
-    uri = (here / "starfish-store").as_uri()
+    uri = (here / "store").as_uri()
     nowhere = {"STARFISH_STORAGE_URI": "file:///nowhere"}
-    assert call("jobs", environment=nowhere).status == 2
-    assert call("jobs", "--store", uri, environment=nowhere).status == 0
-    assert call("--store", uri, "jobs", environment=nowhere).status == 0
-    (here / "starfish-store").rename(here / "moved")
-    assert call("jobs", environment={"STARFISH_STORAGE_URI": str(here / "moved")}).status == 0
+    assert call("runs", environment=nowhere).status == 2
+    assert call("runs", "--store", uri, environment=nowhere).status == 0
+    assert call("--store", uri, "runs", environment=nowhere).status == 0
+    (here / "store").rename(here / "moved")
+    assert call("runs", environment={"STARFISH_STORAGE_URI": str(here / "moved")}).status == 0
 
 
 def test_data_may_lie_elsewhere(here: Path):
     (here / "elsewhere").mkdir()
     for name in ("data", "configs", "rows.jsonl"):
-        (here / "starfish-store" / name).rename(here / "elsewhere" / name)
+        (here / "store" / name).rename(here / "elsewhere" / name)
     assert call("record", "sum-0", "--data-uri", "elsewhere", "--json").status == 0
 
 
 def test_a_uri_of_another_kind_is_refused(here: Path):
-    ended = call("jobs", "--store", "s3://bucket/store")
+    ended = call("runs", "--store", "s3://bucket/store")
     assert (ended.status, len(ended.err.splitlines())) == (2, 1)
     assert "'s3://bucket/store'" in ended.err
 
@@ -97,10 +97,10 @@ def test_a_run_is_named_by_its_beginning_or_as_the_last(here: Path):
 def test_a_run_that_is_not_there(here: Path):
     for given, remedy in (
         ("capitals", f"may be any of 2: '{DESERTED}', '{ENDED}'. Give more of the id."),
-        ("capitols-1", f"did you mean '{ENDED}', '{DESERTED}'? 'starfish-storage jobs' lists what there is."),
-        ("geography", "it is a project, whose runs 'starfish-storage jobs --project geography' lists."),
+        ("capitols-1", f"did you mean '{ENDED}', '{DESERTED}'? 'starfish-storage runs' lists what there is."),
+        ("geography", "it is a project, whose runs 'starfish-storage runs --project geography' lists."),
         (f"the run {ENDED}", f"it is the name of '{ENDED}'; give the id."),
-        ("", "'starfish-storage jobs' lists what there is."),
+        ("", "'starfish-storage runs' lists what there is."),
     ):
         ended = call("records", given)
         assert (ended.status, ended.out) == (2, "")
@@ -111,7 +111,7 @@ def test_a_run_that_is_not_there(here: Path):
 
 def test_the_last_run_of_a_store_without_runs(empty: Path):
     async def make() -> None:
-        async with LocalStorage((empty / "starfish-store").as_uri()):
+        async with LocalStorage((empty / "store").as_uri()):
             pass
 
     asyncio.run(make())
@@ -121,7 +121,7 @@ def test_the_last_run_of_a_store_without_runs(empty: Path):
 
 @pytest.mark.parametrize(
     "words",
-    [["record", "nope"], ["jobs", "--project", "nope"], ["show", "nope"]],
+    [["record", "nope"], ["runs", "--project", "nope"], ["show", "nope"]],
     ids=" ".join,
 )
 def test_what_does_not_exist_is_said_with_where_to_look(words: list[str], here: Path):
@@ -132,7 +132,7 @@ def test_what_does_not_exist_is_said_with_where_to_look(words: list[str], here: 
 
 @pytest.mark.parametrize(
     "words",
-    [["nope"], ["jobs", "--nope"], ["jobs", "--status", "nope"], ["records"], ["records", "last", "--limit", "-1"]],
+    [["nope"], ["runs", "--nope"], ["runs", "--status", "nope"], ["records"], ["records", "last", "--limit", "-1"]],
     ids=" ".join,
 )
 def test_bad_usage(words: list[str], here: Path):
@@ -145,7 +145,7 @@ def test_bad_usage(words: list[str], here: Path):
 
 
 def test_the_store_is_left_as_it_was_found(here: Path):
-    before = json.dumps(call_json("jobs"))
+    before = json.dumps(call_json("runs"))
     call("show", "last")
     call("watch", "last", "--once")
-    assert json.dumps(call_json("jobs")) == before
+    assert json.dumps(call_json("runs")) == before

@@ -74,7 +74,7 @@ def test_every_command_finds_the_store_of_the_environment(
     assert json.loads(here("record", record, "--json").out)
     assert json.loads(here("config", "run-1", "--json").out)["inputs"] == str(work / "capitals.jsonl")
     assert json.loads(here("show", "run-1", "--json").out)["master_job"]["storage_uri"] == say.shown
-    assert here("jobs").out.count("run-1") == 1
+    assert here("runs").out.count("run-1") == 1
     assert here("projects").out.count("capitals") == 2
     assert "1 failed" in here("retry", "run-1", status=1).out
     assert "has finished" in here("resume", "run-1", status=2).err
@@ -100,20 +100,20 @@ def test_a_local_store_does_not_get_the_data_of_the_environment(
     here: Path, say: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STARFISH_STORAGE_DATA_URI", "/nowhere")
-    say("record", "sum-0", "--store", "starfish-store")
-    say("record", "sum-0", status=2, STARFISH_STORAGE_URI="starfish-store")
-    say("verify", "--store", "starfish-store")
+    say("record", "sum-0", "--store", "store")
+    say("record", "sum-0", status=2, STARFISH_STORAGE_URI="store")
+    say("verify", "--store", "store")
 
 
 def test_looking_makes_no_store(work: Path, say: Caller, postgres_server: PostgresServer) -> None:
-    ended = say.here("jobs", status=2)
+    ended = say.here("runs", status=2)
     assert ended.err.startswith(f"error: store at {say.shown!r} ")
     assert "there is none" in ended.err
     schema = say.uri.rpartition("=")[2]
     assert not postgres_server.execute(f"SELECT 1 FROM pg_namespace WHERE nspname = '{schema}'")
 
 
-@pytest.mark.parametrize("words", [("jobs",), ("generate", "answers.py:answer", "capitals.jsonl", "--quiet")])
+@pytest.mark.parametrize("words", [("runs",), ("generate", "answers.py:answer", "capitals.jsonl", "--quiet")])
 def test_a_server_that_cannot_be_reached_is_told_soon(work: Path, say: Caller, words: tuple[str, ...]) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
@@ -128,5 +128,5 @@ def test_a_server_that_cannot_be_reached_is_told_soon(work: Path, say: Caller, w
 def test_a_wrong_user_is_told_at_once(work: Path, say: Caller) -> None:
     parts = urlsplit(say.uri)
     stranger = urlunsplit(parts._replace(netloc=f"stranger:{say.password}@{parts.netloc.rpartition('@')[2]}"))
-    ended = say("jobs", status=2, STARFISH_STORAGE_URI=stranger)
+    ended = say("runs", status=2, STARFISH_STORAGE_URI=stranger)
     assert len(ended.err.splitlines()) == 1

@@ -40,12 +40,12 @@ def test_the_entry_point_is_the_module(here: Path):
     assert done.stdout.startswith("starfish-storage ")
     assert run("--version", directory=here).out == done.stdout
     assert run(directory=here).status == 2
-    ended = run("jobs", "--nope", directory=here)
-    assert ended.err.splitlines()[1] == "See 'starfish-storage jobs --help'."
+    ended = run("runs", "--nope", directory=here)
+    assert ended.err.splitlines()[1] == "See 'starfish-storage runs --help'."
 
 
 def test_text_in_a_pipe_has_no_colours(here: Path):
-    for words in (["jobs"], ["show", ENDED], ["records", ENDED], ["errors", ENDED], ["config", ENDED]):
+    for words in (["runs"], ["show", ENDED], ["records", ENDED], ["errors", ENDED], ["config", ENDED]):
         ended = run(*words, directory=here, FORCE_COLOR="1")
         assert (ended.status, ended.err) == (0, "")
         assert "\x1b" not in ended.out
@@ -125,13 +125,13 @@ def in_a_terminal(*words: str, directory: Path, **environment: str) -> tuple[int
     return done.wait(timeout=60), out.decode()
 
 
-@pytest.mark.parametrize("words", [["jobs"], ["show", ENDED], ["watch", ENDED], ["config", ENDED]], ids=" ".join)
+@pytest.mark.parametrize("words", [["runs"], ["show", ENDED], ["watch", ENDED], ["config", ENDED]], ids=" ".join)
 def test_people_get_tables_and_colours(words: list[str], here: Path):
     status, out = in_a_terminal(*words, directory=here)
     assert status == (1 if "watch" in words else 0)
     assert "\x1b[" in out
     assert "\t" not in out
-    if words[0] in ("jobs", "watch"):
+    if words[0] in ("runs", "watch"):
         assert "\x1b[33mcompleted_with_errors\x1b[0m" in out
         _, out = in_a_terminal(*words, directory=here, NO_COLOR="1")
         assert "\x1b[33m" not in out
@@ -139,7 +139,7 @@ def test_people_get_tables_and_colours(words: list[str], here: Path):
 
 
 def test_json_in_a_terminal_is_json(here: Path):
-    _, out = in_a_terminal("jobs", "--json", directory=here)
+    _, out = in_a_terminal("runs", "--json", directory=here)
     assert [job["master_job_id"] for job in json.loads(out)][-1] == ENDED
 
 
@@ -148,7 +148,7 @@ def test_json_in_a_terminal_is_json(here: Path):
     [
         ("starfish-storage re", {"resume", "retry", "records", "record", "repair", "restore"}),
         ("starfish-storage records cap", {"capitals-1", "capitals-2"}),
-        ("starfish-storage --store starfish-store show ", {"capitals-1", "capitals-2", "sums-1", "last"}),
+        ("starfish-storage --store store show ", {"capitals-1", "capitals-2", "sums-1", "last"}),
         ("starfish-storage --store nowhere show ca", set()),
         ("starfish-storage records last --status f", {"filtered", "failed"}),
     ],

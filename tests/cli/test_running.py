@@ -213,7 +213,7 @@ def test_a_run_from_beginning_to_end(work: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("UNKNOWN", "-")
     ended = call("retry", "last", "--error-type", "LookupError", "-q")
     assert (ended.status, ended.err) == (0, "")
-    assert call_json("jobs")[0]["records"] == {"completed": 3, "filtered": 1, "duplicate": 1}
+    assert call_json("runs")[0]["records"] == {"completed": 3, "filtered": 1, "duplicate": 1}
     ended = call("resume", "last")
     assert ended.status == 2
     assert "error: run 'run-1' has finished as 'completed'" in ended.err
@@ -259,8 +259,8 @@ def test_nothing_is_started(words: tuple[str, ...], reason: str, work: Path):
     assert ended.err.startswith("error: ")
     assert reason in ended.err
     assert "asked about" not in ended.err
-    if (work / "starfish-store").exists():
-        assert call_json("jobs") == []
+    if (work / "store").exists():
+        assert call_json("runs") == []
 
 
 def test_bad_lines_are_skipped_if_that_is_asked_for(work: Path):

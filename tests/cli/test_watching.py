@@ -16,13 +16,13 @@ from cli.calling import call
 from cli.stores import DESERTED, ENDED
 from starfish_storage import LocalStorage
 from starfish_storage.cli.place import Place
-from starfish_storage.cli.runs import RunView, view_of
+from starfish_storage.cli.run_view import RunView, view_of
 from starfish_storage.cli.watching import Pace, drawn, line_of
 
 
 def look(here: Path, run: str) -> RunView:
     async def found() -> RunView:
-        uri = (here / "starfish-store").as_uri()
+        uri = (here / "store").as_uri()
         async with LocalStorage(uri) as storage:
             view = await view_of(Place(uri), storage, run)
             assert view is not None
@@ -55,7 +55,7 @@ def test_it_ends_with_the_run(status: str, expected: int, here: Path):
     looks = threading.Event()
 
     async def end() -> None:
-        async with LocalStorage((here / "starfish-store").as_uri()) as storage:
+        async with LocalStorage((here / "store").as_uri()) as storage:
             await storage.log_master_job_end(DESERTED, status, {}, stores.at(200), stores.at(200))
 
     def end_when_watched() -> None:

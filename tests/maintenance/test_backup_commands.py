@@ -15,14 +15,14 @@ __all__ = ["root"]
 
 
 async def test_the_commands_back_up_and_restore(root: Path, tmp_path: Path) -> None:
-    status, out, errors = command("backup", str(root), str(tmp_path / "b"))
+    status, out, errors = command("backup", str(tmp_path / "b"), "--store", str(root))
     assert (status, errors) == (0, "")
     assert f"{stores.RECORDS} records" in out
-    status, out, errors = command("restore", str(tmp_path / "b"), str(tmp_path / "back"), "--json")
+    status, out, errors = command("--store", str(tmp_path / "back"), "restore", str(tmp_path / "b"), "--json")
     assert (status, errors) == (0, "")
     assert json.loads(out)["records"] == stores.RECORDS
     assert verify(f"file://{tmp_path}/back").findings == ()
-    status, out, errors = command("restore", str(tmp_path / "b"), str(tmp_path / "back"))
+    status, out, errors = command("restore", str(tmp_path / "b"), "--store", str(tmp_path / "back"))
     assert (status, out) == (2, "")
     assert "Traceback" not in errors
 
@@ -44,24 +44,18 @@ async def test_the_store_may_come_from_the_environment_or_an_option(root: Path, 
     assert verify(f"file://{tmp_path}/back").findings == ()
 
 
-async def test_a_store_that_is_given_goes_before_the_environment(root: Path, tmp_path: Path) -> None:
-    for arguments in (["verify", str(root)], ["backup", str(root), str(tmp_path / "b")]):
-        status, _, errors = command(*arguments, **{VARIABLE: "file:///nowhere/at/all"})
-        assert (status, errors) == (0, "")
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["verify"], "Give STORE, or without STORE, with --store or $STARFISH_STORAGE_URI."),
-        (["backup", "x"], "Give STORE DESTINATION, or without STORE, with"),
-        (["restore", "x"], "Give SOURCE STORE, or without STORE, with"),
-        (["verify", "x", "y"], "Give STORE."),
-        (["verify", "x", "--store", "y"], "STORE is given twice"),
-        (["verify", "s3://bucket/store"], "s3://bucket/store"),
+        (["backup"], "Missing argument 'TARGET'."),
+        (["restore"], "Missing argument 'BACKUP'."),
+        (["verify", "x"], "unexpected extra argument (x); name the store with --store."),
+        (["backup", "x", "y"], "unexpected extra argument (y); name the store with --store."),
+        (["restore", "x", "y"], "unexpected extra argument (y); name the store with --store."),
+        (["verify", "--store", "s3://bucket/store"], "s3://bucket/store"),
     ],
 )
-def test_a_store_that_is_not_given_or_twice_is_told(arguments: list[str], message: str) -> None:
+def test_a_store_is_named_by_its_option_alone(arguments: list[str], message: str) -> None:
     status, out, errors = command(*arguments)
     assert (status, out) == (2, "")
     assert message in errors

@@ -100,7 +100,7 @@ async def test_a_damaged_database_removes_nothing(root: Path) -> None:
     """An index without entries says of every file that nothing refers to it."""
     before = bytes_of(root)
     stores.empty_index(root, "sqlite_autoindex_records_1")
-    with pytest.raises(StoreDamagedError, match="repair STORE"):
+    with pytest.raises(StoreDamagedError, match="repair --store STORE"):
         collect(f"file://{root}", grace=NOW)
     assert {name for name in before if (root / name).exists()} == set(before)
 
@@ -164,9 +164,9 @@ async def test_a_negative_grace_period_is_refused(root: Path) -> None:
 
 async def test_the_command(root: Path) -> None:
     loose = await with_loose_files(root)
-    status, out, errors = command("collect", str(root), "--days", "0", "--dry-run", "--json")
+    status, out, errors = command("collect", "--store", str(root), "--days", "0", "--dry-run", "--json")
     assert (status, errors) == (0, "")
     assert sorted(json.loads(out)["removed"]) == loose
-    status, out, errors = command("collect", str(root), "--days", "0")
+    status, out, errors = command("collect", "--store", str(root), "--days", "0")
     assert (status, errors) == (0, "")
     assert "removed 3 files" in out

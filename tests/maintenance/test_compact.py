@@ -108,11 +108,11 @@ async def test_what_a_killed_writer_left_stays_for_the_next_one(root: Path) -> N
 async def test_the_command_tells_and_a_dry_run_does_nothing(root: Path) -> None:
     await change_often(root)
     before = (root / "rows.jsonl").read_bytes()
-    status, out, errors = command("collect", str(root), "--dry-run")
+    status, out, errors = command("collect", "--store", str(root), "--dry-run")
     assert (status, errors) == (0, "")
     assert "row log: would remove " in out
     assert (root / "rows.jsonl").read_bytes() == before
-    status, out, errors = command("collect", str(root), "--json")
+    status, out, errors = command("collect", "--store", str(root), "--json")
     assert (status, errors) == (0, "")
     assert json.loads(out)["row_log_compacted"] is True
     assert json.loads(out)["row_log_superseded"] >= CHANGES

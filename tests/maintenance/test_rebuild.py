@@ -338,7 +338,7 @@ async def test_a_store_whose_directory_is_gone_is_rebuilt_beside_its_data(root: 
     stores.move_data(root, tmp_path / "elsewhere")
     shutil.rmtree(root)
     for _ in range(2):  # refused again: it has not been made anew and empty
-        with pytest.raises(StoreOpenError, match="repair STORE"):
+        with pytest.raises(StoreOpenError, match="repair --store STORE"):
             await LocalStorage(uri(root), data_uri).setup()
     repair(uri(root), data_uri)
     assert verify(uri(root), data_uri).findings == ()
@@ -350,7 +350,7 @@ async def test_a_store_whose_directory_is_gone_is_rebuilt_beside_its_data(root: 
 async def test_a_store_that_has_rows_and_no_data_is_not_begun_anew(root: Path) -> None:
     shutil.rmtree(root / "data")
     (root / "metadata.db").unlink()
-    with pytest.raises(StoreOpenError, match="repair STORE"):
+    with pytest.raises(StoreOpenError, match="repair --store STORE"):
         await LocalStorage(uri(root)).setup()
 
 
@@ -366,7 +366,7 @@ async def test_what_is_no_object_is_not_attached(root: Path) -> None:
 async def test_what_cannot_be_mended_is_left_and_told(root: Path) -> None:
     (root / "configs/m1.request.json").write_bytes(b"{")
     stores.file_of(root, 3).unlink()
-    status, out, _ = command("repair", str(root), "--yes")
+    status, out, _ = command("repair", "--store", str(root), "--yes")
     assert status == 1
     assert "cannot be mended: request_config_damaged  configs/m1.request.json" in out
 

@@ -24,7 +24,7 @@ def command(*arguments: str, **variables: str) -> tuple[int, str, str]:
 async def test_verify_and_collect(make_store: Maker, kind: str) -> None:
     store = await filled(make_store(kind))
     place = ("--data-uri", store.data_uri)
-    status, out, errors = command("verify", store.uri, *place)
+    status, out, errors = command("verify", "--store", store.uri, *place)
     assert (status, out.splitlines()[-1], errors) == (0, "sound", "")
     if store.server is not None:
         assert store.server.password not in out
@@ -47,12 +47,12 @@ async def test_what_cannot_be_done_is_said_in_a_line(make_store: Maker, kind: st
     store = await filled(make_store(kind))
     place = ("--data-uri", store.data_uri)
     for arguments, words in (
-        (("repair", store.uri, "--yes", *place), "point-in-time recovery"),
-        (("backup", store.uri, str(tmp_path / "backup"), *place), "pg_dump"),
-        (("restore", str(tmp_path), store.uri, *place), "pg_restore"),
-        (("verify", store.uri), "--data-uri"),
-        (("verify", f"{store.uri}_not", *place), "there is none in the schema"),
-        (("collect", store.uri, *place, "--days", "0"), "an hour"),
+        (("repair", "--store", store.uri, "--yes", *place), "point-in-time recovery"),
+        (("backup", str(tmp_path / "backup"), "--store", store.uri, *place), "pg_dump"),
+        (("restore", str(tmp_path), "--store", store.uri, *place), "pg_restore"),
+        (("verify", "--store", store.uri), "--data-uri"),
+        (("verify", "--store", f"{store.uri}_not", *place), "there is none in the schema"),
+        (("collect", "--store", store.uri, *place, "--days", "0"), "an hour"),
     ):
         status, out, errors = command(*arguments)
         assert (status, out) == (2, ""), arguments

@@ -191,14 +191,14 @@ async def test_a_damaged_store_says_what_to_run_when_it_is_opened(root: Path) ->
 
 async def test_the_command_asks_shows_and_repairs(root: Path) -> None:
     stores.file_of(root, 3).unlink()
-    status, out, _ = command("repair", str(root), "--dry-run")
+    status, out, _ = command("repair", "--store", str(root), "--dry-run")
     assert status == 1
     assert "fail_record  r0003" in out
-    status, _, errors = processes.run(["-m", "starfish_storage.maintenance", "repair", str(root)])
+    status, _, errors = processes.run(["-m", "starfish_storage", "repair", "--store", str(root)])
     assert status == 2, "nobody is there to say yes"
     assert "--yes" in errors
     assert not verify(uri(root)).is_sound
-    status, out, errors = command("repair", str(root), "--yes", "--json")
+    status, out, errors = command("repair", "--store", str(root), "--yes", "--json")
     assert (status, errors) == (0, "")
     assert json.loads(out)["done"] is True
     assert verify(uri(root)).is_sound
@@ -208,7 +208,7 @@ async def test_the_command_asks_shows_and_repairs(root: Path) -> None:
 async def test_a_store_that_lost_a_directory_is_not_taken_for_an_empty_one(root: Path, place: str) -> None:
     (root / place).rename(root / "elsewhere")
     for _ in range(2):  # refused again: it has not been made anew and empty
-        with pytest.raises(StoreDamagedError, match=rf"/{place}' is damaged.*repair STORE"):
+        with pytest.raises(StoreDamagedError, match=rf"/{place}' is damaged.*repair --store STORE"):
             await LocalStorage(uri(root)).setup()
     repair(uri(root))
     assert verify(uri(root)).is_sound

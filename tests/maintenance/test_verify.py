@@ -293,7 +293,7 @@ async def test_data_that_lies_elsewhere_is_not_taken_for_lost(root: Path, tmp_pa
     async with LocalStorage(f"file://{root}", f"file://{tmp_path}/elsewhere"):
         pass
     assert verify(f"file://{root}", f"file://{tmp_path}/elsewhere").findings == ()
-    status, out, errors = command("verify", str(root))
+    status, out, errors = command("verify", "--store", str(root))
     assert (status, out) == (2, "")
     assert "--data-uri" in errors
     for run in (plan_repair, repair, collect, lambda uri: backup(uri, tmp_path / "b")):
@@ -314,20 +314,20 @@ async def test_a_lost_database_without_a_row_log_is_told_by_the_data_beside_it(
 
 
 def command(*arguments: str, **variables: str) -> tuple[int, str, str]:
-    return processes.run(["-m", "starfish_storage.maintenance", *arguments], 60, **variables)
+    return processes.run(["-m", "starfish_storage", *arguments], 60, **variables)
 
 
 async def test_the_command_tells_by_text_json_and_status(root: Path) -> None:
-    status, out, errors = command("verify", str(root))
+    status, out, errors = command("verify", "--store", str(root))
     assert (status, errors) == (0, "")
     assert out.splitlines()[-1] == "sound"
     stores.file_of(root, 5).unlink()
-    status, out, errors = command("verify", f"file://{root}", "--json")
+    status, out, errors = command("verify", "--store", f"file://{root}", "--json")
     assert (status, errors) == (1, "")
     found = json.loads(out)
     assert (found["is_sound"], found["records"]) == (False, stores.RECORDS)
     assert [one["kind"] for one in found["findings"]] == ["data_missing"]
-    status, out, errors = command("verify", str(root / "nothing"))
+    status, out, errors = command("verify", "--store", str(root / "nothing"))
     assert (status, out) == (2, "")
     assert errors.startswith("error: store at ")
     assert "Traceback" not in errors

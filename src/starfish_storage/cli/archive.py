@@ -10,7 +10,7 @@ from starfish_storage.cli import exit_codes
 from starfish_storage.cli.counting import counted
 from starfish_storage.cli.opening import existing
 from starfish_storage.cli.options import example, with_json, with_run, with_store
-from starfish_storage.cli.output import show_json, show_text
+from starfish_storage.cli.output import show_report
 from starfish_storage.cli.place import Place
 from starfish_storage.cli.run_lookup import find_run
 from starfish_storage.copying import ArchiveReport, archive
@@ -26,10 +26,7 @@ from starfish_storage.copying import ArchiveReport, archive
 def archive_command(place: Place, run: str, file: str, overwrite: bool, skip_damaged: bool, as_json: bool) -> int:
     """Write a run, whole, into one zip file: its records and data, jobs, attempts, costs and paid steps."""
     report = asyncio.run(_archive(place, run, file, overwrite=overwrite, skip_damaged=skip_damaged))
-    if as_json:
-        show_json(report.to_json())
-    else:
-        show_text(str(report))
+    show_report(report, as_json=as_json)
     return exit_codes.FAILURES if report.copied.lost else exit_codes.DONE
 
 

@@ -13,7 +13,7 @@ from starfish_storage.cli import exit_codes
 from starfish_storage.cli.counting import counted
 from starfish_storage.cli.opening import existing, is_there, made
 from starfish_storage.cli.options import example
-from starfish_storage.cli.output import show_json, show_text
+from starfish_storage.cli.output import show_report, show_text
 from starfish_storage.cli.place import Place
 from starfish_storage.cli.run_lookup import find_run
 from starfish_storage.copying import CopyReport, copy
@@ -22,7 +22,7 @@ from starfish_storage.storage.local import LocalStorage
 from starfish_storage.uri import as_uri, file_uri_of_path
 
 
-@click.command("copy", epilog=example("copy ./starfish-store postgresql://me@db/data?schema=shared --run last"))
+@click.command("copy", epilog=example("copy ./store postgresql://me@db/data?schema=shared --run last"))
 @click.argument("source", metavar="SRC")
 @click.argument("target", metavar="DST")
 @click.option("--project", multiple=True, metavar="ID", help="Only this project, with all of its runs; repeatable.")
@@ -51,10 +51,10 @@ def copy_command(
     from_ = Place(as_uri(source), None if data_uri_from is None else as_uri(data_uri_from))
     to = Place(as_uri(target), None if data_uri_to is None else as_uri(data_uri_to))
     report = asyncio.run(_copy(from_, to, project, runs, skip_damaged=skip_damaged, dry_run=dry_run))
-    if as_json:
-        show_json(report.to_json())
+    if dry_run and not as_json:
+        show_text(f"would be done: {report}")
     else:
-        show_text(f"would be done: {report}" if dry_run else str(report))
+        show_report(report, as_json=as_json)
     return exit_codes.FAILURES if report.lost else exit_codes.DONE
 
 

@@ -14,7 +14,7 @@ import click
 from starfish_storage import __version__
 from starfish_storage.cli import exit_codes
 from starfish_storage.cli.options import example
-from starfish_storage.cli.place import DEFAULT_STORE, STORE_VARIABLE, store_words
+from starfish_storage.cli.place import DEFAULT_STORE, STORE_VARIABLE
 from starfish_storage.errors import StorageError
 
 # Told here, so that the list of commands is printed without importing any of them.
@@ -28,8 +28,8 @@ _SECTIONS = {
     },
     "Look": {
         "projects": "List projects.",
-        "jobs": "List runs.",
-        "show": "Show what an id names: project, run, job or record.",
+        "runs": "List runs.",
+        "show": "Show what an id names: project, run, input or record.",
         "records": "List the records of a run.",
         "record": "Show a record, its data, and how it came to be.",
         "errors": "Count the failures of a run by kind.",
@@ -50,10 +50,12 @@ _SECTIONS = {
         "restore": "Make a store of a backup.",
     },
 }
-_MAINTENANCE = _SECTIONS["Look after"]
-_MODULES = {
-    name: f"starfish_storage.cli.{name}" for title in ("Generate", "Look", "Move") for name in _SECTIONS[title]
-} | {"retry": "starfish_storage.cli.resume", "import": "starfish_storage.cli.importing"}
+_MODULES = {name: f"starfish_storage.cli.{name}" for names in _SECTIONS.values() for name in names} | {
+    "retry": "starfish_storage.cli.resume",
+    "import": "starfish_storage.cli.importing",
+}
+_FORMER_NAMES = {"jobs": "runs"}
+"""Names that commands had before; they work until 1.0, and no list shows them."""
 
 
 class CommandGroup(click.Group):
@@ -63,24 +65,13 @@ class CommandGroup(click.Group):
         """Return the names of all commands, in the order in which they are shown."""
         return [name for names in _SECTIONS.values() for name in names]
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 (click's)
         """Import a command."""
-        if cmd_name in _MAINTENANCE:
-            joined: click.Group = importlib.import_module("starfish_storage.maintenance.__main__").main
-            # They look into the environment and for their own options, and know nothing of our default.
-            ctx.default_map = {cmd_name: {"store_option": DEFAULT_STORE}}
-            return joined.get_command(ctx, cmd_name)
-        if cmd_name not in _MODULES:
+        name = _FORMER_NAMES.get(cmd_name, cmd_name)
+        if name not in _MODULES:
             return None
-        command: click.Command = getattr(importlib.import_module(_MODULES[cmd_name]), f"{cmd_name}_command")
+        command: click.Command = getattr(importlib.import_module(_MODULES[name]), f"{name}_command")
         return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command that was called; one of maintenance is told the store as if it were said after it."""
-        name, command, rest = super().resolve_command(ctx, args)
-        return name, command, [*store_words(ctx), *rest] if name in _MAINTENANCE else rest
 
     def invoke(self, ctx: click.Context) -> Any:
         """Call the command; when nobody reads what it prints, it ends in silence."""
@@ -130,7 +121,10 @@ class CommandGroup(click.Group):
 
 
 def _refused(error: click.ClickException) -> int:
-    click.echo(f"error: {error.format_message()}", err=True)
+    message = error.format_message()
+    if "unexpected extra argument" in message:  # a store, most likely, which other tools take so
+        message += "; name the store with --store."
+    click.echo(f"error: {message}", err=True)
     context = error.ctx if isinstance(error, click.UsageError) else None
     if context is not None:
         click.echo(f"See '{context.command_path} --help'.", err=True)

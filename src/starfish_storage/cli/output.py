@@ -70,6 +70,14 @@ def show_json(value: object) -> None:
     click.echo(_json_text(value, indent=2))
 
 
+def show_report(report: object, *, as_json: bool) -> None:
+    """Print what a command did: as JSON if asked for, else as the report says it in text."""
+    if as_json:
+        show_json(report)
+    else:
+        show_text(str(report))
+
+
 def show_json_line(value: object) -> None:
     """Print one JSON value as a line."""
     click.echo(_json_text(value, indent=None))

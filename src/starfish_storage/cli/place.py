@@ -12,12 +12,8 @@ import click
 from starfish_storage.uri import POSTGRES_SCHEMES, as_uri, path_of_file_uri, without_password
 
 STORE_VARIABLE = "STARFISH_STORAGE_URI"
-
-
 DATA_VARIABLE = "STARFISH_STORAGE_DATA_URI"
-
-
-DEFAULT_STORE = "starfish-store"
+DEFAULT_STORE = "store"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +66,6 @@ def place_of(context: click.Context, store: str | None = None, data_uri: str | N
 
 def _uri_or_none(given: str | None) -> str | None:
     return as_uri(given) if given else None
-
-
-def store_words(context: click.Context) -> list[str]:
-    """Return the options that hand the store named before a command on to it."""
-    root = context.find_root()
-    return ["--store", cast("str", root.params["store"])] if _is_said(root) else []
 
 
 def _is_said(root: click.Context) -> bool:

@@ -59,13 +59,13 @@ async def _every_run(storage: Storage) -> AsyncGenerator[GenerationMasterJob]:
 
 async def _remedy(storage: Storage, given: str, runs: list[GenerationMasterJob]) -> str:
     if await storage.get_project(given) is not None:
-        return f"it is a project, whose runs 'starfish-storage jobs --project {given}' lists"
+        return f"it is a project, whose runs 'starfish-storage runs --project {given}' lists"
     named = [job.master_job_id for job in runs if job.name == given]
     if named:
         return f"it is the name of {_listed(named)}; give the id"
     similar = difflib.get_close_matches(given, [job.master_job_id for job in runs], _NAMED)
     meant = f"did you mean {_listed(similar)}? " if similar else ""
-    return f"{meant}'starfish-storage jobs' lists what there is"
+    return f"{meant}'starfish-storage runs' lists what there is"
 
 
 def _listed(ids: list[str]) -> str:

@@ -17,7 +17,7 @@ from starfish_storage.cli.place import Place
 from starfish_storage.cli.record import JobView, RecordView, job_view, record_view, show_origin, show_record
 from starfish_storage.cli.records import RECORD_COLUMNS, record_cells
 from starfish_storage.cli.run_lookup import find_run
-from starfish_storage.cli.runs import ListedRun, RunView, fields_of, listed, show_runs, view_of
+from starfish_storage.cli.run_view import ListedRun, RunView, fields_of, listed, show_runs, view_of
 from starfish_storage.errors import NotFoundError
 from starfish_storage.interface import Storage
 from starfish_storage.models import Project, Record

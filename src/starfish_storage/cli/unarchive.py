@@ -9,12 +9,12 @@ import click
 from starfish_storage.cli.counting import counted
 from starfish_storage.cli.opening import made
 from starfish_storage.cli.options import example, with_json, with_store
-from starfish_storage.cli.output import show_json, show_text
+from starfish_storage.cli.output import show_report
 from starfish_storage.cli.place import Place
 from starfish_storage.copying import CopyReport, unarchive
 
 
-@click.command("unarchive", epilog=example("unarchive run.zip --store ./starfish-store"))
+@click.command("unarchive", epilog=example("unarchive run.zip --store ./store"))
 @click.argument("file", metavar="FILE.zip", type=click.Path(exists=True, dir_okay=False))
 @click.option("--most-bytes", type=click.IntRange(min=0), help="How much may come out [default: 100 times its size].")
 @with_json
@@ -25,10 +25,7 @@ def unarchive_command(place: Place, file: str, most_bytes: int | None, as_json: 
     An archive that is damaged, or made to do harm, is refused, and nothing of it is left behind.
     """
     report = asyncio.run(_unarchive(place, file, most_bytes))
-    if as_json:
-        show_json(report.to_json())
-    else:
-        show_text(str(report))
+    show_report(report, as_json=as_json)
 
 
 async def _unarchive(place: Place, file: str, most_bytes: int | None) -> CopyReport:

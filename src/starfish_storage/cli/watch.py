@@ -15,7 +15,7 @@ from starfish_storage.cli.options import example, with_json, with_run, with_stor
 from starfish_storage.cli.output import is_terminal, show_json_line
 from starfish_storage.cli.place import Place
 from starfish_storage.cli.run_lookup import find_run
-from starfish_storage.cli.runs import RunView, view_of
+from starfish_storage.cli.run_view import RunView, view_of
 from starfish_storage.cli.watching import Drawing, PlainLines
 from starfish_storage.errors import NotFoundError
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 import click
 
 from starfish_storage.cli.output import STYLES, Cell, console, on_one_line
-from starfish_storage.cli.runs import RunView, how_to_go_on
+from starfish_storage.cli.run_view import RunView, how_to_go_on
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -63,7 +63,7 @@ async def select(
     for master_job_id in master_job_ids:
         job = await storage.get_master_job(master_job_id)
         if job is None:
-            raise NotFoundError("master job", master_job_id, "'starfish-storage jobs' lists what there is")
+            raise NotFoundError("master job", master_job_id, "'starfish-storage runs' lists what there is")
         found[job.master_job_id] = job
     if project_id is not None:
         if await storage.get_project(project_id) is None:

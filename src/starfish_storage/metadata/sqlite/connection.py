@@ -137,7 +137,7 @@ def refuse_lost_places(connection: Connection, data: DataHandler) -> None:
         raise StoreDamagedError(
             data.to_reference(place),
             "rows refer to what was in this directory, and it is missing; mount it, restore it from a backup, "
-            "or run 'starfish-storage repair STORE'",
+            "or run 'starfish-storage repair --store STORE'",
         )
 
 

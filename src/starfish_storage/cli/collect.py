@@ -1,0 +1,23 @@
+"""``starfish-storage collect``: remove what nothing refers to."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import click
+
+from starfish_storage.cli.options import example, with_json, with_store
+from starfish_storage.cli.output import show_report
+from starfish_storage.cli.place import Place
+from starfish_storage.maintenance import collect
+
+
+@click.command("collect", epilog=example("collect --store /data/store --dry-run"))
+@click.option("--dry-run", is_flag=True, help="Show what would be removed, and remove nothing.")
+@click.option("--days", type=click.FloatRange(min=0), default=7, show_default=True, help="Remove only what is older.")
+@with_json
+@with_store
+def collect_command(place: Place, dry_run: bool, days: float, as_json: bool) -> None:
+    """Remove unreferenced data, files that dead writers left, and superseded lines of the row log."""
+    report = collect(place.uri, place.data_uri, grace=timedelta(days=days), dry_run=dry_run)
+    show_report(report, as_json=as_json)

@@ -1,0 +1,227 @@
+"""How a run is shown: the master job, and where its ledger says that it stands."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from starfish_storage.cli.json_form import as_json
+from starfish_storage.cli.output import Cell, Column, is_terminal, show_list
+from starfish_storage.cli.place import Place
+from starfish_storage.interface import Storage
+from starfish_storage.models import GenerationMasterJob
+from starfish_storage.runs import RunState, Worker
+
+UNFINISHED = ("pending", "running")
+
+JOB_COLUMNS = (
+    Column("run"),
+    Column("project"),
+    Column("name", whole=False),
+    Column("status"),
+    Column("target"),
+    Column("completed"),
+    Column("filtered"),
+    Column("duplicate"),
+    Column("failed"),
+    Column("cost"),
+    Column("created"),
+)
+
+_COLUMNS_FOR_PEOPLE = (
+    Column("run"),
+    Column("status"),
+    Column("kept"),
+    Column("failed"),
+    Column("cost"),
+    Column("created"),
+    Column("project", whole=False),
+    Column("name", whole=False),
+)
+_RANDOM_ID = re.compile(r"[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}")
+_ENOUGH = 12  # characters of a random id that no other run begins with
+
+
+@dataclass(frozen=True, slots=True)
+class ListedRun:
+    """A run in a list.
+
+    Attributes:
+        job: the master job.
+        state: what its ledger says; None if it has none.
+        records: how many records are in each status; the master job's own counts are a little behind while it runs.
+    """
+
+    job: GenerationMasterJob
+    state: RunState | None
+    records: Mapping[str, int]
+
+    def cells(self) -> Sequence[Cell]:
+        """Return what a row of a table shows, by `JOB_COLUMNS`."""
+        job = self.job
+        return (
+            job.master_job_id,
+            job.project_id,
+            job.name,
+            job.status,
+            job.target_record_count,
+            *(self.records.get(status, 0) for status in ("completed", "filtered", "duplicate", "failed")),
+            None if self.state is None else self.state.cost,
+            job.creation_time,
+        )
+
+    def cells_for_people(self) -> Sequence[Cell]:
+        """Return what a row in a terminal shows, which has less room; the beginning of an id will do."""
+        job = self.job
+        return (
+            job.master_job_id[:_ENOUGH] if _RANDOM_ID.fullmatch(job.master_job_id) else job.master_job_id,
+            job.status,
+            f"{self.records.get('completed', 0)} of {job.target_record_count or '?'}",
+            self.records.get("failed", 0),
+            None if self.state is None else round(self.state.cost, 4),
+            f"{job.creation_time:%Y-%m-%d %H:%M}",
+            job.project_id,
+            job.name,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what is printed with ``--json``: the fields of the master job, ``run`` and ``records``."""
+        return as_json(self.job) | {"run": as_json(self.state), "records": dict(self.records)}
+
+
+def show_runs(runs: Sequence[ListedRun], *, as_json: bool = False) -> None:
+    """Print a list of runs."""
+    if is_terminal() and not as_json:
+        show_list(_COLUMNS_FOR_PEOPLE, runs, ListedRun.cells_for_people)
+    else:
+        show_list(JOB_COLUMNS, runs, ListedRun.cells, as_json=as_json)
+
+
+async def listed(storage: Storage, jobs: Sequence[GenerationMasterJob]) -> list[ListedRun]:
+    """Return master jobs with where they stand."""
+    return [
+        ListedRun(
+            job,
+            await storage.ledger.get_run(job.master_job_id),
+            await storage.count_records_for_master_job(job.master_job_id),
+        )
+        for job in jobs
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """A run at a moment.
+
+    Attributes:
+        place: the store.
+        job: the master job.
+        state: what its ledger says; None if it has none, as of a pipeline that logs by itself.
+        inputs: how many inputs are in each status.
+        records: how many records are in each status.
+        workers: who works on it, also those whose lease has expired.
+        time: the moment.
+    """
+
+    place: Place
+    job: GenerationMasterJob
+    state: RunState | None
+    inputs: Mapping[str, int]
+    records: Mapping[str, int]
+    workers: Sequence[Worker]
+    time: datetime
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended."""
+        return self.job.status not in UNFINISHED
+
+    @property
+    def live_workers(self) -> int:
+        """How many work on it."""
+        return sum(worker.lease_expires > self.time for worker in self.workers)
+
+    @property
+    def is_deserted(self) -> bool:
+        """Whether it has not ended and nobody works on it."""
+        return self.state is not None and not self.is_over and not self.live_workers
+
+    @property
+    def done(self) -> int:
+        """How many inputs have ended; of a run without a ledger, how many records were kept."""
+        if self.state is None:
+            return self.records.get("completed", 0)
+        return sum(count for status, count in self.inputs.items() if status not in UNFINISHED)
+
+    @property
+    def total(self) -> int | None:
+        """How many there are to do, if that is known yet."""
+        if self.state is not None and not self.state.inputs_complete:
+            return None
+        return self.job.target_record_count or None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what is printed with ``--json``."""
+        return {
+            "master_job": as_json(self.job),
+            "run": as_json(self.state),
+            "inputs": dict(self.inputs),
+            "records": dict(self.records),
+            "workers": as_json(list(self.workers)),
+            "live_workers": self.live_workers,
+            "time": as_json(self.time),
+        }
+
+
+async def view_of(place: Place, storage: Storage, master_job_id: str) -> RunView | None:
+    """Look at a run; None if it is not there any more."""
+    job = await storage.get_master_job(master_job_id)
+    if job is None:
+        return None
+    ledger = storage.ledger
+    return RunView(
+        place,
+        job,
+        await ledger.get_run(master_job_id),
+        await ledger.count_inputs(master_job_id),
+        await storage.count_records_for_master_job(master_job_id),
+        await ledger.list_workers(master_job_id),
+        await ledger.now(),  # by the clock of the leases
+    )
+
+
+def fields_of(view: RunView) -> dict[str, Cell]:
+    """Return what is shown of a run, by name."""
+    job, state = view.job, view.state
+    fields: dict[str, Cell] = {
+        "run": job.master_job_id,
+        "name": job.name,
+        "project": job.project_id,
+        "status": job.status,
+        "stopping": None if state is None or view.is_over else state.stop_reason,
+        "target": job.target_record_count,
+        "inputs": view.inputs,
+        "records": view.records,
+        "created": job.creation_time,
+        "started": job.start_time,
+        "ended": job.end_time,
+        "updated": job.last_update_time,
+    }
+    if state is not None:
+        fields |= {
+            "attempts": state.attempts,
+            "failed attempts": state.failed_attempts,
+            "input tokens": state.input_tokens,
+            "output tokens": state.output_tokens,
+            "cost": state.cost,
+            "workers": None if view.is_over else view.live_workers or f"none; {how_to_go_on(view)}",
+        }
+    return fields
+
+
+def how_to_go_on(view: RunView) -> str:
+    """Return what to do about a run that nobody works on."""
+    return f"go on with: {view.place.command('resume', view.job.master_job_id)}"

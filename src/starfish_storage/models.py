@@ -23,6 +23,8 @@ StatusRecord = Literal["pending", "running", "completed", "duplicate", "filtered
 MASTER_JOB_STATUSES: tuple[StatusMasterJob, ...] = get_args(StatusMasterJob)
 EXECUTION_JOB_STATUSES: tuple[StatusExecutionJob, ...] = get_args(StatusExecutionJob)
 RECORD_STATUSES: tuple[StatusRecord, ...] = get_args(StatusRecord)
+COUNTED_STATUSES: tuple[StatusRecord, ...] = ("completed", "filtered", "duplicate", "failed")
+"""The statuses of records that jobs count, in the order of the columns: ``completed_record_count`` and so on."""
 
 
 def utc_now() -> datetime:

@@ -41,17 +41,19 @@ async def whole(storage: Storage) -> dict[Any, Any]:
             job = await rows.get_master_job(master_job_id)
             assert job is not None
             found["master job", master_job_id] = job
-            found["config", master_job_id] = await transfer.read_request_config(job.request_config_key)
+            found["config", master_job_id] = await transfer.read_request_config(job.request_config_ref)
             found["run", master_job_id] = await rows.get_run(master_job_id)
             found["counts", master_job_id] = await storage.count_records_for_master_job(master_job_id)
             found["totals", master_job_id] = await storage.ledger.get_run(master_job_id)
             jobs = await rows.list_execution_jobs(master_job_id, limit=100_000)
-            ids = [one.job_id for one in jobs]
-            found |= {("execution job", one.job_id): at_rest(one) for one in jobs}
-            found |= {("attempt", *one[:2]): one for one in await rows.get_attempts(ids)}
-            found |= {("step", *one[:2]): one for one in await rows.get_steps(ids)}
-            records = [one.record for one in await rows.list_records(master_job_id, limit=100_000)]
-            keys = {one.record.record_uid: one.unique_key for one in await rows.get_records([r[0] for r in records])}
-            for record, data in zip(records, await transfer.read_records(records), strict=True):
-                found["record", record.record_uid] = (*record[:4], *record[5:9], keys[record.record_uid], data)
+            ids = [one.job.job_id for one in jobs]
+            found |= {("execution job", one.job.job_id): at_rest(one) for one in jobs}
+            found |= {("attempt", *one.id): one for one in await rows.get_attempts(ids)}
+            found |= {("step", *one.id): one for one in await rows.get_steps(ids)}
+            records = await rows.list_records(master_job_id, limit=100_000)
+            read = await rows.get_records([one.record.record_uid for one in records])
+            keys = {one.record.record_uid: one.unique_key for one in read}
+            for (record, _, _), data in zip(records, await transfer.read_records(records), strict=True):
+                plain = record._replace(output_ref=None, data_sha256=None)
+                found["record", record.record_uid] = (plain, keys[record.record_uid], data)
     return found

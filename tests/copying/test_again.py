@@ -60,7 +60,7 @@ async def test_a_unique_key_alone_is_copied(tmp_path: Path) -> None:
         await copy(source, target)
         expected = await whole(target)
         (row,) = await target.transfer.rows.get_records([uid for kind, uid, *_ in expected if kind == "record"][:1])
-        (payload,) = await target.transfer.read_records([row.record._replace(place=row.record.key)])
+        (payload,) = await target.transfer.read_records([row._replace(place=row.record.output_ref)])
         assert payload is None or isinstance(payload, bytes)
         await target.transfer.put_records([row._replace(unique_key="another")], [payload])
         assert await whole(target) != expected

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from starfish_storage.errors import AlreadyExistsError, shorten
-from starfish_storage.interface.transfer import ExecutionJobRow, MasterJobRow, ProjectRow, WholeRecordRow
+from starfish_storage.interface.rows import MasterJobRow, ProjectRow, WholeExecutionJobRow, WholeRecordRow
 
 _DELETE = "delete it in the target first, or copy into another store"
 _BACK = "copy it the other way, delete it in the target first, or copy into another store"
@@ -38,14 +38,14 @@ def incomplete(row: MasterJobRow) -> MasterJobRow:
     return row._replace(status="pending", end_time=None, summary=None)
 
 
-def at_rest(row: ExecutionJobRow) -> ExecutionJobRow:
+def at_rest(row: WholeExecutionJobRow) -> WholeExecutionJobRow:
     """Return an execution job as it is without a worker: the input of a run that one holds is pending again."""
-    if row.position is None or row.status != "running":
+    if row.position is None or row.job.status != "running":
         return row
-    return row._replace(status="pending", worker_id=None, start_time=None, end_time=None)
+    return row._replace(job=row.job._replace(status="pending", worker_id=None, start_time=None, end_time=None))
 
 
-def needs_execution_job(row: ExecutionJobRow, there: ExecutionJobRow | None) -> bool:
+def needs_execution_job(row: WholeExecutionJobRow, there: WholeExecutionJobRow | None) -> bool:
     """Return whether an execution job is to be written.
 
     Raises:
@@ -53,10 +53,11 @@ def needs_execution_job(row: ExecutionJobRow, there: ExecutionJobRow | None) -> 
     """
     if there is None or there == row:
         return there is None
-    if there.master_job_id != row.master_job_id:
-        reason = f"the target has one of that id, of master job {shorten(there.master_job_id)}"
-        raise AlreadyExistsError("execution job", row.job_id, f"{reason}; {_DELETE}")
-    _refuse_newer("execution job", row.job_id, row.last_update_time, there.last_update_time)
+    ours, theirs = row.job, there.job
+    if theirs.master_job_id != ours.master_job_id:
+        reason = f"the target has one of that id, of master job {shorten(theirs.master_job_id)}"
+        raise AlreadyExistsError("execution job", ours.job_id, f"{reason}; {_DELETE}")
+    _refuse_newer("execution job", ours.job_id, ours.last_update_time, theirs.last_update_time)
     return True
 
 
@@ -75,11 +76,12 @@ def needs_record(row: WholeRecordRow, there: WholeRecordRow | None) -> bool:
         reason = f"the target has one of that uid, of execution job {shorten(theirs.job_id)}"
         raise AlreadyExistsError("record", ours.record_uid, f"{reason}; {_DELETE}")
     _refuse_newer("record", ours.record_uid, ours.last_update_time, theirs.last_update_time)
-    if (ours.key is None) != (theirs.key is None) or row.unique_key != there.unique_key:
+    if (ours.output_ref is None) != (theirs.output_ref is None) or row.unique_key != there.unique_key:
         return True
-    if (ours.status, *ours[5:9]) != (theirs.status, *theirs[5:9]):
+    # The keys of one record differ from store to store.
+    if theirs._replace(output_ref=ours.output_ref, data_sha256=ours.data_sha256) != ours:
         return True
-    return ours.key is not None and ours.sha256 != theirs.sha256
+    return ours.output_ref is not None and ours.data_sha256 != theirs.data_sha256
 
 
 def _refuse_newer(kind: str, id: str, ours: str, theirs: str) -> None:

@@ -31,8 +31,8 @@ from starfish_storage.errors import (
     StorageError,
     StoreDamagedError,
 )
-from starfish_storage.interface import RecordRow, Storage
-from starfish_storage.interface.transfer import ExecutionJobRow, MasterJobRow, RunRow, StoreTransfer, WholeRecordRow
+from starfish_storage.interface import Storage, StoreTransfer
+from starfish_storage.interface.rows import MasterJobRow, RunRow, WholeExecutionJobRow, WholeRecordRow
 from starfish_storage.uri import FILE_SCHEME, path_of_file_uri
 
 Progress = Callable[[int, int], None]
@@ -214,7 +214,7 @@ class _Copying:
         await self._records(master_job_id)
         if config is not None:
             # Not before: without it, nobody can go on with half a run, and pay again for what is not there yet.
-            await self._put(self._target.put_request_config(row.request_config_key, config))
+            await self._put(self._target.put_request_config(row.request_config_ref, config))
         if run is not None and there_run != run:
             await self._put(self._target.rows.put_run(run))
         if changed:
@@ -227,50 +227,50 @@ class _Copying:
         Raises:
             AlreadyExistsError: the target has another one under that name.
         """
-        key = row.request_config_key
+        key = row.request_config_ref
         payload = await self._source.read_request_config(key)
         if payload is None:
             return None
         of_target = await self._target.read_request_config(key)
         if of_target == payload:
             return None
-        if of_target is not None and (there is None or there.request_config_key != key):
+        if of_target is not None and (there is None or there.request_config_ref != key):
             reason = f"the target has another request configuration under {key!a}"
             raise AlreadyExistsError("master job", row.master_job_id, f"{reason}; copy into another store")
         return payload
 
     async def _execution_jobs(self, master_job_id: str) -> None:
-        async def page(after: ExecutionJobRow | None) -> list[ExecutionJobRow]:
+        async def page(after: WholeExecutionJobRow | None) -> list[WholeExecutionJobRow]:
             return await self._source.rows.list_execution_jobs(master_job_id, after=after, limit=_JOBS_AT_ONCE)
 
         async with aclosing(read_ahead(page, lambda rows: rows[-1])) as pages:
             async for rows in pages:
                 await self._put_execution_jobs(rows)
 
-    async def _put_execution_jobs(self, rows: Sequence[ExecutionJobRow]) -> None:
+    async def _put_execution_jobs(self, rows: Sequence[WholeExecutionJobRow]) -> None:
         """Copy execution jobs with their attempts and paid steps, where they differ."""
-        ids = [row.job_id for row in rows]
-        there = {row.job_id: row for row in await self._target.rows.get_execution_jobs(ids)}
+        ids = [row.job.job_id for row in rows]
+        there = {row.job.job_id: row for row in await self._target.rows.get_execution_jobs(ids)}
         resting = [at_rest(row) for row in rows]
-        new = [row for row in resting if needs_execution_job(row, there.get(row.job_id))]
+        new = [row for row in resting if needs_execution_job(row, there.get(row.job.job_id))]
         if new:
             await self._put(self._target.rows.put_execution_jobs(new))
         self._report.execution_jobs += len(new)
         self._report.unchanged += len(rows) - len(new)
         attempts = await self._source.rows.get_attempts(ids)
         if attempts:
-            known = {row[:2]: row for row in await self._target.rows.get_attempts(ids)}
-            differing = [row for row in attempts if known.get(row[:2]) != row]
+            known = {row.id: row for row in await self._target.rows.get_attempts(ids)}
+            differing = [row for row in attempts if known.get(row.id) != row]
             if differing:
                 await self._put(self._target.rows.put_attempts(differing))
             self._report.attempts += len(differing)
         steps = await self._source.rows.get_steps(ids)
         if steps:
-            stored = {row[:2]: row for row in await self._target.rows.get_steps(ids)}
+            stored = {row.id: row for row in await self._target.rows.get_steps(ids)}
             paid = [
                 row
                 for row in steps
-                if row != (other := stored.get(row[:2])) and (other is None or other.saved_when <= row.saved_when)
+                if row != (other := stored.get(row.id)) and (other is None or other.saved_when <= row.saved_when)
             ]
             if paid:
                 await self._put(self._target.rows.put_steps(paid))
@@ -280,20 +280,20 @@ class _Copying:
         size = PageSize()
 
         async def page(after: WholeRecordRow | None) -> list[WholeRecordRow]:
-            behind = None if after is None else after.record
-            return await self._source.rows.list_records(master_job_id, after=behind, limit=size.rows)
+            return await self._source.rows.list_records(master_job_id, after=after, limit=size.rows)
 
         async def new_ones(rows: list[WholeRecordRow]) -> tuple[list[WholeRecordRow], list[bytes | None], int]:
             found = await self._target.rows.get_records([row.record.record_uid for row in rows])
             there = {row.record.record_uid: row for row in found}
             new = [row for row in rows if needs_record(row, there.get(row.record.record_uid))]
-            read = await self._source.read_records([row.record for row in new])
+            read = await self._source.read_records(new)
             size.note(sum(len(one) for one in read if isinstance(one, bytes)), len(new))
             checked = [self._checked(row, data) for row, data in zip(new, read, strict=True)]
             wanted = [
                 (row, data)
                 for row, data in checked
-                if row.record.sha256 is not None or needs_record(_told(row, data), there.get(row.record.record_uid))
+                if row.record.data_sha256 is not None
+                or needs_record(_told(row, data), there.get(row.record.record_uid))
             ]
             return [row for row, _ in wanted], [data for _, data in wanted], len(rows)
 
@@ -324,14 +324,14 @@ class _Copying:
             return row, data
         record = row.record
         if not self._skip_damaged:
-            place = str(getattr(data, "path", record.key))
+            place = str(getattr(data, "path", record.output_ref))
             remedy = "copy without it with skip_damaged (--skip-damaged), or restore it from a backup"
             reason = (
                 f"the data of record {record.record_uid!a} cannot be read ({data.code}), and the copy ends: {remedy}"
             )
             raise StoreDamagedError(place, reason) from data
         self._report.note_lost(Lost(record.record_uid, record.master_job_id, str(data)))
-        return row._replace(record=_without_data(record, data)), None
+        return _without_data(row, data), None
 
     async def _put(self, write: Awaitable[None]) -> None:
         if self._dry_run:
@@ -340,12 +340,12 @@ class _Copying:
         await write
 
 
-def _without_data(record: RecordRow, error: StorageError) -> RecordRow:
-    told = f"its data could not be copied ({error.code})"
+def _without_data(row: WholeRecordRow, error: StorageError) -> WholeRecordRow:
+    record, told = row.record, f"its data could not be copied ({error.code})"
     message = told if record.error_message is None else f"{record.error_message}; {told}"
-    return record._replace(key=None, sha256=None, place=None, error_message=message)
+    return row._replace(record=record._replace(output_ref=None, data_sha256=None, error_message=message), place=None)
 
 
 def _told(row: WholeRecordRow, data: bytes | None) -> WholeRecordRow:
     """Return a record whose digest was not known with the one of its data."""
-    return row if data is None else row._replace(record=row.record._replace(sha256=content_digest(data)))
+    return row if data is None else row._replace(record=row.record._replace(data_sha256=content_digest(data)))

@@ -23,20 +23,21 @@ from starfish_storage.interface.data import DataHandler, DataWrite
 from starfish_storage.interface.ledger import RunLedger
 from starfish_storage.interface.metadata import MetadataHandler
 from starfish_storage.interface.row_log import RowLogHandler
-from starfish_storage.interface.rows import DataLocation, RecordRow
-from starfish_storage.interface.scanning import ScannedRecord
-from starfish_storage.interface.storage import Storage
-from starfish_storage.interface.transfer import (
+from starfish_storage.interface.rows import (
     AttemptRow,
+    DataLocation,
     ExecutionJobRow,
     MasterJobRow,
     ProjectRow,
-    RowTransfer,
+    RecordRow,
     RunRow,
     StepRow,
-    StoreTransfer,
+    WholeExecutionJobRow,
     WholeRecordRow,
 )
+from starfish_storage.interface.scanning import ScannedRecord
+from starfish_storage.interface.storage import Storage
+from starfish_storage.interface.transfer import RowTransfer, StoreTransfer
 
 __all__ = [
     "AttemptRow",
@@ -56,5 +57,6 @@ __all__ = [
     "StepRow",
     "Storage",
     "StoreTransfer",
+    "WholeExecutionJobRow",
     "WholeRecordRow",
 ]

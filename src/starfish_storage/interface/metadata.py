@@ -13,7 +13,7 @@ from starfish_storage.interface.entities import (
     RecordContract,
 )
 from starfish_storage.interface.ledger import RunLedger
-from starfish_storage.interface.rows import DataLocation, RecordRow
+from starfish_storage.interface.rows import DataLocation, WholeRecordRow
 from starfish_storage.interface.scanning import ScannedRecord
 from starfish_storage.interface.transfer import RowTransfer
 from starfish_storage.models import Record
@@ -110,7 +110,7 @@ class MetadataHandler(ProjectContract, MasterJobContract, ExecutionJobContract, 
         *,
         after: ScannedRecord | None = None,
         batch_size: int,
-    ) -> list[RecordRow]:
+    ) -> list[WholeRecordRow]:
         """Return rows of a master job's records, oldest first by start time, then by uid.
 
         Args:

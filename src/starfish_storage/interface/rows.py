@@ -1,10 +1,15 @@
-"""Whole rows, named: what copies and scans hand on as it is stored."""
+"""Every whole row, named: what the write path, scans and copies pass on as it is stored.
+
+The fields are the columns, in the order of the table: the queries take their lists of columns from here. JSON and
+times are text, ``2026-01-31T12:00:00.000000Z``; references are root-relative keys. A statement that returns one or
+two values returns a plain tuple, which its caller unpacks.
+"""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from starfish_storage.models import StatusRecord
+from starfish_storage.models import StatusExecutionJob, StatusMasterJob, StatusRecord
 
 
 class DataLocation(NamedTuple):
@@ -19,31 +24,269 @@ class DataLocation(NamedTuple):
     sha256: str | None
 
 
+class ProjectRow(NamedTuple):
+    """A project."""
+
+    project_id: str
+    name: str
+    description: str | None
+    created_when: str
+    updated_when: str
+
+
+class MasterJobRow(NamedTuple):
+    """A master job.
+
+    ``storage_uri`` and ``data_storage_uri_override`` are ``.`` for the store itself, wherever that lies.
+    """
+
+    master_job_id: str
+    project_id: str
+    name: str | None
+    status: StatusMasterJob
+    request_config_ref: str
+    output_schema: str
+    storage_uri: str
+    metadata_storage_uri_override: str | None
+    data_storage_uri_override: str | None
+    target_record_count: int
+    completed_record_count: int
+    filtered_record_count: int
+    duplicate_record_count: int
+    failed_record_count: int
+    creation_time: str
+    start_time: str | None
+    end_time: str | None
+    last_update_time: str
+    summary: str | None
+
+
+class MasterJobEndRow(NamedTuple):
+    """How a master job ended."""
+
+    status: StatusMasterJob
+    summary: str | None
+    end_time: str | None
+    last_update_time: str
+    completed_record_count: int
+    filtered_record_count: int
+    duplicate_record_count: int
+    failed_record_count: int
+    master_job_id: str
+
+
+class ExecutionJobRow(NamedTuple):
+    """An execution job, as saving one writes it."""
+
+    job_id: str
+    master_job_id: str
+    status: StatusExecutionJob
+    run_config: str | None
+    run_config_hash: str | None
+    attempted_generations: int
+    produced_outputs_count: int
+    completed_record_count: int
+    filtered_record_count: int
+    duplicate_record_count: int
+    failed_record_count: int
+    creation_time: str
+    start_time: str | None
+    end_time: str | None
+    last_update_time: str
+    worker_id: str | None
+    error_message: str | None
+
+
+class WholeExecutionJobRow(NamedTuple):
+    """An execution job with what saving one leaves alone.
+
+    Attributes:
+        job: the columns that saving one writes.
+        counts: the counts that its end reported, as JSON text.
+        position: its place among the inputs of a run; None if it is none.
+    """
+
+    job: ExecutionJobRow
+    counts: str | None
+    position: int | None
+
+
+class ExecutionJobEndRow(NamedTuple):
+    """How an execution job ended."""
+
+    status: StatusExecutionJob
+    counts: str | None
+    end_time: str | None
+    last_update_time: str
+    error_message: str | None
+    completed_record_count: int
+    filtered_record_count: int
+    duplicate_record_count: int
+    failed_record_count: int
+    job_id: str
+
+
 class RecordRow(NamedTuple):
-    """The row of a record, as it is stored: keys in place of references, times as text.
+    """A record, as saving one with its data writes it.
 
     Attributes:
         record_uid: unique id.
         job_id: the execution job it came from.
         master_job_id: the master job it belongs to.
         status: what became of it.
-        key: of its data; None if it has none.
-        start_time: in UTC, ``2026-01-31T12:00:00.000000Z``.
-        end_time: written so.
-        last_update_time: written so.
+        output_ref: the key of its data; None if it has none.
+        start_time: when the generator produced it.
+        end_time: when its status was settled.
+        last_update_time: when it was last changed.
         error_message: what went wrong with it.
-        sha256: of its data, in lower-case hex; None if it is not known.
-        place: the key under which the data handler has the data: the same, or that of its current version.
+        data_sha256: of its data, in lower-case hex; None if it is not known.
     """
 
     record_uid: str
     job_id: str
     master_job_id: str
     status: StatusRecord
-    key: str | None
+    output_ref: str | None
     start_time: str
     end_time: str
     last_update_time: str
     error_message: str | None
-    sha256: str | None
+    data_sha256: str | None
+
+
+class WholeRecordRow(NamedTuple):
+    """A record with what saving one leaves alone.
+
+    Attributes:
+        record: the columns that saving one writes.
+        unique_key: what no other completed record of its run may have; None if there is no such key.
+        place: the key under which the data handler has its data: the same as ``output_ref``, or that of the current
+            version. Not a column.
+    """
+
+    record: RecordRow
+    unique_key: str | None
     place: str | None
+
+
+class RunRow(NamedTuple):
+    """A master job that is a run; its totals follow from its attempts."""
+
+    master_job_id: str
+    registered: int
+    inputs_complete: bool
+    stop_reason: str | None
+
+
+class RegisteredInputRow(NamedTuple):
+    """An input of a run, as registering it writes it."""
+
+    job_id: str
+    master_job_id: str
+    run_config: str
+    run_config_hash: str
+    creation_time: str
+    last_update_time: str
+    position: int
+
+
+class ClaimedInputRow(NamedTuple):
+    """An input that a worker has just claimed."""
+
+    job_id: str
+    master_job_id: str
+    position: int
+    run_config: str
+    attempted_generations: int
+
+
+class HeldInputRow(NamedTuple):
+    """An input that a worker holds."""
+
+    job_id: str
+    master_job_id: str
+    attempted_generations: int
+    start_time: str | None
+
+
+class FinishedInputRow(NamedTuple):
+    """What finishing an input writes."""
+
+    status: StatusExecutionJob
+    attempted_generations: int
+    produced_outputs_count: int
+    completed_record_count: int
+    filtered_record_count: int
+    duplicate_record_count: int
+    failed_record_count: int
+    counts: str | None
+    start_time: str | None
+    end_time: str | None
+    last_update_time: str
+    worker_id: str | None
+    error_message: str | None
+    job_id: str
+
+
+class InputRow(NamedTuple):
+    """An input as it is before it is finished.
+
+    Attributes:
+        end: the columns that finishing it writes, as they are.
+        master_job_id: its run.
+        last_attempt: the highest number of its attempts; None if there are none.
+    """
+
+    end: FinishedInputRow
+    master_job_id: str
+    last_attempt: int | None
+
+
+class WorkerRow(NamedTuple):
+    """A worker of a run."""
+
+    worker_id: str
+    master_job_id: str
+    process: str
+    start_time: str
+    lease_expires: str
+
+
+class AttemptRow(NamedTuple):
+    """An attempt at an input; ``usage`` is JSON text."""
+
+    job_id: str
+    number: int
+    master_job_id: str
+    worker_id: str | None
+    status: str
+    start_time: str
+    end_time: str
+    error_type: str | None
+    error_message: str | None
+    error_traceback: str | None
+    input_tokens: int
+    output_tokens: int
+    cost: float
+    usage: str | None
+
+    @property
+    def id(self) -> tuple[str, int]:
+        """What no other attempt has."""
+        return self.job_id, self.number
+
+
+class StepRow(NamedTuple):
+    """A paid step; ``result`` and ``usage`` are JSON text."""
+
+    job_id: str
+    name: str
+    result: str
+    attempt: int
+    saved_when: str
+    usage: str | None
+
+    @property
+    def id(self) -> tuple[str, str]:
+        """What no other step has."""
+        return self.job_id, self.name

@@ -4,119 +4,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from starfish_storage.errors import StorageError
 from starfish_storage.interface.data import DataWrite
-from starfish_storage.interface.rows import RecordRow
-from starfish_storage.models import StatusExecutionJob, StatusMasterJob
-
-
-class ProjectRow(NamedTuple):
-    """The row of a project; times are text in UTC, ``2026-01-31T12:00:00.000000Z``, here and below."""
-
-    project_id: str
-    name: str
-    description: str | None
-    created_when: str
-    updated_when: str
-
-
-class MasterJobRow(NamedTuple):
-    """The row of a master job: JSON as text; a key of this store in place of its configuration's reference.
-
-    ``storage_uri`` and ``data_storage_uri_override`` are ``.`` for the store itself, wherever that lies.
-    """
-
-    master_job_id: str
-    project_id: str
-    name: str | None
-    status: StatusMasterJob
-    request_config_key: str
-    output_schema: str
-    storage_uri: str
-    metadata_storage_uri_override: str | None
-    data_storage_uri_override: str | None
-    target_record_count: int
-    completed_record_count: int
-    filtered_record_count: int
-    duplicate_record_count: int
-    failed_record_count: int
-    creation_time: str
-    start_time: str | None
-    end_time: str | None
-    last_update_time: str
-    summary: str | None
-
-
-class ExecutionJobRow(NamedTuple):
-    """The row of an execution job: JSON as text; ``position`` is its place among the inputs of a run."""
-
-    job_id: str
-    master_job_id: str
-    status: StatusExecutionJob
-    run_config: str | None
-    run_config_hash: str | None
-    attempted_generations: int
-    produced_outputs_count: int
-    completed_record_count: int
-    filtered_record_count: int
-    duplicate_record_count: int
-    failed_record_count: int
-    creation_time: str
-    start_time: str | None
-    end_time: str | None
-    last_update_time: str
-    worker_id: str | None
-    error_message: str | None
-    counts: str | None
-    position: int | None
-
-
-class WholeRecordRow(NamedTuple):
-    """A record's row, and what no other completed record of its run may have."""
-
-    record: RecordRow
-    unique_key: str | None
-
-
-class RunRow(NamedTuple):
-    """The row of a run; its totals follow from its attempts."""
-
-    master_job_id: str
-    registered: int
-    inputs_complete: bool
-    stop_reason: str | None
-
-
-class AttemptRow(NamedTuple):
-    """The row of an attempt at an input; ``usage`` is JSON text."""
-
-    job_id: str
-    number: int
-    master_job_id: str
-    worker_id: str | None
-    status: str
-    start_time: str
-    end_time: str
-    error_type: str | None
-    error_message: str | None
-    error_traceback: str | None
-    input_tokens: int
-    output_tokens: int
-    cost: float
-    usage: str | None
-
-
-class StepRow(NamedTuple):
-    """The row of a paid step; ``result`` and ``usage`` are JSON text."""
-
-    job_id: str
-    name: str
-    result: str
-    attempt: int
-    saved_when: str
-    usage: str | None
+from starfish_storage.interface.rows import (
+    AttemptRow,
+    MasterJobRow,
+    ProjectRow,
+    RunRow,
+    StepRow,
+    WholeExecutionJobRow,
+    WholeRecordRow,
+)
 
 
 class RowTransfer(ABC):
@@ -148,20 +47,20 @@ class RowTransfer(ABC):
 
     @abstractmethod
     async def list_execution_jobs(
-        self, master_job_id: str, *, after: ExecutionJobRow | None = None, limit: int
-    ) -> list[ExecutionJobRow]:
+        self, master_job_id: str, *, after: WholeExecutionJobRow | None = None, limit: int
+    ) -> list[WholeExecutionJobRow]:
         """Return execution jobs of a master job, oldest first by creation time, then by id, from behind one.
 
         Raises nothing of its own.
         """
 
     @abstractmethod
-    async def get_execution_jobs(self, job_ids: Sequence[str]) -> list[ExecutionJobRow]:
+    async def get_execution_jobs(self, job_ids: Sequence[str]) -> list[WholeExecutionJobRow]:
         """Return those of some execution jobs that there are, in any order. Raises nothing of its own."""
 
     @abstractmethod
     async def list_records(
-        self, master_job_id: str, *, after: RecordRow | None = None, limit: int
+        self, master_job_id: str, *, after: WholeRecordRow | None = None, limit: int
     ) -> list[WholeRecordRow]:
         """Return records of a master job, oldest first by start time, then by uid, from behind one.
 
@@ -202,7 +101,7 @@ class RowTransfer(ABC):
         """
 
     @abstractmethod
-    async def put_execution_jobs(self, rows: Sequence[ExecutionJobRow]) -> None:
+    async def put_execution_jobs(self, rows: Sequence[WholeExecutionJobRow]) -> None:
         """Store execution jobs. Idempotent. Durable.
 
         Raises:
@@ -214,7 +113,7 @@ class RowTransfer(ABC):
         """Store records with their data, in one step. Idempotent. Durable.
 
         Args:
-            rows: the records, each once; ``key``, ``sha256`` and ``place`` are not used.
+            rows: the records, each once; ``output_ref``, ``data_sha256`` and ``place`` are not used.
             writes: the data of each, or None for one without.
 
         Raises:
@@ -263,7 +162,7 @@ class StoreTransfer(ABC):
         """Where the data lies: no two stores have it in one place."""
 
     @abstractmethod
-    async def read_records(self, rows: Sequence[RecordRow]) -> list[bytes | StorageError | None]:
+    async def read_records(self, rows: Sequence[WholeRecordRow]) -> list[bytes | StorageError | None]:
         """Return the data of records, which was compared with its digest; None of one without.
 
         Raises nothing of its own.

@@ -14,16 +14,16 @@ from starfish_storage.interface import (
     DataHandler,
     DataWrite,
     MetadataHandler,
-    RecordRow,
     RowTransfer,
     RunLedger,
     ScannedRecord,
+    WholeRecordRow,
 )
 from starfish_storage.metadata import rows, selecting
 from starfish_storage.metadata.database import Database
 from starfish_storage.metadata.ledger import SQLRunLedger
 from starfish_storage.metadata.operations import WriteOperation
-from starfish_storage.metadata.row import Row
+from starfish_storage.metadata.row import Row, only_values
 from starfish_storage.metadata.rows import RowCodec
 from starfish_storage.metadata.transfer import SQLRowTransfer
 from starfish_storage.models import (
@@ -117,24 +117,17 @@ class SQLMetadataHandler(MetadataHandler):
         update_time: datetime,
     ) -> None:
         """See `MasterJobContract.log_master_job_end`."""
-        row: Row = (
-            rows.status("master-job status", final_status, MASTER_JOB_STATUSES),
-            rows.optional_json_text("summary", summary),
-            rows.optional_timestamp("end_time", end_time),
-            rows.timestamp("update_time", update_time),
-            *rows.four_counts(summary, "summary"),
-            check_id("master_job_id", master_job_id),
-        )
+        row = self._codec.master_job_end_row(master_job_id, final_status, summary, end_time, update_time)
         await self._database.write(WriteOperation(lambda writer: writer.end_master_job(row)))
 
     async def update_master_job_status(self, master_job_id: str, status: str, update_time: datetime) -> None:
         """See `MasterJobContract.update_master_job_status`."""
-        row: Row = (
-            rows.status("master-job status", status, MASTER_JOB_STATUSES),
-            rows.timestamp("update_time", update_time),
-            check_id("master_job_id", master_job_id),
+        known = rows.status("master-job status", status, MASTER_JOB_STATUSES)
+        moment = rows.timestamp("update_time", update_time)
+        check_id("master_job_id", master_job_id)
+        await self._database.write(
+            WriteOperation(lambda writer: writer.update_master_job_status(master_job_id, known, moment))
         )
-        await self._database.write(WriteOperation(lambda writer: writer.update_master_job_status(row)))
 
     async def get_master_job(self, master_job_id: str) -> GenerationMasterJob | None:
         """See `MasterJobContract.get_master_job`."""
@@ -179,15 +172,7 @@ class SQLMetadataHandler(MetadataHandler):
         error_message: str | None = None,
     ) -> None:
         """See `ExecutionJobContract.log_execution_job_end`."""
-        row: Row = (
-            rows.status("execution-job status", final_status, EXECUTION_JOB_STATUSES),
-            rows.optional_json_text("counts", counts),
-            rows.optional_timestamp("end_time", end_time),
-            rows.timestamp("update_time", update_time),
-            rows.optional_text("error_message", error_message),
-            *rows.four_counts(counts, "counts"),
-            check_id("job_id", job_id),
-        )
+        row = self._codec.execution_job_end_row(job_id, final_status, counts, end_time, update_time, error_message)
         await self._database.write(
             WriteOperation(lambda writer: writer.end_execution_job(row), batch=("end_execution_jobs", row))
         )
@@ -226,7 +211,7 @@ class SQLMetadataHandler(MetadataHandler):
         """See `ExecutionJobContract.completed_config_hashes`."""
         parameters = (rows.text("master_job_id", master_job_id),)
         return await self._database.all(
-            self._queries["completed_config_hashes"], parameters, lambda found: {row[0] for row in found}
+            self._queries["completed_config_hashes"], parameters, lambda found: set(only_values(found))
         )
 
     # --- records --------------------------------------------------------------------------------------------------
@@ -237,7 +222,7 @@ class SQLMetadataHandler(MetadataHandler):
         await self._database.write(
             WriteOperation(
                 lambda writer: writer.save_record(row),
-                refers_to=() if row[4] is None else (row[4],),
+                refers_to=() if row.output_ref is None else (row.output_ref,),
                 batch=("save_rows_of_records", row),
             )
         )
@@ -302,7 +287,7 @@ class SQLMetadataHandler(MetadataHandler):
         *,
         after: ScannedRecord | None = None,
         batch_size: int,
-    ) -> list[RecordRow]:
+    ) -> list[WholeRecordRow]:
         """See `MetadataHandler.list_record_rows`."""
         statuses = selecting.status_filter("record status", status_filter, RECORD_STATUSES)
         each = (rows.text("master_job_id", master_job_id),)
@@ -310,7 +295,7 @@ class SQLMetadataHandler(MetadataHandler):
         name, position = (
             ("scan_records", ()) if after is None else ("scan_records_after", selecting.scan_position(after))
         )
-        return await self._database.all(*self._merged(name, each, statuses, position, page), self._record_rows)
+        return await self._database.all(*self._merged(name, each, statuses, position, page), rows.whole_records)
 
     # --- data -----------------------------------------------------------------------------------------------------
 
@@ -341,10 +326,6 @@ class SQLMetadataHandler(MetadataHandler):
     async def _identity(self) -> str:
         """See `RowTransfer.identity`."""
 
-    def _record_rows(self, found: Sequence[Row]) -> list[RecordRow]:
-        """Return the rows of a scan, whose last column is where the data lies."""
-        return list(map(RecordRow._make, found))
-
     async def _get(self, query: str, id: str, convert: Callable[[Row], Model]) -> Model | None:
         row = await self._database.first(self._queries[query], (rows.text("id", id),))
         return None if row is None else self._converted([row], convert)[0]
@@ -359,10 +340,9 @@ class SQLMetadataHandler(MetadataHandler):
                 converted.append(convert(row))  # noqa: PERF401 (how far it came tells which row is damaged)
         except (ValueError, TypeError, AttributeError, RecursionError) as error:
             # Not chained: the parsers' messages quote what stands in the row.
-            raise StoreDamagedError(
-                self._database.place,
-                f"the row of {shorten(found[len(converted)][0])} cannot be read ({type(error).__name__}); {SEE_DAMAGE}",
-            ) from None
+            own_id, *_ = found[len(converted)]
+            reason = f"the row of {shorten(own_id)} cannot be read ({type(error).__name__}); {SEE_DAMAGE}"
+            raise StoreDamagedError(self._database.place, reason) from None
         return converted
 
     async def _merge(

@@ -6,11 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from starfish_storage.interface.inspection import RowFault
 from starfish_storage.metadata.row import Row
+from starfish_storage.models import COUNTED_STATUSES
 
 FAULT_QUERIES = ("every_wrong_record_count", "every_wrong_total", "every_wrong_job_count")
 """The queries of counts that are not what the rows say; each engine has them."""
-
-_FOUR = ("completed", "filtered", "duplicate", "failed")
 
 
 def faults_of_rows(rows: Mapping[str, Iterable[Row]]) -> Iterator[RowFault]:
@@ -21,6 +20,6 @@ def faults_of_rows(rows: Mapping[str, Iterable[Row]]) -> Iterator[RowFault]:
         detail = f"the totals kept of {kept} attempts are not those of the {counted} there are"
         yield RowFault("run_totals_wrong", run, detail)
     for job, *counts in rows["every_wrong_job_count"]:
-        told, counted = (dict(zip(_FOUR, some, strict=True)) for some in (counts[:4], counts[4:]))
-        differ = ", ".join(f"{name} {told[name]}, has {counted[name]}" for name in _FOUR if told[name] != counted[name])
+        pairs = zip(COUNTED_STATUSES, counts, counts[len(COUNTED_STATUSES) :], strict=False)
+        differ = ", ".join(f"{status} {told}, has {counted}" for status, told, counted in pairs if told != counted)
         yield RowFault("job_count_differs", job, f"the execution job reported {differ}")

@@ -11,14 +11,15 @@ from starfish_storage.codec import content_digest, encode
 from starfish_storage.errors import SEE_DAMAGE, InvalidInputError, StoreDamagedError, shorten
 from starfish_storage.identifiers import check_id
 from starfish_storage.interface import DataHandler, DataWrite, RunLedger
+from starfish_storage.interface.rows import RecordRow, RegisteredInputRow
 from starfish_storage.keys import record_key
 from starfish_storage.metadata import ledger_rows, ledger_writer, rows, selecting
 from starfish_storage.metadata.database import Database
 from starfish_storage.metadata.operations import WriteOperation
-from starfish_storage.metadata.row import Row
+from starfish_storage.metadata.row import Row, only_values
 from starfish_storage.metadata.row_writer import RowWriter
 from starfish_storage.metadata.rows import RowCodec
-from starfish_storage.models import EXECUTION_JOB_STATUSES, RECORD_STATUSES, Record, utc_now
+from starfish_storage.models import EXECUTION_JOB_STATUSES, RECORD_STATUSES, Record, StatusRecord, utc_now
 from starfish_storage.runs import (
     Attempt,
     ClaimedInput,
@@ -34,6 +35,7 @@ from starfish_storage.runs import (
 )
 
 Result = TypeVar("Result")
+Stored = TypeVar("Stored", bound=Row)
 
 _MOST_CLAIMED = 1000  # at once: bounds the transaction
 
@@ -73,8 +75,9 @@ class SQLRunLedger(RunLedger):
     async def unregistered_inputs(self, master_job_id: str, inputs: Sequence[RunInput]) -> list[int]:
         """See `InputLedger.unregistered_inputs`."""
         given = self._registered_rows(master_job_id, inputs)
-        there = {row[0] for row in await self._database.all_of("list_known_inputs", [row[0] for row in given])}
-        return [row[-1] for row in given if row[0] not in there]
+        found = await self._database.all_of("list_known_inputs", [row.job_id for row in given])
+        there = set(only_values(found))
+        return [row.position for row in given if row.job_id not in there]
 
     async def complete_inputs(self, master_job_id: str) -> int:
         """See `InputLedger.complete_inputs`."""
@@ -84,9 +87,7 @@ class SQLRunLedger(RunLedger):
     async def count_inputs(self, master_job_id: str) -> dict[str, int]:
         """See `InputLedger.count_inputs`."""
         parameters = (rows.text("master_job_id", master_job_id),)
-        return await self._database.all(
-            self._queries["count_inputs"], parameters, lambda found: {row[0]: row[1] for row in found}
-        )
+        return await self._database.all(self._queries["count_inputs"], parameters, dict)
 
     async def now(self) -> datetime:
         """See `InputLedger.now`."""
@@ -135,7 +136,7 @@ class SQLRunLedger(RunLedger):
         """See `InputLedger.finish_input`."""
         now = rows.timestamp("now", utc_now())
         attempt = ledger_rows.outcome_row(outcome)
-        records, writes = self._records(outcome, attempt, now)
+        records, writes = self._records(outcome, attempt.start_time, now)
         keys = [one.unique_key for one in outcome.outputs]
         unique = keys if any(key is not None for key in keys) else ()
         finishing = ledger_writer.Finishing(outcome, attempt, records, unique, now, claim_next)
@@ -180,24 +181,18 @@ class SQLRunLedger(RunLedger):
         text = None if error_text is None else _lower("error_text", error_text)
         now = rows.timestamp("now", utc_now())
 
-        def is_meant(writer: RowWriter, row: Row) -> bool:
-            job_id, error, attempts = row
+        def is_meant(writer: RowWriter, job_id: str, error: str | None, attempts: int) -> bool:
             if wanted is not None and job_id not in wanted:
                 return False
             if text is not None and text not in _lower("error", error or ""):
                 return False
             if error_type is None:
                 return True
-            last = writer.first("get_error_type", (job_id, attempts))
-            return last is not None and last[0] == error_type
+            return writer.first_value("get_error_type", (job_id, attempts)) == error_type
 
         if not ended:
             return 0
-        return await self._write(
-            lambda writer: ledger_writer.reset_inputs(
-                writer, master_job_id, ended, lambda row: is_meant(writer, row), now
-            )
-        )
+        return await self._write(lambda writer: ledger_writer.reset_inputs(writer, master_job_id, ended, is_meant, now))
 
     # --- attempts -------------------------------------------------------------------------------------------------
 
@@ -216,7 +211,8 @@ class SQLRunLedger(RunLedger):
         """See `AttemptLedger.account_for_inputs`."""
         wanted = [rows.text("job_id", job_id) for job_id in job_ids]
         found = await self._database.all_of("account_for_inputs", wanted)
-        return {row[0]: self._read(ledger_rows.input_account, row) for row in found}
+        accounts = [self._read(ledger_rows.input_account, row) for row in found]
+        return {account.job_id: account for account in accounts}
 
     async def save_step(self, step: Step) -> None:
         """See `AttemptLedger.save_step`."""
@@ -298,7 +294,7 @@ class SQLRunLedger(RunLedger):
     async def _all(self, query: str, parameters: Row) -> list[Row]:
         return await self._database.all_at_once(self._queries[query], parameters)
 
-    def _registered_rows(self, master_job_id: str, inputs: Sequence[RunInput]) -> list[Row]:
+    def _registered_rows(self, master_job_id: str, inputs: Sequence[RunInput]) -> list[RegisteredInputRow]:
         check_id("master_job_id", master_job_id)
         moment = rows.timestamp("now", utc_now())
         if self.check_input is not None:
@@ -306,31 +302,31 @@ class SQLRunLedger(RunLedger):
                 self.check_input(one.position, one.run_config)
         return [ledger_rows.registered_row(master_job_id, one, moment) for one in inputs]
 
-    def _records(self, outcome: Outcome, attempt: Row, now: str) -> tuple[list[Row], list[DataWrite]]:
+    def _records(self, outcome: Outcome, start: str, now: str) -> tuple[list[RecordRow], list[DataWrite]]:
         """Return the rows of an outcome's records and the writes of their data."""
-        records: list[Row] = []
+        records: list[RecordRow] = []
         writes: list[DataWrite] = []
         job_id, master_job_id = outcome.claimed.job_id, outcome.claimed.master_job_id
-        start = attempt[ledger_rows.ATTEMPT_START]
         for number, output in enumerate(outcome.outputs):
             uid = output_record_uid(job_id, number)
-            state = rows.status("record status", output.status, RECORD_STATUSES)
+            state: StatusRecord = rows.status("record status", output.status, RECORD_STATUSES)
             key = digest = None
             if output.data is not None:
                 payload = encode(output.data, f"data of record {uid!r}")
                 key, digest = record_key(uid), content_digest(payload)
                 writes.append(self._data.write(key, payload))
             error = rows.optional_text("error_message", output.error_message)
-            records.append((uid, job_id, master_job_id, state, key, start, now, now, error, digest))
+            records.append(RecordRow(uid, job_id, master_job_id, state, key, start, now, now, error, digest))
         return records, writes
 
-    def _read(self, convert: Callable[[Row], Result], row: Row) -> Result:
+    def _read(self, convert: Callable[[Stored], Result], row: Stored) -> Result:
         try:
             return convert(row)
         except (ValueError, TypeError, AttributeError, RecursionError) as error:
             # Not chained: the parsers' messages quote what stands in the row.
             kind = type(error).__name__
-        reason = f"the row of {shorten(row[0])} cannot be read ({kind}); {SEE_DAMAGE}"
+        own_id, *_ = row
+        reason = f"the row of {shorten(own_id)} cannot be read ({kind}); {SEE_DAMAGE}"
         raise StoreDamagedError(self._database.place, reason)
 
 

@@ -11,8 +11,17 @@ from typing import Any, cast, get_args
 from starfish_storage.codec import ascii_text, canonical_hash, decode, encode
 from starfish_storage.errors import InvalidInputError, shorten
 from starfish_storage.identifiers import check_id
+from starfish_storage.interface.rows import (
+    AttemptRow,
+    ClaimedInputRow,
+    HeldInputRow,
+    RegisteredInputRow,
+    StepRow,
+    WorkerRow,
+)
 from starfish_storage.metadata import rows
 from starfish_storage.metadata.row import Row
+from starfish_storage.models import COUNTED_STATUSES
 from starfish_storage.runs import (
     Attempt,
     ClaimedInput,
@@ -27,26 +36,23 @@ from starfish_storage.runs import (
     input_job_id,
 )
 
-ATTEMPT_NUMBER, ATTEMPT_START = 1, 5
-"""Where these stand in a row of ``save_attempt``."""
-
-_ATTEMPT_STATUSES = cast("tuple[str, ...]", get_args(StatusAttempt))
+_ATTEMPT_STATUSES: tuple[StatusAttempt, ...] = get_args(StatusAttempt)
 _OUTCOME_STATUSES = ("completed", "failed")
-_OUTPUT_STATUSES = ("completed", "filtered", "duplicate", "failed")
 
 _MOST_INPUTS = 2**53
 _MOST_USED = 10**15  # of tokens, and of cost: so that the totals of a run stay within what a column holds
 
 
-def registered_row(master_job_id: str, given: RunInput, moment: str) -> Row:
+def registered_row(master_job_id: str, given: RunInput, moment: str) -> RegisteredInputRow:
     """Return the parameters of ``register_input``."""
     position = _whole("position", given.position, 0, _MOST_INPUTS)
     text = encode(given.run_config, f"input {position}")[:-1].decode()
     digest = canonical_hash(given.run_config)
-    return input_job_id(master_job_id, position, digest), master_job_id, text, digest, moment, moment, position
+    job_id = input_job_id(master_job_id, position, digest)
+    return RegisteredInputRow(job_id, master_job_id, text, digest, moment, moment, position)
 
 
-def claimed_input(row: Row) -> ClaimedInput:
+def claimed_input(row: ClaimedInputRow) -> ClaimedInput:
     """Return the input of a claimed row."""
     job_id, master_job_id, position, text, attempts = row
     return ClaimedInput(job_id, master_job_id, position, decode(f"{text}\n".encode()), attempts)
@@ -58,9 +64,9 @@ def input_account(row: Row) -> InputAccount:
     return InputAccount(job_id, position, None if text is None else decode(f"{text}\n".encode()), *paid)
 
 
-def attempt_row(attempt: Attempt, number: int) -> Row:
+def attempt_row(attempt: Attempt, number: int) -> AttemptRow:
     """Return the parameters of ``save_attempt``."""
-    return (
+    return AttemptRow(
         check_id("job_id", attempt.job_id),
         number,
         check_id("master_job_id", attempt.master_job_id),
@@ -76,7 +82,7 @@ def attempt_row(attempt: Attempt, number: int) -> Row:
     )
 
 
-def outcome_row(outcome: Outcome) -> Row:
+def outcome_row(outcome: Outcome) -> AttemptRow:
     """Return the parameters of ``save_attempt`` for an outcome's attempt, but for its number.
 
     What does not fit together is refused, before anything is staged.
@@ -95,19 +101,22 @@ def outcome_row(outcome: Outcome) -> Row:
     rows.text("worker_id", outcome.worker_id)
     rows.optional_text("error_message", outcome.error_message)
     for output in outcome.outputs:
-        rows.status("output status", output.status, _OUTPUT_STATUSES)
+        rows.status("output status", output.status, COUNTED_STATUSES)
         rows.optional_text("unique_key", output.unique_key)
     return row
 
 
-def interrupted_row(claim: Row, number: int, worker_id: str, now: str, usage: Sequence[Usage]) -> Row:
-    """Return the parameters of ``save_attempt`` for the attempt of a worker that died, at a row it had claimed."""
-    job_id, master_job_id, _, start = claim
-    what = ("WorkerDied", "the worker that made this attempt died", None)
-    begun = start or now
+def interrupted_row(held: HeldInputRow, number: int, worker_id: str, now: str, usage: Sequence[Usage]) -> AttemptRow:
+    """Return the parameters of ``save_attempt`` for the attempt of a worker that died, at an input it held."""
+    begun = held.start_time or now
     # Begun by the dead worker's clock, and ended by that of whoever noticed: it has not ended before it began.
-    head = (job_id, number, master_job_id, worker_id, "interrupted", begun, max(begun, now))
-    return (*head, *what, *_totals(usage), usage_text(usage))
+    ended = max(begun, now)
+    error = ("WorkerDied", "the worker that made this attempt died", None)
+    totals = _totals(usage)
+    return AttemptRow(
+        held.job_id, number, held.master_job_id, worker_id, "interrupted", begun, ended, *error, *totals,
+        usage_text(usage),
+    )  # fmt: skip
 
 
 def attempt(row: Row) -> Attempt:
@@ -128,9 +137,9 @@ def attempt(row: Row) -> Attempt:
     )
 
 
-def step_row(step: Step) -> Row:
+def step_row(step: Step) -> StepRow:
     """Return the parameters of ``save_step``."""
-    return (
+    return StepRow(
         check_id("job_id", step.job_id),
         rows.text("step name", step.name),
         encode(step.result, f"result of step {step.name!r}")[:-1].decode(),
@@ -147,9 +156,9 @@ def step(row: Row) -> Step:
     return Step(job_id, name, decode(result.encode()), number, moment, read_usage(usage))
 
 
-def worker_row(worker: Worker) -> Row:
+def worker_row(worker: Worker) -> WorkerRow:
     """Return the parameters of ``save_worker``."""
-    return (
+    return WorkerRow(
         check_id("worker_id", worker.worker_id),
         check_id("master_job_id", worker.master_job_id),
         rows.text("process", worker.process),

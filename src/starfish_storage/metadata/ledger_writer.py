@@ -7,15 +7,22 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from starfish_storage.errors import InvalidInputError, NotFoundError, ParentNotFoundError, StorageError, shorten
+from starfish_storage.interface.rows import (
+    AttemptRow,
+    ClaimedInputRow,
+    FinishedInputRow,
+    HeldInputRow,
+    InputRow,
+    RecordRow,
+    RegisteredInputRow,
+    StepRow,
+    WorkerRow,
+)
 from starfish_storage.metadata import ledger_rows, rows
 from starfish_storage.metadata.row import Change, Row
 from starfish_storage.metadata.row_writer import RowWriter
-from starfish_storage.models import StatusExecutionJob, StatusRecord
+from starfish_storage.models import COUNTED_STATUSES, StatusExecutionJob, StatusRecord
 from starfish_storage.runs import Attempt, Outcome, status_of_input
-
-_STATUS, _ATTEMPTS, _WORKER, _MASTER_JOB, _LAST_ATTEMPT = 0, 1, 11, 14, 15  # of a row of `get_input`
-_CHANGED = slice(14)  # of such a row: the parameters of `finish_input`
-_RECORD_STATUS, _RECORD_ERROR = 3, 8  # of a row of `save_record`
 
 _NEW_RUN = "start it with start_run first"
 
@@ -31,14 +38,14 @@ def start_run(writer: RowWriter, master_job_id: str) -> None:
     writer.change("start_run", (master_job_id,))
 
 
-def register_inputs(writer: RowWriter, master_job_id: str, inputs: Sequence[Row]) -> int:
+def register_inputs(writer: RowWriter, master_job_id: str, inputs: Sequence[RegisteredInputRow]) -> int:
     """Store inputs that are not there, and return how many that were."""
     # With the run locked first: what is on its way here is there when `complete_inputs` counts, or comes after it.
     if not _lock_run(writer, master_job_id):
         raise ParentNotFoundError("run", master_job_id, _NEW_RUN)
     new = writer.change_repeated("register_input", inputs)
     if inputs:
-        writer.change("note_registered", (max(row[-1] for row in inputs) + 1, master_job_id))
+        writer.change("note_registered", (max(row.position for row in inputs) + 1, master_job_id))
     return new
 
 
@@ -47,65 +54,68 @@ def complete_inputs(writer: RowWriter, master_job_id: str) -> int:
     if not _lock_run(writer, master_job_id):
         raise ParentNotFoundError("run", master_job_id, _NEW_RUN)
     writer.change("complete_inputs", (master_job_id,))
-    inputs = sum(row[1] for row in writer.execute("count_inputs", (master_job_id,)).fetchall())
+    inputs = sum(count for _, count in writer.execute("count_inputs", (master_job_id,)).fetchall())
     writer.change("set_target", (inputs, master_job_id))
     return inputs
 
 
-def save_worker(writer: RowWriter, row: Row, lease: float | None) -> Row:
+def save_worker(writer: RowWriter, row: WorkerRow, lease: float | None) -> WorkerRow:
     """Note a worker, or renew its lease, and return its row.
 
     A lease is counted from the moment of the transaction, however long the call has waited for the store.
     """
-    need_run(writer, row[1])
-    there = writer.first("get_worker", (row[0],))
-    if there is not None and there[1] != row[1]:
+    need_run(writer, row.master_job_id)
+    there = _worker(writer, row.worker_id)
+    if there is not None and there.master_job_id != row.master_job_id:
         raise InvalidInputError(
-            f"worker {shorten(row[0])} works on run {shorten(there[1])}, not on {shorten(row[1])}: give it an id of "
-            "its own for each run."
+            f"worker {shorten(row.worker_id)} works on run {shorten(there.master_job_id)}, not on "
+            f"{shorten(row.master_job_id)}: give it an id of its own for each run."
         )
     if lease is not None:
         now = writer.now()
-        row = (*row[:3], rows.timestamp("now", now), rows.timestamp("lease", now + timedelta(seconds=lease)))
+        expires = rows.timestamp("lease", now + timedelta(seconds=lease))
+        row = row._replace(start_time=rows.timestamp("now", now), lease_expires=expires)
     if there is not None:
-        row = (*there[:4], row[4])
+        row = there._replace(lease_expires=row.lease_expires)
     writer.execute("save_worker", row)
     return row
 
 
-def remove_worker(writer: RowWriter, row: Row, now: str, *, died: bool) -> int:
+def remove_worker(writer: RowWriter, row: WorkerRow, now: str, *, died: bool) -> int:
     """Forget a worker, and return how many inputs it held."""
-    worker_id = row[0]
-    there = writer.first("get_worker", (worker_id,))
-    if there is None or (died and there[-1] != row[-1]):
+    worker_id = row.worker_id
+    there = _worker(writer, worker_id)
+    if there is None or (died and there.lease_expires != row.lease_expires):
         return 0
-    claims = writer.execute("list_claimed_inputs", (there[1], worker_id)).fetchall()
+    found = writer.execute("list_claimed_inputs", (there.master_job_id, worker_id)).fetchall()
+    held = list(map(HeldInputRow._make, found))
     if died:
-        for claim in claims:
-            _save_interrupted(writer, claim, worker_id, now)
-    writer.change_each("return_input", [(now, claim[0]) for claim in claims])
+        for one in held:
+            _save_interrupted(writer, one, worker_id, now)
+    writer.change_each("return_input", [(now, one.job_id) for one in held])
     writer.execute("remove_worker", (worker_id,))
-    return len(claims)
+    return len(held)
 
 
 def release_unowned_inputs(writer: RowWriter, master_job_id: str, now: str) -> int:
     """Return inputs to pending that no noted worker holds."""
     found = writer.execute("list_unowned_inputs", (master_job_id,)).fetchall()
     # Looked for again: of what was locked meanwhile, another worker may have got hold.
-    unowned = [job_id for job_id, worker_id in found if worker_id is None or not _is_there(writer, worker_id)]
+    unowned = [job_id for job_id, worker_id in found if worker_id is None or _worker(writer, worker_id) is None]
     writer.change_each("return_input", [(now, job_id) for job_id in unowned])
     return len(unowned)
 
 
-def claim_inputs(writer: RowWriter, master_job_id: str, worker_id: str, limit: int, now: str) -> list[Row]:
+def claim_inputs(writer: RowWriter, master_job_id: str, worker_id: str, limit: int, now: str) -> list[ClaimedInputRow]:
     """Claim pending inputs, and return their rows. Not in the row log: what a repair finds unfinished is pending."""
     if not _is_noted(writer, master_job_id, worker_id):
         raise NotFoundError("worker", worker_id, "its lease had expired; note it with save_worker again")
     return _claim(writer, master_job_id, worker_id, limit, now)
 
 
-def _claim(writer: RowWriter, master_job_id: str, worker_id: str, limit: int, now: str) -> list[Row]:
-    return writer.execute("claim_inputs", (worker_id, now, now, master_job_id, limit)).fetchall()
+def _claim(writer: RowWriter, master_job_id: str, worker_id: str, limit: int, now: str) -> list[ClaimedInputRow]:
+    found = writer.execute("claim_inputs", (worker_id, now, now, master_job_id, limit)).fetchall()
+    return list(map(ClaimedInputRow._make, found))
 
 
 def save_attempt(writer: RowWriter, attempt: Attempt, now: str) -> int:
@@ -115,11 +125,11 @@ def save_attempt(writer: RowWriter, attempt: Attempt, now: str) -> int:
     there = _need_input(writer, job_id, attempt.master_job_id)
     if not _is_held(there, attempt.worker_id):
         # Its worker was taken for dead, and this very attempt for interrupted: it must not be counted twice.
-        noted = writer.first("get_interrupted_attempt", (job_id, attempt.worker_id))
+        noted: int | None = writer.first_value("get_interrupted_attempt", (job_id, attempt.worker_id))
         if noted is not None:
-            writer.change("delete_attempt", (job_id, noted[0]))
-            writer.change("save_attempt", ledger_rows.attempt_row(attempt, noted[0]))
-            return noted[0]
+            writer.change("delete_attempt", (job_id, noted))
+            writer.change("save_attempt", ledger_rows.attempt_row(attempt, noted))
+            return noted
     number = _next_number(there)
     writer.change("save_attempt", ledger_rows.attempt_row(attempt, number))
     writer.change("count_attempts", (number, now, job_id))
@@ -136,7 +146,11 @@ def release_input(writer: RowWriter, attempt: Attempt, now: str) -> None:
 
 
 def reset_inputs(
-    writer: RowWriter, master_job_id: str, statuses: Sequence[str], is_meant: Callable[[Row], bool], now: str
+    writer: RowWriter,
+    master_job_id: str,
+    statuses: Sequence[str],
+    is_meant: Callable[[RowWriter, str, str | None, int], bool],
+    now: str,
 ) -> int:
     """Return ended inputs to pending, and return how many.
 
@@ -144,20 +158,20 @@ def reset_inputs(
         writer: applies the changes.
         master_job_id: the run.
         statuses: those in one of these.
-        is_meant: given the id, the error and the number of attempts of one, tells whether it is meant.
+        is_meant: given the writer, the id, the error and the number of attempts of one, tells whether it is meant.
         now: the time.
     """
     need_run(writer, master_job_id)
     ended = writer.execute_merged("list_ended_inputs", statuses, (master_job_id,))
-    meant = [row[0] for row in ended if is_meant(row)]
+    meant = [job_id for job_id, error, attempts in ended if is_meant(writer, job_id, error, attempts)]
     writer.change_each("return_input", [(now, job_id) for job_id in meant])
     return len(meant)
 
 
-def save_step(writer: RowWriter, row: Row) -> None:
+def save_step(writer: RowWriter, row: StepRow) -> None:
     """Store the result of a paid step."""
-    if writer.first("get_input", (row[0],)) is None:
-        raise ParentNotFoundError("execution job", row[0], "it may have been deleted with its master job")
+    if writer.first("get_input", (row.job_id,)) is None:
+        raise ParentNotFoundError("execution job", row.job_id, "it may have been deleted with its master job")
     writer.change("save_step", row)
 
 
@@ -190,20 +204,27 @@ def _lock_run(writer: RowWriter, master_job_id: str) -> bool:
     return writer.first("lock_run", (master_job_id,)) is not None
 
 
-def _need_input(writer: RowWriter, job_id: str, master_job_id: str) -> Row:
+def input_row(found: Row) -> InputRow:
+    """Return the row of an input as ``get_input`` returns it."""
+    *end, master_job_id, last_attempt = found
+    return InputRow(FinishedInputRow._make(end), master_job_id, last_attempt)
+
+
+def _need_input(writer: RowWriter, job_id: str, master_job_id: str) -> InputRow:
     found = writer.first("get_input", (job_id,))
     if found is None:
         raise NotFoundError("execution job", job_id, "it may have been deleted with its master job")
-    if found[_MASTER_JOB] != master_job_id:
+    there = input_row(found)
+    if there.master_job_id != master_job_id:
         raise InvalidInputError(
-            f"execution job {shorten(job_id)} belongs to run {shorten(found[_MASTER_JOB])}, not to "
+            f"execution job {shorten(job_id)} belongs to run {shorten(there.master_job_id)}, not to "
             f"{shorten(master_job_id)}: give the run it has."
         )
-    return found
+    return there
 
 
-def _is_held(there: Row, worker_id: str | None) -> bool:
-    return there[_STATUS] == "running" and there[_WORKER] == worker_id
+def _is_held(there: InputRow, worker_id: str | None) -> bool:
+    return there.end.status == "running" and there.end.worker_id == worker_id
 
 
 def _lock_worker(writer: RowWriter, worker_id: str | None) -> None:
@@ -215,26 +236,26 @@ def _lock_worker(writer: RowWriter, worker_id: str | None) -> None:
         writer.first("get_worker", (worker_id,))
 
 
-def _is_there(writer: RowWriter, worker_id: str) -> bool:
-    return writer.first("get_worker", (worker_id,)) is not None
+def _worker(writer: RowWriter, worker_id: str) -> WorkerRow | None:
+    return writer.first_as(WorkerRow, "get_worker", (worker_id,))
 
 
 def _is_noted(writer: RowWriter, master_job_id: str, worker_id: str) -> bool:
-    there = writer.first("get_worker", (worker_id,))
-    return there is not None and there[1] == master_job_id
+    there = _worker(writer, worker_id)
+    return there is not None and there.master_job_id == master_job_id
 
 
-def _next_number(there: Row) -> int:
+def _next_number(there: InputRow) -> int:
     """Return the number of an input's next attempt: the count in its row is also set by `save_execution_job`."""
-    return max(there[_ATTEMPTS], there[_LAST_ATTEMPT] or 0) + 1
+    return max(there.end.attempted_generations, there.last_attempt or 0) + 1
 
 
-def _save_interrupted(writer: RowWriter, claim: Row, worker_id: str, now: str) -> None:
-    number = _next_number(_need_input(writer, claim[0], claim[1]))
-    texts = writer.execute("list_step_usage", (claim[0], number)).fetchall()
-    used = [one for (text,) in texts for one in ledger_rows.read_usage(text)]
-    writer.change("save_attempt", ledger_rows.interrupted_row(claim, number, worker_id, now, used))
-    writer.change("count_attempts", (number, now, claim[0]))
+def _save_interrupted(writer: RowWriter, held: HeldInputRow, worker_id: str, now: str) -> None:
+    number = _next_number(_need_input(writer, held.job_id, held.master_job_id))
+    texts = writer.values("list_step_usage", (held.job_id, number))
+    used = [one for text in texts for one in ledger_rows.read_usage(text)]
+    writer.change("save_attempt", ledger_rows.interrupted_row(held, number, worker_id, now, used))
+    writer.change("count_attempts", (number, now, held.job_id))
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -254,14 +275,14 @@ class Finishing:
     """
 
     outcome: Outcome
-    attempt: Row
-    records: Sequence[Row]
+    attempt: AttemptRow
+    records: Sequence[RecordRow]
     unique_keys: Sequence[str | None]
     now: str
     claim_next: bool
     statuses: list[StatusRecord] = field(default_factory=list[StatusRecord])
     status: StatusExecutionJob = "pending"
-    claimed: Row | None = None
+    claimed: ClaimedInputRow | None = None
 
     def apply(self, writer: RowWriter) -> list[Change]:
         """Make the changes, and return what takes them back. Records without unique keys are saved by the group."""
@@ -272,13 +293,13 @@ class Finishing:
         if not _is_held(before, outcome.worker_id):
             raise ClaimLostError(f"input {self.job_id!r} is not held by worker {outcome.worker_id!r} any more.")
         number = _next_number(before)
-        undo: list[Change] = [("finish_input", before[_CHANGED])]
-        self.statuses = [row[_RECORD_STATUS] for row in self.records]
+        undo: list[Change] = [("finish_input", before.end)]
+        self.statuses = [row.status for row in self.records]
         if number > 1:
             undo += self._forget_earlier(writer)
         if self.unique_keys:
             undo += self._save_unique(writer)
-        writer.change("save_attempt", self.attempt_row(number))
+        writer.change("save_attempt", self.attempt._replace(number=number))
         undo.append(("delete_attempt", (self.job_id, number)))
         writer.change("finish_input", self._end(number))
         if self.claim_next and noted:  # else its outcome is kept all the same: it was paid for
@@ -290,47 +311,45 @@ class Finishing:
         """The input."""
         return self.outcome.claimed.job_id
 
-    def is_plain(self, before: Row) -> bool:
+    def is_plain(self, before: InputRow) -> bool:
         """Return whether it is the first outcome of an input that its worker holds, without unique keys.
 
         Then its changes are three rows and the records, which can be made with those of others.
         """
         return (
             not self.unique_keys
-            and before[_MASTER_JOB] == self.outcome.claimed.master_job_id
+            and before.master_job_id == self.outcome.claimed.master_job_id
             and _is_held(before, self.outcome.worker_id)
             and _next_number(before) == 1
         )
 
-    def plain_rows(self) -> tuple[Row, Row]:
+    def plain_rows(self) -> tuple[AttemptRow, FinishedInputRow]:
         """Return the parameters of ``save_attempt`` and ``finish_input`` of one that `is_plain`."""
         self.claimed = None
-        self.statuses = [row[_RECORD_STATUS] for row in self.records]
-        return self.attempt_row(1), self._end(1)
+        self.statuses = [row.status for row in self.records]
+        return self.attempt._replace(number=1), self._end(1)
 
-    def attempt_row(self, number: int) -> Row:
-        """Return the parameters of ``save_attempt``."""
-        before, after = self.attempt[: ledger_rows.ATTEMPT_NUMBER], self.attempt[ledger_rows.ATTEMPT_NUMBER + 1 :]
-        return (*before, number, *after)
-
-    def _end(self, number: int) -> Row:
+    def _end(self, number: int) -> FinishedInputRow:
         """Return the parameters of ``finish_input``."""
         attempt, statuses = self.outcome.attempt, self.statuses
-        counts = [statuses.count(status) for status in ("completed", "filtered", "duplicate", "failed")]
         self.status = "failed" if attempt.status == "failed" else status_of_input(statuses)
         # The start is the attempt's: with those before, it would count the pauses between them.
-        return (
-            self.status,
-            number,
-            len(self.records),
-            *counts,
-            None,
-            self.attempt[ledger_rows.ATTEMPT_START],
-            self.now,
-            self.now,
-            self.outcome.worker_id,
-            self.outcome.error_message,
-            self.outcome.claimed.job_id,
+        completed, filtered, duplicate, failed = (statuses.count(status) for status in COUNTED_STATUSES)
+        return FinishedInputRow(
+            status=self.status,
+            attempted_generations=number,
+            produced_outputs_count=len(self.records),
+            completed_record_count=completed,
+            filtered_record_count=filtered,
+            duplicate_record_count=duplicate,
+            failed_record_count=failed,
+            counts=None,
+            start_time=self.attempt.start_time,
+            end_time=self.now,
+            last_update_time=self.now,
+            worker_id=self.outcome.worker_id,
+            error_message=self.outcome.error_message,
+            job_id=self.job_id,
         )
 
     def _save_unique(self, writer: RowWriter) -> list[Change]:
@@ -338,19 +357,22 @@ class Finishing:
         undo: list[Change] = []
         of_this: dict[str, str] = {}
         for number, (row, key) in enumerate(zip(self.records, self.unique_keys, strict=True)):
-            saved: Row = row
-            if key is not None and row[_RECORD_STATUS] == "completed":
-                found = writer.first("get_completed_of_unique_key", (row[2], key, row[1]))
-                first = of_this.get(key) if found is None else found[0]
+            saved = row
+            if key is not None and row.status == "completed":
+                found = writer.first_value("get_completed_of_unique_key", (row.master_job_id, key, row.job_id))
+                first = of_this.get(key) if found is None else found
                 if first is None:
-                    of_this[key] = row[0]
+                    of_this[key] = row.record_uid
                 else:
-                    saved = (*row[:3], "duplicate", *row[4:8], f"the same as record {first}", *row[9:])
-            self.statuses[number] = saved[_RECORD_STATUS]
-            undo += writer.save_records([saved])[0]
+                    saved = row._replace(status="duplicate", error_message=f"the same as record {first}")
+            self.statuses[number] = saved.status
+            (taking_back,) = writer.save_records([saved])
+            undo += taking_back
             if key is not None:
-                writer.change("set_unique_key", (key, row[0]))
-                undo.append(("set_unique_key", (None, row[0])))  # what an earlier outcome had is given up by now
+                writer.change("set_unique_key", (key, row.record_uid))
+                undo.append(
+                    ("set_unique_key", (None, row.record_uid))
+                )  # what an earlier outcome had is given up by now
         return undo
 
     def _forget_earlier(self, writer: RowWriter) -> list[Change]:
@@ -359,15 +381,15 @@ class Finishing:
         The data of those stays: it was paid for.
         """
         undo: list[Change] = []
-        own = {row[0] for row in self.records}
+        own = {row.record_uid for row in self.records}
         for key, uid in writer.execute("list_unique_keys_of_job", (self.outcome.claimed.job_id,)).fetchall():
             writer.change("set_unique_key", (None, uid))
             undo.append(("set_unique_key", (key, uid)))
-        for row in writer.execute("list_rows_of_job", (self.outcome.claimed.job_id,)).fetchall():
-            if row[0] not in own and row[_RECORD_STATUS] != "cancelled":
-                reason = "a later attempt at the same input has replaced it"
-                changed = (*row[:3], "cancelled", *row[4:7], self.now, reason, *row[9:])
-                writer.update_record(changed)
+        reason = "a later attempt at the same input has replaced it"
+        for found in writer.execute("list_rows_of_job", (self.outcome.claimed.job_id,)).fetchall():
+            row = RecordRow._make(found)
+            if row.record_uid not in own and row.status != "cancelled":
+                writer.update_record(row._replace(status="cancelled", last_update_time=self.now, error_message=reason))
                 undo.append(("save_record", row))
         return undo
 
@@ -376,9 +398,9 @@ class Finishing:
         found = _claim(writer, master_job_id, worker_id, 1, self.now)
         if not found:
             return []
-        self.claimed = found[0]
+        (self.claimed,) = found
         # Not `return_input`: another operation of the group may have given it to another worker meanwhile.
-        return [("return_claim", (self.now, found[0][0], worker_id))]
+        return [("return_claim", (self.now, self.claimed.job_id, worker_id))]
 
 
 def claim_for_all(writer: RowWriter, finishing: Sequence[Finishing]) -> None:
@@ -390,5 +412,5 @@ def claim_for_all(writer: RowWriter, finishing: Sequence[Finishing]) -> None:
     for (master_job_id, worker_id), theirs in sorted(asking.items(), key=lambda item: item[0]):
         if _is_noted(writer, master_job_id, worker_id):
             found = _claim(writer, master_job_id, worker_id, len(theirs), theirs[0].now)
-            for one, row in zip(theirs, sorted(found, key=lambda row: row[2]), strict=False):
+            for one, row in zip(theirs, sorted(found, key=lambda row: row.position), strict=False):
                 one.claimed = row

@@ -11,7 +11,8 @@ from typing import Any
 from starfish_storage.errors import StorageError
 from starfish_storage.identifiers import fold
 from starfish_storage.interface import DataWrite
-from starfish_storage.metadata.row import Change, Row
+from starfish_storage.interface.rows import RecordRow
+from starfish_storage.metadata.row import Change
 from starfish_storage.metadata.row_writer import RowWriter
 
 
@@ -41,7 +42,7 @@ class WriteOperation:
     """
 
     apply: Callable[[RowWriter], Sequence[Change] | None] | None = None
-    records: Sequence[Row] = ()
+    records: Sequence[RecordRow] = ()
     data: Sequence[DataWrite] = ()
     refers_to: Sequence[str] = ()
     decides: Sequence[str] = ()
@@ -64,7 +65,7 @@ def runs(operations: Sequence[WriteOperation]) -> Iterator[list[WriteOperation]]
     run: list[WriteOperation] = []
     uids: set[str] = set()
     for operation in operations:
-        own = {fold(row[0]) for row in operation.records}
+        own = {fold(row.record_uid) for row in operation.records}
         if not own or len(own) < len(operation.records) or not own.isdisjoint(uids):
             if run:
                 yield run
@@ -78,9 +79,9 @@ def runs(operations: Sequence[WriteOperation]) -> Iterator[list[WriteOperation]]
         yield run
 
 
-def distinct(rows: Sequence[Row]) -> bool:
+def distinct(rows: Sequence[RecordRow]) -> bool:
     """Return whether no two rows are of one uid, to any file system."""
-    return len({fold(row[0]) for row in rows}) == len(rows)
+    return len({fold(row.record_uid) for row in rows}) == len(rows)
 
 
 def changes_what_is_there(operation: WriteOperation) -> bool:

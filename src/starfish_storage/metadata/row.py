@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
 Row = tuple[Any, ...]
-
+"""The values of a statement's row: unpacked, or made one of `interface.rows`; never read by position."""
 
 Change = tuple[str, Row]
 """A named query and its parameters."""
+
+
+def only_value(row: Row | None) -> Any:
+    """Return the value of a row of one column; None if there is no row."""
+    if row is None:
+        return None
+    (value,) = row
+    return value
+
+
+def only_values(rows: Iterable[Row]) -> list[Any]:
+    """Return the values of rows of one column."""
+    return [value for (value,) in rows]
 
 
 class Cursor(Protocol):

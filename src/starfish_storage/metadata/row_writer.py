@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from starfish_storage.errors import (
     AlreadyExistsError,
@@ -19,10 +19,19 @@ from starfish_storage.errors import (
 )
 from starfish_storage.identifiers import fold
 from starfish_storage.interface import DataWrite
+from starfish_storage.interface.rows import (
+    ExecutionJobEndRow,
+    ExecutionJobRow,
+    MasterJobEndRow,
+    MasterJobRow,
+    ProjectRow,
+    RecordRow,
+)
 from starfish_storage.metadata.queries import Queries
-from starfish_storage.metadata.row import Change, Cursor, Row, WritingConnection
+from starfish_storage.metadata.row import Change, Cursor, Row, WritingConnection, only_value, only_values
 
 Item = TypeVar("Item")
+Named = TypeVar("Named", bound=NamedTuple)
 
 
 class RowWriter(ABC):
@@ -61,15 +70,15 @@ class RowWriter(ABC):
         """Run a named query that changes rows for each of several rows."""
 
     @abstractmethod
-    def save_record(self, row: Row) -> None:
+    def save_record(self, row: RecordRow) -> None:
         """Upsert a record whose data, if it has any, was saved before."""
 
     @abstractmethod
-    def update_record(self, row: Row) -> None:
+    def update_record(self, row: RecordRow) -> None:
         """Change the row of a record that is there, given as `save_records` takes it; its data stays."""
 
     @abstractmethod
-    def save_records(self, rows: Sequence[Row]) -> list[list[Change]]:
+    def save_records(self, rows: Sequence[RecordRow]) -> list[list[Change]]:
         """Upsert records of distinct uids with their data, and return of each what takes it back."""
 
     @abstractmethod
@@ -109,13 +118,26 @@ class RowWriter(ABC):
         """Run a named query and return its first row."""
         return self.execute(name, parameters).fetchone()
 
-    def save_project(self, row: Row) -> None:
+    def first_as(self, kind: type[Named], name: str, parameters: Row = ()) -> Named | None:
+        """Run a named query and return its first row, named."""
+        found = self.first(name, parameters)
+        return None if found is None else kind._make(found)
+
+    def first_value(self, name: str, parameters: Row = ()) -> Any:
+        """Run a named query of one column and return its first value; None if there is no row."""
+        return only_value(self.first(name, parameters))
+
+    def values(self, name: str, parameters: Row = ()) -> list[Any]:
+        """Run a named query of one column and return its values."""
+        return only_values(self.execute(name, parameters).fetchall())
+
+    def save_project(self, row: ProjectRow) -> None:
         """Upsert a project."""
         self.change("save_project", row)
 
-    def insert_master_job(self, row: Row) -> None:
+    def insert_master_job(self, row: MasterJobRow) -> None:
         """Insert a master job."""
-        master_job_id, project_id = row[0], row[1]
+        master_job_id, project_id = row.master_job_id, row.project_id
         if self.first("get_master_job", (master_job_id,)) is not None:
             raise AlreadyExistsError(
                 "master job", master_job_id, "give a new id, or update the existing one's status instead"
@@ -125,31 +147,31 @@ class RowWriter(ABC):
             raise ParentNotFoundError("project", project_id, "save it before its master jobs")
         self.change("insert_master_job", row)
 
-    def end_master_job(self, row: Row) -> None:
-        """Set how a master job ended; the id comes last."""
+    def end_master_job(self, row: MasterJobEndRow) -> None:
+        """Set how a master job ended."""
         self.change("end_master_job", row)
-        self._need_change("master job", row[-1], "start it with log_master_job_start first")
+        self._need_change("master job", row.master_job_id, "start it with log_master_job_start first")
 
-    def update_master_job_status(self, row: Row) -> None:
-        """Set a master job's status; the id comes last."""
-        self.change("update_master_job_status", row)
-        self._need_change("master job", row[-1], "start it with log_master_job_start first")
+    def update_master_job_status(self, master_job_id: str, status: str, last_update_time: str) -> None:
+        """Set a master job's status."""
+        self.change("update_master_job_status", (status, last_update_time, master_job_id))
+        self._need_change("master job", master_job_id, "start it with log_master_job_start first")
 
-    def save_execution_job(self, row: Row) -> None:
+    def save_execution_job(self, row: ExecutionJobRow) -> None:
         """Upsert an execution job."""
         try:
             self.change("save_execution_job", row)
         except self.constraint_errors as error:
-            raise self._explained(error, job_id=None, master_job_id=row[1]) from error
+            raise self._explained(error, job_id=None, master_job_id=row.master_job_id) from error
 
-    def end_execution_job(self, row: Row) -> None:
-        """Set how an execution job ended; the id comes last."""
+    def end_execution_job(self, row: ExecutionJobEndRow) -> None:
+        """Set how an execution job ended."""
         self.change("end_execution_job", row)
-        self._need_change("execution job", row[-1], "start it with log_execution_job_start first")
+        self._need_change("execution job", row.job_id, "start it with log_execution_job_start first")
 
     def delete_project(self, project_id: str, cascade: bool) -> None:
         """Delete a project and, with ``cascade``, its master jobs."""
-        jobs = [row[0] for row in self.execute("list_master_job_ids_of_project", (project_id,))]
+        jobs = self.values("list_master_job_ids_of_project", (project_id,))
         if jobs and not cascade:
             raise NotEmptyError(
                 project_id, f"it has {len(jobs)} master jobs; delete them first, or say cascade=True to delete them too"
@@ -167,9 +189,9 @@ class RowWriter(ABC):
         folded = fold(value)
         if self._claimed.setdefault((kind, folded), value) != value:
             raise _collision(kind, value, self._claimed[kind, folded])
-        found = self.first("get_mixed_case_id", (kind, folded))
-        if found is not None and found[0] != value:
-            raise _collision(kind, value, found[0])
+        found = self.first_value("get_mixed_case_id", (kind, folded))
+        if found is not None and found != value:
+            raise _collision(kind, value, found)
         if folded == value or found is not None:
             return
         query = "get_record" if kind == "record_uid" else "get_master_job"
@@ -181,21 +203,24 @@ class RowWriter(ABC):
         if self._connection.changes() == 0:
             raise NotFoundError(kind, value, remedy)
 
-    def _lacks_parent(self, row: Row) -> bool:
-        job = self.first("get_execution_job", (row[1],))
-        return job is None or job[1] != row[2]
+    def _lacks_parent(self, row: RecordRow) -> bool:
+        job = self._execution_job(row.job_id)
+        return job is None or job.master_job_id != row.master_job_id
+
+    def _execution_job(self, job_id: str) -> ExecutionJobRow | None:
+        return self.first_as(ExecutionJobRow, "get_execution_job", (job_id,))
 
     def _explained(self, error: Exception, job_id: str | None, master_job_id: str) -> StorageError:
         """Say which parent is missing: SQLite says only that one is."""
         if self._breaks_reference(error):
             if self.first("get_master_job", (master_job_id,)) is None:
                 return ParentNotFoundError("master job", master_job_id, "start it with log_master_job_start first")
-            job = None if job_id is None else self.first("get_execution_job", (job_id,))
+            job = None if job_id is None else self._execution_job(job_id)
             if job_id is not None and job is None:
                 return ParentNotFoundError("execution job", job_id, "start it with log_execution_job_start first")
             if job is not None:
                 return InvalidInputError(
-                    f"execution job {shorten(job_id)} belongs to master job {shorten(job[1])}, not to "
+                    f"execution job {shorten(job_id)} belongs to master job {shorten(job.master_job_id)}, not to "
                     f"{shorten(master_job_id)}: give its records the master job it has."
                 )
             return InvalidInputError(

@@ -1,12 +1,12 @@
 """Models to rows and back: the only codec between them.
 
-A row is a tuple in the order of its query's columns. Times are text in UTC of fixed width, so that their order is
+Times are text in UTC of fixed width, so that their order is
 the order of the text; dicts are JSON text; references are root-relative keys.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar, cast
 
@@ -20,7 +20,16 @@ from starfish_storage.errors import (
     InvalidUriError,
 )
 from starfish_storage.identifiers import check_id
-from starfish_storage.keys import check_record_key, check_request_config_name
+from starfish_storage.interface.rows import (
+    ExecutionJobEndRow,
+    ExecutionJobRow,
+    MasterJobEndRow,
+    MasterJobRow,
+    ProjectRow,
+    RecordRow,
+    WholeRecordRow,
+)
+from starfish_storage.keys import check_record_key, check_request_config_name, version_key
 from starfish_storage.metadata.row import Row
 from starfish_storage.models import (
     EXECUTION_JOB_STATUSES,
@@ -35,6 +44,7 @@ from starfish_storage.models import (
 from starfish_storage.uri import path_of_file_uri, without_password
 
 Model = TypeVar("Model", bound=BaseModel)
+Status = TypeVar("Status", bound=str)
 
 _HERE = "."
 """Stands in a row for the URI of the storage itself, which is another wherever the store lies."""
@@ -70,10 +80,10 @@ class RowCodec:
         self._storage_uri = storage_uri
         self._data_uri = data_uri
 
-    def project_row(self, project: Project) -> Row:
+    def project_row(self, project: Project) -> ProjectRow:
         """Return the parameters of ``save_project``."""
         project = _as_model(project, Project)
-        return (
+        return ProjectRow(
             check_id("project_id", project.project_id),
             text("name", project.name),
             optional_text("description", project.description),
@@ -84,17 +94,17 @@ class RowCodec:
     def project(self, row: Row) -> Project:
         """Return the project of a row."""
         values = dict(zip(_PROJECT_FIELDS, row, strict=True))
-        values["created_when"] = datetime.fromisoformat(row[3])
-        values["updated_when"] = datetime.fromisoformat(row[4])
+        values["created_when"] = datetime.fromisoformat(values["created_when"])
+        values["updated_when"] = datetime.fromisoformat(values["updated_when"])
         return _constructed(Project, values)
 
-    def master_job_row(self, job: GenerationMasterJob) -> Row:
+    def master_job_row(self, job: GenerationMasterJob) -> MasterJobRow:
         """Return the parameters of ``insert_master_job``."""
         job = _as_model(job, GenerationMasterJob)
         # Nobody needs the passwords: who opens the store has given them.
         uri = without_password(text("storage_uri", job.storage_uri))
         data_uri = _without_password(optional_text("data_storage_uri_override", job.data_storage_uri_override))
-        return (
+        return MasterJobRow(
             check_id("master_job_id", job.master_job_id),
             check_id("project_id", job.project_id),
             optional_text("name", job.name),
@@ -111,6 +121,24 @@ class RowCodec:
             optional_timestamp("end_time", job.end_time),
             timestamp("last_update_time", job.last_update_time),
             optional_json_text("summary", job.summary),
+        )
+
+    def master_job_end_row(
+        self,
+        master_job_id: str,
+        final_status: str,
+        summary: dict[str, Any] | None,
+        end_time: datetime,
+        update_time: datetime,
+    ) -> MasterJobEndRow:
+        """Return the parameters of ``end_master_job``."""
+        return MasterJobEndRow(
+            status("master-job status", final_status, MASTER_JOB_STATUSES),
+            optional_json_text("summary", summary),
+            optional_timestamp("end_time", end_time),
+            timestamp("update_time", update_time),
+            *four_counts(summary, "summary"),
+            check_id("master_job_id", master_job_id),
         )
 
     def _request_config_name(self, reference: str) -> str:
@@ -130,13 +158,13 @@ class RowCodec:
             values["summary"] = decode(values["summary"].encode())
         return _constructed(GenerationMasterJob, values)
 
-    def execution_job_row(self, job: GenerationJob) -> Row:
+    def execution_job_row(self, job: GenerationJob) -> ExecutionJobRow:
         """Return the parameters of ``save_execution_job``."""
         job = _as_model(job, GenerationJob)
         given = job.run_config_hash if "run_config_hash" in job.model_fields_set else None
         if given is None and job.run_config is not None:
             given = canonical_hash(job.run_config)
-        return (
+        return ExecutionJobRow(
             check_id("job_id", job.job_id),
             check_id("master_job_id", job.master_job_id),
             status("execution-job status", job.status, EXECUTION_JOB_STATUSES),
@@ -153,6 +181,26 @@ class RowCodec:
             optional_text("error_message", job.error_message),
         )
 
+    def execution_job_end_row(
+        self,
+        job_id: str,
+        final_status: str,
+        counts: dict[str, int],
+        end_time: datetime,
+        update_time: datetime,
+        error_message: str | None,
+    ) -> ExecutionJobEndRow:
+        """Return the parameters of ``end_execution_job``."""
+        return ExecutionJobEndRow(
+            status("execution-job status", final_status, EXECUTION_JOB_STATUSES),
+            optional_json_text("counts", counts),
+            optional_timestamp("end_time", end_time),
+            timestamp("update_time", update_time),
+            optional_text("error_message", error_message),
+            *four_counts(counts, "counts"),
+            check_id("job_id", job_id),
+        )
+
     def execution_job(self, row: Row) -> GenerationJob:
         """Return the execution job of a row."""
         values = dict(zip(_EXECUTION_JOB_FIELDS, row, strict=True))
@@ -161,7 +209,7 @@ class RowCodec:
         _read_times(values)
         return _constructed(GenerationJob, values)
 
-    def record_row(self, record: Record, key: str | None = None, digest: str | None = None) -> Row:
+    def record_row(self, record: Record, key: str | None = None, digest: str | None = None) -> RecordRow:
         """Return the parameters of ``save_record``.
 
         Args:
@@ -172,7 +220,7 @@ class RowCodec:
         record = _as_model(record, Record)
         if key is None and record.output_ref is not None:
             key = check_record_key(self._references.to_key(record.output_ref))
-        return (
+        return RecordRow(
             check_id("record_uid", record.record_uid),
             check_id("job_id", record.job_id),
             check_id("master_job_id", record.master_job_id),
@@ -202,6 +250,17 @@ class RowCodec:
                 "error_message": error,
             },
         )
+
+
+def whole_records(found: Sequence[Row]) -> list[WholeRecordRow]:
+    """Return rows of records, whose last columns are the version of their data, where it has one, and a unique key."""
+    made: list[WholeRecordRow] = []
+    for *columns, version, unique_key in found:
+        record = RecordRow._make(columns)
+        key = record.output_ref
+        place = None if key is None else version_key(key, version)
+        made.append(WholeRecordRow(record, unique_key, place))
+    return made
 
 
 _set: Callable[[object, str, Any], None] = object.__setattr__
@@ -275,7 +334,7 @@ def optional_json_text(name: str, value: object) -> str | None:
     return None if value is None else json_text(name, value)
 
 
-def status(kind: str, value: object, known: tuple[str, ...]) -> str:
+def status(kind: str, value: object, known: tuple[Status, ...]) -> Status:
     """Return a status that the model knows.
 
     Raises:
@@ -283,7 +342,7 @@ def status(kind: str, value: object, known: tuple[str, ...]) -> str:
     """
     if value not in known:
         raise InvalidStatusError(kind, value, known)
-    return cast("str", value)
+    return cast("Status", value)
 
 
 def four_counts(given: object, name: str) -> tuple[int, int, int, int]:

@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import NamedTuple, TypeVar
 
 from starfish_storage.codec import content_digest
 from starfish_storage.identifiers import check_id
-from starfish_storage.interface import DataHandler, DataWrite, RecordRow
-from starfish_storage.interface.transfer import (
+from starfish_storage.interface import DataHandler, DataWrite
+from starfish_storage.interface.rows import (
     AttemptRow,
     ExecutionJobRow,
     MasterJobRow,
     ProjectRow,
-    RowTransfer,
+    RecordRow,
     RunRow,
     StepRow,
+    WholeExecutionJobRow,
     WholeRecordRow,
 )
-from starfish_storage.keys import check_request_config_name, version_key
+from starfish_storage.interface.transfer import RowTransfer
+from starfish_storage.keys import check_request_config_name
 from starfish_storage.metadata import rows as text_rows
 from starfish_storage.metadata import transfer_writer
 from starfish_storage.metadata.database import Database
 from starfish_storage.metadata.operations import WriteOperation
-from starfish_storage.metadata.row import Change, Row
+from starfish_storage.metadata.row import Change, Row, only_values
 from starfish_storage.metadata.row_writer import RowWriter
 from starfish_storage.models import EXECUTION_JOB_STATUSES, RECORD_STATUSES
-
-Whole = TypeVar("Whole", bound=NamedTuple)
 
 
 class SQLRowTransfer(RowTransfer):
@@ -66,7 +65,7 @@ class SQLRowTransfer(RowTransfer):
         """See `RowTransfer.list_master_job_ids`."""
         parameters = (text_rows.text("project_id", project_id),)
         found = await self._database.all(self._queries["list_master_job_ids_of_project"], parameters, list)
-        return sorted(row[0] for row in found)
+        return sorted(only_values(found))
 
     async def get_master_job(self, master_job_id: str) -> MasterJobRow | None:
         """See `RowTransfer.get_master_job`."""
@@ -75,36 +74,39 @@ class SQLRowTransfer(RowTransfer):
         return None if row is None else MasterJobRow._make(row)
 
     async def list_execution_jobs(
-        self, master_job_id: str, *, after: ExecutionJobRow | None = None, limit: int
-    ) -> list[ExecutionJobRow]:
+        self, master_job_id: str, *, after: WholeExecutionJobRow | None = None, limit: int
+    ) -> list[WholeExecutionJobRow]:
         """See `RowTransfer.list_execution_jobs`."""
-        position = () if after is None else (after.creation_time, after.job_id)
+        position = () if after is None else (after.job.creation_time, after.job.job_id)
         found = await self._page("whole_execution_jobs", master_job_id, EXECUTION_JOB_STATUSES, position, limit)
-        return list(map(ExecutionJobRow._make, found))
+        return list(map(_whole_execution_job, found))
 
-    async def get_execution_jobs(self, job_ids: Sequence[str]) -> list[ExecutionJobRow]:
+    async def get_execution_jobs(self, job_ids: Sequence[str]) -> list[WholeExecutionJobRow]:
         """See `RowTransfer.get_execution_jobs`."""
         found = await self._database.all_of("whole_execution_jobs_of", job_ids)
-        return list(map(ExecutionJobRow._make, found))
+        return list(map(_whole_execution_job, found))
 
     async def list_records(
-        self, master_job_id: str, *, after: RecordRow | None = None, limit: int
+        self, master_job_id: str, *, after: WholeRecordRow | None = None, limit: int
     ) -> list[WholeRecordRow]:
         """See `RowTransfer.list_records`."""
-        position = () if after is None else (after.start_time, after.record_uid)
+        position = () if after is None else (after.record.start_time, after.record.record_uid)
         found = await self._page("whole_records", master_job_id, RECORD_STATUSES, position, limit)
-        return [WholeRecordRow(self._record(row[:-2], row[-2]), row[-1]) for row in found]
+        return text_rows.whole_records(found)
 
     async def get_records(self, record_uids: Sequence[str]) -> list[WholeRecordRow]:
         """See `RowTransfer.get_records`."""
         found = await self._database.all_of("whole_records_of", record_uids)
-        return [WholeRecordRow(RecordRow._make((*row[:-1], None)), row[-1]) for row in found]
+        return [WholeRecordRow(RecordRow._make(record), unique_key, None) for *record, unique_key in found]
 
     async def get_run(self, master_job_id: str) -> RunRow | None:
         """See `RowTransfer.get_run`."""
         parameters = (text_rows.text("master_job_id", master_job_id),)
         row = await self._database.first(self._queries["whole_run"], parameters)
-        return None if row is None else RunRow(row[0], row[1], bool(row[2]), row[3])
+        if row is None:
+            return None
+        run = RunRow._make(row)
+        return run._replace(inputs_complete=bool(run.inputs_complete))  # a number in every engine
 
     async def get_attempts(self, job_ids: Sequence[str]) -> list[AttemptRow]:
         """See `RowTransfer.get_attempts`."""
@@ -118,26 +120,26 @@ class SQLRowTransfer(RowTransfer):
 
     async def put_project(self, row: ProjectRow) -> None:
         """See `RowTransfer.put_project`."""
-        await self._write(lambda writer: writer.save_project(tuple(row)))
+        await self._write(lambda writer: writer.save_project(row))
 
     async def put_master_job(self, row: MasterJobRow) -> None:
         """See `RowTransfer.put_master_job`."""
         check_id("master_job_id", row.master_job_id)
-        check_request_config_name(row.request_config_key, row.request_config_key)
-        await self._write(lambda writer: transfer_writer.put_master_job(writer, tuple(row)))
+        check_request_config_name(row.request_config_ref, row.request_config_ref)
+        await self._write(lambda writer: transfer_writer.put_master_job(writer, row))
 
-    async def put_execution_jobs(self, rows: Sequence[ExecutionJobRow]) -> None:
+    async def put_execution_jobs(self, rows: Sequence[WholeExecutionJobRow]) -> None:
         """See `RowTransfer.put_execution_jobs`."""
-        await self._write(lambda writer: transfer_writer.put_execution_jobs(writer, [tuple(row) for row in rows]))
+        await self._write(lambda writer: transfer_writer.put_execution_jobs(writer, rows))
 
     async def put_records(self, rows: Sequence[WholeRecordRow], writes: Sequence[DataWrite | None]) -> None:
         """See `RowTransfer.put_records`."""
-        given: list[Row] = []
-        for (record, _), write in zip(rows, writes, strict=True):
-            check_id("record_uid", record.record_uid)
+        given: list[RecordRow] = []
+        for row, write in zip(rows, writes, strict=True):
+            check_id("record_uid", row.record.record_uid)
             key = None if write is None else write.key
             digest = None if write is None else content_digest(write.payload or b"")
-            given.append((*record[:4], key, *record[5:9], digest))
+            given.append(row.record._replace(output_ref=key, data_sha256=digest))
         unique_keys = [row.unique_key for row in rows]
         await self._database.write(
             WriteOperation(
@@ -148,15 +150,15 @@ class SQLRowTransfer(RowTransfer):
 
     async def put_run(self, row: RunRow) -> None:
         """See `RowTransfer.put_run`."""
-        await self._write(lambda writer: transfer_writer.put_run(writer, tuple(row)))
+        await self._write(lambda writer: transfer_writer.put_run(writer, row))
 
     async def put_attempts(self, rows: Sequence[AttemptRow]) -> None:
         """See `RowTransfer.put_attempts`."""
-        await self._write(lambda writer: transfer_writer.put_attempts(writer, [tuple(row) for row in rows]))
+        await self._write(lambda writer: transfer_writer.put_attempts(writer, rows))
 
     async def put_steps(self, rows: Sequence[StepRow]) -> None:
         """See `RowTransfer.put_steps`."""
-        await self._write(lambda writer: transfer_writer.put_steps(writer, [tuple(row) for row in rows]))
+        await self._write(lambda writer: transfer_writer.put_steps(writer, rows))
 
     # --- parts ----------------------------------------------------------------------------------------------------
 
@@ -167,10 +169,10 @@ class SQLRowTransfer(RowTransfer):
         text = self._queries.merged(f"{name}_after" if position else name, len(statuses))
         return await self._database.all(text, (*repeated, limit, 0), list)
 
-    def _record(self, stored: Row, version: str | None) -> RecordRow:
-        key = stored[4]
-        place = None if key is None else version_key(key, version)
-        return RecordRow._make((*stored, place))
-
     async def _write(self, change: Callable[[RowWriter], Sequence[Change] | None]) -> None:
         await self._database.write(WriteOperation(change))
+
+
+def _whole_execution_job(found: Row) -> WholeExecutionJobRow:
+    *columns, counts, position = found
+    return WholeExecutionJobRow(ExecutionJobRow._make(columns), counts, position)

@@ -5,43 +5,49 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from starfish_storage.errors import ParentNotFoundError
-from starfish_storage.metadata.row import Change, Row
+from starfish_storage.interface.rows import (
+    AttemptRow,
+    MasterJobRow,
+    RecordRow,
+    RunRow,
+    StepRow,
+    WholeExecutionJobRow,
+)
+from starfish_storage.metadata.row import Change, Row, only_values
 from starfish_storage.metadata.row_writer import RowWriter, portions
 
-_UNIQUE_KEY = -1  # of a row of `whole_records_of`
 
-
-def put_master_job(writer: RowWriter, row: Row) -> None:
+def put_master_job(writer: RowWriter, row: MasterJobRow) -> None:
     """Insert or replace a master job."""
-    master_job_id, project_id = row[0], row[1]
-    writer.claim_id("master_job_id", master_job_id)
-    if writer.first("get_project", (project_id,)) is None:
-        raise ParentNotFoundError("project", project_id, "save it before its master jobs")
+    writer.claim_id("master_job_id", row.master_job_id)
+    if writer.first("get_project", (row.project_id,)) is None:
+        raise ParentNotFoundError("project", row.project_id, "save it before its master jobs")
     writer.change("put_master_job", row)
 
 
-def put_execution_jobs(writer: RowWriter, rows: Sequence[Row]) -> None:
+def put_execution_jobs(writer: RowWriter, rows: Sequence[WholeExecutionJobRow]) -> None:
     """Insert or replace execution jobs."""
-    for master_job_id in sorted({row[1] for row in rows}):
+    for master_job_id in sorted({row.job.master_job_id for row in rows}):
         if writer.first("get_master_job", (master_job_id,)) is None:
             raise ParentNotFoundError("master job", master_job_id, "put it before its execution jobs")
     # By id, so that two groups with the same jobs do not wait for each other.
-    writer.change_repeated("put_execution_job", sorted(rows, key=lambda row: row[0]))
+    flat = [(*row.job, row.counts, row.position) for row in sorted(rows, key=lambda row: row.job.job_id)]
+    writer.change_repeated("put_execution_job", flat)
 
 
-def put_records(writer: RowWriter, rows: Sequence[Row], unique_keys: Sequence[str | None]) -> list[Change]:
+def put_records(writer: RowWriter, rows: Sequence[RecordRow], unique_keys: Sequence[str | None]) -> list[Change]:
     """Upsert records of distinct uids with their data and their unique keys, and return what takes that back."""
-    before = _rows_of(writer, "whole_records_of", [row[0] for row in rows])
-    keys = {row[0]: row[_UNIQUE_KEY] for row in before}
+    before = _rows_of(writer, "whole_records_of", [row.record_uid for row in rows])
+    keys = {uid: unique_key for uid, *_, unique_key in before}
     undo = [change for own in writer.save_records(rows) for change in own]
     changed = [
-        (key, row[0]) for row, key in zip(rows, unique_keys, strict=True) if keys.get(row[0]) != key
+        (key, row.record_uid) for row, key in zip(rows, unique_keys, strict=True) if keys.get(row.record_uid) != key
     ]  # most have none, and most are new
     writer.change_each("set_unique_key", changed)
     return undo + [("set_unique_key", (keys[uid], uid)) for _, uid in changed if uid in keys]
 
 
-def put_run(writer: RowWriter, row: Row) -> None:
+def put_run(writer: RowWriter, row: RunRow) -> None:
     """Make a master job a run, and note where it stands."""
     master_job_id, registered, complete, stop_reason = row
     if writer.first("get_master_job", (master_job_id,)) is None:
@@ -54,24 +60,25 @@ def put_run(writer: RowWriter, row: Row) -> None:
     writer.execute("request_stop", (stop_reason, master_job_id))
 
 
-def put_attempts(writer: RowWriter, rows: Sequence[Row]) -> None:
+def put_attempts(writer: RowWriter, rows: Sequence[AttemptRow]) -> None:
     """Insert attempts; one that is there and differs is replaced, so that the totals follow."""
-    ids = sorted({row[0] for row in rows})
+    ids = sorted({row.job_id for row in rows})
     _need_execution_jobs(writer, ids)
-    there = {row[:2]: row for row in _rows_of(writer, "whole_attempts_of", ids)}
-    new = [row for row in sorted(rows, key=lambda row: row[:2]) if there.get(row[:2]) != row]
-    writer.change_each("delete_attempt", [row[:2] for row in new if row[:2] in there])
+    there = {row.id: row for row in map(AttemptRow._make, _rows_of(writer, "whole_attempts_of", ids))}
+    new = [row for row in sorted(rows, key=lambda row: row.id) if there.get(row.id) != row]
+    writer.change_each("delete_attempt", [row.id for row in new if row.id in there])
     writer.change_each("save_attempt", new)
 
 
-def put_steps(writer: RowWriter, rows: Sequence[Row]) -> None:
+def put_steps(writer: RowWriter, rows: Sequence[StepRow]) -> None:
     """Insert or replace paid steps."""
-    _need_execution_jobs(writer, sorted({row[0] for row in rows}))
-    writer.change_each("save_step", sorted(rows, key=lambda row: row[:2]))
+    _need_execution_jobs(writer, sorted({row.job_id for row in rows}))
+    by_id = sorted(rows, key=lambda row: row.id)
+    writer.change_each("save_step", by_id)
 
 
 def _need_execution_jobs(writer: RowWriter, ids: Sequence[str]) -> None:
-    known = {row[0] for row in _rows_of(writer, "list_known_inputs", ids)}
+    known = set(only_values(_rows_of(writer, "list_known_inputs", ids)))
     missing = next((job_id for job_id in ids if job_id not in known), None)
     if missing is not None:
         raise ParentNotFoundError("execution job", missing, "put it before what belongs to it")

@@ -19,7 +19,7 @@ from starfish_storage.errors import (
     StorageError,
     StoreDamagedError,
 )
-from starfish_storage.interface import DataHandler, DataLocation, MetadataHandler, RecordRow, ScannedRecord
+from starfish_storage.interface import DataHandler, DataLocation, MetadataHandler, ScannedRecord, WholeRecordRow
 from starfish_storage.keys import check_record_key
 
 _READ_AT_ONCE = 500
@@ -92,19 +92,19 @@ class DataReading:
             found += [await self.read(key) if data is None else data for key, data in zip(some, read, strict=True)]
         return found
 
-    async def scan(self, rows: Sequence[RecordRow]) -> list[ScannedRecord]:
+    async def scan(self, rows: Sequence[WholeRecordRow]) -> list[ScannedRecord]:
         """Return records with their data; one whose data is lost or damaged has the error in its place.
 
         Of large data, only the first of them are returned, at least one: so many as have about 16 MB together.
         """
         refused = self._refused(rows)
-        places = [row.place for row in rows if row.place is not None and row.record_uid not in refused]
+        places = [row.place for row in rows if row.place is not None and row.record.record_uid not in refused]
         # In one thread: two took turns and were slower together, as long as the files are in memory.
         read = await self._in_pool(lambda: deque(self._read_some(places)))
         found: list[ScannedRecord] = []
         to_reference = self._data.to_reference
-        for row in rows:
-            uid, job_id, master_job_id, status, key, start, end, updated, message, sha256, place = row
+        for record, _, place in rows:
+            uid, job_id, master_job_id, status, key, start, end, updated, message, sha256 = record
             payload = reference = None
             error: StorageError | None = refused.get(uid)
             if key is not None and place is not None and error is None:
@@ -130,7 +130,7 @@ class DataReading:
             if size >= _SCANNED_BYTES:
                 return
 
-    def _refused(self, rows: Sequence[RecordRow]) -> dict[str, StorageError]:
+    def _refused(self, rows: Sequence[WholeRecordRow]) -> dict[str, StorageError]:
         """Return why data is not read, by uid: a row that was tampered with may name any file."""
         refused: dict[str, StorageError] = {}
         for row in rows:
@@ -138,7 +138,7 @@ class DataReading:
                 try:
                     check_record_key(row.place)
                 except InvalidReferenceError as error:
-                    refused[row.record_uid] = error
+                    refused[row.record.record_uid] = error
         return refused
 
     async def _read_or_error(self, key: str) -> tuple[bytes | None, StorageError | None]:

@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from starfish_storage.errors import DataNotFoundError, InvalidReferenceError, StorageError
-from starfish_storage.interface import DataHandler, MetadataHandler, RecordRow, ScannedRecord
-from starfish_storage.interface.transfer import RowTransfer, StoreTransfer, WholeRecordRow
+from starfish_storage.interface import (
+    DataHandler,
+    MetadataHandler,
+    RowTransfer,
+    ScannedRecord,
+    StoreTransfer,
+    WholeRecordRow,
+)
 from starfish_storage.keys import check_request_config_key, master_job_of, record_key
 from starfish_storage.storage.data_reading import DataReading
 
@@ -35,7 +41,7 @@ class HybridTransfer(StoreTransfer):
         """See `StoreTransfer.data_place`."""
         return self._data.to_reference("data")
 
-    async def read_records(self, rows: Sequence[RecordRow]) -> list[bytes | StorageError | None]:
+    async def read_records(self, rows: Sequence[WholeRecordRow]) -> list[bytes | StorageError | None]:
         """See `StoreTransfer.read_records`."""
         found: list[ScannedRecord] = []
         while len(found) < len(rows):
@@ -47,8 +53,8 @@ class HybridTransfer(StoreTransfer):
         self._metadata.check_open()
         data = self._data
         writes = [
-            None if payload is None else data.write(record_key(record.record_uid), payload)
-            for (record, _), payload in zip(rows, payloads, strict=True)
+            None if payload is None else data.write(record_key(row.record.record_uid), payload)
+            for row, payload in zip(rows, payloads, strict=True)
         ]
         await self._metadata.transfer.put_records(rows, writes)
 

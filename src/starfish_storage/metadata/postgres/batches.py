@@ -7,45 +7,47 @@ sends the whole group to be made one by one, which finds out which it is.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from starfish_storage.codec import content_digest
 from starfish_storage.identifiers import fold
 from starfish_storage.interface import DataWrite
+from starfish_storage.interface.rows import ExecutionJobEndRow, ExecutionJobRow, RecordRow, StepRow
 from starfish_storage.keys import owner_uid
-from starfish_storage.metadata.ledger_writer import Finishing, claim_for_all
+from starfish_storage.metadata.ledger_writer import Finishing, claim_for_all, input_row
 from starfish_storage.metadata.postgres.row_writer import NeedsSavepointError, PostgresRowWriter
 from starfish_storage.metadata.row import Row
 
-_ID_OF_END = -1  # of a row of `end_execution_job`
-_ID_OF_INPUT = 13  # of a row of `get_input`
+Whole = TypeVar("Whole", bound=Row)
 
 
-def _save_execution_jobs(writer: PostgresRowWriter, rows: Sequence[Row]) -> None:
+def _save_execution_jobs(writer: PostgresRowWriter, rows: Sequence[ExecutionJobRow]) -> None:
     # By id, so that two groups with the same jobs do not wait for each other; the last of one id counts.
-    writer.change_each("save_execution_job", sorted(rows, key=lambda row: row[0]))
+    by_id = sorted(rows, key=lambda row: row.job_id)
+    writer.change_each("save_execution_job", by_id)
 
 
-def _end_execution_jobs(writer: PostgresRowWriter, rows: Sequence[Row]) -> None:
-    last = _last_by_id(rows, _ID_OF_END)
+def _end_execution_jobs(writer: PostgresRowWriter, rows: Sequence[ExecutionJobEndRow]) -> None:
+    last = _last_by_id(rows, lambda row: row.job_id)
     ended = writer.execute("end_execution_jobs", _columns(last)).fetchall()
     if len(ended) < len(last):
         raise NeedsSavepointError("to be found out which is missing")
 
 
-def _save_rows_of_records(writer: PostgresRowWriter, rows: Sequence[Row]) -> None:
+def _save_rows_of_records(writer: PostgresRowWriter, rows: Sequence[RecordRow]) -> None:
     """Save rows whose data, where they have any, is their own and was saved before."""
-    last = _last_by_id(rows, 0)
-    uids, keys = [row[0] for row in last], [row[4] for row in last]
+    last = _last_by_id(rows, lambda row: row.record_uid)
+    uids: list[str] = [row.record_uid for row in last]
+    keys: list[str | None] = [row.output_ref for row in last]
     folded = list(map(fold, uids))
     if folded != uids or any(key is not None and owner_uid(key) != uid for uid, key in zip(uids, keys, strict=True)):
         raise NeedsSavepointError("to be looked at one by one")
-    columns = _columns([row[:-1] for row in last])
+    *columns, _ = _columns(last)  # the digests follow from where the data was
     try:
         found = writer.execute("save_rows_of_records", (*columns, uids, keys, folded)).fetchall()
     except writer.constraint_errors as error:
         raise NeedsSavepointError("to be found out which") from error
-    located: set[str] = set()
+    located: set[str | None] = set()
     for kind, name, key, version, digest in found:
         if kind == "mixed":
             writer.check_mixed(name, uids)
@@ -72,8 +74,8 @@ def _note_data(writer: PostgresRowWriter, given: Sequence[tuple[str, DataWrite]]
             writer.remove(key, version)
 
 
-def _save_steps(writer: PostgresRowWriter, rows: Sequence[Row]) -> None:
-    ids = sorted({row[0] for row in rows})
+def _save_steps(writer: PostgresRowWriter, rows: Sequence[StepRow]) -> None:
+    ids = sorted({row.job_id for row in rows})
     if len(writer.execute("lock_existing", (ids,)).fetchall()) < len(ids):
         raise NeedsSavepointError("to be found out which is missing")
     writer.change_each("save_step", rows)
@@ -82,7 +84,7 @@ def _save_steps(writer: PostgresRowWriter, rows: Sequence[Row]) -> None:
 def _finish_inputs(writer: PostgresRowWriter, finishing: Sequence[Finishing]) -> None:
     ids = sorted({one.job_id for one in finishing})
     writer.execute("lock_workers", (sorted({one.outcome.worker_id for one in finishing}),))
-    there = {row[_ID_OF_INPUT]: row for row in writer.execute("lock_inputs", (ids,))}
+    there = {row.end.job_id: row for row in map(input_row, writer.execute("lock_inputs", (ids,)))}
     plain: list[Finishing] = []
     others: list[Finishing] = []
     for one in finishing:
@@ -116,6 +118,7 @@ def _columns(rows: Sequence[Row]) -> Row:
     return tuple(map(list, zip(*rows, strict=True)))
 
 
-def _last_by_id(rows: Sequence[Row], place: int) -> list[Row]:
+def _last_by_id(rows: Sequence[Whole], id_of: Callable[[Whole], str]) -> list[Whole]:
     """Return the last row of each id, by id."""
-    return [row for _, row in sorted({row[place]: row for row in rows}.items())]
+    last = {id_of(row): row for row in rows}
+    return [last[own_id] for own_id in sorted(last)]

@@ -15,6 +15,7 @@ from starfish_storage.keys import is_named_once, owner_uid, versions_named
 from starfish_storage.metadata.postgres.address import PostgresAddress
 from starfish_storage.metadata.postgres.connection import PostgresConnection
 from starfish_storage.metadata.queries import Queries
+from starfish_storage.metadata.row import only_values
 
 _STRONGEST: dict[str, int] = {"referenced": 0, "loose": 1, "removed": 2}
 
@@ -79,7 +80,7 @@ class PostgresCleaning:
         One that a row refers to, which cannot be, is no longer noted: the next worker would remove it.
         """
         with self._transaction():
-            taken = [row[0] for row in self._connection.execute(self._queries["take_stale_removals"], (list(objects),))]
+            taken = only_values(self._connection.execute(self._queries["take_stale_removals"], (list(objects),)))
             known = self.standing(taken)
             removed = [name for name in taken if name not in known]
             data.remove_all(removed)

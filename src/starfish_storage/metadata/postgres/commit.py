@@ -41,6 +41,7 @@ from starfish_storage.metadata.postgres.row_writer import (
 )
 from starfish_storage.metadata.postgres.waiting import TryAgainError, Waiting
 from starfish_storage.metadata.queries import postgres_queries
+from starfish_storage.metadata.row import only_value, only_values
 
 logger = logging.getLogger(__name__)
 
@@ -221,7 +222,7 @@ class PostgresCommit:
         """Return whether the commit in doubt took place, once that is certain."""
         row = self._connection.execute(self._queries["settle_commit"], (self._connection.name,)).fetchone()
         self._in_doubt = None
-        return row is not None and row[0] == number
+        return only_value(row) == number
 
     def _carry_out(self, group: Sequence[WriteOperation]) -> None:
         """Carry out a group: together if that works, else each operation so that it can be refused alone."""
@@ -359,7 +360,7 @@ class PostgresCommit:
         self._connection.execute(self._queries["begin"])
         try:
             taken = self._connection.execute(self._queries["take_removals"], (_REMOVED_AT_ONCE,)).fetchall()
-            self._data.remove_all([row[0] for row in taken])
+            self._data.remove_all(only_values(taken))
         except BaseException:
             self._roll_back()
             raise

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from starfish_storage.interface import DataHandler, DataLocation, DataWrite, RecordRow
+from starfish_storage.interface import DataHandler, DataLocation, DataWrite
 from starfish_storage.keys import owner_uid, version_key
 from starfish_storage.metadata.handler import SQLMetadataHandler
 from starfish_storage.metadata.operations import WriteOperation
 from starfish_storage.metadata.postgres.address import PostgresAddress
 from starfish_storage.metadata.postgres.database import PostgresDatabase
-from starfish_storage.metadata.row import Row
+from starfish_storage.metadata.row import only_value
 from starfish_storage.metadata.rows import RowCodec
 
 
@@ -65,8 +65,8 @@ class PostgresMetadataHandler(SQLMetadataHandler):
 
     async def _identity(self) -> str:
         """Return which schema it is, as the mark beside its data says it."""
-        row = await self._database.first(self._queries["get_store_identity"], ())
-        return f"postgres {row[0] if row else ''}"
+        found = await self._database.first(self._queries["get_store_identity"], ())
+        return f"postgres {only_value(found) or ''}"
 
     def _replace(self, write: DataWrite) -> None:
         try:
@@ -75,7 +75,3 @@ class PostgresMetadataHandler(SQLMetadataHandler):
             self._data.sync((write.key,))
         finally:
             write.discard()
-
-    def _record_rows(self, found: Sequence[Row]) -> list[RecordRow]:
-        """Return the rows of a scan, whose last column is the version of the data, if it has one."""
-        return [RecordRow._make((*stored, version_key(stored[4], version))) for *stored, version in found]

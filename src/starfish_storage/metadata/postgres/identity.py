@@ -8,6 +8,7 @@ from starfish_storage.metadata.data_owner import Owner
 from starfish_storage.metadata.postgres.address import PostgresAddress
 from starfish_storage.metadata.postgres.connection import PostgresConnection
 from starfish_storage.metadata.queries import Queries
+from starfish_storage.metadata.row import only_value
 
 _SAMPLE = 20  # of records, and of data without one: if all of them are missing, this is not the place
 
@@ -16,8 +17,7 @@ def owner_and_sample(
     connection: PostgresConnection, queries: Queries, address: PostgresAddress, data: DataHandler
 ) -> tuple[Owner, DataHandler, list[str]]:
     """Return what `data_owner.claim_data` needs: the store, the place, and keys of some data that there must be."""
-    row = connection.execute(queries["get_store_identity"]).fetchone()
-    assert row is not None
+    identity = only_value(connection.execute(queries["get_store_identity"]).fetchone())
     found = connection.execute(queries["sample_data"], (_SAMPLE, _SAMPLE))
     sample = [version_key(key, version) for key, version in found]
-    return Owner(row[0], address.uri), data, sample
+    return Owner(identity, address.uri), data, sample

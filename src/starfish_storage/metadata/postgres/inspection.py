@@ -36,7 +36,7 @@ from starfish_storage.metadata.postgres.errors import is_lost, not_opened, trans
 from starfish_storage.metadata.postgres.identity import owner_and_sample
 from starfish_storage.metadata.postgres.migrate import schema_version
 from starfish_storage.metadata.queries import postgres_queries
-from starfish_storage.metadata.row import Row
+from starfish_storage.metadata.row import Row, only_values
 
 Result = TypeVar("Result")
 
@@ -87,7 +87,7 @@ class PostgresInspection(RowInspection):
 
     def now(self) -> int:
         """Return the time by the server's clock, as leases do."""
-        return int(self._rows("get_now")[0][0].timestamp() * 1e9)
+        return int(only_values(self._rows("get_now")).pop().timestamp() * 1e9)
 
     def refuse_other_data(self, data: DataHandler, *, strictly: bool) -> None:
         """See `RowInspection.refuse_other_data`."""
@@ -112,19 +112,19 @@ class PostgresInspection(RowInspection):
 
     def count_data(self) -> tuple[int, int]:
         """See `RowInspection.count_data`."""
-        records, loose = self._rows("count_data")[0]
+        ((records, loose),) = self._rows("count_data")
         return records, records + loose
 
     def data_references(self) -> Iterator[Sequence[DataReference]]:
         """See `RowInspection.data_references`."""
         for query in ("page_of_records", "page_of_loose_data", "page_of_borrowed_data"):
             for page in self._pages(query, ("",)):
-                yield [self._reference(*row[1:]) for row in page]
+                yield [self._reference(key, version, digest) for _, key, version, digest in page]
 
     def request_config_references(self) -> Iterator[Sequence[str]]:
         """See `RowInspection.request_config_references`."""
         for page in self._pages("page_of_request_configs", ("",)):
-            yield [row[0] for row in page]
+            yield only_values(page)
 
     def locate(self, key: str) -> list[DataReference]:
         """See `RowInspection.locate`."""
@@ -158,8 +158,9 @@ class PostgresInspection(RowInspection):
     def _stale_pages(self) -> Iterator[list[str]]:
         after = ""
         while page := self._rows("list_stale_removals", (_STALE_SECONDS, after)):
-            yield [row[0] for row in page]
-            after = page[-1][0]
+            names = only_values(page)
+            yield names
+            after = names[-1]
 
     def _database_faults(self) -> Iterator[RowFault]:
         for (index,) in self._rows("every_invalid_index"):

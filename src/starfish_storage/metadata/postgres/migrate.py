@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import asyncpg
 
 from starfish_storage.errors import ForeignStoreError, StoreOpenError, StoreVersionError
@@ -11,6 +9,7 @@ from starfish_storage.metadata.migrations import migrations
 from starfish_storage.metadata.postgres.address import PostgresAddress
 from starfish_storage.metadata.postgres.connection import PostgresConnection
 from starfish_storage.metadata.queries import Queries
+from starfish_storage.metadata.row import only_value, only_values
 
 _VERSION = "schema_version"
 
@@ -52,14 +51,13 @@ def schema_version(connection: PostgresConnection, queries: Queries, address: Po
     """
     if _may_use(connection, queries, address) is False:
         raise StoreOpenError(address.uri, f"the user may not use the schema {address.schema!a}; grant USAGE on it")
-    tables = {row[0] for row in connection.execute(queries["find_tables"], (address.schema,))}
+    tables = set(only_values(connection.execute(queries["find_tables"], (address.schema,))))
     if not tables:
         return None
     if not tables >= {"settings", "records", "execution_jobs"}:
         raise ForeignStoreError(address.uri, _foreign(address))
     try:
-        row: Any = connection.execute(queries["get_setting"], (_VERSION,)).fetchone()
-        version = int(row[0])
+        version = int(only_value(connection.execute(queries["get_setting"], (_VERSION,)).fetchone()))
     except (asyncpg.UndefinedColumnError, TypeError, ValueError) as error:
         raise ForeignStoreError(address.uri, _foreign(address)) from error
     latest = len(migrations("postgres"))
@@ -75,7 +73,7 @@ def schema_version(connection: PostgresConnection, queries: Queries, address: Po
 def _may_use(connection: PostgresConnection, queries: Queries, address: PostgresAddress) -> bool | None:
     """Return whether the user may use the schema; None if there is none."""
     found = connection.execute(queries["find_schema"], (address.schema,)).fetchone()
-    return None if found is None else bool(found[0])
+    return None if found is None else bool(only_value(found))
 
 
 def _foreign(address: PostgresAddress) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import asyncpg
 
@@ -25,6 +25,7 @@ from starfish_storage.errors import (
 )
 from starfish_storage.identifiers import fold
 from starfish_storage.interface import DataHandler, DataWrite
+from starfish_storage.interface.rows import MasterJobRow, RecordRow
 from starfish_storage.keys import owner_uid, record_key, request_config_key, version_key
 from starfish_storage.metadata.postgres.connection import PostgresConnection
 from starfish_storage.metadata.postgres.errors import CONSTRAINT_ERRORS
@@ -32,7 +33,13 @@ from starfish_storage.metadata.queries import Queries
 from starfish_storage.metadata.row import Change, Row
 from starfish_storage.metadata.row_writer import RowWriter
 
-_UID, _JOB, _MASTER_JOB, _KEY = 0, 1, 2, 4  # of a row of `save_record`
+
+class _RecordData(NamedTuple):
+    """What the row of a record says of its data."""
+
+    key: str | None
+    version: str | None
+    digest: str | None
 
 
 class NeedsStoreAloneError(StorageError):
@@ -109,8 +116,8 @@ class PostgresRowWriter(RowWriter):
 
     def now(self) -> datetime:
         """See `RowWriter.now`: the server's."""
-        found: Row = next(iter(self.execute("get_now")))
-        return found[0]
+        now: datetime = self.first_value("get_now")
+        return now
 
     def change(self, name: str, row: Row) -> None:
         """See `RowWriter.change`."""
@@ -132,15 +139,15 @@ class PostgresRowWriter(RowWriter):
 
     # --- master jobs ----------------------------------------------------------------------------------------------
 
-    def insert_master_job(self, row: Row) -> None:
+    def insert_master_job(self, row: MasterJobRow) -> None:
         """See `RowWriter.insert_master_job`; another process may insert the same one at this moment."""
         try:
             super().insert_master_job(row)
         except asyncpg.UniqueViolationError:
             reason = "give a new id, or update the existing one's status instead"
-            raise AlreadyExistsError("master job", row[0], reason) from None
+            raise AlreadyExistsError("master job", row.master_job_id, reason) from None
         except asyncpg.ForeignKeyViolationError:
-            raise ParentNotFoundError("project", row[1], "save it before its master jobs") from None
+            raise ParentNotFoundError("project", row.project_id, "save it before its master jobs") from None
 
     def delete_project(self, project_id: str, cascade: bool) -> None:
         """See `RowWriter.delete_project`."""
@@ -153,11 +160,11 @@ class PostgresRowWriter(RowWriter):
         self.deletes = True
         key = (master_job_id,)
         job = self.first("get_master_job", key)
-        claimed = [row[0] for row in self.execute("list_mixed_case_ids_of_records", key)]
-        borrowed = [row[0] for row in self.execute("list_borrowed_data", key)]
+        claimed = self.values("list_mixed_case_ids_of_records", key)
+        borrowed = self.values("list_borrowed_data", key)
         self.execute("keep_borrowed_data", key)
         self.execute("note_removal_of_records", key)
-        removed = self.first("note_removal_of_request_config", key)
+        removed = self.first_value("note_removal_of_request_config", key)
         self.change("delete_master_job", key)
         self._need_change("master job", master_job_id, "it may have been deleted before")
         for reference in borrowed:
@@ -166,54 +173,58 @@ class PostgresRowWriter(RowWriter):
             if not self._data_is_there("record_uid", uid):
                 self.execute("delete_mixed_case_id", ("record_uid", uid))
         own = request_config_key(master_job_id)
-        goes = job is not None and removed is not None and removed[0] == own
+        goes = job is not None and removed == own
         if fold(master_job_id) != master_job_id and (goes or not self._data.exists(own)):
             self.execute("delete_mixed_case_id", ("master_job_id", master_job_id))
 
     def _drop_borrowed(self, reference: str) -> None:
         """Remove data that a deleted record had borrowed, if it has no row and nobody else borrows it."""
-        owner = self.first("get_record_data", (owner_uid(reference),))
-        if owner is not None and owner[0] == reference:
+        owner = self._data_of(owner_uid(reference))
+        if owner is not None and owner.key == reference:
             return
         if self.first("get_borrower", (reference,)) is None:
-            loose = self.first("take_loose_data", (reference,))
-            self.remove(reference, None if loose is None else loose[0])
+            version, _ = self.first("take_loose_data", (reference,)) or (None, None)
+            self.remove(reference, version)
+
+    def _data_of(self, uid: str) -> _RecordData | None:
+        return self.first_as(_RecordData, "get_record_data", (uid,))
 
     # --- records --------------------------------------------------------------------------------------------------
 
-    def save_record(self, row: Row) -> None:
+    def save_record(self, row: RecordRow) -> None:
         """See `RowWriter.save_record`."""
-        uid, key = row[_UID], row[_KEY]
+        uid, key = row.record_uid, row.output_ref
         self.claim_id("record_uid", uid)
-        before = self.first("get_record_data", (uid,))
+        before = self._data_of(uid)
         version = digest = None
         if key is not None and owner_uid(key) != uid:
             self._need_borrowable(key)
-        elif before is not None and before[0] == key:
-            version, digest = before[1], before[2]
+        elif before is not None and before.key == key:
+            _, version, digest = before
         elif key is not None:
             version, digest = self._take_loose(key)
-        if before is not None and before[0] not in (None, key) and owner_uid(before[0]) == uid:
-            self.execute("save_loose_data", (before[0], *before))  # nothing refers to it now, and it stays
+        if before is not None and before.key not in (None, key) and owner_uid(before.key) == uid:
+            self.execute("save_loose_data", (before.key, *before))  # nothing refers to it now, and it stays
         try:
-            self.change("save_record", (*row[:-1], digest, version))
+            self.change("save_record", (*row._replace(data_sha256=digest), version))
         except self.constraint_errors as error:
-            raise self._explained(error, job_id=row[_JOB], master_job_id=row[_MASTER_JOB]) from None
+            raise self._explained(error, job_id=row.job_id, master_job_id=row.master_job_id) from None
 
-    def update_record(self, row: Row) -> None:
+    def update_record(self, row: RecordRow) -> None:
         """See `RowWriter.update_record`."""
-        self.change("update_record", (*row[1:4], *row[5:9], row[_UID]))
+        uid, job_id, master_job_id, status, _, start, end, updated, error, _ = row
+        self.change("update_record", (job_id, master_job_id, status, start, end, updated, error, uid))
 
-    def save_records(self, rows: Sequence[Row]) -> list[list[Change]]:
+    def save_records(self, rows: Sequence[RecordRow]) -> list[list[Change]]:
         """See `RowWriter.save_records`. Nothing has to be taken back: the data lies there before the rows do."""
         if not rows:
             return []
-        uids, keys = [row[_UID] for row in rows], [row[_KEY] for row in rows if row[_KEY] is not None]
+        uids, keys = [row.record_uid for row in rows], [row.output_ref for row in rows if row.output_ref is not None]
         folded = list(map(fold, uids))
         if folded != uids:
             for uid in uids:
                 self.claim_id("record_uid", uid)
-        versions = [self._versions.get(row[_KEY]) for row in rows]
+        versions = [self._versions.get(row.output_ref or "") for row in rows]
         columns = [*map(list, zip(*rows, strict=True)), versions]
         try:
             found = self.execute("save_records", (*columns, uids, keys, folded)).fetchall()
@@ -235,14 +246,13 @@ class PostgresRowWriter(RowWriter):
             self.execute("forget_removal", (write.key,))
             return []
         version, digest = self._versions[write.key], content_digest(write.payload or b"")
-        row = self.first("get_record_data", (id,))
-        if row is not None and row[0] == write.key:
+        before = self._data_of(id)
+        if before is not None and before.key == write.key:
             self.change("set_data_version", (version, digest, id))
-            self.remove(write.key, row[1])
+            self.remove(write.key, before.version)
         else:
-            before = self.first("save_loose_data", (write.key, write.key, version, digest))
-            if before is not None:
-                self.remove(write.key, before[0])
+            for replaced in self.values("save_loose_data", (write.key, write.key, version, digest)):
+                self.remove(write.key, replaced)
         return []
 
     def recount(self) -> None:
@@ -274,7 +284,8 @@ class PostgresRowWriter(RowWriter):
         """Return the version and the digest of data that gets a row of its own."""
         loose = self.first("take_loose_data", (key,))
         if loose is not None:
-            return loose[0], loose[1]
+            version, digest = loose
+            return version, digest
         if not self._data.exists(key):
             raise DataNotFoundError("data", self._data.to_reference(key), "save it with save_record_data first")
         return None, content_digest(self._data.read(key))
@@ -310,10 +321,10 @@ class PostgresRowWriter(RowWriter):
     def _reason(self, error: Exception) -> str:
         return f"it breaks a rule of the schema, SQLSTATE {getattr(error, 'sqlstate', None)}"  # its text quotes the row
 
-    def _explained_of_many(self, error: Exception, rows: Sequence[Row]) -> StorageError:
+    def _explained_of_many(self, error: Exception, rows: Sequence[RecordRow]) -> StorageError:
         self._recover()
         orphan = next((row for row in rows if self._lacks_parent(row)), rows[0])
-        return super()._explained(error, job_id=orphan[_JOB], master_job_id=orphan[_MASTER_JOB])
+        return super()._explained(error, job_id=orphan.job_id, master_job_id=orphan.master_job_id)
 
     def _recover(self) -> None:
         """Make the transaction usable again after an error: no question is answered before."""

@@ -17,6 +17,7 @@ import apsw
 from starfish_storage.errors import StorageError, StorageUnavailableError
 from starfish_storage.interface import DataHandler, DataWrite, RowLogHandler
 from starfish_storage.metadata.queries import Queries
+from starfish_storage.metadata.row import only_value, only_values
 from starfish_storage.metadata.sqlite.driver import Connection, Cursor
 from starfish_storage.metadata.sqlite.errors import translate
 from starfish_storage.metadata.sqlite.locks import WriterLock
@@ -98,7 +99,7 @@ class Checkpoint:
         while after < until:
             upper = min(after + _REMOVALS_AT_ONCE, until)
             try:
-                keys = [row[0] for row in self._execute("list_journaled_removals", (after, upper)).fetchall()]
+                keys = only_values(self._execute("list_journaled_removals", (after, upper)).fetchall())
                 self._entries += len(keys)
                 self._data.remove_all(keys)
             except (StorageError, apsw.Error) as error:
@@ -191,13 +192,12 @@ class Checkpoint:
 
     def last_number(self) -> int:
         """Return the number of the last entry of the journal, 0 if it is empty."""
-        row = self._execute("last_journal_number").fetchone()
-        return 0 if row is None else row[0]
+        return only_value(self._execute("last_journal_number").fetchone()) or 0
 
     def _payloads(self, last: dict[str, tuple[int, bool]]) -> Iterator[tuple[str, bytes | None]]:
         for key, (number, removes) in last.items():
             row = None if removes else self._execute("get_journal_payload", (number,)).fetchone()
-            yield key, None if row is None else row[0]
+            yield key, only_value(row)
 
     def _sync(self, keys: Sequence[str]) -> None:
         self._data.sync(keys)
@@ -216,7 +216,7 @@ class Checkpoint:
             self._lock.release(finished=False)
             raise
         self._lock.release()
-        return until, [row[0] for row in self._execute("list_journaled_keys", (until,))]
+        return until, only_values(self._execute("list_journaled_keys", (until,)))
 
     def _synced(self, until: int, error: StorageError | None) -> None:
         self._syncing = None

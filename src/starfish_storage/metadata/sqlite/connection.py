@@ -20,6 +20,7 @@ from starfish_storage.files.planted import refuse_planted_database
 from starfish_storage.interface import DataHandler, RowLogHandler
 from starfish_storage.metadata.migrations import latest_version
 from starfish_storage.metadata.queries import sqlite_queries
+from starfish_storage.metadata.row import only_value, only_values
 from starfish_storage.metadata.sqlite.driver import Connection, connect
 from starfish_storage.metadata.sqlite.errors import translate
 from starfish_storage.metadata.sqlite.migrate import APPLICATION_ID
@@ -175,8 +176,9 @@ def check_data_location(connection: Connection, path: str, *, elsewhere: bool) -
     queries = sqlite_queries()
     row = connection.execute(queries["get_setting"], (DATA_ELSEWHERE,)).fetchone()
     now = "yes" if elsewhere else "no"
-    refuse_data_location(None if row is None else row[0], path, elsewhere=elsewhere)
-    if row is None or row[0] != now:
+    noted: str | None = only_value(row)
+    refuse_data_location(noted, path, elsewhere=elsewhere)
+    if noted != now:
         connection.execute(queries["save_setting"], (DATA_ELSEWHERE, now))
 
 
@@ -201,7 +203,7 @@ def _refuse_foreign(connection: Connection, path: str) -> None:
         try:
             application = connection.pragma("application_id")
             version = connection.pragma("user_version")
-            tables = {row[0] for row in connection.execute(queries["list_tables"])}
+            tables = set(only_values(connection.execute(queries["list_tables"])))
         finally:
             if connection.in_transaction:  # a failed read may have ended it
                 connection.execute(queries["commit"])

@@ -10,6 +10,7 @@ from starfish_storage.errors import StorageIOError
 from starfish_storage.interface import DataHandler, DataLocation, RowLogHandler
 from starfish_storage.keys import owner_uid
 from starfish_storage.metadata.handler import SQLMetadataHandler
+from starfish_storage.metadata.row import only_value
 from starfish_storage.metadata.rows import RowCodec
 from starfish_storage.metadata.sqlite.commit import GroupCommit
 from starfish_storage.metadata.sqlite.connection import Durability
@@ -51,7 +52,7 @@ class SQLiteMetadataHandler(SQLMetadataHandler):
     async def get_journaled_data(self, key: str) -> bytes | None:
         """See `MetadataHandler.get_journaled_data`."""
         row = await self._database.first(self._queries["get_journaled_data"], (key,))
-        return None if row is None else row[0]
+        return only_value(row)
 
     async def locate_data(self, keys: Sequence[str]) -> dict[str, DataLocation]:
         """See `MetadataHandler.locate_data`. Data lies under its own key."""
@@ -78,5 +79,10 @@ class SQLiteMetadataHandler(SQLMetadataHandler):
 
     def _located(self, keys: Sequence[str], readers: Readers) -> dict[str, DataLocation]:
         query = self._queries["get_data_digest"]
-        found = {key: readers.first(query, (owner_uid(key), key, key)) for key in keys}
-        return {key: DataLocation(key, row[1]) for key, row in found.items() if row is not None}
+        located: dict[str, DataLocation] = {}
+        for key in keys:
+            found = readers.first(query, (owner_uid(key), key, key))
+            if found is not None:
+                _, digest = found
+                located[key] = DataLocation(key, digest)
+        return located

@@ -7,6 +7,7 @@ import os
 from starfish_storage.interface import DataHandler
 from starfish_storage.metadata.data_owner import Owner, claim_data
 from starfish_storage.metadata.queries import sqlite_queries
+from starfish_storage.metadata.row import only_value, only_values
 from starfish_storage.metadata.sqlite.driver import Connection
 from starfish_storage.uri import file_uri_of_path
 
@@ -32,9 +33,9 @@ def claim_remote_data(connection: Connection, path: str, data: DataHandler) -> N
 def owner_of(connection: Connection, path: str) -> Owner:
     """Return the store, as the mark names it; without an identity, if it was never opened with remote data."""
     row = connection.execute(sqlite_queries()["get_setting"], (IDENTITY,)).fetchone()
-    return Owner("" if row is None else row[0], file_uri_of_path(os.path.dirname(path)))
+    return Owner(only_value(row) or "", file_uri_of_path(os.path.dirname(path)))
 
 
 def sample_of(connection: Connection) -> list[str]:
     """Return the keys of some data that there must be."""
-    return [row[0] for row in connection.execute(sqlite_queries()["sample_data"], (_SAMPLE,))]
+    return only_values(connection.execute(sqlite_queries()["sample_data"], (_SAMPLE,)))

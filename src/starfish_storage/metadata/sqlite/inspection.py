@@ -17,6 +17,7 @@ from starfish_storage.metadata.data_owner import Owner, refuse_other_data
 from starfish_storage.metadata.inspected_rows import FAULT_QUERIES, faults_of_rows
 from starfish_storage.metadata.migrations import latest_version
 from starfish_storage.metadata.queries import sqlite_queries
+from starfish_storage.metadata.row import only_value, only_values
 from starfish_storage.metadata.sqlite import row_changes
 from starfish_storage.metadata.sqlite.connection import (
     BUSY_TIMEOUT_MS,
@@ -81,7 +82,7 @@ class Inspection:
             row = self._connection.execute(self._queries["get_setting"], (DATA_ELSEWHERE,)).fetchone()
         except apsw.Error as error:
             raise translate(error, self.path, self._connection) from error
-        refuse_data_location(None if row is None else row[0], self.path, elsewhere=elsewhere)
+        refuse_data_location(only_value(row), self.path, elsewhere=elsewhere)
 
     def refuse_damage(self) -> None:
         """Raise if SQLite finds the database damaged: what it does not find might be there all the same.
@@ -158,7 +159,7 @@ class Inspection:
                 read(self._queries["commit"])
         except apsw.Error as error:
             raise translate(error, self.path, self._connection) from error
-        return [row[1] for row in digests], None if journaled is None else journaled[0], journaled is not None
+        return [digest for _, digest in digests], only_value(journaled), journaled is not None
 
     def copy_to(self, target: Connection) -> None:
         """Copy the database, as of one moment, over an empty one. Writers do not wait."""
@@ -170,12 +171,12 @@ class Inspection:
     def digests_of(self, key: str) -> list[str | None]:
         """Return the digests of the records that refer to a key."""
         rows = self._connection.execute(self._queries["get_data_digest"], (owner_uid(key), key, key))
-        return [row[1] for row in rows]
+        return [digest for _, digest in rows]
 
     def records_of(self, key: str) -> list[str]:
         """Return the uids of the records that refer to a key."""
         rows = self._connection.execute(self._queries["get_records_of_data"], (owner_uid(key), key, key))
-        return [row[0] for row in rows]
+        return only_values(rows)
 
     def is_request_config(self, key: str) -> bool:
         """Return whether a master job refers to a request configuration."""
@@ -231,7 +232,7 @@ class SQLiteRowInspection(RowInspection):
 
     def count_data(self) -> tuple[int, int]:
         """See `RowInspection.count_data`."""
-        records = next(self._inspection.rows("every_record_with_data"))[0]
+        ((records,),) = self._inspection.rows("every_record_with_data")
         return records, records
 
     def data_references(self) -> Iterator[Sequence[DataReference]]:
@@ -239,11 +240,11 @@ class SQLiteRowInspection(RowInspection):
         after = ""
         while page := list(self._inspection.rows("page_of_data_references", (after,))):
             yield [DataReference(key, key, digest) for _, key, digest in page]
-            after = page[-1][0]
+            after, *_ = page[-1]
 
     def request_config_references(self) -> Iterator[Sequence[str]]:
         """See `RowInspection.request_config_references`. There is one a master job."""
-        yield [row[0] for row in self._inspection.rows("every_request_config_reference")]
+        yield only_values(self._inspection.rows("every_request_config_reference"))
 
     def locate(self, key: str) -> list[DataReference]:
         """See `RowInspection.locate`."""

@@ -9,13 +9,23 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeGuard, cast
+from typing import Any, NamedTuple, TypeGuard, cast
 
 import apsw
 
 from starfish_storage.codec import content_digest, decode
 from starfish_storage.errors import StorageError
 from starfish_storage.identifiers import fold
+from starfish_storage.interface.rows import (
+    AttemptRow,
+    ExecutionJobEndRow,
+    ExecutionJobRow,
+    MasterJobEndRow,
+    MasterJobRow,
+    ProjectRow,
+    RecordRow,
+    StepRow,
+)
 from starfish_storage.keys import named_request_config, owner_uid
 from starfish_storage.metadata.migrations import latest_version
 from starfish_storage.metadata.queries import sqlite_queries
@@ -37,12 +47,21 @@ _TIMES_JOBS_MAY_LACK = frozenset({"start_time", "end_time"})
 _JSON = frozenset({"output_schema", "summary", "run_config", "counts"})  # all but the first may be NULL
 _RECOVERED = "recovered"  # name of what is made for rows whose parent is lost
 
-# Of each table: how to read its rows, look one up and save it, and where the time of its last change stands.
+
+class _Table(NamedTuple):
+    """How rows of a table are named, read from a damaged database, looked up and saved."""
+
+    kind: type[ProjectRow | MasterJobRow | ExecutionJobRow | RecordRow]
+    salvage: str
+    get: str
+    save: str
+
+
 _TABLES = (
-    ("salvage_projects", "get_project", "save_project", 4),
-    ("salvage_master_jobs", "get_master_job", "insert_master_job", 17),
-    ("salvage_execution_jobs", "get_execution_job", "save_execution_job", 14),
-    ("salvage_records", "get_record", "save_record", 7),
+    _Table(ProjectRow, "salvage_projects", "get_project", "save_project"),
+    _Table(MasterJobRow, "salvage_master_jobs", "get_master_job", "insert_master_job"),
+    _Table(ExecutionJobRow, "salvage_execution_jobs", "get_execution_job", "save_execution_job"),
+    _Table(RecordRow, "salvage_records", "get_record", "save_record"),
 )
 
 
@@ -102,7 +121,7 @@ class _Rebuilding:
         self._connection = connection
         self._queries = sqlite_queries()
         self._deleted: set[tuple[str, object]] = set()  # columns and ids of projects and master jobs
-        self._merged: dict[str, set[str]] = {save: set() for _, _, save, _ in _TABLES}
+        self._merged: dict[str, set[str]] = {table.save: set() for table in _TABLES}
         self.logged = 0
         self.recovered = 0
         self.refused = 0
@@ -124,11 +143,11 @@ class _Rebuilding:
             name, *values = found
             given = dict(zip(columns[name], values, strict=False))
             row = tuple(given.get(parameter) for parameter in self._queries.parameters(name))
-            column = self._queries.parameters(name)[0]
+            named_id = next(zip(self._queries.parameters(name), row, strict=True))
             if name in ("delete_master_job", "delete_project"):
-                self._deleted.add((column, row[0]))
+                self._deleted.add(named_id)
             elif name in ("insert_master_job", "put_master_job", "save_project"):
-                self._deleted.discard((column, row[0]))
+                self._deleted.discard(named_id)
             self.logged += self._apply(name, row)
 
     def merge(self, path: str) -> None:
@@ -138,12 +157,13 @@ class _Rebuilding:
         try:
             if damaged.pragma("user_version") < latest_version():
                 migrate(damaged, path, alone=True)
-            for salvage, get, save, changed in _TABLES:
-                for row in _salvaged(damaged, self._queries[salvage]):
-                    self._merge_row(row, get, save, changed)
+            for table in _TABLES:
+                for row in _salvaged(damaged, self._queries[table.salvage]):
+                    self._merge_row(table.kind._make(row), table)
             for row in _salvaged(damaged, self._queries["salvage_execution_job_ends"]):
-                if row[-1] in self._merged["save_execution_job"]:
-                    self._apply("end_execution_job", self._mended("end_execution_job", row))
+                end = ExecutionJobEndRow._make(row)
+                if end.job_id in self._merged["save_execution_job"]:
+                    self._apply("end_execution_job", self._mended("end_execution_job", end))
             self._merge_runs(damaged)
             self._merge_attempts(damaged)
             for key, payload in _salvaged(damaged, self._queries["salvage_journal"]):
@@ -156,27 +176,29 @@ class _Rebuilding:
     def claim_mixed_case_ids(self) -> None:
         """Note the ids that are not their own lower case."""
         for kind, every in (("master_job_id", "every_master_job"), ("record_uid", "every_record")):
-            odd = [row[0] for row in self._connection.execute(self._queries[every]) if fold(row[0]) != row[0]]
+            odd = [own_id for own_id, *_ in self._connection.execute(self._queries[every]) if fold(own_id) != own_id]
             for given in odd:
                 self._connection.execute(self._queries["save_mixed_case_id"], (kind, fold(given), given))
 
-    def _merge_row(self, row: Row, get: str, save: str, changed: int) -> None:
-        there = self._connection.execute(self._queries[get], (row[0],)).fetchone()
+    def _merge_row(self, row: ProjectRow | MasterJobRow | ExecutionJobRow | RecordRow, table: _Table) -> None:
+        own_id, *_ = row
+        found = self._connection.execute(self._queries[table.get], (own_id,)).fetchone()
+        there = None if found is None else table.kind._make(found)
         # One whose time is damaged must not win for looking late; alone, it is better than none.
-        if there is not None and (not _is_time(row[changed]) or there[changed] >= row[changed]):
+        if there is not None and (not _is_time(_changed(row)) or _changed(there) >= _changed(row)):
             return
-        if not self._deleted.isdisjoint(zip(self._queries.parameters(save), row, strict=True)):
+        if not self._deleted.isdisjoint(zip(self._queries.parameters(table.save), row, strict=True)):
             return
-        row = self._mended(save, row)
-        if there is None or save != "insert_master_job":
-            if there is None:
-                self._make_parents(save, row)
-            self.recovered += self._apply(save, row)
-            self._merged[save].add(row[0])
+        mended = table.kind._make(self._mended(table.save, row))
+        if there is not None and isinstance(mended, MasterJobRow):
+            # Newer than its line in the log, which is its end at most: inserting it again is not possible.
+            end = MasterJobEndRow._make(getattr(mended, name) for name in MasterJobEndRow._fields)
+            self.recovered += self._apply("end_master_job", end)
             return
-        # Newer than its line in the log, which is its end at most: inserting it again is not possible.
-        end = (row[3], row[18], row[16], row[17], *row[10:14], row[0])
-        self.recovered += self._apply("end_master_job", end)
+        if there is None:
+            self._make_parents(table.save, mended)
+        self.recovered += self._apply(table.save, mended)
+        self._merged[table.save].add(own_id)
 
     def _merge_runs(self, damaged: Connection) -> None:
         """Add what makes master jobs and execution jobs, which are there by now, a run and its inputs."""
@@ -194,14 +216,15 @@ class _Rebuilding:
                 self._apply("set_unique_key", (key, uid))
 
     def _merge_attempts(self, damaged: Connection) -> None:
-        for row in _salvaged(damaged, self._queries["salvage_attempts"]):
-            if self._belongs("get_execution_job", row[0]) and _is_time(row[5]) and _is_time(row[6]):
-                self._recover("save_attempt", row)
-        for row in _salvaged(damaged, self._queries["salvage_steps"]):
-            there = self._connection.execute(self._queries["get_step"], row[:2]).fetchone()
-            is_newer = there is None or there[4] < row[4]
-            if is_newer and self._belongs("get_execution_job", row[0]) and _is_time(row[4]):
-                self._recover("save_step", row)
+        for attempt in map(AttemptRow._make, _salvaged(damaged, self._queries["salvage_attempts"])):
+            is_whole = _is_time(attempt.start_time) and _is_time(attempt.end_time)
+            if is_whole and self._belongs("get_execution_job", attempt.job_id):
+                self._recover("save_attempt", attempt)
+        for step in map(StepRow._make, _salvaged(damaged, self._queries["salvage_steps"])):
+            there = self._connection.execute(self._queries["get_step"], step.id).fetchone()
+            is_newer = there is None or StepRow._make(there).saved_when < step.saved_when
+            if is_newer and self._belongs("get_execution_job", step.job_id) and _is_time(step.saved_when):
+                self._recover("save_step", step)
 
     def _belongs(self, get: str, parent: str) -> bool:
         return self._connection.execute(self._queries[get], (parent,)).fetchone() is not None
@@ -279,6 +302,11 @@ def _is_change(found: Any, columns: dict[str, list[str]]) -> TypeGuard[list[Any]
     if not isinstance(name, str) or name not in CHANGES or name not in columns:
         return False
     return not any(isinstance(value, list | dict) for value in values)
+
+
+def _changed(row: ProjectRow | MasterJobRow | ExecutionJobRow | RecordRow) -> str:
+    """Return when a row was last changed."""
+    return row.updated_when if isinstance(row, ProjectRow) else row.last_update_time
 
 
 def _is_time(value: object) -> bool:

@@ -13,6 +13,7 @@ from starfish_storage.codec import content_digest
 from starfish_storage.errors import DataNotFoundError
 from starfish_storage.identifiers import fold
 from starfish_storage.interface import DataHandler, DataWrite
+from starfish_storage.interface.rows import MasterJobRow, RecordRow
 from starfish_storage.keys import owner_uid, request_config_key
 from starfish_storage.metadata.queries import Queries
 from starfish_storage.metadata.row import Change
@@ -94,36 +95,40 @@ class SQLiteRowWriter(RowWriter):
         for row in rows:
             self.change(name, row)
 
-    def save_record(self, row: Row) -> None:
+    def save_record(self, row: RecordRow) -> None:
         """Upsert a record whose data, if it has any, was saved before."""
-        self.claim_id("record_uid", row[0])
-        self._need_data(row[4])
+        self.claim_id("record_uid", row.record_uid)
+        self._need_data(row.output_ref)
         try:
-            self.change("save_record", (*row[:-1], self._digest_of(row[4])))
+            self.change("save_record", row._replace(data_sha256=self._digest_of(row.output_ref)))
         except self.constraint_errors as error:
-            raise self._explained(error, job_id=row[1], master_job_id=row[2]) from error
+            raise self._explained(error, job_id=row.job_id, master_job_id=row.master_job_id) from error
 
-    def update_record(self, row: Row) -> None:
+    def update_record(self, row: RecordRow) -> None:
         """See `RowWriter.update_record`."""
         self.change("save_record", row)
 
-    def save_records(self, rows: Sequence[Row]) -> list[list[Change]]:
+    def save_records(self, rows: Sequence[RecordRow]) -> list[list[Change]]:
         """Upsert records of distinct uids, many in a statement, and return of each what takes it back."""
         undo: list[list[Change]] = []
         for part in portions(rows, self.most_rows):
-            uids = tuple(row[0] for row in part)
+            uids = tuple(row.record_uid for row in part)
             self._claim_record_uids(uids)
-            before = {row[0]: row for row in self.execute_repeated("get_record", len(part), uids)}
-            undo += [[("save_record", before[uid]) if uid in before else ("delete_record", (uid,))] for uid in uids]
+            found = map(RecordRow._make, self.execute_repeated("get_record", len(part), uids))
+            before = {row.record_uid: row for row in found}
+            for uid in uids:
+                row = before.get(uid)
+                undo.append([("delete_record", (uid,)) if row is None else ("save_record", row)])
             try:
                 self.execute_repeated("save_record", len(part), tuple(chain.from_iterable(part)))
                 self._changes += [("save_record", row) for row in part]
             except self.constraint_errors as error:
                 orphan = next((row for row in part if self._lacks_parent(row)), part[0])
-                raise self._explained(error, job_id=orphan[1], master_job_id=orphan[2]) from error
-            told = self._tell_borrowers({row[4]: row[-1] for row in part if row[4] is not None})
+                raise self._explained(error, job_id=orphan.job_id, master_job_id=orphan.master_job_id) from error
+            digests = {row.output_ref: row.data_sha256 for row in part if row.output_ref and row.data_sha256}
+            told = self._tell_borrowers(digests)
             for of_row, row in zip(undo[-len(part) :], part, strict=True):
-                of_row.extend(told.get(row[4], ()))
+                of_row.extend(told.get(row.output_ref or "", ()))
         return undo
 
     def note_data(self, kind: str, id: str, write: DataWrite) -> list[Change]:
@@ -137,10 +142,10 @@ class SQLiteRowWriter(RowWriter):
         digest = content_digest(write.payload or b"")
         self._note_digest(write.key, digest)
         undo = self._tell_borrowers({write.key: digest}).get(write.key, [])
-        row = self.first("get_record", (id,))
-        if row is not None and row[4] == write.key and row[-1] != digest:
+        row = self.first_as(RecordRow, "get_record", (id,))
+        if row is not None and row.output_ref == write.key and row.data_sha256 != digest:
             self.change("set_data_digest", (digest, id))
-            undo.append(("set_data_digest", (row[-1], id)))
+            undo.append(("set_data_digest", (row.data_sha256, id)))
         return undo
 
     def journal(self, writes: Sequence[DataWrite]) -> list[int]:
@@ -160,11 +165,11 @@ class SQLiteRowWriter(RowWriter):
         self._group_deletes = True
         self._release_record_uids(master_job_id)
         self.execute("journal_removal_of_records", key)
-        for (reference,) in self.execute("list_borrowed_data", key).fetchall():
+        for reference in self.values("list_borrowed_data", key):
             self._journal_removal_of_borrowed(reference, master_job_id)
-        job = self.first("get_master_job", key)
+        job = self.first_as(MasterJobRow, "get_master_job", key)
         self.execute("journal_removal_of_request_config", key)
-        removed = job[4] if job is not None and self._connection.changes() else None
+        removed = job.request_config_ref if job is not None and self._connection.changes() else None
         self.change("delete_master_job", key)
         self._need_change("master job", master_job_id, "it may have been deleted before")
         own = request_config_key(master_job_id)
@@ -213,13 +218,13 @@ class SQLiteRowWriter(RowWriter):
     def _release_record_uids(self, master_job_id: str) -> None:
         """Give up the claims of records that are deleted, except where data of that name is left behind."""
         self.execute("delete_mixed_case_ids_of_records", (master_job_id,))
-        for (uid,) in self.execute("get_mixed_case_ids_of_records", (master_job_id,)).fetchall():
+        for uid in self.values("get_mixed_case_ids_of_records", (master_job_id,)):
             if not self._data_is_there("record_uid", uid):
                 self.execute("delete_mixed_case_id", ("record_uid", uid))
 
     def _journal_removal_of_borrowed(self, reference: str, master_job_id: str) -> None:
-        owner = self.first("get_record", (owner_uid(reference),))
-        if owner is not None and owner[4] == reference:
+        owner = self.first_as(RecordRow, "get_record", (owner_uid(reference),))
+        if owner is not None and owner.output_ref == reference:
             return  # its owner remains, or is deleted with this master job and journaled already
         if self.first("is_borrowed_elsewhere", (reference, master_job_id)) is None:
             self.execute("journal_data", (reference, None))
@@ -229,7 +234,7 @@ class SQLiteRowWriter(RowWriter):
         if key is None:
             return
         journaled = self.first("get_journaled_data", (key,)) if self._group_deletes else None
-        if not self._in_place.exists(key) or (journaled is not None and journaled[0] is None):
+        if not self._in_place.exists(key) or journaled == (None,):
             raise DataNotFoundError("data", self._data.to_reference(key), "save it with save_record_data first")
 
     def _data_is_there(self, kind: str, value: str) -> bool:

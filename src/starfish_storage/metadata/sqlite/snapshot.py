@@ -16,6 +16,7 @@ from starfish_storage.files.permissions import create_private_file
 from starfish_storage.interface import DataHandler, RowLogHandler
 from starfish_storage.metadata.migrations import latest_version
 from starfish_storage.metadata.queries import sqlite_queries
+from starfish_storage.metadata.row import only_values
 from starfish_storage.metadata.sqlite.checkpoint import Checkpoint
 from starfish_storage.metadata.sqlite.connection import DATA_ELSEWHERE, DATABASE_FILE, open_for_writing
 from starfish_storage.metadata.sqlite.driver import Connection, Row
@@ -92,7 +93,7 @@ class Snapshot:
     def integrity(self) -> list[str]:
         """Return what SQLite's own checks find; nothing if the database is sound."""
         found = [text for (text,) in self._execute("check_integrity") if text != "ok"]
-        return found + [f"a row of {row[0]} has no parent" for row in self._execute("check_foreign_keys")]
+        return found + [f"a row of {table} has no parent" for table, _, _ in self._execute("check_foreign_keys")]
 
     def data_references(self) -> Iterator[tuple[str, str | None]]:
         """Return what records refer to: keys, and the digests of what is to be there."""
@@ -110,7 +111,8 @@ class Snapshot:
     @_translated
     def payload(self, number: int) -> bytes:
         """Return what an entry of the journal puts in place."""
-        return self._execute("get_journal_payload", (number,))[0][0]
+        (payload,) = only_values(self._execute("get_journal_payload", (number,)))
+        return payload
 
     @_translated
     def journal_data(self, key: str, payload: bytes) -> None:

@@ -22,6 +22,7 @@ from starfish_storage.identifiers import MAX_ID_BYTES, fold
 from starfish_storage.interface import DataHandler
 from starfish_storage.keys import check_record_key, check_request_config_name, request_config_key
 from starfish_storage.metadata.queries import sqlite_queries, starfish_queries
+from starfish_storage.metadata.row import only_values
 from starfish_storage.metadata.rows import json_text, timestamp
 from starfish_storage.metadata.sqlite.driver import Connection, back_up, connect
 from starfish_storage.uri import path_of_file_uri
@@ -43,7 +44,7 @@ def is_starfish(connection: Connection) -> bool:
     """Return whether a database is one of Starfish 0.1.x."""
     if connection.pragma("application_id") or connection.pragma("user_version"):
         return False
-    return {row[0] for row in connection.execute(sqlite_queries()["list_tables"])} >= TABLES
+    return set(only_values(connection.execute(sqlite_queries()["list_tables"]))) >= TABLES
 
 
 def migrate_starfish(

@@ -13,13 +13,13 @@ from starfish_storage.errors import (
     StorageError,
 )
 from starfish_storage.interface import RowTransfer, Storage
-from starfish_storage.interface.transfer import (
+from starfish_storage.interface.rows import (
     AttemptRow,
-    ExecutionJobRow,
     MasterJobRow,
     ProjectRow,
     RunRow,
     StepRow,
+    WholeExecutionJobRow,
     WholeRecordRow,
 )
 from starfish_storage.runs import Output, Step, Usage
@@ -31,7 +31,7 @@ from starfish_storage.testing.suites.suite import StorageSuite, refused, skip_un
 _Run = tuple[
     MasterJobRow,
     RunRow | None,
-    list[ExecutionJobRow],
+    list[WholeExecutionJobRow],
     list[AttemptRow],
     list[StepRow],
     list[WholeRecordRow],
@@ -57,10 +57,12 @@ async def _filled(storage: Storage) -> RowTransfer:
 async def _everything(storage: Storage) -> _Run:
     rows = storage.transfer.rows
     jobs = await rows.list_execution_jobs(MASTER_JOB, limit=100)
-    ids = [job.job_id for job in jobs]
+    ids = [one.job.job_id for one in jobs]
     records = await rows.list_records(MASTER_JOB, limit=100)
-    data = await storage.transfer.read_records([one.record for one in records])
-    plain = sorted(await rows.get_records([one.record.record_uid for one in records]), key=lambda one: one[0][0])
+    data = await storage.transfer.read_records(records)
+    plain = sorted(
+        await rows.get_records([one.record.record_uid for one in records]), key=lambda one: one.record.record_uid
+    )
     return (
         there(await rows.get_master_job(MASTER_JOB)),
         await rows.get_run(MASTER_JOB),
@@ -82,13 +84,13 @@ class TransferTests(StorageSuite):
         counts = await storage.count_records_for_master_job(MASTER_JOB)
         master, run, jobs, attempts, steps, _, _ = before
         records = await rows.list_records(MASTER_JOB, limit=100)
-        data = await storage.transfer.read_records([one.record for one in records])
-        config = there(await storage.transfer.read_request_config(master.request_config_key))
+        data = await storage.transfer.read_records(records)
+        config = there(await storage.transfer.read_request_config(master.request_config_ref))
         assert sorted(record.unique_key or "" for record in records) == ["", "", "key"]
         await storage.delete_master_job(MASTER_JOB)
         assert await rows.get_master_job(MASTER_JOB) is None
         for _ in range(2):
-            await storage.transfer.put_request_config(master.request_config_key, config)
+            await storage.transfer.put_request_config(master.request_config_ref, config)
             await rows.put_master_job(master)
             await rows.put_execution_jobs(jobs)
             await rows.put_run(there(run))
@@ -98,7 +100,7 @@ class TransferTests(StorageSuite):
             assert await _everything(storage) == before
             assert await storage.ledger.get_run(MASTER_JOB) == totals
             assert await storage.count_records_for_master_job(MASTER_JOB) == counts
-            assert await storage.transfer.read_request_config(master.request_config_key) == config
+            assert await storage.transfer.read_request_config(master.request_config_ref) == config
 
     async def test_rows_are_replaced(self, storage: Storage) -> None:
         """By their ids, whole, with the totals and counts that follow."""
@@ -109,7 +111,8 @@ class TransferTests(StorageSuite):
         assert await rows.get_project(PROJECT) == project
         other = master._replace(status="failed", summary=None, target_record_count=7)
         await rows.put_master_job(other)
-        changed = [jobs[0]._replace(status="cancelled", counts='{"a":1}', position=None, error_message=None)]
+        job = jobs[0].job._replace(status="cancelled", error_message=None)
+        changed = [WholeExecutionJobRow(job, counts='{"a":1}', position=None)]
         await rows.put_execution_jobs(changed)
         await rows.put_attempts([attempts[0]._replace(cost=8.5, status="failed", usage=None)])
         await rows.put_steps([steps[0]._replace(result='{"result":2}', attempt=2)])
@@ -118,13 +121,13 @@ class TransferTests(StorageSuite):
         moved = keyed._replace(record=keyed.record._replace(status="duplicate"), unique_key=None)
         await storage.transfer.put_records([moved], [b'{"other":1}\n'])
         assert await rows.get_master_job(MASTER_JOB) == other
-        assert await rows.get_execution_jobs([jobs[0].job_id, "nowhere"]) == changed
+        assert await rows.get_execution_jobs([job.job_id, "nowhere"]) == changed
         state = there(await storage.ledger.get_run(MASTER_JOB))
         assert (state.attempts, state.failed_attempts, state.cost, state.stop_reason) == (2, 2, 8.5, None)
         assert (await rows.get_steps([steps[0].job_id]))[0].result == '{"result":2}'
         (found,) = await rows.get_records([keyed.record.record_uid])
         assert (found.record.status, found.unique_key) == ("duplicate", None)
-        assert found.record.sha256 != keyed.record.sha256
+        assert found.record.data_sha256 != keyed.record.data_sha256
         counts = await storage.count_records_for_master_job(MASTER_JOB)
         assert counts == {"duplicate": 1, "failed": 1, "filtered": 1}
 
@@ -137,7 +140,7 @@ class TransferTests(StorageSuite):
         assert len(every) == 4
         records = await rows.list_records(MASTER_JOB, limit=100)
         paged: list[WholeRecordRow] = []
-        while page := await rows.list_records(MASTER_JOB, after=paged[-1].record if paged else None, limit=1):
+        while page := await rows.list_records(MASTER_JOB, after=paged[-1] if paged else None, limit=1):
             paged += page
         assert paged == records
         assert len(records) == 3
@@ -154,7 +157,9 @@ class TransferTests(StorageSuite):
         with refused(ParentNotFoundError, "nowhere"):
             await rows.put_master_job(master._replace(master_job_id="new", project_id="nowhere"))
         with refused(ParentNotFoundError, "nowhere"):
-            await rows.put_execution_jobs([jobs[0]._replace(job_id="new", master_job_id="nowhere")])
+            await rows.put_execution_jobs(
+                [jobs[0]._replace(job=jobs[0].job._replace(job_id="new", master_job_id="nowhere"))]
+            )
         with refused(ParentNotFoundError, "nowhere"):
             await rows.put_run(there(run)._replace(master_job_id="nowhere"))
         with refused(ParentNotFoundError, "nowhere"):
@@ -183,7 +188,7 @@ class TransferTests(StorageSuite):
         for changed, kind in (
             (master._replace(master_job_id="a/../b"), InvalidIdError),
             (master._replace(master_job_id="MASTER-1"), IdCollisionError),
-            (master._replace(master_job_id="new", request_config_key="data/00/x.json"), InvalidReferenceError),
+            (master._replace(master_job_id="new", request_config_ref="data/00/x.json"), InvalidReferenceError),
         ):
             with refused(kind):
                 await rows.put_master_job(changed)
@@ -197,8 +202,8 @@ class TransferTests(StorageSuite):
             await storage.save_record(a_record(uid), {"uid": uid})
         await storage.log_record_metadata(a_record("r4"))
         rows = storage.transfer.rows
-        records = [one.record for one in await rows.list_records(MASTER_JOB, limit=9)]
-        assert [record.record_uid for record in records] == ["r1", "r2", "r3", "r4"]
+        records = await rows.list_records(MASTER_JOB, limit=9)
+        assert [one.record.record_uid for one in records] == ["r1", "r2", "r3", "r4"]
         await storage.close()  # what is in a journal could still be read
         store.raw_delete(there(records[0].place))
         store.raw_write(there(records[1].place), b'{"uid":"another"}\n')
@@ -208,7 +213,8 @@ class TransferTests(StorageSuite):
         assert isinstance(damaged, StorageError)
         assert whole == b'{"uid":"r3"}\n'
         assert none is None
-        outside = records[2]._replace(key="../outside.json", place="../outside.json", sha256=None)
+        record = records[2].record._replace(output_ref="../outside.json", data_sha256=None)
+        outside = WholeRecordRow(record, unique_key=None, place="../outside.json")
         (found,) = await storage.transfer.read_records([outside])
         assert isinstance(found, StorageError)
         for key in ("configs/none.request.json", "../configs/x.json", "anything"):
@@ -223,7 +229,9 @@ class TransferTests(StorageSuite):
             assert await other.transfer.rows.identity() == await storage.transfer.rows.identity()
             assert other.transfer.data_place == storage.transfer.data_place
             await save_run(storage)
-            assert [job.job_id for job in await other.transfer.rows.list_execution_jobs(MASTER_JOB, limit=9)] == [JOB]
+            assert [one.job.job_id for one in await other.transfer.rows.list_execution_jobs(MASTER_JOB, limit=9)] == [
+                JOB
+            ]
             await other.transfer.rows.put_run(RunRow(MASTER_JOB, 5, inputs_complete=False, stop_reason=None))
             state = there(await storage.ledger.get_run(MASTER_JOB))
             assert state == replace(state, registered=5, inputs_complete=False)

@@ -344,7 +344,7 @@ WHERE kind = 'record_uid' AND folded = ANY (:folded::text[])
 -- name: scan_records
 -- each status
 SELECT record_uid, job_id, master_job_id, status, output_ref, start_time, end_time, last_update_time, error_message,
-       data_sha256, data_version
+       data_sha256, data_version, unique_key
 FROM records WHERE master_job_id = :master_job_id AND status = :status
 -- merged
 ORDER BY start_time, record_uid LIMIT :limit OFFSET :offset
@@ -352,7 +352,7 @@ ORDER BY start_time, record_uid LIMIT :limit OFFSET :offset
 -- name: scan_records_after
 -- each status
 SELECT record_uid, job_id, master_job_id, status, output_ref, start_time, end_time, last_update_time, error_message,
-       data_sha256, data_version
+       data_sha256, data_version, unique_key
 FROM records
 WHERE master_job_id = :master_job_id AND status = :status AND (start_time, record_uid) > (:start_time, :record_uid)
 -- merged

@@ -303,7 +303,7 @@ FROM execution_jobs NOT INDEXED WHERE rowid >= :first AND counts IS NOT NULL ORD
 -- name: scan_records
 -- each status
 SELECT record_uid, job_id, master_job_id, status, output_ref, start_time, end_time, last_update_time, error_message,
-       data_sha256, output_ref AS place
+       data_sha256, NULL AS data_version, unique_key
 FROM records WHERE master_job_id = :master_job_id AND status = :status
 -- merged
 ORDER BY start_time, record_uid LIMIT :limit OFFSET :offset
@@ -311,7 +311,7 @@ ORDER BY start_time, record_uid LIMIT :limit OFFSET :offset
 -- name: scan_records_after
 -- each status
 SELECT record_uid, job_id, master_job_id, status, output_ref, start_time, end_time, last_update_time, error_message,
-       data_sha256, output_ref AS place
+       data_sha256, NULL AS data_version, unique_key
 FROM records
 WHERE master_job_id = :master_job_id AND status = :status AND (start_time, record_uid) > (:start_time, :record_uid)
 -- merged

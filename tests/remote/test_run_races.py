@@ -16,6 +16,7 @@ from starfish_storage import open_storage
 from starfish_storage.errors import NotFoundError
 from starfish_storage.interface import Storage
 from starfish_storage.metadata import ledger_rows, ledger_writer
+from starfish_storage.metadata.finishing import Finishing
 from starfish_storage.metadata.operations import WriteOperation
 from starfish_storage.metadata.postgres.row_writer import PostgresRowWriter
 from starfish_storage.metadata.writer import _portions
@@ -76,9 +77,9 @@ def held(store: Store) -> list[ClaimedInput]:
     return asyncio.run(begun())
 
 
-def finishing(claimed: ClaimedInput, worker: str = WORKER) -> ledger_writer.Finishing:
+def finishing(claimed: ClaimedInput, worker: str = WORKER) -> Finishing:
     outcome = an_outcome(claimed, worker_id=worker)
-    return ledger_writer.Finishing(outcome, ledger_rows.outcome_row(outcome), (), (), NOON, claim_next=True)
+    return Finishing(outcome, ledger_rows.outcome_row(outcome), (), (), NOON, claim_next=True)
 
 
 def remove(rows: PostgresRowWriter) -> int:
@@ -190,7 +191,7 @@ def test_an_input_is_not_reset_that_was_claimed_meanwhile(store: Store, held: li
     worker.commit()
 
     def reset(rows: PostgresRowWriter) -> int:
-        return ledger_writer.reset_inputs(rows, MASTER_JOB, ["completed", "failed"], lambda _: True, NOON)
+        return ledger_writer.reset_inputs(rows, MASTER_JOB, ["completed", "failed"], lambda *_: True, NOON)
 
     worker = store.transaction()
     assert worker.make(reset) == 1

@@ -19,7 +19,7 @@ from starfish_storage.interface import (
     ScannedRecord,
     WholeRecordRow,
 )
-from starfish_storage.metadata import rows, selecting
+from starfish_storage.metadata import rows, selecting, values
 from starfish_storage.metadata.database import Database
 from starfish_storage.metadata.ledger import SQLRunLedger
 from starfish_storage.metadata.operations import WriteOperation
@@ -122,8 +122,8 @@ class SQLMetadataHandler(MetadataHandler):
 
     async def update_master_job_status(self, master_job_id: str, status: str, update_time: datetime) -> None:
         """See `MasterJobContract.update_master_job_status`."""
-        known = rows.status("master-job status", status, MASTER_JOB_STATUSES)
-        moment = rows.timestamp("update_time", update_time)
+        known = values.status("master-job status", status, MASTER_JOB_STATUSES)
+        moment = values.timestamp("update_time", update_time)
         check_id("master_job_id", master_job_id)
         await self._database.write(
             WriteOperation(lambda writer: writer.update_master_job_status(master_job_id, known, moment))
@@ -143,7 +143,7 @@ class SQLMetadataHandler(MetadataHandler):
         """See `MasterJobContract.list_master_jobs`."""
         statuses = selecting.status_filter("master-job status", status_filter, MASTER_JOB_STATUSES)
         name = "list_master_jobs" if project_id is None else "list_master_jobs_of_project"
-        each = () if project_id is None else (rows.text("project_id", project_id),)
+        each = () if project_id is None else (values.text("project_id", project_id),)
         return await self._merge(name, each, statuses, (), selecting.page(limit, offset), self._codec.master_job)
 
     async def delete_master_job(self, master_job_id: str) -> None:
@@ -190,7 +190,7 @@ class SQLMetadataHandler(MetadataHandler):
     ) -> list[GenerationJob]:
         """See `ExecutionJobContract.list_execution_jobs`."""
         statuses = selecting.status_filter("execution-job status", status_filter, EXECUTION_JOB_STATUSES)
-        each = (rows.text("master_job_id", master_job_id),)
+        each = (values.text("master_job_id", master_job_id),)
         page = selecting.page(limit, offset)
         return await self._merge("list_execution_jobs", each, statuses, (), page, self._codec.execution_job)
 
@@ -199,9 +199,9 @@ class SQLMetadataHandler(MetadataHandler):
     ) -> list[GenerationJob]:
         """See `ExecutionJobContract.list_execution_jobs_by_master_id_and_config_hash`."""
         parameters = (
-            rows.text("master_job_id", master_job_id),
-            rows.status("execution-job status", job_status, EXECUTION_JOB_STATUSES),
-            rows.text("config_hash", config_hash),
+            values.text("master_job_id", master_job_id),
+            values.status("execution-job status", job_status, EXECUTION_JOB_STATUSES),
+            values.text("config_hash", config_hash),
         )
         # An input has a job or two: fetched on the spot, as single rows are.
         found = await self._database.all_at_once(self._queries["list_execution_jobs_of_input"], parameters)
@@ -209,7 +209,7 @@ class SQLMetadataHandler(MetadataHandler):
 
     async def completed_config_hashes(self, master_job_id: str) -> set[str]:
         """See `ExecutionJobContract.completed_config_hashes`."""
-        parameters = (rows.text("master_job_id", master_job_id),)
+        parameters = (values.text("master_job_id", master_job_id),)
         return await self._database.all(
             self._queries["completed_config_hashes"], parameters, lambda found: set(only_values(found))
         )
@@ -240,7 +240,7 @@ class SQLMetadataHandler(MetadataHandler):
     ) -> list[Record]:
         """See `RecordContract.get_records_for_master_job`."""
         statuses = selecting.status_filter("record status", status_filter, RECORD_STATUSES)
-        each = (rows.text("master_job_id", master_job_id),)
+        each = (values.text("master_job_id", master_job_id),)
         return await self._merge("list_records", each, statuses, (), selecting.page(limit, offset), self._codec.record)
 
     async def count_records_for_master_job(
@@ -248,13 +248,13 @@ class SQLMetadataHandler(MetadataHandler):
     ) -> dict[str, int]:
         """See `RecordContract.count_records_for_master_job`."""
         statuses = selecting.status_filter("record status", status_filter, RECORD_STATUSES)
-        parameters = (rows.text("master_job_id", master_job_id),)
+        parameters = (values.text("master_job_id", master_job_id),)
         counts = dict(await self._database.all_at_once(self._queries["count_records"], parameters))
         return {status: counts[status] for status in statuses if status in counts}
 
     async def list_record_metadata(self, master_job_uuid: str, job_uuid: str) -> list[Record]:
         """See `RecordContract.list_record_metadata`."""
-        parameters = (rows.text("job_uuid", job_uuid), rows.text("master_job_uuid", master_job_uuid))
+        parameters = (values.text("job_uuid", job_uuid), values.text("master_job_uuid", master_job_uuid))
         return await self._list(self._queries["list_records_of_job"], parameters, self._codec.record)
 
     async def iter_records(
@@ -267,7 +267,7 @@ class SQLMetadataHandler(MetadataHandler):
     ) -> AsyncIterator[Record]:
         """See `RecordContract.iter_records`."""
         statuses = selecting.status_filter("record status", status_filter, RECORD_STATUSES)
-        each = (rows.text("master_job_id", master_job_id),)
+        each = (values.text("master_job_id", master_job_id),)
         page = (selecting.batch_size(batch_size), 0)
         name, position = "list_records", ()
         while True:
@@ -290,7 +290,7 @@ class SQLMetadataHandler(MetadataHandler):
     ) -> list[WholeRecordRow]:
         """See `MetadataHandler.list_record_rows`."""
         statuses = selecting.status_filter("record status", status_filter, RECORD_STATUSES)
-        each = (rows.text("master_job_id", master_job_id),)
+        each = (values.text("master_job_id", master_job_id),)
         page = (selecting.batch_size(batch_size), 0)
         name, position = (
             ("scan_records", ()) if after is None else ("scan_records_after", selecting.scan_position(after))
@@ -327,7 +327,7 @@ class SQLMetadataHandler(MetadataHandler):
         """See `RowTransfer.identity`."""
 
     async def _get(self, query: str, id: str, convert: Callable[[Row], Model]) -> Model | None:
-        row = await self._database.first(self._queries[query], (rows.text("id", id),))
+        row = await self._database.first(self._queries[query], (values.text("id", id),))
         return None if row is None else self._converted([row], convert)[0]
 
     async def _list(self, query: str, parameters: Row, convert: Callable[[Row], Model]) -> list[Model]:

@@ -13,8 +13,9 @@ from starfish_storage.identifiers import check_id
 from starfish_storage.interface import DataHandler, DataWrite, RunLedger
 from starfish_storage.interface.rows import RecordRow, RegisteredInputRow
 from starfish_storage.keys import record_key
-from starfish_storage.metadata import ledger_rows, ledger_writer, rows, selecting
+from starfish_storage.metadata import ledger_rows, ledger_writer, selecting, values
 from starfish_storage.metadata.database import Database
+from starfish_storage.metadata.finishing import Finishing
 from starfish_storage.metadata.operations import WriteOperation
 from starfish_storage.metadata.row import Row, only_values
 from starfish_storage.metadata.row_writer import RowWriter
@@ -64,7 +65,7 @@ class SQLRunLedger(RunLedger):
 
     async def get_run(self, master_job_id: str) -> RunState | None:
         """See `InputLedger.get_run`."""
-        row = await self._first("get_run", (rows.text("master_job_id", master_job_id),))
+        row = await self._first("get_run", (values.text("master_job_id", master_job_id),))
         return None if row is None else self._read(ledger_rows.run_state, row)
 
     async def register_inputs(self, master_job_id: str, inputs: Sequence[RunInput]) -> int:
@@ -86,7 +87,7 @@ class SQLRunLedger(RunLedger):
 
     async def count_inputs(self, master_job_id: str) -> dict[str, int]:
         """See `InputLedger.count_inputs`."""
-        parameters = (rows.text("master_job_id", master_job_id),)
+        parameters = (values.text("master_job_id", master_job_id),)
         return await self._database.all(self._queries["count_inputs"], parameters, dict)
 
     async def now(self) -> datetime:
@@ -102,18 +103,18 @@ class SQLRunLedger(RunLedger):
 
     async def list_workers(self, master_job_id: str) -> list[Worker]:
         """See `InputLedger.list_workers`."""
-        found = await self._all("list_workers", (rows.text("master_job_id", master_job_id),))
+        found = await self._all("list_workers", (values.text("master_job_id", master_job_id),))
         return [self._read(ledger_rows.worker, row) for row in found]
 
     async def remove_worker(self, worker: Worker, now: datetime, *, died: bool = False) -> int:
         """See `InputLedger.remove_worker`."""
-        row, moment = ledger_rows.worker_row(worker), rows.timestamp("now", now)
+        row, moment = ledger_rows.worker_row(worker), values.timestamp("now", now)
         return await self._write(lambda writer: ledger_writer.remove_worker(writer, row, moment, died=died))
 
     async def release_unowned_inputs(self, master_job_id: str, now: datetime) -> int:
         """See `InputLedger.release_unowned_inputs`."""
-        moment = rows.timestamp("now", now)
-        parameters = (rows.text("master_job_id", master_job_id),)
+        moment = values.timestamp("now", now)
+        parameters = (values.text("master_job_id", master_job_id),)
         if not await self._all("list_unowned_inputs", parameters):
             return 0  # as nearly always
         return await self._write(lambda writer: ledger_writer.release_unowned_inputs(writer, *parameters, moment))
@@ -121,11 +122,11 @@ class SQLRunLedger(RunLedger):
     async def claim_inputs(self, master_job_id: str, worker_id: str, limit: int, now: datetime) -> list[ClaimedInput]:
         """See `InputLedger.claim_inputs`."""
         check_id("master_job_id", master_job_id)
-        most = min(rows.integer("limit", limit), _MOST_CLAIMED)
+        most = min(values.integer("limit", limit), _MOST_CLAIMED)
         if most < 0:
             raise InvalidInputError(f"limit {most} cannot be used: give 0 or more.")
-        rows.text("worker_id", worker_id)
-        moment = rows.timestamp("now", now)
+        values.text("worker_id", worker_id)
+        moment = values.timestamp("now", now)
         found = await self._write(
             lambda writer: ledger_writer.claim_inputs(writer, master_job_id, worker_id, most, moment)
         )
@@ -134,12 +135,12 @@ class SQLRunLedger(RunLedger):
 
     async def finish_input(self, outcome: Outcome, *, claim_next: bool = False) -> Finished:
         """See `InputLedger.finish_input`."""
-        now = rows.timestamp("now", utc_now())
+        now = values.timestamp("now", utc_now())
         attempt = ledger_rows.outcome_row(outcome)
         records, writes = self._records(outcome, attempt.start_time, now)
         keys = [one.unique_key for one in outcome.outputs]
         unique = keys if any(key is not None for key in keys) else ()
-        finishing = ledger_writer.Finishing(outcome, attempt, records, unique, now, claim_next)
+        finishing = Finishing(outcome, attempt, records, unique, now, claim_next)
         # With unique keys, what a record is saved as is known in the transaction only.
         decides = [f"unique key {key!a} in {outcome.claimed.master_job_id}" for key in set(unique) if key is not None]
         operation = WriteOperation(
@@ -159,9 +160,9 @@ class SQLRunLedger(RunLedger):
 
     async def release_input(self, attempt: Attempt) -> None:
         """See `InputLedger.release_input`."""
-        now = rows.timestamp("now", utc_now())
+        now = values.timestamp("now", utc_now())
         ledger_rows.attempt_row(attempt, 1)  # refused here, if at all
-        rows.text("worker_id", attempt.worker_id)
+        values.text("worker_id", attempt.worker_id)
         await self._write(lambda writer: ledger_writer.release_input(writer, attempt, now))
 
     async def reset_inputs(
@@ -179,7 +180,7 @@ class SQLRunLedger(RunLedger):
         ended = [status for status in known if status not in ("pending", "running")]
         wanted = None if job_ids is None else frozenset(job_ids)
         text = None if error_text is None else _lower("error_text", error_text)
-        now = rows.timestamp("now", utc_now())
+        now = values.timestamp("now", utc_now())
 
         def is_meant(writer: RowWriter, job_id: str, error: str | None, attempts: int) -> bool:
             if wanted is not None and job_id not in wanted:
@@ -198,18 +199,18 @@ class SQLRunLedger(RunLedger):
 
     async def save_attempt(self, attempt: Attempt) -> int:
         """See `AttemptLedger.save_attempt`."""
-        now = rows.timestamp("now", utc_now())
+        now = values.timestamp("now", utc_now())
         ledger_rows.attempt_row(attempt, 1)  # refused here, if at all
         return await self._write(lambda writer: ledger_writer.save_attempt(writer, attempt, now))
 
     async def list_attempts(self, job_id: str) -> list[Attempt]:
         """See `AttemptLedger.list_attempts`."""
-        found = await self._all("list_attempts", (rows.text("job_id", job_id),))
+        found = await self._all("list_attempts", (values.text("job_id", job_id),))
         return [self._read(ledger_rows.attempt, row) for row in found]
 
     async def account_for_inputs(self, job_ids: Sequence[str]) -> dict[str, InputAccount]:
         """See `AttemptLedger.account_for_inputs`."""
-        wanted = [rows.text("job_id", job_id) for job_id in job_ids]
+        wanted = [values.text("job_id", job_id) for job_id in job_ids]
         found = await self._database.all_of("account_for_inputs", wanted)
         accounts = [self._read(ledger_rows.input_account, row) for row in found]
         return {account.job_id: account for account in accounts}
@@ -223,12 +224,12 @@ class SQLRunLedger(RunLedger):
 
     async def get_step(self, job_id: str, name: str) -> Step | None:
         """See `AttemptLedger.get_step`."""
-        row = await self._first("get_step", (rows.text("job_id", job_id), rows.text("name", name)))
+        row = await self._first("get_step", (values.text("job_id", job_id), values.text("name", name)))
         return None if row is None else self._read(ledger_rows.step, row)
 
     async def list_steps(self, job_id: str) -> list[Step]:
         """See `AttemptLedger.list_steps`."""
-        found = await self._all("list_steps", (rows.text("job_id", job_id),))
+        found = await self._all("list_steps", (values.text("job_id", job_id),))
         steps = [self._read(ledger_rows.step, row) for row in found]
         return sorted(steps, key=lambda one: (one.attempt, one.saved_when))
 
@@ -237,19 +238,19 @@ class SQLRunLedger(RunLedger):
     async def refresh_run(self, master_job_id: str, now: datetime) -> RunState:
         """See `RunLedger.refresh_run`."""
         check_id("master_job_id", master_job_id)
-        moment = rows.timestamp("now", now)
+        moment = values.timestamp("now", now)
         row = await self._write(lambda writer: ledger_writer.refresh_run(writer, master_job_id, moment))
         return self._read(ledger_rows.run_state, row)
 
     async def request_stop(self, master_job_id: str, reason: str | None) -> None:
         """See `RunLedger.request_stop`."""
         check_id("master_job_id", master_job_id)
-        text = rows.optional_text("reason", reason)
+        text = values.optional_text("reason", reason)
         await self._write(lambda writer: ledger_writer.request_stop(writer, master_job_id, text))
 
     async def list_errors(self, master_job_id: str) -> list[ErrorGroup]:
         """See `RunLedger.list_errors`."""
-        given = rows.text("master_job_id", master_job_id)
+        given = values.text("master_job_id", master_job_id)
         return await self._database.all(
             self._queries["list_errors"], (given, given), lambda found: [ErrorGroup(*row) for row in found]
         )
@@ -265,7 +266,7 @@ class SQLRunLedger(RunLedger):
         """See `RunLedger.search_records`."""
         statuses = selecting.status_filter("record status", status_filter, RECORD_STATUSES)
         page = selecting.page(limit, offset)
-        each = (rows.text("master_job_id", master_job_id),)
+        each = (values.text("master_job_id", master_job_id),)
         name, rest = "list_records", ()
         if error_text is not None:
             name, rest = "search_records", (_lower("error_text", error_text),)
@@ -296,7 +297,7 @@ class SQLRunLedger(RunLedger):
 
     def _registered_rows(self, master_job_id: str, inputs: Sequence[RunInput]) -> list[RegisteredInputRow]:
         check_id("master_job_id", master_job_id)
-        moment = rows.timestamp("now", utc_now())
+        moment = values.timestamp("now", utc_now())
         if self.check_input is not None:
             for one in inputs:
                 self.check_input(one.position, one.run_config)
@@ -309,13 +310,13 @@ class SQLRunLedger(RunLedger):
         job_id, master_job_id = outcome.claimed.job_id, outcome.claimed.master_job_id
         for number, output in enumerate(outcome.outputs):
             uid = output_record_uid(job_id, number)
-            state: StatusRecord = rows.status("record status", output.status, RECORD_STATUSES)
+            state: StatusRecord = values.status("record status", output.status, RECORD_STATUSES)
             key = digest = None
             if output.data is not None:
                 payload = encode(output.data, f"data of record {uid!r}")
                 key, digest = record_key(uid), content_digest(payload)
                 writes.append(self._data.write(key, payload))
-            error = rows.optional_text("error_message", output.error_message)
+            error = values.optional_text("error_message", output.error_message)
             records.append(RecordRow(uid, job_id, master_job_id, state, key, start, now, now, error, digest))
         return records, writes
 
@@ -332,4 +333,4 @@ class SQLRunLedger(RunLedger):
 
 def _lower(name: str, value: object) -> str:
     """Return text in lower case as SQLite has it: that of ASCII."""
-    return rows.text(name, value).encode().lower().decode()
+    return values.text(name, value).encode().lower().decode()

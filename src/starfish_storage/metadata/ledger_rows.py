@@ -19,7 +19,7 @@ from starfish_storage.interface.rows import (
     StepRow,
     WorkerRow,
 )
-from starfish_storage.metadata import rows
+from starfish_storage.metadata import values
 from starfish_storage.metadata.row import Row
 from starfish_storage.models import COUNTED_STATUSES
 from starfish_storage.runs import (
@@ -70,13 +70,13 @@ def attempt_row(attempt: Attempt, number: int) -> AttemptRow:
         check_id("job_id", attempt.job_id),
         number,
         check_id("master_job_id", attempt.master_job_id),
-        rows.optional_text("worker_id", attempt.worker_id),
-        rows.status("attempt status", attempt.status, _ATTEMPT_STATUSES),
-        rows.timestamp("start_time", attempt.start_time),
-        rows.timestamp("end_time", attempt.end_time),
-        rows.optional_text("error_type", attempt.error_type),
-        rows.optional_text("error_message", attempt.error_message),
-        rows.optional_text("error_traceback", attempt.error_traceback),
+        values.optional_text("worker_id", attempt.worker_id),
+        values.status("attempt status", attempt.status, _ATTEMPT_STATUSES),
+        values.timestamp("start_time", attempt.start_time),
+        values.timestamp("end_time", attempt.end_time),
+        values.optional_text("error_type", attempt.error_type),
+        values.optional_text("error_message", attempt.error_message),
+        values.optional_text("error_traceback", attempt.error_traceback),
         *_totals(attempt.usage),
         usage_text(attempt.usage),
     )
@@ -93,16 +93,16 @@ def outcome_row(outcome: Outcome) -> AttemptRow:
     """
     claimed, last = outcome.claimed, outcome.attempt
     row = attempt_row(last, 1)
-    rows.status("status of an outcome's attempt", last.status, _OUTCOME_STATUSES)
+    values.status("status of an outcome's attempt", last.status, _OUTCOME_STATUSES)
     if (last.job_id, last.master_job_id) != (claimed.job_id, claimed.master_job_id):
         raise InvalidInputError(
             f"an attempt at input {shorten(last.job_id)} is no outcome of {shorten(claimed.job_id)}: give its own."
         )
-    rows.text("worker_id", outcome.worker_id)
-    rows.optional_text("error_message", outcome.error_message)
+    values.text("worker_id", outcome.worker_id)
+    values.optional_text("error_message", outcome.error_message)
     for output in outcome.outputs:
-        rows.status("output status", output.status, COUNTED_STATUSES)
-        rows.optional_text("unique_key", output.unique_key)
+        values.status("output status", output.status, COUNTED_STATUSES)
+        values.optional_text("unique_key", output.unique_key)
     return row
 
 
@@ -141,10 +141,10 @@ def step_row(step: Step) -> StepRow:
     """Return the parameters of ``save_step``."""
     return StepRow(
         check_id("job_id", step.job_id),
-        rows.text("step name", step.name),
+        values.text("step name", step.name),
         encode(step.result, f"result of step {step.name!r}")[:-1].decode(),
         _whole("attempt", step.attempt, 1, _MOST_USED),
-        rows.timestamp("saved_when", step.saved_when),
+        values.timestamp("saved_when", step.saved_when),
         usage_text(step.usage),
     )
 
@@ -161,9 +161,9 @@ def worker_row(worker: Worker) -> WorkerRow:
     return WorkerRow(
         check_id("worker_id", worker.worker_id),
         check_id("master_job_id", worker.master_job_id),
-        rows.text("process", worker.process),
-        rows.timestamp("start_time", worker.start_time),
-        rows.timestamp("lease_expires", worker.lease_expires),
+        values.text("process", worker.process),
+        values.timestamp("start_time", worker.start_time),
+        values.timestamp("lease_expires", worker.lease_expires),
     )
 
 
@@ -189,7 +189,7 @@ def usage_text(usage: Sequence[Usage]) -> str | None:
         return None
     calls = [
         [
-            rows.optional_text("model", one.model),
+            values.optional_text("model", one.model),
             _whole("input_tokens", one.input_tokens, 0, _MOST_USED),
             _whole("output_tokens", one.output_tokens, 0, _MOST_USED),
             _cost(one.cost),
@@ -220,7 +220,7 @@ def _totals(usage: Iterable[Usage]) -> tuple[int, int, float]:
 
 
 def _whole(name: str, value: object, least: int, most: int) -> int:
-    number = rows.integer(name, value)
+    number = values.integer(name, value)
     if not least <= number <= most:
         raise InvalidInputError(f"{name} {number} cannot be used: give {least} to {most}.")
     return number

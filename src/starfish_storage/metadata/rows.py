@@ -7,16 +7,14 @@ the order of the text; dicts are JSON text; references are root-relative keys.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
-from typing import Any, Protocol, TypeVar, cast
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from starfish_storage.codec import canonical_hash, decode, encode
+from starfish_storage.codec import canonical_hash, decode
 from starfish_storage.errors import (
-    InvalidDataError,
     InvalidInputError,
-    InvalidStatusError,
     InvalidUriError,
 )
 from starfish_storage.identifiers import check_id
@@ -31,6 +29,17 @@ from starfish_storage.interface.rows import (
 )
 from starfish_storage.keys import check_record_key, check_request_config_name, version_key
 from starfish_storage.metadata.row import Row
+from starfish_storage.metadata.values import (
+    four_counts,
+    integer,
+    json_text,
+    optional_json_text,
+    optional_text,
+    optional_timestamp,
+    status,
+    text,
+    timestamp,
+)
 from starfish_storage.models import (
     EXECUTION_JOB_STATUSES,
     MASTER_JOB_STATUSES,
@@ -39,12 +48,10 @@ from starfish_storage.models import (
     GenerationMasterJob,
     Project,
     Record,
-    as_utc,
 )
 from starfish_storage.uri import path_of_file_uri, without_password
 
 Model = TypeVar("Model", bound=BaseModel)
-Status = TypeVar("Status", bound=str)
 
 _HERE = "."
 """Stands in a row for the URI of the storage itself, which is another wherever the store lies."""
@@ -278,86 +285,6 @@ def _constructed(model: type[Model], values: dict[str, Any]) -> Model:
     _set(made, "__pydantic_extra__", None)
     _set(made, "__pydantic_private__", None)
     return made
-
-
-def timestamp(name: str, moment: object) -> str:
-    """Return a time as text in UTC, ``2026-01-31T12:00:00.000000Z``."""
-    if not isinstance(moment, datetime):
-        raise InvalidInputError(f"{name} must be a datetime, not {type(moment).__name__}.")
-    if moment.tzinfo is not UTC:
-        try:
-            moment = as_utc(moment)
-        except ValueError as error:
-            raise InvalidInputError(f"{name} cannot be stored: {error}.") from error
-    return moment.isoformat(timespec="microseconds")[:26] + "Z"
-
-
-def optional_timestamp(name: str, moment: object) -> str | None:
-    """Return a time as text, or None."""
-    return None if moment is None else timestamp(name, moment)
-
-
-def text(name: str, value: object) -> str:
-    """Return text that a database can hold."""
-    if not isinstance(value, str):
-        raise InvalidInputError(f"{name} must be a string, not {type(value).__name__}.")
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        start = error.start  # and nothing else of it: it holds the text, and its `repr` shows it
-    else:
-        return value
-    raise InvalidInputError(f"{name} has a lone surrogate at {start}, which is not a character; replace it.")
-
-
-def optional_text(name: str, value: object) -> str | None:
-    """Return text that a database can hold, or None."""
-    return None if value is None else text(name, value)
-
-
-def integer(name: str, value: object) -> int:
-    """Return an integer that a database can hold."""
-    if not isinstance(value, int):
-        raise InvalidInputError(f"{name} must be an integer, not {type(value).__name__}.")
-    if not -(2**63) <= value < 2**63:
-        raise InvalidInputError(f"{name} is beyond the 64 bits of a stored integer.")
-    return int(value)
-
-
-def json_text(name: str, value: object) -> str:
-    """Return a dict as JSON text."""
-    return encode(value, name)[:-1].decode()
-
-
-def optional_json_text(name: str, value: object) -> str | None:
-    """Return a dict as JSON text, or None."""
-    return None if value is None else json_text(name, value)
-
-
-def status(kind: str, value: object, known: tuple[Status, ...]) -> Status:
-    """Return a status that the model knows.
-
-    Raises:
-        InvalidStatusError: it does not know it.
-    """
-    if value not in known:
-        raise InvalidStatusError(kind, value, known)
-    return cast("Status", value)
-
-
-def four_counts(given: object, name: str) -> tuple[int, int, int, int]:
-    """Return the ``completed``, ``filtered``, ``duplicate`` and ``failed`` of a summary; 0 for what it lacks."""
-    if given is None:
-        return 0, 0, 0, 0
-    if not isinstance(given, dict):
-        raise InvalidDataError(name, "$", f"a dict is needed, not {type(given).__name__}")
-    known = cast("dict[str, object]", given)
-    return (
-        integer(f"{name}['completed']", known.get("completed", 0)),
-        integer(f"{name}['filtered']", known.get("filtered", 0)),
-        integer(f"{name}['duplicate']", known.get("duplicate", 0)),
-        integer(f"{name}['failed']", known.get("failed", 0)),
-    )
 
 
 def _same_place(uri: str | None, own: str | None) -> bool:

@@ -7,7 +7,7 @@ from typing import cast
 
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.interface import ScannedRecord
-from starfish_storage.metadata import rows
+from starfish_storage.metadata import values
 from starfish_storage.metadata.row import Row
 from starfish_storage.models import Record
 
@@ -27,7 +27,7 @@ def status_filter(kind: str, statuses: object, known: tuple[str, ...]) -> tuple[
     if isinstance(statuses, str) or not isinstance(statuses, Collection):
         raise InvalidInputError(f"a filter by {kind} must be a list of statuses, such as ['completed'].")
     given = cast("Collection[object]", statuses)
-    return tuple(dict.fromkeys(rows.status(kind, value, known) for value in given)) or known
+    return tuple(dict.fromkeys(values.status(kind, value, known) for value in given)) or known
 
 
 def page(limit: object, offset: object) -> tuple[int, int]:
@@ -64,7 +64,7 @@ def position(record: object) -> Row:
     if not hasattr(record, "start_time") or not hasattr(record, "record_uid"):
         raise InvalidInputError(f"a Record is needed to begin behind, not {type(record).__name__}.")
     given = cast("Record", record)
-    return rows.timestamp("start_time", given.start_time), rows.text("record_uid", given.record_uid)
+    return values.timestamp("start_time", given.start_time), values.text("record_uid", given.record_uid)
 
 
 def scan_position(record: object) -> Row:
@@ -75,4 +75,4 @@ def scan_position(record: object) -> Row:
     """
     if not isinstance(record, ScannedRecord):
         raise InvalidInputError(f"a ScannedRecord is needed to begin behind, not {type(record).__name__}.")
-    return rows.text("start_time", record.start_time), rows.text("record_uid", record.record_uid)
+    return values.text("start_time", record.start_time), values.text("record_uid", record.record_uid)

@@ -21,7 +21,7 @@ from starfish_storage.interface.rows import (
 from starfish_storage.interface.transfer import RowTransfer
 from starfish_storage.keys import check_request_config_name
 from starfish_storage.metadata import rows as text_rows
-from starfish_storage.metadata import transfer_writer
+from starfish_storage.metadata import transfer_writer, values
 from starfish_storage.metadata.database import Database
 from starfish_storage.metadata.operations import WriteOperation
 from starfish_storage.metadata.row import Change, Row, only_values
@@ -58,18 +58,18 @@ class SQLRowTransfer(RowTransfer):
 
     async def get_project(self, project_id: str) -> ProjectRow | None:
         """See `RowTransfer.get_project`."""
-        row = await self._database.first(self._queries["get_project"], (text_rows.text("project_id", project_id),))
+        row = await self._database.first(self._queries["get_project"], (values.text("project_id", project_id),))
         return None if row is None else ProjectRow._make(row)
 
     async def list_master_job_ids(self, project_id: str) -> list[str]:
         """See `RowTransfer.list_master_job_ids`."""
-        parameters = (text_rows.text("project_id", project_id),)
+        parameters = (values.text("project_id", project_id),)
         found = await self._database.all(self._queries["list_master_job_ids_of_project"], parameters, list)
         return sorted(only_values(found))
 
     async def get_master_job(self, master_job_id: str) -> MasterJobRow | None:
         """See `RowTransfer.get_master_job`."""
-        parameters = (text_rows.text("master_job_id", master_job_id),)
+        parameters = (values.text("master_job_id", master_job_id),)
         row = await self._database.first(self._queries["get_master_job"], parameters)
         return None if row is None else MasterJobRow._make(row)
 
@@ -101,7 +101,7 @@ class SQLRowTransfer(RowTransfer):
 
     async def get_run(self, master_job_id: str) -> RunRow | None:
         """See `RowTransfer.get_run`."""
-        parameters = (text_rows.text("master_job_id", master_job_id),)
+        parameters = (values.text("master_job_id", master_job_id),)
         row = await self._database.first(self._queries["whole_run"], parameters)
         if row is None:
             return None

@@ -14,7 +14,8 @@ from starfish_storage.identifiers import fold
 from starfish_storage.interface import DataWrite
 from starfish_storage.interface.rows import ExecutionJobEndRow, ExecutionJobRow, RecordRow, StepRow
 from starfish_storage.keys import owner_uid
-from starfish_storage.metadata.ledger_writer import Finishing, claim_for_all, input_row
+from starfish_storage.metadata.finishing import Finishing, claim_for_all
+from starfish_storage.metadata.ledger_writer import input_row
 from starfish_storage.metadata.postgres.row_writer import NeedsSavepointError, PostgresRowWriter
 from starfish_storage.metadata.row import Row
 

@@ -23,8 +23,8 @@ from starfish_storage.interface import DataHandler
 from starfish_storage.keys import check_record_key, check_request_config_name, request_config_key
 from starfish_storage.metadata.queries import sqlite_queries, starfish_queries
 from starfish_storage.metadata.row import only_values
-from starfish_storage.metadata.rows import json_text, timestamp
 from starfish_storage.metadata.sqlite.driver import Connection, back_up, connect
+from starfish_storage.metadata.values import json_text, timestamp
 from starfish_storage.uri import path_of_file_uri
 
 logger = logging.getLogger(__name__)

@@ -1,0 +1,171 @@
+"""Storing what came of inputs: attempts, records with their data, ends, and the claims of the next ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from starfish_storage.interface.rows import AttemptRow, ClaimedInputRow, FinishedInputRow, InputRow, RecordRow
+from starfish_storage.metadata.ledger_writer import ClaimLostError, claim, is_held, is_noted, need_input, next_number
+from starfish_storage.metadata.row import Change
+from starfish_storage.metadata.row_writer import RowWriter
+from starfish_storage.models import COUNTED_STATUSES, StatusExecutionJob, StatusRecord
+from starfish_storage.runs import Outcome, status_of_input
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class Finishing:
+    """The changes that store an outcome; `apply` may be called again after it was taken back.
+
+    Attributes:
+        outcome: what came of the input.
+        attempt: the row of its attempt, but for the number.
+        records: the rows of its records.
+        unique_keys: of each record, where any has one.
+        now: the time.
+        claim_next: claim the next input as well.
+        statuses: of the records, as they were stored.
+        status: of the execution job, as it was stored.
+        claimed: the row of the next input.
+    """
+
+    outcome: Outcome
+    attempt: AttemptRow
+    records: Sequence[RecordRow]
+    unique_keys: Sequence[str | None]
+    now: str
+    claim_next: bool
+    statuses: list[StatusRecord] = field(default_factory=list[StatusRecord])
+    status: StatusExecutionJob = "pending"
+    claimed: ClaimedInputRow | None = None
+
+    def apply(self, writer: RowWriter) -> list[Change]:
+        """Make the changes, and return what takes them back. Records without unique keys are saved by the group."""
+        outcome, self.claimed = self.outcome, None
+        # Before the input, as `lock_worker` says.
+        noted = is_noted(writer, outcome.claimed.master_job_id, outcome.worker_id)
+        before = need_input(writer, self.job_id, outcome.claimed.master_job_id)
+        if not is_held(before, outcome.worker_id):
+            raise ClaimLostError(f"input {self.job_id!r} is not held by worker {outcome.worker_id!r} any more.")
+        number = next_number(before)
+        undo: list[Change] = [("finish_input", before.end)]
+        self.statuses = [row.status for row in self.records]
+        if number > 1:
+            undo += self._forget_earlier(writer)
+        if self.unique_keys:
+            undo += self._save_unique(writer)
+        writer.change("save_attempt", self.attempt._replace(number=number))
+        undo.append(("delete_attempt", (self.job_id, number)))
+        writer.change("finish_input", self._end(number))
+        if self.claim_next and noted:  # else its outcome is kept all the same: it was paid for
+            undo += self._claim_next(writer)
+        return undo
+
+    @property
+    def job_id(self) -> str:
+        """The input."""
+        return self.outcome.claimed.job_id
+
+    def is_plain(self, before: InputRow) -> bool:
+        """Return whether it is the first outcome of an input that its worker holds, without unique keys.
+
+        Then its changes are three rows and the records, which can be made with those of others.
+        """
+        return (
+            not self.unique_keys
+            and before.master_job_id == self.outcome.claimed.master_job_id
+            and is_held(before, self.outcome.worker_id)
+            and next_number(before) == 1
+        )
+
+    def plain_rows(self) -> tuple[AttemptRow, FinishedInputRow]:
+        """Return the parameters of ``save_attempt`` and ``finish_input`` of one that `is_plain`."""
+        self.claimed = None
+        self.statuses = [row.status for row in self.records]
+        return self.attempt._replace(number=1), self._end(1)
+
+    def _end(self, number: int) -> FinishedInputRow:
+        """Return the parameters of ``finish_input``."""
+        attempt, statuses = self.outcome.attempt, self.statuses
+        self.status = "failed" if attempt.status == "failed" else status_of_input(statuses)
+        # The start is the attempt's: with those before, it would count the pauses between them.
+        completed, filtered, duplicate, failed = (statuses.count(status) for status in COUNTED_STATUSES)
+        return FinishedInputRow(
+            status=self.status,
+            attempted_generations=number,
+            produced_outputs_count=len(self.records),
+            completed_record_count=completed,
+            filtered_record_count=filtered,
+            duplicate_record_count=duplicate,
+            failed_record_count=failed,
+            counts=None,
+            start_time=self.attempt.start_time,
+            end_time=self.now,
+            last_update_time=self.now,
+            worker_id=self.outcome.worker_id,
+            error_message=self.outcome.error_message,
+            job_id=self.job_id,
+        )
+
+    def _save_unique(self, writer: RowWriter) -> list[Change]:
+        """Save the records one by one, as a duplicate where a completed record of the run has the same key."""
+        undo: list[Change] = []
+        of_this: dict[str, str] = {}
+        for number, (row, key) in enumerate(zip(self.records, self.unique_keys, strict=True)):
+            saved = row
+            if key is not None and row.status == "completed":
+                found = writer.first_value("get_completed_of_unique_key", (row.master_job_id, key, row.job_id))
+                first = of_this.get(key) if found is None else found
+                if first is None:
+                    of_this[key] = row.record_uid
+                else:
+                    saved = row._replace(status="duplicate", error_message=f"the same as record {first}")
+            self.statuses[number] = saved.status
+            (taking_back,) = writer.save_records([saved])
+            undo += taking_back
+            if key is not None:
+                writer.change("set_unique_key", (key, row.record_uid))
+                undo.append(
+                    ("set_unique_key", (None, row.record_uid))
+                )  # what an earlier outcome had is given up by now
+        return undo
+
+    def _forget_earlier(self, writer: RowWriter) -> list[Change]:
+        """Give up the unique keys of an earlier outcome, and mark its records that this one has no successor of.
+
+        The data of those stays: it was paid for.
+        """
+        undo: list[Change] = []
+        own = {row.record_uid for row in self.records}
+        for key, uid in writer.execute("list_unique_keys_of_job", (self.outcome.claimed.job_id,)).fetchall():
+            writer.change("set_unique_key", (None, uid))
+            undo.append(("set_unique_key", (key, uid)))
+        reason = "a later attempt at the same input has replaced it"
+        for found in writer.execute("list_rows_of_job", (self.outcome.claimed.job_id,)).fetchall():
+            row = RecordRow._make(found)
+            if row.record_uid not in own and row.status != "cancelled":
+                writer.update_record(row._replace(status="cancelled", last_update_time=self.now, error_message=reason))
+                undo.append(("save_record", row))
+        return undo
+
+    def _claim_next(self, writer: RowWriter) -> list[Change]:
+        master_job_id, worker_id = self.outcome.claimed.master_job_id, self.outcome.worker_id
+        found = claim(writer, master_job_id, worker_id, 1, self.now)
+        if not found:
+            return []
+        (self.claimed,) = found
+        # Not `return_input`: another operation of the group may have given it to another worker meanwhile.
+        return [("return_claim", (self.now, self.claimed.job_id, worker_id))]
+
+
+def claim_for_all(writer: RowWriter, finishing: Sequence[Finishing]) -> None:
+    """Claim an input for each outcome that asks for one, those of a worker together."""
+    asking: dict[tuple[str, str], list[Finishing]] = {}
+    for one in finishing:
+        if one.claim_next:
+            asking.setdefault((one.outcome.claimed.master_job_id, one.outcome.worker_id), []).append(one)
+    for (master_job_id, worker_id), theirs in sorted(asking.items(), key=lambda item: item[0]):
+        if is_noted(writer, master_job_id, worker_id):
+            found = claim(writer, master_job_id, worker_id, len(theirs), theirs[0].now)
+            for one, row in zip(theirs, sorted(found, key=lambda row: row.position), strict=False):
+                one.claimed = row

@@ -1,0 +1,92 @@
+"""Values as a database holds them: checked, and as text where it has no type of its own."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TypeVar, cast
+
+from starfish_storage.codec import encode
+from starfish_storage.errors import InvalidDataError, InvalidInputError, InvalidStatusError
+from starfish_storage.models import as_utc
+
+Status = TypeVar("Status", bound=str)
+
+
+def timestamp(name: str, moment: object) -> str:
+    """Return a time as text in UTC, ``2026-01-31T12:00:00.000000Z``."""
+    if not isinstance(moment, datetime):
+        raise InvalidInputError(f"{name} must be a datetime, not {type(moment).__name__}.")
+    if moment.tzinfo is not UTC:
+        try:
+            moment = as_utc(moment)
+        except ValueError as error:
+            raise InvalidInputError(f"{name} cannot be stored: {error}.") from error
+    return moment.isoformat(timespec="microseconds")[:26] + "Z"
+
+
+def optional_timestamp(name: str, moment: object) -> str | None:
+    """Return a time as text, or None."""
+    return None if moment is None else timestamp(name, moment)
+
+
+def text(name: str, value: object) -> str:
+    """Return text that a database can hold."""
+    if not isinstance(value, str):
+        raise InvalidInputError(f"{name} must be a string, not {type(value).__name__}.")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        start = error.start  # and nothing else of it: it holds the text, and its `repr` shows it
+    else:
+        return value
+    raise InvalidInputError(f"{name} has a lone surrogate at {start}, which is not a character; replace it.")
+
+
+def optional_text(name: str, value: object) -> str | None:
+    """Return text that a database can hold, or None."""
+    return None if value is None else text(name, value)
+
+
+def integer(name: str, value: object) -> int:
+    """Return an integer that a database can hold."""
+    if not isinstance(value, int):
+        raise InvalidInputError(f"{name} must be an integer, not {type(value).__name__}.")
+    if not -(2**63) <= value < 2**63:
+        raise InvalidInputError(f"{name} is beyond the 64 bits of a stored integer.")
+    return int(value)
+
+
+def json_text(name: str, value: object) -> str:
+    """Return a dict as JSON text."""
+    return encode(value, name)[:-1].decode()
+
+
+def optional_json_text(name: str, value: object) -> str | None:
+    """Return a dict as JSON text, or None."""
+    return None if value is None else json_text(name, value)
+
+
+def status(kind: str, value: object, known: tuple[Status, ...]) -> Status:
+    """Return a status that the model knows.
+
+    Raises:
+        InvalidStatusError: it does not know it.
+    """
+    if value not in known:
+        raise InvalidStatusError(kind, value, known)
+    return cast("Status", value)
+
+
+def four_counts(given: object, name: str) -> tuple[int, int, int, int]:
+    """Return the ``completed``, ``filtered``, ``duplicate`` and ``failed`` of a summary; 0 for what it lacks."""
+    if given is None:
+        return 0, 0, 0, 0
+    if not isinstance(given, dict):
+        raise InvalidDataError(name, "$", f"a dict is needed, not {type(given).__name__}")
+    known = cast("dict[str, object]", given)
+    return (
+        integer(f"{name}['completed']", known.get("completed", 0)),
+        integer(f"{name}['filtered']", known.get("filtered", 0)),
+        integer(f"{name}['duplicate']", known.get("duplicate", 0)),
+        integer(f"{name}['failed']", known.get("failed", 0)),
+    )

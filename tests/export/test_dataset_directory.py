@@ -16,9 +16,10 @@ from starfish_storage import LocalStorage
 from starfish_storage.codec import encode
 from starfish_storage.errors import InvalidInputError, NotFoundError, StoreDamagedError
 from starfish_storage.export.card import inline, quoted
-from starfish_storage.export.dataset_directory import DatasetSink
+from starfish_storage.export.dataset_directory import write_dataset
 from starfish_storage.export.provenance import collect_provenance, identity_of, without_tokens
 from starfish_storage.export.splitting import MOST_SPLITS, HuggingFaceOptions
+from starfish_storage.export.table_sink import TableSink
 
 ROWS: list[dict[str, Any]] = [
     {
@@ -53,13 +54,13 @@ def load(directory: Path, cache: Path) -> Any:
 
 def write(
     directory: Path, rows: list[dict[str, Any]], options: HuggingFaceOptions | None = None, card: Any = "# Mine"
-) -> DatasetSink:
+) -> TableSink:
     directory.mkdir(exist_ok=True)
-    sink = DatasetSink(str(directory.parent), options)
+    sink = TableSink(str(directory.parent), None, options or HuggingFaceOptions())
     try:
         for number, row in enumerate(rows):
             sink.add(f"r{number}", encode(row, "row"))
-        sink.write(str(directory), {"run": "m1"}, card)
+        write_dataset(sink, str(directory), {"run": "m1"}, card)
     finally:
         sink.close()
     return sink
@@ -134,7 +135,7 @@ def test_a_field_names_the_split(tmp_path: Path):
 
 @pytest.mark.parametrize("name", ["a-b", "", "../x", "all", "é", "a b", None, 1, "x" * 101, "a..b"])
 def test_what_cannot_name_a_split_is_refused(tmp_path: Path, name: object):
-    sink = DatasetSink(str(tmp_path), HuggingFaceOptions(split_by="level"))
+    sink = TableSink(str(tmp_path), options=HuggingFaceOptions(split_by="level"))
     with pytest.raises(InvalidInputError, match=r"record 'r1'.*'level'"):
         sink.add("r1", encode({"level": name}, ""))
     with pytest.raises(InvalidInputError, match=r"record 'r2'.*'level'"):
@@ -142,12 +143,12 @@ def test_what_cannot_name_a_split_is_refused(tmp_path: Path, name: object):
     sink.add("r3", encode({"level": "train"}, ""))
     with pytest.raises(InvalidInputError, match="case"):
         sink.add("r4", encode({"level": "Train"}, ""))
-    assert sink.write(str(tmp_path / "set"), {}, "") == 1  # what was refused has left nothing behind
+    assert write_dataset(sink, str(tmp_path / "set"), {}, "") == 1  # what was refused has left nothing behind
     sink.close()
 
 
 def test_a_field_with_too_many_values_names_no_splits(tmp_path: Path):
-    sink = DatasetSink(str(tmp_path), HuggingFaceOptions(split_by="id"))
+    sink = TableSink(str(tmp_path), options=HuggingFaceOptions(split_by="id"))
     for number in range(MOST_SPLITS):
         sink.add("r", encode({"id": f"n{number}"}, ""))
     with pytest.raises(InvalidInputError, match=f"more than {MOST_SPLITS}"):
@@ -183,12 +184,12 @@ def test_a_split_without_records_gets_no_file(tmp_path: Path):
 
 
 def test_metadata_has_its_column(tmp_path: Path):
-    sink = DatasetSink(str(tmp_path), HuggingFaceOptions(), metadata_key="metadata")
+    sink = TableSink(str(tmp_path), "metadata", HuggingFaceOptions())
     sink.add("r1", b'{"a":1}\n', {"uid": "r1", "input": {"q": "x"}})
     with pytest.raises(StoreDamagedError, match="r2"):
         sink.add("r2", b"{", {})
     seen: list[int] = []
-    sink.write(str(tmp_path / "set"), {}, "", seen.append)
+    write_dataset(sink, str(tmp_path / "set"), {}, "", seen.append)
     sink.close()
     assert seen == [1]
     assert load(tmp_path / "set", tmp_path / "cache")["train"][0]["metadata"] == {"uid": "r1", "input": {"q": "x"}}
@@ -347,7 +348,7 @@ def test_odd_names_of_columns_can_be_opened(tmp_path: Path, key: str):
 
 
 def test_a_record_that_is_refused_names_no_split(tmp_path: Path):
-    sink = DatasetSink(str(tmp_path), HuggingFaceOptions(split_by="s"), metadata_key="metadata")
+    sink = TableSink(str(tmp_path), "metadata", HuggingFaceOptions(split_by="s"))
     with pytest.raises(InvalidInputError, match="of its own"):
         sink.add("r1", encode({"s": "Train", "metadata": 1}, ""))
     sink.add("r2", encode({"s": "train"}, ""))  # which would differ from that one in case only

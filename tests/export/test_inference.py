@@ -18,7 +18,8 @@ from starfish_storage.errors import InvalidInputError, StoreDamagedError
 from starfish_storage.export.inference import DEEPEST, MOST_COLUMNS, MOST_MEMBERS
 from starfish_storage.export.schema import Conflict
 from starfish_storage.export.table_files import write_parquet
-from starfish_storage.export.table_sink import JSON_COLUMNS, TableSink
+from starfish_storage.export.table_sink import TableSink
+from starfish_storage.export.unified_table import JSON_COLUMNS
 
 
 def unify(tmp_path: Path, *rows: dict[str, Any]) -> tuple[pa.Table, list[Conflict]]:
@@ -145,7 +146,7 @@ def test_what_is_no_object_is_refused_and_not_quoted(tmp_path: Path, payload: by
         sink.add("r1", payload)
     assert raised.value.__cause__ is None
     sink.add("r2", b'{\n  "b": [1,\n 2]\n}')  # as other programs write it
-    assert sink.rows.count == 1
+    assert sink.records.rows == 1
     sink.close()
 
 
@@ -161,7 +162,7 @@ def test_many_columns_make_small_pieces(tmp_path: Path):
     for number in range(5000):
         sink.add("r", b'{"k%d":1}\n' % (number % 4000))
     table = sink.unified()
-    sizes = [batch.num_rows for batch, _ in sink.rows.pieces(table)]
+    sizes = [batch.num_rows for batch, _ in table.pieces(sink.records)]
     assert max(sizes) == 500
     assert sum(sizes) == 5000
     sink.close()

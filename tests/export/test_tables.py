@@ -45,7 +45,7 @@ def sink(tmp_path: Path) -> Iterator[TableSink]:
 @pytest.mark.parametrize("compression", PARQUET_COMPRESSIONS)
 def test_parquet_in_row_groups(sink: TableSink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compression: str):
     monkeypatch.setattr(table_files, "_GROUP", 30_000)
-    monkeypatch.setattr("starfish_storage.export.table_sink._PIECE", 10_000)
+    monkeypatch.setattr("starfish_storage.export.unified_table._PIECE", 10_000)
     seen: list[int] = []
     path = tmp_path / "one.parquet"
     assert write_parquet(sink, str(path), IDENTITY, compression=compression, progress=seen.append) == 1000
@@ -67,7 +67,7 @@ def test_parquet_in_row_groups(sink: TableSink, tmp_path: Path, monkeypatch: pyt
 @pytest.mark.parametrize("compression", ARROW_COMPRESSIONS)
 def test_arrow_ipc(sink: TableSink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compression: str):
     monkeypatch.setattr(table_files, "_GROUP", 30_000)
-    monkeypatch.setattr("starfish_storage.export.table_sink._PIECE", 10_000)
+    monkeypatch.setattr("starfish_storage.export.unified_table._PIECE", 10_000)
     seen: list[int] = []
     path = tmp_path / "one.arrow"
     assert write_arrow_ipc(sink, str(path), IDENTITY, compression=compression, progress=seen.append) == 1000
@@ -75,7 +75,7 @@ def test_arrow_ipc(sink: TableSink, tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert reader.num_record_batches == len(seen) > 3
         assert reader.schema.metadata["ü".encode()] == "é".encode()
         assert reader.read_all().column("number").to_pylist() == list(range(1000))
-        json_bytes = sum(end - start for start, end in sink.rows.shards)
+        json_bytes = sum(end - start for start, end in sink.records.shards)
         assert (path.stat().st_size < json_bytes / 3) == (compression != "none")
     again = io.BytesIO()
     write_arrow_ipc(sink, again, IDENTITY, compression=compression)

@@ -124,6 +124,6 @@ def _table(sink: TableSink, columns: Sequence[str] | None) -> Table:
     table = sink.unified()
     if columns is not None:
         table = table.only(columns)
-    batches = [batch for batch, _ in sink.rows.pieces(table)]
+    batches = [batch for batch, _ in table.pieces(sink.records)]
     found: Table = arrow().Table.from_batches(batches, table.schema)
     return found.replace_schema_metadata(table.described({}).metadata)

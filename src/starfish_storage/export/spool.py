@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections.abc import Iterator
 from typing import BinaryIO, cast
@@ -18,20 +19,28 @@ class Spool:
 
     Args:
         directory: where it lies; it takes as much space as the records' JSON.
+        shard_bytes: of JSON, after which another shard begins; None for one shard.
 
     Attributes:
         rows: how many lines it has.
-        size: how many bytes.
+        exact: whether only the exact parser reads some of them as they are.
+        shards: where each begins and ends, in bytes.
     """
 
-    def __init__(self, directory: str) -> None:
+    def __init__(self, directory: str, shard_bytes: int | None = None) -> None:
         self._directory = directory
+        self._most = sys.maxsize if shard_bytes is None else shard_bytes
         self._file: BinaryIO | None = None
         self.rows = 0
-        self.size = 0
+        self.exact = False
+        self.shards: list[tuple[int, int]] = [(0, 0)]
 
-    def add(self, line: bytes) -> None:
-        """Append a line, which ends with its only newline.
+    def add(self, line: bytes, exact: bool = False) -> None:
+        """Append a line.
+
+        Args:
+            line: its JSON, which ends with its only newline.
+            exact: only the exact parser reads that as it is.
 
         Raises:
             StorageIOError: it cannot be written; `StorageFullError` if there is no space.
@@ -45,21 +54,26 @@ class Spool:
             with translated(self._directory):
                 raise
         self.rows += 1
-        self.size += len(line)
+        self.exact = self.exact or exact
+        start, end = self.shards[-1]
+        if start < end and end - start + len(line) > self._most:
+            self.shards.append((end, end + len(line)))
+        else:
+            self.shards[-1] = (start, end + len(line))
 
-    def batches(self, most_bytes: int, most_rows: int, start: int = 0, end: int | None = None) -> Iterator[list[bytes]]:
-        """Yield lines in order, in lists of about so many bytes and at most so many rows.
+    def batches(self, most_bytes: int, most_rows: int, shard: int = 0) -> Iterator[list[bytes]]:
+        """Yield the lines of a shard in order, in lists of about so many bytes and at most so many rows.
 
         Args:
             most_bytes: of a list; a longer line is a list of its own.
             most_rows: of a list.
-            start: the byte at which the first line begins.
-            end: the byte behind the last line; None for all.
+            shard: its number.
 
         Raises:
             StorageIOError: it cannot be read, or what is buffered cannot be written.
         """
-        left = (self.size if end is None else end) - start
+        start, end = self.shards[shard]
+        left = end - start
         if self._file is not None and left:
             with translated(self._directory):
                 self._file.seek(start)

@@ -46,7 +46,7 @@ def write_parquet(
         OSError: the file cannot be written.
     """
     table = sink.unified()
-    return write_parquet_pieces(sink.rows.pieces(table), table.described(identity), path, compression, progress)
+    return write_parquet_pieces(table.pieces(sink.records), table.described(identity), path, compression, progress)
 
 
 def write_parquet_pieces(
@@ -109,7 +109,7 @@ def write_arrow_ipc(
         # A file of our own: pyarrow would only close one that it was given a path of when it is collected.
         file = stack.enter_context(open(path, "wb")) if isinstance(path, str) else path
         writer = stack.enter_context(pa.ipc.new_file(file, schema, options=options))
-        for group in _groups(sink.rows.pieces(table)):
+        for group in _groups(table.pieces(sink.records)):
             rows = pa.Table.from_batches(group).combine_chunks()
             group.clear()  # copied
             writer.write_table(rows)

@@ -1,136 +1,19 @@
-"""Records gathered for a table: each is looked at and put aside, and read again once all of them are known."""
+"""Records on their way into a table: each is looked at and put aside until the schema of all of them is known."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import orjson
-
-from starfish_storage.codec import decode, decode_line, json_line, json_text, needs_exact_parser
+from starfish_storage.codec import decode_line, json_line, needs_exact_parser
 from starfish_storage.errors import InvalidInputError, StoreDamagedError, shorten
 from starfish_storage.export.inference import MOST_COLUMNS, Seen, is_utf8
-from starfish_storage.export.schema import Conflict, Plan, Planner, arrow_type, json_paths, with_json_text
+from starfish_storage.export.schema import Conflict, Planner
+from starfish_storage.export.splitting import HuggingFaceOptions
 from starfish_storage.export.spool import Spool
-from starfish_storage.extras import RecordBatch, Schema, arrow, arrow_errors
+from starfish_storage.export.unified_table import UnifiedTable
 
-JSON_COLUMNS = "starfish_storage.json_columns"
-"""The key of a file's metadata under which the paths are listed whose values are JSON text."""
-
-_PIECE = 1 << 20  # bytes of JSON that are parsed at a time: as Python objects they take several times as much
-_MOST_CELLS = 2_000_000  # of a piece: where there are many columns, few records fill it with nulls
-
-
-class Rows:
-    """Records put aside, of one table or of a split of it.
-
-    Args:
-        directory: for the file they are put in.
-        shard_bytes: of JSON, after which another file begins; None for one file.
-
-    Attributes:
-        count: how many there are.
-        shards: where each file begins and ends, in bytes of JSON.
-    """
-
-    def __init__(self, directory: str, shard_bytes: int | None = None) -> None:
-        self._spool = Spool(directory)
-        self._most = sys.maxsize if shard_bytes is None else shard_bytes
-        self._exact = False
-        self.shards: list[tuple[int, int]] = [(0, 0)]
-        self.close = self._spool.close
-
-    @property
-    def count(self) -> int:
-        """How many there are."""
-        return self._spool.rows
-
-    def add(self, line: bytes, exact: bool) -> None:
-        """Put a record aside.
-
-        Args:
-            line: its JSON.
-            exact: only the exact parser reads that as it is.
-
-        Raises:
-            StorageIOError: it cannot be written.
-        """
-        self._spool.add(line)
-        self._exact = self._exact or exact
-        start, end = self.shards[-1]
-        if start < end and end - start + len(line) > self._most:
-            self.shards.append((end, end + len(line)))
-        else:
-            self.shards[-1] = (start, end + len(line))
-
-    def pieces(self, table: UnifiedTable, shard: int = 0) -> Iterator[tuple[RecordBatch, int]]:
-        """Yield those of a shard in order as Arrow data of bounded size, and how many bytes of JSON each piece was.
-
-        Raises:
-            StorageIOError: they cannot be read again.
-        """
-        parse = decode if self._exact else orjson.loads
-        for lines in self._spool.batches(_PIECE, table.most_rows, *self.shards[shard]):
-            yield table.batch([parse(line) for line in lines]), sum(map(len, lines))
-
-
-class UnifiedTable:
-    """The schema of all records together.
-
-    Args:
-        plan: what becomes of each path.
-        conflicts: where no one type fits.
-
-    Attributes:
-        plan: what becomes of each path.
-        conflicts: where no one type fits.
-        most_rows: of a piece that is made at a time.
-    """
-
-    def __init__(self, plan: Plan, conflicts: Sequence[Conflict]) -> None:
-        self.conflicts = list(conflicts)
-        self.most_rows = max(1, _MOST_CELLS // max(1, plan.leaves()))
-        self.plan = plan
-
-    @cached_property
-    def schema(self) -> Schema:
-        """The columns, in the order in which they were met; each may be null."""
-        return arrow().schema(list(arrow_type(self.plan)))
-
-    def described(self, identity: Mapping[str, str]) -> Schema:
-        """Return the schema with what a file says about itself."""
-        told = dict(identity) | {JSON_COLUMNS: json_text(json_paths(self.conflicts))}
-        return self.schema.with_metadata({key.encode(): value.encode() for key, value in told.items()})
-
-    def only(self, columns: Sequence[str]) -> UnifiedTable:
-        """Return the same table with some of its columns, in their order.
-
-        Raises:
-            InvalidInputError: one of them is not there.
-        """
-        members = dict(self.plan.members)
-        missing = [name for name in columns if name not in members]
-        if missing:
-            raise InvalidInputError(
-                f"no record has the field {shorten(missing[0])}: choose among {_listed(list(members))}."
-            )
-        plan = Plan(
-            "object",
-            tuple((name, members[name]) for name in columns),
-            has_json=any(members[name].has_json for name in columns),
-        )
-        return UnifiedTable(plan, self.conflicts)
-
-    def batch(self, rows: list[dict[str, Any]]) -> RecordBatch:
-        """Return records as Arrow data."""
-        pa = arrow()
-        if self.plan.has_json:
-            for row in rows:
-                with_json_text(self.plan, row)
-        with arrow_errors():
-            return pa.RecordBatch.from_struct_array(pa.array(rows, type=pa.struct(list(self.schema))))
+_WHOLE = "train"  # as `datasets` calls records that are not divided
 
 
 class TableSink:
@@ -139,13 +22,30 @@ class TableSink:
     `close` removes what was put aside, in every ending.
 
     Args:
-        directory: for a temporary file, which takes as much space as the records' JSON.
+        directory: for temporary files, which together take as much space as the records' JSON.
         metadata_key: the column of the records' metadata; None for none.
+        options: how the records are divided into splits and files; None to keep them together.
+
+    Attributes:
+        options: those.
+        splits: the records of each split. Splits that are named beforehand keep that order; by a field, they come as
+            they are met.
     """
 
-    def __init__(self, directory: str, metadata_key: str | None = None) -> None:
-        self._gathering = Gathering(metadata_key)
-        self.rows = Rows(directory)
+    def __init__(
+        self, directory: str, metadata_key: str | None = None, options: HuggingFaceOptions | None = None
+    ) -> None:
+        self.options = options
+        self._directory = directory
+        self._key = metadata_key
+        self._name = b"" if metadata_key is None else json_line(metadata_key)[:-1]
+        self._seen = Seen()
+        self._about = Seen()  # apart, so that its column is the last one
+        self._rows = 0
+        self._unified: UnifiedTable | None = None
+        named = (_WHOLE,) if options is None else options.splits or ()
+        self.splits = {name: self._spool() for name in named}
+        self._split = None if options is None else options.splitter(self.splits)
 
     def add(self, uid: str, payload: bytes, metadata: Mapping[str, Any] | None = None) -> None:
         """Take a record. If it is refused, nothing has changed, and the next one may be given.
@@ -157,10 +57,21 @@ class TableSink:
 
         Raises:
             StoreDamagedError: the data is no JSON object.
-            InvalidInputError: the data has the key of the metadata's column, or a key that no column can have.
+            InvalidInputError: it has no split, the key of the metadata's column, or a key that no column can have.
             StorageIOError: it cannot be put aside.
         """
-        self.rows.add(*self._gathering.take(uid, self._gathering.read(uid, payload), metadata))
+        found = self._read(uid, payload)
+        name = _WHOLE if self._split is None else self._split(uid, found.data)
+        line, exact = self._count(uid, found, metadata)
+        spool = self.splits.get(name)
+        if spool is None:
+            spool = self.splits[name] = self._spool()
+        spool.add(line, exact)
+
+    @property
+    def records(self) -> Spool:
+        """All records, where they are not divided."""
+        return self.splits[_WHOLE]
 
     @property
     def conflicts(self) -> list[Conflict]:
@@ -168,51 +79,41 @@ class TableSink:
         return self.unified().conflicts
 
     def unified(self) -> UnifiedTable:
-        """Return the schema of all records together.
+        """Return the schema of all records together, which every split has.
 
         Raises:
             InvalidInputError: there are records, and none has a field.
         """
-        return self._gathering.unified()
+        if self._unified is None:
+            columns = dict(self._seen.members)
+            if self._key is not None and self._about.objects:
+                columns[self._key] = self._about
+            if self._rows and not columns:
+                raise InvalidInputError(
+                    "no record has a field, so there is no table: export the records as JSON Lines."
+                )
+            planner = Planner()
+            plan = planner.table(columns)
+            if plan.leaves() > MOST_COLUMNS:
+                raise InvalidInputError(
+                    f"the records have {plan.leaves():,} fields, those within others counted, and a table has at most "
+                    f"{MOST_COLUMNS:,} columns: export them as JSON Lines."
+                )
+            self._unified = UnifiedTable(plan, planner.conflicts)
+        return self._unified
 
     def close(self) -> None:
         """Remove what was put aside. Idempotent."""
-        self.rows.close()
+        for spool in self.splits.values():
+            spool.close()
 
+    def _spool(self) -> Spool:
+        return Spool(self._directory, None if self.options is None else self.options.shard_bytes)
 
-class Found(NamedTuple):
-    """The data of a record.
-
-    Attributes:
-        data: the object.
-        line: its JSON on one line.
-        exact: only the exact parser reads that as it is.
-    """
-
-    data: dict[str, Any]
-    line: bytes
-    exact: bool
-
-
-class Gathering:
-    """Looks at records, and unifies what it has seen.
-
-    Args:
-        metadata_key: the column of the records' metadata; None for none.
-    """
-
-    def __init__(self, metadata_key: str | None) -> None:
-        self._key = metadata_key
-        self._name = b"" if metadata_key is None else json_line(metadata_key)[:-1]
-        self._seen = Seen()
-        self._about = Seen()  # apart, so that its column is the last one
-        self._rows = 0
-        self._unified: UnifiedTable | None = None
-
-    def read(self, uid: str, payload: bytes) -> Found:
-        """Parse the data of a record, which is not counted yet; see `TableSink.add`."""
+    def _read(self, uid: str, payload: bytes) -> _Found:
+        """Parse the data of a record, which is not counted yet."""
         try:
-            found = Found(*decode_line(payload))
+            found = _Found(*decode_line(payload))
         except ValueError as error:
             raise StoreDamagedError(uid, f"the data of this record is no row of a table: {error}") from None
         has_nul = b"\\u0000" in found.line and any("\0" in name for name in found.data)
@@ -223,8 +124,8 @@ class Gathering:
             )
         return found
 
-    def take(self, uid: str, found: Found, metadata: Mapping[str, Any] | None) -> tuple[bytes, bool]:
-        """Count a record; return its line, and whether only the exact parser reads that. See `TableSink.add`."""
+    def _count(self, uid: str, found: _Found, metadata: Mapping[str, Any] | None) -> tuple[bytes, bool]:
+        """Count a record; return its line, and whether only the exact parser reads that."""
         data, line, exact = found
         seen = self._seen
         if len(seen.members) + len(data) > MOST_COLUMNS and len(seen.members.keys() | data.keys()) > MOST_COLUMNS:
@@ -249,27 +150,16 @@ class Gathering:
         self._unified = None
         return line, exact
 
-    def unified(self) -> UnifiedTable:
-        """Return the schema of all that was taken. See `TableSink.unified`."""
-        if self._unified is None:
-            columns = dict(self._seen.members)
-            if self._key is not None and self._about.objects:
-                columns[self._key] = self._about
-            if self._rows and not columns:
-                raise InvalidInputError(
-                    "no record has a field, so there is no table: export the records as JSON Lines."
-                )
-            planner = Planner()
-            plan = planner.table(columns)
-            if plan.leaves() > MOST_COLUMNS:
-                raise InvalidInputError(
-                    f"the records have {plan.leaves():,} fields, those within others counted, and a table has at most "
-                    f"{MOST_COLUMNS:,} columns: export them as JSON Lines."
-                )
-            self._unified = UnifiedTable(plan, planner.conflicts)
-        return self._unified
 
+class _Found(NamedTuple):
+    """The data of a record.
 
-def _listed(names: list[str], most: int = 20) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(map(shorten, names[:most])) + more
+    Attributes:
+        data: the object.
+        line: its JSON on one line.
+        exact: only the exact parser reads that as it is.
+    """
+
+    data: dict[str, Any]
+    line: bytes
+    exact: bool

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from starfish_storage.errors import InvalidInputError, NotExportableError, StoreDamagedError, shorten
-from starfish_storage.export.dataset_directory import DatasetSink, is_dataset
+from starfish_storage.export.dataset_directory import is_dataset, write_dataset
 from starfish_storage.export.forms import ExportedRecord, Form, FormWriter, Refusal
 from starfish_storage.export.provenance import Provenance, collect_provenance, identity_of
 from starfish_storage.export.schema import Conflict
@@ -131,10 +131,10 @@ class HuggingFace(TableForm):
 
     def open(self, path: str, about: Provenance) -> FormWriter:
         """See `Form.open`."""
-        sink = DatasetSink(os.path.dirname(path), self._options(), self.metadata_key)
+        sink = TableSink(os.path.dirname(path), self.metadata_key, self._options())
         card = about if self.card is None else self.card
         return TableWriter(
-            self.name, sink, lambda: sink.write(path, identity_of(about), card, compression=self.compression)
+            self.name, sink, lambda: write_dataset(sink, path, identity_of(about), card, compression=self.compression)
         )
 
     def is_own_directory(self, path: str) -> bool:
@@ -154,7 +154,7 @@ class TableWriter(FormWriter):
         write: writes what was put aside.
     """
 
-    def __init__(self, form: str, sink: TableSink | DatasetSink, write: Callable[[], object]) -> None:
+    def __init__(self, form: str, sink: TableSink, write: Callable[[], object]) -> None:
         arrow()  # refused at once if it is not installed, not after an hour of reading
         self._form = form
         self._sink = sink

@@ -3,52 +3,70 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from starfish_storage.cli import exit_codes
 from starfish_storage.cli.counting import counted
 from starfish_storage.cli.opening import existing
-from starfish_storage.cli.options import RunName, example, one_of, with_json, with_store
+from starfish_storage.cli.options import RunName, example, one_of, with_form_options, with_json, with_store
 from starfish_storage.cli.output import Cell, say, show_fields, show_json
 from starfish_storage.cli.place import Place
 from starfish_storage.cli.run_lookup import find_run
 from starfish_storage.errors import InvalidInputError
+from starfish_storage.export import ExportReport, Form, export, form_named, form_of, registered_forms
+from starfish_storage.form_option import FormOption
 from starfish_storage.models import RECORD_STATUSES
 
-if TYPE_CHECKING:
-    from starfish_storage.export import ExportReport, Form
-
-_FORMS = ("jsonl", "csv", "messages", "parquet", "arrow", "huggingface")
 _SHOWN = 10
 
 
-@click.command("export", epilog=example("export last answers.jsonl.gz --metadata"))
+def _options() -> dict[str, dict[str, FormOption]]:
+    """Return each option of a form as it is typed, with the forms that have it."""
+    found: dict[str, dict[str, FormOption]] = {}
+    for kind in registered_forms():
+        for option in kind.options:
+            found.setdefault(option.on_command_line, {})[kind.name] = option
+    return found
+
+
+def _help() -> str:
+    endings = ", ".join(ending for kind in registered_forms() for ending in kind.endings)
+    compressed = ", ".join(
+        ending for kind in registered_forms() if kind.is_compressed_by_ending for ending in kind.endings
+    )
+    return f"""Write the records of runs into a file, or into a directory that holds a dataset.
+
+    The ending of FILE chooses the form: {endings}. Add .gz or .zst to {compressed} to compress it. Choose other forms
+    with --form. FILE appears once it is complete.
+    """
+
+
+_OPTIONS = _options()
+
+
+@click.command("export", help=_help(), epilog=example("export last answers.jsonl.gz --metadata"))
 @click.argument("runs", nargs=-1, type=RunName(), metavar="[RUN]...")
 @click.argument("destination", type=click.Path(), metavar="FILE")
 @click.option("--project", metavar="ID", help="The records of all runs of a project.")
 @click.option("--status", multiple=True, type=one_of(RECORD_STATUSES), help="[default: completed]; repeatable.")
 @click.option("--all-statuses", is_flag=True, help="Records of every status that have data.")
-@click.option("--form", type=click.Choice(_FORMS), help="What to write [default: by the ending of FILE].")
+@click.option(
+    "--form",
+    type=click.Choice([kind.name for kind in registered_forms()]),
+    help="What to write [default: by the ending of FILE].",
+)
 @click.option("--metadata", is_flag=True, help="Add what the store knows of each record, under one key.")
 @click.option("--metadata-key", metavar="KEY", help="That key, if not 'metadata'.")
-@click.option("--messages", metavar="ROLE=FIELD,...", help="Conversations: user=question,assistant=answer.")
-@click.option("--system", metavar="TEXT", help="The system message of every conversation.")
-@click.option("--split", metavar="NAME=SHARE,...", help="Splits of a dataset: train=0.9,test=0.1.")
-@click.option("--split-by", metavar="FIELD", help="The field that names a record's split.")
-@click.option("--seed", type=int, help="Draw the splits otherwise [default: 0].")
+@with_form_options(option for kind in registered_forms() for option in kind.options)
 @click.option("--skip-damaged", is_flag=True, help="Leave out what is lost, damaged or does not fit, and say so.")
 @click.option("--overwrite", is_flag=True, help="Replace what is there.")
 @click.option("-q", "--quiet", is_flag=True, help="Show nothing but errors.")
 @with_json
 @with_store
 def export_command(place: Place, runs: tuple[str, ...], quiet: bool, as_json: bool, **given: Any) -> int:
-    """Write the records of runs into a file: JSON Lines, CSV, Parquet, Arrow, conversations, or a dataset directory.
-
-    FILE ends in .jsonl or .csv, with .gz or .zst behind it to compress it, in .parquet or .arrow; or say --form. It is
-    there once it is whole.
-    """
+    """See `_help`."""
     form = _form(given)
     report = asyncio.run(_export(place, runs, given, form, quiet=quiet or as_json))
     if as_json:
@@ -61,8 +79,6 @@ def export_command(place: Place, runs: tuple[str, ...], quiet: bool, as_json: bo
 async def _export(
     place: Place, runs: tuple[str, ...], given: dict[str, Any], form: Form, *, quiet: bool
 ) -> ExportReport:
-    from starfish_storage.export import export
-
     if not runs and given["project"] is None:
         raise InvalidInputError(
             "no run is named: write 'starfish-storage export RUN FILE', such as 'export last answers.jsonl', or name a "
@@ -90,41 +106,20 @@ def _form(given: dict[str, Any]) -> Form:
     Raises:
         InvalidInputError: options do not fit together, or the ending of the file says nothing.
     """
-    from starfish_storage.export import ChatMessages, compression_of, form_named, form_of
-
     destination, name = given["destination"], given["form"]
     options: dict[str, Any] = {}
     if given["metadata"] or given["metadata_key"]:
         options["metadata_key"] = given["metadata_key"] or "metadata"
-    name = _implied(name, "messages", "--messages", given["messages"])
-    name = _implied(name, "messages", "--system", given["system"])
-    for option in ("split", "split_by", "seed"):
-        name = _implied(name, "huggingface", f"--{option.replace('_', '-')}", given[option])
-    if name == "messages":
-        options |= {"compression": compression_of(destination), "system": given["system"]}
-        return ChatMessages.parsed(given["messages"] or "", **options)
-    if name == "huggingface":
-        options |= _split_options(given)
+    for flag, forms in _OPTIONS.items():
+        value = given[flag.removeprefix("--").replace("-", "_")]
+        if value is None:
+            continue
+        name = name or next(iter(forms))
+        if name not in forms:
+            known = " or ".join(forms)
+            raise InvalidInputError(f"{flag} is for --form {known}, and not for {name}: leave one of them out.")
+        options[forms[name].name] = forms[name].value(value)
     return form_of(destination, **options) if name is None else form_named(name, destination, **options)
-
-
-def _implied(name: str | None, form: str, option: str, value: object) -> str | None:
-    """Return the form that an option is for, if it was given, else the one there was."""
-    if value is None:
-        return name
-    if name not in (None, form):
-        raise InvalidInputError(f"{option} is for --form {form}, and not for {name}: leave one of them out.")
-    return form
-
-
-def _split_options(given: dict[str, Any]) -> dict[str, Any]:
-    from starfish_storage.export import parse_splits
-
-    return {
-        "splits": None if given["split"] is None else parse_splits(given["split"]),
-        "split_by": given["split_by"],
-        "seed": given["seed"] or 0,
-    }
 
 
 def _show(report: ExportReport) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -15,6 +15,7 @@ from starfish_storage.cli.place import (
     STORE_VARIABLE,
     place_of,
 )
+from starfish_storage.form_option import FormOption
 
 DEFAULT_LIMIT = 50
 
@@ -58,6 +59,24 @@ def with_limit(what: str) -> Callable[[Command], Command]:
         show_default=True,
         help=f"Show at most so many {what}; 0 for all.",
     )
+
+
+def with_form_options(options: Iterable[FormOption]) -> Callable[[Command], Command]:
+    """Give a command the options of forms; its function gets each under the name on the command line, with ``_``."""
+
+    def decorated(command: Command) -> Command:
+        for option in reversed({option.on_command_line: option for option in options}.values()):
+            is_flag = option.kind is bool
+            command = click.option(
+                option.on_command_line,
+                type=None if is_flag else option.kind,
+                is_flag=is_flag,
+                metavar=option.metavar,
+                help=option.help,
+            )(command)
+        return command
+
+    return decorated
 
 
 class RunName(_TextType):

@@ -2,15 +2,16 @@
 
 from starfish_storage.export.endings import compression_of, form_named, form_of
 from starfish_storage.export.exporting import export
-from starfish_storage.export.forms import ExportedRecord, Form, FormWriter, Refusal
+from starfish_storage.export.forms import ExportedRecord, Form, FormWriter, Refusal, registered, registered_forms
 from starfish_storage.export.frames import to_arrow, to_pandas, to_polars
 from starfish_storage.export.json_lines import JsonLines
 from starfish_storage.export.messages import ChatMessages
 from starfish_storage.export.provenance import Provenance, RunProvenance
 from starfish_storage.export.report import ExportProgress, ExportReport, SkippedRecord
 from starfish_storage.export.schema import Conflict
+from starfish_storage.export.splitting import parse_splits
 from starfish_storage.export.spreadsheet import Csv
-from starfish_storage.export.tables import ArrowIpc, HuggingFace, Parquet, parse_splits
+from starfish_storage.export.tables import ArrowIpc, HuggingFace, Parquet
 
 __all__ = [
     "ArrowIpc",
@@ -34,6 +35,8 @@ __all__ = [
     "form_named",
     "form_of",
     "parse_splits",
+    "registered",
+    "registered_forms",
     "to_arrow",
     "to_pandas",
     "to_polars",

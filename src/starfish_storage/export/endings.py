@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, cast
 
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.export.compression import ENDINGS as COMPRESSIONS
 from starfish_storage.export.compression import Compression
-from starfish_storage.export.forms import Form
-from starfish_storage.export.json_lines import JsonLines
-from starfish_storage.export.spreadsheet import Csv
-from starfish_storage.export.tables import ArrowIpc, HuggingFace, Parquet
-
-_LINES: tuple[type[JsonLines | Csv], ...] = (JsonLines, Csv)
-_TABLES: tuple[type[Parquet | ArrowIpc | HuggingFace], ...] = (Parquet, ArrowIpc, HuggingFace)
+from starfish_storage.export.forms import Form, registered_forms
 
 
 def form_of(path: str, **options: Any) -> Form:
@@ -28,35 +23,35 @@ def form_of(path: str, **options: Any) -> Form:
         options: of the form.
 
     Raises:
-        InvalidInputError: it has no ending that is known.
+        InvalidInputError: no form has this ending.
 
     >>> form_of("answers.jsonl.gz")
     JsonLines(compression='gzip', metadata_key=None)
     """
     ending = _ending(path)
-    for kind in (*_LINES, *_TABLES):
-        if ending in kind.endings and (kind in _LINES or compression_of(path) is None):
+    forms = registered_forms()
+    for kind in forms:
+        if ending in kind.endings and (kind.is_compressed_by_ending or compression_of(path) is None):
             return form_named(kind.name, path, **options)
-    known = ", ".join(one for kind in (*_LINES, *_TABLES) for one in kind.endings)
     raise InvalidInputError(
-        f"the form of {os.path.basename(path)!r} is not clear: end its name in {known} (lines and CSV with .gz or .zst "
-        "behind it, if they are to be compressed), or name the form."
+        f"cannot infer the form of {os.path.basename(path)!r} from its name: end it in {_endings(forms)} "
+        f"({_endings(kind for kind in forms if kind.is_compressed_by_ending)} may have {' or '.join(COMPRESSIONS)} "
+        "behind them), or pass form=."
     )
 
 
 def form_named(name: str, path: str, **options: Any) -> Form:
-    """Return the form of a name; lines and CSV are compressed as the ending of the file says.
+    """Return the form of a name; the ending of the file says how it is compressed.
 
     Raises:
-        InvalidInputError: there is none of that name.
+        InvalidInputError: no form has this name, or the options do not fit it.
     """
-    for lines in _LINES:
-        if lines.name == name:
-            return lines(compression=compression_of(path), **options)
-    for table in _TABLES:
-        if table.name == name:
-            return table(**options)
-    known = ", ".join(kind.name for kind in (*_LINES, *_TABLES))
+    for kind in registered_forms():
+        if kind.name == name:
+            if kind.is_compressed_by_ending:
+                options.setdefault("compression", compression_of(path))
+            return cast("Callable[..., Form]", kind)(**options)
+    known = ", ".join(kind.name for kind in registered_forms())
     raise InvalidInputError(f"form {name!r} is unknown: use one of {known}.")
 
 
@@ -72,3 +67,7 @@ def compression_of(path: str) -> Compression | None:
 def _ending(path: str) -> str:
     stem, ending = os.path.splitext(path)
     return (os.path.splitext(stem)[1] if compression_of(path) else ending).lower()
+
+
+def _endings(forms: Iterable[type[Form]]) -> str:
+    return ", ".join(ending for kind in forms for ending in kind.endings)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from starfish_storage.codec import decode, encode
 from starfish_storage.errors import InvalidInputError, NotExportableError, StorageError
 from starfish_storage.export.schema import Conflict
+from starfish_storage.form_option import FormOption
 from starfish_storage.interface import Storage
 from starfish_storage.models import GenerationMasterJob
 
@@ -49,12 +50,16 @@ class Form(ABC):
         name: as it is called on the command line and in messages.
         endings: of the files that hold it.
         is_directory: it is a directory, and not a file.
+        is_compressed_by_ending: it has a field ``compression``, which ``.gz`` or ``.zst`` behind its ending sets.
+        options: its fields that the command line can set.
         metadata_key: the key under which a record's metadata stands; None to leave that out.
     """
 
     name: ClassVar[str]
     endings: ClassVar[tuple[str, ...]] = ()
     is_directory: ClassVar[bool] = False
+    is_compressed_by_ending: ClassVar[bool] = False
+    options: ClassVar[tuple[FormOption, ...]] = ()
     metadata_key: str | None = None
 
     async def gather(self, storage: Storage, jobs: Sequence[GenerationMasterJob]) -> Any:  # noqa: ARG002 (for others)
@@ -76,6 +81,30 @@ class Form(ABC):
         Raises:
             InvalidInputError: what it needs is not installed.
         """
+
+
+Kind = TypeVar("Kind", bound=type[Form])
+
+_REGISTERED: dict[str, type[Form]] = {}
+
+
+def registered(kind: Kind) -> Kind:
+    """Make a form known by its name and its endings, also to the command line: a decorator of its class.
+
+    Raises:
+        InvalidInputError: another form has its name, or one of its endings.
+    """
+    for other in _REGISTERED.values():
+        taken = {kind.name, *kind.endings} & {other.name, *other.endings}
+        if taken:
+            raise InvalidInputError(f"{min(taken)!r} belongs to the form {other.__name__}; choose another name.")
+    _REGISTERED[kind.name] = kind
+    return kind
+
+
+def registered_forms() -> tuple[type[Form], ...]:
+    """Return all forms that have a name, in the order in which they were registered."""
+    return tuple(_REGISTERED.values())
 
 
 class FormWriter(ABC):

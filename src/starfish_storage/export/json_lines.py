@@ -8,9 +8,10 @@ from typing import IO, Any, ClassVar
 
 from starfish_storage.errors import NotExportableError
 from starfish_storage.export.compression import Compression, open_compressed
-from starfish_storage.export.forms import ExportedRecord, Form, FormWriter, Refusal, splice
+from starfish_storage.export.forms import ExportedRecord, Form, FormWriter, Refusal, registered, splice
 
 
+@registered
 @dataclass(frozen=True)
 class JsonLines(Form):
     """One record a line: its data, and if wanted its metadata under one key.
@@ -25,6 +26,7 @@ class JsonLines(Form):
 
     name: ClassVar[str] = "jsonl"
     endings: ClassVar[tuple[str, ...]] = (".jsonl", ".ndjson")
+    is_compressed_by_ending: ClassVar[bool] = True
 
     def open(self, path: str, about: Any) -> FormWriter:  # noqa: ARG002 (it says nothing of the whole)
         """See `Form.open`."""

@@ -7,13 +7,25 @@ from typing import Any, ClassVar, cast
 
 from starfish_storage.codec import decode, encode, json_text
 from starfish_storage.errors import InvalidInputError, NotExportableError, shorten
-from starfish_storage.export.forms import ExportedRecord
+from starfish_storage.export.forms import ExportedRecord, registered
 from starfish_storage.export.json_lines import JsonLines
+from starfish_storage.form_option import FormOption
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
 """Who speaks, as the chat models of all makers name them."""
 
 
+def parse_messages(mapping: str) -> tuple[tuple[str, str], ...]:
+    """Return who says which field, of a mapping as it stands on the command line.
+
+    >>> parse_messages("user=question,assistant=answer")
+    (('user', 'question'), ('assistant', 'answer'))
+    """
+    parts = [part.partition("=") for part in mapping.split(",") if part.strip()]
+    return tuple((role.strip(), field.strip()) for role, _, field in parts)
+
+
+@registered
 @dataclass(frozen=True)
 class ChatMessages(JsonLines):
     """A line ``{"messages": [{"role": ..., "content": ...}, ...]}`` for each record.
@@ -35,6 +47,15 @@ class ChatMessages(JsonLines):
 
     name: ClassVar[str] = "messages"
     endings: ClassVar[tuple[str, ...]] = ()
+    options: ClassVar[tuple[FormOption, ...]] = (
+        FormOption(
+            "messages",
+            "Conversations: user=question,assistant=answer.",
+            "ROLE=FIELD,...",
+            read=parse_messages,
+        ),
+        FormOption("system", "The system message of every conversation.", "TEXT"),
+    )
 
     def __post_init__(self) -> None:
         if not self.messages:
@@ -51,16 +72,12 @@ class ChatMessages(JsonLines):
 
     @classmethod
     def parsed(cls, mapping: str, **options: Any) -> ChatMessages:
-        """Return the form of a mapping as it stands on the command line.
+        """Return the form of a mapping as it stands on the command line: see `parse_messages`.
 
         Raises:
-            InvalidInputError: it is none.
-
-        >>> ChatMessages.parsed("user=question,assistant=answer").messages
-        (('user', 'question'), ('assistant', 'answer'))
+            InvalidInputError: it names no message, an unknown role, or a role without a field.
         """
-        parts = [part.partition("=") for part in mapping.split(",") if part.strip()]
-        return cls(messages=tuple((role.strip(), field.strip()) for role, _, field in parts), **options)
+        return cls(messages=parse_messages(mapping), **options)
 
     def line(self, record: ExportedRecord) -> bytes:
         """See `JsonLines.line`."""

@@ -62,6 +62,27 @@ class HuggingFaceOptions:
         return _by_fraction({"train": 1.0} if self.splits is None else self.splits, self.seed)
 
 
+def parse_splits(text: str) -> dict[str, float]:
+    """Return the splits that are written as on the command line.
+
+    Raises:
+        InvalidInputError: a share is not a number.
+
+    >>> parse_splits("train=0.9,test=0.1")
+    {'train': 0.9, 'test': 0.1}
+    """
+    found: dict[str, float] = {}
+    for part in text.split(","):
+        name, _, share = part.partition("=")
+        try:
+            found[name.strip()] = float(share)
+        except ValueError:
+            raise InvalidInputError(
+                f"splits {text!r} cannot be read: write NAME=SHARE, such as train=0.9,test=0.1."
+            ) from None
+    return found
+
+
 def check_split_name(name: object, where: str) -> str:
     """Return the name of a split, if it is one.
 

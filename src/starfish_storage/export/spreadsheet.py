@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from starfish_storage.codec import decode, json_text
 from starfish_storage.errors import NotExportableError
 from starfish_storage.export.compression import Compression, open_compressed
-from starfish_storage.export.forms import ExportedRecord, Form, FormWriter, Refusal, splice
+from starfish_storage.export.forms import ExportedRecord, Form, FormWriter, Refusal, registered, splice
 from starfish_storage.export.inference import MOST_COLUMNS
 from starfish_storage.export.spool import Spool
 
@@ -27,6 +27,7 @@ _PIECE = 1 << 20  # bytes that are read again at a time
 _BYTE_ORDER_MARK = "\ufeff"
 
 
+@registered
 @dataclass(frozen=True)
 class Csv(Form):
     """One row a record, one column for each top-level key of any record, in the order in which they first occur.
@@ -48,6 +49,7 @@ class Csv(Form):
 
     name: ClassVar[str] = "csv"
     endings: ClassVar[tuple[str, ...]] = (".csv",)
+    is_compressed_by_ending: ClassVar[bool] = True
 
     def open(self, path: str, about: Any) -> FormWriter:  # noqa: ARG002 (it says nothing of the whole)
         """See `Form.open`."""

@@ -10,10 +10,10 @@ from typing import ClassVar
 
 from starfish_storage.errors import InvalidInputError, NotExportableError, StoreDamagedError, shorten
 from starfish_storage.export.dataset_directory import is_dataset, write_dataset
-from starfish_storage.export.forms import ExportedRecord, Form, FormWriter, Refusal
+from starfish_storage.export.forms import ExportedRecord, Form, FormWriter, Refusal, registered
 from starfish_storage.export.provenance import Provenance, collect_provenance, identity_of
 from starfish_storage.export.schema import Conflict
-from starfish_storage.export.splitting import HuggingFaceOptions
+from starfish_storage.export.splitting import HuggingFaceOptions, parse_splits
 from starfish_storage.export.table_files import (
     ARROW_COMPRESSIONS,
     PARQUET_COMPRESSIONS,
@@ -23,6 +23,7 @@ from starfish_storage.export.table_files import (
 )
 from starfish_storage.export.table_sink import TableSink
 from starfish_storage.extras import arrow
+from starfish_storage.form_option import FormOption
 from starfish_storage.interface import Storage
 from starfish_storage.models import GenerationMasterJob
 
@@ -39,6 +40,7 @@ class TableForm(Form):
         """See `Form.open`."""
 
 
+@registered
 @dataclass(frozen=True)
 class Parquet(TableForm):
     """A Parquet file: one row a record, one column a key, of a type that fits all records. Needs the extra ``parquet``.
@@ -68,6 +70,7 @@ class Parquet(TableForm):
         )
 
 
+@registered
 @dataclass(frozen=True)
 class ArrowIpc(TableForm):
     """An Arrow IPC file (also known as Feather), with the table of `Parquet`. Needs the extra ``parquet``.
@@ -97,6 +100,7 @@ class ArrowIpc(TableForm):
         )
 
 
+@registered
 @dataclass(frozen=True)
 class HuggingFace(TableForm):
     """A directory that `datasets.load_dataset` opens: Parquet files for each split, and a card. Needs ``parquet``.
@@ -124,6 +128,17 @@ class HuggingFace(TableForm):
 
     name: ClassVar[str] = "huggingface"
     is_directory: ClassVar[bool] = True
+    options: ClassVar[tuple[FormOption, ...]] = (
+        FormOption(
+            "splits",
+            "Splits of a dataset: train=0.9,test=0.1.",
+            "NAME=SHARE,...",
+            flag="split",
+            read=parse_splits,
+        ),
+        FormOption("split_by", "The field that names a record's split.", "FIELD"),
+        FormOption("seed", "Draw the splits otherwise [default: 0].", kind=int),
+    )
 
     def __post_init__(self) -> None:
         check_compression(self.compression, PARQUET_COMPRESSIONS)
@@ -185,24 +200,3 @@ class TableWriter(FormWriter):
     def conflicts(self) -> Sequence[Conflict]:
         """See `FormWriter.conflicts`."""
         return self._sink.conflicts
-
-
-def parse_splits(text: str) -> dict[str, float]:
-    """Return the splits that are written as on the command line.
-
-    Raises:
-        InvalidInputError: they are none.
-
-    >>> parse_splits("train=0.9,test=0.1")
-    {'train': 0.9, 'test': 0.1}
-    """
-    found: dict[str, float] = {}
-    for part in text.split(","):
-        name, _, share = part.partition("=")
-        try:
-            found[name.strip()] = float(share)
-        except ValueError:
-            raise InvalidInputError(
-                f"splits {text!r} cannot be read: write NAME=SHARE, such as train=0.9,test=0.1."
-            ) from None
-    return found

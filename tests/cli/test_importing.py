@@ -78,7 +78,7 @@ def test_errors(lines: Path):
     assert call("import", "none.jsonl").status == 2
     assert "--from" in call("import", "answers.jsonl", "--from", "xml").err
     (lines.parent / "a.json").write_text("{}")
-    assert "cannot be told from its name" in call("import", "a.json").err
+    assert "cannot infer the form of 'a.json'" in call("import", "a.json").err
 
 
 def test_as_a_process(lines: Path):
@@ -93,7 +93,7 @@ def test_interrupted(lines: Path):
     begun = directory / "store" / "metadata.db"
     ended = interrupt("import", "answers.jsonl", directory=directory, when=begun, number=signal.SIGINT)
     assert (ended.status, ended.out) == (130, "")
-    assert ended.err.endswith("Interrupted. Say it again to go on.\n")
+    assert ended.err.endswith("Interrupted. Run the same command again to continue.\n")
     lines.write_text('{"n": 1}\n')
     assert call("import", "answers.jsonl").status == 0
 
@@ -109,4 +109,4 @@ def test_what_other_tools_have_stored(empty: Path):
     assert call("import", f"{assets}/curator/").err == "Already imported: nothing was added.\n"
 
     assert call("import", str(assets / "pipelines"), "--from", "distilabel").status == 0
-    assert "cannot be told from what is in it" in call("import", str(assets.parent)).err
+    assert "from what is in it" in call("import", str(assets.parent)).err

@@ -263,7 +263,7 @@ async def test_what_is_no_working_directory(storage: LocalStorage, tmp_path: Pat
     for path in ("empty", "none"):
         with pytest.raises(InvalidInputError):
             await import_curator(storage, str(tmp_path / path))
-    with pytest.raises(InvalidInputError, match="cannot be told from what is in it"):
+    with pytest.raises(InvalidInputError, match="from what is in it"):
         await import_path(storage, tmp_path / "empty")
     (tmp_path / "empty" / "responses_0.jsonl").write_text("")
     with pytest.raises(InvalidInputError, match="has no response"):

@@ -70,6 +70,6 @@ async def test_what_is_no_pipeline(storage: LocalStorage, execution: Path, monke
     shutil.rmtree(execution / "data")
     with pytest.raises(InvalidInputError, match="holds no pipeline"):
         await import_distilabel(storage, str(execution))
-    with pytest.raises(InvalidInputError, match="cannot be told from what is in it"):
+    with pytest.raises(InvalidInputError, match="from what is in it"):
         await import_path(storage, execution)
     assert await storage.list_master_jobs() == []

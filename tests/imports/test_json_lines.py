@@ -170,8 +170,8 @@ async def test_files_that_cannot_be_read(storage: LocalStorage, tmp_path: Path):
     assert "is a directory" in await refused(storage, tmp_path / "d.jsonl")
     os.mkfifo(tmp_path / "p.jsonl")
     assert "no file on a disk" in await refused(storage, tmp_path / "p.jsonl")
-    assert "cannot be told from its name" in await refused(storage, written(tmp_path / "a.json", b"{}"))
-    assert "cannot be told from its name" in await refused(storage, written(tmp_path / "gz", b"{}"))
+    assert "cannot infer the form of" in await refused(storage, written(tmp_path / "a.json", b"{}"))
+    assert "cannot infer the form of" in await refused(storage, written(tmp_path / "gz", b"{}"))
     odd: Any = "xml"
     assert "form 'xml'" in await refused(storage, tmp_path / "a.json", form=odd)
     report = await import_file(storage, tmp_path / "a.json", "jsonl")

@@ -9,9 +9,10 @@ from typing import Any, cast
 
 from starfish_storage.codec import decode
 from starfish_storage.errors import InvalidInputError, shorten
-from starfish_storage.imports.report import Form
+from starfish_storage.form_option import FormOption
 from starfish_storage.imports.rows import MAX_ROW_BYTES, BadRow, Row
 from starfish_storage.imports.source_file import SourceFile
+from starfish_storage.imports.source_forms import FileForm
 
 
 class CsvTable:
@@ -26,7 +27,7 @@ class CsvTable:
         InvalidInputError: the delimiter is not one character.
     """
 
-    form: Form = "csv"
+    form = "csv"
 
     def __init__(self, file: SourceFile, delimiter: str | None = None, *, json_cells: bool = False) -> None:
         self._file = file
@@ -85,6 +86,18 @@ class CsvTable:
         if self._json_cells:
             return Row(place, {name: _value(cell) for name, cell in zip(names, cells, strict=True)})
         return Row(place, dict(zip(names, cells, strict=True)))
+
+
+CSV = FileForm(
+    name="csv",
+    title="CSV",
+    endings=(".csv", ".tsv"),
+    table=CsvTable,
+    options=(
+        FormOption("delimiter", "Of CSV: what stands between cells [default: a comma].", "CHARACTER"),
+        FormOption("json_cells", "Of CSV: cells that hold a JSON object or list become that.", kind=bool),
+    ),
+)
 
 
 def _value(cell: str) -> object:

@@ -9,6 +9,7 @@ from starfish_storage.imports.curator import curator_run, response_files
 from starfish_storage.imports.into_run import RunImport
 from starfish_storage.imports.report import ImportReport, OnProgress, combined, last_name
 from starfish_storage.imports.source_file import shown
+from starfish_storage.imports.source_forms import DirectoryForm
 from starfish_storage.interface import Storage
 
 _PROJECT = "curator"
@@ -61,3 +62,11 @@ async def import_curator(
             work = RunImport(storage, source, project_id or _PROJECT, name, skip_bad=skip_bad, progress=progress)
             reports.append(await work.run())
     return combined(last_name(path), reports)
+
+
+CURATOR = DirectoryForm(
+    name="curator",
+    title="a working directory of Curator",
+    recognises=lambda path: bool(response_files(path) or curator_directories(path)),
+    run=import_curator,
+)

@@ -13,6 +13,7 @@ from starfish_storage.imports.into_job import TableImport
 from starfish_storage.imports.parquet import ParquetTable
 from starfish_storage.imports.report import ImportReport, OnProgress, combined, last_name
 from starfish_storage.imports.source_file import SourceFile, shown
+from starfish_storage.imports.source_forms import DirectoryForm
 from starfish_storage.interface import Storage
 
 _PIPELINE = "pipeline.yaml"
@@ -85,6 +86,14 @@ async def import_distilabel(
                 work = TableImport(storage, table, project_id, title, skip_bad=skip_bad, progress=progress, about=kept)
                 reports.append(await work.run())
     return combined(last_name(path), reports)
+
+
+DISTILABEL = DirectoryForm(
+    name="distilabel",
+    title="a pipeline that distilabel has cached",
+    recognises=lambda path: bool(executions(path)),
+    run=import_distilabel,
+)
 
 
 def _candidates(path: str, depth: int) -> list[str]:

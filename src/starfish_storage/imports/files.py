@@ -4,36 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Generator
-from contextlib import contextmanager
-from typing import Literal
 
 from starfish_storage.errors import InvalidInputError, shorten
-from starfish_storage.imports.csv_rows import CsvTable
+from starfish_storage.imports.csv_rows import CSV
 from starfish_storage.imports.into_job import TableImport
-from starfish_storage.imports.json_lines import JsonLinesTable
+from starfish_storage.imports.json_lines import JSON_LINES
+from starfish_storage.imports.parquet import PARQUET
 from starfish_storage.imports.report import ImportReport, OnProgress
-from starfish_storage.imports.rows import Table
 from starfish_storage.imports.source_file import SourceFile, shown
+from starfish_storage.imports.source_forms import FileForm
 from starfish_storage.interface import Storage
 
-FileForm = Literal["jsonl", "csv", "parquet"]
+FILE_FORMS: tuple[FileForm, ...] = (JSON_LINES, CSV, PARQUET)
+"""The forms of files; a new one is added here."""
 
-_FORMS: dict[str, FileForm] = {
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".csv": "csv",
-    ".tsv": "csv",
-    ".parquet": "parquet",
-    ".pq": "parquet",
-}
 _COMPRESSED = (".gz", ".zst")
 
 
 async def import_file(
     storage: Storage,
     path: str | os.PathLike[str],
-    form: FileForm | None = None,
+    form: str | None = None,
     *,
     project_id: str | None = None,
     name: str | None = None,
@@ -65,9 +56,11 @@ async def import_file(
         InvalidIdError: the project's id cannot be used.
     """
     given = os.fspath(path)
-    found = form or form_of(given)
+    found = _named(form) if form else form_of(given)
+    chosen = {"delimiter": delimiter, "json_cells": json_cells}
     opened = await asyncio.to_thread(SourceFile, given)
-    with opened, _table(opened, found, delimiter, json_cells=json_cells) as table:
+    with opened:
+        table = found.table(opened, **{option.name: chosen[option.name] for option in found.options})
         return await TableImport(storage, table, project_id, name, skip_bad=skip_bad, progress=progress).run()
 
 
@@ -75,32 +68,29 @@ def form_of(path: str) -> FileForm:
     """Return what a file is, by the ending of its name.
 
     Raises:
-        InvalidInputError: it has another one.
+        InvalidInputError: no form has that ending.
 
-    >>> form_of("answers.jsonl.gz"), form_of("DATA.CSV")
+    >>> form_of("answers.jsonl.gz").name, form_of("DATA.CSV").name
     ('jsonl', 'csv')
     """
     name = os.path.basename(path).lower()
     for ending in _COMPRESSED:
         name = name.removesuffix(ending)
-    found = _FORMS.get(os.path.splitext(name)[1])
-    if found is None:
-        raise InvalidInputError(
-            f"what {shown(path)} is cannot be told from its name: say its form (jsonl, csv or parquet), or give "
-            f"it one of the endings {', '.join(_FORMS)}."
-        )
-    return found
+    for form in FILE_FORMS:
+        if os.path.splitext(name)[1] in form.endings:
+            return form
+    endings = ", ".join(ending for form in FILE_FORMS for ending in form.endings)
+    raise InvalidInputError(
+        f"cannot infer the form of {shown(path)} from its name: end it in {endings}, or pass form= ({_names()})."
+    )
 
 
-@contextmanager
-def _table(file: SourceFile, form: FileForm, delimiter: str | None, *, json_cells: bool) -> Generator[Table]:
-    if form == "jsonl":
-        yield JsonLinesTable(file)
-    elif form == "csv":
-        yield CsvTable(file, delimiter, json_cells=json_cells)
-    elif form == "parquet":
-        from starfish_storage.imports.parquet import ParquetTable
+def _named(name: str) -> FileForm:
+    for form in FILE_FORMS:
+        if form.name == name:
+            return form
+    raise InvalidInputError(f"a file of the form {shorten(name)} cannot be imported: use one of {_names()}.")
 
-        yield ParquetTable([file])
-    else:
-        raise InvalidInputError(f"a file of the form {shorten(form)} cannot be imported: use jsonl, csv or parquet.")
+
+def _names() -> str:
+    return ", ".join(form.name for form in FILE_FORMS)

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import IO, Any, cast
 
 from starfish_storage.codec import decode
-from starfish_storage.imports.report import Form
 from starfish_storage.imports.rows import MAX_ROW_BYTES, BadRow, Row
 from starfish_storage.imports.source_file import SourceFile
+from starfish_storage.imports.source_forms import FileForm
 
 _BOM = b"\xef\xbb\xbf"
 _BLOCK = 2**20
@@ -22,7 +22,7 @@ class JsonLinesTable:
         file: the file.
     """
 
-    form: Form = "jsonl"
+    form = "jsonl"
 
     def __init__(self, file: SourceFile) -> None:
         self._file = file
@@ -49,6 +49,9 @@ class JsonLinesTable:
                     line = line.removeprefix(_BOM)
                 if line.strip():
                     yield _parsed(place, line)
+
+
+JSON_LINES = FileForm(name="jsonl", title="JSON Lines", endings=(".jsonl", ".ndjson"), table=JsonLinesTable)
 
 
 def _parsed(place: str, line: bytes) -> Row | BadRow:

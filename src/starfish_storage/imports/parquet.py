@@ -9,9 +9,9 @@ from typing import Any, cast
 from starfish_storage.errors import InvalidInputError, shorten
 from starfish_storage.extras import arrow, need
 from starfish_storage.imports.arrow_values import Convert, converter, readable_type
-from starfish_storage.imports.report import Form
 from starfish_storage.imports.rows import BadRow, Row
 from starfish_storage.imports.source_file import SourceFile
+from starfish_storage.imports.source_forms import FileForm
 
 _BATCH = 500
 
@@ -33,13 +33,13 @@ class ParquetTable:
         self,
         files: Sequence[SourceFile],
         name: str | None = None,
-        form: Form = "parquet",
+        form: str = "parquet",
         about: dict[str, Any] | None = None,
     ) -> None:
         self._files = files
         self._about = about or {}
         self.name = name or files[0].name
-        self.form: Form = form
+        self.form = form
         digests = "".join(file.sha256 for file in files)
         self.identity = files[0].sha256 if len(files) == 1 else hashlib.sha256(digests.encode()).hexdigest()
         for file in files:
@@ -74,6 +74,13 @@ class ParquetTable:
                         yield _row(f"row {number} of {file.shown}", names, converters, values)
             except (pa.ArrowException, OSError, ValueError) as error:
                 raise _damaged(file, f"after row {number}", error) from error
+
+
+def _of_one_file(file: SourceFile) -> ParquetTable:
+    return ParquetTable([file])
+
+
+PARQUET = FileForm(name="parquet", title="Parquet", endings=(".parquet", ".pq"), table=_of_one_file)
 
 
 def _opened(file: SourceFile) -> tuple[Any, list[Any], list[Convert | None]]:

@@ -3,45 +3,46 @@
 from __future__ import annotations
 
 import os
-from typing import get_args
 
 from starfish_storage.errors import InvalidInputError, shorten
-from starfish_storage.imports.curator import response_files
-from starfish_storage.imports.curator_runs import curator_directories, import_curator
-from starfish_storage.imports.distilabel import executions, import_distilabel
-from starfish_storage.imports.files import form_of, import_file
-from starfish_storage.imports.report import Form, ImportReport, OnProgress
+from starfish_storage.imports.curator_runs import CURATOR
+from starfish_storage.imports.distilabel import DISTILABEL
+from starfish_storage.imports.files import FILE_FORMS, form_of, import_file
+from starfish_storage.imports.report import ImportReport, OnProgress
 from starfish_storage.imports.source_file import shown
-from starfish_storage.imports.starfish import import_starfish, is_store
+from starfish_storage.imports.source_forms import DirectoryForm, FileForm
+from starfish_storage.imports.starfish import STARFISH
 from starfish_storage.interface import Storage
 
-FORMS: tuple[Form, ...] = get_args(Form)
+DIRECTORY_FORMS: tuple[DirectoryForm, ...] = (CURATOR, STARFISH, DISTILABEL)
+"""The stores of other tools, in the order in which they are asked; a new one is added here.
+
+Curator comes before Starfish: it keeps a database of the same name beside its runs.
+"""
+
+FORMS: tuple[FileForm | DirectoryForm, ...] = (*FILE_FORMS, *DIRECTORY_FORMS)
+"""All that can be imported."""
 
 
-def recognise(path: str) -> Form:
-    """Return what a file or directory is: a file by its ending, a directory by what is in it.
+def recognise(path: str) -> str:
+    """Return the name of the form of a file or directory: a file's by its ending, a directory's by what is in it.
 
     Raises:
-        InvalidInputError: that cannot be told.
+        InvalidInputError: no form fits.
     """
     if not os.path.isdir(path):
-        return form_of(path)
-    if response_files(path) or curator_directories(path):
-        return "curator"
-    if is_store(path):  # not before: Curator keeps a database of that name beside its runs
-        return "starfish"
-    if executions(path):
-        return "distilabel"
-    raise InvalidInputError(
-        f"what {shown(path)} is cannot be told from what is in it: give a store of Starfish, a working directory of "
-        "Curator, a pipeline that distilabel has cached, or a file."
-    )
+        return form_of(path).name
+    for form in DIRECTORY_FORMS:
+        if form.recognises(path):
+            return form.name
+    known = ", ".join(form.title for form in DIRECTORY_FORMS)
+    raise InvalidInputError(f"cannot infer what {shown(path)} is from what is in it: give a file, or {known}.")
 
 
 async def import_path(
     storage: Storage,
     path: str | os.PathLike[str],
-    form: Form | None = None,
+    form: str | None = None,
     *,
     project_id: str | None = None,
     name: str | None = None,
@@ -53,23 +54,11 @@ async def import_path(
     """Import a file or directory, whatever it is: see `import_file` and the others.
 
     Raises:
-        InvalidInputError: what it is cannot be told, or it cannot be imported.
+        InvalidInputError: no form fits, or it cannot be imported.
     """
     given = os.fspath(path)
     found = form or recognise(given)
-    if found == "starfish":
-        if project_id is not None or name is not None:
-            raise InvalidInputError("a store of Starfish keeps its own projects and names: leave those out.")
-        return await import_starfish(storage, given, skip_damaged=skip_bad, progress=progress)
-    if found == "curator":
-        return await import_curator(
-            storage, given, project_id=project_id, name=name, skip_bad=skip_bad, progress=progress
-        )
-    if found == "distilabel":
-        return await import_distilabel(
-            storage, given, project_id=project_id, name=name, skip_bad=skip_bad, progress=progress
-        )
-    if found in ("jsonl", "csv", "parquet"):
+    if found in [one.name for one in FILE_FORMS]:
         return await import_file(
             storage,
             given,
@@ -81,4 +70,10 @@ async def import_path(
             json_cells=json_cells,
             progress=progress,
         )
-    raise InvalidInputError(f"form {shorten(found)} cannot be imported: use one of {', '.join(FORMS)}.")
+    for directory in DIRECTORY_FORMS:
+        if directory.name == found:
+            return await directory.run(
+                storage, given, project_id=project_id, name=name, skip_bad=skip_bad, progress=progress
+            )
+    known = ", ".join(one.name for one in FORMS)
+    raise InvalidInputError(f"form {shorten(found)} cannot be imported: use one of {known}.")

@@ -7,9 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-Form = Literal["jsonl", "csv", "parquet", "starfish", "curator", "distilabel"]
-"""What can be imported."""
-
 Stage = Literal["checking", "importing"]
 
 MOST_NAMED = 10
@@ -42,7 +39,7 @@ class ImportReport:
 
     Attributes:
         source: the file or directory, without its path.
-        form: what it was read as.
+        form: what it was read as: the name of a form that can be imported.
         project_ids: the projects that what was imported belongs to.
         master_job_ids: the master jobs that hold it.
         records: how many records it has there.
@@ -54,7 +51,7 @@ class ImportReport:
     """
 
     source: str
-    form: Form
+    form: str
     project_ids: tuple[str, ...]
     master_job_ids: tuple[str, ...]
     records: int

@@ -8,7 +8,6 @@ from typing import Any, Protocol
 
 from starfish_storage.codec import encode
 from starfish_storage.errors import InvalidDataError
-from starfish_storage.imports.report import Form
 
 MAX_ROW_BYTES = 64 * 2**20
 """The longest row that is read: so that a file without line ends is no reason to run out of memory."""
@@ -42,12 +41,12 @@ class Table(Protocol):
     """Rows that can be read more than once.
 
     Attributes:
-        form: what it is.
+        form: the name of its form.
         name: what people call it: a file name without its path.
         identity: SHA-256, in hex, of all that its rows follow from.
     """
 
-    form: Form
+    form: str
     name: str
     identity: str
 

@@ -9,6 +9,7 @@ from starfish_storage.copying import copy
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.imports.report import MOST_NAMED, ImportProgress, ImportReport, OnProgress, last_name
 from starfish_storage.imports.source_file import shown
+from starfish_storage.imports.source_forms import DirectoryForm
 from starfish_storage.interface import Storage
 from starfish_storage.metadata.sqlite.connection import DATABASE_FILE
 from starfish_storage.metadata.sqlite.starfish_copy import may_be_starfish
@@ -71,3 +72,20 @@ async def import_starfish(
         not (copied.projects or copied.master_jobs or copied.execution_jobs or copied.records),
         time.monotonic() - began,
     )
+
+
+async def _import_whole(
+    storage: Storage,
+    path: str,
+    *,
+    project_id: str | None,
+    name: str | None,
+    skip_bad: bool,
+    progress: OnProgress | None,
+) -> ImportReport:
+    if project_id is not None or name is not None:
+        raise InvalidInputError("a store of Starfish keeps its own projects and names: leave those out.")
+    return await import_starfish(storage, path, skip_damaged=skip_bad, progress=progress)
+
+
+STARFISH = DirectoryForm(name="starfish", title="a store of Starfish", recognises=is_store, run=_import_whole)

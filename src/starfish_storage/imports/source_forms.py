@@ -1,0 +1,49 @@
+"""What can be imported: a form declares its name, how it is recognised, and what imports it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from starfish_storage.form_option import FormOption
+from starfish_storage.imports.report import ImportReport
+from starfish_storage.imports.rows import Table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileForm:
+    """A form of one file.
+
+    Attributes:
+        name: as it is called on the command line and in reports.
+        title: as it is called in prose.
+        endings: of the names of such files.
+        table: given the `SourceFile`, and each option by its name, returns its rows.
+        options: what the caller may choose.
+    """
+
+    name: str
+    title: str
+    endings: tuple[str, ...]
+    table: Callable[..., Table]
+    options: tuple[FormOption, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectoryForm:
+    """A form of a directory: the store of another tool.
+
+    Attributes:
+        name: as it is called on the command line and in reports.
+        title: as it is called in prose, with its article.
+        recognises: whether a directory holds it.
+        run: imports it; takes the storage, the path, and by name ``project_id``, ``name``, ``skip_bad``, ``progress``
+            and each option.
+        options: what the caller may choose beside those.
+    """
+
+    name: str
+    title: str
+    recognises: Callable[[str], bool]
+    run: Callable[..., Awaitable[ImportReport]]
+    options: tuple[FormOption, ...] = ()

@@ -10,7 +10,7 @@ import pytest
 
 from cli.calling import call
 from starfish_storage.cli import main
-from starfish_storage.imports.recognising import DIRECTORY_FORMS, FILE_FORMS, FORMS, recognise
+from starfish_storage.imports.recognising import FILE_FORMS, FORMS, recognise
 from starfish_storage.imports.source_forms import DirectoryForm, FileForm
 
 PROJECT = Path(__file__).parents[2]
@@ -56,4 +56,3 @@ def test_directories_are_recognised_by_what_is_in_them(tmp_path: Path) -> None:
     for name in ("metadata.db", "responses_0.jsonl"):  # Curator keeps such a database beside its runs
         (tmp_path / name).touch()
         assert recognise(str(tmp_path)) == ("starfish" if name == "metadata.db" else "curator")
-    assert {form.name for form in DIRECTORY_FORMS} == {"curator", "starfish", "distilabel"}

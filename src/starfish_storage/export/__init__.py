@@ -12,6 +12,7 @@ from starfish_storage.export.schema import Conflict
 from starfish_storage.export.splitting import parse_splits
 from starfish_storage.export.spreadsheet import Csv
 from starfish_storage.export.tables import ArrowIpc, HuggingFace, Parquet
+from starfish_storage.form_option import FormOption
 
 __all__ = [
     "ArrowIpc",
@@ -22,6 +23,7 @@ __all__ = [
     "ExportReport",
     "ExportedRecord",
     "Form",
+    "FormOption",
     "FormWriter",
     "HuggingFace",
     "JsonLines",

@@ -10,6 +10,7 @@ import pytest
 import starfish_storage.metadata
 from remote.postgres_schemas import QUERIES, texts_of
 from servers.postgres import PostgresServer
+from starfish_storage import keys
 from starfish_storage.metadata.migrations import migrations
 from starfish_storage.metadata.postgres.address import PostgresAddress
 from starfish_storage.metadata.postgres.connection import PostgresConnection
@@ -95,3 +96,25 @@ async def test_every_text_is_compared_byte_by_byte(
     }
     of_c = postgres_server.execute("SELECT oid FROM pg_collation WHERE collname = 'C'")[0][0]
     assert {place for place, collation in collations.items() if collation != of_c} == set()
+
+
+def test_postgres_and_python_agree_on_keys(by_migrations: PostgresAddress) -> None:
+    uids = ("r1", "1", "r1.0af3", "\u00fc b'%_", "a" * 200)
+    of_records = [keys.record_key(uid) for uid in uids]
+    data = [*of_records, *(keys.version_key(key, "0af3") for key in of_records), "data/ab/cd/r1.json"]
+    given = [(uid, key, version) for uid in uids for key in data for version in (None, "0af3")]
+    of_data = QUERIES.expanded(
+        "SELECT {has_own_data own}, {borrows_data own}, {owner_uid own}, {named_version own} "
+        "FROM unnest($1::text[], $2::text[], $3::text[]) AS own (record_uid, output_ref, data_version)"
+    )
+    configs = ["configs/m1.request.json", "configs/m1.json", "elsewhere/m1.json", "configs.json", "a/configs/m1.json"]
+    of_configs = QUERIES.expanded("SELECT {has_request_config own} FROM unnest($1::text[]) AS own (request_config_ref)")
+    connection = PostgresConnection(by_migrations, 10)
+    connection.open()
+    found = connection.execute(of_data, tuple(map(list, zip(*given, strict=True)))).fetchall()
+    are_configs = connection.execute(of_configs, (configs,)).fetchall()
+    connection.close()
+    for (uid, key, version), row in zip(given, found, strict=True):
+        owner = keys.owner_uid(key)
+        assert row == (owner == uid, owner != uid, owner, keys.named_version(key, version))
+    assert are_configs == [(key.startswith("configs/"),) for key in configs]

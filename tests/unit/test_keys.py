@@ -1,11 +1,17 @@
 """Keys, the names of versions, and whose they are: what stands in `keys.py` and nowhere else."""
 
+import re
+from collections.abc import Mapping
+from importlib.resources import files
+
+import apsw
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from starfish_storage import keys
 from starfish_storage.errors import InvalidIdError, InvalidReferenceError
+from starfish_storage.metadata.queries import sqlite_queries
 from starfish_storage.testing.samples import MASTER_JOB, RECORD
 from starfish_storage.testing.strategies import ids
 from starfish_storage.testing.suites.suite import refused
@@ -81,3 +87,50 @@ def test_what_is_no_version_is_refused(bad: str) -> None:
         keys.version_key(keys.record_key(RECORD), bad)
     with refused(InvalidReferenceError):
         keys.version_key(keys.request_config_key(MASTER_JOB), "0")
+
+
+# --- what SQL says of keys ----------------------------------------------------------------------------------------
+
+ODD_KEYS = ("data/82/r1.json", "data/ab/cd/r1.json", "data/82/xr1.json", "data/82/r1.0af3.json", "data/82/.json")
+CONFIG_NAMES = ("configs/m1.request.json", "configs/m1.json", "elsewhere/m1.json", "configs.json", "a/configs/m1.json")
+
+
+def by_sqlite(fragment: str, row: Mapping[str, str]) -> object:
+    """Return what a fragment of ``sql/sqlite/keys.sql`` makes of one row."""
+    columns = ", ".join(f"? AS {name}" for name in row)
+    text = sqlite_queries().expanded(f"SELECT {{{fragment} own}} FROM (SELECT {columns}) AS own")
+    connection = apsw.Connection(":memory:")
+    ((found,),) = connection.execute(text, tuple(row.values()))
+    connection.close()
+    return found
+
+
+@given(ids(), st.sampled_from(["r1", "1", "x", "R1"]))
+def test_sqlite_and_python_agree_on_whose_data_it_is(id: str, other: str) -> None:
+    for uid in (id, other):
+        for key in (keys.record_key(id), keys.version_key(keys.record_key(id), "0af3"), *ODD_KEYS):
+            row = {"record_uid": uid, "output_ref": key}
+            assert by_sqlite("has_own_data", row) == (keys.owner_uid(key) == uid)
+            assert by_sqlite("borrows_data", row) == (keys.owner_uid(key) != uid)
+
+
+@given(ids())
+def test_sqlite_and_python_agree_on_request_configurations(id: str) -> None:
+    """Of all references that a master job may be given."""
+    for key in (keys.request_config_key(id), f"configs/{id}.json", *CONFIG_NAMES):
+        assert keys.check_request_config_name(key, key) == key
+        try:
+            is_config = bool(keys.check_request_config_key(key))
+        except InvalidReferenceError:
+            is_config = False
+        assert by_sqlite("has_request_config", {"request_config_ref": key}) == is_config
+
+
+def test_only_one_place_in_sql_knows_keys() -> None:
+    """But for the schema and the migrations, whose text is that of the stores that there are."""
+    room = files("starfish_storage.metadata").joinpath("sql")
+    paths = [path for engine in room.iterdir() for path in engine.iterdir() if path.name.endswith(".sql")]
+    knowing = {
+        path.name for path in paths if re.search(r"'/'|'\.json'|'(data|configs)[/%]", path.read_text(encoding="utf-8"))
+    }
+    assert knowing == {"keys.sql", "schema.sql"}

@@ -8,7 +8,8 @@ from functools import cache
 from importlib.resources import files
 from itertools import count
 
-_NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
+_NAME = re.compile(r"^-- (?:name|fragment): (\w+)\n", re.MULTILINE)
+_FRAGMENT = re.compile(r"\{(\w+) (\w+)\}")
 _COMMENT = re.compile(r"^\s*--.*\n?", re.MULTILINE)
 _PARAMETER = re.compile(r"(?<![:\w]):(\w+)")
 _EACH_STATUS = "-- each status\n"
@@ -25,6 +26,7 @@ class Queries:
     Args:
         engine: ``"sqlite"``, whose placeholders are ``?``, or ``"postgres"``, whose are ``$1``, ``$2``, ...
         paths: the files below ``sql/``, such as ``"common/queries.sql"``; a name stands in one of them only.
+            ``{has_own_data own}`` means that fragment of the engine's ``keys.sql``, of the row ``own``.
     """
 
     def __init__(self, engine: str, *paths: str) -> None:
@@ -34,7 +36,8 @@ class Queries:
         self._repeated: dict[str, tuple[str, str, str]] = {}
         self._made: dict[tuple[str, int], str] = {}
         self._parameters: dict[str, tuple[str, ...]] = {}
-        for name, text in (query for path in paths for query in _named(path)):
+        self._fragments = {name: _COMMENT.sub("", text).strip() for name, text in _named(f"{engine}/keys.sql")}
+        for name, text in ((name, self.expanded(text)) for path in paths for name, text in _named(path)):
             self._parameters[name] = tuple(_PARAMETER.findall(_COMMENT.sub("", text)))
             if _EACH_STATUS in text:
                 branch, merge = text.partition(_EACH_STATUS)[2].split(_MERGED)
@@ -73,6 +76,10 @@ class Queries:
             head, row, tail = self._repeated[name]
             text = self._made[name, rows] = self._translated(f"{head} {', '.join([row] * rows)} {tail}")
         return text
+
+    def expanded(self, text: str) -> str:
+        """Return SQL with its fragments written out."""
+        return _FRAGMENT.sub(lambda found: self._fragments[found[1]].replace("{row}", found[2]), text)
 
     def parameters(self, name: str) -> tuple[str, ...]:
         """Return the names of a query's parameters, in order."""

@@ -3,6 +3,7 @@
 -- `-- each status` ... `-- merged`: a list over statuses; the part between is repeated for each, and their ordered
 -- results are merged by what follows.
 -- `-- each row` ... `-- end`: the part between is repeated for each of several rows; one row is the plain query.
+-- `{has_own_data own}`: a fragment of `keys.sql` beside the engine's own queries, of the row `own`.
 
 -- name: save_project
 INSERT INTO projects (project_id, name, description, created_when, updated_when)

@@ -13,7 +13,7 @@ FROM pg_control_system()
 -- name: sample_data
 -- Some of the data that there must be.
 (SELECT output_ref, data_version FROM records
- WHERE output_ref IS NOT NULL AND right(output_ref, length(record_uid) + 6) = '/' || record_uid || '.json'
+ WHERE {has_own_data records}
  LIMIT :records)
 UNION ALL (SELECT key, data_version FROM loose_data LIMIT :loose)
 
@@ -23,8 +23,7 @@ SELECT (SELECT count(*) FROM records WHERE output_ref IS NOT NULL), (SELECT coun
 -- name: page_of_records
 -- With data of their own.
 SELECT record_uid, output_ref, data_version, data_sha256 FROM records
-WHERE record_uid > :after AND output_ref IS NOT NULL
-  AND right(output_ref, length(record_uid) + 6) = '/' || record_uid || '.json'
+WHERE record_uid > :after AND {has_own_data records}
 ORDER BY record_uid LIMIT 1000
 
 -- name: page_of_loose_data
@@ -33,19 +32,18 @@ SELECT key, key, data_version, data_sha256 FROM loose_data WHERE key > :after OR
 -- name: page_of_borrowed_data
 -- That neither a record of its own nor `loose_data` knows: it lies under the key itself.
 SELECT DISTINCT output_ref, output_ref, NULL, NULL FROM records AS borrower
-WHERE output_ref > :after AND output_ref IS NOT NULL
-  AND right(output_ref, length(record_uid) + 6) <> '/' || record_uid || '.json'
+WHERE output_ref > :after AND {borrows_data borrower}
   AND NOT EXISTS (SELECT 1 FROM loose_data WHERE key = borrower.output_ref)
   AND NOT EXISTS (
       SELECT 1 FROM records AS own
       WHERE own.output_ref = borrower.output_ref
-        AND own.record_uid = left(substring(borrower.output_ref FROM '[^/]*$'), -5))
+        AND own.record_uid = {owner_uid borrower})
 ORDER BY output_ref LIMIT 1000
 
 -- name: page_of_request_configs
 SELECT DISTINCT request_config_ref FROM master_jobs
 WHERE request_config_ref > :after
-  AND request_config_ref LIKE 'configs/%.json' AND request_config_ref NOT LIKE 'configs/%/%'
+  AND {has_request_config master_jobs}
 ORDER BY request_config_ref LIMIT 1000
 
 -- name: page_of_master_job_json
@@ -183,8 +181,7 @@ JOIN records ON records.record_uid = wanted.owner AND records.output_ref = wante
 UNION ALL
 SELECT object, CASE WHEN EXISTS (
     SELECT 1 FROM records
-    WHERE records.output_ref = wanted.key AND records.output_ref IS NOT NULL
-      AND right(records.output_ref, length(records.record_uid) + 6) <> '/' || records.record_uid || '.json')
+    WHERE records.output_ref = wanted.key AND {borrows_data records})
     THEN 'referenced' ELSE 'loose' END
 FROM wanted
 JOIN loose_data ON loose_data.key = wanted.key AND loose_data.data_version IS NOT DISTINCT FROM wanted.version
@@ -192,11 +189,10 @@ UNION ALL
 SELECT object, 'referenced' FROM wanted
 WHERE version IS NULL AND EXISTS (
     SELECT 1 FROM records
-    WHERE records.output_ref = wanted.key AND records.output_ref IS NOT NULL
-      AND right(records.output_ref, length(records.record_uid) + 6) <> '/' || records.record_uid || '.json')
+    WHERE records.output_ref = wanted.key AND {borrows_data records})
 UNION ALL
 SELECT object, 'referenced' FROM wanted JOIN master_jobs ON master_jobs.request_config_ref = wanted.key
-WHERE version IS NULL AND wanted.key LIKE 'configs/%'
+WHERE version IS NULL AND {has_request_config master_jobs}
 UNION ALL
 SELECT wanted.object, 'removed' FROM wanted JOIN data_removals USING (object)
 

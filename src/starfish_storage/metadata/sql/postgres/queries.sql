@@ -146,8 +146,7 @@ WHERE loose_data.key = ANY (:loose_keys::text[])
 
 -- name: get_borrower
 SELECT record_uid FROM records
-WHERE output_ref = :output_ref AND output_ref IS NOT NULL
-  AND right(output_ref, length(record_uid) + 6) <> '/' || record_uid || '.json'
+WHERE output_ref = :output_ref AND {borrows_data records}
 LIMIT 1
 
 -- name: set_data_version
@@ -180,48 +179,41 @@ RETURNING object
 -- Data of a master job's records that a record of another one refers to outlives its own row.
 INSERT INTO loose_data (key, data_version, data_sha256)
 SELECT own.output_ref, own.data_version, own.data_sha256 FROM records AS own
-WHERE own.master_job_id = :master_job_id AND own.output_ref IS NOT NULL
-  AND right(own.output_ref, length(own.record_uid) + 6) = '/' || own.record_uid || '.json'
+WHERE own.master_job_id = :master_job_id AND {has_own_data own}
   AND EXISTS (
       SELECT 1 FROM records AS other
       WHERE other.output_ref = own.output_ref AND other.master_job_id <> own.master_job_id
-        AND other.output_ref IS NOT NULL
-        AND right(other.output_ref, length(other.record_uid) + 6) <> '/' || other.record_uid || '.json')
+        AND {borrows_data other})
 ON CONFLICT (key) DO UPDATE SET data_version = excluded.data_version, data_sha256 = excluded.data_sha256
 
 -- name: note_removal_of_records
 -- The data of a master job's records, unless a record of another master job refers to it.
 INSERT INTO data_removals (object)
-SELECT CASE WHEN own.data_version IS NULL THEN own.output_ref
-            ELSE left(own.output_ref, length(own.output_ref) - 5) || '.' || own.data_version || '.json' END
+SELECT {named_version own}
 FROM records AS own
-WHERE own.master_job_id = :master_job_id AND own.output_ref IS NOT NULL
-  AND right(own.output_ref, length(own.record_uid) + 6) = '/' || own.record_uid || '.json'
+WHERE own.master_job_id = :master_job_id AND {has_own_data own}
   AND NOT EXISTS (
       SELECT 1 FROM records AS other
       WHERE other.output_ref = own.output_ref AND other.master_job_id <> own.master_job_id
-        AND other.output_ref IS NOT NULL
-        AND right(other.output_ref, length(other.record_uid) + 6) <> '/' || other.record_uid || '.json')
+        AND {borrows_data other})
 ON CONFLICT (object) DO NOTHING
 
 -- name: list_borrowed_data
 SELECT DISTINCT output_ref FROM records
-WHERE output_ref IS NOT NULL AND right(output_ref, length(record_uid) + 6) <> '/' || record_uid || '.json'
+WHERE {borrows_data records}
   AND master_job_id = :master_job_id
 
 -- name: is_borrowed_elsewhere
 SELECT 1 FROM records
-WHERE output_ref = :output_ref AND output_ref IS NOT NULL
-  AND right(output_ref, length(record_uid) + 6) <> '/' || record_uid || '.json'
+WHERE output_ref = :output_ref AND {borrows_data records}
   AND master_job_id <> :master_job_id
 LIMIT 1
 
 -- name: note_removal_of_request_config
--- A reference may be any text; only what lies in configs/ is data of the store's.
 INSERT INTO data_removals (object)
 SELECT own.request_config_ref FROM master_jobs AS own
 WHERE own.master_job_id = :master_job_id
-  AND own.request_config_ref LIKE 'configs/%.json' AND own.request_config_ref NOT LIKE 'configs/%/%'
+  AND {has_request_config own}
   AND NOT EXISTS (
       SELECT 1 FROM master_jobs AS other
       WHERE other.request_config_ref = own.request_config_ref AND other.master_job_id <> own.master_job_id)

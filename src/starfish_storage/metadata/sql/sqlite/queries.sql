@@ -20,12 +20,11 @@ ON CONFLICT (record_uid) DO UPDATE SET
 SELECT record_uid, data_sha256 FROM records WHERE record_uid = :owner_uid AND output_ref = :output_ref
 UNION ALL
 SELECT record_uid, data_sha256 FROM records INDEXED BY records_by_borrowed_data
-WHERE output_ref = :output_ref AND output_ref IS NOT NULL
-  AND substr(output_ref, -length(record_uid) - 6) <> '/' || record_uid || '.json'
+WHERE output_ref = :output_ref AND {borrows_data records}
 
 -- name: list_borrowers
 SELECT record_uid, data_sha256, output_ref FROM records INDEXED BY records_by_borrowed_data
-WHERE output_ref IS NOT NULL AND substr(output_ref, -length(record_uid) - 6) <> '/' || record_uid || '.json'
+WHERE {borrows_data records}
   AND output_ref IN (
 -- each row
 :output_ref
@@ -48,32 +47,28 @@ INSERT INTO data_journal (key, payload) VALUES
 -- The data of a master job's records, unless a record of another master job refers to it.
 INSERT INTO data_journal (key, payload)
 SELECT own.output_ref, NULL FROM records AS own
-WHERE own.master_job_id = :master_job_id AND own.output_ref IS NOT NULL
-  AND substr(own.output_ref, -length(own.record_uid) - 6) = '/' || own.record_uid || '.json'
+WHERE own.master_job_id = :master_job_id AND {has_own_data own}
   AND NOT EXISTS (
       SELECT 1 FROM records AS other
       WHERE other.output_ref = own.output_ref AND other.master_job_id <> own.master_job_id
-        AND other.output_ref IS NOT NULL
-        AND substr(other.output_ref, -length(other.record_uid) - 6) <> '/' || other.record_uid || '.json')
+        AND {borrows_data other})
 
 -- name: list_borrowed_data
 SELECT DISTINCT output_ref FROM records INDEXED BY records_by_borrowed_data
-WHERE output_ref IS NOT NULL AND substr(output_ref, -length(record_uid) - 6) <> '/' || record_uid || '.json'
+WHERE {borrows_data records}
   AND master_job_id = :master_job_id
 
 -- name: is_borrowed_elsewhere
 SELECT 1 FROM records
-WHERE output_ref = :output_ref AND output_ref IS NOT NULL
-  AND substr(output_ref, -length(record_uid) - 6) <> '/' || record_uid || '.json'
+WHERE output_ref = :output_ref AND {borrows_data records}
   AND master_job_id <> :master_job_id
 LIMIT 1
 
 -- name: journal_removal_of_request_config
--- A reference may be any text; only what lies in configs/ is data of the store's.
 INSERT INTO data_journal (key, payload)
 SELECT own.request_config_ref, NULL FROM master_jobs AS own
 WHERE own.master_job_id = :master_job_id
-  AND own.request_config_ref GLOB 'configs/*.json' AND own.request_config_ref NOT GLOB 'configs/*/*'
+  AND {has_request_config own}
   AND NOT EXISTS (
       SELECT 1 FROM master_jobs AS other
       WHERE other.request_config_ref = own.request_config_ref AND other.master_job_id <> own.master_job_id)
@@ -107,13 +102,11 @@ DELETE FROM data_journal WHERE number = :number
 DELETE FROM mixed_case_ids
 WHERE kind = 'record_uid' AND EXISTS (
     SELECT 1 FROM records AS own
-    WHERE own.record_uid = mixed_case_ids.id AND own.master_job_id = :master_job_id AND own.output_ref IS NOT NULL
-      AND substr(own.output_ref, -length(own.record_uid) - 6) = '/' || own.record_uid || '.json'
+    WHERE own.record_uid = mixed_case_ids.id AND own.master_job_id = :master_job_id AND {has_own_data own}
       AND NOT EXISTS (
           SELECT 1 FROM records AS other
           WHERE other.output_ref = own.output_ref AND other.master_job_id <> own.master_job_id
-            AND other.output_ref IS NOT NULL
-            AND substr(other.output_ref, -length(other.record_uid) - 6) <> '/' || other.record_uid || '.json'))
+            AND {borrows_data other}))
 
 -- name: get_mixed_case_ids_of_records
 SELECT id FROM mixed_case_ids
@@ -176,7 +169,7 @@ WHERE output_ref IS NOT NULL AND NOT EXISTS (SELECT 1 FROM data_journal WHERE ke
 
 -- name: every_request_config_reference
 SELECT DISTINCT request_config_ref FROM master_jobs
-WHERE request_config_ref GLOB 'configs/*.json' AND request_config_ref NOT GLOB 'configs/*/*'
+WHERE {has_request_config master_jobs}
 ORDER BY request_config_ref
 
 -- name: every_wrong_record_count
@@ -266,8 +259,7 @@ SELECT record_uid FROM records WHERE output_ref IS NOT NULL AND data_sha256 IS N
 SELECT record_uid FROM records WHERE record_uid = :owner_uid AND output_ref = :output_ref
 UNION ALL
 SELECT record_uid FROM records INDEXED BY records_by_borrowed_data
-WHERE output_ref = :output_ref AND output_ref IS NOT NULL
-  AND substr(output_ref, -length(record_uid) - 6) <> '/' || record_uid || '.json'
+WHERE output_ref = :output_ref AND {borrows_data records}
 
 -- name: salvage_projects
 SELECT project_id, name, description, created_when, updated_when, rowid

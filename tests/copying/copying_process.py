@@ -15,7 +15,7 @@ from typing import Any
 
 from starfish_storage import LocalStorage, open_storage
 from starfish_storage.copying import copy, engine, pages
-from starfish_storage.metadata.transfer import SQLRowTransfer
+from starfish_storage.metadata.row_transfer import SQLRowTransfer
 
 
 def kill_at(number: int, how: str) -> None:

@@ -24,8 +24,8 @@ from starfish_storage.metadata.database import Database
 from starfish_storage.metadata.ledger import SQLRunLedger
 from starfish_storage.metadata.operations import WriteOperation
 from starfish_storage.metadata.row import Row, only_values
+from starfish_storage.metadata.row_transfer import SQLRowTransfer
 from starfish_storage.metadata.rows import RowCodec
-from starfish_storage.metadata.transfer import SQLRowTransfer
 from starfish_storage.models import (
     EXECUTION_JOB_STATUSES,
     MASTER_JOB_STATUSES,

@@ -28,7 +28,7 @@ from starfish_storage.keys import (
 from starfish_storage.models import GenerationJob, GenerationMasterJob, Project, Record
 from starfish_storage.storage.data_reading import DataReading
 from starfish_storage.storage.secret_guard import SecretGuard
-from starfish_storage.storage.transfer import HybridTransfer
+from starfish_storage.storage.store_transfer import HybridTransfer
 
 
 class HybridStorage(Storage):

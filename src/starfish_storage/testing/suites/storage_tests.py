@@ -19,7 +19,7 @@ from starfish_storage.testing.suites.run_ledger import RunTests, StepTests
 from starfish_storage.testing.suites.run_outcomes import OutcomeTests
 from starfish_storage.testing.suites.scanning import ScanningTests
 from starfish_storage.testing.suites.streaming import StreamingTests
-from starfish_storage.testing.suites.transfer import TransferTests
+from starfish_storage.testing.suites.transfer_tests import TransferTests
 
 
 class StorageTests:

@@ -151,7 +151,7 @@ async def test_a_call_is_cancelled_after_any_number_of_turns(storage: FaultyStor
         await check_one(storage, probe, call, name)
         ticks = ticks + 1 if ticks < 4 else ticks * 2  # from then on it waits for the writer, turn after turn
     assert ticks > 2
-    await workload.check_whole(storage, Path(storage._data.root))  # type: ignore[attr-defined]
+    await workload.check_whole(storage, Path(storage.data.root))  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("call", CALLS)
@@ -167,7 +167,7 @@ async def test_a_call_is_cancelled_at_any_step_of_the_writer(storage: FaultyStor
         caught += await cancelled_at_step(storage, step, CALLS[call](storage, name))
         await check_one(storage, probe, call, name)
     assert caught > steps / 2
-    await workload.check_whole(storage, Path(storage._data.root))  # type: ignore[attr-defined]
+    await workload.check_whole(storage, Path(storage.data.root))  # type: ignore[attr-defined]
 
 
 async def cancelled_at_step(storage: FaultyStorage, chosen: int, work: Awaitable[Any]) -> bool:

@@ -98,7 +98,7 @@ async def test_a_failed_batch_leaves_every_version_before_it(storage: FaultyStor
     storage.steps.before = lambda _number, _step: None
     assert [await version_of(storage, uid) for uid in ("r1", "r3")] == [1, 1]
     assert await storage.get_record_metadata("r2") is None
-    assert not [step for step in os.listdir(storage._data.root + "/staging") if "r2" in step]  # type: ignore[attr-defined]
+    assert not [step for step in os.listdir(storage.data.root + "/staging") if "r2" in step]  # type: ignore[attr-defined]
 
 
 async def test_one_failed_write_of_a_group_fails_alone(storage: FaultyStorage) -> None:

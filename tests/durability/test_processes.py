@@ -97,7 +97,7 @@ async def test_closing_from_elsewhere_finishes_what_a_loop_had_not_handed_over(t
     storage = await opened(tmp_path)
     calls = [asyncio.create_task(save(storage, f"r{n}")) for n in range(CONCURRENT)]
     await asyncio.sleep(0)  # every call is gathered; the loop hands them over in its next turn
-    storage._metadata._session._close()  # type: ignore[attr-defined]  # what close() runs in a thread
+    storage.metadata._session._close()  # type: ignore[attr-defined]  # what close() runs in a thread
     assert len(set(await asyncio.wait_for(asyncio.gather(*calls), 30))) == CONCURRENT
     await storage.close()
 

@@ -61,7 +61,7 @@ def loops_that_log_everything(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_calls_that_succeed(uri: str, tmp_path: Path, listener: Listener) -> None:
     async def run() -> None:
         storage = opened(uri, tmp_path)
-        assert MARK not in repr(storage) + storage.storage_uri + repr(vars(storage._metadata))
+        assert MARK not in repr(storage) + storage.storage_uri + repr(vars(storage.metadata))
         async with storage:
             await fill(storage)
             for read in READING:

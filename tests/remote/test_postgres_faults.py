@@ -221,7 +221,7 @@ async def test_a_session_that_was_idle_in_a_transaction_for_too_long_is_made_ane
                 until(postgres_server, query, "the end of the session")
             writer.update_master_job_status(("running", "2030-01-01T00:00:00.000000Z", workload.MASTER))
 
-        await storage._metadata._database.write(WriteOperation(hold_up))  # type: ignore[attr-defined]
+        await storage.metadata._database.write(WriteOperation(hold_up))  # type: ignore[attr-defined]
         job = await storage.get_master_job(workload.MASTER)
         assert job is not None
         assert job.status == "running"
@@ -241,7 +241,7 @@ async def test_a_transaction_that_failed_unseen_is_not_taken_for_committed(
 
     async with prepared(postgres_uri, memory_path) as storage:
         with pytest.raises(StorageError):
-            await storage._metadata._database.write(WriteOperation(fail_unseen))  # type: ignore[attr-defined]
+            await storage.metadata._database.write(WriteOperation(fail_unseen))  # type: ignore[attr-defined]
         await save(storage, "r")
 
 

@@ -51,8 +51,8 @@ class HybridStorage(Storage):
         *,
         redact_secrets: bool = True,
     ) -> None:
-        self._metadata = metadata
-        self._data = data
+        self._metadata_handler = metadata
+        self._data_handler = data
         self._storage_uri = storage_uri
         self._capabilities = capabilities
         self._guard = SecretGuard() if redact_secrets else None
@@ -69,17 +69,17 @@ class HybridStorage(Storage):
     @property
     def metadata(self) -> MetadataHandler:
         """The handler of the rows, for maintenance."""
-        return self._metadata
+        return self._metadata_handler
 
     @property
     def data(self) -> DataHandler:
         """The handler of the data, for maintenance."""
-        return self._data
+        return self._data_handler
 
     @property
     def ledger(self) -> RunLedger:
         """See `Storage.ledger`."""
-        return self._metadata.ledger
+        return self._metadata_handler.ledger
 
     @property
     def transfer(self) -> StoreTransfer:
@@ -93,75 +93,75 @@ class HybridStorage(Storage):
 
     async def setup(self) -> None:
         """See `Storage.setup`."""
-        await self._metadata.setup()
+        await self._metadata_handler.setup()
         self._reading.open()
 
     async def close(self) -> None:
         """See `Storage.close`."""
         await self._reading.close()
-        await self._metadata.close()
-        self._data.close()
+        await self._metadata_handler.close()
+        self._data_handler.close()
 
     # --- data -----------------------------------------------------------------------------------------------------
 
     def generate_request_config_path(self, master_job_id: str) -> str:
         """See `Storage.generate_request_config_path`."""
-        return self._data.to_reference(request_config_key(master_job_id))
+        return self._data_handler.to_reference(request_config_key(master_job_id))
 
     async def save_request_config(self, config_ref: str, config_data: dict[str, Any]) -> str:
         """See `Storage.save_request_config`."""
-        self._metadata.check_open()
-        data = self._data
+        self._metadata_handler.check_open()
+        data = self._data_handler
         key = data.to_key(config_ref)
         name = master_job_of(key)
         if self._guard is not None:
             config_data = self._guard.request_config(name, config_data)
         payload = encode(config_data, f"request configuration {shorten(name)}")
-        await self._metadata.save_data("master_job_id", name, data.write(key, payload))
+        await self._metadata_handler.save_data("master_job_id", name, data.write(key, payload))
         return data.to_reference(key)
 
     async def get_request_config(self, config_ref: str) -> dict[str, Any]:
         """See `Storage.get_request_config`."""
-        self._metadata.check_open()
-        return await self._reading.read(check_request_config_key(self._data.to_key(config_ref)))
+        self._metadata_handler.check_open()
+        return await self._reading.read(check_request_config_key(self._data_handler.to_key(config_ref)))
 
     async def save_record_data(self, record_uid: str, master_job_id: str, job_id: str, data: dict[str, Any]) -> str:
         """See `Storage.save_record_data`."""
-        self._metadata.check_open()
+        self._metadata_handler.check_open()
         key = record_key(record_uid)
         check_id("master_job_id", master_job_id)
         check_id("job_id", job_id)
         payload = encode(data, f"data of record {record_uid!r}")
-        await self._metadata.save_data("record_uid", record_uid, self._data.write(key, payload))
-        return self._data.to_reference(key)
+        await self._metadata_handler.save_data("record_uid", record_uid, self._data_handler.write(key, payload))
+        return self._data_handler.to_reference(key)
 
     async def get_record_data(self, output_ref: str) -> dict[str, Any]:
         """See `Storage.get_record_data`."""
-        self._metadata.check_open()
-        return await self._reading.read(check_record_key(self._data.to_key(output_ref)))
+        self._metadata_handler.check_open()
+        return await self._reading.read(check_record_key(self._data_handler.to_key(output_ref)))
 
     async def get_records_data(self, output_refs: Sequence[str]) -> list[dict[str, Any]]:
         """See `Storage.get_records_data`."""
-        self._metadata.check_open()
-        keys = [check_record_key(self._data.to_key(reference)) for reference in _as_list(output_refs)]
+        self._metadata_handler.check_open()
+        keys = [check_record_key(self._data_handler.to_key(reference)) for reference in _as_list(output_refs)]
         return await self._reading.read_many(keys)
 
     async def save_record(self, record: Record, data: dict[str, Any]) -> str:
         """See `Storage.save_record`."""
-        self._metadata.check_open()
+        self._metadata_handler.check_open()
         write = self._prepared(record, data)
-        await self._metadata.save_records((record,), (write,))
+        await self._metadata_handler.save_records((record,), (write,))
         return self._refer(record, write)
 
     async def save_records(self, pairs: Iterable[tuple[Record, dict[str, Any]]]) -> list[str]:
         """See `Storage.save_records`."""
-        self._metadata.check_open()
+        self._metadata_handler.check_open()
         checked = _checked_pairs(pairs)
         records = [record for record, _ in checked]
         writes = [self._prepared(record, data) for record, data in checked]
         if not records:
             return []
-        await self._metadata.save_records(records, writes)
+        await self._metadata_handler.save_records(records, writes)
         return [self._refer(record, write) for record, write in zip(records, writes, strict=True)]
 
     def _prepared(self, record: Record, data: dict[str, Any]) -> DataWrite:
@@ -170,11 +170,11 @@ class HybridStorage(Storage):
             uid = record.record_uid
         except AttributeError as error:
             raise InvalidInputError(f"a Record is needed, not {type(record).__name__}.") from error
-        return self._data.write(record_key(uid), encode(data, f"data of record {uid!r}"))
+        return self._data_handler.write(record_key(uid), encode(data, f"data of record {uid!r}"))
 
     def _refer(self, record: object, write: DataWrite) -> str:
         """Set and return the reference of a record whose data has been saved."""
-        reference = self._data.to_reference(write.key)
+        reference = self._data_handler.to_reference(write.key)
         if isinstance(record, Record):
             # Past the validation of assignments, which costs more than the rest of the bookkeeping of a save.
             vars(record)["output_ref"] = reference
@@ -187,23 +187,23 @@ class HybridStorage(Storage):
 
     async def save_project(self, project_data: Project) -> None:
         """See `ProjectContract.save_project`."""
-        await self._metadata.save_project(project_data)
+        await self._metadata_handler.save_project(project_data)
 
     async def get_project(self, project_id: str) -> Project | None:
         """See `ProjectContract.get_project`."""
-        return await self._metadata.get_project(project_id)
+        return await self._metadata_handler.get_project(project_id)
 
     async def list_projects(self, limit: int | None = None, offset: int | None = None) -> list[Project]:
         """See `ProjectContract.list_projects`."""
-        return await self._metadata.list_projects(limit, offset)
+        return await self._metadata_handler.list_projects(limit, offset)
 
     async def delete_project(self, project_id: str, cascade: bool = False) -> None:
         """See `ProjectContract.delete_project`."""
-        await self._metadata.delete_project(project_id, cascade)
+        await self._metadata_handler.delete_project(project_id, cascade)
 
     async def log_master_job_start(self, job_data: GenerationMasterJob) -> None:
         """See `MasterJobContract.log_master_job_start`."""
-        await self._metadata.log_master_job_start(job_data)
+        await self._metadata_handler.log_master_job_start(job_data)
 
     async def log_master_job_end(
         self,
@@ -214,15 +214,15 @@ class HybridStorage(Storage):
         update_time: datetime,
     ) -> None:
         """See `MasterJobContract.log_master_job_end`."""
-        await self._metadata.log_master_job_end(master_job_id, final_status, summary, end_time, update_time)
+        await self._metadata_handler.log_master_job_end(master_job_id, final_status, summary, end_time, update_time)
 
     async def update_master_job_status(self, master_job_id: str, status: str, update_time: datetime) -> None:
         """See `MasterJobContract.update_master_job_status`."""
-        await self._metadata.update_master_job_status(master_job_id, status, update_time)
+        await self._metadata_handler.update_master_job_status(master_job_id, status, update_time)
 
     async def get_master_job(self, master_job_id: str) -> GenerationMasterJob | None:
         """See `MasterJobContract.get_master_job`."""
-        return await self._metadata.get_master_job(master_job_id)
+        return await self._metadata_handler.get_master_job(master_job_id)
 
     async def list_master_jobs(
         self,
@@ -232,17 +232,17 @@ class HybridStorage(Storage):
         offset: int | None = None,
     ) -> list[GenerationMasterJob]:
         """See `MasterJobContract.list_master_jobs`."""
-        return await self._metadata.list_master_jobs(project_id, status_filter, limit, offset)
+        return await self._metadata_handler.list_master_jobs(project_id, status_filter, limit, offset)
 
     async def delete_master_job(self, master_job_id: str) -> None:
         """See `MasterJobContract.delete_master_job`."""
-        await self._metadata.delete_master_job(master_job_id)
+        await self._metadata_handler.delete_master_job(master_job_id)
 
     async def log_execution_job_start(self, job_data: GenerationJob) -> None:
         """See `ExecutionJobContract.log_execution_job_start`."""
         if self._guard is not None:
             job_data = self._guard.execution_job(job_data)
-        await self._metadata.log_execution_job_start(job_data)
+        await self._metadata_handler.log_execution_job_start(job_data)
 
     async def log_execution_job_end(
         self,
@@ -254,11 +254,13 @@ class HybridStorage(Storage):
         error_message: str | None = None,
     ) -> None:
         """See `ExecutionJobContract.log_execution_job_end`."""
-        await self._metadata.log_execution_job_end(job_id, final_status, counts, end_time, update_time, error_message)
+        await self._metadata_handler.log_execution_job_end(
+            job_id, final_status, counts, end_time, update_time, error_message
+        )
 
     async def get_execution_job(self, job_id: str) -> GenerationJob | None:
         """See `ExecutionJobContract.get_execution_job`."""
-        return await self._metadata.get_execution_job(job_id)
+        return await self._metadata_handler.get_execution_job(job_id)
 
     async def list_execution_jobs(
         self,
@@ -268,27 +270,27 @@ class HybridStorage(Storage):
         offset: int | None = None,
     ) -> list[GenerationJob]:
         """See `ExecutionJobContract.list_execution_jobs`."""
-        return await self._metadata.list_execution_jobs(master_job_id, status_filter, limit, offset)
+        return await self._metadata_handler.list_execution_jobs(master_job_id, status_filter, limit, offset)
 
     async def list_execution_jobs_by_master_id_and_config_hash(
         self, master_job_id: str, config_hash: str, job_status: str
     ) -> list[GenerationJob]:
         """See `ExecutionJobContract.list_execution_jobs_by_master_id_and_config_hash`."""
-        return await self._metadata.list_execution_jobs_by_master_id_and_config_hash(
+        return await self._metadata_handler.list_execution_jobs_by_master_id_and_config_hash(
             master_job_id, config_hash, job_status
         )
 
     async def completed_config_hashes(self, master_job_id: str) -> set[str]:
         """See `ExecutionJobContract.completed_config_hashes`."""
-        return await self._metadata.completed_config_hashes(master_job_id)
+        return await self._metadata_handler.completed_config_hashes(master_job_id)
 
     async def log_record_metadata(self, record_data: Record) -> None:
         """See `RecordContract.log_record_metadata`."""
-        await self._metadata.log_record_metadata(record_data)
+        await self._metadata_handler.log_record_metadata(record_data)
 
     async def get_record_metadata(self, record_uid: str) -> Record | None:
         """See `RecordContract.get_record_metadata`."""
-        return await self._metadata.get_record_metadata(record_uid)
+        return await self._metadata_handler.get_record_metadata(record_uid)
 
     async def get_records_for_master_job(
         self,
@@ -298,17 +300,17 @@ class HybridStorage(Storage):
         offset: int | None = None,
     ) -> list[Record]:
         """See `RecordContract.get_records_for_master_job`."""
-        return await self._metadata.get_records_for_master_job(master_job_id, status_filter, limit, offset)
+        return await self._metadata_handler.get_records_for_master_job(master_job_id, status_filter, limit, offset)
 
     async def count_records_for_master_job(
         self, master_job_id: str, status_filter: Sequence[str] | None = None
     ) -> dict[str, int]:
         """See `RecordContract.count_records_for_master_job`."""
-        return await self._metadata.count_records_for_master_job(master_job_id, status_filter)
+        return await self._metadata_handler.count_records_for_master_job(master_job_id, status_filter)
 
     async def list_record_metadata(self, master_job_uuid: str, job_uuid: str) -> list[Record]:
         """See `RecordContract.list_record_metadata`."""
-        return await self._metadata.list_record_metadata(master_job_uuid, job_uuid)
+        return await self._metadata_handler.list_record_metadata(master_job_uuid, job_uuid)
 
     def iter_records(
         self,
@@ -319,7 +321,7 @@ class HybridStorage(Storage):
         batch_size: int = 1000,
     ) -> AsyncIterator[Record]:
         """See `RecordContract.iter_records`."""
-        return self._metadata.iter_records(master_job_id, status_filter, after=after, batch_size=batch_size)
+        return self._metadata_handler.iter_records(master_job_id, status_filter, after=after, batch_size=batch_size)
 
     async def scan_records(
         self,
@@ -333,7 +335,7 @@ class HybridStorage(Storage):
         while True:
             # One batch after the other: reading rows ahead of the files was no faster on two cores, as both hold the
             # interpreter.
-            rows = await self._metadata.list_record_rows(
+            rows = await self._metadata_handler.list_record_rows(
                 master_job_id, status_filter, after=after, batch_size=batch_size
             )
             is_last = len(rows) < batch_size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from typing import cast
@@ -37,3 +38,22 @@ def outcome(*, unsettled: bool) -> str:
     if unsettled:
         return "The change could not be taken back: look whether it is there once the store is opened again"
     return "The previous version is unchanged"
+
+
+_CENTS = 2
+_MOST_DECIMALS = 9
+
+
+def money(cost: float) -> str:
+    """Return a cost as people write it: cents, and where a cent is too much, two digits that say something.
+
+    >>> money(1234.5), money(1.9999999999998905), money(0.66), money(0.000021), money(0), money(1e-12)
+    ('$1,234.50', '$2.00', '$0.66', '$0.000021', '$0.00', '<$0.000000001')
+    """
+    if 0 < cost < 10**-_MOST_DECIMALS:
+        return f"<${10**-_MOST_DECIMALS:.{_MOST_DECIMALS}f}"
+    if cost == 0 or cost >= 1:
+        return f"${cost:,.{_CENTS}f}"
+    decimals = min(_CENTS - 1 - math.floor(math.log10(cost)), _MOST_DECIMALS)
+    whole, _, fraction = f"{cost:.{decimals}f}".rstrip("0").partition(".")
+    return f"${whole}.{fraction:0<{_CENTS}}"

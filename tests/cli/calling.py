@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,9 +28,9 @@ class Ended(NamedTuple):
     err: str
 
 
-def call(*words: str, environment: dict[str, str | None] | None = None) -> Ended:
+def call(*words: str, environment: Mapping[str, str | None] | None = None) -> Ended:
     """Call a command in this process; a traceback fails the test."""
-    result = CliRunner().invoke(main, list(words), env={"STARFISH_STORAGE_URI": None} | (environment or {}))
+    result = CliRunner().invoke(main, list(words), env={"STARFISH_STORAGE_URI": None, **(environment or {})})
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return Ended(result.exit_code, result.stdout, result.stderr)
@@ -78,3 +80,28 @@ def interrupt(*words: str, directory: Path, when: Path, number: signal.Signals) 
         process.send_signal(number)
         out, err = process.communicate(timeout=60)
     return Ended(process.returncode, out, err)
+
+
+def in_a_terminal(*words: str, directory: Path, **environment: str) -> tuple[int, str]:
+    """Run a command whose output goes to a terminal."""
+    ours, theirs = pty.openpty()
+    done = subprocess.Popen(
+        [*COMMAND, *words],
+        cwd=directory,
+        env=ENVIRONMENT | {"TERM": "xterm", "COLUMNS": "120"} | environment,
+        stdout=theirs,
+        stderr=theirs,
+        stdin=subprocess.DEVNULL,
+    )
+    os.close(theirs)
+    out = b""
+    while True:
+        try:
+            read = os.read(ours, 65536)
+        except OSError:  # what Linux says at the end
+            break
+        if not read:
+            break
+        out += read
+    os.close(ours)
+    return done.wait(timeout=60), out.decode()

@@ -21,13 +21,13 @@ def runs_of(store: str) -> set[str]:
 
 
 def test_a_copy_says_what_it_did():
-    ended = call("copy", "store", "other")
+    ended = call("copy", "other")
     assert (ended.status, ended.err) == (0, "")
     assert "2 projects, 3 runs, 13 execution jobs, 8 records" in ended.out
     assert "8 attempts, 1 steps; 0 jobs and records were there already" in ended.out
     assert ended.out.startswith(f"{Path.cwd()}/store copied to {Path.cwd()}/other in ")
     assert runs_of("other") == {ENDED, DESERTED, LOGGED}
-    again = call_json("copy", "store", "other")
+    again = call_json("copy", "other")
     assert (again["records"], again["unchanged"], again["lost"], again["named"]) == (0, 21, 0, [])
     assert list(again) == [
         "source", "target", "projects", "master_jobs", "execution_jobs", "records", "attempts", "steps", "unchanged",
@@ -40,49 +40,49 @@ def test_a_copy_says_what_it_did():
 
 
 def test_only_what_is_named():
-    assert call("copy", "store", "a", "--run", "last").status == 0
+    assert call("copy", "a", "--run", "last").status == 0
     assert runs_of("a") == {DESERTED}
-    assert call("copy", "store", "b", "--run", "sums", "--run", ENDED).status == 0
+    assert call("copy", "b", "--run", "sums", "--run", ENDED).status == 0
     assert runs_of("b") == {LOGGED, ENDED}
-    assert call("copy", "store", "c", "--project", "geography").status == 0
+    assert call("copy", "c", "--project", "geography").status == 0
     assert runs_of("c") == {DESERTED, ENDED}
-    refused = call("copy", "store", "d", "--project", "nowhere")
+    refused = call("copy", "d", "--project", "nowhere")
     assert (refused.status, refused.out) == (2, "")
     assert "error: project 'nowhere' does not exist" in refused.err
 
 
 def test_a_dry_run_makes_nothing(here: Path):
-    ended = call("copy", "store", "other", "--dry-run")
+    ended = call("copy", "other", "--dry-run")
     assert ended.status == 0
     assert ended.out.startswith("would be done: ")
     assert "8 records" in ended.out
     assert not (here / "other").exists()
-    call("copy", "store", "other", "--run", ENDED)
-    assert call_json("copy", "store", "other", "--dry-run")["master_jobs"] == 2
+    call("copy", "other", "--run", ENDED)
+    assert call_json("copy", "other", "--dry-run")["master_jobs"] == 2
     assert runs_of("other") == {ENDED}
 
 
 def test_data_that_lies_elsewhere():
-    assert call("copy", "store", "rows", "--data-uri-to", "files").status == 0
-    assert call("copy", "rows", "back", "--data-uri-from", "files").status == 0
-    assert call_json("copy", "store", "back")["unchanged"] == 21
-    assert call("copy", "rows", "never").status == 2
+    assert call("copy", "rows", "--data-uri-to", "files").status == 0
+    assert call("copy", "back", "--store", "rows", "--data-uri", "files").status == 0
+    assert call_json("copy", "back")["unchanged"] == 21
+    assert call("copy", "never", "--store", "rows").status == 2
 
 
 def test_into_postgres(postgres_uri: str, postgres_server: PostgresServer):
-    ended = call("copy", "store", postgres_uri, "--data-uri-to", "files")
+    ended = call("copy", postgres_uri, "--data-uri-to", "files")
     assert (ended.status, ended.err) == (0, "")
     assert postgres_server.password not in ended.out
-    assert call_json("copy", postgres_uri, "back", "--data-uri-from", "files")["records"] == 8
-    assert call_json("copy", "store", "back")["unchanged"] == 21
+    assert call_json("copy", "back", "--store", postgres_uri, "--data-uri", "files")["records"] == 8
+    assert call_json("copy", "back")["unchanged"] == 21
 
 
 def test_what_cannot_be_copied():
-    nowhere = call("copy", "nowhere", "other")
+    nowhere = call("copy", "other", "--store", "nowhere")
     assert (nowhere.status, nowhere.out) == (2, "")
     assert "there is none" in nowhere.err
     assert not Path("other").exists()
-    same = call("copy", "store", "store")
+    same = call("copy", "store")
     assert same.status == 2
     assert "both source and target" in same.err
 
@@ -90,11 +90,11 @@ def test_what_cannot_be_copied():
 def test_damage_gives_1_if_it_is_skipped(here: Path):
     (path,) = (here / "store").glob("data/*/sum-0.json")
     plain.flip_bit(path, 2)
-    stopped = call("copy", "store", "other")
+    stopped = call("copy", "other")
     assert stopped.status == 2
     assert "sum-0" in stopped.err
     assert "--skip-damaged" in stopped.err
-    skipped = call("copy", "store", "other", "--skip-damaged")
+    skipped = call("copy", "other", "--skip-damaged")
     assert skipped.status == 1
     assert "1 records were copied without their data" in skipped.out
     assert "sum-0" in skipped.out
@@ -143,6 +143,6 @@ def test_progress_is_a_line_now_and_then(capsys: pytest.CaptureFixture[str]):
 
 
 def test_as_a_process(here: Path):
-    ended = run("copy", "store", "other", directory=here)
+    ended = run("copy", "other", directory=here)
     assert (ended.status, ended.err) == (0, "")
     assert "8 records" in ended.out

@@ -30,13 +30,13 @@ def test_projects():
     assert first["created_when"] == "2026-01-31T12:00:00.000000Z"
 
 
-def test_jobs_are_listed_newest_first():
+def test_runs_are_listed_newest_first():
     found = rows(call("runs").out)
     assert [row["run"] for row in found] == [DESERTED, LOGGED, ENDED]
     assert [(row["completed"], row["failed"], row["cost"]) for row in found] == [
-        ("1", "0", "0.25"),  # counted now: the master job's own counts are those of the last refresh
+        ("1", "0", "$0.25"),  # counted now: the master job's own counts are those of the last refresh
         ("1", "0", ""),
-        ("2", "2", "1.75"),
+        ("2", "2", "$1.75"),
     ]
     listed = call_json("runs")
     assert all(list(job) == [*GenerationMasterJob.model_fields, "run", "records"] for job in listed)
@@ -55,7 +55,7 @@ def test_jobs_are_listed_newest_first():
         (["--limit", "3"], [DESERTED, LOGGED, ENDED]),
     ],
 )
-def test_jobs_of_a_project_or_in_a_status(words: list[str], expected: list[str]):
+def test_runs_of_a_project_or_in_a_status(words: list[str], expected: list[str]):
     assert [job["master_job_id"] for job in call_json("runs", *words)] == expected
 
 
@@ -70,7 +70,7 @@ def test_what_is_left_out_is_told():
 
 def test_a_list_of_nothing_is_a_list():
     assert call_json("records", ENDED, "--status", "pending") == []
-    assert call("errors", LOGGED).out == "inputs\tkind\texample\tjob of the example\n"
+    assert call("errors", LOGGED).out == "inputs\tkind\texample\tinput of the example\n"
 
 
 def test_records():
@@ -127,6 +127,8 @@ def test_a_record_with_its_origin():
     assert f"record\t{uid}\nstatus\tcompleted\n" in text
     assert "# Data\n{\n" in text
     assert "# Paid steps\nstep\tattempt\tsaved\tcost\nask\t1\t" in text
+    assert '\n# Result of ask\n"Paris"\n' in text
+    assert "cost\t$0.25\n" in text
     assert "\x9b" not in text
 
 
@@ -174,7 +176,7 @@ def test_show_finds_what_an_id_names(id: str, kind: str, names: set[str]):
     found = call_json("show", id)
     assert (found["kind"], set(found) - {"kind"}) == (kind, names)
     first_line = call("show", id).out.splitlines()[0]
-    assert first_line.split("\t") == [{"master_job": "run", "execution_job": "job"}.get(kind, kind), id]
+    assert first_line.split("\t") == [{"master_job": "run", "execution_job": "input"}.get(kind, kind), id]
 
 
 def test_show_says_that_nobody_works_on_a_run():

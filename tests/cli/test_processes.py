@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import signal
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.calling import COMMAND, ENVIRONMENT, interrupt, run
+from cli.calling import COMMAND, ENVIRONMENT, in_a_terminal, interrupt, run
 from cli.stores import ENDED
 
 # Slow, so that it is in flight when the signal comes.
@@ -98,31 +97,6 @@ def test_watching_is_interrupted(number: signal.Signals, status: int, here: Path
         _, errors = process.communicate(timeout=60)
     assert process.returncode == status
     assert errors.strip() == ""
-
-
-def in_a_terminal(*words: str, directory: Path, **environment: str) -> tuple[int, str]:
-    """Run a command whose output goes to a terminal."""
-    ours, theirs = pty.openpty()
-    done = subprocess.Popen(
-        [*COMMAND, *words],
-        cwd=directory,
-        env=ENVIRONMENT | {"TERM": "xterm", "COLUMNS": "120"} | environment,
-        stdout=theirs,
-        stderr=theirs,
-        stdin=subprocess.DEVNULL,
-    )
-    os.close(theirs)
-    out = b""
-    while True:
-        try:
-            read = os.read(ours, 65536)
-        except OSError:  # what Linux says at the end
-            break
-        if not read:
-            break
-        out += read
-    os.close(ours)
-    return done.wait(timeout=60), out.decode()
 
 
 @pytest.mark.parametrize("words", [["runs"], ["show", ENDED], ["watch", ENDED], ["config", ENDED]], ids=" ".join)

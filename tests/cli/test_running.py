@@ -153,11 +153,14 @@ def test_what_resume_and_retry_are_given(work: Path, monkeypatch: pytest.MonkeyP
     assert call("retry", "last").status == 0
     assert retry.given == ("run-1", None)
     assert retry.options == {"where": Where(), "progress": "auto"}
-    filters = ("--status", "failed", "--status", "filtered", "--error", "no", "--error-type", "E", "--job", "j")
+    filters = ("--status", "failed", "--status", "filtered", "--error", "no", "--error-type", "E", "--input", "j")
     assert call("retry", "last", *filters, *HOW).status == 0
     where = retry.options.pop("where")
     assert where == Where(statuses=("failed", "filtered"), error_text="no", error_type="E", job_ids=("j",))
     check_how(retry.options)
+    assert call("retry", "last", "--input", "j", "--job", "k").status == 0  # the former name, until 1.0
+    assert retry.options["where"].job_ids == ("j", "k")
+    assert "--job" not in call("retry", "--help").out
 
 
 @pytest.mark.parametrize(

@@ -38,14 +38,14 @@ def test_a_run_that_has_ended_is_told_once(here: Path):
     time, status, state = line.split("\t")
     assert time.endswith("Z")
     assert status == "completed_with_errors"
-    assert state == "6 of 6 done, completed 2, filtered 1, duplicate 1, failed 2, cost 1.75"
+    assert state == "6 of 6 done, completed 2, filtered 1, duplicate 1, failed 2, cost $1.75"
 
 
 def test_one_look_at_a_run_that_goes_on(here: Path):
     ended = call("watch", "last", "--once")
     assert (ended.status, ended.err) == (0, "")
     assert ended.out.rstrip().endswith(
-        "running\t1 of 6 done, in flight 2, completed 1, cost 0.25, "
+        "running\t1 of 6 done, in flight 2, completed 1, cost $0.25, "
         f"nobody works on it: go on with: starfish-storage resume {DESERTED}"
     )
 

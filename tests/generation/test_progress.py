@@ -82,10 +82,11 @@ def test_rate_and_eta_where_they_cannot_be_told() -> None:
 def test_as_a_line() -> None:
     assert str(PROGRESS) == (
         "run-1: 300/1,000 inputs, 10.0/s, ETA 0:01:10, 50 in flight, 10 filtered, 4 duplicate, 6 failed, "
-        "3 failed inputs, cost 1.50"
+        "3 failed inputs, cost $1.50"
     )
     assert str(Progress("run-1")) == "run-1: 0 inputs, 0.0/s"
-    assert str(Progress("run-1", done=2000, cost=0.0123, seconds=1)) == "run-1: 2,000 inputs, 2,000.0/s, cost 0.0123"
+    assert str(Progress("run-1", done=2000, cost=0.0123, seconds=1)) == "run-1: 2,000 inputs, 2,000.0/s, cost $0.012"
+    assert str(replace(PROGRESS, failed_inputs=6)).endswith(", 6 failed, cost $1.50")  # and not said again
 
 
 def lines_after(told: Reporter, stream: io.StringIO, clock: Clock) -> list[str]:
@@ -132,7 +133,7 @@ def test_auto_is_a_bar_in_a_terminal() -> None:
     told.end(replace(PROGRESS, done=1000, running=0, total=1000))
     shown = stream.getvalue()
     assert "300/1,000  10.0/s  ETA 0:01:10  50 in flight  10 filtered  4 duplicate  6 failed" in shown
-    assert "cost 1.50" in shown
+    assert "cost $1.50" in shown
     assert "1,000/1,000" in shown
     assert "━" in shown
 

@@ -8,7 +8,7 @@ import click
 
 from starfish_storage.cli import exit_codes
 from starfish_storage.cli.counting import counted
-from starfish_storage.cli.opening import existing
+from starfish_storage.cli.opening import reading
 from starfish_storage.cli.options import example, with_json, with_run, with_store
 from starfish_storage.cli.output import show_report
 from starfish_storage.cli.place import Place
@@ -31,7 +31,7 @@ def archive_command(place: Place, run: str, file: str, overwrite: bool, skip_dam
 
 
 async def _archive(place: Place, run: str, file: str, *, overwrite: bool, skip_damaged: bool) -> ArchiveReport:
-    async with existing(place) as storage:
+    async with reading(place) as storage:
         job = await find_run(storage, run)
         with counted("archiving") as progress:
             return await archive(

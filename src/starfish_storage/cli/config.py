@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from starfish_storage.cli.opening import existing
+from starfish_storage.cli.opening import reading
 from starfish_storage.cli.options import example, with_json, with_run, with_store
 from starfish_storage.cli.output import show_data, show_json
 from starfish_storage.cli.place import Place
@@ -25,6 +25,6 @@ def config_command(place: Place, run: str, as_json: bool) -> None:
 
 
 async def _config(place: Place, run: str) -> dict[str, Any]:
-    async with existing(place) as storage:
+    async with reading(place) as storage:
         job = await find_run(storage, run)
         return await storage.get_request_config(job.request_config_ref)

@@ -11,8 +11,8 @@ import click
 
 from starfish_storage.cli import exit_codes
 from starfish_storage.cli.counting import counted
-from starfish_storage.cli.opening import existing, is_there, made
-from starfish_storage.cli.options import example
+from starfish_storage.cli.opening import is_there, made, reading
+from starfish_storage.cli.options import example, with_json, with_store
 from starfish_storage.cli.output import show_report, show_text
 from starfish_storage.cli.place import Place
 from starfish_storage.cli.run_lookup import find_run
@@ -22,35 +22,32 @@ from starfish_storage.storage.local import LocalStorage
 from starfish_storage.uri import as_uri, file_uri_of_path
 
 
-@click.command("copy", epilog=example("copy ./store postgresql://me@db/data?schema=shared --run last"))
-@click.argument("source", metavar="SRC")
-@click.argument("target", metavar="DST")
+@click.command("copy", epilog=example("copy postgresql://me@db/data?schema=shared --run last"))
+@click.argument("target", metavar="TARGET")
 @click.option("--project", multiple=True, metavar="ID", help="Only this project, with all of its runs; repeatable.")
 @click.option("--run", "runs", multiple=True, metavar="RUN", help="Only this run, with its project; repeatable.")
-@click.option("--data-uri-from", metavar="URI|PATH", help="Where the data of SRC lies, if elsewhere.")
-@click.option("--data-uri-to", metavar="URI|PATH", help="Where the data of DST lies, or is to lie, if elsewhere.")
-@click.option("--skip-damaged", is_flag=True, help="Copy records whose data is lost or damaged without it.")
-@click.option("--dry-run", is_flag=True, help="Read and compare, and write nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+@click.option("--data-uri-to", metavar="URI|PATH", help="Where the data of TARGET lies or shall lie, if elsewhere.")
+@click.option("--skip-damaged", is_flag=True, help="Copy records even if their data is lost or damaged.")
+@click.option("--dry-run", is_flag=True, help="Compare the stores, and write nothing.")
+@with_json
+@with_store
 def copy_command(
-    source: str,
+    place: Place,
     target: str,
     project: tuple[str, ...],
     runs: tuple[str, ...],
-    data_uri_from: str | None,
     data_uri_to: str | None,
     skip_damaged: bool,
     dry_run: bool,
     as_json: bool,
 ) -> int:
-    """Copy projects and runs from the store SRC into the store DST, which is made if it is not there.
+    """Copy projects and runs from the store into TARGET, another store of any kind, which is made if missing.
 
-    Everything arrives as it is: records and their data, jobs, attempts, costs and paid steps; a run can be gone on with
-    in DST. Said again after it was interrupted, it goes on; said again at the end, it copies what is new in SRC.
+    Everything arrives as it is: records and their data, inputs, attempts, costs and paid steps. A copied run can be
+    resumed in TARGET. Run the command again to continue an interrupted copy, or to copy what is new.
     """
-    from_ = Place(as_uri(source), None if data_uri_from is None else as_uri(data_uri_from))
     to = Place(as_uri(target), None if data_uri_to is None else as_uri(data_uri_to))
-    report = asyncio.run(_copy(from_, to, project, runs, skip_damaged=skip_damaged, dry_run=dry_run))
+    report = asyncio.run(_copy(place, to, project, runs, skip_damaged=skip_damaged, dry_run=dry_run))
     if dry_run and not as_json:
         show_text(f"would be done: {report}")
     else:
@@ -67,7 +64,7 @@ async def _copy(
     skip_damaged: bool,
     dry_run: bool,
 ) -> CopyReport:
-    async with existing(source) as from_:
+    async with reading(source) as from_:
         ids = [(await find_run(from_, run)).master_job_id for run in runs]
         async with _opened(target, dry_run=dry_run) as to:
             with counted("comparing" if dry_run else "copying") as progress:

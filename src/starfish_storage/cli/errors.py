@@ -7,14 +7,21 @@ from collections.abc import Sequence
 
 import click
 
-from starfish_storage.cli.opening import existing
+from starfish_storage.cli.cells import Cell
+from starfish_storage.cli.opening import reading
 from starfish_storage.cli.options import example, with_json, with_run, with_store
-from starfish_storage.cli.output import Cell, Column, show_list
+from starfish_storage.cli.output import show_list
 from starfish_storage.cli.place import Place
 from starfish_storage.cli.run_lookup import find_run
+from starfish_storage.cli.tables import Column
 from starfish_storage.runs import ErrorGroup
 
-_COLUMNS = (Column("inputs"), Column("kind"), Column("example", whole=False), Column("job of the example"))
+_COLUMNS = (
+    Column("inputs"),
+    Column("kind"),
+    Column("example", whole=False),
+    Column("input of the example", optional=True),
+)
 
 
 @click.command("errors", epilog=example("errors last"))
@@ -27,7 +34,7 @@ def errors_command(place: Place, run: str, as_json: bool) -> None:
 
 
 async def _errors(place: Place, run: str) -> list[ErrorGroup]:
-    async with existing(place) as storage:
+    async with reading(place) as storage:
         job = await find_run(storage, run)
         return await storage.ledger.list_errors(job.master_job_id)
 

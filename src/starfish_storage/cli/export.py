@@ -8,10 +8,11 @@ from typing import Any
 import click
 
 from starfish_storage.cli import exit_codes
+from starfish_storage.cli.cells import Cell
 from starfish_storage.cli.counting import counted
-from starfish_storage.cli.opening import existing
+from starfish_storage.cli.opening import reading
 from starfish_storage.cli.options import RunName, example, one_of, with_form_options, with_json, with_store
-from starfish_storage.cli.output import Cell, say, show_fields, show_json
+from starfish_storage.cli.output import say, show_fields, show_json
 from starfish_storage.cli.place import Place
 from starfish_storage.cli.run_lookup import find_run
 from starfish_storage.errors import InvalidInputError
@@ -84,7 +85,7 @@ async def _export(
             "no run is named: write 'starfish-storage export RUN FILE', such as 'export last answers.jsonl', or name a "
             "--project."
         )
-    async with existing(place) as storage:
+    async with reading(place) as storage:
         found = [(await find_run(storage, run)).master_job_id for run in runs]
         with counted("exporting", quiet=quiet) as count:
             return await export(

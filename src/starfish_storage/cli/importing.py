@@ -8,10 +8,11 @@ from typing import Any
 import click
 
 from starfish_storage.cli import exit_codes
+from starfish_storage.cli.cells import Cell
 from starfish_storage.cli.counting import counted
 from starfish_storage.cli.opening import made
 from starfish_storage.cli.options import example, with_form_options, with_json, with_store
-from starfish_storage.cli.output import Cell, say, show_fields, show_json
+from starfish_storage.cli.output import say, show_fields, show_json
 from starfish_storage.cli.place import Place
 from starfish_storage.imports import ImportReport, import_path
 from starfish_storage.imports.files import FILE_FORMS

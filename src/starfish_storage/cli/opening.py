@@ -45,6 +45,18 @@ async def existing(place: Place, durability: Durability = "power") -> AsyncGener
         yield storage
 
 
+@asynccontextmanager
+async def reading(place: Place) -> AsyncGenerator[Storage]:
+    """Open a store that is there already, to read it: what all commands use that change nothing.
+
+    Raises:
+        StoreOpenError: there is none.
+        StorageUnavailableError: its server cannot be reached.
+    """
+    async with existing(place) as storage:
+        yield storage
+
+
 async def is_there(place: Place) -> bool:
     """Return whether there is a store. Makes none.
 

@@ -50,6 +50,9 @@ def with_store(command: Command) -> Command:
 with_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
 
+with_full = click.option("--full", is_flag=True, help="Show values over 2 KB in full.")
+
+
 def with_limit(what: str) -> Callable[[Command], Command]:
     """Let a command show so many of what it lists."""
     return click.option(

@@ -5,51 +5,21 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import click
 
+from starfish_storage.cli.cells import Cell, drawn, on_one_line, printable
 from starfish_storage.cli.json_form import as_json
+from starfish_storage.cli.tables import Column, draw_table
 from starfish_storage.codec import readable_text
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.text import Text
 
 Item = TypeVar("Item")
-Cell = str | int | float | datetime | Mapping[str, int] | None
 
-_UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-_GAP = 2
-_NARROWEST = 12
 _UNSAFE_IN_JSON = re.compile(r"[\x7f-\x9f]")
-STYLES = {
-    "completed": "green",
-    "completed_with_errors": "yellow",
-    "failed": "red",
-    "running": "cyan",
-    "pending": "dim",
-    "cancelled": "magenta",
-    "interrupted": "magenta",
-    "filtered": "yellow",
-    "duplicate": "yellow",
-    "superseded": "dim",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column of a table.
-
-    Attributes:
-        title: its heading.
-        whole: never cut short in a terminal, as ids must not be.
-    """
-
-    title: str
-    whole: bool = True
 
 
 def is_terminal() -> bool:
@@ -57,12 +27,11 @@ def is_terminal() -> bool:
     return sys.stdout.isatty()
 
 
-def console(least_width: int = 0) -> Console:
+def console() -> Console:
     """Return what draws on the terminal."""
     from rich.console import Console
 
-    usual = Console(highlight=False)
-    return usual if usual.width >= least_width else Console(highlight=False, width=least_width)
+    return Console(highlight=False)
 
 
 def show_json(value: object) -> None:
@@ -129,7 +98,9 @@ class Listing(Generic[Item]):
         if self._as_json:
             click.echo("[]" if self._waiting == "[" else f"{self._waiting[:-1]}\n]")
         elif self._for_people:
-            _draw_table(self._columns, self._kept)
+            left_out = draw_table(console(), self._columns, self._kept)
+            if left_out:
+                say(f"Too narrow for: {', '.join(left_out)}. A wider terminal or --json shows this.")
 
 
 def show_list(
@@ -142,30 +113,6 @@ def show_list(
     listing.end()
 
 
-def _draw_table(columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> None:
-    from rich.cells import cell_len
-    from rich.table import Table
-
-    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, _GAP, 0, 0))
-    drawn = [[_drawn(cell) for cell in row] for row in rows]
-    needed = 0
-    for number, column in enumerate(columns):
-        whole = max([cell_len(column.title), *(row[number].cell_len for row in drawn)])
-        least = whole if column.whole else min(whole, _NARROWEST)
-        is_number = any(isinstance(row[number], int | float) for row in rows)
-        table.add_column(
-            column.title,
-            justify="right" if is_number else "left",
-            no_wrap=column.whole,  # those that are not are the ones that get less room
-            min_width=least,
-        )
-        needed += least + _GAP
-    for row in drawn:
-        table.add_row(*row)
-    # In a narrower terminal lines are broken by the terminal: an id that is broken in the table cannot be copied.
-    console(least_width=needed).print(table)
-
-
 def show_fields(fields: Mapping[str, Cell]) -> None:
     """Print a value a line, with its name; those that are not there are left out."""
     present = {name: cell for name, cell in fields.items() if cell is not None and cell != {}}
@@ -176,7 +123,7 @@ def show_fields(fields: Mapping[str, Cell]) -> None:
             continue
         from rich.text import Text
 
-        console().print(Text.assemble((f"{name:<{width}}  ", "bold"), _drawn(cell)), soft_wrap=True)
+        console().print(Text.assemble((f"{name:<{width}}  ", "bold"), drawn(cell)), soft_wrap=True)
 
 
 def show_title(title: str) -> None:
@@ -191,42 +138,12 @@ def show_title(title: str) -> None:
 
 def show_text(content: str) -> None:
     """Print text of several lines as it is, but for what would steer the terminal."""
-    click.echo(_UNSAFE.sub(_escaped, content))
+    click.echo(printable(content))
 
 
 def say(text: str) -> None:
     """Tell people something that is not what was asked for."""
-    click.echo(_UNSAFE.sub(_escaped, text), err=True)
-
-
-def on_one_line(cell: Cell) -> str:
-    r"""Return a cell as text without line ends, tabs, or what would steer a terminal.
-
-    >>> on_one_line("a\tb\n\x1b[2J"), on_one_line({"completed": 3, "failed": 1}), on_one_line(0.5)
-    ('a b \\x1b[2J', '3 completed, 1 failed', '0.5')
-    """
-    if cell is None:
-        return ""
-    if isinstance(cell, datetime):
-        return cell.astimezone(UTC).isoformat(" ", "seconds").replace("+00:00", "Z")
-    if isinstance(cell, float):
-        return f"{cell:.6f}".rstrip("0").rstrip(".")
-    if isinstance(cell, Mapping):
-        return ", ".join(f"{count} {name}" for name, count in cell.items())
-    return _UNSAFE.sub(_escaped, " ".join(str(cell).split()) if isinstance(cell, str) else str(cell))
-
-
-def _drawn(cell: Cell) -> Text:
-    from rich.text import Text
-
-    text = Text(on_one_line(cell), overflow="ellipsis", no_wrap=True)
-    if isinstance(cell, str) and cell in STYLES:
-        text.stylize(STYLES[cell])
-    return text
-
-
-def _escaped(match: re.Match[str]) -> str:
-    return ascii(match[0])[1:-1]
+    click.echo(printable(text), err=True)
 
 
 def _json_text(value: object, indent: int | None) -> str:

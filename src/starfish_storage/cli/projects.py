@@ -6,13 +6,14 @@ import asyncio
 
 import click
 
-from starfish_storage.cli.opening import existing
+from starfish_storage.cli.opening import reading
 from starfish_storage.cli.options import example, with_json, with_store
-from starfish_storage.cli.output import Column, show_list
+from starfish_storage.cli.output import show_list
 from starfish_storage.cli.place import Place
+from starfish_storage.cli.tables import Column
 from starfish_storage.models import Project
 
-_COLUMNS = (Column("project"), Column("name"), Column("created"), Column("description", whole=False))
+_COLUMNS = (Column("project"), Column("name"), Column("created", optional=True), Column("description", whole=False))
 
 
 @click.command("projects", epilog=example("projects --json"))
@@ -30,5 +31,5 @@ def projects_command(place: Place, as_json: bool) -> None:
 
 
 async def _projects(place: Place) -> list[Project]:
-    async with existing(place) as storage:
+    async with reading(place) as storage:
         return await storage.list_projects()

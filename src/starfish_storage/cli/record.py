@@ -9,20 +9,14 @@ from typing import Any
 
 import click
 
+from starfish_storage.cli.cells import Cell, Money
 from starfish_storage.cli.json_form import as_json as json_of
-from starfish_storage.cli.opening import existing
-from starfish_storage.cli.options import example, with_json, with_store
-from starfish_storage.cli.output import (
-    Cell,
-    Column,
-    show_data,
-    show_fields,
-    show_json,
-    show_list,
-    show_text,
-    show_title,
-)
+from starfish_storage.cli.opening import reading
+from starfish_storage.cli.options import example, with_full, with_json, with_store
+from starfish_storage.cli.output import show_data, show_fields, show_json, show_list, show_text, show_title
 from starfish_storage.cli.place import Place
+from starfish_storage.cli.shortening import shortened, shortened_text
+from starfish_storage.cli.tables import Column
 from starfish_storage.errors import NotFoundError
 from starfish_storage.interface import Storage
 from starfish_storage.models import GenerationJob, Record
@@ -31,22 +25,22 @@ from starfish_storage.runs import Attempt, Step
 _ATTEMPT_COLUMNS = (
     Column("attempt"),
     Column("status"),
-    Column("seconds"),
-    Column("models", whole=False),
-    Column("tokens in"),
-    Column("tokens out"),
+    Column("seconds", optional=True),
+    Column("models", optional=True),
+    Column("tokens in", optional=True),
+    Column("tokens out", optional=True),
     Column("cost"),
     Column("error", whole=False),
 )
-_STEP_COLUMNS = (Column("step"), Column("attempt"), Column("saved"), Column("cost"))
+_STEP_COLUMNS = (Column("step", whole=False), Column("attempt"), Column("saved", optional=True), Column("cost"))
 
 
 @dataclass(frozen=True, slots=True)
 class JobView:
-    """An execution job, and what was tried and paid for it.
+    """An input of a run, and what was tried and paid for it.
 
     Attributes:
-        job: the job, with its input.
+        job: its execution job.
         attempts: by number.
         steps: by the time they were stored.
     """
@@ -54,6 +48,11 @@ class JobView:
     job: GenerationJob
     attempts: Sequence[Attempt]
     steps: Sequence[Step]
+
+    @property
+    def cost(self) -> float:
+        """What all attempts cost."""
+        return sum(attempt.cost for attempt in self.attempts)
 
     def to_json(self) -> dict[str, Any]:
         """Return what is printed with ``--json``."""
@@ -84,19 +83,23 @@ class RecordView:
 
 @click.command("record", epilog=example("record 5f0c9d6a7b1e4c2f8a3d5e6f7a8b9c0d-0 --json"))
 @click.argument("uid")
+@with_full
 @with_json
 @with_store
-def record_command(place: Place, uid: str, as_json: bool) -> None:
-    """Show a record: its metadata and data, its input, attempts and paid steps, and what they cost."""
+def record_command(place: Place, uid: str, full: bool, as_json: bool) -> None:
+    """Show a record: its metadata and data, its input, attempts and paid steps, and what they cost.
+
+    A value over 2 KB is cut, unless --full or --json is given.
+    """
     view = asyncio.run(_view(place, uid))
     if as_json:
         show_json(view)
     else:
-        show_record(view)
+        show_record(view, full=full)
 
 
 async def _view(place: Place, uid: str) -> RecordView:
-    async with existing(place) as storage:
+    async with reading(place) as storage:
         record = await storage.get_record_metadata(uid)
         if record is None:
             raise NotFoundError("record", uid, "'starfish-storage records RUN' lists those of a run")
@@ -120,43 +123,57 @@ async def job_view(storage: Storage, job: GenerationJob) -> JobView:
     return JobView(job, await ledger.list_attempts(job.job_id), await ledger.list_steps(job.job_id))
 
 
-def show_record(view: RecordView) -> None:
-    """Print a record for people."""
+def show_record(view: RecordView, *, full: bool) -> None:
+    """Print a record for people, values over 2 KB in full or cut."""
     record = view.record
+    cost = None if view.origin is None or not view.origin.attempts else Money(view.origin.cost)
     show_fields(
         {
             "record": record.record_uid,
             "status": record.status,
-            "error": record.error_message,
+            "error": text_shown(record.error_message, full=full),
             "run": record.master_job_id,
-            "job": record.job_id,
+            "input": record.job_id,
             "started": record.start_time,
             "ended": record.end_time,
+            "cost": cost,
             "file": record.output_ref,
         }
     )
     if view.data is not None:
         show_title("Data")
-        show_data(view.data)
+        _show_value(view.data, full=full)
     if view.origin is not None:
-        show_origin(view.origin)
+        show_origin(view.origin, full=full)
 
 
-def show_origin(view: JobView) -> None:
+def text_shown(text: str | None, *, full: bool) -> str | None:
+    """Return a text as it is shown: in full or cut."""
+    return text if text is None or full else shortened_text(text)
+
+
+def _show_value(value: object, *, full: bool) -> None:
+    show_data(value if full else shortened(value))
+
+
+def show_origin(view: JobView, *, full: bool) -> None:
     """Print the input of an execution job, and what was tried and paid for it."""
     if view.job.run_config is not None:
         show_title("Input")
-        show_data(view.job.run_config)
+        _show_value(view.job.run_config, full=full)
     if view.attempts:
         show_title("Attempts")
         show_list(_ATTEMPT_COLUMNS, view.attempts, _attempt_cells)
     if view.steps:
         show_title("Paid steps")
         show_list(_STEP_COLUMNS, view.steps, _step_cells)
+    for step in view.steps:
+        show_title(f"Result of {step.name}")
+        _show_value(step.result.get("result", step.result), full=full)
     last = view.attempts[-1] if view.attempts else None
     if last is not None and last.error_traceback:
         show_title("Where the last attempt failed")
-        show_text(last.error_traceback.rstrip())
+        show_text(str(text_shown(last.error_traceback.rstrip(), full=full)))
 
 
 def _attempt_cells(attempt: Attempt) -> Sequence[Cell]:
@@ -169,10 +186,10 @@ def _attempt_cells(attempt: Attempt) -> Sequence[Cell]:
         ", ".join(models),
         attempt.input_tokens,
         attempt.output_tokens,
-        attempt.cost,
+        Money(attempt.cost),
         error,
     )
 
 
 def _step_cells(step: Step) -> Sequence[Cell]:
-    return step.name, step.attempt, step.saved_when, sum(one.cost for one in step.usage)
+    return step.name, step.attempt, step.saved_when, Money(sum(one.cost for one in step.usage))

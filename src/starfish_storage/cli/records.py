@@ -7,15 +7,17 @@ from collections.abc import AsyncGenerator, Sequence
 
 import click
 
-from starfish_storage.cli.opening import existing
+from starfish_storage.cli.cells import Cell
+from starfish_storage.cli.opening import reading
 from starfish_storage.cli.options import example, one_of, with_json, with_limit, with_run, with_store
-from starfish_storage.cli.output import Cell, Column, Listing, say
+from starfish_storage.cli.output import Listing, say
 from starfish_storage.cli.place import Place
 from starfish_storage.cli.run_lookup import find_run
+from starfish_storage.cli.tables import Column
 from starfish_storage.interface import Storage
 from starfish_storage.models import RECORD_STATUSES, Record
 
-RECORD_COLUMNS = (Column("record"), Column("status"), Column("ended"), Column("error", whole=False))
+RECORD_COLUMNS = (Column("record"), Column("status"), Column("ended", optional=True), Column("error", whole=False))
 
 
 def record_cells(record: Record) -> Sequence[Cell]:
@@ -43,7 +45,7 @@ async def _list(
     place: Place, run: str, wanted: tuple[tuple[str, ...], str | None, int], limit: int, *, as_json: bool
 ) -> bool:
     """Print the records; return whether there are more than was asked for."""
-    async with existing(place) as storage:
+    async with reading(place) as storage:
         job = await find_run(storage, run)
         listing = Listing(RECORD_COLUMNS, record_cells, as_json=as_json)
         number = 0

@@ -53,7 +53,8 @@ def resume_command(place: Place, run: str, function: str | None, inputs: str | N
 @click.option("--status", multiple=True, type=one_of(_ENDED), help="What is run again; repeatable [default: failed].")
 @click.option("--error", metavar="TEXT", help="Only what failed with this in its error, in whatever case.")
 @click.option("--error-type", metavar="CLASS", help="Only what failed with this class of exception.")
-@click.option("--job", multiple=True, metavar="ID", help="Only this execution job; repeatable.")
+@click.option("--input", "input_ids", multiple=True, metavar="ID", help="Only the input with this id; repeatable.")
+@click.option("--job", "job_ids", multiple=True, hidden=True)  # the former name of --input, until 1.0
 @with_how
 @with_store
 def retry_command(
@@ -63,13 +64,15 @@ def retry_command(
     status: tuple[str, ...],
     error: str | None,
     error_type: str | None,
-    job: tuple[str, ...],
+    input_ids: tuple[str, ...],
+    job_ids: tuple[str, ...],
     **given: Any,
 ) -> int:
     """Run again the inputs of a run that failed; stored steps are not paid for again."""
     from starfish_storage.generation import Where, load_function, retry
 
-    where = Where(statuses=status or ("failed",), error_text=error, error_type=error_type, job_ids=job or None)
+    ids = input_ids + job_ids
+    where = Where(statuses=status or ("failed",), error_text=error, error_type=error_type, job_ids=ids or None)
     arguments = how_options(given)
     called = None if function is None else load_function(function)
     run_id = id_of_run(place, run)

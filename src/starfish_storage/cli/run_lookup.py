@@ -6,7 +6,7 @@ import asyncio
 import difflib
 from collections.abc import AsyncGenerator
 
-from starfish_storage.cli.opening import existing
+from starfish_storage.cli.opening import reading
 from starfish_storage.cli.place import Place
 from starfish_storage.errors import InvalidInputError, NotFoundError, StorageError, shorten
 from starfish_storage.interface import Storage
@@ -77,7 +77,7 @@ def runs_that_begin(place: Place, beginning: str) -> list[GenerationMasterJob]:
     """Return the newest runs whose ids begin so; none where the store cannot be read: a shell shows no error."""
 
     async def found() -> list[GenerationMasterJob]:
-        async with existing(place) as storage:
+        async with reading(place) as storage:
             newest = await storage.list_master_jobs(limit=_BATCH)
             return [job for job in newest if job.master_job_id.startswith(beginning)][:_COMPLETED]
 

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from starfish_storage.cli.cells import Cell, Money
 from starfish_storage.cli.json_form import as_json
-from starfish_storage.cli.output import Cell, Column, is_terminal, show_list
+from starfish_storage.cli.output import is_terminal, show_list
 from starfish_storage.cli.place import Place
+from starfish_storage.cli.tables import Column
 from starfish_storage.interface import Storage
 from starfish_storage.models import GenerationMasterJob
 from starfish_storage.runs import RunState, Worker
@@ -37,9 +39,9 @@ _COLUMNS_FOR_PEOPLE = (
     Column("kept"),
     Column("failed"),
     Column("cost"),
-    Column("created"),
-    Column("project", whole=False),
-    Column("name", whole=False),
+    Column("created", optional=True),
+    Column("project", optional=True),
+    Column("name", whole=False, optional=True),
 )
 _RANDOM_ID = re.compile(r"[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}")
 _ENOUGH = 12  # characters of a random id that no other run begins with
@@ -69,7 +71,7 @@ class ListedRun:
             job.status,
             job.target_record_count,
             *(self.records.get(status, 0) for status in ("completed", "filtered", "duplicate", "failed")),
-            None if self.state is None else self.state.cost,
+            None if self.state is None else Money(self.state.cost),
             job.creation_time,
         )
 
@@ -81,7 +83,7 @@ class ListedRun:
             job.status,
             f"{self.records.get('completed', 0)} of {job.target_record_count or '?'}",
             self.records.get("failed", 0),
-            None if self.state is None else round(self.state.cost, 4),
+            None if self.state is None else Money(self.state.cost),
             f"{job.creation_time:%Y-%m-%d %H:%M}",
             job.project_id,
             job.name,
@@ -122,7 +124,8 @@ class RunView:
         state: what its ledger says; None if it has none, as of a pipeline that logs by itself.
         inputs: how many inputs are in each status.
         records: how many records are in each status.
-        workers: who works on it, also those whose lease has expired.
+        workers: who works on it, also those that are dead and not cleared away yet.
+        live_workers: how many of them live.
         time: the moment.
     """
 
@@ -132,17 +135,13 @@ class RunView:
     inputs: Mapping[str, int]
     records: Mapping[str, int]
     workers: Sequence[Worker]
+    live_workers: int
     time: datetime
 
     @property
     def is_over(self) -> bool:
         """Whether it has ended."""
         return self.job.status not in UNFINISHED
-
-    @property
-    def live_workers(self) -> int:
-        """How many work on it."""
-        return sum(worker.lease_expires > self.time for worker in self.workers)
 
     @property
     def is_deserted(self) -> bool:
@@ -182,15 +181,27 @@ async def view_of(place: Place, storage: Storage, master_job_id: str) -> RunView
     if job is None:
         return None
     ledger = storage.ledger
+    workers = await ledger.list_workers(master_job_id)
+    now = await ledger.now()  # by the clock of the leases
     return RunView(
         place,
         job,
         await ledger.get_run(master_job_id),
         await ledger.count_inputs(master_job_id),
         await storage.count_records_for_master_job(master_job_id),
-        await ledger.list_workers(master_job_id),
-        await ledger.now(),  # by the clock of the leases
+        workers,
+        sum(_is_alive(worker, now) for worker in workers),
+        now,
     )
+
+
+def _is_alive(worker: Worker, now: datetime) -> bool:
+    """Return whether a worker lives: its lease holds, and its process is not one of this machine that is gone."""
+    if worker.lease_expires <= now:
+        return False
+    from starfish_storage.generation.lease import is_dead  # not needed to look at a run that has ended
+
+    return not is_dead(worker, now)
 
 
 def fields_of(view: RunView) -> dict[str, Cell]:
@@ -216,7 +227,7 @@ def fields_of(view: RunView) -> dict[str, Cell]:
             "failed attempts": state.failed_attempts,
             "input tokens": state.input_tokens,
             "output tokens": state.output_tokens,
-            "cost": state.cost,
+            "cost": Money(state.cost),
             "workers": None if view.is_over else view.live_workers or f"none; {how_to_go_on(view)}",
         }
     return fields

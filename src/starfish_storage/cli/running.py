@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from starfish_storage.cli import exit_codes
-from starfish_storage.cli.opening import existing, made
-from starfish_storage.cli.output import Cell, say, show_fields, show_json
+from starfish_storage.cli.cells import Cell, Money
+from starfish_storage.cli.opening import existing, made, reading
+from starfish_storage.cli.output import say, show_fields, show_json
 from starfish_storage.cli.place import Place
 from starfish_storage.cli.run_lookup import find_run
 from starfish_storage.errors import InvalidInputError
@@ -114,7 +115,7 @@ def id_of_run(place: Place, given: str) -> str:
     """Return the id of the run that is meant."""
 
     async def found() -> str:
-        async with existing(place) as storage:
+        async with reading(place) as storage:
             return (await find_run(storage, given)).master_job_id
 
     return asyncio.run(found())
@@ -169,5 +170,6 @@ def _how_to_go_on(place: Place, run_id: str) -> str:
 def _fields(run: Run) -> dict[str, Cell]:
     """Return what is shown of a run at its end."""
     found: dict[str, Any] = {one.name.replace("_", " "): getattr(run, one.name) for one in fields(run)}
+    found["cost"] = Money(run.cost)
     renamed = {"master job id": "run", "project id": "project"}
     return {renamed.get(name, name): value for name, value in found.items()}

@@ -6,7 +6,7 @@ import asyncio
 
 import click
 
-from starfish_storage.cli.opening import existing
+from starfish_storage.cli.opening import reading
 from starfish_storage.cli.options import example, one_of, with_json, with_limit, with_store
 from starfish_storage.cli.output import say
 from starfish_storage.cli.place import Place
@@ -31,7 +31,7 @@ def runs_command(place: Place, project: str | None, status: tuple[str, ...], lim
 
 
 async def _runs(place: Place, project: str | None, status: tuple[str, ...], limit: int) -> list[ListedRun]:
-    async with existing(place) as storage:
+    async with reading(place) as storage:
         if project is not None and await storage.get_project(project) is None:
             raise NotFoundError("project", project, "'starfish-storage projects' lists what there is")
         return await listed(storage, await storage.list_master_jobs(project, status, limit + 1 if limit else None))

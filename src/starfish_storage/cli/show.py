@@ -10,11 +10,11 @@ from typing import Any
 import click
 
 from starfish_storage.cli.json_form import as_json as json_of
-from starfish_storage.cli.opening import existing
-from starfish_storage.cli.options import RunName, example, with_json, with_store
+from starfish_storage.cli.opening import reading
+from starfish_storage.cli.options import RunName, example, with_full, with_json, with_store
 from starfish_storage.cli.output import show_fields, show_json, show_list, show_title
 from starfish_storage.cli.place import Place
-from starfish_storage.cli.record import JobView, RecordView, job_view, record_view, show_origin, show_record
+from starfish_storage.cli.record import JobView, RecordView, job_view, record_view, show_origin, show_record, text_shown
 from starfish_storage.cli.records import RECORD_COLUMNS, record_cells
 from starfish_storage.cli.run_lookup import find_run
 from starfish_storage.cli.run_view import ListedRun, RunView, fields_of, listed, show_runs, view_of
@@ -49,12 +49,13 @@ _KINDS = {_ProjectView: "project", RunView: "master_job", _ExecutionJobView: "ex
 
 @click.command("show", epilog=example("show last"))
 @click.argument("id", type=RunName(), metavar="ID")
+@with_full
 @with_json
 @with_store
-def show_command(place: Place, id: str, as_json: bool) -> None:
-    """Show a project, a run (master job), an execution job or a record, whichever has this ID.
+def show_command(place: Place, id: str, full: bool, as_json: bool) -> None:
+    """Show the project, run, input or record that has this ID.
 
-    Of a run, the beginning of the id is enough, or `last` for the newest.
+    For a run, the beginning of its id is enough, or `last` for the newest.
     """
     view = asyncio.run(_find(place, id))
     if as_json:
@@ -64,13 +65,13 @@ def show_command(place: Place, id: str, as_json: bool) -> None:
     elif isinstance(view, RunView):
         show_fields(fields_of(view))
     elif isinstance(view, _ExecutionJobView):
-        _show_execution_job(view)
+        _show_execution_job(view, full=full)
     else:
-        show_record(view)
+        show_record(view, full=full)
 
 
 async def _find(place: Place, id: str) -> _View:
-    async with existing(place) as storage:
+    async with reading(place) as storage:
         project = await storage.get_project(id)
         if project is not None:
             jobs = await storage.list_master_jobs(id, limit=_RUNS_OF_PROJECT)
@@ -109,14 +110,14 @@ def _show_project(view: _ProjectView) -> None:
         show_runs(view.runs)
 
 
-def _show_execution_job(view: _ExecutionJobView) -> None:
+def _show_execution_job(view: _ExecutionJobView, *, full: bool) -> None:
     job = view.view.job
     show_fields(
         {
-            "job": job.job_id,
+            "input": job.job_id,
             "run": job.master_job_id,
             "status": job.status,
-            "error": job.error_message,
+            "error": text_shown(job.error_message, full=full),
             "attempts": job.attempted_generations,
             "created": job.creation_time,
             "started": job.start_time,
@@ -127,4 +128,4 @@ def _show_execution_job(view: _ExecutionJobView) -> None:
     if view.records:
         show_title("Records")
         show_list(RECORD_COLUMNS, view.records, record_cells)
-    show_origin(view.view)
+    show_origin(view.view, full=full)

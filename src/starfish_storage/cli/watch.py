@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import click
 
 from starfish_storage.cli import exit_codes
-from starfish_storage.cli.opening import existing
+from starfish_storage.cli.opening import reading
 from starfish_storage.cli.options import example, with_json, with_run, with_store
 from starfish_storage.cli.output import is_terminal, show_json_line
 from starfish_storage.cli.place import Place
@@ -45,7 +45,7 @@ def watch_command(place: Place, run: str, interval: float, once: bool, as_json: 
 
 
 async def _watch(place: Place, run: str, interval: float, show: _Show, *, once: bool) -> int:
-    async with existing(place) as storage, _terminated() as terminated:
+    async with reading(place) as storage, _terminated() as terminated:
         job = await find_run(storage, run)
         while True:
             view = await view_of(place, storage, job.master_job_id)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Self
 
 import click
 
-from starfish_storage.cli.output import STYLES, Cell, console, on_one_line
+from starfish_storage.cli.cells import STYLES, Cell, Money, on_one_line
+from starfish_storage.cli.output import console
 from starfish_storage.cli.run_view import RunView, how_to_go_on
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def _numbers(view: RunView, rate: float | None) -> dict[str, Cell]:
     numbers: dict[str, Cell] = {"in flight": view.inputs.get("running", 0)}
     numbers |= {status: records.get(status, 0) for status in ("completed", "filtered", "duplicate", "failed")}
     if state is not None:
-        numbers |= {"cost": round(state.cost, 6), "workers": view.live_workers}
+        numbers |= {"cost": Money(state.cost), "workers": view.live_workers}
     if rate and not view.is_over:
         numbers["a second"] = round(rate, 1)
         if view.total is not None:

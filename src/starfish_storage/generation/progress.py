@@ -14,6 +14,7 @@ from typing import Any, Protocol, TextIO, cast
 
 from starfish_storage.errors import InvalidInputError, shorten
 from starfish_storage.interface import Storage
+from starfish_storage.wording import money
 
 logger = logging.getLogger(__name__)
 
@@ -257,11 +258,12 @@ def _figures(progress: Progress) -> list[str]:
         ("filtered", progress.filtered),
         ("duplicate", progress.duplicate),
         ("failed", progress.failed),
-        ("failed inputs", progress.failed_inputs),
+        # An input that fails leaves a failed record: said once, unless outputs were refused beside it.
+        ("failed inputs", progress.failed_inputs if progress.failed_inputs != progress.failed else 0),
     )
     figures += [f"{count:,} {name}" for name, count in counts if count]
     if progress.cost:
-        figures.append(f"cost {progress.cost:,.2f}" if progress.cost >= 1 else f"cost {progress.cost:.4f}")
+        figures.append(f"cost {money(progress.cost)}")
     return figures
 
 

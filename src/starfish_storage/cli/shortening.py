@@ -1,0 +1,45 @@
+"""Long values as people look at them: the beginning, and how much more there is."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from starfish_storage.codec import readable_text
+
+LIMIT = 2048
+"""Characters of a value that are shown."""
+
+
+def shortened(value: Any) -> Any:
+    """Return a JSON value in which each value over 2 KB is cut, with a text in its place that says how much is missing.
+
+    >>> shortened({"answer": "short"})
+    {'answer': 'short'}
+    >>> shortened({"answer": "x" * 3000})["answer"][2040:]
+    'xxxxxxxx… (952 more characters; --full shows all)'
+    """
+    if isinstance(value, str):
+        return shortened_text(value)
+    if isinstance(value, dict):
+        return {name: shortened(child) for name, child in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list):
+        return _shortened_list(cast("list[Any]", value))
+    return value
+
+
+def shortened_text(text: str) -> str:
+    """Return the beginning of a text over 2 KB, and how much more there is."""
+    if len(text) <= LIMIT:
+        return text
+    return f"{text[:LIMIT]}… ({len(text) - LIMIT:,} more characters; --full shows all)"
+
+
+def _shortened_list(items: list[Any]) -> list[Any]:
+    kept: list[Any] = []
+    size = 0
+    for number, item in enumerate(items):
+        kept.append(shortened(item))
+        size += len(readable_text(kept[-1]))
+        if size > LIMIT and number + 1 < len(items):
+            return [*kept, f"… ({len(items) - number - 1:,} more items; --full shows all)"]
+    return kept

@@ -11,9 +11,9 @@ from starfish_storage.errors import InvalidInputError, MissingExtraError
 
 # pyarrow and pandas bring no types of their own; these say what is meant.
 DataType = Any
-Schema = Any
+ArrowSchema = Any
 RecordBatch = Any
-Table = Any
+ArrowTable = Any
 
 
 def need(module: str, extra: str, what: str) -> Any:

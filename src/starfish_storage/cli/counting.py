@@ -13,7 +13,7 @@ from starfish_storage.cli.output import say
 _SECONDS_BETWEEN_LINES = 10.0
 
 
-class Count(Protocol):
+class Counting(Protocol):
     """Told how many are done, and of how many, as often as one likes."""
 
     def __call__(self, done: int, total: int | None, doing: str | None = None) -> None:
@@ -24,7 +24,7 @@ class Count(Protocol):
 @contextmanager
 def counted(
     doing: str, what: str = "records", *, quiet: bool = False, clock: Callable[[], float] = time.monotonic
-) -> Generator[Count]:
+) -> Generator[Counting]:
     """Show how many have been gone through, and how many there are.
 
     Args:
@@ -45,7 +45,7 @@ def counted(
         yield lambda done, total, doing=None: bar.update(task, completed=done, total=total, description=doing)
 
 
-def _lines(doing: str, what: str, clock: Callable[[], float]) -> Count:
+def _lines(doing: str, what: str, clock: Callable[[], float]) -> Counting:
     last, title = clock(), doing
 
     def count(done: int, total: int | None, doing: str | None = None) -> None:

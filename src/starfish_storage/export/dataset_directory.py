@@ -10,7 +10,7 @@ from starfish_storage.export.card import DatasetFacts, SplitFacts, card_text, in
 from starfish_storage.export.provenance import Provenance
 from starfish_storage.export.splitting import HuggingFaceOptions
 from starfish_storage.export.spool import Spool
-from starfish_storage.export.table_files import Progress, write_parquet_pieces
+from starfish_storage.export.table_files import OnRows, write_parquet_pieces
 from starfish_storage.export.table_sink import TableSink
 from starfish_storage.export.unified_table import UnifiedTable
 from starfish_storage.extras import RecordBatch
@@ -21,7 +21,7 @@ def write_dataset(
     directory: str,
     identity: Mapping[str, str],
     card: Provenance | str,
-    progress: Progress | None = None,
+    progress: OnRows | None = None,
     *,
     compression: str = "zstd",
 ) -> int:
@@ -87,7 +87,7 @@ def _write_split(
     spool: Spool,
     table: UnifiedTable,
     identity: Mapping[str, str],
-    progress: Progress | None,
+    progress: OnRows | None,
     compression: str,
 ) -> SplitFacts:
     schema = table.described(identity)
@@ -108,5 +108,5 @@ def _write_split(
     return SplitFacts(name, written, file_bytes, arrow_bytes)
 
 
-def _beyond(progress: Progress, before: int) -> Progress:
+def _beyond(progress: OnRows, before: int) -> OnRows:
     return lambda rows: progress(before + rows)

@@ -23,7 +23,7 @@ from starfish_storage.uri import FILE_SCHEME, path_of_file_uri
 
 Result = TypeVar("Result")
 Call = Callable[[Callable[[], Any]], Any]
-Progress = Callable[[ExportProgress], None]
+OnProgress = Callable[[ExportProgress], None]
 
 
 async def export(
@@ -36,7 +36,7 @@ async def export(
     statuses: Sequence[str] | None = DEFAULT_STATUSES,
     skip_damaged: bool = False,
     overwrite: bool = False,
-    progress: Progress | None = None,
+    progress: OnProgress | None = None,
 ) -> ExportReport:
     """Write the records of master jobs into a file, or a directory, that has its name once it is whole.
 
@@ -118,7 +118,7 @@ class _Export:
         self._report = report
         self._skip_damaged = skip_damaged
 
-    async def write(self, place: Destination, progress: Progress | None) -> None:
+    async def write(self, place: Destination, progress: OnProgress | None) -> None:
         """Write all records, and put what was written in place."""
         about = await self._form.gather(self._selection.storage, self._selection.jobs)
         with place:  # until the thread is done: nothing may be removed under its hands
@@ -132,7 +132,7 @@ class _Export:
                     await asyncio.shield(call(writer.close))
                 self._report.bytes = await call(place.put)
 
-    async def _hand_over(self, writer: FormWriter, call: Call, progress: Progress | None) -> None:
+    async def _hand_over(self, writer: FormWriter, call: Call, progress: OnProgress | None) -> None:
         done, total = 0, await self._selection.count()
         async for batch in self._selection.scan():
             records = await self._exported(batch)

@@ -83,12 +83,12 @@ class Form(ABC):
         """
 
 
-Kind = TypeVar("Kind", bound=type[Form])
+FormClass = TypeVar("FormClass", bound=type[Form])
 
 _REGISTERED: dict[str, type[Form]] = {}
 
 
-def registered(kind: Kind) -> Kind:
+def registered(kind: FormClass) -> FormClass:
     """Make a form known by its name and its endings, also to the command line: a decorator of its class.
 
     Raises:

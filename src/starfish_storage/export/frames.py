@@ -12,7 +12,7 @@ from starfish_storage.export.forms import DEFAULT_METADATA_KEY, check_metadata_k
 from starfish_storage.export.metadata import describe
 from starfish_storage.export.selection import DEFAULT_STATUSES, select
 from starfish_storage.export.table_sink import TableSink
-from starfish_storage.extras import Table, arrow, need
+from starfish_storage.extras import ArrowTable, arrow, need
 from starfish_storage.interface import ScannedRecord, Storage
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ async def to_arrow(
     columns: Sequence[str] | None = None,
     metadata: bool | str = False,
     skip_damaged: bool = False,
-) -> Table:
+) -> ArrowTable:
     """Return records as an Arrow table: the keys of their data are its columns, with one schema over all of them.
 
     A key that a record lacks is null. Integers that meet other numbers become floats. Where no one type fits, a column
@@ -120,10 +120,10 @@ def _add(
                     raise
 
 
-def _table(sink: TableSink, columns: Sequence[str] | None) -> Table:
+def _table(sink: TableSink, columns: Sequence[str] | None) -> ArrowTable:
     table = sink.unified()
     if columns is not None:
         table = table.only(columns)
     batches = [batch for batch, _ in table.pieces(sink.records)]
-    found: Table = arrow().Table.from_batches(batches, table.schema)
+    found: ArrowTable = arrow().Table.from_batches(batches, table.schema)
     return found.replace_schema_metadata(table.described({}).metadata)

@@ -16,7 +16,7 @@ MOST_COLUMNS = 10_000
 DEEPEST = 24
 """Levels of lists and objects in a column; readers of Parquet stop at 100 levels, of which each takes up to three."""
 
-Kind = Literal["boolean", "integer", "number", "string", "object", "array"]
+JsonKind = Literal["boolean", "integer", "number", "string", "object", "array"]
 """JSON's words, but for null."""
 
 
@@ -67,9 +67,9 @@ class Seen:
         """How many values there were, without nulls."""
         return self.booleans + self.integers + self.floats + self.texts + self.objects + self.lists
 
-    def kinds(self) -> dict[Kind, int]:
+    def kinds(self) -> dict[JsonKind, int]:
         """Return the kinds of values there were, without nulls, in JSON's words, and how many of each."""
-        counts: dict[Kind, int] = {
+        counts: dict[JsonKind, int] = {
             "boolean": self.booleans,
             "integer": self.integers,
             "number": self.floats,

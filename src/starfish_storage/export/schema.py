@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from starfish_storage.codec import json_text
-from starfish_storage.export.inference import DEEPEST, MOST_MEMBERS, Kind, Seen, is_utf8
+from starfish_storage.export.inference import DEEPEST, MOST_MEMBERS, JsonKind, Seen, is_utf8
 from starfish_storage.extras import DataType, arrow
 
 _EXACT_IN_A_FLOAT = 2**53
@@ -48,7 +48,7 @@ class Plan:
         has_json: something in it is written as JSON text.
     """
 
-    kind: Kind | Literal["null", "json"]
+    kind: JsonKind | Literal["null", "json"]
     members: tuple[tuple[str, Plan], ...] = ()
     items: Plan | None = None
     has_json: bool = False

@@ -8,7 +8,7 @@ from typing import IO, Any
 
 from starfish_storage.errors import InvalidInputError, shorten
 from starfish_storage.export.table_sink import TableSink
-from starfish_storage.extras import RecordBatch, Schema, arrow, arrow_errors, need
+from starfish_storage.extras import ArrowSchema, RecordBatch, arrow, arrow_errors, need
 
 PARQUET_COMPRESSIONS = ("zstd", "snappy", "gzip", "brotli", "lz4", "none")
 ARROW_COMPRESSIONS = ("zstd", "lz4", "none")
@@ -17,7 +17,7 @@ _GROUP = 8 << 20  # bytes of JSON in a row group; writing one takes several time
 
 _GROUP_MEMORY = 64 << 20  # bytes of Arrow data in one: where most fields are null, these are many times the JSON
 
-Progress = Callable[[int], object]
+OnRows = Callable[[int], object]
 """Called with how many records were written, from time to time, and at the end."""
 
 Piece = tuple[RecordBatch, int]
@@ -29,7 +29,7 @@ def write_parquet(
     identity: Mapping[str, str],
     *,
     compression: str = "zstd",
-    progress: Progress | None = None,
+    progress: OnRows | None = None,
 ) -> int:
     """Write the records of a sink as a Parquet file, in row groups of about 8 MB of JSON; return how many.
 
@@ -51,10 +51,10 @@ def write_parquet(
 
 def write_parquet_pieces(
     pieces: Iterable[Piece],
-    schema: Schema,
+    schema: ArrowSchema,
     path: str | IO[bytes],
     compression: str = "zstd",
-    progress: Progress | None = None,
+    progress: OnRows | None = None,
 ) -> int:
     """Write pieces of a table as a Parquet file; see `write_parquet`."""
     check_compression(compression, PARQUET_COMPRESSIONS)
@@ -82,7 +82,7 @@ def write_arrow_ipc(
     identity: Mapping[str, str],
     *,
     compression: str = "zstd",
-    progress: Progress | None = None,
+    progress: OnRows | None = None,
 ) -> int:
     """Write the records of a sink as an Arrow IPC file (also known as Feather 2); return how many.
 

@@ -110,10 +110,10 @@ class TableSink:
     def _spool(self) -> Spool:
         return Spool(self._directory, None if self.options is None else self.options.shard_bytes)
 
-    def _read(self, uid: str, payload: bytes) -> _Found:
+    def _read(self, uid: str, payload: bytes) -> _ParsedRecord:
         """Parse the data of a record, which is not counted yet."""
         try:
-            found = _Found(*decode_line(payload))
+            found = _ParsedRecord(*decode_line(payload))
         except ValueError as error:
             raise StoreDamagedError(uid, f"the data of this record is no row of a table: {error}") from None
         has_nul = b"\\u0000" in found.line and any("\0" in name for name in found.data)
@@ -124,7 +124,7 @@ class TableSink:
             )
         return found
 
-    def _count(self, uid: str, found: _Found, metadata: Mapping[str, Any] | None) -> tuple[bytes, bool]:
+    def _count(self, uid: str, found: _ParsedRecord, metadata: Mapping[str, Any] | None) -> tuple[bytes, bool]:
         """Count a record; return its line, and whether only the exact parser reads that."""
         data, line, exact = found
         seen = self._seen
@@ -151,7 +151,7 @@ class TableSink:
         return line, exact
 
 
-class _Found(NamedTuple):
+class _ParsedRecord(NamedTuple):
     """The data of a record.
 
     Attributes:

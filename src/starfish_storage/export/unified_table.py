@@ -12,7 +12,7 @@ from starfish_storage.codec import decode, json_text
 from starfish_storage.errors import InvalidInputError, shorten
 from starfish_storage.export.schema import Conflict, Plan, arrow_type, json_paths, with_json_text
 from starfish_storage.export.spool import Spool
-from starfish_storage.extras import RecordBatch, Schema, arrow, arrow_errors
+from starfish_storage.extras import ArrowSchema, RecordBatch, arrow, arrow_errors
 
 JSON_COLUMNS = "starfish_storage.json_columns"
 """The key of a file's metadata under which the paths are listed whose values are JSON text."""
@@ -40,11 +40,11 @@ class UnifiedTable:
         self.plan = plan
 
     @cached_property
-    def schema(self) -> Schema:
+    def schema(self) -> ArrowSchema:
         """The columns, in the order in which they were met; each may be null."""
         return arrow().schema(list(arrow_type(self.plan)))
 
-    def described(self, identity: Mapping[str, str]) -> Schema:
+    def described(self, identity: Mapping[str, str]) -> ArrowSchema:
         """Return the schema with what a file says about itself."""
         told = dict(identity) | {JSON_COLUMNS: json_text(json_paths(self.conflicts))}
         return self.schema.with_metadata({key.encode(): value.encode() for key, value in told.items()})

@@ -10,7 +10,7 @@ from typing import Any, cast
 from starfish_storage.codec import decode
 from starfish_storage.errors import InvalidInputError, shorten
 from starfish_storage.form_option import FormOption
-from starfish_storage.imports.rows import MAX_ROW_BYTES, BadRow, Row
+from starfish_storage.imports.rows import MAX_ROW_BYTES, BadRow, GoodRow
 from starfish_storage.imports.source_file import SourceFile
 from starfish_storage.imports.source_forms import FileForm
 
@@ -43,7 +43,7 @@ class CsvTable:
         """See `Table.describe`."""
         return self._file.describe() | {"delimiter": self._delimiter, "json_cells": self._json_cells}
 
-    def rows(self) -> Iterator[Row | BadRow]:
+    def rows(self) -> Iterator[GoodRow | BadRow]:
         """See `Table.rows`."""
         # The limit is one for the whole process. A cell without its closing quote would be read to the end of the file.
         csv.field_size_limit(max(csv.field_size_limit(), MAX_ROW_BYTES))
@@ -80,12 +80,12 @@ class CsvTable:
                 raise InvalidInputError(f"two columns of {shown} are named {shorten(name)}: rename one of them.")
         return header
 
-    def _row(self, place: str, names: list[str], cells: list[str]) -> Row | BadRow:
+    def _row(self, place: str, names: list[str], cells: list[str]) -> GoodRow | BadRow:
         if len(cells) != len(names):
             return BadRow(f"{place} has {len(cells)} cells, and there are {len(names)} columns")
         if self._json_cells:
-            return Row(place, {name: _value(cell) for name, cell in zip(names, cells, strict=True)})
-        return Row(place, dict(zip(names, cells, strict=True)))
+            return GoodRow(place, {name: _value(cell) for name, cell in zip(names, cells, strict=True)})
+        return GoodRow(place, dict(zip(names, cells, strict=True)))
 
 
 CSV = FileForm(

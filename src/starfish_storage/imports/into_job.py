@@ -17,7 +17,7 @@ from starfish_storage.codec import canonical_hash
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.imports.jobs import in_thread, job_id_of, kept_of, start_job
 from starfish_storage.imports.report import MOST_NAMED, ImportProgress, ImportReport, OnProgress, Stage
-from starfish_storage.imports.rows import BadRow, Row, Table, checked
+from starfish_storage.imports.rows import BadRow, GoodRow, Table, checked
 from starfish_storage.interface import Storage
 from starfish_storage.models import GenerationJob, GenerationMasterJob, Record, utc_now
 
@@ -108,7 +108,7 @@ class TableImport:
         found = _Found()
         async for batch in _in_batches(checked(self._table.rows())):
             for row in batch:
-                if isinstance(row, Row):
+                if isinstance(row, GoodRow):
                     found.rows += 1
                     continue
                 if not self._skip_bad:
@@ -146,7 +146,7 @@ class TableImport:
             async with asyncio.TaskGroup() as group:
                 async for number, batch in _numbered(batches):
                     self._tell("importing", min(number * _BATCH, total), total)
-                    work = _Batch(job, number, len(batch), [row for row in batch if isinstance(row, Row)])
+                    work = _Batch(job, number, len(batch), [row for row in batch if isinstance(row, GoodRow)])
                     if not work.rows:
                         continue
                     if work.config_hash in done:
@@ -158,12 +158,12 @@ class TableImport:
             raise group_error.exceptions[0] from None
         self._tell("importing", total, total)
 
-    async def _store(self, work: _Batch, first: int, batch: list[Row | BadRow], room: asyncio.Semaphore) -> None:
+    async def _store(self, work: _Batch, first: int, batch: list[GoodRow | BadRow], room: asyncio.Semaphore) -> None:
         storage, count = self._storage, len(work.rows)
         try:
             await storage.log_execution_job_start(work.job())
             await storage.save_records(
-                (work.record(first + place), row.data) for place, row in enumerate(batch) if isinstance(row, Row)
+                (work.record(first + place), row.data) for place, row in enumerate(batch) if isinstance(row, GoodRow)
             )
             now = utc_now()
             await storage.log_execution_job_end(work.job_id, "completed", {"completed": count}, now, now)
@@ -207,7 +207,7 @@ class TableImport:
 class _Batch:
     """Some rows that follow each other, and the ids under which they are stored."""
 
-    def __init__(self, master_job: GenerationMasterJob, number: int, length: int, rows: list[Row]) -> None:
+    def __init__(self, master_job: GenerationMasterJob, number: int, length: int, rows: list[GoodRow]) -> None:
         self._master_job_id = master_job.master_job_id
         # The same for all, so that they are listed by their uids, which are in the order of the rows.
         self._start: datetime = master_job.start_time or master_job.creation_time
@@ -238,14 +238,16 @@ class _Batch:
         )
 
 
-async def _numbered(batches: AsyncIterator[list[Row | BadRow]]) -> AsyncIterator[tuple[int, list[Row | BadRow]]]:
+async def _numbered(
+    batches: AsyncIterator[list[GoodRow | BadRow]],
+) -> AsyncIterator[tuple[int, list[GoodRow | BadRow]]]:
     number = 0
     async for batch in batches:
         yield number, batch
         number += 1
 
 
-async def _in_batches(rows: Iterator[Row | BadRow]) -> AsyncIterator[list[Row | BadRow]]:
+async def _in_batches(rows: Iterator[GoodRow | BadRow]) -> AsyncIterator[list[GoodRow | BadRow]]:
     """Yield rows in batches, read in a thread."""
     try:
         while batch := await in_thread(lambda: list(itertools.islice(rows, _BATCH))):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import IO, Any, cast
 
 from starfish_storage.codec import decode
-from starfish_storage.imports.rows import MAX_ROW_BYTES, BadRow, Row
+from starfish_storage.imports.rows import MAX_ROW_BYTES, BadRow, GoodRow
 from starfish_storage.imports.source_file import SourceFile
 from starfish_storage.imports.source_forms import FileForm
 
@@ -34,7 +34,7 @@ class JsonLinesTable:
         """See `Table.describe`."""
         return self._file.describe()
 
-    def rows(self) -> Iterator[Row | BadRow]:
+    def rows(self) -> Iterator[GoodRow | BadRow]:
         """See `Table.rows`."""
         with self._file.content() as content:
             number = 0
@@ -54,7 +54,7 @@ class JsonLinesTable:
 JSON_LINES = FileForm(name="jsonl", title="JSON Lines", endings=(".jsonl", ".ndjson"), table=JsonLinesTable)
 
 
-def _parsed(place: str, line: bytes) -> Row | BadRow:
+def _parsed(place: str, line: bytes) -> GoodRow | BadRow:
     try:
         # With the line end of the codec, which then need not look twice.
         found: object = decode(line.rstrip() + b"\n")
@@ -66,7 +66,7 @@ def _parsed(place: str, line: bytes) -> Row | BadRow:
         return BadRow(f"{place} cannot be read: {error}")  # not UTF-8, or a number of thousands of digits
     if not isinstance(found, dict):
         return BadRow(f"{place} is no JSON object, but {_kind(found)}")
-    return Row(place, cast("dict[str, Any]", found))
+    return GoodRow(place, cast("dict[str, Any]", found))
 
 
 def _kind(value: object) -> str:

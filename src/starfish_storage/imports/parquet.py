@@ -9,7 +9,7 @@ from typing import Any, cast
 from starfish_storage.errors import InvalidInputError, shorten
 from starfish_storage.extras import arrow, need
 from starfish_storage.imports.arrow_values import Convert, converter, readable_type
-from starfish_storage.imports.rows import BadRow, Row
+from starfish_storage.imports.rows import BadRow, GoodRow
 from starfish_storage.imports.source_file import SourceFile
 from starfish_storage.imports.source_forms import FileForm
 
@@ -55,7 +55,7 @@ class ParquetTable:
         """See `Table.has_changed`."""
         return any(file.has_changed() for file in self._files)
 
-    def rows(self) -> Iterator[Row | BadRow]:
+    def rows(self) -> Iterator[GoodRow | BadRow]:
         """See `Table.rows`."""
         pa = arrow()
         for file in self._files:
@@ -116,7 +116,7 @@ def _damaged(file: SourceFile, where: str, error: Exception) -> InvalidInputErro
     )
 
 
-def _row(place: str, names: list[str], converters: list[Convert | None], values: Sequence[Any]) -> Row | BadRow:
+def _row(place: str, names: list[str], converters: list[Convert | None], values: Sequence[Any]) -> GoodRow | BadRow:
     data: dict[str, Any] = {}
     for name, convert, value in zip(names, converters, values, strict=True):
         if convert is None or value is None:
@@ -126,4 +126,4 @@ def _row(place: str, names: list[str], converters: list[Convert | None], values:
             data[name] = convert(value)
         except ValueError as error:
             return BadRow(f"{place} cannot be written as JSON in column {shorten(name)}: {error}")
-    return Row(place, data)
+    return GoodRow(place, data)

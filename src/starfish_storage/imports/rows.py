@@ -14,7 +14,7 @@ MAX_ROW_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class GoodRow:
     """A row that can be imported.
 
     Attributes:
@@ -54,7 +54,7 @@ class Table(Protocol):
         """Return what is kept of the source with the master job: JSON."""
         ...
 
-    def rows(self) -> Iterator[Row | BadRow]:
+    def rows(self) -> Iterator[GoodRow | BadRow]:
         """Read the rows from the first one on. May block.
 
         Raises:
@@ -67,10 +67,10 @@ class Table(Protocol):
         ...
 
 
-def checked(rows: Iterator[Row | BadRow]) -> Iterator[Row | BadRow]:
+def checked(rows: Iterator[GoodRow | BadRow]) -> Iterator[GoodRow | BadRow]:
     """Pass rows on, with those that no store takes as bad ones."""
     for row in rows:
-        if isinstance(row, Row):
+        if isinstance(row, GoodRow):
             try:
                 encode(row.data, row.place)
             except InvalidDataError as error:

@@ -2,16 +2,19 @@
 
 from starfish_storage.maintenance.backup import BackupReport, backup
 from starfish_storage.maintenance.collect import collect
-from starfish_storage.maintenance.repair import RepairPlan, Step, plan_repair, repair
+from starfish_storage.maintenance.repair import RepairPlan, RepairStep, plan_repair, repair
 from starfish_storage.maintenance.report import CollectReport, Finding, VerifyReport
 from starfish_storage.maintenance.restore import RestoreReport, restore
 from starfish_storage.maintenance.verify import verify
+
+Step = RepairStep  # as it was called before; `starfish_storage.runs.Step` is another thing
 
 __all__ = [
     "BackupReport",
     "CollectReport",
     "Finding",
     "RepairPlan",
+    "RepairStep",
     "RestoreReport",
     "Step",
     "VerifyReport",

@@ -26,7 +26,7 @@ from starfish_storage.uri import FILE_SCHEME, file_uri_of_path, path_of_file_uri
 BACKUP_FILE = "backup.json"
 """What tells a backup from any other directory."""
 
-Progress = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 """Told how many files have been looked at, and how many there are."""
 
 _MARK = b'{"starfish_storage_backup":1}\n'
@@ -78,7 +78,7 @@ def backup(
     destination: str | os.PathLike[str],
     *,
     data_uri: str | None = None,
-    progress: Progress | None = None,
+    progress: OnProgress | None = None,
 ) -> BackupReport:
     """Make, or bring up to date, a consistent copy of a store that may be in use. Blocks.
 
@@ -138,7 +138,7 @@ class _Backup:
         records, copied, kept, gone, passes: see `BackupReport`; of copied files the sizes, of those gone the keys.
     """
 
-    def __init__(self, inspection: Inspection, data_root: str, target: str, progress: Progress | None) -> None:
+    def __init__(self, inspection: Inspection, data_root: str, target: str, progress: OnProgress | None) -> None:
         self._inspection = inspection
         self._data_root = data_root
         self._target_root = target

@@ -19,7 +19,7 @@ Result = TypeVar("Result")
 WORKERS = min(8, 2 * (os.cpu_count() or 1))
 """How many files are read at a time."""
 
-Progress = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 """Told how many records have been checked, and how many there are."""
 
 

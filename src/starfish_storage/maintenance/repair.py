@@ -19,7 +19,7 @@ from starfish_storage.files.atomic import FileOperations
 from starfish_storage.files.errors import translated
 from starfish_storage.keys import check_record_key, record_key
 from starfish_storage.maintenance.backends import refuse_remote
-from starfish_storage.maintenance.checking import Progress
+from starfish_storage.maintenance.checking import OnProgress
 from starfish_storage.maintenance.report import Finding, VerifyReport
 from starfish_storage.maintenance.verify import verify
 from starfish_storage.metadata.sqlite.connection import BUSY_TIMEOUT_MS, DATABASE_FILE
@@ -41,7 +41,7 @@ _SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class RepairStep:
     """One thing that a repair would do.
 
     Attributes:
@@ -67,7 +67,7 @@ class RepairPlan:
     """
 
     storage_uri: str
-    steps: Sequence[Step]
+    steps: Sequence[RepairStep]
     left: Sequence[Finding] = ()
     copies: str | None = None
 
@@ -94,7 +94,7 @@ class RepairPlan:
         return "\n".join(lines)
 
 
-def plan_repair(storage_uri: str, data_uri: str | None = None, *, progress: Progress | None = None) -> RepairPlan:
+def plan_repair(storage_uri: str, data_uri: str | None = None, *, progress: OnProgress | None = None) -> RepairPlan:
     """Return what `repair` would do. Reads everything, changes nothing. Blocks.
 
     Raises:
@@ -107,7 +107,7 @@ def plan_repair(storage_uri: str, data_uri: str | None = None, *, progress: Prog
     return _plan(report, path_of_file_uri(storage_uri), path_of_file_uri(data_uri or storage_uri))
 
 
-def repair(storage_uri: str, data_uri: str | None = None, *, progress: Progress | None = None) -> RepairPlan:
+def repair(storage_uri: str, data_uri: str | None = None, *, progress: OnProgress | None = None) -> RepairPlan:
     """Mend a store that nobody else has open, and return what was done. Blocks.
 
     Whatever is changed is first copied to ``repairs/<time>/`` in the store. A damaged database is made anew from the
@@ -124,7 +124,7 @@ def repair(storage_uri: str, data_uri: str | None = None, *, progress: Progress 
     plan = plan_repair(storage_uri, data_uri, progress=progress)
     if not plan.steps:
         return plan
-    done: list[Step] = []
+    done: list[RepairStep] = []
     with translated(root):
         make_root(root)  # its data may lie elsewhere, and all else be lost
         with HeldAlone(root, BUSY_TIMEOUT_MS / 1000, as_found=True):
@@ -154,10 +154,10 @@ def _plan(report: VerifyReport, root: str, data_root: str) -> RepairPlan:
     broken = [finding for finding in report.findings if finding.kind in _DATABASE]
     if broken:
         detail = f"{broken[0].detail.removesuffix('.')}; it is made anew, then checked again"
-        step = Step("rebuild_database", DATABASE_FILE, detail)
+        step = RepairStep("rebuild_database", DATABASE_FILE, detail)
         return RepairPlan(report.storage_uri, [step])
     steps = [
-        Step("make_directory", finding.subject, "it is missing")
+        RepairStep("make_directory", finding.subject, "it is missing")
         for finding in report.findings
         if finding.kind == "directory_missing"
     ]
@@ -165,17 +165,19 @@ def _plan(report: VerifyReport, root: str, data_root: str) -> RepairPlan:
         for finding in report.findings:
             if finding.kind in _DATA:
                 steps += (
-                    Step("fail_record", uid, f"{finding.subject}: {finding.detail}")
+                    RepairStep("fail_record", uid, f"{finding.subject}: {finding.detail}")
                     for uid in inspection.records_of(finding.subject)
                 )
         for (uid,) in inspection.rows("every_record_without_data"):
             key = record_key(uid)
             if _is_object(data, key):
-                steps.append(Step("attach_data", uid, f"{key} is there and whole"))
+                steps.append(RepairStep("attach_data", uid, f"{key} is there and whole"))
     if report.without_digest:
-        steps.append(Step("note_digests", DATABASE_FILE, f"of {report.without_digest:,} records"))
+        steps.append(RepairStep("note_digests", DATABASE_FILE, f"of {report.without_digest:,} records"))
     if any(finding.kind in _COUNTS for finding in report.findings):
-        steps.append(Step("recount", DATABASE_FILE, "counts are taken from the records, totals from the attempts"))
+        steps.append(
+            RepairStep("recount", DATABASE_FILE, "counts are taken from the records, totals from the attempts")
+        )
     left = [one for one in report.damage if one.kind == "request_config_damaged"]
     return RepairPlan(report.storage_uri, steps, left)
 
@@ -196,7 +198,7 @@ async def _carry_out(plan: RepairPlan, storage_uri: str, data_uri: str | None, c
         await storage.metadata.recount()
 
 
-async def _fail(storage: LocalStorage, step: Step, copies: str) -> None:
+async def _fail(storage: LocalStorage, step: RepairStep, copies: str) -> None:
     record = await storage.get_record_metadata(step.subject)
     if record is None or record.output_ref is None:
         return
@@ -240,7 +242,7 @@ def _copy_database(root: str, data_root: str, copies: str) -> None:
             shutil.copy2(path, copies)
 
 
-def _rebuild(root: str, data_root: str, copies: str, step: Step) -> Step:
+def _rebuild(root: str, data_root: str, copies: str, step: RepairStep) -> RepairStep:
     files = FileOperations()
     new, work = f"{copies}/rebuilt.db", f"{copies}/recovery"
     files.make_root(work)
@@ -267,7 +269,7 @@ def _rebuild(root: str, data_root: str, copies: str, step: Step) -> Step:
         _remove(f"{root}/{DATABASE_FILE}", copies)
     files.replace_file(new, f"{root}/{DATABASE_FILE}")
     _remove(f"{data_root}/{ROW_LOG_FILE}", copies)  # made anew from the new database when it is opened
-    return Step(
+    return RepairStep(
         "rebuild_database",
         DATABASE_FILE,
         f"{step.detail}: {made.logged:,} changes from the row log, {made.recovered:,} rows from the damaged database, "

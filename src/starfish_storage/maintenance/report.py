@@ -11,7 +11,7 @@ from typing import Any, Literal, cast
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.interface.inspection import RowFault
 
-Kind = Literal[
+FindingKind = Literal[
     "database_unreadable",
     "database_damaged",
     "row_without_parent",
@@ -31,7 +31,7 @@ Kind = Literal[
     "row_log_missing",
 ]
 
-NOTICES: frozenset[Kind] = frozenset(
+NOTICES: frozenset[FindingKind] = frozenset(
     {
         "request_config_missing",  # a master job may be started without one
         "job_count_differs",  # what a caller reported need not be what it saved
@@ -60,7 +60,7 @@ class Finding:
         detail: what is the matter; never content.
     """
 
-    kind: Kind
+    kind: FindingKind
     subject: str
     detail: str
 
@@ -72,7 +72,7 @@ class Finding:
 
 def finding_of(fault: RowFault) -> Finding:
     """Return what is wrong with rows as a finding."""
-    return Finding(cast("Kind", fault.kind), fault.subject, fault.detail)
+    return Finding(cast("FindingKind", fault.kind), fault.subject, fault.detail)
 
 
 def grace_of_remote(grace: timedelta) -> timedelta:

@@ -16,18 +16,18 @@ from starfish_storage.errors import (
     StoreVersionError,
 )
 from starfish_storage.maintenance.backends import is_remote, remote_store
-from starfish_storage.maintenance.checking import Progress, Tally
+from starfish_storage.maintenance.checking import OnProgress, Tally
 from starfish_storage.maintenance.report import GRACE, Finding, VerifyReport
 from starfish_storage.maintenance.verify_files import FileVerification
 from starfish_storage.maintenance.verify_remote import RemoteVerification
 from starfish_storage.metadata.sqlite.inspection import Inspection
 from starfish_storage.uri import file_uri_of_path, path_of_file_uri, without_password
 
-__all__ = ["Progress", "verify"]
+__all__ = ["OnProgress", "verify"]
 
 
 def verify(
-    storage_uri: str, data_uri: str | None = None, *, progress: Progress | None = None, grace: timedelta = GRACE
+    storage_uri: str, data_uri: str | None = None, *, progress: OnProgress | None = None, grace: timedelta = GRACE
 ) -> VerifyReport:
     """Check a store, which may be in use: read everything, change nothing. Blocks.
 
@@ -67,7 +67,7 @@ def verify(
 
 
 def _verify_remote(
-    storage_uri: str, data_uri: str | None, grace: timedelta, tally: Tally, progress: Progress | None
+    storage_uri: str, data_uri: str | None, grace: timedelta, tally: Tally, progress: OnProgress | None
 ) -> str:
     try:
         with remote_store(storage_uri, data_uri) as store:
@@ -78,7 +78,7 @@ def _verify_remote(
     return without_password(storage_uri)
 
 
-def _verify_files(storage_uri: str, data_uri: str | None, tally: Tally, progress: Progress | None) -> str:
+def _verify_files(storage_uri: str, data_uri: str | None, tally: Tally, progress: OnProgress | None) -> str:
     root = path_of_file_uri(storage_uri)
     data_root = path_of_file_uri(data_uri or storage_uri)
     try:

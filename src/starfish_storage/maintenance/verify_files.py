@@ -13,11 +13,11 @@ from starfish_storage.data.inventory import Inventory
 from starfish_storage.data.row_log import ROW_LOG_FILE
 from starfish_storage.errors import DataNotFoundError, StorageError
 from starfish_storage.keys import CONFIG_DIRECTORY, DATA_DIRECTORY, check_record_key
-from starfish_storage.maintenance.checking import WORKERS, Progress, Tally, fault_of, in_parallel
+from starfish_storage.maintenance.checking import WORKERS, OnProgress, Tally, fault_of, in_parallel
 from starfish_storage.maintenance.report import Finding, finding_of
 from starfish_storage.metadata.sqlite.inspection import Inspection
 
-Row = tuple[Any, ...]
+_Reference = tuple[Any, ...]
 
 _WAITING = 4 * WORKERS
 
@@ -37,7 +37,7 @@ class FileVerification:
         self._data = FileSystemDataHandler(data_root)
         self._shards: set[str] = set()  # directories of record data: a row may name any other
 
-    def run(self, tally: Tally, progress: Progress | None) -> None:
+    def run(self, tally: Tally, progress: OnProgress | None) -> None:
         """Check everything, and add it to a tally."""
         try:
             tally.findings += map(finding_of, self._inspection.faults())
@@ -61,7 +61,7 @@ class FileVerification:
         if not os.path.isfile(f"{self._root}/{ROW_LOG_FILE}"):
             yield Finding("row_log_missing", ROW_LOG_FILE, "it is made anew when the store is opened")
 
-    def _check_data(self, tally: Tally, progress: Progress | None) -> None:
+    def _check_data(self, tally: Tally, progress: OnProgress | None) -> None:
         """Check the data files directory by directory, several at a time, as they stand in the order of references."""
         total = next(self._inspection.rows("every_record_with_data"))[0]
         self._shards = {directory for directory in self._inventory.directories() if directory != CONFIG_DIRECTORY}
@@ -69,7 +69,7 @@ class FileVerification:
         with ThreadPoolExecutor(WORKERS, "starfish-storage-verify") as pool:
             references = groupby(self._inspection.rows("every_data_reference"), lambda row: row[0].rpartition("/")[0])
 
-            def work() -> Iterator[tuple[str, list[Row]]]:
+            def work() -> Iterator[tuple[str, list[_Reference]]]:
                 for directory, rows in references:
                     unseen.discard(directory)
                     yield directory, list(rows)
@@ -78,11 +78,11 @@ class FileVerification:
                 tally.add(done)
                 if progress is not None:
                     progress(tally.records, total)
-            rest: list[tuple[str, list[Row]]] = [(directory, []) for directory in sorted(unseen)]
+            rest: list[tuple[str, list[_Reference]]] = [(directory, []) for directory in sorted(unseen)]
             for done in in_parallel(pool, self._check_directory, rest, _WAITING):
                 tally.add(done)
 
-    def _check_directory(self, work: tuple[str, Sequence[Row]]) -> Tally:
+    def _check_directory(self, work: tuple[str, Sequence[_Reference]]) -> Tally:
         directory, rows = work
         tally = Tally(records=len(rows))
         referenced: set[str] = set()

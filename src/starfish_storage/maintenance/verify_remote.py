@@ -20,15 +20,15 @@ from starfish_storage.errors import (
 from starfish_storage.interface.inspection import DataReference, FoundFile
 from starfish_storage.keys import check_record_key
 from starfish_storage.maintenance.backends import RemoteStore
-from starfish_storage.maintenance.checking import WORKERS, Progress, Tally, fault_of, in_parallel, unwanted
-from starfish_storage.maintenance.report import Finding, Kind, finding_of
+from starfish_storage.maintenance.checking import WORKERS, OnProgress, Tally, fault_of, in_parallel, unwanted
+from starfish_storage.maintenance.report import Finding, FindingKind, finding_of
 
 Item = TypeVar("Item")
 
 _PORTION = 50  # data that a thread reads one after the other
 _LOOKS = 10  # at what a writer may be changing; then it is a finding
 
-_KINDS: dict[str, tuple[Kind, Kind, Kind]] = {
+_KINDS: dict[str, tuple[FindingKind, FindingKind, FindingKind]] = {
     "record": ("data_missing", "data_unreadable", "data_damaged"),
     "master job": ("request_config_missing", "request_config_damaged", "request_config_damaged"),
 }
@@ -48,7 +48,7 @@ class RemoteVerification:
         self._data = store.data
         self._before = store.rows.now() - int(grace.total_seconds() * 1e9)
 
-    def run(self, tally: Tally, progress: Progress | None) -> None:
+    def run(self, tally: Tally, progress: OnProgress | None) -> None:
         """Check everything, and add it to a tally."""
         tally.findings += map(finding_of, self._rows.faults())
         with ThreadPoolExecutor(max(self._data.parallel, WORKERS), "starfish-storage-verify") as pool:
@@ -56,7 +56,7 @@ class RemoteVerification:
             self._check_request_configs(pool, tally)
         tally.findings += self._check_place()
 
-    def _check_data(self, pool: ThreadPoolExecutor, tally: Tally, progress: Progress | None) -> None:
+    def _check_data(self, pool: ThreadPoolExecutor, tally: Tally, progress: OnProgress | None) -> None:
         tally.records, total = self._rows.count_data()
         checked = 0
         portions = _portions(self._rows.data_references())

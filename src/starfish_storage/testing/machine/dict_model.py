@@ -17,7 +17,7 @@ from starfish_storage.errors import (
 )
 from starfish_storage.models import GenerationJob, GenerationMasterJob, Project, Record, as_utc
 
-Refusal = type[StorageError]
+RefusedWith = type[StorageError]
 """Returned where a storage raises an error of this class."""
 
 Data = dict[str, Any]
@@ -49,7 +49,7 @@ class DictModel:
         """By name, then id."""
         return sorted(self.projects.values(), key=lambda project: (project.name, project.project_id))
 
-    def delete_project(self, project_id: str, cascade: bool) -> Refusal | None:
+    def delete_project(self, project_id: str, cascade: bool) -> RefusedWith | None:
         """With its master jobs, if that was said."""
         if project_id not in self.projects:
             return NotFoundError
@@ -62,7 +62,7 @@ class DictModel:
 
     # --- master jobs ----------------------------------------------------------------------------------------------
 
-    def log_master_job_start(self, job: GenerationMasterJob) -> Refusal | None:
+    def log_master_job_start(self, job: GenerationMasterJob) -> RefusedWith | None:
         """Insert once."""
         if job.master_job_id in self.master_jobs:
             return AlreadyExistsError
@@ -73,12 +73,12 @@ class DictModel:
 
     def log_master_job_end(
         self, master_job_id: str, status: str, summary: Data | None, end_time: datetime, update_time: datetime
-    ) -> Refusal | None:
+    ) -> RefusedWith | None:
         """Set status, summary, counts and times."""
         changes = {"status": status, "summary": summary, "end_time": as_utc(end_time), **_counts(summary or {})}
         return self._change(self.master_jobs, master_job_id, changes, update_time)
 
-    def update_master_job_status(self, master_job_id: str, status: str, update_time: datetime) -> Refusal | None:
+    def update_master_job_status(self, master_job_id: str, status: str, update_time: datetime) -> RefusedWith | None:
         """Set the status and when it changed."""
         return self._change(self.master_jobs, master_job_id, {"status": status}, update_time)
 
@@ -87,7 +87,7 @@ class DictModel:
         inside = [job for job in self.master_jobs.values() if project_id in (None, job.project_id)]
         return _newest_first(inside, statuses, lambda job: (job.creation_time, job.master_job_id))
 
-    def delete_master_job(self, master_job_id: str) -> Refusal | None:
+    def delete_master_job(self, master_job_id: str) -> RefusedWith | None:
         """With everything in it."""
         if master_job_id not in self.master_jobs:
             return NotFoundError
@@ -96,7 +96,7 @@ class DictModel:
 
     # --- execution jobs -------------------------------------------------------------------------------------------
 
-    def log_execution_job_start(self, job: GenerationJob) -> Refusal | None:
+    def log_execution_job_start(self, job: GenerationJob) -> RefusedWith | None:
         """Insert or replace."""
         if job.master_job_id not in self.master_jobs:
             return ParentNotFoundError
@@ -111,7 +111,7 @@ class DictModel:
         end_time: datetime,
         update_time: datetime,
         error_message: str | None,
-    ) -> Refusal | None:
+    ) -> RefusedWith | None:
         """Set status, counts, times and error."""
         changes = {"status": status, "end_time": as_utc(end_time), "error_message": error_message, **_counts(counts)}
         return self._change(self.execution_jobs, job_id, changes, update_time)
@@ -132,7 +132,7 @@ class DictModel:
         """Insert or replace."""
         self.configs[master_job_id] = config
 
-    def log_record_metadata(self, record: Record) -> Refusal | None:
+    def log_record_metadata(self, record: Record) -> RefusedWith | None:
         """Insert or replace."""
         if record.job_id not in self.execution_jobs or record.master_job_id not in self.master_jobs:
             return ParentNotFoundError
@@ -141,7 +141,7 @@ class DictModel:
         self.records[record.record_uid] = record
         return None
 
-    def save_records(self, pairs: Sequence[tuple[Record, Data]]) -> Refusal | list[str]:
+    def save_records(self, pairs: Sequence[tuple[Record, Data]]) -> RefusedWith | list[str]:
         """Insert or replace, all or none."""
         for record, _ in pairs:
             if record.job_id not in self.execution_jobs or record.master_job_id not in self.master_jobs:
@@ -164,7 +164,7 @@ class DictModel:
 
     def _change(
         self, items: dict[str, Any], id: str, changes: Mapping[str, object], update_time: datetime
-    ) -> Refusal | None:
+    ) -> RefusedWith | None:
         if id not in items:
             return NotFoundError
         items[id] = items[id].model_copy(update={**changes, "last_update_time": as_utc(update_time)})

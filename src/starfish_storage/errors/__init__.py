@@ -1,0 +1,90 @@
+"""The error family: one root, one stable ``code`` per class, ids as attributes.
+
+Every error that reaches a caller descends from `StorageError`. The message names the id, the reason
+and the remedy; the driver's own exception, where there was one, is kept as ``__cause__``.
+
+Messages never quote record content or configuration values: data may hold secrets.
+"""
+
+from __future__ import annotations
+
+import errno
+
+from starfish_storage.errors.calls import (
+    AlreadyExistsError,
+    DataNotFoundError,
+    ForkedProcessError,
+    IdCollisionError,
+    InvalidDataError,
+    InvalidIdError,
+    InvalidInputError,
+    InvalidReferenceError,
+    InvalidStatusError,
+    InvalidUriError,
+    NotEmptyError,
+    NotFoundError,
+    NotSetUpError,
+    ParentNotFoundError,
+    RunFinishedError,
+    RunIncompleteError,
+    StorageClosedError,
+    StorageStateError,
+)
+from starfish_storage.errors.root import StorageError
+from starfish_storage.errors.stores import (
+    DataLostError,
+    ForeignStoreError,
+    MissingExtraError,
+    NotExportableError,
+    StorageBusyError,
+    StorageFullError,
+    StorageIOError,
+    StorageUnavailableError,
+    StoreDamagedError,
+    StoreOpenError,
+    StoreVersionError,
+)
+from starfish_storage.wording import SEE_DAMAGE, shorten
+
+__all__ = [
+    "NO_SPACE",
+    "SEE_DAMAGE",
+    "AlreadyExistsError",
+    "DataLostError",
+    "DataNotFoundError",
+    "ForeignStoreError",
+    "ForkedProcessError",
+    "IdCollisionError",
+    "InvalidDataError",
+    "InvalidIdError",
+    "InvalidInputError",
+    "InvalidReferenceError",
+    "InvalidStatusError",
+    "InvalidUriError",
+    "MissingExtraError",
+    "NotEmptyError",
+    "NotExportableError",
+    "NotFoundError",
+    "NotSetUpError",
+    "ParentNotFoundError",
+    "RunFinishedError",
+    "RunIncompleteError",
+    "StorageBusyError",
+    "StorageClosedError",
+    "StorageError",
+    "StorageFullError",
+    "StorageIOError",
+    "StorageStateError",
+    "StorageUnavailableError",
+    "StoreDamagedError",
+    "StoreOpenError",
+    "StoreVersionError",
+    "shorten",
+]
+
+NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""The system's error numbers that a `StorageFullError` stands for."""
+
+for _error in [one for one in globals().values() if isinstance(one, type)]:
+    _error.__module__ = __name__  # tracebacks and pickles name the module that people import from
+del _error

@@ -1,0 +1,155 @@
+"""What a store or the system refuses: stores that cannot be opened, damage, disks, servers, missing libraries."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from starfish_storage.errors.calls import DataNotFoundError
+from starfish_storage.errors.root import StorageError
+from starfish_storage.wording import SEE_DAMAGE, outcome, shorten
+
+
+class StoreOpenError(StorageError):
+    """The store cannot be opened.
+
+    Attributes:
+        path: the file or directory that stands in the way.
+        errno: the system's error number, where the system is the reason.
+    """
+
+    code: ClassVar[str] = "store_open"
+
+    def __init__(self, path: str, reason: str, errno: int | None = None) -> None:
+        number = f" (errno {errno})" if errno else ""
+        super().__init__(f"store at {path!r} cannot be opened: {reason}{number}.")
+        self.path = path
+        self.errno = errno
+
+
+class StoreVersionError(StoreOpenError):
+    """The store is of another version than can be used here; it was left untouched."""
+
+    code: ClassVar[str] = "store_version"
+
+
+class ForeignStoreError(StoreOpenError):
+    """The database at this place is not a store of this library; it was left untouched."""
+
+    code: ClassVar[str] = "foreign_store"
+
+
+class StoreDamagedError(StorageError):
+    """Something in the store is damaged: a data file that is not JSON, a database that is malformed.
+
+    Attributes:
+        path: the damaged file.
+    """
+
+    code: ClassVar[str] = "store_damaged"
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path!r} is damaged: {reason}.")
+        self.path = path
+
+
+class DataLostError(DataNotFoundError):
+    """A record refers to data that is not there: it was lost, not deleted.
+
+    Attributes:
+        path: the file that is missing.
+    """
+
+    code: ClassVar[str] = "data_lost"
+
+    def __init__(self, path: str) -> None:
+        super().__init__("data", path, f"a record refers to it, so its file is lost; {SEE_DAMAGE}")
+        self.path = path
+
+
+class MissingExtraError(StorageError):
+    """A library is not installed that only this needs.
+
+    Attributes:
+        module: the library.
+        extra: the extra of this package that installs it.
+    """
+
+    code: ClassVar[str] = "missing_extra"
+
+    def __init__(self, what: str, module: str, extra: str) -> None:
+        super().__init__(f"{what} need {module}, which is not installed: pip install 'starfish-storage[{extra}]'.")
+        self.module = module
+        self.extra = extra
+
+
+class NotExportableError(StorageError):
+    """A record cannot be written in the form that was asked for.
+
+    Attributes:
+        record_uid: which one.
+        form: the name of the form.
+    """
+
+    code: ClassVar[str] = "not_exportable"
+
+    def __init__(self, record_uid: str, form: str, reason: str) -> None:
+        super().__init__(
+            f"record {shorten(record_uid)} cannot be exported as {form}: {reason}. "
+            "Or leave such records out: skip_damaged=True, or --skip-damaged."
+        )
+        self.record_uid = record_uid
+        self.form = form
+
+
+class StorageIOError(StorageError, OSError):
+    """The operating system failed a read or a write; what was stored before is unchanged, unless `unsettled`.
+
+    Attributes:
+        path: the file concerned.
+        errno: the system's error number, or None where it gave none.
+        reason: why, in words.
+        unsettled: the change could not be taken back either: it is there, or not, when the store is opened again.
+    """
+
+    code: ClassVar[str] = "storage_io"
+
+    def __init__(self, path: str, errno: int | None, reason: str, *, unsettled: bool = False) -> None:
+        number = f" (errno {errno})" if errno else ""
+        super().__init__(f"{path!r}: {reason}{number}. {outcome(unsettled=unsettled)}.")
+        self.path = path
+        self.errno = errno
+        self.reason = reason
+        self.unsettled = unsettled
+
+
+class StorageFullError(StorageIOError):
+    """No space (or quota) was left for a write; what was stored before is unchanged."""
+
+    code: ClassVar[str] = "storage_full"
+
+
+class StorageUnavailableError(StorageError, TimeoutError):
+    """The place of the data, or of the rows, could not be reached, however often it was tried.
+
+    What was stored before is unchanged; if a write was on its way when the connection broke, it is taken back.
+
+    Attributes:
+        place: where that is, such as ``"s3://bucket/prefix"``.
+        seconds: for how long it was tried.
+    """
+
+    code: ClassVar[str] = "storage_unavailable"
+
+    def __init__(self, place: str, seconds: float, reason: str) -> None:
+        how_long = f"could not be reached for {seconds:.0f} s" if seconds else "cannot be reached now"
+        super().__init__(
+            f"{shorten(place)} {how_long}: {reason}. See that it works and can be reached from here, then call again."
+        )
+        self.place = place
+        self.seconds = seconds
+
+
+class StorageBusyError(StorageError, TimeoutError):
+    """Another process held the store's write lock for longer than the stated limit; nothing was written."""
+
+    code: ClassVar[str] = "storage_busy"

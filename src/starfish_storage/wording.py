@@ -1,4 +1,4 @@
-"""How messages are worded: what is quoted in them, on one line and without secrets, and what they tell to do."""
+"""Phrases of messages: how values are quoted, on one line and without secrets, and which remedies are named."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import cast
 
 REPAIR_OR_RESTORE = "run 'starfish-storage repair --store STORE', or restore a backup"
 SEE_DAMAGE = "run 'starfish-storage verify --store STORE' to see what else is damaged"
-"""What an error about damage tells to do."""
+"""The remedies that errors about damage name."""
 
 
 def path_as_text(given: object) -> object:
@@ -18,7 +18,7 @@ def path_as_text(given: object) -> object:
 
 
 def without_secrets(uri: object) -> object:
-    """Return a URI without its user, password and query; ``file:///`` has none of them."""
+    """Return a URI without its user, password and query; a ``file:///`` URI has none and stays as it is."""
     uri = path_as_text(uri)
     if not isinstance(uri, str):
         return uri
@@ -34,9 +34,9 @@ def shorten(value: object, limit: int = 120) -> str:
 
 
 def outcome(*, unsettled: bool) -> str:
-    """Return what became of a change that failed."""
+    """Say what a failed change left behind."""
     if unsettled:
-        return "The change could not be taken back: look whether it is there once the store is opened again"
+        return "The change could not be undone: open the store again, and check whether it took effect"
     return "The previous version is unchanged"
 
 

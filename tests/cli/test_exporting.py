@@ -97,5 +97,5 @@ def test_as_a_process_it_overwrites_only_what_it_may(here: Path):
     assert run(*words, directory=here).status == 0
     ended = run(*words, directory=here)
     assert ended.status == 2
-    assert "exists already" in ended.err
+    assert "already exists" in ended.err
     assert "--overwrite" in ended.err

@@ -219,7 +219,7 @@ def test_a_run_from_beginning_to_end(work: Path, monkeypatch: pytest.MonkeyPatch
     assert call_json("runs")[0]["records"] == {"completed": 3, "filtered": 1, "duplicate": 1}
     ended = call("resume", "last")
     assert ended.status == 2
-    assert "error: run 'run-1' has finished as 'completed'" in ended.err
+    assert "error: run 'run-1' has already finished as 'completed'" in ended.err
     assert call("cancel", "last").status == 2
 
 

@@ -10,6 +10,7 @@ import pytest
 import starfish_storage
 from starfish_storage import errors
 from starfish_storage.errors import StorageError, shorten
+from unit.every_error import EXAMPLES
 
 # Frozen: a code is part of the API. Add to this table; change nothing in it.
 CODES = {
@@ -45,38 +46,6 @@ CODES = {
     "StorageUnavailableError": "storage_unavailable",
 }
 
-EXAMPLES: list[StorageError] = [
-    errors.StorageError("something"),
-    errors.InvalidInputError("limit -1"),
-    errors.InvalidIdError("record_uid", "../x", "it leaves"),
-    errors.IdCollisionError("record_uid", "ABC", "'abc' is in use"),
-    errors.InvalidReferenceError("/etc/passwd", "it lies outside"),
-    errors.InvalidDataError("data of record 'r1'", "$.a", "nan is not JSON"),
-    errors.InvalidStatusError("record status", "bad", ("pending", "running")),
-    errors.InvalidUriError("http://x", "no"),
-    errors.NotFoundError("master job", "m1", "start it"),
-    errors.DataLostError("/store/data/00/x.json"),
-    errors.DataNotFoundError("data", "data/00/x.json", "save it"),
-    errors.ParentNotFoundError("project", "p1", "save it"),
-    errors.AlreadyExistsError("master job", "m1", "take another id"),
-    errors.NotEmptyError("p1", "it has 2 master jobs"),
-    errors.RunFinishedError("r1", "completed"),
-    errors.RunIncompleteError("r1", 500),
-    errors.StorageStateError("not now"),
-    errors.NotSetUpError("call setup() first"),
-    errors.StorageClosedError("closed"),
-    errors.ForkedProcessError("forked"),
-    errors.StoreOpenError("/x", "no"),
-    errors.StoreVersionError("/x", "newer"),
-    errors.ForeignStoreError("/x", "not ours"),
-    errors.StoreDamagedError("/x", "it is not JSON"),
-    errors.MissingExtraError("Parquet files", "pyarrow", "parquet"),
-    errors.NotExportableError("r1", "csv", "it has too many columns"),
-    errors.StorageIOError("/x", errno.EIO, "Input/output error"),
-    errors.StorageFullError("/x", errno.ENOSPC, "No space left on device"),
-    errors.StorageBusyError("locked"),
-    errors.StorageUnavailableError("s3://bucket/x", 60.2, "it answers 503"),
-]
 every_example = pytest.mark.parametrize("error", EXAMPLES, ids=lambda error: type(error).__name__)
 
 
@@ -139,15 +108,15 @@ def test_attributes_name_what_it_is_about() -> None:
     by_name = {type(example).__name__: vars(example) for example in EXAMPLES}
     assert by_name["InvalidIdError"] == {"kind": "record_uid", "value": "../x"}
     assert by_name["InvalidReferenceError"] == {"reference": "/etc/passwd"}
-    assert by_name["InvalidDataError"] == {"what": "data of record 'r1'", "path": "$.a"}
-    assert by_name["InvalidStatusError"] == {"value": "bad"}
-    assert by_name["InvalidUriError"] == {"uri": "http://x"}
+    assert by_name["InvalidDataError"] == {"what": "data of record 'r1'", "path": "$.scores[1]"}
+    assert by_name["InvalidStatusError"] == {"value": "complete"}
+    assert by_name["InvalidUriError"] == {"uri": "http://example.com/store"}
     assert by_name["ParentNotFoundError"] == {"kind": "project", "id": "p1"}
-    assert by_name["AlreadyExistsError"] == {"kind": "master job", "id": "m1"}
+    assert by_name["AlreadyExistsError"] == {"kind": "master job", "id": "run-1"}
     assert by_name["NotEmptyError"] == {"id": "p1"}
-    assert by_name["RunFinishedError"] == {"id": "r1", "status": "completed"}
-    assert by_name["RunIncompleteError"] == {"id": "r1", "stored": 500}
-    assert by_name["StoreVersionError"] == {"path": "/x", "errno": None}
+    assert by_name["RunFinishedError"] == {"id": "run-1", "status": "completed"}
+    assert by_name["RunIncompleteError"] == {"id": "run-1", "stored": 500}
+    assert by_name["StoreVersionError"] == {"path": "/store", "errno": None}
     full = errors.StorageFullError("/x", errno.ENOSPC, "No space left on device")
     assert (full.path, full.errno) == ("/x", errno.ENOSPC)
     assert errors.StorageIOError("/x", None, "unknown").errno is None

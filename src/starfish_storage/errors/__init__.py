@@ -85,6 +85,12 @@ __all__ = [
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """The system's error numbers that a `StorageFullError` stands for."""
 
-for _error in [one for one in globals().values() if isinstance(one, type)]:
-    _error.__module__ = __name__  # tracebacks and pickles name the module that people import from
-del _error
+
+def _name_publicly() -> None:
+    """Let tracebacks and pickles name the module that people import from."""
+    for one in list(globals().values()):
+        if isinstance(one, type):
+            one.__module__ = __name__
+
+
+_name_publicly()

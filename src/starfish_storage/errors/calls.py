@@ -9,13 +9,13 @@ from starfish_storage.wording import shorten, without_secrets
 
 
 class InvalidInputError(StorageError, ValueError):
-    """An argument cannot be accepted; nothing was written."""
+    """An argument was refused; nothing was written."""
 
     code: ClassVar[str] = "invalid_input"
 
 
 class InvalidIdError(InvalidInputError):
-    """An id cannot be used: empty, too long, or unsafe as a file name on some system.
+    """An id was refused: it is empty, too long, or unsafe as a file name on some system.
 
     Attributes:
         kind: what the id names, such as ``"record_uid"``.
@@ -33,13 +33,13 @@ class InvalidIdError(InvalidInputError):
 
 
 class IdCollisionError(InvalidIdError):
-    """The id differs only in case from one already stored, which many file systems cannot tell apart."""
+    """The id differs only in case from a stored one; many file systems cannot tell the two apart."""
 
     code: ClassVar[str] = "id_collision"
 
 
 class InvalidReferenceError(InvalidInputError):
-    """A reference (``output_ref`` or a configuration's) does not lie inside the store.
+    """A reference to data or to a configuration points outside the store.
 
     Attributes:
         reference: the reference as it was given.
@@ -49,18 +49,18 @@ class InvalidReferenceError(InvalidInputError):
 
     def __init__(self, reference: object, reason: str) -> None:
         super().__init__(
-            f"reference {shorten(reference)} refused: {reason}. "
+            f"reference {shorten(reference)} cannot be used: {reason}. "
             "Use a reference that this store returned, or a key relative to its root."
         )
         self.reference = reference
 
 
 class InvalidDataError(InvalidInputError):
-    """The data is not JSON, or would not read back as it was given.
+    """The data is not JSON, or would not read back equal.
 
     Attributes:
         what: what was to be saved, such as ``"data of record 'r1'"``.
-        path: where in the data the trouble lies, such as ``"$.answer.score"``.
+        path: where in the data the fault is, such as ``"$.answer.score"``.
     """
 
     code: ClassVar[str] = "invalid_data"
@@ -72,7 +72,7 @@ class InvalidDataError(InvalidInputError):
 
 
 class InvalidStatusError(InvalidInputError):
-    """A status, or one of a status filter, is not one the model knows.
+    """The status is not one that the model knows.
 
     Attributes:
         value: the status as it was given.
@@ -86,7 +86,7 @@ class InvalidStatusError(InvalidInputError):
 
 
 class InvalidUriError(InvalidInputError):
-    """A storage URI cannot be used.
+    """A storage URI was refused.
 
     Attributes:
         uri: the URI as it was given.
@@ -100,10 +100,10 @@ class InvalidUriError(InvalidInputError):
 
 
 class NotFoundError(StorageError, LookupError):
-    """What an update, an end or a deletion refers to does not exist.
+    """The thing to update, end or delete does not exist.
 
     Attributes:
-        kind: what was looked for, such as ``"master job"``.
+        kind: what is missing, such as ``"master job"``.
         id: its id or reference.
     """
 
@@ -116,35 +116,35 @@ class NotFoundError(StorageError, LookupError):
 
 
 class DataNotFoundError(NotFoundError, FileNotFoundError):
-    """The data behind a reference is not there; also a `FileNotFoundError`, as in the published API."""
+    """There is no data behind the reference; also a `FileNotFoundError`, as in the published API."""
 
     code: ClassVar[str] = "data_not_found"
 
 
 class ParentNotFoundError(NotFoundError):
-    """What is to be saved belongs to a project, master job or execution job that does not exist."""
+    """The project, master job or execution job that the new thing belongs to does not exist."""
 
     code: ClassVar[str] = "parent_not_found"
 
 
 class AlreadyExistsError(StorageError):
-    """The id is taken by something that must not be replaced.
+    """The id is taken, and its owner must not be replaced.
 
     Attributes:
-        kind: what exists already, such as ``"master job"``.
+        kind: what already exists, such as ``"master job"``.
         id: its id.
     """
 
     code: ClassVar[str] = "already_exists"
 
     def __init__(self, kind: str, id: str, remedy: str) -> None:
-        super().__init__(f"{kind} {shorten(id)} exists already: {remedy}.")
+        super().__init__(f"{kind} {shorten(id)} already exists: {remedy}.")
         self.kind = kind
         self.id = id
 
 
 class NotEmptyError(StorageError):
-    """A deletion was refused because other things still belong to what was to be deleted.
+    """The project still has master jobs, so it was not deleted.
 
     Attributes:
         id: the id of what was not deleted.
@@ -158,10 +158,10 @@ class NotEmptyError(StorageError):
 
 
 class RunFinishedError(StorageError):
-    """The run has finished: there is nothing left to go on with.
+    """The run has finished, so there is nothing to resume.
 
     Attributes:
-        id: the run.
+        id: the id of the run.
         status: how it ended.
     """
 
@@ -169,27 +169,27 @@ class RunFinishedError(StorageError):
 
     def __init__(self, id: str, status: str) -> None:
         super().__init__(
-            f"run {shorten(id)} has finished as {status!r}, and nothing is left to do; to run its failed inputs again, "
-            "use retry, and for new inputs start a new run."
+            f"run {shorten(id)} has already finished as {status!r}. To run its failed inputs again, use retry; "
+            "for new inputs, start a new run."
         )
         self.id = id
         self.status = status
 
 
 class RunIncompleteError(StorageError):
-    """The run ended before all of its inputs were stored: they have to be given again.
+    """The run stopped before all its inputs were stored, so it needs them again.
 
     Attributes:
-        id: the run.
-        stored: how many of them are stored.
+        id: the id of the run.
+        stored: how many of its inputs are stored.
     """
 
     code: ClassVar[str] = "run_incomplete"
 
     def __init__(self, id: str, stored: int) -> None:
         super().__init__(
-            f"run {shorten(id)} ended when {stored} of its inputs were stored, and there may be more: give them again, "
-            "resume(..., inputs=...), or say inputs=[] if there are none."
+            f"run {shorten(id)} stopped after storing {stored} of its inputs, and there may be more. Give the inputs "
+            "again with resume(..., inputs=...), or pass inputs=[] if there are no more."
         )
         self.id = id
         self.stored = stored
@@ -208,12 +208,12 @@ class NotSetUpError(StorageStateError):
 
 
 class StorageClosedError(StorageStateError):
-    """A method was called after ``close()``, or the store closed before the call could run."""
+    """A method was called after ``close()``, or the storage closed before the call could run."""
 
     code: ClassVar[str] = "storage_closed"
 
 
 class ForkedProcessError(StorageStateError):
-    """The storage object was inherited through ``fork``; connections and locks do not survive that."""
+    """The storage object was opened before this process forked; connections and locks do not survive that."""
 
     code: ClassVar[str] = "forked_process"

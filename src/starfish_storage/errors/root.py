@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 
 class StorageError(Exception):
-    """Root of the family: catch this to catch everything the library raises on purpose.
+    """The root of the family: catch it to catch every error that the library raises on purpose.
 
     Attributes:
         code: a stable, machine-readable name of the kind of error; it never changes between releases.

@@ -27,19 +27,19 @@ class StoreOpenError(StorageError):
 
 
 class StoreVersionError(StoreOpenError):
-    """The store is of another version than can be used here; it was left untouched."""
+    """The store has a format that this release cannot use; it was left untouched."""
 
     code: ClassVar[str] = "store_version"
 
 
 class ForeignStoreError(StoreOpenError):
-    """The database at this place is not a store of this library; it was left untouched."""
+    """The database at this place does not belong to this library; it was left untouched."""
 
     code: ClassVar[str] = "foreign_store"
 
 
 class StoreDamagedError(StorageError):
-    """Something in the store is damaged: a data file that is not JSON, a database that is malformed.
+    """Part of the store is damaged, such as a data file that is not JSON or a malformed database.
 
     Attributes:
         path: the damaged file.
@@ -53,7 +53,7 @@ class StoreDamagedError(StorageError):
 
 
 class DataLostError(DataNotFoundError):
-    """A record refers to data that is not there: it was lost, not deleted.
+    """A record refers to data that is missing: it was lost, not deleted.
 
     Attributes:
         path: the file that is missing.
@@ -67,7 +67,7 @@ class DataLostError(DataNotFoundError):
 
 
 class MissingExtraError(StorageError):
-    """A library is not installed that only this needs.
+    """An optional library is needed and not installed.
 
     Attributes:
         module: the library.
@@ -83,10 +83,10 @@ class MissingExtraError(StorageError):
 
 
 class NotExportableError(StorageError):
-    """A record cannot be written in the form that was asked for.
+    """A record does not fit the form of the export.
 
     Attributes:
-        record_uid: which one.
+        record_uid: the record.
         form: the name of the form.
     """
 
@@ -95,7 +95,7 @@ class NotExportableError(StorageError):
     def __init__(self, record_uid: str, form: str, reason: str) -> None:
         super().__init__(
             f"record {shorten(record_uid)} cannot be exported as {form}: {reason}. "
-            "Or leave such records out: skip_damaged=True, or --skip-damaged."
+            "To leave such records out, use skip_damaged=True or --skip-damaged."
         )
         self.record_uid = record_uid
         self.form = form
@@ -108,7 +108,7 @@ class StorageIOError(StorageError, OSError):
         path: the file concerned.
         errno: the system's error number, or None where it gave none.
         reason: why, in words.
-        unsettled: the change could not be taken back either: it is there, or not, when the store is opened again.
+        unsettled: the failed change could not be undone; whether it took effect shows when the store is opened again.
     """
 
     code: ClassVar[str] = "storage_io"
@@ -123,19 +123,19 @@ class StorageIOError(StorageError, OSError):
 
 
 class StorageFullError(StorageIOError):
-    """No space (or quota) was left for a write; what was stored before is unchanged."""
+    """A write found no space (or quota) left; what was stored before is unchanged."""
 
     code: ClassVar[str] = "storage_full"
 
 
 class StorageUnavailableError(StorageError, TimeoutError):
-    """The place of the data, or of the rows, could not be reached, however often it was tried.
+    """The database server or the object store could not be reached, however often it was tried.
 
-    What was stored before is unchanged; if a write was on its way when the connection broke, it is taken back.
+    What was stored before is unchanged. A write that was under way when the connection broke is undone.
 
     Attributes:
-        place: where that is, such as ``"s3://bucket/prefix"``.
-        seconds: for how long it was tried.
+        place: its address, such as ``"s3://bucket/prefix"``.
+        seconds: how long it was tried.
     """
 
     code: ClassVar[str] = "storage_unavailable"
@@ -143,13 +143,14 @@ class StorageUnavailableError(StorageError, TimeoutError):
     def __init__(self, place: str, seconds: float, reason: str) -> None:
         how_long = f"could not be reached for {seconds:.0f} s" if seconds else "cannot be reached now"
         super().__init__(
-            f"{shorten(place)} {how_long}: {reason}. See that it works and can be reached from here, then call again."
+            f"{shorten(place)} {how_long}: {reason}. Check that it works and that this machine can reach it, "
+            "then call again."
         )
         self.place = place
         self.seconds = seconds
 
 
 class StorageBusyError(StorageError, TimeoutError):
-    """Another process held the store's write lock for longer than the stated limit; nothing was written."""
+    """Another process held a lock for longer than the time limit; nothing was written."""
 
     code: ClassVar[str] = "storage_busy"

@@ -1,0 +1,44 @@
+"""An error of each class, as the library raises it; docs/reference/errors.md shows their messages."""
+
+import errno
+
+from starfish_storage import errors
+from starfish_storage.errors import StorageError
+
+EXAMPLES: list[StorageError] = [
+    errors.StorageError("'db.example/runs': the user may not do this; grant the right. Nothing was written."),
+    errors.InvalidInputError("retry: attempts must be a whole number from 1, not 0; 1 means no retries."),
+    errors.InvalidIdError("record_uid", "../x", "it is a path"),
+    errors.IdCollisionError("record_uid", "ABC", "'abc' is in use, and many file systems cannot tell the two apart"),
+    errors.InvalidReferenceError("/etc/passwd", "it points outside the store"),
+    errors.InvalidDataError("data of record 'r1'", "$.scores[1]", "nan is not JSON"),
+    errors.InvalidStatusError("record status", "complete", ("pending", "running", "completed")),
+    errors.InvalidUriError("http://example.com/store", "there is no storage for its scheme"),
+    errors.NotFoundError("master job", "run-1", "start it with log_master_job_start first"),
+    errors.DataLostError("/store/data/82/r1.json"),
+    errors.DataNotFoundError("data", "data/82/r1.json", "save it with save_record_data first"),
+    errors.ParentNotFoundError("project", "p1", "save it before its master jobs"),
+    errors.AlreadyExistsError("master job", "run-1", "give a new id, or update the existing one's status instead"),
+    errors.NotEmptyError("p1", "it has 2 master jobs; delete them first, or say cascade=True to delete them too"),
+    errors.RunFinishedError("run-1", "completed"),
+    errors.RunIncompleteError("run-1", 500),
+    errors.StorageStateError("this storage cannot be used now."),
+    errors.NotSetUpError("call setup() first, or use the storage in 'async with'."),
+    errors.StorageClosedError("the storage was closed; call setup() to open it again."),
+    errors.ForkedProcessError(
+        "this storage was opened before the process forked; open a storage of its own in the child process."
+    ),
+    errors.StoreOpenError("/store", "it cannot be written to", errno.EACCES),
+    errors.StoreVersionError("/store", "a newer release wrote it (format 4, this release knows 3); upgrade"),
+    errors.ForeignStoreError("/store", "it is another program's SQLite database; name another directory"),
+    errors.StoreDamagedError("/store/data/82/r1.json", "it is not JSON"),
+    errors.MissingExtraError("Parquet files", "pyarrow", "parquet"),
+    errors.NotExportableError("r1", "messages", "it has no field 'question'"),
+    errors.StorageIOError("/store/metadata.db", errno.EIO, "Input/output error"),
+    errors.StorageFullError("/store/metadata.db", errno.ENOSPC, "No space left on device"),
+    errors.StorageBusyError(
+        "'/store/writer.lock' has been locked by another process for 60 s; nothing was written. "
+        "Find out which process holds it, then call again."
+    ),
+    errors.StorageUnavailableError("s3://bucket/x", 60.2, "it answers 503"),
+]

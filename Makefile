@@ -1,6 +1,6 @@
 # Everything sets itself up: Python 3.11+ and make are all a machine needs.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-fast check format bench docs clean .venv/foreign
+.PHONY: help demo test test-slow test-fast check format bench docs site clean .venv/foreign
 
 PYTHON ?= python3
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
@@ -45,16 +45,20 @@ bench: .venv/ready  ## Measure against the peer and against raw loops, and print
 docs: .venv/ready  ## Run every example of the README and of docs/
 	$(RUN) pytest tests/docs
 
+site: .venv/site  ## Build the documentation site into site/, and follow its links
+	NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build --strict --quiet
+
 clean:  ## Remove what was set up
-	rm -rf .venv .tools .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .tools site .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 .venv/ready: pyproject.toml uv.lock | $(UV)
 	$(UV) sync --frozen --quiet --compile-bytecode
 	@$(RUN) python -m compileall -q src
 	@touch $@
 
-.venv/cluster: .venv/ready
-	$(UV) sync --frozen --quiet --compile-bytecode --group cluster
+# Each adds its group and, being inexact, leaves the other's.
+.venv/cluster .venv/site: .venv/ready
+	$(UV) sync --frozen --quiet --compile-bytecode --inexact --group $(@F)
 	@touch $@
 
 # The tools whose stores are imported, apart from what this project needs; 1 GB, so only where it is asked for.

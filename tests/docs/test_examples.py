@@ -21,6 +21,7 @@ DEMO = PROJECT / "examples" / "gsm8k_run.py"
 ANSWERS = PROJECT / "examples" / "gsm8k" / "model_solutions.jsonl"
 NEEDS_SERVERS = PROJECT / "docs" / "how-to" / "cluster.md"
 NEEDS_A_BUCKET = PROJECT / "docs" / "how-to" / "remote.md"
+HAS_ITS_OWN_TEST = PROJECT / "docs" / "tutorial" / "first-run.md"
 NEEDS_A_WRITER = PROJECT / "docs" / "format.md"  # its commands are run in test_format, while a store is written to
 
 
@@ -42,7 +43,7 @@ def is_below(directory: Path, file: str | None) -> bool:
 
 
 @pytest.mark.usefixtures("own_modules")
-@pytest.mark.parametrize("page", PAGES, ids=name)
+@pytest.mark.parametrize("page", [page for page in PAGES if page != HAS_ITS_OWN_TEST], ids=name)
 def test_examples_of_a_page_run_in_order(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ):

@@ -83,8 +83,8 @@ def test_the_first_example_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     start = next(block for block in blocks(PROJECT / "README.md") if block.info == "python")
     again = Block(start.page, start.line, start.info, start.text.replace("async def ask_a_model(", "async def unused("))
     with asyncio.Runner() as runner:
-        run_python(start, {}, runner)
-        run_python(again, {}, runner)  # a second run that asked a model would fail: there is none
+        run_python(start, {"__name__": "__main__"}, runner)
+        run_python(again, {"__name__": "__main__"}, runner)  # a second run that asked a model would fail: there is none
     said = capsys.readouterr().out.splitlines()
     assert said[0] == said[1]
     assert f"It prints `{said[0]}`" in start.page.read_text("utf-8")

@@ -46,7 +46,7 @@ docs: .venv/ready  ## Run every example of the README and of docs/
 	$(RUN) pytest tests/docs
 
 site: .venv/site  ## Build the documentation site into site/, and follow its links
-	NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build --strict
 
 clean:  ## Remove what was set up
 	rm -rf .venv .tools site .pytest_cache .ruff_cache .hypothesis .import_linter_cache

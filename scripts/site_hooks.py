@@ -15,6 +15,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
@@ -22,6 +23,7 @@ PROJECT = Path(__file__).parents[1]
 HOME = "README.md"
 _FENCE = re.compile(r"^(```+)([^\n]*)\n(.*?)^\1$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"(\]\()([^)\s]+)(\))")
+_LOADED = re.compile(r"<(?:script|img|iframe|source|link)\b[^>]*\b(?:src|href)=\"?(https?:[^\" >]+)")
 _LANGUAGES = {".py": "python", ".sql": "sql", ".sh": "bash"}
 
 
@@ -109,3 +111,11 @@ def shown(fence: re.Match[str]) -> str:
     name = rest.removeprefix("file=")
     title = f' title="{name}"' if name != rest else ""
     return f"{fence[1]}{language}{title}\n{fence[3]}{fence[1]}"
+
+
+def on_post_page(output: str, page: Page, **_: Any) -> str:
+    """Refuse a page that would load something from elsewhere; links that people follow are theirs to follow."""
+    loaded = _LOADED.search(output)
+    if loaded:
+        raise PluginError(f"{page.file.src_uri} loads {loaded[1]} from elsewhere")
+    return output

@@ -66,8 +66,13 @@ class ObjectDataStore(StoreUnderTest):
     def reference_prefix(self) -> str:
         return f"{self.data_uri}/"
 
+    @property
+    def places(self) -> tuple[str, str | None]:
+        """The URIs of the store and of its data, as they are opened."""
+        return self.uri, self.data_uri
+
     def open(self) -> Storage:
-        return open_storage(self.uri, self.data_uri)
+        return open_storage(*self.places)
 
     def raw_read(self, key: str) -> bytes | None:
         return self._bucket.read(f"{self._prefix}/{key}")

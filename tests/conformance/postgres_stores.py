@@ -90,9 +90,14 @@ class PostgresDirectoryStore(VersionedData, DirectoryStore):
         """See `StoreUnderTest.uri`; what is shown has no password."""
         return without_password(self._schema.uri)
 
+    @property
+    def places(self) -> tuple[str, str | None]:
+        """The URIs as they are opened: that of the rows with its password."""
+        return self._schema.uri, file_uri_of_path(str(self.data_root))
+
     def open(self) -> Storage:
         """See `StoreUnderTest.open`."""
-        return open_storage(self._schema.uri, file_uri_of_path(str(self.data_root)))
+        return open_storage(*self.places)
 
     def move(self) -> None:
         """See `StoreUnderTest.move`."""
@@ -117,9 +122,14 @@ class PostgresObjectStore(VersionedData, ObjectDataStore):
         """See `StoreUnderTest.uri`; what is shown has no password."""
         return without_password(self._schema.uri)
 
+    @property
+    def places(self) -> tuple[str, str | None]:
+        """The URIs as they are opened: that of the rows with its password."""
+        return self._schema.uri, self.data_uri
+
     def open(self) -> Storage:
         """See `StoreUnderTest.open`."""
-        return open_storage(self._schema.uri, self.data_uri)
+        return open_storage(*self.places)
 
     def move_rows(self) -> None:
         """See `ObjectDataStore.move_rows`."""

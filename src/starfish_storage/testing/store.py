@@ -97,10 +97,14 @@ class DirectoryStore(StoreUnderTest):
         """See `StoreUnderTest.reference_prefix`."""
         return f"{self.data_root}/"
 
+    @property
+    def places(self) -> tuple[str, str | None]:
+        """The URIs of the store and, where its data lies elsewhere, of its data, as they are opened now."""
+        return self.uri, file_uri_of_path(str(self.data_root)) if self._data_elsewhere else None
+
     def open(self) -> Storage:
         """See `StoreUnderTest.open`."""
-        data_uri = file_uri_of_path(str(self.data_root)) if self._data_elsewhere else None
-        return open_storage(self.uri, data_uri, durability="power" if self._durability == "power" else "process")
+        return open_storage(*self.places, durability="power" if self._durability == "power" else "process")
 
     def raw_read(self, key: str) -> bytes | None:
         """See `StoreUnderTest.raw_read`."""

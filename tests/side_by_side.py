@@ -7,13 +7,19 @@ after the other, but beside the tests of the others.)
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import os
+import signal
+import sys
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+
+MOST_WORKERS = 9
+PR_SET_PDEATHSIG = 1
 
 # Files of the project: there is nothing to make or to remove, and a second run on this machine waits as well.
 _DOOR = Path(__file__)
@@ -29,6 +35,27 @@ def _held(path: Path, how: int) -> Generator[None]:
     finally:
         fcntl.flock(descriptor, fcntl.LOCK_UN)  # said, since a child that the test has forked keeps the descriptor
         os.close(descriptor)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """End a worker when the process that started it is gone, however that ended; its servers follow it.
+
+    By itself it would end after its test only, and that may be one that waits. (The signal follows the thread that
+    started the worker, which is the main one.)
+    """
+    if hasattr(config, "workerinput") and sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are processors: some tests wait for a disk, a server or a time-out.
+
+    Each takes eight seconds of processor time to collect the tests and starts servers of its own, so more than a few
+    gain nothing.
+    """
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(processors + 1, MOST_WORKERS)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

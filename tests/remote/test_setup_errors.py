@@ -28,6 +28,9 @@ from starfish_storage.errors import (
     StoreVersionError,
 )
 from starfish_storage.metadata.postgres import connecting
+from starfish_storage.metadata.postgres.address import PostgresAddress
+from starfish_storage.metadata.postgres.inspection import PostgresInspection
+from starfish_storage.metadata.postgres.migrate import is_there
 
 AT_ONCE = 10.0
 PASSWORD = "s3-cret"
@@ -121,6 +124,23 @@ async def test_a_host_that_has_no_address(
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
     said = await refused(postgres_uri.replace(HOST, "db.mistyped"), memory_path, StoreOpenError)
     assert "there is no host of that name; see the URI and PGHOST" in said
+
+
+def test_a_host_that_has_no_address_is_not_waited_for_in_order_to_look(
+    postgres_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither by checks nor by the question whether there is a store."""
+
+    def unknown(*_: Any, **__: Any) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    address = PostgresAddress.of_uri(postgres_uri.replace(HOST, "db.mistyped"))
+    for look in (PostgresInspection, is_there):
+        started = time.monotonic()
+        with pytest.raises(StoreOpenError, match="there is no host of that name"):
+            look(address, 60)
+        assert time.monotonic() - started < AT_ONCE
 
 
 async def test_a_server_that_does_not_listen_is_waited_for_and_told_of_at_once(

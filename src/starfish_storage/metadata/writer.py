@@ -16,7 +16,8 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Protocol
 
-from starfish_storage.errors import StorageClosedError, StorageError
+from starfish_storage.errors import StorageError
+from starfish_storage.metadata.lifecycle import closed_to_writes
 from starfish_storage.metadata.operations import WriteOperation, resolve
 
 logger = logging.getLogger(__name__)
@@ -102,7 +103,7 @@ class Writer:
         operation.future = loop.create_future()
         with self._lock:
             if not self._accepting:
-                raise StorageClosedError("the storage was closed; nothing was written. Call setup() to open it again.")
+                raise closed_to_writes()
             gathered = self._gathering.get(loop)
             if gathered is None:
                 self._gathering[loop] = [operation]
@@ -121,7 +122,7 @@ class Writer:
         operation.accepted = time.monotonic()  # what came before had its own time
         with self._lock:
             if not self._accepting:
-                raise StorageClosedError("the storage was closed; nothing was written. Call setup() to open it again.")
+                raise closed_to_writes()
             self._queue.put([operation])
 
     def stop(self, timeout: float | None = None) -> None:

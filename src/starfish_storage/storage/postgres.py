@@ -8,7 +8,7 @@ from starfish_storage.data.patience import allowed_seconds
 from starfish_storage.errors import InvalidUriError
 from starfish_storage.metadata.postgres.address import PostgresAddress
 from starfish_storage.metadata.postgres.handler import PostgresMetadataHandler
-from starfish_storage.metadata.postgres.presence import is_there
+from starfish_storage.metadata.postgres.migrate import is_there
 from starfish_storage.metadata.rows import RowCodec
 from starfish_storage.storage.data_place import data_handler
 from starfish_storage.storage.hybrid import HybridStorage

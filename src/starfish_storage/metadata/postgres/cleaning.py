@@ -1,4 +1,4 @@
-"""Which objects the rows of a store in PostgreSQL know of, and removing those that they do not.
+"""Which objects the rows of a store in PostgreSQL know of, removing those that they do not, and whose place it is.
 
 The objects are listed first, and the rows are asked afterwards. The other way round, what was committed between the
 two would be taken for unwanted.
@@ -11,12 +11,14 @@ from contextlib import contextmanager
 
 from starfish_storage.interface import DataHandler
 from starfish_storage.interface.inspection import FoundFile, Standing
-from starfish_storage.keys import is_named_once, owner_uid, versions_named
+from starfish_storage.keys import is_named_once, owner_uid, version_key, versions_named
+from starfish_storage.metadata.data_owner import Owner
 from starfish_storage.metadata.postgres.address import PostgresAddress
 from starfish_storage.metadata.postgres.connection import PostgresConnection
 from starfish_storage.metadata.queries import Queries
-from starfish_storage.metadata.row import only_values
+from starfish_storage.metadata.row import only_value, only_values
 
+_SAMPLE = 20  # of records, and of data without one: if all of them are missing, this is not the place
 _STRONGEST: dict[str, int] = {"referenced": 0, "loose": 1, "removed": 2}
 
 
@@ -104,3 +106,13 @@ class PostgresCleaning:
             except Exception:  # noqa: BLE001 (then there is no transaction any more, and what matters was raised before)
                 self._connection.give_up()
             raise
+
+
+def owner_and_sample(
+    connection: PostgresConnection, queries: Queries, address: PostgresAddress, data: DataHandler
+) -> tuple[Owner, DataHandler, list[str]]:
+    """Return what `data_owner.claim_data` needs: the store, the place, and keys of some data that there must be."""
+    identity = only_value(connection.execute(queries["get_store_identity"]).fetchone())
+    found = connection.execute(queries["sample_data"], (_SAMPLE, _SAMPLE))
+    sample = [version_key(key, version) for key, version in found]
+    return Owner(identity, address.uri), data, sample

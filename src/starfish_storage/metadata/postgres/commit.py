@@ -21,6 +21,7 @@ from starfish_storage.metadata.data_owner import claim_data
 from starfish_storage.metadata.operations import WriteOperation, distinct, runs
 from starfish_storage.metadata.postgres.address import PostgresAddress
 from starfish_storage.metadata.postgres.batches import BATCHES
+from starfish_storage.metadata.postgres.cleaning import owner_and_sample
 from starfish_storage.metadata.postgres.connection import PostgresConnection
 from starfish_storage.metadata.postgres.errors import (
     detached,
@@ -32,7 +33,6 @@ from starfish_storage.metadata.postgres.errors import (
     translate,
     unavailable,
 )
-from starfish_storage.metadata.postgres.identity import owner_and_sample
 from starfish_storage.metadata.postgres.migrate import migrate
 from starfish_storage.metadata.postgres.row_writer import (
     NeedsSavepointError,

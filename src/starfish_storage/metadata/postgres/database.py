@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import os
 import threading
 import time
-import weakref
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TypeVar
 
-from starfish_storage.errors import (
-    ForkedProcessError,
-    NotSetUpError,
-    StorageClosedError,
-    StorageError,
-)
 from starfish_storage.interface import DataHandler
+from starfish_storage.metadata.lifecycle import Lifecycle
 from starfish_storage.metadata.operations import WriteOperation
 from starfish_storage.metadata.postgres.address import PostgresAddress
 from starfish_storage.metadata.postgres.commit import PostgresCommit
@@ -34,7 +27,7 @@ _KEYS_AT_ONCE = 1000
 _EXIT_SECONDS = 5.0  # a program that never closed its storage waits at most so long at its end
 
 
-class PostgresDatabase:
+class PostgresDatabase(Lifecycle):
     """Opens the writer, the readers and what puts data, and refuses use before, after, and in a forked child.
 
     Args:
@@ -44,19 +37,16 @@ class PostgresDatabase:
     """
 
     def __init__(self, address: PostgresAddress, data: DataHandler, patience: float) -> None:
+        super().__init__()
         self.place = address.uri
         self.queries = postgres_queries()
         self._address = address
         self._data = data
         self._patience = patience
-        self._opening = threading.Lock()
         self._abandoned = threading.Event()
         self._writer: Writer | None = None
         self._readers: PostgresReaders | None = None
         self._puts: DataPuts | None = None
-        self._was_open = False
-        self._forked = False
-        _databases.add(self)
 
     async def open(self) -> None:
         """See `Database.open`."""
@@ -161,36 +151,12 @@ class PostgresDatabase:
         if self._writer is not None:
             self._writer.stop(max(0.0, end - time.monotonic()))
 
-    def _refusal(self) -> StorageError:
-        if self._forked:
-            return ForkedProcessError(
-                "this storage was opened before the process forked; open a storage of its own in the child process."
-            )
-        if self._was_open:
-            return StorageClosedError("the storage was closed; call setup() to open it again.")
-        return NotSetUpError("call setup() first, or use the storage in 'async with'.")
-
-    def leave_to_parent(self) -> None:
-        """Give up, in a forked child, what the parent goes on using."""
-        self._forked = True
-        self._opening = threading.Lock()  # the old one may be held by a thread that stayed behind
-        # Kept alive, not closed: closing a connection would end the parent's session.
-        _left_to_parent.append((self._writer, self._readers, self._puts))
-        writer, puts = self._writer, self._puts
+    def _let_go(self) -> object:
+        """See `Lifecycle`. Closing a connection would end the parent's session."""
+        kept = writer, _, puts = self._writer, self._readers, self._puts
         self._writer = self._readers = self._puts = None
         if puts is not None:
             atexit.unregister(self._end_at_exit)
         if writer is not None:
             writer.abandon()
-
-
-_databases: weakref.WeakSet[PostgresDatabase] = weakref.WeakSet()
-_left_to_parent: list[tuple[Writer | None, PostgresReaders | None, DataPuts | None]] = []
-
-
-def _leave_all_to_parent() -> None:
-    for database in list(_databases):
-        database.leave_to_parent()
-
-
-os.register_at_fork(after_in_child=_leave_all_to_parent)
+        return kept

@@ -7,16 +7,13 @@ the more of what it says has been replaced meanwhile, and has to be looked up ag
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
 
-from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
-
 from starfish_storage.codec import decode
-from starfish_storage.errors import StorageError, StoreDamagedError, StoreOpenError, StoreVersionError
+from starfish_storage.errors import StoreDamagedError, StoreOpenError, StoreVersionError
 from starfish_storage.interface import DataHandler
 from starfish_storage.interface.inspection import (
     DataReference,
@@ -30,17 +27,16 @@ from starfish_storage.metadata.data_owner import refuse_other_data
 from starfish_storage.metadata.inspected_rows import FAULT_QUERIES, faults_of_rows
 from starfish_storage.metadata.migrations import migrations
 from starfish_storage.metadata.postgres.address import PostgresAddress
-from starfish_storage.metadata.postgres.cleaning import PostgresCleaning
+from starfish_storage.metadata.postgres.cleaning import PostgresCleaning, owner_and_sample
 from starfish_storage.metadata.postgres.connection import PostgresConnection
-from starfish_storage.metadata.postgres.errors import is_lost, not_opened, translate, unavailable
-from starfish_storage.metadata.postgres.identity import owner_and_sample
+from starfish_storage.metadata.postgres.errors import is_lost
 from starfish_storage.metadata.postgres.migrate import schema_version
+from starfish_storage.metadata.postgres.retrying import insist
 from starfish_storage.metadata.queries import postgres_queries
 from starfish_storage.metadata.row import Row, only_values
 
 Result = TypeVar("Result")
 
-_LONGEST_PAUSE = 2.0
 _STALE_SECONDS = 600.0  # whoever notes a removal makes it within seconds, or the time a data place is waited for
 _JSON = ("page_of_master_job_json", "page_of_execution_job_json", "page_of_attempt_json", "page_of_step_json")
 _KIND_OF_JSON = ("master job", "execution job", "attempt", "step")
@@ -213,21 +209,7 @@ class PostgresInspection(RowInspection):
                     self._connection.give_up()
                 raise
 
-        tries = Retrying(
-            stop=stop_after_delay(self._patience),
-            wait=wait_random_exponential(multiplier=0.05, max=_LONGEST_PAUSE),
-            retry=retry_if_exception(is_lost),
-            reraise=True,
-        )
-        began = time.monotonic()
-        try:
-            return self._thread.submit(lambda: tries(attempt)).result()
-        except StorageError:
-            raise
-        except Exception as error:  # noqa: BLE001 (translated, whatever it is)
-            if is_lost(error):
-                raise unavailable(self.uri, time.monotonic() - began, error) from None
-            raise (not_opened if opening else translate)(error, self.uri) from None
+        return self._thread.submit(lambda: insist(attempt, self.uri, self._patience, opening=opening)).result()
 
 
 def _is_json(text: str | None) -> bool:

@@ -8,7 +8,8 @@ from starfish_storage.errors import ForeignStoreError, StoreOpenError, StoreVers
 from starfish_storage.metadata.migrations import migrations
 from starfish_storage.metadata.postgres.address import PostgresAddress
 from starfish_storage.metadata.postgres.connection import PostgresConnection
-from starfish_storage.metadata.queries import Queries
+from starfish_storage.metadata.postgres.retrying import insist
+from starfish_storage.metadata.queries import Queries, postgres_queries
 from starfish_storage.metadata.row import only_value, only_values
 
 _VERSION = "schema_version"
@@ -41,6 +42,29 @@ def migrate(connection: PostgresConnection, queries: Queries, address: PostgresA
         if connection.is_open:
             connection.execute(queries["rollback"])
         raise
+
+
+def is_there(address: PostgresAddress, patience: float) -> bool:
+    """Return whether a store lies at an address. Makes nothing. Blocks.
+
+    Args:
+        address: where.
+        patience: for how long a server that does not answer is waited for, in seconds.
+
+    Raises:
+        StorageUnavailableError: it did not answer.
+        StoreOpenError: something else lies there, or it cannot be looked at.
+    """
+    connection = PostgresConnection(address, patience)
+
+    def look() -> bool:
+        connection.open()
+        return schema_version(connection, postgres_queries(), address) is not None
+
+    try:
+        return insist(look, address.uri, patience, opening=True)
+    finally:
+        connection.close()
 
 
 def schema_version(connection: PostgresConnection, queries: Queries, address: PostgresAddress) -> int | None:

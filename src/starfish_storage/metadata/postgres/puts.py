@@ -12,9 +12,10 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from starfish_storage.errors import StorageClosedError, StorageError
+from starfish_storage.errors import StorageError
 from starfish_storage.interface import DataHandler
 from starfish_storage.keys import new_version, version_key
+from starfish_storage.metadata.lifecycle import closed_to_writes
 from starfish_storage.metadata.operations import WriteOperation, resolve
 
 _MOST_TOGETHER = 500  # of local files
@@ -54,7 +55,7 @@ class DataPuts:
         """
         with self._lock:
             if not self._accepting:
-                raise StorageClosedError("the storage was closed; nothing was written. Call setup() to open it again.")
+                raise closed_to_writes()
             self._queue.put(operation)
 
     def stop(self, timeout: float | None = None) -> None:

@@ -9,9 +9,9 @@ from concurrent.futures import Future
 from typing import Any, TypeVar, cast
 
 import asyncpg
-from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
-from starfish_storage.errors import StorageClosedError, StorageError
+from starfish_storage.errors import StorageError
+from starfish_storage.metadata.lifecycle import closed
 from starfish_storage.metadata.postgres.address import PostgresAddress
 from starfish_storage.metadata.postgres.connecting import (
     SETTINGS,
@@ -22,13 +22,13 @@ from starfish_storage.metadata.postgres.connecting import (
     seconds_to_connect,
     silence,
 )
-from starfish_storage.metadata.postgres.errors import detached, is_lost, translate, unavailable
+from starfish_storage.metadata.postgres.errors import detached
+from starfish_storage.metadata.postgres.retrying import insist_in_loop
 from starfish_storage.metadata.row import Row
 
 Result = TypeVar("Result")
 
 _MOST_CONNECTIONS = 4
-_LONGEST_PAUSE = 2.0
 _CLOSING_SECONDS = 5.0
 
 
@@ -67,7 +67,7 @@ class PostgresReaders:
         found: list[list[Row] | StorageError] = []
         with self._lock:
             if self._closed:
-                raise _closed_error()
+                raise closed()
             fetching = self._submit(self._fetch(query, parameters, found))
         await asyncio.wrap_future(fetching)
         if isinstance(found[0], StorageError):
@@ -129,26 +129,14 @@ class PostgresReaders:
         except asyncio.CancelledError:
             if not self._closed:
                 raise  # the caller's own
-            found.append(_closed_error())
+            found.append(closed())
         except StorageError as error:
             found.append(detached(error))
         finally:
             self._running.discard(task)
 
     async def _insist(self, query: str, parameters: Row) -> list[Row]:
-        started = self._loop.time()
-        tries = AsyncRetrying(
-            stop=stop_after_delay(self._patience),
-            wait=wait_random_exponential(multiplier=0.05, max=_LONGEST_PAUSE),
-            retry=retry_if_exception(is_lost),
-            reraise=True,
-        )
-        try:
-            found: Sequence[Any] = await tries(self._fetch_once, query, parameters)
-        except Exception as error:  # noqa: BLE001 (translated, whatever it is)
-            if is_lost(error):
-                raise unavailable(self._address.uri, self._loop.time() - started, error) from None
-            raise translate(error, self._address.uri) from None
+        found = await insist_in_loop(lambda: self._fetch_once(query, parameters), self._address.uri, self._patience)
         return [tuple(row) for row in found]
 
     async def _fetch_once(self, query: str, parameters: Row) -> Sequence[Any]:
@@ -158,7 +146,3 @@ class PostgresReaders:
 
     async def _connect_again(self) -> Any:
         return await connect(self._address)
-
-
-def _closed_error() -> StorageClosedError:
-    return StorageClosedError("the storage was closed; call setup() to open it again.")

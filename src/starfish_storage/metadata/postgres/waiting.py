@@ -6,13 +6,12 @@ import threading
 import time
 from collections.abc import Callable
 
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
+from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
 from starfish_storage.errors import StorageError
 from starfish_storage.metadata.operations import WriteOperation, resolve
 from starfish_storage.metadata.postgres.connecting import CONNECT_SECONDS
-
-_LONGEST_PAUSE = 2.0  # between two tries
+from starfish_storage.metadata.postgres.retrying import pauses
 
 Failed = Callable[[BaseException, float], StorageError]
 
@@ -54,7 +53,7 @@ class Waiting:
 
         tries = Retrying(
             stop=stop,
-            wait=wait_random_exponential(multiplier=0.05, max=_LONGEST_PAUSE),
+            wait=pauses,
             retry=retry_if_exception_type(TryAgainError),
             sleep=self._pause,
             reraise=True,

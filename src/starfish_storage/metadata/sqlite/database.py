@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-import threading
-import weakref
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
-from starfish_storage.errors import ForkedProcessError, NotSetUpError, StorageClosedError, StorageError
 from starfish_storage.interface import DataHandler
+from starfish_storage.metadata.lifecycle import Lifecycle
 from starfish_storage.metadata.operations import WriteOperation
 from starfish_storage.metadata.queries import sqlite_queries
 from starfish_storage.metadata.row import Row
@@ -30,7 +28,7 @@ _READS_IN_A_ROW = 50
 _LOOKED_UP_TOGETHER = 64
 
 
-class Session:
+class Session(Lifecycle):
     """Opens the writer and the readers, and refuses use before, after, and in a forked child.
 
     A store of Starfish 0.1.x has readers only, of a copy, until the first write opens its writer, which migrates it.
@@ -45,6 +43,7 @@ class Session:
     def __init__(
         self, root: str, open_commit: Callable[[str], GroupCommit], data: DataHandler, vfs: str | None
     ) -> None:
+        super().__init__()
         self._root = root
         self.place = f"{root}/{DATABASE_FILE}"
         self.queries = sqlite_queries()
@@ -52,15 +51,11 @@ class Session:
         self._open_commit = open_commit
         self._data = data
         self._vfs = vfs
-        self._opening = threading.Lock()
         self._writer: Writer | None = None
         self._readers: Readers | None = None
         self._copy: StarfishCopy | None = None
         self._readers_of_copy: Readers | None = None
         self._commit: GroupCommit | None = None
-        self._was_open = False
-        self._forked = False
-        _sessions.add(self)
 
     async def open(self) -> None:
         """Open what is not open. Idempotent."""
@@ -173,36 +168,13 @@ class Session:
             if writer is not None:
                 writer.stop()
 
-    def _refusal(self) -> StorageError:
-        if self._forked:
-            return ForkedProcessError(
-                "this storage was opened before the process forked; open a storage of its own in the child process."
-            )
-        if self._was_open:
-            return StorageClosedError("the storage was closed; call setup() to open it again.")
-        return NotSetUpError("call setup() first, or use the storage in 'async with'.")
-
-    def leave_to_parent(self) -> None:
-        """Give up, in a forked child, what the parent goes on using."""
-        self._forked = True
-        self._opening = threading.Lock()  # the old one may be held by a thread that stayed behind
-        # Kept alive, not closed: a connection that is closed tidies up files that the parent has open.
-        _left_to_parent.append((self._commit, self._readers, self._readers_of_copy))
+    def _let_go(self) -> object:
+        """See `Lifecycle`. A connection that is closed tidies up files that the parent has open."""
+        kept = (self._commit, self._readers, self._readers_of_copy)
         writer, self._writer, self._readers = self._writer, None, None
         self._copy = self._readers_of_copy = None
         if writer is not None:
             writer.abandon()
         if self._commit is not None:
             self._commit.leave_to_parent()
-
-
-_sessions: weakref.WeakSet[Session] = weakref.WeakSet()
-_left_to_parent: list[tuple[GroupCommit | None, Readers | None, Readers | None]] = []
-
-
-def _leave_all_to_parent() -> None:
-    for session in list(_sessions):
-        session.leave_to_parent()
-
-
-os.register_at_fork(after_in_child=_leave_all_to_parent)
+        return kept

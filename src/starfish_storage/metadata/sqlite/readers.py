@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 
 import apsw
 
-from starfish_storage.errors import StorageClosedError, StoreDamagedError
+from starfish_storage.errors import StoreDamagedError
+from starfish_storage.metadata.lifecycle import closed
 from starfish_storage.metadata.sqlite.connection import open_for_reading
 from starfish_storage.metadata.sqlite.driver import Connection, Cursor, Row
 from starfish_storage.metadata.sqlite.errors import translate
@@ -60,7 +61,7 @@ class Readers:
         try:
             running = self._pool.submit(lambda: found.append(work()))
         except RuntimeError as error:
-            raise StorageClosedError("the storage was closed; call setup() to open it again.") from error
+            raise closed() from error
         await asyncio.wrap_future(running)
         return found[0]
 
@@ -92,7 +93,7 @@ class Readers:
             return connection
         with self._lock:
             if self._closed:
-                raise StorageClosedError("the storage was closed; call setup() to open it again.")
+                raise closed()
             connection = open_for_reading(self._path, self._vfs)
             self._connections.append(connection)
         self._local.connection = connection
@@ -100,6 +101,6 @@ class Readers:
 
     def _translated(self, error: Exception) -> Exception:
         if isinstance(error, apsw.ConnectionClosedError):
-            return StorageClosedError("the storage was closed; call setup() to open it again.")
+            return closed()
         connection: Any = getattr(self._local, "connection", None)
         return translate(error, self._path, connection)

@@ -1,7 +1,7 @@
 """Ids of projects, jobs and records: which may be used, and which of them a file system would confuse.
 
 Record uids and master job ids become file names. A store can be moved to any file system, so an id is
-refused if it is unusable on one of the common ones, and not only on the one at hand.
+refused if any common file system cannot use it, even if the present one can.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def check_id(kind: str, value: object) -> str:
         InvalidIdError: not a string, empty, over `MAX_ID_BYTES`, with a character that some file system
             refuses, a name that Windows reserves, or text that is not in Unicode's composed form (NFC).
     """
-    # The common case (a UUID, "job-1") is settled by one match; the reasons are worked out below.
+    # One match settles the common case (a UUID, "job-1"); the rest looks for the reason.
     if isinstance(value, str) and _PLAIN.fullmatch(value) and value not in _RESERVED_ON_WINDOWS:
         return value
     if not isinstance(value, str):
@@ -45,7 +45,7 @@ def check_id(kind: str, value: object) -> str:
 
 
 def fold(name: str) -> str:
-    """Return what a case-insensitive file system makes of ``name``: two names with one fold are one file there."""
+    """Return the form in which a case-insensitive file system compares names: equal forms are one file there."""
     if name.isascii():
         return name.lower()
     return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())

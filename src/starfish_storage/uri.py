@@ -122,7 +122,7 @@ def file_uri_of_path(path: str) -> str:
 
 
 def without_password(uri: Given) -> Given:
-    """Return a URI as it may be stored and shown: without the password, if it has one. What is no text stays.
+    """Return a URI without its password, so that it may be stored and shown. Anything but text stays as it is.
 
     >>> without_password("postgresql://me:secret@db.example/runs")
     'postgresql://me@db.example/runs'
@@ -131,7 +131,7 @@ def without_password(uri: Given) -> Given:
 
 
 OBJECT_SCHEMES = ("s3", "s3a", "gs", "az", "azure", "adl", "abfs", "abfss", "memory")
-"""The schemes of object stores: Amazon's and those that speak like it, Google's, Microsoft's, and one in memory."""
+"""The schemes of object stores: S3 and its like, Google's, Microsoft's, and one in memory."""
 
 _MAX_PREFIX_BYTES = 700  # the longest keys of objects are 1,024 bytes
 _OBJECT_URI = re.compile(r"([a-z][a-z0-9]*)://([^/?#]*)/?([^?#]*)", re.DOTALL)
@@ -170,11 +170,11 @@ def is_object_uri(uri: object) -> bool:
 def parse_object_uri(uri: object) -> ObjectUri:
     """Return the place that the URI of an object store names.
 
-    The prefix is taken as it stands, as Amazon's own tools take it: ``%20`` is three characters of a key. (Decoded, the
-    references that the store gives out would not be the names under which those tools find the objects.)
+    The prefix is used unchanged, as Amazon's own tools do: ``%20`` is three characters of a key. (If it were decoded,
+    those tools could not find the objects under the references that the store hands out.)
 
     Raises:
-        InvalidUriError: it is of another scheme, has no bucket, a user or password, a query, or parts that no key has.
+        InvalidUriError: it has another scheme, a user, a password, a query or an impossible prefix, or lacks a bucket.
 
     >>> parse_object_uri("s3://bucket/runs/2026/").prefix
     'runs/2026'

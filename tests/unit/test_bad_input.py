@@ -143,7 +143,7 @@ SAME_BUT_FOR_CASE = {
 
 def outside(reference: str, *more: str) -> dict[str, Case]:
     """Return the cases of a reference that lies outside the store."""
-    says = (ascii(reference)[1:-1], "refused", "Use a reference that this store returned", *more)
+    says = (ascii(reference)[1:-1], "cannot be used", "Use a reference that this store returned", *more)
     return {
         f"read {reference}": Case(InvalidReferenceError, says, lambda s: s.get_record_data(reference)),
         f"read many {reference}": Case(InvalidReferenceError, says, lambda s: s.get_records_data([reference])),

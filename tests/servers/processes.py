@@ -22,12 +22,19 @@ STOP_SECONDS = 30.0
 # Below the range that the system takes ports of outgoing connections from: a server that is down must find its port
 # free again, and a client that polls a closed port inside that range can end up connected to itself.
 PORTS = range(15_000, 32_000)
+SHARES = 10
 LOG_LINES = 30
 
 
+def ports_of(worker: str) -> range:
+    """Return the ports for the servers of a worker of pytest-xdist, such as ``gw0``, or of tests that have none."""
+    share = int(worker.removeprefix("gw") or 0) if worker else SHARES - 1
+    return PORTS[share % SHARES :: SHARES]
+
+
 def free_port() -> int:
-    """Return a port on which nobody listens."""
-    for port in random.sample(PORTS, 100):
+    """Return a port on which nobody listens, and that no other worker takes meanwhile."""
+    for port in random.sample(ports_of(os.environ.get("PYTEST_XDIST_WORKER", "")), 100):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

@@ -5,12 +5,12 @@
 PYTHON ?= python3
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 RUN := $(UV) run --frozen --no-sync
-# A worker a processor; what one does not get to, another takes over. `make test SIDE_BY_SIDE=` runs them one by one.
+# What one worker does not get to, another takes over. `make test SIDE_BY_SIDE=` runs the tests one by one.
 SIDE_BY_SIDE ?= -n auto --dist worksteal
 # The contract on one engine, and what needs no server and no process of its own.
 FAST := tests/house tests/unit tests/conformance/test_local_storage_process.py tests/conformance/test_local_handlers.py
 
-# Kept even where the environment asks for none: each worker would rewrite the asserts of every module, for 8 seconds.
+# Kept even where the environment asks for none: each worker would rewrite the asserts of all modules again.
 export PYTHONDONTWRITEBYTECODE :=
 
 help:  ## Show what there is to make
@@ -20,7 +20,7 @@ demo: .venv/ready  ## Store a real generation run, reopen it and show it
 	$(RUN) python examples/gsm8k_run.py
 
 test: .venv/ready  ## Run the tests (the slow ones in a reduced size)
-	$(RUN) pytest $(SIDE_BY_SIDE)
+	$(RUN) pytest --durations=20 $(SIDE_BY_SIDE)
 
 test-fast: .venv/ready  ## Run the tests that say within a minute whether a change is sound
 	$(RUN) pytest $(FAST) $(SIDE_BY_SIDE)

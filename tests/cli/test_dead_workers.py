@@ -34,10 +34,10 @@ def test_a_killed_worker_is_seen_to_be_dead_at_once(here: Path):
         assert process.stdout is not None
         assert process.stdout.readline() == "saved\n"
         assert "workers\t1\n" in call("show", DESERTED).out
-        assert "nobody works on it" not in call("watch", DESERTED, "--once").out
+        assert "no worker is alive" not in call("watch", DESERTED, "--once").out
         process.kill()
-    hint = f"go on with: starfish-storage resume {DESERTED}"
+    hint = f"continue with: starfish-storage resume {DESERTED}"
     assert f"workers\tnone; {hint}\n" in call("show", DESERTED).out
-    assert f"nobody works on it: {hint}" in call("watch", DESERTED, "--once").out
+    assert f"no worker is alive: {hint}" in call("watch", DESERTED, "--once").out
     found = call_json("show", DESERTED)
     assert (found["live_workers"], {one["worker_id"] for one in found["workers"]}) == (0, {"alive", "worker-1"})

@@ -26,13 +26,13 @@ def test_a_file_becomes_a_run(lines: Path):
         "source": "answers.jsonl",
         "form": "jsonl",
         "project": "answers",
-        "master job": fields["master job"],
+        "run": fields["run"],
         "records": "2",
         "new records": "2",
     }
     (job,) = call_json("runs")
     assert (job["master_job_id"], job["status"], job["records"]) == (
-        fields["master job"],
+        fields["run"],
         "completed",
         {"completed": 2},
     )

@@ -62,10 +62,10 @@ def test_runs_of_a_project_or_in_a_status(words: list[str], expected: list[str])
 def test_what_is_left_out_is_told():
     ended = call("runs", "--limit", "2", "--json")
     assert [job["master_job_id"] for job in json.loads(ended.out)] == [DESERTED, LOGGED]
-    assert ended.err == "There are more than these 2; --limit 0 lists all.\n"
+    assert ended.err == "There are more than these 2; --limit 0 shows all.\n"
     ended = call("records", ENDED, "--limit", "2", "--offset", "1")
     assert len(rows(ended.out)) == 2
-    assert ended.err == "There are more than these 2; --limit 0 lists all, --offset 3 the next.\n"
+    assert ended.err == "There are more than these 2; --limit 0 shows all, --offset 3 the next.\n"
 
 
 def test_a_list_of_nothing_is_a_list():
@@ -180,6 +180,6 @@ def test_show_finds_what_an_id_names(id: str, kind: str, names: set[str]):
 
 
 def test_show_says_that_nobody_works_on_a_run():
-    assert f"workers\tnone; go on with: starfish-storage resume {DESERTED}\n" in call("show", DESERTED).out
+    assert f"workers\tnone; continue with: starfish-storage resume {DESERTED}\n" in call("show", DESERTED).out
     assert call_json("show", DESERTED)["live_workers"] == 0
     assert "workers" not in call("show", ENDED).out

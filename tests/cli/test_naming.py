@@ -32,7 +32,7 @@ def test_a_store_that_is_not_there_is_not_made(words: list[str], empty: Path):
     ended = call(*words)
     assert (ended.status, ended.out) == (2, "")
     (line,) = ended.err.splitlines()
-    assert line.startswith(f"error: store at '{empty}/store' cannot be opened: there is none;")
+    assert line.startswith(f"error: store at '{empty}/store' cannot be opened: it does not exist;")
     assert "--store or STARFISH_STORAGE_URI" in line
     assert list(empty.iterdir()) == []
 
@@ -97,10 +97,10 @@ def test_a_run_is_named_by_its_beginning_or_as_the_last(here: Path):
 def test_a_run_that_is_not_there(here: Path):
     for given, remedy in (
         ("capitals", f"may be any of 2: '{DESERTED}', '{ENDED}'. Give more of the id."),
-        ("capitols-1", f"did you mean '{ENDED}', '{DESERTED}'? 'starfish-storage runs' lists what there is."),
+        ("capitols-1", f"did you mean '{ENDED}', '{DESERTED}'? 'starfish-storage runs' lists all runs."),
         ("geography", "it is a project, whose runs 'starfish-storage runs --project geography' lists."),
         (f"the run {ENDED}", f"it is the name of '{ENDED}'; give the id."),
-        ("", "'starfish-storage runs' lists what there is."),
+        ("", "'starfish-storage runs' lists all runs."),
     ):
         ended = call("records", given)
         assert (ended.status, ended.out) == (2, "")

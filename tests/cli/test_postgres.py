@@ -108,7 +108,7 @@ def test_a_local_store_does_not_get_the_data_of_the_environment(
 def test_looking_makes_no_store(work: Path, say: Caller, postgres_server: PostgresServer) -> None:
     ended = say.here("runs", status=2)
     assert ended.err.startswith(f"error: store at {say.shown!r} ")
-    assert "there is none" in ended.err
+    assert "it does not exist" in ended.err
     schema = say.uri.rpartition("=")[2]
     assert not postgres_server.execute(f"SELECT 1 FROM pg_namespace WHERE nspname = '{schema}'")
 

@@ -74,7 +74,7 @@ def test_an_ascii_pipe_gets_all_characters(here: Path):
 def test_a_run_is_interrupted_and_resumed(number: signal.Signals, status: int, told: str, slow: Path):
     words = ("generate", "slow.py:answer", "numbers.jsonl", "--id", "run-1", "--max-concurrency", "1", "-q")
     ended = interrupt(*words, directory=slow, when=slow / "begun", number=number)
-    assert ended == (status, "", f"{told}. Go on with: starfish-storage resume run-1\n")
+    assert ended == (status, "", f"{told}. Continue with: starfish-storage resume run-1\n")
     assert json.loads(run("show", "last", "--json", directory=slow).out)["master_job"]["status"] == "cancelled"
     ended = run("resume", "run-1", "-q", "--max-concurrency", "50", directory=slow)
     assert (ended.status, ended.err) == (0, "")

@@ -171,13 +171,13 @@ def test_what_resume_and_retry_are_given(work: Path, monkeypatch: pytest.MonkeyP
             "completed_with_errors",
             1,
             """What failed: starfish-storage errors run-1 --store {store}
-Run it again: starfish-storage retry run-1 --store {store}
+Run failed inputs again: starfish-storage retry run-1 --store {store}
 """,
         ),
         (
             "cancelled",
             3,
-            "Stopped before the end (max_cost). Go on with: starfish-storage resume run-1 --store {store}\n",
+            "Stopped before the end (max_cost). Continue with: starfish-storage resume run-1 --store {store}\n",
         ),
     ],
 )
@@ -197,7 +197,7 @@ def test_how_to_go_on_after_an_interruption(
 ):
     monkeypatch.setattr(generation, "generate", Recorder(error=error))
     ended = start("-q")
-    assert ended == (expected, "", f"{told}. Go on with: starfish-storage resume run-1\n")
+    assert ended == (expected, "", f"{told}. Continue with: starfish-storage resume run-1\n")
 
 
 def test_a_run_from_beginning_to_end(work: Path, monkeypatch: pytest.MonkeyPatch):
@@ -226,7 +226,7 @@ def test_a_run_from_beginning_to_end(work: Path, monkeypatch: pytest.MonkeyPatch
 def test_a_run_that_is_stopped_and_gone_on_with(work: Path):
     ended = start("--max-cost", "0.5", "--max-concurrency", "1", "-q")
     assert ended.status == 3
-    assert "Go on with: starfish-storage resume run-1\n" in ended.err
+    assert "Continue with: starfish-storage resume run-1\n" in ended.err
     assert call("watch", "last").status == 3
     ended = call("cancel", "last", "--reason", "wrong prompt")
     assert (ended.status, ended.out) == (0, "")
@@ -245,7 +245,7 @@ def test_a_run_that_is_stopped_and_gone_on_with(work: Path):
         (("answers.py:answer", "bad.jsonl"), "line 2 of 'bad.jsonl' is not JSON"),
         (("answers.py:answer", "other.jsonl"), "'country' has no field in the input"),
         (("answers.py:answer", "capitals.2026.jsonl", "--config", "bad.json"), "'bad.json' is not JSON, at line 1"),
-        (("answers.py:answer", "capitals.2026.jsonl", "--config", "list.json"), "must hold a JSON object, not one of"),
+        (("answers.py:answer", "capitals.2026.jsonl", "--config", "list.json"), "must hold a JSON object, not a value of"),
         (("answers.py:answer", "capitals.2026.jsonl", "--schema", "no.json"), "'no.json' cannot be read"),
         (("answers.py:answer", "capitals.2026.jsonl", "--accept", "answers.py:no"), "has no 'no'"),
         (("answers.py:answer", "capitals.2026.jsonl", "--max-concurrency", "0"), "0 is not in the range"),

@@ -46,7 +46,7 @@ def test_one_look_at_a_run_that_goes_on(here: Path):
     assert (ended.status, ended.err) == (0, "")
     assert ended.out.rstrip().endswith(
         "running\t1 of 6 done, in flight 2, completed 1, cost $0.25, "
-        f"nobody works on it: go on with: starfish-storage resume {DESERTED}"
+        f"no worker is alive: continue with: starfish-storage resume {DESERTED}"
     )
 
 
@@ -104,7 +104,7 @@ def test_the_picture(here: Path):
         assert run in first
         assert ("6 of 6" if run == ENDED else "1 of 6") in second
         assert "completed " in third
-        assert rest == ([] if run == ENDED else [f"Nobody works on it: go on with: starfish-storage resume {run}"])
+        assert rest == ([] if run == ENDED else [f"No worker is alive: continue with: starfish-storage resume {run}"])
 
 
 def test_a_run_that_is_deleted_meanwhile(here: Path, monkeypatch: pytest.MonkeyPatch):

@@ -1,4 +1,4 @@
-"""``starfish-storage archive``: one run as one file."""
+"""``starfish-storage archive``: write one run into one file."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from starfish_storage.copying import ArchiveReport, archive
 @click.command("archive", epilog=example("archive last run.zip"))
 @with_run
 @click.argument("file", metavar="FILE.zip", type=click.Path(dir_okay=False))
-@click.option("--overwrite", is_flag=True, help="Replace a file that is there.")
+@click.option("--overwrite", is_flag=True, help="Replace FILE.zip if it exists.")
 @click.option("--skip-damaged", is_flag=True, help="Leave out data that is lost or damaged.")
 @with_json
 @with_store
 def archive_command(place: Place, run: str, file: str, overwrite: bool, skip_damaged: bool, as_json: bool) -> int:
-    """Write a run, whole, into one zip file: its records and data, jobs, attempts, costs and paid steps."""
+    """Write a whole run into one zip file: records and their data, inputs, attempts, costs and paid steps."""
     report = asyncio.run(_archive(place, run, file, overwrite=overwrite, skip_damaged=skip_damaged))
     show_report(report, as_json=as_json)
     return exit_codes.FAILURES if report.copied.lost else exit_codes.DONE

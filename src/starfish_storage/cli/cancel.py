@@ -1,4 +1,4 @@
-"""``starfish-storage cancel``: stopping a run from outside."""
+"""``starfish-storage cancel``: stop a run from outside."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from starfish_storage.cli.run_lookup import find_run
 
 @click.command("cancel", epilog=example("cancel last --reason 'wrong prompt'"))
 @with_run
-@click.option("--reason", default="cancelled", show_default=True, help="Why, as the run shows it.")
+@click.option("--reason", default="cancelled", show_default=True, help="The reason that the run shows.")
 @with_store
 def cancel_command(place: Place, run: str, reason: str) -> None:
-    """Ask all processes that work on a run to stop: what is in flight ends, and nothing new starts."""
+    """Ask all workers of a run to stop. Calls in flight end, and no new ones start."""
     run_id = asyncio.run(_cancel(place, run, reason))
     say(f"Asked run {run_id} to stop. See it stop: {place.command('watch', run_id)}")
 

@@ -1,4 +1,4 @@
-"""``starfish-storage config``: what a run was asked to do."""
+"""``starfish-storage config``: the request configuration of a run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from starfish_storage.cli.run_lookup import find_run
 @with_json
 @with_store
 def config_command(place: Place, run: str, as_json: bool) -> None:
-    """Print the request configuration of a run, a JSON object."""
+    """Print the request configuration of a run as a JSON object."""
     config = asyncio.run(_config(place, run))
     (show_json if as_json else show_data)(config)
 

@@ -1,4 +1,4 @@
-"""``starfish-storage copy``: projects and runs, whole, from one store into another of any kind."""
+"""``starfish-storage copy``: copy projects and runs from one store into another of any kind."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def copy_command(
     to = Place(as_uri(target), None if data_uri_to is None else as_uri(data_uri_to))
     report = asyncio.run(_copy(place, to, project, runs, skip_damaged=skip_damaged, dry_run=dry_run))
     if dry_run and not as_json:
-        show_text(f"would be done: {report}")
+        show_text(f"Dry run; this would happen: {report}")
     else:
         show_report(report, as_json=as_json)
     return exit_codes.FAILURES if report.lost else exit_codes.DONE
@@ -83,7 +83,7 @@ async def _copy(
 
 @asynccontextmanager
 async def _opened(place: Place, *, dry_run: bool) -> AsyncGenerator[Storage]:
-    """Open the target; to try it out, a store that is not there is not made, and an empty one takes its place."""
+    """Open the target. A dry run makes no store: an empty temporary one stands in for it."""
     if not dry_run or await is_there(place):
         async with made(place, "power") as storage:
             yield storage

@@ -1,4 +1,4 @@
-"""How far a long command is, on the standard error stream: a bar in a terminal, else a line now and then."""
+"""Progress of a long command, on the standard error stream: a bar in a terminal, elsewhere a line now and then."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _SECONDS_BETWEEN_LINES = 10.0
 
 
 class Counting(Protocol):
-    """Told how many are done, and of how many, as often as one likes."""
+    """Takes how many are done, and of how many. May be called as often as one likes."""
 
     def __call__(self, done: int, total: int | None, doing: str | None = None) -> None:
-        """Show it; ``doing`` is what is being done from now on, if that has changed."""
+        """Show the progress; ``doing`` names a new activity."""
         ...
 
 
@@ -25,11 +25,11 @@ class Counting(Protocol):
 def counted(
     doing: str, what: str = "records", *, quiet: bool = False, clock: Callable[[], float] = time.monotonic
 ) -> Generator[Counting]:
-    """Show how many have been gone through, and how many there are.
+    """Show how many are done, and of how many.
 
     Args:
-        doing: what is being done, such as ``"copying"``.
-        what: is counted.
+        doing: the activity, such as ``"copying"``.
+        what: the things that are counted.
         quiet: show nothing.
         clock: seconds that only grow.
     """

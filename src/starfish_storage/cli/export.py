@@ -50,9 +50,14 @@ _OPTIONS = _options()
 @click.command("export", help=_help(), epilog=example("export last answers.jsonl.gz --metadata"))
 @click.argument("runs", nargs=-1, type=RunName(), metavar="[RUN]...")
 @click.argument("destination", type=click.Path(), metavar="FILE")
-@click.option("--project", metavar="ID", help="The records of all runs of a project.")
-@click.option("--status", multiple=True, type=one_of(RECORD_STATUSES), help="[default: completed]; repeatable.")
-@click.option("--all-statuses", is_flag=True, help="Records of every status that have data.")
+@click.option("--project", metavar="ID", help="Export all runs of a project.")
+@click.option(
+    "--status",
+    multiple=True,
+    type=one_of(RECORD_STATUSES),
+    help="Export records in this status; repeatable [default: completed].",
+)
+@click.option("--all-statuses", is_flag=True, help="Export records in every status that have data.")
 @click.option(
     "--form",
     type=click.Choice([kind.name for kind in registered_forms()]),
@@ -61,8 +66,8 @@ _OPTIONS = _options()
 @click.option("--metadata", is_flag=True, help="Add what the store knows of each record, under one key.")
 @click.option("--metadata-key", metavar="KEY", help="That key, if not 'metadata'.")
 @with_form_options(option for kind in registered_forms() for option in kind.options)
-@click.option("--skip-damaged", is_flag=True, help="Leave out what is lost, damaged or does not fit, and say so.")
-@click.option("--overwrite", is_flag=True, help="Replace what is there.")
+@click.option("--skip-damaged", is_flag=True, help="Leave out and report what is lost, damaged or does not fit.")
+@click.option("--overwrite", is_flag=True, help="Replace FILE if it exists.")
 @click.option("-q", "--quiet", is_flag=True, help="Show nothing but errors.")
 @with_json
 @with_store
@@ -82,7 +87,7 @@ async def _export(
 ) -> ExportReport:
     if not runs and given["project"] is None:
         raise InvalidInputError(
-            "no run is named: write 'starfish-storage export RUN FILE', such as 'export last answers.jsonl', or name a "
+            "no run is named: write 'starfish-storage export RUN FILE', such as 'export last answers.jsonl', or give a "
             "--project."
         )
     async with reading(place) as storage:

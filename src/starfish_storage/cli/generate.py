@@ -1,4 +1,4 @@
-"""``starfish-storage generate``: a function over the inputs of a file."""
+"""``starfish-storage generate``: call a function with each input of a file."""
 
 from __future__ import annotations
 
@@ -20,9 +20,11 @@ from starfish_storage.cli.running import carry_out, how_options, read_config, wi
 @click.argument("function", metavar="MODULE:FUNCTION")
 @click.argument("inputs", metavar="INPUTS.jsonl", type=click.Path(exists=True, dir_okay=False))
 @click.option("--project", metavar="ID", help="The project of the run [default: the name of the inputs file].")
-@click.option("--name", help="A name of the run, for people.")
-@click.option("--id", "master_job_id", help="The id of the run; one that exists is joined, or gone on with.")
-@click.option("--config", metavar="FILE.json", type=click.Path(exists=True, dir_okay=False), help="Kept with the run.")
+@click.option("--name", metavar="TEXT", help="A name of the run, for people.")
+@click.option("--id", "master_job_id", metavar="ID", help="The id of the run; a run that exists is joined or resumed.")
+@click.option(
+    "--config", metavar="FILE.json", type=click.Path(exists=True, dir_okay=False), help="Stored with the run."
+)
 @with_how
 @with_store
 def generate_command(
@@ -35,10 +37,10 @@ def generate_command(
     config: str | None,
     **given: Any,
 ) -> int:
-    """Call a function with each line of INPUTS.jsonl, and store what comes of it.
+    """Call a function with each line of INPUTS.jsonl, and store every result.
 
-    FUNCTION is module:function or file.py:function. Interrupted with Ctrl-C, or killed, the run is gone on with by
-    `starfish-storage resume`; finished inputs are not paid for again.
+    The function is MODULE:FUNCTION or FILE.py:FUNCTION. If the run is interrupted or killed, `starfish-storage resume`
+    continues it; finished inputs are not paid for again.
     """
     from starfish_storage.generation import generate, load_function, read_json_lines
 

@@ -1,4 +1,4 @@
-"""The group of all commands: what they share before one is called, and how each of them ends."""
+"""The group of all commands: how a command is found, and how it ends."""
 
 from __future__ import annotations
 
@@ -17,37 +17,37 @@ from starfish_storage.cli.options import example
 from starfish_storage.cli.place import DEFAULT_STORE, STORE_VARIABLE
 from starfish_storage.errors import StorageError
 
-# Told here, so that the list of commands is printed without importing any of them.
+# Kept here, so that the list of commands is printed without importing any of them.
 _SECTIONS = {
     "Generate": {
         "generate": "Call a function with each input of a file.",
-        "resume": "Go on with a run that was interrupted or killed.",
-        "retry": "Run again what failed in a run.",
+        "resume": "Continue a run that was interrupted or killed.",
+        "retry": "Run the failed inputs of a run again.",
         "cancel": "Stop a run from outside.",
         "watch": "Watch a run until it ends.",
     },
     "Look": {
         "projects": "List projects.",
         "runs": "List runs.",
-        "show": "Show what an id names: project, run, input or record.",
+        "show": "Show the project, run, input or record with an id.",
         "records": "List the records of a run.",
-        "record": "Show a record, its data, and how it came to be.",
+        "record": "Show a record, its data and its history.",
         "errors": "Count the failures of a run by kind.",
         "config": "Print the request configuration of a run.",
     },
     "Move": {
         "export": "Write records into a file to train on.",
-        "import": "Take in a file, or the store of another tool.",
+        "import": "Import a file, or what another tool has stored.",
         "copy": "Copy projects and runs into another store.",
         "archive": "Write a run into one file.",
-        "unarchive": "Copy what an archive holds into a store.",
+        "unarchive": "Copy the run in an archive into a store.",
     },
     "Look after": {
-        "verify": "Read a whole store, and name what is damaged.",
-        "repair": "Mend a store.",
-        "collect": "Remove what nothing refers to.",
+        "verify": "Read a whole store, and report damage.",
+        "repair": "Repair a damaged store.",
+        "collect": "Remove unreferenced data and leftovers.",
         "backup": "Copy a store, which may be in use.",
-        "restore": "Make a store of a backup.",
+        "restore": "Make a store from a backup.",
     },
 }
 _MODULES = {name: f"starfish_storage.cli.{name}" for names in _SECTIONS.values() for name in names} | {
@@ -59,7 +59,7 @@ _FORMER_NAMES = {"jobs": "runs"}
 
 
 class CommandGroup(click.Group):
-    """Imports a command when it is called, and turns what it raises into a line and an exit status."""
+    """Imports a command when it is called, and turns its errors into a line and an exit status."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's)
         """Return the names of all commands, in the order in which they are shown."""
@@ -74,7 +74,7 @@ class CommandGroup(click.Group):
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Call the command; when nobody reads what it prints, it ends in silence."""
+        """Call the command. If nobody reads its output any more, end it without a message."""
         try:
             return super().invoke(ctx)
         except BrokenPipeError:  # caught here: click would exit with 1, which means failures
@@ -82,7 +82,7 @@ class CommandGroup(click.Group):
             ctx.exit(exit_codes.NOBODY_READS)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 (click's)
-        """Write the commands by what they are for."""
+        """Write the commands in sections."""
         for title, commands in _SECTIONS.items():
             with formatter.section(title):
                 formatter.write_dl(list(commands.items()))
@@ -132,7 +132,7 @@ def _refused(error: click.ClickException) -> int:
 
 
 def _stop_writing() -> None:
-    """Let the interpreter flush what is left to nowhere, when it ends."""
+    """Let the interpreter, when it ends, flush the rest of the output to nowhere."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)
@@ -171,9 +171,9 @@ def _show_warning(
 @click.version_option(__version__, prog_name="starfish-storage", message="%(prog)s %(version)s")
 @click.pass_context
 def main(context: click.Context, store: str | None) -> int | None:  # noqa: ARG001 (commands find it in the context)
-    """Generate data with a function over many inputs, and look at what came of it.
+    """Generate data with a function over many inputs, and look at the results.
 
-    Every result is stored when it is there. A run that dies is resumed without paying twice.
+    Every result is stored at once. A run that dies can be resumed without paying twice.
     """
     if context.invoked_subcommand is not None:
         return None

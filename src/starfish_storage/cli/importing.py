@@ -36,11 +36,11 @@ def _help() -> str:
     "--from",
     "form",
     type=click.Choice([form.name for form in FORMS]),
-    help="What it is [default: by its ending, or by what is in it].",
+    help="The form of the source [default: recognised].",
 )
-@click.option("--project", metavar="ID", help="The project, made if it is not there [default: the name of the source].")
-@click.option("--name", help="A name of the master job, for people [default: the name of the source].")
-@click.option("--skip-bad", is_flag=True, help="Leave bad rows out, instead of importing nothing.")
+@click.option("--project", metavar="ID", help="The project, made if missing [default: the name of the source].")
+@click.option("--name", help="A name of the run, for people [default: the name of the source].")
+@click.option("--skip-bad", is_flag=True, help="Skip bad rows, instead of importing nothing.")
 @with_form_options(option for form in FORMS for option in form.options)
 @click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
 @with_json
@@ -82,7 +82,7 @@ def _fields(report: ImportReport) -> dict[str, Cell]:
         "source": report.source,
         "form": report.form,
         "project": ", ".join(report.project_ids),
-        "master job": ", ".join(report.master_job_ids),
+        "run": ", ".join(report.master_job_ids),
         "records": report.records,
         "new records": report.new_records,
         "skipped": report.skipped or None,

@@ -1,4 +1,4 @@
-"""Opening the store that a command is about."""
+"""Opening the store of a command."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from starfish_storage.metadata.sqlite.connection import DATABASE_FILE, Durabilit
 from starfish_storage.opening import open_storage, postgres_storage
 
 _REACH_SECONDS = 5.0
-"""For how long a server is tried to be reached before a command says that it cannot be."""
+"""How long a command tries to reach a server before it gives up."""
 
 
 @asynccontextmanager
 async def made(place: Place, durability: Durability) -> AsyncGenerator[Storage]:
-    """Open a store, which is made if it is not there.
+    """Open a store, and make it if it is missing.
 
     Raises:
-        StorageUnavailableError: its server cannot be reached. A store that is open waits for it for longer.
+        StorageUnavailableError: its server cannot be reached. (An open store waits for it longer.)
     """
     storage = open_storage(place.uri, place.data_uri, durability=durability)
     await is_there(place)
@@ -32,11 +32,11 @@ async def made(place: Place, durability: Durability) -> AsyncGenerator[Storage]:
 
 @asynccontextmanager
 async def existing(place: Place, durability: Durability = "power") -> AsyncGenerator[Storage]:
-    """Open a store that is there already; none is made.
+    """Open an existing store to write to it. Makes none.
 
     Raises:
-        StoreOpenError: there is none.
-        StorageUnavailableError: its server cannot be reached. A store that is open waits for it for longer.
+        StoreOpenError: there is no store.
+        StorageUnavailableError: its server cannot be reached. (An open store waits for it longer.)
     """
     storage = open_storage(place.uri, place.data_uri, durability=durability)  # refuses a URI that names no store at all
     if not await is_there(place):
@@ -47,10 +47,10 @@ async def existing(place: Place, durability: Durability = "power") -> AsyncGener
 
 @asynccontextmanager
 async def reading(place: Place) -> AsyncGenerator[Storage]:
-    """Open a store that is there already, to read it: what all commands use that change nothing.
+    """Open an existing store to read it, as all commands do that change nothing.
 
     Raises:
-        StoreOpenError: there is none.
+        StoreOpenError: there is no store.
         StorageUnavailableError: its server cannot be reached.
     """
     async with existing(place) as storage:
@@ -58,7 +58,7 @@ async def reading(place: Place) -> AsyncGenerator[Storage]:
 
 
 async def is_there(place: Place) -> bool:
-    """Return whether there is a store. Makes none.
+    """Return whether the store exists. Makes none.
 
     Raises:
         StorageUnavailableError: its server cannot be reached.
@@ -77,8 +77,8 @@ def _no_store(place: Place) -> StoreOpenError:
         return StoreOpenError(
             place.path,
             "its database is missing; restore a backup with 'starfish-storage restore', or run "
-            "'starfish-storage repair', which makes it anew from what is beside it",
+            "'starfish-storage repair', which rebuilds it from the files beside it",
         )
     return StoreOpenError(
-        place.shown, f"there is none; name the store with --store or {STORE_VARIABLE}, or begin one with 'generate'"
+        place.shown, f"it does not exist; name a store with --store or {STORE_VARIABLE}, or make one with 'generate'"
     )

@@ -1,4 +1,4 @@
-"""The arguments and options that commands have in common."""
+"""The arguments and options that commands share."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ else:
 
 
 def example(words: str) -> str:
-    """Return what stands below the help of a command: an example that is not broken into lines."""
+    """Return the epilog of a command's help: an example on one line."""
     return f"\b\nExample:\n  starfish-storage {words}"
 
 
 def with_store(command: Command) -> Command:
-    """Give a command the options that name a store, and its function the `Place`."""
+    """Give a command the options that name the store, and pass its function the `Place`."""
 
     @click.option("--store", metavar="URI|PATH", help=f"The store [default: ${STORE_VARIABLE}, or ./{DEFAULT_STORE}].")
     @click.option(
@@ -54,13 +54,14 @@ with_full = click.option("--full", is_flag=True, help="Show values over 2 KB in 
 
 
 def with_limit(what: str) -> Callable[[Command], Command]:
-    """Let a command show so many of what it lists."""
+    """Give a command the option that limits how much it lists."""
     return click.option(
         "--limit",
         type=click.IntRange(min=0),
+        metavar="N",
         default=DEFAULT_LIMIT,
         show_default=True,
-        help=f"Show at most so many {what}; 0 for all.",
+        help=f"Show at most N {what}; 0 shows all.",
     )
 
 

@@ -1,4 +1,4 @@
-"""``starfish-storage record``: one record, its data, and how it came to be."""
+"""``starfish-storage record``: one record, its data and its history."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _STEP_COLUMNS = (Column("step", whole=False), Column("attempt"), Column("saved",
 
 @dataclass(frozen=True, slots=True)
 class JobView:
-    """An input of a run, and what was tried and paid for it.
+    """An input of a run, with its attempts and paid steps.
 
     Attributes:
         job: its execution job.
@@ -157,7 +157,7 @@ def _show_value(value: object, *, full: bool) -> None:
 
 
 def show_origin(view: JobView, *, full: bool) -> None:
-    """Print the input of an execution job, and what was tried and paid for it."""
+    """Print an input with its attempts and paid steps."""
     if view.job.run_config is not None:
         show_title("Input")
         _show_value(view.job.run_config, full=full)

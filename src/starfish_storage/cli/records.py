@@ -28,9 +28,9 @@ def record_cells(record: Record) -> Sequence[Cell]:
 @click.command("records", epilog=example("records last --status failed --error timeout"))
 @with_run
 @click.option("--status", multiple=True, type=one_of(RECORD_STATUSES), help="Only in this status; repeatable.")
-@click.option("--error", metavar="TEXT", help="Only those whose error holds this text, in whatever case.")
+@click.option("--error", metavar="TEXT", help="Only records whose error contains TEXT, in any case.")
 @with_limit("records")
-@click.option("--offset", type=click.IntRange(min=0), default=0, help="Leave out so many at the front.")
+@click.option("--offset", type=click.IntRange(min=0), metavar="N", default=0, help="Skip this many records first.")
 @with_json
 @with_store
 def records_command(
@@ -38,13 +38,13 @@ def records_command(
 ) -> None:
     """List the records of a run, newest first."""
     if asyncio.run(_list(place, run, (status, error, offset), limit, as_json=as_json)):
-        say(f"There are more than these {limit}; --limit 0 lists all, --offset {offset + limit} the next.")
+        say(f"There are more than these {limit}; --limit 0 shows all, --offset {offset + limit} the next.")
 
 
 async def _list(
     place: Place, run: str, wanted: tuple[tuple[str, ...], str | None, int], limit: int, *, as_json: bool
 ) -> bool:
-    """Print the records; return whether there are more than was asked for."""
+    """Print the records; return whether there are more than the limit."""
     async with reading(place) as storage:
         job = await find_run(storage, run)
         listing = Listing(RECORD_COLUMNS, record_cells, as_json=as_json)

@@ -1,4 +1,4 @@
-"""``starfish-storage resume`` and ``retry``: going on with a run, and running again what failed in it."""
+"""``starfish-storage resume`` and ``retry``: continue a run, and run again what failed in it."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ _with_function = click.argument("function", metavar="[MODULE:FUNCTION]", require
 @with_how
 @with_store
 def resume_command(place: Place, run: str, function: str | None, inputs: str | None, **given: Any) -> int:
-    """Go on with a run that was interrupted or killed: finished inputs are passed over.
+    """Continue a run that was interrupted or killed. Finished inputs are skipped.
 
-    The function and the options are those that the run was started with, where none are given.
+    What you do not give, the function or an option, is as the run was started.
     """
     from starfish_storage.generation import load_function, read_json_lines, resume
 
@@ -50,9 +50,14 @@ def resume_command(place: Place, run: str, function: str | None, inputs: str | N
 @click.command("retry", epilog=example("retry last --error-type RateLimitError"))
 @with_run
 @_with_function
-@click.option("--status", multiple=True, type=one_of(_ENDED), help="What is run again; repeatable [default: failed].")
-@click.option("--error", metavar="TEXT", help="Only what failed with this in its error, in whatever case.")
-@click.option("--error-type", metavar="CLASS", help="Only what failed with this class of exception.")
+@click.option(
+    "--status",
+    multiple=True,
+    type=one_of(_ENDED),
+    help="Run inputs in this status again; repeatable [default: failed].",
+)
+@click.option("--error", metavar="TEXT", help="Only inputs whose error contains TEXT, in any case.")
+@click.option("--error-type", metavar="CLASS", help="Only inputs that failed with this class of exception.")
 @click.option("--input", "input_ids", multiple=True, metavar="ID", help="Only the input with this id; repeatable.")
 @click.option("--job", "job_ids", multiple=True, hidden=True)  # the former name of --input, until 1.0
 @with_how
@@ -68,7 +73,7 @@ def retry_command(
     job_ids: tuple[str, ...],
     **given: Any,
 ) -> int:
-    """Run again the inputs of a run that failed; stored steps are not paid for again."""
+    """Run the failed inputs of a run again. Stored steps are not paid for again."""
     from starfish_storage.generation import Where, load_function, retry
 
     ids = input_ids + job_ids

@@ -1,4 +1,4 @@
-"""Finding what is named on the command line: a run by its id, the beginning of it, or as the last one."""
+"""Finding a run by its id, the beginning of its id, or as the last one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ async def find_run(storage: Storage, given: str) -> GenerationMasterJob:
     """Return the run of an id, of the unique beginning of one, or the newest for ``last``.
 
     Raises:
-        NotFoundError: there is none; names what may have been meant.
+        NotFoundError: there is no such run; the message names similar ones.
         InvalidInputError: several ids begin so.
     """
     exact = await storage.get_master_job(given)
@@ -65,7 +65,7 @@ async def _remedy(storage: Storage, given: str, runs: list[GenerationMasterJob])
         return f"it is the name of {_listed(named)}; give the id"
     similar = difflib.get_close_matches(given, [job.master_job_id for job in runs], _NAMED)
     meant = f"did you mean {_listed(similar)}? " if similar else ""
-    return f"{meant}'starfish-storage runs' lists what there is"
+    return f"{meant}'starfish-storage runs' lists all runs"
 
 
 def _listed(ids: list[str]) -> str:

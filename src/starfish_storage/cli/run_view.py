@@ -1,4 +1,4 @@
-"""How a run is shown: the master job, and where its ledger says that it stands."""
+"""How a run is shown: its master job, and its state in the ledger."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def show_runs(runs: Sequence[ListedRun], *, as_json: bool = False) -> None:
 
 
 async def listed(storage: Storage, jobs: Sequence[GenerationMasterJob]) -> list[ListedRun]:
-    """Return master jobs with where they stand."""
+    """Return runs with their states."""
     return [
         ListedRun(
             job,
@@ -176,7 +176,7 @@ class RunView:
 
 
 async def view_of(place: Place, storage: Storage, master_job_id: str) -> RunView | None:
-    """Look at a run; None if it is not there any more."""
+    """Look at a run; None if it has been deleted."""
     job = await storage.get_master_job(master_job_id)
     if job is None:
         return None
@@ -234,5 +234,5 @@ def fields_of(view: RunView) -> dict[str, Cell]:
 
 
 def how_to_go_on(view: RunView) -> str:
-    """Return what to do about a run that nobody works on."""
-    return f"go on with: {view.place.command('resume', view.job.master_job_id)}"
+    """Return how to continue a run that has no workers."""
+    return f"continue with: {view.place.command('resume', view.job.master_job_id)}"

@@ -1,4 +1,4 @@
-"""What `generate`, `resume` and `retry` have in common: how a run is carried out, and what is said of it at the end."""
+"""What `generate`, `resume` and `retry` share: the options of a run, carrying it out, and reporting its end."""
 
 from __future__ import annotations
 
@@ -30,25 +30,46 @@ Call = Callable[[Storage], Awaitable["Run"]]
 
 
 def with_how(command: Command) -> Command:
-    """Give a command the options that say how a run is carried out."""
+    """Give a command the options of how to carry out a run."""
     for option in reversed(
         (
-            click.option("--max-concurrency", type=click.IntRange(min=1), help="Calls at a time [default: 10]."),
             click.option(
-                "--retries", type=click.IntRange(min=0), help="How often a failed call is tried again [default: 2]."
+                "--max-concurrency", type=click.IntRange(min=1), metavar="N", help="Calls at a time [default: 10]."
             ),
-            click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds for one call."),
-            click.option("--max-cost", type=click.FloatRange(min=0), help="Stop when the run has cost so much."),
-            click.option("--schema", metavar="FILE.json|MODULE:MODEL", help="What each output must fit."),
-            click.option("--accept", metavar="MODULE:FUNCTION", help="Decides which outputs are kept."),
-            click.option("--unique-by", multiple=True, metavar="FIELD", help="Finds duplicates; repeatable."),
-            click.option("--on-bad-input", type=click.Choice(["stop", "skip"]), help="[default: stop]"),
+            click.option(
+                "--retries",
+                type=click.IntRange(min=0),
+                metavar="N",
+                help="Retry a failed call this often [default: 2].",
+            ),
+            click.option(
+                "--timeout",
+                type=click.FloatRange(min=0, min_open=True),
+                metavar="SECONDS",
+                help="Time limit of one call, in seconds.",
+            ),
+            click.option(
+                "--max-cost", type=click.FloatRange(min=0), metavar="COST", help="Stop when the run has cost this much."
+            ),
+            click.option("--schema", metavar="FILE.json|MODULE:MODEL", help="The schema that each output must fit."),
+            click.option("--accept", metavar="MODULE:FUNCTION", help="A function that decides which outputs are kept."),
+            click.option(
+                "--unique-by",
+                multiple=True,
+                metavar="FIELD",
+                help="Outputs that agree in FIELD are duplicates; repeatable.",
+            ),
+            click.option(
+                "--on-bad-input",
+                type=click.Choice(["stop", "skip"]),
+                help="What to do about a bad line of the inputs [default: stop].",
+            ),
             click.option(
                 "--durability",
                 type=click.Choice(["power", "process"]),
                 default="power",
                 show_default=True,
-                help="What stored results survive: a power cut, or the end of the process.",
+                help="What stored results survive: a power cut, or only the end of the process.",
             ),
             click.option(
                 "--progress",
@@ -66,7 +87,7 @@ def with_how(command: Command) -> Command:
 
 
 def how_options(given: dict[str, Any]) -> dict[str, Any]:
-    """Return the options of `with_how` as the functions take them; those that were not given are left out."""
+    """Return the given options of `with_how` as the functions of `generation` take them."""
     from starfish_storage.generation import load_function
 
     accept, unique_by, retries, schema = given["accept"], list(given["unique_by"]), given["retries"], given["schema"]
@@ -88,7 +109,7 @@ def read_config(path: str) -> dict[str, Any]:
     """Return the JSON object of a file.
 
     Raises:
-        InvalidInputError: it holds something else.
+        InvalidInputError: the file does not hold one.
     """
     try:
         with open(path, encoding="utf-8") as file:
@@ -100,7 +121,7 @@ def read_config(path: str) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         raise InvalidInputError(f"{path!r} cannot be read as JSON: {type(error).__name__}.") from error
     if not isinstance(found, dict):
-        raise InvalidInputError(f"{path!r} must hold a JSON object, not one of type {type(found).__name__}.")
+        raise InvalidInputError(f"{path!r} must hold a JSON object, not a value of type {type(found).__name__}.")
     return cast("dict[str, Any]", found)
 
 
@@ -122,14 +143,14 @@ def id_of_run(place: Place, given: str) -> str:
 
 
 def carry_out(place: Place, run_id: str, given: dict[str, Any], call: Call, *, is_new: bool) -> int:
-    """Carry out a run, say what came of it, and return the exit status.
+    """Carry out a run, report its end, and return the exit status.
 
     Args:
         place: the store.
         run_id: the run.
         given: the options of `with_how`.
-        call: starts the run, or goes on with it.
-        is_new: make the store if it is not there.
+        call: starts or continues the run.
+        is_new: make the store if it is missing.
     """
     quiet, as_json = given["quiet"], given["as_json"]
     if not quiet:
@@ -154,7 +175,9 @@ def carry_out(place: Place, run_id: str, given: dict[str, Any], call: Call, *, i
         reason = "" if run.stop_reason is None else f" ({run.stop_reason})"
         say(f"Stopped before the end{reason}. {_how_to_go_on(place, run_id)}")
     elif status == exit_codes.FAILURES and not quiet:
-        say(f"What failed: {place.command('errors', run_id)}\nRun it again: {place.command('retry', run_id)}")
+        say(
+            f"What failed: {place.command('errors', run_id)}\nRun failed inputs again: {place.command('retry', run_id)}"
+        )
     return status
 
 
@@ -164,7 +187,7 @@ async def _called(place: Place, durability: Durability, call: Call, *, is_new: b
 
 
 def _how_to_go_on(place: Place, run_id: str) -> str:
-    return f"Go on with: {place.command('resume', run_id)}"
+    return f"Continue with: {place.command('resume', run_id)}"
 
 
 def _fields(run: Run) -> dict[str, Cell]:

@@ -27,11 +27,11 @@ def runs_command(place: Place, project: str | None, status: tuple[str, ...], lim
     shown = runs[:limit] if limit else runs
     show_runs(shown, as_json=as_json)
     if len(runs) > len(shown):
-        say(f"There are more than these {limit}; --limit 0 lists all.")
+        say(f"There are more than these {limit}; --limit 0 shows all.")
 
 
 async def _runs(place: Place, project: str | None, status: tuple[str, ...], limit: int) -> list[ListedRun]:
     async with reading(place) as storage:
         if project is not None and await storage.get_project(project) is None:
-            raise NotFoundError("project", project, "'starfish-storage projects' lists what there is")
+            raise NotFoundError("project", project, "'starfish-storage projects' lists all projects")
         return await listed(storage, await storage.list_master_jobs(project, status, limit + 1 if limit else None))

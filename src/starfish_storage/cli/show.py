@@ -1,4 +1,4 @@
-"""``starfish-storage show``: whatever an id names."""
+"""``starfish-storage show``: the project, run, input or record with an id."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``starfish-storage unarchive``: what an archive holds, into a store."""
+"""``starfish-storage unarchive``: copy the run in an archive into a store."""
 
 from __future__ import annotations
 
@@ -16,13 +16,18 @@ from starfish_storage.copying import CopyReport, unarchive
 
 @click.command("unarchive", epilog=example("unarchive run.zip --store ./store"))
 @click.argument("file", metavar="FILE.zip", type=click.Path(exists=True, dir_okay=False))
-@click.option("--most-bytes", type=click.IntRange(min=0), help="How much may come out [default: 100 times its size].")
+@click.option(
+    "--most-bytes",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Refuse an archive that holds more [default: 100 times its size].",
+)
 @with_json
 @with_store
 def unarchive_command(place: Place, file: str, most_bytes: int | None, as_json: bool) -> None:
-    """Copy the run of an archive into a store, which is made if it is not there.
+    """Copy the run in an archive into the store, which is made if missing.
 
-    An archive that is damaged, or made to do harm, is refused, and nothing of it is left behind.
+    A damaged or malicious archive is refused, and leaves nothing behind.
     """
     report = asyncio.run(_unarchive(place, file, most_bytes))
     show_report(report, as_json=as_json)

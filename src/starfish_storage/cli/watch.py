@@ -1,4 +1,4 @@
-"""``starfish-storage watch``: a run as it goes on, also one of other processes."""
+"""``starfish-storage watch``: watch a run, of this process or others, until it ends."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _Show = Callable[[RunView], None]
 @click.option(
     "--interval", type=click.FloatRange(min=0.05), default=1.0, show_default=True, help="Seconds between two looks."
 )
-@click.option("--once", is_flag=True, help="Look once, and do not wait for the end.")
+@click.option("--once", is_flag=True, help="Look once, without waiting for the end.")
 @with_json
 @with_store
 def watch_command(place: Place, run: str, interval: float, once: bool, as_json: bool) -> int:
-    """Watch a run until it ends: in a terminal live, else a line whenever something has changed.
+    """Watch a run until it ends: live in a terminal, elsewhere as a line for each change.
 
-    The exit status tells how it ended: 0 completed, 1 with failures, 3 stopped before its end. With --once, a run that
-    goes on gives 0.
+    The exit status is 0 if the run completed, 1 if it ended with failures, and 3 if it was stopped. With --once it is 0
+    while the run goes on.
     """
     if as_json:
         return asyncio.run(_watch(place, run, interval, show_json_line, once=once))

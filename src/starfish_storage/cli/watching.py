@@ -59,7 +59,7 @@ def line_of(view: RunView, rate: float | None) -> str:
     parts = [f"{view.done} of {_total(view)} done"]
     parts += [f"{name} {on_one_line(cell)}" for name, cell in _numbers(view, rate).items() if cell]
     if view.is_deserted:
-        parts.append(f"nobody works on it: {how_to_go_on(view)}")
+        parts.append(f"no worker is alive: {how_to_go_on(view)}")
     return f"{view.job.status}\t{', '.join(parts)}"
 
 
@@ -139,5 +139,5 @@ def drawn(view: RunView, rate: float | None) -> RenderableType:
     )
     lines: list[RenderableType] = [title, bar, numbers]
     if view.is_deserted:
-        lines.append(Text(f"Nobody works on it: {how_to_go_on(view)}", "yellow"))
+        lines.append(Text(f"No worker is alive: {how_to_go_on(view)}", "yellow"))
     return Group(*lines)

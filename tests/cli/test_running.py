@@ -245,7 +245,10 @@ def test_a_run_that_is_stopped_and_gone_on_with(work: Path):
         (("answers.py:answer", "bad.jsonl"), "line 2 of 'bad.jsonl' is not JSON"),
         (("answers.py:answer", "other.jsonl"), "'country' has no field in the input"),
         (("answers.py:answer", "capitals.2026.jsonl", "--config", "bad.json"), "'bad.json' is not JSON, at line 1"),
-        (("answers.py:answer", "capitals.2026.jsonl", "--config", "list.json"), "must hold a JSON object, not a value of"),
+        (
+            ("answers.py:answer", "capitals.2026.jsonl", "--config", "list.json"),
+            "must hold a JSON object, not",
+        ),
         (("answers.py:answer", "capitals.2026.jsonl", "--schema", "no.json"), "'no.json' cannot be read"),
         (("answers.py:answer", "capitals.2026.jsonl", "--accept", "answers.py:no"), "has no 'no'"),
         (("answers.py:answer", "capitals.2026.jsonl", "--max-concurrency", "0"), "0 is not in the range"),

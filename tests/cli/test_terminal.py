@@ -15,6 +15,7 @@ from cli import stores
 from cli.calling import call, call_json, in_a_terminal
 from cli.stores import ENDED
 from starfish_storage import GenerationMasterJob, LocalStorage, Project, Record
+from starfish_storage.cli.shortening import shortened_traceback
 from starfish_storage.cli.tables import Column, draw_table, fit
 from starfish_storage.runs import Attempt, Outcome, Output, RunInput, Worker
 
@@ -139,14 +140,23 @@ def test_a_value_over_2_kb_is_cut_unless_it_is_asked_for_in_full(large: str):
         out = call(*words).out
         assert f"{'é' * 2048}… (952 more characters; --full shows all)" in out
         assert "é" * 2049 not in out
-        assert "more items; --full shows all)" in out
-        assert " 4999" not in out
+        assert '    19,\n    "… (4,980 more items; --full shows all)"\n' in out
         assert f"{'z' * 2048}… (1 more characters; --full shows all)" in out
         full = call(*words, "--full").out
         assert "é" * 3000 in full
         assert "4999" in full
         assert "--full" not in full
         assert call_json(*words)["data"]["text"] == "é" * 3000
+
+
+def test_of_a_long_traceback_the_end_is_shown():
+    lines = [f"  File {number}" for number in range(1000)]
+    shown = shortened_traceback("\n".join(lines))
+    assert shown.splitlines()[-1] == "  File 999"
+    assert set(shown.splitlines()[1:]) <= set(lines)
+    assert shown.startswith("… (")
+    assert len(shown) < 2200
+    assert shortened_traceback("Traceback\nError") == "Traceback\nError"
 
 
 def test_costs_are_money_wherever_people_read_them(here: Path):

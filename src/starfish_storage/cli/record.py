@@ -15,7 +15,7 @@ from starfish_storage.cli.opening import reading
 from starfish_storage.cli.options import example, with_full, with_json, with_store
 from starfish_storage.cli.output import show_data, show_fields, show_json, show_list, show_text, show_title
 from starfish_storage.cli.place import Place
-from starfish_storage.cli.shortening import shortened, shortened_text
+from starfish_storage.cli.shortening import shortened, shortened_text, shortened_traceback
 from starfish_storage.cli.tables import Column
 from starfish_storage.errors import NotFoundError
 from starfish_storage.interface import Storage
@@ -173,7 +173,8 @@ def show_origin(view: JobView, *, full: bool) -> None:
     last = view.attempts[-1] if view.attempts else None
     if last is not None and last.error_traceback:
         show_title("Where the last attempt failed")
-        show_text(str(text_shown(last.error_traceback.rstrip(), full=full)))
+        traceback = last.error_traceback.rstrip()
+        show_text(traceback if full else shortened_traceback(traceback))
 
 
 def _attempt_cells(attempt: Attempt) -> Sequence[Cell]:

@@ -9,6 +9,9 @@ from starfish_storage.codec import readable_text
 LIMIT = 2048
 """Characters of a value that are shown."""
 
+_MOST_ITEMS = 20
+"""Items of a longer list that are shown: each takes a line."""
+
 
 def shortened(value: Any) -> Any:
     """Return a JSON value in which each value over 2 KB is cut, with a text in its place that says how much is missing.
@@ -34,12 +37,21 @@ def shortened_text(text: str) -> str:
     return f"{text[:LIMIT]}… ({len(text) - LIMIT:,} more characters; --full shows all)"
 
 
+def shortened_traceback(text: str) -> str:
+    """Return the end of a traceback over 2 KB, which says what happened, and how much there is before."""
+    if len(text) <= LIMIT:
+        return text
+    end = text[-LIMIT:].partition("\n")[2]  # from the beginning of a line
+    return f"… ({len(text) - len(end):,} characters before this; --full shows all)\n{end}"
+
+
 def _shortened_list(items: list[Any]) -> list[Any]:
-    kept: list[Any] = []
+    kept = [shortened(item) for item in items]
     size = 0
-    for number, item in enumerate(items):
-        kept.append(shortened(item))
-        size += len(readable_text(kept[-1]))
-        if size > LIMIT and number + 1 < len(items):
-            return [*kept, f"… ({len(items) - number - 1:,} more items; --full shows all)"]
+    for number, item in enumerate(kept):
+        size += len(readable_text(item))
+        if size > LIMIT:
+            shown = min(number + 1, _MOST_ITEMS)
+            left = len(items) - shown
+            return [*kept[:shown], f"… ({left:,} more items; --full shows all)"] if left else kept
     return kept

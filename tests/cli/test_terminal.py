@@ -99,6 +99,13 @@ def test_a_table_that_does_not_fit_becomes_paragraphs():
     assert max(map(len, lines)) <= 40
 
 
+def test_a_column_is_as_wide_as_its_longest_word():
+    columns = [Column("id"), Column("error", whole=False)]
+    rows = [["x" * 20, f"see {'w' * 40} for more than fits into one line of this table"]]
+    assert fit(columns, rows, 20 + 2 + 40) == {0: 20, 1: 40}
+    assert fit(columns, rows, 20 + 2 + 39) is None
+
+
 @pytest.mark.parametrize("width", range(20, 120, 7))
 def test_a_table_is_as_wide_as_the_terminal_at_most(width: int):
     columns = [

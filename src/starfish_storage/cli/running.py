@@ -29,59 +29,59 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 Call = Callable[[Storage], Awaitable["Run"]]
 
 
+_HOW = (
+    click.option("--max-concurrency", type=click.IntRange(min=1), metavar="N", help="Calls at a time [default: 10]."),
+    click.option(
+        "--retries",
+        type=click.IntRange(min=0),
+        metavar="N",
+        help="Retry a failed call this often [default: 2].",
+    ),
+    click.option(
+        "--timeout",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="SECONDS",
+        help="Time limit of one call, in seconds.",
+    ),
+    click.option(
+        "--max-cost", type=click.FloatRange(min=0), metavar="COST", help="Stop when the run has cost this much."
+    ),
+    click.option("--schema", metavar="FILE.json|MODULE:MODEL", help="The schema that each output must fit."),
+    click.option("--accept", metavar="MODULE:FUNCTION", help="A function that decides which outputs are kept."),
+    click.option(
+        "--unique-by",
+        multiple=True,
+        metavar="FIELD",
+        help="Outputs that agree in FIELD are duplicates; repeatable.",
+    ),
+    click.option(
+        "--on-bad-input",
+        type=click.Choice(["stop", "skip"]),
+        help="What to do about a bad line of the inputs [default: stop].",
+    ),
+    click.option(
+        "--durability",
+        type=click.Choice(["power", "process"]),
+        default="power",
+        show_default=True,
+        help="What stored results survive: a power cut, or only the end of the process.",
+    ),
+    click.option(
+        "--progress",
+        type=click.Choice(["auto", "bar", "lines", "quiet"]),
+        default="auto",
+        show_default=True,
+        help="How progress is shown.",
+    ),
+    click.option("-q", "--quiet", is_flag=True, help="Show nothing but errors."),
+    click.option("--json", "as_json", is_flag=True, help="Print the run at the end as JSON, for programs."),
+)
+"""The options of how to carry out a run."""
+
+
 def with_how(command: Command) -> Command:
     """Give a command the options of how to carry out a run."""
-    for option in reversed(
-        (
-            click.option(
-                "--max-concurrency", type=click.IntRange(min=1), metavar="N", help="Calls at a time [default: 10]."
-            ),
-            click.option(
-                "--retries",
-                type=click.IntRange(min=0),
-                metavar="N",
-                help="Retry a failed call this often [default: 2].",
-            ),
-            click.option(
-                "--timeout",
-                type=click.FloatRange(min=0, min_open=True),
-                metavar="SECONDS",
-                help="Time limit of one call, in seconds.",
-            ),
-            click.option(
-                "--max-cost", type=click.FloatRange(min=0), metavar="COST", help="Stop when the run has cost this much."
-            ),
-            click.option("--schema", metavar="FILE.json|MODULE:MODEL", help="The schema that each output must fit."),
-            click.option("--accept", metavar="MODULE:FUNCTION", help="A function that decides which outputs are kept."),
-            click.option(
-                "--unique-by",
-                multiple=True,
-                metavar="FIELD",
-                help="Outputs that agree in FIELD are duplicates; repeatable.",
-            ),
-            click.option(
-                "--on-bad-input",
-                type=click.Choice(["stop", "skip"]),
-                help="What to do about a bad line of the inputs [default: stop].",
-            ),
-            click.option(
-                "--durability",
-                type=click.Choice(["power", "process"]),
-                default="power",
-                show_default=True,
-                help="What stored results survive: a power cut, or only the end of the process.",
-            ),
-            click.option(
-                "--progress",
-                type=click.Choice(["auto", "bar", "lines", "quiet"]),
-                default="auto",
-                show_default=True,
-                help="How progress is shown.",
-            ),
-            click.option("-q", "--quiet", is_flag=True, help="Show nothing but errors."),
-            click.option("--json", "as_json", is_flag=True, help="Print the run at the end as JSON, for programs."),
-        )
-    ):
+    for option in reversed(_HOW):
         command = option(command)
     return command
 

@@ -1,4 +1,4 @@
-"""Ids to keys, keys to references and back; whatever would leave the root is refused here.
+"""Every name in a store's root: ids to keys, keys to references and back. What would leave the root is refused here.
 
 A key is a file's path relative to the root, with ``/``: ``data/3f/<record_uid>.json`` and
 ``configs/<master_job_id>.request.json``. Only keys are ever stored.
@@ -16,6 +16,16 @@ from starfish_storage.uri import is_object_uri
 
 DATA_DIRECTORY = "data"
 CONFIG_DIRECTORY = "configs"
+STAGING_DIRECTORY = "staging"
+"""Where files are written before they get their names."""
+
+DATABASE_FILE = "metadata.db"
+ROW_LOG_FILE = "rows.jsonl"
+WRITER_LOCK_FILE = "writer.lock"
+SESSION_LOCK_FILE = "session.lock"
+
+MARK_KEY = "store.json"
+"""Says whose data lies in a place that many machines use."""
 
 # A file name that is safe to open relative to its directory. `data/ab/cd/<uid>.json` is Starfish's own layout.
 _NAME = r"[^/\x00-\x1f.][^/\x00-\x1f]{0,254}"
@@ -25,7 +35,7 @@ _REQUEST_CONFIG_KEY = re.compile(rf"configs/{_NAME}\.json")
 _VERSION = re.compile(r"[0-9a-f]{1,40}", re.ASCII)
 _VERSION_BYTES = 10  # random; of one record uid, not of the store
 _VERSIONED_KEY = re.compile(rf"(data/.*)\.({_VERSION.pattern})\.json", re.DOTALL)
-_NOT_FOR_CONFIGURATIONS = frozenset({"data", "staging", "writer.lock", "session.lock"})
+_NOT_FOR_CONFIGURATIONS = frozenset({DATA_DIRECTORY, STAGING_DIRECTORY, WRITER_LOCK_FILE, SESSION_LOCK_FILE})
 # Greedy: of a store that lay in a directory named `data`, the last `data` is the key's.
 _FOREIGN_PREFIX = re.compile(rf"/.*/({_RECORD_KEY.pattern}|{_REQUEST_CONFIG_KEY.pattern})", re.DOTALL)
 
@@ -233,7 +243,7 @@ def check_request_config_name(key: str, reference: str) -> str:
         InvalidReferenceError: it is record data, the database, a lock, or a file being written.
     """
     first = key.partition("/")[0]
-    if first in _NOT_FOR_CONFIGURATIONS or first.startswith("metadata.db"):
+    if first in _NOT_FOR_CONFIGURATIONS or first.startswith(DATABASE_FILE):
         raise InvalidReferenceError(reference, "it is something else of the store's than a request configuration")
     if first == CONFIG_DIRECTORY and _REQUEST_CONFIG_KEY.fullmatch(key) is None:
         raise InvalidReferenceError(reference, "it is no 'configs/<master_job_id>.request.json'")

@@ -3,18 +3,21 @@
 import re
 from collections.abc import Mapping
 from importlib.resources import files
+from pathlib import Path
 
 import apsw
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import starfish_storage
 from starfish_storage import keys
 from starfish_storage.errors import InvalidIdError, InvalidReferenceError
 from starfish_storage.metadata.queries import sqlite_queries
 from starfish_storage.testing.samples import MASTER_JOB, RECORD
 from starfish_storage.testing.strategies import ids
 from starfish_storage.testing.suites.suite import refused
+from unit.test_schema import literals_of
 
 VERSIONS = st.text("0123456789abcdef", min_size=1, max_size=40)
 
@@ -134,3 +137,24 @@ def test_only_one_place_in_sql_knows_keys() -> None:
         path.name for path in paths if re.search(r"'/'|'\.json'|'(data|configs)[/%]", path.read_text(encoding="utf-8"))
     }
     assert knowing == {"keys.sql", "schema.sql"}
+
+
+# --- and what Python says of them --------------------------------------------------------------------------------
+
+NAME_IN_A_ROOT = re.compile(r"metadata\.db|rows\.jsonl|(writer|session)\.lock|store\.json|staging|(data|configs)/")
+OTHER_DATA = {"export/card.py", "export/dataset_directory.py"}  # a Hugging Face dataset has a directory of that name
+
+
+def test_only_one_module_knows_the_names_in_a_root() -> None:
+    """Of a store, that is; what tests and messages say of them is not looked for."""
+    source = Path(starfish_storage.__file__).parent
+    found: list[str] = []
+    for path in source.rglob("*.py"):
+        name = path.relative_to(source).as_posix()
+        if name != "keys.py" and name not in OTHER_DATA and not name.startswith("testing/"):
+            found += [
+                f"{name}:{line}: {text}"
+                for line, text in literals_of(path.read_text("utf-8"))
+                if NAME_IN_A_ROOT.match(text) and " " not in text
+            ]
+    assert not found

@@ -7,10 +7,10 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from starfish_storage.cli.place import STORE_VARIABLE, Place
-from starfish_storage.data.row_log import ROW_LOG_FILE
 from starfish_storage.errors import StoreOpenError
 from starfish_storage.interface import Storage
-from starfish_storage.metadata.sqlite.connection import DATABASE_FILE, Durability
+from starfish_storage.keys import DATABASE_FILE, ROW_LOG_FILE
+from starfish_storage.metadata.sqlite.connection import Durability
 from starfish_storage.opening import open_storage, postgres_storage
 
 _REACH_SECONDS = 5.0

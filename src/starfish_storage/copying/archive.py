@@ -19,7 +19,7 @@ from starfish_storage.files.atomic import FileOperations
 from starfish_storage.files.errors import translated
 from starfish_storage.files.permissions import create_private_file
 from starfish_storage.interface import Storage
-from starfish_storage.metadata.sqlite.connection import DATABASE_FILE
+from starfish_storage.keys import DATABASE_FILE
 from starfish_storage.storage.local import LocalStorage
 from starfish_storage.uri import file_uri_of_path
 

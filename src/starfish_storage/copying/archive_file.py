@@ -17,8 +17,7 @@ from typing import IO, Any
 from starfish_storage.codec import encode
 from starfish_storage.errors import StorageError, StoreDamagedError, StoreOpenError, shorten
 from starfish_storage.identifiers import fold
-from starfish_storage.keys import is_key
-from starfish_storage.metadata.sqlite.connection import DATABASE_FILE
+from starfish_storage.keys import DATABASE_FILE, is_key
 
 MANIFEST = "archive.json"
 VERSION = 1

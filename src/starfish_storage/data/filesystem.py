@@ -10,13 +10,14 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from starfish_storage import keys
 from starfish_storage.data.directories import Directories
-from starfish_storage.data.row_log import ROW_LOG_FILE, FileRowLog
-from starfish_storage.data.staging import STAGING_DIRECTORY, Staging
+from starfish_storage.data.row_log import FileRowLog
+from starfish_storage.data.staging import Staging
 from starfish_storage.data.writes import FileCopy, FilePlace, FileRemoval, FileWrite
 from starfish_storage.errors import DataNotFoundError, InvalidReferenceError, StorageError, StoreOpenError
 from starfish_storage.files.atomic import FileOperations
 from starfish_storage.files.errors import translated
 from starfish_storage.interface import DataHandler, DataWrite
+from starfish_storage.keys import ROW_LOG_FILE, STAGING_DIRECTORY
 
 logger = logging.getLogger(__name__)
 

@@ -9,12 +9,11 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from starfish_storage.data.directories import Directories
-from starfish_storage.data.staging import STAGING_DIRECTORY
 from starfish_storage.errors import InvalidReferenceError
 from starfish_storage.files.atomic import FileOperations
 from starfish_storage.files.errors import translated
 from starfish_storage.interface.inspection import DataInventory, FoundFile
-from starfish_storage.keys import CONFIG_DIRECTORY, DATA_DIRECTORY, is_key
+from starfish_storage.keys import CONFIG_DIRECTORY, DATA_DIRECTORY, STAGING_DIRECTORY, is_key
 
 __all__ = ["FoundFile", "Inventory"]
 

@@ -66,7 +66,7 @@ class ObjectStoreDataHandler(DataHandler):
 
     def setup(self) -> None:
         """Put an object under a name of its own and remove it: who cannot, finds out before paying for results."""
-        self._client.check(f"staging/{uuid.uuid4().hex}", self._patience())
+        self._client.check(f"{keys.STAGING_DIRECTORY}/{uuid.uuid4().hex}", self._patience())
 
     def has_place(self, place: str) -> bool:  # noqa: ARG002 (any)
         """Always: places need not be made."""

@@ -18,8 +18,7 @@ from starfish_storage.data.staging import Staging
 from starfish_storage.files.atomic import FileOperations
 from starfish_storage.files.errors import translated
 from starfish_storage.interface import RowLogHandler
-
-ROW_LOG_FILE = "rows.jsonl"
+from starfish_storage.keys import ROW_LOG_FILE
 
 _HEAD = 1 << 16
 _PIECE = 1 << 20

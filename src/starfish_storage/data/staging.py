@@ -11,8 +11,7 @@ import uuid
 
 from starfish_storage.data.directories import Directories
 from starfish_storage.files.atomic import FileOperations
-
-STAGING_DIRECTORY = "staging"
+from starfish_storage.keys import STAGING_DIRECTORY
 
 
 class Staging:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from starfish_storage.data.directories import Directories
-from starfish_storage.data.staging import STAGING_DIRECTORY, Staging
+from starfish_storage.data.staging import Staging
 from starfish_storage.files.atomic import FileOperations
 from starfish_storage.files.errors import translated
 from starfish_storage.interface import DataWrite
+from starfish_storage.keys import STAGING_DIRECTORY
 
 
 class FileWrite(DataWrite):

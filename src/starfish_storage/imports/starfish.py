@@ -11,7 +11,7 @@ from starfish_storage.imports.report import MOST_NAMED, ImportProgress, ImportRe
 from starfish_storage.imports.source_file import shown
 from starfish_storage.imports.source_forms import DirectoryForm
 from starfish_storage.interface import Storage
-from starfish_storage.metadata.sqlite.connection import DATABASE_FILE
+from starfish_storage.keys import DATABASE_FILE
 from starfish_storage.metadata.sqlite.starfish_copy import may_be_starfish
 from starfish_storage.opening import open_storage
 from starfish_storage.uri import file_uri_of_path

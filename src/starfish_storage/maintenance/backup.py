@@ -16,8 +16,9 @@ from starfish_storage.data.row_log import RowLogOfNow
 from starfish_storage.errors import SEE_DAMAGE, StoreDamagedError, StoreOpenError
 from starfish_storage.files.atomic import FileOperations
 from starfish_storage.files.errors import translated
+from starfish_storage.keys import DATABASE_FILE
 from starfish_storage.maintenance.backends import refuse_remote
-from starfish_storage.metadata.sqlite.connection import BUSY_TIMEOUT_MS, DATABASE_FILE
+from starfish_storage.metadata.sqlite.connection import BUSY_TIMEOUT_MS
 from starfish_storage.metadata.sqlite.inspection import Inspection
 from starfish_storage.metadata.sqlite.locks import HeldAlone, WriterLock
 from starfish_storage.metadata.sqlite.snapshot import EarlierDigests, Snapshot, finish, settle

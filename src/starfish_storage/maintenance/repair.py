@@ -13,16 +13,15 @@ from typing import Any, Literal
 
 from starfish_storage.codec import decode
 from starfish_storage.data.filesystem import FileSystemDataHandler, make_root
-from starfish_storage.data.row_log import ROW_LOG_FILE
 from starfish_storage.errors import InvalidReferenceError, StorageError, StoreDamagedError
 from starfish_storage.files.atomic import FileOperations
 from starfish_storage.files.errors import translated
-from starfish_storage.keys import check_record_key, record_key
+from starfish_storage.keys import DATABASE_FILE, ROW_LOG_FILE, check_record_key, record_key
 from starfish_storage.maintenance.backends import refuse_remote
 from starfish_storage.maintenance.checking import OnProgress
 from starfish_storage.maintenance.report import Finding, VerifyReport
 from starfish_storage.maintenance.verify import verify
-from starfish_storage.metadata.sqlite.connection import BUSY_TIMEOUT_MS, DATABASE_FILE
+from starfish_storage.metadata.sqlite.connection import BUSY_TIMEOUT_MS
 from starfish_storage.metadata.sqlite.inspection import Inspection
 from starfish_storage.metadata.sqlite.locks import HeldAlone
 from starfish_storage.metadata.sqlite.rebuild import rebuild, row_log_lines

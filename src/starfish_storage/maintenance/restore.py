@@ -15,9 +15,9 @@ from starfish_storage.data.inventory import Inventory
 from starfish_storage.data.row_log import RowLogOfNow
 from starfish_storage.errors import StoreDamagedError, StoreOpenError
 from starfish_storage.files.atomic import FileOperations
+from starfish_storage.keys import DATABASE_FILE
 from starfish_storage.maintenance.backends import refuse_remote
 from starfish_storage.maintenance.backup import path_of_directory
-from starfish_storage.metadata.sqlite.connection import DATABASE_FILE
 from starfish_storage.metadata.sqlite.locks import KeptShut
 from starfish_storage.metadata.sqlite.snapshot import Snapshot
 from starfish_storage.uri import file_uri_of_path, path_of_file_uri

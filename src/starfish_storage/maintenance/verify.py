@@ -8,13 +8,13 @@ from contextlib import closing
 from datetime import timedelta
 
 from starfish_storage.data.inventory import Inventory
-from starfish_storage.data.row_log import ROW_LOG_FILE
 from starfish_storage.errors import (
     StorageError,
     StoreDamagedError,
     StoreOpenError,
     StoreVersionError,
 )
+from starfish_storage.keys import DATABASE_FILE, ROW_LOG_FILE
 from starfish_storage.maintenance.backends import is_remote, remote_store
 from starfish_storage.maintenance.checking import OnProgress, Tally
 from starfish_storage.maintenance.report import GRACE, Finding, VerifyReport
@@ -86,13 +86,13 @@ def _verify_files(storage_uri: str, data_uri: str | None, tally: Tally, progress
     except (StoreDamagedError, StoreOpenError) as error:
         if not _is_lost(error, data_root):
             raise
-        tally.findings.append(Finding("database_unreadable", "metadata.db", str(error)))
+        tally.findings.append(Finding("database_unreadable", DATABASE_FILE, str(error)))
     else:
         try:
             inspection.refuse_data_location(elsewhere=data_root != root)
             FileVerification(inspection, data_root).run(tally, progress)
         except StoreDamagedError as error:
-            tally.findings.append(Finding("database_unreadable", "metadata.db", str(error)))
+            tally.findings.append(Finding("database_unreadable", DATABASE_FILE, str(error)))
         finally:
             inspection.close()
     return file_uri_of_path(root)

@@ -10,9 +10,8 @@ from typing import Any
 
 from starfish_storage.data.filesystem import FileSystemDataHandler
 from starfish_storage.data.inventory import Inventory
-from starfish_storage.data.row_log import ROW_LOG_FILE
 from starfish_storage.errors import DataNotFoundError, StorageError
-from starfish_storage.keys import CONFIG_DIRECTORY, DATA_DIRECTORY, check_record_key
+from starfish_storage.keys import CONFIG_DIRECTORY, DATA_DIRECTORY, ROW_LOG_FILE, check_record_key
 from starfish_storage.maintenance.checking import WORKERS, OnProgress, Tally, fault_of, in_parallel
 from starfish_storage.maintenance.report import Finding, finding_of
 from starfish_storage.metadata.sqlite.inspection import Inspection

@@ -18,7 +18,7 @@ from starfish_storage.errors import (
     StorageUnavailableError,
 )
 from starfish_storage.interface.inspection import DataReference, FoundFile
-from starfish_storage.keys import check_record_key
+from starfish_storage.keys import CONFIG_DIRECTORY, DATA_DIRECTORY, check_record_key
 from starfish_storage.maintenance.backends import RemoteStore
 from starfish_storage.maintenance.checking import WORKERS, OnProgress, Tally, fault_of, in_parallel, unwanted
 from starfish_storage.maintenance.report import Finding, FindingKind, finding_of
@@ -94,7 +94,7 @@ class RemoteVerification:
     def _read(self, reference: DataReference) -> bytes:
         if reference.payload is not None:
             return reference.payload
-        if not reference.place.startswith("configs/"):
+        if not reference.place.startswith(f"{CONFIG_DIRECTORY}/"):
             check_record_key(reference.place)  # a row may name anything
         return self._data.read(reference.place)
 
@@ -133,7 +133,7 @@ class RemoteVerification:
                     yield Finding("not_data", file.key, "this is no data file of a store")
             old = [file for file in unwanted(self._rows, page) if file.changed < self._before]
             for file in self._still_there(old):
-                who = "record" if file.key.startswith("data/") else "master job"
+                who = "record" if file.key.startswith(f"{DATA_DIRECTORY}/") else "master job"
                 yield Finding("data_unreferenced", file.key, f"no {who} refers to it")
         for name in self._rows.stale_removals():
             yield Finding("leftover", name, "it was to be removed, and its writer died; 'collect' removes it")

@@ -13,8 +13,7 @@ from typing import NamedTuple
 from starfish_storage.codec import decode, encode
 from starfish_storage.errors import DataNotFoundError, StoreOpenError, shorten
 from starfish_storage.interface import DataHandler
-
-MARK_KEY = "store.json"
+from starfish_storage.keys import MARK_KEY
 
 _SHOWN = 12  # characters of an identity: enough to tell two apart
 

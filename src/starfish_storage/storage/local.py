@@ -8,8 +8,9 @@ from starfish_storage.data.filesystem import FileSystemDataHandler, make_root
 from starfish_storage.data.mounts import warn_of_network_file_systems
 from starfish_storage.data.row_log import LoneRowLog
 from starfish_storage.errors import InvalidInputError
+from starfish_storage.keys import DATABASE_FILE
 from starfish_storage.metadata.rows import RowCodec
-from starfish_storage.metadata.sqlite.connection import DATABASE_FILE, Durability
+from starfish_storage.metadata.sqlite.connection import Durability
 from starfish_storage.metadata.sqlite.handler import SQLiteMetadataHandler
 from starfish_storage.metadata.sqlite.starfish_copy import may_be_starfish
 from starfish_storage.storage.data_place import data_handler

@@ -13,7 +13,7 @@ from starfish_storage.interface import (
     StoreTransfer,
     WholeRecordRow,
 )
-from starfish_storage.keys import check_request_config_key, master_job_of, record_key
+from starfish_storage.keys import DATA_DIRECTORY, check_request_config_key, master_job_of, record_key
 from starfish_storage.storage.data_reading import DataReading
 
 
@@ -39,7 +39,7 @@ class HybridTransfer(StoreTransfer):
     @property
     def data_place(self) -> str:
         """See `StoreTransfer.data_place`."""
-        return self._data.to_reference("data")
+        return self._data.to_reference(DATA_DIRECTORY)
 
     async def read_records(self, rows: Sequence[WholeRecordRow]) -> list[bytes | StorageError | None]:
         """See `StoreTransfer.read_records`."""

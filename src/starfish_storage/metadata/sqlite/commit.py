@@ -21,6 +21,7 @@ from starfish_storage.errors import (
     StoreDamagedError,
 )
 from starfish_storage.interface import DataHandler, RowLogHandler
+from starfish_storage.keys import DATABASE_FILE
 from starfish_storage.metadata.operations import WriteOperation, changes_what_is_there, discard, distinct, runs
 from starfish_storage.metadata.queries import sqlite_queries
 from starfish_storage.metadata.row import Change
@@ -28,7 +29,6 @@ from starfish_storage.metadata.sqlite import row_changes
 from starfish_storage.metadata.sqlite.checkpoint import Checkpoint
 from starfish_storage.metadata.sqlite.connection import (
     BUSY_TIMEOUT_MS,
-    DATABASE_FILE,
     Durability,
     check_data_location,
     keep_undo_in_memory,

@@ -18,6 +18,7 @@ from starfish_storage.errors import (
 from starfish_storage.files.permissions import create_private_file
 from starfish_storage.files.planted import refuse_planted_database
 from starfish_storage.interface import DataHandler, RowLogHandler
+from starfish_storage.keys import CONFIG_DIRECTORY, DATA_DIRECTORY
 from starfish_storage.metadata.migrations import latest_version
 from starfish_storage.metadata.queries import sqlite_queries
 from starfish_storage.metadata.row import only_value, only_values
@@ -29,7 +30,6 @@ from starfish_storage.wording import REPAIR_OR_RESTORE
 
 Durability = Literal["power", "process"]
 
-DATABASE_FILE = "metadata.db"
 
 DATA_ELSEWHERE = "data_elsewhere"
 """The setting that says whether the data lies in another directory than the database."""
@@ -132,7 +132,10 @@ def refuse_lost_places(connection: Connection, data: DataHandler) -> None:
     Raises:
         StoreDamagedError: it is gone.
     """
-    for place, query in (("data", "every_data_reference"), ("configs", "every_request_config_reference")):
+    for place, query in (
+        (DATA_DIRECTORY, "every_data_reference"),
+        (CONFIG_DIRECTORY, "every_request_config_reference"),
+    ):
         if data.has_place(place) or connection.execute(sqlite_queries()[query]).fetchone() is None:
             continue
         raise StoreDamagedError(

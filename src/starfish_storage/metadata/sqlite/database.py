@@ -10,13 +10,13 @@ from functools import partial
 from typing import TypeVar
 
 from starfish_storage.interface import DataHandler
+from starfish_storage.keys import DATABASE_FILE
 from starfish_storage.metadata.lifecycle import Lifecycle
 from starfish_storage.metadata.operations import WriteOperation
 from starfish_storage.metadata.queries import sqlite_queries
 from starfish_storage.metadata.row import Row
 from starfish_storage.metadata.row_writer import portions
 from starfish_storage.metadata.sqlite.commit import GroupCommit
-from starfish_storage.metadata.sqlite.connection import DATABASE_FILE
 from starfish_storage.metadata.sqlite.readers import Readers
 from starfish_storage.metadata.sqlite.starfish_copy import StarfishCopy, copy_if_starfish
 from starfish_storage.metadata.writer import Writer

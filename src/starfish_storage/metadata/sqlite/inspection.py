@@ -12,7 +12,7 @@ from starfish_storage.errors import StoreDamagedError, StoreOpenError, StoreVers
 from starfish_storage.files.planted import refuse_planted_database
 from starfish_storage.interface import DataHandler
 from starfish_storage.interface.inspection import DataReference, FoundFile, RowFault, RowInspection, Standing
-from starfish_storage.keys import owner_uid
+from starfish_storage.keys import DATABASE_FILE, owner_uid
 from starfish_storage.metadata.data_owner import Owner, refuse_other_data
 from starfish_storage.metadata.inspected_rows import FAULT_QUERIES, faults_of_rows
 from starfish_storage.metadata.migrations import latest_version
@@ -22,7 +22,6 @@ from starfish_storage.metadata.sqlite import row_changes
 from starfish_storage.metadata.sqlite.connection import (
     BUSY_TIMEOUT_MS,
     DATA_ELSEWHERE,
-    DATABASE_FILE,
     open_for_reading,
     refuse_data_location,
     refuse_foreign_database,

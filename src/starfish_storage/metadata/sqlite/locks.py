@@ -14,9 +14,7 @@ from contextlib import ExitStack
 from starfish_storage.errors import NO_SPACE, StorageBusyError, StorageFullError, StorageIOError
 from starfish_storage.files.permissions import create_private_file
 from starfish_storage.files.planted import refuse_planted
-
-WRITER_LOCK_FILE = "writer.lock"
-SESSION_LOCK_FILE = "session.lock"
+from starfish_storage.keys import SESSION_LOCK_FILE, WRITER_LOCK_FILE
 
 _FLAGS = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _CLEAN, _UNFINISHED = b"\0", b"\1"

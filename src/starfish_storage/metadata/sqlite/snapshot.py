@@ -14,11 +14,12 @@ import apsw
 from starfish_storage.errors import StorageIOError, StoreOpenError, StoreVersionError
 from starfish_storage.files.permissions import create_private_file
 from starfish_storage.interface import DataHandler, RowLogHandler
+from starfish_storage.keys import DATABASE_FILE
 from starfish_storage.metadata.migrations import latest_version
 from starfish_storage.metadata.queries import sqlite_queries
 from starfish_storage.metadata.row import only_values
 from starfish_storage.metadata.sqlite.checkpoint import Checkpoint
-from starfish_storage.metadata.sqlite.connection import DATA_ELSEWHERE, DATABASE_FILE, open_for_writing
+from starfish_storage.metadata.sqlite.connection import DATA_ELSEWHERE, open_for_writing
 from starfish_storage.metadata.sqlite.driver import Connection, Row
 from starfish_storage.metadata.sqlite.errors import translate
 from starfish_storage.metadata.sqlite.inspection import Inspection

@@ -14,10 +14,9 @@ import apsw
 from starfish_storage.errors import StorageBusyError, StorageError
 from starfish_storage.files.planted import refuse_planted_database
 from starfish_storage.interface import DataHandler
-from starfish_storage.metadata.sqlite.connection import DATABASE_FILE
+from starfish_storage.keys import DATABASE_FILE, SESSION_LOCK_FILE
 from starfish_storage.metadata.sqlite.driver import Connection, connect
 from starfish_storage.metadata.sqlite.errors import translate
-from starfish_storage.metadata.sqlite.locks import SESSION_LOCK_FILE
 from starfish_storage.metadata.sqlite.migrate import migrate_from_starfish
 from starfish_storage.metadata.sqlite.starfish_migration import is_starfish
 

@@ -9,9 +9,11 @@ the site's home; any other file that a page links to becomes a page below ``proj
 
 from __future__ import annotations
 
+import importlib
 import os
 import posixpath
 import re
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,13 @@ from mkdocs.structure.pages import Page
 
 PROJECT = Path(__file__).parents[1]
 HOME = "README.md"
+PUBLIC = [
+    "starfish_storage",
+    *(
+        f"starfish_storage.{room}"
+        for room in ("copying", "export", "generation", "imports", "interface", "maintenance")
+    ),
+]
 _FENCE = re.compile(r"^(```+)([^\n]*)\n(.*?)^\1$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"(\]\()([^)\s]+)(\))")
 _LOADED = re.compile(r"<(?:script|img|iframe|source|link)\b[^>]*\b(?:src|href)=\"?(https?:[^\" >]+)")
@@ -119,3 +128,16 @@ def on_post_page(output: str, page: Page, **_: Any) -> str:
     if loaded:
         raise PluginError(f"{page.file.src_uri} loads {loaded[1]} from elsewhere")
     return output
+
+
+def on_post_build(config: Any, **_: Any) -> None:
+    """Refuse a site whose reference lacks a public name."""
+    inventory = (Path(config["site_dir"]) / "objects.inv").read_bytes()
+    entries = zlib.decompress(inventory.split(b"\n", 4)[4]).decode().splitlines()
+    documented = {
+        name.rpartition(".")[2] for name, domain in (entry.split(" ")[:2] for entry in entries) if domain[:3] == "py:"
+    }
+    for module in PUBLIC:
+        missing = sorted(set(importlib.import_module(module).__all__) - documented)
+        if missing:
+            raise PluginError(f"the reference lacks {', '.join(missing)} of {module}")

@@ -17,8 +17,11 @@ from starfish_storage.codec import canonical_hash
 from starfish_storage.errors import InvalidDataError
 
 StatusMasterJob = Literal["pending", "running", "completed", "failed", "completed_with_errors", "cancelled"]
+"""The statuses of a master job (a run)."""
 StatusExecutionJob = Literal["pending", "running", "completed", "duplicate", "filtered", "failed", "cancelled"]
+"""The statuses of an execution job (an input)."""
 StatusRecord = Literal["pending", "running", "completed", "duplicate", "filtered", "failed", "cancelled"]
+"""The statuses of a record."""
 
 MASTER_JOB_STATUSES: tuple[StatusMasterJob, ...] = get_args(StatusMasterJob)
 EXECUTION_JOB_STATUSES: tuple[StatusExecutionJob, ...] = get_args(StatusExecutionJob)

@@ -17,23 +17,12 @@ class Store:
 
 
 class TestPostgresObjectStore(Store):
-    class TestManyRecordsData(StorageTests.TestManyRecordsData):
-        pass
-
-    class TestAtomicRecords(StorageTests.TestAtomicRecords):
-        pass
-
-    class TestDeletion(StorageTests.TestDeletion):
-        pass
-
-    class TestRelocation(StorageTests.TestRelocation):
-        pass
-
-    class TestConcurrency(StorageTests.TestConcurrency):
-        pass
-
-    class TestMixedCalls(StorageTests.TestMixedCalls):
-        pass
+    TestManyRecordsData = StorageTests.TestManyRecordsData
+    TestAtomicRecords = StorageTests.TestAtomicRecords
+    TestDeletion = StorageTests.TestDeletion
+    TestRelocation = StorageTests.TestRelocation
+    TestConcurrency = StorageTests.TestConcurrency
+    TestMixedCalls = StorageTests.TestMixedCalls
 
 
 @pytest.mark.slow

@@ -120,5 +120,5 @@ async def save_run(
 
 
 def as_foreign_model(model: BaseModel, **fields: Any) -> Any:
-    """Return an object that has a model's attributes and is none of this library's, such as another library's model."""
+    """Return an object with a model's attributes that is not a model of this library, as another library would pass."""
     return SimpleNamespace(**{**model.model_dump(), **fields})

@@ -105,7 +105,7 @@ class ComparingMachine(RuleBasedStateMachine):
             self._directory.cleanup()
 
     def one_of(self, existing: Iterable[str], pool: Sequence[str], choice: int) -> str:
-        """Return one of the ids there are; now and then, and if there are none, any of the pool."""
+        """Return an existing id; sometimes, and always when none exists, return any id of the pool."""
         there = sorted(existing)
         return there[choice % len(there)] if there and choice > 5 else pool[choice % len(pool)]
 

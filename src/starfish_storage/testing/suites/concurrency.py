@@ -127,7 +127,7 @@ class ConcurrencyTests(StorageSuite):
             assert await storage.get_record_data(str(record.output_ref)) == {"version": 2}
 
     async def test_a_cancelled_call_is_whole_or_nothing(self, storage: Storage) -> None:
-        """And the storage goes on, whenever in its way the call was cancelled."""
+        """The storage keeps working, at whatever point the call was cancelled."""
         await save_run(storage)
         for steps in range(12):
             task = asyncio.ensure_future(storage.save_record(a_record(f"r{steps}"), {"n": steps}))

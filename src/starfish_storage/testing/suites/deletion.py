@@ -135,7 +135,7 @@ class DeletionTests(StorageSuite):
         assert len(names) == 1, (saved, names)
 
     async def test_a_project_that_is_not_empty_is_kept(self, storage: Storage) -> None:
-        """Unless ``cascade`` is said."""
+        """Unless the caller passes ``cascade``."""
         with refused(NotEmptyError, PROJECT):
             await storage.delete_project(PROJECT)
         assert [job.master_job_id for job in await storage.list_master_jobs(PROJECT)] == ["master-2", MASTER_JOB]

@@ -144,7 +144,7 @@ class ExecutionJobTests(StorageSuite):
         assert (found.duplicate_record_count, found.failed_record_count) == (0, 0)
 
     async def test_an_end_of_an_unknown_job_is_refused(self, storage: Storage) -> None:
-        """And makes none."""
+        """And no execution job is created."""
         await save_run(storage)
         with refused(NotFoundError, "nobody"):
             await storage.log_execution_job_end("nobody", "completed", {}, at(1), at(2))

@@ -26,11 +26,11 @@ class DataBatchTests:
     """Versions, puts, removals and publications of many keys. Needs a fixture ``data``: a handler that is set up."""
 
     def test_it_says_how_many_calls_are_of_use(self, data: DataHandler) -> None:
-        """One at least."""
+        """At least one version is returned."""
         assert data.parallel >= 1
 
     def test_a_version_has_a_key_of_its_own(self, data: DataHandler) -> None:
-        """Also of the longest uid, and it can be put and read."""
+        """Even the longest uid gives a key that can be written and read."""
         for uid in (RECORD, "a" * 200, "ü" * 100):
             key = record_key(uid)
             versions = [version_key(key, version) for version in ("0", "1", "af" * 20)]
@@ -41,7 +41,7 @@ class DataBatchTests:
             assert [data.read(version) for version in versions] == [version.encode() for version in versions]
 
     def test_many_are_put_and_removed(self, data: DataHandler) -> None:
-        """What is not there is passed over, as none at all is."""
+        """Missing keys are ignored, and so is an empty list."""
         items = [(record_key(f"r{number}"), f"{number}".encode()) for number in range(150)]
         data.put_new(items)
         keys = [key for key, _ in items]

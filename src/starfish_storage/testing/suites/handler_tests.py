@@ -155,14 +155,14 @@ class DataHandlerTests(DataBatchTests):
             data.read(key)
 
     def test_any_bytes_are_kept(self, data: DataHandler) -> None:
-        """None at all, every byte, and many."""
+        """Zero bytes, every byte value, and many bytes."""
         for payload in (b"", bytes(range(256)), b"x" * (3 << 20)):
             key = request_config_key(f"m{len(payload)}")
             carry_out(data.write(key, payload))
             assert data.read(key) == payload
 
     def test_syncing(self, data: DataHandler) -> None:
-        """Also of keys that are gone, of none, and again."""
+        """Syncing removed keys, no keys, or the same keys twice is fine."""
         keys = [record_key(uid) for uid in ("a", "b", "c")]
         for key in keys[:2]:
             carry_out(data.write(key, FIRST))

@@ -135,7 +135,7 @@ class LifeCycleTests(StorageSuite):
         await storage.close()
 
     async def test_everything_is_there_after_opening_again(self, store: StoreUnderTest) -> None:
-        """Through another object, and it goes on."""
+        """Another object opens the store, and it keeps working."""
         async with store.open() as storage:
             saved = await save_something(storage)
         async with store.open() as again:

@@ -78,7 +78,7 @@ class MasterJobTests(StorageSuite):
         assert await storage.get_master_job("nobody") is None
 
     async def test_a_second_start_is_refused_and_leaves_the_first(self, storage: Storage) -> None:
-        """A start is said once."""
+        """Starting it a second time is refused."""
         job = await start(storage)
         await storage.log_execution_job_start(an_execution_job())
         with refused(AlreadyExistsError, MASTER_JOB):
@@ -113,7 +113,7 @@ class MasterJobTests(StorageSuite):
         assert_utc(found.end_time, found.last_update_time)
 
     async def test_counts_that_a_summary_lacks_are_zero(self, storage: Storage) -> None:
-        """What is not said did not happen."""
+        """A count that the summary does not name is zero."""
         await start(storage)
         await storage.log_master_job_end(MASTER_JOB, "completed", {"completed": 5, "total_cost": 3}, at(1), at(2))
         found = await stored(storage)
@@ -122,7 +122,7 @@ class MasterJobTests(StorageSuite):
         assert (found.duplicate_record_count, found.failed_record_count) == (0, 0)
 
     async def test_the_last_end_counts(self, storage: Storage) -> None:
-        """Saying it again replaces; no summary clears it and its counts."""
+        """A second end replaces the first; ending without a summary clears it and its counts."""
         await start(storage)
         await storage.log_master_job_end(MASTER_JOB, "completed", SUMMARY, at(1), at(2))
         await storage.log_master_job_end(MASTER_JOB, "failed", None, at(3), at(4))
@@ -131,7 +131,7 @@ class MasterJobTests(StorageSuite):
         assert (found.end_time, found.last_update_time) == (at(3), at(4))
 
     async def test_an_end_of_an_unknown_job_is_refused(self, storage: Storage) -> None:
-        """And makes none."""
+        """And no master job is created."""
         with refused(NotFoundError, "nobody"):
             await storage.log_master_job_end("nobody", "completed", {}, at(1), at(2))
         assert await storage.list_master_jobs() == []

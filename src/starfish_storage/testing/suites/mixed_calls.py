@@ -111,7 +111,7 @@ calls_at_once = st.lists(
 
 
 async def check_whole(storage: Storage, store: StoreUnderTest, prefix: str) -> None:
-    """Assert that what there is belongs to something that is there, and that no two files would be one elsewhere."""
+    """Assert that every row and file has its owner, and that no two file names differ only in case."""
     keys = {key for key in store.raw_keys() if key.rpartition("/")[2].startswith(prefix)}
     assert len({fold(key) for key in keys}) == len(keys), keys
     for master_job_id in (prefix + name for name in MASTER_JOBS):

@@ -54,7 +54,7 @@ class RecordTests(StorageSuite):
         assert await storage.get_record_data(str(found.output_ref)) == {"answer": 42}
 
     async def test_a_record_without_data_reads_back(self, storage: Storage) -> None:
-        """A failed one may have none."""
+        """A failed record may have no data."""
         await save_run(storage)
         record = a_record(status="failed", output_ref=None, error_message=None)
         await storage.log_record_metadata(record)
@@ -129,7 +129,7 @@ class RecordTests(StorageSuite):
         assert await storage.get_record_metadata(RECORD) is None
 
     async def test_a_record_may_refer_to_the_data_of_another(self, storage: Storage) -> None:
-        """A duplicate, say."""
+        """For example the record of a duplicate."""
         await save_run(storage)
         reference = await storage.save_record(a_record(), {"a": 1})
         await storage.log_record_metadata(a_record("record-2", status="duplicate", output_ref=reference))
@@ -226,7 +226,7 @@ class CountTests(StorageSuite):
         assert await count(MASTER_JOB, []) == await count(MASTER_JOB)
 
     async def test_counts_follow_updates(self, storage: Storage) -> None:
-        """A changed status is counted anew; the same said again is not."""
+        """A changed status moves the record to another count; saving the same status again changes no count."""
         await save_run(storage)
         for uid in ("a", "b"):
             await storage.log_record_metadata(a_record(uid, status="pending"))

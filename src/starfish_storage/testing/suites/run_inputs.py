@@ -44,7 +44,7 @@ class RunInputTests(StorageSuite):
     """Starting a run, and storing its inputs."""
 
     async def test_a_run_is_started_once(self, storage: Storage) -> None:
-        """Again changes nothing; what is no run has no state."""
+        """Starting it again changes nothing; a master job that is not a run has no state."""
         skip_unless(storage, "RUNS")
         await storage.save_project(a_project())
         await storage.log_master_job_start(a_master_job(storage))
@@ -87,7 +87,7 @@ class RunInputTests(StorageSuite):
         assert await ledger.count_inputs(MASTER_JOB) == {"pending": 1000}
 
     async def test_that_there_are_no_more_sets_the_target(self, storage: Storage) -> None:
-        """And may be said again after more."""
+        """Declaring it twice changes nothing; more inputs may still follow."""
         ledger = await start(storage)
         assert await ledger.complete_inputs(MASTER_JOB) == 3
         state, job = await ledger.get_run(MASTER_JOB), await storage.get_master_job(MASTER_JOB)
@@ -95,7 +95,7 @@ class RunInputTests(StorageSuite):
         assert there(job).target_record_count == 3
 
     async def test_inputs_need_a_run(self, storage: Storage) -> None:
-        """A master job alone is none."""
+        """A master job that was logged without `start_run` is not a run."""
         skip_unless(storage, "RUNS")
         await storage.save_project(a_project())
         await storage.log_master_job_start(a_master_job(storage))
@@ -133,7 +133,7 @@ class RunInputTests(StorageSuite):
         assert await ledger.count_inputs(MASTER_JOB) == {}
 
     async def test_an_input_is_kept_exactly(self, storage: Storage) -> None:
-        """Whatever JSON can say."""
+        """An input may be any JSON object."""
         odd = {"lone \ud800": "\0", "n": 2**70, "f": 0.1, "deep": [[{"é": None}]]}
         ledger = await start(storage, 0)
         await ledger.register_inputs(MASTER_JOB, [RunInput(0, odd)])
@@ -197,7 +197,7 @@ class ClaimTests(StorageSuite):
     """Claims and leases."""
 
     async def test_inputs_are_claimed_in_order_and_once(self, storage: Storage) -> None:
-        """By the lowest positions, whatever the order in which they were stored."""
+        """Lowest positions first, in whatever order they were stored."""
         ledger = await start(storage, 0)
         await ledger.register_inputs(MASTER_JOB, [*inputs(3, 2), *inputs(2)])
         assert [one.position for one in await claim(ledger, 2)] == [0, 1]
@@ -211,7 +211,7 @@ class ClaimTests(StorageSuite):
         assert await claim(ledger, 0) == []
 
     async def test_two_workers_never_get_one_input(self, storage: Storage) -> None:
-        """Though they ask at once."""
+        """Even when both ask at the same time."""
         ledger = await start(storage, 100)
         await ledger.save_worker(a_worker("worker-2"))
         found = await asyncio.gather(*(claim(ledger, 3, ("worker-1", "worker-2")[n % 2]) for n in range(40)))
@@ -227,7 +227,7 @@ class ClaimTests(StorageSuite):
         assert await ledger.count_inputs(MASTER_JOB) == {"pending": 3}
 
     async def test_only_a_noted_worker_of_the_run_claims(self, storage: Storage) -> None:
-        """One that was taken for dead has to note itself again; one of another run is none."""
+        """A worker that others took for dead must register again; a worker of another run does not count."""
         ledger = await start(storage)
         with refused(NotFoundError, "stranger"):
             await claim(ledger, 1, "stranger")
@@ -268,7 +268,7 @@ class ClaimTests(StorageSuite):
         assert (await ledger.now()).utcoffset() == timedelta(0)
 
     async def test_a_worker_that_ends_gives_its_inputs_back(self, storage: Storage) -> None:
-        """Without an attempt; again changes nothing."""
+        """No attempt is stored; releasing twice changes nothing."""
         ledger = await start(storage)
         held = await claim(ledger, 2)
         await ledger.finish_input(an_outcome(held[0], kept()))
@@ -298,7 +298,7 @@ class ClaimTests(StorageSuite):
         assert [(one.position, one.attempts) for one in again] == [(0, 2), (1, 1), (2, 0)]
 
     async def test_a_worker_that_renewed_its_lease_meanwhile_is_not_dead(self, storage: Storage) -> None:
-        """What was listed is out of date."""
+        """The list that the caller acts on is out of date by then."""
         ledger = await start(storage)
         await claim(ledger)
         await ledger.save_worker(a_worker(expires=120))

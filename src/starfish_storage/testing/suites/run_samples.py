@@ -33,7 +33,7 @@ def there(found: Found | None) -> Found:
 
 
 def a_state(registered: int, *totals: float, **fields: Any) -> RunState:
-    """Return where a run stands that goes on; ``totals`` are attempts, failed ones, tokens sent, received, and cost."""
+    """Return the state of a running run; ``totals``: attempts, failed attempts, tokens sent and received, and cost."""
     named = dict(zip(("attempts", "failed_attempts", "input_tokens", "output_tokens", "cost"), totals, strict=True))
     values: dict[str, Any] = {"inputs_complete": False, "stop_reason": None, **named, **fields}
     return RunState(MASTER_JOB, registered, **values)

@@ -86,7 +86,7 @@ class ScanningTests(StorageSuite):
         assert found.error is None
 
     async def test_a_record_without_data_has_none(self, storage: Storage) -> None:
-        """And that is no error."""
+        """Finding nothing is not an error."""
         await storage.log_record_metadata(a_record(RECORD, output_ref=None, start_time=at(99)))
         found = (await scanned(storage))[-1]
         assert (found.output_ref, found.sha256, found.payload, found.error) == (None, None, None, None)

@@ -81,6 +81,9 @@ def test_data_may_lie_elsewhere(here: Path):
     for name in ("data", "configs", "rows.jsonl"):
         (here / "store" / name).rename(here / "elsewhere" / name)
     assert call("record", "sum-0", "--data-uri", "elsewhere", "--json").status == 0
+    assert call("--data-uri", "elsewhere", "record", "sum-0").status == 0
+    assert call("--data-uri", "nowhere", "record", "sum-0", "--data-uri", "elsewhere").status == 0
+    assert call("record", "sum-0").status == 2
 
 
 def test_a_uri_of_another_kind_is_refused(here: Path):

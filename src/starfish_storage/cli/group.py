@@ -13,8 +13,8 @@ import click
 
 from starfish_storage import __version__
 from starfish_storage.cli import exit_codes
-from starfish_storage.cli.options import example
-from starfish_storage.cli.place import DEFAULT_STORE, STORE_VARIABLE
+from starfish_storage.cli.options import DATA_HELP, STORE_HELP, example
+from starfish_storage.cli.place import STORE_VARIABLE
 from starfish_storage.errors import StorageError
 
 # Kept here, so that the list of commands is printed without importing any of them.
@@ -162,15 +162,11 @@ def _show_warning(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=example("generate answers:answer questions.jsonl && starfish-storage records last"),
 )
-@click.option(
-    "--store",
-    metavar="URI|PATH",
-    envvar=STORE_VARIABLE,
-    help=f"The store: a directory, or its URI [default: ${STORE_VARIABLE}, or ./{DEFAULT_STORE}].",
-)
+@click.option("--store", metavar="URI|PATH", envvar=STORE_VARIABLE, help=STORE_HELP)
+@click.option("--data-uri", metavar="URI|PATH", help=DATA_HELP)
 @click.version_option(__version__, prog_name="starfish-storage", message="%(prog)s %(version)s")
 @click.pass_context
-def main(context: click.Context, store: str | None) -> int | None:  # noqa: ARG001 (commands find it in the context)
+def main(context: click.Context, **_place: str | None) -> int | None:  # commands find it in the context
     """Generate data with a function over many inputs, and look at the results.
 
     Every result is stored at once. A run that dies can be resumed without paying twice.

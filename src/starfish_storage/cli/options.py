@@ -18,6 +18,8 @@ from starfish_storage.cli.place import (
 from starfish_storage.form_option import FormOption
 
 DEFAULT_LIMIT = 50
+STORE_HELP = f"The store [default: ${STORE_VARIABLE}, or ./{DEFAULT_STORE}]."
+DATA_HELP = f"Where its data lies, if elsewhere [default: ${DATA_VARIABLE}]."
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -35,10 +37,8 @@ def example(words: str) -> str:
 def with_store(command: Command) -> Command:
     """Give a command the options that name the store, and pass its function the `Place`."""
 
-    @click.option("--store", metavar="URI|PATH", help=f"The store [default: ${STORE_VARIABLE}, or ./{DEFAULT_STORE}].")
-    @click.option(
-        "--data-uri", metavar="URI|PATH", help=f"Where its data lies, if elsewhere [default: ${DATA_VARIABLE}]."
-    )
+    @click.option("--store", metavar="URI|PATH", help=STORE_HELP)
+    @click.option("--data-uri", metavar="URI|PATH", help=DATA_HELP)
     @click.pass_context
     @wraps(command)
     def run(context: click.Context, /, store: str | None, data_uri: str | None, **others: Any) -> Any:

@@ -51,22 +51,20 @@ class Place:
 
 
 def place_of(context: click.Context, store: str | None = None, data_uri: str | None = None) -> Place:
-    """Return where the store is: as said after the command, before it, in the environment, or the default.
+    """Return where the store is, by the options after the command, those before it, the environment, or the default.
 
-    The environment says where the data of the store lies that it names, and of no other.
+    The variable for data belongs to the store that the environment names, and to no other.
     """
     root = context.find_root()
-    said = store or (root.params.get("store") if _is_said(root) else None)
-    found = as_uri(cast("str", said or root.params.get("store") or DEFAULT_STORE))
-    if not said and not data_uri:
+    is_option = root.get_parameter_source("store") is click.core.ParameterSource.COMMANDLINE
+    named = store or (root.params.get("store") if is_option else None)
+    data = data_uri or root.params.get("data_uri")
+    found = as_uri(cast("str", named or root.params.get("store") or DEFAULT_STORE))
+    if not named and not data:
         return Place(found, _uri_or_none(os.environ.get(DATA_VARIABLE)))
-    words = (("--store", found) if said else ()) + (("--data-uri", as_uri(data_uri)) if data_uri else ())
-    return Place(found, _uri_or_none(data_uri), words)
+    words = (("--store", found) if named else ()) + (("--data-uri", as_uri(data)) if data else ())
+    return Place(found, _uri_or_none(data), words)
 
 
 def _uri_or_none(given: str | None) -> str | None:
     return as_uri(given) if given else None
-
-
-def _is_said(root: click.Context) -> bool:
-    return root.get_parameter_source("store") is click.core.ParameterSource.COMMANDLINE

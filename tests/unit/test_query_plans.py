@@ -28,7 +28,7 @@ LISTS = frozenset(
         "list_records_of_job", "count_records", "count_inputs", "list_workers", "list_attempts", "list_steps",
         "list_known_inputs", "scan_records", "scan_records_after", "account_for_inputs",
         "whole_execution_jobs", "whole_execution_jobs_after", "whole_execution_jobs_of",
-        "whole_records", "whole_records_after", "whole_records_of", "whole_run", "whole_attempts_of", "whole_steps_of",
+        "whole_records_of", "whole_run", "whole_attempts_of", "whole_steps_of",
         "page_of_projects",
     }
 )  # fmt: skip

@@ -75,6 +75,15 @@ class MasterJobEndRow(NamedTuple):
     master_job_id: str
 
 
+class RecordCountsRow(NamedTuple):
+    """How many records of a job are in each status that jobs count."""
+
+    completed_record_count: int
+    filtered_record_count: int
+    duplicate_record_count: int
+    failed_record_count: int
+
+
 class ExecutionJobRow(NamedTuple):
     """An execution job, as saving one writes it."""
 

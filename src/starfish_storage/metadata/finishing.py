@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from starfish_storage.interface.rows import AttemptRow, ClaimedInputRow, FinishedInputRow, InputRow, RecordRow
+from starfish_storage.interface.rows import (
+    AttemptRow,
+    ClaimedInputRow,
+    FinishedInputRow,
+    InputRow,
+    RecordCountsRow,
+    RecordRow,
+)
 from starfish_storage.metadata.ledger_writer import ClaimLostError, claim, is_held, is_noted, need_input, next_number
 from starfish_storage.metadata.row import Change
 from starfish_storage.metadata.row_writer import RowWriter
@@ -89,15 +96,12 @@ class Finishing:
         attempt, statuses = self.outcome.attempt, self.statuses
         self.status = "failed" if attempt.status == "failed" else status_of_input(statuses)
         # The start is the attempt's: with those before, it would count the pauses between them.
-        completed, filtered, duplicate, failed = (statuses.count(status) for status in COUNTED_STATUSES)
+        counts = RecordCountsRow(*(statuses.count(status) for status in COUNTED_STATUSES))
         return FinishedInputRow(
             status=self.status,
             attempted_generations=number,
             produced_outputs_count=len(self.records),
-            completed_record_count=completed,
-            filtered_record_count=filtered,
-            duplicate_record_count=duplicate,
-            failed_record_count=failed,
+            **counts._asdict(),
             counts=None,
             start_time=self.attempt.start_time,
             end_time=self.now,

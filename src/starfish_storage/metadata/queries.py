@@ -8,8 +8,10 @@ from functools import cache
 from importlib.resources import files
 from itertools import count
 
+from starfish_storage.metadata.columns import listed
+
 _NAME = re.compile(r"^-- (?:name|fragment): (\w+)\n", re.MULTILINE)
-_FRAGMENT = re.compile(r"\{(\w+) (\w+)\}")
+_FRAGMENT = re.compile(r"\{([a-z]\w*)(?: (\w+))?\}")
 _COMMENT = re.compile(r"^\s*--.*\n?", re.MULTILINE)
 _PARAMETER = re.compile(r"(?<![:\w]):(\w+)")
 _EACH_STATUS = "-- each status\n"
@@ -26,7 +28,8 @@ class Queries:
     Args:
         engine: ``"sqlite"``, whose placeholders are ``?``, or ``"postgres"``, whose are ``$1``, ``$2``, ...
         paths: the files below ``sql/``, such as ``"common/queries.sql"``; a name stands in one of them only.
-            ``{has_own_data own}`` means that fragment of the engine's ``keys.sql``, of the row ``own``.
+            ``{has_own_data own}`` means that fragment of the engine's ``keys.sql``, of the row ``own``; ``{locked}``
+            one of ``clauses.sql``; ``{record.columns}`` a list of columns, see `metadata.columns`.
     """
 
     def __init__(self, engine: str, *paths: str) -> None:
@@ -36,7 +39,8 @@ class Queries:
         self._repeated: dict[str, tuple[str, str, str]] = {}
         self._made: dict[tuple[str, int], str] = {}
         self._parameters: dict[str, tuple[str, ...]] = {}
-        self._fragments = {name: _COMMENT.sub("", text).strip() for name, text in _named(f"{engine}/keys.sql")}
+        fragments = ("common/clauses.sql", f"{engine}/clauses.sql", f"{engine}/keys.sql")
+        self._fragments = {name: _COMMENT.sub("", text).strip() for path in fragments for name, text in _named(path)}
         for name, text in ((name, self.expanded(text)) for path in paths for name, text in _named(path)):
             self._parameters[name] = tuple(_PARAMETER.findall(_COMMENT.sub("", text)))
             if _EACH_STATUS in text:
@@ -78,8 +82,8 @@ class Queries:
         return text
 
     def expanded(self, text: str) -> str:
-        """Return SQL with its fragments written out."""
-        return _FRAGMENT.sub(lambda found: self._fragments[found[1]].replace("{row}", found[2]), text)
+        """Return SQL with its fragments and its lists of columns written out."""
+        return listed(_FRAGMENT.sub(lambda found: self._fragments[found[1]].replace("{row}", found[2] or ""), text))
 
     def parameters(self, name: str) -> tuple[str, ...]:
         """Return the names of a query's parameters, in order."""
@@ -107,7 +111,6 @@ def sqlite_queries() -> Queries:
         "common/transfer.sql",
         "sqlite/queries.sql",
         "sqlite/runs.sql",
-        "sqlite/transfer.sql",
     )
     return Queries("sqlite", *paths)
 
@@ -127,7 +130,6 @@ def postgres_queries() -> Queries:
         "common/transfer.sql",
         "postgres/queries.sql",
         "postgres/runs.sql",
-        "postgres/transfer.sql",
         "postgres/maintenance.sql",
     )
     return Queries("postgres", *paths)

@@ -91,7 +91,7 @@ class SQLRowTransfer(RowTransfer):
     ) -> list[WholeRecordRow]:
         """See `RowTransfer.list_records`."""
         position = () if after is None else (after.record.start_time, after.record.record_uid)
-        found = await self._page("whole_records", master_job_id, RECORD_STATUSES, position, limit)
+        found = await self._page("scan_records", master_job_id, RECORD_STATUSES, position, limit)
         return text_rows.whole_records(found)
 
     async def get_records(self, record_uids: Sequence[str]) -> list[WholeRecordRow]:

@@ -24,18 +24,19 @@ from starfish_storage.interface.rows import (
     MasterJobEndRow,
     MasterJobRow,
     ProjectRow,
+    RecordCountsRow,
     RecordRow,
     WholeRecordRow,
 )
 from starfish_storage.keys import check_record_key, check_request_config_name, version_key
 from starfish_storage.metadata.row import Row
 from starfish_storage.metadata.values import (
-    four_counts,
     integer,
     json_text,
     optional_json_text,
     optional_text,
     optional_timestamp,
+    record_counts,
     status,
     text,
     timestamp,
@@ -144,7 +145,7 @@ class RowCodec:
             optional_json_text("summary", summary),
             optional_timestamp("end_time", end_time),
             timestamp("update_time", update_time),
-            *four_counts(summary, "summary"),
+            *record_counts(summary, "summary"),
             check_id("master_job_id", master_job_id),
         )
 
@@ -204,7 +205,7 @@ class RowCodec:
             optional_timestamp("end_time", end_time),
             timestamp("update_time", update_time),
             optional_text("error_message", error_message),
-            *four_counts(counts, "counts"),
+            *record_counts(counts, "counts"),
             check_id("job_id", job_id),
         )
 
@@ -301,13 +302,8 @@ def _without_password(uri: str | None) -> str | None:
     return None if uri is None else without_password(uri)
 
 
-def _counts(job: GenerationMasterJob | GenerationJob) -> tuple[int, int, int, int]:
-    return (
-        integer("completed_record_count", job.completed_record_count),
-        integer("filtered_record_count", job.filtered_record_count),
-        integer("duplicate_record_count", job.duplicate_record_count),
-        integer("failed_record_count", job.failed_record_count),
-    )
+def _counts(job: GenerationMasterJob | GenerationJob) -> RecordCountsRow:
+    return RecordCountsRow(*(integer(name, getattr(job, name)) for name in RecordCountsRow._fields))
 
 
 def _read_times(values: dict[str, Any]) -> None:

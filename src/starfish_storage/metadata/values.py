@@ -7,7 +7,8 @@ from typing import TypeVar, cast
 
 from starfish_storage.codec import encode
 from starfish_storage.errors import InvalidDataError, InvalidInputError, InvalidStatusError
-from starfish_storage.models import as_utc
+from starfish_storage.interface.rows import RecordCountsRow
+from starfish_storage.models import COUNTED_STATUSES, as_utc
 
 Status = TypeVar("Status", bound=str)
 
@@ -77,16 +78,11 @@ def status(kind: str, value: object, known: tuple[Status, ...]) -> Status:
     return cast("Status", value)
 
 
-def four_counts(given: object, name: str) -> tuple[int, int, int, int]:
-    """Return the ``completed``, ``filtered``, ``duplicate`` and ``failed`` of a summary; 0 for what it lacks."""
+def record_counts(given: object, name: str) -> RecordCountsRow:
+    """Return the counts of a summary by status; 0 for what it lacks."""
     if given is None:
-        return 0, 0, 0, 0
+        return RecordCountsRow(0, 0, 0, 0)
     if not isinstance(given, dict):
         raise InvalidDataError(name, "$", f"a dict is needed, not {type(given).__name__}")
     known = cast("dict[str, object]", given)
-    return (
-        integer(f"{name}['completed']", known.get("completed", 0)),
-        integer(f"{name}['filtered']", known.get("filtered", 0)),
-        integer(f"{name}['duplicate']", known.get("duplicate", 0)),
-        integer(f"{name}['failed']", known.get("failed", 0)),
-    )
+    return RecordCountsRow(*(integer(f"{name}[{key!r}]", known.get(key, 0)) for key in COUNTED_STATUSES))

@@ -212,8 +212,8 @@ class PostgresRowWriter(RowWriter):
 
     def update_record(self, row: RecordRow) -> None:
         """See `RowWriter.update_record`."""
-        uid, job_id, master_job_id, status, _, start, end, updated, error, _ = row
-        self.change("update_record", (job_id, master_job_id, status, start, end, updated, error, uid))
+        names = self._queries.parameters("update_record")
+        self.change("update_record", tuple(getattr(row, name) for name in names))
 
     def save_records(self, rows: Sequence[RecordRow]) -> list[list[Change]]:
         """See `RowWriter.save_records`. Nothing has to be taken back: the data lies there before the rows do."""

@@ -218,7 +218,7 @@ class SQLiteRowWriter(RowWriter):
     def _release_record_uids(self, master_job_id: str) -> None:
         """Give up the claims of records that are deleted, except where data of that name is left behind."""
         self.execute("delete_mixed_case_ids_of_records", (master_job_id,))
-        for uid in self.values("get_mixed_case_ids_of_records", (master_job_id,)):
+        for uid in self.values("list_mixed_case_ids_of_records", (master_job_id,)):
             if not self._data_is_there("record_uid", uid):
                 self.execute("delete_mixed_case_id", ("record_uid", uid))
 

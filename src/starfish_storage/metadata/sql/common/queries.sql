@@ -1,22 +1,19 @@
--- Named queries that every engine runs as they stand.
--- Named queries. `:name` marks a parameter.
+-- Named queries that every engine runs as they stand. `:name` marks a parameter.
 -- `-- each status` ... `-- merged`: a list over statuses; the part between is repeated for each, and their ordered
 -- results are merged by what follows.
 -- `-- each row` ... `-- end`: the part between is repeated for each of several rows; one row is the plain query.
--- `{has_own_data own}`: a fragment of `keys.sql` beside the engine's own queries, of the row `own`.
+-- `{has_own_data own}`: a fragment of `keys.sql` beside the engine's own queries, of the row `own`; `{locked}`: one of
+-- `clauses.sql`. `{record.columns}`: a list of columns; `metadata/columns.py` says which there are.
 
 -- name: save_project
-INSERT INTO projects (project_id, name, description, created_when, updated_when)
-VALUES (:project_id, :name, :description, :created_when, :updated_when)
-ON CONFLICT (project_id) DO UPDATE SET
-    name = excluded.name, description = excluded.description,
-    created_when = excluded.created_when, updated_when = excluded.updated_when
+INSERT INTO projects ({project.columns}) VALUES ({project.parameters})
+ON CONFLICT (project_id) DO UPDATE SET {project.assigned of excluded}
 
 -- name: get_project
-SELECT project_id, name, description, created_when, updated_when FROM projects WHERE project_id = :project_id
+SELECT {project.columns} FROM projects WHERE project_id = :project_id
 
 -- name: list_projects
-SELECT project_id, name, description, created_when, updated_when FROM projects
+SELECT {project.columns} FROM projects
 ORDER BY name, project_id LIMIT :limit OFFSET :offset
 
 -- name: delete_project
@@ -26,52 +23,27 @@ DELETE FROM projects WHERE project_id = :project_id
 SELECT master_job_id FROM master_jobs WHERE project_id = :project_id
 
 -- name: insert_master_job
-INSERT INTO master_jobs (
-    master_job_id, project_id, name, status, request_config_ref, output_schema, storage_uri,
-    metadata_storage_uri_override, data_storage_uri_override, target_record_count, completed_record_count,
-    filtered_record_count, duplicate_record_count, failed_record_count, creation_time, start_time, end_time,
-    last_update_time, summary)
-VALUES (
-    :master_job_id, :project_id, :name, :status, :request_config_ref, :output_schema, :storage_uri,
-    :metadata_storage_uri_override, :data_storage_uri_override, :target_record_count, :completed_record_count,
-    :filtered_record_count, :duplicate_record_count, :failed_record_count, :creation_time, :start_time, :end_time,
-    :last_update_time, :summary)
+INSERT INTO master_jobs ({master_job.columns}) VALUES ({master_job.parameters})
 
 -- name: end_master_job
-UPDATE master_jobs SET
-    status = :status, summary = :summary, end_time = :end_time, last_update_time = :last_update_time,
-    completed_record_count = :completed_record_count,
-    filtered_record_count = :filtered_record_count, duplicate_record_count = :duplicate_record_count,
-    failed_record_count = :failed_record_count
+UPDATE master_jobs SET {master_job_end.assigned}
 WHERE master_job_id = :master_job_id
 
 -- name: update_master_job_status
 UPDATE master_jobs SET status = :status, last_update_time = :last_update_time WHERE master_job_id = :master_job_id
 
 -- name: get_master_job
-SELECT master_job_id, project_id, name, status, request_config_ref, output_schema, storage_uri,
-       metadata_storage_uri_override, data_storage_uri_override, target_record_count, completed_record_count,
-       filtered_record_count, duplicate_record_count, failed_record_count, creation_time, start_time, end_time,
-       last_update_time, summary
-FROM master_jobs WHERE master_job_id = :master_job_id
+SELECT {master_job.columns} FROM master_jobs WHERE master_job_id = :master_job_id
 
 -- name: list_master_jobs
 -- each status
-SELECT master_job_id, project_id, name, status, request_config_ref, output_schema, storage_uri,
-       metadata_storage_uri_override, data_storage_uri_override, target_record_count, completed_record_count,
-       filtered_record_count, duplicate_record_count, failed_record_count, creation_time, start_time, end_time,
-       last_update_time, summary
-FROM master_jobs WHERE status = :status
+SELECT {master_job.columns} FROM master_jobs WHERE status = :status
 -- merged
 ORDER BY creation_time DESC, master_job_id DESC LIMIT :limit OFFSET :offset
 
 -- name: list_master_jobs_of_project
 -- each status
-SELECT master_job_id, project_id, name, status, request_config_ref, output_schema, storage_uri,
-       metadata_storage_uri_override, data_storage_uri_override, target_record_count, completed_record_count,
-       filtered_record_count, duplicate_record_count, failed_record_count, creation_time, start_time, end_time,
-       last_update_time, summary
-FROM master_jobs WHERE project_id = :project_id AND status = :status
+SELECT {master_job.columns} FROM master_jobs WHERE project_id = :project_id AND status = :status
 -- merged
 ORDER BY creation_time DESC, master_job_id DESC LIMIT :limit OFFSET :offset
 
@@ -79,53 +51,24 @@ ORDER BY creation_time DESC, master_job_id DESC LIMIT :limit OFFSET :offset
 DELETE FROM master_jobs WHERE master_job_id = :master_job_id
 
 -- name: save_execution_job
-INSERT INTO execution_jobs (
-    job_id, master_job_id, status, run_config, run_config_hash, attempted_generations, produced_outputs_count,
-    completed_record_count, filtered_record_count, duplicate_record_count, failed_record_count, creation_time,
-    start_time, end_time, last_update_time, worker_id, error_message)
-VALUES (
-    :job_id, :master_job_id, :status, :run_config, :run_config_hash, :attempted_generations, :produced_outputs_count,
-    :completed_record_count, :filtered_record_count, :duplicate_record_count, :failed_record_count, :creation_time,
-    :start_time, :end_time, :last_update_time, :worker_id, :error_message)
-ON CONFLICT (job_id) DO UPDATE SET
-    master_job_id = excluded.master_job_id, status = excluded.status, run_config = excluded.run_config,
-    run_config_hash = excluded.run_config_hash, attempted_generations = excluded.attempted_generations,
-    produced_outputs_count = excluded.produced_outputs_count,
-    completed_record_count = excluded.completed_record_count,
-    filtered_record_count = excluded.filtered_record_count,
-    duplicate_record_count = excluded.duplicate_record_count, failed_record_count = excluded.failed_record_count,
-    creation_time = excluded.creation_time, start_time = excluded.start_time, end_time = excluded.end_time,
-    last_update_time = excluded.last_update_time, worker_id = excluded.worker_id,
-    error_message = excluded.error_message
+INSERT INTO execution_jobs ({execution_job.columns}) VALUES ({execution_job.parameters})
+ON CONFLICT (job_id) DO UPDATE SET {execution_job.assigned of excluded}
 
 -- name: end_execution_job
-UPDATE execution_jobs SET
-    status = :status, counts = :counts, end_time = :end_time, last_update_time = :last_update_time,
-    error_message = :error_message, completed_record_count = :completed_record_count,
-    filtered_record_count = :filtered_record_count, duplicate_record_count = :duplicate_record_count,
-    failed_record_count = :failed_record_count
+UPDATE execution_jobs SET {execution_job_end.assigned}
 WHERE job_id = :job_id
 
 -- name: get_execution_job
-SELECT job_id, master_job_id, status, run_config, run_config_hash, attempted_generations, produced_outputs_count,
-       completed_record_count, filtered_record_count, duplicate_record_count, failed_record_count, creation_time,
-       start_time, end_time, last_update_time, worker_id, error_message
-FROM execution_jobs WHERE job_id = :job_id
+SELECT {execution_job.columns} FROM execution_jobs WHERE job_id = :job_id
 
 -- name: list_execution_jobs
 -- each status
-SELECT job_id, master_job_id, status, run_config, run_config_hash, attempted_generations, produced_outputs_count,
-       completed_record_count, filtered_record_count, duplicate_record_count, failed_record_count, creation_time,
-       start_time, end_time, last_update_time, worker_id, error_message
-FROM execution_jobs WHERE master_job_id = :master_job_id AND status = :status
+SELECT {execution_job.columns} FROM execution_jobs WHERE master_job_id = :master_job_id AND status = :status
 -- merged
 ORDER BY creation_time DESC, job_id DESC LIMIT :limit OFFSET :offset
 
 -- name: list_execution_jobs_of_input
-SELECT job_id, master_job_id, status, run_config, run_config_hash, attempted_generations, produced_outputs_count,
-       completed_record_count, filtered_record_count, duplicate_record_count, failed_record_count, creation_time,
-       start_time, end_time, last_update_time, worker_id, error_message
-FROM execution_jobs
+SELECT {execution_job.columns} FROM execution_jobs
 WHERE master_job_id = :master_job_id AND status = :status AND run_config_hash = :run_config_hash
 ORDER BY creation_time DESC, job_id DESC
 
@@ -134,9 +77,7 @@ SELECT DISTINCT run_config_hash FROM execution_jobs
 WHERE master_job_id = :master_job_id AND status = 'completed' AND run_config_hash IS NOT NULL
 
 -- name: get_record
-SELECT record_uid, job_id, master_job_id, status, output_ref, start_time, end_time, last_update_time, error_message,
-       data_sha256
-FROM records WHERE record_uid IN (
+SELECT {record.columns} FROM records WHERE record_uid IN (
 -- each row
 :record_uid
 -- end
@@ -150,22 +91,19 @@ DELETE FROM records WHERE record_uid = :record_uid
 
 -- name: list_records
 -- each status
-SELECT record_uid, job_id, master_job_id, status, output_ref, start_time, end_time, last_update_time, error_message
-FROM records WHERE master_job_id = :master_job_id AND status = :status
+SELECT {record.columns but data_sha256} FROM records WHERE master_job_id = :master_job_id AND status = :status
 -- merged
 ORDER BY start_time DESC, record_uid DESC LIMIT :limit OFFSET :offset
 
 -- name: list_records_after
 -- each status
-SELECT record_uid, job_id, master_job_id, status, output_ref, start_time, end_time, last_update_time, error_message
-FROM records
+SELECT {record.columns but data_sha256} FROM records
 WHERE master_job_id = :master_job_id AND status = :status AND (start_time, record_uid) < (:start_time, :record_uid)
 -- merged
 ORDER BY start_time DESC, record_uid DESC LIMIT :limit OFFSET :offset
 
 -- name: list_records_of_job
-SELECT record_uid, job_id, master_job_id, status, output_ref, start_time, end_time, last_update_time, error_message
-FROM records WHERE job_id = :job_id AND master_job_id = :master_job_id
+SELECT {record.columns but data_sha256} FROM records WHERE job_id = :job_id AND master_job_id = :master_job_id
 ORDER BY start_time DESC, record_uid DESC
 
 -- name: get_mixed_case_id
@@ -195,3 +133,51 @@ RELEASE operation
 
 -- name: undo_operation
 ROLLBACK TO operation
+
+-- name: scan_records
+-- With the version of the data, where it has any.
+-- each status
+SELECT {record.columns}, {version} AS data_version, unique_key
+FROM records WHERE master_job_id = :master_job_id AND status = :status
+-- merged
+ORDER BY start_time, record_uid LIMIT :limit OFFSET :offset
+
+-- name: scan_records_after
+-- each status
+SELECT {record.columns}, {version} AS data_version, unique_key
+FROM records
+WHERE master_job_id = :master_job_id AND status = :status AND (start_time, record_uid) > (:start_time, :record_uid)
+-- merged
+ORDER BY start_time, record_uid LIMIT :limit OFFSET :offset
+
+-- name: list_borrowed_data
+SELECT DISTINCT output_ref FROM records {index_of_borrowers} WHERE {borrows_data records} AND master_job_id = :master_job_id
+
+-- name: is_borrowed_elsewhere
+SELECT 1 FROM records WHERE output_ref = :output_ref AND {borrows_data records} AND master_job_id <> :master_job_id LIMIT 1
+
+-- name: list_mixed_case_ids_of_records
+SELECT id FROM mixed_case_ids
+WHERE kind = 'record_uid' AND EXISTS (
+    SELECT 1 FROM records WHERE record_uid = mixed_case_ids.id AND master_job_id = :master_job_id)
+
+-- name: get_setting
+SELECT value FROM settings WHERE name = :name
+
+-- name: save_setting
+INSERT INTO settings (name, value) VALUES (:name, :value) ON CONFLICT (name) DO UPDATE SET value = excluded.value
+
+-- name: recount_jobs
+-- Of execution jobs that have ended: what their records say, where that is something else.
+UPDATE execution_jobs SET {counts.assigned of counted}
+FROM (SELECT job_id, {counted} FROM records GROUP BY job_id) AS counted
+WHERE execution_jobs.job_id = counted.job_id AND execution_jobs.end_time IS NOT NULL
+  AND ({counts.columns of execution_jobs}) <> ({counts.columns of counted})
+
+-- name: every_wrong_job_count
+-- What the end of an execution job reported, against its records.
+SELECT job.job_id, {counts.columns of job}, {counts.columns of counted}
+FROM execution_jobs AS job
+JOIN (SELECT job_id, {counted} FROM records GROUP BY job_id) AS counted USING (job_id)
+WHERE job.end_time IS NOT NULL AND ({counts.columns of job}) <> ({counts.columns of counted})
+ORDER BY job.job_id

@@ -2,13 +2,10 @@
 
 -- name: register_input
 INSERT INTO execution_jobs (
-    job_id, master_job_id, status, run_config, run_config_hash, attempted_generations, produced_outputs_count,
-    completed_record_count, filtered_record_count, duplicate_record_count, failed_record_count, creation_time,
-    last_update_time, position)
+    {registered_input.columns}, status, attempted_generations, produced_outputs_count, {counts.columns})
 VALUES
 -- each row
-(:job_id, :master_job_id, 'pending', :run_config, :run_config_hash, 0, 0, 0, 0, 0, 0, :creation_time,
- :last_update_time, :position)
+({registered_input.parameters}, 'pending', 0, 0, 0, 0, 0, 0)
 -- end
 ON CONFLICT (job_id) DO NOTHING
 
@@ -41,24 +38,18 @@ UPDATE runs SET inputs_complete = 1 WHERE master_job_id = :master_job_id
 UPDATE master_jobs SET target_record_count = :target_record_count WHERE master_job_id = :master_job_id
 
 -- name: save_worker
-INSERT INTO workers (worker_id, master_job_id, process, start_time, lease_expires)
-VALUES (:worker_id, :master_job_id, :process, :start_time, :lease_expires)
+INSERT INTO workers ({worker.columns}) VALUES ({worker.parameters})
 ON CONFLICT (worker_id) DO UPDATE SET lease_expires = excluded.lease_expires
 
 -- name: list_workers
-SELECT worker_id, master_job_id, process, start_time, lease_expires FROM workers
+SELECT {worker.columns} FROM workers
 WHERE master_job_id = :master_job_id ORDER BY start_time, worker_id
 
 -- name: remove_worker
 DELETE FROM workers WHERE worker_id = :worker_id
 
 -- name: finish_input
-UPDATE execution_jobs SET
-    status = :status, attempted_generations = :attempted_generations,
-    produced_outputs_count = :produced_outputs_count, completed_record_count = :completed_record_count,
-    filtered_record_count = :filtered_record_count, duplicate_record_count = :duplicate_record_count,
-    failed_record_count = :failed_record_count, counts = :counts, start_time = :start_time, end_time = :end_time,
-    last_update_time = :last_update_time, worker_id = :worker_id, error_message = :error_message
+UPDATE execution_jobs SET {finished_input.assigned}
 WHERE job_id = :job_id
 
 -- name: return_input
@@ -78,17 +69,10 @@ UPDATE records SET unique_key = :unique_key WHERE record_uid = :record_uid
 SELECT unique_key, record_uid FROM records WHERE job_id = :job_id AND unique_key IS NOT NULL
 
 -- name: list_rows_of_job
-SELECT record_uid, job_id, master_job_id, status, output_ref, start_time, end_time, last_update_time, error_message,
-       data_sha256
-FROM records WHERE job_id = :job_id
+SELECT {record.columns} FROM records WHERE job_id = :job_id
 
 -- name: save_attempt
-INSERT INTO attempts (
-    job_id, number, master_job_id, worker_id, status, start_time, end_time, error_type, error_message, error_traceback,
-    input_tokens, output_tokens, cost, usage)
-VALUES (
-    :job_id, :number, :master_job_id, :worker_id, :status, :start_time, :end_time, :error_type, :error_message,
-    :error_traceback, :input_tokens, :output_tokens, :cost, :usage)
+INSERT INTO attempts ({attempt.columns}) VALUES ({attempt.parameters})
 ON CONFLICT (job_id, number) DO NOTHING
 
 -- name: delete_attempt
@@ -99,9 +83,7 @@ UPDATE execution_jobs SET attempted_generations = :attempted_generations, last_u
 WHERE job_id = :job_id
 
 -- name: list_attempts
-SELECT job_id, number, master_job_id, worker_id, status, start_time, end_time, error_type, error_message,
-       error_traceback, input_tokens, output_tokens, cost, usage
-FROM attempts WHERE job_id = :job_id ORDER BY number
+SELECT {attempt.columns} FROM attempts WHERE job_id = :job_id ORDER BY number
 
 -- name: get_interrupted_attempt
 SELECT number FROM attempts
@@ -111,16 +93,14 @@ WHERE job_id = :job_id AND worker_id = :worker_id AND status = 'interrupted' ORD
 SELECT error_type FROM attempts WHERE job_id = :job_id AND number = :number
 
 -- name: save_step
-INSERT INTO steps (job_id, name, result, attempt, saved_when, usage)
-VALUES (:job_id, :name, :result, :attempt, :saved_when, :usage)
-ON CONFLICT (job_id, name) DO UPDATE SET
-    result = excluded.result, attempt = excluded.attempt, saved_when = excluded.saved_when, usage = excluded.usage
+INSERT INTO steps ({step.columns}) VALUES ({step.parameters})
+ON CONFLICT (job_id, name) DO UPDATE SET {step.assigned of excluded}
 
 -- name: get_step
-SELECT job_id, name, result, attempt, saved_when, usage FROM steps WHERE job_id = :job_id AND name = :name
+SELECT {step.columns} FROM steps WHERE job_id = :job_id AND name = :name
 
 -- name: list_steps
-SELECT job_id, name, result, attempt, saved_when, usage FROM steps WHERE job_id = :job_id ORDER BY name
+SELECT {step.columns} FROM steps WHERE job_id = :job_id ORDER BY name
 
 -- name: list_step_usage
 SELECT usage FROM steps
@@ -131,17 +111,55 @@ UPDATE runs SET stop_reason = :stop_reason WHERE master_job_id = :master_job_id
 
 -- name: refresh_run
 UPDATE master_jobs SET
-    completed_record_count = coalesce((
-        SELECT sum(records) FROM record_counts
-        WHERE master_job_id = master_jobs.master_job_id AND status = 'completed'), 0),
-    filtered_record_count = coalesce((
-        SELECT sum(records) FROM record_counts
-        WHERE master_job_id = master_jobs.master_job_id AND status = 'filtered'), 0),
-    duplicate_record_count = coalesce((
-        SELECT sum(records) FROM record_counts
-        WHERE master_job_id = master_jobs.master_job_id AND status = 'duplicate'), 0),
-    failed_record_count = coalesce((
-        SELECT sum(records) FROM record_counts
-        WHERE master_job_id = master_jobs.master_job_id AND status = 'failed'), 0),
+    ({counts.columns}) = (
+        SELECT coalesce(sum(records) FILTER (WHERE status = 'completed'), 0),
+               coalesce(sum(records) FILTER (WHERE status = 'filtered'), 0),
+               coalesce(sum(records) FILTER (WHERE status = 'duplicate'), 0),
+               coalesce(sum(records) FILTER (WHERE status = 'failed'), 0)
+        FROM record_counts WHERE record_counts.master_job_id = master_jobs.master_job_id),
     last_update_time = :last_update_time
 WHERE master_job_id = :master_job_id
+
+-- name: count_inputs
+SELECT status, count(*) FROM execution_jobs {index_of_statuses} WHERE master_job_id = :master_job_id GROUP BY status
+
+-- name: lock_run
+-- Whatever changes the row of a run or of its master job begins here: in another order, each would wait for the other.
+SELECT master_job_id FROM runs WHERE master_job_id = :master_job_id {locked_but_for_key}
+
+-- name: try_to_lock_run
+-- No row: another one has it.
+SELECT master_job_id FROM runs WHERE master_job_id = :master_job_id {locked_but_for_key} {if_not_locked}
+
+-- name: note_registered
+UPDATE runs SET registered = {largest}(registered, :registered) WHERE master_job_id = :master_job_id
+
+-- name: get_worker
+-- Whoever claims for it, and whoever takes it for dead, wait for each other.
+SELECT {worker.columns} FROM workers WHERE worker_id = :worker_id {locked}
+
+-- name: list_claimed_inputs
+SELECT {held_input.columns} FROM execution_jobs {index_of_statuses}
+WHERE master_job_id = :master_job_id AND status = 'running' AND worker_id = :worker_id AND position IS NOT NULL
+{locked_in_order}
+
+-- name: list_unowned_inputs
+-- Workers that were noted while this waited for a row are not seen here: they have to be looked for afterwards.
+SELECT job_id, worker_id FROM execution_jobs {index_of_statuses}
+WHERE master_job_id = :master_job_id AND status = 'running' AND position IS NOT NULL
+  AND NOT EXISTS (SELECT 1 FROM workers WHERE workers.worker_id = execution_jobs.worker_id)
+{locked_in_order}
+
+-- name: get_input
+-- What finishing an input changes, in the order in which that takes it; then its run and its last attempt. Nobody else
+-- changes it meanwhile.
+SELECT {finished_input.columns}, master_job_id,
+       (SELECT max(number) FROM attempts WHERE attempts.job_id = execution_jobs.job_id)
+FROM execution_jobs WHERE job_id = :job_id {locked}
+
+-- name: search_records
+-- each status
+SELECT {record.columns but data_sha256} FROM records
+WHERE master_job_id = :master_job_id AND status = :status AND {has_error_text}
+-- merged
+ORDER BY start_time DESC, record_uid DESC LIMIT :limit OFFSET :offset

@@ -148,23 +148,6 @@ WHERE (coalesce(kept.attempts, 0), coalesce(kept.failed_attempts, 0), coalesce(k
    OR abs(coalesce(kept.cost, 0) - coalesce(counted.cost, 0)) > 0.000001 * (1 + abs(coalesce(kept.cost, 0)))
 ORDER BY master_job_id
 
--- name: every_wrong_job_count
--- What the end of an execution job reported, against its records.
-SELECT job.job_id,
-       job.completed_record_count, job.filtered_record_count, job.duplicate_record_count, job.failed_record_count,
-       counted.completed, counted.filtered, counted.duplicates, counted.failed
-FROM execution_jobs AS job
-JOIN (
-    SELECT job_id, count(*) FILTER (WHERE status = 'completed') AS completed,
-           count(*) FILTER (WHERE status = 'filtered') AS filtered,
-           count(*) FILTER (WHERE status = 'duplicate') AS duplicates,
-           count(*) FILTER (WHERE status = 'failed') AS failed
-    FROM records GROUP BY job_id) AS counted USING (job_id)
-WHERE job.end_time IS NOT NULL
-  AND (job.completed_record_count, job.filtered_record_count, job.duplicate_record_count, job.failed_record_count)
-      <> (counted.completed, counted.filtered, counted.duplicates, counted.failed)
-ORDER BY job.job_id
-
 -- name: list_stale_removals
 -- Whoever notes a removal makes it as soon as it has committed; these somebody left behind.
 SELECT object FROM data_removals WHERE noted < now() - make_interval(secs => :seconds) AND object > :after

@@ -73,61 +73,31 @@ WHERE nspname = :schema AND relkind IN ('r', 'p', 'v', 'm')
 -- name: get_now
 SELECT clock_timestamp()
 
--- name: get_setting
-SELECT value FROM settings WHERE name = :name
-
--- name: save_setting
-INSERT INTO settings (name, value) VALUES (:name, :value) ON CONFLICT (name) DO UPDATE SET value = excluded.value
-
 -- name: save_records
 -- Records with their data, and what that replaces: rows there were before, data that had no row of its own; and ids
 -- that differ from these in case alone. One statement, so that the network is paid for once.
 WITH given AS (
-    SELECT * FROM unnest(
-        :record_uid::text[], :job_id::text[], :master_job_id::text[], :status::text[], :output_ref::text[],
-        :start_time::text[], :end_time::text[], :last_update_time::text[], :error_message::text[],
-        :data_sha256::text[], :data_version::text[])
-    AS given (record_uid, job_id, master_job_id, status, output_ref, start_time, end_time, last_update_time,
-              error_message, data_sha256, data_version)),
+    SELECT * FROM unnest({record.arrays}, :data_version::text[])
+    AS given ({record.columns}, data_version)),
 before AS (
-    SELECT record_uid, job_id, master_job_id, status, output_ref, start_time, end_time, last_update_time,
-           error_message, data_sha256, data_version
-    FROM records WHERE record_uid = ANY (:uids::text[])),
+    SELECT {record.columns}, data_version FROM records WHERE record_uid = ANY (:uids::text[])),
 loose AS (DELETE FROM loose_data WHERE key = ANY (:keys::text[]) RETURNING key, data_version),
 saved AS (
-    INSERT INTO records (
-        record_uid, job_id, master_job_id, status, output_ref, start_time, end_time, last_update_time, error_message,
-        data_sha256, data_version)
-    SELECT record_uid, job_id, master_job_id, status, output_ref, start_time, end_time, last_update_time,
-           error_message, data_sha256, data_version
-    FROM given ORDER BY record_uid
-    ON CONFLICT (record_uid) DO UPDATE SET
-        job_id = excluded.job_id, master_job_id = excluded.master_job_id, status = excluded.status,
-        output_ref = excluded.output_ref, start_time = excluded.start_time, end_time = excluded.end_time,
-        last_update_time = excluded.last_update_time, error_message = excluded.error_message,
-        data_sha256 = excluded.data_sha256, data_version = excluded.data_version)
+    INSERT INTO records ({record.columns}, data_version)
+    SELECT {record.columns}, data_version FROM given ORDER BY record_uid
+    ON CONFLICT (record_uid) DO UPDATE SET {record.assigned of excluded}, data_version = excluded.data_version)
 SELECT 'before', record_uid, output_ref, data_version, data_sha256 FROM before
 UNION ALL SELECT 'loose', NULL, key, data_version, NULL FROM loose
 UNION ALL SELECT 'mixed', id, NULL, NULL, NULL FROM mixed_case_ids
 WHERE kind = 'record_uid' AND folded = ANY (:folded::text[])
 
 -- name: save_record
-INSERT INTO records (
-    record_uid, job_id, master_job_id, status, output_ref, start_time, end_time, last_update_time, error_message,
-    data_sha256, data_version)
-VALUES (
-    :record_uid, :job_id, :master_job_id, :status, :output_ref, :start_time, :end_time, :last_update_time,
-    :error_message, :data_sha256, :data_version)
-ON CONFLICT (record_uid) DO UPDATE SET
-    job_id = excluded.job_id, master_job_id = excluded.master_job_id, status = excluded.status,
-    output_ref = excluded.output_ref, start_time = excluded.start_time, end_time = excluded.end_time,
-    last_update_time = excluded.last_update_time, error_message = excluded.error_message,
-    data_sha256 = excluded.data_sha256, data_version = excluded.data_version
+INSERT INTO records ({record.columns}, data_version)
+VALUES ({record.parameters}, :data_version)
+ON CONFLICT (record_uid) DO UPDATE SET {record.assigned of excluded}, data_version = excluded.data_version
 
 -- name: update_record
-UPDATE records SET
-    job_id = :job_id, master_job_id = :master_job_id, status = :status, start_time = :start_time, end_time = :end_time,
-    last_update_time = :last_update_time, error_message = :error_message
+UPDATE records SET {record.assigned but output_ref data_sha256}
 WHERE record_uid = :record_uid
 
 -- name: get_record_data
@@ -189,25 +159,13 @@ ON CONFLICT (key) DO UPDATE SET data_version = excluded.data_version, data_sha25
 -- name: note_removal_of_records
 -- The data of a master job's records, unless a record of another master job refers to it.
 INSERT INTO data_removals (object)
-SELECT {named_version own}
-FROM records AS own
+SELECT {named_version own} FROM records AS own
 WHERE own.master_job_id = :master_job_id AND {has_own_data own}
   AND NOT EXISTS (
       SELECT 1 FROM records AS other
       WHERE other.output_ref = own.output_ref AND other.master_job_id <> own.master_job_id
         AND {borrows_data other})
 ON CONFLICT (object) DO NOTHING
-
--- name: list_borrowed_data
-SELECT DISTINCT output_ref FROM records
-WHERE {borrows_data records}
-  AND master_job_id = :master_job_id
-
--- name: is_borrowed_elsewhere
-SELECT 1 FROM records
-WHERE output_ref = :output_ref AND {borrows_data records}
-  AND master_job_id <> :master_job_id
-LIMIT 1
 
 -- name: note_removal_of_request_config
 INSERT INTO data_removals (object)
@@ -220,11 +178,6 @@ WHERE own.master_job_id = :master_job_id
 ON CONFLICT (object) DO NOTHING
 RETURNING object
 
--- name: list_mixed_case_ids_of_records
-SELECT id FROM mixed_case_ids
-WHERE kind = 'record_uid' AND EXISTS (
-    SELECT 1 FROM records WHERE record_uid = mixed_case_ids.id AND master_job_id = :master_job_id)
-
 -- name: count_records
 SELECT status, sum(records)::bigint FROM record_counts
 WHERE master_job_id = :master_job_id GROUP BY status HAVING sum(records) > 0
@@ -235,17 +188,9 @@ SELECT job_id FROM execution_jobs WHERE job_id = ANY (:job_ids::text[]) FOR KEY 
 
 -- name: end_execution_jobs
 -- Many at a time: what `end_execution_job` does; returns those that are there.
-UPDATE execution_jobs AS job SET
-    status = given.status, counts = given.counts, end_time = given.end_time,
-    last_update_time = given.last_update_time, error_message = given.error_message,
-    completed_record_count = given.completed_record_count, filtered_record_count = given.filtered_record_count,
-    duplicate_record_count = given.duplicate_record_count, failed_record_count = given.failed_record_count
-FROM unnest(
-    :status::text[], :counts::text[], :end_time::text[], :last_update_time::text[], :error_message::text[],
-    :completed_record_count::bigint[], :filtered_record_count::bigint[], :duplicate_record_count::bigint[],
-    :failed_record_count::bigint[], :job_id::text[])
-AS given (status, counts, end_time, last_update_time, error_message, completed_record_count, filtered_record_count,
-          duplicate_record_count, failed_record_count, job_id)
+UPDATE execution_jobs AS job SET {execution_job_end.assigned of given}
+FROM unnest({execution_job_end.arrays})
+AS given ({execution_job_end.columns})
 WHERE job.job_id = given.job_id
 RETURNING job.job_id
 
@@ -256,51 +201,26 @@ DELETE FROM record_counts
 INSERT INTO record_counts (master_job_id, status, slot, records)
 SELECT master_job_id, status, 0, count(*) FROM records GROUP BY master_job_id, status
 
--- name: recount_jobs
--- Of execution jobs that have ended: what their records say, where that is something else.
-UPDATE execution_jobs SET
-    completed_record_count = counted.completed, filtered_record_count = counted.filtered,
-    duplicate_record_count = counted.duplicates, failed_record_count = counted.failed
-FROM (
-    SELECT job_id, count(*) FILTER (WHERE status = 'completed') AS completed,
-           count(*) FILTER (WHERE status = 'filtered') AS filtered,
-           count(*) FILTER (WHERE status = 'duplicate') AS duplicates,
-           count(*) FILTER (WHERE status = 'failed') AS failed
-    FROM records GROUP BY job_id) AS counted
-WHERE execution_jobs.job_id = counted.job_id AND execution_jobs.end_time IS NOT NULL
-  AND (completed_record_count, filtered_record_count, duplicate_record_count, failed_record_count)
-      <> (counted.completed, counted.filtered, counted.duplicates, counted.failed)
-
 -- name: save_rows_of_records
 -- Rows whose data was saved before, and where that was: in rows there were before, or without a row.
 WITH given AS (
-    SELECT * FROM unnest(
-        :record_uid::text[], :job_id::text[], :master_job_id::text[], :status::text[], :output_ref::text[],
-        :start_time::text[], :end_time::text[], :last_update_time::text[], :error_message::text[])
-    AS given (record_uid, job_id, master_job_id, status, output_ref, start_time, end_time, last_update_time,
-              error_message)),
+    SELECT * FROM unnest({record.arrays but data_sha256})
+    AS given ({record.columns but data_sha256})),
 before AS (
     SELECT record_uid, output_ref, data_version, data_sha256 FROM records
     WHERE record_uid = ANY (:uids::text[]) ORDER BY record_uid FOR UPDATE),
 loose AS (
     DELETE FROM loose_data WHERE key = ANY (:keys::text[]) RETURNING key, data_version, data_sha256),
 saved AS (
-    INSERT INTO records (
-        record_uid, job_id, master_job_id, status, output_ref, start_time, end_time, last_update_time, error_message,
-        data_sha256, data_version)
-    SELECT given.record_uid, job_id, master_job_id, status, given.output_ref, start_time, end_time, last_update_time,
-           error_message,
+    INSERT INTO records ({record.columns but data_sha256}, data_sha256, data_version)
+    SELECT {record.columns of given but data_sha256},
            CASE WHEN before.output_ref = given.output_ref THEN before.data_sha256 ELSE loose.data_sha256 END,
            CASE WHEN before.output_ref = given.output_ref THEN before.data_version ELSE loose.data_version END
     FROM given
     LEFT JOIN before ON before.record_uid = given.record_uid
     LEFT JOIN loose ON loose.key = given.output_ref
     ORDER BY given.record_uid
-    ON CONFLICT (record_uid) DO UPDATE SET
-        job_id = excluded.job_id, master_job_id = excluded.master_job_id, status = excluded.status,
-        output_ref = excluded.output_ref, start_time = excluded.start_time, end_time = excluded.end_time,
-        last_update_time = excluded.last_update_time, error_message = excluded.error_message,
-        data_sha256 = excluded.data_sha256, data_version = excluded.data_version)
+    ON CONFLICT (record_uid) DO UPDATE SET {record.assigned of excluded}, data_version = excluded.data_version)
 SELECT 'before', record_uid, output_ref, data_version, data_sha256 FROM before
 UNION ALL SELECT 'loose', NULL, key, data_version, data_sha256 FROM loose
 UNION ALL SELECT 'mixed', id, NULL, NULL, NULL FROM mixed_case_ids
@@ -332,20 +252,3 @@ SELECT 'replaced', record_uid, key, data_version FROM before
 UNION ALL SELECT 'replaced', NULL, key, data_version FROM replaced
 UNION ALL SELECT 'mixed', id, NULL, NULL FROM mixed_case_ids
 WHERE kind = 'record_uid' AND folded = ANY (:folded::text[])
-
--- name: scan_records
--- each status
-SELECT record_uid, job_id, master_job_id, status, output_ref, start_time, end_time, last_update_time, error_message,
-       data_sha256, data_version, unique_key
-FROM records WHERE master_job_id = :master_job_id AND status = :status
--- merged
-ORDER BY start_time, record_uid LIMIT :limit OFFSET :offset
-
--- name: scan_records_after
--- each status
-SELECT record_uid, job_id, master_job_id, status, output_ref, start_time, end_time, last_update_time, error_message,
-       data_sha256, data_version, unique_key
-FROM records
-WHERE master_job_id = :master_job_id AND status = :status AND (start_time, record_uid) > (:start_time, :record_uid)
--- merged
-ORDER BY start_time, record_uid LIMIT :limit OFFSET :offset

@@ -12,33 +12,9 @@ FROM runs LEFT JOIN run_totals USING (master_job_id)
 WHERE runs.master_job_id = :master_job_id
 GROUP BY runs.master_job_id
 
--- name: lock_run
--- Whatever changes the row of a run or of its master job begins here: in another order, each would wait for the other.
-SELECT master_job_id FROM runs WHERE master_job_id = :master_job_id FOR NO KEY UPDATE
-
--- name: try_to_lock_run
--- No row: another one has it.
-SELECT master_job_id FROM runs WHERE master_job_id = :master_job_id FOR NO KEY UPDATE SKIP LOCKED
-
--- name: note_registered
-UPDATE runs SET registered = greatest(registered, :registered) WHERE master_job_id = :master_job_id
-
--- name: count_inputs
-SELECT status, count(*) FROM execution_jobs WHERE master_job_id = :master_job_id GROUP BY status
-
--- name: get_worker
--- Whoever claims for it, and whoever takes it for dead, wait for each other.
-SELECT worker_id, master_job_id, process, start_time, lease_expires FROM workers WHERE worker_id = :worker_id
-FOR UPDATE
-
 -- name: lock_workers
 -- Before the inputs that they hold, as whoever takes one for dead does it.
 SELECT worker_id FROM workers WHERE worker_id = ANY (:worker_ids::text[]) ORDER BY worker_id FOR UPDATE
-
--- name: list_claimed_inputs
-SELECT job_id, master_job_id, attempted_generations, start_time FROM execution_jobs
-WHERE master_job_id = :master_job_id AND status = 'running' AND worker_id = :worker_id AND position IS NOT NULL
-ORDER BY job_id FOR UPDATE
 
 -- name: list_ended_inputs
 -- Locked, since who returns them to pending must not find them claimed meanwhile.
@@ -49,13 +25,6 @@ SELECT job_id, error_message, attempted_generations FROM (
     ORDER BY job_id FOR UPDATE) AS locked
 -- merged
 
--- name: list_unowned_inputs
--- Workers that were noted while this waited for a row are not seen here: they have to be looked for afterwards.
-SELECT job_id, worker_id FROM execution_jobs
-WHERE master_job_id = :master_job_id AND status = 'running' AND position IS NOT NULL
-  AND NOT EXISTS (SELECT 1 FROM workers WHERE workers.worker_id = execution_jobs.worker_id)
-ORDER BY job_id FOR UPDATE
-
 -- name: claim_inputs
 UPDATE execution_jobs SET
     status = 'running', worker_id = :worker_id, start_time = :start_time, end_time = NULL,
@@ -65,16 +34,7 @@ WHERE job_id = ANY (ARRAY(
     SELECT job_id FROM execution_jobs
     WHERE master_job_id = :master_job_id AND status = 'pending' AND position IS NOT NULL
     ORDER BY position LIMIT :limit FOR UPDATE SKIP LOCKED))
-RETURNING job_id, master_job_id, position, run_config, attempted_generations
-
--- name: get_input
--- What finishing an input changes, in the order in which that takes it; then its run and its last attempt. Nobody else
--- changes it meanwhile.
-SELECT status, attempted_generations, produced_outputs_count, completed_record_count, filtered_record_count,
-       duplicate_record_count, failed_record_count, counts, start_time, end_time, last_update_time, worker_id,
-       error_message, job_id, master_job_id,
-       (SELECT max(number) FROM attempts WHERE attempts.job_id = execution_jobs.job_id)
-FROM execution_jobs WHERE job_id = :job_id FOR UPDATE
+RETURNING {claimed_input.columns}
 
 -- name: get_completed_of_unique_key
 WITH wanted AS (SELECT :master_job_id::text AS run, :unique_key::text AS key, :job_id::text AS job)
@@ -97,15 +57,6 @@ SELECT kind, failures, message, first_job FROM (
     WHERE master_job_id = :refused_in AND status = 'failed' AND output_ref IS NOT NULL HAVING count(*) > 0) AS groups
 ORDER BY failures DESC, kind COLLATE "C"
 
--- name: search_records
--- each status
-SELECT record_uid, job_id, master_job_id, status, output_ref, start_time, end_time, last_update_time, error_message
-FROM records
-WHERE master_job_id = :master_job_id AND status = :status
-  AND strpos(lower(error_message COLLATE "C"), :error_text) > 0
--- merged
-ORDER BY start_time DESC, record_uid DESC LIMIT :limit OFFSET :offset
-
 -- name: forget_run_totals
 DELETE FROM run_totals
 
@@ -117,38 +68,19 @@ FROM attempts JOIN runs USING (master_job_id) GROUP BY master_job_id
 
 -- name: lock_inputs
 -- Many at a time: what `get_input` returns.
-SELECT status, attempted_generations, produced_outputs_count, completed_record_count, filtered_record_count,
-       duplicate_record_count, failed_record_count, counts, start_time, end_time, last_update_time, worker_id,
-       error_message, job_id, master_job_id,
+SELECT {finished_input.columns}, master_job_id,
        (SELECT max(number) FROM attempts WHERE attempts.job_id = execution_jobs.job_id)
 FROM execution_jobs WHERE job_id = ANY (:job_ids::text[]) ORDER BY job_id FOR UPDATE
 
 -- name: save_attempts
 -- Many at a time: what `save_attempt` does.
-INSERT INTO attempts (
-    job_id, number, master_job_id, worker_id, status, start_time, end_time, error_type, error_message, error_traceback,
-    input_tokens, output_tokens, cost, usage)
-SELECT * FROM unnest(
-    :job_id::text[], :number::bigint[], :master_job_id::text[], :worker_id::text[], :status::text[],
-    :start_time::text[], :end_time::text[], :error_type::text[], :error_message::text[], :error_traceback::text[],
-    :input_tokens::bigint[], :output_tokens::bigint[], :cost::double precision[], :usage::text[])
+INSERT INTO attempts ({attempt.columns})
+SELECT * FROM unnest({attempt.arrays})
 ON CONFLICT (job_id, number) DO NOTHING
 
 -- name: finish_inputs
 -- Many at a time: what `finish_input` does.
-UPDATE execution_jobs AS job SET
-    status = given.status, attempted_generations = given.attempted_generations,
-    produced_outputs_count = given.produced_outputs_count, completed_record_count = given.completed_record_count,
-    filtered_record_count = given.filtered_record_count, duplicate_record_count = given.duplicate_record_count,
-    failed_record_count = given.failed_record_count, counts = given.counts, start_time = given.start_time,
-    end_time = given.end_time, last_update_time = given.last_update_time, worker_id = given.worker_id,
-    error_message = given.error_message
-FROM unnest(
-    :status::text[], :attempted_generations::bigint[], :produced_outputs_count::bigint[],
-    :completed_record_count::bigint[], :filtered_record_count::bigint[], :duplicate_record_count::bigint[],
-    :failed_record_count::bigint[], :counts::text[], :start_time::text[], :end_time::text[],
-    :last_update_time::text[], :worker_id::text[], :error_message::text[], :job_id::text[])
-AS given (status, attempted_generations, produced_outputs_count, completed_record_count, filtered_record_count,
-          duplicate_record_count, failed_record_count, counts, start_time, end_time, last_update_time, worker_id,
-          error_message, job_id)
+UPDATE execution_jobs AS job SET {finished_input.assigned of given}
+FROM unnest({finished_input.arrays})
+AS given ({finished_input.columns})
 WHERE job.job_id = given.job_id

@@ -1,19 +1,12 @@
 -- Named queries of SQLite alone; how they are written is said in ../common/queries.sql.
 
 -- name: save_record
-INSERT INTO records (
-    record_uid, job_id, master_job_id, status, output_ref, start_time, end_time, last_update_time, error_message,
-    data_sha256)
+INSERT INTO records ({record.columns})
 VALUES
 -- each row
-(:record_uid, :job_id, :master_job_id, :status, :output_ref, :start_time, :end_time, :last_update_time, :error_message,
- :data_sha256)
+({record.parameters})
 -- end
-ON CONFLICT (record_uid) DO UPDATE SET
-    job_id = excluded.job_id, master_job_id = excluded.master_job_id, status = excluded.status,
-    output_ref = excluded.output_ref, start_time = excluded.start_time, end_time = excluded.end_time,
-    last_update_time = excluded.last_update_time, error_message = excluded.error_message,
-    data_sha256 = excluded.data_sha256
+ON CONFLICT (record_uid) DO UPDATE SET {record.assigned of excluded}
 
 -- name: get_data_digest
 -- Of a key: from the record whose data it is, else from one that borrows it.
@@ -52,17 +45,6 @@ WHERE own.master_job_id = :master_job_id AND {has_own_data own}
       SELECT 1 FROM records AS other
       WHERE other.output_ref = own.output_ref AND other.master_job_id <> own.master_job_id
         AND {borrows_data other})
-
--- name: list_borrowed_data
-SELECT DISTINCT output_ref FROM records INDEXED BY records_by_borrowed_data
-WHERE {borrows_data records}
-  AND master_job_id = :master_job_id
-
--- name: is_borrowed_elsewhere
-SELECT 1 FROM records
-WHERE output_ref = :output_ref AND {borrows_data records}
-  AND master_job_id <> :master_job_id
-LIMIT 1
 
 -- name: journal_removal_of_request_config
 INSERT INTO data_journal (key, payload)
@@ -108,13 +90,11 @@ WHERE kind = 'record_uid' AND EXISTS (
           WHERE other.output_ref = own.output_ref AND other.master_job_id <> own.master_job_id
             AND {borrows_data other}))
 
--- name: get_mixed_case_ids_of_records
-SELECT id FROM mixed_case_ids
-WHERE kind = 'record_uid' AND EXISTS (
-    SELECT 1 FROM records WHERE record_uid = mixed_case_ids.id AND master_job_id = :master_job_id)
-
 -- name: list_tables
 SELECT name FROM sqlite_schema
+
+-- name: every_schema_object
+SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name
 
 -- name: begin_reading
 BEGIN
@@ -122,38 +102,21 @@ BEGIN
 -- name: begin
 BEGIN IMMEDIATE
 
--- name: get_setting
-SELECT value FROM settings WHERE name = :name
-
--- name: save_setting
-INSERT INTO settings (name, value) VALUES (:name, :value) ON CONFLICT (name) DO UPDATE SET value = excluded.value
-
 -- name: every_project
-SELECT project_id, name, description, created_when, updated_when FROM projects ORDER BY project_id
+SELECT {project.columns} FROM projects ORDER BY project_id
 
 -- name: every_master_job
-SELECT master_job_id, project_id, name, status, request_config_ref, output_schema, storage_uri,
-       metadata_storage_uri_override, data_storage_uri_override, target_record_count, completed_record_count,
-       filtered_record_count, duplicate_record_count, failed_record_count, creation_time, start_time, end_time,
-       last_update_time, summary
-FROM master_jobs ORDER BY master_job_id
+SELECT {master_job.columns} FROM master_jobs ORDER BY master_job_id
 
 -- name: every_execution_job
-SELECT job_id, master_job_id, status, run_config, run_config_hash, attempted_generations, produced_outputs_count,
-       completed_record_count, filtered_record_count, duplicate_record_count, failed_record_count, creation_time,
-       start_time, end_time, last_update_time, worker_id, error_message
-FROM execution_jobs ORDER BY job_id
+SELECT {execution_job.columns} FROM execution_jobs ORDER BY job_id
 
 -- name: every_execution_job_end
 -- What saving an execution job does not save.
-SELECT status, counts, end_time, last_update_time, error_message, completed_record_count, filtered_record_count,
-       duplicate_record_count, failed_record_count, job_id
-FROM execution_jobs WHERE counts IS NOT NULL ORDER BY job_id
+SELECT {execution_job_end.columns} FROM execution_jobs WHERE counts IS NOT NULL ORDER BY job_id
 
 -- name: every_record
-SELECT record_uid, job_id, master_job_id, status, output_ref, start_time, end_time, last_update_time, error_message,
-       data_sha256
-FROM records ORDER BY record_uid
+SELECT {record.columns} FROM records ORDER BY record_uid
 
 -- name: every_data_reference
 SELECT output_ref, data_sha256 FROM records WHERE output_ref IS NOT NULL ORDER BY output_ref
@@ -182,20 +145,6 @@ UNION ALL
 SELECT kept.master_job_id, kept.status, kept.records, 0 FROM record_counts AS kept
 WHERE kept.records <> 0 AND NOT EXISTS (
     SELECT 1 FROM records WHERE master_job_id = kept.master_job_id AND status = kept.status)
-
--- name: every_wrong_job_count
--- What the end of an execution job reported, against its records.
-SELECT job.job_id,
-       job.completed_record_count, job.filtered_record_count, job.duplicate_record_count, job.failed_record_count,
-       counted.completed, counted.filtered, counted.duplicates, counted.failed
-FROM execution_jobs AS job
-JOIN (
-    SELECT job_id, sum(status = 'completed') AS completed, sum(status = 'filtered') AS filtered,
-           sum(status = 'duplicate') AS duplicates, sum(status = 'failed') AS failed
-    FROM records GROUP BY job_id) AS counted USING (job_id)
-WHERE job.end_time IS NOT NULL
-  AND (job.completed_record_count, job.filtered_record_count, job.duplicate_record_count, job.failed_record_count)
-      <> (counted.completed, counted.filtered, counted.duplicates, counted.failed)
 
 -- name: every_unreadable_row
 -- Rows with JSON or times that are none.
@@ -236,19 +185,6 @@ UPDATE record_counts SET records = 0
 WHERE NOT EXISTS (
     SELECT 1 FROM records WHERE master_job_id = record_counts.master_job_id AND status = record_counts.status)
 
--- name: recount_jobs
--- Of execution jobs that have ended: what their records say, where that is something else.
-UPDATE execution_jobs SET
-    completed_record_count = counted.completed, filtered_record_count = counted.filtered,
-    duplicate_record_count = counted.duplicates, failed_record_count = counted.failed
-FROM (
-    SELECT job_id, sum(status = 'completed') AS completed, sum(status = 'filtered') AS filtered,
-           sum(status = 'duplicate') AS duplicates, sum(status = 'failed') AS failed
-    FROM records GROUP BY job_id) AS counted
-WHERE execution_jobs.job_id = counted.job_id AND execution_jobs.end_time IS NOT NULL
-  AND (completed_record_count, filtered_record_count, duplicate_record_count, failed_record_count)
-      <> (counted.completed, counted.filtered, counted.duplicates, counted.failed)
-
 -- name: every_record_without_data
 SELECT record_uid FROM records WHERE output_ref IS NULL ORDER BY record_uid
 
@@ -262,49 +198,21 @@ SELECT record_uid FROM records INDEXED BY records_by_borrowed_data
 WHERE output_ref = :output_ref AND {borrows_data records}
 
 -- name: salvage_projects
-SELECT project_id, name, description, created_when, updated_when, rowid
-FROM projects NOT INDEXED WHERE rowid >= :first ORDER BY rowid
+SELECT {project.columns}, rowid FROM projects NOT INDEXED WHERE rowid >= :first ORDER BY rowid
 
 -- name: salvage_master_jobs
-SELECT master_job_id, project_id, name, status, request_config_ref, output_schema, storage_uri,
-       metadata_storage_uri_override, data_storage_uri_override, target_record_count, completed_record_count,
-       filtered_record_count, duplicate_record_count, failed_record_count, creation_time, start_time, end_time,
-       last_update_time, summary, rowid
-FROM master_jobs NOT INDEXED WHERE rowid >= :first ORDER BY rowid
+SELECT {master_job.columns}, rowid FROM master_jobs NOT INDEXED WHERE rowid >= :first ORDER BY rowid
 
 -- name: salvage_execution_jobs
-SELECT job_id, master_job_id, status, run_config, run_config_hash, attempted_generations, produced_outputs_count,
-       completed_record_count, filtered_record_count, duplicate_record_count, failed_record_count, creation_time,
-       start_time, end_time, last_update_time, worker_id, error_message, rowid
-FROM execution_jobs NOT INDEXED WHERE rowid >= :first ORDER BY rowid
+SELECT {execution_job.columns}, rowid FROM execution_jobs NOT INDEXED WHERE rowid >= :first ORDER BY rowid
 
 -- name: salvage_records
-SELECT record_uid, job_id, master_job_id, status, output_ref, start_time, end_time, last_update_time, error_message,
-       data_sha256, rowid
-FROM records NOT INDEXED WHERE rowid >= :first ORDER BY rowid
+SELECT {record.columns}, rowid FROM records NOT INDEXED WHERE rowid >= :first ORDER BY rowid
 
 -- name: salvage_journal
 SELECT key, payload, number FROM data_journal NOT INDEXED WHERE number >= :first AND payload IS NOT NULL ORDER BY number
 
 -- name: salvage_execution_job_ends
 -- What saving an execution job does not save.
-SELECT status, counts, end_time, last_update_time, error_message, completed_record_count, filtered_record_count,
-       duplicate_record_count, failed_record_count, job_id, rowid
+SELECT {execution_job_end.columns}, rowid
 FROM execution_jobs NOT INDEXED WHERE rowid >= :first AND counts IS NOT NULL ORDER BY rowid
-
--- name: scan_records
--- each status
-SELECT record_uid, job_id, master_job_id, status, output_ref, start_time, end_time, last_update_time, error_message,
-       data_sha256, NULL AS data_version, unique_key
-FROM records WHERE master_job_id = :master_job_id AND status = :status
--- merged
-ORDER BY start_time, record_uid LIMIT :limit OFFSET :offset
-
--- name: scan_records_after
--- each status
-SELECT record_uid, job_id, master_job_id, status, output_ref, start_time, end_time, last_update_time, error_message,
-       data_sha256, NULL AS data_version, unique_key
-FROM records
-WHERE master_job_id = :master_job_id AND status = :status AND (start_time, record_uid) > (:start_time, :record_uid)
--- merged
-ORDER BY start_time, record_uid LIMIT :limit OFFSET :offset

@@ -6,43 +6,15 @@ VALUES (:master_job_id, 0, 0, 0, 0, 0, 0, 0.0)
 ON CONFLICT (master_job_id) DO NOTHING
 
 -- name: get_run
-SELECT master_job_id, registered, inputs_complete, stop_reason, attempts, failed_attempts, input_tokens, output_tokens,
+SELECT {run.columns}, attempts, failed_attempts, input_tokens, output_tokens,
        cost
 FROM runs WHERE master_job_id = :master_job_id
-
--- name: lock_run
--- Nobody else writes meanwhile.
-SELECT master_job_id FROM runs WHERE master_job_id = :master_job_id
-
--- name: try_to_lock_run
-SELECT master_job_id FROM runs WHERE master_job_id = :master_job_id
-
--- name: note_registered
-UPDATE runs SET registered = max(registered, :registered) WHERE master_job_id = :master_job_id
-
--- name: count_inputs
-SELECT status, count(*) FROM execution_jobs INDEXED BY execution_jobs_by_status
-WHERE master_job_id = :master_job_id GROUP BY status
-
--- name: get_worker
-SELECT worker_id, master_job_id, process, start_time, lease_expires FROM workers WHERE worker_id = :worker_id
-
--- name: list_claimed_inputs
--- Few are running at a time; an index by worker would be paid for at every claim and every end.
-SELECT job_id, master_job_id, attempted_generations, start_time
-FROM execution_jobs INDEXED BY execution_jobs_by_status
-WHERE master_job_id = :master_job_id AND status = 'running' AND worker_id = :worker_id AND position IS NOT NULL
 
 -- name: list_ended_inputs
 -- each status
 SELECT job_id, error_message, attempted_generations FROM execution_jobs
 WHERE master_job_id = :master_job_id AND status = :status AND position IS NOT NULL
 -- merged
-
--- name: list_unowned_inputs
-SELECT job_id, worker_id FROM execution_jobs INDEXED BY execution_jobs_by_status
-WHERE master_job_id = :master_job_id AND status = 'running' AND position IS NOT NULL
-  AND NOT EXISTS (SELECT 1 FROM workers WHERE workers.worker_id = execution_jobs.worker_id)
 
 -- name: claim_inputs
 UPDATE execution_jobs SET
@@ -52,15 +24,7 @@ WHERE job_id IN (
     SELECT job_id FROM execution_jobs
     WHERE master_job_id = :master_job_id AND status = 'pending' AND position IS NOT NULL
     ORDER BY position LIMIT :limit)
-RETURNING job_id, master_job_id, position, run_config, attempted_generations
-
--- name: get_input
--- What finishing an input changes, in the order in which that takes it; then its run and its last attempt.
-SELECT status, attempted_generations, produced_outputs_count, completed_record_count, filtered_record_count,
-       duplicate_record_count, failed_record_count, counts, start_time, end_time, last_update_time, worker_id,
-       error_message, job_id, master_job_id,
-       (SELECT max(number) FROM attempts WHERE attempts.job_id = execution_jobs.job_id)
-FROM execution_jobs WHERE job_id = :job_id
+RETURNING {claimed_input.columns}
 
 -- name: get_completed_of_unique_key
 SELECT record_uid FROM records
@@ -80,14 +44,6 @@ SELECT 'refused output', count(*), error_message, min(job_id) FROM records
 WHERE master_job_id = :refused_in AND status = 'failed' AND output_ref IS NOT NULL HAVING count(*) > 0
 ORDER BY 2 DESC, 1
 
--- name: search_records
--- each status
-SELECT record_uid, job_id, master_job_id, status, output_ref, start_time, end_time, last_update_time, error_message
-FROM records
-WHERE master_job_id = :master_job_id AND status = :status AND instr(lower(error_message), :error_text) > 0
--- merged
-ORDER BY start_time DESC, record_uid DESC LIMIT :limit OFFSET :offset
-
 -- name: every_run
 SELECT master_job_id FROM runs ORDER BY master_job_id
 
@@ -101,12 +57,10 @@ SELECT master_job_id FROM runs WHERE inputs_complete = 1 ORDER BY master_job_id
 SELECT position, job_id FROM execution_jobs WHERE position IS NOT NULL ORDER BY job_id
 
 -- name: every_attempt
-SELECT job_id, number, master_job_id, worker_id, status, start_time, end_time, error_type, error_message,
-       error_traceback, input_tokens, output_tokens, cost, usage
-FROM attempts ORDER BY job_id, number
+SELECT {attempt.columns} FROM attempts ORDER BY job_id, number
 
 -- name: every_step
-SELECT job_id, name, result, attempt, saved_when, usage FROM steps ORDER BY job_id, name
+SELECT {step.columns} FROM steps ORDER BY job_id, name
 
 -- name: every_unique_key
 SELECT unique_key, record_uid FROM records WHERE unique_key IS NOT NULL ORDER BY record_uid
@@ -143,13 +97,10 @@ SELECT position, job_id, rowid FROM execution_jobs NOT INDEXED
 WHERE rowid >= :first AND position IS NOT NULL ORDER BY rowid
 
 -- name: salvage_attempts
-SELECT job_id, number, master_job_id, worker_id, status, start_time, end_time, error_type, error_message,
-       error_traceback, input_tokens, output_tokens, cost, usage, rowid
-FROM attempts NOT INDEXED WHERE rowid >= :first ORDER BY rowid
+SELECT {attempt.columns}, rowid FROM attempts NOT INDEXED WHERE rowid >= :first ORDER BY rowid
 
 -- name: salvage_steps
-SELECT job_id, name, result, attempt, saved_when, usage, rowid
-FROM steps NOT INDEXED WHERE rowid >= :first ORDER BY rowid
+SELECT {step.columns}, rowid FROM steps NOT INDEXED WHERE rowid >= :first ORDER BY rowid
 
 -- name: salvage_unique_keys
 SELECT unique_key, record_uid, rowid FROM records NOT INDEXED

@@ -39,7 +39,7 @@ SET record_uid = starfish_id(record_uid, rowid), job_id = starfish_id(job_id, ro
 WHERE typeof(record_uid) <> 'text' OR typeof(job_id) <> 'text' OR typeof(master_job_id) <> 'text'
 
 -- name: copy_projects
-INSERT INTO projects (project_id, name, description, created_when, updated_when)
+INSERT INTO projects ({project.columns})
 SELECT project_id, coalesce(starfish_text(name), '(no name)'), starfish_text(description),
        starfish_needed_time(created_when, updated_when), starfish_needed_time(updated_when, created_when)
 FROM starfish_projects
@@ -51,11 +51,7 @@ SELECT project_id, '(no project)', min(starfish_needed_time(creation_time, last_
 FROM starfish_master_jobs WHERE project_id NOT IN (SELECT project_id FROM projects) GROUP BY project_id
 
 -- name: copy_master_jobs
-INSERT INTO master_jobs (
-    master_job_id, project_id, name, status, request_config_ref, output_schema, storage_uri,
-    metadata_storage_uri_override, data_storage_uri_override, target_record_count, completed_record_count,
-    filtered_record_count, duplicate_record_count, failed_record_count, creation_time, start_time, end_time,
-    last_update_time, summary)
+INSERT INTO master_jobs ({master_job.columns})
 SELECT master_job_id, project_id, starfish_text(name),
        CASE WHEN status IN ('generating', 'aggregating') THEN 'running' ELSE status END,
        starfish_config_key(request_config_ref, master_job_id), coalesce(starfish_json(output_schema), '{}'),
@@ -80,7 +76,7 @@ ON CONFLICT DO NOTHING
 -- name: add_missing_master_jobs
 INSERT INTO master_jobs (
     master_job_id, project_id, name, status, request_config_ref, output_schema, storage_uri, target_record_count,
-    completed_record_count, filtered_record_count, duplicate_record_count, failed_record_count, creation_time,
+    {counts.columns}, creation_time,
     last_update_time)
 SELECT master_job_id, '(no project)', '(no master job)', 'cancelled', starfish_config_key(NULL, master_job_id), '{}',
        '.', 0, 0, 0, 0, 0, starfish_needed_time(NULL), starfish_needed_time(NULL)
@@ -89,10 +85,7 @@ FROM (
     EXCEPT SELECT master_job_id FROM master_jobs)
 
 -- name: copy_execution_jobs
-INSERT INTO execution_jobs (
-    job_id, master_job_id, status, run_config, run_config_hash, attempted_generations, produced_outputs_count,
-    completed_record_count, filtered_record_count, duplicate_record_count, failed_record_count, creation_time,
-    start_time, end_time, last_update_time, worker_id, error_message)
+INSERT INTO execution_jobs ({execution_job.columns})
 SELECT job_id, master_job_id, status, starfish_json(run_config), starfish_text(run_config_hash),
        starfish_count(attempted_generations), starfish_count(produced_outputs_count),
        starfish_count(completed_record_count), starfish_count(filtered_record_count),
@@ -104,8 +97,7 @@ FROM starfish_execution_jobs
 
 -- name: add_missing_execution_jobs
 INSERT INTO execution_jobs (
-    job_id, master_job_id, status, attempted_generations, produced_outputs_count, completed_record_count,
-    filtered_record_count, duplicate_record_count, failed_record_count, creation_time, last_update_time, error_message)
+    job_id, master_job_id, status, attempted_generations, produced_outputs_count, {counts.columns}, creation_time, last_update_time, error_message)
 SELECT job_id, min(master_job_id), 'cancelled', 0, 0, 0, 0, 0, 0, starfish_needed_time(min(start_time)),
        starfish_needed_time(max(last_update_time)), 'Starfish''s store had records of this job, and not the job'
 FROM starfish_records WHERE job_id NOT IN (SELECT job_id FROM execution_jobs) GROUP BY job_id
@@ -115,7 +107,7 @@ FROM starfish_records WHERE job_id NOT IN (SELECT job_id FROM execution_jobs) GR
 -- job and gets an execution job there.
 INSERT INTO execution_jobs (
     job_id, master_job_id, status, run_config, run_config_hash, attempted_generations, produced_outputs_count,
-    completed_record_count, filtered_record_count, duplicate_record_count, failed_record_count, creation_time,
+    {counts.columns}, creation_time,
     last_update_time, error_message)
 SELECT DISTINCT starfish_stand_in(job.job_id, record.master_job_id), record.master_job_id, job.status, job.run_config,
        job.run_config_hash, 0, 0, 0, 0, 0, 0, job.creation_time, job.last_update_time,
@@ -124,8 +116,7 @@ FROM starfish_records AS record JOIN execution_jobs AS job ON job.job_id = recor
 WHERE job.master_job_id <> record.master_job_id
 
 -- name: copy_records
-INSERT INTO records (
-    record_uid, job_id, master_job_id, status, output_ref, start_time, end_time, last_update_time, error_message)
+INSERT INTO records ({record.columns but data_sha256})
 SELECT record.record_uid,
        CASE WHEN job.master_job_id = record.master_job_id THEN record.job_id
             ELSE starfish_stand_in(record.job_id, record.master_job_id) END,

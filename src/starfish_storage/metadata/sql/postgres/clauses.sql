@@ -1,0 +1,29 @@
+-- What PostgreSQL says in its own words, for queries of every engine: `{locked}` in a query is the text below.
+
+-- fragment: index_of_borrowers
+-- The planner finds it.
+
+-- fragment: index_of_statuses
+
+-- fragment: version
+data_version
+
+-- fragment: has_error_text
+strpos(lower(error_message COLLATE "C"), :error_text) > 0
+
+-- fragment: largest
+greatest
+
+-- fragment: locked
+FOR UPDATE
+
+-- fragment: locked_in_order
+-- By id, so that two who lock several do not wait for each other.
+ORDER BY job_id FOR UPDATE
+
+-- fragment: locked_but_for_key
+-- Rows that refer to it may be written meanwhile.
+FOR NO KEY UPDATE
+
+-- fragment: if_not_locked
+SKIP LOCKED

@@ -1,0 +1,27 @@
+-- What SQLite says in its own words, for queries of every engine: `{locked}` in a query is the text below.
+
+-- fragment: index_of_borrowers
+INDEXED BY records_by_borrowed_data
+
+-- fragment: index_of_statuses
+-- Few are running at a time; an index by worker would be paid for at every claim and every end.
+INDEXED BY execution_jobs_by_status
+
+-- fragment: version
+-- Data has no versions.
+NULL
+
+-- fragment: has_error_text
+instr(lower(error_message), :error_text) > 0
+
+-- fragment: largest
+max
+
+-- fragment: locked
+-- Nobody else writes meanwhile.
+
+-- fragment: locked_in_order
+
+-- fragment: locked_but_for_key
+
+-- fragment: if_not_locked

@@ -262,11 +262,12 @@ class RowCodec:
 
 def whole_records(found: Sequence[Row]) -> list[WholeRecordRow]:
     """Return rows of records, whose last columns are the version of their data, where it has one, and a unique key."""
-    made: list[WholeRecordRow] = []
+    named, made = RecordRow._make, list[WholeRecordRow]()
     for *columns, version, unique_key in found:
-        record = RecordRow._make(columns)
-        key = record.output_ref
-        place = None if key is None else version_key(key, version)
+        record = named(columns)
+        place = key = record.output_ref
+        if version is not None and key is not None:
+            place = version_key(key, version)
         made.append(WholeRecordRow(record, unique_key, place))
     return made
 

@@ -98,7 +98,7 @@ class DataReading:
         Of large data, only the first of them are returned, at least one: so many as have about 16 MB together.
         """
         refused = self._refused(rows)
-        places = [row.place for row in rows if row.place is not None and row.record.record_uid not in refused]
+        places = [place for record, _, place in rows if place is not None and record.record_uid not in refused]
         # In one thread: two took turns and were slower together, as long as the files are in memory.
         read = await self._in_pool(lambda: deque(self._read_some(places)))
         found: list[ScannedRecord] = []
@@ -133,12 +133,12 @@ class DataReading:
     def _refused(self, rows: Sequence[WholeRecordRow]) -> dict[str, StorageError]:
         """Return why data is not read, by uid: a row that was tampered with may name any file."""
         refused: dict[str, StorageError] = {}
-        for row in rows:
-            if row.place is not None:
+        for record, _, place in rows:
+            if place is not None:
                 try:
-                    check_record_key(row.place)
+                    check_record_key(place)
                 except InvalidReferenceError as error:
-                    refused[row.record.record_uid] = error
+                    refused[record.record_uid] = error
         return refused
 
     async def _read_or_error(self, key: str) -> tuple[bytes | None, StorageError | None]:

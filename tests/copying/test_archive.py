@@ -120,7 +120,7 @@ async def test_what_is_there_stays(tmp_path: Path) -> None:
         assert file.read_bytes() != b"somebody else's"
         (tmp_path / "c").mkdir()
         (tmp_path / "c" / "mine").touch()
-        with pytest.raises(StoreOpenError, match="something is there"):
+        with pytest.raises(StoreOpenError, match="something exists there already"):
             await extract(file, tmp_path / "c")
     assert names_in(tmp_path) == ["a", "c", "run.zip"]
 

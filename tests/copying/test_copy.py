@@ -127,7 +127,7 @@ async def test_a_copy_is_resumed_without_paying_twice(tmp_path: Path) -> None:
         assert [n for kind, n in calls if kind == "done"].count(0) == 1
         # Gone on with in the copy: the source's earlier state does not replace it.
         before = await whole(target)
-        with pytest.raises(AlreadyExistsError, match="copy it the other way"):
+        with pytest.raises(AlreadyExistsError, match="copy in the other direction"):
             await copy(source, target)
         assert await whole(target) == before
         await copy(target, source)
@@ -217,13 +217,13 @@ async def test_something_else_of_the_same_id_is_refused(tmp_path: Path) -> None:
     await plain.make(tmp_path / "b")
     async with source, store(tmp_path / "b") as target:
         before = await whole(target)
-        with pytest.raises(AlreadyExistsError, match=r"'M2'.*another one of that id"):
+        with pytest.raises(AlreadyExistsError, match=r"'M2'.*another with this id"):
             await copy(source, target)
         assert await whole(target) == before, "nothing is written before everything was compared"
         await copy(source, target, master_job_ids=["capitals-1"])
         await source.log_execution_job_start(GenerationJob(job_id="taken", master_job_id="sums-1"))
         await target.log_execution_job_start(GenerationJob(job_id="taken", master_job_id="m1"))
-        with pytest.raises(AlreadyExistsError, match=r"'taken'.*of master job 'm1'"):
+        with pytest.raises(AlreadyExistsError, match=r"'taken'.*in master job 'm1'"):
             await copy(source, target, project_ids=["sums"])
         assert (await whole(target))["record", "r0000"] == before["record", "r0000"]
 

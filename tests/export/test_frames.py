@@ -64,9 +64,9 @@ async def test_what_cannot_be_read_is_said(root: Path):
             await to_arrow(storage, master_job_ids=["m3"])
         with pytest.raises(NotFoundError, match="'q'"):
             await to_arrow(storage, project_id="q")
-        with pytest.raises(InvalidInputError, match="say whose records"):
+        with pytest.raises(InvalidInputError, match="no records are named"):
             await to_arrow(storage)
-        with pytest.raises(InvalidInputError, match="say whose records"):
+        with pytest.raises(InvalidInputError, match="no records are named"):
             await to_arrow(storage, master_job_ids="m1")
         for columns in ("number", []):
             with pytest.raises(InvalidInputError, match="list of names"):

@@ -70,7 +70,7 @@ async def said_of(storage: LocalStorage, path: Path, **options: Any) -> str:
 async def test_rows_of_another_width(storage: LocalStorage, tmp_path: Path):
     path = written(tmp_path / "a.csv", b'a,b\n"1\n",2\n3\n4,5,6\n7,8\n')
     assert "the row at line 4 of" in (said := await refused(storage, path))
-    assert "has 1 cells, and there are 2 columns" in said
+    assert "has 1 cells, but the file has 2 columns" in said
     report = await import_file(storage, path, skip_bad=True)
     assert (report.records, report.skipped) == (2, 2)
     assert "line 5 of" in report.bad_rows[1]
@@ -85,8 +85,8 @@ BROKEN = {
     "unnamed": (b"a,,c\n1,2,3\n", "column 2 of"),
     "twice": (b"a,b,a\n1,2,3\n", "two columns of"),
     "header alone": (b"a,b\n", "has no row"),
-    "empty": (b"", "no row with the names"),
-    "blank": (b"\n\n", "no row with the names"),
+    "empty": (b"", "no column names"),
+    "blank": (b"\n\n", "no column names"),
 }
 
 

@@ -248,7 +248,7 @@ async def test_responses_that_are_changed_meanwhile(storage: LocalStorage, run: 
             with (run / "responses_0.jsonl").open("a") as file:
                 file.write("\n")
 
-    with pytest.raises(InvalidInputError, match="was changed while it was imported"):
+    with pytest.raises(InvalidInputError, match="changed while it was imported"):
         await import_curator(storage, str(run), progress=change)
     (job,) = await storage.list_master_jobs()
     assert job.status == "failed"

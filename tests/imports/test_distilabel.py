@@ -68,7 +68,7 @@ async def test_what_is_no_pipeline(storage: LocalStorage, execution: Path, monke
         with pytest.raises(MissingExtraError, match=r"need yaml.*starfish-storage\[distilabel\]"):
             await import_path(storage, execution)
     shutil.rmtree(execution / "data")
-    with pytest.raises(InvalidInputError, match="holds no pipeline"):
+    with pytest.raises(InvalidInputError, match="contains no cached pipeline"):
         await import_distilabel(storage, str(execution))
     with pytest.raises(InvalidInputError, match="from what is in it"):
         await import_path(storage, execution)

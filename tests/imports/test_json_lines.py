@@ -117,9 +117,9 @@ async def test_an_export_with_metadata_is_plain_data(storage: LocalStorage, tmp_
 BAD: dict[str, tuple[bytes, str]] = {
     "no JSON": (b'{"a": qz}', "is not JSON, at column 7"),
     "half a line": (b'{"a": "q', "is not JSON, at column 9"),
-    "a list": (b"[1]", "is no JSON object, but a list"),
-    "a number": (b"1", "is no JSON object, but a number"),
-    "null": (b"null", "is no JSON object, but null"),
+    "a list": (b"[1]", "is not a JSON object, but a list"),
+    "a number": (b"1", "is not a JSON object, but a number"),
+    "null": (b"null", "is not a JSON object, but null"),
     "NaN": (b'{"qz": [NaN]}', "nan is not a JSON number"),
     "infinity": (b'{"a": 1e400}', "inf is not a JSON number"),
     "not UTF-8": (b'{"a": "qz\xff"}', "not UTF-8 at byte 9"),
@@ -139,7 +139,7 @@ async def test_a_bad_row(storage: LocalStorage, tmp_path: Path, name: str, monke
     said = await refused(storage, path)
     assert "line 3 of" in said
     assert reason in said
-    assert "Nothing was imported: mend it, or skip bad rows." in said
+    assert "Nothing was imported: correct it, or skip bad rows (skip_bad=True, --skip-bad)." in said
     assert "qz" not in said.replace("$.qz", "")
 
     report = await import_file(storage, path, skip_bad=True)
@@ -169,7 +169,7 @@ async def test_files_that_cannot_be_read(storage: LocalStorage, tmp_path: Path):
     (tmp_path / "d.jsonl").mkdir()
     assert "is a directory" in await refused(storage, tmp_path / "d.jsonl")
     os.mkfifo(tmp_path / "p.jsonl")
-    assert "no file on a disk" in await refused(storage, tmp_path / "p.jsonl")
+    assert "not a regular file" in await refused(storage, tmp_path / "p.jsonl")
     assert "cannot infer the form of" in await refused(storage, written(tmp_path / "a.json", b"{}"))
     assert "cannot infer the form of" in await refused(storage, written(tmp_path / "gz", b"{}"))
     odd: Any = "xml"
@@ -196,7 +196,7 @@ async def test_a_file_that_is_changed_meanwhile(storage: LocalStorage, tmp_path:
         if progress == ImportProgress("a.jsonl", "checking", len(ROWS), None):
             path.write_bytes(LINES.replace(b'{"n": 0', b'{"n": 7'))
 
-    with pytest.raises(InvalidInputError, match="was changed while it was imported"):
+    with pytest.raises(InvalidInputError, match="changed while it was imported"):
         await import_file(storage, path, progress=change)
     (job,) = await storage.list_master_jobs()
     assert job.status == "failed"
@@ -223,7 +223,7 @@ async def test_a_master_job_of_that_id_that_is_no_import(storage: LocalStorage, 
     path = written(tmp_path / "a.jsonl", LINES)
     (job_id,) = (await import_file(storage, path)).master_job_ids
     await storage.save_request_config(storage.generate_request_config_path(job_id), {"model": "m"})
-    with pytest.raises(InvalidInputError, match="has the id of this import"):
+    with pytest.raises(InvalidInputError, match="already exists but was not made by this import"):
         await import_file(storage, path)
 
 

@@ -105,8 +105,8 @@ async def test_many_row_groups(storage: LocalStorage, tmp_path: Path):
 
 
 async def test_what_is_no_parquet(storage: LocalStorage, tmp_path: Path):
-    assert "is no Parquet file" in await refused(storage, written(tmp_path / "a.parquet", b"PAR1 and more"))
-    assert "is no Parquet file" in await refused(storage, written(tmp_path / "a.parquet", b""))
+    assert "is not a Parquet file" in await refused(storage, written(tmp_path / "a.parquet", b"PAR1 and more"))
+    assert "is not a Parquet file" in await refused(storage, written(tmp_path / "a.parquet", b""))
     whole = parquet(tmp_path / "b.parquet", a=pa.array(range(5000))).read_bytes()
     broken = whole[:100] + b"\xff" * 200 + whole[300:]
     assert "is damaged after row" in await refused(storage, written(tmp_path / "b.parquet", broken))

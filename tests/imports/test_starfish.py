@@ -74,6 +74,6 @@ async def test_what_is_no_store_of_starfish(storage: LocalStorage, tmp_path: Pat
         pass
     with pytest.raises(InvalidInputError, match="starfish-storage copy"):
         await import_path(storage, tmp_path / "ours")
-    with pytest.raises(InvalidInputError, match="is no store of Starfish"):
+    with pytest.raises(InvalidInputError, match="is not a store of Starfish"):
         await import_starfish(storage, str(tmp_path / "none"))
     assert not (tmp_path / "none").exists()

@@ -185,13 +185,13 @@ async def test_an_open_backup_is_not_restored(root: Path, tmp_path: Path) -> Non
 async def test_a_backup_with_a_damaged_index_is_not_restored(root: Path, tmp_path: Path) -> None:
     copy(root, tmp_path / "b")
     stores.empty_index(tmp_path / "b", "records_by_job")
-    with pytest.raises(StoreDamagedError, match="take another backup"):
+    with pytest.raises(StoreDamagedError, match="use another backup"):
         restore(tmp_path / "b", f"file://{tmp_path}/r")
 
 
 async def test_a_store_is_not_restored_into_its_backup(root: Path, tmp_path: Path) -> None:
     copy(root, tmp_path / "b")
-    with pytest.raises(StoreOpenError, match="outside its backup"):
+    with pytest.raises(StoreOpenError, match="must be restored neither in its backup"):
         restore(tmp_path / "b", f"file://{tmp_path}/b/r")
     assert not (tmp_path / "b/r").exists()
 
@@ -247,7 +247,7 @@ def test_a_backup_of_an_earlier_release_is_not_restored(tmp_path: Path) -> None:
 
 def test_what_is_no_backup_is_not_restored(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
-    with pytest.raises(StoreOpenError, match=r"no metadata\.db in it; name the directory of a backup"):
+    with pytest.raises(StoreOpenError, match=r"no metadata\.db; name the directory of a backup"):
         restore(tmp_path / "b", f"file://{tmp_path}/r")
     assert not (tmp_path / "r").exists()
     (tmp_path / "b/metadata.db").write_bytes(b"no database" * 1000)

@@ -61,7 +61,7 @@ async def test_a_log_that_somebody_holds_open_is_left(root: Path) -> None:
         report = collect(f"file://{root}")
         assert report.superseded > 0
         assert not report.compacted
-        assert "row log: kept, for somebody has the store open, " in str(report)
+        assert "row log: kept (another process has the store open): " in str(report)
         await storage.update_master_job_status("M2", "failed", utc_now())
     assert (root / "rows.jsonl").stat().st_ino == inode
     assert (root / "rows.jsonl").read_bytes().splitlines()[-1].startswith(b'["update_master_job_status","failed"')

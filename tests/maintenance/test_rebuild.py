@@ -200,7 +200,7 @@ async def test_a_store_of_which_nothing_can_be_read_is_not_made_empty(root: Path
     if lost != "missing":
         (root / "metadata.db").write_bytes(b"" if lost == "emptied" else b"something else " * 5000)
     before = bytes_of(root)
-    with pytest.raises(StoreDamagedError, match=r"restore a backup\. Nothing was changed"):
+    with pytest.raises(StoreDamagedError, match=r"nothing was changed\. Restore a backup"):
         repair(uri(root))
     assert {name: content for name, content in bytes_of(root).items() if name in before} == before
     assert not verify(uri(root)).is_sound
@@ -368,7 +368,7 @@ async def test_what_cannot_be_mended_is_left_and_told(root: Path) -> None:
     stores.file_of(root, 3).unlink()
     status, out, _ = command("repair", "--store", str(root), "--yes")
     assert status == 1
-    assert "cannot be mended: request_config_damaged  configs/m1.request.json" in out
+    assert "cannot be repaired: request_config_damaged  configs/m1.request.json" in out
 
 
 def test_what_a_killed_writer_left_stays_for_the_next_one(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ async def test_data_that_is_missing_cut_short_changed_or_swapped_is_found(remote
     assert remote.kinds() == sorted([*expected, ("data_missing", remote.key_of("r0001"))])
     report = remote.verify()
     assert not report.is_sound
-    assert "restore what is named from the backups" in str(report)
+    assert "restore the named data from backups" in str(report)
 
 
 async def test_request_configurations_are_checked(remote: RemoteStore, week_later: None) -> None:

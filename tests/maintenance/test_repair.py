@@ -57,7 +57,7 @@ async def test_a_record_whose_data_is_lost_becomes_failed_with_the_reason(root: 
     assert (Path(done.copies) / damaged.relative_to(root)).read_bytes() == flipped
     assert (Path(done.copies) / "metadata.db").is_file()
     async with LocalStorage(uri(root)) as storage:
-        for uid, reason in (("r0003", "is not there"), ("r0004", "SHA-256 differs")):
+        for uid, reason in (("r0003", "does not exist"), ("r0004", "SHA-256 differs")):
             record = await storage.get_record_metadata(uid)
             assert record is not None
             assert (record.status, record.output_ref) == ("failed", None)

@@ -75,10 +75,10 @@ async def archive(
         path: the file; its directory must be there.
         overwrite: replace a file that is there already.
         skip_damaged: leave out data that is lost or damaged, as `copy` does; else that ends it.
-        progress: told how many records have been gone through, and how many there are.
+        progress: called with how many records were copied, and how many there are.
 
     Raises:
-        NotFoundError: there is no such master job.
+        NotFoundError: the master job does not exist.
         AlreadyExistsError: there is a file already.
         StoreDamagedError: the data of a record is lost or damaged.
         StorageIOError: the system failed a read or a write. In each case, what was there before still is.
@@ -86,7 +86,7 @@ async def archive(
     place = _place_of(path, overwrite=overwrite)
     job = await storage.get_master_job(master_job_id)
     if job is None:
-        raise NotFoundError("master job", master_job_id, "list_master_jobs lists what there is")
+        raise NotFoundError("master job", master_job_id, "list_master_jobs lists all master jobs")
     with directory_beside(place) as directory:
         store = LocalStorage(file_uri_of_path(f"{directory}/{STORE}"), durability="process", redact_secrets=False)
         async with store:
@@ -135,6 +135,6 @@ def _place_of(path: str | os.PathLike[str], *, overwrite: bool) -> str:
         raise InvalidInputError(f"{place!a} cannot be written: its directory does not exist; make it first.")
     if os.path.isdir(place) or (os.path.lexists(place) and not overwrite):
         raise AlreadyExistsError(
-            "file", place, "give another name, or say that it may be replaced: overwrite=True, or --overwrite"
+            "file", place, "choose another name, or allow replacing it with overwrite=True (--overwrite)"
         )
     return place

@@ -117,11 +117,11 @@ class ArchiveReader:
             digest.add(info.filename, content.hexdigest(), info.file_size)
         told = self.manifest
         if (digest.files, digest.bytes, digest.hexdigest()) != (told.files, told.bytes, told.sha256):
-            raise self.refusal("its content is not what its archive.json says")
+            raise self.refusal("its content differs from its archive.json")
 
     def refusal(self, reason: str) -> StoreDamagedError:
         """Return the error of an archive that is refused."""
-        return StoreDamagedError(self._path, f"{reason}; nothing was taken out of it. Take another copy of the archive")
+        return StoreDamagedError(self._path, f"{reason}; nothing was extracted. Use another copy of the archive")
 
     def _checked_members(self, found: Iterable[zipfile.ZipInfo]) -> Generator[zipfile.ZipInfo]:
         """Yield all members but the manifest, once the names and sizes that the file tells are known to be fine."""
@@ -139,12 +139,12 @@ class ArchiveReader:
             if info.filename != MANIFEST:
                 yield info
         if not {MANIFEST, DATABASE_FILE} <= names:
-            raise self.refusal(f"it is no archive of a store: it has no {MANIFEST}, or no {DATABASE_FILE}")
+            raise self.refusal(f"it is not an archive of a store: it contains no {MANIFEST} or no {DATABASE_FILE}")
         if packed > self._size:
             raise self.refusal("its members overlap")
         if declared > self._most:
-            reason = f"{declared:,} bytes would come out of {self._size:,}, and at most {self._most:,} may"
-            raise self.refusal(f"{reason} (say most_bytes, or --most-bytes, if it is to be trusted)")
+            reason = f"{self._size:,} bytes would become {declared:,}, more than the limit of {self._most:,}"
+            raise self.refusal(f"{reason} (if you trust it, set most_bytes, or --most-bytes)")
 
     def _read_manifest(self) -> Manifest:
         info = self._archive.getinfo(MANIFEST)

@@ -6,7 +6,7 @@ from starfish_storage.errors import AlreadyExistsError, shorten
 from starfish_storage.interface.rows import MasterJobRow, ProjectRow, WholeExecutionJobRow, WholeRecordRow
 
 _DELETE = "delete it in the target first, or copy into another store"
-_BACK = "copy it the other way, delete it in the target first, or copy into another store"
+_BACK = "copy in the other direction, delete it in the target first, or copy into another store"
 
 
 def needs_project(row: ProjectRow, there: ProjectRow | None) -> bool:
@@ -25,10 +25,10 @@ def needs_master_job(row: MasterJobRow, there: MasterJobRow | None) -> bool:
     if there is None:
         return True
     if (there.project_id, there.creation_time) != (row.project_id, row.creation_time):
-        reason = f"the target has another one of that id, of project {shorten(there.project_id)}"
+        reason = f"the target has another with this id, in project {shorten(there.project_id)}"
         raise AlreadyExistsError("master job", row.master_job_id, f"{reason}, from {there.creation_time}; {_DELETE}")
     if there.last_update_time > row.last_update_time:
-        reason = f"it has gone on there, until {there.last_update_time}, and is newer than what is to be copied"
+        reason = f"the target's is newer than the source's: it was last changed at {there.last_update_time}"
         raise AlreadyExistsError("master job", row.master_job_id, f"{reason}; {_BACK}")
     return there != row
 
@@ -55,7 +55,7 @@ def needs_execution_job(row: WholeExecutionJobRow, there: WholeExecutionJobRow |
         return there is None
     ours, theirs = row.job, there.job
     if theirs.master_job_id != ours.master_job_id:
-        reason = f"the target has one of that id, of master job {shorten(theirs.master_job_id)}"
+        reason = f"the target has another with this id, in master job {shorten(theirs.master_job_id)}"
         raise AlreadyExistsError("execution job", ours.job_id, f"{reason}; {_DELETE}")
     _refuse_newer("execution job", ours.job_id, ours.last_update_time, theirs.last_update_time)
     return True

@@ -2,7 +2,7 @@
 
 The order is what makes a copy that was killed safe to repeat: the project, the master job as ``pending``, its execution
 jobs with their attempts and paid steps, its records with their data, its request configuration, without which nobody
-goes on with it, and at last the master job as it is.
+continues it, and at last the master job as it is.
 """
 
 from __future__ import annotations
@@ -52,32 +52,32 @@ async def copy(
     dry_run: bool = False,
     progress: Progress | None = None,
 ) -> CopyReport:
-    """Copy projects and master jobs whole, with all that belongs to them; if none are named, all there are.
+    """Copy projects and master jobs with everything that belongs to them; all of them, if none are named.
 
-    Said again after it was interrupted, it goes on; said again after it has ended, it changes nothing, and brings what
-    has gone on in the source since then. The source is only read. Where the target has another master job, execution
-    job or record of the same id, or a newer state of it, that is refused, and the target's stays as it is; a project
-    of the same id is kept as the target has it, unless it is an earlier state of the same project.
+    An interrupted copy continues when it is repeated; a complete one that is repeated brings only what has changed in
+    the source since. The source is only read. A master job, execution job or record is refused if the target has
+    another one with this id, or a newer state of it, and the target keeps its own; a project with this id stays as the
+    target has it, unless it is an earlier state of the same project.
 
     A run that is being worked on can be copied: the inputs that its workers hold arrive as pending, and `resume` of the
-    copy pays for none of the steps that were stored. Records arrive under their own keys, also those that refer to the
-    data of another.
+    copy does not pay again for steps that were stored. Records arrive under their own keys, also those that refer to
+    the data of another.
 
     Args:
         source: where from; set up.
         target: where to; set up.
         project_ids: projects, with all of their master jobs.
         master_job_ids: master jobs, with their projects.
-        skip_damaged: copy a record whose data is lost or damaged without it, and say so in the record and in the
-            report; else that ends the copy.
+        skip_damaged: copy a record whose data is lost or damaged without its data, and say so in the record and in
+            the report; otherwise it ends the copy.
         dry_run: read and compare, and write nothing.
-        progress: told how far it is.
+        progress: called with how many records were compared, and how many there are.
 
     Raises:
         NotFoundError: a project or master job is not in the source.
         AlreadyExistsError: the target has something else, or something newer, of the same id.
         StoreDamagedError: the data of a record is lost or damaged.
-        InvalidInputError: source and target are one store.
+        InvalidInputError: source and target are the same store.
     """
     began = time.monotonic()
     await _refuse_same(source, target)
@@ -135,12 +135,12 @@ async def _named(
         projects = dict.fromkeys([project_id async for project_id in _every_project(source)])
     for project_id in projects:
         if await rows.get_project(project_id) is None:
-            raise NotFoundError("project", project_id, "list_projects lists what there is")
+            raise NotFoundError("project", project_id, "list_projects lists all projects")
         jobs |= dict.fromkeys(await rows.list_master_job_ids(project_id))
     for master_job_id in master_job_ids:
         found = await rows.get_master_job(master_job_id)
         if found is None:
-            raise NotFoundError("master job", master_job_id, "list_master_jobs lists what there is")
+            raise NotFoundError("master job", master_job_id, "list_master_jobs lists all master jobs")
         projects[found.project_id] = jobs[master_job_id] = None
     return list(projects), list(jobs)
 
@@ -213,7 +213,7 @@ class _Copying:
         await self._execution_jobs(master_job_id)
         await self._records(master_job_id)
         if config is not None:
-            # Not before: without it, nobody can go on with half a run, and pay again for what is not there yet.
+            # Last, since without it nobody can resume half a run, and pay again for what is not copied yet.
             await self._put(self._target.put_request_config(row.request_config_ref, config))
         if run is not None and there_run != run:
             await self._put(self._target.rows.put_run(run))

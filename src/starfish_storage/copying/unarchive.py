@@ -40,7 +40,7 @@ async def unarchive(
         path: the file.
         target: where to; set up.
         most_bytes: how much may come out of it; without it, a hundred times its size, and 64 MB.
-        progress: told how many records have been gone through, and how many there are.
+        progress: called with how many records were copied, and how many there are.
 
     Raises:
         StoreOpenError: there is no archive, or it is of a newer release.
@@ -71,7 +71,7 @@ async def extract(
 def _extract_into(file: str, place: str, most_bytes: int | None) -> Manifest:
     above = os.path.dirname(place)
     if os.path.lexists(place) and (not os.path.isdir(place) or os.path.islink(place) or os.listdir(place)):
-        raise StoreOpenError(place, "something is there; name another directory")
+        raise StoreOpenError(place, "something exists there already; name another directory")
     if not os.path.isdir(above):
         raise StoreOpenError(place, "the directory above it does not exist; make it first")
     with directory_beside(place) as directory:

@@ -56,7 +56,7 @@ def card_text(facts: DatasetFacts, source: Provenance | str) -> str:
 
     Args:
         facts: the dataset.
-        source: where its records come from, or a body of one's own.
+        source: where its records come from, or the text to use as its body.
     """
     body = source if isinstance(source, str) else "\n".join(_body(facts, source))
     return "\n".join(["---", *_front(facts), "---", "", without_tokens(body).strip(), ""])
@@ -172,7 +172,7 @@ def _columns(facts: DatasetFacts, runs: Sequence[RunProvenance]) -> Iterator[str
     rows = [(inline(name), _type_name(plan), inline(told.get(name, ""))) for name, plan in facts.plan.members]
     yield from _table(("column", "type", "meaning"), rows)
     if facts.conflicts:
-        yield from ["These values have no type in common, and are written as JSON text, strings too:", ""]
+        yield from ["No one type fits these values. All of them are written as JSON text, strings too:", ""]
         yield from (f"- {inline(str(conflict))}" for conflict in facts.conflicts)
         yield ""
 
@@ -198,7 +198,7 @@ def _run(run: RunProvenance) -> Iterator[str]:
     facts: dict[str, str | None] = {
         "id": inline(job.master_job_id),
         "status": job.status,
-        "models": ", ".join(map(inline, run.models)) or "not told",
+        "models": ", ".join(map(inline, run.models)) or "unknown",
         "created": f"{job.creation_time:%Y-%m-%d %H:%M} UTC",
         "ended": f"{job.end_time:%Y-%m-%d %H:%M} UTC" if job.end_time else None,
         "records asked for": f"{job.target_record_count:,}" if job.target_record_count else None,

@@ -33,7 +33,7 @@ def write_dataset(
         sink: the records, in splits.
         directory: where; it is made if it is not there.
         identity: what each file says about itself, in its key-value metadata.
-        card: where the records come from, for the card; or a body of one's own.
+        card: where the records come from, for the card; or the text to use as its body.
         progress: called with how many records were written.
         compression: of the Parquet files.
 
@@ -41,14 +41,14 @@ def write_dataset(
         How many records there are.
 
     Raises:
-        InvalidInputError: there are no records, or they are no table.
+        InvalidInputError: there are no records, or they do not form a table.
         MissingExtraError: pyarrow is not installed.
         OSError: a file cannot be written.
     """
     table = sink.unified()
     splits = {name: spool for name, spool in sink.splits.items() if spool.rows}
     if not splits:
-        raise InvalidInputError("there is no record to export, and no dataset without one: choose other records.")
+        raise InvalidInputError("no record matches, and a dataset needs at least one: choose other records.")
     os.makedirs(os.path.join(directory, "data"), exist_ok=True)
     written = 0
     facts: list[SplitFacts] = []

@@ -24,8 +24,8 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
 class Destination:
     """The file or directory that an export makes; a context that removes what was not put in place.
 
-    The temporary name follows from the destination's and is locked, so that what a killed export has left is used
-    again by the next one, and two at a time are told of each other.
+    The temporary name follows from the destination's and is locked, so the next export reuses what
+    a killed one has left, and the second of two exports at a time is refused.
 
     Args:
         path: of the file or directory to make, absolute and without links.
@@ -121,13 +121,14 @@ class Destination:
         if not os.path.lexists(self._path):
             return
         if os.path.isdir(self._path) != self._is_directory:
-            raise InvalidInputError(f"{self._path!r} is a {other}, and this form makes a {kind}. Give another name.")
+            raise InvalidInputError(f"{self._path!r} is a {other}, but this form writes a {kind}. Choose another name.")
         if not self._overwrite:
-            remedy = "give another name, or say that it may be replaced: overwrite=True, or --overwrite"
+            remedy = "choose another name, or allow replacing it with overwrite=True (--overwrite)"
             raise AlreadyExistsError(kind, self._path, remedy)
         if self._is_directory and os.listdir(self._path) and not self._is_own(self._path):
             raise InvalidInputError(
-                f"{self._path!r} is not replaced: it holds more than an export makes. Remove it, or give another name."
+                f"{self._path!r} is not replaced: it contains files that no export wrote. Remove it, or choose another "
+                "name."
             )
 
     def _locked(self) -> int | None:
@@ -143,7 +144,7 @@ class Destination:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise StorageBusyError(
-                    f"{self._path!r} is being written by another export. Wait for it, or give another name."
+                    f"{self._path!r} is being written by another export. Wait for it, or choose another name."
                 ) from None
             except OSError as error:
                 if error.errno not in _NO_LOCKS:  # there, two at a time is the caller's own fault

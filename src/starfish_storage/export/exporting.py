@@ -38,7 +38,7 @@ async def export(
     overwrite: bool = False,
     progress: OnProgress | None = None,
 ) -> ExportReport:
-    """Write the records of master jobs into a file, or a directory, that has its name once it is whole.
+    """Write the records of master jobs into a file or directory, which appears once it is complete.
 
     The order is fixed: master jobs as they were given, those of a project oldest first, the records of each oldest
     first by start time, then by uid. The same records give the same bytes. Memory does not grow with their number.
@@ -46,7 +46,7 @@ async def export(
     Args:
         storage: the store, set up; it is not changed.
         destination: the file or directory to make.
-        form: what to write; None to tell by the ending of the destination (see `form_of`).
+        form: what to write; None to infer it from the ending of the destination (see `form_of`).
         master_job_ids: whose records.
         project_id: the records of all its master jobs.
         statuses: only records in one of these statuses; None for all.
@@ -56,13 +56,13 @@ async def export(
         progress: called now and then with how far it is.
 
     Raises:
-        InvalidInputError: nothing was named, or the destination or form cannot be used.
+        InvalidInputError: neither master jobs nor a project are named, or the destination or form cannot be used.
         NotFoundError: a master job or the project does not exist.
         AlreadyExistsError: there is something at the destination.
         DataLostError: the data of a record is lost.
         StoreDamagedError: the data of a record is damaged.
         NotExportableError: the form cannot hold a record.
-        StorageIOError: writing failed; nothing is at the destination that was not there before.
+        StorageIOError: writing failed; the destination is as it was before.
     """
     path = _resolved(destination)
     chosen = form or form_of(path)
@@ -80,23 +80,23 @@ def _resolved(path: str | os.PathLike[str]) -> str:
     """Return the path of a destination, absolute, and where a link leads that is there."""
     given = os.fspath(path)
     if given == "-":
-        raise InvalidInputError("an export is not written to standard output: name a file ('./-' is one too).")
+        raise InvalidInputError("exports are not written to standard output: name a file ('./-' is a file).")
     try:
         if b"\0" not in os.fsencode(given):
             return os.path.realpath(given)
     except ValueError:
         pass
-    raise InvalidInputError(f"{given!a} is no name that a file can have: give another.")
+    raise InvalidInputError(f"{given!a} cannot be the name of a file: give another.")
 
 
 def _check_place(storage: Storage, path: str, given: str, form: Form) -> None:
-    """Refuse a destination that is, or lies in, or holds the store, and a file's name that says that it is none."""
+    """Refuse a destination that is, contains or lies in the store, and a name that ends in ``/`` for a file."""
     if given.endswith("/") and not form.is_directory:
-        raise InvalidInputError(f"{given!a} names a directory, and {form.name} is a file: leave the last '/' out.")
+        raise InvalidInputError(f"{given!a} names a directory, but {form.name} writes a file: remove the last '/'.")
     for place in _places_of(storage):
         if os.path.commonpath((path, place)) in (path, place):
             raise InvalidInputError(
-                f"{path!r} cannot be written: what is in {place!r} is the store's own. Give a name outside of it."
+                f"{path!r} cannot be written: {place!r} belongs to the store. Choose a place outside of it."
             )
 
 

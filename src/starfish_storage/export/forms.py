@@ -63,7 +63,7 @@ class Form(ABC):
     metadata_key: str | None = None
 
     async def gather(self, storage: Storage, jobs: Sequence[GenerationMasterJob]) -> Any:  # noqa: ARG002 (for others)
-        """Return what the form says of the whole, read from the store before its records. Most say nothing."""
+        """Return what the form says about the whole export, read before its records. Most say nothing."""
         return None
 
     def is_own_directory(self, path: str) -> bool:  # noqa: ARG002 (for forms that are directories)
@@ -119,26 +119,26 @@ class FormWriter(ABC):
 
     @abstractmethod
     def finish(self) -> None:
-        """Write what is not yet written; nothing is added after it."""
+        """Write everything that is not written yet; nothing is added after this."""
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of everything, however it ended. Idempotent."""
+        """Close and remove everything temporary, however the export ended. Idempotent."""
 
     @property
     def conflicts(self) -> Sequence[Conflict]:
-        """What did not fit together in one column, after `finish`."""
+        """The values that no one type fits, after `finish`."""
         return ()
 
 
 def check_metadata_key(key: str | None) -> None:
-    """Refuse a name for the metadata that no file can hold.
+    """Refuse a metadata key that a file cannot hold.
 
     Raises:
-        InvalidInputError: it is empty, or no Unicode.
+        InvalidInputError: it is empty, or not printable.
     """
     if key is not None and (not key or not key.isprintable()):
-        raise InvalidInputError(f"the metadata cannot stand under {key!a}: give a word, such as 'metadata'.")
+        raise InvalidInputError(f"the metadata key {key!a} cannot be used: give a word, such as 'metadata'.")
 
 
 def splice(record: ExportedRecord, key: str | None, form: str) -> bytes:
@@ -178,5 +178,5 @@ def check_free(record: ExportedRecord, key: str, form: str) -> None:
         data: dict[str, Any] = decode(record.payload)
         if key in data:
             raise NotExportableError(
-                record.uid, form, f"its data has a key {key!r} of its own; give another for the metadata"
+                record.uid, form, f"its data has a key {key!r} of its own; choose another metadata key"
             )

@@ -41,7 +41,7 @@ async def to_arrow(
     metadata: bool | str = False,
     skip_damaged: bool = False,
 ) -> ArrowTable:
-    """Return records as an Arrow table: the keys of their data are its columns, with one schema over all of them.
+    """Return records as an Arrow table. The keys of their data are its columns, and one schema fits all records.
 
     A key that a record lacks is null. Integers that meet other numbers become floats. Where no one type fits, a column
     is JSON text; the table's metadata lists those under ``starfish_storage.json_columns``. Records without data are
@@ -58,17 +58,17 @@ async def to_arrow(
         skip_damaged: leave out records whose data is lost or damaged; otherwise the first one raises.
 
     Raises:
-        NotFoundError: there is no such master job or project; `DataLostError` if data is lost.
+        NotFoundError: a master job or the project does not exist; `DataLostError` if data is lost.
         StoreDamagedError: data is damaged.
-        InvalidInputError: nothing to read is named, there is no such column, or a record has a field that is named as
-            the metadata.
+        InvalidInputError: neither master jobs nor a project are named, a column does not exist, or a record has a
+            field with the name of the metadata's column.
         MissingExtraError: pyarrow is not installed.
     """
     arrow()  # before anything is read
     key = DEFAULT_METADATA_KEY if metadata is True else metadata or None
     check_metadata_key(key)
     if isinstance(columns, str) or (columns is not None and not columns):
-        raise InvalidInputError("columns must be a list of names, such as ['answer'], or None for all.")
+        raise InvalidInputError("columns must be a list of names, for example ['answer'], or None for all.")
     selection = await select(storage, master_job_ids, project_id, statuses)
     with tempfile.TemporaryDirectory(prefix="starfish-storage-") as directory:
         sink = TableSink(directory, metadata_key=key)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Literal, cast
 
 MOST_MEMBERS = 256
-"""Distinct keys of a nested object beyond which it is no struct: its keys are data, such as ids."""
+"""Distinct keys of a nested object; with more, it is not written as a struct: its keys are data, such as ids."""
 
 MOST_COLUMNS = 10_000
 """Distinct keys at the top of all records together."""
@@ -24,7 +24,7 @@ class Seen:
     """What was seen at one path.
 
     Attributes:
-        nulls: how many nulls; a missing key is none.
+        nulls: how many nulls; a missing key does not count.
         booleans: how many booleans.
         integers: how many integers.
         floats: how many other numbers.

@@ -34,9 +34,9 @@ class ChatMessages(JsonLines):
         compression: as of `JsonLines`.
         metadata_key: as of `JsonLines`.
         messages: who says which field of the data, in order, such as
-            ``(("user", "question"), ("assistant", "answer"))``. A field within another is ``"answer.text"``. What is no
-            text is written as JSON.
-        system: what the model is told before every conversation.
+            ``(("user", "question"), ("assistant", "answer"))``. A field within another is ``"answer.text"``. Values
+            that are not text are written as JSON.
+        system: the system message of every conversation; None for none.
 
     Raises:
         InvalidInputError: there is no message, or a role is unknown.
@@ -59,10 +59,12 @@ class ChatMessages(JsonLines):
 
     def __post_init__(self) -> None:
         if not self.messages:
-            raise InvalidInputError("no message is named: say who says what, such as user=question,assistant=answer.")
+            raise InvalidInputError(
+                "no message is named: name a role and a field for each, such as user=question,assistant=answer."
+            )
         if self.metadata_key == "messages":
             raise InvalidInputError(
-                "the metadata cannot stand under 'messages', where the conversation is: name another."
+                "the metadata key 'messages' is taken by the conversation: choose another metadata_key."
             )
         for role, field in self.messages:
             if role not in ROLES:
@@ -95,5 +97,5 @@ class ChatMessages(JsonLines):
         for part in (field,) if field in data else field.split("."):
             value = cast("dict[str, object]", value).get(part) if isinstance(value, dict) else None
         if value is None:
-            raise NotExportableError(uid, self.name, f"its data has no {field!r}, or that is null; map another field")
+            raise NotExportableError(uid, self.name, f"its data has no {field!r}, or it is null; map another field")
         return value if isinstance(value, str) else json_text(value)

@@ -89,7 +89,7 @@ async def collect_provenance(storage: Storage, master_job_ids: Sequence[str]) ->
         master_job_ids: which ones.
 
     Raises:
-        NotFoundError: there is no such master job.
+        NotFoundError: the master job does not exist.
     """
     return Provenance(tuple([await _run(storage, each) for each in master_job_ids]))
 
@@ -104,7 +104,7 @@ def identity_of(provenance: Provenance) -> dict[str, str]:
         "records": {run.job.master_job_id: run.records for run in runs},
         "models": list(dict.fromkeys(without_tokens(model) for run in runs for model in run.models)),
     }
-    # Ids are told as they are, whatever they look like: without them, nobody finds the runs.
+    # Ids stay as they are, whatever they look like: without them, nobody finds the runs.
     return {f"starfish_storage.{name}": json_text(value) for name, value in values.items()}
 
 
@@ -126,7 +126,7 @@ def _without_secret(said: re.Match[str]) -> str:
 async def _run(storage: Storage, master_job_id: str) -> RunProvenance:
     job = await storage.get_master_job(master_job_id)
     if job is None:
-        raise NotFoundError("master job", master_job_id, "list_master_jobs lists what there is")
+        raise NotFoundError("master job", master_job_id, "list_master_jobs lists all master jobs")
     stored = await _config(storage, job)
     config = None if stored is None else _clean(_without_place(stored))
     called = await _models_called(storage, job)

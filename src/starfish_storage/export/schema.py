@@ -1,4 +1,4 @@
-"""From what was seen to Arrow types, the same for all records; where there is no such type, a column of JSON text."""
+"""Choose one Arrow type for each column, for all records; where no type fits, the column holds JSON text."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def _why_not_typed(seen: Seen, depth: int) -> str | None:
     elif seen.objects and not seen.members:
         reason = "objects without any key"
     if reason is None and seen.no_utf8:
-        reason = "text that is no Unicode (half of a surrogate pair)"
+        reason = "text that is not valid Unicode (half of a surrogate pair)"
     return reason
 
 

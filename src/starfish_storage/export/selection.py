@@ -51,23 +51,23 @@ async def select(
     project_id: str | None = None,
     statuses: Sequence[str] | None = DEFAULT_STATUSES,
 ) -> Selection:
-    """Return what is named: master jobs in the order given, then those of a project, oldest first.
+    """Return the named master jobs in the order given, then those of the project, oldest first.
 
     Raises:
-        InvalidInputError: nothing is named.
+        InvalidInputError: neither master jobs nor a project are named.
         NotFoundError: a master job, or the project, does not exist.
     """
     if isinstance(master_job_ids, str) or (not master_job_ids and project_id is None):
-        raise InvalidInputError("say whose records: a list of master_job_ids, a project_id, or both.")
+        raise InvalidInputError("no records are named: pass a list of master_job_ids, a project_id, or both.")
     found: dict[str, GenerationMasterJob] = {}
     for master_job_id in master_job_ids:
         job = await storage.get_master_job(master_job_id)
         if job is None:
-            raise NotFoundError("master job", master_job_id, "'starfish-storage runs' lists what there is")
+            raise NotFoundError("master job", master_job_id, "'starfish-storage runs' lists all runs")
         found[job.master_job_id] = job
     if project_id is not None:
         if await storage.get_project(project_id) is None:
-            raise NotFoundError("project", project_id, "'starfish-storage projects' lists what there is")
+            raise NotFoundError("project", project_id, "'starfish-storage projects' lists all projects")
         for job in reversed(await storage.list_master_jobs(project_id)):
             found.setdefault(job.master_job_id, job)
     return Selection(storage, list(found.values()), statuses)
@@ -84,5 +84,5 @@ def _on_one_line(record: ScannedRecord) -> ScannedRecord:
         value: Any = decode(record.payload or b"")
         return record._replace(payload=encode(value, f"data of record {record.record_uid!r}"))
     except (ValueError, RecursionError):
-        error = StoreDamagedError(str(record.output_ref), f"it is no JSON object; {SEE_DAMAGE}")
+        error = StoreDamagedError(str(record.output_ref), f"it is not a JSON object; {SEE_DAMAGE}")
     return record._replace(payload=None, error=error)

@@ -12,7 +12,7 @@ from typing import Any, cast
 from starfish_storage.errors import InvalidInputError, shorten
 
 MOST_SPLITS = 50
-"""By a field: a field with more values is none of splits."""
+"""Of a field that names splits: with more different values, it is refused."""
 
 _NAME = re.compile(r"\w+(\.\w+)*", re.ASCII)  # what `datasets` takes, and every file system
 _RESERVED = frozenset({"all"})  # `datasets` means every split by it
@@ -29,9 +29,9 @@ class HuggingFaceOptions:
     Attributes:
         splits: names of splits and what fraction of the records each gets, together 1, such as ``{"train": 0.9, "test":
             0.1}``. Which one a record gets follows from its uid and the seed: it keeps it when others are added.
-            Nothing said and no `split_by`: all are ``train``.
+            With neither this nor `split_by`, all are ``train``.
         split_by: in place of that, the field of the data that names the split.
-        seed: another one gives another division.
+        seed: another seed divides the records differently.
         shard_bytes: bytes of JSON after which another file begins.
 
     Raises:
@@ -84,10 +84,10 @@ def parse_splits(text: str) -> dict[str, float]:
 
 
 def check_split_name(name: object, where: str) -> str:
-    """Return the name of a split, if it is one.
+    """Return a name, if it can name a split.
 
     Raises:
-        InvalidInputError: it is none; ``where`` says in the message where it was found.
+        InvalidInputError: it cannot name a split; the message begins with ``where``.
     """
     if not isinstance(name, str):
         raise InvalidInputError(f"{where}: the name of a split must be a string, not {type(name).__name__}.")
@@ -100,7 +100,7 @@ def check_split_name(name: object, where: str) -> str:
 
 def _check_fractions(splits: Mapping[str, float]) -> None:
     if not splits:
-        raise InvalidInputError('no split is named: give some, such as {"train": 0.9, "test": 0.1}.')
+        raise InvalidInputError('no split is named: give at least one, such as {"train": 0.9, "test": 0.1}.')
     for name, fraction in cast("Mapping[str, object]", splits).items():
         check_split_name(name, "splits")
         if not isinstance(fraction, int | float) or isinstance(fraction, bool) or not 0 < fraction <= 1:

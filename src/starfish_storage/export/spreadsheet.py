@@ -116,7 +116,9 @@ class CsvWriter(FormWriter):
             same = next((name for name in metadata if name in data), None)
             if same is not None:
                 raise NotExportableError(
-                    uid, form, f"its data has a key {same!r}, which is a column of the metadata; name that otherwise"
+                    uid,
+                    form,
+                    f"its data has a key {same!r}, which is a column of the metadata; choose another metadata key",
                 )
             data |= metadata
         if len(self._columns) + len(data) > MOST_COLUMNS and len(self._columns.keys() | data.keys()) > MOST_COLUMNS:

@@ -41,7 +41,7 @@ def write_parquet(
         progress: called with how many were written.
 
     Raises:
-        InvalidInputError: there is no such compression, or the records are no table.
+        InvalidInputError: the compression is unknown, or the records do not form a table.
         MissingExtraError: pyarrow is not installed.
         OSError: the file cannot be written.
     """
@@ -94,7 +94,7 @@ def write_arrow_ipc(
         progress: called with how many were written.
 
     Raises:
-        InvalidInputError: there is no such compression, or the records are no table.
+        InvalidInputError: the compression is unknown, or the records do not form a table.
         MissingExtraError: pyarrow is not installed.
         OSError: the file cannot be written.
     """

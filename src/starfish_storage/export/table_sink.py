@@ -56,7 +56,7 @@ class TableSink:
             metadata: what goes into the column of metadata.
 
         Raises:
-            StoreDamagedError: the data is no JSON object.
+            StoreDamagedError: the data is not a JSON object.
             InvalidInputError: it has no split, the key of the metadata's column, or a key that no column can have.
             StorageIOError: it cannot be put aside.
         """
@@ -90,7 +90,7 @@ class TableSink:
                 columns[self._key] = self._about
             if self._rows and not columns:
                 raise InvalidInputError(
-                    "no record has a field, so there is no table: export the records as JSON Lines."
+                    "no record has a field, so they do not form a table: export them as JSON Lines."
                 )
             planner = Planner()
             plan = planner.table(columns)
@@ -115,12 +115,12 @@ class TableSink:
         try:
             found = _ParsedRecord(*decode_line(payload))
         except ValueError as error:
-            raise StoreDamagedError(uid, f"the data of this record is no row of a table: {error}") from None
+            raise StoreDamagedError(uid, f"the data of this record cannot be a row of a table: {error}") from None
         has_nul = b"\\u0000" in found.line and any("\0" in name for name in found.data)
         if has_nul or (found.exact and not all(map(is_utf8, found.data))):
             raise InvalidInputError(
-                f"record {shorten(uid)} has a field whose name no column can have, for it is no Unicode or has a NUL "
-                "in it: export it as JSON Lines."
+                f"record {shorten(uid)} has a field whose name cannot name a column: it is not valid Unicode, or "
+                "contains NUL. Export it as JSON Lines."
             )
         return found
 
@@ -130,14 +130,14 @@ class TableSink:
         seen = self._seen
         if len(seen.members) + len(data) > MOST_COLUMNS and len(seen.members.keys() | data.keys()) > MOST_COLUMNS:
             raise InvalidInputError(
-                f"record {shorten(uid)} brings the fields to more than {MOST_COLUMNS:,}, which is no table: export the "
-                "records as JSON Lines."
+                f"record {shorten(uid)} brings the fields to more than {MOST_COLUMNS:,}, too many for a table: export "
+                "the records as JSON Lines."
             )
         about = None if metadata is None or self._key is None else dict(metadata)
         if self._key is not None:
             if self._key in data:
                 raise InvalidInputError(
-                    f"record {shorten(uid)} has a field {shorten(self._key)} of its own: name the metadata otherwise."
+                    f"record {shorten(uid)} has a field {shorten(self._key)} of its own: choose another metadata key."
                 )
             if about is not None:
                 exact = exact or needs_exact_parser(about)

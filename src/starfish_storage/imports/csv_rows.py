@@ -20,7 +20,7 @@ class CsvTable:
 
     Args:
         file: the file.
-        delimiter: what stands between cells; a tab, if it is not said and the file's name says so, else a comma.
+        delimiter: the character between cells; by default a tab in ``.tsv`` files, else a comma.
         json_cells: cells that hold a JSON object or list become that.
 
     Raises:
@@ -62,8 +62,8 @@ class CsvTable:
                     if cells:
                         yield self._row(place, names, cells)
             except csv.Error as error:
-                # Where the next row begins is not known after this: it is no row that can be left out.
-                raise InvalidInputError(f"{place} is not CSV: {error}. Mend it, or write the file anew.") from error
+                # Where the next row begins is unknown after this, so the row cannot be left out.
+                raise InvalidInputError(f"{place} is not CSV: {error}. Correct it, or write the file again.") from error
             except UnicodeDecodeError:
                 raise InvalidInputError(
                     f"{place}, or one soon after it, is not UTF-8: save the file as CSV in UTF-8."
@@ -72,7 +72,7 @@ class CsvTable:
     def _names(self, header: list[str]) -> list[str]:
         shown = self._file.shown
         if not header:
-            raise InvalidInputError(f"{shown} has no row with the names of its columns in line 1: add one.")
+            raise InvalidInputError(f"{shown} has no column names in line 1: add them.")
         for number, name in enumerate(header, start=1):
             if not name.strip():
                 raise InvalidInputError(f"column {number} of {shown} has no name in line 1: give it one.")
@@ -82,7 +82,7 @@ class CsvTable:
 
     def _row(self, place: str, names: list[str], cells: list[str]) -> GoodRow | BadRow:
         if len(cells) != len(names):
-            return BadRow(f"{place} has {len(cells)} cells, and there are {len(names)} columns")
+            return BadRow(f"{place} has {len(cells)} cells, but the file has {len(names)} columns")
         if self._json_cells:
             return GoodRow(place, {name: _value(cell) for name, cell in zip(names, cells, strict=True)})
         return GoodRow(place, dict(zip(names, cells, strict=True)))
@@ -94,7 +94,9 @@ CSV = FileForm(
     endings=(".csv", ".tsv"),
     table=CsvTable,
     options=(
-        FormOption("delimiter", "Of CSV: what stands between cells [default: a comma].", "CHARACTER"),
+        FormOption(
+            "delimiter", "Of CSV: the character between cells [default: a comma; a tab in .tsv files].", "CHARACTER"
+        ),
         FormOption("json_cells", "Of CSV: cells that hold a JSON object or list become that.", kind=bool),
     ),
 )

@@ -82,7 +82,7 @@ class CuratorRun:
         return {"name": self.name, "files": [file.describe() for file in self._files]}
 
     def about(self) -> dict[str, Any]:
-        """Return what Curator itself has noted of the run; nothing if it did not end."""
+        """Return what Curator itself has noted about the run; nothing if the run did not end."""
         try:
             with open(os.path.join(self._path, "response.json"), "rb") as file:
                 found = decode(file.read(MAX_ROW_BYTES))
@@ -140,7 +140,7 @@ class CuratorRun:
             found = _parsed("", stream.readline())
             if isinstance(found, Response) and found.position == position:
                 return found
-        raise InvalidInputError(f"{shorten(self.name)} was changed while it was imported: import it again.")
+        raise InvalidInputError(f"{shorten(self.name)} changed while it was imported: import it again.")
 
 
 @contextmanager
@@ -153,7 +153,7 @@ def curator_run(path: str) -> Generator[CuratorRun]:
     names = response_files(path)
     if not names:
         raise InvalidInputError(
-            f"{shown(path)} holds no responses_0.jsonl or the like: give a working directory of Curator."
+            f"{shown(path)} contains no responses_<number>.jsonl: give a working directory of Curator."
         )
     with ExitStack() as stack:
         files = [stack.enter_context(SourceFile(os.path.join(path, name))) for name in names]
@@ -193,7 +193,7 @@ def _parsed(place: str, line: bytes) -> Response | BadRow:
     except InvalidDataError as error:
         return BadRow(str(error).rstrip("."))
     except (ValueError, TypeError, LookupError, RecursionError, AttributeError):
-        return BadRow(f"{place} is no response of Curator, or not a whole one")
+        return BadRow(f"{place} is not a response of Curator, or is incomplete")
     return response
 
 
@@ -220,7 +220,7 @@ def _response(found: dict[str, Any]) -> Response:
 
 
 def _outputs(found: dict[str, Any]) -> tuple[Output, ...]:
-    """Return the rows that Curator's ``parse`` made of a response; without any such, the response itself."""
+    """Return the rows that Curator's ``parse`` made of a response; or the response itself if it made none."""
     parsed: list[object] | None = found.get("parsed_response_message")
     rows = [found["response_message"]] if parsed is None else parsed
     return tuple(

@@ -41,7 +41,7 @@ async def import_curator(
 
     Each run becomes a master job with a ledger. A response becomes an input with one attempt, which has its model,
     tokens, cost and times; the rows that were made of it become completed records, and one that failed a failed record.
-    Repeating it adds nothing twice, and it goes on where it was interrupted. Durable.
+    Importing the same source again adds nothing; an interrupted import continues. Durable.
 
     Args:
         storage: where to.

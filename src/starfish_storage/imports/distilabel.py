@@ -63,13 +63,13 @@ async def import_distilabel(
     Each last step of each execution has a master job of its own, with the pipeline's configuration.
 
     Raises:
-        InvalidInputError: the directory holds no such pipeline, or it cannot be read.
+        InvalidInputError: the directory contains no such pipeline, or it cannot be read.
     """
     found = executions(path)
     if not found:
         raise InvalidInputError(
-            f"{shown(path)} holds no pipeline that distilabel has cached, with rows in executions/*/{_OUTPUTS}: give "
-            "the directory of a pipeline."
+            f"{shown(path)} contains no cached pipeline of distilabel with rows in executions/*/{_OUTPUTS}: "
+            "give the directory of a pipeline."
         )
     reports: list[ImportReport] = []
     for execution in found:
@@ -134,8 +134,10 @@ def _description(path: str) -> dict[str, Any]:
     except OSError as error:
         raise InvalidInputError(f"{shown(file)} cannot be read: {error.strerror}.") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise InvalidInputError(f"{shown(file)} is damaged: it is no YAML ({type(error).__name__}).") from None
+        raise InvalidInputError(f"{shown(file)} is damaged: it is not YAML ({type(error).__name__}).") from None
     described = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
     if not isinstance(described.get("pipeline"), dict):
-        raise InvalidInputError(f"{shown(file)} describes no pipeline of distilabel: give the directory of one.")
+        raise InvalidInputError(
+            f"{shown(file)} does not describe a pipeline of distilabel: give the directory of a pipeline."
+        )
     return described

@@ -36,22 +36,22 @@ async def import_file(
     """Import a file into a master job of its own: each row becomes a completed record.
 
     It is read twice, and never held in memory: first all rows are checked, then they are stored. The ids of the master
-    job and of its records follow from the content of the file, so importing it again adds nothing; an import that was
-    interrupted or killed goes on where it was. Durable.
+    job and of its records follow from the content of the file, so importing it again adds nothing, and an import that
+    was interrupted or killed continues. Durable.
 
     Args:
         storage: where to.
         path: the file; plain, or compressed with gzip or zstd.
         form: ``"jsonl"``, ``"csv"`` or ``"parquet"``; None to go by the ending of its name.
-        project_id: the project, which is made if it is not there; the file's name by default.
+        project_id: the project, created if needed; the file's name by default.
         name: the name of the master job, for people; the file's name by default.
-        skip_bad: leave bad rows out, and report them; else the first one is an error.
-        delimiter: of CSV: what stands between cells; by default a tab in ``.tsv`` files, else a comma.
+        skip_bad: leave bad rows out and report them; otherwise the first one is an error.
+        delimiter: of CSV: the character between cells; by default a tab in ``.tsv`` files, else a comma.
         json_cells: of CSV: cells that hold a JSON object or list become that; else each cell stays text.
         progress: called now and then, in the event loop; it must be quick.
 
     Raises:
-        InvalidInputError: the file cannot be read, or a row is bad: nothing was stored. Or the file was changed
+        InvalidInputError: the file cannot be read, or a row is bad: nothing was stored. Or the file changed
             meanwhile: the master job has become ``failed``.
         InvalidIdError: the project's id cannot be used.
     """

@@ -1,6 +1,6 @@
 """The rows of a table into a master job: checked first, then stored in batches, each of which is an execution job.
 
-Everything has an id that follows from the content: saying it again finds what is there, and stores the rest.
+Every id follows from the content: importing the same source again finds what is stored, and stores the rest.
 """
 
 from __future__ import annotations
@@ -83,8 +83,8 @@ class TableImport:
         """Import it, or what is left of it.
 
         Raises:
-            InvalidInputError: a row is bad and bad ones are not left out, or there is no row; nothing was stored. Or
-                the source was changed meanwhile; then the master job has become ``failed``.
+            InvalidInputError: a row is bad and `skip_bad` is not set, or there are no rows; nothing was stored. Or the
+                source changed meanwhile; then the master job has become ``failed``.
         """
         job = await self._storage.get_master_job(self._id)
         if job is not None and job.status in _DONE:
@@ -112,14 +112,16 @@ class TableImport:
                     found.rows += 1
                     continue
                 if not self._skip_bad:
-                    raise InvalidInputError(f"{row.reason}. Nothing was imported: mend it, or skip bad rows.")
+                    raise InvalidInputError(
+                        f"{row.reason}. Nothing was imported: correct it, or skip bad rows (skip_bad=True, --skip-bad)."
+                    )
                 found.skipped += 1
                 if len(found.bad_rows) < MOST_NAMED:
                     found.bad_rows.append(row.reason)
             self._tell("checking", found.rows + found.skipped, None)
         if not found.rows:
             raise InvalidInputError(
-                f"{self._table.name!r} has no row that can be imported: see that it is the file that you mean."
+                f"{self._table.name!r} has no row that can be imported: check that it is the right file."
             )
         return found
 
@@ -177,8 +179,8 @@ class TableImport:
         if self._stored != found.rows or await in_thread(self._table.has_changed):
             await self._storage.log_master_job_end(self._id, "failed", {"changed": True}, now, now)
             raise InvalidInputError(
-                f"{self._table.name!r} was changed while it was imported, so that the rows of master job {self._id!r} "
-                "may be those of neither version, and it ends as failed: delete it, and import the file as it is now."
+                f"{self._table.name!r} changed while it was imported. Master job {self._id!r} has failed, since its "
+                "rows may belong to neither version: delete it, and import the file as it is now."
             )
         summary = {"completed": found.rows, "skipped": found.skipped}
         await self._storage.log_master_job_end(self._id, "completed", summary, now, now)

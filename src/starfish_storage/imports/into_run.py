@@ -55,8 +55,8 @@ class RunImport:
         """Import it, or what is left of it.
 
         Raises:
-            InvalidInputError: a response is bad and bad ones are not left out, or there is none; nothing was stored. Or
-                the source was changed meanwhile; then the master job has become ``failed``.
+            InvalidInputError: a response is bad and `skip_bad` is not set, or there are no responses; nothing was
+                stored. Or the source changed meanwhile; then the master job has become ``failed``.
         """
         storage = self._storage
         job = await storage.get_master_job(self._id)
@@ -83,16 +83,16 @@ class RunImport:
             read += len(batch)
             for bad in (one for one in batch if isinstance(one, BadRow)):
                 if not self._skip_bad:
-                    raise InvalidInputError(f"{bad.reason}. Nothing was imported: mend it, or skip bad rows.")
+                    raise InvalidInputError(
+                        f"{bad.reason}. Nothing was imported: correct it, or skip bad rows (skip_bad=True, --skip-bad)."
+                    )
                 skipped += 1
                 if len(bad_rows) < MOST_NAMED:
                     bad_rows.append(bad.reason)
             self._tell("checking", read, None)
         count = sum(1 for _ in self._source.positions())
         if not count:
-            raise InvalidInputError(
-                f"{self._source.name!r} has no response: see that it is the directory that you mean."
-            )
+            raise InvalidInputError(f"{self._source.name!r} has no response: check that it is the right directory.")
         return {"responses": count, "skipped": skipped, "bad_rows": bad_rows}
 
     async def _start(self, found: dict[str, Any]) -> GenerationMasterJob:

@@ -71,7 +71,9 @@ async def start_job(
     except AlreadyExistsError:  # another process imports the same: its times count
         there = await storage.get_master_job(master_job_id)
         if there is None:
-            raise NotFoundError("master job", master_job_id, "it was deleted meanwhile; import again") from None
+            raise NotFoundError(
+                "master job", master_job_id, "it was deleted meanwhile; import the source again"
+            ) from None
         return there
     return job
 
@@ -85,7 +87,8 @@ async def kept_of(storage: Storage, job: GenerationMasterJob) -> dict[str, Any]:
     kept: object = (await storage.get_request_config(job.request_config_ref)).get("import")
     if not isinstance(kept, dict):
         raise InvalidInputError(
-            f"master job {job.master_job_id!r} has the id of this import and is none: delete it, or take another store."
+            f"master job {job.master_job_id!r} already exists but was not made by this import: delete it, or choose "
+            "another store."
         )
     return cast("dict[str, Any]", kept)
 
@@ -98,7 +101,7 @@ async def in_thread(work: Callable[[], Result]) -> Result:
     except asyncio.CancelledError:
         await asyncio.wait({task})
         if not task.cancelled():
-            task.exception()  # seen: nobody is told of it any more
+            task.exception()  # retrieved here, since nobody awaits it any more
         raise
 
 

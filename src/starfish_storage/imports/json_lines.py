@@ -16,7 +16,7 @@ _BLOCK = 2**20
 
 
 class JsonLinesTable:
-    """The objects of a JSON Lines file, one a line. Blank lines are passed over, and so is a byte order mark.
+    """The objects of a JSON Lines file, one a line. Blank lines and a byte order mark are skipped.
 
     Args:
         file: the file.
@@ -61,11 +61,11 @@ def _parsed(place: str, line: bytes) -> GoodRow | BadRow:
     except json.JSONDecodeError as error:
         return BadRow(f"{place} is not JSON, at column {error.colno}")
     except RecursionError:
-        return BadRow(f"{place} is nested too deep")
+        return BadRow(f"{place} is nested too deeply")
     except ValueError as error:
         return BadRow(f"{place} cannot be read: {error}")  # not UTF-8, or a number of thousands of digits
     if not isinstance(found, dict):
-        return BadRow(f"{place} is no JSON object, but {_kind(found)}")
+        return BadRow(f"{place} is not a JSON object, but {_kind(found)}")
     return GoodRow(place, cast("dict[str, Any]", found))
 
 

@@ -26,7 +26,7 @@ class ParquetTable:
         about: what else is kept of them, and tells files of the same content apart.
 
     Raises:
-        InvalidInputError: a file is no Parquet, or has a column whose values have no form in JSON; pyarrow is missing.
+        InvalidInputError: a file is not Parquet, or has a column whose values JSON cannot express; pyarrow is missing.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ def _opened(file: SourceFile) -> tuple[Any, list[Any], list[Convert | None]]:
 
 def _damaged(file: SourceFile, where: str, error: Exception) -> InvalidInputError:
     return InvalidInputError(
-        f"{file.shown} is no Parquet file, or is damaged {where} ({type(error).__name__}): write it anew."
+        f"{file.shown} is not a Parquet file, or is damaged {where} ({type(error).__name__}): write it again."
     )
 
 

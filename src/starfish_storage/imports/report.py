@@ -46,7 +46,7 @@ class ImportReport:
         new_records: how many of them this call has stored; the others were there.
         skipped: bad rows that were left out.
         bad_rows: the first of those, with where they stand and why they are bad.
-        already_imported: it had been imported before, and nothing was left to do.
+        already_imported: it had been imported before; this call added nothing.
         seconds: how long the call took.
     """
 

@@ -10,7 +10,7 @@ from starfish_storage.codec import encode
 from starfish_storage.errors import InvalidDataError
 
 MAX_ROW_BYTES = 64 * 2**20
-"""The longest row that is read: so that a file without line ends is no reason to run out of memory."""
+"""The longest row that is read, so that a file without line ends does not exhaust memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Table(Protocol):
 
 
 def checked(rows: Iterator[GoodRow | BadRow]) -> Iterator[GoodRow | BadRow]:
-    """Pass rows on, with those that no store takes as bad ones."""
+    """Pass rows on; a row that no store accepts becomes a bad one."""
     for row in rows:
         if isinstance(row, GoodRow):
             try:

@@ -39,7 +39,7 @@ class SourceFile:
         sha256: the digest of its bytes, as they lie there.
 
     Raises:
-        InvalidInputError: it is not there, is no file, or cannot be read.
+        InvalidInputError: it does not exist, is not a regular file, or cannot be read.
     """
 
     def __init__(self, path: str) -> None:
@@ -48,8 +48,8 @@ class SourceFile:
         try:
             found = os.stat(path)  # before it is opened: that would wait for whoever writes into a pipe
             if not stat.S_ISREG(found.st_mode):
-                kind = "a directory" if stat.S_ISDIR(found.st_mode) else "no file on a disk"
-                raise InvalidInputError(f"{self.shown} is {kind}: give a file; it is read twice.")
+                kind = "a directory" if stat.S_ISDIR(found.st_mode) else "not a regular file"
+                raise InvalidInputError(f"{self.shown} is {kind}: give a regular file, since it is read twice.")
             self._file = open(path, "rb")  # noqa: SIM115 (closed by `close`)
         except OSError as error:
             raise _unreadable(self.shown, error) from error
@@ -119,7 +119,7 @@ class SourceFile:
             yield
         except EOFError as error:
             raise InvalidInputError(
-                f"{self.shown} ends in the middle of its compressed data: get it anew, it was not copied whole."
+                f"{self.shown} ends in the middle of its compressed data: it is incomplete, so copy it again."
             ) from error
         except zlib.error as error:
             raise InvalidInputError(f"{self.shown} is damaged: its compressed data cannot be read.") from error

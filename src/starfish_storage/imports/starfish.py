@@ -27,8 +27,8 @@ async def import_starfish(
 ) -> ImportReport:
     """Import a store of Starfish 0.1.x whole: projects, master jobs, execution jobs and records, under their own ids.
 
-    The store is only read. Repeating it adds nothing twice, brings what Starfish has added since, and goes on where it
-    was interrupted. Durable.
+    The store is only read. Importing it again brings only what Starfish has added since; an interrupted import
+    continues. Durable.
 
     Args:
         storage: where to.
@@ -37,15 +37,15 @@ async def import_starfish(
         progress: called now and then, in the event loop; it must be quick.
 
     Raises:
-        InvalidInputError: there is no store of Starfish.
+        InvalidInputError: the directory is not a store of Starfish 0.1.x.
         AlreadyExistsError: there is something else of the same id in ``storage``.
         StoreDamagedError: the data of a record is lost or damaged.
     """
     began = time.monotonic()
     if not may_be_starfish(os.path.join(path, DATABASE_FILE)):
         raise InvalidInputError(
-            f"{shown(path)} is no store of Starfish 0.1.x: give the directory of one. What lies in a store of "
-            "starfish-storage is copied with 'starfish-storage copy'."
+            f"{shown(path)} is not a store of Starfish 0.1.x: give the directory of one. To copy a store of "
+            "starfish-storage, run 'starfish-storage copy'."
         )
     name = last_name(path)
 
@@ -84,7 +84,9 @@ async def _import_whole(
     progress: OnProgress | None,
 ) -> ImportReport:
     if project_id is not None or name is not None:
-        raise InvalidInputError("a store of Starfish keeps its own projects and names: leave those out.")
+        raise InvalidInputError(
+            "a store of Starfish keeps its own projects and names: leave out project_id and name (--project, --name)."
+        )
     return await import_starfish(storage, path, skip_damaged=skip_bad, progress=progress)
 
 

@@ -25,10 +25,10 @@ from starfish_storage.metadata.sqlite.snapshot import EarlierDigests, Snapshot, 
 from starfish_storage.uri import FILE_SCHEME, file_uri_of_path, path_of_file_uri
 
 BACKUP_FILE = "backup.json"
-"""What tells a backup from any other directory."""
+"""Marks a directory as a backup."""
 
 OnProgress = Callable[[int, int], None]
-"""Told how many files have been looked at, and how many there are."""
+"""Called with how many files have been checked, and how many there are."""
 
 _MARK = b'{"starfish_storage_backup":1}\n'
 _PASSES = 3  # while others write; then one more while they wait
@@ -84,14 +84,14 @@ def backup(
     """Make, or bring up to date, a consistent copy of a store that may be in use. Blocks.
 
     The copy is itself a store, and power-safe when this returns; killed at any moment, this leaves the earlier backup
-    or the new one. Every record in it has the data that its row tells of. What the destination has already is not
+    or the new one. Every record in it has the data that its row refers to. What the destination has already is not
     copied again. Writers wait only if they keep changing what is being copied.
 
     Args:
         storage_uri: ``file://`` URI of the store.
         destination: a directory that is missing, empty, or an earlier backup.
         data_uri: ``file://`` URI of the store's data, where that lies elsewhere.
-        progress: told how far it is.
+        progress: called with how many files were checked, and how many there are.
 
     Raises:
         StoreOpenError: there is no store of this version in a directory, or the destination cannot be used.
@@ -321,7 +321,9 @@ def _refuse_nested(target: str, roots: tuple[str, str]) -> None:
     target = os.path.realpath(target)
     for root in map(os.path.realpath, roots):
         if os.path.commonpath((target, root)) in (target, root):
-            raise StoreOpenError(target, f"a backup lies outside its store {root!r}, and not above it; name another")
+            raise StoreOpenError(
+                target, f"a backup must lie neither in its store {root!r} nor above it; name another directory"
+            )
 
 
 def _claim(target: str) -> None:

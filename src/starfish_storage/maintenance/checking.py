@@ -20,7 +20,7 @@ WORKERS = min(8, 2 * (os.cpu_count() or 1))
 """How many files are read at a time."""
 
 OnProgress = Callable[[int, int], None]
-"""Told how many records have been checked, and how many there are."""
+"""Called with how many records have been checked, and how many there are."""
 
 
 @dataclass
@@ -61,7 +61,7 @@ def fault_of(payload: bytes, digest: str | None) -> str | None:
         is_object = isinstance(decode(payload), dict)
     except (ValueError, RecursionError):
         return f"it is not JSON ({len(payload)} bytes)"
-    return None if is_object else "it holds no JSON object"
+    return None if is_object else "it is not a JSON object"
 
 
 def in_parallel(
@@ -82,7 +82,7 @@ def in_parallel(
 
 
 def unwanted(rows: RowInspection, files: Sequence[FoundFile]) -> list[FoundFile]:
-    """Return those of some files, listed before, that no row refers to; what is to be removed is somebody else's."""
+    """Return those of some files, listed before, that no row refers to; not those that wait to be removed."""
     data = [file for file in files if file.is_data]
     if not data:
         return []

@@ -100,7 +100,8 @@ def _unwanted(inspection: Inspection, inventory: Inventory) -> list[FoundFile]:
             else:
                 unwanted.append(file)
     if unwanted and not wanted and next(inspection.rows("every_data_reference"), None) is not None:
-        reason = f"none of its records has its data in {inventory.root!r}; name its own data directory, or run 'verify'"
+        elsewhere = f"none of its records has its data in {inventory.root!r}"
+        reason = f"{elsewhere}; name the store's own data directory, or run 'verify'"
         raise StoreOpenError(inspection.path, reason)
     return unwanted
 

@@ -1,4 +1,4 @@
-"""Mending a damaged store: planned first, and only then done, with a copy of everything that is changed."""
+"""Repair a damaged store: first plan, then change, with a copy of everything that is changed."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class RepairPlan:
     Attributes:
         storage_uri: the store.
         steps: what is done, in order.
-        left: damage that no repair can mend.
+        left: damage that cannot be repaired.
         copies: the directory with the copies of what was changed, once it was.
     """
 
@@ -87,7 +87,7 @@ class RepairPlan:
         lines += [f"  {step.kind}  {step.subject}: {step.detail}" for step in self.steps[:_SHOWN]]
         if len(self.steps) > _SHOWN:
             lines.append(f"  ... and {len(self.steps) - _SHOWN:,} more; --json lists them all")
-        lines += [f"  cannot be mended: {one.kind}  {one.subject}: {one.detail}" for one in self.left[:_SHOWN]]
+        lines += [f"  cannot be repaired: {one.kind}  {one.subject}: {one.detail}" for one in self.left[:_SHOWN]]
         if done:
             lines.append(f"copies of what was changed: {self.copies}")
         return "\n".join(lines)
@@ -107,9 +107,9 @@ def plan_repair(storage_uri: str, data_uri: str | None = None, *, progress: OnPr
 
 
 def repair(storage_uri: str, data_uri: str | None = None, *, progress: OnProgress | None = None) -> RepairPlan:
-    """Mend a store that nobody else has open, and return what was done. Blocks.
+    """Repair a store that nobody else has open, and return what was done. Blocks.
 
-    Whatever is changed is first copied to ``repairs/<time>/`` in the store. A damaged database is made anew from the
+    Whatever is changed is first copied to ``repairs/<time>/`` in the store. A damaged database is rebuilt from the
     row log and from what can still be read of it. A record whose data is lost or damaged becomes ``failed``, saying
     why; data that lies in its place is attached to a record that has none. Counts are taken from the records.
 
@@ -138,7 +138,7 @@ def repair(storage_uri: str, data_uri: str | None = None, *, progress: OnProgres
 
 
 def _after_rebuilding(storage_uri: str, data_uri: str | None, *, from_log: bool) -> RepairPlan:
-    """Return what the new database still lacks, and what is not to be had."""
+    """Return what the new database still lacks, and what is lost."""
     report = verify(storage_uri, data_uri)
     broken = [finding for finding in report.findings if finding.kind in _DATABASE]
     if broken:  # rebuilding it again would change nothing
@@ -152,7 +152,7 @@ def _after_rebuilding(storage_uri: str, data_uri: str | None, *, from_log: bool)
 def _plan(report: VerifyReport, root: str, data_root: str) -> RepairPlan:
     broken = [finding for finding in report.findings if finding.kind in _DATABASE]
     if broken:
-        detail = f"{broken[0].detail.removesuffix('.')}; it is made anew, then checked again"
+        detail = f"{broken[0].detail.removesuffix('.')}; it is rebuilt, then checked again"
         step = RepairStep("rebuild_database", DATABASE_FILE, detail)
         return RepairPlan(report.storage_uri, [step])
     steps = [
@@ -258,7 +258,7 @@ def _rebuild(root: str, data_root: str, copies: str, step: RepairStep) -> Repair
         shutil.rmtree(copies)
         raise StoreDamagedError(
             f"{root}/{DATABASE_FILE}",
-            "none of its rows can be read, and no row log has them; restore a backup. Nothing was changed",
+            "none of its rows can be read, and no row log has them; nothing was changed. Restore a backup",
         )
     # What is beside the old database would be taken for the new one's own.
     for suffix in ("-wal", "-shm", "-journal"):

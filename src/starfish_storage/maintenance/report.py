@@ -41,7 +41,7 @@ NOTICES: frozenset[FindingKind] = frozenset(
         "row_log_missing",
     }
 )
-"""Findings that are no damage: nothing that was acknowledged is lost."""
+"""Findings that are not damage: nothing that was acknowledged is lost."""
 
 GRACE = timedelta(days=7)
 """How old something must be to be removed, unless another time is given."""
@@ -154,9 +154,9 @@ class VerifyReport:
                 lines += [f"  {one.kind}  {one.subject}: {one.detail}" for one in chosen[:_SHOWN]]
                 if len(chosen) > _SHOWN:
                     lines.append(f"  ... and {len(chosen) - _SHOWN:,} more; --json lists them all")
-        remedy = "run 'repair' to see what can be mended"
+        remedy = "run 'repair' to see what can be repaired"
         if not self.can_be_repaired:
-            remedy = "restore what is named from the backups of the database and of the objects"
+            remedy = "restore the named data from backups of the database and of the objects"
         lines.append("sound" if self.is_sound else f"DAMAGED: {remedy}")
         return "\n".join(lines)
 
@@ -203,8 +203,8 @@ class CollectReport:
         if len(self.removed) > _SHOWN:
             lines.append(f"  ... and {len(self.removed) - _SHOWN:,} more; --json lists them all")
         if self.younger:
-            lines.append(f"kept {self.younger:,} files that nothing refers to, for they are not old enough")
+            lines.append(f"kept {self.younger:,} files that nothing refers to: they are not old enough")
         if self.superseded:
-            told = verb if self.dry_run or self.compacted else "kept, for somebody has the store open,"
+            told = verb if self.dry_run or self.compacted else "kept (another process has the store open):"
             lines.append(f"row log: {told} {self.superseded:,} superseded lines")
         return "\n".join(lines)

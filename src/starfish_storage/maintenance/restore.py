@@ -69,15 +69,15 @@ def restore(backup: str | os.PathLike[str], storage_uri: str, *, data_uri: str |
         StoreOpenError: there is no backup of this version, or the store is to be where something lies, or in no
             directory.
         StorageBusyError: another process has the backup open.
-        StoreDamagedError: the backup is damaged; no store was made.
-        StorageIOError: the system failed a read or a write; no store was made.
+        StoreDamagedError: the backup is damaged; no store was created.
+        StorageIOError: the system failed a read or a write; no store was created.
     """
     refuse_remote(storage_uri, data_uri, "restore")
     began = time.monotonic()
     source = path_of_directory(backup)
     root, data_root = path_of_file_uri(storage_uri), path_of_file_uri(data_uri or storage_uri)
     if not os.path.isfile(f"{source}/{DATABASE_FILE}"):
-        raise StoreOpenError(source, "there is no metadata.db in it; name the directory of a backup")
+        raise StoreOpenError(source, "it contains no metadata.db; name the directory of a backup")
     for place in {root, data_root}:
         _refuse_occupied(place, source)
     make_root(root)
@@ -98,16 +98,18 @@ def restore(backup: str | os.PathLike[str], storage_uri: str, *, data_uri: str |
 def _refuse_occupied(place: str, source: str) -> None:
     real, backup = os.path.realpath(place), os.path.realpath(source)
     if os.path.commonpath((real, backup)) in (real, backup):
-        raise StoreOpenError(place, f"a store is restored outside its backup {backup!r}, and not above it")
+        raise StoreOpenError(
+            place, f"a store must be restored neither in its backup {backup!r} nor above it; name another directory"
+        )
     if os.path.lexists(place) and (not os.path.isdir(place) or os.listdir(place)):
-        raise StoreOpenError(place, "something is there; move it away, and restore again")
+        raise StoreOpenError(place, "something exists there already; move it away, and restore again")
 
 
 def _check(snapshot: Snapshot, original: FileSystemDataHandler) -> int:
     """See that the database is sound and has the data that its rows tell of; return how many records do."""
     found = snapshot.integrity()
     if found:
-        raise StoreDamagedError(f"{original.root}/{DATABASE_FILE}", f"{found[0]}; take another backup")
+        raise StoreDamagedError(f"{original.root}/{DATABASE_FILE}", f"{found[0]}; use another backup")
     journal = snapshot.journal()
     records = 0
     for key, digest in snapshot.data_references():
@@ -121,7 +123,7 @@ def _check(snapshot: Snapshot, original: FileSystemDataHandler) -> int:
             payload = None if there is None else there[0]
         if payload is None or digest not in (None, content_digest(payload)):
             what = "it is missing" if payload is None else "it is not what was saved (its SHA-256 differs)"
-            raise StoreDamagedError(f"{original.root}/{key}", f"{what}; take another backup. No store was made")
+            raise StoreDamagedError(f"{original.root}/{key}", f"{what}; use another backup. No store was created")
     return records
 
 

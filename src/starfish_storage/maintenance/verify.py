@@ -37,15 +37,15 @@ def verify(
     Args:
         storage_uri: URI of the store.
         data_uri: URI of its data, where that lies elsewhere.
-        progress: told how far it is.
+        progress: called with how many records were checked, and how many there are.
         grace: with rows in PostgreSQL or data in an object store, what nothing refers to is listed only if it is
             older: writers on other machines put data before they commit the row.
 
     Raises:
         InvalidUriError: a URI cannot be used.
         StorageUnavailableError: a server does not answer.
-        StorageError: there is no store, it is of another version or program, or its data lies elsewhere. A damaged
-            one is a finding.
+        StorageError: there is no store, it belongs to another version or program, or its data lies elsewhere. A
+            damaged store is a finding.
     """
     began = time.monotonic()
     tally = Tally()

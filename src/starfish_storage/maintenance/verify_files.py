@@ -56,9 +56,9 @@ class FileVerification:
             path = f"{self._root}/{directory}"
             is_there = os.path.isdir(path) and not os.path.islink(path)
             if not is_there and next(self._inspection.rows(query), None) is not None:
-                yield Finding("directory_missing", directory, "rows refer to what was in it; restore it from a backup")
+                yield Finding("directory_missing", directory, "rows refer to files in it; restore it from a backup")
         if not os.path.isfile(f"{self._root}/{ROW_LOG_FILE}"):
-            yield Finding("row_log_missing", ROW_LOG_FILE, "it is made anew when the store is opened")
+            yield Finding("row_log_missing", ROW_LOG_FILE, "it is created again when the store is opened")
 
     def _check_data(self, tally: Tally, progress: OnProgress | None) -> None:
         """Check the data files directory by directory, several at a time, as they stand in the order of references."""
@@ -98,7 +98,7 @@ class FileVerification:
                 tally.suspects.append(key)
         for file in self._inventory.files(directory) if directory in self._shards else ():
             if not file.is_data:
-                tally.findings.append(Finding("not_data", file.key, "this is no data file of a store"))
+                tally.findings.append(Finding("not_data", file.key, "this is not a data file of a store"))
             elif file.key not in referenced:
                 tally.suspects.append(file.key)
         return tally
@@ -107,7 +107,7 @@ class FileVerification:
         there = {file.key: file for file in self._inventory.files(CONFIG_DIRECTORY)}
         for key, file in there.items():
             if not file.is_data:
-                yield Finding("not_data", key, "this is no request configuration of a store")
+                yield Finding("not_data", key, "this is not a request configuration of a store")
                 continue
             fault = self._fault_of_config(key, tally)
             if fault is not None:
@@ -116,7 +116,7 @@ class FileVerification:
                 yield Finding("data_unreferenced", key, "no master job refers to this request configuration")
         for (key,) in self._inspection.rows("every_request_config_reference"):
             if key not in there and self._inspection.data_of(key)[1] is None:
-                yield Finding("request_config_missing", key, "a master job refers to it, and it is not there")
+                yield Finding("request_config_missing", key, "a master job refers to it, but it does not exist")
 
     def _fault_of_config(self, key: str, tally: Tally) -> str | None:
         payload = self._inspection.data_of(key)[1]
@@ -139,7 +139,7 @@ class FileVerification:
                 check_record_key(key)
                 payload = self._data.read(key) if payload is None else payload
             except DataNotFoundError:
-                kind, fault = "data_missing", "a record refers to it, and it is not there"
+                kind, fault = "data_missing", "a record refers to it, but it does not exist"
             except StorageError as error:
                 kind, fault, payload = "data_unreadable", str(error), None
             if not digests:

@@ -119,7 +119,7 @@ class RemoteVerification:
         except StorageUnavailableError:
             raise
         except DataNotFoundError:
-            return Finding(missing, reference.key, f"a {referrer} refers to it, and it is not there")
+            return Finding(missing, reference.key, f"a {referrer} refers to it, but it does not exist")
         except (StorageError, InvalidReferenceError) as error:
             return Finding(unreadable, reference.key, str(error))
         fault = fault_of(payload, reference.sha256)
@@ -130,13 +130,13 @@ class RemoteVerification:
         for page in self._store.inventory.pages():
             for file in page:
                 if not file.is_data:
-                    yield Finding("not_data", file.key, "this is no data file of a store")
+                    yield Finding("not_data", file.key, "this is not a data file of a store")
             old = [file for file in unwanted(self._rows, page) if file.changed < self._before]
             for file in self._still_there(old):
                 who = "record" if file.key.startswith(f"{DATA_DIRECTORY}/") else "master job"
                 yield Finding("data_unreferenced", file.key, f"no {who} refers to it")
         for name in self._rows.stale_removals():
-            yield Finding("leftover", name, "it was to be removed, and its writer died; 'collect' removes it")
+            yield Finding("leftover", name, "its writer died before removing it; 'collect' removes it")
         for file in self._store.inventory.leftovers():
             if file.changed < self._before:
                 yield Finding("leftover", file.key, f"{file.size} bytes of an unfinished write")

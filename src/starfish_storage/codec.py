@@ -21,7 +21,7 @@ from starfish_storage.errors import InvalidDataError, shorten
 MAX_DEPTH = 250
 """Deepest nesting of lists and objects that is sure to be stored; other parsers stop at a few hundred too."""
 
-# Subclasses, dates and dataclasses are passed through to nobody, so that orjson refuses them like `json` does.
+# With these options and no `default`, orjson refuses subclasses, dates and dataclasses, as `json` does.
 _ORJSON_OPTIONS = (
     orjson.OPT_APPEND_NEWLINE
     | orjson.OPT_PASSTHROUGH_DATACLASS
@@ -37,7 +37,7 @@ _SURROGATE_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 def encode(value: object, what: str) -> bytes:
     r"""Return a JSON object as one line of UTF-8, ending in a newline.
 
-    Accepted is what `json.dumps` accepts (so tuples become lists and keys such as ``1`` become ``"1"``), except
+    It accepts what `json.dumps` accepts (so tuples become lists and keys such as ``1`` become ``"1"``), except
     for NaN, infinities, surrogate pairs, keys that would become equal, and nesting beyond `MAX_DEPTH`.
 
     Args:
@@ -93,7 +93,7 @@ def decode_line(payload: bytes) -> tuple[dict[str, Any], bytes, bool]:
     r"""Return the object of a JSON text, the text on one line, and whether only the exact parser reads that.
 
     The exact but slow parser is needed for integers beyond 64 bits and for strings that UTF-8 cannot hold. NaN and
-    infinities, which are no JSON, become null.
+    infinities, which JSON does not have, become null.
 
     Raises:
         ValueError: the bytes are not a JSON object; it does not quote them.
@@ -111,7 +111,7 @@ def decode_line(payload: bytes) -> tuple[dict[str, Any], bytes, bool]:
         pass
     found = _decoded(payload)
     if type(found) is not dict:
-        raise ValueError("it is no JSON object")
+        raise ValueError("it is not a JSON object")
     value = cast("dict[str, Any]", found)
     return value, json_line(value), needs_exact_parser(value)
 

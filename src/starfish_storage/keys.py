@@ -79,12 +79,12 @@ def version_key(key: str, version: str | None) -> str:
     'data/82/r1.json'
 
     Raises:
-        InvalidReferenceError: there is a version, and the key is not one of record data, or the version is none.
+        InvalidReferenceError: there is a version, and it is not valid, or the key is not one of record data.
     """
     if version is None:
         return key
     if _VERSION.fullmatch(version) is None:
-        raise InvalidReferenceError(key, f"{version!a} is no version of it: give 1 to 40 hexadecimal digits")
+        raise InvalidReferenceError(key, f"{version!a} is not a version: give 1 to 40 lower-case hexadecimal digits")
     return named_version(check_record_key(key), version)
 
 
@@ -147,7 +147,7 @@ def key_of_path(reference: object, roots: tuple[str, ...]) -> str:
         roots: the absolute paths under which the store is known, without a trailing slash.
 
     Raises:
-        InvalidReferenceError: it is none of these, or leaves the root.
+        InvalidReferenceError: the reference is something else, or leaves the root.
     """
     if not isinstance(reference, str):
         raise InvalidReferenceError(reference, "it is not a string")
@@ -177,7 +177,7 @@ def key_of_uri(reference: object, root: str) -> str:
         root: the URI of the store, without a trailing slash.
 
     Raises:
-        InvalidReferenceError: it is none of these, or leaves the root.
+        InvalidReferenceError: the reference is something else, or leaves the root.
     """
     if not isinstance(reference, str):
         raise InvalidReferenceError(reference, "it is not a string")
@@ -203,7 +203,7 @@ def check_key(key: str) -> str:
         InvalidReferenceError: it is neither; nothing else in the root is ever written or removed.
     """
     if not is_key(key):
-        raise InvalidReferenceError(key, "it is no key of record data or of a request configuration")
+        raise InvalidReferenceError(key, "it is not a key of record data or of a request configuration")
     return key
 
 
@@ -232,9 +232,9 @@ def check_request_config_key(key: str) -> str:
 
 
 def check_request_config_name(key: str, reference: str) -> str:
-    """Return the key unless it names something else of the store's.
+    """Return the key, unless the store keeps something else under that name.
 
-    ``reference`` is what it was given as, for the message.
+    ``reference`` is what the caller gave, for the message.
 
     A master job may be given any name for a configuration that is kept by other means; only keys of request
     configurations are ever read, written or removed.
@@ -244,9 +244,13 @@ def check_request_config_name(key: str, reference: str) -> str:
     """
     first = key.partition("/")[0]
     if first in _NOT_FOR_CONFIGURATIONS or first.startswith(DATABASE_FILE):
-        raise InvalidReferenceError(reference, "it is something else of the store's than a request configuration")
+        raise InvalidReferenceError(
+            reference, "the store keeps something else under that name; choose another name for the configuration"
+        )
     if first == CONFIG_DIRECTORY and _REQUEST_CONFIG_KEY.fullmatch(key) is None:
-        raise InvalidReferenceError(reference, "it is no 'configs/<master_job_id>.request.json'")
+        raise InvalidReferenceError(
+            reference, "a request configuration below 'configs/' is named 'configs/<master_job_id>.request.json'"
+        )
     return key
 
 

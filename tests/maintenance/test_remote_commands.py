@@ -51,7 +51,7 @@ async def test_what_cannot_be_done_is_said_in_a_line(make_store: Maker, kind: st
         (("backup", str(tmp_path / "backup"), "--store", store.uri, *place), "pg_dump"),
         (("restore", str(tmp_path), "--store", store.uri, *place), "pg_restore"),
         (("verify", "--store", store.uri), "--data-uri"),
-        (("verify", "--store", f"{store.uri}_not", *place), "there is none in the schema"),
+        (("verify", "--store", f"{store.uri}_not", *place), "does not hold a store"),
         (("collect", "--store", store.uri, *place, "--days", "0"), "an hour"),
     ):
         status, out, errors = command(*arguments)

@@ -22,11 +22,11 @@ async def test_the_data_of_another_store_is_refused_and_stays(make_store: Maker,
     one, other = await filled(make_store(kind)), await filled(make_store(kind))
     before = other.objects()
     for run in (verify, collect):
-        with pytest.raises(StoreOpenError, match="is that of the store") as refused:
+        with pytest.raises(StoreOpenError, match="belongs to the store") as refused:
             run(one.uri, other.data_uri)
         identities = [json.loads((store.data / "store.json").read_bytes())["store"] for store in (one, other)]
         assert all(identity[:12] in str(refused.value) for identity in identities)
-    with pytest.raises(StoreOpenError, match="is that of the store"):
+    with pytest.raises(StoreOpenError, match="belongs to the store"):
         async with open_storage(one.uri, other.data_uri):
             pass
     assert other.objects() == before
@@ -36,11 +36,11 @@ async def test_the_data_of_another_store_is_refused_and_stays(make_store: Maker,
 async def test_two_stores_do_not_share_a_place(make_store: Maker, kind: str) -> None:
     one, new = await filled(make_store(kind)), make_store(kind)
     before = one.objects()
-    with pytest.raises(StoreOpenError, match=r"is that of the store|there is data beside it"):
+    with pytest.raises(StoreOpenError, match=r"belongs to the store|there is data beside it"):
         await stores.fill(open_storage(new.uri, one.data_uri))
     one.remove("store.json")
     one.look_again()
-    with pytest.raises(StoreOpenError, match=r"there is data of something else|there is data beside it"):
+    with pytest.raises(StoreOpenError, match=r"there is data already|there is data beside it"):
         await stores.fill(open_storage(new.uri, one.data_uri))
     assert one.objects() == before
     assert not (one.data / "store.json").exists()
@@ -60,16 +60,16 @@ async def test_a_copy_of_the_database_does_not_touch_the_data_of_the_original(
     server.execute(f"SET session_replication_role = replica; {copied}")
     before = on_postgres.objects()
     for run in (verify, collect):
-        with pytest.raises(StoreOpenError, match="has taken the place"):
+        with pytest.raises(StoreOpenError, match="this database replaces the other one"):
             run(copy.uri, on_postgres.data_uri)
-    with pytest.raises(StoreOpenError, match="has taken the place"):
+    with pytest.raises(StoreOpenError, match="this database replaces the other one"):
         async with open_storage(copy.uri, on_postgres.data_uri):
             pass
     on_postgres.remove("store.json")  # as the error says, where it has
     on_postgres.look_again()
     async with open_storage(copy.uri, on_postgres.data_uri) as storage:
         assert len(await storage.get_records_for_master_job("m1")) == stores.RECORDS // 2
-    with pytest.raises(StoreOpenError, match="is that of the store"):
+    with pytest.raises(StoreOpenError, match="belongs to the store"):
         on_postgres.collect()
     assert on_postgres.objects() == before
 
@@ -92,17 +92,17 @@ async def test_a_place_without_a_mark_is_checked_and_not_cleaned(remote: RemoteS
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"store":1}'])
 async def test_a_mark_that_is_none_is_refused(on_postgres: RemoteStore, content: bytes) -> None:
     (on_postgres.data / "store.json").write_bytes(content)
-    with pytest.raises(StoreOpenError, match="it is none of a store's"):
+    with pytest.raises(StoreOpenError, match="it is not a valid store marker"):
         on_postgres.verify()
 
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_an_empty_place_is_not_taken_for_a_store_that_has_data(make_store: Maker, kind: str) -> None:
     store, empty = await filled(make_store(kind)), make_store(kind)
-    with pytest.raises(StoreOpenError, match="none of the data of"):
+    with pytest.raises(StoreOpenError, match=r"the data of .* is not there"):
         async with open_storage(store.uri, empty.data_uri):
             pass
-    with pytest.raises(StoreOpenError, match="none of the data of"):
+    with pytest.raises(StoreOpenError, match=r"the data of .* is not there"):
         verify(store.uri, empty.data_uri)
 
 

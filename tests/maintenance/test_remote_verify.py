@@ -215,7 +215,7 @@ async def test_a_store_that_cannot_be_reached_is_not_damaged(
 async def test_where_there_is_no_store_of_this_version_nothing_is_made(on_postgres: RemoteStore) -> None:
     assert on_postgres.server is not None
     nowhere = on_postgres.server.uri(schema="test_nowhere")
-    with pytest.raises(StoreOpenError, match="there is none in the schema 'test_nowhere'"):
+    with pytest.raises(StoreOpenError, match="the schema 'test_nowhere' does not hold a store"):
         verify(nowhere, on_postgres.data_uri)
     assert on_postgres.server.execute("SELECT 1 FROM pg_namespace WHERE nspname = 'test_nowhere'") == []
     on_postgres.sql("UPDATE settings SET value = '0' WHERE name = 'schema_version'")

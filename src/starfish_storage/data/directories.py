@@ -53,7 +53,7 @@ class Directories:
             os.close(descriptor)
 
     def notice_replaced(self, path: str) -> bool:
-        """Return whether a directory kept open is no longer the one of that path; if so, it is opened anew next time.
+        """Return whether another directory has taken that path since it was opened; if so, forget the open one.
 
         A restored backup, say, puts another directory in its place, or in the place of one above it.
         """

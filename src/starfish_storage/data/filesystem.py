@@ -186,7 +186,7 @@ class FileSystemDataHandler(DataHandler):
             os.close(descriptor)
 
     def put(self, key: str, payload: bytes, modified: int | None) -> None:
-        """Write a file in one step, as old as is said. It is not synced: see `sync`.
+        """Write a file in one step, and set when it was last changed. It is not synced: see `sync`.
 
         Raises:
             StorageIOError: it failed; what was there is as it was.

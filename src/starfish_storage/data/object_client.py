@@ -114,7 +114,7 @@ class ObjectClient:
         return bool(self._request(directory, patience, first))
 
     def describe(self, key: str, patience: Patience) -> ListedObject | None:
-        """Return what there is to be known of an object without its content, or None if there is none."""
+        """Return the size and the time of an object, or None if there is no such object."""
         import obstore
 
         return self._request(key, patience, lambda path: self._listed(obstore.head(self._store, path)))
@@ -227,7 +227,7 @@ class ObjectClient:
         if not isinstance(error, Exception) and not is_panic(error):
             return error  # the program is being ended
         if isinstance(error, ValueError) and "path" in str(error):
-            return InvalidReferenceError(key, "an object store cannot have such a key")
+            return InvalidReferenceError(key, "object stores do not accept this key")
         trouble = trouble_of(error)
         if trouble.kind is Kind.MISSING:
             return _MissingError()

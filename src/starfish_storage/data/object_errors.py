@@ -70,7 +70,7 @@ def trouble_of(error: BaseException) -> Trouble:
 
 
 def is_panic(error: BaseException) -> bool:
-    """Return whether an error, which is no `Exception`, is obstore's way to tell of an address that is none."""
+    """Return whether an error is how obstore reports an invalid address: it is not an `Exception`."""
     return type(error).__name__ == "PanicException"
 
 
@@ -80,7 +80,7 @@ def _trouble_without_answer(kind: str, text: str) -> Trouble:
     elif "without LOCATION" in text:
         reason = "it answered with a redirection; the region is probably wrong (AWS_REGION)"
     elif _CERTIFICATE.search(text):
-        reason = "its endpoint is not trusted; see to its certificate, or to the address"
+        reason = "its endpoint is not trusted; check its certificate and the address"
     elif kind == "PanicException":
         reason = "the address of its endpoint cannot be used (AWS_ENDPOINT)"
     elif "HTTP error" in text or "request or response body" in text:

@@ -24,7 +24,7 @@ class Patience:
         seconds: how long; 0 to try everything once, until something fails.
 
     Attributes:
-        exhausted: why it has ended for one of the requests: none of the others is made any more.
+        exhausted: why it has ended for one of the requests; the others are not made any more.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -38,7 +38,7 @@ class Patience:
         return max(0.0, self._since + self.seconds - time.monotonic())
 
     def renew(self) -> None:
-        """Begin anew: something has worked."""
+        """Start again from now: something has worked."""
         self._since = time.monotonic()
 
 
@@ -46,7 +46,7 @@ def allowed_seconds(given: float | None) -> float:
     """Return for how long to try: what was given, or what the environment says, or a minute.
 
     Raises:
-        InvalidInputError: that is no number of seconds.
+        InvalidInputError: that is not a number of seconds.
     """
     value: object = os.environ.get(RETRY_VARIABLE, DEFAULT_RETRY_SECONDS) if given is None else given
     try:

@@ -164,7 +164,7 @@ class FileOperations:
             pass
 
     def is_file(self, directory: int, name: str) -> bool:
-        """Return whether there is a regular file of that name; a link to one is none."""
+        """Return whether there is a regular file of that name; a link to one does not count."""
         try:
             return stat.S_ISREG(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode)
         except FileNotFoundError:

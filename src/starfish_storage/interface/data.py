@@ -135,7 +135,7 @@ class DataHandler(ABC):
         """Return a write that removes a key. Removing one that is not there does nothing.
 
         Raises:
-            InvalidReferenceError: it is no key of record data or of a request configuration.
+            InvalidReferenceError: it is not a key of record data or of a request configuration.
         """
 
     @abstractmethod
@@ -183,7 +183,7 @@ class DataHandler(ABC):
         Idempotent.
 
         Raises:
-            InvalidReferenceError: one is no key of record data or of a request configuration; none was removed.
+            InvalidReferenceError: one is not a key of record data or of a request configuration; none was removed.
             StorageIOError: it failed; some of them may be removed.
         """
 
@@ -224,7 +224,7 @@ class DataHandler(ABC):
     def restore(self, writes: Iterable[tuple[str, bytes | None]]) -> None:
         """Put journaled payloads in place (None removes) and make them power-safe. Idempotent.
 
-        What is no key of record data or of a request configuration is passed over: the journal may be forged.
+        It skips what is not a key of record data or of a request configuration: the journal may be forged.
 
         Raises:
             StorageIOError: it failed; the journal must be kept.

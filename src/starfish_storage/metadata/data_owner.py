@@ -42,7 +42,7 @@ def claim_data(owner: Owner, data: DataHandler, sample: Sequence[str]) -> None:
         sample: keys of some data that there must be; none if the store has none.
 
     Raises:
-        StoreOpenError: it holds the data of another store, or of nobody known.
+        StoreOpenError: it holds the data of another store, or of an unknown one.
     """
     if refuse_other_data(owner, data, sample):
         return
@@ -71,22 +71,22 @@ def refuse_other_data(owner: Owner, data: DataHandler, sample: Sequence[str], *,
     noted = _noted(data)
     if noted is not None:
         if noted.identity != owner.identity:
-            raise StoreOpenError(place, f"the data there is that of the store {noted}, and not of {owner}; {_REMEDY}")
+            raise StoreOpenError(place, f"the data there belongs to the store {noted}, not to {owner}; {_REMEDY}")
         return True
     if sample and not data.existing(sample):
-        reason = f"none of the data of {owner} lies beside it; name its own place of data, or restore what was there"
+        reason = f"the data of {owner} is not there; pass the place where it lies, or restore it from a backup"
         raise StoreOpenError(place, reason)
     if not sample and data.holds_data():
-        reason = f"there is data of something else beside it, and {owner} has none yet; name an empty place"
+        reason = f"there is data already, and {owner} has none yet, so it is not this store's; pass an empty place"
         raise StoreOpenError(place, reason)
     if strictly:
-        raise StoreOpenError(place, f"it is missing; open the store {owner} once, which makes it")
+        raise StoreOpenError(place, f"it is missing; open the store {owner} once, which writes it")
     return False
 
 
 _REMEDY = (
-    "name this store's own place of data. If this database has taken the place of the other one, which must not be "
-    "used any more, remove that file and open the store again"
+    "pass the place of this store's own data. If this database replaces the other one, which nobody may use any more, "
+    "remove that file and open the store again"
 )
 
 
@@ -99,5 +99,5 @@ def _noted(data: DataHandler) -> Owner | None:
         found = decode(payload)
         return Owner(str(found["store"]), str(found["uri"]))
     except (ValueError, TypeError, KeyError, RecursionError):
-        reason = "it is none of a store's; put the right one back, or remove it if the data beside it is this store's"
+        reason = "it is not a valid store marker; restore the original, or remove it if the data is this store's"
         raise StoreOpenError(data.to_reference(MARK_KEY), reason) from None

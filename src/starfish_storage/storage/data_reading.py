@@ -75,7 +75,7 @@ class DataReading:
         return self._decoded(key, await self.read_bytes(key))
 
     async def read_bytes(self, key: str) -> bytes:
-        """Return the data under a key as it is; raises as `read`, but for what is no JSON."""
+        """Return the data under a key as it is; raises as `read`, but accepts what is not JSON."""
         location = await self._locate(key)
         payload = await self._read_once(location.key)
         if payload is None or not _is_whole(payload, location):
@@ -213,7 +213,7 @@ class DataReading:
                 self._data.to_reference(key), f"it is not JSON ({len(payload)} bytes); {SEE_DAMAGE}"
             ) from error
         if not isinstance(value, dict):
-            raise StoreDamagedError(self._data.to_reference(key), f"it holds no JSON object; {SEE_DAMAGE}")
+            raise StoreDamagedError(self._data.to_reference(key), f"it does not hold a JSON object; {SEE_DAMAGE}")
         return cast("dict[str, Any]", value)
 
 

@@ -47,7 +47,7 @@ class PostgresStorage(HybridStorage):
 
     Raises:
         InvalidUriError: a URI cannot be used.
-        InvalidInputError: the patience is no number of seconds.
+        InvalidInputError: the patience is not a number of seconds.
     """
 
     def __init__(
@@ -61,7 +61,8 @@ class PostgresStorage(HybridStorage):
         self._address = address = PostgresAddress.of_uri(storage_uri)
         if data_storage_uri_override is None:
             raise InvalidUriError(
-                address.uri, "say with data_uri where the data is to lie: 's3://bucket/prefix', or a shared directory"
+                address.uri,
+                "PostgreSQL keeps rows only; pass data_uri= for the data: 's3://bucket/prefix', or a shared directory",
             )
         seconds = allowed_seconds(patience)
         data = data_handler(data_storage_uri_override, seconds)

@@ -37,7 +37,7 @@ class PostgresAddress(NamedTuple):
         URI leaves out comes from ``PGHOST``, ``PGUSER``, ``PGPASSWORD``, ``PGPASSFILE``, ``PGSSLMODE`` and their like.
 
         Raises:
-            InvalidUriError: it is none, or its schema cannot be used.
+            InvalidUriError: it is not such a URI, or its schema cannot be used.
 
         >>> PostgresAddress.of_uri("postgresql://me:secret@db.example/runs?schema=store&sslmode=require").uri
         'postgresql://me@db.example/runs?schema=store&sslmode=require'

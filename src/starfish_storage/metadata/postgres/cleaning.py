@@ -79,7 +79,7 @@ class PostgresCleaning:
     def remove_noted(self, objects: Sequence[str], data: DataHandler) -> list[str]:
         """Remove objects that are noted to be removed, unless somebody else does; return them.
 
-        One that a row refers to, which cannot be, is no longer noted: the next worker would remove it.
+        If a row refers to one, which cannot happen, it is only forgotten: otherwise the next worker would remove it.
         """
         with self._transaction():
             taken = only_values(self._connection.execute(self._queries["take_stale_removals"], (list(objects),)))

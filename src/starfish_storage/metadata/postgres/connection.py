@@ -46,7 +46,7 @@ class Answer:
 
 
 class PostgresConnection:
-    """A connection to the server, used by one thread; `open` makes it anew after it was lost.
+    """A connection to the server, used by one thread; `open` connects again after it was lost.
 
     Every method raises what the driver raises.
 
@@ -55,7 +55,7 @@ class PostgresConnection:
         patience: for how long a silent server, and a lock, is waited for, in seconds.
 
     Attributes:
-        name: what the server calls it, also after it was opened anew; nobody else has it.
+        name: the name that the server knows it by; it stays the same when `open` connects again, and is unique.
     """
 
     def __init__(self, address: PostgresAddress, patience: float) -> None:
@@ -95,7 +95,7 @@ class PostgresConnection:
         return Answer(rows)
 
     def commit(self, statement: str) -> None:
-        """Commit, and see to it that this is what the server did: of a transaction that has failed it makes nothing.
+        """Commit, and check that the server did: it answers a commit of a failed transaction by rolling back.
 
         Raises:
             InterfaceError: it rolled back instead.

@@ -143,7 +143,7 @@ def translate(error: BaseException, place: str) -> StorageError:  # noqa: PLR091
         )
     if is_repeatable(error):
         return StorageBusyError(
-            f"{place!r}: others held for too long what this call needs, or it took too long ({kind_of(error)}); "
+            f"{place!r}: others held the locks of this call for too long, or it took too long ({kind_of(error)}); "
             "nothing was written. See who holds it in pg_stat_activity, then call again."
         )
     if isinstance(error, _NOT_OURS):
@@ -151,7 +151,7 @@ def translate(error: BaseException, place: str) -> StorageError:  # noqa: PLR091
     if isinstance(error, asyncpg.DataCorruptedError | asyncpg.IndexCorruptedError):
         return StoreDamagedError(place, f"PostgreSQL says that it is damaged ({kind_of(error)}); restore a backup")
     if isinstance(error, asyncpg.InsufficientPrivilegeError):
-        return StorageError(f"{place!r}: the user has not the right to do this; grant it. Nothing was written.")
+        return StorageError(f"{place!r}: the user lacks a privilege for this call; grant it. Nothing was written.")
     if isinstance(error, _REFUSED):
         return not_opened(error, place)  # on a new connection, after an earlier one was lost
     return StorageError(f"{place!r}: {kind_of(error)}; nothing was written.")

@@ -101,7 +101,7 @@ class PostgresInspection(RowInspection):
         for table, row_id, parent in self._rows("every_orphan"):
             yield RowFault("row_without_parent", row_id, f"this row of {table} has no parent in {parent}")
         for kind, row_id in self._rows("every_bad_time"):
-            yield RowFault("row_unreadable", row_id, f"the row of this {kind} has a time that is none")
+            yield RowFault("row_unreadable", row_id, f"the row of this {kind} has an invalid time")
         for query, kind in zip(_JSON, _KIND_OF_JSON, strict=True):
             yield from self._json_faults(query, kind)
         yield from faults_of_rows({name: self._rows(name) for name in FAULT_QUERIES})
@@ -189,7 +189,7 @@ class PostgresInspection(RowInspection):
         version = schema_version(self._connection, self._queries, self._address)
         if version is None:
             reason = (
-                f"there is none in the schema {self._address.schema!a}; name that of a store with '?schema=my_store'"
+                f"the schema {self._address.schema!a} does not hold a store; name the right one with '?schema=my_store'"
             )
             raise StoreOpenError(self.uri, reason)
         if version != len(migrations("postgres")):

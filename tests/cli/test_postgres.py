@@ -77,8 +77,8 @@ def test_every_command_finds_the_store_of_the_environment(
     assert here("runs").out.count("run-1") == 1
     assert here("projects").out.count("capitals") == 2
     assert "1 failed" in here("retry", "run-1", status=1).out
-    assert "has finished" in here("resume", "run-1", status=2).err
-    assert "has finished" in here("cancel", "run-1", status=2).err
+    assert "has already finished" in here("resume", "run-1", status=2).err
+    assert "has already finished" in here("cancel", "run-1", status=2).err
     here("verify")
     schema = say.uri.rpartition("=")[2]
     stored = postgres_server.execute(f'SELECT * FROM "{schema}".master_jobs')

@@ -37,6 +37,7 @@ from starfish_storage.errors import (
     StorageUnavailableError,
     StoreDamagedError,
     StoreOpenError,
+    StoreReadOnlyError,
     StoreVersionError,
 )
 
@@ -110,6 +111,7 @@ __all__ = [
     "StorageUnavailableError",
     "StoreDamagedError",
     "StoreOpenError",
+    "StoreReadOnlyError",
     "StoreVersionError",
     "cancel",
     "generate",

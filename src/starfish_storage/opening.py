@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from starfish_storage.errors import InvalidUriError, StoreOpenError
+from starfish_storage.errors import InvalidInputError, InvalidUriError, StoreOpenError
 from starfish_storage.interface import Storage
 from starfish_storage.metadata.sqlite.connection import Durability
 from starfish_storage.storage.local import LocalStorage
@@ -21,6 +21,7 @@ def open_storage(
     *,
     durability: Durability = "power",
     redact_secrets: bool = True,
+    read_only: bool = False,
 ) -> Storage:
     """Return the storage that a path or URI names; use it in ``async with``, or call its ``setup()`` and ``close()``.
 
@@ -33,9 +34,11 @@ def open_storage(
         durability: what an acknowledged write of a local store survives: see `LocalStorage`. PostgreSQL is always asked
             for the most, ``"power"``.
         redact_secrets: replace the secrets in configurations before they are saved: see `LocalStorage`.
+        read_only: write nothing: see `LocalStorage`. Stores in PostgreSQL refuse it.
 
     Raises:
         InvalidUriError: a path or URI cannot be used, or there is no storage for its scheme.
+        InvalidInputError: the durability is unknown, or the store cannot be opened for reading only.
         StoreOpenError: what it needs is not installed.
 
     >>> open_storage("/data/store").storage_uri
@@ -43,13 +46,17 @@ def open_storage(
     """
     place, data_place = as_uri(uri), None if data_uri is None else as_uri(data_uri)
     if place.startswith(POSTGRES_SCHEMES):
+        if read_only:
+            raise InvalidInputError(
+                "a store in PostgreSQL cannot be opened with read_only=True: opening one writes to it. Open it without."
+            )
         return postgres_storage()(place, data_place, redact_secrets=redact_secrets)
     if not place.startswith(FILE_SCHEME):
         raise InvalidUriError(
             without_password(place),
             "write 'file:///data/store', or 'postgresql://user@host/database?schema=my_store'",
         )
-    return LocalStorage(place, data_place, durability=durability, redact_secrets=redact_secrets)
+    return LocalStorage(place, data_place, durability=durability, redact_secrets=redact_secrets, read_only=read_only)
 
 
 def postgres_storage() -> type[PostgresStorage]:

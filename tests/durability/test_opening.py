@@ -179,7 +179,7 @@ def test_a_store_that_another_process_is_just_making_is_not_foreign(tmp_path: Pa
 
     reader = MadeMeanwhile(path)
     try:
-        connection_module._refuse_foreign(cast("Any", reader), path)
+        connection_module.refuse_foreign(cast("Any", reader), path)
     finally:
         reader.close()
         maker.close()

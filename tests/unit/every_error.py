@@ -31,6 +31,7 @@ EXAMPLES: list[StorageError] = [
     errors.StoreOpenError("/store", "it cannot be written to", errno.EACCES),
     errors.StoreVersionError("/store", "a newer release wrote it (format 4, this release knows 3); upgrade"),
     errors.ForeignStoreError("/store", "it is another program's SQLite database; name another directory"),
+    errors.StoreReadOnlyError("/store", "it was opened with read_only=True; open it without, to write"),
     errors.StoreDamagedError("/store/data/82/r1.json", "it is not JSON"),
     errors.MissingExtraError("Parquet files", "pyarrow", "parquet"),
     errors.NotExportableError("r1", "messages", "it has no field 'question'"),

@@ -37,6 +37,7 @@ CODES = {
     "StoreOpenError": "store_open",
     "StoreVersionError": "store_version",
     "ForeignStoreError": "foreign_store",
+    "StoreReadOnlyError": "store_read_only",
     "StoreDamagedError": "store_damaged",
     "MissingExtraError": "missing_extra",
     "NotExportableError": "not_exportable",

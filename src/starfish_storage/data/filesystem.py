@@ -54,8 +54,7 @@ class FileSystemDataHandler(DataHandler):
     def setup(self) -> None:
         """See `DataHandler.setup`."""
         make_root(self.root, self.files)
-        real = os.path.realpath(self.root)
-        self._roots = (self.root,) if real == self.root else (self.root, real)
+        self.prepare_reading()
         with translated(self.root):
             for name in (keys.DATA_DIRECTORY, keys.CONFIG_DIRECTORY, STAGING_DIRECTORY):
                 try:
@@ -66,6 +65,11 @@ class FileSystemDataHandler(DataHandler):
             root = self.directories.acquire("")
             self.files.sync(root)
             self.directories.release("", root)
+
+    def prepare_reading(self) -> None:
+        """See `DataHandler.prepare_reading`."""
+        real = os.path.realpath(self.root)
+        self._roots = (self.root,) if real == self.root else (self.root, real)
 
     def has_place(self, place: str) -> bool:
         """See `DataHandler.has_place`."""

@@ -42,6 +42,7 @@ from starfish_storage.errors.stores import (
     StorageUnavailableError,
     StoreDamagedError,
     StoreOpenError,
+    StoreReadOnlyError,
     StoreVersionError,
 )
 from starfish_storage.wording import SEE_DAMAGE, shorten
@@ -78,6 +79,7 @@ __all__ = [
     "StorageUnavailableError",
     "StoreDamagedError",
     "StoreOpenError",
+    "StoreReadOnlyError",
     "StoreVersionError",
     "shorten",
 ]

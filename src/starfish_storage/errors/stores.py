@@ -38,6 +38,20 @@ class ForeignStoreError(StoreOpenError):
     code: ClassVar[str] = "foreign_store"
 
 
+class StoreReadOnlyError(StorageError):
+    """The store can only be read, by this user or in this place; nothing was written.
+
+    Attributes:
+        path: the store.
+    """
+
+    code: ClassVar[str] = "store_read_only"
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"store at {path!r} can only be read: {reason}. Nothing was written.")
+        self.path = path
+
+
 class StoreDamagedError(StorageError):
     """Part of the store is damaged, such as a data file that is not JSON or a malformed database.
 

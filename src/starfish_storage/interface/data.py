@@ -89,6 +89,9 @@ class DataHandler(ABC):
             StoreOpenError: the place cannot be used.
         """
 
+    def prepare_reading(self) -> None:  # noqa: B027 (most have nothing to do)
+        """Do what `setup` does for reading, in a place where nothing may be written. Idempotent."""
+
     @abstractmethod
     def has_place(self, place: str) -> bool:
         """Return whether there is a place for record data (``"data"``) or request configurations (``"configs"``).

@@ -18,10 +18,13 @@ class DataLocation(NamedTuple):
     Attributes:
         key: the key under which the data handler has it: the same, or that of its current version.
         sha256: what it was when it was saved, in hex; None if that is not known.
+        pending: what counts in place of what lies there, because it was saved and perhaps never put in place; empty if
+            it was removed; None if what lies there counts.
     """
 
     key: str
     sha256: str | None
+    pending: bytes | None = None
 
 
 class ProjectRow(NamedTuple):

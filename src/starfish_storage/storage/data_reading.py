@@ -77,6 +77,8 @@ class DataReading:
     async def read_bytes(self, key: str) -> bytes:
         """Return the data under a key as it is; raises as `read`, but accepts what is not JSON."""
         location = await self._locate(key)
+        if location.pending is not None:
+            return self._pending(location)
         payload = await self._read_once(location.key)
         if payload is None or not _is_whole(payload, location):
             payload = await self._read_again(key)
@@ -173,6 +175,11 @@ class DataReading:
             remedy = f"a {referrer} refers to it, so it was never saved, or is lost; {SEE_DAMAGE}"
         raise DataNotFoundError("data", reference, remedy)
 
+    def _pending(self, location: DataLocation) -> bytes:
+        if location.pending:
+            return location.pending
+        raise DataNotFoundError("data", self._data.to_reference(location.key), "it was deleted")
+
     async def _locate(self, key: str) -> DataLocation:
         """Return where the data of a key lies; under the key itself, if nothing else is known."""
         return (await self._metadata.locate_data((key,))).get(key) or DataLocation(key, None)
@@ -190,7 +197,7 @@ class DataReading:
         locations = [known.get(key) or DataLocation(key, None) for key in keys]
         read = self._data.read_each([location.key for location in locations])
         return [
-            None if payload is None or not _is_whole(payload, location) else self._decoded(key, payload)
+            self._decoded(key, payload) if payload is not None and _is_whole(payload, location) else None
             for key, location, payload in zip(keys, locations, read, strict=True)
         ]
 
@@ -219,4 +226,6 @@ class DataReading:
 
 def _is_whole(payload: bytes, location: DataLocation) -> bool:
     """Return whether data is what was saved; where no record says what that was, it is believed."""
+    if location.pending is not None:
+        return False
     return location.sha256 is None or location.sha256 == content_digest(payload)

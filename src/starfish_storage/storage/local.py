@@ -12,7 +12,6 @@ from starfish_storage.keys import DATABASE_FILE
 from starfish_storage.metadata.rows import RowCodec
 from starfish_storage.metadata.sqlite.connection import Durability
 from starfish_storage.metadata.sqlite.handler import SQLiteMetadataHandler
-from starfish_storage.metadata.sqlite.starfish_copy import may_be_starfish
 from starfish_storage.storage.data_place import data_handler
 from starfish_storage.storage.hybrid import HybridStorage
 from starfish_storage.uri import as_uri, file_uri_of_path, is_object_uri, parse_object_uri, path_of_file_uri
@@ -43,6 +42,9 @@ class LocalStorage(HybridStorage):
         redact_secrets: values under keys that name a secret (``api_key``, ``Authorization``, ``password``, ...) in
             request configurations and run configurations are replaced by ``"[redacted]"`` before they reach the disk,
             with a `SecretRedactedWarning` that says where they stood. What is given to a call is not changed.
+        read_only: write nothing, neither in the store nor beside it; every call that would write raises
+            `StoreReadOnlyError`. A store where nothing can be written (a full or read-only disk, no permission) is
+            opened so by itself.
 
     Raises:
         InvalidUriError: a URI is not one of a local directory, or of an object store.
@@ -60,6 +62,7 @@ class LocalStorage(HybridStorage):
         *,
         durability: Durability = "power",
         redact_secrets: bool = True,
+        read_only: bool = False,
     ) -> None:
         if durability not in ("power", "process"):
             raise InvalidInputError(f"durability must be 'power' or 'process', not {durability!r}.")
@@ -73,10 +76,13 @@ class LocalStorage(HybridStorage):
         data = data_handler(data_uri)
         # Beside the data, so that one of the two is left when a disk is lost; in a bucket, nothing can be appended to.
         row_log = data.row_log if isinstance(data, FileSystemDataHandler) else LoneRowLog(self.base_path)
+        self._read_only = read_only
         self._directories = (self.base_path,) if in_objects else (self.base_path, self.data_base_path)
         codec = RowCodec(data, uri, data_uri)
         super().__init__(
-            SQLiteMetadataHandler(self.base_path, data, row_log, codec, durability, data_elsewhere=data_uri != uri),
+            SQLiteMetadataHandler(
+                self.base_path, data, row_log, codec, durability, data_elsewhere=data_uri != uri, read_only=read_only
+            ),
             data,
             uri,
             _CAPABILITIES | {"POWER_SAFE"} if durability == "power" else _CAPABILITIES,
@@ -85,8 +91,14 @@ class LocalStorage(HybridStorage):
 
     async def setup(self) -> None:
         """See `Storage.setup`."""
-        if not may_be_starfish(self.metadata_db_path):  # that is read where it cannot be written, too
-            make_root(self.base_path)
+        if not self._read_only:
+            _make_root_of_new(self.base_path)
         if not self._reading.is_open:
             warn_of_network_file_systems(*self._directories)
         await super().setup()
+
+
+def _make_root_of_new(root: str) -> None:
+    """Make the directory of a new store; one that is there can be read where none can be made."""
+    if not os.path.lexists(f"{root}/{DATABASE_FILE}"):
+        make_root(root)

@@ -61,7 +61,7 @@ def open_for_writing(path: str, durability: Durability, vfs: str | None = None) 
             number = None if os.access(path, os.W_OK) else errno.EACCES
             reason = "it could be opened for reading only; see to its permissions and disk"
             raise StorageIOError(path, number, reason)  # noqa: TRY301 (the connection is closed on the way out)
-        _refuse_foreign(connection, path)
+        refuse_foreign(connection, path)
         connection.pragma("journal_mode", "wal")
         set_synchronous(connection, durability)
         connection.pragma("fullfsync", "on")  # macOS: fsync alone leaves the data in the drive's cache
@@ -85,10 +85,15 @@ def open_for_writing(path: str, durability: Durability, vfs: str | None = None) 
 def open_for_reading(path: str, vfs: str | None = None) -> Connection:
     """Open a connection that cannot write."""
     connection = connect(path, _READ_WRITE, vfs, BUSY_TIMEOUT_MS)
+    limit_to_reading(connection)
+    return connection
+
+
+def limit_to_reading(connection: Connection) -> None:
+    """Let a connection read, and nothing else."""
     connection.pragma("query_only", "on")
     connection.pragma("cache_size", -4096)
     connection.pragma("trusted_schema", "off")
-    return connection
 
 
 def refuse_foreign_database(path: str) -> None:
@@ -105,7 +110,7 @@ def refuse_foreign_database(path: str) -> None:
     except apsw.Error as error:
         raise translate(error, path) from error
     try:
-        _refuse_foreign(connection, path)
+        refuse_foreign(connection, path)
     except apsw.ReadOnlyError:
         return  # its writer was killed and SQLite must clear up first: opening it for writing does, and asks again
     except apsw.Error as error:
@@ -198,7 +203,12 @@ def set_synchronous(connection: Connection, durability: Durability) -> None:
     connection.pragma("synchronous", "full" if durability == "power" else "normal")
 
 
-def _refuse_foreign(connection: Connection, path: str) -> None:
+def refuse_foreign(connection: Connection, path: str) -> None:
+    """Raise if a database is not one of ours, or a newer release's; nothing is written.
+
+    Raises:
+        StoreOpenError: it is.
+    """
     queries = sqlite_queries()
     try:
         # Of one moment: another process may be making its schema, and half of the answers would be from before.

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
+import apsw
+
+from starfish_storage.errors import StorageError, StoreOpenError, StoreReadOnlyError
 from starfish_storage.interface import DataHandler
 from starfish_storage.keys import DATABASE_FILE
 from starfish_storage.metadata.lifecycle import Lifecycle
@@ -17,10 +21,14 @@ from starfish_storage.metadata.queries import sqlite_queries
 from starfish_storage.metadata.row import Row
 from starfish_storage.metadata.row_writer import portions
 from starfish_storage.metadata.sqlite.commit import GroupCommit
+from starfish_storage.metadata.sqlite.errors import translate
 from starfish_storage.metadata.sqlite.readers import Readers
-from starfish_storage.metadata.sqlite.starfish_copy import StarfishCopy, copy_if_starfish
+from starfish_storage.metadata.sqlite.starfish_copy import MigratedCopy, copy_if_older_untouched, copy_if_starfish
+from starfish_storage.metadata.sqlite.untouched import UntouchedReaders, keeps_from_writing, refusal_of_writing
 from starfish_storage.metadata.writer import Writer
 from starfish_storage.models import utc_now
+
+logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
@@ -32,16 +40,26 @@ class Session(Lifecycle):
     """Opens the writer and the readers, and refuses use before, after, and in a forked child.
 
     A store of Starfish 0.1.x has readers only, of a copy, until the first write opens its writer, which migrates it.
+    A store where nothing can be written has readers only, until a write finds that it can be.
 
     Args:
         root: absolute path of the directory of the database.
         open_commit: makes the group commit for the real path of that directory, in the writer's thread.
         data: where the data lies.
         vfs: name of the SQLite file layer.
+        data_elsewhere: the data lies in another directory than the database.
+        read_only: write nothing, whether it could be or not.
     """
 
     def __init__(
-        self, root: str, open_commit: Callable[[str], GroupCommit], data: DataHandler, vfs: str | None
+        self,
+        root: str,
+        open_commit: Callable[[str], GroupCommit],
+        data: DataHandler,
+        vfs: str | None,
+        *,
+        data_elsewhere: bool = False,
+        read_only: bool = False,
     ) -> None:
         super().__init__()
         self._root = root
@@ -51,10 +69,12 @@ class Session(Lifecycle):
         self._open_commit = open_commit
         self._data = data
         self._vfs = vfs
+        self._data_elsewhere = data_elsewhere
+        self._read_only = read_only
         self._writer: Writer | None = None
         self._readers: Readers | None = None
-        self._copy: StarfishCopy | None = None
-        self._readers_of_copy: Readers | None = None
+        self._copy: MigratedCopy | None = None
+        self._former_readers: list[Readers] = []
         self._commit: GroupCommit | None = None
 
     async def open(self) -> None:
@@ -74,11 +94,16 @@ class Session(Lifecycle):
 
     async def write(self, operation: WriteOperation) -> None:
         """Hand an operation to the writer and wait until it is durable."""
-        if self._writer is None and self._copy is not None:
-            await asyncio.to_thread(self._migrate)
+        if self._writer is None and self._readers is not None:
+            await asyncio.to_thread(self._begin_writing)
         if self._writer is None:
             raise self._refusal()
         await self._writer.run(operation)
+
+    @property
+    def only_reads(self) -> bool:
+        """Whether nobody here puts in place what a killed writer has left in the journal."""
+        return self._writer is None
 
     def check_open(self) -> None:
         """See `Database.check_open`."""
@@ -130,11 +155,35 @@ class Session(Lifecycle):
                 return
             # The real path: SQLite is told to follow no link, and would refuse a root that is reached through one.
             root = os.path.realpath(self._root)
-            self._copy = copy_if_starfish(f"{root}/{DATABASE_FILE}", self._data)
-            if self._copy is None:
-                self._start(root)
-            else:
-                self._readers = self._readers_of_copy = Readers(self._copy.path, None)
+            path = f"{root}/{DATABASE_FILE}"
+            if not self._read_only:
+                self._copy = copy_if_starfish(path, self._data)
+            if self._copy is not None:
+                self._readers = Readers(self._copy.path, self._copy.vfs)
+            elif self._read_only or not self._can_be_written(root):
+                self._open_for_reading(path)
+
+    def _can_be_written(self, root: str) -> bool:
+        """Open the store for writing; return False if it lies where nothing can be written, but can be read."""
+        try:
+            self._start(root)
+        except StorageError as error:
+            if not keeps_from_writing(error, root) or not _is_filled(f"{root}/{DATABASE_FILE}"):
+                raise
+            logger.warning("the store at %r is opened for reading only: %s", self._root, error)
+            return False
+        return True
+
+    def _open_for_reading(self, path: str) -> None:
+        if not _is_filled(path):
+            raise StoreOpenError(self._root, "there is none to be read; name the directory of a store")
+        try:
+            self._copy = copy_if_older_untouched(path, self._data, data_elsewhere=self._data_elsewhere)
+        except apsw.Error as error:
+            raise translate(error, path) from error
+        self._data.prepare_reading()
+        copy = self._copy
+        self._readers = UntouchedReaders(path) if copy is None else Readers(copy.path, copy.vfs)
 
     def _start(self, root: str) -> None:
         writer = Writer(partial(self._open_commit_in, root))
@@ -142,11 +191,19 @@ class Session(Lifecycle):
         self._readers = Readers(f"{root}/{DATABASE_FILE}", self._vfs)
         self._writer = writer
 
-    def _migrate(self) -> None:
-        """Open the writer of a store of Starfish. Its copy is kept until `close`: somebody may be reading it."""
+    def _begin_writing(self) -> None:
+        """Open the writer. The readers before it are kept until `close`: somebody may be using them."""
         with self._opening:
-            if self._writer is None and self._copy is not None:
+            former = self._readers
+            if self._writer is not None or former is None:
+                return
+            if self._read_only:
+                raise StoreReadOnlyError(self._root, "it was opened with read_only=True; open it without, to write")
+            try:
                 self._start(os.path.realpath(self._root))
+            except StorageError as error:
+                raise refusal_of_writing(error, self._root) from error
+            self._former_readers.append(former)
 
     def _open_commit_in(self, root: str) -> GroupCommit:
         self._commit = self._open_commit(root)
@@ -156,13 +213,13 @@ class Session(Lifecycle):
         with self._opening:
             writer, self._writer = self._writer, None
             readers, self._readers = self._readers, None
-            of_copy, self._readers_of_copy = self._readers_of_copy, None
+            former, self._former_readers = self._former_readers, []
             copy, self._copy = self._copy, None
             self._was_open = self._was_open or readers is not None
             if readers is not None:
                 readers.close()  # before the writer: the last connection to close tidies up the log
-            if of_copy is not None:
-                of_copy.close()
+            for one in former:
+                one.close()
             if copy is not None:
                 copy.close()
             if writer is not None:
@@ -170,11 +227,18 @@ class Session(Lifecycle):
 
     def _let_go(self) -> object:
         """See `Lifecycle`. A connection that is closed tidies up files that the parent has open."""
-        kept = (self._commit, self._readers, self._readers_of_copy)
+        kept = (self._commit, self._readers, self._former_readers, self._copy)
         writer, self._writer, self._readers = self._writer, None, None
-        self._copy = self._readers_of_copy = None
+        self._copy, self._former_readers = None, []
         if writer is not None:
             writer.abandon()
         if self._commit is not None:
             self._commit.leave_to_parent()
         return kept
+
+
+def _is_filled(path: str) -> bool:
+    try:
+        return os.path.getsize(path) > 0
+    except OSError:
+        return False

@@ -30,6 +30,7 @@ class SQLiteMetadataHandler(SQLMetadataHandler):
             at a power cut, never torn.
         vfs: name of the SQLite file layer; tests pass one that counts or fails.
         data_elsewhere: the data lies in another directory than the database.
+        read_only: write nothing, whether it could be or not.
     """
 
     def __init__(
@@ -42,11 +43,12 @@ class SQLiteMetadataHandler(SQLMetadataHandler):
         vfs: str | None = None,
         *,
         data_elsewhere: bool = False,
+        read_only: bool = False,
     ) -> None:
         open_commit = partial(
             GroupCommit, data=data, row_log=row_log, durability=durability, vfs=vfs, data_elsewhere=data_elsewhere
         )
-        self._session = Session(root, open_commit, data, vfs)
+        self._session = Session(root, open_commit, data, vfs, data_elsewhere=data_elsewhere, read_only=read_only)
         super().__init__(self._session, data, codec)
 
     async def get_journaled_data(self, key: str) -> bytes | None:
@@ -85,4 +87,21 @@ class SQLiteMetadataHandler(SQLMetadataHandler):
             if found is not None:
                 _, digest = found
                 located[key] = DataLocation(key, digest)
-        return located
+        return located | self._pending(keys, located, readers) if self._session.only_reads else located
+
+    def _pending(
+        self, keys: Sequence[str], located: dict[str, DataLocation], readers: Readers
+    ) -> dict[str, DataLocation]:
+        """Return what is committed and may never have been put in place: its writer was killed, and nobody may write.
+
+        Where a record knows the digest of its data, reading finds out by itself.
+        """
+        query = self._queries["get_journaled_data"]
+        unsure = [key for key in keys if key not in located or located[key].sha256 is None]
+        pending: dict[str, DataLocation] = {}
+        for key in unsure:
+            found = readers.first(query, (key,))
+            if found is not None:
+                (payload,) = found
+                pending[key] = DataLocation(key, None, payload or b"")
+        return pending

@@ -8,7 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 
 import apsw
 
-from starfish_storage.errors import StoreDamagedError, StoreOpenError, StoreVersionError
+from starfish_storage.errors import (
+    StorageBusyError,
+    StorageIOError,
+    StoreDamagedError,
+    StoreOpenError,
+    StoreVersionError,
+)
 from starfish_storage.files.planted import refuse_planted_database
 from starfish_storage.interface import DataHandler
 from starfish_storage.interface.inspection import DataReference, FoundFile, RowFault, RowInspection, Standing
@@ -24,6 +30,7 @@ from starfish_storage.metadata.sqlite.connection import (
     DATA_ELSEWHERE,
     open_for_reading,
     refuse_data_location,
+    refuse_foreign,
     refuse_foreign_database,
 )
 from starfish_storage.metadata.sqlite.driver import Connection, Row, back_up
@@ -31,6 +38,7 @@ from starfish_storage.metadata.sqlite.errors import translate
 from starfish_storage.metadata.sqlite.identity import owner_of, sample_of
 from starfish_storage.metadata.sqlite.locks import WriterLock
 from starfish_storage.metadata.sqlite.starfish_copy import is_starfish_at_rest
+from starfish_storage.metadata.sqlite.untouched import Untouched, close_untouched, open_untouched, states_of_files
 from starfish_storage.uri import file_uri_of_path
 from starfish_storage.wording import REPAIR_OR_RESTORE
 
@@ -55,20 +63,19 @@ class Inspection:
             raise StoreDamagedError(self.path, f"it is empty; {REPAIR_OR_RESTORE}")
         if is_starfish_at_rest(self.path):  # asked through a connection of its own kind, its log would be made anew
             raise _of_format(root, 0)
-        refuse_foreign_database(self.path)
         try:
-            self._connection: Connection = open_for_reading(self.path)
-            self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)  # closing must not empty the log
+            self._opened = _opened(self.path)
+            self._connection = self._opened.connection
             version = self._connection.pragma("user_version")
         except apsw.Error as error:
             raise translate(error, self.path) from error
         if version != latest_version():
-            self._connection.close()
+            self.close()
             raise _of_format(root, version)
 
     def close(self) -> None:
         """Close the connection."""
-        self._connection.close()
+        close_untouched(self._opened, self.path)
 
     def refuse_data_location(self, *, elsewhere: bool) -> None:
         """Raise if the data is looked for in another place than where it lies.
@@ -124,7 +131,15 @@ class Inspection:
         try:
             yield from self._connection.execute(self._queries[query], parameters)
         except (apsw.Error, UnicodeDecodeError) as error:
+            self._refuse_changed()
             raise translate(error, self.path, self._connection) from error
+        self._refuse_changed()
+
+    def _refuse_changed(self) -> None:
+        """Raise if somebody has begun to write to a database that is read without locks."""
+        states = self._opened.states
+        if states is not None and states_of_files(self.path) != states:
+            raise StorageBusyError(f"{self.path!r} has changed while it was read; call again.")
 
     def is_readable(self) -> bool:
         """Return whether every row has its parent, and times and JSON that are some."""
@@ -181,6 +196,27 @@ class Inspection:
         """Return whether a master job refers to a request configuration."""
         query = self._queries["get_master_job_of_request_config"]
         return self._connection.execute(query, (key,)).fetchone() is not None
+
+
+def _opened(path: str) -> Untouched:
+    """Open a database as other readers do; where that cannot be, in a way that needs to write nothing."""
+    if os.access(path, os.W_OK) and os.access(os.path.dirname(path), os.W_OK | os.X_OK):
+        try:
+            refuse_foreign_database(path)
+            connection = open_for_reading(path)
+            connection.pragma("user_version")  # SQLite looks at the files when it first reads
+        except (StorageIOError, apsw.CantOpenError, apsw.FullError, apsw.IOError):
+            pass  # the disk is full, say
+        else:
+            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)  # closing must not empty the log
+            return Untouched(connection)
+    opened = open_untouched(path)
+    try:
+        refuse_foreign(opened.connection, path)
+    except BaseException:
+        close_untouched(opened, path)
+        raise
+    return opened
 
 
 def _of_format(root: str, version: int) -> StoreVersionError:

@@ -1,31 +1,46 @@
-"""Reading a store of Starfish 0.1.x without touching it: from a migrated copy of its database, in a private place."""
+"""Reading an older store without touching it, one of Starfish 0.1.x say: from a migrated copy of its database."""
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import stat
 import tempfile
+import uuid
 import weakref
+from typing import Any, cast
 from urllib.parse import quote
 
 import apsw
 
-from starfish_storage.errors import StorageBusyError, StorageError
+from starfish_storage.errors import StorageBusyError, StorageError, StoreOpenError
 from starfish_storage.files.planted import refuse_planted_database
 from starfish_storage.interface import DataHandler
 from starfish_storage.keys import DATABASE_FILE, SESSION_LOCK_FILE
-from starfish_storage.metadata.sqlite.driver import Connection, connect
+from starfish_storage.metadata.data_owner import refuse_other_data
+from starfish_storage.metadata.migrations import latest_version
+from starfish_storage.metadata.queries import sqlite_queries
+from starfish_storage.metadata.sqlite.connection import (
+    DATA_ELSEWHERE,
+    refuse_data_location,
+    refuse_foreign,
+    refuse_lost_places,
+)
+from starfish_storage.metadata.sqlite.driver import Connection, back_up, connect
 from starfish_storage.metadata.sqlite.errors import translate
-from starfish_storage.metadata.sqlite.migrate import migrate_from_starfish
+from starfish_storage.metadata.sqlite.identity import owner_of, sample_of
+from starfish_storage.metadata.sqlite.migrate import APPLICATION_ID, migrate, migrate_from_starfish
 from starfish_storage.metadata.sqlite.starfish_migration import is_starfish
+from starfish_storage.metadata.sqlite.untouched import FileStates, close_untouched, open_untouched, states_of_files
+
+logger = logging.getLogger(__name__)
 
 _FLAGS = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_NOFOLLOW
 _BUSY_TIMEOUT_MS = 0  # nobody else has the copy
-_PARTS = ("", "-wal", "-journal")
 _ATTEMPTS = 5
 _MAGIC = b"SQLite format 3\0"
-_USER_VERSION, _APPLICATION_ID = slice(60, 64), slice(68, 72)  # of the header
+_FORMATS, _USER_VERSION, _APPLICATION_ID = slice(18, 20), slice(60, 64), slice(68, 72)  # of the header
 
 
 def may_be_starfish(path: str) -> bool:
@@ -76,93 +91,179 @@ def _is_starfish_in_use(path: str) -> bool:
         return False  # opened the ordinary way, it is refused with the reason, or cleared up
 
 
-class StarfishCopy:
-    """A migrated copy of a Starfish database, which `close` removes.
+class MigratedCopy:
+    """A copy of an older database, migrated, which `close` removes.
+
+    Args:
+        directory: where its file lies; None: it is kept in memory.
 
     Attributes:
         path: the copied database.
+        vfs: the SQLite file layer that finds it there.
     """
 
-    def __init__(self, directory: str) -> None:
-        self.path = f"{directory}/{DATABASE_FILE}"
+    def __init__(self, directory: str | None) -> None:
+        self.vfs = None if directory else "memdb"
+        self.path = f"{directory or f'/starfish-storage-{uuid.uuid4().hex}'}/{DATABASE_FILE}"
+        self._kept: Connection | None = None
+        if directory is None:  # what is in memory lasts as long as a connection to it
+            self._kept = connect(self.path, _FLAGS | apsw.SQLITE_OPEN_CREATE, self.vfs, _BUSY_TIMEOUT_MS)
         # Also where nobody closes it; but not in a forked child, whose parent goes on reading.
         self._remove = weakref.finalize(self, _remove, directory, os.getpid())
 
+    def fill(self, path: str) -> None:
+        """Copy a database, with its logs, all of one moment.
+
+        Raises:
+            StorageBusyError: it is being written.
+            apsw.Error: it cannot be read, or there is no room for the copy.
+            OSError: likewise.
+        """
+        refuse_planted_database(path)
+        for _ in range(_ATTEMPTS):
+            before = states_of_files(path)
+            if self._kept is None:
+                _copy_files(path, self.path, before)
+            else:
+                _copy_into(self._kept, path)
+            if states_of_files(path) == before:
+                return
+        raise StorageBusyError(
+            f"{path!r} is a store of Starfish 0.1.x that is being written; nothing was changed. "
+            "Close it there, then call again."
+        )
+
+    def migrate(self, path: str, data: DataHandler) -> bool:
+        """Migrate what was copied from a path; return False if it is no older store."""
+        connection = self._kept or connect(self.path, _FLAGS, None, _BUSY_TIMEOUT_MS)
+        try:
+            return _migrated(connection, path, data)
+        finally:
+            if connection is not self._kept:
+                connection.close()
+
     def close(self) -> None:
         """Remove the copy. Idempotent."""
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            kept.close()
         self._remove()
 
 
-def copy_if_starfish(path: str, data: DataHandler) -> StarfishCopy | None:
+def copy_if_starfish(path: str, data: DataHandler) -> MigratedCopy | None:
     """Return a migrated copy of a database of Starfish's; None if it is another, or none. It is not touched.
 
     Raises:
         StorageError: it cannot be read, or there is no room for the copy.
     """
-    if not may_be_starfish(path):
-        return None
-    copy = None
+    return copy_if_older(path, data) if may_be_starfish(path) else None
+
+
+def copy_if_older(path: str, data: DataHandler) -> MigratedCopy | None:
+    """Return a migrated copy of a database of Starfish's, or of an older format; None if it is neither.
+
+    It lies in the directory for temporary files or, where there is no room, in memory.
+
+    Raises:
+        StorageError: it cannot be read, or there is no room for the copy.
+    """
+    try:
+        return _copied(path, data, os.path.realpath(tempfile.mkdtemp(prefix="starfish-storage-")))
+    except (OSError, apsw.FullError, apsw.IOError, apsw.CantOpenError) as error:
+        if isinstance(error, StorageError):
+            raise
+        logger.info("there is no room for temporary files (%s): %r is copied into memory", type(error).__name__, path)
+    return _copied(path, data, None)
+
+
+def copy_if_older_untouched(path: str, data: DataHandler, *, data_elsewhere: bool) -> MigratedCopy | None:
+    """Check a database that is only to be read; return a migrated copy of one that must be migrated first.
+
+    Args:
+        path: the database, which is there.
+        data: where its data lies.
+        data_elsewhere: that is another directory than that of the database.
+
+    Raises:
+        apsw.Error: it cannot be read.
+        StorageError: it is no store, or its data does not lie there.
+    """
+    opened = open_untouched(path)
+    try:
+        connection = opened.connection
+        refuse_foreign(connection, path)
+        if connection.pragma("user_version") == latest_version():
+            for (noted,) in connection.execute(sqlite_queries()["get_setting"], (DATA_ELSEWHERE,)):
+                refuse_data_location(noted, path, elsewhere=data_elsewhere)
+            if connection.execute(sqlite_queries()["last_journal_number"]).fetchone() == (0,):
+                refuse_lost_places(connection, data)
+            if data.parallel > 1:
+                refuse_other_data(owner_of(connection, path), data, sample_of(connection))
+            return None
+    finally:
+        close_untouched(opened, path)
+    copy = copy_if_older(path, data)
+    if copy is None:
+        raise StoreOpenError(path, "it has no tables yet, so there is nothing to read; open it once for writing")
+    return copy
+
+
+def _copied(path: str, data: DataHandler, directory: str | None) -> MigratedCopy | None:
+    copy = MigratedCopy(directory)
     found = False
     try:
-        copy = StarfishCopy(os.path.realpath(tempfile.mkdtemp(prefix="starfish-storage-")))
-        found = _copied(path, copy.path, data)
+        copy.fill(path)
+        found = copy.migrate(path, data)
+    except (apsw.CorruptError, apsw.NotADBError):
+        pass  # opened the ordinary way, it is refused with the reason
     except (apsw.Error, OSError) as error:
+        if directory is not None:
+            raise
         raise translate(error, path) from error
     finally:
-        if copy is not None and not found:
+        if not found:
             copy.close()
     return copy if found else None
 
 
-def _copied(path: str, target: str, data: DataHandler) -> bool:
-    _copy_files(path, target)
-    connection = connect(target, _FLAGS, None, _BUSY_TIMEOUT_MS)
-    try:
-        return _migrated(connection, path, data)
-    except (apsw.CorruptError, apsw.NotADBError):
-        return False  # opened the ordinary way, it is refused with the reason
-    finally:
-        connection.close()
-
-
 def _migrated(connection: Connection, path: str, data: DataHandler) -> bool:
-    if not is_starfish(connection):
+    is_older = connection.pragma("application_id") == APPLICATION_ID
+    is_older = is_older and 0 < connection.pragma("user_version") < latest_version()
+    if not is_older and not is_starfish(connection):
         return False
     connection.pragma("synchronous", "off")  # it is made anew at every opening
-    migrate_from_starfish(connection, path, data, backup=False)
+    if is_older:
+        migrate(connection, path, alone=True)
+    else:
+        migrate_from_starfish(connection, path, data, backup=False)
     return True
 
 
-def _copy_files(path: str, target: str) -> None:
-    """Copy the database with its logs, all of one moment."""
-    refuse_planted_database(path)
-    for _ in range(_ATTEMPTS):
-        before = _state(path)
-        for part in _PARTS:
-            if before[part] is not None:
-                shutil.copyfile(path + part, target + part)
-            elif os.path.exists(target + part):
-                os.unlink(target + part)
-        if _state(path) == before:
-            return
-    raise StorageBusyError(
-        f"{path!r} is a store of Starfish 0.1.x that is being written; nothing was changed. "
-        "Close it there, then call again."
-    )
+def _copy_files(path: str, target: str, states: FileStates) -> None:
+    for part, state in states.items():
+        if state is not None:
+            shutil.copyfile(path + part, target + part)
+        elif os.path.exists(target + part):
+            os.unlink(target + part)
 
 
-def _state(path: str) -> dict[str, tuple[int, int, int] | None]:
-    state: dict[str, tuple[int, int, int] | None] = {}
-    for part in _PARTS:
+def _copy_into(target: Connection, path: str) -> None:
+    """Copy a database over an empty one in memory, which cannot have a log: its header must not say that it has."""
+    opened = open_untouched(path)
+    try:
+        in_memory = cast("Any", connect(":memory:", _FLAGS, None, _BUSY_TIMEOUT_MS))
         try:
-            found = os.stat(path + part, follow_symlinks=False)
-        except FileNotFoundError:
-            state[part] = None
-        else:
-            state[part] = (found.st_ino, found.st_size, found.st_mtime_ns)
-    return state
+            back_up(opened.connection, in_memory)
+            content = bytearray(in_memory.serialize("main"))
+            content[_FORMATS] = b"\1\1"
+            in_memory.deserialize("main", bytes(content))
+            back_up(in_memory, target)
+        finally:
+            in_memory.close()
+    finally:
+        close_untouched(opened, path)
 
 
-def _remove(directory: str, process: int) -> None:
-    if os.getpid() == process:
+def _remove(directory: str | None, process: int) -> None:
+    if directory is not None and os.getpid() == process:
         shutil.rmtree(directory, ignore_errors=True)

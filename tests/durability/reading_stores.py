@@ -1,0 +1,76 @@
+"""Stores to be read where nothing can be written, and what there is to be read in them.
+
+Usage: ``python -m durability.reading_stores ROOT``: makes a store, and is killed with its journal not yet in place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from durability import workload
+from starfish_storage import GenerationMasterJob, LocalStorage, Project, Storage, StorageError
+
+
+async def look(storage: Storage) -> dict[str, Any]:
+    """Return all that a store shows: rows, configurations and data, read in each of the ways."""
+    found: dict[str, Any] = {"projects": [one.name for one in await storage.list_projects()]}
+    for job in await storage.list_master_jobs():
+        records = [one async for one in storage.iter_records(job.master_job_id)]
+        references = [one.output_ref for one in records if one.output_ref]
+        data = [await storage.get_record_data(reference) for reference in references]
+        scanned = [one async for batch in storage.scan_records(job.master_job_id) for one in batch]
+        assert await storage.get_records_data(references) == data
+        assert [one.error for one in scanned] == [None] * len(records)
+        found[job.master_job_id] = {
+            "config": await _config(storage, job),
+            "records": {one.record_uid: one.status for one in records},
+            "data": data,
+            "counts": await storage.count_records_for_master_job(job.master_job_id),
+        }
+    return found
+
+
+async def _config(storage: Storage, job: GenerationMasterJob) -> Any:
+    try:
+        return await storage.get_request_config(job.request_config_ref)
+    except StorageError as error:  # an old store may have none
+        return error.code
+
+
+async def opened(open_: Callable[[], Storage]) -> dict[str, Any]:
+    """Open a store, look at it, try to write, and look again; return what was seen, and how the write ended."""
+    try:
+        async with open_() as storage:
+            seen = await look(storage)
+            try:
+                await storage.save_project(Project(project_id="another", name="another"))
+                refusal = ["written", ""]
+            except StorageError as error:
+                refusal = [error.code, str(error)]
+            if refusal[0] != "written":
+                assert await look(storage) == seen
+            return {"seen": seen, "refusal": refusal}
+    except StorageError as error:
+        return {"error": [error.code, str(error)]}
+
+
+async def leave_half_way(root: str) -> None:
+    """Make a store whose records and configuration have been saved twice, and die: the second are in the journal."""
+    storage = LocalStorage(root)
+    await storage.setup()
+    await workload.prepare(storage)
+    for version in (1, 2):
+        await storage.save_request_config(storage.generate_request_config_path(workload.MASTER), {"version": version})
+        await storage.save_records(
+            [(workload.record(uid, version), workload.payload(uid, version)) for uid in ("r1", "r2", "r3")]
+        )
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    asyncio.run(leave_half_way(sys.argv[1]))

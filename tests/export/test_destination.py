@@ -132,10 +132,10 @@ async def test_a_link_is_not_followed(storage: LocalStorage, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("store", "the store's own"),
-        ("store/out.jsonl", "the store's own"),
-        ("store/data/00/out.jsonl", "the store's own"),
-        ("link/out.jsonl", "the store's own"),
+        ("store", "belongs to the store"),
+        ("store/out.jsonl", "belongs to the store"),
+        ("store/data/00/out.jsonl", "belongs to the store"),
+        ("link/out.jsonl", "belongs to the store"),
         ("out\0.jsonl", "cannot be the name of a file"),
         ("out\ud800.jsonl", "cannot be the name of a file"),
         ("out.jsonl/", "names a directory"),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Self, cast
 
+from starfish_storage.codec import encode
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.models import StatusExecutionJob, StatusRecord
 
@@ -111,6 +112,17 @@ class RunInput:
 
     position: int
     run_config: dict[str, Any]
+    _encoded: bytes | None = field(default=None, init=False, repr=False, compare=False)
+
+    def encoded(self) -> bytes:
+        """Return the input as JSON, as `starfish_storage.codec.encode` writes it. It is encoded once.
+
+        Raises:
+            InvalidDataError: it is not a JSON object.
+        """
+        if self._encoded is None:
+            object.__setattr__(self, "_encoded", encode(self.run_config, f"input {self.position}"))
+        return cast("bytes", self._encoded)
 
 
 @dataclass(frozen=True, slots=True)

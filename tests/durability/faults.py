@@ -17,6 +17,7 @@ from starfish_storage.metadata.rows import RowCodec
 from starfish_storage.metadata.sqlite.connection import Durability
 from starfish_storage.metadata.sqlite.handler import SQLiteMetadataHandler
 from starfish_storage.storage.hybrid import HybridStorage
+from starfish_storage.storage.secret_guard import SecretGuard
 
 
 @dataclass
@@ -144,4 +145,4 @@ class FaultyStorage(HybridStorage):
         handler = FileSystemDataHandler(str(root), RecordedFiles(steps))
         codec = RowCodec(handler, f"file://{root}", None)
         metadata = SQLiteMetadataHandler(str(root), handler, handler.row_log, codec, durability, f"recorded-{id(self)}")
-        super().__init__(metadata, handler, f"file://{root}", frozenset())
+        super().__init__(metadata, handler, f"file://{root}", frozenset(), SecretGuard(is_on=True))

@@ -260,7 +260,7 @@ async def test_retry_after_is_honoured(storage: Storage, monkeypatch: pytest.Mon
     async def pause(_engine: Any, seconds: float) -> None:
         waits.append(seconds)
 
-    monkeypatch.setattr("starfish_storage.generation.worker.Engine._pause", pause)
+    monkeypatch.setattr("starfish_storage.generation.stopping.Stopping.pause", pause)
 
     async def answer(n: int, context: Context) -> dict[str, Any]:
         if context.attempt == 1:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import traceback
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -30,14 +30,11 @@ _ENDING = (asyncio.CancelledError, KeyboardInterrupt, SystemExit, GeneratorExit)
 """What ends the run when a function raises it; all else is the outcome of its attempt."""
 
 
-class StoppedError(Exception):
-    """The run was stopped while an input waited for its next attempt: never reaches a caller."""
-
-
+@dataclass(frozen=True, slots=True)
 class Settings:
     """What is the same for every input of a worker.
 
-    Args:
+    Attributes:
         ledger: where attempts are stored.
         worker_id: who works.
         function: what is called.
@@ -48,29 +45,18 @@ class Settings:
         on_storing: told what an attempt cost that is about to be stored.
     """
 
-    def __init__(
-        self,
-        ledger: RunLedger,
-        worker_id: str,
-        function: BoundFunction,
-        checks: OutputChecks,
-        options: Options,
-        sleep: Callable[[float], Awaitable[None]],
-        on_cost: Callable[[float], None],
-        on_storing: Callable[[float], None],
-    ) -> None:
-        self.ledger = ledger
-        self.worker_id = worker_id
-        self.function = function
-        self.checks = checks
-        self.options = options
-        self.sleep = sleep
-        self.on_cost = on_cost
-        self.on_storing = on_storing
+    ledger: RunLedger
+    worker_id: str
+    function: BoundFunction
+    checks: OutputChecks
+    options: Options
+    sleep: Callable[[float], Awaitable[None]]
+    on_cost: Callable[[float], None]
+    on_storing: Callable[[float], None]
 
 
-class Work:
-    """The work on one claimed input.
+class Attempts:
+    """The attempts at one claimed input.
 
     Args:
         settings: of the worker.

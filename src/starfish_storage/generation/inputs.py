@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Iterator, Sized
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Sized
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal, Self, cast
 
-from starfish_storage.codec import encode
 from starfish_storage.errors import InvalidInputError, StorageError
 from starfish_storage.generation.sources import Inputs, readable, source_of
 from starfish_storage.interface import RunLedger
@@ -19,7 +18,6 @@ logger = logging.getLogger(__name__)
 OnBadInput = Literal["stop", "skip"]
 
 _MOST_FIRST = 100_000
-_MOST_AHEAD = 10_000  # of a source without a length, which may have no end
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +64,7 @@ class JsonLinesInputs:
             at = f" at column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
             return BadInput(f"line {number} of {self.path!r} is not JSON{at}")
         if not isinstance(found, dict):
-            return BadInput(f"line {number} of {self.path!r} is no JSON object, but {type(found).__name__}")
+            return BadInput(f"line {number} of {self.path!r} must be a JSON object, not {type(found).__name__}")
         return cast("dict[str, Any]", found)
 
 
@@ -84,7 +82,7 @@ def read_json_lines(path: str, on_bad_input: OnBadInput = "stop") -> JsonLinesIn
     if on_bad_input == "stop":
         for found in lines:
             if isinstance(found, BadInput):
-                raise InvalidInputError(f"{found.reason}; nothing was started. Mend it, or skip bad inputs.")
+                raise InvalidInputError(f"{found.reason}. Nothing was started: correct it, or skip bad inputs.")
     return lines
 
 
@@ -117,22 +115,23 @@ class InputCheck:
         self._fits = fits
         self._passed = False
 
-    def reason_against(self, position: int, given: object) -> str | None:
+    def reason_against(self, given: RunInput) -> str | None:
         """Return why an input cannot be run; None if it can."""
         if self._passed:
             return None
-        if isinstance(given, BadInput):
-            return given.reason
-        if not isinstance(given, dict):
-            return f"input {position} is no JSON object (dict), but {type(given).__name__}"
-        run_config = cast("dict[str, Any]", given)
+        run_config, position = cast("object", given.run_config), given.position
+        if isinstance(run_config, BadInput):
+            return run_config.reason
+        if not isinstance(run_config, dict):
+            return f"input {position} must be a JSON object (dict), not {type(run_config).__name__}"
         try:
-            self._fits(run_config)
-            encode(run_config, f"input {position}")
-            if self._ledger.check_input is not None:
-                self._ledger.check_input(position, run_config)
+            self._fits(given.run_config)
         except StorageError as error:
             return f"input {position}: {error}"
+        try:
+            self._ledger.check_input(given)
+        except StorageError as error:
+            return str(error)
         return None
 
     def beforehand(self, inputs: Inputs, on_bad_input: OnBadInput) -> None:
@@ -145,19 +144,20 @@ class InputCheck:
         if again is None or on_bad_input == "skip":
             return
         for position, given in enumerate(again):
-            reason = self.reason_against(position, given)
+            reason = self.reason_against(RunInput(position, given))
             if reason is not None:
-                raise InvalidInputError(f"{reason.rstrip('.')}; nothing was started. Mend it, or skip bad inputs.")
+                raise InvalidInputError(f"{reason.rstrip('.')}. Nothing was started: correct it, or skip bad inputs.")
         self._passed = True
 
 
 class Feed:
-    """Stores the inputs of a run ahead of the work, each at its place.
+    """The inputs of a run that are not stored yet: its worker pulls them, in batches, and stores them.
 
-    Inputs that are stored already are compared with the ones given; then the rest is stored.
+    Each batch comes as soon as there is something in it. Inputs that are stored already are compared with those that
+    were given, and left out.
 
     Args:
-        ledger: where.
+        ledger: tells which are stored.
         state: where the run stands.
         inputs: any iterable, also an asynchronous one.
         check: tells which cannot be run.
@@ -182,19 +182,12 @@ class Feed:
         self._state = state
         self._check = check
         self._skips = on_bad_input == "skip"
-        self._on_stored: Callable[[], None] | None = None
-        self._make_room: Callable[[], Awaitable[None]] | None = None
         self.is_endless = not isinstance(inputs, Sized | JsonLinesInputs)
         self.length = len(inputs) if isinstance(inputs, Sized) else None
         self.comes_first = self.length is not None and self.length <= _MOST_FIRST
         self._given = 0
         self._source = source_of(inputs)
         self._left: list[RunInput] = []
-
-    def connect(self, on_stored: Callable[[], None], make_room: Callable[[], Awaitable[None]]) -> None:
-        """Say who is told of each batch, and who makes a source without a length wait that is far ahead."""
-        self._on_stored = on_stored
-        self._make_room = make_room
 
     async def compare(self) -> None:
         """Compare the first inputs with those that are stored already; all, if there are no more. Stores nothing.
@@ -218,30 +211,24 @@ class Feed:
             if is_complete and self._left:
                 raise self._one_more(self._left)
 
-    async def run(self) -> None:
-        """Store the rest, and note that there is no more.
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> list[RunInput]:
+        """Return the next inputs that are to be stored, at least one, as soon as there are any.
 
         Raises:
             InvalidInputError: an input is bad, and bad ones are not skipped; or there are more than there were.
         """
-        master_job_id = self._state.master_job_id
-        if self._left:
-            await self._store(self._left)
-        while batch := await self._source.take():
-            await self._store(self._good(batch))
-            if self._make_room is not None and self.is_endless and self._given % _MOST_AHEAD < len(batch):
-                await self._make_room()
-        if not self._state.inputs_complete:
-            await self._ledger.complete_inputs(master_job_id)
-        self._announce()
-
-    async def _store(self, inputs: list[RunInput]) -> None:
-        if not inputs:
-            return
+        new, self._left = self._left, []
+        while not new:
+            batch = await self._source.take()
+            if not batch:
+                raise StopAsyncIteration
+            new = self._good(batch)
         if self._state.inputs_complete:
-            raise self._one_more(inputs)
-        await self._ledger.register_inputs(self._state.master_job_id, inputs)
-        self._announce()
+            raise self._one_more(new)
+        return new
 
     async def close(self) -> None:
         """Read no more. Idempotent."""
@@ -250,21 +237,18 @@ class Feed:
     def _one_more(self, inputs: list[RunInput]) -> InvalidInputError:
         return InvalidInputError(self._others(f"input {inputs[0].position} is one more than the run has"))
 
-    def _announce(self) -> None:
-        if self._on_stored is not None:
-            self._on_stored()
-
     def _good(self, batch: list[Any]) -> list[RunInput]:
         good: list[RunInput] = []
         for given in batch:
-            position, self._given = self._given, self._given + 1
-            reason = self._check.reason_against(position, given)
+            one = RunInput(self._given, given)
+            self._given += 1
+            reason = self._check.reason_against(one)
             if reason is None:
-                good.append(RunInput(position, given))
+                good.append(one)
             elif self._skips:
                 logger.warning("skipped: %s", reason)
             else:
-                raise InvalidInputError(f"{reason.rstrip('.')}. Mend it and resume the run, or skip bad inputs.")
+                raise InvalidInputError(f"{reason.rstrip('.')}. Correct it and resume the run, or skip bad inputs.")
         return good
 
     def _others(self, what: str) -> str:

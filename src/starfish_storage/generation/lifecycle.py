@@ -10,15 +10,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from starfish_storage.errors import AlreadyExistsError, InvalidIdError, InvalidInputError, NotFoundError, StorageError
-from starfish_storage.generation.calling import BoundFunction
-from starfish_storage.generation.inputs import Feed
 from starfish_storage.generation.interruption import ignored, watched
 from starfish_storage.generation.lease import is_dead
-from starfish_storage.generation.options import Options
-from starfish_storage.generation.outcomes import OutputChecks
-from starfish_storage.generation.progress import OPEN, Reporter
+from starfish_storage.generation.progress import OPEN
 from starfish_storage.generation.threads import to_the_end
-from starfish_storage.generation.worker import Engine
+from starfish_storage.generation.worker import RunWorker
 from starfish_storage.identifiers import check_id
 from starfish_storage.interface import Storage
 from starfish_storage.models import GenerationMasterJob, Project, StatusMasterJob, utc_now
@@ -66,60 +62,43 @@ class Run:
         return asdict(self)
 
 
-async def carry_on(
-    storage: Storage,
-    state: RunState,
-    function: BoundFunction,
-    checks: OutputChecks,
-    options: Options,
-    reporter: Reporter,
-    feed: Feed | None,
-    *,
-    handle_signals: bool,
-) -> Run:
-    """Work on a run until it is over or stopped, leave its status true, and return how it stands.
+async def carry_on(storage: Storage, state: RunState, worker: RunWorker, *, handle_signals: bool) -> Run:
+    """Let a worker work on a run until it is over or stopped, leave its status true, and return how it stands.
 
     Raises:
         StorageError: the store failed, or the inputs are bad.
         KeyboardInterrupt: after Ctrl-C; after SIGTERM a `SystemExit`.
     """
     began = time.monotonic()
-    run_id = state.master_job_id
-    engine = Engine(storage, state, function, checks, options, reporter)
     try:
-        if feed is not None:
-            await feed.compare()  # before anything is changed
-        await _run_and_settle(storage, engine, state, feed, handle_signals=handle_signals)
+        await worker.compare_inputs()  # before anything is changed
+        await _run_and_settle(storage, state, worker, handle_signals=handle_signals)
     finally:
-        if feed is not None:
-            await to_the_end(feed.close())
-    latest = await storage.ledger.get_run(run_id)
+        await to_the_end(worker.close())
     return await run_of(
         storage,
-        latest or state,
-        done_before=engine.done_before,
-        stop_reason=engine.stop_reason,
+        await storage.ledger.get_run(state.master_job_id) or state,
+        done_before=worker.done_before,
+        stop_reason=worker.stopping.reason,
         seconds=time.monotonic() - began,
     )
 
 
-async def _run_and_settle(
-    storage: Storage, engine: Engine, state: RunState, feed: Feed | None, *, handle_signals: bool
-) -> None:
+async def _run_and_settle(storage: Storage, state: RunState, worker: RunWorker, *, handle_signals: bool) -> None:
     run_id = state.master_job_id
     watch = watched if handle_signals else ignored
-    with watch(lambda: engine.stop("interrupted"), engine.force) as interruption:
+    with watch(lambda: worker.stopping.stop("interrupted"), worker.stopping.force) as interruption:
         try:
             if state.stop_reason is not None:
                 await storage.ledger.request_stop(run_id, None)
             await storage.update_master_job_status(run_id, "running", utc_now())
-            await engine.run(feed)
+            await worker.run()
         except BaseException as error:
             was_cancelled = isinstance(error, asyncio.CancelledError)
-            reason = engine.stop_reason or ("cancelled" if was_cancelled else type(error).__name__)
+            reason = worker.stopping.reason or ("cancelled" if was_cancelled else type(error).__name__)
             await to_the_end(_settle_quietly(storage, run_id, reason))
             raise
-        await to_the_end(settle(storage, run_id, engine.stop_reason))
+        await to_the_end(settle(storage, run_id, worker.stopping.reason))
         interruption.raise_if_any()
 
 

@@ -27,6 +27,7 @@ from starfish_storage.generation.outcomes import OutputChecks
 from starfish_storage.generation.progress import OPEN, Progress, reporter
 from starfish_storage.generation.retrying import Retry
 from starfish_storage.generation.sources import Inputs
+from starfish_storage.generation.worker import RunWorker
 from starfish_storage.identifiers import check_id
 from starfish_storage.interface import Storage
 from starfish_storage.models import GenerationMasterJob, Project
@@ -145,8 +146,8 @@ async def generate(
         state, feed = await _begun(storage, run_id, bound, inputs, about, checks, how)
         if feed is None:
             return await _as_it_is(storage, state)
-        signals = options.get("handle_signals", True)
-        return await carry_on(storage, state, bound, checks, how, shown, feed, handle_signals=signals)
+        worker = RunWorker(storage, state, bound, checks, how, shown, feed)
+        return await carry_on(storage, state, worker, handle_signals=options.get("handle_signals", True))
 
 
 async def resume(
@@ -284,18 +285,13 @@ async def _go_on(
                 raise RunIncompleteError(state.master_job_id, state.registered)
             inputs = JsonLinesInputs(str(source))
         if inputs is not None:
-            feed = _feed(storage, state, inputs, check, options)
+            feed = Feed(storage.ledger, state, inputs, check, options.on_bad_input)
         for left in await storage.list_execution_jobs(state.master_job_id, [*OPEN, *again], limit=1):
             bound.check(left.run_config or {})
         if before is not None:
             await before()
-        return await carry_on(
-            storage, state, bound, checks, options, shown, feed, handle_signals=changed.get("handle_signals", True)
-        )
-
-
-def _feed(storage: Storage, state: RunState, inputs: Inputs, check: InputCheck, options: Options) -> Feed:
-    return Feed(storage.ledger, state, inputs, check, options.on_bad_input)
+        worker = RunWorker(storage, state, bound, checks, options, shown, feed)
+        return await carry_on(storage, state, worker, handle_signals=changed.get("handle_signals", True))
 
 
 async def _as_it_is(storage: Storage, state: RunState) -> Run:
@@ -340,7 +336,7 @@ async def _begun(
         state = await create(storage, run_id, about.project, about.name, config, checks.json_schema, target)
     elif job is not None and job.status in FINISHED:
         return state, None
-    return state, _feed(storage, state, inputs, check, options)
+    return state, Feed(storage.ledger, state, inputs, check, options.on_bad_input)
 
 
 def _refuse_unknown(options: RunOptions) -> None:

@@ -1,4 +1,4 @@
-"""The engine of a run: slots that claim inputs, have them worked on, and store what came of each."""
+"""A worker of a run: it stores the inputs, and its slots claim them, have them worked on, and store what came."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Coroutine, Iterable
 from typing import Any
 
 from starfish_storage.errors import InvalidInputError, NotFoundError, ParentNotFoundError, StorageError
-from starfish_storage.generation.attempt import Settings, StoppedError, Work
+from starfish_storage.generation.attempt import Attempts, Settings
 from starfish_storage.generation.calling import BoundFunction
 from starfish_storage.generation.inputs import Feed
 from starfish_storage.generation.lease import ExpiredLeases, Heartbeat, new_worker, release_dead
@@ -18,6 +18,7 @@ from starfish_storage.generation.options import Options
 from starfish_storage.generation.outcomes import OutputChecks
 from starfish_storage.generation.progress import OPEN, LiveCounts, Progress, Reporter
 from starfish_storage.generation.spending import Spending
+from starfish_storage.generation.stopping import StoppedError, Stopping
 from starfish_storage.generation.threads import to_the_end
 from starfish_storage.interface import Storage
 from starfish_storage.models import utc_now
@@ -28,11 +29,12 @@ logger = logging.getLogger(__name__)
 _POLL_SECONDS = 0.5  # while other workers are at the last inputs
 _REPORT_SECONDS = 0.2
 _PATIENCE_SECONDS = 5.0  # with calls that were cancelled and do not end
-_ENOUGH_AHEAD = 5_000  # inputs stored and not begun, of a source that may have no end
+_MOST_AHEAD = 10_000  # of a source that may have no end: inputs stored at a time
+_ENOUGH_AHEAD = 5_000  # and not begun yet, before more are
 
 
-class Engine:
-    """Carries out what is left of a run, as one of its workers.
+class RunWorker:
+    """Carries out what is left of a run, as one of its workers. To others it is a `runs.Worker`.
 
     Args:
         storage: where the run is.
@@ -41,6 +43,12 @@ class Engine:
         checks: what is done with what it returns.
         options: how.
         reporter: shows the progress.
+        feed: the inputs that are not stored yet; None if all are.
+
+    Attributes:
+        master_job_id: the run.
+        stopping: whether it is to stop.
+        done_before: inputs that were finished when it began.
     """
 
     def __init__(
@@ -51,13 +59,16 @@ class Engine:
         checks: OutputChecks,
         options: Options,
         reporter: Reporter,
+        feed: Feed | None,
     ) -> None:
-        self._storage = storage
         self._ledger = storage.ledger
+        self._changed = asyncio.Event()
+        self.stopping = Stopping(state.master_job_id, self._changed.set)
         self._state = state
+        self.master_job_id = state.master_job_id
         self._options = options
         self._reporter = reporter
-        self._total: int | None = None
+        self._feed = feed
         self._worker = new_worker(state.master_job_id)
         self._expired = ExpiredLeases(options.lease)
         self._heartbeat = Heartbeat(self._ledger, self._worker, options.lease, self._beat)
@@ -68,31 +79,37 @@ class Engine:
             function,
             checks,
             options,
-            self._pause,
+            self.stopping.pause,
             self._note_cost,
             self._spending.hand_in,
         )
         self._loop = asyncio.get_running_loop()
         self._ready: deque[ClaimedInput] = deque()
         self._claiming = asyncio.Lock()
-        self._changed = asyncio.Event()
-        self._stopping = asyncio.Event()
-        self._hurrying = asyncio.Event()
-        self._forced = asyncio.Event()
         self._idle = options.max_concurrency
-        self._fed, self._feeds_first = True, False
+        self._fed = feed is None
         self._is_cancelling = self._over = False
         self._errors: list[BaseException] = []
         self._began = time.monotonic()
         self._counts = LiveCounts(storage, state.master_job_id)
         self.done_before = 0
-        self.stop_reason: str | None = None
 
-    async def run(self, feed: Feed | None) -> None:
+    async def compare_inputs(self) -> None:
+        """Compare the inputs that were given with those that are stored. Changes nothing.
+
+        Raises:
+            InvalidInputError: they are others, or one of them is bad.
+        """
+        if self._feed is not None:
+            await self._feed.compare()
+
+    async def close(self) -> None:
+        """Read no more inputs. Idempotent."""
+        if self._feed is not None:
+            await self._feed.close()
+
+    async def run(self) -> None:
         """Work until every input is done, or the run is stopped; then give back what is unfinished.
-
-        Args:
-            feed: stores the inputs ahead of the work; None if they are stored.
 
         Raises:
             StorageError: the store failed, or an input is bad.
@@ -101,57 +118,22 @@ class Engine:
         await self._counts.refresh()
         self.done_before = self._counts.done
         self._stop_at_cost()
-        self._fed = feed is None
-        self._total = None if feed is None else feed.length
-        self._feeds_first = feed is not None and feed.comes_first
         try:
             await self._heartbeat.start()
             self._reporter.begin(self.progress())
-            await self._work(feed)
+            await self._work()
         finally:
             await to_the_end(self._end())
         if self._errors:
             raise self._errors[0]
 
-    def stop(self, reason: str, *, patient: bool = False) -> None:
-        """Start nothing new. Idempotent: the first reason stays.
-
-        Args:
-            reason: why.
-            patient: what is in flight may end, however long it takes; otherwise within its grace.
-        """
-        if self.stop_reason is None:
-            self.stop_reason = reason
-            logger.info("run %s stops: %s", self._state.master_job_id, reason)
-            self._stopping.set()
-            self._changed.set()
-        if not patient:
-            self._hurrying.set()
-
-    def force(self) -> None:
-        """Cancel what is in flight."""
-        self.stop("interrupted")
-        self._forced.set()
-
-    def wake(self) -> None:
-        """Look again for inputs."""
-        self._changed.set()
-
-    async def make_room(self) -> None:
-        """Wait while many inputs are pending that nobody has come to yet."""
-        while not self._stopping.is_set():
-            counts = await self._ledger.count_inputs(self._state.master_job_id)
-            if counts.get("pending", 0) < _ENOUGH_AHEAD:
-                return
-            await asyncio.sleep(_POLL_SECONDS)
-
     def progress(self) -> Progress:
         """Return how far the run is."""
         counts, records = self._counts.inputs, self._counts.records
-        stored = sum(counts.values())
+        told = None if self._feed is None else self._feed.length
         return Progress(
-            master_job_id=self._state.master_job_id,
-            total=stored if self._fed else self._total,
+            master_job_id=self.master_job_id,
+            total=sum(counts.values()) if self._fed else told,
             done=self._counts.done,
             running=counts.get("running", 0),
             completed=records.get("completed", 0),
@@ -166,23 +148,21 @@ class Engine:
 
     # --- the work -------------------------------------------------------------------------------------------------
 
-    async def _work(self, feed: Feed | None) -> None:
-        if feed is not None:
-            feed.connect(self.wake, self.make_room)
+    async def _work(self) -> None:
         slots = [self._start(self._slot()) for _ in range(self._options.max_concurrency)]
         others = [self._start(self._report())]
         awaited = slots
-        if feed is not None:
-            others.append(self._start(self._feeding(feed)))
-            if not feed.is_endless:
+        if self._feed is not None:
+            others.append(self._start(self._store_inputs(self._feed)))
+            if not self._feed.is_endless:
                 # Storing the rest takes a moment, and spares whoever goes on with the run to give them again.
                 awaited = [*slots, others[-1]]
         working = asyncio.create_task(asyncio.wait(awaited))
-        out_of_time = asyncio.create_task(self._out_of_time())
+        out_of_time = asyncio.create_task(self.stopping.out_of_time(self._options.grace))
         try:
             await asyncio.wait({working, out_of_time}, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
-            self.stop("cancelled")
+            self.stopping.stop("cancelled")
             raise
         finally:
             await to_the_end(self._cancel((*slots, *others, working, out_of_time)))
@@ -215,19 +195,37 @@ class Engine:
                 len(left),
             )
 
-    async def _feeding(self, feed: Feed) -> None:
+    async def _store_inputs(self, feed: Feed) -> None:
+        """Store what the feed brings, ahead of the work, and note at its end that there is no more."""
+        stored = 0
         try:
-            await feed.run()
+            async for batch in feed:
+                await self._ledger.register_inputs(self.master_job_id, batch)
+                self._changed.set()
+                stored += len(batch)
+                if feed.is_endless and stored >= _MOST_AHEAD:
+                    stored = 0
+                    await self._make_room()
+            if not self._state.inputs_complete:
+                await self._ledger.complete_inputs(self.master_job_id)
         finally:
             self._fed = True
             self._changed.set()
+
+    async def _make_room(self) -> None:
+        """Wait while many inputs are pending that nobody has come to yet."""
+        while not self.stopping.is_wanted:
+            counts = await self._ledger.count_inputs(self.master_job_id)
+            if counts.get("pending", 0) < _ENOUGH_AHEAD:
+                return
+            await asyncio.sleep(_POLL_SECONDS)
 
     async def _slot(self) -> None:
         claimed: ClaimedInput | None = None
         while True:
             if claimed is None:
                 claimed = await self._next()
-            if claimed is None or self._stopping.is_set():
+            if claimed is None or self.stopping.is_wanted:
                 return  # what was claimed and not begun is given back when the worker ends
             claimed = await self._work_on(claimed)
             if claimed is None:
@@ -235,37 +233,37 @@ class Engine:
 
     async def _work_on(self, claimed: ClaimedInput) -> ClaimedInput | None:
         """Work on an input, and return the next one, if one was claimed with the storing of this."""
-        work = Work(self._settings, claimed)
+        attempts = Attempts(self._settings, claimed)
         try:
-            outcome = await work.outcome()
+            outcome = await attempts.outcome()
         except StoppedError:
             return None  # given back when the worker ends
         except BaseException as error:
-            await to_the_end(work.release(error))
+            await to_the_end(attempts.release(error))
             raise
         self._spending.hand_in(outcome.attempt.cost)
         self._stop_at_cost()
         # Not protected: what was handed in is carried out, also when the wait for it is cancelled.
         # What is claimed already is for slots that wait for it: one that finishes claims its own, or the slots would
         # fall into step with the claims of others, in many small groups instead of a few full ones.
-        go_on = not self._stopping.is_set()
+        go_on = not self.stopping.is_wanted
         try:
             finished = await self._ledger.finish_input(outcome, claim_next=go_on)
         except InvalidInputError as error:  # what the function returned cannot be stored, such as what is not JSON
-            finished = await self._ledger.finish_input(work.failed(error), claim_next=go_on)
+            finished = await self._ledger.finish_input(attempts.failed(error), claim_next=go_on)
         self._changed.set()
         return finished.claimed
 
     async def _next(self) -> ClaimedInput | None:
         """Return a claimed input; None when there is nothing left to do, or the run is stopped."""
         async with self._claiming:
-            while not (self._stopping.is_set() or self._over):
+            while not (self.stopping.is_wanted or self._over):
                 if self._ready:
                     self._idle -= 1
                     return self._ready.popleft()
                 self._changed.clear()
                 fed = self._fed  # before the look: what is stored after it is announced
-                if fed or not self._feeds_first:
+                if fed or (self._feed is not None and not self._feed.comes_first):
                     self._ready.extend(await self._claim(self._idle))
                 if not self._ready:
                     self._over = fed and await self._is_over()
@@ -288,7 +286,7 @@ class Engine:
             return []
 
     async def _is_over(self) -> bool:
-        counts = await self._ledger.count_inputs(self._state.master_job_id)
+        counts = await self._ledger.count_inputs(self.master_job_id)
         return not any(counts.get(status) for status in OPEN)
 
     async def _wait_for_change(self) -> None:
@@ -297,32 +295,16 @@ class Engine:
         except TimeoutError:
             pass  # another worker may have changed something
 
-    async def _pause(self, seconds: float) -> None:
-        """Wait before the next attempt at an input."""
-        try:
-            await asyncio.wait_for(self._stopping.wait(), seconds)
-        except TimeoutError:
-            return
-        raise StoppedError
-
     # --- stopping -------------------------------------------------------------------------------------------------
-
-    async def _out_of_time(self) -> None:
-        """Return when what is in flight is to be cancelled: once that is wanted, or the grace is over."""
-        await self._hurrying.wait()
-        try:
-            await asyncio.wait_for(self._forced.wait(), self._options.grace)
-        except TimeoutError:
-            logger.warning("calls still in flight after %g s of grace are cancelled", self._options.grace)
 
     def _fail(self, error: BaseException, cause: BaseException | None = None) -> None:
         if cause is not None:
             error.__cause__ = cause
         self._errors.append(error)
-        self.stop(type(error).__name__)
+        self.stopping.stop(type(error).__name__)
 
     def _deleted(self) -> NotFoundError:
-        return NotFoundError("run", self._state.master_job_id, "it was deleted while it was under way")
+        return NotFoundError("run", self.master_job_id, "it was deleted while it was under way")
 
     async def _end(self) -> None:
         await self._heartbeat.stop()
@@ -346,25 +328,25 @@ class Engine:
 
     def _stop_at_cost(self) -> None:
         if self._spending.is_over:
-            self.stop(f"max_cost {self._options.max_cost:g} reached", patient=True)
+            self.stopping.stop(f"max_cost {self._options.max_cost:g} reached", patient=True)
 
     async def _beat(self) -> None:
         """Called every second, in the heartbeat's thread: the live counts, the wishes of others, and the dead."""
         try:
-            state = await self._ledger.refresh_run(self._state.master_job_id, utc_now())
+            state = await self._ledger.refresh_run(self.master_job_id, utc_now())
         except NotFoundError:
             self._loop.call_soon_threadsafe(self._fail, self._deleted())
             return
         self._spending.compare(state.cost)
         await self._counts.refresh()
         if await self._release_dead():
-            self._loop.call_soon_threadsafe(self.wake)
+            self._loop.call_soon_threadsafe(self._changed.set)
         if state.stop_reason is not None:
-            self._loop.call_soon_threadsafe(self.stop, state.stop_reason)
+            self._loop.call_soon_threadsafe(self.stopping.stop, state.stop_reason)
         self._loop.call_soon_threadsafe(self._stop_at_cost)
 
     async def _release_dead(self) -> int:
-        return await release_dead(self._ledger, self._state.master_job_id, self._expired.is_dead)
+        return await release_dead(self._ledger, self.master_job_id, self._expired.is_dead)
 
     async def _report(self) -> None:
         while True:

@@ -121,12 +121,17 @@ class RunImport:
         while batch := list(itertools.islice(positions, _BATCH)):
             responses = await self._responses(batch)
             await self._ledger.register_inputs(
-                self._id, [RunInput(one.position, self._without_secrets(one.request)) for one in responses]
+                self._id, [self._storable(RunInput(one.position, one.request)) for one in responses]
             )
         await self._ledger.complete_inputs(self._id)
 
-    def _without_secrets(self, request: dict[str, Any]) -> dict[str, Any]:
-        return request if self._ledger.check_input is None else redact_secrets(request)[0]
+    def _storable(self, given: RunInput) -> RunInput:
+        """Return an input as this store takes it: without the secrets that it refuses."""
+        try:
+            self._ledger.check_input(given)
+        except InvalidInputError:
+            return RunInput(given.position, redact_secrets(given.run_config)[0])
+        return given
 
     async def _responses(self, positions: Sequence[int]) -> list[Response]:
         return await in_thread(lambda: [self._source.response(position) for position in positions])

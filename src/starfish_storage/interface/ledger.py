@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from starfish_storage.models import Record
 from starfish_storage.runs import (
@@ -29,9 +28,6 @@ class InputLedger(ABC):
     while one holds it. A claim holds as long as its worker's lease.
     """
 
-    check_input: Callable[[int, dict[str, Any]], None] | None = None
-    """Called with the position and content of each input before it is stored; raises to refuse it."""
-
     @abstractmethod
     async def start_run(self, master_job_id: str) -> None:
         """Make a master job a run. Idempotent. Durable.
@@ -45,6 +41,15 @@ class InputLedger(ABC):
         """Return where a run stands, or None if the master job is none, or does not exist.
 
         Raises nothing of its own.
+        """
+
+    @abstractmethod
+    def check_input(self, given: RunInput) -> None:
+        """See whether `register_inputs` would refuse an input. No I/O; changes nothing.
+
+        Raises:
+            InvalidDataError: the input is not a JSON object.
+            InvalidInputError: it holds a secret that would not be stored.
         """
 
     @abstractmethod

@@ -21,7 +21,7 @@ from starfish_storage.interface import (
 )
 from starfish_storage.metadata import rows, selecting, values
 from starfish_storage.metadata.database import Database
-from starfish_storage.metadata.ledger import SQLRunLedger
+from starfish_storage.metadata.ledger import RefuseInput, SQLRunLedger
 from starfish_storage.metadata.operations import WriteOperation
 from starfish_storage.metadata.row import Row, only_values
 from starfish_storage.metadata.row_transfer import SQLRowTransfer
@@ -46,14 +46,17 @@ class SQLMetadataHandler(MetadataHandler):
         database: runs the queries, and commits what is written.
         data: where the data lies.
         codec: turns models into rows and back.
+        refuse_input: raises for an input of a run that is not to be stored.
     """
 
-    def __init__(self, database: Database, data: DataHandler, codec: RowCodec) -> None:
+    def __init__(
+        self, database: Database, data: DataHandler, codec: RowCodec, refuse_input: RefuseInput | None
+    ) -> None:
         self._database = database
         self._data = data
         self._codec = codec
         self._queries = database.queries
-        self._ledger = SQLRunLedger(database, data, codec)
+        self._ledger = SQLRunLedger(database, data, codec, refuse_input)
         self._transfer = SQLRowTransfer(database, data, self._identity)
 
     @property

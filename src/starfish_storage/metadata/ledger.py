@@ -37,6 +37,8 @@ from starfish_storage.runs import (
 
 Result = TypeVar("Result")
 Stored = TypeVar("Stored", bound=Row)
+RefuseInput = Callable[[RunInput], None]
+"""Raises for an input that is not to be stored."""
 
 _MOST_CLAIMED = 1000  # at once: bounds the transaction
 
@@ -48,13 +50,17 @@ class SQLRunLedger(RunLedger):
         database: runs the queries, and commits what is written.
         data: where record data lies.
         codec: turns rows of records into models.
+        refuse_input: raises for an input that is not to be stored.
     """
 
-    def __init__(self, database: Database, data: DataHandler, codec: RowCodec) -> None:
+    def __init__(
+        self, database: Database, data: DataHandler, codec: RowCodec, refuse_input: RefuseInput | None
+    ) -> None:
         self._database = database
         self._data = data
         self._codec = codec
         self._queries = database.queries
+        self._refuse_input = refuse_input
 
     # --- inputs ---------------------------------------------------------------------------------------------------
 
@@ -67,6 +73,12 @@ class SQLRunLedger(RunLedger):
         """See `InputLedger.get_run`."""
         row = await self._first("get_run", (values.text("master_job_id", master_job_id),))
         return None if row is None else self._read(ledger_rows.run_state, row)
+
+    def check_input(self, given: RunInput) -> None:
+        """See `InputLedger.check_input`."""
+        if self._refuse_input is not None:
+            self._refuse_input(given)
+        given.encoded()
 
     async def register_inputs(self, master_job_id: str, inputs: Sequence[RunInput]) -> int:
         """See `InputLedger.register_inputs`."""
@@ -298,9 +310,8 @@ class SQLRunLedger(RunLedger):
     def _registered_rows(self, master_job_id: str, inputs: Sequence[RunInput]) -> list[RegisteredInputRow]:
         check_id("master_job_id", master_job_id)
         moment = values.timestamp("now", utc_now())
-        if self.check_input is not None:
-            for one in inputs:
-                self.check_input(one.position, one.run_config)
+        for one in inputs:
+            self.check_input(one)
         return [ledger_rows.registered_row(master_job_id, one, moment) for one in inputs]
 
     def _records(self, outcome: Outcome, start: str, now: str) -> tuple[list[RecordRow], list[DataWrite]]:

@@ -46,7 +46,7 @@ _MOST_USED = 10**15  # of tokens, and of cost: so that the totals of a run stay 
 def registered_row(master_job_id: str, given: RunInput, moment: str) -> RegisteredInputRow:
     """Return the parameters of ``register_input``."""
     position = _whole("position", given.position, 0, _MOST_INPUTS)
-    text = encode(given.run_config, f"input {position}")[:-1].decode()
+    text = given.encoded()[:-1].decode()
     digest = canonical_hash(given.run_config)
     job_id = input_job_id(master_job_id, position, digest)
     return RegisteredInputRow(job_id, master_job_id, text, digest, moment, moment, position)

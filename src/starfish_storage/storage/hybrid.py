@@ -39,7 +39,7 @@ class HybridStorage(Storage):
         data: keeps the JSON.
         storage_uri: the URI of the two together.
         capabilities: what the two can do together.
-        redact_secrets: replace the secrets in request configurations and run configurations before they are saved.
+        guard: keeps secrets off the disk; the metadata was given its `refuse_in_input`.
     """
 
     def __init__(
@@ -48,16 +48,13 @@ class HybridStorage(Storage):
         data: DataHandler,
         storage_uri: str,
         capabilities: frozenset[str],
-        *,
-        redact_secrets: bool = True,
+        guard: SecretGuard,
     ) -> None:
         self._metadata_handler = metadata
         self._data_handler = data
         self._storage_uri = storage_uri
         self._capabilities = capabilities
-        self._guard = SecretGuard() if redact_secrets else None
-        if self._guard is not None:
-            metadata.ledger.check_input = self._guard.refuse_in_input
+        self._guard = guard
         self._reading = DataReading(metadata, data)
         self._transfer = HybridTransfer(metadata, data, self._reading)
 
@@ -114,9 +111,7 @@ class HybridStorage(Storage):
         data = self._data_handler
         key = data.to_key(config_ref)
         name = master_job_of(key)
-        if self._guard is not None:
-            config_data = self._guard.request_config(name, config_data)
-        payload = encode(config_data, f"request configuration {shorten(name)}")
+        payload = encode(self._guard.request_config(name, config_data), f"request configuration {shorten(name)}")
         await self._metadata_handler.save_data("master_job_id", name, data.write(key, payload))
         return data.to_reference(key)
 
@@ -240,9 +235,7 @@ class HybridStorage(Storage):
 
     async def log_execution_job_start(self, job_data: GenerationJob) -> None:
         """See `ExecutionJobContract.log_execution_job_start`."""
-        if self._guard is not None:
-            job_data = self._guard.execution_job(job_data)
-        await self._metadata_handler.log_execution_job_start(job_data)
+        await self._metadata_handler.log_execution_job_start(self._guard.execution_job(job_data))
 
     async def log_execution_job_end(
         self,

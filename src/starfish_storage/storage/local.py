@@ -14,6 +14,7 @@ from starfish_storage.metadata.sqlite.connection import Durability
 from starfish_storage.metadata.sqlite.handler import SQLiteMetadataHandler
 from starfish_storage.storage.data_place import data_handler
 from starfish_storage.storage.hybrid import HybridStorage
+from starfish_storage.storage.secret_guard import SecretGuard
 from starfish_storage.uri import as_uri, file_uri_of_path, is_object_uri, parse_object_uri, path_of_file_uri
 
 _CAPABILITIES = frozenset(
@@ -79,14 +80,22 @@ class LocalStorage(HybridStorage):
         self._read_only = read_only
         self._directories = (self.base_path,) if in_objects else (self.base_path, self.data_base_path)
         codec = RowCodec(data, uri, data_uri)
+        guard = SecretGuard(is_on=redact_secrets)
         super().__init__(
             SQLiteMetadataHandler(
-                self.base_path, data, row_log, codec, durability, data_elsewhere=data_uri != uri, read_only=read_only
+                self.base_path,
+                data,
+                row_log,
+                codec,
+                durability,
+                data_elsewhere=data_uri != uri,
+                refuse_input=guard.refuse_in_input,
+                read_only=read_only,
             ),
             data,
             uri,
             _CAPABILITIES | {"POWER_SAFE"} if durability == "power" else _CAPABILITIES,
-            redact_secrets=redact_secrets,
+            guard,
         )
 
     async def setup(self) -> None:

@@ -12,6 +12,7 @@ from starfish_storage.metadata.postgres.migrate import is_there
 from starfish_storage.metadata.rows import RowCodec
 from starfish_storage.storage.data_place import data_handler
 from starfish_storage.storage.hybrid import HybridStorage
+from starfish_storage.storage.secret_guard import SecretGuard
 from starfish_storage.uri import file_uri_of_path, is_object_uri, parse_object_uri, path_of_file_uri
 
 _CAPABILITIES = frozenset(
@@ -67,12 +68,13 @@ class PostgresStorage(HybridStorage):
         seconds = allowed_seconds(patience)
         data = data_handler(data_storage_uri_override, seconds)
         codec = RowCodec(data, address.uri, _normalised(data_storage_uri_override))
+        guard = SecretGuard(is_on=redact_secrets)
         super().__init__(
-            PostgresMetadataHandler(address, data, codec, seconds),
+            PostgresMetadataHandler(address, data, codec, seconds, guard.refuse_in_input),
             data,
             address.uri,
             _CAPABILITIES,
-            redact_secrets=redact_secrets,
+            guard,
         )
 
     async def exists(self, patience: float) -> bool:

@@ -12,6 +12,7 @@ from starfish_storage.codec import canonical_hash
 from starfish_storage.errors import InvalidInputError, shorten
 from starfish_storage.models import GenerationJob
 from starfish_storage.redaction import MARKER, SecretRedactedWarning, redact_secrets
+from starfish_storage.runs import RunInput
 
 logger = logging.getLogger(__name__)
 
@@ -21,15 +22,20 @@ _LONGEST_PATH = 120
 
 
 class SecretGuard:
-    """Replaces the secrets of one storage's configurations, and warns once of each place where one stood."""
+    """Replaces the secrets of one storage's configurations, and warns once of each place where one stood.
 
-    def __init__(self) -> None:
+    Args:
+        is_on: False lets everything pass.
+    """
+
+    def __init__(self, *, is_on: bool) -> None:
+        self._is_on = is_on
         self._warned: set[tuple[str, str]] = set()
 
     def request_config(self, master_job_id: str, config: Any) -> Any:
         """Return a request configuration without its secrets; without any, itself."""
-        if not isinstance(config, dict):
-            return config  # refused when it is encoded
+        if not self._is_on or not isinstance(config, dict):
+            return config  # what is no dict is refused when it is encoded
         clean, paths = redact_secrets(config)
         if paths:
             self._warn("request configuration", f"of master job {shorten(master_job_id)}", paths)
@@ -46,6 +52,8 @@ class SecretGuard:
         Raises:
             InvalidDataError: the input is not JSON.
         """
+        if not self._is_on:
+            return job
         try:
             model = _as_model(job)
         except ValidationError:
@@ -62,21 +70,22 @@ class SecretGuard:
         self._warn("run configuration", f"of execution job {shorten(model.job_id)}", paths)
         return model.model_copy(update={"run_config": clean, "run_config_hash": identity})
 
-    def refuse_in_input(self, position: int, run_config: Any) -> None:
-        """Refuse an input of a run that has secrets: resuming gets its inputs from the store, where they would be lost.
+    def refuse_in_input(self, given: RunInput) -> None:
+        """Refuse an input of a run that contains a secret: it would not be stored, and `resume` needs it.
 
         Raises:
-            InvalidInputError: it has some; names where.
+            InvalidInputError: it contains one; names where.
         """
-        if not isinstance(run_config, dict):
-            return  # refused when it is encoded
-        _, paths = redact_secrets(run_config)
+        run_config = cast("object", given.run_config)
+        if not self._is_on or not isinstance(run_config, dict):
+            return  # what is no dict is refused when it is encoded
+        _, paths = redact_secrets(cast("dict[str, Any]", run_config))
         if paths:
-            named = ", ".join(map(_end_of, paths[:_MOST_NAMED]))
+            named = ", ".join(repr(_end_of(path)) for path in paths[:_MOST_NAMED])
             raise InvalidInputError(
-                f"input {position} has a secret at {named}, which would not be stored, so that the run could not be "
-                "resumed: leave it out and let the function get it elsewhere, or, if it is none, open the storage with "
-                "redact_secrets=False."
+                f"input {given.position} contains a secret at {named}. It would not be stored, and the run could not "
+                "be resumed. Leave it out and let the function get it elsewhere; if it is not a secret, open the "
+                "storage with redact_secrets=False."
             )
 
     def _warn(self, kind: str, whose: str, paths: list[str]) -> None:

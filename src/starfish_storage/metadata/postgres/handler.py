@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from starfish_storage.interface import DataHandler, DataLocation, DataWrite
 from starfish_storage.keys import owner_uid, version_key
 from starfish_storage.metadata.handler import SQLMetadataHandler
+from starfish_storage.metadata.ledger import RefuseInput
 from starfish_storage.metadata.operations import WriteOperation
 from starfish_storage.metadata.postgres.address import PostgresAddress
 from starfish_storage.metadata.postgres.database import PostgresDatabase
@@ -25,10 +26,18 @@ class PostgresMetadataHandler(SQLMetadataHandler):
         data: where its data lies.
         codec: turns models into rows and back.
         patience: for how long a call waits for a server that does not answer, in seconds.
+        refuse_input: raises for an input of a run that is not to be stored.
     """
 
-    def __init__(self, address: PostgresAddress, data: DataHandler, codec: RowCodec, patience: float) -> None:
-        super().__init__(PostgresDatabase(address, data, patience), data, codec)
+    def __init__(
+        self,
+        address: PostgresAddress,
+        data: DataHandler,
+        codec: RowCodec,
+        patience: float,
+        refuse_input: RefuseInput | None = None,
+    ) -> None:
+        super().__init__(PostgresDatabase(address, data, patience), data, codec, refuse_input)
 
     async def save_data(self, kind: str, id: str, write: DataWrite) -> None:
         """See `MetadataHandler.save_data`.

@@ -10,6 +10,7 @@ from starfish_storage.errors import StorageIOError
 from starfish_storage.interface import DataHandler, DataLocation, RowLogHandler
 from starfish_storage.keys import owner_uid
 from starfish_storage.metadata.handler import SQLMetadataHandler
+from starfish_storage.metadata.ledger import RefuseInput
 from starfish_storage.metadata.row import only_value
 from starfish_storage.metadata.rows import RowCodec
 from starfish_storage.metadata.sqlite.commit import GroupCommit
@@ -31,6 +32,7 @@ class SQLiteMetadataHandler(SQLMetadataHandler):
         vfs: name of the SQLite file layer; tests pass one that counts or fails.
         data_elsewhere: the data lies in another directory than the database.
         read_only: write nothing, whether it could be or not.
+        refuse_input: raises for an input of a run that is not to be stored.
     """
 
     def __init__(
@@ -44,12 +46,13 @@ class SQLiteMetadataHandler(SQLMetadataHandler):
         *,
         data_elsewhere: bool = False,
         read_only: bool = False,
+        refuse_input: RefuseInput | None = None,
     ) -> None:
         open_commit = partial(
             GroupCommit, data=data, row_log=row_log, durability=durability, vfs=vfs, data_elsewhere=data_elsewhere
         )
         self._session = Session(root, open_commit, data, vfs, data_elsewhere=data_elsewhere, read_only=read_only)
-        super().__init__(self._session, data, codec)
+        super().__init__(self._session, data, codec, refuse_input)
 
     async def get_journaled_data(self, key: str) -> bytes | None:
         """See `MetadataHandler.get_journaled_data`."""

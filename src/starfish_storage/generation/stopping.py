@@ -1,0 +1,78 @@
+"""How a worker stops: nothing new starts, what is in flight may end, and is cancelled when its time is up."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+logger = logging.getLogger(__name__)
+
+
+class StoppedError(Exception):
+    """The run was stopped while an input waited for its next attempt: never reaches a caller."""
+
+
+class Stopping:
+    """Whether a worker is to stop, and how soon.
+
+    Args:
+        master_job_id: the run, for the log.
+        on_stop: called once, when it is to stop.
+
+    Attributes:
+        reason: why it stops; None while it does not.
+    """
+
+    def __init__(self, master_job_id: str, on_stop: Callable[[], None]) -> None:
+        self.reason: str | None = None
+        self._master_job_id = master_job_id
+        self._on_stop = on_stop
+        self._wanted = asyncio.Event()
+        self._hurrying = asyncio.Event()
+        self._forced = asyncio.Event()
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether nothing new may start."""
+        return self._wanted.is_set()
+
+    def stop(self, reason: str, *, patient: bool = False) -> None:
+        """Start nothing new. Idempotent: the first reason stays.
+
+        Args:
+            reason: why.
+            patient: what is in flight may end, however long it takes; otherwise within its grace.
+        """
+        if self.reason is None:
+            self.reason = reason
+            logger.info("run %s stops: %s", self._master_job_id, reason)
+            self._wanted.set()
+            self._on_stop()
+        if not patient:
+            self._hurrying.set()
+
+    def force(self) -> None:
+        """Cancel what is in flight."""
+        self.stop("interrupted")
+        self._forced.set()
+
+    async def pause(self, seconds: float) -> None:
+        """Wait before the next attempt at an input.
+
+        Raises:
+            StoppedError: the worker is to stop.
+        """
+        try:
+            await asyncio.wait_for(self._wanted.wait(), seconds)
+        except TimeoutError:
+            return
+        raise StoppedError
+
+    async def out_of_time(self, grace: float) -> None:
+        """Return when what is in flight is to be cancelled: once that is wanted, or the grace (in seconds) is over."""
+        await self._hurrying.wait()
+        try:
+            await asyncio.wait_for(self._forced.wait(), grace)
+        except TimeoutError:
+            logger.warning("calls still in flight after %g s of grace are cancelled", grace)

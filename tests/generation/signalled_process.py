@@ -123,7 +123,7 @@ async def main(store: str, how: str) -> None:
                 retry=Retry(first_wait=3600, longest_wait=3600) if how == "back-off" else 1,
                 grace=0 if how == "impatient" else 3600,
                 lease=1 if how == "blocks" else 60,
-                progress="quiet",
+                progress="lines",
             )
             tell(json.dumps(run.to_json()))
     except (KeyboardInterrupt, SystemExit) as error:

@@ -260,8 +260,8 @@ async def test_handlers_are_shared_and_put_back_in_any_order() -> None:
     old = signal.signal(signal.SIGTERM, mine)
     try:
         seen: list[str] = []
-        first = watched(lambda: seen.append("first"), lambda: seen.append("first again"))
-        second = watched(lambda: seen.append("second"), lambda: seen.append("second again"))
+        first = watched(lambda _: seen.append("first"), lambda: seen.append("first again"))
+        second = watched(lambda _: seen.append("second"), lambda: seen.append("second again"))
         first.__enter__()
         second.__enter__()
         signal.raise_signal(signal.SIGTERM)
@@ -278,9 +278,9 @@ async def test_handlers_are_shared_and_put_back_in_any_order() -> None:
 async def test_signals_that_are_ignored_stay_so_and_others_handlers_are_left() -> None:
     old = signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
-        with watched(lambda: None, lambda: None):
+        with watched(lambda _: None, lambda: None):
             assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
-        with watched(lambda: None, lambda: None):
+        with watched(lambda _: None, lambda: None):
             signal.signal(signal.SIGTERM, signal.SIG_DFL)  # somebody's own business
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     finally:

@@ -12,6 +12,7 @@ import pytest
 
 from generation.runs import NEVER, RUN, Calls, data, endless, numbers, start, statuses
 from starfish_storage import InvalidInputError
+from starfish_storage.codec import encode
 from starfish_storage.errors import RunIncompleteError
 from starfish_storage.generation import Context, read_json_lines, resume
 from starfish_storage.interface import Storage
@@ -201,7 +202,7 @@ async def test_a_bad_input_in_a_list_starts_nothing_or_is_skipped(
     async def answer(n: int) -> dict[str, Any]:
         return {"n": n}
 
-    with pytest.raises(InvalidInputError, match=r"input 1.*nothing was started"):
+    with pytest.raises(InvalidInputError, match=r"input 1.*Nothing was started"):
         await start(storage, answer, inputs)
     assert await storage.get_master_job(RUN) is None
     assert await storage.list_projects() == []
@@ -214,12 +215,12 @@ async def test_a_bad_input_in_a_list_starts_nothing_or_is_skipped(
 
 async def test_a_bad_input_of_a_generator_stops_the_run_or_is_skipped(storage: Storage) -> None:
     bad: list[Any] = [{"n": 0}, 5, {"n": 2}]
-    with pytest.raises(InvalidInputError, match=r"input 1 is no JSON object.* resume the run"):
+    with pytest.raises(InvalidInputError, match=r"input 1 must be a JSON object.* resume the run"):
         await start(storage, Calls(), iter(bad), master_job_id="a")
     assert (await storage.ledger.count_inputs("a")).get("running") is None
     run = await start(storage, Calls(), iter(bad), on_bad_input="skip", master_job_id="b")
     assert (run.status, run.inputs) == ("completed", {"completed": 2})
-    with pytest.raises(InvalidInputError, match="no JSON object"):
+    with pytest.raises(InvalidInputError, match="must be a JSON object"):
         await resume(storage, "a", Calls(), inputs=iter(bad), progress="quiet")
     run = await resume(storage, "a", Calls(), inputs=iter(bad), on_bad_input="skip", progress="quiet")
     assert (run.status, run.inputs) == ("completed", {"completed": 2})
@@ -228,7 +229,7 @@ async def test_a_bad_input_of_a_generator_stops_the_run_or_is_skipped(storage: S
 async def test_json_lines_with_broken_lines(storage: Storage, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "inputs.jsonl"
     path.write_bytes(b'{"n": 0}\n\n{"n": \n{"n": 1}\n[1]\n{"n": NaN}\n{"n": "\xff"}\n{"n": 2}')
-    with pytest.raises(InvalidInputError, match=r"line 3 of '.*inputs.jsonl' is not JSON.*nothing was started"):
+    with pytest.raises(InvalidInputError, match=r"line 3 of '.*inputs.jsonl' is not JSON.*Nothing was started"):
         read_json_lines(str(path))
     lines = read_json_lines(str(path), "skip")
     with pytest.raises(InvalidInputError, match="line 3 of"):
@@ -236,7 +237,7 @@ async def test_json_lines_with_broken_lines(storage: Storage, tmp_path: Path, ca
     assert await storage.get_master_job(RUN) is None
     run = await start(storage, Calls(), lines, on_bad_input="skip")
     assert run.inputs == {"completed": 3}
-    for line, reason in ((3, "is not JSON"), (5, "is no JSON object"), (6, "is not JSON"), (7, "is not UTF-8")):
+    for line, reason in ((3, "is not JSON"), (5, "must be a JSON object"), (6, "is not JSON"), (7, "is not UTF-8")):
         assert f"skipped: line {line} of '{path}' {reason}" in caplog.text
 
 
@@ -261,7 +262,19 @@ async def test_a_json_lines_file_is_found_again_by_resume(
 
 async def test_secrets_in_inputs_are_refused_with_their_place(storage: Storage) -> None:
     secret = "sk-" + "a1B2" * 12
-    with pytest.raises(InvalidInputError, match=r"input 0.*secret at \$\.api_key") as raised:
+    with pytest.raises(InvalidInputError, match=r"^input 0 contains a secret at 'api_key'\.") as raised:
         await start(storage, lambda row: row, [{"api_key": secret}])
     assert secret not in str(raised.value)
     assert await storage.get_master_job(RUN) is None
+
+
+async def test_an_input_is_encoded_once(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded: list[str] = []
+
+    def counted(value: object, what: str) -> bytes:
+        encoded.append(what)
+        return encode(value, what)
+
+    monkeypatch.setattr("starfish_storage.runs.encode", counted)
+    await start(storage, Calls(), iter(numbers(3)))
+    assert sorted(encoded) == ["input 0", "input 1", "input 2"]

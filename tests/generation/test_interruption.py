@@ -88,6 +88,19 @@ async def test_what_is_in_flight_may_end(store: str, number: signal.Signals, sta
     await check(store, {"completed": 6, "pending": 2}, 0)
 
 
+@pytest.mark.parametrize(
+    ("number", "again"), [(signal.SIGINT, "press Ctrl-C again"), (signal.SIGTERM, "send the signal again")]
+)
+async def test_the_first_signal_says_what_is_awaited(store: str, number: signal.Signals, again: str) -> None:
+    with process_that("holds", store) as process:
+        lines(process, 4)
+        process.send_signal(number)
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith("run-1: 0/8 inputs")
+        assert process.stderr.readline() == f"waiting for 4 calls in flight; {again} to cancel them\n"
+        finish(process, "go\n")
+
+
 @pytest.mark.parametrize(("number", "status", "kind"), SIGNALS)
 async def test_a_second_signal_cancels_it(store: str, number: signal.Signals, status: int, kind: str) -> None:
     with process_that("holds", store) as process:
@@ -119,6 +132,9 @@ async def test_waits_between_attempts_are_cut_short(store: str) -> None:
             while len(await all_attempts(storage)) < 4:
                 pass
         process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        process.stderr.readline()  # how it stands at the beginning
+        assert "waiting" not in process.stderr.readline()  # for no call, nothing is in flight
         assert finish(process) == ["stopping", "KeyboardInterrupt", "restored"]
     async with open_storage(store, durability="process") as storage:
         assert {one.status for one in await all_attempts(storage)} == {"failed"}

@@ -84,9 +84,21 @@ def test_as_a_line() -> None:
         "run-1: 300/1,000 inputs, 10.0/s, ETA 0:01:10, 50 in flight, 10 filtered, 4 duplicate, 6 failed, "
         "3 failed inputs, cost $1.50"
     )
+    assert str(Progress("run-1", done=277, failed=277, failed_inputs=277, seconds=1)).endswith("277.0/s, 277 failed")
+    assert str(Progress("run-1", done=3, failed_inputs=2, seconds=1)).endswith("3.0/s, 2 failed inputs")
     assert str(Progress("run-1")) == "run-1: 0 inputs, 0.0/s"
     assert str(Progress("run-1", done=2000, cost=0.0123, seconds=1)) == "run-1: 2,000 inputs, 2,000.0/s, cost $0.012"
     assert str(replace(PROGRESS, failed_inputs=6)).endswith(", 6 failed, cost $1.50")  # and not said again
+
+
+@pytest.mark.parametrize(("kind", "is_shown"), [("bar", True), ("lines", True), ("quiet", False), (print, False)])
+def test_a_note_is_for_those_who_read(kind: Any, is_shown: bool) -> None:
+    stream = io.StringIO()
+    told = reporter(kind, stream)
+    told.begin(Progress("run-1"))
+    told.note("waiting for [12] calls")
+    told.end(Progress("run-1"))
+    assert ("waiting for [12] calls\n" in stream.getvalue()) == is_shown
 
 
 def lines_after(told: Reporter, stream: io.StringIO, clock: Clock) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -16,6 +15,7 @@ from starfish_storage.generation.context import Context
 from starfish_storage.generation.options import Options
 from starfish_storage.generation.outcomes import OutputChecks
 from starfish_storage.generation.retrying import until_settled
+from starfish_storage.generation.tracebacks import frames_text, traceback_text
 from starfish_storage.interface import RunLedger
 from starfish_storage.models import utc_now
 from starfish_storage.runs import Attempt, ClaimedInput, Outcome, Output, StatusAttempt, status_of_input
@@ -193,9 +193,9 @@ def _text_of(error: BaseException) -> str:
 
 def _traceback_of(error: BaseException) -> str:
     try:
-        return "".join(traceback.format_exception(error))
+        return traceback_text(error)
     except Exception:  # noqa: BLE001 (any code: that of its causes and notes as well)
-        return "".join(traceback.format_tb(error.__traceback__))
+        return frames_text(error)
 
 
 def _storable(text: str, most: int) -> str:

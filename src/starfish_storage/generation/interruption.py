@@ -19,12 +19,12 @@ class Interruption:
     """Which signal came, if one did.
 
     Attributes:
-        on_first: called at the first signal, in the event loop.
+        on_first: called at the first signal, in the event loop, with what cancels the calls in flight, for people.
         on_second: called at each further one.
         signal: the first.
     """
 
-    on_first: Callable[[], None]
+    on_first: Callable[[str], None]
     on_second: Callable[[], None]
     signal: int | None = None
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
@@ -51,7 +51,7 @@ class Interruption:
     def _deal_with(self, number: int) -> None:
         if self.signal is None:
             self.signal = number
-            self.on_first()
+            self.on_first("press Ctrl-C again" if number == signal.SIGINT else "send the signal again")
         else:
             self.on_second()
 
@@ -100,7 +100,7 @@ _handlers = _Handlers()
 
 
 @contextlib.contextmanager
-def watched(on_first: Callable[[], None], on_second: Callable[[], None]) -> Generator[Interruption]:
+def watched(on_first: Callable[[str], None], on_second: Callable[[], None]) -> Generator[Interruption]:
     """Call ``on_first`` at the first signal and ``on_second`` at each further one, in the event loop's thread.
 
     Only the main thread gets signals; in another one nothing is watched.
@@ -117,6 +117,6 @@ def watched(on_first: Callable[[], None], on_second: Callable[[], None]) -> Gene
 
 
 @contextlib.contextmanager
-def ignored(on_first: Callable[[], None], on_second: Callable[[], None]) -> Generator[Interruption]:
+def ignored(on_first: Callable[[str], None], on_second: Callable[[], None]) -> Generator[Interruption]:
     """Leave signals to the caller."""
     yield Interruption(on_first, on_second)

@@ -87,7 +87,7 @@ async def carry_on(storage: Storage, state: RunState, worker: RunWorker, *, hand
 async def _run_and_settle(storage: Storage, state: RunState, worker: RunWorker, *, handle_signals: bool) -> None:
     run_id = state.master_job_id
     watch = watched if handle_signals else ignored
-    with watch(lambda: worker.stopping.stop("interrupted"), worker.stopping.force) as interruption:
+    with watch(worker.interrupt, worker.stopping.force) as interruption:
         try:
             if state.stop_reason is not None:
                 await storage.ledger.request_stop(run_id, None)

@@ -86,6 +86,10 @@ class Reporter(Protocol):
         """Something has changed; called as often as one likes."""
         ...
 
+    def note(self, text: str) -> None:
+        """Something is to be read by who watches."""
+        ...
+
     def end(self, progress: Progress) -> None:
         """The call ends, whatever became of the run. Idempotent."""
         ...
@@ -132,6 +136,9 @@ class _Quiet:
     def update(self, progress: Progress) -> None:
         """See `Reporter.update`."""
 
+    def note(self, text: str) -> None:
+        """See `Reporter.note`."""
+
     def end(self, progress: Progress) -> None:
         """See `Reporter.end`."""
 
@@ -148,6 +155,9 @@ class _Calls:
     def update(self, progress: Progress) -> None:
         """See `Reporter.update`."""
         self._call(progress)
+
+    def note(self, text: str) -> None:
+        """See `Reporter.note`. A function gets figures alone."""
 
     def end(self, progress: Progress) -> None:
         """See `Reporter.end`."""
@@ -178,6 +188,10 @@ class _Lines:
         if self._clock() - self._last >= _SECONDS_BETWEEN_LINES:
             self._write(progress)
 
+    def note(self, text: str) -> None:
+        """See `Reporter.note`."""
+        self._print(text)
+
     def end(self, progress: Progress) -> None:
         """See `Reporter.end`."""
         if str(progress) != self._written:
@@ -186,8 +200,11 @@ class _Lines:
     def _write(self, progress: Progress) -> None:
         self._last = self._clock()
         self._written = str(progress)
+        self._print(self._written)
+
+    def _print(self, text: str) -> None:
         try:
-            print(self._written, file=self._stream, flush=True)
+            print(text, file=self._stream, flush=True)
         except (OSError, ValueError) as error:  # whoever read it has gone
             logger.debug("progress could not be written: %s", type(error).__name__)
 
@@ -224,6 +241,11 @@ class _Bar:
         """See `Reporter.update`."""
         if self._bar is not None and self._clock() - self._last >= _SECONDS_BETWEEN_DRAWINGS:
             self._draw(progress)
+
+    def note(self, text: str) -> None:
+        """See `Reporter.note`. It stands above the bar."""
+        if self._bar is not None:
+            self._guarded(lambda: self._bar.console.print(text, markup=False, highlight=False))
 
     def end(self, progress: Progress) -> None:
         """See `Reporter.end`."""

@@ -27,6 +27,7 @@ from starfish_storage.generation.outcomes import OutputChecks
 from starfish_storage.generation.progress import OPEN, Progress, reporter
 from starfish_storage.generation.retrying import Retry
 from starfish_storage.generation.sources import Inputs
+from starfish_storage.generation.tracebacks import raised_at_the_call
 from starfish_storage.generation.worker import RunWorker
 from starfish_storage.identifiers import check_id
 from starfish_storage.interface import Storage
@@ -102,6 +103,7 @@ class Where:
             raise InvalidInputError("statuses must name at least one, such as 'failed': none would mean no input.")
 
 
+@raised_at_the_call
 async def generate(
     storage: Storage,
     function: Callable[..., Any],
@@ -150,6 +152,7 @@ async def generate(
         return await carry_on(storage, state, worker, handle_signals=options.get("handle_signals", True))
 
 
+@raised_at_the_call
 async def resume(
     storage: Storage,
     master_job_id: str,
@@ -184,6 +187,7 @@ async def resume(
     return await _go_on(storage, state, job, config, function, inputs, changed)
 
 
+@raised_at_the_call
 async def retry(
     storage: Storage,
     master_job_id: str,

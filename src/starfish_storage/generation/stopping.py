@@ -22,10 +22,12 @@ class Stopping:
 
     Attributes:
         reason: why it stops; None while it does not.
+        paused: how many inputs wait for their next attempt.
     """
 
     def __init__(self, master_job_id: str, on_stop: Callable[[], None]) -> None:
         self.reason: str | None = None
+        self.paused = 0
         self._master_job_id = master_job_id
         self._on_stop = on_stop
         self._wanted = asyncio.Event()
@@ -63,10 +65,13 @@ class Stopping:
         Raises:
             StoppedError: the worker is to stop.
         """
+        self.paused += 1
         try:
             await asyncio.wait_for(self._wanted.wait(), seconds)
         except TimeoutError:
             return
+        finally:
+            self.paused -= 1
         raise StoppedError
 
     async def out_of_time(self, grace: float) -> None:

@@ -127,6 +127,18 @@ class RunWorker:
         if self._errors:
             raise self._errors[0]
 
+    def interrupt(self, again: str) -> None:
+        """Stop as a signal asks for, and tell what is awaited.
+
+        Args:
+            again: what cancels that.
+        """
+        self.stopping.stop("interrupted")
+        calls = self._options.max_concurrency - self._idle - self.stopping.paused
+        if calls:
+            those, them = ("1 call", "it") if calls == 1 else (f"{calls:,} calls", "them")
+            self._reporter.note(f"waiting for {those} in flight; {again} to cancel {them}")
+
     def progress(self) -> Progress:
         """Return how far the run is."""
         counts, records = self._counts.inputs, self._counts.records

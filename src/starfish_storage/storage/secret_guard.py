@@ -81,7 +81,7 @@ class SecretGuard:
             return  # what is no dict is refused when it is encoded
         _, paths = redact_secrets(cast("dict[str, Any]", run_config))
         if paths:
-            named = ", ".join(repr(_end_of(path)) for path in paths[:_MOST_NAMED])
+            named = ", ".join(repr(_end_of(path.removeprefix("$."))) for path in paths[:_MOST_NAMED])
             raise InvalidInputError(
                 f"input {given.position} contains a secret at {named}. It would not be stored, and the run could not "
                 "be resumed. Leave it out and let the function get it elsewhere; if it is not a secret, open the "

@@ -1,0 +1,85 @@
+"""Tracebacks that begin where the user's code does: the frames of what called it tell nothing."""
+
+from __future__ import annotations
+
+import functools
+import os
+import traceback
+from collections.abc import Callable, Coroutine
+from types import TracebackType
+from typing import Any, ParamSpec, TypeVar, cast
+
+from starfish_storage.errors import InvalidInputError, StorageError
+
+P = ParamSpec("P")
+Result = TypeVar("Result")
+
+_OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_CALLS = os.path.join(_OURS, "generation", "calling.py")
+_LIBRARY = os.path.dirname(os.__file__)
+_BETWEEN = (_OURS, *(os.path.join(_LIBRARY, name) for name in ("asyncio", "concurrent", "dataclasses.py")), "<string>")
+"""What calls of ours pass through on their way to the user's function, and on to refusals; and constructors."""
+
+
+def traceback_text(error: BaseException) -> str:
+    """Return an error as Python shows it, from the first frame that is not of this library; its causes likewise.
+
+    What has no such frame is shown without frames if that says enough: a refusal of ours, or a call that failed at
+    once, as for a missing argument.
+    """
+    shown = traceback.TracebackException.from_exception(error)
+    pending, seen = [shown], set[int]()
+    while pending:
+        one = pending.pop()
+        if id(one) not in seen:
+            seen.add(id(one))
+            _shorten(one, is_refusal=one is shown and isinstance(error, StorageError))
+            pending += [other for other in (one.__cause__, one.__context__, *(one.exceptions or ())) if other]
+    return "".join(shown.format())
+
+
+def frames_text(error: BaseException) -> str:
+    """Return the frames of an error that cannot be shown whole, from the first that is not of this library."""
+    stack = traceback.extract_tb(error.__traceback__)
+    return "".join(traceback.format_list(stack[_head(stack) :]))
+
+
+def raised_at_the_call(
+    function: Callable[P, Coroutine[Any, Any, Result]],
+) -> Callable[P, Coroutine[Any, Any, Result]]:
+    """Let a coroutine function raise refusals of its arguments at its caller's line, not where they were noticed."""
+
+    @functools.wraps(function)
+    async def called(*arguments: P.args, **keywords: P.kwargs) -> Result:
+        try:
+            return await function(*arguments, **keywords)
+        except InvalidInputError as error:
+            if not _is_ours_alone(error.__traceback__):
+                raise  # it comes from code of the user's: an iterable of inputs, a function
+            refusal = error.with_traceback(None)
+        raise refusal
+
+    return called
+
+
+def _shorten(shown: traceback.TracebackException, *, is_refusal: bool) -> None:
+    head = _head(shown.stack)
+    if head < len(shown.stack):
+        del shown.stack[:head]
+    elif any(frame.filename == _CALLS for frame in shown.stack) or is_refusal:
+        shown.stack = cast("traceback.StackSummary", None)  # then `format` writes no header either
+
+
+def _head(stack: traceback.StackSummary) -> int:
+    """Return how many frames at the beginning are ours, or in between."""
+    foreign = (place for place, frame in enumerate(stack) if not _is_between(frame.filename))
+    return next(foreign, len(stack))
+
+
+def _is_between(file: str) -> bool:
+    return file.startswith(_BETWEEN) or f"{os.sep}tenacity{os.sep}" in file
+
+
+def _is_ours_alone(trace: TracebackType | None) -> bool:
+    stack = traceback.extract_tb(trace)
+    return _head(stack) == len(stack)

@@ -69,7 +69,11 @@ def imported_by(statement: str) -> set[str]:
 def test_importing_the_package_imports_little():
     modules = imported_by("import starfish_storage")
     ours = {name for name in modules if name.partition(".")[0] == "starfish_storage"}
-    assert ours == {"starfish_storage", "starfish_storage.errors", "starfish_storage.wording"}
+    assert {".".join(name.split(".")[:2]) for name in ours} == {
+        "starfish_storage",
+        "starfish_storage.errors",
+        "starfish_storage.wording",
+    }
     assert not modules & {*FOREIGN, "asyncio"}
 
 

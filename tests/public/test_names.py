@@ -105,7 +105,9 @@ def hinted(annotations: dict[str, object], module: str) -> Iterator[type]:
     """Return the classes of annotations that stand in a module of ours."""
     for hint in annotations.values():
         try:
-            yield from parts(eval(hint, vars(sys.modules[module])) if isinstance(hint, str) else hint)
+            yield from parts(
+                eval(hint, {**vars(typing), **vars(sys.modules[module])}) if isinstance(hint, str) else hint
+            )
         except NameError as error:
             assert error.name in ("pd", "pl"), "only types of extras are imported for type checkers alone"  # noqa: PT017
 

@@ -45,7 +45,7 @@ class InputLedger(ABC):
 
     @abstractmethod
     def check_input(self, given: RunInput) -> None:
-        """See whether `register_inputs` would refuse an input. No I/O; changes nothing.
+        """See whether `register_inputs` would refuse an input. Changes nothing: no I/O. Idempotent. Not durable.
 
         Raises:
             InvalidDataError: the input is not a JSON object.

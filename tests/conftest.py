@@ -14,7 +14,12 @@ settings.register_profile("reproducible", derandomize=True, deadline=None, datab
 settings.load_profile("reproducible")
 
 
-def pytest_collection_finish() -> None:
-    """Take what has been collected out of the garbage collector's sight: a hundred tests ask it for a whole round."""
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Refuse names that differ from process to process: workers would not run side by side.
+
+    Take what has been collected out of the garbage collector's sight: a hundred tests ask it for a whole round."""
+    unstable = [item.nodeid for item in session.items if " object at 0x" in item.nodeid]
+    if unstable:
+        raise pytest.UsageError(f"give these tests names without addresses: {unstable}")
     gc.collect()
     gc.freeze()

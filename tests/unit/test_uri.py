@@ -17,6 +17,9 @@ from starfish_storage.uri import as_uri, file_uri_of_path, path_of_file_uri
 class PathOfBytes(PathLike[bytes]):
     """A path that is not text."""
 
+    def __repr__(self) -> str:
+        return "PathOfBytes()"  # the name of a test must be the same in every process
+
     def __fspath__(self) -> bytes:
         return b"/data/store"
 

@@ -151,28 +151,19 @@ def test_where_only_others_may_write(
     make(root)
     for path in [root, *root.rglob("*")]:
         path.chmod(0o555 if path.is_dir() else 0o444)
-    with passable(root):
-        before = on_disk(root)
-        (found,) = read_as_nobody(tmp_path, root)
-        assert on_disk(root) == before
+    let_through(root)
+    before = on_disk(root)
+    (found,) = read_as_nobody(tmp_path, root)
+    assert on_disk(root) == before
     assert found.get("seen") == there, found
     assert found["refusal"][0] == "store_read_only"
     assert "this user may not write" in found["refusal"][1]
 
 
-class passable:  # noqa: N801 (used as a function is)
-    """Lets everybody through the directories above a store, in ``with``: pytest's own let nobody."""
-
-    def __init__(self, root: Path) -> None:
-        self._above = {path: path.stat().st_mode for path in root.parents[:-2]}
-
-    def __enter__(self) -> None:
-        for path, mode in self._above.items():
-            path.chmod(mode | 0o011)
-
-    def __exit__(self, *_: object) -> None:
-        for path, mode in self._above.items():
-            path.chmod(mode)
+def let_through(root: Path) -> None:
+    """Let everybody through the directories above a store: pytest's own let nobody. (Other workers share them.)"""
+    for path in root.parents[:-2]:
+        path.chmod(path.stat().st_mode | 0o011)
 
 
 def read_as_nobody(warm_up: Path, *roots: Path) -> list[dict[str, Any]]:
@@ -192,8 +183,8 @@ async def test_a_store_that_another_user_writes(tmp_path_factory: pytest.TempPat
             await storage.save_record(workload.record("r1", version), workload.payload("r1", version))
             for path in [root, *root.rglob("*")]:
                 path.chmod(0o755 if path.is_dir() else 0o644)
-            with passable(root):
-                (found,) = await asyncio.to_thread(read_as_nobody, tmp_path / str(version), root)
+            let_through(root)
+            (found,) = await asyncio.to_thread(read_as_nobody, tmp_path / str(version), root)
             assert found["seen"] == await reading_stores.look(storage)
             assert found["seen"][workload.MASTER]["data"] == [workload.payload("r1", version)]
             assert found["refusal"][0] == "store_read_only"

@@ -202,7 +202,7 @@ async def test_a_master_job_that_is_no_run_is_left_alone(storage: Storage) -> No
     )
     await storage.log_master_job_start(job)
     for call in (lambda: start(storage, Calls()), lambda: resume(storage, RUN, Calls(), progress="quiet")):
-        with pytest.raises(InvalidInputError, match=r"'run-1' is no run .* use another id"):
+        with pytest.raises(InvalidInputError, match=r"'run-1' was not started by generate.* use another id"):
             await call()
     assert await storage.get_request_config(config) == {"mine": 1}
     assert await storage.ledger.get_run(RUN) is None

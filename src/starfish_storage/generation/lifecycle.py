@@ -276,7 +276,7 @@ async def state_of(storage: Storage, job: GenerationMasterJob) -> RunState:
         state = await storage.ledger.get_run(run_id)
     if state is None:
         raise InvalidInputError(
-            f"master job {run_id!r} is no run that generate() has started, and cannot be gone on with; use another id."
+            f"master job {run_id!r} was not started by generate(), so it cannot be resumed; use another id."
         )
     return state
 

@@ -219,7 +219,7 @@ async def test_a_session_that_was_idle_in_a_transaction_for_too_long_is_made_ane
                 tries.append(True)
                 query = "SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM pg_stat_activity WHERE state LIKE 'idle in tr%')"
                 until(postgres_server, query, "the end of the session")
-            writer.update_master_job_status(("running", "2030-01-01T00:00:00.000000Z", workload.MASTER))
+            writer.update_master_job_status(workload.MASTER, "running", "2030-01-01T00:00:00.000000Z")
 
         await storage.metadata._database.write(WriteOperation(hold_up))  # type: ignore[attr-defined]
         job = await storage.get_master_job(workload.MASTER)

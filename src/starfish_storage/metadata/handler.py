@@ -14,10 +14,10 @@ from starfish_storage.interface import (
     DataHandler,
     DataWrite,
     MetadataHandler,
+    RecordRow,
     RowTransfer,
     RunLedger,
     ScannedRecord,
-    WholeRecordRow,
 )
 from starfish_storage.metadata import rows, selecting, values
 from starfish_storage.metadata.database import Database
@@ -290,7 +290,7 @@ class SQLMetadataHandler(MetadataHandler):
         *,
         after: ScannedRecord | None = None,
         batch_size: int,
-    ) -> list[WholeRecordRow]:
+    ) -> tuple[list[RecordRow], list[str | None]]:
         """See `MetadataHandler.list_record_rows`."""
         statuses = selecting.status_filter("record status", status_filter, RECORD_STATUSES)
         each = (values.text("master_job_id", master_job_id),)
@@ -298,7 +298,7 @@ class SQLMetadataHandler(MetadataHandler):
         name, position = (
             ("scan_records", ()) if after is None else ("scan_records_after", selecting.scan_position(after))
         )
-        return await self._database.all(*self._merged(name, each, statuses, position, page), rows.whole_records)
+        return await self._database.all(*self._merged(name, each, statuses, position, page), rows.placed_records)
 
     # --- data -----------------------------------------------------------------------------------------------------
 

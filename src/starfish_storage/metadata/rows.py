@@ -260,16 +260,30 @@ class RowCodec:
         )
 
 
+def placed_records(found: Sequence[Row]) -> tuple[list[RecordRow], list[str | None]]:
+    """Return the records of a scan and, in a second list, the places of their data.
+
+    The query selects the columns of a record, the version of its data and its unique key.
+    """
+    named, width = RecordRow._make, len(RecordRow._fields)
+    records: list[RecordRow] = []
+    places: list[str | None] = []
+    for columns in found:
+        record = named(columns[:width])
+        version, _unique_key = columns[width:]
+        place = record.output_ref
+        if version is not None and place is not None:
+            place = version_key(place, version)
+        records.append(record)
+        places.append(place)
+    return records, places
+
+
 def whole_records(found: Sequence[Row]) -> list[WholeRecordRow]:
-    """Return rows of records, whose last columns are the version of their data, where it has one, and a unique key."""
-    named, made = RecordRow._make, list[WholeRecordRow]()
-    for *columns, version, unique_key in found:
-        record = named(columns)
-        place = key = record.output_ref
-        if version is not None and key is not None:
-            place = version_key(key, version)
-        made.append(WholeRecordRow(record, unique_key, place))
-    return made
+    """Return the records of a scan, each with its unique key and the place of its data."""
+    unique_keys = [unique_key for *_, unique_key in found]
+    records, places = placed_records(found)
+    return list(map(WholeRecordRow, records, unique_keys, places))
 
 
 _set: Callable[[object, str, Any], None] = object.__setattr__

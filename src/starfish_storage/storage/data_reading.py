@@ -19,7 +19,7 @@ from starfish_storage.errors import (
     StorageError,
     StoreDamagedError,
 )
-from starfish_storage.interface import DataHandler, DataLocation, MetadataHandler, ScannedRecord, WholeRecordRow
+from starfish_storage.interface import DataHandler, DataLocation, MetadataHandler, RecordRow, ScannedRecord
 from starfish_storage.keys import check_record_key
 
 _READ_AT_ONCE = 500
@@ -94,21 +94,21 @@ class DataReading:
             found += [await self.read(key) if data is None else data for key, data in zip(some, read, strict=True)]
         return found
 
-    async def scan(self, rows: Sequence[WholeRecordRow]) -> list[ScannedRecord]:
+    async def scan(self, records: Sequence[RecordRow], places: Sequence[str | None]) -> list[ScannedRecord]:
         """Return records with their data; one whose data is lost or damaged has the error in its place.
 
-        Of large data, only the first of them are returned, at least one: so many as have about 16 MB together.
+        If the data is large, this returns the first records only, at least one: as many as have about 16 MB together.
         """
-        refused = self._refused(rows)
-        places = [place for record, _, place in rows if place is not None and record.record_uid not in refused]
+        wanted, refused = _checked(places)
         # In one thread: two took turns and were slower together, as long as the files are in memory.
-        read = await self._in_pool(lambda: deque(self._read_some(places)))
+        read = await self._in_pool(lambda: deque(self._read_some(wanted)))
         found: list[ScannedRecord] = []
         to_reference = self._data.to_reference
-        for record, _, place in rows:
-            uid, job_id, master_job_id, status, key, start, end, updated, message, sha256 = record
+        scanned = ScannedRecord._make  # a fifth faster than the class itself
+        for record, place in zip(records, places, strict=True):
+            key, sha256 = record.output_ref, record.data_sha256
             payload = reference = None
-            error: StorageError | None = refused.get(uid)
+            error = refused.get(place)
             if key is not None and place is not None and error is None:
                 if not read:
                     break
@@ -117,11 +117,21 @@ class DataReading:
                 if payload is None or (sha256 is not None and sha256 != content_digest(payload)):
                     payload, error = await self._read_or_error(key)
                     sha256 = sha256 if payload is None else content_digest(payload)
-            found.append(
-                ScannedRecord(
-                    uid, job_id, master_job_id, status, reference, start, end, updated, message, sha256, payload, error
-                )
+            columns = (
+                record.record_uid,
+                record.job_id,
+                record.master_job_id,
+                record.status,
+                reference,
+                record.start_time,
+                record.end_time,
+                record.last_update_time,
+                record.error_message,
+                sha256,
+                payload,
+                error,
             )
+            found.append(scanned(columns))
         return found
 
     def _read_some(self, places: Sequence[str]) -> Iterator[bytes | None]:
@@ -131,17 +141,6 @@ class DataReading:
             size += len(payload or b"")
             if size >= _SCANNED_BYTES:
                 return
-
-    def _refused(self, rows: Sequence[WholeRecordRow]) -> dict[str, StorageError]:
-        """Return why data is not read, by uid: a row that was tampered with may name any file."""
-        refused: dict[str, StorageError] = {}
-        for record, _, place in rows:
-            if place is not None:
-                try:
-                    check_record_key(place)
-                except InvalidReferenceError as error:
-                    refused[record.record_uid] = error
-        return refused
 
     async def _read_or_error(self, key: str) -> tuple[bytes | None, StorageError | None]:
         try:
@@ -222,6 +221,19 @@ class DataReading:
         if not isinstance(value, dict):
             raise StoreDamagedError(self._data.to_reference(key), f"it does not hold a JSON object; {SEE_DAMAGE}")
         return cast("dict[str, Any]", value)
+
+
+def _checked(places: Sequence[str | None]) -> tuple[list[str], dict[str | None, StorageError]]:
+    """Return the places to read, and why the others are not read: a row that was tampered with may name any file."""
+    wanted: list[str] = []
+    refused: dict[str | None, StorageError] = {}
+    for place in places:
+        if place is not None:
+            try:
+                wanted.append(check_record_key(place))
+            except InvalidReferenceError as error:
+                refused[place] = error
+    return wanted, refused
 
 
 def _is_whole(payload: bytes, location: DataLocation) -> bool:

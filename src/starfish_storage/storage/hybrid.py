@@ -328,15 +328,15 @@ class HybridStorage(Storage):
         while True:
             # One batch after the other: reading rows ahead of the files was no faster on two cores, as both hold the
             # interpreter.
-            rows = await self._metadata_handler.list_record_rows(
+            records, places = await self._metadata_handler.list_record_rows(
                 master_job_id, status_filter, after=after, batch_size=batch_size
             )
-            is_last = len(rows) < batch_size
-            while rows:
-                found = await self._reading.scan(rows)
+            is_last = len(records) < batch_size
+            while records:
+                found = await self._reading.scan(records, places)
                 yield found
                 after = found[-1]
-                rows = rows[len(found) :]
+                records, places = records[len(found) :], places[len(found) :]
             if is_last:
                 return
 

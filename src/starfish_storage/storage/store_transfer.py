@@ -43,9 +43,10 @@ class HybridTransfer(StoreTransfer):
 
     async def read_records(self, rows: Sequence[WholeRecordRow]) -> list[bytes | StorageError | None]:
         """See `StoreTransfer.read_records`."""
+        records, places = [row.record for row in rows], [row.place for row in rows]
         found: list[ScannedRecord] = []
         while len(found) < len(rows):
-            found += await self._reading.scan(rows[len(found) :])
+            found += await self._reading.scan(records[len(found) :], places[len(found) :])
         return [one.payload if one.error is None else one.error for one in found]
 
     async def put_records(self, rows: Sequence[WholeRecordRow], payloads: Sequence[bytes | None]) -> None:

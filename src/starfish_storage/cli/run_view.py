@@ -14,7 +14,7 @@ from starfish_storage.cli.output import is_terminal, show_list
 from starfish_storage.cli.place import Place
 from starfish_storage.cli.tables import Column
 from starfish_storage.interface import Storage
-from starfish_storage.models import GenerationMasterJob
+from starfish_storage.models import COUNTED_STATUSES, GenerationMasterJob
 from starfish_storage.runs import RunState, Worker
 
 UNFINISHED = ("pending", "running")
@@ -25,10 +25,7 @@ JOB_COLUMNS = (
     Column("name", whole=False),
     Column("status"),
     Column("target"),
-    Column("completed"),
-    Column("filtered"),
-    Column("duplicate"),
-    Column("failed"),
+    *map(Column, COUNTED_STATUSES),
     Column("cost"),
     Column("created"),
 )
@@ -70,7 +67,7 @@ class ListedRun:
             job.name,
             job.status,
             job.target_record_count,
-            *(self.records.get(status, 0) for status in ("completed", "filtered", "duplicate", "failed")),
+            *(self.records.get(status, 0) for status in COUNTED_STATUSES),
             None if self.state is None else Money(self.state.cost),
             job.creation_time,
         )

@@ -11,6 +11,7 @@ import click
 from starfish_storage.cli.cells import STYLES, Cell, Money, on_one_line
 from starfish_storage.cli.output import console
 from starfish_storage.cli.run_view import RunView, how_to_go_on
+from starfish_storage.models import COUNTED_STATUSES
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -72,7 +73,7 @@ def _total(view: RunView) -> str:
 def _numbers(view: RunView, rate: float | None) -> dict[str, Cell]:
     records, state = view.records, view.state
     numbers: dict[str, Cell] = {"in flight": view.inputs.get("running", 0)}
-    numbers |= {status: records.get(status, 0) for status in ("completed", "filtered", "duplicate", "failed")}
+    numbers |= {status: records.get(status, 0) for status in COUNTED_STATUSES}
     if state is not None:
         numbers |= {"cost": Money(state.cost), "workers": view.live_workers}
     if rate and not view.is_over:

@@ -17,7 +17,7 @@ from starfish_storage.generation.threads import to_the_end
 from starfish_storage.generation.worker import RunWorker
 from starfish_storage.identifiers import check_id
 from starfish_storage.interface import Storage
-from starfish_storage.models import GenerationMasterJob, Project, StatusMasterJob, utc_now
+from starfish_storage.models import COUNTED_STATUSES, GenerationMasterJob, Project, StatusMasterJob, utc_now
 from starfish_storage.runs import RunState
 
 logger = logging.getLogger(__name__)
@@ -132,7 +132,7 @@ async def _log_end(storage: Storage, run: Run, stop_reason: str | None, *, over:
     now = utc_now()
     status: StatusMasterJob = _final_status(run) if over else "cancelled"
     summary = {
-        **{name: run.records.get(name, 0) for name in ("completed", "filtered", "duplicate", "failed")},
+        **{name: run.records.get(name, 0) for name in COUNTED_STATUSES},
         "inputs": run.inputs,
         "attempts": run.attempts,
         "failed_attempts": run.failed_attempts,

@@ -328,7 +328,20 @@ class SQLRunLedger(RunLedger):
                 key, digest = record_key(uid), content_digest(payload)
                 writes.append(self._data.write(key, payload))
             error = values.optional_text("error_message", output.error_message)
-            records.append(RecordRow(uid, job_id, master_job_id, state, key, start, now, now, error, digest))
+            records.append(
+                RecordRow(
+                    record_uid=uid,
+                    job_id=job_id,
+                    master_job_id=master_job_id,
+                    status=state,
+                    output_ref=key,
+                    start_time=start,
+                    end_time=now,
+                    last_update_time=now,
+                    error_message=error,
+                    data_sha256=digest,
+                )
+            )
         return records, writes
 
     def _read(self, convert: Callable[[Stored], Result], row: Stored) -> Result:

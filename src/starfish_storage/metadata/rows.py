@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from starfish_storage.codec import canonical_hash, decode
+from starfish_storage.codec import canonical_hash
 from starfish_storage.errors import (
     InvalidInputError,
     InvalidUriError,
@@ -24,15 +24,13 @@ from starfish_storage.interface.rows import (
     MasterJobEndRow,
     MasterJobRow,
     ProjectRow,
-    RecordCountsRow,
     RecordRow,
     WholeRecordRow,
 )
 from starfish_storage.keys import check_record_key, check_request_config_name, version_key
+from starfish_storage.metadata.fields import Fields
 from starfish_storage.metadata.row import Row
 from starfish_storage.metadata.values import (
-    integer,
-    json_text,
     optional_json_text,
     optional_text,
     optional_timestamp,
@@ -44,7 +42,6 @@ from starfish_storage.metadata.values import (
 from starfish_storage.models import (
     EXECUTION_JOB_STATUSES,
     MASTER_JOB_STATUSES,
-    RECORD_STATUSES,
     GenerationJob,
     GenerationMasterJob,
     Project,
@@ -57,9 +54,10 @@ Model = TypeVar("Model", bound=BaseModel)
 _HERE = "."
 """Stands in a row for the URI of the storage itself, which is another wherever the store lies."""
 
-_PROJECT_FIELDS = tuple(Project.model_fields)
-_MASTER_JOB_FIELDS = tuple(GenerationMasterJob.model_fields)
-_EXECUTION_JOB_FIELDS = tuple(GenerationJob.model_fields)
+_PROJECT = Fields(Project, ProjectRow)
+_MASTER_JOB = Fields(GenerationMasterJob, MasterJobRow, "master-job status")
+_EXECUTION_JOB = Fields(GenerationJob, ExecutionJobRow, "execution-job status")
+_RECORD = Fields(Record, RecordRow, "record status")
 
 
 class References(Protocol):
@@ -90,45 +88,25 @@ class RowCodec:
 
     def project_row(self, project: Project) -> ProjectRow:
         """Return the parameters of ``save_project``."""
-        project = _as_model(project, Project)
-        return ProjectRow(
-            check_id("project_id", project.project_id),
-            text("name", project.name),
-            optional_text("description", project.description),
-            timestamp("created_when", project.created_when),
-            timestamp("updated_when", project.updated_when),
-        )
+        return _PROJECT.row(_as_model(project, Project))
 
     def project(self, row: Row) -> Project:
         """Return the project of a row."""
-        values = dict(zip(_PROJECT_FIELDS, row, strict=True))
-        values["created_when"] = datetime.fromisoformat(values["created_when"])
-        values["updated_when"] = datetime.fromisoformat(values["updated_when"])
-        return _constructed(Project, values)
+        return _constructed(Project, _PROJECT.values(row))
 
     def master_job_row(self, job: GenerationMasterJob) -> MasterJobRow:
         """Return the parameters of ``insert_master_job``."""
         job = _as_model(job, GenerationMasterJob)
         # Nobody needs the passwords: who opens the store has given them.
         uri = without_password(text("storage_uri", job.storage_uri))
+        metadata_uri = optional_text("metadata_storage_uri_override", job.metadata_storage_uri_override)
         data_uri = _without_password(optional_text("data_storage_uri_override", job.data_storage_uri_override))
-        return MasterJobRow(
-            check_id("master_job_id", job.master_job_id),
-            check_id("project_id", job.project_id),
-            optional_text("name", job.name),
-            status("master-job status", job.status, MASTER_JOB_STATUSES),
-            self._request_config_name(job.request_config_ref),
-            json_text("output_schema", job.output_schema),
-            _HERE if _same_place(uri, self._storage_uri) else uri,
-            _without_password(optional_text("metadata_storage_uri_override", job.metadata_storage_uri_override)),
-            _HERE if _same_place(data_uri, self._data_uri) else data_uri,
-            integer("target_record_count", job.target_record_count),
-            *_counts(job),
-            timestamp("creation_time", job.creation_time),
-            optional_timestamp("start_time", job.start_time),
-            optional_timestamp("end_time", job.end_time),
-            timestamp("last_update_time", job.last_update_time),
-            optional_json_text("summary", job.summary),
+        return _MASTER_JOB.row(
+            job,
+            request_config_ref=self._request_config_name(job.request_config_ref),
+            storage_uri=_HERE if _same_place(uri, self._storage_uri) else uri,
+            metadata_storage_uri_override=_without_password(metadata_uri),
+            data_storage_uri_override=_HERE if _same_place(data_uri, self._data_uri) else data_uri,
         )
 
     def master_job_end_row(
@@ -154,16 +132,12 @@ class RowCodec:
 
     def master_job(self, row: Row) -> GenerationMasterJob:
         """Return the master job of a row."""
-        values = dict(zip(_MASTER_JOB_FIELDS, row, strict=True))
+        values = _MASTER_JOB.values(row)
         values["request_config_ref"] = self._references.to_reference(values["request_config_ref"])
-        values["output_schema"] = decode(values["output_schema"].encode())
         if values["storage_uri"] == _HERE:
             values["storage_uri"] = self._storage_uri
         if values["data_storage_uri_override"] == _HERE:
             values["data_storage_uri_override"] = self._data_uri
-        _read_times(values)
-        if values["summary"] is not None:
-            values["summary"] = decode(values["summary"].encode())
         return _constructed(GenerationMasterJob, values)
 
     def execution_job_row(self, job: GenerationJob) -> ExecutionJobRow:
@@ -172,22 +146,7 @@ class RowCodec:
         given = job.run_config_hash if "run_config_hash" in job.model_fields_set else None
         if given is None and job.run_config is not None:
             given = canonical_hash(job.run_config)
-        return ExecutionJobRow(
-            check_id("job_id", job.job_id),
-            check_id("master_job_id", job.master_job_id),
-            status("execution-job status", job.status, EXECUTION_JOB_STATUSES),
-            optional_json_text("run_config", job.run_config),
-            optional_text("run_config_hash", given),
-            integer("attempted_generations", job.attempted_generations),
-            integer("produced_outputs_count", job.produced_outputs_count),
-            *_counts(job),
-            timestamp("creation_time", job.creation_time),
-            optional_timestamp("start_time", job.start_time),
-            optional_timestamp("end_time", job.end_time),
-            timestamp("last_update_time", job.last_update_time),
-            optional_text("worker_id", job.worker_id),
-            optional_text("error_message", job.error_message),
-        )
+        return _EXECUTION_JOB.row(job, run_config_hash=given)
 
     def execution_job_end_row(
         self,
@@ -211,11 +170,7 @@ class RowCodec:
 
     def execution_job(self, row: Row) -> GenerationJob:
         """Return the execution job of a row."""
-        values = dict(zip(_EXECUTION_JOB_FIELDS, row, strict=True))
-        if values["run_config"] is not None:
-            values["run_config"] = decode(values["run_config"].encode())
-        _read_times(values)
-        return _constructed(GenerationJob, values)
+        return _constructed(GenerationJob, _EXECUTION_JOB.values(row))
 
     def record_row(self, record: Record, key: str | None = None, digest: str | None = None) -> RecordRow:
         """Return the parameters of ``save_record``.
@@ -228,36 +183,14 @@ class RowCodec:
         record = _as_model(record, Record)
         if key is None and record.output_ref is not None:
             key = check_record_key(self._references.to_key(record.output_ref))
-        return RecordRow(
-            check_id("record_uid", record.record_uid),
-            check_id("job_id", record.job_id),
-            check_id("master_job_id", record.master_job_id),
-            status("record status", record.status, RECORD_STATUSES),
-            key,
-            timestamp("start_time", record.start_time),
-            timestamp("end_time", record.end_time),
-            timestamp("last_update_time", record.last_update_time),
-            optional_text("error_message", record.error_message),
-            digest,
-        )
+        return _RECORD.row(record, output_ref=key, data_sha256=digest)
 
     def record(self, row: Row) -> Record:
         """Return the record of a row."""
-        uid, job_id, master_job_id, state, key, start, end, updated, error, *_ = row
-        return _constructed(
-            Record,
-            {
-                "record_uid": uid,
-                "job_id": job_id,
-                "master_job_id": master_job_id,
-                "status": state,
-                "output_ref": None if key is None else self._references.to_reference(key),
-                "start_time": datetime.fromisoformat(start),
-                "end_time": datetime.fromisoformat(end),
-                "last_update_time": datetime.fromisoformat(updated),
-                "error_message": error,
-            },
-        )
+        values = _RECORD.values(row)
+        if values["output_ref"] is not None:
+            values["output_ref"] = self._references.to_reference(values["output_ref"])
+        return _constructed(Record, values)
 
 
 def placed_records(found: Sequence[Row]) -> tuple[list[RecordRow], list[str | None]]:
@@ -315,16 +248,6 @@ def _same_place(uri: str | None, own: str | None) -> bool:
 
 def _without_password(uri: str | None) -> str | None:
     return None if uri is None else without_password(uri)
-
-
-def _counts(job: GenerationMasterJob | GenerationJob) -> RecordCountsRow:
-    return RecordCountsRow(*(integer(name, getattr(job, name)) for name in RecordCountsRow._fields))
-
-
-def _read_times(values: dict[str, Any]) -> None:
-    for name in ("creation_time", "start_time", "end_time", "last_update_time"):
-        if values[name] is not None:
-            values[name] = datetime.fromisoformat(values[name])
 
 
 def _as_model(value: object, model: type[Model]) -> Model:

@@ -15,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine
 from pydantic import BaseModel
 
 from starfish_storage.models import (
+    COUNTED_STATUSES,
     EXECUTION_JOB_STATUSES,
     MASTER_JOB_STATUSES,
     RECORD_STATUSES,
@@ -60,9 +61,7 @@ def _told_elsewhere(seconds: int, how: int) -> datetime:
 
 # Few moments, so that many things have the same; told naively, in UTC and in another zone.
 moments = st.builds(_told_elsewhere, st.integers(0, 3), st.sampled_from([0, 2, -7]))
-counts = st.dictionaries(
-    st.sampled_from(["completed", "filtered", "duplicate", "failed", "retried"]), st.integers(0, 9), max_size=3
-)
+counts = st.dictionaries(st.sampled_from([*COUNTED_STATUSES, "retried"]), st.integers(0, 9), max_size=3)
 
 
 def filters(known: Sequence[str]) -> st.SearchStrategy[list[str] | None]:

@@ -15,7 +15,7 @@ from starfish_storage.errors import (
     ParentNotFoundError,
     StorageError,
 )
-from starfish_storage.models import GenerationJob, GenerationMasterJob, Project, Record, as_utc
+from starfish_storage.models import COUNTED_STATUSES, GenerationJob, GenerationMasterJob, Project, Record, as_utc
 
 RefusedWith = type[StorageError]
 """Returned where a storage raises an error of this class."""
@@ -185,7 +185,7 @@ class DictModel:
 
 
 def _counts(given: dict[str, Any]) -> dict[str, int]:
-    return {f"{name}_record_count": given.get(name, 0) for name in ("completed", "filtered", "duplicate", "failed")}
+    return {f"{name}_record_count": given.get(name, 0) for name in COUNTED_STATUSES}
 
 
 def _newest_first(items: list[Item], statuses: Sequence[str] | None, place: Callable[[Item], Any]) -> list[Item]:

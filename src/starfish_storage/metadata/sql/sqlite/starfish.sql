@@ -116,7 +116,8 @@ FROM starfish_records AS record JOIN execution_jobs AS job ON job.job_id = recor
 WHERE job.master_job_id <> record.master_job_id
 
 -- name: copy_records
-INSERT INTO records ({record.columns but data_sha256})
+INSERT INTO records (
+    record_uid, job_id, master_job_id, status, output_ref, start_time, end_time, last_update_time, error_message)
 SELECT record.record_uid,
        CASE WHEN job.master_job_id = record.master_job_id THEN record.job_id
             ELSE starfish_stand_in(record.job_id, record.master_job_id) END,

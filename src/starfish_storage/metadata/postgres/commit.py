@@ -74,6 +74,7 @@ class PostgresCommit:
         self._in_doubt: int | None = None
         self._leaves_removals = True  # at first: those of a process that died
         self._no_removal_before = 0.0
+        self._looks_again = False
         try:
             self._open()
         except BaseException:
@@ -349,11 +350,13 @@ class PostgresCommit:
         except Exception as error:  # noqa: BLE001 (it is not what the caller asked for, and is done later)
             if is_lost(error):
                 self._connection.give_up()
+                self._looks_again = True
             if was_open:
                 logger.warning("data that nothing refers to could not be removed now (%s)", type(error).__name__)
                 self._no_removal_before = 0.0 if is_lost(error) else self._no_removal_before
             return
-        self._leaves_removals = False
+        # The session that was lost may still hold what it was removing when the next one skips what is locked.
+        self._leaves_removals, self._looks_again = self._looks_again, False
 
     def _remove_some(self) -> bool:
         """Remove objects, and return whether there may be more."""

@@ -5,6 +5,7 @@ what carries them out, and `import starfish_storage` for neither.
 """
 
 import importlib
+import logging
 from typing import TYPE_CHECKING, Any
 
 from starfish_storage.errors import (
@@ -42,7 +43,7 @@ from starfish_storage.errors import (
 )
 
 if TYPE_CHECKING:
-    from starfish_storage.data.mounts import NetworkFileSystemWarning
+    from starfish_storage.data.mounts import NetworkFileSystemWarning, VolatileFileSystemWarning
     from starfish_storage.generation import Context, Duplicate, Filtered, cancel, generate, resume, retry
     from starfish_storage.interface import DataHandler, DataWrite, MetadataHandler, RowLogHandler, RunLedger, Storage
     from starfish_storage.models import (
@@ -113,6 +114,7 @@ __all__ = [
     "StoreOpenError",
     "StoreReadOnlyError",
     "StoreVersionError",
+    "VolatileFileSystemWarning",
     "cancel",
     "generate",
     "open_storage",
@@ -120,8 +122,11 @@ __all__ = [
     "retry",
 ]
 
+# A library is silent unless the program that uses it configures logging.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
+
 _HOMES = {
-    "starfish_storage.data.mounts": ["NetworkFileSystemWarning"],
+    "starfish_storage.data.mounts": ["NetworkFileSystemWarning", "VolatileFileSystemWarning"],
     "starfish_storage.generation": ["Context", "Duplicate", "Filtered", "cancel", "generate", "resume", "retry"],
     "starfish_storage.interface": [
         *("DataHandler", "DataWrite", "MetadataHandler", "RowLogHandler", "RunLedger", "Storage"),

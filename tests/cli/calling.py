@@ -18,7 +18,9 @@ from click.testing import CliRunner
 from starfish_storage.cli import main
 
 # The same whatever the machine says, and nothing of the developer's own store.
-ENVIRONMENT = {"PATH": os.environ["PATH"], "PYTHONUTF8": "1", "HOME": "/nonexistent"}
+ENVIRONMENT = {"PATH": os.environ["PATH"], "PYTHONUTF8": "1", "HOME": "/nonexistent"} | {
+    "PYTHONWARNINGS": "ignore:durability='power' cannot be kept"  # temporary files may lie in memory
+}
 COMMAND = (sys.executable, "-m", "starfish_storage")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import subprocess
 import sys
 import warnings
@@ -89,6 +90,22 @@ def test_damage_gives_1(here: Path):
         path.unlink()
     assert call("verify").status == 1
     assert call("repair", "--dry-run").status == 1
+
+
+def test_what_is_logged_is_a_line_too(here: Path, monkeypatch: pytest.MonkeyPatch):
+    def log(*_: object) -> None:
+        logging.getLogger("starfish_storage.data.mounts").info("nobody needs this")
+        logging.getLogger("starfish_storage.data.mounts").warning("%d calls do not end", 3)
+
+    monkeypatch.setattr("starfish_storage.storage.local.warn_of_network_file_systems", log)
+    ended = call("projects")
+    assert (ended.status, ended.err) == (0, "warning: 3 calls do not end\n")
+
+
+def test_a_program_that_configures_no_logging_hears_nothing():
+    script = "import logging, starfish_storage; logging.getLogger('starfish_storage.any').warning('heard')"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")
 
 
 def test_a_warning_is_a_line(here: Path, monkeypatch: pytest.MonkeyPatch):

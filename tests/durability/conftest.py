@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from durability import shim
+from durability.file_systems import Mounted, cannot_mount
 
 IN_MEMORY = Path("/dev/shm")
+SPACE = 8 << 20
 
 
 @pytest.fixture(scope="session")
@@ -32,3 +34,15 @@ def memory_path(tmp_path: Path) -> Iterator[Path]:
     path = Path(tempfile.mkdtemp(prefix="starfish-storage-", dir=IN_MEMORY))
     yield path
     shutil.rmtree(path)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Mounted]:
+    reason = cannot_mount()
+    if reason:
+        pytest.skip(reason)
+    mounted = Mounted("tmpfs", tmp_path / "disk", "tmpfs", f"size={SPACE}")
+    try:
+        yield mounted
+    finally:
+        mounted.give_up()

@@ -8,12 +8,57 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from durability import workload
 from starfish_storage import GenerationMasterJob, LocalStorage, Project, Storage, StorageError
+from starfish_storage.keys import record_key, request_config_key
+
+
+def make_killed(root: Path) -> None:
+    """Make a store whose writer was killed, and put it back to before its files were put in place."""
+    command = [sys.executable, "-m", "durability.reading_stores", str(root)]
+    done = subprocess.run(command, cwd=Path(__file__).parents[1], timeout=120, check=False)
+    assert done.returncode == -signal.SIGKILL
+    (root / request_config_key(workload.MASTER)).write_text('{"version":1}\n')
+    (root / record_key("r1")).unlink()
+    (root / record_key("r2")).write_text("{}\n")
+    assert (root / "metadata.db-wal").stat().st_size > 0
+
+
+def make_without_index(root: Path) -> None:
+    make_killed(root)
+    (root / "metadata.db-shm").unlink()
+
+
+def make_closed(root: Path) -> None:
+    make_killed(root)
+    asyncio.run(reopen(root))
+    assert not (root / "metadata.db-wal").exists()
+
+
+async def reopen(root: Path) -> None:
+    async with LocalStorage(root):
+        pass
+
+
+def fill(directory: Path) -> None:
+    with (directory / "ballast").open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(4096))
+        except OSError:
+            pass
+
+
+def let_through(root: Path) -> None:
+    """Let everybody through the directories above a store: pytest's own let nobody. (Other workers share them.)"""
+    for path in root.parents[:-2]:
+        path.chmod(path.stat().st_mode | 0o011)
 
 
 async def look(storage: Storage) -> dict[str, Any]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-import signal
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from typing import Any
 import pytest
 
 from durability import reading_stores, workload
-from durability.file_systems import Mounted, cannot_mount
+from durability.file_systems import Mounted
 from migrations.stores import on_disk, unpack
 from starfish_storage import (
     LocalStorage,
@@ -27,57 +26,16 @@ from starfish_storage import (
     StoreReadOnlyError,
     open_storage,
 )
-from starfish_storage.keys import record_key, request_config_key
 from starfish_storage.metadata.sqlite import starfish_copy, untouched
 from starfish_storage.runs import RunInput
 
-SPACE = 8 << 20
 OLDER = ("v1", "v1-not-closed", "v2", "v2-not-closed", "starfish-0.1.3")
 
 
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Mounted]:
-    reason = cannot_mount()
-    if reason:
-        pytest.skip(reason)
-    mounted = Mounted("tmpfs", tmp_path / "disk", "tmpfs", f"size={SPACE}")
-    try:
-        yield mounted
-    finally:
-        mounted.give_up()
-
-
-def make_killed(root: Path) -> None:
-    """Make a store whose writer was killed, and put it back to before its files were put in place."""
-    command = [sys.executable, "-m", "durability.reading_stores", str(root)]
-    done = subprocess.run(command, cwd=Path(__file__).parents[1], timeout=120, check=False)
-    assert done.returncode == -signal.SIGKILL
-    (root / request_config_key(workload.MASTER)).write_text('{"version":1}\n')
-    (root / record_key("r1")).unlink()
-    (root / record_key("r2")).write_text("{}\n")
-    assert (root / "metadata.db-wal").stat().st_size > 0
-
-
-def make_without_index(root: Path) -> None:
-    make_killed(root)
-    (root / "metadata.db-shm").unlink()
-
-
-def make_closed(root: Path) -> None:
-    make_killed(root)
-    asyncio.run(reopen(root))
-    assert not (root / "metadata.db-wal").exists()
-
-
-async def reopen(root: Path) -> None:
-    async with LocalStorage(root):
-        pass
-
-
 KINDS: dict[str, Callable[[Path], object]] = {
-    "killed": make_killed,
-    "without index": make_without_index,
-    "closed": make_closed,
+    "killed": reading_stores.make_killed,
+    "without index": reading_stores.make_without_index,
+    "closed": reading_stores.make_closed,
     **{name: partial(unpack, name) for name in OLDER},
 }
 
@@ -95,20 +53,11 @@ def expected(make: Callable[[Path], object], beside: Path) -> dict[str, Any]:
     return found["seen"]
 
 
-def fill(disk: Mounted) -> None:
-    with (disk.path / "ballast").open("wb", buffering=0) as file:
-        try:
-            while True:
-                file.write(bytes(4096))
-        except OSError:
-            pass
-
-
 def test_on_a_full_disk(make: Callable[[Path], object], disk: Mounted, tmp_path: Path) -> None:
     there = expected(make, tmp_path / "beside")
     root = disk.path / "store"
     make(root)
-    fill(disk)
+    reading_stores.fill(disk.path)
     found = asyncio.run(reading_stores.opened(lambda: open_storage(root)))
     assert found.get("seen") == there, found
     assert found["refusal"][0] in ("storage_full", "written")  # SQLite may have had room in what it has already
@@ -119,8 +68,8 @@ def test_on_a_full_disk(make: Callable[[Path], object], disk: Mounted, tmp_path:
 
 
 async def test_a_storage_writes_again_once_there_is_room(disk: Mounted) -> None:
-    await asyncio.to_thread(make_killed, disk.path / "store")
-    fill(disk)
+    await asyncio.to_thread(reading_stores.make_killed, disk.path / "store")
+    reading_stores.fill(disk.path)
     async with LocalStorage(disk.path / "store") as storage:
         there = await reading_stores.look(storage)
         with pytest.raises(StorageError):
@@ -151,19 +100,13 @@ def test_where_only_others_may_write(
     make(root)
     for path in [root, *root.rglob("*")]:
         path.chmod(0o555 if path.is_dir() else 0o444)
-    let_through(root)
+    reading_stores.let_through(root)
     before = on_disk(root)
     (found,) = read_as_nobody(tmp_path, root)
     assert on_disk(root) == before
     assert found.get("seen") == there, found
     assert found["refusal"][0] == "store_read_only"
     assert "this user may not write" in found["refusal"][1]
-
-
-def let_through(root: Path) -> None:
-    """Let everybody through the directories above a store: pytest's own let nobody. (Other workers share them.)"""
-    for path in root.parents[:-2]:
-        path.chmod(path.stat().st_mode | 0o011)
 
 
 def read_as_nobody(warm_up: Path, *roots: Path) -> list[dict[str, Any]]:
@@ -183,7 +126,7 @@ async def test_a_store_that_another_user_writes(tmp_path_factory: pytest.TempPat
             await storage.save_record(workload.record("r1", version), workload.payload("r1", version))
             for path in [root, *root.rglob("*")]:
                 path.chmod(0o755 if path.is_dir() else 0o644)
-            let_through(root)
+            reading_stores.let_through(root)
             (found,) = await asyncio.to_thread(read_as_nobody, tmp_path / str(version), root)
             assert found["seen"] == await reading_stores.look(storage)
             assert found["seen"][workload.MASTER]["data"] == [workload.payload("r1", version)]
@@ -301,7 +244,7 @@ def test_an_older_store_is_read_where_there_is_no_room_for_a_copy(
 
 
 async def test_what_changes_too_fast_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    await asyncio.to_thread(make_closed, tmp_path / "store")
+    await asyncio.to_thread(reading_stores.make_closed, tmp_path / "store")
     async with LocalStorage(tmp_path / "store", read_only=True) as storage:
         numbers = iter(range(1 << 20))
         monkeypatch.setattr(untouched, "states_of_files", lambda _: {"-wal": None, "-journal": None, "": next(numbers)})

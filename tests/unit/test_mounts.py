@@ -1,5 +1,6 @@
-"""Network file systems: which are known, how the system's list of mounts is read, and the warning at setup."""
+"""Network file systems, and those in memory: which are known, how the list of mounts is read, the warnings at setup."""
 
+import asyncio
 import ctypes
 import logging
 import os
@@ -9,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from starfish_storage import LocalStorage, NetworkFileSystemWarning
+from cli.calling import call
+from durability.file_systems import Mounted, cannot_mount
+from starfish_storage import LocalStorage, NetworkFileSystemWarning, VolatileFileSystemWarning
 from starfish_storage.data import mounts
 from starfish_storage.data.mounts import file_system_type, is_network_file_system
 
@@ -168,6 +171,46 @@ async def test_where_warnings_are_errors_nothing_is_opened(tmp_path: Path, monke
         with pytest.raises(NetworkFileSystemWarning):
             await LocalStorage((tmp_path / "store").as_uri()).setup()
     assert list((tmp_path / "store").iterdir()) == []
+
+
+async def test_what_lies_in_memory_is_not_safe_from_power_cuts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    list_mount(monkeypatch, tmp_path / "mountinfo", store="tmpfs", data="ramfs")
+    with pytest.warns(VolatileFileSystemWarning) as caught:
+        async with LocalStorage(tmp_path / "store", tmp_path / "data"):
+            pass
+    assert [record.getMessage() for record in caplog.records] == [str(one.message) for one in caught]
+    for message, name, kind in zip(caplog.messages, ("store", "data"), ("tmpfs", "ramfs"), strict=True):
+        assert message.startswith(f"durability='power' cannot be kept for the store at {str(tmp_path / name)!r}")
+        assert f"({kind})" in message
+        assert "durability='process'" in message
+
+
+async def test_who_asks_for_less_or_only_reads_is_not_warned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    list_mount(monkeypatch, tmp_path / "mountinfo", store="tmpfs")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        async with LocalStorage(tmp_path / "store", durability="process"):
+            pass
+        async with LocalStorage(tmp_path / "store", read_only=True):
+            pass
+        assert (await asyncio.to_thread(call, "runs", "--store", str(tmp_path / "store"))).err == ""
+        with pytest.raises(VolatileFileSystemWarning):
+            await LocalStorage(tmp_path / "store").setup()
+
+
+async def test_a_store_that_really_lies_in_memory(tmp_path: Path) -> None:
+    reason = cannot_mount()
+    if reason:
+        pytest.skip(reason)
+    memory = Mounted("tmpfs", tmp_path / "memory", "tmpfs", "size=8m")
+    try:
+        with pytest.warns(VolatileFileSystemWarning, match="tmpfs"):
+            async with LocalStorage(memory.path / "store"):
+                pass
+    finally:
+        memory.give_up()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="mounts as Linux does")

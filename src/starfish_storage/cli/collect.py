@@ -19,5 +19,7 @@ from starfish_storage.maintenance import collect
 @with_store
 def collect_command(place: Place, dry_run: bool, days: float, as_json: bool) -> None:
     """Remove unreferenced data, files that dead writers left, and superseded lines of the row log."""
+    if not dry_run:
+        place.refuse_writing()
     report = collect(place.uri, place.data_uri, grace=timedelta(days=days), dry_run=dry_run)
     show_report(report, as_json=as_json)

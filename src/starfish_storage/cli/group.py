@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import sys
 import warnings
@@ -13,7 +14,7 @@ import click
 
 from starfish_storage import __version__
 from starfish_storage.cli import exit_codes
-from starfish_storage.cli.options import DATA_HELP, STORE_HELP, example
+from starfish_storage.cli.options import DATA_HELP, READ_ONLY_HELP, STORE_HELP, example
 from starfish_storage.cli.place import STORE_VARIABLE
 from starfish_storage.errors import StorageError
 
@@ -100,7 +101,11 @@ class CommandGroup(click.Group):
             return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
-            status = self._status(args, prog_name, complete_var, **extra)
+            _logger.addHandler(_log_lines)
+            try:
+                status = self._status(args, prog_name, complete_var, **extra)
+            finally:
+                _logger.removeHandler(_log_lines)
         sys.exit(status)
 
     def _status(self, args: Sequence[str] | None, *names: str | None, **extra: Any) -> int:
@@ -138,6 +143,17 @@ def _stop_writing() -> None:
     os.close(nowhere)
 
 
+class _LogLines(logging.Handler):
+    """Shows what the library logs as lines for people, but for what is shown as a Python warning already."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if not getattr(record, "is_warned", False):
+            click.echo(f"{record.levelname.lower()}: {record.getMessage()}", err=True)
+
+
+_logger = logging.getLogger("starfish_storage")
+_log_lines = _LogLines(logging.WARNING)
+
 _python_shows = warnings.showwarning
 
 
@@ -164,9 +180,10 @@ def _show_warning(
 )
 @click.option("--store", metavar="URI|PATH", envvar=STORE_VARIABLE, help=STORE_HELP)
 @click.option("--data-uri", metavar="URI|PATH", help=DATA_HELP)
+@click.option("--read-only", is_flag=True, help=READ_ONLY_HELP)
 @click.version_option(__version__, prog_name="starfish-storage", message="%(prog)s %(version)s")
 @click.pass_context
-def main(context: click.Context, **_place: str | None) -> int | None:  # commands find it in the context
+def main(context: click.Context, **_place: object) -> int | None:  # commands find it in the context
     """Generate data with a function over many inputs, and look at the results.
 
     Every result is stored at once. A run that dies can be resumed without paying twice.

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from starfish_storage.cli.place import STORE_VARIABLE, Place
+from starfish_storage.data.mounts import VolatileFileSystemWarning
 from starfish_storage.errors import StoreOpenError
 from starfish_storage.interface import Storage
 from starfish_storage.keys import DATABASE_FILE, ROW_LOG_FILE
@@ -19,11 +21,13 @@ _REACH_SECONDS = 5.0
 
 @asynccontextmanager
 async def made(place: Place, durability: Durability) -> AsyncGenerator[Storage]:
-    """Open a store, and make it if it is missing.
+    """Open a store to write to it, and make it if it is missing.
 
     Raises:
+        StoreReadOnlyError: nothing is to be written there.
         StorageUnavailableError: its server cannot be reached. (An open store waits for it longer.)
     """
+    place.refuse_writing()
     storage = open_storage(place.uri, place.data_uri, durability=durability)
     await is_there(place)
     async with storage:
@@ -35,13 +39,12 @@ async def existing(place: Place, durability: Durability = "power") -> AsyncGener
     """Open an existing store to write to it. Makes none.
 
     Raises:
+        StoreReadOnlyError: nothing is to be written there.
         StoreOpenError: there is no store.
         StorageUnavailableError: its server cannot be reached. (An open store waits for it longer.)
     """
-    storage = open_storage(place.uri, place.data_uri, durability=durability)  # refuses a URI that names no store at all
-    if not await is_there(place):
-        raise _no_store(place)
-    async with storage:
+    place.refuse_writing()
+    async with _opened(place, durability) as storage:
         yield storage
 
 
@@ -53,7 +56,19 @@ async def reading(place: Place) -> AsyncGenerator[Storage]:
         StoreOpenError: there is no store.
         StorageUnavailableError: its server cannot be reached.
     """
-    async with existing(place) as storage:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", VolatileFileSystemWarning)  # who reads promises nothing
+        async with _opened(place, "power") as storage:
+            yield storage
+
+
+@asynccontextmanager
+async def _opened(place: Place, durability: Durability) -> AsyncGenerator[Storage]:
+    # Refuses a URI that names no store at all.
+    storage = open_storage(place.uri, place.data_uri, durability=durability, read_only=place.read_only)
+    if not await is_there(place):
+        raise _no_store(place)
+    async with storage:
         yield storage
 
 

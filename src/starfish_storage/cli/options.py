@@ -20,6 +20,7 @@ from starfish_storage.form_option import FormOption
 DEFAULT_LIMIT = 50
 STORE_HELP = f"The store [default: ${STORE_VARIABLE}, or ./{DEFAULT_STORE}]."
 DATA_HELP = f"Where its data lies, if elsewhere [default: ${DATA_VARIABLE}]."
+READ_ONLY_HELP = "Write nothing to the store."
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -39,10 +40,13 @@ def with_store(command: Command) -> Command:
 
     @click.option("--store", metavar="URI|PATH", help=STORE_HELP)
     @click.option("--data-uri", metavar="URI|PATH", help=DATA_HELP)
+    @click.option("--read-only", is_flag=True, help=READ_ONLY_HELP)
     @click.pass_context
     @wraps(command)
-    def run(context: click.Context, /, store: str | None, data_uri: str | None, **others: Any) -> Any:
-        return context.invoke(command, place=place_of(context, store, data_uri), **others)
+    def run(
+        context: click.Context, /, store: str | None, data_uri: str | None, *, read_only: bool, **others: Any
+    ) -> Any:
+        return context.invoke(command, place=place_of(context, store, data_uri, read_only=read_only), **others)
 
     return cast("Command", run)
 

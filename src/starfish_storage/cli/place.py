@@ -9,6 +9,7 @@ from typing import cast
 
 import click
 
+from starfish_storage.errors import StoreReadOnlyError
 from starfish_storage.uri import POSTGRES_SCHEMES, as_uri, path_of_file_uri, without_password
 
 STORE_VARIABLE = "STARFISH_STORAGE_URI"
@@ -24,11 +25,13 @@ class Place:
         uri: its URI.
         data_uri: that of its data, if that lies elsewhere.
         words: the options that name it on another command line; none where it is found without.
+        read_only: nothing is to be written there.
     """
 
     uri: str
     data_uri: str | None = None
     words: tuple[str, ...] = ()
+    read_only: bool = False
 
     @property
     def is_local(self) -> bool:
@@ -49,8 +52,19 @@ class Place:
         """Return a command line about this store, to be pasted into a shell; a password is left out."""
         return shlex.join(("starfish-storage", *words, *map(without_password, self.words)))
 
+    def refuse_writing(self) -> None:
+        """Raise if nothing is to be written there. Called before anything is done that ends in writing.
 
-def place_of(context: click.Context, store: str | None = None, data_uri: str | None = None) -> Place:
+        Raises:
+            StoreReadOnlyError: so it is.
+        """
+        if self.read_only:
+            raise StoreReadOnlyError(self.shown, "--read-only was given; leave it out, to write")
+
+
+def place_of(
+    context: click.Context, store: str | None = None, data_uri: str | None = None, *, read_only: bool = False
+) -> Place:
     """Return where the store is, by the options after the command, those before it, the environment, or the default.
 
     The variable for data belongs to the store that the environment names, and to no other.
@@ -59,11 +73,12 @@ def place_of(context: click.Context, store: str | None = None, data_uri: str | N
     is_option = root.get_parameter_source("store") is click.core.ParameterSource.COMMANDLINE
     named = store or (root.params.get("store") if is_option else None)
     data = data_uri or root.params.get("data_uri")
+    read_only = read_only or bool(root.params.get("read_only"))
     found = as_uri(cast("str", named or root.params.get("store") or DEFAULT_STORE))
     if not named and not data:
-        return Place(found, _uri_or_none(os.environ.get(DATA_VARIABLE)))
+        return Place(found, _uri_or_none(os.environ.get(DATA_VARIABLE)), read_only=read_only)
     words = (("--store", found) if named else ()) + (("--data-uri", as_uri(data)) if data else ())
-    return Place(found, _uri_or_none(data), words)
+    return Place(found, _uri_or_none(data), words, read_only)
 
 
 def _uri_or_none(given: str | None) -> str | None:

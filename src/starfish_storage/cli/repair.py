@@ -25,6 +25,8 @@ def repair_command(place: Place, dry_run: bool, yes: bool, as_json: bool) -> int
     The previous state of everything that changes is saved below `repairs` in the store. The exit status is 1 if damage
     is left, or if --dry-run finds something to do.
     """
+    if not dry_run:
+        place.refuse_writing()
     if dry_run or not yes:
         plan = _planned(place)
         if dry_run or not plan.steps:

@@ -16,4 +16,5 @@ from starfish_storage.maintenance import restore
 @with_store
 def restore_command(place: Place, backup: str, as_json: bool) -> None:
     """Check BACKUP, and make the store from it. The store must not exist yet."""
+    place.refuse_writing()
     show_report(restore(backup, place.uri, data_uri=place.data_uri), as_json=as_json)

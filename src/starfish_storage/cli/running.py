@@ -152,6 +152,7 @@ def carry_out(place: Place, run_id: str, given: dict[str, Any], call: Call, *, i
         call: starts or continues the run.
         is_new: make the store if it is missing.
     """
+    place.refuse_writing()
     quiet, as_json = given["quiet"], given["as_json"]
     if not quiet:
         say(f"Run {run_id}")

@@ -1,4 +1,4 @@
-"""Network file systems: found by the type of what is mounted, where the system tells it."""
+"""Network file systems, and those in memory: found by the type of what is mounted, where the system tells it."""
 
 from __future__ import annotations
 
@@ -27,12 +27,17 @@ _NETWORK_PROGRAMS = frozenset(
         *("onedriver", "quobyte", "rclone", "rclonefs", "s3backer", "s3fs", "s3ql", "seaweedfs", "smbnetfs", "sshfs"),
     }
 )
+_VOLATILE_TYPES = frozenset({"tmpfs", "ramfs"})
 _MOUNT_POINT = 4  # the field of a line
 _ESCAPE = re.compile(rb"\\([0-7]{3})")
 
 
 class NetworkFileSystemWarning(UserWarning):
     """The store lies on a network file system, where not everything is promised."""
+
+
+class VolatileFileSystemWarning(UserWarning):
+    """The store lies in memory, where ``durability="power"`` cannot be kept."""
 
 
 def warn_of_network_file_systems(*paths: str) -> None:
@@ -46,8 +51,31 @@ def warn_of_network_file_systems(*paths: str) -> None:
             "of SQLite's log, and fsync are not promised to work there, so writes may be lost or the database damaged. "
             "Use a local file system."
         )
-        logger.warning("%s", message)
+        logger.warning("%s", message, extra={"is_warned": True})
         warnings.warn(message, NetworkFileSystemWarning, stacklevel=4)
+
+
+def warn_of_volatile_file_systems(*paths: str) -> None:
+    """Warn of each of these directories that lies in memory: nothing there outlives a power cut."""
+    for path in dict.fromkeys(paths):
+        kind = file_system_type(os.path.realpath(path))
+        if kind is None or not is_volatile_file_system(kind):
+            continue
+        message = (
+            f"durability='power' cannot be kept for the store at {path!r}: it lies in memory ({kind}), and is gone "
+            "after a power cut or a reboot. Use a directory on a disk, or durability='process'."
+        )
+        logger.warning("%s", message, extra={"is_warned": True})
+        warnings.warn(message, VolatileFileSystemWarning, stacklevel=4)
+
+
+def is_volatile_file_system(kind: str) -> bool:
+    """Return whether a type of file system, as Linux names it, keeps its files in memory alone.
+
+    >>> is_volatile_file_system("tmpfs"), is_volatile_file_system("ext4")
+    (True, False)
+    """
+    return kind in _VOLATILE_TYPES
 
 
 def is_network_file_system(kind: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import NamedTuple, NoReturn
@@ -13,9 +14,13 @@ from starfish_storage.interface import DataHandler
 from starfish_storage.interface.inspection import DataInventory, RowInspection
 from starfish_storage.metadata.sqlite.inspection import SQLiteRowInspection
 from starfish_storage.storage.data_place import data_handler
-from starfish_storage.uri import POSTGRES_SCHEMES, is_object_uri, path_of_file_uri, without_password
+from starfish_storage.uri import POSTGRES_SCHEMES, as_uri, is_object_uri, path_of_file_uri, without_password
 
 _PATIENCE = 60.0  # seconds that a server is waited for
+
+
+PathOrUri = str | os.PathLike[str]
+"""Where a store or its data lies: a path or a URI, as `open_storage` takes them."""
 
 
 class RemoteStore(NamedTuple):
@@ -30,6 +35,15 @@ class RemoteStore(NamedTuple):
     rows: RowInspection
     data: DataHandler
     inventory: DataInventory
+
+
+def places(storage_uri: PathOrUri, data_uri: PathOrUri | None) -> tuple[str, str | None]:
+    """Return as URIs where a store and its data lie, which are given as paths or URIs.
+
+    Raises:
+        InvalidUriError: one cannot be used.
+    """
+    return as_uri(storage_uri), None if data_uri is None else as_uri(data_uri)
 
 
 def is_remote(storage_uri: str, data_uri: str | None) -> bool:
@@ -67,14 +81,17 @@ def _rows(storage_uri: str) -> RowInspection:
     return PostgresInspection(PostgresAddress.of_uri(storage_uri), _PATIENCE)
 
 
-def refuse_remote(storage_uri: str, data_uri: str | None, command: str) -> None:
-    """Raise if a command, which works on files, is called for a store on other machines; say what does it there.
+def directories(storage_uri: PathOrUri, data_uri: PathOrUri | None, command: str) -> tuple[str, str]:
+    """Return the directories of a store and of its data, for a command that works on files.
 
     Raises:
-        StoreOpenError: it is.
+        InvalidUriError: a URI cannot be used.
+        StoreOpenError: the store is on other machines; the error says what does it there.
     """
-    if is_remote(storage_uri, data_uri):
-        _refuse(without_password(storage_uri), command)
+    uri, data_at = places(storage_uri, data_uri)
+    if is_remote(uri, data_at):
+        _refuse(without_password(uri), command)
+    return path_of_file_uri(uri), path_of_file_uri(data_at or uri)
 
 
 def _refuse(place: str, command: str) -> NoReturn:

@@ -13,16 +13,17 @@ from starfish_storage.codec import content_digest
 from starfish_storage.data.filesystem import FileSystemDataHandler, make_root
 from starfish_storage.data.inventory import Inventory
 from starfish_storage.data.row_log import RowLogOfNow
-from starfish_storage.errors import SEE_DAMAGE, StoreDamagedError, StoreOpenError
+from starfish_storage.errors import SEE_DAMAGE, StorageBusyError, StorageError, StoreDamagedError, StoreOpenError
 from starfish_storage.files.atomic import FileOperations
 from starfish_storage.files.errors import translated
 from starfish_storage.keys import DATABASE_FILE
-from starfish_storage.maintenance.backends import refuse_remote
+from starfish_storage.maintenance.backends import PathOrUri, directories
 from starfish_storage.metadata.sqlite.connection import BUSY_TIMEOUT_MS
 from starfish_storage.metadata.sqlite.inspection import Inspection
 from starfish_storage.metadata.sqlite.locks import HeldAlone, WriterLock
 from starfish_storage.metadata.sqlite.snapshot import EarlierDigests, Snapshot, finish, settle
-from starfish_storage.uri import FILE_SCHEME, file_uri_of_path, path_of_file_uri
+from starfish_storage.metadata.sqlite.untouched import keeps_from_writing, states_of_files
+from starfish_storage.uri import as_uri, file_uri_of_path, path_of_file_uri
 
 BACKUP_FILE = "backup.json"
 """Marks a directory as a backup."""
@@ -75,10 +76,10 @@ class BackupReport:
 
 
 def backup(
-    storage_uri: str,
-    destination: str | os.PathLike[str],
+    storage_uri: PathOrUri,
+    destination: PathOrUri,
     *,
-    data_uri: str | None = None,
+    data_uri: PathOrUri | None = None,
     progress: OnProgress | None = None,
 ) -> BackupReport:
     """Make, or bring up to date, a consistent copy of a store that may be in use. Blocks.
@@ -88,9 +89,9 @@ def backup(
     copied again. Writers wait only if they keep changing what is being copied.
 
     Args:
-        storage_uri: ``file://`` URI of the store.
+        storage_uri: where the store lies: a directory, as `open_storage` takes it.
         destination: a directory that is missing, empty, or an earlier backup.
-        data_uri: ``file://`` URI of the store's data, where that lies elsewhere.
+        data_uri: the directory of the store's data, if that lies elsewhere.
         progress: called with how many files were checked, and how many there are.
 
     Raises:
@@ -99,9 +100,8 @@ def backup(
         StoreDamagedError: data that a record refers to is lost or damaged; the earlier backup is as it was.
         StorageIOError: the system failed a read or a write; the earlier backup is as it was, or the new one.
     """
-    refuse_remote(storage_uri, data_uri, "backup")
-    began, target = time.monotonic(), path_of_directory(destination)
-    root, data_root = path_of_file_uri(storage_uri), path_of_file_uri(data_uri or storage_uri)
+    root, data_root = directories(storage_uri, data_uri, "backup")
+    began, target = time.monotonic(), path_of_file_uri(as_uri(destination))
     with closing(Inspection(root)) as inspection:
         inspection.refuse_data_location(elsewhere=data_root != root)
         _refuse_nested(target, (root, data_root))
@@ -124,12 +124,6 @@ def backup(
                 copy.passes,
                 time.monotonic() - began,
             )
-
-
-def path_of_directory(given: str | os.PathLike[str]) -> str:
-    """Return the absolute path of what is given as a path or as a ``file://`` URI."""
-    text = os.fspath(given)
-    return path_of_file_uri(text) if text.startswith(FILE_SCHEME) else os.path.abspath(text)
 
 
 class _Backup:
@@ -291,20 +285,39 @@ def _copy_until_consistent(copy: _Backup, root: str) -> None:
     for _ in range(_PASSES):
         if copy.go_through():
             return
-    with _writers_waiting(root):
-        if not copy.go_through():
-            copy.refuse_damage()
+    database = f"{os.path.realpath(root)}/{DATABASE_FILE}"
+    with _writers_waiting(root) as do_wait:
+        before = states_of_files(database)
+        if copy.go_through():
+            return
+        if not do_wait and states_of_files(database) != before:
+            raise StorageBusyError(
+                f"{root!r} has changed each time it was gone through, and this user cannot let its writers wait; "
+                "nothing was changed. Call again, or let its owner make the backup."
+            )
+        copy.refuse_damage()
 
 
 @contextmanager
-def _writers_waiting(root: str) -> Generator[None]:
-    """Hold the writer lock. What a killed holder has left stays for the next one: the journal has it."""
+def _writers_waiting(root: str) -> Generator[bool]:
+    """Hold the writer lock. What a killed holder has left stays for the next one: the journal has it.
+
+    Yields:
+        whether writers wait: the lock cannot be held where nothing can be written.
+    """
     with ExitStack() as stack:
-        lock = WriterLock(os.path.realpath(root), _LOCK_SECONDS)
-        stack.callback(lock.close)
-        finished = lock.acquire()
-        stack.callback(lambda: lock.release(finished=finished))
-        yield
+        try:
+            lock = WriterLock(os.path.realpath(root), _LOCK_SECONDS)
+            stack.callback(lock.close)
+            finished = lock.acquire()
+        except StorageError as error:
+            if not keeps_from_writing(error, root):
+                raise
+            do_wait = False
+        else:
+            stack.callback(lambda: lock.release(finished=finished))
+            do_wait = True
+        yield do_wait
 
 
 def _files_in(root: str) -> dict[str, tuple[int, int]]:

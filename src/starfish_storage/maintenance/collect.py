@@ -9,22 +9,23 @@ from datetime import timedelta
 
 from starfish_storage.data.filesystem import FileSystemDataHandler
 from starfish_storage.data.inventory import FoundFile, Inventory
-from starfish_storage.errors import InvalidInputError, StoreOpenError
+from starfish_storage.errors import InvalidInputError, StorageError, StoreOpenError
 from starfish_storage.keys import CONFIG_DIRECTORY
-from starfish_storage.maintenance.backends import is_remote, remote_store
+from starfish_storage.maintenance.backends import PathOrUri, is_remote, places, remote_store
 from starfish_storage.maintenance.collect_remote import collect_remote
 from starfish_storage.maintenance.compact import compact_row_log, superseded_lines
 from starfish_storage.maintenance.report import GRACE, CollectReport, grace_of_remote
 from starfish_storage.metadata.sqlite.connection import BUSY_TIMEOUT_MS
 from starfish_storage.metadata.sqlite.inspection import Inspection
 from starfish_storage.metadata.sqlite.locks import WriterLock
+from starfish_storage.metadata.sqlite.untouched import refusal_of_writing
 from starfish_storage.uri import file_uri_of_path, path_of_file_uri
 
 _AT_ONCE = 200  # files that are looked up and removed while writers wait
 
 
 def collect(
-    storage_uri: str, data_uri: str | None = None, *, grace: timedelta = GRACE, dry_run: bool = False
+    storage_uri: PathOrUri, data_uri: PathOrUri | None = None, *, grace: timedelta = GRACE, dry_run: bool = False
 ) -> CollectReport:
     """Remove data and request configurations that nothing refers to, and what dead writers left. Blocks.
 
@@ -34,8 +35,8 @@ def collect(
     it is looked up once more while no writer can save a row that refers to it.
 
     Args:
-        storage_uri: URI of the store.
-        data_uri: URI of its data, where that lies elsewhere.
+        storage_uri: where the store lies: a directory or a URI, as `open_storage` takes them.
+        data_uri: where its data lies, if elsewhere.
         grace: how long ago a file must have been changed last; with rows in PostgreSQL, at least an hour.
         dry_run: remove nothing, and say what would be removed.
 
@@ -47,11 +48,12 @@ def collect(
     """
     if grace < timedelta(0):
         raise InvalidInputError(f"a grace period of {grace} cannot be used: give 0 or more.")
-    if is_remote(storage_uri, data_uri):
+    uri, data_at = places(storage_uri, data_uri)
+    if is_remote(uri, data_at):
         allowed = grace_of_remote(grace)
-        with remote_store(storage_uri, data_uri) as store:
+        with remote_store(uri, data_at) as store:
             return collect_remote(store, allowed, dry_run=dry_run)
-    return _collect_files(storage_uri, data_uri, grace, dry_run=dry_run)
+    return _collect_files(uri, data_at, grace, dry_run=dry_run)
 
 
 def _collect_files(storage_uri: str, data_uri: str | None, grace: timedelta, *, dry_run: bool) -> CollectReport:
@@ -62,7 +64,7 @@ def _collect_files(storage_uri: str, data_uri: str | None, grace: timedelta, *, 
         closing(Inspection(root)) as inspection,
         closing(Inventory(data_root)) as inventory,
         closing(FileSystemDataHandler(data_root)) as data,
-        closing(WriterLock(root, BUSY_TIMEOUT_MS / 1000)) as lock,
+        closing(_lock_of(root)) as lock,
     ):
         inspection.refuse_data_location(elsewhere=data_root != root)
         inspection.refuse_damage()  # an index that has lost its entries would make every file one that nothing wants
@@ -81,6 +83,13 @@ def _collect_files(storage_uri: str, data_uri: str | None, grace: timedelta, *, 
     size = sum(file.size for file in removed)
     keys, younger = [file.key for file in removed], len(unwanted) - len(old)
     return CollectReport(file_uri_of_path(root), keys, size, younger, dry_run, superseded, compacted)
+
+
+def _lock_of(root: str) -> WriterLock:
+    try:
+        return WriterLock(root, BUSY_TIMEOUT_MS / 1000)
+    except StorageError as error:
+        raise refusal_of_writing(error, root) from error
 
 
 def _unwanted(inspection: Inspection, inventory: Inventory) -> list[FoundFile]:

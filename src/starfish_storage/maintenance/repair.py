@@ -17,7 +17,7 @@ from starfish_storage.errors import InvalidReferenceError, StorageError, StoreDa
 from starfish_storage.files.atomic import FileOperations
 from starfish_storage.files.errors import translated
 from starfish_storage.keys import DATABASE_FILE, ROW_LOG_FILE, check_record_key, record_key
-from starfish_storage.maintenance.backends import refuse_remote
+from starfish_storage.maintenance.backends import PathOrUri, directories
 from starfish_storage.maintenance.checking import OnProgress
 from starfish_storage.maintenance.report import Finding, VerifyReport
 from starfish_storage.maintenance.verify import verify
@@ -27,7 +27,6 @@ from starfish_storage.metadata.sqlite.locks import HeldAlone
 from starfish_storage.metadata.sqlite.rebuild import rebuild, row_log_lines
 from starfish_storage.models import Record, utc_now
 from starfish_storage.storage.local import LocalStorage
-from starfish_storage.uri import path_of_file_uri
 
 REPAIRS_DIRECTORY = "repairs"
 
@@ -93,7 +92,9 @@ class RepairPlan:
         return "\n".join(lines)
 
 
-def plan_repair(storage_uri: str, data_uri: str | None = None, *, progress: OnProgress | None = None) -> RepairPlan:
+def plan_repair(
+    storage_uri: PathOrUri, data_uri: PathOrUri | None = None, *, progress: OnProgress | None = None
+) -> RepairPlan:
     """Return what `repair` would do. Reads everything, changes nothing. Blocks.
 
     Raises:
@@ -101,12 +102,13 @@ def plan_repair(storage_uri: str, data_uri: str | None = None, *, progress: OnPr
             machines: the error says what to use there.
         StorageError: a file cannot be read.
     """
-    refuse_remote(storage_uri, data_uri, "repair")
-    report = verify(storage_uri, data_uri, progress=progress)
-    return _plan(report, path_of_file_uri(storage_uri), path_of_file_uri(data_uri or storage_uri))
+    root, data_root = directories(storage_uri, data_uri, "repair")
+    return _plan(verify(storage_uri, data_uri, progress=progress), root, data_root)
 
 
-def repair(storage_uri: str, data_uri: str | None = None, *, progress: OnProgress | None = None) -> RepairPlan:
+def repair(
+    storage_uri: PathOrUri, data_uri: PathOrUri | None = None, *, progress: OnProgress | None = None
+) -> RepairPlan:
     """Repair a store that nobody else has open, and return what was done. Blocks.
 
     Whatever is changed is first copied to ``repairs/<time>/`` in the store. A damaged database is rebuilt from the
@@ -117,8 +119,7 @@ def repair(storage_uri: str, data_uri: str | None = None, *, progress: OnProgres
         StorageBusyError: another process has the store open.
         StorageError: there is no store, it is of another version or program, or the repair failed.
     """
-    refuse_remote(storage_uri, data_uri, "repair")
-    root, data_root = path_of_file_uri(storage_uri), path_of_file_uri(data_uri or storage_uri)
+    root, data_root = directories(storage_uri, data_uri, "repair")
     copies = f"{root}/{REPAIRS_DIRECTORY}/{utc_now():%Y%m%dT%H%M%S.%fZ}"
     plan = plan_repair(storage_uri, data_uri, progress=progress)
     if not plan.steps:
@@ -131,19 +132,19 @@ def repair(storage_uri: str, data_uri: str | None = None, *, progress: OnProgres
             _copy_database(root, data_root, copies)
             if plan.steps[0].kind == "rebuild_database":
                 done.append(_rebuild(root, data_root, copies, plan.steps[0]))
-                plan = _after_rebuilding(storage_uri, data_uri, from_log=os.path.exists(f"{copies}/{ROW_LOG_FILE}"))
+                plan = _after_rebuilding(root, data_root, from_log=os.path.exists(f"{copies}/{ROW_LOG_FILE}"))
         with ThreadPoolExecutor(1) as thread:  # the caller's own may run an event loop
-            thread.submit(lambda: asyncio.run(_carry_out(plan, storage_uri, data_uri, copies))).result()
+            thread.submit(lambda: asyncio.run(_carry_out(plan, root, data_root, copies))).result()
     return RepairPlan(plan.storage_uri, [*done, *plan.steps], plan.left, copies)
 
 
-def _after_rebuilding(storage_uri: str, data_uri: str | None, *, from_log: bool) -> RepairPlan:
+def _after_rebuilding(root: str, data_root: str, *, from_log: bool) -> RepairPlan:
     """Return what the new database still lacks, and what is lost."""
-    report = verify(storage_uri, data_uri)
+    report = verify(root, data_root)
     broken = [finding for finding in report.findings if finding.kind in _DATABASE]
     if broken:  # rebuilding it again would change nothing
         return RepairPlan(report.storage_uri, [], broken)
-    plan = _plan(report, path_of_file_uri(storage_uri), path_of_file_uri(data_uri or storage_uri))
+    plan = _plan(report, root, data_root)
     # Without a log, whose rows cannot be read is not known: what seems loose data may be a record's.
     lost = [] if from_log else [finding for finding in report.findings if finding.kind == "data_unreferenced"]
     return RepairPlan(plan.storage_uri, plan.steps, [*plan.left, *lost])
@@ -181,11 +182,11 @@ def _plan(report: VerifyReport, root: str, data_root: str) -> RepairPlan:
     return RepairPlan(report.storage_uri, steps, left)
 
 
-async def _carry_out(plan: RepairPlan, storage_uri: str, data_uri: str | None, copies: str) -> None:
+async def _carry_out(plan: RepairPlan, root: str, data_root: str, copies: str) -> None:
     for step in plan.steps:
         if step.kind == "make_directory":
-            FileOperations().make_root(f"{path_of_file_uri(data_uri or storage_uri)}/{step.subject}")
-    async with LocalStorage(storage_uri, data_uri) as storage:
+            FileOperations().make_root(f"{data_root}/{step.subject}")
+    async with LocalStorage(root, data_root) as storage:
         for step in plan.steps:
             if step.kind == "fail_record":
                 await _fail(storage, step, copies)

@@ -16,11 +16,10 @@ from starfish_storage.data.row_log import RowLogOfNow
 from starfish_storage.errors import StoreDamagedError, StoreOpenError
 from starfish_storage.files.atomic import FileOperations
 from starfish_storage.keys import DATABASE_FILE
-from starfish_storage.maintenance.backends import refuse_remote
-from starfish_storage.maintenance.backup import path_of_directory
+from starfish_storage.maintenance.backends import PathOrUri, directories
 from starfish_storage.metadata.sqlite.locks import KeptShut
 from starfish_storage.metadata.sqlite.snapshot import Snapshot
-from starfish_storage.uri import file_uri_of_path, path_of_file_uri
+from starfish_storage.uri import as_uri, file_uri_of_path, path_of_file_uri
 
 
 @dataclass(frozen=True)
@@ -55,15 +54,15 @@ class RestoreReport:
         )
 
 
-def restore(backup: str | os.PathLike[str], storage_uri: str, *, data_uri: str | None = None) -> RestoreReport:
+def restore(backup: PathOrUri, storage_uri: PathOrUri, *, data_uri: PathOrUri | None = None) -> RestoreReport:
     """Make a store of a backup, which is checked first and is not changed. Blocks.
 
     The database comes last: killed at any moment, this leaves nothing that opens as a store.
 
     Args:
         backup: the directory of the backup.
-        storage_uri: ``file://`` URI of the store, whose directory must be missing or empty.
-        data_uri: ``file://`` URI of another directory for its data, likewise.
+        storage_uri: where the store shall lie: a directory, as `open_storage` takes it, that is missing or empty.
+        data_uri: another directory for its data, likewise.
 
     Raises:
         StoreOpenError: there is no backup of this version, or the store is to be where something lies, or in no
@@ -72,10 +71,9 @@ def restore(backup: str | os.PathLike[str], storage_uri: str, *, data_uri: str |
         StoreDamagedError: the backup is damaged; no store was created.
         StorageIOError: the system failed a read or a write; no store was created.
     """
-    refuse_remote(storage_uri, data_uri, "restore")
+    root, data_root = directories(storage_uri, data_uri, "restore")
     began = time.monotonic()
-    source = path_of_directory(backup)
-    root, data_root = path_of_file_uri(storage_uri), path_of_file_uri(data_uri or storage_uri)
+    source = path_of_file_uri(as_uri(backup))
     if not os.path.isfile(f"{source}/{DATABASE_FILE}"):
         raise StoreOpenError(source, "it contains no metadata.db; name the directory of a backup")
     for place in {root, data_root}:

@@ -15,7 +15,7 @@ from starfish_storage.errors import (
     StoreVersionError,
 )
 from starfish_storage.keys import DATABASE_FILE, ROW_LOG_FILE
-from starfish_storage.maintenance.backends import is_remote, remote_store
+from starfish_storage.maintenance.backends import PathOrUri, is_remote, places, remote_store
 from starfish_storage.maintenance.checking import OnProgress, Tally
 from starfish_storage.maintenance.report import GRACE, Finding, VerifyReport
 from starfish_storage.maintenance.verify_files import FileVerification
@@ -27,7 +27,11 @@ __all__ = ["OnProgress", "verify"]
 
 
 def verify(
-    storage_uri: str, data_uri: str | None = None, *, progress: OnProgress | None = None, grace: timedelta = GRACE
+    storage_uri: PathOrUri,
+    data_uri: PathOrUri | None = None,
+    *,
+    progress: OnProgress | None = None,
+    grace: timedelta = GRACE,
 ) -> VerifyReport:
     """Check a store, which may be in use: read everything, change nothing. Blocks.
 
@@ -35,8 +39,8 @@ def verify(
     the SHA-256 that was noted when it was saved. What nothing refers to, and what dead writers left, is listed.
 
     Args:
-        storage_uri: URI of the store.
-        data_uri: URI of its data, where that lies elsewhere.
+        storage_uri: where the store lies: a directory or a URI, as `open_storage` takes them.
+        data_uri: where its data lies, if elsewhere.
         progress: called with how many records were checked, and how many there are.
         grace: with rows in PostgreSQL or data in an object store, what nothing refers to is listed only if it is
             older: writers on other machines put data before they commit the row.
@@ -48,12 +52,13 @@ def verify(
             damaged store is a finding.
     """
     began = time.monotonic()
+    uri, data_at = places(storage_uri, data_uri)
     tally = Tally()
-    remote = is_remote(storage_uri, data_uri)
+    remote = is_remote(uri, data_at)
     if remote:
-        uri = _verify_remote(storage_uri, data_uri, grace, tally, progress)
+        uri = _verify_remote(uri, data_at, grace, tally, progress)
     else:
-        uri = _verify_files(storage_uri, data_uri, tally, progress)
+        uri = _verify_files(uri, data_at, tally, progress)
     return VerifyReport(
         uri,
         tally.records,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from starfish_storage.data.filesystem import FileSystemDataHandler, make_root
-from starfish_storage.data.mounts import warn_of_network_file_systems
+from starfish_storage.data.mounts import warn_of_network_file_systems, warn_of_volatile_file_systems
 from starfish_storage.data.row_log import LoneRowLog
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.keys import DATABASE_FILE
@@ -39,7 +39,8 @@ class LocalStorage(HybridStorage):
         data_storage_uri_override: another place for ``configs/`` and ``data/``: a directory, or a prefix in an object
             store, ``s3://bucket/prefix`` (with the extra ``s3``).
         durability: ``"power"``: what was acknowledged survives a kill -9 and a power cut. ``"process"``: it survives
-            a kill -9; a power cut may take the last moments, and tears nothing.
+            a kill -9; a power cut may take the last moments, and tears nothing. ``"power"`` in a directory that lies
+            in memory (tmpfs) cannot be kept: ``setup()`` warns with a `VolatileFileSystemWarning`.
         redact_secrets: values under keys that name a secret (``api_key``, ``Authorization``, ``password``, ...) in
             request configurations and run configurations are replaced by ``"[redacted]"`` before they reach the disk,
             with a `SecretRedactedWarning` that says where they stood. What is given to a call is not changed.
@@ -78,6 +79,7 @@ class LocalStorage(HybridStorage):
         # Beside the data, so that one of the two is left when a disk is lost; in a bucket, nothing can be appended to.
         row_log = data.row_log if isinstance(data, FileSystemDataHandler) else LoneRowLog(self.base_path)
         self._read_only = read_only
+        self._promises_power_safety = durability == "power" and not read_only
         self._directories = (self.base_path,) if in_objects else (self.base_path, self.data_base_path)
         codec = RowCodec(data, uri, data_uri)
         guard = SecretGuard(is_on=redact_secrets)
@@ -104,6 +106,8 @@ class LocalStorage(HybridStorage):
             _make_root_of_new(self.base_path)
         if not self._reading.is_open:
             warn_of_network_file_systems(*self._directories)
+            if self._promises_power_safety:
+                warn_of_volatile_file_systems(*self._directories)
         await super().setup()
 
 

@@ -98,7 +98,7 @@ class SecretGuard:
             f"{kind} {whose}: the secret at {named}{more} is saved as {MARKER!r}. Keep secrets out of configurations, "
             "or open the storage with redact_secrets=False to save them."
         )
-        logger.warning("%s", message)
+        logger.warning("%s", message, extra={"is_warned": True})
         # Before it is noted: where warnings are errors, nothing is saved, and trying again is no way around it.
         warnings.warn(message, SecretRedactedWarning, stacklevel=4)
         self._warned.update((kind, path) for path in new)

@@ -170,7 +170,7 @@ class Session(Lifecycle):
         except StorageError as error:
             if not keeps_from_writing(error, root) or not _is_filled(f"{root}/{DATABASE_FILE}"):
                 raise
-            logger.warning("the store at %r is opened for reading only: %s", self._root, error)
+            logger.info("the store at %r is opened for reading only: %s", self._root, error)
             return False
         return True
 

@@ -129,7 +129,7 @@ class MigratedCopy:
             if states_of_files(path) == before:
                 return
         raise StorageBusyError(
-            f"{path!r} is a store of Starfish 0.1.x that is being written; nothing was changed. "
+            f"{path!r} is being written in an older format, and is read from a copy; nothing was changed. "
             "Close it there, then call again."
         )
 

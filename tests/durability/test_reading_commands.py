@@ -1,0 +1,148 @@
+"""Commands that read need neither a writable nor an empty disk, and with ``--read-only`` none writes to its store."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cli.calling import Ended, call
+from durability import reading_stores
+from durability.file_systems import Mounted
+from durability.reading_commands import RUN, called
+from migrations.stores import on_disk
+from starfish_storage.keys import record_key
+from unit.store_on_disk import bytes_of
+
+TESTS = Path(__file__).parents[1]
+OF_THE_DISK = re.compile(r"no space|read-only|permission|errno", re.IGNORECASE)
+VARIES = re.compile(r"in \d+\.\d s|\(\d+ records/s\)|^[\d-]+ [\d:]+Z|files: .*|\d files \([\d,]+ bytes\)", re.MULTILINE)
+KINDS: dict[str, Callable[[Path], object]] = {
+    "killed": reading_stores.make_killed,
+    "closed": reading_stores.make_closed,
+}
+
+
+def read(user: str, beside: Path, output: Path, store: Path, *options: str) -> dict[str, Ended]:
+    command = [sys.executable, "-m", "durability.reading_commands", user, beside, output, store, *options]
+    done = subprocess.run(list(map(str, command)), cwd=TESTS, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return {name: Ended(*ended) for name, ended in json.loads(done.stdout).items()}
+
+
+def check(user: str, store: Path, tmp_path: Path, output: Path, *options: str) -> None:
+    """Check that commands say of a store what they say of one beside, which can be written."""
+    beside = tmp_path / "beside"
+    found = read(user, beside, output, store, *options)
+    there = called(beside, tmp_path / "there")
+    for name, (status, out, err) in found.items():
+        assert not OF_THE_DISK.search(out + err), (name, out, err)
+        assert (status, err) == (there[name].status, there[name].err), name
+        said = VARIES.sub("", out.replace(str(store), str(beside)).replace(str(output), str(tmp_path / "there")))
+        assert said == VARIES.sub("", there[name].out), name
+    assert (output / "records.jsonl").read_bytes() == (tmp_path / "there/records.jsonl").read_bytes()
+    for name in ("copied", "backup"):
+        assert bytes_of(output / name / "data") == bytes_of(tmp_path / "there" / name / "data")
+
+
+@pytest.fixture(params=KINDS)
+def store(request: pytest.FixtureRequest, disk: Mounted, tmp_path: Path) -> Path:
+    """A store on a disk of its own, and one beside that is the same and can be written."""
+    KINDS[request.param](tmp_path / "beside")
+    return shutil.copytree(tmp_path / "beside", disk.path / "store")
+
+
+@pytest.mark.parametrize("options", [(), ("--read-only",)], ids=["", "read-only"])
+def test_on_a_full_disk(store: Path, disk: Mounted, tmp_path: Path, options: tuple[str, ...]) -> None:
+    reading_stores.fill(disk.path)
+    check("self", store, tmp_path, tmp_path / "output", *options)
+
+
+@pytest.mark.parametrize("options", [(), ("--read-only",)], ids=["", "read-only"])
+def test_on_a_disk_mounted_read_only(store: Path, disk: Mounted, tmp_path: Path, options: tuple[str, ...]) -> None:
+    disk.remount("ro")
+    check("self", store, tmp_path, tmp_path / "output", *options)
+
+
+@pytest.mark.parametrize("options", [(), ("--read-only",)], ids=["", "read-only"])
+def test_where_only_others_may_write(
+    store: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, options: tuple[str, ...]
+) -> None:
+    for path in [store, *store.rglob("*")]:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    reading_stores.let_through(store)
+    output = tmp_path_factory.mktemp("output")
+    output.chmod(0o777)
+    reading_stores.let_through(output)
+    before = on_disk(store)
+    check("nobody", store, tmp_path, output, *options)
+    assert on_disk(store) == before
+
+
+def test_a_backup_names_the_damage(disk: Mounted, tmp_path: Path) -> None:
+    store = disk.path / "store"
+    reading_stores.make_closed(store)
+    (store / record_key("r1")).write_text("{}\n")
+    (store / "writer.lock").unlink()
+    disk.remount("ro")
+    ended = call("backup", str(tmp_path / "backup"), "--store", str(store))
+    assert ended.status == 2
+    assert record_key("r1") in ended.err
+    assert "not what was saved" in ended.err
+    assert "lock" not in ended.err
+
+
+WRITING = (
+    ["generate", "functions.py:f", "inputs.jsonl"],
+    ["resume", RUN],
+    ["retry", RUN],
+    ["cancel", RUN],
+    ["import", "inputs.jsonl"],
+    ["unarchive", "run.zip"],
+    ["collect"],
+    ["repair"],
+    ["repair", "--yes"],
+    ["restore", "backup"],
+)
+
+
+def test_on_purpose_no_command_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reading_stores.make_killed(tmp_path / "store")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "inputs.jsonl").write_text('{"n": 1}\n')
+    shutil.copy(tmp_path / "inputs.jsonl", tmp_path / "run.zip")
+    (tmp_path / "functions.py").write_text("def f(n):\n    return {}\n")
+    before = on_disk(tmp_path / "store")
+    for words in WRITING:
+        for given in (["--read-only", *words], [*words, "--read-only"]):
+            ended = call(*given)
+            assert ended.status == 2, words
+            (line,) = ended.err.splitlines()
+            assert line == (
+                f"error: store at '{tmp_path}/store' can only be read: --read-only was given; leave it out, to write. "
+                "Nothing was written."
+            )
+    assert call("runs", "--read-only").status == 0
+    after = on_disk(tmp_path / "store")
+    assert {name: content for name, content in after.items() if name != "metadata.db-shm"} == {
+        name: content for name, content in before.items() if name != "metadata.db-shm"
+    }
+    assert call("generate", "functions.py:f", "inputs.jsonl", "--read-only", "--store", "new").status == 2
+    assert not (tmp_path / "new").exists()
+
+
+def test_what_writes_says_why_it_cannot(disk: Mounted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reading_stores.make_closed(disk.path / "store")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "inputs.jsonl").write_text('{"n": 1}\n')
+    disk.remount("ro")
+    for words in (["import", "inputs.jsonl"], ["collect", "--days", "0"]):
+        ended = call(*words, "--store", str(disk.path / "store"))
+        assert ended.status == 2, words
+        assert ended.err.startswith(f"error: store at '{disk.path}/store' can only be read: its file system is"), words

@@ -72,11 +72,11 @@ def _parsed_json(value: object) -> object:
 
 Utc = Annotated[datetime, AfterValidator(as_utc)]
 JsonObject = Annotated[dict[str, Any], BeforeValidator(_parsed_json)]
-Count = Annotated[int, Field(ge=-(2**63), lt=2**63)]  # what a database's integer holds
+Count = Annotated[int, Field(ge=-(2**63), lt=2**63)]  # the range of an integer column
 
 
 class _Model(BaseModel):
-    # What is wrong is named by its field; what was given may be content or a secret, and is not quoted.
+    # An error names the field; it does not quote the value, which may be content or a secret.
     model_config = ConfigDict(from_attributes=True, validate_assignment=True, hide_input_in_errors=True)
 
 
@@ -85,7 +85,7 @@ class Project(_Model):
 
     project_id: str = Field(default_factory=_random_uuid, description="Unique id; a random UUID by default.")
     name: str = Field(description="Name for people; need not be unique.")
-    description: str | None = Field(default=None, description="What the project is about.")
+    description: str | None = Field(default=None, description="What the project is for.")
     created_when: Utc = Field(default_factory=utc_now, description="When it was created (UTC).")
     updated_when: Utc = Field(default_factory=utc_now, description="When it was last changed (UTC).")
 
@@ -108,10 +108,10 @@ class GenerationMasterJob(_Model):
     duplicate_record_count: Count = Field(default=0, description="Records that were there already.")
     failed_record_count: Count = Field(default=0, description="Records that could not be made.")
     creation_time: Utc = Field(default_factory=utc_now, description="When it was requested (UTC).")
-    start_time: Utc | None = Field(default=None, description="When its first work began (UTC).")
+    start_time: Utc | None = Field(default=None, description="When work on it began (UTC).")
     end_time: Utc | None = Field(default=None, description="When it reached a final state (UTC).")
     last_update_time: Utc = Field(default_factory=utc_now, description="When it was last changed (UTC).")
-    summary: JsonObject | None = Field(default=None, description="What `log_master_job_end` was given, whole.")
+    summary: JsonObject | None = Field(default=None, description="The summary given to `log_master_job_end`, whole.")
 
 
 class GenerationJob(_Model):
@@ -139,12 +139,12 @@ class GenerationJob(_Model):
 
     @model_validator(mode="after")
     def _derive_run_config_hash(self) -> Self:
-        # A derived hash is no set field, so it follows when another `run_config` is assigned.
+        # A derived hash does not count as a set field, so it follows when another `run_config` is assigned.
         if self.run_config is not None and "run_config_hash" not in self.model_fields_set:
             try:
                 derived = canonical_hash(self.run_config)
             except InvalidDataError:
-                derived = None  # saving the job refuses it, with the place and the reason
+                derived = None  # saving the job refuses the input and says where and why
             vars(self)["run_config_hash"] = derived
         return self
 
@@ -152,7 +152,7 @@ class GenerationJob(_Model):
         """Return the seconds from ``start_time`` to ``end_time``, or None while either is unknown."""
         if self.start_time is None or self.end_time is None:
             return None
-        # In UTC: of two times of one zone, as a copy may have them, Python compares what the clock on the wall shows.
+        # In UTC: Python compares two times of one zone, as a copy may have them, by the clock on the wall.
         return (as_utc(self.end_time) - as_utc(self.start_time)).total_seconds()
 
 
@@ -160,7 +160,7 @@ class Record(_Model):
     """One generated artifact of an execution job; its data lies behind ``output_ref``."""
 
     record_uid: str = Field(default_factory=_random_uuid, description="Unique id; a random UUID by default.")
-    job_id: str = Field(description="The execution job it came from, which must exist.")
+    job_id: str = Field(description="The execution job that made it, which must exist.")
     master_job_id: str = Field(description="The master job it belongs to, which must exist.")
     status: StatusRecord = Field(default="pending", description="What became of it.")
     output_ref: str | None = Field(default=None, description="Reference to its data, as saving returned it.")

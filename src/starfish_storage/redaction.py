@@ -1,4 +1,4 @@
-"""Secrets in configurations: which keys name one, and a copy of a JSON object without their values."""
+"""Secrets in configurations: decides which keys name one, and copies a JSON object without their values."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any, cast
 from starfish_storage.codec import MAX_DEPTH
 
 MARKER = "[redacted]"
-"""What stands in place of a secret."""
+"""The text that replaces a secret."""
 
-_DEEPEST = MAX_DEPTH + 10  # what is nested deeper is refused when it is encoded, secrets or not
+_DEEPEST = MAX_DEPTH + 10  # encoding refuses an object that is nested deeper
 _LONGEST_KEY = 128  # of a longer key, the end decides
 _LONGEST_KEY_SHOWN = 40
 
@@ -42,7 +42,7 @@ _KINDS_OF_TEXT_TOKEN = _words(
     "generated image input is last mask max middle min new next num output pad page per prefix previous prompt sep "
     "special start stop suffix text think total unk unknown video word"
 )
-_SAY_NOTHING = _words("base b header plaintext raw string value")  # "password_b64": digits are no words
+_SAY_NOTHING = _words("base b header plaintext raw string value")  # "password_b64": digits are not words
 
 _HEADER_NAMES = ("name", "key", "header", "Name", "Key")
 _HEADER_VALUES = ("value", "Value")
@@ -59,32 +59,32 @@ _SCHEMA_MARKS = frozenset({"$ref", "anyOf", "oneOf", "allOf"})
 _SCHEMA_VALUES = _words("allOf anyOf const default enum example examples items oneOf prefixItems")
 
 _Place = tuple["_Place | None", object]
-"""Where a value stands: the place of what it stands in (None: at the top), and its key or index there."""
+"""The place of a value: the place of its container (None at the top), and its key or index there."""
 
 
 class SecretRedactedWarning(UserWarning):
-    """A configuration held a secret, which was replaced before it was saved; says where, and never what it was."""
+    """A configuration contained a secret, and the storage replaced it before saving; says where, never what it was."""
 
 
 def redact_secrets(value: Any) -> tuple[Any, list[str]]:
-    """Return a JSON object without its secrets, and where they stood.
+    """Return a JSON object without its secrets, and the places where they stood.
 
-    A value is a secret if its key names one (``api_key``, ``Authorization``, ``dbPassword``, ``HF_TOKEN``), also as a
-    pair of a name and a value, as headers are written. Below such a key every text and number is one, except in a JSON
-    Schema of the field. None, booleans and empty text stay.
+    A value is a secret if its key names one (``api_key``, ``Authorization``, ``dbPassword``, ``HF_TOKEN``); a pair of a
+    name and a value, as in headers, counts as a key and its value. Below such a key every text and number is a secret,
+    except in a JSON Schema of the field. None, booleans and empty text stay.
 
     Args:
-        value: the object. It is not changed; if there is nothing to replace, it is returned itself.
+        value: the object. It is not changed; without secrets it is returned itself.
 
     Returns:
-        The object, or a copy with `MARKER` in place of each secret; and the paths of what was replaced, such as
-        ``"$.headers.Authorization"``, each key of them cut to 40 characters.
+        The object, or a copy with `MARKER` in place of each secret; and the paths of the secrets, such as
+        ``"$.headers.Authorization"``, each key cut to 40 characters.
 
     >>> redact_secrets({"model": "m", "max_tokens": 9, "api_key": "sk-1"})
     ({'model': 'm', 'max_tokens': 9, 'api_key': '[redacted]'}, ['$.api_key'])
     """
     found: list[_Place] = []
-    # Without recursion: how deep it may go must not depend on how deep the caller is.
+    # Without recursion: the depth that it can handle must not depend on the caller's own.
     pending: list[tuple[Any, _Place | None, bool, int]] = [(value, None, False, 1)]
     while pending:
         item, place, secret, depth = pending.pop()
@@ -101,7 +101,7 @@ def redact_secrets(value: Any) -> tuple[Any, list[str]]:
 
 
 def names_secret(key: str) -> bool:
-    """Return whether what stands under a key is taken for a secret.
+    """Return whether the value of a key counts as a secret.
 
     >>> [key for key in ("apiKey", "eos_token", "hf_token", "password_policy") if names_secret(key)]
     ['apiKey', 'hf_token']
@@ -131,7 +131,7 @@ def _names_secret(key: str) -> bool:  # noqa: PLR0911 (a table)
 
 
 def _members(item: Any, place: _Place | None, secret: bool) -> Iterator[tuple[object, Any, bool]]:
-    """Yield what stands in an object or list: the key or index, the value, and whether that is a secret."""
+    """Yield the members of an object or list: key or index, value, and whether the value is a secret."""
     if not isinstance(item, dict):
         named = 1 if _is_header(item, place) else None
         for index, child in enumerate(cast("list[Any]", item)):
@@ -148,7 +148,7 @@ def _members(item: Any, place: _Place | None, secret: bool) -> Iterator[tuple[ob
 
 
 def _is_header(item: list[Any] | tuple[Any, ...], place: _Place | None) -> bool:
-    """Return whether a list is a header's name and value: one of a list of such, or under a key that says so."""
+    """Return whether a list is a header's name and value: it stands in a list, or under a key for headers."""
     if len(item) != 2 or place is None or not isinstance(item[0], str) or not names_secret(item[0]):  # noqa: PLR2004
         return False
     step = place[1]
@@ -156,7 +156,7 @@ def _is_header(item: list[Any] | tuple[Any, ...], place: _Place | None) -> bool:
 
 
 def _named_value(members: dict[object, Any]) -> str | None:
-    """Return the key of the value in ``{"name": "Authorization", "value": ...}``, if the name is one of a secret."""
+    """Return the key of the value in ``{"name": "Authorization", "value": ...}``, if the name names a secret."""
     value = next((key for key in _HEADER_VALUES if key in members), None)
     if value is None:
         return None
@@ -181,7 +181,7 @@ def _is_worth_hiding(value: object) -> bool:
 
 
 def _replaced(value: Any, found: list[_Place]) -> Any:
-    """Return a copy with the marker at these places; what holds none of them is shared with the original."""
+    """Return a copy with the marker at these places; it shares every part without one with the original."""
     top = _copied(value)
     copies: dict[int, Any] = {}
     for place, step in found:
@@ -210,6 +210,6 @@ def _path(place: _Place | None) -> str:
 
 
 def _key_text(key: object) -> str:
-    """Return a key for a message; what is no name may be content, and is cut."""
+    """Return a key for a message; a long one may be content and is cut."""
     text = ascii(key)[1:-1] if isinstance(key, str) else f"<{type(key).__name__}>"
     return text if len(text) <= _LONGEST_KEY_SHOWN else f"{text[:_LONGEST_KEY_SHOWN]}..."

@@ -1,4 +1,4 @@
-"""What a run keeps beyond its jobs and records: attempts, what they used, paid steps, and who works on it. No I/O."""
+"""What a store keeps of a run beyond its jobs and records: inputs, attempts, usage, paid steps and workers. No I/O."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from starfish_storage.errors import InvalidInputError
 from starfish_storage.models import StatusExecutionJob, StatusRecord
 
 StatusAttempt = Literal["completed", "failed", "cancelled", "interrupted", "superseded"]
-"""``completed``: the function returned. ``failed``: it raised, ran out of time, or returned what cannot be kept.
-``cancelled``: the run was stopped meanwhile. ``interrupted``: its worker died. ``superseded``: its worker was taken for
-dead and another one has finished the input."""
+"""``completed``: the function returned. ``failed``: it raised, ran out of time, or its output cannot be stored.
+``cancelled``: the run stopped meanwhile. ``interrupted``: its worker died. ``superseded``: others took its worker for
+dead, and another worker has finished the input."""
 
 
-_MOST_USED = 10**12  # by one call: more is a mistake, and the totals of a run must stay within what a column holds
+_MOST_USED = 10**12  # by one call: more is a mistake, and a column must hold the totals of a run
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +26,10 @@ class Usage:
     """What one call of a model used.
 
     Attributes:
-        model: its name, if it was told.
+        model: its name, if reported.
         input_tokens: tokens sent.
         output_tokens: tokens received.
-        cost: what it cost, in the currency that the caller counts in.
+        cost: its price, in the currency that the caller chose.
     """
 
     model: str | None = None
@@ -38,10 +38,10 @@ class Usage:
     cost: float = 0.0
 
     def checked(self) -> Self:
-        """Return it, if its numbers can be added up.
+        """Return the usage itself if it can be added to the totals.
 
         Raises:
-            InvalidInputError: a number is negative or none, or the model is no text.
+            InvalidInputError: a number is negative or not a number, or the model is not text.
         """
         model, cost = cast("tuple[object, object]", (self.model, self.cost))  # whatever is declared
         if model is not None and not isinstance(model, str):
@@ -63,10 +63,10 @@ class Attempt:
         job_id: the execution job of the input.
         master_job_id: the run.
         number: 1 for the first attempt at this input, counted over all resumes.
-        worker_id: who made it.
+        worker_id: the worker that made it.
         status: how it ended.
         start_time: when it began (UTC).
-        end_time: when it ended (UTC); of an interrupted one, when that was noticed.
+        end_time: when it ended (UTC); if it was interrupted, when somebody noticed that.
         error_type: class of the exception, such as ``"RateLimitError"``.
         error_message: its text.
         error_traceback: where it was raised.
@@ -115,7 +115,7 @@ class RunInput:
     _encoded: bytes | None = field(default=None, init=False, repr=False, compare=False)
 
     def encoded(self) -> bytes:
-        """Return the input as JSON, as `starfish_storage.codec.encode` writes it. It is encoded once.
+        """Return the input as JSON, as `starfish_storage.codec.encode` writes it; encode it only once.
 
         Raises:
             InvalidDataError: it is not a JSON object.
@@ -127,14 +127,14 @@ class RunInput:
 
 @dataclass(frozen=True, slots=True)
 class ClaimedInput:
-    """An input that a worker has claimed: nobody else works on it while the worker's lease lasts.
+    """An input that a worker has claimed: no other works on it while the worker's lease lasts.
 
     Attributes:
         job_id: its execution job.
         master_job_id: the run.
         position: its place among the inputs of the run, from 0.
         run_config: the input.
-        attempts: how many attempts at it were made before.
+        attempts: how many attempts it has had before.
     """
 
     job_id: str
@@ -146,11 +146,11 @@ class ClaimedInput:
 
 @dataclass(frozen=True, slots=True)
 class InputAccount:
-    """An input, and what was paid for it.
+    """An input and its cost.
 
     Attributes:
         job_id: its execution job.
-        position: its place among the inputs of the run, from 0; None for an execution job that is no input of a run.
+        position: its place among the inputs of the run, from 0; None for an execution job of no run.
         run_config: the input; None if it was not stored.
         attempts: attempts at it, over all resumes.
         input_tokens: tokens sent, failed attempts included.
@@ -193,10 +193,10 @@ class Output:
     """One output of an attempt, which becomes a record.
 
     Attributes:
-        status: what became of it: ``completed``, ``filtered``, ``duplicate`` or ``failed``.
-        data: its data; None where there is none, as of an attempt that failed.
+        status: ``completed``, ``filtered``, ``duplicate`` or ``failed``.
+        data: its data; None if it has none, as after an attempt that failed.
         error_message: why it is not ``completed``.
-        unique_key: what no other completed record of the run may have; one that comes later is a ``duplicate``.
+        unique_key: a key that only one completed record of the run may have; a later output is a ``duplicate``.
     """
 
     status: StatusRecord
@@ -207,12 +207,12 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of an input, to be stored in one step.
+    """The outcome of an input, stored in one step.
 
     Attributes:
         claimed: the input.
-        worker_id: who worked on it.
-        attempt: the last attempt; its number is given when it is stored.
+        worker_id: the worker that worked on it.
+        attempt: the last attempt; storing it sets its number.
         outputs: its outputs, in order; each becomes a record.
         error_message: why the input as a whole failed.
     """
@@ -231,7 +231,7 @@ class Finished:
     Attributes:
         status: of its execution job; None if the worker had lost its claim, and the outcome was not kept.
         statuses: of its records, in order.
-        claimed: the next input, if one was asked for and there is one.
+        claimed: the next input; None if none was asked for or none is left.
     """
 
     status: StatusExecutionJob | None = None
@@ -241,12 +241,12 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """Who works on a run.
+    """A process that works on a run, and its lease.
 
     Attributes:
         worker_id: unique id.
         master_job_id: the run.
-        process: which process it is, as `starfish_storage.generation` notes it; opaque to the store.
+        process: identity of its process, written by `starfish_storage.generation`; opaque to the store.
         start_time: when it began (UTC).
         lease_expires: until when its claims hold unless it renews them (UTC).
     """
@@ -264,11 +264,11 @@ class RunState:
 
     Attributes:
         master_job_id: the run.
-        registered: one more than the highest position that is stored; 0 if there is no input.
-        inputs_complete: there are no more inputs.
-        stop_reason: why its workers are to stop; None while they are not.
+        registered: one more than the highest stored position; 0 without inputs.
+        inputs_complete: whether the store has all inputs of the run.
+        stop_reason: why its workers should stop; None while they should not.
         attempts: attempts made, over all resumes.
-        failed_attempts: those of them that failed or were interrupted.
+        failed_attempts: attempts that failed or were interrupted.
         input_tokens: tokens sent, failed attempts included.
         output_tokens: tokens received, failed attempts included.
         cost: what they cost, failed attempts included.
@@ -290,9 +290,9 @@ class ErrorGroup:
     """Failures of one kind in a run.
 
     Attributes:
-        kind: class of the exception; ``"refused output"`` for outputs that failed a check, and were kept.
-        inputs: how many inputs, or outputs, failed so.
-        example: the text of one of them.
+        kind: class of the exception; ``"refused output"`` for stored outputs that failed a check.
+        inputs: how many inputs, or outputs, failed in this way.
+        example: the message of one of them.
         job_id: the execution job of that one.
     """
 
@@ -303,10 +303,10 @@ class ErrorGroup:
 
 
 def input_job_id(master_job_id: str, position: int, config_hash: str) -> str:
-    """Return the id of the execution job of an input: the same input at the same place of a run has the same id.
+    """Return the id of an input's execution job: the same input at the same place of a run has the same id.
 
-    The ids of a run are in the order of its inputs: what is written at about the same time then lies together in every
-    index, which takes a third less time to write than ids without any order.
+    The ids of a run are in the order of its inputs, so rows written at about the same time lie together in every index;
+    writing them takes a third less time than with ids in random order.
 
     >>> input_job_id("run-1", 0, "ab") == input_job_id("run-1", 0, "ab") < input_job_id("run-1", 1, "ab")
     True
@@ -317,7 +317,7 @@ def input_job_id(master_job_id: str, position: int, config_hash: str) -> str:
 
 
 def output_record_uid(job_id: str, number: int) -> str:
-    """Return the uid of the record of an input's n-th output, from 0: storing it again is an update.
+    """Return the uid of the record of an input's n-th output, counted from 0: storing it again is an update.
 
     >>> output_record_uid("ab12", 0)
     'ab12-0'
@@ -326,10 +326,10 @@ def output_record_uid(job_id: str, number: int) -> str:
 
 
 def status_of_input(statuses: Sequence[StatusRecord]) -> StatusExecutionJob:
-    """Return the status of an execution job whose attempt returned, from those of its records.
+    """Return the status of an execution job whose attempt returned, from the statuses of its records.
 
-    It is ``completed`` if any is, or if there are none; else ``failed``, ``filtered`` or ``duplicate``, whichever of
-    these comes first among its records' in this order.
+    It is ``completed`` if a record is, or without records; otherwise the first of ``failed``, ``filtered`` and
+    ``duplicate`` that a record has.
 
     >>> status_of_input(["filtered", "completed"]), status_of_input(["duplicate", "failed"]), status_of_input([])
     ('completed', 'failed', 'completed')

@@ -166,7 +166,7 @@ async def test_timeouts_of_both_kinds_of_functions(storage: Storage) -> None:
         assert run.inputs == {"failed": 2}
         assert await storage.ledger.list_errors(name)
         errors = await storage.get_records_for_master_job(name, ["failed"])
-        assert "it took longer than the 0.05 s that an attempt may take" in (errors[0].error_message or "")
+        assert "the attempt took longer than its timeout of 0.05 s" in (errors[0].error_message or "")
     release.set()
 
 

@@ -100,7 +100,7 @@ def test_malformed_names(name: str) -> None:
 
 @pytest.mark.parametrize("name", [".tasks:f", "a b:f", "a..b:f", "a-b:f"])
 def test_malformed_modules(name: str) -> None:
-    with pytest.raises(InvalidInputError, match="is no name of a module"):
+    with pytest.raises(InvalidInputError, match="is not a module name"):
         load_function(name)
 
 
@@ -145,13 +145,13 @@ def test_no_such_file(here: Path) -> None:
 
 
 def test_no_such_function(here: Path) -> None:
-    with pytest.raises(InvalidInputError, match="'parts_tasks' has no 'anwser'; perhaps 'answer' is meant"):
+    with pytest.raises(InvalidInputError, match="'parts_tasks' has no 'anwser'; perhaps you mean 'answer'"):
         load_function("parts_tasks:anwser")
     with pytest.raises(InvalidInputError, match="it has 'answer', 'Model'"):
         load_function("parts_tasks:zzzzz")
     with pytest.raises(InvalidInputError, match="'parts_tasks:model' has no 'metod'"):
         load_function("parts_tasks:model.metod")
-    with pytest.raises(InvalidInputError, match="has no 'f'; see whether it is spelt right"):
+    with pytest.raises(InvalidInputError, match="has no 'f'; check the spelling"):
         load_function("parts_pkg:f")
 
 

@@ -44,7 +44,7 @@ async def test_wrong_options_start_nothing(storage: Storage, wrong: dict[str, An
 
 
 async def test_what_is_not_callable(storage: Storage) -> None:
-    with pytest.raises(InvalidInputError, match="a function is needed"):
+    with pytest.raises(InvalidInputError, match="function must be callable"):
         await start(storage, "module:function")  # pyright: ignore[reportArgumentType]
 
 
@@ -83,6 +83,6 @@ def test_functions_that_are_not_found_again() -> None:
             Options.from_json(stored, {})
         assert getattr(Options.from_json(stored, {name: key}), name) is key
     stored = Options(retry=Retry(worth_retrying=lambda error: True)).to_json()
-    with pytest.raises(InvalidInputError, match="give retry= again"):
+    with pytest.raises(InvalidInputError, match="pass retry= again"):
         Options.from_json(stored, {"retry": 5})
     assert Options.from_json(stored, {"retry": Retry(5)}).retry == Retry(5)

@@ -245,15 +245,15 @@ class NoJson(BaseModel):
 @pytest.mark.parametrize(
     ("schema", "said"),
     [
-        ({"type": "strin"}, "no valid JSON Schema: at $.type: it does not fit 'anyOf'"),
+        ({"type": "strin"}, "not a valid JSON Schema: at $.type: it does not fit 'anyOf'"),
         (
             {"properties": {"x": {"minimum": "5"}}},
-            "no valid JSON Schema: at $.properties.x.minimum: type must be number",
+            "not a valid JSON Schema: at $.properties.x.minimum: type must be number",
         ),
-        ({"pattern": "("}, "no valid JSON Schema: at $.pattern: format must be regex"),
-        ({"$schema": "urn:mine"}, "of a dialect that is not known, 'urn:mine'"),
-        ({"$schema": 5}, "of a dialect that is not known"),
-        ({"$ref": "#/$defs/nowhere"}, "refers to '#/$defs/nowhere', which is not in it"),
+        ({"pattern": "("}, "not a valid JSON Schema: at $.pattern: format must be regex"),
+        ({"$schema": "urn:mine"}, "has an unknown dialect, 'urn:mine'"),
+        ({"$schema": 5}, "has an unknown dialect"),
+        ({"$ref": "#/$defs/nowhere"}, "refers to '#/$defs/nowhere', which it does not contain"),
         ({"properties": {"x": {"items": {"$ref": "http://127.0.0.1:9/x"}}}}, "refers to 'http://127.0.0.1:9/x'"),
         ({"x": {1, 2}}, "output_schema cannot be stored as JSON"),
         (NoJson, "output_schema NoJson has no JSON Schema"),
@@ -288,7 +288,7 @@ async def test_data_that_is_not_json_is_refused_where_it_is_looked_into() -> Non
     for checks in (OutputChecks(SCHEMA), OutputChecks(Answer)):
         with pytest.raises(InvalidDataError, match=r"at '\$.answer', set is not a JSON type"):
             await checks.outputs({"answer": {SECRET}})
-    with pytest.raises(InvalidDataError, match="what unique_by tells outputs apart by"):
+    with pytest.raises(InvalidDataError, match="the value of unique_by"):
         await OutputChecks(unique_by="x").outputs({"x": {SECRET}})
 
 

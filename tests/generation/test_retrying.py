@@ -198,7 +198,7 @@ def test_what_the_provider_asks_for(number: int) -> None:
 
 @pytest.mark.parametrize("value", [0, -1, 1.5, True, "3", None])
 def test_attempts_are_whole_numbers_from_1(value: Any) -> None:
-    with pytest.raises(InvalidInputError, match="attempts must be a whole number from 1"):
+    with pytest.raises(InvalidInputError, match="attempts must be an integer of 1 or more"):
         Retry(attempts=value)
 
 

@@ -85,7 +85,7 @@ async def test_what_takes_too_long_shows_where_it_stood(storage: Storage):
     (made,) = await attempts(storage, 7)
     lines = (made.error_traceback or "").splitlines()
     assert lines[1].endswith("in waits")
-    assert lines[-1] == "TimeoutError: it took longer than the 0.01 s that an attempt may take"
+    assert lines[-1] == "TimeoutError: the attempt took longer than its timeout of 0.01 s"
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ async def nothing(n: int) -> dict[str, int]:
 
 
 BAD: list[tuple[str, Callable[[Storage], Any]]] = [
-    ("a function is needed", lambda storage: generate(storage, 42, [], project="p")),  # type: ignore[arg-type]
+    ("function must be callable", lambda storage: generate(storage, 42, [], project="p")),  # type: ignore[arg-type]
     ("max_concurrency", lambda storage: generate(storage, nothing, [], project="p", max_concurrency=0)),
     ("output_schema", lambda storage: generate(storage, nothing, [], project="p", output_schema=int)),  # type: ignore[arg-type]
     ("inputs must be", lambda storage: generate(storage, nothing, 7, project="p")),  # type: ignore[arg-type]

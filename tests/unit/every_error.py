@@ -7,7 +7,7 @@ from starfish_storage.errors import StorageError
 
 EXAMPLES: list[StorageError] = [
     errors.StorageError("'db.example/runs': the user may not do this; grant the right. Nothing was written."),
-    errors.InvalidInputError("retry: attempts must be a whole number from 1, not 0; 1 means no retries."),
+    errors.InvalidInputError("retry: attempts must be an integer of 1 or more, not 0; 1 means no retry."),
     errors.InvalidIdError("record_uid", "../x", "it is a path"),
     errors.IdCollisionError("record_uid", "ABC", "'abc' is in use, and many file systems cannot tell the two apart"),
     errors.InvalidReferenceError("/etc/passwd", "it points outside the store"),

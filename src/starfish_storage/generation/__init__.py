@@ -1,15 +1,16 @@
-"""Runs: a function over many inputs, every outcome stored, killed and resumed without paying twice.
+"""Runs: call a function for many inputs, store every outcome, and resume after a kill without paying twice.
 
 A call goes down a straight line, one module after the other::
 
-    run          generate, resume, retry, cancel: checks what was given, and what is stored
+    run          generate, resume, retry, cancel: checks the arguments and the stored run
       lifecycle  makes the run, and leaves its status true, however the call ends
-        worker   holds a lease; its slots claim inputs, and store what came of each with the claim of the next
-          attempt    calls the function for one input until that is settled
-            calling, context    the function, its arguments, and what it may ask for
+        worker   holds a lease; each slot claims an input, stores its outcome, and claims the next in the same step
+          attempt    calls the function for one input until the input is settled
+            calling, context    the function, its arguments, and the services it may use
 
 The worker pulls the inputs that are not stored yet from `inputs.Feed`, an iterator over `sources`, and stores them
-ahead of the work. Nothing below calls upwards, but for what is handed down: a wait, and two that are told of costs.
+ahead of the work. A module calls upwards only through three callbacks that `worker` passes down in `Settings`: one
+waits between attempts, two add up costs.
 """
 
 from starfish_storage.generation.context import Context

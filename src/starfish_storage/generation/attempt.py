@@ -1,4 +1,4 @@
-"""The work on one input: attempts, until one of them settles what came of it."""
+"""The work on one input: attempts, until one of them settles its outcome."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ _LONGEST_TRACEBACK = 20_000
 
 
 _ENDING = (asyncio.CancelledError, KeyboardInterrupt, SystemExit, GeneratorExit)
-"""What ends the run when a function raises it; all else is the outcome of its attempt."""
+"""A function that raises one of these ends the run; any other error is the outcome of its attempt."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What is the same for every input of a worker.
+    """What all inputs of a worker share.
 
     Attributes:
-        ledger: where attempts are stored.
-        worker_id: who works.
-        function: what is called.
-        checks: what is done with what it returns.
-        options: how.
-        sleep: waits between attempts, and raises when the run is stopped.
-        on_cost: told what each reported call cost.
-        on_storing: told what an attempt cost that is about to be stored.
+        ledger: stores the attempts.
+        worker_id: the worker.
+        function: the user's function.
+        checks: turn what it returns into outputs.
+        options: the options of the run.
+        sleep: waits between attempts, and raises when the run stops.
+        on_cost: gets the cost of each reported call.
+        on_storing: gets the cost of each attempt just before it is stored.
     """
 
     ledger: RunLedger
@@ -59,7 +59,7 @@ class Attempts:
     """The attempts at one claimed input.
 
     Args:
-        settings: of the worker.
+        settings: what all inputs of the worker share.
         claimed: the input.
     """
 
@@ -74,7 +74,7 @@ class Attempts:
         self._raised: BaseException | None = None
 
     async def outcome(self) -> Outcome:
-        """Return what came of the input, after as many attempts as it took. Failed ones before the last are stored."""
+        """Return the outcome of the input, after as many attempts as it takes. Stores each failed one but the last."""
         settings = self._settings
         try:
             outputs = await until_settled(
@@ -82,7 +82,7 @@ class Attempts:
             )
         except BaseException as error:
             if error is not self._raised:
-                raise  # not the function's doing: the store failed, or the run was stopped
+                raise  # the function did not raise it: the store failed, or the run was stopped
             return self.failed(error)
         outputs = [_with_storable_message(one) for one in outputs]
         why = None
@@ -91,13 +91,13 @@ class Attempts:
         return Outcome(self._claimed, settings.worker_id, self._described("completed"), outputs, why)
 
     def failed(self, error: BaseException) -> Outcome:
-        """Return the outcome of an input whose last attempt came to nothing."""
+        """Return the outcome of an input whose last attempt failed."""
         attempt = self._described("failed", error)
         what = f"{attempt.error_type}: {attempt.error_message}"
         return Outcome(self._claimed, self._settings.worker_id, attempt, [Output("failed", None, what)], what)
 
     async def release(self, error: BaseException) -> None:
-        """Store the attempt that was under way as cancelled by an error, and give the input back."""
+        """Store the current attempt as cancelled by an error, and release the input."""
         if self._context is None:
             return
         attempt = self._described("cancelled", None if isinstance(error, asyncio.CancelledError) else error)
@@ -107,7 +107,7 @@ class Attempts:
         except StorageError as another:
             if isinstance(error, asyncio.CancelledError):
                 raise
-            logger.warning("an attempt at input %s could not be stored: %s", attempt.job_id, another.code)
+            logger.warning("could not store an attempt at input %s: %s", attempt.job_id, another.code)
 
     async def _attempt(self) -> list[Output]:
         settings = self._settings
@@ -128,7 +128,7 @@ class Attempts:
                 self._raised = error
             raise
         if context.failure is not None:
-            raise context.failure  # however the function has dealt with it: what was paid for is not kept
+            raise context.failure  # even if the function caught it: the store did not keep what was paid for
         return outputs
 
     async def _called(self, context: Context) -> Any:
@@ -142,12 +142,12 @@ class Attempts:
                 return await call
         except TimeoutError as error:
             if timer.expired():
-                raise TimeoutError(f"it took longer than the {limit:g} s that an attempt may take") from error
+                raise TimeoutError(f"the attempt took longer than its timeout of {limit:g} s") from error
             raise
 
     async def _store_failed(self, error: Exception, _seconds: float) -> None:
         attempt = self._described("failed", error)
-        self._context = None  # nothing is under way until the next one; what is handed in is carried out
+        self._context = None  # no attempt is under way until the next; the ledger finishes what it has been given
         self._settings.on_storing(attempt.cost)
         await self._settings.ledger.save_attempt(attempt)
 
@@ -179,7 +179,7 @@ def _is_cancelled() -> bool:
 
 
 def _with_storable_message(output: Output) -> Output:
-    """Return an output whose reason a database can hold: it may quote what a model has answered."""
+    """Return an output whose reason a database can hold: the reason may quote a model's answer."""
     message = output.error_message
     return output if message is None else replace(output, error_message=_storable(message, _LONGEST_MESSAGE))
 
@@ -194,12 +194,12 @@ def _text_of(error: BaseException) -> str:
 def _traceback_of(error: BaseException) -> str:
     try:
         return traceback_text(error)
-    except Exception:  # noqa: BLE001 (any code: that of its causes and notes as well)
+    except Exception:  # noqa: BLE001 (any code: also that of its causes and notes)
         return frames_text(error)
 
 
 def _storable(text: str, most: int) -> str:
-    """Return a text as a database can hold it: the end of a long one, where the reason stands."""
+    """Return a text that a database can hold; of a long one only the end, where the reason stands."""
     if len(text) > most:
         text = f"... {text[-most:]}"
     return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")

@@ -1,4 +1,4 @@
-"""Calling the user's function: which parameter gets what; in a thread, if it is a plain one."""
+"""Calls the user's function: gives each parameter its value, and runs a plain function in a thread."""
 
 from __future__ import annotations
 
@@ -34,32 +34,32 @@ class _Wanted:
 
 
 class BoundFunction:
-    """A user's function, and how it is called with an input.
+    """A user's function, and the rules by which its parameters get the fields of an input.
 
-    A parameter annotated as the job's ``Context`` gets that; if there is none, one named ``context`` without annotation
-    does, unless the input has such a field. If exactly one other positional parameter is left, and the input has no
-    field of its name, it gets the whole input: unless it is annotated as text, a number or a list, or has a default.
-    In all other cases each parameter gets the field of its name. Fields that no parameter is named after go to
-    ``**kwargs``, or are left out. What has no signature gets the whole input.
+    A parameter annotated as ``Context`` gets the context. If no parameter is, one named ``context`` without annotation
+    gets it, unless the input has a field of that name. If exactly one other positional parameter is left, and the input
+    has no field of its name, it gets the whole input, unless it is annotated as text, a number or a list, or has a
+    default. Every other parameter gets the field of its name. The remaining fields go to ``**kwargs``, or are left
+    out. A function without a signature gets the whole input.
 
     Attributes:
         name: ``"module:qualified.name"``.
     """
 
     def __init__(self, function: Callable[..., Any], max_threads: int, *, context_type: type | None = None) -> None:
-        """Look at the function; it is not called.
+        """Inspect the function, without calling it.
 
         Args:
-            function: coroutine function, plain function, (async) generator function, or an object with such a call.
-            max_threads: how many calls of a plain function run at a time, those not counted that were given up.
-            context_type: the class of the job's context.
+            function: coroutine function, plain function, (async) generator function, or a callable object.
+            max_threads: how many calls of a plain function run at a time; abandoned ones do not count.
+            context_type: the class of the context.
 
         Raises:
             InvalidInputError: it cannot be called.
         """
         if not callable(function):
             raise InvalidInputError(
-                f"a function is needed, not an object of type {type(function).__name__}: give the function itself."
+                f"function must be callable, not an object of type {type(function).__name__}; pass the function itself."
             )
         self.name = function_name(function)
         self._function = function
@@ -69,10 +69,10 @@ class BoundFunction:
         self._wanted, self._takes_rest = _parameters(function, context_type)
 
     def check(self, run_config: dict[str, Any]) -> None:
-        """See whether the function can be called with an input.
+        """Check that the function can be called with an input.
 
         Raises:
-            InvalidInputError: a parameter has no field in it; names it, the fields there are, and the remedy.
+            InvalidInputError: the input has no field for a parameter; names it, the input's fields, and the remedy.
         """
         for wanted in self._wanted:
             if wanted.default is not _MISSING or wanted.may_get_input or wanted.name in run_config:
@@ -81,18 +81,18 @@ class BoundFunction:
                 raise self._no_field(wanted.name, run_config)
 
     async def call(self, run_config: dict[str, Any], context: object) -> Any:
-        """Call the function with an input, and return what it returned; of a generator, the list of what it yielded.
+        """Call the function with an input and return its result; for a generator, the list of what it yields.
 
         A plain function runs in a thread, with a copy of the caller's context variables. If the call is cancelled, the
-        thread ends in its own time, and what it returns is dropped.
+        thread runs on to its end, and its result is dropped.
 
         Args:
             run_config: the input; the function gets a copy.
-            context: the job's context, for the parameter that asks for it.
+            context: for the parameter that asks for it.
 
         Raises:
             InvalidInputError: the input has no field for a parameter.
-            RuntimeError: the function ended in `StopIteration`, or in a `CancelledError` though nobody cancelled it.
+            RuntimeError: the function raised `StopIteration`, or a `CancelledError` though nobody cancelled it.
             Exception: what the function raised.
         """
         arguments, keywords = self._bind(run_config, context)
@@ -113,7 +113,7 @@ class BoundFunction:
         return result
 
     def close(self) -> None:
-        """Start no more calls in threads. Those that run go on; they are not waited for. Idempotent."""
+        """Start no more calls in threads. Running calls go on, and nobody waits for them. Idempotent."""
         self._threads.close()
 
     def _bind(self, run_config: dict[str, Any], context: object) -> tuple[list[Any], dict[str, Any]]:
@@ -143,18 +143,18 @@ class BoundFunction:
     def _no_field(self, name: str, run_config: dict[str, Any]) -> InvalidInputError:
         fields = listed(run_config) if run_config else "none"
         return InvalidInputError(
-            f"function {shorten(self.name)} cannot be called: its parameter {name!r} has no field in the input, whose "
+            f"function {shorten(self.name)} cannot be called: the input has no field for its parameter {name!r}; its "
             f"fields are: {fields}. Rename one of the two, give the parameter a default, or let the function "
             "take the whole input as its only parameter."
         )
 
     async def _in_thread(self, call: Callable[[], Any]) -> Any:
-        async with self._turn:  # given up with the call: one that hangs takes nobody's turn
+        async with self._turn:  # released when the call is abandoned: one that hangs blocks no other
             return await self._threads.run(lambda: _plain_call(call))
 
 
 def function_name(function: Callable[..., Any]) -> str:
-    """Return the name of a function as `load_function` takes it, as far as it has one.
+    """Return the name by which `load_function` finds a function, as far as it has one.
 
     >>> function_name(functools.partial(shorten, limit=10))
     'starfish_storage.wording:shorten'
@@ -166,12 +166,12 @@ def function_name(function: Callable[..., Any]) -> str:
 
 
 def _plain_call(call: Callable[[], Any]) -> Any:
-    """Run in a thread; of a generator, all of it."""
+    """Call a plain function in a thread; run a generator to its end."""
     try:
         result = call()
         return list(cast("Any", result)) if inspect.isgenerator(result) else result
     except (StopIteration, asyncio.CancelledError, concurrent.futures.CancelledError) as error:
-        # asyncio's futures do not take the first (the caller would wait forever), and take the others for their own.
+        # asyncio's futures refuse the first (the caller would wait forever), and mistake the others for their own.
         raise RuntimeError(f"the function raised {type(error).__name__}") from error
 
 
@@ -189,18 +189,18 @@ def _copied(value: Any) -> Any:
 
 
 def _is_async(function: Any) -> bool:
-    """Return whether calling it does nothing yet, so that it needs no thread."""
+    """Return whether a call only makes an awaitable, so that it needs no thread."""
     while isinstance(function, functools.partial):
         function = cast("functools.partial[Any]", function).func
-    calls = (function,) if isinstance(function, type) else (function, getattr(function, "__call__", None))  # noqa: B004 (its kind is asked for)
+    calls = (function,) if isinstance(function, type) else (function, getattr(function, "__call__", None))  # noqa: B004 (its kind decides)
     return any(inspect.iscoroutinefunction(one) or inspect.isasyncgenfunction(one) for one in calls)
 
 
 def _parameters(function: Callable[..., Any], context_type: type | None) -> tuple[list[_Wanted], bool]:
-    """Return what a function is to be called with, and whether it takes the fields that are left."""
+    """Return the parameters of a function, and whether it takes the remaining fields."""
     try:
         parameters = list(inspect.signature(function).parameters.values())
-    except (ValueError, TypeError):  # many a builtin has none
+    except (ValueError, TypeError):  # many builtins have no signature
         return [_Wanted("", _MISSING, is_positional=True, may_get_input=True)], False
     takes_rest = any(one.kind is one.VAR_KEYWORD for one in parameters)
     parameters = [one for one in parameters if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)]
@@ -229,7 +229,7 @@ def _parameters(function: Callable[..., Any], context_type: type | None) -> tupl
 
 
 def _hints(function: Any) -> dict[str, Any]:
-    """Return what the annotations stand for; nothing if that cannot be found out, as of types imported for checkers."""
+    """Return the types of the annotations; an empty dict if they cannot be resolved, as names imported for checkers."""
     while isinstance(function, functools.partial):
         function = cast("functools.partial[Any]", function).func
     function = inspect.unwrap(function)
@@ -267,7 +267,7 @@ def _is_context(annotation: Any, context_type: type | None) -> bool:
 def _may_be_input(parameter: inspect.Parameter, alternatives: list[Any]) -> bool:
     """Return whether the only parameter can take the whole input if the input has no field of its name.
 
-    Text cannot: a misspelt field of one input would otherwise be noticed when the model has been paid for.
+    Text cannot: otherwise a misspelt field of one input would come to light only after the model was paid.
     """
     names = {_type_name(one) for one in alternatives}
     if names & _THE_INPUT or any(typing.is_typeddict(one) for one in alternatives):

@@ -1,4 +1,4 @@
-"""What a run's function can ask of the job it works on: report usage, and keep the result of a paid step."""
+"""What a run's function can do for the input it works on: report usage, and keep the result of a paid step."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ _used_in_step: ContextVar[list[Usage] | None] = ContextVar("_used_in_step", defa
 
 
 class Context:
-    """The job of one input, as its function sees it. A function gets it by asking: ``async def answer(x, context)``.
+    """The attempt at one input, as the function sees it. A function asks for it: ``async def answer(x, context)``.
 
     Args:
-        ledger: where results of paid steps are stored.
+        ledger: stores the results of paid steps.
         claimed: the input.
         attempt: the number of this attempt, from 1, counted over all resumes.
-        worker_id: who makes it.
-        on_cost: told what each reported call cost.
+        worker_id: the worker that makes it.
+        on_cost: gets the cost of each reported call.
 
     Attributes:
         master_job_id: the run.
         job_id: the execution job of the input.
         position: the place of the input among those of the run, from 0.
         attempt: the number of this attempt.
-        worker_id: who makes it.
-        failure: why the store could not be read or written for a step: not the function's fault.
+        worker_id: the worker that makes it.
+        failure: the error of the store, if it failed to read or write a step.
     """
 
     def __init__(
@@ -64,22 +64,22 @@ class Context:
 
     @property
     def usage(self) -> tuple[Usage, ...]:
-        """What was reported so far in this attempt."""
+        """The usage reported so far in this attempt."""
         return tuple(self._usage)
 
     def log_usage(
         self, *, model: str | None = None, input_tokens: int = 0, output_tokens: int = 0, cost: float = 0.0
     ) -> None:
-        """Report what one call of a model used; it counts even if the attempt fails. May be called in any thread.
+        """Report what one call of a model used; it counts even if the attempt fails. Any thread may call this.
 
         Args:
             model: its name.
             input_tokens: tokens sent.
             output_tokens: tokens received.
-            cost: what it cost, in the currency that ``max_cost`` is in.
+            cost: its price, in the currency of ``max_cost``.
 
         Raises:
-            InvalidInputError: a number is negative or none.
+            InvalidInputError: a number is negative or not a number.
         """
         used = Usage(model, input_tokens, output_tokens, cost).checked()
         self._usage.append(used)
@@ -91,20 +91,21 @@ class Context:
     async def once(
         self, name: str, call: Callable[[], Awaitable[Result] | Result] | Coroutine[Any, Any, Result]
     ) -> Any:
-        """Return the result of a paid step, which is made once for this input, whatever happens afterwards.
+        """Pay for a step once: make it and store its result, or return the stored result.
 
         The result is durable before this returns. A retry, a resume, or a function corrected a week later gets the
         stored result and does not pay again.
 
         Args:
-            name: of the step, unique within the function.
-            call: makes the step: called without arguments, and awaited if it returns an awaitable; or a coroutine.
+            name: the name of the step, unique within the function.
+            call: makes the step. It is called without arguments, and awaited if it returns an awaitable; it may also be
+                a coroutine.
 
         Returns:
-            The result as it reads back from JSON, at the first time as well: tuples are lists.
+            The result as it reads back from JSON, also the first time: tuples become lists.
 
         Raises:
-            InvalidInputError: the name is no text.
+            InvalidInputError: the name is not text.
             InvalidDataError: the result is not JSON. It was paid for and cannot be kept: return JSON from the step,
                 such as ``response.model_dump()``.
         """
@@ -121,18 +122,18 @@ class Context:
                 return await self._keep(name, result, used)
         finally:
             if inspect.iscoroutine(call):
-                call.close()  # not needed, or done
+                call.close()  # not needed, or finished
 
     def once_blocking(self, name: str, call: Callable[[], Any]) -> Any:
-        """Do as `once` from a plain function, which runs in a thread; ``call`` is called in that thread.
+        """Do the same as `once` in a plain function, which runs in a thread; ``call`` is called in that thread.
 
         Raises:
-            InvalidInputError: it is called in the event loop's thread; or as for `once`.
+            InvalidInputError: the event loop's thread calls this; or as for `once`.
             InvalidDataError: as for `once`.
         """
         _check_name(name)
         if threading.get_ident() == self._loop_thread:
-            raise InvalidInputError("once_blocking would hold up the event loop here: use 'await context.once(...)'.")
+            raise InvalidInputError("once_blocking would block the event loop here; use 'await context.once(...)'.")
         with self._thread_locks.setdefault(name, threading.RLock()):
             stored = self._wait_for(self._stored(name))
             if stored is not None:
@@ -145,7 +146,7 @@ class Context:
         try:
             return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
         except RuntimeError:
-            coroutine.close()  # the loop is closed: the run is over, and this call was given up
+            coroutine.close()  # the loop is closed: the run is over, and this call was abandoned
             raise
 
     async def _stored(self, name: str) -> Step | None:
@@ -161,7 +162,7 @@ class Context:
             raise
 
     async def _keep(self, name: str, result: object, used: list[Usage]) -> Any:
-        """Store the result of a step, and return it as it reads back."""
+        """Store the result of a step and return it as it reads back."""
         what = f"the result of step {name!r}"
         try:
             kept: dict[str, Any] = decode(encode({"result": result}, what))
@@ -175,7 +176,7 @@ class Context:
 
 @contextmanager
 def _collected_usage() -> Generator[list[Usage]]:
-    """Collect what is reported meanwhile."""
+    """Collect the usage that is reported meanwhile."""
     used: list[Usage] = []
     token = _used_in_step.set(used)
     try:
@@ -186,6 +187,6 @@ def _collected_usage() -> Generator[list[Usage]]:
 
 def _check_name(name: object) -> None:
     if not isinstance(name, str) or not name:
-        raise InvalidInputError(f"a step needs a name that is a text, such as 'model-call', not {type(name).__name__}.")
+        raise InvalidInputError(f"the name of a step must be text, such as 'model-call', not {type(name).__name__}.")
     if any("\ud800" <= character <= "\udfff" for character in name):
-        raise InvalidInputError("the name of a step has a lone surrogate, which is not a character; replace it.")
+        raise InvalidInputError("the name of a step contains a lone surrogate, which is not a character; replace it.")

@@ -1,4 +1,4 @@
-"""The inputs of a run: from any iterable into the store, never all in memory."""
+"""The inputs of a run: they go from any iterable into the store, and are never all in memory."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ _MOST_FIRST = 100_000
 
 @dataclass(frozen=True, slots=True)
 class BadInput:
-    """Stands in the place of an input that cannot be read.
+    """Stands in for an input that cannot be read.
 
     Attributes:
-        reason: where and why.
+        reason: where it stands, and why it cannot be read.
     """
 
     reason: str
 
 
 class JsonLinesInputs:
-    """The objects of a JSON Lines file, one a line; blank lines are passed over. Can be read again.
+    """The objects of a JSON Lines file, one a line; blank lines are skipped. It can be read again.
 
     Args:
         path: the file.
@@ -47,7 +47,7 @@ class JsonLinesInputs:
             with open(path, "rb") as file:
                 file.read(1)
         except OSError as error:
-            raise InvalidInputError(f"inputs file {path!r} cannot be read: {error.strerror}.") from error
+            raise InvalidInputError(f"cannot read the inputs file {path!r}: {error.strerror}.") from error
 
     def __iter__(self) -> Iterator[dict[str, Any] | BadInput]:
         with open(self.path, "rb") as file:
@@ -76,7 +76,7 @@ def read_json_lines(path: str, on_bad_input: OnBadInput = "stop") -> JsonLinesIn
         on_bad_input: ``"stop"``: the whole file is checked now. ``"skip"``: `generate` warns of each bad line.
 
     Raises:
-        InvalidInputError: the file cannot be read, or a line is no JSON object; names the line.
+        InvalidInputError: the file cannot be read, or a line is not a JSON object; names the line.
     """
     lines = JsonLinesInputs(path)
     if on_bad_input == "stop":
@@ -87,9 +87,9 @@ def read_json_lines(path: str, on_bad_input: OnBadInput = "stop") -> JsonLinesIn
 
 
 def _readable_twice(inputs: Inputs) -> Iterable[Any] | None:
-    """Return the inputs if reading them does not use them up, for all that can be told.
+    """Return the inputs if reading them does not use them up, as far as their type shows.
 
-    What has a length but no places may be a wrapper of a generator, as progress bars are.
+    An object that has a length but no index may wrap a generator, as progress bars do.
     """
     if isinstance(inputs, AsyncIterable):
         return None
@@ -103,10 +103,10 @@ def _refuse_constant(name: str) -> None:
 
 
 class InputCheck:
-    """Tells which inputs cannot be run.
+    """Finds the inputs that cannot be run.
 
     Args:
-        ledger: may refuse inputs.
+        ledger: may refuse an input.
         fits: raises for an input that the function cannot take.
     """
 
@@ -116,7 +116,7 @@ class InputCheck:
         self._passed = False
 
     def reason_against(self, given: RunInput) -> str | None:
-        """Return why an input cannot be run; None if it can."""
+        """Return why an input cannot be run, or None if it can."""
         if self._passed:
             return None
         run_config, position = cast("object", given.run_config), given.position
@@ -135,7 +135,7 @@ class InputCheck:
         return None
 
     def beforehand(self, inputs: Inputs, on_bad_input: OnBadInput) -> None:
-        """Refuse bad inputs before anything is started, if they can be read twice and bad ones are not skipped.
+        """Refuse bad inputs before the run starts, if they can be read twice and bad ones are not skipped.
 
         Raises:
             InvalidInputError: they cannot be read one by one, or one of them cannot be run.
@@ -151,23 +151,23 @@ class InputCheck:
 
 
 class Feed:
-    """The inputs of a run that are not stored yet: its worker pulls them, in batches, and stores them.
+    """The inputs of a run that are not stored yet: its worker pulls them in batches and stores them.
 
-    Each batch comes as soon as there is something in it. Inputs that are stored already are compared with those that
-    were given, and left out.
+    A batch comes as soon as the source has an input. The feed compares the inputs that are stored already with those
+    that were given, and leaves them out.
 
     Args:
-        ledger: tells which are stored.
+        ledger: knows which inputs are stored.
         state: where the run stands.
         inputs: any iterable, also an asynchronous one.
-        check: tells which cannot be run.
-        on_bad_input: what becomes of those.
+        check: finds the inputs that cannot be run.
+        on_bad_input: whether those stop the run or are skipped.
 
     Attributes:
-        length: how many inputs there are, where the source tells.
-        is_endless: there may be no end of them.
-        comes_first: all are to be stored before the work begins, which takes a second or two at most: then whoever goes
-            on with the run need not have them again, at whatever moment it was killed.
+        length: how many inputs there are; None if the source does not say.
+        is_endless: the source may have no end.
+        comes_first: the worker stores all inputs before the work begins, which takes a second or two at most. Then the
+            run can be resumed without its inputs, whenever it was killed.
     """
 
     def __init__(
@@ -190,23 +190,23 @@ class Feed:
         self._left: list[RunInput] = []
 
     async def compare(self) -> None:
-        """Compare the first inputs with those that are stored already; all, if there are no more. Stores nothing.
+        """Compare the inputs with those stored already: the first ones, or all if the run has them all. Stores nothing.
 
         Raises:
-            InvalidInputError: they are others.
+            InvalidInputError: they differ.
         """
         stored, is_complete = self._state.registered, self._state.inputs_complete
         while self._given < stored or is_complete:
             batch = await self._source.take()
             if not batch:
                 if self._given == 0 or self._given >= stored:
-                    return  # where none were given: there are no more
+                    return  # an empty source says that there are no more inputs
                 raise InvalidInputError(self._others(f"{stored} inputs are stored, and {self._given} were given"))
             good = self._good(batch)
             old = [one for one in good if one.position < stored]
             new = await self._ledger.unregistered_inputs(self._state.master_job_id, old)
             if new:
-                raise InvalidInputError(self._others(f"input {new[0]} is another one"))
+                raise InvalidInputError(self._others(f"input {new[0]} is not the same"))
             self._left = good[len(old) :]
             if is_complete and self._left:
                 raise self._one_more(self._left)
@@ -215,10 +215,10 @@ class Feed:
         return self
 
     async def __anext__(self) -> list[RunInput]:
-        """Return the next inputs that are to be stored, at least one, as soon as there are any.
+        """Return the next inputs to store, at least one, as soon as the source has any.
 
         Raises:
-            InvalidInputError: an input is bad, and bad ones are not skipped; or there are more than there were.
+            InvalidInputError: an input is bad, and bad ones are not skipped; or the run is complete without it.
         """
         new, self._left = self._left, []
         while not new:
@@ -235,7 +235,7 @@ class Feed:
         await self._source.close()
 
     def _one_more(self, inputs: list[RunInput]) -> InvalidInputError:
-        return InvalidInputError(self._others(f"input {inputs[0].position} is one more than the run has"))
+        return InvalidInputError(self._others(f"the run has only {inputs[0].position} inputs, and more were given"))
 
     def _good(self, batch: list[Any]) -> list[RunInput]:
         good: list[RunInput] = []
@@ -254,5 +254,5 @@ class Feed:
     def _others(self, what: str) -> str:
         return (
             f"the inputs differ from those that run {self._state.master_job_id!r} was started with: {what}. "
-            "Give the same in the same order, or none to go on with what is stored; for others start a new run."
+            "Give the same inputs in the same order, or none to go on with the stored ones; start a new run for others."
         )

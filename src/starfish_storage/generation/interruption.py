@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while a run is under way: the first asks it to stop, the second makes it."""
+"""Ctrl-C and SIGTERM during a run: the first asks it to stop, the second forces it."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from dataclasses import dataclass, field
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _IN_PLACE = 3
-"""The Ctrl-C that ends a program whose event loop is held up, so that it has not come to deal with the two before."""
+"""Which Ctrl-C ends a program at once: its event loop is blocked and has not dealt with the two before."""
 
 
 @dataclass(slots=True, eq=False)
 class Interruption:
-    """Which signal came, if one did.
+    """The signal that came, if one did.
 
     Attributes:
-        on_first: called at the first signal, in the event loop, with what cancels the calls in flight, for people.
-        on_second: called at each further one.
-        signal: the first.
+        on_first: called in the event loop at the first signal, with a text that says how to cancel the calls in flight.
+        on_second: called in the event loop at each further signal.
+        signal: the number of the first signal; None before it.
     """
 
     on_first: Callable[[str], None]
@@ -30,7 +30,7 @@ class Interruption:
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
 
     def raise_if_any(self) -> None:
-        """End the program as the signal would have, now that everything is stored.
+        """End the program as the signal would have, after everything is stored.
 
         Raises:
             KeyboardInterrupt: after Ctrl-C.
@@ -42,7 +42,7 @@ class Interruption:
             raise SystemExit(128 + self.signal)
 
     def came(self, number: int) -> None:
-        """Pass a signal on to the event loop, waking it."""
+        """Pass a signal to the event loop and wake it."""
         try:
             self._loop.call_soon_threadsafe(self._deal_with, number)
         except RuntimeError:
@@ -57,11 +57,11 @@ class Interruption:
 
 
 class _Handlers:
-    """The handlers of this process's signals, installed while anybody watches.
+    """The signal handlers of this process, installed while at least one run watches.
 
-    They are Python's, not those of `asyncio.loop.add_signal_handler`: what was there before can be put back, whoever
-    had installed it, and every event loop has them. Several runs in one process share them, in whatever order they
-    begin and end.
+    They are Python's, not those of `asyncio.loop.add_signal_handler`: these restore the earlier handler, whoever
+    installed it, and work with every event loop. The runs of a process share them, in whatever order they begin and
+    end.
     """
 
     def __init__(self) -> None:
@@ -74,7 +74,7 @@ class _Handlers:
             self._received = 0
             for number in _SIGNALS:
                 handler = signal.getsignal(number)
-                # Ignored, as by nohup: somebody wants it to go on. None: not Python's, and could not be put back.
+                # Ignored, as by nohup: the program is to go on. None: not Python's, so it cannot be restored.
                 if handler is not signal.SIG_IGN and handler is not None:
                     signal.signal(number, self._came)
                     self._before[number] = handler
@@ -84,7 +84,7 @@ class _Handlers:
         self._watching.remove(interruption)
         if not self._watching:
             for number, handler in self._before.items():
-                if signal.getsignal(number) == self._came:  # else somebody has replaced it meanwhile
+                if signal.getsignal(number) == self._came:  # otherwise somebody has replaced it meanwhile
                     signal.signal(number, handler)  # pyright: ignore[reportArgumentType] (what getsignal returned)
             self._before.clear()
 
@@ -103,7 +103,7 @@ _handlers = _Handlers()
 def watched(on_first: Callable[[str], None], on_second: Callable[[], None]) -> Generator[Interruption]:
     """Call ``on_first`` at the first signal and ``on_second`` at each further one, in the event loop's thread.
 
-    Only the main thread gets signals; in another one nothing is watched.
+    Only the main thread gets signals; in another thread this watches nothing.
     """
     seen = Interruption(on_first, on_second)
     if threading.current_thread() is not threading.main_thread():

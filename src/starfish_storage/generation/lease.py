@@ -1,9 +1,9 @@
-"""Which process a worker is, and the heartbeat that keeps its lease.
+"""The process of a worker, and the heartbeat that renews its lease.
 
-Leases are written and judged by the clock of the ledger, which all machines share: one's own may be hours off.
+The clock of the ledger, which all machines share, dates and judges leases: a machine's own clock may be hours off.
 
-The heartbeat has a thread and an event loop of its own: a function that blocks the loop it runs in must not cost its
-worker the lease, and with it the inputs that it is paying for.
+The heartbeat has a thread and an event loop of its own: a function that blocks its event loop must not cost the worker
+its lease, and with it the inputs that it is paying for.
 """
 
 from __future__ import annotations
@@ -28,40 +28,40 @@ from starfish_storage.runs import Worker
 
 logger = logging.getLogger(__name__)
 
-_RENEWALS = 4  # within one lease: three may fail
+_RENEWALS = 4  # in one lease: three may fail
 _BEAT_SECONDS = 1.0
 _SECOND_LOOK_SECONDS = 5.0
-"""For how long an expired lease must be seen unrenewed: a heartbeat, and the pause before connecting again."""
+"""How long an expired lease must stay unrenewed: a heartbeat, and the pause before connecting again."""
 
 _active: set[str] = set()
 """The workers of this process."""
 
 
 def new_worker(master_job_id: str) -> Worker:
-    """Return a worker of this process; its times are those of its first lease, once it is noted."""
+    """Return a worker of this process; registering it sets its times."""
     now = utc_now()
     return Worker(uuid.uuid4().hex, master_job_id, process_identity(), now, now)
 
 
 def process_identity() -> str:
-    """Return what tells this process from every other: ``boot/namespace/pid/start`` on Linux."""
+    """Return an identity that no other process has: ``boot/namespace/pid/start`` on Linux."""
     return f"{_machine(os.getpid())}/{os.getpid()}/{_start_of(os.getpid()) or '?'}"
 
 
 def is_dead(worker: Worker, now: datetime) -> bool:
-    """Return whether a worker is dead: its lease has expired, or its process, of this machine, is known to be gone.
+    """Return whether a worker is dead: its lease has expired, or its process ran on this machine and is gone.
 
-    So that a run which was killed goes on at once, and not when a lease has run out.
+    The second lets a run that was killed resume at once, before any lease expires.
 
     Args:
-        worker: which one.
+        worker: the worker.
         now: the time by the clock of the ledger.
     """
     return worker.lease_expires <= now or is_gone(worker)
 
 
 def is_gone(worker: Worker) -> bool:
-    """Return whether a worker's process is known to be gone: of another machine or container that is never known."""
+    """Return whether a worker's process is known to be gone. For one of another machine or container, False."""
     machine, _, rest = worker.process.rpartition("/")[0].rpartition("/")
     start = worker.process.rpartition("/")[2]
     if machine != _machine(os.getpid()) or not rest.isdigit():
@@ -77,10 +77,10 @@ def is_gone(worker: Worker) -> bool:
 
 @cache
 def _machine(pid: int) -> str:
-    """Return this boot of this machine, and the namespace in which process ids are told.
+    """Return the identity of this boot of this machine, and of the namespace of its process ids.
 
-    Where that cannot be told for sure, the answer is one of this process alone, so that only leases count: machines
-    that take each other for one would take each other's living workers for dead.
+    Where that is not certain, return one for this process alone, so that only leases count: two machines with one
+    identity would take each other's living workers for dead.
 
     Args:
         pid: of this process, which a fork may have put into another namespace than its parent's.
@@ -88,7 +88,7 @@ def _machine(pid: int) -> str:
     if sys.platform != "linux":
         return f"{socket.gethostname()}-{uuid.getnode():012x}/0"
     try:
-        if os.readlink("/proc/self") == str(pid):  # else /proc tells of another namespace, whose ids are not ours
+        if os.readlink("/proc/self") == str(pid):  # else /proc shows another namespace, whose ids are not ours
             with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
                 return f"{file.read().strip()}/{os.stat('/proc/self/ns/pid').st_ino}"
     except OSError:
@@ -98,7 +98,7 @@ def _machine(pid: int) -> str:
 
 
 def _start_of(pid: int) -> str | None:
-    """Return when a process began, in ticks since the boot, as ids of processes are used again; None if not known."""
+    """Return when a process began, in ticks since the boot (process ids are reused); None if unknown."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
             fields = file.read().rpartition(")")[2].split()
@@ -118,13 +118,13 @@ def _exists(pid: int) -> bool:
 
 
 class Heartbeat:
-    """Renews a worker's lease, and does something every second, in a thread of its own.
+    """Renews a worker's lease and calls a function every second, in a thread of its own.
 
     Args:
-        ledger: where the lease is noted.
-        worker: whose.
-        lease: how long it holds, in seconds.
-        beat: what else is done each time; errors of the storage in it are logged.
+        ledger: stores the lease.
+        worker: holds the lease.
+        lease: its length in seconds.
+        beat: called every second; its errors are logged.
     """
 
     def __init__(self, ledger: RunLedger, worker: Worker, lease: float, beat: Callable[[], Awaitable[None]]) -> None:
@@ -139,7 +139,7 @@ class Heartbeat:
         self._ended = asyncio.Event()
 
     async def start(self) -> None:
-        """Note the worker, and begin."""
+        """Register the worker and start the heartbeat."""
         self._caller = asyncio.get_running_loop()
         _active.add(self.worker.worker_id)
         loop = asyncio.new_event_loop()
@@ -154,25 +154,25 @@ class Heartbeat:
         self._loop = loop
 
     async def renew(self) -> None:
-        """Hold the lease from now; note the worker again if it was taken for dead."""
+        """Renew the lease from now on; register the worker again if it was taken for dead."""
         asked = time.monotonic(), time.time()
         self.worker = await self._ledger.save_worker(self.worker, self._lease)
         self._renewed = asked
 
     async def stop(self) -> None:
-        """Renew no more. The worker stays noted, and counts as alive until `forget`. Idempotent."""
+        """Renew no more. The worker stays registered, and counts as alive until `forget`. Idempotent."""
         if self._loop is None:
             return
         try:
             self._loop.call_soon_threadsafe(self._stopped.set)
         except RuntimeError:
             pass  # it has ended before
-        # Not by joining in a thread: those that asyncio has for that may all be held up by the function's own calls.
+        # Not by joining in a thread of asyncio's: the function's own calls may block all of them.
         await self._ended.wait()
         self._loop = None
 
     def forget(self) -> None:
-        """Count the worker as gone: it is not noted any more. Idempotent."""
+        """Count the worker as gone: the ledger no longer has it. Idempotent."""
         _active.discard(self.worker.worker_id)
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -201,28 +201,28 @@ class Heartbeat:
                 await self.renew()
             await self._beat()
         except StorageError as error:
-            # The work itself meets the same trouble, and says so to the caller.
+            # The work meets the same error and raises it to the caller.
             logger.warning("a heartbeat of worker %s failed: %s", self.worker.worker_id, error.code)
         except Exception as error:  # noqa: BLE001 (the lease must be renewed next time all the same)
             logger.warning("a heartbeat of worker %s failed: %s", self.worker.worker_id, type(error).__name__)
 
     def _is_due(self) -> bool:
-        """Return whether the lease is to be renewed: by either clock of this process, of which one sleeps when it does.
+        """Return whether to renew the lease, by either clock of this process: one of them sleeps when the machine does.
 
-        How far they are off does not matter, only what has passed; a clock that was set costs a renewal.
+        Only the time that has passed counts, not how far off the clocks are; setting a clock costs one renewal.
         """
         clocks = zip((time.monotonic(), time.time()), self._renewed, strict=True)
         return any(abs(now - then) >= self._lease / _RENEWALS for now, then in clocks)
 
 
 class ExpiredLeases:
-    """Tells the dead from those who could not renew their leases for a while: one look is not enough.
+    """Tells dead workers from those that could not renew their leases for a while; that takes two looks.
 
-    After the server was away, or the machine was asleep, all leases have expired, and their holders renew them within
-    a moment. Whoever comes first must not take the others' inputs.
+    After the server was away or the machine slept, all leases have expired, and their holders renew them within a
+    moment. The first to look must not take the others' inputs.
 
     Args:
-        lease: how long leases of the run hold, in seconds.
+        lease: the length of the run's leases in seconds.
     """
 
     def __init__(self, lease: float) -> None:
@@ -230,7 +230,7 @@ class ExpiredLeases:
         self._seen: dict[str, tuple[datetime, float]] = {}
 
     def is_dead(self, worker: Worker, now: datetime) -> bool:
-        """Return whether a worker is gone, or its lease expired, and was so at a look long enough ago."""
+        """Return whether a worker is gone, or its lease expired and an earlier look, long enough ago, saw that."""
         if is_gone(worker):
             return True
         if worker.lease_expires > now:
@@ -246,9 +246,9 @@ class ExpiredLeases:
 async def release_dead(
     ledger: RunLedger, master_job_id: str, is_dead: Callable[[Worker, datetime], bool] = is_dead
 ) -> int:
-    """Return to ``pending`` what workers held that are dead, and return how many inputs that are.
+    """Set the inputs of dead workers back to ``pending``, and return their number.
 
-    Nothing is taken from one that renews its lease in between: `RunLedger.remove_worker` sees to it.
+    A worker that renews its lease in between keeps its inputs: `RunLedger.remove_worker` sees to it.
     """
     workers, now = await ledger.list_workers(master_job_id), await ledger.now()
     released = 0

@@ -1,4 +1,4 @@
-"""A worker's part in a run, from its beginning to the status that it leaves."""
+"""Starts a run, lets a worker carry it out, and stores the status that it ends with."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class Run:
         records: how many records are in each status that occurs.
         inputs: how many inputs are in each status that occurs.
         attempts: attempts made, over all resumes.
-        failed_attempts: those of them that failed or were interrupted.
+        failed_attempts: attempts that failed or were interrupted.
         input_tokens: tokens sent, failed attempts included.
         output_tokens: tokens received, failed attempts included.
-        cost: what it all cost, failed attempts included.
-        done_before: inputs that were finished already when this call began, and not paid for again.
-        stop_reason: why it was stopped, if it was.
+        cost: the cost of the run, failed attempts included.
+        done_before: inputs that were finished before this call, which did not pay for them again.
+        stop_reason: why it stopped early; None if it did not.
         seconds: how long this call took.
     """
 
@@ -63,7 +63,7 @@ class Run:
 
 
 async def carry_on(storage: Storage, state: RunState, worker: RunWorker, *, handle_signals: bool) -> Run:
-    """Let a worker work on a run until it is over or stopped, leave its status true, and return how it stands.
+    """Let a worker work on a run until it ends or stops, store its true status, and return how it stands.
 
     Raises:
         StorageError: the store failed, or the inputs are bad.
@@ -71,7 +71,7 @@ async def carry_on(storage: Storage, state: RunState, worker: RunWorker, *, hand
     """
     began = time.monotonic()
     try:
-        await worker.compare_inputs()  # before anything is changed
+        await worker.compare_inputs()  # before this changes anything
         await _run_and_settle(storage, state, worker, handle_signals=handle_signals)
     finally:
         await to_the_end(worker.close())
@@ -103,14 +103,14 @@ async def _run_and_settle(storage: Storage, state: RunState, worker: RunWorker, 
 
 
 async def settle(storage: Storage, id: str, stop_reason: str | None) -> None:
-    """Say how a run ended, unless somebody is still at it.
+    """Store how a run ended, unless somebody is still working on it.
 
-    Others may do the same at the same time. Whoever says that it was cancelled looks again afterwards: the last input
-    may have been finished in between, by one that has said so before.
+    Others may do the same at the same time. Whoever stores ``cancelled`` looks again afterwards: another worker may
+    have finished the last input in between, and stored the end of the run before.
     """
     ledger = storage.ledger
     while True:
-        # The workers before the inputs: one that is not there any more has nothing in flight.
+        # The workers before the inputs: a worker that has left has nothing in flight.
         workers, now = await ledger.list_workers(id), await ledger.now()
         state = await ledger.get_run(id)
         if state is None:
@@ -182,11 +182,11 @@ async def _settle_quietly(storage: Storage, id: str, stop_reason: str | None) ->
     try:
         await settle(storage, id, stop_reason)
     except StorageError as error:
-        logger.warning("the status of run %s could not be saved: %s", id, error.code)  # another error is on its way
+        logger.warning("could not save the status of run %s: %s", id, error.code)  # another error is on its way
 
 
 FINISHED = frozenset({"completed", "completed_with_errors", "failed"})
-"""The statuses of master jobs that have nothing left to do."""
+"""The statuses of runs that have nothing left to do."""
 
 
 async def create(
@@ -198,7 +198,7 @@ async def create(
     output_schema: dict[str, Any],
     target: int,
 ) -> RunState:
-    """Store a new run, its configuration first; another process may do the same at the same time."""
+    """Store a new run, its configuration first. Another process may do the same at the same time."""
     project_id = await _project_id(storage, project)
     config_ref = await storage.save_request_config(storage.generate_request_config_path(id), about)
     now = utc_now()
@@ -227,9 +227,9 @@ async def create(
 
 
 async def _project_id(storage: Storage, project: str | Project) -> str:
-    """Return the id of a project, which is made if it does not exist; a name that is no id gets one.
+    """Return the id of a project, and make the project if it does not exist; a name that cannot be an id gets one.
 
-    The id follows from the name: of many processes that begin a run at once, none makes another project.
+    That id follows from the name, so processes that start a run at the same time make one project.
     """
     if isinstance(project, Project):
         if await storage.get_project(project.project_id) is None:
@@ -253,12 +253,12 @@ async def stored_run(storage: Storage, id: str) -> tuple[RunState, GenerationMas
     """Return where a run stands, its master job, and its request configuration.
 
     Raises:
-        NotFoundError: there is no such run.
-        InvalidInputError: the master job is no run.
+        NotFoundError: the run does not exist.
+        InvalidInputError: `generate` did not start the master job.
     """
     job = await storage.get_master_job(id)
     if job is None:
-        raise NotFoundError("run", id, "list_master_jobs lists what there is")
+        raise NotFoundError("run", id, "list_master_jobs lists the runs of a store")
     state = await state_of(storage, job)
     return state, job, await storage.get_request_config(job.request_config_ref)
 
@@ -267,7 +267,7 @@ async def state_of(storage: Storage, job: GenerationMasterJob) -> RunState:
     """Return where the run of a master job stands.
 
     Raises:
-        InvalidInputError: it is no run.
+        InvalidInputError: `generate` did not start it.
     """
     run_id = job.master_job_id
     state = await storage.ledger.get_run(run_id)
@@ -282,7 +282,7 @@ async def state_of(storage: Storage, job: GenerationMasterJob) -> RunState:
 
 
 async def _is_begun_run(storage: Storage, job: GenerationMasterJob) -> bool:
-    """Return whether a process was killed between storing a run's master job and making that a run."""
+    """Return whether a process was killed after it stored a run's master job and before it started the run."""
     try:
         config = await storage.get_request_config(job.request_config_ref)
     except StorageError:

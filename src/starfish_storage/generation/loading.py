@@ -1,4 +1,4 @@
-"""Finding the user's function by its name."""
+"""Finds the user's function by its name."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def load_function(name: str) -> Callable[..., Any]:
         name: ``"package.module:function"``, ``"package.module:object.method"`` or ``"path/to/file.py:function"``.
 
     Raises:
-        InvalidInputError: there is no such module or function, its import fails, or it cannot be called.
+        InvalidInputError: the module or function does not exist, its import fails, or it cannot be called.
 
     >>> load_function("os.path:join").__name__
     'join'
@@ -33,16 +33,16 @@ def load_function(name: str) -> Callable[..., Any]:
     if not place or not all(part.isidentifier() for part in attributes.split(".")):
         raise _refused(
             name,
-            "it is not of the form MODULE:FUNCTION",
-            "write it like 'package.module:function' or 'path/to/file.py:function'; a lambda, or a function inside "
-            "another one, has no such name",
+            "it does not have the form MODULE:FUNCTION",
+            "write it like 'package.module:function' or 'path/to/file.py:function'; a lambda or a function inside "
+            "another one cannot be named so",
         )
     if place.endswith(".py") or "/" in place or os.sep in place:
         found: Any = _file_module(name, place)
     elif all(part.isidentifier() for part in place.split(".")):
         found = _module(name, place)
     else:
-        raise _refused(name, f"{shorten(place)} is no name of a module", "write it like 'package.module:function'")
+        raise _refused(name, f"{shorten(place)} is not a module name", "write it like 'package.module:function'")
     path = place
     for attribute in attributes.split("."):
         try:
@@ -75,7 +75,7 @@ def _module(name: str, module: str) -> types.ModuleType:
         raise _refused(
             name,
             f"there is no module {error.name!r}",
-            f"see whether it is spelt right, and installed here or in the current directory {os.getcwd()!r}",
+            f"check its spelling, and that it is installed or in the current directory {os.getcwd()!r}",
         ) from error
     except (Exception, SystemExit) as error:
         raise _import_failed(name, module, error) from error
@@ -83,14 +83,14 @@ def _module(name: str, module: str) -> types.ModuleType:
 
 def _import_failed(name: str, module: str, error: BaseException) -> InvalidInputError:
     reason = f"importing {shorten(module)} failed with {type(error).__name__}: {shorten(str(error))}"
-    return _refused(name, reason, "mend the module, or install what it imports")
+    return _refused(name, reason, "correct the module, or install what it imports")
 
 
 def _file_module(name: str, path: str) -> types.ModuleType:
-    """Import a Python file under its own name, or a longer one if that means something else."""
+    """Import a Python file under its own name, or under a longer one if another module has that name."""
     whole = os.path.realpath(path)
     if not os.path.isfile(whole) or not whole.endswith(".py"):
-        raise _refused(name, f"there is no Python file {shorten(whole)}", "see whether the path is right")
+        raise _refused(name, f"there is no Python file {shorten(whole)}", "check the path")
     _make_importable(os.path.dirname(whole))
     module_name = os.path.basename(whole).removesuffix(".py")
     known = sys.modules.get(module_name)
@@ -120,13 +120,13 @@ def _similar(found: object, attribute: str) -> str:
     names = [name for name, value in members.items() if not name.startswith("_") and callable(value)]
     similar = difflib.get_close_matches(attribute, names, n=3)
     if similar:
-        return f"perhaps {' or '.join(map(repr, similar))} is meant"
+        return f"perhaps you mean {' or '.join(map(repr, similar))}"
     own = [name for name in names if getattr(members[name], "__module__", None) == getattr(found, "__name__", None)]
-    return f"it has {listed(own)}" if own else "see whether it is spelt right"
+    return f"it has {listed(own)}" if own else "check the spelling"
 
 
 def listed(names: Iterable[str]) -> str:
-    """Return names for a message, as many as are worth reading.
+    """Return names for a message: the first few, and how many more.
 
     >>> listed(["question", "answer"])
     "'question', 'answer'"

@@ -1,4 +1,4 @@
-"""How a run is carried out: what `generate` was told, as it is checked, stored with the run, and found again."""
+"""The options of a run: checked, stored with the run, and restored when it is resumed."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ UniqueBy = str | Sequence[str] | Callable[[Any], Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """How a run is carried out.
+    """The options of a run.
 
     Attributes:
         max_concurrency: calls at a time, in this process.
-        retry: what is tried again, how often and when.
+        retry: which failed attempts are retried, how often and when.
         timeout: seconds that one attempt may take; None for no limit.
         accept: checks each output.
         unique_by: finds duplicates.
-        max_cost: at which the run stops; None for no limit.
-        on_bad_input: what becomes of inputs that cannot be run.
+        max_cost: the cost at which the run stops; None for no limit.
+        on_bad_input: whether inputs that cannot be run stop the run or are skipped.
         grace: seconds that calls in flight get to end after an interruption.
-        lease: seconds for which a worker's inputs stay its own when nothing is heard of it.
+        lease: seconds for which a silent worker keeps its inputs.
     """
 
     max_concurrency: int = 10
@@ -60,17 +60,17 @@ class Options:
             raise InvalidInputError(f"accept must be a function of a record's data, not {type(self.accept).__name__}.")
 
     def with_given(self, given: Mapping[str, Any]) -> Self:
-        """Return the options with those that were given now, and are not None, in place of the old."""
+        """Return the options, with those given now (and not None) in place of the old ones."""
         known = {one.name for one in fields(self)}
         new = {name: value for name, value in given.items() if name in known and value is not None}
         if "retry" in new:
-            # A number of attempts says nothing of the waits.
+            # A number of attempts leaves the waits as they were.
             many = type(new["retry"]) is int
             new["retry"] = replace(self.retry, attempts=new["retry"]) if many else Retry.of(new["retry"])
         return replace(self, **new)
 
     def to_json(self) -> dict[str, Any]:
-        """Return what is stored with the run. Functions are stored by name."""
+        """Return the JSON that is stored with the run. Functions are stored by name."""
         unique_by: Any = self.unique_by
         retry = self.retry
         is_default = retry.worth_retrying is is_worth_retrying
@@ -93,10 +93,10 @@ class Options:
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any], given: Mapping[str, Any]) -> Self:
-        """Return the options that a run was started with, with those that are given now in place of the old.
+        """Return the options that a run was started with, with those given now in place of the old ones.
 
         Raises:
-            InvalidInputError: a function that the run was started with is not given, and cannot be found by its name.
+            InvalidInputError: a function that the run was started with is not given and cannot be found by its name.
         """
         old = dict(stored)
         retry = {name: old.pop(name) for name in _OF_RETRY if name in old}
@@ -123,7 +123,7 @@ def _found_again(option: str, name: str) -> Callable[..., Any]:
     try:
         return load_function(name)
     except InvalidInputError as error:
-        raise InvalidInputError(f"the run was started with {option}={name!r}; give {option}= again: {error}") from error
+        raise InvalidInputError(f"the run was started with {option}={name!r}; pass {option}= again: {error}") from error
 
 
 def _number(name: str, value: object, least: float, *, whole: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""What a function returned, as outputs: what it says of them itself, and what the checks say."""
+"""Turns what a function returned into outputs, and checks them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _REMEDY = "return a dict, a pydantic model, Filtered(data), Duplicate(data), or 
 
 @dataclass(frozen=True, slots=True)
 class Filtered:
-    """Returned for an output that is not good enough: it is kept, as ``filtered``.
+    """A function returns this for an output that is not good enough: it is stored as ``filtered``.
 
     Attributes:
         data: the output, a JSON object or a pydantic model.
@@ -33,11 +33,11 @@ class Filtered:
 
 @dataclass(frozen=True, slots=True)
 class Duplicate:
-    """Returned for an output that there is already: it is kept, as ``duplicate``.
+    """A function returns this for an output that exists already: it is stored as ``duplicate``.
 
     Attributes:
         data: the output, a JSON object or a pydantic model.
-        reason: of what, or how that was found.
+        reason: which output it repeats, or how that was found.
     """
 
     data: dict[str, Any] | BaseModel
@@ -45,21 +45,21 @@ class Duplicate:
 
 
 class OutputChecks:
-    """The checks that each output of a run goes through, in this order; the first that refuses it decides.
+    """The checks of each output of a run, in this order; the first that refuses an output decides its status.
 
-    ``output_schema``: what does not fit is ``failed``. A dict is checked as the JSON it will be stored as, strictly:
-    the text ``"5"`` is no integer. To have values converted, return the pydantic model itself: one of the class that
-    is asked for is not checked again. Formats such as ``"date"`` in a JSON Schema are not checked.
+    ``output_schema``: an output that does not fit is ``failed``. A dict is checked as the JSON that is stored, and
+    strictly: the text ``"5"`` is not an integer. To have values converted, return an instance of the pydantic model
+    itself, which is not checked again. Formats such as ``"date"`` in a JSON Schema are not checked.
 
-    ``accept``: called with the data, which it must not change. It returns True; or False or a reason, and the output
-    is ``filtered``. It may be a coroutine function; a plain one must be quick, as it does not run in a thread. What it
-    raises fails the attempt.
+    ``accept``: called with the data, which it must not change. True keeps the output; False or a reason (text) makes
+    it ``filtered``. It may be a coroutine function; a plain one must be quick, as it does not run in a thread. An error
+    in it fails the attempt.
 
-    ``unique_by``: the name of a field, several names, or a function of the data that returns a JSON value; outputs for
-    which it is equal are one too many, and all but the first become ``duplicate`` when they are stored. An output that
-    lacks the field is ``failed``.
+    ``unique_by``: the name of a field, several names, or a function of the data that returns a JSON value. Of outputs
+    with equal values, all but the first become ``duplicate`` when they are stored. An output that lacks the field is
+    ``failed``.
 
-    The data of what is refused is kept. `Filtered` and `Duplicate` go through none of this.
+    The data of a refused output is stored too. `Filtered` and `Duplicate` skip these checks.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class OutputChecks:
         """Prepare the checks.
 
         Raises:
-            InvalidInputError: the schema is not valid, or another check is not of a kind that is known.
+            InvalidInputError: the schema is not valid, or another check has an unknown type.
         """
         self._schema: Schema = schema_of(output_schema)
         self._has_schema = not isinstance(self._schema, NoSchema)
@@ -83,18 +83,18 @@ class OutputChecks:
 
     @property
     def json_schema(self) -> dict[str, Any]:
-        """The schema of an output's data as JSON Schema; empty if there is none."""
+        """The JSON Schema of an output's data; empty if the run has none."""
         return self._schema.json_schema
 
     async def outputs(self, returned: object) -> list[Output]:
         """Return the outputs of an attempt, checked.
 
-        Where nothing here looks into the data, whether it is JSON is found out when it is stored.
+        Without a check that reads the data, storing it finds out whether it is JSON.
 
         Raises:
-            InvalidDataError: it is no output, or its data is not JSON; names its type, never what it holds.
-            InvalidInputError: ``accept`` or ``unique_by`` returned something of an unknown kind.
-            Exception: what they raised.
+            InvalidDataError: it is not an output, or its data is not JSON; names its type, never its content.
+            InvalidInputError: ``accept`` or ``unique_by`` returned a value of the wrong type.
+            Exception: any error in them.
         """
         if isinstance(returned, list | tuple):
             items = cast("list[object] | tuple[object, ...]", returned)
@@ -136,10 +136,9 @@ class OutputChecks:
             key = canonical_hash({"key": value})
         except InvalidDataError as error:
             raise InvalidDataError(
-                "what unique_by tells outputs apart by",
+                "the value of unique_by",
                 "$",
-                f"a value of type {type(value).__name__} is, or holds, "
-                "what is not JSON; use text, numbers, or lists of these",
+                f"a value of type {type(value).__name__} is not JSON; use text, numbers, or lists of these",
             ) from error
         return Output("completed", data, unique_key=key)
 
@@ -160,7 +159,7 @@ def _data(item: object, place: str) -> dict[str, Any]:
                 _RETURNED, place, f"pydantic cannot write the model {type(item).__name__} as JSON"
             ) from error
     if not isinstance(item, dict):
-        raise InvalidDataError(_RETURNED, place, f"an object of type {type(item).__name__} is no output; {_REMEDY}")
+        raise InvalidDataError(_RETURNED, place, f"an object of type {type(item).__name__} is not an output; {_REMEDY}")
     return cast("dict[str, Any]", item)
 
 
@@ -175,7 +174,7 @@ def _reason(accepted: object) -> str:
         return accepted
     kind = "empty text" if accepted == "" else f"an object of type {type(accepted).__name__}"
     raise InvalidInputError(
-        f"accept returned {kind}: let it return True to accept an output, and False or a reason (text) to filter it."
+        f"accept returned {kind}; return True to keep an output, False or a reason (text) to filter it."
     )
 
 

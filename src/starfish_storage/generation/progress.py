@@ -1,4 +1,4 @@
-"""How a run is going, and telling people: a bar in a terminal, lines elsewhere, a call for programs."""
+"""The progress of a run, and its display: a bar in a terminal, lines elsewhere, a call for programs."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ _KINDS = ("auto", "bar", "lines", "quiet")
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How a run is going.
+    """The progress of a run.
 
     Attributes:
         master_job_id: the run.
-        total: how many inputs it has; None while that is not known.
-        done: inputs that are finished, those of earlier calls included.
-        running: inputs that are being worked on.
-        completed: records that are.
-        filtered: records that are.
-        duplicate: records that are.
-        failed: records that are.
+        total: how many inputs it has; None while that is unknown.
+        done: finished inputs, those of earlier calls included.
+        running: inputs in flight.
+        completed: completed records.
+        filtered: filtered records.
+        duplicate: duplicate records.
+        failed: failed records.
         failed_inputs: inputs that failed as a whole.
-        done_before: inputs that were finished when this call began.
-        cost: what the run has cost, over all calls, in the currency that the caller counts in.
-        seconds: how long this call has been going.
+        done_before: inputs that were finished before this call.
+        cost: the cost of the run, over all calls, in the currency that the caller reports.
+        seconds: how long this call has run.
     """
 
     master_job_id: str
@@ -62,7 +62,7 @@ class Progress:
 
     @property
     def eta_seconds(self) -> float | None:
-        """Seconds until all inputs are done, if it goes on like this; None if that cannot be told."""
+        """Seconds until all inputs are done at this rate; None if the rate or the total is unknown."""
         if self.total is None:
             return None
         if self.done >= self.total:
@@ -76,22 +76,22 @@ class Progress:
 
 
 class Reporter(Protocol):
-    """Tells somebody how a run is going. It never raises, and is quick."""
+    """Shows the progress of a run. Its methods never raise, and are quick."""
 
     def begin(self, progress: Progress) -> None:
-        """The run begins, or goes on."""
+        """The run starts or resumes."""
         ...
 
     def update(self, progress: Progress) -> None:
-        """Something has changed; called as often as one likes."""
+        """The progress has changed. The run may call this as often as it likes."""
         ...
 
     def note(self, text: str) -> None:
-        """Something is to be read by who watches."""
+        """Show a text to whoever watches."""
         ...
 
     def end(self, progress: Progress) -> None:
-        """The call ends, whatever became of the run. Idempotent."""
+        """The call ends, however the run ended. Idempotent."""
         ...
 
 
@@ -101,17 +101,17 @@ def reporter(
     *,
     clock: Callable[[], float] = time.monotonic,
 ) -> Reporter:
-    """Return what tells how a run is going.
+    """Return a reporter of a run's progress.
 
     Args:
         kind: ``"bar"``; ``"lines"``: one at the start, at most every ten seconds, and at the end; ``"quiet"``;
             ``"auto"``: a bar if the stream is a terminal, else lines; or a function that is called with each
-            `Progress`. What that raises is logged, and does not stop the run.
-        stream: where to write; the standard error stream unless given.
-        clock: seconds that only grow.
+            `Progress`. Its errors are logged and do not stop the run.
+        stream: where to write; by default the standard error stream.
+        clock: returns seconds that never decrease.
 
     Raises:
-        InvalidInputError: there is no such kind.
+        InvalidInputError: the kind is unknown.
     """
     if callable(kind):
         if inspect.iscoroutinefunction(kind):
@@ -119,10 +119,10 @@ def reporter(
         return _Calls(kind)
     if kind not in _KINDS:
         raise InvalidInputError(
-            f"unknown kind of progress {shorten(kind)}: use {', '.join(map(repr, _KINDS))}, or a function."
+            f"unknown kind of progress {shorten(kind)}; use {', '.join(map(repr, _KINDS))}, or a function."
         )
     target = cast("TextIO | None", sys.stderr) if stream is None else stream
-    if kind == "quiet" or target is None:  # there is no standard error stream in a windowed process
+    if kind == "quiet" or target is None:  # a windowed process has no standard error stream
         return _Quiet()
     if kind == "auto":
         kind = "bar" if target.isatty() and os.environ.get("TERM") not in ("dumb", "unknown") else "lines"
@@ -157,7 +157,7 @@ class _Calls:
         self._call(progress)
 
     def note(self, text: str) -> None:
-        """See `Reporter.note`. A function gets figures alone."""
+        """See `Reporter.note`. A function only gets figures."""
 
     def end(self, progress: Progress) -> None:
         """See `Reporter.end`."""
@@ -167,7 +167,7 @@ class _Calls:
         try:
             self._function(progress)
         except Exception:
-            if not self._has_failed:  # it would fill the log
+            if not self._has_failed:  # more would fill the log
                 logger.exception("the progress function failed; the run goes on, and later failures are not logged")
             self._has_failed = True
 
@@ -206,7 +206,7 @@ class _Lines:
         try:
             print(text, file=self._stream, flush=True)
         except (OSError, ValueError) as error:  # whoever read it has gone
-            logger.debug("progress could not be written: %s", type(error).__name__)
+            logger.debug("could not write the progress: %s", type(error).__name__)
 
 
 class _Bar:
@@ -225,13 +225,13 @@ class _Bar:
         from rich.table import Column
 
         console = Console(file=self._stream)
-        # What `rich` does when nobody reads any longer is to end the program.
+        # When nobody reads any longer, `rich` would end the program.
         console.on_broken_pipe = lambda: setattr(console, "quiet", True)
         self._bar = RichProgress(
             BarColumn(bar_width=20),
             TextColumn("{task.fields[figures]}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis")),
             console=console,
-            redirect_stdout=sys.stdout.isatty(),  # else what is printed into a file would go to the terminal
+            redirect_stdout=sys.stdout.isatty(),  # otherwise what is printed into a file would go to the terminal
         )
         self._task = self._bar.add_task("", total=progress.total, figures="")
         self._draw(progress)
@@ -243,7 +243,7 @@ class _Bar:
             self._draw(progress)
 
     def note(self, text: str) -> None:
-        """See `Reporter.note`. It stands above the bar."""
+        """See `Reporter.note`. The text stands above the bar."""
         if self._bar is not None:
             self._guarded(lambda: self._bar.console.print(text, markup=False, highlight=False))
 
@@ -263,7 +263,7 @@ class _Bar:
         try:
             action()
         except (OSError, ValueError) as error:
-            logger.debug("progress could not be drawn: %s", type(error).__name__)
+            logger.debug("could not draw the progress: %s", type(error).__name__)
 
 
 def _done(progress: Progress) -> str:
@@ -271,7 +271,7 @@ def _done(progress: Progress) -> str:
 
 
 def _figures(progress: Progress) -> list[str]:
-    """Return what is worth saying: what is zero and stays so is not."""
+    """Return the figures worth reading: those that are not zero."""
     figures = [f"{progress.rate:,.1f}/s"]
     if progress.eta_seconds:
         figures.append(f"ETA {timedelta(seconds=round(progress.eta_seconds))}")
@@ -280,7 +280,7 @@ def _figures(progress: Progress) -> list[str]:
         ("filtered", progress.filtered),
         ("duplicate", progress.duplicate),
         ("failed", progress.failed),
-        # An input that fails leaves a failed record: said once, unless outputs were refused beside it.
+        # An input that fails leaves a failed record: counted once, unless checks refused other outputs.
         ("failed inputs", progress.failed_inputs if progress.failed_inputs != progress.failed else 0),
     )
     figures += [f"{count:,} {name}" for name, count in counts if count]
@@ -290,21 +290,21 @@ def _figures(progress: Progress) -> list[str]:
 
 
 OPEN = frozenset({"pending", "running"})
-"""The statuses of inputs that are not done."""
+"""The statuses of unfinished inputs."""
 
-_COUNTING_PAUSE = 50  # times as long as counting took: of many inputs, all workers of a run count for long
+_COUNTING_PAUSE = 50  # times as long as counting took: with many inputs, every worker of a run counts for long
 
 
 class LiveCounts:
-    """What is known of a run's inputs and records.
+    """The numbers of a run's inputs and records, as last counted.
 
     Args:
-        storage: where the run is.
+        storage: holds the run.
         master_job_id: the run.
 
     Attributes:
-        inputs: how many inputs there are, by status.
-        records: how many records there are, by status.
+        inputs: the number of inputs in each status.
+        records: the number of records in each status.
     """
 
     def __init__(self, storage: Storage, master_job_id: str) -> None:
@@ -320,7 +320,7 @@ class LiveCounts:
         return sum(number for status, number in self.inputs.items() if status not in OPEN)
 
     async def refresh(self, *, exactly: bool = False) -> None:
-        """Count anew; inputs only if enough time has passed since that was done, or if it is to be exact."""
+        """Count again; inputs only if enough time has passed since the last count, or ``exactly`` asks for it."""
         began = time.monotonic()
         if exactly or began >= self._count_again:
             self.inputs = await self._storage.ledger.count_inputs(self._master_job_id)

@@ -1,4 +1,4 @@
-"""Trying again: what is worth it, how long to wait before, and when to stop."""
+"""Retries failed attempts: which errors are worth it, how long to wait, and when to stop."""
 
 from __future__ import annotations
 
@@ -54,11 +54,11 @@ _PASSING_NAME = re.compile(
 
 
 def is_worth_retrying(error: BaseException) -> bool:
-    """Return whether what failed with this error may well succeed when it is tried again.
+    """Return whether an attempt that failed with this error may well succeed if retried.
 
-    No client library is imported: what counts is the HTTP status that an error carries, else the names of its classes.
-    Mistakes in the program are not worth it, nor are requests that the provider refuses. What is not known is: models
-    answer differently each time, so that an answer that could not be parsed is best asked for again.
+    This imports no client library: the HTTP status of an error decides, else the names of its classes. Mistakes in the
+    program and requests that the provider refuses are not worth a retry. Unknown errors are: models answer differently
+    each time, so it is best to ask again for an answer that could not be parsed.
 
     >>> is_worth_retrying(TimeoutError()), is_worth_retrying(KeyError("answer")), is_worth_retrying(TypeError())
     (True, True, False)
@@ -85,7 +85,7 @@ def retry_after(error: BaseException, now: datetime) -> float | None:
     date) of ``error.response`` or ``error`` itself.
 
     Args:
-        error: what it answered.
+        error: the provider's answer.
         now: the time, aware.
     """
     if isinstance(error, BaseExceptionGroup):
@@ -107,18 +107,18 @@ def retry_after(error: BaseException, now: datetime) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """How often an input is tried, and how long is waited in between.
+    """How many attempts an input gets, and how long a run waits between them.
 
     The wait before the n-th retry is ``first_wait * 2 ** (n - 1)`` seconds, at most ``longest_wait``; or what the
-    provider asks for, if that is longer. Up to ``jitter`` seconds are added by chance, so that not all come at once.
+    provider asks for, if that is longer. A random 0 to ``jitter`` seconds are added, so that retries spread out.
 
     Attributes:
-        attempts: how often at most, the first time included; 1 is not to retry.
+        attempts: the most attempts, the first included; 1 means no retry.
         first_wait: seconds before the first retry.
         longest_wait: the most seconds between attempts, unless the provider asks for more.
-        jitter: the most seconds that are added by chance.
-        longest_retry_after: the most seconds waited because the provider asks for it.
-        worth_retrying: whether an error is worth it.
+        jitter: the most seconds that are added at random.
+        longest_retry_after: the most seconds to wait because the provider asks for it.
+        worth_retrying: returns whether an error is worth a retry.
     """
 
     attempts: int = 3
@@ -131,21 +131,21 @@ class Retry:
     def __post_init__(self) -> None:
         if type(self.attempts) is not int or self.attempts < 1:
             raise InvalidInputError(
-                f"retry: attempts must be a whole number from 1, not {_shown(self.attempts)}; 1 is not to retry."
+                f"retry: attempts must be an integer of 1 or more, not {_shown(self.attempts)}; 1 means no retry."
             )
         for name in ("first_wait", "longest_wait", "jitter", "longest_retry_after"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-                raise InvalidInputError(f"retry: {name} must be a number of seconds from 0, not {_shown(value)}.")
+                raise InvalidInputError(f"retry: {name} must be a number of seconds, 0 or more, not {_shown(value)}.")
         if not callable(self.worth_retrying):
             raise InvalidInputError("retry: worth_retrying must be a function that takes an error and returns a bool.")
 
     @staticmethod
     def of(value: Retry | int | None) -> Retry:
-        """Return a `Retry`, that of a number of attempts, or the default.
+        """Return a `Retry`: the given one, one of so many attempts, or the default.
 
         Raises:
-            InvalidInputError: it is something else.
+            InvalidInputError: the value is something else.
 
         >>> Retry.of(5).attempts, Retry.of(None).attempts
         (5, 3)
@@ -162,16 +162,16 @@ async def until_settled(
     before_wait: Callable[[Exception, float], Awaitable[None]],
     sleep: Callable[[float], Awaitable[None]],
 ) -> T:
-    """Attempt something until it succeeds, is not worth retrying, or has been tried often enough.
+    """Repeat an attempt until it succeeds, fails with an error not worth a retry, or was the last one allowed.
 
     Args:
-        retry: how often, and how long to wait.
-        attempt: what to do.
-        before_wait: awaited with the error and the seconds to come, before each wait; not after the last attempt.
+        retry: how many attempts, and how long to wait.
+        attempt: makes one attempt.
+        before_wait: awaited with the error and the seconds of the wait, before each wait; not after the last attempt.
         sleep: waits for so many seconds.
 
     Raises:
-        Exception: the error of the last attempt, as it is; or what ``before_wait`` or ``sleep`` raised.
+        Exception: the error of the last attempt, unchanged; or an error of ``before_wait`` or ``sleep``.
     """
     try:
         return await attempt()
@@ -189,8 +189,8 @@ async def _retried(
     before_wait: Callable[[Exception, float], Awaitable[None]],
     sleep: Callable[[float], Awaitable[None]],
 ) -> T:
-    """Go on after a first failure, which is taken from the list."""
-    import tenacity  # only a run in which something fails pays for it
+    """Go on after a first failure, and take it from the list."""
+    import tenacity  # only a run with failures pays for this
 
     backoff = tenacity.wait_exponential(multiplier=retry.first_wait, max=retry.longest_wait)
     by_chance = tenacity.wait_random(0, retry.jitter)
@@ -226,7 +226,7 @@ def _failure(state: RetryCallState) -> Exception:
 
 
 def _attribute(value: object, name: str) -> Any:
-    """Return an attribute of somebody else's object: there may be none, and a property may raise."""
+    """Return an attribute of somebody else's object, or None: it may not exist, and a property may raise."""
     try:
         return getattr(value, name, None)
     except Exception:  # noqa: BLE001 (any code)
@@ -234,7 +234,7 @@ def _attribute(value: object, name: str) -> Any:
 
 
 def _worth_by_name(kind: type) -> bool | None:
-    """Return what the name of the class says, or of the nearest one above it whose name says something."""
+    """Return what the name of a class says, or that of its nearest base class whose name says something."""
     for one in kind.__mro__:
         if one.__module__ == "builtins":
             break
@@ -246,7 +246,7 @@ def _worth_by_name(kind: type) -> bool | None:
 
 
 def _is_out_of_quota(error: Exception) -> bool:
-    """Return whether a limit was hit that waiting does not lift, which is sent as status 429 all the same."""
+    """Return whether a quota is used up: waiting does not help, yet providers answer with status 429."""
     return any("insufficient_quota" in str(_attribute(error, name)) for name in ("code", "type")) or any(
         "InsufficientQuota" in kind.__name__ for kind in type(error).__mro__
     )

@@ -1,4 +1,4 @@
-"""What people call: `generate`, `resume`, `retry` and `cancel`."""
+"""The functions that people call: `generate`, `resume`, `retry` and `cancel`."""
 
 from __future__ import annotations
 
@@ -38,28 +38,29 @@ ProgressKind = str | Callable[[Progress], object]
 
 
 class RunOptions(TypedDict, total=False):
-    """How a run is carried out: arguments of `generate`, and of `resume` and `retry`, which may say them anew.
+    """Options of a run: arguments of `generate`, and of `resume` and `retry`, which may change them.
 
-    What is not said, or None, is the default, and stays as the run was started when it goes on.
+    An option that is missing or None has its default, or, when a run is resumed, the value that it was started with.
 
     Attributes:
         output_schema: a pydantic model or a JSON Schema; an output that does not fit is kept as ``failed``.
         max_concurrency: calls at a time, in this process [10].
         retry: how many attempts an input gets [3], or a `Retry`.
-        timeout: seconds that one attempt may take [no limit]. A thread cannot be stopped: a plain function's call is
-            abandoned.
-        accept: given an output's data, plain or async; False or a text (the reason) makes the record ``filtered``.
+        timeout: seconds that one attempt may take [no limit]. Nothing can stop a thread: the run abandons the call of a
+            plain function.
+        accept: a plain or async function of an output's data; if it returns False or a text (the reason), the record
+            becomes ``filtered``.
         unique_by: a field, several, or a function of an output's data: a second output of the run with the same value
-            is a ``duplicate``, also after a resume and in another process.
-        max_cost: stops the run when so much was reported with ``context.log_usage``, over all resumes; what is in
-            flight ends [no limit].
-        on_bad_input: ``"stop"`` [default]: an input that cannot be run stops the run, before it begins where the inputs
-            can be read twice. ``"skip"``: it is left out, with a warning in the log.
+            becomes a ``duplicate``, also after a resume and in another process.
+        max_cost: the run stops when ``context.log_usage`` has reported this cost, over all resumes; calls in flight
+            end [no limit].
+        on_bad_input: ``"stop"`` [default]: an input that cannot be run stops the run, before it starts if the inputs
+            can be read twice. ``"skip"``: the run leaves it out and logs a warning.
         grace: seconds that calls in flight get to end after an interruption [30].
-        lease: seconds after which another process may take over the inputs of this one, if nothing is heard of it [60].
+        lease: seconds of silence after which another process may take over the inputs of this one [60].
         progress: ``"auto"`` [default]: a bar in a terminal, else lines; ``"bar"``, ``"lines"``, ``"quiet"``, or a
-            function that is given a `Progress`.
-        handle_signals: stop in an orderly way on Ctrl-C and SIGTERM, if this is the main thread [True].
+            function of a `Progress`.
+        handle_signals: whether Ctrl-C and SIGTERM stop the run in an orderly way, in the main thread [True].
     """
 
     output_schema: OutputSchema | None
@@ -78,16 +79,16 @@ class RunOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Where:
-    """Which inputs `retry` runs again: those for which all that is given holds.
+    """Which inputs `retry` runs again: those that meet every condition given.
 
     Attributes:
-        statuses: the status of their execution job is one of these.
-        error_text: their error holds this text, whatever its case.
+        statuses: their execution job has one of these statuses.
+        error_text: their error contains this text, in upper or lower case.
         error_type: their last attempt raised this class, such as ``"RateLimitError"``.
-        job_ids: they are one of these execution jobs.
+        job_ids: their execution job is one of these.
 
     Raises:
-        InvalidInputError: there is no status, or what should be a list is none.
+        InvalidInputError: no status is given, or a text in place of a list.
     """
 
     statuses: Sequence[str] = ("failed",)
@@ -100,7 +101,7 @@ class Where:
             if isinstance(value, str):
                 raise InvalidInputError(f"{name} must be a list, such as [{shorten(value)}].")
         if not self.statuses:
-            raise InvalidInputError("statuses must name at least one, such as 'failed': none would mean no input.")
+            raise InvalidInputError("statuses must name at least one status, such as 'failed'.")
 
 
 @raised_at_the_call
@@ -116,27 +117,29 @@ async def generate(
     source: str | None = None,
     **options: Unpack[RunOptions],
 ) -> Run:
-    """Run a function over inputs and store every outcome; what was paid for is never paid for again.
+    """Call a function for each input and store every outcome; nothing is paid for twice.
 
-    Each input becomes an execution job, each dict that the function returns a record of it. Killed at any moment, the
-    run goes on with `resume`. On Ctrl-C or SIGTERM nothing new starts; a second one cancels what is in flight.
+    Each input becomes an execution job, and each dict that the function returns a record of it. `resume` continues a
+    run that was killed at any moment. After Ctrl-C or SIGTERM no new call starts; a second one cancels the calls in
+    flight.
 
     Args:
-        storage: where everything is stored; it must be set up.
+        storage: the store, set up.
         function: called for each input, async or plain (then in threads), with the fields that its parameters name, or
             the whole input. Returns a dict, or several in a list; each may be wrapped in `Filtered` or `Duplicate`.
-        inputs: dicts that are JSON, in any iterable, also an asynchronous one; never held in memory as a whole.
-        project: id of the project, which is made if it does not exist; or the project.
-        name: of the run, for people.
-        config: what is stored with the run for its readers: the prompt, the model, the temperature.
-        master_job_id: id of the run; if there is one, this goes on with it or shares it; finished, it is returned.
-        source: where the inputs come from, noted with the run: a JSON Lines file is read again by `resume`.
-        options: how: see `RunOptions`.
+        inputs: JSON objects (dicts) in any iterable, also an asynchronous one; never held in memory as a whole.
+        project: the project, or its id; a project that does not exist is made.
+        name: a name of the run, for people.
+        config: stored with the run for its readers, such as the prompt, the model and the temperature.
+        master_job_id: id of the run. If that run exists, this call resumes it, or joins the processes that work on it;
+            if it has finished, this call returns it.
+        source: the JSON Lines file that the inputs come from: `resume` reads it again.
+        options: see `RunOptions`.
 
     Raises:
         InvalidInputError: an option, an input or the function's parameters cannot be used.
-        StorageError: the store failed. What was acknowledged is stored: `resume` goes on.
-        KeyboardInterrupt: after Ctrl-C, when everything is stored. After SIGTERM it is a `SystemExit`.
+        StorageError: the store failed. Everything acknowledged is stored; `resume` continues the run.
+        KeyboardInterrupt: after Ctrl-C, once everything is stored; after SIGTERM, `SystemExit`.
     """
     _refuse_unknown(options)
     how = Options().with_given(options)
@@ -161,25 +164,26 @@ async def resume(
     inputs: Inputs | None = None,
     **changed: Unpack[RunOptions],
 ) -> Run:
-    """Go on with a run that was killed, interrupted or stopped: only with what is not finished.
+    """Continue a run that was killed, interrupted or stopped, with the inputs that are not finished.
 
-    Other processes may be at the same run: each input is worked on by one of them.
+    Other processes may work on the same run; each input is given to one of them.
 
     Args:
-        storage: where the run is; it must be set up.
+        storage: the store of the run, set up.
         master_job_id: the run.
-        function: what is called for each input; None for the one that the run was started with, found by its name.
-        inputs: the inputs of the run, again. Needed only if it ended before all of them were stored: up to 100,000 of a
-            list are, before the first call, and a file is read again. An empty list says that there are no more.
-        changed: options that shall be others than those the run was started with: see `RunOptions`.
+        function: called for each input; None for the function that the run was started with, found by its name.
+        inputs: the inputs of the run, again. Needed only if the run ended before it had stored them all: it stores up
+            to 100,000 of a list before the first call, and reads a file again. An empty list says that there are no
+            more.
+        changed: options to change: see `RunOptions`.
 
     Raises:
-        NotFoundError: there is no such run.
+        NotFoundError: the run does not exist.
         RunFinishedError: it has finished; `retry` runs failed inputs again.
         RunIncompleteError: not all of its inputs were stored; give them again.
-        InvalidInputError: the inputs are not those of the run, the function cannot take them, or it is not found.
+        InvalidInputError: the inputs differ from those of the run, or the function is not found or cannot take them.
         StorageError: the store failed.
-        KeyboardInterrupt: after Ctrl-C, when everything is stored. After SIGTERM it is a `SystemExit`.
+        KeyboardInterrupt: after Ctrl-C, once everything is stored; after SIGTERM, `SystemExit`.
     """
     state, job, config = await stored_run(storage, master_job_id)
     if job.status in FINISHED:
@@ -196,19 +200,19 @@ async def retry(
     where: Where | None = None,
     **changed: Unpack[RunOptions],
 ) -> Run:
-    """Run inputs of a run again that have ended, by default those that failed, and what is not finished.
+    """Run finished inputs again, by default those that failed, and the unfinished ones.
 
-    Stored results of paid steps are used again. Records of the earlier outcome are replaced.
+    The function gets the stored results of paid steps. The new records replace those of the earlier outcome.
 
     Args:
-        storage: where the run is; it must be set up.
+        storage: the store of the run, set up.
         master_job_id: the run.
         function: as for `resume`.
-        where: which inputs.
+        where: chooses the inputs.
         changed: as for `resume`.
 
     Raises:
-        NotFoundError: there is no such run.
+        NotFoundError: the run does not exist.
         InvalidInputError: a status is unknown, or as for `resume`.
         StorageError: the store failed.
     """
@@ -224,20 +228,20 @@ async def retry(
             job_ids=chosen.job_ids,
         )
 
-    # Inputs that were never stored are not what is to be run again.
+    # Inputs that were never stored cannot run again.
     return await _go_on(storage, state, job, config, function, None, changed, before=reset, again=chosen.statuses)
 
 
 async def cancel(storage: Storage, master_job_id: str, reason: str = "cancelled") -> None:
-    """Ask every process that is at a run to stop, as Ctrl-C would; they see it within about a second.
+    """Ask every process that works on a run to stop, as Ctrl-C would; each sees it within about a second.
 
     Args:
-        storage: where the run is; it must be set up.
+        storage: the store of the run, set up.
         master_job_id: the run.
-        reason: kept with the run.
+        reason: stored with the run.
 
     Raises:
-        NotFoundError: there is no such run.
+        NotFoundError: the run does not exist.
         RunFinishedError: it has finished.
     """
     _, job, _ = await stored_run(storage, master_job_id)
@@ -247,7 +251,7 @@ async def cancel(storage: Storage, master_job_id: str, reason: str = "cancelled"
     await release_dead(storage.ledger, master_job_id)
     now = await storage.ledger.now()
     if all(is_dead(worker, now) for worker in await storage.ledger.list_workers(master_job_id)):
-        await settle(storage, master_job_id, reason)  # nobody else will
+        await settle(storage, master_job_id, reason)  # no worker will
 
 
 async def _go_on(
@@ -261,18 +265,18 @@ async def _go_on(
     before: Callable[[], Any] | None = None,
     again: Sequence[str] = (),
 ) -> Run:
-    """Carry on with a stored run; ``before`` is awaited once everything has been checked.
+    """Carry on with a stored run.
 
     Args:
-        storage: where the run is.
-        state: where it stands.
+        storage: holds the run.
+        state: where the run stands.
         job: its master job.
         config: its request configuration.
-        function: what is called.
-        inputs: given again.
-        changed: options that are to be others.
-        before: puts back what is to be run again.
-        again: statuses of inputs that are.
+        function: called for each input; None for the stored one.
+        inputs: the inputs of the run, given again.
+        changed: options to change.
+        before: awaited after all checks; resets the inputs that are to run again.
+        again: the statuses of those inputs.
     """
     _refuse_unknown(changed)
     options = Options.from_json(config.get("options", {}), changed)
@@ -305,7 +309,7 @@ async def _as_it_is(storage: Storage, state: RunState) -> Run:
 
 @dataclass(frozen=True, slots=True)
 class _About:
-    """What is stored of a new run, besides how it is carried out."""
+    """What is stored with a new run, beside its options."""
 
     project: str | Project
     name: str | None
@@ -313,10 +317,10 @@ class _About:
     config: Mapping[str, Any] | None
 
     def to_json(self, function: str, inputs: Inputs, options: Options) -> dict[str, Any]:
-        """Return its request configuration, with all that is needed to go on with it later."""
+        """Return the request configuration, with everything that resuming needs."""
         source = self.source
         if source is None and isinstance(inputs, JsonLinesInputs):
-            source = os.path.abspath(inputs.path)  # the run may be gone on with in another directory
+            source = os.path.abspath(inputs.path)  # the run may be resumed in another directory
         return {"function": function, "inputs": source, "options": options.to_json(), "config": dict(self.config or {})}
 
 
@@ -329,7 +333,7 @@ async def _begun(
     checks: OutputChecks,
     options: Options,
 ) -> tuple[RunState, Feed | None]:
-    """Return where a run stands, made if there is none of that id, and its feed; None if it has finished."""
+    """Return where a run stands and its feed, or None if the run has finished. Makes the run if it does not exist."""
     check = InputCheck(storage.ledger, bound.check)
     job = await storage.get_master_job(run_id)
     state = None if job is None else await state_of(storage, job)
@@ -347,4 +351,4 @@ def _refuse_unknown(options: RunOptions) -> None:
     """Refuse a misspelt option, as Python does for other arguments."""
     for name in options:
         if name not in RunOptions.__annotations__:
-            raise TypeError(f"{name!r} is no option of a run; see RunOptions for those there are.")
+            raise TypeError(f"{name!r} is not an option of a run; RunOptions lists them.")

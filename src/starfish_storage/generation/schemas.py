@@ -1,4 +1,4 @@
-"""The schema of an output: a pydantic model or a JSON Schema. It says where data does not fit, never what it holds."""
+"""The schema of an output: a pydantic model or a JSON Schema. Messages name the place and never quote data."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LONGEST_PATH = 120
 
 
 class Schema(Protocol):
-    """What outputs are to fit."""
+    """A schema that outputs must fit."""
 
     json_schema: dict[str, Any]
 
@@ -23,7 +23,7 @@ class Schema(Protocol):
         """Return the place and the rule that data does not fit, or None if it fits.
 
         Args:
-            item: what the function returned: the data, or a pydantic model.
+            item: the object that the function returned: the data, or a pydantic model.
             data: the data that will be stored.
 
         Raises:
@@ -33,10 +33,10 @@ class Schema(Protocol):
 
 
 def schema_of(given: object) -> Schema:
-    """Return the schema of a pydantic model's class, of a JSON Schema, or one that all fits if there is none.
+    """Return the schema of a pydantic model's class or of a JSON Schema; for None, one that everything fits.
 
     Raises:
-        InvalidInputError: it is something else, or is not valid itself.
+        InvalidInputError: it is something else, or not a valid schema.
     """
     if given is None:
         return NoSchema()
@@ -51,7 +51,7 @@ def schema_of(given: object) -> Schema:
 
 
 class NoSchema:
-    """All fits."""
+    """A schema that everything fits."""
 
     def __init__(self) -> None:
         self.json_schema: dict[str, Any] = {}
@@ -76,11 +76,11 @@ class _ModelSchema:
             return None
         encoded = codec.encode(data, "what the function returned")
         try:
-            # As JSON, since what is strict there still takes a date, which JSON can only hold as text. And strict,
-            # since what is stored is the data as it is, which would not fit the schema stored with the run.
+            # As JSON: strict checking of JSON takes a date, which JSON can only hold as text. And strict: the data
+            # is stored as it is, and must fit the schema stored with the run.
             self._model.model_validate_json(encoded, strict=True)
         except ValidationError as error:
-            # Its message quotes the input, and so may that of a validator: the names of the rules do not.
+            # Its message quotes the input, and a validator's may too; the names of the rules do not.
             first = error.errors(include_url=False, include_context=False, include_input=False)[0]
             return f"at {_path(first['loc'])}: {first['type']}"
         return None
@@ -100,13 +100,13 @@ class _JsonSchema:
             )
         if validator is None:
             raise InvalidInputError(
-                f"output_schema is of a dialect that is not known, {shorten(dialect)}: use that of 2020-12, "
+                f"output_schema has an unknown dialect, {shorten(dialect)}; use that of 2020-12, "
                 "'https://json-schema.org/draft/2020-12/schema', or an earlier one."
             )
         try:
             validator.check_schema(self.json_schema)
         except exceptions.SchemaError as error:
-            raise InvalidInputError(f"output_schema is no valid JSON Schema: {_rule(error)}.") from error
+            raise InvalidInputError(f"output_schema is not a valid JSON Schema: {_rule(error)}.") from error
         registry = _registry()
         _check_references(self.json_schema, validator, registry)
         self._validator: Any = validator(self.json_schema, registry=registry)
@@ -114,7 +114,7 @@ class _JsonSchema:
 
     def misfit(self, item: object, data: dict[str, Any]) -> str | None:  # noqa: ARG002 (the other kind needs it)
         """See `Schema.misfit`."""
-        # As it will be read back: a tuple is an array, and names are text.
+        # As it will read back: a tuple is an array, and names are text.
         stored = codec.decode(codec.encode(data, "what the function returned"))
         error = self._best_match(self._validator.iter_errors(stored))
         return None if error is None else _rule(error)
@@ -128,7 +128,7 @@ def _registry() -> Any:
 
 
 def _check_references(schema: dict[str, Any], validator: Any, registry: Any) -> None:
-    """Refuse a reference to what is not there now, not when the first output has been paid for."""
+    """Refuse a dangling reference now, not after the first output has been paid for."""
     from referencing import Resource, exceptions
     from referencing.jsonschema import specification_with
 
@@ -144,7 +144,7 @@ def _check_references(schema: dict[str, Any], validator: Any, registry: Any) -> 
                 resolver.lookup(reference)
             except (exceptions.Unresolvable, ValueError) as error:
                 raise InvalidInputError(
-                    f"output_schema refers to {shorten(reference)}, which is not in it: write it below '$defs'."
+                    f"output_schema refers to {shorten(reference)}, which it does not contain; define it below '$defs'."
                 ) from error
         pending += [(child, resolver.in_subresource(child)) for child in part.subresources()]
 

@@ -1,4 +1,4 @@
-"""Reading the inputs of a run ahead of their use: as they come from a slow source, many at once from a fast one."""
+"""Reads the inputs of a run ahead of the work: one by one from a slow source, many at once from a fast one."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _CLOSE_SECONDS = 5.0
 
 
 class Source(Protocol):
-    """Hands out inputs in their order."""
+    """Returns inputs in their order."""
 
     async def take(self) -> list[Any]:
-        """Return what has come since the last call, at least one; nothing when there is no more.
+        """Return the inputs that came since the last call, at least one; an empty list at the end.
 
         Raises:
-            Exception: what the inputs raised, once all that came before has been taken.
+            Exception: an error of the inputs, after all inputs before it have been taken.
         """
         ...
 
@@ -37,7 +37,7 @@ class Source(Protocol):
 
 
 def source_of(inputs: Inputs) -> Source:
-    """Return a source of inputs; nothing is read yet.
+    """Return a source of inputs, without reading any yet.
 
     Raises:
         InvalidInputError: they cannot be read one by one.
@@ -48,24 +48,24 @@ def source_of(inputs: Inputs) -> Source:
 
 
 def readable(inputs: object) -> Iterable[Any]:
-    """Return inputs as something to iterate over, also those that only tell their length and what is at a place.
+    """Return inputs as an iterable, also those that only have a length and an index.
 
     Raises:
-        InvalidInputError: they are nothing of the kind.
+        InvalidInputError: they have neither.
     """
     if isinstance(inputs, Iterable):
         return cast("Iterable[Any]", inputs)
     if isinstance(inputs, Sized) and hasattr(inputs, "__getitem__"):
         return _ByPlace(inputs)
     raise InvalidInputError(
-        f"inputs must be dicts in a list, a generator, or anything else to iterate over, not {type(inputs).__name__}."
+        f"inputs must be dicts in a list, a generator or another iterable, not {type(inputs).__name__}."
     )
 
 
 class _ByPlace:
-    """Iterates over what has no iterator of its own, such as data sets of PyTorch.
+    """Iterates over objects that have no iterator of their own, such as data sets of PyTorch.
 
-    Python would do so as well, but only up to an `IndexError`, which many of them never raise.
+    Python would do so too, but only up to an `IndexError`, which many of them never raise.
     """
 
     def __init__(self, inputs: Any) -> None:
@@ -96,7 +96,7 @@ class _FromList:
 
 
 class _FromThread:
-    """Reads in a thread of its own: it may be blocked for as long as a source takes, and nobody waits for it."""
+    """Reads in a thread of its own: a source may block it for long, and nobody waits for it to end."""
 
     def __init__(self, inputs: Iterable[Any]) -> None:
         self._inputs = inputs
@@ -149,7 +149,7 @@ class _FromThread:
         self._wake()
 
     def _pass_on(self, item: object) -> bool:
-        """Hand an input over when there is room for it; return whether more are wanted."""
+        """Pass an input on when there is room for it; return whether more are wanted."""
         with self._room:
             while len(self._items) >= _MOST_AT_ONCE and not self._closed:
                 self._room.wait()
@@ -165,11 +165,11 @@ class _FromThread:
         try:
             self._loop.call_soon_threadsafe(self._arrived.set)
         except RuntimeError:
-            pass  # the loop is closed: nobody waits any more
+            pass  # the loop is closed: nobody waits any longer
 
 
 class _FromTask:
-    """Reads in a task of its own, so that what has come is handed on while the next is awaited."""
+    """Reads in a task of its own, so that inputs are passed on while the next is awaited."""
 
     def __init__(self, inputs: AsyncIterable[Any]) -> None:
         self._inputs = inputs
@@ -201,7 +201,7 @@ class _FromTask:
             self._task.cancel()
             _, left = await asyncio.wait({self._task}, timeout=_CLOSE_SECONDS)
             if left:
-                logger.warning("the inputs do not end though they were cancelled; they are left to themselves")
+                logger.warning("the inputs were cancelled but do not end; the run abandons them")
 
     async def _read(self) -> None:
         try:

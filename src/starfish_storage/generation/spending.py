@@ -1,4 +1,4 @@
-"""What a run has cost so far, as one of its workers knows it, against what it may cost."""
+"""The cost of a run so far, as one of its workers knows it, and its limit."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import threading
 
 
 class Spending:
-    """The costs of a run: what this worker's calls have reported, and what was spent before and by others.
+    """The cost of a run: what this worker's calls reported, and what was spent earlier and by others.
 
     Args:
-        limit: what the run may cost; None for no limit.
-        before: what it has cost when this worker begins.
+        limit: the most that the run may cost; None for no limit.
+        before: the cost of the run when this worker begins.
     """
 
     def __init__(self, limit: float | None, before: float) -> None:
@@ -21,7 +21,7 @@ class Spending:
 
     @property
     def total(self) -> float:
-        """What the run has cost, calls in flight included."""
+        """The cost of the run, calls in flight included."""
         return self._elsewhere + self._reported
 
     @property
@@ -30,17 +30,17 @@ class Spending:
         return self._limit is not None and self.total >= self._limit
 
     def report(self, cost: float) -> None:
-        """Add what a call has cost. May be called in any thread."""
+        """Add the cost of a call. Any thread may call this."""
         with self._adding:
             self._reported += cost
 
     def hand_in(self, cost: float) -> None:
-        """Note what an attempt has cost that is about to be stored.
+        """Count the cost of an attempt, just before it is stored.
 
-        Before it is stored: what the total of the run has, and this worker knows nothing of, was spent by others.
+        Before, so that whatever the stored total has beyond this is the spending of others.
         """
         self._handed_in += cost
 
     def compare(self, stored: float) -> None:
-        """Take in what the run has cost as it is stored, by all workers."""
+        """Take over the stored cost of the run, which counts all workers."""
         self._elsewhere = max(self._elsewhere, stored - self._handed_in)

@@ -1,4 +1,4 @@
-"""How a worker stops: nothing new starts, what is in flight may end, and is cancelled when its time is up."""
+"""How a worker stops: it starts no new call, lets those in flight end, and cancels them when their time is up."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ logger = logging.getLogger(__name__)
 
 
 class StoppedError(Exception):
-    """The run was stopped while an input waited for its next attempt: never reaches a caller."""
+    """The run stopped while an input waited for its next attempt. This never reaches a caller."""
 
 
 class Stopping:
-    """Whether a worker is to stop, and how soon.
+    """Whether a worker should stop, and how soon.
 
     Args:
         master_job_id: the run, for the log.
-        on_stop: called once, when it is to stop.
+        on_stop: called once, when the worker should stop.
 
     Attributes:
-        reason: why it stops; None while it does not.
+        reason: why the worker stops; None while it should not.
         paused: how many inputs wait for their next attempt.
     """
 
@@ -36,15 +36,15 @@ class Stopping:
 
     @property
     def is_wanted(self) -> bool:
-        """Whether nothing new may start."""
+        """Whether no new call may start."""
         return self._wanted.is_set()
 
     def stop(self, reason: str, *, patient: bool = False) -> None:
-        """Start nothing new. Idempotent: the first reason stays.
+        """Start no new call. Idempotent: the first reason stays.
 
         Args:
-            reason: why.
-            patient: what is in flight may end, however long it takes; otherwise within its grace.
+            reason: why the worker stops.
+            patient: let calls in flight take as long as they need; otherwise they must end within their grace.
         """
         if self.reason is None:
             self.reason = reason
@@ -55,7 +55,7 @@ class Stopping:
             self._hurrying.set()
 
     def force(self) -> None:
-        """Cancel what is in flight."""
+        """Cancel the calls in flight."""
         self.stop("interrupted")
         self._forced.set()
 
@@ -63,7 +63,7 @@ class Stopping:
         """Wait before the next attempt at an input.
 
         Raises:
-            StoppedError: the worker is to stop.
+            StoppedError: the worker should stop.
         """
         self.paused += 1
         try:
@@ -75,9 +75,9 @@ class Stopping:
         raise StoppedError
 
     async def out_of_time(self, grace: float) -> None:
-        """Return when what is in flight is to be cancelled: once that is wanted, or the grace (in seconds) is over."""
+        """Return when it is time to cancel the calls in flight: on `force`, or when the grace (in seconds) is over."""
         await self._hurrying.wait()
         try:
             await asyncio.wait_for(self._forced.wait(), grace)
         except TimeoutError:
-            logger.warning("calls still in flight after %g s of grace are cancelled", grace)
+            logger.warning("cancelling the calls that are still in flight after %g s of grace", grace)

@@ -1,4 +1,4 @@
-"""Threads that nobody has to wait for: a plain function cannot be stopped, only left to itself."""
+"""Threads that nobody needs to wait for: nothing can stop a plain function, so a run abandons it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any, TypeVar
 
 
 class Threads:
-    """Runs calls in threads, each in one of its own or in one that has become idle.
+    """Runs each call in an idle thread, or in a new one.
 
-    Not a `ThreadPoolExecutor`: the interpreter waits at its exit for the threads of one, so that a call that hangs
-    would keep a program from ending for good; and calls that were given up would use up its threads, so that later
-    ones, which are waited for, would never begin. How many run at a time is the business of who calls.
+    Not a `ThreadPoolExecutor`: the interpreter waits at its exit for the threads of one, so a call that hangs would
+    keep a program from ending; and abandoned calls would use up its threads, so that later ones would never begin. The
+    caller limits how many run at a time.
     """
 
     def __init__(self, name: str) -> None:
@@ -27,9 +27,9 @@ class Threads:
         self._closed = False
 
     async def run(self, call: Callable[[], Any]) -> Any:
-        """Return the result of a call, made with a copy of the caller's context variables.
+        """Make a call with a copy of the caller's context variables, and return its result.
 
-        If this is cancelled, the call goes on, and what comes of it is dropped.
+        If this is cancelled, the call goes on and its result is dropped.
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
@@ -44,11 +44,11 @@ class Threads:
             try:
                 loop.call_soon_threadsafe(_settle, future, result, error)
             except RuntimeError:
-                pass  # the loop is closed: nobody waits any more
+                pass  # the loop is closed: nobody waits any longer
 
         with self._lock:
             if self._closed:
-                raise RuntimeError("no more calls are taken")
+                raise RuntimeError("these threads are closed and take no more calls")
             if self._idle:
                 self._idle -= 1
             else:
@@ -58,7 +58,7 @@ class Threads:
         return await future
 
     def close(self) -> None:
-        """End the idle threads, and the others when their calls have ended. Idempotent."""
+        """End the idle threads now, and the others when their calls have ended. Idempotent."""
         with self._lock:
             if not self._closed:
                 self._closed = True
@@ -68,7 +68,7 @@ class Threads:
     def _run(self) -> None:
         while (work := self._work.get()) is not None:
             work()
-            del work  # what it holds is not to live until the next call
+            del work  # else the objects that it holds would live until the next call
             with self._lock:
                 self._idle += 1
 
@@ -86,14 +86,14 @@ Result = TypeVar("Result")
 
 
 async def to_the_end(work: Coroutine[Any, Any, Result]) -> Result:
-    """Await work to its end, however often the caller is cancelled meanwhile; that is raised afterwards.
+    """Await work to its end, however often the caller is cancelled meanwhile; raise the cancellation afterwards.
 
-    Not `asyncio.shield`: what it protects goes on alone once the caller is cancelled, and meets a storage that the
-    caller has closed by then. So what is awaited here must be short.
+    Not `asyncio.shield`: the work that it protects goes on alone once the caller is cancelled, and meets a storage that
+    the caller has closed by then. So the work must be short.
 
     Raises:
         asyncio.CancelledError: the caller was cancelled meanwhile.
-        Exception: what the work raised.
+        Exception: any error of the work.
     """
     task = asyncio.ensure_future(work)
     cancelled: asyncio.CancelledError | None = None

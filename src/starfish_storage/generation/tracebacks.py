@@ -1,4 +1,4 @@
-"""Tracebacks that begin where the user's code does: the frames of what called it tell nothing."""
+"""Tracebacks that begin at the user's code: our frames above it tell the reader nothing."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _CALLS = os.path.join(_OURS, "generation", "calling.py")
 _LIBRARY = os.path.dirname(os.__file__)
 _BETWEEN = (_OURS, *(os.path.join(_LIBRARY, name) for name in ("asyncio", "concurrent", "dataclasses.py")), "<string>")
-"""What calls of ours pass through on their way to the user's function, and on to refusals; and constructors."""
+"""Files that our calls pass through on their way to the user's function or to a refusal, constructors included."""
 
 
 def traceback_text(error: BaseException) -> str:
-    """Return an error as Python shows it, from the first frame that is not of this library; its causes likewise.
+    """Return an error as Python shows it, from the first frame outside this library on; its causes likewise.
 
-    What has no such frame is shown without frames if that says enough: a refusal of ours, or a call that failed at
-    once, as for a missing argument.
+    An error without such a frame is shown without frames if that says enough: a refusal of ours, or a call that failed
+    at once, as for a missing argument.
     """
     shown = traceback.TracebackException.from_exception(error)
     pending, seen = [shown], set[int]()
@@ -39,7 +39,7 @@ def traceback_text(error: BaseException) -> str:
 
 
 def frames_text(error: BaseException) -> str:
-    """Return the frames of an error that cannot be shown whole, from the first that is not of this library."""
+    """Return the frames of an error that Python cannot show whole, from the first one outside this library on."""
     stack = traceback.extract_tb(error.__traceback__)
     return "".join(traceback.format_list(stack[_head(stack) :]))
 
@@ -47,7 +47,7 @@ def frames_text(error: BaseException) -> str:
 def raised_at_the_call(
     function: Callable[P, Coroutine[Any, Any, Result]],
 ) -> Callable[P, Coroutine[Any, Any, Result]]:
-    """Let a coroutine function raise refusals of its arguments at its caller's line, not where they were noticed."""
+    """Let a coroutine function raise refusals of its arguments at its caller's line, not at ours."""
 
     @functools.wraps(function)
     async def called(*arguments: P.args, **keywords: P.kwargs) -> Result:
@@ -55,7 +55,7 @@ def raised_at_the_call(
             return await function(*arguments, **keywords)
         except InvalidInputError as error:
             if not _is_ours_alone(error.__traceback__):
-                raise  # it comes from code of the user's: an iterable of inputs, a function
+                raise  # the user's own code raised it: an iterable of inputs, a function
             refusal = error.with_traceback(None)
         raise refusal
 
@@ -71,7 +71,7 @@ def _shorten(shown: traceback.TracebackException, *, is_refusal: bool) -> None:
 
 
 def _head(stack: traceback.StackSummary) -> int:
-    """Return how many frames at the beginning are ours, or in between."""
+    """Return how many frames at the beginning are ours or lie between."""
     foreign = (place for place, frame in enumerate(stack) if not _is_between(frame.filename))
     return next(foreign, len(stack))
 

@@ -1,4 +1,4 @@
-"""A worker of a run: it stores the inputs, and its slots claim them, have them worked on, and store what came."""
+"""A worker of a run: it stores the inputs, and its slots claim them, work on them, and store the outcomes."""
 
 from __future__ import annotations
 
@@ -26,28 +26,28 @@ from starfish_storage.runs import ClaimedInput, RunState
 
 logger = logging.getLogger(__name__)
 
-_POLL_SECONDS = 0.5  # while other workers are at the last inputs
+_POLL_SECONDS = 0.5  # while other workers finish the last inputs
 _REPORT_SECONDS = 0.2
-_PATIENCE_SECONDS = 5.0  # with calls that were cancelled and do not end
-_MOST_AHEAD = 10_000  # of a source that may have no end: inputs stored at a time
-_ENOUGH_AHEAD = 5_000  # and not begun yet, before more are
+_PATIENCE_SECONDS = 5.0  # with calls that were cancelled but do not end
+_MOST_AHEAD = 10_000  # inputs that are stored at a time, if the source may have no end
+_ENOUGH_AHEAD = 5_000  # of them still pending: above this, no more are stored
 
 
 class RunWorker:
-    """Carries out what is left of a run, as one of its workers. To others it is a `runs.Worker`.
+    """Carries out the rest of a run, as one of its workers. The ledger knows it as a `runs.Worker`.
 
     Args:
-        storage: where the run is.
-        state: where it stands.
-        function: what is called for each input.
-        checks: what is done with what it returns.
-        options: how.
+        storage: holds the run.
+        state: where the run stands.
+        function: called for each input.
+        checks: turn what it returns into outputs.
+        options: the options of the run.
         reporter: shows the progress.
         feed: the inputs that are not stored yet; None if all are.
 
     Attributes:
         master_job_id: the run.
-        stopping: whether it is to stop.
+        stopping: whether the worker should stop.
         done_before: inputs that were finished when it began.
     """
 
@@ -95,10 +95,10 @@ class RunWorker:
         self.done_before = 0
 
     async def compare_inputs(self) -> None:
-        """Compare the inputs that were given with those that are stored. Changes nothing.
+        """Compare the inputs that were given with the stored ones. Changes nothing.
 
         Raises:
-            InvalidInputError: they are others, or one of them is bad.
+            InvalidInputError: they differ, or one of them is bad.
         """
         if self._feed is not None:
             await self._feed.compare()
@@ -109,7 +109,7 @@ class RunWorker:
             await self._feed.close()
 
     async def run(self) -> None:
-        """Work until every input is done, or the run is stopped; then give back what is unfinished.
+        """Work until every input is done or the run stops; then release the unfinished inputs.
 
         Raises:
             StorageError: the store failed, or an input is bad.
@@ -128,10 +128,10 @@ class RunWorker:
             raise self._errors[0]
 
     def interrupt(self, again: str) -> None:
-        """Stop as a signal asks for, and tell what is awaited.
+        """Stop as a signal asks, and show which calls the run waits for.
 
         Args:
-            again: what cancels that.
+            again: how to cancel them, for people.
         """
         self.stopping.stop("interrupted")
         calls = self._options.max_concurrency - self._idle - self.stopping.paused
@@ -167,7 +167,7 @@ class RunWorker:
         if self._feed is not None:
             others.append(self._start(self._store_inputs(self._feed)))
             if not self._feed.is_endless:
-                # Storing the rest takes a moment, and spares whoever goes on with the run to give them again.
+                # Storing the rest takes a moment; then the run can be resumed without its inputs.
                 awaited = [*slots, others[-1]]
         working = asyncio.create_task(asyncio.wait(awaited))
         out_of_time = asyncio.create_task(self.stopping.out_of_time(self._options.grace))
@@ -183,32 +183,32 @@ class RunWorker:
         return asyncio.create_task(self._until_failure(part))
 
     async def _until_failure(self, part: Coroutine[Any, Any, None]) -> None:
-        """Carry out a part of the work; whatever it raises ends the run, which raises it in its turn."""
+        """Carry out a part of the work; its error ends the run, which raises it."""
         try:
             await part
         except asyncio.CancelledError as error:
-            if not self._is_cancelling:  # a function has cancelled its own task: nobody would notice that it is gone
+            if not self._is_cancelling:  # a function has cancelled its own task, which nobody would notice
                 self._fail(RuntimeError("a call was cancelled, but not by the run"), error)
             raise
         except BaseException as error:
             if isinstance(error, GeneratorExit) and not self._loop.is_running():
-                raise  # nobody waits any more
+                raise  # nobody waits any longer
             self._fail(error)
 
     async def _cancel(self, tasks: Iterable[asyncio.Task[Any]]) -> None:
-        """Cancel what is still going on, and wait for it, but not for ever: a function may pass over that."""
+        """Cancel tasks and wait for them, but not for ever: a function may ignore it."""
         self._is_cancelling = True
         for task in tasks:
             task.cancel()
         _, left = await asyncio.wait(tasks, timeout=_PATIENCE_SECONDS)
         if left:
             logger.warning(
-                "%d calls do not end though they were cancelled; they are left to themselves, and their inputs pending",
+                "%d calls were cancelled but do not end; the run abandons them, and their inputs stay pending",
                 len(left),
             )
 
     async def _store_inputs(self, feed: Feed) -> None:
-        """Store what the feed brings, ahead of the work, and note at its end that there is no more."""
+        """Store the inputs of the feed, ahead of the work; at its end, store that the run has them all."""
         stored = 0
         try:
             async for batch in feed:
@@ -225,7 +225,7 @@ class RunWorker:
             self._changed.set()
 
     async def _make_room(self) -> None:
-        """Wait while many inputs are pending that nobody has come to yet."""
+        """Wait while many inputs are still pending."""
         while not self.stopping.is_wanted:
             counts = await self._ledger.count_inputs(self.master_job_id)
             if counts.get("pending", 0) < _ENOUGH_AHEAD:
@@ -238,43 +238,43 @@ class RunWorker:
             if claimed is None:
                 claimed = await self._next()
             if claimed is None or self.stopping.is_wanted:
-                return  # what was claimed and not begun is given back when the worker ends
+                return  # the worker releases claimed inputs that were not begun when it ends
             claimed = await self._work_on(claimed)
             if claimed is None:
                 self._idle += 1
 
     async def _work_on(self, claimed: ClaimedInput) -> ClaimedInput | None:
-        """Work on an input, and return the next one, if one was claimed with the storing of this."""
+        """Work on an input, and return the next one if storing the outcome also claimed one."""
         attempts = Attempts(self._settings, claimed)
         try:
             outcome = await attempts.outcome()
         except StoppedError:
-            return None  # given back when the worker ends
+            return None  # the worker releases the input when it ends
         except BaseException as error:
             await to_the_end(attempts.release(error))
             raise
         self._spending.hand_in(outcome.attempt.cost)
         self._stop_at_cost()
-        # Not protected: what was handed in is carried out, also when the wait for it is cancelled.
-        # What is claimed already is for slots that wait for it: one that finishes claims its own, or the slots would
-        # fall into step with the claims of others, in many small groups instead of a few full ones.
+        # Not protected: the ledger finishes what it was given, even if the wait for it is cancelled.
+        # Inputs in `_ready` are for the slots that wait for them. A slot that finishes claims its own; otherwise the
+        # slots would fall into step with the claims of others, in many small groups instead of a few full ones.
         go_on = not self.stopping.is_wanted
         try:
             finished = await self._ledger.finish_input(outcome, claim_next=go_on)
-        except InvalidInputError as error:  # what the function returned cannot be stored, such as what is not JSON
+        except InvalidInputError as error:  # the output cannot be stored, for example because it is not JSON
             finished = await self._ledger.finish_input(attempts.failed(error), claim_next=go_on)
         self._changed.set()
         return finished.claimed
 
     async def _next(self) -> ClaimedInput | None:
-        """Return a claimed input; None when there is nothing left to do, or the run is stopped."""
+        """Return a claimed input; None when no work is left or the run stops."""
         async with self._claiming:
             while not (self.stopping.is_wanted or self._over):
                 if self._ready:
                     self._idle -= 1
                     return self._ready.popleft()
                 self._changed.clear()
-                fed = self._fed  # before the look: what is stored after it is announced
+                fed = self._fed  # before the claim: inputs stored after it set `_changed`
                 if fed or (self._feed is not None and not self._feed.comes_first):
                     self._ready.extend(await self._claim(self._idle))
                 if not self._ready:
@@ -285,12 +285,12 @@ class RunWorker:
         return None
 
     async def _claim(self, most: int) -> list[ClaimedInput]:
-        """Claim an input for every idle slot: each is begun at once."""
+        """Claim an input for every idle slot, which begins it at once."""
         worker = self._worker
         try:
             return await self._ledger.claim_inputs(worker.master_job_id, worker.worker_id, most, utc_now())
         except NotFoundError:
-            # This process was stopped for so long that its worker was taken for dead, and its inputs were given away.
+            # This process was stopped for so long that others took its worker for dead and released its inputs.
             try:
                 await self._heartbeat.renew()
             except ParentNotFoundError as error:
@@ -324,8 +324,8 @@ class RunWorker:
             await self._ledger.remove_worker(self._heartbeat.worker, utc_now())
             await self._counts.refresh(exactly=True)
         except StorageError as error:
-            logger.warning("worker %s could not be removed: %s", self._worker.worker_id, error.code)
-            self._errors.append(error)  # after the one, if there was one, that has brought the run to its end
+            logger.warning("could not remove worker %s: %s", self._worker.worker_id, error.code)
+            self._errors.append(error)  # behind the error that ended the run, if any
         finally:
             self._heartbeat.forget()
             self._reporter.end(self.progress())
@@ -333,7 +333,7 @@ class RunWorker:
     # --- costs and counts -----------------------------------------------------------------------------------------
 
     def _note_cost(self, cost: float) -> None:
-        """Called in any thread."""
+        """Add the cost of a call, and stop at the limit. Any thread may call this."""
         self._spending.report(cost)
         if self._spending.is_over and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._stop_at_cost)
@@ -343,7 +343,7 @@ class RunWorker:
             self.stopping.stop(f"max_cost {self._options.max_cost:g} reached", patient=True)
 
     async def _beat(self) -> None:
-        """Called every second, in the heartbeat's thread: the live counts, the wishes of others, and the dead."""
+        """Refresh the counts, obey stops by others, release dead workers: every second, in the heartbeat's thread."""
         try:
             state = await self._ledger.refresh_run(self.master_job_id, utc_now())
         except NotFoundError:

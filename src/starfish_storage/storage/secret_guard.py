@@ -1,4 +1,4 @@
-"""Keeping secrets off the disk: configurations lose theirs on the way to the handlers, and a warning says where."""
+"""Keeps secrets off the disk: replaces them in configurations before the handlers see them, and warns where."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from starfish_storage.runs import RunInput
 
 logger = logging.getLogger(__name__)
 
-_MOST_REMEMBERED = 1000  # places that were warned of; where keys are content, there may be no end of them
+_MOST_REMEMBERED = 1000  # places already warned of; if keys are content, there is no end of them
 _MOST_NAMED = 5  # in one warning
 _LONGEST_PATH = 120
 
 
 class SecretGuard:
-    """Replaces the secrets of one storage's configurations, and warns once of each place where one stood.
+    """Replaces the secrets in one storage's configurations, and warns once of each place.
 
     Args:
-        is_on: False lets everything pass.
+        is_on: False lets every secret pass.
     """
 
     def __init__(self, *, is_on: bool) -> None:
@@ -33,18 +33,18 @@ class SecretGuard:
         self._warned: set[tuple[str, str]] = set()
 
     def request_config(self, master_job_id: str, config: Any) -> Any:
-        """Return a request configuration without its secrets; without any, itself."""
+        """Return a request configuration without its secrets; one without secrets is returned itself."""
         if not self._is_on or not isinstance(config, dict):
-            return config  # what is no dict is refused when it is encoded
+            return config  # encoding refuses anything but a dict
         clean, paths = redact_secrets(config)
         if paths:
             self._warn("request configuration", f"of master job {shorten(master_job_id)}", paths)
         return clean
 
     def execution_job(self, job: GenerationJob) -> GenerationJob:
-        """Return an execution job whose input is without its secrets; without any, itself.
+        """Return an execution job without the secrets of its input; one without secrets is returned itself.
 
-        Its hash stays the one of the input as it was given, so that resuming finds it.
+        The hash stays that of the input as given, so that resuming finds it.
 
         Args:
             job: the job, or an object with its attributes.
@@ -57,7 +57,7 @@ class SecretGuard:
         try:
             model = _as_model(job)
         except ValidationError:
-            return job  # refused with the reason when it is made a row
+            return job  # making it a row refuses it with the reason
         given: Any = model.run_config
         if not isinstance(given, dict):
             return model
@@ -71,21 +71,21 @@ class SecretGuard:
         return model.model_copy(update={"run_config": clean, "run_config_hash": identity})
 
     def refuse_in_input(self, given: RunInput) -> None:
-        """Refuse an input of a run that contains a secret: it would not be stored, and `resume` needs it.
+        """Refuse an input of a run that contains a secret: the secret would not be stored, and `resume` needs it.
 
         Raises:
-            InvalidInputError: it contains one; names where.
+            InvalidInputError: it contains a secret; says where.
         """
         run_config = cast("object", given.run_config)
         if not self._is_on or not isinstance(run_config, dict):
-            return  # what is no dict is refused when it is encoded
+            return  # encoding refuses anything but a dict
         _, paths = redact_secrets(cast("dict[str, Any]", run_config))
         if paths:
             named = ", ".join(repr(_end_of(path.removeprefix("$."))) for path in paths[:_MOST_NAMED])
             raise InvalidInputError(
-                f"input {given.position} contains a secret at {named}. It would not be stored, and the run could not "
-                "be resumed. Leave it out and let the function get it elsewhere; if it is not a secret, open the "
-                "storage with redact_secrets=False."
+                f"input {given.position} contains a secret at {named}. The store keeps no secrets, so the run "
+                "could not be resumed. Leave it out and let the function get it elsewhere; if it is not a secret, open "
+                "the storage with redact_secrets=False."
             )
 
     def _warn(self, kind: str, whose: str, paths: list[str]) -> None:
@@ -99,7 +99,7 @@ class SecretGuard:
             "or open the storage with redact_secrets=False to save them."
         )
         logger.warning("%s", message, extra={"is_warned": True})
-        # Before it is noted: where warnings are errors, nothing is saved, and trying again is no way around it.
+        # Before the place is remembered: where warnings are errors, saving fails now and also the next time.
         warnings.warn(message, SecretRedactedWarning, stacklevel=4)
         self._warned.update((kind, path) for path in new)
 

@@ -243,7 +243,7 @@ def test_a_run_that_is_stopped_and_gone_on_with(work: Path):
         (("answers.py:nothing", "capitals.2026.jsonl"), "has no 'nothing'; it has "),
         (("answers.py:answer", "nothing.jsonl"), "File 'nothing.jsonl' does not exist."),
         (("answers.py:answer", "bad.jsonl"), "line 2 of 'bad.jsonl' is not JSON"),
-        (("answers.py:answer", "other.jsonl"), "'country' has no field in the input"),
+        (("answers.py:answer", "other.jsonl"), "no field for its parameter 'country'"),
         (("answers.py:answer", "capitals.2026.jsonl", "--config", "bad.json"), "'bad.json' is not JSON, at line 1"),
         (
             ("answers.py:answer", "capitals.2026.jsonl", "--config", "list.json"),

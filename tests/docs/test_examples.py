@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import json
 import os
@@ -90,6 +91,31 @@ def test_the_first_example_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert f"It prints `{said[0]}`" in start.page.read_text("utf-8")
 
 
+def runs_when_imported(source: str) -> bool:
+    """Return whether a program calls `asyncio.run` where ``if __name__ == "__main__":`` does not guard it."""
+    pending: list[ast.AST] = [*ast.parse(source).body]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) or is_guard(node):
+            continue
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "asyncio.run":
+            return True
+        pending += ast.iter_child_nodes(node)
+    return False
+
+
+def is_guard(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "__name__ == '__main__'"
+
+
+def test_programs_do_nothing_when_they_are_imported():
+    """The worker of a process pool, and `generate` on the command line, import the file of a program."""
+    programs = {f"{name(page)}:{one.line}": one.text for page in PAGES for one in blocks(page) if "python" in one.info}
+    programs |= {name(path): path.read_text("utf-8") for path in (PROJECT / "examples").rglob("*.py")}
+    assert sum("asyncio.run(" in text for text in programs.values()) >= 3, "README's and those of the examples"
+    assert [place for place, text in programs.items() if runs_when_imported(text)] == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_links_lead_somewhere(page: Path):
     text = re.sub(r"```.*?```", "", page.read_text("utf-8"), flags=re.DOTALL)
@@ -115,6 +141,8 @@ def test_every_decision_is_listed():
     for decision in decisions:
         number, _, title = decision.read_text("utf-8").splitlines()[0].removeprefix("# ").partition(": ")
         assert f"| [{number}]({decision.name}) | {title} |" in index
+    listed = re.findall(r"^\| \[(\d{4})\]", index, re.MULTILINE)
+    assert listed == sorted(listed)
 
 
 def run_demo(answers: Path, store: Path) -> str:

@@ -136,7 +136,7 @@ async def test_data_is_data_a_field_named_context_wins() -> None:
         return context, question
 
     assert await called(annotated, given) == ("a passage", "q")
-    with pytest.raises(InvalidInputError, match="'context' has no field"):
+    with pytest.raises(InvalidInputError, match="no field for its parameter 'context'"):
         await called(annotated, {"question": "q"})
 
 
@@ -186,7 +186,7 @@ async def test_a_parameter_without_a_field_is_named_with_the_fields_and_the_reme
         await bound.call({"prompt": "s3cret", "n": 1}, None)
     message = str(caught.value)
     assert message == str(again.value)
-    assert "has no field in the input" in message
+    assert "the input has no field for its parameter" in message
     assert "'prompt', 'n'" in message
     assert "Rename" in message
     assert "s3cret" not in message

@@ -79,7 +79,7 @@ def test_what_is_given_now_comes_before_what_is_stored() -> None:
 def test_functions_that_are_not_found_again() -> None:
     for name, value in (("accept", lambda output: True), ("unique_by", lambda output: 1)):
         stored = Options(**{name: value}).to_json()  # pyright: ignore[reportArgumentType]
-        with pytest.raises(InvalidInputError, match=f"give {name}= again"):
+        with pytest.raises(InvalidInputError, match=f"pass {name}= again"):
             Options.from_json(stored, {})
         assert getattr(Options.from_json(stored, {name: key}), name) is key
     stored = Options(retry=Retry(worth_retrying=lambda error: True)).to_json()

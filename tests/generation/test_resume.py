@@ -117,7 +117,7 @@ async def test_inputs_that_were_not_all_stored(storage: Storage) -> None:
 async def test_a_function_that_does_not_fit_starts_nothing(storage: Storage) -> None:
     await one_of_four(storage)
     before = await storage.get_master_job(RUN)
-    with pytest.raises(InvalidInputError, match="its parameter 'question' has no field in the input"):
+    with pytest.raises(InvalidInputError, match="the input has no field for its parameter 'question'"):
         await resume(storage, RUN, other_parameters, max_cost=9)
     with pytest.raises(InvalidInputError, match="its parameter 'question'"):
         await retry(storage, RUN, other_parameters, where=Where(statuses=["completed"]), max_cost=9)

@@ -1,6 +1,10 @@
 """What all tests share: a reproducible Hypothesis profile, suites whose assertions show values, and real servers."""
 
 import gc
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -23,3 +27,12 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         raise pytest.UsageError(f"give these tests names without addresses: {unstable}")
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture
+def open_path() -> Iterator[Path]:
+    """A directory that other users may enter. Not pytest's: each worker that starts closes the one they all share."""
+    path = Path(tempfile.mkdtemp(prefix="starfish-storage-"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path)

@@ -55,12 +55,6 @@ def fill(directory: Path) -> None:
             pass
 
 
-def let_through(root: Path) -> None:
-    """Let everybody through the directories above a store: pytest's own let nobody. (Other workers share them.)"""
-    for path in root.parents[:-2]:
-        path.chmod(path.stat().st_mode | 0o011)
-
-
 async def look(storage: Storage) -> dict[str, Any]:
     """Return all that a store shows: rows, configurations and data, read in each of the ways."""
     found: dict[str, Any] = {"projects": [one.name for one in await storage.list_projects()]}

@@ -71,18 +71,16 @@ def test_on_a_disk_mounted_read_only(store: Path, disk: Mounted, tmp_path: Path,
 
 
 @pytest.mark.parametrize("options", [(), ("--read-only",)], ids=["", "read-only"])
-def test_where_only_others_may_write(
-    store: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, options: tuple[str, ...]
-) -> None:
-    for path in [store, *store.rglob("*")]:
+def test_where_only_others_may_write(store: Path, open_path: Path, tmp_path: Path, options: tuple[str, ...]) -> None:
+    root = shutil.copytree(store, open_path / "store")
+    for path in [root, *root.rglob("*")]:
         path.chmod(0o555 if path.is_dir() else 0o444)
-    reading_stores.let_through(store)
-    output = tmp_path_factory.mktemp("output")
+    output = open_path / "output"
+    output.mkdir()
     output.chmod(0o777)
-    reading_stores.let_through(output)
-    before = on_disk(store)
-    check("nobody", store, tmp_path, output, *options)
-    assert on_disk(store) == before
+    before = on_disk(root)
+    check("nobody", root, tmp_path, output, *options)
+    assert on_disk(root) == before
 
 
 def test_a_backup_names_the_damage(disk: Mounted, tmp_path: Path) -> None:

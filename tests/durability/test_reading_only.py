@@ -92,15 +92,12 @@ def test_on_a_disk_mounted_read_only(make: Callable[[Path], object], disk: Mount
     assert on_disk(disk.path / "store") == before
 
 
-def test_where_only_others_may_write(
-    make: Callable[[Path], object], tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
-) -> None:
+def test_where_only_others_may_write(make: Callable[[Path], object], open_path: Path, tmp_path: Path) -> None:
     there = expected(make, tmp_path / "beside")
-    root = tmp_path_factory.mktemp("of-others") / "store"
+    root = open_path / "store"
     make(root)
     for path in [root, *root.rglob("*")]:
         path.chmod(0o555 if path.is_dir() else 0o444)
-    reading_stores.let_through(root)
     before = on_disk(root)
     (found,) = read_as_nobody(tmp_path, root)
     assert on_disk(root) == before
@@ -118,15 +115,14 @@ def read_as_nobody(warm_up: Path, *roots: Path) -> list[dict[str, Any]]:
     return json.loads(done.stdout)
 
 
-async def test_a_store_that_another_user_writes(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> None:
-    root = tmp_path_factory.mktemp("in-use") / "store"
+async def test_a_store_that_another_user_writes(open_path: Path, tmp_path: Path) -> None:
+    root = open_path / "store"
     async with LocalStorage(root) as storage:
         await workload.prepare(storage)
         for version in (1, 2):
             await storage.save_record(workload.record("r1", version), workload.payload("r1", version))
             for path in [root, *root.rglob("*")]:
                 path.chmod(0o755 if path.is_dir() else 0o644)
-            reading_stores.let_through(root)
             (found,) = await asyncio.to_thread(read_as_nobody, tmp_path / str(version), root)
             assert found["seen"] == await reading_stores.look(storage)
             assert found["seen"][workload.MASTER]["data"] == [workload.payload("r1", version)]

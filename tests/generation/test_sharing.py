@@ -27,7 +27,9 @@ def process_that(how: str, store: str) -> subprocess.Popen[str]:
 
 def line(process: subprocess.Popen[str]) -> str:
     assert process.stdout is not None
-    return process.stdout.readline().strip()
+    found = process.stdout.readline()
+    assert found, process.communicate()[1]
+    return found.strip()
 
 
 async def test_two_calls_in_one_process_share_a_run(storage: Storage) -> None:

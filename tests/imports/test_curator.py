@@ -14,7 +14,7 @@ import pytest
 
 from imports.foreign import FROZEN, FROZEN_OR_REAL
 from imports.reading import config_of, job_of, rows_of
-from starfish_storage import LocalStorage
+from starfish_storage import LocalStorage, open_storage
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.generation import retry
 from starfish_storage.imports import ImportProgress, import_curator, import_path
@@ -177,6 +177,16 @@ async def test_secrets_in_requests_do_not_reach_the_disk(storage: LocalStorage, 
     (execution,) = await storage.list_execution_jobs(report.master_job_ids[0])
     assert (execution.run_config or {})["original_row"]["api_key"] == "[redacted]"
     assert all(b"qzSECRETqz" not in path.read_bytes() for path in root.rglob("*") if path.is_file())
+
+
+async def test_the_store_decides_what_is_a_secret_in_a_request(tmp_path: Path, run: Path):
+    found = responses(run)[0]
+    found["generic_request"]["original_row"]["api_key"] = "no secret"
+    write(run, 0, [found])
+    async with open_storage(tmp_path / "open", redact_secrets=False) as storage:
+        report = await import_curator(storage, str(run))
+        (execution,) = await storage.list_execution_jobs(report.master_job_ids[0])
+        assert (execution.run_config or {})["original_row"]["api_key"] == "no secret"
 
 
 BAD: dict[str, Any] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 from types import NoneType
 from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar, get_args, get_origin
@@ -51,46 +51,43 @@ class _Type(NamedTuple):
     optional: bool
 
 
-_OPTIONAL_TEXT = _Type(str, (), optional=True)
-
-
 class Fields(Generic[Model, Stored]):
     """Turns the fields of a model into the columns of its row, and back.
 
-    A column that is no field of the model is optional text, which the model is made without.
-
     Args:
         model: the kind of model.
-        row: the kind of row. A column has the name of its field.
+        row: the kind of row: a column for each field, in their order and of their names, and what it has beside them.
         kind: what a status is called when it is refused.
+        given: fields that the caller stores in another form than their types say.
     """
 
-    def __init__(self, model: type[Model], row: type[Stored], kind: str = "") -> None:
-        self._row = row
-        self._names = row._fields
+    def __init__(self, model: type[Model], row: type[Stored], kind: str = "", given: Collection[str] = ()) -> None:
         types = {name: _type_of(field.annotation) for name, field in model.model_fields.items()}
-        self._beside = [name for name in self._names if name not in types]
-        self._write = [(name, _write(name, types.get(name, _OPTIONAL_TEXT), kind)) for name in self._names]
+        self._make = row._make
+        self._names = tuple(types)
+        self._write = [
+            (name, None if name in given or name not in types else _write(name, types[name], kind))
+            for name in row._fields
+        ]
         self._read = [(name, _READ[one.plain]) for name, one in types.items() if one.plain in _READ]
 
-    def row(self, model: Model, **instead: Any) -> Stored:
+    def row(self, model: Model, **given: Any) -> Stored:
         """Return the row of a model.
 
         Args:
             model: the model.
-            instead: columns that have other values than the fields of their names.
+            given: the columns that do not follow from the type of a field, as they are stored.
         """
-        given = vars(model) | instead
-        return self._row._make([write(name, given[name]) for name, write in self._write])
+        fields = vars(model)
+        return self._make([given[name] if write is None else write(name, fields[name]) for name, write in self._write])
 
     def values(self, row: Row) -> dict[str, Any]:
-        """Return the values of a model's fields."""
-        found = dict(zip(self._names, row, strict=True))
-        for name in self._beside:
-            del found[name]
+        """Return the values of a model's fields from a row, with or without what that has beside them."""
+        found = dict(zip(self._names, row, strict=False))
         for name, read in self._read:
-            if found[name] is not None:
-                found[name] = read(found[name])
+            text = found[name]
+            if text is not None:
+                found[name] = read(text)
         return found
 
 
@@ -108,5 +105,6 @@ def _write(name: str, given: _Type, kind: str) -> Write:
     if name in _IDS:
         return check_id
     if given.plain is Literal:
-        return lambda _, value: values.status(kind, value, given.arguments)
+        known = given.arguments
+        return lambda _, value: value if value in known else values.status(kind, value, known)
     return (_OPTIONAL if given.optional else _NEEDED)[given.plain]

@@ -91,19 +91,19 @@ DELETE FROM records WHERE record_uid = :record_uid
 
 -- name: list_records
 -- each status
-SELECT {record.columns} FROM records WHERE master_job_id = :master_job_id AND status = :status
+SELECT {record.columns but data_sha256} FROM records WHERE master_job_id = :master_job_id AND status = :status
 -- merged
 ORDER BY start_time DESC, record_uid DESC LIMIT :limit OFFSET :offset
 
 -- name: list_records_after
 -- each status
-SELECT {record.columns} FROM records
+SELECT {record.columns but data_sha256} FROM records
 WHERE master_job_id = :master_job_id AND status = :status AND (start_time, record_uid) < (:start_time, :record_uid)
 -- merged
 ORDER BY start_time DESC, record_uid DESC LIMIT :limit OFFSET :offset
 
 -- name: list_records_of_job
-SELECT {record.columns} FROM records WHERE job_id = :job_id AND master_job_id = :master_job_id
+SELECT {record.columns but data_sha256} FROM records WHERE job_id = :job_id AND master_job_id = :master_job_id
 ORDER BY start_time DESC, record_uid DESC
 
 -- name: get_mixed_case_id

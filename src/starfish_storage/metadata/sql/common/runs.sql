@@ -159,7 +159,7 @@ FROM execution_jobs WHERE job_id = :job_id {locked}
 
 -- name: search_records
 -- each status
-SELECT {record.columns} FROM records
+SELECT {record.columns but data_sha256} FROM records
 WHERE master_job_id = :master_job_id AND status = :status AND {has_error_text}
 -- merged
 ORDER BY start_time DESC, record_uid DESC LIMIT :limit OFFSET :offset

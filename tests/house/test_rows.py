@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import starfish_storage
+from starfish_storage import models
 from starfish_storage.interface import rows
 from starfish_storage.metadata import queries
 
@@ -80,6 +81,20 @@ def test_fields_are_the_columns(engine: str, table: str) -> None:
     columns, fields = columns_of(engine)[table], list(TABLES[table]._fields)
     assert columns[: len(fields)] == fields
     assert set(columns[len(fields) :]) == BESIDE.get((engine, table), set())
+
+
+@pytest.mark.parametrize(
+    ("model", "row"),
+    [
+        (models.Project, rows.ProjectRow),
+        (models.GenerationMasterJob, rows.MasterJobRow),
+        (models.GenerationJob, rows.ExecutionJobRow),
+        (models.Record, rows.RecordRow),
+    ],
+)
+def test_rows_begin_with_the_fields_of_their_models(model: Any, row: Any) -> None:
+    """In their order: so `metadata/fields.py` reads them, with or without the columns behind."""
+    assert list(row._fields)[: len(model.model_fields)] == list(model.model_fields)
 
 
 @pytest.mark.parametrize(

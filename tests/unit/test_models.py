@@ -11,7 +11,14 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from starfish_storage import GenerationJob, GenerationMasterJob, Project, Record
-from starfish_storage.models import EXECUTION_JOB_STATUSES, MASTER_JOB_STATUSES, RECORD_STATUSES, as_utc, utc_now
+from starfish_storage.models import (
+    COUNTED_STATUSES,
+    EXECUTION_JOB_STATUSES,
+    MASTER_JOB_STATUSES,
+    RECORD_STATUSES,
+    as_utc,
+    utc_now,
+)
 
 NAIVE = datetime(2026, 1, 31, 12, tzinfo=UTC).replace(tzinfo=None)
 ELSEWHERE = timezone(timedelta(hours=5, minutes=30))
@@ -54,7 +61,8 @@ def made(model: type[BaseModel], **fields: Any) -> Any:
 
 @every_model
 def test_the_fields_are_the_published_ones(model: type[BaseModel]) -> None:
-    assert list(model.model_fields) == PUBLISHED[model].split()
+    published = PUBLISHED[model].split()
+    assert [name for name in model.model_fields if name in published] == published  # new ones may stand among them
     required = {name for name, field in model.model_fields.items() if field.is_required()}
     assert required == set(REQUIRED[model])
     assert all(field.description for field in model.model_fields.values())
@@ -83,11 +91,14 @@ def test_times_are_now_by_default_or_none(model: type[BaseModel]) -> None:
 
 
 def test_statuses() -> None:
-    assert set(MASTER_JOB_STATUSES) == {
+    """The published ones are there; others may come."""
+    assert set(MASTER_JOB_STATUSES) >= {
         "pending", "running", "completed", "failed", "completed_with_errors", "cancelled",
     }  # fmt: skip
     seven = {"pending", "running", "completed", "duplicate", "filtered", "failed", "cancelled"}
-    assert set(EXECUTION_JOB_STATUSES) == set(RECORD_STATUSES) == seven
+    assert set(EXECUTION_JOB_STATUSES) >= seven
+    assert set(RECORD_STATUSES) >= seven
+    assert set(COUNTED_STATUSES) <= set(RECORD_STATUSES)
     for model in (GenerationMasterJob, GenerationJob, Record):
         assert made(model).status == "pending"
 

@@ -112,7 +112,7 @@ class DataHandler(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Release what `setup` acquired. Idempotent. Changes no data. Raises nothing of its own."""
+        """Release what `setup` opened. Idempotent. Changes no data. Raises nothing of its own."""
 
     @abstractmethod
     def to_reference(self, key: str) -> str:
@@ -192,7 +192,7 @@ class DataHandler(ABC):
 
     @abstractmethod
     def existing(self, keys: Sequence[str]) -> set[str]:
-        """Return those of the keys that there is data under. May block. Raises nothing of its own."""
+        """Return those of the keys that have data. May block. Raises nothing of its own."""
 
     @abstractmethod
     def exists(self, key: str) -> bool:
@@ -203,13 +203,13 @@ class DataHandler(ABC):
         """Return the data under a key. May block.
 
         Raises:
-            DataNotFoundError: there is none.
+            DataNotFoundError: the store has no data under that key.
             InvalidReferenceError: what is there is a link or no regular file.
         """
 
     @abstractmethod
     def read_each(self, keys: Sequence[str]) -> Iterator[bytes | None]:
-        """Yield the data under each of the keys, in their order; None where there is none. May block.
+        """Yield the data under each of the keys, in their order; None where a key has no data. May block.
 
         Raises:
             InvalidReferenceError: as `read`.

@@ -23,7 +23,7 @@ class ProjectContract(ABC):
 
     @abstractmethod
     async def get_project(self, project_id: str) -> Project | None:
-        """Return a project, or None if there is none of that id. Raises nothing of its own."""
+        """Return a project, or None if no project has that id. Raises nothing of its own."""
 
     @abstractmethod
     async def list_projects(self, limit: int | None = None, offset: int | None = None) -> list[Project]:
@@ -40,7 +40,7 @@ class ProjectContract(ABC):
         Not idempotent: a second call raises.
 
         Raises:
-            NotFoundError: there is none of that id, also when it was deleted before.
+            NotFoundError: nothing has that id, or it was deleted.
             NotEmptyError: it has master jobs and ``cascade`` was not given.
         """
 
@@ -73,12 +73,12 @@ class MasterJobContract(ABC):
             master_job_id: which one.
             final_status: one of the master-job statuses.
             summary: kept whole; its ``completed``, ``filtered``, ``duplicate`` and ``failed`` also become the
-                record counts, 0 where it has none of that name. None clears it and sets the counts to 0.
+                record counts, 0 for a name that it lacks. None clears it and sets the counts to 0.
             end_time: when it ended.
             update_time: when this was said.
 
         Raises:
-            NotFoundError: there is none of that id.
+            NotFoundError: nothing has that id.
             InvalidDataError: the summary is not JSON.
         """
 
@@ -87,12 +87,12 @@ class MasterJobContract(ABC):
         """Set the status of a master job and when it changed, and nothing else. Idempotent. Durable.
 
         Raises:
-            NotFoundError: there is none of that id.
+            NotFoundError: nothing has that id.
         """
 
     @abstractmethod
     async def get_master_job(self, master_job_id: str) -> GenerationMasterJob | None:
-        """Return a master job, or None if there is none of that id. Raises nothing of its own."""
+        """Return a master job, or None if no master job has that id. Raises nothing of its own."""
 
     @abstractmethod
     async def list_master_jobs(
@@ -124,7 +124,7 @@ class MasterJobContract(ABC):
         Data that a record of another master job refers to stays.
 
         Raises:
-            NotFoundError: there is none of that id, also when it was deleted before.
+            NotFoundError: nothing has that id, or it was deleted.
         """
 
 
@@ -159,18 +159,18 @@ class ExecutionJobContract(ABC):
             job_id: which one.
             final_status: one of the execution-job statuses.
             counts: records by status; kept whole, and ``completed``, ``filtered``, ``duplicate`` and ``failed``
-                become the record counts, 0 where it has none of that name.
+                become the record counts, 0 for a name that it lacks.
             end_time: when it ended.
             update_time: when this was said.
             error_message: why it failed; None clears an earlier one.
 
         Raises:
-            NotFoundError: there is none of that id.
+            NotFoundError: nothing has that id.
         """
 
     @abstractmethod
     async def get_execution_job(self, job_id: str) -> GenerationJob | None:
-        """Return an execution job, or None if there is none of that id. Raises nothing of its own."""
+        """Return an execution job, or None if none has that id. Raises nothing of its own."""
 
     @abstractmethod
     async def list_execution_jobs(
@@ -225,7 +225,7 @@ class RecordContract(ABC):
 
     @abstractmethod
     async def get_record_metadata(self, record_uid: str) -> Record | None:
-        """Return a record's metadata, or None if there is none of that uid. Raises nothing of its own."""
+        """Return a record's metadata, or None if no record has that uid. Raises nothing of its own."""
 
     @abstractmethod
     async def get_records_for_master_job(

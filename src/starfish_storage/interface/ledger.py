@@ -38,7 +38,7 @@ class InputLedger(ABC):
 
     @abstractmethod
     async def get_run(self, master_job_id: str) -> RunState | None:
-        """Return where a run stands, or None if the master job is none, or does not exist.
+        """Return where a run stands, or None if the master job is not a run, or does not exist.
 
         Raises nothing of its own.
         """

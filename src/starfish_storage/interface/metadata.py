@@ -22,7 +22,7 @@ from starfish_storage.models import Record
 class MetadataHandler(ProjectContract, MasterJobContract, ExecutionJobContract, RecordContract):
     """Keeps the rows, and owns the commit: of rows alone, of data alone, and of both in one step.
 
-    It stores keys and gives out references, for which it is given the data handler.
+    It stores keys and returns references; the data handler turns one into the other.
     """
 
     @property
@@ -39,7 +39,7 @@ class MetadataHandler(ProjectContract, MasterJobContract, ExecutionJobContract, 
     async def setup(self) -> None:
         """Open the database, create or migrate its schema, and finish what a killed writer left. Idempotent. Durable.
 
-        The data handler is set up on the way, once it is known that the database is one of ours.
+        It sets up the data handler too, once it knows that the database is one of ours.
 
         Raises:
             StoreOpenError: it cannot be opened, is not one of ours, or was written by a newer release.
@@ -90,14 +90,14 @@ class MetadataHandler(ProjectContract, MasterJobContract, ExecutionJobContract, 
 
     @abstractmethod
     async def recount(self) -> None:
-        """Set every count that is kept of records, also that of ended execution jobs, to what the records say.
+        """Count the records again, and correct every stored count, also those of ended execution jobs.
 
         Idempotent. Durable. Raises nothing of its own.
         """
 
     @abstractmethod
     async def locate_data(self, keys: Sequence[str]) -> dict[str, DataLocation]:
-        """Return where the data of these keys lies, for the keys of which anything is known.
+        """Return where the data of these keys lies, for those keys that the store knows.
 
         Raises nothing of its own.
         """
@@ -124,7 +124,7 @@ class MetadataHandler(ProjectContract, MasterJobContract, ExecutionJobContract, 
             batch_size: at most so many, at least 1.
 
         Raises:
-            InvalidInputError: one of them is no such thing.
+            InvalidInputError: an argument has the wrong type, or ``batch_size`` is less than 1.
         """
 
     @abstractmethod

@@ -22,7 +22,7 @@ class RowLogHandler(ABC):
 
     @abstractmethod
     def open(self, header: bytes) -> bool:
-        """Open the log for appending; return False if there is none. Not idempotent. Not durable: see `sync`.
+        """Open the log for appending; return False if no log exists. Not idempotent. Not durable: see `sync`.
 
         Args:
             header: the line that says what the lines below it mean; added if the log begins with another.

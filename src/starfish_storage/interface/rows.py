@@ -115,7 +115,7 @@ class WholeExecutionJobRow(NamedTuple):
     Attributes:
         job: the columns that saving one writes.
         counts: the counts that its end reported, as JSON text.
-        position: its place among the inputs of a run; None if it is none.
+        position: its place among the inputs of a run; None if it is not an input of a run.
     """
 
     job: ExecutionJobRow

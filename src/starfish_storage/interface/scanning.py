@@ -67,6 +67,6 @@ class RecordScan(ABC):
             batch_size: records in a batch, at least 1; fewer, where their data is large.
 
         Raises:
-            InvalidInputError: one of them is no such thing.
+            InvalidInputError: an argument has the wrong type, or ``batch_size`` is less than 1.
             InvalidStatusError: a status is unknown.
         """

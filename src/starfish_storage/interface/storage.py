@@ -107,7 +107,7 @@ class Storage(ProjectContract, MasterJobContract, ExecutionJobContract, RecordCo
         """Return a request configuration.
 
         Raises:
-            DataNotFoundError: there is none under that reference; also a `FileNotFoundError`.
+            DataNotFoundError: the store has no data under that reference; also a `FileNotFoundError`.
             InvalidReferenceError: the reference lies outside the store.
         """
 
@@ -136,7 +136,7 @@ class Storage(ProjectContract, MasterJobContract, ExecutionJobContract, RecordCo
         """Return the data of a record.
 
         Raises:
-            DataNotFoundError: there is none under that reference; also a `FileNotFoundError`.
+            DataNotFoundError: the store has no data under that reference; also a `FileNotFoundError`.
             InvalidReferenceError: the reference lies outside the store.
             StoreDamagedError: what is there is not JSON.
         """

@@ -27,7 +27,7 @@ class RowTransfer(ABC):
 
     @abstractmethod
     async def identity(self) -> str:
-        """Return what no other store has, for as long as it lies where it lies. Raises nothing of its own."""
+        """Return what identifies the store, as long as it is not moved. Raises nothing of its own."""
 
     @abstractmethod
     async def list_projects(self, *, after: str = "", limit: int) -> list[ProjectRow]:
@@ -56,7 +56,7 @@ class RowTransfer(ABC):
 
     @abstractmethod
     async def get_execution_jobs(self, job_ids: Sequence[str]) -> list[WholeExecutionJobRow]:
-        """Return those of some execution jobs that there are, in any order. Raises nothing of its own."""
+        """Return those of these execution jobs that exist, in any order. Raises nothing of its own."""
 
     @abstractmethod
     async def list_records(
@@ -69,14 +69,14 @@ class RowTransfer(ABC):
 
     @abstractmethod
     async def get_records(self, record_uids: Sequence[str]) -> list[WholeRecordRow]:
-        """Return those of some records that there are, in any order; where their data lies (``place``) is left out.
+        """Return those of these records that exist, in any order, without the ``place`` of their data.
 
         Raises nothing of its own.
         """
 
     @abstractmethod
     async def get_run(self, master_job_id: str) -> RunRow | None:
-        """Return the run of a master job, or None if it is none. Raises nothing of its own."""
+        """Return the run of a master job, or None if it is not a run. Raises nothing of its own."""
 
     @abstractmethod
     async def get_attempts(self, job_ids: Sequence[str]) -> list[AttemptRow]:
@@ -123,12 +123,12 @@ class RowTransfer(ABC):
 
     @abstractmethod
     async def put_run(self, row: RunRow) -> None:
-        """Make a master job a run, and say where that stands. Idempotent. Durable.
+        """Make a master job a run, and store how far that is. Idempotent. Durable.
 
         Inputs that were once registered, or said to be complete, stay so.
 
         Raises:
-            ParentNotFoundError: there is no such master job.
+            ParentNotFoundError: the master job does not exist.
         """
 
     @abstractmethod
@@ -149,7 +149,7 @@ class RowTransfer(ABC):
 
 
 class StoreTransfer(ABC):
-    """A store as copies see it: its rows, and its data as bytes. Nothing is parsed, and no secret looked for."""
+    """A store as copies see it: its rows, and its data as bytes. It parses nothing and looks for no secrets."""
 
     @property
     @abstractmethod
@@ -163,11 +163,11 @@ class StoreTransfer(ABC):
 
     @abstractmethod
     async def read_records(self, rows: Sequence[WholeRecordRow]) -> list[bytes | StorageError | None]:
-        """Return the data of records, which was compared with its digest; None of one without.
+        """Return the data of records, compared with its digest; None for a record without data.
 
         Raises nothing of its own.
 
-        What is lost or damaged has the error in its place.
+        Where data is lost or damaged, the error stands in its place.
         """
 
     @abstractmethod
@@ -179,7 +179,7 @@ class StoreTransfer(ABC):
 
     @abstractmethod
     async def read_request_config(self, key: str) -> bytes | None:
-        """Return a request configuration, or None if there is none, or the key is kept by other means.
+        """Return a request configuration, or None if the store has none under this key.
 
         Raises nothing of its own.
         """

@@ -1,4 +1,4 @@
-"""What a list is asked for: which statuses, from where on, and how many; checked, as queries take it."""
+"""Checks which rows a caller asks for (statuses, position, number), and returns that as queries take it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from starfish_storage.metadata.row import Row
 from starfish_storage.models import Record
 
 ALL_ROWS = 2**63 - 1
-"""A limit that is none: every engine takes it, while -1 and NULL are for SQLite and PostgreSQL alone."""
+"""Stands for no limit. Every engine takes it, while only SQLite takes -1 and only PostgreSQL NULL."""
 
 
 def status_filter(kind: str, statuses: object, known: tuple[str, ...]) -> tuple[str, ...]:
@@ -20,7 +20,7 @@ def status_filter(kind: str, statuses: object, known: tuple[str, ...]) -> tuple[
 
     Raises:
         InvalidStatusError: one of them is unknown.
-        InvalidInputError: it is no collection of statuses; a single string is none either.
+        InvalidInputError: it is not a collection of statuses; a single string is refused, too.
     """
     if statuses is None:
         return known
@@ -34,7 +34,7 @@ def page(limit: object, offset: object) -> tuple[int, int]:
     """Return ``limit`` (`ALL_ROWS` for None) and ``offset`` as a query takes them.
 
     Raises:
-        InvalidInputError: one of them is negative or no integer.
+        InvalidInputError: one of them is negative or not an integer.
     """
     for name, value in (("limit", limit), ("offset", offset)):
         if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
@@ -45,10 +45,10 @@ def page(limit: object, offset: object) -> tuple[int, int]:
 
 
 def batch_size(given: object) -> int:
-    """Return how many are to be read at a time.
+    """Return how many rows to read at a time.
 
     Raises:
-        InvalidInputError: it is no integer, or less than 1.
+        InvalidInputError: it is not an integer, or is less than 1.
     """
     if given is None or page(given, None)[0] < 1:
         raise InvalidInputError(f"batch_size {given} cannot be used: give 1 or more.")
@@ -59,7 +59,7 @@ def position(record: object) -> Row:
     """Return where a record stands in the order of records.
 
     Raises:
-        InvalidInputError: it is no record.
+        InvalidInputError: it is not a record.
     """
     if not hasattr(record, "start_time") or not hasattr(record, "record_uid"):
         raise InvalidInputError(f"a Record is needed to begin behind, not {type(record).__name__}.")
@@ -71,7 +71,7 @@ def scan_position(record: object) -> Row:
     """Return where a record of a scan stands in the order of records.
 
     Raises:
-        InvalidInputError: it is none.
+        InvalidInputError: it is not a `ScannedRecord`.
     """
     if not isinstance(record, ScannedRecord):
         raise InvalidInputError(f"a ScannedRecord is needed to begin behind, not {type(record).__name__}.")

@@ -42,7 +42,7 @@ _WAL_PAGES = 4000  # 16 MB of write-ahead log before it is copied into the datab
 
 
 def open_for_writing(path: str, durability: Durability, vfs: str | None = None) -> Connection:
-    """Open the one writing connection, creating the database file if there is none.
+    """Open the one writing connection, creating the database file if it does not exist.
 
     Raises:
         StorageIOError: SQLite cannot open it.

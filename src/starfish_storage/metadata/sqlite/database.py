@@ -176,7 +176,7 @@ class Session(Lifecycle):
 
     def _open_for_reading(self, path: str) -> None:
         if not _is_filled(path):
-            raise StoreOpenError(self._root, "there is none to be read; name the directory of a store")
+            raise StoreOpenError(self._root, "it contains no store to read; give the directory of a store")
         try:
             self._copy = copy_if_older_untouched(path, self._data, data_elsewhere=self._data_elsewhere)
         except apsw.Error as error:

@@ -116,7 +116,7 @@ class Inspection:
         yield from (RowFault("database_damaged", DATABASE_FILE, text) for text in self.integrity())
         yield from (RowFault("row_without_parent", DATABASE_FILE, text) for text in self.foreign_keys())
         for kind, row_id in self.rows("every_unreadable_row"):
-            yield RowFault("row_unreadable", row_id, f"the row of this {kind} has a time or JSON that is none")
+            yield RowFault("row_unreadable", row_id, f"the row of this {kind} contains an invalid time or invalid JSON")
         yield from faults_of_rows({query: self.rows(query) for query in FAULT_QUERIES})
 
     def owner_and_sample(self) -> tuple[Owner, list[str]]:

@@ -79,7 +79,7 @@ class Snapshot:
         """Copy a database that nobody has open, with its log; it is neither changed nor locked.
 
         Raises:
-            StoreOpenError: it is none of this release's version.
+            StoreOpenError: it has another version than this release writes.
         """
         self.remove()
         for suffix in ("", "-wal"):

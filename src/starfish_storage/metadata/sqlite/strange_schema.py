@@ -18,7 +18,7 @@ def refuse_strange_schema(path: str) -> None:
     """Raise unless a database has the tables, indexes and triggers of its version, and nothing else.
 
     Raises:
-        ForeignStoreError: it has others, or is none of ours.
+        ForeignStoreError: it has others, or is not one of ours.
         StoreVersionError: it is of a newer release.
         StoreDamagedError: it cannot be read.
     """

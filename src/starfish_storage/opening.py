@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from starfish_storage.errors import InvalidInputError, InvalidUriError, StoreOpenError
+from starfish_storage.errors import InvalidUriError, StoreOpenError
 from starfish_storage.interface import Storage
 from starfish_storage.metadata.sqlite.connection import Durability
 from starfish_storage.storage.local import LocalStorage
@@ -34,11 +34,11 @@ def open_storage(
         durability: what an acknowledged write of a local store survives: see `LocalStorage`. PostgreSQL is always asked
             for the most, ``"power"``.
         redact_secrets: replace the secrets in configurations before they are saved: see `LocalStorage`.
-        read_only: write nothing: see `LocalStorage`. Stores in PostgreSQL refuse it.
+        read_only: write nothing: see `LocalStorage` and `PostgresStorage`.
 
     Raises:
         InvalidUriError: a path or URI cannot be used, or there is no storage for its scheme.
-        InvalidInputError: the durability is unknown, or the store cannot be opened for reading only.
+        InvalidInputError: the durability is unknown.
         StoreOpenError: what it needs is not installed.
 
     >>> open_storage("/data/store").storage_uri
@@ -46,11 +46,7 @@ def open_storage(
     """
     place, data_place = as_uri(uri), None if data_uri is None else as_uri(data_uri)
     if place.startswith(POSTGRES_SCHEMES):
-        if read_only:
-            raise InvalidInputError(
-                "a store in PostgreSQL cannot be opened with read_only=True: opening one writes to it. Open it without."
-            )
-        return postgres_storage()(place, data_place, redact_secrets=redact_secrets)
+        return postgres_storage()(place, data_place, redact_secrets=redact_secrets, read_only=read_only)
     if not place.startswith(FILE_SCHEME):
         raise InvalidUriError(
             without_password(place),

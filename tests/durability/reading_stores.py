@@ -10,13 +10,24 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from durability import workload
-from starfish_storage import GenerationMasterJob, LocalStorage, Project, Storage, StorageError
+from starfish_storage import (
+    GenerationMasterJob,
+    LocalStorage,
+    Project,
+    Record,
+    Storage,
+    StorageError,
+    StoreReadOnlyError,
+)
 from starfish_storage.keys import record_key, request_config_key
+from starfish_storage.runs import RunInput
 
 
 def make_killed(root: Path) -> None:
@@ -96,6 +107,34 @@ async def opened(open_: Callable[[], Storage]) -> dict[str, Any]:
             return {"seen": seen, "refusal": refusal}
     except StorageError as error:
         return {"error": [error.code, str(error)]}
+
+
+async def check_refusals(storage: Storage, place: str) -> None:
+    """Check that a storage that was opened with ``read_only=True`` refuses every write; it has the workload's run."""
+    job, execution_job = await storage.get_master_job(workload.MASTER), await storage.get_execution_job(workload.JOB)
+    assert job is not None
+    assert execution_job is not None
+    record, now = workload.record("r2", 1), job.creation_time
+    writes: list[Callable[[], Awaitable[Any]]] = [
+        lambda: storage.save_project(Project(project_id="p", name="p")),
+        lambda: storage.delete_project(job.project_id, cascade=True),
+        lambda: storage.log_master_job_start(job.model_copy(update={"master_job_id": "m"})),
+        lambda: storage.log_master_job_end(workload.MASTER, "completed", None, now, now),
+        lambda: storage.update_master_job_status(workload.MASTER, "running", now),
+        lambda: storage.delete_master_job(workload.MASTER),
+        lambda: storage.log_execution_job_start(execution_job),
+        lambda: storage.log_execution_job_end(workload.JOB, "completed", {}, now, now),
+        lambda: storage.save_request_config(job.request_config_ref, {"a": 1}),
+        lambda: storage.save_record_data("r2", workload.MASTER, workload.JOB, {"a": 1}),
+        lambda: storage.log_record_metadata(Record(**record.model_dump())),
+        lambda: storage.save_record(record, {"a": 1}),
+        lambda: storage.save_records([(record, {"a": 1})]),
+        lambda: storage.ledger.register_inputs(workload.MASTER, [RunInput(0, {"n": 0})]),
+    ]
+    for write in writes:
+        with pytest.raises(StoreReadOnlyError, match="read_only=True") as raised:
+            await write()
+        assert raised.value.path == place
 
 
 async def leave_half_way(root: str) -> None:

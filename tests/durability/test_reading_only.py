@@ -7,7 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,14 +20,11 @@ from migrations.stores import on_disk, unpack
 from starfish_storage import (
     LocalStorage,
     Project,
-    Record,
     StorageError,
     StoreOpenError,
-    StoreReadOnlyError,
     open_storage,
 )
 from starfish_storage.metadata.sqlite import starfish_copy, untouched
-from starfish_storage.runs import RunInput
 
 OLDER = ("v1", "v1-not-closed", "v2", "v2-not-closed", "starfish-0.1.3")
 
@@ -157,34 +154,9 @@ async def test_every_write_is_refused(tmp_path: Path) -> None:
     async with LocalStorage(tmp_path / "store") as storage:
         await workload.prepare(storage)
         await storage.save_record(workload.record("r1", 1), workload.payload("r1", 1))
-        job = await storage.get_master_job(workload.MASTER)
-        execution_job = await storage.get_execution_job(workload.JOB)
-    assert job is not None
-    assert execution_job is not None
     before = on_disk(tmp_path / "store")
-    record, now = workload.record("r2", 1), job.creation_time
     async with LocalStorage(tmp_path / "store", read_only=True) as storage:
-        ledger = storage.ledger
-        writes: list[Callable[[], Awaitable[Any]]] = [
-            lambda: storage.save_project(Project(project_id="p", name="p")),
-            lambda: storage.delete_project(job.project_id, cascade=True),
-            lambda: storage.log_master_job_start(job.model_copy(update={"master_job_id": "m"})),
-            lambda: storage.log_master_job_end(workload.MASTER, "completed", None, now, now),
-            lambda: storage.update_master_job_status(workload.MASTER, "running", now),
-            lambda: storage.delete_master_job(workload.MASTER),
-            lambda: storage.log_execution_job_start(execution_job),
-            lambda: storage.log_execution_job_end(workload.JOB, "completed", {}, now, now),
-            lambda: storage.save_request_config(job.request_config_ref, {"a": 1}),
-            lambda: storage.save_record_data("r2", workload.MASTER, workload.JOB, {"a": 1}),
-            lambda: storage.log_record_metadata(Record(**record.model_dump())),
-            lambda: storage.save_record(record, {"a": 1}),
-            lambda: storage.save_records([(record, {"a": 1})]),
-            lambda: ledger.register_inputs(workload.MASTER, [RunInput(0, {"n": 0})]),
-        ]
-        for write in writes:
-            with pytest.raises(StoreReadOnlyError, match="read_only=True") as raised:
-                await write()
-            assert raised.value.path == str(tmp_path / "store")
+        await reading_stores.check_refusals(storage, str(tmp_path / "store"))
         assert (await reading_stores.look(storage))[workload.MASTER]["records"] == {"r1": "completed"}
     assert on_disk(tmp_path / "store") == before
 
@@ -263,8 +235,3 @@ async def test_data_elsewhere_is_read_too(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "data/data")
     with pytest.raises(StorageError, match="missing"):
         await open_storage(tmp_path / "store", tmp_path / "data", read_only=True).setup()
-
-
-def test_a_store_in_postgresql_cannot_be_asked_for() -> None:
-    with pytest.raises(StorageError, match="PostgreSQL"):
-        open_storage("postgresql://me@host/db", "s3://bucket/prefix", read_only=True)

@@ -7,7 +7,13 @@ import threading
 import weakref
 from abc import ABC, abstractmethod
 
-from starfish_storage.errors import ForkedProcessError, NotSetUpError, StorageClosedError, StorageError
+from starfish_storage.errors import (
+    ForkedProcessError,
+    NotSetUpError,
+    StorageClosedError,
+    StorageError,
+    StoreReadOnlyError,
+)
 
 
 class Lifecycle(ABC):
@@ -46,6 +52,11 @@ def closed() -> StorageClosedError:
 def closed_to_writes() -> StorageClosedError:
     """Return the error of a write that is handed in after `close` has begun."""
     return StorageClosedError("the storage was closed; nothing was written. Call setup() to open it again.")
+
+
+def opened_read_only(place: str) -> StoreReadOnlyError:
+    """Return the error of a write to a store that was opened for reading on purpose."""
+    return StoreReadOnlyError(place, "it was opened with read_only=True; open it without, to write")
 
 
 _all: weakref.WeakSet[Lifecycle] = weakref.WeakSet()

@@ -43,6 +43,8 @@ class PostgresStorage(HybridStorage):
         storage_uri: ``postgresql://user@host/database?schema=my_store``; the schema is made if it is not there.
         data_storage_uri_override: where the data lies: ``s3://bucket/prefix``, or ``file:///shared/directory``.
         redact_secrets: see `LocalStorage`.
+        read_only: write nothing, neither on the server nor where the data lies. The store must be there, in the schema
+            of this release; every call that would write raises `StoreReadOnlyError` before anything is sent.
         patience: for how long a call waits for a server that does not answer, in seconds; without it, what the
             environment says in ``STARFISH_STORAGE_RETRY_SECONDS``, or a minute.
 
@@ -57,6 +59,7 @@ class PostgresStorage(HybridStorage):
         data_storage_uri_override: str | None = None,
         *,
         redact_secrets: bool = True,
+        read_only: bool = False,
         patience: float | None = None,
     ) -> None:
         self._address = address = PostgresAddress.of_uri(storage_uri)
@@ -70,7 +73,7 @@ class PostgresStorage(HybridStorage):
         codec = RowCodec(data, address.uri, _normalised(data_storage_uri_override))
         guard = SecretGuard(is_on=redact_secrets)
         super().__init__(
-            PostgresMetadataHandler(address, data, codec, seconds, guard.refuse_in_input),
+            PostgresMetadataHandler(address, data, codec, seconds, guard.refuse_in_input, read_only=read_only),
             data,
             address.uri,
             _CAPABILITIES,

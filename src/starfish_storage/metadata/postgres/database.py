@@ -7,14 +7,16 @@ import atexit
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from datetime import datetime
 from typing import TypeVar
 
 from starfish_storage.interface import DataHandler
-from starfish_storage.metadata.lifecycle import Lifecycle
+from starfish_storage.metadata.lifecycle import Lifecycle, opened_read_only
 from starfish_storage.metadata.operations import WriteOperation
 from starfish_storage.metadata.postgres.address import PostgresAddress
 from starfish_storage.metadata.postgres.commit import PostgresCommit
+from starfish_storage.metadata.postgres.inspection import PostgresInspection
 from starfish_storage.metadata.postgres.puts import DataPuts
 from starfish_storage.metadata.postgres.readers import PostgresReaders
 from starfish_storage.metadata.queries import postgres_queries
@@ -34,15 +36,19 @@ class PostgresDatabase(Lifecycle):
         address: where the store lies.
         data: where its data lies.
         patience: for how long a call waits for a server that does not answer, in seconds.
+        read_only: write nothing: nothing is made, migrated or marked as this store's.
     """
 
-    def __init__(self, address: PostgresAddress, data: DataHandler, patience: float) -> None:
+    def __init__(
+        self, address: PostgresAddress, data: DataHandler, patience: float, *, read_only: bool = False
+    ) -> None:
         super().__init__()
         self.place = address.uri
         self.queries = postgres_queries()
         self._address = address
         self._data = data
         self._patience = patience
+        self._read_only = read_only
         self._abandoned = threading.Event()
         self._writer: Writer | None = None
         self._readers: PostgresReaders | None = None
@@ -78,7 +84,7 @@ class PostgresDatabase(Lifecycle):
         """See `Database.write`. Cancelling the wait abandons only the wait."""
         writer, puts = self._writer, self._puts
         if writer is None or puts is None:
-            raise self._refusal()
+            raise self._refusal() if self._readers is None else opened_read_only(self.place)
         if not operation.data:
             await writer.run(operation)
             return
@@ -121,6 +127,9 @@ class PostgresDatabase(Lifecycle):
         with self._opening:
             if self._readers is not None:
                 return
+            if self._read_only:
+                self._open_for_reading()
+                return
             writer = Writer(lambda: PostgresCommit(self._address, self._data, self._patience, self._abandoned))
             writer.start()
             readers = PostgresReaders(self._address, self._patience)
@@ -129,6 +138,15 @@ class PostgresDatabase(Lifecycle):
             puts.start()
             atexit.register(self._end_at_exit)
             self._writer, self._readers, self._puts = writer, readers, puts
+
+    def _open_for_reading(self) -> None:
+        """Open the readers of a store that is there, of this release's version, and whose data is its own."""
+        self._data.prepare_reading()
+        with closing(PostgresInspection(self._address, self._patience)) as inspection:
+            inspection.refuse_other_data(self._data, strictly=False)
+        readers = PostgresReaders(self._address, self._patience, read_only=True)
+        readers.start()
+        self._readers = readers
 
     def _close(self) -> None:
         with self._opening:

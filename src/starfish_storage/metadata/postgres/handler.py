@@ -27,6 +27,7 @@ class PostgresMetadataHandler(SQLMetadataHandler):
         codec: turns models into rows and back.
         patience: for how long a call waits for a server that does not answer, in seconds.
         refuse_input: raises for an input of a run that is not to be stored.
+        read_only: write nothing, neither rows nor data.
     """
 
     def __init__(
@@ -36,8 +37,10 @@ class PostgresMetadataHandler(SQLMetadataHandler):
         codec: RowCodec,
         patience: float,
         refuse_input: RefuseInput | None = None,
+        *,
+        read_only: bool = False,
     ) -> None:
-        super().__init__(PostgresDatabase(address, data, patience), data, codec, refuse_input)
+        super().__init__(PostgresDatabase(address, data, patience, read_only=read_only), data, codec, refuse_input)
 
     async def save_data(self, kind: str, id: str, write: DataWrite) -> None:
         """See `MetadataHandler.save_data`.

@@ -30,6 +30,7 @@ Result = TypeVar("Result")
 
 _MOST_CONNECTIONS = 4
 _CLOSING_SECONDS = 5.0
+_READ_ONLY = {"default_transaction_read_only": "on"}
 
 
 class PostgresReaders:
@@ -38,11 +39,13 @@ class PostgresReaders:
     Args:
         address: where the store lies.
         patience: for how long a call waits for a server that does not answer, in seconds.
+        read_only: the server refuses every write of theirs.
     """
 
-    def __init__(self, address: PostgresAddress, patience: float) -> None:
+    def __init__(self, address: PostgresAddress, patience: float, *, read_only: bool = False) -> None:
         self._address = address
         self._patience = patience
+        self._settings = {**SETTINGS, "search_path": address.search_path} | (_READ_ONLY if read_only else {})
         self._loop = asyncio.new_event_loop()
         self._loop.set_debug(enabled=False)  # in its debug mode it logs what its callbacks are given, such as rows
         self._thread = threading.Thread(target=self._loop.run_forever, name="starfish-storage-reader", daemon=True)
@@ -104,7 +107,7 @@ class PostgresReaders:
             init=prepared,
             reset=kept,
             timeout=seconds,
-            server_settings={**SETTINGS, "search_path": self._address.search_path},
+            server_settings=self._settings,
         )
         self._pool = cast("Any", await pool)
 

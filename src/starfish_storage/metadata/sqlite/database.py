@@ -12,10 +12,10 @@ from typing import TypeVar
 
 import apsw
 
-from starfish_storage.errors import StorageError, StoreOpenError, StoreReadOnlyError
+from starfish_storage.errors import StorageError, StoreOpenError
 from starfish_storage.interface import DataHandler
 from starfish_storage.keys import DATABASE_FILE
-from starfish_storage.metadata.lifecycle import Lifecycle
+from starfish_storage.metadata.lifecycle import Lifecycle, opened_read_only
 from starfish_storage.metadata.operations import WriteOperation
 from starfish_storage.metadata.queries import sqlite_queries
 from starfish_storage.metadata.row import Row
@@ -198,7 +198,7 @@ class Session(Lifecycle):
             if self._writer is not None or former is None:
                 return
             if self._read_only:
-                raise StoreReadOnlyError(self._root, "it was opened with read_only=True; open it without, to write")
+                raise opened_read_only(self._root)
             try:
                 self._start(os.path.realpath(self._root))
             except StorageError as error:

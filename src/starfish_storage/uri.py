@@ -17,7 +17,7 @@ FILE_SCHEME = "file://"
 POSTGRES_SCHEMES = ("postgresql://", "postgres://")
 
 _BEGINS_AS_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-_BEGINS_ALMOST_AS_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/|file:", re.IGNORECASE)
+_BEGINS_ALMOST_AS_URI = re.compile(r"[^/]*:/|(?:file|postgres|postgresql|s3|s3a|gs|az|azure|abfss?):", re.IGNORECASE)
 _PASSWORD = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://[^/?#@:]*):[^/?#]*@")
 
 
@@ -40,6 +40,10 @@ def as_uri(given: object) -> str:
         return text
     if not text.strip():
         raise InvalidUriError(given, "it is empty; give a path, or a URI such as 'file:///data/store'")
+    if text != text.strip() and not text.startswith(
+        ("/", "./", "../", "~")
+    ):  # of a URI from a file or a variable, the password would become a directory's name
+        raise InvalidUriError(given, "it begins or ends with white space; remove that, or put './' before a path")
     if _BEGINS_ALMOST_AS_URI.match(text):
         raise InvalidUriError(
             given,

@@ -22,8 +22,8 @@ def without_secrets(uri: object) -> object:
     uri = path_as_text(uri)
     if not isinstance(uri, str):
         return uri
-    # Also after one slash: a Path merges the two.
-    place = re.sub(r"(//|^[^/]*:/)(?!/).*@", r"\1...@", uri, flags=re.DOTALL)
+    # Also after one slash, as a Path merges the two, and after none.
+    place = re.sub(r"(//|^[^/]*:/|^[^/]*:)(?!/).*@", r"\1...@", uri, flags=re.DOTALL)
     return place if place.startswith("file:///") else re.sub(r"\?.*", "?...", place, flags=re.DOTALL)
 
 

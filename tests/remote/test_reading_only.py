@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -14,6 +15,7 @@ from remote.stores import SHORT, rows, schema_of
 from servers.postgres import PostgresServer
 from starfish_storage import StorageError, StoreOpenError, StoreVersionError, open_storage
 from starfish_storage.keys import MARK_KEY
+from starfish_storage.metadata.handler import SQLMetadataHandler
 from starfish_storage.storage.postgres import PostgresStorage
 from starfish_storage.uri import without_password
 
@@ -42,8 +44,9 @@ async def test_everything_is_read_and_nothing_written(
 async def test_the_server_would_refuse_a_write(tmp_path: Path, postgres_uri: str) -> None:
     await fill(postgres_uri, tmp_path)
     async with PostgresStorage(postgres_uri, tmp_path.as_uri(), read_only=True, patience=SHORT) as storage:
+        database = cast(SQLMetadataHandler, storage.metadata)._database
         with pytest.raises(StorageError, match="takes no writes"):
-            await storage.metadata._database.all_at_once("DELETE FROM records RETURNING 1", ())
+            await database.all_at_once("DELETE FROM records RETURNING 1", ())
 
 
 async def test_no_store_is_made_and_none_migrated(

@@ -1,5 +1,6 @@
 """Storage URIs: which directory one names."""
 
+from functools import partial
 from os import PathLike
 from pathlib import Path
 
@@ -164,10 +165,27 @@ def test_a_relative_path_needs_a_current_directory(tmp_path: Path, monkeypatch: 
     assert open_storage(tmp_path / "store").storage_uri == (tmp_path / "store").as_uri()
 
 
-def test_a_password_in_a_path_that_was_to_be_a_uri_is_not_shown() -> None:
-    for mistyped in (Path("postgresql://me:secret@host/db"), "postgresql:/me:secret@host/db"):
+@pytest.mark.parametrize(
+    "mistyped",
+    [
+        Path("postgresql://me:secret@host/db"),
+        "postgresql:/me:secret@host/db",
+        "postgresql:me:secret@host",
+        " postgresql://me:secret@host/db",
+        "\npostgresql://me:secret@host/db",
+        "store ",
+        " s3://me:secret@bucket/prefix",
+        "jdbc:postgresql://me:secret@host/db",
+        "postgres+x_y://me:secret@host/db",
+    ],
+)
+def test_what_was_to_be_a_uri_becomes_no_directory_and_shows_no_password(
+    mistyped: str | Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for opener in (open_storage, LocalStorage, partial(open_storage, "store")):
         with pytest.raises(InvalidUriError) as caught:
-            open_storage(mistyped)
+            opener(mistyped)
         assert "secret" not in str(caught.value)
 
 

@@ -185,14 +185,18 @@ def encode_row(values: tuple[object, ...]) -> bytes:
     return orjson.dumps(values, option=orjson.OPT_APPEND_NEWLINE)
 
 
-def canonical_hash(value: object) -> str:
+def canonical_hash(value: object, what: str = "run_config") -> str:
     """Return the SHA-256, in hex, of a value's canonical JSON: the identity of an execution job's input.
 
     Canonical is ``json.dumps(value, sort_keys=True)`` encoded as UTF-8, the form that Starfish itself hashes, so
     that its jobs and these find each other.
 
+    Args:
+        value: any JSON value.
+        what: what it is, for the message.
+
     Raises:
-        InvalidDataError: the value is not JSON.
+        InvalidDataError: the value is not JSON, or an object has keys of several types, which have no order.
 
     >>> canonical_hash({"b": 1, "a": 2}) == canonical_hash({"a": 2, "b": 1})
     True
@@ -200,8 +204,8 @@ def canonical_hash(value: object) -> str:
     try:
         text = json.dumps(value, sort_keys=True, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
-        _check(value, "run_config")
-        raise InvalidDataError("run_config", "$", "its keys cannot be sorted; use strings as keys") from error
+        _check(value, what)
+        raise InvalidDataError(what, "$", "its keys cannot be sorted; use strings as keys") from error
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Self, cast
 
-from starfish_storage.codec import encode
+from starfish_storage.codec import canonical_hash, encode
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.models import StatusExecutionJob, StatusRecord
 
@@ -113,6 +113,7 @@ class RunInput:
     position: int
     run_config: dict[str, Any]
     _encoded: bytes | None = field(default=None, init=False, repr=False, compare=False)
+    _digest: str | None = field(default=None, init=False, repr=False, compare=False)
 
     def encoded(self) -> bytes:
         """Return the input as JSON, as `starfish_storage.codec.encode` writes it; encode it only once.
@@ -123,6 +124,16 @@ class RunInput:
         if self._encoded is None:
             object.__setattr__(self, "_encoded", encode(self.run_config, f"input {self.position}"))
         return cast("bytes", self._encoded)
+
+    def digest(self) -> str:
+        """Return the identity of the input, `starfish_storage.codec.canonical_hash`; compute it only once.
+
+        Raises:
+            InvalidDataError: it is not JSON, or an object in it has keys of several types.
+        """
+        if self._digest is None:
+            object.__setattr__(self, "_digest", canonical_hash(self.run_config, f"input {self.position}"))
+        return cast("str", self._digest)
 
 
 @dataclass(frozen=True, slots=True)

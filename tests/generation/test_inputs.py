@@ -193,7 +193,9 @@ async def test_a_source_that_is_cancelled_or_ends_the_program(storage: Storage) 
         await start(storage, Calls(), leaves(), master_job_id="b")
 
 
-@pytest.mark.parametrize("bad", [5, None, "text", [1], {"n": {1}}, {"n": float("nan")}, {"m": 1}])
+@pytest.mark.parametrize(
+    "bad", [5, None, "text", [1], {"n": {1}}, {"n": float("nan")}, {"n": {True: 2, None: 3}}, {"m": 1}]
+)
 async def test_a_bad_input_in_a_list_starts_nothing_or_is_skipped(
     storage: Storage, bad: Any, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -79,6 +79,7 @@ class SQLRunLedger(RunLedger):
         if self._refuse_input is not None:
             self._refuse_input(given)
         given.encoded()
+        given.digest()
 
     async def register_inputs(self, master_job_id: str, inputs: Sequence[RunInput]) -> int:
         """See `InputLedger.register_inputs`."""

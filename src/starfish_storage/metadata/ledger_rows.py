@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, cast, get_args
 
-from starfish_storage.codec import ascii_text, canonical_hash, decode, encode
+from starfish_storage.codec import ascii_text, decode, encode
 from starfish_storage.errors import InvalidInputError, shorten
 from starfish_storage.identifiers import check_id
 from starfish_storage.interface.rows import (
@@ -47,7 +47,7 @@ def registered_row(master_job_id: str, given: RunInput, moment: str) -> Register
     """Return the parameters of ``register_input``."""
     position = _whole("position", given.position, 0, _MOST_INPUTS)
     text = given.encoded()[:-1].decode()
-    digest = canonical_hash(given.run_config)
+    digest = given.digest()
     job_id = input_job_id(master_job_id, position, digest)
     return RegisteredInputRow(job_id, master_job_id, text, digest, moment, moment, position)
 

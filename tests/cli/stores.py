@@ -93,9 +93,9 @@ async def _run_to_the_end(storage: Storage) -> None:
     await ledger.save_attempt(attempt(claimed[1], 0, "no answer\nin time"))
     for number, one in enumerate(claimed):
         country = one.run_config["country"]
-        data = {"country": country, "capital": country[::-1], "note": "é\x9b"}
+        data = {"country": country, "capital": country[::-1], "note": "é\x9b\u202e"}
         if country in ("Atlantis", "Utopia"):
-            failed = attempt(one, number, f"{country}: \x1b[31mno\tanswer")
+            failed = attempt(one, number, f"{country}: \x1b[31mno\tanswer\u202e")
             output = Output("failed", None, f"TimeoutError: {country} gave no answer")
             await ledger.finish_input(Outcome(one, "worker-1", failed, [output], failed.error_message))
             continue

@@ -11,6 +11,7 @@ import pytest
 from cli.calling import call, call_json, rows
 from cli.stores import DESERTED, ENDED, LOGGED
 from starfish_storage import GenerationJob, GenerationMasterJob, Project, Record
+from starfish_storage.cli.output import show_json, show_text
 from starfish_storage.runs import ErrorGroup, RunState
 
 pytestmark = pytest.mark.usefixtures("here")
@@ -104,7 +105,7 @@ def test_errors():
     assert (group["kind"], group["inputs"]) == ("TimeoutError", 2)
     (row,) = rows(call("errors", ENDED).out)
     # Of what is stored, nothing may steer the terminal, or break a line in two.
-    assert row["example"] in {f"{country}: \\x1b[31mno answer" for country in ("Atlantis", "Utopia")}
+    assert row["example"] in {f"{country}: \\x1b[31mno answer\\u202e" for country in ("Atlantis", "Utopia")}
 
 
 def test_the_configuration():
@@ -116,7 +117,7 @@ def test_a_record_with_its_origin():
     uid = uids("--status", "completed")[-1]  # the first of the run, whose answer was a paid step
     found = call_json("record", uid)
     assert list(found) == ["record", "data", "job", "attempts", "steps", "input_tokens", "output_tokens", "cost"]
-    assert found["data"] == {"country": "France", "capital": "ecnarF", "note": "é\x9b"}
+    assert found["data"] == {"country": "France", "capital": "ecnarF", "note": "é\x9b\u202e"}
     assert list(found["job"]) == list(GenerationJob.model_fields)
     assert found["job"]["run_config"] == {"country": "France"}
     (attempt,) = found["attempts"]
@@ -130,6 +131,7 @@ def test_a_record_with_its_origin():
     assert '\n# Result of ask\n"Paris"\n' in text
     assert "cost\t$0.25\n" in text
     assert "\x9b" not in text
+    assert "\u202e" not in text
 
 
 def test_a_record_that_failed_at_last():
@@ -140,6 +142,15 @@ def test_a_record_that_failed_at_last():
     assert "error\tTimeoutError: Atlantis gave no answer\n" in text
     assert "# Where the last attempt failed\nTraceback (most recent call last):\n" in text
     assert "\x1b" not in text
+    assert "\u202e" not in text
+
+
+@pytest.mark.parametrize("character", "\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+def test_what_turns_or_breaks_lines_is_escaped(character: str, capsys: pytest.CaptureFixture[str]):
+    show_text(f"a{character}b")
+    show_json(f"a{character}b")
+    escaped = f"a\\u{ord(character):04x}b"
+    assert capsys.readouterr().out == f'{escaped}\n"{escaped}"\n'
 
 
 def test_a_record_that_needed_two_attempts():

@@ -33,7 +33,9 @@ STYLES = {
     "duplicate": "yellow",
     "superseded": "dim",
 }
-_UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+INVISIBLE = r"\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069"
+"""DEL and C1, line separators, and what turns the direction of text: the characters of a pattern."""
+_UNSAFE = re.compile(rf"[\x00-\x08\x0b-\x1f{INVISIBLE}]")
 
 
 def on_one_line(cell: Cell) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import click
 
-from starfish_storage.cli.cells import Cell, drawn, on_one_line, printable
+from starfish_storage.cli.cells import INVISIBLE, Cell, drawn, on_one_line, printable
 from starfish_storage.cli.json_form import as_json
 from starfish_storage.cli.tables import Column, draw_table
 from starfish_storage.codec import readable_text
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 
-_UNSAFE_IN_JSON = re.compile(r"[\x7f-\x9f]")
+_UNSAFE_IN_JSON = re.compile(f"[{INVISIBLE}]")
 
 
 def is_terminal() -> bool:

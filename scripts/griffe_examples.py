@@ -10,16 +10,17 @@ from typing import Any
 
 import griffe
 
+_LITERAL = re.compile(r"::$", re.MULTILINE)  # before an indented block, which is code in Markdown
 _EXAMPLE = re.compile(r"^( *)>>> .*(?:\n(?!\s*\n).+)*", re.MULTILINE)
 
 
 class Examples(griffe.Extension):
-    """Fences each example, which is a quotation in Markdown otherwise."""
+    """Fences each example, which is a quotation in Markdown otherwise; one colon is enough before a literal block."""
 
     def on_instance(self, *, obj: Any, **_: Any) -> None:
         """Change the docstring of a module, class, function or attribute."""
         if obj.docstring is not None:
-            obj.docstring.value = _EXAMPLE.sub(_fenced, obj.docstring.value)
+            obj.docstring.value = _LITERAL.sub(":", _EXAMPLE.sub(_fenced, obj.docstring.value))
 
 
 def _fenced(example: re.Match[str]) -> str:

@@ -144,7 +144,7 @@ def test_on_purpose_nothing_is_written_where_it_could_be(make: Callable[[Path], 
 async def test_there_must_be_a_store(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for name in ("none", "empty"):
-        with pytest.raises(StoreOpenError, match="none to be read"):
+        with pytest.raises(StoreOpenError, match="contains no store to read"):
             await open_storage(tmp_path / name, read_only=True).setup()
     assert [path.name for path in tmp_path.iterdir()] == ["empty"]
     assert list((tmp_path / "empty").iterdir()) == []

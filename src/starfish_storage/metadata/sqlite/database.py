@@ -21,6 +21,7 @@ from starfish_storage.metadata.queries import sqlite_queries
 from starfish_storage.metadata.row import Row
 from starfish_storage.metadata.row_writer import portions
 from starfish_storage.metadata.sqlite.commit import GroupCommit
+from starfish_storage.metadata.sqlite.copied_readers import CopiedReaders
 from starfish_storage.metadata.sqlite.errors import translate
 from starfish_storage.metadata.sqlite.readers import Readers
 from starfish_storage.metadata.sqlite.starfish_copy import MigratedCopy, copy_if_older_untouched, copy_if_starfish
@@ -73,7 +74,6 @@ class Session(Lifecycle):
         self._read_only = read_only
         self._writer: Writer | None = None
         self._readers: Readers | None = None
-        self._copy: MigratedCopy | None = None
         self._former_readers: list[Readers] = []
         self._commit: GroupCommit | None = None
 
@@ -156,10 +156,9 @@ class Session(Lifecycle):
             # The real path: SQLite is told to follow no link, and would refuse a root that is reached through one.
             root = os.path.realpath(self._root)
             path = f"{root}/{DATABASE_FILE}"
-            if not self._read_only:
-                self._copy = copy_if_starfish(path, self._data)
-            if self._copy is not None:
-                self._readers = Readers(self._copy.path, self._copy.vfs)
+            copy = None if self._read_only else copy_if_starfish(path, self._data)
+            if copy is not None:
+                self._readers = self._readers_of(copy, path)
             elif self._read_only or not self._can_be_written(root):
                 self._open_for_reading(path)
 
@@ -178,12 +177,17 @@ class Session(Lifecycle):
         if not _is_filled(path):
             raise StoreOpenError(self._root, "it contains no store to read; give the directory of a store")
         try:
-            self._copy = copy_if_older_untouched(path, self._data, data_elsewhere=self._data_elsewhere)
+            copy = copy_if_older_untouched(path, self._data, data_elsewhere=self._data_elsewhere)
         except apsw.Error as error:
             raise translate(error, path) from error
         self._data.prepare_reading()
-        copy = self._copy
-        self._readers = UntouchedReaders(path) if copy is None else Readers(copy.path, copy.vfs)
+        self._readers = UntouchedReaders(path) if copy is None else self._readers_of(copy, path)
+
+    def _readers_of(self, copy: MigratedCopy, path: str) -> Readers:
+        copy_anew = partial(
+            copy_if_older_untouched, path, self._data, data_elsewhere=self._data_elsewhere, has_changed=True
+        )
+        return CopiedReaders(path, copy, copy_anew)
 
     def _start(self, root: str) -> None:
         writer = Writer(partial(self._open_commit_in, root))
@@ -214,22 +218,19 @@ class Session(Lifecycle):
             writer, self._writer = self._writer, None
             readers, self._readers = self._readers, None
             former, self._former_readers = self._former_readers, []
-            copy, self._copy = self._copy, None
             self._was_open = self._was_open or readers is not None
             if readers is not None:
                 readers.close()  # before the writer: the last connection to close tidies up the log
             for one in former:
                 one.close()
-            if copy is not None:
-                copy.close()
             if writer is not None:
                 writer.stop()
 
     def _let_go(self) -> object:
         """See `Lifecycle`. A connection that is closed tidies up files that the parent has open."""
-        kept = (self._commit, self._readers, self._former_readers, self._copy)
+        kept = (self._commit, self._readers, self._former_readers)
         writer, self._writer, self._readers = self._writer, None, None
-        self._copy, self._former_readers = None, []
+        self._former_readers = []
         if writer is not None:
             writer.abandon()
         if self._commit is not None:

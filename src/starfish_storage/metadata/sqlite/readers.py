@@ -44,7 +44,7 @@ class Readers:
 
     def first(self, query: str, parameters: Row) -> Row | None:
         """Return the first row of a query over an index, at once and in this thread."""
-        return self._fetch(query, parameters, lambda cursor: cursor.fetchone())
+        return self.fetch(query, parameters, lambda cursor: cursor.fetchone())
 
     def all_at_once(self, query: str, parameters: Row) -> list[Row]:
         """Return all rows of a query that can have but a few, at once and in this thread."""
@@ -65,6 +65,16 @@ class Readers:
         await asyncio.wrap_future(running)
         return found[0]
 
+    def fetch(self, query: str, parameters: Row, fetch: Callable[[Cursor], Result]) -> Result:
+        """Return what is fetched of a query, which is run in this thread."""
+        try:
+            return fetch(self._connection().execute(query, parameters))
+        except (apsw.Error, OSError) as error:
+            raise self._translated(error) from error
+        except UnicodeDecodeError:
+            pass  # not kept as the cause: it holds the text, and its `repr` shows it
+        raise StoreDamagedError(self._path, "a text in it is not UTF-8; restore a backup")
+
     def close(self) -> None:
         """Wait for running queries and close every connection. Idempotent."""
         with self._lock:
@@ -76,16 +86,7 @@ class Readers:
             self._connections.clear()
 
     def _fetch_all(self, query: str, parameters: Row) -> list[Row]:
-        return self._fetch(query, parameters, lambda cursor: cursor.fetchall())
-
-    def _fetch(self, query: str, parameters: Row, fetch: Callable[[Cursor], Result]) -> Result:
-        try:
-            return fetch(self._connection().execute(query, parameters))
-        except (apsw.Error, OSError) as error:
-            raise self._translated(error) from error
-        except UnicodeDecodeError:
-            pass  # not kept as the cause: it holds the text, and its `repr` shows it
-        raise StoreDamagedError(self._path, "a text in it is not UTF-8; restore a backup")
+        return self.fetch(query, parameters, lambda cursor: cursor.fetchall())
 
     def _connection(self) -> Connection:
         connection: Connection | None = getattr(self._local, "connection", None)

@@ -100,11 +100,13 @@ class MigratedCopy:
     Attributes:
         path: the copied database.
         vfs: the SQLite file layer that finds it there.
+        states: what the files were like that were copied.
     """
 
     def __init__(self, directory: str | None) -> None:
         self.vfs = None if directory else "memdb"
         self.path = f"{directory or f'/starfish-storage-{uuid.uuid4().hex}'}/{DATABASE_FILE}"
+        self.states: FileStates = {}
         self._kept: Connection | None = None
         if directory is None:  # what is in memory lasts as long as a connection to it
             self._kept = connect(self.path, _FLAGS | apsw.SQLITE_OPEN_CREATE, self.vfs, _BUSY_TIMEOUT_MS)
@@ -127,11 +129,9 @@ class MigratedCopy:
             else:
                 _copy_into(self._kept, path)
             if states_of_files(path) == before:
+                self.states = before
                 return
-        raise StorageBusyError(
-            f"{path!r} is being written in an older format, and is read from a copy; nothing was changed. "
-            "Close it there, then call again."
-        )
+        raise still_written(path)
 
     def migrate(self, path: str, data: DataHandler) -> bool:
         """Migrate what was copied from a path; return False if it is no older store."""
@@ -148,6 +148,14 @@ class MigratedCopy:
         if kept is not None:
             kept.close()
         self._remove()
+
+
+def still_written(path: str) -> StorageBusyError:
+    """Return the error of a store that changes faster than it can be copied."""
+    return StorageBusyError(
+        f"{path!r} is being written in an older format, and is read from a copy; nothing was changed. "
+        "Close it there, then call again."
+    )
 
 
 def copy_if_starfish(path: str, data: DataHandler) -> MigratedCopy | None:
@@ -176,13 +184,19 @@ def copy_if_older(path: str, data: DataHandler) -> MigratedCopy | None:
     return _copied(path, data, None)
 
 
-def copy_if_older_untouched(path: str, data: DataHandler, *, data_elsewhere: bool) -> MigratedCopy | None:
+def copy_if_older_untouched(
+    path: str, data: DataHandler, *, data_elsewhere: bool, has_changed: bool = False
+) -> MigratedCopy | None:
     """Check a database that is only to be read; return a migrated copy of one that must be migrated first.
+
+    One that has changed may be open for writing in this process, whose locks on it would be lost by copying its files:
+    what our locks lie beside is copied through SQLite then, into memory.
 
     Args:
         path: the database, which is there.
         data: where its data lies.
         data_elsewhere: that is another directory than that of the database.
+        has_changed: it was copied before, and has changed since.
 
     Raises:
         apsw.Error: it cannot be read.
@@ -202,7 +216,8 @@ def copy_if_older_untouched(path: str, data: DataHandler, *, data_elsewhere: boo
             return None
     finally:
         close_untouched(opened, path)
-    copy = copy_if_older(path, data)
+    in_memory = has_changed and os.path.lexists(f"{os.path.dirname(path)}/{SESSION_LOCK_FILE}")
+    copy = _copied(path, data, None) if in_memory else copy_if_older(path, data)
     if copy is None:
         raise StoreOpenError(path, "it has no tables yet, so there is nothing to read; open it once for writing")
     return copy

@@ -148,10 +148,11 @@ class UntouchedReaders(Readers):
         for one in opened:
             close_untouched(one, self._path)
 
-    def _fetch(self, query: str, parameters: Row, fetch: Callable[[Cursor], Result]) -> Result:
+    def fetch(self, query: str, parameters: Row, fetch: Callable[[Cursor], Result]) -> Result:
+        """See `Readers.fetch`."""
         for _ in range(_ATTEMPTS):
             try:
-                found = super()._fetch(query, parameters, fetch)
+                found = super().fetch(query, parameters, fetch)
             except StorageClosedError:
                 raise
             except StorageError:

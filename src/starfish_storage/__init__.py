@@ -5,6 +5,7 @@ what carries them out, and `import starfish_storage` for neither.
 """
 
 import importlib
+import importlib.util
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -122,6 +123,11 @@ __all__ = [
     "retry",
 ]
 
+# `from starfish_storage import *` imports what `__all__` names, and must not fail where the driver is not installed.
+# Who asks for the class by its name is told which extra is missing.
+if importlib.util.find_spec("asyncpg") is None and not TYPE_CHECKING:
+    __all__.remove("PostgresStorage")  # noqa: PYI056 (type checkers are not to see it: they know every name)
+
 # A library is silent unless the program that uses it configures logging.
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
@@ -158,7 +164,7 @@ def _found(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *_ROOMS})
+    return sorted({*globals(), *__all__, *_ROOMS, "PostgresStorage"})
 
 
 if not TYPE_CHECKING:  # to a type checker, every name would be there

@@ -43,6 +43,21 @@ def test_runs_are_started_with_names_of_the_package(name: str):
     assert getattr(starfish_storage, name) is getattr(generation, name)
 
 
+def test_all_names_can_be_imported_without_the_drivers_of_extras():
+    script = (
+        "import sys\n"
+        "for name in ('asyncpg', 'obstore', 'pyarrow', 'boto3'): sys.modules[name] = None\n"
+        "from starfish_storage import *\n"
+        "import starfish_storage\n"
+        "assert LocalStorage is starfish_storage.LocalStorage and 'PostgresStorage' in dir(starfish_storage)\n"
+        "try: starfish_storage.PostgresStorage\n"
+        "except StoreOpenError as error: print(error)\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert "pip install 'starfish-storage[postgres]'" in ran.stdout
+
+
 def test_every_name_of_the_package_is_there_and_listed():
     found = {name: getattr(starfish_storage, name) for name in starfish_storage.__all__}
     assert len(found) == len(starfish_storage.__all__)

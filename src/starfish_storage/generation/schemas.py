@@ -106,7 +106,7 @@ class _JsonSchema:
         try:
             validator.check_schema(self.json_schema)
         except exceptions.SchemaError as error:
-            raise InvalidInputError(f"output_schema is not a valid JSON Schema: {_rule(error)}.") from error
+            raise InvalidInputError(f"output_schema is not a valid JSON Schema: {_misspelt(error)}.") from error
         registry = _registry()
         _check_references(self.json_schema, validator, registry)
         self._validator: Any = validator(self.json_schema, registry=registry)
@@ -147,6 +147,14 @@ def _check_references(schema: dict[str, Any], validator: Any, registry: Any) -> 
                     f"output_schema refers to {shorten(reference)}, which it does not contain; define it below '$defs'."
                 ) from error
         pending += [(child, resolver.in_subresource(child)) for child in part.subresources()]
+
+
+def _misspelt(error: Any) -> str:
+    """Return what is wrong with a schema; of a word that is none of those that its dialect knows, name these."""
+    choice = next((one for one in error.context or () if one.validator == "enum"), None)
+    if choice is None:
+        return _rule(error)
+    return f"at {_path(error.absolute_path)}: it must be one of {', '.join(map(repr, choice.validator_value))}"
 
 
 def _rule(error: Any) -> str:

@@ -72,15 +72,15 @@ def main(store: Path, run: str, command: list[str]) -> None:
     """Kill, resume, report."""
     print(f"{len(replies)} questions to {len(MODELS)} models = {len(replies) * len(MODELS):,} calls. Starting ...")
     kill_half_way(command)
-    before = calls()
-    print(f"\nkill -9 when {before:,} calls had been charged. Resuming ...")
+    print(f"\nkill -9 when {calls():,} calls had been charged. Resuming ...")
     done = asyncio.run(go_on(store.as_uri(), run))
     twice = calls() - len(set(charged.read_text().splitlines()))
     print(f"\nrun {run}: {done.status}, {done.records}, {done.failed_attempts} failed attempts, ${done.cost:.2f}")
     print(f"not paid for twice: {done.done_before:,} inputs, which starting over would have asked again")
     print(f"paid for twice:     {twice:,} of at most 50 calls that were in flight when the run was killed")
     charged.unlink()
-    print(f"\nLook around: starfish-storage --store {store} runs, or show {run}, or verify")
+    look = f"{Path(sys.executable).with_name('starfish-storage')} --store {store.as_uri()}"
+    print(f"\nLook around:\n  {look} runs\n  {look} show {run}\n  {look} verify")
 
 
 if __name__ == "__main__":

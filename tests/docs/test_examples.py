@@ -7,6 +7,7 @@ import asyncio
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -178,6 +179,10 @@ async def test_the_demo_kills_its_run_resumes_it_and_can_be_run_again(tmp_path: 
         assert f"'completed': {right}, 'filtered': {240 - right}" in output
         record = json.loads(output[output.index("{") : output.index("\n}") + 2])
         assert record["question"] in {problem["question"] for problem in problems}
+        looks = output.partition("Look around:\n")[2].splitlines()
+        assert [look.split()[3] for look in looks] == ["runs", "show", "verify"]
+        for look in looks:  # with no directory of the project in the way to commands
+            subprocess.run(shlex.split(look), env={"PATH": "/usr/bin:/bin"}, capture_output=True, check=True)
     async with LocalStorage(store.as_uri()) as storage:
         runs = await storage.list_master_jobs("gsm8k")
         assert [run.status for run in runs] == ["completed"] * 2

@@ -144,3 +144,20 @@ def test_what_writes_says_why_it_cannot(disk: Mounted, tmp_path: Path, monkeypat
         ended = call(*words, "--store", str(disk.path / "store"))
         assert ended.status == 2, words
         assert ended.err.startswith(f"error: store at '{disk.path}/store' can only be read: its file system is"), words
+
+
+def test_a_run_is_refused_at_once_and_in_one_line(
+    disk: Mounted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "inputs.jsonl").write_text('{"n": 1}\n{"n": 2}\n')
+    (tmp_path / "paid.py").write_text("def answer(n, context):\n    context.log_usage(cost=1)\n    return {'n': n}\n")
+    store = ("--store", str(disk.path / "store"))
+    started = ("paid.py:answer", "inputs.jsonl", "--max-concurrency", "1", "--max-cost", "1", *store)
+    assert call("generate", *started, "--id", "run-1", "-q").status == 3
+    disk.remount("ro")
+    for words in (("generate", *started), ("resume", "run-1", *store), ("retry", "run-1", *store)):
+        ended = call(*words)
+        assert ended.status == 2, words
+        assert ended.err.startswith(f"error: store at '{disk.path}/store' can only be read: its file system is"), words
+        assert ended.err.count("\n") == 1, ended.err

@@ -44,6 +44,7 @@ def resume_command(place: Place, run: str, function: str | None, inputs: str | N
         given,
         lambda storage: resume(storage, run_id, called, inputs=lines, **arguments),
         is_new=False,
+        function=function,
     )
 
 
@@ -87,4 +88,5 @@ def retry_command(
         given,
         lambda storage: retry(storage, run_id, called, where=where, **arguments),
         is_new=False,
+        function=function,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +13,7 @@ from starfish_storage.cli.json_form import as_json
 from starfish_storage.cli.output import is_terminal, show_list
 from starfish_storage.cli.place import Place
 from starfish_storage.cli.tables import Column
+from starfish_storage.errors import StorageError
 from starfish_storage.interface import Storage
 from starfish_storage.models import COUNTED_STATUSES, GenerationMasterJob
 from starfish_storage.runs import RunState, Worker
@@ -124,6 +125,7 @@ class RunView:
         workers: who works on it, also those that are dead and not cleared away yet.
         live_workers: how many of them live.
         time: the moment.
+        function: the stored name of the function of a run that is deserted; None if nobody has to know it.
     """
 
     place: Place
@@ -134,6 +136,7 @@ class RunView:
     workers: Sequence[Worker]
     live_workers: int
     time: datetime
+    function: str | None = None
 
     @property
     def is_over(self) -> bool:
@@ -180,7 +183,7 @@ async def view_of(place: Place, storage: Storage, master_job_id: str) -> RunView
     ledger = storage.ledger
     workers = await ledger.list_workers(master_job_id)
     now = await ledger.now()  # by the clock of the leases
-    return RunView(
+    view = RunView(
         place,
         job,
         await ledger.get_run(master_job_id),
@@ -190,6 +193,15 @@ async def view_of(place: Place, storage: Storage, master_job_id: str) -> RunView
         sum(_is_alive(worker, now) for worker in workers),
         now,
     )
+    return replace(view, function=await _function_of(storage, job)) if view.is_deserted else view
+
+
+async def _function_of(storage: Storage, job: GenerationMasterJob) -> str | None:
+    try:
+        config = await storage.get_request_config(job.request_config_ref)
+    except StorageError:
+        return None  # `verify` tells about lost data; how the run stands is worth knowing all the same
+    return str(config.get("function"))
 
 
 def _is_alive(worker: Worker, now: datetime) -> bool:
@@ -231,5 +243,14 @@ def fields_of(view: RunView) -> dict[str, Cell]:
 
 
 def how_to_go_on(view: RunView) -> str:
-    """Return how to continue a run that has no workers."""
-    return f"continue with: {view.place.command('resume', view.job.master_job_id)}"
+    """Return how to continue a run that has no workers.
+
+    A function that a program defined in itself is found in that program, or in its file, which is not stored. Starting
+    the program again continues a run whose id is given there; a random id is not.
+    """
+    run_id = view.job.master_job_id
+    place, _, function = (view.function or "").partition(":")
+    if place != "__main__":
+        return f"continue with: {view.place.command('resume', run_id)}"
+    again = f"continue with: {view.place.command('resume', run_id, f'FILE.py:{function}')}"
+    return again if _RANDOM_ID.fullmatch(run_id) else f"start your program again, or {again}"

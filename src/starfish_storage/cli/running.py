@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext, redirect_stdout
@@ -142,7 +143,9 @@ def id_of_run(place: Place, given: str) -> str:
     return asyncio.run(found())
 
 
-def carry_out(place: Place, run_id: str, given: dict[str, Any], call: Call, *, is_new: bool) -> int:
+def carry_out(
+    place: Place, run_id: str, given: dict[str, Any], call: Call, *, is_new: bool, function: str | None = None
+) -> int:
     """Carry out a run, report its end, and return the exit status.
 
     Args:
@@ -151,21 +154,21 @@ def carry_out(place: Place, run_id: str, given: dict[str, Any], call: Call, *, i
         given: the options of `with_how`.
         call: starts or continues the run.
         is_new: make the store if it is missing.
+        function: the function that was given in place of the stored one, to be given again.
     """
+    words = (run_id,) if function is None else (run_id, function)
     place.refuse_writing()
     quiet, as_json = given["quiet"], given["as_json"]
-    if not quiet:
-        say(f"Run {run_id}")
     try:
         # What the user's function prints must not get between the JSON.
         with redirect_stdout(sys.stderr) if as_json else nullcontext():
-            run = asyncio.run(_called(place, given["durability"], call, is_new=is_new))
+            run = asyncio.run(_called(place, None if quiet else run_id, given["durability"], call, is_new=is_new))
     except KeyboardInterrupt:
-        say(f"Interrupted. {_how_to_go_on(place, run_id)}")
+        say(f"Interrupted. {_how_to_go_on(place, words)}")
         return exit_codes.INTERRUPTED
     except SystemExit as error:
         if error.code == exit_codes.TERMINATED:
-            say(f"Terminated. {_how_to_go_on(place, run_id)}")
+            say(f"Terminated. {_how_to_go_on(place, words)}")
         raise
     if as_json:
         show_json(run)
@@ -174,21 +177,24 @@ def carry_out(place: Place, run_id: str, given: dict[str, Any], call: Call, *, i
     status = exit_codes.of_run(run.status)
     if status == exit_codes.STOPPED:
         reason = "" if run.stop_reason is None else f" ({run.stop_reason})"
-        say(f"Stopped before the end{reason}. {_how_to_go_on(place, run_id)}")
+        say(f"Stopped before the end{reason}. {_how_to_go_on(place, words)}")
     elif status == exit_codes.FAILURES and not quiet:
         say(
-            f"What failed: {place.command('errors', run_id)}\nRun failed inputs again: {place.command('retry', run_id)}"
+            f"What failed: {place.command('errors', run_id)}\nRun failed inputs again: {place.command('retry', *words)}"
         )
     return status
 
 
-async def _called(place: Place, durability: Durability, call: Call, *, is_new: bool) -> Run:
+async def _called(place: Place, shown: str | None, durability: Durability, call: Call, *, is_new: bool) -> Run:
     async with (made if is_new else existing)(place, durability) as storage:
+        # Not before a refusal. Where nothing can be written, the call is about to refuse, and to say why.
+        if shown is not None and (not place.is_local or os.access(place.path, os.W_OK)):
+            say(f"Run {shown}")
         return await call(storage)
 
 
-def _how_to_go_on(place: Place, run_id: str) -> str:
-    return f"Continue with: {place.command('resume', run_id)}"
+def _how_to_go_on(place: Place, words: tuple[str, ...]) -> str:
+    return f"Continue with: {place.command('resume', *words)}"
 
 
 def _fields(run: Run) -> dict[str, Cell]:

@@ -9,7 +9,14 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from starfish_storage.errors import AlreadyExistsError, InvalidIdError, InvalidInputError, NotFoundError, StorageError
+from starfish_storage.errors import (
+    AlreadyExistsError,
+    InvalidIdError,
+    InvalidInputError,
+    NotFoundError,
+    StorageError,
+    StoreReadOnlyError,
+)
 from starfish_storage.generation.interruption import ignored, watched
 from starfish_storage.generation.lease import is_dead
 from starfish_storage.generation.progress import OPEN
@@ -62,8 +69,15 @@ class Run:
         return asdict(self)
 
 
-async def carry_on(storage: Storage, state: RunState, worker: RunWorker, *, handle_signals: bool) -> Run:
+async def carry_on(storage: Storage, state: RunState, worker: RunWorker, again: str, *, handle_signals: bool) -> Run:
     """Let a worker work on a run until it ends or stops, store its true status, and return how it stands.
+
+    Args:
+        storage: holds the run.
+        state: where the run stands.
+        worker: works on it.
+        again: what continues the run after an interruption, for people.
+        handle_signals: whether signals stop it.
 
     Raises:
         StorageError: the store failed, or the inputs are bad.
@@ -73,6 +87,9 @@ async def carry_on(storage: Storage, state: RunState, worker: RunWorker, *, hand
     try:
         await worker.compare_inputs()  # before this changes anything
         await _run_and_settle(storage, state, worker, handle_signals=handle_signals)
+    except (asyncio.CancelledError, KeyboardInterrupt, SystemExit):
+        worker.note_interruption(again)  # a long traceback follows, and says nothing about the run
+        raise
     finally:
         await to_the_end(worker.close())
     return await run_of(
@@ -181,6 +198,8 @@ def _final_status(run: Run) -> StatusMasterJob:
 async def _settle_quietly(storage: Storage, id: str, stop_reason: str | None) -> None:
     try:
         await settle(storage, id, stop_reason)
+    except StoreReadOnlyError:
+        pass  # where nothing can be written, nothing has changed
     except StorageError as error:
         logger.warning("could not save the status of run %s: %s", id, error.code)  # another error is on its way
 

@@ -55,6 +55,30 @@ def load_function(name: str) -> Callable[..., Any]:
     return cast("Callable[..., Any]", found)
 
 
+def load_function_of_run(name: str, command: str) -> Callable[..., Any]:
+    """Return the function that a run was started with.
+
+    Args:
+        name: the name that is stored with the run.
+        command: the command line that continues the run, for a message. A function given after it takes the place of
+            the stored one.
+
+    Raises:
+        InvalidInputError: it is not found. One that a program defined in itself is found in that program only.
+    """
+    try:
+        return load_function(name)
+    except InvalidInputError as error:
+        place, _, attributes = name.partition(":")
+        if place != "__main__" or not all(part.isidentifier() for part in attributes.split(".")):
+            raise
+        raise _refused(
+            name,
+            "it belongs to the program that started the run, and this is another program",
+            f"start your program again if it names the run, or: {command} FILE.py:{attributes}",
+        ) from error
+
+
 def _refused(name: str, reason: str, remedy: str) -> InvalidInputError:
     return InvalidInputError(f"function {shorten(name)} cannot be used: {reason}; {remedy}.")
 

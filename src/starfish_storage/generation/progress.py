@@ -87,7 +87,7 @@ class Reporter(Protocol):
         ...
 
     def note(self, text: str) -> None:
-        """Show a text to whoever watches."""
+        """Show a text to whoever watches, also after the end."""
         ...
 
     def end(self, progress: Progress) -> None:
@@ -243,8 +243,10 @@ class _Bar:
             self._draw(progress)
 
     def note(self, text: str) -> None:
-        """See `Reporter.note`. The text stands above the bar."""
-        if self._bar is not None:
+        """See `Reporter.note`. The text stands above the bar, or after it."""
+        if self._bar is None:
+            self._guarded(lambda: print(text, file=self._stream, flush=True))
+        else:
             self._guarded(lambda: self._bar.console.print(text, markup=False, highlight=False))
 
     def end(self, progress: Progress) -> None:

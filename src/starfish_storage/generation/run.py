@@ -21,7 +21,7 @@ from starfish_storage.generation.context import Context
 from starfish_storage.generation.inputs import Feed, InputCheck, JsonLinesInputs, OnBadInput
 from starfish_storage.generation.lease import is_dead, release_dead
 from starfish_storage.generation.lifecycle import FINISHED, Run, carry_on, create, run_of, settle, state_of, stored_run
-from starfish_storage.generation.loading import load_function
+from starfish_storage.generation.loading import load_function_of_run
 from starfish_storage.generation.options import Accept, Options, OutputSchema, UniqueBy
 from starfish_storage.generation.outcomes import OutputChecks
 from starfish_storage.generation.progress import OPEN, Progress, reporter
@@ -152,7 +152,8 @@ async def generate(
         if feed is None:
             return await _as_it_is(storage, state)
         worker = RunWorker(storage, state, bound, checks, how, shown, feed)
-        return await carry_on(storage, state, worker, handle_signals=options.get("handle_signals", True))
+        again = _START_AGAIN if master_job_id is not None and _is_of_program(bound) else _RESUME
+        return await carry_on(storage, state, worker, again, handle_signals=options.get("handle_signals", True))
 
 
 @raised_at_the_call
@@ -283,8 +284,10 @@ async def _go_on(
     schema = changed.get("output_schema") or job.output_schema or None
     checks = OutputChecks(schema, options.accept, options.unique_by)
     shown = reporter(changed.get("progress", "auto"))
-    called = load_function(str(config.get("function"))) if function is None else function
-    with closing(BoundFunction(called, options.max_concurrency, context_type=Context)) as bound:
+    if function is None:
+        command = f"starfish-storage {'resume' if before is None else 'retry'} {state.master_job_id}"
+        function = load_function_of_run(str(config.get("function")), command)
+    with closing(BoundFunction(function, options.max_concurrency, context_type=Context)) as bound:
         check = InputCheck(storage.ledger, bound.check)
         feed = None
         if inputs is None and not state.inputs_complete and before is None:
@@ -299,7 +302,16 @@ async def _go_on(
         if before is not None:
             await before()
         worker = RunWorker(storage, state, bound, checks, options, shown, feed)
-        return await carry_on(storage, state, worker, handle_signals=changed.get("handle_signals", True))
+        again = _START_AGAIN if _is_of_program(bound) else _RESUME
+        return await carry_on(storage, state, worker, again, handle_signals=changed.get("handle_signals", True))
+
+
+_START_AGAIN, _RESUME = "start the program again to continue", "resume continues it"
+
+
+def _is_of_program(function: BoundFunction) -> bool:
+    """Return whether the program that runs defines a function itself: then a command did not start the run."""
+    return function.name.startswith("__main__:")
 
 
 async def _as_it_is(storage: Storage, state: RunState) -> Run:

@@ -139,6 +139,17 @@ class RunWorker:
             those, them = ("1 call", "it") if calls == 1 else (f"{calls:,} calls", "them")
             self._reporter.note(f"waiting for {those} in flight; {again} to cancel {them}")
 
+    def note_interruption(self, again: str) -> None:
+        """Say that the run was interrupted, how far it is, and how it continues.
+
+        Args:
+            again: what continues it, for people.
+        """
+        progress = self.progress()
+        total = "" if progress.total is None else f" of {progress.total:,}"
+        done = f"{progress.done:,}{total} inputs are done"
+        self._reporter.note(f"run {self.master_job_id!r} was interrupted: {done}; {again}")
+
     def progress(self) -> Progress:
         """Return how far the run is."""
         counts, records = self._counts.inputs, self._counts.records

@@ -117,6 +117,8 @@ def listing(path: str) -> str:
 def shown(fence: re.Match[str]) -> str:
     """Return a fenced block as the site shows it: the tests' own words of its first line are not for readers."""
     language, _, rest = fence[2].partition(" ")
+    if language == "text" and fence[3].count("\n") == 1:
+        return f"{fence[1]}{{.text .message}}\n{fence[3]}{fence[1]}"  # style.css lets it wrap
     name = rest.removeprefix("file=")
     title = f' title="{name}"' if name != rest else ""
     return f"{fence[1]}{language}{title}\n{fence[3]}{fence[1]}"

@@ -40,6 +40,29 @@ def outcome(*, unsettled: bool) -> str:
     return "The previous version is unchanged"
 
 
+def number_of(count: int, one: str) -> str:
+    """Return how many there are of a thing, whose plural ends in ``s``.
+
+    >>> number_of(1, "run"), number_of(0, "bad row"), number_of(1200, "record")
+    ('1 run', '0 bad rows', '1,200 records')
+    """
+    return f"{count:,} {one}" if count == 1 else f"{count:,} {one}s"
+
+
+_UNIT = 1000
+
+
+def size(count: int) -> str:
+    """Return a size as people write it.
+
+    >>> size(1), size(640), size(2345), size(12_345_678)
+    ('1 byte', '640 bytes', '2.3 KB', '12.3 MB')
+    """
+    if count < _UNIT:
+        return number_of(count, "byte")
+    return f"{count / _UNIT:,.1f} KB" if count < _UNIT**2 else f"{count / _UNIT**2:,.1f} MB"
+
+
 _CENTS = 2
 _MOST_DECIMALS = 9
 

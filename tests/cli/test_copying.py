@@ -23,8 +23,8 @@ def runs_of(store: str) -> set[str]:
 def test_a_copy_says_what_it_did():
     ended = call("copy", "other")
     assert (ended.status, ended.err) == (0, "")
-    assert "2 projects, 3 runs, 13 execution jobs, 8 records" in ended.out
-    assert "8 attempts, 1 steps; 0 jobs and records were there already" in ended.out
+    assert "2 projects, 3 runs, 13 inputs, 8 records" in ended.out
+    assert "8 attempts, 1 step; inputs and records that were there already: 0" in ended.out
     assert ended.out.startswith(f"{Path.cwd()}/store copied to {Path.cwd()}/other in ")
     assert runs_of("other") == {ENDED, DESERTED, LOGGED}
     again = call_json("copy", "other")
@@ -96,7 +96,7 @@ def test_damage_gives_1_if_it_is_skipped(here: Path):
     assert "--skip-damaged" in stopped.err
     skipped = call("copy", "other", "--skip-damaged")
     assert skipped.status == 1
-    assert "1 records were copied without their data" in skipped.out
+    assert "1 record copied without data" in skipped.out
     assert "sum-0" in skipped.out
     assert call("verify", "--store", "other").status == 0
     assert call("archive", LOGGED, "run.zip").status == 2
@@ -107,7 +107,7 @@ def test_damage_gives_1_if_it_is_skipped(here: Path):
 def test_an_archive_opens_elsewhere(here: Path):
     ended = call("archive", "capitals-1", "run.zip")
     assert (ended.status, ended.err) == (0, "")
-    assert ended.out.startswith(f"{here}/run.zip: run capitals-1 with 6 execution jobs and 6 records in ")
+    assert ended.out.startswith(f"{here}/run.zip: run capitals-1 with 6 inputs and 6 records in ")
     refused = call("archive", "capitals-1", "run.zip")
     assert refused.status == 2
     assert "--overwrite" in refused.err

@@ -99,3 +99,13 @@ def test_as_a_process_it_overwrites_only_what_it_may(here: Path):
     assert ended.status == 2
     assert "already exists" in ended.err
     assert "--overwrite" in ended.err
+
+
+def test_that_nothing_was_exported_is_told(here: Path):
+    ended = call("export", "sums-1", "none.jsonl", "--status", "duplicate")
+    assert (ended.status, ended.err) == (0, "No records match: 0 written.\n")
+    assert call("export", "sums-1", "none.jsonl", "--status", "duplicate", "--overwrite", "-q") == (0, "", "")
+
+
+def test_a_form_that_cannot_be_inferred_names_the_option(here: Path):
+    assert "or pass form= (--form)." in call("export", ENDED, "q.unknown").err

@@ -18,6 +18,20 @@ def lines(empty: Path) -> Path:
     return path
 
 
+@pytest.mark.parametrize("command", ["resume", "retry"])
+def test_an_imported_run_has_no_function_to_run(command: str, lines: Path):
+    assert call("import", "answers.jsonl").status == 0
+    ended = call(command, "last")
+    assert ended.status == 2
+    assert "was imported: there is no function to run" in ended.err
+
+
+def test_a_form_that_cannot_be_inferred_names_the_option(lines: Path):
+    ended = call("import", str(lines.rename(lines.with_suffix(".arrow"))))
+    assert ended.status == 2
+    assert "pass form= (--from), one of " in ended.err
+
+
 def test_a_file_becomes_a_run(lines: Path):
     ended = call("import", "answers.jsonl")
     assert ended.status == 0, ended
@@ -65,7 +79,7 @@ def test_json_and_options(lines: Path):
     report = json.loads(ended.out)
     assert (report["records"], report["skipped"], report["project_ids"]) == (1, 1, ["p"])
     assert len(report["bad_rows"]) == 1
-    assert ended.err.startswith("Left out 1 bad rows; the first: the row at line 3 of 'b.txt' has 1 cells")
+    assert ended.err.startswith("Left out 1 bad row; the first: the row at line 3 of 'b.txt' has 1 cells")
     (job,) = json.loads(call("runs", "--store", "elsewhere", "--json").out)
     assert job["name"] == "n"
 

@@ -63,10 +63,10 @@ def test_runs_of_a_project_or_in_a_status(words: list[str], expected: list[str])
 def test_what_is_left_out_is_told():
     ended = call("runs", "--limit", "2", "--json")
     assert [job["master_job_id"] for job in json.loads(ended.out)] == [DESERTED, LOGGED]
-    assert ended.err == "There are more than these 2; --limit 0 shows all.\n"
+    assert ended.err == "There are more than 2 runs; --limit 0 shows all.\n"
     ended = call("records", ENDED, "--limit", "2", "--offset", "1")
     assert len(rows(ended.out)) == 2
-    assert ended.err == "There are more than these 2; --limit 0 shows all, --offset 3 the next.\n"
+    assert ended.err == "There are more than 2 records; --limit 0 shows all, --offset 3 the next.\n"
 
 
 def test_a_list_of_nothing_is_a_list():
@@ -106,6 +106,21 @@ def test_errors():
     (row,) = rows(call("errors", ENDED).out)
     # Of what is stored, nothing may steer the terminal, or break a line in two.
     assert row["example"] in {f"{country}: \\x1b[31mno answer\\u202e" for country in ("Atlantis", "Utopia")}
+
+
+def test_no_failures_are_told():
+    ended = call("errors", LOGGED)
+    assert (rows(ended.out), ended.err) == ([], "No failures.\n")
+    assert call_json("errors", LOGGED) == []
+
+
+def test_the_wrong_command_for_an_id_names_what_it_looked_for():
+    ended = call("record", "sum")
+    assert ended.status == 2
+    assert "this is an input; see it with: starfish-storage show sum." in ended.err
+    ended = call("show", "zzz")
+    assert ended.status == 2
+    assert ended.err.startswith("error: project, run, input or record 'zzz' does not exist")
 
 
 def test_the_configuration():

@@ -38,8 +38,23 @@ def test_a_store_that_is_not_there_is_not_made(words: list[str], empty: Path):
 
 
 def test_a_directory_without_a_store_stays_as_it_is(empty: Path):
-    assert call("--store", ".", "runs").status == 2
+    ended = call("--store", ".", "runs")
+    assert ended.status == 2
+    assert "there is no store in it;" in ended.err
     assert list(empty.iterdir()) == []
+
+
+def test_a_file_is_no_store_and_a_missing_backup_is_missing(empty: Path):
+    (empty / "f.py").write_text("", "utf-8")
+    assert "it is not a directory;" in call("--store", "f.py", "runs").err
+    assert "it does not exist; name the directory of a backup" in call("restore", "nope").err
+    assert "it is not a directory; name the directory of a backup" in call("restore", "f.py").err
+
+
+@pytest.mark.parametrize("command", ["generate", "resume", "retry", "cancel", "import", "unarchive", "restore"])
+def test_commands_that_only_write_do_not_offer_to_write_nothing(command: str):
+    assert "--read-only" not in call(command, "--help").out
+    assert "--read-only" in call("runs", "--help").out
 
 
 def test_a_store_whose_database_is_lost_is_not_begun_anew(here: Path):

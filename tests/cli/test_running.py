@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -153,13 +155,14 @@ def test_what_resume_and_retry_are_given(work: Path, monkeypatch: pytest.MonkeyP
     assert call("retry", "last").status == 0
     assert retry.given == ("run-1", None)
     assert retry.options == {"where": Where(), "progress": "auto"}
-    filters = ("--status", "failed", "--status", "filtered", "--error", "no", "--error-type", "E", "--input", "j")
-    assert call("retry", "last", *filters, *HOW).status == 0
+    job = call_json("errors", "last")[0]["job_id"]
+    filters = ("--status", "failed", "--status", "filtered", "--error", "no", "--error-type", "LookupError")
+    assert call("retry", "last", *filters, "--input", job, *HOW).status == 0
     where = retry.options.pop("where")
-    assert where == Where(statuses=("failed", "filtered"), error_text="no", error_type="E", job_ids=("j",))
+    assert where == Where(statuses=("failed", "filtered"), error_text="no", error_type="LookupError", job_ids=(job,))
     check_how(retry.options)
-    assert call("retry", "last", "--input", "j", "--job", "k").status == 0  # the former name, until 1.0
-    assert retry.options["where"].job_ids == ("j", "k")
+    assert call("retry", "last", "--input", "j", "--job", job).status == 0  # the former name, until 1.0
+    assert retry.options["where"].job_ids == ("j", job)
     assert "--job" not in call("retry", "--help").out
 
 
@@ -223,6 +226,36 @@ def test_a_run_from_beginning_to_end(work: Path, monkeypatch: pytest.MonkeyPatch
     assert call("cancel", "last").status == 2
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--error-type", "Nope"),
+        ("--error", "timeout"),
+        ("--input", "nope"),
+        ("--status", "filtered", "--error-type", "LookupError"),
+    ],
+)
+def test_a_retry_that_matches_nothing_is_refused(words: tuple[str, ...], work: Path):
+    assert start("-q", "--unique-by", "capital").status == 1
+    before = call_json("show", "last")
+    ended = call("retry", "last", *words, "-q")
+    assert (ended.status, ended.out) == (2, "")
+    status = "filtered" if "filtered" in words else "failed"
+    assert ended.err == (
+        f"error: no {status} input of run 'run-1' matches; the errors are: LookupError 1. Nothing was changed.\n"
+    )
+    now = call_json("show", "last")
+    assert now | {"time": before["time"]} == before
+    assert call("retry", "last", "--error", "NO atlantis", "--error-type", "LookupError", "-q").status == 1
+    assert call_json("show", "last")["run"]["attempts"] == 6
+
+
+def test_a_run_that_has_failures_tells_how_to_go_on_even_if_quiet(work: Path):
+    assert start("-q").err == (
+        "What failed: starfish-storage errors run-1\nRun failed inputs again: starfish-storage retry run-1\n"
+    )
+
+
 def test_a_run_that_is_stopped_and_gone_on_with(work: Path):
     ended = start("--max-cost", "0.5", "--max-concurrency", "1", "-q")
     assert ended.status == 3
@@ -230,7 +263,7 @@ def test_a_run_that_is_stopped_and_gone_on_with(work: Path):
     assert call("watch", "last").status == 3
     ended = call("cancel", "last", "--reason", "wrong prompt")
     assert (ended.status, ended.out) == (0, "")
-    assert ended.err == "Asked run run-1 to stop. See it stop: starfish-storage watch run-1\n"
+    assert ended.err == "Run run-1 was cancelled already, and no worker is at it.\n"
     assert call_json("show", "last")["run"]["stop_reason"] == "wrong prompt"
     assert call("resume", "last", "--max-cost", "10", "-q").status == 1
     assert call_json("show", "last")["inputs"] == {"completed": 4, "failed": 1}
@@ -249,7 +282,11 @@ def test_a_run_that_is_stopped_and_gone_on_with(work: Path):
             ("answers.py:answer", "capitals.2026.jsonl", "--config", "list.json"),
             "must hold a JSON object, not",
         ),
-        (("answers.py:answer", "capitals.2026.jsonl", "--schema", "no.json"), "'no.json' cannot be read"),
+        (("answers.py:answer", "capitals.2026.jsonl", "--schema", "no.json"), "'no.json' does not exist."),
+        (("answers.py:answer", "capitals.2026.jsonl", "--schema", "latin.json"), "as JSON: it is not UTF-8."),
+        (("answers.py:answer", "empty.jsonl"), "'empty.jsonl' holds no inputs. Nothing was started."),
+        (("answers.py:answer", "packed.jsonl"), "is compressed with gzip: decompress it first."),
+        (("answers.py:answer", "pipe"), "the inputs 'pipe' are no regular file: give one, since it is read twice."),
         (("answers.py:answer", "capitals.2026.jsonl", "--accept", "answers.py:no"), "has no 'no'"),
         (("answers.py:answer", "capitals.2026.jsonl", "--max-concurrency", "0"), "0 is not in the range"),
         (("answers.py:answer", "capitals.2026.jsonl", "--id", "a/b"), "master_job_id 'a/b' cannot be used"),
@@ -260,6 +297,10 @@ def test_nothing_is_started(words: tuple[str, ...], reason: str, work: Path):
     (work / "other.jsonl").write_text('{"land": "France"}\n', "utf-8")
     (work / "bad.json").write_text("{", "utf-8")
     (work / "list.json").write_text("[]", "utf-8")
+    (work / "latin.json").write_bytes(b'"\xe9"')
+    (work / "empty.jsonl").write_text("\n", "utf-8")
+    (work / "packed.jsonl").write_bytes(gzip.compress(b'{"country": "Peru"}\n'))
+    os.mkfifo(work / "pipe")
     ended = call("generate", *words, "-q")
     assert (ended.status, ended.out) == (2, "")
     assert ended.err.startswith("error: ")

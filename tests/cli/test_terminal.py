@@ -70,7 +70,7 @@ def lines_at_80(*words: str, directory: Path) -> list[str]:
 
 def test_runs_at_80_columns_break_no_word(long_words: Path):
     head, *listed, left_out = lines_at_80("runs", directory=long_words)
-    assert head.split() == ["run", "status", "kept", "failed", "cost"]
+    assert head.split() == ["run", "status", "completed", "failed", "cost"]
     assert [line.split()[:2] for line in listed] == [[NAMED, "completed_with_errors"], [RANDOM[:12], "running"]]
     assert listed[1].split()[2:] == ["0", "of", "125000", "0", "$0.00"]
     assert left_out == "Too narrow for: created, project, name. A wider terminal or --json shows this."

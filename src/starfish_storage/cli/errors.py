@@ -10,7 +10,7 @@ import click
 from starfish_storage.cli.cells import Cell
 from starfish_storage.cli.opening import reading
 from starfish_storage.cli.options import example, with_json, with_run, with_store
-from starfish_storage.cli.output import show_list
+from starfish_storage.cli.output import say, show_list
 from starfish_storage.cli.place import Place
 from starfish_storage.cli.run_lookup import find_run
 from starfish_storage.cli.tables import Column
@@ -30,7 +30,10 @@ _COLUMNS = (
 @with_store
 def errors_command(place: Place, run: str, as_json: bool) -> None:
     """Count the failures of a run by kind, the most frequent first, with an example of each."""
-    show_list(_COLUMNS, asyncio.run(_errors(place, run)), _cells, as_json=as_json)
+    groups = asyncio.run(_errors(place, run))
+    show_list(_COLUMNS, groups, _cells, as_json=as_json)
+    if not groups and not as_json:
+        say("No failures.")
 
 
 async def _errors(place: Place, run: str) -> list[ErrorGroup]:

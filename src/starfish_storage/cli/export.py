@@ -79,6 +79,8 @@ def export_command(place: Place, runs: tuple[str, ...], quiet: bool, as_json: bo
         show_json(report.to_json())
     elif not quiet:
         _show(report)
+    if not report.records and not report.skipped_records and not quiet:
+        say("No records match: 0 written.")
     return exit_codes.FAILURES if report.skipped_records else exit_codes.DONE
 
 

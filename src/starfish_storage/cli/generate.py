@@ -8,9 +8,10 @@ from typing import Any
 
 import click
 
-from starfish_storage.cli.options import example, with_store
+from starfish_storage.cli.options import example, with_store_to_write
 from starfish_storage.cli.place import Place
 from starfish_storage.cli.running import carry_out, how_options, read_config, with_how
+from starfish_storage.errors import InvalidInputError
 
 
 @click.command(
@@ -26,7 +27,7 @@ from starfish_storage.cli.running import carry_out, how_options, read_config, wi
     "--config", metavar="FILE.json", type=click.Path(exists=True, dir_okay=False), help="Stored with the run."
 )
 @with_how
-@with_store
+@with_store_to_write
 def generate_command(
     place: Place,
     function: str,
@@ -45,6 +46,8 @@ def generate_command(
     from starfish_storage.generation import generate, load_function, read_json_lines
 
     lines = read_json_lines(inputs, given["on_bad_input"] or "stop")
+    if next(iter(lines), None) is None:
+        raise InvalidInputError(f"{inputs!r} holds no inputs. Nothing was started.")
     arguments: dict[str, Any] = how_options(given) | {
         "project": project or os.path.basename(inputs).partition(".")[0] or "generated",
         "name": name,

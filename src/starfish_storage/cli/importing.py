@@ -11,12 +11,13 @@ from starfish_storage.cli import exit_codes
 from starfish_storage.cli.cells import Cell
 from starfish_storage.cli.counting import counted
 from starfish_storage.cli.opening import made
-from starfish_storage.cli.options import example, with_form_options, with_json, with_store
+from starfish_storage.cli.options import example, with_form_options, with_json, with_store_to_write
 from starfish_storage.cli.output import say, show_fields, show_json
 from starfish_storage.cli.place import Place
 from starfish_storage.imports import ImportReport, import_path
 from starfish_storage.imports.files import FILE_FORMS
 from starfish_storage.imports.recognising import DIRECTORY_FORMS, FORMS
+from starfish_storage.wording import number_of
 
 
 def _help() -> str:
@@ -44,7 +45,7 @@ def _help() -> str:
 @with_form_options(option for form in FORMS for option in form.options)
 @click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
 @with_json
-@with_store
+@with_store_to_write
 def import_command(
     place: Place, source: str, form: Any, project: str | None, quiet: bool, as_json: bool, **options: Any
 ) -> int:
@@ -61,7 +62,7 @@ def import_command(
     if report.already_imported:
         say("Already imported: nothing was added.")
     elif report.skipped:
-        say(f"Left out {report.skipped} bad rows; the first: {report.bad_rows[0]}")
+        say(f"Left out {number_of(report.skipped, 'bad row')}; the first: {report.bad_rows[0]}")
     return exit_codes.DONE
 
 

@@ -94,6 +94,9 @@ def _no_store(place: Place) -> StoreOpenError:
             "its database is missing; restore a backup with 'starfish-storage restore', or run "
             "'starfish-storage repair', which rebuilds it from the files beside it",
         )
+    reason = "it does not exist"
+    if place.is_local and os.path.lexists(place.path):
+        reason = "there is no store in it" if os.path.isdir(place.path) else "it is not a directory"
     return StoreOpenError(
-        place.shown, f"it does not exist; name a store with --store or {STORE_VARIABLE}, or make one with 'generate'"
+        place.shown, f"{reason}; name a store with --store or {STORE_VARIABLE}, or make one with 'generate'"
     )

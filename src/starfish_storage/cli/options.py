@@ -37,10 +37,18 @@ def example(words: str) -> str:
 
 def with_store(command: Command) -> Command:
     """Give a command the options that name the store, and pass its function the `Place`."""
+    return _with_place(command, writes=False)
 
+
+def with_store_to_write(command: Command) -> Command:
+    """Do as `with_store` for a command that always writes: its help does not offer what makes it fail."""
+    return _with_place(command, writes=True)
+
+
+def _with_place(command: Command, *, writes: bool) -> Command:
     @click.option("--store", metavar="URI|PATH", help=STORE_HELP)
     @click.option("--data-uri", metavar="URI|PATH", help=DATA_HELP)
-    @click.option("--read-only", is_flag=True, help=READ_ONLY_HELP)
+    @click.option("--read-only", is_flag=True, hidden=writes, help=READ_ONLY_HELP)
     @click.pass_context
     @wraps(command)
     def run(

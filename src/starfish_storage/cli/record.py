@@ -102,6 +102,8 @@ async def _view(place: Place, uid: str) -> RecordView:
     async with reading(place) as storage:
         record = await storage.get_record_metadata(uid)
         if record is None:
+            if await storage.get_execution_job(uid) is not None:
+                raise NotFoundError("record", uid, f"this is an input; see it with: {place.command('show', uid)}")
             raise NotFoundError("record", uid, "'starfish-storage records RUN' lists those of a run")
         return await record_view(storage, record)
 

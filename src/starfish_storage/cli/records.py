@@ -16,6 +16,7 @@ from starfish_storage.cli.run_lookup import find_run
 from starfish_storage.cli.tables import Column
 from starfish_storage.interface import Storage
 from starfish_storage.models import RECORD_STATUSES, Record
+from starfish_storage.wording import number_of
 
 RECORD_COLUMNS = (Column("record"), Column("status"), Column("ended", optional=True), Column("error", whole=False))
 
@@ -38,7 +39,10 @@ def records_command(
 ) -> None:
     """List the records of a run, newest first."""
     if asyncio.run(_list(place, run, (status, error, offset), limit, as_json=as_json)):
-        say(f"There are more than these {limit}; --limit 0 shows all, --offset {offset + limit} the next.")
+        say(
+            f"There are more than {number_of(limit, 'record')}; --limit 0 shows all, "
+            f"--offset {offset + limit} the next."
+        )
 
 
 async def _list(

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import AsyncGenerator
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from starfish_storage.cli.options import example, one_of, with_run, with_store
+from starfish_storage.cli.options import example, one_of, with_run, with_store_to_write
 from starfish_storage.cli.place import Place
+from starfish_storage.cli.run_view import UNFINISHED
 from starfish_storage.cli.running import carry_out, how_options, id_of_run, with_how
-from starfish_storage.models import EXECUTION_JOB_STATUSES
+from starfish_storage.errors import InvalidInputError
+from starfish_storage.interface import Storage
+from starfish_storage.models import EXECUTION_JOB_STATUSES, GenerationJob
 
-_ENDED = [status for status in EXECUTION_JOB_STATUSES if status not in ("pending", "running")]
+if TYPE_CHECKING:
+    from starfish_storage.generation import Run, Where
+
+_ENDED = [status for status in EXECUTION_JOB_STATUSES if status not in UNFINISHED]
+_BATCH = 1000
 
 _with_function = click.argument("function", metavar="[MODULE:FUNCTION]", required=False)
 
@@ -26,7 +34,7 @@ _with_function = click.argument("function", metavar="[MODULE:FUNCTION]", require
     help="The inputs [default: the file that the run was started with].",
 )
 @with_how
-@with_store
+@with_store_to_write
 def resume_command(place: Place, run: str, function: str | None, inputs: str | None, **given: Any) -> int:
     """Continue a run that was interrupted or killed. Finished inputs are skipped.
 
@@ -62,7 +70,7 @@ def resume_command(place: Place, run: str, function: str | None, inputs: str | N
 @click.option("--input", "input_ids", multiple=True, metavar="ID", help="Only the input with this id; repeatable.")
 @click.option("--job", "job_ids", multiple=True, hidden=True)  # the former name of --input, until 1.0
 @with_how
-@with_store
+@with_store_to_write
 def retry_command(
     place: Place,
     run: str,
@@ -82,11 +90,49 @@ def retry_command(
     arguments = how_options(given)
     called = None if function is None else load_function(function)
     run_id = id_of_run(place, run)
-    return carry_out(
-        place,
-        run_id,
-        given,
-        lambda storage: retry(storage, run_id, called, where=where, **arguments),
-        is_new=False,
-        function=function,
+
+    async def chosen(storage: Storage) -> Run:
+        await _refuse_no_match(storage, run_id, where)
+        return await retry(storage, run_id, called, where=where, **arguments)
+
+    return carry_out(place, run_id, given, chosen, is_new=False, function=function)
+
+
+async def _refuse_no_match(storage: Storage, run_id: str, where: Where) -> None:
+    """Refuse conditions that no input meets, if the run has nothing else to do: a misspelt one would go unnoticed.
+
+    Raises:
+        InvalidInputError: so it is; names the errors that there are.
+    """
+    if where.error_text is None and where.error_type is None and where.job_ids is None:
+        return
+    if await storage.list_execution_jobs(run_id, UNFINISHED, limit=1):
+        return
+    async for job in _jobs(storage, run_id, where):
+        if await _meets(storage, job, where):
+            return
+    errors = ", ".join(f"{group.kind} {group.inputs:,}" for group in await storage.ledger.list_errors(run_id))
+    meant = " or ".join(where.statuses)
+    raise InvalidInputError(
+        f"no {meant} input of run {run_id!r} matches; {f'the errors are: {errors}' if errors else 'it has no errors'}. "
+        "Nothing was changed."
     )
+
+
+async def _jobs(storage: Storage, run_id: str, where: Where) -> AsyncGenerator[GenerationJob]:
+    offset = 0
+    while batch := await storage.list_execution_jobs(run_id, where.statuses, limit=_BATCH, offset=offset):
+        for job in batch:
+            yield job
+        offset += len(batch)
+
+
+async def _meets(storage: Storage, job: GenerationJob, where: Where) -> bool:
+    if where.job_ids is not None and job.job_id not in where.job_ids:
+        return False
+    if where.error_text is not None and where.error_text.lower() not in (job.error_message or "").lower():
+        return False
+    if where.error_type is None:
+        return True
+    attempts = await storage.ledger.list_attempts(job.job_id)
+    return bool(attempts) and attempts[-1].error_type == where.error_type

@@ -19,8 +19,13 @@ _NAMED = 5  # candidates in a message
 _COMPLETED = 50
 
 
-async def find_run(storage: Storage, given: str) -> GenerationMasterJob:
+async def find_run(storage: Storage, given: str, looked_for: str = "run") -> GenerationMasterJob:
     """Return the run of an id, of the unique beginning of one, or the newest for ``last``.
+
+    Args:
+        storage: the store.
+        given: the id, its beginning, or ``last``.
+        looked_for: what is said not to exist, if more was looked for than runs.
 
     Raises:
         NotFoundError: there is no such run; the message names similar ones.
@@ -42,7 +47,7 @@ async def find_run(storage: Storage, given: str) -> GenerationMasterJob:
             "Give more of the id."
         )
     if not found:
-        raise NotFoundError("run", given, await _remedy(storage, given, runs))
+        raise NotFoundError(looked_for, given, await _remedy(storage, given, runs))
     return found[0]
 
 

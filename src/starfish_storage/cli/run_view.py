@@ -34,7 +34,7 @@ JOB_COLUMNS = (
 _COLUMNS_FOR_PEOPLE = (
     Column("run"),
     Column("status"),
-    Column("kept"),
+    Column("completed"),
     Column("failed"),
     Column("cost"),
     Column("created", optional=True),

@@ -74,7 +74,7 @@ _HOW = (
         show_default=True,
         help="How progress is shown.",
     ),
-    click.option("-q", "--quiet", is_flag=True, help="Show nothing but errors."),
+    click.option("-q", "--quiet", is_flag=True, help="Show only errors, and how to continue."),
     click.option("--json", "as_json", is_flag=True, help="Print the run at the end as JSON, for programs."),
 )
 """The options of how to carry out a run."""
@@ -119,8 +119,15 @@ def read_config(path: str) -> dict[str, Any]:
         raise InvalidInputError(
             f"{path!r} is not JSON, at line {error.lineno}, column {error.colno}: {error.msg}."
         ) from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise InvalidInputError(f"{path!r} cannot be read as JSON: {type(error).__name__}.") from error
+    except FileNotFoundError as error:
+        raise InvalidInputError(f"{path!r} does not exist.") from error
+    except OSError as error:
+        raise InvalidInputError(f"{path!r} cannot be read: {error.strerror}.") from error
+    except (ValueError, RecursionError) as error:
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        if isinstance(error, UnicodeDecodeError):
+            reason = "it is not UTF-8"
+        raise InvalidInputError(f"{path!r} cannot be read as JSON: {reason}.") from error
     if not isinstance(found, dict):
         raise InvalidInputError(f"{path!r} must hold a JSON object, not a value of type {type(found).__name__}.")
     return cast("dict[str, Any]", found)
@@ -178,7 +185,7 @@ def carry_out(
     if status == exit_codes.STOPPED:
         reason = "" if run.stop_reason is None else f" ({run.stop_reason})"
         say(f"Stopped before the end{reason}. {_how_to_go_on(place, words)}")
-    elif status == exit_codes.FAILURES and not quiet:
+    elif status == exit_codes.FAILURES:
         say(
             f"What failed: {place.command('errors', run_id)}\nRun failed inputs again: {place.command('retry', *words)}"
         )

@@ -13,6 +13,7 @@ from starfish_storage.cli.place import Place
 from starfish_storage.cli.run_view import ListedRun, listed, show_runs
 from starfish_storage.errors import NotFoundError
 from starfish_storage.models import MASTER_JOB_STATUSES
+from starfish_storage.wording import number_of
 
 
 @click.command("runs", epilog=example("runs --project gsm8k --status running"))
@@ -27,7 +28,7 @@ def runs_command(place: Place, project: str | None, status: tuple[str, ...], lim
     shown = runs[:limit] if limit else runs
     show_runs(shown, as_json=as_json)
     if len(runs) > len(shown):
-        say(f"There are more than these {limit}; --limit 0 shows all.")
+        say(f"There are more than {number_of(limit, 'run')}; --limit 0 shows all.")
 
 
 async def _runs(place: Place, project: str | None, status: tuple[str, ...], limit: int) -> list[ListedRun]:

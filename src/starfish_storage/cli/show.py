@@ -87,7 +87,7 @@ async def _find(place: Place, id: str) -> _View:
 
 
 async def _run(place: Place, storage: Storage, id: str) -> RunView:
-    run = await find_run(storage, id)
+    run = await find_run(storage, id, "project, run, input or record")
     view = await view_of(place, storage, run.master_job_id)
     if view is None:
         raise NotFoundError("run", run.master_job_id, "it has just been deleted")

@@ -22,6 +22,7 @@ from starfish_storage.interface import Storage
 from starfish_storage.keys import DATABASE_FILE
 from starfish_storage.storage.local import LocalStorage
 from starfish_storage.uri import file_uri_of_path
+from starfish_storage.wording import number_of, size
 
 
 @dataclass(frozen=True)
@@ -49,10 +50,10 @@ class ArchiveReport:
         """Return the report for people."""
         held = self.manifest
         text = (
-            f"{self.path}: run {held.master_job_id} with {held.execution_jobs:,} execution jobs and {held.records:,} "
-            f"records in {self.size / 1e6:,.1f} MB."
+            f"{self.path}: run {held.master_job_id} with {number_of(held.execution_jobs, 'input')} and "
+            f"{number_of(held.records, 'record')} in {size(self.size)}."
         )
-        return text if not self.copied.lost else f"{text} {self.copied.lost:,} records are without their data."
+        return text if not self.copied.lost else f"{text} Without data: {number_of(self.copied.lost, 'record')}."
 
 
 async def archive(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
+from starfish_storage.wording import number_of, size
+
 MOST_NAMED = 100
 """How many losses a report names: the others are counted."""
 
@@ -66,12 +68,13 @@ class CopyReport:
     def __str__(self) -> str:
         """Return the report for people."""
         what = (
-            f"{self.projects:,} projects, {self.master_jobs:,} runs, {self.execution_jobs:,} execution jobs, "
-            f"{self.records:,} records ({self.bytes / 1e6:,.1f} MB), {self.attempts:,} attempts, {self.steps:,} steps"
+            f"{number_of(self.projects, 'project')}, {number_of(self.master_jobs, 'run')}, "
+            f"{number_of(self.execution_jobs, 'input')}, {number_of(self.records, 'record')} ({size(self.bytes)}), "
+            f"{number_of(self.attempts, 'attempt')}, {number_of(self.steps, 'step')}"
         )
-        there = f"{self.unchanged:,} jobs and records were there already"
+        there = f"inputs and records that were there already: {self.unchanged:,}"
         lines = [f"{self.source} copied to {self.target} in {self.seconds:.1f} s: {what}; {there}."]
         if self.lost:
-            lines.append(f"{self.lost:,} records were copied without their data, which is lost or damaged:")
+            lines.append(f"{number_of(self.lost, 'record')} copied without data, which is lost or damaged:")
             lines += [f"  {one.record_uid}: {one.reason}" for one in self.named]
         return "\n".join(lines)

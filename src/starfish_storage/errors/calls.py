@@ -189,7 +189,8 @@ class RunIncompleteError(StorageError):
     def __init__(self, id: str, stored: int) -> None:
         super().__init__(
             f"run {shorten(id)} stopped after storing {stored} of its inputs, and there may be more. Give the inputs "
-            "again with resume(..., inputs=...), or pass inputs=[] if there are no more."
+            "again with resume(..., inputs=...) (--inputs FILE), or pass inputs=[] (an empty file) if there "
+            "are no more."
         )
         self.id = id
         self.stored = stored

@@ -36,7 +36,7 @@ def form_of(path: str, **options: Any) -> Form:
     raise InvalidInputError(
         f"cannot infer the form of {os.path.basename(path)!r} from its name: end it in {_endings(forms)} "
         f"({_endings(kind for kind in forms if kind.is_compressed_by_ending)} may have {' or '.join(COMPRESSIONS)} "
-        "behind them), or pass form=."
+        "behind them), or pass form= (--form)."
     )
 
 

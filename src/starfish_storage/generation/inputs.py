@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import stat
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Sized
 from dataclasses import dataclass
 from typing import Any, Literal, Self, cast
@@ -18,6 +20,7 @@ logger = logging.getLogger(__name__)
 OnBadInput = Literal["stop", "skip"]
 
 _MOST_FIRST = 100_000
+_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +41,22 @@ class JsonLinesInputs:
         path: the file.
 
     Raises:
-        InvalidInputError: it cannot be read.
+        InvalidInputError: it cannot be read, is compressed, or can be read only once, as a pipe.
     """
 
     def __init__(self, path: str) -> None:
         self.path = path
         try:
+            # Before it is opened: that would wait for whoever writes into a pipe.
+            if not stat.S_ISREG(os.stat(path).st_mode):
+                raise InvalidInputError(f"the inputs {path!r} are no regular file: give one, since it is read twice.")
             with open(path, "rb") as file:
-                file.read(1)
+                start = file.read(len(_ZSTD))
         except OSError as error:
             raise InvalidInputError(f"cannot read the inputs file {path!r}: {error.strerror}.") from error
+        how = "gzip" if start.startswith(_GZIP) else "zstd" if start == _ZSTD else None
+        if how is not None:
+            raise InvalidInputError(f"the inputs file {path!r} is compressed with {how}: decompress it first.")
 
     def __iter__(self) -> Iterator[dict[str, Any] | BadInput]:
         with open(self.path, "rb") as file:

@@ -290,20 +290,40 @@ async def state_of(storage: Storage, job: GenerationMasterJob) -> RunState:
     """
     run_id = job.master_job_id
     state = await storage.ledger.get_run(run_id)
-    if state is None and await _is_begun_run(storage, job):
+    if state is not None:
+        return state
+    config = await _config_of(storage, job)
+    if _is_begun_run(config):
         await storage.ledger.start_run(run_id)
         state = await storage.ledger.get_run(run_id)
     if state is None:
+        refuse_import(run_id, config)
         raise InvalidInputError(
             f"master job {run_id!r} was not started by generate(), so it cannot be resumed; use another id."
         )
     return state
 
 
-async def _is_begun_run(storage: Storage, job: GenerationMasterJob) -> bool:
-    """Return whether a process was killed after it stored a run's master job and before it started the run."""
+def refuse_import(run_id: str, config: dict[str, Any]) -> None:
+    """Refuse to call a function for a run that was imported.
+
+    Raises:
+        InvalidInputError: it was.
+    """
+    if "import" in config and "function" not in config:
+        raise InvalidInputError(
+            f"run {run_id!r} was imported: there is no function to run; use another id to start a run."
+        )
+
+
+async def _config_of(storage: Storage, job: GenerationMasterJob) -> dict[str, Any]:
+    """Return the request configuration of a master job, empty if it cannot be read."""
     try:
-        config = await storage.get_request_config(job.request_config_ref)
+        return await storage.get_request_config(job.request_config_ref)
     except StorageError:
-        return False
+        return {}
+
+
+def _is_begun_run(config: dict[str, Any]) -> bool:
+    """Return whether a process was killed after it stored a run's master job and before it started the run."""
     return "function" in config and isinstance(config.get("options"), dict)

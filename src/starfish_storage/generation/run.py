@@ -20,7 +20,17 @@ from starfish_storage.generation.calling import BoundFunction
 from starfish_storage.generation.context import Context
 from starfish_storage.generation.inputs import Feed, InputCheck, JsonLinesInputs, OnBadInput
 from starfish_storage.generation.lease import is_dead, release_dead
-from starfish_storage.generation.lifecycle import FINISHED, Run, carry_on, create, run_of, settle, state_of, stored_run
+from starfish_storage.generation.lifecycle import (
+    FINISHED,
+    Run,
+    carry_on,
+    create,
+    refuse_import,
+    run_of,
+    settle,
+    state_of,
+    stored_run,
+)
 from starfish_storage.generation.loading import load_function_of_run
 from starfish_storage.generation.options import Accept, Options, OutputSchema, UniqueBy
 from starfish_storage.generation.outcomes import OutputChecks
@@ -285,6 +295,7 @@ async def _go_on(
     checks = OutputChecks(schema, options.accept, options.unique_by)
     shown = reporter(changed.get("progress", "auto"))
     if function is None:
+        refuse_import(state.master_job_id, config)
         command = f"starfish-storage {'resume' if before is None else 'retry'} {state.master_job_id}"
         function = load_function_of_run(str(config.get("function")), command)
     with closing(BoundFunction(function, options.max_concurrency, context_type=Context)) as bound:

@@ -81,7 +81,8 @@ def form_of(path: str) -> FileForm:
             return form
     endings = ", ".join(ending for form in FILE_FORMS for ending in form.endings)
     raise InvalidInputError(
-        f"cannot infer the form of {shown(path)} from its name: end it in {endings}, or pass form= ({_names()})."
+        f"cannot infer the form of {shown(path)} from its name: end it in {endings}, or pass form= (--from), "
+        f"one of {_names()}."
     )
 
 

@@ -75,7 +75,10 @@ def restore(backup: PathOrUri, storage_uri: PathOrUri, *, data_uri: PathOrUri | 
     began = time.monotonic()
     source = path_of_file_uri(as_uri(backup))
     if not os.path.isfile(f"{source}/{DATABASE_FILE}"):
-        raise StoreOpenError(source, "it contains no metadata.db; name the directory of a backup")
+        reason = f"it contains no {DATABASE_FILE}" if os.path.isdir(source) else "it is not a directory"
+        if not os.path.lexists(source):
+            reason = "it does not exist"
+        raise StoreOpenError(source, f"{reason}; name the directory of a backup")
     for place in {root, data_root}:
         _refuse_occupied(place, source)
     make_root(root)

@@ -34,10 +34,10 @@ def shorten(value: object, limit: int = 120) -> str:
 
 
 def outcome(*, unsettled: bool) -> str:
-    """Say what a failed change left behind."""
+    """Say what a failed read or change left behind."""
     if unsettled:
         return "The change could not be undone: open the store again, and check whether it took effect"
-    return "The previous version is unchanged"
+    return "What was stored before is unchanged"
 
 
 def number_of(count: int, one: str) -> str:

@@ -69,6 +69,14 @@ def test_what_is_left_out_is_told():
     assert ended.err == "There are more than 2 records; --limit 0 shows all, --offset 3 the next.\n"
 
 
+@pytest.mark.parametrize("words", [("runs", "--limit"), ("records", ENDED, "--limit"), ("records", ENDED, "--offset")])
+def test_a_number_that_is_too_large_is_named(words: tuple[str, ...]):
+    ended = call(*words, "9223372036854775807")
+    assert ended.status == 2
+    assert "9223372036854775807 is not in the range 0<=x<=9223372036854775806" in ended.err
+    assert call(*words, "9223372036854775806").status == 0
+
+
 def test_a_list_of_nothing_is_a_list():
     assert call_json("records", ENDED, "--status", "pending") == []
     assert call("errors", LOGGED).out == "inputs\tkind\texample\tinput of the example\n"

@@ -16,7 +16,7 @@ from cli.calling import Ended, call
 from durability import reading_stores
 from durability.file_systems import Mounted
 from durability.reading_commands import RUN, called
-from migrations.stores import on_disk
+from migrations.stores import on_disk, unpack
 from starfish_storage.keys import record_key
 from unit.store_on_disk import bytes_of
 
@@ -81,6 +81,18 @@ def test_where_only_others_may_write(store: Path, open_path: Path, tmp_path: Pat
     before = on_disk(root)
     check("nobody", root, tmp_path, output, *options)
     assert on_disk(root) == before
+
+
+@pytest.mark.parametrize(("name", "how"), [("v2", "open it once"), ("starfish-0.1.3", "write to it once")])
+def test_checking_an_older_store_needs_a_copy(name: str, how: str, disk: Mounted, tmp_path: Path) -> None:
+    unpack(name, disk.path / "store")
+    words = (["verify"], ["backup", str(tmp_path / "backup")], ["repair", "--dry-run"], ["collect", "--dry-run"])
+    for command in words:
+        assert f"; {how} with this release" in call(*command, "--store", str(disk.path / "store")).err
+    disk.remount("ro")
+    for command in words:
+        ended = call(*command, "--store", str(disk.path / "store"))
+        assert f"copy it to a disk that can be written, and {how} there with this release, to migrate it" in ended.err
 
 
 def test_a_backup_names_the_damage(disk: Mounted, tmp_path: Path) -> None:

@@ -295,6 +295,8 @@ def impossible_page(name: str, value: Any, says: str) -> dict[str, Case]:
 IMPOSSIBLE_PAGES = {
     **impossible_page("limit", -1, "give 0 or more, or None"),
     **impossible_page("offset", -1, "give 0 or more, or None"),
+    **impossible_page("limit", 1 << 63, f"limit {1 << 63} cannot be used: give at most {(1 << 63) - 1}, or None"),
+    **impossible_page("offset", 1 << 63, "give at most"),
     **impossible_page("limit", "1", "integer"),
     **impossible_page("offset", 1.5, "integer"),
     "empty batches": Case(

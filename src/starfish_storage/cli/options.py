@@ -18,6 +18,7 @@ from starfish_storage.cli.place import (
 from starfish_storage.form_option import FormOption
 
 DEFAULT_LIMIT = 50
+NUMBER_OF_ROWS = click.IntRange(0, 2**63 - 2)  # one more is asked for, to know whether there are more
 STORE_HELP = f"The store [default: ${STORE_VARIABLE}, or ./{DEFAULT_STORE}]."
 DATA_HELP = f"Where its data lies, if elsewhere [default: ${DATA_VARIABLE}]."
 READ_ONLY_HELP = "Write nothing to the store."
@@ -69,7 +70,7 @@ def with_limit(what: str) -> Callable[[Command], Command]:
     """Give a command the option that limits how much it lists."""
     return click.option(
         "--limit",
-        type=click.IntRange(min=0),
+        type=NUMBER_OF_ROWS,
         metavar="N",
         default=DEFAULT_LIMIT,
         show_default=True,

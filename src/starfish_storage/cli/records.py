@@ -9,7 +9,7 @@ import click
 
 from starfish_storage.cli.cells import Cell
 from starfish_storage.cli.opening import reading
-from starfish_storage.cli.options import example, one_of, with_json, with_limit, with_run, with_store
+from starfish_storage.cli.options import NUMBER_OF_ROWS, example, one_of, with_json, with_limit, with_run, with_store
 from starfish_storage.cli.output import Listing, say
 from starfish_storage.cli.place import Place
 from starfish_storage.cli.run_lookup import find_run
@@ -31,7 +31,7 @@ def record_cells(record: Record) -> Sequence[Cell]:
 @click.option("--status", multiple=True, type=one_of(RECORD_STATUSES), help="Only in this status; repeatable.")
 @click.option("--error", metavar="TEXT", help="Only records whose error contains TEXT, in any case.")
 @with_limit("records")
-@click.option("--offset", type=click.IntRange(min=0), metavar="N", default=0, help="Skip this many records first.")
+@click.option("--offset", type=NUMBER_OF_ROWS, metavar="N", default=0, help="Skip this many records first.")
 @with_json
 @with_store
 def records_command(

@@ -34,13 +34,15 @@ def page(limit: object, offset: object) -> tuple[int, int]:
     """Return ``limit`` (`ALL_ROWS` for None) and ``offset`` as a query takes them.
 
     Raises:
-        InvalidInputError: one of them is negative or not an integer.
+        InvalidInputError: one of them is negative, too large or not an integer.
     """
     for name, value in (("limit", limit), ("offset", offset)):
         if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
             raise InvalidInputError(f"{name} must be an integer or None, not {type(value).__name__}.")
-        if value is not None and not 0 <= value < 2**63:
+        if value is not None and value < 0:
             raise InvalidInputError(f"{name} {value} cannot be used: give 0 or more, or None for no {name}.")
+        if value is not None and value > ALL_ROWS:
+            raise InvalidInputError(f"{name} {value} cannot be used: give at most {ALL_ROWS}, or None for no {name}.")
     return cast("int", ALL_ROWS if limit is None else limit), cast("int", offset or 0)
 
 

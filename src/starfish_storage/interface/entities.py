@@ -108,7 +108,7 @@ class MasterJobContract(ABC):
             project_id: only those of this project; None for all.
             status_filter: only those in one of these statuses.
             limit: at most so many.
-            offset: so many are left out at the front.
+            offset: how many to skip.
 
         Raises:
             InvalidInputError: ``limit`` or ``offset`` is negative, or is not an integer.
@@ -140,7 +140,7 @@ class ExecutionJobContract(ABC):
         Raises:
             ParentNotFoundError: its master job does not exist.
             InvalidDataError: ``run_config`` is not JSON.
-            InvalidInputError: it has records, and they are of another master job than the one given now.
+            InvalidInputError: its stored records belong to another master job than the one given.
         """
 
     @abstractmethod
@@ -193,8 +193,8 @@ class ExecutionJobContract(ABC):
     ) -> list[GenerationJob]:
         """Return the execution jobs of one input in one status, ordered as in `list_execution_jobs`.
 
-        This is the resume look-up: an input with a ``completed`` job need not be paid for again. For a whole
-        run, `completed_config_hashes` answers all inputs at once.
+        A resumed run looks its inputs up here: an input with a ``completed`` job need not be paid for again. For all
+        inputs of a run at once, use `completed_config_hashes`.
 
         Raises:
             InvalidStatusError: the status is unknown.
@@ -270,13 +270,13 @@ class RecordContract(ABC):
     ) -> AsyncIterator[Record]:
         """Stream a master job's records in the order of `get_records_for_master_job`, in constant memory.
 
-        Each batch is one query that begins where the last ended, so that the end of a million records costs what
-        the beginning does. What is saved while it runs may or may not be seen; nothing is seen twice.
+        Each batch is one query that begins where the last one ended, so the last of a million records cost no more
+        than the first. Records saved meanwhile may or may not appear; none appears twice.
 
         Args:
             master_job_id: which one.
             status_filter: only records in one of these statuses.
-            after: begin behind this record; the way to fetch the next page of a listing.
+            after: begin after this record, to fetch the next page of a list.
             batch_size: records read in one query, at least 1.
 
         Raises:

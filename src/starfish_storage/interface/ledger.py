@@ -45,7 +45,7 @@ class InputLedger(ABC):
 
     @abstractmethod
     def check_input(self, given: RunInput) -> None:
-        """See whether `register_inputs` would refuse an input. Changes nothing: no I/O. Idempotent. Not durable.
+        """Raise if `register_inputs` would refuse an input. Changes nothing: no I/O. Idempotent. Not durable.
 
         Raises:
             InvalidDataError: the input is not a JSON object.
@@ -61,16 +61,16 @@ class InputLedger(ABC):
         Raises:
             ParentNotFoundError: there is no such run.
             InvalidDataError: an input is not a JSON object.
-            InvalidInputError: an input is refused, for one that holds a secret that would not be stored.
+            InvalidInputError: an input is refused, for example because it holds a secret.
         """
 
     @abstractmethod
     async def unregistered_inputs(self, master_job_id: str, inputs: Sequence[RunInput]) -> list[int]:
-        """Return the positions of those of some inputs that are not stored. Changes nothing.
+        """Return the positions of the given inputs that are not stored. Changes nothing.
 
         Raises:
             InvalidDataError: an input is not a JSON object.
-            InvalidInputError: an input is refused, as by `register_inputs`.
+            InvalidInputError: an input is refused, as in `register_inputs`.
         """
 
     @abstractmethod
@@ -92,7 +92,7 @@ class InputLedger(ABC):
 
     @abstractmethod
     async def now(self) -> datetime:
-        """Return the time by the clock that leases are written and judged by: one for all machines at a store (UTC).
+        """Return the time by the clock that decides about leases: one clock for all machines at a store (UTC).
 
         Raises nothing of its own.
         """
@@ -102,9 +102,9 @@ class InputLedger(ABC):
         """Note a worker, or renew its lease; return it as it is noted. Idempotent. Durable.
 
         Args:
-            worker: who; the start time of one that is noted already stays.
-            lease: seconds from now, by the clock of `now`, for which it holds its claims; one that is not noted yet
-                starts now, by that clock. None for the times that the worker says.
+            worker: the worker; if it is noted already, its start time stays.
+            lease: for how many seconds from now, by the clock of `now`, it holds its claims; a new worker starts now,
+                by that clock. None: use the times that the worker carries.
 
         Raises:
             ParentNotFoundError: there is no such run.
@@ -122,16 +122,16 @@ class InputLedger(ABC):
         Raises nothing of its own.
 
         Args:
-            worker: which one.
+            worker: the worker.
             now: the time.
-            died: it did not end by itself: each of its inputs gets an ``interrupted`` attempt, with what its steps
-                have used. Nothing happens if it has renewed its lease since it was listed: whoever saw it expired by
-                the clock of `now` can rely on that.
+            died: the worker did not end by itself: each of its inputs gets an ``interrupted`` attempt, with the usage
+                of its steps. Nothing happens if the worker has renewed its lease since it was listed, so a caller
+                that saw the lease expired by the clock of `now` is safe.
         """
 
     @abstractmethod
     async def release_unowned_inputs(self, master_job_id: str, now: datetime) -> int:
-        """Put ``running`` inputs back to ``pending`` whose worker is not noted, as after a repair; return how many.
+        """Put ``running`` inputs of unknown workers back to ``pending``, as after a repair; return how many.
 
         Idempotent. Durable. Raises nothing of its own.
         """
@@ -140,7 +140,7 @@ class InputLedger(ABC):
     async def claim_inputs(self, master_job_id: str, worker_id: str, limit: int, now: datetime) -> list[ClaimedInput]:
         """Claim up to so many pending inputs, in the order of their positions. Durable. Not idempotent.
 
-        No input is claimed by two workers, whatever processes they are in.
+        No two workers, in whatever processes, claim the same input.
 
         Raises:
             NotFoundError: the worker is not noted for this run, because it was taken for dead.
@@ -148,28 +148,28 @@ class InputLedger(ABC):
 
     @abstractmethod
     async def finish_input(self, outcome: Outcome, *, claim_next: bool = False) -> Finished:
-        """Store what came of an input in one step: its attempt, its records with their data, its end. Durable.
+        """Store the outcome of an input in one step: its attempt, its records with their data, its end. Durable.
 
         Not idempotent.
 
-        Where outputs have a ``unique_key``, all but the first completed record of each key in the run become
-        ``duplicate``. Records of an earlier outcome of the input that this one has no successor of become
+        If outputs have a ``unique_key``, the first completed record of each key in the run stays ``completed`` and
+        the others become ``duplicate``. Records of an earlier outcome that this outcome does not replace become
         ``cancelled``.
 
-        If the worker does not hold the input any more, only the attempt is stored, as ``superseded``; in place of its
-        ``interrupted`` one, if it was taken for dead.
+        If the worker no longer holds the input, only the attempt is stored, as ``superseded``. If the worker was taken
+        for dead, this attempt replaces its ``interrupted`` one.
 
         Args:
-            outcome: what came of it.
+            outcome: the outcome.
             claim_next: claim the next input for the same worker in the same step.
 
         Raises:
             NotFoundError: the execution job does not exist any more.
             InvalidDataError: the data of an output is not JSON; nothing is stored.
             InvalidInputError: the attempt is at another input, or has a value that cannot be stored, such as a
-                negative number of tokens, or a cost that is no finite number.
-            InvalidStatusError: the attempt is neither ``completed`` nor ``failed``, or an output has another status
-                than those of `Output`.
+                negative number of tokens, or a cost that is not a finite number.
+            InvalidStatusError: the attempt is neither ``completed`` nor ``failed``, or an output has a status that
+                `Output` does not allow.
         """
 
     @abstractmethod
@@ -193,7 +193,7 @@ class InputLedger(ABC):
         error_type: str | None = None,
         job_ids: Sequence[str] | None = None,
     ) -> int:
-        """Put ended inputs back to ``pending``, so that they are run again; return how many. Durable. Idempotent.
+        """Put ended inputs back to ``pending``, so that they run again; return how many. Durable. Idempotent.
 
         Args:
             master_job_id: the run.
@@ -215,8 +215,8 @@ class AttemptLedger(ABC):
     async def save_attempt(self, attempt: Attempt) -> int:
         """Store an attempt after which the input stays claimed, and return its number. Durable. Not idempotent.
 
-        The number of the given one is not used: attempts are numbered in the order in which they are stored. One whose
-        worker was taken for dead takes the place of its ``interrupted`` attempt.
+        The store numbers attempts in the order in which it stores them, and ignores the number of the given one. If
+        its worker was taken for dead, the attempt replaces the ``interrupted`` one.
 
         Raises:
             NotFoundError: the execution job does not exist any more.
@@ -233,7 +233,7 @@ class AttemptLedger(ABC):
 
         Raises nothing of its own.
 
-        Those that do not exist are left out. Execution jobs that are no inputs of a run are told too.
+        Jobs that do not exist are left out. Execution jobs that are not inputs of a run are included.
         """
 
     @abstractmethod
@@ -255,7 +255,7 @@ class AttemptLedger(ABC):
 
         Raises nothing of its own.
 
-        The times alone would not do: the attempts may have been made on machines whose clocks differ.
+        Times alone cannot order them: the attempts may come from machines whose clocks differ.
         """
 
 
@@ -264,7 +264,7 @@ class RunLedger(InputLedger, AttemptLedger):
 
     @abstractmethod
     async def refresh_run(self, master_job_id: str, now: datetime) -> RunState:
-        """Bring the record counts of a master job up to date with its records, and return where the run stands.
+        """Bring the record counts of a run up to date with its records, and return where the run stands.
 
         Idempotent. Durable.
 

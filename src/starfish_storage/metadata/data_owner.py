@@ -1,8 +1,8 @@
 """Whose data lies in a place: a mark beside the data that names one store.
 
-Data that no row of this database refers to would be removed, sooner or later; another store's is just that. So no
-store of many machines uses a place before it has left its mark there, or found it. (A number in the database alone
-would not do: it is copied with the database, and the copy would remove the data of the original.)
+A store removes data that none of its rows refers to, sooner or later. The data of another store looks just like that.
+So a store of many machines uses a place only after it has left its mark there, or found it. (A number in the database
+alone is not enough: whoever copies the database copies the number, and the copy would remove the original's data.)
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Owner(NamedTuple):
     """A store that data belongs to.
 
     Attributes:
-        identity: what no other store has, nor a copy of this one.
+        identity: unique to this store: no other store has it, nor does a copy of this one.
         uri: where its rows lie, without a password; for people.
     """
 
@@ -34,7 +34,7 @@ class Owner(NamedTuple):
 
 
 def claim_data(owner: Owner, data: DataHandler, sample: Sequence[str]) -> None:
-    """See to it that a place is marked as this store's. Idempotent. Durable.
+    """Mark a place as this store's, unless it is marked already. Idempotent. Durable.
 
     Args:
         owner: this store.

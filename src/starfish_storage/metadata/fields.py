@@ -41,8 +41,8 @@ class _Type(NamedTuple):
     """The type of a field.
 
     Attributes:
-        plain: what it is without its arguments, such as `dict` or `Literal`.
-        arguments: what stood in its brackets.
+        plain: the type without its arguments, such as `dict` or `Literal`.
+        arguments: the types in its brackets.
         optional: whether the field may be None.
     """
 
@@ -58,7 +58,7 @@ class Fields(Generic[Model, Stored]):
         model: the kind of model.
         row: the kind of row: a column for each field, in their order and of their names, and what it has beside them.
         kind: what a status is called when it is refused.
-        given: fields that the caller stores in another form than their types say.
+        given: fields that the caller converts itself.
     """
 
     def __init__(self, model: type[Model], row: type[Stored], kind: str = "", given: Collection[str] = ()) -> None:

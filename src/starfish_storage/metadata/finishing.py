@@ -1,4 +1,4 @@
-"""Storing what came of inputs: attempts, records with their data, ends, and the claims of the next ones."""
+"""Storing the outcomes of inputs: attempts, records with their data, ends, and the claims of the next ones."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Finishing:
     """The changes that store an outcome; `apply` may be called again after it was taken back.
 
     Attributes:
-        outcome: what came of the input.
+        outcome: the outcome of the input.
         attempt: the row of its attempt, but for the number.
         records: the rows of its records.
         unique_keys: of each record, where any has one.
@@ -135,7 +135,7 @@ class Finishing:
         return undo
 
     def _forget_earlier(self, writer: RowWriter) -> list[Change]:
-        """Give up the unique keys of an earlier outcome, and mark its records that this one has no successor of.
+        """Give up the unique keys of an earlier outcome, and mark its records that this outcome does not replace.
 
         The data of those stays: it was paid for.
         """

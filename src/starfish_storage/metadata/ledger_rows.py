@@ -85,7 +85,7 @@ def attempt_row(attempt: Attempt, number: int) -> AttemptRow:
 def outcome_row(outcome: Outcome) -> AttemptRow:
     """Return the parameters of ``save_attempt`` for an outcome's attempt, but for its number.
 
-    What does not fit together is refused, before anything is staged.
+    Raises before anything is staged if the parts do not belong together.
 
     Raises:
         InvalidInputError: it belongs to two inputs, or a value cannot be stored.

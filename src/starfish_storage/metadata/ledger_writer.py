@@ -227,9 +227,9 @@ def is_held(there: InputRow, worker_id: str | None) -> bool:
 
 
 def lock_worker(writer: RowWriter, worker_id: str | None) -> None:
-    """Lock a worker before what it holds, as `remove_worker` does it: in another order, each would wait for the other.
+    """Lock a worker before its inputs, as `remove_worker` does: in another order, the two would deadlock.
 
-    An attempt is stored all the same if its worker is not noted any more.
+    If the worker is no longer noted, its attempt is stored all the same.
     """
     if worker_id is not None:
         writer.first("get_worker", (worker_id,))

@@ -1,4 +1,4 @@
-"""What callers hand to the writer: one operation a call, and the group they are committed in."""
+"""What callers hand to the writer: one operation for each call, and the group that commits them."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class WriteOperation:
 def runs(operations: Sequence[WriteOperation]) -> Iterator[list[WriteOperation]]:
     """Split operations, in order, into runs of records with distinct uids, and single other operations.
 
-    Distinct means to every file system: uids that differ in case alone are checked one after the other.
+    Distinct means distinct on every file system: uids that differ only in case are checked one after the other.
     """
     run: list[WriteOperation] = []
     uids: set[str] = set()

@@ -1,7 +1,7 @@
 """The writer: one thread that owns the writing connection and commits what callers hand in, group by group.
 
-Whatever the event loops hand in while one group is being made durable becomes the next group, so that the price of
-a commit is shared by as many calls as are waiting.
+What the event loops hand in while one group becomes durable forms the next group, so all calls that wait share the
+price of one commit.
 """
 
 from __future__ import annotations

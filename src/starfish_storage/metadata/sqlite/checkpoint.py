@@ -73,7 +73,7 @@ class Checkpoint:
 
     @property
     def outstanding(self) -> bool:
-        """Whether the journal holds what is known not to be in place: nobody may take it for done."""
+        """Whether the journal holds data that is known not to be in place: nobody may treat it as done."""
         return self._outstanding
 
     @property
@@ -87,14 +87,14 @@ class Checkpoint:
         self._bytes += sum(len(write.payload or b"") for write in writes)
 
     def note_outstanding(self) -> None:
-        """Note that the journal holds what could not be put in place now: it is when the journal is replayed."""
+        """Note that the journal holds data that could not be put in place now; replaying the journal does it."""
         self._outstanding = self._untrusted = True
         self._not_before = time.monotonic() + _RETRY_SECONDS
 
     def remove_data(self, after: int, until: int) -> None:
         """Remove the data whose removal was journaled under these numbers.
 
-        What cannot be removed now is removed when the journal is replayed.
+        If data cannot be removed now, replaying the journal removes it.
         """
         while after < until:
             upper = min(after + _REMOVALS_AT_ONCE, until)

@@ -153,7 +153,7 @@ def refuse_lost_places(connection: Connection, data: DataHandler) -> None:
 def refuse_data_location(noted: str | None, path: str, *, elsewhere: bool) -> None:
     """Raise if the data is looked for in another place than where it lies.
 
-    Whoever moves the data, into the store or out of it, is believed when the other place holds none.
+    If someone has moved the data into the store or out of it, the move is accepted when the other place holds none.
 
     Args:
         noted: the setting `DATA_ELSEWHERE`; None in a new store.

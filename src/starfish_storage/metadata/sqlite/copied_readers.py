@@ -46,7 +46,7 @@ class _Source:
 class CopiedReaders(Readers):
     """Runs queries on a migrated copy. Once the store has changed, it is copied again, or read itself if migrated.
 
-    Without that, rows of the copy would be compared with data that was saved later, and look like damage.
+    Otherwise, rows of the copy would be compared with data that was saved later, and look damaged.
 
     Args:
         path: real path of the database.
@@ -107,7 +107,7 @@ class CopiedReaders(Readers):
             return self._source
 
     def _give_back(self, source: _Source) -> None:
-        """Let go of what was read from. The last to do so closes it if it is outdated."""
+        """Release the source of a read. The last reader closes it if it is outdated."""
         with self._taking:
             source.users -= 1
             if source is self._source and source.is_outdated(self._path):

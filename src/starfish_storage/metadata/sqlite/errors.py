@@ -69,7 +69,7 @@ def _system_error(connection: Connection | None) -> int:
 
 
 def _why_not_opened(error: Exception, path: str) -> int:
-    """Return the system's error number of a database that SQLite could not open; it tells none before it has."""
+    """Return the system's error number of a database that SQLite could not open, and so tells no number for."""
     if not isinstance(error, apsw.CantOpenError) or not hasattr(os, "O_PATH"):
         return 0
     try:

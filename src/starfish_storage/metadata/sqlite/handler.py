@@ -95,7 +95,7 @@ class SQLiteMetadataHandler(SQLMetadataHandler):
     def _pending(
         self, keys: Sequence[str], located: dict[str, DataLocation], readers: Readers
     ) -> dict[str, DataLocation]:
-        """Return what is committed and may never have been put in place: its writer was killed, and nobody may write.
+        """Return committed data that may not be in place, because its writer was killed and nobody may write.
 
         Where a record knows the digest of its data, reading finds out by itself.
         """

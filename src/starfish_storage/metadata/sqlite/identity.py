@@ -1,4 +1,4 @@
-"""Which store a SQLite database is, where its data lies in an object store that others may use as well."""
+"""Which store a SQLite database is, if its data lies in an object store that other stores may use too."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SAMPLE = 20  # records: if the data of all of them is missing, this is not the 
 
 
 def claim_remote_data(connection: Connection, path: str, data: DataHandler) -> None:
-    """Mark the place of a store's data as its own, unless that is a directory: who names another's means it.
+    """Mark the place of a store's data as its own, unless it is a directory: who names another's means it.
 
     Raises:
         StoreOpenError: the place holds the data of another store.

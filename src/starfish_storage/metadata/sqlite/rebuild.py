@@ -248,14 +248,14 @@ class _Rebuilding:
         return True
 
     def _mended(self, name: str, row: Row) -> Row:
-        """Return a row of a damaged database with something readable in place of times and JSON that are none."""
+        """Return a row of a damaged database with something readable in place of invalid times and JSON."""
         return tuple(
             value if _is_readable(column, value) else _instead(name, column)
             for column, value in zip(self._queries.parameters(name), row, strict=True)
         )
 
     def _make_parents(self, name: str, row: Row) -> None:
-        """Make what a row belongs to and whose own row is lost: without it, the row would be lost too."""
+        """Make the lost parents of a row: without them, the row would be lost too."""
         given = dict(zip(self._queries.parameters(name), row, strict=True))
         if name == "insert_master_job":
             self._make("get_project", "save_project", given["project_id"], given)

@@ -1,7 +1,7 @@
 """Making a store of ours out of one of Starfish 0.1.x: its tables into ours, in one transaction, after a backup.
 
-Everything that its tables can hold is kept. What has no place in ours as it is (a missing parent, a reference that
-leads out of the store, JSON that is no object) is kept in a form that has one; nothing of it is an error.
+The migration keeps everything that its tables can hold. What does not fit ours (a missing parent, a reference that
+leads out of the store, JSON that is not an object) is kept in a form that fits; none of it is an error.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def _check_parents(connection: Connection, path: str) -> None:
 def _back_up(path: str) -> str:
     """Copy the database to the first name that no finished backup has, and return that name.
 
-    SQLite copies it in one transaction, which it syncs: a copy that was killed is empty, and is made anew.
+    SQLite copies it in one transaction, which it syncs: a copy that was killed is empty, and is made again.
     """
     number = 1
     while True:

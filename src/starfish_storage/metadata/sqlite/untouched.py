@@ -8,7 +8,7 @@ be able to. Three ways of opening need none, and each fits one state of the file
   believes that it has the database for itself.
 - There is no log: SQLite may take the database for one that nobody can change.
 
-The last two take no lock. So what they read counts only if the files are still what they were on opening.
+The last two take no lock. So their results are valid only while the files stay as they were on opening.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Untouched(NamedTuple):
 
     Attributes:
         connection: the connection.
-        states: what the files must be like for what it reads to count; None where SQLite sees to that.
+        states: the state that the files must keep for its results to be valid; None if SQLite ensures that.
         is_lockless: the process loses its locks on the database when it is closed.
     """
 
@@ -119,7 +119,7 @@ def _tried(connection: Connection) -> Connection:
 
 
 def close_untouched(opened: Untouched, path: str) -> None:
-    """Close a connection, unless that would take the locks of a writer in this process from it."""
+    """Close a connection, unless that would drop the locks of a writer in this process."""
     if opened.is_lockless and states_of_files(path) != opened.states:
         _left_open.append(opened.connection)
     else:

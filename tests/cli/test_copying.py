@@ -87,6 +87,45 @@ def test_what_cannot_be_copied():
     assert "both source and target" in same.err
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("store/sub",),
+        ("store/data/sub",),
+        ("link/sub",),
+        ("store/sub", "--dry-run"),
+        ("store/sub", "--data-uri-to", "elsewhere"),
+        ("other", "--data-uri-to", "store/data/sub"),
+        ("other", "--data-uri-to", "store"),
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("before", [(), ("--read-only",)], ids=" ".join)
+def test_nothing_is_made_in_the_store_itself(before: tuple[str, ...], words: tuple[str, ...], here: Path):
+    (here / "link").symlink_to(here / "store")
+    there = sorted(here.rglob("*"))
+    refused = call(*before, "copy", *words)
+    assert (refused.status, refused.out) == (2, "")
+    assert "lies in the source" in refused.err or "both stores have their data at" in refused.err
+    assert sorted(here.rglob("*")) == there
+    assert call("verify").status == 0
+
+
+def test_nothing_is_made_in_the_data_of_a_store_that_lies_elsewhere(here: Path):
+    assert call("copy", "rows", "--data-uri-to", "files").status == 0
+    there = sorted(here.rglob("*"))
+    for words in (("files/sub",), ("rows/sub",), ("other", "--data-uri-to", "files/data/sub")):
+        refused = call("copy", *words, "--store", "rows", "--data-uri", "files")
+        assert (refused.status, refused.out) == (2, "")
+        assert "lies in the source" in refused.err
+        assert sorted(here.rglob("*")) == there
+
+
+def test_a_store_that_is_only_read_is_copied():
+    assert call("--read-only", "copy", "other").status == 0
+    assert runs_of("other") == {ENDED, DESERTED, LOGGED}
+
+
 def test_damage_gives_1_if_it_is_skipped(here: Path):
     (path,) = (here / "store").glob("data/*/sum-0.json")
     plain.flip_bit(path, 2)

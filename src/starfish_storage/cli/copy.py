@@ -17,7 +17,9 @@ from starfish_storage.cli.output import show_report, show_text
 from starfish_storage.cli.place import Place
 from starfish_storage.cli.run_lookup import find_run
 from starfish_storage.copying import CopyReport, copy
+from starfish_storage.copying.engine import refuse_places
 from starfish_storage.interface import Storage
+from starfish_storage.opening import open_storage
 from starfish_storage.storage.local import LocalStorage
 from starfish_storage.uri import as_uri, file_uri_of_path
 
@@ -65,6 +67,7 @@ async def _copy(
     dry_run: bool,
 ) -> CopyReport:
     async with reading(source) as from_:
+        refuse_places(from_, open_storage(target.uri, target.data_uri))  # before the target is made
         ids = [(await find_run(from_, run)).master_job_id for run in runs]
         async with _opened(target, dry_run=dry_run) as to:
             with counted("comparing" if dry_run else "copying") as progress:

@@ -77,7 +77,7 @@ async def copy(
         NotFoundError: a project or master job is not in the source.
         AlreadyExistsError: the target has something else, or something newer, of the same id.
         StoreDamagedError: the data of a record is lost or damaged.
-        InvalidInputError: source and target are the same store.
+        InvalidInputError: source and target are the same store, or the target lies in the source.
     """
     began = time.monotonic()
     await _refuse_same(source, target)
@@ -93,10 +93,16 @@ async def copy(
     return report
 
 
-async def _refuse_same(source: Storage, target: Storage) -> None:
+def refuse_places(source: Storage, target: Storage) -> None:
+    """Refuse to copy to where the source lies. Neither need be set up: so it is seen before a target is made.
+
+    Raises:
+        InvalidInputError: they are the same store, have their data in one place, or the target lies in the source.
+    """
     ours, theirs = source.transfer, target.transfer
-    if await ours.rows.identity() == await theirs.rows.identity():
-        raise InvalidInputError(f"{source.storage_uri!a} is both source and target: name another store to copy into.")
+    rows = _directory_of(source)
+    if rows and os.path.realpath(rows) == os.path.realpath(_directory_of(target)):
+        raise _same(source)
     if _real(ours.data_place) == _real(theirs.data_place):
         raise InvalidInputError(f"both stores have their data at {ours.data_place!a}: name another place for one.")
     for written in (_directory_of(target), os.path.dirname(theirs.data_place)):
@@ -105,6 +111,16 @@ async def _refuse_same(source: Storage, target: Storage) -> None:
                 raise InvalidInputError(
                     f"the target {written!a} lies in the source {read!a}: name a place outside of it."
                 )
+
+
+async def _refuse_same(source: Storage, target: Storage) -> None:
+    refuse_places(source, target)
+    if await source.transfer.rows.identity() == await target.transfer.rows.identity():
+        raise _same(source)
+
+
+def _same(source: Storage) -> InvalidInputError:
+    return InvalidInputError(f"{source.storage_uri!a} is both source and target: name another store to copy into.")
 
 
 def _real(place: str) -> str:

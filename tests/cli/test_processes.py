@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -61,6 +62,50 @@ def test_nobody_reads(words: list[str], here: Path):
             [*COMMAND, *words], cwd=here, env=ENVIRONMENT, stdout=closed, stderr=subprocess.PIPE, check=False
         )
     assert (done.returncode, done.stderr) == (141, b"")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["runs"],
+        ["records", ENDED, "--json"],
+        ["show", ENDED],
+        ["config", ENDED],
+        ["verify"],
+        ["verify", "--json"],
+        ["export", ENDED, "out.jsonl"],
+        ["copy", "other"],
+        ["generate", "slow.py:answer", "numbers.jsonl", "--json", "-q"],
+        ["--help"],
+        ["runs", "--help"],
+        ["--version"],
+    ],
+    ids=" ".join,
+)
+def test_the_output_goes_to_a_full_disk_or_nowhere(words: list[str], here: Path):
+    (here / "slow.py").write_text("def answer(number):\n    return {}\n", "utf-8")
+    (here / "numbers.jsonl").write_text('{"number": 1}\n', "utf-8")
+    command = [*COMMAND, *words]
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(command, cwd=here, env=ENVIRONMENT, stdout=full, stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr) == (2, b"error: the output cannot be written: No space left on device\n")
+    shutil.rmtree(here / "other", ignore_errors=True)
+    (here / "out.jsonl").unlink(missing_ok=True)
+    closed = ["sh", "-c", 'exec "$@" >&-', "sh", *command]
+    done = subprocess.run(closed, cwd=here, env=ENVIRONMENT, stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_long_output_goes_to_a_full_disk(here: Path):
+    """What is longer than the buffer of the output fails when it is written, and not when that is flushed."""
+    (here / "slow.py").write_text('def answer(number):\n    return {"text": "x" * 100_000}\n', "utf-8")
+    (here / "numbers.jsonl").write_text('{"number": 1}\n', "utf-8")
+    assert run("generate", "slow.py:answer", "numbers.jsonl", "-q", directory=here).status == 0
+    uid = json.loads(run("records", "last", "--json", directory=here).out)[0]["record_uid"]
+    with open("/dev/full", "wb") as full:
+        command = [*COMMAND, "record", uid, "--full", "--json"]
+        done = subprocess.run(command, cwd=here, env=ENVIRONMENT, stdout=full, stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr) == (2, b"error: the output cannot be written: No space left on device\n")
 
 
 def test_an_ascii_pipe_gets_all_characters(here: Path):

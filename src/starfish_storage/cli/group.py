@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import logging
 import os
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, TextIO
 
 import click
@@ -59,6 +61,9 @@ _FORMER_NAMES = {"jobs": "runs"}
 """Names that commands had before; they work until 1.0, and no list shows them."""
 
 
+_OUTPUT_LOST = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF})
+
+
 class CommandGroup(click.Group):
     """Imports a command when it is called, and turns its errors into a line and an exit status."""
 
@@ -99,6 +104,9 @@ class CommandGroup(click.Group):
         """Run the command that was called, and exit with its status."""
         if not standalone_mode:
             return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
+        if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison] (so Python says that it is closed)
+            # It takes the descriptor too, which else a file of the store would get.
+            sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (for as long as the process lives)
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
             _logger.addHandler(_log_lines)
@@ -121,6 +129,14 @@ class CommandGroup(click.Group):
             return exit_codes.FAILURES
         except StorageError as error:
             click.echo(f"error: {error}", err=True)
+            return exit_codes.NOT_DONE
+        except OSError as error:
+            # Those of stores and files have become a `StorageError`, and what opens a file names it.
+            if error.errno not in _OUTPUT_LOST or error.filename is not None:
+                raise
+            _stop_writing()
+            with suppress(OSError):  # errors may go to the same place
+                click.echo(f"error: the output cannot be written: {error.strerror}", err=True)
             return exit_codes.NOT_DONE
         return status if isinstance(status, int) else exit_codes.DONE
 

@@ -124,3 +124,12 @@ def test_what_other_tools_have_stored(empty: Path):
 
     assert call("import", str(assets / "pipelines"), "--from", "distilabel").status == 0
     assert "from what is in it" in call("import", str(assets.parent)).err
+
+
+@pytest.mark.parametrize("words", [("--delimiter", ";"), ("--json-cells",)], ids=" ".join)
+def test_an_option_of_another_form_is_refused(words: tuple[str, ...], empty: Path):
+    (empty / "a.jsonl").write_text('{"n": 1}\n', "utf-8")
+    refused = call("import", "a.jsonl", *words)
+    assert (refused.status, refused.out) == (2, "")
+    assert f"{words[0]} is for --from csv, and not for jsonl" in refused.err
+    assert sorted(empty.iterdir()) == [empty / "a.jsonl"]

@@ -17,6 +17,7 @@ from starfish_storage.cli.place import Place
 from starfish_storage.cli.run_lookup import find_run
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.export import ExportReport, Form, export, form_named, form_of, registered_forms
+from starfish_storage.export.endings import form_ending_as
 from starfish_storage.form_option import FormOption
 from starfish_storage.models import RECORD_STATUSES
 
@@ -116,18 +117,41 @@ def _form(given: dict[str, Any]) -> Form:
     """
     destination, name = given["destination"], given["form"]
     options: dict[str, Any] = {}
-    if given["metadata"] or given["metadata_key"]:
+    if given["metadata_key"] and not given["metadata"]:
+        raise InvalidInputError("--metadata-key names the key of --metadata: add that, or leave this out.")
+    if given["all_statuses"] and given["status"]:
+        raise InvalidInputError("--all-statuses and --status do not fit together: leave one of them out.")
+    if given["metadata"]:
         options["metadata_key"] = given["metadata_key"] or "metadata"
     for flag, forms in _OPTIONS.items():
         value = given[flag.removeprefix("--").replace("-", "_")]
         if value is None:
             continue
-        name = name or next(iter(forms))
+        name = name or _form_with(flag, destination)
         if name not in forms:
             known = " or ".join(forms)
             raise InvalidInputError(f"{flag} is for --form {known}, and not for {name}: leave one of them out.")
         options[forms[name].name] = forms[name].value(value)
     return form_of(destination, **options) if name is None else form_named(name, destination, **options)
+
+
+def _form_with(flag: str, destination: str) -> str:
+    """Return the form that an option means, when none is named.
+
+    Raises:
+        InvalidInputError: the ending of the file means another form.
+    """
+    forms = _OPTIONS[flag]
+    by_ending = form_ending_as(destination)
+    if by_ending is None or by_ending.name in forms:
+        return next(iter(forms)) if by_ending is None else by_ending.name
+    for kind in registered_forms():
+        if kind.name in forms and issubclass(kind, by_ending):  # conversations are JSON Lines, and end like them
+            return kind.name
+    raise InvalidInputError(
+        f"{flag} is for --form {' or '.join(forms)}, and the ending of {destination!a} means {by_ending.name}: leave "
+        "the option out, or choose another name."
+    )
 
 
 def _show(report: ExportReport) -> None:

@@ -14,9 +14,10 @@ from starfish_storage.cli.opening import made
 from starfish_storage.cli.options import example, with_form_options, with_json, with_store_to_write
 from starfish_storage.cli.output import say, show_fields, show_json
 from starfish_storage.cli.place import Place
+from starfish_storage.errors import InvalidInputError
 from starfish_storage.imports import ImportReport, import_path
 from starfish_storage.imports.files import FILE_FORMS
-from starfish_storage.imports.recognising import DIRECTORY_FORMS, FORMS
+from starfish_storage.imports.recognising import DIRECTORY_FORMS, FORMS, recognise
 from starfish_storage.wording import number_of
 
 
@@ -50,6 +51,7 @@ def import_command(
     place: Place, source: str, form: Any, project: str | None, quiet: bool, as_json: bool, **options: Any
 ) -> int:
     """See `_help`."""
+    _refuse_options_of_others(form or recognise(source.rstrip("/") or "/"), options)
     try:
         report = asyncio.run(_import(place, source, form, quiet=quiet, project_id=project, **options))
     except KeyboardInterrupt:
@@ -64,6 +66,20 @@ def import_command(
     elif report.skipped:
         say(f"Left out {number_of(report.skipped, 'bad row')}; the first: {report.bad_rows[0]}")
     return exit_codes.DONE
+
+
+def _refuse_options_of_others(name: str, given: dict[str, Any]) -> None:
+    """Refuse options that the form of the source does not have.
+
+    Raises:
+        InvalidInputError: one was given.
+    """
+    own = {option.name for form in FORMS if form.name == name for option in form.options}
+    for form in FORMS:
+        for option in form.options:
+            if option.name not in own and given[option.on_command_line[2:].replace("-", "_")]:
+                flag = option.on_command_line
+                raise InvalidInputError(f"{flag} is for --from {form.name}, and not for {name}: leave one of them out.")
 
 
 async def _import(place: Place, source: str, form: Any, *, quiet: bool, **options: Any) -> ImportReport:

@@ -28,16 +28,24 @@ def form_of(path: str, **options: Any) -> Form:
     >>> form_of("answers.jsonl.gz")
     JsonLines(compression='gzip', metadata_key=None)
     """
-    ending = _ending(path)
+    kind = form_ending_as(path)
+    if kind is not None:
+        return form_named(kind.name, path, **options)
     forms = registered_forms()
-    for kind in forms:
-        if ending in kind.endings and (kind.is_compressed_by_ending or compression_of(path) is None):
-            return form_named(kind.name, path, **options)
     raise InvalidInputError(
         f"cannot infer the form of {os.path.basename(path)!r} from its name: end it in {_endings(forms)} "
         f"({_endings(kind for kind in forms if kind.is_compressed_by_ending)} may have {' or '.join(COMPRESSIONS)} "
         "behind them), or pass form= (--form)."
     )
+
+
+def form_ending_as(path: str) -> type[Form] | None:
+    """Return the kind of form whose files end as this one does, or None."""
+    ending = _ending(path)
+    for kind in registered_forms():
+        if ending in kind.endings and (kind.is_compressed_by_ending or compression_of(path) is None):
+            return kind
+    return None
 
 
 def form_named(name: str, path: str, **options: Any) -> Form:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from cli.calling import Ended, call
-from durability import reading_stores
+from durability import reading_stores, workload
 from durability.file_systems import Mounted
 from durability.reading_commands import RUN, called
 from migrations.stores import on_disk, unpack
+from starfish_storage import LocalStorage, StorageBusyError, maintenance
 from starfish_storage.keys import record_key
+from starfish_storage.metadata.sqlite.inspection import Inspection
 from unit.store_on_disk import bytes_of
 
 TESTS = Path(__file__).parents[1]
@@ -81,6 +85,29 @@ def test_where_only_others_may_write(store: Path, open_path: Path, tmp_path: Pat
     before = on_disk(root)
     check("nobody", root, tmp_path, output, *options)
     assert on_disk(root) == before
+
+
+def test_on_purpose_a_store_is_left_as_it_was(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    reading_stores.make_closed(store)
+    before = on_disk(store), {path: path.stat().st_mtime_ns for path in [store, *store.rglob("*")]}
+    ended = called(store, tmp_path / "output", "--read-only")
+    ended["collect"] = call("collect", "--dry-run", "--read-only", "--store", str(store))
+    assert {name: one.err for name, one in ended.items() if one.status not in (0, 1)} == {}
+    assert (on_disk(store), {path: path.stat().st_mtime_ns for path in [store, *store.rglob("*")]}) == before
+
+
+async def test_what_begins_to_be_written_is_busy_on_purpose(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    await asyncio.to_thread(reading_stores.make_closed, store)
+    with closing(Inspection(str(store), read_only=True)) as before:
+        async with LocalStorage(store) as writer:
+            await writer.save_record(workload.record("r1", 7), workload.payload("r1", 7))
+            with pytest.raises(StorageBusyError, match="call again"):
+                before.data_of(record_key("r1"))
+            assert await asyncio.to_thread(maintenance.verify, store, read_only=True)
+            with closing(Inspection(str(store), read_only=True)) as beside:
+                assert list(beside.rows("every_unreadable_row")) == []
 
 
 @pytest.mark.parametrize(("name", "how"), [("v2", "open it once"), ("starfish-0.1.3", "write to it once")])

@@ -21,5 +21,5 @@ def backup_command(place: Place, target: str, as_json: bool) -> None:
     Run it again to bring TARGET up to date: only what has changed is copied.
     """
     with counted("copying") as progress:
-        report = backup(place.uri, target, data_uri=place.data_uri, progress=progress)
+        report = backup(place.uri, target, data_uri=place.data_uri, progress=progress, read_only=place.read_only)
     show_report(report, as_json=as_json)

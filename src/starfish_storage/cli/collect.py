@@ -21,5 +21,6 @@ def collect_command(place: Place, dry_run: bool, days: float, as_json: bool) -> 
     """Remove unreferenced data, files that dead writers left, and superseded lines of the row log."""
     if not dry_run:
         place.refuse_writing()
-    report = collect(place.uri, place.data_uri, grace=timedelta(days=days), dry_run=dry_run)
+    grace = timedelta(days=days)
+    report = collect(place.uri, place.data_uri, grace=grace, dry_run=dry_run, read_only=place.read_only)
     show_report(report, as_json=as_json)

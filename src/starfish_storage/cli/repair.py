@@ -41,7 +41,7 @@ def repair_command(place: Place, dry_run: bool, yes: bool, as_json: bool) -> int
 
 def _planned(place: Place) -> RepairPlan:
     with counted("verifying") as progress:
-        return plan_repair(place.uri, place.data_uri, progress=progress)
+        return plan_repair(place.uri, place.data_uri, progress=progress, read_only=place.read_only)
 
 
 def _ask(plan: RepairPlan) -> None:

@@ -30,6 +30,7 @@ def verify_command(place: Place, days: float, as_json: bool) -> int:
     The exit status is 0 if the store is sound, and 1 if it is damaged.
     """
     with counted("verifying") as progress:
-        report = verify(place.uri, place.data_uri, progress=progress, grace=timedelta(days=days))
+        grace = timedelta(days=days)
+        report = verify(place.uri, place.data_uri, progress=progress, grace=grace, read_only=place.read_only)
     show_report(report, as_json=as_json)
     return exit_codes.DONE if report.is_sound else exit_codes.FAILURES

@@ -52,7 +52,7 @@ def is_remote(storage_uri: str, data_uri: str | None) -> bool:
 
 
 @contextmanager
-def remote_store(storage_uri: str, data_uri: str | None) -> Generator[RemoteStore]:
+def remote_store(storage_uri: str, data_uri: str | None, *, read_only: bool = False) -> Generator[RemoteStore]:
     """Open a store in order to check it. Nothing is made or migrated.
 
     Raises:
@@ -63,7 +63,7 @@ def remote_store(storage_uri: str, data_uri: str | None) -> Generator[RemoteStor
         raise InvalidUriError(without_password(storage_uri), "say with data_uri (--data-uri) where its data lies")
     data = data_handler(data_uri)
     inventory = ObjectInventory(data_uri) if is_object_uri(data_uri) else Inventory(path_of_file_uri(data_uri))
-    rows = _rows(storage_uri)
+    rows = _rows(storage_uri, read_only=read_only)
     try:
         yield RemoteStore(rows, data, inventory)
     finally:
@@ -72,9 +72,9 @@ def remote_store(storage_uri: str, data_uri: str | None) -> Generator[RemoteStor
         rows.close()
 
 
-def _rows(storage_uri: str) -> RowInspection:
+def _rows(storage_uri: str, *, read_only: bool) -> RowInspection:
     if not str(storage_uri).startswith(POSTGRES_SCHEMES):
-        return SQLiteRowInspection(path_of_file_uri(storage_uri))
+        return SQLiteRowInspection(path_of_file_uri(storage_uri), read_only=read_only)
     from starfish_storage.metadata.postgres.address import PostgresAddress  # the driver is an extra
     from starfish_storage.metadata.postgres.inspection import PostgresInspection
 

@@ -81,18 +81,19 @@ def backup(
     *,
     data_uri: PathOrUri | None = None,
     progress: OnProgress | None = None,
+    read_only: bool = False,
 ) -> BackupReport:
     """Make, or bring up to date, a consistent copy of a store that may be in use. Blocks.
 
-    The copy is itself a store, and power-safe when this returns; killed at any moment, this leaves the earlier backup
-    or the new one. Every record in it has the data that its row refers to. What the destination has already is not
-    copied again. Writers wait only if they keep changing what is being copied.
+    The copy is a store, power-safe when this returns; a kill leaves the earlier backup or the new one. Every record in
+    it has its data. What is there already is not copied again. Writers wait only if they keep changing what is copied.
 
     Args:
         storage_uri: where the store lies: a directory, as `open_storage` takes it.
         destination: a directory that is missing, empty, or an earlier backup.
         data_uri: the directory of the store's data, if that lies elsewhere.
         progress: called with how many files were checked, and how many there are.
+        read_only: write nothing beside the database either; a store that is written meanwhile is refused as busy.
 
     Raises:
         StoreOpenError: there is no store of this version in a directory, or the destination cannot be used.
@@ -102,7 +103,7 @@ def backup(
     """
     root, data_root = directories(storage_uri, data_uri, "backup")
     began, target = time.monotonic(), path_of_file_uri(as_uri(destination))
-    with closing(Inspection(root)) as inspection:
+    with closing(Inspection(root, read_only=read_only)) as inspection:
         inspection.refuse_data_location(elsewhere=data_root != root)
         _refuse_nested(target, (root, data_root))
         _claim(target)

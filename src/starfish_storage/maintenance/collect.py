@@ -25,7 +25,12 @@ _AT_ONCE = 200  # files that are looked up and removed while writers wait
 
 
 def collect(
-    storage_uri: PathOrUri, data_uri: PathOrUri | None = None, *, grace: timedelta = GRACE, dry_run: bool = False
+    storage_uri: PathOrUri,
+    data_uri: PathOrUri | None = None,
+    *,
+    grace: timedelta = GRACE,
+    dry_run: bool = False,
+    read_only: bool = False,
 ) -> CollectReport:
     """Remove data and request configurations that nothing refers to, and what dead writers left. Blocks.
 
@@ -39,6 +44,7 @@ def collect(
         data_uri: where its data lies, if elsewhere.
         grace: how long ago a file must have been changed last; with rows in PostgreSQL, at least an hour.
         dry_run: remove nothing, and say what would be removed.
+        read_only: in a dry run, write nothing beside the database either, as for `verify`.
 
     Raises:
         InvalidInputError: the grace period is negative, or too short for writers on other machines.
@@ -46,22 +52,25 @@ def collect(
         StoreDamagedError: the database is damaged; nothing was removed.
         StorageError: there is no store, it is of another version or program, or its data lies elsewhere.
     """
+    read_only = read_only and dry_run
     if grace < timedelta(0):
         raise InvalidInputError(f"a grace period of {grace} cannot be used: give 0 or more.")
     uri, data_at = places(storage_uri, data_uri)
     if is_remote(uri, data_at):
         allowed = grace_of_remote(grace)
-        with remote_store(uri, data_at) as store:
+        with remote_store(uri, data_at, read_only=read_only) as store:
             return collect_remote(store, allowed, dry_run=dry_run)
-    return _collect_files(uri, data_at, grace, dry_run=dry_run)
+    return _collect_files(uri, data_at, grace, dry_run=dry_run, read_only=read_only)
 
 
-def _collect_files(storage_uri: str, data_uri: str | None, grace: timedelta, *, dry_run: bool) -> CollectReport:
+def _collect_files(
+    storage_uri: str, data_uri: str | None, grace: timedelta, *, dry_run: bool, read_only: bool
+) -> CollectReport:
     root, data_root = path_of_file_uri(storage_uri), path_of_file_uri(data_uri or storage_uri)
     before = time.time_ns() - int(grace.total_seconds() * 1e9)  # the clock of the files, not a monotonic one
     removed: list[FoundFile] = []
     with (
-        closing(Inspection(root)) as inspection,
+        closing(Inspection(root, read_only=read_only)) as inspection,
         closing(Inventory(data_root)) as inventory,
         closing(FileSystemDataHandler(data_root)) as data,
         closing(_lock_of(root)) as lock,

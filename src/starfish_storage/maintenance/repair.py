@@ -93,9 +93,13 @@ class RepairPlan:
 
 
 def plan_repair(
-    storage_uri: PathOrUri, data_uri: PathOrUri | None = None, *, progress: OnProgress | None = None
+    storage_uri: PathOrUri,
+    data_uri: PathOrUri | None = None,
+    *,
+    progress: OnProgress | None = None,
+    read_only: bool = False,
 ) -> RepairPlan:
-    """Return what `repair` would do. Reads everything, changes nothing. Blocks.
+    """Return what `repair` would do. Reads everything, changes nothing; ``read_only`` as for `verify`. Blocks.
 
     Raises:
         StoreOpenError: there is no store, it is of another version or program, or its rows or data lie on other
@@ -103,7 +107,8 @@ def plan_repair(
         StorageError: a file cannot be read.
     """
     root, data_root = directories(storage_uri, data_uri, "repair")
-    return _plan(verify(storage_uri, data_uri, progress=progress), root, data_root)
+    report = verify(storage_uri, data_uri, progress=progress, read_only=read_only)
+    return _plan(report, root, data_root, read_only=read_only)
 
 
 def repair(
@@ -150,7 +155,7 @@ def _after_rebuilding(root: str, data_root: str, *, from_log: bool) -> RepairPla
     return RepairPlan(plan.storage_uri, plan.steps, [*plan.left, *lost])
 
 
-def _plan(report: VerifyReport, root: str, data_root: str) -> RepairPlan:
+def _plan(report: VerifyReport, root: str, data_root: str, *, read_only: bool = False) -> RepairPlan:
     broken = [finding for finding in report.findings if finding.kind in _DATABASE]
     if broken:
         detail = f"{broken[0].detail.removesuffix('.')}; it is rebuilt, then checked again"
@@ -161,7 +166,10 @@ def _plan(report: VerifyReport, root: str, data_root: str) -> RepairPlan:
         for finding in report.findings
         if finding.kind == "directory_missing"
     ]
-    with closing(Inspection(root)) as inspection, closing(FileSystemDataHandler(data_root)) as data:
+    with (
+        closing(Inspection(root, read_only=read_only)) as inspection,
+        closing(FileSystemDataHandler(data_root)) as data,
+    ):
         for finding in report.findings:
             if finding.kind in _DATA:
                 steps += (

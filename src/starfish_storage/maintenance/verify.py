@@ -32,6 +32,7 @@ def verify(
     *,
     progress: OnProgress | None = None,
     grace: timedelta = GRACE,
+    read_only: bool = False,
 ) -> VerifyReport:
     """Check a store, which may be in use: read everything, change nothing. Blocks.
 
@@ -44,6 +45,7 @@ def verify(
         progress: called with how many records were checked, and how many there are.
         grace: with rows in PostgreSQL or data in an object store, what nothing refers to is listed only if it is
             older: writers on other machines put data before they commit the row.
+        read_only: write nothing beside the database either; a store that is written meanwhile is refused as busy.
 
     Raises:
         InvalidUriError: a URI cannot be used.
@@ -56,9 +58,9 @@ def verify(
     tally = Tally()
     remote = is_remote(uri, data_at)
     if remote:
-        uri = _verify_remote(uri, data_at, grace, tally, progress)
+        uri = _verify_remote(uri, data_at, grace, tally, progress, read_only=read_only)
     else:
-        uri = _verify_files(uri, data_at, tally, progress)
+        uri = _verify_files(uri, data_at, tally, progress, read_only=read_only)
     return VerifyReport(
         uri,
         tally.records,
@@ -72,10 +74,16 @@ def verify(
 
 
 def _verify_remote(
-    storage_uri: str, data_uri: str | None, grace: timedelta, tally: Tally, progress: OnProgress | None
+    storage_uri: str,
+    data_uri: str | None,
+    grace: timedelta,
+    tally: Tally,
+    progress: OnProgress | None,
+    *,
+    read_only: bool,
 ) -> str:
     try:
-        with remote_store(storage_uri, data_uri) as store:
+        with remote_store(storage_uri, data_uri, read_only=read_only) as store:
             store.rows.refuse_other_data(store.data, strictly=False)
             RemoteVerification(store, grace).run(tally, progress)
     except StoreDamagedError as error:
@@ -83,11 +91,13 @@ def _verify_remote(
     return without_password(storage_uri)
 
 
-def _verify_files(storage_uri: str, data_uri: str | None, tally: Tally, progress: OnProgress | None) -> str:
+def _verify_files(
+    storage_uri: str, data_uri: str | None, tally: Tally, progress: OnProgress | None, *, read_only: bool
+) -> str:
     root = path_of_file_uri(storage_uri)
     data_root = path_of_file_uri(data_uri or storage_uri)
     try:
-        inspection = Inspection(root)
+        inspection = Inspection(root, read_only=read_only)
     except (StoreDamagedError, StoreOpenError) as error:
         if not _is_lost(error, data_root):
             raise

@@ -48,12 +48,14 @@ class Inspection:
 
     Args:
         root: absolute path of the directory of the database.
+        read_only: write nothing beside the database, even where that can be done. A writer who opens the store
+            meanwhile is not kept out, so that what is read then is refused.
 
     Raises:
         StorageError: there is no database, it cannot be read, or it is of another version or program.
     """
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, *, read_only: bool = False) -> None:
         self.path = f"{os.path.realpath(root)}/{DATABASE_FILE}"
         self._queries = sqlite_queries()
         if not os.path.lexists(self.path):
@@ -64,7 +66,7 @@ class Inspection:
         if is_starfish_at_rest(self.path):  # asked through a connection of its own kind, its log would be made anew
             raise _of_format(root, 0)
         try:
-            self._opened = _opened(self.path)
+            self._opened = _opened(self.path, read_only=read_only)
             self._connection = self._opened.connection
             version = self._connection.pragma("user_version")
         except apsw.Error as error:
@@ -173,6 +175,7 @@ class Inspection:
                 read(self._queries["commit"])
         except apsw.Error as error:
             raise translate(error, self.path, self._connection) from error
+        self._refuse_changed()
         return [digest for _, digest in digests], only_value(journaled), journaled is not None
 
     def copy_to(self, target: Connection) -> None:
@@ -181,6 +184,7 @@ class Inspection:
             back_up(self._connection, target)
         except apsw.Error as error:
             raise translate(error, target.filename, target) from error
+        self._refuse_changed()
 
     def digests_of(self, key: str) -> list[str | None]:
         """Return the digests of the records that refer to a key."""
@@ -198,9 +202,9 @@ class Inspection:
         return self._connection.execute(query, (key,)).fetchone() is not None
 
 
-def _opened(path: str) -> Untouched:
-    """Open a database as other readers do; where that cannot be, in a way that needs to write nothing."""
-    if os.access(path, os.W_OK) and os.access(os.path.dirname(path), os.W_OK | os.X_OK):
+def _opened(path: str, *, read_only: bool) -> Untouched:
+    """Open a database as other readers do; where that cannot or must not be, in a way that needs to write nothing."""
+    if not read_only and os.access(path, os.W_OK) and os.access(os.path.dirname(path), os.W_OK | os.X_OK):
         try:
             refuse_foreign_database(path)
             connection = open_for_reading(path)
@@ -231,14 +235,16 @@ class SQLiteRowInspection(RowInspection):
 
     Args:
         root: absolute path of the directory of the database.
+        read_only: write nothing beside the database, even where that can be done. A writer who opens the store
+            meanwhile is not kept out, so that what is read then is refused.
 
     Raises:
         StorageError: there is no database, it cannot be read, or it is of another version or program.
     """
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, *, read_only: bool = False) -> None:
         self._root = root
-        self._inspection = Inspection(root)
+        self._inspection = Inspection(root, read_only=read_only)
 
     @property
     def uri(self) -> str:

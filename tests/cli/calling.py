@@ -31,8 +31,14 @@ class Ended(NamedTuple):
 
 
 def call(*words: str, environment: Mapping[str, str | None] | None = None) -> Ended:
-    """Call a command in this process; a traceback fails the test."""
-    result = CliRunner().invoke(main, list(words), env={"STARFISH_STORAGE_URI": None, **(environment or {})})
+    """Call a command in this process; a traceback fails the test. What it imported from its directory is forgotten."""
+    here, loaded = os.path.join(os.getcwd(), ""), set(sys.modules)
+    try:
+        result = CliRunner().invoke(main, list(words), env={"STARFISH_STORAGE_URI": None, **(environment or {})})
+    finally:
+        for name in set(sys.modules) - loaded:
+            if (getattr(sys.modules[name], "__file__", None) or "").startswith(here):
+                del sys.modules[name]  # another test has another module of this name
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return Ended(result.exit_code, result.stdout, result.stderr)

@@ -26,7 +26,9 @@ from unit.store_on_disk import bytes_of
 
 TESTS = Path(__file__).parents[1]
 OF_THE_DISK = re.compile(r"no space|read-only|permission|errno", re.IGNORECASE)
-VARIES = re.compile(r"in \d+\.\d s|\(\d+ records/s\)|^[\d-]+ [\d:]+Z|files: .*|\d files \([\d,]+ bytes\)", re.MULTILINE)
+VARIES = re.compile(
+    r"in \d+\.\d s|\([\d,]+ records/s\)|^[\d-]+ [\d:]+Z|files: .*|\d files \([\d,]+ bytes\)", re.MULTILINE
+)
 KINDS: dict[str, Callable[[Path], object]] = {
     "killed": reading_stores.make_killed,
     "closed": reading_stores.make_closed,

@@ -8,12 +8,13 @@ import sys
 from pathlib import Path
 
 TESTS = Path(__file__).parents[1]
+WARNINGS = "error,ignore:durability='power' cannot be kept"  # as in pyproject.toml: temporary files may lie in memory
 
 
 def start(arguments: list[str], **variables: str) -> subprocess.Popen[str]:
     """Start Python with these arguments and environment variables, able to import the tests' own modules."""
     path = [str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(path), PYTHONWARNINGS="error", **variables)
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(path), PYTHONWARNINGS=WARNINGS, **variables)
     return subprocess.Popen(
         [sys.executable, *arguments],
         env=environment,

@@ -101,7 +101,9 @@ def refuse_places(source: Storage, target: Storage) -> None:
     """
     ours, theirs = source.transfer, target.transfer
     rows = _directory_of(source)
-    if rows and os.path.realpath(rows) == os.path.realpath(_directory_of(target)):
+    if source.storage_uri == target.storage_uri or (
+        rows and os.path.realpath(rows) == os.path.realpath(_directory_of(target))
+    ):
         raise _same(source)
     if _real(ours.data_place) == _real(theirs.data_place):
         raise InvalidInputError(f"both stores have their data at {ours.data_place!a}: name another place for one.")
@@ -114,9 +116,9 @@ def refuse_places(source: Storage, target: Storage) -> None:
 
 
 async def _refuse_same(source: Storage, target: Storage) -> None:
-    refuse_places(source, target)
     if await source.transfer.rows.identity() == await target.transfer.rows.identity():
         raise _same(source)
+    refuse_places(source, target)
 
 
 def _same(source: Storage) -> InvalidInputError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from remote.stores import PATIENCE, SHORT, check_itself, opened, rows, schema_of
 from servers.postgres import PostgresServer
 from servers.postgres_wire import Moment, PostgresWire
 from servers.processes import HOST
+from starfish_storage.data.filesystem import FileSystemDataHandler
 from starfish_storage.errors import (
     InvalidInputError,
     StorageBusyError,
@@ -25,6 +27,8 @@ from starfish_storage.errors import (
     StorageUnavailableError,
 )
 from starfish_storage.metadata.operations import WriteOperation
+from starfish_storage.metadata.postgres.address import PostgresAddress
+from starfish_storage.metadata.postgres.commit import PostgresCommit
 from starfish_storage.metadata.row_writer import RowWriter
 from starfish_storage.storage.postgres import PostgresStorage
 
@@ -337,3 +341,20 @@ async def test_a_server_without_connections_left_is_waited_for(
 async def take_all(server: PostgresServer, taken: list[Any]) -> None:
     while True:
         taken.append(await asyncpg.connect(server.uri()))
+
+
+SESSION_ENDED = b"SFATAL\0C57P01\0Mtold to\0\0"
+
+
+def test_a_session_that_is_just_being_ended_is_closed(postgres_uri: str, tmp_path: Path) -> None:
+    """The server's last word is there, and the end of the connection is not yet: the driver takes no more calls."""
+    data = FileSystemDataHandler(str(tmp_path))
+    commit = PostgresCommit(PostgresAddress.of_uri(postgres_uri), data, SHORT, threading.Event())
+    ours = commit._connection
+    protocol = ours._connection._protocol
+    protocol.data_received(b"E" + (4 + len(SESSION_ENDED)).to_bytes(4, "big") + SESSION_ENDED)
+    assert ours.is_open
+    commit.close()
+    assert not ours.is_open
+    assert ours._loop.is_closed()
+    data.close()

@@ -7,6 +7,7 @@ next statement, which is early enough.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections import deque
 from collections.abc import Coroutine, Iterator, Sequence
@@ -18,6 +19,8 @@ from starfish_storage.metadata.postgres.address import PostgresAddress
 from starfish_storage.metadata.postgres.connecting import answer_of, connect, escaped, seconds_to_connect, silence
 from starfish_storage.metadata.queries import postgres_queries
 from starfish_storage.metadata.row import Row
+
+logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
@@ -130,8 +133,9 @@ class PostgresConnection:
         try:
             if self._connection is not None and not self._connection.is_closed():
                 self._loop.run_until_complete(self._connection.close(timeout=_CLOSING_SECONDS))
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
-            pass  # everything was committed; the server notices by itself that the connection is gone
+        except Exception as error:  # noqa: BLE001 (the driver has many for a session that is just being ended)
+            # Everything was committed; the server notices by itself that the connection is gone.
+            logger.debug("the connection could not be closed in an orderly way (%s)", type(error).__name__)
         finally:
             self.give_up()
             self._loop.close()

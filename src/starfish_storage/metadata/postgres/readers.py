@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import Future
@@ -25,6 +26,8 @@ from starfish_storage.metadata.postgres.connecting import (
 from starfish_storage.metadata.postgres.errors import detached
 from starfish_storage.metadata.postgres.retrying import insist_in_loop
 from starfish_storage.metadata.row import Row
+
+logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
@@ -120,7 +123,8 @@ class PostgresReaders:
         await asyncio.gather(*running, return_exceptions=True)
         try:
             await asyncio.wait_for(self._pool.close(), _CLOSING_SECONDS)
-        except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except Exception as error:  # noqa: BLE001 (as for the writing connection)
+            logger.debug("the readers could not be closed in an orderly way (%s)", type(error).__name__)
             self._pool.terminate()
 
     async def _fetch(self, query: str, parameters: Row, found: list[list[Row] | StorageError]) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from servers import postgres
+from servers.paying import PayingServer
 from servers.postgres import PostgresServer
 from servers.processes import HOST
 from servers.s3 import MotoServer, S3Server
@@ -35,6 +36,20 @@ def moto_server() -> Iterator[MotoServer]:
     skip_if(MotoServer.unavailable())
     with MotoServer() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def _paying_server() -> Iterator[PayingServer]:
+    with PayingServer() as server:
+        yield server
+
+
+@pytest.fixture
+def paying_server(_paying_server: PayingServer) -> Iterator[PayingServer]:
+    """A model that counts what was paid for it; afterwards it forgets that, and what it was told."""
+    _paying_server.start()
+    yield _paying_server
+    _paying_server.reset()
 
 
 @pytest.fixture

@@ -4,13 +4,14 @@ A call goes down a straight line, one module after the other::
 
     run          generate, resume, retry, cancel: checks the arguments and the stored run
       lifecycle  makes the run, and leaves its status true, however the call ends
-        worker   holds a lease; each slot claims an input, stores its outcome, and claims the next in the same step
+        worker   holds a lease; each slot takes an input, stores its outcome, and claims the next in the same step
           attempt    calls the function for one input until the input is settled
             calling, context    the function, its arguments, and the services it may use
 
-The worker pulls the inputs that are not stored yet from `inputs.Feed`, an iterator over `sources`, and stores them
-ahead of the work. A module calls upwards only through three callbacks that `worker` passes down in `Settings`: one
-waits between attempts, two add up costs.
+`intake` pulls the inputs that are not stored yet from `inputs.Feed`, an iterator over `sources`, and stores them ahead
+of the work; `claiming` gives them to the slots; every attempt goes to the ledger through `storing`. A module calls
+upwards only through two callbacks that `worker` passes down in `Settings`: one waits between attempts, one adds up
+costs.
 """
 
 from starfish_storage.generation.context import Context
@@ -20,7 +21,8 @@ from starfish_storage.generation.loading import load_function
 from starfish_storage.generation.outcomes import Duplicate, Filtered
 from starfish_storage.generation.progress import Progress
 from starfish_storage.generation.retrying import Retry
-from starfish_storage.generation.run import RunOptions, Where, cancel, generate, resume, retry
+from starfish_storage.generation.run import cancel, generate, resume, retry
+from starfish_storage.generation.run_options import RunOptions, Where
 
 __all__ = [
     "Context",

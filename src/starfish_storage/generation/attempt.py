@@ -15,6 +15,7 @@ from starfish_storage.generation.context import Context
 from starfish_storage.generation.options import Options
 from starfish_storage.generation.outcomes import OutputChecks
 from starfish_storage.generation.retrying import until_settled
+from starfish_storage.generation.storing import Outbox
 from starfish_storage.generation.tracebacks import frames_text, traceback_text
 from starfish_storage.interface import RunLedger
 from starfish_storage.models import utc_now
@@ -35,14 +36,14 @@ class Settings:
     """What all inputs of a worker share.
 
     Attributes:
-        ledger: stores the attempts.
+        ledger: stores the paid steps.
         worker_id: the worker.
         function: the user's function.
         checks: turn what it returns into outputs.
         options: the options of the run.
         sleep: waits between attempts, and raises when the run stops.
         on_cost: gets the cost of each reported call.
-        on_storing: gets the cost of each attempt just before it is stored.
+        outbox: takes the attempts to the store.
     """
 
     ledger: RunLedger
@@ -52,7 +53,7 @@ class Settings:
     options: Options
     sleep: Callable[[float], Awaitable[None]]
     on_cost: Callable[[float], None]
-    on_storing: Callable[[float], None]
+    outbox: Outbox
 
 
 class Attempts:
@@ -101,9 +102,8 @@ class Attempts:
         if self._context is None:
             return
         attempt = self._described("cancelled", None if isinstance(error, asyncio.CancelledError) else error)
-        self._settings.on_storing(attempt.cost)
         try:
-            await self._settings.ledger.release_input(attempt)
+            await self._settings.outbox.release(attempt)
         except StorageError as another:
             if isinstance(error, asyncio.CancelledError):
                 raise
@@ -148,8 +148,7 @@ class Attempts:
     async def _store_failed(self, error: Exception, _seconds: float) -> None:
         attempt = self._described("failed", error)
         self._context = None  # no attempt is under way until the next; the ledger finishes what it has been given
-        self._settings.on_storing(attempt.cost)
-        await self._settings.ledger.save_attempt(attempt)
+        await self._settings.outbox.save_failed(attempt)
 
     def _described(self, status: StatusAttempt, error: BaseException | None = None) -> Attempt:
         claimed, context = self._claimed, self._context

@@ -8,17 +8,12 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence, Sized
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import Any, TypedDict, Unpack
+from typing import Any, Unpack
 
-from starfish_storage.errors import (
-    InvalidInputError,
-    RunFinishedError,
-    RunIncompleteError,
-    shorten,
-)
+from starfish_storage.errors import RunFinishedError, RunIncompleteError
 from starfish_storage.generation.calling import BoundFunction
 from starfish_storage.generation.context import Context
-from starfish_storage.generation.inputs import Feed, InputCheck, JsonLinesInputs, OnBadInput
+from starfish_storage.generation.inputs import Feed, InputCheck, JsonLinesInputs
 from starfish_storage.generation.lease import is_dead, release_dead
 from starfish_storage.generation.lifecycle import (
     FINISHED,
@@ -32,10 +27,10 @@ from starfish_storage.generation.lifecycle import (
     stored_run,
 )
 from starfish_storage.generation.loading import load_function_of_run
-from starfish_storage.generation.options import Accept, Options, OutputSchema, UniqueBy
+from starfish_storage.generation.options import Options
 from starfish_storage.generation.outcomes import OutputChecks
-from starfish_storage.generation.progress import OPEN, Progress, reporter
-from starfish_storage.generation.retrying import Retry
+from starfish_storage.generation.progress import OPEN, reporter
+from starfish_storage.generation.run_options import RunOptions, Where, refuse_unknown
 from starfish_storage.generation.sources import Inputs
 from starfish_storage.generation.tracebacks import raised_at_the_call
 from starfish_storage.generation.worker import RunWorker
@@ -43,75 +38,6 @@ from starfish_storage.identifiers import check_id
 from starfish_storage.interface import Storage
 from starfish_storage.models import GenerationMasterJob, Project
 from starfish_storage.runs import RunState
-
-ProgressKind = str | Callable[[Progress], object]
-
-
-class RunOptions(TypedDict, total=False):
-    """Options of a run: arguments of `generate`, and of `resume` and `retry`, which may change them.
-
-    An option that is missing or None has its default, or, when a run is resumed, the value that it was started with.
-
-    Attributes:
-        output_schema: a pydantic model or a JSON Schema; an output that does not fit is kept as ``failed``.
-        max_concurrency: calls at a time, in this process [10].
-        retry: how many attempts an input gets [3], or a `Retry`.
-        timeout: seconds that one attempt may take [no limit]. Nothing can stop a thread: the run abandons the call of a
-            plain function.
-        accept: a plain or async function of an output's data; if it returns False or a text (the reason), the record
-            becomes ``filtered``.
-        unique_by: a field, several, or a function of an output's data: a second output of the run with the same value
-            becomes a ``duplicate``, also after a resume and in another process.
-        max_cost: the run stops when ``context.log_usage`` has reported this cost, over all resumes; calls in flight
-            end [no limit].
-        on_bad_input: ``"stop"`` [default]: an input that cannot be run stops the run, before it starts if the inputs
-            can be read twice. ``"skip"``: the run leaves it out and logs a warning.
-        grace: seconds that calls in flight get to end after an interruption [30].
-        lease: seconds of silence after which another process may take over the inputs of this one [60].
-        progress: ``"auto"`` [default]: a bar in a terminal, else lines; ``"bar"``, ``"lines"``, ``"quiet"``, or a
-            function of a `Progress`.
-        handle_signals: whether Ctrl-C and SIGTERM stop the run in an orderly way, in the main thread [True].
-    """
-
-    output_schema: OutputSchema | None
-    max_concurrency: int | None
-    retry: Retry | int | None
-    timeout: float | None
-    accept: Accept | None
-    unique_by: UniqueBy | None
-    max_cost: float | None
-    on_bad_input: OnBadInput | None
-    grace: float | None
-    lease: float | None
-    progress: ProgressKind
-    handle_signals: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Where:
-    """Which inputs `retry` runs again: those that meet every condition given.
-
-    Attributes:
-        statuses: their execution job has one of these statuses.
-        error_text: their error contains this text, in upper or lower case.
-        error_type: their last attempt raised this class, such as ``"RateLimitError"``.
-        job_ids: their execution job is one of these.
-
-    Raises:
-        InvalidInputError: no status is given, or a text in place of a list.
-    """
-
-    statuses: Sequence[str] = ("failed",)
-    error_text: str | None = None
-    error_type: str | None = None
-    job_ids: Sequence[str] | None = None
-
-    def __post_init__(self) -> None:
-        for name, value in (("statuses", self.statuses), ("job_ids", self.job_ids)):
-            if isinstance(value, str):
-                raise InvalidInputError(f"{name} must be a list, such as [{shorten(value)}].")
-        if not self.statuses:
-            raise InvalidInputError("statuses must name at least one status, such as 'failed'.")
 
 
 @raised_at_the_call
@@ -151,7 +77,7 @@ async def generate(
         StorageError: the store failed. Everything acknowledged is stored; `resume` continues the run.
         KeyboardInterrupt: after Ctrl-C, once everything is stored; after SIGTERM, `SystemExit`.
     """
-    _refuse_unknown(options)
+    refuse_unknown(options)
     how = Options().with_given(options)
     checks = OutputChecks(options.get("output_schema"), how.accept, how.unique_by)
     shown = reporter(options.get("progress", "auto"))
@@ -289,7 +215,7 @@ async def _go_on(
         before: awaited after all checks; resets the inputs that are to run again.
         again: the statuses of those inputs.
     """
-    _refuse_unknown(changed)
+    refuse_unknown(changed)
     options = Options.from_json(config.get("options", {}), changed)
     schema = changed.get("output_schema") or job.output_schema or None
     checks = OutputChecks(schema, options.accept, options.unique_by)
@@ -368,10 +294,3 @@ async def _begun(
     elif job is not None and job.status in FINISHED:
         return state, None
     return state, Feed(storage.ledger, state, inputs, check, options.on_bad_input)
-
-
-def _refuse_unknown(options: RunOptions) -> None:
-    """Refuse a misspelt option, as Python does for other arguments."""
-    for name in options:
-        if name not in RunOptions.__annotations__:
-            raise TypeError(f"{name!r} is not an option of a run; RunOptions lists them.")

@@ -1,24 +1,26 @@
-"""A worker of a run: it stores the inputs, and its slots claim them, work on them, and store the outcomes."""
+"""A worker of a run: it holds a lease, and its slots take inputs, work on them, and hand the outcomes in."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from collections import deque
 from collections.abc import Coroutine, Iterable
 from typing import Any
 
-from starfish_storage.errors import InvalidInputError, NotFoundError, ParentNotFoundError, StorageError
+from starfish_storage.errors import NotFoundError, StorageError
 from starfish_storage.generation.attempt import Attempts, Settings
 from starfish_storage.generation.calling import BoundFunction
+from starfish_storage.generation.claiming import Claims, run_deleted
 from starfish_storage.generation.inputs import Feed
+from starfish_storage.generation.intake import Intake
 from starfish_storage.generation.lease import ExpiredLeases, Heartbeat, new_worker, release_dead
 from starfish_storage.generation.options import Options
 from starfish_storage.generation.outcomes import OutputChecks
-from starfish_storage.generation.progress import OPEN, LiveCounts, Progress, Reporter
+from starfish_storage.generation.progress import LiveCounts, Progress, Reporter
 from starfish_storage.generation.spending import Spending
 from starfish_storage.generation.stopping import StoppedError, Stopping
+from starfish_storage.generation.storing import Outbox
 from starfish_storage.generation.threads import to_the_end
 from starfish_storage.interface import Storage
 from starfish_storage.models import utc_now
@@ -26,11 +28,8 @@ from starfish_storage.runs import ClaimedInput, RunState
 
 logger = logging.getLogger(__name__)
 
-_POLL_SECONDS = 0.5  # while other workers finish the last inputs
 _REPORT_SECONDS = 0.2
 _PATIENCE_SECONDS = 5.0  # with calls that were cancelled but do not end
-_MOST_AHEAD = 10_000  # inputs that are stored at a time, if the source may have no end
-_ENOUGH_AHEAD = 5_000  # of them still pending: above this, no more are stored
 
 
 class RunWorker:
@@ -64,15 +63,18 @@ class RunWorker:
         self._ledger = storage.ledger
         self._changed = asyncio.Event()
         self.stopping = Stopping(state.master_job_id, self._changed.set)
-        self._state = state
         self.master_job_id = state.master_job_id
         self._options = options
         self._reporter = reporter
-        self._feed = feed
+        self._intake = Intake(self._ledger, state, feed, self.stopping, self._changed)
         self._worker = new_worker(state.master_job_id)
         self._expired = ExpiredLeases(options.lease)
         self._heartbeat = Heartbeat(self._ledger, self._worker, options.lease, self._beat)
+        self._claims = Claims(
+            self._ledger, self._heartbeat, self._intake, self.stopping, self._changed, options.max_concurrency
+        )
         self._spending = Spending(options.max_cost, state.cost)
+        self._outbox = Outbox(self._ledger, self._spending)
         self._settings = Settings(
             self._ledger,
             self._worker.worker_id,
@@ -81,14 +83,10 @@ class RunWorker:
             options,
             self.stopping.pause,
             self._note_cost,
-            self._spending.hand_in,
+            self._outbox,
         )
         self._loop = asyncio.get_running_loop()
-        self._ready: deque[ClaimedInput] = deque()
-        self._claiming = asyncio.Lock()
-        self._idle = options.max_concurrency
-        self._fed = feed is None
-        self._is_cancelling = self._over = False
+        self._is_cancelling = False
         self._errors: list[BaseException] = []
         self._began = time.monotonic()
         self._counts = LiveCounts(storage, state.master_job_id)
@@ -100,13 +98,11 @@ class RunWorker:
         Raises:
             InvalidInputError: they differ, or one of them is bad.
         """
-        if self._feed is not None:
-            await self._feed.compare()
+        await self._intake.compare()
 
     async def close(self) -> None:
         """Read no more inputs. Idempotent."""
-        if self._feed is not None:
-            await self._feed.close()
+        await self._intake.close()
 
     async def run(self) -> None:
         """Work until every input is done or the run stops; then release the unfinished inputs.
@@ -134,7 +130,7 @@ class RunWorker:
             again: how to cancel them, for people.
         """
         self.stopping.stop("interrupted")
-        calls = self._options.max_concurrency - self._idle - self.stopping.paused
+        calls = self._options.max_concurrency - self._claims.idle - self.stopping.paused
         if calls:
             those, them = ("1 call", "it") if calls == 1 else (f"{calls:,} calls", "them")
             self._reporter.note(f"waiting for {those} in flight; {again} to cancel {them}")
@@ -153,10 +149,9 @@ class RunWorker:
     def progress(self) -> Progress:
         """Return how far the run is."""
         counts, records = self._counts.inputs, self._counts.records
-        told = None if self._feed is None else self._feed.length
         return Progress(
             master_job_id=self.master_job_id,
-            total=sum(counts.values()) if self._fed else told,
+            total=sum(counts.values()) if self._intake.is_over else self._intake.told,
             done=self._counts.done,
             running=counts.get("running", 0),
             completed=records.get("completed", 0),
@@ -175,9 +170,9 @@ class RunWorker:
         slots = [self._start(self._slot()) for _ in range(self._options.max_concurrency)]
         others = [self._start(self._report())]
         awaited = slots
-        if self._feed is not None:
-            others.append(self._start(self._store_inputs(self._feed)))
-            if not self._feed.is_endless:
+        if self._intake.is_needed:
+            others.append(self._start(self._intake.store_all()))
+            if not self._intake.is_endless:
                 # Storing the rest takes a moment; then the run can be resumed without its inputs.
                 awaited = [*slots, others[-1]]
         working = asyncio.create_task(asyncio.wait(awaited))
@@ -218,41 +213,16 @@ class RunWorker:
                 len(left),
             )
 
-    async def _store_inputs(self, feed: Feed) -> None:
-        """Store the inputs of the feed, ahead of the work; at its end, store that the run has them all."""
-        stored = 0
-        try:
-            async for batch in feed:
-                await self._ledger.register_inputs(self.master_job_id, batch)
-                self._changed.set()
-                stored += len(batch)
-                if feed.is_endless and stored >= _MOST_AHEAD:
-                    stored = 0
-                    await self._make_room()
-            if not self._state.inputs_complete:
-                await self._ledger.complete_inputs(self.master_job_id)
-        finally:
-            self._fed = True
-            self._changed.set()
-
-    async def _make_room(self) -> None:
-        """Wait while many inputs are still pending."""
-        while not self.stopping.is_wanted:
-            counts = await self._ledger.count_inputs(self.master_job_id)
-            if counts.get("pending", 0) < _ENOUGH_AHEAD:
-                return
-            await asyncio.sleep(_POLL_SECONDS)
-
     async def _slot(self) -> None:
         claimed: ClaimedInput | None = None
         while True:
             if claimed is None:
-                claimed = await self._next()
+                claimed = await self._claims.next()
             if claimed is None or self.stopping.is_wanted:
                 return  # the worker releases claimed inputs that were not begun when it ends
             claimed = await self._work_on(claimed)
             if claimed is None:
-                self._idle += 1
+                self._claims.idle += 1
 
     async def _work_on(self, claimed: ClaimedInput) -> ClaimedInput | None:
         """Work on an input, and return the next one if storing the outcome also claimed one."""
@@ -264,59 +234,13 @@ class RunWorker:
         except BaseException as error:
             await to_the_end(attempts.release(error))
             raise
-        self._spending.hand_in(outcome.attempt.cost)
         self._stop_at_cost()
         # Not protected: the ledger finishes what it was given, even if the wait for it is cancelled.
-        # Inputs in `_ready` are for the slots that wait for them. A slot that finishes claims its own; otherwise the
-        # slots would fall into step with the claims of others, in many small groups instead of a few full ones.
-        go_on = not self.stopping.is_wanted
-        try:
-            finished = await self._ledger.finish_input(outcome, claim_next=go_on)
-        except InvalidInputError as error:  # the output cannot be stored, for example because it is not JSON
-            finished = await self._ledger.finish_input(attempts.failed(error), claim_next=go_on)
+        # Inputs that `Claims` holds are for slots that wait for them. A slot that finishes claims its own; otherwise
+        # the slots would fall into step with the claims of others, in many small groups instead of a few full ones.
+        finished = await self._outbox.finish(outcome, attempts.failed, claim_next=not self.stopping.is_wanted)
         self._changed.set()
         return finished.claimed
-
-    async def _next(self) -> ClaimedInput | None:
-        """Return a claimed input; None when no work is left or the run stops."""
-        async with self._claiming:
-            while not (self.stopping.is_wanted or self._over):
-                if self._ready:
-                    self._idle -= 1
-                    return self._ready.popleft()
-                self._changed.clear()
-                fed = self._fed  # before the claim: inputs stored after it set `_changed`
-                if fed or (self._feed is not None and not self._feed.comes_first):
-                    self._ready.extend(await self._claim(self._idle))
-                if not self._ready:
-                    self._over = fed and await self._is_over()
-                    if self._over:
-                        break
-                    await self._wait_for_change()
-        return None
-
-    async def _claim(self, most: int) -> list[ClaimedInput]:
-        """Claim an input for every idle slot, which begins it at once."""
-        worker = self._worker
-        try:
-            return await self._ledger.claim_inputs(worker.master_job_id, worker.worker_id, most, utc_now())
-        except NotFoundError:
-            # This process was stopped for so long that others took its worker for dead and released its inputs.
-            try:
-                await self._heartbeat.renew()
-            except ParentNotFoundError as error:
-                raise self._deleted() from error
-            return []
-
-    async def _is_over(self) -> bool:
-        counts = await self._ledger.count_inputs(self.master_job_id)
-        return not any(counts.get(status) for status in OPEN)
-
-    async def _wait_for_change(self) -> None:
-        try:
-            await asyncio.wait_for(self._changed.wait(), _POLL_SECONDS)
-        except TimeoutError:
-            pass  # another worker may have changed something
 
     # --- stopping -------------------------------------------------------------------------------------------------
 
@@ -325,9 +249,6 @@ class RunWorker:
             error.__cause__ = cause
         self._errors.append(error)
         self.stopping.stop(type(error).__name__)
-
-    def _deleted(self) -> NotFoundError:
-        return NotFoundError("run", self.master_job_id, "it was deleted while it was under way")
 
     async def _end(self) -> None:
         await self._heartbeat.stop()
@@ -358,7 +279,7 @@ class RunWorker:
         try:
             state = await self._ledger.refresh_run(self.master_job_id, utc_now())
         except NotFoundError:
-            self._loop.call_soon_threadsafe(self._fail, self._deleted())
+            self._loop.call_soon_threadsafe(self._fail, run_deleted(self.master_job_id))
             return
         self._spending.compare(state.cost)
         await self._counts.refresh()

@@ -37,6 +37,13 @@ def family(*names: str) -> Exception:
     return kind("text")
 
 
+def quoting(text: str, **attributes: Any) -> Exception:
+    """Return an error that quotes what the provider said."""
+    error = shaped("RateLimitError", **attributes)
+    error.args = (text,)
+    return error
+
+
 class UnreadableError(Exception):
     @property
     def status_code(self) -> int:
@@ -103,6 +110,8 @@ NOT_WORTH: list[BaseException] = [
     shaped("RateLimitError", status_code=429, code="insufficient_quota"),
     shaped("RateLimitError", status_code=429, type="insufficient_quota"),
     shaped("InsufficientQuota", status_code=429),
+    shaped("RateLimitError", status_code=429, code="429", body={"code": "insufficient_quota"}),  # LiteLLM's, of OpenAI
+    quoting('AnthropicException - {"error": {"type": "insufficient_quota"}}', status_code=429),  # LiteLLM's
     TypeError(),
     AttributeError(),
     NameError(),
@@ -183,6 +192,7 @@ AFTER: list[tuple[BaseException, float | None]] = [
     (shaped("E", headers=[("Retry-After", "6")]), 6.0),
     (shaped("E", headers={"retry-after": "1"}, response=SimpleNamespace(headers={"Retry-After": "2"})), 2.0),
     (shaped("E", headers=5), None),
+    (shaped("E", litellm_response_headers={"Retry-After": "5"}, response=SimpleNamespace(headers={})), 5.0),
     (shaped("E", headers={"retry-after": "1"}, response=SimpleNamespace(headers=[1, 2])), 1.0),
     (UnreadableError(), None),
     (ExceptionGroup("calls", [shaped("E", retry_after=3), shaped("E", retry_after=9), ValueError()]), 9.0),

@@ -40,6 +40,10 @@ _NETWORK_ERRORS = frozenset(
 _TOO_EARLY, _TOO_MANY, _NOT_IMPLEMENTED = 425, 429, 501
 _WORTH_STATUSES = frozenset({408, 409, _TOO_EARLY, _TOO_MANY})
 
+_PAYMENT_REQUIRED = 402
+_MAY_SAY_QUOTA = frozenset({400, 403, _TOO_MANY})
+_OUT_OF_QUOTA = ("insufficient_quota", "credit balance is too low")  # OpenAI, and Anthropic
+
 _HOPELESS_NAME = re.compile(
     r"Authentication|Unauthorized|PermissionDenied|Forbidden|BadRequest|InvalidRequest|NotFound|Unprocessable"
     r"|InsufficientQuota|BudgetExceeded|ContextWindowExceeded|ContentPolicyViolation"
@@ -233,6 +237,13 @@ def _attribute(value: object, name: str) -> Any:
         return None
 
 
+def _text(error: Exception) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 (any code)
+        return ""
+
+
 def _worth_by_name(kind: type) -> bool | None:
     """Return what the name of a class says, or that of its nearest base class whose name says something."""
     for one in kind.__mro__:
@@ -246,10 +257,16 @@ def _worth_by_name(kind: type) -> bool | None:
 
 
 def _is_out_of_quota(error: Exception) -> bool:
-    """Return whether a quota is used up: waiting does not help, yet providers answer with status 429."""
-    return any("insufficient_quota" in str(_attribute(error, name)) for name in ("code", "type")) or any(
-        "InsufficientQuota" in kind.__name__ for kind in type(error).__mro__
-    )
+    """Return whether money or a quota is used up: waiting does not help, yet providers answer with status 429 or 400.
+
+    LiteLLM replaces the code by the status, but keeps the body, or quotes it.
+    """
+    status = _status(error)
+    if status == _PAYMENT_REQUIRED or any("InsufficientQuota" in kind.__name__ for kind in type(error).__mro__):
+        return True
+    if any("insufficient_quota" in str(_attribute(error, name)) for name in ("code", "type", "body")):
+        return True
+    return status in _MAY_SAY_QUOTA and any(words in _text(error) for words in _OUT_OF_QUOTA)
 
 
 def _status(error: Exception) -> int | None:
@@ -263,10 +280,14 @@ def _status(error: Exception) -> int | None:
 
 
 def _headers(error: BaseException) -> dict[str, object]:
-    """Return the headers of an answer by their lower-case names; those of the response win."""
+    """Return the headers of an answer by their lower-case names; those of the response win.
+
+    LiteLLM keeps the provider's apart from those of the response, which it makes itself.
+    """
     found: dict[str, object] = {}
-    for holder in (error, _attribute(error, "response")):
-        headers = _attribute(holder, "headers")
+    places = ((error, "litellm_response_headers"), (error, "headers"), (_attribute(error, "response"), "headers"))
+    for holder, name in places:
+        headers = _attribute(holder, name)
         try:
             items: list[Any] = list(headers.items() if hasattr(headers, "items") else headers or ())
             found.update((str(name).lower(), value) for name, value in items)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
+import os
 import sys
 from collections import Counter
 from pathlib import Path
@@ -42,7 +43,10 @@ class PayingServer(ServerProcess):
         return f"http://{HOST}:{self.port}"
 
     def command(self) -> list[str]:
-        return [sys.executable, "-I", str(Path(paying_model.__file__)), str(self.port)]
+        return [sys.executable, "-s", "-m", "servers.paying_model", str(self.port)]
+
+    def environment_of_process(self) -> dict[str, str]:
+        return {**os.environ, "PYTHONPATH": str(Path(paying_model.__file__).parents[1])}
 
     def ready(self) -> bool:
         try:

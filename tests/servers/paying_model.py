@@ -1,8 +1,9 @@
 """A model behind HTTP that is paid for: it counts each answer by its prompt, and fails when it was told to.
 
-Usage: ``python paying_model.py PORT``. It speaks as published to clients of OpenAI (``/v1/chat/completions``) and of
-Anthropic (``/v1/messages``), streaming included, and plainly to ``POST /ask`` (``{"prompt": ...}``, answered with
-``{"text": ..., "usage": {...}}``). The tests speak to it below ``/control``; `servers.paying` has the words.
+Usage: ``python -m servers.paying_model PORT``. It speaks as published to clients of OpenAI (``/v1/chat/completions``,
+``/v1/responses``) and of Anthropic (``/v1/messages``), streaming included, and plainly to ``POST /ask`` (``{"prompt":
+...}``, answered with ``{"text": ..., "usage": {...}}``). The tests speak to it below ``/control``; `servers.paying` has
+the words, and `servers.model_replies` what it says.
 """
 
 from __future__ import annotations
@@ -16,11 +17,23 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-FREE = {"unauthorized": 401, "forbidden": 403, "quota": 429, "limited": 429, "unavailable": 503, "broken": 500}
-"""Kinds of answer that nobody pays for, with their status."""
-PAID = {"answer", "truncated", "cut", "refusal", "no_usage", "held", "empty"}
-"""``truncated``: the text ends early. ``cut``: the connection ends in the middle of the body. ``held``: it answers
-when it is released."""
+from servers.model_replies import SPEECH, Answer, Events, Speech
+
+FREE = {
+    "unauthorized": (401, "authentication_error", "invalid_api_key", "Incorrect API key provided."),
+    "forbidden": (403, "permission_error", "forbidden", "Your key may not use this model."),
+    "quota": (429, "insufficient_quota", "insufficient_quota", "You exceeded your current quota."),
+    "credit": (400, "invalid_request_error", None, "Your credit balance is too low to access the Anthropic API."),
+    "limited": (429, "rate_limit_error", "rate_limit_exceeded", "Rate limit reached for requests."),
+    "unavailable": (503, "server_error", "unavailable", "The server is overloaded."),
+    "overloaded": (529, "overloaded_error", "overloaded", "Overloaded"),
+    "broken": (500, "server_error", "broken", "The server had an error."),
+}
+"""Kinds of answer that nobody pays for: their status, and the type, code and text of the error."""
+PAID = {"answer", "truncated", "cut", "json", "refusal", "no_usage", "held", "empty"}
+"""``truncated``: the text ends early. ``cut``: the connection ends in the middle of the body. ``json``: the body ends
+in its middle, as if that were all. ``held``: it answers when it is released."""
+REFUSAL = "I can't help with that."
 
 
 @dataclass
@@ -76,6 +89,7 @@ MODEL = Model()
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # it writes twice an answer: the second would wait for the client
 
     def log_message(self, format: str, *args: object) -> None:
         pass
@@ -88,69 +102,64 @@ class Handler(BaseHTTPRequestHandler):
         if self.path == "/control":
             self.answer(HTTPStatus.OK, MODEL.control(asked))
             return
-        prompt = prompt_of(asked)
+        speech, prompt = SPEECH[self.path.partition("?")[0]], prompt_of(asked)
         rule, number = MODEL.take(prompt)
         kind = rule["kind"]
         if kind == "hang_up":
             self.close_connection = True
             return
         if kind in FREE:
-            self.refuse(kind, rule)
+            self.refuse(speech, rule)
             return
         if kind == "held":
             MODEL.hold()
         text = rule.get("text")
         if text is None:
             text = json.dumps({"answer": prompt, "reply": number})
-        text = {"truncated": text[: len(text) // 2], "refusal": "", "empty": ""}.get(kind, text)
-        used = None if kind == "no_usage" else (len(prompt), len(text))
-        body, events = self.bodies(asked, text, used, kind)
-        if asked.get("stream") and events:
-            self.stream(events, is_cut=kind == "cut")
+        text = {"truncated": text[: len(text) // 2], "refusal": REFUSAL, "empty": ""}.get(kind, text)
+        answer = Answer(
+            asked.get("model", "m"),
+            text,
+            None if kind == "no_usage" else (len(prompt), len(text)),
+            {"truncated": "length", "refusal": "refusal"}.get(kind, "end"),
+            wants_usage=bool((asked.get("stream_options") or {}).get("include_usage")),
+        )
+        if asked.get("stream") and speech.events:
+            self.stream(speech.events(answer), kind)
         else:
-            self.answer(HTTPStatus.OK, body, is_cut=kind == "cut")
+            self.answer(HTTPStatus.OK, speech.body(answer), kind)
 
-    def refuse(self, kind: str, rule: dict[str, Any]) -> None:
-        code = "insufficient_quota" if kind == "quota" else kind
-        error = {"type": code, "code": code, "message": f"the model is told to answer {kind}"}
-        self.answer(HTTPStatus(FREE[kind]), {"type": "error", "error": error}, retry_after=rule.get("retry_after"))
-
-    def bodies(
-        self, asked: dict[str, Any], text: str, used: tuple[int, int] | None, kind: str
-    ) -> tuple[dict[str, Any], list[tuple[str, Any]]]:
-        """Return an answer as one body and as a stream of events, in the form of the path."""
-        if self.path.endswith("/chat/completions"):
-            return openai_answer(asked, text, used, kind)
-        if self.path.endswith("/messages"):
-            return anthropic_answer(asked, text, used, kind)
-        usage = None if used is None else {"input_tokens": used[0], "output_tokens": used[1]}
-        return {"text": text, "usage": usage}, []
+    def refuse(self, speech: Speech, rule: dict[str, Any]) -> None:
+        status, type_of_error, code, text = FREE[rule["kind"]]
+        self.answer(status, speech.error(type_of_error, code, text), retry_after=rule.get("retry_after"))
 
     def answer(
-        self, status: HTTPStatus, body: dict[str, Any], *, is_cut: bool = False, retry_after: float | None = None
+        self, status: int, body: dict[str, Any], kind: str = "answer", *, retry_after: float | None = None
     ) -> None:
         content = json.dumps(body).encode()
+        if kind == "json":
+            content = content[: len(content) // 2]
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))
         if retry_after is not None:
             self.send_header("Retry-After", f"{retry_after:g}")
         self.end_headers()
-        self.wfile.write(content[: len(content) // 2] if is_cut else content)
-        if is_cut:
+        self.wfile.write(content[: len(content) // 2] if kind == "cut" else content)
+        if kind == "cut":
             self.close_connection = True
 
-    def stream(self, events: list[tuple[str, Any]], *, is_cut: bool) -> None:
+    def stream(self, events: Events, kind: str) -> None:
         self.send_response(HTTPStatus.OK)
-        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Content-Type", "text/event-stream; charset=utf-8")
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        for name, event in events[: len(events) // 2] if is_cut else events:
+        for name, event in events[: len(events) // 2] if kind in ("cut", "json") else events:
             head = f"event: {name}\n" if name else ""
             data = event if isinstance(event, str) else json.dumps(event)
             piece = f"{head}data: {data}\n\n".encode()
             self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
-        if is_cut:
+        if kind == "cut":
             self.close_connection = True
         else:
             self.wfile.write(b"0\r\n\r\n")
@@ -158,69 +167,10 @@ class Handler(BaseHTTPRequestHandler):
 
 def prompt_of(asked: dict[str, Any]) -> str:
     """Return the text of the last message."""
-    if "prompt" in asked:
-        return str(asked["prompt"])
-    content = asked["messages"][-1]["content"]
+    content = asked.get("prompt") or asked.get("input") or asked["messages"]
+    if isinstance(content, list):
+        content = content[-1]["content"]
     return content if isinstance(content, str) else "".join(part.get("text", "") for part in content)
-
-
-def openai_answer(
-    asked: dict[str, Any], text: str, used: tuple[int, int] | None, kind: str
-) -> tuple[dict[str, Any], list[tuple[str, Any]]]:
-    head = {"id": "chatcmpl-1", "created": 1_700_000_000, "model": asked.get("model", "m")}
-    reason = "length" if kind == "truncated" else "stop"
-    usage = None
-    if used is not None:
-        usage = {
-            "prompt_tokens": used[0],
-            "completion_tokens": used[1],
-            "total_tokens": sum(used),
-            "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
-            "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 0},
-        }
-    refusal = "I can't help with that." if kind == "refusal" else None
-    message = {"role": "assistant", "content": None if refusal else text, "refusal": refusal}
-    choice = {"index": 0, "message": message, "finish_reason": reason, "logprobs": None}
-    body = {**head, "object": "chat.completion", "choices": [choice], **({"usage": usage} if usage else {})}
-    deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
-    deltas += [{"content": text[at : at + 8]} for at in range(0, len(text), 8)]
-    chunks = [(delta, None) for delta in deltas] + [({}, reason)]
-    events: list[tuple[str, Any]] = [
-        (
-            "",
-            {
-                **head,
-                "object": "chat.completion.chunk",
-                "choices": [{"index": 0, "delta": delta, "finish_reason": end, "logprobs": None}],
-            },
-        )
-        for delta, end in chunks
-    ]
-    if usage and (asked.get("stream_options") or {}).get("include_usage"):
-        events.append(("", {**head, "object": "chat.completion.chunk", "choices": [], "usage": usage}))
-    return body, [*events, ("", "[DONE]")]
-
-
-def anthropic_answer(
-    asked: dict[str, Any], text: str, used: tuple[int, int] | None, kind: str
-) -> tuple[dict[str, Any], list[tuple[str, Any]]]:
-    counted = used or (0, 0)
-    usage = {"input_tokens": counted[0], "output_tokens": counted[1]}
-    reason = {"truncated": "max_tokens", "refusal": "refusal"}.get(kind, "end_turn")
-    head = {"id": "msg_1", "type": "message", "role": "assistant", "model": asked.get("model", "m")}
-    blocks = [{"type": "text", "text": text}] if text else []
-    body = {**head, "content": blocks, "stop_reason": reason, "stop_sequence": None, "usage": usage}
-    begun = {**body, "content": [], "stop_reason": None, "usage": {**usage, "output_tokens": 1}}
-    pieces = [text[at : at + 8] for at in range(0, len(text), 8)]
-    events: list[tuple[str, Any]] = [
-        ("message_start", {"message": begun}),
-        ("content_block_start", {"index": 0, "content_block": {"type": "text", "text": ""}}),
-        *(("content_block_delta", {"index": 0, "delta": {"type": "text_delta", "text": one}}) for one in pieces),
-        ("content_block_stop", {"index": 0}),
-        ("message_delta", {"delta": {"stop_reason": reason, "stop_sequence": None}, "usage": usage}),
-        ("message_stop", {}),
-    ]
-    return body, [(name, {"type": name, **event}) for name, event in events]
 
 
 if __name__ == "__main__":

@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from starfish_storage import InvalidDataError, InvalidInputError, StorageBusyError
-from starfish_storage.generation.retrying import Retry, is_worth_retrying, retry_after, until_settled
+from starfish_storage.generation.provider_errors import retry_after
+from starfish_storage.generation.retrying import Retry, is_worth_retrying, until_settled
 
 NOW = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
 

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import email.utils
 import errno
-import logging
 import math
 import re
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from starfish_storage.errors import InvalidInputError, StorageError, shorten
-from starfish_storage.models import as_utc, utc_now
+from starfish_storage.generation.provider_errors import is_out_of_quota, retry_after, status_of
+from starfish_storage.models import utc_now
 
 if TYPE_CHECKING:
     from tenacity import RetryCallState
-
-logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -39,10 +35,6 @@ _NETWORK_ERRORS = frozenset(
 )
 _TOO_EARLY, _TOO_MANY, _NOT_IMPLEMENTED = 425, 429, 501
 _WORTH_STATUSES = frozenset({408, 409, _TOO_EARLY, _TOO_MANY})
-
-_PAYMENT_REQUIRED = 402
-_MAY_SAY_QUOTA = frozenset({400, 403, _TOO_MANY})
-_OUT_OF_QUOTA = ("insufficient_quota", "credit balance is too low")  # OpenAI, and Anthropic
 
 _HOPELESS_NAME = re.compile(
     r"Authentication|Unauthorized|PermissionDenied|Forbidden|BadRequest|InvalidRequest|NotFound|Unprocessable"
@@ -69,44 +61,17 @@ def is_worth_retrying(error: BaseException) -> bool:
     """
     if isinstance(error, BaseExceptionGroup):
         return all(is_worth_retrying(one) for one in cast("BaseExceptionGroup[BaseException]", error).exceptions)
-    if not isinstance(error, Exception) or isinstance(error, _NEVER) or _is_out_of_quota(error):
+    if not isinstance(error, Exception) or isinstance(error, _NEVER) or is_out_of_quota(error):
         return False
     if isinstance(error, TimeoutError | ConnectionError | socket.gaierror):
         return True
-    status = _status(error)
+    status = status_of(error)
     if status is not None:
         return status in _WORTH_STATUSES or (status >= 500 and status != _NOT_IMPLEMENTED)  # noqa: PLR2004 (5xx)
     by_name = _worth_by_name(type(error))
     if by_name is not None:
         return by_name
     return not isinstance(error, OSError) or error.errno is None or error.errno in _NETWORK_ERRORS
-
-
-def retry_after(error: BaseException, now: datetime) -> float | None:
-    """Return how many seconds a provider asks to wait, or None if it does not say.
-
-    It may say so in ``error.retry_after``, or in the headers ``retry-after-ms`` and ``Retry-After`` (seconds, or a
-    date) of ``error.response`` or ``error`` itself.
-
-    Args:
-        error: the provider's answer.
-        now: the time, aware.
-    """
-    if isinstance(error, BaseExceptionGroup):
-        parts = (retry_after(one, now) for one in cast("BaseExceptionGroup[BaseException]", error).exceptions)
-        return max((one for one in parts if one is not None), default=None)
-    given = _attribute(error, "retry_after")
-    seconds = given.total_seconds() if isinstance(given, timedelta) else _number(given)
-    if seconds is None:
-        headers = _headers(error)
-        milliseconds = _number(headers.get("retry-after-ms"))
-        if milliseconds is not None:
-            seconds = milliseconds / 1000
-        elif "retry-after" in headers:
-            seconds = _number(headers["retry-after"])
-            if seconds is None:
-                seconds = _seconds_until(headers["retry-after"], now)
-    return None if seconds is None else max(0.0, seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,21 +194,6 @@ def _failure(state: RetryCallState) -> Exception:
     return error
 
 
-def _attribute(value: object, name: str) -> Any:
-    """Return an attribute of somebody else's object, or None: it may not exist, and a property may raise."""
-    try:
-        return getattr(value, name, None)
-    except Exception:  # noqa: BLE001 (any code)
-        return None
-
-
-def _text(error: Exception) -> str:
-    try:
-        return str(error)
-    except Exception:  # noqa: BLE001 (any code)
-        return ""
-
-
 def _worth_by_name(kind: type) -> bool | None:
     """Return what the name of a class says, or that of its nearest base class whose name says something."""
     for one in kind.__mro__:
@@ -254,63 +204,6 @@ def _worth_by_name(kind: type) -> bool | None:
         if _PASSING_NAME.search(one.__name__):
             return True
     return None
-
-
-def _is_out_of_quota(error: Exception) -> bool:
-    """Return whether money or a quota is used up: waiting does not help, yet providers answer with status 429 or 400.
-
-    LiteLLM replaces the code by the status, but keeps the body, or quotes it.
-    """
-    status = _status(error)
-    if status == _PAYMENT_REQUIRED or any("InsufficientQuota" in kind.__name__ for kind in type(error).__mro__):
-        return True
-    if any("insufficient_quota" in str(_attribute(error, name)) for name in ("code", "type", "body")):
-        return True
-    return status in _MAY_SAY_QUOTA and any(words in _text(error) for words in _OUT_OF_QUOTA)
-
-
-def _status(error: Exception) -> int | None:
-    places = [(error, name) for name in ("status_code", "status", "http_status", "code")]
-    places += [(_attribute(error, "response"), name) for name in ("status_code", "status")]
-    for holder, name in places:
-        value = _attribute(holder, name)
-        if isinstance(value, int) and not isinstance(value, bool) and 400 <= value < 600:  # noqa: PLR2004 (errors)
-            return int(value)
-    return None
-
-
-def _headers(error: BaseException) -> dict[str, object]:
-    """Return the headers of an answer by their lower-case names; those of the response win.
-
-    LiteLLM keeps the provider's apart from those of the response, which it makes itself.
-    """
-    found: dict[str, object] = {}
-    places = ((error, "litellm_response_headers"), (error, "headers"), (_attribute(error, "response"), "headers"))
-    for holder, name in places:
-        headers = _attribute(holder, name)
-        try:
-            items: list[Any] = list(headers.items() if hasattr(headers, "items") else headers or ())
-            found.update((str(name).lower(), value) for name, value in items)
-        except Exception:  # noqa: BLE001 (any object)
-            logger.debug("the headers of an error of type %s cannot be read", type(error).__name__)
-    return found
-
-
-def _number(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        return None
-    return number if math.isfinite(number) else None
-
-
-def _seconds_until(value: object, now: datetime) -> float | None:
-    try:
-        return (as_utc(email.utils.parsedate_to_datetime(str(value))) - now).total_seconds()
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
 
 
 def _shown(value: object) -> str:

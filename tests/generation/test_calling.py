@@ -1,4 +1,4 @@
-"""Which parameter gets what, where a function runs, and what becomes of what it returns or raises."""
+"""Where a function runs, and what becomes of what it returns or raises."""
 
 from __future__ import annotations
 
@@ -6,213 +6,31 @@ import asyncio
 import concurrent.futures
 import contextvars
 import functools
-import operator
 import threading
-from collections.abc import AsyncIterator, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Optional, TypedDict
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 
 from starfish_storage import InvalidInputError
 from starfish_storage.generation.calling import BoundFunction, function_name
 
-if TYPE_CHECKING:
-    from nowhere import Elsewhere  # pyright: ignore[reportMissingImports]
 
-CONTEXT = object()
-INPUT = {"question": "2+2", "level": 3}
+def answer_a_text(question: str) -> Any:
+    return question
 
 
-class Context:
-    """Stands for the job's context."""
-
-
-class Row(TypedDict):
-    question: str
-    level: int
-
-
-async def called(function: Any, run_config: dict[str, Any] | None = None) -> Any:
-    bound = BoundFunction(function, 2, context_type=Context)
+async def called(function: Any) -> Any:
+    bound = BoundFunction(function, 2)
     try:
-        bound.check(INPUT if run_config is None else run_config)
-        return await bound.call(INPUT if run_config is None else run_config, CONTEXT)
+        return await bound.call({"question": "2+2", "level": 3}, None)
     finally:
         bound.close()
-
-
-BINDINGS: list[tuple[Any, Any]] = [
-    (lambda row: row, INPUT),
-    (lambda question: question, "2+2"),
-    (lambda question, level: (question, level), ("2+2", 3)),
-    (lambda level, question: (question, level), ("2+2", 3)),
-    (lambda question, level=9, more=5: (question, level, more), ("2+2", 3, 5)),
-    (lambda question, /, level: (question, level), ("2+2", 3)),
-    (lambda more=5, level=9, /: (more, level), (5, 3)),
-    (lambda row, /: row, INPUT),
-    (lambda row, *, level: (row, level), (INPUT, 3)),
-    (lambda row, *, more=5: (row, more), (INPUT, 5)),
-    (lambda *, level: level, 3),
-    (lambda: "nothing", "nothing"),
-    (lambda *args: args, ()),
-    (lambda **rest: rest, INPUT),
-    (lambda question, **rest: (question, rest), ("2+2", {"level": 3})),
-    (lambda row, **rest: (row, rest), (INPUT, {})),
-    (lambda *args, **rest: (args, rest), ((), INPUT)),
-    (lambda row, context: (row, context), (INPUT, CONTEXT)),
-    (lambda context, row: (row, context), (INPUT, CONTEXT)),
-    (lambda context: context, CONTEXT),
-    (lambda context=None: context, CONTEXT),
-    (lambda question, *, context: (question, context), ("2+2", CONTEXT)),
-    (lambda context, /, question: (question, context), ("2+2", CONTEXT)),
-    (lambda context, **rest: (context, rest), (CONTEXT, INPUT)),
-    (lambda topic="cats": topic, "cats"),
-    (functools.partial(lambda row, level: (row, level), level=7), (INPUT, 3)),
-    (functools.partial(lambda row, more: (row, more), more=7), (INPUT, 7)),
-    (functools.partial(lambda first, row: (first, row), "first"), ("first", INPUT)),
-    (operator.itemgetter("level"), 3),
-    (dict, INPUT),
-    (min, "level"),  # no signature: the whole input
-]
-
-
-@pytest.mark.parametrize("number", range(len(BINDINGS)))
-async def test_parameters_get_what_they_are_named_after(number: int) -> None:
-    function, expected = BINDINGS[number]
-    assert await called(function) == expected
-
-
-async def test_the_context_goes_to_the_parameter_annotated_so() -> None:
-    def by_class(row: dict[str, Any], job: Context) -> Any:
-        return row, job
-
-    def optional(row: dict[str, Any], job: Optional[Context] = None) -> Any:  # noqa: UP045
-        return row, job
-
-    def union(row: dict[str, Any], job: Context | None = None) -> Any:
-        return row, job
-
-    def unresolved(row: Elsewhere, job: Context) -> Any:  # the hints of this one cannot be found out
-        return row, job
-
-    def unresolved_union(row: Elsewhere, job: Optional[Context] = None) -> Any:  # noqa: UP045
-        return row, job
-
-    for function in (by_class, optional, union, unresolved, unresolved_union):
-        assert await called(function) == (INPUT, CONTEXT)
-
-
-async def test_a_context_of_another_kind_is_an_ordinary_parameter() -> None:
-    Other = type("Context", (), {})  # noqa: N806
-
-    def answer(question: str, other: Any) -> Any:
-        return question, other
-
-    answer.__annotations__["other"] = Other
-    assert await called(answer, {"question": "q", "other": 1}) == ("q", 1)
-
-
-async def test_the_context_is_known_by_its_whole_name_too() -> None:
-    same = type("Context", (), {"__module__": "starfish_storage.generation.context"})
-
-    def answer(job: Any) -> Any:
-        return job
-
-    answer.__annotations__["job"] = same
-    bound = BoundFunction(answer, 1)
-    assert await bound.call(INPUT, CONTEXT) is CONTEXT
-
-
-async def test_data_is_data_a_field_named_context_wins() -> None:
-    given = {"context": "a passage", "question": "q"}
-    assert await called(lambda question, context: (question, context), given) == ("q", "a passage")
-
-    def both(context: str, job: Context) -> Any:
-        return context, job
-
-    assert await called(both, given) == ("a passage", CONTEXT)
-
-    def annotated(context: str, question: str) -> Any:
-        return context, question
-
-    assert await called(annotated, given) == ("a passage", "q")
-    with pytest.raises(InvalidInputError, match="no field for its parameter 'context'"):
-        await called(annotated, {"question": "q"})
-
-
-async def test_a_field_named_as_the_annotated_context_is_left_out() -> None:
-    def answer(question: str, job: Context, **rest: Any) -> Any:
-        return question, job, rest
-
-    assert await called(answer, {"question": "q", "job": 1, "more": 2}) == ("q", CONTEXT, {"more": 2})
-
-
-async def test_a_mapping_may_be_the_whole_input_even_with_a_default() -> None:
-    def plain(row: dict[str, Any] | None = None) -> Any:
-        return row
-
-    def mapping(row: Mapping[str, Any] = INPUT) -> Any:
-        return row
-
-    def typed(row: Row) -> Any:
-        return row
-
-    for function in (plain, mapping, typed):
-        assert await called(function, {"a": 1}) == {"a": 1}
-
-
-def one_text(question: str) -> Any:
-    return question
-
-
-def one_optional_text(question: str | None) -> Any:
-    return question
-
-
-def one_list(questions: list[str]) -> Any:
-    return questions
-
-
-def two(question: Any, level: Any) -> Any:
-    return question, level
-
-
-@pytest.mark.parametrize("function", [one_text, one_optional_text, one_list, two, lambda row, *, more: (row, more)])
-async def test_a_parameter_without_a_field_is_named_with_the_fields_and_the_remedy(function: Any) -> None:
-    bound = BoundFunction(function, 1)
-    with pytest.raises(InvalidInputError) as caught:
-        bound.check({"prompt": "s3cret", "n": 1})
-    with pytest.raises(InvalidInputError) as again:
-        await bound.call({"prompt": "s3cret", "n": 1}, None)
-    message = str(caught.value)
-    assert message == str(again.value)
-    assert "the input has no field for its parameter" in message
-    assert "'prompt', 'n'" in message
-    assert "Rename" in message
-    assert "s3cret" not in message
-
-
-def test_of_many_fields_some_are_listed() -> None:
-    with pytest.raises(InvalidInputError, match="'f7' and 12 more"):
-        BoundFunction(two, 1).check({f"f{number}": 0 for number in range(20)})
-    with pytest.raises(InvalidInputError, match="fields are: none"):
-        BoundFunction(two, 1).check({})
 
 
 def test_what_cannot_be_called_is_refused() -> None:
     with pytest.raises(InvalidInputError, match="of type int"):
         BoundFunction(5, 1)  # pyright: ignore[reportArgumentType]
-
-
-@pytest.mark.parametrize("function", [lambda row: row, lambda inner: inner, lambda **rest: rest])
-async def test_changing_the_input_changes_only_a_copy(function: Any) -> None:
-    given = {"inner": {"list": [1, {"x": 1}]}}
-    got = await called(function, given)
-    inner = got.get("inner", got)
-    inner["list"][1]["x"] = 2
-    inner["list"].append(3)
-    got["more"] = 1
-    assert given == {"inner": {"list": [1, {"x": 1}]}}
 
 
 async def test_coroutine_functions_run_in_the_loop_and_plain_ones_in_a_thread() -> None:
@@ -386,8 +204,8 @@ def test_names() -> None:
         async def __call__(self, row: Any) -> Any:
             return row
 
-    assert BoundFunction(one_text, 1).name == f"{__name__}:one_text"
-    assert function_name(functools.partial(functools.partial(one_text))) == f"{__name__}:one_text"
+    assert BoundFunction(answer_a_text, 1).name == f"{__name__}:answer_a_text"
+    assert function_name(functools.partial(functools.partial(answer_a_text))) == f"{__name__}:answer_a_text"
     assert function_name(Model()) == f"{__name__}:test_names.<locals>.Model"
     assert function_name(Model().__call__) == f"{__name__}:test_names.<locals>.Model.__call__"
     assert function_name(len) == "builtins:len"

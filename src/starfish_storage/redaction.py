@@ -109,6 +109,37 @@ def names_secret(key: str) -> bool:
     return _names_secret(key if len(key) <= _LONGEST_KEY else key[-_LONGEST_KEY:])
 
 
+# Keys as providers make them, and the value of whatever a name or a header says is one. A repeated class is bounded, or
+# begins where no other can: a text of a million letters takes as long as one of many words.
+_KEYS = re.compile(
+    r"(?<![A-Za-z0-9])(?:sk|pk|rk|hf|gsk|xai|ghp|gho|ghs|github_pat|glpat|xox[abprs]|nvapi|pplx|r8|tgp)"
+    r"[-_][A-Za-z0-9_-]{8,}"
+    r"|(?<![A-Za-z0-9])(?:AKIA|ASIA|AIza)[A-Za-z0-9_-]{12,}"
+    r"|(?<![A-Za-z0-9])eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_.-]+"
+    r"|(?<=[Bb]earer )[A-Za-z0-9_.~+/=-]{4,}"
+    r"|(?<=[Bb]asic )[A-Za-z0-9+/=]{8,}"
+)
+_NAMED_VALUES = re.compile(r"""(?<![\w-])([\w-]{1,128})(['"]?\s{0,9}[=:,]\s{0,9}b?)(?:'([^'\n]+)'|"([^"\n]+)")""")
+
+
+def redact_text(text: str) -> str:
+    """Return a text, such as the ``repr`` of an object, with `MARKER` in place of what looks like a key.
+
+    >>> redact_text("Client(url='http://x', api_key='abc', headers={'Authorization': 'Bearer x.y.z'}) sk-0123456789")
+    "Client(url='http://x', api_key='[redacted]', headers={'Authorization': '[redacted]'}) [redacted]"
+    """
+    return _KEYS.sub(MARKER, _NAMED_VALUES.sub(_without_value, text))
+
+
+def _without_value(found: re.Match[str]) -> str:
+    name, between, single, double = found.groups()
+    if not names_secret(name):
+        return found[0]
+    quote = "'" if double is None else '"'
+    value = single if double is None else double
+    return f"{name}{between}{quote}{MARKER if _is_worth_hiding(value) else value}{quote}"
+
+
 @lru_cache(maxsize=4096)
 def _names_secret(key: str) -> bool:  # noqa: PLR0911 (a table)
     words = [word.lower() for word in _WORDS.findall(key)]

@@ -174,7 +174,7 @@ async def observe_run(storage: LocalStorage) -> State:
     seen["is a run"] = True
     if workers := await ledger.list_workers(RUN):
         seen["workers"] = [one.worker_id for one in workers]
-    if (step := await ledger.get_step(RUN_JOBS[0], "call")) is not None:
+    for step in await ledger.list_replies(RUN_JOBS[0], "call"):
         seen["step"] = step.result
     attempts = 0
     for number, job_id in enumerate(RUN_JOBS):

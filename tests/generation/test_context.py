@@ -24,7 +24,7 @@ async def test_a_step_is_stored_before_the_next_line(storage: Storage) -> None:
             return {"text": "é", "pair": (1, 2)}
 
         result = await context.once("model-call", call)
-        step = await storage.ledger.get_step(context.job_id, "model-call")
+        (step,) = await storage.ledger.list_replies(context.job_id, "model-call")
         assert step is not None
         assert step.result["result"] == result == {"text": "é", "pair": [1, 2]}
         assert (step.attempt, step.usage[0].cost) == (1, 2)

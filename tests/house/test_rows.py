@@ -26,14 +26,26 @@ TABLES: dict[str, Any] = {
     "attempts": rows.AttemptRow,
     "steps": rows.StepRow,
     "workers": rows.WorkerRow,
+    "standing_outcomes": rows.StandingOutcomeRow,
+    "record_versions": rows.RecordVersionRow,
 }
 
 BESIDE: dict[tuple[str, str], set[str]] = {
     ("sqlite", "execution_jobs"): {"counts", "position"},
     ("postgres", "execution_jobs"): {"counts", "position"},
-    ("sqlite", "records"): {"unique_key"},
-    ("postgres", "records"): {"unique_key", "data_version"},
-    ("sqlite", "runs"): {"attempts", "failed_attempts", "input_tokens", "output_tokens", "cost"},
+    ("sqlite", "records"): {"unique_key", "attempt"},
+    ("postgres", "records"): {"unique_key", "attempt", "data_version"},
+    ("postgres", "record_versions"): {"data_version"},
+    ("postgres", "runs"): {"paused_until", "pause_reason"},
+    ("sqlite", "runs"): {
+        "attempts",
+        "failed_attempts",
+        "input_tokens",
+        "output_tokens",
+        "cost",
+        "paused_until",
+        "pause_reason",
+    },
 }
 """Columns that statements of their own write, or triggers."""
 

@@ -14,10 +14,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from migrations.reading import everything
+from migrations.reading import everything, runs_of
 from starfish_storage import GenerationJob, GenerationMasterJob, LocalStorage, Project, Record, Storage
 from starfish_storage.models import MASTER_JOB_STATUSES, RECORD_STATUSES
+from starfish_storage.runs import Attempt, ClaimedInput, Outcome, Output, RunInput, StatusAttempt, Step, Usage, Worker
 
+RUN, WORKER = "Run-1", "worker-1"
 NOON = datetime(2026, 4, 1, 12, 0, 0, 123456, tzinfo=UTC)
 
 
@@ -33,16 +35,17 @@ async def write(storage: Storage, then: str) -> None:
         await storage.save_project(Project(project_id=f"p-{number}", name=name, created_when=NOON, updated_when=NOON))
     for number, status in enumerate(MASTER_JOB_STATUSES):
         await write_master_job(storage, number, status)
+    await write_run(storage)
     if then == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
-    said = await everything(storage)
+    said = {**await everything(storage), "runs": await runs_of(storage)}
     await storage.close()
     Path(then).write_text(json.dumps(said, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
-async def write_master_job(storage: Storage, number: int, status: str) -> None:
+async def write_master_job(storage: Storage, number: int, status: str, name: str | None = None) -> None:
     """Write a master job with its configuration, an execution job and records of every status."""
-    uid = f"Master-{number}"
+    uid = name or f"Master-{number}"
     config: dict[str, Any] = {"prompt": "naïve ☃", "number": number}
     reference = await storage.save_request_config(storage.generate_request_config_path(uid), config)
     await storage.log_master_job_start(
@@ -94,6 +97,47 @@ async def write_record(storage: Storage, number: int, place: int, job: Generatio
             error_message="broken" if status == "failed" else None,
         )
     )
+
+
+async def write_run(storage: Storage) -> None:
+    """Write a run of seven inputs: they end in each way; two run again, and two are held by a worker."""
+    ledger = storage.ledger
+    await write_master_job(storage, 10, "running", RUN)
+    await ledger.start_run(RUN)
+    await ledger.register_inputs(RUN, [RunInput(number, {"city": "Zürich", "n": number}) for number in range(7)])
+    await ledger.save_worker(Worker(WORKER, RUN, "a process", NOON, NOON + timedelta(minutes=1)))
+    good, bad, mixed, two, again, *_ = await ledger.claim_inputs(RUN, WORKER, 7, NOON)
+    paid = (Usage("small-1", 10, 5, 0.25), Usage(None, 1, 0, 0.5))
+    for name, result in (("ask ☃", {"é": [1, 2**70]}), ("judge", 7), ("judge", 8)):
+        await ledger.save_step(Step(good.job_id, name, {"result": result}, 1, NOON, paid[:1]))
+    await ledger.finish_input(outcome(good, 1, "completed", Output("completed", {"n": "größer"}, None, "key"), *paid))
+    await ledger.save_attempt(an_attempt(bad, 1, "failed", *paid))
+    await ledger.finish_input(outcome(bad, 2, "failed", Output("failed", None, "E: broken")))
+    await ledger.finish_input(
+        outcome(mixed, 1, "completed", Output("filtered", {"n": 2}, "short"), Output("failed", {}, "unfit"))
+    )
+    duplicate = Output("completed", {"n": 3}, None, "key")
+    await ledger.finish_input(outcome(two, 1, "completed", duplicate, Output("completed", {"n": 4})))
+    await ledger.finish_input(outcome(again, 1, "completed", Output("completed", {"n": 5}, None, "other")))
+    await ledger.reset_inputs(RUN, ["completed", "failed"], job_ids=[bad.job_id, again.job_id])
+    await ledger.complete_inputs(RUN)
+    await ledger.request_stop(RUN, "enough")
+
+
+def an_attempt(claimed: ClaimedInput, number: int, status: StatusAttempt, *usage: Usage) -> Attempt:
+    """Return an attempt that took a second."""
+    error = ("E", "broken", "line 1") if status == "failed" else (None, None, None)
+    start = NOON + timedelta(seconds=claimed.position, minutes=number)
+    end = start + timedelta(seconds=1)
+    return Attempt(claimed.job_id, RUN, number, WORKER, status, start, end, *error, usage)
+
+
+def outcome(claimed: ClaimedInput, number: int, status: StatusAttempt, *parts: Output | Usage) -> Outcome:
+    """Return an outcome of outputs, and of what they cost."""
+    usage = [part for part in parts if isinstance(part, Usage)]
+    outputs = [part for part in parts if isinstance(part, Output)]
+    error = "E: broken" if status == "failed" else None
+    return Outcome(claimed, WORKER, an_attempt(claimed, number, status, *usage), outputs, error)
 
 
 if __name__ == "__main__":

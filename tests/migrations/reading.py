@@ -33,6 +33,49 @@ async def everything(storage: Storage) -> dict[str, Any]:
     }
 
 
+async def runs_of(storage: Storage) -> dict[str, Any]:
+    """Return what the ledger holds of runs, in words that every format since the third has."""
+    ledger, told = storage.ledger, dict[str, Any]()
+    for master in await storage.list_master_jobs():
+        state = await ledger.get_run(master.master_job_id)
+        if state is None:
+            continue
+        jobs = await storage.list_execution_jobs(master.master_job_id)
+        told[master.master_job_id] = {
+            "state": [state.registered, state.inputs_complete, state.stop_reason, state.attempts, state.cost],
+            "inputs": await ledger.count_inputs(master.master_job_id),
+            "workers": [one.worker_id for one in await ledger.list_workers(master.master_job_id)],
+            "attempts": {
+                job.job_id: [
+                    [one.number, one.status, one.error_type, one.input_tokens, str(one.start_time)]
+                    for one in await ledger.list_attempts(job.job_id)
+                ]
+                for job in jobs
+            },
+            "steps": {
+                job.job_id: [
+                    [one.name, one.result, one.attempt, one.usage[0].cost]
+                    for one in await ledger.list_steps(job.job_id)
+                ]
+                for job in jobs
+            },
+            "errors": [[one.kind, one.inputs] for one in await ledger.list_errors(master.master_job_id)],
+        }
+    return told
+
+
+def without_moments(said: dict[str, Any]) -> dict[str, Any]:
+    """Return what a store holds without the times, in the rows of runs, at which they were written."""
+    moments = ("creation_time", "end_time", "last_update_time")
+    return said | {
+        kind: [
+            {name: value for name, value in one.items() if name not in moments or one["master_job_id"] != "Run-1"}
+            for one in said[kind]
+        ]
+        for kind in ("master_jobs", "execution_jobs", "records")
+    }
+
+
 def _plain(model: BaseModel, storage: Storage) -> dict[str, Any]:
     values = model.model_dump(mode="json")
     place = storage.generate_request_config_path("any").removesuffix("configs/any.request.json")

@@ -20,6 +20,8 @@ OVER_AN_INDEX = (
     "end_execution_jobs", "lock_inputs", "finish_inputs", "save_attempts", "claim_inputs", "get_input", "finish_input",
     "list_claimed_inputs", "list_unowned_inputs", "list_ended_inputs", "get_completed_of_unique_key",
     "list_unique_keys_of_job", "list_rows_of_job", "get_worker", "save_step", "get_step", "list_borrowed_data",
+    "list_replies", "get_last_reply", "get_last_replies", "mark_step", "lock_jobs_of_steps", "list_steps_to_forget",
+    "count_steps", "count_conversions", "list_faulty_inputs", "get_status_of_outputs", "save_standing", "get_standing",
     "is_borrowed_elsewhere", "note_removal_of_records", "keep_borrowed_data", "take_removals", "search_records",
     "delete_master_job", "update_record", "set_data_version", "return_input", "list_mixed_case_ids_of_records",
     "account_for_inputs",

@@ -25,7 +25,12 @@ STATEMENT = re.compile(
 def objects_of(connection: apsw.Connection) -> list[tuple[object, ...]]:
     """Return what a database consists of, without the blanks and comments of its text."""
     rows = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name").fetchall()
-    return [(*row[:3], None if row[3] is None else " ".join(re.sub(r"--.*", "", str(row[3])).split())) for row in rows]
+    return [(*row[:3], None if row[3] is None else _without_blanks(str(row[3]))) for row in rows]
+
+
+def _without_blanks(text: str) -> str:
+    """Return a statement without comments, and with blanks between words alone: SQLite adds columns with others."""
+    return re.sub(r"\s*([(),])\s*", r"\1", " ".join(re.sub(r"--.*", "", text).split()))
 
 
 @pytest.fixture

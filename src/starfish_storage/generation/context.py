@@ -151,7 +151,8 @@ class Context:
 
     async def _stored(self, name: str) -> Step | None:
         with self._noting_failure():
-            return await self._ledger.get_step(self.job_id, name)
+            replies = await self._ledger.list_replies(self.job_id, name)
+        return next((reply for reply in reversed(replies) if reply.status == "kept"), None)
 
     @contextmanager
     def _noting_failure(self) -> Generator[None]:

@@ -1,4 +1,4 @@
-"""The contract of a run's ledger: inputs and who works on them, attempts, paid steps, and what came of each."""
+"""The contract of a run's ledger: its inputs and who works on them, and the run as a whole."""
 
 from __future__ import annotations
 
@@ -6,19 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from datetime import datetime
 
+from starfish_storage.interface.attempts import AttemptLedger
+from starfish_storage.interface.outcomes import OutcomeLedger
 from starfish_storage.models import Record
-from starfish_storage.runs import (
-    Attempt,
-    ClaimedInput,
-    ErrorGroup,
-    Finished,
-    InputAccount,
-    Outcome,
-    RunInput,
-    RunState,
-    Step,
-    Worker,
-)
+from starfish_storage.runs import ClaimedInput, ErrorGroup, RunInput, RunState, Worker
 
 
 class InputLedger(ABC):
@@ -146,120 +137,8 @@ class InputLedger(ABC):
             NotFoundError: the worker is not noted for this run, because it was taken for dead.
         """
 
-    @abstractmethod
-    async def finish_input(self, outcome: Outcome, *, claim_next: bool = False) -> Finished:
-        """Store the outcome of an input in one step: its attempt, its records with their data, its end. Durable.
 
-        Not idempotent.
-
-        If outputs have a ``unique_key``, the first completed record of each key in the run stays ``completed`` and
-        the others become ``duplicate``. Records of an earlier outcome that this outcome does not replace become
-        ``cancelled``.
-
-        If the worker no longer holds the input, only the attempt is stored, as ``superseded``. If the worker was taken
-        for dead, this attempt replaces its ``interrupted`` one.
-
-        Args:
-            outcome: the outcome.
-            claim_next: claim the next input for the same worker in the same step.
-
-        Raises:
-            NotFoundError: the execution job does not exist any more.
-            InvalidDataError: the data of an output is not JSON; nothing is stored.
-            InvalidInputError: the attempt is at another input, or has a value that cannot be stored, such as a
-                negative number of tokens, or a cost that is not a finite number.
-            InvalidStatusError: the attempt is neither ``completed`` nor ``failed``, or an output has a status that
-                `Output` does not allow.
-        """
-
-    @abstractmethod
-    async def release_input(self, attempt: Attempt) -> None:
-        """Store an attempt that was stopped and return its input to ``pending``. Durable. Not idempotent.
-
-        The input stays as it is if the attempt's worker does not hold it.
-
-        Raises:
-            NotFoundError: the execution job does not exist any more.
-            InvalidInputError: it belongs to another run, or a value of the attempt cannot be stored.
-        """
-
-    @abstractmethod
-    async def reset_inputs(
-        self,
-        master_job_id: str,
-        statuses: Sequence[str],
-        *,
-        error_text: str | None = None,
-        error_type: str | None = None,
-        job_ids: Sequence[str] | None = None,
-    ) -> int:
-        """Put ended inputs back to ``pending``, so that they run again; return how many. Durable. Idempotent.
-
-        Args:
-            master_job_id: the run.
-            statuses: those in one of these statuses of an execution job.
-            error_text: only those whose error holds this text, whatever the case of its ASCII letters.
-            error_type: only those whose last attempt raised this class.
-            job_ids: only these.
-
-        Raises:
-            ParentNotFoundError: there is no such run.
-            InvalidStatusError: a status is unknown.
-        """
-
-
-class AttemptLedger(ABC):
-    """What was tried and paid for each input."""
-
-    @abstractmethod
-    async def save_attempt(self, attempt: Attempt) -> int:
-        """Store an attempt after which the input stays claimed, and return its number. Durable. Not idempotent.
-
-        The store numbers attempts in the order in which it stores them, and ignores the number of the given one. If
-        its worker was taken for dead, the attempt replaces the ``interrupted`` one.
-
-        Raises:
-            NotFoundError: the execution job does not exist any more.
-            InvalidInputError: it belongs to another run, or a value of the attempt cannot be stored.
-        """
-
-    @abstractmethod
-    async def list_attempts(self, job_id: str) -> list[Attempt]:
-        """Return the attempts at an input by number. Raises nothing of its own."""
-
-    @abstractmethod
-    async def account_for_inputs(self, job_ids: Sequence[str]) -> dict[str, InputAccount]:
-        """Return the inputs of these execution jobs with what was paid for each, by the id of the job.
-
-        Raises nothing of its own.
-
-        Jobs that do not exist are left out. Execution jobs that are not inputs of a run are included.
-        """
-
-    @abstractmethod
-    async def save_step(self, step: Step) -> None:
-        """Store the result of a paid step, replacing an earlier one of that name. Idempotent. Durable.
-
-        Raises:
-            ParentNotFoundError: the execution job does not exist.
-            InvalidDataError: the result is not JSON.
-        """
-
-    @abstractmethod
-    async def get_step(self, job_id: str, name: str) -> Step | None:
-        """Return the stored result of a step, or None. Raises nothing of its own."""
-
-    @abstractmethod
-    async def list_steps(self, job_id: str) -> list[Step]:
-        """Return the stored steps of an input by attempt, those of one attempt by the time they were stored.
-
-        Raises nothing of its own.
-
-        Times alone cannot order them: the attempts may come from machines whose clocks differ.
-        """
-
-
-class RunLedger(InputLedger, AttemptLedger):
+class RunLedger(InputLedger, AttemptLedger, OutcomeLedger):
     """Everything that a run keeps beyond its jobs and records."""
 
     @abstractmethod
@@ -278,6 +157,17 @@ class RunLedger(InputLedger, AttemptLedger):
 
         Raises:
             NotFoundError: there is no such run.
+        """
+
+    @abstractmethod
+    async def pause_run(self, master_job_id: str, seconds: float, reason: str) -> datetime:
+        """Ask every worker of a run to begin no call for so long, and return until when. Idempotent. Durable.
+
+        By `InputLedger.now`. A pause that ends later stands, with its reason.
+
+        Raises:
+            NotFoundError: there is no such run.
+            InvalidInputError: ``seconds`` is not a finite number of 0 or more, or longer than a year.
         """
 
     @abstractmethod

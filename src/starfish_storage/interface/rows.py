@@ -221,6 +221,18 @@ class HeldInputRow(NamedTuple):
     start_time: str | None
 
 
+class EndedInputRow(NamedTuple):
+    """An input that has ended."""
+
+    job_id: str
+    error_message: str | None
+    attempted_generations: int
+    status: StatusExecutionJob
+    start_time: str | None
+    end_time: str | None
+    worker_id: str | None
+
+
 class FinishedInputRow(NamedTuple):
     """What finishing an input writes."""
 
@@ -265,7 +277,7 @@ class WorkerRow(NamedTuple):
 
 
 class AttemptRow(NamedTuple):
-    """An attempt at an input; ``usage`` is JSON text."""
+    """An attempt at an input; ``usage`` and ``conversions`` are JSON text."""
 
     job_id: str
     number: int
@@ -281,6 +293,7 @@ class AttemptRow(NamedTuple):
     output_tokens: int
     cost: float
     usage: str | None
+    conversions: str | None
 
     @property
     def id(self) -> tuple[str, int]:
@@ -289,16 +302,85 @@ class AttemptRow(NamedTuple):
 
 
 class StepRow(NamedTuple):
-    """A paid step; ``result`` and ``usage`` are JSON text."""
+    """A reply to a paid step; ``result`` and ``usage`` are JSON text."""
 
     job_id: str
     name: str
+    call: int
+    reply: int
     result: str
     attempt: int
     saved_when: str
     usage: str | None
+    status: str
+    reason: str | None
+    rejected_by: str | None
 
     @property
-    def id(self) -> tuple[str, str]:
-        """What no other step has."""
-        return self.job_id, self.name
+    def id(self) -> tuple[str, str, int, int]:
+        """What no other reply has."""
+        return self.job_id, self.name, self.call, self.reply
+
+
+class StepMarkRow(NamedTuple):
+    """What marking a reply writes."""
+
+    status: str
+    reason: str | None
+    rejected_by: str | None
+    job_id: str
+    name: str
+    call: int
+    reply: int
+
+    @property
+    def id(self) -> tuple[str, str, int, int]:
+        """The reply."""
+        return self.job_id, self.name, self.call, self.reply
+
+
+class StandingOutcomeRow(NamedTuple):
+    """How an input ended that runs again: what putting it back took from its execution job."""
+
+    job_id: str
+    status: StatusExecutionJob
+    start_time: str | None
+    end_time: str | None
+    worker_id: str | None
+
+
+class RecordVersionRow(NamedTuple):
+    """An output that is not the current one of its record.
+
+    Attributes:
+        record_uid: the record.
+        number: of the attempt whose output it is.
+        job_id: the execution job it came from.
+        master_job_id: the master job it belongs to.
+        status: what became of it.
+        output_ref: the key of its data; None if it has none.
+        start_time: when the generator produced it.
+        end_time: when its status was settled.
+        error_message: what went wrong with it.
+        data_sha256: of its data, in lower-case hex; None if it is not known.
+        unique_key: what no other completed record of its run may have, were it the current one.
+        replaced_when: since when it is not.
+    """
+
+    record_uid: str
+    number: int
+    job_id: str
+    master_job_id: str
+    status: StatusRecord
+    output_ref: str | None
+    start_time: str
+    end_time: str
+    error_message: str | None
+    data_sha256: str | None
+    unique_key: str | None
+    replaced_when: str
+
+    @property
+    def id(self) -> tuple[str, int]:
+        """What no other version has."""
+        return self.record_uid, self.number

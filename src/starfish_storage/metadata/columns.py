@@ -44,11 +44,15 @@ ROWS = {
     "run": _Columns(rows.RunRow, ("master_job_id",)),
     "registered_input": _Columns(rows.RegisteredInputRow, ("job_id",)),
     "claimed_input": _Columns(rows.ClaimedInputRow, ("job_id",)),
+    "ended_input": _Columns(rows.EndedInputRow, ("job_id",)),
     "held_input": _Columns(rows.HeldInputRow, ("job_id",)),
     "finished_input": _Columns(rows.FinishedInputRow, ("job_id",)),
     "worker": _Columns(rows.WorkerRow, ("worker_id",)),
     "attempt": _Columns(rows.AttemptRow, ("job_id", "number")),
-    "step": _Columns(rows.StepRow, ("job_id", "name")),
+    "step": _Columns(rows.StepRow, ("job_id", "name", "call", "reply")),
+    "step_mark": _Columns(rows.StepMarkRow, ("job_id", "name", "call", "reply")),
+    "standing": _Columns(rows.StandingOutcomeRow, ("job_id",)),
+    "version": _Columns(rows.RecordVersionRow, ("record_uid", "number")),
 }
 """The rows whose columns queries name, by the names that they give them."""
 

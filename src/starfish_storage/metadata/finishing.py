@@ -16,6 +16,7 @@ from starfish_storage.interface.rows import (
 from starfish_storage.metadata.ledger_writer import ClaimLostError, claim, is_held, is_noted, need_input, next_number
 from starfish_storage.metadata.row import Change
 from starfish_storage.metadata.row_writer import RowWriter
+from starfish_storage.metadata.unique_keys import without_duplicates
 from starfish_storage.models import COUNTED_STATUSES, StatusExecutionJob, StatusRecord
 from starfish_storage.runs import Outcome, status_of_input
 
@@ -112,20 +113,12 @@ class Finishing:
         )
 
     def _save_unique(self, writer: RowWriter) -> list[Change]:
-        """Save the records one by one, as a duplicate where a completed record of the run has the same key."""
+        """Save the records, as duplicates where a completed record of the run has the same key."""
         undo: list[Change] = []
-        of_this: dict[str, str] = {}
-        for number, (row, key) in enumerate(zip(self.records, self.unique_keys, strict=True)):
-            saved = row
-            if key is not None and row.status == "completed":
-                found = writer.first_value("get_completed_of_unique_key", (row.master_job_id, key, row.job_id))
-                first = of_this.get(key) if found is None else found
-                if first is None:
-                    of_this[key] = row.record_uid
-                else:
-                    saved = row._replace(status="duplicate", error_message=f"the same as record {first}")
-            self.statuses[number] = saved.status
-            (taking_back,) = writer.save_records([saved])
+        rows = without_duplicates(writer, self.records, self.unique_keys)
+        self.statuses = [row.status for row in rows]
+        for row, key in zip(rows, self.unique_keys, strict=True):
+            (taking_back,) = writer.save_records([row])
             undo += taking_back
             if key is not None:
                 writer.change("set_unique_key", (key, row.record_uid))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, cast, get_args
 
 from starfish_storage.codec import ascii_text, decode, encode
@@ -16,6 +16,7 @@ from starfish_storage.interface.rows import (
     ClaimedInputRow,
     HeldInputRow,
     RegisteredInputRow,
+    StepMarkRow,
     StepRow,
     WorkerRow,
 )
@@ -25,11 +26,14 @@ from starfish_storage.models import COUNTED_STATUSES
 from starfish_storage.runs import (
     Attempt,
     ClaimedInput,
+    Conversion,
     InputAccount,
     Outcome,
+    Output,
     RunInput,
     RunState,
     StatusAttempt,
+    StatusStep,
     Step,
     Usage,
     Worker,
@@ -38,8 +42,11 @@ from starfish_storage.runs import (
 
 _ATTEMPT_STATUSES: tuple[StatusAttempt, ...] = get_args(StatusAttempt)
 _OUTCOME_STATUSES = ("completed", "failed")
+_STEP_STATUSES: tuple[StatusStep, ...] = get_args(StatusStep)
 
 _MOST_INPUTS = 2**53
+_MOST_CALLS = 2**31
+_LONGEST_PAUSE = 366 * 24 * 3600  # in seconds: more is a mistake
 _MOST_USED = 10**15  # of tokens, and of cost: so that the totals of a run stay within what a column holds
 
 
@@ -79,6 +86,7 @@ def attempt_row(attempt: Attempt, number: int) -> AttemptRow:
         values.optional_text("error_traceback", attempt.error_traceback),
         *_totals(attempt.usage),
         usage_text(attempt.usage),
+        _conversions_text(attempt.conversions),
     )
 
 
@@ -101,9 +109,19 @@ def outcome_row(outcome: Outcome) -> AttemptRow:
     values.text("worker_id", outcome.worker_id)
     values.optional_text("error_message", outcome.error_message)
     for output in outcome.outputs:
-        values.status("output status", output.status, COUNTED_STATUSES)
-        values.optional_text("unique_key", output.unique_key)
+        check_output(output)
     return row
+
+
+def check_output(output: Output) -> None:
+    """Raise unless an output has a status that one may have, and a key that can be stored.
+
+    Raises:
+        InvalidStatusError: its status is another.
+        InvalidInputError: its key is not text.
+    """
+    values.status("output status", output.status, COUNTED_STATUSES)
+    values.optional_text("unique_key", output.unique_key)
 
 
 def interrupted_row(held: HeldInputRow, number: int, worker_id: str, now: str, usage: Sequence[Usage]) -> AttemptRow:
@@ -115,13 +133,15 @@ def interrupted_row(held: HeldInputRow, number: int, worker_id: str, now: str, u
     totals = _totals(usage)
     return AttemptRow(
         held.job_id, number, held.master_job_id, worker_id, "interrupted", begun, ended, *error, *totals,
-        usage_text(usage),
+        usage_text(usage), None,
     )  # fmt: skip
 
 
 def attempt(row: Row) -> Attempt:
     """Return the attempt of a row."""
-    job_id, number, master_job_id, worker_id, status, start, end, kind, message, trace, _, _, _, usage = row
+    job_id, number, master_job_id, worker_id, status, start, end, kind, message, trace, _, _, _, usage, conversions = (
+        row
+    )
     return Attempt(
         job_id,
         master_job_id,
@@ -134,26 +154,59 @@ def attempt(row: Row) -> Attempt:
         message,
         trace,
         read_usage(usage),
+        _read_conversions(conversions),
     )
 
 
 def step_row(step: Step) -> StepRow:
-    """Return the parameters of ``save_step``."""
+    """Return the parameters of ``save_step``, but for the number of the reply."""
     return StepRow(
         check_id("job_id", step.job_id),
         values.text("step name", step.name),
+        _whole("call", step.call, 1, _MOST_CALLS),
+        1,
         encode(step.result, f"result of step {step.name!r}")[:-1].decode(),
         _whole("attempt", step.attempt, 1, _MOST_USED),
         values.timestamp("saved_when", step.saved_when),
         usage_text(step.usage),
+        values.status("status of a step", step.status, _STEP_STATUSES),
+        values.optional_text("reason", step.reason),
+        values.optional_text("rejected_by", step.rejected_by),
+    )
+
+
+def step_mark_row(
+    job_id: str, name: str, call: int, reply: int, status: StatusStep, reason: str | None, rejected_by: str | None
+) -> StepMarkRow:
+    """Return the parameters of ``mark_step``."""
+    return StepMarkRow(
+        values.status("status of a step", status, _STEP_STATUSES),
+        values.optional_text("reason", reason),
+        values.optional_text("rejected_by", rejected_by),
+        check_id("job_id", job_id),
+        values.text("step name", name),
+        _whole("call", call, 1, _MOST_CALLS),
+        _whole("reply", reply, 1, _MOST_CALLS),
     )
 
 
 def step(row: Row) -> Step:
     """Return the step of a row."""
-    job_id, name, result, number, saved_when, usage = row
-    moment = datetime.fromisoformat(saved_when)
-    return Step(job_id, name, decode(result.encode()), number, moment, read_usage(usage))
+    job_id, name, call, reply, result, number, saved_when, usage, status, reason, rejected_by = row
+    moment, used = datetime.fromisoformat(saved_when), read_usage(usage)
+    found = decode(result.encode())
+    return Step(job_id, name, found, number, moment, used, call, reply, status, reason, rejected_by)
+
+
+def pause(seconds: object) -> timedelta:
+    """Return for how long a run is to be paused.
+
+    Raises:
+        InvalidInputError: it is not a number that makes sense.
+    """
+    if not isinstance(seconds, int | float) or not 0 <= seconds <= _LONGEST_PAUSE:
+        raise InvalidInputError(f"seconds {shorten(seconds)} cannot be used: give 0 to {_LONGEST_PAUSE}.")
+    return timedelta(seconds=seconds)
 
 
 def worker_row(worker: Worker) -> WorkerRow:
@@ -175,8 +228,10 @@ def worker(row: Row) -> Worker:
 
 def run_state(row: Row) -> RunState:
     """Return where the run of a row stands."""
-    master_job_id, registered, complete, *rest = row
-    return RunState(master_job_id, registered, bool(complete), *rest)
+    *state, until, reason = row
+    master_job_id, registered, complete, *totals = state
+    moment = None if until is None else datetime.fromisoformat(until)
+    return RunState(master_job_id, registered, bool(complete), *totals, paused_until=moment, pause_reason=reason)
 
 
 def usage_text(usage: Sequence[Usage]) -> str | None:
@@ -204,6 +259,28 @@ def read_usage(text: str | None) -> tuple[Usage, ...]:
     if text is None:
         return ()
     return tuple(Usage(*call) for call in cast("list[list[Any]]", json.loads(text)))
+
+
+def _conversions_text(conversions: Sequence[Conversion]) -> str | None:
+    if not conversions:
+        return None
+    return ascii_text(
+        [
+            [
+                values.text("kind", one.kind),
+                _whole("count", one.count, 0, _MOST_USED),
+                [values.text("path", path) for path in one.paths],
+            ]
+            for one in conversions
+        ]
+    )
+
+
+def _read_conversions(text: str | None) -> tuple[Conversion, ...]:
+    if text is None:
+        return ()
+    found = cast("list[tuple[str, int, list[str]]]", json.loads(text))
+    return tuple(Conversion(kind, count, tuple(paths)) for kind, count, paths in found)
 
 
 def _totals(usage: Iterable[Usage]) -> tuple[int, int, float]:

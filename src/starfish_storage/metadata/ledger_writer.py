@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 
 from starfish_storage.errors import InvalidInputError, NotFoundError, ParentNotFoundError, StorageError, shorten
@@ -12,7 +12,6 @@ from starfish_storage.interface.rows import (
     HeldInputRow,
     InputRow,
     RegisteredInputRow,
-    StepRow,
     WorkerRow,
 )
 from starfish_storage.metadata import ledger_rows, values
@@ -142,36 +141,6 @@ def release_input(writer: RowWriter, attempt: Attempt, now: str) -> None:
         writer.change("return_input", (now, attempt.job_id))
 
 
-def reset_inputs(
-    writer: RowWriter,
-    master_job_id: str,
-    statuses: Sequence[str],
-    is_meant: Callable[[RowWriter, str, str | None, int], bool],
-    now: str,
-) -> int:
-    """Return ended inputs to pending, and return how many.
-
-    Args:
-        writer: applies the changes.
-        master_job_id: the run.
-        statuses: those in one of these.
-        is_meant: given the writer, the id, the error and the number of attempts of one, tells whether it is meant.
-        now: the time.
-    """
-    need_run(writer, master_job_id)
-    ended = writer.execute_merged("list_ended_inputs", statuses, (master_job_id,))
-    meant = [job_id for job_id, error, attempts in ended if is_meant(writer, job_id, error, attempts)]
-    writer.change_each("return_input", [(now, job_id) for job_id in meant])
-    return len(meant)
-
-
-def save_step(writer: RowWriter, row: StepRow) -> None:
-    """Store the result of a paid step."""
-    if writer.first("get_input", (row.job_id,)) is None:
-        raise ParentNotFoundError("execution job", row.job_id, "it may have been deleted with its master job")
-    writer.change("save_step", row)
-
-
 def refresh_run(writer: RowWriter, master_job_id: str, now: str) -> Row:
     """Bring the record counts of a master job up to date, and return the row of its run."""
     found = writer.first("get_run", (master_job_id,))
@@ -188,6 +157,18 @@ def request_stop(writer: RowWriter, master_job_id: str, reason: str | None) -> N
     if not _lock_run(writer, master_job_id):
         raise NotFoundError("run", master_job_id, _NEW_RUN)
     writer.execute("request_stop", (reason, master_job_id))
+
+
+def pause_run(writer: RowWriter, master_job_id: str, pause: timedelta, reason: str) -> str:
+    """Ask the workers of a run to begin nothing for a while, and return until when. Not in the row log: it passes."""
+    if not _lock_run(writer, master_job_id):
+        raise NotFoundError("run", master_job_id, _NEW_RUN)
+    before: str | None = writer.first_value("get_pause", (master_job_id,))
+    until = values.timestamp("paused_until", writer.now() + pause)
+    if before is not None and before >= until:
+        return before
+    writer.execute("pause_run", (until, reason, master_job_id))
+    return until
 
 
 def need_run(writer: RowWriter, master_job_id: str) -> None:

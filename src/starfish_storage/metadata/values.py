@@ -48,6 +48,11 @@ def optional_text(name: str, value: object) -> str | None:
     return None if value is None else text(name, value)
 
 
+def lower(name: str, value: object) -> str:
+    """Return text in lower case as SQLite has it: that of ASCII."""
+    return text(name, value).encode().lower().decode()
+
+
 def integer(name: str, value: object) -> int:
     """Return an integer that a database can hold."""
     if not isinstance(value, int):

@@ -12,12 +12,13 @@ from typing import Any, TypeVar
 from starfish_storage.codec import content_digest
 from starfish_storage.identifiers import fold
 from starfish_storage.interface import DataWrite
-from starfish_storage.interface.rows import ExecutionJobEndRow, ExecutionJobRow, RecordRow, StepRow
+from starfish_storage.interface.rows import ExecutionJobEndRow, ExecutionJobRow, RecordRow
 from starfish_storage.keys import owner_uid
 from starfish_storage.metadata.finishing import Finishing, claim_for_all
 from starfish_storage.metadata.ledger_writer import input_row
 from starfish_storage.metadata.postgres.row_writer import NeedsSavepointError, PostgresRowWriter
 from starfish_storage.metadata.row import Row
+from starfish_storage.metadata.step_writer import SavingStep
 
 Whole = TypeVar("Whole", bound=Row)
 
@@ -75,11 +76,15 @@ def _note_data(writer: PostgresRowWriter, given: Sequence[tuple[str, DataWrite]]
             writer.remove(key, version)
 
 
-def _save_steps(writer: PostgresRowWriter, rows: Sequence[StepRow]) -> None:
-    ids = sorted({row.job_id for row in rows})
-    if len(writer.execute("lock_existing", (ids,)).fetchall()) < len(ids):
+def _save_steps(writer: PostgresRowWriter, saving: Sequence[SavingStep]) -> None:
+    ids = sorted({one.row.job_id for one in saving})
+    if len(writer.execute("lock_jobs_of_steps", (ids,)).fetchall()) < len(ids):
         raise NeedsSavepointError("to be found out which is missing")
-    writer.change_each("save_step", rows)
+    last = {(job_id, name, call): reply for job_id, name, call, reply in writer.execute("get_last_replies", (ids,))}
+    for one in saving:
+        call = (one.row.job_id, one.row.name, one.row.call)
+        one.reply = last[call] = last.get(call, 0) + 1
+    writer.change_each("save_step", [one.row._replace(reply=one.reply) for one in saving])
 
 
 def _finish_inputs(writer: PostgresRowWriter, finishing: Sequence[Finishing]) -> None:

@@ -38,6 +38,7 @@ from starfish_storage.metadata.row import Row, only_values
 Result = TypeVar("Result")
 
 _STALE_SECONDS = 600.0  # whoever notes a removal makes it within seconds, or the time a data place is waited for
+_NUMBERS = frozenset({"after_number", "after_call", "after_reply"})
 _JSON = ("page_of_master_job_json", "page_of_execution_job_json", "page_of_attempt_json", "page_of_step_json")
 _KIND_OF_JSON = ("master job", "execution job", "attempt", "step")
 
@@ -166,8 +167,10 @@ class PostgresInspection(RowInspection):
             yield RowFault("database_damaged", table, detail)
 
     def _json_faults(self, query: str, kind: str) -> Iterator[RowFault]:
-        keys = len(self._queries.parameters(query))
-        for page in self._pages(query, ("", 0) if kind == "attempt" else ("",) * keys):
+        names = self._queries.parameters(query)
+        # Numbers of attempts, calls and replies begin with 1.
+        after = tuple(0 if name in _NUMBERS else "" for name in names)
+        for page in self._pages(query, after):
             for *key, texts in page:
                 if not all(_is_json(text) for text in texts):
                     yield RowFault("row_unreadable", ", ".join(map(str, key)), f"the row of this {kind} has bad JSON")

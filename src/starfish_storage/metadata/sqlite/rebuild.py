@@ -24,6 +24,7 @@ from starfish_storage.interface.rows import (
     MasterJobRow,
     ProjectRow,
     RecordRow,
+    StandingOutcomeRow,
     StepRow,
 )
 from starfish_storage.keys import named_request_config, owner_uid
@@ -221,10 +222,13 @@ class _Rebuilding:
             if is_whole and self._belongs("get_execution_job", attempt.job_id):
                 self._recover("save_attempt", attempt)
         for step in map(StepRow._make, _salvaged(damaged, self._queries["salvage_steps"])):
-            there = self._connection.execute(self._queries["get_step"], step.id).fetchone()
-            is_newer = there is None or StepRow._make(there).saved_when < step.saved_when
-            if is_newer and self._belongs("get_execution_job", step.job_id) and _is_time(step.saved_when):
+            is_lost = self._connection.execute(self._queries["get_step"], step.id).fetchone() is None
+            if is_lost and self._belongs("get_execution_job", step.job_id) and _is_time(step.saved_when):
                 self._recover("save_step", step)
+
+        for stands in map(StandingOutcomeRow._make, _salvaged(damaged, self._queries["salvage_standing"])):
+            if stands.job_id in self._merged["save_execution_job"]:
+                self._apply("save_standing", stands)
 
     def _belongs(self, get: str, parent: str) -> bool:
         return self._connection.execute(self._queries[get], (parent,)).fetchone() is not None

@@ -39,6 +39,9 @@ CHANGES = (
     "delete_attempt",
     "count_attempts",
     "save_step",
+    "mark_step",
+    "save_standing",
+    "forget_standing",
     "put_master_job",
     "put_execution_job",
 )
@@ -57,6 +60,7 @@ _ALL_ROWS = (
     ("every_unique_key", "set_unique_key"),
     ("every_attempt", "save_attempt"),
     ("every_step", "save_step"),
+    ("every_standing", "save_standing"),
 )
 
 QUERIES_OF_ALL_ROWS = tuple(query for query, _ in _ALL_ROWS)

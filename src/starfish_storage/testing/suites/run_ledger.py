@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from starfish_storage.errors import (
@@ -14,7 +16,7 @@ from starfish_storage.errors import (
     ParentNotFoundError,
 )
 from starfish_storage.interface import Storage
-from starfish_storage.runs import ErrorGroup, InputAccount, Output, Step, Usage
+from starfish_storage.runs import Conversion, ErrorGroup, InputAccount, Output, Step, StepTotal, Usage
 from starfish_storage.testing.samples import JOB, MASTER_JOB, an_execution_job, at
 from starfish_storage.testing.store import StoreUnderTest
 from starfish_storage.testing.suites.run_samples import (
@@ -33,25 +35,71 @@ from starfish_storage.testing.suites.suite import StorageSuite, refused
 class StepTests(StorageSuite):
     """Paid steps."""
 
-    async def test_a_step_is_stored_and_replaced(self, storage: Storage) -> None:
-        """By its name, for one input; in the order in which they were stored."""
+    async def test_replies_to_a_step_are_numbered(self, storage: Storage) -> None:
+        """By name and call, for one input; none takes the place of another, and all are listed as they were stored."""
         ledger = await start(storage)
         one, two = await claim(ledger, 2)
         first = Step(one.job_id, "z\0 ☃", {"result": {"é": [1, 2**70]}}, 1, at(6), (Usage("m", 1, 2, 0.5),))
         second = Step(one.job_id, "a", {"result": None}, 1, at(7))
-        for step in (first, second, second):
-            await ledger.save_step(step)
-        assert await ledger.get_step(one.job_id, "z\0 ☃") == first
-        assert await ledger.list_steps(one.job_id) == [first, second]
-        assert await ledger.get_step(two.job_id, "a") is None
-        assert await ledger.list_steps(two.job_id) == []
-        replaced = replace(first, result={"result": 2}, attempt=2, saved_when=at(8))
-        await ledger.save_step(replaced)
-        assert await ledger.list_steps(one.job_id) == [second, replaced]
+        third = replace(second, call=2, status="rejected", reason="short\0", rejected_by="code 1")
+        assert [await ledger.save_step(step) for step in (first, second, third)] == [1, 1, 1]
+        assert await ledger.save_step(replace(second, reply=7)) == 2
+        assert await ledger.list_replies(one.job_id, "z\0 ☃") == [first]
+        assert await ledger.list_replies(one.job_id, "a") == [second, replace(second, reply=2)]
+        assert await ledger.list_replies(one.job_id, "a", 2) == [third]
+        assert await ledger.list_replies(two.job_id, "a") == []
         slow = replace(second, name="b", attempt=2, saved_when=at(6))  # by a machine whose clock is behind
+        await ledger.save_step(replace(first, attempt=2, saved_when=at(8)))
         await ledger.save_step(slow)
         await ledger.finish_input(an_outcome(one, kept()))
-        assert await ledger.list_steps((await run_again(ledger, one)).job_id) == [second, slow, replaced]
+        found = await ledger.list_steps((await run_again(ledger, one)).job_id)
+        assert [(step.name, step.call, step.reply, step.attempt) for step in found] == [
+            ("z\0 ☃", 1, 1, 1), ("a", 1, 1, 1), ("a", 1, 2, 1), ("a", 2, 1, 1), ("b", 1, 1, 2), ("z\0 ☃", 1, 2, 2),
+        ]  # fmt: skip
+
+    async def test_many_replies_at_once_have_numbers_of_their_own(self, storage: Storage) -> None:
+        """However their calls overlap, to one call of one step and to others."""
+        ledger = await start(storage)
+        one, two = await claim(ledger, 2)
+        step = Step(one.job_id, "call", {"result": 1}, 1, at(6))
+        given = [replace(step, job_id=job, call=call) for job in (one.job_id, two.job_id) for call in (1, 1, 2, 1)]
+        numbers = await asyncio.gather(*map(ledger.save_step, given))
+        assert [sorted(numbers[:4]), sorted(numbers[4:])] == [[1, 1, 2, 3], [1, 1, 2, 3]]
+        assert len(await ledger.list_steps(one.job_id)) == 4
+        done = await asyncio.gather(
+            *map(ledger.save_step, (step, replace(step, job_id="nowhere"))), return_exceptions=True
+        )
+        assert [done[0], type(done[1])] == [4, ParentNotFoundError]
+
+    async def test_replies_are_marked_and_counted(self, storage: Storage) -> None:
+        """Rejected and forgotten ones stay; totals are of all replies."""
+        ledger = await start(storage)
+        one, two, three = await claim(ledger, 3)
+        for job_id in (one.job_id, two.job_id):
+            for name in ("ask", "judge", "judge"):
+                usage = (Usage("m\0", 10, 5, 0.25), Usage(None, 1, 0, 0.5))
+                await ledger.save_step(Step(job_id, name, {"result": 1}, 1, at(6), usage))
+        for _ in range(2):
+            await ledger.mark_step(one.job_id, "judge", 1, 1, "rejected", "truncated", "code 1")
+        marked = (await ledger.list_replies(one.job_id, "judge"))[0]
+        assert (marked.status, marked.reason, marked.rejected_by) == ("rejected", "truncated", "code 1")
+        assert await ledger.count_steps(MASTER_JOB) == [
+            StepTotal("ask", 2, 0, 0, 22, 10, 1.5), StepTotal("judge", 3, 1, 0, 44, 20, 3.0)
+        ]  # fmt: skip
+        assert await ledger.forget_steps(MASTER_JOB, ["judge", "unknown"], [one.job_id, three.job_id]) == 2
+        forgotten = await ledger.list_replies(one.job_id, "judge")
+        assert [(step.status, step.reason) for step in forgotten] == [("forgotten", "truncated"), ("forgotten", None)]
+        assert [step.status for step in await ledger.list_replies(two.job_id, "judge")] == ["kept", "kept"]
+        assert await ledger.forget_steps(MASTER_JOB, ["judge"]) == 2
+        assert await ledger.forget_steps(MASTER_JOB, ["judge"]) == await ledger.forget_steps(MASTER_JOB, []) == 0
+        assert (await ledger.count_steps(MASTER_JOB))[1] == StepTotal("judge", 0, 0, 4, 44, 20, 3.0)
+        assert await ledger.count_steps("nowhere") == []
+        with refused(NotFoundError, "judge"):
+            await ledger.mark_step(one.job_id, "judge", 1, 3, "kept")
+        with refused(InvalidStatusError):
+            await ledger.mark_step(one.job_id, "judge", 1, 1, "lost")  # type: ignore[arg-type]
+        with refused(ParentNotFoundError, "nowhere"):
+            await ledger.forget_steps("nowhere", ["judge"])
 
     async def test_a_step_that_cannot_be_stored_is_refused(self, storage: Storage) -> None:
         """An earlier one stays."""
@@ -66,6 +114,9 @@ class StepTests(StorageSuite):
             (InvalidInputError, replace(step, name="lone \ud800")),
             (InvalidInputError, replace(step, name=None)),  # type: ignore[arg-type]
             (InvalidInputError, replace(step, attempt=0)),
+            (InvalidInputError, replace(step, call=0)),
+            (InvalidInputError, replace(step, reason="lone \ud800")),
+            (InvalidStatusError, replace(step, status="lost")),  # type: ignore[arg-type]
             (InvalidInputError, replace(step, attempt=2**70)),
             (InvalidInputError, replace(step, saved_when=None)),  # type: ignore[arg-type]
         ]
@@ -122,6 +173,39 @@ class RunTests(StorageSuite):
             await ledger.request_stop("nowhere", None)
         with refused(InvalidInputError):
             await ledger.request_stop(MASTER_JOB, "lone \ud800")
+
+    async def test_a_run_is_paused(self, storage: Storage) -> None:
+        """Until a time by the ledger's clock; a pause that ends later stands."""
+        ledger = await start(storage)
+        state = there(await ledger.get_run(MASTER_JOB))
+        assert (state.paused_until, state.pause_reason) == (None, None)
+        before = await ledger.now()
+        until = await ledger.pause_run(MASTER_JOB, 60, "rate limit")
+        assert before + timedelta(seconds=60) <= until <= await ledger.now() + timedelta(seconds=60)
+        assert await ledger.pause_run(MASTER_JOB, 1.5, "another") == until
+        state = there(await ledger.get_run(MASTER_JOB))
+        assert (state.paused_until, state.pause_reason) == (until, "rate limit")
+        assert await ledger.pause_run(MASTER_JOB, 120, "longer") > until
+        assert there(await ledger.refresh_run(MASTER_JOB, at(100))).pause_reason == "longer"
+        with refused(NotFoundError, "nowhere"):
+            await ledger.pause_run("nowhere", 1, "why")
+        for seconds in (-1, math.inf, math.nan, 1e12, "1"):
+            with refused(InvalidInputError):
+                await ledger.pause_run(MASTER_JOB, seconds, "why")  # type: ignore[arg-type]
+
+    async def test_conversions_are_counted(self, storage: Storage) -> None:
+        """Over all attempts of a run, by kind."""
+        ledger = await start(storage)
+        (one, two) = await claim(ledger, 2)
+        given = (Conversion("nan", 2, ("[0].a", "lone \0 ☃")), Conversion("set", 1))
+        await ledger.save_attempt(an_attempt(one, status="failed", conversions=given))
+        await ledger.finish_input(an_outcome(one, kept(), conversions=given[:1]))
+        await ledger.finish_input(an_outcome(two, kept()))
+        assert [attempt.conversions for attempt in await ledger.list_attempts(one.job_id)] == [given, given[:1]]
+        assert await ledger.count_conversions(MASTER_JOB) == {"nan": 4, "set": 1}
+        assert await ledger.count_conversions("nowhere") == {}
+        with refused(InvalidInputError):
+            await ledger.save_attempt(an_attempt(two, status="failed", conversions=(Conversion("nan", -1),)))
 
     async def test_errors_are_grouped_by_kind(self, storage: Storage) -> None:
         """The most frequent first, each with an example and whose it is; outputs that were refused stand together."""

@@ -17,6 +17,7 @@ from starfish_storage.testing.suites.references import ReferenceTests
 from starfish_storage.testing.suites.run_inputs import ClaimTests, RunInputTests
 from starfish_storage.testing.suites.run_ledger import RunTests, StepTests
 from starfish_storage.testing.suites.run_outcomes import OutcomeTests
+from starfish_storage.testing.suites.run_versions import SettlingTests
 from starfish_storage.testing.suites.scanning import ScanningTests
 from starfish_storage.testing.suites.streaming import StreamingTests
 from starfish_storage.testing.suites.transfer_tests import TransferTests
@@ -100,6 +101,9 @@ class StorageTests:
 
     class TestOutcomes(OutcomeTests):
         """See `OutcomeTests`."""
+
+    class TestSettling(SettlingTests):
+        """See `SettlingTests`."""
 
     class TestSteps(StepTests):
         """See `StepTests`."""

@@ -62,6 +62,30 @@ UPDATE execution_jobs SET
     status = 'pending', worker_id = NULL, start_time = NULL, end_time = NULL, last_update_time = :last_update_time
 WHERE job_id = :job_id AND worker_id = :worker_id AND status = 'running'
 
+-- name: list_faulty_inputs
+-- Of which an output failed, with its error; and of which a record is lost.
+SELECT job_id, error_message FROM records WHERE master_job_id = :master_job_id AND status = 'failed'
+UNION ALL
+SELECT job_id, NULL FROM execution_jobs
+WHERE master_job_id = :lost_of AND produced_outputs_count > (
+    SELECT count(*) FROM records WHERE records.job_id = execution_jobs.job_id AND records.status <> 'cancelled')
+
+-- name: get_status_of_outputs
+-- Of the attempt whose outputs the records of an input are.
+SELECT attempts.status FROM attempts
+WHERE attempts.job_id = :job_id AND attempts.number = (
+    SELECT max(coalesce(records.attempt, 1)) FROM records WHERE records.job_id = :of_job AND records.status <> 'cancelled')
+
+-- name: save_standing
+INSERT INTO standing_outcomes ({standing.columns}) VALUES ({standing.parameters})
+ON CONFLICT (job_id) DO UPDATE SET {standing.assigned of excluded}
+
+-- name: forget_standing
+DELETE FROM standing_outcomes WHERE job_id = :job_id
+
+-- name: get_standing
+SELECT {standing.columns} FROM standing_outcomes WHERE job_id = :job_id
+
 -- name: set_unique_key
 UPDATE records SET unique_key = :unique_key WHERE record_uid = :record_uid
 
@@ -93,21 +117,49 @@ WHERE job_id = :job_id AND worker_id = :worker_id AND status = 'interrupted' ORD
 SELECT error_type FROM attempts WHERE job_id = :job_id AND number = :number
 
 -- name: save_step
-INSERT INTO steps ({step.columns}) VALUES ({step.parameters})
-ON CONFLICT (job_id, name) DO UPDATE SET {step.assigned of excluded}
+-- What a row log of format 3 leaves out is the first reply to the first call, kept.
+INSERT INTO steps ({step.columns})
+VALUES (:job_id, :name, coalesce(CAST(:call AS BIGINT), 1), coalesce(CAST(:reply AS BIGINT), 1), :result, :attempt,
+        :saved_when, :usage, coalesce(:status, 'kept'), :reason, :rejected_by)
+ON CONFLICT (job_id, name, call, reply) DO UPDATE SET {step.assigned of excluded}
+
+-- name: mark_step
+UPDATE steps SET {step_mark.assigned}
+WHERE job_id = :job_id AND name = :name AND call = :call AND reply = :reply
+
+-- name: get_last_reply
+SELECT max(reply) FROM steps WHERE job_id = :job_id AND name = :name AND call = :call
 
 -- name: get_step
-SELECT {step.columns} FROM steps WHERE job_id = :job_id AND name = :name
+SELECT {step.columns} FROM steps WHERE job_id = :job_id AND name = :name AND call = :call AND reply = :reply
+
+-- name: list_replies
+SELECT {step.columns} FROM steps WHERE job_id = :job_id AND name = :name AND call = :call ORDER BY reply
 
 -- name: list_steps
-SELECT {step.columns} FROM steps WHERE job_id = :job_id ORDER BY name
+SELECT {step.columns} FROM steps WHERE job_id = :job_id ORDER BY name, call, reply
 
 -- name: list_step_usage
 SELECT usage FROM steps
-WHERE job_id = :job_id AND attempt = :attempt AND usage IS NOT NULL ORDER BY name
+WHERE job_id = :job_id AND attempt = :attempt AND usage IS NOT NULL ORDER BY name, call, reply
+
+-- name: list_steps_to_forget
+SELECT steps.job_id, steps.name, steps.call, steps.reply, steps.reason, steps.rejected_by
+FROM execution_jobs JOIN steps ON steps.job_id = execution_jobs.job_id
+WHERE execution_jobs.master_job_id = :master_job_id AND steps.status <> 'forgotten' AND steps.name IN (
+-- each row
+:name
+-- end
+)
 
 -- name: request_stop
 UPDATE runs SET stop_reason = :stop_reason WHERE master_job_id = :master_job_id
+
+-- name: get_pause
+SELECT paused_until FROM runs WHERE master_job_id = :master_job_id
+
+-- name: pause_run
+UPDATE runs SET paused_until = :paused_until, pause_reason = :pause_reason WHERE master_job_id = :master_job_id
 
 -- name: refresh_run
 UPDATE master_jobs SET

@@ -55,12 +55,14 @@ SELECT job_id, ARRAY[run_config, counts] FROM execution_jobs
 WHERE job_id > :after ORDER BY job_id LIMIT 1000
 
 -- name: page_of_attempt_json
-SELECT job_id, number, ARRAY[usage] FROM attempts
-WHERE (job_id, number) > (:after, :after_number) AND usage IS NOT NULL ORDER BY job_id, number LIMIT 1000
+SELECT job_id, number, ARRAY[usage, conversions] FROM attempts
+WHERE (job_id, number) > (:after, :after_number) AND (usage IS NOT NULL OR conversions IS NOT NULL)
+ORDER BY job_id, number LIMIT 1000
 
 -- name: page_of_step_json
-SELECT job_id, name, ARRAY[result, usage] FROM steps
-WHERE (job_id, name) > (:after, :after_name) ORDER BY job_id, name LIMIT 1000
+SELECT job_id, name, call, reply, ARRAY[result, usage] FROM steps
+WHERE (job_id, name, call, reply) > (:after, :after_name, :after_call, :after_reply)
+ORDER BY job_id, name, call, reply LIMIT 1000
 
 -- name: every_bad_time
 -- Rows with times that are none.

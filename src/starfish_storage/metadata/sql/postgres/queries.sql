@@ -182,10 +182,6 @@ RETURNING object
 SELECT status, sum(records)::bigint FROM record_counts
 WHERE master_job_id = :master_job_id GROUP BY status HAVING sum(records) > 0
 
--- name: lock_existing
--- Those of some execution jobs that are there; nobody deletes them meanwhile.
-SELECT job_id FROM execution_jobs WHERE job_id = ANY (:job_ids::text[]) FOR KEY SHARE
-
 -- name: end_execution_jobs
 -- Many at a time: what `end_execution_job` does; returns those that are there.
 UPDATE execution_jobs AS job SET {execution_job_end.assigned of given}

@@ -7,7 +7,8 @@ ON CONFLICT (master_job_id) DO NOTHING
 -- name: get_run
 SELECT runs.master_job_id, registered, inputs_complete, stop_reason,
        coalesce(sum(attempts), 0)::bigint, coalesce(sum(failed_attempts), 0)::bigint,
-       coalesce(sum(input_tokens), 0)::bigint, coalesce(sum(output_tokens), 0)::bigint, coalesce(sum(cost), 0.0)
+       coalesce(sum(input_tokens), 0)::bigint, coalesce(sum(output_tokens), 0)::bigint, coalesce(sum(cost), 0.0),
+       paused_until, pause_reason
 FROM runs LEFT JOIN run_totals USING (master_job_id)
 WHERE runs.master_job_id = :master_job_id
 GROUP BY runs.master_job_id
@@ -19,8 +20,8 @@ SELECT worker_id FROM workers WHERE worker_id = ANY (:worker_ids::text[]) ORDER 
 -- name: list_ended_inputs
 -- Locked, since who returns them to pending must not find them claimed meanwhile.
 -- each status
-SELECT job_id, error_message, attempted_generations FROM (
-    SELECT job_id, error_message, attempted_generations FROM execution_jobs
+SELECT {ended_input.columns} FROM (
+    SELECT {ended_input.columns} FROM execution_jobs
     WHERE master_job_id = :master_job_id AND status = :status AND position IS NOT NULL
     ORDER BY job_id FOR UPDATE) AS locked
 -- merged
@@ -56,6 +57,31 @@ SELECT kind, failures, message, first_job FROM (
     SELECT 'refused output', count(*), (array_agg(error_message ORDER BY job_id))[1], min(job_id) FROM records
     WHERE master_job_id = :refused_in AND status = 'failed' AND output_ref IS NOT NULL HAVING count(*) > 0) AS groups
 ORDER BY failures DESC, kind COLLATE "C"
+
+-- name: count_steps
+-- PostgreSQL's JSON has no NUL.
+SELECT name, count(*) FILTER (WHERE steps.status = 'kept'), count(*) FILTER (WHERE steps.status = 'rejected'),
+       count(*) FILTER (WHERE steps.status = 'forgotten'), coalesce(sum(used.input_tokens), 0)::bigint,
+       coalesce(sum(used.output_tokens), 0)::bigint, coalesce(sum(used.cost), 0.0)
+FROM execution_jobs JOIN steps ON steps.job_id = execution_jobs.job_id
+CROSS JOIN LATERAL (
+    SELECT sum((one ->> 1)::bigint) AS input_tokens, sum((one ->> 2)::bigint) AS output_tokens,
+           sum((one ->> 3)::double precision) AS cost
+    FROM json_array_elements(regexp_replace(steps.usage, '\\u0000', '\\ufffd', 'g')::json) AS one) AS used
+WHERE execution_jobs.master_job_id = :master_job_id GROUP BY name ORDER BY name
+
+-- name: count_conversions
+SELECT one ->> 0, sum((one ->> 1)::bigint)::bigint
+FROM attempts CROSS JOIN LATERAL json_array_elements(regexp_replace(conversions, '\\u0000', '\\ufffd', 'g')::json) AS one
+WHERE master_job_id = :master_job_id AND conversions IS NOT NULL GROUP BY 1 ORDER BY 1
+
+-- name: get_last_replies
+-- Many at a time: what `get_last_reply` does.
+SELECT job_id, name, call, max(reply) FROM steps WHERE job_id = ANY (:job_ids::text[]) GROUP BY job_id, name, call
+
+-- name: lock_jobs_of_steps
+-- Those of some execution jobs that are there; nobody else numbers replies of theirs meanwhile.
+SELECT job_id FROM execution_jobs WHERE job_id = ANY (:job_ids::text[]) ORDER BY job_id FOR NO KEY UPDATE
 
 -- name: forget_run_totals
 DELETE FROM run_totals

@@ -82,6 +82,7 @@ CREATE TABLE records (
     data_sha256      TEXT COLLATE "C", -- of the record's own data, in lower-case hex; NULL: not known
     data_version     TEXT COLLATE "C", -- which version of its own data is current; NULL: it lies under the key itself
     unique_key       TEXT COLLATE "C", -- what no other completed record of the run may have; NULL: nothing
+    attempt          BIGINT, -- number of the attempt whose output it is; NULL: the first, or none
     -- Both at once: a record is of the master job that its execution job is of.
     FOREIGN KEY (job_id, master_job_id) REFERENCES execution_jobs (job_id, master_job_id) ON DELETE CASCADE
 );
@@ -185,7 +186,9 @@ CREATE TABLE runs (
     master_job_id   TEXT COLLATE "C" NOT NULL PRIMARY KEY REFERENCES master_jobs (master_job_id) ON DELETE CASCADE,
     registered      BIGINT NOT NULL, -- one more than the highest position that is stored
     inputs_complete INTEGER NOT NULL CHECK (inputs_complete IN (0, 1)), -- 1: there are no more
-    stop_reason     TEXT COLLATE "C"
+    stop_reason     TEXT COLLATE "C",
+    paused_until    TEXT COLLATE "C", -- until then, by this server's clock, no worker begins a call
+    pause_reason    TEXT COLLATE "C"
 );
 
 -- What the attempts of a run add up to, kept by the triggers on attempts, in slots as the counts of records are.
@@ -217,8 +220,11 @@ CREATE TABLE attempts (
     output_tokens   BIGINT NOT NULL,
     cost            DOUBLE PRECISION NOT NULL,
     usage           TEXT COLLATE "C",
+    conversions     TEXT COLLATE "C", -- what was converted so that its outputs could be stored
     PRIMARY KEY (job_id, number)
 );
+
+CREATE INDEX attempts_with_conversions ON attempts (master_job_id) WHERE conversions IS NOT NULL;
 
 CREATE FUNCTION count_inserted_attempts() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -257,16 +263,53 @@ CREATE TRIGGER count_inserted_attempts AFTER INSERT ON attempts REFERENCING NEW 
 CREATE TRIGGER count_deleted_attempts AFTER DELETE ON attempts REFERENCING OLD TABLE AS old_rows
     FOR EACH STATEMENT EXECUTE FUNCTION count_deleted_attempts();
 
--- Results of paid steps, which a later attempt is given instead of paying again.
+-- Replies of paid steps: a later attempt is given them instead of paying again. None is ever overwritten.
 CREATE TABLE steps (
-    job_id     TEXT COLLATE "C" NOT NULL REFERENCES execution_jobs (job_id) ON DELETE CASCADE,
-    name       TEXT COLLATE "C" NOT NULL,
-    result     TEXT COLLATE "C" NOT NULL,
-    attempt    BIGINT NOT NULL,
-    saved_when TEXT COLLATE "C" NOT NULL,
-    usage      TEXT COLLATE "C",
-    PRIMARY KEY (job_id, name)
+    job_id      TEXT COLLATE "C" NOT NULL REFERENCES execution_jobs (job_id) ON DELETE CASCADE,
+    name        TEXT COLLATE "C" NOT NULL,
+    call        BIGINT NOT NULL, -- the n-th of that name within an attempt, from 1
+    reply       BIGINT NOT NULL, -- the n-th to that call, from 1
+    result      TEXT COLLATE "C" NOT NULL,
+    attempt     BIGINT NOT NULL,
+    saved_when  TEXT COLLATE "C" NOT NULL,
+    usage       TEXT COLLATE "C",
+    status      TEXT COLLATE "C" NOT NULL CHECK (status IN ('kept', 'rejected', 'forgotten')),
+    reason      TEXT COLLATE "C",
+    rejected_by TEXT COLLATE "C", -- the code whose attempt rejected it
+    PRIMARY KEY (job_id, name, call, reply)
 );
+
+-- How inputs ended that run again: it stands until there is a better outcome.
+CREATE TABLE standing_outcomes (
+    job_id     TEXT COLLATE "C" NOT NULL PRIMARY KEY REFERENCES execution_jobs (job_id) ON DELETE CASCADE,
+    status     TEXT COLLATE "C" NOT NULL CHECK (status IN ('completed', 'duplicate', 'filtered', 'failed', 'cancelled')),
+    start_time TEXT COLLATE "C",
+    end_time   TEXT COLLATE "C",
+    worker_id  TEXT COLLATE "C"
+);
+
+-- Outputs that are not the current one of their record: an outcome took their place, or a better one kept its own.
+CREATE TABLE record_versions (
+    record_uid    TEXT COLLATE "C" NOT NULL,
+    number        BIGINT NOT NULL, -- of the attempt whose output it is
+    job_id        TEXT COLLATE "C" NOT NULL,
+    master_job_id TEXT COLLATE "C" NOT NULL,
+    status        TEXT COLLATE "C" NOT NULL CHECK (status IN (
+                      'pending', 'running', 'completed', 'duplicate', 'filtered', 'failed', 'cancelled')),
+    output_ref    TEXT COLLATE "C", -- key of its data, which lies under `data_version` of it
+    start_time    TEXT COLLATE "C" NOT NULL,
+    end_time      TEXT COLLATE "C" NOT NULL,
+    error_message TEXT COLLATE "C",
+    data_sha256   TEXT COLLATE "C",
+    data_version  TEXT COLLATE "C",
+    unique_key    TEXT COLLATE "C",
+    replaced_when TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (record_uid, number),
+    FOREIGN KEY (job_id, master_job_id) REFERENCES execution_jobs (job_id, master_job_id) ON DELETE CASCADE
+);
+
+CREATE INDEX record_versions_by_job ON record_versions (job_id);
+CREATE INDEX record_versions_by_run ON record_versions (master_job_id);
 
 -- Who works on a run. What a worker holds is its own until its lease has expired, by this server's clock.
 CREATE TABLE workers (

@@ -161,7 +161,8 @@ WHERE julianday(start_time) IS NULL OR julianday(end_time) IS NULL
    OR julianday(last_update_time) IS NULL
 UNION ALL
 SELECT 'attempt', job_id || ', ' || number FROM attempts
-WHERE NOT json_valid(coalesce(usage, '[]')) OR julianday(start_time) IS NULL OR julianday(end_time) IS NULL
+WHERE NOT json_valid(coalesce(usage, '[]')) OR NOT json_valid(coalesce(conversions, '[]'))
+   OR julianday(start_time) IS NULL OR julianday(end_time) IS NULL
 UNION ALL
 SELECT 'step', job_id || ', ' || name FROM steps
 WHERE NOT json_valid(result) OR NOT json_valid(coalesce(usage, '[]')) OR julianday(saved_when) IS NULL

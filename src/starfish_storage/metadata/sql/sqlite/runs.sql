@@ -7,12 +7,12 @@ ON CONFLICT (master_job_id) DO NOTHING
 
 -- name: get_run
 SELECT {run.columns}, attempts, failed_attempts, input_tokens, output_tokens,
-       cost
+       cost, paused_until, pause_reason
 FROM runs WHERE master_job_id = :master_job_id
 
 -- name: list_ended_inputs
 -- each status
-SELECT job_id, error_message, attempted_generations FROM execution_jobs
+SELECT {ended_input.columns} FROM execution_jobs
 WHERE master_job_id = :master_job_id AND status = :status AND position IS NOT NULL
 -- merged
 
@@ -44,6 +44,20 @@ SELECT 'refused output', count(*), error_message, min(job_id) FROM records
 WHERE master_job_id = :refused_in AND status = 'failed' AND output_ref IS NOT NULL HAVING count(*) > 0
 ORDER BY 2 DESC, 1
 
+-- name: count_steps
+SELECT name, count(*) FILTER (WHERE steps.status = 'kept'), count(*) FILTER (WHERE steps.status = 'rejected'),
+       count(*) FILTER (WHERE steps.status = 'forgotten'),
+       coalesce(sum((SELECT sum(value ->> 1) FROM json_each(usage))), 0),
+       coalesce(sum((SELECT sum(value ->> 2) FROM json_each(usage))), 0),
+       coalesce(sum((SELECT sum(value ->> 3) FROM json_each(usage))), 0.0)
+FROM execution_jobs JOIN steps ON steps.job_id = execution_jobs.job_id
+WHERE execution_jobs.master_job_id = :master_job_id GROUP BY name ORDER BY name
+
+-- name: count_conversions
+SELECT value ->> 0, sum(value ->> 1)
+FROM attempts INDEXED BY attempts_with_conversions, json_each(attempts.conversions)
+WHERE master_job_id = :master_job_id AND conversions IS NOT NULL GROUP BY 1 ORDER BY 1
+
 -- name: every_run
 SELECT master_job_id FROM runs ORDER BY master_job_id
 
@@ -60,7 +74,10 @@ SELECT position, job_id FROM execution_jobs WHERE position IS NOT NULL ORDER BY 
 SELECT {attempt.columns} FROM attempts ORDER BY job_id, number
 
 -- name: every_step
-SELECT {step.columns} FROM steps ORDER BY job_id, name
+SELECT {step.columns} FROM steps ORDER BY job_id, name, call, reply
+
+-- name: every_standing
+SELECT {standing.columns} FROM standing_outcomes ORDER BY job_id
 
 -- name: every_unique_key
 SELECT unique_key, record_uid FROM records WHERE unique_key IS NOT NULL ORDER BY record_uid
@@ -101,6 +118,9 @@ SELECT {attempt.columns}, rowid FROM attempts NOT INDEXED WHERE rowid >= :first 
 
 -- name: salvage_steps
 SELECT {step.columns}, rowid FROM steps NOT INDEXED WHERE rowid >= :first ORDER BY rowid
+
+-- name: salvage_standing
+SELECT {standing.columns}, rowid FROM standing_outcomes NOT INDEXED WHERE rowid >= :first ORDER BY rowid
 
 -- name: salvage_unique_keys
 SELECT unique_key, record_uid, rowid FROM records NOT INDEXED

@@ -83,6 +83,7 @@ CREATE TABLE records (
     error_message    TEXT,
     data_sha256      TEXT, -- of what output_ref names, in lower-case hex; NULL: not known
     unique_key       TEXT, -- what no other completed record of the run may have; NULL: nothing
+    attempt          INTEGER, -- number of the attempt whose output it is; NULL: the first, or none
     -- Both at once: a record is of the master job that its execution job is of.
     FOREIGN KEY (job_id, master_job_id) REFERENCES execution_jobs (job_id, master_job_id) ON DELETE CASCADE
 ) STRICT;
@@ -152,7 +153,9 @@ CREATE TABLE runs (
     failed_attempts INTEGER NOT NULL,
     input_tokens    INTEGER NOT NULL,
     output_tokens   INTEGER NOT NULL,
-    cost            REAL NOT NULL
+    cost            REAL NOT NULL,
+    paused_until    TEXT, -- until then, no worker begins a call
+    pause_reason    TEXT
 ) STRICT;
 
 -- Every call of a run's function for an input, failed ones too, numbered from 1 over all resumes.
@@ -172,8 +175,11 @@ CREATE TABLE attempts (
     output_tokens   INTEGER NOT NULL,
     cost            REAL NOT NULL,
     usage           TEXT,
+    conversions     TEXT, -- what was converted so that its outputs could be stored
     PRIMARY KEY (job_id, number)
 ) STRICT;
+
+CREATE INDEX attempts_with_conversions ON attempts (master_job_id) WHERE conversions IS NOT NULL;
 
 CREATE TRIGGER count_inserted_attempt AFTER INSERT ON attempts BEGIN
     UPDATE runs SET
@@ -195,16 +201,53 @@ CREATE TRIGGER count_deleted_attempt AFTER DELETE ON attempts BEGIN
     WHERE master_job_id = OLD.master_job_id;
 END;
 
--- Results of paid steps, which a later attempt is given instead of paying again.
+-- Replies of paid steps: a later attempt is given them instead of paying again. None is ever overwritten.
 CREATE TABLE steps (
-    job_id     TEXT NOT NULL REFERENCES execution_jobs (job_id) ON DELETE CASCADE,
-    name       TEXT NOT NULL,
-    result     TEXT NOT NULL,
-    attempt    INTEGER NOT NULL,
-    saved_when TEXT NOT NULL,
-    usage      TEXT,
-    PRIMARY KEY (job_id, name)
+    job_id      TEXT NOT NULL REFERENCES execution_jobs (job_id) ON DELETE CASCADE,
+    name        TEXT NOT NULL,
+    call        INTEGER NOT NULL, -- the n-th of that name within an attempt, from 1
+    reply       INTEGER NOT NULL, -- the n-th to that call, from 1
+    result      TEXT NOT NULL,
+    attempt     INTEGER NOT NULL,
+    saved_when  TEXT NOT NULL,
+    usage       TEXT,
+    status      TEXT NOT NULL CHECK (status IN ('kept', 'rejected', 'forgotten')),
+    reason      TEXT,
+    rejected_by TEXT, -- the code whose attempt rejected it
+    PRIMARY KEY (job_id, name, call, reply)
 ) STRICT;
+
+-- How inputs ended that run again: it stands until there is a better outcome.
+CREATE TABLE standing_outcomes (
+    job_id     TEXT NOT NULL PRIMARY KEY REFERENCES execution_jobs (job_id) ON DELETE CASCADE,
+    status     TEXT NOT NULL CHECK (status IN ('completed', 'duplicate', 'filtered', 'failed', 'cancelled')),
+    start_time TEXT,
+    end_time   TEXT,
+    worker_id  TEXT
+) STRICT;
+
+-- Outputs that are not the current one of their record: an outcome took their place, or a better one kept its own.
+CREATE TABLE record_versions (
+    record_uid    TEXT NOT NULL,
+    number        INTEGER NOT NULL, -- of the attempt whose output it is
+    job_id        TEXT NOT NULL,
+    master_job_id TEXT NOT NULL,
+    status        TEXT NOT NULL CHECK (status IN (
+                      'pending', 'running', 'completed', 'duplicate', 'filtered', 'failed', 'cancelled')),
+    output_ref    TEXT, -- key of its data, which is its own alone
+    start_time    TEXT NOT NULL,
+    end_time      TEXT NOT NULL,
+    error_message TEXT,
+    data_sha256   TEXT,
+    unique_key    TEXT,
+    replaced_when TEXT NOT NULL,
+    PRIMARY KEY (record_uid, number),
+    FOREIGN KEY (job_id, master_job_id) REFERENCES execution_jobs (job_id, master_job_id) ON DELETE CASCADE
+) STRICT;
+
+CREATE INDEX record_versions_by_job ON record_versions (job_id);
+CREATE INDEX record_versions_by_run ON record_versions (master_job_id);
+CREATE INDEX record_versions_by_data ON record_versions (output_ref) WHERE output_ref IS NOT NULL;
 
 -- Who works on a run. What a worker holds is its own until its lease has expired.
 CREATE TABLE workers (

@@ -1,0 +1,108 @@
+"""The contract of what was tried and paid for the inputs of a run: attempts, and replies to paid steps."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from starfish_storage.runs import Attempt, InputAccount, StatusStep, Step, StepTotal
+
+
+class AttemptLedger(ABC):
+    """What was tried and paid for each input."""
+
+    @abstractmethod
+    async def save_attempt(self, attempt: Attempt) -> int:
+        """Store an attempt after which the input stays claimed, and return its number. Durable. Not idempotent.
+
+        The store numbers attempts in the order in which it stores them, and ignores the number of the given one. If
+        its worker was taken for dead, the attempt replaces the ``interrupted`` one.
+
+        Raises:
+            NotFoundError: the execution job does not exist any more.
+            InvalidInputError: it belongs to another run, or a value of the attempt cannot be stored.
+        """
+
+    @abstractmethod
+    async def list_attempts(self, job_id: str) -> list[Attempt]:
+        """Return the attempts at an input by number. Raises nothing of its own."""
+
+    @abstractmethod
+    async def account_for_inputs(self, job_ids: Sequence[str]) -> dict[str, InputAccount]:
+        """Return the inputs of these execution jobs with what was paid for each, by the id of the job.
+
+        Raises nothing of its own.
+
+        Jobs that do not exist are left out. Execution jobs that are not inputs of a run are included.
+        """
+
+    @abstractmethod
+    async def save_step(self, step: Step) -> int:
+        """Store a reply to a paid step, and return its number. Durable. Not idempotent.
+
+        The store numbers the replies to each call in the order in which it stores them, and ignores the number of the
+        given one: no reply is ever overwritten.
+
+        Raises:
+            ParentNotFoundError: the execution job does not exist.
+            InvalidDataError: the result is not JSON.
+            InvalidInputError: a value cannot be stored.
+            InvalidStatusError: the status is unknown.
+        """
+
+    @abstractmethod
+    async def list_replies(self, job_id: str, name: str, call: int = 1) -> list[Step]:
+        """Return the stored replies to one call of a step, the oldest first, whatever their status.
+
+        Raises nothing of its own.
+        """
+
+    @abstractmethod
+    async def mark_step(
+        self,
+        job_id: str,
+        name: str,
+        call: int,
+        reply: int,
+        status: StatusStep,
+        reason: str | None = None,
+        rejected_by: str | None = None,
+    ) -> None:
+        """Set the status of a stored reply, why, and whose code rejected it. Idempotent. Durable.
+
+        Raises:
+            NotFoundError: there is no such reply.
+            InvalidStatusError: the status is unknown.
+        """
+
+    @abstractmethod
+    async def forget_steps(self, master_job_id: str, names: Sequence[str], job_ids: Sequence[str] | None = None) -> int:
+        """Mark all replies to the steps of these names as ``forgotten``; return how many. Durable. Idempotent.
+
+        A reply that was rejected keeps its reason.
+
+        Args:
+            master_job_id: the run.
+            names: of the steps.
+            job_ids: of these inputs only.
+
+        Raises:
+            ParentNotFoundError: there is no such run.
+        """
+
+    @abstractmethod
+    async def count_steps(self, master_job_id: str) -> list[StepTotal]:
+        """Return what the steps of a run add up to, by name. Raises nothing of its own."""
+
+    @abstractmethod
+    async def count_conversions(self, master_job_id: str) -> dict[str, int]:
+        """Return how many values of each kind were converted in all attempts of a run. Raises nothing of its own."""
+
+    @abstractmethod
+    async def list_steps(self, job_id: str) -> list[Step]:
+        """Return all stored replies of an input by attempt, those of one attempt by the time they were stored.
+
+        Raises nothing of its own.
+
+        Times alone cannot order them: the attempts may come from machines whose clocks differ.
+        """

@@ -1,0 +1,103 @@
+"""The contract of what came of the inputs of a run: outcomes, running inputs again, and versions of records."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from starfish_storage.runs import Attempt, Finished, Outcome, Output
+
+
+class OutcomeLedger(ABC):
+    """What came of the inputs of a run. Nothing that was paid for is overwritten: see `list_versions`."""
+
+    @abstractmethod
+    async def finish_input(self, outcome: Outcome, *, claim_next: bool = False) -> Finished:
+        """Store the outcome of an input in one step: its attempt, its records with their data, its end. Durable.
+
+        Not idempotent.
+
+        If outputs have a ``unique_key``, the first completed record of each key in the run stays ``completed`` and
+        the others become ``duplicate``.
+
+        Of an input that had ended before, the earlier outcome stands if this one is ``failed`` and the earlier one was
+        not, unless ``outcome.replace`` is ``"always"``: then the input ends again as it had, and outputs of this
+        outcome that have data become versions of their records. Otherwise this one takes its place: outputs that it
+        replaces become versions, and records that it has no output for become ``cancelled``.
+
+        If the worker no longer holds the input, only the attempt is stored, as ``superseded``. If the worker was taken
+        for dead, this attempt replaces its ``interrupted`` one.
+
+        Args:
+            outcome: the outcome.
+            claim_next: claim the next input for the same worker in the same step.
+
+        Raises:
+            NotFoundError: the execution job does not exist any more.
+            InvalidDataError: the data of an output is not JSON; nothing is stored.
+            InvalidInputError: the attempt is at another input, or has a value that cannot be stored, such as a
+                negative number of tokens, or a cost that is not a finite number.
+            InvalidStatusError: the attempt is neither ``completed`` nor ``failed``, or an output has a status that
+                `Output` does not allow.
+        """
+
+    @abstractmethod
+    async def release_input(self, attempt: Attempt) -> None:
+        """Store an attempt that was stopped and return its input to ``pending``. Durable. Not idempotent.
+
+        The input stays as it is if the attempt's worker does not hold it.
+
+        Raises:
+            NotFoundError: the execution job does not exist any more.
+            InvalidInputError: it belongs to another run, or a value of the attempt cannot be stored.
+        """
+
+    @abstractmethod
+    async def reset_inputs(
+        self,
+        master_job_id: str,
+        statuses: Sequence[str],
+        *,
+        error_text: str | None = None,
+        error_type: str | None = None,
+        job_ids: Sequence[str] | None = None,
+        failed_outputs: bool = False,
+    ) -> int:
+        """Put ended inputs back to ``pending``, so that they run again; return how many. Durable. Idempotent.
+
+        What came of them stands until they have a better outcome.
+
+        Args:
+            master_job_id: the run.
+            statuses: those in one of these statuses of an execution job.
+            error_text: only those whose error holds this text, whatever the case of its ASCII letters.
+            error_type: only those whose last attempt raised this class.
+            job_ids: only these.
+            failed_outputs: also those, whatever their status, of which an output failed or its record is lost;
+                ``error_text`` is then also looked for in the errors of outputs.
+
+        Raises:
+            ParentNotFoundError: there is no such run.
+            InvalidStatusError: a status is unknown.
+        """
+
+    @abstractmethod
+    async def settle_outputs(self, master_job_id: str, job_id: str, outputs: Sequence[Output]) -> Finished:
+        """Judge the stored outputs of an ended input anew, in one step and without an attempt. Durable. Idempotent.
+
+        Their records get the statuses, errors and unique keys given; their data stays. The status of the input follows,
+        but stays ``failed`` if the attempt that made the outputs failed.
+
+        Args:
+            master_job_id: the run.
+            job_id: the input.
+            outputs: one for each of its records that is not ``cancelled``, in order; their data is not used.
+
+        Returns:
+            How it stands; without a status if the input is pending or running, and nothing was stored.
+
+        Raises:
+            NotFoundError: the execution job does not exist.
+            InvalidInputError: it belongs to another run, or does not have so many records.
+            InvalidStatusError: an output has a status that `Output` does not allow.
+        """

@@ -1,0 +1,51 @@
+"""What a store keeps of a run beyond its jobs and records: inputs, attempts, usage, paid steps and workers. No I/O."""
+
+from starfish_storage.runs.inputs import (
+    ClaimedInput,
+    ErrorGroup,
+    InputAccount,
+    RunInput,
+    RunState,
+    Worker,
+    input_job_id,
+)
+from starfish_storage.runs.outcomes import (
+    Finished,
+    Outcome,
+    Output,
+    RecordVersion,
+    output_record_uid,
+    status_of_input,
+)
+from starfish_storage.runs.paid import (
+    Attempt,
+    Conversion,
+    StatusAttempt,
+    StatusStep,
+    Step,
+    StepTotal,
+    Usage,
+)
+
+__all__ = [
+    "Attempt",
+    "ClaimedInput",
+    "Conversion",
+    "ErrorGroup",
+    "Finished",
+    "InputAccount",
+    "Outcome",
+    "Output",
+    "RecordVersion",
+    "RunInput",
+    "RunState",
+    "StatusAttempt",
+    "StatusStep",
+    "Step",
+    "StepTotal",
+    "Usage",
+    "Worker",
+    "input_job_id",
+    "output_record_uid",
+    "status_of_input",
+]

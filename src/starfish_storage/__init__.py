@@ -45,7 +45,16 @@ from starfish_storage.errors import (
 
 if TYPE_CHECKING:
     from starfish_storage.data.mounts import NetworkFileSystemWarning, VolatileFileSystemWarning
-    from starfish_storage.generation import Context, Duplicate, Filtered, cancel, generate, resume, retry
+    from starfish_storage.generation import (
+        Context,
+        Duplicate,
+        Filtered,
+        cancel,
+        generate,
+        read_inputs,
+        resume,
+        retry,
+    )
     from starfish_storage.interface import DataHandler, DataWrite, MetadataHandler, RowLogHandler, RunLedger, Storage
     from starfish_storage.models import (
         GenerationJob,
@@ -119,6 +128,7 @@ __all__ = [
     "cancel",
     "generate",
     "open_storage",
+    "read_inputs",
     "resume",
     "retry",
 ]
@@ -133,7 +143,9 @@ logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 _HOMES = {
     "starfish_storage.data.mounts": ["NetworkFileSystemWarning", "VolatileFileSystemWarning"],
-    "starfish_storage.generation": ["Context", "Duplicate", "Filtered", "cancel", "generate", "resume", "retry"],
+    "starfish_storage.generation": [
+        *("Context", "Duplicate", "Filtered", "cancel", "generate", "read_inputs", "resume", "retry"),
+    ],
     "starfish_storage.interface": [
         *("DataHandler", "DataWrite", "MetadataHandler", "RowLogHandler", "RunLedger", "Storage"),
     ],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any, cast
 
@@ -83,21 +83,38 @@ def redact_secrets(value: Any) -> tuple[Any, list[str]]:
     >>> redact_secrets({"model": "m", "max_tokens": 9, "api_key": "sk-1"})
     ({'model': 'm', 'max_tokens': 9, 'api_key': '[redacted]'}, ['$.api_key'])
     """
+    found = _secrets(value, _is_worth_hiding)
+    if not found:
+        return value, []
+    return _replaced(value, found), sorted(map(_path, found))
+
+
+def paths_of_keys(value: Any) -> list[str]:
+    """Return the paths of those secrets of a JSON object, as `redact_secrets` finds them, that look like a key.
+
+    A text looks like one if it begins as keys of known providers do, or is long and random.
+
+    >>> paths_of_keys({"token": "tokenise", "password": "hunter2", "api_key": "sk-1"})
+    ['$.api_key']
+    """
+    return sorted(map(_path, _secrets(value, _looks_like_key)))
+
+
+def _secrets(value: Any, is_one: Callable[[object], bool]) -> list[_Place]:
+    """Return the places of the texts and numbers that a key names as secrets, and that are one."""
     found: list[_Place] = []
     # Without recursion: the depth that it can handle must not depend on the caller's own.
     pending: list[tuple[Any, _Place | None, bool, int]] = [(value, None, False, 1)]
     while pending:
         item, place, secret, depth = pending.pop()
         if depth > _DEEPEST:
-            return value, []
+            return []
         for step, child, is_secret in _members(item, place, secret):
             if isinstance(child, dict | list | tuple):
                 pending.append((cast("object", child), (place, step), is_secret, depth + 1))
-            elif is_secret and _is_worth_hiding(child):
+            elif is_secret and is_one(child):
                 found.append((place, step))
-    if not found:
-        return value, []
-    return _replaced(value, found), sorted(map(_path, found))
+    return found
 
 
 def names_secret(key: str) -> bool:
@@ -111,15 +128,32 @@ def names_secret(key: str) -> bool:
 
 # Keys as providers make them, and the value of whatever a name or a header says is one. A repeated class is bounded, or
 # begins where no other can: a text of a million letters takes as long as one of many words.
+_BEGINNING = r"(?:sk|pk|rk|hf|gsk|xai|gh[opsur]|github_pat|glpat|xox[abprs]|nvapi|pplx|r8|tgp|npm|pypi)[-_]"
 _KEYS = re.compile(
-    r"(?<![A-Za-z0-9])(?:sk|pk|rk|hf|gsk|xai|ghp|gho|ghs|github_pat|glpat|xox[abprs]|nvapi|pplx|r8|tgp)"
-    r"[-_][A-Za-z0-9_-]{8,}"
+    rf"(?<![A-Za-z0-9]){_BEGINNING}[A-Za-z0-9_-]{{8,}}"
     r"|(?<![A-Za-z0-9])(?:AKIA|ASIA|AIza)[A-Za-z0-9_-]{12,}"
     r"|(?<![A-Za-z0-9])eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_.-]+"
     r"|(?<=[Bb]earer )[A-Za-z0-9_.~+/=-]{4,}"
     r"|(?<=[Bb]asic )[A-Za-z0-9+/=]{8,}"
 )
 _NAMED_VALUES = re.compile(r"""(?<![\w-])([\w-]{1,128})(['"]?\s{0,9}[=:,]\s{0,9}b?)(?:'([^'\n]+)'|"([^"\n]+)")""")
+
+
+# A key of its own, and not a word in a text: it may be short then, and what is long and random is one too.
+_BEGINS_AS_KEY = re.compile(
+    rf"{_BEGINNING}|AKIA|ASIA|AIza|ya29\.|SG\.|-----BEGIN |[a-z+]{{1,20}}://[^/@\s]{{0,200}}:[^/@\s]{{1,200}}@"
+)
+_IS_ONE_WORD = re.compile(r"[\w.~+/=:-]{20,}", re.ASCII)
+_LEAST_DIFFERENT = 10  # characters of a random text
+
+
+def _looks_like_key(value: object) -> bool:
+    if not isinstance(value, str) or value == MARKER:
+        return False
+    if _BEGINS_AS_KEY.match(value) or _KEYS.search(value):
+        return True
+    is_mixed = any(map(str.isdigit, value)) and any(map(str.isalpha, value))
+    return is_mixed and _IS_ONE_WORD.fullmatch(value) is not None and len(set(value)) >= _LEAST_DIFFERENT
 
 
 def redact_text(text: str) -> str:

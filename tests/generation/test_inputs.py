@@ -77,7 +77,7 @@ async def test_any_iterable(storage: Storage, inputs: Any) -> None:
 @pytest.mark.parametrize("inputs", [5, None, object()], ids=["number", "none", "object"])
 @pytest.mark.parametrize("on_bad_input", ["stop", "skip"])
 async def test_what_cannot_be_iterated_over(storage: Storage, inputs: Any, on_bad_input: str) -> None:
-    with pytest.raises(InvalidInputError, match="inputs must be dicts in a list"):
+    with pytest.raises(InvalidInputError, match="inputs must be dicts or texts in a list"):
         await start(storage, Calls(), inputs if inputs is not None else False, on_bad_input=on_bad_input)
     assert await storage.get_master_job(RUN) is None
 
@@ -239,8 +239,9 @@ async def test_json_lines_with_broken_lines(storage: Storage, tmp_path: Path, ca
     assert await storage.get_master_job(RUN) is None
     run = await start(storage, Calls(), lines, on_bad_input="skip")
     assert run.inputs == {"completed": 3}
-    for line, reason in ((3, "is not JSON"), (5, "must be a JSON object"), (6, "is not JSON"), (7, "is not UTF-8")):
+    for line, reason in ((3, "is not JSON"), (5, "is not a JSON object"), (7, "cannot be read: not UTF-8")):
         assert f"skipped: line {line} of '{path}' {reason}" in caplog.text
+    assert "skipped: input 4: " in caplog.text  # it holds NaN
 
 
 async def test_a_json_lines_file_is_found_again_by_resume(
@@ -270,6 +271,19 @@ async def test_secrets_in_inputs_are_refused_with_their_place(storage: Storage) 
     assert await storage.get_master_job(RUN) is None
 
 
+async def test_a_name_alone_makes_no_secret_and_a_run_may_allow_them(storage: Storage) -> None:
+    """Data sets have fields that are called so; what they hold decides."""
+    plain = {"token": "un", "password": "correct horse battery staple", "auth": {"user": "Ada Lovelace"}, "cookies": 3}
+    run = await start(storage, lambda row: row, [plain], master_job_id="plain")
+    assert run.status == "completed"
+    given = [{"token": "sk-" + "a1B2" * 12}, {"n": 1}]
+    run = await start(storage, lambda row: row, given, allow_secrets=True, max_cost=0, master_job_id="with a key")
+    jobs = await storage.list_execution_jobs("with a key")
+    assert {"token": "sk-" + "a1B2" * 12} in [job.run_config for job in jobs]
+    run = await resume(storage, "with a key", lambda row: row, inputs=given, max_cost=9, progress="quiet")
+    assert run.inputs == {"completed": 2}, "the run was started so"
+
+
 async def test_an_input_is_encoded_once(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
     encoded: list[str] = []
 
@@ -277,6 +291,6 @@ async def test_an_input_is_encoded_once(storage: Storage, monkeypatch: pytest.Mo
         encoded.append(what)
         return encode(value, what)
 
-    monkeypatch.setattr("starfish_storage.runs.encode", counted)
+    monkeypatch.setattr("starfish_storage.runs.inputs.encode", counted)
     await start(storage, Calls(), iter(numbers(3)))
     assert sorted(encoded) == ["input 0", "input 1", "input 2"]

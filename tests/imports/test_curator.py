@@ -171,7 +171,7 @@ async def test_what_failed_is_run_again_by_a_function_of_ours(storage: LocalStor
 
 async def test_secrets_in_requests_do_not_reach_the_disk(storage: LocalStorage, root: Path, run: Path):
     found = responses(run)[0]
-    found["generic_request"]["original_row"]["api_key"] = "qzSECRETqz"
+    found["generic_request"]["original_row"]["api_key"] = "sk-qzSECRETqz"
     write(run, 0, [found])
     report = await import_curator(storage, str(run))
     (execution,) = await storage.list_execution_jobs(report.master_job_ids[0])

@@ -10,8 +10,10 @@ import pytest
 
 from cli.calling import call
 from starfish_storage.cli import main
-from starfish_storage.imports.recognising import FILE_FORMS, FORMS, recognise
-from starfish_storage.imports.source_forms import DirectoryForm, FileForm
+from starfish_storage.imports.recognising import FORMS, recognise
+from starfish_storage.imports.source_forms import DirectoryForm
+from starfish_storage.row_files.file_form import FileForm
+from starfish_storage.row_files.forms import FILE_FORMS
 
 PROJECT = Path(__file__).parents[2]
 PAGE = (PROJECT / "docs" / "how-to" / "imports.md").read_text("utf-8")

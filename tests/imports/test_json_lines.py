@@ -15,7 +15,8 @@ import pytest
 from imports.reading import config_of, job_of, rows_of
 from starfish_storage import LocalStorage
 from starfish_storage.errors import InvalidIdError, InvalidInputError
-from starfish_storage.imports import ImportProgress, import_file, rows
+from starfish_storage.imports import ImportProgress, import_file
+from starfish_storage.row_files import rows
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -134,7 +135,7 @@ BAD: dict[str, tuple[bytes, str]] = {
 async def test_a_bad_row(storage: LocalStorage, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch):
     line, reason = BAD[name]
     if name == "too long":
-        monkeypatch.setattr("starfish_storage.imports.json_lines.MAX_ROW_BYTES", 2000)
+        monkeypatch.setattr("starfish_storage.row_files.json_lines.MAX_ROW_BYTES", 2000)
     path = written(tmp_path / "a.jsonl", b'{"a": 1}\n\n' + line + b'\n{"a": 2}\n')
     said = await refused(storage, path)
     assert "line 3 of" in said
@@ -170,11 +171,11 @@ async def test_files_that_cannot_be_read(storage: LocalStorage, tmp_path: Path):
     assert "is a directory" in await refused(storage, tmp_path / "d.jsonl")
     os.mkfifo(tmp_path / "p.jsonl")
     assert "not a regular file" in await refused(storage, tmp_path / "p.jsonl")
-    assert "cannot infer the form of" in await refused(storage, written(tmp_path / "a.json", b"{}"))
+    assert "cannot infer the form of" in await refused(storage, written(tmp_path / "a.xml", b"{}"))
     assert "cannot infer the form of" in await refused(storage, written(tmp_path / "gz", b"{}"))
     odd: Any = "xml"
-    assert "form 'xml'" in await refused(storage, tmp_path / "a.json", form=odd)
-    report = await import_file(storage, tmp_path / "a.json", "jsonl")
+    assert "form 'xml'" in await refused(storage, tmp_path / "a.xml", form=odd)
+    report = await import_file(storage, tmp_path / "a.xml", "jsonl")
     assert report.records == 1
 
 

@@ -19,7 +19,7 @@ from starfish_storage.errors import InvalidInputError
     epilog=example("generate answers:answer questions.jsonl --max-concurrency 50 --max-cost 5"),
 )
 @click.argument("function", metavar="MODULE:FUNCTION")
-@click.argument("inputs", metavar="INPUTS.jsonl", type=click.Path(exists=True, dir_okay=False))
+@click.argument("inputs", metavar="INPUTS", type=click.Path(exists=True))
 @click.option("--project", metavar="ID", help="The project of the run [default: the name of the inputs file].")
 @click.option("--name", metavar="TEXT", help="A name of the run, for people.")
 @click.option("--id", "master_job_id", metavar="ID", help="The id of the run; a run that exists is joined or resumed.")
@@ -38,18 +38,19 @@ def generate_command(
     config: str | None,
     **given: Any,
 ) -> int:
-    """Call a function with each line of INPUTS.jsonl, and store every result.
+    """Call a function with each input of a file, and store every result.
 
-    The function is MODULE:FUNCTION or FILE.py:FUNCTION. If the run is interrupted or killed, `starfish-storage resume`
+    The function is MODULE:FUNCTION or FILE.py:FUNCTION. INPUTS is a file with JSON Lines, a JSON array, CSV or Parquet,
+    plain or compressed, or a directory of text files. If the run is interrupted or killed, `starfish-storage resume`
     continues it; finished inputs are not paid for again.
     """
-    from starfish_storage.generation import generate, load_function, read_json_lines
+    from starfish_storage.generation import generate, load_function, read_inputs
 
-    lines = read_json_lines(inputs, given["on_bad_input"] or "stop")
-    if next(iter(lines), None) is None:
+    read = read_inputs(inputs, given["on_bad_input"] or "stop")
+    if next(iter(read), None) is None:
         raise InvalidInputError(f"{inputs!r} holds no inputs. Nothing was started.")
     arguments: dict[str, Any] = how_options(given) | {
-        "project": project or os.path.basename(inputs).partition(".")[0] or "generated",
+        "project": project or os.path.basename(os.path.abspath(inputs)).partition(".")[0] or "generated",
         "name": name,
         "config": None if config is None else read_config(config),
         "source": os.path.abspath(inputs),
@@ -60,6 +61,6 @@ def generate_command(
         place,
         run_id,
         given,
-        lambda storage: generate(storage, called, lines, master_job_id=run_id, **arguments),
+        lambda storage: generate(storage, called, read, master_job_id=run_id, **arguments),
         is_new=True,
     )

@@ -16,8 +16,8 @@ from starfish_storage.cli.output import say, show_fields, show_json
 from starfish_storage.cli.place import Place
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.imports import ImportReport, import_path
-from starfish_storage.imports.files import FILE_FORMS
 from starfish_storage.imports.recognising import DIRECTORY_FORMS, FORMS, recognise
+from starfish_storage.row_files.forms import FILE_FORMS
 from starfish_storage.wording import number_of
 
 

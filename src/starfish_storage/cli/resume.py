@@ -29,9 +29,9 @@ _with_function = click.argument("function", metavar="[MODULE:FUNCTION]", require
 @_with_function
 @click.option(
     "--inputs",
-    metavar="FILE.jsonl",
-    type=click.Path(exists=True, dir_okay=False),
-    help="The inputs [default: the file that the run was started with].",
+    metavar="INPUTS",
+    type=click.Path(exists=True),
+    help="The inputs [default: the file or directory that the run was started with].",
 )
 @with_how
 @with_store_to_write
@@ -40,17 +40,17 @@ def resume_command(place: Place, run: str, function: str | None, inputs: str | N
 
     What you do not give, the function or an option, is as the run was started.
     """
-    from starfish_storage.generation import load_function, read_json_lines, resume
+    from starfish_storage.generation import load_function, read_inputs, resume
 
     arguments = how_options(given)
     called = None if function is None else load_function(function)
-    lines = None if inputs is None else read_json_lines(inputs, given["on_bad_input"] or "stop")
+    read = None if inputs is None else read_inputs(inputs, given["on_bad_input"] or "stop")
     run_id = id_of_run(place, run)
     return carry_out(
         place,
         run_id,
         given,
-        lambda storage: resume(storage, run_id, called, inputs=lines, **arguments),
+        lambda storage: resume(storage, run_id, called, inputs=read, **arguments),
         is_new=False,
         function=function,
     )

@@ -61,6 +61,9 @@ _HOW = (
         help="What to do about a bad line of the inputs [default: stop].",
     ),
     click.option(
+        "--allow-secrets", is_flag=True, help="Store inputs even if a field such as token holds what looks like a key."
+    ),
+    click.option(
         "--durability",
         type=click.Choice(["power", "process"]),
         default="power",
@@ -101,6 +104,7 @@ def how_options(given: dict[str, Any]) -> dict[str, Any]:
         "accept": None if accept is None else load_function(accept),
         "unique_by": unique_by or None,
         "on_bad_input": given["on_bad_input"],
+        "allow_secrets": given["allow_secrets"] or None,  # on resuming: as the run was started
         "progress": "quiet" if given["quiet"] else given["progress"],
     }
     return {name: value for name, value in options.items() if value is not None}

@@ -15,7 +15,7 @@ costs.
 """
 
 from starfish_storage.generation.context import Context
-from starfish_storage.generation.inputs import JsonLinesInputs, read_json_lines
+from starfish_storage.generation.input_files import FileInputs, read_inputs, read_json_lines
 from starfish_storage.generation.lifecycle import Run
 from starfish_storage.generation.loading import load_function
 from starfish_storage.generation.outcomes import Duplicate, Filtered
@@ -27,8 +27,8 @@ from starfish_storage.generation.run_options import RunOptions, Where
 __all__ = [
     "Context",
     "Duplicate",
+    "FileInputs",
     "Filtered",
-    "JsonLinesInputs",
     "Progress",
     "Retry",
     "Run",
@@ -37,6 +37,7 @@ __all__ = [
     "cancel",
     "generate",
     "load_function",
+    "read_inputs",
     "read_json_lines",
     "resume",
     "retry",

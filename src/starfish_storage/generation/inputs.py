@@ -2,113 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import os
-import stat
-from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Sized
-from dataclasses import dataclass
-from typing import Any, Literal, Self, cast
+from collections.abc import Callable
+from typing import Any, Self, cast
 
 from starfish_storage.errors import InvalidInputError, StorageError
-from starfish_storage.generation.sources import Inputs, readable, source_of
+from starfish_storage.generation.binding import TEXT_FIELD
+from starfish_storage.generation.conversion import Notes, convert
+from starfish_storage.generation.options import Options
+from starfish_storage.generation.sources import (
+    BadInput,
+    Inputs,
+    Rereadable,
+    length_of,
+    readable_twice,
+    source_of,
+)
 from starfish_storage.interface import RunLedger
 from starfish_storage.runs import RunInput, RunState
 
 logger = logging.getLogger(__name__)
 
-OnBadInput = Literal["stop", "skip"]
-
 _MOST_FIRST = 100_000
-_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
-
-
-@dataclass(frozen=True, slots=True)
-class BadInput:
-    """Stands in for an input that cannot be read.
-
-    Attributes:
-        reason: where it stands, and why it cannot be read.
-    """
-
-    reason: str
-
-
-class JsonLinesInputs:
-    """The objects of a JSON Lines file, one a line; blank lines are skipped. It can be read again.
-
-    Args:
-        path: the file.
-
-    Raises:
-        InvalidInputError: it cannot be read, is compressed, or can be read only once, as a pipe.
-    """
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-        try:
-            # Before it is opened: that would wait for whoever writes into a pipe.
-            if not stat.S_ISREG(os.stat(path).st_mode):
-                raise InvalidInputError(f"the inputs {path!r} are no regular file: give one, since it is read twice.")
-            with open(path, "rb") as file:
-                start = file.read(len(_ZSTD))
-        except OSError as error:
-            raise InvalidInputError(f"cannot read the inputs file {path!r}: {error.strerror}.") from error
-        how = "gzip" if start.startswith(_GZIP) else "zstd" if start == _ZSTD else None
-        if how is not None:
-            raise InvalidInputError(f"the inputs file {path!r} is compressed with {how}: decompress it first.")
-
-    def __iter__(self) -> Iterator[dict[str, Any] | BadInput]:
-        with open(self.path, "rb") as file:
-            for number, line in enumerate(file, start=1):
-                if line.strip():
-                    yield self._parsed(number, line)
-
-    def _parsed(self, number: int, line: bytes) -> dict[str, Any] | BadInput:
-        try:
-            found: object = json.loads(line, parse_constant=_refuse_constant)
-        except UnicodeDecodeError:
-            return BadInput(f"line {number} of {self.path!r} is not UTF-8")
-        except (ValueError, RecursionError) as error:
-            at = f" at column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
-            return BadInput(f"line {number} of {self.path!r} is not JSON{at}")
-        if not isinstance(found, dict):
-            return BadInput(f"line {number} of {self.path!r} must be a JSON object, not {type(found).__name__}")
-        return cast("dict[str, Any]", found)
-
-
-def read_json_lines(path: str, on_bad_input: OnBadInput = "stop") -> JsonLinesInputs:
-    """Return the inputs of a JSON Lines file.
-
-    Args:
-        path: the file.
-        on_bad_input: ``"stop"``: the whole file is checked now. ``"skip"``: `generate` warns of each bad line.
-
-    Raises:
-        InvalidInputError: the file cannot be read, or a line is not a JSON object; names the line.
-    """
-    lines = JsonLinesInputs(path)
-    if on_bad_input == "stop":
-        for found in lines:
-            if isinstance(found, BadInput):
-                raise InvalidInputError(f"{found.reason}. Nothing was started: correct it, or skip bad inputs.")
-    return lines
-
-
-def _readable_twice(inputs: Inputs) -> Iterable[Any] | None:
-    """Return the inputs if reading them does not use them up, as far as their type shows.
-
-    An object that has a length but no index may wrap a generator, as progress bars do.
-    """
-    if isinstance(inputs, AsyncIterable):
-        return None
-    given = readable(inputs)
-    is_lasting = isinstance(given, Sized) and hasattr(given, "__getitem__") and not isinstance(given, Iterator)
-    return given if is_lasting or isinstance(given, JsonLinesInputs) else None
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
 
 
 class InputCheck:
@@ -117,45 +32,63 @@ class InputCheck:
     Args:
         ledger: may refuse an input.
         fits: raises for an input that the function cannot take.
+        options: whether bad inputs stop the run or are skipped, and whether inputs may hold secrets.
+
+    Attributes:
+        skips: whether bad inputs are skipped.
     """
 
-    def __init__(self, ledger: RunLedger, fits: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(self, ledger: RunLedger, fits: Callable[[dict[str, Any]], None], options: Options) -> None:
         self._ledger = ledger
         self._fits = fits
+        self._allows_secrets = options.allow_secrets
+        self.skips = options.on_bad_input == "skip"
         self._passed = False
 
-    def reason_against(self, given: RunInput) -> str | None:
-        """Return why an input cannot be run, or None if it can."""
-        if self._passed:
-            return None
-        run_config, position = cast("object", given.run_config), given.position
-        if isinstance(run_config, BadInput):
-            return run_config.reason
-        if not isinstance(run_config, dict):
-            return f"input {position} must be a JSON object (dict), not {type(run_config).__name__}"
+    def taken(self, position: int, given: object) -> RunInput | str:
+        """Return an input as it is stored, or why it cannot be run. A text is the field ``text``.
+
+        Args:
+            position: its place among the inputs.
+            given: a dict, a text or an object with fields, or what stands in for an input that cannot be read.
+        """
+        fields = given
+        if isinstance(given, str):
+            fields = {TEXT_FIELD: str(given)}
+        elif isinstance(given, BadInput):
+            return given.reason
+        elif not isinstance(given, dict):
+            notes = Notes()
+            fields = convert(given, notes)  # of a model or a dataclass
+            if not isinstance(fields, dict) or notes.problem is not None:
+                return f"input {position} must be a JSON object (dict) or a text, not {type(given).__name__}"
+        taken = RunInput(position, cast("dict[str, Any]", fields), self._allows_secrets)
+        return taken if self._passed else self._reason_against(taken) or taken
+
+    def _reason_against(self, given: RunInput) -> str | None:
         try:
             self._fits(given.run_config)
         except StorageError as error:
-            return f"input {position}: {error}"
+            return f"input {given.position}: {error}"
         try:
             self._ledger.check_input(given)
         except StorageError as error:
             return str(error)
         return None
 
-    def beforehand(self, inputs: Inputs, on_bad_input: OnBadInput) -> None:
+    def beforehand(self, inputs: Inputs) -> None:
         """Refuse bad inputs before the run starts, if they can be read twice and bad ones are not skipped.
 
         Raises:
             InvalidInputError: they cannot be read one by one, or one of them cannot be run.
         """
-        again = _readable_twice(inputs)
-        if again is None or on_bad_input == "skip":
+        again = readable_twice(inputs)
+        if again is None or self.skips:
             return
         for position, given in enumerate(again):
-            reason = self.reason_against(RunInput(position, given))
-            if reason is not None:
-                raise InvalidInputError(f"{reason.rstrip('.')}. Nothing was started: correct it, or skip bad inputs.")
+            taken = self.taken(position, given)
+            if isinstance(taken, str):
+                raise InvalidInputError(f"{taken.rstrip('.')}. Nothing was started: correct it, or skip bad inputs.")
         self._passed = True
 
 
@@ -170,7 +103,6 @@ class Feed:
         state: where the run stands.
         inputs: any iterable, also an asynchronous one.
         check: finds the inputs that cannot be run.
-        on_bad_input: whether those stop the run or are skipped.
 
     Attributes:
         length: how many inputs there are; None if the source does not say.
@@ -185,14 +117,12 @@ class Feed:
         state: RunState,
         inputs: Inputs,
         check: InputCheck,
-        on_bad_input: OnBadInput,
     ) -> None:
         self._ledger = ledger
         self._state = state
         self._check = check
-        self._skips = on_bad_input == "skip"
-        self.is_endless = not isinstance(inputs, Sized | JsonLinesInputs)
-        self.length = len(inputs) if isinstance(inputs, Sized) else None
+        self.length = length_of(inputs)
+        self.is_endless = self.length is None and not isinstance(inputs, Rereadable)
         self.comes_first = self.length is not None and self.length <= _MOST_FIRST
         self._given = 0
         self._source = source_of(inputs)
@@ -249,15 +179,14 @@ class Feed:
     def _good(self, batch: list[Any]) -> list[RunInput]:
         good: list[RunInput] = []
         for given in batch:
-            one = RunInput(self._given, given)
+            taken = self._check.taken(self._given, given)
             self._given += 1
-            reason = self._check.reason_against(one)
-            if reason is None:
-                good.append(one)
-            elif self._skips:
-                logger.warning("skipped: %s", reason)
+            if not isinstance(taken, str):
+                good.append(taken)
+            elif self._check.skips:
+                logger.warning("skipped: %s", taken)
             else:
-                raise InvalidInputError(f"{reason.rstrip('.')}. Correct it and resume the run, or skip bad inputs.")
+                raise InvalidInputError(f"{taken.rstrip('.')}. Correct it and resume the run, or skip bad inputs.")
         return good
 
     def _others(self, what: str) -> str:

@@ -11,9 +11,9 @@ from pydantic import BaseModel
 
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.generation.calling import function_name
-from starfish_storage.generation.inputs import OnBadInput
 from starfish_storage.generation.loading import load_function
 from starfish_storage.generation.retrying import Retry, is_worth_retrying
+from starfish_storage.generation.sources import OnBadInput
 
 OutputSchema = type[BaseModel] | dict[str, Any]
 Accept = Callable[[Any], Any]
@@ -32,6 +32,7 @@ class Options:
         unique_by: finds duplicates.
         max_cost: the cost at which the run stops; None for no limit.
         on_bad_input: whether inputs that cannot be run stop the run or are skipped.
+        allow_secrets: whether inputs may hold what looks like a key.
         grace: seconds that calls in flight get to end after an interruption.
         lease: seconds for which a silent worker keeps its inputs.
     """
@@ -43,6 +44,7 @@ class Options:
     unique_by: UniqueBy | None = None
     max_cost: float | None = None
     on_bad_input: OnBadInput = "stop"
+    allow_secrets: bool = False
     grace: float = 30.0
     lease: float = 60.0
 
@@ -87,6 +89,7 @@ class Options:
             "unique_by": {"function": function_name(unique_by)} if callable(unique_by) else unique_by,
             "max_cost": self.max_cost,
             "on_bad_input": self.on_bad_input,
+            "allow_secrets": self.allow_secrets,
             "grace": self.grace,
             "lease": self.lease,
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import uuid
-from collections.abc import Callable, Mapping, Sequence, Sized
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any, Unpack
@@ -13,7 +13,9 @@ from typing import Any, Unpack
 from starfish_storage.errors import RunFinishedError, RunIncompleteError
 from starfish_storage.generation.calling import BoundFunction
 from starfish_storage.generation.context import Context
-from starfish_storage.generation.inputs import Feed, InputCheck, JsonLinesInputs
+from starfish_storage.generation.frames import rows_of
+from starfish_storage.generation.input_files import FileInputs
+from starfish_storage.generation.inputs import Feed, InputCheck
 from starfish_storage.generation.lease import is_dead, release_dead
 from starfish_storage.generation.lifecycle import (
     FINISHED,
@@ -31,7 +33,7 @@ from starfish_storage.generation.options import Options
 from starfish_storage.generation.outcomes import OutputChecks
 from starfish_storage.generation.progress import OPEN, reporter
 from starfish_storage.generation.run_options import RunOptions, Where, refuse_unknown
-from starfish_storage.generation.sources import Inputs
+from starfish_storage.generation.sources import Inputs, length_of
 from starfish_storage.generation.tracebacks import raised_at_the_call
 from starfish_storage.generation.worker import RunWorker
 from starfish_storage.identifiers import check_id
@@ -63,13 +65,14 @@ async def generate(
         storage: the store, set up.
         function: called for each input, async or plain (then in threads), with the fields that its parameters name, or
             the whole input. Returns a dict, or several in a list; each may be wrapped in `Filtered` or `Duplicate`.
-        inputs: JSON objects (dicts) in any iterable, also an asynchronous one; never held in memory as a whole.
+        inputs: dicts, texts or models in any iterable, also an asynchronous one; a frame of pandas or Polars, a table
+            of Arrow, a `datasets.Dataset`; or what `read_inputs` returns. A text is the input ``{"text": ...}``.
         project: the project, or its id; a project that does not exist is made.
         name: a name of the run, for people.
         config: stored with the run for its readers, such as the prompt, the model and the temperature.
         master_job_id: id of the run. If that run exists, this call resumes it, or joins the processes that work on it;
             if it has finished, this call returns it.
-        source: the JSON Lines file that the inputs come from: `resume` reads it again.
+        source: the file or directory that the inputs come from: `resume` reads it again, as `read_inputs` does.
         options: see `RunOptions`.
 
     Raises:
@@ -84,7 +87,7 @@ async def generate(
     run_id = check_id("master_job_id", uuid.uuid4().hex if master_job_id is None else master_job_id)
     about = _About(project, name, source, config)
     with closing(BoundFunction(function, how.max_concurrency, context_type=Context)) as bound:
-        state, feed = await _begun(storage, run_id, bound, inputs, about, checks, how)
+        state, feed = await _begun(storage, run_id, bound, rows_of(inputs), about, checks, how)
         if feed is None:
             return await _as_it_is(storage, state)
         worker = RunWorker(storage, state, bound, checks, how, shown, feed)
@@ -225,15 +228,15 @@ async def _go_on(
         command = f"starfish-storage {'resume' if before is None else 'retry'} {state.master_job_id}"
         function = load_function_of_run(str(config.get("function")), command)
     with closing(BoundFunction(function, options.max_concurrency, context_type=Context)) as bound:
-        check = InputCheck(storage.ledger, bound.check)
+        check = InputCheck(storage.ledger, bound.check, options)
         feed = None
         if inputs is None and not state.inputs_complete and before is None:
             source = config.get("inputs")
             if source is None:
                 raise RunIncompleteError(state.master_job_id, state.registered)
-            inputs = JsonLinesInputs(str(source))
+            inputs = FileInputs(str(source))
         if inputs is not None:
-            feed = Feed(storage.ledger, state, inputs, check, options.on_bad_input)
+            feed = Feed(storage.ledger, state, rows_of(inputs), check)
         for left in await storage.list_execution_jobs(state.master_job_id, [*OPEN, *again], limit=1):
             bound.check(left.run_config or {})
         if before is not None:
@@ -268,7 +271,7 @@ class _About:
     def to_json(self, function: str, inputs: Inputs, options: Options) -> dict[str, Any]:
         """Return the request configuration, with everything that resuming needs."""
         source = self.source
-        if source is None and isinstance(inputs, JsonLinesInputs):
+        if source is None and isinstance(inputs, FileInputs):
             source = os.path.abspath(inputs.path)  # the run may be resumed in another directory
         return {"function": function, "inputs": source, "options": options.to_json(), "config": dict(self.config or {})}
 
@@ -283,14 +286,14 @@ async def _begun(
     options: Options,
 ) -> tuple[RunState, Feed | None]:
     """Return where a run stands and its feed, or None if the run has finished. Makes the run if it does not exist."""
-    check = InputCheck(storage.ledger, bound.check)
+    check = InputCheck(storage.ledger, bound.check, options)
     job = await storage.get_master_job(run_id)
     state = None if job is None else await state_of(storage, job)
     if state is None:
-        await asyncio.to_thread(check.beforehand, inputs, options.on_bad_input)
+        await asyncio.to_thread(check.beforehand, inputs)
         config = about.to_json(bound.name, inputs, options)
-        target = len(inputs) if isinstance(inputs, Sized) else 0
+        target = length_of(inputs) or 0
         state = await create(storage, run_id, about.project, about.name, config, checks.json_schema, target)
     elif job is not None and job.status in FINISHED:
         return state, None
-    return state, Feed(storage.ledger, state, inputs, check, options.on_bad_input)
+    return state, Feed(storage.ledger, state, inputs, check)

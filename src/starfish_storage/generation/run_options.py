@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 from starfish_storage.errors import InvalidInputError, shorten
-from starfish_storage.generation.inputs import OnBadInput
 from starfish_storage.generation.options import Accept, OutputSchema, UniqueBy
 from starfish_storage.generation.progress import Progress
 from starfish_storage.generation.retrying import Retry
+from starfish_storage.generation.sources import OnBadInput
 
 ProgressKind = str | Callable[[Progress], object]
 
@@ -34,6 +34,8 @@ class RunOptions(TypedDict, total=False):
             end [no limit].
         on_bad_input: ``"stop"`` [default]: an input that cannot be run stops the run, before it starts if the inputs
             can be read twice. ``"skip"``: the run leaves it out and logs a warning.
+        allow_secrets: whether an input may hold a field such as ``token`` whose value looks like a key, which is stored
+            then [False].
         grace: seconds that calls in flight get to end after an interruption [30].
         lease: seconds of silence after which another process may take over the inputs of this one [60].
         progress: ``"auto"`` [default]: a bar in a terminal, else lines; ``"bar"``, ``"lines"``, ``"quiet"``, or a
@@ -49,6 +51,7 @@ class RunOptions(TypedDict, total=False):
     unique_by: UniqueBy | None
     max_cost: float | None
     on_bad_input: OnBadInput | None
+    allow_secrets: bool | None
     grace: float | None
     lease: float | None
     progress: ProgressKind

@@ -6,18 +6,47 @@ import asyncio
 import contextvars
 import inspect
 import logging
+import os
 import threading
-from collections.abc import AsyncIterable, Iterable, Iterator, Sized
-from typing import Any, Protocol, cast
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterable, Iterable, Iterator, Mapping, Sized
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, cast
 
 from starfish_storage.errors import InvalidInputError
 
 logger = logging.getLogger(__name__)
 
 Inputs = Iterable[Any] | AsyncIterable[Any]
+OnBadInput = Literal["stop", "skip"]
 
 _MOST_AT_ONCE = 2000
 _CLOSE_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class BadInput:
+    """Stands in for an input that cannot be read.
+
+    Attributes:
+        reason: where it stands, and why it cannot be read.
+    """
+
+    reason: str
+
+
+class Rereadable(ABC):
+    """Inputs that can be read again, from the first one on.
+
+    Attributes:
+        count: how many there are; None if that is not known.
+    """
+
+    count: int | None
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[Any]:
+        """Read them. May block."""
 
 
 class Source(Protocol):
@@ -51,15 +80,43 @@ def readable(inputs: object) -> Iterable[Any]:
     """Return inputs as an iterable, also those that only have a length and an index.
 
     Raises:
-        InvalidInputError: they have neither.
+        InvalidInputError: they have neither, or would be read letter by letter, or by their keys.
     """
-    if isinstance(inputs, Iterable):
-        return cast("Iterable[Any]", inputs)
-    if isinstance(inputs, Sized) and hasattr(inputs, "__getitem__"):
-        return _ByPlace(inputs)
+    if isinstance(inputs, str | bytes | bytearray | os.PathLike):
+        raise InvalidInputError(
+            "inputs must be dicts or texts in a list, not one text; read_inputs(path) reads a file or a directory."
+        )
+    if not isinstance(inputs, Mapping):
+        if isinstance(inputs, Iterable):
+            return cast("Iterable[Any]", inputs)
+        if isinstance(inputs, Sized) and hasattr(inputs, "__getitem__"):
+            return _ByPlace(inputs)
     raise InvalidInputError(
-        f"inputs must be dicts in a list, a generator or another iterable, not {type(inputs).__name__}."
+        f"inputs must be dicts or texts in a list, a generator, a table or another iterable, not "
+        f"{type(cast('object', inputs)).__name__}."
     )
+
+
+def readable_twice(inputs: Inputs) -> Iterable[Any] | None:
+    """Return the inputs if reading them does not use them up, as far as their type shows.
+
+    An object that has a length but no index may wrap a generator, as progress bars do.
+
+    Raises:
+        InvalidInputError: they cannot be read one by one.
+    """
+    if isinstance(inputs, AsyncIterable):
+        return None
+    given = readable(inputs)
+    is_lasting = isinstance(given, Sized) and hasattr(given, "__getitem__") and not isinstance(given, Iterator)
+    return given if is_lasting or isinstance(given, Rereadable) else None
+
+
+def length_of(inputs: Inputs) -> int | None:
+    """Return how many inputs there are; None if the source does not say."""
+    if isinstance(inputs, Rereadable):
+        return inputs.count
+    return len(inputs) if isinstance(inputs, Sized) else None
 
 
 class _ByPlace:

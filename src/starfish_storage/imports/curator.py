@@ -14,8 +14,8 @@ from typing import Any, cast
 
 from starfish_storage.codec import decode, encode
 from starfish_storage.errors import InvalidDataError, InvalidInputError, shorten
-from starfish_storage.imports.rows import MAX_ROW_BYTES, BadRow
-from starfish_storage.imports.source_file import SourceFile, shown
+from starfish_storage.row_files.rows import MAX_ROW_BYTES, BadRow
+from starfish_storage.row_files.source_file import SourceFile, shown
 from starfish_storage.runs import Output, Usage
 
 _RESPONSES = re.compile(r"responses_(\d+)\.jsonl")

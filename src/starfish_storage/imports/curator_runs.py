@@ -8,9 +8,9 @@ from starfish_storage.errors import InvalidInputError
 from starfish_storage.imports.curator import curator_run, response_files
 from starfish_storage.imports.into_run import RunImport
 from starfish_storage.imports.report import ImportReport, OnProgress, combined, last_name
-from starfish_storage.imports.source_file import shown
 from starfish_storage.imports.source_forms import DirectoryForm
 from starfish_storage.interface import Storage
+from starfish_storage.row_files.source_file import shown
 
 _PROJECT = "curator"
 

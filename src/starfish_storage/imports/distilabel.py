@@ -10,11 +10,11 @@ from typing import Any, cast
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.extras import need
 from starfish_storage.imports.into_job import TableImport
-from starfish_storage.imports.parquet import ParquetTable
 from starfish_storage.imports.report import ImportReport, OnProgress, combined, last_name
-from starfish_storage.imports.source_file import SourceFile, shown
 from starfish_storage.imports.source_forms import DirectoryForm
 from starfish_storage.interface import Storage
+from starfish_storage.row_files.parquet import ParquetTable
+from starfish_storage.row_files.source_file import SourceFile, shown
 
 _PIPELINE = "pipeline.yaml"
 _OUTPUTS = os.path.join("data", "steps_outputs")

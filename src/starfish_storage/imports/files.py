@@ -5,20 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 
-from starfish_storage.errors import InvalidInputError, shorten
-from starfish_storage.imports.csv_rows import CSV
 from starfish_storage.imports.into_job import TableImport
-from starfish_storage.imports.json_lines import JSON_LINES
-from starfish_storage.imports.parquet import PARQUET
 from starfish_storage.imports.report import ImportReport, OnProgress
-from starfish_storage.imports.source_file import SourceFile, shown
-from starfish_storage.imports.source_forms import FileForm
 from starfish_storage.interface import Storage
-
-FILE_FORMS: tuple[FileForm, ...] = (JSON_LINES, CSV, PARQUET)
-"""The forms of files; a new one is added here."""
-
-_COMPRESSED = (".gz", ".zst")
+from starfish_storage.row_files.forms import form_named, form_of
+from starfish_storage.row_files.source_file import SourceFile
 
 
 async def import_file(
@@ -41,8 +32,8 @@ async def import_file(
 
     Args:
         storage: where to.
-        path: the file; plain, or compressed with gzip or zstd.
-        form: ``"jsonl"``, ``"csv"`` or ``"parquet"``; None to go by the ending of its name.
+        path: the file; plain, or compressed with gzip, zstd, bzip2 or xz.
+        form: ``"jsonl"``, ``"json"``, ``"csv"`` or ``"parquet"``; None to go by the ending of its name.
         project_id: the project, created if needed; the file's name by default.
         name: the name of the master job, for people; the file's name by default.
         skip_bad: leave bad rows out and report them; otherwise the first one is an error.
@@ -56,42 +47,10 @@ async def import_file(
         InvalidIdError: the project's id cannot be used.
     """
     given = os.fspath(path)
-    found = _named(form) if form else form_of(given)
+    found = form_named(form) if form else form_of(given)
     chosen = {"delimiter": delimiter, "json_cells": json_cells}
     opened = await asyncio.to_thread(SourceFile, given)
     with opened:
+        await asyncio.to_thread(lambda: opened.sha256)  # reads it to its end
         table = found.table(opened, **{option.name: chosen[option.name] for option in found.options})
         return await TableImport(storage, table, project_id, name, skip_bad=skip_bad, progress=progress).run()
-
-
-def form_of(path: str) -> FileForm:
-    """Return what a file is, by the ending of its name.
-
-    Raises:
-        InvalidInputError: no form has that ending.
-
-    >>> form_of("answers.jsonl.gz").name, form_of("DATA.CSV").name
-    ('jsonl', 'csv')
-    """
-    name = os.path.basename(path).lower()
-    for ending in _COMPRESSED:
-        name = name.removesuffix(ending)
-    for form in FILE_FORMS:
-        if os.path.splitext(name)[1] in form.endings:
-            return form
-    endings = ", ".join(ending for form in FILE_FORMS for ending in form.endings)
-    raise InvalidInputError(
-        f"cannot infer the form of {shown(path)} from its name: end it in {endings}, or pass form= (--from), "
-        f"one of {_names()}."
-    )
-
-
-def _named(name: str) -> FileForm:
-    for form in FILE_FORMS:
-        if form.name == name:
-            return form
-    raise InvalidInputError(f"a file of the form {shorten(name)} cannot be imported: use one of {_names()}.")
-
-
-def _names() -> str:
-    return ", ".join(form.name for form in FILE_FORMS)

@@ -17,9 +17,9 @@ from starfish_storage.codec import canonical_hash
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.imports.jobs import in_thread, job_id_of, kept_of, start_job
 from starfish_storage.imports.report import MOST_NAMED, ImportProgress, ImportReport, OnProgress, Stage
-from starfish_storage.imports.rows import BadRow, GoodRow, Table, checked
 from starfish_storage.interface import Storage
 from starfish_storage.models import GenerationJob, GenerationMasterJob, Record, utc_now
+from starfish_storage.row_files.rows import BadRow, GoodRow, Table, checked
 
 _BATCH = 500
 """Rows of an execution job. The ids of rows that are stored follow from it: it stays."""

@@ -14,10 +14,10 @@ from starfish_storage.errors import InvalidInputError, StorageError
 from starfish_storage.imports.curator import CuratorRun, Response
 from starfish_storage.imports.jobs import all_at_once, in_thread, job_id_of, kept_of, start_job
 from starfish_storage.imports.report import MOST_NAMED, ImportProgress, ImportReport, OnProgress, Stage
-from starfish_storage.imports.rows import BadRow
 from starfish_storage.interface import Storage
 from starfish_storage.models import GenerationMasterJob, utc_now
 from starfish_storage.redaction import redact_secrets
+from starfish_storage.row_files.rows import BadRow
 from starfish_storage.runs import Attempt, ClaimedInput, Outcome, RunInput, Worker
 
 _BATCH = 200

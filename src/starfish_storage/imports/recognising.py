@@ -7,12 +7,14 @@ import os
 from starfish_storage.errors import InvalidInputError, shorten
 from starfish_storage.imports.curator_runs import CURATOR
 from starfish_storage.imports.distilabel import DISTILABEL
-from starfish_storage.imports.files import FILE_FORMS, form_of, import_file
+from starfish_storage.imports.files import import_file
 from starfish_storage.imports.report import ImportReport, OnProgress
-from starfish_storage.imports.source_file import shown
-from starfish_storage.imports.source_forms import DirectoryForm, FileForm
+from starfish_storage.imports.source_forms import DirectoryForm
 from starfish_storage.imports.starfish import STARFISH
 from starfish_storage.interface import Storage
+from starfish_storage.row_files.file_form import FileForm
+from starfish_storage.row_files.forms import FILE_FORMS, form_of
+from starfish_storage.row_files.source_file import shown
 
 DIRECTORY_FORMS: tuple[DirectoryForm, ...] = (CURATOR, STARFISH, DISTILABEL)
 """The stores of other tools, in the order in which they are asked; a new one is added here.

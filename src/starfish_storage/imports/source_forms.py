@@ -1,4 +1,4 @@
-"""What can be imported: a form declares its name, how it is recognised, and what imports it."""
+"""The stores of other tools: a form declares its name, how it is recognised, and what imports it."""
 
 from __future__ import annotations
 
@@ -7,26 +7,6 @@ from dataclasses import dataclass
 
 from starfish_storage.form_option import FormOption
 from starfish_storage.imports.report import ImportReport
-from starfish_storage.imports.rows import Table
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileForm:
-    """A form of one file.
-
-    Attributes:
-        name: as it is called on the command line and in reports.
-        title: as it is called in prose.
-        endings: of the names of such files.
-        table: given the `SourceFile`, and each option by its name, returns its rows.
-        options: what the caller may choose.
-    """
-
-    name: str
-    title: str
-    endings: tuple[str, ...]
-    table: Callable[..., Table]
-    options: tuple[FormOption, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

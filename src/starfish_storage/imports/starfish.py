@@ -8,12 +8,12 @@ import time
 from starfish_storage.copying import copy
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.imports.report import MOST_NAMED, ImportProgress, ImportReport, OnProgress, last_name
-from starfish_storage.imports.source_file import shown
 from starfish_storage.imports.source_forms import DirectoryForm
 from starfish_storage.interface import Storage
 from starfish_storage.keys import DATABASE_FILE
 from starfish_storage.metadata.sqlite.starfish_copy import may_be_starfish
 from starfish_storage.opening import open_storage
+from starfish_storage.row_files.source_file import shown
 from starfish_storage.uri import file_uri_of_path
 
 

@@ -17,10 +17,12 @@ class RunInput:
     Attributes:
         position: its place among the inputs of the run, from 0.
         run_config: the input, a JSON object.
+        allows_secrets: it is stored even if it holds what looks like a key.
     """
 
     position: int
     run_config: dict[str, Any]
+    allows_secrets: bool = False
     _encoded: bytes | None = field(default=None, init=False, repr=False, compare=False)
     _digest: str | None = field(default=None, init=False, repr=False, compare=False)
 

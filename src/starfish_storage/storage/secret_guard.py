@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from starfish_storage.codec import canonical_hash
 from starfish_storage.errors import InvalidInputError, shorten
 from starfish_storage.models import GenerationJob
-from starfish_storage.redaction import MARKER, SecretRedactedWarning, redact_secrets
+from starfish_storage.redaction import MARKER, SecretRedactedWarning, paths_of_keys, redact_secrets
 from starfish_storage.runs import RunInput
 
 logger = logging.getLogger(__name__)
@@ -71,21 +71,24 @@ class SecretGuard:
         return model.model_copy(update={"run_config": clean, "run_config_hash": identity})
 
     def refuse_in_input(self, given: RunInput) -> None:
-        """Refuse an input of a run that contains a secret: the secret would not be stored, and `resume` needs it.
+        """Refuse an input of a run that contains a key: it would not be stored, and `resume` needs it.
+
+        Unlike in a configuration, a name alone does not make a secret: inputs are content, and their fields may be
+        called ``token`` or ``password``.
 
         Raises:
-            InvalidInputError: it contains a secret; says where.
+            InvalidInputError: it contains a key; says where.
         """
         run_config = cast("object", given.run_config)
-        if not self._is_on or not isinstance(run_config, dict):
+        if not self._is_on or given.allows_secrets or not isinstance(run_config, dict):
             return  # encoding refuses anything but a dict
-        _, paths = redact_secrets(cast("dict[str, Any]", run_config))
+        paths = paths_of_keys(cast("dict[str, Any]", run_config))
         if paths:
             named = ", ".join(repr(_end_of(path.removeprefix("$."))) for path in paths[:_MOST_NAMED])
             raise InvalidInputError(
                 f"input {given.position} contains a secret at {named}. The store keeps no secrets, so the run "
-                "could not be resumed. Leave it out and let the function get it elsewhere; if it is not a secret, open "
-                "the storage with redact_secrets=False."
+                "could not be resumed. Leave it out and let the function get it elsewhere; if it is not a secret, pass "
+                "allow_secrets=True (--allow-secrets), or open the storage with redact_secrets=False."
             )
 
     def _warn(self, kind: str, whose: str, paths: list[str]) -> None:

@@ -10,9 +10,9 @@ from typing import Any, cast
 from starfish_storage.codec import decode
 from starfish_storage.errors import InvalidInputError, shorten
 from starfish_storage.form_option import FormOption
-from starfish_storage.imports.rows import MAX_ROW_BYTES, BadRow, GoodRow
-from starfish_storage.imports.source_file import SourceFile
-from starfish_storage.imports.source_forms import FileForm
+from starfish_storage.row_files.file_form import FileForm
+from starfish_storage.row_files.rows import MAX_ROW_BYTES, BadRow, GoodRow
+from starfish_storage.row_files.source_file import SourceFile
 
 
 class CsvTable:
@@ -36,8 +36,12 @@ class CsvTable:
             raise InvalidInputError(f"delimiter {shorten(self._delimiter)} cannot be used: give one character.")
         self._json_cells = json_cells
         self.name = file.name
-        self.identity = file.sha256
         self.has_changed = file.has_changed
+
+    @property
+    def identity(self) -> str:
+        """See `Table.identity`."""
+        return self._file.sha256
 
     def describe(self) -> dict[str, Any]:
         """See `Table.describe`."""

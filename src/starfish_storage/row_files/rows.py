@@ -1,4 +1,4 @@
-"""The rows of what is imported, good ones and bad ones."""
+"""The rows of a source, good ones and bad ones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAX_ROW_BYTES = 64 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class GoodRow:
-    """A row that can be imported.
+    """A row that can be read.
 
     Attributes:
         place: where it stands, such as ``"line 3 of 'answers.jsonl'"``.
@@ -28,7 +28,7 @@ class GoodRow:
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """Stands in the place of a row that cannot be imported.
+    """Stands in the place of a row that cannot be read.
 
     Attributes:
         reason: where it stands, and why, without a full stop; never what it holds.
@@ -43,12 +43,15 @@ class Table(Protocol):
     Attributes:
         form: the name of its form.
         name: what people call it: a file name without its path.
-        identity: SHA-256, in hex, of all that its rows follow from.
     """
 
     form: str
     name: str
-    identity: str
+
+    @property
+    def identity(self) -> str:
+        """SHA-256, in hex, of all that its rows follow from. May block."""
+        ...
 
     def describe(self) -> dict[str, Any]:
         """Return what is kept of the source with the master job: JSON."""

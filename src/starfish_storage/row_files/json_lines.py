@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import IO, Any, cast
 
 from starfish_storage.codec import decode
-from starfish_storage.imports.rows import MAX_ROW_BYTES, BadRow, GoodRow
-from starfish_storage.imports.source_file import SourceFile
-from starfish_storage.imports.source_forms import FileForm
+from starfish_storage.row_files.file_form import FileForm
+from starfish_storage.row_files.rows import MAX_ROW_BYTES, BadRow, GoodRow
+from starfish_storage.row_files.source_file import SourceFile
 
 _BOM = b"\xef\xbb\xbf"
 _BLOCK = 2**20
@@ -27,8 +27,12 @@ class JsonLinesTable:
     def __init__(self, file: SourceFile) -> None:
         self._file = file
         self.name = file.name
-        self.identity = file.sha256
         self.has_changed = file.has_changed
+
+    @property
+    def identity(self) -> str:
+        """See `Table.identity`."""
+        return self._file.sha256
 
     def describe(self) -> dict[str, Any]:
         """See `Table.describe`."""
@@ -65,14 +69,14 @@ def _parsed(place: str, line: bytes) -> GoodRow | BadRow:
     except ValueError as error:
         return BadRow(f"{place} cannot be read: {error}")  # not UTF-8, or a number of thousands of digits
     if not isinstance(found, dict):
-        return BadRow(f"{place} is not a JSON object, but {_kind(found)}")
+        return BadRow(f"{place} is not a JSON object, but {kind_of(found)}")
     return GoodRow(place, cast("dict[str, Any]", found))
 
 
-def _kind(value: object) -> str:
+def kind_of(value: object) -> str:
     """Return what JSON calls a value.
 
-    >>> _kind([1]), _kind(None)
+    >>> kind_of([1]), kind_of(None)
     ('a list', 'null')
     """
     names: dict[type, str] = {list: "a list", str: "text", bool: "true or false", type(None): "null"}

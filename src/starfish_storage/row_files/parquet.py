@@ -8,10 +8,10 @@ from typing import Any, cast
 
 from starfish_storage.errors import InvalidInputError, shorten
 from starfish_storage.extras import arrow, need
-from starfish_storage.imports.arrow_values import Convert, converter, readable_type
-from starfish_storage.imports.rows import BadRow, GoodRow
-from starfish_storage.imports.source_file import SourceFile
-from starfish_storage.imports.source_forms import FileForm
+from starfish_storage.row_files.arrow_values import Convert, converter, readable_type
+from starfish_storage.row_files.file_form import FileForm
+from starfish_storage.row_files.rows import BadRow, GoodRow
+from starfish_storage.row_files.source_file import SourceFile
 
 _BATCH = 500
 
@@ -40,10 +40,14 @@ class ParquetTable:
         self._about = about or {}
         self.name = name or files[0].name
         self.form = form
-        digests = "".join(file.sha256 for file in files)
-        self.identity = files[0].sha256 if len(files) == 1 else hashlib.sha256(digests.encode()).hexdigest()
         for file in files:
             _opened(file)
+
+    @property
+    def identity(self) -> str:
+        """See `Table.identity`."""
+        digests = [file.sha256 for file in self._files]
+        return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
 
     def describe(self) -> dict[str, Any]:
         """See `Table.describe`."""

@@ -1,4 +1,4 @@
-"""Files that are imported: opened once, so that what is checked is what is read, plain or compressed."""
+"""Files that are read: opened once, so that what is checked is what is read, plain or compressed."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import stat
 import zlib
 from collections.abc import Generator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import IO, Any, Self, cast
 
 from starfish_storage.errors import InvalidInputError, shorten
 from starfish_storage.extras import zstd
 
-_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+_GZIP, _ZSTD, _BZIP2, _XZ = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"BZh", b"\xfd7zXZ\x00"
 _BLOCK = 2**20
 _LONGEST_PATH = 300
 
@@ -25,7 +26,7 @@ def shown(path: str) -> str:
 
 
 class SourceFile:
-    """A file that is imported. Usable with ``with``.
+    """A file of rows. Usable with ``with``.
 
     It stays open: what takes its place under the same name meanwhile does not get mixed with it.
 
@@ -36,7 +37,6 @@ class SourceFile:
         name: its name, without the path.
         shown: what it is called in messages.
         size: its length, in bytes.
-        sha256: the digest of its bytes, as they lie there.
 
     Raises:
         InvalidInputError: it does not exist, is not a regular file, or cannot be read.
@@ -54,12 +54,6 @@ class SourceFile:
         except OSError as error:
             raise _unreadable(self.shown, error) from error
         self.size = found.st_size
-        try:
-            with self._readable():
-                self.sha256 = self._digest()
-        except BaseException:
-            self._file.close()
-            raise
 
     def __enter__(self) -> Self:
         return self
@@ -71,12 +65,18 @@ class SourceFile:
         """Close it. Idempotent."""
         self._file.close()
 
+    @cached_property
+    def sha256(self) -> str:
+        """The digest of its bytes, as they lay there when it was first asked for."""
+        with self._readable():
+            return self._digest()
+
     def describe(self) -> dict[str, Any]:
         """Return what is kept of it: never where it lay."""
         return {"name": self.name, "bytes": self.size, "sha256": self.sha256}
 
     def has_changed(self) -> bool:
-        """Return whether its content is another than when it was opened."""
+        """Return whether its content is another than when its digest was first asked for."""
         with self._readable():
             return self._digest() != self.sha256
 
@@ -94,13 +94,21 @@ class SourceFile:
             InvalidInputError: it is cut short or damaged, which may be found at any point of reading it.
         """
         with self._readable():
-            start = self.raw.read(4)
+            start = self.raw.read(len(_XZ))
             if start.startswith(_GZIP):
                 import gzip
 
                 stream = cast("IO[bytes]", gzip.GzipFile(fileobj=self.raw, mode="rb"))
-            elif start == _ZSTD:
+            elif start.startswith(_ZSTD):
                 stream = cast("IO[bytes]", zstd().ZstdFile(self.raw))
+            elif start.startswith(_BZIP2):
+                import bz2
+
+                stream = cast("IO[bytes]", bz2.BZ2File(self.raw))
+            elif start == _XZ:
+                import lzma
+
+                stream = cast("IO[bytes]", lzma.LZMAFile(self.raw))  # noqa: SIM115 (closed below)
             else:
                 stream = cast("IO[bytes]", _Unclosed(self.raw))
             with io.BufferedReader(cast("Any", stream), _BLOCK) as buffered:
@@ -126,7 +134,7 @@ class SourceFile:
         except OSError as error:  # also gzip's
             raise _unreadable(self.shown, error) from error
         except Exception as error:
-            if type(error).__name__ != "ZstdError":  # known only where it is installed
+            if type(error).__name__ not in ("ZstdError", "LZMAError"):  # of modules that only some files need
                 raise
             raise InvalidInputError(f"{self.shown} is damaged: its compressed data cannot be read.") from error
 

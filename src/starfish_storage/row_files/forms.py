@@ -1,0 +1,71 @@
+"""The forms of files that hold rows, and which one a file has."""
+
+from __future__ import annotations
+
+import os
+
+from starfish_storage.errors import InvalidInputError, shorten
+from starfish_storage.row_files.csv_rows import CSV
+from starfish_storage.row_files.file_form import FileForm
+from starfish_storage.row_files.json_array import JSON_ARRAY
+from starfish_storage.row_files.json_lines import JSON_LINES
+from starfish_storage.row_files.parquet import PARQUET
+from starfish_storage.row_files.source_file import SourceFile, shown
+
+FILE_FORMS: tuple[FileForm, ...] = (JSON_LINES, JSON_ARRAY, CSV, PARQUET)
+"""The forms of files; a new one is added here."""
+
+_START = 4096
+_COMPRESSED = (".gz", ".zst", ".bz2", ".xz")
+
+
+def form_of(path: str) -> FileForm:
+    """Return what a file is, by the ending of its name.
+
+    Raises:
+        InvalidInputError: no form has that ending.
+
+    >>> form_of("answers.jsonl.gz").name, form_of("DATA.CSV").name
+    ('jsonl', 'csv')
+    """
+    name = os.path.basename(path).lower()
+    for ending in _COMPRESSED:
+        name = name.removesuffix(ending)
+    for form in FILE_FORMS:
+        if os.path.splitext(name)[1] in form.endings:
+            return form
+    endings = ", ".join(ending for form in FILE_FORMS for ending in form.endings)
+    raise InvalidInputError(
+        f"cannot infer the form of {shown(path)} from its name: end it in {endings}, or pass form= (--from), "
+        f"one of {_names()}."
+    )
+
+
+def form_of_content(file: SourceFile) -> FileForm | None:
+    """Return what a file is, by how it begins; None if that says nothing.
+
+    Raises:
+        InvalidInputError: it cannot be read.
+    """
+    with file.content() as content:
+        start = content.read(_START).lstrip(b"\xef\xbb\xbf \t\r\n")
+    for sign, form in ((b"{", JSON_LINES), (b"[", JSON_ARRAY), (b"PAR1", PARQUET)):
+        if start.startswith(sign):
+            return form
+    return None
+
+
+def form_named(name: str) -> FileForm:
+    """Return the form of a name.
+
+    Raises:
+        InvalidInputError: there is none.
+    """
+    for form in FILE_FORMS:
+        if form.name == name:
+            return form
+    raise InvalidInputError(f"a file of the form {shorten(name)} cannot be imported: use one of {_names()}.")
+
+
+def _names() -> str:
+    return ", ".join(form.name for form in FILE_FORMS)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from starfish_storage.errors import (
     AlreadyExistsError,
+    AttemptOverError,
     DataLostError,
     DataNotFoundError,
     ForeignStoreError,
@@ -30,6 +31,7 @@ from starfish_storage.errors import (
     ParentNotFoundError,
     RunFinishedError,
     RunIncompleteError,
+    StepRejectedError,
     StorageBusyError,
     StorageClosedError,
     StorageError,
@@ -74,6 +76,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AlreadyExistsError",
+    "AttemptOverError",
     "Context",
     "DataHandler",
     "DataLostError",
@@ -112,6 +115,7 @@ __all__ = [
     "StatusExecutionJob",
     "StatusMasterJob",
     "StatusRecord",
+    "StepRejectedError",
     "Storage",
     "StorageBusyError",
     "StorageClosedError",

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from generation.paid_steps import Ask, asking
 from generation.runs import open_store, sound
+from servers.paying import PayingServer
 from starfish_storage.interface import Storage
 
 _OF_THE_LEDGER = frozenset({"test_attempts", "test_context", "test_resume", "test_retry", "test_sharing"})
@@ -34,6 +36,12 @@ def store(tmp_path: Path, engine: str, request: pytest.FixtureRequest) -> str:
     """Where a store is, as `open_store` takes it."""
     root = (tmp_path / "store").as_uri()
     return root if engine == "sqlite" else f"{request.getfixturevalue('postgres_uri')} {root}"
+
+
+@pytest.fixture
+def ask(paying_server: PayingServer) -> Ask:
+    """What makes a call of the model for a step."""
+    return asking(paying_server)
 
 
 @pytest.fixture

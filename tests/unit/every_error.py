@@ -22,6 +22,8 @@ EXAMPLES: list[StorageError] = [
     errors.NotEmptyError("p1", "it has 2 master jobs; delete them first, or say cascade=True to delete them too"),
     errors.RunFinishedError("run-1", "completed"),
     errors.RunIncompleteError("run-1", 500),
+    errors.StepRejectedError("ab12", "judge", 3, "no score"),
+    errors.AttemptOverError("ab12", 1),
     errors.StorageStateError("this storage cannot be used now."),
     errors.NotSetUpError("call setup() first, or use the storage in 'async with'."),
     errors.StorageClosedError("the storage was closed; call setup() to open it again."),

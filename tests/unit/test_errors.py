@@ -30,6 +30,8 @@ CODES = {
     "NotEmptyError": "not_empty",
     "RunFinishedError": "run_finished",
     "RunIncompleteError": "run_incomplete",
+    "StepRejectedError": "step_rejected",
+    "AttemptOverError": "attempt_over",
     "StorageStateError": "storage_state",
     "NotSetUpError": "not_set_up",
     "StorageClosedError": "storage_closed",
@@ -117,6 +119,8 @@ def test_attributes_name_what_it_is_about() -> None:
     assert by_name["NotEmptyError"] == {"id": "p1"}
     assert by_name["RunFinishedError"] == {"id": "run-1", "status": "completed"}
     assert by_name["RunIncompleteError"] == {"id": "run-1", "stored": 500}
+    assert by_name["StepRejectedError"] == {"id": "ab12", "name": "judge", "replies": 3}
+    assert by_name["AttemptOverError"] == {"id": "ab12", "attempt": 1}
     assert by_name["StoreVersionError"] == {"path": "/store", "errno": None}
     full = errors.StorageFullError("/x", errno.ENOSPC, "No space left on device")
     assert (full.path, full.errno) == ("/x", errno.ENOSPC)

@@ -36,6 +36,7 @@ _SECTIONS = {
         "records": "List the records of a run.",
         "record": "Show a record, its data and its history.",
         "errors": "Count the failures of a run by kind.",
+        "steps": "Count the replies to paid steps of a run.",
         "config": "Print the request configuration of a run.",
     },
     "Move": {

@@ -15,6 +15,7 @@ from starfish_storage.cli.opening import reading
 from starfish_storage.cli.options import example, with_full, with_json, with_store
 from starfish_storage.cli.output import show_data, show_fields, show_json, show_list, show_text, show_title
 from starfish_storage.cli.place import Place
+from starfish_storage.cli.replies import show_steps
 from starfish_storage.cli.shortening import shortened, shortened_text, shortened_traceback
 from starfish_storage.cli.tables import Column
 from starfish_storage.errors import NotFoundError
@@ -32,7 +33,6 @@ _ATTEMPT_COLUMNS = (
     Column("cost"),
     Column("error", whole=False),
 )
-_STEP_COLUMNS = (Column("step", whole=False), Column("attempt"), Column("saved", optional=True), Column("cost"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,11 +167,7 @@ def show_origin(view: JobView, *, full: bool) -> None:
         show_title("Attempts")
         show_list(_ATTEMPT_COLUMNS, view.attempts, _attempt_cells)
     if view.steps:
-        show_title("Paid steps")
-        show_list(_STEP_COLUMNS, view.steps, _step_cells)
-    for step in view.steps:
-        show_title(f"Result of {step.name}")
-        _show_value(step.result.get("result", step.result), full=full)
+        show_steps(view.steps, full=full)
     last = view.attempts[-1] if view.attempts else None
     if last is not None and last.error_traceback:
         show_title("Where the last attempt failed")
@@ -192,7 +188,3 @@ def _attempt_cells(attempt: Attempt) -> Sequence[Cell]:
         Money(attempt.cost),
         error,
     )
-
-
-def _step_cells(step: Step) -> Sequence[Cell]:
-    return step.name, step.attempt, step.saved_when, Money(sum(one.cost for one in step.usage))

@@ -68,6 +68,7 @@ def resume_command(place: Place, run: str, function: str | None, inputs: str | N
 @click.option("--error", metavar="TEXT", help="Only inputs whose error contains TEXT, in any case.")
 @click.option("--error-type", metavar="CLASS", help="Only inputs that failed with this class of exception.")
 @click.option("--input", "input_ids", multiple=True, metavar="ID", help="Only the input with this id; repeatable.")
+@click.option("--forget", multiple=True, metavar="NAME", help="Ask for the steps of this name again; repeatable.")
 @click.option("--job", "job_ids", multiple=True, hidden=True)  # the former name of --input, until 1.0
 @with_how
 @with_store_to_write
@@ -80,6 +81,7 @@ def retry_command(
     error_type: str | None,
     input_ids: tuple[str, ...],
     job_ids: tuple[str, ...],
+    forget: tuple[str, ...],
     **given: Any,
 ) -> int:
     """Run the failed inputs of a run again. Stored steps are not paid for again."""
@@ -93,7 +95,7 @@ def retry_command(
 
     async def chosen(storage: Storage) -> Run:
         await _refuse_no_match(storage, run_id, where)
-        return await retry(storage, run_id, called, where=where, **arguments)
+        return await retry(storage, run_id, called, where=where, forget=forget, **arguments)
 
     return carry_out(place, run_id, given, chosen, is_new=False, function=function)
 

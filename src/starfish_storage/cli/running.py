@@ -56,6 +56,11 @@ _HOW = (
         help="Outputs that agree in FIELD are duplicates; repeatable.",
     ),
     click.option(
+        "--reask",
+        type=click.Choice(["auto", "never", "last", "all"]),
+        help="Which stored replies of steps to ask for again after a failure [default: auto].",
+    ),
+    click.option(
         "--on-bad-input",
         type=click.Choice(["stop", "skip"]),
         help="What to do about a bad line of the inputs [default: stop].",
@@ -105,6 +110,7 @@ def how_options(given: dict[str, Any]) -> dict[str, Any]:
         "unique_by": unique_by or None,
         "on_bad_input": given["on_bad_input"],
         "allow_secrets": given["allow_secrets"] or None,  # on resuming: as the run was started
+        "reask": given["reask"],
         "progress": "quiet" if given["quiet"] else given["progress"],
     }
     return {name: value for name, value in options.items() if value is not None}

@@ -12,6 +12,7 @@ import errno
 
 from starfish_storage.errors.calls import (
     AlreadyExistsError,
+    AttemptOverError,
     DataNotFoundError,
     ForkedProcessError,
     IdCollisionError,
@@ -27,6 +28,7 @@ from starfish_storage.errors.calls import (
     ParentNotFoundError,
     RunFinishedError,
     RunIncompleteError,
+    StepRejectedError,
     StorageClosedError,
     StorageStateError,
 )
@@ -51,6 +53,7 @@ __all__ = [
     "NO_SPACE",
     "SEE_DAMAGE",
     "AlreadyExistsError",
+    "AttemptOverError",
     "DataLostError",
     "DataNotFoundError",
     "ForeignStoreError",
@@ -70,6 +73,7 @@ __all__ = [
     "ParentNotFoundError",
     "RunFinishedError",
     "RunIncompleteError",
+    "StepRejectedError",
     "StorageBusyError",
     "StorageClosedError",
     "StorageError",

@@ -196,6 +196,47 @@ class RunIncompleteError(StorageError):
         self.stored = stored
 
 
+class StepRejectedError(StorageError):
+    """The check of a paid step refused every reply to it. All of them are stored.
+
+    Attributes:
+        id: the execution job of the input.
+        name: the name of the step.
+        replies: how many replies were asked for.
+    """
+
+    code: ClassVar[str] = "step_rejected"
+
+    def __init__(self, id: str, name: str, replies: int, reason: str | None) -> None:
+        last = f", the last one with: {shorten(reason)}" if reason else ""
+        super().__init__(
+            f"the check of step {shorten(name)} refused all {replies} replies to it{last}. They are stored: look at "
+            f"them with 'starfish-storage show {id}'. Correct the check or the question, then retry."
+        )
+        self.id = id
+        self.name = name
+        self.replies = replies
+
+
+class AttemptOverError(StorageError):
+    """A step was called for after its attempt had ended, for example by its timeout; nothing was paid.
+
+    Attributes:
+        id: the execution job of the input.
+        attempt: the number of the attempt.
+    """
+
+    code: ClassVar[str] = "attempt_over"
+
+    def __init__(self, id: str, attempt: int) -> None:
+        super().__init__(
+            f"attempt {attempt} at input {shorten(id)} has ended, so nothing more is paid for it. Await every step "
+            "before the function returns, or give the attempt more time with timeout=."
+        )
+        self.id = id
+        self.attempt = attempt
+
+
 class StorageStateError(StorageError, RuntimeError):
     """The storage object cannot be used now, in this process or from this thread."""
 

@@ -15,9 +15,9 @@ from starfish_storage.generation.context import Context
 from starfish_storage.generation.options import Options
 from starfish_storage.generation.outcomes import OutputChecks
 from starfish_storage.generation.retrying import until_settled
+from starfish_storage.generation.steps import StepRules
 from starfish_storage.generation.storing import Outbox
 from starfish_storage.generation.tracebacks import frames_text, traceback_text
-from starfish_storage.interface import RunLedger
 from starfish_storage.models import utc_now
 from starfish_storage.runs import Attempt, ClaimedInput, Outcome, Output, StatusAttempt, status_of_input
 
@@ -36,7 +36,7 @@ class Settings:
     """What all inputs of a worker share.
 
     Attributes:
-        ledger: stores the paid steps.
+        rules: what the paid steps of all inputs share.
         worker_id: the worker.
         function: the user's function.
         checks: turn what it returns into outputs.
@@ -46,7 +46,7 @@ class Settings:
         outbox: takes the attempts to the store.
     """
 
-    ledger: RunLedger
+    rules: StepRules
     worker_id: str
     function: BoundFunction
     checks: OutputChecks
@@ -64,7 +64,7 @@ class Attempts:
         claimed: the input.
     """
 
-    __slots__ = ("_claimed", "_context", "_number", "_raised", "_settings", "_start")
+    __slots__ = ("_claimed", "_context", "_number", "_raised", "_settings", "_start", "_timed_out")
 
     def __init__(self, settings: Settings, claimed: ClaimedInput) -> None:
         self._settings = settings
@@ -73,6 +73,7 @@ class Attempts:
         self._start: datetime = utc_now()
         self._context: Context | None = None
         self._raised: BaseException | None = None
+        self._timed_out = False
 
     async def outcome(self) -> Outcome:
         """Return the outcome of the input, after as many attempts as it takes. Stores each failed one but the last."""
@@ -108,13 +109,20 @@ class Attempts:
             if isinstance(error, asyncio.CancelledError):
                 raise
             logger.warning("could not store an attempt at input %s: %s", attempt.job_id, another.code)
+        else:
+            self._context.note_stored()
+
+    async def stored(self) -> None:
+        """Do what comes after the outcome has been stored: say which replies of paid steps the attempt could use."""
+        if self._context is not None:
+            await self._context.stored(self._raised, timed_out=self._timed_out)
 
     async def _attempt(self) -> list[Output]:
         settings = self._settings
         self._number += 1
         self._start = utc_now()
-        context = Context(settings.ledger, self._claimed, self._number, settings.worker_id, settings.on_cost)
-        self._context = context
+        context = Context(settings.rules, self._claimed, self._number, settings.worker_id, settings.on_cost)
+        self._context, self._raised, self._timed_out = context, None, False
         try:
             returned = await self._called(context)
             outputs = await settings.checks.outputs(returned)
@@ -127,6 +135,8 @@ class Attempts:
             if not isinstance(error, _ENDING):
                 self._raised = error
             raise
+        finally:
+            context.end()
         if context.failure is not None:
             raise context.failure  # even if the function caught it: the store did not keep what was paid for
         return outputs
@@ -142,13 +152,16 @@ class Attempts:
                 return await call
         except TimeoutError as error:
             if timer.expired():
+                self._timed_out = True
                 raise TimeoutError(f"the attempt took longer than its timeout of {limit:g} s") from error
             raise
 
     async def _store_failed(self, error: Exception, _seconds: float) -> None:
-        attempt = self._described("failed", error)
+        attempt, context = self._described("failed", error), self._context
         self._context = None  # no attempt is under way until the next; the ledger finishes what it has been given
         await self._settings.outbox.save_failed(attempt)
+        if context is not None:
+            await context.stored(error, timed_out=self._timed_out)
 
     def _described(self, status: StatusAttempt, error: BaseException | None = None) -> Attempt:
         claimed, context = self._claimed, self._context
@@ -168,7 +181,7 @@ class Attempts:
             kind,
             message,
             trace,
-            () if context is None else context.usage,
+            () if context is None else context.take_usage(),
         )
 
 

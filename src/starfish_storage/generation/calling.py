@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.generation.binding import Binding
+from starfish_storage.generation.code_identity import code_identity
 from starfish_storage.generation.threads import Threads
 
 
@@ -38,6 +39,7 @@ class BoundFunction:
             )
         self.name = function_name(function)
         self._function = function
+        self._code: str | None = None
         self._is_async = _is_async(function)
         self._threads = Threads("starfish-storage-call")
         self._turn = asyncio.Semaphore(max_threads)
@@ -82,6 +84,12 @@ class BoundFunction:
                 raise
             raise RuntimeError(f"function {self.name} awaited something that was cancelled") from error
         return result
+
+    def code(self) -> str:
+        """Return the identity of the function's code, `code_identity`; compute it only once, if at all."""
+        if self._code is None:
+            self._code = code_identity(self._function)
+        return self._code
 
     def close(self) -> None:
         """Start no more calls in threads. Running calls go on, and nobody waits for them. Idempotent."""

@@ -14,6 +14,7 @@ from starfish_storage.generation.calling import function_name
 from starfish_storage.generation.loading import load_function
 from starfish_storage.generation.retrying import Retry, is_worth_retrying
 from starfish_storage.generation.sources import OnBadInput
+from starfish_storage.generation.steps import REASKS, Reask
 
 OutputSchema = type[BaseModel] | dict[str, Any]
 Accept = Callable[[Any], Any]
@@ -35,6 +36,7 @@ class Options:
         allow_secrets: whether inputs may hold what looks like a key.
         grace: seconds that calls in flight get to end after an interruption.
         lease: seconds for which a silent worker keeps its inputs.
+        reask: which stored replies of paid steps are asked for again after a failure.
     """
 
     max_concurrency: int = 10
@@ -47,6 +49,7 @@ class Options:
     allow_secrets: bool = False
     grace: float = 30.0
     lease: float = 60.0
+    reask: Reask = "auto"
 
     def __post_init__(self) -> None:
         _number("max_concurrency", self.max_concurrency, 1, whole=True)
@@ -58,6 +61,8 @@ class Options:
         _number("lease", self.lease, 1)
         if self.on_bad_input not in ("stop", "skip"):
             raise InvalidInputError(f"on_bad_input must be 'stop' or 'skip', not {self.on_bad_input!r}.")
+        if self.reask not in REASKS:
+            raise InvalidInputError(f"reask must be one of {', '.join(map(repr, REASKS))}, not {self.reask!r}.")
         if self.accept is not None and not callable(self.accept):
             raise InvalidInputError(f"accept must be a function of a record's data, not {type(self.accept).__name__}.")
 
@@ -92,6 +97,7 @@ class Options:
             "allow_secrets": self.allow_secrets,
             "grace": self.grace,
             "lease": self.lease,
+            "reask": self.reask,
         }
 
     @classmethod

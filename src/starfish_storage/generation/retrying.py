@@ -74,6 +74,17 @@ def is_worth_retrying(error: BaseException) -> bool:
     return not isinstance(error, OSError) or error.errno is None or error.errno in _NETWORK_ERRORS
 
 
+def is_of_connection(error: BaseException) -> bool:
+    """Return whether an error says that a request failed, and so nothing about an answer that came before.
+
+    >>> is_of_connection(ConnectionResetError()), is_of_connection(ValueError("no score in the reply"))
+    (True, False)
+    """
+    if isinstance(error, TimeoutError | ConnectionError | socket.gaierror | ssl.SSLError):
+        return True
+    return isinstance(error, Exception) and (status_of(error) is not None or _worth_by_name(type(error)) is True)
+
+
 @dataclass(frozen=True, slots=True)
 class Retry:
     """How many attempts an input gets, and how long a run waits between them.

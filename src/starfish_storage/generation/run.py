@@ -13,6 +13,7 @@ from typing import Any, Unpack
 from starfish_storage.errors import RunFinishedError, RunIncompleteError
 from starfish_storage.generation.calling import BoundFunction
 from starfish_storage.generation.context import Context
+from starfish_storage.generation.forgetting import check_step_names, forget_of_pending
 from starfish_storage.generation.frames import rows_of
 from starfish_storage.generation.input_files import FileInputs
 from starfish_storage.generation.inputs import Feed, InputCheck
@@ -138,6 +139,7 @@ async def retry(
     function: Callable[..., Any] | None = None,
     *,
     where: Where | None = None,
+    forget: Sequence[str] = (),
     **changed: Unpack[RunOptions],
 ) -> Run:
     """Run finished inputs again, by default those that failed, and the unfinished ones.
@@ -149,15 +151,19 @@ async def retry(
         master_job_id: the run.
         function: as for `resume`.
         where: chooses the inputs.
+        forget: names of steps whose stored replies are not to be used again, so that they are asked for again; the
+            replies stay in the history.
         changed: as for `resume`.
 
     Raises:
         NotFoundError: the run does not exist.
-        InvalidInputError: a status is unknown, or as for `resume`.
+        InvalidInputError: a status is unknown, the run has no step of a name to forget, or as for `resume`.
         StorageError: the store failed.
     """
     chosen = where or Where()
     state, job, config = await stored_run(storage, master_job_id)
+
+    await check_step_names(storage, master_job_id, forget)
 
     async def reset() -> None:
         await storage.ledger.reset_inputs(
@@ -167,6 +173,8 @@ async def retry(
             error_type=chosen.error_type,
             job_ids=chosen.job_ids,
         )
+        if forget:
+            await forget_of_pending(storage, master_job_id, forget)
 
     # Inputs that were never stored cannot run again.
     return await _go_on(storage, state, job, config, function, None, changed, before=reset, again=chosen.statuses)

@@ -11,6 +11,7 @@ from starfish_storage.generation.options import Accept, OutputSchema, UniqueBy
 from starfish_storage.generation.progress import Progress
 from starfish_storage.generation.retrying import Retry
 from starfish_storage.generation.sources import OnBadInput
+from starfish_storage.generation.steps import Reask
 
 ProgressKind = str | Callable[[Progress], object]
 
@@ -38,6 +39,9 @@ class RunOptions(TypedDict, total=False):
             then [False].
         grace: seconds that calls in flight get to end after an interruption [30].
         lease: seconds of silence after which another process may take over the inputs of this one [60].
+        reask: after an attempt that failed, which stored replies of paid steps are asked for again. ``"auto"``
+            [default]: the last one before an error of the function, as long as the function's code is the same.
+            ``"last"``: that one, whatever the code. ``"all"``: every one of the failed attempts. ``"never"``: none.
         progress: ``"auto"`` [default]: a bar in a terminal, else lines; ``"bar"``, ``"lines"``, ``"quiet"``, or a
             function of a `Progress`.
         handle_signals: whether Ctrl-C and SIGTERM stop the run in an orderly way, in the main thread [True].
@@ -54,6 +58,7 @@ class RunOptions(TypedDict, total=False):
     allow_secrets: bool | None
     grace: float | None
     lease: float | None
+    reask: Reask | None
     progress: ProgressKind
     handle_signals: bool
 

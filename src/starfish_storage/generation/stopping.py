@@ -39,6 +39,11 @@ class Stopping:
         """Whether no new call may start."""
         return self._wanted.is_set()
 
+    @property
+    def is_forced(self) -> bool:
+        """Whether nothing is to be waited for."""
+        return self._forced.is_set()
+
     def stop(self, reason: str, *, patient: bool = False) -> None:
         """Start no new call. Idempotent: the first reason stays.
 

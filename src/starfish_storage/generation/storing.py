@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.generation.spending import Spending
 from starfish_storage.interface import RunLedger
-from starfish_storage.runs import Attempt, Finished, Outcome
+from starfish_storage.runs import Attempt, Finished, Outcome, Step, Usage
 
 
 class Outbox:
-    """Hands each attempt of a worker to the ledger: outcomes, failed attempts, and those that were stopped.
+    """Hands what a worker has paid for to the ledger: outcomes, other attempts, replies of steps, late usage.
 
-    Nothing else of a worker stores an attempt.
+    Nothing else of a worker stores any of these.
 
     Args:
         ledger: stores them.
@@ -50,6 +50,23 @@ class Outbox:
         """
         self._spending.hand_in(attempt.cost)
         await self._ledger.save_attempt(attempt)
+
+    async def save_step(self, step: Step) -> int:
+        """Store a reply of a paid step, and return which reply to its call it is.
+
+        Raises:
+            StorageError: as `RunLedger.save_step`.
+        """
+        return await self._ledger.save_step(step)
+
+    async def add_usage(self, job_id: str, number: int, usage: Sequence[Usage]) -> None:
+        """Add to a stored attempt what it used while it went on, as a thread that nobody could stop.
+
+        Raises:
+            StorageError: as `RunLedger.add_usage`.
+        """
+        self._spending.hand_in(sum(one.cost for one in usage))
+        await self._ledger.add_usage(job_id, number, usage)
 
     async def release(self, attempt: Attempt) -> None:
         """Store an attempt that was stopped, and give its input back.

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextvars
 import queue
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
+
+Result = TypeVar("Result")
 
 
 class Threads:
@@ -73,6 +76,54 @@ class Threads:
                 self._idle += 1
 
 
+class Handoff:
+    """Lets a coroutine of the event loop make calls in a thread that waits for the coroutine.
+
+    So the coroutine decides, and stores what comes of it, also when nobody waits for the thread any longer.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._work: queue.SimpleQueue[tuple[Callable[[], Any], asyncio.Future[Any]] | None] = queue.SimpleQueue()
+
+    async def call(self, call: Callable[[], Any]) -> Any:
+        """Make a call in the thread, and return its result."""
+        future: asyncio.Future[Any] = self._loop.create_future()
+        self._work.put((call, future))
+        return await future
+
+    def serve(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """Run a coroutine in the event loop, make its calls here, and return its result. Called in the thread.
+
+        Raises:
+            RuntimeError: the loop is closed.
+            Exception: any error of the coroutine.
+        """
+        try:
+            running = asyncio.run_coroutine_threadsafe(work, self._loop)
+        except RuntimeError:
+            work.close()
+            raise
+        running.add_done_callback(lambda _: self._work.put(None))
+        while (wanted := self._work.get()) is not None:
+            call, future = wanted
+            result, error = None, None
+            try:
+                result = call()
+            except (StopIteration, asyncio.CancelledError, concurrent.futures.CancelledError) as raised:
+                # A future refuses the first, and takes the others for its own.
+                error = RuntimeError(f"the call raised {type(raised).__name__}")
+                error.__cause__ = raised
+            except Exception as raised:  # noqa: BLE001 (handed to who waits)
+                error = raised
+            except BaseException:
+                # It ends this thread, and must not end the event loop.
+                self._loop.call_soon_threadsafe(_settle, future, None, RuntimeError("the call ended its thread"))
+                raise
+            self._loop.call_soon_threadsafe(_settle, future, result, error)
+        return running.result()
+
+
 def _settle(future: asyncio.Future[Any], result: object, error: BaseException | None) -> None:
     if future.done():
         return  # cancelled: the caller has stopped waiting
@@ -80,9 +131,6 @@ def _settle(future: asyncio.Future[Any], result: object, error: BaseException | 
         future.set_result(result)
     else:
         future.set_exception(error)
-
-
-Result = TypeVar("Result")
 
 
 async def to_the_end(work: Coroutine[Any, Any, Result]) -> Result:

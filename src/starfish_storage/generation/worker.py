@@ -19,9 +19,11 @@ from starfish_storage.generation.options import Options
 from starfish_storage.generation.outcomes import OutputChecks
 from starfish_storage.generation.progress import LiveCounts, Progress, Reporter
 from starfish_storage.generation.spending import Spending
+from starfish_storage.generation.steps import StepRules
 from starfish_storage.generation.stopping import StoppedError, Stopping
 from starfish_storage.generation.storing import Outbox
 from starfish_storage.generation.threads import to_the_end
+from starfish_storage.generation.under_way import under_way
 from starfish_storage.interface import Storage
 from starfish_storage.models import utc_now
 from starfish_storage.runs import ClaimedInput, RunState
@@ -76,7 +78,7 @@ class RunWorker:
         self._spending = Spending(options.max_cost, state.cost)
         self._outbox = Outbox(self._ledger, self._spending)
         self._settings = Settings(
-            self._ledger,
+            StepRules(self._ledger, self._outbox, options.reask, function.code),
             self._worker.worker_id,
             function,
             checks,
@@ -86,7 +88,7 @@ class RunWorker:
             self._outbox,
         )
         self._loop = asyncio.get_running_loop()
-        self._is_cancelling = False
+        self._is_cancelling = self._has_time = False
         self._errors: list[BaseException] = []
         self._began = time.monotonic()
         self._counts = LiveCounts(storage, state.master_job_id)
@@ -179,6 +181,7 @@ class RunWorker:
         out_of_time = asyncio.create_task(self.stopping.out_of_time(self._options.grace))
         try:
             await asyncio.wait({working, out_of_time}, return_when=asyncio.FIRST_COMPLETED)
+            self._has_time = not out_of_time.done()
         except asyncio.CancelledError:
             self.stopping.stop("cancelled")
             raise
@@ -239,6 +242,8 @@ class RunWorker:
         # Inputs that `Claims` holds are for slots that wait for them. A slot that finishes claims its own; otherwise
         # the slots would fall into step with the claims of others, in many small groups instead of a few full ones.
         finished = await self._outbox.finish(outcome, attempts.failed, claim_next=not self.stopping.is_wanted)
+        if finished.status is not None:  # otherwise others work on the input
+            await attempts.stored()
         self._changed.set()
         return finished.claimed
 
@@ -250,7 +255,18 @@ class RunWorker:
         self._errors.append(error)
         self.stopping.stop(type(error).__name__)
 
+    async def _await_paid_calls(self) -> None:
+        """Wait for the calls of steps that have outlived their attempts, within the grace; tell of the others."""
+        calls = under_way(self._ledger)
+        going = len(calls.of_run(self.master_job_id))
+        if going and self._has_time:
+            self._reporter.note(f"waiting for {going:,} paid steps that have outlived their attempts")
+        seconds = self._options.grace if self._has_time else 0
+        for key in await calls.wait(self.master_job_id, seconds, lambda: self.stopping.is_forced):
+            logger.warning("%s is still under way at the end of the run; its reply is kept if the program waits", key)
+
     async def _end(self) -> None:
+        await self._await_paid_calls()
         await self._heartbeat.stop()
         try:
             await self._ledger.remove_worker(self._heartbeat.worker, utc_now())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
-from starfish_storage.runs import Attempt, InputAccount, StatusStep, Step, StepTotal
+from starfish_storage.runs import Attempt, InputAccount, StatusStep, Step, StepTotal, Usage
 
 
 class AttemptLedger(ABC):
@@ -21,6 +21,17 @@ class AttemptLedger(ABC):
         Raises:
             NotFoundError: the execution job does not exist any more.
             InvalidInputError: it belongs to another run, or a value of the attempt cannot be stored.
+        """
+
+    @abstractmethod
+    async def add_usage(self, job_id: str, number: int, usage: Sequence[Usage]) -> None:
+        """Add to a stored attempt what a call of it used that has outlived it. Durable. Not idempotent.
+
+        The totals of the run count it too.
+
+        Raises:
+            NotFoundError: there is no such attempt.
+            InvalidInputError: a number is negative or not a number.
         """
 
     @abstractmethod

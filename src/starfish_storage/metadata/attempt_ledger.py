@@ -11,7 +11,7 @@ from starfish_storage.metadata.ledger_access import LedgerAccess
 from starfish_storage.metadata.operations import WriteOperation
 from starfish_storage.metadata.step_writer import SavingStep
 from starfish_storage.models import utc_now
-from starfish_storage.runs import Attempt, InputAccount, StatusStep, Step, StepTotal
+from starfish_storage.runs import Attempt, InputAccount, StatusStep, Step, StepTotal, Usage
 
 
 class SQLAttemptLedger(LedgerAccess, AttemptLedger):
@@ -22,6 +22,12 @@ class SQLAttemptLedger(LedgerAccess, AttemptLedger):
         now = values.timestamp("now", utc_now())
         ledger_rows.attempt_row(attempt, 1)  # refused here, if at all
         return await self._write(lambda writer: ledger_writer.save_attempt(writer, attempt, now))
+
+    async def add_usage(self, job_id: str, number: int, usage: Sequence[Usage]) -> None:
+        """See `AttemptLedger.add_usage`."""
+        where = (values.text("job_id", job_id), values.integer("number", number))
+        used = [one.checked() for one in usage]
+        await self._write(lambda writer: ledger_writer.add_usage(writer, *where, used))
 
     async def list_attempts(self, job_id: str) -> list[Attempt]:
         """See `AttemptLedger.list_attempts`."""

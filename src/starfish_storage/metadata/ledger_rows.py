@@ -137,6 +137,13 @@ def interrupted_row(held: HeldInputRow, number: int, worker_id: str, now: str, u
     )  # fmt: skip
 
 
+def with_usage(row: AttemptRow, used: Sequence[Usage]) -> AttemptRow:
+    """Return the row of an attempt with more usage."""
+    usage = (*read_usage(row.usage), *used)
+    sent, received, cost = _totals(usage)
+    return row._replace(input_tokens=sent, output_tokens=received, cost=cost, usage=usage_text(usage))
+
+
 def attempt(row: Row) -> Attempt:
     """Return the attempt of a row."""
     job_id, number, master_job_id, worker_id, status, start, end, kind, message, trace, _, _, _, usage, conversions = (

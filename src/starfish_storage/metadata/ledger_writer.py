@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from starfish_storage.errors import InvalidInputError, NotFoundError, ParentNotFoundError, StorageError, shorten
 from starfish_storage.interface.rows import (
+    AttemptRow,
     ClaimedInputRow,
     FinishedInputRow,
     HeldInputRow,
@@ -17,7 +18,7 @@ from starfish_storage.interface.rows import (
 from starfish_storage.metadata import ledger_rows, values
 from starfish_storage.metadata.row import Row
 from starfish_storage.metadata.row_writer import RowWriter
-from starfish_storage.runs import Attempt
+from starfish_storage.runs import Attempt, Usage
 
 _NEW_RUN = "start it with start_run first"
 
@@ -130,6 +131,16 @@ def save_attempt(writer: RowWriter, attempt: Attempt, now: str) -> int:
     writer.change("save_attempt", ledger_rows.attempt_row(attempt, number))
     writer.change("count_attempts", (number, now, job_id))
     return number
+
+
+def add_usage(writer: RowWriter, job_id: str, number: int, used: Sequence[Usage]) -> None:
+    """Add usage to a stored attempt."""
+    writer.first("get_input", (job_id,))  # locked with it
+    there = writer.first_as(AttemptRow, "get_attempt", (job_id, number))
+    if there is None:
+        raise NotFoundError("attempt", f"{number} of {job_id}", "it may have been deleted with its master job")
+    writer.change("delete_attempt", (job_id, number))  # which takes it out of the totals of the run
+    writer.change("save_attempt", ledger_rows.with_usage(there, used))
 
 
 def release_input(writer: RowWriter, attempt: Attempt, now: str) -> None:

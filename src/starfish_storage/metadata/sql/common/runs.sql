@@ -106,6 +106,9 @@ DELETE FROM attempts WHERE job_id = :job_id AND number = :number
 UPDATE execution_jobs SET attempted_generations = :attempted_generations, last_update_time = :last_update_time
 WHERE job_id = :job_id
 
+-- name: get_attempt
+SELECT {attempt.columns} FROM attempts WHERE job_id = :job_id AND number = :number
+
 -- name: list_attempts
 SELECT {attempt.columns} FROM attempts WHERE job_id = :job_id ORDER BY number
 

@@ -57,13 +57,17 @@ def encode(value: object, what: str) -> bytes:
         # Reading it back proves it: NaN has become null, a UUID a string. Twice as fast as a walk in Python.
         if orjson.loads(encoded) == value:
             return encoded
-    except (TypeError, ValueError, RecursionError):
+    except Exception:  # noqa: BLE001, S110 (comparing may run any code)
         pass  # orjson's limits are not JSON's: the walk below decides, and says why
-    _check(cast("dict[Any, Any]", value), what)
     try:
+        _check(cast("dict[Any, Any]", value), what)
         return json.dumps(value, allow_nan=False, separators=(",", ":")).encode("ascii") + b"\n"
+    except InvalidDataError:
+        raise
     except (ValueError, RecursionError) as error:
         raise InvalidDataError(what, "$", str(error)) from error
+    except Exception as error:  # a dict of a foreign class
+        raise InvalidDataError(what, "$", f"reading it raised {type(error).__name__}") from error
 
 
 def decode(encoded: bytes) -> Any:

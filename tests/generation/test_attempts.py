@@ -136,7 +136,7 @@ async def test_generator_exit_and_cancelling_ones_own_task_end_the_run(storage: 
     assert await statuses(storage) == ("cancelled", {"pending": 3})
 
 
-async def test_what_checks_raise_is_the_attempts_error(storage: Storage) -> None:
+async def test_what_checks_raise_costs_no_answer_and_no_call(storage: Storage) -> None:
     async def accept(output: dict[str, Any]) -> bool:
         if output["n"] == 0:
             raise asyncio.CancelledError
@@ -144,9 +144,15 @@ async def test_what_checks_raise_is_the_attempts_error(storage: Storage) -> None
             raise ValueError("cannot tell")
         return True
 
-    run = await start(storage, Calls(), accept=accept)
+    calls = Calls()
+    run = await start(storage, calls, accept=accept)
     assert run.inputs == {"completed": 1, "failed": 2}
-    assert [one.error_type for one in await attempts(storage, 1)] == ["ValueError"] * 3
+    assert sorted(calls.made) == [0, 1, 2]
+    assert await data(storage, "failed") == [{"n": 0}, {"n": 1}]
+    (made,) = await attempts(storage, 1)
+    assert made.status == "completed"
+    (group,) = await storage.ledger.list_errors(RUN)
+    assert (group.kind, group.inputs) == ("refused output", 2)
 
 
 async def test_timeouts_of_both_kinds_of_functions(storage: Storage) -> None:

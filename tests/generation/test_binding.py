@@ -35,7 +35,7 @@ async def called(function: Any, run_config: dict[str, Any] | None = None) -> Any
     bound = BoundFunction(function, 2, context_type=Context)
     try:
         bound.check(INPUT if run_config is None else run_config)
-        return await bound.call(INPUT if run_config is None else run_config, CONTEXT)
+        return await bound.call(INPUT if run_config is None else run_config, CONTEXT, [])
     finally:
         bound.close()
 
@@ -120,7 +120,7 @@ async def test_the_context_is_known_by_its_whole_name_too() -> None:
 
     answer.__annotations__["job"] = same
     bound = BoundFunction(answer, 1)
-    assert await bound.call(INPUT, CONTEXT) is CONTEXT
+    assert await bound.call(INPUT, CONTEXT, []) is CONTEXT
 
 
 async def test_data_is_data_a_field_named_context_wins() -> None:
@@ -204,7 +204,7 @@ async def test_a_parameter_without_a_field_is_named_with_the_fields_and_the_reme
     with pytest.raises(InvalidInputError) as caught:
         bound.check({"prompt": "s3cret", "n": 1})
     with pytest.raises(InvalidInputError) as again:
-        await bound.call({"prompt": "s3cret", "n": 1}, None)
+        await bound.call({"prompt": "s3cret", "n": 1}, None, [])
     message = str(caught.value)
     assert message == str(again.value)
     assert "the input has no field for its parameter" in message

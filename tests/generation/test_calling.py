@@ -23,7 +23,7 @@ def answer_a_text(question: str) -> Any:
 async def called(function: Any) -> Any:
     bound = BoundFunction(function, 2)
     try:
-        return await bound.call({"question": "2+2", "level": 3}, None)
+        return await bound.call({"question": "2+2", "level": 3}, None, [])
     finally:
         bound.close()
 
@@ -79,7 +79,7 @@ async def test_no_more_plain_calls_at_a_time_than_threads() -> None:
             running[0] -= 1
 
     bound = BoundFunction(answer, 2)
-    calls = [asyncio.ensure_future(bound.call({}, None)) for _ in range(5)]
+    calls = [asyncio.ensure_future(bound.call({}, None, [])) for _ in range(5)]
     for _ in range(2):
         await asyncio.to_thread(started.acquire)
     assert not started.acquire(blocking=False)
@@ -187,7 +187,7 @@ async def test_a_cancelled_plain_call_is_not_waited_for_and_closing_starts_no_mo
         release.wait(30)
 
     bound = BoundFunction(waits, 1)
-    task = asyncio.ensure_future(bound.call({}, None))
+    task = asyncio.ensure_future(bound.call({}, None, []))
     await asyncio.to_thread(entered.wait)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -195,7 +195,7 @@ async def test_a_cancelled_plain_call_is_not_waited_for_and_closing_starts_no_mo
     bound.close()
     bound.close()
     with pytest.raises(RuntimeError):
-        await bound.call({}, None)
+        await bound.call({}, None, [])
     release.set()
 
 

@@ -113,8 +113,8 @@ FORMS: list[tuple[Any, Any, str | None]] = [
     (b"text", "text", "bytes"),
     (bytearray(b"text"), "text", "bytes"),
     (memoryview(b"\xff\x00"), "/wA=", "base64"),
-    (float("nan"), None, "NaN"),
-    (float("-inf"), None, "NaN"),
+    (float("nan"), None, "nan"),
+    (float("-inf"), None, "nan"),
     (Model(x=1), {"x": 1, "when": "2026-01-31"}, "model"),
     (Point(1.5, [1]), {"x": 1.5, "inner": [1]}, "model"),
     (Attrs(1, "b"), {"x": 1, "y": "b"}, "model"),
@@ -150,8 +150,8 @@ FORMS: list[tuple[Any, Any, str | None]] = [
     (np.array([1, 2], dtype=object), [1, 2], "numpy"),
     (pd.Timestamp("2026-01-31T12:00:00.123456789"), "2026-01-31T12:00:00.123456789", "pandas"),
     (pd.Timedelta(minutes=1), "P0DT0H1M0S", "pandas"),
-    (pd.NA, None, "NaN"),
-    (pd.NaT, None, "NaN"),
+    (pd.NA, None, "nan"),
+    (pd.NaT, None, "nan"),
     (pd.Series([1, 2]), [1, 2], "pandas"),
     (pd.DataFrame({"a": [1, 2], "b": ["x", "y"]}).iloc[0], {"a": 1, "b": "x"}, "pandas"),
     (pd.DataFrame({"a": [1, 2]}), [{"a": 1}, {"a": 2}], "pandas"),
@@ -189,10 +189,10 @@ def test_forms_within_forms_are_noted_with_their_paths() -> None:
         "b": [1.0, None],
         "c": [None] * 30,
     }
-    assert notes.counts == {"model": 1, "NaN": 32, "key": 1, "set": 1, "datetime": 1, "numpy": 1}
+    assert notes.counts == {"model": 1, "nan": 32, "key": 1, "set": 1, "datetime": 1, "numpy": 1}
     assert notes.paths["datetime"] == ["$[3].a.inner.1,2[0]"]
-    assert notes.paths["NaN"][:3] == ["$[3].a.x", "$[3].b[1]", "$[3].c[0]"]
-    assert len(notes.paths["NaN"]) == 20
+    assert notes.paths["nan"][:3] == ["$[3].a.x", "$[3].b[1]", "$[3].c[0]"]
+    assert len(notes.paths["nan"]) == 20
 
 
 class Hostile:

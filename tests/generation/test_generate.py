@@ -69,7 +69,7 @@ async def test_several_outputs_and_what_the_function_says_of_them(storage: Stora
 
 
 async def test_no_output_is_an_outcome_too(storage: Storage) -> None:
-    run = await start(storage, lambda row: [])
+    run = await start(storage, lambda row: [], on_empty="skip")
     assert (run.status, run.records, run.inputs) == ("completed", {}, {"completed": 3})
 
 
@@ -113,8 +113,8 @@ async def test_fields_named_like_ours_are_data(storage: Storage) -> None:
         assert await storage.get_records_data([one.output_ref or "" for one in records]) == [given]
 
 
-@pytest.mark.parametrize("returned", [{"a": {1, 2}}, {"a": object()}, {"a": float("nan")}, {1: {2}}, "text", None, [1]])
-async def test_what_is_not_json_fails_its_input_only(storage: Storage, returned: Any) -> None:
+@pytest.mark.parametrize("returned", [None, []])
+async def test_nothing_fails_its_input_only(storage: Storage, returned: Any) -> None:
     run = await start(storage, lambda n: returned if n == 1 else {"n": n})
     assert (run.status, run.inputs) == ("completed_with_errors", {"completed": 2, "failed": 1})
     last = (await attempts(storage, 1))[-1]

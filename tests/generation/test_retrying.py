@@ -45,6 +45,15 @@ def quoting(text: str, **attributes: Any) -> Exception:
     return error
 
 
+def raised_in(file: str) -> KeyError:
+    """Return a `KeyError` that code of a file has raised."""
+    try:
+        exec(compile("raise KeyError('choices')", file, "exec"))
+    except KeyError as error:
+        return error
+    raise AssertionError
+
+
 class UnreadableError(Exception):
     @property
     def status_code(self) -> int:
@@ -83,7 +92,9 @@ WORTH: list[BaseException] = [
     shaped("ConnectionError", OSError),  # that of `requests`
     family("MyOwnError", "APIConnectionError", "APIError"),
     ValueError("no answer found"),
-    KeyError("answer"),
+    raised_in("/venv/lib/python3.11/site-packages/litellm/main.py"),
+    raised_in("C:\\venv\\Lib\\site-packages\\openai\\_client.py"),
+    shaped("MissingAnswer", KeyError),
     json.JSONDecodeError("bad", "{", 1),
     UnicodeDecodeError("utf-8", b"\xff", 0, 1, "bad"),
     ZeroDivisionError(),
@@ -113,6 +124,10 @@ NOT_WORTH: list[BaseException] = [
     shaped("InsufficientQuota", status_code=429),
     shaped("RateLimitError", status_code=429, code="429", body={"code": "insufficient_quota"}),  # LiteLLM's, of OpenAI
     quoting('AnthropicException - {"error": {"type": "insufficient_quota"}}', status_code=429),  # LiteLLM's
+    KeyError("answer"),
+    raised_in("/home/me/pipeline.py"),
+    raised_in("/usr/lib/python3.11/os.py"),
+    raised_in("/venv/lib/python3.11/site-packages/pandas/core/frame.py"),
     TypeError(),
     AttributeError(),
     NameError(),

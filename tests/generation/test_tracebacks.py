@@ -91,7 +91,7 @@ async def test_what_takes_too_long_shows_where_it_stood(storage: Storage):
 @pytest.mark.parametrize(
     ("function", "last"),
     [
-        (lambda n: n, "starfish_storage.errors.InvalidDataError: "),  # an output that is none
+        (lambda n: None, "starfish_storage.errors.InvalidDataError: "),  # an output that is none
         (functools.partial(in_a_coroutine, 1, 2), "TypeError: in_a_coroutine() "),  # pyright: ignore[reportCallIssue]
     ],
 )
@@ -103,7 +103,7 @@ async def test_what_has_no_frame_of_the_function_is_one_line(storage: Storage, f
 
 
 async def test_a_mistake_of_this_library_is_shown_whole(storage: Storage, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("starfish_storage.generation.outcomes._said", None)  # what calls it fails then
+    monkeypatch.setattr("starfish_storage.generation.outcomes.items_of", None)  # what calls it fails then
     await start(storage, lambda n: Filtered({"n": n}), [{"n": 7}], retry=NEVER)
     (made,) = await attempts(storage, 7)
     assert "outcomes.py" in (made.error_traceback or "")

@@ -61,6 +61,16 @@ _HOW = (
         help="Which stored replies of steps to ask for again after a failure [default: auto].",
     ),
     click.option(
+        "--on-empty",
+        type=click.Choice(["fail", "skip"]),
+        help="What a call that returns nothing is: a failure, or an input without output [default: fail].",
+    ),
+    click.option(
+        "--retry-on-misfit/--no-retry-on-misfit",
+        default=None,
+        help="Retry a call whose output does not fit the schema.",
+    ),
+    click.option(
         "--on-bad-input",
         type=click.Choice(["stop", "skip"]),
         help="What to do about a bad line of the inputs [default: stop].",
@@ -108,6 +118,8 @@ def how_options(given: dict[str, Any]) -> dict[str, Any]:
         "max_cost": given["max_cost"],
         "accept": None if accept is None else load_function(accept),
         "unique_by": unique_by or None,
+        "on_empty": given["on_empty"],
+        "retry_on_misfit": given["retry_on_misfit"],
         "on_bad_input": given["on_bad_input"],
         "allow_secrets": given["allow_secrets"] or None,  # on resuming: as the run was started
         "reask": given["reask"],

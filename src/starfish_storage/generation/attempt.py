@@ -12,14 +12,15 @@ from typing import Any
 from starfish_storage.errors import StorageError
 from starfish_storage.generation.calling import BoundFunction
 from starfish_storage.generation.context import Context
+from starfish_storage.generation.conversion import Notes
 from starfish_storage.generation.options import Options
-from starfish_storage.generation.outcomes import OutputChecks
-from starfish_storage.generation.retrying import until_settled
+from starfish_storage.generation.outcomes import Checked, OutputChecks
+from starfish_storage.generation.retrying import OutputMisfitError, until_settled
 from starfish_storage.generation.steps import StepRules
 from starfish_storage.generation.storing import Outbox
 from starfish_storage.generation.tracebacks import frames_text, traceback_text
 from starfish_storage.models import utc_now
-from starfish_storage.runs import Attempt, ClaimedInput, Outcome, Output, StatusAttempt, status_of_input
+from starfish_storage.runs import Attempt, ClaimedInput, Conversion, Outcome, Output, StatusAttempt, status_of_input
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ class Attempts:
         claimed: the input.
     """
 
-    __slots__ = ("_claimed", "_context", "_number", "_raised", "_settings", "_start", "_timed_out")
+    __slots__ = ("_claimed", "_context", "_kept", "_notes", "_number", "_raised", "_settings", "_start", "_timed_out")
 
     def __init__(self, settings: Settings, claimed: ClaimedInput) -> None:
         self._settings = settings
@@ -74,6 +75,8 @@ class Attempts:
         self._context: Context | None = None
         self._raised: BaseException | None = None
         self._timed_out = False
+        self._kept: list[Output] = []  # of the current attempt: they stand, though it failed
+        self._notes: Notes | None = None
 
     async def outcome(self) -> Outcome:
         """Return the outcome of the input, after as many attempts as it takes. Stores each failed one but the last."""
@@ -85,18 +88,36 @@ class Attempts:
         except BaseException as error:
             if error is not self._raised:
                 raise  # the function did not raise it: the store failed, or the run was stopped
+            if isinstance(error, OutputMisfitError):
+                return self._returned(self._kept)
             return self.failed(error)
+        return self._returned(outputs)
+
+    def refused(self, outcome: Outcome, error: Exception) -> Outcome:
+        """Return the outcome to store in place of one that the store refused, with its data converted into JSON."""
+        checked = self._settings.checks.stored_as_json(outcome.outputs)
+        if all(new is old for new, old in zip(checked.outputs, outcome.outputs, strict=True)):
+            return self.failed(error)  # it was not the data
+        self._note(checked)
+        if outcome.attempt.status == "completed":
+            return self._returned(checked.outputs)
+        attempt = replace(outcome.attempt, conversions=self._conversions())
+        return replace(outcome, attempt=attempt, outputs=checked.outputs)
+
+    def failed(self, error: BaseException) -> Outcome:
+        """Return the outcome of an input whose last attempt failed: what it yielded stands, and the error follows."""
+        attempt = self._described("failed", error)
+        what = f"{attempt.error_type}: {attempt.error_message}"
+        outputs = [*self._kept, Output("failed", None, what)]
+        return Outcome(self._claimed, self._settings.worker_id, attempt, outputs, what)
+
+    def _returned(self, outputs: list[Output]) -> Outcome:
+        """Return the outcome of an input whose last attempt returned."""
         outputs = [_with_storable_message(one) for one in outputs]
         why = None
         if outputs and status_of_input([one.status for one in outputs]) == "failed":
             why = next(one.error_message for one in outputs if one.status == "failed")
-        return Outcome(self._claimed, settings.worker_id, self._described("completed"), outputs, why)
-
-    def failed(self, error: BaseException) -> Outcome:
-        """Return the outcome of an input whose last attempt failed."""
-        attempt = self._described("failed", error)
-        what = f"{attempt.error_type}: {attempt.error_message}"
-        return Outcome(self._claimed, self._settings.worker_id, attempt, [Output("failed", None, what)], what)
+        return Outcome(self._claimed, self._settings.worker_id, self._described("completed"), outputs, why)
 
     async def release(self, error: BaseException) -> None:
         """Store the current attempt as cancelled by an error, and release the input."""
@@ -119,19 +140,23 @@ class Attempts:
 
     async def _attempt(self) -> list[Output]:
         settings = self._settings
+        self._kept, self._notes = [], None
         self._number += 1
         self._start = utc_now()
         context = Context(settings.rules, self._claimed, self._number, settings.worker_id, settings.on_cost)
         self._context, self._raised, self._timed_out = context, None, False
+        yielded: list[Any] = []
         try:
-            returned = await self._called(context)
-            outputs = await settings.checks.outputs(returned)
+            try:
+                returned = await self._called(context, yielded)
+            except Exception:
+                if yielded:
+                    await self._keep(yielded)
+                raise
+            outputs = await self._checked(returned)
         except BaseException as error:
             if context.failure is not None and not isinstance(error, _ENDING):
                 raise context.failure from error
-            if isinstance(error, asyncio.CancelledError) and not _is_cancelled():
-                self._raised = RuntimeError("a check awaited something that was cancelled")
-                raise self._raised from error
             if not isinstance(error, _ENDING):
                 self._raised = error
             raise
@@ -141,9 +166,38 @@ class Attempts:
             raise context.failure  # even if the function caught it: the store did not keep what was paid for
         return outputs
 
-    async def _called(self, context: Context) -> Any:
+    async def _checked(self, returned: object) -> list[Output]:
+        checked = await self._settings.checks.check(returned)
+        self._note(checked)
+        if checked.misfit is not None:
+            self._kept, self._raised = checked.outputs, OutputMisfitError(checked.misfit)
+            if self._settings.options.retry_on_misfit:
+                raise self._raised
+        return checked.outputs
+
+    def _note(self, checked: Checked) -> None:
+        self._notes = checked.notes
+        if checked.notes is not None:
+            self._settings.checks.warn_of(checked.notes, self._claimed)
+
+    def _conversions(self) -> tuple[Conversion, ...]:
+        of_steps = () if self._context is None else self._context.conversions
+        if not of_steps:
+            return () if self._notes is None else self._notes.conversions()
+        both = Notes()
+        for notes in (*of_steps, *([] if self._notes is None else [self._notes])):
+            both.take_over(notes)
+        return both.conversions()
+
+    async def _keep(self, yielded: list[Any]) -> None:
+        """Check what a generator yielded before it failed, for the outcome: it was paid for."""
+        checked = await self._settings.checks.check(list(yielded))
+        self._note(checked)
+        self._kept = [_with_storable_message(one) for one in checked.outputs]
+
+    async def _called(self, context: Context, yielded: list[Any]) -> Any:
         limit = self._settings.options.timeout
-        call = self._settings.function.call(self._claimed.run_config, context)
+        call = self._settings.function.call(self._claimed.run_config, context, yielded)
         if limit is None:
             return await call
         timer = asyncio.timeout(limit)
@@ -182,12 +236,8 @@ class Attempts:
             message,
             trace,
             () if context is None else context.take_usage(),
+            self._conversions(),
         )
-
-
-def _is_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is None or task.cancelling() > 0
 
 
 def _with_storable_message(output: Output) -> Output:

@@ -6,13 +6,14 @@ import asyncio
 import concurrent.futures
 import functools
 import inspect
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any, cast
 
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.generation.binding import Binding
 from starfish_storage.generation.code_identity import code_identity
 from starfish_storage.generation.threads import Threads
+from starfish_storage.generation.value_forms import is_iterator
 
 
 class BoundFunction:
@@ -53,7 +54,7 @@ class BoundFunction:
         """
         self._binding.check(run_config)
 
-    async def call(self, run_config: dict[str, Any], context: object) -> Any:
+    async def call(self, run_config: dict[str, Any], context: object, yielded: list[Any]) -> Any:
         """Call the function with an input and return its result; for a generator, the list of what it yields.
 
         A plain function runs in a thread, with a copy of the caller's context variables. If the call is cancelled, the
@@ -62,6 +63,7 @@ class BoundFunction:
         Args:
             run_config: the input; the function gets a copy.
             context: for the parameter that asks for it.
+            yielded: gets what a generator yields, also if an error follows.
 
         Raises:
             InvalidInputError: the input does not fit the function.
@@ -71,13 +73,15 @@ class BoundFunction:
         arguments, keywords = self._binding.arguments(run_config, context)
         call = functools.partial(self._function, *arguments, **keywords)
         try:
-            result = call() if self._is_async else await self._in_thread(call)
+            result = call() if self._is_async else await self._in_thread(functools.partial(_plain_call, call, yielded))
             if inspect.isawaitable(result):
                 result = await result
             if inspect.isasyncgen(result):
-                result = await _collected(result)
-            elif inspect.isgenerator(result):
-                result = await self._in_thread(functools.partial(list[Any], result))
+                async for item in result:
+                    yielded.append(item)  # noqa: PERF401 (as in `_collected`)
+                result = yielded
+            elif is_iterator(result):
+                result = await self._in_thread(functools.partial(_plain_call, lambda: result, yielded))
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is None or task.cancelling():
@@ -97,14 +101,14 @@ class BoundFunction:
 
     async def _in_thread(self, call: Callable[[], Any]) -> Any:
         async with self._turn:  # released when the call is abandoned: one that hangs blocks no other
-            return await self._threads.run(lambda: _plain_call(call))
+            return await self._threads.run(call)
 
 
 def function_name(function: Callable[..., Any]) -> str:
     """Return the name by which `load_function` finds a function, as far as it has one.
 
-    >>> function_name(functools.partial(shorten, limit=10))
-    'starfish_storage.wording:shorten'
+    >>> function_name(functools.partial(function_name, len))
+    'starfish_storage.generation.calling:function_name'
     """
     while isinstance(function, functools.partial):
         function = cast("functools.partial[Any]", function).func
@@ -112,18 +116,20 @@ def function_name(function: Callable[..., Any]) -> str:
     return f"{getattr(named, '__module__', None) or 'builtins'}:{named.__qualname__}"
 
 
-def _plain_call(call: Callable[[], Any]) -> Any:
+def _plain_call(call: Callable[[], Any], yielded: list[Any]) -> Any:
     """Call a plain function in a thread; run a generator to its end."""
     try:
         result = call()
-        return list(cast("Any", result)) if inspect.isgenerator(result) else result
+        return _collected(result, yielded) if is_iterator(result) else result
     except (StopIteration, asyncio.CancelledError, concurrent.futures.CancelledError) as error:
         # asyncio's futures refuse the first (the caller would wait forever), and mistake the others for their own.
         raise RuntimeError(f"the function raised {type(error).__name__}") from error
 
 
-async def _collected(items: AsyncIterator[Any]) -> list[Any]:
-    return [item async for item in items]
+def _collected(items: Any, yielded: list[Any]) -> list[Any]:
+    for item in items:
+        yielded.append(item)  # noqa: PERF402 (`extend` does not promise to keep what came before an error)
+    return yielded
 
 
 def _is_async(function: Any) -> bool:

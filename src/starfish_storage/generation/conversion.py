@@ -13,6 +13,7 @@ from starfish_storage.codec import MAX_DEPTH, encode
 from starfish_storage.errors import InvalidDataError
 from starfish_storage.generation.value_forms import RAISED, Items, Unreadable, form_of
 from starfish_storage.redaction import redact_text
+from starfish_storage.runs import Conversion
 
 _MOST_PATHS = 20  # of each kind; the count goes on
 _LONGEST_PATH = 120
@@ -47,6 +48,16 @@ class Notes:
         if len(paths) < _MOST_PATHS:
             paths.append(_path(place))
 
+    def take_over(self, others: Notes) -> None:
+        """Add what other notes say was converted."""
+        for kind, count in others.counts.items():
+            self.counts[kind] = self.counts.get(kind, 0) + count
+            self.paths[kind] = [*self.paths.get(kind, ()), *others.paths[kind]][:_MOST_PATHS]
+
+    def conversions(self) -> tuple[Conversion, ...]:
+        """Return what was converted as an attempt keeps it."""
+        return tuple(Conversion(kind, count, tuple(self.paths[kind])) for kind, count in self.counts.items())
+
 
 def convert(value: object, notes: Notes, root: str = "$", *, depth: int = 1) -> Any:
     """Return a value as JSON that `starfish_storage.codec` takes. Raises nothing, whatever the object's own code does.
@@ -64,14 +75,14 @@ def convert(value: object, notes: Notes, root: str = "$", *, depth: int = 1) -> 
     >>> convert({"a": (1, float("nan")), 2: {3}, "b": object}, notes)
     {'a': [1, None], '2': [3], 'b': {'__repr__': "<class 'object'>", '__type__': 'builtins.type'}}
     >>> notes.paths, notes.problem
-    ({'NaN': ['$.a[1]'], 'set': ['$.2']}, 'at $.b: a class has no JSON form')
+    ({'nan': ['$.a[1]'], 'set': ['$.2']}, 'at $.b: a class has no JSON form')
     """
     walk, place = _Walk(notes), (None, root)
     try:
         found = walk.converted(value, place, depth)
         encode({"": found}, "it")
     except RAISED as error:  # a mistake in here must not cost an answer either
-        reason = str(error) if isinstance(error, InvalidDataError) else _said(error)
+        reason = str(error) if isinstance(error, InvalidDataError) else text_of_error(error)
         return walk.described(value, place, f"it was not converted: {reason}", depth)
     return found
 
@@ -112,7 +123,7 @@ class _Walk:
             except StopIteration:
                 self._close()
             except RAISED as error:
-                self._note_problem(top.place, f"reading its items to the end raised {_said(error)}")
+                self._note_problem(top.place, f"reading its items to the end raised {text_of_error(error)}")
                 self._close()
             else:
                 self._add(top, key, child, depth + len(self._open))
@@ -130,7 +141,7 @@ class _Walk:
         try:
             name, is_changed = self._name(key, top.place)
         except RAISED as error:
-            self._note_problem(top.place, f"making text of a key raised {_said(error)}")
+            self._note_problem(top.place, f"making text of a key raised {text_of_error(error)}")
             name, is_changed = _repr(key, _LONGEST_REASON), True
         place = (top.place, f".{name}")
         if name in made:
@@ -153,7 +164,7 @@ class _Walk:
                 if issubclass(kind, str | int | float):
                     return self._scalar(value, place)
                 if kind is Unreadable:
-                    return self.described(value, place, f"reading it raised {_said(value.error)}", depth)
+                    return self.described(value, place, f"reading it raised {text_of_error(value.error)}", depth)
                 if id(value) in self._above:
                     return self.described(value, place, f"it contains itself: {_path(self._above[id(value)])}", depth)
                 found = sources[-1]
@@ -166,7 +177,7 @@ class _Walk:
                 value = form.value
                 sources.append(value)
         except RAISED as error:
-            return self.described(sources[0], place, f"it raised {_said(error)}", depth)
+            return self.described(sources[0], place, f"it raised {text_of_error(error)}", depth)
         return self.described(sources[0], place, "its form is not simpler than itself", depth)
 
     def _begin(self, value: Any, sources: list[object], place: _Place, depth: int) -> Any:
@@ -201,7 +212,7 @@ class _Walk:
         found = float.__float__(value)
         if math.isfinite(found):
             return found
-        self._notes.add("NaN", place)
+        self._notes.add("nan", place)
         return None
 
     def _name(self, key: object, place: _Place) -> tuple[str, bool]:
@@ -257,8 +268,12 @@ def _type_name(value: object) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
-def _said(error: BaseException) -> str:
-    """Return the class and the message of an error that foreign code raised, on one line."""
+def text_of_error(error: BaseException) -> str:
+    """Return the class and the message of an error that foreign code raised, on one line and not long.
+
+    >>> text_of_error(KeyError("answer"))
+    "KeyError: 'answer'"
+    """
     try:
         text = redact_text(" ".join(str(error).split()))
     except RAISED:

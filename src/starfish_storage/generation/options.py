@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.generation.calling import function_name
 from starfish_storage.generation.loading import load_function
+from starfish_storage.generation.outcomes import OnEmpty
 from starfish_storage.generation.retrying import Retry, is_worth_retrying
 from starfish_storage.generation.sources import OnBadInput
 from starfish_storage.generation.steps import REASKS, Reask
@@ -32,6 +33,8 @@ class Options:
         accept: checks each output.
         unique_by: finds duplicates.
         max_cost: the cost at which the run stops; None for no limit.
+        on_empty: whether an attempt that returns nothing fails or has no output.
+        retry_on_misfit: whether an attempt is retried because an output does not fit the schema.
         on_bad_input: whether inputs that cannot be run stop the run or are skipped.
         allow_secrets: whether inputs may hold what looks like a key.
         grace: seconds that calls in flight get to end after an interruption.
@@ -45,6 +48,8 @@ class Options:
     accept: Accept | None = None
     unique_by: UniqueBy | None = None
     max_cost: float | None = None
+    on_empty: OnEmpty = "fail"
+    retry_on_misfit: bool = False
     on_bad_input: OnBadInput = "stop"
     allow_secrets: bool = False
     grace: float = 30.0
@@ -63,6 +68,10 @@ class Options:
             raise InvalidInputError(f"on_bad_input must be 'stop' or 'skip', not {self.on_bad_input!r}.")
         if self.reask not in REASKS:
             raise InvalidInputError(f"reask must be one of {', '.join(map(repr, REASKS))}, not {self.reask!r}.")
+        if self.on_empty not in ("fail", "skip"):
+            raise InvalidInputError(f"on_empty must be 'fail' or 'skip', not {self.on_empty!r}.")
+        if type(self.retry_on_misfit) is not bool:
+            raise InvalidInputError(f"retry_on_misfit must be True or False, not {self.retry_on_misfit!r}.")
         if self.accept is not None and not callable(self.accept):
             raise InvalidInputError(f"accept must be a function of a record's data, not {type(self.accept).__name__}.")
 
@@ -93,6 +102,8 @@ class Options:
             "accept": None if self.accept is None else function_name(self.accept),
             "unique_by": {"function": function_name(unique_by)} if callable(unique_by) else unique_by,
             "max_cost": self.max_cost,
+            "on_empty": self.on_empty,
+            "retry_on_misfit": self.retry_on_misfit,
             "on_bad_input": self.on_bad_input,
             "allow_secrets": self.allow_secrets,
             "grace": self.grace,

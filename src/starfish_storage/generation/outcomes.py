@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from pydantic import BaseModel
 
 from starfish_storage.codec import canonical_hash
 from starfish_storage.errors import InvalidDataError, InvalidInputError, shorten
+from starfish_storage.generation.conversion import Notes, convert, text_of_error
+from starfish_storage.generation.returned import items_of, object_of, storable
 from starfish_storage.generation.schemas import NoSchema, Schema, schema_of
-from starfish_storage.runs import Output
+from starfish_storage.runs import ClaimedInput, Output
 
-_RETURNED = "what the function returned"
-_REMEDY = "return a dict, a pydantic model, Filtered(data), Duplicate(data), or a list of these"
+logger = logging.getLogger(__name__)
+
+OnEmpty = Literal["fail", "skip"]
+
+SCHEMA, ACCEPT, UNIQUE, CHECK, RETURN = "output_schema: ", "accept: ", "unique_by: ", "check: ", "return: "
+"""How the message of an output begins that a check refused, that broke a check, or that nothing can convert."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +31,11 @@ class Filtered:
     """A function returns this for an output that is not good enough: it is stored as ``filtered``.
 
     Attributes:
-        data: the output, a JSON object or a pydantic model.
+        data: the output, in any form that a function may return one in.
         reason: why.
     """
 
-    data: dict[str, Any] | BaseModel
+    data: Any
     reason: str | None = None
 
 
@@ -36,30 +44,47 @@ class Duplicate:
     """A function returns this for an output that exists already: it is stored as ``duplicate``.
 
     Attributes:
-        data: the output, a JSON object or a pydantic model.
+        data: the output, in any form that a function may return one in.
         reason: which output it repeats, or how that was found.
     """
 
-    data: dict[str, Any] | BaseModel
+    data: Any
     reason: str | None = None
+
+
+@dataclass(slots=True)
+class Checked:
+    """The outputs of an attempt, checked.
+
+    Attributes:
+        outputs: in the order in which the function returned them.
+        notes: what was converted; None if nothing was looked at, because nothing needed to be.
+        misfit: what is wrong with the first that does not fit the schema.
+    """
+
+    outputs: list[Output]
+    notes: Notes | None = None
+    misfit: str | None = None
 
 
 class OutputChecks:
     """The checks of each output of a run, in this order; the first that refuses an output decides its status.
 
+    Each check gets the data as it is stored, already converted. The data of a refused output is stored too. A check
+    that raises, or returns what makes no sense, makes the output ``failed`` with the message ``check: ...``.
+    `Filtered` and `Duplicate` skip these checks.
+
     ``output_schema``: an output that does not fit is ``failed``. A dict is checked as the JSON that is stored, and
     strictly: the text ``"5"`` is not an integer. To have values converted, return an instance of the pydantic model
     itself, which is not checked again. Formats such as ``"date"`` in a JSON Schema are not checked.
 
-    ``accept``: called with the data, which it must not change. True keeps the output; False or a reason (text) makes
-    it ``filtered``. It may be a coroutine function; a plain one must be quick, as it does not run in a thread. An error
-    in it fails the attempt.
+    ``accept``: called with the data, which it must not change. What Python calls true keeps the output; a text (the
+    reason), or what Python calls false, makes it ``filtered``. None makes no sense: the function returned nothing. It
+    may be a coroutine function; a plain one must be quick, as it does not run in a thread.
 
-    ``unique_by``: the name of a field, several names, or a function of the data that returns a JSON value. Of outputs
-    with equal values, all but the first become ``duplicate`` when they are stored. An output that lacks the field is
-    ``failed``.
-
-    The data of a refused output is stored too. `Filtered` and `Duplicate` skip these checks.
+    ``unique_by``: the name of a field, several names, or a function of the data that returns a value with a JSON form.
+    Of outputs with equal values, all but the first become ``duplicate`` when they are stored. An output that lacks the
+    field is ``failed``.
     """
 
     def __init__(
@@ -67,6 +92,7 @@ class OutputChecks:
         output_schema: type[BaseModel] | dict[str, Any] | None = None,
         accept: Callable[[dict[str, Any]], Any] | None = None,
         unique_by: str | Sequence[str] | Callable[[dict[str, Any]], Any] | None = None,
+        on_empty: OnEmpty = "fail",
     ) -> None:
         """Prepare the checks.
 
@@ -79,6 +105,8 @@ class OutputChecks:
             raise InvalidInputError(f"accept must be a function of an output's data, not {shorten(accept)}.")
         self._accept = accept
         self._unique_by = _checked_unique_by(unique_by)
+        self._warned: set[str] = set()
+        self._skips_empty = on_empty == "skip"
         self._is_plain = not self._has_schema and accept is None and self._unique_by is None
 
     @property
@@ -86,96 +114,180 @@ class OutputChecks:
         """The JSON Schema of an output's data; empty if the run has none."""
         return self._schema.json_schema
 
-    async def outputs(self, returned: object) -> list[Output]:
+    async def check(self, returned: object) -> Checked:
         """Return the outputs of an attempt, checked.
 
-        Without a check that reads the data, storing it finds out whether it is JSON.
+        Without a check that reads the data, storing a dict finds out whether it is JSON; `stored_as_json` is for one
+        that is not.
 
         Raises:
-            InvalidDataError: it is not an output, or its data is not JSON; names its type, never its content.
-            InvalidInputError: ``accept`` or ``unique_by`` returned a value of the wrong type.
-            Exception: any error in them.
+            InvalidDataError: the function returned nothing, and that is not to be skipped.
         """
-        if isinstance(returned, list | tuple):
-            items = cast("list[object] | tuple[object, ...]", returned)
-            return [await self._output(item, f"$[{place}]") for place, item in enumerate(items)]
-        return [await self._output(returned, "$")]
-
-    async def _output(self, item: object, place: str) -> Output:
-        if isinstance(item, Filtered | Duplicate):
-            if item.reason is not None and not isinstance(cast("object", item.reason), str):
-                raise InvalidInputError(
-                    f"the reason of {type(item).__name__} must be text, not {shorten(item.reason)}."
-                )
-            return Output(_said(item), _data(item.data, place), item.reason)
-        data = _data(item, place)
-        if self._is_plain:
-            return Output("completed", data)
-        if self._has_schema:
-            misfit = self._schema.misfit(item if isinstance(item, BaseModel) else data, data)
-            if misfit is not None:
-                return Output("failed", data, f"output_schema: {misfit}")
-        if self._accept is not None:
-            accepted = await _settled(self._accept(data))
-            if accepted is not True:
-                return Output("filtered", data, _reason(accepted))
-        if self._unique_by is None:
-            return Output("completed", data)
-        return await self._with_key(data, self._unique_by)
-
-    async def _with_key(self, data: dict[str, Any], unique_by: _UniqueBy) -> Output:
-        if callable(unique_by):
-            value: object = await _settled(unique_by(data))
-        else:
-            names = (unique_by,) if isinstance(unique_by, str) else unique_by
-            missing = [name for name in names if name not in data]
-            if missing:
-                return Output("failed", data, f"unique_by: the output has no field {shorten(missing[0])}")
-            value = data[unique_by] if isinstance(unique_by, str) else [data[name] for name in unique_by]
-        try:
-            key = canonical_hash({"key": value})
-        except InvalidDataError as error:
+        if self._is_plain and type(returned) is dict:
+            return Checked([Output("completed", cast("dict[str, Any]", returned))])
+        items = [] if returned is None else items_of(returned)
+        if self._skips_empty:
+            items = [one for one in items if one[0] is not None]
+        elif all(item is None for item, _ in items):
+            what = "None" if returned is None else "an empty list" if not items else "a list of nothing but None"
             raise InvalidDataError(
-                "the value of unique_by",
-                "$",
-                f"a value of type {type(value).__name__} is not JSON; use text, numbers, or lists of these",
-            ) from error
-        return Output("completed", data, unique_key=key)
+                "what the function returned", "$", f"{what} is no output; return data, or pass on_empty='skip'"
+            )
+        checked, notes = Checked([]), Notes()
+        for item, path in items:
+            try:
+                output = await self._output(item, path, notes, checked)
+            except Exception as error:  # a mistake in here must not cost an answer either
+                logger.exception("an output at %s could not be checked", path)
+                kept, _ = storable({"value": item}, notes, path)
+                output = Output("failed", kept, f"{CHECK}{text_of_error(error)}")
+            checked.outputs.append(output)
+        checked.notes = notes
+        return checked
+
+    def stored_as_json(self, outputs: Sequence[Output]) -> Checked:
+        """Return outputs that the store refused, with the data of each converted into JSON."""
+        notes, converted = Notes(), list[Output]()
+        for number, output in enumerate(outputs):
+            found = output
+            if output.data is not None:
+                notes.problem = None
+                data, _ = storable(output.data, notes, "$" if len(outputs) == 1 else f"$[{number}]")
+                if notes.problem is not None:
+                    found = Output("failed", data, f"{RETURN}{notes.problem}")
+                elif data is not output.data:
+                    found = Output(output.status, data, output.error_message, output.unique_key)
+            converted.append(found)
+        return Checked(converted, notes)
+
+    def warn_of(self, notes: Notes, claimed: ClaimedInput) -> None:
+        """Log what was converted: each kind once, with the first place."""
+        for kind in notes.counts:
+            if kind not in self._warned:
+                self._warned.add(kind)
+                logger.warning(
+                    "run %s: a value of kind %s is stored in a JSON form, first at %s of an output of input %d; the "
+                    "attempts note each, and the run's summary counts them",
+                    claimed.master_job_id,
+                    kind,
+                    notes.paths[kind][0],
+                    claimed.position,
+                )
+
+    async def check_again(self, data: dict[str, Any]) -> Output:
+        """Return an output that is stored already, checked by the checks of now."""
+        data, encoded = storable(data, Notes(), "$")
+        return await self._with_checks(data, data, encoded, Checked([]))
+
+    async def _output(self, item: object, path: str, notes: Notes, checked: Checked) -> Output:
+        notes.problem = None
+        said = item if isinstance(item, Filtered | Duplicate) else None
+        if said is not None:
+            item = said.data
+        elif item is None:
+            return Output("failed", None, f"{RETURN}at {path}: None is no output")
+        data = object_of(item, notes, path)
+        if notes.problem is None and self._is_plain and said is None:
+            return Output("completed", data)
+        data, encoded = storable(data, notes, path)
+        if notes.problem is not None:
+            return Output("failed", data, f"{RETURN}{notes.problem}")
+        if said is not None:
+            status = "filtered" if isinstance(said, Filtered) else "duplicate"
+            return Output(status, data, _reason_text(said.reason))
+        return await self._with_checks(item, data, encoded, checked)
+
+    async def _with_checks(self, item: object, data: dict[str, Any], encoded: bytes, checked: Checked) -> Output:
+        if self._has_schema:
+            try:
+                misfit = self._schema.misfit(item if isinstance(item, BaseModel) else data, encoded)
+            except Exception as error:  # noqa: BLE001 (a model's validators are any code)
+                return Output("failed", data, f"{CHECK}output_schema raised {text_of_error(error)}")
+            if misfit is not None:
+                why = f"{SCHEMA}{misfit}"
+                checked.misfit = checked.misfit or why
+                return Output("failed", data, why)
+        try:
+            if self._accept is not None:
+                refused = _refused(await _answer("accept", self._accept, data))
+                if refused is not None:
+                    return Output("filtered", data, refused)
+            if self._unique_by is not None:
+                return await _with_key(data, self._unique_by)
+        except _BrokenCheckError as error:
+            return Output("failed", data, f"{CHECK}{error}")
+        return Output("completed", data)
 
 
 _UniqueBy = str | tuple[str, ...] | Callable[[dict[str, Any]], Any]
 
 
-def _said(item: Filtered | Duplicate) -> Any:
-    return "filtered" if isinstance(item, Filtered) else "duplicate"
+class _BrokenCheckError(Exception):
+    """A check raised, or returned what makes no sense."""
 
 
-def _data(item: object, place: str) -> dict[str, Any]:
-    if isinstance(item, BaseModel):
-        try:
-            item = item.model_dump(mode="json", warnings="none")  # the warnings quote values
-        except Exception as error:
-            raise InvalidDataError(
-                _RETURNED, place, f"pydantic cannot write the model {type(item).__name__} as JSON"
-            ) from error
-    if not isinstance(item, dict):
-        raise InvalidDataError(_RETURNED, place, f"an object of type {type(item).__name__} is not an output; {_REMEDY}")
-    return cast("dict[str, Any]", item)
+async def _answer(name: str, check: Callable[[dict[str, Any]], Any], data: dict[str, Any]) -> Any:
+    """Return what a check says of an output.
+
+    Raises:
+        _BrokenCheckError: it raised.
+    """
+    try:
+        answer = check(data)
+        return await answer if inspect.isawaitable(answer) else answer
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise _BrokenCheckError(f"{name} awaited something that was cancelled") from error
+    except Exception as error:
+        raise _BrokenCheckError(f"{name} raised {text_of_error(error)}") from error
 
 
-async def _settled(value: Any) -> Any:
-    return await value if inspect.isawaitable(value) else value
+def _refused(answer: object) -> str | None:
+    """Return why ``accept`` refused an output; None if it did not.
+
+    Raises:
+        _BrokenCheckError: what it returned says neither.
+    """
+    if answer is True:
+        return None
+    if isinstance(answer, str) and answer:
+        return f"{ACCEPT}{answer}"
+    if answer is None:
+        raise _BrokenCheckError("accept returned nothing; return True, or False, or a reason (text)")
+    try:
+        return None if answer else f"{ACCEPT}refused"
+    except Exception as error:
+        raise _BrokenCheckError(
+            f"accept returned an object of type {type(answer).__name__}, which is neither true nor false"
+        ) from error
 
 
-def _reason(accepted: object) -> str:
-    if accepted is False:
-        return "accept: refused"
-    if isinstance(accepted, str) and accepted:
-        return accepted
-    kind = "empty text" if accepted == "" else f"an object of type {type(accepted).__name__}"
-    raise InvalidInputError(
-        f"accept returned {kind}; return True to keep an output, False or a reason (text) to filter it."
-    )
+async def _with_key(data: dict[str, Any], unique_by: _UniqueBy) -> Output:
+    if callable(unique_by):
+        value: object = await _answer("unique_by", unique_by, data)
+    else:
+        names = (unique_by,) if isinstance(unique_by, str) else unique_by
+        missing = [name for name in names if name not in data]
+        if missing:
+            return Output("failed", data, f"{UNIQUE}the output has no field {shorten(missing[0])}")
+        value = data[unique_by] if isinstance(unique_by, str) else [data[name] for name in unique_by]
+    try:
+        key = canonical_hash({"key": value})
+    except InvalidDataError:
+        notes = Notes()
+        key = canonical_hash({"key": convert(value, notes, depth=2)})
+        if notes.problem is not None:
+            raise _BrokenCheckError(f"unique_by returned a value that has no JSON form, {notes.problem}") from None
+    return Output("completed", data, unique_key=key)
+
+
+def _reason_text(reason: object) -> str | None:
+    """Return the reason of a `Filtered` or `Duplicate` as text, whatever was given as one."""
+    if reason is None or isinstance(reason, str):
+        return reason
+    return str(convert(reason, Notes()))
 
 
 def _checked_unique_by(given: object) -> _UniqueBy | None:

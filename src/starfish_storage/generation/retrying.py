@@ -49,20 +49,26 @@ _PASSING_NAME = re.compile(
 )
 
 
-def is_worth_retrying(error: BaseException) -> bool:
+class OutputMisfitError(Exception):
+    """An attempt returned an output that does not fit the schema, and is to be made again for that."""
+
+
+def is_worth_retrying(error: BaseException) -> bool:  # noqa: PLR0911 (a table)
     """Return whether an attempt that failed with this error may well succeed if retried.
 
     This imports no client library: the HTTP status of an error decides, else the names of its classes. Mistakes in the
     program and requests that the provider refuses are not worth a retry. Unknown errors are: models answer differently
     each time, so it is best to ask again for an answer that could not be parsed.
 
-    >>> is_worth_retrying(TimeoutError()), is_worth_retrying(KeyError("answer")), is_worth_retrying(TypeError())
+    >>> is_worth_retrying(TimeoutError()), is_worth_retrying(ValueError("no answer")), is_worth_retrying(KeyError("x"))
     (True, True, False)
     """
     if isinstance(error, BaseExceptionGroup):
         return all(is_worth_retrying(one) for one in cast("BaseExceptionGroup[BaseException]", error).exceptions)
     if not isinstance(error, Exception) or isinstance(error, _NEVER) or is_out_of_quota(error):
         return False
+    if type(error) is KeyError:  # classes derived from it say more
+        return _is_raised_by_client(error)
     if isinstance(error, TimeoutError | ConnectionError | socket.gaierror):
         return True
     status = status_of(error)
@@ -83,6 +89,22 @@ def is_of_connection(error: BaseException) -> bool:
     if isinstance(error, TimeoutError | ConnectionError | socket.gaierror | ssl.SSLError):
         return True
     return isinstance(error, Exception) and (status_of(error) is not None or _worth_by_name(type(error)) is True)
+
+
+_OF_DATA = frozenset({"datasets", "numpy", "pandas", "polars", "pyarrow", "pydantic", "xarray"})
+
+
+def _is_raised_by_client(error: KeyError) -> bool:
+    """Return whether an installed library raised this: an answer may lack what a client of a model reads in it.
+
+    Not one that holds data: there, the program has named a column that does not exist.
+    """
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    file = "" if trace is None else trace.tb_frame.f_code.co_filename
+    found = re.search(r"[/\\](?:site|dist)-packages[/\\](\w+)", file)
+    return found is not None and found[1] not in _OF_DATA
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +142,10 @@ class Retry:
         if not callable(self.worth_retrying):
             raise InvalidInputError("retry: worth_retrying must be a function that takes an error and returns a bool.")
 
+    def is_worth(self, error: Exception) -> bool:
+        """Return whether an attempt that failed with this error is retried: always after a misfit that is to be."""
+        return isinstance(error, OutputMisfitError) or self.worth_retrying(error)
+
     @staticmethod
     def of(value: Retry | int | None) -> Retry:
         """Return a `Retry`: the given one, one of so many attempts, or the default.
@@ -156,7 +182,7 @@ async def until_settled(
     try:
         return await attempt()
     except Exception as error:
-        if retry.attempts == 1 or not retry.worth_retrying(error):
+        if retry.attempts == 1 or not retry.is_worth(error):
             raise
         failures = [error]
     return await _retried(retry, failures, attempt, before_wait, sleep)
@@ -191,7 +217,7 @@ async def _retried(
         sleep=sleep,
         stop=tenacity.stop_after_attempt(retry.attempts),
         wait=wait,
-        retry=tenacity.retry_if_exception(lambda error: isinstance(error, Exception) and retry.worth_retrying(error)),
+        retry=tenacity.retry_if_exception(lambda error: isinstance(error, Exception) and retry.is_worth(error)),
         before_sleep=before_sleep,
         reraise=True,
     )

@@ -83,7 +83,7 @@ async def generate(
     """
     refuse_unknown(options)
     how = Options().with_given(options)
-    checks = OutputChecks(options.get("output_schema"), how.accept, how.unique_by)
+    checks = OutputChecks(options.get("output_schema"), how.accept, how.unique_by, how.on_empty)
     shown = reporter(options.get("progress", "auto"))
     run_id = check_id("master_job_id", uuid.uuid4().hex if master_job_id is None else master_job_id)
     about = _About(project, name, source, config)
@@ -229,7 +229,7 @@ async def _go_on(
     refuse_unknown(changed)
     options = Options.from_json(config.get("options", {}), changed)
     schema = changed.get("output_schema") or job.output_schema or None
-    checks = OutputChecks(schema, options.accept, options.unique_by)
+    checks = OutputChecks(schema, options.accept, options.unique_by, options.on_empty)
     shown = reporter(changed.get("progress", "auto"))
     if function is None:
         refuse_import(state.master_job_id, config)

@@ -8,6 +8,7 @@ from typing import TypedDict
 
 from starfish_storage.errors import InvalidInputError, shorten
 from starfish_storage.generation.options import Accept, OutputSchema, UniqueBy
+from starfish_storage.generation.outcomes import OnEmpty
 from starfish_storage.generation.progress import Progress
 from starfish_storage.generation.retrying import Retry
 from starfish_storage.generation.sources import OnBadInput
@@ -27,8 +28,12 @@ class RunOptions(TypedDict, total=False):
         retry: how many attempts an input gets [3], or a `Retry`.
         timeout: seconds that one attempt may take [no limit]. Nothing can stop a thread: the run abandons the call of a
             plain function.
+        on_empty: an attempt that returns None or an empty list has failed, ``"fail"`` [default]; or has no output,
+            ``"skip"``.
+        retry_on_misfit: an attempt with an output that does not fit ``output_schema`` is retried as one that failed
+            [False]. What it returned is kept.
         accept: a plain or async function of an output's data; if it returns False or a text (the reason), the record
-            becomes ``filtered``.
+            becomes ``filtered``. If it raises or returns None, the record is ``failed``, with its data.
         unique_by: a field, several, or a function of an output's data: a second output of the run with the same value
             becomes a ``duplicate``, also after a resume and in another process.
         max_cost: the run stops when ``context.log_usage`` has reported this cost, over all resumes; calls in flight
@@ -51,6 +56,8 @@ class RunOptions(TypedDict, total=False):
     max_concurrency: int | None
     retry: Retry | int | None
     timeout: float | None
+    on_empty: OnEmpty | None
+    retry_on_misfit: bool | None
     accept: Accept | None
     unique_by: UniqueBy | None
     max_cost: float | None

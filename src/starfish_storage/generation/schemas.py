@@ -19,15 +19,15 @@ class Schema(Protocol):
 
     json_schema: dict[str, Any]
 
-    def misfit(self, item: object, data: dict[str, Any]) -> str | None:
+    def misfit(self, item: object, encoded: bytes) -> str | None:
         """Return the place and the rule that data does not fit, or None if it fits.
 
         Args:
             item: the object that the function returned: the data, or a pydantic model.
-            data: the data that will be stored.
+            encoded: the data that will be stored, as `starfish_storage.codec.encode` writes it.
 
         Raises:
-            InvalidDataError: the data is not JSON.
+            Exception: whatever the validators of a pydantic model raise.
         """
         ...
 
@@ -56,7 +56,7 @@ class NoSchema:
     def __init__(self) -> None:
         self.json_schema: dict[str, Any] = {}
 
-    def misfit(self, item: object, data: dict[str, Any]) -> str | None:
+    def misfit(self, item: object, encoded: bytes) -> str | None:
         """See `Schema.misfit`."""
 
 
@@ -70,20 +70,30 @@ class _ModelSchema:
                 f"output_schema {model.__name__} has no JSON Schema: {shorten(error.message)}. Use types that JSON has."
             ) from error
 
-    def misfit(self, item: object, data: dict[str, Any]) -> str | None:
+    def misfit(self, item: object, encoded: bytes) -> str | None:
         """See `Schema.misfit`."""
         if isinstance(item, self._model):
             return None
-        encoded = codec.encode(data, "what the function returned")
         try:
             # As JSON: strict checking of JSON takes a date, which JSON can only hold as text. And strict: the data
             # is stored as it is, and must fit the schema stored with the run.
             self._model.model_validate_json(encoded, strict=True)
         except ValidationError as error:
+            if self._is_dump(encoded):
+                return None
             # Its message quotes the input, and a validator's may too; the names of the rules do not.
             first = error.errors(include_url=False, include_context=False, include_input=False)[0]
             return f"at {_path(first['loc'])}: {first['type']}"
         return None
+
+    def _is_dump(self, encoded: bytes) -> bool:
+        """Return whether an instance of the model dumps itself like this: stored, it may not fit strictly."""
+        try:
+            instance = self._model.model_validate_json(encoded)
+            dumped: object = instance.model_dump(mode="json", warnings="none")
+        except Exception:  # noqa: BLE001 (validators and serializers are any code)
+            return False
+        return dumped == codec.decode(encoded)
 
 
 class _JsonSchema:
@@ -112,10 +122,9 @@ class _JsonSchema:
         self._validator: Any = validator(self.json_schema, registry=registry)
         self._best_match: Any = cast("Any", exceptions).best_match
 
-    def misfit(self, item: object, data: dict[str, Any]) -> str | None:  # noqa: ARG002 (the other kind needs it)
+    def misfit(self, item: object, encoded: bytes) -> str | None:  # noqa: ARG002 (the other kind needs it)
         """See `Schema.misfit`."""
-        # As it will read back: a tuple is an array, and names are text.
-        stored = codec.decode(codec.encode(data, "what the function returned"))
+        stored = codec.decode(encoded)  # as it will read back: a tuple is an array, and names are text
         error = self._best_match(self._validator.iter_errors(stored))
         return None if error is None else _rule(error)
 

@@ -9,6 +9,8 @@ from starfish_storage.generation.spending import Spending
 from starfish_storage.interface import RunLedger
 from starfish_storage.runs import Attempt, Finished, Outcome, Step, Usage
 
+_MOST_REFUSALS = 2  # of data that is no JSON, and of something else
+
 
 class Outbox:
     """Hands what a worker has paid for to the ledger: outcomes, other attempts, replies of steps, late usage.
@@ -24,23 +26,27 @@ class Outbox:
         self._ledger = ledger
         self._spending = spending
 
-    async def finish(self, outcome: Outcome, failed: Callable[[Exception], Outcome], *, claim_next: bool) -> Finished:
+    async def finish(
+        self, outcome: Outcome, refused: Callable[[Outcome, Exception], Outcome], *, claim_next: bool
+    ) -> Finished:
         """Store the outcome of an input.
 
         Args:
             outcome: the outcome.
-            failed: returns the outcome to store instead if this one cannot be stored, for example because an output is
-                not JSON.
+            refused: returns the outcome to store instead of one that the store refuses, for example because an output
+                is not JSON.
             claim_next: claim the next input in the same step.
 
         Raises:
             StorageError: as `RunLedger.finish_input`.
         """
         self._spending.hand_in(outcome.attempt.cost)
-        try:
-            return await self._ledger.finish_input(outcome, claim_next=claim_next)
-        except InvalidInputError as error:
-            return await self._ledger.finish_input(failed(error), claim_next=claim_next)
+        for _ in range(_MOST_REFUSALS):
+            try:
+                return await self._ledger.finish_input(outcome, claim_next=claim_next)
+            except InvalidInputError as error:
+                outcome = refused(outcome, error)
+        return await self._ledger.finish_input(outcome, claim_next=claim_next)
 
     async def save_failed(self, attempt: Attempt) -> None:
         """Store a failed attempt after which the input is tried again.

@@ -89,15 +89,14 @@ def form_of(value: object) -> JsonForm | None:
     return None
 
 
-def fields_of(value: tuple[object, ...]) -> dict[str, object] | None:
-    """Return the fields of a NamedTuple; None for any other tuple."""
-    names: Any = getattr(cast("object", type(value)), "_fields", None)
-    return None if names is None else dict(zip(names, value, strict=True))
+def fields_of(value: Any) -> dict[str, object]:
+    """Return the fields of a NamedTuple."""
+    return dict(zip(value._fields, value, strict=True))
 
 
 def _missing(value: object, kind: Any) -> JsonForm | None:  # noqa: ARG001 (all forms are called alike)
     """`pandas.NaT` says that it is a datetime."""
-    return JsonForm("NaN", None) if kind.__name__ in ("NaTType", "NAType") and _comes_from(kind, "pandas") else None
+    return JsonForm("nan", None) if kind.__name__ in ("NaTType", "NAType") and _comes_from(kind, "pandas") else None
 
 
 def _enum(value: object, kind: Any) -> JsonForm | None:  # noqa: ARG001

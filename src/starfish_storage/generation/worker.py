@@ -241,7 +241,7 @@ class RunWorker:
         # Not protected: the ledger finishes what it was given, even if the wait for it is cancelled.
         # Inputs that `Claims` holds are for slots that wait for them. A slot that finishes claims its own; otherwise
         # the slots would fall into step with the claims of others, in many small groups instead of a few full ones.
-        finished = await self._outbox.finish(outcome, attempts.failed, claim_next=not self.stopping.is_wanted)
+        finished = await self._outbox.finish(outcome, attempts.refused, claim_next=not self.stopping.is_wanted)
         if finished.status is not None:  # otherwise others work on the input
             await attempts.stored()
         self._changed.set()

@@ -1,0 +1,83 @@
+"""What a function returned, as outputs: how many there are, and the JSON object of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from pydantic import BaseModel
+
+from starfish_storage.codec import encode
+from starfish_storage.errors import InvalidDataError
+from starfish_storage.generation.conversion import Notes, convert
+from starfish_storage.generation.value_forms import RAISED, Items, fields_of, form_of
+
+_ONE = (dict, str, int, float, BaseModel)
+
+
+def items_of(returned: Any) -> list[tuple[object, str]]:
+    """Return the outputs that a function returned, each with its path.
+
+    Each item of a list or tuple is one; so is each item of what converts to a list, such as a set or the rows of a
+    table. Anything else is one as a whole.
+
+    >>> items_of([{"a": 1}, "b"]), items_of({"a": 1})
+    ([({'a': 1}, '$[0]'), ('b', '$[1]')], [({'a': 1}, '$')])
+    """
+    found = returned
+    if not isinstance(returned, (*_ONE, list, tuple)):
+        found = _opened(returned)
+        if not isinstance(found, list | Items):
+            return [(returned, "$")]
+    elif isinstance(returned, _ONE) or _is_named(returned):
+        return [(returned, "$")]
+    return [(item, f"$[{number}]") for number, item in enumerate(cast("list[object]", found))]
+
+
+def object_of(item: Any, notes: Notes, path: str) -> dict[str, Any]:
+    """Return the JSON object of an output: its fields, ``{"text": ...}`` of a text, or ``{"value": ...}``.
+
+    A dict and what a pydantic model dumps are returned as they are: they may hold what is not JSON, which `storable`
+    converts. Everything else is converted here.
+    """
+    if isinstance(item, dict):
+        return cast("dict[str, Any]", item)
+    opened = fields_of(item) if _is_named(item) else _opened(item)
+    if isinstance(item, BaseModel) and type(opened) is dict:
+        return cast("dict[str, Any]", opened)
+    is_object = isinstance(opened, Mapping)
+    found: object = convert(opened, notes, path, depth=1 if is_object else 2)
+    if isinstance(found, dict):
+        return cast("dict[str, Any]", found)
+    return {"text" if isinstance(found, str) else "value": found}
+
+
+def storable(data: dict[str, Any], notes: Notes, path: str) -> tuple[dict[str, Any], bytes]:
+    """Return an object as it can be stored, and encoded: itself, if it is JSON.
+
+    Args:
+        data: the object.
+        notes: gets what is converted, and the part that nothing can convert.
+        path: where it stands.
+    """
+    try:
+        return data, encode(data, "")
+    except (InvalidDataError, *RAISED):  # a dict of a foreign class runs its own code
+        converted: object = convert(data, notes, path)
+        kept = cast("dict[str, Any]", converted if isinstance(converted, dict) else {"value": converted})
+        return kept, encode(kept, "")
+
+
+def _is_named(item: Any) -> bool:
+    return isinstance(item, tuple) and hasattr(cast("object", type(cast("object", item))), "_fields")
+
+
+def _opened(item: Any) -> object:
+    """Return what an object that is no JSON is a form of, one step in: for the object itself nothing is noted."""
+    if item is None or isinstance(item, Mapping | list | tuple | str | int | float):
+        return cast("object", item)
+    try:
+        form = form_of(item)
+    except RAISED:
+        return item  # converting it says why it cannot be
+    return item if form is None else form.value

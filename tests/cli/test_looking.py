@@ -12,7 +12,7 @@ from cli.calling import call, call_json, rows
 from cli.stores import DESERTED, ENDED, LOGGED
 from starfish_storage import GenerationJob, GenerationMasterJob, Project, Record
 from starfish_storage.cli.output import show_json, show_text
-from starfish_storage.runs import ErrorGroup, RunState
+from starfish_storage.runs import ErrorGroup, RunState, Step, StepTotal
 
 pytestmark = pytest.mark.usefixtures("here")
 
@@ -150,7 +150,7 @@ def test_a_record_with_its_origin():
     text = call("record", uid).out
     assert f"record\t{uid}\nstatus\tcompleted\n" in text
     assert "# Data\n{\n" in text
-    assert "# Paid steps\nstep\tattempt\tsaved\tcost\nask\t1\t" in text
+    assert "# Paid steps\nstep\tcall\treply\tstatus\tattempt\tsaved\tcost\treason\nask\t1\t1\tkept\t1\t" in text
     assert '\n# Result of ask\n"Paris"\n' in text
     assert "cost\t$0.25\n" in text
     assert "\x9b" not in text
@@ -217,3 +217,28 @@ def test_show_says_that_nobody_works_on_a_run():
     assert f"workers\tnone; continue with: starfish-storage resume {DESERTED}\n" in call("show", DESERTED).out
     assert call_json("show", DESERTED)["live_workers"] == 0
     assert "workers" not in call("show", ENDED).out
+
+
+def test_steps_of_a_run_and_replies_of_an_input():
+    (total,) = rows(call("steps", ENDED).out)
+    assert total == {
+        "step": "ask",
+        "kept": "1",
+        "rejected": "0",
+        "forgotten": "0",
+        "tokens in": "10",
+        "tokens out": "5",
+        "cost": "$0.25",
+    }
+    (as_json,) = call_json("steps", ENDED)
+    assert list(as_json) == [field.name for field in fields(StepTotal)]
+    (job,) = {one["job_id"] for one in call_json("records", ENDED) if call_json("record", one["record_uid"])["steps"]}
+    (reply,) = call_json("steps", ENDED, "--input", job)
+    assert list(reply) == [field.name for field in fields(Step)]
+    assert (reply["name"], reply["status"], reply["result"]) == ("ask", "kept", {"result": "Paris"})
+    text = call("steps", ENDED, "--input", job).out
+    assert '# Result of ask\n"Paris"\n' in text
+    assert call("steps", DESERTED).err == "No steps.\n"
+    ended = call("steps", DESERTED, "--input", job)
+    assert ended.status == 2
+    assert f"input '{job}' does not exist in this store: see the inputs that failed with:" in ended.err

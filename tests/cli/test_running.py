@@ -79,7 +79,7 @@ class Recorder:
 HOW = (
     *("--max-concurrency", "7", "--retries", "4", "--timeout", "1.5", "--max-cost", "2", "--schema", "schema.json"),
     *("--accept", "answers.py:accept", "--unique-by", "a", "--unique-by", "b", "--on-bad-input", "skip"),
-    *("--progress", "lines"),
+    *("--progress", "lines", "--reask", "last"),
 )
 
 
@@ -93,6 +93,7 @@ def check_how(options: dict[str, Any]) -> None:
         "output_schema": {"type": "object", "required": ["capital"]},
         "unique_by": ["a", "b"],
         "on_bad_input": "skip",
+        "reask": "last",
         "progress": "lines",
     }
 
@@ -154,10 +155,12 @@ def test_what_resume_and_retry_are_given(work: Path, monkeypatch: pytest.MonkeyP
 
     assert call("retry", "last").status == 0
     assert retry.given == ("run-1", None)
-    assert retry.options == {"where": Where(), "progress": "auto"}
+    assert retry.options == {"where": Where(), "forget": (), "progress": "auto"}
     job = call_json("errors", "last")[0]["job_id"]
     filters = ("--status", "failed", "--status", "filtered", "--error", "no", "--error-type", "LookupError")
+    filters = (*filters, "--forget", "judge", "--forget", "ask")
     assert call("retry", "last", *filters, "--input", job, *HOW).status == 0
+    assert retry.options.pop("forget") == ("judge", "ask")
     where = retry.options.pop("where")
     assert where == Where(statuses=("failed", "filtered"), error_text="no", error_type="LookupError", job_ids=(job,))
     check_how(retry.options)

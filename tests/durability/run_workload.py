@@ -106,6 +106,7 @@ async def _work_on(ledger: RunLedger, log: Any, claimed: ClaimedInput, worker_id
     calls: dict[str, Callable[[], Awaitable[Any]]] = {
         "attempt": lambda: ledger.save_attempt(failed),
         "step": lambda: ledger.save_step(Step(job_id, "call", {"result": uid}, 2, NOW, USED)),
+        "usage": lambda: ledger.add_usage(job_id, 1, USED),
         "finish": lambda: ledger.finish_input(an_outcome(claimed, worker_id, [output])),
     }
     for name, call in calls.items():
@@ -132,10 +133,15 @@ async def check_runs(storage: Storage, lines: Sequence[tuple[str, dict[str, Any]
         if job is None:  # deleted with its run
             assert job_id not in kept, f"input {job_id} was acknowledged and is gone"
             continue
-        attempts = [one.status for one in await storage.ledger.list_attempts(job_id)]
+        made = await storage.ledger.list_attempts(job_id)
+        attempts = [one.status for one in made]
         assert attempts in ([], ["failed"], ["failed", "completed"])
         assert job.attempted_generations == len(attempts)
         assert attempts or job_id not in done["attempt"], f"the attempt at {job_id} was acknowledged and is gone"
+        used = sum(len(one.usage) for one in made) - len(made)
+        assert used == 1 or (used == 0 and job_id not in done["usage"]), (
+            f"usage of {job_id} was acknowledged and is gone"
+        )
         steps = await storage.ledger.list_steps(job_id)
         assert steps or job_id not in done["step"], f"the step of {job_id} was acknowledged and is gone"
         assert not steps or job_id in begun["step"]
@@ -144,7 +150,7 @@ async def check_runs(storage: Storage, lines: Sequence[tuple[str, dict[str, Any]
         assert finished == (len(attempts) == 2) == (await storage.get_record_metadata(f"{job_id}-0") is not None)
 
 
-_KINDS = ("attempt", "step", "finish")
+_KINDS = ("attempt", "step", "usage", "finish")
 
 
 async def _check_run(storage: Storage, master: str) -> None:

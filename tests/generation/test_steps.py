@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,8 @@ import pytest
 from generation.paid_steps import BOTH, Ask, chain, lenient, replies, steps
 from generation.runs import AT_ONCE, NEVER, RUN, attempts, data, numbers, start
 from servers.paying import PayingServer
-from starfish_storage.generation import Context, retry
+from starfish_storage.errors import StorageUnavailableError
+from starfish_storage.generation import Context, resume, retry
 from starfish_storage.generation.steps import Reask
 from starfish_storage.interface import Storage
 
@@ -196,3 +198,25 @@ async def test_after_a_failed_call_all_asks_again_and_the_others_nothing(
         paying_server.tell("broken", match="judge")
         await start(storage, function, numbers(1), master_job_id=f"{RUN}-{reask}", reask=reask)
         assert paying_server.payments == {"question 0": expected, "answer 0": expected, "judge 0": 1}
+
+
+@pytest.mark.parametrize("tries", [1, 2])
+async def test_a_kill_between_an_attempt_and_its_mark_pays_for_nothing(
+    storage: Storage, paying_server: PayingServer, ask: Ask, monkeypatch: pytest.MonkeyPatch, tries: int
+) -> None:
+    """The bad reply is read once more, marked then, and asked for again."""
+
+    async def killed(*_given: object, **_named: object) -> None:
+        raise StorageUnavailableError("there", None, "it does not answer")
+
+    paying_server.tell("truncated", match="judge")
+    strict, patient = chain(ask, json.loads), replace(AT_ONCE, attempts=tries)
+    with monkeypatch.context() as patched:
+        patched.setattr(storage.ledger, "mark_step", killed)
+        with pytest.raises(StorageUnavailableError):
+            await start(storage, strict, numbers(1), retry=patient)
+    again = retry if tries == 1 else resume
+    run = await again(storage, RUN, strict, retry=AT_ONCE, progress="quiet")
+    assert (run.records, run.cost, paying_server.payments["judge 0"]) == ({"completed": 1}, 4, 2)
+    assert (run.attempts, run.failed_attempts) == (3, 2)
+    assert [one.reply for one in await steps(storage, "judge") if one.status == "rejected"] == [1]

@@ -39,6 +39,7 @@ from starfish_storage.runs import (
     InputAccount,
     RunState,
     Step,
+    StepTotal,
     Worker,
 )
 
@@ -245,7 +246,9 @@ async def a_run(storage: Storage, project: Project, options: RunOptions) -> None
     assert_type(await resume(storage, master_job_id="run-1", function=generated, inputs=[], **options), Run)
     where = Where(statuses=["failed"], error_text="x", error_type="ValueError", job_ids=["j1"])
     assert_type(await retry(storage, "run-1"), Run)
-    assert_type(await retry(storage, master_job_id="run-1", function=generated, where=where, **options), Run)
+    assert_type(
+        await retry(storage, master_job_id="run-1", function=generated, where=where, forget=["a"], **options), Run
+    )
     assert_type(await cancel(storage, master_job_id="run-1", reason="enough"), None)
 
 
@@ -255,6 +258,9 @@ async def a_step(context: Context) -> None:
 
     assert_type(await context.once("model-call", call), Any)
     assert_type(await context.once(name="model-call", call=call()), Any)
+    assert_type(await context.once("model-call", call, check=bool, most_replies=5), Any)
+    assert_type(context.once_blocking("model-call", dict[str, int], check=len, most_replies=1), Any)
+    assert_type(await context.forget("model-call"), None)
 
 
 async def the_ledger(ledger: RunLedger, now: datetime) -> None:
@@ -265,5 +271,7 @@ async def the_ledger(ledger: RunLedger, now: datetime) -> None:
     assert_type(await ledger.list_attempts("j1"), list[Attempt])
     assert_type(await ledger.account_for_inputs(["j1"]), dict[str, InputAccount])
     assert_type(await ledger.list_steps("j1"), list[Step])
+    assert_type(await ledger.list_replies("j1", "model-call", 2), list[Step])
+    assert_type(await ledger.count_steps("run-1"), list[StepTotal])
     assert_type(await ledger.list_errors("run-1"), list[ErrorGroup])
     assert_type(await ledger.search_records("run-1", ["failed"], "no parser"), list[Record])

@@ -311,3 +311,20 @@ class OutcomeTests(StorageSuite):
         assert [one.number for one in await ledger.list_attempts(claimed.job_id)] == [1, 2, 3, 4, 5]
         state = await ledger.get_run(MASTER_JOB)
         assert (there(state).attempts, there(state).failed_attempts) == (5, 4)
+
+    async def test_usage_that_comes_late_is_counted_once(self, storage: Storage) -> None:
+        """In its attempt and in the totals of the run, whether the input has ended meanwhile or not."""
+        ledger = await start(storage)
+        (claimed,) = await claim(ledger)
+        first, late = Usage("m", 1, 2, 0.5), Usage(None, 10, 20, 5)
+        await ledger.save_attempt(an_attempt(claimed, status="failed", usage=(first,)))
+        await asyncio.gather(*(ledger.add_usage(claimed.job_id, 1, [late, late]) for _ in range(3)))
+        await ledger.finish_input(an_outcome(claimed, kept()))
+        await ledger.add_usage(claimed.job_id, 2, [first])
+        assert [one.usage for one in await ledger.list_attempts(claimed.job_id)] == [(first, *[late] * 6), (first,)]
+        assert await ledger.get_run(MASTER_JOB) == a_state(3, 2, 1, 62, 124, 31)
+        with refused(NotFoundError, claimed.job_id):
+            await ledger.add_usage(claimed.job_id, 3, [late])
+        with refused(InvalidInputError, "cost"):
+            await ledger.add_usage(claimed.job_id, 1, [Usage(cost=-1)])
+        assert await ledger.get_run(MASTER_JOB) == a_state(3, 2, 1, 62, 124, 31)

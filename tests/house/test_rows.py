@@ -12,7 +12,7 @@ import pytest
 
 import starfish_storage
 from starfish_storage import models
-from starfish_storage.interface import rows
+from starfish_storage.interface import rows, version_rows
 from starfish_storage.metadata import queries
 
 METADATA = Path(starfish_storage.__file__).parent / "metadata"
@@ -26,8 +26,8 @@ TABLES: dict[str, Any] = {
     "attempts": rows.AttemptRow,
     "steps": rows.StepRow,
     "workers": rows.WorkerRow,
-    "standing_outcomes": rows.StandingOutcomeRow,
-    "record_versions": rows.RecordVersionRow,
+    "standing_outcomes": version_rows.StandingOutcomeRow,
+    "record_versions": version_rows.RecordVersionRow,
 }
 
 BESIDE: dict[tuple[str, str], set[str]] = {

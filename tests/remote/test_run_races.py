@@ -19,6 +19,7 @@ from starfish_storage.metadata import ledger_rows, ledger_writer
 from starfish_storage.metadata.finishing import Finishing
 from starfish_storage.metadata.operations import WriteOperation
 from starfish_storage.metadata.postgres.row_writer import PostgresRowWriter
+from starfish_storage.metadata.reopening import EndedInputs, reset_inputs
 from starfish_storage.metadata.writer import _portions
 from starfish_storage.runs import ClaimedInput, Outcome, output_record_uid
 from starfish_storage.testing.samples import MASTER_JOB
@@ -191,7 +192,8 @@ def test_an_input_is_not_reset_that_was_claimed_meanwhile(store: Store, held: li
     worker.commit()
 
     def reset(rows: PostgresRowWriter) -> int:
-        return ledger_writer.reset_inputs(rows, MASTER_JOB, ["completed", "failed"], lambda *_: True, NOON)
+        meant = EndedInputs(("completed", "failed"), None, None, None, failed_outputs=False)
+        return reset_inputs(rows, MASTER_JOB, meant, NOON)
 
     worker = store.transaction()
     assert worker.make(reset) == 1

@@ -29,6 +29,7 @@ LISTS = frozenset(
         "list_replies", "list_steps_to_forget", "list_faulty_inputs",
         "list_known_inputs", "scan_records", "scan_records_after", "account_for_inputs",
         "whole_execution_jobs", "whole_execution_jobs_after", "whole_execution_jobs_of",
+        "list_versions", "list_version_numbers", "whole_versions_of", "whole_standing_of",
         "whole_records_of", "whole_run", "whole_attempts_of", "whole_steps_of",
         "page_of_projects",
     }

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
 
-from starfish_storage.runs import Attempt, Finished, Outcome, Output
+from starfish_storage.runs import Attempt, Finished, Outcome, Output, RecordVersion
 
 
 class OutcomeLedger(ABC):
@@ -25,8 +27,8 @@ class OutcomeLedger(ABC):
         outcome that have data become versions of their records. Otherwise this one takes its place: outputs that it
         replaces become versions, and records that it has no output for become ``cancelled``.
 
-        If the worker no longer holds the input, only the attempt is stored, as ``superseded``. If the worker was taken
-        for dead, this attempt replaces its ``interrupted`` one.
+        If the worker no longer holds the input, the attempt is stored as ``superseded``, and its outputs that have data
+        as versions of their records. If the worker was taken for dead, this attempt replaces its ``interrupted`` one.
 
         Args:
             outcome: the outcome.
@@ -100,4 +102,48 @@ class OutcomeLedger(ABC):
             NotFoundError: the execution job does not exist.
             InvalidInputError: it belongs to another run, or does not have so many records.
             InvalidStatusError: an output has a status that `Output` does not allow.
+        """
+
+    @abstractmethod
+    async def list_versions(self, record_uid: str) -> list[RecordVersion]:
+        """Return the outputs of a record that are kept, by number, the current one among them.
+
+        Raises nothing of its own.
+        """
+
+    @abstractmethod
+    async def get_version_data(self, record_uid: str, number: int) -> dict[str, Any] | None:
+        """Return the data of a version of a record, the current one or another; None if it has no data.
+
+        Raises:
+            NotFoundError: the record has no such version.
+            DataLostError: its data is missing.
+            StoreDamagedError: its data is not what was saved.
+        """
+
+    @abstractmethod
+    async def restore_version(self, record_uid: str, number: int) -> None:
+        """Make a version the current one of its record; the current one becomes a version. Idempotent. Durable.
+
+        A version that was ``completed`` becomes ``duplicate`` if another record of the run has its unique key by now.
+        The status and counts of the input follow.
+
+        Raises:
+            NotFoundError: the record has no such version.
+            InvalidInputError: the input is pending or running.
+            DataLostError: the data of the version is missing.
+            StoreDamagedError: the data of the version is not what was saved.
+        """
+
+    @abstractmethod
+    async def remove_versions(self, older_than: datetime, *, dry_run: bool = False) -> list[RecordVersion]:
+        """Remove the versions of all records that stopped being current before a time, with their data; return them.
+
+        Idempotent. Durable. Current outputs stay. It is done in portions: what a call that fails has removed stays so.
+
+        Args:
+            older_than: the time.
+            dry_run: remove nothing.
+
+        Raises nothing of its own.
         """

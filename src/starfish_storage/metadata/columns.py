@@ -16,7 +16,7 @@ import re
 from functools import cache
 from typing import Any, NamedTuple, get_args, get_type_hints
 
-from starfish_storage.interface import rows
+from starfish_storage.interface import rows, version_rows
 
 _LIST = re.compile(r"\{(\w+)\.(\w+)(?: of (\w+))?(?: but ([\w ]+))?\}")
 
@@ -51,8 +51,8 @@ ROWS = {
     "attempt": _Columns(rows.AttemptRow, ("job_id", "number")),
     "step": _Columns(rows.StepRow, ("job_id", "name", "call", "reply")),
     "step_mark": _Columns(rows.StepMarkRow, ("job_id", "name", "call", "reply")),
-    "standing": _Columns(rows.StandingOutcomeRow, ("job_id",)),
-    "version": _Columns(rows.RecordVersionRow, ("record_uid", "number")),
+    "standing": _Columns(version_rows.StandingOutcomeRow, ("job_id",)),
+    "version": _Columns(version_rows.RecordVersionRow, ("record_uid", "number")),
 }
 """The rows whose columns queries name, by the names that they give them."""
 

@@ -22,6 +22,11 @@ class Database(Protocol):
         ...
 
     @property
+    def overwrites_data(self) -> bool:
+        """Whether new data of a record is written over the old, so that what is to stay has to be copied."""
+        ...
+
+    @property
     def place(self) -> str:
         """Where it is, for messages."""
         ...

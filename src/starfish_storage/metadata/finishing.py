@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 
 from starfish_storage.interface.rows import (
     AttemptRow,
@@ -13,6 +14,8 @@ from starfish_storage.interface.rows import (
     RecordCountsRow,
     RecordRow,
 )
+from starfish_storage.interface.version_rows import RecordVersionRow
+from starfish_storage.metadata.earlier import Earlier, EarlierOutcomeError, keep
 from starfish_storage.metadata.ledger_writer import ClaimLostError, claim, is_held, is_noted, need_input, next_number
 from starfish_storage.metadata.row import Change
 from starfish_storage.metadata.row_writer import RowWriter
@@ -32,9 +35,13 @@ class Finishing:
         unique_keys: of each record, where any has one.
         now: the time.
         claim_next: claim the next input as well.
+        earlier: what there is of the input; None: nothing, as of nearly every one.
+        stands: what there is stays what the input has.
+        versions: outputs to be kept as versions, but for the numbers of new ones.
         statuses: of the records, as they were stored.
         status: of the execution job, as it was stored.
         claimed: the row of the next input.
+        came_to: what the attempt came to, once that is known: a unique key may make a completed output a duplicate.
     """
 
     outcome: Outcome
@@ -43,12 +50,16 @@ class Finishing:
     unique_keys: Sequence[str | None]
     now: str
     claim_next: bool
+    earlier: Earlier | None = None
+    stands: bool = False
+    versions: Sequence[RecordVersionRow] = ()
     statuses: list[StatusRecord] = field(default_factory=list[StatusRecord])
     status: StatusExecutionJob = "pending"
     claimed: ClaimedInputRow | None = None
+    came_to: StatusExecutionJob | None = None
 
     def apply(self, writer: RowWriter) -> list[Change]:
-        """Make the changes, and return what takes them back. Records without unique keys are saved by the group."""
+        """Make the changes, and return what takes them back. Plain records are saved by the group."""
         outcome, self.claimed = self.outcome, None
         # Before the input, as `lock_worker` says.
         noted = is_noted(writer, outcome.claimed.master_job_id, outcome.worker_id)
@@ -56,15 +67,20 @@ class Finishing:
         if not is_held(before, outcome.worker_id):
             raise ClaimLostError(f"input {self.job_id!r} is not held by worker {outcome.worker_id!r} any more.")
         number = next_number(before)
+        if self.is_by_group and number > 1:
+            raise EarlierOutcomeError("it is not the first attempt.")
         undo: list[Change] = [("finish_input", before.end)]
         self.statuses = [row.status for row in self.records]
-        if number > 1:
-            undo += self._forget_earlier(writer)
-        if self.unique_keys:
-            undo += self._save_unique(writer)
+        end = self._end(number)
+        if self.stands:
+            undo += self._keep_standing(writer, number)
+            end = self._standing_end(before, number)
+        elif not self.is_by_group:
+            undo += self._save_records(writer, number)
+            end = self._end(number)
         writer.change("save_attempt", self.attempt._replace(number=number))
         undo.append(("delete_attempt", (self.job_id, number)))
-        writer.change("finish_input", self._end(number))
+        writer.change("finish_input", end)
         if self.claim_next and noted:  # else its outcome is kept all the same: it was paid for
             undo += self._claim_next(writer)
         return undo
@@ -74,13 +90,18 @@ class Finishing:
         """The input."""
         return self.outcome.claimed.job_id
 
+    @property
+    def is_by_group(self) -> bool:
+        """Whether the group saves the records, with those of others: it is the first outcome, without unique keys."""
+        return not self.unique_keys and self.earlier is None
+
     def is_plain(self, before: InputRow) -> bool:
         """Return whether it is the first outcome of an input that its worker holds, without unique keys.
 
         Then its changes are three rows and the records, which can be made with those of others.
         """
         return (
-            not self.unique_keys
+            self.is_by_group
             and before.master_job_id == self.outcome.claimed.master_job_id
             and is_held(before, self.outcome.worker_id)
             and next_number(before) == 1
@@ -112,38 +133,79 @@ class Finishing:
             job_id=self.job_id,
         )
 
-    def _save_unique(self, writer: RowWriter) -> list[Change]:
-        """Save the records, as duplicates where a completed record of the run has the same key."""
-        undo: list[Change] = []
-        rows = without_duplicates(writer, self.records, self.unique_keys)
+    def _save_records(self, writer: RowWriter, number: int) -> list[Change]:
+        """Save the records in the place of those there are; what is replaced becomes versions."""
+        there = self.earlier or Earlier(None, ())
+        if number > 1 or self.earlier is not None:
+            there.check(writer, self.job_id)
+        # With unique keys, what a record is saved as is known only here.
+        rows = without_duplicates(writer, self.records, self.unique_keys) if self.unique_keys else self.records
         self.statuses = [row.status for row in rows]
-        for row, key in zip(rows, self.unique_keys, strict=True):
+        self.came_to = self._end(number).status
+        if there.stands_against(self.came_to, self.outcome.replace):
+            raise EarlierOutcomeError("the earlier outcome is the better one.")
+        undo = keep(writer, self.versions, is_new=False)
+        undo += self._give_up(writer, there)
+        for row, key in zip_longest(rows, self.unique_keys):
             (taking_back,) = writer.save_records([row])
             undo += taking_back
             if key is not None:
                 writer.change("set_unique_key", (key, row.record_uid))
-                undo.append(
-                    ("set_unique_key", (None, row.record_uid))
-                )  # what an earlier outcome had is given up by now
+                undo.append(("set_unique_key", (None, row.record_uid)))  # what an earlier one had is given up by now
+        if number > 1:
+            before = {one.record.record_uid: one.attempt for one in there.records}
+            for row in rows:
+                writer.change("set_record_attempt", (number, row.record_uid))
+                undo.append(("set_record_attempt", (before.get(row.record_uid), row.record_uid)))
         return undo
 
-    def _forget_earlier(self, writer: RowWriter) -> list[Change]:
-        """Give up the unique keys of an earlier outcome, and mark its records that this outcome does not replace.
+    def _give_up(self, writer: RowWriter, there: Earlier) -> list[Change]:
+        """Give up the unique keys of an earlier outcome, and mark its records that this one does not replace.
 
         The data of those stays: it was paid for.
         """
         undo: list[Change] = []
         own = {row.record_uid for row in self.records}
-        for key, uid in writer.execute("list_unique_keys_of_job", (self.outcome.claimed.job_id,)).fetchall():
-            writer.change("set_unique_key", (None, uid))
-            undo.append(("set_unique_key", (key, uid)))
         reason = "a later attempt at the same input has replaced it"
-        for found in writer.execute("list_rows_of_job", (self.outcome.claimed.job_id,)).fetchall():
-            row = RecordRow._make(found)
+        for row, unique_key, *_ in there.records:
+            if unique_key is not None:
+                writer.change("set_unique_key", (None, row.record_uid))
+                undo.append(("set_unique_key", (unique_key, row.record_uid)))
             if row.record_uid not in own and row.status != "cancelled":
                 writer.update_record(row._replace(status="cancelled", last_update_time=self.now, error_message=reason))
                 undo.append(("save_record", row))
-        return undo
+        return undo + self._forget_standing(writer, there)
+
+    def _keep_standing(self, writer: RowWriter, number: int) -> list[Change]:
+        """Leave the records as they are, and keep the outputs of this outcome as versions of them."""
+        there = self.earlier or Earlier(None, ())
+        there.check(writer, self.job_id)
+        undo = keep(writer, [row._replace(number=number) for row in self.versions], is_new=True)
+        return undo + self._forget_standing(writer, there)
+
+    def _forget_standing(self, writer: RowWriter, there: Earlier) -> list[Change]:
+        if there.standing is None:
+            return []
+        writer.change("forget_standing", (self.job_id,))
+        return [("save_standing", there.standing)]
+
+    def _standing_end(self, before: InputRow, number: int) -> FinishedInputRow:
+        """Return how an input ends again whose earlier outcome stands."""
+        there = self.earlier
+        assert there is not None, "nothing stands"
+        assert there.standing is not None, "nothing stands"
+        current = [one.record for one in there.records if one.record.status != "cancelled"]
+        # In the order of their numbers, which their uids end with.
+        self.statuses = [row.status for row in sorted(current, key=lambda row: (len(row.record_uid), row.record_uid))]
+        self.status = there.standing.status
+        return before.end._replace(
+            status=there.standing.status,
+            attempted_generations=number,
+            start_time=there.standing.start_time,
+            end_time=there.standing.end_time,
+            worker_id=there.standing.worker_id,
+            last_update_time=self.now,
+        )
 
     def _claim_next(self, writer: RowWriter) -> list[Change]:
         master_job_id, worker_id = self.outcome.claimed.master_job_id, self.outcome.worker_id

@@ -18,8 +18,10 @@ from starfish_storage.interface.rows import (
     RegisteredInputRow,
     StepMarkRow,
     StepRow,
+    WholeRecordRow,
     WorkerRow,
 )
+from starfish_storage.interface.version_rows import RecordVersionRow
 from starfish_storage.metadata import values
 from starfish_storage.metadata.row import Row
 from starfish_storage.models import COUNTED_STATUSES
@@ -30,6 +32,7 @@ from starfish_storage.runs import (
     InputAccount,
     Outcome,
     Output,
+    RecordVersion,
     RunInput,
     RunState,
     StatusAttempt,
@@ -214,6 +217,38 @@ def pause(seconds: object) -> timedelta:
     if not isinstance(seconds, int | float) or not 0 <= seconds <= _LONGEST_PAUSE:
         raise InvalidInputError(f"seconds {shorten(seconds)} cannot be used: give 0 to {_LONGEST_PAUSE}.")
     return timedelta(seconds=seconds)
+
+
+def record_version(row: RecordVersionRow) -> RecordVersion:
+    """Return the version of a row."""
+    return RecordVersion(
+        record_uid=row.record_uid,
+        number=row.number,
+        is_current=False,
+        status=row.status,
+        error_message=row.error_message,
+        data_sha256=row.data_sha256,
+        has_data=row.output_ref is not None,
+        start_time=datetime.fromisoformat(row.start_time),
+        end_time=datetime.fromisoformat(row.end_time),
+        replaced_when=datetime.fromisoformat(row.replaced_when),
+    )
+
+
+def current_version(whole: WholeRecordRow) -> RecordVersion:
+    """Return the current output of a record as a version."""
+    row = whole.record
+    return RecordVersion(
+        record_uid=row.record_uid,
+        number=whole.number,
+        is_current=True,
+        status=row.status,
+        error_message=row.error_message,
+        data_sha256=row.data_sha256,
+        has_data=row.output_ref is not None,
+        start_time=datetime.fromisoformat(row.start_time),
+        end_time=datetime.fromisoformat(row.end_time),
+    )
 
 
 def worker_row(worker: Worker) -> WorkerRow:

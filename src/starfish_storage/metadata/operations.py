@@ -34,7 +34,8 @@ class WriteOperation:
         error: why it failed, once it has.
         done: it is committed, and its data is in place.
         undo: row changes that take it back after the commit.
-        numbers: the journal entries of its data.
+        drops: the removals of data that it replaces by none, made once its own data is in place.
+        numbers: the journal entries of its data, and of these.
         removals: the journal entries, after the first number and up to the second, of what it deletes.
         batch: what `apply` does, as the name of a change and its argument, where an engine can make many at once.
         versions: of the data that was put under keys of their own before, by key.
@@ -50,6 +51,7 @@ class WriteOperation:
     error: StorageError | None = None
     done: bool = False
     undo: Sequence[Change] = ()
+    drops: Sequence[DataWrite] = ()
     numbers: Sequence[int] = ()
     removals: tuple[int, int] | None = None
     batch: tuple[str, Any] | None = None
@@ -86,7 +88,7 @@ def distinct(rows: Sequence[RecordRow]) -> bool:
 
 def changes_what_is_there(operation: WriteOperation) -> bool:
     """Return whether an operation replaces or removes data."""
-    return operation.removals is not None or any(write.replaces() for write in operation.data)
+    return operation.removals is not None or bool(operation.drops) or any(write.replaces() for write in operation.data)
 
 
 def discard(operation: WriteOperation) -> None:

@@ -4,51 +4,67 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
+from typing import Any
 
-from starfish_storage.codec import content_digest, encode
+from starfish_storage.errors import DataLostError, NotFoundError
 from starfish_storage.identifiers import check_id
-from starfish_storage.interface import DataWrite
 from starfish_storage.interface.outcomes import OutcomeLedger
-from starfish_storage.interface.rows import RecordRow
+from starfish_storage.interface.rows import WholeRecordRow
+from starfish_storage.interface.version_rows import WholeVersionRow
 from starfish_storage.keys import record_key
 from starfish_storage.metadata import ledger_rows, ledger_writer, selecting, values
 from starfish_storage.metadata.attempt_ledger import SQLAttemptLedger
-from starfish_storage.metadata.finishing import Finishing
+from starfish_storage.metadata.earlier import EarlierOutcomeError, keep
 from starfish_storage.metadata.operations import WriteOperation
+from starfish_storage.metadata.planning import Planning, set_aside
 from starfish_storage.metadata.reopening import ENDED, EndedInputs, reset_inputs
+from starfish_storage.metadata.restoring import Restoring
+from starfish_storage.metadata.row import Change
+from starfish_storage.metadata.row_writer import RowWriter
+from starfish_storage.metadata.rows import whole_records, whole_versions
 from starfish_storage.metadata.settling import Settling
+from starfish_storage.metadata.stored_data import decoded, read_stored
 from starfish_storage.metadata.unique_keys import names_of_keys
-from starfish_storage.models import EXECUTION_JOB_STATUSES, RECORD_STATUSES, StatusRecord, utc_now
-from starfish_storage.runs import Attempt, Finished, Outcome, Output, output_record_uid
+from starfish_storage.models import EXECUTION_JOB_STATUSES, utc_now
+from starfish_storage.runs import Attempt, Finished, Outcome, Output, RecordVersion
+
+_NO_VERSION = "no version"
 
 
 class SQLOutcomeLedger(SQLAttemptLedger, OutcomeLedger):
     """See `OutcomeLedger`, whatever the engine."""
 
     async def finish_input(self, outcome: Outcome, *, claim_next: bool = False) -> Finished:
-        """See `InputLedger.finish_input`."""
+        """See `OutcomeLedger.finish_input`."""
         now = values.timestamp("now", utc_now())
         attempt = ledger_rows.outcome_row(outcome)
-        records, writes = self._records(outcome, attempt.start_time, now)
-        keys = [one.unique_key for one in outcome.outputs]
-        unique = keys if any(key is not None for key in keys) else ()
-        finishing = Finishing(outcome, attempt, records, unique, now, claim_next)
-        # With unique keys, what a record is saved as is known in the transaction only.
-        decides = names_of_keys(outcome.claimed.master_job_id, unique)
-        operation = WriteOperation(
-            finishing.apply,
-            records=() if unique else records,
-            data=writes,
-            decides=decides,
-            batch=("finish_inputs", finishing),
-        )
-        try:
-            await self._database.write(operation)
-        except ledger_writer.ClaimLostError:
-            await self.save_attempt(replace(outcome.attempt, status="superseded"))
-            return Finished()
+        planning = Planning(self._database, self._data, outcome, attempt, now, claim_next)
+        while True:
+            operation, finishing = await planning.planned()
+            try:
+                await self._database.write(operation)
+            except EarlierOutcomeError:
+                planning.note_changed(finishing.came_to)
+            except ledger_writer.ClaimLostError:
+                await self._keep_superseded(planning)
+                return Finished()
+            else:
+                break
         claimed = None if finishing.claimed is None else self._read(ledger_rows.claimed_input, finishing.claimed)
         return Finished(finishing.status, list(finishing.statuses), claimed)
+
+    async def _keep_superseded(self, planning: Planning) -> None:
+        """Store the attempt of an outcome that comes too late, and its outputs as versions: they were paid for."""
+        late = replace(planning.outcome.attempt, status="superseded")
+        versions, writes = planning.kept_outputs()
+
+        def apply(writer: RowWriter) -> list[Change]:
+            number = ledger_writer.save_attempt(writer, late, planning.now)
+            undo = keep(writer, [row._replace(number=number) for row in versions], is_new=True)
+            return [("delete_attempt", (late.job_id, number)), *undo]
+
+        await self._database.write(WriteOperation(apply, data=writes))
 
     async def release_input(self, attempt: Attempt) -> None:
         """See `InputLedger.release_input`."""
@@ -92,32 +108,88 @@ class SQLOutcomeLedger(SQLAttemptLedger, OutcomeLedger):
         await self._database.write(WriteOperation(settling.apply, decides=decides))
         return Finished(settling.status, list(settling.statuses))
 
-    def _records(self, outcome: Outcome, start: str, now: str) -> tuple[list[RecordRow], list[DataWrite]]:
-        """Return the rows of an outcome's records and the writes of their data."""
-        records: list[RecordRow] = []
-        writes: list[DataWrite] = []
-        job_id, master_job_id = outcome.claimed.job_id, outcome.claimed.master_job_id
-        for number, output in enumerate(outcome.outputs):
-            uid = output_record_uid(job_id, number)
-            state: StatusRecord = values.status("record status", output.status, RECORD_STATUSES)
-            key = digest = None
-            if output.data is not None:
-                payload = encode(output.data, f"data of record {uid!r}")
-                key, digest = record_key(uid), content_digest(payload)
-                writes.append(self._data.write(key, payload))
-            error = values.optional_text("error_message", output.error_message)
-            records.append(
-                RecordRow(
-                    record_uid=uid,
-                    job_id=job_id,
-                    master_job_id=master_job_id,
-                    status=state,
-                    output_ref=key,
-                    start_time=start,
-                    end_time=now,
-                    last_update_time=now,
-                    error_message=error,
-                    data_sha256=digest,
-                )
+    async def list_versions(self, record_uid: str) -> list[RecordVersion]:
+        """See `OutcomeLedger.list_versions`."""
+        current, versions = await self._outputs_of(record_uid)
+        found = [self._read(ledger_rows.record_version, one.version) for one in versions]
+        if current is not None:
+            found.append(self._read(ledger_rows.current_version, current))
+        return sorted(found, key=lambda one: one.number)
+
+    async def get_version_data(self, record_uid: str, number: int) -> dict[str, Any] | None:
+        """See `OutcomeLedger.get_version_data`."""
+        current, versions = await self._outputs_of(record_uid)
+        if current is not None and current.number == number:
+            place, digest = current.place, current.record.data_sha256
+        else:
+            place, digest = next(
+                ((one.place, one.version.data_sha256) for one in versions if one.version.number == number),
+                (_NO_VERSION, None),
             )
-        return records, writes
+        if place == _NO_VERSION:
+            raise _no_version(record_uid, number)
+        if place is None:
+            return None
+        return decoded(await read_stored(self._database, self._data, place, digest), self._data.to_reference(place))
+
+    async def restore_version(self, record_uid: str, number: int) -> None:
+        """See `OutcomeLedger.restore_version`."""
+        now = values.timestamp("now", utc_now())
+        while True:
+            current, versions = await self._outputs_of(record_uid)
+            if current is not None and current.number == number:
+                return
+            wanted = next((one for one in versions if one.version.number == number), None)
+            if wanted is None:
+                raise _no_version(record_uid, number)
+            try:
+                await self._database.write(await self._restoring(current, wanted, now))
+            except EarlierOutcomeError:
+                continue
+            return
+
+    async def remove_versions(self, older_than: datetime, *, dry_run: bool = False) -> list[RecordVersion]:
+        """See `OutcomeLedger.remove_versions`."""
+        moment = values.timestamp("older_than", older_than)
+        removed: list[RecordVersion] = []
+        after = ("", 0)
+        while page := whole_versions(await self._all("page_of_old_versions", (moment, *after))):
+            rows = [one.version for one in page]
+            if not dry_run:
+                await self._database.write(self._dropping(page))
+            removed += [self._read(ledger_rows.record_version, row) for row in rows]
+            after = rows[-1].id
+        return removed
+
+    def _dropping(self, page: Sequence[WholeVersionRow]) -> WriteOperation:
+        rows = [one.version for one in page]
+        places = [one.place for one in page if one.place is not None] if self._database.overwrites_data else []
+        return WriteOperation(lambda writer: writer.drop_versions(rows), drops=list(map(self._data.remove, places)))
+
+    async def _outputs_of(self, record_uid: str) -> tuple[WholeRecordRow | None, list[WholeVersionRow]]:
+        uid = (values.text("record_uid", record_uid),)
+        versions = whole_versions(await self._all("list_versions", uid))
+        return next(iter(whole_records(await self._all("get_whole_record", uid))), None), versions
+
+    async def _restoring(self, current: WholeRecordRow | None, wanted: WholeVersionRow, now: str) -> WriteOperation:
+        """Return the operation that makes a version the current one."""
+        version, place = wanted
+        if place is None:
+            raise DataLostError(self._data.to_reference(record_key(version.record_uid)))
+        payload = await read_stored(self._database, self._data, place, version.data_sha256)
+        replaced, copy = None, None
+        if current is not None and current.record.output_ref is not None:
+            replaced, copy = await set_aside(self._database, self._data, current, now)
+        restoring = Restoring(version, current, replaced, now)
+        decides = names_of_keys(version.master_job_id, [version.unique_key])
+        if not self._database.overwrites_data:
+            return WriteOperation(restoring.apply, decides=decides)
+        writes = [self._data.write(record_key(version.record_uid), payload)]
+        drops = [self._data.remove(place)]
+        return WriteOperation(
+            restoring.apply, data=writes if copy is None else [*writes, copy], drops=drops, decides=decides
+        )
+
+
+def _no_version(record_uid: str, number: int) -> NotFoundError:
+    return NotFoundError("version", f"{number} of record {record_uid}", "see list_versions for those it has")

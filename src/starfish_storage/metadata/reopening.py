@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from starfish_storage.interface.rows import EndedInputRow, StandingOutcomeRow
+from starfish_storage.interface.rows import EndedInputRow
+from starfish_storage.interface.version_rows import StandingOutcomeRow
 from starfish_storage.metadata import values
 from starfish_storage.metadata.ledger_writer import need_run
 from starfish_storage.metadata.row_writer import RowWriter

@@ -97,7 +97,7 @@ class SQLRowTransfer(RowTransfer):
     async def get_records(self, record_uids: Sequence[str]) -> list[WholeRecordRow]:
         """See `RowTransfer.get_records`."""
         found = await self._database.all_of("whole_records_of", record_uids)
-        return [WholeRecordRow(RecordRow._make(record), unique_key, None) for *record, unique_key in found]
+        return [row._replace(place=None) for row in text_rows.whole_records(found)]
 
     async def get_run(self, master_job_id: str) -> RunRow | None:
         """See `RowTransfer.get_run`."""

@@ -27,6 +27,7 @@ from starfish_storage.interface.rows import (
     ProjectRow,
     RecordRow,
 )
+from starfish_storage.interface.version_rows import RecordVersionRow
 from starfish_storage.metadata.queries import Queries
 from starfish_storage.metadata.row import Change, Cursor, Row, WritingConnection, only_value, only_values
 
@@ -80,6 +81,32 @@ class RowWriter(ABC):
     @abstractmethod
     def save_records(self, rows: Sequence[RecordRow]) -> list[list[Change]]:
         """Upsert records of distinct uids with their data, and return of each what takes it back."""
+
+    @abstractmethod
+    def keep_version(self, row: RecordVersionRow, *, is_new: bool) -> Change:
+        """Store an output as a version, and return what takes that back.
+
+        Args:
+            row: the version.
+            is_new: its data was put in this group, under the key of the record's own; otherwise it is that of the
+                current output, which is not current any more.
+        """
+
+    @abstractmethod
+    def save_restored(self, row: RecordRow, number: int) -> list[Change]:
+        """Upsert a record with the data of one of its versions, and return what takes that back.
+
+        Args:
+            row: the record, with the key of its own data.
+            number: of the version, which is deleted afterwards.
+        """
+
+    @abstractmethod
+    def drop_versions(self, rows: Sequence[RecordVersionRow]) -> list[Change]:
+        """Delete those of some versions that are there, and return what takes that back.
+
+        The removal of their data is noted; where files are written over, it is the caller's.
+        """
 
     @abstractmethod
     def note_data(self, kind: str, id: str, write: DataWrite) -> list[Change]:

@@ -27,6 +27,7 @@ from starfish_storage.interface.rows import (
     RecordRow,
     WholeRecordRow,
 )
+from starfish_storage.interface.version_rows import RecordVersionRow, WholeVersionRow
 from starfish_storage.keys import check_record_key, check_request_config_name, version_key
 from starfish_storage.metadata.fields import Fields
 from starfish_storage.metadata.row import Row
@@ -201,14 +202,14 @@ class RowCodec:
 def placed_records(found: Sequence[Row]) -> tuple[list[RecordRow], list[str | None]]:
     """Return the records of a scan and, in a second list, the places of their data.
 
-    The query selects the columns of a record, the version of its data and its unique key.
+    The query selects the columns of a record, the version of its data, its unique key and its attempt.
     """
     named, width = RecordRow._make, len(RecordRow._fields)
     records: list[RecordRow] = []
     places: list[str | None] = []
     for columns in found:
         record = named(columns[:width])
-        version, _unique_key = columns[width:]
+        version, _unique_key, _attempt = columns[width:]
         place = record.output_ref
         if version is not None and place is not None:
             place = version_key(place, version)
@@ -219,9 +220,22 @@ def placed_records(found: Sequence[Row]) -> tuple[list[RecordRow], list[str | No
 
 def whole_records(found: Sequence[Row]) -> list[WholeRecordRow]:
     """Return the records of a scan, each with its unique key and the place of its data."""
-    unique_keys = [unique_key for *_, unique_key in found]
+    unique_keys = [unique_key for *_, unique_key, _ in found]
+    attempts = [attempt for *_, attempt in found]
     records, places = placed_records(found)
-    return list(map(WholeRecordRow, records, unique_keys, places))
+    return list(map(WholeRecordRow, records, unique_keys, places, attempts))
+
+
+def whole_versions(found: Sequence[Row]) -> list[WholeVersionRow]:
+    """Return versions of records, each with the place of its data.
+
+    The query selects the columns of a version, and the version of its data.
+    """
+    versions = [(RecordVersionRow._make(columns), data_version) for *columns, data_version in found]
+    return [
+        WholeVersionRow(row, None if row.output_ref is None else version_key(row.output_ref, version))
+        for row, version in versions
+    ]
 
 
 # By the slots themselves: `object.__setattr__`, which looks each of them up, takes twice as long.

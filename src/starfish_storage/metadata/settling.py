@@ -10,6 +10,7 @@ from starfish_storage.interface.rows import FinishedInputRow, RecordCountsRow, R
 from starfish_storage.metadata.ledger_writer import need_input
 from starfish_storage.metadata.reopening import ENDED
 from starfish_storage.metadata.row_writer import RowWriter
+from starfish_storage.metadata.rows import whole_records
 from starfish_storage.metadata.unique_keys import without_duplicates
 from starfish_storage.models import COUNTED_STATUSES, StatusExecutionJob, StatusRecord
 from starfish_storage.runs import Output, output_record_uid, status_of_input
@@ -63,14 +64,19 @@ class Settling:
 
     def _current(self, writer: RowWriter) -> list[RecordRow]:
         """Return the records of the input's outputs, in order."""
-        found = map(RecordRow._make, writer.execute("list_rows_of_job", (self.job_id,)).fetchall())
-        current = {row.record_uid: row for row in found if row.status != "cancelled"}
+        current = {row.record_uid: row for row in current_records(writer, self.job_id)}
         uids = [output_record_uid(self.job_id, number) for number in range(len(self.outputs))]
         if current.keys() != set(uids):
             raise InvalidInputError(
                 f"input {shorten(self.job_id)} has {len(current)} outputs, not {len(uids)}: give one for each."
             )
         return [current[uid] for uid in uids]
+
+
+def current_records(writer: RowWriter, job_id: str) -> list[RecordRow]:
+    """Return the records of an input's outputs: those that no later attempt has replaced by nothing."""
+    found = whole_records(writer.execute("list_rows_of_job", (job_id,)).fetchall())
+    return [one.record for one in found if one.record.status != "cancelled"]
 
 
 def resettled(

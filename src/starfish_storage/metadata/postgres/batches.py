@@ -104,7 +104,7 @@ def _finish_inputs(writer: PostgresRowWriter, finishing: Sequence[Finishing]) ->
         claim_for_all(writer, plain)
     for one in others:
         one.apply(writer)
-        if not one.unique_keys:
+        if one.is_by_group:
             writer.save_records(one.records)
 
 

@@ -43,6 +43,7 @@ class PostgresDatabase(Lifecycle):
         self, address: PostgresAddress, data: DataHandler, patience: float, *, read_only: bool = False
     ) -> None:
         super().__init__()
+        self.overwrites_data = False
         self.place = address.uri
         self.queries = postgres_queries()
         self._address = address

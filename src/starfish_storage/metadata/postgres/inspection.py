@@ -22,7 +22,7 @@ from starfish_storage.interface.inspection import (
     RowInspection,
     Standing,
 )
-from starfish_storage.keys import named_version, owner_uid
+from starfish_storage.keys import named_version, owner_uid, versions_named
 from starfish_storage.metadata.data_owner import refuse_other_data
 from starfish_storage.metadata.inspected_rows import FAULT_QUERIES, faults_of_rows
 from starfish_storage.metadata.migrations import migrations
@@ -117,6 +117,8 @@ class PostgresInspection(RowInspection):
         for query in ("page_of_records", "page_of_loose_data", "page_of_borrowed_data"):
             for page in self._pages(query, ("",)):
                 yield [self._reference(key, version, digest) for _, key, version, digest in page]
+        for page in self._pages("page_of_versions", ("", 0)):
+            yield [self._version_reference(key, version, digest) for *_, key, version, digest in page]
 
     def request_config_references(self) -> Iterator[Sequence[str]]:
         """See `RowInspection.request_config_references`."""
@@ -126,8 +128,10 @@ class PostgresInspection(RowInspection):
     def locate(self, key: str) -> list[DataReference]:
         """See `RowInspection.locate`."""
         found = self._rows("locate_data", ([key], [owner_uid(key)], [key]))
-        if found:
-            return [self._reference(*row) for row in found]
+        keys, versions = map(list, zip(*versions_named(key), strict=True))
+        kept = self._rows("locate_version", (keys, list(map(owner_uid, keys)), versions))
+        if found or kept:
+            return [self._reference(*row) for row in found] + [self._version_reference(*row) for row in kept]
         borrowed = self._rows("get_borrower", (key,)) or self._rows("get_master_job_of_request_config", (key,))
         return [DataReference(key, key, None)] if borrowed else []
 
@@ -177,6 +181,11 @@ class PostgresInspection(RowInspection):
 
     def _reference(self, key: str, version: str | None, digest: str | None) -> DataReference:
         return DataReference(key, named_version(key, version), digest)
+
+    def _version_reference(self, key: str, version: str | None, digest: str | None) -> DataReference:
+        """Return a reference that goes by the name of the object: the key is that of the record's current data."""
+        place = named_version(key, version)
+        return DataReference(place, place, digest)
 
     def _pages(self, query: str, after: Row) -> Iterator[list[Row]]:
         """Yield the pages of a query whose rows begin with what its parameters are compared with."""

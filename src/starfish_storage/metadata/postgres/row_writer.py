@@ -26,7 +26,9 @@ from starfish_storage.errors import (
 from starfish_storage.identifiers import fold
 from starfish_storage.interface import DataHandler, DataWrite
 from starfish_storage.interface.rows import MasterJobRow, RecordRow
+from starfish_storage.interface.version_rows import RecordVersionRow
 from starfish_storage.keys import owner_uid, record_key, request_config_key, version_key
+from starfish_storage.metadata.earlier import EarlierOutcomeError
 from starfish_storage.metadata.postgres.connection import PostgresConnection
 from starfish_storage.metadata.postgres.errors import CONSTRAINT_ERRORS
 from starfish_storage.metadata.queries import Queries
@@ -69,6 +71,8 @@ class PostgresRowWriter(RowWriter):
         self._versions: dict[str, str] = {}
         self._removals: dict[str, None] = {}
         self._noted: dict[str, None] = {}
+        self._kept: set[str] = set()  # objects that a version has now
+        self._kept_before: set[str] = set()
         self._alone = False
         self._has_savepoint = False
         self.deletes = False
@@ -82,6 +86,7 @@ class PostgresRowWriter(RowWriter):
         """
         self._claimed.clear()
         self._removals.clear()
+        self._kept.clear()
         self._versions = versions
         self._alone = alone
         self._has_savepoint = self.deletes = False
@@ -90,7 +95,7 @@ class PostgresRowWriter(RowWriter):
         """Begin an operation that can be taken back alone."""
         self.execute("begin_operation")
         self._has_savepoint = True
-        self._noted = dict(self._removals)
+        self._noted, self._kept_before = dict(self._removals), set(self._kept)
 
     def end_operation(self) -> None:
         """End an operation that stands."""
@@ -102,7 +107,7 @@ class PostgresRowWriter(RowWriter):
         self.execute("undo_operation")
         self.execute("end_operation")
         self._has_savepoint = False
-        self._removals = self._noted
+        self._removals, self._kept = self._noted, self._kept_before
 
     def end_group(self) -> None:
         """Note what is to be removed after the commit."""
@@ -164,6 +169,7 @@ class PostgresRowWriter(RowWriter):
         borrowed = self.values("list_borrowed_data", key)
         self.execute("keep_borrowed_data", key)
         self.execute("note_removal_of_records", key)
+        self.execute("note_removal_of_versions", key)
         removed = self.first_value("note_removal_of_request_config", key)
         self.change("delete_master_job", key)
         self._need_change("master job", master_job_id, "it may have been deleted before")
@@ -233,11 +239,40 @@ class PostgresRowWriter(RowWriter):
         for kind, name, key, version, digest in found:
             if kind == "mixed":
                 self.check_mixed(name, uids)
-            elif kind == "loose" or (kind == "before" and key in keys and owner_uid(key) == name):
+            elif key is None or version_key(key, version) in self._kept:
+                continue
+            elif kind == "loose" or (key in keys and owner_uid(key) == name):
                 self.remove(key, version)
-            elif kind == "before" and key is not None and owner_uid(key) == name:
+            elif owner_uid(key) == name:
                 self.execute("save_loose_data", (key, key, version, digest))
         return [[] for _ in rows]
+
+    def keep_version(self, row: RecordVersionRow, *, is_new: bool) -> Change:
+        """See `RowWriter.keep_version`. Its data stays where it lies."""
+        key, version = row.output_ref, None
+        if key is not None:
+            before = None if is_new else self._data_of(row.record_uid)
+            version = self._versions.get(key) if before is None else before.version
+            self._kept.add(version_key(key, version))
+        self.execute("save_version", (*row, version))
+        return ("delete_version", row.id)
+
+    def drop_versions(self, rows: Sequence[RecordVersionRow]) -> list[Change]:
+        """See `RowWriter.drop_versions`."""
+        for row in rows:
+            for key, version in self.execute("take_version", row.id).fetchall():
+                if key is not None:
+                    self.remove(key, version)
+        return []
+
+    def save_restored(self, row: RecordRow, number: int) -> list[Change]:
+        """See `RowWriter.save_restored`. Its data stays where it lies."""
+        self.claim_id("record_uid", row.record_uid)
+        found = self.first("get_version_of_data", (row.record_uid, number))
+        if found is None:
+            raise EarlierOutcomeError("the version is gone.")
+        self.execute("save_record", (*row, *found))
+        return []
 
     def note_data(self, kind: str, id: str, write: DataWrite) -> list[Change]:
         """See `RowWriter.note_data`."""

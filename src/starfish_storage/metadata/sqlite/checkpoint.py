@@ -100,15 +100,28 @@ class Checkpoint:
             upper = min(after + _REMOVALS_AT_ONCE, until)
             try:
                 keys = only_values(self._execute("list_journaled_removals", (after, upper)).fetchall())
-                self._entries += len(keys)
-                self._data.remove_all(keys)
-            except (StorageError, apsw.Error) as error:
-                logger.warning("data of deleted records is not removed yet: %s", error)
-                self._untrusted = True
-                if isinstance(error, StorageUnavailableError):
-                    self.note_outstanding()
+            except apsw.Error as error:
+                self._not_removed(error)
+            else:
+                self.drop(keys)
+                if self._outstanding:
                     return  # one wait is enough; what follows is in the journal as well
             after = upper
+
+    def drop(self, keys: Sequence[str]) -> None:
+        """Remove data whose removal was journaled. If it cannot be removed now, replaying the journal removes it."""
+        self._entries += len(keys)
+        try:
+            if keys:
+                self._data.remove_all(keys)
+        except StorageError as error:
+            self._not_removed(error)
+            if isinstance(error, StorageUnavailableError):
+                self.note_outstanding()
+
+    def _not_removed(self, error: Exception) -> None:
+        logger.warning("data that nothing refers to is not removed yet: %s", error)
+        self._untrusted = True
 
     def begin(self, hand_in: Callable[[Callable[[], None]], None]) -> None:
         """Start to sync what the journal holds now; emptying it is handed in to the writer's queue."""

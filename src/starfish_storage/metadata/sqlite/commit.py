@@ -282,7 +282,7 @@ class GroupCommit:
             operation.undo = [*applied, *(change for own in saved for change in own)]
             if operation.removals is not None:
                 operation.removals = (before, self._checkpoint.last_number())
-            operation.numbers = self._rows.journal(operation.data)
+            operation.numbers = self._rows.journal([*operation.data, *operation.drops])
         except (StorageError, apsw.Error) as error:
             if not self._undo_operation():
                 raise
@@ -319,6 +319,7 @@ class GroupCommit:
             operation.done = operation.error is None
             if operation.done:
                 self._checkpoint.note(operation.data)
+                self._checkpoint.drop([write.key for write in operation.drops])
             else:
                 self._take_back(operation, errors)
 

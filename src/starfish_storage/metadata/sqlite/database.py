@@ -63,6 +63,7 @@ class Session(Lifecycle):
         read_only: bool = False,
     ) -> None:
         super().__init__()
+        self.overwrites_data = True
         self._root = root
         self.place = f"{root}/{DATABASE_FILE}"
         self.queries = sqlite_queries()

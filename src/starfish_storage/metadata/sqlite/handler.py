@@ -69,7 +69,7 @@ class SQLiteMetadataHandler(SQLMetadataHandler):
     async def get_referrer(self, key: str) -> str | None:
         """See `MetadataHandler.get_referrer`."""
         first = self._session.readers().first
-        if first(self._queries["get_data_digest"], (owner_uid(key), key, key)) is not None:
+        if first(self._queries["get_data_digest"], (owner_uid(key), key, key, key)) is not None:
             return "record"
         job = first(self._queries["get_master_job_of_request_config"], (key,))
         return None if job is None else "master job"
@@ -86,7 +86,7 @@ class SQLiteMetadataHandler(SQLMetadataHandler):
         query = self._queries["get_data_digest"]
         located: dict[str, DataLocation] = {}
         for key in keys:
-            found = readers.first(query, (owner_uid(key), key, key))
+            found = readers.first(query, (owner_uid(key), key, key, key))
             if found is not None:
                 _, digest = found
                 located[key] = DataLocation(key, digest)

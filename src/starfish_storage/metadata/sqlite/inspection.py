@@ -169,7 +169,7 @@ class Inspection:
         try:
             read(self._queries["begin_reading"])
             try:
-                digests = read(self._queries["get_data_digest"], (owner_uid(key), key, key)).fetchall()
+                digests = read(self._queries["get_data_digest"], (owner_uid(key), key, key, key)).fetchall()
                 journaled = read(self._queries["get_journaled_data"], (key,)).fetchone()
             finally:
                 read(self._queries["commit"])
@@ -188,7 +188,7 @@ class Inspection:
 
     def digests_of(self, key: str) -> list[str | None]:
         """Return the digests of the records that refer to a key."""
-        rows = self._connection.execute(self._queries["get_data_digest"], (owner_uid(key), key, key))
+        rows = self._connection.execute(self._queries["get_data_digest"], (owner_uid(key), key, key, key))
         return [digest for _, digest in rows]
 
     def records_of(self, key: str) -> list[str]:
@@ -284,6 +284,11 @@ class SQLiteRowInspection(RowInspection):
         while page := list(self._inspection.rows("page_of_data_references", (after,))):
             yield [DataReference(key, key, digest) for _, key, digest in page]
             after, *_ = page[-1]
+        last = ("", 0)
+        while page := list(self._inspection.rows("page_of_version_references", last)):
+            yield [DataReference(key, key, digest) for *_, key, digest in page]
+            uid, number, *_ = page[-1]
+            last = (uid, number)
 
     def request_config_references(self) -> Iterator[Sequence[str]]:
         """See `RowInspection.request_config_references`. There is one a master job."""

@@ -24,9 +24,9 @@ from starfish_storage.interface.rows import (
     MasterJobRow,
     ProjectRow,
     RecordRow,
-    StandingOutcomeRow,
     StepRow,
 )
+from starfish_storage.interface.version_rows import RecordVersionRow, StandingOutcomeRow
 from starfish_storage.keys import named_request_config, owner_uid
 from starfish_storage.metadata.migrations import latest_version
 from starfish_storage.metadata.queries import sqlite_queries
@@ -167,6 +167,7 @@ class _Rebuilding:
                     self._apply("end_execution_job", self._mended("end_execution_job", end))
             self._merge_runs(damaged)
             self._merge_attempts(damaged)
+            self._merge_versions(damaged)
             for key, payload in _salvaged(damaged, self._queries["salvage_journal"]):
                 self._merge_journaled(key, payload)
         except apsw.Error as error:
@@ -226,9 +227,19 @@ class _Rebuilding:
             if is_lost and self._belongs("get_execution_job", step.job_id) and _is_time(step.saved_when):
                 self._recover("save_step", step)
 
+    def _merge_versions(self, damaged: Connection) -> None:
+        """Add what stands of inputs that run again, and the versions of records."""
         for stands in map(StandingOutcomeRow._make, _salvaged(damaged, self._queries["salvage_standing"])):
             if stands.job_id in self._merged["save_execution_job"]:
                 self._apply("save_standing", stands)
+        for attempt, uid in _salvaged(damaged, self._queries["salvage_record_attempts"]):
+            if uid in self._merged["save_record"]:
+                self._apply("set_record_attempt", (attempt, uid))
+        for version in map(RecordVersionRow._make, _salvaged(damaged, self._queries["salvage_versions"])):
+            is_lost = self._connection.execute(self._queries["get_version"], version.id).fetchone() is None
+            is_whole = all(map(_is_time, (version.start_time, version.end_time, version.replaced_when)))
+            if is_lost and is_whole and self._belongs("get_execution_job", version.job_id):
+                self._recover("save_version", version)
 
     def _belongs(self, get: str, parent: str) -> bool:
         return self._connection.execute(self._queries[get], (parent,)).fetchone() is not None
@@ -239,7 +250,7 @@ class _Rebuilding:
 
     def _merge_journaled(self, key: str, payload: bytes) -> None:
         """Keep data that was committed and may not have reached its file, if a row of today means just that."""
-        rows = self._connection.execute(self._queries["get_data_digest"], (owner_uid(key), key, key)).fetchall()
+        rows = self._connection.execute(self._queries["get_data_digest"], (owner_uid(key), key, key, key)).fetchall()
         if any(digest == content_digest(payload) for _, digest in rows):
             self._connection.execute(self._queries["journal_data"], (key, payload))
 

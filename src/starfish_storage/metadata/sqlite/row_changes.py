@@ -42,6 +42,9 @@ CHANGES = (
     "mark_step",
     "save_standing",
     "forget_standing",
+    "set_record_attempt",
+    "save_version",
+    "delete_version",
     "put_master_job",
     "put_execution_job",
 )
@@ -61,6 +64,8 @@ _ALL_ROWS = (
     ("every_attempt", "save_attempt"),
     ("every_step", "save_step"),
     ("every_standing", "save_standing"),
+    ("every_record_attempt", "set_record_attempt"),
+    ("every_version", "save_version"),
 )
 
 QUERIES_OF_ALL_ROWS = tuple(query for query, _ in _ALL_ROWS)

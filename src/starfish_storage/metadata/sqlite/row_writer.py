@@ -14,6 +14,7 @@ from starfish_storage.errors import DataNotFoundError
 from starfish_storage.identifiers import fold
 from starfish_storage.interface import DataHandler, DataWrite
 from starfish_storage.interface.rows import MasterJobRow, RecordRow
+from starfish_storage.interface.version_rows import RecordVersionRow
 from starfish_storage.keys import owner_uid, request_config_key
 from starfish_storage.metadata.queries import Queries
 from starfish_storage.metadata.row import Change
@@ -131,6 +132,21 @@ class SQLiteRowWriter(RowWriter):
                 of_row.extend(told.get(row.output_ref or "", ()))
         return undo
 
+    def keep_version(self, row: RecordVersionRow, *, is_new: bool) -> Change:  # noqa: ARG002 (copied beside it)
+        """See `RowWriter.keep_version`. Its data is written under a key of its own, in the same group."""
+        self.change("save_version", row)
+        return ("delete_version", row.id)
+
+    def drop_versions(self, rows: Sequence[RecordVersionRow]) -> list[Change]:
+        """See `RowWriter.drop_versions`."""
+        self.change_each("delete_version", [row.id for row in rows])
+        return [("save_version", row) for row in rows]
+
+    def save_restored(self, row: RecordRow, number: int) -> list[Change]:  # noqa: ARG002 (see below)
+        """See `RowWriter.save_restored`. Its data is written under the record's own key, in the same group."""
+        (undo,) = self.save_records([row])
+        return undo
+
     def note_data(self, kind: str, id: str, write: DataWrite) -> list[Change]:
         """Claim the id of data that is written without a row, and note its digest in the rows that refer to it.
 
@@ -165,6 +181,7 @@ class SQLiteRowWriter(RowWriter):
         self._group_deletes = True
         self._release_record_uids(master_job_id)
         self.execute("journal_removal_of_records", key)
+        self.execute("journal_removal_of_versions", key)
         for reference in self.values("list_borrowed_data", key):
             self._journal_removal_of_borrowed(reference, master_job_id)
         job = self.first_as(MasterJobRow, "get_master_job", key)
@@ -210,7 +227,7 @@ class SQLiteRowWriter(RowWriter):
         """
         if key is None or key in self._digests:
             return None if key is None else self._digests[key]
-        for _, digest in self.execute("get_data_digest", (owner_uid(key), key, key)).fetchall():
+        for _, digest in self.execute("get_data_digest", (owner_uid(key), key, key, key)).fetchall():
             if digest is not None:
                 return digest
         return content_digest(self._in_place.read(key))

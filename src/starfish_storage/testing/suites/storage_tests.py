@@ -17,7 +17,7 @@ from starfish_storage.testing.suites.references import ReferenceTests
 from starfish_storage.testing.suites.run_inputs import ClaimTests, RunInputTests
 from starfish_storage.testing.suites.run_ledger import RunTests, StepTests
 from starfish_storage.testing.suites.run_outcomes import OutcomeTests
-from starfish_storage.testing.suites.run_versions import SettlingTests
+from starfish_storage.testing.suites.run_versions import SettlingTests, VersionTests
 from starfish_storage.testing.suites.scanning import ScanningTests
 from starfish_storage.testing.suites.streaming import StreamingTests
 from starfish_storage.testing.suites.transfer_tests import TransferTests
@@ -104,6 +104,9 @@ class StorageTests:
 
     class TestSettling(SettlingTests):
         """See `SettlingTests`."""
+
+    class TestVersions(VersionTests):
+        """See `VersionTests`."""
 
     class TestSteps(StepTests):
         """See `StepTests`."""

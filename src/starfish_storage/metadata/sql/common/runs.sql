@@ -89,11 +89,29 @@ SELECT {standing.columns} FROM standing_outcomes WHERE job_id = :job_id
 -- name: set_unique_key
 UPDATE records SET unique_key = :unique_key WHERE record_uid = :record_uid
 
--- name: list_unique_keys_of_job
-SELECT unique_key, record_uid FROM records WHERE job_id = :job_id AND unique_key IS NOT NULL
+-- name: set_record_attempt
+UPDATE records SET attempt = :attempt WHERE record_uid = :record_uid
 
 -- name: list_rows_of_job
-SELECT {record.columns} FROM records WHERE job_id = :job_id
+SELECT {record.columns}, {version} AS data_version, unique_key, attempt FROM records WHERE job_id = :job_id
+
+-- name: get_whole_record
+SELECT {record.columns}, {version} AS data_version, unique_key, attempt FROM records WHERE record_uid = :record_uid
+
+-- name: list_versions
+SELECT {version.columns}, {version} AS data_version FROM record_versions
+WHERE record_uid = :record_uid ORDER BY number
+
+-- name: page_of_old_versions
+SELECT {version.columns}, {version} AS data_version FROM record_versions
+WHERE replaced_when < :replaced_when AND (record_uid, number) > (:after, :after_number)
+ORDER BY record_uid, number LIMIT 500
+
+-- name: list_version_numbers
+SELECT number FROM record_versions WHERE record_uid = :record_uid
+
+-- name: delete_version
+DELETE FROM record_versions WHERE record_uid = :record_uid AND number = :number
 
 -- name: save_attempt
 INSERT INTO attempts ({attempt.columns}) VALUES ({attempt.parameters})

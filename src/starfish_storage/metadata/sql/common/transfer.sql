@@ -27,7 +27,7 @@ SELECT {execution_job.columns}, counts, position FROM execution_jobs WHERE job_i
 )
 
 -- name: whole_records_of
-SELECT {record.columns}, unique_key FROM records WHERE record_uid IN (
+SELECT {record.columns}, NULL AS data_version, unique_key, attempt FROM records WHERE record_uid IN (
 -- each row
 :record_uid
 -- end
@@ -45,6 +45,20 @@ SELECT {attempt.columns} FROM attempts WHERE job_id IN (
 
 -- name: whole_steps_of
 SELECT {step.columns} FROM steps WHERE job_id IN (
+-- each row
+:job_id
+-- end
+)
+
+-- name: whole_standing_of
+SELECT {standing.columns} FROM standing_outcomes WHERE job_id IN (
+-- each row
+:job_id
+-- end
+)
+
+-- name: whole_versions_of
+SELECT {version.columns}, {version} AS data_version FROM record_versions WHERE job_id IN (
 -- each row
 :job_id
 -- end

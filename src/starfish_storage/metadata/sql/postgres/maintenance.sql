@@ -18,7 +18,8 @@ FROM pg_control_system()
 UNION ALL (SELECT key, data_version FROM loose_data LIMIT :loose)
 
 -- name: count_data
-SELECT (SELECT count(*) FROM records WHERE output_ref IS NOT NULL), (SELECT count(*) FROM loose_data)
+SELECT (SELECT count(*) FROM records WHERE output_ref IS NOT NULL)
+       + (SELECT count(*) FROM record_versions WHERE output_ref IS NOT NULL), (SELECT count(*) FROM loose_data)
 
 -- name: page_of_records
 -- With data of their own.
@@ -28,6 +29,18 @@ ORDER BY record_uid LIMIT 1000
 
 -- name: page_of_loose_data
 SELECT key, key, data_version, data_sha256 FROM loose_data WHERE key > :after ORDER BY key LIMIT 1000
+
+-- name: page_of_versions
+SELECT record_uid, number, output_ref, data_version, data_sha256 FROM record_versions
+WHERE (record_uid, number) > (:after, :after_number) AND output_ref IS NOT NULL
+ORDER BY record_uid, number LIMIT 1000
+
+-- name: locate_version
+-- Of an object, given as every key and version that its name may be made of.
+SELECT record_versions.output_ref, record_versions.data_version, record_versions.data_sha256
+FROM unnest(:keys::text[], :owners::text[], :versions::text[]) AS wanted (key, owner, version)
+JOIN record_versions ON record_versions.record_uid = wanted.owner AND record_versions.output_ref = wanted.key
+    AND record_versions.data_version IS NOT DISTINCT FROM wanted.version
 
 -- name: page_of_borrowed_data
 -- That neither a record of its own nor `loose_data` knows: it lies under the key itself.
@@ -75,6 +88,8 @@ SELECT kind, id FROM (
     UNION ALL
     SELECT 'record', record_uid, ARRAY[start_time, end_time, last_update_time] FROM records
     UNION ALL
+    SELECT 'version', record_uid || ', ' || number, ARRAY[start_time, end_time, replaced_when] FROM record_versions
+    UNION ALL
     SELECT 'attempt', job_id || ', ' || number, ARRAY[start_time, end_time] FROM attempts
     UNION ALL
     SELECT 'step', job_id || ', ' || name, ARRAY[saved_when] FROM steps) AS every_row
@@ -111,6 +126,14 @@ SELECT 'records', record_uid, 'execution_jobs' FROM records AS child
 WHERE NOT EXISTS (
     SELECT 1 FROM execution_jobs
     WHERE execution_jobs.job_id = child.job_id AND execution_jobs.master_job_id = child.master_job_id)
+UNION ALL
+SELECT 'record_versions', record_uid || ', ' || number, 'execution_jobs' FROM record_versions AS child
+WHERE NOT EXISTS (
+    SELECT 1 FROM execution_jobs
+    WHERE execution_jobs.job_id = child.job_id AND execution_jobs.master_job_id = child.master_job_id)
+UNION ALL
+SELECT 'standing_outcomes', job_id, 'execution_jobs' FROM standing_outcomes AS child
+WHERE NOT EXISTS (SELECT 1 FROM execution_jobs WHERE execution_jobs.job_id = child.job_id)
 UNION ALL
 SELECT 'attempts', job_id || ', ' || number, 'execution_jobs' FROM attempts AS child
 WHERE NOT EXISTS (SELECT 1 FROM execution_jobs WHERE execution_jobs.job_id = child.job_id)
@@ -163,6 +186,10 @@ WITH wanted AS (
 SELECT object, 'referenced' FROM wanted
 JOIN records ON records.record_uid = wanted.owner AND records.output_ref = wanted.key
     AND records.data_version IS NOT DISTINCT FROM wanted.version
+UNION ALL
+SELECT object, 'referenced' FROM wanted
+JOIN record_versions ON record_versions.record_uid = wanted.owner AND record_versions.output_ref = wanted.key
+    AND record_versions.data_version IS NOT DISTINCT FROM wanted.version
 UNION ALL
 SELECT object, CASE WHEN EXISTS (
     SELECT 1 FROM records

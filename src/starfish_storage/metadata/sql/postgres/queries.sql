@@ -167,6 +167,13 @@ WHERE own.master_job_id = :master_job_id AND {has_own_data own}
         AND {borrows_data other})
 ON CONFLICT (object) DO NOTHING
 
+-- name: note_removal_of_versions
+-- The data of versions of a master job's records.
+INSERT INTO data_removals (object)
+SELECT {named_version own} FROM record_versions AS own
+WHERE own.master_job_id = :master_job_id AND own.output_ref IS NOT NULL
+ON CONFLICT (object) DO NOTHING
+
 -- name: note_removal_of_request_config
 INSERT INTO data_removals (object)
 SELECT own.request_config_ref FROM master_jobs AS own

@@ -83,6 +83,17 @@ SELECT job_id, name, call, max(reply) FROM steps WHERE job_id = ANY (:job_ids::t
 -- Those of some execution jobs that are there; nobody else numbers replies of theirs meanwhile.
 SELECT job_id FROM execution_jobs WHERE job_id = ANY (:job_ids::text[]) ORDER BY job_id FOR NO KEY UPDATE
 
+-- name: save_version
+INSERT INTO record_versions ({version.columns}, data_version) VALUES ({version.parameters}, :data_version)
+ON CONFLICT (record_uid, number) DO UPDATE SET {version.assigned of excluded}, data_version = excluded.data_version
+
+-- name: get_version_of_data
+-- Which version of its data a version of a record has; nobody else removes it meanwhile.
+SELECT data_version FROM record_versions WHERE record_uid = :record_uid AND number = :number FOR UPDATE
+
+-- name: take_version
+DELETE FROM record_versions WHERE record_uid = :record_uid AND number = :number RETURNING output_ref, data_version
+
 -- name: forget_run_totals
 DELETE FROM run_totals
 

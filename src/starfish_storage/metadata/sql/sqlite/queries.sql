@@ -14,6 +14,8 @@ SELECT record_uid, data_sha256 FROM records WHERE record_uid = :owner_uid AND ou
 UNION ALL
 SELECT record_uid, data_sha256 FROM records INDEXED BY records_by_borrowed_data
 WHERE output_ref = :output_ref AND {borrows_data records}
+UNION ALL
+SELECT record_uid, data_sha256 FROM record_versions WHERE output_ref = :output_ref
 
 -- name: list_borrowers
 SELECT record_uid, data_sha256, output_ref FROM records INDEXED BY records_by_borrowed_data
@@ -41,6 +43,16 @@ INSERT INTO data_journal (key, payload) VALUES
 INSERT INTO data_journal (key, payload)
 SELECT own.output_ref, NULL FROM records AS own
 WHERE own.master_job_id = :master_job_id AND {has_own_data own}
+  AND NOT EXISTS (
+      SELECT 1 FROM records AS other
+      WHERE other.output_ref = own.output_ref AND other.master_job_id <> own.master_job_id
+        AND {borrows_data other})
+
+-- name: journal_removal_of_versions
+-- The data of versions of a master job's records, unless a record refers to it.
+INSERT INTO data_journal (key, payload)
+SELECT own.output_ref, NULL FROM record_versions AS own
+WHERE own.master_job_id = :master_job_id AND own.output_ref IS NOT NULL
   AND NOT EXISTS (
       SELECT 1 FROM records AS other
       WHERE other.output_ref = own.output_ref AND other.master_job_id <> own.master_job_id
@@ -119,11 +131,17 @@ SELECT {execution_job_end.columns} FROM execution_jobs WHERE counts IS NOT NULL 
 SELECT {record.columns} FROM records ORDER BY record_uid
 
 -- name: every_data_reference
-SELECT output_ref, data_sha256 FROM records WHERE output_ref IS NOT NULL ORDER BY output_ref
+SELECT output_ref, data_sha256 FROM records WHERE output_ref IS NOT NULL
+UNION ALL
+SELECT output_ref, data_sha256 FROM record_versions WHERE output_ref IS NOT NULL ORDER BY output_ref
 
 -- name: page_of_data_references
 SELECT record_uid, output_ref, data_sha256 FROM records
 WHERE record_uid > :after AND output_ref IS NOT NULL ORDER BY record_uid LIMIT 1000
+
+-- name: page_of_version_references
+SELECT record_uid, number, output_ref, data_sha256 FROM record_versions
+WHERE (record_uid, number) > (:after, :after_number) AND output_ref IS NOT NULL ORDER BY record_uid, number LIMIT 1000
 
 -- name: sample_data
 -- Some of the data that there must be in its place.
@@ -160,6 +178,9 @@ SELECT 'record', record_uid FROM records
 WHERE julianday(start_time) IS NULL OR julianday(end_time) IS NULL
    OR julianday(last_update_time) IS NULL
 UNION ALL
+SELECT 'version', record_uid || ', ' || number FROM record_versions
+WHERE julianday(start_time) IS NULL OR julianday(end_time) IS NULL OR julianday(replaced_when) IS NULL
+UNION ALL
 SELECT 'attempt', job_id || ', ' || number FROM attempts
 WHERE NOT json_valid(coalesce(usage, '[]')) OR NOT json_valid(coalesce(conversions, '[]'))
    OR julianday(start_time) IS NULL OR julianday(end_time) IS NULL
@@ -168,7 +189,8 @@ SELECT 'step', job_id || ', ' || name FROM steps
 WHERE NOT json_valid(result) OR NOT json_valid(coalesce(usage, '[]')) OR julianday(saved_when) IS NULL
 
 -- name: every_record_with_data
-SELECT count(*) FROM records WHERE output_ref IS NOT NULL
+SELECT (SELECT count(*) FROM records WHERE output_ref IS NOT NULL)
+       + (SELECT count(*) FROM record_versions WHERE output_ref IS NOT NULL)
 
 -- name: check_integrity
 SELECT integrity_check FROM pragma_integrity_check
@@ -197,6 +219,9 @@ SELECT record_uid FROM records WHERE record_uid = :owner_uid AND output_ref = :o
 UNION ALL
 SELECT record_uid FROM records INDEXED BY records_by_borrowed_data
 WHERE output_ref = :output_ref AND {borrows_data records}
+
+-- name: get_versions_of_data
+SELECT record_uid, number FROM record_versions WHERE output_ref = :output_ref
 
 -- name: salvage_projects
 SELECT {project.columns}, rowid FROM projects NOT INDEXED WHERE rowid >= :first ORDER BY rowid

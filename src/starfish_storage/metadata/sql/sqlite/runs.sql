@@ -58,6 +58,10 @@ SELECT value ->> 0, sum(value ->> 1)
 FROM attempts INDEXED BY attempts_with_conversions, json_each(attempts.conversions)
 WHERE master_job_id = :master_job_id AND conversions IS NOT NULL GROUP BY 1 ORDER BY 1
 
+-- name: save_version
+INSERT INTO record_versions ({version.columns}) VALUES ({version.parameters})
+ON CONFLICT (record_uid, number) DO UPDATE SET {version.assigned of excluded}
+
 -- name: every_run
 SELECT master_job_id FROM runs ORDER BY master_job_id
 
@@ -78,6 +82,12 @@ SELECT {step.columns} FROM steps ORDER BY job_id, name, call, reply
 
 -- name: every_standing
 SELECT {standing.columns} FROM standing_outcomes ORDER BY job_id
+
+-- name: every_record_attempt
+SELECT attempt, record_uid FROM records WHERE attempt IS NOT NULL ORDER BY record_uid
+
+-- name: every_version
+SELECT {version.columns} FROM record_versions ORDER BY record_uid, number
 
 -- name: every_unique_key
 SELECT unique_key, record_uid FROM records WHERE unique_key IS NOT NULL ORDER BY record_uid
@@ -121,6 +131,15 @@ SELECT {step.columns}, rowid FROM steps NOT INDEXED WHERE rowid >= :first ORDER 
 
 -- name: salvage_standing
 SELECT {standing.columns}, rowid FROM standing_outcomes NOT INDEXED WHERE rowid >= :first ORDER BY rowid
+
+-- name: salvage_record_attempts
+SELECT attempt, record_uid, rowid FROM records NOT INDEXED WHERE rowid >= :first AND attempt IS NOT NULL ORDER BY rowid
+
+-- name: salvage_versions
+SELECT {version.columns}, rowid FROM record_versions NOT INDEXED WHERE rowid >= :first ORDER BY rowid
+
+-- name: get_version
+SELECT {version.columns} FROM record_versions WHERE record_uid = :record_uid AND number = :number
 
 -- name: salvage_unique_keys
 SELECT unique_key, record_uid, rowid FROM records NOT INDEXED

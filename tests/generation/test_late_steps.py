@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from generation.paid_steps import Ask, replies, steps
-from generation.runs import NEVER, RUN, attempts, data, numbers, start, statuses
+from generation.paid_steps import Ask, steps
+from generation.runs import NEVER, RUN, attempts, data, numbers, open_store, start, statuses
 from servers.paying import PayingServer
 from starfish_storage import AttemptOverError
 from starfish_storage.generation import Context, resume, retry
@@ -78,27 +78,59 @@ async def test_a_call_that_outlives_the_run_is_told_and_stored_when_it_ends(
     storage: Storage, paying_server: PayingServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     paying_server.tell("held")
+    begun: list[int] = []
     ended = threading.Event()
 
     def answer(n: int, context: Context) -> dict[str, Any]:
+        begun.append(context.attempt)
+
         def call() -> str:
-            return paying_server.ask("call")["text"]
+            reply = paying_server.ask("call")["text"]
+            context.log_usage(cost=1)
+            return reply
 
         try:
             context.once_blocking("call", call)
-            context.once_blocking("another", call)
+            return {"n": n, "text": context.once_blocking("another", call)}
         except AttemptOverError:
             ended.set()  # an attempt that is over pays for nothing more
             raise
-        return {"n": n}
 
     await start(storage, answer, numbers(1), timeout=0.1, retry=NEVER, grace=0)
     assert "step 'call' (call 1) of input" in caplog.text
     assert "is still under way at the end of the run" in caplog.text
-    paying_server.release()
+    running = asyncio.create_task(retry(storage, RUN, answer, timeout=30, retry=NEVER, progress="quiet"))
+    while len(begun) < 2:
+        await asyncio.sleep(0.01)
+    paying_server.release()  # the run that has begun meanwhile does not pay beside it
+    run = await running
+    assert (run.records, run.cost, paying_server.payments) == ({"completed": 1}, 2, {"call": 2})
+    assert [one.cost for one in await attempts(storage)] == [1, 1]
     assert await asyncio.to_thread(ended.wait, 30)
-    assert await replies(storage) == [("call", 1, 1, "kept")]
-    assert paying_server.payments == {"call": 1}
+
+
+def test_a_reply_that_comes_when_the_program_is_over_is_told(
+    store: str, paying_server: PayingServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    paying_server.tell("held")
+    over = threading.Event()
+    ended = threading.Event()
+
+    def answer(n: int, context: Context) -> dict[str, Any]:
+        try:
+            return context.once_blocking("call", lambda: [paying_server.ask("call"), over.wait(30)])
+        finally:
+            ended.set()
+
+    async def main() -> None:
+        async with open_store(store) as storage:
+            await start(storage, answer, numbers(1), timeout=0.1, retry=NEVER, grace=0)
+
+    asyncio.run(main())
+    assert "was still under way when the program ended; its reply is lost" in caplog.text
+    paying_server.release()
+    over.set()
+    assert ended.wait(30)
 
 
 async def test_a_task_that_the_function_leaves_behind_is_waited_for(

@@ -200,6 +200,21 @@ async def test_after_a_failed_call_all_asks_again_and_the_others_nothing(
         assert paying_server.payments == {"question 0": expected, "answer 0": expected, "judge 0": 1}
 
 
+async def test_an_output_that_does_not_fit_is_asked_for_again_only_if_that_is_wanted(
+    storage: Storage, paying_server: PayingServer, ask: Ask
+) -> None:
+    schema = {"type": "object", "properties": {"verdict": {"type": "object"}}}
+    paying_server.tell(text='"no object"', match="judge", times=2)
+    function = chain(ask, json.loads)
+    run = await start(storage, function, numbers(1), output_schema=schema)
+    assert (run.records, run.attempts, run.cost) == ({"failed": 1}, 1, 3)
+    run = await retry(storage, RUN, function, progress="quiet")
+    assert (run.records, run.attempts, run.cost) == ({"failed": 1}, 2, 3)
+    run = await retry(storage, RUN, function, retry_on_misfit=True, progress="quiet")
+    assert (run.records, run.attempts, run.cost) == ({"completed": 1}, 5, 5), "read, asked, and asked again"
+    assert [one.status for one in await steps(storage, "judge")] == ["rejected", "rejected", "kept"]
+
+
 @pytest.mark.parametrize("tries", [1, 2])
 async def test_a_kill_between_an_attempt_and_its_mark_pays_for_nothing(
     storage: Storage, paying_server: PayingServer, ask: Ask, monkeypatch: pytest.MonkeyPatch, tries: int

@@ -136,7 +136,9 @@ class Attempts:
     async def stored(self) -> None:
         """Do what comes after the outcome has been stored: say which replies of paid steps the attempt could use."""
         if self._context is not None:
-            await self._context.stored(self._raised, timed_out=self._timed_out)
+            # The function did its part if its output did not fit, unless a misfit is to be tried again.
+            is_misfit = isinstance(self._raised, OutputMisfitError) and not self._settings.options.retry_on_misfit
+            await self._context.stored(None if is_misfit else self._raised, timed_out=self._timed_out)
 
     async def _attempt(self) -> list[Output]:
         settings = self._settings

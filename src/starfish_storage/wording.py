@@ -33,6 +33,15 @@ def shorten(value: object, limit: int = 120) -> str:
     return text if len(text) <= limit else f"{text[:limit]}...' ({len(text)} characters)"
 
 
+def beginning(text: str, limit: int = 60) -> str:
+    """Return the beginning of a text, for a line that tells other things too.
+
+    >>> beginning("RateLimitError: please wait", 20)
+    'RateLimitError: p...'
+    """
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."
+
+
 def outcome(*, unsettled: bool) -> str:
     """Say what a failed read or change left behind."""
     if unsettled:

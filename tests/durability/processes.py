@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import subprocess
 import sys
 from pathlib import Path
@@ -34,3 +35,9 @@ def run(arguments: list[str], timeout: float = 60, **variables: str) -> tuple[in
             process.kill()
             raise
         return process.returncode, out, err
+
+
+def first_to_write(processes: list[subprocess.Popen[str]]) -> subprocess.Popen[str]:
+    """Return a process that has written something that was not read yet, as soon as there is one."""
+    ready, _, _ = select.select([process.stdout for process in processes], [], [], 60)
+    return next(process for process in processes if process.stdout in ready)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,6 +12,8 @@ import pytest
 from generation.paid_steps import Ask, asking
 from generation.runs import open_store, sound
 from servers.paying import PayingServer
+from starfish_storage.generation import gate
+from starfish_storage.generation.stopping import StoppedError, Stopping
 from starfish_storage.interface import Storage
 
 _OF_THE_LEDGER = frozenset({"test_attempts", "test_context", "test_resume", "test_retry", "test_sharing"})
@@ -42,6 +46,22 @@ def store(tmp_path: Path, engine: str, request: pytest.FixtureRequest) -> str:
 def ask(paying_server: PayingServer) -> Ask:
     """What makes a call of the model for a step."""
     return asking(paying_server)
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Let no time pass in a run's pauses and between attempts; return how long each was."""
+    waited: list[float] = []
+
+    async def pause(stopping: Stopping, seconds: float) -> None:
+        waited.append(seconds)
+        await asyncio.sleep(0)
+        if stopping.is_wanted:
+            raise StoppedError
+
+    monkeypatch.setattr(Stopping, "pause", pause)
+    monkeypatch.setattr(gate, "monotonic", lambda: time.monotonic() + sum(waited))
+    return waited
 
 
 @pytest.fixture

@@ -256,21 +256,16 @@ async def test_costs_reported_in_threads_all_count(storage: Storage) -> None:
     assert (run.cost, run.input_tokens, costs[-1]) == (10_000, 20_000, 10_000)
 
 
-async def test_retry_after_is_honoured(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
-    class LimitedError(Exception):
-        status_code = 429
+async def test_retry_after_of_an_error_that_is_no_limit_is_a_wait_of_that_input(
+    storage: Storage, waits: list[float]
+) -> None:
+    class BrokenError(Exception):
+        status_code = 500
         retry_after = 17
-
-    waits: list[float] = []
-
-    async def pause(_engine: Any, seconds: float) -> None:
-        waits.append(seconds)
-
-    monkeypatch.setattr("starfish_storage.generation.stopping.Stopping.pause", pause)
 
     async def answer(n: int, context: Context) -> dict[str, Any]:
         if context.attempt == 1:
-            raise LimitedError
+            raise BrokenError
         return {"n": n}
 
     assert (await start(storage, answer, numbers(1))).records == {"completed": 1}

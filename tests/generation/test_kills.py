@@ -86,10 +86,12 @@ async def share_and_kill_one(store: Path, moment: int) -> None:
             assert worker.stdin is not None
             worker.stdin.write("\n")
             worker.stdin.flush()
-        read_lines(workers[1], moment)
-        workers[1].kill()
-        for number in (0, 2, 3):
-            finish(workers[number])
+        killed = processes.first_to_write(workers)
+        read_lines(killed, moment)
+        killed.kill()
+        for worker in workers:
+            if worker is not killed:
+                finish(worker)
     finally:
         for worker in workers:
             worker.kill()

@@ -13,7 +13,7 @@ from starfish_storage.generation import Context, Filtered, Where, retry
 from starfish_storage.interface import Storage
 
 
-class RateLimitError(Exception):
+class OverloadedError(Exception):
     pass
 
 
@@ -23,7 +23,7 @@ async def mixed(n: int, context: Context) -> Any:
     if n == 2:
         return Filtered({"n": n}, "too short")
     if n == 3:
-        raise RateLimitError("Too MANY requests")
+        raise OverloadedError("Too MANY requests")
     if n == 4:
         raise ValueError("cannot be parsed")
     return {"n": str(n) if n == 5 else n}
@@ -46,10 +46,10 @@ async def started(storage: Storage) -> None:
         (Where(statuses=["filtered"]), {2}),
         (Where(statuses=["filtered", "failed"]), {2, 3, 4, 5}),
         (Where(statuses=["completed"]), {0, 1}),
-        (Where(error_type="RateLimitError"), {3}),
+        (Where(error_type="OverloadedError"), {3}),
         (Where(error_text="too many"), {3}),
         (Where(error_text="output_schema"), {5}),
-        (Where(error_text="parsed", error_type="RateLimitError"), set()),
+        (Where(error_text="parsed", error_type="OverloadedError"), set()),
         (Where(error_text="nowhere"), set()),
         (Where(job_ids=[]), set()),
     ],

@@ -46,7 +46,7 @@ async def test_a_resume_joins_a_run_that_is_under_way(storage: Storage) -> None:
     running = asyncio.create_task(start(storage, calls, numbers(10), max_concurrency=1))
     await calls.until(1)
     others = Calls()
-    joined = asyncio.create_task(resume(storage, RUN, others, inputs=numbers(10), progress="quiet"))
+    joined = asyncio.create_task(resume(storage, RUN, others, inputs=numbers(10), max_concurrency=2, progress="quiet"))
     await others.until(9)
     assert calls.made == [0]
     calls.release.set()
@@ -58,7 +58,7 @@ async def test_one_that_leaves_does_not_settle_the_run_of_another(storage: Stora
     calls, held = Calls(held=[0]), Calls(held=range(10))
     running = asyncio.create_task(start(storage, calls, numbers(6), max_concurrency=1))
     await calls.until(1)
-    joined = asyncio.create_task(resume(storage, RUN, held, inputs=numbers(6), max_concurrency=2, progress="quiet"))
+    joined = asyncio.create_task(resume(storage, RUN, held, inputs=numbers(6), max_concurrency=4, progress="quiet"))
     await held.until(2)
     joined.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -13,8 +14,11 @@ from starfish_storage.errors import StorageError
 from starfish_storage.generation.calling import BoundFunction
 from starfish_storage.generation.context import Context
 from starfish_storage.generation.conversion import Notes
+from starfish_storage.generation.failures import Failures, brief
+from starfish_storage.generation.gate import Gate
 from starfish_storage.generation.options import Options
 from starfish_storage.generation.outcomes import Checked, OutputChecks
+from starfish_storage.generation.provider_errors import is_limit, retry_after
 from starfish_storage.generation.retrying import OutputMisfitError, until_settled
 from starfish_storage.generation.steps import StepRules
 from starfish_storage.generation.storing import Outbox
@@ -42,6 +46,8 @@ class Settings:
         function: the user's function.
         checks: turn what it returns into outputs.
         options: the options of the run.
+        gate: lets each call begin.
+        failures: counts what fails.
         sleep: waits between attempts, and raises when the run stops.
         on_cost: gets the cost of each reported call.
         outbox: takes the attempts to the store.
@@ -52,6 +58,8 @@ class Settings:
     function: BoundFunction
     checks: OutputChecks
     options: Options
+    gate: Gate
+    failures: Failures
     sleep: Callable[[float], Awaitable[None]]
     on_cost: Callable[[float], None]
     outbox: Outbox
@@ -65,7 +73,10 @@ class Attempts:
         claimed: the input.
     """
 
-    __slots__ = ("_claimed", "_context", "_kept", "_notes", "_number", "_raised", "_settings", "_start", "_timed_out")
+    __slots__ = (
+        *("_claimed", "_context", "_kept", "_notes", "_number", "_raised", "_settings", "_start", "_timed_out"),
+        "_waited",
+    )
 
     def __init__(self, settings: Settings, claimed: ClaimedInput) -> None:
         self._settings = settings
@@ -77,13 +88,23 @@ class Attempts:
         self._timed_out = False
         self._kept: list[Output] = []  # of the current attempt: they stand, though it failed
         self._notes: Notes | None = None
+        self._waited = 0.0  # seconds, because of limits
+
+    @property
+    def raised(self) -> BaseException | None:
+        """What the function raised in its last attempt."""
+        return self._raised
 
     async def outcome(self) -> Outcome:
         """Return the outcome of the input, after as many attempts as it takes. Stores each failed one but the last."""
         settings = self._settings
         try:
             outputs = await until_settled(
-                settings.options.retry, self._attempt, before_wait=self._store_failed, sleep=settings.sleep
+                settings.options.retry,
+                self._attempt,
+                before_wait=self._store_failed,
+                sleep=settings.sleep,
+                outlast=self._outlast,
             )
         except BaseException as error:
             if error is not self._raised:
@@ -142,7 +163,11 @@ class Attempts:
 
     async def _attempt(self) -> list[Output]:
         settings = self._settings
+        gate = settings.gate
+        if not gate.admit():
+            await gate.enter()
         self._kept, self._notes = [], None
+        succeeded = False
         self._number += 1
         self._start = utc_now()
         context = Context(settings.rules, self._claimed, self._number, settings.worker_id, settings.on_cost)
@@ -156,6 +181,7 @@ class Attempts:
                     await self._keep(yielded)
                 raise
             outputs = await self._checked(returned)
+            succeeded = True
         except BaseException as error:
             if context.failure is not None and not isinstance(error, _ENDING):
                 raise context.failure from error
@@ -164,6 +190,7 @@ class Attempts:
             raise
         finally:
             context.end()
+            gate.leave(context.usage, succeeded=succeeded)
         if context.failure is not None:
             raise context.failure  # even if the function caught it: the store did not keep what was paid for
         return outputs
@@ -213,11 +240,31 @@ class Attempts:
             raise
 
     async def _store_failed(self, error: Exception, _seconds: float) -> None:
-        attempt, context = self._described("failed", error), self._context
+        await self._save(self._described("failed", error), error)
+
+    async def _save(self, attempt: Attempt, error: Exception) -> None:
+        context = self._context
         self._context = None  # no attempt is under way until the next; the ledger finishes what it has been given
+        self._settings.failures.count(attempt)
         await self._settings.outbox.save_failed(attempt)
         if context is not None:
             await context.stored(error, timed_out=self._timed_out)
+
+    async def _outlast(self, error: Exception) -> bool:
+        """Wait as long as a provider asks all calls to wait; return whether this attempt does not count therefore."""
+        settings, now = self._settings, utc_now()
+        retry = settings.options.retry
+        if not is_limit(error, now) or not retry.is_worth(error):
+            return False
+        attempt, gate = self._described("failed", error), settings.gate
+        await gate.slow_down(retry_after(error, now), retry.longest_retry_after, brief(attempt))
+        if self._waited + gate.pause_left > settings.options.longest_limit_wait:
+            return False
+        await self._save(attempt, error)
+        began = time.monotonic()
+        await gate.wait_out_pause()
+        self._waited += time.monotonic() - began
+        return True
 
     def _described(self, status: StatusAttempt, error: BaseException | None = None) -> Attempt:
         claimed, context = self._claimed, self._context

@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 
 from starfish_storage.errors import NotFoundError, ParentNotFoundError
+from starfish_storage.generation.gate import Gate
 from starfish_storage.generation.intake import Intake
 from starfish_storage.generation.lease import Heartbeat
 from starfish_storage.generation.progress import OPEN
@@ -26,6 +27,7 @@ class Claims:
         intake: whether more inputs come.
         stopping: whether the worker should stop.
         changed: set when there may be something to claim.
+        gate: knows how many calls this worker may make at a time: it claims no more inputs.
         slots: how many slots the worker has.
 
     Attributes:
@@ -39,17 +41,29 @@ class Claims:
         intake: Intake,
         stopping: Stopping,
         changed: asyncio.Event,
+        gate: Gate,
         slots: int,
     ) -> None:
-        self.idle = slots
+        self._slots = self.idle = slots
         self._ledger = ledger
         self._heartbeat = heartbeat
         self._intake = intake
         self._stopping = stopping
         self._changed = changed
+        self._gate = gate
         self._ready: deque[ClaimedInput] = deque()
         self._claiming = asyncio.Lock()
         self._over = False
+
+    @property
+    def in_hand(self) -> int:
+        """How many inputs the worker has claimed and not finished."""
+        return self._slots - self.idle + len(self._ready)
+
+    @property
+    def may_go_on(self) -> bool:
+        """Whether a slot that has just finished an input may claim another."""
+        return not self._stopping.is_wanted and self.in_hand <= self._gate.share
 
     async def next(self) -> ClaimedInput | None:
         """Return a claimed input; None when no work is left or the run stops.
@@ -64,8 +78,9 @@ class Claims:
                     return self._ready.popleft()
                 self._changed.clear()
                 stored = self._intake.is_over  # before the claim: inputs stored after it set `_changed`
-                if stored or not self._intake.comes_first:
-                    self._ready.extend(await self._claim(self.idle))
+                room = min(self.idle, self._gate.share - self.in_hand)
+                if room > 0 and (stored or not self._intake.comes_first):
+                    self._ready.extend(await self._claim(room))
                 if not self._ready:
                     self._over = stored and await self._is_over()
                     if self._over:
@@ -74,7 +89,7 @@ class Claims:
         return None
 
     async def _claim(self, most: int) -> list[ClaimedInput]:
-        """Claim an input for every idle slot, which begins it at once."""
+        """Claim inputs for idle slots, which begin them at once."""
         worker = self._heartbeat.worker
         try:
             return await self._ledger.claim_inputs(worker.master_job_id, worker.worker_id, most, utc_now())

@@ -16,7 +16,8 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from typing import cast
@@ -243,16 +244,32 @@ class ExpiredLeases:
         return time.monotonic() - since >= self._wait
 
 
+@dataclass(frozen=True, slots=True)
+class WorkersSeen:
+    """What a look at the workers of a run has found.
+
+    Attributes:
+        living: the workers that are not dead, by start time.
+        released: how many inputs the dead ones gave up.
+        now: the time by the clock of the ledger.
+    """
+
+    living: Sequence[Worker]
+    released: int
+    now: datetime
+
+
 async def release_dead(
     ledger: RunLedger, master_job_id: str, is_dead: Callable[[Worker, datetime], bool] = is_dead
-) -> int:
-    """Set the inputs of dead workers back to ``pending``, and return their number.
+) -> WorkersSeen:
+    """Set the inputs of dead workers back to ``pending``.
 
     A worker that renews its lease in between keeps its inputs: `RunLedger.remove_worker` sees to it.
     """
     workers, now = await ledger.list_workers(master_job_id), await ledger.now()
+    dead = [worker for worker in workers if is_dead(worker, now)]
     released = 0
-    for worker in workers:
-        if is_dead(worker, now):
-            released += await ledger.remove_worker(worker, now, died=True)
-    return released + await ledger.release_unowned_inputs(master_job_id, now)
+    for worker in dead:
+        released += await ledger.remove_worker(worker, now, died=True)
+    released += await ledger.release_unowned_inputs(master_job_id, now)
+    return WorkersSeen([worker for worker in workers if worker not in dead], released, now)

@@ -9,7 +9,7 @@ from typing import Any, Self, cast
 
 from pydantic import BaseModel
 
-from starfish_storage.errors import InvalidInputError
+from starfish_storage.errors import InvalidInputError, shorten
 from starfish_storage.generation.calling import function_name
 from starfish_storage.generation.loading import load_function
 from starfish_storage.generation.outcomes import OnEmpty
@@ -27,7 +27,7 @@ class Options:
     """The options of a run.
 
     Attributes:
-        max_concurrency: calls at a time, in this process.
+        max_concurrency: calls at a time, of all workers of the run.
         retry: which failed attempts are retried, how often and when.
         timeout: seconds that one attempt may take; None for no limit.
         accept: checks each output.
@@ -35,6 +35,10 @@ class Options:
         max_cost: the cost at which the run stops; None for no limit.
         on_empty: whether an attempt that returns nothing fails or has no output.
         retry_on_misfit: whether an attempt is retried because an output does not fit the schema.
+        max_failures: at how many failed inputs, or which share of them, the run stops; None for the default stops.
+        rpm: requests a minute, of all workers of the run; None for no limit.
+        tpm: tokens a minute, likewise.
+        longest_limit_wait: seconds that an input waits because of limits, without using up attempts.
         on_bad_input: whether inputs that cannot be run stop the run or are skipped.
         allow_secrets: whether inputs may hold what looks like a key.
         grace: seconds that calls in flight get to end after an interruption.
@@ -50,6 +54,10 @@ class Options:
     max_cost: float | None = None
     on_empty: OnEmpty = "fail"
     retry_on_misfit: bool = False
+    max_failures: float | None = None
+    rpm: float | None = None
+    tpm: float | None = None
+    longest_limit_wait: float = 3600.0
     on_bad_input: OnBadInput = "stop"
     allow_secrets: bool = False
     grace: float = 30.0
@@ -62,6 +70,12 @@ class Options:
             value = getattr(self, name)
             if value is not None:
                 _number(name, value, 0)
+        for name in ("rpm", "tpm"):
+            value = getattr(self, name)
+            if value is not None:
+                _number(name, value, 1)
+        _max_failures(self.max_failures)
+        _number("longest_limit_wait", self.longest_limit_wait, 0)
         _number("grace", self.grace, 0)
         _number("lease", self.lease, 1)
         if self.on_bad_input not in ("stop", "skip"):
@@ -104,6 +118,10 @@ class Options:
             "max_cost": self.max_cost,
             "on_empty": self.on_empty,
             "retry_on_misfit": self.retry_on_misfit,
+            "max_failures": str(self.max_failures) if self.max_failures == math.inf else self.max_failures,
+            "rpm": self.rpm,
+            "tpm": self.tpm,
+            "longest_limit_wait": self.longest_limit_wait,
             "on_bad_input": self.on_bad_input,
             "allow_secrets": self.allow_secrets,
             "grace": self.grace,
@@ -123,6 +141,8 @@ class Options:
         worth = old.pop("worth_retrying", None)
         if worth is not None and not isinstance(given.get("retry"), Retry):
             retry["worth_retrying"] = _found_again("retry", worth)
+        if old.get("max_failures") == str(math.inf):  # JSON has no infinity
+            old["max_failures"] = math.inf
         for name in ("accept", "unique_by"):
             value: Any = old.get(name)
             if isinstance(value, dict):
@@ -151,3 +171,14 @@ def _number(name: str, value: object, least: float, *, whole: bool = False) -> N
     if not isinstance(value, kinds) or isinstance(value, bool) or not least <= cast("float", value) < math.inf:
         kind = "an integer" if whole else "a number"
         raise InvalidInputError(f"{name} must be {kind} of {least:g} or more, not {value!r}.")
+
+
+def _max_failures(value: object) -> None:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        if 0 < value < 1 or value == math.inf or (value >= 1 and float(value).is_integer()):
+            return
+    elif value is None:
+        return
+    raise InvalidInputError(
+        f"max_failures must be a number of inputs, a share of them such as 0.1, or infinity, not {shorten(value)}."
+    )

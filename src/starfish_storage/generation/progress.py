@@ -9,12 +9,12 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Protocol, TextIO, cast
 
 from starfish_storage.errors import InvalidInputError, shorten
 from starfish_storage.interface import Storage
-from starfish_storage.wording import money
+from starfish_storage.wording import beginning, money
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +40,9 @@ class Progress:
         done_before: inputs that were finished before this call.
         cost: the cost of the run, over all calls, in the currency that the caller reports.
         seconds: how long this call has run.
+        most_frequent_failure: the failure that this worker met most often, and how often; None without failures.
+        paused_until: when calls go on after a limit of the provider (UTC); None if they are not paused.
+        pause_reason: why they are paused, or were last.
     """
 
     master_job_id: str
@@ -54,6 +57,9 @@ class Progress:
     done_before: int = 0
     cost: float = 0.0
     seconds: float = 0.0
+    most_frequent_failure: tuple[str, int] | None = None
+    paused_until: datetime | None = None
+    pause_reason: str | None = None
 
     @property
     def rate(self) -> float:
@@ -288,6 +294,12 @@ def _figures(progress: Progress) -> list[str]:
     figures += [f"{count:,} {name}" for name, count in counts if count]
     if progress.cost:
         figures.append(f"cost {money(progress.cost)}")
+    if progress.most_frequent_failure is not None:
+        failure, count = progress.most_frequent_failure
+        figures.append(f"{count:,} times {beginning(failure)}")
+    if progress.paused_until is not None:
+        until = f"paused until {progress.paused_until.astimezone():%H:%M:%S}"
+        figures.append(until if progress.pause_reason is None else f"{until}: {beginning(progress.pause_reason)}")
     return figures
 
 

@@ -111,6 +111,8 @@ def _is_raised_by_client(error: KeyError) -> bool:
 class Retry:
     """How many attempts an input gets, and how long a run waits between them.
 
+    Attempts that a provider refuses because of a limit do not count: see ``longest_limit_wait`` of `RunOptions`.
+
     The wait before the n-th retry is ``first_wait * 2 ** (n - 1)`` seconds, at most ``longest_wait``; or what the
     provider asks for, if that is longer. A random 0 to ``jitter`` seconds are added, so that retries spread out.
 
@@ -119,7 +121,7 @@ class Retry:
         first_wait: seconds before the first retry.
         longest_wait: the most seconds between attempts, unless the provider asks for more.
         jitter: the most seconds that are added at random.
-        longest_retry_after: the most seconds to wait because the provider asks for it.
+        longest_retry_after: the most seconds to wait at a time because the provider asks for it.
         worth_retrying: returns whether an error is worth a retry.
     """
 
@@ -167,6 +169,7 @@ async def until_settled(
     *,
     before_wait: Callable[[Exception, float], Awaitable[None]],
     sleep: Callable[[float], Awaitable[None]],
+    outlast: Callable[[Exception], Awaitable[bool]],
 ) -> T:
     """Repeat an attempt until it succeeds, fails with an error not worth a retry, or was the last one allowed.
 
@@ -175,31 +178,35 @@ async def until_settled(
         attempt: makes one attempt.
         before_wait: awaited with the error and the seconds of the wait, before each wait; not after the last attempt.
         sleep: waits for so many seconds.
+        outlast: awaited with each error; if it returns True, the failed attempt does not count, and another follows at
+            once.
 
     Raises:
-        Exception: the error of the last attempt, unchanged; or an error of ``before_wait`` or ``sleep``.
+        Exception: the error of the last attempt, unchanged; or an error of a callback.
     """
     try:
         return await attempt()
     except Exception as error:
-        if retry.attempts == 1 or not retry.is_worth(error):
+        if not retry.is_worth(error):
             raise
-        failures = [error]
-    return await _retried(retry, failures, attempt, before_wait, sleep)
+        first = error
+    return await _retried(retry, first, attempt, before_wait, sleep, outlast)
 
 
 async def _retried(
     retry: Retry,
-    failures: list[Exception],
+    first: Exception,
     attempt: Callable[[], Awaitable[T]],
     before_wait: Callable[[Exception, float], Awaitable[None]],
     sleep: Callable[[float], Awaitable[None]],
+    outlast: Callable[[Exception], Awaitable[bool]],
 ) -> T:
-    """Go on after a first failure, and take it from the list."""
+    """Go on after a first failure."""
     import tenacity  # only a run with failures pays for this
 
     backoff = tenacity.wait_exponential(multiplier=retry.first_wait, max=retry.longest_wait)
     by_chance = tenacity.wait_random(0, retry.jitter)
+    failures = [first]
 
     def wait(state: RetryCallState) -> float:
         asked = retry_after(_failure(state), utc_now()) or 0.0
@@ -209,9 +216,17 @@ async def _retried(
         await before_wait(_failure(state), state.upcoming_sleep)
 
     async def next_attempt() -> T:
-        if failures:
-            raise failures.pop()  # so that tenacity counts it, and computes the wait after it
-        return await attempt()
+        """Make attempts until one counts."""
+        while True:
+            if failures:
+                error = failures.pop()  # made before tenacity began to count
+            else:
+                try:
+                    return await attempt()
+                except Exception as raised:  # noqa: BLE001 (any code)
+                    error = raised
+            if not await outlast(error):
+                raise error
 
     retrying = tenacity.AsyncRetrying(
         sleep=sleep,

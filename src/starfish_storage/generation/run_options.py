@@ -24,7 +24,7 @@ class RunOptions(TypedDict, total=False):
 
     Attributes:
         output_schema: a pydantic model or a JSON Schema; an output that does not fit is kept as ``failed``.
-        max_concurrency: calls at a time, in this process [10].
+        max_concurrency: calls at a time, of all processes that work on the run [10].
         retry: how many attempts an input gets [3], or a `Retry`.
         timeout: seconds that one attempt may take [no limit]. Nothing can stop a thread: the run abandons the call of a
             plain function.
@@ -38,6 +38,15 @@ class RunOptions(TypedDict, total=False):
             becomes a ``duplicate``, also after a resume and in another process.
         max_cost: the run stops when ``context.log_usage`` has reported this cost, over all resumes; calls in flight
             end [no limit].
+        max_failures: the run stops when so many inputs of this call have failed, or, if less than 1, when this share of
+            them has, after 20. By default it stops when its first 20 inputs, or 50 in a row, fail with the same error.
+            Either way it stops at once when the provider refuses the key or the account has no quota left, unless this
+            is `math.inf`.
+        rpm: requests a minute, of all processes that work on the run; an attempt makes as many as it reports with
+            ``context.log_usage``, and at least one [no limit].
+        tpm: tokens a minute, likewise, sent and received [no limit].
+        longest_limit_wait: seconds that an input waits, in all, because the provider limits calls (429, or 503 with
+            ``Retry-After``), without using up its attempts [3600]. Such an answer pauses all calls of the run.
         on_bad_input: ``"stop"`` [default]: an input that cannot be run stops the run, before it starts if the inputs
             can be read twice. ``"skip"``: the run leaves it out and logs a warning.
         allow_secrets: whether an input may hold a field such as ``token`` whose value looks like a key, which is stored
@@ -61,6 +70,10 @@ class RunOptions(TypedDict, total=False):
     accept: Accept | None
     unique_by: UniqueBy | None
     max_cost: float | None
+    max_failures: float | None
+    rpm: float | None
+    tpm: float | None
+    longest_limit_wait: float | None
     on_bad_input: OnBadInput | None
     allow_secrets: bool | None
     grace: float | None

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
 logger = logging.getLogger(__name__)
 
+Result = TypeVar("Result")
 
-class StoppedError(Exception):
-    """The run stopped while an input waited for its next attempt. This never reaches a caller."""
+
+class StoppedError(BaseException):
+    """The run stopped while an input waited for an attempt. This never reaches a caller.
+
+    No `Exception`: those are outcomes of attempts.
+    """
 
 
 class Stopping:
@@ -22,12 +28,10 @@ class Stopping:
 
     Attributes:
         reason: why the worker stops; None while it should not.
-        paused: how many inputs wait for their next attempt.
     """
 
     def __init__(self, master_job_id: str, on_stop: Callable[[], None]) -> None:
         self.reason: str | None = None
-        self.paused = 0
         self._master_job_id = master_job_id
         self._on_stop = on_stop
         self._wanted = asyncio.Event()
@@ -65,19 +69,32 @@ class Stopping:
         self._forced.set()
 
     async def pause(self, seconds: float) -> None:
-        """Wait before the next attempt at an input.
+        """Wait before an attempt at an input.
 
         Raises:
             StoppedError: the worker should stop.
         """
-        self.paused += 1
         try:
             await asyncio.wait_for(self._wanted.wait(), seconds)
         except TimeoutError:
             return
-        finally:
-            self.paused -= 1
         raise StoppedError
+
+    async def unless(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """Await work that may take long, unless the worker should stop.
+
+        Raises:
+            StoppedError: the worker should stop; the work is cancelled.
+        """
+        working, wanted = asyncio.ensure_future(work), asyncio.ensure_future(self._wanted.wait())
+        try:
+            await asyncio.wait({working, wanted}, return_when=asyncio.FIRST_COMPLETED)
+            if not working.done():
+                raise StoppedError
+            return working.result()
+        finally:
+            working.cancel()
+            wanted.cancel()
 
     async def out_of_time(self, grace: float) -> None:
         """Return when it is time to cancel the calls in flight: on `force`, or when the grace (in seconds) is over."""

@@ -6,18 +6,22 @@ import asyncio
 import logging
 import time
 from collections.abc import Coroutine, Iterable
+from datetime import datetime
 from typing import Any
 
 from starfish_storage.errors import NotFoundError, StorageError
 from starfish_storage.generation.attempt import Attempts, Settings
 from starfish_storage.generation.calling import BoundFunction
 from starfish_storage.generation.claiming import Claims, run_deleted
+from starfish_storage.generation.failures import FAILING, Failures
+from starfish_storage.generation.gate import Gate
 from starfish_storage.generation.inputs import Feed
 from starfish_storage.generation.intake import Intake
-from starfish_storage.generation.lease import ExpiredLeases, Heartbeat, new_worker, release_dead
+from starfish_storage.generation.lease import Heartbeat, new_worker
 from starfish_storage.generation.options import Options
 from starfish_storage.generation.outcomes import OutputChecks
 from starfish_storage.generation.progress import LiveCounts, Progress, Reporter
+from starfish_storage.generation.sharing import Sharing
 from starfish_storage.generation.spending import Spending
 from starfish_storage.generation.steps import StepRules
 from starfish_storage.generation.stopping import StoppedError, Stopping
@@ -26,7 +30,7 @@ from starfish_storage.generation.threads import to_the_end
 from starfish_storage.generation.under_way import under_way
 from starfish_storage.interface import Storage
 from starfish_storage.models import utc_now
-from starfish_storage.runs import ClaimedInput, RunState
+from starfish_storage.runs import ClaimedInput, Outcome, RunState
 
 logger = logging.getLogger(__name__)
 
@@ -64,16 +68,20 @@ class RunWorker:
     ) -> None:
         self._ledger = storage.ledger
         self._changed = asyncio.Event()
-        self.stopping = Stopping(state.master_job_id, self._changed.set)
+        self.stopping = Stopping(state.master_job_id, self._on_stop)
         self.master_job_id = state.master_job_id
+        self._state = state
         self._options = options
         self._reporter = reporter
         self._intake = Intake(self._ledger, state, feed, self.stopping, self._changed)
         self._worker = new_worker(state.master_job_id)
-        self._expired = ExpiredLeases(options.lease)
         self._heartbeat = Heartbeat(self._ledger, self._worker, options.lease, self._beat)
-        self._claims = Claims(
-            self._ledger, self._heartbeat, self._intake, self.stopping, self._changed, options.max_concurrency
+        self._failures = Failures(options.max_failures)
+        self._gate = gate = Gate(options, self.stopping, self._announce)
+        slots = options.max_concurrency
+        self._claims = Claims(self._ledger, self._heartbeat, self._intake, self.stopping, self._changed, gate, slots)
+        self._sharing = Sharing(
+            self._ledger, self._heartbeat, options.lease, gate, slots, lambda: self._claims.in_hand, self._changed
         )
         self._spending = Spending(options.max_cost, state.cost)
         self._outbox = Outbox(self._ledger, self._spending)
@@ -83,6 +91,8 @@ class RunWorker:
             function,
             checks,
             options,
+            gate,
+            self._failures,
             self.stopping.pause,
             self._note_cost,
             self._outbox,
@@ -112,12 +122,12 @@ class RunWorker:
         Raises:
             StorageError: the store failed, or an input is bad.
         """
-        await self._release_dead()
         await self._counts.refresh()
         self.done_before = self._counts.done
         self._stop_at_cost()
         try:
             await self._heartbeat.start()
+            await self._sharing.look(self._state)
             self._reporter.begin(self.progress())
             await self._work()
         finally:
@@ -132,7 +142,7 @@ class RunWorker:
             again: how to cancel them, for people.
         """
         self.stopping.stop("interrupted")
-        calls = self._options.max_concurrency - self._claims.idle - self.stopping.paused
+        calls = self._gate.calls
         if calls:
             those, them = ("1 call", "it") if calls == 1 else (f"{calls:,} calls", "them")
             self._reporter.note(f"waiting for {those} in flight; {again} to cancel {them}")
@@ -164,6 +174,9 @@ class RunWorker:
             done_before=self.done_before,
             cost=self._spending.total,
             seconds=time.monotonic() - self._began,
+            most_frequent_failure=self._failures.most_frequent,
+            paused_until=self._gate.paused_until,
+            pause_reason=self._gate.reason,
         )
 
     # --- the work -------------------------------------------------------------------------------------------------
@@ -238,16 +251,51 @@ class RunWorker:
             await to_the_end(attempts.release(error))
             raise
         self._stop_at_cost()
+        if outcome.error_message is None:
+            self._failures.succeeded()
+        elif await self._takes_back(outcome, attempts.raised):
+            await self._outbox.release(outcome.attempt)
+            await attempts.stored()
+            self._changed.set()
+            return None
         # Not protected: the ledger finishes what it was given, even if the wait for it is cancelled.
         # Inputs that `Claims` holds are for slots that wait for them. A slot that finishes claims its own; otherwise
         # the slots would fall into step with the claims of others, in many small groups instead of a few full ones.
-        finished = await self._outbox.finish(outcome, attempts.refused, claim_next=not self.stopping.is_wanted)
+        finished = await self._outbox.finish(outcome, attempts.refused, claim_next=self._claims.may_go_on)
         if finished.status is not None:  # otherwise others work on the input
             await attempts.stored()
         self._changed.set()
         return finished.claimed
 
+    async def _takes_back(self, outcome: Outcome, error: BaseException | None) -> bool:
+        """Note a failure, stop the run if it is one too many, and return whether its input should run again then."""
+        stop = self._failures.failed(outcome, error)
+        if stop is not None and not self.stopping.is_wanted and (stop.is_certain or await self._is_work_left()):
+            self._failures.reason = stop.reason
+            self.stopping.stop(stop.reason, patient=True)
+            await self._ledger.request_stop(self.master_job_id, stop.reason)
+        return self._failures.takes_back(outcome)
+
+    async def _is_work_left(self) -> bool:
+        """Return whether there are inputs that nobody has begun."""
+        counts = await self._ledger.count_inputs(self.master_job_id)
+        return not self._intake.is_over or counts.get("pending", 0) > 0
+
     # --- stopping -------------------------------------------------------------------------------------------------
+
+    def _on_stop(self) -> None:
+        self._changed.set()
+        self._gate.wake_all()
+
+    def _stop_for(self, reason: str) -> None:
+        """Stop because the ledger says so."""
+        is_failing = reason.startswith(FAILING)
+        if is_failing and self._failures.reason is None:
+            self._failures.reason = reason
+        self.stopping.stop(reason, patient=is_failing)
+
+    async def _announce(self, seconds: float, reason: str) -> datetime:
+        return await self._ledger.pause_run(self.master_job_id, seconds, reason)
 
     def _fail(self, error: BaseException, cause: BaseException | None = None) -> None:
         if cause is not None:
@@ -269,6 +317,8 @@ class RunWorker:
         await self._await_paid_calls()
         await self._heartbeat.stop()
         try:
+            if self._failures.again:
+                await self._ledger.reset_inputs(self.master_job_id, ["failed"], job_ids=self._failures.again)
             await self._ledger.remove_worker(self._heartbeat.worker, utc_now())
             await self._counts.refresh(exactly=True)
         except StorageError as error:
@@ -299,14 +349,10 @@ class RunWorker:
             return
         self._spending.compare(state.cost)
         await self._counts.refresh()
-        if await self._release_dead():
-            self._loop.call_soon_threadsafe(self._changed.set)
+        await self._sharing.look(state)
         if state.stop_reason is not None:
-            self._loop.call_soon_threadsafe(self.stopping.stop, state.stop_reason)
+            self._loop.call_soon_threadsafe(self._stop_for, state.stop_reason)
         self._loop.call_soon_threadsafe(self._stop_at_cost)
-
-    async def _release_dead(self) -> int:
-        return await release_dead(self._ledger, self.master_job_id, self._expired.is_dead)
 
     async def _report(self) -> None:
         while True:

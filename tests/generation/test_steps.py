@@ -222,7 +222,7 @@ async def test_a_kill_between_an_attempt_and_its_mark_pays_for_nothing(
     """The bad reply is read once more, marked then, and asked for again."""
 
     async def killed(*_given: object, **_named: object) -> None:
-        raise StorageUnavailableError("there", None, "it does not answer")
+        raise StorageUnavailableError("there", 60, "it does not answer")
 
     paying_server.tell("truncated", match="judge")
     strict, patient = chain(ask, json.loads), replace(AT_ONCE, attempts=tries)

@@ -154,9 +154,15 @@ class Attempts:
         else:
             self._context.note_stored()
 
-    async def stored(self) -> None:
-        """Do what comes after the outcome has been stored: say which replies of paid steps the attempt could use."""
-        if self._context is not None:
+    async def stored(self, *, is_kept: bool) -> None:
+        """Do what comes after the outcome has been stored: say which replies of paid steps the attempt could use.
+
+        Args:
+            is_kept: whether the outcome was kept; otherwise others work on the input.
+        """
+        if self._context is not None and not is_kept:
+            self._context.note_stored()
+        elif self._context is not None:
             # The function did its part if its output did not fit, unless a misfit is to be tried again.
             is_misfit = isinstance(self._raised, OutputMisfitError) and not self._settings.options.retry_on_misfit
             await self._context.stored(None if is_misfit else self._raised, timed_out=self._timed_out)

@@ -33,7 +33,7 @@ async def forget_of_pending(storage: Storage, master_job_id: str, names: Sequenc
 
     Called after the inputs were put back. If the process is killed in between, the same call forgets them.
     """
-    offset = 0
-    while jobs := await storage.list_execution_jobs(master_job_id, ["pending"], limit=_BATCH, offset=offset):
-        await storage.ledger.forget_steps(master_job_id, names, job_ids=[job.job_id for job in jobs])
-        offset += len(jobs)
+    job_ids: list[str] = []
+    while jobs := await storage.list_execution_jobs(master_job_id, ["pending"], limit=_BATCH, offset=len(job_ids)):
+        job_ids += [job.job_id for job in jobs]
+    await storage.ledger.forget_steps(master_job_id, names, job_ids=job_ids)

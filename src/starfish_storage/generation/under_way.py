@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
-from starfish_storage.errors import shorten
+from starfish_storage.errors import StorageError, shorten
 from starfish_storage.interface import RunLedger
+
+logger = logging.getLogger(__name__)
 
 
 class StepKey(NamedTuple):
@@ -71,11 +74,14 @@ class UnderWay:
             self._changed.set()
 
     def store_late(self, key: StepKey, work: Coroutine[Any, Any, Any]) -> None:
-        """Store something of an attempt that has been stored itself; the end of the run waits for that too."""
+        """Store usage of an attempt that has been stored itself; the end of the run waits for that too."""
 
         async def stored() -> None:
             with self.paying(key):
-                await work
+                try:
+                    await work
+                except StorageError as error:  # it goes on alone: nobody gets this error
+                    logger.warning("what input %s used after its attempt is not in the totals: %s", key.job_id, error)
 
         task = self.loop.create_task(stored())
         self._tasks.add(task)  # the loop itself holds its tasks weakly

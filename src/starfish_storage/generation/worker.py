@@ -262,8 +262,7 @@ class RunWorker:
         # Inputs that `Claims` holds are for slots that wait for them. A slot that finishes claims its own; otherwise
         # the slots would fall into step with the claims of others, in many small groups instead of a few full ones.
         finished = await self._outbox.finish(outcome, attempts.refused, claim_next=self._claims.may_go_on)
-        if finished.status is not None:  # otherwise others work on the input
-            await attempts.stored()
+        await attempts.stored(is_kept=finished.status is not None)
         self._changed.set()
         return finished.claimed
 

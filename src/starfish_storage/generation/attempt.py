@@ -257,10 +257,18 @@ class Attempts:
             await context.stored(error, timed_out=self._timed_out)
 
     async def _outlast(self, error: Exception) -> bool:
-        """Wait as long as a provider asks all calls to wait; return whether this attempt does not count therefore."""
+        """Return whether a failed attempt does not count: it only tried stored replies, or met a limit.
+
+        After a limit, wait as long as the provider asks all calls to wait.
+        """
         settings, now = self._settings, utc_now()
         retry = settings.options.retry
-        if not is_limit(error, now) or not retry.is_worth(error):
+        if not retry.is_worth(error):
+            return False
+        if self._context is not None and self._context.only_tried(error, timed_out=self._timed_out):
+            await self._save(self._described("failed", error), error)
+            return True
+        if not is_limit(error, now):
             return False
         attempt, gate = self._described("failed", error), settings.gate
         await gate.slow_down(retry_after(error, now), retry.longest_retry_after, brief(attempt))

@@ -220,6 +220,16 @@ class Context:
             self._late = []
             return tuple(self._usage)
 
+    def only_tried(self, error: BaseException, *, timed_out: bool) -> bool:
+        """Return whether the attempt has paid nothing, and another one will go on without the reply that it failed at.
+
+        Args:
+            error: ended the attempt.
+            timed_out: whether the attempt ran out of its time.
+        """
+        steps = self._made_steps
+        return steps is not None and not self._usage and steps.only_tried(error, timed_out=timed_out)
+
     async def stored(self, error: BaseException | None, *, timed_out: bool = False) -> None:
         """Note that the row of the attempt is stored.
 

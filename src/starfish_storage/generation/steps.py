@@ -110,7 +110,7 @@ class Steps:
         self._numbering = threading.Lock()
         self._forgetting: dict[str, asyncio.Future[Any]] = {}
         self._failed_before: int | None = None
-        self._is_over = False
+        self._is_over = self._has_paid = False
 
     # --- what the function calls ----------------------------------------------------------------------------------
 
@@ -149,6 +149,17 @@ class Steps:
     def end(self) -> None:
         """Make no further call: the attempt is over. Those that are under way go on, and store what comes of them."""
         self._is_over = True
+
+    def only_tried(self, error: BaseException, *, timed_out: bool) -> bool:
+        """Return whether the attempt made no call and failed at a stored reply, which no later one is given.
+
+        Args:
+            error: ended the attempt.
+            timed_out: whether the attempt ran out of its time.
+        """
+        if self._has_paid or self._rules.reask == "never":
+            return False
+        return self._course.suspect(error, timed_out=timed_out) is not None
 
     async def judge(self, error: BaseException | None, *, timed_out: bool = False) -> None:
         """Mark what the attempt says about the replies that it had, once it is stored.
@@ -226,6 +237,7 @@ class Steps:
         used: list[Usage] = []
         with calls.paying(asked.key):
             before = _cancellings()
+            self._has_paid = True
             self._course.calling += 1
             try:
                 result = await asked.invoke(partial(_collecting, asked.made, used))

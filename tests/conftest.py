@@ -29,6 +29,14 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     gc.freeze()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _spools() -> Iterator[None]:
+    """Let nothing of a run that ends without its store go to the directories of whoever tests."""
+    with tempfile.TemporaryDirectory(prefix="starfish-spools-") as path, pytest.MonkeyPatch.context() as patched:
+        patched.setenv("STARFISH_STORAGE_SPOOL", path)
+        yield
+
+
 @pytest.fixture
 def open_path() -> Iterator[Path]:
     """A directory that other users may enter. Not pytest's: each worker that starts closes the one they all share."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
+from collections.abc import Sequence
 from typing import cast
 
 REPAIR_OR_RESTORE = "run 'starfish-storage repair --store STORE', or restore a backup"
@@ -56,6 +57,16 @@ def number_of(count: int, one: str) -> str:
     ('1 run', '0 bad rows', '1,200 records')
     """
     return f"{count:,} {one}" if count == 1 else f"{count:,} {one}s"
+
+
+def results_wait(results: int, paths: Sequence[str]) -> str:
+    """Return where results wait that a store did not take.
+
+    >>> results_wait(2, ["/tmp/a.jsonl"])
+    "2 results wait in '/tmp/a.jsonl', and resume stores them"
+    """
+    wait, them = ("result waits", "it") if results == 1 else ("results wait", "them")
+    return f"{results:,} {wait} in {', '.join(map(repr, paths))}, and resume stores {them}"
 
 
 _UNIT = 1000

@@ -35,8 +35,8 @@ def numbers(count: int) -> list[dict[str, Any]]:
 
 
 async def start(storage: Storage, function: Callable[..., Any], inputs: Any = None, **options: Any) -> Run:
-    """Generate, with what is usual in tests."""
-    usual = {"project": "p", "master_job_id": RUN, "progress": "quiet", "retry": AT_ONCE}
+    """Generate, with what is usual in tests: a store that fails ends the run at once."""
+    usual = {"project": "p", "master_job_id": RUN, "progress": "quiet", "retry": AT_ONCE, "patience": 0}
     return await generate(storage, function, numbers(3) if inputs is None else inputs, **{**usual, **options})
 
 

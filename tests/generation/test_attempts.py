@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from generation.runs import AT_ONCE, NEVER, RUN, Calls, attempts, data, numbers, start, statuses
-from starfish_storage.errors import StorageFullError
+from starfish_storage.errors import ResultsSpooledError, StorageFullError
 from starfish_storage.generation import Context, Retry, resume
 from starfish_storage.interface import Storage
 from starfish_storage.models import utc_now
@@ -301,9 +301,12 @@ async def test_a_full_store_between_attempts_is_no_failure_of_the_input(
 
     with monkeypatch.context() as patched:
         patched.setattr(storage.ledger, "save_attempt", full)
-        with pytest.raises(StorageFullError):
+        with pytest.raises(ResultsSpooledError) as raised:
             await start(storage, answer, numbers(1))
+    assert isinstance(raised.value.__cause__, StorageFullError)
     assert await statuses(storage) == ("cancelled", {"pending": 1})
+    await resume(storage, RUN, answer, retry=1, progress="quiet")
+    assert [one.status for one in await attempts(storage)] == ["failed", "failed"]
 
 
 async def test_back_off_is_as_asked_for(storage: Storage) -> None:

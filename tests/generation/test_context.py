@@ -11,7 +11,7 @@ import pytest
 from durability import processes
 from generation.runs import NEVER, RUN, attempts, data, job_id, numbers, open_store, start, statuses
 from starfish_storage import InvalidInputError
-from starfish_storage.errors import StorageFullError
+from starfish_storage.errors import ResultsSpooledError, StorageFullError
 from starfish_storage.generation import Context, Where, resume, retry
 from starfish_storage.interface import Storage
 from starfish_storage.runs import Step
@@ -186,8 +186,9 @@ async def test_a_store_that_fails_in_a_step_ends_the_run(
 
     with monkeypatch.context() as patched:
         patched.setattr(storage.ledger, "save_step", full)
-        with pytest.raises(StorageFullError):
+        with pytest.raises(ResultsSpooledError) as raised:
             await start(storage, answer)
+    assert isinstance(raised.value.__cause__, StorageFullError)
     assert await statuses(storage) == ("cancelled", {"pending": 3})
     assert (await resume(storage, RUN, answer, progress="quiet")).records == {"completed": 3}
 

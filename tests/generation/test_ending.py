@@ -184,7 +184,8 @@ async def test_calls_that_do_not_end_are_left_to_themselves(
     await ended.wait()
     while not (made := await attempts(storage)):
         await asyncio.sleep(0)
-    assert [one.status for one in made] == ["superseded"]  # it is not lost that it was made
+    assert [one.status for one in made] == ["completed"]  # nobody else has the input
+    assert await statuses(storage) == ("cancelled", {"completed": 1})
 
 
 @pytest.mark.parametrize("step", ["write", "page metadata.db-wal", "sync metadata.db-wal"])

@@ -10,7 +10,7 @@ import pytest
 
 from generation.runs import NEVER, RUN, Calls, attempts, data, job_id, numbers, open_store, start, statuses
 from starfish_storage import InvalidInputError, NotFoundError
-from starfish_storage.errors import RunFinishedError, RunIncompleteError, StorageFullError
+from starfish_storage.errors import ResultsSpooledError, RunFinishedError, RunIncompleteError, StorageFullError
 from starfish_storage.generation import Context, Retry, Where, cancel, resume, retry
 from starfish_storage.interface import Storage
 from starfish_storage.runs import Outcome
@@ -209,7 +209,7 @@ async def test_a_store_that_fails_ends_the_run_and_it_goes_on_later(
 
     with monkeypatch.context() as patched:
         patched.setattr(storage.ledger, "finish_input", full)
-        with pytest.raises(StorageFullError):
+        with pytest.raises(ResultsSpooledError):
             await start(storage, plain, numbers(10), max_concurrency=1)
     status, inputs = await statuses(storage)
     assert (status, inputs) == ("cancelled", {"completed": 3, "pending": 7})

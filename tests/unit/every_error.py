@@ -39,6 +39,13 @@ EXAMPLES: list[StorageError] = [
     errors.NotExportableError("r1", "messages", "it has no field 'question'"),
     errors.StorageIOError("/store/metadata.db", errno.EIO, "Input/output error"),
     errors.StorageFullError("/store/metadata.db", errno.ENOSPC, "No space left on device"),
+    errors.ResultsSpooledError(
+        "run-1",
+        "the disk is full.",
+        "37 results wait in '/home/me/spool.jsonl', and resume stores them",
+        37,
+        ["/home/me/spool.jsonl"],
+    ),
     errors.StorageBusyError(
         "'/store/writer.lock' has been locked by another process for 60 s; nothing was written. "
         "Find out which process holds it, then call again."

@@ -45,6 +45,7 @@ CODES = {
     "NotExportableError": "not_exportable",
     "StorageIOError": "storage_io",
     "StorageFullError": "storage_full",
+    "ResultsSpooledError": "results_spooled",
     "StorageBusyError": "storage_busy",
     "StorageUnavailableError": "storage_unavailable",
 }

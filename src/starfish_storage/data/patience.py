@@ -1,4 +1,4 @@
-"""How long a call goes on trying while an object store cannot be reached."""
+"""How long a call goes on trying while a server cannot be reached, and how long a run does."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ class Patience:
         self._since = time.monotonic()
 
 
-def allowed_seconds(given: float | None) -> float:
-    """Return for how long to try: what was given, or what the environment says, or a minute.
+def allowed_seconds(given: float | None, default: float = DEFAULT_RETRY_SECONDS) -> float:
+    """Return for how long to try: what was given, or what the environment says, or the default.
 
     Raises:
         InvalidInputError: that is not a number of seconds.
     """
-    value: object = os.environ.get(RETRY_VARIABLE, DEFAULT_RETRY_SECONDS) if given is None else given
+    value: object = os.environ.get(RETRY_VARIABLE, default) if given is None else given
     try:
         seconds = float(value)  # pyright: ignore[reportArgumentType] (whatever else it is raises)
     except (TypeError, ValueError):

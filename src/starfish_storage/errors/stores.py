@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from starfish_storage.errors.calls import DataNotFoundError
@@ -162,6 +163,29 @@ class StorageUnavailableError(StorageError, TimeoutError):
         )
         self.place = place
         self.seconds = seconds
+
+
+class ResultsSpooledError(StorageError):
+    """A run ended because its store took nothing for longer than it is patient; what it had paid for is in a file.
+
+    The error of the store is its ``__cause__``. `resume` stores the results, wherever this machine has them.
+
+    Attributes:
+        master_job_id: the run.
+        results: how many results wait.
+        paths: the files that hold them.
+    """
+
+    code: ClassVar[str] = "results_spooled"
+
+    def __init__(self, master_job_id: str, reason: str, where: str, results: int, paths: Sequence[str]) -> None:
+        super().__init__(
+            f"run {shorten(master_job_id)} ended because the store did not take its results: {reason} {where}. Mend "
+            "the store, then resume the run on this machine, or with spool=."
+        )
+        self.master_job_id = master_job_id
+        self.results = results
+        self.paths = list(paths)
 
 
 class StorageBusyError(StorageError, TimeoutError):

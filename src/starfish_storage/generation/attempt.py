@@ -169,6 +169,7 @@ class Attempts:
 
     async def _attempt(self) -> list[Output]:
         settings = self._settings
+        await settings.outbox.ready()
         gate = settings.gate
         if not gate.admit():
             await gate.enter()

@@ -11,6 +11,7 @@ from starfish_storage.generation.intake import Intake
 from starfish_storage.generation.lease import Heartbeat
 from starfish_storage.generation.progress import OPEN
 from starfish_storage.generation.stopping import Stopping
+from starfish_storage.generation.waiting import StoreWait
 from starfish_storage.interface import RunLedger
 from starfish_storage.models import utc_now
 from starfish_storage.runs import ClaimedInput
@@ -28,6 +29,7 @@ class Claims:
         stopping: whether the worker should stop.
         changed: set when there may be something to claim.
         gate: knows how many calls this worker may make at a time: it claims no more inputs.
+        waiting: makes calls again that the store did not take.
         slots: how many slots the worker has.
 
     Attributes:
@@ -42,6 +44,7 @@ class Claims:
         stopping: Stopping,
         changed: asyncio.Event,
         gate: Gate,
+        waiting: StoreWait,
         slots: int,
     ) -> None:
         self._slots = self.idle = slots
@@ -51,6 +54,7 @@ class Claims:
         self._stopping = stopping
         self._changed = changed
         self._gate = gate
+        self._waiting = waiting
         self._ready: deque[ClaimedInput] = deque()
         self._claiming = asyncio.Lock()
         self._over = False
@@ -70,6 +74,8 @@ class Claims:
 
         Raises:
             NotFoundError: the run was deleted.
+            StorageError: the store takes nothing, and the patience of the run is over.
+            StoppedError: the worker stops while the store takes nothing.
         """
         async with self._claiming:
             while not (self._stopping.is_wanted or self._over):
@@ -82,6 +88,7 @@ class Claims:
                 if room > 0 and (stored or not self._intake.comes_first):
                     self._ready.extend(await self._claim(room))
                 if not self._ready:
+                    await self._give_back_unknown()
                     self._over = stored and await self._is_over()
                     if self._over:
                         break
@@ -90,20 +97,34 @@ class Claims:
 
     async def _claim(self, most: int) -> list[ClaimedInput]:
         """Claim inputs for idle slots, which begin them at once."""
-        worker = self._heartbeat.worker
         try:
-            return await self._ledger.claim_inputs(worker.master_job_id, worker.worker_id, most, utc_now())
+            return await self._waiting.insist(lambda: self._claimed(most))
         except NotFoundError:
             # This process was stopped for so long that others took its worker for dead and released its inputs.
             try:
-                await self._heartbeat.renew()
+                await self._waiting.insist(self._heartbeat.renew)
             except ParentNotFoundError as error:
-                raise run_deleted(worker.master_job_id) from error
+                raise run_deleted(self._heartbeat.worker.master_job_id) from error
             return []
 
+    async def _claimed(self, most: int) -> list[ClaimedInput]:
+        worker = self._heartbeat.worker
+        return await self._ledger.claim_inputs(worker.master_job_id, worker.worker_id, most, utc_now())
+
     async def _is_over(self) -> bool:
-        counts = await self._ledger.count_inputs(self._heartbeat.worker.master_job_id)
+        counts = await self._waiting.insist(lambda: self._ledger.count_inputs(self._heartbeat.worker.master_job_id))
         return not any(counts.get(status) for status in OPEN)
+
+    async def _give_back_unknown(self) -> None:
+        """Give back what was claimed by a call whose answer was lost, once no slot works on anything."""
+
+        async def begin_anew() -> None:
+            await self._ledger.remove_worker(self._heartbeat.worker, utc_now())
+            await self._heartbeat.renew()
+
+        if self._waiting.has_been and self.idle == self._slots:
+            await self._waiting.insist(begin_anew)
+            self._waiting.has_been = False
 
     async def _wait_for_change(self) -> None:
         try:

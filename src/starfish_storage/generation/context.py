@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from starfish_storage.errors import InvalidInputError, StorageError, shorten
 from starfish_storage.generation.conversion import Notes
 from starfish_storage.generation.steps import Check, StepRules, Steps, used_in_step
+from starfish_storage.generation.stopping import StoppedError
 from starfish_storage.generation.under_way import StepKey, under_way
 from starfish_storage.runs import ClaimedInput, Usage
 
@@ -196,7 +197,7 @@ class Context:
     # --- for the run ----------------------------------------------------------------------------------------------
 
     @property
-    def failure(self) -> StorageError | None:
+    def failure(self) -> StorageError | StoppedError | None:
         """The error of the store, if it failed to read or write a step."""
         return None if self._made_steps is None else self._made_steps.failure
 

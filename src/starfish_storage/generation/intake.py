@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from starfish_storage.generation.inputs import Feed
-from starfish_storage.generation.stopping import Stopping
+from starfish_storage.generation.stopping import StoppedError, Stopping
+from starfish_storage.generation.waiting import StoreWait
 from starfish_storage.interface import RunLedger
 from starfish_storage.runs import RunState
 
@@ -23,13 +25,20 @@ class Intake:
         feed: the inputs that are not stored yet; None if all are.
         stopping: whether the worker should stop.
         changed: set after each batch, and at the end.
+        waiting: makes calls again that the store did not take.
 
     Attributes:
         is_over: whether nothing more comes: all inputs are stored, or reading them has failed.
     """
 
     def __init__(
-        self, ledger: RunLedger, state: RunState, feed: Feed | None, stopping: Stopping, changed: asyncio.Event
+        self,
+        ledger: RunLedger,
+        state: RunState,
+        feed: Feed | None,
+        stopping: Stopping,
+        changed: asyncio.Event,
+        waiting: StoreWait,
     ) -> None:
         self.is_over = feed is None
         self._ledger = ledger
@@ -37,6 +46,7 @@ class Intake:
         self._feed = feed
         self._stopping = stopping
         self._changed = changed
+        self._waiting = waiting
 
     @property
     def is_needed(self) -> bool:
@@ -76,17 +86,19 @@ class Intake:
         """Store the inputs, ahead of the work; at their end, store that the run has them all."""
         if self._feed is None:
             return
-        stored = 0
+        stored, run_id = 0, self._state.master_job_id
         try:
             async for batch in self._feed:
-                await self._ledger.register_inputs(self._state.master_job_id, batch)
+                await self._waiting.insist(partial(self._ledger.register_inputs, run_id, batch))
                 self._changed.set()
                 stored += len(batch)
                 if self.is_endless and stored >= _MOST_AHEAD:
                     stored = 0
                     await self._make_room()
             if not self._state.inputs_complete:
-                await self._ledger.complete_inputs(self._state.master_job_id)
+                await self._waiting.insist(partial(self._ledger.complete_inputs, run_id))
+        except StoppedError:
+            pass  # the worker stops while the store takes nothing
         finally:
             self.is_over = True
             self._changed.set()
@@ -94,7 +106,7 @@ class Intake:
     async def _make_room(self) -> None:
         """Wait while many inputs are still pending."""
         while not self._stopping.is_wanted:
-            counts = await self._ledger.count_inputs(self._state.master_job_id)
+            counts = await self._waiting.insist(partial(self._ledger.count_inputs, self._state.master_job_id))
             if counts.get("pending", 0) < _ENOUGH_AHEAD:
                 return
             await asyncio.sleep(_LOOK_SECONDS)

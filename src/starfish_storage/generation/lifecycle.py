@@ -29,6 +29,8 @@ from starfish_storage.runs import RunState
 
 logger = logging.getLogger(__name__)
 
+_LAST_SECONDS = 2.0  # for a store that did not take results
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
@@ -113,9 +115,12 @@ async def _run_and_settle(storage: Storage, state: RunState, worker: RunWorker, 
         except BaseException as error:
             was_cancelled = isinstance(error, asyncio.CancelledError)
             reason = worker.stopping.reason or ("cancelled" if was_cancelled else type(error).__name__)
-            await to_the_end(_settle_quietly(storage, run_id, reason))
+            await to_the_end(_settle_quietly(storage, run_id, reason, is_away=worker.left is not None))
             raise
-        await to_the_end(settle(storage, run_id, worker.stopping.reason))
+        if worker.left is None:
+            await to_the_end(settle(storage, run_id, worker.stopping.reason))
+        else:
+            await to_the_end(_settle_quietly(storage, run_id, worker.stopping.reason, is_away=True))
         interruption.raise_if_any()
 
 
@@ -195,13 +200,15 @@ def _final_status(run: Run) -> StatusMasterJob:
     return "completed_with_errors" if failed or run.records.get("failed") else "completed"
 
 
-async def _settle_quietly(storage: Storage, id: str, stop_reason: str | None) -> None:
+async def _settle_quietly(storage: Storage, id: str, stop_reason: str | None, *, is_away: bool) -> None:
+    """Do what `settle` does; something else is to be told already. A store that takes nothing is tried for a moment."""
     try:
-        await settle(storage, id, stop_reason)
+        async with asyncio.timeout(_LAST_SECONDS if is_away else None):
+            await settle(storage, id, stop_reason)
     except StoreReadOnlyError:
         pass  # where nothing can be written, nothing has changed
-    except StorageError as error:
-        logger.warning("could not save the status of run %s: %s", id, error.code)  # another error is on its way
+    except (StorageError, TimeoutError) as error:
+        logger.warning("could not save the status of run %s: %s", id, type(error).__name__)
 
 
 FINISHED = frozenset({"completed", "completed_with_errors", "failed"})

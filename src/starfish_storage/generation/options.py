@@ -44,6 +44,8 @@ class Options:
         grace: seconds that calls in flight get to end after an interruption.
         lease: seconds for which a silent worker keeps its inputs.
         reask: which stored replies of paid steps are asked for again after a failure.
+        patience: seconds for which the run waits for a store that takes nothing; None for what the environment says,
+            or an hour.
     """
 
     max_concurrency: int = 10
@@ -63,10 +65,11 @@ class Options:
     grace: float = 30.0
     lease: float = 60.0
     reask: Reask = "auto"
+    patience: float | None = None
 
     def __post_init__(self) -> None:
         _number("max_concurrency", self.max_concurrency, 1, whole=True)
-        for name in ("timeout", "max_cost"):
+        for name in ("timeout", "max_cost", "patience"):
             value = getattr(self, name)
             if value is not None:
                 _number(name, value, 0)
@@ -127,6 +130,7 @@ class Options:
             "grace": self.grace,
             "lease": self.lease,
             "reask": self.reask,
+            "patience": self.patience,
         }
 
     @classmethod

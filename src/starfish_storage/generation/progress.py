@@ -14,7 +14,7 @@ from typing import Any, Protocol, TextIO, cast
 
 from starfish_storage.errors import InvalidInputError, shorten
 from starfish_storage.interface import Storage
-from starfish_storage.wording import beginning, money
+from starfish_storage.wording import beginning, money, number_of
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +43,8 @@ class Progress:
         most_frequent_failure: the failure that this worker met most often, and how often; None without failures.
         paused_until: when calls go on after a limit of the provider (UTC); None if they are not paused.
         pause_reason: why they are paused, or were last.
+        waiting: attempts and replies that were paid for and that the store has not taken yet.
+        waiting_since: since when the first of them waits (UTC); None if none does.
     """
 
     master_job_id: str
@@ -60,6 +62,8 @@ class Progress:
     most_frequent_failure: tuple[str, int] | None = None
     paused_until: datetime | None = None
     pause_reason: str | None = None
+    waiting: int = 0
+    waiting_since: datetime | None = None
 
     @property
     def rate(self) -> float:
@@ -300,6 +304,9 @@ def _figures(progress: Progress) -> list[str]:
     if progress.paused_until is not None:
         until = f"paused until {progress.paused_until.astimezone():%H:%M:%S}"
         figures.append(until if progress.pause_reason is None else f"{until}: {beginning(progress.pause_reason)}")
+    if progress.waiting_since is not None:
+        since = progress.waiting_since.astimezone().strftime("%H:%M:%S")
+        figures.append(f"{number_of(progress.waiting, 'result')} waiting for the store since {since}")
     return figures
 
 

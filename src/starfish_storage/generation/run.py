@@ -10,7 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any, Unpack
 
-from starfish_storage.errors import RunFinishedError, RunIncompleteError
+from starfish_storage.errors import NotFoundError, RunFinishedError, RunIncompleteError
 from starfish_storage.generation.calling import BoundFunction
 from starfish_storage.generation.context import Context
 from starfish_storage.generation.forgetting import check_step_names, forget_of_pending
@@ -35,6 +35,8 @@ from starfish_storage.generation.outcomes import OutputChecks
 from starfish_storage.generation.progress import OPEN, reporter
 from starfish_storage.generation.run_options import RunOptions, Where, refuse_unknown
 from starfish_storage.generation.sources import Inputs, length_of
+from starfish_storage.generation.spool import RunIdentity
+from starfish_storage.generation.spooled import identity, take_in
 from starfish_storage.generation.tracebacks import raised_at_the_call
 from starfish_storage.generation.worker import RunWorker
 from starfish_storage.identifiers import check_id
@@ -86,12 +88,12 @@ async def generate(
     checks = OutputChecks(options.get("output_schema"), how.accept, how.unique_by, how.on_empty)
     shown = reporter(options.get("progress", "auto"))
     run_id = check_id("master_job_id", uuid.uuid4().hex if master_job_id is None else master_job_id)
-    about = _About(project, name, source, config)
+    about = _About(project, name, source, config, options.get("spool"))
     with closing(BoundFunction(function, how.max_concurrency, context_type=Context)) as bound:
         state, feed = await _begun(storage, run_id, bound, rows_of(inputs), about, checks, how)
         if feed is None:
             return await _as_it_is(storage, state)
-        worker = RunWorker(storage, state, bound, checks, how, shown, feed)
+        worker = RunWorker(storage, state, bound, checks, how, shown, feed, await _identity(storage, run_id))
         again = _START_AGAIN if master_job_id is not None and _is_of_program(bound) else _RESUME
         return await carry_on(storage, state, worker, again, handle_signals=options.get("handle_signals", True))
 
@@ -126,6 +128,8 @@ async def resume(
         StorageError: the store failed.
         KeyboardInterrupt: after Ctrl-C, once everything is stored; after SIGTERM, `SystemExit`.
     """
+    refuse_unknown(changed)
+    await take_in(storage, master_job_id, changed.get("spool"))
     state, job, config = await stored_run(storage, master_job_id)
     if job.status in FINISHED:
         raise RunFinishedError(master_job_id, job.status)
@@ -160,6 +164,8 @@ async def retry(
         InvalidInputError: a status is unknown, the run has no step of a name to forget, or as for `resume`.
         StorageError: the store failed.
     """
+    refuse_unknown(changed)
+    await take_in(storage, master_job_id, changed.get("spool"))
     chosen = where or Where()
     state, job, config = await stored_run(storage, master_job_id)
 
@@ -226,7 +232,6 @@ async def _go_on(
         before: awaited after all checks; resets the inputs that are to run again.
         again: the statuses of those inputs.
     """
-    refuse_unknown(changed)
     options = Options.from_json(config.get("options", {}), changed)
     schema = changed.get("output_schema") or job.output_schema or None
     checks = OutputChecks(schema, options.accept, options.unique_by, options.on_empty)
@@ -249,9 +254,16 @@ async def _go_on(
             bound.check(left.run_config or {})
         if before is not None:
             await before()
-        worker = RunWorker(storage, state, bound, checks, options, shown, feed)
+        worker = RunWorker(storage, state, bound, checks, options, shown, feed, identity(job))
         again = _START_AGAIN if _is_of_program(bound) else _RESUME
         return await carry_on(storage, state, worker, again, handle_signals=changed.get("handle_signals", True))
+
+
+async def _identity(storage: Storage, run_id: str) -> RunIdentity:
+    job = await storage.get_master_job(run_id)
+    if job is None:
+        raise NotFoundError("run", run_id, "it was deleted meanwhile")
+    return identity(job)
 
 
 _START_AGAIN, _RESUME = "start the program again to continue", "resume continues it"
@@ -269,12 +281,13 @@ async def _as_it_is(storage: Storage, state: RunState) -> Run:
 
 @dataclass(frozen=True, slots=True)
 class _About:
-    """What is stored with a new run, beside its options."""
+    """What is stored with a new run, beside its options; and the spool of one that exists."""
 
     project: str | Project
     name: str | None
     source: str | None
     config: Mapping[str, Any] | None
+    spool: str | os.PathLike[str] | None
 
     def to_json(self, function: str, inputs: Inputs, options: Options) -> dict[str, Any]:
         """Return the request configuration, with everything that resuming needs."""
@@ -294,6 +307,7 @@ async def _begun(
     options: Options,
 ) -> tuple[RunState, Feed | None]:
     """Return where a run stands and its feed, or None if the run has finished. Makes the run if it does not exist."""
+    await take_in(storage, run_id, about.spool)
     check = InputCheck(storage.ledger, bound.check, options)
     job = await storage.get_master_job(run_id)
     state = None if job is None else await state_of(storage, job)

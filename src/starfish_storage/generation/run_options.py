@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypedDict
@@ -56,6 +57,9 @@ class RunOptions(TypedDict, total=False):
         reask: after an attempt that failed, which stored replies of paid steps are asked for again. ``"auto"``
             [default]: the last one before an error of the function, as long as the function's code is the same.
             ``"last"``: that one, whatever the code. ``"all"``: every one of the failed attempts. ``"never"``: none.
+        patience: seconds for which the run waits for a store that takes nothing, with everything that was paid for
+            [``STARFISH_STORAGE_RETRY_SECONDS``, or 3600].
+        spool: the file in which results of this run wait, if it does not lie where this process would write one.
         progress: ``"auto"`` [default]: a bar in a terminal, else lines; ``"bar"``, ``"lines"``, ``"quiet"``, or a
             function of a `Progress`.
         handle_signals: whether Ctrl-C and SIGTERM stop the run in an orderly way, in the main thread [True].
@@ -79,6 +83,8 @@ class RunOptions(TypedDict, total=False):
     grace: float | None
     lease: float | None
     reask: Reask | None
+    patience: float | None
+    spool: str | os.PathLike[str] | None
     progress: ProgressKind
     handle_signals: bool
 

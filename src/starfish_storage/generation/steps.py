@@ -24,6 +24,7 @@ from starfish_storage.errors import (
 )
 from starfish_storage.generation.conversion import Notes, convert
 from starfish_storage.generation.paid_step import Made, PaidStep
+from starfish_storage.generation.stopping import StoppedError
 from starfish_storage.generation.storing import Outbox
 from starfish_storage.generation.suspicion import Course
 from starfish_storage.generation.threads import Handoff
@@ -94,12 +95,12 @@ class Steps:
         attempt: the number of the attempt.
 
     Attributes:
-        failure: the error of the store, if it failed to read or write a step.
+        failure: the error of the store, if it failed to read or write a step, or that the run stopped meanwhile.
         conversions: what was converted in replies, so that they could be stored.
     """
 
     def __init__(self, rules: StepRules, claimed: ClaimedInput, attempt: int, loop: asyncio.AbstractEventLoop) -> None:
-        self.failure: StorageError | None = None
+        self.failure: StorageError | StoppedError | None = None
         self.conversions: list[Notes] = []
         self._rules = rules
         self._claimed = claimed
@@ -130,8 +131,8 @@ class Steps:
         with self._numbering:
             self._numbers.pop(name, None)
         claimed, ledger = self._claimed, self._rules.ledger
-        work = ledger.forget_steps(claimed.master_job_id, [name], job_ids=[claimed.job_id])
-        task = self._forgetting[name] = asyncio.ensure_future(work)
+        work = partial(ledger.forget_steps, claimed.master_job_id, [name], job_ids=[claimed.job_id])
+        task = self._forgetting[name] = asyncio.ensure_future(self._rules.outbox.insist(work))
 
         async def forgotten() -> None:
             with self._noting_failure():
@@ -186,9 +187,9 @@ class Steps:
         code = None if status == "kept" else self._rules.code()
         said = None if reason is None else _storable(reason)
         with self._noting_failure():
-            await self._rules.ledger.mark_step(
-                step.job_id, step.name, step.call, step.reply, status, reason=said, rejected_by=code
-            )
+            marked = (step.job_id, step.name, step.call, step.reply, status)
+            mark = partial(self._rules.ledger.mark_step, *marked, reason=said, rejected_by=code)
+            await self._rules.outbox.insist(mark)
 
     # --- one step -------------------------------------------------------------------------------------------------
 
@@ -215,9 +216,10 @@ class Steps:
         with self._noting_failure():
             if key.name in self._forgetting:
                 await asyncio.shield(self._forgetting[key.name])
-            found = await self._rules.ledger.list_replies(key.job_id, key.name, key.call)
+            look = partial(self._rules.ledger.list_replies, key.job_id, key.name, key.call)
+            found = await self._rules.outbox.insist(look)
             if found and self._rules.reask == "all" and self._failed_before is None:
-                attempts = await self._rules.ledger.list_attempts(key.job_id)
+                attempts = await self._rules.outbox.insist(partial(self._rules.ledger.list_attempts, key.job_id))
                 self._failed_before = max((one.number for one in attempts if one.status == "failed"), default=0)
         return [step for step in reversed(found) if self._may_use(step)]
 
@@ -233,6 +235,8 @@ class Steps:
 
     async def _paid(self, asked: _Asked, calls: UnderWay) -> Step:
         """Make the call, and return its reply once it is durable."""
+        with self._noting_failure():
+            await self._rules.outbox.ready()
         self._refuse_if_over(asked.key)
         used: list[Usage] = []
         with calls.paying(asked.key):
@@ -312,7 +316,7 @@ class Steps:
     def _noting_failure(self) -> Generator[None]:
         try:
             yield
-        except StorageError as error:
+        except (StorageError, StoppedError) as error:
             self.failure = error
             raise
 

@@ -48,6 +48,19 @@ class Stopping:
         """Whether nothing is to be waited for."""
         return self._forced.is_set()
 
+    @property
+    def is_hurried(self) -> bool:
+        """Whether calls in flight must end within their grace."""
+        return self._hurrying.is_set()
+
+    async def wanted(self) -> None:
+        """Return when no new call may start."""
+        await self._wanted.wait()
+
+    async def hurried(self) -> None:
+        """Return when calls in flight must end within their grace."""
+        await self._hurrying.wait()
+
     def stop(self, reason: str, *, patient: bool = False) -> None:
         """Start no new call. Idempotent: the first reason stays.
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Coroutine, Iterable
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -23,11 +24,13 @@ from starfish_storage.generation.outcomes import OutputChecks
 from starfish_storage.generation.progress import LiveCounts, Progress, Reporter
 from starfish_storage.generation.sharing import Sharing
 from starfish_storage.generation.spending import Spending
+from starfish_storage.generation.spool import ResultSpool, RunIdentity
 from starfish_storage.generation.steps import StepRules
 from starfish_storage.generation.stopping import StoppedError, Stopping
-from starfish_storage.generation.storing import Outbox
+from starfish_storage.generation.storing import Left, Outbox
 from starfish_storage.generation.threads import to_the_end
 from starfish_storage.generation.under_way import under_way
+from starfish_storage.generation.waiting import StoreWait
 from starfish_storage.interface import Storage
 from starfish_storage.models import utc_now
 from starfish_storage.runs import ClaimedInput, Outcome, RunState
@@ -36,6 +39,7 @@ logger = logging.getLogger(__name__)
 
 _REPORT_SECONDS = 0.2
 _PATIENCE_SECONDS = 5.0  # with calls that were cancelled but do not end
+_LAST_SECONDS = 2.0  # for a store that does not take what is left
 
 
 class RunWorker:
@@ -49,11 +53,13 @@ class RunWorker:
         options: the options of the run.
         reporter: shows the progress.
         feed: the inputs that are not stored yet; None if all are.
+        run: which run it is, for the spool.
 
     Attributes:
         master_job_id: the run.
         stopping: whether the worker should stop.
         done_before: inputs that were finished when it began.
+        left: what waits in a spool when it has ended, because the store did not take it; None if nothing does.
     """
 
     def __init__(
@@ -65,6 +71,7 @@ class RunWorker:
         options: Options,
         reporter: Reporter,
         feed: Feed | None,
+        run: RunIdentity,
     ) -> None:
         self._ledger = storage.ledger
         self._changed = asyncio.Event()
@@ -73,36 +80,43 @@ class RunWorker:
         self._state = state
         self._options = options
         self._reporter = reporter
-        self._intake = Intake(self._ledger, state, feed, self.stopping, self._changed)
+        self._waiting = StoreWait(options.patience, self.stopping, storage.setup, reporter.note)
+        self._intake = Intake(self._ledger, state, feed, self.stopping, self._changed, self._waiting)
         self._worker = new_worker(state.master_job_id)
         self._heartbeat = Heartbeat(self._ledger, self._worker, options.lease, self._beat)
         self._failures = Failures(options.max_failures)
         self._gate = gate = Gate(options, self.stopping, self._announce)
         slots = options.max_concurrency
-        self._claims = Claims(self._ledger, self._heartbeat, self._intake, self.stopping, self._changed, gate, slots)
+        self._claims = Claims(
+            self._ledger, self._heartbeat, self._intake, self.stopping, self._changed, gate, self._waiting, slots
+        )
         self._sharing = Sharing(
             self._ledger, self._heartbeat, options.lease, gate, slots, lambda: self._claims.in_hand, self._changed
         )
         self._spending = Spending(options.max_cost, state.cost)
-        self._outbox = Outbox(self._ledger, self._spending)
-        self._settings = Settings(
-            StepRules(self._ledger, self._outbox, options.reask, function.code),
-            self._worker.worker_id,
-            function,
-            checks,
-            options,
-            gate,
-            self._failures,
-            self.stopping.pause,
-            self._note_cost,
-            self._outbox,
-        )
+        self._outbox = Outbox(self._ledger, self._spending, self._waiting, ResultSpool(run, self._worker.worker_id))
+        self._settings = self._shared_settings(function, checks)
         self._loop = asyncio.get_running_loop()
         self._is_cancelling = self._has_time = False
         self._errors: list[BaseException] = []
         self._began = time.monotonic()
         self._counts = LiveCounts(storage, state.master_job_id)
         self.done_before = 0
+        self.left: Left | None = None
+
+    def _shared_settings(self, function: BoundFunction, checks: OutputChecks) -> Settings:
+        return Settings(
+            StepRules(self._ledger, self._outbox, self._options.reask, function.code),
+            self._worker.worker_id,
+            function,
+            checks,
+            self._options,
+            self._gate,
+            self._failures,
+            self.stopping.pause,
+            self._note_cost,
+            self._outbox,
+        )
 
     async def compare_inputs(self) -> None:
         """Compare the inputs that were given with the stored ones. Changes nothing.
@@ -133,7 +147,9 @@ class RunWorker:
         finally:
             await to_the_end(self._end())
         if self._errors:
-            raise self._errors[0]
+            raise self._errors[0] if self.left is None else self.left.error(self.master_job_id, self._errors[0])
+        if self.left is not None and self.stopping.reason != "interrupted":
+            self._reporter.note(f"run {self.master_job_id!r} stopped; {self.left}")
 
     def interrupt(self, again: str) -> None:
         """Stop as a signal asks, and show which calls the run waits for.
@@ -156,11 +172,12 @@ class RunWorker:
         progress = self.progress()
         total = "" if progress.total is None else f" of {progress.total:,}"
         done = f"{progress.done:,}{total} inputs are done"
-        self._reporter.note(f"run {self.master_job_id!r} was interrupted: {done}; {again}")
+        left = "" if self.left is None else f"; {self.left}"
+        self._reporter.note(f"run {self.master_job_id!r} was interrupted: {done}; {again}{left}")
 
     def progress(self) -> Progress:
         """Return how far the run is."""
-        counts, records = self._counts.inputs, self._counts.records
+        counts, records, awaited = self._counts.inputs, self._counts.records, self._outbox.awaited
         return Progress(
             master_job_id=self.master_job_id,
             total=sum(counts.values()) if self._intake.is_over else self._intake.told,
@@ -177,6 +194,8 @@ class RunWorker:
             most_frequent_failure=self._failures.most_frequent,
             paused_until=self._gate.paused_until,
             pause_reason=self._gate.reason,
+            waiting=0 if awaited is None else awaited.results,
+            waiting_since=None if awaited is None else awaited.since,
         )
 
     # --- the work -------------------------------------------------------------------------------------------------
@@ -232,11 +251,14 @@ class RunWorker:
     async def _slot(self) -> None:
         claimed: ClaimedInput | None = None
         while True:
-            if claimed is None:
-                claimed = await self._claims.next()
-            if claimed is None or self.stopping.is_wanted:
-                return  # the worker releases claimed inputs that were not begun when it ends
-            claimed = await self._work_on(claimed)
+            try:
+                if claimed is None:
+                    claimed = await self._claims.next()
+                if claimed is None or self.stopping.is_wanted:
+                    return  # the worker releases claimed inputs that were not begun when it ends
+                claimed = await self._work_on(claimed)
+            except StoppedError:
+                return  # while the store took nothing; what was paid for is in the outbox
             if claimed is None:
                 self._claims.idle += 1
 
@@ -245,7 +267,8 @@ class RunWorker:
         attempts = Attempts(self._settings, claimed)
         try:
             outcome = await attempts.outcome()
-        except StoppedError:
+        except StoppedError as error:
+            await to_the_end(attempts.release(error))  # if an attempt was under way: it waited for the store
             return None  # the worker releases the input when it ends
         except BaseException as error:
             await to_the_end(attempts.release(error))
@@ -261,7 +284,9 @@ class RunWorker:
         # Not protected: the ledger finishes what it was given, even if the wait for it is cancelled.
         # Inputs that `Claims` holds are for slots that wait for them. A slot that finishes claims its own; otherwise
         # the slots would fall into step with the claims of others, in many small groups instead of a few full ones.
-        finished = await self._outbox.finish(outcome, attempts.refused, claim_next=self._claims.may_go_on)
+        finishing = self._outbox.finish(outcome, attempts.refused, claim_next=self._claims.may_go_on)
+        del outcome  # while it waits for the store, it need not be in memory
+        finished = await finishing
         await attempts.stored(is_kept=finished.status is not None)
         self._changed.set()
         return finished.claimed
@@ -272,13 +297,16 @@ class RunWorker:
         if stop is not None and not self.stopping.is_wanted and (stop.is_certain or await self._is_work_left()):
             self._failures.reason = stop.reason
             self.stopping.stop(stop.reason, patient=True)
-            await self._ledger.request_stop(self.master_job_id, stop.reason)
+            with suppress(StorageError):  # the outcome matters more, and waits for the store
+                await self._ledger.request_stop(self.master_job_id, stop.reason)
         return self._failures.takes_back(outcome)
 
     async def _is_work_left(self) -> bool:
         """Return whether there are inputs that nobody has begun."""
-        counts = await self._ledger.count_inputs(self.master_job_id)
-        return not self._intake.is_over or counts.get("pending", 0) > 0
+        with suppress(StorageError):
+            counts = await self._ledger.count_inputs(self.master_job_id)
+            return not self._intake.is_over or counts.get("pending", 0) > 0
+        return True  # as nearly always
 
     # --- stopping -------------------------------------------------------------------------------------------------
 
@@ -315,16 +343,20 @@ class RunWorker:
     async def _end(self) -> None:
         await self._await_paid_calls()
         await self._heartbeat.stop()
+        is_away = self._outbox.has_left
         try:
-            if self._failures.again:
-                await self._ledger.reset_inputs(self.master_job_id, ["failed"], job_ids=self._failures.again)
-            await self._ledger.remove_worker(self._heartbeat.worker, utc_now())
-            await self._counts.refresh(exactly=True)
-        except StorageError as error:
-            logger.warning("could not remove worker %s: %s", self._worker.worker_id, error.code)
-            self._errors.append(error)  # behind the error that ended the run, if any
+            async with asyncio.timeout(_LAST_SECONDS if is_away else None):
+                if self._failures.again:
+                    await self._ledger.reset_inputs(self.master_job_id, ["failed"], job_ids=self._failures.again)
+                await self._ledger.remove_worker(self._heartbeat.worker, utc_now())
+                await self._counts.refresh(exactly=True)
+        except (StorageError, TimeoutError) as error:
+            logger.warning("could not remove worker %s: %s", self._worker.worker_id, type(error).__name__)
+            if not is_away:
+                self._errors.append(error)  # behind the error that ended the run, if any
         finally:
             self._heartbeat.forget()
+            self.left = await self._outbox.settle()
             self._reporter.end(self.progress())
 
     # --- costs and counts -----------------------------------------------------------------------------------------

@@ -15,8 +15,8 @@ class AttemptLedger(ABC):
     async def save_attempt(self, attempt: Attempt) -> int:
         """Store an attempt after which the input stays claimed, and return its number. Durable. Not idempotent.
 
-        The store numbers attempts in the order in which it stores them, and ignores the number of the given one. If
-        its worker was taken for dead, the attempt replaces the ``interrupted`` one.
+        The store numbers attempts in the order in which it stores them, and ignores the number of the given one. The
+        attempt replaces an ``interrupted`` one that stands for it, as in `OutcomeLedger.finish_input`.
 
         Raises:
             NotFoundError: the execution job does not exist any more.

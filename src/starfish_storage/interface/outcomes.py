@@ -27,8 +27,10 @@ class OutcomeLedger(ABC):
         outcome that have data become versions of their records. Otherwise this one takes its place: outputs that it
         replaces become versions, and records that it has no output for become ``cancelled``.
 
-        If the worker no longer holds the input, the attempt is stored as ``superseded``, and its outputs that have data
-        as versions of their records. If the worker was taken for dead, this attempt replaces its ``interrupted`` one.
+        If the worker no longer holds the input and another has it, or had it, the attempt is stored as ``superseded``,
+        and its outputs that have data as versions of their records; while the input is ``pending``, the outcome is
+        stored all the same. If the worker was taken for dead, or has stored before what the attempt cost (as
+        ``interrupted``, with `runs.WAITS_FOR_STORE`), this attempt replaces that one.
 
         Args:
             outcome: the outcome.

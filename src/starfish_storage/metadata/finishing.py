@@ -16,7 +16,15 @@ from starfish_storage.interface.rows import (
 )
 from starfish_storage.interface.version_rows import RecordVersionRow
 from starfish_storage.metadata.earlier import Earlier, EarlierOutcomeError, keep
-from starfish_storage.metadata.ledger_writer import ClaimLostError, claim, is_held, is_noted, need_input, next_number
+from starfish_storage.metadata.ledger_writer import (
+    ClaimLostError,
+    claim,
+    interrupted_attempt,
+    is_held,
+    is_noted,
+    need_input,
+    next_number,
+)
 from starfish_storage.metadata.row import Change
 from starfish_storage.metadata.row_writer import RowWriter
 from starfish_storage.metadata.unique_keys import without_duplicates
@@ -64,12 +72,16 @@ class Finishing:
         # Before the input, as `lock_worker` says.
         noted = is_noted(writer, outcome.claimed.master_job_id, outcome.worker_id)
         before = need_input(writer, self.job_id, outcome.claimed.master_job_id)
-        if not is_held(before, outcome.worker_id):
+        if not is_held(before, outcome.worker_id) and before.end.status != "pending":
             raise ClaimLostError(f"input {self.job_id!r} is not held by worker {outcome.worker_id!r} any more.")
-        number = next_number(before)
+        stands_for_it = interrupted_attempt(writer, before, outcome.worker_id)
+        number = next_number(before) if stands_for_it is None else stands_for_it.number
         if self.is_by_group and number > 1:
             raise EarlierOutcomeError("it is not the first attempt.")
         undo: list[Change] = [("finish_input", before.end)]
+        if stands_for_it is not None:
+            writer.change("delete_attempt", stands_for_it.id)
+            undo.append(("save_attempt", stands_for_it))
         self.statuses = [row.status for row in self.records]
         end = self._end(number)
         if self.stands:

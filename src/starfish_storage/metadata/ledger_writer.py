@@ -18,7 +18,7 @@ from starfish_storage.interface.rows import (
 from starfish_storage.metadata import ledger_rows, values
 from starfish_storage.metadata.row import Row
 from starfish_storage.metadata.row_writer import RowWriter
-from starfish_storage.runs import Attempt, Usage
+from starfish_storage.runs import WAITS_FOR_STORE, Attempt, Usage
 
 _NEW_RUN = "start it with start_run first"
 
@@ -120,13 +120,12 @@ def save_attempt(writer: RowWriter, attempt: Attempt, now: str) -> int:
     job_id = attempt.job_id
     lock_worker(writer, attempt.worker_id)
     there = need_input(writer, job_id, attempt.master_job_id)
-    if not is_held(there, attempt.worker_id):
-        # Its worker was taken for dead, and this very attempt for interrupted: it must not be counted twice.
-        noted: int | None = writer.first_value("get_interrupted_attempt", (job_id, attempt.worker_id))
-        if noted is not None:
-            writer.change("delete_attempt", (job_id, noted))
-            writer.change("save_attempt", ledger_rows.attempt_row(attempt, noted))
-            return noted
+    stands_for_it = interrupted_attempt(writer, there, attempt.worker_id)
+    if stands_for_it is not None:
+        number = stands_for_it.number
+        writer.change("delete_attempt", stands_for_it.id)
+        writer.change("save_attempt", ledger_rows.attempt_row(attempt, number))
+        return number
     number = next_number(there)
     writer.change("save_attempt", ledger_rows.attempt_row(attempt, number))
     writer.change("count_attempts", (number, now, job_id))
@@ -242,8 +241,24 @@ def next_number(there: InputRow) -> int:
     return max(there.end.attempted_generations, there.last_attempt or 0) + 1
 
 
+def interrupted_attempt(writer: RowWriter, there: InputRow, worker_id: str | None) -> AttemptRow | None:
+    """Return the ``interrupted`` attempt that stands for one of a worker's: it must not be counted twice.
+
+    Either the worker was taken for dead, or it has stored what the attempt had cost before its data could be stored.
+    """
+    if next_number(there) == 1:
+        return None
+    found = writer.first_as(AttemptRow, "get_interrupted_attempt", (there.end.job_id, worker_id))
+    if found is None or (is_held(there, worker_id) and found.error_type != WAITS_FOR_STORE):
+        return None
+    return found
+
+
 def _save_interrupted(writer: RowWriter, held: HeldInputRow, worker_id: str, now: str) -> None:
-    number = next_number(need_input(writer, held.job_id, held.master_job_id))
+    there = need_input(writer, held.job_id, held.master_job_id)
+    if interrupted_attempt(writer, there, worker_id) is not None:
+        return  # the attempt under way when the worker died is counted
+    number = next_number(there)
     texts = writer.values("list_step_usage", (held.job_id, number))
     used = [one for text in texts for one in ledger_rows.read_usage(text)]
     writer.change("save_attempt", ledger_rows.interrupted_row(held, number, worker_id, now, used))

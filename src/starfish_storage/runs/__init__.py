@@ -18,6 +18,7 @@ from starfish_storage.runs.outcomes import (
     status_of_input,
 )
 from starfish_storage.runs.paid import (
+    WAITS_FOR_STORE,
     Attempt,
     Conversion,
     StatusAttempt,
@@ -28,6 +29,7 @@ from starfish_storage.runs.paid import (
 )
 
 __all__ = [
+    "WAITS_FOR_STORE",
     "Attempt",
     "ClaimedInput",
     "Conversion",

@@ -10,8 +10,11 @@ from starfish_storage.errors import InvalidInputError
 
 StatusAttempt = Literal["completed", "failed", "cancelled", "interrupted", "superseded"]
 """``completed``: the function returned. ``failed``: it raised, ran out of time, or its output cannot be stored.
-``cancelled``: the run stopped meanwhile. ``interrupted``: its worker died. ``superseded``: others took its worker for
-dead, and another worker has finished the input."""
+``cancelled``: the run stopped meanwhile. ``interrupted``: its worker died, or what it returned waits for the store.
+``superseded``: others took its worker for dead, and another worker has the input."""
+
+WAITS_FOR_STORE = "WaitsForStore"
+"""The ``error_type`` of an ``interrupted`` attempt that has ended, and whose data the store has not taken yet."""
 
 
 StatusStep = Literal["kept", "rejected", "forgotten"]

@@ -17,6 +17,7 @@ from starfish_storage.errors import (
 )
 from starfish_storage.interface import RunLedger, Storage
 from starfish_storage.runs import (
+    WAITS_FOR_STORE,
     ClaimedInput,
     Finished,
     Output,
@@ -219,6 +220,39 @@ class OutcomeTests(StorageSuite):
             "superseded",
         ]
         assert await records_of(storage, claimed) == {"0": ("completed", {"answer": 2})}
+
+    async def test_a_late_outcome_of_an_input_that_nobody_has_is_stored(self, storage: Storage) -> None:
+        """Its worker was taken for dead: the outcome stands in place of the interrupted attempt."""
+        ledger = await start(storage)
+        (claimed,) = await claim(ledger)
+        await ledger.remove_worker(a_worker(), at(70), died=True)
+        paid = (Usage("m", 1, 1, 0.5),)
+        late = an_outcome(claimed, kept(1), usage=paid)
+        assert await ledger.finish_input(late, claim_next=True) == Finished("completed", ["completed"], None)
+        assert await ledger.list_attempts(claimed.job_id) == [an_attempt(claimed, usage=paid)]
+        assert await records_of(storage, claimed) == {"0": ("completed", {"answer": 1})}
+        assert await ledger.get_run(MASTER_JOB) == a_state(3, 1, 0, 1, 1, 0.5)
+
+    async def test_what_waits_for_the_store_is_counted_once(self, storage: Storage) -> None:
+        """An attempt is stored as interrupted while its data cannot be; then its outcome, or a failure, replaces it."""
+        ledger = await start(storage)
+        one, two, three = await claim(ledger, 3)
+        paid = (Usage("m", 1, 1, 0.5),)
+        for claimed in (one, two, three):
+            waiting = an_attempt(claimed, status="interrupted", error_type=WAITS_FOR_STORE, usage=paid)
+            assert await ledger.save_attempt(waiting) == 1
+        assert await ledger.get_run(MASTER_JOB) == a_state(3, 3, 3, 3, 3, 1.5)
+        assert (await ledger.finish_input(an_outcome(one, kept(1), usage=paid))).status == "completed"
+        assert await ledger.save_attempt(an_attempt(two, status="failed", usage=paid)) == 1
+        assert await ledger.save_attempt(an_attempt(two, status="failed")) == 2
+        await ledger.remove_worker(a_worker(), at(70), died=True)
+        assert await ledger.get_run(MASTER_JOB) == a_state(3, 5, 4, 3, 3, 1.5)
+        found = {of.position: await ledger.list_attempts(of.job_id) for of in (one, two, three)}
+        assert {position: [one.status for one in made] for position, made in found.items()} == {
+            0: ["completed"],
+            1: ["failed", "failed", "interrupted"],
+            2: ["interrupted"],
+        }
 
     async def test_one_refused_outcome_of_many_fails_alone(self, storage: Storage) -> None:
         """Though they are stored together."""

@@ -131,7 +131,7 @@ SELECT {attempt.columns} FROM attempts WHERE job_id = :job_id AND number = :numb
 SELECT {attempt.columns} FROM attempts WHERE job_id = :job_id ORDER BY number
 
 -- name: get_interrupted_attempt
-SELECT number FROM attempts
+SELECT {attempt.columns} FROM attempts
 WHERE job_id = :job_id AND worker_id = :worker_id AND status = 'interrupted' ORDER BY number DESC LIMIT 1
 
 -- name: get_error_type

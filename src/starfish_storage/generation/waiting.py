@@ -1,0 +1,210 @@
+"""The patience of a run with its store: calls to the store are made again, and no call of the function starts."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import TypeVar
+
+from starfish_storage.data.patience import allowed_seconds
+from starfish_storage.errors import (
+    ForeignStoreError,
+    StorageBusyError,
+    StorageError,
+    StorageIOError,
+    StorageUnavailableError,
+    StoreDamagedError,
+    StoreOpenError,
+    StoreReadOnlyError,
+    StoreVersionError,
+)
+from starfish_storage.generation.stopping import StoppedError, Stopping
+
+logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+DEFAULT_PATIENCE = 3600.0
+"""How long a run waits for its store, in seconds."""
+
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+_LAST_SECONDS = 2.0  # for a call that is under way when the worker stops in a hurry
+_PASSING = (StorageUnavailableError, StorageBusyError, StorageIOError, StoreReadOnlyError, StoreOpenError)
+"""What somebody can mend while the run waits: a server, a disk, credentials (which are read anew), a mount."""
+_LASTING = (StoreVersionError, ForeignStoreError)
+"""Of these, what says that another store is there now."""
+
+
+class StoreWait:
+    """Makes calls of a worker to its store again, for as long as the run is patient.
+
+    Args:
+        patience: the option of the run; None for what the environment says, or an hour.
+        stopping: whether the worker should stop; one that stops in a hurry waits no longer.
+        reopen: opens the store again where it has given up writing.
+        note: tells whoever watches that the run waits, and that it goes on.
+
+    Attributes:
+        seconds: for how long it waits.
+        has_been: a call has failed, so the answer to one may have been lost; whoever sees to that takes it back.
+    """
+
+    def __init__(
+        self,
+        patience: float | None,
+        stopping: Stopping,
+        reopen: Callable[[], Awaitable[None]],
+        note: Callable[[str], None],
+    ) -> None:
+        self.seconds = allowed_seconds(patience, DEFAULT_PATIENCE)
+        self._stopping = stopping
+        self._reopen = reopen
+        self._note = note
+        self.has_been = False
+        self._failing = 0
+        self._since = 0.0
+        self._over = asyncio.Event()  # set while nothing waits
+        self._over.set()
+        self._woken = asyncio.Event()
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether a call waits because the store has refused it; no call of the function starts meanwhile."""
+        return self._failing > 0
+
+    async def until_over(self) -> None:
+        """Wait until nothing waits for the store.
+
+        Raises:
+            StoppedError: the worker stops.
+        """
+        while self._failing:
+            stop = asyncio.ensure_future(self._stopping.wanted())
+            over = asyncio.ensure_future(self._over.wait())
+            try:
+                await asyncio.wait({stop, over}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                stop.cancel()
+                over.cancel()
+            if self._stopping.is_wanted:
+                raise StoppedError
+
+    async def insist(self, call: Callable[[], Awaitable[Result]]) -> Result:
+        """Make a call that may be made twice, again while the store does not take it.
+
+        Raises:
+            StorageError: the store refuses it for good, or patience is over.
+            StoppedError: the worker stops in a hurry.
+        """
+        try:
+            return await call()
+        except StorageError as error:
+            return await self.again(call, error)
+
+    async def again(
+        self,
+        call: Callable[[], Awaitable[Result]],
+        error: StorageError,
+        meanwhile: Callable[[], Awaitable[None]] | None = None,
+    ) -> Result:
+        """Make a call again that has failed.
+
+        Args:
+            call: the call.
+            error: why it failed the first time.
+            meanwhile: awaited once, when it is certain that there is something to wait for.
+
+        Raises:
+            StorageError: the store refuses it for good, or patience is over.
+            StoppedError: the worker stops in a hurry.
+        """
+        if not (is_passing(error) or isinstance(error, StoreDamagedError)):
+            raise error
+        end = time.monotonic() + self.seconds
+        self._begin(error)
+        try:
+            if meanwhile is not None:
+                await meanwhile()
+            tries, is_reopened = 0, False
+            while time.monotonic() < end:
+                if isinstance(error, StoreDamagedError) and not is_reopened:
+                    is_reopened = await self._is_reopened()
+                elif is_passing(error):
+                    is_reopened = False
+                else:
+                    break
+                await self._pause(tries, end)
+                tries += 1
+                try:
+                    return await self._unless_hurried(call)
+                except StorageError as another:
+                    error = another
+            raise error
+        finally:
+            self._end()
+
+    def _begin(self, error: StorageError) -> None:
+        self._failing += 1
+        self.has_been = True
+        if self._failing == 1:
+            self._since = time.monotonic()
+            self._over.clear()
+            logger.warning("the store does not take what a run has to store: %s", error.code)
+            if self.seconds:
+                longest = timedelta(seconds=round(self.seconds))
+                self._note(f"the store does not answer, so the run waits for up to {longest}: {error}")
+
+    def _end(self) -> None:
+        self._failing -= 1
+        # What others wait for may be there as well.
+        woken, self._woken = self._woken, asyncio.Event()
+        woken.set()
+        if not self._failing:
+            self._over.set()
+            if self.seconds and not self._stopping.is_hurried and time.monotonic() - self._since < self.seconds:
+                self._note(f"the run goes on, after {timedelta(seconds=round(time.monotonic() - self._since))}")
+
+    async def _is_reopened(self) -> bool:
+        """Open the store again, where its writer has given up; return False if it cannot be opened now."""
+        try:
+            await self._reopen()
+        except StorageError as error:
+            return not is_passing(error)
+        return True
+
+    async def _pause(self, tries: int, end: float) -> None:
+        longest = min(_LONGEST_PAUSE, _SHORTEST_PAUSE * 2 ** min(tries, 10))
+        seconds = min(random.uniform(longest / 2, longest), max(0.0, end - time.monotonic()))  # noqa: S311 (no secret)
+        hurried = asyncio.ensure_future(self._stopping.hurried())
+        woken = asyncio.ensure_future(self._woken.wait())
+        try:
+            await asyncio.wait({hurried, woken}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            hurried.cancel()
+            woken.cancel()
+        if self._stopping.is_hurried:
+            raise StoppedError
+
+    async def _unless_hurried(self, call: Callable[[], Awaitable[Result]]) -> Result:
+        """Make a call, but wait for it no longer than a moment once the worker stops in a hurry."""
+        made = asyncio.ensure_future(call())
+        hurried = asyncio.ensure_future(self._stopping.hurried())
+        try:
+            await asyncio.wait({made, hurried}, return_when=asyncio.FIRST_COMPLETED)
+            if not made.done():
+                await asyncio.wait({made}, timeout=_LAST_SECONDS)
+            if not made.done():
+                raise StoppedError
+            return made.result()
+        finally:
+            hurried.cancel()
+            made.cancel()
+
+
+def is_passing(error: StorageError) -> bool:
+    """Return whether the same call may succeed later."""
+    return isinstance(error, _PASSING) and not isinstance(error, _LASTING)

@@ -1,0 +1,258 @@
+"""A store that cannot take a result pauses the run: nothing that was paid for is lost, or paid for again."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import signal
+import stat
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from durability import processes
+from durability.faults import FaultyStorage, Steps, fail
+from generation import waiting_process
+from generation.runs import RUN, Calls, attempts, data, numbers, open_store, sound, start, statuses
+from starfish_storage import Context, InvalidInputError, ResultsSpooledError, StorageFullError
+from starfish_storage.generation import Progress, cancel, resume, spool, storing
+
+COUNT = 12
+SLOTS = 4
+LONG = 60.0
+
+
+@pytest.fixture
+def spools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where spools go in this test."""
+    monkeypatch.setenv("STARFISH_STORAGE_SPOOL", str(tmp_path / "spools"))
+    return tmp_path / "spools"
+
+
+@pytest.fixture
+async def storage(tmp_path: Path, spools: Path) -> AsyncIterator[FaultyStorage]:
+    async with FaultyStorage(tmp_path / "store", Steps(), "process") as storage:
+        yield storage
+        heal(storage)
+    sound((tmp_path / "store").as_uri())
+
+
+def fill(storage: FaultyStorage) -> None:
+    storage.steps.before = fail("write", errno.ENOSPC, for_good=True)
+
+
+def heal(storage: FaultyStorage) -> None:
+    storage.steps.before = lambda _number, _step: None
+
+
+class Paying(Calls):
+    """Fills the disk at a call."""
+
+    def __init__(self, storage: FaultyStorage, at: int) -> None:
+        super().__init__()
+        self._storage, self._at = storage, at
+
+    async def __call__(self, n: int, context: Context) -> dict[str, Any]:  # type: ignore[override]
+        context.log_usage(cost=1.0)
+        if n == self._at:
+            fill(self._storage)
+        return await super().__call__(n)
+
+
+class Seen:
+    """What the progress said, and when it said that so many results wait."""
+
+    def __init__(self) -> None:
+        self.all: list[Progress] = []
+        self._waiting = asyncio.Event()
+
+    def __call__(self, progress: Progress) -> None:
+        self.all.append(progress)
+        if progress.waiting == SLOTS:
+            self._waiting.set()
+
+    async def until_all_wait(self) -> None:
+        await asyncio.wait_for(self._waiting.wait(), LONG)
+
+
+async def all_attempts(storage: Any, count: int = COUNT) -> list[tuple[str, float]]:
+    return [(one.status, one.cost) for n in range(count) for one in await attempts(storage, n)]
+
+
+async def test_a_full_disk_pauses_the_run(storage: FaultyStorage, spools: Path) -> None:
+    function, seen = Paying(storage, 5), Seen()
+    run = asyncio.create_task(
+        start(storage, function, numbers(COUNT), max_concurrency=SLOTS, progress=seen, patience=LONG, max_cost=100)
+    )
+    await seen.until_all_wait()
+    paid = len(function.made)
+    assert "4 results waiting for the store since " in str(seen.all[-1])
+    assert seen.all[-1].cost == paid, "what waits counts"
+    (file,) = spools.iterdir()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert len(file.read_bytes().splitlines()) == 1 + SLOTS
+    await asyncio.sleep(0.5)  # some tries
+    assert len(function.made) == paid, "no call starts meanwhile"
+    heal(storage)
+    done = await run
+    assert (done.status, done.records) == ("completed", {"completed": COUNT})
+    assert (done.attempts, done.failed_attempts) == (COUNT, 0)
+    assert sorted(function.made) == list(range(COUNT))
+    assert await all_attempts(storage) == [("completed", 1.0)] * COUNT
+    assert list(spools.iterdir()) == []
+
+
+async def test_what_waits_when_patience_ends_is_taken_in_later(storage: FaultyStorage, spools: Path) -> None:
+    function = Paying(storage, 5)
+    with pytest.raises(ResultsSpooledError, match="resume stores them") as raised:
+        await start(storage, function, numbers(COUNT), max_concurrency=SLOTS, patience=0.3)
+    assert isinstance(raised.value.__cause__, StorageFullError)
+    (file,) = spools.iterdir()
+    assert raised.value.paths == [str(file)]
+    assert raised.value.results == SLOTS
+    stored = (await statuses(storage))[1]["completed"]
+    assert stored + SLOTS == len(function.made)
+    heal(storage)
+    again = Calls()
+    run = await resume(storage, RUN, again, progress="quiet")
+    assert (run.status, run.done_before, run.attempts) == ("completed", stored + SLOTS, COUNT)
+    assert run.cost == len(function.made)
+    assert sorted(function.made + again.made) == list(range(COUNT)), "nothing is paid for twice"
+    assert [one["n"] for one in await data(storage)] == list(range(COUNT))
+    assert list(spools.iterdir()) == []
+
+
+async def test_a_spool_may_be_taken_in_twice(storage: FaultyStorage, spools: Path, tmp_path: Path) -> None:
+    with pytest.raises(ResultsSpooledError):
+        await start(storage, Paying(storage, 2), numbers(3), max_concurrency=3, patience=0)
+    heal(storage)
+    (file,) = spools.iterdir()
+    copy = tmp_path / "copy.jsonl"
+    copy.write_bytes(file.read_bytes() + b'{"kind":"outcome","outc')  # and its worker was killed while it wrote
+    assert (await resume(storage, RUN, Calls(), progress="quiet")).attempts == 3
+    before = await all_attempts(storage, 3)
+    run = await start(storage, Calls(), numbers(3), spool=copy)
+    assert (run.status, run.attempts, await all_attempts(storage, 3)) == ("completed", 3, before)
+    assert not copy.exists()
+
+
+async def test_a_spool_of_another_run_is_refused(storage: FaultyStorage, spools: Path, tmp_path: Path) -> None:
+    with pytest.raises(ResultsSpooledError):
+        await start(storage, Paying(storage, 2), numbers(3), max_concurrency=3, patience=0)
+    heal(storage)
+    (file,) = spools.iterdir()
+    async with open_store((tmp_path / "other").as_uri()) as other:
+        run = await start(other, Calls(), numbers(3))  # of the same id: its spools are looked for in the same place
+        assert (run.status, file.exists()) == ("completed", True)
+        with pytest.raises(InvalidInputError, match="belongs to another run"):
+            await start(other, Calls(), numbers(3), spool=file)
+    damaged = tmp_path / "damaged.jsonl"
+    damaged.write_bytes(file.read_bytes().replace(b'"outcome"', b'"outcom"', 1))
+    with pytest.raises(InvalidInputError, match="not what this release writes"):
+        await resume(storage, RUN, Calls(), progress="quiet", spool=damaged)
+    damaged.write_text("{}\n")
+    with pytest.raises(InvalidInputError, match="not a spool of this release"):
+        await resume(storage, RUN, Calls(), progress="quiet", spool=damaged)
+    assert (await resume(storage, RUN, calls := Calls(), progress="quiet")).status == "completed"
+    assert calls.made == []
+
+
+async def test_results_beyond_what_memory_may_hold_wait_in_the_spool_alone(
+    storage: FaultyStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storing, "_MOST_IN_MEMORY", 0)
+    function, seen = Paying(storage, 5), Seen()
+    run = asyncio.create_task(
+        start(storage, function, numbers(COUNT), max_concurrency=SLOTS, progress=seen, patience=LONG)
+    )
+    await seen.until_all_wait()
+    heal(storage)
+    assert (await run).records == {"completed": COUNT}
+    assert [one["n"] for one in await data(storage)] == list(range(COUNT))
+
+
+async def test_failed_attempts_and_paid_steps_wait_as_well(storage: FaultyStorage, spools: Path) -> None:
+    """A disk that takes no rows either."""
+    paid: list[str] = []
+
+    async def call() -> str:
+        paid.append("step")
+        storage.steps.before = fail("page", errno.ENOSPC, for_good=True)
+        return "dear"
+
+    async def answer(n: int, context: Context) -> dict[str, Any]:
+        reply = await context.once("call", call)
+        if context.attempt == 1:
+            storage.steps.before = fail("page", errno.ENOSPC, for_good=True)
+            raise TimeoutError
+        return {"n": n, "reply": reply}
+
+    seen = Seen()
+    run = asyncio.create_task(start(storage, answer, numbers(1), progress=seen, patience=LONG))
+    while not run.done():
+        if seen.all and seen.all.pop().waiting:
+            heal(storage)
+        await asyncio.sleep(0.01)
+    assert list(spools.iterdir()) == []
+    assert (await run).records == {"completed": 1}
+    assert paid == ["step"]
+    assert [one.status for one in await attempts(storage)] == ["failed", "completed"]
+
+
+async def test_a_run_that_is_stopped_while_it_waits_leaves_a_spool(storage: FaultyStorage, spools: Path) -> None:
+    function, seen = Paying(storage, 5), Seen()
+    run = asyncio.create_task(
+        start(storage, function, numbers(COUNT), max_concurrency=SLOTS, progress=seen, patience=LONG)
+    )
+    await seen.until_all_wait()
+    await cancel(storage, RUN, "enough")
+    assert (await run).stop_reason == "enough"
+    heal(storage)
+    again = Calls()
+    assert (await resume(storage, RUN, again, progress="quiet")).status == "completed"
+    assert sorted(function.made + again.made) == list(range(COUNT))
+
+
+def test_the_spool_goes_where_it_can_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = spool.RunIdentity("run", "now", "postgresql://db/runs")
+    monkeypatch.delenv("STARFISH_STORAGE_SPOOL")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file" / "state"))
+    (tmp_path / "file").write_text("no directory can be made here")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    written = spool.ResultSpool(run, "w")
+    written.add(b'{"kind":"none"}\n')
+    assert written.paths == spool.spools_of("run")
+    assert [Path(path).parent for path in written.paths] == [tmp_path / "here"]
+    assert spool.SpoolFile.open(written.paths[0]) is None, "its worker is alive"
+    written.close()
+    left = spool.SpoolFile.open(spool.spools_of("run")[0])
+    assert left is not None
+    assert (left.run(), list(left.entries())) == (run, [{"kind": "none"}])
+    left.close()
+
+
+@pytest.mark.parametrize("end", ["kill", "interrupt"])
+async def test_a_process_that_ends_while_it_waits_has_its_results_taken_in(
+    tmp_path: Path, spools: Path, end: str
+) -> None:
+    with processes.start([waiting_process.__file__, str(tmp_path), str(COUNT)]) as process:
+        assert process.stdout is not None
+        paid: list[int] = []
+        while (line := process.stdout.readline()) != "waiting\n":
+            paid.append(int(line.split()[1]))
+        process.send_signal(signal.SIGKILL if end == "kill" else signal.SIGINT)
+        _, errors = process.communicate(timeout=LONG)
+    assert len(paid) == SLOTS
+    (file,) = spools.iterdir()
+    if end == "interrupt":
+        assert "KeyboardInterrupt" in errors
+    calls = Calls()
+    async with open_store((tmp_path / "store").as_uri()) as storage:
+        run = await resume(storage, RUN, calls, progress="quiet")
+        assert (run.status, run.attempts, run.failed_attempts) == ("completed", COUNT, 0)
+        assert sorted(paid + calls.made) == list(range(COUNT))
+        assert await all_attempts(storage) == [("completed", 0.0)] * COUNT
+    assert not file.exists()

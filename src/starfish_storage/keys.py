@@ -68,6 +68,15 @@ def new_version() -> str:
     return os.urandom(_VERSION_BYTES).hex()
 
 
+def version_named_by(content: str) -> str:
+    """Return a version that follows from what it is of.
+
+    >>> version_named_by("1 0af3") == version_named_by("1 0af3") != version_named_by("2 0af3")
+    True
+    """
+    return hashlib.sha256(content.encode()).hexdigest()[: 2 * _VERSION_BYTES]
+
+
 def version_key(key: str, version: str | None) -> str:
     """Return the key of one version of record data, beside that of the data itself.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from cli import stores as runs
 from maintenance import stores as plain
 from starfish_storage import GenerationJob, LocalStorage, Record, Storage
 from starfish_storage.copying.comparing import at_rest
+from starfish_storage.runs import Outcome, Output, Worker
 
 
 async def make(root: Path) -> LocalStorage:
@@ -19,6 +21,7 @@ async def make(root: Path) -> LocalStorage:
     await runs.make(root)
     await plain.make(root)
     async with LocalStorage(root.as_uri()) as storage:
+        await run_again(storage)
         await storage.log_execution_job_start(GenerationJob(job_id="j", master_job_id="sums-1", status="running"))
         own = Record(record_uid="Über", job_id="j", master_job_id="sums-1", status="completed", start_time=runs.at(1))
         await storage.save_record(own, {"é": ["\x9b", 2**70, 1.5, None], "text": "x" * 5000})
@@ -29,6 +32,22 @@ async def make(root: Path) -> LocalStorage:
             )  # fmt: skip
             await storage.log_record_metadata(row)
     return LocalStorage(root.as_uri())
+
+
+async def run_again(storage: Storage) -> None:
+    """Run inputs of a run again: one is replaced, one's outcome stands, and one has not been run yet."""
+    ledger, run = storage.ledger, runs.ENDED
+    jobs = sorted(one.job_id for one in await storage.list_execution_jobs(run, ["completed"]))
+    worker = Worker("worker-2", run, "here", runs.START, runs.at(60))
+    await ledger.save_worker(worker)
+    await ledger.reset_inputs(run, ["completed"], job_ids=jobs)
+    stands, replaced = await ledger.claim_inputs(run, worker.worker_id, 2, runs.START)
+    for one, error in ((replaced, None), (stands, "again")):
+        output = Output("failed" if error else "completed", {"again": "é" * 500}, error)
+        attempt = dataclasses.replace(runs.attempt(one, 20, error), worker_id=worker.worker_id)
+        await ledger.finish_input(Outcome(one, worker.worker_id, attempt, [output], error))
+    await ledger.reset_inputs(run, ["completed"], job_ids=[replaced.job_id])
+    await ledger.remove_worker(worker, runs.at(30))
 
 
 async def whole(storage: Storage) -> dict[Any, Any]:
@@ -50,10 +69,14 @@ async def whole(storage: Storage) -> dict[Any, Any]:
             found |= {("execution job", one.job.job_id): at_rest(one) for one in jobs}
             found |= {("attempt", *one.id): one for one in await rows.get_attempts(ids)}
             found |= {("step", *one.id): one for one in await rows.get_steps(ids)}
+            found |= {("standing", one.job_id): one for one in await rows.get_standing(ids)}
+            for one in await rows.get_versions(ids):
+                plain = one.version._replace(output_ref=None, data_sha256=None)
+                found["version", *plain.id] = (plain, await rows.read_version(one))
             records = await rows.list_records(master_job_id, limit=100_000)
             read = await rows.get_records([one.record.record_uid for one in records])
-            keys = {one.record.record_uid: one.unique_key for one in read}
-            for (record, _, _), data in zip(records, await transfer.read_records(records), strict=True):
-                plain = record._replace(output_ref=None, data_sha256=None)
-                found["record", record.record_uid] = (plain, keys[record.record_uid], data)
+            keys = {one.record.record_uid: (one.unique_key, one.attempt) for one in read}
+            for (record, *_), data in zip(records, await transfer.read_records(records), strict=True):
+                row = record._replace(output_ref=None, data_sha256=None)
+                found["record", record.record_uid] = (row, keys[record.record_uid], data)
     return found

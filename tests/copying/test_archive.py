@@ -58,7 +58,8 @@ async def test_it_opens_elsewhere(tmp_path: Path) -> None:
         expected = await whole(source)
         (tmp_path / "files").mkdir()
         report = await archive(source, "capitals-1", tmp_path / "files" / "run.zip")
-        assert (report.manifest.records, report.manifest.execution_jobs, report.manifest.attempts) == (6, 6, 7)
+        assert (report.manifest.records, report.manifest.execution_jobs, report.manifest.attempts) == (6, 6, 9)
+        assert report.manifest.versions == 2
         assert names_in(tmp_path / "files") == ["run.zip"]
         assert stat.S_IMODE((tmp_path / "files" / "run.zip").stat().st_mode) == 0o600
         for _ in range(2):  # into a store, twice, and into one that has others
@@ -92,8 +93,9 @@ async def test_what_is_in_it(packed: Path) -> None:
         "project_id": "geography",
         "execution_jobs": 6,
         "records": 6,
-        "attempts": 7,
+        "attempts": 9,
         "steps": 1,
+        "versions": 2,
         "files": len(contents),
         "bytes": sum(map(len, contents.values())),
         "sha256": hashlib.sha256(lines.encode()).hexdigest(),

@@ -37,7 +37,7 @@ class Manifest:
 
     Attributes:
         master_job_id, project_id: what is in the archive.
-        execution_jobs, records, attempts, steps: how many.
+        execution_jobs, records, attempts, steps, versions: how many.
         files: how many other members there are.
         bytes: their size.
         sha256: of the lines ``<SHA-256> <name>`` of the other members, by name; see ``docs/format.md``.
@@ -52,6 +52,7 @@ class Manifest:
     files: int
     bytes: int
     sha256: str
+    versions: int = 0
 
     def to_bytes(self) -> bytes:
         """Return the content of ``archive.json``."""

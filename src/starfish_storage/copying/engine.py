@@ -23,6 +23,7 @@ from starfish_storage.copying.comparing import (
 )
 from starfish_storage.copying.pages import PageSize, read_ahead
 from starfish_storage.copying.report import CopyReport, Lost
+from starfish_storage.copying.versions import copy_standing, copy_versions
 from starfish_storage.errors import (
     AlreadyExistsError,
     InvalidInputError,
@@ -293,6 +294,13 @@ class _Copying:
             if paid:
                 await self._put(self._target.rows.put_steps(paid))
             self._report.steps += len(paid)
+        await self._beside(ids)
+
+    async def _beside(self, ids: Sequence[str]) -> None:
+        """Copy what stands of inputs that run again, and the versions of records."""
+        ours, theirs = self._source.rows, self._target.rows
+        await copy_standing(ours, theirs, ids, dry_run=self._dry_run)
+        await copy_versions(ours, theirs, ids, self._report, skip_damaged=self._skip_damaged, dry_run=self._dry_run)
 
     async def _records(self, master_job_id: str) -> None:
         size = PageSize()

@@ -16,6 +16,7 @@ from starfish_storage.interface.rows import (
     WholeExecutionJobRow,
     WholeRecordRow,
 )
+from starfish_storage.interface.version_rows import RecordVersionRow, StandingOutcomeRow, WholeVersionRow
 
 
 class RowTransfer(ABC):
@@ -87,6 +88,26 @@ class RowTransfer(ABC):
         """Return the paid steps of some inputs, in any order. Raises nothing of its own."""
 
     @abstractmethod
+    async def get_standing(self, job_ids: Sequence[str]) -> list[StandingOutcomeRow]:
+        """Return the outcomes that stand of those of some inputs that run again, in any order.
+
+        Raises nothing of its own.
+        """
+
+    @abstractmethod
+    async def get_versions(self, job_ids: Sequence[str]) -> list[WholeVersionRow]:
+        """Return the versions of the records of some inputs, in any order. Raises nothing of its own."""
+
+    @abstractmethod
+    async def read_version(self, row: WholeVersionRow) -> bytes | None:
+        """Return the data of a version, or None if it has none.
+
+        Raises:
+            DataLostError: it is missing.
+            StoreDamagedError: it is not what was saved.
+        """
+
+    @abstractmethod
     async def put_project(self, row: ProjectRow) -> None:
         """Store a project. Idempotent. Durable. Raises nothing of its own."""
 
@@ -146,6 +167,28 @@ class RowTransfer(ABC):
         Raises:
             ParentNotFoundError: an execution job does not exist.
         """
+
+    @abstractmethod
+    async def put_standing(self, rows: Sequence[StandingOutcomeRow], gone: Sequence[str] = ()) -> None:
+        """Store outcomes that stand, and forget those of the inputs in ``gone``. Idempotent. Durable.
+
+        Raises:
+            ParentNotFoundError: an execution job does not exist.
+        """
+
+    @abstractmethod
+    async def put_version(self, row: RecordVersionRow, payload: bytes | None) -> None:
+        """Store a version, with its data under a key of its own. Idempotent. Durable.
+
+        One that is there must have the same data: remove another one first.
+
+        Raises:
+            ParentNotFoundError: its execution job does not exist.
+        """
+
+    @abstractmethod
+    async def remove_versions(self, rows: Sequence[WholeVersionRow]) -> None:
+        """Remove versions with their data. Idempotent. Durable. Raises nothing of its own."""
 
 
 class StoreTransfer(ABC):

@@ -24,7 +24,7 @@ from starfish_storage.metadata.row import Change
 from starfish_storage.metadata.row_writer import RowWriter
 from starfish_storage.metadata.rows import whole_records, whole_versions
 from starfish_storage.metadata.settling import Settling
-from starfish_storage.metadata.stored_data import decoded, read_stored
+from starfish_storage.metadata.stored_data import decoded, dropping, read_stored
 from starfish_storage.metadata.unique_keys import names_of_keys
 from starfish_storage.models import EXECUTION_JOB_STATUSES, utc_now
 from starfish_storage.runs import Attempt, Finished, Outcome, Output, RecordVersion
@@ -156,15 +156,10 @@ class SQLOutcomeLedger(SQLAttemptLedger, OutcomeLedger):
         while page := whole_versions(await self._all("page_of_old_versions", (moment, *after))):
             rows = [one.version for one in page]
             if not dry_run:
-                await self._database.write(self._dropping(page))
+                await self._database.write(dropping(self._database, self._data, page))
             removed += [self._read(ledger_rows.record_version, row) for row in rows]
             after = rows[-1].id
         return removed
-
-    def _dropping(self, page: Sequence[WholeVersionRow]) -> WriteOperation:
-        rows = [one.version for one in page]
-        places = [one.place for one in page if one.place is not None] if self._database.overwrites_data else []
-        return WriteOperation(lambda writer: writer.drop_versions(rows), drops=list(map(self._data.remove, places)))
 
     async def _outputs_of(self, record_uid: str) -> tuple[WholeRecordRow | None, list[WholeVersionRow]]:
         uid = (values.text("record_uid", record_uid),)

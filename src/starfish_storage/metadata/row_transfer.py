@@ -19,13 +19,15 @@ from starfish_storage.interface.rows import (
     WholeRecordRow,
 )
 from starfish_storage.interface.transfer import RowTransfer
-from starfish_storage.keys import check_request_config_name
+from starfish_storage.interface.version_rows import RecordVersionRow, StandingOutcomeRow, WholeVersionRow
+from starfish_storage.keys import check_request_config_name, record_key, version_key, version_named_by
 from starfish_storage.metadata import rows as text_rows
 from starfish_storage.metadata import transfer_writer, values
 from starfish_storage.metadata.database import Database
 from starfish_storage.metadata.operations import WriteOperation
 from starfish_storage.metadata.row import Change, Row, only_values
 from starfish_storage.metadata.row_writer import RowWriter
+from starfish_storage.metadata.stored_data import dropping, read_stored
 from starfish_storage.models import EXECUTION_JOB_STATUSES, RECORD_STATUSES
 
 
@@ -116,6 +118,20 @@ class SQLRowTransfer(RowTransfer):
         """See `RowTransfer.get_steps`."""
         return list(map(StepRow._make, await self._database.all_of("whole_steps_of", job_ids)))
 
+    async def get_standing(self, job_ids: Sequence[str]) -> list[StandingOutcomeRow]:
+        """See `RowTransfer.get_standing`."""
+        return list(map(StandingOutcomeRow._make, await self._database.all_of("whole_standing_of", job_ids)))
+
+    async def get_versions(self, job_ids: Sequence[str]) -> list[WholeVersionRow]:
+        """See `RowTransfer.get_versions`."""
+        return text_rows.whole_versions(await self._database.all_of("whole_versions_of", job_ids))
+
+    async def read_version(self, row: WholeVersionRow) -> bytes | None:
+        """See `RowTransfer.read_version`."""
+        if row.place is None:
+            return None
+        return await read_stored(self._database, self._data, row.place, row.version.data_sha256)
+
     # --- writing --------------------------------------------------------------------------------------------------
 
     async def put_project(self, row: ProjectRow) -> None:
@@ -140,10 +156,10 @@ class SQLRowTransfer(RowTransfer):
             key = None if write is None else write.key
             digest = None if write is None else content_digest(write.payload or b"")
             given.append(row.record._replace(output_ref=key, data_sha256=digest))
-        unique_keys = [row.unique_key for row in rows]
+        beside = [(row.unique_key, row.attempt) for row in rows]
         await self._database.write(
             WriteOperation(
-                lambda writer: transfer_writer.put_records(writer, given, unique_keys),
+                lambda writer: transfer_writer.put_records(writer, given, beside),
                 data=[write for write in writes if write is not None],
             )
         )
@@ -159,6 +175,28 @@ class SQLRowTransfer(RowTransfer):
     async def put_steps(self, rows: Sequence[StepRow]) -> None:
         """See `RowTransfer.put_steps`."""
         await self._write(lambda writer: transfer_writer.put_steps(writer, rows))
+
+    async def put_standing(self, rows: Sequence[StandingOutcomeRow], gone: Sequence[str] = ()) -> None:
+        """See `RowTransfer.put_standing`."""
+        await self._write(lambda writer: transfer_writer.put_standing(writer, rows, gone))
+
+    async def put_version(self, row: RecordVersionRow, payload: bytes | None) -> None:
+        """See `RowTransfer.put_version`."""
+        check_id("record_uid", row.record_uid)
+        place = digest = None
+        writes: list[DataWrite] = []
+        if payload is not None:
+            key, digest = record_key(row.record_uid), content_digest(payload)
+            # The same for two copies at a time: neither leaves behind what the other has written over.
+            named = version_named_by(f"{row.number} {digest}")
+            place = version_key(key, named) if self._database.overwrites_data else key
+            writes = [self._data.write(place, payload)]
+        put = row._replace(output_ref=place, data_sha256=digest)
+        await self._database.write(WriteOperation(lambda writer: transfer_writer.put_version(writer, put), data=writes))
+
+    async def remove_versions(self, rows: Sequence[WholeVersionRow]) -> None:
+        """See `RowTransfer.remove_versions`."""
+        await self._database.write(dropping(self._database, self._data, rows))
 
     # --- parts ----------------------------------------------------------------------------------------------------
 

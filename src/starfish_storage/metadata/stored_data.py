@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from starfish_storage.codec import content_digest, decode
 from starfish_storage.errors import SEE_DAMAGE, DataLostError, DataNotFoundError, StoreDamagedError
 from starfish_storage.interface import DataHandler
+from starfish_storage.interface.version_rows import WholeVersionRow
 from starfish_storage.keys import check_record_key
 from starfish_storage.metadata.database import Database
+from starfish_storage.metadata.operations import WriteOperation
 from starfish_storage.metadata.row import only_value
 
 _LOOKS = 5  # at data that is not what its row says: it may be about to be put in place
@@ -51,6 +54,13 @@ def decoded(payload: bytes, reference: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise StoreDamagedError(reference, f"it is not JSON ({len(payload)} bytes); {SEE_DAMAGE}") from error
     return found
+
+
+def dropping(database: Database, data: DataHandler, versions: Sequence[WholeVersionRow]) -> WriteOperation:
+    """Return the operation that removes versions with their data."""
+    rows = [one.version for one in versions]
+    places = [one.place for one in versions if one.place is not None] if database.overwrites_data else []
+    return WriteOperation(lambda writer: writer.drop_versions(rows), drops=list(map(data.remove, places)))
 
 
 async def _in_place(data: DataHandler, place: str) -> bytes | None:

@@ -13,8 +13,10 @@ from starfish_storage.interface.rows import (
     StepRow,
     WholeExecutionJobRow,
 )
+from starfish_storage.interface.version_rows import RecordVersionRow, StandingOutcomeRow
 from starfish_storage.metadata.row import Change, Row, only_values
 from starfish_storage.metadata.row_writer import RowWriter, portions
+from starfish_storage.metadata.rows import whole_records
 
 
 def put_master_job(writer: RowWriter, row: MasterJobRow) -> None:
@@ -35,16 +37,22 @@ def put_execution_jobs(writer: RowWriter, rows: Sequence[WholeExecutionJobRow]) 
     writer.change_repeated("put_execution_job", flat)
 
 
-def put_records(writer: RowWriter, rows: Sequence[RecordRow], unique_keys: Sequence[str | None]) -> list[Change]:
-    """Upsert records of distinct uids with their data and their unique keys, and return what takes that back."""
+def put_records(
+    writer: RowWriter, rows: Sequence[RecordRow], beside: Sequence[tuple[str | None, int | None]]
+) -> list[Change]:
+    """Upsert records of distinct uids with their data, unique keys and attempts, and return what takes that back."""
     before = _rows_of(writer, "whole_records_of", [row.record_uid for row in rows])
-    keys = {uid: unique_key for uid, *_, unique_key in before}
+    there = {one.record.record_uid: (one.unique_key, one.attempt) for one in whole_records(before)}
     undo = [change for own in writer.save_records(rows) for change in own]
-    changed = [
-        (key, row.record_uid) for row, key in zip(rows, unique_keys, strict=True) if keys.get(row.record_uid) != key
-    ]  # most have none, and most are new
-    writer.change_each("set_unique_key", changed)
-    return undo + [("set_unique_key", (keys[uid], uid)) for _, uid in changed if uid in keys]
+    for place, name in enumerate(("set_unique_key", "set_record_attempt")):
+        changed = [
+            (values[place], row.record_uid)
+            for row, values in zip(rows, beside, strict=True)
+            if there.get(row.record_uid, (None, None))[place] != values[place]
+        ]  # most have none, and most are new
+        writer.change_each(name, changed)
+        undo += [(name, (there[uid][place], uid)) for _, uid in changed if uid in there]
+    return undo
 
 
 def put_run(writer: RowWriter, row: RunRow) -> None:
@@ -75,6 +83,19 @@ def put_steps(writer: RowWriter, rows: Sequence[StepRow]) -> None:
     _need_execution_jobs(writer, sorted({row.job_id for row in rows}))
     by_id = sorted(rows, key=lambda row: row.id)
     writer.change_each("save_step", by_id)
+
+
+def put_standing(writer: RowWriter, rows: Sequence[StandingOutcomeRow], gone: Sequence[str]) -> None:
+    """Insert or replace outcomes that stand, and forget others."""
+    _need_execution_jobs(writer, sorted({row.job_id for row in rows}))
+    writer.change_each("save_standing", sorted(rows))
+    writer.change_each("forget_standing", [(job_id,) for job_id in sorted(gone)])
+
+
+def put_version(writer: RowWriter, row: RecordVersionRow) -> list[Change]:
+    """Insert a version whose data is written with it, and return what takes that back."""
+    _need_execution_jobs(writer, [row.job_id])
+    return [writer.keep_version(row, is_new=True)]
 
 
 def _need_execution_jobs(writer: RowWriter, ids: Sequence[str]) -> None:

@@ -254,6 +254,7 @@ class PostgresRowWriter(RowWriter):
             before = None if is_new else self._data_of(row.record_uid)
             version = self._versions.get(key) if before is None else before.version
             self._kept.add(version_key(key, version))
+        self.drop_versions([row])  # there is one if two copy it at a time
         self.execute("save_version", (*row, version))
         return ("delete_version", row.id)
 

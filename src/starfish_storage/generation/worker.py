@@ -278,7 +278,7 @@ class RunWorker:
             self._failures.succeeded()
         elif await self._takes_back(outcome, attempts.raised):
             await self._outbox.release(outcome.attempt)
-            await attempts.stored()
+            await attempts.stored(is_kept=True)
             self._changed.set()
             return None
         # Not protected: the ledger finishes what it was given, even if the wait for it is cancelled.

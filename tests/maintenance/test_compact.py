@@ -102,7 +102,7 @@ async def test_what_a_killed_writer_left_stays_for_the_next_one(root: Path) -> N
     await change_often(root)
     (root / "writer.lock").write_bytes(b"\1")
     assert collect(f"file://{root}").compacted
-    assert (root / "writer.lock").read_bytes() == b"\1"
+    assert (root / "writer.lock").read_bytes()[:1] == b"\1"
 
 
 async def test_the_command_tells_and_a_dry_run_does_nothing(root: Path) -> None:

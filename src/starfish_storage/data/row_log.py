@@ -48,14 +48,14 @@ class FileRowLog(RowLogHandler):
         with RowLogOfNow(self._directories.root) as row_log:
             return row_log.holds_rows()
 
-    def open(self, header: bytes) -> bool:
+    def open(self, header: bytes) -> int | None:
         """See `RowLogHandler.open`."""
         with translated(self._path):
             root = self._directories.acquire("")
             try:
                 self._descriptor = self._files.open_for_appending(root, ROW_LOG_FILE)
             except FileNotFoundError:
-                return False
+                return None
             finally:
                 self._directories.release("", root)
             size = os.fstat(self._descriptor).st_size
@@ -63,7 +63,7 @@ class FileRowLog(RowLogHandler):
                 self._append(b"\n")  # a power cut has torn the last line
             if not os.pread(self._descriptor, _HEAD, 0).startswith(header):
                 self._append(header)
-        return True
+        return size
 
     def create(self, lines: Iterable[bytes]) -> None:
         """See `RowLogHandler.create`."""
@@ -89,6 +89,15 @@ class FileRowLog(RowLogHandler):
             os.ftruncate(self._descriptor, self._size_before)
         except OSError:
             pass
+
+    def size(self) -> int:
+        """See `RowLogHandler.size`."""
+        return os.fstat(self._descriptor).st_size
+
+    def make_safe(self) -> None:
+        """See `RowLogHandler.make_safe`."""
+        with translated(self._path):
+            self._files.sync(self._descriptor)
 
     def sync(self) -> None:
         """Nothing to do: `DataHandler.sync` syncs the log with the files beside it, in one call for all."""
@@ -156,8 +165,7 @@ class LoneRowLog(FileRowLog):
 
     def sync(self) -> None:
         """Sync the file."""
-        with translated(self._path):
-            self._files.sync(self._descriptor)
+        self.make_safe()
 
     def close(self) -> None:
         """See `RowLogHandler.close`."""

@@ -21,8 +21,10 @@ class RowLogHandler(ABC):
         """
 
     @abstractmethod
-    def open(self, header: bytes) -> bool:
-        """Open the log for appending; return False if no log exists. Not idempotent. Not durable: see `sync`.
+    def open(self, header: bytes) -> int | None:
+        """Open the log for appending, and return how long it was, in bytes; None if no log exists.
+
+        Not idempotent. Not durable: see `sync`.
 
         Args:
             header: the line that says what the lines below it mean; added if the log begins with another.
@@ -56,6 +58,18 @@ class RowLogHandler(ABC):
         """Remove what was appended last: the rows were not committed. Never raises: a line too many does no harm.
 
         Idempotent. Not durable.
+        """
+
+    @abstractmethod
+    def size(self) -> int:
+        """Return how long the open log is, in bytes. Raises nothing of its own."""
+
+    @abstractmethod
+    def make_safe(self) -> None:
+        """Make the log power-safe, here and now, whoever else does it later. Idempotent. Durable.
+
+        Raises:
+            StorageIOError: it failed.
         """
 
     @abstractmethod

@@ -29,8 +29,9 @@ def compact_row_log(root: str, inspection: Inspection, data: FileSystemDataHandl
         data: where the data lies.
     """
     try:
-        with HeldAlone(root, BUSY_TIMEOUT_MS / 1000, as_found=True):
+        with HeldAlone(root, BUSY_TIMEOUT_MS / 1000, as_found=True) as lock:
             data.row_log.create(inspection.row_log_lines())
+            lock.mark(data.row_log.size())
     except StorageBusyError:
         return False
     return True

@@ -30,7 +30,15 @@ from starfish_storage.storage.local import LocalStorage
 
 REPAIRS_DIRECTORY = "repairs"
 
-StepKind = Literal["rebuild_database", "make_directory", "fail_record", "attach_data", "note_digests", "recount"]
+StepKind = Literal[
+    "rebuild_database",
+    "make_directory",
+    "fail_record",
+    "attach_data",
+    "write_row_log",
+    "note_digests",
+    "recount",
+]
 
 _DATABASE = frozenset({"database_unreadable", "database_damaged", "row_without_parent", "row_unreadable"})
 _DATA = frozenset({"data_missing", "data_damaged", "data_unreadable"})
@@ -135,6 +143,8 @@ def repair(
         with HeldAlone(root, BUSY_TIMEOUT_MS / 1000, as_found=True):
             FileOperations().make_root(copies)
             _copy_database(root, data_root, copies)
+            if any(step.kind == "write_row_log" for step in plan.steps):
+                _remove(f"{data_root}/{ROW_LOG_FILE}", copies)  # opening the store makes it anew
             if plan.steps[0].kind == "rebuild_database":
                 done.append(_rebuild(root, data_root, copies, plan.steps[0]))
                 plan = _after_rebuilding(root, data_root, from_log=os.path.exists(f"{copies}/{ROW_LOG_FILE}"))
@@ -180,6 +190,11 @@ def _plan(report: VerifyReport, root: str, data_root: str, *, read_only: bool = 
             key = record_key(uid)
             if _is_object(data, key):
                 steps.append(RepairStep("attach_data", uid, f"{key} is there and whole"))
+    steps += (
+        RepairStep("write_row_log", ROW_LOG_FILE, f"anew from the rows: {finding.detail}")
+        for finding in report.findings
+        if finding.kind == "row_log_differs"
+    )
     if report.without_digest:
         steps.append(RepairStep("note_digests", DATABASE_FILE, f"of {report.without_digest:,} records"))
     if any(finding.kind in _COUNTS for finding in report.findings):

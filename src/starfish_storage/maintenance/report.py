@@ -29,6 +29,7 @@ FindingKind = Literal[
     "not_data",
     "leftover",
     "row_log_missing",
+    "row_log_differs",
 ]
 
 NOTICES: frozenset[FindingKind] = frozenset(

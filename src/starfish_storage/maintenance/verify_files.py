@@ -15,6 +15,7 @@ from starfish_storage.keys import CONFIG_DIRECTORY, DATA_DIRECTORY, ROW_LOG_FILE
 from starfish_storage.maintenance.checking import WORKERS, OnProgress, Tally, fault_of, in_parallel
 from starfish_storage.maintenance.report import Finding, finding_of
 from starfish_storage.metadata.sqlite.inspection import Inspection
+from starfish_storage.metadata.sqlite.log_comparison import faults_of_log
 
 _Reference = tuple[Any, ...]
 
@@ -39,13 +40,16 @@ class FileVerification:
     def run(self, tally: Tally, progress: OnProgress | None) -> None:
         """Check everything, and add it to a tally."""
         try:
-            tally.findings += map(finding_of, self._inspection.faults())
+            faults = [finding_of(fault) for fault in self._inspection.faults()]
+            tally.findings += faults
             tally.findings += self._check_places()
             self._check_data(tally, progress)
             tally.findings += self._check_request_configs(tally)
             tally.findings += self._look_again(tally.suspects)
             for file in self._inventory.leftovers():
                 tally.findings.append(Finding("leftover", file.key, f"{file.size} bytes of an unfinished write"))
+            if not faults:  # or it is rebuilt
+                tally.findings += map(finding_of, faults_of_log(self._inspection.rows, self._root))
         finally:
             self._inventory.close()
             self._data.close()

@@ -25,7 +25,6 @@ from starfish_storage.keys import DATABASE_FILE
 from starfish_storage.metadata.operations import WriteOperation, changes_what_is_there, discard, distinct, runs
 from starfish_storage.metadata.queries import sqlite_queries
 from starfish_storage.metadata.row import Change
-from starfish_storage.metadata.sqlite import row_changes
 from starfish_storage.metadata.sqlite.checkpoint import Checkpoint
 from starfish_storage.metadata.sqlite.connection import (
     BUSY_TIMEOUT_MS,
@@ -43,6 +42,7 @@ from starfish_storage.metadata.sqlite.driver import Connection
 from starfish_storage.metadata.sqlite.errors import translate
 from starfish_storage.metadata.sqlite.identity import claim_remote_data
 from starfish_storage.metadata.sqlite.locks import SessionLock, WriterLock
+from starfish_storage.metadata.sqlite.logged_changes import LoggedChanges
 from starfish_storage.metadata.sqlite.migrate import migrate, migrate_from_starfish
 from starfish_storage.metadata.sqlite.row_writer import SQLiteRowWriter
 
@@ -81,6 +81,7 @@ class GroupCommit:
         self._open_connection: Connection | None = None
         refuse_foreign_database(self._path)  # before anything is made beside it
         self.lock = WriterLock(root, BUSY_TIMEOUT_MS / 1000)
+        self._log = LoggedChanges(row_log, self.lock, self._queries)
         try:
             self._session = SessionLock(root)
         except BaseException:
@@ -133,6 +134,7 @@ class GroupCommit:
         try:
             if not self._broken:
                 self._checkpoint.finish()
+                self._log.close(self._connection, self._session)
         finally:
             self.release_files()
 
@@ -176,8 +178,7 @@ class GroupCommit:
                 self._checkpoint.replay()
             if alone:
                 self._data.discard_leftovers()
-            if not self._row_log.open(row_changes.header(self._queries)):
-                self._row_log.create(row_changes.all_rows(connection, self._queries))
+            self._log.open(connection, alone=alone)
         except Exception as error:
             self.lock.release(finished=False)
             raise translate(error, self._path, self._open_connection) from error
@@ -350,13 +351,14 @@ class GroupCommit:
     def _commit_and_log(self, changes: Sequence[Change]) -> None:
         """Commit, with the changes in the row log: before, because what is in no log could not be rebuilt."""
         if changes:
-            self._row_log.append(row_changes.lines(changes))
+            self._log.append(self._connection, changes)
         try:
             self._execute("commit")
         except BaseException:
             if changes:
-                self._row_log.take_back()
+                self._log.take_back()
             raise
+        self._log.note_commit()
 
     def _roll_back(self, error: Exception) -> bool:
         """End a failed transaction, and see that none of its pages in the log can come back to life.

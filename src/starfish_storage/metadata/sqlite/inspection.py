@@ -37,6 +37,7 @@ from starfish_storage.metadata.sqlite.driver import Connection, Row, back_up
 from starfish_storage.metadata.sqlite.errors import translate
 from starfish_storage.metadata.sqlite.identity import owner_of, sample_of
 from starfish_storage.metadata.sqlite.locks import WriterLock
+from starfish_storage.metadata.sqlite.log_comparison import faults_of_log
 from starfish_storage.metadata.sqlite.starfish_copy import is_starfish_at_rest
 from starfish_storage.metadata.sqlite.untouched import Untouched, close_untouched, open_untouched, states_of_files
 from starfish_storage.uri import file_uri_of_path
@@ -149,7 +150,7 @@ class Inspection:
 
     def count_row_log_lines(self) -> int:
         """Return how many lines a row log needs."""
-        return 1 + sum(1 for query in row_changes.QUERIES_OF_ALL_ROWS for _ in self.rows(query))
+        return 1 + sum(1 for query, _ in row_changes.ALL_ROWS for _ in self.rows(query))
 
     def row_log_lines(self) -> Iterator[bytes]:
         """Yield the lines of a new row log."""
@@ -271,7 +272,8 @@ class SQLiteRowInspection(RowInspection):
 
     def faults(self) -> Iterator[RowFault]:
         """See `RowInspection.faults`."""
-        return self._inspection.faults()
+        faults = list(self._inspection.faults())
+        yield from faults or faults_of_log(self._inspection.rows, self._root)
 
     def count_data(self) -> tuple[int, int]:
         """See `RowInspection.count_data`."""

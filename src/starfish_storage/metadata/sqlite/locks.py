@@ -7,8 +7,10 @@ own lock covers the rows only; ours also covers the moment between a commit and 
 from __future__ import annotations
 
 import fcntl
+import functools
 import os
 import time
+import uuid
 from contextlib import ExitStack
 
 from starfish_storage.errors import NO_SPACE, StorageBusyError, StorageFullError, StorageIOError
@@ -18,19 +20,23 @@ from starfish_storage.keys import SESSION_LOCK_FILE, WRITER_LOCK_FILE
 
 _FLAGS = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _CLEAN, _UNFINISHED = b"\0", b"\1"
+_SIZE = 8  # bytes of a length
+_UNKNOWN_BOOT = bytes(16)
+_MARK = _SIZE + len(_UNKNOWN_BOOT)
 
 
 class WriterLock:
     """Held by one process at a time, from the beginning of a commit until its files are in place.
 
-    The file's one byte says whether the last holder finished. If it did not, it was killed in between, and what it
-    had committed must be put in place from the journal before anything else is written.
+    The first byte of its file says whether the last holder finished. If it did not, it was killed in between, and what
+    it had committed must be put in place from the journal before anything else is written. Behind it stands how long
+    the row log is, and in which boot of the machine that was written.
     """
 
     def __init__(self, root: str, timeout: float) -> None:
         self._path = f"{root}/{WRITER_LOCK_FILE}"
         self._timeout = timeout
-        self._descriptor = _open_lock_file(self._path)
+        self._descriptor = _open_lock_file(self._path, 1 + _MARK)
 
     def acquire(self) -> bool:
         """Wait for the lock, and return whether the last holder finished.
@@ -58,6 +64,22 @@ class WriterLock:
                 pass  # it says "unfinished" since `acquire`: the next holder replays, which does no harm
         fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 
+    def mark(self, size: int) -> None:
+        """Note how long the row log is, while holding the lock. Never raises: without it, the log is made anew."""
+        try:
+            os.pwrite(self._descriptor, size.to_bytes(_SIZE) + _boot(), 1)
+        except (OSError, OverflowError):
+            pass
+
+    def marked(self) -> int | None:
+        """Return what was noted of the row log in this boot of the machine; None if nothing was, or it is not known."""
+        try:
+            found = os.pread(self._descriptor, _MARK, 1)
+        except OSError:
+            return None
+        is_of_now = len(found) == _MARK and found[_SIZE:] == _boot() != _UNKNOWN_BOOT
+        return int.from_bytes(found[:_SIZE]) if is_of_now else None
+
     def close(self) -> None:
         """Close the lock file, which also gives the lock back; a forked child does this to leave it to its parent."""
         if self._descriptor >= 0:
@@ -83,7 +105,7 @@ class SessionLock:
 
     def __init__(self, root: str) -> None:
         self._path = f"{root}/{SESSION_LOCK_FILE}"
-        self._descriptor = _open_lock_file(self._path)
+        self._descriptor = _open_lock_file(self._path, 1)
 
     def hold(self) -> bool:
         """Take the lock, and return whether nobody else has it. Call it while holding the writer lock."""
@@ -169,8 +191,8 @@ class KeptShut:
             self._descriptor = -1
 
 
-def _open_lock_file(path: str) -> int:
-    refuse_planted(path, longest=1)
+def _open_lock_file(path: str, longest: int) -> int:
+    refuse_planted(path, longest)
     try:
         try:
             return create_private_file(path, _FLAGS)
@@ -178,6 +200,16 @@ def _open_lock_file(path: str) -> int:
             return os.open(path, _FLAGS)
     except OSError as error:
         raise _failed(path, error) from error
+
+
+@functools.cache
+def _boot() -> bytes:
+    """Return the identity of this boot of the machine, which a container shares; unknown where the system has none."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return uuid.UUID(file.read().strip()).bytes
+    except (OSError, ValueError):
+        return _UNKNOWN_BOOT
 
 
 def _failed(path: str, error: OSError) -> StorageIOError:

@@ -99,7 +99,7 @@ def rebuild(path: str, row_log: Iterable[bytes], damaged: str | None, *, data_el
         connection = open_for_writing(path, "power")
         try:
             migrate(connection, path, alone=True)
-            made = _Rebuilding(connection)
+            made = Rebuilding(connection)
             connection.execute(sqlite_queries()["begin"])
             made.replay(row_log)
             if damaged is not None:
@@ -115,7 +115,7 @@ def rebuild(path: str, row_log: Iterable[bytes], damaged: str | None, *, data_el
     return Rebuilt(made.logged, made.recovered, made.refused, made.made)
 
 
-class _Rebuilding:
+class Rebuilding:
     """Fills an empty database, within one transaction."""
 
     def __init__(self, connection: Connection) -> None:

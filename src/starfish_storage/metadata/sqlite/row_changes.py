@@ -50,7 +50,7 @@ CHANGES = (
 )
 """The changes that a row log holds: named queries."""
 
-_ALL_ROWS = (
+ALL_ROWS = (
     ("every_project", "save_project"),
     ("every_master_job", "insert_master_job"),
     ("every_execution_job", "save_execution_job"),
@@ -67,9 +67,7 @@ _ALL_ROWS = (
     ("every_record_attempt", "set_record_attempt"),
     ("every_version", "save_version"),
 )
-
-QUERIES_OF_ALL_ROWS = tuple(query for query, _ in _ALL_ROWS)
-"""The queries whose rows are those of a new row log, below its header."""
+"""The queries whose rows are those of a new row log, below its header, with the change that makes such a row."""
 
 
 def header(queries: Queries) -> bytes:
@@ -86,6 +84,6 @@ def lines(changes: Iterable[Change]) -> bytes:
 def all_rows(connection: Connection, queries: Queries) -> Iterator[bytes]:
     """Yield a header and the changes that make all rows of a database."""
     yield header(queries)
-    for query, change in _ALL_ROWS:
+    for query, change in ALL_ROWS:
         for row in connection.execute(queries[query]):
             yield encode_row((change, *row))

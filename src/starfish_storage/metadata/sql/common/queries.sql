@@ -167,6 +167,9 @@ SELECT value FROM settings WHERE name = :name
 -- name: save_setting
 INSERT INTO settings (name, value) VALUES (:name, :value) ON CONFLICT (name) DO UPDATE SET value = excluded.value
 
+-- name: forget_setting
+DELETE FROM settings WHERE name = :name
+
 -- name: recount_jobs
 -- Of execution jobs that have ended: what their records say, where that is something else.
 UPDATE execution_jobs SET {counts.assigned of counted}

@@ -35,6 +35,7 @@ StepKind = Literal[
     "make_directory",
     "fail_record",
     "attach_data",
+    "reopen_input",
     "write_row_log",
     "note_digests",
     "recount",
@@ -191,6 +192,11 @@ def _plan(report: VerifyReport, root: str, data_root: str, *, read_only: bool = 
             if _is_object(data, key):
                 steps.append(RepairStep("attach_data", uid, f"{key} is there and whole"))
     steps += (
+        RepairStep("reopen_input", finding.subject, f"{finding.detail}; resume or retry runs it again")
+        for finding in report.findings
+        if finding.kind == "output_lost"
+    )
+    steps += (
         RepairStep("write_row_log", ROW_LOG_FILE, f"anew from the rows: {finding.detail}")
         for finding in report.findings
         if finding.kind == "row_log_differs"
@@ -215,6 +221,8 @@ async def _carry_out(plan: RepairPlan, root: str, data_root: str, copies: str) -
                 await _fail(storage, step, copies)
             elif step.kind == "attach_data":
                 await _attach(storage, step.subject)
+            elif step.kind == "reopen_input":
+                await _reopen(storage, step.subject)
             elif step.kind == "note_digests":
                 await _note_digests(storage)
         # Also after records have failed: what was counted as completed no longer is.
@@ -239,6 +247,17 @@ async def _fail(storage: LocalStorage, step: RepairStep, copies: str) -> None:
         "last_update_time": utc_now(),
     }
     await storage.log_record_metadata(record.model_copy(update=changes))
+
+
+async def _reopen(storage: LocalStorage, job_id: str) -> None:
+    """Let an input run again of which a record is lost; and its run go on, if that was thought to be over."""
+    job = await storage.get_execution_job(job_id)
+    if job is None:
+        return
+    await storage.ledger.reset_inputs(job.master_job_id, [job.status], job_ids=[job_id])
+    run = await storage.get_master_job(job.master_job_id)
+    if run is not None and run.status in ("completed", "completed_with_errors", "failed"):
+        await storage.update_master_job_status(run.master_job_id, "cancelled", utc_now())
 
 
 async def _attach(storage: LocalStorage, record_uid: str) -> None:

@@ -18,6 +18,7 @@ FindingKind = Literal[
     "row_unreadable",
     "record_count_wrong",
     "run_totals_wrong",
+    "output_lost",
     "data_missing",
     "data_damaged",
     "data_unreadable",

@@ -8,8 +8,8 @@ from starfish_storage.interface.inspection import RowFault
 from starfish_storage.metadata.row import Row
 from starfish_storage.models import COUNTED_STATUSES
 
-FAULT_QUERIES = ("every_wrong_record_count", "every_wrong_total", "every_wrong_job_count")
-"""The queries of counts that are not what the rows say; each engine has them."""
+FAULT_QUERIES = ("every_wrong_record_count", "every_wrong_total", "every_wrong_job_count", "every_lost_output")
+"""The queries of counts that are not what the rows say, and of rows that are missing; each engine has them."""
 
 
 def faults_of_rows(rows: Mapping[str, Iterable[Row]]) -> Iterator[RowFault]:
@@ -19,6 +19,8 @@ def faults_of_rows(rows: Mapping[str, Iterable[Row]]) -> Iterator[RowFault]:
     for run, kept, counted in rows["every_wrong_total"]:
         detail = f"the totals kept of {kept} attempts are not those of the {counted} there are"
         yield RowFault("run_totals_wrong", run, detail)
+    for job, outputs, records in rows["every_lost_output"]:
+        yield RowFault("output_lost", job, f"this input has {outputs} outputs, and {records} records of them")
     for job, *counts in rows["every_wrong_job_count"]:
         pairs = zip(COUNTED_STATUSES, counts, counts[len(COUNTED_STATUSES) :], strict=False)
         differ = ", ".join(f"{status} {told}, has {counted}" for status, told, counted in pairs if told != counted)

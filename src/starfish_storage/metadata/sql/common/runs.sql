@@ -70,6 +70,15 @@ SELECT job_id, NULL FROM execution_jobs
 WHERE master_job_id = :lost_of AND produced_outputs_count > (
     SELECT count(*) FROM records WHERE records.job_id = execution_jobs.job_id AND records.status <> 'cancelled')
 
+-- name: every_lost_output
+-- Inputs that have ended and have fewer records than outputs.
+SELECT job.job_id, job.produced_outputs_count, count(records.record_uid)
+FROM execution_jobs AS job LEFT JOIN records ON records.job_id = job.job_id AND records.status <> 'cancelled'
+WHERE job.position IS NOT NULL AND job.status NOT IN ('pending', 'running') AND job.produced_outputs_count > 0
+GROUP BY job.job_id, job.produced_outputs_count
+HAVING count(records.record_uid) < job.produced_outputs_count
+ORDER BY job.job_id
+
 -- name: get_status_of_outputs
 -- Of the attempt whose outputs the records of an input are.
 SELECT attempts.status FROM attempts

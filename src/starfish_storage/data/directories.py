@@ -8,7 +8,8 @@ import resource
 import threading
 
 from starfish_storage.errors import InvalidReferenceError
-from starfish_storage.files.atomic import FileOperations
+from starfish_storage.files.atomic import FileOperations, close
+from starfish_storage.files.spare_descriptors import SPARES
 
 _MOST_KEPT_OPEN = 300  # 256 shards and a few more
 
@@ -50,7 +51,7 @@ class Directories:
     def release(self, path: str, descriptor: int) -> None:
         """Give back what `acquire` returned."""
         if self._open.get(path) != descriptor and descriptor not in self._replaced:
-            os.close(descriptor)
+            close(descriptor)
 
     def notice_replaced(self, path: str) -> bool:
         """Return whether another directory has taken that path since it was opened; if so, forget the open one.
@@ -99,7 +100,7 @@ class Directories:
             finally:
                 self.release(above, parent)
         with self._lock:
-            if path not in self._open and len(self._open) < self._most:
+            if path not in self._open and len(self._open) < self._most and not SPARES.are_short:
                 self._open[path] = descriptor
         return descriptor
 

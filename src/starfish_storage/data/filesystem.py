@@ -14,7 +14,7 @@ from starfish_storage.data.row_log import FileRowLog
 from starfish_storage.data.staging import Staging
 from starfish_storage.data.writes import FileCopy, FilePlace, FileRemoval, FileWrite
 from starfish_storage.errors import DataNotFoundError, InvalidReferenceError, StorageError, StoreOpenError
-from starfish_storage.files.atomic import FileOperations
+from starfish_storage.files.atomic import FileOperations, close, opened
 from starfish_storage.files.errors import translated
 from starfish_storage.interface import DataHandler, DataWrite
 from starfish_storage.keys import ROW_LOG_FILE, STAGING_DIRECTORY
@@ -259,7 +259,7 @@ class FileSystemDataHandler(DataHandler):
         if parent is None:
             return None
         try:
-            descriptor = os.open(name, _READ, dir_fd=parent)
+            descriptor = opened(name, _READ, parent)
         except OSError:
             return None
         try:
@@ -267,7 +267,7 @@ class FileSystemDataHandler(DataHandler):
         except OSError:
             return None
         finally:
-            os.close(descriptor)
+            close(descriptor)
         return content if 0 < len(content) < _AT_ONCE else None
 
     def _read(self, key: str) -> bytes:
@@ -276,7 +276,7 @@ class FileSystemDataHandler(DataHandler):
             with translated(f"{self.root}/{key}"):
                 return _read_whole(descriptor, found.st_size)
         finally:
-            os.close(descriptor)
+            close(descriptor)
 
     def _open(self, key: str) -> tuple[int, os.stat_result]:
         """Open a regular file. Raises a plain `FileNotFoundError` if there is none."""
@@ -285,7 +285,7 @@ class FileSystemDataHandler(DataHandler):
             parent = self.directories.acquire(directory)
             try:
                 try:
-                    descriptor = os.open(name, _READ, dir_fd=parent)
+                    descriptor = opened(name, _READ, parent)
                 except OSError as error:
                     if error.errno in (errno.ELOOP, errno.ENXIO):
                         raise InvalidReferenceError(key, "there is a link or a device, not a regular file") from error
@@ -294,7 +294,7 @@ class FileSystemDataHandler(DataHandler):
                 self.directories.release(directory, parent)
             found = os.fstat(descriptor)
             if not stat.S_ISREG(found.st_mode):
-                os.close(descriptor)
+                close(descriptor)
                 raise InvalidReferenceError(key, "what is there is not a regular file")
             return descriptor, found
 

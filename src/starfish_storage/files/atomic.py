@@ -16,6 +16,7 @@ import sys
 from collections.abc import Callable, Iterable
 
 from starfish_storage.files.permissions import create_private_file, make_private_directory, tighten_empty_directory
+from starfish_storage.files.spare_descriptors import SPARES
 
 _CREATE = os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 _SYNC = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # not waiting for a planted FIFO's other end
@@ -30,7 +31,7 @@ class FileOperations:
 
     def open_directory(self, name: str, parent: int | None = None) -> int:
         """Open a directory, relative to an open one where given, refusing a link as its last part."""
-        return os.open(name, _DIRECTORY, dir_fd=parent)
+        return opened(name, _DIRECTORY, parent)
 
     def make_directory(self, name: str, parent: int | None = None) -> bool:
         """Make a directory that only its owner can enter; return False if it was there."""
@@ -65,7 +66,10 @@ class FileOperations:
 
     def write_new(self, directory: int, name: str, payload: bytes) -> None:
         """Write a new file whole, readable by its owner only; on failure nothing of it stays."""
-        descriptor = create_private_file(name, _CREATE, directory)
+        try:
+            descriptor = create_private_file(name, _CREATE, directory)
+        except OSError as error:
+            descriptor = SPARES.instead(error, lambda: create_private_file(name, _CREATE, directory))
         try:
             written = os.write(descriptor, payload)
             while written < len(payload):
@@ -74,7 +78,7 @@ class FileOperations:
             os.unlink(name, dir_fd=directory)
             raise
         finally:
-            os.close(descriptor)
+            close(descriptor)
 
     def open_for_appending(self, directory: int, name: str) -> int:
         """Open a regular file for reading and appending, refusing a link."""
@@ -194,15 +198,30 @@ class FileOperations:
             return
         for directory, name in files:
             try:
-                descriptor = os.open(name, _SYNC, dir_fd=directory)
+                descriptor = opened(name, _SYNC, directory)
             except FileNotFoundError:
                 continue
             try:
                 self.sync(descriptor)
             finally:
-                os.close(descriptor)
+                close(descriptor)
         for directory in directories:
             self.sync(directory)
+
+
+def opened(name: str, flags: int, parent: int | None = None) -> int:
+    """Open a file, also where the process has no other descriptor left."""
+    try:
+        return os.open(name, flags, dir_fd=parent)
+    except OSError as error:
+        return SPARES.instead(error, lambda: os.open(name, flags, dir_fd=parent))
+
+
+def close(descriptor: int) -> None:
+    """Close what `opened` has opened."""
+    os.close(descriptor)
+    if SPARES.are_short:
+        SPARES.refill()
 
 
 def _raise(error: OSError) -> None:

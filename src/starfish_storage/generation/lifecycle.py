@@ -19,6 +19,7 @@ from starfish_storage.errors import (
 )
 from starfish_storage.generation.interruption import ignored, watched
 from starfish_storage.generation.lease import is_dead
+from starfish_storage.generation.preloading import preload
 from starfish_storage.generation.progress import OPEN
 from starfish_storage.generation.threads import to_the_end
 from starfish_storage.generation.worker import RunWorker
@@ -86,6 +87,7 @@ async def carry_on(storage: Storage, state: RunState, worker: RunWorker, again: 
         KeyboardInterrupt: after Ctrl-C; after SIGTERM a `SystemExit`.
     """
     began = time.monotonic()
+    preload()
     try:
         await worker.compare_inputs()  # before this changes anything
         await _run_and_settle(storage, state, worker, handle_signals=handle_signals)

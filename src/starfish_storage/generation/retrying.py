@@ -202,7 +202,7 @@ async def _retried(
     outlast: Callable[[Exception], Awaitable[bool]],
 ) -> T:
     """Go on after a first failure."""
-    import tenacity  # only a run with failures pays for this
+    import tenacity  # `preload` has imported it: those who merely read a store do not pay for it
 
     backoff = tenacity.wait_exponential(multiplier=retry.first_wait, max=retry.longest_wait)
     by_chance = tenacity.wait_random(0, retry.jitter)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 import apsw
 
 from starfish_storage.errors import StorageError, StorageUnavailableError
+from starfish_storage.files.spare_descriptors import SPARES
 from starfish_storage.interface import DataHandler, DataWrite, RowLogHandler
 from starfish_storage.metadata.queries import Queries
 from starfish_storage.metadata.row import only_value, only_values
@@ -125,6 +126,7 @@ class Checkpoint:
 
     def begin(self, hand_in: Callable[[Callable[[], None]], None]) -> None:
         """Start to sync what the journal holds now; emptying it is handed in to the writer's queue."""
+        SPARES.refill()
         if self._untrusted:
             self._replay_locked()
             return

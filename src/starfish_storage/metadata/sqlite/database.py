@@ -13,6 +13,7 @@ from typing import TypeVar
 import apsw
 
 from starfish_storage.errors import StorageError, StoreOpenError
+from starfish_storage.files.spare_descriptors import SPARES
 from starfish_storage.interface import DataHandler
 from starfish_storage.keys import DATABASE_FILE
 from starfish_storage.metadata.lifecycle import Lifecycle, opened_read_only
@@ -195,6 +196,7 @@ class Session(Lifecycle):
         writer.start()
         self._readers = Readers(f"{root}/{DATABASE_FILE}", self._vfs)
         self._writer = writer
+        SPARES.hold()
 
     def _begin_writing(self) -> None:
         """Open the writer. The readers before it are kept until `close`: somebody may be using them."""
@@ -225,6 +227,7 @@ class Session(Lifecycle):
             for one in former:
                 one.close()
             if writer is not None:
+                SPARES.let_go()
                 writer.stop()
 
     def _let_go(self) -> object:

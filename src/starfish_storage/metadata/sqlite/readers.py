@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import apsw
 
 from starfish_storage.errors import StoreDamagedError
+from starfish_storage.files.spare_descriptors import SPARES
 from starfish_storage.metadata.lifecycle import closed
 from starfish_storage.metadata.sqlite.connection import open_for_reading
 from starfish_storage.metadata.sqlite.driver import Connection, Cursor, Row
@@ -95,9 +96,21 @@ class Readers:
         with self._lock:
             if self._closed:
                 raise closed()
-            connection = open_for_reading(self._path, self._vfs)
+            try:
+                connection = self._open()
+            except apsw.CantOpenError as error:  # SQLite does not say why; without another reason it fails again
+                connection = SPARES.instead(error, self._open, lambda error: isinstance(error, apsw.CantOpenError))
             self._connections.append(connection)
         self._local.connection = connection
+        return connection
+
+    def _open(self) -> Connection:
+        connection = open_for_reading(self._path, self._vfs)
+        try:
+            connection.pragma("user_version")  # its log is opened at the first read: now, and not when others are out
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def _translated(self, error: Exception) -> Exception:

@@ -192,7 +192,8 @@ async def test_the_files_of_a_store(tmp_path: Path):
     content = (root / "data/82/r1.json").read_bytes()
     assert content.count(b"\n") == 1
     assert content.endswith(b"}\n")
-    assert (root / "writer.lock").read_bytes() == b"\0"
+    lock, log = (root / "writer.lock").read_bytes(), root / "rows.jsonl"
+    assert (len(lock), lock[:1], int.from_bytes(lock[1:9])) == (25, b"\0", log.stat().st_size)
     assert (root / "session.lock").read_bytes() == b""
     header = (root / "metadata.db").read_bytes()[:100]
     assert (header[60:64], header[68:72]) == (latest_version().to_bytes(4, "big"), b"SFST")

@@ -14,6 +14,7 @@ import pytest
 from durability import processes, workload
 from durability.file_systems import Mounted, cannot_mount, make_image, mount_image
 from starfish_storage import LocalStorage, StorageError, StorageFullError, StoreOpenError
+from starfish_storage.files.spare_descriptors import SPARES
 
 SPACE = 4 << 20
 
@@ -155,6 +156,7 @@ async def exceed(storage: LocalStorage, limit: str) -> None:
         await storage.save_record(workload.record("r1", 2), {"text": "x" * (2 << 20)})
         return
     descriptors = []
+    SPARES.let_go()  # with some in reserve, it would be saved: see `generation/test_descriptors.py`
     try:
         while True:
             descriptors.append(open("/dev/null"))  # noqa: SIM115 (kept open on purpose)
@@ -165,6 +167,7 @@ async def exceed(storage: LocalStorage, limit: str) -> None:
     finally:
         for descriptor in descriptors:
             descriptor.close()
+        SPARES.hold()
 
 
 @pytest.mark.parametrize(

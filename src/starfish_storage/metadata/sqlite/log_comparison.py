@@ -37,7 +37,7 @@ Claims are not logged, nor counts that a repair takes from the records; and what
 
 ReadRows = Callable[[str], Iterator[Row]]
 
-_Found = dict[tuple[str, int], object]
+_Lacking = dict[tuple[str, int], object]
 """By the change that makes a row and the hash of the row: its id."""
 
 
@@ -53,7 +53,7 @@ def faults_of_log(rows: ReadRows, directory: str) -> Iterator[RowFault]:
     path = f"{directory}/{ROW_LOG_FILE}"
     if next(iter(row_log_lines(path)), None) is None:
         return  # another finding
-    lacking: _Found = {}
+    lacking: _Lacking = {}
     try:
         for look in range(_LOOKS):
             found = _lacking(rows, path)
@@ -72,9 +72,9 @@ def faults_of_log(rows: ReadRows, directory: str) -> Iterator[RowFault]:
     )
 
 
-def _lacking(rows: ReadRows, path: str) -> _Found:
+def _lacking(rows: ReadRows, path: str) -> _Lacking:
     """Return the rows of the database that the row log does not give."""
-    lacking: _Found = {}
+    lacking: _Lacking = {}
     queries = sqlite_queries()
     with closing(cast("Connection", apsw.Connection(""))) as replayed:  # a temporary file, once it is large
         for pragma, value in (("journal_mode", "off"), ("synchronous", "off"), ("foreign_keys", "on")):

@@ -10,11 +10,10 @@ import pytest
 
 from durability import processes
 from generation.runs import NEVER, RUN, attempts, data, job_id, numbers, open_store, start, statuses
-from starfish_storage import InvalidInputError
 from starfish_storage.errors import ResultsSpooledError, StorageFullError
-from starfish_storage.generation import Context, Where, resume, retry
+from starfish_storage.generation import Context, Filtered, Where, resume, retry
 from starfish_storage.interface import Storage
-from starfish_storage.runs import Step
+from starfish_storage.runs import Step, Usage
 
 
 async def test_a_step_is_stored_before_the_next_line(storage: Storage) -> None:
@@ -193,18 +192,25 @@ async def test_a_store_that_fails_in_a_step_ends_the_run(
     assert (await resume(storage, RUN, answer, progress="quiet")).records == {"completed": 3}
 
 
-@pytest.mark.parametrize(
-    "usage", [{"input_tokens": -1}, {"output_tokens": 1.5}, {"cost": float("nan")}, {"cost": 1e300}, {"model": 3}]
-)
-async def test_usage_that_cannot_be_added_up(storage: Storage, usage: dict[str, Any]) -> None:
-    async def answer(n: int, context: Context) -> dict[str, Any]:
-        context.log_usage(**usage)
-        return {"n": n}
+async def test_usage_that_makes_no_sense_costs_no_answer(storage: Storage) -> None:
+    async def answer(n: int, context: Context) -> Any:
+        context.log_usage(cost=float("nan") if n else 1, input_tokens=5, cached_tokens=2)
+        return [{"n": n}, Filtered({"n": n}, "dull")]
 
-    run = await start(storage, answer, numbers(1), retry=NEVER)
-    assert (run.inputs, run.cost) == ({"failed": 1}, 0)
-    with pytest.raises(InvalidInputError, match="must be"):
-        raise InvalidInputError((await attempts(storage))[0].error_message or "")
+    run = await start(storage, answer, numbers(2))
+    assert (run.records, run.cost, run.input_tokens, run.attempts) == (
+        {"completed": 1, "failed": 1, "filtered": 2},
+        1,
+        10,
+        2,
+    )
+    failed = await storage.get_records_for_master_job(RUN, ["failed"])
+    assert [one.error_message for one in failed] == [
+        "check: log_usage: cost must be a number of 0 or more, not nan",
+    ]
+    assert await data(storage, "failed") == [{"n": 1}]
+    (made,) = await attempts(storage, 1)
+    assert made.usage == (Usage(None, 5, 0, 0.0, {"cached_tokens": 2}),)
 
 
 async def test_a_step_paid_for_right_before_a_kill_is_not_paid_for_again(store: str) -> None:

@@ -17,7 +17,7 @@ from starfish_storage.generation.conversion import Notes
 from starfish_storage.generation.failures import Failures, brief
 from starfish_storage.generation.gate import Gate
 from starfish_storage.generation.options import Options
-from starfish_storage.generation.outcomes import Checked, OutputChecks
+from starfish_storage.generation.outcomes import Checked, OutputChecks, complained
 from starfish_storage.generation.provider_errors import is_limit, retry_after
 from starfish_storage.generation.retrying import OutputMisfitError, until_settled
 from starfish_storage.generation.steps import StepRules
@@ -187,7 +187,7 @@ class Attempts:
                 if yielded:
                     await self._keep(yielded)
                 raise
-            outputs = await self._checked(returned)
+            outputs = await self._checked(returned, context)
             succeeded = True
         except BaseException as error:
             if context.failure is not None and not isinstance(error, _ENDING):
@@ -202,13 +202,15 @@ class Attempts:
             raise context.failure  # even if the function caught it: the store did not keep what was paid for
         return outputs
 
-    async def _checked(self, returned: object) -> list[Output]:
+    async def _checked(self, returned: object, context: Context) -> list[Output]:
         checked = await self._settings.checks.check(returned)
         self._note(checked)
         if checked.misfit is not None:
             self._kept, self._raised = checked.outputs, OutputMisfitError(checked.misfit)
             if self._settings.options.retry_on_misfit:
                 raise self._raised
+        if context.complaint is not None:
+            return complained(checked.outputs, context.complaint)
         return checked.outputs
 
     def _note(self, checked: Checked) -> None:

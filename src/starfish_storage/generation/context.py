@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
+from decimal import Decimal
 from typing import Any, TypeVar
 
 from starfish_storage.errors import InvalidInputError, StorageError, shorten
@@ -13,9 +14,11 @@ from starfish_storage.generation.conversion import Notes
 from starfish_storage.generation.steps import Check, StepRules, Steps, used_in_step
 from starfish_storage.generation.stopping import StoppedError
 from starfish_storage.generation.under_way import StepKey, under_way
+from starfish_storage.generation.usage import read_usage
 from starfish_storage.runs import ClaimedInput, Usage
 
 Result = TypeVar("Result")
+Number = float | Decimal
 
 _making = threading.Lock()  # of the steps of a context: few functions have any
 _counting = threading.Lock()  # which usage is in the row of its attempt, and which came after it
@@ -37,6 +40,7 @@ class Context:
         position: the place of the input among those of the run, from 0.
         attempt: the number of this attempt.
         worker_id: the worker that makes it.
+        complaint: what is wrong with the usage that was reported; None if nothing is.
     """
 
     def __init__(
@@ -58,6 +62,7 @@ class Context:
         self._usage: list[Usage] = []
         self._late: list[Usage] | None = None
         self._is_over = self._is_stored = False
+        self.complaint: str | None = None
         self._made_steps: Steps | None = None
         self._loop = asyncio.get_running_loop()
         self._loop_thread = threading.get_ident()
@@ -68,20 +73,36 @@ class Context:
         return tuple(self._usage)
 
     def log_usage(
-        self, *, model: str | None = None, input_tokens: int = 0, output_tokens: int = 0, cost: float = 0.0
+        self,
+        usage: object = None,
+        /,
+        *,
+        model: str | None = None,
+        input_tokens: Number | None = None,
+        output_tokens: Number | None = None,
+        cost: Number | None = None,
+        **counts: Number | None,
     ) -> None:
         """Report what one call of a model used; it counts even if the attempt fails. Any thread may call this.
 
+        This raises nothing. What makes no sense, such as a negative number, is left out, and the outputs of the attempt
+        are ``failed`` for it, with their data.
+
         Args:
+            usage: the response of an SDK, its usage object, or a dict of its fields: the names of OpenAI, Anthropic,
+                Google, Amazon and DeepSeek are known. What is named beside it wins.
             model: its name.
             input_tokens: tokens sent.
             output_tokens: tokens received.
             cost: its price, in the currency of ``max_cost``.
-
-        Raises:
-            InvalidInputError: a number is negative or not a number.
+            counts: anything else worth counting, by name, such as ``cached_tokens``, ``cache_write_tokens``,
+                ``reasoning_tokens``. None is not reported; numbers may be of ``decimal`` and of numpy.
         """
-        used = Usage(model, input_tokens, output_tokens, cost).checked()
+        named = {"model": model, "input_tokens": input_tokens, "output_tokens": output_tokens, "cost": cost, **counts}
+        reported = read_usage(usage, named)
+        if reported.complaint is not None and self.complaint is None:
+            self.complaint = f"log_usage: {reported.complaint}"
+        used = reported.usage()
         in_step = used_in_step.get()
         if in_step is not None:
             in_step.append(used)

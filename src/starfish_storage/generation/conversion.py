@@ -42,7 +42,9 @@ class Notes:
     problem: str | None = None
 
     def add(self, kind: str, place: _Place) -> None:
-        """Note a conversion."""
+        """Note a conversion. A kind may be the name of a foreign class, which can be any text."""
+        if not (kind.isascii() and kind.isprintable()):
+            kind = ascii(kind)[1:-1]
         self.counts[kind] = self.counts.get(kind, 0) + 1
         paths = self.paths.setdefault(kind, [])
         if len(paths) < _MOST_PATHS:

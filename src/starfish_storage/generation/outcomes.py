@@ -219,6 +219,12 @@ class OutputChecks:
         return Output("completed", data)
 
 
+def complained(outputs: Sequence[Output], complaint: str) -> list[Output]:
+    """Return outputs as failed, but for those that did not pass anyway: the bookkeeping of their attempt is wrong."""
+    why = f"{CHECK}{complaint}"
+    return [Output("failed", one.data, why) if one.status == "completed" else one for one in outputs]
+
+
 _UniqueBy = str | tuple[str, ...] | Callable[[dict[str, Any]], Any]
 
 

@@ -290,6 +290,7 @@ def usage_text(usage: Sequence[Usage]) -> str | None:
             _whole("input_tokens", one.input_tokens, 0, _MOST_USED),
             _whole("output_tokens", one.output_tokens, 0, _MOST_USED),
             _cost(one.cost),
+            *([dict(one.checked().counts)] if one.counts else ()),
         ]
         for one in usage
     ]

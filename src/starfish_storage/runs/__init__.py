@@ -18,6 +18,7 @@ from starfish_storage.runs.outcomes import (
     status_of_input,
 )
 from starfish_storage.runs.paid import (
+    MOST_USED,
     WAITS_FOR_STORE,
     Attempt,
     Conversion,
@@ -29,6 +30,7 @@ from starfish_storage.runs.paid import (
 )
 
 __all__ = [
+    "MOST_USED",
     "WAITS_FOR_STORE",
     "Attempt",
     "ClaimedInput",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Self, cast
 
@@ -21,7 +22,8 @@ StatusStep = Literal["kept", "rejected", "forgotten"]
 """``kept``: a later attempt is given it. ``rejected``: a check refused it, or the attempt that had it failed.
 ``forgotten``: somebody asked for another one. None is ever removed."""
 
-_MOST_USED = 10**12  # by one call: more is a mistake, and a column must hold the totals of a run
+MOST_USED = 10**12
+"""The most tokens, and the highest cost, of one call: more is a mistake, and a column must hold the totals of a run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +35,15 @@ class Usage:
         input_tokens: tokens sent.
         output_tokens: tokens received.
         cost: its price, in the currency that the caller chose.
+        counts: what else it reported, such as ``cached_tokens``, ``cache_write_tokens`` and ``reasoning_tokens``:
+            numbers by name.
     """
 
     model: str | None = None
     input_tokens: int = 0
     output_tokens: int = 0
     cost: float = 0.0
+    counts: Mapping[str, float] = field(default_factory=dict[str, float], hash=False)
 
     def checked(self) -> Self:
         """Return the usage itself if it can be added to the totals.
@@ -51,10 +56,14 @@ class Usage:
             raise InvalidInputError(f"model must be a string, not {type(model).__name__}.")
         tokens = {"input_tokens": self.input_tokens, "output_tokens": self.output_tokens}
         for name, value in cast("dict[str, object]", tokens).items():
-            if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _MOST_USED:
+            if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MOST_USED:
                 raise InvalidInputError(f"{name} must be an integer of 0 or more, not {value!r}.")
-        if not isinstance(cost, int | float) or isinstance(cost, bool) or not 0 <= cost <= _MOST_USED:
+        if not isinstance(cost, int | float) or isinstance(cost, bool) or not 0 <= cost <= MOST_USED:
             raise InvalidInputError(f"cost must be a number of 0 or more, not {cost!r}.")
+        for name, value in cast("dict[object, object]", self.counts).items():
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not isinstance(name, str) or not is_number or not abs(cast("float", value)) <= MOST_USED:
+                raise InvalidInputError(f"counts must be numbers by name, not {value!r}.")
         return self
 
 

@@ -144,7 +144,9 @@ def test_a_record_with_its_origin():
     assert list(found["job"]) == list(GenerationJob.model_fields)
     assert found["job"]["run_config"] == {"country": "France"}
     (attempt,) = found["attempts"]
-    assert attempt["usage"] == [{"model": "small-1", "input_tokens": 10, "output_tokens": 5, "cost": 0.25}]
+    assert attempt["usage"] == [
+        {"model": "small-1", "input_tokens": 10, "output_tokens": 5, "cost": 0.25, "counts": {}}
+    ]
     assert [(step["name"], step["result"]) for step in found["steps"]] == [("ask", {"result": "Paris"})]
     assert (found["input_tokens"], found["output_tokens"], found["cost"]) == (10, 5, 0.25)
     text = call("record", uid).out
@@ -200,7 +202,7 @@ def test_a_record_whose_data_is_lost(here: Path):
         (
             ENDED,
             "master_job",
-            {"master_job", "run", "inputs", "records", "workers", "live_workers", "time"},
+            {"master_job", "run", "inputs", "records", "conversions", "workers", "live_workers", "time"},
         ),
         ("sum", "execution_job", {"job", "attempts", "steps", "input_tokens", "output_tokens", "cost", "records"}),
         ("sum-0", "record", {"record", "data", "job", "attempts", "steps", "input_tokens", "output_tokens", "cost"}),

@@ -23,6 +23,9 @@ from starfish_storage.interface import Storage
 from starfish_storage.models import GenerationJob, Record
 from starfish_storage.runs import Attempt, Step
 
+_SELDOM = (Column("also used", optional=True), Column("converted", optional=True))
+"""Columns that are left out where nothing would stand in them."""
+
 _ATTEMPT_COLUMNS = (
     Column("attempt"),
     Column("status"),
@@ -30,7 +33,9 @@ _ATTEMPT_COLUMNS = (
     Column("models", optional=True),
     Column("tokens in", optional=True),
     Column("tokens out", optional=True),
+    _SELDOM[0],
     Column("cost"),
+    _SELDOM[1],
     Column("error", whole=False),
 )
 
@@ -165,7 +170,13 @@ def show_origin(view: JobView, *, full: bool) -> None:
         _show_value(view.job.run_config, full=full)
     if view.attempts:
         show_title("Attempts")
-        show_list(_ATTEMPT_COLUMNS, view.attempts, _attempt_cells)
+        rows = [_attempt_cells(attempt) for attempt in view.attempts]
+        shown = [
+            place
+            for place, column in enumerate(_ATTEMPT_COLUMNS)
+            if column not in _SELDOM or any(row[place] for row in rows)
+        ]
+        show_list([_ATTEMPT_COLUMNS[place] for place in shown], rows, lambda row: [row[place] for place in shown])
     if view.steps:
         show_steps(view.steps, full=full)
     last = view.attempts[-1] if view.attempts else None
@@ -185,6 +196,17 @@ def _attempt_cells(attempt: Attempt) -> Sequence[Cell]:
         ", ".join(models),
         attempt.input_tokens,
         attempt.output_tokens,
+        ", ".join(f"{name} {number:,}" for name, number in _further_counts(attempt).items()),
         Money(attempt.cost),
+        ", ".join(f"{one.kind} {one.count:,}" for one in attempt.conversions),
         error,
     )
+
+
+def _further_counts(attempt: Attempt) -> dict[str, float]:
+    """Return what its calls reported beyond tokens and cost, added up by name."""
+    found: dict[str, float] = {}
+    for used in attempt.usage:
+        for name, number in used.counts.items():
+            found[name] = found.get(name, 0) + number
+    return found

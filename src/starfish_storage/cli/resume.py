@@ -68,6 +68,7 @@ def resume_command(place: Place, run: str, function: str | None, inputs: str | N
 @click.option("--error", metavar="TEXT", help="Only inputs whose error contains TEXT, in any case.")
 @click.option("--error-type", metavar="CLASS", help="Only inputs that failed with this class of exception.")
 @click.option("--input", "input_ids", multiple=True, metavar="ID", help="Only the input with this id; repeatable.")
+@click.option("--recheck", is_flag=True, help="Call no function; run the checks over the stored outputs.")
 @click.option("--forget", multiple=True, metavar="NAME", help="Ask for the steps of this name again; repeatable.")
 @click.option("--job", "job_ids", multiple=True, hidden=True)  # the former name of --input, until 1.0
 @with_how
@@ -82,12 +83,22 @@ def retry_command(
     input_ids: tuple[str, ...],
     job_ids: tuple[str, ...],
     forget: tuple[str, ...],
+    recheck: bool,
     **given: Any,
 ) -> int:
     """Run the failed inputs of a run again. Stored steps are not paid for again."""
     from starfish_storage.generation import Where, load_function, retry
 
     ids = input_ids + job_ids
+    if recheck:
+        if function or status or error or error_type or ids or forget:
+            raise InvalidInputError(
+                "--recheck calls no function and looks at all outputs: leave out the function and what selects inputs."
+            )
+        checked_id, how = id_of_run(place, run), how_options(given)
+        return carry_out(
+            place, checked_id, given, lambda storage: retry(storage, checked_id, recheck=True, **how), is_new=False
+        )
     where = Where(statuses=status or ("failed",), error_text=error, error_type=error_type, job_ids=ids or None)
     arguments = how_options(given)
     called = None if function is None else load_function(function)

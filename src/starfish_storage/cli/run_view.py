@@ -125,6 +125,7 @@ class RunView:
         workers: who works on it, also those that are dead and not cleared away yet.
         live_workers: how many of them live.
         time: the moment.
+        conversions: how many values of each kind were converted so that they could be stored.
         function: the stored name of the function of a run that is deserted; None if nobody has to know it.
     """
 
@@ -136,6 +137,7 @@ class RunView:
     workers: Sequence[Worker]
     live_workers: int
     time: datetime
+    conversions: Mapping[str, int]
     function: str | None = None
 
     @property
@@ -169,6 +171,7 @@ class RunView:
             "run": as_json(self.state),
             "inputs": dict(self.inputs),
             "records": dict(self.records),
+            "conversions": dict(self.conversions),
             "workers": as_json(list(self.workers)),
             "live_workers": self.live_workers,
             "time": as_json(self.time),
@@ -192,6 +195,7 @@ async def view_of(place: Place, storage: Storage, master_job_id: str) -> RunView
         workers,
         sum(_is_alive(worker, now) for worker in workers),
         now,
+        await ledger.count_conversions(master_job_id),
     )
     return replace(view, function=await _function_of(storage, job)) if view.is_deserted else view
 
@@ -237,6 +241,7 @@ def fields_of(view: RunView) -> dict[str, Cell]:
             "input tokens": state.input_tokens,
             "output tokens": state.output_tokens,
             "cost": Money(state.cost),
+            "converted": view.conversions or None,
             "workers": None if view.is_over else view.live_workers or f"none; {how_to_go_on(view)}",
         }
     return fields

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import logging
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from starfish_storage.errors import (
@@ -48,9 +48,12 @@ class Run:
         input_tokens: tokens sent, failed attempts included.
         output_tokens: tokens received, failed attempts included.
         cost: the cost of the run, failed attempts included.
+        conversions: how many values of each kind were converted so that they could be stored.
         done_before: inputs that were finished before this call, which did not pay for them again.
         stop_reason: why it stopped early; None if it did not.
         seconds: how long this call took.
+        rechecked: of ``retry(recheck=True)``, how many outputs are ``unchanged``, and how many went from one status to
+            another, as in ``"failed to completed"``.
     """
 
     master_job_id: str
@@ -63,9 +66,11 @@ class Run:
     input_tokens: int
     output_tokens: int
     cost: float
+    conversions: dict[str, int] = field(default_factory=dict[str, int])
     done_before: int = 0
     stop_reason: str | None = None
     seconds: float = 0.0
+    rechecked: dict[str, int] = field(default_factory=dict[str, int])
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON."""
@@ -163,6 +168,7 @@ async def _log_end(storage: Storage, run: Run, stop_reason: str | None, *, over:
         "input_tokens": run.input_tokens,
         "output_tokens": run.output_tokens,
         "cost": run.cost,
+        "conversions": run.conversions,
         "stop_reason": None if over else stop_reason,
     }
     await storage.log_master_job_end(run.master_job_id, status, summary, now, now)
@@ -189,6 +195,7 @@ async def run_of(
         input_tokens=state.input_tokens,
         output_tokens=state.output_tokens,
         cost=state.cost,
+        conversions=await storage.ledger.count_conversions(state.master_job_id),
         done_before=done_before,
         stop_reason=stop_reason,
         seconds=seconds,

@@ -174,10 +174,15 @@ class OutputChecks:
                     claimed.position,
                 )
 
-    async def check_again(self, data: dict[str, Any]) -> Output:
-        """Return an output that is stored already, checked by the checks of now."""
+    async def check_again(self, data: dict[str, Any], *, fits_schema: bool = False) -> Output:
+        """Return an output that is stored already as the checks see it now.
+
+        Args:
+            data: the output, as it was stored.
+            fits_schema: it is known to.
+        """
         data, encoded = storable(data, Notes(), "$")
-        return await self._with_checks(data, data, encoded, Checked([]))
+        return await self._with_checks(data, data, None if fits_schema else encoded, Checked([]))
 
     async def _output(self, item: object, path: str, notes: Notes, checked: Checked) -> Output:
         notes.problem = None
@@ -197,8 +202,8 @@ class OutputChecks:
             return Output(status, data, _reason_text(said.reason))
         return await self._with_checks(item, data, encoded, checked)
 
-    async def _with_checks(self, item: object, data: dict[str, Any], encoded: bytes, checked: Checked) -> Output:
-        if self._has_schema:
+    async def _with_checks(self, item: object, data: dict[str, Any], encoded: bytes | None, checked: Checked) -> Output:
+        if self._has_schema and encoded is not None:
             try:
                 misfit = self._schema.misfit(item if isinstance(item, BaseModel) else data, encoded)
             except Exception as error:  # noqa: BLE001 (a model's validators are any code)

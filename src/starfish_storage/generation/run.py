@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any, Unpack
 
-from starfish_storage.errors import NotFoundError, RunFinishedError, RunIncompleteError
+from starfish_storage.errors import InvalidInputError, NotFoundError, RunFinishedError, RunIncompleteError
 from starfish_storage.generation.calling import BoundFunction
 from starfish_storage.generation.context import Context
 from starfish_storage.generation.forgetting import check_step_names, forget_of_pending
@@ -33,6 +34,7 @@ from starfish_storage.generation.loading import load_function_of_run
 from starfish_storage.generation.options import Options
 from starfish_storage.generation.outcomes import OutputChecks
 from starfish_storage.generation.progress import OPEN, reporter
+from starfish_storage.generation.rechecking import recheck as recheck_outputs
 from starfish_storage.generation.run_options import RunOptions, Where, refuse_unknown
 from starfish_storage.generation.sources import Inputs, length_of
 from starfish_storage.generation.spool import RunIdentity
@@ -41,7 +43,7 @@ from starfish_storage.generation.tracebacks import raised_at_the_call
 from starfish_storage.generation.worker import RunWorker
 from starfish_storage.identifiers import check_id
 from starfish_storage.interface import Storage
-from starfish_storage.models import GenerationMasterJob, Project
+from starfish_storage.models import GenerationMasterJob, Project, utc_now
 from starfish_storage.runs import RunState
 
 
@@ -143,6 +145,7 @@ async def retry(
     function: Callable[..., Any] | None = None,
     *,
     where: Where | None = None,
+    recheck: bool = False,
     forget: Sequence[str] = (),
     **changed: Unpack[RunOptions],
 ) -> Run:
@@ -155,6 +158,10 @@ async def retry(
         master_job_id: the run.
         function: as for `resume`.
         where: chooses the inputs.
+        recheck: call no function, but run the checks, as they are now, over the outputs that are stored: what
+            ``accept`` and the schema pass now becomes ``completed``. `Run.rechecked` says what changed. What the
+            function itself returned as `Filtered` or `Duplicate` stays so. If ``unique_by`` has changed, the newest of
+            equal outputs stays ``completed``.
         forget: names of steps whose stored replies are not to be used again, so that they are asked for again; the
             replies stay in the history.
         changed: as for `resume`.
@@ -168,6 +175,12 @@ async def retry(
     await take_in(storage, master_job_id, changed.get("spool"))
     chosen = where or Where()
     state, job, config = await stored_run(storage, master_job_id)
+    if recheck:
+        if function is not None or where is not None or forget:
+            raise InvalidInputError(
+                "recheck=True calls no function and looks at all outputs: leave out function, where and forget."
+            )
+        return await _recheck(storage, job, config, changed)
 
     await check_step_names(storage, master_job_id, forget)
 
@@ -232,9 +245,7 @@ async def _go_on(
         before: awaited after all checks; resets the inputs that are to run again.
         again: the statuses of those inputs.
     """
-    options = Options.from_json(config.get("options", {}), changed)
-    schema = changed.get("output_schema") or job.output_schema or None
-    checks = OutputChecks(schema, options.accept, options.unique_by, options.on_empty)
+    options, checks = _stored_options(job, config, changed)
     shown = reporter(changed.get("progress", "auto"))
     if function is None:
         refuse_import(state.master_job_id, config)
@@ -264,6 +275,30 @@ async def _identity(storage: Storage, run_id: str) -> RunIdentity:
     if job is None:
         raise NotFoundError("run", run_id, "it was deleted meanwhile")
     return identity(job)
+
+
+def _stored_options(
+    job: GenerationMasterJob, config: dict[str, Any], changed: RunOptions
+) -> tuple[Options, OutputChecks]:
+    """Return the options and the checks of a stored run, with what is changed now."""
+    options = Options.from_json(config.get("options", {}), changed)
+    given = changed.get("output_schema")  # an empty one is one that everything fits
+    schema = job.output_schema or None if given is None else given
+    return options, OutputChecks(schema, options.accept, options.unique_by, options.on_empty)
+
+
+async def _recheck(storage: Storage, job: GenerationMasterJob, config: dict[str, Any], changed: RunOptions) -> Run:
+    """Run the checks over the stored outputs of a run, and return how it stands then."""
+    refuse_unknown(changed)
+    _, checks = _stored_options(job, config, changed)
+    run_id, began = job.master_job_id, time.monotonic()
+    is_new = changed.get("output_schema") is not None
+    changes = await recheck_outputs(storage, run_id, checks, is_new_schema=is_new)
+    if job.status in FINISHED:
+        await settle(storage, run_id, None)
+    state = await storage.ledger.refresh_run(run_id, utc_now())
+    found = await run_of(storage, state, seconds=time.monotonic() - began)
+    return replace(found, done_before=sum(found.inputs.values()), rechecked=changes)
 
 
 _START_AGAIN, _RESUME = "start the program again to continue", "resume continues it"

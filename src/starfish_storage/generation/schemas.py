@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable
 from typing import Any, Protocol, cast
 
@@ -12,6 +13,8 @@ from starfish_storage import codec
 from starfish_storage.errors import InvalidInputError, shorten
 
 _LONGEST_PATH = 120
+_HAS_BY_NAME = "by_name" in inspect.signature(BaseModel.model_validate_json).parameters  # since pydantic 2.11
+_BY_ANY_NAME: dict[str, Any] = {"by_alias": True, "by_name": True} if _HAS_BY_NAME else {}
 
 
 class Schema(Protocol):
@@ -89,7 +92,8 @@ class _ModelSchema:
     def _is_dump(self, encoded: bytes) -> bool:
         """Return whether an instance of the model dumps itself like this: stored, it may not fit strictly."""
         try:
-            instance = self._model.model_validate_json(encoded)
+            # A dump has the names of fields, and a model may read their aliases only.
+            instance = self._model.model_validate_json(encoded, **_BY_ANY_NAME)
             dumped: object = instance.model_dump(mode="json", warnings="none")
         except Exception:  # noqa: BLE001 (validators and serializers are any code)
             return False

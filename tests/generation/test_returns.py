@@ -82,7 +82,7 @@ async def test_what_was_yielded_before_an_error_is_kept(storage: Storage, kind: 
     run = await start(storage, plain if kind == "plain" else pages, numbers(2), retry=NEVER, timeout=limit)
     assert (run.inputs, run.records) == ({"completed": 1, "failed": 1}, {"completed": 4, "failed": 1})
     kept = [{"n": n, "page": page} for n in range(2) for page in (1, "2026-01-31")]
-    assert sorted(await data(storage), key=str) == kept
+    assert sorted(await data(storage), key=str) == sorted(kept, key=str)
     (made,) = await attempts(storage, 0)
     assert (made.status, made.error_type) == ("failed", "TimeoutError" if kind == "timeout" else "KeyError")
     assert made.conversions == (Conversion("date", 1, ("$[1].page",)),)

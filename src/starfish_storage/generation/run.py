@@ -173,30 +173,13 @@ async def retry(
     """
     refuse_unknown(changed)
     await take_in(storage, master_job_id, changed.get("spool"))
-    chosen = where or Where()
-    state, job, config = await stored_run(storage, master_job_id)
     if recheck:
         if function is not None or where is not None or forget:
             raise InvalidInputError(
                 "recheck=True calls no function and looks at all outputs: leave out function, where and forget."
             )
-        return await _recheck(storage, job, config, changed)
-
-    await check_step_names(storage, master_job_id, forget)
-
-    async def reset() -> None:
-        await storage.ledger.reset_inputs(
-            master_job_id,
-            chosen.statuses,
-            error_text=chosen.error_text,
-            error_type=chosen.error_type,
-            job_ids=chosen.job_ids,
-        )
-        if forget:
-            await forget_of_pending(storage, master_job_id, forget)
-
-    # Inputs that were never stored cannot run again.
-    return await _go_on(storage, state, job, config, function, None, changed, before=reset, again=chosen.statuses)
+        return await _recheck(storage, master_job_id, changed)
+    return await _run_again(storage, master_job_id, function, where or Where(), forget, changed)
 
 
 async def cancel(storage: Storage, master_job_id: str, reason: str = "cancelled") -> None:
@@ -219,6 +202,32 @@ async def cancel(storage: Storage, master_job_id: str, reason: str = "cancelled"
     now = await storage.ledger.now()
     if all(is_dead(worker, now) for worker in await storage.ledger.list_workers(master_job_id)):
         await settle(storage, master_job_id, reason)  # no worker will
+
+
+async def _run_again(
+    storage: Storage,
+    master_job_id: str,
+    function: Callable[..., Any] | None,
+    chosen: Where,
+    forget: Sequence[str],
+    changed: RunOptions,
+) -> Run:
+    state, job, config = await stored_run(storage, master_job_id)
+    await check_step_names(storage, master_job_id, forget)
+
+    async def reset() -> None:
+        await storage.ledger.reset_inputs(
+            master_job_id,
+            chosen.statuses,
+            error_text=chosen.error_text,
+            error_type=chosen.error_type,
+            job_ids=chosen.job_ids,
+        )
+        if forget:
+            await forget_of_pending(storage, master_job_id, forget)
+
+    # Inputs that were never stored cannot run again.
+    return await _go_on(storage, state, job, config, function, None, changed, before=reset, again=chosen.statuses)
 
 
 async def _go_on(
@@ -287,11 +296,11 @@ def _stored_options(
     return options, OutputChecks(schema, options.accept, options.unique_by, options.on_empty)
 
 
-async def _recheck(storage: Storage, job: GenerationMasterJob, config: dict[str, Any], changed: RunOptions) -> Run:
+async def _recheck(storage: Storage, run_id: str, changed: RunOptions) -> Run:
     """Run the checks over the stored outputs of a run, and return how it stands then."""
-    refuse_unknown(changed)
+    began = time.monotonic()
+    _, job, config = await stored_run(storage, run_id)
     _, checks = _stored_options(job, config, changed)
-    run_id, began = job.master_job_id, time.monotonic()
     is_new = changed.get("output_schema") is not None
     changes = await recheck_outputs(storage, run_id, checks, is_new_schema=is_new)
     if job.status in FINISHED:

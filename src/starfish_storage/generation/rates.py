@@ -11,6 +11,7 @@ from starfish_storage.runs import Usage
 
 _MINUTE = 60.0
 _BURSTS = 600  # a minute's amount is let through in so many parts: at most a tenth of a second's worth at once
+_NOTHING = 1e-9  # what is left of a sum of parts
 _NEWEST = 0.2  # how much the latest attempt counts in what is expected of the next
 
 
@@ -67,7 +68,7 @@ class Rate:
             expected = self._expected
             self._owed += expected
             try:
-                while self._owed > 0:
+                while self._owed > _NOTHING:
                     part = min(self._owed * self.workers, self._size)
                     await self._bucket.acquire(part)
                     self._owed -= part / self.workers

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import pytest
 
@@ -52,7 +53,7 @@ def test_requests_go_out_evenly_and_as_many_as_allowed(rpm: int, workers: int) -
     # Each worker begins its own share at once.
     assert most_in_a_minute(times) <= rpm + workers * at_once
     assert len(times) >= 3 * rpm - workers
-    gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in pairwise(times)]
     assert max(gaps) <= 60 / rpm * workers + at_once * 60 / rpm + 0.001
 
 
@@ -78,5 +79,5 @@ def test_one_large_answer_is_paid_for_before_the_next_begins() -> None:
 def test_what_was_expected_and_not_used_is_given_back() -> None:
     """Attempts that take their replies from the store use none."""
     times = began(lambda: [tokens(6000)], 10, lambda number: [Usage("m", 3000, 0)] if number < 4 else [], 50)
-    gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in pairwise(times)]
     assert [round(gap) for gap in gaps] == [60, 30, 30, 30] + [0] * 45

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import threading
+import time
 from collections import Counter
 from contextlib import ExitStack
 from typing import Any
@@ -16,7 +17,7 @@ import pytest
 from durability import processes
 from generation.runs import NEVER, RUN, Calls, attempts, data, numbers, open_store, sound, start, statuses
 from starfish_storage import InvalidInputError
-from starfish_storage.generation import cancel, lease, progress, resume
+from starfish_storage.generation import Context, Progress, cancel, lease, progress, resume
 from starfish_storage.generation.lease import is_dead
 from starfish_storage.interface import Storage
 
@@ -66,6 +67,95 @@ async def test_one_that_leaves_does_not_settle_the_run_of_another(storage: Stora
     assert (await statuses(storage))[0] == "running"
     calls.release.set()
     assert (await running).inputs == {"completed": 6}
+
+
+class Held:
+    """Calls that wait until they are let go, and count how many are under way, over all workers."""
+
+    under_way = most = 0
+
+    def __init__(self) -> None:
+        self.began: list[float] = []
+        self._may_go = asyncio.Semaphore(0)
+        self._entered = asyncio.Condition()
+
+    async def __call__(self, n: int) -> dict[str, Any]:
+        Held.under_way += 1
+        Held.most = max(Held.most, Held.under_way)
+        async with self._entered:
+            self.began.append(time.monotonic())
+            self._entered.notify_all()
+        await self._may_go.acquire()
+        Held.under_way -= 1
+        return {"n": n}
+
+    def let(self, count: int) -> None:
+        for _ in range(count):
+            self._may_go.release()
+
+    async def until(self, count: int) -> None:
+        async with self._entered:
+            await self._entered.wait_for(lambda: len(self.began) >= count)
+
+
+async def test_calls_at_a_time_are_counted_over_all_workers(storage: Storage) -> None:
+    """One comes, and waits for room: the first has all calls under way. Later that one ends, and the other has all."""
+    Held.under_way = Held.most = 0
+    inputs = numbers(300)
+    first, second = Held(), Held()
+    running = asyncio.create_task(start(storage, first, inputs, max_concurrency=4, lease=20))
+    await first.until(4)
+    joined = asyncio.create_task(resume(storage, RUN, second, inputs=inputs, progress="quiet"))
+    while len(await storage.ledger.list_workers(RUN)) < 2:
+        await asyncio.sleep(0.01)
+    while len(second.began) < 2:  # what ends makes room for it, once the first knows of it
+        first.let(1)
+        await asyncio.sleep(0.05)
+    assert Held.most == 4
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    Held.under_way = len(second.began)
+    await second.until(4)
+    second.let(300)
+    assert (await joined).inputs == {"completed": 300}
+    assert Held.most == 4
+
+
+PAUSE = 1.0
+
+
+class TooManyRequestsError(Exception):
+    retry_after = PAUSE
+
+
+async def test_a_limit_that_one_worker_meets_pauses_the_others(storage: Storage) -> None:
+    inputs = numbers(12)
+    seen: list[float] = []
+    is_paused = asyncio.Event()
+    first = Held()
+
+    def shown(progress: Progress) -> None:
+        if progress.paused_until is not None:
+            assert "TooManyRequestsError: slowly" in str(progress)
+            is_paused.set()
+
+    async def meets(n: int, context: Context) -> dict[str, Any]:
+        if context.attempt == 1 and not seen:
+            seen.append(time.monotonic())
+            raise TooManyRequestsError("slowly")
+        return {"n": n}
+
+    running = asyncio.create_task(start(storage, first, inputs, max_concurrency=2, lease=1, progress=shown))
+    await first.until(2)
+    joined = asyncio.create_task(
+        resume(storage, RUN, meets, inputs=inputs, max_concurrency=3, retry=NEVER, progress="quiet")
+    )
+    await is_paused.wait()
+    first.let(12)
+    await asyncio.gather(running, joined)
+    assert await data(storage) == inputs
+    assert all(began - seen[0] >= PAUSE for began in first.began[2:])
 
 
 async def test_unique_outputs_of_two_workers(storage: Storage) -> None:

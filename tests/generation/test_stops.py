@@ -86,16 +86,16 @@ async def test_the_first_twenty_that_fail_alike_stop_the_run(storage: Storage, p
         context.log_usage(cost=1)
         raise ValueError(f"no number in answer {n}: {reply['text']!r}")
 
-    run = await start(storage, answer, numbers(100), max_concurrency=1, retry=2, progress=shown.append)
-    assert paying_server.payments.total() == 40
-    assert (run.status, run.inputs, run.cost) == ("cancelled", {"pending": 100}, 40)
+    run = await start(storage, answer, numbers(100), max_concurrency=1, progress=shown.append)
+    assert paying_server.payments.total() == 60
+    assert (run.status, run.inputs, run.cost) == ("cancelled", {"pending": 100}, 60)
     assert run.stop_reason is not None
     assert run.stop_reason.startswith("failing: the first 20 inputs ended with ValueError: no number in answer")
-    assert "40 times ValueError: no number in answer 0" in str(shown[-1])
+    assert "60 times ValueError: no number in answer 0" in str(shown[-1])
 
     run = await resume(storage, RUN, asking(paying_server), progress="quiet")
     assert (run.status, run.records) == ("completed", {"completed": 100})
-    assert paying_server.payments.total() == 140
+    assert paying_server.payments.total() == 160
 
 
 async def test_a_run_that_had_no_more_to_begin_ends_with_its_failures(storage: Storage) -> None:

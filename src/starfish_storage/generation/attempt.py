@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -278,9 +277,7 @@ class Attempts:
         if self._waited + gate.pause_left > settings.options.longest_limit_wait:
             return False
         await self._save(attempt, error)
-        began = time.monotonic()
-        await gate.wait_out_pause()
-        self._waited += time.monotonic() - began
+        self._waited += await gate.wait_out_pause()
         return True
 
     def _described(self, status: StatusAttempt, error: BaseException | None = None) -> Attempt:

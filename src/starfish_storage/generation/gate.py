@@ -154,14 +154,16 @@ class Gate:
             self._announced = until
             self._pause((until - now).total_seconds(), reason or "another worker asked for it")
 
-    async def wait_out_pause(self) -> None:
-        """Wait until calls are not paused.
+    async def wait_out_pause(self) -> float:
+        """Wait until calls are not paused, and return for how many seconds.
 
         Raises:
             StoppedError: the worker should stop.
         """
+        began = monotonic()
         while left := self.pause_left:
             await self._stopping.pause(left)
+        return monotonic() - began
 
     def wake_all(self) -> None:
         """Let all that wait for their turn look whether the worker should stop."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from starfish_storage import open_storage
-from starfish_storage.generation import Retry, Run, generate
+from starfish_storage.generation import Context, Progress, Retry, Run, generate
 from starfish_storage.interface import Storage
 from starfish_storage.maintenance import verify
 from starfish_storage.runs import Attempt
@@ -85,6 +85,43 @@ class Calls:
         """Wait until so many calls have begun."""
         async with self._entered:
             await self._entered.wait_for(lambda: len(self.made) >= count)
+
+
+class Paying(Calls):
+    """Lets something fail once so many calls are in flight, of which the first is that of a number; each costs 1."""
+
+    def __init__(self, fail: Callable[[], object], at: int, slots: int) -> None:
+        super().__init__()
+        self._fail, self._at, self._slots = fail, at, slots
+        self._inside = 0
+        self._failed = asyncio.Event()
+
+    async def __call__(self, n: int, context: Context) -> dict[str, Any]:  # type: ignore[override]
+        context.log_usage(cost=1.0)
+        if n >= self._at and not self._failed.is_set():
+            self._inside += 1
+            if self._inside == self._slots:
+                self._fail()
+                self._failed.set()
+            await self._failed.wait()
+        return await super().__call__(n)
+
+
+class Seen:
+    """The progress of a run, and when it says that so many results wait."""
+
+    def __init__(self, slots: int) -> None:
+        self.all: list[Progress] = []
+        self._slots = slots
+        self._all_wait = asyncio.Event()
+
+    def __call__(self, progress: Progress) -> None:
+        self.all.append(progress)
+        if progress.waiting >= self._slots:
+            self._all_wait.set()
+
+    async def until_all_wait(self) -> None:
+        await asyncio.wait_for(self._all_wait.wait(), 60)
 
 
 def endless() -> Iterator[dict[str, Any]]:

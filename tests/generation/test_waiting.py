@@ -15,9 +15,21 @@ import pytest
 from durability import processes
 from durability.faults import FaultyStorage, Steps, fail
 from generation import waiting_process
-from generation.runs import RUN, Calls, attempts, data, numbers, open_store, sound, start, statuses
+from generation.runs import (
+    RUN,
+    Calls,
+    Paying,
+    Seen,
+    attempts,
+    data,
+    numbers,
+    open_store,
+    sound,
+    start,
+    statuses,
+)
 from starfish_storage import Context, InvalidInputError, ResultsSpooledError, StorageFullError
-from starfish_storage.generation import Progress, cancel, resume, spool, storing
+from starfish_storage.generation import cancel, resume, spool, storing
 
 COUNT = 12
 SLOTS = 4
@@ -47,42 +59,12 @@ def heal(storage: FaultyStorage) -> None:
     storage.steps.before = lambda _number, _step: None
 
 
-class Paying(Calls):
-    """Fills the disk at a call."""
-
-    def __init__(self, storage: FaultyStorage, at: int) -> None:
-        super().__init__()
-        self._storage, self._at = storage, at
-
-    async def __call__(self, n: int, context: Context) -> dict[str, Any]:  # type: ignore[override]
-        context.log_usage(cost=1.0)
-        if n == self._at:
-            fill(self._storage)
-        return await super().__call__(n)
-
-
-class Seen:
-    """What the progress said, and when it said that so many results wait."""
-
-    def __init__(self) -> None:
-        self.all: list[Progress] = []
-        self._waiting = asyncio.Event()
-
-    def __call__(self, progress: Progress) -> None:
-        self.all.append(progress)
-        if progress.waiting == SLOTS:
-            self._waiting.set()
-
-    async def until_all_wait(self) -> None:
-        await asyncio.wait_for(self._waiting.wait(), LONG)
-
-
 async def all_attempts(storage: Any, count: int = COUNT) -> list[tuple[str, float]]:
     return [(one.status, one.cost) for n in range(count) for one in await attempts(storage, n)]
 
 
 async def test_a_full_disk_pauses_the_run(storage: FaultyStorage, spools: Path) -> None:
-    function, seen = Paying(storage, 5), Seen()
+    function, seen = Paying(lambda: fill(storage), 5, SLOTS), Seen(SLOTS)
     run = asyncio.create_task(
         start(storage, function, numbers(COUNT), max_concurrency=SLOTS, progress=seen, patience=LONG, max_cost=100)
     )
@@ -105,7 +87,7 @@ async def test_a_full_disk_pauses_the_run(storage: FaultyStorage, spools: Path) 
 
 
 async def test_what_waits_when_patience_ends_is_taken_in_later(storage: FaultyStorage, spools: Path) -> None:
-    function = Paying(storage, 5)
+    function = Paying(lambda: fill(storage), 5, SLOTS)
     with pytest.raises(ResultsSpooledError, match="resume stores them") as raised:
         await start(storage, function, numbers(COUNT), max_concurrency=SLOTS, patience=0.3)
     assert isinstance(raised.value.__cause__, StorageFullError)
@@ -126,7 +108,7 @@ async def test_what_waits_when_patience_ends_is_taken_in_later(storage: FaultySt
 
 async def test_a_spool_may_be_taken_in_twice(storage: FaultyStorage, spools: Path, tmp_path: Path) -> None:
     with pytest.raises(ResultsSpooledError):
-        await start(storage, Paying(storage, 2), numbers(3), max_concurrency=3, patience=0)
+        await start(storage, Paying(lambda: fill(storage), 0, 3), numbers(3), max_concurrency=3, patience=0)
     heal(storage)
     (file,) = spools.iterdir()
     copy = tmp_path / "copy.jsonl"
@@ -140,7 +122,7 @@ async def test_a_spool_may_be_taken_in_twice(storage: FaultyStorage, spools: Pat
 
 async def test_a_spool_of_another_run_is_refused(storage: FaultyStorage, spools: Path, tmp_path: Path) -> None:
     with pytest.raises(ResultsSpooledError):
-        await start(storage, Paying(storage, 2), numbers(3), max_concurrency=3, patience=0)
+        await start(storage, Paying(lambda: fill(storage), 0, 3), numbers(3), max_concurrency=3, patience=0)
     heal(storage)
     (file,) = spools.iterdir()
     async with open_store((tmp_path / "other").as_uri()) as other:
@@ -163,7 +145,7 @@ async def test_results_beyond_what_memory_may_hold_wait_in_the_spool_alone(
     storage: FaultyStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(storing, "_MOST_IN_MEMORY", 0)
-    function, seen = Paying(storage, 5), Seen()
+    function, seen = Paying(lambda: fill(storage), 5, SLOTS), Seen(SLOTS)
     run = asyncio.create_task(
         start(storage, function, numbers(COUNT), max_concurrency=SLOTS, progress=seen, patience=LONG)
     )
@@ -189,7 +171,7 @@ async def test_failed_attempts_and_paid_steps_wait_as_well(storage: FaultyStorag
             raise TimeoutError
         return {"n": n, "reply": reply}
 
-    seen = Seen()
+    seen = Seen(SLOTS)
     run = asyncio.create_task(start(storage, answer, numbers(1), progress=seen, patience=LONG))
     while not run.done():
         if seen.all and seen.all.pop().waiting:
@@ -202,7 +184,7 @@ async def test_failed_attempts_and_paid_steps_wait_as_well(storage: FaultyStorag
 
 
 async def test_a_run_that_is_stopped_while_it_waits_leaves_a_spool(storage: FaultyStorage, spools: Path) -> None:
-    function, seen = Paying(storage, 5), Seen()
+    function, seen = Paying(lambda: fill(storage), 5, SLOTS), Seen(SLOTS)
     run = asyncio.create_task(
         start(storage, function, numbers(COUNT), max_concurrency=SLOTS, progress=seen, patience=LONG)
     )

@@ -23,11 +23,15 @@ def say(*words: object) -> None:
 
 
 async def main(root: Path, count: int) -> None:
-    told, steps = False, Steps()
+    told, steps, together, full = False, Steps(), set[int](), asyncio.Event()
 
     async def answer(n: int) -> dict[str, Any]:
-        steps.before = fail("write", errno.ENOSPC, for_good=True)
         say("paid", n)
+        together.add(n)
+        if len(together) == SLOTS:
+            steps.before = fail("write", errno.ENOSPC, for_good=True)
+            full.set()
+        await full.wait()
         return {"n": n}
 
     def shown(progress: Progress) -> None:

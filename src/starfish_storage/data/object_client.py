@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from starfish_storage.data.object_credentials import credentials_of
 from starfish_storage.data.object_errors import Kind, Trouble, is_panic, trouble_of
 from starfish_storage.data.patience import Patience
 from starfish_storage.errors import (
@@ -63,6 +64,7 @@ class ObjectClient:
         _refuse_after_fork()
         self.place = place
         self._store = _open_store(place)
+        self._was_refused = False
         self._gone = False
 
     @property
@@ -194,6 +196,9 @@ class ObjectClient:
         _refuse_after_fork()
         if patience.exhausted is not None:
             raise StorageUnavailableError(str(self.place), patience.seconds, patience.exhausted)
+        if self._was_refused:
+            # A key that was rotated, or a token that has expired: the client read them when it was made.
+            self._store, self._was_refused = _open_store(self.place), False
         path = self._path(key)
         pauses = wait_random_exponential(_SHORTEST_PAUSE, _LONGEST_PAUSE)
 
@@ -233,6 +238,8 @@ class ObjectClient:
             return _MissingError()
         if trouble.kind is Kind.PASSING:
             return _PassingError(trouble.reason)
+        if trouble.kind is Kind.REFUSED:
+            self._was_refused = True
         return self._failed(key, trouble)
 
     def _failed(self, key: str, trouble: Trouble) -> StorageIOError:
@@ -268,10 +275,11 @@ def _open_store(place: ObjectUri) -> ObjectStore:
         raise StoreOpenError(str(place), reason) from error
     if place.scheme == "memory":
         return _in_memory.setdefault(place.bucket, MemoryStore())
+    credentials = credentials_of(place)
     try:
         # The bucket alone: of a prefix, obstore would decode percent-escapes. No options of the client: where any are
         # given, those of the environment (AWS_ALLOW_HTTP, AWS_TIMEOUT, AWS_PROXY_URL) are not looked at.
-        return from_url(place.bucket_uri, retry_config={"max_retries": 0})
+        return from_url(place.bucket_uri, config=credentials, retry_config={"max_retries": 0})
     except BaseException as error:
         if not isinstance(error, Exception) and not is_panic(error):
             raise

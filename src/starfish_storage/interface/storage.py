@@ -56,6 +56,8 @@ class Storage(ProjectContract, MasterJobContract, ExecutionJobContract, RecordCo
     async def setup(self) -> None:
         """Open the store, creating or migrating it, and finish what a killed run left. Idempotent. Durable.
 
+        A local store that writes no more, because a disk has failed it, writes again after another call.
+
         Raises:
             StoreOpenError: it cannot be opened; its subclasses say why.
         """

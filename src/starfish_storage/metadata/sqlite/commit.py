@@ -76,7 +76,7 @@ class GroupCommit:
         self._durability: Durability = durability
         self._vfs = vfs
         self._queries = sqlite_queries()
-        self._broken: str | None = None
+        self.broken: str | None = None  # why nothing more is written before the store is opened again
         self._data_elsewhere = data_elsewhere
         self._open_connection: Connection | None = None
         refuse_foreign_database(self._path)  # before anything is made beside it
@@ -105,8 +105,7 @@ class GroupCommit:
 
     def run(self, group: Sequence[WriteOperation]) -> None:
         """Carry out a group. Afterwards each operation is durable or has its error."""
-        staged = [operation for operation in group if self._stage(operation)]
-        if not staged:
+        if not (staged := [operation for operation in group if self._stage(operation)]):
             return
         try:
             with self._locked():
@@ -126,13 +125,13 @@ class GroupCommit:
 
     def checkpoint(self, hand_in: Callable[[Callable[[], None]], None]) -> None:
         """Begin to empty the journal; the last step is handed in to the writer's queue."""
-        if not self._broken:
+        if not self.broken:
             self._checkpoint.begin(hand_in)
 
     def close(self) -> None:
         """Make everything power-safe, empty the journal, and close."""
         try:
-            if not self._broken:
+            if not self.broken:
                 self._checkpoint.finish()
                 self._log.close(self._connection, self._session)
         finally:
@@ -186,8 +185,8 @@ class GroupCommit:
 
     def _stage(self, operation: WriteOperation) -> bool:
         try:
-            if self._broken:
-                raise StoreDamagedError(self._path, self._broken)
+            if self.broken:
+                raise StoreDamagedError(self._path, self.broken)
             for write in operation.data:
                 write.stage()
         except StorageError as error:
@@ -211,7 +210,7 @@ class GroupCommit:
         except BaseException:
             self.lock.release(finished=False)  # what was committed may not be in place: the next holder sees to it
             raise
-        self.lock.release(finished=self._broken is None and not self._checkpoint.outstanding)
+        self.lock.release(finished=self.broken is None and not self._checkpoint.outstanding)
 
     def _commit(self, staged: Sequence[WriteOperation]) -> list[WriteOperation]:
         """Commit what can be, and return it. A group too large for the disk is tried again one by one."""
@@ -342,7 +341,7 @@ class GroupCommit:
                 self._checkpoint.note_outstanding()
         except (StorageError, apsw.Error) as error:
             self._roll_back(error)
-            self._broken = (
+            self.broken = (
                 f"data could not be put in place ({operation.error}) and its row could not be taken back ({error}); "
                 "nothing more is written. Close the storage, see to the disk, and open it again"
             )
@@ -373,14 +372,14 @@ class GroupCommit:
                 # crash. A trivial commit in their place overwrites them.
                 self._connection.pragma("user_version", self._connection.pragma("user_version"))
         except apsw.Error as second:
-            self._broken = (
+            self.broken = (
                 f"the database could not be written ({error}; then {second}); nothing more is written. "
                 "Close the storage, see to the disk, and open it again"
             )
             return False
         if isinstance(error, apsw.ReadOnlyError):
             # SQLite opens a file that it cannot open for writing for reading only, for as long as it has it open.
-            self._broken = (
+            self.broken = (
                 f"the database could be opened for reading only ({error}); nothing more is written. "
                 "Close the storage, see to the disk and to the permissions, and open it again"
             )

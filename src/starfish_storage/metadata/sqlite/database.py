@@ -80,7 +80,7 @@ class Session(Lifecycle):
         self._commit: GroupCommit | None = None
 
     async def open(self) -> None:
-        """Open what is not open. Idempotent."""
+        """Open what is not open, and the writer again if it has given up. Idempotent."""
         if self._forked:
             raise self._refusal()
         await asyncio.to_thread(self._open)
@@ -154,6 +154,7 @@ class Session(Lifecycle):
     def _open(self) -> None:
         with self._opening:
             if self._readers is not None:
+                self._let_writer_go_if_broken()
                 return
             # The real path: SQLite is told to follow no link, and would refuse a root that is reached through one.
             root = os.path.realpath(self._root)
@@ -163,6 +164,12 @@ class Session(Lifecycle):
                 self._readers = self._readers_of(copy, path)
             elif self._read_only or not self._can_be_written(root):
                 self._open_for_reading(path)
+
+    def _let_writer_go_if_broken(self) -> None:
+        """Close a writer that has given up: the next write opens another, which puts right what this one left."""
+        if self._writer is not None and self._commit is not None and self._commit.broken is not None:
+            writer, self._writer = self._writer, None
+            writer.stop()
 
     def _can_be_written(self, root: str) -> bool:
         """Open the store for writing; return False if it lies where nothing can be written, but can be read."""

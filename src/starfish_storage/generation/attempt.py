@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from starfish_storage.errors import StorageError
+from starfish_storage.generation.account import AttemptAccount
 from starfish_storage.generation.calling import BoundFunction
 from starfish_storage.generation.context import Context
 from starfish_storage.generation.conversion import Notes
@@ -73,7 +74,7 @@ class Attempts:
     """
 
     __slots__ = (
-        *("_claimed", "_context", "_kept", "_notes", "_number", "_raised", "_settings", "_start", "_timed_out"),
+        *("_claimed", "_account", "_kept", "_notes", "_number", "_raised", "_settings", "_start", "_timed_out"),
         "_waited",
     )
 
@@ -82,7 +83,7 @@ class Attempts:
         self._claimed = claimed
         self._number = claimed.attempts
         self._start: datetime = utc_now()
-        self._context: Context | None = None
+        self._account: AttemptAccount | None = None
         self._raised: BaseException | None = None
         self._timed_out = False
         self._kept: list[Output] = []  # of the current attempt: they stand, though it failed
@@ -141,7 +142,7 @@ class Attempts:
 
     async def release(self, error: BaseException) -> None:
         """Store the current attempt as cancelled by an error, and release the input."""
-        if self._context is None:
+        if self._account is None:
             return
         attempt = self._described("cancelled", None if isinstance(error, asyncio.CancelledError) else error)
         try:
@@ -151,7 +152,7 @@ class Attempts:
                 raise
             logger.warning("could not store an attempt at input %s: %s", attempt.job_id, another.code)
         else:
-            self._context.note_stored()
+            self._account.note_stored()
 
     async def stored(self, *, is_kept: bool) -> None:
         """Do what comes after the outcome has been stored: say which replies of paid steps the attempt could use.
@@ -159,12 +160,12 @@ class Attempts:
         Args:
             is_kept: whether the outcome was kept; otherwise others work on the input.
         """
-        if self._context is not None and not is_kept:
-            self._context.note_stored()
-        elif self._context is not None:
+        if self._account is not None and not is_kept:
+            self._account.note_stored()
+        elif self._account is not None:
             # The function did its part if its output did not fit, unless a misfit is to be tried again.
             is_misfit = isinstance(self._raised, OutputMisfitError) and not self._settings.options.retry_on_misfit
-            await self._context.stored(None if is_misfit else self._raised, timed_out=self._timed_out)
+            await self._account.stored(None if is_misfit else self._raised, timed_out=self._timed_out)
 
     async def _attempt(self) -> list[Output]:
         settings = self._settings
@@ -176,8 +177,9 @@ class Attempts:
         succeeded = False
         self._number += 1
         self._start = utc_now()
-        context = Context(settings.rules, self._claimed, self._number, settings.worker_id, settings.on_cost)
-        self._context, self._raised, self._timed_out = context, None, False
+        account = AttemptAccount(settings.rules, self._claimed, self._number, settings.on_cost)
+        context = Context(self._claimed, self._number, settings.worker_id, account)
+        self._account, self._raised, self._timed_out = account, None, False
         yielded: list[Any] = []
         try:
             try:
@@ -186,30 +188,30 @@ class Attempts:
                 if yielded:
                     await self._keep(yielded)
                 raise
-            outputs = await self._checked(returned, context)
+            outputs = await self._checked(returned, account)
             succeeded = True
         except BaseException as error:
-            if context.failure is not None and not isinstance(error, _ENDING):
-                raise context.failure from error
+            if account.failure is not None and not isinstance(error, _ENDING):
+                raise account.failure from error
             if not isinstance(error, _ENDING):
                 self._raised = error
             raise
         finally:
-            context.end()
-            gate.leave(context.usage, succeeded=succeeded)
-        if context.failure is not None:
-            raise context.failure  # even if the function caught it: the store did not keep what was paid for
+            account.end()
+            gate.leave(account.usage, succeeded=succeeded)
+        if account.failure is not None:
+            raise account.failure  # even if the function caught it: the store did not keep what was paid for
         return outputs
 
-    async def _checked(self, returned: object, context: Context) -> list[Output]:
+    async def _checked(self, returned: object, account: AttemptAccount) -> list[Output]:
         checked = await self._settings.checks.check(returned)
         self._note(checked)
         if checked.misfit is not None:
             self._kept, self._raised = checked.outputs, OutputMisfitError(checked.misfit)
             if self._settings.options.retry_on_misfit:
                 raise self._raised
-        if context.complaint is not None:
-            return complained(checked.outputs, context.complaint)
+        if account.complaint is not None:
+            return complained(checked.outputs, account.complaint)
         return checked.outputs
 
     def _note(self, checked: Checked) -> None:
@@ -218,7 +220,7 @@ class Attempts:
             self._settings.checks.warn_of(checked.notes, self._claimed)
 
     def _conversions(self) -> tuple[Conversion, ...]:
-        of_steps = () if self._context is None else self._context.conversions
+        of_steps = () if self._account is None else self._account.conversions
         if not of_steps:
             return () if self._notes is None else self._notes.conversions()
         both = Notes()
@@ -251,12 +253,12 @@ class Attempts:
         await self._save(self._described("failed", error), error)
 
     async def _save(self, attempt: Attempt, error: Exception) -> None:
-        context = self._context
-        self._context = None  # no attempt is under way until the next; the ledger finishes what it has been given
+        account = self._account
+        self._account = None  # no attempt is under way until the next; the ledger finishes what it has been given
         self._settings.failures.count(attempt)
         await self._settings.outbox.save_failed(attempt)
-        if context is not None:
-            await context.stored(error, timed_out=self._timed_out)
+        if account is not None:
+            await account.stored(error, timed_out=self._timed_out)
 
     async def _outlast(self, error: Exception) -> bool:
         """Return whether a failed attempt does not count: it only tried stored replies, or met a limit.
@@ -267,7 +269,7 @@ class Attempts:
         retry = settings.options.retry
         if not retry.is_worth(error):
             return False
-        if self._context is not None and self._context.only_tried(error, timed_out=self._timed_out):
+        if self._account is not None and self._account.only_tried(error, timed_out=self._timed_out):
             await self._save(self._described("failed", error), error)
             return True
         if not is_limit(error, now):
@@ -281,7 +283,7 @@ class Attempts:
         return True
 
     def _described(self, status: StatusAttempt, error: BaseException | None = None) -> Attempt:
-        claimed, context = self._claimed, self._context
+        claimed, account = self._claimed, self._account
         kind = message = trace = None
         if error is not None:
             kind = _storable(type(error).__name__, _LONGEST_MESSAGE)
@@ -298,7 +300,7 @@ class Attempts:
             kind,
             message,
             trace,
-            () if context is None else context.take_usage(),
+            () if account is None else account.take_usage(),
             self._conversions(),
         )
 

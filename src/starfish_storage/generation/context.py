@@ -4,35 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import threading
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from starfish_storage.errors import InvalidInputError, StorageError, shorten
-from starfish_storage.generation.conversion import Notes
-from starfish_storage.generation.steps import Check, StepRules, Steps, used_in_step
-from starfish_storage.generation.stopping import StoppedError
-from starfish_storage.generation.under_way import StepKey, under_way
+from starfish_storage.errors import InvalidInputError, shorten
+from starfish_storage.generation.account import AttemptAccount
+from starfish_storage.generation.steps import Check
 from starfish_storage.generation.usage import read_usage
 from starfish_storage.runs import ClaimedInput, Usage
 
 Result = TypeVar("Result")
 Number = float | Decimal
 
-_making = threading.Lock()  # of the steps of a context: few functions have any
-_counting = threading.Lock()  # which usage is in the row of its attempt, and which came after it
-
 
 class Context:
     """The attempt at one input, as the function sees it. A function asks for it: ``async def answer(x, context)``.
 
     Args:
-        rules: what the paid steps of all inputs share.
         claimed: the input.
         attempt: the number of this attempt, from 1, counted over all resumes.
         worker_id: the worker that makes it.
-        on_cost: gets the cost of each reported call.
+        account: what the run keeps of the attempt.
 
     Attributes:
         master_job_id: the run.
@@ -40,37 +33,20 @@ class Context:
         position: the place of the input among those of the run, from 0.
         attempt: the number of this attempt.
         worker_id: the worker that makes it.
-        complaint: what is wrong with the usage that was reported; None if nothing is.
     """
 
-    def __init__(
-        self,
-        rules: StepRules,
-        claimed: ClaimedInput,
-        attempt: int,
-        worker_id: str,
-        on_cost: Callable[[float], None],
-    ) -> None:
+    def __init__(self, claimed: ClaimedInput, attempt: int, worker_id: str, account: AttemptAccount) -> None:
         self.master_job_id = claimed.master_job_id
         self.job_id = claimed.job_id
         self.position = claimed.position
         self.attempt = attempt
         self.worker_id = worker_id
-        self._rules = rules
-        self._claimed = claimed
-        self._on_cost = on_cost
-        self._usage: list[Usage] = []
-        self._late: list[Usage] | None = None
-        self._is_over = self._is_stored = False
-        self.complaint: str | None = None
-        self._made_steps: Steps | None = None
-        self._loop = asyncio.get_running_loop()
-        self._loop_thread = threading.get_ident()
+        self._account = account
 
     @property
     def usage(self) -> tuple[Usage, ...]:
         """The usage reported so far in this attempt."""
-        return tuple(self._usage)
+        return self._account.usage
 
     def log_usage(
         self,
@@ -100,20 +76,7 @@ class Context:
         """
         named = {"model": model, "input_tokens": input_tokens, "output_tokens": output_tokens, "cost": cost, **counts}
         reported = read_usage(usage, named)
-        if reported.complaint is not None and self.complaint is None:
-            self.complaint = f"log_usage: {reported.complaint}"
-        used = reported.usage()
-        in_step = used_in_step.get()
-        if in_step is not None:
-            in_step.append(used)
-        with _counting:
-            self._usage.append(used)
-            if self._late is not None:
-                self._late.append(used)
-            is_stored = self._is_stored
-        self._on_cost(used.cost)
-        if is_stored and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._store_late)
+        self._account.log_usage(reported.usage(), reported.complaint)
 
     def once(
         self,
@@ -153,7 +116,7 @@ class Context:
         """
         try:
             _check_step(name, check, most_replies)
-            return self._steps.once(name, call, check, most_replies if callable(call) else 1)
+            return self._account.steps.once(name, call, check, most_replies if callable(call) else 1)
         except BaseException:
             if inspect.iscoroutine(call):
                 call.close()
@@ -180,13 +143,13 @@ class Context:
             InvalidDataError: as for `once`.
         """
         _check_step(name, check, most_replies)
-        if threading.get_ident() == self._loop_thread:
+        if self._account.is_in_loop:
             raise InvalidInputError("once_blocking would block the event loop here; use 'await context.once(...)'.")
         if inspect.iscoroutinefunction(call) or not callable(call):
             raise InvalidInputError(
                 f"once_blocking needs a plain function for step {shorten(name)}; it awaits nothing."
             )
-        return self._steps.once_blocking(name, call, check, most_replies)
+        return self._account.steps.once_blocking(name, call, check, most_replies)
 
     def forget(self, name: str) -> Awaitable[None]:
         """Forget the replies that are stored for the steps of a name: they stay in the history, and are not used again.
@@ -198,86 +161,13 @@ class Context:
             InvalidInputError: the name is not text.
         """
         _check_step(name, None, 1)
-        if threading.get_ident() == self._loop_thread:
-            return _Begun(self._steps.forget(name))
-        asyncio.run_coroutine_threadsafe(self._forgotten(name), self._loop).result()
+        if self._account.is_in_loop:
+            return _Begun(self._account.steps.forget(name))
+        asyncio.run_coroutine_threadsafe(self._forgotten(name), self._account.loop).result()
         return _Begun(None)
 
     async def _forgotten(self, name: str) -> None:
-        await self._steps.forget(name)
-
-    @property
-    def _steps(self) -> Steps:
-        with _making:
-            if self._made_steps is None:
-                self._made_steps = Steps(self._rules, self._claimed, self.attempt, self._loop)
-                if self._is_over:
-                    self._made_steps.end()
-            return self._made_steps
-
-    # --- for the run ----------------------------------------------------------------------------------------------
-
-    @property
-    def failure(self) -> StorageError | StoppedError | None:
-        """The error of the store, if it failed to read or write a step."""
-        return None if self._made_steps is None else self._made_steps.failure
-
-    @property
-    def conversions(self) -> Sequence[Notes]:
-        """What was converted in the replies of steps."""
-        return () if self._made_steps is None else self._made_steps.conversions
-
-    def end(self) -> None:
-        """Pay for nothing more: the attempt is over."""
-        self._is_over = True
-        if self._made_steps is not None:
-            self._made_steps.end()
-
-    def take_usage(self) -> tuple[Usage, ...]:
-        """Return the usage for the row of the attempt. What is reported later is added to that row, once it is stored.
-
-        If the row is made again, it has all usage until then.
-        """
-        with _counting:
-            self._late = []
-            return tuple(self._usage)
-
-    def only_tried(self, error: BaseException, *, timed_out: bool) -> bool:
-        """Return whether the attempt has paid nothing, and another one will go on without the reply that it failed at.
-
-        Args:
-            error: ended the attempt.
-            timed_out: whether the attempt ran out of its time.
-        """
-        steps = self._made_steps
-        return steps is not None and not self._usage and steps.only_tried(error, timed_out=timed_out)
-
-    async def stored(self, error: BaseException | None, *, timed_out: bool = False) -> None:
-        """Note that the row of the attempt is stored.
-
-        Args:
-            error: ended the attempt; None if the function returned.
-            timed_out: whether the attempt ran out of its time.
-        """
-        self.note_stored()
-        if self._made_steps is not None:
-            await self._made_steps.judge(error, timed_out=timed_out)
-
-    def note_stored(self) -> None:
-        """Note that the row of the attempt is stored, and nothing is to be said about its steps."""
-        with _counting:
-            self._is_stored = True
-        if self._late:
-            self._store_late()
-
-    def _store_late(self) -> None:
-        """Add usage to the stored attempt. Called in the event loop's thread."""
-        with _counting:
-            late, self._late = self._late or [], []
-        if late:
-            calls = under_way(self._rules.ledger)
-            work = self._rules.outbox.add_usage(self.job_id, self.attempt, late)
-            calls.store_late(StepKey(self.master_job_id, self.job_id, "usage", 0), work)
+        await self._account.steps.forget(name)
 
 
 class _Begun:

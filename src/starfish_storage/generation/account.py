@@ -1,0 +1,148 @@
+"""What the run keeps of an attempt: what it used, its paid steps, and what comes when its row is stored already."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+
+from starfish_storage.errors import StorageError
+from starfish_storage.generation.conversion import Notes
+from starfish_storage.generation.steps import StepRules, Steps, used_in_step
+from starfish_storage.generation.stopping import StoppedError
+from starfish_storage.generation.under_way import StepKey, under_way
+from starfish_storage.runs import ClaimedInput, Usage
+
+_making = threading.Lock()  # of the steps of an attempt: few functions have any
+_counting = threading.Lock()  # which usage is in the row of its attempt, and which came after it
+
+
+class AttemptAccount:
+    """What an attempt used, and its paid steps.
+
+    Args:
+        rules: what the paid steps of all inputs share.
+        claimed: the input.
+        attempt: the number of the attempt.
+        on_cost: gets the cost of each reported call.
+
+    Attributes:
+        complaint: what is wrong with the usage that was reported; None if nothing is.
+        loop: the event loop of the run.
+    """
+
+    __slots__ = (
+        *("_attempt", "_claimed", "_is_over", "_is_stored", "_late", "_on_cost", "_rules", "_steps", "_thread"),
+        *("_usage", "complaint", "loop"),
+    )
+
+    def __init__(self, rules: StepRules, claimed: ClaimedInput, attempt: int, on_cost: Callable[[float], None]) -> None:
+        self.loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
+        self._rules = rules
+        self._claimed = claimed
+        self._attempt = attempt
+        self._on_cost = on_cost
+        self._usage: list[Usage] = []
+        self._late: list[Usage] | None = None
+        self._is_over = self._is_stored = False
+        self.complaint: str | None = None
+        self._steps: Steps | None = None
+
+    @property
+    def is_in_loop(self) -> bool:
+        """Whether the event loop's thread asks."""
+        return threading.get_ident() == self._thread
+
+    @property
+    def usage(self) -> tuple[Usage, ...]:
+        """The usage reported so far."""
+        return tuple(self._usage)
+
+    @property
+    def steps(self) -> Steps:
+        """The paid steps. Any thread may ask for them."""
+        with _making:
+            if self._steps is None:
+                self._steps = Steps(self._rules, self._claimed, self._attempt, self.loop)
+                if self._is_over:
+                    self._steps.end()
+            return self._steps
+
+    def log_usage(self, used: Usage, complaint: str | None) -> None:
+        """Note what a call used, and what is wrong with how it was reported. Any thread may call this."""
+        if complaint is not None and self.complaint is None:
+            self.complaint = f"log_usage: {complaint}"
+        in_step = used_in_step.get()
+        if in_step is not None:
+            in_step.append(used)
+        with _counting:
+            self._usage.append(used)
+            if self._late is not None:
+                self._late.append(used)
+            is_stored = self._is_stored
+        self._on_cost(used.cost)
+        if is_stored and not self.loop.is_closed():
+            self.loop.call_soon_threadsafe(self._store_late)
+
+    @property
+    def failure(self) -> StorageError | StoppedError | None:
+        """The error of the store, if it failed to read or write a step."""
+        return None if self._steps is None else self._steps.failure
+
+    @property
+    def conversions(self) -> Sequence[Notes]:
+        """What was converted in the replies of steps."""
+        return () if self._steps is None else self._steps.conversions
+
+    def end(self) -> None:
+        """Pay for nothing more: the attempt is over."""
+        self._is_over = True
+        if self._steps is not None:
+            self._steps.end()
+
+    def take_usage(self) -> tuple[Usage, ...]:
+        """Return the usage for the row of the attempt. What is reported later is added to that row, once it is stored.
+
+        If the row is made again, it has all usage until then.
+        """
+        with _counting:
+            self._late = []
+            return tuple(self._usage)
+
+    def only_tried(self, error: BaseException, *, timed_out: bool) -> bool:
+        """Return whether the attempt has paid nothing, and another one will go on without the reply that it failed at.
+
+        Args:
+            error: ended the attempt.
+            timed_out: whether the attempt ran out of its time.
+        """
+        steps = self._steps
+        return steps is not None and not self._usage and steps.only_tried(error, timed_out=timed_out)
+
+    async def stored(self, error: BaseException | None, *, timed_out: bool = False) -> None:
+        """Note that the row of the attempt is stored.
+
+        Args:
+            error: ended the attempt; None if the function returned.
+            timed_out: whether the attempt ran out of its time.
+        """
+        self.note_stored()
+        if self._steps is not None:
+            await self._steps.judge(error, timed_out=timed_out)
+
+    def note_stored(self) -> None:
+        """Note that the row of the attempt is stored, and nothing is to be said about its steps."""
+        with _counting:
+            self._is_stored = True
+        if self._late:
+            self._store_late()
+
+    def _store_late(self) -> None:
+        """Add usage to the stored attempt. Called in the event loop's thread."""
+        with _counting:
+            late, self._late = self._late or [], []
+        if late:
+            calls = under_way(self._rules.ledger)
+            work = self._rules.outbox.add_usage(self._claimed.job_id, self._attempt, late)
+            calls.store_late(StepKey(self._claimed.master_job_id, self._claimed.job_id, "usage", 0), work)

@@ -25,7 +25,7 @@ from starfish_storage import open_storage
 from starfish_storage.generation import Context, Filtered, Run, generate
 
 ANSWERS = Path(__file__).parent / "gsm8k" / "model_solutions.jsonl"
-IN_FLIGHT = 10  # calls at a time, of each task
+IN_FLIGHT = 40  # calls at a time, of all tasks
 LOCAL = {"num_cpus": 2, "include_dashboard": False, "object_store_memory": 100 << 20, "_node_ip_address": "127.0.0.1"}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,7 @@ HOW = (
     *("--max-concurrency", "7", "--retries", "4", "--timeout", "1.5", "--max-cost", "2", "--schema", "schema.json"),
     *("--accept", "answers.py:accept", "--unique-by", "a", "--unique-by", "b", "--on-bad-input", "skip"),
     *("--progress", "lines", "--reask", "last"),
+    *("--max-failures", "inf", "--rpm", "60", "--tpm", "9000", "--longest-limit-wait", "30"),
 )
 
 
@@ -90,6 +92,10 @@ def check_how(options: dict[str, Any]) -> None:
         "retry": 5,
         "timeout": 1.5,
         "max_cost": 2.0,
+        "max_failures": math.inf,
+        "rpm": 60.0,
+        "tpm": 9000.0,
+        "longest_limit_wait": 30.0,
         "output_schema": {"type": "object", "required": ["capital"]},
         "unique_by": ["a", "b"],
         "on_bad_input": "skip",

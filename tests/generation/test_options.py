@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -26,6 +27,9 @@ def key(output: dict[str, Any]) -> Any:
     "wrong",
     [
         *({"max_concurrency": value} for value in (0, -1, 1.5, True, "10")),
+        *({"max_failures": value} for value in (0, -1, 1.5, True, "10", float("nan"))),
+        *({name: value} for name in ("rpm", "tpm") for value in (0, 0.5, True, "10", float("inf"))),
+        {"longest_limit_wait": -1},
         *({"timeout": value} for value in (-1, float("inf"), float("nan"), "1", True)),
         *({"max_cost": value} for value in (-0.1, float("nan"), "1")),
         *({"grace": value} for value in (-1, "1")),
@@ -62,6 +66,10 @@ def test_what_is_stored_reads_back(unique_by: Any, accept: Any) -> None:
         on_bad_input="skip",
         grace=0,
         lease=5,
+        max_failures=math.inf,
+        rpm=60,
+        tpm=90_000,
+        longest_limit_wait=7,
     )
     stored = decode(encode(options.to_json(), "options"))
     assert Options.from_json(stored, {}) == options

@@ -158,6 +158,19 @@ class RunView:
         return sum(count for status, count in self.inputs.items() if status not in UNFINISHED)
 
     @property
+    def stop_reason(self) -> str | None:
+        """Why somebody asked its workers to stop, if that is how it ended or is about to."""
+        if self.state is None or (self.is_over and self.job.status != "cancelled"):
+            return None
+        return self.state.stop_reason
+
+    @property
+    def paused_until(self) -> datetime | None:
+        """When its calls go on after a limit of the provider; None if they are not paused."""
+        until = None if self.state is None or self.is_over else self.state.paused_until
+        return until if until is not None and until > self.time else None
+
+    @property
     def total(self) -> int | None:
         """How many there are to do, if that is known yet."""
         if self.state is not None and not self.state.inputs_complete:
@@ -225,7 +238,9 @@ def fields_of(view: RunView) -> dict[str, Cell]:
         "name": job.name,
         "project": job.project_id,
         "status": job.status,
-        "stopping": None if state is None or view.is_over else state.stop_reason,
+        "stopped" if view.is_over else "stopping": view.stop_reason,
+        "paused until": view.paused_until,
+        "paused for": None if state is None or view.paused_until is None else state.pause_reason,
         "target": job.target_record_count,
         "inputs": view.inputs,
         "records": view.records,

@@ -31,7 +31,12 @@ Call = Callable[[Storage], Awaitable["Run"]]
 
 
 _HOW = (
-    click.option("--max-concurrency", type=click.IntRange(min=1), metavar="N", help="Calls at a time [default: 10]."),
+    click.option(
+        "--max-concurrency",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Calls at a time, of all processes [default: 10].",
+    ),
     click.option(
         "--retries",
         type=click.IntRange(min=0),
@@ -46,6 +51,20 @@ _HOW = (
     ),
     click.option(
         "--max-cost", type=click.FloatRange(min=0), metavar="COST", help="Stop when the run has cost this much."
+    ),
+    click.option(
+        "--max-failures",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="N|SHARE|inf",
+        help="Stop when so many inputs, or such a share, have failed [default: the first 20, or 50 in a row, alike].",
+    ),
+    click.option("--rpm", type=click.FloatRange(min=1), metavar="N", help="Requests a minute."),
+    click.option("--tpm", type=click.FloatRange(min=1), metavar="N", help="Tokens a minute."),
+    click.option(
+        "--longest-limit-wait",
+        type=click.FloatRange(min=0),
+        metavar="SECONDS",
+        help="Wait so long for a provider that limits calls, without using up retries [default: 3600].",
     ),
     click.option("--schema", metavar="FILE.json|MODULE:MODEL", help="The schema that each output must fit."),
     click.option("--accept", metavar="MODULE:FUNCTION", help="A function that decides which outputs are kept."),
@@ -116,6 +135,10 @@ def how_options(given: dict[str, Any]) -> dict[str, Any]:
         "retry": None if retries is None else retries + 1,  # there it is how often a call is tried at all
         "timeout": given["timeout"],
         "max_cost": given["max_cost"],
+        "max_failures": given["max_failures"],
+        "rpm": given["rpm"],
+        "tpm": given["tpm"],
+        "longest_limit_wait": given["longest_limit_wait"],
         "accept": None if accept is None else load_function(accept),
         "unique_by": unique_by or None,
         "on_empty": given["on_empty"],

@@ -12,6 +12,7 @@ from starfish_storage.cli.cells import STYLES, Cell, Money, on_one_line
 from starfish_storage.cli.output import console
 from starfish_storage.cli.run_view import RunView, how_to_go_on
 from starfish_storage.models import COUNTED_STATUSES
+from starfish_storage.wording import beginning
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -80,6 +81,8 @@ def _numbers(view: RunView, rate: float | None) -> dict[str, Cell]:
         numbers["a second"] = round(rate, 1)
         if view.total is not None:
             numbers["left"] = _duration((view.total - view.done) / rate)
+    if state is not None and view.paused_until is not None:
+        numbers["paused until"] = f"{on_one_line(view.paused_until)} ({beginning(state.pause_reason or 'a limit')})"
     if state is not None and state.stop_reason is not None:
         numbers["stopping" if not view.is_over else "stopped"] = state.stop_reason
     return numbers

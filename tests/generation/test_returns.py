@@ -91,6 +91,42 @@ async def test_what_was_yielded_before_an_error_is_kept(storage: Storage, kind: 
     assert run.records == completed
 
 
+async def test_what_earlier_attempts_yielded_is_kept_as_versions(storage: Storage) -> None:
+    """Also of an attempt that is stopped, and of more outputs than the last attempt has."""
+    yielding, attempt = asyncio.Event(), 0
+
+    async def pages(n: int) -> AsyncIterator[Any]:
+        nonlocal attempt
+        attempt += 1
+        yield {"n": n, "attempt": attempt}
+        if attempt == 1:
+            yield {"n": n, "when": WHEN}
+            raise ConnectionError
+        if attempt == 2:
+            yielding.set()
+            await asyncio.Event().wait()
+
+    running = asyncio.create_task(start(storage, pages, numbers(1), grace=0))
+    await yielding.wait()
+    running.cancel()
+    await asyncio.wait([running])
+    assert (await statuses(storage))[1] == {"pending": 1}
+    run = await resume(storage, RUN, pages, progress="quiet")
+    assert (run.records, run.attempts) == ({"completed": 1}, 3)
+    (record,) = await records(storage)
+    ledger = storage.ledger
+    versions = await ledger.list_versions(record.record_uid)
+    assert [(one.number, one.status, one.error_message) for one in versions] == [
+        (1, "completed", None),
+        (2, "failed", "the attempt was stopped before it ended"),
+        (3, "completed", None),
+    ]
+    for version in versions:
+        assert await ledger.get_version_data(record.record_uid, version.number) == {"n": 0, "attempt": version.number}
+    second = f"{record.job_id}-1"
+    assert await ledger.get_version_data(second, 1) == {"n": 0, "when": "2026-01-31"}
+
+
 async def test_nothing_may_be_no_output(storage: Storage) -> None:
     run = await start(storage, lambda n: [None, [], [None, {"n": n}]][n], on_empty="skip")
     assert (run.status, run.records, run.inputs) == ("completed", {"completed": 1}, {"completed": 3})
@@ -201,6 +237,10 @@ async def test_a_misfit_is_retried_if_asked_for(storage: Storage) -> None:
         "output_schema: at $.answer: type must be integer",
     )
     assert last.status == "completed"
+    uid = (await records(storage))[0].record_uid
+    versions = await storage.ledger.list_versions(uid)
+    assert [(one.status, one.is_current) for one in versions] == [("failed", False), ("completed", True)]
+    assert await storage.ledger.get_version_data(uid, 1) == {"n": 0, "answer": "no number"}
     run = await generate(storage, answer, numbers(1), **options, progress="quiet")
     assert (run.records, run.attempts) == ({"failed": 1}, 1)  # not asked for
     with pytest.raises(InvalidInputError, match="retry_on_misfit must be True or False"):

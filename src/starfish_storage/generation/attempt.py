@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from starfish_storage.errors import StorageError
+from starfish_storage.errors import InvalidDataError, StorageError
 from starfish_storage.generation.account import AttemptAccount
 from starfish_storage.generation.calling import BoundFunction
 from starfish_storage.generation.context import Context
@@ -75,6 +75,7 @@ class Attempts:
 
     __slots__ = (
         *("_claimed", "_account", "_kept", "_notes", "_number", "_raised", "_settings", "_start", "_timed_out"),
+        "_yielded",
         "_waited",
     )
 
@@ -87,6 +88,7 @@ class Attempts:
         self._raised: BaseException | None = None
         self._timed_out = False
         self._kept: list[Output] = []  # of the current attempt: they stand, though it failed
+        self._yielded: list[Any] = []  # by it, if its function is a generator
         self._notes: Notes | None = None
         self._waited = 0.0  # seconds, because of limits
 
@@ -144,9 +146,14 @@ class Attempts:
         """Store the current attempt as cancelled by an error, and release the input."""
         if self._account is None:
             return
+        outputs = self._kept
+        if self._yielded and not outputs:
+            checked = self._settings.checks.unchecked(list(self._yielded), "the attempt was stopped before it ended")
+            self._note(checked)
+            outputs = checked.outputs
         attempt = self._described("cancelled", None if isinstance(error, asyncio.CancelledError) else error)
         try:
-            await self._settings.outbox.release(attempt)
+            await self._settings.outbox.release(attempt, outputs)
         except StorageError as another:
             if isinstance(error, asyncio.CancelledError):
                 raise
@@ -173,20 +180,19 @@ class Attempts:
         gate = settings.gate
         if not gate.admit():
             await gate.enter()
-        self._kept, self._notes = [], None
+        self._kept, self._yielded, self._notes = [], [], None
         succeeded = False
         self._number += 1
         self._start = utc_now()
         account = AttemptAccount(settings.rules, self._claimed, self._number, settings.on_cost)
         context = Context(self._claimed, self._number, settings.worker_id, account)
         self._account, self._raised, self._timed_out = account, None, False
-        yielded: list[Any] = []
         try:
             try:
-                returned = await self._called(context, yielded)
+                returned = await self._called(context)
             except Exception:
-                if yielded:
-                    await self._keep(yielded)
+                if self._yielded:
+                    await self._keep()
                 raise
             outputs = await self._checked(returned, account)
             succeeded = True
@@ -207,8 +213,9 @@ class Attempts:
         checked = await self._settings.checks.check(returned)
         self._note(checked)
         if checked.misfit is not None:
-            self._kept, self._raised = checked.outputs, OutputMisfitError(checked.misfit)
+            self._raised = OutputMisfitError(checked.misfit)
             if self._settings.options.retry_on_misfit:
+                self._keep_checked(checked)
                 raise self._raised
         if account.complaint is not None:
             return complained(checked.outputs, account.complaint)
@@ -228,15 +235,25 @@ class Attempts:
             both.take_over(notes)
         return both.conversions()
 
-    async def _keep(self, yielded: list[Any]) -> None:
-        """Check what a generator yielded before it failed, for the outcome: it was paid for."""
-        checked = await self._settings.checks.check(list(yielded))
-        self._note(checked)
-        self._kept = [_with_storable_message(one) for one in checked.outputs]
+    async def _keep(self) -> None:
+        """Check what a generator yielded before it failed: it was paid for."""
+        try:
+            checked = await self._settings.checks.check(list(self._yielded))
+        except InvalidDataError:
+            return  # it yielded nothing but None
+        self._keep_checked(checked)
 
-    async def _called(self, context: Context, yielded: list[Any]) -> Any:
+    def _keep_checked(self, checked: Checked) -> None:
+        """Keep outputs of an attempt that failed: as outputs of the input if it is the last, else as versions."""
+        as_json = self._settings.checks.stored_as_json(checked.outputs)
+        if checked.notes is not None and as_json.notes is not None:
+            as_json.notes.take_over(checked.notes)
+        self._note(as_json)
+        self._kept = [_with_storable_message(one) for one in as_json.outputs]
+
+    async def _called(self, context: Context) -> Any:
         limit = self._settings.options.timeout
-        call = self._settings.function.call(self._claimed.run_config, context, yielded)
+        call = self._settings.function.call(self._claimed.run_config, context, self._yielded)
         if limit is None:
             return await call
         timer = asyncio.timeout(limit)
@@ -256,7 +273,7 @@ class Attempts:
         account = self._account
         self._account = None  # no attempt is under way until the next; the ledger finishes what it has been given
         self._settings.failures.count(attempt)
-        await self._settings.outbox.save_failed(attempt)
+        await self._settings.outbox.save_failed(attempt, self._kept)
         if account is not None:
             await account.stored(error, timed_out=self._timed_out)
 

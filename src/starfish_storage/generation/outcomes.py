@@ -145,6 +145,13 @@ class OutputChecks:
         checked.notes = notes
         return checked
 
+    def unchecked(self, items: Sequence[object], why: str) -> Checked:
+        """Return what a stopped attempt had yielded, as failed outputs that can be stored."""
+        notes = Notes()
+        shaped = [object_of(item, notes, path) for item, path in items_of(items) if item is not None]
+        checked = self.stored_as_json([Output("failed", data, why) for data in shaped])
+        return Checked([Output("failed", one.data, why) for one in checked.outputs], checked.notes)
+
     def stored_as_json(self, outputs: Sequence[Output]) -> Checked:
         """Return outputs that the store refused, with the data of each converted into JSON."""
         notes, converted = Notes(), list[Output]()

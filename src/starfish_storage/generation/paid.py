@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from starfish_storage.codec import encode
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.interface import RunLedger
-from starfish_storage.runs import WAITS_FOR_STORE, Attempt, Finished, Outcome, Step, Usage
+from starfish_storage.runs import WAITS_FOR_STORE, Attempt, Finished, Outcome, Output, Step, Usage
 
 Stored = TypeVar("Stored")
 
@@ -75,8 +75,7 @@ class PaidOutcome(Paid[Finished]):
         """See `Paid.interrupted`."""
         if all(output.data is None for output in self.outcome.outputs):
             return None
-        reason = "what it returned waits for the store"
-        return replace(self.outcome.attempt, status="interrupted", error_type=WAITS_FOR_STORE, error_message=reason)
+        return _waiting(self.outcome.attempt)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,6 +109,46 @@ class StoppedAttempt(PaidAttempt):
         """See `Paid.store`."""
         await ledger.release_input(self.attempt)
         return self.attempt.number
+
+
+@dataclass(frozen=True, slots=True)
+class KeptAttempt:
+    """An attempt that did not end its input, and what it had made before.
+
+    Attributes:
+        attempt: the attempt.
+        outputs: what it had made.
+        release: it was stopped; its input is given back.
+    """
+
+    attempt: Attempt
+    outputs: tuple[Output, ...]
+    release: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PaidOutputs(Paid[int]):
+    """An attempt that did not end its input, and what it had made before; storing it returns its number."""
+
+    kind = "outputs"
+    kept: KeptAttempt
+
+    async def stored(self, ledger: RunLedger) -> int | None:
+        """See `Paid.stored`."""
+        found = await _found(self.kept.attempt, ledger)
+        return None if found is None else found.number
+
+    async def store(self, ledger: RunLedger) -> int:
+        """See `Paid.store`."""
+        return await ledger.keep_attempt(self.kept.attempt, self.kept.outputs, release=self.kept.release)
+
+    def value(self) -> object:
+        """See `Paid.value`."""
+        return self.kept
+
+    def interrupted(self) -> Attempt | None:
+        """See `Paid.interrupted`."""
+        return _waiting(self.kept.attempt)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -187,6 +226,8 @@ def read(entry: Mapping[str, Any]) -> Paid[Any]:
             return PaidAttempt(_adapter(Attempt).validate_python(entry[kind]))
         if kind == StoppedAttempt.kind:
             return StoppedAttempt(_adapter(Attempt).validate_python(entry[kind]))
+        if kind == PaidOutputs.kind:
+            return PaidOutputs(_adapter(KeptAttempt).validate_python(entry[kind]))
         if kind == PaidReply.kind:
             return PaidReply(_adapter(Step).validate_python(entry[kind]))
         if kind == PaidUsage.kind:
@@ -194,6 +235,11 @@ def read(entry: Mapping[str, Any]) -> Paid[Any]:
     except (ValidationError, KeyError):
         pass  # not as the cause: its text quotes values
     raise InvalidInputError("a line of the spool is not what this release writes; take it in with the release it is of")
+
+
+def _waiting(attempt: Attempt) -> Attempt:
+    reason = "what it returned waits for the store"
+    return replace(attempt, status="interrupted", error_type=WAITS_FOR_STORE, error_message=reason)
 
 
 async def _found(mine: Attempt, ledger: RunLedger) -> Attempt | None:

@@ -14,10 +14,12 @@ from starfish_storage.codec import decode
 from starfish_storage.errors import InvalidInputError, NotFoundError, ResultsSpooledError, StorageError
 from starfish_storage.generation import paid
 from starfish_storage.generation.paid import (
+    KeptAttempt,
     LateUsage,
     Paid,
     PaidAttempt,
     PaidOutcome,
+    PaidOutputs,
     PaidReply,
     PaidUsage,
     StoppedAttempt,
@@ -28,7 +30,7 @@ from starfish_storage.generation.spool import ResultSpool, SpoolPlace
 from starfish_storage.generation.waiting import StoreWait
 from starfish_storage.interface import RunLedger
 from starfish_storage.models import utc_now
-from starfish_storage.runs import Attempt, Finished, Outcome, Step, Usage
+from starfish_storage.runs import Attempt, Finished, Outcome, Output, Step, Usage
 from starfish_storage.wording import number_of, results_wait
 
 logger = logging.getLogger(__name__)
@@ -183,15 +185,20 @@ class Outbox:
                 held = self._hold(PaidOutcome(refused(held.outcome, error)))
         return await self._finish(held, claim_next=claim_next)
 
-    async def save_failed(self, attempt: Attempt) -> None:
+    async def save_failed(self, attempt: Attempt, outputs: Sequence[Output] = ()) -> None:
         """Store a failed attempt after which the input is tried again, however long that takes.
+
+        Args:
+            attempt: the attempt.
+            outputs: what it had made before it failed; JSON.
 
         Raises:
             StorageError: as `RunLedger.save_attempt`; the patience of the run is over.
             StoppedError: the worker stops while the store does not take it.
         """
         self._spending.hand_in(attempt.cost)
-        await self._store(PaidAttempt(attempt))
+        kept = PaidOutputs(KeptAttempt(attempt, tuple(outputs))) if outputs else PaidAttempt(attempt)
+        await self._store(kept)
 
     async def save_step(self, step: Step) -> int:
         """Store a reply to a paid step, however long that takes, and also if the caller is cancelled meanwhile.
@@ -214,18 +221,23 @@ class Outbox:
         self._spending.hand_in(sum(one.cost for one in usage))
         await self._store(PaidUsage(LateUsage(job_id, number, tuple(usage))))
 
-    async def release(self, attempt: Attempt) -> None:
+    async def release(self, attempt: Attempt, outputs: Sequence[Output] = ()) -> None:
         """Store an attempt that was stopped, and give its input back; tried once.
+
+        Args:
+            attempt: the attempt.
+            outputs: what it had made before; JSON.
 
         Raises:
             StorageError: as `RunLedger.release_input`.
         """
         self._spending.hand_in(attempt.cost)
-        held = self._hold(StoppedAttempt(attempt))
+        what = PaidOutputs(KeptAttempt(attempt, tuple(outputs), release=True)) if outputs else StoppedAttempt(attempt)
+        held = self._hold(what)
         if self._waiting.is_under_way:
             return  # `settle` writes it down
         try:
-            await self._ledger.release_input(attempt)
+            await what.store(self._ledger)
         except (InvalidInputError, NotFoundError):
             del self._held[held]
             raise

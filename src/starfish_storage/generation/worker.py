@@ -277,7 +277,7 @@ class RunWorker:
         if outcome.error_message is None:
             self._failures.succeeded()
         elif await self._takes_back(outcome, attempts.raised):
-            await self._outbox.release(outcome.attempt)
+            await self._outbox.release(outcome.attempt, [one for one in outcome.outputs if one.data is not None])
             await attempts.stored(is_kept=True)
             self._changed.set()
             return None

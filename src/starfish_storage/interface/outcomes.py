@@ -46,6 +46,25 @@ class OutcomeLedger(ABC):
         """
 
     @abstractmethod
+    async def keep_attempt(self, attempt: Attempt, outputs: Sequence[Output], *, release: bool = False) -> int:
+        """Store an attempt that did not end its input, with outputs that it had made before, and return its number.
+
+        Durable. Not idempotent. As `save_attempt`, or with ``release`` as `release_input`; the outputs that have data
+        become versions of their records, also of records that do not exist yet.
+
+        Args:
+            attempt: the attempt.
+            outputs: what it had made, in order.
+            release: return the input to ``pending``.
+
+        Raises:
+            NotFoundError: the execution job does not exist any more.
+            InvalidDataError: the data of an output is not JSON; nothing is stored.
+            InvalidInputError: it belongs to another run, or a value cannot be stored.
+            InvalidStatusError: an output has a status that `Output` does not allow.
+        """
+
+    @abstractmethod
     async def release_input(self, attempt: Attempt) -> None:
         """Store an attempt that was stopped and return its input to ``pending``. Durable. Not idempotent.
 

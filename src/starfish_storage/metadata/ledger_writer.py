@@ -142,13 +142,14 @@ def add_usage(writer: RowWriter, job_id: str, number: int, used: Sequence[Usage]
     writer.change("save_attempt", ledger_rows.with_usage(there, used))
 
 
-def release_input(writer: RowWriter, attempt: Attempt, now: str) -> None:
-    """Store an attempt that was stopped, and return its input to pending if the worker holds it."""
+def release_input(writer: RowWriter, attempt: Attempt, now: str) -> int:
+    """Store an attempt that was stopped, return its input to pending if the worker holds it, and return its number."""
     lock_worker(writer, attempt.worker_id)
     there = need_input(writer, attempt.job_id, attempt.master_job_id)
-    save_attempt(writer, attempt, now)
+    number = save_attempt(writer, attempt, now)
     if is_held(there, attempt.worker_id):
         writer.change("return_input", (now, attempt.job_id))
+    return number
 
 
 def refresh_run(writer: RowWriter, master_job_id: str, now: str) -> Row:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -27,7 +27,7 @@ from starfish_storage.metadata.settling import Settling
 from starfish_storage.metadata.stored_data import decoded, dropping, read_stored
 from starfish_storage.metadata.unique_keys import names_of_keys
 from starfish_storage.models import EXECUTION_JOB_STATUSES, utc_now
-from starfish_storage.runs import Attempt, Finished, Outcome, Output, RecordVersion
+from starfish_storage.runs import Attempt, ClaimedInput, Finished, Outcome, Output, RecordVersion
 
 _NO_VERSION = "no version"
 
@@ -57,14 +57,36 @@ class SQLOutcomeLedger(SQLAttemptLedger, OutcomeLedger):
     async def _keep_superseded(self, planning: Planning) -> None:
         """Store the attempt of an outcome that comes too late, and its outputs as versions: they were paid for."""
         late = replace(planning.outcome.attempt, status="superseded")
+        await self._keep_outputs(planning, late, ledger_writer.save_attempt)
+
+    async def keep_attempt(self, attempt: Attempt, outputs: Sequence[Output], *, release: bool = False) -> int:
+        """See `OutcomeLedger.keep_attempt`."""
+        now, row = values.timestamp("now", utc_now()), ledger_rows.attempt_row(attempt, 1)
+        for output in outputs:
+            ledger_rows.check_output(output)
+        worker_id = values.text("worker_id", attempt.worker_id)
+        claimed = ClaimedInput(attempt.job_id, attempt.master_job_id, 0, {}, 0)
+        planning = Planning(
+            self._database, self._data, Outcome(claimed, worker_id, attempt, outputs), row, now, claim_next=False
+        )
+        save = ledger_writer.release_input if release else ledger_writer.save_attempt
+        return await self._keep_outputs(planning, attempt, save)
+
+    async def _keep_outputs(
+        self, planning: Planning, attempt: Attempt, save: Callable[[RowWriter, Attempt, str], int]
+    ) -> int:
+        """Store an attempt, and the outputs that are planned as versions; return its number."""
         versions, writes = planning.kept_outputs()
+        numbers: list[int] = []
 
         def apply(writer: RowWriter) -> list[Change]:
-            number = ledger_writer.save_attempt(writer, late, planning.now)
+            number = save(writer, attempt, planning.now)
+            numbers[:] = [number]  # once more, if the group is tried again
             undo = keep(writer, [row._replace(number=number) for row in versions], is_new=True)
-            return [("delete_attempt", (late.job_id, number)), *undo]
+            return [("delete_attempt", (attempt.job_id, number)), *undo]
 
         await self._database.write(WriteOperation(apply, data=writes))
+        return numbers[0]
 
     async def release_input(self, attempt: Attempt) -> None:
         """See `InputLedger.release_input`."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from starfish_storage.errors import InvalidInputError, InvalidStatusError, NotFoundError
+from starfish_storage.errors import InvalidDataError, InvalidInputError, InvalidStatusError, NotFoundError
 from starfish_storage.interface import RunLedger, Storage
 from starfish_storage.runs import ClaimedInput, Finished, Output, output_record_uid
 from starfish_storage.testing.samples import MASTER_JOB, at
@@ -223,6 +223,28 @@ class VersionTests(StorageSuite):
             (2, True, "completed", {"answer": 2}),
             (3, False, "completed", {"answer": 3}),
         ]
+
+    async def test_outputs_of_an_attempt_that_ended_nothing_are_kept(self, storage: Storage) -> None:
+        """As versions, also of records that the input does not get later; with ``release``, the input is given back."""
+        ledger = await start(storage)
+        one, two = await claim(ledger, 2)
+        failed = an_attempt(one, status="failed", error_type="E")
+        assert await ledger.keep_attempt(failed, [kept(1), Output("failed", None, "no data"), UNFIT]) == 1
+        await ledger.finish_input(an_outcome(one, kept(3)))
+        assert await versions_of(ledger, one) == [
+            (1, False, "completed", {"answer": 1}),
+            (2, True, "completed", {"answer": 3}),
+        ]
+        assert await versions_of(ledger, one, 1) == []
+        assert await versions_of(ledger, one, 2) == [(1, False, "failed", {"answer": "unfit"})]
+        assert await ledger.keep_attempt(an_attempt(two, status="cancelled"), [kept(4)], release=True) == 1
+        assert (await ledger.count_inputs(MASTER_JOB))["pending"] == 2
+        assert await versions_of(ledger, two) == [(1, False, "completed", {"answer": 4})]
+        with refused(InvalidDataError, "answer"):
+            await ledger.keep_attempt(failed, [Output("completed", {"answer": {1}})])
+        with refused(InvalidStatusError, "pending"):
+            await ledger.keep_attempt(failed, [Output("pending", {})])
+        assert [one.number for one in await ledger.list_attempts(one.job_id)] == [1, 2]
 
     async def test_a_duplicate_may_make_an_outcome_a_failed_one(self, storage: Storage) -> None:
         """Whether it does is known only once its unique keys are looked up; then the earlier one stands."""

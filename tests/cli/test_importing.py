@@ -91,8 +91,8 @@ def test_errors(lines: Path):
     assert "error: line 2 of 'answers.jsonl' is not JSON, at column 1. Nothing was imported" in ended.err
     assert call("import", "none.jsonl").status == 2
     assert "--from" in call("import", "answers.jsonl", "--from", "xml").err
-    (lines.parent / "a.json").write_text("{}")
-    assert "cannot infer the form of 'a.json'" in call("import", "a.json").err
+    (lines.parent / "a.xml").write_text("{}")
+    assert "cannot infer the form of 'a.xml'" in call("import", "a.xml").err
 
 
 def test_as_a_process(lines: Path):

@@ -108,8 +108,16 @@ def test_a_uri_of_another_kind_is_refused(here: Path):
 
 
 def test_a_run_is_named_by_its_beginning_or_as_the_last(here: Path):
-    for given, meant in ((ENDED, ENDED), ("sums-", LOGGED), ("last", DESERTED)):
+    for given, meant in ((ENDED, ENDED), ("sums-", LOGGED), ("last", LOGGED)):  # stored last, and by its times before
         assert call_json("show", given)["master_job"]["master_job_id"] == meant
+
+
+def test_no_run_is_given_the_name_of_the_newest(here: Path):
+    (here / "inputs.jsonl").write_text("{}")
+    ended = call("generate", "os.path:join", "inputs.jsonl", "--id", "last")
+    assert (ended.status, ended.out) == (2, "")
+    assert "--id last cannot be used" in ended.err
+    assert call("show", "last").status == 0
 
 
 def test_a_run_that_is_not_there(here: Path):

@@ -283,7 +283,7 @@ def test_a_run_that_is_stopped_and_gone_on_with(work: Path):
     [
         (("nothing:answer", "capitals.2026.jsonl"), "there is no module 'nothing'"),
         (("answers.py:nothing", "capitals.2026.jsonl"), "has no 'nothing'; it has "),
-        (("answers.py:answer", "nothing.jsonl"), "File 'nothing.jsonl' does not exist."),
+        (("answers.py:answer", "nothing.jsonl"), "Path 'nothing.jsonl' does not exist."),
         (("answers.py:answer", "bad.jsonl"), "line 2 of 'bad.jsonl' is not JSON"),
         (("answers.py:answer", "other.jsonl"), "no field for its parameter 'country'"),
         (("answers.py:answer", "capitals.2026.jsonl", "--config", "bad.json"), "'bad.json' is not JSON, at line 1"),
@@ -294,8 +294,8 @@ def test_a_run_that_is_stopped_and_gone_on_with(work: Path):
         (("answers.py:answer", "capitals.2026.jsonl", "--schema", "no.json"), "'no.json' does not exist."),
         (("answers.py:answer", "capitals.2026.jsonl", "--schema", "latin.json"), "as JSON: it is not UTF-8."),
         (("answers.py:answer", "empty.jsonl"), "'empty.jsonl' holds no inputs. Nothing was started."),
-        (("answers.py:answer", "packed.jsonl"), "is compressed with gzip: decompress it first."),
-        (("answers.py:answer", "pipe"), "the inputs 'pipe' are no regular file: give one, since it is read twice."),
+        (("answers.py:answer", "packed.jsonl"), "'packed.jsonl' ends in the middle of its compressed data"),
+        (("answers.py:answer", "pipe"), "'pipe' is not a regular file: give a regular file, since it is read twice."),
         (("answers.py:answer", "capitals.2026.jsonl", "--accept", "answers.py:no"), "has no 'no'"),
         (("answers.py:answer", "capitals.2026.jsonl", "--max-concurrency", "0"), "0 is not in the range"),
         (("answers.py:answer", "capitals.2026.jsonl", "--id", "a/b"), "master_job_id 'a/b' cannot be used"),
@@ -308,7 +308,7 @@ def test_nothing_is_started(words: tuple[str, ...], reason: str, work: Path):
     (work / "list.json").write_text("[]", "utf-8")
     (work / "latin.json").write_bytes(b'"\xe9"')
     (work / "empty.jsonl").write_text("\n", "utf-8")
-    (work / "packed.jsonl").write_bytes(gzip.compress(b'{"country": "Peru"}\n'))
+    (work / "packed.jsonl").write_bytes(gzip.compress(b'{"country": "Peru"}\n')[:-9])
     os.mkfifo(work / "pipe")
     ended = call("generate", *words, "-q")
     assert (ended.status, ended.out) == (2, "")

@@ -31,6 +31,7 @@ TABLES: dict[str, Any] = {
 }
 
 BESIDE: dict[tuple[str, str], set[str]] = {
+    ("postgres", "master_jobs"): {"ordinal"},
     ("sqlite", "execution_jobs"): {"counts", "position"},
     ("postgres", "execution_jobs"): {"counts", "position"},
     ("sqlite", "records"): {"unique_key", "attempt"},

@@ -10,6 +10,7 @@ import click
 
 from starfish_storage.cli.options import example, with_store_to_write
 from starfish_storage.cli.place import Place
+from starfish_storage.cli.run_lookup import LAST
 from starfish_storage.cli.running import carry_out, how_options, read_config, with_how
 from starfish_storage.errors import InvalidInputError
 
@@ -46,6 +47,8 @@ def generate_command(
     """
     from starfish_storage.generation import generate, load_function, read_inputs
 
+    if master_job_id == LAST:
+        raise InvalidInputError(f"--id {LAST} cannot be used: every command takes {LAST!r} for the newest run.")
     read = read_inputs(inputs, given["on_bad_input"] or "stop")
     if next(iter(read), None) is None:
         raise InvalidInputError(f"{inputs!r} holds no inputs. Nothing was started.")

@@ -31,14 +31,14 @@ async def find_run(storage: Storage, given: str, looked_for: str = "run") -> Gen
         NotFoundError: there is no such run; the message names similar ones.
         InvalidInputError: several ids begin so.
     """
+    if given == LAST:
+        newest = await storage.get_newest_master_job()
+        if newest is not None:
+            return newest
+        raise NotFoundError("run", given, "the store has no runs yet")
     exact = await storage.get_master_job(given)
     if exact is not None:
         return exact
-    if given == LAST:
-        newest = await storage.list_master_jobs(limit=1)
-        if newest:
-            return newest[0]
-        raise NotFoundError("run", given, "the store has no runs yet")
     runs = [job async for job in _every_run(storage)]
     found = [job for job in runs if given and job.master_job_id.startswith(given)]
     if len(found) > 1:

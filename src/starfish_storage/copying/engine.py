@@ -161,7 +161,8 @@ async def _named(
         if found is None:
             raise NotFoundError("master job", master_job_id, "list_master_jobs lists all master jobs")
         projects[found.project_id] = jobs[master_job_id] = None
-    return list(projects), list(jobs)
+    # In their order, so that the newest one is that of the copy too.
+    return list(projects), [job for job in await rows.list_master_job_order() if job in jobs]
 
 
 async def _every_project(source: Storage) -> AsyncIterator[str]:

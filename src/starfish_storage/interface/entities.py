@@ -95,6 +95,13 @@ class MasterJobContract(ABC):
         """Return a master job, or None if no master job has that id. Raises nothing of its own."""
 
     @abstractmethod
+    async def get_newest_master_job(self) -> GenerationMasterJob | None:
+        """Return the master job that was stored last, whatever its times say; None if there is none.
+
+        Raises nothing of its own.
+        """
+
+    @abstractmethod
     async def list_master_jobs(
         self,
         project_id: str | None = None,

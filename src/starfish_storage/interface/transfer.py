@@ -43,6 +43,10 @@ class RowTransfer(ABC):
         """Return the ids of the master jobs of a project, sorted. Raises nothing of its own."""
 
     @abstractmethod
+    async def list_master_job_order(self) -> list[str]:
+        """Return the ids of all master jobs, in the order in which they were stored. Raises nothing of its own."""
+
+    @abstractmethod
     async def get_master_job(self, master_job_id: str) -> MasterJobRow | None:
         """Return a master job, or None. Raises nothing of its own."""
 

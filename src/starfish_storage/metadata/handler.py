@@ -136,6 +136,11 @@ class SQLMetadataHandler(MetadataHandler):
         """See `MasterJobContract.get_master_job`."""
         return await self._get("get_master_job", master_job_id, self._codec.master_job)
 
+    async def get_newest_master_job(self) -> GenerationMasterJob | None:
+        """See `MasterJobContract.get_newest_master_job`."""
+        row = await self._database.first(self._queries["newest_master_job"], ())
+        return None if row is None else self._converted([row], self._codec.master_job)[0]
+
     async def list_master_jobs(
         self,
         project_id: str | None = None,

@@ -69,6 +69,10 @@ class SQLRowTransfer(RowTransfer):
         found = await self._database.all(self._queries["list_master_job_ids_of_project"], parameters, list)
         return sorted(only_values(found))
 
+    async def list_master_job_order(self) -> list[str]:
+        """See `RowTransfer.list_master_job_order`."""
+        return only_values(await self._database.all(self._queries["list_master_job_ids_in_order"], (), list))
+
     async def get_master_job(self, master_job_id: str) -> MasterJobRow | None:
         """See `RowTransfer.get_master_job`."""
         parameters = (values.text("master_job_id", master_job_id),)

@@ -219,6 +219,10 @@ class HybridStorage(Storage):
         """See `MasterJobContract.get_master_job`."""
         return await self._metadata_handler.get_master_job(master_job_id)
 
+    async def get_newest_master_job(self) -> GenerationMasterJob | None:
+        """See `MasterJobContract.get_newest_master_job`."""
+        return await self._metadata_handler.get_newest_master_job()
+
     async def list_master_jobs(
         self,
         project_id: str | None = None,

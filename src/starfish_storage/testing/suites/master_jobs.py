@@ -52,6 +52,20 @@ async def stored(storage: Storage, master_job_id: str = MASTER_JOB) -> Generatio
 class MasterJobTests(StorageSuite):
     """Starting, ending, updating and reading master jobs."""
 
+    async def test_the_newest_is_the_one_stored_last_whatever_its_times_say(self, storage: Storage) -> None:
+        """Also after it was changed, or the one after it was deleted."""
+        assert await storage.get_newest_master_job() is None
+        await storage.save_project(a_project())
+        for number, job_id in enumerate(("b", "c", "a")):
+            job = a_master_job(storage, job_id)
+            await storage.log_master_job_start(job.model_copy(update={"creation_time": at(-3600 * number)}))
+        await storage.update_master_job_status("b", "running", at(5))
+        newest = await storage.get_newest_master_job()
+        assert newest == await stored(storage, "a")
+        await storage.delete_master_job("a")
+        newest = await storage.get_newest_master_job()
+        assert newest == await stored(storage, "c")
+
     async def test_a_master_job_reads_back_as_it_was_started(self, storage: Storage) -> None:
         """Every field is there."""
         job = await start(storage)

@@ -22,6 +22,13 @@ DELETE FROM projects WHERE project_id = :project_id
 -- name: list_master_job_ids_of_project
 SELECT master_job_id FROM master_jobs WHERE project_id = :project_id
 
+-- name: newest_master_job
+-- Whatever the clocks said.
+SELECT {master_job.columns} FROM master_jobs ORDER BY {order_of_storing} DESC LIMIT 1
+
+-- name: list_master_job_ids_in_order
+SELECT master_job_id FROM master_jobs ORDER BY {order_of_storing}
+
 -- name: insert_master_job
 INSERT INTO master_jobs ({master_job.columns}) VALUES ({master_job.parameters})
 

@@ -8,6 +8,9 @@
 -- fragment: version
 data_version
 
+-- fragment: order_of_storing
+ordinal
+
 -- fragment: has_error_text
 strpos(lower(error_message COLLATE "C"), :error_text) > 0
 

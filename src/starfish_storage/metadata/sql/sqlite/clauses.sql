@@ -11,6 +11,10 @@ INDEXED BY execution_jobs_by_status
 -- Data has no versions.
 NULL
 
+-- fragment: order_of_storing
+-- Of master jobs; a VACUUM keeps it.
+rowid
+
 -- fragment: has_error_text
 instr(lower(error_message), :error_text) > 0
 

@@ -118,7 +118,8 @@ BEGIN IMMEDIATE
 SELECT {project.columns} FROM projects ORDER BY project_id
 
 -- name: every_master_job
-SELECT {master_job.columns} FROM master_jobs ORDER BY master_job_id
+-- In the order in which they were stored, so that what is made of them keeps it.
+SELECT {master_job.columns} FROM master_jobs ORDER BY {order_of_storing}
 
 -- name: every_execution_job
 SELECT {execution_job.columns} FROM execution_jobs ORDER BY job_id

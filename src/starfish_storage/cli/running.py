@@ -66,6 +66,18 @@ _HOW = (
         metavar="SECONDS",
         help="Wait so long for a provider that limits calls, without using up retries [default: 3600].",
     ),
+    click.option(
+        "--patience",
+        type=click.FloatRange(min=0),
+        metavar="SECONDS",
+        help="Wait so long for a store that takes nothing, with what was paid for [default: 3600].",
+    ),
+    click.option(
+        "--spool",
+        metavar="FILE",
+        type=click.Path(exists=True, dir_okay=False),
+        help="A file in which results of the run wait [default: those on this machine].",
+    ),
     click.option("--schema", metavar="FILE.json|MODULE:MODEL", help="The schema that each output must fit."),
     click.option("--accept", metavar="MODULE:FUNCTION", help="A function that decides which outputs are kept."),
     click.option(
@@ -139,6 +151,8 @@ def how_options(given: dict[str, Any]) -> dict[str, Any]:
         "rpm": given["rpm"],
         "tpm": given["tpm"],
         "longest_limit_wait": given["longest_limit_wait"],
+        "patience": given["patience"],
+        "spool": given["spool"],
         "accept": None if accept is None else load_function(accept),
         "unique_by": unique_by or None,
         "on_empty": given["on_empty"],

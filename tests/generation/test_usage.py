@@ -36,6 +36,7 @@ class CompletionUsage(BaseModel):
 
 class Response(BaseModel):
     id: str = "r1"
+    created: int = 1_769_860_800
     model: str = "small-1"
     choices: list[dict[str, Any]] = [{"message": {"content": "s3cret"}}]
     usage: CompletionUsage | None = None

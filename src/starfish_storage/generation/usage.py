@@ -36,6 +36,7 @@ _TOTALS = frozenset({"total_tokens", "total_token_count", "totalTokens"})  # the
 _SIDES = {"prompt": "input", "input": "input", "completion": "output", "output": "output"}
 _OF_ONE_SIDE = frozenset({"audio_tokens", "text_tokens", "image_tokens", "video_tokens"})
 _HOLDERS = ("usage", "usage_metadata", "usageMetadata")
+_OF_A_RESPONSE = (*_HOLDERS, "id", "object")
 _MOST_COUNTS, _LONGEST_NAME, _DEEPEST = 50, 100, 5
 
 
@@ -106,12 +107,14 @@ def read_usage(reported: object, named: Mapping[str, object]) -> Reported:
 
 
 def _read_response(fields: Mapping[Any, object], found: Reported) -> None:
-    """Take over the usage of a response, or usage as it is."""
-    holder = next((name for name in _HOLDERS if fields.get(name) is not None), None)
-    if holder is not None:
+    """Take over the usage of a response, or usage as it is.
+
+    Of a response without usage only the model: its other numbers, such as the time, count nothing.
+    """
+    if any(name in fields for name in _OF_A_RESPONSE):
         model = fields.get(_MODEL) or fields.get("model_version")
         found.add(_MODEL, model if isinstance(model, str) else None)
-        fields = _fields(fields[holder]) or {}
+        fields = next((_fields(fields[name]) or {} for name in _HOLDERS if fields.get(name) is not None), {})
     for name, value in _numbers(fields, None, 1):
         if name == _MODEL or name in (_SENT, _RECEIVED, _COST) or _is_room(found, name):
             found.add(name, value)

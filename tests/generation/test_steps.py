@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from durability import processes
 from generation.paid_steps import BOTH, Ask, chain, lenient, replies, steps
-from generation.runs import AT_ONCE, NEVER, RUN, attempts, data, numbers, start
+from generation.runs import AT_ONCE, NEVER, RUN, attempts, data, numbers, open_store, start
+from generation.steps_process import judged
 from servers.paying import PayingServer
 from starfish_storage.errors import StorageUnavailableError
 from starfish_storage.generation import Context, resume, retry
@@ -234,3 +236,31 @@ async def test_a_kill_between_an_attempt_and_its_mark_pays_for_nothing(
     assert (run.records, run.cost, paying_server.payments["judge 0"]) == ({"completed": 1}, 4, 2)
     assert (run.attempts, run.failed_attempts) == (3, 2)
     assert [one.reply for one in await steps(storage, "judge") if one.status == "rejected"] == [1]
+
+
+async def test_what_a_killed_process_had_paid_for_is_used_by_the_next(
+    store: str, paying_server: PayingServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PAYING_PORT", str(paying_server.port))
+    paying_server.tell("held", match="judge")
+    with processes.start(["-m", "generation.steps_process", store]) as process:
+        await asyncio.to_thread(paying_server.wait_held)
+        process.kill()
+    paying_server.release()
+    async with open_store(store) as storage:
+        run = await resume(storage, RUN, judged, progress="quiet")
+        assert (run.records, run.cost, run.attempts) == ({"completed": 1}, 3, 2)
+        assert paying_server.payments == {"question 0": 1, "answer 0": 1, "judge 0": 2}, "what was in flight, again"
+
+
+async def test_the_code_of_another_process_is_the_same_code(
+    store: str, paying_server: PayingServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PAYING_PORT", str(paying_server.port))
+    paying_server.tell("truncated", match="judge")
+    status, _, error = await asyncio.to_thread(processes.run, ["-m", "generation.steps_process", store])
+    assert status == 0, error
+    async with open_store(store) as storage:
+        run = await retry(storage, RUN, judged, retry=NEVER, progress="quiet")
+        assert (run.records, run.cost, run.attempts) == ({"completed": 1}, 4, 2)
+        assert paying_server.payments == {"question 0": 1, "answer 0": 1, "judge 0": 2}

@@ -270,9 +270,9 @@ class Steps:
         try:
             with self._noting_failure():
                 number = await self._rules.outbox.save_step(step)
-        except StorageError as error:
+        except (StorageError, StoppedError) as error:
             if self._is_over:
-                logger.warning("%s ended after its attempt, and its reply is lost: %s", key, error)
+                logger.warning("%s ended after its attempt, and its reply is not stored: %r", key, error)
             raise
         if not is_whole:
             raise asyncio.CancelledError

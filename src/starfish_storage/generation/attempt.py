@@ -222,9 +222,13 @@ class Attempts:
         return checked.outputs
 
     def _note(self, checked: Checked) -> None:
-        self._notes = checked.notes
-        if checked.notes is not None:
-            self._settings.checks.warn_of(checked.notes, self._claimed)
+        if checked.notes is None:
+            return
+        self._settings.checks.warn_of(checked.notes, self._claimed)
+        if self._notes is None:
+            self._notes = checked.notes
+        else:
+            self._notes.take_over(checked.notes)
 
     def _conversions(self) -> tuple[Conversion, ...]:
         of_steps = () if self._account is None else self._account.conversions
@@ -241,13 +245,12 @@ class Attempts:
             checked = await self._settings.checks.check(list(self._yielded))
         except InvalidDataError:
             return  # it yielded nothing but None
+        self._note(checked)
         self._keep_checked(checked)
 
     def _keep_checked(self, checked: Checked) -> None:
         """Keep outputs of an attempt that failed: as outputs of the input if it is the last, else as versions."""
         as_json = self._settings.checks.stored_as_json(checked.outputs)
-        if checked.notes is not None and as_json.notes is not None:
-            as_json.notes.take_over(checked.notes)
         self._note(as_json)
         self._kept = [_with_storable_message(one) for one in as_json.outputs]
 

@@ -192,7 +192,7 @@ def test_an_input_is_not_reset_that_was_claimed_meanwhile(store: Store, held: li
     worker.commit()
 
     def reset(rows: PostgresRowWriter) -> int:
-        meant = EndedInputs(("completed", "failed"), None, None, None, failed_outputs=False)
+        meant = EndedInputs(("completed", "failed"), None, None, None, failed_outputs=False, stand=True)
         return reset_inputs(rows, MASTER_JOB, meant, NOON)
 
     worker = store.transaction()

@@ -21,20 +21,23 @@ LONGEST = 4  # so many columns may stand in a query; more of them are a list tha
 @pytest.mark.parametrize(
     ("given", "written"),
     [
-        ("SELECT {step.columns} FROM steps", "SELECT job_id, name, result, attempt, saved_when, usage FROM steps"),
+        ("SELECT {standing.columns} FROM a", "SELECT job_id, status, start_time, end_time, worker_id FROM a"),
         ("({worker.parameters})", "(:worker_id, :master_job_id, :process, :start_time, :lease_expires)"),
         ("{run.columns of given}", "given.master_job_id, given.registered, given.inputs_complete, given.stop_reason"),
         ("{project.columns but created_when updated_when}", "project_id, name, description"),
         ("{run.columns of old but stop_reason}", "old.master_job_id, old.registered, old.inputs_complete"),
         (
-            "{step.assigned of excluded}",
+            "{standing.assigned of excluded}",
             (
-                "result = excluded.result, attempt = excluded.attempt, saved_when = excluded.saved_when, "
-                "usage = excluded.usage"
+                "status = excluded.status, start_time = excluded.start_time, end_time = excluded.end_time, "
+                "worker_id = excluded.worker_id"
             ),
         ),
         ("{run.assigned but stop_reason}", "registered = :registered, inputs_complete = :inputs_complete"),
-        ("{step.arrays but job_id name usage}", ":result::text[], :attempt::bigint[], :saved_when::text[]"),
+        (
+            "{claimed_input.arrays but master_job_id run_config attempted_generations}",
+            ":job_id::text[], :position::bigint[]",
+        ),
     ],
 )
 def test_lists_are_written_out(given: str, written: str) -> None:

@@ -15,12 +15,25 @@ from starfish_storage.maintenance import collect
 @click.command("collect", epilog=example("collect --store /data/store --dry-run"))
 @click.option("--dry-run", is_flag=True, help="Show what would be removed, and remove nothing.")
 @click.option("--days", type=click.FloatRange(min=0), default=7, show_default=True, help="Remove only what is older.")
+@click.option(
+    "--versions-older-than",
+    "versions",
+    type=click.FloatRange(min=0),
+    metavar="DAYS",
+    help="Also remove versions of records that were replaced so many days ago.",
+)
 @with_json
 @with_store
-def collect_command(place: Place, dry_run: bool, days: float, as_json: bool) -> None:
+def collect_command(place: Place, dry_run: bool, days: float, versions: float | None, as_json: bool) -> None:
     """Remove unreferenced data, files that dead writers left, and superseded lines of the row log."""
     if not dry_run:
         place.refuse_writing()
-    grace = timedelta(days=days)
-    report = collect(place.uri, place.data_uri, grace=grace, dry_run=dry_run, read_only=place.read_only)
+    report = collect(
+        place.uri,
+        place.data_uri,
+        grace=timedelta(days=days),
+        dry_run=dry_run,
+        read_only=place.read_only,
+        versions_older_than=None if versions is None else timedelta(days=versions),
+    )
     show_report(report, as_json=as_json)

@@ -52,11 +52,13 @@ _SECTIONS = {
         "collect": "Remove unreferenced data and leftovers.",
         "backup": "Copy a store, which may be in use.",
         "restore": "Make a store from a backup.",
+        "restore-version": "Make an earlier output of a record the current one.",
     },
 }
 _MODULES = {name: f"starfish_storage.cli.{name}" for names in _SECTIONS.values() for name in names} | {
     "retry": "starfish_storage.cli.resume",
     "import": "starfish_storage.cli.importing",
+    "restore-version": "starfish_storage.cli.restore_version",
 }
 _FORMER_NAMES = {"jobs": "runs"}
 """Names that commands had before; they work until 1.0, and no list shows them."""
@@ -77,7 +79,7 @@ class CommandGroup(click.Group):
         name = _FORMER_NAMES.get(cmd_name, cmd_name)
         if name not in _MODULES:
             return None
-        command: click.Command = getattr(importlib.import_module(_MODULES[name]), f"{name}_command")
+        command: click.Command = getattr(importlib.import_module(_MODULES[name]), f"{name.replace('-', '_')}_command")
         return command
 
     def invoke(self, ctx: click.Context) -> Any:

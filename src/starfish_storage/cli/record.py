@@ -18,6 +18,7 @@ from starfish_storage.cli.place import Place
 from starfish_storage.cli.replies import show_steps
 from starfish_storage.cli.shortening import shortened, shortened_text, shortened_traceback
 from starfish_storage.cli.tables import Column
+from starfish_storage.cli.versions import list_versions
 from starfish_storage.errors import NotFoundError
 from starfish_storage.interface import Storage
 from starfish_storage.models import GenerationJob, Record
@@ -88,14 +89,18 @@ class RecordView:
 
 @click.command("record", epilog=example("record 5f0c9d6a7b1e4c2f8a3d5e6f7a8b9c0d-0 --json"))
 @click.argument("uid")
+@click.option("--versions", "lists_versions", is_flag=True, help="List its outputs that are kept, with their data.")
 @with_full
 @with_json
 @with_store
-def record_command(place: Place, uid: str, full: bool, as_json: bool) -> None:
+def record_command(place: Place, uid: str, lists_versions: bool, full: bool, as_json: bool) -> None:
     """Show a record: its metadata and data, its input, attempts and paid steps, and what they cost.
 
     A value over 2 KB is cut, unless --full or --json is given.
     """
+    if lists_versions:
+        asyncio.run(list_versions(place, uid, full=full, as_json=as_json))
+        return
     view = asyncio.run(_view(place, uid))
     if as_json:
         show_json(view)

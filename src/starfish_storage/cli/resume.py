@@ -14,6 +14,7 @@ from starfish_storage.cli.running import carry_out, how_options, id_of_run, with
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.interface import Storage
 from starfish_storage.models import EXECUTION_JOB_STATUSES, GenerationJob
+from starfish_storage.runs import Replace
 
 if TYPE_CHECKING:
     from starfish_storage.generation import Run, Where
@@ -70,6 +71,13 @@ def resume_command(place: Place, run: str, function: str | None, inputs: str | N
 @click.option("--input", "input_ids", multiple=True, metavar="ID", help="Only the input with this id; repeatable.")
 @click.option("--recheck", is_flag=True, help="Call no function; run the checks over the stored outputs.")
 @click.option("--forget", multiple=True, metavar="NAME", help="Ask for the steps of this name again; repeatable.")
+@click.option(
+    "--replace",
+    type=one_of(["better", "always"]),
+    default="better",
+    show_default=True,
+    help="Whether a failed attempt leaves a good outcome alone.",
+)
 @click.option("--job", "job_ids", multiple=True, hidden=True)  # the former name of --input, until 1.0
 @with_how
 @with_store_to_write
@@ -84,6 +92,7 @@ def retry_command(
     job_ids: tuple[str, ...],
     forget: tuple[str, ...],
     recheck: bool,
+    replace: Replace,
     **given: Any,
 ) -> int:
     """Run the failed inputs of a run again. Stored steps are not paid for again."""
@@ -91,7 +100,7 @@ def retry_command(
 
     ids = input_ids + job_ids
     if recheck:
-        if function or status or error or error_type or ids or forget:
+        if function or status or error or error_type or ids or forget or replace != "better":
             raise InvalidInputError(
                 "--recheck calls no function and looks at all outputs: leave out the function and what selects inputs."
             )
@@ -106,7 +115,7 @@ def retry_command(
 
     async def chosen(storage: Storage) -> Run:
         await _refuse_no_match(storage, run_id, where)
-        return await retry(storage, run_id, called, where=where, forget=forget, **arguments)
+        return await retry(storage, run_id, called, where=where, forget=forget, replace=replace, **arguments)
 
     return carry_out(place, run_id, given, chosen, is_new=False, function=function)
 

@@ -44,7 +44,7 @@ from starfish_storage.generation.worker import RunWorker
 from starfish_storage.identifiers import check_id
 from starfish_storage.interface import Storage
 from starfish_storage.models import GenerationMasterJob, Project, utc_now
-from starfish_storage.runs import RunState
+from starfish_storage.runs import Replace, RunState
 
 
 @raised_at_the_call
@@ -147,11 +147,13 @@ async def retry(
     where: Where | None = None,
     recheck: bool = False,
     forget: Sequence[str] = (),
+    replace: Replace = "better",
     **changed: Unpack[RunOptions],
 ) -> Run:
     """Run finished inputs again, by default those that failed, and the unfinished ones.
 
-    The function gets the stored results of paid steps. The new records replace those of the earlier outcome.
+    The function gets the stored results of paid steps. The outcome that an input has stands until there is a better
+    one; what is replaced stays as earlier versions of its records.
 
     Args:
         storage: the store of the run, set up.
@@ -164,6 +166,7 @@ async def retry(
             equal outputs stays ``completed``.
         forget: names of steps whose stored replies are not to be used again, so that they are asked for again; the
             replies stay in the history.
+        replace: ``"better"`` [default]: an attempt that fails leaves a good outcome alone. ``"always"``: none stands.
         changed: as for `resume`.
 
     Raises:
@@ -174,12 +177,12 @@ async def retry(
     refuse_unknown(changed)
     await take_in(storage, master_job_id, changed.get("spool"))
     if recheck:
-        if function is not None or where is not None or forget:
+        if function is not None or where is not None or forget or replace != "better":
             raise InvalidInputError(
-                "recheck=True calls no function and looks at all outputs: leave out function, where and forget."
+                "recheck=True calls no function and looks at all outputs: leave out function, where, forget and replace."
             )
         return await _recheck(storage, master_job_id, changed)
-    return await _run_again(storage, master_job_id, function, where or Where(), forget, changed)
+    return await _run_again(storage, master_job_id, function, where or Where(), forget, replace, changed)
 
 
 async def cancel(storage: Storage, master_job_id: str, reason: str = "cancelled") -> None:
@@ -210,6 +213,7 @@ async def _run_again(
     function: Callable[..., Any] | None,
     chosen: Where,
     forget: Sequence[str],
+    replace: Replace,
     changed: RunOptions,
 ) -> Run:
     state, job, config = await stored_run(storage, master_job_id)
@@ -222,6 +226,8 @@ async def _run_again(
             error_text=chosen.error_text,
             error_type=chosen.error_type,
             job_ids=chosen.job_ids,
+            failed_outputs="failed" in chosen.statuses,
+            replace=replace,
         )
         if forget:
             await forget_of_pending(storage, master_job_id, forget)

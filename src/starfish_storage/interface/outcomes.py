@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from starfish_storage.runs import Attempt, Finished, Outcome, Output, RecordVersion
+from starfish_storage.runs import Attempt, Finished, Outcome, Output, RecordVersion, Replace
 
 
 class OutcomeLedger(ABC):
@@ -23,9 +23,9 @@ class OutcomeLedger(ABC):
         the others become ``duplicate``.
 
         Of an input that had ended before, the earlier outcome stands if this one is ``failed`` and the earlier one was
-        not, unless ``outcome.replace`` is ``"always"``: then the input ends again as it had, and outputs of this
-        outcome that have data become versions of their records. Otherwise this one takes its place: outputs that it
-        replaces become versions, and records that it has no output for become ``cancelled``.
+        not: then the input ends again as it had, and outputs of this outcome that have data become versions of their
+        records. Otherwise, or if `reset_inputs` was told so, this one takes its place: outputs that it replaces become
+        versions, and records that it has no output for become ``cancelled``.
 
         If the worker no longer holds the input and another has it, or had it, the attempt is stored as ``superseded``,
         and its outputs that have data as versions of their records; while the input is ``pending``, the outcome is
@@ -85,10 +85,11 @@ class OutcomeLedger(ABC):
         error_type: str | None = None,
         job_ids: Sequence[str] | None = None,
         failed_outputs: bool = False,
+        replace: Replace = "better",
     ) -> int:
         """Put ended inputs back to ``pending``, so that they run again; return how many. Durable. Idempotent.
 
-        What came of them stands until they have a better outcome.
+        What came of them stays visible meanwhile.
 
         Args:
             master_job_id: the run.
@@ -98,10 +99,12 @@ class OutcomeLedger(ABC):
             job_ids: only these.
             failed_outputs: also those, whatever their status, of which an output failed or its record is lost;
                 ``error_text`` is then also looked for in the errors of outputs.
+            replace: with ``"better"``, what came of them stands until they have a better outcome; with ``"always"``,
+                until they have another one.
 
         Raises:
             ParentNotFoundError: there is no such run.
-            InvalidStatusError: a status is unknown.
+            InvalidStatusError: a status is unknown, or ``replace`` is.
         """
 
     @abstractmethod

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 
 from starfish_storage.data.filesystem import FileSystemDataHandler
@@ -19,6 +22,7 @@ from starfish_storage.metadata.sqlite.connection import BUSY_TIMEOUT_MS
 from starfish_storage.metadata.sqlite.inspection import Inspection
 from starfish_storage.metadata.sqlite.locks import WriterLock
 from starfish_storage.metadata.sqlite.untouched import refusal_of_writing
+from starfish_storage.opening import open_storage
 from starfish_storage.uri import file_uri_of_path, path_of_file_uri
 
 _AT_ONCE = 200  # files that are looked up and removed while writers wait
@@ -31,6 +35,7 @@ def collect(
     grace: timedelta = GRACE,
     dry_run: bool = False,
     read_only: bool = False,
+    versions_older_than: timedelta | None = None,
 ) -> CollectReport:
     """Remove data and request configurations that nothing refers to, and what dead writers left. Blocks.
 
@@ -45,22 +50,42 @@ def collect(
         grace: how long ago a file must have been changed last; with rows in PostgreSQL, at least an hour.
         dry_run: remove nothing, and say what would be removed.
         read_only: in a dry run, write nothing beside the database either, as for `verify`.
+        versions_older_than: also remove the versions of records that stopped being current longer ago than this, with
+            their data. Nothing else does: they were paid for.
 
     Raises:
-        InvalidInputError: the grace period is negative, or too short for writers on other machines.
+        InvalidInputError: an age is negative, or the grace period too short for writers on other machines.
         InvalidUriError: a URI cannot be used.
         StoreDamagedError: the database is damaged; nothing was removed.
         StorageError: there is no store, it is of another version or program, or its data lies elsewhere.
     """
     read_only = read_only and dry_run
-    if grace < timedelta(0):
-        raise InvalidInputError(f"a grace period of {grace} cannot be used: give 0 or more.")
+    for name, age in (("grace period", grace), ("age of versions", versions_older_than)):
+        if age is not None and age < timedelta(0):
+            raise InvalidInputError(f"a {name} of {age} cannot be used: give 0 or more.")
     uri, data_at = places(storage_uri, data_uri)
     if is_remote(uri, data_at):
         allowed = grace_of_remote(grace)
         with remote_store(uri, data_at, read_only=read_only) as store:
-            return collect_remote(store, allowed, dry_run=dry_run)
-    return _collect_files(uri, data_at, grace, dry_run=dry_run, read_only=read_only)
+            report = collect_remote(store, allowed, dry_run=dry_run)
+    else:
+        report = _collect_files(uri, data_at, grace, dry_run=dry_run, read_only=read_only)
+    if versions_older_than is None:
+        return report
+    # Afterwards: by now it is known that there is a store, and that its rows are sound.
+    return replace(report, versions=_remove_versions(uri, data_at, versions_older_than, dry_run=dry_run))
+
+
+def _remove_versions(storage_uri: str, data_uri: str | None, age: timedelta, *, dry_run: bool) -> int:
+    """Remove versions as every other writer does, and return how many; other processes may use the store meanwhile."""
+
+    async def remove() -> int:
+        async with open_storage(storage_uri, data_uri, read_only=dry_run) as storage:
+            before = await storage.ledger.now() - age
+            return len(await storage.ledger.remove_versions(before, dry_run=dry_run))
+
+    with ThreadPoolExecutor(1) as thread:  # the caller's own may run an event loop
+        return thread.submit(lambda: asyncio.run(remove())).result()
 
 
 def _collect_files(

@@ -34,6 +34,7 @@ StepKind = Literal[
     "rebuild_database",
     "make_directory",
     "fail_record",
+    "fail_version",
     "attach_data",
     "reopen_input",
     "write_row_log",
@@ -187,6 +188,10 @@ def _plan(report: VerifyReport, root: str, data_root: str, *, read_only: bool = 
                     RepairStep("fail_record", uid, f"{finding.subject}: {finding.detail}")
                     for uid in inspection.records_of(finding.subject)
                 )
+                steps += (
+                    RepairStep("fail_version", f"{uid}, {number}", f"{finding.subject}: {finding.detail}")
+                    for uid, number in inspection.rows("get_versions_of_data", (finding.subject,))
+                )
         for (uid,) in inspection.rows("every_record_without_data"):
             key = record_key(uid)
             if _is_object(data, key):
@@ -219,6 +224,8 @@ async def _carry_out(plan: RepairPlan, root: str, data_root: str, copies: str) -
         for step in plan.steps:
             if step.kind == "fail_record":
                 await _fail(storage, step, copies)
+            elif step.kind == "fail_version":
+                await _fail_version(storage, step, copies)
             elif step.kind == "attach_data":
                 await _attach(storage, step.subject)
             elif step.kind == "reopen_input":
@@ -258,6 +265,21 @@ async def _reopen(storage: LocalStorage, job_id: str) -> None:
     run = await storage.get_master_job(job.master_job_id)
     if run is not None and run.status in ("completed", "completed_with_errors", "failed"):
         await storage.update_master_job_status(run.master_job_id, "cancelled", utc_now())
+
+
+async def _fail_version(storage: LocalStorage, step: RepairStep, copies: str) -> None:
+    """Keep a version without its data, which is lost, saying why."""
+    uid, _, number = step.subject.rpartition(", ")
+    rows, job_id = storage.transfer.rows, uid.rpartition("-")[0]
+    for one in await rows.get_versions([job_id]):
+        version = one.version
+        if version.id != (uid, int(number)) or one.place is None:
+            continue
+        _set_aside(storage.data_base_path, check_record_key(one.place), copies)
+        earlier = f"{version.error_message}; " if version.error_message else ""
+        await rows.remove_versions([one])
+        lost = version._replace(output_ref=None, error_message=f"{earlier}repair: {step.detail}")
+        await rows.put_version(lost, None)
 
 
 async def _attach(storage: LocalStorage, record_uid: str) -> None:

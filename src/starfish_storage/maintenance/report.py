@@ -10,6 +10,7 @@ from typing import Any, Literal, cast
 
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.interface.inspection import RowFault
+from starfish_storage.wording import number_of
 
 FindingKind = Literal[
     "database_unreadable",
@@ -175,6 +176,7 @@ class CollectReport:
         dry_run: nothing was removed.
         superseded: how many lines of the row log are of rows that have changed since, if these are most of its lines.
         compacted: the row log was written anew without them; not if somebody else has the store open.
+        versions: how many versions of records were removed with their data, which is not in the numbers above.
     """
 
     storage_uri: str
@@ -184,6 +186,7 @@ class CollectReport:
     dry_run: bool
     superseded: int = 0
     compacted: bool = False
+    versions: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as a JSON object; the names stay the same between releases."""
@@ -195,6 +198,7 @@ class CollectReport:
             "younger": self.younger,
             "row_log_superseded": self.superseded,
             "row_log_compacted": self.compacted,
+            "versions": self.versions,
         }
 
     def __str__(self) -> str:
@@ -206,6 +210,8 @@ class CollectReport:
             lines.append(f"  ... and {len(self.removed) - _SHOWN:,} more; --json lists them all")
         if self.younger:
             lines.append(f"kept {self.younger:,} files that nothing refers to: they are not old enough")
+        if self.versions:
+            lines.append(f"{verb} {number_of(self.versions, 'earlier version')} of records")
         if self.superseded:
             told = verb if self.dry_run or self.compacted else "kept (another process has the store open):"
             lines.append(f"row log: {told} {self.superseded:,} superseded lines")

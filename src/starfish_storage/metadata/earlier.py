@@ -39,11 +39,9 @@ class Earlier:
         whole = sorted(whole_records(list(records)), key=lambda one: one.record.record_uid)
         return cls(None if standing is None else StandingOutcomeRow._make(standing), tuple(whole))
 
-    def stands_against(self, status: StatusExecutionJob, replace: str) -> bool:
+    def stands_against(self, status: StatusExecutionJob) -> bool:
         """Return whether it stays what the input has, when another attempt comes to this."""
-        return (
-            replace != "always" and status == "failed" and self.standing is not None and self.standing.status in _GOOD
-        )
+        return status == "failed" and self.standing is not None and self.standing.status in _GOOD
 
     def replaced_by(self, rows: Sequence[RecordRow]) -> list[WholeRecordRow]:
         """Return those of its records that have data and another output in these rows."""

@@ -154,7 +154,7 @@ class Finishing:
         rows = without_duplicates(writer, self.records, self.unique_keys) if self.unique_keys else self.records
         self.statuses = [row.status for row in rows]
         self.came_to = self._end(number).status
-        if there.stands_against(self.came_to, self.outcome.replace):
+        if there.stands_against(self.came_to):
             raise EarlierOutcomeError("the earlier outcome is the better one.")
         undo = keep(writer, self.versions, is_new=False)
         undo += self._give_up(writer, there)

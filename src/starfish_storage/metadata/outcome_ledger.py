@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, get_args
 
 from starfish_storage.errors import DataLostError, NotFoundError
 from starfish_storage.identifiers import check_id
@@ -27,7 +27,7 @@ from starfish_storage.metadata.settling import Settling
 from starfish_storage.metadata.stored_data import decoded, dropping, read_stored
 from starfish_storage.metadata.unique_keys import names_of_keys
 from starfish_storage.models import EXECUTION_JOB_STATUSES, utc_now
-from starfish_storage.runs import Attempt, ClaimedInput, Finished, Outcome, Output, RecordVersion
+from starfish_storage.runs import Attempt, ClaimedInput, Finished, Outcome, Output, RecordVersion, Replace
 
 _NO_VERSION = "no version"
 
@@ -56,7 +56,7 @@ class SQLOutcomeLedger(SQLAttemptLedger, OutcomeLedger):
 
     async def _keep_superseded(self, planning: Planning) -> None:
         """Store the attempt of an outcome that comes too late, and its outputs as versions: they were paid for."""
-        late = replace(planning.outcome.attempt, status="superseded")
+        late = dataclasses.replace(planning.outcome.attempt, status="superseded")
         await self._keep_outputs(planning, late, ledger_writer.save_attempt)
 
     async def keep_attempt(self, attempt: Attempt, outputs: Sequence[Output], *, release: bool = False) -> int:
@@ -104,6 +104,7 @@ class SQLOutcomeLedger(SQLAttemptLedger, OutcomeLedger):
         error_type: str | None = None,
         job_ids: Sequence[str] | None = None,
         failed_outputs: bool = False,
+        replace: Replace = "better",
     ) -> int:
         """See `OutcomeLedger.reset_inputs`."""
         check_id("master_job_id", master_job_id)
@@ -114,6 +115,7 @@ class SQLOutcomeLedger(SQLAttemptLedger, OutcomeLedger):
             error_type,
             None if job_ids is None else frozenset(job_ids),
             failed_outputs,
+            values.status("way to replace outcomes", replace, get_args(Replace)) == "better",
         )
         now = values.timestamp("now", utc_now())
         if not selection.statuses and not failed_outputs:

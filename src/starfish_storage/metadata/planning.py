@@ -68,7 +68,7 @@ class Planning:
             self.outcome, self._attempt, self._records, self._unique_keys, self.now, self._claim_next, earlier
         )
         drops: list[DataWrite] = []
-        if earlier is not None and earlier.stands_against(self._came_to, self.outcome.replace):
+        if earlier is not None and earlier.stands_against(self._came_to):
             finishing.stands = True
             finishing.versions, writes = self.kept_outputs()
         else:

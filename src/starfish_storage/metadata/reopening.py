@@ -25,6 +25,7 @@ class EndedInputs:
         error_type: only those whose last attempt raised this class.
         job_ids: only these.
         failed_outputs: also those, whatever their status, of which an output failed or its record is lost.
+        stand: what came of them stands until they have a better outcome.
     """
 
     statuses: tuple[str, ...]
@@ -32,6 +33,7 @@ class EndedInputs:
     error_type: str | None
     job_ids: frozenset[str] | None
     failed_outputs: bool
+    stand: bool
 
     def of_run(self, writer: RowWriter, master_job_id: str) -> list[EndedInputRow]:
         """Return those of a run."""
@@ -59,10 +61,11 @@ class EndedInputs:
 
 
 def reset_inputs(writer: RowWriter, master_job_id: str, meant: EndedInputs, now: str) -> int:
-    """Return ended inputs to pending, and return how many; how each had ended is noted, because it stands."""
+    """Return ended inputs to pending, and return how many; how each had ended is noted, if it is to stand."""
     need_run(writer, master_job_id)
     ended = meant.of_run(writer, master_job_id)
     stands = [StandingOutcomeRow(row.job_id, row.status, row.start_time, row.end_time, row.worker_id) for row in ended]
-    writer.change_each("save_standing", stands)
+    if meant.stand:
+        writer.change_each("save_standing", stands)
     writer.change_each("return_input", [(now, row.job_id) for row in ended])
     return len(ended)

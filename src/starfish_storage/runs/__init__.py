@@ -14,6 +14,7 @@ from starfish_storage.runs.outcomes import (
     Outcome,
     Output,
     RecordVersion,
+    Replace,
     output_record_uid,
     status_of_input,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "Outcome",
     "Output",
     "RecordVersion",
+    "Replace",
     "RunInput",
     "RunState",
     "StatusAttempt",

@@ -11,6 +11,9 @@ from starfish_storage.models import StatusExecutionJob, StatusRecord
 from starfish_storage.runs.inputs import ClaimedInput
 from starfish_storage.runs.paid import Attempt
 
+Replace = Literal["better", "always"]
+"""What may take the place of the outcome of an input that runs again: a better one, or whatever comes next."""
+
 
 @dataclass(frozen=True, slots=True)
 class Output:
@@ -39,8 +42,6 @@ class Outcome:
         attempt: the last attempt; storing it sets its number.
         outputs: its outputs, in order; each becomes a record.
         error_message: why the input as a whole failed.
-        replace: of an input that had ended before and runs again: ``"better"`` lets a failed outcome take the place of
-            a failed one only, ``"always"`` of any.
     """
 
     claimed: ClaimedInput
@@ -48,7 +49,6 @@ class Outcome:
     attempt: Attempt
     outputs: Sequence[Output] = ()
     error_message: str | None = None
-    replace: Literal["better", "always"] = "better"
 
 
 @dataclass(frozen=True, slots=True)

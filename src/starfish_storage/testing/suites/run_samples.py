@@ -13,6 +13,7 @@ from starfish_storage.runs import (
     Finished,
     Outcome,
     Output,
+    Replace,
     RunInput,
     RunState,
     StatusAttempt,
@@ -85,9 +86,10 @@ async def claim(
     return await ledger.claim_inputs(master_job_id, worker_id, number, at(5))
 
 
-async def run_again(ledger: RunLedger, claimed: ClaimedInput) -> ClaimedInput:
+async def run_again(ledger: RunLedger, claimed: ClaimedInput, replace: Replace = "better") -> ClaimedInput:
     """Return an ended input to pending, and claim it."""
-    assert await ledger.reset_inputs(MASTER_JOB, ["completed", "failed", "duplicate"], job_ids=[claimed.job_id]) == 1
+    statuses, jobs = ["completed", "failed", "duplicate"], [claimed.job_id]
+    assert await ledger.reset_inputs(MASTER_JOB, statuses, job_ids=jobs, replace=replace) == 1
     (again,) = await claim(ledger)
     assert again.job_id == claimed.job_id
     return again

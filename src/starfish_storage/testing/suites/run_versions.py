@@ -180,9 +180,10 @@ class VersionTests(StorageSuite):
         ledger = await start(storage)
         (one,) = await claim(ledger)
         await ledger.finish_input(an_outcome(one, kept(1), kept(2)))
-        again = await run_again(ledger, one)
+        again = await run_again(ledger, one, "always")
+        assert await records_of(storage, one) == {"0": ("completed", {"answer": 1}), "1": ("completed", {"answer": 2})}
         failed = an_outcome(again, Output("failed", None, "no"), status="failed")
-        assert (await ledger.finish_input(replace(failed, replace="always"))).status == "failed"
+        assert (await ledger.finish_input(failed)).status == "failed"
         assert await records_of(storage, one) == {"0": ("failed", None), "1": ("cancelled", {"answer": 2})}
         assert await versions_of(ledger, one) == [(1, False, "completed", {"answer": 1}), (2, True, "failed", None)]
 
@@ -265,8 +266,8 @@ class VersionTests(StorageSuite):
         one, two = await claim(ledger, 2)
         uid = output_record_uid(one.job_id, 0)
         await ledger.finish_input(an_outcome(one, kept(1, "key")))
-        always = replace(an_outcome(await run_again(ledger, one), UNFIT), replace="always")
-        assert (await ledger.finish_input(always)).status == "failed"
+        worse = an_outcome(await run_again(ledger, one, "always"), UNFIT)
+        assert (await ledger.finish_input(worse)).status == "failed"
         for _ in range(2):
             await ledger.restore_version(uid, 1)
             assert await versions_of(ledger, one) == [

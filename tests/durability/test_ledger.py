@@ -46,6 +46,7 @@ class Run:
         assert await ledger.reset_inputs(workload.MASTER, ["completed"], job_ids=[job_id]) == 1
         (claimed,) = await ledger.claim_inputs(workload.MASTER, WORKER, 1, NOW)
         assert claimed.job_id == job_id
+        self.held[number] = claimed
 
     def heal(self) -> None:
         self.storage.steps.before = lambda _number, _step: None

@@ -161,12 +161,12 @@ def test_what_resume_and_retry_are_given(work: Path, monkeypatch: pytest.MonkeyP
 
     assert call("retry", "last").status == 0
     assert retry.given == ("run-1", None)
-    assert retry.options == {"where": Where(), "forget": (), "progress": "auto"}
+    assert retry.options == {"where": Where(), "forget": (), "replace": "better", "progress": "auto"}
     job = call_json("errors", "last")[0]["job_id"]
     filters = ("--status", "failed", "--status", "filtered", "--error", "no", "--error-type", "LookupError")
-    filters = (*filters, "--forget", "judge", "--forget", "ask")
+    filters = (*filters, "--forget", "judge", "--forget", "ask", "--replace", "always")
     assert call("retry", "last", *filters, "--input", job, *HOW).status == 0
-    assert retry.options.pop("forget") == ("judge", "ask")
+    assert (retry.options.pop("forget"), retry.options.pop("replace")) == (("judge", "ask"), "always")
     where = retry.options.pop("where")
     assert where == Where(statuses=("failed", "filtered"), error_text="no", error_type="LookupError", job_ids=(job,))
     check_how(retry.options)

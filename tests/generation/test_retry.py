@@ -113,7 +113,11 @@ async def test_records_are_replaced_and_those_left_over_cancelled(storage: Stora
     async def fails(n: int) -> dict[str, Any]:
         raise ValueError
 
+    stands = (run.status, run.records)
     run = await retry(storage, RUN, fails, where=again, progress="quiet", retry=1)
+    assert (run.status, run.records) == stands
+    assert [one.status for one in await storage.ledger.list_attempts(job.job_id)][-1] == "failed"
+    run = await retry(storage, RUN, fails, where=again, progress="quiet", retry=1, replace="always")
     assert (run.status, run.records) == ("failed", {"failed": 2, "cancelled": 4})
 
 
@@ -125,3 +129,27 @@ async def test_where_that_means_nothing(storage: Storage) -> None:
     with pytest.raises(InvalidStatusError):
         await retry(storage, RUN, mixed, where=Where(statuses=["broken"]), progress="quiet")
     assert (await statuses(storage))[0] == "completed_with_errors"
+
+
+async def test_an_input_with_one_good_and_one_failed_output_runs_again(storage: Storage) -> None:
+    """Without being asked for by its status; what is replaced can be looked at, and restored."""
+    short = {"n": 1, "text": ""}
+
+    async def two(n: int) -> list[dict[str, Any]]:
+        return [{"n": n, "text": "fine"}, short]
+
+    schema = {"type": "object", "properties": {"text": {"type": "string", "minLength": 1}}}
+    run = await start(storage, two, numbers(2), output_schema=schema)
+    assert (run.inputs, run.records) == ({"completed": 2}, {"completed": 2, "failed": 2})
+    short["text"] = "long"
+    run = await retry(storage, RUN, two, progress="quiet")
+    assert run.records == {"completed": 4}
+    job = (await storage.list_execution_jobs(RUN))[0]
+    uid = f"{job.job_id}-1"
+    versions = await storage.ledger.list_versions(uid)
+    assert [(one.number, one.is_current, one.status) for one in versions] == [
+        (1, False, "failed"),
+        (2, True, "completed"),
+    ]
+    assert await storage.ledger.get_version_data(uid, 1) == {"n": 1, "text": ""}
+    assert (await retry(storage, RUN, two, progress="quiet")).attempts == run.attempts

@@ -179,7 +179,7 @@ async def retry(
     if recheck:
         if function is not None or where is not None or forget or replace != "better":
             raise InvalidInputError(
-                "recheck=True calls no function and looks at all outputs: leave out function, where, forget and replace."
+                "recheck=True calls no function and looks at all outputs: leave out function, where, forget, replace."
             )
         return await _recheck(storage, master_job_id, changed)
     return await _run_again(storage, master_job_id, function, where or Where(), forget, replace, changed)

@@ -22,13 +22,21 @@ from generation.runs import (
     Seen,
     attempts,
     data,
+    job_id,
     numbers,
     open_store,
     sound,
     start,
     statuses,
 )
-from starfish_storage import Context, InvalidInputError, ResultsSpooledError, StorageFullError
+from servers.processes import wait_until
+from starfish_storage import (
+    Context,
+    InvalidInputError,
+    ResultsSpooledError,
+    StorageFullError,
+    StorageUnavailableError,
+)
 from starfish_storage.generation import cancel, resume, spool, storing
 
 COUNT = 12
@@ -216,21 +224,21 @@ def test_the_spool_goes_where_it_can_be_written(tmp_path: Path, monkeypatch: pyt
     left.close()
 
 
-@pytest.mark.parametrize("end", ["kill", "interrupt"])
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 async def test_a_process_that_ends_while_it_waits_has_its_results_taken_in(
-    tmp_path: Path, spools: Path, end: str
+    tmp_path: Path, spools: Path, end: signal.Signals
 ) -> None:
     with processes.start([waiting_process.__file__, str(tmp_path), str(COUNT)]) as process:
-        assert process.stdout is not None
-        paid: list[int] = []
-        while (line := process.stdout.readline()) != "waiting\n":
-            paid.append(int(line.split()[1]))
-        process.send_signal(signal.SIGKILL if end == "kill" else signal.SIGINT)
-        _, errors = process.communicate(timeout=LONG)
+        wait_until(lambda: lines_in(spools) == 1 + SLOTS, "all results in the spool")
+        process.send_signal(end)
+        out, errors = process.communicate(timeout=LONG)
+    paid = [int(line.split()[1]) for line in out.splitlines()]
     assert len(paid) == SLOTS
     (file,) = spools.iterdir()
-    if end == "interrupt":
-        assert "KeyboardInterrupt" in errors
+    if end != signal.SIGKILL:
+        assert "the store does not answer, so the run waits for up to 1:00:00: " in errors
+        left = f"4 results wait in {str(file)!r}, and resume stores them"
+        assert f"start the program again to continue; {left}\n" in errors
     calls = Calls()
     async with open_store((tmp_path / "store").as_uri()) as storage:
         run = await resume(storage, RUN, calls, progress="quiet")
@@ -238,3 +246,64 @@ async def test_a_process_that_ends_while_it_waits_has_its_results_taken_in(
         assert sorted(paid + calls.made) == list(range(COUNT))
         assert await all_attempts(storage) == [("completed", 0.0)] * COUNT
     assert not file.exists()
+
+
+def lines_in(directory: Path) -> int:
+    return sum(len(file.read_bytes().splitlines()) for file in directory.glob("*"))
+
+
+async def test_answers_that_were_lost_change_nothing(storage: FaultyStorage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of claims, replies, attempts and outcomes: each took effect, and then the connection was gone."""
+    ledger = storage.ledger
+    lost: set[str] = set()
+
+    def losing(name: str) -> Any:
+        call = getattr(ledger, name)
+
+        async def called(*given: Any, **named: Any) -> Any:
+            answer = await call(*given, **named)
+            if name not in lost:
+                lost.add(name)
+                raise StorageUnavailableError("db", 1, "the answer was lost")
+            return answer
+
+        return called
+
+    names = ("claim_inputs", "save_step", "save_attempt", "finish_input", "complete_inputs", "mark_step")
+    for name in names:
+        monkeypatch.setattr(ledger, name, losing(name))
+    paid: list[int] = []
+
+    async def answer(n: int, context: Context) -> dict[str, Any]:
+        reply = await context.once("call", lambda: paid.append(n) or n)
+        if n == 3 and context.attempt == 1:
+            raise TimeoutError
+        return {"n": reply}
+
+    run = await start(storage, answer, numbers(COUNT), max_concurrency=SLOTS, patience=LONG)
+    assert lost >= set(names) - {"mark_step"}
+    assert (run.records, run.attempts, run.failed_attempts) == ({"completed": COUNT}, COUNT + 1, 1)
+    assert [one["n"] for one in await data(storage)] == list(range(COUNT))
+    assert sorted(set(paid)) == list(range(COUNT))
+    replies = [len(await ledger.list_replies(await job_id(storage, n), "call")) for n in range(COUNT)]
+    assert sum(replies) == len(paid)
+
+
+async def test_a_reply_that_waits_outlives_the_time_limit_of_its_attempt(storage: FaultyStorage) -> None:
+    paid: list[int] = []
+
+    async def call() -> str:
+        paid.append(1)
+        storage.steps.before = fail("page", errno.ENOSPC, for_good=True)
+        return "dear"
+
+    async def answer(n: int, context: Context) -> dict[str, Any]:
+        return {"n": n, "reply": await context.once("call", call)}
+
+    seen = Seen(2)  # the reply, and the attempt that ran out of its time
+    run = asyncio.create_task(start(storage, answer, numbers(1), progress=seen, patience=LONG, timeout=0.2))
+    await seen.until_all_wait()
+    heal(storage)
+    assert (await run).records == {"completed": 1}
+    assert paid == [1]
+    assert [one.status for one in await attempts(storage)] == ["failed", "completed"]

@@ -1,7 +1,7 @@
 """Calls of a model with the clients that people use, as functions of a run.
 
 Nothing but the client that is asked for is imported: LiteLLM alone takes seconds. The clients do not try again by
-themselves, as the run does, unless a test says so.
+themselves, as the run does.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ async def streamed(client: Any, way: str, question: str) -> Any:
 
 @asynccontextmanager
 async def asking(
-    url: str, way: str, *, blocking: bool = False, max_retries: int = 0, once: bool = False
+    url: str, way: str, *, blocking: bool = False, once: bool = False
 ) -> AsyncIterator[Callable[..., Any]]:
     """A function of a run that asks a model, says what that used, and returns what the client returned.
 
@@ -45,13 +45,12 @@ async def asking(
         url: of the model.
         way: one of `WAYS`.
         blocking: with the synchronous client, in a plain function.
-        max_retries: how often the client itself tries again.
         once: as a paid step.
     """
     library: Any = importlib.import_module(way.partition("-")[0])
     name = {"openai": "OpenAI", "anthropic": "Anthropic"}[library.__name__]
     base = f"{url}/v1" if library.__name__ == "openai" else url
-    options = {"base_url": base, "api_key": "sk-test", "max_retries": max_retries}
+    options = {"base_url": base, "api_key": "sk-test", "max_retries": 0}
     async with AsyncExitStack() as stack:
         if blocking:
             client = stack.enter_context(getattr(library, name)(**options))

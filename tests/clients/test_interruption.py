@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from clients.asking_process import ask
 from clients.faults import replies, text_of
 from durability import processes
 from generation.runs import RUN, open_store, sound
@@ -55,11 +56,8 @@ async def test_a_run_is_killed_interrupted_and_continued(
     expected |= {"killed 1": 2, "killed 2": 2, "interrupted 1": 1, "interrupted 2": 1}
     assert paying_server.payments == expected, "only what was in flight when it was killed is paid for again"
 
-    with start(store, url, way, how) as process:
-        status, out, errors = ended(process)
-    assert status == 0, errors
-    run = json.loads(out)
-    assert (run["status"], run["records"]) == ("completed", {"completed": len(QUESTIONS)})
+    run = await ask(store, url, way, how, *QUESTIONS)
+    assert (run.status, run.records) == ("completed", {"completed": len(QUESTIONS)})
     assert paying_server.payments == expected | {"late 1": 1, "late 2": 1}
     await check(store, way)
     sound(store)

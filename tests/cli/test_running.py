@@ -80,7 +80,7 @@ class Recorder:
 HOW = (
     *("--max-concurrency", "7", "--retries", "4", "--timeout", "1.5", "--max-cost", "2", "--schema", "schema.json"),
     *("--accept", "answers.py:accept", "--unique-by", "a", "--unique-by", "b", "--on-bad-input", "skip"),
-    *("--progress", "lines", "--reask", "last"),
+    *("--progress", "lines", "--reask", "last", "--on-empty", "skip", "--retry-on-misfit"),
     *("--max-failures", "inf", "--rpm", "60", "--tpm", "9000", "--longest-limit-wait", "30"),
 )
 
@@ -100,6 +100,8 @@ def check_how(options: dict[str, Any]) -> None:
         "unique_by": ["a", "b"],
         "on_bad_input": "skip",
         "reask": "last",
+        "on_empty": "skip",
+        "retry_on_misfit": True,
         "progress": "lines",
     }
 

@@ -37,7 +37,10 @@ from starfish_storage import (
     StorageFullError,
     StorageUnavailableError,
 )
-from starfish_storage.generation import cancel, resume, spool, storing
+from starfish_storage.codec import decode
+from starfish_storage.generation import cancel, paid, resume, spool, storing
+from starfish_storage.runs import Attempt, ClaimedInput, Conversion, Outcome, Output, Step, Usage
+from starfish_storage.testing.samples import at
 
 COUNT = 12
 SLOTS = 4
@@ -222,6 +225,28 @@ def test_the_spool_goes_where_it_can_be_written(tmp_path: Path, monkeypatch: pyt
     assert left is not None
     assert (left.run(), list(left.entries())) == (run, [{"kind": "none"}])
     left.close()
+
+
+USAGE = (Usage("small-1", 3, 4, 0.5, {"cached_tokens": 2}), Usage())
+CONVERTED = (Conversion("set", 2, ("$.a",)),)
+ATTEMPT = Attempt("job", RUN, 2, "w", "failed", at(1), at(2), "ValueError", "bad", "line 1", USAGE, CONVERTED)
+OUTPUTS = [Output("completed", {"text": "\ud800", "more": [{"n": 1.5}, None]}), Output("failed", None, "why", "key")]
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        paid.PaidOutcome(Outcome(ClaimedInput("job", RUN, 7, {"n": 2**70}, 1), "w", ATTEMPT, OUTPUTS, "why")),
+        paid.PaidAttempt(ATTEMPT),
+        paid.StoppedAttempt(ATTEMPT),
+        paid.PaidReply(Step("job", "call", {"result": [1]}, 2, at(3), USAGE, call=4, status="rejected", reason="cut")),
+        paid.PaidUsage(paid.LateUsage("job", 2, USAGE)),
+    ],
+    ids=lambda what: what.kind,
+)
+def test_what_waits_is_read_as_it_was_written(what: paid.Paid[Any]) -> None:
+    read = paid.read(decode(what.line()))
+    assert (type(read), read.value()) == (type(what), what.value())
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])

@@ -136,6 +136,7 @@ class Heartbeat:
         self._renewed = (time.monotonic(), time.time())
         self._caller: asyncio.AbstractEventLoop | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._told: str | None = None
         self._stopped = asyncio.Event()
         self._ended = asyncio.Event()
 
@@ -202,10 +203,17 @@ class Heartbeat:
                 await self.renew()
             await self._beat()
         except StorageError as error:
-            # The work meets the same error and raises it to the caller.
-            logger.warning("a heartbeat of worker %s failed: %s", self.worker.worker_id, error.code)
+            self._tell(error.code)  # the work meets the same error, and waits or raises it to the caller
         except Exception as error:  # noqa: BLE001 (the lease must be renewed next time all the same)
-            logger.warning("a heartbeat of worker %s failed: %s", self.worker.worker_id, type(error).__name__)
+            self._tell(type(error).__name__)
+        else:
+            self._told = None
+
+    def _tell(self, failure: str) -> None:
+        """Log a failure, once in a row: a store may be away for an hour."""
+        if failure != self._told:
+            logger.warning("heartbeats of worker %s fail: %s", self.worker.worker_id, failure)
+            self._told = failure
 
     def _is_due(self) -> bool:
         """Return whether to renew the lease, by either clock of this process: one of them sleeps when the machine does.

@@ -243,7 +243,10 @@ def directories_to_write(avoided: str | None = None) -> list[str]:
 
 
 def spools_of(master_job_id: str) -> list[str]:
-    """Return the paths of the spools of runs of this id, wherever this process would write one."""
+    """Return the paths of the spools of runs of this id, wherever this process would write one.
+
+    Those of this user alone: others may write to the directory of temporary files.
+    """
     found: list[str] = []
     for directory in dict.fromkeys(map(os.path.realpath, _directories())):
         try:
@@ -251,7 +254,8 @@ def spools_of(master_job_id: str) -> list[str]:
         except OSError:
             continue
         stem = f"{_stem(master_job_id)}."
-        found += [os.path.join(directory, name) for name in names if name.startswith(stem) and name.endswith(_ENDING)]
+        paths = (os.path.join(directory, name) for name in names if name.startswith(stem) and name.endswith(_ENDING))
+        found += [path for path in paths if os.lstat(path).st_uid == os.geteuid()]
     return found
 
 

@@ -25,7 +25,7 @@ from starfish_storage import open_storage
 from starfish_storage.generation import Context, Filtered, Run, generate
 
 ANSWERS = Path(__file__).parent / "gsm8k" / "model_solutions.jsonl"
-IN_FLIGHT = 40  # calls at a time, of all tasks
+IN_FLIGHT = 10  # calls at a time, of all tasks
 LOCAL = {"num_cpus": 2, "include_dashboard": False, "object_store_memory": 100 << 20, "_node_ip_address": "127.0.0.1"}
 
 
@@ -73,7 +73,7 @@ def main(given: argparse.Namespace) -> None:
     cluster: dict[str, Any] = {"bill": Bill, "work": work}  # what Ray has made of them, a type checker cannot see
     run, bill, kill = given.run or f"gsm8k-{uuid4().hex[:8]}", cluster["bill"].remote(), given.kill
     tasks = [cluster["work"].remote(given.uri, given.data_uri, run, problems, bill) for _ in range(given.tasks)]
-    print(f"run {run}: {len(problems)} questions, {len(tasks)} tasks with {IN_FLIGHT} calls in flight each")
+    print(f"run {run}: {len(problems)} questions, {len(tasks)} tasks, {IN_FLIGHT} calls at a time")
     while kill and len(ray.get(bill.charged.remote())) < len(problems) // 2:
         time.sleep(0.05)
     if kill:

@@ -41,7 +41,7 @@ def _turn(run: Run, servers: RemoteServers, workers: list[Contestant]) -> dict[s
     settle()
     servers.postgres.execute("CHECKPOINT")
     log, commits = servers.written(), servers.commits()
-    spans = together(workers, "work", callers=_CALLERS)
+    spans = together(workers, "work", callers=_CALLERS * len(workers))  # that of the run: each takes its share
     log = servers.written() - log
     connections = servers.number(_CONNECTIONS)
     together(workers, "leave")
@@ -63,8 +63,9 @@ def _table(run: Run, measured: dict[int, dict[str, list[float]]]) -> Table:
     alone = series[1]["rate"]
     return Table(
         "Workers that share a run",
-        f"Inputs a second of all workers together. Each is a process in `resume` with `max_concurrency={_CALLERS}` and "
-        f"a function that returns at once; the run's {run.sizes.remote_inputs:,} inputs were stored before, and each "
+        f"Inputs a second of all workers together. Each is a process in `resume`, with {_CALLERS} calls at a time for "
+        "each (`max_concurrency`) and a function that returns at once; the run's "
+        f"{run.sizes.remote_inputs:,} inputs were stored before, and each "
         "was called once. From the first start to the last call: a worker that finds nothing left looks again every "
         f"half second until the others are done. Data in a {_KIND}; server and workers share the machine. "
         "Transactions are all that the server committed; log is what it wrote ahead; connections, those open at the "

@@ -71,6 +71,26 @@ async def test_what_is_run_again(storage: Storage, where: Where | None, meant: s
     assert sum(run.records.values()) == 6
 
 
+async def two_outputs(n: int) -> list[dict[str, Any]]:
+    return [{"n": n}, {"n": str(n) if n == 1 else n}]
+
+
+async def test_an_input_with_a_good_and_a_failed_output_runs_again(storage: Storage) -> None:
+    """A run that says "completed with errors" says to retry: that must lead somewhere."""
+    run = await start(storage, two_outputs, output_schema=SCHEMA, retry=NEVER)
+    assert (run.status, run.inputs) == ("completed_with_errors", {"completed": 3})
+    calls = Calls()
+
+    async def mended(n: int) -> list[dict[str, Any]]:
+        return [await calls(n), {"n": n}]
+
+    for where in (Where(error_text="nowhere"), Where(statuses=["filtered"])):
+        await retry(storage, RUN, mended, where=where, progress="quiet")
+        assert calls.made == []
+    run = await retry(storage, RUN, mended, where=Where(error_text="OUTPUT_schema"), progress="quiet")
+    assert (run.status, run.records, calls.made) == ("completed", {"completed": 6}, [1])
+
+
 async def test_single_inputs(storage: Storage) -> None:
     await started(storage)
     calls = Calls()

@@ -136,6 +136,22 @@ async def test_a_run_that_was_over_goes_on_with_the_inputs_that_lost_a_record(
     assert kinds(root) == []
 
 
+async def test_retry_finds_the_records_that_repair_could_not_save(tmp_path: Path) -> None:
+    """Their data is lost; the other output of the input is good."""
+    root = tmp_path / "store"
+    async with open_storage(str(root)) as storage:
+        await start(storage, answer)
+    before = await data_of(root)
+    (lost,) = [path for path in root.glob("data/*/*.json") if json.loads(path.read_bytes()) == {"n": -2}]
+    lost.unlink()
+    assert [step.kind for step in repair(str(root)).steps] == ["fail_record"]
+    async with open_storage(str(root)) as storage:
+        run = await retry(storage, RUN, answer, progress="quiet")
+        assert (run.status, run.records, run.attempts) == ("completed", {"completed": 6}, 4)
+    assert await data_of(root) == before
+    assert kinds(root) == []
+
+
 async def test_opening_mends_the_log_only_where_it_lost_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = tmp_path / "store"
     log = root / "rows.jsonl"

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from starfish_storage.generation import Run, Where
 
 _ENDED = [status for status in EXECUTION_JOB_STATUSES if status not in UNFINISHED]
+_FAILED = ("failed",)
 _BATCH = 1000
 
 _with_function = click.argument("function", metavar="[MODULE:FUNCTION]", required=False)
@@ -64,7 +65,7 @@ def resume_command(place: Place, run: str, function: str | None, inputs: str | N
     "--status",
     multiple=True,
     type=one_of(_ENDED),
-    help="Run inputs in this status again; repeatable [default: failed].",
+    help="Run inputs in this status again; repeatable [default: failed, also with a failed or lost output].",
 )
 @click.option("--error", metavar="TEXT", help="Only inputs whose error contains TEXT, in any case.")
 @click.option("--error-type", metavar="CLASS", help="Only inputs that failed with this class of exception.")
@@ -95,7 +96,7 @@ def retry_command(
     replace: Replace,
     **given: Any,
 ) -> int:
-    """Run the failed inputs of a run again. Stored steps are not paid for again."""
+    """Run the inputs of a run again that failed or have a failed output. Stored steps are not paid for again."""
     from starfish_storage.generation import Where, load_function, retry
 
     ids = input_ids + job_ids
@@ -108,7 +109,7 @@ def retry_command(
         return carry_out(
             place, checked_id, given, lambda storage: retry(storage, checked_id, recheck=True, **how), is_new=False
         )
-    where = Where(statuses=status or ("failed",), error_text=error, error_type=error_type, job_ids=ids or None)
+    where = Where(statuses=status or _FAILED, error_text=error, error_type=error_type, job_ids=ids or None)
     arguments = how_options(given)
     called = None if function is None else load_function(function)
     run_id = id_of_run(place, run)
@@ -142,11 +143,18 @@ async def _refuse_no_match(storage: Storage, run_id: str, where: Where) -> None:
 
 
 async def _jobs(storage: Storage, run_id: str, where: Where) -> AsyncGenerator[GenerationJob]:
+    """Yield the inputs of a status; with those that failed also those of which an output failed, with its error."""
     offset = 0
     while batch := await storage.list_execution_jobs(run_id, where.statuses, limit=_BATCH, offset=offset):
         for job in batch:
             yield job
         offset += len(batch)
+    if "failed" not in where.statuses:
+        return
+    async for record in storage.iter_records(run_id, _FAILED):
+        job = await storage.get_execution_job(record.job_id)
+        if job is not None:
+            yield job.model_copy(update={"error_message": f"{job.error_message or ''} {record.error_message or ''}"})
 
 
 async def _meets(storage: Storage, job: GenerationJob, where: Where) -> bool:

@@ -150,7 +150,7 @@ async def retry(
     replace: Replace = "better",
     **changed: Unpack[RunOptions],
 ) -> Run:
-    """Run finished inputs again, by default those that failed, and the unfinished ones.
+    """Run finished inputs again, by default those that failed or have a failed output, and the unfinished ones.
 
     The function gets the stored results of paid steps. The outcome that an input has stands until there is a better
     one; what is replaced stays as earlier versions of its records.

@@ -94,7 +94,8 @@ class Where:
     """Which inputs `retry` runs again: those that meet every condition given.
 
     Attributes:
-        statuses: their execution job has one of these statuses.
+        statuses: their execution job has one of these statuses. With ``"failed"``, also those of which an output failed
+            or was lost.
         error_text: their error contains this text, in upper or lower case.
         error_type: their last attempt raised this class, such as ``"RateLimitError"``.
         job_ids: their execution job is one of these.

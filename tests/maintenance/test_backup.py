@@ -190,7 +190,7 @@ async def test_what_changes_while_it_is_copied_is_copied_again(root: Path, tmp_p
     assert report.passes == passes == disturbed + 1
     assert data_of(tmp_path / "b") == data_of(root)
     assert rows_of(tmp_path / "b") == rows_of(root)
-    assert (root / "writer.lock").read_bytes() == b"\0"
+    assert (root / "writer.lock").read_bytes()[:1] == b"\0"
     assert verify(f"file://{tmp_path / 'b'}").is_sound
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -27,13 +26,19 @@ _TELLING = {
     "save_project": ("project_id",),
     "insert_master_job": ("master_job_id", "project_id", "status"),
     "save_execution_job": ("job_id", "master_job_id", "run_config_hash", "status"),
-    "end_execution_job": ("job_id",),
     "save_record": ("record_uid", "job_id", "master_job_id", "status", "output_ref"),
+    "save_attempt": ("job_id", "number"),
+    "save_step": ("job_id", "name", "call", "reply"),
+    "save_version": ("record_uid", "number", "output_ref"),
 }
-"""By the change that makes a row: the columns that count; of other changes, all do.
+"""By the change that makes a row: what is compared of it. Claims are not logged, nor counts, which follow from rows."""
 
-Claims are not logged, nor counts that a repair takes from the records; and what tells a row apart is enough.
-"""
+_LATEST = {
+    "insert_master_job": "get_master_job",
+    "save_execution_job": "get_execution_job",
+    "save_record": "get_record",
+}
+"""By the change that makes a row: the query that returns such a row of the log."""
 
 ReadRows = Callable[[str], Iterator[Row]]
 
@@ -44,7 +49,9 @@ _Lacking = dict[tuple[str, int], object]
 def faults_of_log(rows: ReadRows, directory: str) -> Iterator[RowFault]:
     """Yield what is wrong with the row log. Blocks; changes nothing.
 
-    The store may be in use: what is committed between two looks is taken for missing by one of them, and not by both.
+    The log may be newer than the database, as in a backup of a store that was in use: what it says of a row later
+    counts. The store may be in use: what is committed between two looks is taken for missing by one of them, and not by
+    both.
 
     Args:
         rows: returns the rows of a named query over the database.
@@ -74,39 +81,74 @@ def faults_of_log(rows: ReadRows, directory: str) -> Iterator[RowFault]:
 
 def _lacking(rows: ReadRows, path: str) -> _Lacking:
     """Return the rows of the database that the row log does not give."""
-    lacking: _Lacking = {}
-    queries = sqlite_queries()
     with closing(cast("Connection", apsw.Connection(""))) as replayed:  # a temporary file, once it is large
         for pragma, value in (("journal_mode", "off"), ("synchronous", "off"), ("foreign_keys", "on")):
             replayed.pragma(pragma, value)
         migrate(replayed, path, alone=True)
         made = Rebuilding(replayed)
-        replayed.execute(queries["begin"])
+        replayed.execute(sqlite_queries()["begin"])
         made.replay(row_log_lines(path))
-        replayed.execute(queries["commit"])
-        parts = 1 + made.logged // _MOST_AT_ONCE
-        for (query, change), part in itertools.product(ALL_ROWS, range(parts)):
-            names = queries.parameters(change)
-            there = {
-                found
-                for row in replayed.execute(queries[query])
-                if (found := hash(_compared(change, names, row))) % parts == part
-            }
-            for row in rows(query):
-                found = hash(_compared(change, names, row))
-                if found % parts == part and found not in there:
-                    lacking[change, found] = dict(zip(names, row, strict=True)).get(_id_of(names))
-    return lacking
+        replayed.execute(sqlite_queries()["commit"])
+        return _Comparison(rows, replayed, made).lacking()
 
 
-def _compared(change: str, names: tuple[str, ...], row: Row) -> Row:
+class _Comparison:
+    """Compares a database with what the row log gives.
+
+    Args:
+        rows: returns the rows of a named query over the database.
+        replayed: what the log gives.
+        made: has replayed it.
+    """
+
+    def __init__(self, rows: ReadRows, replayed: Connection, made: Rebuilding) -> None:
+        self._rows = rows
+        self._replayed = replayed
+        self._deleted = made.ever_deleted
+        self._gone: set[object] = set()  # execution jobs that were deleted later
+        self._parts = 1 + made.logged // _MOST_AT_ONCE
+        self._queries = sqlite_queries()
+
+    def lacking(self) -> _Lacking:
+        """Return the rows that the log lacks."""
+        lacking: _Lacking = {}
+        for query, change in ALL_ROWS:
+            names, wanted = self._queries.parameters(change), _TELLING.get(change)
+            if wanted is None:
+                continue
+            for part in range(self._parts):
+                of_part = {
+                    found
+                    for row in self._replayed.execute(self._queries[query])
+                    if (found := hash(_told(wanted, names, row))) % self._parts == part
+                }
+                for row in self._rows(query):
+                    found = hash(_told(wanted, names, row))
+                    if found % self._parts != part or found in of_part:
+                        continue
+                    given = dict(zip(names, row, strict=True))
+                    if not self._is_later(change, given, names):
+                        lacking[change, found] = given[wanted[0]]
+        return lacking
+
+    def _is_later(self, change: str, given: dict[str, object], names: tuple[str, ...]) -> bool:
+        """Return whether the log knows something of a row that came after what the database has."""
+        if not self._deleted.isdisjoint(given.items()) or given.get("job_id") in self._gone:
+            if change == "save_execution_job":
+                self._gone.add(given["job_id"])
+            return True
+        query = _LATEST.get(change)
+        if query is None:
+            return False
+        row_id = given[_TELLING[change][0]]
+        there = self._replayed.execute(self._queries[query], (row_id,)).fetchone()
+        if there is None:
+            return False
+        changed = dict(zip(names, there, strict=True))["last_update_time"]
+        return str(changed) > str(given["last_update_time"])
+
+
+def _told(wanted: tuple[str, ...], names: tuple[str, ...], row: Row) -> Row:
     """Return what counts of a row. Of two inputs that have not ended, neither says more than the other."""
-    wanted = _TELLING.get(change)
-    if wanted is None:
-        return row
     given = dict(zip(names, row, strict=True))
-    return tuple("open" if given[name] in _OPEN and name == "status" else given[name] for name in wanted)
-
-
-def _id_of(names: tuple[str, ...]) -> str:
-    return next(name for name in ("record_uid", "job_id", "master_job_id", "project_id") if name in names)
+    return tuple("open" if name == "status" and given[name] in _OPEN else given[name] for name in wanted)

@@ -123,10 +123,8 @@ class Rebuilding:
         self._queries = sqlite_queries()
         self._deleted: set[tuple[str, object]] = set()  # columns and ids of projects and master jobs
         self._merged: dict[str, set[str]] = {table.save: set() for table in _TABLES}
-        self.logged = 0
-        self.recovered = 0
-        self.refused = 0
-        self.made = 0
+        self.ever_deleted: set[tuple[str, object]] = set()
+        self.logged = self.recovered = self.refused = self.made = 0
 
     def replay(self, lines: Iterable[bytes]) -> None:
         """Apply the changes of the row log."""
@@ -145,6 +143,8 @@ class Rebuilding:
             given = dict(zip(columns[name], values, strict=False))
             row = tuple(given.get(parameter) for parameter in self._queries.parameters(name))
             named_id = next(zip(self._queries.parameters(name), row, strict=True))
+            if name.startswith("delete_"):
+                self.ever_deleted.add(named_id)
             if name in ("delete_master_job", "delete_project"):
                 self._deleted.add(named_id)
             elif name in ("insert_master_job", "put_master_job", "save_project"):

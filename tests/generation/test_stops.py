@@ -114,6 +114,18 @@ async def test_refused_outputs_stop_the_run_and_keep_their_data(storage: Storage
     assert len(calls.made) == 20
 
 
+async def test_so_do_outputs_that_only_the_store_finds_fault_with(storage: Storage) -> None:
+    async def with_a_client(n: int) -> dict[str, Any]:
+        return {"n": n, "client": object()}
+
+    run = await start(storage, with_a_client, numbers(40), max_concurrency=1)
+    assert (run.status, run.inputs) == ("cancelled", {"failed": 20, "pending": 20})
+    assert run.stop_reason == (
+        "failing: the first 20 inputs ended with return: at $.client: "
+        "an object of type builtins.object has no JSON form"
+    )
+
+
 @pytest.mark.parametrize(
     ("limit", "made"), [(3, 5), (0.5, 20), (math.inf, 60), (1000, 60)], ids=["number", "share", "never", "not reached"]
 )

@@ -75,8 +75,7 @@ class Attempts:
 
     __slots__ = (
         *("_claimed", "_account", "_kept", "_notes", "_number", "_raised", "_settings", "_start", "_timed_out"),
-        "_yielded",
-        "_waited",
+        *("_yielded", "_waited", "_replacement"),
     )
 
     def __init__(self, settings: Settings, claimed: ClaimedInput) -> None:
@@ -91,6 +90,13 @@ class Attempts:
         self._yielded: list[Any] = []  # by it, if its function is a generator
         self._notes: Notes | None = None
         self._waited = 0.0  # seconds, because of limits
+        self._replacement: Outcome | None = None
+
+    @property
+    def failed_when_stored(self) -> Outcome | None:
+        """The outcome that was stored, if only then something was found that is not JSON, and it failed for it."""
+        stored = self._replacement
+        return None if stored is None or stored.error_message is None else stored
 
     @property
     def raised(self) -> BaseException | None:
@@ -120,12 +126,15 @@ class Attempts:
         """Return the outcome to store in place of one that the store refused, with its data converted into JSON."""
         checked = self._settings.checks.stored_as_json(outcome.outputs)
         if all(new is old for new, old in zip(checked.outputs, outcome.outputs, strict=True)):
-            return self.failed(error)  # it was not the data
+            self._replacement = self.failed(error)  # it was not the data
+            return self._replacement
         self._note(checked)
         if outcome.attempt.status == "completed":
-            return self._returned(checked.outputs)
-        attempt = replace(outcome.attempt, conversions=self._conversions())
-        return replace(outcome, attempt=attempt, outputs=checked.outputs)
+            self._replacement = self._returned(checked.outputs)
+        else:
+            attempt = replace(outcome.attempt, conversions=self._conversions())
+            self._replacement = replace(outcome, attempt=attempt, outputs=checked.outputs)
+        return self._replacement
 
     def failed(self, error: BaseException) -> Outcome:
         """Return the outcome of an input whose last attempt failed: what it yielded stands, and the error follows."""

@@ -275,9 +275,8 @@ class RunWorker:
             await to_the_end(attempts.release(error))
             raise
         self._stop_at_cost()
-        if outcome.error_message is None:
-            self._failures.succeeded()
-        elif await self._takes_back(outcome, attempts.raised):
+        is_counted = outcome.error_message is not None
+        if is_counted and await self._takes_back(outcome, attempts.raised):
             await self._outbox.release(outcome.attempt, [one for one in outcome.outputs if one.data is not None])
             await attempts.stored(is_kept=True)
             self._changed.set()
@@ -288,6 +287,10 @@ class RunWorker:
         finishing = self._outbox.finish(outcome, attempts.refused, claim_next=self._claims.may_go_on)
         del outcome  # while it waits for the store, it need not be in memory
         finished = await finishing
+        if not is_counted and (found := attempts.failed_when_stored) is not None:
+            await self._takes_back(found, None)
+        elif not is_counted:
+            self._failures.succeeded()
         await attempts.stored(is_kept=finished.status is not None)
         self._changed.set()
         return finished.claimed

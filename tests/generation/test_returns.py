@@ -56,7 +56,7 @@ async def test_what_is_no_json_is_converted_and_noted_and_counted(
     assert job.summary is not None
     assert job.summary["conversions"] == run.conversions
     warned = [one.getMessage() for one in caplog.records]
-    assert [("kind date" in one, "kind nan" in one, "of input 0" in one) for one in warned] == [
+    assert [("kind date" in one, "kind nan" in one, "for input 0" in one) for one in warned] == [
         (True, False, True),
         (False, True, True),
     ]
@@ -216,6 +216,16 @@ async def test_a_run_that_has_not_ended_is_rechecked_as_far_as_it_is(storage: St
     )
     run = await resume(storage, RUN, answer, accept=lambda data: True, max_cost=100.0, progress="quiet")
     assert (run.status, run.records, run.cost) == ("completed", {"completed": 6}, 6)
+
+
+async def test_what_steps_reply_is_noted_and_counted_too(storage: Storage, caplog: pytest.LogCaptureFixture) -> None:
+    async def answer(n: int, context: Context) -> Any:
+        reply = await context.once("ask", lambda: {"when": WHEN, "score": float("nan")})
+        return {"n": n, "reply": reply, "when": WHEN}
+
+    run = await start(storage, answer, numbers(2))
+    assert (run.records, run.conversions) == ({"completed": 2}, {"date": 4, "nan": 2})
+    assert len([one for one in caplog.records if "JSON form" in one.getMessage()]) == 2
 
 
 async def test_a_misfit_is_retried_if_asked_for(storage: Storage) -> None:

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Protocol, Self, assert_type
+
+import numpy as np
 
 from starfish_storage import (
     Context,
@@ -209,6 +212,7 @@ def generated(number: int, context: Context) -> list[dict[str, Any] | Filtered |
     assert_type((context.master_job_id, context.job_id, context.position), tuple[str, str, int])
     assert_type((context.attempt, context.worker_id), tuple[int, str])
     context.log_usage(model="small-1", input_tokens=1, output_tokens=1, cost=0.1)
+    context.log_usage({"prompt_tokens": 1}, cost=Decimal("0.1"), output_tokens=None, cached_tokens=np.int64(3))
     assert_type(context.once_blocking("call", lambda: number), Any)
     return [{"n": number}, Filtered({"n": number}, "odd"), Duplicate(data={"n": number}, reason=None)]
 
@@ -246,6 +250,7 @@ async def a_run(storage: Storage, project: Project, options: RunOptions) -> None
     assert_type(await resume(storage, master_job_id="run-1", function=generated, inputs=[], **options), Run)
     where = Where(statuses=["failed"], error_text="x", error_type="ValueError", job_ids=["j1"])
     assert_type(await retry(storage, "run-1"), Run)
+    assert_type(await retry(storage, "run-1", recheck=True, on_empty="skip", retry_on_misfit=True), Run)
     assert_type(
         await retry(storage, master_job_id="run-1", function=generated, where=where, forget=["a"], **options), Run
     )

@@ -244,8 +244,11 @@ class Attempts:
         if not of_steps:
             return () if self._notes is None else self._notes.conversions()
         both = Notes()
-        for notes in (*of_steps, *([] if self._notes is None else [self._notes])):
+        for notes in of_steps:
+            self._settings.checks.warn_of(notes, self._claimed)
             both.take_over(notes)
+        if self._notes is not None:
+            both.take_over(self._notes)
         return both.conversions()
 
     async def _keep(self) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Generator
-from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any, SupportsFloat, TypeVar
 
 from starfish_storage.errors import InvalidInputError, shorten
 from starfish_storage.generation.account import AttemptAccount
@@ -15,7 +14,6 @@ from starfish_storage.generation.usage import read_usage
 from starfish_storage.runs import ClaimedInput, Usage
 
 Result = TypeVar("Result")
-Number = float | Decimal
 
 
 class Context:
@@ -54,10 +52,10 @@ class Context:
         /,
         *,
         model: str | None = None,
-        input_tokens: Number | None = None,
-        output_tokens: Number | None = None,
-        cost: Number | None = None,
-        **counts: Number | None,
+        input_tokens: SupportsFloat | None = None,
+        output_tokens: SupportsFloat | None = None,
+        cost: SupportsFloat | None = None,
+        **counts: SupportsFloat | None,
     ) -> None:
         """Report what one call of a model used; it counts even if the attempt fails. Any thread may call this.
 

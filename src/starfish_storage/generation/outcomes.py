@@ -173,8 +173,8 @@ class OutputChecks:
             if kind not in self._warned:
                 self._warned.add(kind)
                 logger.warning(
-                    "run %s: a value of kind %s is stored in a JSON form, first at %s of an output of input %d; the "
-                    "attempts note each, and the run's summary counts them",
+                    "run %s: a value of kind %s is stored in a JSON form, first at %s of what the function or a step "
+                    "returned for input %d; attempts note where they stood, and the run's summary counts them",
                     claimed.master_job_id,
                     kind,
                     notes.paths[kind][0],

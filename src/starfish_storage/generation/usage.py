@@ -114,7 +114,8 @@ def _read_response(fields: Mapping[Any, object], found: Reported) -> None:
     if any(name in fields for name in _OF_A_RESPONSE):
         model = fields.get(_MODEL) or fields.get("model_version")
         found.add(_MODEL, model if isinstance(model, str) else None)
-        fields = next((_fields(fields[name]) or {} for name in _HOLDERS if fields.get(name) is not None), {})
+        holder = next((name for name in _HOLDERS if fields.get(name) is not None), None)
+        fields = {} if holder is None else _fields(fields[holder]) or {}
     for name, value in _numbers(fields, None, 1):
         if name == _MODEL or name in (_SENT, _RECEIVED, _COST) or _is_room(found, name):
             found.add(name, value)

@@ -52,6 +52,34 @@ async def test_the_next_attempt_waits_for_a_call_that_goes_on_in_its_thread(
     assert [(one.status, one.cost) for one in made] == [("failed", 1), ("completed", 1)]
 
 
+@pytest.mark.parametrize("is_async", [True, False])
+async def test_running_out_of_time_in_a_call_says_nothing_about_the_reply_before(
+    storage: Storage, paying_server: PayingServer, ask: Ask, is_async: bool
+) -> None:
+    """Nor does it if the attempt waits for the call of the one before."""
+    paying_server.tell("held", match="slow", times=None)
+    begun: list[int] = []
+
+    async def answer(n: int, context: Context) -> dict[str, Any]:
+        begun.append(context.attempt)
+        await context.once("quick", ask(context, "quick"))
+        return {"n": n, "text": await context.once("slow", ask(context, "slow"))}
+
+    def plain(n: int, context: Context) -> dict[str, Any]:
+        begun.append(context.attempt)
+        context.once_blocking("quick", lambda: paying_server.ask("quick"))
+        return {"n": n, "text": context.once_blocking("slow", lambda: paying_server.ask("slow"))["text"]}
+
+    running = asyncio.create_task(start(storage, answer if is_async else plain, numbers(1), timeout=0.5))
+    while len(begun) < 3 and not running.done():
+        await asyncio.sleep(0.01)
+    paying_server.release()
+    run = await running
+    assert run.records == {"completed": 1}
+    assert paying_server.payments["quick"] == 1
+    assert [one.status for one in await steps(storage, "quick")] == ["kept"]
+
+
 async def test_the_end_of_the_run_waits_for_a_call_that_goes_on(storage: Storage, paying_server: PayingServer) -> None:
     paying_server.tell("held")
 

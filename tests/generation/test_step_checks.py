@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from generation.paid_steps import BOTH, Ask, chain, replies, steps
-from generation.runs import RUN, attempts, data, job_id, numbers, start, statuses
+from generation.runs import NEVER, RUN, attempts, data, job_id, numbers, start, statuses
 from servers.paying import PayingServer
 from starfish_storage import InvalidInputError, StepRejectedError
 from starfish_storage.generation import Context, Where, retry
@@ -135,6 +135,23 @@ async def test_a_function_forgets_a_reply(storage: Storage, paying_server: Payin
     run = await start(storage, answer if is_async else plain, numbers(1))
     assert (run.records, paying_server.payments) == ({"completed": 1}, {"call": 2})
     assert await replies(storage) == [("call", 1, 1, "forgotten"), ("call", 1, 2, "kept")]
+
+
+async def test_what_is_forgotten_stays_so_however_the_attempt_ends(storage: Storage, ask: Ask) -> None:
+    def function_with(error: Exception | None) -> Callable[..., Any]:
+        async def answer(n: int, context: Context) -> dict[str, Any]:
+            await context.once("call", ask(context, "call"))
+            context.forget("call")
+            if error is not None:
+                raise error
+            return {"n": n}
+
+        return answer
+
+    await start(storage, function_with(ValueError("no use")), numbers(1), retry=NEVER)
+    assert await replies(storage) == [("call", 1, 1, "forgotten")]
+    await retry(storage, RUN, function_with(None), retry=NEVER, progress="quiet")
+    assert await replies(storage) == [("call", 1, 1, "forgotten"), ("call", 1, 2, "forgotten")]
 
 
 @pytest.mark.parametrize(

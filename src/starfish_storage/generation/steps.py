@@ -130,6 +130,7 @@ class Steps:
         """See `Context.forget`. Called in the event loop's thread."""
         with self._numbering:
             self._numbers.pop(name, None)
+        self._course.forget(name)
         claimed, ledger = self._claimed, self._rules.ledger
         work = partial(ledger.forget_steps, claimed.master_job_id, [name], job_ids=[claimed.job_id])
         task = self._forgetting[name] = asyncio.ensure_future(self._rules.outbox.insist(work))
@@ -195,6 +196,16 @@ class Steps:
 
     async def _reply(self, asked: _Asked) -> Any:
         """Return the reply to a step: a stored one that will do, or a new one."""
+        self._course.calling += 1
+        try:
+            return await self._found_or_paid(asked)
+        except asyncio.CancelledError as error:
+            self._course.failure(error)  # the attempt ran out of time here, also if it waited for another's call
+            raise
+        finally:
+            self._course.calling -= 1
+
+    async def _found_or_paid(self, asked: _Asked) -> Any:
         key, calls = asked.key, under_way(self._rules.ledger)
         async with calls.turn(key):
             self._refuse_if_over(key)
@@ -242,7 +253,6 @@ class Steps:
         with calls.paying(asked.key):
             before = _cancellings()
             self._has_paid = True
-            self._course.calling += 1
             try:
                 result = await asked.invoke(partial(_collecting, asked.made, used))
             except BaseException as error:
@@ -251,8 +261,6 @@ class Steps:
                     # The program has closed its event loop, and there is no way to the store any more.
                     logger.warning("%s was still under way when the program ended; its reply is lost", asked.key)
                 raise
-            finally:
-                self._course.calling -= 1
             is_whole = _cancellings() <= before
             return await self._kept(asked.key, result, used, is_whole=is_whole)
 

@@ -32,7 +32,7 @@ class Course:
 
     Attributes:
         replies: those that came, in order.
-        calling: how many calls are under way.
+        calling: how many calls are under way, or wait for that of another attempt.
     """
 
     replies: list[ReplyCame] = field(default_factory=list[ReplyCame])
@@ -47,6 +47,10 @@ class Course:
     def reply(self, step: Step, called: int) -> None:
         """Note that the function gets a reply."""
         self.replies.append(ReplyCame(step, called, self.now()))
+
+    def forget(self, name: str) -> None:
+        """Say nothing about the replies to the steps of a name any more."""
+        self.replies = [one for one in self.replies if one.step.name != name]
 
     def failure(self, error: BaseException) -> None:
         """Note that a call failed, not the function."""

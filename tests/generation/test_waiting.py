@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from cli.calling import call
 from durability import processes
 from durability.faults import FaultyStorage, Steps, fail
 from generation import waiting_process
@@ -249,7 +250,23 @@ def test_what_waits_is_read_as_it_was_written(what: paid.Paid[Any]) -> None:
     assert (type(read), read.value()) == (type(what), what.value())
 
 
-@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+async def test_a_spool_from_another_machine_is_given_on_the_command_line(
+    storage: FaultyStorage, spools: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ResultsSpooledError):
+        await start(storage, Paying(lambda: fill(storage), 0, 3), numbers(3), max_concurrency=3, patience=0)
+    heal(storage)
+    (file,) = spools.iterdir()
+    file = file.rename(tmp_path / "elsewhere.jsonl")
+    (tmp_path / "paid.py").write_text("def answer(n):\n    raise AssertionError('paid twice')\n")
+    monkeypatch.chdir(tmp_path)
+    words = ("resume", RUN, "paid.py:answer", "--store", "store", "--spool", str(file), "--patience", "5", "-q")
+    assert await asyncio.to_thread(call, *words) == (0, "", "")
+    assert [one["n"] for one in await data(storage)] == [0, 1, 2]
+    assert not file.exists()
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
 async def test_a_process_that_ends_while_it_waits_has_its_results_taken_in(
     tmp_path: Path, spools: Path, end: signal.Signals
 ) -> None:

@@ -13,7 +13,17 @@ from starfish_storage import GenerationJob, GenerationMasterJob, Project, Record
 from starfish_storage.cli import main
 from starfish_storage.export import registered_forms
 from starfish_storage.generation import Run
-from starfish_storage.runs import Attempt, Conversion, ErrorGroup, RunState, Step, StepTotal, Usage, Worker
+from starfish_storage.runs import (
+    Attempt,
+    Conversion,
+    ErrorGroup,
+    RecordVersion,
+    RunState,
+    Step,
+    StepTotal,
+    Usage,
+    Worker,
+)
 
 PAGE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text("utf-8")
 MODELS = {
@@ -30,6 +40,7 @@ CLASSES = {
     "usage": Usage,
     "step": Step,
     "step total": StepTotal,
+    "version": RecordVersion,
     "worker": Worker,
     "error group": ErrorGroup,
 }

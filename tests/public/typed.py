@@ -40,6 +40,7 @@ from starfish_storage.runs import (
     ClaimedInput,
     ErrorGroup,
     InputAccount,
+    RecordVersion,
     RunState,
     Step,
     StepTotal,
@@ -278,5 +279,12 @@ async def the_ledger(ledger: RunLedger, now: datetime) -> None:
     assert_type(await ledger.list_steps("j1"), list[Step])
     assert_type(await ledger.list_replies("j1", "model-call", 2), list[Step])
     assert_type(await ledger.count_steps("run-1"), list[StepTotal])
+    assert_type(await ledger.list_versions("r1"), list[RecordVersion])
+    assert_type(await ledger.get_version_data("r1", 1), dict[str, Any] | None)
+    assert_type(await ledger.restore_version("r1", 1), None)
+    assert_type(await ledger.remove_versions(now, dry_run=True), list[RecordVersion])
+    assert_type(await ledger.reset_inputs("run-1", ["failed"], failed_outputs=True, replace="always"), int)
+    assert_type(await ledger.pause_run("run-1", 1.5, "why"), datetime)
+    assert_type(await ledger.count_conversions("run-1"), dict[str, int])
     assert_type(await ledger.list_errors("run-1"), list[ErrorGroup])
     assert_type(await ledger.search_records("run-1", ["failed"], "no parser"), list[Record])

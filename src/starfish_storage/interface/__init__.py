@@ -38,6 +38,7 @@ from starfish_storage.interface.rows import (
 from starfish_storage.interface.scanning import ScannedRecord
 from starfish_storage.interface.storage import Storage
 from starfish_storage.interface.transfer import RowTransfer, StoreTransfer
+from starfish_storage.interface.version_rows import RecordVersionRow, StandingOutcomeRow, WholeVersionRow
 
 __all__ = [
     "AttemptRow",
@@ -49,14 +50,17 @@ __all__ = [
     "MetadataHandler",
     "ProjectRow",
     "RecordRow",
+    "RecordVersionRow",
     "RowLogHandler",
     "RowTransfer",
     "RunLedger",
     "RunRow",
     "ScannedRecord",
+    "StandingOutcomeRow",
     "StepRow",
     "Storage",
     "StoreTransfer",
     "WholeExecutionJobRow",
     "WholeRecordRow",
+    "WholeVersionRow",
 ]

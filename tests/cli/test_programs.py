@@ -103,6 +103,21 @@ def test_an_interrupted_program_without_an_id_of_its_run_is_told_to_resume_it(pr
     assert "was interrupted: 2 of 4 inputs are done; resume continues it\n" in written
 
 
+def test_a_run_that_stops_says_why_and_what_continues_it(empty: Path):
+    (empty / "refused.py").write_text(
+        "class AuthenticationError(Exception):\n    status_code = 401\n\n\n"
+        "def answer(n):\n    raise AuthenticationError('your key is refused')\n"
+    )
+    (empty / "four.jsonl").write_text("".join(f'{{"n": {n}}}\n' for n in range(4)))
+    stopped = call("generate", "refused.py:answer", "four.jsonl", "--id", RUN, "--max-concurrency", "1")
+    reason = "failing: AuthenticationError: your key is refused"
+    assert f"run {RUN!r} stopped ({reason}): 0 of 4 inputs are done; resume continues it\n" in stopped.err
+    assert f"stopped\t{reason}\n" in call("show", RUN).out
+    assert call("errors", RUN).err == (
+        f"No input has failed for good, but 1 attempt failed. The run stopped: {reason}\n"
+    )
+
+
 def test_a_quiet_program_says_nothing(program: Path):
     assert "was interrupted" not in ended(program, signal.SIGINT, progress="quiet", GRACE="0", RUN=RUN)
 

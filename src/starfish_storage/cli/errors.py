@@ -14,7 +14,7 @@ from starfish_storage.cli.output import say, show_list
 from starfish_storage.cli.place import Place
 from starfish_storage.cli.run_lookup import find_run
 from starfish_storage.cli.tables import Column
-from starfish_storage.runs import ErrorGroup
+from starfish_storage.runs import ErrorGroup, RunState
 
 _COLUMNS = (
     Column("inputs"),
@@ -30,16 +30,26 @@ _COLUMNS = (
 @with_store
 def errors_command(place: Place, run: str, as_json: bool) -> None:
     """Count the failures of a run by kind, the most frequent first, with an example of each."""
-    groups = asyncio.run(_errors(place, run))
+    groups, state = asyncio.run(_errors(place, run))
     show_list(_COLUMNS, groups, _cells, as_json=as_json)
     if not groups and not as_json:
-        say("No failures.")
+        say(_no_input(state))
 
 
-async def _errors(place: Place, run: str) -> list[ErrorGroup]:
+async def _errors(place: Place, run: str) -> tuple[list[ErrorGroup], RunState | None]:
     async with reading(place) as storage:
         job = await find_run(storage, run)
-        return await storage.ledger.list_errors(job.master_job_id)
+        ledger = storage.ledger
+        return await ledger.list_errors(job.master_job_id), await ledger.get_run(job.master_job_id)
+
+
+def _no_input(state: RunState | None) -> str:
+    """Return what to say of a run of which no input has failed to the end."""
+    if state is None or not state.failed_attempts:
+        return "No failures."
+    attempts = "1 attempt" if state.failed_attempts == 1 else f"{state.failed_attempts:,} attempts"
+    stopped = "" if state.stop_reason is None else f" The run stopped: {state.stop_reason}"
+    return f"No input has failed for good, but {attempts} failed.{stopped}"
 
 
 def _cells(group: ErrorGroup) -> Sequence[Cell]:

@@ -97,17 +97,20 @@ async def carry_on(storage: Storage, state: RunState, worker: RunWorker, again: 
         await worker.compare_inputs()  # before this changes anything
         await _run_and_settle(storage, state, worker, handle_signals=handle_signals)
     except (asyncio.CancelledError, KeyboardInterrupt, SystemExit):
-        worker.note_interruption(again)  # a long traceback follows, and says nothing about the run
+        worker.note_stop("was interrupted", again)  # a long traceback follows, and says nothing about the run
         raise
     finally:
         await to_the_end(worker.close())
-    return await run_of(
+    run = await run_of(
         storage,
         await storage.ledger.get_run(state.master_job_id) or state,
         done_before=worker.done_before,
         stop_reason=worker.stopping.reason,
         seconds=time.monotonic() - began,
     )
+    if run.status == "cancelled" and run.stop_reason is not None:
+        worker.note_stop(f"stopped ({run.stop_reason})", again)  # a program may show no more than the status
+    return run
 
 
 async def _run_and_settle(storage: Storage, state: RunState, worker: RunWorker, *, handle_signals: bool) -> None:

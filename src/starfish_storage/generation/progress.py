@@ -298,12 +298,13 @@ def _figures(progress: Progress) -> list[str]:
     figures += [f"{count:,} {name}" for name, count in counts if count]
     if progress.cost:
         figures.append(f"cost {money(progress.cost)}")
-    if progress.most_frequent_failure is not None:
-        failure, count = progress.most_frequent_failure
-        figures.append(f"{count:,} times {beginning(failure)}")
+    failure, count = progress.most_frequent_failure or (None, 0)
+    if failure is not None:
+        figures.append(f"{'once' if count == 1 else f'{count:,} times'} {beginning(failure)}")
     if progress.paused_until is not None:
         until = f"paused until {progress.paused_until.astimezone():%H:%M:%S}"
-        figures.append(until if progress.pause_reason is None else f"{until}: {beginning(progress.pause_reason)}")
+        is_said = progress.pause_reason in (None, failure)
+        figures.append(until if is_said else f"{until}: {beginning(progress.pause_reason or '')}")
     if progress.waiting_since is not None:
         since = progress.waiting_since.astimezone().strftime("%H:%M:%S")
         figures.append(f"{number_of(progress.waiting, 'result')} waiting for the store since {since}")

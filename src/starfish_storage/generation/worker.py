@@ -164,17 +164,17 @@ class RunWorker:
             those, them = ("1 call", "it") if calls == 1 else (f"{calls:,} calls", "them")
             self._reporter.note(f"waiting for {those} in flight; {again} to cancel {them}")
 
-    def note_interruption(self, again: str) -> None:
-        """Say that the run was interrupted, how far it is, and how it continues.
+    def note_stop(self, how: str, again: str) -> None:
+        """Say that the run has not come to its end, how far it is, and how it continues.
 
         Args:
+            how: what happened to it, such as ``"was interrupted"``.
             again: what continues it, for people.
         """
         progress = self.progress()
         total = "" if progress.total is None else f" of {progress.total:,}"
-        done = f"{progress.done:,}{total} inputs are done"
-        left = "" if self.left is None else f"; {self.left}"
-        self._reporter.note(f"run {self.master_job_id!r} was interrupted: {done}; {again}{left}")
+        more = again if self.left is None else f"{again}; {self.left}"
+        self._reporter.note(f"run {self.master_job_id!r} {how}: {progress.done:,}{total} inputs are done; {more}")
 
     def progress(self) -> Progress:
         """Return how far the run is."""

@@ -250,7 +250,7 @@ class Steps:
             await self._rules.outbox.ready()
         self._refuse_if_over(asked.key)
         used: list[Usage] = []
-        with calls.paying(asked.key):
+        with calls.paying(asked.key, lambda: self._is_over):
             before = _cancellings()
             self._has_paid = True
             try:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -34,6 +35,14 @@ class StepKey(NamedTuple):
         return f"step {shorten(self.name)} (call {self.call}) of input {self.job_id}"
 
 
+@dataclass(slots=True)
+class _Turn:
+    """Whose turn it is to ask for a step, and how many ask or wait."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    users: int = 0
+
+
 class UnderWay:
     """The paid calls of a store in one event loop. Only that loop's thread uses it, but for `StepKey`.
 
@@ -43,41 +52,45 @@ class UnderWay:
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
-        self._turns: dict[StepKey, tuple[asyncio.Lock, list[None]]] = {}
-        self._calls: dict[StepKey, int] = {}
+        self._turns: dict[StepKey, _Turn] = {}
+        self._calls: dict[object, tuple[StepKey, Callable[[], bool]]] = {}
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
 
     @contextlib.asynccontextmanager
     async def turn(self, key: StepKey) -> AsyncGenerator[None]:
         """Wait until nobody else asks for a step, then keep others waiting."""
-        lock, users = self._turns.setdefault(key, (asyncio.Lock(), []))
-        users.append(None)
+        turn = self._turns.setdefault(key, _Turn())
+        turn.users += 1
         try:
-            async with lock:
+            async with turn.lock:
                 yield
         finally:
-            users.pop()
-            if not users:
+            turn.users -= 1
+            if not turn.users:
                 del self._turns[key]
 
     @contextlib.contextmanager
-    def paying(self, key: StepKey) -> Generator[None]:
-        """Note that a call is made, until its reply is stored."""
-        self._calls[key] = self._calls.get(key, 0) + 1
+    def paying(self, key: StepKey, is_late: Callable[[], bool]) -> Generator[None]:
+        """Note that a call is made, until its reply is stored.
+
+        Args:
+            key: the step.
+            is_late: returns whether its attempt is over.
+        """
+        call = object()
+        self._calls[call] = key, is_late
         try:
             yield
         finally:
-            self._calls[key] -= 1
-            if not self._calls[key]:
-                del self._calls[key]
+            del self._calls[call]
             self._changed.set()
 
     def store_late(self, key: StepKey, work: Coroutine[Any, Any, Any]) -> None:
         """Store usage of an attempt that has been stored itself; the end of the run waits for that too."""
 
         async def stored() -> None:
-            with self.paying(key):
+            with self.paying(key, lambda: True):
                 try:
                     await work
                 except StorageError as error:  # it goes on alone: nobody gets this error
@@ -87,14 +100,14 @@ class UnderWay:
         self._tasks.add(task)  # the loop itself holds its tasks weakly
         task.add_done_callback(self._tasks.discard)
 
-    def of_run(self, master_job_id: str) -> list[StepKey]:
-        """Return the calls of a run that are under way."""
-        return [key for key in self._calls if key.master_job_id == master_job_id]
+    def late(self, master_job_id: str) -> list[StepKey]:
+        """Return the calls of a run that have outlived their attempts."""
+        return [key for key, is_late in self._calls.values() if key.master_job_id == master_job_id and is_late()]
 
     async def wait(self, master_job_id: str, seconds: float, is_over: Callable[[], bool]) -> list[StepKey]:
-        """Wait for the calls of a run; return those that are still under way after some seconds, or once it is over."""
+        """Wait for the late calls of a run; return those that are left after some seconds, or once all is over."""
         until = self.loop.time() + seconds
-        while (left := self.of_run(master_job_id)) and self.loop.time() < until and not is_over():
+        while (left := self.late(master_job_id)) and self.loop.time() < until and not is_over():
             self._changed.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), min(0.1, until - self.loop.time()))

@@ -337,7 +337,7 @@ class RunWorker:
     async def _await_paid_calls(self) -> None:
         """Wait for the calls of steps that have outlived their attempts, within the grace; tell of the others."""
         calls = under_way(self._ledger)
-        going = len(calls.of_run(self.master_job_id))
+        going = len(calls.late(self.master_job_id))
         if going and self._has_time:
             self._reporter.note(f"waiting for {number_of(going, 'call')} of paid steps still under way")
         seconds = self._options.grace if self._has_time else 0

@@ -91,9 +91,9 @@ class Planning:
         versions: list[RecordVersionRow] = []
         writes: list[DataWrite] = []
         for row, payload, output in zip(self._records, self._payloads, self.outcome.outputs, strict=True):
-            if payload is None:
+            if payload is None or row.output_ref is None:
                 continue
-            key = record_key(row.record_uid)
+            key = row.output_ref
             place = version_key(key, new_version()) if self._database.overwrites_data else key
             versions.append(version_of(row, 0, output.unique_key, self.now, output_ref=place))
             writes.append(self._data.write(place, payload))
@@ -125,9 +125,9 @@ class Planning:
 
     def _own_writes(self) -> list[DataWrite]:
         return [
-            self._data.write(record_key(row.record_uid), payload)
+            self._data.write(row.output_ref, payload)
             for row, payload in zip(self._records, self._payloads, strict=True)
-            if payload is not None
+            if row.output_ref is not None and payload is not None
         ]
 
     def _encode(self) -> None:

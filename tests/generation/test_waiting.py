@@ -279,7 +279,7 @@ async def test_a_process_that_ends_while_it_waits_has_its_results_taken_in(
     assert len(paid) == SLOTS
     (file,) = spools.iterdir()
     if end != signal.SIGKILL:
-        assert "the store does not answer, so the run waits for up to 1:00:00: " in errors
+        assert "the store takes nothing now, so the run waits for up to 1:00:00: " in errors
         left = f"4 results wait in {str(file)!r}, and resume stores them"
         assert f"start the program again to continue; {left}\n" in errors
     calls = Calls()

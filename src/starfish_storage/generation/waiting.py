@@ -156,7 +156,7 @@ class StoreWait:
             logger.warning("the store does not take what a run has to store: %s", error.code)
             if self.seconds:
                 longest = timedelta(seconds=round(self.seconds))
-                self._note(f"the store does not answer, so the run waits for up to {longest}: {error}")
+                self._note(f"the store takes nothing now, so the run waits for up to {longest}: {error}")
 
     def _end(self) -> None:
         self._failing -= 1

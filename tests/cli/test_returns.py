@@ -35,7 +35,10 @@ def work(empty: Path) -> Path:
 
 def test_checks_are_run_again_over_what_is_stored(work: Path) -> None:
     words = ("--id", "run-1", "--on-empty", "skip", "--accept", "functions.py:broken", "-q")
-    assert call("generate", "functions.py:answer", "numbers.jsonl", *words).status == 1
+    ended = call("generate", "functions.py:answer", "numbers.jsonl", *words)
+    assert ended.status == 1
+    again = "A check itself failed. When it is mended, run it over what is stored, which costs nothing"
+    assert f"{again}: starfish-storage retry run-1 --recheck\nRun failed inputs again: " in ended.err
     shown = call_json("show", "run-1")
     assert (shown["records"], shown["conversions"]) == ({"failed": 3}, {"date": 3, "nan": 3})
     assert "converted" in call("show", "run-1").out
@@ -51,6 +54,7 @@ def test_checks_are_run_again_over_what_is_stored(work: Path) -> None:
     ended = call("retry", "run-1", "--recheck", "--accept", "functions.py:mended", "--schema", "schema.json")
     assert ended.status == 1, ended
     assert "1 completed to failed, 2 unchanged" in ended.out
+    assert again not in ended.err
     for wrong in (("functions.py:answer",), ("--status", "failed"), ("--error", "x"), ("--forget", "ask")):
         ended = call("retry", "run-1", *wrong, "--recheck")
         assert ended.status == 2

@@ -270,8 +270,11 @@ class Trial:
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
 
+    async def outlast(self, error: Exception) -> bool:
+        return False  # no limit of a provider
+
     async def settle(self, retry: Retry) -> Any:
-        return await until_settled(retry, self.attempt, before_wait=self.note, sleep=self.sleep)
+        return await until_settled(retry, self.attempt, before_wait=self.note, sleep=self.sleep, outlast=self.outlast)
 
 
 async def test_a_success_is_returned_at_once() -> None:

@@ -228,7 +228,9 @@ def carry_out(
     try:
         # What the user's function prints must not get between the JSON.
         with redirect_stdout(sys.stderr) if as_json else nullcontext():
-            run = asyncio.run(_called(place, None if quiet else run_id, given["durability"], call, is_new=is_new))
+            run, broken = asyncio.run(
+                _called(place, None if quiet else run_id, given["durability"], call, is_new=is_new)
+            )
     except KeyboardInterrupt:
         say(f"Interrupted. {_how_to_go_on(place, words)}")
         return exit_codes.INTERRUPTED
@@ -245,18 +247,27 @@ def carry_out(
         reason = "" if run.stop_reason is None else f" ({run.stop_reason})"
         say(f"Stopped before the end{reason}. {_how_to_go_on(place, words)}")
     elif status == exit_codes.FAILURES:
-        say(
-            f"What failed: {place.command('errors', run_id)}\nRun failed inputs again: {place.command('retry', *words)}"
-        )
+        say(f"What failed: {place.command('errors', run_id)}")
+        if broken:
+            again = place.command("retry", run_id, "--recheck")
+            say(f"A check itself failed. When it is mended, run it over what is stored, which costs nothing: {again}")
+        say(f"Run failed inputs again: {place.command('retry', *words)}")
     return status
 
 
-async def _called(place: Place, shown: str | None, durability: Durability, call: Call, *, is_new: bool) -> Run:
+async def _called(
+    place: Place, shown: str | None, durability: Durability, call: Call, *, is_new: bool
+) -> tuple[Run, bool]:
+    """Return how a run stands when it has been carried out, and whether it has outputs that broke a check."""
     async with (made if is_new else existing)(place, durability) as storage:
         # Not before a refusal. Where nothing can be written, the call is about to refuse, and to say why.
         if shown is not None and (not place.is_local or os.access(place.path, os.W_OK)):
             say(f"Run {shown}")
-        return await call(storage)
+        run = await call(storage)
+        if not run.records.get("failed"):
+            return run, False
+        broken = await storage.ledger.search_records(run.master_job_id, ["failed"], "check: ", limit=1)
+        return run, bool(broken)
 
 
 def _how_to_go_on(place: Place, words: tuple[str, ...]) -> str:

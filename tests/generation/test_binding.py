@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional, TypedDict
 
 import pytest
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 
 from starfish_storage import InvalidInputError
 from starfish_storage.generation.calling import BoundFunction
@@ -291,6 +291,18 @@ async def test_an_annotation_makes_a_value_of_its_kind_and_refuses_what_does_not
             BoundFunction(function, 1).check(wrong)
         assert reason in str(caught.value)
         assert "s3cret" not in str(caught.value)
+
+
+def broken(value: int) -> int:
+    raise KeyError(value)
+
+
+async def test_a_validator_that_is_broken_refuses_the_input() -> None:
+    def answer(level: Annotated[int, AfterValidator(broken)]) -> Any:
+        return level
+
+    with pytest.raises(InvalidInputError, match="parameter 'level': its validator raised KeyError"):
+        BoundFunction(answer, 1).check({"level": 5})
 
 
 async def test_what_pydantic_knows_nothing_of_is_not_validated() -> None:

@@ -63,6 +63,8 @@ def validator_of(annotation: Any) -> Validate | None:
             return adapter.validate_python(value)
         except ValidationError as error:
             raise ValueError(_misfit(error)) from None
+        except Exception as error:  # noqa: BLE001 (a validator is any code, and its message may quote the value)
+            raise ValueError(f"its validator raised {type(error).__name__}") from None
 
     return validate
 

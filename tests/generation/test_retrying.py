@@ -360,7 +360,7 @@ async def test_cancelled_while_waiting() -> None:
 
     trial = Trial(ValueError())
     task = asyncio.ensure_future(
-        until_settled(Retry(), trial.attempt, before_wait=trial.note, sleep=sleep),
+        until_settled(Retry(), trial.attempt, before_wait=trial.note, sleep=sleep, outlast=trial.outlast),
     )
     await waiting.wait()
     task.cancel()
@@ -375,5 +375,5 @@ async def test_an_attempt_that_cannot_be_noted_ends_it() -> None:
 
     trial = Trial(ValueError(), "never")
     with pytest.raises(StorageBusyError):
-        await until_settled(Retry(), trial.attempt, before_wait=note, sleep=trial.sleep)
+        await until_settled(Retry(), trial.attempt, before_wait=note, sleep=trial.sleep, outlast=trial.outlast)
     assert (trial.attempts, trial.slept) == (1, [])

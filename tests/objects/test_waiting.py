@@ -77,6 +77,32 @@ async def test_a_bucket_that_is_away_pauses_the_run(storage: Storage, network: F
     await completes(storage, function, await run)
 
 
+async def test_no_call_starts_while_a_result_waits(storage: Storage, network: FaultyHttp) -> None:
+    """Not even the next attempt at an input whose failed one could be stored: that has no data."""
+    seen, made, may_fail = Seen(1), list[int](), asyncio.Event()
+
+    async def answer(n: int) -> dict[str, Any]:
+        made.append(n)
+        if n == 0:
+            network.answer(503)
+        elif made.count(n) == 1:
+            await may_fail.wait()
+            raise TimeoutError
+        return {"n": n}
+
+    run = asyncio.create_task(start(storage, answer, numbers(2), max_concurrency=2, progress=seen, patience=LONG))
+    await seen.until_all_wait()
+    may_fail.set()
+    while [one.status for one in await attempts(storage, 1)] != ["failed"]:
+        await asyncio.sleep(0.02)
+    for _ in range(20):  # time enough for an attempt that waits for nothing
+        await asyncio.sleep(0.02)
+    assert made == [0, 1]
+    network.pass_on()
+    assert (await run).records == {"completed": 2}
+    assert made == [0, 1, 1]
+
+
 async def test_a_key_that_was_rotated_is_read_anew(
     storage: Storage, network: FaultyHttp, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

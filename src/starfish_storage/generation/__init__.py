@@ -9,7 +9,8 @@ A call goes down a straight line, one module after the other::
             calling, context    the function, its arguments, and the services it may use
 
 `intake` pulls the inputs that are not stored yet from `inputs.Feed`, an iterator over `sources`, and stores them ahead
-of the work; `claiming` gives them to the slots; every attempt goes to the ledger through `storing`. A module calls
+of the work; `claiming` gives them to the slots; every attempt goes to the ledger through `storing`, which
+keeps what the store does not take (`waiting`, `spool`). A module calls
 upwards only through two callbacks that `worker` passes down in `Settings`: one waits between attempts, one adds up
 costs.
 """

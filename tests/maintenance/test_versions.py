@@ -11,7 +11,7 @@ from durability import run_workload, workload
 from durability.run_workload import NOW, an_outcome, check_rebuilt
 from maintenance.remote_stores import RemoteStore
 from starfish_storage import LocalStorage, Storage
-from starfish_storage.maintenance import collect, repair, verify
+from starfish_storage.maintenance import backup, collect, repair, restore, verify
 from starfish_storage.runs import Output
 
 WORKER, NONE = "worker", timedelta(0)
@@ -140,3 +140,20 @@ async def test_a_version_that_is_lost_on_another_machine_is_found(remote: Remote
     (lost,) = [name for name in paid if job_id in name and name.rpartition("/")[2] not in current]
     remote.remove(lost)
     assert remote.kinds() == [("data_missing", lost)]
+
+
+async def test_a_backup_has_the_versions(root: Path, tmp_path: Path) -> None:
+    """And a second one, after another version has become the current one, has them as they are then."""
+    target = tmp_path / "backup"
+    backup(root, target)
+    async with LocalStorage(root) as storage:
+        jobs = await storage.list_execution_jobs(workload.MASTER, ["completed"])
+        (job, *_) = [one for one in jobs if len(await storage.ledger.list_versions(f"{one.job_id}-0")) == 2]
+        await storage.ledger.restore_version(f"{job.job_id}-0", 1)
+        await storage.ledger.restore_version(f"{job.job_id}-0", 2)
+        expected = await data_of(storage, f"{job.job_id}-0")
+    backup(root, target)
+    restore(target, tmp_path / "restored")
+    assert verify(tmp_path / "restored").findings == ()
+    async with LocalStorage(tmp_path / "restored") as storage:
+        assert await data_of(storage, f"{job.job_id}-0") == expected

@@ -235,7 +235,7 @@ async def test_what_only_the_log_of_a_backup_has_is_restored(root: Path, tmp_pat
 async def test_a_restored_store_knows_that_its_data_lies_elsewhere(root: Path, tmp_path: Path) -> None:
     copy(root, tmp_path / "b")
     restore(tmp_path / "b", f"file://{tmp_path}/r", data_uri=f"file://{tmp_path}/data")
-    assert rows_of(tmp_path / "r")["settings"] == [("data_elsewhere", "yes")]
+    assert ("data_elsewhere", "yes") in rows_of(tmp_path / "r")["settings"]
 
 
 def test_a_backup_of_an_earlier_release_is_not_restored(tmp_path: Path) -> None:

@@ -166,6 +166,7 @@ async def test_the_other_workers_of_a_run_stop_too(storage: Storage, caplog: pyt
         await asyncio.sleep(0.01)
     calls.release.set()  # it may take its time, whatever the grace
     assert (await holding).inputs == {"completed": 1, "pending": 59}
+    assert "cancelling the calls" not in caplog.text
     assert await statuses(storage) == ("cancelled", {"completed": 1, "pending": 59})
 
 

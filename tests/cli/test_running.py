@@ -280,6 +280,21 @@ def test_a_run_that_is_stopped_and_gone_on_with(work: Path):
     assert call_json("show", "last")["inputs"] == {"completed": 4, "failed": 1}
 
 
+def test_a_run_that_stops_for_a_refused_key(work: Path):
+    refused = "\nclass AuthenticationError(Exception):\n    status_code = 401\n"
+    refused += "\ndef refused(country: str):\n    raise AuthenticationError('wrong key')\n"
+    (work / "answers.py").write_text(ANSWERS + refused, "utf-8")
+    reason = "failing: AuthenticationError: wrong key"
+    words = ("answers.py:refused", "capitals.2026.jsonl", "--id", "run-1", "--max-concurrency", "1", "-q")
+    ended = call("generate", *words)
+    assert ended.status == 3
+    assert ended.err.startswith(f"Stopped before the end ({reason}). Continue with: starfish-storage resume run-1")
+    assert call_json("show", "last")["inputs"] == {"pending": 5}
+    assert reason in next(line for line in call("show", "last").out.splitlines() if line.startswith("stopped"))
+    assert call("resume", "last", "answers.py:answer", "-q").status == 1
+    assert call_json("show", "last")["inputs"] == {"completed": 4, "failed": 1}
+
+
 @pytest.mark.parametrize(
     ("words", "reason"),
     [

@@ -50,6 +50,21 @@ def test_one_look_at_a_run_that_goes_on(here: Path):
     )
 
 
+def test_a_run_that_is_paused(here: Path):
+    async def pause() -> str:
+        async with LocalStorage((here / "store").as_uri()) as storage:
+            until = await storage.ledger.pause_run(DESERTED, 1000, "RateLimitError: slow down")
+            return f"{until:%Y-%m-%d %H:%M}"
+
+    until = asyncio.run(pause())
+    ended = call("watch", DESERTED, "--once")
+    assert f", paused until {until}" in ended.out
+    assert "Z (RateLimitError: slow down)" in ended.out
+    shown = call("show", DESERTED).out
+    assert until in next(line for line in shown.splitlines() if line.startswith("paused until"))
+    assert "RateLimitError: slow down" in next(line for line in shown.splitlines() if line.startswith("paused for"))
+
+
 @pytest.mark.parametrize(("status", "expected"), [("completed", 0), ("failed", 1), ("cancelled", 3)])
 def test_it_ends_with_the_run(status: str, expected: int, here: Path):
     looks = threading.Event()

@@ -157,3 +157,20 @@ async def test_a_backup_has_the_versions(root: Path, tmp_path: Path) -> None:
     assert verify(tmp_path / "restored").findings == ()
     async with LocalStorage(tmp_path / "restored") as storage:
         assert await data_of(storage, f"{job.job_id}-0") == expected
+
+
+async def test_data_that_another_record_borrows_stays(root: Path) -> None:
+    """Though the record whose it is has none any more."""
+    async with LocalStorage(root) as storage:
+        ledger = storage.ledger
+        job = (await storage.list_execution_jobs(workload.MASTER, ["completed"]))[0]
+        record = await storage.get_record_metadata(f"{job.job_id}-0")
+        assert record is not None
+        borrower = record.model_copy(update={"record_uid": "borrower", "job_id": job.job_id})
+        await storage.log_record_metadata(borrower)
+        before = await storage.get_record_data(str(record.output_ref))
+        await ledger.reset_inputs(workload.MASTER, ["completed"], job_ids=[job.job_id], replace="always")
+        (claimed,) = await ledger.claim_inputs(workload.MASTER, WORKER, 1, NOW)
+        await ledger.finish_input(an_outcome(claimed, WORKER, [Output("failed", None, "no")]))
+        assert await storage.get_record_data(str(borrower.output_ref)) == before
+    assert verify(root).findings == ()

@@ -12,7 +12,7 @@ from starfish_storage.errors import DataLostError, StoreDamagedError
 from starfish_storage.interface import DataHandler, DataWrite
 from starfish_storage.interface.rows import AttemptRow, RecordRow, WholeRecordRow
 from starfish_storage.interface.version_rows import RecordVersionRow
-from starfish_storage.keys import new_version, record_key, version_key
+from starfish_storage.keys import new_version, owner_uid, record_key, version_key
 from starfish_storage.metadata import values
 from starfish_storage.metadata.database import Database
 from starfish_storage.metadata.earlier import Earlier, version_of
@@ -119,9 +119,21 @@ class Planning:
             versions.append(version)
             if copy is not None:
                 copies.append(copy)
-        keys = [one.record.output_ref for one in replaced if self._database.overwrites_data]
-        drops = [self._data.remove(key) for key in keys if key is not None and key not in written]
+        drops = [
+            self._data.remove(key)
+            for row, *_ in replaced
+            if (key := row.output_ref) is not None
+            and key not in written
+            and await self._is_its_own(row.record_uid, key)
+        ]
         return versions, copies, drops
+
+    async def _is_its_own(self, record_uid: str, key: str) -> bool:
+        """Return whether data that would be written over is that of a record, and no other record refers to it."""
+        if not self._database.overwrites_data or owner_uid(key) != record_uid:
+            return False
+        query = self._database.queries["get_records_of_data"]
+        return len(await self._database.all_at_once(query, (record_uid, key, key))) == 1
 
     def _own_writes(self) -> list[DataWrite]:
         return [

@@ -71,7 +71,7 @@ class SQLRowTransfer(RowTransfer):
 
     async def list_master_job_order(self) -> list[str]:
         """See `RowTransfer.list_master_job_order`."""
-        return only_values(await self._database.all(self._queries["list_master_job_ids_in_order"], (), list))
+        return only_values(await self._database.all(self._queries["every_master_job_id"], (), list))
 
     async def get_master_job(self, master_job_id: str) -> MasterJobRow | None:
         """See `RowTransfer.get_master_job`."""

@@ -26,7 +26,7 @@ SELECT master_job_id FROM master_jobs WHERE project_id = :project_id
 -- Whatever the clocks said.
 SELECT {master_job.columns} FROM master_jobs ORDER BY {order_of_storing} DESC LIMIT 1
 
--- name: list_master_job_ids_in_order
+-- name: every_master_job_id
 SELECT master_job_id FROM master_jobs ORDER BY {order_of_storing}
 
 -- name: insert_master_job

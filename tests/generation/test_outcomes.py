@@ -133,6 +133,19 @@ async def test_what_nothing_can_convert_is_failed_with_its_data_and_the_others_a
         assert (fifth.status, str(fifth.error_message)[:22]) == ("failed", "return: at $[4].d[0]: ")
 
 
+class Broken(deque[int]):
+    def __iter__(self) -> Any:
+        yield 1
+        raise RuntimeError("no more")
+
+
+async def test_an_object_that_raises_when_it_is_looked_at_is_one_output() -> None:
+    for checks in (OutputChecks(), OutputChecks(accept=lambda data: True)):
+        output = await one(checks, Broken([1, 2]))
+        assert (output.status, output.data) == ("failed", {"value": [1]})
+        assert output.error_message == "return: at $: reading its items to the end raised RuntimeError: no more"
+
+
 @pytest.mark.parametrize("returned", [None, [], (), [None, None]])
 async def test_nothing_is_a_failure_or_no_output(returned: Any) -> None:
     with pytest.raises(InvalidDataError, match="is no output; return data, or pass on_empty='skip'"):

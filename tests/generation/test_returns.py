@@ -127,6 +127,23 @@ async def test_what_earlier_attempts_yielded_is_kept_as_versions(storage: Storag
     assert await ledger.get_version_data(second, 1) == {"n": 0, "when": "2026-01-31"}
 
 
+async def test_what_was_returned_is_kept_if_the_run_is_stopped_while_it_is_checked(storage: Storage) -> None:
+    checking = asyncio.Event()
+
+    async def accept(data: dict[str, Any]) -> bool:
+        checking.set()
+        await asyncio.Event().wait()
+        return True
+
+    running = asyncio.create_task(start(storage, lambda n: {"n": n, "when": WHEN}, numbers(1), accept=accept, grace=0))
+    await checking.wait()
+    running.cancel()
+    await asyncio.wait([running])
+    assert (await statuses(storage))[1] == {"pending": 1}
+    (job,) = await storage.list_execution_jobs(RUN)
+    assert await storage.ledger.get_version_data(f"{job.job_id}-0", 1) == {"n": 0, "when": "2026-01-31"}
+
+
 async def test_nothing_may_be_no_output(storage: Storage) -> None:
     run = await start(storage, lambda n: [None, [], [None, {"n": n}]][n], on_empty="skip")
     assert (run.status, run.records, run.inputs) == ("completed", {"completed": 1}, {"completed": 3})

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from starfish_storage.errors import InvalidDataError, StorageError
 from starfish_storage.generation.account import AttemptAccount
@@ -219,6 +219,8 @@ class Attempts:
         return outputs
 
     async def _checked(self, returned: object, account: AttemptAccount) -> list[Output]:
+        if self._settings.checks.may_wait and not self._yielded:
+            self._yielded = cast("list[Any]", returned) if type(returned) is list else [returned]
         checked = await self._settings.checks.check(returned)
         self._note(checked)
         if checked.misfit is not None:

@@ -114,6 +114,11 @@ class OutputChecks:
         """The JSON Schema of an output's data; empty if the run has none."""
         return self._schema.json_schema
 
+    @property
+    def may_wait(self) -> bool:
+        """Whether a check may wait for something: then the run may be stopped meanwhile."""
+        return self._accept is not None or callable(self._unique_by)
+
     async def check(self, returned: object) -> Checked:
         """Return the outputs of an attempt, checked.
 

@@ -24,14 +24,15 @@ def items_of(returned: Any) -> list[tuple[object, str]]:
     >>> items_of([{"a": 1}, "b"]), items_of({"a": 1})
     ([({'a': 1}, '$[0]'), ('b', '$[1]')], [({'a': 1}, '$')])
     """
-    found = returned
-    if not isinstance(returned, (*_ONE, list, tuple)):
-        found = _opened(returned)
-        if not isinstance(found, list | Items):
-            return [(returned, "$")]
-    elif isinstance(returned, _ONE) or _is_named(returned):
-        return [(returned, "$")]
-    return [(item, f"$[{number}]") for number, item in enumerate(cast("list[object]", found))]
+    try:
+        found: object = returned
+        if not isinstance(returned, (*_ONE, tuple)):
+            found = _opened(returned)
+        if isinstance(found, list | Items) or (isinstance(returned, tuple) and not _is_named(found)):
+            return [(item, f"$[{number}]") for number, item in enumerate(cast("list[object]", found))]
+    except RAISED:
+        pass  # its own code: converting it says why it cannot be
+    return [(returned, "$")]
 
 
 def object_of(item: Any, notes: Notes, path: str) -> dict[str, Any]:

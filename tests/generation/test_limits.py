@@ -202,7 +202,10 @@ async def test_calls_begin_in_turn_and_as_many_as_the_share(now: list[float]) ->
 
 
 async def test_those_that_wait_go_when_the_run_stops(now: list[float]) -> None:
-    stopping = Stopping(RUN, lambda: [gate.wake_all() for gate in (one,)])
+    def on_stop() -> None:
+        one.wake_all()
+
+    stopping = Stopping(RUN, on_stop)
     one = Gate(Options(max_concurrency=1, rpm=1), stopping, Announced())
     await one.enter()
     one.leave((), succeeded=True)

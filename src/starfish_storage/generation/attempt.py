@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 
 from starfish_storage.errors import InvalidDataError, StorageError
 from starfish_storage.generation.account import AttemptAccount
@@ -20,6 +20,7 @@ from starfish_storage.generation.options import Options
 from starfish_storage.generation.outcomes import Checked, OutputChecks, complained
 from starfish_storage.generation.provider_errors import is_limit, retry_after
 from starfish_storage.generation.retrying import OutputMisfitError, until_settled
+from starfish_storage.generation.returned import as_list
 from starfish_storage.generation.steps import StepRules
 from starfish_storage.generation.storing import Outbox
 from starfish_storage.generation.tracebacks import frames_text, traceback_text
@@ -220,7 +221,7 @@ class Attempts:
 
     async def _checked(self, returned: object, account: AttemptAccount) -> list[Output]:
         if self._settings.checks.may_wait and not self._yielded:
-            self._yielded = cast("list[Any]", returned) if type(returned) is list else [returned]
+            self._yielded = as_list(returned)
         checked = await self._settings.checks.check(returned)
         self._note(checked)
         if checked.misfit is not None:

@@ -35,6 +35,11 @@ def items_of(returned: Any) -> list[tuple[object, str]]:
     return [(returned, "$")]
 
 
+def as_list(returned: Any) -> list[Any]:
+    """Return what a function returned as a generator would have yielded it."""
+    return cast("list[Any]", returned) if isinstance(returned, list) else [returned]
+
+
 def object_of(item: Any, notes: Notes, path: str) -> dict[str, Any]:
     """Return the JSON object of an output: its fields, ``{"text": ...}`` of a text, or ``{"value": ...}``.
 

@@ -42,7 +42,8 @@ def test_a_run_that_has_ended_is_told_once(here: Path):
 
 
 def test_one_look_at_a_run_that_goes_on(here: Path):
-    ended = call("watch", "last", "--once")
+    assert call("watch", "last", "--once").out.rstrip().endswith("1 of 2 done, completed 1"), "the one stored last"
+    ended = call("watch", DESERTED, "--once")
     assert (ended.status, ended.err) == (0, "")
     assert ended.out.rstrip().endswith(
         "running\t1 of 6 done, in flight 2, completed 1, cost $0.25, "

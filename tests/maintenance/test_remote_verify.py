@@ -96,12 +96,15 @@ async def test_rows_without_parent_or_that_cannot_be_read_are_found(on_postgres:
         "INSERT INTO attempts VALUES ('gone', 1, 'm1', NULL, 'completed', '2026-01-01T00:00:00.000000Z', "
         "'2026-13-01T00:00:00.000000Z', NULL, NULL, NULL, 0, 0, 0, 'x')"
     )
-    on_postgres.sql("INSERT INTO steps VALUES ('m1-a', 's', '{', 1, '2026-01-01T00:00:00.000000Z', NULL)")
+    on_postgres.sql(
+        "INSERT INTO steps (job_id, name, call, reply, result, attempt, saved_when, status) "
+        "VALUES ('m1-a', 's', 1, 1, '{', 1, '2026-01-01T00:00:00.000000Z', 'kept')"
+    )
     expected = [
         ("row_unreadable", "gone, 1"),
         ("row_unreadable", "gone, 1"),
         ("row_unreadable", "m1"),
-        ("row_unreadable", "m1-a, s"),
+        ("row_unreadable", "m1-a, s, 1, 1"),
         ("row_unreadable", "m1-b"),
         ("row_unreadable", "r0001"),
         ("row_without_parent", "gone, 1"),

@@ -7,6 +7,8 @@ import stat
 
 from starfish_storage.errors import StoreOpenError
 
+NOT_OUR_LOCK = "it is another program's file, and not the store's own lock; remove it"
+
 _BESIDE_A_DATABASE = ("-wal", "-shm", "-journal")
 
 
@@ -41,4 +43,4 @@ def refuse_planted(path: str, longest: int | None = None) -> None:
     if not stat.S_ISREG(found.st_mode):
         raise StoreOpenError(path, "it is a link, a directory or a device, and not the store's own file; remove it")
     if longest is not None and found.st_size > longest:
-        raise StoreOpenError(path, "it is another program's file, and not the store's own lock; remove it")
+        raise StoreOpenError(path, NOT_OUR_LOCK)

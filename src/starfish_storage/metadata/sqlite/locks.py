@@ -13,9 +13,9 @@ import time
 import uuid
 from contextlib import ExitStack
 
-from starfish_storage.errors import NO_SPACE, StorageBusyError, StorageFullError, StorageIOError
+from starfish_storage.errors import NO_SPACE, StorageBusyError, StorageFullError, StorageIOError, StoreOpenError
 from starfish_storage.files.permissions import create_private_file
-from starfish_storage.files.planted import refuse_planted
+from starfish_storage.files.planted import NOT_OUR_LOCK, refuse_planted
 from starfish_storage.keys import SESSION_LOCK_FILE, WRITER_LOCK_FILE
 
 _FLAGS = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -197,9 +197,14 @@ def _open_lock_file(path: str, longest: int) -> int:
         try:
             return create_private_file(path, _FLAGS)
         except FileExistsError:
-            return os.open(path, _FLAGS)
+            descriptor = os.open(path, _FLAGS)
+            first = os.pread(descriptor, 1, 0)
     except OSError as error:
         raise _failed(path, error) from error
+    if first not in (b"", _CLEAN, _UNFINISHED):
+        os.close(descriptor)
+        raise StoreOpenError(path, NOT_OUR_LOCK)
+    return descriptor
 
 
 @functools.cache

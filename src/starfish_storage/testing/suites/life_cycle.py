@@ -33,6 +33,7 @@ EVERY_CALL: dict[str, Call] = {
     "log_master_job_end": lambda s: s.log_master_job_end(MASTER_JOB, "completed", {}, at(1), at(2)),
     "update_master_job_status": lambda s: s.update_master_job_status(MASTER_JOB, "running", at(1)),
     "get_master_job": lambda s: s.get_master_job(MASTER_JOB),
+    "get_newest_master_job": lambda s: s.get_newest_master_job(),
     "list_master_jobs": lambda s: s.list_master_jobs(),
     "delete_master_job": lambda s: s.delete_master_job(MASTER_JOB),
     "log_execution_job_start": lambda s: s.log_execution_job_start(an_execution_job()),

@@ -39,5 +39,5 @@ def run(arguments: list[str], timeout: float = 60, **variables: str) -> tuple[in
 
 def first_to_write(processes: list[subprocess.Popen[str]]) -> subprocess.Popen[str]:
     """Return a process that has written something that was not read yet, as soon as there is one."""
-    ready, _, _ = select.select([process.stdout for process in processes], [], [], 60)
+    ready, _, _ = select.select([process.stdout for process in processes if process.stdout], [], [], 60)
     return next(process for process in processes if process.stdout in ready)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -104,9 +105,12 @@ async def test_all_calls_wait_and_begin_again_one_by_one(storage: Storage) -> No
     assert together[0] == 1
     assert max(together[:3]) <= 2
     assert max(together) == 6
-    paused = next(str(one) for one in shown if one.paused_until is not None)
-    assert "6 times LimitedError: too many requests" in paused
-    assert ": LimitedError: too many requests" in paused.partition("paused until ")[2]
+    paused = next(one for one in shown if one.paused_until is not None)
+    said = str(paused)
+    assert "6 times LimitedError: too many requests, paused until " in said
+    assert said.count("LimitedError") == 1, "the reason is said once"
+    another = str(replace(paused, pause_reason="503: overloaded"))
+    assert another.partition("paused until ")[2].endswith(": 503: overloaded")
 
 
 class Announced:

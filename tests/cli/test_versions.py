@@ -39,7 +39,10 @@ def test_versions_are_shown_restored_and_collected(uid: str, empty: Path) -> Non
     assert call_json("record", uid)["record"]["error_message"] == "again"
     current = call_json("restore-version", uid, "1", "--json")[0]
     assert (current["number"], current["is_current"]) == (1, True)
-    assert call("restore-version", uid, "7").status == 2
+    refused = call("restore-version", uid, "7")
+    assert refused.status == 2
+    assert f"version '{uid} 7' does not exist" in refused.err
+    assert "'starfish-storage record UID --versions'" in refused.err
     assert call("record", "nobody", "--versions").status == 2
 
     dry = call_json("collect", "--versions-older-than", "0", "--dry-run")

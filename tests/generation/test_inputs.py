@@ -204,7 +204,7 @@ async def test_a_bad_input_in_a_list_starts_nothing_or_is_skipped(
     async def answer(n: int) -> dict[str, Any]:
         return {"n": n}
 
-    with pytest.raises(InvalidInputError, match=r"input 1.*Nothing was started"):
+    with pytest.raises(InvalidInputError, match=r"input 1.*Nothing was started.*--on-bad-input skip"):
         await start(storage, answer, inputs)
     assert await storage.get_master_job(RUN) is None
     assert await storage.list_projects() == []

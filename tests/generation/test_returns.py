@@ -231,6 +231,7 @@ async def test_a_run_that_has_not_ended_is_rechecked_as_far_as_it_is(storage: St
         {"completed": 2, "pending": 4},
         {"failed to completed": 2},
     )
+    assert run.done_before == 2
     run = await resume(storage, RUN, answer, accept=lambda data: True, max_cost=100.0, progress="quiet")
     assert (run.status, run.records, run.cost) == ("completed", {"completed": 6}, 6)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from starfish_storage.errors import InvalidInputError
-from starfish_storage.generation.sources import BadInput, OnBadInput, Rereadable
+from starfish_storage.generation.sources import OR_SKIP, BadInput, OnBadInput, Rereadable
 from starfish_storage.row_files.file_form import FileForm
 from starfish_storage.row_files.forms import form_named, form_of, form_of_content
 from starfish_storage.row_files.rows import BadRow, GoodRow
@@ -87,7 +87,7 @@ def _checked(inputs: FileInputs, on_bad_input: OnBadInput) -> FileInputs:
     count = 0
     for found in inputs:
         if isinstance(found, BadInput):
-            raise InvalidInputError(f"{found.reason}. Nothing was started: correct it, or skip bad inputs.")
+            raise InvalidInputError(f"{found.reason}. Nothing was started: correct it, {OR_SKIP}")
         count += 1
     inputs.count = count
     return inputs

@@ -11,6 +11,7 @@ from starfish_storage.generation.binding import TEXT_FIELD
 from starfish_storage.generation.conversion import Notes, convert
 from starfish_storage.generation.options import Options
 from starfish_storage.generation.sources import (
+    OR_SKIP,
     BadInput,
     Inputs,
     Rereadable,
@@ -88,7 +89,7 @@ class InputCheck:
         for position, given in enumerate(again):
             taken = self.taken(position, given)
             if isinstance(taken, str):
-                raise InvalidInputError(f"{taken.rstrip('.')}. Nothing was started: correct it, or skip bad inputs.")
+                raise InvalidInputError(f"{taken.rstrip('.')}. Nothing was started: correct it, {OR_SKIP}")
         self._passed = True
 
 
@@ -186,7 +187,7 @@ class Feed:
             elif self._check.skips:
                 logger.warning("skipped: %s", taken)
             else:
-                raise InvalidInputError(f"{taken.rstrip('.')}. Correct it and resume the run, or skip bad inputs.")
+                raise InvalidInputError(f"{taken.rstrip('.')}. Correct it and resume the run, {OR_SKIP}")
         return good
 
     def _others(self, what: str) -> str:

@@ -313,7 +313,11 @@ async def _recheck(storage: Storage, run_id: str, changed: RunOptions) -> Run:
         await settle(storage, run_id, None)
     state = await storage.ledger.refresh_run(run_id, utc_now())
     found = await run_of(storage, state, seconds=time.monotonic() - began)
-    return replace(found, done_before=sum(found.inputs.values()), rechecked=changes)
+    return replace(found, done_before=_ended(found), rechecked=changes)
+
+
+def _ended(run: Run) -> int:
+    return sum(count for status, count in run.inputs.items() if status not in OPEN)
 
 
 _START_AGAIN, _RESUME = "start the program again to continue", "resume continues it"
@@ -326,7 +330,7 @@ def _is_of_program(function: BoundFunction) -> bool:
 
 async def _as_it_is(storage: Storage, state: RunState) -> Run:
     found = await run_of(storage, state)
-    return replace(found, done_before=sum(found.inputs.values()))
+    return replace(found, done_before=_ended(found))
 
 
 @dataclass(frozen=True, slots=True)

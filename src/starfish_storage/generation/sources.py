@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 Inputs = Iterable[Any] | AsyncIterable[Any]
 OnBadInput = Literal["stop", "skip"]
+OR_SKIP = 'or skip bad inputs (on_bad_input="skip", --on-bad-input skip).'
 
 _MOST_AT_ONCE = 2000
 _CLOSE_SECONDS = 5.0

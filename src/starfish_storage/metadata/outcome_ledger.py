@@ -211,4 +211,5 @@ class SQLOutcomeLedger(SQLAttemptLedger, OutcomeLedger):
 
 
 def _no_version(record_uid: str, number: int) -> NotFoundError:
-    return NotFoundError("version", f"{number} of record {record_uid}", "see list_versions for those it has")
+    remedy = "list_versions lists those of a record, as 'starfish-storage record UID --versions' does"
+    return NotFoundError("version", f"{record_uid} {number}", remedy)

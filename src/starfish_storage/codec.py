@@ -57,8 +57,10 @@ def encode(value: object, what: str) -> bytes:
         # Reading it back proves it: NaN has become null, a UUID a string. Twice as fast as a walk in Python.
         if orjson.loads(encoded) == value:
             return encoded
-    except Exception:  # noqa: BLE001, S110 (comparing may run any code)
-        pass  # orjson's limits are not JSON's: the walk below decides, and says why
+    except BaseException as error:  # comparing may run any code
+        if isinstance(error, (KeyboardInterrupt, SystemExit)):
+            raise
+        # orjson's limits are not JSON's: the walk below decides, and says why
     try:
         _check(cast("dict[Any, Any]", value), what)
         return json.dumps(value, allow_nan=False, separators=(",", ":")).encode("ascii") + b"\n"
@@ -66,7 +68,9 @@ def encode(value: object, what: str) -> bytes:
         raise
     except (ValueError, RecursionError) as error:
         raise InvalidDataError(what, "$", str(error)) from error
-    except Exception as error:  # a dict of a foreign class
+    except BaseException as error:  # a dict of a foreign class
+        if isinstance(error, (KeyboardInterrupt, SystemExit)):
+            raise
         raise InvalidDataError(what, "$", f"reading it raised {type(error).__name__}") from error
 
 

@@ -19,11 +19,15 @@ from pydantic import BaseModel, RootModel, field_validator
 
 from generation.checking import one, outputs_of
 from starfish_storage import InvalidDataError, InvalidInputError
-from starfish_storage.codec import canonical_hash
+from starfish_storage.codec import canonical_hash, encode
 from starfish_storage.generation.outcomes import Duplicate, Filtered, OutputChecks
 from starfish_storage.runs import Output
 
 SECRET = "s3cret"
+
+
+class Panic(BaseException):
+    pass
 
 
 class Price(BaseModel):
@@ -188,6 +192,41 @@ async def test_checks_get_the_data_as_it_is_stored() -> None:
     assert checked.notes.counts == {"date": 1, "set": 1, "nan": 1}
 
 
+async def test_checks_change_nothing_that_is_stored() -> None:
+    def spoiling(data: dict[str, Any]) -> Any:
+        data["x"].append(object())
+        data.clear()
+        return True
+
+    for checks in (OutputChecks(accept=spoiling), OutputChecks(unique_by=spoiling)):
+        output = await one(checks, {"x": [1]})
+        assert (output.status, output.data) == ("completed", {"x": [1]})
+
+
+async def test_what_panics_when_it_is_looked_at_is_failed_with_the_rest() -> None:
+    """As parts of libraries in Rust do, with what is no `Exception`."""
+
+    class Panicking:
+        def to_dict(self) -> None:
+            raise Panic
+
+        def __repr__(self) -> str:
+            raise Panic
+
+    class Items(list[int]):
+        def __iter__(self) -> Any:
+            raise Panic
+
+    for checks in (OutputChecks(), OutputChecks(accept=lambda data: True)):
+        for part in (Panicking(), Items([1])):
+            (output,) = checks.stored_as_json([await one(checks, {"a": 1, "part": part})]).outputs
+            assert output.data is not None
+            assert output.data["a"] == 1
+            canonical_hash(output.data)
+    with pytest.raises(InvalidDataError, match="reading it raised Panic"):
+        encode({"items": Items([1])}, "it")
+
+
 async def test_accept() -> None:
     async def later(data: dict[str, Any]) -> Any:
         return data["say"]
@@ -223,8 +262,13 @@ async def test_checks_that_raise_cost_no_answer() -> None:
     async def cancelled(data: dict[str, Any]) -> Any:
         raise asyncio.CancelledError
 
+    def panicking(data: dict[str, Any]) -> Any:
+        raise Panic
+
     data = {"x": 1}
     for checks, said in (
+        (OutputChecks(accept=panicking), "accept raised Panic"),
+        (OutputChecks(unique_by=panicking), "unique_by raised Panic"),
         (OutputChecks(accept=failing), "accept raised KeyError: 'nowhere'"),
         (OutputChecks(accept=cancelled), "accept awaited something that was cancelled"),
         (OutputChecks(unique_by=failing), "unique_by raised KeyError: 'nowhere'"),

@@ -17,7 +17,7 @@ from starfish_storage.generation.conversion import Notes
 from starfish_storage.generation.failures import Failures, brief
 from starfish_storage.generation.gate import Gate
 from starfish_storage.generation.options import Options
-from starfish_storage.generation.outcomes import Checked, OutputChecks, complained
+from starfish_storage.generation.outcomes import ENDING, Checked, OutputChecks, complained
 from starfish_storage.generation.provider_errors import is_limit, retry_after
 from starfish_storage.generation.retrying import OutputMisfitError, until_settled
 from starfish_storage.generation.returned import as_list
@@ -31,10 +31,6 @@ logger = logging.getLogger(__name__)
 
 _LONGEST_MESSAGE = 10_000
 _LONGEST_TRACEBACK = 20_000
-
-
-_ENDING = (asyncio.CancelledError, KeyboardInterrupt, SystemExit, GeneratorExit)
-"""A function that raises one of these ends the run; any other error is the outcome of its attempt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,16 +196,16 @@ class Attempts:
         try:
             try:
                 returned = await self._called(context)
-            except Exception:
-                if self._yielded:
+            except BaseException as error:
+                if self._yielded and not isinstance(error, ENDING):
                     await self._keep()
                 raise
             outputs = await self._checked(returned, account)
             succeeded = True
         except BaseException as error:
-            if account.failure is not None and not isinstance(error, _ENDING):
+            if account.failure is not None and not isinstance(error, ENDING):
                 raise account.failure from error
-            if not isinstance(error, _ENDING):
+            if not isinstance(error, ENDING):
                 self._raised = error
             raise
         finally:

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from starfish_storage.codec import MAX_DEPTH, encode
 from starfish_storage.errors import InvalidDataError
-from starfish_storage.generation.value_forms import RAISED, Items, Unreadable, form_of
+from starfish_storage.generation.value_forms import FOR_THE_PROGRAM, Items, Unreadable, form_of
 from starfish_storage.redaction import redact_text
 from starfish_storage.runs import Conversion
 
@@ -83,7 +83,9 @@ def convert(value: object, notes: Notes, root: str = "$", *, depth: int = 1) -> 
     try:
         found = walk.converted(value, place, depth)
         encode({"": found}, "it")
-    except RAISED as error:  # a mistake in here must not cost an answer either
+    except BaseException as error:  # a mistake in here must not cost an answer either
+        if isinstance(error, FOR_THE_PROGRAM):
+            raise
         reason = str(error) if isinstance(error, InvalidDataError) else text_of_error(error)
         return walk.described(value, place, f"it was not converted: {reason}", depth)
     return found
@@ -124,7 +126,9 @@ class _Walk:
                 key, child = next(top.members)
             except StopIteration:
                 self._close()
-            except RAISED as error:
+            except BaseException as error:
+                if isinstance(error, FOR_THE_PROGRAM):
+                    raise
                 self._note_problem(top.place, f"reading its items to the end raised {text_of_error(error)}")
                 self._close()
             else:
@@ -142,7 +146,9 @@ class _Walk:
             return
         try:
             name, is_changed = self._name(key, top.place)
-        except RAISED as error:
+        except BaseException as error:
+            if isinstance(error, FOR_THE_PROGRAM):
+                raise
             self._note_problem(top.place, f"making text of a key raised {text_of_error(error)}")
             name, is_changed = _repr(key, _LONGEST_REASON), True
         place = (top.place, f".{name}")
@@ -178,7 +184,9 @@ class _Walk:
                 self._notes.add(form.kind, place)
                 value = form.value
                 sources.append(value)
-        except RAISED as error:
+        except BaseException as error:
+            if isinstance(error, FOR_THE_PROGRAM):
+                raise
             return self.described(sources[0], place, f"it raised {text_of_error(error)}", depth)
         return self.described(sources[0], place, "its form is not simpler than itself", depth)
 
@@ -251,7 +259,9 @@ def _repr(value: object, most: int) -> str:
     """Return the text of an object, without what looks like a key."""
     try:
         text = str.__str__(repr(value.error if isinstance(value, Unreadable) else value))
-    except RAISED as error:
+    except BaseException as error:
+        if isinstance(error, FOR_THE_PROGRAM):
+            raise
         text = f"<an object of type {_type_name(value)}; its repr raised {type(error).__name__}>"
     if len(text) > most:
         text = f"{text[: most - 3]}..." if most > 3 else ""  # noqa: PLR2004 (dots)
@@ -278,7 +288,9 @@ def text_of_error(error: BaseException) -> str:
     """
     try:
         text = redact_text(" ".join(str(error).split()))
-    except RAISED:
+    except BaseException as another:
+        if isinstance(another, FOR_THE_PROGRAM):
+            raise
         text = ""
     kind = type(error).__name__
     if len(text) > _LONGEST_REASON:

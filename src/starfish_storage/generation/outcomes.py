@@ -11,7 +11,7 @@ from typing import Any, Literal, cast
 
 from pydantic import BaseModel
 
-from starfish_storage.codec import canonical_hash
+from starfish_storage.codec import canonical_hash, decode
 from starfish_storage.errors import InvalidDataError, InvalidInputError, shorten
 from starfish_storage.generation.conversion import Notes, convert, text_of_error
 from starfish_storage.generation.returned import items_of, object_of, storable
@@ -24,6 +24,9 @@ OnEmpty = Literal["fail", "skip"]
 
 SCHEMA, ACCEPT, UNIQUE, CHECK, RETURN = "output_schema: ", "accept: ", "unique_by: ", "check: ", "return: "
 """How the message of an output begins that a check refused, that broke a check, or that nothing can convert."""
+
+ENDING = (asyncio.CancelledError, KeyboardInterrupt, SystemExit, GeneratorExit)
+"""A function or a check that raises one of these ends the run; any other error is the outcome of its attempt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,8 @@ class OutputChecks:
     """The checks of each output of a run, in this order; the first that refuses an output decides its status.
 
     Each check gets the data as it is stored, already converted. The data of a refused output is stored too. A check
-    that raises, or returns what makes no sense, makes the output ``failed`` with the message ``check: ...``.
+    that raises, or returns what makes no sense, makes the output ``failed`` with the message ``check: ...``. What a
+    check changes in the data changes nothing that is stored.
     `Filtered` and `Duplicate` skip these checks.
 
     ``output_schema``: an output that does not fit is ``failed``. A dict is checked as the JSON that is stored, and
@@ -142,7 +146,9 @@ class OutputChecks:
         for item, path in items:
             try:
                 output = await self._output(item, path, notes, checked)
-            except Exception as error:  # a mistake in here must not cost an answer either
+            except BaseException as error:  # a mistake in here must not cost an answer either
+                if isinstance(error, ENDING):
+                    raise
                 logger.exception("an output at %s could not be checked", path)
                 kept, _ = storable({"value": item}, notes, path)
                 output = Output("failed", kept, f"{CHECK}{text_of_error(error)}")
@@ -153,7 +159,7 @@ class OutputChecks:
     def unchecked(self, items: Sequence[object], why: str) -> Checked:
         """Return what a stopped attempt had yielded, as failed outputs that can be stored."""
         notes = Notes()
-        shaped = [object_of(item, notes, path) for item, path in items_of(items) if item is not None]
+        shaped = [_shaped(item, notes, path) for item, path in items_of(items) if item is not None]
         checked = self.stored_as_json([Output("failed", data, why) for data in shaped])
         return Checked([Output("failed", one.data, why) for one in checked.outputs], checked.notes)
 
@@ -218,7 +224,9 @@ class OutputChecks:
         if self._has_schema and encoded is not None:
             try:
                 misfit = self._schema.misfit(item if isinstance(item, BaseModel) else data, encoded)
-            except Exception as error:  # noqa: BLE001 (a model's validators are any code)
+            except BaseException as error:  # a model's validators are any code
+                if isinstance(error, ENDING):
+                    raise
                 return Output("failed", data, f"{CHECK}output_schema raised {text_of_error(error)}")
             if misfit is not None:
                 why = f"{SCHEMA}{misfit}"
@@ -226,11 +234,11 @@ class OutputChecks:
                 return Output("failed", data, why)
         try:
             if self._accept is not None:
-                refused = _refused(await _answer("accept", self._accept, data))
+                refused = _refused(await _answer("accept", self._accept, _copy(data, encoded)))
                 if refused is not None:
                     return Output("filtered", data, refused)
             if self._unique_by is not None:
-                return await _with_key(data, self._unique_by)
+                return await _with_key(data, encoded, self._unique_by)
         except _BrokenCheckError as error:
             return Output("failed", data, f"{CHECK}{error}")
         return Output("completed", data)
@@ -263,8 +271,25 @@ async def _answer(name: str, check: Callable[[dict[str, Any]], Any], data: dict[
         if task is None or task.cancelling():
             raise
         raise _BrokenCheckError(f"{name} awaited something that was cancelled") from error
-    except Exception as error:
+    except BaseException as error:
+        if isinstance(error, ENDING):
+            raise
         raise _BrokenCheckError(f"{name} raised {text_of_error(error)}") from error
+
+
+def _copy(data: dict[str, Any], encoded: bytes | None) -> dict[str, Any]:
+    """Return data that a check may spoil; None in place of what it is stored as: nothing is stored of it."""
+    return data if encoded is None else decode(encoded)
+
+
+def _shaped(item: object, notes: Notes, path: str) -> dict[str, Any]:
+    """Return the JSON object of an output that is not checked."""
+    try:
+        return object_of(item.data if isinstance(item, Filtered | Duplicate) else item, notes, path)
+    except BaseException as error:
+        if isinstance(error, ENDING):
+            raise
+        return {"value": item}
 
 
 def _refused(answer: object) -> str | None:
@@ -281,15 +306,17 @@ def _refused(answer: object) -> str | None:
         raise _BrokenCheckError("accept returned nothing; return True, or False, or a reason (text)")
     try:
         return None if answer else f"{ACCEPT}refused"
-    except Exception as error:
+    except BaseException as error:
+        if isinstance(error, ENDING):
+            raise
         raise _BrokenCheckError(
             f"accept returned an object of type {type(answer).__name__}, which is neither true nor false"
         ) from error
 
 
-async def _with_key(data: dict[str, Any], unique_by: _UniqueBy) -> Output:
+async def _with_key(data: dict[str, Any], encoded: bytes | None, unique_by: _UniqueBy) -> Output:
     if callable(unique_by):
-        value: object = await _answer("unique_by", unique_by, data)
+        value: object = await _answer("unique_by", unique_by, _copy(data, encoded))
     else:
         names = (unique_by,) if isinstance(unique_by, str) else unique_by
         missing = [name for name in names if name not in data]

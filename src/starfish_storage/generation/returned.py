@@ -8,9 +8,8 @@ from typing import Any, cast
 from pydantic import BaseModel
 
 from starfish_storage.codec import encode
-from starfish_storage.errors import InvalidDataError
 from starfish_storage.generation.conversion import Notes, convert
-from starfish_storage.generation.value_forms import RAISED, Items, fields_of, form_of
+from starfish_storage.generation.value_forms import FOR_THE_PROGRAM, Items, fields_of, form_of
 
 _ONE = (dict, str, int, float, BaseModel)
 
@@ -30,8 +29,10 @@ def items_of(returned: Any) -> list[tuple[object, str]]:
             found = _opened(returned)
         if isinstance(found, list | Items) or (isinstance(returned, tuple) and not _is_named(found)):
             return [(item, f"$[{number}]") for number, item in enumerate(cast("list[object]", found))]
-    except RAISED:
-        pass  # its own code: converting it says why it cannot be
+    except BaseException as error:
+        if isinstance(error, FOR_THE_PROGRAM):
+            raise
+        # Its own code: converting it says why it cannot be.
     return [(returned, "$")]
 
 
@@ -68,7 +69,9 @@ def storable(data: dict[str, Any], notes: Notes, path: str) -> tuple[dict[str, A
     """
     try:
         return data, encode(data, "")
-    except (InvalidDataError, *RAISED):  # a dict of a foreign class runs its own code
+    except BaseException as error:  # a dict of a foreign class runs its own code
+        if isinstance(error, FOR_THE_PROGRAM):
+            raise
         converted: object = convert(data, notes, path)
         kept = cast("dict[str, Any]", converted if isinstance(converted, dict) else {"value": converted})
         return kept, encode(kept, "")
@@ -84,6 +87,8 @@ def _opened(item: Any) -> object:
         return cast("object", item)
     try:
         form = form_of(item)
-    except RAISED:
+    except BaseException as error:
+        if isinstance(error, FOR_THE_PROGRAM):
+            raise
         return item  # converting it says why it cannot be
     return item if form is None else form.value

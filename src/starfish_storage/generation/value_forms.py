@@ -27,7 +27,10 @@ from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
 RAISED = (Exception, asyncio.CancelledError, GeneratorExit)
-"""What foreign code may raise while it is looked at. `KeyboardInterrupt` and `SystemExit` are for the program."""
+"""What foreign code may raise while it is looked at."""
+
+FOR_THE_PROGRAM = (KeyboardInterrupt, SystemExit)
+"""What nobody else may catch. Any other `BaseException` is an accident of foreign code, as panics of Rust are."""
 
 MOST_ITEMS = 1_000_000
 """Of an iterator or a collection of a foreign class: it may have no end."""

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 
 from generation.runs import AT_ONCE, NEVER, RUN, Calls, attempts, data, numbers, start, statuses
 from starfish_storage import InvalidInputError
-from starfish_storage.generation import Context, Filtered, generate, resume, retry
+from starfish_storage.generation import Context, Filtered, Where, generate, resume, retry
 from starfish_storage.interface import Storage
 from starfish_storage.models import Record
 from starfish_storage.runs import Conversion
@@ -142,6 +142,31 @@ async def test_what_was_returned_is_kept_if_the_run_is_stopped_while_it_is_check
     assert (await statuses(storage))[1] == {"pending": 1}
     (job,) = await storage.list_execution_jobs(RUN)
     assert await storage.ledger.get_version_data(f"{job.job_id}-0", 1) == {"n": 0, "when": "2026-01-31"}
+
+
+async def test_a_generator_that_ends_in_a_panic_has_made_what_it_yielded(storage: Storage) -> None:
+    class Panic(BaseException):
+        pass
+
+    async def pages(n: int) -> AsyncIterator[Any]:
+        yield {"n": n}
+        raise Panic
+
+    run = await start(storage, pages, numbers(1), retry=NEVER)
+    assert run.records == {"completed": 1, "failed": 1}
+
+
+async def test_checks_are_run_again_over_records_of_several_attempts(storage: Storage) -> None:
+    run = await start(storage, lambda n: [{"n": n}, {"n": n + 10}])
+    await retry(
+        storage, RUN, lambda n: [{"n": n}, {"n": n + 20}], where=Where(statuses=["completed"]), progress="quiet"
+    )
+    for record in await records(storage):
+        if record.record_uid.endswith("-1"):
+            await storage.ledger.restore_version(record.record_uid, 1)
+    run = await retry(storage, RUN, recheck=True, accept=lambda data: data["n"] < 10, progress="quiet")
+    assert run.records == {"completed": 3, "filtered": 3}
+    assert run.rechecked == {"completed to filtered": 3, "unchanged": 3}
 
 
 async def test_nothing_may_be_no_output(storage: Storage) -> None:

@@ -51,15 +51,14 @@ async def recheck(storage: Storage, master_job_id: str, checks: OutputChecks, *,
 
 
 async def _outputs_of_inputs(storage: Storage, master_job_id: str) -> AsyncIterator[list[Record]]:
-    """Yield the current records of each input that `generate` has made; they stand together, being of one attempt."""
-    together: list[Record] = []
+    """Yield the current records of each input that `generate` has made.
+
+    They need not stand together: one that was restored has the times of its own attempt.
+    """
     async for record in storage.iter_records(master_job_id, COUNTED_STATUSES):
-        if together and record.job_id != together[0].job_id:
-            yield together
-            together = []
-        together.append(record)
-    if together:
-        yield together
+        if record.record_uid == output_record_uid(record.job_id, 0):
+            of_input = await storage.list_record_metadata(master_job_id, record.job_id)
+            yield [one for one in of_input if one.status in COUNTED_STATUSES]
 
 
 async def _recheck_page(

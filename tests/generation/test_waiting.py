@@ -100,7 +100,7 @@ async def test_a_full_disk_pauses_the_run(storage: FaultyStorage, spools: Path) 
 
 async def test_what_waits_when_patience_ends_is_taken_in_later(storage: FaultyStorage, spools: Path) -> None:
     function = Paying(lambda: fill(storage), 5, SLOTS)
-    with pytest.raises(ResultsSpooledError, match="resume stores them") as raised:
+    with pytest.raises(ResultsSpooledError, match=r"resume stores them.*spool=FILE \(--spool\)") as raised:
         await start(storage, function, numbers(COUNT), max_concurrency=SLOTS, patience=0.3)
     assert isinstance(raised.value.__cause__, StorageFullError)
     (file,) = spools.iterdir()

@@ -181,7 +181,7 @@ class ResultsSpooledError(StorageError):
     def __init__(self, master_job_id: str, reason: str, where: str, results: int, paths: Sequence[str]) -> None:
         super().__init__(
             f"run {shorten(master_job_id)} ended because the store did not take its results: {reason} {where}. Mend "
-            "the store, then resume the run on this machine, or with spool=."
+            "the store, then resume the run on this machine, or with spool=FILE (--spool)."
         )
         self.master_job_id = master_job_id
         self.results = results

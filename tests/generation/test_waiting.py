@@ -132,6 +132,21 @@ async def test_a_spool_may_be_taken_in_twice(storage: FaultyStorage, spools: Pat
     assert not copy.exists()
 
 
+async def test_a_spool_whose_worker_was_killed_while_making_it_stops_no_run(
+    storage: FaultyStorage, spools: Path
+) -> None:
+    with pytest.raises(ResultsSpooledError):
+        await start(storage, Paying(lambda: fill(storage), 0, 3), numbers(3), max_concurrency=3, patience=0)
+    heal(storage)
+    (file,) = spools.iterdir()
+    head = file.read_bytes().partition(b"\n")[0]
+    for number, begun in enumerate((b"", head[:20], head)):
+        file.with_name(file.name.replace(".spool.jsonl", f"{number}.spool.jsonl")).write_bytes(begun)
+    assert len(spool.spools_of(RUN)) == 4
+    assert (await resume(storage, RUN, calls := Calls(), progress="quiet")).status == "completed"
+    assert (calls.made, file.exists()) == ([], False)
+
+
 async def test_a_spool_of_another_run_is_refused(storage: FaultyStorage, spools: Path, tmp_path: Path) -> None:
     with pytest.raises(ResultsSpooledError):
         await start(storage, Paying(lambda: fill(storage), 0, 3), numbers(3), max_concurrency=3, patience=0)

@@ -131,6 +131,14 @@ class SpoolFile:
         """Return a line."""
         return os.pread(self._descriptor, place.length, place.start)
 
+    def is_begun(self) -> bool:
+        """Return whether its head is whole; if not, its worker was killed while making it, and it holds nothing.
+
+        Raises:
+            InvalidInputError: it is no spool.
+        """
+        return next(self._objects(), None) is not None
+
     def run(self) -> RunIdentity:
         """Return which run it belongs to.
 

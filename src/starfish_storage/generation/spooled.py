@@ -46,6 +46,8 @@ async def take_in(storage: Storage, master_job_id: str, given: str | os.PathLike
                 raise InvalidInputError(f"the spool {path!r} is in use by a process that works on its run: end that.")
             continue
         try:
+            if given is None and not file.is_begun():
+                continue  # not removed: its worker may be about to lock it
             if _belongs(file, run):
                 taken += await _stored(storage, file)
                 continue

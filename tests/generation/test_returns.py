@@ -169,6 +169,20 @@ async def test_checks_are_run_again_over_records_of_several_attempts(storage: St
     assert run.rechecked == {"completed to filtered": 3, "unchanged": 3}
 
 
+async def test_a_broken_check_takes_nothing_away(storage: Storage, caplog: pytest.LogCaptureFixture) -> None:
+    await start(storage, lambda n: [{"n": n}, {"n": n + 10}], numbers(2), unique_by="n", accept=lambda d: d["n"] != 1)
+
+    def broken(data: dict[str, Any]) -> bool:
+        return {0: False}[data["n"]]
+
+    run = await retry(storage, RUN, recheck=True, accept=broken, unique_by="n", progress="quiet")
+    assert run.records == {"completed": 2, "filtered": 2}
+    assert run.rechecked == {"completed to filtered": 1, "unchanged": 3}
+    assert "3 outputs stay as before: accept raised KeyError" in caplog.text
+    run = await retry(storage, RUN, recheck=True, accept=lambda data: True, unique_by="n", progress="quiet")
+    assert (run.records, run.rechecked["filtered to completed"]) == ({"completed": 4}, 2)
+
+
 async def test_nothing_may_be_no_output(storage: Storage) -> None:
     run = await start(storage, lambda n: [None, [], [None, {"n": n}]][n], on_empty="skip")
     assert (run.status, run.records, run.inputs) == ("completed", {"completed": 1}, {"completed": 3})

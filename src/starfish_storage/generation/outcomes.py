@@ -202,6 +202,16 @@ class OutputChecks:
         data, encoded = storable(data, Notes(), "$")
         return await self._with_checks(data, data, None if fits_schema else encoded, Checked([]))
 
+    async def unique_key(self, data: dict[str, Any]) -> str | None:
+        """Return what no other completed record may have; None if there is no such key, or it cannot be found."""
+        if self._unique_by is None:
+            return None
+        data, encoded = storable(data, Notes(), "$")
+        try:
+            return (await _with_key(data, encoded, self._unique_by)).unique_key
+        except _BrokenCheckError:
+            return None
+
     async def _output(self, item: object, path: str, notes: Notes, checked: Checked) -> Output:
         notes.problem = None
         said = item if isinstance(item, Filtered | Duplicate) else None

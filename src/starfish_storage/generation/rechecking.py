@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 from starfish_storage.errors import DataLostError
 from starfish_storage.generation.outcomes import ACCEPT, CHECK, SCHEMA, UNIQUE, OutputChecks
 from starfish_storage.interface import Storage
 from starfish_storage.models import COUNTED_STATUSES, Record
 from starfish_storage.runs import Output, output_record_uid
+
+logger = logging.getLogger(__name__)
 
 _PAGE = 200  # records whose data is read at a time
 
@@ -39,14 +43,17 @@ async def recheck(storage: Storage, master_job_id: str, checks: OutputChecks, *,
     Raises:
         StorageError: the store failed.
     """
-    changes = Counter[str]()
+    changes, broken = Counter[str](), list[str]()
     page: list[list[Record]] = []
     async for outputs in _outputs_of_inputs(storage, master_job_id):
         page.append(outputs)
         if sum(map(len, page)) >= _PAGE:
-            changes += await _recheck_page(storage, page, checks, is_new_schema=is_new_schema)
+            changes += await _recheck_page(storage, page, checks, is_new_schema=is_new_schema, broken=broken)
             page = []
-    changes += await _recheck_page(storage, page, checks, is_new_schema=is_new_schema)
+    changes += await _recheck_page(storage, page, checks, is_new_schema=is_new_schema, broken=broken)
+    if broken:
+        outputs = "1 output stays" if len(broken) == 1 else f"{len(broken):,} outputs stay"
+        logger.warning("%s as before: %s; correct the check, and run the recheck again", outputs, broken[0])
     return dict(sorted(changes.items()))
 
 
@@ -62,20 +69,22 @@ async def _outputs_of_inputs(storage: Storage, master_job_id: str) -> AsyncItera
 
 
 async def _recheck_page(
-    storage: Storage, page: list[list[Record]], checks: OutputChecks, *, is_new_schema: bool
+    storage: Storage, page: list[list[Record]], checks: OutputChecks, *, is_new_schema: bool, broken: list[str]
 ) -> Counter[str]:
-    found = await asyncio.gather(*(_recheck_input(storage, one, checks, is_new_schema=is_new_schema) for one in page))
-    return sum(found, Counter[str]())
+    parts = (_recheck_input(storage, one, checks, is_new_schema=is_new_schema, broken=broken) for one in page)
+    return sum(await asyncio.gather(*parts), Counter[str]())
 
 
 async def _recheck_input(
-    storage: Storage, records: list[Record], checks: OutputChecks, *, is_new_schema: bool
+    storage: Storage, records: list[Record], checks: OutputChecks, *, is_new_schema: bool, broken: list[str]
 ) -> Counter[str]:
     numbered = {record.record_uid: record for record in records}
     job_id, run_id = records[0].job_id, records[0].master_job_id
     in_order = [numbered.get(output_record_uid(job_id, number)) for number in range(len(records))]
     outputs = [
-        await _judged(storage, record, checks, is_new_schema=is_new_schema) for record in in_order if record is not None
+        await _judged(storage, record, checks, is_new_schema=is_new_schema, broken=broken)
+        for record in in_order
+        if record is not None
     ]
     if len(outputs) != len(records):
         return Counter()  # not made by `generate`
@@ -93,7 +102,9 @@ def _is_as_before(old: Record | None, new: Output) -> bool:
     return old is not None and (old.status, old.error_message) == (new.status, new.error_message)
 
 
-async def _judged(storage: Storage, record: Record, checks: OutputChecks, *, is_new_schema: bool) -> Output:
+async def _judged(
+    storage: Storage, record: Record, checks: OutputChecks, *, is_new_schema: bool, broken: list[str]
+) -> Output:
     """Return an output as the checks see it now; one of which they had nothing to say, as it is."""
     message = record.error_message or ""
     as_it_is = Output(record.status, None, record.error_message)
@@ -104,4 +115,14 @@ async def _judged(storage: Storage, record: Record, checks: OutputChecks, *, is_
         data = await storage.get_record_data(record.output_ref)
     except DataLostError:
         return as_it_is  # `verify` tells about it
-    return await checks.check_again(data, fits_schema=is_completed and not is_new_schema)
+    judged = await checks.check_again(data, fits_schema=is_completed and not is_new_schema)
+    if not _is_broken(judged) or message.startswith(CHECK):
+        return judged
+    # A check that is broken says nothing about an output, and takes nothing away from what another has said.
+    broken.append((judged.error_message or "").removeprefix(CHECK))
+    key = await checks.unique_key(data) if is_completed else None
+    return replace(as_it_is, unique_key=key)
+
+
+def _is_broken(judged: Output) -> bool:
+    return judged.status == "failed" and (judged.error_message or "").startswith(CHECK)

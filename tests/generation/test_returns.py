@@ -183,6 +183,23 @@ async def test_a_broken_check_takes_nothing_away(storage: Storage, caplog: pytes
     assert (run.records, run.rechecked["filtered to completed"]) == ({"completed": 4}, 2)
 
 
+async def test_a_verdict_on_what_a_retry_replaces_meanwhile_is_not_stored(storage: Storage) -> None:
+    await start(storage, lambda n: {"n": n, "made": 1}, numbers(1))
+    judging, replaced = asyncio.Event(), asyncio.Event()
+
+    async def accept(data: dict[str, Any]) -> bool:
+        judging.set()
+        await replaced.wait()
+        return data["made"] == 2
+
+    rechecking = asyncio.create_task(retry(storage, RUN, recheck=True, accept=accept, progress="quiet"))
+    await judging.wait()
+    await retry(storage, RUN, lambda n: {"n": n, "made": 2}, where=Where(statuses=["completed"]), progress="quiet")
+    replaced.set()
+    run = await rechecking
+    assert (run.rechecked, run.records) == ({}, {"completed": 1})
+
+
 async def test_nothing_may_be_no_output(storage: Storage) -> None:
     run = await start(storage, lambda n: [None, [], [None, {"n": n}]][n], on_empty="skip")
     assert (run.status, run.records, run.inputs) == ("completed", {"completed": 1}, {"completed": 3})

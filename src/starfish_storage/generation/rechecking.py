@@ -90,9 +90,10 @@ async def _recheck_input(
         return Counter()  # not made by `generate`
     if all(new.unique_key is None and _is_as_before(old, new) for old, new in zip(in_order, outputs, strict=True)):
         return Counter({"unchanged": len(outputs)})
-    finished = await storage.ledger.settle_outputs(run_id, job_id, outputs)
+    judged = {record.record_uid: record.last_update_time for record in records}
+    finished = await storage.ledger.settle_outputs(run_id, job_id, outputs, judged=judged)
     if finished.status is None:
-        return Counter()  # it runs again
+        return Counter()  # it runs again, or has
     before = [record.status for record in in_order if record is not None]
     pairs = zip(before, finished.statuses, strict=True)
     return Counter("unchanged" if old == new else f"{old} to {new}" for old, new in pairs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -108,7 +108,14 @@ class OutcomeLedger(ABC):
         """
 
     @abstractmethod
-    async def settle_outputs(self, master_job_id: str, job_id: str, outputs: Sequence[Output]) -> Finished:
+    async def settle_outputs(
+        self,
+        master_job_id: str,
+        job_id: str,
+        outputs: Sequence[Output],
+        *,
+        judged: Mapping[str, datetime] | None = None,
+    ) -> Finished:
         """Judge the stored outputs of an ended input anew, in one step and without an attempt. Durable. Idempotent.
 
         Their records get the statuses, errors and unique keys given; their data stays. The status of the input follows,
@@ -118,9 +125,12 @@ class OutcomeLedger(ABC):
             master_job_id: the run.
             job_id: the input.
             outputs: one for each of its records that is not ``cancelled``, in order; their data is not used.
+            judged: which records were judged, by their uids, and when each was last changed: a verdict on other
+                outputs is not stored. None: whatever records there are.
 
         Returns:
-            How it stands; without a status if the input is pending or running, and nothing was stored.
+            How it stands; without a status if the input is pending or running, or its records are others than those
+            that were judged, and nothing was stored.
 
         Raises:
             NotFoundError: the execution job does not exist.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, get_args
 
@@ -122,12 +122,22 @@ class SQLOutcomeLedger(SQLAttemptLedger, OutcomeLedger):
             return 0
         return await self._write(lambda writer: reset_inputs(writer, master_job_id, selection, now))
 
-    async def settle_outputs(self, master_job_id: str, job_id: str, outputs: Sequence[Output]) -> Finished:
+    async def settle_outputs(
+        self,
+        master_job_id: str,
+        job_id: str,
+        outputs: Sequence[Output],
+        *,
+        judged: Mapping[str, datetime] | None = None,
+    ) -> Finished:
         """See `OutcomeLedger.settle_outputs`."""
         now = values.timestamp("now", utc_now())
         for output in outputs:
             ledger_rows.check_output(output)
-        settling = Settling(check_id("master_job_id", master_job_id), check_id("job_id", job_id), outputs, now)
+        seen = None
+        if judged is not None:
+            seen = {uid: values.timestamp("last_update_time", changed) for uid, changed in judged.items()}
+        settling = Settling(check_id("master_job_id", master_job_id), check_id("job_id", job_id), outputs, seen, now)
         decides = names_of_keys(master_job_id, [one.unique_key for one in outputs])
         await self._database.write(WriteOperation(settling.apply, decides=decides))
         return Finished(settling.status, list(settling.statuses))

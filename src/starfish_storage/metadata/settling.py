@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from starfish_storage.errors import InvalidInputError, shorten
@@ -24,25 +24,30 @@ class Settling:
         master_job_id: the run.
         job_id: the input.
         outputs: its outputs, as they are judged.
+        judged: the records that were judged, and when each was last changed; None: whatever there are.
         now: the time.
         statuses: of the records, as they were stored.
-        status: of the input, as it was stored; None if it has not ended.
+        status: of the input, as it was stored; None if it has not ended, or has other records by now.
     """
 
     master_job_id: str
     job_id: str
     outputs: Sequence[Output]
+    judged: Mapping[str, str] | None
     now: str
     statuses: list[StatusRecord] = field(default_factory=list[StatusRecord])
     status: StatusExecutionJob | None = None
 
     def apply(self, writer: RowWriter) -> None:
-        """Make the changes, if the input has ended."""
+        """Make the changes, if the input has ended and has the records that were judged."""
         self.status, self.statuses = None, []
         there = need_input(writer, self.job_id, self.master_job_id)
         if there.end.status not in ENDED:
             return
-        before = self._current(writer)
+        current = {row.record_uid: row for row in current_records(writer, self.job_id)}
+        if self.judged is not None and self.judged != {uid: row.last_update_time for uid, row in current.items()}:
+            return  # a retry has replaced them meanwhile, and has checked what it made
+        before = self._in_order(current)
         given = [
             row._replace(
                 status=output.status, error_message=output.error_message, end_time=self.now, last_update_time=self.now
@@ -62,9 +67,8 @@ class Settling:
         self.status = "failed" if failed else status_of_input(self.statuses)
         writer.change("finish_input", resettled(there.end, self.status, rows, self.now))
 
-    def _current(self, writer: RowWriter) -> list[RecordRow]:
+    def _in_order(self, current: Mapping[str, RecordRow]) -> list[RecordRow]:
         """Return the records of the input's outputs, in order."""
-        current = {row.record_uid: row for row in current_records(writer, self.job_id)}
         uids = [output_record_uid(self.job_id, number) for number in range(len(self.outputs))]
         if current.keys() != set(uids):
             raise InvalidInputError(

@@ -83,6 +83,14 @@ class SettlingTests(StorageSuite):
         assert done == Finished("failed", ["failed", "failed"])
         assert there(await storage.get_execution_job(one.job_id)).error_message == "no"
         assert [(group.kind, group.inputs) for group in await ledger.list_errors(MASTER_JOB)] == [("refused output", 2)]
+        # A verdict on what has been replaced meanwhile is not stored.
+        seen = {
+            one.record_uid: one.last_update_time for one in await storage.list_record_metadata(MASTER_JOB, two.job_id)
+        }
+        for others in ({}, dict.fromkeys(seen, at(0)), {**seen, "r": at(0)}):
+            assert await ledger.settle_outputs(MASTER_JOB, two.job_id, judged, judged=others) == Finished()
+        assert await records_of(storage, two) == found
+        assert (await ledger.settle_outputs(MASTER_JOB, two.job_id, judged, judged=seen)).status == "completed"
         # Its key is free by now.
         assert (await ledger.settle_outputs(MASTER_JOB, two.job_id, judged)).statuses == ["completed", "completed"]
 

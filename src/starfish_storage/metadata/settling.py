@@ -70,7 +70,7 @@ class Settling:
     def _in_order(self, current: Mapping[str, RecordRow]) -> list[RecordRow]:
         """Return the records of the input's outputs, in order."""
         uids = [output_record_uid(self.job_id, number) for number in range(len(self.outputs))]
-        if current.keys() != set(uids):
+        if set(current) != set(uids):
             raise InvalidInputError(
                 f"input {shorten(self.job_id)} has {len(current)} outputs, not {len(uids)}: give one for each."
             )

@@ -22,7 +22,7 @@ import pathlib, time
 def answer(number):
     if number == 3:
         pathlib.Path("begun").touch()
-        time.sleep(0.3)
+        time.sleep(0.3)  # a call of a model that takes its time; nothing waits for this to be over
     return {"number": number}
 """
 

@@ -12,6 +12,7 @@ MISSING = [name for name in CLIENTS if importlib.util.find_spec(name) is None]
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip the tests of this directory that need a client."""
+    # `.ci/run` installs them; a clone without the network runs all other tests.
     if MISSING:
         skip = pytest.mark.skip(reason=f"no {', '.join(MISSING)}: they come with `make .venv/clients`")
         for item in items:

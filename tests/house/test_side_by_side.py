@@ -21,7 +21,7 @@ import os, time
 def test_that_waits():
     with open(os.environ["LOG"], "a") as log:
         log.write(f"{os.getpid()}\\n")
-    time.sleep(600)
+    time.sleep(600)  # hangs: it is ended from outside
 
 def test_that_waits_as_well():
     test_that_waits()

@@ -16,7 +16,7 @@ import pytest
 from conformance.object_stores import SQLiteObjectStore
 from objects.conftest import LIMIT
 from servers.fixtures import BUCKET
-from servers.processes import free_port
+from servers.processes import free_port, wait_until
 from servers.proxies import FaultyHttp
 from servers.s3 import S3Server
 from starfish_storage import (
@@ -223,8 +223,7 @@ async def test_what_a_killed_writer_has_committed_is_put_in_place(
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=os.environ | {"AWS_TIMEOUT": "60s"}) as writer:
         assert writer.stdout is not None
         assert writer.stdout.readline() == b"ready\n"
-        while not any(method == "PUT" and RECORD in path for method, path in list(network.requests)):
-            time.sleep(0.01)
+        wait_until(lambda: any(method == "PUT" and RECORD in path for method, path in list(network.requests)), "a put")
         writer.send_signal(signal.SIGKILL)
     monkeypatch.setenv("AWS_ENDPOINT", s3_server.endpoint)  # past the proxy, which still holds back the put
     async with store.open() as storage:

@@ -27,7 +27,7 @@ def await_truth(condition: Callable[[], bool], seconds: float) -> bool:
     while not condition():
         if time.monotonic() > deadline:
             return False
-        time.sleep(POLL_SECONDS)
+        time.sleep(POLL_SECONDS)  # between looks for what other processes do, up to a deadline
     return True
 
 

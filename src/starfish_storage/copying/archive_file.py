@@ -195,6 +195,7 @@ def opened(path: str, most_bytes: int | None) -> Generator[ArchiveReader]:
         archive = zipfile.ZipFile(path)
     except OSError as error:
         raise StoreOpenError(path, f"the archive cannot be read: {error.strerror}", error.errno) from error
+    # NotImplementedError: `zipfile` raises it for a version of the format that it does not know.
     except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError) as error:
         reason = "it is no zip file, or is cut short; take another copy of the archive"
         raise StoreDamagedError(path, reason) from error

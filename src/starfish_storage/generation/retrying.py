@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+# What a user's function raises for a mistake, or for a part that nobody has written (NotImplementedError).
 _NEVER = (
     *(TypeError, AttributeError, NameError, ImportError, NotImplementedError, SyntaxError, RecursionError),
     *(MemoryError, AssertionError, StorageError, ssl.SSLCertVerificationError),

@@ -11,7 +11,6 @@ from starfish_storage.errors import InvalidInputError
 from starfish_storage.row_files.file_form import FileForm
 from starfish_storage.row_files.json_lines import JsonLinesTable, kind_of
 from starfish_storage.row_files.rows import MAX_ROW_BYTES, BadRow, GoodRow
-from starfish_storage.row_files.source_file import SourceFile
 
 _START = 4096
 _BLOCK = 2**20
@@ -19,7 +18,7 @@ _BLANK = " \t\r\n"
 _BOM = b"\xef\xbb\xbf"
 
 
-class JsonArrayTable:
+class JsonArrayTable(JsonLinesTable):
     """The objects of a file with one JSON array; a text in it is the row ``{"text": ...}``.
 
     A file that is no array, but has an object a line, is read as JSON Lines.
@@ -29,20 +28,6 @@ class JsonArrayTable:
     """
 
     form = "json"
-
-    def __init__(self, file: SourceFile) -> None:
-        self._file = file
-        self.name = file.name
-        self.has_changed = file.has_changed
-
-    @property
-    def identity(self) -> str:
-        """See `Table.identity`."""
-        return self._file.sha256
-
-    def describe(self) -> dict[str, Any]:
-        """See `Table.describe`."""
-        return self._file.describe()
 
     def rows(self) -> Iterator[GoodRow | BadRow]:
         """See `Table.rows`."""
@@ -54,7 +39,7 @@ class JsonArrayTable:
         yield from self._lines()
 
     def _lines(self) -> Iterator[GoodRow | BadRow]:
-        for number, row in enumerate(JsonLinesTable(self._file).rows()):
+        for number, row in enumerate(super().rows()):
             if number == 0 and isinstance(row, BadRow):
                 raise InvalidInputError(
                     f"{self._file.shown} holds neither a JSON array nor a JSON object a line: write it as one of these."

@@ -209,12 +209,34 @@ def canonical_hash(value: object, what: str = "run_config") -> str:
     >>> canonical_hash({"b": 1, "a": 2}) == canonical_hash({"a": 2, "b": 1})
     True
     """
+    return hashlib.sha256(_sorted_json(value, what, None)).hexdigest()
+
+
+def canonical_json(value: object, what: str) -> bytes:
+    r"""Return JSON text that is the same for equal values: sorted keys, ASCII, no blanks.
+
+    The standard library makes it, which writes numbers as Python does: the text outlives any release of orjson.
+
+    Args:
+        value: any JSON value.
+        what: what it is, for the message.
+
+    Raises:
+        InvalidDataError: the value is not JSON, or an object has keys of several types, which have no order.
+
+    >>> canonical_json({"b": 1.0, "a": "\u00e9"}, "a request")
+    b'{"a":"\\u00e9","b":1.0}'
+    """
+    return _sorted_json(value, what, (",", ":"))
+
+
+def _sorted_json(value: object, what: str, separators: tuple[str, str] | None) -> bytes:
     try:
-        text = json.dumps(value, sort_keys=True, allow_nan=False)
+        text = json.dumps(value, sort_keys=True, allow_nan=False, separators=separators)
     except (TypeError, ValueError, RecursionError) as error:
         _check(value, what)
         raise InvalidDataError(what, "$", "its keys cannot be sorted; use strings as keys") from error
-    return hashlib.sha256(text.encode("ascii")).hexdigest()
+    return text.encode("ascii")
 
 
 def _decoded(payload: bytes) -> object:

@@ -278,3 +278,48 @@ def _key_text(key: object) -> str:
     """Return a key for a message; a long one may be content and is cut."""
     text = ascii(key)[1:-1] if isinstance(key, str) else f"<{type(key).__name__}>"
     return text if len(text) <= _LONGEST_KEY_SHOWN else f"{text[:_LONGEST_KEY_SHOWN]}..."
+
+
+# Of an option, and not of a field of data: there a key is a column, or a pass a number.
+_SECRET_OPTIONS = _words("key pass passwd pw pwd token auth")
+_USER_OF_URI = re.compile(r"(?<=://)[^\s/?#\"'@]{1,1000}(?=@)")
+_NAME_AND_VALUE = re.compile(r"(?P<before>(?P<name>[\w-]{1,128})\s{0,9}[=:](?!//)\s{0,9})(?P<value>[^&\s;][^&;]*)")
+_IS_RANDOM = re.compile(r"[A-Za-z0-9+=_-]{20,}", re.ASCII)
+
+
+def redact_words(words: list[str]) -> list[str]:
+    """Return the words of a command line without what looks like a secret, or what an option says is one.
+
+    >>> redact_words(["ask.py", "--api-key=abc", "--token", "xyz", "-H", "Authorization: Basic abc", "--model", "m"])
+    ['ask.py', '--api-key=[redacted]', '--token', '[redacted]', '-H', 'Authorization: [redacted]', '--model', 'm']
+    >>> redact_words(["postgresql://me:pw@host/db", "https://x/?api_key=1&n=2", "OPENAI_API_KEY=sk-1"])
+    ['postgresql://[redacted]@host/db', 'https://x/?api_key=[redacted]&n=2', 'OPENAI_API_KEY=[redacted]']
+    """
+    clean: list[str] = []
+    for number, word in enumerate(words):
+        before = words[number - 1] if number else ""
+        is_value = _is_secret_option(before) and "=" not in before and not word.startswith("--")
+        clean.append(MARKER if is_value else _redacted_word(word))
+    return clean
+
+
+def _is_secret_option(word: str) -> bool:
+    name = word.lstrip("-")
+    return word.startswith("-") and (names_secret(name) or _ending(name) in _SECRET_OPTIONS)
+
+
+def _ending(name: str) -> str:
+    return re.split(r"[-_]", name.lower())[-1]
+
+
+def _redacted_word(word: str) -> str:
+    if _IS_RANDOM.fullmatch(word) and _looks_like_key(word):
+        return MARKER
+    is_option = word.startswith("-")
+
+    def without(found: re.Match[str]) -> str:
+        name = found["name"].lstrip("-")
+        is_secret = names_secret(name) or (is_option and _ending(name) in _SECRET_OPTIONS)
+        return f"{found['before']}{MARKER}" if is_secret else found[0]
+
+    return redact_text(_NAME_AND_VALUE.sub(without, _USER_OF_URI.sub(MARKER, word)))

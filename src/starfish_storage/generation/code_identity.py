@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 import functools
 import hashlib
 import inspect
@@ -11,7 +12,10 @@ import sys
 import types
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, cast
+
+from starfish_storage.redaction import names_secret
 
 _MOST_PARTS = 10_000  # a guard: a program that names more is known by the first so many
 _OURS = __name__.partition(".")[0]
@@ -19,6 +23,10 @@ _INSTALLED = re.compile(r"[\\/](site|dist)-packages[\\/]|^<frozen ")
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+", re.IGNORECASE)
 _LIBRARY = os.path.dirname(os.__file__) + os.sep
 _BUILTIN = types.BuiltinFunctionType | types.MethodDescriptorType
+PROGRAMS = ("__main__", "__mp_main__")
+"""The names of the module that was started: in its own process, and in those that `multiprocessing` spawns for it."""
+
+_IMPORT_NAME = dis.opmap["IMPORT_NAME"]
 _PLAIN = (str, bytes, int, float, complex, bool, type(None), type(Ellipsis))
 
 
@@ -31,7 +39,33 @@ def code_identity(function: Callable[..., Any]) -> str:
     defaults, and the texts, patterns and constants that they name. Of the standard library and of installed packages
     only the names count. Another version of Python compiles the same text to another code.
     """
-    return _Parts(function).digest()
+    return code_parts(function).identity
+
+
+@dataclass(frozen=True, slots=True)
+class CodeParts:
+    """What the identity of a function's code is made of; names are like ``"module:qualified.name"``.
+
+    Attributes:
+        identity: as `code_identity` returns it.
+        functions: the SHA-256 of the code of each function of the program, in hex, the function itself first.
+        classes: likewise, of each class and each object that is called.
+        constants: likewise, of the value of each text, pattern and constant that a function names.
+        modules: the modules of the program that the code lies in, by their names in ``sys.modules``.
+        imported: the modules that its functions import when they are called, by name.
+    """
+
+    identity: str
+    functions: dict[str, str]
+    classes: dict[str, str]
+    constants: dict[str, str]
+    modules: tuple[str, ...]
+    imported: tuple[str, ...]
+
+
+def code_parts(function: Callable[..., Any]) -> CodeParts:
+    """Return the identity of a function's code, and of each part that it is made of."""
+    return _Parts(function).found()
 
 
 class _Parts:
@@ -41,16 +75,20 @@ class _Parts:
         self._waiting = deque[object]([first])
         self._seen = {id(first)}
         self._hash = hashlib.sha256()
+        self._part = hashlib.sha256()  # of the part that is added now, without the constants that it names
         self._kept: list[object] = []  # else an object of the walk could end, and another get its id
+        self._found = _PartsFound()
 
-    def digest(self) -> str:
+    def found(self) -> CodeParts:
         for _ in range(_MOST_PARTS):
             if not self._waiting:
                 break
             part = self._waiting.popleft()
             self._kept.append(part)
+            self._part = hashlib.sha256()
             self._add(part)
-        return self._hash.hexdigest()
+            self._found.add(part, self._part.hexdigest())
+        return self._found.parts(self._hash.hexdigest())
 
     def _follow(self, parts: Iterable[object]) -> None:
         for part in parts:
@@ -61,8 +99,18 @@ class _Parts:
     def _write(self, *texts: object) -> None:
         for text in texts:
             encoded = str(text).encode("utf-8", "surrogatepass")
-            self._hash.update(b"%d:" % len(encoded))
+            encoded = b"%d:%b" % (len(encoded), encoded)
             self._hash.update(encoded)
+            self._part.update(encoded)
+
+    def _write_constants(self, place: str, values: Mapping[str, object]) -> None:
+        """Write the constants among what a function names: parts of their own, which change for other reasons."""
+        part = self._part.copy()
+        for name, value in values.items():
+            if _is_constant(name, value):
+                self._write(f"{name}={_constant(value)}")
+                self._found.add_constant(f"{place}{name}", _constant(value))
+        self._part = part
 
     def _add(self, part: object) -> None:
         if isinstance(part, types.FunctionType):
@@ -89,7 +137,8 @@ class _Parts:
         defaults, keywords = function.__defaults__ or (), function.__kwdefaults__ or {}
         self._write(*map(_constant, defaults), *_named(keywords))
         found = _named_by(function)
-        self._write(*_named({name: value for name, value in found.items() if _is_constant(name, value)}))
+        self._write_constants(f"{_module_name(function.__module__)}:", found)
+        self._found.add_imports(function.__code__)
         wrapped = vars(function).get("__wrapped__")
         self._follow(filter(_has_code, (*defaults, *keywords.values(), *found.values(), wrapped)))
         # ``parsing.parse(text)`` names a module of the program, and something in it.
@@ -97,7 +146,7 @@ class _Parts:
         for module in found.values():
             if isinstance(module, types.ModuleType) and _is_of_program(module):
                 inside = {name: vars(module)[name] for name in names if name in vars(module)}
-                self._write(*_named({name: value for name, value in inside.items() if _is_constant(name, value)}))
+                self._write_constants(f"{_module_name(module.__name__)}:", inside)
                 self._follow(filter(_has_code, inside.values()))
 
     def _add_class(self, kind: type) -> None:
@@ -106,7 +155,10 @@ class _Parts:
             return
         held = dict(sorted(vars(kind).items()))
         self._write(*_named({name: value for name, value in held.items() if _is_constant(name, value)}))
-        self._write(*(f"{name}: {_ADDRESS.sub('', str(kind))}" for name, kind in _annotations(kind).items()))
+        self._write(*(f"{name}: {_type_text(kind)}" for name, kind in _annotations(kind).items()))
+        fields = held.get("__pydantic_fields__")  # a default is in no attribute of such a class
+        if isinstance(fields, dict):
+            self._write(*map(_type_text, cast("dict[str, object]", fields).values()))
         for value in held.values():
             self._follow(_functions_of(value))
         self._follow(base for base in kind.__bases__ if base is not object)
@@ -118,6 +170,48 @@ class _Parts:
         self._write(*_named({name: value for name, value in held.items() if _is_constant(name, value)}))
         self._follow([type(part)])
         self._follow(value for value in held.values() if isinstance(value, types.FunctionType | types.MethodType))
+
+
+class _PartsFound:
+    """Collects the parts of the program's code that a walk comes by."""
+
+    def __init__(self) -> None:
+        self._functions: dict[str, str] = {}
+        self._classes: dict[str, str] = {}
+        self._constants: dict[str, str] = {}
+        self._modules: dict[str, None] = {}
+        self._imported: dict[str, None] = {}
+
+    def add(self, part: object, digest: str) -> None:
+        is_object = not isinstance(part, types.FunctionType | type | types.MethodType | functools.partial | _BUILTIN)
+        value: object = type(part) if is_object else cast("object", part)
+        if not isinstance(value, types.FunctionType | type) or not _is_of_program(value):
+            return
+        self._modules[value.__module__] = None
+        kept = self._functions if isinstance(value, types.FunctionType) else self._classes
+        name = f"{_name(value)}{' object' if is_object else ''}"
+        number = 1
+        while f"{name}{f' #{number}' if number > 1 else ''}" in kept:  # two functions of one name, or two objects
+            number += 1
+        kept[f"{name}{f' #{number}' if number > 1 else ''}"] = digest
+
+    def add_constant(self, name: str, text: str) -> None:
+        if not names_secret(name.rpartition(":")[2]):  # the digest of a short password tells it
+            self._constants[name] = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+    def add_imports(self, code: types.CodeType) -> None:
+        if _IMPORT_NAME in code.co_code[::2]:
+            for one in dis.get_instructions(code):
+                if one.opcode == _IMPORT_NAME:
+                    self._imported[str(one.argval)] = None
+        for constant in code.co_consts:
+            if isinstance(constant, types.CodeType):
+                self.add_imports(constant)
+
+    def parts(self, identity: str) -> CodeParts:
+        return CodeParts(
+            identity, self._functions, self._classes, self._constants, tuple(self._modules), tuple(self._imported)
+        )
 
 
 def _lines(code: types.CodeType) -> Iterator[str]:
@@ -207,9 +301,23 @@ def _constant(value: object) -> str:
     return type(value).__qualname__
 
 
+def _type_text(kind: object) -> str:
+    """Return an annotation as text that is the same in every process, and whether its module is the program or not."""
+    text = _ADDRESS.sub("", str(kind))
+    return re.sub(r"\b__(?:mp_)?main__\.", f"{_module_name('__main__')}.", text) if "main__" in text else text
+
+
 def _name(value: Any) -> str:
-    module = getattr(value, "__module__", None) or getattr(value, "__objclass__", "")
+    module = _module_name(getattr(value, "__module__", None) or getattr(value, "__objclass__", ""))
     return f"{module}:{getattr(value, '__qualname__', None) or getattr(value, '__name__', '')}"
+
+
+def _module_name(name: object) -> object:
+    """Return the name of a module as another program would import it, also of the file that was started."""
+    if name not in PROGRAMS:
+        return name
+    file = getattr(sys.modules.get(str(name)), "__file__", None)
+    return os.path.basename(file).removesuffix(".py") if file else name
 
 
 def _is_of_program(value: object) -> bool:

@@ -2,8 +2,9 @@
 
 A call goes down a straight line, one module after the other::
 
-    run          generate, resume, retry, cancel: checks the arguments and the stored run
-      lifecycle  makes the run, and leaves its status true, however the call ends
+    run          generate, resume, retry, cancel: checks the arguments
+      beginning, going_on    make the run, or find and check the stored one (`starting`)
+      lifecycle  leaves the status of the run true, however the call ends
         worker   holds a lease; each slot takes an input, stores its outcome, and claims the next in the same step
           attempt    calls the function for one input until the input is settled
             calling, context    the function, its arguments, and the services it may use

@@ -1,31 +1,22 @@
-"""Starts a run, lets a worker carry it out, and stores the status that it ends with."""
+"""Lets a worker carry out a run, and stores the status that it ends with."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import time
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from starfish_storage.errors import (
-    AlreadyExistsError,
-    InvalidIdError,
-    InvalidInputError,
-    NotFoundError,
-    StorageError,
-    StoreReadOnlyError,
-)
+from starfish_storage.errors import StorageError, StoreReadOnlyError
 from starfish_storage.generation.interruption import ignored, watched
 from starfish_storage.generation.lease import is_dead
 from starfish_storage.generation.preloading import preload
 from starfish_storage.generation.progress import OPEN
 from starfish_storage.generation.threads import to_the_end
 from starfish_storage.generation.worker import RunWorker
-from starfish_storage.identifiers import check_id
 from starfish_storage.interface import Storage
-from starfish_storage.models import COUNTED_STATUSES, GenerationMasterJob, Project, StatusMasterJob, utc_now
+from starfish_storage.models import COUNTED_STATUSES, StatusMasterJob, utc_now
 from starfish_storage.runs import RunState
 
 logger = logging.getLogger(__name__)
@@ -225,124 +216,3 @@ async def _settle_quietly(storage: Storage, id: str, stop_reason: str | None, *,
 
 FINISHED = frozenset({"completed", "completed_with_errors", "failed"})
 """The statuses of runs that have nothing left to do."""
-
-
-async def create(
-    storage: Storage,
-    id: str,
-    project: str | Project,
-    name: str | None,
-    about: dict[str, Any],
-    output_schema: dict[str, Any],
-    target: int,
-) -> RunState:
-    """Store a new run, its configuration first. Another process may do the same at the same time."""
-    project_id = await _project_id(storage, project)
-    config_ref = await storage.save_request_config(storage.generate_request_config_path(id), about)
-    now = utc_now()
-    job = GenerationMasterJob(
-        master_job_id=id,
-        project_id=project_id,
-        name=name,
-        status="pending",
-        request_config_ref=config_ref,
-        output_schema=output_schema,
-        storage_uri=storage.storage_uri,
-        target_record_count=target,
-        creation_time=now,
-        start_time=now,
-        last_update_time=now,
-    )
-    try:
-        await storage.log_master_job_start(job)
-    except AlreadyExistsError:
-        pass
-    await storage.ledger.start_run(id)
-    state = await storage.ledger.get_run(id)
-    if state is None:
-        raise NotFoundError("run", id, "it was deleted meanwhile")
-    return state
-
-
-async def _project_id(storage: Storage, project: str | Project) -> str:
-    """Return the id of a project, and make the project if it does not exist; a name that cannot be an id gets one.
-
-    That id follows from the name, so processes that start a run at the same time make one project.
-    """
-    if isinstance(project, Project):
-        if await storage.get_project(project.project_id) is None:
-            await storage.save_project(project)
-        return project.project_id
-    try:
-        found = await storage.get_project(check_id("project", project))
-        made = Project(project_id=project, name=project)
-    except InvalidIdError:
-        if not str(project).strip():
-            raise
-        found = next((one for one in await storage.list_projects() if one.name == project), None)
-        made = Project(project_id=hashlib.sha256(str(project).encode()).hexdigest()[:32], name=project)
-    if found is None:
-        await storage.save_project(made)
-        return made.project_id
-    return found.project_id
-
-
-async def stored_run(storage: Storage, id: str) -> tuple[RunState, GenerationMasterJob, dict[str, Any]]:
-    """Return where a run stands, its master job, and its request configuration.
-
-    Raises:
-        NotFoundError: the run does not exist.
-        InvalidInputError: `generate` did not start the master job.
-    """
-    job = await storage.get_master_job(id)
-    if job is None:
-        raise NotFoundError("run", id, "list_master_jobs lists the runs of a store")
-    state = await state_of(storage, job)
-    return state, job, await storage.get_request_config(job.request_config_ref)
-
-
-async def state_of(storage: Storage, job: GenerationMasterJob) -> RunState:
-    """Return where the run of a master job stands.
-
-    Raises:
-        InvalidInputError: `generate` did not start it.
-    """
-    run_id = job.master_job_id
-    state = await storage.ledger.get_run(run_id)
-    if state is not None:
-        return state
-    config = await _config_of(storage, job)
-    if _is_begun_run(config):
-        await storage.ledger.start_run(run_id)
-        state = await storage.ledger.get_run(run_id)
-    if state is None:
-        refuse_import(run_id, config)
-        raise InvalidInputError(
-            f"master job {run_id!r} was not started by generate(), so it cannot be resumed; use another id."
-        )
-    return state
-
-
-def refuse_import(run_id: str, config: dict[str, Any]) -> None:
-    """Refuse to call a function for a run that was imported.
-
-    Raises:
-        InvalidInputError: it was.
-    """
-    if "import" in config and "function" not in config:
-        raise InvalidInputError(
-            f"run {run_id!r} was imported: there is no function to run; use another id to start a run."
-        )
-
-
-async def _config_of(storage: Storage, job: GenerationMasterJob) -> dict[str, Any]:
-    """Return the request configuration of a master job, empty if it cannot be read."""
-    try:
-        return await storage.get_request_config(job.request_config_ref)
-    except StorageError:
-        return {}
-
-
-def _is_begun_run(config: dict[str, Any]) -> bool:
-    """Return whether a process was killed after it stored a run's master job and before it started the run."""
-    return "function" in config and isinstance(config.get("options"), dict)

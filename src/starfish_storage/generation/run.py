@@ -2,48 +2,36 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Unpack
 
-from starfish_storage.errors import InvalidInputError, NotFoundError, RunFinishedError, RunIncompleteError
+from starfish_storage.errors import InvalidInputError, NotFoundError, RunFinishedError
+from starfish_storage.generation.beginning import About, begun
 from starfish_storage.generation.calling import BoundFunction
 from starfish_storage.generation.context import Context
 from starfish_storage.generation.forgetting import check_step_names, forget_of_pending
 from starfish_storage.generation.frames import rows_of
-from starfish_storage.generation.input_files import FileInputs
-from starfish_storage.generation.inputs import Feed, InputCheck
+from starfish_storage.generation.going_on import RESUME, START_AGAIN, go_on, is_of_program, stored_options
 from starfish_storage.generation.lease import is_dead, release_dead
-from starfish_storage.generation.lifecycle import (
-    FINISHED,
-    Run,
-    carry_on,
-    create,
-    refuse_import,
-    run_of,
-    settle,
-    state_of,
-    stored_run,
-)
-from starfish_storage.generation.loading import load_function_of_run
+from starfish_storage.generation.lifecycle import FINISHED, Run, carry_on, run_of, settle
 from starfish_storage.generation.options import Options
 from starfish_storage.generation.outcomes import OutputChecks
 from starfish_storage.generation.progress import OPEN, reporter
 from starfish_storage.generation.rechecking import recheck as recheck_outputs
 from starfish_storage.generation.run_options import RunOptions, Where, refuse_unknown
-from starfish_storage.generation.sources import Inputs, length_of
+from starfish_storage.generation.sources import Inputs
 from starfish_storage.generation.spool import RunIdentity
 from starfish_storage.generation.spooled import identity, take_in
+from starfish_storage.generation.starting import stored_run
 from starfish_storage.generation.tracebacks import raised_at_the_call
 from starfish_storage.generation.worker import RunWorker
 from starfish_storage.identifiers import check_id
 from starfish_storage.interface import Storage
-from starfish_storage.models import GenerationMasterJob, Project, utc_now
+from starfish_storage.models import Project, utc_now
 from starfish_storage.runs import Replace, RunState
 
 
@@ -90,13 +78,13 @@ async def generate(
     checks = OutputChecks(options.get("output_schema"), how.accept, how.unique_by, how.on_empty)
     shown = reporter(options.get("progress", "auto"))
     run_id = check_id("master_job_id", uuid.uuid4().hex if master_job_id is None else master_job_id)
-    about = _About(project, name, source, config, options.get("spool"))
+    about = About(project, name, source, config, options.get("spool"))
     with closing(BoundFunction(function, how.max_concurrency, context_type=Context)) as bound:
-        state, feed = await _begun(storage, run_id, bound, rows_of(inputs), about, checks, how)
+        state, feed = await begun(storage, run_id, bound, rows_of(inputs), about, checks, how)
         if feed is None:
             return await _as_it_is(storage, state)
         worker = RunWorker(storage, state, bound, checks, how, shown, feed, await _identity(storage, run_id))
-        again = _START_AGAIN if master_job_id is not None and _is_of_program(bound) else _RESUME
+        again = START_AGAIN if master_job_id is not None and is_of_program(bound) else RESUME
         return await carry_on(storage, state, worker, again, handle_signals=options.get("handle_signals", True))
 
 
@@ -135,7 +123,7 @@ async def resume(
     state, job, config = await stored_run(storage, master_job_id)
     if job.status in FINISHED:
         raise RunFinishedError(master_job_id, job.status)
-    return await _go_on(storage, state, job, config, function, inputs, changed)
+    return await go_on(storage, state, job, config, function, inputs, changed)
 
 
 @raised_at_the_call
@@ -233,56 +221,7 @@ async def _run_again(
             await forget_of_pending(storage, master_job_id, forget)
 
     # Inputs that were never stored cannot run again.
-    return await _go_on(storage, state, job, config, function, None, changed, before=reset, again=chosen.statuses)
-
-
-async def _go_on(
-    storage: Storage,
-    state: RunState,
-    job: GenerationMasterJob,
-    config: dict[str, Any],
-    function: Callable[..., Any] | None,
-    inputs: Inputs | None,
-    changed: RunOptions,
-    before: Callable[[], Any] | None = None,
-    again: Sequence[str] = (),
-) -> Run:
-    """Carry on with a stored run.
-
-    Args:
-        storage: holds the run.
-        state: where the run stands.
-        job: its master job.
-        config: its request configuration.
-        function: called for each input; None for the stored one.
-        inputs: the inputs of the run, given again.
-        changed: options to change.
-        before: awaited after all checks; resets the inputs that are to run again.
-        again: the statuses of those inputs.
-    """
-    options, checks = _stored_options(job, config, changed)
-    shown = reporter(changed.get("progress", "auto"))
-    if function is None:
-        refuse_import(state.master_job_id, config)
-        command = f"starfish-storage {'resume' if before is None else 'retry'} {state.master_job_id}"
-        function = load_function_of_run(str(config.get("function")), command)
-    with closing(BoundFunction(function, options.max_concurrency, context_type=Context)) as bound:
-        check = InputCheck(storage.ledger, bound.check, options)
-        feed = None
-        if inputs is None and not state.inputs_complete and before is None:
-            source = config.get("inputs")
-            if source is None:
-                raise RunIncompleteError(state.master_job_id, state.registered)
-            inputs = FileInputs(str(source))
-        if inputs is not None:
-            feed = Feed(storage.ledger, state, rows_of(inputs), check)
-        for left in await storage.list_execution_jobs(state.master_job_id, [*OPEN, *again], limit=1):
-            bound.check(left.run_config or {})
-        if before is not None:
-            await before()
-        worker = RunWorker(storage, state, bound, checks, options, shown, feed, identity(job))
-        again = _START_AGAIN if _is_of_program(bound) else _RESUME
-        return await carry_on(storage, state, worker, again, handle_signals=changed.get("handle_signals", True))
+    return await go_on(storage, state, job, config, function, None, changed, before=reset, again=chosen.statuses)
 
 
 async def _identity(storage: Storage, run_id: str) -> RunIdentity:
@@ -292,21 +231,11 @@ async def _identity(storage: Storage, run_id: str) -> RunIdentity:
     return identity(job)
 
 
-def _stored_options(
-    job: GenerationMasterJob, config: dict[str, Any], changed: RunOptions
-) -> tuple[Options, OutputChecks]:
-    """Return the options and the checks of a stored run, with what is changed now."""
-    options = Options.from_json(config.get("options", {}), changed)
-    given = changed.get("output_schema")  # an empty one is one that everything fits
-    schema = job.output_schema or None if given is None else given
-    return options, OutputChecks(schema, options.accept, options.unique_by, options.on_empty)
-
-
 async def _recheck(storage: Storage, run_id: str, changed: RunOptions) -> Run:
     """Run the checks over the stored outputs of a run, and return how it stands then."""
     began = time.monotonic()
     _, job, config = await stored_run(storage, run_id)
-    _, checks = _stored_options(job, config, changed)
+    _, checks = stored_options(job, config, changed)
     is_new = changed.get("output_schema") is not None
     changes = await recheck_outputs(storage, run_id, checks, is_new_schema=is_new)
     if job.status in FINISHED:
@@ -320,56 +249,6 @@ def _ended(run: Run) -> int:
     return sum(count for status, count in run.inputs.items() if status not in OPEN)
 
 
-_START_AGAIN, _RESUME = "start the program again to continue", "resume continues it"
-
-
-def _is_of_program(function: BoundFunction) -> bool:
-    """Return whether the program that runs defines a function itself: then a command did not start the run."""
-    return function.name.startswith("__main__:")
-
-
 async def _as_it_is(storage: Storage, state: RunState) -> Run:
     found = await run_of(storage, state)
     return replace(found, done_before=_ended(found))
-
-
-@dataclass(frozen=True, slots=True)
-class _About:
-    """What is stored with a new run, beside its options; and the spool of one that exists."""
-
-    project: str | Project
-    name: str | None
-    source: str | None
-    config: Mapping[str, Any] | None
-    spool: str | os.PathLike[str] | None
-
-    def to_json(self, function: str, inputs: Inputs, options: Options) -> dict[str, Any]:
-        """Return the request configuration, with everything that resuming needs."""
-        source = self.source
-        if source is None and isinstance(inputs, FileInputs):
-            source = os.path.abspath(inputs.path)  # the run may be resumed in another directory
-        return {"function": function, "inputs": source, "options": options.to_json(), "config": dict(self.config or {})}
-
-
-async def _begun(
-    storage: Storage,
-    run_id: str,
-    bound: BoundFunction,
-    inputs: Inputs,
-    about: _About,
-    checks: OutputChecks,
-    options: Options,
-) -> tuple[RunState, Feed | None]:
-    """Return where a run stands and its feed, or None if the run has finished. Makes the run if it does not exist."""
-    await take_in(storage, run_id, about.spool)
-    check = InputCheck(storage.ledger, bound.check, options)
-    job = await storage.get_master_job(run_id)
-    state = None if job is None else await state_of(storage, job)
-    if state is None:
-        await asyncio.to_thread(check.beforehand, inputs)
-        config = about.to_json(bound.name, inputs, options)
-        target = length_of(inputs) or 0
-        state = await create(storage, run_id, about.project, about.name, config, checks.json_schema, target)
-    elif job is not None and job.status in FINISHED:
-        return state, None
-    return state, Feed(storage.ledger, state, inputs, check)

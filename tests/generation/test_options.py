@@ -36,6 +36,7 @@ def key(output: dict[str, Any]) -> Any:
         *({"lease": value} for value in (0.5, "60")),
         *({"retry": value} for value in (0, -1, 1.5, True, "3")),
         *({"accept": 5}, {"unique_by": 5}, {"unique_by": []}, {"output_schema": 5}, {"on_bad_input": "ignore"}),
+        *({name: value} for name in ("reuse", "replay", "reask") for value in ("all of it", 1, ["run"], True)),
         *({"progress": "loud"}, {"master_job_id": "../up"}, {"master_job_id": ""}, {"project": ""}),
         *({"config": {"a": {1}}},),
     ],
@@ -70,10 +71,19 @@ def test_what_is_stored_reads_back(unique_by: Any, accept: Any) -> None:
         rpm=60,
         tpm=90_000,
         longest_limit_wait=7,
+        reuse="store",
+        replay="only",
     )
     stored = decode(encode(options.to_json(), "options"))
     assert Options.from_json(stored, {}) == options
     assert Options.from_json({}, {}) == Options()
+
+
+def test_a_resume_takes_back_a_replay() -> None:
+    stored = Options(reuse="project", replay="only").to_json()
+    assert Options.from_json(stored, {"replay": None}).replay == "only"
+    changed = Options.from_json(stored, {"replay": "off"})
+    assert (changed.reuse, changed.replay) == ("project", "off")
 
 
 def test_what_is_given_now_comes_before_what_is_stored() -> None:

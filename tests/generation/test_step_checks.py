@@ -167,7 +167,7 @@ async def test_arguments_that_cannot_be_used(storage: Storage, arguments: dict[s
     await start(storage, answer, numbers(1))
     (last,) = await attempts(storage)
     assert last.error_type == "InvalidInputError"
-    with pytest.raises(InvalidInputError, match="reask must be one of"):
+    with pytest.raises(InvalidInputError, match="reask must be"):
         await retry(storage, RUN, answer, reask="sometimes")  # pyright: ignore[reportArgumentType]
 
 

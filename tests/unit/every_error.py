@@ -24,6 +24,12 @@ EXAMPLES: list[StorageError] = [
     errors.RunIncompleteError("run-1", 500),
     errors.StepRejectedError("ab12", "judge", 3, "no score"),
     errors.AttemptOverError("ab12", 1),
+    errors.RequestNotStoredError(
+        "374a0e46549681ed8026171d30c1040250eb07626cbb1f93f8d87e5f985ba508",
+        "POST api.openai.com/v1/chat/completions",
+        "ab12",
+        ["max_tokens 256 -> 512", "messages[0].content changed"],
+    ),
     errors.StorageStateError("this storage cannot be used now."),
     errors.NotSetUpError("call setup() first, or use the storage in 'async with'."),
     errors.StorageClosedError("the storage was closed; call setup() to open it again."),

@@ -32,6 +32,7 @@ CODES = {
     "RunIncompleteError": "run_incomplete",
     "StepRejectedError": "step_rejected",
     "AttemptOverError": "attempt_over",
+    "RequestNotStoredError": "request_not_stored",
     "StorageStateError": "storage_state",
     "NotSetUpError": "not_set_up",
     "StorageClosedError": "storage_closed",

@@ -92,6 +92,16 @@ _HOW = (
         help="Which stored replies of steps to ask for again after a failure [default: auto].",
     ),
     click.option(
+        "--reuse",
+        type=click.Choice(["run", "project", "store"]),
+        help="Where to look for answers to recorded requests; run: only at the same input [default: run].",
+    ),
+    click.option(
+        "--replay",
+        type=click.Choice(["off", "only"]),
+        help="With only, send nothing: a recorded request whose answer is not stored is an error [default: off].",
+    ),
+    click.option(
         "--on-empty",
         type=click.Choice(["fail", "skip"]),
         help="What a call that returns nothing is: a failure, or an input without output [default: fail].",
@@ -160,6 +170,8 @@ def how_options(given: dict[str, Any]) -> dict[str, Any]:
         "on_bad_input": given["on_bad_input"],
         "allow_secrets": given["allow_secrets"] or None,  # on resuming: as the run was started
         "reask": given["reask"],
+        "reuse": given["reuse"],
+        "replay": given["replay"],
         "progress": "quiet" if given["quiet"] else given["progress"],
     }
     return {name: value for name, value in options.items() if value is not None}

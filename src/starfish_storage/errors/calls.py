@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from starfish_storage.errors.root import StorageError
@@ -235,6 +236,33 @@ class AttemptOverError(StorageError):
         )
         self.id = id
         self.attempt = attempt
+
+
+class RequestNotStoredError(StorageError):
+    """With ``replay="only"``, the answer to a recorded request is not stored; nothing was sent.
+
+    Attributes:
+        id: the key of the request.
+        name: its method, host and path.
+        nearest: the execution job of the input whose stored request is most like it; None if none is like it.
+        differences: what differs from that one.
+    """
+
+    code: ClassVar[str] = "request_not_stored"
+
+    def __init__(self, id: str, name: str, nearest: str | None = None, differences: Sequence[str] = ()) -> None:
+        like = "No request like it is stored"
+        if nearest is not None:
+            told = "; ".join(differences) or "nothing, but its answer was rejected, or was asked for less often"
+            like = f"The nearest stored request, of input {shorten(nearest)}, differs in: {told}"
+        super().__init__(
+            f"request {id[:12]} to {shorten(name)} is not stored, and replay='only' sends nothing. {like}. Run it "
+            "without replay='only' to ask for it, or let reuse= look in the project or the store."
+        )
+        self.id = id
+        self.name = name
+        self.nearest = nearest
+        self.differences = tuple(differences)
 
 
 class StorageStateError(StorageError, RuntimeError):

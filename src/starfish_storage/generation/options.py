@@ -14,6 +14,7 @@ from starfish_storage.generation.calling import function_name
 from starfish_storage.generation.loading import load_function
 from starfish_storage.generation.outcomes import OnEmpty
 from starfish_storage.generation.retrying import Retry, is_worth_retrying
+from starfish_storage.generation.reuse import REPLAYS, REUSES, Replay, Reuse
 from starfish_storage.generation.sources import OnBadInput
 from starfish_storage.generation.steps import REASKS, Reask
 
@@ -46,6 +47,8 @@ class Options:
         reask: which stored replies of paid steps are asked for again after a failure.
         patience: seconds for which the run waits for a store that takes nothing; None for what the environment says,
             or an hour.
+        reuse: where answers to recorded requests are looked for, beyond the input itself.
+        replay: whether a request that is not stored is an error.
     """
 
     max_concurrency: int = 10
@@ -66,6 +69,8 @@ class Options:
     lease: float = 60.0
     reask: Reask = "auto"
     patience: float | None = None
+    reuse: Reuse = "run"
+    replay: Replay = "off"
 
     def __post_init__(self) -> None:
         _number("max_concurrency", self.max_concurrency, 1, whole=True)
@@ -81,12 +86,8 @@ class Options:
         _number("longest_limit_wait", self.longest_limit_wait, 0)
         _number("grace", self.grace, 0)
         _number("lease", self.lease, 1)
-        if self.on_bad_input not in ("stop", "skip"):
-            raise InvalidInputError(f"on_bad_input must be 'stop' or 'skip', not {self.on_bad_input!r}.")
-        if self.reask not in REASKS:
-            raise InvalidInputError(f"reask must be one of {', '.join(map(repr, REASKS))}, not {self.reask!r}.")
-        if self.on_empty not in ("fail", "skip"):
-            raise InvalidInputError(f"on_empty must be 'fail' or 'skip', not {self.on_empty!r}.")
+        for name, known in _CHOICES.items():
+            _choice(name, getattr(self, name), known)
         if type(self.retry_on_misfit) is not bool:
             raise InvalidInputError(f"retry_on_misfit must be True or False, not {self.retry_on_misfit!r}.")
         if self.accept is not None and not callable(self.accept):
@@ -131,6 +132,8 @@ class Options:
             "lease": self.lease,
             "reask": self.reask,
             "patience": self.patience,
+            "reuse": self.reuse,
+            "replay": self.replay,
         }
 
     @classmethod
@@ -175,6 +178,22 @@ def _number(name: str, value: object, least: float, *, whole: bool = False) -> N
     if not isinstance(value, kinds) or isinstance(value, bool) or not least <= cast("float", value) < math.inf:
         kind = "an integer" if whole else "a number"
         raise InvalidInputError(f"{name} must be {kind} of {least:g} or more, not {value!r}.")
+
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "on_bad_input": ("stop", "skip"),
+    "on_empty": ("fail", "skip"),
+    "reask": REASKS,
+    "reuse": REUSES,
+    "replay": REPLAYS,
+}
+"""The options that are one of a few words."""
+
+
+def _choice(name: str, value: object, known: tuple[str, ...]) -> None:
+    if value not in known:
+        *others, last = map(repr, known)
+        raise InvalidInputError(f"{name} must be {', '.join(others)} or {last}, not {shorten(value)}.")
 
 
 def _max_failures(value: object) -> None:

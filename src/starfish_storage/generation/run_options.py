@@ -12,6 +12,7 @@ from starfish_storage.generation.options import Accept, OutputSchema, UniqueBy
 from starfish_storage.generation.outcomes import OnEmpty
 from starfish_storage.generation.progress import Progress
 from starfish_storage.generation.retrying import Retry
+from starfish_storage.generation.reuse import Replay, Reuse
 from starfish_storage.generation.sources import OnBadInput
 from starfish_storage.generation.steps import Reask
 
@@ -59,6 +60,11 @@ class RunOptions(TypedDict, total=False):
             ``"last"``: that one, whatever the code. ``"all"``: every one of the failed attempts. ``"never"``: none.
         patience: seconds for which the run waits for a store that takes nothing, with everything that was paid for
             [``STARFISH_STORAGE_RETRY_SECONDS``, or 3600].
+        reuse: where the answer to a recorded request is looked for before a model is asked. ``"run"`` [default]: among
+            those of the same input. ``"project"``, ``"store"``: among those of every input of the project, or of the
+            store; a reused answer costs nothing.
+        replay: ``"only"``: a recorded request whose answer is not stored, where ``reuse`` looks, is a
+            `RequestNotStoredError`, and nothing is sent. ``"off"`` [default]: it is sent.
         spool: the file in which results of this run wait, if it does not lie where this process would write one.
         progress: ``"auto"`` [default]: a bar in a terminal, else lines; ``"bar"``, ``"lines"``, ``"quiet"``, or a
             function of a `Progress`.
@@ -84,6 +90,8 @@ class RunOptions(TypedDict, total=False):
     lease: float | None
     reask: Reask | None
     patience: float | None
+    reuse: Reuse | None
+    replay: Replay | None
     spool: str | os.PathLike[str] | None
     progress: ProgressKind
     handle_signals: bool

@@ -16,7 +16,7 @@ from generation.steps_process import judged
 from servers.paying import PayingServer
 from starfish_storage.errors import StorageUnavailableError
 from starfish_storage.generation import Context, resume, retry
-from starfish_storage.generation.steps import Reask
+from starfish_storage.generation.replies import Reask
 from starfish_storage.interface import Storage
 
 # --- the n-th call of a name ----------------------------------------------------------------------------------------

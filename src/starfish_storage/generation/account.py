@@ -8,12 +8,13 @@ from collections.abc import Callable, Sequence
 
 from starfish_storage.errors import StorageError
 from starfish_storage.generation.conversion import Notes
-from starfish_storage.generation.steps import StepRules, Steps, used_in_step
+from starfish_storage.generation.replies import Replies, StepRules
+from starfish_storage.generation.steps import Steps, used_in_step
 from starfish_storage.generation.stopping import StoppedError
 from starfish_storage.generation.under_way import StepKey, under_way
 from starfish_storage.runs import ClaimedInput, Usage
 
-_making = threading.Lock()  # of the steps of an attempt: few functions have any
+_making = threading.Lock()  # of what few attempts have
 _counting = threading.Lock()  # which usage is in the row of its attempt, and which came after it
 
 
@@ -32,8 +33,8 @@ class AttemptAccount:
     """
 
     __slots__ = (
-        *("_attempt", "_claimed", "_is_over", "_is_stored", "_late", "_on_cost", "_rules", "_steps", "_thread"),
-        *("_usage", "complaint", "loop"),
+        *("_attempt", "_claimed", "_is_over", "_is_stored", "_late", "_on_cost", "_replies", "_rules", "_steps"),
+        *("_thread", "_usage", "complaint", "loop"),
     )
 
     def __init__(self, rules: StepRules, claimed: ClaimedInput, attempt: int, on_cost: Callable[[float], None]) -> None:
@@ -47,6 +48,7 @@ class AttemptAccount:
         self._late: list[Usage] | None = None
         self._is_over = self._is_stored = False
         self.complaint: str | None = None
+        self._replies: Replies | None = None
         self._steps: Steps | None = None
 
     @property
@@ -64,10 +66,14 @@ class AttemptAccount:
         """The paid steps. Any thread may ask for them."""
         with _making:
             if self._steps is None:
-                self._steps = Steps(self._rules, self._claimed, self._attempt, self.loop)
-                if self._is_over:
-                    self._steps.end()
+                self._steps = Steps(self._made_replies())
             return self._steps
+
+    def _made_replies(self) -> Replies:
+        if self._replies is None:
+            self._replies = Replies(self._rules, self._claimed, self._attempt, self.loop)
+            self._replies.is_over = self._is_over
+        return self._replies
 
     def log_usage(self, used: Usage, complaint: str | None) -> None:
         """Note what a call used, and what is wrong with how it was reported. Any thread may call this."""
@@ -88,7 +94,7 @@ class AttemptAccount:
     @property
     def failure(self) -> StorageError | StoppedError | None:
         """The error of the store, if it failed to read or write a step."""
-        return None if self._steps is None else self._steps.failure
+        return None if self._replies is None else self._replies.failure
 
     @property
     def conversions(self) -> Sequence[Notes]:
@@ -96,10 +102,10 @@ class AttemptAccount:
         return () if self._steps is None else self._steps.conversions
 
     def end(self) -> None:
-        """Pay for nothing more: the attempt is over."""
+        """Pay for nothing more: the attempt is over. Calls that are under way go on, and store what comes of them."""
         self._is_over = True
-        if self._steps is not None:
-            self._steps.end()
+        if self._replies is not None:
+            self._replies.is_over = True
 
     def take_usage(self) -> tuple[Usage, ...]:
         """Return the usage for the row of the attempt. What is reported later is added to that row, once it is stored.
@@ -117,8 +123,8 @@ class AttemptAccount:
             error: ended the attempt.
             timed_out: whether the attempt ran out of its time.
         """
-        steps = self._steps
-        return steps is not None and not self._usage and steps.only_tried(error, timed_out=timed_out)
+        replies = self._replies
+        return replies is not None and not self._usage and replies.only_tried(error, timed_out=timed_out)
 
     async def stored(self, error: BaseException | None, *, timed_out: bool = False) -> None:
         """Note that the row of the attempt is stored.
@@ -128,8 +134,8 @@ class AttemptAccount:
             timed_out: whether the attempt ran out of its time.
         """
         self.note_stored()
-        if self._steps is not None:
-            await self._steps.judge(error, timed_out=timed_out)
+        if self._replies is not None:
+            await self._replies.judge(error, timed_out=timed_out)
 
     def note_stored(self) -> None:
         """Note that the row of the attempt is stored, and nothing is to be said about its steps."""

@@ -19,9 +19,9 @@ from starfish_storage.generation.gate import Gate
 from starfish_storage.generation.options import Options
 from starfish_storage.generation.outcomes import ENDING, Checked, OutputChecks, complained
 from starfish_storage.generation.provider_errors import is_limit, retry_after
+from starfish_storage.generation.replies import StepRules
 from starfish_storage.generation.retrying import OutputMisfitError, until_settled
 from starfish_storage.generation.returned import as_list
-from starfish_storage.generation.steps import StepRules
 from starfish_storage.generation.storing import Outbox
 from starfish_storage.generation.tracebacks import frames_text, traceback_text
 from starfish_storage.models import utc_now

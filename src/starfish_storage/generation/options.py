@@ -13,10 +13,10 @@ from starfish_storage.errors import InvalidInputError, shorten
 from starfish_storage.generation.calling import function_name
 from starfish_storage.generation.loading import load_function
 from starfish_storage.generation.outcomes import OnEmpty
+from starfish_storage.generation.replies import REASKS, Reask
 from starfish_storage.generation.retrying import Retry, is_worth_retrying
 from starfish_storage.generation.reuse import REPLAYS, REUSES, Replay, Reuse
 from starfish_storage.generation.sources import OnBadInput
-from starfish_storage.generation.steps import REASKS, Reask
 
 OutputSchema = type[BaseModel] | dict[str, Any]
 Accept = Callable[[Any], Any]

@@ -11,10 +11,10 @@ from starfish_storage.errors import InvalidInputError, shorten
 from starfish_storage.generation.options import Accept, OutputSchema, UniqueBy
 from starfish_storage.generation.outcomes import OnEmpty
 from starfish_storage.generation.progress import Progress
+from starfish_storage.generation.replies import Reask
 from starfish_storage.generation.retrying import Retry
 from starfish_storage.generation.reuse import Replay, Reuse
 from starfish_storage.generation.sources import OnBadInput
-from starfish_storage.generation.steps import Reask
 
 ProgressKind = str | Callable[[Progress], object]
 

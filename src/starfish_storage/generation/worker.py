@@ -22,10 +22,10 @@ from starfish_storage.generation.lease import Heartbeat, new_worker
 from starfish_storage.generation.options import Options
 from starfish_storage.generation.outcomes import OutputChecks
 from starfish_storage.generation.progress import LiveCounts, Progress, Reporter
+from starfish_storage.generation.replies import StepRules
 from starfish_storage.generation.sharing import Sharing
 from starfish_storage.generation.spending import Spending
 from starfish_storage.generation.spool import ResultSpool, RunIdentity
-from starfish_storage.generation.steps import StepRules
 from starfish_storage.generation.stopping import StoppedError, Stopping
 from starfish_storage.generation.storing import Left, Outbox
 from starfish_storage.generation.threads import to_the_end

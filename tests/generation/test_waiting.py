@@ -39,7 +39,7 @@ from starfish_storage import (
     StorageUnavailableError,
 )
 from starfish_storage.codec import decode
-from starfish_storage.generation import cancel, paid, resume, spool, storing
+from starfish_storage.generation import cancel, held, paid, resume, spool
 from starfish_storage.runs import Attempt, ClaimedInput, Conversion, Outcome, Output, Step, Usage
 from starfish_storage.testing.samples import at
 
@@ -171,7 +171,7 @@ async def test_a_spool_of_another_run_is_refused(storage: FaultyStorage, spools:
 async def test_results_beyond_what_memory_may_hold_wait_in_the_spool_alone(
     storage: FaultyStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(storing, "_MOST_IN_MEMORY", 0)
+    monkeypatch.setattr(held, "_MOST_IN_MEMORY", 0)
     function, seen = Paying(lambda: fill(storage), 5, SLOTS), Seen(SLOTS)
     run = asyncio.create_task(
         start(storage, function, numbers(COUNT), max_concurrency=SLOTS, progress=seen, patience=LONG)

@@ -16,11 +16,11 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import cast
+from typing import Any, cast
 
 from starfish_storage.errors import StorageError
 from starfish_storage.interface import RunLedger
@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 _RENEWALS = 4  # in one lease: three may fail
 _BEAT_SECONDS = 1.0
+_LAST_SECONDS = 2.0  # for a beat that is under way at the end
 _SECOND_LOOK_SECONDS = 5.0
 """How long an expired lease must stay unrenewed: a heartbeat, and the pause before connecting again."""
 
@@ -193,9 +194,20 @@ class Heartbeat:
             try:
                 await asyncio.wait_for(self._stopped.wait(), pause)
             except TimeoutError:
-                await self._once()
+                await self._unless_stopped(self._once())
             else:
                 return
+
+    async def _unless_stopped(self, once: Coroutine[Any, Any, None]) -> None:
+        """Finish a beat, but let it take no more than a moment when there are to be no more: the store may hang."""
+        beat, stopped = asyncio.ensure_future(once), asyncio.ensure_future(self._stopped.wait())
+        try:
+            await asyncio.wait({beat, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({beat}, timeout=_LAST_SECONDS)
+        finally:
+            beat.cancel()
+            stopped.cancel()
+            await asyncio.gather(beat, stopped, return_exceptions=True)
 
     async def _once(self) -> None:
         try:

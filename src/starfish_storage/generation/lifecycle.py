@@ -116,12 +116,12 @@ async def _run_and_settle(storage: Storage, state: RunState, worker: RunWorker, 
         except BaseException as error:
             was_cancelled = isinstance(error, asyncio.CancelledError)
             reason = worker.stopping.reason or ("cancelled" if was_cancelled else type(error).__name__)
-            await to_the_end(_settle_quietly(storage, run_id, reason, is_away=worker.left is not None))
+            await to_the_end(_settle_quietly(storage, run_id, reason, is_away=worker.is_store_away))
             raise
-        if worker.left is None:
-            await to_the_end(settle(storage, run_id, worker.stopping.reason))
-        else:
+        if worker.is_store_away:
             await to_the_end(_settle_quietly(storage, run_id, worker.stopping.reason, is_away=True))
+        else:
+            await to_the_end(settle(storage, run_id, worker.stopping.reason))
         interruption.raise_if_any()
 
 

@@ -11,7 +11,7 @@ import hashlib
 import logging
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple, Self, cast
 
 from starfish_storage.codec import decode, encode
@@ -25,6 +25,7 @@ SPOOL_VARIABLE = "STARFISH_STORAGE_SPOOL"
 """The environment variable that names the directory of spools."""
 
 _VERSION = 1
+_LARGE = 64 << 20
 _NAME = "starfish-storage"
 _ENDING = ".spool.jsonl"
 
@@ -66,8 +67,8 @@ class SpoolFile:
         self._files = FileOperations()
 
     @classmethod
-    def make(cls, directory: str, run: RunIdentity, worker_id: str) -> Self:
-        """Make a file for a worker.
+    def make(cls, directory: str, run: RunIdentity, worker_id: str, number: int = 0) -> Self:
+        """Make a file for a worker: its first, or another one.
 
         Raises:
             OSError: it cannot be made there.
@@ -76,7 +77,8 @@ class SpoolFile:
         files.make_root(directory)
         parent = files.open_directory(directory)
         try:
-            name = f"{_stem(run.master_job_id)}.{worker_id}{_ENDING}"
+            which = f"{worker_id}-{number}" if number else worker_id
+            name = f"{_stem(run.master_job_id)}.{which}{_ENDING}"
             made = cls(os.path.join(directory, name), files.create_for_appending(parent, name))
             try:
                 fcntl.flock(made._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -110,13 +112,18 @@ class SpoolFile:
             return None
         return cls(path, descriptor)
 
+    @property
+    def size(self) -> int:
+        """Its number of bytes."""
+        return os.lseek(self._descriptor, 0, os.SEEK_END)
+
     def append(self, line: bytes) -> SpoolPlace:
         """Add a line, whole or not at all, and make it safe.
 
         Raises:
             OSError: it could not be written; nothing of it stays.
         """
-        start = os.lseek(self._descriptor, 0, os.SEEK_END)
+        start = self.size
         try:
             written = 0
             while written < len(line):
@@ -190,6 +197,9 @@ class SpoolFile:
 class ResultSpool:
     """What waits of one worker, in the first directory that can be written.
 
+    A file that is large is followed by another one, so that those whose results are all stored can go: a store that is
+    slow for hours must not make a copy of itself here.
+
     Args:
         run: the run; the disk of its store comes last.
         worker_id: the worker.
@@ -199,6 +209,12 @@ class ResultSpool:
         self._run = run
         self._worker_id = worker_id
         self._files: list[SpoolFile] = []
+        self._made = 0
+
+    @property
+    def master_job_id(self) -> str:
+        """The run."""
+        return self._run.master_job_id
 
     @property
     def paths(self) -> list[str]:
@@ -211,18 +227,20 @@ class ResultSpool:
         Raises:
             StorageIOError: no directory can be written.
         """
+        used = set[str]()
         try:
-            if self._files:
+            if self._files and self._files[-1].size < _LARGE:
                 return self._files[-1].append(line)
         except OSError as error:
+            used = {os.path.dirname(path) for path in self.paths}
             logger.warning("the spool %r cannot be written (%s); another place is tried", self.paths[-1], error)
         last: OSError | None = None
-        used = {os.path.dirname(path) for path in self.paths}
         store = path_of_file_uri(self._run.place) if self._run.place.startswith(FILE_SCHEME) else None
         directories = [one for one in directories_to_write(store) if one not in used]
         for directory in directories:
             try:
-                self._files.append(SpoolFile.make(directory, self._run, self._worker_id))
+                self._files.append(SpoolFile.make(directory, self._run, self._worker_id, self._made))
+                self._made += 1
                 return self._files[-1].append(line)
             except OSError as error:
                 last = error
@@ -230,11 +248,15 @@ class ResultSpool:
         reason = f"no result can be spooled in any of {directories}; set {SPOOL_VARIABLE} to a directory with room"
         raise StorageIOError(directories[0] if directories else ".", number, reason)
 
-    def remove(self) -> None:
-        """Remove its files: everything in them is stored. Blocks."""
-        for one in self._files:
-            one.remove()
-        self.close()
+    def keep_only(self, used: Collection[SpoolFile]) -> None:
+        """Remove the other files: everything in them is stored. Blocks."""
+        for one in [one for one in self._files if one not in used]:
+            try:
+                one.remove()
+            except OSError as error:  # it is taken in once more, which changes nothing
+                logger.warning("the spool %r cannot be removed: %s", one.path, error)
+            one.close()
+            self._files.remove(one)
 
     def close(self) -> None:
         """Leave its files to a `resume`."""

@@ -12,7 +12,7 @@ from starfish_storage.errors import InvalidInputError, NotFoundError, StorageIOE
 from starfish_storage.generation import paid
 from starfish_storage.generation.spool import RunIdentity, SpoolFile, spools_of
 from starfish_storage.interface import Storage
-from starfish_storage.models import GenerationMasterJob
+from starfish_storage.models import GenerationMasterJob, utc_now
 
 logger = logging.getLogger(__name__)
 
@@ -75,6 +75,8 @@ def _belongs(file: SpoolFile, run: RunIdentity) -> bool:
 async def _stored(storage: Storage, file: SpoolFile) -> int:
     """Store what a spool holds and remove it; return how many results were not stored before."""
     stored = 0
+    # A worker of this process may have left a call that the store has not answered: what it shows may be taken back.
+    await storage.ledger.refresh_run(file.run().master_job_id, utc_now())
     for what in _paid(file):
         if await what.stored(storage.ledger) is not None:
             continue

@@ -7,8 +7,9 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from starfish_storage.data.patience import allowed_seconds
 from starfish_storage.errors import (
@@ -32,17 +33,46 @@ DEFAULT_PATIENCE = 3600.0
 """How long a run waits for its store, in seconds."""
 
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
-_LAST_SECONDS = 2.0  # for a call that is under way when the worker stops in a hurry
+_LAST_SECONDS = 2.0  # for a call that is under way when the worker stops in a hurry, or when patience ends
+_SILENT_SECONDS = 5.0  # beyond patience, for a call that the store has not answered yet: it may only be slow
 _PASSING = (StorageUnavailableError, StorageBusyError, StorageIOError, StoreReadOnlyError, StoreOpenError)
 """What somebody can mend while the run waits: a server, a disk, credentials (which are read anew), a mount."""
 _LASTING = (StoreVersionError, ForeignStoreError)
 """Of these, what says that another store is there now."""
 
 
+LOOK_SECONDS = 0.5
+"""The time between two looks at what is unanswered."""
+
+
+@dataclass(slots=True, eq=False)
+class Unanswered:
+    """A first call to the store, which may hang there: the engine refuses it only when its own patience is over.
+
+    Attributes:
+        task: waits for the answer; None when it is not to be given up.
+        looks: how often somebody has looked and found no answer. Not a time: while the function blocks the event loop
+            or the machine sleeps, no answer can arrive.
+        is_given_up: the task was cancelled for that.
+    """
+
+    task: asyncio.Task[Any] | None = field(default_factory=asyncio.current_task)
+    looks: int = 0
+    is_given_up: bool = False
+
+    def look(self, limit: float) -> None:
+        """Look once more, and give up what is unanswered for ``limit`` seconds."""
+        self.looks += 1
+        if self.task is not None and not self.is_given_up and self.looks * LOOK_SECONDS > limit:
+            self.is_given_up = True
+            self.task.cancel()
+
+
 class StoreWait:
     """Makes calls of a worker to its store again, for as long as the run is patient.
 
     Args:
+        place: the store, for messages.
         patience: the option of the run; None for what the environment says, or an hour.
         stopping: whether the worker should stop; one that stops in a hurry waits no longer.
         reopen: opens the store again where it has given up writing.
@@ -50,17 +80,22 @@ class StoreWait:
 
     Attributes:
         seconds: for how long it waits.
+        is_spent: patience is over.
         has_been: a call has failed, so the answer to one may have been lost; whoever sees to that takes it back.
     """
 
     def __init__(
         self,
+        place: str,
         patience: float | None,
         stopping: Stopping,
         reopen: Callable[[], Awaitable[None]],
         note: Callable[[str], None],
     ) -> None:
         self.seconds = allowed_seconds(patience, DEFAULT_PATIENCE)
+        self.is_spent = False
+        self._place = place
+        self._unanswered: dict[Unanswered, None] = {}
         self._stopping = stopping
         self._reopen = reopen
         self._note = note
@@ -75,6 +110,26 @@ class StoreWait:
     def is_under_way(self) -> bool:
         """Whether a call waits because the store has refused it; no call of the function starts meanwhile."""
         return self._failing > 0
+
+    @property
+    def longest_silence(self) -> float:
+        """For how long the first try of a call may stay unanswered, in seconds."""
+        return self.seconds + _SILENT_SECONDS
+
+    def look(self) -> None:
+        """Give up first tries of calls that have stayed unanswered for too long; called every `LOOK_SECONDS`."""
+        for one in list(self._unanswered):
+            one.look(self.longest_silence)
+
+    def raise_if_given_up(self, one: Unanswered) -> None:
+        """Say that patience is over, where a call was cancelled for that and for nothing else.
+
+        Raises:
+            StorageUnavailableError: it was.
+        """
+        if one.is_given_up and one.task is not None and not one.task.uncancel():
+            self.is_spent = True
+            raise StorageUnavailableError(self._place, self.longest_silence, "it has not answered") from None
 
     async def until_over(self) -> None:
         """Wait until nothing waits for the store.
@@ -100,10 +155,18 @@ class StoreWait:
             StorageError: the store refuses it for good, or patience is over.
             StoppedError: the worker stops in a hurry.
         """
+        one = Unanswered()
+        self._unanswered[one] = None
         try:
             return await call()
         except StorageError as error:
-            return await self.again(call, error)
+            refusal = error
+        except asyncio.CancelledError:
+            self.raise_if_given_up(one)
+            raise
+        finally:
+            del self._unanswered[one]
+        return await self.again(call, refusal)
 
     async def again(
         self,
@@ -140,9 +203,10 @@ class StoreWait:
                 await self._pause(tries, end)
                 tries += 1
                 try:
-                    return await self._unless_hurried(call)
+                    return await self._until(end, call)
                 except StorageError as another:
                     error = another
+            self.is_spent = self.is_spent or is_passing(error)
             raise error
         finally:
             self._end()
@@ -189,17 +253,20 @@ class StoreWait:
         if self._stopping.is_hurried:
             raise StoppedError
 
-    async def _unless_hurried(self, call: Callable[[], Awaitable[Result]]) -> Result:
-        """Make a call, but wait for it no longer than a moment once the worker stops in a hurry."""
+    async def _until(self, end: float, call: Callable[[], Awaitable[Result]]) -> Result:
+        """Make a call, but wait for it no longer than a moment once patience ends or the worker stops in a hurry."""
         made = asyncio.ensure_future(call())
         hurried = asyncio.ensure_future(self._stopping.hurried())
         try:
-            await asyncio.wait({made, hurried}, return_when=asyncio.FIRST_COMPLETED)
+            left = max(0.0, end - time.monotonic())
+            await asyncio.wait({made, hurried}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
             if not made.done():
                 await asyncio.wait({made}, timeout=_LAST_SECONDS)
-            if not made.done():
+            if made.done():
+                return made.result()
+            if self._stopping.is_hurried:
                 raise StoppedError
-            return made.result()
+            raise StorageUnavailableError(self._place, self.seconds, "it does not answer")
         finally:
             hurried.cancel()
             made.cancel()

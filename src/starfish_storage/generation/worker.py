@@ -16,6 +16,7 @@ from starfish_storage.generation.calling import BoundFunction
 from starfish_storage.generation.claiming import Claims, run_deleted
 from starfish_storage.generation.failures import FAILING, Failures
 from starfish_storage.generation.gate import Gate
+from starfish_storage.generation.held import Left
 from starfish_storage.generation.inputs import Feed
 from starfish_storage.generation.intake import Intake
 from starfish_storage.generation.lease import Heartbeat, new_worker
@@ -27,7 +28,7 @@ from starfish_storage.generation.sharing import Sharing
 from starfish_storage.generation.spending import Spending
 from starfish_storage.generation.spool import ResultSpool, RunIdentity
 from starfish_storage.generation.stopping import StoppedError, Stopping
-from starfish_storage.generation.storing import Left, Outbox
+from starfish_storage.generation.storing import Outbox
 from starfish_storage.generation.threads import to_the_end
 from starfish_storage.generation.under_way import under_way
 from starfish_storage.generation.waiting import StoreWait
@@ -61,6 +62,7 @@ class RunWorker:
         stopping: whether the worker should stop.
         done_before: inputs that were finished when it began.
         left: what waits in a spool when it has ended, because the store did not take it; None if nothing does.
+        is_store_away: whether the store did not take something when it ended.
     """
 
     def __init__(
@@ -81,7 +83,7 @@ class RunWorker:
         self._state = state
         self._options = options
         self._reporter = reporter
-        self._waiting = StoreWait(options.patience, self.stopping, storage.setup, reporter.note)
+        self._waiting = StoreWait(run.place, options.patience, self.stopping, storage.setup, reporter.note)
         self._intake = Intake(self._ledger, state, feed, self.stopping, self._changed, self._waiting)
         self._worker = new_worker(state.master_job_id)
         self._heartbeat = Heartbeat(self._ledger, self._worker, options.lease, self._beat)
@@ -104,6 +106,7 @@ class RunWorker:
         self._counts = LiveCounts(storage, state.master_job_id)
         self.done_before = 0
         self.left: Left | None = None
+        self.is_store_away = False
 
     def _shared_settings(self, function: BoundFunction, checks: OutputChecks) -> Settings:
         return Settings(
@@ -140,6 +143,7 @@ class RunWorker:
         await self._counts.refresh()
         self.done_before = self._counts.done
         self._stop_at_cost()
+        self._outbox.begin()
         try:
             await self._heartbeat.start()
             await self._sharing.look(self._state)
@@ -347,12 +351,13 @@ class RunWorker:
     async def _end(self) -> None:
         await self._await_paid_calls()
         await self._heartbeat.stop()
-        is_away = self._outbox.has_left
+        is_away, is_decided = self._outbox.has_left or self._waiting.is_spent, False
         try:
             async with asyncio.timeout(_LAST_SECONDS if is_away else None):
                 if self._failures.again:
                     await self._ledger.reset_inputs(self.master_job_id, ["failed"], job_ids=self._failures.again)
                 await self._ledger.remove_worker(self._heartbeat.worker, utc_now())
+                is_decided = True
                 await self._counts.refresh(exactly=True)
         except (StorageError, TimeoutError) as error:
             logger.warning("could not remove worker %s: %s", self._worker.worker_id, type(error).__name__)
@@ -360,7 +365,8 @@ class RunWorker:
                 self._errors.append(error)  # behind the error that ended the run, if any
         finally:
             self._heartbeat.forget()
-            self.left = await self._outbox.settle()
+            self.left = await self._outbox.settle(is_decided=is_decided)
+            self.is_store_away = self.left is not None or not is_decided
             self._reporter.end(self.progress())
 
     # --- costs and counts -----------------------------------------------------------------------------------------

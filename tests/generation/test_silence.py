@@ -1,0 +1,92 @@
+"""A store that hangs refuses nothing, until its engine's own patience ends: a kill before that loses nothing either."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from durability import processes
+from generation import hanging_process
+from generation.runs import RUN, Calls, attempts, data, numbers, open_store, start
+from servers.postgres import PostgresServer
+from servers.processes import HOST, wait_until
+from servers.proxies import TcpProxy
+from servers.s3 import S3Server
+from starfish_storage import ResultsSpooledError, StorageUnavailableError, generate
+from starfish_storage.generation import resume, spool
+
+COUNT, SLOTS, FIRST = 12, hanging_process.SLOTS, hanging_process.FIRST
+LONG = 60.0
+SHORT = 1.0
+
+
+@pytest.fixture
+def spools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("STARFISH_STORAGE_SPOOL", str(tmp_path / "spools"))
+    return tmp_path / "spools"
+
+
+@pytest.fixture(params=["postgres", "s3"])
+def hanging(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[TcpProxy, str, str, dict[str, str]]]:
+    """A network that can be held up; a store behind it, as reached through it and directly; what finds it through."""
+    root = (tmp_path / "store").as_uri()
+    if request.param == "postgres":
+        server: PostgresServer | S3Server = request.getfixturevalue("postgres_server")
+        uri = f"{request.getfixturevalue('postgres_uri')} {root}"
+    else:
+        server = request.getfixturevalue("s3_server")
+        uri = f"{root} {request.getfixturevalue('s3_uri')}"
+    with TcpProxy(HOST, server.port) as proxy:
+        through = {"AWS_ENDPOINT": f"http://{HOST}:{proxy.port}"} if request.param == "s3" else {}
+        yield proxy, uri.replace(f":{server.port}/", f":{proxy.port}/"), uri, through
+
+
+@pytest.mark.parametrize("patience", [LONG, SHORT])
+async def test_what_a_store_that_hangs_has_not_answered_is_kept(
+    hanging: tuple[TcpProxy, str, str, dict[str, str]], spools: Path, patience: float
+) -> None:
+    network, through, direct, variables = hanging
+    words = ["-m", "generation.hanging_process", through, str(COUNT), str(patience)]
+    paid: list[int] = []
+    with processes.start(words, **variables) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        while (line := process.stdout.readline()) and line != "all in flight\n":
+            paid.append(int(line.split()[1]))
+        network.stall()
+        began = time.monotonic()
+        print(file=process.stdin, flush=True)
+        wait_until(lambda: lines_in(spools) == 1 + SLOTS, "what is unanswered in the spool")
+        if patience == SHORT:  # generate ends; its storage may take longer to close
+            assert process.stderr is not None
+            wait_until(lambda: not is_locked(spools), "the end of the run")
+            assert time.monotonic() - began < 20
+        process.kill()
+    network.flow()
+    assert sorted(paid) == list(range(FIRST + SLOTS))
+    calls = Calls()
+    async with open_store(direct) as storage:
+        run = await resume(storage, RUN, calls, progress="quiet")
+        assert (run.status, run.records) == ("completed", {"completed": COUNT})
+        assert sorted(paid + calls.made) == list(range(COUNT)), "nothing is paid for twice"
+        assert [one["n"] for one in await data(storage)] == list(range(COUNT))
+        kept = [len([one for one in await attempts(storage, n) if one.status == "completed"]) for n in range(COUNT)]
+        assert kept == [1] * COUNT
+    assert list(spools.iterdir()) == []
+
+
+def lines_in(directory: Path) -> int:
+    return sum(len(file.read_bytes().splitlines()) for file in directory.glob("*"))
+
+
+def is_locked(directory: Path) -> bool:
+    """Return whether the worker that writes the spool is at work."""
+    file = spool.SpoolFile.open(str(next(directory.iterdir())))
+    if file is not None:
+        file.close()
+    return file is None

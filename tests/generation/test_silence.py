@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from durability import processes
 from generation import hanging_process
-from generation.runs import RUN, Calls, attempts, data, numbers, open_store, start
+from generation.runs import RUN, Calls, attempts, data, open_store
 from servers.postgres import PostgresServer
 from servers.processes import HOST, wait_until
 from servers.proxies import TcpProxy
 from servers.s3 import S3Server
-from starfish_storage import ResultsSpooledError, StorageUnavailableError, generate
 from starfish_storage.generation import resume, spool
+from starfish_storage.generation.held import HeldResults
+from starfish_storage.generation.paid import PaidReply
+from starfish_storage.runs import Step
+from starfish_storage.testing.samples import at
 
 COUNT, SLOTS, FIRST = 12, hanging_process.SLOTS, hanging_process.FIRST
 LONG = 60.0
 SHORT = 1.0
+IDENTITY = spool.RunIdentity(RUN, "now", "postgresql://db/runs")
 
 
 @pytest.fixture
@@ -90,3 +92,26 @@ def is_locked(directory: Path) -> bool:
     if file is not None:
         file.close()
     return file is None
+
+
+async def test_what_cannot_be_written_down_keeps_nothing_else_from_it(spools: Path) -> None:
+    results = HeldResults(spool.ResultSpool(IDENTITY, "w"))
+    for result in ({"result": object()}, {"result": "dear"}):
+        results.add(PaidReply(Step("job", "call", result, 1, at(1))))
+    left = await results.leave()
+    assert left is not None
+    assert (left.results, left.lost, left.paths) == (1, 1, spool.spools_of(RUN))
+    assert str(left).endswith("; 1 result could not be written down anywhere; the log says why")
+    assert lines_in(spools) == 2
+
+
+def test_a_spool_that_is_large_goes_in_parts(spools: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spool, "_LARGE", 1)
+    written = spool.ResultSpool(IDENTITY, "w")
+    places = [written.add(b'{"kind":"%d"}\n' % number) for number in range(3)]
+    assert len(spool.spools_of(RUN)) == 3
+    written.keep_only({places[1].file})
+    assert spool.spools_of(RUN) == [places[1].file.path]
+    written.add(b"{}\n")
+    assert (len(spool.spools_of(RUN)), list(places[1].file.entries())) == (2, [{"kind": "1"}])
+    written.close()

@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 
 from starfish_storage.errors import StorageError, shorten
 from starfish_storage.interface import RunLedger
+from starfish_storage.wording import number_of
 
 logger = logging.getLogger(__name__)
 
@@ -112,6 +113,16 @@ class UnderWay:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), min(0.1, until - self.loop.time()))
         return left
+
+    async def wait_and_tell(
+        self, master_job_id: str, seconds: float, is_over: Callable[[], bool], note: Callable[[str], None]
+    ) -> None:
+        """Do what `wait` does, and say what is waited for, and what is left."""
+        going = len(self.late(master_job_id))
+        if going and seconds:
+            note(f"waiting for {number_of(going, 'call')} of paid steps still under way")
+        for key in await self.wait(master_job_id, seconds, is_over):
+            logger.warning("%s is still under way at the end of the run; its reply is kept if the program waits", key)
 
 
 _of_ledgers: WeakKeyDictionary[RunLedger, UnderWay] = WeakKeyDictionary()

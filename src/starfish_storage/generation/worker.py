@@ -35,7 +35,6 @@ from starfish_storage.generation.waiting import StoreWait
 from starfish_storage.interface import Storage
 from starfish_storage.models import utc_now
 from starfish_storage.runs import ClaimedInput, Outcome, RunState
-from starfish_storage.wording import number_of
 
 logger = logging.getLogger(__name__)
 
@@ -340,13 +339,8 @@ class RunWorker:
 
     async def _await_paid_calls(self) -> None:
         """Wait for the calls of steps that have outlived their attempts, within the grace; tell of the others."""
-        calls = under_way(self._ledger)
-        going = len(calls.late(self.master_job_id))
-        if going and self._has_time:
-            self._reporter.note(f"waiting for {number_of(going, 'call')} of paid steps still under way")
-        seconds = self._options.grace if self._has_time else 0
-        for key in await calls.wait(self.master_job_id, seconds, lambda: self.stopping.is_forced):
-            logger.warning("%s is still under way at the end of the run; its reply is kept if the program waits", key)
+        calls, seconds = under_way(self._ledger), self._options.grace if self._has_time else 0
+        await calls.wait_and_tell(self.master_job_id, seconds, lambda: self.stopping.is_forced, self._reporter.note)
 
     async def _end(self) -> None:
         await self._await_paid_calls()

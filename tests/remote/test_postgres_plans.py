@@ -25,7 +25,7 @@ OVER_AN_INDEX = (
     "count_steps", "count_conversions", "list_faulty_inputs", "get_status_of_outputs", "save_standing", "get_standing",
     "is_borrowed_elsewhere", "note_removal_of_records", "keep_borrowed_data", "take_removals", "search_records",
     "delete_master_job", "update_record", "set_data_version", "return_input", "list_mixed_case_ids_of_records",
-    "account_for_inputs",
+    "account_for_inputs", "list_present_inputs", "list_inputs",
     "whole_execution_jobs_of", "whole_records_of", "whole_run", "whole_attempts_of", "whole_steps_of", "put_master_job",
     "put_execution_job",
 )  # fmt: skip

@@ -9,7 +9,7 @@ from datetime import datetime
 from starfish_storage.interface.attempts import AttemptLedger
 from starfish_storage.interface.outcomes import OutcomeLedger
 from starfish_storage.models import Record
-from starfish_storage.runs import ClaimedInput, ErrorGroup, RunInput, RunState, Worker
+from starfish_storage.runs import ClaimedInput, ErrorGroup, RunInput, RunState, StoredInput, Worker
 
 
 class InputLedger(ABC):
@@ -57,7 +57,7 @@ class InputLedger(ABC):
 
     @abstractmethod
     async def unregistered_inputs(self, master_job_id: str, inputs: Sequence[RunInput]) -> list[int]:
-        """Return the positions of the given inputs that are not stored. Changes nothing.
+        """Return the positions of the given inputs that are not stored, or were cancelled. Changes nothing.
 
         Raises:
             InvalidDataError: an input is not a JSON object.
@@ -68,10 +68,66 @@ class InputLedger(ABC):
     async def complete_inputs(self, master_job_id: str) -> int:
         """Note that there are no more inputs, and set the run's target to their number, which is returned. Durable.
 
-        Idempotent.
+        Inputs that were cancelled do not count. Idempotent.
 
         Raises:
             ParentNotFoundError: there is no such run.
+        """
+
+    @abstractmethod
+    async def reopen_inputs(self, master_job_id: str) -> None:
+        """Note that there may be more inputs after all. Idempotent. Durable.
+
+        Raises:
+            ParentNotFoundError: there is no such run.
+        """
+
+    @abstractmethod
+    async def list_inputs(
+        self, master_job_id: str, *, first: int = 0, after: StoredInput | None = None, limit: int
+    ) -> list[StoredInput]:
+        """Return inputs of a run by position. Changes nothing. Raises nothing of its own.
+
+        Args:
+            master_job_id: the run.
+            first: the position from which on.
+            after: the last input of the page before, in place of ``first``.
+            limit: how many at most.
+        """
+
+    @abstractmethod
+    async def append_inputs(self, master_job_id: str, inputs: Sequence[RunInput], registered: int) -> bool:
+        """Store inputs as `register_inputs` does, unless others were stored since; return whether that was done.
+
+        So of processes that append the same inputs, one does. Durable. Not idempotent.
+
+        Args:
+            master_job_id: the run.
+            inputs: the inputs, at positions from ``registered`` on.
+            registered: what `RunState.registered` was.
+
+        Raises as `register_inputs`.
+        """
+
+    @abstractmethod
+    async def cancel_inputs(self, master_job_id: str, job_ids: Sequence[str], now: datetime) -> int:
+        """Mark inputs that are gone from the list of the run, and their records, as ``cancelled``; return how many.
+
+        All or none of them. What they were stands in their error messages, and data and versions stay. Inputs that are
+        running stay as they are, and so do cancelled ones. Idempotent. Durable.
+
+        Raises:
+            NotFoundError: there is no such input.
+            InvalidInputError: it belongs to another run.
+        """
+
+    @abstractmethod
+    async def restore_inputs(self, master_job_id: str, job_ids: Sequence[str], now: datetime) -> int:
+        """Take `cancel_inputs` back; return how many inputs are no longer cancelled.
+
+        A completed output whose unique key another one has by now becomes a ``duplicate``. Idempotent. Durable.
+
+        Raises as `cancel_inputs`.
         """
 
     @abstractmethod

@@ -10,7 +10,7 @@ from starfish_storage.errors import InvalidInputError
 from starfish_storage.identifiers import check_id
 from starfish_storage.interface import DataHandler, RunLedger
 from starfish_storage.interface.rows import RegisteredInputRow
-from starfish_storage.metadata import ledger_rows, ledger_writer, selecting, values
+from starfish_storage.metadata import input_list, ledger_rows, ledger_writer, selecting, values
 from starfish_storage.metadata.database import Database
 from starfish_storage.metadata.outcome_ledger import SQLOutcomeLedger
 from starfish_storage.metadata.row import Row, only_values
@@ -21,8 +21,10 @@ from starfish_storage.runs import (
     ErrorGroup,
     RunInput,
     RunState,
+    StoredInput,
     Worker,
 )
+from starfish_storage.runs.inputs import job_ids_from
 
 Result = TypeVar("Result")
 Stored = TypeVar("Stored", bound=Row)
@@ -76,7 +78,7 @@ class SQLRunLedger(SQLOutcomeLedger, RunLedger):
     async def unregistered_inputs(self, master_job_id: str, inputs: Sequence[RunInput]) -> list[int]:
         """See `InputLedger.unregistered_inputs`."""
         given = self._registered_rows(master_job_id, inputs)
-        found = await self._database.all_of("list_known_inputs", [row.job_id for row in given])
+        found = await self._database.all_of("list_present_inputs", [row.job_id for row in given])
         there = set(only_values(found))
         return [row.position for row in given if row.job_id not in there]
 
@@ -84,6 +86,37 @@ class SQLRunLedger(SQLOutcomeLedger, RunLedger):
         """See `InputLedger.complete_inputs`."""
         check_id("master_job_id", master_job_id)
         return await self._write(lambda writer: ledger_writer.complete_inputs(writer, master_job_id))
+
+    async def reopen_inputs(self, master_job_id: str) -> None:
+        """See `InputLedger.reopen_inputs`."""
+        check_id("master_job_id", master_job_id)
+        await self._write(lambda writer: input_list.reopen_inputs(writer, master_job_id))
+
+    async def list_inputs(
+        self, master_job_id: str, *, first: int = 0, after: StoredInput | None = None, limit: int
+    ) -> list[StoredInput]:
+        """See `InputLedger.list_inputs`."""
+        values.text("master_job_id", master_job_id)
+        start, end = job_ids_from(master_job_id, values.integer("first", first))
+        page = (start if after is None else after.job_id, end, master_job_id, values.integer("limit", limit))
+        return await self._database.all(
+            self._queries["list_inputs"], page, lambda found: [StoredInput(*row) for row in found]
+        )
+
+    async def append_inputs(self, master_job_id: str, inputs: Sequence[RunInput], registered: int) -> bool:
+        """See `InputLedger.append_inputs`."""
+        given = self._registered_rows(master_job_id, inputs)
+        return await self._write(lambda writer: input_list.append_inputs(writer, master_job_id, given, registered))
+
+    async def cancel_inputs(self, master_job_id: str, job_ids: Sequence[str], now: datetime) -> int:
+        """See `InputLedger.cancel_inputs`."""
+        moment = values.timestamp("now", now)
+        return await self._write(lambda writer: input_list.cancel_inputs(writer, master_job_id, job_ids, moment))
+
+    async def restore_inputs(self, master_job_id: str, job_ids: Sequence[str], now: datetime) -> int:
+        """See `InputLedger.restore_inputs`."""
+        moment = values.timestamp("now", now)
+        return await self._write(lambda writer: input_list.restore_inputs(writer, master_job_id, job_ids, moment))
 
     async def count_inputs(self, master_job_id: str) -> dict[str, int]:
         """See `InputLedger.count_inputs`."""

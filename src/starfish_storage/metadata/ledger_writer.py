@@ -20,7 +20,8 @@ from starfish_storage.metadata.row import Row
 from starfish_storage.metadata.row_writer import RowWriter
 from starfish_storage.runs import WAITS_FOR_STORE, Attempt, Usage
 
-_NEW_RUN = "start it with start_run first"
+NEW_RUN = "start it with start_run first"
+"""What to do about a run that does not exist."""
 
 
 class ClaimLostError(StorageError):
@@ -37,8 +38,8 @@ def start_run(writer: RowWriter, master_job_id: str) -> None:
 def register_inputs(writer: RowWriter, master_job_id: str, inputs: Sequence[RegisteredInputRow]) -> int:
     """Store inputs that are not there, and return how many that were."""
     # With the run locked first: what is on its way here is there when `complete_inputs` counts, or comes after it.
-    if not _lock_run(writer, master_job_id):
-        raise ParentNotFoundError("run", master_job_id, _NEW_RUN)
+    if not lock_run(writer, master_job_id):
+        raise ParentNotFoundError("run", master_job_id, NEW_RUN)
     new = writer.change_repeated("register_input", inputs)
     if inputs:
         writer.change("note_registered", (max(row.position for row in inputs) + 1, master_job_id))
@@ -47,10 +48,11 @@ def register_inputs(writer: RowWriter, master_job_id: str, inputs: Sequence[Regi
 
 def complete_inputs(writer: RowWriter, master_job_id: str) -> int:
     """Note that there are no more inputs, and return how many there are."""
-    if not _lock_run(writer, master_job_id):
-        raise ParentNotFoundError("run", master_job_id, _NEW_RUN)
+    if not lock_run(writer, master_job_id):
+        raise ParentNotFoundError("run", master_job_id, NEW_RUN)
     writer.change("complete_inputs", (master_job_id,))
-    inputs = sum(count for _, count in writer.execute("count_inputs", (master_job_id,)).fetchall())
+    counts = writer.execute("count_inputs", (master_job_id,)).fetchall()
+    inputs = sum(count for status, count in counts if status != "cancelled")
     writer.change("set_target", (inputs, master_job_id))
     return inputs
 
@@ -156,7 +158,7 @@ def refresh_run(writer: RowWriter, master_job_id: str, now: str) -> Row:
     """Bring the record counts of a master job up to date, and return the row of its run."""
     found = writer.first("get_run", (master_job_id,))
     if found is None:
-        raise NotFoundError("run", master_job_id, _NEW_RUN)
+        raise NotFoundError("run", master_job_id, NEW_RUN)
     # Every worker does this once a second: not while another does, so that their groups do not wait for each other.
     if writer.first("try_to_lock_run", (master_job_id,)) is not None:
         writer.execute("refresh_run", (now, master_job_id))
@@ -165,15 +167,15 @@ def refresh_run(writer: RowWriter, master_job_id: str, now: str) -> Row:
 
 def request_stop(writer: RowWriter, master_job_id: str, reason: str | None) -> None:
     """Ask the workers of a run to stop."""
-    if not _lock_run(writer, master_job_id):
-        raise NotFoundError("run", master_job_id, _NEW_RUN)
+    if not lock_run(writer, master_job_id):
+        raise NotFoundError("run", master_job_id, NEW_RUN)
     writer.execute("request_stop", (reason, master_job_id))
 
 
 def pause_run(writer: RowWriter, master_job_id: str, pause: timedelta, reason: str) -> str:
     """Ask the workers of a run to begin nothing for a while, and return until when. Not in the row log: it passes."""
-    if not _lock_run(writer, master_job_id):
-        raise NotFoundError("run", master_job_id, _NEW_RUN)
+    if not lock_run(writer, master_job_id):
+        raise NotFoundError("run", master_job_id, NEW_RUN)
     before: str | None = writer.first_value("get_pause", (master_job_id,))
     until = values.timestamp("paused_until", writer.now() + pause)
     if before is not None and before >= until:
@@ -185,10 +187,10 @@ def pause_run(writer: RowWriter, master_job_id: str, pause: timedelta, reason: s
 def need_run(writer: RowWriter, master_job_id: str) -> None:
     """Refuse what belongs to a run that does not exist."""
     if writer.first("get_run", (master_job_id,)) is None:
-        raise ParentNotFoundError("run", master_job_id, _NEW_RUN)
+        raise ParentNotFoundError("run", master_job_id, NEW_RUN)
 
 
-def _lock_run(writer: RowWriter, master_job_id: str) -> bool:
+def lock_run(writer: RowWriter, master_job_id: str) -> bool:
     """Lock a run, and return whether there is one."""
     return writer.first("lock_run", (master_job_id,)) is not None
 

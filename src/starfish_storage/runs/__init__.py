@@ -6,6 +6,7 @@ from starfish_storage.runs.inputs import (
     InputAccount,
     RunInput,
     RunState,
+    StoredInput,
     Worker,
     input_job_id,
 )
@@ -49,6 +50,7 @@ __all__ = [
     "StatusStep",
     "Step",
     "StepTotal",
+    "StoredInput",
     "Usage",
     "Worker",
     "input_job_id",

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, cast
 
 from starfish_storage.codec import canonical_hash, encode
+from starfish_storage.models import StatusExecutionJob
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,23 @@ class ClaimedInput:
     position: int
     run_config: dict[str, Any]
     attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredInput:
+    """An input of a run as it is compared with others: without what it holds.
+
+    Attributes:
+        job_id: its execution job.
+        position: its place among the inputs of the run, from 0.
+        status: of its execution job; ``cancelled`` if it is not among the inputs of the run any more.
+        digest: its identity, as `RunInput.digest`.
+    """
+
+    job_id: str
+    position: int
+    status: StatusExecutionJob
+    digest: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,3 +187,14 @@ def input_job_id(master_job_id: str, position: int, config_hash: str) -> str:
     run = hashlib.sha256(master_job_id.encode()).hexdigest()[:12]
     content = hashlib.sha256(config_hash.encode()).hexdigest()[:12]
     return f"{run}{position:08x}{content}"
+
+
+def job_ids_from(master_job_id: str, position: int) -> tuple[str, str]:
+    """Return what the ids of the inputs of a run from a position on lie between.
+
+    >>> after, before = job_ids_from("run-1", 1)
+    >>> after < input_job_id("run-1", 1, "ab") < before, after < input_job_id("run-1", 0, "ab")
+    (True, False)
+    """
+    run = hashlib.sha256(master_job_id.encode()).hexdigest()[:12]
+    return f"{run}{position:08x}", f"{run}g"

@@ -30,6 +30,7 @@ CHANGES = (
     "note_registered",
     "place_input",
     "complete_inputs",
+    "reopen_inputs",
     "set_target",
     "return_input",
     "return_claim",

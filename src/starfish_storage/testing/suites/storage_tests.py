@@ -16,6 +16,7 @@ from starfish_storage.testing.suites.records import CountTests, RecordTests
 from starfish_storage.testing.suites.references import ReferenceTests
 from starfish_storage.testing.suites.run_inputs import ClaimTests, RunInputTests
 from starfish_storage.testing.suites.run_ledger import RunTests, StepTests
+from starfish_storage.testing.suites.run_lists import RunListTests
 from starfish_storage.testing.suites.run_outcomes import OutcomeTests
 from starfish_storage.testing.suites.run_versions import SettlingTests, VersionTests
 from starfish_storage.testing.suites.scanning import ScanningTests
@@ -95,6 +96,9 @@ class StorageTests:
 
     class TestRunInputs(RunInputTests):
         """See `RunInputTests`."""
+
+    class TestRunLists(RunListTests):
+        """See `RunListTests`."""
 
     class TestClaims(ClaimTests):
         """See `ClaimTests`."""

@@ -19,6 +19,20 @@ SELECT job_id FROM execution_jobs WHERE job_id IN (
 -- end
 )
 
+-- name: list_present_inputs
+-- Cancelled: not among the inputs of the run any more.
+SELECT job_id FROM execution_jobs WHERE status <> 'cancelled' AND job_id IN (
+-- each row
+:job_id
+-- end
+)
+
+-- name: list_inputs
+-- The ids of a run's inputs are in the order of their positions. `|| ''` keeps the planner from an index that is not.
+SELECT job_id, position, status, run_config_hash FROM execution_jobs
+WHERE job_id > :after AND job_id < :before AND master_job_id || '' = :master_job_id AND position IS NOT NULL
+ORDER BY job_id LIMIT :limit
+
 -- name: account_for_inputs
 SELECT execution_jobs.job_id, execution_jobs.position, execution_jobs.run_config, COUNT(attempts.number),
        CAST(COALESCE(SUM(attempts.input_tokens), 0) AS BIGINT),
@@ -33,6 +47,9 @@ GROUP BY execution_jobs.job_id
 
 -- name: complete_inputs
 UPDATE runs SET inputs_complete = 1 WHERE master_job_id = :master_job_id
+
+-- name: reopen_inputs
+UPDATE runs SET inputs_complete = 0 WHERE master_job_id = :master_job_id
 
 -- name: set_target
 UPDATE master_jobs SET target_record_count = :target_record_count WHERE master_job_id = :master_job_id

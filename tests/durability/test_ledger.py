@@ -21,6 +21,7 @@ from durability.test_cancellation import cancelled_after, cancelled_at_step
 from durability.test_failures import STEPS, copy_as_after_a_kill
 from starfish_storage import InvalidInputError, LocalStorage, StorageFullError, StorageIOError
 from starfish_storage.maintenance import verify
+from starfish_storage.metadata.sqlite.row_writer import SQLiteRowWriter
 from starfish_storage.runs import Attempt, ClaimedInput, Finished, Output, RunInput, Usage
 
 WORKER, INPUTS = "worker", 12
@@ -132,6 +133,44 @@ async def test_of_several_outcomes_stored_together_the_failed_one_is_taken_back(
     assert (attempts, tokens, cost) == (10, 30, 1.0)
     assert (await run.finish(5, *last, claim_next=True)).claimed is not None
     assert await run.storage.ledger.count_inputs(workload.MASTER) == {"completed": 10, "running": 3, "pending": 2}
+
+
+async def test_outcomes_stored_in_common_statements_give_back_what_one_of_them_claimed(run: Run) -> None:
+    """All are the first of their inputs, and all claim the next: there are two for ten."""
+    before = run.rows()
+    run.storage.steps.before = fail(f"rename {run.held[1].job_id}-0.json")
+    calls = [run.finish(n, claim_next=True) for n in range(10)]
+    outcomes = await asyncio.gather(*calls, return_exceptions=True)
+    run.heal()
+    assert isinstance(outcomes.pop(1), StorageIOError)
+    finished = [one for one in outcomes if isinstance(one, Finished)]
+    assert [(one.status, one.statuses) for one in finished] == [("completed", ["completed"])] * 9
+    assert [one.claimed.position for one in finished if one.claimed is not None] == [90]
+    after, job_id = run.rows(), run.held[1].job_id
+    for table in ("inputs", "records", "attempts"):
+        own, own_before = ([row for row in rows[table] if job_id in str(row[0])] for rows in (after, before))
+        assert own == own_before, table
+    again = await run.finish(1, claim_next=True)
+    assert again.claimed is not None
+    assert again.claimed.position == 91
+    state = await run.storage.ledger.get_run(workload.MASTER)
+    assert state is not None
+    assert state.attempts == 10
+
+
+async def test_many_outcomes_take_few_statements(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = Counter[str]()
+    for name in ("execute", "execute_repeated", "change_each"):
+        original = getattr(SQLiteRowWriter, name)
+
+        def counted(writer: SQLiteRowWriter, query: str, *rest: Any, original: Callable[..., Any] = original) -> Any:
+            taken[query] += 1
+            return original(writer, query, *rest)
+
+        monkeypatch.setattr(SQLiteRowWriter, name, counted)
+    finished = await asyncio.gather(*(run.finish(n, claim_next=True) for n in range(8)))
+    assert {one.status for one in finished} == {"completed"}
+    assert taken.total() == len(taken), taken
 
 
 async def test_a_refused_outcome_of_a_group_fails_alone(run: Run) -> None:

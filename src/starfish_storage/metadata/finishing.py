@@ -11,7 +11,6 @@ from starfish_storage.interface.rows import (
     ClaimedInputRow,
     FinishedInputRow,
     InputRow,
-    RecordCountsRow,
     RecordRow,
 )
 from starfish_storage.interface.version_rows import RecordVersionRow
@@ -123,19 +122,22 @@ class Finishing:
         """Return the parameters of ``save_attempt`` and ``finish_input`` of one that `is_plain`."""
         self.claimed = None
         self.statuses = [row.status for row in self.records]
-        return self.attempt._replace(number=1), self._end(1)
+        return self.attempt if self.attempt.number == 1 else self.attempt._replace(number=1), self._end(1)
 
     def _end(self, number: int) -> FinishedInputRow:
         """Return the parameters of ``finish_input``."""
         attempt, statuses = self.outcome.attempt, self.statuses
         self.status = "failed" if attempt.status == "failed" else status_of_input(statuses)
         # The start is the attempt's: with those before, it would count the pauses between them.
-        counts = RecordCountsRow(*(statuses.count(status) for status in COUNTED_STATUSES))
+        completed, filtered, duplicate, failed = map(statuses.count, COUNTED_STATUSES)
         return FinishedInputRow(
             status=self.status,
             attempted_generations=number,
             produced_outputs_count=len(self.records),
-            **counts._asdict(),
+            completed_record_count=completed,
+            filtered_record_count=filtered,
+            duplicate_record_count=duplicate,
+            failed_record_count=failed,
             counts=None,
             start_time=self.attempt.start_time,
             end_time=self.now,
@@ -224,13 +226,19 @@ class Finishing:
         found = claim(writer, master_job_id, worker_id, 1, self.now)
         if not found:
             return []
-        (self.claimed,) = found
+        (row,) = found
+        return [self.take(row)]
+
+    def take(self, row: ClaimedInputRow) -> Change:
+        """Take a claimed input for the slot that waits for this outcome; return what gives it back."""
+        self.claimed = row
         # Not `return_input`: another operation of the group may have given it to another worker meanwhile.
-        return [("return_claim", (self.now, self.claimed.job_id, worker_id))]
+        return ("return_claim", (self.now, row.job_id, self.outcome.worker_id))
 
 
-def claim_for_all(writer: RowWriter, finishing: Sequence[Finishing]) -> None:
-    """Claim an input for each outcome that asks for one, those of a worker together."""
+def claim_for_all(writer: RowWriter, finishing: Sequence[Finishing]) -> list[tuple[Finishing, Change]]:
+    """Claim an input for each outcome that asks for one, those of a worker together; return what gives each back."""
+    undo: list[tuple[Finishing, Change]] = []
     asking: dict[tuple[str, str], list[Finishing]] = {}
     for one in finishing:
         if one.claim_next:
@@ -239,4 +247,5 @@ def claim_for_all(writer: RowWriter, finishing: Sequence[Finishing]) -> None:
         if is_noted(writer, master_job_id, worker_id):
             found = claim(writer, master_job_id, worker_id, len(theirs), theirs[0].now)
             for one, row in zip(theirs, sorted(found, key=lambda row: row.position), strict=False):
-                one.claimed = row
+                undo.append((one, one.take(row)))
+    return undo

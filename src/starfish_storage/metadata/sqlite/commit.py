@@ -25,6 +25,7 @@ from starfish_storage.keys import DATABASE_FILE
 from starfish_storage.metadata.operations import WriteOperation, changes_what_is_there, discard, distinct, runs
 from starfish_storage.metadata.queries import sqlite_queries
 from starfish_storage.metadata.row import Change
+from starfish_storage.metadata.sqlite.batches import apply_all
 from starfish_storage.metadata.sqlite.checkpoint import Checkpoint
 from starfish_storage.metadata.sqlite.connection import (
     BUSY_TIMEOUT_MS,
@@ -256,7 +257,7 @@ class GroupCommit:
             try:
                 undo = self._rows.save_records([row for operation in run for row in operation.records])
                 numbers = self._rows.journal([write for operation in run for write in operation.data])
-                applied = [operation.apply(self._rows) if operation.apply else None for operation in run]
+                applied = apply_all(self._rows, run)
             except (StorageError, apsw.Error):
                 if not self._undo_operation():
                     raise
@@ -265,7 +266,7 @@ class GroupCommit:
                 of_records, of_data = iter(undo), iter(numbers)
                 for operation, changes in zip(run, applied, strict=True):
                     own = [change for _ in operation.records for change in next(of_records)]
-                    operation.undo = [*own, *(changes or ())]
+                    operation.undo = [*own, *changes]
                     operation.numbers = [next(of_data) for _ in operation.data]
                 return list(run)
         return [operation for operation in run if self._apply(operation)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol, cast
 
 import apsw
@@ -32,6 +32,10 @@ class Connection(Protocol):
 
     def execute(self, statements: str, bindings: Row = ()) -> Cursor:
         """Run statements."""
+        ...
+
+    def executemany(self, statements: str, sequenceofbindings: Iterable[Row]) -> Cursor:
+        """Run a statement for each of several rows."""
         ...
 
     def pragma(self, name: str, value: bool | int | str | None = None, /) -> Any:

@@ -93,8 +93,8 @@ class SQLiteRowWriter(RowWriter):
 
     def change_each(self, name: str, rows: Sequence[Row]) -> None:
         """See `RowWriter.change_each`."""
-        for row in rows:
-            self.change(name, row)
+        self._writing.executemany(self._queries[name], rows)
+        self._changes += [(name, row) for row in rows]
 
     def save_record(self, row: RecordRow) -> None:
         """Upsert a record whose data, if it has any, was saved before."""

@@ -26,6 +26,16 @@ WHERE job_id IN (
     ORDER BY position LIMIT :limit)
 RETURNING {claimed_input.columns}
 
+-- name: lock_inputs
+-- Many at a time: what `get_input` returns.
+SELECT {finished_input.columns}, master_job_id,
+       (SELECT max(number) FROM attempts WHERE attempts.job_id = execution_jobs.job_id)
+FROM execution_jobs WHERE job_id IN (
+-- each row
+:job_id
+-- end
+)
+
 -- name: get_completed_of_unique_key
 SELECT record_uid FROM records
 WHERE master_job_id = :master_job_id AND unique_key = :unique_key AND status = 'completed' AND job_id <> :job_id

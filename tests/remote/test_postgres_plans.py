@@ -8,6 +8,7 @@ from remote.postgres_schemas import QUERIES, texts_of
 LISTS = (
     "list_master_jobs", "list_master_jobs_of_project", "list_execution_jobs", "list_execution_jobs_of_input",
     "list_records", "list_records_after", "list_records_of_job", "list_workers", "list_attempts", "list_steps",
+    "list_segments", "list_requests", "find_reply_in_store",
     "scan_records", "scan_records_after",
     "whole_execution_jobs", "whole_execution_jobs_after", "page_of_projects",
 )  # fmt: skip
@@ -26,13 +27,15 @@ OVER_AN_INDEX = (
     "is_borrowed_elsewhere", "note_removal_of_records", "keep_borrowed_data", "take_removals", "search_records",
     "delete_master_job", "update_record", "set_data_version", "return_input", "list_mixed_case_ids_of_records",
     "account_for_inputs", "list_present_inputs", "list_inputs",
+    "find_reply_in_store", "find_reply_in_project", "list_requests", "count_calls",
+    "count_call_notes", "list_segments", "get_last_segment", "save_segment",
     "whole_execution_jobs_of", "whole_records_of", "whole_run", "whole_attempts_of", "whole_steps_of", "put_master_job",
     "put_execution_job",
 )  # fmt: skip
 
 PAGES = (
     "page_of_records", "page_of_loose_data", "page_of_master_job_json", "page_of_execution_job_json",
-    "page_of_attempt_json", "page_of_step_json",
+    "page_of_attempt_json", "page_of_step_json", "page_of_segment_json",
 )  # fmt: skip
 """Of verifying: a page must not cost more, the further it is."""
 

@@ -18,7 +18,7 @@ OVER_THE_SMALL_JOURNAL = frozenset({"list_journal", "list_journaled_keys", "get_
 # Over tables that hold a row for each table, or for each id that is not its own lower case.
 OVER_SMALL_TABLES = frozenset({"list_tables", "delete_mixed_case_id"})
 # Failures, steps and conversions of a run, found over an index, are grouped by kind or name; the groups are few.
-GROUPED = frozenset({"list_errors", "count_steps", "count_conversions"})
+GROUPED = frozenset({"list_errors", "count_steps", "count_conversions", "count_call_notes"})
 NO_PLAN = frozenset({"begin", "commit", "rollback", "begin_operation", "end_operation", "undo_operation"})
 
 LISTS = frozenset(
@@ -26,7 +26,7 @@ LISTS = frozenset(
         "list_projects", "list_master_jobs", "list_master_jobs_of_project", "list_execution_jobs",
         "list_execution_jobs_of_input", "completed_config_hashes", "list_records", "list_records_after",
         "list_records_of_job", "count_records", "count_inputs", "list_workers", "list_attempts", "list_steps",
-        "list_replies", "list_steps_to_forget", "list_faulty_inputs",
+        "list_replies", "list_steps_to_forget", "list_segments", "list_requests", "count_calls", "list_faulty_inputs",
         "list_known_inputs", "list_present_inputs", "list_inputs",
         "scan_records", "scan_records_after", "account_for_inputs",
         "whole_execution_jobs", "whole_execution_jobs_after", "whole_execution_jobs_of",
@@ -107,7 +107,7 @@ def test_no_list_is_left_out() -> None:
         "list_journal", "list_journaled_keys", "list_journaled_removals", "list_tables", "list_borrowed_data",
         "list_master_job_ids_of_project", "list_borrowers", "list_claimed_inputs", "list_unowned_inputs",
         "list_ended_inputs", "list_unique_keys_of_job", "list_rows_of_job", "list_step_usage", "list_errors",
-        "count_attempts", "list_mixed_case_ids_of_records", "count_steps", "count_conversions",
+        "count_attempts", "list_mixed_case_ids_of_records", "count_steps", "count_conversions", "count_call_notes",
     }  # fmt: skip
     assert listed - internal | {"page_of_projects"} == LISTS
 
@@ -123,6 +123,21 @@ def test_a_page_at_the_end_begins_where_the_last_one_ended(database: apsw.Connec
         branches = [step for step in plan if step.startswith("SEARCH records")]
         assert len(branches) == number
         assert all("(start_time,record_uid)>(?,?)" in step for step in branches), plan
+
+
+def test_a_reply_is_found_by_its_request(database: apsw.Connection) -> None:
+    # The newest comes first, without a sort; of a project, whose each one is follows from two keys.
+    first = "SEARCH steps USING INDEX steps_by_request (request_key=? AND call=?)"
+    assert plan_of(database, QUERIES["find_reply_in_store"]) == [first]
+    plan = plan_of(database, QUERIES["find_reply_in_project"])
+    assert plan[0] == first
+    assert [step.split(" USING ")[0] for step in plan[1:]] == ["SEARCH job", "SEARCH master_jobs"], plan
+
+
+def test_the_requests_of_a_run_are_a_range(database: apsw.Connection) -> None:
+    # Both ends of it: a page at the end of a run does not go on through the next one.
+    (plan, *_) = plan_of(database, QUERIES["list_requests"])
+    assert "(job_id,name,request_key,call,reply)>(?,?,?,?,?) AND job_id<?" in plan, plan
 
 
 def test_the_exempt_are_exempt_for_a_reason() -> None:

@@ -52,7 +52,7 @@ class AttemptLedger(ABC):
         """Store a reply to a paid step, and return its number. Durable. Not idempotent.
 
         The store numbers the replies to each call in the order in which it stores them, and ignores the number of the
-        given one: no reply is ever overwritten.
+        given one: no reply is ever overwritten. The calls of a step are told apart by its name and its request.
 
         Raises:
             ParentNotFoundError: the execution job does not exist.
@@ -62,10 +62,12 @@ class AttemptLedger(ABC):
         """
 
     @abstractmethod
-    async def list_replies(self, job_id: str, name: str, call: int = 1) -> list[Step]:
+    async def list_replies(self, job_id: str, name: str, call: int = 1, request_key: str = "") -> list[Step]:
         """Return the stored replies to one call of a step, the oldest first, whatever their status.
 
         Raises nothing of its own.
+
+        Calls of requests are numbered among those of the same ``request_key``; other steps have an empty one.
         """
 
     @abstractmethod
@@ -78,6 +80,7 @@ class AttemptLedger(ABC):
         status: StatusStep,
         reason: str | None = None,
         rejected_by: str | None = None,
+        request_key: str = "",
     ) -> None:
         """Set the status of a stored reply, why, and whose code rejected it. Idempotent. Durable.
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from starfish_storage.interface.attempts import AttemptLedger
+from starfish_storage.interface.calls import CallLedger
 from starfish_storage.interface.outcomes import OutcomeLedger
 from starfish_storage.models import Record
-from starfish_storage.runs import ClaimedInput, ErrorGroup, RunInput, RunState, StoredInput, Worker
+from starfish_storage.runs import ClaimedInput, ErrorGroup, RunInput, RunState, Segment, StoredInput, Worker
 
 
 class InputLedger(ABC):
@@ -194,7 +196,7 @@ class InputLedger(ABC):
         """
 
 
-class RunLedger(InputLedger, AttemptLedger, OutcomeLedger):
+class RunLedger(InputLedger, AttemptLedger, OutcomeLedger, CallLedger):
     """Everything that a run keeps beyond its jobs and records."""
 
     @abstractmethod
@@ -225,6 +227,19 @@ class RunLedger(InputLedger, AttemptLedger, OutcomeLedger):
             NotFoundError: there is no such run.
             InvalidInputError: ``seconds`` is not a finite number of 0 or more, or longer than a year.
         """
+
+    @abstractmethod
+    async def add_segment(self, master_job_id: str, identity: dict[str, Any]) -> Segment:
+        """Store what a run is made of from now on, as its next segment. Not idempotent. Durable.
+
+        Raises:
+            ParentNotFoundError: there is no such run.
+            InvalidDataError: the identity is not a JSON object.
+        """
+
+    @abstractmethod
+    async def list_segments(self, master_job_id: str) -> list[Segment]:
+        """Return the segments of a run by number. Raises nothing of its own."""
 
     @abstractmethod
     async def list_errors(self, master_job_id: str) -> list[ErrorGroup]:

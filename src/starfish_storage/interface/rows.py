@@ -281,10 +281,11 @@ class WorkerRow(NamedTuple):
     process: str
     start_time: str
     lease_expires: str
+    segment: int | None = None
 
 
 class AttemptRow(NamedTuple):
-    """An attempt at an input; ``usage`` and ``conversions`` are JSON text."""
+    """An attempt at an input; ``usage``, ``conversions`` and ``calls`` are JSON text."""
 
     job_id: str
     number: int
@@ -301,6 +302,8 @@ class AttemptRow(NamedTuple):
     cost: float
     usage: str | None
     conversions: str | None
+    segment: int | None
+    calls: str | None
 
     @property
     def id(self) -> tuple[str, int]:
@@ -309,24 +312,28 @@ class AttemptRow(NamedTuple):
 
 
 class StepRow(NamedTuple):
-    """A reply to a paid step; ``result`` and ``usage`` are JSON text."""
+    """A reply to a paid step; ``result``, ``usage`` and ``reused_from`` are JSON text."""
 
     job_id: str
     name: str
+    request_key: str
     call: int
     reply: int
-    result: str
     attempt: int
     saved_when: str
     usage: str | None
     status: str
     reason: str | None
     rejected_by: str | None
+    asked_when: str | None
+    reused_from: str | None
+    result: str
+    request: str | None
 
     @property
-    def id(self) -> tuple[str, str, int, int]:
+    def id(self) -> tuple[str, str, str, int, int]:
         """What no other reply has."""
-        return self.job_id, self.name, self.call, self.reply
+        return self.job_id, self.name, self.request_key, self.call, self.reply
 
 
 class StepMarkRow(NamedTuple):
@@ -337,10 +344,25 @@ class StepMarkRow(NamedTuple):
     rejected_by: str | None
     job_id: str
     name: str
+    request_key: str
     call: int
     reply: int
 
     @property
-    def id(self) -> tuple[str, str, int, int]:
+    def id(self) -> tuple[str, str, str, int, int]:
         """The reply."""
-        return self.job_id, self.name, self.call, self.reply
+        return self.job_id, self.name, self.request_key, self.call, self.reply
+
+
+class SegmentRow(NamedTuple):
+    """A segment of a run; ``identity`` is JSON text."""
+
+    master_job_id: str
+    number: int
+    start_time: str
+    identity: str
+
+    @property
+    def id(self) -> tuple[str, int]:
+        """What no other segment has."""
+        return self.master_job_id, self.number

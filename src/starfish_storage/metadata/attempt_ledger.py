@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from starfish_storage.identifiers import check_id
 from starfish_storage.interface.attempts import AttemptLedger
-from starfish_storage.metadata import ledger_rows, ledger_writer, step_writer, values
+from starfish_storage.metadata import ledger_rows, ledger_writer, step_rows, step_writer, values
 from starfish_storage.metadata.ledger_access import LedgerAccess
 from starfish_storage.metadata.operations import WriteOperation
 from starfish_storage.metadata.step_writer import SavingStep
@@ -43,19 +43,20 @@ class SQLAttemptLedger(LedgerAccess, AttemptLedger):
 
     async def save_step(self, step: Step) -> int:
         """See `AttemptLedger.save_step`."""
-        saving = SavingStep(ledger_rows.step_row(step))
+        saving = SavingStep(step_rows.step_row(step))
         await self._database.write(WriteOperation(saving.apply, batch=("save_steps", saving)))
         return saving.reply
 
-    async def list_replies(self, job_id: str, name: str, call: int = 1) -> list[Step]:
+    async def list_replies(self, job_id: str, name: str, call: int = 1, request_key: str = "") -> list[Step]:
         """See `AttemptLedger.list_replies`."""
-        parameters = (values.text("job_id", job_id), values.text("name", name), values.integer("call", call))
-        return [self._read(ledger_rows.step, row) for row in await self._all("list_replies", parameters)]
+        of = (values.text("job_id", job_id), values.text("name", name), values.text("request_key", request_key))
+        parameters = (*of, values.integer("call", call))
+        return [self._read(step_rows.step, row) for row in await self._all("list_replies", parameters)]
 
     async def list_steps(self, job_id: str) -> list[Step]:
         """See `AttemptLedger.list_steps`."""
         found = await self._all("list_steps", (values.text("job_id", job_id),))
-        steps = [self._read(ledger_rows.step, row) for row in found]
+        steps = [self._read(step_rows.step, row) for row in found]
         return sorted(steps, key=lambda one: (one.attempt, one.saved_when))
 
     async def mark_step(
@@ -67,9 +68,10 @@ class SQLAttemptLedger(LedgerAccess, AttemptLedger):
         status: StatusStep,
         reason: str | None = None,
         rejected_by: str | None = None,
+        request_key: str = "",
     ) -> None:
         """See `AttemptLedger.mark_step`."""
-        row = ledger_rows.step_mark_row(job_id, name, call, reply, status, reason, rejected_by)
+        row = step_rows.mark_row((job_id, name, request_key, call, reply), status, reason, rejected_by)
         await self._write(lambda writer: step_writer.mark_step(writer, row))
 
     async def forget_steps(self, master_job_id: str, names: Sequence[str], job_ids: Sequence[str] | None = None) -> int:

@@ -49,8 +49,9 @@ ROWS = {
     "finished_input": _Columns(rows.FinishedInputRow, ("job_id",)),
     "worker": _Columns(rows.WorkerRow, ("worker_id",)),
     "attempt": _Columns(rows.AttemptRow, ("job_id", "number")),
-    "step": _Columns(rows.StepRow, ("job_id", "name", "call", "reply")),
-    "step_mark": _Columns(rows.StepMarkRow, ("job_id", "name", "call", "reply")),
+    "step": _Columns(rows.StepRow, ("job_id", "name", "request_key", "call", "reply")),
+    "step_mark": _Columns(rows.StepMarkRow, ("job_id", "name", "request_key", "call", "reply")),
+    "segment": _Columns(rows.SegmentRow, ("master_job_id", "number")),
     "standing": _Columns(version_rows.StandingOutcomeRow, ("job_id",)),
     "version": _Columns(version_rows.RecordVersionRow, ("record_uid", "number")),
 }

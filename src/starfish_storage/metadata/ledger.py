@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.identifiers import check_id
 from starfish_storage.interface import DataHandler, RunLedger
 from starfish_storage.interface.rows import RegisteredInputRow
-from starfish_storage.metadata import input_list, ledger_rows, ledger_writer, selecting, values
+from starfish_storage.metadata import call_rows, input_list, ledger_rows, ledger_writer, selecting, values
+from starfish_storage.metadata.call_ledger import SQLCallLedger
 from starfish_storage.metadata.database import Database
 from starfish_storage.metadata.outcome_ledger import SQLOutcomeLedger
 from starfish_storage.metadata.row import Row, only_values
@@ -21,6 +22,7 @@ from starfish_storage.runs import (
     ErrorGroup,
     RunInput,
     RunState,
+    Segment,
     StoredInput,
     Worker,
 )
@@ -34,7 +36,7 @@ RefuseInput = Callable[[RunInput], None]
 _MOST_CLAIMED = 1000  # at once: bounds the transaction
 
 
-class SQLRunLedger(SQLOutcomeLedger, RunLedger):
+class SQLRunLedger(SQLOutcomeLedger, SQLCallLedger, RunLedger):
     """Keeps runs in the database of the metadata, whatever the engine.
 
     Args:
@@ -187,6 +189,18 @@ class SQLRunLedger(SQLOutcomeLedger, RunLedger):
         pause, text = ledger_rows.pause(seconds), values.text("reason", reason)
         until = await self._write(lambda writer: ledger_writer.pause_run(writer, master_job_id, pause, text))
         return datetime.fromisoformat(until)
+
+    async def add_segment(self, master_job_id: str, identity: dict[str, Any]) -> Segment:
+        """See `RunLedger.add_segment`."""
+        check_id("master_job_id", master_job_id)
+        text = values.json_text("identity of a segment", identity)
+        row = await self._write(lambda writer: ledger_writer.add_segment(writer, master_job_id, text))
+        return self._read(call_rows.segment, row)
+
+    async def list_segments(self, master_job_id: str) -> list[Segment]:
+        """See `RunLedger.list_segments`."""
+        found = await self._all("list_segments", (values.text("master_job_id", master_job_id),))
+        return [self._read(call_rows.segment, row) for row in found]
 
     async def list_errors(self, master_job_id: str) -> list[ErrorGroup]:
         """See `RunLedger.list_errors`."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, cast, get_args
 
-from starfish_storage.codec import ascii_text, decode, encode
+from starfish_storage.codec import ascii_text, decode
 from starfish_storage.errors import InvalidInputError, shorten
 from starfish_storage.identifiers import check_id
 from starfish_storage.interface.rows import (
@@ -16,13 +15,12 @@ from starfish_storage.interface.rows import (
     ClaimedInputRow,
     HeldInputRow,
     RegisteredInputRow,
-    StepMarkRow,
-    StepRow,
     WholeRecordRow,
     WorkerRow,
 )
 from starfish_storage.interface.version_rows import RecordVersionRow
-from starfish_storage.metadata import values
+from starfish_storage.metadata import call_rows, values
+from starfish_storage.metadata.call_rows import MOST_CALLS
 from starfish_storage.metadata.row import Row
 from starfish_storage.models import COUNTED_STATUSES
 from starfish_storage.runs import (
@@ -36,8 +34,6 @@ from starfish_storage.runs import (
     RunInput,
     RunState,
     StatusAttempt,
-    StatusStep,
-    Step,
     Usage,
     Worker,
     input_job_id,
@@ -45,17 +41,14 @@ from starfish_storage.runs import (
 
 _ATTEMPT_STATUSES: tuple[StatusAttempt, ...] = get_args(StatusAttempt)
 _OUTCOME_STATUSES = ("completed", "failed")
-_STEP_STATUSES: tuple[StatusStep, ...] = get_args(StatusStep)
 
 _MOST_INPUTS = 2**53
-_MOST_CALLS = 2**31
 _LONGEST_PAUSE = 366 * 24 * 3600  # in seconds: more is a mistake
-_MOST_USED = 10**15  # of tokens, and of cost: so that the totals of a run stay within what a column holds
 
 
 def registered_row(master_job_id: str, given: RunInput, moment: str) -> RegisteredInputRow:
     """Return the parameters of ``register_input``."""
-    position = _whole("position", given.position, 0, _MOST_INPUTS)
+    position = values.whole("position", given.position, 0, _MOST_INPUTS)
     text = given.encoded()[:-1].decode()
     digest = given.digest()
     job_id = input_job_id(master_job_id, position, digest)
@@ -90,6 +83,8 @@ def attempt_row(attempt: Attempt, number: int) -> AttemptRow:
         *_totals(attempt.usage),
         usage_text(attempt.usage),
         _conversions_text(attempt.conversions),
+        None if attempt.segment is None else values.whole("segment", attempt.segment, 1, MOST_CALLS),
+        None if attempt.calls is None else call_rows.counts_text(attempt.calls),
     )
 
 
@@ -127,7 +122,7 @@ def check_output(output: Output) -> None:
     values.optional_text("unique_key", output.unique_key)
 
 
-def interrupted_row(held: HeldInputRow, number: int, worker_id: str, now: str, usage: Sequence[Usage]) -> AttemptRow:
+def interrupted_row(held: HeldInputRow, number: int, worker: WorkerRow, now: str, usage: Sequence[Usage]) -> AttemptRow:
     """Return the parameters of ``save_attempt`` for the attempt of a worker that died, at an input it held."""
     begun = held.start_time or now
     # Begun by the dead worker's clock, and ended by that of whoever noticed: it has not ended before it began.
@@ -135,8 +130,8 @@ def interrupted_row(held: HeldInputRow, number: int, worker_id: str, now: str, u
     error = ("WorkerDied", "the worker that made this attempt died", None)
     totals = _totals(usage)
     return AttemptRow(
-        held.job_id, number, held.master_job_id, worker_id, "interrupted", begun, ended, *error, *totals,
-        usage_text(usage), None,
+        held.job_id, number, held.master_job_id, worker.worker_id, "interrupted", begun, ended, *error, *totals,
+        usage_text(usage), None, worker.segment, None,
     )  # fmt: skip
 
 
@@ -149,9 +144,8 @@ def with_usage(row: AttemptRow, used: Sequence[Usage]) -> AttemptRow:
 
 def attempt(row: Row) -> Attempt:
     """Return the attempt of a row."""
-    job_id, number, master_job_id, worker_id, status, start, end, kind, message, trace, _, _, _, usage, conversions = (
-        row
-    )
+    job_id, number, master_job_id, worker_id, status, start, end, kind, message, trace, *rest = row
+    _, _, _, usage, conversions, segment, calls = rest
     return Attempt(
         job_id,
         master_job_id,
@@ -165,47 +159,9 @@ def attempt(row: Row) -> Attempt:
         trace,
         read_usage(usage),
         _read_conversions(conversions),
+        segment,
+        None if calls is None else call_rows.read_counts(calls),
     )
-
-
-def step_row(step: Step) -> StepRow:
-    """Return the parameters of ``save_step``, but for the number of the reply."""
-    return StepRow(
-        check_id("job_id", step.job_id),
-        values.text("step name", step.name),
-        _whole("call", step.call, 1, _MOST_CALLS),
-        1,
-        encode(step.result, f"result of step {step.name!r}")[:-1].decode(),
-        _whole("attempt", step.attempt, 1, _MOST_USED),
-        values.timestamp("saved_when", step.saved_when),
-        usage_text(step.usage),
-        values.status("status of a step", step.status, _STEP_STATUSES),
-        values.optional_text("reason", step.reason),
-        values.optional_text("rejected_by", step.rejected_by),
-    )
-
-
-def step_mark_row(
-    job_id: str, name: str, call: int, reply: int, status: StatusStep, reason: str | None, rejected_by: str | None
-) -> StepMarkRow:
-    """Return the parameters of ``mark_step``."""
-    return StepMarkRow(
-        values.status("status of a step", status, _STEP_STATUSES),
-        values.optional_text("reason", reason),
-        values.optional_text("rejected_by", rejected_by),
-        check_id("job_id", job_id),
-        values.text("step name", name),
-        _whole("call", call, 1, _MOST_CALLS),
-        _whole("reply", reply, 1, _MOST_CALLS),
-    )
-
-
-def step(row: Row) -> Step:
-    """Return the step of a row."""
-    job_id, name, call, reply, result, number, saved_when, usage, status, reason, rejected_by = row
-    moment, used = datetime.fromisoformat(saved_when), read_usage(usage)
-    found = decode(result.encode())
-    return Step(job_id, name, found, number, moment, used, call, reply, status, reason, rejected_by)
 
 
 def pause(seconds: object) -> timedelta:
@@ -259,13 +215,15 @@ def worker_row(worker: Worker) -> WorkerRow:
         values.text("process", worker.process),
         values.timestamp("start_time", worker.start_time),
         values.timestamp("lease_expires", worker.lease_expires),
+        None if worker.segment is None else values.whole("segment", worker.segment, 1, MOST_CALLS),
     )
 
 
 def worker(row: Row) -> Worker:
     """Return the worker of a row."""
-    worker_id, master_job_id, process, start, expires = row
-    return Worker(worker_id, master_job_id, process, datetime.fromisoformat(start), datetime.fromisoformat(expires))
+    worker_id, master_job_id, process, start, expires, segment = row
+    begun, until = datetime.fromisoformat(start), datetime.fromisoformat(expires)
+    return Worker(worker_id, master_job_id, process, begun, until, segment)
 
 
 def run_state(row: Row) -> RunState:
@@ -287,9 +245,9 @@ def usage_text(usage: Sequence[Usage]) -> str | None:
     calls = [
         [
             values.optional_text("model", one.model),
-            _whole("input_tokens", one.input_tokens, 0, _MOST_USED),
-            _whole("output_tokens", one.output_tokens, 0, _MOST_USED),
-            _cost(one.cost),
+            values.whole("input_tokens", one.input_tokens, 0, values.MOST_USED),
+            values.whole("output_tokens", one.output_tokens, 0, values.MOST_USED),
+            values.cost(one.cost),
             *([dict(one.checked().counts)] if one.counts else ()),
         ]
         for one in usage
@@ -311,7 +269,7 @@ def _conversions_text(conversions: Sequence[Conversion]) -> str | None:
         [
             [
                 values.text("kind", one.kind),
-                _whole("count", one.count, 0, _MOST_USED),
+                values.whole("count", one.count, 0, values.MOST_USED),
                 [values.text("path", path) for path in one.paths],
             ]
             for one in conversions
@@ -329,26 +287,11 @@ def _read_conversions(text: str | None) -> tuple[Conversion, ...]:
 def _totals(usage: Iterable[Usage]) -> tuple[int, int, float]:
     input_tokens, output_tokens, cost = 0, 0, 0.0
     for one in usage:
-        input_tokens += _whole("input_tokens", one.input_tokens, 0, _MOST_USED)
-        output_tokens += _whole("output_tokens", one.output_tokens, 0, _MOST_USED)
-        cost += _cost(one.cost)
+        input_tokens += values.whole("input_tokens", one.input_tokens, 0, values.MOST_USED)
+        output_tokens += values.whole("output_tokens", one.output_tokens, 0, values.MOST_USED)
+        cost += values.cost(one.cost)
     return (
-        _whole("input_tokens", input_tokens, 0, _MOST_USED),
-        _whole("output_tokens", output_tokens, 0, _MOST_USED),
-        _cost(cost),
+        values.whole("input_tokens", input_tokens, 0, values.MOST_USED),
+        values.whole("output_tokens", output_tokens, 0, values.MOST_USED),
+        values.cost(cost),
     )
-
-
-def _whole(name: str, value: object, least: int, most: int) -> int:
-    number = values.integer(name, value)
-    if not least <= number <= most:
-        raise InvalidInputError(f"{name} {number} cannot be used: give {least} to {most}.")
-    return number
-
-
-def _cost(value: object) -> float:
-    if not isinstance(value, int | float):
-        raise InvalidInputError(f"cost must be a number, not {type(value).__name__}.")
-    if not (math.isfinite(value) and 0 <= value <= _MOST_USED):
-        raise InvalidInputError(f"cost {shorten(value)} cannot be used: give 0 to {_MOST_USED}.")
-    return float(value)

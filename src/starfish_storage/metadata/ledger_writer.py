@@ -13,6 +13,7 @@ from starfish_storage.interface.rows import (
     HeldInputRow,
     InputRow,
     RegisteredInputRow,
+    SegmentRow,
     WorkerRow,
 )
 from starfish_storage.metadata import ledger_rows, values
@@ -57,6 +58,16 @@ def complete_inputs(writer: RowWriter, master_job_id: str) -> int:
     return inputs
 
 
+def add_segment(writer: RowWriter, master_job_id: str, identity: str) -> SegmentRow:
+    """Store a segment as the next one of a run, and return its row."""
+    if not _lock_run(writer, master_job_id):  # locked: nobody else numbers one meanwhile
+        raise ParentNotFoundError("run", master_job_id, _NEW_RUN)
+    last: int | None = writer.first_value("get_last_segment", (master_job_id,))
+    row = SegmentRow(master_job_id, (last or 0) + 1, values.timestamp("now", writer.now()), identity)
+    writer.change("save_segment", row)
+    return row
+
+
 def save_worker(writer: RowWriter, row: WorkerRow, lease: float | None) -> WorkerRow:
     """Note a worker, or renew its lease, and return its row.
 
@@ -89,7 +100,7 @@ def remove_worker(writer: RowWriter, row: WorkerRow, now: str, *, died: bool) ->
     held = list(map(HeldInputRow._make, found))
     if died:
         for one in held:
-            _save_interrupted(writer, one, worker_id, now)
+            _save_interrupted(writer, one, there, now)
     writer.change_each("return_input", [(now, one.job_id) for one in held])
     writer.execute("remove_worker", (worker_id,))
     return len(held)
@@ -257,12 +268,12 @@ def interrupted_attempt(writer: RowWriter, there: InputRow, worker_id: str | Non
     return found
 
 
-def _save_interrupted(writer: RowWriter, held: HeldInputRow, worker_id: str, now: str) -> None:
+def _save_interrupted(writer: RowWriter, held: HeldInputRow, worker: WorkerRow, now: str) -> None:
     there = need_input(writer, held.job_id, held.master_job_id)
-    if interrupted_attempt(writer, there, worker_id) is not None:
+    if interrupted_attempt(writer, there, worker.worker_id) is not None:
         return  # the attempt under way when the worker died is counted
     number = next_number(there)
     texts = writer.values("list_step_usage", (held.job_id, number))
     used = [one for text in texts for one in ledger_rows.read_usage(text)]
-    writer.change("save_attempt", ledger_rows.interrupted_row(held, number, worker_id, now, used))
+    writer.change("save_attempt", ledger_rows.interrupted_row(held, number, worker, now, used))
     writer.change("count_attempts", (number, now, held.job_id))

@@ -29,14 +29,14 @@ class SavingStep:
         # Locked with it: nobody else numbers a reply meanwhile.
         if writer.first("get_input", (row.job_id,)) is None:
             raise ParentNotFoundError("execution job", row.job_id, "it may have been deleted with its master job")
-        last: int | None = writer.first_value("get_last_reply", (row.job_id, row.name, row.call))
+        last: int | None = writer.first_value("get_last_reply", (row.job_id, row.name, row.request_key, row.call))
         self.reply = (last or 0) + 1
         writer.change("save_step", row._replace(reply=self.reply))
 
 
 def mark_step(writer: RowWriter, row: StepMarkRow) -> None:
     """Set the status of a reply."""
-    found = writer.first("get_step", (row.job_id, row.name, row.call, row.reply))
+    found = writer.first("get_step", row.id)
     if found is None:
         raise NotFoundError("step", f"{row.name} {row.call}.{row.reply} of {row.job_id}", "see list_steps for them")
     if StepMarkRow._make(getattr(StepRow._make(found), name) for name in StepMarkRow._fields) != row:
@@ -47,9 +47,9 @@ def forget_steps(writer: RowWriter, master_job_id: str, names: Sequence[str], jo
     """Mark replies as forgotten, and return how many; only those of some inputs, if these are given."""
     need_run(writer, master_job_id)
     marks: list[StepMarkRow] = [
-        StepMarkRow("forgotten", reason, rejected_by, job_id, name, call, reply)
+        StepMarkRow("forgotten", reason, rejected_by, job_id, name, request_key, call, reply)
         for part in portions(names, writer.most_rows)
-        for job_id, name, call, reply, reason, rejected_by in writer.execute_repeated(
+        for job_id, name, request_key, call, reply, reason, rejected_by in writer.execute_repeated(
             "list_steps_to_forget", len(part), (master_job_id, *part)
         ).fetchall()
         if job_ids is None or job_id in job_ids

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 from typing import TypeVar, cast
 
 from starfish_storage.codec import encode
-from starfish_storage.errors import InvalidDataError, InvalidInputError, InvalidStatusError
+from starfish_storage.errors import InvalidDataError, InvalidInputError, InvalidStatusError, shorten
 from starfish_storage.interface.rows import RecordCountsRow
 from starfish_storage.models import COUNTED_STATUSES, as_utc
 
 Status = TypeVar("Status", bound=str)
+
+MOST_USED = 10**15
+"""Of tokens, and of cost: so that the totals of a run stay within what a column holds."""
 
 
 def timestamp(name: str, moment: object) -> str:
@@ -60,6 +64,23 @@ def integer(name: str, value: object) -> int:
     if not -(2**63) <= value < 2**63:
         raise InvalidInputError(f"{name} is beyond the 64 bits of a stored integer.")
     return int(value)
+
+
+def whole(name: str, value: object, least: int, most: int) -> int:
+    """Return an integer that lies in a range."""
+    number = integer(name, value)
+    if not least <= number <= most:
+        raise InvalidInputError(f"{name} {number} cannot be used: give {least} to {most}.")
+    return number
+
+
+def cost(value: object) -> float:
+    """Return a cost that is a number of 0 or more."""
+    if not isinstance(value, int | float):
+        raise InvalidInputError(f"cost must be a number, not {type(value).__name__}.")
+    if not (math.isfinite(value) and 0 <= value <= MOST_USED):
+        raise InvalidInputError(f"cost {shorten(value)} cannot be used: give 0 to {MOST_USED}.")
+    return float(value)
 
 
 def json_text(name: str, value: object) -> str:

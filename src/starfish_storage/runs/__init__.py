@@ -1,5 +1,6 @@
 """What a store keeps of a run beyond its jobs and records: inputs, attempts, usage, paid steps and workers. No I/O."""
 
+from starfish_storage.runs.calls import MOST_NOTES, CallCounts, CallNote, StepSource
 from starfish_storage.runs.inputs import (
     ClaimedInput,
     ErrorGroup,
@@ -30,11 +31,15 @@ from starfish_storage.runs.paid import (
     StepTotal,
     Usage,
 )
+from starfish_storage.runs.segments import Segment
 
 __all__ = [
+    "MOST_NOTES",
     "MOST_USED",
     "WAITS_FOR_STORE",
     "Attempt",
+    "CallCounts",
+    "CallNote",
     "ClaimedInput",
     "Conversion",
     "ErrorGroup",
@@ -46,9 +51,11 @@ __all__ = [
     "Replace",
     "RunInput",
     "RunState",
+    "Segment",
     "StatusAttempt",
     "StatusStep",
     "Step",
+    "StepSource",
     "StepTotal",
     "StoredInput",
     "Usage",

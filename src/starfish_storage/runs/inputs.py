@@ -117,6 +117,7 @@ class Worker:
         process: identity of its process, written by `starfish_storage.generation`; opaque to the store.
         start_time: when it began (UTC).
         lease_expires: until when its claims hold unless it renews them (UTC).
+        segment: number of the run's segment that its attempts are made in; None if it has none.
     """
 
     worker_id: str
@@ -124,6 +125,7 @@ class Worker:
     process: str
     start_time: datetime
     lease_expires: datetime
+    segment: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

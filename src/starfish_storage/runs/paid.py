@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Literal, Self, cast
 
 from starfish_storage.errors import InvalidInputError
+from starfish_storage.runs.calls import CallCounts, StepSource
 
 StatusAttempt = Literal["completed", "failed", "cancelled", "interrupted", "superseded"]
 """``completed``: the function returned. ``failed``: it raised, ran out of time, or its output cannot be stored.
@@ -99,6 +100,8 @@ class Attempt:
         error_traceback: where it was raised.
         usage: what its model calls used.
         conversions: what had to be converted in its outputs.
+        segment: number of the run's segment in which it was made; None if that is not known.
+        calls: how its requests through a recording client were answered; None if it made none.
     """
 
     job_id: str
@@ -113,6 +116,8 @@ class Attempt:
     error_traceback: str | None = None
     usage: tuple[Usage, ...] = ()
     conversions: tuple[Conversion, ...] = ()
+    segment: int | None = None
+    calls: CallCounts | None = None
 
     @property
     def input_tokens(self) -> int:
@@ -146,6 +151,11 @@ class Step:
         status: whether a later attempt is given it.
         reason: why not.
         rejected_by: identity of the function's code whose attempt rejected it.
+        request_key: identity of the request that it answers, in hex; empty for a step that is none. Calls are numbered
+            among equal requests.
+        request: the request itself, in a form that is opaque to the store; None if it was not kept.
+        asked_when: when it was asked (UTC); None if that is not known.
+        reused_from: where it was stored before; None if it was paid for here.
     """
 
     job_id: str
@@ -159,6 +169,10 @@ class Step:
     status: StatusStep = "kept"
     reason: str | None = None
     rejected_by: str | None = None
+    request_key: str = ""
+    request: str | None = None
+    asked_when: datetime | None = None
+    reused_from: StepSource | None = None
 
 
 @dataclass(frozen=True, slots=True)

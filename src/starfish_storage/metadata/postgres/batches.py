@@ -80,9 +80,9 @@ def _save_steps(writer: PostgresRowWriter, saving: Sequence[SavingStep]) -> None
     ids = sorted({one.row.job_id for one in saving})
     if len(writer.execute("lock_jobs_of_steps", (ids,)).fetchall()) < len(ids):
         raise NeedsSavepointError("to be found out which is missing")
-    last = {(job_id, name, call): reply for job_id, name, call, reply in writer.execute("get_last_replies", (ids,))}
+    last = {tuple(call): reply for *call, reply in writer.execute("get_last_replies", (ids,))}
     for one in saving:
-        call = (one.row.job_id, one.row.name, one.row.call)
+        call = (one.row.job_id, one.row.name, one.row.request_key, one.row.call)
         one.reply = last[call] = last.get(call, 0) + 1
     writer.change_each("save_step", [one.row._replace(reply=one.reply) for one in saving])
 

@@ -39,8 +39,14 @@ Result = TypeVar("Result")
 
 _STALE_SECONDS = 600.0  # whoever notes a removal makes it within seconds, or the time a data place is waited for
 _NUMBERS = frozenset({"after_number", "after_call", "after_reply"})
-_JSON = ("page_of_master_job_json", "page_of_execution_job_json", "page_of_attempt_json", "page_of_step_json")
-_KIND_OF_JSON = ("master job", "execution job", "attempt", "step")
+_JSON = (
+    "page_of_master_job_json",
+    "page_of_execution_job_json",
+    "page_of_attempt_json",
+    "page_of_step_json",
+    "page_of_segment_json",
+)
+_KIND_OF_JSON = ("master job", "execution job", "attempt", "step", "segment")
 
 
 class PostgresInspection(RowInspection):

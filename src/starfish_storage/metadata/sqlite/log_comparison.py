@@ -28,7 +28,8 @@ _TELLING = {
     "save_execution_job": ("job_id", "master_job_id", "run_config_hash", "status"),
     "save_record": ("record_uid", "job_id", "master_job_id", "status", "output_ref"),
     "save_attempt": ("job_id", "number"),
-    "save_step": ("job_id", "name", "call", "reply"),
+    "save_step": ("job_id", "name", "request_key", "call", "reply"),
+    "save_segment": ("master_job_id", "number"),
     "save_version": ("record_uid", "number", "output_ref"),
 }
 """By the change that makes a row: what is compared of it. Claims are not logged, nor counts, which follow from rows."""

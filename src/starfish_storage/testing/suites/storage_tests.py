@@ -14,6 +14,7 @@ from starfish_storage.testing.suites.projects import ProjectTests
 from starfish_storage.testing.suites.record_data import ManyRecordsDataTests, RecordDataTests, RequestConfigTests
 from starfish_storage.testing.suites.records import CountTests, RecordTests
 from starfish_storage.testing.suites.references import ReferenceTests
+from starfish_storage.testing.suites.run_calls import RequestTests, SegmentTests
 from starfish_storage.testing.suites.run_inputs import ClaimTests, RunInputTests
 from starfish_storage.testing.suites.run_ledger import RunTests, StepTests
 from starfish_storage.testing.suites.run_lists import RunListTests
@@ -114,6 +115,12 @@ class StorageTests:
 
     class TestSteps(StepTests):
         """See `StepTests`."""
+
+    class TestRequests(RequestTests):
+        """See `RequestTests`."""
+
+    class TestSegments(SegmentTests):
+        """See `SegmentTests`."""
 
     class TestRuns(RunTests):
         """See `RunTests`."""

@@ -165,40 +165,77 @@ WHERE job_id = :job_id AND worker_id = :worker_id AND status = 'interrupted' ORD
 SELECT error_type FROM attempts WHERE job_id = :job_id AND number = :number
 
 -- name: save_step
--- What a row log of format 3 leaves out is the first reply to the first call, kept.
+-- What a row log of format 3 leaves out is the first reply to the first call, kept; before format 5, none is a request's.
 INSERT INTO steps ({step.columns})
-VALUES (:job_id, :name, coalesce(CAST(:call AS BIGINT), 1), coalesce(CAST(:reply AS BIGINT), 1), :result, :attempt,
-        :saved_when, :usage, coalesce(:status, 'kept'), :reason, :rejected_by)
-ON CONFLICT (job_id, name, call, reply) DO UPDATE SET {step.assigned of excluded}
+VALUES (:job_id, :name, coalesce(:request_key, ''), coalesce(CAST(:call AS BIGINT), 1),
+        coalesce(CAST(:reply AS BIGINT), 1), :attempt, :saved_when, :usage, coalesce(:status, 'kept'), :reason,
+        :rejected_by, :asked_when, :reused_from, :result, :request)
+ON CONFLICT (job_id, name, request_key, call, reply) DO UPDATE SET {step.assigned of excluded}
 
 -- name: mark_step
 UPDATE steps SET {step_mark.assigned}
-WHERE job_id = :job_id AND name = :name AND call = :call AND reply = :reply
+WHERE job_id = :job_id AND name = :name AND request_key = coalesce(:request_key, '') AND call = :call AND reply = :reply
 
 -- name: get_last_reply
-SELECT max(reply) FROM steps WHERE job_id = :job_id AND name = :name AND call = :call
+SELECT max(reply) FROM steps
+WHERE job_id = :job_id AND name = :name AND request_key = :request_key AND call = :call
 
 -- name: get_step
-SELECT {step.columns} FROM steps WHERE job_id = :job_id AND name = :name AND call = :call AND reply = :reply
+SELECT {step.columns} FROM steps
+WHERE job_id = :job_id AND name = :name AND request_key = :request_key AND call = :call AND reply = :reply
 
 -- name: list_replies
-SELECT {step.columns} FROM steps WHERE job_id = :job_id AND name = :name AND call = :call ORDER BY reply
+SELECT {step.columns} FROM steps
+WHERE job_id = :job_id AND name = :name AND request_key = :request_key AND call = :call ORDER BY reply
 
 -- name: list_steps
-SELECT {step.columns} FROM steps WHERE job_id = :job_id ORDER BY name, call, reply
+SELECT {step.columns} FROM steps WHERE job_id = :job_id ORDER BY name, request_key, call, reply
 
 -- name: list_step_usage
 SELECT usage FROM steps
-WHERE job_id = :job_id AND attempt = :attempt AND usage IS NOT NULL ORDER BY name, call, reply
+WHERE job_id = :job_id AND attempt = :attempt AND usage IS NOT NULL ORDER BY name, request_key, call, reply
 
 -- name: list_steps_to_forget
-SELECT steps.job_id, steps.name, steps.call, steps.reply, steps.reason, steps.rejected_by
+SELECT {step_mark.columns of steps but status reason rejected_by}, steps.reason, steps.rejected_by
 FROM execution_jobs JOIN steps ON steps.job_id = execution_jobs.job_id
 WHERE execution_jobs.master_job_id = :master_job_id AND steps.status <> 'forgotten' AND steps.name IN (
 -- each row
 :name
 -- end
 )
+
+-- name: find_reply_in_store
+-- The index has kept replies to requests alone, and those of one request in the order of their times.
+SELECT {step.columns} FROM steps
+WHERE request_key = :request_key AND call = :call AND request_key <> '' AND status = 'kept'
+ORDER BY saved_when DESC LIMIT 1
+
+-- name: find_reply_in_project
+SELECT {step.columns of steps} FROM steps
+CROSS JOIN execution_jobs AS job CROSS JOIN master_jobs
+WHERE steps.request_key = :request_key AND steps.call = :call AND steps.request_key <> '' AND steps.status = 'kept'
+  AND job.job_id = steps.job_id AND master_jobs.master_job_id = job.master_job_id
+  AND master_jobs.project_id = :project_id
+ORDER BY steps.saved_when DESC LIMIT 1
+
+-- name: list_requests
+-- In the range of the ids of a run's inputs; an execution job of another one could be given such an id.
+SELECT {step.columns} FROM steps
+WHERE job_id < :last AND (job_id, name, request_key, call, reply) > (:after, :name, :key, :call, :reply)
+  AND request_key <> ''
+  -- Asked of each row, so that no plan begins with the jobs and sorts.
+  AND (SELECT master_job_id FROM execution_jobs WHERE execution_jobs.job_id = steps.job_id) = :master_job_id
+ORDER BY job_id, name, request_key, call, reply LIMIT :limit
+
+-- name: save_segment
+INSERT INTO segments ({segment.columns}) VALUES ({segment.parameters})
+ON CONFLICT (master_job_id, number) DO UPDATE SET {segment.assigned of excluded}
+
+-- name: get_last_segment
+SELECT max(number) FROM segments WHERE master_job_id = :master_job_id
+
+-- name: list_segments
+SELECT {segment.columns} FROM segments WHERE master_job_id = :master_job_id ORDER BY number
 
 -- name: request_stop
 UPDATE runs SET stop_reason = :stop_reason WHERE master_job_id = :master_job_id

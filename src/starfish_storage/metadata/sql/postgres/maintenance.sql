@@ -68,14 +68,19 @@ SELECT job_id, ARRAY[run_config, counts] FROM execution_jobs
 WHERE job_id > :after ORDER BY job_id LIMIT 1000
 
 -- name: page_of_attempt_json
-SELECT job_id, number, ARRAY[usage, conversions] FROM attempts
-WHERE (job_id, number) > (:after, :after_number) AND (usage IS NOT NULL OR conversions IS NOT NULL)
+SELECT job_id, number, ARRAY[usage, conversions, calls] FROM attempts
+WHERE (job_id, number) > (:after, :after_number)
+  AND (usage IS NOT NULL OR conversions IS NOT NULL OR calls IS NOT NULL)
 ORDER BY job_id, number LIMIT 1000
 
 -- name: page_of_step_json
-SELECT job_id, name, call, reply, ARRAY[result, usage] FROM steps
-WHERE (job_id, name, call, reply) > (:after, :after_name, :after_call, :after_reply)
-ORDER BY job_id, name, call, reply LIMIT 1000
+SELECT job_id, name, request_key, call, reply, ARRAY[result, usage, reused_from] FROM steps
+WHERE (job_id, name, request_key, call, reply) > (:after, :after_name, :after_key, :after_call, :after_reply)
+ORDER BY job_id, name, request_key, call, reply LIMIT 1000
+
+-- name: page_of_segment_json
+SELECT master_job_id, number, ARRAY[identity] FROM segments
+WHERE (master_job_id, number) > (:after, :after_number) ORDER BY master_job_id, number LIMIT 1000
 
 -- name: every_bad_time
 -- Rows with times that are none.
@@ -92,7 +97,9 @@ SELECT kind, id FROM (
     UNION ALL
     SELECT 'attempt', job_id || ', ' || number, ARRAY[start_time, end_time] FROM attempts
     UNION ALL
-    SELECT 'step', job_id || ', ' || name, ARRAY[saved_when] FROM steps) AS every_row
+    SELECT 'step', job_id || ', ' || name, ARRAY[saved_when, asked_when] FROM steps
+    UNION ALL
+    SELECT 'segment', master_job_id || ', ' || number, ARRAY[start_time] FROM segments) AS every_row
 WHERE EXISTS (
     SELECT 1 FROM unnest(times) AS moment
     WHERE moment !~ '^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{6}Z$')
@@ -140,6 +147,9 @@ WHERE NOT EXISTS (SELECT 1 FROM execution_jobs WHERE execution_jobs.job_id = chi
 UNION ALL
 SELECT 'steps', job_id || ', ' || name, 'execution_jobs' FROM steps AS child
 WHERE NOT EXISTS (SELECT 1 FROM execution_jobs WHERE execution_jobs.job_id = child.job_id)
+UNION ALL
+SELECT 'segments', master_job_id || ', ' || number, 'runs' FROM segments AS child
+WHERE NOT EXISTS (SELECT 1 FROM runs WHERE runs.master_job_id = child.master_job_id)
 UNION ALL
 SELECT 'runs', master_job_id, 'master_jobs' FROM runs AS child
 WHERE NOT EXISTS (SELECT 1 FROM master_jobs WHERE master_jobs.master_job_id = child.master_job_id)

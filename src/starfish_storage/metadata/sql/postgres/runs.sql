@@ -75,9 +75,24 @@ SELECT one ->> 0, sum((one ->> 1)::bigint)::bigint
 FROM attempts CROSS JOIN LATERAL json_array_elements(regexp_replace(conversions, '\\u0000', '\\ufffd', 'g')::json) AS one
 WHERE master_job_id = :master_job_id AND conversions IS NOT NULL GROUP BY 1 ORDER BY 1
 
+-- name: count_calls
+SELECT coalesce(sum((one ->> 0)::bigint), 0)::bigint, coalesce(sum((one ->> 1)::bigint), 0)::bigint,
+       coalesce(sum((one ->> 2)::bigint), 0)::bigint, coalesce(sum((one ->> 3)::double precision), 0.0)
+FROM attempts CROSS JOIN LATERAL CAST(regexp_replace(calls, '\\u0000', '\\ufffd', 'g') AS json) AS one
+WHERE master_job_id = :master_job_id AND calls IS NOT NULL
+
+-- name: count_call_notes
+SELECT one ->> 0, min(one ->> 1), one ->> 2, one ->> 3, sum((one ->> 4)::bigint)::bigint
+FROM attempts
+CROSS JOIN LATERAL json_array_elements(regexp_replace(calls, '\\u0000', '\\ufffd', 'g')::json -> 4) AS one
+WHERE master_job_id = :master_job_id AND calls IS NOT NULL
+GROUP BY one ->> 0, one ->> 2, one ->> 3
+ORDER BY 5 DESC, (one ->> 0) COLLATE "C", (one ->> 2) COLLATE "C", (one ->> 3) COLLATE "C" LIMIT 20
+
 -- name: get_last_replies
 -- Many at a time: what `get_last_reply` does.
-SELECT job_id, name, call, max(reply) FROM steps WHERE job_id = ANY (:job_ids::text[]) GROUP BY job_id, name, call
+SELECT job_id, name, request_key, call, max(reply) FROM steps
+WHERE job_id = ANY (:job_ids::text[]) GROUP BY job_id, name, request_key, call
 
 -- name: lock_jobs_of_steps
 -- Those of some execution jobs that are there; nobody else numbers replies of theirs meanwhile.

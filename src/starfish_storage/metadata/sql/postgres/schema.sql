@@ -223,10 +223,13 @@ CREATE TABLE attempts (
     cost            DOUBLE PRECISION NOT NULL,
     usage           TEXT COLLATE "C",
     conversions     TEXT COLLATE "C", -- what was converted so that its outputs could be stored
+    segment         BIGINT, -- of the run; NULL: not known
+    calls           TEXT COLLATE "C", -- how its requests were answered; NULL: it made none
     PRIMARY KEY (job_id, number)
 );
 
 CREATE INDEX attempts_with_conversions ON attempts (master_job_id) WHERE conversions IS NOT NULL;
+CREATE INDEX attempts_with_calls ON attempts (master_job_id) WHERE calls IS NOT NULL;
 
 CREATE FUNCTION count_inserted_attempts() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -269,16 +272,32 @@ CREATE TRIGGER count_deleted_attempts AFTER DELETE ON attempts REFERENCING OLD T
 CREATE TABLE steps (
     job_id      TEXT COLLATE "C" NOT NULL REFERENCES execution_jobs (job_id) ON DELETE CASCADE,
     name        TEXT COLLATE "C" NOT NULL,
-    call        BIGINT NOT NULL, -- the n-th of that name within an attempt, from 1
+    request_key TEXT COLLATE "C" NOT NULL, -- identity of the request, in hex; '': it is none
+    call        BIGINT NOT NULL, -- the n-th of that name and request within an attempt, from 1
     reply       BIGINT NOT NULL, -- the n-th to that call, from 1
-    result      TEXT COLLATE "C" NOT NULL,
     attempt     BIGINT NOT NULL,
     saved_when  TEXT COLLATE "C" NOT NULL,
     usage       TEXT COLLATE "C",
     status      TEXT COLLATE "C" NOT NULL CHECK (status IN ('kept', 'rejected', 'forgotten')),
     reason      TEXT COLLATE "C",
     rejected_by TEXT COLLATE "C", -- the code whose attempt rejected it
-    PRIMARY KEY (job_id, name, call, reply)
+    asked_when  TEXT COLLATE "C",
+    reused_from TEXT COLLATE "C", -- where it was stored before; NULL: it was paid for
+    result      TEXT COLLATE "C" NOT NULL,
+    request     TEXT COLLATE "C",
+    PRIMARY KEY (job_id, name, request_key, call, reply)
+);
+
+-- Answers to equal requests of other inputs, the newest at the end.
+CREATE INDEX steps_by_request ON steps (request_key, call, saved_when) WHERE request_key <> '' AND status = 'kept';
+
+-- What a run was made of, from each start or resume to the next.
+CREATE TABLE segments (
+    master_job_id TEXT COLLATE "C" NOT NULL REFERENCES runs (master_job_id) ON DELETE CASCADE,
+    number        BIGINT NOT NULL,
+    start_time    TEXT COLLATE "C" NOT NULL,
+    identity      TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (master_job_id, number)
 );
 
 -- How inputs ended that run again: it stands until there is a better outcome.
@@ -319,7 +338,8 @@ CREATE TABLE workers (
     master_job_id TEXT COLLATE "C" NOT NULL REFERENCES runs (master_job_id) ON DELETE CASCADE,
     process       TEXT COLLATE "C" NOT NULL,
     start_time    TEXT COLLATE "C" NOT NULL,
-    lease_expires TEXT COLLATE "C" NOT NULL
+    lease_expires TEXT COLLATE "C" NOT NULL,
+    segment       BIGINT -- of the run, that its attempts are made in
 );
 
 CREATE INDEX workers_by_run ON workers (master_job_id, start_time, worker_id);

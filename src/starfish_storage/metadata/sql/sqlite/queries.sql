@@ -184,10 +184,15 @@ WHERE julianday(start_time) IS NULL OR julianday(end_time) IS NULL OR julianday(
 UNION ALL
 SELECT 'attempt', job_id || ', ' || number FROM attempts
 WHERE NOT json_valid(coalesce(usage, '[]')) OR NOT json_valid(coalesce(conversions, '[]'))
+   OR NOT json_valid(coalesce(calls, '[]'))
    OR julianday(start_time) IS NULL OR julianday(end_time) IS NULL
 UNION ALL
 SELECT 'step', job_id || ', ' || name FROM steps
 WHERE NOT json_valid(result) OR NOT json_valid(coalesce(usage, '[]')) OR julianday(saved_when) IS NULL
+   OR NOT json_valid(coalesce(reused_from, '[]')) OR julianday(coalesce(asked_when, saved_when)) IS NULL
+UNION ALL
+SELECT 'segment', master_job_id || ', ' || number FROM segments
+WHERE NOT json_valid(identity) OR julianday(start_time) IS NULL
 
 -- name: every_record_with_data
 SELECT (SELECT count(*) FROM records WHERE output_ref IS NOT NULL)

@@ -68,6 +68,17 @@ SELECT value ->> 0, sum(value ->> 1)
 FROM attempts INDEXED BY attempts_with_conversions, json_each(attempts.conversions)
 WHERE master_job_id = :master_job_id AND conversions IS NOT NULL GROUP BY 1 ORDER BY 1
 
+-- name: count_calls
+SELECT coalesce(sum(calls ->> 0), 0), coalesce(sum(calls ->> 1), 0), coalesce(sum(calls ->> 2), 0),
+       coalesce(sum(calls ->> 3), 0.0)
+FROM attempts INDEXED BY attempts_with_calls WHERE master_job_id = :master_job_id AND calls IS NOT NULL
+
+-- name: count_call_notes
+SELECT value ->> 0, min(value ->> 1), value ->> 2, value ->> 3, sum(value ->> 4)
+FROM attempts INDEXED BY attempts_with_calls, json_each(attempts.calls, '$[4]')
+WHERE master_job_id = :master_job_id AND calls IS NOT NULL
+GROUP BY 1, 3, 4 ORDER BY 5 DESC, 1, 3, 4 LIMIT 20
+
 -- name: save_version
 INSERT INTO record_versions ({version.columns}) VALUES ({version.parameters})
 ON CONFLICT (record_uid, number) DO UPDATE SET {version.assigned of excluded}
@@ -88,7 +99,10 @@ SELECT position, job_id FROM execution_jobs WHERE position IS NOT NULL ORDER BY 
 SELECT {attempt.columns} FROM attempts ORDER BY job_id, number
 
 -- name: every_step
-SELECT {step.columns} FROM steps ORDER BY job_id, name, call, reply
+SELECT {step.columns} FROM steps ORDER BY job_id, name, request_key, call, reply
+
+-- name: every_segment
+SELECT {segment.columns} FROM segments ORDER BY master_job_id, number
 
 -- name: every_standing
 SELECT {standing.columns} FROM standing_outcomes ORDER BY job_id
@@ -138,6 +152,9 @@ SELECT {attempt.columns}, rowid FROM attempts NOT INDEXED WHERE rowid >= :first 
 
 -- name: salvage_steps
 SELECT {step.columns}, rowid FROM steps NOT INDEXED WHERE rowid >= :first ORDER BY rowid
+
+-- name: salvage_segments
+SELECT {segment.columns}, rowid FROM segments NOT INDEXED WHERE rowid >= :first ORDER BY rowid
 
 -- name: salvage_standing
 SELECT {standing.columns}, rowid FROM standing_outcomes NOT INDEXED WHERE rowid >= :first ORDER BY rowid

@@ -176,10 +176,13 @@ CREATE TABLE attempts (
     cost            REAL NOT NULL,
     usage           TEXT,
     conversions     TEXT, -- what was converted so that its outputs could be stored
+    segment         INTEGER, -- of the run; NULL: not known
+    calls           TEXT, -- how its requests were answered; NULL: it made none
     PRIMARY KEY (job_id, number)
 ) STRICT;
 
 CREATE INDEX attempts_with_conversions ON attempts (master_job_id) WHERE conversions IS NOT NULL;
+CREATE INDEX attempts_with_calls ON attempts (master_job_id) WHERE calls IS NOT NULL;
 
 CREATE TRIGGER count_inserted_attempt AFTER INSERT ON attempts BEGIN
     UPDATE runs SET
@@ -205,16 +208,33 @@ END;
 CREATE TABLE steps (
     job_id      TEXT NOT NULL REFERENCES execution_jobs (job_id) ON DELETE CASCADE,
     name        TEXT NOT NULL,
-    call        INTEGER NOT NULL, -- the n-th of that name within an attempt, from 1
+    request_key TEXT NOT NULL, -- identity of the request, in hex; '': it is none
+    call        INTEGER NOT NULL, -- the n-th of that name and request within an attempt, from 1
     reply       INTEGER NOT NULL, -- the n-th to that call, from 1
-    result      TEXT NOT NULL,
     attempt     INTEGER NOT NULL,
     saved_when  TEXT NOT NULL,
     usage       TEXT,
     status      TEXT NOT NULL CHECK (status IN ('kept', 'rejected', 'forgotten')),
     reason      TEXT,
     rejected_by TEXT, -- the code whose attempt rejected it
-    PRIMARY KEY (job_id, name, call, reply)
+    asked_when  TEXT,
+    reused_from TEXT, -- where it was stored before; NULL: it was paid for
+    -- Last, since they may be large: what stands before them is read without them.
+    result      TEXT NOT NULL,
+    request     TEXT,
+    PRIMARY KEY (job_id, name, request_key, call, reply)
+) STRICT;
+
+-- Answers to equal requests of other inputs, the newest at the end.
+CREATE INDEX steps_by_request ON steps (request_key, call, saved_when) WHERE request_key <> '' AND status = 'kept';
+
+-- What a run was made of, from each start or resume to the next.
+CREATE TABLE segments (
+    master_job_id TEXT NOT NULL REFERENCES runs (master_job_id) ON DELETE CASCADE,
+    number        INTEGER NOT NULL,
+    start_time    TEXT NOT NULL,
+    identity      TEXT NOT NULL,
+    PRIMARY KEY (master_job_id, number)
 ) STRICT;
 
 -- How inputs ended that run again: it stands until there is a better outcome.
@@ -255,7 +275,8 @@ CREATE TABLE workers (
     master_job_id TEXT NOT NULL REFERENCES runs (master_job_id) ON DELETE CASCADE,
     process       TEXT NOT NULL,
     start_time    TEXT NOT NULL,
-    lease_expires TEXT NOT NULL
+    lease_expires TEXT NOT NULL,
+    segment       INTEGER -- of the run, that its attempts are made in
 ) STRICT;
 
 CREATE INDEX workers_by_run ON workers (master_job_id, start_time, worker_id);

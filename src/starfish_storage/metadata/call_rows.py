@@ -1,0 +1,81 @@
+"""Rows of what is said of the requests of attempts, and of segments: models to columns and back."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any, cast
+
+from starfish_storage.codec import ascii_text, decode
+from starfish_storage.identifiers import check_id
+from starfish_storage.interface.rows import SegmentRow
+from starfish_storage.metadata import values
+from starfish_storage.metadata.row import Row
+from starfish_storage.runs import MOST_NOTES, CallCounts, CallNote, Segment, StepSource
+
+MOST_CALLS = 2**31
+"""More of anything that is numbered from 1 within an attempt or a run is a mistake."""
+
+
+def counts_text(counts: CallCounts) -> str:
+    """Return how requests were answered as JSON text.
+
+    Raises:
+        InvalidInputError: a number is negative or none, or a text cannot be stored.
+    """
+    notes = [
+        [
+            values.text("name of a request", note.name),
+            values.text("request_key", note.request_key),
+            values.text("kind", note.kind),
+            values.text("message", note.message),
+            values.whole("count", note.count, 1, values.MOST_USED),
+        ]
+        for note in counts.notes[:MOST_NOTES]
+    ]
+    numbers = (
+        values.whole(name, getattr(counts, name), 0, values.MOST_USED) for name in ("asked", "replayed", "reused")
+    )
+    return ascii_text([*numbers, values.cost(counts.saved_cost), notes])
+
+
+def read_counts(text: str) -> CallCounts:
+    """Return how requests were answered."""
+    *numbers, notes = cast("list[Any]", json.loads(text))
+    return CallCounts(*numbers, tuple(CallNote(*note) for note in notes))
+
+
+def counted(totals: Row, notes: list[Row]) -> CallCounts:
+    """Return how the requests of a run were answered, from the rows that add them up."""
+    return CallCounts(*totals, tuple(CallNote(*note) for note in notes))
+
+
+def source_text(source: StepSource | None) -> str | None:
+    """Return where a reply came from as JSON text; None if it was paid for.
+
+    Raises:
+        InvalidInputError: a number is out of range.
+        InvalidIdError: an id is none.
+    """
+    if source is None:
+        return None
+    return ascii_text(
+        [
+            check_id("master_job_id", source.master_job_id),
+            check_id("job_id", source.job_id),
+            values.whole("call", source.call, 1, MOST_CALLS),
+            values.whole("reply", source.reply, 1, MOST_CALLS),
+            values.cost(source.cost),
+        ]
+    )
+
+
+def read_source(text: str | None) -> StepSource | None:
+    """Return where a reply came from."""
+    return None if text is None else StepSource(*cast("list[Any]", json.loads(text)))
+
+
+def segment(row: Row) -> Segment:
+    """Return the segment of a row."""
+    master_job_id, number, start, identity = SegmentRow._make(row)
+    return Segment(master_job_id, number, datetime.fromisoformat(start), decode(identity.encode()))

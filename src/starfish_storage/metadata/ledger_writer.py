@@ -60,8 +60,8 @@ def complete_inputs(writer: RowWriter, master_job_id: str) -> int:
 
 def add_segment(writer: RowWriter, master_job_id: str, identity: str) -> SegmentRow:
     """Store a segment as the next one of a run, and return its row."""
-    if not _lock_run(writer, master_job_id):  # locked: nobody else numbers one meanwhile
-        raise ParentNotFoundError("run", master_job_id, _NEW_RUN)
+    if not lock_run(writer, master_job_id):  # locked: nobody else numbers one meanwhile
+        raise ParentNotFoundError("run", master_job_id, NEW_RUN)
     last: int | None = writer.first_value("get_last_segment", (master_job_id,))
     row = SegmentRow(master_job_id, (last or 0) + 1, values.timestamp("now", writer.now()), identity)
     writer.change("save_segment", row)

@@ -18,7 +18,7 @@ from starfish_storage.cli.output import say, show_data, show_fields, show_json, 
 from starfish_storage.cli.place import Place
 from starfish_storage.cli.shortening import shortened, shortened_text
 from starfish_storage.errors import NotFoundError
-from starfish_storage.runs import Call, Step
+from starfish_storage.runs import RecordedCall, Step
 
 _WIDTH = 80
 
@@ -34,7 +34,7 @@ def calls_command(place: Place, id: str, full: bool, as_json: bool) -> None:
     UID is a record or an input (an execution job). What a request repeats from the one before is left out, and a value
     over 2 KB is cut, unless --full or --json is given.
     """
-    calls = [Call.of(step) for step in asyncio.run(_calls(place, id))]
+    calls = [RecordedCall.of(step) for step in asyncio.run(_calls(place, id))]
     if as_json:
         show_json([call_as_json(one) for one in calls])
         return
@@ -54,7 +54,7 @@ async def _calls(place: Place, id: str) -> list[Step]:
         return await storage.ledger.list_calls(job_id)
 
 
-def call_as_json(call: Call) -> dict[str, Any]:
+def call_as_json(call: RecordedCall) -> dict[str, Any]:
     """Return a call for `as_json`: the step with what it holds unpacked."""
     step = {
         one.name: getattr(call.step, one.name) for one in fields(call.step) if one.name not in ("result", "request")
@@ -70,7 +70,7 @@ def call_as_json(call: Call) -> dict[str, Any]:
     }
 
 
-def _show(number: int, call: Call, said: Sequence[Turn], *, full: bool) -> list[Turn]:
+def _show(number: int, call: RecordedCall, said: Sequence[Turn], *, full: bool) -> list[Turn]:
     """Print a call; return what has been said when it ends."""
     show_title(f"{number}. {call.step.name}")
     show_fields(_fields(call))
@@ -91,7 +91,7 @@ def _show(number: int, call: Call, said: Sequence[Turn], *, full: bool) -> list[
     return [*(asked or []), *(answered or [])]
 
 
-def _fields(call: Call) -> dict[str, Cell]:
+def _fields(call: RecordedCall) -> dict[str, Cell]:
     step, source = call.step, call.step.reused_from
     tokens = {f"{step_tokens:,} {name}" for name, step_tokens in _tokens(step)}
     return {

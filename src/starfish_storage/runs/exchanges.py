@@ -124,7 +124,7 @@ class CallResponse:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class RecordedCall:
     """What was asked and answered in a step: a recorded request and its response, or a reply to ``once``.
 
     Attributes:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cli.calling import call, call_json, on_terminal, rows
+from cli.calling import call, call_json, in_a_terminal, rows
 from cli.stores import ENDED, at
 from starfish_storage import LocalStorage
 from starfish_storage.runs import Step, StepSource, Usage
@@ -20,6 +20,7 @@ NAME = "POST api.example.com/v1/chat/completions"
 QUESTION = {"role": "user", "content": "What is the capital of France? " + "Please explain at length. " * 6}
 CALLS_TOOL = {"role": "assistant", "content": None, "tool_calls": [{"function": {"name": "look", "arguments": "{}"}}]}
 FOUND = {"role": "tool", "content": "Paris\x1b[2J, since 987."}
+SOURCE = StepSource("run-0", "job-0", 1, 1, 0.5)
 ANSWER = {"role": "assistant", "content": "It is Paris." + " Very much so." * 200}
 
 
@@ -47,10 +48,8 @@ async def _ask(root: Path) -> str:
             request_of(3, [QUESTION, CALLS_TOOL, FOUND], {"choices": [{"message": ANSWER}]}, job_id),
             request_of(1, [QUESTION], {"choices": [{"message": CALLS_TOOL}]}, job_id),
             request_of(5, [QUESTION], "no JSON", job_id, attempt=2, status="rejected", reason="ValueError after it"),
-            request_of(
-                6, [FOUND], "no JSON", job_id, attempt=2, request=None, reused_from=StepSource("run-0", "job-0", 1, 1, 0.5)
-            ),
-        ):  # fmt: skip
+            request_of(6, [FOUND], "no JSON", job_id, attempt=2, request=None, reused_from=SOURCE),
+        ):
             await storage.ledger.save_step(step)
         return job_id
 
@@ -82,10 +81,12 @@ def test_the_conversation_of_an_input_in_order(job_id: str):
     assert "--full" not in full
 
 
-def test_the_calls_of_a_record_are_those_of_its_input(job_id: str):
+def test_the_calls_of_a_record_are_those_of_its_input(job_id: str, here: Path):
     uid = next(one["record_uid"] for one in call_json("records", ENDED) if one["job_id"] == job_id)
     assert call("calls", uid) == call("calls", job_id)
-    assert "What is the capital of France?" in on_terminal("calls", uid)
+    status, shown = in_a_terminal("calls", uid, directory=here, COLUMNS="80")
+    assert status == 0
+    assert "What is the capital of France?" in shown
 
 
 def test_calls_for_programs(job_id: str):

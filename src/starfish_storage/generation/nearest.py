@@ -8,8 +8,9 @@ from typing import Literal
 
 from starfish_storage.interface import Storage
 from starfish_storage.models import GenerationMasterJob
-from starfish_storage.runs import Step, input_job_ids
+from starfish_storage.runs import Step
 from starfish_storage.runs.exchanges import CallRequest
+from starfish_storage.runs.inputs import same_input_in
 from starfish_storage.runs.request_differences import request_differences
 
 _MOST_RUNS = 5  # that are compared with: the newest ones that have requests
@@ -76,15 +77,12 @@ class StoredRequests:
 
     async def _of_equal_input(self, job_id: str, run_id: str) -> list[Step]:
         """Return the steps of an equal input of another run: at the same position, as nearly always, or elsewhere."""
-        here, there = input_job_ids(self._run.master_job_id)[0], input_job_ids(run_id)[0]
-        if job_id.startswith(here):
-            found = await self._storage.ledger.list_calls(there + job_id.removeprefix(here))
-            if found:
-                return found
+        found = await self._storage.ledger.list_calls(same_input_in(run_id, job_id))
+        if found:
+            return found
         job = await self._storage.get_execution_job(job_id)
         if job is None or job.run_config_hash is None:
             return []
-        found = []
         for status in _ENDED:
             of_hash = self._storage.list_execution_jobs_by_master_id_and_config_hash
             for one in (await of_hash(run_id, job.run_config_hash, status))[:_MOST_OF_OTHERS]:

@@ -121,7 +121,9 @@ def test_nothing_to_show():
 
 def test_replies_are_shown_unpacked(job_id: str):
     for words in (("show", job_id), ("steps", ENDED, "--input", job_id)):
-        assert '"content": "It is Paris.' in call(*words).out
+        shown = call(*words).out
+        assert '"content": "It is Paris.' in shown
+        assert '"body"' not in shown
 
 
 def test_why_models_were_asked(job_id: str):

@@ -61,7 +61,7 @@ def _differences(old: object, new: object) -> Iterator[str]:
             if line is not None:
                 yield line
         else:
-            yield _line(before, after, place)
+            yield _line(cast("object", before), cast("object", after), place)
 
 
 def _members(old: dict[str, object], new: dict[str, object], place: str) -> list[tuple[object, object, str]]:

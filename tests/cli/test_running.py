@@ -165,7 +165,8 @@ def test_what_resume_and_retry_are_given(work: Path, monkeypatch: pytest.MonkeyP
     assert (resume.given, resume.options) == (("run-1", None), {"inputs": None, "progress": "quiet"})
 
     assert call("retry", "last").status == 0
-    assert retry.given == ("run-1", None)
+    run_id, function = retry.given
+    assert (run_id, function.__name__) == ("run-1", "answer"), "that of the run, as stored"
     assert retry.options == {"where": Where(), "forget": (), "replace": "better", "progress": "auto"}
     job = call_json("errors", "last")[0]["job_id"]
     filters = ("--status", "failed", "--status", "filtered", "--error", "no", "--error-type", "LookupError")

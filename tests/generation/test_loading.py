@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
+import importlib.machinery
+import os
 import sys
+import threading
+import types
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from starfish_storage import InvalidInputError
-from starfish_storage.generation.loading import load_function
+from starfish_storage import InvalidInputError, LocalStorage, Project
+from starfish_storage.generation.loading import is_found_by_name, load_function, stored_name
+from starfish_storage.user_modules import refuse_in_import
 
 MODULE = """
 import dataclasses
@@ -158,3 +166,71 @@ def test_no_such_function(here: Path) -> None:
 def test_not_a_function(here: Path) -> None:
     with pytest.raises(InvalidInputError, match="of type int, which cannot be called"):
         load_function("parts_tasks:number")
+
+
+def test_the_stored_name_of_a_function_is_its_file_unless_that_is_installed(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert stored_name(load_function("parts_tasks:answer")) == f"{here}/parts_tasks.py:answer"
+    assert stored_name(load_function("parts_pkg.tasks:answer")) == "parts_pkg.tasks:answer"
+    assert stored_name(load_function("parts_tasks:model")) == f"{here}/parts_tasks.py:Model"
+    assert stored_name(stored_name) == "starfish_storage.generation.loading:stored_name"
+    assert stored_name(os.path.join) == "posixpath:join"
+    assert stored_name(len) == "builtins:len"
+    assert stored_name(lambda: None).startswith(f"{__name__}:")
+    assert not is_found_by_name(stored_name(lambda: None))
+    (here / "parts_started.py").write_text("def answer(): return 1\n")
+    started = types.ModuleType("__main__")
+    started.__file__ = "parts_started.py"
+    exec("def answer(): return 2", started.__dict__)
+    monkeypatch.setitem(sys.modules, "__main__", started)
+    name = stored_name(started.answer)
+    assert name == f"{here}/parts_started.py:answer"
+    assert load_function(name) is started.answer, "the file is not imported a second time"
+    started.__spec__ = importlib.machinery.ModuleSpec("parts_pkg.__main__", None)
+    assert stored_name(started.answer) == "parts_pkg.__main__:answer"
+    del started.__spec__, started.__file__
+    assert stored_name(started.answer) == "__main__:answer", "typed in"
+
+
+async def test_a_module_that_a_coroutine_imports_starts_nothing_either(here: Path) -> None:
+    (here / "parts_starting.py").write_text("import asyncio\nasyncio.run(asyncio.sleep(0))\n")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the coroutine, which nobody awaits
+        with pytest.raises(InvalidInputError, match=r"importing 'parts_starting' calls asyncio.run\(\); put what"):
+            load_function("parts_starting:answer")
+        gc.collect()
+    assert "parts_starting" not in sys.modules
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_an_import_leaves_behind_starts_nothing_later(here: Path) -> None:
+    (here / "parts_later.py").write_text(
+        "import threading\nfrom starfish_storage.user_modules import refuse_in_import\n"
+        "go, found = threading.Event(), []\n"
+        "def later():\n    go.wait()\n    found.append('called')\n"
+        "    refuse_in_import('starts')\n    found.append('started')\n"
+        "one = threading.Thread(target=later)\none.start()\n"
+        "def answer():\n    go.set()\n    one.join()\n    return found\n"
+    )
+    assert load_function("parts_later:answer")() == ["called"]
+    refuse_in_import("starts")  # here nothing is being imported
+    other = threading.Thread(target=refuse_in_import, args=("starts",))
+    other.start()
+    other.join()
+
+
+def test_reading_a_store_while_a_module_is_imported_is_allowed(here: Path) -> None:
+    (here / "parts_examples.py").write_text(
+        "import asyncio\nfrom starfish_storage import LocalStorage\n"
+        f"async def read():\n    async with LocalStorage('file://{here}/s', read_only=True) as s:\n"
+        "        return await s.list_projects()\n"
+        "PROJECTS = asyncio.run(read())\ndef answer(): return PROJECTS\n"
+    )
+
+    async def make() -> None:
+        async with LocalStorage(f"file://{here}/s") as storage:
+            await storage.save_project(Project(project_id="p", name="p"))
+
+    asyncio.run(make())
+    assert [one.project_id for one in load_function("parts_examples:answer")()] == ["p"]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+import asyncio
+from collections.abc import AsyncGenerator, Callable
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from starfish_storage.cli.opening import reading
 from starfish_storage.cli.options import example, one_of, with_run, with_store_to_write
 from starfish_storage.cli.place import Place
 from starfish_storage.cli.run_view import UNFINISHED
@@ -45,9 +47,9 @@ def resume_command(place: Place, run: str, function: str | None, inputs: str | N
     from starfish_storage.generation import load_function, read_inputs, resume
 
     arguments = how_options(given)
-    called = None if function is None else load_function(function)
-    read = None if inputs is None else read_inputs(inputs, given["on_bad_input"] or "stop")
     run_id = id_of_run(place, run)
+    called = _stored_function(place, "resume", run_id) if function is None else load_function(function)
+    read = None if inputs is None else read_inputs(inputs, given["on_bad_input"] or "stop")
     return carry_out(
         place,
         run_id,
@@ -111,14 +113,32 @@ def retry_command(
         )
     where = Where(statuses=status or _FAILED, error_text=error, error_type=error_type, job_ids=ids or None)
     arguments = how_options(given)
-    called = None if function is None else load_function(function)
     run_id = id_of_run(place, run)
+    called = _stored_function(place, "retry", run_id) if function is None else load_function(function)
 
     async def chosen(storage: Storage) -> Run:
         await _refuse_no_match(storage, run_id, where)
         return await retry(storage, run_id, called, where=where, forget=forget, replace=replace, **arguments)
 
     return carry_out(place, run_id, given, chosen, is_new=False, function=function)
+
+
+def _stored_function(place: Place, command: str, run_id: str) -> Callable[..., Any] | None:
+    """Return the function that a run was started with; None of one that is about to be refused.
+
+    It is imported before there is an event loop: in one, `asyncio.run` in the file would fail before it is refused.
+    """
+    from starfish_storage.generation.loading import load_function_of_run
+
+    async def name() -> object:
+        async with reading(place) as storage:
+            job = await storage.get_master_job(run_id)
+            if job is None or (command == "resume" and job.status not in (*UNFINISHED, "cancelled")):
+                return None
+            return (await storage.get_request_config(job.request_config_ref)).get("function")
+
+    found = asyncio.run(name())
+    return load_function_of_run(found, place.command(command, run_id)) if isinstance(found, str) else None
 
 
 async def _refuse_no_match(storage: Storage, run_id: str, where: Where) -> None:

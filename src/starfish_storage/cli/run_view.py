@@ -265,8 +265,8 @@ def fields_of(view: RunView) -> dict[str, Cell]:
 def how_to_go_on(view: RunView) -> str:
     """Return how to continue a run that has no workers.
 
-    A function that a program defined in itself is found in that program, or in its file, which is not stored. Starting
-    the program again continues a run whose id is given there; a random id is not.
+    A function that was typed into an interpreter, or that a program of an earlier version defined in itself, is found
+    there only. Starting the program again continues a run whose id is given there; a random id is not.
     """
     run_id = view.job.master_job_id
     place, _, function = (view.function or "").partition(":")

@@ -271,15 +271,18 @@ async def _called(
     place: Place, shown: str | None, durability: Durability, call: Call, *, is_new: bool
 ) -> tuple[Run, bool]:
     """Return how a run stands when it has been carried out, and whether it has outputs that broke a check."""
-    async with (made if is_new else existing)(place, durability) as storage:
-        # Not before a refusal. Where nothing can be written, the call is about to refuse, and to say why.
-        if shown is not None and (not place.is_local or os.access(place.path, os.W_OK)):
-            say(f"Run {shown}")
-        run = await call(storage)
-        if not run.records.get("failed"):
-            return run, False
-        broken = await storage.ledger.search_records(run.master_job_id, ["failed"], "check: ", limit=1)
-        return run, bool(broken)
+    from starfish_storage.generation.continuing import command_said_elsewhere
+
+    with command_said_elsewhere():
+        async with (made if is_new else existing)(place, durability) as storage:
+            # Not before a refusal. Where nothing can be written, the call is about to refuse, and to say why.
+            if shown is not None and (not place.is_local or os.access(place.path, os.W_OK)):
+                say(f"Run {shown}")
+            run = await call(storage)
+            if not run.records.get("failed"):
+                return run, False
+            broken = await storage.ledger.search_records(run.master_job_id, ["failed"], "check: ", limit=1)
+            return run, bool(broken)
 
 
 def _how_to_go_on(place: Place, words: tuple[str, ...]) -> str:

@@ -56,7 +56,7 @@ async def begun(
     state = None if job is None else await state_of(storage, job)
     if state is None:
         await asyncio.to_thread(check.beforehand, inputs)
-        config = about.to_json(bound.name, inputs, options)
+        config = about.to_json(bound.stored_name, inputs, options)
         target = length_of(inputs) or 0
         state = await create(storage, run_id, about.project, about.name, config, checks.json_schema, target)
     elif job is not None and job.status in FINISHED:

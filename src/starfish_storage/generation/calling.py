@@ -12,6 +12,7 @@ from typing import Any, cast
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.generation.binding import Binding
 from starfish_storage.generation.code_identity import code_identity
+from starfish_storage.generation.loading import function_name, is_found_by_name, stored_name
 from starfish_storage.generation.threads import Threads
 from starfish_storage.generation.value_forms import is_iterator
 
@@ -21,6 +22,8 @@ class BoundFunction:
 
     Attributes:
         name: ``"module:qualified.name"``.
+        stored_name: the name by which another program finds it, as far as it has one.
+        is_found_by_name: whether another program finds it by that.
     """
 
     def __init__(self, function: Callable[..., Any], max_threads: int, *, context_type: type | None = None) -> None:
@@ -39,6 +42,8 @@ class BoundFunction:
                 f"function must be callable, not an object of type {type(function).__name__}; pass the function itself."
             )
         self.name = function_name(function)
+        self.stored_name = stored_name(function)
+        self.is_found_by_name = is_found_by_name(self.stored_name)
         self._function = function
         self._code: str | None = None
         self._is_async = _is_async(function)
@@ -102,18 +107,6 @@ class BoundFunction:
     async def _in_thread(self, call: Callable[[], Any]) -> Any:
         async with self._turn:  # released when the call is abandoned: one that hangs blocks no other
             return await self._threads.run(call)
-
-
-def function_name(function: Callable[..., Any]) -> str:
-    """Return the name by which `load_function` finds a function, as far as it has one.
-
-    >>> function_name(functools.partial(function_name, len))
-    'starfish_storage.generation.calling:function_name'
-    """
-    while isinstance(function, functools.partial):
-        function = cast("functools.partial[Any]", function).func
-    named: Any = function if hasattr(function, "__qualname__") else type(function)
-    return f"{getattr(named, '__module__', None) or 'builtins'}:{named.__qualname__}"
 
 
 def _plain_call(call: Callable[[], Any], yielded: list[Any]) -> Any:

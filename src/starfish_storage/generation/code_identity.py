@@ -332,4 +332,9 @@ def _is_of_program(value: object) -> bool:
         return False
     else:
         file = os.fspath(getattr(sys.modules.get(name), "__file__", None) or "")
-    return not (_INSTALLED.search(file) or file.startswith(_LIBRARY))
+    return not is_installed(file)
+
+
+def is_installed(file: str) -> bool:
+    """Return whether a file belongs to an installed package or to Python itself."""
+    return bool(_INSTALLED.search(file)) or file.startswith(_LIBRARY)

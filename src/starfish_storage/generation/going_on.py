@@ -9,6 +9,7 @@ from typing import Any
 from starfish_storage.errors import RunIncompleteError
 from starfish_storage.generation.calling import BoundFunction
 from starfish_storage.generation.context import Context
+from starfish_storage.generation.continuing import how_to_continue
 from starfish_storage.generation.frames import rows_of
 from starfish_storage.generation.input_files import FileInputs
 from starfish_storage.generation.inputs import Feed, InputCheck
@@ -25,9 +26,6 @@ from starfish_storage.generation.worker import RunWorker
 from starfish_storage.interface import Storage
 from starfish_storage.models import GenerationMasterJob
 from starfish_storage.runs import RunState
-
-START_AGAIN, RESUME = "start the program again to continue", "resume continues it"
-"""What continues a run, for people."""
 
 
 async def go_on(
@@ -75,8 +73,8 @@ async def go_on(
         if before is not None:
             await before()
         worker = RunWorker(storage, state, bound, checks, options, shown, feed, identity(job))
-        again = START_AGAIN if is_of_program(bound) else RESUME
-        return await carry_on(storage, state, worker, again, handle_signals=changed.get("handle_signals", True))
+        again_by = how_to_continue(storage, state.master_job_id, bound, by_program=True)
+        return await carry_on(storage, state, worker, again_by, handle_signals=changed.get("handle_signals", True))
 
 
 def stored_options(
@@ -87,8 +85,3 @@ def stored_options(
     given = changed.get("output_schema")  # an empty one is one that everything fits
     schema = job.output_schema or None if given is None else given
     return options, OutputChecks(schema, options.accept, options.unique_by, options.on_empty)
-
-
-def is_of_program(function: BoundFunction) -> bool:
-    """Return whether the program that runs defines a function itself: then a command did not start the run."""
-    return function.name.startswith("__main__:")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import hashlib
 import importlib
 import importlib.util
@@ -10,9 +11,13 @@ import os
 import sys
 import types
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from starfish_storage.errors import InvalidInputError, shorten
+from starfish_storage.generation.code_identity import PROGRAMS, is_installed
+from starfish_storage.user_modules import REMEDY, module_import
+
+Imported = TypeVar("Imported")
 
 _MOST_LISTED = 8
 
@@ -55,6 +60,59 @@ def load_function(name: str) -> Callable[..., Any]:
     return cast("Callable[..., Any]", found)
 
 
+def function_name(function: Callable[..., Any]) -> str:
+    """Return the name by which `load_function` finds a function, as far as it has one.
+
+    >>> function_name(functools.partial(function_name, len))
+    'starfish_storage.generation.loading:function_name'
+    """
+    while isinstance(function, functools.partial):
+        function = cast("functools.partial[Any]", function).func
+    named: Any = function if hasattr(function, "__qualname__") else type(function)
+    return f"{getattr(named, '__module__', None) or 'builtins'}:{named.__qualname__}"
+
+
+def stored_name(function: Callable[..., Any]) -> str:
+    """Return the name of a function that is stored with a run: another program finds it by that.
+
+    A function of a script, or of another file that is in no package and not installed, is named by its file, with the
+    whole path: ``"/home/me/answers.py:answer"``. So the command line finds it from every directory. A function that was
+    typed in, or is inside another one, is found by nobody, and keeps the name of its module.
+    """
+    name = function_name(function)
+    module, _, attributes = name.partition(":")
+    if not all(part.isidentifier() for part in attributes.split(".")):
+        return name
+    found = sys.modules.get(module)
+    spec = getattr(found, "__spec__", None)
+    if module in PROGRAMS and spec is not None and "." in spec.name:  # python -m package.module
+        return f"{spec.name}:{attributes}"
+    file = os.path.realpath(getattr(found, "__file__", None) or "")
+    if "." in module or hasattr(found, "__path__") or not file.endswith(".py") or not os.path.isfile(file):
+        return name
+    return name if is_installed(file) else f"{file}:{attributes}"
+
+
+def is_found_by_name(name: str) -> bool:
+    """Return whether a stored name is one by which another program finds the function.
+
+    >>> is_found_by_name("/home/me/answers.py:answer"), is_found_by_name("__main__:answer")
+    (True, False)
+    """
+    place, _, attributes = name.rpartition(":")
+    return place not in PROGRAMS and all(part.isidentifier() for part in attributes.split("."))
+
+
+def shown_name(name: str) -> str:
+    """Return the name of a function for people: of a file, without the directories it lies in.
+
+    >>> shown_name("/home/me/answers.py:answer"), shown_name("answers:answer")
+    ('answers.py:answer', 'answers:answer')
+    """
+    place, _, attributes = name.rpartition(":")
+    return f"{os.path.basename(place)}:{attributes}" if os.path.isabs(place) else name
+
+
 def load_function_of_run(name: str, command: str) -> Callable[..., Any]:
     """Return the function that a run was started with.
 
@@ -64,19 +122,35 @@ def load_function_of_run(name: str, command: str) -> Callable[..., Any]:
             the stored one.
 
     Raises:
-        InvalidInputError: it is not found. One that a program defined in itself is found in that program only.
+        InvalidInputError: it is not found. One that was typed in is found in that program only, and so is one of a
+            script in a run that an earlier version started.
     """
+    place, _, attributes = name.rpartition(":")
     try:
-        return load_function(name)
+        return load_stored_function(name)
     except InvalidInputError as error:
-        place, _, attributes = name.partition(":")
-        if place != "__main__" or not all(part.isidentifier() for part in attributes.split(".")):
+        is_by_file = os.path.isabs(place) and not os.path.exists(place)
+        if not (is_by_file or place == "__main__") or not all(part.isidentifier() for part in attributes.split(".")):
             raise
-        raise _refused(
-            name,
-            "it belongs to the program that started the run, and this is another program",
-            f"start your program again if it names the run, or: {command} FILE.py:{attributes}",
-        ) from error
+        if is_by_file:
+            reason, remedy = f"its file {shorten(place)} is not there", "put it back"
+        else:
+            reason = "it belongs to the program that started the run, and this is another program"
+            remedy = "start your program again if it names the run"
+        raise _refused(shown_name(name), reason, f"{remedy}, or: {command} FILE.py:{attributes}") from error
+
+
+def load_stored_function(name: str) -> Callable[..., Any]:
+    """Return the function that `stored_name` has named. A file that is gone may lie in the current directory.
+
+    Raises:
+        InvalidInputError: as `load_function`.
+    """
+    place, _, attributes = name.rpartition(":")
+    here = os.path.basename(place)
+    if os.path.isabs(place) and not os.path.exists(place) and os.path.exists(here):
+        return load_function(f"{here}:{attributes}")  # the program was moved, or this is another machine
+    return load_function(name)
 
 
 def _refused(name: str, reason: str, remedy: str) -> InvalidInputError:
@@ -91,18 +165,47 @@ def _make_importable(directory: str) -> None:
 
 def _module(name: str, module: str) -> types.ModuleType:
     _make_importable(os.getcwd())
+    is_new = module not in sys.modules
     try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
-            raise _import_failed(name, module, error) from error
+        return _imported(name, module, lambda: importlib.import_module(module))
+    except InvalidInputError as refused:
+        if is_new:
+            sys.modules.pop(module, None)
+        error = refused.__cause__
+        if not isinstance(error, ModuleNotFoundError) or not f"{module}.".startswith(f"{error.name}."):
+            raise
         raise _refused(
             name,
             f"there is no module {error.name!r}",
             f"check its spelling, and that it is installed or in the current directory {os.getcwd()!r}",
         ) from error
-    except (Exception, SystemExit) as error:
+
+
+def _imported(name: str, module: str, execute: Callable[[], Imported]) -> Imported:
+    """Import a module that starts nothing.
+
+    Raises:
+        InvalidInputError: the import fails; or it starts a run or opens a store to write into it, and has not got far.
+    """
+    error: BaseException | None = None
+    found: Imported | None = None
+    with module_import(shorten(module)) as watch:
+        try:
+            found = execute()
+        except (Exception, SystemExit) as raised:  # noqa: BLE001 (the file is the user's; it is raised below)
+            error = raised
+    does = watch.refused or ("calls asyncio.run()" if _is_second_loop(error) else None)
+    if does is not None:
+        raise _refused(name, f"importing {shorten(module)} {does}", REMEDY) from error
+    if found is None:
+        assert error is not None, "an import ends either way"
         raise _import_failed(name, module, error) from error
+    return found
+
+
+def _is_second_loop(error: BaseException | None) -> bool:
+    """Return whether a module that is imported by a coroutine has called `asyncio.run`."""
+    return isinstance(error, RuntimeError) and "running event loop" in str(error)
 
 
 def _import_failed(name: str, module: str, error: BaseException) -> InvalidInputError:
@@ -113,6 +216,9 @@ def _import_failed(name: str, module: str, error: BaseException) -> InvalidInput
 def _file_module(name: str, path: str) -> types.ModuleType:
     """Import a Python file under its own name, or under a longer one if another module has that name."""
     whole = os.path.realpath(path)
+    program = sys.modules.get("__main__")
+    if program is not None and _is_of_file(program, whole):
+        return program
     if not os.path.isfile(whole) or not whole.endswith(".py"):
         raise _refused(name, f"there is no Python file {shorten(whole)}", "check the path")
     _make_importable(os.path.dirname(whole))
@@ -126,13 +232,18 @@ def _file_module(name: str, path: str) -> types.ModuleType:
     spec = importlib.util.spec_from_file_location(module_name, whole)
     assert spec is not None, "the name ends in .py"
     assert spec.loader is not None, "the name ends in .py"
-    module = sys.modules[module_name] = importlib.util.module_from_spec(spec)
+    loader, module = spec.loader, importlib.util.module_from_spec(spec)
+
+    def execute() -> types.ModuleType:
+        loader.exec_module(module)
+        return module
+
+    sys.modules[module_name] = module
     try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
+        return _imported(name, whole, execute)
+    except InvalidInputError:
         del sys.modules[module_name]
-        raise _import_failed(name, whole, error) from error
-    return module
+        raise
 
 
 def _is_of_file(module: types.ModuleType, path: str) -> bool:

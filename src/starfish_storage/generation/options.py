@@ -10,8 +10,7 @@ from typing import Any, Self, cast
 from pydantic import BaseModel
 
 from starfish_storage.errors import InvalidInputError, shorten
-from starfish_storage.generation.calling import function_name
-from starfish_storage.generation.loading import load_function
+from starfish_storage.generation.loading import load_stored_function, stored_name
 from starfish_storage.generation.outcomes import OnEmpty
 from starfish_storage.generation.replies import REASKS, Reask
 from starfish_storage.generation.retrying import Retry, is_worth_retrying
@@ -115,10 +114,10 @@ class Options:
             "longest_wait": retry.longest_wait,
             "jitter": retry.jitter,
             "longest_retry_after": retry.longest_retry_after,
-            "worth_retrying": None if is_default else function_name(retry.worth_retrying),
+            "worth_retrying": None if is_default else stored_name(retry.worth_retrying),
             "timeout": self.timeout,
-            "accept": None if self.accept is None else function_name(self.accept),
-            "unique_by": {"function": function_name(unique_by)} if callable(unique_by) else unique_by,
+            "accept": None if self.accept is None else stored_name(self.accept),
+            "unique_by": {"function": stored_name(unique_by)} if callable(unique_by) else unique_by,
             "max_cost": self.max_cost,
             "on_empty": self.on_empty,
             "retry_on_misfit": self.retry_on_misfit,
@@ -168,7 +167,7 @@ _OF_RETRY = ("attempts", "first_wait", "longest_wait", "jitter", "longest_retry_
 
 def _found_again(option: str, name: str) -> Callable[..., Any]:
     try:
-        return load_function(name)
+        return load_stored_function(name)
     except InvalidInputError as error:
         raise InvalidInputError(f"the run was started with {option}={name!r}; pass {option}= again: {error}") from error
 

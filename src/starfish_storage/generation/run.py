@@ -13,16 +13,17 @@ from starfish_storage.errors import InvalidInputError, NotFoundError, RunFinishe
 from starfish_storage.generation.beginning import About, begun
 from starfish_storage.generation.calling import BoundFunction
 from starfish_storage.generation.context import Context
+from starfish_storage.generation.continuing import how_to_continue
 from starfish_storage.generation.forgetting import check_step_names, forget_of_pending
 from starfish_storage.generation.frames import rows_of
-from starfish_storage.generation.going_on import RESUME, START_AGAIN, go_on, is_of_program, stored_options
+from starfish_storage.generation.going_on import go_on, stored_options
 from starfish_storage.generation.lease import is_dead, release_dead
 from starfish_storage.generation.lifecycle import FINISHED, Run, carry_on, run_of, settle
 from starfish_storage.generation.options import Options
 from starfish_storage.generation.outcomes import OutputChecks
 from starfish_storage.generation.progress import OPEN, reporter
 from starfish_storage.generation.rechecking import recheck as recheck_outputs
-from starfish_storage.generation.run_options import RunOptions, Where, refuse_unknown
+from starfish_storage.generation.run_options import RunOptions, Where, check_call
 from starfish_storage.generation.sources import Inputs
 from starfish_storage.generation.spool import RunIdentity
 from starfish_storage.generation.spooled import identity, take_in
@@ -33,6 +34,7 @@ from starfish_storage.identifiers import check_id
 from starfish_storage.interface import Storage
 from starfish_storage.models import Project, utc_now
 from starfish_storage.runs import Replace, RunState
+from starfish_storage.user_modules import refuse_in_import
 
 
 @raised_at_the_call
@@ -73,7 +75,7 @@ async def generate(
         StorageError: the store failed. Everything acknowledged is stored; `resume` continues the run.
         KeyboardInterrupt: after Ctrl-C, once everything is stored; after SIGTERM, `SystemExit`.
     """
-    refuse_unknown(options)
+    check_call("generate", options)
     how = Options().with_given(options)
     checks = OutputChecks(options.get("output_schema"), how.accept, how.unique_by, how.on_empty)
     shown = reporter(options.get("progress", "auto"))
@@ -84,7 +86,7 @@ async def generate(
         if feed is None:
             return await _as_it_is(storage, state)
         worker = RunWorker(storage, state, bound, checks, how, shown, feed, await _identity(storage, run_id))
-        again = START_AGAIN if master_job_id is not None and is_of_program(bound) else RESUME
+        again = how_to_continue(storage, run_id, bound, by_program=master_job_id is not None)
         return await carry_on(storage, state, worker, again, handle_signals=options.get("handle_signals", True))
 
 
@@ -118,7 +120,7 @@ async def resume(
         StorageError: the store failed.
         KeyboardInterrupt: after Ctrl-C, once everything is stored; after SIGTERM, `SystemExit`.
     """
-    refuse_unknown(changed)
+    check_call("resume", changed)
     await take_in(storage, master_job_id, changed.get("spool"))
     state, job, config = await stored_run(storage, master_job_id)
     if job.status in FINISHED:
@@ -162,7 +164,7 @@ async def retry(
         InvalidInputError: a status is unknown, the run has no step of a name to forget, or as for `resume`.
         StorageError: the store failed.
     """
-    refuse_unknown(changed)
+    check_call("retry", changed)
     await take_in(storage, master_job_id, changed.get("spool"))
     if recheck:
         if function is not None or where is not None or forget or replace != "better":
@@ -185,6 +187,7 @@ async def cancel(storage: Storage, master_job_id: str, reason: str = "cancelled"
         NotFoundError: the run does not exist.
         RunFinishedError: it has finished.
     """
+    refuse_in_import("calls cancel()")
     _, job, _ = await stored_run(storage, master_job_id)
     if job.status in FINISHED:
         raise RunFinishedError(master_job_id, job.status)

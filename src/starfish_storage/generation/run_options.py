@@ -15,6 +15,7 @@ from starfish_storage.generation.replies import Reask
 from starfish_storage.generation.retrying import Retry
 from starfish_storage.generation.reuse import Replay, Reuse
 from starfish_storage.generation.sources import OnBadInput
+from starfish_storage.user_modules import refuse_in_import
 
 ProgressKind = str | Callable[[Progress], object]
 
@@ -125,8 +126,9 @@ class Where:
             raise InvalidInputError("statuses must name at least one status, such as 'failed'.")
 
 
-def refuse_unknown(options: RunOptions) -> None:
-    """Refuse a misspelt option, as Python does for other arguments."""
+def check_call(function: str, options: RunOptions) -> None:
+    """Refuse a call by a file that is only imported for a function, and misspelt options, as Python does for others."""
+    refuse_in_import(f"calls {function}()")
     for name in options:
         if name not in RunOptions.__annotations__:
             raise TypeError(f"{name!r} is not an option of a run; RunOptions lists them.")

@@ -16,6 +16,7 @@ from starfish_storage.storage.data_place import data_handler
 from starfish_storage.storage.hybrid import HybridStorage
 from starfish_storage.storage.secret_guard import SecretGuard
 from starfish_storage.uri import as_uri, file_uri_of_path, is_object_uri, parse_object_uri, path_of_file_uri
+from starfish_storage.user_modules import refuse_in_import
 
 _CAPABILITIES = frozenset(
     {
@@ -103,6 +104,7 @@ class LocalStorage(HybridStorage):
     async def setup(self) -> None:
         """See `Storage.setup`."""
         if not self._read_only:
+            refuse_in_import("opens a store to write into it")
             _make_root_of_new(self.base_path)
         if not self._reading.is_open:
             warn_of_network_file_systems(*self._directories)

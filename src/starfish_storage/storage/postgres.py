@@ -14,6 +14,7 @@ from starfish_storage.storage.data_place import data_handler
 from starfish_storage.storage.hybrid import HybridStorage
 from starfish_storage.storage.secret_guard import SecretGuard
 from starfish_storage.uri import file_uri_of_path, is_object_uri, parse_object_uri, path_of_file_uri
+from starfish_storage.user_modules import refuse_in_import
 
 _CAPABILITIES = frozenset(
     {
@@ -62,6 +63,7 @@ class PostgresStorage(HybridStorage):
         read_only: bool = False,
         patience: float | None = None,
     ) -> None:
+        self._read_only = read_only
         self._address = address = PostgresAddress.of_uri(storage_uri)
         if data_storage_uri_override is None:
             raise InvalidUriError(
@@ -79,6 +81,12 @@ class PostgresStorage(HybridStorage):
             _CAPABILITIES,
             guard,
         )
+
+    async def setup(self) -> None:
+        """See `Storage.setup`."""
+        if not self._read_only:
+            refuse_in_import("opens a store to write into it")
+        await super().setup()
 
     async def exists(self, patience: float) -> bool:
         """Return whether there is a store. Makes none, and need not be set up.

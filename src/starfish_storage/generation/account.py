@@ -5,14 +5,20 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+from dataclasses import replace
 
 from starfish_storage.errors import StorageError
 from starfish_storage.generation.conversion import Notes
 from starfish_storage.generation.replies import Replies, StepRules
+from starfish_storage.generation.requests import Requests
 from starfish_storage.generation.steps import Steps, used_in_step
 from starfish_storage.generation.stopping import StoppedError
 from starfish_storage.generation.under_way import StepKey, under_way
-from starfish_storage.runs import ClaimedInput, Usage
+from starfish_storage.runs import CallCounts, ClaimedInput, Usage
+
+UNPRICED = "unpriced_calls"
+"""The count of usage that says that a call has no known price."""
 
 _making = threading.Lock()  # of what few attempts have
 _counting = threading.Lock()  # which usage is in the row of its attempt, and which came after it
@@ -33,8 +39,8 @@ class AttemptAccount:
     """
 
     __slots__ = (
-        *("_attempt", "_claimed", "_is_over", "_is_stored", "_late", "_on_cost", "_replies", "_rules", "_steps"),
-        *("_thread", "_usage", "complaint", "loop"),
+        *("_attempt", "_claimed", "_is_over", "_is_stored", "_late", "_on_cost", "_replies", "_requests", "_rules"),
+        *("_steps", "_thread", "_unreported", "_usage", "complaint", "loop"),
     )
 
     def __init__(self, rules: StepRules, claimed: ClaimedInput, attempt: int, on_cost: Callable[[float], None]) -> None:
@@ -50,6 +56,8 @@ class AttemptAccount:
         self.complaint: str | None = None
         self._replies: Replies | None = None
         self._steps: Steps | None = None
+        self._requests: Requests | None = None
+        self._unreported: list[tuple[Usage, bool]] = []  # of requests, and whether it counts here
 
     @property
     def is_in_loop(self) -> bool:
@@ -69,6 +77,19 @@ class AttemptAccount:
                 self._steps = Steps(self._made_replies())
             return self._steps
 
+    @property
+    def requests(self) -> Requests:
+        """The requests that a recording client makes. Any thread may ask for them."""
+        with _making:
+            if self._requests is None:
+                self._requests = Requests(self._made_replies(), self._log_paid, self._log_stored)
+            return self._requests
+
+    @property
+    def calls(self) -> CallCounts | None:
+        """How the requests were answered; None if there was none."""
+        return None if self._requests is None else self._requests.counts()
+
     def _made_replies(self) -> Replies:
         if self._replies is None:
             self._replies = Replies(self._rules, self._claimed, self._attempt, self.loop)
@@ -79,9 +100,45 @@ class AttemptAccount:
         """Note what a call used, and what is wrong with how it was reported. Any thread may call this."""
         if complaint is not None and self.complaint is None:
             self.complaint = f"log_usage: {complaint}"
+        if self._unreported and self._is_known(used):
+            return
         in_step = used_in_step.get()
         if in_step is not None:
             in_step.append(used)
+        self._add(used)
+
+    def _log_paid(self, used: Usage) -> None:
+        """Note what a recorded answer used, which the function may report too."""
+        with _counting:
+            self._unreported.append((used, True))
+        self._add(used)
+
+    def _log_stored(self, used: Usage) -> None:
+        """Note what an answer used when it was paid for, which the function may report now."""
+        with _counting:
+            self._unreported.append((used, False))
+
+    def _is_known(self, reported: Usage) -> bool:
+        """Return whether the function reports an answer that was recorded: the same model and tokens.
+
+        What it says beyond what the answer says wins, such as a cost.
+        """
+        with _counting:
+            for known in self._unreported:
+                used, counts_here = known
+                if not _is_same(reported, used):
+                    continue
+                self._unreported.remove(known)
+                if not counts_here or not reported.cost:
+                    return True
+                self._usage[self._usage.index(used)] = with_cost(used, reported.cost)
+                break
+            else:
+                return False
+        self._on_cost(reported.cost - used.cost)
+        return True
+
+    def _add(self, used: Usage) -> None:
         with _counting:
             self._usage.append(used)
             if self._late is not None:
@@ -106,6 +163,8 @@ class AttemptAccount:
         self._is_over = True
         if self._replies is not None:
             self._replies.is_over = True
+        if self._requests is not None:
+            self._requests.end()
 
     def take_usage(self) -> tuple[Usage, ...]:
         """Return the usage for the row of the attempt. What is reported later is added to that row, once it is stored.
@@ -152,3 +211,24 @@ class AttemptAccount:
             calls = under_way(self._rules.ledger)
             work = self._rules.outbox.add_usage(self._claimed.job_id, self._attempt, late)
             calls.store_late(StepKey(self._claimed.master_job_id, self._claimed.job_id, "usage", 0), work)
+
+
+attempt_under_way: ContextVar[AttemptAccount | None] = ContextVar("attempt_under_way", default=None)
+"""The attempt whose function runs here, also in its tasks and threads: a recording client asks for it."""
+
+
+def with_cost(used: Usage, cost: float) -> Usage:
+    """Return usage whose price is known."""
+    counts = {name: count for name, count in used.counts.items() if name != UNPRICED}
+    return replace(used, cost=cost, counts=counts)
+
+
+def _is_same(reported: Usage, used: Usage) -> bool:
+    """Return whether a reported call may be a recorded one: equal tokens, and of no other model."""
+    tokens = (reported.input_tokens, reported.output_tokens)
+    is_named = reported.model is not None and used.model is not None
+    return (
+        any(tokens)
+        and tokens == (used.input_tokens, used.output_tokens)
+        and not (is_named and reported.model != used.model)
+    )

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from starfish_storage.errors import InvalidDataError, StorageError
-from starfish_storage.generation.account import AttemptAccount
+from starfish_storage.generation.account import AttemptAccount, attempt_under_way
 from starfish_storage.generation.calling import BoundFunction
 from starfish_storage.generation.context import Context
 from starfish_storage.generation.conversion import Notes
@@ -193,6 +193,7 @@ class Attempts:
         account = AttemptAccount(settings.rules, self._claimed, self._number, settings.on_cost)
         context = Context(self._claimed, self._number, settings.worker_id, account)
         self._account, self._raised, self._timed_out = account, None, False
+        token = attempt_under_way.set(account)
         try:
             try:
                 returned = await self._called(context)
@@ -209,6 +210,7 @@ class Attempts:
                 self._raised = error
             raise
         finally:
+            attempt_under_way.reset(token)
             account.end()
             gate.leave(account.usage, succeeded=succeeded)
         if account.failure is not None:
@@ -333,6 +335,7 @@ class Attempts:
             trace,
             () if account is None else account.take_usage(),
             self._conversions(),
+            calls=None if account is None else account.calls,
         )
 
 

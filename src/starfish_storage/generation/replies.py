@@ -85,7 +85,8 @@ class Replies:
         with self.noting_failure():
             if key.name in self._forgetting:
                 await asyncio.shield(self._forgetting[key.name])
-            look = partial(self._rules.ledger.list_replies, key.job_id, key.name, key.call)
+            sought = (key.job_id, key.name, key.call)
+            look = partial(self._rules.ledger.list_replies, *sought, request_key=key.request_key)
             found = await self._rules.outbox.insist(look)
             if found and self._rules.reask == "all" and self._failed_before is None:
                 attempts = await self._rules.outbox.insist(partial(self._rules.ledger.list_attempts, key.job_id))
@@ -125,7 +126,8 @@ class Replies:
         said = None if reason is None else storable(reason)
         with self.noting_failure():
             marked = (step.job_id, step.name, step.call, step.reply, status)
-            mark = partial(self._rules.ledger.mark_step, *marked, reason=said, rejected_by=code)
+            words = {"reason": said, "rejected_by": code, "request_key": step.request_key}
+            mark = partial(self._rules.ledger.mark_step, *marked, **words)
             await self._rules.outbox.insist(mark)
 
     def forget(self, name: str) -> asyncio.Future[int]:

@@ -33,10 +33,13 @@ class Course:
     Attributes:
         replies: those that came, in order.
         calling: how many calls are under way, or wait for that of another attempt.
+        streaming: how many of them have begun to give the function an answer that is not whole yet.
     """
 
     replies: list[ReplyCame] = field(default_factory=list[ReplyCame])
     calling: int = 0
+    streaming: int = 0
+    _left: int = -1
     _failures: list[tuple[BaseException, int]] = field(default_factory=list[tuple[BaseException, int]])
     _events: Iterator[int] = field(default_factory=itertools.count)
 
@@ -56,12 +59,17 @@ class Course:
         """Note that a call failed, not the function."""
         self._failures.append((error, self.now()))
 
+    def left(self) -> None:
+        """Note that the function has read only a part of an answer, which is not a reply."""
+        self._left = self.now()
+
     def suspect(self, error: BaseException, *, timed_out: bool) -> Step | None:
         """Return the reply that an error makes suspect: the last one that came before it, or None.
 
         An error that arose while a call was under way says nothing about the replies before. Of replies that were
         called for together, as with `asyncio.gather`, the last is not more suspect than the others: so that none is
-        read for ever, it is the one that was asked for least often, of these the last.
+        read for ever, it is the one that was asked for least often, of these the last. If the function had begun to
+        read another answer, the error is about that one, which is not stored.
 
         Args:
             error: ended the attempt.
@@ -70,6 +78,8 @@ class Course:
         if not self.replies or self._is_of_calls(error, timed_out=timed_out):
             return None
         last = self.replies[-1]
+        if self.streaming or self._left > last.came:
+            return None
         together = [one for one in self.replies if one.came > last.called]
         return min(reversed(together), key=lambda one: one.step.reply).step
 

@@ -24,13 +24,15 @@ class StepKey(NamedTuple):
         master_job_id: the run.
         job_id: the execution job of the input.
         name: the name of the step.
-        call: the how manieth call of that name.
+        call: the how manieth call of that name; of a request, among those that are equal.
+        request_key: the identity of the request, if it is one of an HTTP client.
     """
 
     master_job_id: str
     job_id: str
     name: str
     call: int
+    request_key: str = ""
 
     def __str__(self) -> str:
         return f"step {shorten(self.name)} (call {self.call}) of input {self.job_id}"
@@ -61,15 +63,33 @@ class UnderWay:
     @contextlib.asynccontextmanager
     async def turn(self, key: StepKey) -> AsyncGenerator[None]:
         """Wait until nobody else asks for a step, then keep others waiting."""
+        give_back = await self.take_turn(key)
+        try:
+            yield
+        finally:
+            give_back()
+
+    async def take_turn(self, key: StepKey) -> Callable[[], None]:
+        """Wait until nobody else asks for a step; others wait until what this returns is called."""
         turn = self._turns.setdefault(key, _Turn())
         turn.users += 1
-        try:
-            async with turn.lock:
-                yield
-        finally:
+
+        def leave() -> None:
             turn.users -= 1
             if not turn.users:
                 del self._turns[key]
+
+        try:
+            await turn.lock.acquire()
+        except BaseException:
+            leave()
+            raise
+
+        def give_back() -> None:
+            turn.lock.release()
+            leave()
+
+        return give_back
 
     @contextlib.contextmanager
     def paying(self, key: StepKey, is_late: Callable[[], bool]) -> Generator[None]:

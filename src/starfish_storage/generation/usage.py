@@ -15,24 +15,32 @@ from starfish_storage.runs import MOST_USED, Usage
 
 _MODEL, _SENT, _RECEIVED, _COST = "model", "input_tokens", "output_tokens", "cost"
 _NAMES = {
-    **dict.fromkeys(("prompt_tokens", "prompt_token_count", "inputTokens", "inputTokenCount"), _SENT),
-    **dict.fromkeys(("completion_tokens", "candidates_token_count", "outputTokens", "outputTokenCount"), _RECEIVED),
+    **dict.fromkeys(
+        ("prompt_tokens", "prompt_token_count", "promptTokenCount", "inputTokens", "inputTokenCount"), _SENT
+    ),
+    **dict.fromkeys(
+        (
+            *("completion_tokens", "candidates_token_count", "candidatesTokenCount"),
+            *("outputTokens", "outputTokenCount"),
+        ),
+        _RECEIVED,
+    ),
     **dict.fromkeys(("total_cost", "response_cost"), _COST),
     **dict.fromkeys(
         (
-            *("cache_read_input_tokens", "cached_content_token_count", "cacheReadInputTokens"),
-            *("cacheReadInputTokenCount", "prompt_cache_hit_tokens"),
+            *("cache_read_input_tokens", "cached_content_token_count", "cachedContentTokenCount"),
+            *("cacheReadInputTokens", "cacheReadInputTokenCount", "prompt_cache_hit_tokens"),
         ),
         "cached_tokens",
     ),
     **dict.fromkeys(
         ("cache_creation_input_tokens", "cacheWriteInputTokens", "cacheWriteInputTokenCount"), "cache_write_tokens"
     ),
-    "thoughts_token_count": "reasoning_tokens",
+    **dict.fromkeys(("thoughts_token_count", "thoughtsTokenCount"), "reasoning_tokens"),
 }
 """What OpenAI, Anthropic, Google, Amazon, DeepSeek and those that follow them call the same thing."""
 
-_TOTALS = frozenset({"total_tokens", "total_token_count", "totalTokens"})  # the sum of two others
+_TOTALS = frozenset({"total_tokens", "total_token_count", "totalTokenCount", "totalTokens"})  # the sum of two others
 _SIDES = {"prompt": "input", "input": "input", "completion": "output", "output": "output"}
 _OF_ONE_SIDE = frozenset({"audio_tokens", "text_tokens", "image_tokens", "video_tokens"})
 _HOLDERS = ("usage", "usage_metadata", "usageMetadata")

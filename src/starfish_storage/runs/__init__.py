@@ -1,7 +1,6 @@
 """What a store keeps of a run beyond its jobs and records: inputs, attempts, usage, paid steps and workers. No I/O."""
 
 from starfish_storage.runs.calls import MOST_NOTES, CallCounts, CallNote, StepSource
-from starfish_storage.runs.exchanges import RecordedCall
 from starfish_storage.runs.inputs import (
     ClaimedInput,
     ErrorGroup,
@@ -49,7 +48,6 @@ __all__ = [
     "Outcome",
     "Output",
     "RecordVersion",
-    "RecordedCall",
     "Replace",
     "RunInput",
     "RunState",

@@ -1,0 +1,209 @@
+"""The requests of an attempt that a recording HTTP client makes: each is a paid step, answered once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from starfish_storage.generation.replies import Replies, storable
+from starfish_storage.generation.under_way import StepKey
+from starfish_storage.models import utc_now
+from starfish_storage.runs import CallCounts, CallNote, Step, Usage
+from starfish_storage.runs.exchanges import CallResponse
+
+_MOST_NOTES = 20
+_LONGEST_MESSAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request that may be recorded.
+
+    Attributes:
+        name: of its step: method, host and path.
+        key: its identity, `starfish_storage.runs.exchanges.CallRequest.key`.
+        packed: itself, as it is stored; None if it is not to be.
+    """
+
+    name: str
+    key: str
+    packed: str | None
+
+
+class Requests:
+    """The requests of one attempt. Only the event loop's thread uses it, but for `note`.
+
+    Equal requests are numbered when they are sent: four equal samples are four steps, also when they are asked for at
+    once. One that fails gives its number back, so that an SDK that sends it again asks for the same step.
+
+    Args:
+        replies: the replies of the attempt.
+        on_paid: gets what each answer that was paid for used.
+        on_stored: gets what each answer used that was paid for earlier.
+
+    Attributes:
+        replies: the replies of the attempt.
+        streamed: the calls whose answers the function gets piece by piece.
+    """
+
+    def __init__(self, replies: Replies, on_paid: Callable[[Usage], None], on_stored: Callable[[Usage], None]) -> None:
+        self.replies = replies
+        self._on_paid = on_paid
+        self._on_stored = on_stored
+        self._numbers: dict[str, set[int]] = {}
+        self.streamed: set[RequestUnderWay] = set()
+        self._notes: Counter[tuple[str, str, str, str]] = Counter()
+        self._asked = self._replayed = self._reused = 0
+        self._saved_cost = 0.0
+
+    async def begin(self, asked: Asked) -> CallResponse | RequestUnderWay:
+        """Return the stored answer to a request, or the call that is to be made now.
+
+        Raises:
+            AttemptOverError: the attempt has ended, so nothing is paid for it any more.
+            StorageError: the store cannot be read.
+            StoppedError: the worker stops.
+        """
+        replies, held = self.replies, ExitStack()
+        course, called, key = replies.course, replies.course.now(), self._numbered(asked)
+        course.calling += 1
+        try:
+            held.callback(await replies.calls.take_turn(key))
+            replies.refuse_if_over(key)
+            step = await self._found(key)
+            if step is None:
+                await replies.ready(key)
+        except BaseException as error:
+            course.failure(error)
+            course.calling -= 1
+            held.close()
+            self.give_back(key)
+            raise
+        if step is None:
+            replies.has_paid = True
+            held.enter_context(replies.calls.paying(key, lambda: replies.is_over))
+            return RequestUnderWay(self, asked, key, called, held)
+        course.calling -= 1
+        held.close()
+        self._count(step)
+        course.reply(step, called)
+        return CallResponse.of_result(step.result)
+
+    def note(self, asked: Asked, kind: str, message: str) -> None:
+        """Note that a request was not recorded, and why. Any thread may call this."""
+        self._notes[asked.name, asked.key, kind, storable(message[:_LONGEST_MESSAGE])] += 1
+
+    def counts(self) -> CallCounts | None:
+        """Return how the requests were answered; None if there was none."""
+        if not (self._asked or self._replayed or self._reused or self._notes):
+            return None
+        notes = tuple(CallNote(*what, count) for what, count in list(self._notes.items())[:_MOST_NOTES])
+        return CallCounts(self._asked, self._replayed, self._reused, self._saved_cost, notes)
+
+    def end(self) -> None:
+        """Record no stream any more that is not read to its end: nobody may ever close it, and others wait for it."""
+        for call in list(self.streamed):
+            call.leave()
+
+    def give_back(self, key: StepKey) -> None:
+        """Let the next request that equals one have its number."""
+        self._numbers[key.request_key].discard(key.call)
+
+    def _numbered(self, asked: Asked) -> StepKey:
+        taken = self._numbers.setdefault(asked.key, set())
+        number = next(one for one in range(1, len(taken) + 2) if one not in taken)
+        taken.add(number)
+        claimed = self.replies.claimed
+        return StepKey(claimed.master_job_id, claimed.job_id, asked.name, number, asked.key)
+
+    async def _found(self, key: StepKey) -> Step | None:
+        """Return the stored reply that answers a request."""
+        return next(iter(await self.replies.stored(key)), None)
+
+    def _count(self, step: Step) -> None:
+        self._replayed += 1
+        for used in step.usage:
+            self._on_stored(used)
+
+    def count_paid(self, usage: Usage | None) -> None:
+        """Count an answer that has come, and what it used."""
+        self._asked += 1
+        if usage is not None:
+            self._on_paid(usage)
+
+
+class RequestUnderWay:
+    """A request that is made now. Nobody else makes it until it has ended. The event loop's thread uses it."""
+
+    def __init__(self, requests: Requests, asked: Asked, key: StepKey, called: int, held: ExitStack) -> None:
+        self._requests = requests
+        self._asked = asked
+        self._key = key
+        self._called = called
+        self._held = held
+        self._is_streamed = self._has_ended = False
+
+    def stream(self) -> None:
+        """Note that the function gets the answer piece by piece from now on."""
+        self._is_streamed = True
+        self._requests.replies.course.streaming += 1
+        self._requests.streamed.add(self)
+
+    async def keep(self, response: CallResponse, usage: Usage | None) -> None:
+        """Store the answer; also if the caller is cancelled meanwhile, who may then ask for it again.
+
+        Raises:
+            StorageError: the store refuses it, or the patience of the run is over.
+            StoppedError: the worker stops while the store does not take it.
+        """
+        if self._has_ended:
+            return  # a stream that was read on after its attempt
+        self._has_ended = True
+        self._requests.count_paid(usage)  # before it is stored: it was paid for either way
+        storing = asyncio.ensure_future(self._store(response, usage))
+        try:
+            await asyncio.shield(storing)
+        except BaseException:
+            self._requests.give_back(self._key)
+            raise
+
+    def fail(self, kind: str, message: str, error: BaseException | None = None) -> None:
+        """End the call without an answer to keep, and note why."""
+        if self._has_ended:
+            return
+        self._has_ended = True
+        if kind:
+            self._requests.note(self._asked, kind, message)
+        if error is not None:
+            self._requests.replies.course.failure(error)
+        self._requests.give_back(self._key)
+        self._close()
+
+    def leave(self) -> None:
+        """End a streamed call whose answer nobody reads to its end."""
+        if not self._has_ended:
+            self._requests.replies.course.left()
+            self.fail("left", "the answer was not read to its end, and is not kept")
+
+    async def _store(self, response: CallResponse, usage: Usage | None) -> None:
+        replies, asked, key = self._requests.replies, self._asked, self._key
+        used = () if usage is None else (usage,)
+        step = Step(
+            key.job_id, key.name, response.to_result(), replies.attempt, utc_now(), used,
+            call=key.call, request_key=asked.key, request=asked.packed,
+        )  # fmt: skip
+        try:
+            replies.course.reply(await replies.keep(key, step), self._called)
+        finally:
+            self._close()
+
+    def _close(self) -> None:
+        course = self._requests.replies.course
+        course.calling -= 1
+        if self._is_streamed:
+            course.streaming -= 1
+            self._requests.streamed.discard(self)
+        self._held.close()

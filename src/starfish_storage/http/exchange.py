@@ -1,0 +1,229 @@
+"""One request of a recording client, between the SDK, the attempt that makes it and the server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, cast
+
+from starfish_storage.codec import decode
+from starfish_storage.errors import InvalidInputError
+from starfish_storage.generation.account import AttemptAccount, attempt_under_way
+from starfish_storage.generation.requests import Asked, RequestUnderWay
+from starfish_storage.generation.steps import used_in_step
+from starfish_storage.http.addresses import address_of, asked_of
+from starfish_storage.http.events import LastEvent, answer_of
+from starfish_storage.http.incoming import ENCODING, Decoder, Incoming, UndecodableError
+from starfish_storage.http.pricing import Pricing
+from starfish_storage.runs.exchanges import LARGEST_BODY, CallResponse
+
+Result = TypeVar("Result")
+
+_FORM = "application/x-www-form-urlencoded"
+_OK, _NOT_OK, _ERROR = 200, 300, 400
+
+
+@dataclass(frozen=True, slots=True)
+class Recorder:
+    """What all requests of a client share.
+
+    Attributes:
+        pricing: says what answers cost.
+        keep_requests: whether requests are stored, and not only answers.
+    """
+
+    pricing: Pricing
+    keep_requests: bool
+
+    def exchange(self, request: Any) -> Exchange | None:
+        """Return what records a request; None if nothing does: outside of a run, or if it cannot be recorded.
+
+        Args:
+            request: of httpx or httpx2.
+        """
+        account = attempt_under_way.get()
+        if account is None or request.method != "POST" or used_in_step.get() is not None:
+            return None  # `context.once` keeps its reply itself
+        url, kind = str(request.url), request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        try:
+            body = bytes(request.content)
+        except Exception:  # noqa: BLE001 (of two families: the body has not been read)
+            body = None
+        if body is None or kind.startswith("multipart/") or len(body) > LARGEST_BODY:
+            asked = Asked(f"POST {address_of(url).partition('://')[2].partition('?')[0]}", "", None)
+            account.requests.note(asked, "upload", "an upload is not recorded")
+            return None
+        if kind == _FORM:
+            return None  # so tokens are asked for, which are secrets, and no model
+        request.headers["accept-encoding"] = ENCODING
+        return Exchange(self, account, asked_of("POST", url, body, keep_request=self.keep_requests), url, _model(body))
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request and its answer.
+
+    The methods that wait for the store are coroutines of the run's event loop: `awaited` and `waited_for` carry them
+    out from wherever the SDK runs.
+    """
+
+    recorder: Recorder
+    account: AttemptAccount
+    asked: Asked
+    url: str
+    model: str | None
+    _call: RequestUnderWay | None = None
+    _last_event: LastEvent = field(default_factory=LastEvent)
+    _streamed: list[bytes] | None = None
+    _size: int = 0
+
+    async def begin(self) -> CallResponse | None:
+        """Return the stored answer; None if the request is to be made.
+
+        Raises:
+            StorageError: as `starfish_storage.generation.requests.Requests.begin`.
+            StoppedError: likewise.
+        """
+        found = await self.account.requests.begin(self.asked)
+        if isinstance(found, CallResponse):
+            return found
+        self._call = found
+        return None
+
+    def incoming(self, status: int, headers: Any) -> Incoming | None:
+        """Return what gathers an answer; None if it is passed on as it comes."""
+        lower = {str(name).lower(): str(value) for name, value in headers.items()}
+        incoming = Incoming(status, lower)
+        if not _OK <= status < _NOT_OK:
+            self.fail(f"status {status}" if status >= _ERROR else "", f"answered with status {status}")
+            return None
+        if not incoming.can_be_decoded:
+            self.fail("encoding", f"its encoding is not {ENCODING}")
+            return None
+        if incoming.is_stream:
+            self._streamed = []
+            self._in_loop(self._begin_stream)
+        return incoming
+
+    def too_large(self) -> None:
+        """Record nothing of an answer that is too large."""
+        self._streamed = None
+        self.fail("too large", f"its answer is larger than {LARGEST_BODY >> 20} MB, and is not kept")
+
+    async def keep(self, incoming: Incoming) -> bytes | None:
+        """Store a whole answer; return its body, or None if it is no such answer and is passed on as it came.
+
+        Raises:
+            StorageError: the store refuses it, or the patience of the run is over.
+            StoppedError: the worker stops while the store does not take it.
+        """
+        try:
+            body = incoming.body()
+        except UndecodableError as error:
+            self.fail("broken", str(error))
+            return None
+        await self._kept(CallResponse(incoming.status, incoming.media_type, body), _value(body))
+        return body
+
+    def fail(self, kind: str, message: str, error: BaseException | None = None) -> None:
+        """Note that there is no answer to keep. Any thread may call this."""
+        call, self._call = self._call, None
+        if call is not None:
+            self._in_loop(lambda: call.fail(kind, message, error))
+
+    # --- streams --------------------------------------------------------------------------------------------------
+
+    def took(self, piece: bytes) -> bool:
+        """Take a piece of a stream; return whether it ends the stream, which is then to be stored."""
+        if self._streamed is None:
+            return False
+        self._size += len(piece)
+        if self._size > LARGEST_BODY:
+            self.too_large()
+            return False
+        self._streamed.append(piece)
+        return self._last_event.add(piece)
+
+    async def keep_stream(self, incoming: Incoming, decoder: Decoder) -> None:
+        """Store a stream that has come to its end, if it is whole. Done already: does nothing.
+
+        Raises:
+            StorageError: the store refuses it, or the patience of the run is over.
+            StoppedError: the worker stops while the store does not take it.
+        """
+        if self._streamed is None or self._call is None:
+            return
+        body, self._streamed = b"".join(self._streamed), None
+        answer, problem = answer_of(body)
+        if problem is None and not (decoder.is_whole or self._last_event.has_come):
+            problem = "it ended too early"
+        if problem is not None:
+            self.fail("broken", problem)
+            return
+        await self._kept(CallResponse(incoming.status, incoming.media_type, body), answer)
+
+    def leave(self) -> None:
+        """Note that nobody reads a stream any further. Any thread may call this."""
+        call, self._call = self._call, None
+        if call is not None:
+            self._in_loop(call.leave)
+
+    def _begin_stream(self) -> None:
+        if self._call is not None:
+            self._call.stream()
+
+    # --- parts ----------------------------------------------------------------------------------------------------
+
+    async def _kept(self, response: CallResponse, content: object) -> None:
+        call, self._call = self._call, None
+        if call is not None:
+            await call.keep(response, self.recorder.pricing.usage(self.url, content, self.model))
+
+    def _in_loop(self, work: Callable[[], None]) -> None:
+        if self.account.is_in_loop:
+            work()
+        elif not self.account.loop.is_closed():
+            self.account.loop.call_soon_threadsafe(work)
+
+    async def awaited(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """Carry out a coroutine in the run's event loop, and await it in whichever loop the SDK runs."""
+        if self.account.is_in_loop:
+            return await work
+        return await asyncio.wrap_future(self._given(work))
+
+    def waited_for(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """Carry out a coroutine in the run's event loop, and wait for it in another thread.
+
+        Raises:
+            InvalidInputError: this is the loop's own thread, which would wait for itself for ever.
+        """
+        if self.account.is_in_loop:
+            work.close()
+            error = InvalidInputError(
+                "a client that is not asynchronous would block the event loop here, and the run with it; use "
+                "http.async_client() with the asynchronous client of the SDK, or make the function a plain 'def'."
+            )
+            self.account.requests.replies.failure = error  # whatever the SDK makes of it, the run says why
+            raise error
+        return self._given(work).result()
+
+    def _given(self, work: Coroutine[Any, Any, Result]) -> Any:
+        try:
+            return asyncio.run_coroutine_threadsafe(work, self.account.loop)
+        except RuntimeError:
+            work.close()  # the loop is closed
+            raise
+
+
+def _value(body: bytes) -> object:
+    try:
+        return decode(body)
+    except (ValueError, RecursionError):
+        return None  # no JSON: kept as it is
+
+
+def _model(body: bytes) -> str | None:
+    value = _value(body)
+    model = cast("dict[str, Any]", value).get("model") if isinstance(value, dict) else None
+    return model if isinstance(model, str) else None

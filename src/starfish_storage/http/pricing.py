@@ -1,0 +1,135 @@
+"""What a recorded answer used and cost: its own numbers, and the prices that are published."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, cast
+
+from starfish_storage.errors import InvalidInputError, shorten
+from starfish_storage.generation.account import UNPRICED
+from starfish_storage.generation.usage import read_usage
+from starfish_storage.runs import MOST_USED, Usage
+
+logger = logging.getLogger(__name__)
+
+Price = Mapping[str, float] | tuple[float, float]
+Prices = Mapping[str, Price] | Callable[[Usage], float | None]
+"""Prices of one's own: per million tokens of input and of output, by model; or a function of the usage of a call that
+returns its price, or None if it does not know it."""
+
+_PER = 1_000_000
+_FLAVOURS = (  # how paths end, what the makers of the prices call the answers there, and whose answers they are
+    ("/chat/completions", "chat", "openai"),
+    ("/responses", "responses", "openai"),
+    ("/embeddings", "embeddings", "openai"),
+    ("/messages", "default", "anthropic"),
+    (":generateContent", "default", "google"),
+    (":streamGenerateContent", "default", "google"),
+)
+
+
+class Pricing:
+    """Reads what answers used, and finds what that costs.
+
+    Args:
+        own: prices that are asked for first.
+
+    Raises:
+        InvalidInputError: the prices cannot be used.
+    """
+
+    def __init__(self, own: Prices | None) -> None:
+        self._own = _checked(own)
+        # Now: nothing is imported for the first time in the middle of a run.
+        self._published: Any = importlib.import_module("genai_prices")
+        self._published.data_snapshot.get_snapshot()
+        self._unknown: set[str] = set()
+
+    def usage(self, address: str, content: object, model: str | None) -> Usage | None:
+        """Return what an answer used, with its price; None if it is not one of a model.
+
+        Without a known price, the cost is 0 and ``counts`` has the call as one that is not priced.
+
+        Args:
+            address: where the answer came from.
+            content: its JSON value.
+            model: the model that the request named.
+        """
+        fields = cast("dict[str, Any]", content) if isinstance(content, dict) else {}
+        said = fields.get("model") or fields.get("modelVersion") or model
+        named = said if isinstance(said, str) else model
+        if named is None and not any(isinstance(fields.get(name), dict) for name in ("usage", "usageMetadata")):
+            return None
+        holder = {name: fields[name] for name in ("usage", "usageMetadata") if isinstance(fields.get(name), dict)}
+        used = read_usage({"object": "", **holder}, {"model": named}).usage()
+        if used.cost:
+            return used  # the provider itself says so
+        cost = self._cost(used, address, {**fields, "model": named})
+        if cost is None or not 0 <= cost <= MOST_USED:
+            return replace(used, counts={**used.counts, UNPRICED: 1})
+        return replace(used, cost=float(cost))
+
+    def _cost(self, used: Usage, address: str, fields: dict[str, Any]) -> float | None:
+        if not (used.input_tokens or used.output_tokens):
+            return None
+        if callable(self._own):
+            try:
+                cost = self._own(used)
+            except Exception as error:  # noqa: BLE001 (any code; the answer is paid for)
+                logger.warning("the function of prices raised %r; the call has no price", error)
+                return None
+            return None if cost is None else _number(cost)
+        if self._own is not None and used.model in self._own:
+            given, received = self._own[used.model]
+            return (used.input_tokens * given + used.output_tokens * received) / _PER
+        return self._published_cost(used, address, fields)
+
+    def _published_cost(self, used: Usage, address: str, fields: dict[str, Any]) -> float | None:
+        """Return the published price: of the provider at that address; elsewhere, of the model's maker."""
+        path = address.partition("?")[0]
+        flavour, maker = next(((one, whose) for end, one, whose in _FLAVOURS if path.endswith(end)), ("default", None))
+        for where in ({"provider_api_url": address}, {"provider_id": maker} if maker else {}):
+            if not where:
+                continue
+            try:
+                found = self._published.extract_usage(fields, **where, api_flavor=flavour)
+                if found.model is not None:
+                    return float(found.calc_price().total_price)
+            except (LookupError, ValueError, TypeError, ArithmeticError, AttributeError):
+                continue  # it does not know the provider, the model, or the form of the answer
+        try:
+            tokens = self._published.Usage(input_tokens=used.input_tokens, output_tokens=used.output_tokens)
+            return float(self._published.calc_price(tokens, used.model).total_price)
+        except (LookupError, ValueError, TypeError, ArithmeticError, AttributeError):
+            return None
+
+
+def _checked(own: Prices | None) -> Mapping[str | None, tuple[float, float]] | Callable[[Usage], float | None] | None:
+    if own is None or callable(own):
+        return own
+    if not isinstance(own, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] (whatever is given)
+        raise InvalidInputError(f"prices must be a mapping by model, or a function, not {type(own).__name__}.")
+    return {model: _price(model, price) for model, price in own.items()}
+
+
+def _price(model: str, price: Price) -> tuple[float, float]:
+    pair = (price.get("input"), price.get("output", 0)) if isinstance(price, Mapping) else tuple(price)
+    numbers = [_number(one) for one in pair]
+    if len(numbers) != 2 or any(one is None or one < 0 for one in numbers):  # noqa: PLR2004 (input and output)
+        raise InvalidInputError(
+            f"the price of model {shorten(model)} must be two numbers, such as "
+            '{"input": 0.15, "output": 0.6}: per million tokens of input, and of output.'
+        )
+    return cast("tuple[float, float]", tuple(numbers))
+
+
+def _number(value: object) -> float | None:
+    try:
+        number = float(cast("Any", value))
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None

@@ -75,12 +75,13 @@ SELECT {execution_job.columns} FROM execution_jobs WHERE master_job_id = :master
 ORDER BY creation_time DESC, job_id DESC LIMIT :limit OFFSET :offset
 
 -- name: list_execution_jobs_of_input
-SELECT {execution_job.columns} FROM execution_jobs
+SELECT {execution_job.columns} FROM execution_jobs {index_of_inputs}
 WHERE master_job_id = :master_job_id AND status = :status AND run_config_hash = :run_config_hash
 ORDER BY creation_time DESC, job_id DESC
 
 -- name: completed_config_hashes
-SELECT DISTINCT run_config_hash FROM execution_jobs
+-- Nearly all are different: to sort them here would take longer than to read them.
+SELECT run_config_hash FROM execution_jobs {index_of_statuses}
 WHERE master_job_id = :master_job_id AND status = 'completed' AND run_config_hash IS NOT NULL
 
 -- name: get_record

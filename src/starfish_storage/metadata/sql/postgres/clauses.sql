@@ -5,6 +5,8 @@
 
 -- fragment: index_of_statuses
 
+-- fragment: index_of_inputs
+
 -- fragment: version
 data_version
 

@@ -7,6 +7,10 @@ INDEXED BY records_by_borrowed_data
 -- Few are running at a time; an index by worker would be paid for at every claim and every end.
 INDEXED BY execution_jobs_by_status
 
+-- fragment: index_of_inputs
+-- An input has few jobs, and a status many.
+INDEXED BY execution_jobs_by_input
+
 -- fragment: version
 -- Data has no versions.
 NULL

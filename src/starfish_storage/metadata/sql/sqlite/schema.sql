@@ -63,9 +63,8 @@ CREATE TABLE execution_jobs (
 ) STRICT;
 
 CREATE INDEX execution_jobs_by_status ON execution_jobs (master_job_id, status, creation_time DESC, job_id DESC);
--- The status stands before the hash, so that all hashes of one status are one range of the index.
-CREATE INDEX execution_jobs_by_input
-    ON execution_jobs (master_job_id, status, run_config_hash, creation_time DESC, job_id DESC);
+-- Without the status: hashes have no order, and each change of a status would write two pages of this index.
+CREATE INDEX execution_jobs_by_input ON execution_jobs (master_job_id, run_config_hash, creation_time DESC, job_id DESC);
 -- The inputs of runs that are to be claimed; other jobs are not in it.
 CREATE INDEX execution_jobs_to_do ON execution_jobs (master_job_id, position)
     WHERE status = 'pending' AND position IS NOT NULL;

@@ -43,3 +43,7 @@ CREATE TABLE segments (
     identity      TEXT NOT NULL,
     PRIMARY KEY (master_job_id, number)
 ) STRICT;
+
+-- Without the status: hashes have no order, and each change of a status would write two pages of this index.
+DROP INDEX execution_jobs_by_input;
+CREATE INDEX execution_jobs_by_input ON execution_jobs (master_job_id, run_config_hash, creation_time DESC, job_id DESC);

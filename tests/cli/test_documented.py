@@ -12,7 +12,7 @@ import pytest
 from starfish_storage import GenerationJob, GenerationMasterJob, Project, Record
 from starfish_storage.cli import main
 from starfish_storage.export import registered_forms
-from starfish_storage.generation import Run
+from starfish_storage.generation import AskedReason, Run
 from starfish_storage.runs import (
     Attempt,
     Conversion,
@@ -39,6 +39,7 @@ CLASSES = {
     "conversion": Conversion,
     "usage": Usage,
     "step": Step,
+    "asked reason": AskedReason,
     "step total": StepTotal,
     "version": RecordVersion,
     "worker": Worker,

@@ -10,14 +10,26 @@ import json
 import os
 import signal
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from migrations.reading import everything, runs_of
+from migrations.reading import everything, kept_of, runs_of
 from starfish_storage import GenerationJob, GenerationMasterJob, LocalStorage, Project, Record, Storage
 from starfish_storage.models import MASTER_JOB_STATUSES, RECORD_STATUSES
-from starfish_storage.runs import Attempt, ClaimedInput, Outcome, Output, RunInput, StatusAttempt, Step, Usage, Worker
+from starfish_storage.runs import (
+    Attempt,
+    ClaimedInput,
+    Conversion,
+    Outcome,
+    Output,
+    RunInput,
+    StatusAttempt,
+    Step,
+    Usage,
+    Worker,
+)
 
 RUN, WORKER = "Run-1", "worker-1"
 NOON = datetime(2026, 4, 1, 12, 0, 0, 123456, tzinfo=UTC)
@@ -38,7 +50,7 @@ async def write(storage: Storage, then: str) -> None:
     await write_run(storage)
     if then == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
-    said = {**await everything(storage), "runs": await runs_of(storage)}
+    said = {**await everything(storage), "runs": await runs_of(storage), "kept": await kept_of(storage)}
     await storage.close()
     Path(then).write_text(json.dumps(said, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
@@ -100,7 +112,10 @@ async def write_record(storage: Storage, number: int, place: int, job: Generatio
 
 
 async def write_run(storage: Storage) -> None:
-    """Write a run of seven inputs: they end in each way; two run again, and two are held by a worker."""
+    """Write a run of seven inputs: they end in each way; two run again, and two are held by a worker.
+
+    One has a rejected reply and a version of its output, and the run is paused.
+    """
     ledger = storage.ledger
     await write_master_job(storage, 10, "running", RUN)
     await ledger.start_run(RUN)
@@ -120,6 +135,11 @@ async def write_run(storage: Storage) -> None:
     await ledger.finish_input(outcome(two, 1, "completed", duplicate, Output("completed", {"n": 4})))
     await ledger.finish_input(outcome(again, 1, "completed", Output("completed", {"n": 5}, None, "other")))
     await ledger.reset_inputs(RUN, ["completed", "failed"], job_ids=[bad.job_id, again.job_id])
+    await ledger.mark_step(good.job_id, "judge", 1, 1, "rejected", "größer", "code 1")
+    await ledger.save_step(Step(good.job_id, "judge", {"result": 9}, 1, NOON, paid[1:], 2))
+    converted = replace(an_attempt(good, 2, "failed", *paid), conversions=(Conversion("nan", 2, ("[0].n",)),))
+    await ledger.keep_attempt(converted, [Output("completed", {"n": "late"})])
+    await ledger.pause_run(RUN, 3600, "rate limit")
     await ledger.complete_inputs(RUN)
     await ledger.request_stop(RUN, "enough")
 

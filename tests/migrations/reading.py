@@ -64,6 +64,32 @@ async def runs_of(storage: Storage) -> dict[str, Any]:
     return told
 
 
+async def kept_of(storage: Storage) -> dict[str, Any]:
+    """Return what else the ledger holds of runs, in words that every format since the fourth has."""
+    ledger, told = storage.ledger, dict[str, Any]()
+    for master in await storage.list_master_jobs():
+        state = await ledger.get_run(master.master_job_id)
+        if state is None:
+            continue
+        jobs = await storage.list_execution_jobs(master.master_job_id)
+        records = await storage.get_records_for_master_job(master.master_job_id)
+        told[master.master_job_id] = {
+            "pause": state.pause_reason,
+            "conversions": await ledger.count_conversions(master.master_job_id),
+            "replies": [
+                [one.name, one.call, one.reply, one.status, one.reason, one.rejected_by, str(one.saved_when)]
+                for job in jobs
+                for one in await ledger.list_steps(job.job_id)
+            ],
+            "versions": [
+                [one.record_uid, one.number, one.is_current, one.status, one.data_sha256]
+                for record in records
+                for one in await ledger.list_versions(record.record_uid)
+            ],
+        }
+    return told
+
+
 def without_moments(said: dict[str, Any]) -> dict[str, Any]:
     """Return what a store holds without the times, in the rows of runs, at which they were written."""
     moments = ("creation_time", "end_time", "last_update_time")

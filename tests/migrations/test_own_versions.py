@@ -8,12 +8,12 @@ import apsw
 import pytest
 
 from migrations.own_writer import write_master_job
-from migrations.reading import everything, runs_of, without_moments
+from migrations.reading import everything, kept_of, runs_of, without_moments
 from migrations.stores import noted, unpack
 from starfish_storage import LocalStorage
 from starfish_storage.metadata.migrations import latest_version
 
-VERSIONS = ["v1", "v2", "v3"]
+VERSIONS = ["v1", "v2", "v3", "v4"]
 
 
 def test_every_version_is_frozen() -> None:
@@ -26,7 +26,9 @@ async def test_a_frozen_store_is_read_and_used(tmp_path: Path, version: str, clo
     storage = unpack(version if closed else f"{version}-not-closed", tmp_path / "store")
     async with storage:
         said = noted(version)
-        runs = said.pop("runs", {})
+        runs, kept = said.pop("runs", {}), said.pop("kept", None)
+        if kept is not None:
+            assert await kept_of(storage) == kept
         found = await everything(storage)
         if not closed:  # of another process than what was noted
             said, found = without_moments(said), without_moments(found)

@@ -16,7 +16,8 @@ MASTER_JOB, WORKER = "Master-0", "worker"
 
 
 @pytest.mark.parametrize(
-    "version", ["v1", "v1-not-closed", "v2", "v2-not-closed", "v3", "v3-not-closed", "starfish-0.1.3"]
+    "version",
+    ["v1", "v1-not-closed", "v2", "v2-not-closed", "v3", "v3-not-closed", "v4", "v4-not-closed", "starfish-0.1.3"],
 )
 async def test_a_run_is_made_of_a_master_job_that_was_there(tmp_path: Path, version: str) -> None:
     storage = unpack(version, tmp_path / "store")

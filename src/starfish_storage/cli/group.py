@@ -37,6 +37,8 @@ _SECTIONS = {
         "record": "Show a record, its data and its history.",
         "errors": "Count the failures of a run by kind.",
         "steps": "Count the replies to paid steps of a run.",
+        "calls": "Show what was asked and answered for an input.",
+        "explain": "Say why the models of a run were asked.",
         "config": "Print the request configuration of a run.",
     },
     "Move": {

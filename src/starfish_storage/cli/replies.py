@@ -8,7 +8,7 @@ from starfish_storage.cli.cells import Cell, Money
 from starfish_storage.cli.output import show_data, show_list, show_title
 from starfish_storage.cli.shortening import shortened
 from starfish_storage.cli.tables import Column
-from starfish_storage.runs import Step
+from starfish_storage.runs import RecordedCall, Step
 
 _COLUMNS = (
     Column("step", whole=False),
@@ -28,13 +28,13 @@ def show_steps(steps: Sequence[Step], *, full: bool) -> None:
     show_list(_COLUMNS, steps, _cells)
     for step in steps:
         show_title(_title(step, steps))
-        result = step.result.get("result", step.result)
+        result = RecordedCall.of(step).response
         show_data(result if full else shortened(result))
 
 
 def _title(step: Step, steps: Sequence[Step]) -> str:
     """Return what a reply is called: its call and its number where there is more than one."""
-    alike = [one for one in steps if one.name == step.name]
+    alike = [one for one in steps if (one.name, one.request_key) == (step.name, step.request_key)]
     call = f", call {step.call}" if any(one.call != 1 for one in alike) else ""
     reply = f", reply {step.reply}" if any(one.reply != 1 for one in alike) else ""
     return f"Result of {step.name}{call}{reply}{'' if step.status == 'kept' else f' ({step.status})'}"

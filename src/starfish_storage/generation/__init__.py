@@ -17,6 +17,7 @@ costs.
 """
 
 from starfish_storage.generation.context import Context
+from starfish_storage.generation.explaining import AskedReason, CallsExplained, explain_calls
 from starfish_storage.generation.input_files import FileInputs, read_inputs, read_json_lines
 from starfish_storage.generation.lifecycle import Run
 from starfish_storage.generation.loading import load_function
@@ -27,6 +28,8 @@ from starfish_storage.generation.run import cancel, generate, resume, retry
 from starfish_storage.generation.run_options import RunOptions, Where
 
 __all__ = [
+    "AskedReason",
+    "CallsExplained",
     "Context",
     "Duplicate",
     "FileInputs",
@@ -37,6 +40,7 @@ __all__ = [
     "RunOptions",
     "Where",
     "cancel",
+    "explain_calls",
     "generate",
     "load_function",
     "read_inputs",

@@ -1,6 +1,7 @@
 """What a store keeps of a run beyond its jobs and records: inputs, attempts, usage, paid steps and workers. No I/O."""
 
 from starfish_storage.runs.calls import MOST_NOTES, CallCounts, CallNote, StepSource
+from starfish_storage.runs.exchanges import RecordedCall
 from starfish_storage.runs.inputs import (
     ClaimedInput,
     ErrorGroup,
@@ -48,6 +49,7 @@ __all__ = [
     "Outcome",
     "Output",
     "RecordVersion",
+    "RecordedCall",
     "Replace",
     "RunInput",
     "RunState",

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Self, cast
 
 from starfish_storage.codec import canonical_json, decode
+from starfish_storage.errors import StoreDamagedError
+from starfish_storage.runs.paid import Step
 
 LARGEST_BODY = 64 * 2**20
 """Bytes of the largest body that is kept. What unpacks to more was not written by this library."""
@@ -119,6 +121,56 @@ class CallResponse:
             except (ValueError, RecursionError):
                 pass  # whoever sent it called it JSON
         return self.body.decode("utf-8", "replace")
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedCall:
+    """What was asked and answered in a step: a recorded request and its response, or a reply to ``once``.
+
+    Attributes:
+        step: the stored reply, with the time, the usage and the status.
+        method: such as ``POST``; empty for ``once``, as are ``url`` and ``media_type``.
+        url: without secrets.
+        request: the JSON value that was sent, or text; None if it was not kept.
+        http_status: such as 200; None for ``once``.
+        media_type: of the response, such as ``application/json``.
+        response: the JSON value that came back, or text, as of a stream; for ``once``, the reply.
+    """
+
+    step: Step
+    method: str = ""
+    url: str = ""
+    request: Any = None
+    http_status: int | None = None
+    media_type: str = ""
+    response: Any = None
+
+    @classmethod
+    def of(cls, step: Step) -> Self:
+        """Return what a step holds, as `AttemptLedger.list_calls` returns it.
+
+        Raises:
+            StoreDamagedError: it is not what this library writes.
+        """
+        if not step.request_key:
+            return cls(step, response=step.result.get("result"))
+        try:
+            asked = None if step.request is None else CallRequest.unpacked(step.request)
+            answer = CallResponse.of_result(step.result)
+        except ValueError as error:
+            where = f"step {step.name!r} of input {step.job_id!r}"
+            raise StoreDamagedError(where, f"{error}; look for damage with 'starfish-storage verify'") from error
+        if asked is None:
+            asked = CallRequest(step.name.partition(" ")[0], "", None)
+        return cls(step, asked.method, asked.url, asked.body, answer.status, answer.media_type, answer.content)
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the answer took; None if that is not known, or it was not asked for here."""
+        asked = self.step.asked_when
+        if asked is None or self.step.reused_from is not None:
+            return None
+        return max(0.0, (self.step.saved_when - asked).total_seconds())
 
 
 def _packed(payload: bytes) -> str:

@@ -186,9 +186,18 @@ def input_job_id(master_job_id: str, position: int, config_hash: str) -> str:
     >>> input_job_id("run-1", 0, "ab") == input_job_id("run-1", 0, "ab") < input_job_id("run-1", 1, "ab")
     True
     """
-    run = hashlib.sha256(master_job_id.encode()).hexdigest()[:12]
     content = hashlib.sha256(config_hash.encode()).hexdigest()[:12]
-    return f"{run}{position:08x}{content}"
+    return f"{_of_run(master_job_id)}{position:08x}{content}"
+
+
+def same_input_in(master_job_id: str, job_id: str) -> str:
+    """Return the id that an input has in another run, if it stands at the same place there.
+
+    >>> same_input_in("run-2", input_job_id("run-1", 3, "ab")) == input_job_id("run-2", 3, "ab")
+    True
+    """
+    run = _of_run(master_job_id)
+    return run + job_id[len(run) :]
 
 
 def job_ids_from(master_job_id: str, position: int) -> tuple[str, str]:
@@ -198,5 +207,9 @@ def job_ids_from(master_job_id: str, position: int) -> tuple[str, str]:
     >>> after < input_job_id("run-1", 1, "ab") < before, after < input_job_id("run-1", 0, "ab")
     (True, False)
     """
-    run = hashlib.sha256(master_job_id.encode()).hexdigest()[:12]
+    run = _of_run(master_job_id)
     return f"{run}{position:08x}", f"{run}g"
+
+
+def _of_run(master_job_id: str) -> str:
+    return hashlib.sha256(master_job_id.encode()).hexdigest()[:12]

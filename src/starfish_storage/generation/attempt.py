@@ -25,7 +25,16 @@ from starfish_storage.generation.returned import as_list
 from starfish_storage.generation.storing import Outbox
 from starfish_storage.generation.tracebacks import frames_text, traceback_text
 from starfish_storage.models import utc_now
-from starfish_storage.runs import Attempt, ClaimedInput, Conversion, Outcome, Output, StatusAttempt, status_of_input
+from starfish_storage.runs import (
+    Attempt,
+    ClaimedInput,
+    Conversion,
+    Outcome,
+    Output,
+    StatusAttempt,
+    Worker,
+    status_of_input,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +48,7 @@ class Settings:
 
     Attributes:
         rules: what the paid steps of all inputs share.
-        worker_id: the worker.
+        worker: the worker, with the segment that its attempts are made in.
         function: the user's function.
         checks: turn what it returns into outputs.
         options: the options of the run.
@@ -51,7 +60,7 @@ class Settings:
     """
 
     rules: StepRules
-    worker_id: str
+    worker: Worker
     function: BoundFunction
     checks: OutputChecks
     options: Options
@@ -138,7 +147,7 @@ class Attempts:
         attempt = self._described("failed", error)
         what = f"{attempt.error_type}: {attempt.error_message}"
         outputs = [*self._kept, Output("failed", None, what)]
-        return Outcome(self._claimed, self._settings.worker_id, attempt, outputs, what)
+        return Outcome(self._claimed, self._settings.worker.worker_id, attempt, outputs, what)
 
     def _returned(self, outputs: list[Output]) -> Outcome:
         """Return the outcome of an input whose last attempt returned."""
@@ -146,7 +155,7 @@ class Attempts:
         why = None
         if outputs and status_of_input([one.status for one in outputs]) == "failed":
             why = next(one.error_message for one in outputs if one.status == "failed")
-        return Outcome(self._claimed, self._settings.worker_id, self._described("completed"), outputs, why)
+        return Outcome(self._claimed, self._settings.worker.worker_id, self._described("completed"), outputs, why)
 
     async def release(self, error: BaseException) -> None:
         """Store the current attempt as cancelled by an error, and release the input."""
@@ -191,7 +200,7 @@ class Attempts:
         self._number += 1
         self._start = utc_now()
         account = AttemptAccount(settings.rules, self._claimed, self._number, settings.on_cost)
-        context = Context(self._claimed, self._number, settings.worker_id, account)
+        context = Context(self._claimed, self._number, settings.worker.worker_id, account)
         self._account, self._raised, self._timed_out = account, None, False
         token = attempt_under_way.set(account)
         try:
@@ -326,7 +335,7 @@ class Attempts:
             claimed.job_id,
             claimed.master_job_id,
             self._number,
-            self._settings.worker_id,
+            self._settings.worker.worker_id,
             status,
             self._start,
             utc_now(),
@@ -335,6 +344,7 @@ class Attempts:
             trace,
             () if account is None else account.take_usage(),
             self._conversions(),
+            self._settings.worker.segment,
             calls=None if account is None else account.calls,
         )
 

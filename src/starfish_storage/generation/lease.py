@@ -39,10 +39,10 @@ _active: set[str] = set()
 """The workers of this process."""
 
 
-def new_worker(master_job_id: str) -> Worker:
-    """Return a worker of this process; registering it sets its times."""
+def new_worker(master_job_id: str, segment: int | None = None) -> Worker:
+    """Return a worker of this process, whose attempts are made in a segment; registering it sets its times."""
     now = utc_now()
-    return Worker(uuid.uuid4().hex, master_job_id, process_identity(), now, now)
+    return Worker(uuid.uuid4().hex, master_job_id, process_identity(), now, now, segment)
 
 
 def process_identity() -> str:

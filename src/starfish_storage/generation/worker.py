@@ -55,6 +55,7 @@ class RunWorker:
         reporter: shows the progress.
         feed: the inputs that are not stored yet; None if all are.
         run: which run it is, for the spool.
+        segment: the number of the segment that its attempts are made in.
 
     Attributes:
         master_job_id: the run.
@@ -74,17 +75,16 @@ class RunWorker:
         reporter: Reporter,
         feed: Feed | None,
         run: RunIdentity,
+        segment: int | None = None,
     ) -> None:
         self._ledger = storage.ledger
         self._changed = asyncio.Event()
         self.stopping = Stopping(state.master_job_id, self._on_stop)
         self.master_job_id = state.master_job_id
-        self._state = state
-        self._options = options
-        self._reporter = reporter
+        self._state, self._options, self._reporter = state, options, reporter
         self._waiting = StoreWait(run.place, options.patience, self.stopping, storage.setup, reporter.note)
         self._intake = Intake(self._ledger, state, feed, self.stopping, self._changed, self._waiting)
-        self._worker = new_worker(state.master_job_id)
+        self._worker = new_worker(state.master_job_id, segment)
         self._heartbeat = Heartbeat(self._ledger, self._worker, options.lease, self._beat)
         self._failures = Failures(options.max_failures)
         self._gate = gate = Gate(options, self.stopping, self._announce)
@@ -110,7 +110,7 @@ class RunWorker:
     def _shared_settings(self, function: BoundFunction, checks: OutputChecks) -> Settings:
         return Settings(
             StepRules(self._ledger, self._outbox, self._options.reask, function.code),
-            self._worker.worker_id,
+            self._worker,
             function,
             checks,
             self._options,

@@ -10,7 +10,7 @@ from cli import stores as runs
 from maintenance import stores as plain
 from starfish_storage import GenerationJob, LocalStorage, Record, Storage
 from starfish_storage.copying.comparing import at_rest
-from starfish_storage.runs import Outcome, Output, Worker
+from starfish_storage.runs import CallCounts, CallNote, Outcome, Output, Step, StepSource, Worker
 
 
 async def make(root: Path) -> LocalStorage:
@@ -38,13 +38,20 @@ async def run_again(storage: Storage) -> None:
     """Run inputs of a run again: one is replaced, one's outcome stands, and one has not been run yet."""
     ledger, run = storage.ledger, runs.ENDED
     jobs = sorted(one.job_id for one in await storage.list_execution_jobs(run, ["completed"]))
-    worker = Worker("worker-2", run, "here", runs.START, runs.at(60))
+    segment = await ledger.add_segment(run, {"function": "é\0", "seed": 2**70})
+    worker = Worker("worker-2", run, "here", runs.START, runs.at(60), segment.number)
     await ledger.save_worker(worker)
     await ledger.reset_inputs(run, ["completed"], job_ids=jobs)
     stands, replaced = await ledger.claim_inputs(run, worker.worker_id, 2, runs.START)
+    source = StepSource(runs.DESERTED, stands.job_id, 1, 2, 0.25)
+    for key, reused_from in (("ab" * 32, None), ("cd" * 32, source)):
+        reply = Step(replaced.job_id, "POST a/b", {"result": {"body": "x" * 5000}}, 2, runs.at(20))
+        asked = dataclasses.replace(reply, request_key=key, request="é\0", asked_when=runs.at(19))
+        await ledger.save_step(dataclasses.replace(asked, reused_from=reused_from))
+    calls = CallCounts(2, 1, 1, 0.25, (CallNote("POST a/b", "ab" * 32, "429", "busy é\0", 3),))
     for one, error in ((replaced, None), (stands, "again")):
         output = Output("failed" if error else "completed", {"again": "é" * 500}, error)
-        attempt = dataclasses.replace(runs.attempt(one, 20, error), worker_id=worker.worker_id)
+        attempt = dataclasses.replace(runs.attempt(one, 20, error), worker_id=worker.worker_id, segment=1, calls=calls)
         await ledger.finish_input(Outcome(one, worker.worker_id, attempt, [output], error))
     await ledger.reset_inputs(run, ["completed"], job_ids=[replaced.job_id])
     await ledger.remove_worker(worker, runs.at(30))
@@ -64,6 +71,7 @@ async def whole(storage: Storage) -> dict[Any, Any]:
             found["run", master_job_id] = await rows.get_run(master_job_id)
             found["counts", master_job_id] = await storage.count_records_for_master_job(master_job_id)
             found["totals", master_job_id] = await storage.ledger.get_run(master_job_id)
+            found |= {("segment", *one.id): one for one in await rows.list_segments(master_job_id)}
             jobs = await rows.list_execution_jobs(master_job_id, limit=100_000)
             ids = [one.job.job_id for one in jobs]
             found |= {("execution job", one.job.job_id): at_rest(one) for one in jobs}

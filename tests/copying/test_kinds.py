@@ -31,7 +31,7 @@ async def test_once_around(tmp_path: Path, make_store: Callable[[str], RemoteSto
         remote = make_store(kind)
         async with before, remote.open() as target:
             report = await copy(before, target)
-            assert (report.records, report.execution_jobs, report.attempts, report.steps) == (51, 18, 10, 1)
+            assert (report.records, report.execution_jobs, report.attempts, report.steps) == (51, 18, 10, 3)
             assert await whole(target) == expected
             again = await copy(before, target)
             assert (again.records, again.execution_jobs, again.attempts, again.unchanged) == (0, 0, 0, 69)

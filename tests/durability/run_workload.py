@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from starfish_storage.metadata.sqlite.rebuild import rebuild, row_log_lines
 from starfish_storage.models import utc_now
 from starfish_storage.runs import (
     Attempt,
+    CallCounts,
+    CallNote,
     ClaimedInput,
     Outcome,
     Output,
@@ -27,6 +30,7 @@ from starfish_storage.runs import (
 )
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
+KEY = "ab" * 32
 USED = (Usage("m", 3, 2, 0.1),)
 
 LEDGER = {
@@ -37,7 +41,8 @@ LEDGER = {
     "versions": "SELECT * FROM record_versions ORDER BY record_uid, number",
     "standing": "SELECT * FROM standing_outcomes ORDER BY job_id",
     "attempts": "SELECT * FROM attempts ORDER BY job_id, number",
-    "steps": "SELECT * FROM steps ORDER BY job_id, name, call, reply",
+    "steps": "SELECT * FROM steps ORDER BY job_id, name, request_key, call, reply",
+    "segments": "SELECT * FROM segments ORDER BY master_job_id, number",
     "runs": "SELECT master_job_id, registered, inputs_complete, attempts, failed_attempts, input_tokens, "
     "output_tokens, round(cost, 6) FROM runs ORDER BY 1",
     "counts": "SELECT * FROM record_counts WHERE records > 0 ORDER BY 1, 2",
@@ -104,11 +109,14 @@ async def work_on_input(storage: Storage, log: Any, master: str, worker_id: str,
 
 async def _work_on(ledger: RunLedger, log: Any, claimed: ClaimedInput, worker_id: str, *, with_key: bool) -> None:
     uid, job_id = output_record_uid(claimed.job_id, 0), claimed.job_id
-    failed = Attempt(job_id, claimed.master_job_id, 1, worker_id, "failed", NOW, NOW, error_type="E", usage=USED)
+    failed = Attempt(job_id, claimed.master_job_id, 1, worker_id, "failed", NOW, NOW, "E", usage=USED, segment=1)
+    failed = replace(failed, calls=CallCounts(1, notes=(CallNote("call", KEY, "429", "busy"),)))
+    step = Step(job_id, "call", {"result": uid}, 2, NOW, USED, request_key=KEY, request="what", asked_when=NOW)
     output = Output("completed", payload(uid, 1), "v1", uid if with_key else None)
     calls: dict[str, Callable[[], Awaitable[Any]]] = {
+        "segment": lambda: ledger.add_segment(claimed.master_job_id, {"of": job_id}),
         "attempt": lambda: ledger.save_attempt(failed),
-        "step": lambda: ledger.save_step(Step(job_id, "call", {"result": uid}, 2, NOW, USED)),
+        "step": lambda: ledger.save_step(step),
         "usage": lambda: ledger.add_usage(job_id, 1, USED),
         "finish": lambda: ledger.finish_input(an_outcome(claimed, worker_id, [output])),
     }
@@ -145,6 +153,8 @@ async def check_runs(storage: Storage, lines: Sequence[tuple[str, dict[str, Any]
         assert used == 1 or (used == 0 and job_id not in done["usage"]), (
             f"usage of {job_id} was acknowledged and is gone"
         )
+        segments = [one.identity["of"] for one in await storage.ledger.list_segments(job.master_job_id)]
+        assert job_id in segments or job_id not in done["segment"], f"the segment of {job_id} is gone"
         steps = await storage.ledger.list_steps(job_id)
         assert steps or job_id not in done["step"], f"the step of {job_id} was acknowledged and is gone"
         assert not steps or job_id in begun["step"]
@@ -153,7 +163,7 @@ async def check_runs(storage: Storage, lines: Sequence[tuple[str, dict[str, Any]
         assert finished == (len(attempts) == 2) == (await storage.get_record_metadata(f"{job_id}-0") is not None)
 
 
-_KINDS = ("attempt", "step", "usage", "finish")
+_KINDS = ("segment", "attempt", "step", "usage", "finish")
 
 
 async def _check_run(storage: Storage, master: str) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from maintenance import stores
 from maintenance.test_verify import change, command, root
+from migrations import reading
 from migrations.stores import unpack
 from starfish_storage import (
     GenerationJob,
@@ -192,6 +194,20 @@ async def test_a_database_of_an_earlier_format_that_was_cut_short_is_read(tmp_pa
     (root / "metadata.db").write_bytes(content)
     assert "rows from the damaged database" in repair(uri(root)).steps[0].detail
     assert len(rows_of(root)["records"]) == records > 0
+
+
+async def test_a_row_log_of_an_earlier_format_gives_the_same_replies(tmp_path: Path) -> None:
+    found: list[list[Any]] = []
+    for name in ("as it was", "from its log"):
+        storage = unpack("v4", tmp_path / name)
+        if name == "from its log":
+            (tmp_path / name / "metadata.db").unlink()
+            repair(storage.storage_uri)
+        async with storage:
+            kept = (await reading.kept_of(storage))["Run-1"]
+        found.append([kept[what] for what in ("replies", "conversions", "versions")])  # a pause passes
+    assert found[0] == found[1]
+    assert len(found[0][0]) == 4
 
 
 @pytest.mark.parametrize("lost", ["emptied", "overwritten", "missing"])

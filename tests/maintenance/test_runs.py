@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import apsw
@@ -14,7 +15,7 @@ from maintenance.test_repair import ruin_pages, uri
 from maintenance.test_verify import change, kinds
 from starfish_storage import LocalStorage, Storage
 from starfish_storage.maintenance import repair, verify
-from starfish_storage.runs import Attempt, Output, Step
+from starfish_storage.runs import Attempt, CallCounts, Output, Step, StepSource
 
 WORKER, INPUTS, DONE = "worker", 40, 30
 
@@ -24,10 +25,16 @@ async def fill(storage: Storage) -> None:
     await workload.prepare(storage)
     ledger, master = storage.ledger, workload.MASTER
     held = await run_workload.start(storage, master, WORKER, INPUTS)
+    for number in range(2):
+        await ledger.add_segment(master, {"function": "é", "number": number})
     for claimed in held[::3]:
         failed = Attempt(claimed.job_id, master, 1, WORKER, "failed", NOW, NOW, "E", "boom", usage=run_workload.USED)
-        await ledger.save_attempt(failed)
-        await ledger.save_step(Step(claimed.job_id, "call", {"result": {"n": 1}}, 1, NOW, run_workload.USED))
+        await ledger.save_attempt(replace(failed, segment=1, calls=CallCounts(2, 1, 1, 0.5)))
+        step = Step(claimed.job_id, "call", {"result": {"n": 1}}, 1, NOW, run_workload.USED)
+        request = replace(step, request_key=run_workload.KEY, request="what é", asked_when=NOW)
+        for given in (step, request, replace(request, reused_from=StepSource(master, claimed.job_id, 1, 1, 0.1))):
+            await ledger.save_step(given)
+        await ledger.mark_step(claimed.job_id, "call", 1, 1, "rejected", "why", "code", run_workload.KEY)
     outputs = [
         [Output("completed", {"n": n}, None, f"key-{n // 2}"), Output("filtered", {"n": n}, "no")] for n in range(DONE)
     ]
@@ -85,6 +92,11 @@ async def test_totals_are_compared_with_the_attempts_and_mended(root: Path, colu
         "UPDATE steps SET result = 'none'",
         "UPDATE steps SET usage = '{'",
         "UPDATE steps SET saved_when = ''",
+        "UPDATE attempts SET calls = '[' WHERE calls IS NOT NULL",
+        "UPDATE steps SET reused_from = '' WHERE reused_from IS NOT NULL",
+        "UPDATE steps SET asked_when = 'noon' WHERE request_key <> ''",
+        "UPDATE segments SET identity = 'none'",
+        "UPDATE segments SET start_time = '' WHERE number = 2",
     ],
 )
 async def test_an_attempt_or_a_step_that_cannot_be_read_is_found_and_rebuilt(root: Path, damage: str) -> None:

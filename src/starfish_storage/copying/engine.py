@@ -22,6 +22,7 @@ from starfish_storage.copying.comparing import (
     needs_record,
 )
 from starfish_storage.copying.pages import PageSize, read_ahead
+from starfish_storage.copying.paid import copy_attempts, copy_segments, copy_steps
 from starfish_storage.copying.report import CopyReport, Lost
 from starfish_storage.copying.versions import copy_standing, copy_versions
 from starfish_storage.errors import (
@@ -193,6 +194,7 @@ class _Copying:
         self._progress = progress
         self._skip_damaged = skip_damaged
         self._dry_run = dry_run
+        self._size_of_steps = PageSize()
         self._seen = self._all = 0
 
     async def prepare(self, master_job_ids: Sequence[str]) -> None:
@@ -230,6 +232,9 @@ class _Copying:
             await self._put(
                 self._target.rows.put_run(RunRow(master_job_id, 0, inputs_complete=False, stop_reason=None))
             )
+        if run is not None:
+            ours, theirs = self._source.rows, self._target.rows
+            await copy_segments(ours, theirs, master_job_id, self._report, dry_run=self._dry_run)
         await self._execution_jobs(master_job_id)
         await self._records(master_job_id)
         if config is not None:
@@ -277,29 +282,13 @@ class _Copying:
             await self._put(self._target.rows.put_execution_jobs(new))
         self._report.execution_jobs += len(new)
         self._report.unchanged += len(rows) - len(new)
-        attempts = await self._source.rows.get_attempts(ids)
-        if attempts:
-            known = {row.id: row for row in await self._target.rows.get_attempts(ids)}
-            differing = [row for row in attempts if known.get(row.id) != row]
-            if differing:
-                await self._put(self._target.rows.put_attempts(differing))
-            self._report.attempts += len(differing)
-        steps = await self._source.rows.get_steps(ids)
-        if steps:
-            stored = {row.id: row for row in await self._target.rows.get_steps(ids)}
-            paid = [
-                row
-                for row in steps
-                if row != (other := stored.get(row.id)) and (other is None or other.saved_when <= row.saved_when)
-            ]
-            if paid:
-                await self._put(self._target.rows.put_steps(paid))
-            self._report.steps += len(paid)
         await self._beside(ids)
 
     async def _beside(self, ids: Sequence[str]) -> None:
-        """Copy what stands of inputs that run again, and the versions of records."""
+        """Copy what was tried and paid, what stands of inputs that run again, and the versions of records."""
         ours, theirs = self._source.rows, self._target.rows
+        await copy_attempts(ours, theirs, ids, self._report, dry_run=self._dry_run)
+        await copy_steps(ours, theirs, ids, self._report, self._size_of_steps, dry_run=self._dry_run)
         await copy_standing(ours, theirs, ids, dry_run=self._dry_run)
         await copy_versions(ours, theirs, ids, self._report, skip_damaged=self._skip_damaged, dry_run=self._dry_run)
 

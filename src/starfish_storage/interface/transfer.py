@@ -12,6 +12,7 @@ from starfish_storage.interface.rows import (
     MasterJobRow,
     ProjectRow,
     RunRow,
+    SegmentRow,
     StepRow,
     WholeExecutionJobRow,
     WholeRecordRow,
@@ -84,6 +85,10 @@ class RowTransfer(ABC):
         """Return the run of a master job, or None if it is not a run. Raises nothing of its own."""
 
     @abstractmethod
+    async def list_segments(self, master_job_id: str) -> list[SegmentRow]:
+        """Return the segments of a run by number. Raises nothing of its own."""
+
+    @abstractmethod
     async def get_attempts(self, job_ids: Sequence[str]) -> list[AttemptRow]:
         """Return the attempts at some inputs, in any order. Raises nothing of its own."""
 
@@ -154,6 +159,14 @@ class RowTransfer(ABC):
 
         Raises:
             ParentNotFoundError: the master job does not exist.
+        """
+
+    @abstractmethod
+    async def put_segments(self, rows: Sequence[SegmentRow]) -> None:
+        """Store segments. Idempotent. Durable.
+
+        Raises:
+            ParentNotFoundError: a run does not exist.
         """
 
     @abstractmethod

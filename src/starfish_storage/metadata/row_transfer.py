@@ -14,6 +14,7 @@ from starfish_storage.interface.rows import (
     ProjectRow,
     RecordRow,
     RunRow,
+    SegmentRow,
     StepRow,
     WholeExecutionJobRow,
     WholeRecordRow,
@@ -114,6 +115,11 @@ class SQLRowTransfer(RowTransfer):
         run = RunRow._make(row)
         return run._replace(inputs_complete=bool(run.inputs_complete))  # a number in every engine
 
+    async def list_segments(self, master_job_id: str) -> list[SegmentRow]:
+        """See `RowTransfer.list_segments`."""
+        parameters = (values.text("master_job_id", master_job_id),)
+        return list(map(SegmentRow._make, await self._database.all(self._queries["list_segments"], parameters, list)))
+
     async def get_attempts(self, job_ids: Sequence[str]) -> list[AttemptRow]:
         """See `RowTransfer.get_attempts`."""
         return list(map(AttemptRow._make, await self._database.all_of("whole_attempts_of", job_ids)))
@@ -171,6 +177,10 @@ class SQLRowTransfer(RowTransfer):
     async def put_run(self, row: RunRow) -> None:
         """See `RowTransfer.put_run`."""
         await self._write(lambda writer: transfer_writer.put_run(writer, row))
+
+    async def put_segments(self, rows: Sequence[SegmentRow]) -> None:
+        """See `RowTransfer.put_segments`."""
+        await self._write(lambda writer: transfer_writer.put_segments(writer, rows))
 
     async def put_attempts(self, rows: Sequence[AttemptRow]) -> None:
         """See `RowTransfer.put_attempts`."""

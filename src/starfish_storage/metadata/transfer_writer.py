@@ -10,10 +10,12 @@ from starfish_storage.interface.rows import (
     MasterJobRow,
     RecordRow,
     RunRow,
+    SegmentRow,
     StepRow,
     WholeExecutionJobRow,
 )
 from starfish_storage.interface.version_rows import RecordVersionRow, StandingOutcomeRow
+from starfish_storage.metadata.ledger_writer import need_run
 from starfish_storage.metadata.row import Change, Row, only_values
 from starfish_storage.metadata.row_writer import RowWriter, portions
 from starfish_storage.metadata.rows import whole_records
@@ -66,6 +68,13 @@ def put_run(writer: RowWriter, row: RunRow) -> None:
     if complete:
         writer.change("complete_inputs", (master_job_id,))
     writer.execute("request_stop", (stop_reason, master_job_id))
+
+
+def put_segments(writer: RowWriter, rows: Sequence[SegmentRow]) -> None:
+    """Insert or replace segments."""
+    for master_job_id in sorted({row.master_job_id for row in rows}):
+        need_run(writer, master_job_id)
+    writer.change_each("save_segment", sorted(rows))
 
 
 def put_attempts(writer: RowWriter, rows: Sequence[AttemptRow]) -> None:

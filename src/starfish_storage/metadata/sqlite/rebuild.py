@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple, TypeGuard, cast
@@ -24,6 +24,7 @@ from starfish_storage.interface.rows import (
     MasterJobRow,
     ProjectRow,
     RecordRow,
+    SegmentRow,
     StepRow,
 )
 from starfish_storage.interface.version_rows import RecordVersionRow, StandingOutcomeRow
@@ -35,12 +36,10 @@ from starfish_storage.metadata.sqlite.driver import Connection, Row
 from starfish_storage.metadata.sqlite.errors import translate
 from starfish_storage.metadata.sqlite.migrate import migrate
 from starfish_storage.metadata.sqlite.row_changes import CHANGES
+from starfish_storage.metadata.sqlite.salvage import salvaged
 
 logger = logging.getLogger(__name__)
 
-_SMALLEST_ROW = 40  # in bytes: no table has more rows than the file would hold of these
-_LARGEST_STEP = 16
-_UNREADABLE = (apsw.CorruptError, apsw.IOError, UnicodeDecodeError)
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
 _UNKNOWN_TIME = "1970-01-01T00:00:00.000000Z"
 _TIMES = frozenset({"created_when", "updated_when", "creation_time", "start_time", "end_time", "last_update_time"})
@@ -159,16 +158,16 @@ class Rebuilding:
             if damaged.pragma("user_version") < latest_version():
                 migrate(damaged, path, alone=True)
             for table in _TABLES:
-                for row in _salvaged(damaged, self._queries[table.salvage]):
+                for row in salvaged(damaged, self._queries[table.salvage]):
                     self._merge_row(table.kind._make(row), table)
-            for row in _salvaged(damaged, self._queries["salvage_execution_job_ends"]):
+            for row in salvaged(damaged, self._queries["salvage_execution_job_ends"]):
                 end = ExecutionJobEndRow._make(row)
                 if end.job_id in self._merged["save_execution_job"]:
                     self._apply("end_execution_job", self._mended("end_execution_job", end))
             self._merge_runs(damaged)
             self._merge_attempts(damaged)
             self._merge_versions(damaged)
-            for key, payload in _salvaged(damaged, self._queries["salvage_journal"]):
+            for key, payload in salvaged(damaged, self._queries["salvage_journal"]):
                 self._merge_journaled(key, payload)
         except apsw.Error as error:
             logger.warning("of the damaged database not all could be read: %s", type(error).__name__)
@@ -204,38 +203,42 @@ class Rebuilding:
 
     def _merge_runs(self, damaged: Connection) -> None:
         """Add what makes master jobs and execution jobs, which are there by now, a run and its inputs."""
-        for master_job_id, registered, complete in _salvaged(damaged, self._queries["salvage_runs"]):
+        for master_job_id, registered, complete in salvaged(damaged, self._queries["salvage_runs"]):
             if self._belongs("get_master_job", master_job_id):
                 self._recover("start_run", (master_job_id,))
                 self._apply("note_registered", (registered, master_job_id))
                 if complete:
                     self._apply("complete_inputs", (master_job_id,))
-        for position, job_id in _salvaged(damaged, self._queries["salvage_positions"]):
+        for segment in map(SegmentRow._make, salvaged(damaged, self._queries["salvage_segments"])):
+            is_lost = self._connection.execute(self._queries["get_segment"], segment.id).fetchone() is None
+            if is_lost and _is_time(segment.start_time) and self._belongs("whole_run", segment.master_job_id):
+                self._recover("save_segment", segment)
+        for position, job_id in salvaged(damaged, self._queries["salvage_positions"]):
             if job_id in self._merged["save_execution_job"]:
                 self._apply("place_input", (position, job_id))
-        for key, uid in _salvaged(damaged, self._queries["salvage_unique_keys"]):
+        for key, uid in salvaged(damaged, self._queries["salvage_unique_keys"]):
             if uid in self._merged["save_record"]:
                 self._apply("set_unique_key", (key, uid))
 
     def _merge_attempts(self, damaged: Connection) -> None:
-        for attempt in map(AttemptRow._make, _salvaged(damaged, self._queries["salvage_attempts"])):
+        for attempt in map(AttemptRow._make, salvaged(damaged, self._queries["salvage_attempts"])):
             is_whole = _is_time(attempt.start_time) and _is_time(attempt.end_time)
             if is_whole and self._belongs("get_execution_job", attempt.job_id):
                 self._recover("save_attempt", attempt)
-        for step in map(StepRow._make, _salvaged(damaged, self._queries["salvage_steps"])):
+        for step in map(StepRow._make, salvaged(damaged, self._queries["salvage_steps"])):
             is_lost = self._connection.execute(self._queries["get_step"], step.id).fetchone() is None
             if is_lost and self._belongs("get_execution_job", step.job_id) and _is_time(step.saved_when):
                 self._recover("save_step", step)
 
     def _merge_versions(self, damaged: Connection) -> None:
         """Add what stands of inputs that run again, and the versions of records."""
-        for stands in map(StandingOutcomeRow._make, _salvaged(damaged, self._queries["salvage_standing"])):
+        for stands in map(StandingOutcomeRow._make, salvaged(damaged, self._queries["salvage_standing"])):
             if stands.job_id in self._merged["save_execution_job"]:
                 self._apply("save_standing", stands)
-        for attempt, uid in _salvaged(damaged, self._queries["salvage_record_attempts"]):
+        for attempt, uid in salvaged(damaged, self._queries["salvage_record_attempts"]):
             if uid in self._merged["save_record"]:
                 self._apply("set_record_attempt", (attempt, uid))
-        for version in map(RecordVersionRow._make, _salvaged(damaged, self._queries["salvage_versions"])):
+        for version in map(RecordVersionRow._make, salvaged(damaged, self._queries["salvage_versions"])):
             is_lost = self._connection.execute(self._queries["get_version"], version.id).fetchone() is None
             is_whole = all(map(_is_time, (version.start_time, version.end_time, version.replaced_when)))
             if is_lost and is_whole and self._belongs("get_execution_job", version.job_id):
@@ -351,41 +354,6 @@ def _instead(name: str, column: str) -> str | None:
     if column in _JSON:
         return "{}" if column == "output_schema" else None
     return None if column in _TIMES_JOBS_MAY_LACK and name != "save_record" else _UNKNOWN_TIME
-
-
-def _salvaged(connection: Connection, query: str) -> Iterator[Row]:
-    """Yield the rows of a table that can be read, in the order of their numbers, which each row ends with.
-
-    The table itself is read and no index. Where a page cannot be read, the next numbers are tried, in growing steps,
-    and then those that the last step left out.
-    """
-    number, step = 0, 1
-    most = os.path.getsize(connection.filename) // _SMALLEST_ROW
-    while number < most:
-        try:
-            for *row, found in connection.execute(query, (number,)):
-                yield tuple(row)
-                number, step = found + 1, 1
-        except _UNREADABLE:
-            before = number
-            number += step
-            step = min(2 * step, _LARGEST_STEP)
-            while number - before > 1 and _can_be_read(connection, query, number):
-                middle = (before + number) // 2
-                if _can_be_read(connection, query, middle):
-                    number = middle
-                else:
-                    before = middle
-        else:
-            return
-
-
-def _can_be_read(connection: Connection, query: str, number: int) -> bool:
-    try:
-        connection.execute(query, (number,)).fetchone()
-    except _UNREADABLE:
-        return False
-    return True
 
 
 def row_log_lines(path: str) -> Iterable[bytes]:

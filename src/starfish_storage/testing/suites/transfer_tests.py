@@ -18,20 +18,22 @@ from starfish_storage.interface.rows import (
     MasterJobRow,
     ProjectRow,
     RunRow,
+    SegmentRow,
     StepRow,
     WholeExecutionJobRow,
     WholeRecordRow,
 )
-from starfish_storage.runs import Output, Step, Usage
+from starfish_storage.runs import CallCounts, CallNote, Output, Step, StepSource, Usage
 from starfish_storage.testing.samples import JOB, MASTER_JOB, PROJECT, a_record, at, save_run
 from starfish_storage.testing.store import StoreUnderTest
-from starfish_storage.testing.suites.run_samples import an_outcome, claim, start, there
+from starfish_storage.testing.suites.run_samples import an_attempt, an_outcome, claim, start, there
 from starfish_storage.testing.suites.suite import StorageSuite, refused, skip_unless
 
 _Run = tuple[
     MasterJobRow,
     RunRow | None,
     list[WholeExecutionJobRow],
+    list[SegmentRow],
     list[AttemptRow],
     list[StepRow],
     list[WholeRecordRow],
@@ -47,6 +49,12 @@ async def _filled(storage: Storage) -> RowTransfer:
     outputs = (Output("completed", {"text": "\0 é", "n": 2**70}, None, "key"), Output("failed", None, "no\0 answer"))
     await ledger.finish_input(an_outcome(one, *outputs, usage=(Usage("m", 3, 4, 0.25),)))
     await ledger.finish_input(an_outcome(two, Output("filtered", {"a": 1}), status="failed", error_type="E"))
+    await ledger.add_segment(MASTER_JOB, {"function": "é\0", "n": 2**70})
+    asked = Step(two.job_id, "POST a/b", {"result": {"body": "é\0"}}, 1, at(6), request_key="ab" * 32, request="☃\0")
+    source = StepSource("another run", "an-input", 1, 2, 0.25)
+    await ledger.save_step(replace(asked, asked_when=at(5), reused_from=source))
+    calls = CallCounts(1, 2, 3, 0.25, (CallNote("POST a/b", "ab" * 32, "429", "busy \0", 2),))
+    await ledger.save_attempt(an_attempt(three, status="failed", segment=1, calls=calls))
     await ledger.complete_inputs(MASTER_JOB)
     await ledger.request_stop(MASTER_JOB, "why")
     await storage.save_request_config(storage.generate_request_config_path(MASTER_JOB), {"prompt": "é"})
@@ -67,6 +75,7 @@ async def _everything(storage: Storage) -> _Run:
         there(await rows.get_master_job(MASTER_JOB)),
         await rows.get_run(MASTER_JOB),
         jobs,
+        await rows.list_segments(MASTER_JOB),
         sorted(await rows.get_attempts(ids)),
         sorted(await rows.get_steps(ids)),
         plain,
@@ -82,7 +91,7 @@ class TransferTests(StorageSuite):
         rows = await _filled(storage)
         before, totals = await _everything(storage), await storage.ledger.get_run(MASTER_JOB)
         counts = await storage.count_records_for_master_job(MASTER_JOB)
-        master, run, jobs, attempts, steps, _, _ = before
+        master, run, jobs, segments, attempts, steps, _, _ = before
         records = await rows.list_records(MASTER_JOB, limit=100)
         data = await storage.transfer.read_records(records)
         config = there(await storage.transfer.read_request_config(master.request_config_ref))
@@ -94,6 +103,7 @@ class TransferTests(StorageSuite):
             await rows.put_master_job(master)
             await rows.put_execution_jobs(jobs)
             await rows.put_run(there(run))
+            await rows.put_segments(segments)
             await rows.put_attempts(attempts)
             await rows.put_steps(steps)
             await storage.transfer.put_records(records, [one if isinstance(one, bytes) else None for one in data])
@@ -105,7 +115,7 @@ class TransferTests(StorageSuite):
     async def test_rows_are_replaced(self, storage: Storage) -> None:
         """By their ids, whole, with the totals and counts that follow."""
         rows = await _filled(storage)
-        master, run, jobs, attempts, steps, records, _ = await _everything(storage)
+        master, run, jobs, segments, attempts, steps, records, _ = await _everything(storage)
         project = there(await rows.get_project(PROJECT))._replace(name="renamed", description=None)
         await rows.put_project(project)
         assert await rows.get_project(PROJECT) == project
@@ -114,6 +124,8 @@ class TransferTests(StorageSuite):
         job = jobs[0].job._replace(status="cancelled", error_message=None)
         changed = [WholeExecutionJobRow(job, counts='{"a":1}', position=None)]
         await rows.put_execution_jobs(changed)
+        await rows.put_segments([segments[0]._replace(identity='{"other":1}')])
+        assert [one.identity for one in await storage.ledger.list_segments(MASTER_JOB)] == [{"other": 1}]
         await rows.put_attempts([attempts[0]._replace(cost=8.5, status="failed", usage=None)])
         await rows.put_steps([steps[0]._replace(result='{"result":2}', attempt=2)])
         await rows.put_run(there(run)._replace(stop_reason=None))
@@ -123,7 +135,7 @@ class TransferTests(StorageSuite):
         assert await rows.get_master_job(MASTER_JOB) == other
         assert await rows.get_execution_jobs([job.job_id, "nowhere"]) == changed
         state = there(await storage.ledger.get_run(MASTER_JOB))
-        assert (state.attempts, state.failed_attempts, state.cost, state.stop_reason) == (2, 2, 8.5, None)
+        assert (state.attempts, state.failed_attempts, state.cost, state.stop_reason) == (3, 3, 8.5, None)
         assert (await rows.get_steps([steps[0].job_id]))[0].result == '{"result":2}'
         (found,) = await rows.get_records([keyed.record.record_uid])
         assert (found.record.status, found.unique_key) == ("duplicate", None)
@@ -153,7 +165,7 @@ class TransferTests(StorageSuite):
     async def test_what_belongs_to_nothing_is_refused(self, storage: Storage) -> None:
         """Each kind of row without its parent; nothing is written."""
         rows = await _filled(storage)
-        master, run, jobs, attempts, steps, records, _ = await _everything(storage)
+        master, run, jobs, segments, attempts, steps, records, _ = await _everything(storage)
         with refused(ParentNotFoundError, "nowhere"):
             await rows.put_master_job(master._replace(master_job_id="new", project_id="nowhere"))
         with refused(ParentNotFoundError, "nowhere"):
@@ -162,6 +174,9 @@ class TransferTests(StorageSuite):
             )
         with refused(ParentNotFoundError, "nowhere"):
             await rows.put_run(there(run)._replace(master_job_id="nowhere"))
+        with refused(ParentNotFoundError, "nowhere"):
+            await rows.put_segments([segments[0]._replace(number=2), segments[0]._replace(master_job_id="nowhere")])
+        assert await rows.list_segments(MASTER_JOB) == segments
         with refused(ParentNotFoundError, "nowhere"):
             await rows.put_attempts([attempts[0], attempts[0]._replace(job_id="nowhere")])
         with refused(ParentNotFoundError, "nowhere"):

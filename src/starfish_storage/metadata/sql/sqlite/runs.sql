@@ -153,6 +153,9 @@ SELECT {attempt.columns}, rowid FROM attempts NOT INDEXED WHERE rowid >= :first 
 -- name: salvage_steps
 SELECT {step.columns}, rowid FROM steps NOT INDEXED WHERE rowid >= :first ORDER BY rowid
 
+-- name: get_segment
+SELECT {segment.columns} FROM segments WHERE master_job_id = :master_job_id AND number = :number
+
 -- name: salvage_segments
 SELECT {segment.columns}, rowid FROM segments NOT INDEXED WHERE rowid >= :first ORDER BY rowid
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import warnings
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 
 from starfish_storage.cli.place import STORE_VARIABLE, Place
 from starfish_storage.data.mounts import VolatileFileSystemWarning
-from starfish_storage.errors import StoreOpenError
+from starfish_storage.errors import StoreOpenError, StoreVersionError
 from starfish_storage.interface import Storage
 from starfish_storage.keys import DATABASE_FILE, ROW_LOG_FILE
 from starfish_storage.metadata.sqlite.connection import Durability
+from starfish_storage.metadata.sqlite.locks import is_held
 from starfish_storage.opening import open_storage, postgres_storage
+from starfish_storage.uri import is_object_uri
 
+_LOOK_SECONDS = 1.0  # at a lock that somebody holds: one commit takes less
 _REACH_SECONDS = 5.0
 """How long a command tries to reach a server before it gives up."""
 
@@ -52,14 +57,31 @@ async def existing(place: Place, durability: Durability = "power") -> AsyncGener
 async def reading(place: Place) -> AsyncGenerator[Storage]:
     """Open an existing store to read it, as all commands do that change nothing.
 
+    Opening for writing would put in place what a killed writer has left, and migrate an older store. It also waits for
+    a worker that holds the lock because its store takes nothing, and asks an object store whether it can be written:
+    just then, somebody wants to see how the run stands. So a store is opened for reading alone while somebody holds its
+    lock, and where its data lies in an object store.
+
     Raises:
         StoreOpenError: there is no store.
         StorageUnavailableError: its server cannot be reached.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", VolatileFileSystemWarning)  # who reads promises nothing
-        async with _opened(place, "power") as storage:
+        async with AsyncExitStack() as stack:
+            try:
+                storage = await stack.enter_async_context(_opened(await _read_only_if_better(place), "power"))
+            except StoreVersionError:
+                if place.read_only:
+                    raise
+                storage = await stack.enter_async_context(_opened(place, "power"))  # migrates it, in PostgreSQL
             yield storage
+
+
+async def _read_only_if_better(place: Place) -> Place:
+    is_remote = place.data_uri is not None and is_object_uri(place.data_uri)
+    is_held_now = place.is_local and await asyncio.to_thread(is_held, place.path, _LOOK_SECONDS)
+    return replace(place, read_only=True) if is_remote or is_held_now else place
 
 
 @asynccontextmanager

@@ -58,6 +58,9 @@ class ObjectStoreDataHandler(DataHandler):
         self._lock = threading.Lock()
         self._made: ObjectClient | None = None
         self._pool: ThreadPoolExecutor | None = None
+        self._check: Callable[[], None] | None = None
+        self._checking = threading.RLock()
+        self._is_checking = False
 
     @property
     def parallel(self) -> int:
@@ -67,6 +70,10 @@ class ObjectStoreDataHandler(DataHandler):
     def setup(self) -> None:
         """Put an object under a name of its own and remove it: who cannot, finds out before paying for results."""
         self._client.check(f"{keys.STAGING_DIRECTORY}/{uuid.uuid4().hex}", self._patience())
+
+    def check_before_reading(self, check: Callable[[], None]) -> None:
+        """See `DataHandler.check_before_reading`: with the first read."""
+        self._check = check
 
     def has_place(self, place: str) -> bool:  # noqa: ARG002 (any)
         """Always: places need not be made."""
@@ -162,6 +169,7 @@ class ObjectStoreDataHandler(DataHandler):
 
     def read(self, key: str) -> bytes:
         """See `DataHandler.read`."""
+        self._check_once()
         payload = self._client.get(key, self._patience())
         if payload is None:
             raise DataNotFoundError("data", self.to_reference(key), "it was never saved, or was deleted")
@@ -169,6 +177,7 @@ class ObjectStoreDataHandler(DataHandler):
 
     def read_each(self, keys: Sequence[str]) -> Iterator[bytes | None]:
         """See `DataHandler.read_each`."""
+        self._check_once()
         patience, client = self._patience(), self._client
         for start in range(0, len(keys), _READ_AT_ONCE):
             yield from self._each(lambda key: client.get(key, patience), keys[start : start + _READ_AT_ONCE])
@@ -196,6 +205,20 @@ class ObjectStoreDataHandler(DataHandler):
 
     def discard_leftovers(self) -> None:
         """Nothing to do: objects are put whole."""
+
+    def _check_once(self) -> None:
+        """Do what `check_before_reading` was given, while others wait for it; it may read itself."""
+        if self._check is None:
+            return
+        with self._checking:
+            if self._check is None or self._is_checking:
+                return
+            self._is_checking = True
+            try:
+                self._check()
+                self._check = None
+            finally:
+                self._is_checking = False
 
     @property
     def _client(self) -> ObjectClient:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from starfish_storage.errors import StorageError
 
@@ -91,6 +91,14 @@ class DataHandler(ABC):
 
     def prepare_reading(self) -> None:  # noqa: B027 (most have nothing to do)
         """Do what `setup` does for reading, in a place where nothing may be written. Idempotent."""
+
+    def check_before_reading(self, check: Callable[[], None]) -> None:
+        """Check whether the data is this store's, before any of it is read, in a place where nothing may be written.
+
+        Idempotent. Not durable. At once; or with the first read, where that would ask another machine: it may be away,
+        and the rows can be read without it. Raises what the check raises, which may read itself.
+        """
+        check()
 
     @abstractmethod
     def has_place(self, place: str) -> bool:

@@ -144,7 +144,8 @@ class PostgresDatabase(Lifecycle):
         """Open the readers of a store that is there, of this release's version, and whose data is its own."""
         self._data.prepare_reading()
         with closing(PostgresInspection(self._address, self._patience)) as inspection:
-            inspection.refuse_other_data(self._data, strictly=False)
+            check = inspection.check_of_data(self._data)
+        self._data.check_before_reading(check)
         readers = PostgresReaders(self._address, self._patience, read_only=True)
         readers.start()
         self._readers = readers

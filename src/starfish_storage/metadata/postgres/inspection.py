@@ -94,8 +94,16 @@ class PostgresInspection(RowInspection):
 
     def refuse_other_data(self, data: DataHandler, *, strictly: bool) -> None:
         """See `RowInspection.refuse_other_data`."""
+        self.check_of_data(data, strictly=strictly)()
+
+    def check_of_data(self, data: DataHandler, *, strictly: bool = False) -> Callable[[], None]:
+        """Return what does `refuse_other_data`, and needs no rows for it any more."""
         owner, _, sample = self._run(lambda: owner_and_sample(self._connection, self._queries, self._address, data))
-        refuse_other_data(owner, data, sample, strictly=strictly)
+
+        def check() -> None:
+            refuse_other_data(owner, data, sample, strictly=strictly)
+
+        return check
 
     def refuse_damage(self) -> None:
         """See `RowInspection.refuse_damage`. The server does not tell of all damage to an index."""

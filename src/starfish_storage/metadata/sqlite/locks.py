@@ -21,6 +21,7 @@ from starfish_storage.keys import SESSION_LOCK_FILE, WRITER_LOCK_FILE
 _FLAGS = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _CLEAN, _UNFINISHED = b"\0", b"\1"
 _SIZE = 8  # bytes of a length
+_LONGEST_PAUSE = 0.02  # between two tries, in seconds
 _UNKNOWN_BOOT = bytes(16)
 _MARK = _SIZE + len(_UNKNOWN_BOOT)
 
@@ -87,7 +88,7 @@ class WriterLock:
             self._descriptor = -1
 
     def _wait(self) -> None:
-        # Polling, because a blocking flock has no timeout; the steps grow to 20 ms.
+        # Polling, because a blocking flock has no timeout; the steps grow.
         deadline = time.monotonic() + self._timeout
         pause = 0.0005
         while not _try_lock(self._descriptor, self._path, fcntl.LOCK_EX):
@@ -97,7 +98,27 @@ class WriterLock:
                     "Find out which process holds it, then call again."
                 )
             time.sleep(pause)
-            pause = min(pause * 1.5, 0.02)
+            pause = min(pause * 1.5, _LONGEST_PAUSE)
+
+
+def is_held(root: str, seconds: float) -> bool:
+    """Return whether another process holds a store's writer lock, and goes on to for some seconds. Writes nothing.
+
+    Args:
+        root: absolute path of the directory of the database.
+        seconds: how long to look.
+    """
+    try:
+        descriptor = os.open(f"{root}/{WRITER_LOCK_FILE}", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return False  # nobody has ever opened it for writing, or opening it tells what is wrong
+    try:
+        end = time.monotonic() + seconds
+        while not (is_free := _try_lock(descriptor, root, fcntl.LOCK_EX)) and time.monotonic() < end:
+            time.sleep(_LONGEST_PAUSE)
+        return not is_free
+    finally:
+        os.close(descriptor)
 
 
 class SessionLock:

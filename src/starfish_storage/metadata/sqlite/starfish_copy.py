@@ -18,7 +18,7 @@ from starfish_storage.errors import StorageBusyError, StorageError, StoreOpenErr
 from starfish_storage.files.planted import refuse_planted_database
 from starfish_storage.interface import DataHandler
 from starfish_storage.keys import DATABASE_FILE, SESSION_LOCK_FILE
-from starfish_storage.metadata.data_owner import refuse_other_data
+from starfish_storage.metadata.data_owner import Owner, refuse_other_data
 from starfish_storage.metadata.migrations import latest_version
 from starfish_storage.metadata.queries import sqlite_queries
 from starfish_storage.metadata.sqlite.connection import (
@@ -212,7 +212,8 @@ def copy_if_older_untouched(
             if connection.execute(sqlite_queries()["last_journal_number"]).fetchone() == (0,):
                 refuse_lost_places(connection, data)
             if data.parallel > 1:
-                refuse_other_data(owner_of(connection, path), data, sample_of(connection))
+                owner, sample = owner_of(connection, path), sample_of(connection)
+                data.check_before_reading(lambda: _check_owner(owner, data, sample))
             return None
     finally:
         close_untouched(opened, path)
@@ -221,6 +222,10 @@ def copy_if_older_untouched(
     if copy is None:
         raise StoreOpenError(path, "it has no tables yet, so there is nothing to read; open it once for writing")
     return copy
+
+
+def _check_owner(owner: Owner, data: DataHandler, sample: list[str]) -> None:
+    refuse_other_data(owner, data, sample)
 
 
 def _copied(path: str, data: DataHandler, directory: str | None) -> MigratedCopy | None:

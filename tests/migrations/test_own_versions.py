@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
 from pathlib import Path
 
 import apsw
 import pytest
 
+from durability.processes import run
 from migrations.own_writer import write_master_job
 from migrations.reading import everything, kept_of, runs_of, without_moments
 from migrations.stores import noted, unpack
 from starfish_storage import LocalStorage
 from starfish_storage.metadata.migrations import latest_version
+
+_KILLED = """
+import asyncio, os, signal, sys
+import apsw
+from starfish_storage import LocalStorage
+
+def trace(cursor, statement, bindings):
+    if statement.strip().startswith("DROP TABLE steps_before"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return True
+
+apsw.connection_hooks.append(lambda connection: setattr(connection, "exec_trace", trace))
+asyncio.run(LocalStorage(sys.argv[1]).setup())
+"""
 
 VERSIONS = ["v1", "v2", "v3", "v4"]
 
@@ -45,3 +62,14 @@ async def test_a_frozen_store_is_read_and_used(tmp_path: Path, version: str, clo
     assert connection.pragma("user_version") == latest_version()
     assert connection.execute("SELECT count(*) FROM data_journal").fetchone() == (0,)
     connection.close()
+
+
+async def test_a_migration_that_was_killed_is_made_again(tmp_path: Path) -> None:
+    storage = unpack("v4", tmp_path / "store")
+    code, *_ = await asyncio.to_thread(run, ["-c", _KILLED, storage.storage_uri])
+    assert code == -signal.SIGKILL
+    connection = apsw.Connection(storage.metadata_db_path)
+    assert connection.pragma("user_version") == 4
+    connection.close()
+    async with storage:
+        assert await kept_of(storage) == noted("v4")["kept"]

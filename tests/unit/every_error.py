@@ -20,6 +20,7 @@ EXAMPLES: list[StorageError] = [
     errors.ParentNotFoundError("project", "p1", "save it before its master jobs"),
     errors.AlreadyExistsError("master job", "run-1", "give a new id, or update the existing one's status instead"),
     errors.NotEmptyError("p1", "it has 2 master jobs; delete them first, or say cascade=True to delete them too"),
+    errors.RunChangedError("run-1", "inputs", ["input 2 is not the same: 'question' differs"]),
     errors.RunFinishedError("run-1", "completed"),
     errors.RunIncompleteError("run-1", 500),
     errors.StepRejectedError("ab12", "judge", 3, "no score"),

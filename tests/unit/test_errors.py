@@ -28,6 +28,7 @@ CODES = {
     "ParentNotFoundError": "parent_not_found",
     "AlreadyExistsError": "already_exists",
     "NotEmptyError": "not_empty",
+    "RunChangedError": "run_changed",
     "RunFinishedError": "run_finished",
     "RunIncompleteError": "run_incomplete",
     "StepRejectedError": "step_rejected",

@@ -197,6 +197,47 @@ class RunIncompleteError(StorageError):
         self.stored = stored
 
 
+class RunChangedError(InvalidInputError):
+    """A run was called again with another configuration, with other inputs, or, if that matters, with other code.
+
+    Attributes:
+        id: the id of the run.
+        changed: what has changed: ``"configuration"``, ``"inputs"`` or ``"code"``.
+        differences: what differs, one line each.
+    """
+
+    code: ClassVar[str] = "run_changed"
+
+    def __init__(self, id: str, changed: str, differences: Sequence[str]) -> None:
+        shown = [*differences[:_MOST_DIFFERENCES]]
+        if len(differences) > len(shown):
+            shown.append(f"and {len(differences) - len(shown):,} more")
+        ways = "".join(f"\n- {way}" for way in _WAYS_ON[changed])
+        super().__init__(
+            f"run {shorten(id)} has changed, in its {changed}:"
+            + "".join(f"\n- {line}" for line in shown)
+            + f"\nNothing was written. The ways on:{ways}"
+        )
+        self.id = id
+        self.changed = changed
+        self.differences = tuple(differences)
+
+
+_MOST_DIFFERENCES = 20
+_CONTINUE = 'on_change="continue" (--on-change continue): '
+_FORK = 'on_change="fork" (--on-change fork): a new run, which takes over\n  what is done for the same input and configuration.'
+_WAYS_ON = {
+    "configuration": (f"{_CONTINUE}what is done stays,\n  and the rest is done with the new configuration.", _FORK),
+    "inputs": (
+        f"{_CONTINUE}all inputs stay,\n  and the new ones are done too.",
+        _FORK,
+        'on_change="match" (--on-change match): what is done for equal inputs stays,\n'
+        "  new ones are done, and those that are gone are cancelled.",
+    ),
+    "code": ("Leave out strict_code (--strict-code) to go on with it.", "A new run, with another id."),
+}
+
+
 class StepRejectedError(StorageError):
     """The check of a paid step refused every reply to it. All of them are stored.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Self, cast
 
 from starfish_storage.errors import InvalidInputError, StorageError
@@ -93,6 +94,21 @@ class InputCheck:
         self._passed = True
 
 
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Where the inputs that were given differ from those of a run.
+
+    Attributes:
+        position: of the first one that differs; as many as were given, if there are fewer.
+        given: the input that was given there; None if there are fewer.
+        reason: what differs, for people.
+    """
+
+    position: int
+    given: RunInput | None
+    reason: str
+
+
 class Feed:
     """The inputs of a run that are not stored yet: its worker pulls them in batches and stores them.
 
@@ -110,6 +126,7 @@ class Feed:
         is_endless: the source may have no end.
         comes_first: the worker stores all inputs before the work begins, which takes a second or two at most. Then the
             run can be resumed without its inputs, whenever it was killed.
+        has_more: after a comparison, there are inputs behind those of a run that had them all.
     """
 
     def __init__(
@@ -125,31 +142,35 @@ class Feed:
         self.length = length_of(inputs)
         self.is_endless = self.length is None and not isinstance(inputs, Rereadable)
         self.comes_first = self.length is not None and self.length <= _MOST_FIRST
+        self.has_more = False
         self._given = 0
         self._source = source_of(inputs)
         self._left: list[RunInput] = []
 
-    async def compare(self) -> None:
+    def of_run(self, state: RunState) -> Self:
+        """Let it feed another run, whose inputs are those that were compared, and return it."""
+        self._state, self.has_more = state, False
+        return self
+
+    async def compare(self) -> Difference | None:
         """Compare the inputs with those stored already: the first ones, or all if the run has them all. Stores nothing.
 
-        Raises:
-            InvalidInputError: they differ.
+        Returns:
+            Where they differ. The input there and those behind it are not used up.
         """
         stored, is_complete = self._state.registered, self._state.inputs_complete
-        while self._given < stored or is_complete:
-            batch = await self._source.take()
-            if not batch:
+        while True:
+            found = await self._differing(stored)
+            if found is not None:
+                return found
+            self.has_more = is_complete and bool(self._left)
+            if self._left or (self._given >= stored and not is_complete):
+                return None
+            self._left = await self._read()
+            if not self._left:
                 if self._given == 0 or self._given >= stored:
-                    return  # an empty source says that there are no more inputs
-                raise InvalidInputError(self._others(f"{stored} inputs are stored, and {self._given} were given"))
-            good = self._good(batch)
-            old = [one for one in good if one.position < stored]
-            new = await self._ledger.unregistered_inputs(self._state.master_job_id, old)
-            if new:
-                raise InvalidInputError(self._others(f"input {new[0]} is not the same"))
-            self._left = good[len(old) :]
-            if is_complete and self._left:
-                raise self._one_more(self._left)
+                    return None  # an empty source says that there are no more inputs
+                return Difference(self._given, None, f"{stored} inputs are stored, and {self._given} were given")
 
     def __aiter__(self) -> Self:
         return self
@@ -158,24 +179,34 @@ class Feed:
         """Return the next inputs to store, at least one, as soon as the source has any.
 
         Raises:
-            InvalidInputError: an input is bad, and bad ones are not skipped; or the run is complete without it.
+            InvalidInputError: an input is bad, and bad ones are not skipped.
         """
-        new, self._left = self._left, []
-        while not new:
-            batch = await self._source.take()
-            if not batch:
-                raise StopAsyncIteration
-            new = self._good(batch)
-        if self._state.inputs_complete:
-            raise self._one_more(new)
+        new, self._left = self._left or await self._read(), []
+        if not new:
+            raise StopAsyncIteration
         return new
 
     async def close(self) -> None:
         """Read no more. Idempotent."""
         await self._source.close()
 
-    def _one_more(self, inputs: list[RunInput]) -> InvalidInputError:
-        return InvalidInputError(self._others(f"the run has only {inputs[0].position} inputs, and more were given"))
+    async def _read(self) -> list[RunInput]:
+        """Return the next inputs; none at the end."""
+        while batch := await self._source.take():
+            good = self._good(batch)
+            if good:
+                return good
+        return []
+
+    async def _differing(self, stored: int) -> Difference | None:
+        """Drop those of the inputs in hand that are stored, up to the first one that is not where one is stored."""
+        old = [one for one in self._left if one.position < stored]
+        new = await self._ledger.unregistered_inputs(self._state.master_job_id, old) if old else []
+        if not new:
+            self._left = self._left[len(old) :]
+            return None
+        self._left = [one for one in self._left if one.position >= new[0]]
+        return Difference(new[0], self._left[0], f"input {new[0]} is not the same")
 
     def _good(self, batch: list[Any]) -> list[RunInput]:
         good: list[RunInput] = []
@@ -189,9 +220,3 @@ class Feed:
             else:
                 raise InvalidInputError(f"{taken.rstrip('.')}. Correct it and resume the run, {OR_SKIP}")
         return good
-
-    def _others(self, what: str) -> str:
-        return (
-            f"the inputs differ from those that run {self._state.master_job_id!r} was started with: {what}. "
-            "Give the same inputs in the same order, or none to go on with the stored ones; start a new run for others."
-        )

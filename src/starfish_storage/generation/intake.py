@@ -68,15 +68,6 @@ class Intake:
         """How many inputs there are, if the source knows."""
         return None if self._feed is None else self._feed.length
 
-    async def compare(self) -> None:
-        """Compare the inputs that were given with the stored ones. Changes nothing.
-
-        Raises:
-            InvalidInputError: they differ, or one of them is bad.
-        """
-        if self._feed is not None:
-            await self._feed.compare()
-
     async def close(self) -> None:
         """Read no more. Idempotent."""
         if self._feed is not None:
@@ -86,16 +77,19 @@ class Intake:
         """Store the inputs, ahead of the work; at their end, store that the run has them all."""
         if self._feed is None:
             return
-        stored, run_id = 0, self._state.master_job_id
+        stored, run_id, is_complete = 0, self._state.master_job_id, self._state.inputs_complete
         try:
             async for batch in self._feed:
+                if is_complete:
+                    await self._waiting.insist(partial(self._ledger.reopen_inputs, run_id))
+                    is_complete = False
                 await self._waiting.insist(partial(self._ledger.register_inputs, run_id, batch))
                 self._changed.set()
                 stored += len(batch)
                 if self.is_endless and stored >= _MOST_AHEAD:
                     stored = 0
                     await self._make_room()
-            if not self._state.inputs_complete:
+            if not is_complete:
                 await self._waiting.insist(partial(self._ledger.complete_inputs, run_id))
         except StoppedError:
             pass  # the worker stops while the store takes nothing

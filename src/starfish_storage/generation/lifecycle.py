@@ -85,7 +85,6 @@ async def carry_on(storage: Storage, state: RunState, worker: RunWorker, again: 
     began = time.monotonic()
     preload()
     try:
-        await worker.compare_inputs()  # before this changes anything
         await _run_and_settle(storage, state, worker, handle_signals=handle_signals)
     except (asyncio.CancelledError, KeyboardInterrupt, SystemExit):
         worker.note_stop("was interrupted", again)  # a long traceback follows, and says nothing about the run
@@ -198,7 +197,7 @@ async def run_of(
 
 def _final_status(run: Run) -> StatusMasterJob:
     failed = run.inputs.get("failed", 0)
-    if failed and failed == sum(run.inputs.values()):
+    if failed and failed == sum(run.inputs.values()) - run.inputs.get("cancelled", 0):
         return "failed"
     return "completed_with_errors" if failed or run.records.get("failed") else "completed"
 

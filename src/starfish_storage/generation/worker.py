@@ -121,14 +121,6 @@ class RunWorker:
             self._outbox,
         )
 
-    async def compare_inputs(self) -> None:
-        """Compare the inputs that were given with the stored ones. Changes nothing.
-
-        Raises:
-            InvalidInputError: they differ, or one of them is bad.
-        """
-        await self._intake.compare()
-
     async def close(self) -> None:
         """Read no more inputs. Idempotent."""
         await self._intake.close()

@@ -81,7 +81,7 @@ HOW = (
     *("--max-concurrency", "7", "--retries", "4", "--timeout", "1.5", "--max-cost", "2", "--schema", "schema.json"),
     *("--accept", "answers.py:accept", "--unique-by", "a", "--unique-by", "b", "--on-bad-input", "skip"),
     *("--progress", "lines", "--reask", "last", "--on-empty", "skip", "--retry-on-misfit"),
-    *("--reuse", "project", "--replay", "only"),
+    *("--reuse", "project", "--replay", "only", "--on-change", "match", "--strict-code"),
     *("--max-failures", "inf", "--rpm", "60", "--tpm", "9000", "--longest-limit-wait", "30"),
 )
 
@@ -101,6 +101,8 @@ def check_how(options: dict[str, Any]) -> None:
         "unique_by": ["a", "b"],
         "on_bad_input": "skip",
         "reask": "last",
+        "on_change": "match",
+        "strict_code": True,
         "reuse": "project",
         "replay": "only",
         "on_empty": "skip",

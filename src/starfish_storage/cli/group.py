@@ -7,6 +7,7 @@ import importlib
 import logging
 import os
 import sys
+import textwrap
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
@@ -18,7 +19,7 @@ from starfish_storage import __version__
 from starfish_storage.cli import exit_codes
 from starfish_storage.cli.options import DATA_HELP, READ_ONLY_HELP, STORE_HELP, example
 from starfish_storage.cli.place import STORE_VARIABLE
-from starfish_storage.errors import StorageError
+from starfish_storage.errors import RunChangedError, StorageError, shorten
 
 # Kept here, so that the list of commands is printed without importing any of them.
 _SECTIONS = {
@@ -133,7 +134,7 @@ class CommandGroup(click.Group):
             click.echo("Aborted!", err=True)  # a question was answered with no
             return exit_codes.FAILURES
         except StorageError as error:
-            click.echo(f"error: {error}", err=True)
+            click.echo(_changed(error) if isinstance(error, RunChangedError) else f"error: {error}", err=True)
             return exit_codes.NOT_DONE
         except OSError as error:
             # Those of stores and files have become a `StorageError`, and what opens a file names it.
@@ -144,6 +145,27 @@ class CommandGroup(click.Group):
                 click.echo(f"error: the output cannot be written: {error.strerror}", err=True)
             return exit_codes.NOT_DONE
         return status if isinstance(status, int) else exit_codes.DONE
+
+
+def _changed(error: RunChangedError) -> str:
+    """Return what a run that has changed is refused with: a line for each difference, and for each way on."""
+    lines = [f"error: run {shorten(error.id)} has changed, in its {error.changed}:"]
+    lines += [f"  {one}" for one in error.differences]
+    lines.append("Nothing was written. The ways on:")
+    for option, what in error.ways():
+        way = f"{_ON_COMMAND_LINE.get(option, option)}: {what}"
+        lines.append(textwrap.fill(way, _WIDTH, initial_indent="  ", subsequent_indent="    "))
+    return "\n".join(lines)
+
+
+_WIDTH = 78
+_ON_COMMAND_LINE = {
+    'on_change="continue"': "--on-change continue",
+    'on_change="fork"': "--on-change fork",
+    'on_change="match"': "--on-change match",
+    "strict_code=False": "without --strict-code",
+    "another id": "another --id",
+}
 
 
 def _refused(error: click.ClickException) -> int:

@@ -120,6 +120,12 @@ _HOW = (
         "--allow-secrets", is_flag=True, help="Store inputs even if a field such as token holds what looks like a key."
     ),
     click.option(
+        "--on-change",
+        type=click.Choice(["refuse", "continue", "fork", "match"]),
+        help="What to do if the run has another configuration or other inputs [default: refuse].",
+    ),
+    click.option("--strict-code", is_flag=True, help="Refuse code that has changed since the run was last called."),
+    click.option(
         "--durability",
         type=click.Choice(["power", "process"]),
         default="power",
@@ -170,6 +176,8 @@ def how_options(given: dict[str, Any]) -> dict[str, Any]:
         "on_bad_input": given["on_bad_input"],
         "allow_secrets": given["allow_secrets"] or None,  # on resuming: as the run was started
         "reask": given["reask"],
+        "on_change": given["on_change"],
+        "strict_code": given["strict_code"] or None,
         "reuse": given["reuse"],
         "replay": given["replay"],
         "progress": "quiet" if given["quiet"] else given["progress"],

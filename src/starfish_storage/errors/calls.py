@@ -209,32 +209,39 @@ class RunChangedError(InvalidInputError):
     code: ClassVar[str] = "run_changed"
 
     def __init__(self, id: str, changed: str, differences: Sequence[str]) -> None:
-        shown = [*differences[:_MOST_DIFFERENCES]]
-        if len(differences) > len(shown):
-            shown.append(f"and {len(differences) - len(shown):,} more")
-        ways = "".join(f"\n- {way}" for way in _WAYS_ON[changed])
-        super().__init__(
-            f"run {shorten(id)} has changed, in its {changed}:"
-            + "".join(f"\n- {line}" for line in shown)
-            + f"\nNothing was written. The ways on:{ways}"
-        )
         self.id = id
         self.changed = changed
         self.differences = tuple(differences)
+        shown = [*differences[:_MOST_DIFFERENCES]]
+        if len(differences) > len(shown):
+            shown.append(f"and {len(differences) - len(shown):,} more")
+        ways = "; ".join(f"{option} {what}" for option, what in self.ways())
+        super().__init__(
+            f"run {shorten(id)} has changed, in its {changed}: {'; '.join(shown)}. Nothing was written. The ways on: "
+            f"{ways}."
+        )
+
+    def ways(self) -> Sequence[tuple[str, str]]:
+        """Return the ways on: each an argument, and what it does."""
+        return _WAYS_ON[self.changed]
 
 
 _MOST_DIFFERENCES = 20
-_CONTINUE = 'on_change="continue" (--on-change continue): '
-_FORK = 'on_change="fork" (--on-change fork): a new run, which takes over\n  what is done for the same input and configuration.'
+_FORK = ('on_change="fork"', "makes a new run, which takes over what is done for the same input and configuration")
 _WAYS_ON = {
-    "configuration": (f"{_CONTINUE}what is done stays,\n  and the rest is done with the new configuration.", _FORK),
-    "inputs": (
-        f"{_CONTINUE}all inputs stay,\n  and the new ones are done too.",
+    "configuration": (
+        ('on_change="continue"', "does what is not done yet with the new configuration, and keeps the rest"),
         _FORK,
-        'on_change="match" (--on-change match): what is done for equal inputs stays,\n'
-        "  new ones are done, and those that are gone are cancelled.",
     ),
-    "code": ("Leave out strict_code (--strict-code) to go on with it.", "A new run, with another id."),
+    "inputs": (
+        ('on_change="continue"', "keeps all inputs, and does the new ones too"),
+        _FORK,
+        ('on_change="match"', "keeps what is done for equal inputs, does new ones, and cancels those that are gone"),
+    ),
+    "code": (
+        ("strict_code=False", "goes on with the new code, and warns"),
+        ("another id", "makes a new run"),
+    ),
 }
 
 

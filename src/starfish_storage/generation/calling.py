@@ -24,6 +24,7 @@ class BoundFunction:
         name: ``"module:qualified.name"``.
         stored_name: the name by which another program finds it, as far as it has one.
         is_found_by_name: whether another program finds it by that.
+        function: the function itself.
     """
 
     def __init__(self, function: Callable[..., Any], max_threads: int, *, context_type: type | None = None) -> None:
@@ -44,7 +45,7 @@ class BoundFunction:
         self.name = function_name(function)
         self.stored_name = stored_name(function)
         self.is_found_by_name = is_found_by_name(self.stored_name)
-        self._function = function
+        self.function = function
         self._code: str | None = None
         self._is_async = _is_async(function)
         self._threads = Threads("starfish-storage-call")
@@ -76,7 +77,7 @@ class BoundFunction:
             Exception: what the function raised.
         """
         arguments, keywords = self._binding.arguments(run_config, context)
-        call = functools.partial(self._function, *arguments, **keywords)
+        call = functools.partial(self.function, *arguments, **keywords)
         try:
             result = call() if self._is_async else await self._in_thread(functools.partial(_plain_call, call, yielded))
             if inspect.isawaitable(result):
@@ -97,7 +98,7 @@ class BoundFunction:
     def code(self) -> str:
         """Return the identity of the function's code, `code_identity`; compute it only once, if at all."""
         if self._code is None:
-            self._code = code_identity(self._function)
+            self._code = code_identity(self.function)
         return self._code
 
     def close(self) -> None:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from typing import Any, Literal
 
 from starfish_storage.codec import canonical_hash, decode, encode
 from starfish_storage.errors import InvalidInputError, RunChangedError
-from starfish_storage.generation.inputs import Difference
+from starfish_storage.generation.calling import BoundFunction
+from starfish_storage.generation.inputs import Difference, Feed
+from starfish_storage.generation.matching import Matched, Matching
+from starfish_storage.generation.options import Options
+from starfish_storage.generation.segments import segment_identity
 from starfish_storage.interface import Storage
+from starfish_storage.models import GenerationMasterJob
 from starfish_storage.redaction import redact_secrets
+from starfish_storage.runs import RunState
 from starfish_storage.runs.segment_changes import describe_changes, is_code_changed
 
 logger = logging.getLogger(__name__)
@@ -32,16 +39,64 @@ def check_on_change(given: str | None) -> OnChange:
     raise InvalidInputError(f"on_change must be one of {', '.join(map(repr, ON_CHANGE))}, not {given!r}.")
 
 
-async def last_identity(storage: Storage, master_job_id: str, config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a run was last made of: its last segment, or of a run without, what it was started with.
+async def last_identity(storage: Storage, job: GenerationMasterJob) -> dict[str, Any]:
+    """Return what a run was last made of: its last segment, or of a run without one, what it was started with."""
+    segments = await storage.ledger.list_segments(job.master_job_id)
+    return segments[-1].identity if segments else {"config": await _config_at_start(storage, job)}
+
+
+async def configs_of(storage: Storage, job: GenerationMasterJob) -> dict[int | None, str]:
+    """Return the identity of the configuration of each segment of a run; None: of what has no segment."""
+    found: dict[int | None, str] = {None: canonical_hash(await _config_at_start(storage, job), "config")}
+    for one in await storage.ledger.list_segments(job.master_job_id):
+        found[one.number] = canonical_hash(one.identity.get("config") or {}, "config")
+    return found
+
+
+async def _config_at_start(storage: Storage, job: GenerationMasterJob) -> dict[str, Any]:
+    return as_stored((await storage.get_request_config(job.request_config_ref)).get("config") or {})
+
+
+async def identity_now(
+    function: BoundFunction,
+    config: Mapping[str, Any] | None,
+    options: Options,
+    known: Mapping[str, Any],
+    run_id: str,
+    *,
+    strict: bool,
+) -> dict[str, Any]:
+    """Return what a run is made of from now on, and warn if its code has changed.
 
     Args:
-        storage: holds the run.
-        master_job_id: the run.
-        config: its request configuration.
+        function: called for each input.
+        config: the configuration of the run.
+        options: its options.
+        known: what it was last made of; empty if it is new.
+        run_id: the run.
+        strict: refuse other code.
+
+    Raises:
+        RunChangedError: its code has changed, and that is refused.
     """
-    segments = await storage.ledger.list_segments(master_job_id)
-    return segments[-1].identity if segments else {"config": config.get("config") or {}}
+    identity = await asyncio.to_thread(segment_identity, function.function, config, options.to_json())
+    _tell_code(run_id, known, identity, strict=strict)
+    return identity
+
+
+async def matched_inputs(
+    storage: Storage, state: RunState, feed: Feed, found: Difference, on_change: OnChange
+) -> Matched:
+    """Make other inputs those of a run, and return what that has changed.
+
+    Raises:
+        RunChangedError: that is refused.
+    """
+    matching = Matching(storage.ledger, state, feed, found.position)
+    if on_change not in ("continue", "match"):
+        difference = await _describe(storage, state.master_job_id, found)
+        raise RunChangedError(state.master_job_id, "inputs", [difference])
+    return await matching.match(cancels=on_change == "match")
 
 
 def as_stored(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -58,7 +113,7 @@ def changes_of_config(known: Mapping[str, Any], given: Mapping[str, Any] | None)
     return [] if given is None else describe_changes(known, {"config": as_stored(given)}, ("config",))
 
 
-async def describe_difference(storage: Storage, run_id: str, found: Difference) -> str:
+async def _describe(storage: Storage, run_id: str, found: Difference) -> str:
     """Return where inputs differ from those of a run, with the fields of the first one, but not what is in them."""
     stored = await storage.ledger.list_inputs(run_id, first=found.position, limit=1)
     if found.given is None or not stored or stored[0].position != found.position:
@@ -80,7 +135,7 @@ def _differs(before: Mapping[str, Any], given: Mapping[str, Any], name: str) -> 
     return canonical_hash({"": before[name]}) != canonical_hash({"": given[name]})
 
 
-def tell_code(run_id: str, known: Mapping[str, Any], identity: Mapping[str, Any], *, strict: bool) -> None:
+def _tell_code(run_id: str, known: Mapping[str, Any], identity: Mapping[str, Any], *, strict: bool) -> None:
     """Warn that the code of a run has changed, if it has.
 
     Args:

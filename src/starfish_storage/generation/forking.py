@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 from starfish_storage.codec import ascii_text, canonical_hash, decode
-from starfish_storage.copying import PageSize
+from starfish_storage.copying.pages import PageSize
 from starfish_storage.errors import AlreadyExistsError, StorageError
 from starfish_storage.generation.inputs import Difference, Feed
 from starfish_storage.generation.matching import StoredInputs, list_all
@@ -109,7 +109,7 @@ class Fork:
         inputs = [(_input_of(by_id[one.job_id], one.position), one) for one in there]
         await self._put(inputs)
 
-    async def _put(self, inputs: list[tuple[RunInput, StoredInput | None]]) -> None:
+    async def _put(self, inputs: Sequence[tuple[RunInput, StoredInput | None]]) -> None:
         """Take over those inputs that are done, and store the others as pending."""
         rows = self.storage.transfer.rows
         done = {one.job_id: given for given, one in inputs if one is not None and one.status in _DONE}
@@ -178,11 +178,13 @@ class Fork:
 
     def _copied(self, row: WholeRecordRow) -> WholeRecordRow:
         job_id, uid = row.record.job_id, row.record.record_uid
-        of_job = uid.removeprefix(f"{job_id}-") if uid.startswith(f"{job_id}-") else hashlib.sha256(uid.encode()).hexdigest()[:12]
-        copy = self._copies[job_id]
-        record = row.record._replace(
-            record_uid=f"{copy}-{of_job}", job_id=copy, master_job_id=self.job.master_job_id
+        of_job = (
+            uid.removeprefix(f"{job_id}-")
+            if uid.startswith(f"{job_id}-")
+            else hashlib.sha256(uid.encode()).hexdigest()[:12]
         )
+        copy = self._copies[job_id]
+        record = row.record._replace(record_uid=f"{copy}-{of_job}", job_id=copy, master_job_id=self.job.master_job_id)
         return row._replace(record=record, place=None)
 
 

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import Any
 
-from starfish_storage.errors import RunIncompleteError
+from starfish_storage.errors import InvalidInputError, RunIncompleteError
 from starfish_storage.generation.calling import BoundFunction
+from starfish_storage.generation.changes import OnChange, check_on_change, identity_now, last_identity, matched_inputs
 from starfish_storage.generation.context import Context
 from starfish_storage.generation.continuing import how_to_continue
 from starfish_storage.generation.frames import rows_of
@@ -15,6 +16,7 @@ from starfish_storage.generation.input_files import FileInputs
 from starfish_storage.generation.inputs import Feed, InputCheck
 from starfish_storage.generation.lifecycle import Run, carry_on
 from starfish_storage.generation.loading import load_function_of_run
+from starfish_storage.generation.matching import Matched
 from starfish_storage.generation.options import Options
 from starfish_storage.generation.outcomes import OutputChecks
 from starfish_storage.generation.progress import OPEN, reporter
@@ -53,6 +55,7 @@ async def go_on(
         again: the statuses of those inputs.
     """
     options, checks = stored_options(job, config, changed)
+    on_change, strict = _on_change(state.master_job_id, changed), changed.get("strict_code") or False
     shown = reporter(changed.get("progress", "auto"))
     if function is None:
         refuse_import(state.master_job_id, config)
@@ -60,21 +63,49 @@ async def go_on(
         function = load_function_of_run(str(config.get("function")), command)
     with closing(BoundFunction(function, options.max_concurrency, context_type=Context)) as bound:
         check = InputCheck(storage.ledger, bound.check, options)
-        feed = None
         if inputs is None and not state.inputs_complete and before is None:
-            source = config.get("inputs")
-            if source is None:
-                raise RunIncompleteError(state.master_job_id, state.registered)
-            inputs = FileInputs(str(source))
-        if inputs is not None:
-            feed = Feed(storage.ledger, state, rows_of(inputs), check)
+            inputs = _stored_source(state, config)
         for left in await storage.list_execution_jobs(state.master_job_id, [*OPEN, *again], limit=1):
             bound.check(left.run_config or {})
+        known = await last_identity(storage, job)
+        segment = await identity_now(bound, known.get("config"), options, known, state.master_job_id, strict=strict)
+        feed = None if inputs is None else Feed(storage.ledger, state, rows_of(inputs), check)
+        if feed is not None and (matched := await _compared(storage, state, feed, on_change)) is not None:
+            segment["change"] = {"on_change": on_change, "inputs": matched.to_json()}
+            feed, state = None, await storage.ledger.get_run(state.master_job_id) or state
         if before is not None:
             await before()
+        await storage.ledger.add_segment(state.master_job_id, segment)
         worker = RunWorker(storage, state, bound, checks, options, shown, feed, identity(job))
         again_by = how_to_continue(storage, state.master_job_id, bound, by_program=True)
         return await carry_on(storage, state, worker, again_by, handle_signals=changed.get("handle_signals", True))
+
+
+def _on_change(run_id: str, changed: RunOptions) -> OnChange:
+    on_change = check_on_change(changed.get("on_change"))
+    if on_change == "fork":
+        raise InvalidInputError(
+            f"on_change='fork' makes a new run: call generate (starfish-storage generate) with the id {run_id!r} for "
+            "that."
+        )
+    return on_change
+
+
+def _stored_source(state: RunState, config: dict[str, Any]) -> Inputs:
+    source = config.get("inputs")
+    if source is None:
+        raise RunIncompleteError(state.master_job_id, state.registered)
+    return FileInputs(str(source))
+
+
+async def _compared(storage: Storage, state: RunState, feed: Feed, on_change: OnChange) -> Matched | None:
+    """Compare the inputs that were given; return what was changed because they differ, and None if they do not."""
+    try:
+        found = await feed.compare()
+        return None if found is None else await matched_inputs(storage, state, feed, found, on_change)
+    except BaseException:
+        await feed.close()
+        raise
 
 
 def stored_options(

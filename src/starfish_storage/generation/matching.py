@@ -71,6 +71,10 @@ class Matched:
         """Whether there is anything to note."""
         return bool(self.new or self.back or self.gone)
 
+    def to_json(self) -> dict[str, int]:
+        """Return it as it stands in a segment."""
+        return {"new": self.new, "back": self.back, "gone": self.gone}
+
 
 async def list_all(ledger: RunLedger, master_job_id: str, first: int = 0) -> list[StoredInput]:
     """Return all inputs of a run from a position on."""

@@ -10,8 +10,9 @@ from dataclasses import replace
 from typing import Any, Unpack
 
 from starfish_storage.errors import InvalidInputError, NotFoundError, RunFinishedError
-from starfish_storage.generation.beginning import About, begun
+from starfish_storage.generation.beginning import About, Beginning
 from starfish_storage.generation.calling import BoundFunction
+from starfish_storage.generation.changes import check_on_change
 from starfish_storage.generation.context import Context
 from starfish_storage.generation.continuing import how_to_continue
 from starfish_storage.generation.forgetting import check_step_names, forget_of_pending
@@ -64,30 +65,52 @@ async def generate(
             of Arrow, a `datasets.Dataset`; or what `read_inputs` returns. A text is the input ``{"text": ...}``.
         project: the project, or its id; a project that does not exist is made.
         name: a name of the run, for people.
-        config: stored with the run for its readers, such as the prompt, the model and the temperature.
+        config: stored with the run for its readers, such as the prompt, the model and the temperature. None: that of
+            the run, if it exists.
         master_job_id: id of the run. If that run exists, this call resumes it, or joins the processes that work on it;
-            if it has finished, this call returns it.
+            if it has finished, this call returns it, or does the inputs that have come to the end of the list since.
         source: the file or directory that the inputs come from: `resume` reads it again, as `read_inputs` does.
         options: see `RunOptions`.
 
     Raises:
+        RunChangedError: the run exists, with another configuration or other inputs: see ``on_change``.
         InvalidInputError: an option, an input or the function's parameters cannot be used.
         StorageError: the store failed. Everything acknowledged is stored; `resume` continues the run.
         KeyboardInterrupt: after Ctrl-C, once everything is stored; after SIGTERM, `SystemExit`.
     """
     check_call("generate", options)
     how = Options().with_given(options)
-    checks = OutputChecks(options.get("output_schema"), how.accept, how.unique_by, how.on_empty)
-    shown = reporter(options.get("progress", "auto"))
     run_id = check_id("master_job_id", uuid.uuid4().hex if master_job_id is None else master_job_id)
     about = About(project, name, source, config, options.get("spool"))
     with closing(BoundFunction(function, how.max_concurrency, context_type=Context)) as bound:
-        state, feed = await begun(storage, run_id, bound, rows_of(inputs), about, checks, how)
-        if feed is None:
-            return await _as_it_is(storage, state)
-        worker = RunWorker(storage, state, bound, checks, how, shown, feed, await _identity(storage, run_id))
-        again = how_to_continue(storage, run_id, bound, by_program=master_job_id is not None)
-        return await carry_on(storage, state, worker, again, handle_signals=options.get("handle_signals", True))
+        by_program = master_job_id is not None
+        return await _generate(storage, run_id, bound, rows_of(inputs), about, how, options, by_program=by_program)
+
+
+async def _generate(
+    storage: Storage,
+    run_id: str,
+    bound: BoundFunction,
+    inputs: Inputs,
+    about: About,
+    how: Options,
+    options: RunOptions,
+    *,
+    by_program: bool,
+) -> Run:
+    checks = OutputChecks(options.get("output_schema"), how.accept, how.unique_by, how.on_empty)
+    on_change, strict = check_on_change(options.get("on_change")), options.get("strict_code") or False
+    shown = reporter(options.get("progress", "auto"))
+    beginning = Beginning(storage, bound, inputs, about, checks, how, on_change, strict, shown.note)
+    begun = await beginning.begin(run_id)
+    state = begun.state
+    if begun.is_over:
+        return await _as_it_is(storage, state)
+    await storage.ledger.add_segment(state.master_job_id, begun.identity)
+    run = await _identity(storage, state.master_job_id)
+    worker = RunWorker(storage, state, bound, checks, how, shown, begun.feed, run)
+    again = how_to_continue(storage, state.master_job_id, bound, by_program=by_program)
+    return await carry_on(storage, state, worker, again, handle_signals=options.get("handle_signals", True))
 
 
 @raised_at_the_call

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 from starfish_storage.errors import InvalidInputError, shorten
+from starfish_storage.generation.changes import OnChange
 from starfish_storage.generation.options import Accept, OutputSchema, UniqueBy
 from starfish_storage.generation.outcomes import OnEmpty
 from starfish_storage.generation.progress import Progress
@@ -66,6 +67,11 @@ class RunOptions(TypedDict, total=False):
             store; a reused answer costs nothing.
         replay: ``"only"``: a recorded request whose answer is not stored, where ``reuse`` looks, is a
             `RequestNotStoredError`, and nothing is sent. ``"off"`` [default]: it is sent.
+        on_change: what to do if the run has another configuration, or other inputs, than this call: ``"refuse"``
+            [default]; ``"continue"``: all inputs stay, new ones are done too, and what is not done yet is done with the
+            configuration given now; ``"fork"``, of `generate`: a new run, which takes over what is done for the same
+            input and configuration; ``"match"``: inputs that are gone are cancelled, and new ones done.
+        strict_code: refuse code that has changed [False]: else a warning says what did.
         spool: the file in which results of this run wait, if it does not lie where this process would write one.
         progress: ``"auto"`` [default]: a bar in a terminal, else lines; ``"bar"``, ``"lines"``, ``"quiet"``, or a
             function of a `Progress`.
@@ -93,6 +99,8 @@ class RunOptions(TypedDict, total=False):
     patience: float | None
     reuse: Reuse | None
     replay: Replay | None
+    on_change: OnChange | None
+    strict_code: bool | None
     spool: str | os.PathLike[str] | None
     progress: ProgressKind
     handle_signals: bool

@@ -14,6 +14,7 @@ import httpx
 import httpx2
 import pytest
 
+from cli.calling import call
 from generation.runs import NEVER, RUN, attempts, data, job_id, numbers, start
 from recording.asking import KEY, WAYS, Client, Clients, chain, parsed
 from servers.paying import PayingServer
@@ -113,7 +114,7 @@ async def test_what_fails_is_noted_and_takes_no_number(
     (attempt,) = await attempts(storage)
     assert attempt.calls is not None
     (note,) = attempt.calls.notes
-    status = {"limited": "status 429", "broken": "status 500"}.get(kind, "broken")
+    status = {"limited": "429", "broken": "500"}.get(kind, "broken")
     assert (attempt.calls.asked, note.kind, note.count) == (1, status, 1)
     assert note.name == f"POST 127.0.0.1:{paying_server.port}/v1/chat/completions"
 
@@ -200,7 +201,7 @@ async def test_requests_may_be_left_out(storage: Storage, paying_server: PayingS
 
 
 async def test_usage_and_price_come_from_the_answer_and_count_once(
-    storage: Storage, paying_server: PayingServer, clients: Clients
+    store: str, storage: Storage, paying_server: PayingServer, clients: Clients
 ) -> None:
     client = clients("httpx2", prices={"my-model": {"input": 1_000_000, "output": 0}})
     paying_server.tell("no_usage", match="silent")
@@ -228,6 +229,10 @@ async def test_usage_and_price_come_from_the_answer_and_count_once(
     assert 0 < known.cost < 0.001
     assert (reported.cost, mine.cost) == (0.5, 4.0)
     assert [(one.cost, one.counts["unpriced_calls"]) for one in (strange, silent)] == [(0, 1), (0, 1)]
+    assert first.calls is not None
+    assert first.calls.unpriced == 2
+    shown = await asyncio.to_thread(call, "show", RUN, "--store", store)
+    assert "asked 5, replayed 5, reused 0; 2 without a known price" in shown.out
     assert second.usage == ()  # what is reported for a stored answer was counted when it was paid for
     assert run.cost == pytest.approx(4.5 + known.cost)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from starfish_storage.cli.call_counts import calls_text
 from starfish_storage.cli.cells import Cell, Money
 from starfish_storage.cli.json_form import as_json as json_of
 from starfish_storage.cli.opening import reading
@@ -24,7 +25,7 @@ from starfish_storage.interface import Storage
 from starfish_storage.models import GenerationJob, Record
 from starfish_storage.runs import Attempt, Step
 
-_SELDOM = (Column("also used", optional=True), Column("converted", optional=True))
+_SELDOM = (Column("also used", optional=True), Column("converted", optional=True), Column("calls", optional=True))
 """Columns that are left out where nothing would stand in them."""
 
 _ATTEMPT_COLUMNS = (
@@ -36,7 +37,7 @@ _ATTEMPT_COLUMNS = (
     Column("tokens out", optional=True),
     _SELDOM[0],
     Column("cost"),
-    _SELDOM[1],
+    *_SELDOM[1:],
     Column("error", whole=False),
 )
 
@@ -204,6 +205,7 @@ def _attempt_cells(attempt: Attempt) -> Sequence[Cell]:
         ", ".join(f"{name} {number:,}" for name, number in _further_counts(attempt).items()),
         Money(attempt.cost),
         ", ".join(f"{one.kind} {one.count:,}" for one in attempt.conversions),
+        calls_text(attempt.calls) or "",
         error,
     )
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from starfish_storage.cli.call_counts import calls_text, note_text
 from starfish_storage.cli.cells import Cell, Money
 from starfish_storage.cli.json_form import as_json
 from starfish_storage.cli.output import is_terminal, show_list
@@ -16,7 +17,7 @@ from starfish_storage.cli.tables import Column
 from starfish_storage.errors import StorageError
 from starfish_storage.interface import Storage
 from starfish_storage.models import COUNTED_STATUSES, GenerationMasterJob
-from starfish_storage.runs import RunState, Worker
+from starfish_storage.runs import CallCounts, RunState, Worker
 
 UNFINISHED = ("pending", "running")
 
@@ -42,6 +43,7 @@ _COLUMNS_FOR_PEOPLE = (
     Column("name", whole=False, optional=True),
 )
 _RANDOM_ID = re.compile(r"[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}")
+_MOST_NOTES = 3
 _ENOUGH = 12  # characters of a random id that no other run begins with
 
 
@@ -126,6 +128,7 @@ class RunView:
         live_workers: how many of them live.
         time: the moment.
         conversions: how many values of each kind were converted so that they could be stored.
+        calls: how the requests of its recording clients were answered.
         function: the stored name of the function of a run that is deserted; None if nobody has to know it.
     """
 
@@ -138,6 +141,7 @@ class RunView:
     live_workers: int
     time: datetime
     conversions: Mapping[str, int]
+    calls: CallCounts
     function: str | None = None
 
     @property
@@ -185,6 +189,7 @@ class RunView:
             "inputs": dict(self.inputs),
             "records": dict(self.records),
             "conversions": dict(self.conversions),
+            "calls": as_json(self.calls),
             "workers": as_json(list(self.workers)),
             "live_workers": self.live_workers,
             "time": as_json(self.time),
@@ -209,6 +214,7 @@ async def view_of(place: Place, storage: Storage, master_job_id: str) -> RunView
         sum(_is_alive(worker, now) for worker in workers),
         now,
         await ledger.count_conversions(master_job_id),
+        await ledger.count_calls(master_job_id),
     )
     return replace(view, function=await _function_of(storage, job)) if view.is_deserted else view
 
@@ -257,6 +263,8 @@ def fields_of(view: RunView) -> dict[str, Cell]:
             "output tokens": state.output_tokens,
             "cost": Money(state.cost),
             "converted": view.conversions or None,
+            "calls": calls_text(view.calls),
+            "not kept": "; ".join(note_text(note) for note in view.calls.notes[:_MOST_NOTES]) or None,
             "workers": None if view.is_over else view.live_workers or f"none; {how_to_go_on(view)}",
         }
     return fields

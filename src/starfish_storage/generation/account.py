@@ -11,14 +11,11 @@ from dataclasses import replace
 from starfish_storage.errors import StorageError
 from starfish_storage.generation.conversion import Notes
 from starfish_storage.generation.replies import Replies, StepRules
-from starfish_storage.generation.requests import Requests
+from starfish_storage.generation.requests import UNPRICED, Requests
 from starfish_storage.generation.steps import Steps, used_in_step
 from starfish_storage.generation.stopping import StoppedError
 from starfish_storage.generation.under_way import StepKey, under_way
 from starfish_storage.runs import CallCounts, ClaimedInput, Usage
-
-UNPRICED = "unpriced_calls"
-"""The count of usage that says that a call has no known price."""
 
 _making = threading.Lock()  # of what few attempts have
 _counting = threading.Lock()  # which usage is in the row of its attempt, and which came after it
@@ -132,6 +129,8 @@ class AttemptAccount:
                 if not counts_here or not reported.cost:
                     return True
                 self._usage[self._usage.index(used)] = with_cost(used, reported.cost)
+                if self._requests is not None:
+                    self._requests.unpriced -= UNPRICED in used.counts
                 break
             else:
                 return False

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from starfish_storage.generation.replies import Replies, storable
 from starfish_storage.generation.under_way import StepKey
 from starfish_storage.models import utc_now
-from starfish_storage.runs import CallCounts, CallNote, Step, Usage
+from starfish_storage.runs import MOST_NOTES, CallCounts, CallNote, Step, Usage
 from starfish_storage.runs.exchanges import CallResponse
 
-_MOST_NOTES = 20
+UNPRICED = "unpriced_calls"
+"""The count of usage that says that a call has no known price."""
+
 _LONGEST_MESSAGE = 500
 
 
@@ -46,6 +48,7 @@ class Requests:
 
     Attributes:
         replies: the replies of the attempt.
+        unpriced: how many answers that were paid for have no known price.
         streamed: the calls whose answers the function gets piece by piece.
     """
 
@@ -58,6 +61,7 @@ class Requests:
         self._notes: Counter[tuple[str, str, str, str]] = Counter()
         self._asked = self._replayed = self._reused = 0
         self._saved_cost = 0.0
+        self.unpriced = 0
 
     async def begin(self, asked: Asked) -> CallResponse | RequestUnderWay:
         """Return the stored answer to a request, or the call that is to be made now.
@@ -100,8 +104,8 @@ class Requests:
         """Return how the requests were answered; None if there was none."""
         if not (self._asked or self._replayed or self._reused or self._notes):
             return None
-        notes = tuple(CallNote(*what, count) for what, count in list(self._notes.items())[:_MOST_NOTES])
-        return CallCounts(self._asked, self._replayed, self._reused, self._saved_cost, notes)
+        notes = tuple(CallNote(*what, count) for what, count in list(self._notes.items())[:MOST_NOTES])
+        return CallCounts(self._asked, self._replayed, self._reused, self._saved_cost, self.unpriced, notes)
 
     def end(self) -> None:
         """Record no stream any more that is not read to its end: nobody may ever close it, and others wait for it."""
@@ -132,6 +136,7 @@ class Requests:
         """Count an answer that has come, and what it used."""
         self._asked += 1
         if usage is not None:
+            self.unpriced += UNPRICED in usage.counts
             self._on_paid(usage)
 
 

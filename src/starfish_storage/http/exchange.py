@@ -96,7 +96,7 @@ class Exchange:
         lower = {str(name).lower(): str(value) for name, value in headers.items()}
         incoming = Incoming(status, lower)
         if not _OK <= status < _NOT_OK:
-            self.fail(f"status {status}" if status >= _ERROR else "", f"answered with status {status}")
+            self.fail(str(status) if status >= _ERROR else "", f"answered with status {status}")
             return None
         if not incoming.can_be_decoded:
             self.fail("encoding", f"its encoding is not {ENCODING}")
@@ -121,7 +121,7 @@ class Exchange:
         try:
             body = incoming.body()
         except UndecodableError as error:
-            self.fail("broken", str(error))
+            self.fail(error.kind, str(error))
             return None
         await self._kept(CallResponse(incoming.status, incoming.media_type, body), _value(body))
         return body
@@ -159,7 +159,7 @@ class Exchange:
         if problem is None and not (decoder.is_whole or self._last_event.has_come):
             problem = "it ended too early"
         if problem is not None:
-            self.fail("broken", problem)
+            self.fail("truncated", problem)
             return
         await self._kept(CallResponse(incoming.status, incoming.media_type, body), answer)
 

@@ -20,7 +20,15 @@ _STREAMS = frozenset({
 
 
 class UndecodableError(Exception):
-    """An answer cannot be recorded, and why; whoever asked gets it as it came."""
+    """An answer cannot be recorded; whoever asked gets it as it came.
+
+    Attributes:
+        kind: what is wrong with it, in a word or two.
+    """
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class Incoming:
@@ -64,16 +72,16 @@ class Incoming:
             UndecodableError: it is too large when it is decoded, or not what its headers say.
         """
         if self._length.isdigit() and int(self._length) != self._came:
-            raise UndecodableError(f"{self._came} bytes came of {self._length}")
+            raise UndecodableError("truncated", f"{self._came} bytes came of {self._length}")
         decoder, pieces, size = self.decoder(), list[bytes](), 0
         for raw in self.raw:
             for piece in decoder.add(raw):
                 pieces.append(piece)
                 size += len(piece)
                 if size > LARGEST_BODY:
-                    raise UndecodableError(f"it is larger than {LARGEST_BODY >> 20} MB when it is decoded")
+                    raise UndecodableError("too large", f"it is larger than {LARGEST_BODY >> 20} MB when it is decoded")
         if not decoder.is_whole:
-            raise UndecodableError(f"its {self._encoding} ends too early")
+            raise UndecodableError("truncated", f"its {self._encoding} ends too early")
         return b"".join(pieces)
 
     def decoder(self) -> Decoder:
@@ -107,7 +115,7 @@ class Decoder:
             try:
                 piece = self._unpacking.decompress(raw, _PIECE)
             except zlib.error as error:
-                raise UndecodableError(f"it cannot be decoded: {error}") from error
+                raise UndecodableError("broken", f"it cannot be decoded: {error}") from error
             if piece:
                 yield piece
             if self._unpacking.eof:

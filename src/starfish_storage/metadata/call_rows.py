@@ -36,7 +36,8 @@ def counts_text(counts: CallCounts) -> str:
     numbers = (
         values.whole(name, getattr(counts, name), 0, values.MOST_USED) for name in ("asked", "replayed", "reused")
     )
-    return ascii_text([*numbers, values.cost(counts.saved_cost), notes])
+    unpriced = values.whole("unpriced", counts.unpriced, 0, values.MOST_USED)
+    return ascii_text([*numbers, values.cost(counts.saved_cost), unpriced, notes])
 
 
 def read_counts(text: str) -> CallCounts:

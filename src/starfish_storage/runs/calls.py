@@ -32,10 +32,11 @@ class CallCounts:
     """How the requests of an attempt were answered, or those of all attempts of a run.
 
     Attributes:
-        asked: by the provider; a request that was sent again by its client counts again.
+        asked: by the provider, whose answer was kept. The others are in the notes.
         replayed: from a reply that the input itself had stored.
         reused: from a reply that another input or run had stored.
         saved_cost: what the reused replies had cost, where that is known.
+        unpriced: how many of those that were asked have no known price; their cost counts as 0.
         notes: of answers that were not kept; at most `MOST_NOTES`.
     """
 
@@ -43,6 +44,7 @@ class CallCounts:
     replayed: int = 0
     reused: int = 0
     saved_cost: float = 0.0
+    unpriced: int = 0
     notes: tuple[CallNote, ...] = ()
 
 

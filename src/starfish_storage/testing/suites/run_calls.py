@@ -159,8 +159,8 @@ class RequestTests(StorageSuite):
         one, two, three = await claim(ledger, 3)
         busy = CallNote(NAME, KEY, "429", "too many \0 ☃", 3)
         cut = CallNote(NAME, OTHER, "truncated", "12 of 40 bytes")
-        first = CallCounts(5, 1, 2, 0.25, (cut, busy))
-        second = CallCounts(1, 0, 0, 0.0, (replace(busy, request_key=OTHER, count=2),))
+        first = CallCounts(5, 1, 2, 0.25, 3, (cut, busy))
+        second = CallCounts(1, 0, 0, 0.0, 1, (replace(busy, request_key=OTHER, count=2),))
         assert await ledger.count_calls(MASTER_JOB) == CallCounts()
         await ledger.save_attempt(an_attempt(one, status="failed", calls=first, segment=1))
         await asyncio.gather(
@@ -172,7 +172,7 @@ class RequestTests(StorageSuite):
         found = [(attempt.segment, attempt.calls) for attempt in attempts]
         assert found == [(1, first), (2, second), (2, CallCounts(1, 0, 0)), (None, None)]
         counts = await ledger.count_calls(MASTER_JOB)
-        assert replace(counts, notes=()) == CallCounts(7, 1, 2, 0.25)
+        assert replace(counts, notes=()) == CallCounts(7, 1, 2, 0.25, 4)
         assert [(note.kind, note.count, note.request_key) for note in counts.notes] == [
             ("429", 5, KEY), ("truncated", 1, OTHER),
         ]  # fmt: skip

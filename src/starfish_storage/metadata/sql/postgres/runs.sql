@@ -77,14 +77,15 @@ WHERE master_job_id = :master_job_id AND conversions IS NOT NULL GROUP BY 1 ORDE
 
 -- name: count_calls
 SELECT coalesce(sum((one ->> 0)::bigint), 0)::bigint, coalesce(sum((one ->> 1)::bigint), 0)::bigint,
-       coalesce(sum((one ->> 2)::bigint), 0)::bigint, coalesce(sum((one ->> 3)::double precision), 0.0)
+       coalesce(sum((one ->> 2)::bigint), 0)::bigint, coalesce(sum((one ->> 3)::double precision), 0.0),
+       coalesce(sum((one ->> 4)::bigint), 0)::bigint
 FROM attempts CROSS JOIN LATERAL CAST(regexp_replace(calls, '\\u0000', '\\ufffd', 'g') AS json) AS one
 WHERE master_job_id = :master_job_id AND calls IS NOT NULL
 
 -- name: count_call_notes
 SELECT one ->> 0, min(one ->> 1), one ->> 2, one ->> 3, sum((one ->> 4)::bigint)::bigint
 FROM attempts
-CROSS JOIN LATERAL json_array_elements(regexp_replace(calls, '\\u0000', '\\ufffd', 'g')::json -> 4) AS one
+CROSS JOIN LATERAL json_array_elements(regexp_replace(calls, '\\u0000', '\\ufffd', 'g')::json -> 5) AS one
 WHERE master_job_id = :master_job_id AND calls IS NOT NULL
 GROUP BY one ->> 0, one ->> 2, one ->> 3
 ORDER BY 5 DESC, (one ->> 0) COLLATE "C", (one ->> 2) COLLATE "C", (one ->> 3) COLLATE "C" LIMIT 20

@@ -70,12 +70,12 @@ WHERE master_job_id = :master_job_id AND conversions IS NOT NULL GROUP BY 1 ORDE
 
 -- name: count_calls
 SELECT coalesce(sum(calls ->> 0), 0), coalesce(sum(calls ->> 1), 0), coalesce(sum(calls ->> 2), 0),
-       coalesce(sum(calls ->> 3), 0.0)
+       coalesce(sum(calls ->> 3), 0.0), coalesce(sum(calls ->> 4), 0)
 FROM attempts INDEXED BY attempts_with_calls WHERE master_job_id = :master_job_id AND calls IS NOT NULL
 
 -- name: count_call_notes
 SELECT value ->> 0, min(value ->> 1), value ->> 2, value ->> 3, sum(value ->> 4)
-FROM attempts INDEXED BY attempts_with_calls, json_each(attempts.calls, '$[4]')
+FROM attempts INDEXED BY attempts_with_calls, json_each(attempts.calls, '$[5]')
 WHERE master_job_id = :master_job_id AND calls IS NOT NULL
 GROUP BY 1, 3, 4 ORDER BY 5 DESC, 1, 3, 4 LIMIT 20
 

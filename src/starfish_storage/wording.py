@@ -69,6 +69,16 @@ def results_wait(results: int, paths: Sequence[str]) -> str:
     return f"{results:,} {wait} in {', '.join(map(repr, paths))}, and resume stores {them}"
 
 
+def failed_again(inputs: int) -> str:
+    """Return at how many inputs a call has failed without a trace in the counts of the run.
+
+    >>> failed_again(6)
+    '6 inputs failed again; what there was of them before stands'
+    """
+    them = "it" if inputs == 1 else "them"
+    return f"{number_of(inputs, 'input')} failed again; what there was of {them} before stands"
+
+
 _UNIT = 1000
 
 

@@ -237,6 +237,10 @@ def test_a_run_from_beginning_to_end(work: Path, monkeypatch: pytest.MonkeyPatch
     ended = call("retry", "last", "--error-type", "LookupError", "-q")
     assert (ended.status, ended.err) == (0, "")
     assert call_json("runs")[0]["records"] == {"completed": 3, "filtered": 1, "duplicate": 1}
+    monkeypatch.delenv("UNKNOWN")
+    ended = call("retry", "last", "--status", "completed", "-q", "--json")
+    assert (ended.status, json.loads(ended.out)["kept_before"]) == (0, 1)
+    assert ended.err.endswith("Run run-1: 1 input failed again; what there was of it before stands\n")
     ended = call("resume", "last")
     assert ended.status == 2
     assert "error: run 'run-1' has already finished as 'completed'" in ended.err

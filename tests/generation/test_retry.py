@@ -173,3 +173,20 @@ async def test_an_input_with_one_good_and_one_failed_output_runs_again(storage: 
     ]
     assert await storage.ledger.get_version_data(uid, 1) == {"n": 1, "text": ""}
     assert (await retry(storage, RUN, two, progress="quiet")).attempts == run.attempts
+
+
+async def test_a_retry_that_fails_says_that_the_earlier_outcomes_stand(
+    storage: Storage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def answer(n: int, context: Context) -> dict[str, Any]:
+        if context.attempt > 1 and n < 2:
+            raise OverloadedError
+        return {"n": n}
+
+    run = await start(storage, answer, numbers(3))
+    assert run.kept_before == 0
+    run = await retry(storage, RUN, answer, where=Where(statuses=["completed"]), retry=NEVER, progress="lines")
+    assert (run.status, run.records, run.kept_before) == ("completed", {"completed": 3}, 2)
+    assert run.to_json()["kept_before"] == 2
+    told = "run 'run-1': 2 inputs failed again; what there was of them before stands"
+    assert capsys.readouterr().err.splitlines()[-1].endswith(told)

@@ -22,6 +22,7 @@ from starfish_storage.cli.run_lookup import find_run
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.interface import Storage
 from starfish_storage.metadata.sqlite.connection import Durability
+from starfish_storage.wording import failed_again
 
 if TYPE_CHECKING:
     from starfish_storage.generation import Run
@@ -262,6 +263,8 @@ def carry_out(
         show_json(run)
     elif not quiet:
         show_fields(_fields(run))
+    if quiet and run.kept_before:  # else the progress has said it
+        say(f"Run {run.master_job_id}: {failed_again(run.kept_before)}")
     status = exit_codes.of_run(run.status)
     if status == exit_codes.STOPPED:
         reason = "" if run.stop_reason is None else f" ({run.stop_reason})"
@@ -300,6 +303,6 @@ def _how_to_go_on(place: Place, words: tuple[str, ...]) -> str:
 def _fields(run: Run) -> dict[str, Cell]:
     """Return what is shown of a run at its end."""
     found: dict[str, Any] = {one.name.replace("_", " "): getattr(run, one.name) for one in fields(run)}
-    found["cost"] = Money(run.cost)
+    found["cost"], found["kept before"] = Money(run.cost), run.kept_before or None
     renamed = {"master job id": "run", "project id": "project"}
     return {renamed.get(name, name): value for name, value in found.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from starfish_storage.errors import StorageError, StoreReadOnlyError
@@ -18,6 +18,7 @@ from starfish_storage.generation.worker import RunWorker
 from starfish_storage.interface import Storage
 from starfish_storage.models import COUNTED_STATUSES, StatusMasterJob, utc_now
 from starfish_storage.runs import RunState
+from starfish_storage.wording import failed_again
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +42,7 @@ class Run:
         cost: the cost of the run, failed attempts included.
         conversions: how many values of each kind were converted so that they could be stored.
         done_before: inputs that were finished before this call, which did not pay for them again.
+        kept_before: inputs at which this call has failed; the outcome that they had before stands.
         stop_reason: why it stopped early; None if it did not.
         seconds: how long this call took.
         rechecked: of ``retry(recheck=True)``, how many outputs are ``unchanged``, and how many went from one status to
@@ -59,6 +61,7 @@ class Run:
     cost: float
     conversions: dict[str, int] = field(default_factory=dict[str, int])
     done_before: int = 0
+    kept_before: int = 0
     stop_reason: str | None = None
     seconds: float = 0.0
     rechecked: dict[str, int] = field(default_factory=dict[str, int])
@@ -100,7 +103,9 @@ async def carry_on(storage: Storage, state: RunState, worker: RunWorker, again: 
     )
     if run.status == "cancelled" and run.stop_reason is not None:
         worker.note_stop(f"stopped ({run.stop_reason})", again)  # a program may show no more than the status
-    return run
+    if worker.kept_before:  # the counts of the run do not show it
+        worker.reporter.note(f"run {run.master_job_id!r}: {failed_again(worker.kept_before)}")
+    return replace(run, kept_before=worker.kept_before)
 
 
 async def _run_and_settle(storage: Storage, state: RunState, worker: RunWorker, *, handle_signals: bool) -> None:

@@ -60,7 +60,9 @@ class RunWorker:
     Attributes:
         master_job_id: the run.
         stopping: whether the worker should stop.
+        reporter: shows the progress.
         done_before: inputs that were finished when it began.
+        kept_before: inputs at which it has failed, and whose earlier outcome stands.
         left: what waits in a spool when it has ended, because the store did not take it; None if nothing does.
         is_store_away: whether the store did not take something when it ended.
     """
@@ -81,7 +83,7 @@ class RunWorker:
         self._changed = asyncio.Event()
         self.stopping = Stopping(state.master_job_id, self._on_stop)
         self.master_job_id = state.master_job_id
-        self._state, self._options, self._reporter = state, options, reporter
+        self._state, self._options, self.reporter = state, options, reporter
         self._waiting = StoreWait(run.place, options.patience, self.stopping, storage.setup, reporter.note)
         self._intake = Intake(self._ledger, state, feed, self.stopping, self._changed, self._waiting)
         self._worker = new_worker(state.master_job_id, segment)
@@ -103,7 +105,7 @@ class RunWorker:
         self._errors: list[BaseException] = []
         self._began = time.monotonic()
         self._counts = LiveCounts(storage, state.master_job_id)
-        self.done_before = 0
+        self.done_before = self.kept_before = 0
         self.left: Left | None = None
         self.is_store_away = False
 
@@ -138,14 +140,14 @@ class RunWorker:
         try:
             await self._heartbeat.start()
             await self._sharing.look(self._state)
-            self._reporter.begin(self.progress())
+            self.reporter.begin(self.progress())
             await self._work()
         finally:
             await to_the_end(self._end())
         if self._errors:
             raise self._errors[0] if self.left is None else self.left.error(self.master_job_id, self._errors[0])
         if self.left is not None and self.stopping.reason != "interrupted":
-            self._reporter.note(f"run {self.master_job_id!r} stopped; {self.left}")
+            self.reporter.note(f"run {self.master_job_id!r} stopped; {self.left}")
 
     def interrupt(self, again: str) -> None:
         """Stop as a signal asks, and show which calls the run waits for.
@@ -157,7 +159,7 @@ class RunWorker:
         calls = self._gate.calls
         if calls:
             those, them = ("1 call", "it") if calls == 1 else (f"{calls:,} calls", "them")
-            self._reporter.note(f"waiting for {those} in flight; {again} to cancel {them}")
+            self.reporter.note(f"waiting for {those} in flight; {again} to cancel {them}")
 
     def note_stop(self, how: str, again: str) -> None:
         """Say that the run has not come to its end, how far it is, and how it continues.
@@ -169,7 +171,7 @@ class RunWorker:
         progress = self.progress()
         total = "" if progress.total is None else f" of {progress.total:,}"
         more = again if self.left is None else f"{again}; {self.left}"
-        self._reporter.note(f"run {self.master_job_id!r} {how}: {progress.done:,}{total} inputs are done; {more}")
+        self.reporter.note(f"run {self.master_job_id!r} {how}: {progress.done:,}{total} inputs are done; {more}")
 
     def progress(self) -> Progress:
         """Return how far the run is."""
@@ -286,6 +288,7 @@ class RunWorker:
             await self._takes_back(found, None)
         elif not is_counted:
             self._failures.succeeded()
+        self.kept_before += is_counted and finished.status not in (None, "failed")
         await attempts.stored(is_kept=finished.status is not None)
         self._changed.set()
         return finished.claimed
@@ -332,7 +335,7 @@ class RunWorker:
     async def _await_paid_calls(self) -> None:
         """Wait for the calls of steps that have outlived their attempts, within the grace; tell of the others."""
         calls, seconds = under_way(self._ledger), self._options.grace if self._has_time else 0
-        await calls.wait_and_tell(self.master_job_id, seconds, lambda: self.stopping.is_forced, self._reporter.note)
+        await calls.wait_and_tell(self.master_job_id, seconds, lambda: self.stopping.is_forced, self.reporter.note)
 
     async def _end(self) -> None:
         await self._await_paid_calls()
@@ -353,7 +356,7 @@ class RunWorker:
             self._heartbeat.forget()
             self.left = await self._outbox.settle(is_decided=is_decided)
             self.is_store_away = self.left is not None or not is_decided
-            self._reporter.end(self.progress())
+            self.reporter.end(self.progress())
 
     # --- costs and counts -----------------------------------------------------------------------------------------
 
@@ -384,4 +387,4 @@ class RunWorker:
     async def _report(self) -> None:
         while True:
             await asyncio.sleep(_REPORT_SECONDS)
-            self._reporter.update(self.progress())
+            self.reporter.update(self.progress())

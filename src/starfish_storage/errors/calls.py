@@ -287,11 +287,11 @@ class AttemptOverError(StorageError):
 
 
 class RequestNotStoredError(StorageError):
-    """With ``replay="only"``, the answer to a recorded request is not stored; nothing was sent.
+    """With ``replay="only"``, the answer to a recorded request, or to a step, is not stored; nothing was sent.
 
     Attributes:
-        id: the key of the request.
-        name: its method, host and path.
+        id: the key of the request; empty for a step of ``context.once``.
+        name: its method, host and path, or the name of the step.
         nearest: the execution job of the input whose stored request is most like it; None if none is like it.
         differences: what differs from that one.
     """
@@ -299,13 +299,16 @@ class RequestNotStoredError(StorageError):
     code: ClassVar[str] = "request_not_stored"
 
     def __init__(self, id: str, name: str, nearest: str | None = None, differences: Sequence[str] = ()) -> None:
-        like = "No request like it is stored"
+        what = f"the answer to request {id[:12]} to {shorten(name)}" if id else f"a reply to step {shorten(name)}"
+        like = " No request like it is stored." if id else ""
         if nearest is not None:
-            told = "; ".join(differences) or "nothing, but its answer was rejected, or was asked for less often"
-            like = f"The nearest stored request, of input {shorten(nearest)}, differs in: {told}"
+            told = (
+                "; ".join(differences) or "nothing, but its answer was rejected, is used up, or not where reuse= looks"
+            )
+            like = f" The nearest stored request, of input {shorten(nearest)}, differs in: {told}."
         super().__init__(
-            f"request {id[:12]} to {shorten(name)} is not stored, and replay='only' sends nothing. {like}. Run it "
-            "without replay='only' to ask for it, or let reuse= look in the project or the store."
+            f"{what} is not stored, and replay='only' sends nothing.{like} Run it with replay='off' to ask for it"
+            + (", or let reuse= look in the project or the store." if id else ".")
         )
         self.id = id
         self.name = name

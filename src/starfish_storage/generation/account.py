@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import replace
 
-from starfish_storage.errors import StorageError
+from starfish_storage.errors import RequestNotStoredError, StorageError
 from starfish_storage.generation.conversion import Notes
 from starfish_storage.generation.replies import Replies, StepRules
 from starfish_storage.generation.requests import UNPRICED, Requests
@@ -151,6 +151,16 @@ class AttemptAccount:
     def failure(self) -> StorageError | StoppedError | None:
         """The error of the store, if it failed to read or write a step."""
         return None if self._replies is None else self._replies.failure
+
+    @property
+    def sends_nothing(self) -> bool:
+        """Whether what is not stored is refused."""
+        return self._rules.answers.sends_nothing
+
+    @property
+    def refusal(self) -> RequestNotStoredError | None:
+        """The error of a call that was refused because its answer is not stored, if there was one."""
+        return None if self._replies is None else self._replies.refusal
 
     @property
     def conversions(self) -> Sequence[Notes]:

@@ -213,10 +213,13 @@ class Attempts:
             outputs = await self._checked(returned, account)
             succeeded = True
         except BaseException as error:
-            if account.failure is not None and not isinstance(error, ENDING):
+            if isinstance(error, ENDING):
+                raise
+            if account.failure is not None:
                 raise account.failure from error
-            if not isinstance(error, ENDING):
-                self._raised = error
+            self._raised = account.refusal or error
+            if self._raised is not error:
+                raise self._raised from error
             raise
         finally:
             attempt_under_way.reset(token)
@@ -224,6 +227,9 @@ class Attempts:
             gate.leave(account.usage, succeeded=succeeded)
         if account.failure is not None:
             raise account.failure  # even if the function caught it: the store did not keep what was paid for
+        if account.refusal is not None:
+            self._raised = account.refusal
+            raise self._raised  # even if the function made do without: it did not get what it asked for
         return outputs
 
     async def _checked(self, returned: object, account: AttemptAccount) -> list[Output]:

@@ -130,7 +130,7 @@ def _is_before(one: Step, step: Step) -> bool:
 def _most_like(step: Step, stored: Sequence[Step], of: ComparedWith) -> Nearest | None:
     same_key = [one for one in stored if one.request_key == step.request_key]
     if same_key:
-        return Nearest(max(same_key, key=_usable), of, ())
+        return Nearest(max(same_key, key=lambda one: (one.job_id == step.job_id, *_usable(one))), of, ())
     asked = request_of(step)
     if asked is None:
         return None

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
-from starfish_storage.errors import AttemptOverError, StorageError
+from starfish_storage.errors import AttemptOverError, RequestNotStoredError, StorageError
+from starfish_storage.generation.reuse import FoundAnswer, StoredAnswers
 from starfish_storage.generation.stopping import StoppedError
 from starfish_storage.generation.storing import Outbox
 from starfish_storage.generation.suspicion import Course
@@ -35,12 +36,14 @@ class StepRules:
         outbox: takes new ones to the store.
         reask: the option of the run.
         code: returns the identity of the function's code.
+        answers: has the answers of other inputs, as far as the options of the run want them.
     """
 
     ledger: RunLedger
     outbox: Outbox
     reask: Reask
     code: Callable[[], str]
+    answers: StoredAnswers
 
 
 class Replies:
@@ -60,6 +63,7 @@ class Replies:
         failure: the error of the store, if it failed to read or write a step, or that the run stopped meanwhile.
         is_over: whether the attempt has ended.
         has_paid: whether a call was made.
+        refusal: the first call that was refused because its answer is not stored; the attempt fails with it.
     """
 
     def __init__(self, rules: StepRules, claimed: ClaimedInput, attempt: int, loop: asyncio.AbstractEventLoop) -> None:
@@ -69,6 +73,7 @@ class Replies:
         self.course = Course()
         self.failure: StorageError | StoppedError | None = None
         self.is_over = self.has_paid = False
+        self.refusal: RequestNotStoredError | None = None
         self._rules = rules
         self._forgetting: dict[str, asyncio.Future[int]] = {}
         self._failed_before: int | None = None
@@ -82,6 +87,10 @@ class Replies:
 
     async def stored(self, key: StepKey) -> list[Step]:
         """Return the stored replies that may be used, the latest first."""
+        return self.usable(await self.all_stored(key))
+
+    async def all_stored(self, key: StepKey) -> list[Step]:
+        """Return all stored replies, the oldest first."""
         with self.noting_failure():
             if key.name in self._forgetting:
                 await asyncio.shield(self._forgetting[key.name])
@@ -91,7 +100,29 @@ class Replies:
             if found and self._rules.reask == "all" and self._failed_before is None:
                 attempts = await self._rules.outbox.insist(partial(self._rules.ledger.list_attempts, key.job_id))
                 self._failed_before = max((one.number for one in attempts if one.status == "failed"), default=0)
+        return found
+
+    def usable(self, found: list[Step]) -> list[Step]:
+        """Return those of the stored replies that may be used, the latest first."""
         return [step for step in reversed(found) if self._may_use(step)]
+
+    @property
+    def answers(self) -> StoredAnswers:
+        """The answers of other inputs."""
+        return self._rules.answers
+
+    async def found_elsewhere(self, key: StepKey) -> FoundAnswer | None:
+        """Return the answer to a request that another input has stored."""
+        with self.noting_failure():
+            return await self._rules.outbox.insist(partial(self.answers.find, key))
+
+    async def refused(self, key: StepKey, packed: str | None = None) -> RequestNotStoredError:
+        """Note that a call is not made because its answer is not stored; return the error that says so."""
+        with self.noting_failure():
+            error = await self._rules.outbox.insist(partial(self.answers.not_stored, key, packed, self.attempt))
+        self.refusal = self.refusal or error
+        self.course.failure(error)
+        return error
 
     async def ready(self, key: StepKey) -> None:
         """Return when the call of a step may begin.

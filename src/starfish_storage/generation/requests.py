@@ -8,7 +8,9 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+from starfish_storage.codec import json_line
 from starfish_storage.generation.replies import Replies, storable
+from starfish_storage.generation.reuse import copied
 from starfish_storage.generation.under_way import StepKey
 from starfish_storage.models import utc_now
 from starfish_storage.runs import MOST_NOTES, CallCounts, CallNote, Step, Usage
@@ -18,6 +20,7 @@ UNPRICED = "unpriced_calls"
 """The count of usage that says that a call has no known price."""
 
 _LONGEST_MESSAGE = 500
+_NOT_STORED = 404
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,9 @@ class Requests:
         try:
             held.callback(await replies.calls.take_turn(key))
             replies.refuse_if_over(key)
-            step = await self._found(key)
+            step = await self._found(asked, key, held)
+            if step is None and replies.answers.sends_nothing:
+                return await self._refused(asked, key, held)
             if step is None:
                 await replies.ready(key)
         except BaseException as error:
@@ -92,7 +97,8 @@ class Requests:
             return RequestUnderWay(self, asked, key, called, held)
         course.calling -= 1
         held.close()
-        self._count(step)
+        for used in step.usage:
+            self._on_stored(used)
         course.reply(step, called)
         return CallResponse.of_result(step.result)
 
@@ -123,14 +129,40 @@ class Requests:
         claimed = self.replies.claimed
         return StepKey(claimed.master_job_id, claimed.job_id, asked.name, number, asked.key)
 
-    async def _found(self, key: StepKey) -> Step | None:
-        """Return the stored reply that answers a request."""
-        return next(iter(await self.replies.stored(key)), None)
+    async def _found(self, asked: Asked, key: StepKey, held: ExitStack) -> Step | None:
+        """Return the stored reply that answers a request: one of the input, or a copy of that of another one.
 
-    def _count(self, step: Step) -> None:
-        self._replayed += 1
-        for used in step.usage:
-            self._on_stored(used)
+        An input that has replies of its own, and can use none, asks for another: what others have would be no better.
+        """
+        replies = self.replies
+        stored = await replies.all_stored(key)
+        usable = replies.usable(stored)
+        if usable:
+            self._replayed += 1
+            return usable[0]
+        if stored or not replies.answers.looks_elsewhere:
+            return None
+        held.callback(await replies.calls.take_turn(replies.answers.turn(key)))
+        found = await replies.found_elsewhere(key)
+        if found is None:
+            return None
+        step = await replies.keep(key, copied(found, key, asked.packed, replies.attempt))
+        self._reused += 1
+        self._saved_cost += found.source.cost
+        return step
+
+    async def _refused(self, asked: Asked, key: StepKey, held: ExitStack) -> CallResponse:
+        """Return what the client gets in place of an answer that is not stored: SDKs do not send such a request again.
+
+        The attempt fails with the error that is noted, whatever the function makes of this.
+        """
+        error = await self.replies.refused(key, asked.packed)
+        self.note(asked, "not stored", str(error))
+        self.replies.course.calling -= 1
+        held.close()
+        self.give_back(key)
+        said = {"error": {"message": str(error), "type": error.code, "code": error.code}}
+        return CallResponse(_NOT_STORED, "application/json", json_line(said))
 
     def count_paid(self, usage: Usage | None) -> None:
         """Count an answer that has come, and what it used."""
@@ -148,6 +180,7 @@ class RequestUnderWay:
         self._asked = asked
         self._key = key
         self._called = called
+        self._began = utc_now()
         self._held = held
         self._is_streamed = self._has_ended = False
 
@@ -198,7 +231,7 @@ class RequestUnderWay:
         used = () if usage is None else (usage,)
         step = Step(
             key.job_id, key.name, response.to_result(), replies.attempt, utc_now(), used,
-            call=key.call, request_key=asked.key, request=asked.packed,
+            call=key.call, request_key=asked.key, request=asked.packed, asked_when=self._began,
         )  # fmt: skip
         try:
             replies.course.reply(await replies.keep(key, step), self._called)

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from starfish_storage.errors import InvalidInputError, StorageError, shorten
+from starfish_storage.errors import InvalidInputError, RequestNotStoredError, StorageError, shorten
 from starfish_storage.generation.provider_errors import is_out_of_quota, retry_after, status_of
 from starfish_storage.models import utc_now
 
@@ -146,7 +146,12 @@ class Retry:
             raise InvalidInputError("retry: worth_retrying must be a function that takes an error and returns a bool.")
 
     def is_worth(self, error: Exception) -> bool:
-        """Return whether an attempt that failed with this error is retried: always after a misfit that is to be."""
+        """Return whether an attempt that failed with this error is retried: always after a misfit that is to be.
+
+        Never if an answer is not stored and nothing may be sent: it will not be there the next time.
+        """
+        if isinstance(error, RequestNotStoredError):
+            return False
         return isinstance(error, OutputMisfitError) or self.worth_retrying(error)
 
     @staticmethod

@@ -135,6 +135,8 @@ class Steps:
     async def _paid(self, asked: _Asked) -> Step:
         """Make the call, and return its reply once it is durable."""
         replies = self._replies
+        if replies.answers.sends_nothing:
+            raise await replies.refused(asked.key)
         await replies.ready(asked.key)
         used: list[Usage] = []
         with replies.calls.paying(asked.key, lambda: replies.is_over):

@@ -24,6 +24,7 @@ from starfish_storage.generation.options import Options
 from starfish_storage.generation.outcomes import OutputChecks
 from starfish_storage.generation.progress import LiveCounts, Progress, Reporter
 from starfish_storage.generation.replies import StepRules
+from starfish_storage.generation.reuse import StoredAnswers
 from starfish_storage.generation.sharing import Sharing
 from starfish_storage.generation.spending import Spending
 from starfish_storage.generation.spool import ResultSpool, RunIdentity
@@ -99,7 +100,8 @@ class RunWorker:
         )
         self._spending = Spending(options.max_cost, state.cost)
         self._outbox = Outbox(self._ledger, self._spending, self._waiting, ResultSpool(run, self._worker.worker_id))
-        self._settings = self._shared_settings(function, checks)
+        answers = StoredAnswers(storage, state.master_job_id, options.reuse, options.replay)
+        self._settings = self._shared_settings(function, checks, answers)
         self._loop = asyncio.get_running_loop()
         self._is_cancelling = self._has_time = False
         self._errors: list[BaseException] = []
@@ -109,9 +111,9 @@ class RunWorker:
         self.left: Left | None = None
         self.is_store_away = False
 
-    def _shared_settings(self, function: BoundFunction, checks: OutputChecks) -> Settings:
+    def _shared_settings(self, function: BoundFunction, checks: OutputChecks, answers: StoredAnswers) -> Settings:
         return Settings(
-            StepRules(self._ledger, self._outbox, self._options.reask, function.code),
+            StepRules(self._ledger, self._outbox, self._options.reask, function.code, answers),
             self._worker,
             function,
             checks,

@@ -39,19 +39,30 @@ class Recorder:
     def exchange(self, request: Any) -> Exchange | None:
         """Return what records a request; None if nothing does: outside of a run, or if it cannot be recorded.
 
+        Where nothing may be sent, what cannot be recorded is refused as a request whose answer is not stored.
+
         Args:
             request: of httpx or httpx2.
         """
         account = attempt_under_way.get()
-        if account is None or request.method != "POST" or used_in_step.get() is not None:
+        if account is None or used_in_step.get() is not None:
             return None  # `context.once` keeps its reply itself
+        recorded = self._recorded(request, account)
+        if recorded is None and account.sends_nothing:
+            url = str(request.url)
+            return Exchange(self, account, Asked(_name(request.method, url), "", None), url, None)
+        return recorded
+
+    def _recorded(self, request: Any, account: AttemptAccount) -> Exchange | None:
+        if request.method != "POST":
+            return None
         url, kind = str(request.url), request.headers.get("content-type", "").partition(";")[0].strip().lower()
         try:
             body = bytes(request.content)
         except Exception:  # noqa: BLE001 (of two families: the body has not been read)
             body = None
         if body is None or kind.startswith("multipart/") or len(body) > LARGEST_BODY:
-            asked = Asked(f"POST {address_of(url).partition('://')[2].partition('?')[0]}", "", None)
+            asked = Asked(_name("POST", url), "", None)
             account.requests.note(asked, "upload", "an upload is not recorded")
             return None
         if kind == _FORM:
@@ -214,6 +225,10 @@ class Exchange:
         except RuntimeError:
             work.close()  # the loop is closed
             raise
+
+
+def _name(method: str, url: str) -> str:
+    return f"{method} {address_of(url).partition('://')[2].partition('?')[0]}"
 
 
 def _value(body: bytes) -> object:

@@ -192,8 +192,10 @@ WHERE job_id = :job_id AND name = :name AND request_key = :request_key AND call 
 SELECT {step.columns} FROM steps WHERE job_id = :job_id ORDER BY name, request_key, call, reply
 
 -- name: list_step_usage
+-- Of what was paid for: what others had paid for costs nothing.
 SELECT usage FROM steps
-WHERE job_id = :job_id AND attempt = :attempt AND usage IS NOT NULL ORDER BY name, request_key, call, reply
+WHERE job_id = :job_id AND attempt = :attempt AND usage IS NOT NULL AND reused_from IS NULL
+ORDER BY name, request_key, call, reply
 
 -- name: list_steps_to_forget
 SELECT {step_mark.columns of steps but status reason rejected_by}, steps.reason, steps.rejected_by

@@ -7,6 +7,7 @@ import errno
 import signal
 import stat
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +35,27 @@ from servers.processes import wait_until
 from starfish_storage import (
     Context,
     InvalidInputError,
+    LocalStorage,
     ResultsSpooledError,
     StorageFullError,
     StorageUnavailableError,
 )
 from starfish_storage.codec import decode
 from starfish_storage.generation import cancel, held, paid, resume, spool
-from starfish_storage.runs import Attempt, ClaimedInput, Conversion, Outcome, Output, Step, Usage
+from starfish_storage.runs import (
+    Attempt,
+    CallCounts,
+    CallNote,
+    ClaimedInput,
+    Conversion,
+    Outcome,
+    Output,
+    Step,
+    StepSource,
+    Usage,
+)
 from starfish_storage.testing.samples import at
+from starfish_storage.testing.suites import run_samples
 
 COUNT = 12
 SLOTS = 4
@@ -243,9 +257,16 @@ def test_the_spool_goes_where_it_can_be_written(tmp_path: Path, monkeypatch: pyt
     left.close()
 
 
+KEY = "ab" * 32
 USAGE = (Usage("small-1", 3, 4, 0.5, {"cached_tokens": 2}), Usage())
 CONVERTED = (Conversion("set", 2, ("$.a",)),)
-ATTEMPT = Attempt("job", RUN, 2, "w", "failed", at(1), at(2), "ValueError", "bad", "line 1", USAGE, CONVERTED)
+CALLS = CallCounts(3, 1, 2, 0.25, (CallNote("POST a/b", KEY, "429", "busy", 2),))
+ATTEMPT = Attempt("job", RUN, 2, "w", "failed", at(1), at(2), "ValueError", "bad", "line 1", USAGE, CONVERTED, 1, CALLS)
+REPLY = Step("job", "call", {"result": [1]}, 2, at(3), USAGE, call=4, status="rejected", reason="cut")
+SOURCE = StepSource("run", "job", 1, 2, 0.5)
+ASKED = replace(
+    REPLY, request_key=KEY, request="what", asked_when=at(2), reused_from=StepSource("run", "job", 1, 2, 0.5)
+)
 OUTPUTS = [Output("completed", {"text": "\ud800", "more": [{"n": 1.5}, None]}), Output("failed", None, "why", "key")]
 
 
@@ -256,7 +277,8 @@ OUTPUTS = [Output("completed", {"text": "\ud800", "more": [{"n": 1.5}, None]}), 
         paid.PaidAttempt(ATTEMPT),
         paid.StoppedAttempt(ATTEMPT),
         paid.PaidOutputs(paid.KeptAttempt(ATTEMPT, tuple(OUTPUTS), release=True)),
-        paid.PaidReply(Step("job", "call", {"result": [1]}, 2, at(3), USAGE, call=4, status="rejected", reason="cut")),
+        paid.PaidReply(REPLY),
+        paid.PaidReply(ASKED),
         paid.PaidUsage(paid.LateUsage("job", 2, USAGE)),
     ],
     ids=lambda what: what.kind,
@@ -264,6 +286,17 @@ OUTPUTS = [Output("completed", {"text": "\ud800", "more": [{"n": 1.5}, None]}), 
 def test_what_waits_is_read_as_it_was_written(what: paid.Paid[Any]) -> None:
     read = paid.read(decode(what.line()))
     assert (type(read), read.value()) == (type(what), what.value())
+
+
+async def test_a_reply_to_a_request_is_recognised(tmp_path: Path) -> None:
+    async with LocalStorage(tmp_path.as_uri()) as storage:
+        ledger = await run_samples.start(storage, 1)
+        (claimed,) = await run_samples.claim(ledger)
+        what = paid.PaidReply(replace(ASKED, job_id=claimed.job_id, call=1))
+        assert await what.stored(ledger) is None
+        assert await what.store(ledger) == await what.stored(ledger) == 1
+        plain = paid.PaidReply(replace(what.step, request_key=""))
+        assert await plain.stored(ledger) is None, "it is another step"
 
 
 async def test_a_spool_from_another_machine_is_given_on_the_command_line(

@@ -161,7 +161,7 @@ class PaidReply(Paid[int]):
     async def stored(self, ledger: RunLedger) -> int | None:
         """See `Paid.stored`."""
         mine = self.step
-        replies = await ledger.list_replies(mine.job_id, mine.name, mine.call)
+        replies = await ledger.list_replies(mine.job_id, mine.name, mine.call, mine.request_key)
         same = (one for one in replies if (one.attempt, one.saved_when) == (mine.attempt, mine.saved_when))
         return next((one.reply for one in same), None)
 

@@ -13,6 +13,7 @@ _LAST_EVENT = re.compile(
     rb"(?m)^(?:data: ?\[DONE\]|event: ?(?:message_stop|error|response\.(?:completed|incomplete|failed)))[ \r]*$"
 )
 _BETWEEN = re.compile(rb"\r?\n\r?\n")
+_LONGEST_LAST, _LONGEST_BETWEEN = 100, 3  # bytes: of the line that begins the last event; of what ends it, but one
 _LINES = re.compile(r"\r\n|\r|\n")
 _ENDS_RESPONSE = ("response.completed", "response.incomplete", "response.failed")
 
@@ -37,9 +38,12 @@ class LastEvent:
             self._begun = True
             self._pending = self._pending[found.start() :]
         if self._begun:
-            self.has_come = _BETWEEN.search(self._pending) is not None
+            self.has_come = self.has_come or _BETWEEN.search(self._pending) is not None
+            self._pending = self._pending[-_LONGEST_BETWEEN:]
             return self.has_come
-        self._pending = self._pending[self._pending.rfind(b"\n") + 1 :]
+        line = self._pending[self._pending.rfind(b"\n") + 1 :]
+        # Of a long line, its beginning is not looked at again and again: it is another one than the last.
+        self._pending = line if len(line) < _LONGEST_LAST else b"."
         return False
 
 

@@ -205,6 +205,7 @@ async def test_metadata_stands_under_one_key(storage: LocalStorage, tmp_path: Pa
         "input_tokens": 0,
         "output_tokens": 0,
         "cost": 0.0,
+        "segment": None,
     }
     assert list(second) == ["meta"]
 

@@ -23,9 +23,10 @@ from starfish_storage.cli.versions import list_versions
 from starfish_storage.errors import NotFoundError
 from starfish_storage.interface import Storage
 from starfish_storage.models import GenerationJob, Record
-from starfish_storage.runs import Attempt, Step
+from starfish_storage.runs import Attempt, Segment, Step
+from starfish_storage.runs.segment_history import made_of
 
-_SELDOM = (Column("also used", optional=True), Column("converted", optional=True), Column("calls", optional=True))
+_SELDOM = tuple(Column(title, optional=True) for title in ("also used", "converted", "calls", "segment"))
 """Columns that are left out where nothing would stand in them."""
 
 _ATTEMPT_COLUMNS = (
@@ -76,16 +77,19 @@ class RecordView:
         record: the metadata.
         data: its data; None if it has none.
         origin: its execution job.
+        segment: what the run was made of when it was made; None if that is not stored.
     """
 
     record: Record
     data: dict[str, Any] | None
     origin: JobView | None
+    segment: Segment | None
 
     def to_json(self) -> dict[str, Any]:
         """Return what is printed with ``--json``."""
         origin = None if self.origin is None else self.origin.to_json()
-        return {"record": json_of(self.record), "data": self.data} | (origin or {"job": None})
+        record = {"record": json_of(self.record), "data": self.data, "segment": json_of(self.segment)}
+        return record | (origin or {"job": None})
 
 
 @click.command("record", epilog=example("record 5f0c9d6a7b1e4c2f8a3d5e6f7a8b9c0d-0 --json"))
@@ -127,7 +131,10 @@ async def record_view(storage: Storage, record: Record) -> RecordView:
     """
     data = None if record.output_ref is None else await storage.get_record_data(record.output_ref)
     job = await storage.get_execution_job(record.job_id)
-    return RecordView(record, data, None if job is None else await job_view(storage, job))
+    number = (await storage.ledger.find_segments([record.record_uid])).get(record.record_uid)
+    segments = [] if number is None else await storage.ledger.list_segments(record.master_job_id)
+    segment = next((one for one in segments if one.number == number), None)
+    return RecordView(record, data, None if job is None else await job_view(storage, job), segment)
 
 
 async def job_view(storage: Storage, job: GenerationJob) -> JobView:
@@ -138,7 +145,7 @@ async def job_view(storage: Storage, job: GenerationJob) -> JobView:
 
 def show_record(view: RecordView, *, full: bool) -> None:
     """Print a record for people, values over 2 KB in full or cut."""
-    record = view.record
+    record, segment = view.record, view.segment
     cost = None if view.origin is None or not view.origin.attempts else Money(view.origin.cost)
     show_fields(
         {
@@ -150,6 +157,7 @@ def show_record(view: RecordView, *, full: bool) -> None:
             "started": record.start_time,
             "ended": record.end_time,
             "cost": cost,
+            "segment": None if segment is None else f"{segment.number} ({made_of(segment.identity)})",
             "file": record.output_ref,
         }
     )
@@ -176,7 +184,8 @@ def show_origin(view: JobView, *, full: bool) -> None:
         _show_value(view.job.run_config, full=full)
     if view.attempts:
         show_title("Attempts")
-        rows = [_attempt_cells(attempt) for attempt in view.attempts]
+        are_of_one = len({attempt.segment for attempt in view.attempts}) == 1
+        rows = [_attempt_cells(attempt, None if are_of_one else attempt.segment) for attempt in view.attempts]
         shown = [
             place
             for place, column in enumerate(_ATTEMPT_COLUMNS)
@@ -192,7 +201,7 @@ def show_origin(view: JobView, *, full: bool) -> None:
         show_text(traceback if full else shortened_traceback(traceback))
 
 
-def _attempt_cells(attempt: Attempt) -> Sequence[Cell]:
+def _attempt_cells(attempt: Attempt, segment: int | None) -> Sequence[Cell]:
     models = dict.fromkeys(one.model for one in attempt.usage if one.model)
     error = ": ".join(part for part in (attempt.error_type, attempt.error_message) if part)
     return (
@@ -206,6 +215,7 @@ def _attempt_cells(attempt: Attempt) -> Sequence[Cell]:
         Money(attempt.cost),
         ", ".join(f"{one.kind} {one.count:,}" for one in attempt.conversions),
         calls_text(attempt.calls) or "",
+        segment,
         error,
     )
 

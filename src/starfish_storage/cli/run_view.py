@@ -17,7 +17,7 @@ from starfish_storage.cli.tables import Column
 from starfish_storage.errors import StorageError
 from starfish_storage.interface import Storage
 from starfish_storage.models import COUNTED_STATUSES, GenerationMasterJob
-from starfish_storage.runs import CallCounts, RunState, Worker
+from starfish_storage.runs import CallCounts, RunState, Segment, Worker
 
 UNFINISHED = ("pending", "running")
 
@@ -130,6 +130,7 @@ class RunView:
         conversions: how many values of each kind were converted so that they could be stored.
         calls: how the requests of its recording clients were answered.
         function: the stored name of the function of a run that is deserted; None if nobody has to know it.
+        segments: what it was made of, where that is shown.
     """
 
     place: Place
@@ -143,6 +144,7 @@ class RunView:
     conversions: Mapping[str, int]
     calls: CallCounts
     function: str | None = None
+    segments: Sequence[Segment] = ()
 
     @property
     def is_over(self) -> bool:

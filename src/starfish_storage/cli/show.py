@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import click
@@ -18,6 +18,7 @@ from starfish_storage.cli.record import JobView, RecordView, job_view, record_vi
 from starfish_storage.cli.records import RECORD_COLUMNS, record_cells
 from starfish_storage.cli.run_lookup import find_run
 from starfish_storage.cli.run_view import ListedRun, RunView, fields_of, listed, show_runs, view_of
+from starfish_storage.cli.segments import segments_as_json, show_segments
 from starfish_storage.errors import NotFoundError
 from starfish_storage.interface import Storage
 from starfish_storage.models import Project, Record
@@ -59,11 +60,13 @@ def show_command(place: Place, id: str, full: bool, as_json: bool) -> None:
     """
     view = asyncio.run(_find(place, id))
     if as_json:
-        show_json({"kind": _KINDS[type(view)]} | view.to_json())
+        made_of = {"segments": segments_as_json(view.segments)} if isinstance(view, RunView) else {}
+        show_json({"kind": _KINDS[type(view)]} | view.to_json() | made_of)
     elif isinstance(view, _ProjectView):
         _show_project(view)
     elif isinstance(view, RunView):
         show_fields(fields_of(view))
+        show_segments(view.segments)
     elif isinstance(view, _ExecutionJobView):
         _show_execution_job(view, full=full)
     else:
@@ -91,7 +94,7 @@ async def _run(place: Place, storage: Storage, id: str) -> RunView:
     view = await view_of(place, storage, run.master_job_id)
     if view is None:
         raise NotFoundError("run", run.master_job_id, "it has just been deleted")
-    return view
+    return replace(view, segments=await storage.ledger.list_segments(run.master_job_id))
 
 
 def _show_project(view: _ProjectView) -> None:

@@ -10,9 +10,12 @@ from typing import Any, cast
 from starfish_storage.codec import readable_text
 from starfish_storage.export.provenance import Provenance, RunProvenance, without_tokens
 from starfish_storage.export.schema import Conflict, Plan
+from starfish_storage.runs.segment_history import Stretch, made_of, newest
 
 _SIZES = (1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000, 10_000_000_000, 100_000_000_000)
 _MOST_TEXT = 20_000  # characters of a configuration or a prompt in a card
+_MOST_SEGMENTS = 20
+_MOST_CHANGES = 20
 _DTYPES = {"boolean": "bool", "integer": "int64", "number": "float64", "string": "string", "json": "string"}
 _NOT_YAML = re.compile("[^\t -\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 
@@ -219,11 +222,40 @@ def _run(run: RunProvenance) -> Iterator[str]:
         yield from ["### Prompts", ""]
         for path, text in run.prompts.items():
             yield from [f"{inline(path)}:", "", *_fenced(text, "text"), ""]
+    yield from _segments(run)
     yield from ["### Configuration", ""]
     if run.config is None:
         yield from ["It is lost.", ""]
     else:
         yield from [*_fenced(readable_text(run.config, 2), "json"), ""]
+
+
+def _segments(run: RunProvenance) -> Iterator[str]:
+    """Yield what the run was made of, segment by segment, and what changed between them."""
+    shown, before = newest(run.segments, _MOST_SEGMENTS)
+    if not shown:
+        return
+    yield from ["### Segments", ""]
+    if before:
+        yield from [f"{before:,} earlier ones are left out.", ""]
+    rows = [
+        (one.numbers, f"{one.start_time:%Y-%m-%d %H:%M} UTC", inline(made_of(one.identity)), inline(_versions(one)))
+        for one in shown
+    ]
+    yield from _table(("segment", "started", "made of", "versions"), rows)
+    for one in shown:
+        for line in one.changes[:_MOST_CHANGES]:
+            yield f"- {one.numbers}: {inline(line)}"
+        if len(one.changes) > _MOST_CHANGES:
+            yield f"- {one.numbers}: {len(one.changes) - _MOST_CHANGES} more changes"
+    yield ""
+
+
+def _versions(one: Stretch) -> str:
+    versions = one.identity.get("versions")
+    if not isinstance(versions, dict):
+        return ""
+    return ", ".join(f"{name} {version}" for name, version in cast("dict[str, Any]", versions).items())
 
 
 def _counts(counts: Mapping[str, int]) -> str:

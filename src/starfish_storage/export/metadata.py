@@ -14,14 +14,16 @@ async def describe(storage: Storage, records: Sequence[ScannedRecord]) -> list[d
 
     Each has ``uid``, ``job_id``, ``master_job_id``, ``status``, ``start_time``, ``end_time``, ``error_message``; and
     ``input``, ``attempts``, ``input_tokens``, ``output_tokens`` and ``cost`` of the input that the record came from:
-    where one input gave several records, each says what all of them have cost together.
+    where one input gave several records, each says what all of them have cost together. ``segment`` is the number of
+    the segment of the run that made it; None if that is not stored.
     """
     job_ids = list(dict.fromkeys(record.job_id for record in records))
     accounts = await storage.ledger.account_for_inputs(job_ids)
-    return [_metadata(record, accounts.get(record.job_id)) for record in records]
+    segments = await storage.ledger.find_segments([record.record_uid for record in records])
+    return [_metadata(one, accounts.get(one.job_id), segments.get(one.record_uid)) for one in records]
 
 
-def _metadata(record: ScannedRecord, account: InputAccount | None) -> dict[str, Any]:
+def _metadata(record: ScannedRecord, account: InputAccount | None, segment: int | None) -> dict[str, Any]:
     return {
         "uid": record.record_uid,
         "job_id": record.job_id,
@@ -35,4 +37,5 @@ def _metadata(record: ScannedRecord, account: InputAccount | None) -> dict[str, 
         "input_tokens": 0 if account is None else account.input_tokens,
         "output_tokens": 0 if account is None else account.output_tokens,
         "cost": 0.0 if account is None else account.cost,
+        "segment": segment,
     }

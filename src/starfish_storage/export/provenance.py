@@ -14,6 +14,7 @@ from starfish_storage.interface import Storage
 from starfish_storage.models import GenerationMasterJob, Project
 from starfish_storage.redaction import MARKER, names_secret, redact_secrets
 from starfish_storage.runs import RunState
+from starfish_storage.runs.segment_history import Stretch, stretches
 
 _LOOKED_AT = 20  # execution jobs whose attempts tell which models were called: all of them would take minutes
 _MODEL_KEYS = frozenset({"model", "model_name", "model_id", "models", "llm", "engine"})
@@ -54,6 +55,7 @@ class RunProvenance:
         inputs: how many execution jobs are in each status.
         failures: kinds of failures, and how many inputs or outputs failed so; the most frequent first.
         state: attempts, tokens and cost; None of a master job that is no run.
+        segments: what the run was made of, without the places and people it ran for.
     """
 
     job: GenerationMasterJob
@@ -66,6 +68,7 @@ class RunProvenance:
     inputs: dict[str, int]
     failures: tuple[tuple[str, int], ...]
     state: RunState | None
+    segments: tuple[Stretch, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,7 @@ def identity_of(provenance: Provenance) -> dict[str, str]:
         "project_ids": list(dict.fromkeys(run.job.project_id for run in runs)),
         "request_config_sha256": {run.job.master_job_id: run.config_sha256 for run in runs},
         "records": {run.job.master_job_id: run.records for run in runs},
+        "segments": {run.job.master_job_id: [_made_of(one) for one in run.segments] for run in runs if run.segments},
         "models": list(dict.fromkeys(without_tokens(model) for run in runs for model in run.models)),
     }
     # Ids stay as they are, whatever they look like: without them, nobody finds the runs.
@@ -123,6 +127,20 @@ def _without_secret(said: re.Match[str]) -> str:
     return f"{said['before']}{MARKER}" if is_secret and said["secret"] != MARKER else said[0]
 
 
+def _made_of(one: Stretch) -> dict[str, Any]:
+    """Return the code, commit and versions of segments, without the directories of somebody's machine."""
+    function: Any = one.identity.get("function")
+    named = cast("dict[str, Any]", function) if isinstance(function, dict) else {}
+    return {
+        "segments": one.numbers,
+        "function": named.get("name"),
+        "code": named.get("code"),
+        "git": one.identity.get("git"),
+        "versions": one.identity.get("versions"),
+        "config_sha256": canonical_hash(_clean(one.identity.get("config"))),
+    }
+
+
 async def _run(storage: Storage, master_job_id: str) -> RunProvenance:
     job = await storage.get_master_job(master_job_id)
     if job is None:
@@ -141,6 +159,7 @@ async def _run(storage: Storage, master_job_id: str) -> RunProvenance:
         dict(sorted((await storage.ledger.count_inputs(master_job_id)).items())),
         tuple((group.kind, group.inputs) for group in await storage.ledger.list_errors(master_job_id)),
         await storage.ledger.get_run(master_job_id),
+        tuple(stretches(await storage.ledger.list_segments(master_job_id))),
     )
 
 
@@ -153,11 +172,21 @@ async def _config(storage: Storage, job: GenerationMasterJob) -> dict[str, Any] 
 
 
 def _without_place(config: dict[str, Any]) -> dict[str, Any]:
-    """Return a configuration that tells the name of the file of inputs, but not where it lay on somebody's machine."""
-    source = config.get("inputs")
-    if isinstance(source, str) and os.path.isabs(source):
-        return config | {"inputs": os.path.basename(source)}
-    return config
+    """Return a configuration that names the files of inputs and code, but not where they lay on somebody's machine."""
+    named = {name: _last_part(config[name]) for name in ("inputs", "function") if name in config}
+    options = config.get("options")
+    if isinstance(options, dict):
+        given = cast("dict[str, Any]", options)
+        checks = {name: _last_part(given[name]) for name in ("accept", "worth_retrying", "unique_by") if name in given}
+        named["options"] = given | checks
+    return config | named
+
+
+def _last_part(place: Any) -> Any:
+    """Return the name of a file, or of a function in it, without directories; anything else as it is."""
+    if isinstance(place, dict):
+        return {name: _last_part(value) for name, value in cast("dict[str, Any]", place).items()}
+    return os.path.basename(place) if isinstance(place, str) and os.path.isabs(place) else place
 
 
 def _clean(value: Any) -> Any:

@@ -48,6 +48,16 @@ class AttemptLedger(ABC):
         """
 
     @abstractmethod
+    async def find_segments(self, record_uids: Sequence[str]) -> dict[str, int]:
+        """Return the number of the segment that each of these records was made in, by their uids.
+
+        Raises nothing of its own.
+
+        It is that of the attempt whose output the record is. Records that do not exist, or whose attempt names no
+        segment, are left out.
+        """
+
+    @abstractmethod
     async def save_step(self, step: Step) -> int:
         """Store a reply to a paid step, and return its number. Durable. Not idempotent.
 

@@ -41,6 +41,11 @@ class SQLAttemptLedger(LedgerAccess, AttemptLedger):
         accounts = [self._read(ledger_rows.input_account, row) for row in found]
         return {account.job_id: account for account in accounts}
 
+    async def find_segments(self, record_uids: Sequence[str]) -> dict[str, int]:
+        """See `AttemptLedger.find_segments`."""
+        wanted = [values.text("record_uid", uid) for uid in record_uids]
+        return dict(await self._database.all_of("find_segments", wanted))
+
     async def save_step(self, step: Step) -> int:
         """See `AttemptLedger.save_step`."""
         saving = SavingStep(step_rows.step_row(step))

@@ -238,6 +238,23 @@ class SegmentTests(StorageSuite):
             await ledger.add_segment(MASTER_JOB, {})
         with refused(InvalidDataError):
             await ledger.add_segment("run-2", {"cost": math.nan})
+
+    async def test_a_record_is_of_the_segment_of_its_attempt(self, storage: Storage) -> None:
+        """That whose output it is, and not the last one at its input."""
+        ledger = await start(storage)
+        one, two, three = await claim(ledger, 3)
+        await ledger.save_attempt(an_attempt(one, status="failed", segment=1))
+        outcome, other = an_outcome(one, kept(), kept(), segment=2), an_outcome(two, kept(), segment=1)
+        bare = an_outcome(three, kept())
+        for given in (outcome, other, bare):
+            await ledger.finish_input(given)
+        uids = [f"{one.job_id}-0", f"{one.job_id}-1", f"{two.job_id}-0", f"{three.job_id}-0", "nobody"]
+        assert await ledger.find_segments(uids) == {uids[0]: 2, uids[1]: 2, uids[2]: 1}
+        assert await ledger.find_segments([]) == {}
+        await ledger.reset_inputs(MASTER_JOB, ["completed"], job_ids=[two.job_id])
+        (again,) = await claim(ledger)
+        await ledger.finish_input(an_outcome(again, status="failed", segment=3))
+        assert await ledger.find_segments([uids[2]]) == {uids[2]: 1}, "it stands, though a later attempt failed"
         with refused(InvalidDataError):
             await ledger.add_segment("run-2", [1])  # type: ignore[arg-type]
 

@@ -45,6 +45,15 @@ WHERE execution_jobs.job_id IN (
 )
 GROUP BY execution_jobs.job_id
 
+-- name: find_segments
+SELECT records.record_uid, attempts.segment
+FROM records JOIN attempts ON attempts.job_id = records.job_id AND attempts.number = COALESCE(records.attempt, 1)
+WHERE attempts.segment IS NOT NULL AND records.record_uid IN (
+-- each row
+:record_uid
+-- end
+)
+
 -- name: complete_inputs
 UPDATE runs SET inputs_complete = 1 WHERE master_job_id = :master_job_id
 

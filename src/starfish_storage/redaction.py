@@ -284,7 +284,7 @@ def _key_text(key: object) -> str:
 _SECRET_OPTIONS = _words("key pass passwd pw pwd token auth")
 _USER_OF_URI = re.compile(r"(?<=://)[^\s/?#\"'@]{1,1000}(?=@)")
 _NAME_AND_VALUE = re.compile(r"(?P<before>(?P<name>[\w-]{1,128})\s{0,9}[=:](?!//)\s{0,9})(?P<value>[^&\s;][^&;]*)")
-_IS_RANDOM = re.compile(r"[A-Za-z0-9+=_-]{20,}", re.ASCII)
+_IS_RANDOM = re.compile(r"[A-Za-z0-9+_][A-Za-z0-9+_-]{19,}={0,2}", re.ASCII)
 
 
 def redact_words(words: list[str]) -> list[str]:

@@ -139,7 +139,17 @@ def test_the_configuration():
 def test_a_record_with_its_origin():
     uid = uids("--status", "completed")[-1]  # the first of the run, whose answer was a paid step
     found = call_json("record", uid)
-    assert list(found) == ["record", "data", "job", "attempts", "steps", "input_tokens", "output_tokens", "cost"]
+    assert list(found) == [
+        "record",
+        "data",
+        "segment",
+        "job",
+        "attempts",
+        "steps",
+        "input_tokens",
+        "output_tokens",
+        "cost",
+    ]
     assert found["data"] == {"country": "France", "capital": "ecnarF", "note": "é\x9b\u202e"}
     assert list(found["job"]) == list(GenerationJob.model_fields)
     assert found["job"]["run_config"] == {"country": "France"}
@@ -202,10 +212,25 @@ def test_a_record_whose_data_is_lost(here: Path):
         (
             ENDED,
             "master_job",
-            {"master_job", "run", "inputs", "records", "conversions", "workers", "live_workers", "time"},
+            {
+                "master_job",
+                "run",
+                "inputs",
+                "records",
+                "conversions",
+                "workers",
+                "live_workers",
+                "time",
+                "segments",
+                "calls",
+            },
         ),
         ("sum", "execution_job", {"job", "attempts", "steps", "input_tokens", "output_tokens", "cost", "records"}),
-        ("sum-0", "record", {"record", "data", "job", "attempts", "steps", "input_tokens", "output_tokens", "cost"}),
+        (
+            "sum-0",
+            "record",
+            {"record", "data", "segment", "job", "attempts", "steps", "input_tokens", "output_tokens", "cost"},
+        ),
     ],
 )
 def test_show_finds_what_an_id_names(id: str, kind: str, names: set[str]):

@@ -96,6 +96,7 @@ async def test_metadata(root: Path):
             "input_tokens": 0,
             "output_tokens": 0,
             "cost": 0.0,
+            "segment": None,
         }
         with pytest.raises(InvalidInputError, match=r"record 'r0000'.*'text'"):
             await to_arrow(storage, master_job_ids=["m1"], metadata="text")

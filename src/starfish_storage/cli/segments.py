@@ -19,10 +19,8 @@ _MOST_CHANGES = 6  # lines of each
 
 def segments_as_json(segments: Sequence[Segment]) -> list[dict[str, Any]]:
     """Return what is printed with ``--json``: each segment, and what changed since the one before it."""
-    before = [None, *(one.identity for one in segments[:-1])]
-    return [
-        as_json(one) | {"changes": changes_of(old, one.identity)} for old, one in zip(before, segments, strict=True)
-    ]
+    known = [None, *(one.identity for one in segments)]
+    return [as_json(one) | {"changes": changes_of(known[place], one.identity)} for place, one in enumerate(segments)]
 
 
 def show_segments(segments: Sequence[Segment]) -> None:

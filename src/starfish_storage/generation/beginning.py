@@ -153,7 +153,9 @@ class Beginning:
     async def _identity(
         self, config: Mapping[str, Any] | None, known: Mapping[str, Any] | None = None, run_id: str = ""
     ) -> dict[str, Any]:
-        return await identity_now(self.bound, config, self.options, known or {}, run_id, strict=self.is_strict)
+        return await identity_now(
+            self.bound, config, self.options, self.checks, known or {}, run_id, strict=self.is_strict
+        )
 
     async def _fork(
         self, job: GenerationMasterJob, known: dict[str, Any], feed: Feed, found: Difference | None

@@ -13,6 +13,7 @@ from starfish_storage.generation.calling import BoundFunction
 from starfish_storage.generation.inputs import Difference, Feed
 from starfish_storage.generation.matching import Matched, Matching
 from starfish_storage.generation.options import Options
+from starfish_storage.generation.outcomes import OutputChecks
 from starfish_storage.generation.segments import segment_identity
 from starfish_storage.interface import Storage
 from starfish_storage.models import GenerationMasterJob
@@ -61,6 +62,7 @@ async def identity_now(
     function: BoundFunction,
     config: Mapping[str, Any] | None,
     options: Options,
+    checks: OutputChecks,
     known: Mapping[str, Any],
     run_id: str,
     *,
@@ -72,6 +74,7 @@ async def identity_now(
         function: called for each input.
         config: the configuration of the run.
         options: its options.
+        checks: its checks, with the schema of its outputs.
         known: what it was last made of; empty if it is new.
         run_id: the run.
         strict: refuse other code.
@@ -79,7 +82,8 @@ async def identity_now(
     Raises:
         RunChangedError: its code has changed, and that is refused.
     """
-    identity = await asyncio.to_thread(segment_identity, function.function, config, options.to_json())
+    how = options.to_json() | {"output_schema": checks.json_schema}
+    identity = await asyncio.to_thread(segment_identity, function.function, config, how)
     _tell_code(run_id, known, identity, strict=strict)
     return identity
 

@@ -55,29 +55,30 @@ async def go_on(
         again: the statuses of those inputs.
     """
     options, checks = stored_options(job, config, changed)
-    on_change, strict = _on_change(state.master_job_id, changed), changed.get("strict_code") or False
+    run_id, strict = state.master_job_id, changed.get("strict_code") or False
+    on_change = _on_change(run_id, changed)
     shown = reporter(changed.get("progress", "auto"))
     if function is None:
-        refuse_import(state.master_job_id, config)
-        command = f"starfish-storage {'resume' if before is None else 'retry'} {state.master_job_id}"
+        refuse_import(run_id, config)
+        command = f"starfish-storage {'resume' if before is None else 'retry'} {run_id}"
         function = load_function_of_run(str(config.get("function")), command)
     with closing(BoundFunction(function, options.max_concurrency, context_type=Context)) as bound:
         check = InputCheck(storage.ledger, bound.check, options)
         if inputs is None and not state.inputs_complete and before is None:
             inputs = _stored_source(state, config)
-        for left in await storage.list_execution_jobs(state.master_job_id, [*OPEN, *again], limit=1):
+        for left in await storage.list_execution_jobs(run_id, [*OPEN, *again], limit=1):
             bound.check(left.run_config or {})
         known = await last_identity(storage, job)
-        segment = await identity_now(bound, known.get("config"), options, known, state.master_job_id, strict=strict)
+        made_of = await identity_now(bound, known.get("config"), options, checks, known, run_id, strict=strict)
         feed = None if inputs is None else Feed(storage.ledger, state, rows_of(inputs), check)
         if feed is not None and (matched := await _compared(storage, state, feed, on_change)) is not None:
-            segment["change"] = {"on_change": on_change, "inputs": matched.to_json()}
-            feed, state = None, await storage.ledger.get_run(state.master_job_id) or state
+            made_of["change"] = {"on_change": on_change, "inputs": matched.to_json()}
+            feed, state = None, await storage.ledger.get_run(run_id) or state
         if before is not None:
             await before()
-        await storage.ledger.add_segment(state.master_job_id, segment)
-        worker = RunWorker(storage, state, bound, checks, options, shown, feed, identity(job))
-        again_by = how_to_continue(storage, state.master_job_id, bound, by_program=True)
+        segment = await storage.ledger.add_segment(run_id, made_of)
+        worker = RunWorker(storage, state, bound, checks, options, shown, feed, identity(job), segment.number)
+        again_by = how_to_continue(storage, run_id, bound, by_program=True)
         return await carry_on(storage, state, worker, again_by, handle_signals=changed.get("handle_signals", True))
 
 

@@ -106,9 +106,9 @@ async def _generate(
     state = begun.state
     if begun.is_over:
         return await _as_it_is(storage, state)
-    await storage.ledger.add_segment(state.master_job_id, begun.identity)
+    segment = await storage.ledger.add_segment(state.master_job_id, begun.identity)
     run = await _identity(storage, state.master_job_id)
-    worker = RunWorker(storage, state, bound, checks, how, shown, begun.feed, run)
+    worker = RunWorker(storage, state, bound, checks, how, shown, begun.feed, run, segment.number)
     again = how_to_continue(storage, state.master_job_id, bound, by_program=by_program)
     return await carry_on(storage, state, worker, again, handle_signals=options.get("handle_signals", True))
 

@@ -1,0 +1,86 @@
+"""What a run was made of is stored whenever somebody goes on with it, and its attempts and records name it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from generation.runs import NEVER, RUN, attempts, job_id, numbers, start
+from starfish_storage.export import JsonLines, export
+from starfish_storage.export.provenance import collect_provenance, identity_of
+from starfish_storage.generation import resume, retry
+from starfish_storage.interface import Storage
+from starfish_storage.runs.segment_history import stretches
+
+SECRET = "sk-1234567890abcdef"
+EMPTY: dict[str, Any] = {}
+
+
+async def breaks(n: int) -> dict[str, Any]:
+    if n:
+        raise ValueError("no")
+    return {"n": n}
+
+
+async def works(n: int) -> dict[str, Any]:
+    return {"n": n, "again": True}
+
+
+@pytest.mark.filterwarnings("ignore::starfish_storage.redaction.SecretRedactedWarning")
+async def test_each_start_is_a_segment_and_attempts_name_theirs(
+    storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(sys, "argv", ["asking.py", f"--api-key={SECRET}", "--token", SECRET])
+    config = {"model": "m", "api_key": SECRET}
+    await start(storage, breaks, numbers(2), config=config, retry=NEVER)
+    assert [one.segment for one in await attempts(storage, 1)] == [1]
+    await retry(storage, RUN, works, output_schema={"type": "object"}, progress="quiet")
+    await retry(storage, RUN, recheck=True, output_schema=EMPTY)
+    await start(storage, works, numbers(2), config=config, retry=NEVER)  # it has finished
+    first, second = await storage.ledger.list_segments(RUN)
+    assert [one.segment for one in await attempts(storage, 0)] == [1]
+    assert [one.segment for one in await attempts(storage, 1)] == [1, 2]
+    assert first.identity["function"]["name"] == f"{__name__}:breaks"
+    assert first.identity["config"] == second.identity["config"] == {"model": "m", "api_key": "[redacted]"}
+    assert first.identity["options"]["attempts"] == 1
+    assert SECRET not in json.dumps([first.identity, second.identity])
+    assert first.identity["command"] == ["asking.py", "--api-key=[redacted]", "--token", "[redacted]"]
+
+    uids = [f"{await job_id(storage, n)}-0" for n in (0, 1)]
+    assert await storage.ledger.find_segments(uids) == {uids[0]: 1, uids[1]: 2}
+    await export(storage, tmp_path / "out.jsonl", JsonLines(metadata_key="about"), master_job_ids=[RUN])
+    exported = [json.loads(line)["about"] for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert {one["uid"]: one["segment"] for one in exported} == {uids[0]: 1, uids[1]: 2}
+    provenance = await collect_provenance(storage, [RUN])
+    told = json.loads(identity_of(provenance)["starfish_storage.segments"])[RUN]
+    assert [(one["segments"], one["function"], len(one["code"])) for one in told] == [
+        ("1", f"{__name__}:breaks", 64),
+        ("2", f"{__name__}:works", 64),
+    ]
+    (run,) = provenance.runs
+    assert run.segments[1].changes[0] == f"function: {__name__}.breaks -> {__name__}.works"
+    assert 'options.output_schema.type added: "object"' in run.segments[1].changes
+
+
+async def test_segments_that_are_alike_are_one_stretch(storage: Storage):
+    await start(storage, breaks, numbers(2), retry=NEVER)
+    for _ in range(3):
+        await retry(storage, RUN, breaks, progress="quiet")
+    await retry(storage, RUN, breaks, max_cost=5, progress="quiet")
+    segments = await storage.ledger.list_segments(RUN)
+    one, more = stretches(segments)
+    host = segments[0].identity["host"]
+    assert (one.numbers, one.where, one.changes) == ("1-4", f"4 starts on {host}", [])
+    assert (more.numbers, more.where, more.changes) == ("5", host, ["options.max_cost: null -> 5"])
+
+
+async def test_a_run_that_was_interrupted_goes_on_in_a_new_segment(storage: Storage):
+    await start(storage, breaks, numbers(3), max_failures=1, max_concurrency=1, retry=NEVER)
+    await resume(storage, RUN, works, progress="quiet")
+    segments = [[one.segment for one in await attempts(storage, n)] for n in range(3)]
+    assert {number for made in segments for number in made} == {1, 2}
+    assert len(await storage.ledger.list_segments(RUN)) == 2

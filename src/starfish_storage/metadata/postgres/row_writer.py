@@ -69,8 +69,8 @@ class PostgresRowWriter(RowWriter):
         self._writing = connection
         self._data = data
         self._versions: dict[str, str] = {}
-        self._removals: dict[str, None] = {}
-        self._noted: dict[str, None] = {}
+        self._removals: dict[str, tuple[str, str | None]] = {}  # what an object is: its key and version
+        self._noted: dict[str, tuple[str, str | None]] = {}
         self._kept: set[str] = set()  # objects that a version has now
         self._kept_before: set[str] = set()
         self._alone = False
@@ -112,7 +112,8 @@ class PostgresRowWriter(RowWriter):
     def end_group(self) -> None:
         """Note what is to be removed after the commit."""
         if self._removals:
-            self._writing.execute_many(self._queries["note_removal"], [(name,) for name in sorted(self._removals)])
+            removals = [(name, owner_uid(of[0]), *of, *of) for name, of in sorted(self._removals.items())]
+            self._writing.execute_many(self._queries["note_removal"], removals)
 
     @property
     def removes(self) -> bool:
@@ -188,7 +189,7 @@ class PostgresRowWriter(RowWriter):
         owner = self._data_of(owner_uid(reference))
         if owner is not None and owner.key == reference:
             return
-        if self.first("get_borrower", (reference,)) is None:
+        if not self._is_borrowed(reference):
             version, _ = self.first("take_loose_data", (reference,)) or (None, None)
             self.remove(reference, version)
 
@@ -239,11 +240,11 @@ class PostgresRowWriter(RowWriter):
         for kind, name, key, version, digest in found:
             if kind == "mixed":
                 self.check_mixed(name, uids)
-            elif key is None or version_key(key, version) in self._kept:
+            elif key is None:
                 continue
             elif kind == "loose" or (key in keys and owner_uid(key) == name):
                 self.remove(key, version)
-            elif owner_uid(key) == name:
+            elif owner_uid(key) == name and (version_key(key, version) not in self._kept or self._is_borrowed(key)):
                 self.execute("save_loose_data", (key, key, version, digest))
         return [[] for _ in rows]
 
@@ -273,6 +274,9 @@ class PostgresRowWriter(RowWriter):
         if found is None:
             raise EarlierOutcomeError("the version is gone.")
         self.execute("save_record", (*row, *found))
+        loose = None if row.output_ref is None else self.first("take_loose_data", (row.output_ref,))
+        if row.output_ref is not None and loose is not None and loose[0] != found[0]:
+            self.remove(row.output_ref, loose[0])
         return []
 
     def note_data(self, kind: str, id: str, write: DataWrite) -> list[Change]:
@@ -327,15 +331,19 @@ class PostgresRowWriter(RowWriter):
         return None, content_digest(self._data.read(key))
 
     def _need_borrowable(self, key: str) -> None:
-        """Refuse a reference to another record's data that is not there."""
+        """Refuse a reference to another record's data that is not there, and let nobody replace it meanwhile."""
+        self._data_of(owner_uid(key))
         found = self.first("locate_data", ([key], [owner_uid(key)], [key]))
         if found is None and not self._data.exists(key):
             raise DataNotFoundError("data", self._data.to_reference(key), "save it with save_record_data first")
 
+    def _is_borrowed(self, key: str) -> bool:
+        return self.first("get_borrower", (key,)) is not None
+
     def remove(self, key: str, version: str | None) -> None:
         """Have the data of a key removed after the commit."""
         if version is None or version != self._versions.get(key):  # what was put twice in one call is current
-            self._removals[version_key(key, version)] = None
+            self._removals[version_key(key, version)] = key, version
 
     def _data_is_there(self, kind: str, value: str) -> bool:
         data = self._data

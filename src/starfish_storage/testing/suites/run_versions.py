@@ -9,7 +9,7 @@ from typing import Any
 from starfish_storage.errors import InvalidDataError, InvalidInputError, InvalidStatusError, NotFoundError
 from starfish_storage.interface import RunLedger, Storage
 from starfish_storage.runs import ClaimedInput, Finished, Output, output_record_uid
-from starfish_storage.testing.samples import MASTER_JOB, at
+from starfish_storage.testing.samples import MASTER_JOB, a_record, at
 from starfish_storage.testing.store import StoreUnderTest
 from starfish_storage.testing.suites.run_outcomes import records_of
 from starfish_storage.testing.suites.run_samples import (
@@ -254,6 +254,26 @@ class VersionTests(StorageSuite):
         with refused(InvalidStatusError, "pending"):
             await ledger.keep_attempt(failed, [Output("pending", {})])
         assert [one.number for one in await ledger.list_attempts(one.job_id)] == [1, 2]
+
+    async def test_borrowed_data_outlives_what_replaces_it(self, storage: Storage, store: StoreUnderTest) -> None:
+        """A record of another uid refers to it: also when its versions are removed, and when there is data again."""
+        ledger = await start(storage)
+        (one,) = await claim(ledger)
+        await ledger.finish_input(an_outcome(one, kept(1)))
+        (record,) = await storage.list_record_metadata(MASTER_JOB, one.job_id)
+        place = there(record.output_ref)
+        await storage.log_record_metadata(a_record("borrower", one.job_id, status="duplicate", output_ref=place))
+        nothing = an_outcome(await run_again(ledger, one, "always"), Output("failed", None, "no"), status="failed")
+        await ledger.finish_input(nothing)
+        assert await storage.get_record_data(place) == {"answer": 1}
+        await ledger.restore_version(record.record_uid, 1)
+        await ledger.finish_input(replace(nothing, claimed=await run_again(ledger, one, "always")))
+        await ledger.remove_versions(await ledger.now() + timedelta(hours=1))
+        assert await storage.get_record_data(place) == {"answer": 1}
+        await ledger.finish_input(an_outcome(await run_again(ledger, one), kept(2)))
+        assert await storage.get_record_data(place) == {"answer": 2}
+        await storage.delete_master_job(MASTER_JOB)
+        assert store.raw_keys() == set()
 
     async def test_a_duplicate_may_make_an_outcome_a_failed_one(self, storage: Storage) -> None:
         """Whether it does is known only once its unique keys are looked up; then the earlier one stands."""

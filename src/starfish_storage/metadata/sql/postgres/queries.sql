@@ -134,7 +134,16 @@ SELECT data_version FROM before
 DELETE FROM loose_data WHERE key = :key RETURNING data_version, data_sha256
 
 -- name: note_removal
-INSERT INTO data_removals (object) VALUES (:object) ON CONFLICT (object) DO NOTHING
+-- Unless it is still needed: by a version of the record, or by a record of another uid that borrows it.
+INSERT INTO data_removals (object)
+SELECT :object::text
+WHERE NOT EXISTS (
+      SELECT 1 FROM record_versions
+      WHERE record_uid = :record_uid AND output_ref = :output_ref
+        AND data_version IS NOT DISTINCT FROM :data_version::text)
+  AND NOT EXISTS (
+      SELECT 1 FROM loose_data WHERE key = :key AND data_version IS NOT DISTINCT FROM :loose_version::text)
+ON CONFLICT (object) DO NOTHING
 
 -- name: forget_removal
 DELETE FROM data_removals WHERE object = :object
@@ -168,10 +177,13 @@ WHERE own.master_job_id = :master_job_id AND {has_own_data own}
 ON CONFLICT (object) DO NOTHING
 
 -- name: note_removal_of_versions
--- The data of versions of a master job's records.
+-- The data of versions of a master job's records, unless a record of another uid borrows it.
 INSERT INTO data_removals (object)
 SELECT {named_version own} FROM record_versions AS own
 WHERE own.master_job_id = :master_job_id AND own.output_ref IS NOT NULL
+  AND NOT EXISTS (
+      SELECT 1 FROM loose_data AS borrowed
+      WHERE borrowed.key = own.output_ref AND borrowed.data_version IS NOT DISTINCT FROM own.data_version)
 ON CONFLICT (object) DO NOTHING
 
 -- name: note_removal_of_request_config

@@ -6,8 +6,8 @@ import asyncio
 from typing import Any
 
 import pytest
-from tests.generation.runs import RUN, data, start, statuses
 
+from generation.runs import RUN, data, start, statuses
 from starfish_storage import retry
 from starfish_storage.errors import InvalidInputError, RunChangedError
 from starfish_storage.generation import Run

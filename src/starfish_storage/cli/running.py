@@ -259,6 +259,8 @@ def carry_out(
         if error.code == exit_codes.TERMINATED:
             say(f"Terminated. {_how_to_go_on(place, words)}")
         raise
+    run_id = run.master_job_id  # that of a fork, perhaps
+    words = (run_id, *words[1:])
     if as_json:
         show_json(run)
     elif not quiet:

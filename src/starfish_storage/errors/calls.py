@@ -171,7 +171,7 @@ class RunFinishedError(StorageError):
     def __init__(self, id: str, status: str) -> None:
         super().__init__(
             f"run {shorten(id)} has already finished as {status!r}. To run its failed inputs again, use retry; "
-            "for new inputs, start a new run."
+            "for more inputs, call generate with its id and the longer list."
         )
         self.id = id
         self.status = status

@@ -15,10 +15,13 @@ import pytest
 from starfish_storage.generation.code_identity import code_identity
 
 PROGRAM = """
+import enum
 import functools
 import json
 import re
 from dataclasses import dataclass
+
+import pydantic
 
 import parsing  # a module of the program
 
@@ -34,6 +37,19 @@ def cached(function):
         return function(*given)
 
     return wrapped
+
+
+class Level(enum.Enum):
+    LOW = 1
+
+
+class Part(pydantic.BaseModel):
+    level: Level | None = None
+    weight: int = 1
+
+
+class Whole(pydantic.BaseModel):
+    parts: list[Part]
 
 
 @dataclass
@@ -70,7 +86,7 @@ def parse(text, *, strict=True):
 
 
 def answer(x, context):
-    return [parse(x), parsing.parse(x), LIMITS, PROMPT, (lambda y: y + 1)(1)]
+    return Whole(parts=[]) and [parse(x), parsing.parse(x), LIMITS, PROMPT, (lambda y: y + 1)(1)]
 
 
 judge = Judge("which?")
@@ -128,6 +144,8 @@ CHANGES = {
     "a field of a class": ("score: int", "score: float"),
     "a cached function": ("text.strip()", "text.rstrip()"),
     "a lambda": ("y + 1", "y + 2"),
+    "a value of an enumeration that a field of a model has": ("LOW = 1", "LOW = 2"),
+    "a default of a model in a model": ("weight: int = 1", "weight: int = 2"),
     "the decorator": ("return function(*given)", "return function(*given) or None"),
 }
 

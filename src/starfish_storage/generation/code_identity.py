@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dis
+import enum
 import functools
 import hashlib
 import inspect
@@ -10,6 +11,7 @@ import os
 import re
 import sys
 import types
+import typing
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -155,10 +157,14 @@ class _Parts:
             return
         held = dict(sorted(vars(kind).items()))
         self._write(*_named({name: value for name, value in held.items() if _is_constant(name, value)}))
-        self._write(*(f"{name}: {_type_text(kind)}" for name, kind in _annotations(kind).items()))
+        annotations = _annotations(kind)
+        self._write(*(f"{name}: {_type_text(kind)}" for name, kind in annotations.items()))
         fields = held.get("__pydantic_fields__")  # a default is in no attribute of such a class
         if isinstance(fields, dict):
-            self._write(*map(_type_text, cast("dict[str, object]", fields).values()))
+            named = cast("dict[str, object]", fields)
+            self._write(*map(_type_text, named.values()))
+            annotations = {name: getattr(one, "annotation", None) for name, one in named.items()}  # never a text
+        self._follow(one for annotation in annotations.values() for one in _types_of(annotation) if _is_of_program(one))
         for value in held.values():
             self._follow(_functions_of(value))
         self._follow(base for base in kind.__bases__ if base is not object)
@@ -259,6 +265,14 @@ def _annotations(kind: type) -> Mapping[str, object]:
         return {}
 
 
+def _types_of(annotation: object) -> Iterator[type]:
+    """Yield the classes that an annotation names, such as those in a union of lists."""
+    if isinstance(annotation, type):
+        yield annotation
+    for part in typing.get_args(annotation):
+        yield from _types_of(part)
+
+
 def _functions_of(value: object) -> Iterator[object]:
     """Yield the functions that an attribute of a class stands for."""
     if isinstance(value, staticmethod | classmethod):
@@ -280,7 +294,9 @@ def _is_constant(name: str, value: object) -> bool:
     """Return whether a name is that of a constant. A counter or a list may have changed since, which means nothing."""
     if name.startswith("__"):
         return False
-    return isinstance(value, str | re.Pattern) or (name.isupper() and isinstance(value, (*_PLAIN, tuple, frozenset)))
+    return isinstance(value, str | re.Pattern | enum.Enum) or (
+        name.isupper() and isinstance(value, (*_PLAIN, tuple, frozenset))
+    )
 
 
 def _named(values: Mapping[str, object]) -> Iterator[str]:
@@ -289,12 +305,14 @@ def _named(values: Mapping[str, object]) -> Iterator[str]:
 
 def _constant(value: object) -> str:
     """Return a constant as text that is the same in every process; of other values only the type."""
-    if isinstance(value, _PLAIN):
+    if isinstance(value, _PLAIN) and not isinstance(value, enum.Enum):
         return f"{type(value).__name__} {value!r}"
     if isinstance(value, tuple):
         return f"({', '.join(map(_constant, cast('tuple[object, ...]', value)))})"
     if isinstance(value, frozenset):  # the order of its members differs from process to process
         return f"{{{', '.join(sorted(map(_constant, cast('frozenset[object]', value))))}}}"
+    if isinstance(value, enum.Enum):
+        return f"{type(value).__name__}.{value.name} {_constant(value.value)}"
     if isinstance(value, re.Pattern):
         pattern = cast("re.Pattern[Any]", value)
         return f"pattern {pattern.pattern!r} {pattern.flags}"

@@ -21,6 +21,7 @@ from starfish_storage.runs import (
     ErrorGroup,
     RecordVersion,
     RunState,
+    Segment,
     Step,
     StepSource,
     StepTotal,
@@ -48,6 +49,7 @@ CLASSES = {
     "call note": CallNote,
     "step total": StepTotal,
     "version": RecordVersion,
+    "segment": Segment,
     "worker": Worker,
     "error group": ErrorGroup,
 }

@@ -48,7 +48,7 @@ async def run_again(storage: Storage) -> None:
         reply = Step(replaced.job_id, "POST a/b", {"result": {"body": "x" * 5000}}, 2, runs.at(20))
         asked = dataclasses.replace(reply, request_key=key, request="é\0", asked_when=runs.at(19))
         await ledger.save_step(dataclasses.replace(asked, reused_from=reused_from))
-    calls = CallCounts(2, 1, 1, 0.25, (CallNote("POST a/b", "ab" * 32, "429", "busy é\0", 3),))
+    calls = CallCounts(2, 1, 1, 0.25, 1, (CallNote("POST a/b", "ab" * 32, "429", "busy é\0", 3),))
     for one, error in ((replaced, None), (stands, "again")):
         output = Output("failed" if error else "completed", {"again": "é" * 500}, error)
         attempt = dataclasses.replace(runs.attempt(one, 20, error), worker_id=worker.worker_id, segment=1, calls=calls)

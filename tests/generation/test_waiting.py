@@ -260,7 +260,7 @@ def test_the_spool_goes_where_it_can_be_written(tmp_path: Path, monkeypatch: pyt
 KEY = "ab" * 32
 USAGE = (Usage("small-1", 3, 4, 0.5, {"cached_tokens": 2}), Usage())
 CONVERTED = (Conversion("set", 2, ("$.a",)),)
-CALLS = CallCounts(3, 1, 2, 0.25, (CallNote("POST a/b", KEY, "429", "busy", 2),))
+CALLS = CallCounts(3, 1, 2, 0.25, 1, (CallNote("POST a/b", KEY, "429", "busy", 2),))
 ATTEMPT = Attempt("job", RUN, 2, "w", "failed", at(1), at(2), "ValueError", "bad", "line 1", USAGE, CONVERTED, 1, CALLS)
 REPLY = Step("job", "call", {"result": [1]}, 2, at(3), USAGE, call=4, status="rejected", reason="cut")
 SOURCE = StepSource("run", "job", 1, 2, 0.5)

@@ -42,13 +42,14 @@ def counts_text(counts: CallCounts) -> str:
 
 def read_counts(text: str) -> CallCounts:
     """Return how requests were answered."""
-    *numbers, notes = cast("list[Any]", json.loads(text))
-    return CallCounts(*numbers, tuple(CallNote(*note) for note in notes))
+    *totals, notes = cast("list[Any]", json.loads(text))
+    return counted(tuple(totals), notes)
 
 
 def counted(totals: Row, notes: list[Row]) -> CallCounts:
-    """Return how the requests of a run were answered, from the rows that add them up."""
-    return CallCounts(*totals, tuple(CallNote(*note) for note in notes))
+    """Return how requests were answered, from the numbers and the values of each note."""
+    asked, replayed, reused, saved_cost, unpriced = totals
+    return CallCounts(asked, replayed, reused, saved_cost, unpriced, tuple(CallNote(*note) for note in notes))
 
 
 def source_text(source: StepSource | None) -> str | None:

@@ -14,6 +14,7 @@ from starfish_storage.errors import (
     InvalidStatusError,
     NotFoundError,
     ParentNotFoundError,
+    StorageError,
 )
 from starfish_storage.interface import Storage
 from starfish_storage.runs import CallCounts, CallNote, ClaimedInput, Segment, Step, StepSource, Usage
@@ -189,7 +190,7 @@ class RequestTests(StorageSuite):
         (one,) = await claim(ledger)
         source = StepSource(MASTER_JOB, one.job_id, 1, 1)
         good = a_request(one.job_id)
-        bad: list[tuple[type[Exception], Step]] = [
+        bad: list[tuple[type[StorageError], Step]] = [
             (InvalidInputError, replace(good, request_key="AB" * 32)),
             (InvalidInputError, replace(good, request_key=None)),  # type: ignore[arg-type]
             (InvalidInputError, replace(good, request="lone \ud800")),

@@ -53,7 +53,7 @@ async def _filled(storage: Storage) -> RowTransfer:
     asked = Step(two.job_id, "POST a/b", {"result": {"body": "é\0"}}, 1, at(6), request_key="ab" * 32, request="☃\0")
     source = StepSource("another run", "an-input", 1, 2, 0.25)
     await ledger.save_step(replace(asked, asked_when=at(5), reused_from=source))
-    calls = CallCounts(1, 2, 3, 0.25, (CallNote("POST a/b", "ab" * 32, "429", "busy \0", 2),))
+    calls = CallCounts(1, 2, 3, 0.25, 1, (CallNote("POST a/b", "ab" * 32, "429", "busy \0", 2),))
     await ledger.save_attempt(an_attempt(three, status="failed", segment=1, calls=calls))
     await ledger.complete_inputs(MASTER_JOB)
     await ledger.request_stop(MASTER_JOB, "why")

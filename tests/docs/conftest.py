@@ -1,9 +1,10 @@
-"""What the page about many machines supposes: the environment of a node."""
+"""What pages suppose: the environment of a node, and of a program that calls a model."""
 
 from __future__ import annotations
 
 import pytest
 
+from servers.paying import PayingServer
 from servers.postgres import PostgresServer
 from starfish_storage.uri import without_password
 
@@ -18,3 +19,11 @@ def nodes_environment(
     monkeypatch.setenv("DATA_URI", s3_uri)
     monkeypatch.setenv("PGPASSWORD", postgres_server.password)
     return uri, s3_uri
+
+
+@pytest.fixture
+def model_of_openai(paying_server: PayingServer, monkeypatch: pytest.MonkeyPatch) -> PayingServer:
+    """A model that OpenAI's SDK finds where its own would be."""
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+    monkeypatch.setenv("OPENAI_BASE_URL", f"{paying_server.url}/v1")
+    return paying_server

@@ -16,13 +16,15 @@ from typing import Any
 
 import pytest
 
-from docs.pages import PAGES, PROJECT, Block, blocks, commands, file_of, run_in_process, run_python
+from docs.pages import PAGES, PROJECT, blocks, commands, file_of, run_in_process, run_python
+from servers.paying import PayingServer
 from starfish_storage import LocalStorage
 
 DEMO = PROJECT / "examples" / "gsm8k_run.py"
 ANSWERS = PROJECT / "examples" / "gsm8k" / "model_solutions.jsonl"
 NEEDS_SERVERS = PROJECT / "docs" / "how-to" / "cluster.md"
 NEEDS_A_BUCKET = PROJECT / "docs" / "how-to" / "remote.md"
+ASKS_A_MODEL = [PROJECT / "README.md", PROJECT / "docs" / "recording.md"]
 HAS_ITS_OWN_TEST = PROJECT / "docs" / "tutorial" / "first-run.md"
 NEEDS_A_WRITER = PROJECT / "docs" / "format.md"  # its commands are run in test_format, while a store is written to
 
@@ -53,6 +55,8 @@ def test_examples_of_a_page_run_in_order(
         request.getfixturevalue("s3_uri")  # a server, and the environment that names it
         request.getfixturevalue("s3_server").make_bucket("my-bucket")
     monkeypatch.chdir(tmp_path)
+    if page in ASKS_A_MODEL:
+        request.getfixturevalue("model_of_openai")
     if page == NEEDS_SERVERS:
         request.getfixturevalue("nodes_environment")
     (tmp_path / "examples").symlink_to(PROJECT / "examples")
@@ -79,14 +83,16 @@ def test_only_what_needs_starfish_is_not_run():
         compile(block.text, str(block.page), "exec")
 
 
-def test_the_first_example_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+def test_the_first_example_resumes(
+    model_of_openai: PayingServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "examples").symlink_to(PROJECT / "examples")
     start = next(block for block in blocks(PROJECT / "README.md") if block.info == "python")
-    again = Block(start.page, start.line, start.info, start.text.replace("async def ask_a_model(", "async def unused("))
     with asyncio.Runner() as runner:
         run_python(start, {"__name__": "__main__"}, runner)
-        run_python(again, {"__name__": "__main__"}, runner)  # a second run that asked a model would fail: there is none
+        run_python(start, {"__name__": "__main__"}, runner)
+    assert set(model_of_openai.payments.values()) == {1}
+    assert model_of_openai.payments.total() == 100
     said = capsys.readouterr().out.splitlines()
     assert said[0] == said[1]
     assert f"It prints `{said[0]}`" in start.page.read_text("utf-8")

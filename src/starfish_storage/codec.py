@@ -209,7 +209,7 @@ def canonical_hash(value: object, what: str = "run_config") -> str:
     >>> canonical_hash({"b": 1, "a": 2}) == canonical_hash({"a": 2, "b": 1})
     True
     """
-    return hashlib.sha256(_sorted_json(value, what, None)).hexdigest()
+    return hashlib.sha256(_sorted_json(value, what, _HASHED)).hexdigest()
 
 
 def canonical_json(value: object, what: str) -> bytes:
@@ -227,12 +227,17 @@ def canonical_json(value: object, what: str) -> bytes:
     >>> canonical_json({"b": 1.0, "a": "\u00e9"}, "a request")
     b'{"a":"\\u00e9","b":1.0}'
     """
-    return _sorted_json(value, what, (",", ":"))
+    return _sorted_json(value, what, _COMPACT)
 
 
-def _sorted_json(value: object, what: str, separators: tuple[str, str] | None) -> bytes:
+# Made once: `json.dumps` makes one for each call.
+_HASHED = json.JSONEncoder(sort_keys=True, allow_nan=False)
+_COMPACT = json.JSONEncoder(sort_keys=True, allow_nan=False, separators=(",", ":"))
+
+
+def _sorted_json(value: object, what: str, encoder: json.JSONEncoder) -> bytes:
     try:
-        text = json.dumps(value, sort_keys=True, allow_nan=False, separators=separators)
+        text = encoder.encode(value)
     except (TypeError, ValueError, RecursionError) as error:
         _check(value, what)
         raise InvalidDataError(what, "$", "its keys cannot be sorted; use strings as keys") from error

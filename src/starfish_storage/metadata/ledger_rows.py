@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, cast, get_args
 
@@ -284,7 +284,9 @@ def _read_conversions(text: str | None) -> tuple[Conversion, ...]:
     return tuple(Conversion(kind, count, tuple(paths)) for kind, count, paths in found)
 
 
-def _totals(usage: Iterable[Usage]) -> tuple[int, int, float]:
+def _totals(usage: Sequence[Usage]) -> tuple[int, int, float]:
+    if not usage:
+        return 0, 0, 0.0
     input_tokens, output_tokens, cost = 0, 0, 0.0
     for one in usage:
         input_tokens += values.whole("input_tokens", one.input_tokens, 0, values.MOST_USED)

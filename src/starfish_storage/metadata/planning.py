@@ -81,7 +81,7 @@ class Planning:
             records=self._records if finishing.is_by_group else (),
             data=writes,
             drops=drops,
-            decides=names_of_keys(self.outcome.claimed.master_job_id, self._unique_keys),
+            decides=names_of_keys(self.outcome.claimed.master_job_id, self._unique_keys) if self._unique_keys else (),
             batch=("finish_inputs", finishing),
         )
         return operation, finishing

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, cast
 
 from starfish_storage.codec import canonical_hash, encode
@@ -211,5 +212,6 @@ def job_ids_from(master_job_id: str, position: int) -> tuple[str, str]:
     return f"{run}{position:08x}", f"{run}g"
 
 
+@lru_cache
 def _of_run(master_job_id: str) -> str:
     return hashlib.sha256(master_job_id.encode()).hexdigest()[:12]

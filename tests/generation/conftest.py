@@ -17,7 +17,16 @@ from starfish_storage.generation.stopping import StoppedError, Stopping
 from starfish_storage.interface import Storage
 
 _OF_THE_LEDGER = frozenset(
-    {"test_attempts", "test_context", "test_resume", "test_retry", "test_returns", "test_reuse", "test_run_segments"}
+    {
+        "test_attempts",
+        "test_context",
+        "test_forks",
+        "test_resume",
+        "test_retry",
+        "test_returns",
+        "test_reuse",
+        "test_run_segments",
+    }
     | {"test_sharing"}
 )
 """The modules whose tests ask a ledger for all that it does: they run on every engine. The others see no difference."""

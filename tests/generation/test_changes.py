@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pytest
@@ -153,15 +152,3 @@ async def test_a_fork_takes_over_what_is_the_same(storage: Storage) -> None:
         await retry(storage, RUN, asked, on_change="fork")
     more = await start(storage, asked, given(1, 9, 3, 4, 5), config={"model": "a"}, on_change="fork")
     assert (more.master_job_id, asked.taken()) == (run.master_job_id, [5])
-
-
-async def test_several_processes_take_the_same_changed_list(storage: Storage) -> None:
-    asked = Asked()
-    await finished(storage, asked, *range(50))
-    inputs = given(*range(100, 130), *range(20, 50), *range(200, 210))
-    runs = await asyncio.gather(
-        *(start(storage, asked, list(inputs), on_change="match", handle_signals=False) for _ in range(4))
-    )
-    assert asked.taken() == [*range(100, 130), *range(200, 210)]
-    assert (await storage.ledger.count_inputs(RUN)) == {"completed": 70, "cancelled": 20}
-    assert {run.status for run in runs} == {"completed"}

@@ -310,7 +310,7 @@ async def test_a_spool_from_another_machine_is_given_on_the_command_line(
     (tmp_path / "paid.py").write_text("def answer(n):\n    raise AssertionError('paid twice')\n")
     monkeypatch.chdir(tmp_path)
     words = ("resume", RUN, "paid.py:answer", "--store", "store", "--spool", str(file), "--patience", "5", "-q")
-    assert await asyncio.to_thread(call, *words) == (0, "", "")
+    assert (await asyncio.to_thread(call, *words))[:2] == (0, "")
     assert [one["n"] for one in await data(storage)] == [0, 1, 2]
     assert not file.exists()
 

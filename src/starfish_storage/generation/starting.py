@@ -5,7 +5,14 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from starfish_storage.errors import AlreadyExistsError, InvalidIdError, InvalidInputError, NotFoundError, StorageError
+from starfish_storage.errors import (
+    AlreadyExistsError,
+    DataNotFoundError,
+    InvalidIdError,
+    InvalidInputError,
+    NotFoundError,
+    StorageError,
+)
 from starfish_storage.identifiers import check_id
 from starfish_storage.interface import Storage
 from starfish_storage.models import GenerationMasterJob, Project, utc_now
@@ -83,7 +90,15 @@ async def stored_run(storage: Storage, id: str) -> tuple[RunState, GenerationMas
     if job is None:
         raise NotFoundError("run", id, "list_master_jobs lists the runs of a store")
     state = await state_of(storage, job)
-    return state, job, await storage.get_request_config(job.request_config_ref)
+    try:
+        return state, job, await storage.get_request_config(job.request_config_ref)
+    except DataNotFoundError as error:
+        if job.status != "pending":
+            raise
+        raise InvalidInputError(
+            f"run {id!r} was not made to its end, as a fork or a copy that was killed: repeat what made it (for a "
+            'fork, generate with on_change="fork" and the id of the run that it is of).'
+        ) from error
 
 
 async def state_of(storage: Storage, job: GenerationMasterJob) -> RunState:

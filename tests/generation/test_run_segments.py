@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,20 @@ from typing import Any
 import pytest
 
 from generation.runs import NEVER, RUN, attempts, job_id, numbers, start
-from starfish_storage.export import JsonLines, export
+from starfish_storage.export import HuggingFace, JsonLines, export
 from starfish_storage.export.provenance import collect_provenance, identity_of
-from starfish_storage.generation import resume, retry
+from starfish_storage.generation import load_function, resume, retry
 from starfish_storage.interface import Storage
 from starfish_storage.runs.segment_history import stretches
 
 SECRET = "sk-1234567890abcdef"
 EMPTY: dict[str, Any] = {}
+
+
+def accept(directory: Path) -> Any:
+    """Return a function of a file of the user's own."""
+    (directory / "own_checks.py").write_text("def good(output): return True\n")
+    return load_function(f"{directory}/own_checks.py:good")
 
 
 async def breaks(n: int) -> dict[str, Any]:
@@ -35,10 +42,12 @@ async def test_each_start_is_a_segment_and_attempts_name_theirs(
     storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(sys, "argv", ["asking.py", f"--api-key={SECRET}", "--token", SECRET])
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(platform, "node", lambda: "host-of-mine")
     config = {"model": "m", "api_key": SECRET}
     await start(storage, breaks, numbers(2), config=config, retry=NEVER)
     assert [one.segment for one in await attempts(storage, 1)] == [1]
-    await retry(storage, RUN, works, output_schema={"type": "object"}, progress="quiet")
+    await retry(storage, RUN, works, output_schema={"type": "object"}, accept=accept(tmp_path), progress="quiet")
     await retry(storage, RUN, recheck=True, output_schema=EMPTY)
     await start(storage, works, numbers(2), config=config, retry=NEVER)  # it has finished
     first, second = await storage.ledger.list_segments(RUN)
@@ -61,6 +70,14 @@ async def test_each_start_is_a_segment_and_attempts_name_theirs(
         ("1", f"{__name__}:breaks", 64),
         ("2", f"{__name__}:works", 64),
     ]
+    await export(storage, tmp_path / "set", HuggingFace(), master_job_ids=[RUN])
+    card = (tmp_path / "set" / "README.md").read_text("utf-8")
+    assert "### Segments" in card
+    changed = f"- 2: function: {__name__}.breaks -> {__name__}.works"
+    assert changed in card.replace("\\", "")
+    assert first.identity["host"] == "host-of-mine"
+    for hidden in ("host-of-mine", "asking.py", str(Path(__file__).parent), str(tmp_path)):
+        assert hidden not in card
     (run,) = provenance.runs
     assert run.segments[1].changes[0] == f"function: {__name__}.breaks -> {__name__}.works"
     assert 'options.output_schema.type added: "object"' in run.segments[1].changes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from starfish_storage.codec import canonical_hash, json_text
@@ -13,7 +13,7 @@ from starfish_storage.errors import DataNotFoundError, NotFoundError, StoreDamag
 from starfish_storage.interface import Storage
 from starfish_storage.models import GenerationMasterJob, Project
 from starfish_storage.redaction import MARKER, names_secret, redact_secrets
-from starfish_storage.runs import RunState
+from starfish_storage.runs import RunState, Segment
 from starfish_storage.runs.segment_history import Stretch, stretches
 
 _LOOKED_AT = 20  # execution jobs whose attempts tell which models were called: all of them would take minutes
@@ -159,7 +159,7 @@ async def _run(storage: Storage, master_job_id: str) -> RunProvenance:
         dict(sorted((await storage.ledger.count_inputs(master_job_id)).items())),
         tuple((group.kind, group.inputs) for group in await storage.ledger.list_errors(master_job_id)),
         await storage.ledger.get_run(master_job_id),
-        tuple(stretches(await storage.ledger.list_segments(master_job_id))),
+        tuple(stretches(map(_without_people, await storage.ledger.list_segments(master_job_id)))),
     )
 
 
@@ -173,13 +173,26 @@ async def _config(storage: Storage, job: GenerationMasterJob) -> dict[str, Any] 
 
 def _without_place(config: dict[str, Any]) -> dict[str, Any]:
     """Return a configuration that names the files of inputs and code, but not where they lay on somebody's machine."""
-    named = {name: _last_part(config[name]) for name in ("inputs", "function") if name in config}
+    named = {name: _last_part(config[name]) for name in ("inputs", "function") if isinstance(config.get(name), str)}
     options = config.get("options")
     if isinstance(options, dict):
         given = cast("dict[str, Any]", options)
         checks = {name: _last_part(given[name]) for name in ("accept", "worth_retrying", "unique_by") if name in given}
         named["options"] = given | checks
     return config | named
+
+
+def _without_people(segment: Segment) -> Segment:
+    """Return a segment without the host, the user and the command, and files without their directories."""
+    identity = {name: value for name, value in segment.identity.items() if name not in ("host", "user", "command")}
+    function = identity.get("function")
+    if isinstance(function, dict):
+        about = cast("dict[str, Any]", function)
+        files: Any = about.get("files")
+        named = cast("dict[str, Any]", files) if isinstance(files, dict) else {}
+        short = {"file": _last_part(about.get("file")), "files": {_last_part(one): named[one] for one in named}}
+        identity["function"] = about | short
+    return replace(segment, identity=_without_place(identity))
 
 
 def _last_part(place: Any) -> Any:

@@ -16,6 +16,7 @@ from benchmarks.parts.remote_workers import measure_remote_workers
 from benchmarks.parts.remote_writing import measure_remote_writing
 from benchmarks.parts.resuming import measure_resuming
 from benchmarks.parts.resuming_runs import measure_resuming_runs
+from benchmarks.parts.reusing import measure_reusing
 from benchmarks.parts.starting import measure_starting
 from benchmarks.parts.taking_in import measure_taking_in
 from benchmarks.parts.writing import measure_writing
@@ -31,6 +32,7 @@ PARTS: dict[str, Callable[[Run], list[Table]]] = {
     "generate": measure_generating,
     "kills": measure_kills,
     "resume-run": measure_resuming_runs,
+    "reuse": measure_reusing,
     "many": measure_many,
     "export": measure_exporting,
     "copy": measure_copying,

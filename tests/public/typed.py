@@ -33,13 +33,23 @@ from starfish_storage import (
     resume,
     retry,
 )
-from starfish_storage.generation import Progress, Retry, Run, RunOptions, Where
+from starfish_storage.generation import (
+    AskedReason,
+    CallsExplained,
+    Progress,
+    Retry,
+    Run,
+    RunOptions,
+    Where,
+    explain_calls,
+)
 from starfish_storage.interface import ScannedRecord
 from starfish_storage.runs import (
     Attempt,
     ClaimedInput,
     ErrorGroup,
     InputAccount,
+    RecordedCall,
     RecordVersion,
     RunState,
     Step,
@@ -258,6 +268,15 @@ async def a_run(storage: Storage, project: Project, options: RunOptions) -> None
     assert_type(await cancel(storage, master_job_id="run-1", reason="enough"), None)
 
 
+async def why_models_were_asked(storage: Storage) -> None:
+    explained = await explain_calls(storage, "run-1")
+    assert_type(explained, CallsExplained)
+    assert_type((explained.asked, explained.replayed, explained.reused), tuple[int, int, int])
+    assert_type((explained.cost, explained.saved_cost), tuple[float, float])
+    assert_type(explained.reasons, tuple[AskedReason, ...])
+    assert_type([(one.count, one.reason, one.nearest) for one in explained.reasons], list[tuple[int, str, str | None]])
+
+
 async def a_step(context: Context) -> None:
     async def call() -> dict[str, Any]:
         return {}
@@ -279,6 +298,10 @@ async def the_ledger(ledger: RunLedger, now: datetime) -> None:
     assert_type(await ledger.list_steps("j1"), list[Step])
     assert_type(await ledger.list_replies("j1", "model-call", 2), list[Step])
     assert_type(await ledger.count_steps("run-1"), list[StepTotal])
+    for step in await ledger.list_calls("j1"):
+        call = RecordedCall.of(step)
+        assert_type((call.step, call.method, call.url, call.media_type), tuple[Step, str, str, str])
+        assert_type((call.http_status, call.seconds), tuple[int | None, float | None])
     assert_type(await ledger.list_versions("r1"), list[RecordVersion])
     assert_type(await ledger.get_version_data("r1", 1), dict[str, Any] | None)
     assert_type(await ledger.restore_version("r1", 1), None)

@@ -41,6 +41,7 @@ async def works(n: int) -> dict[str, Any]:
 async def test_each_start_is_a_segment_and_attempts_name_theirs(
     storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
+    monkeypatch.setenv("MY_API_KEY", SECRET)
     monkeypatch.setattr(sys, "argv", ["asking.py", f"--api-key={SECRET}", "--token", SECRET])
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.setattr(platform, "node", lambda: "host-of-mine")
@@ -57,6 +58,9 @@ async def test_each_start_is_a_segment_and_attempts_name_theirs(
     assert first.identity["config"] == second.identity["config"] == {"model": "m", "api_key": "[redacted]"}
     assert first.identity["options"]["attempts"] == 1
     assert SECRET not in json.dumps([first.identity, second.identity])
+    stored = [path.read_bytes() for path in (tmp_path / "store").rglob("*") if path.is_file()]
+    assert stored
+    assert not any(SECRET.encode() in content for content in stored), "nor in the row log, nor in the database"
     assert first.identity["command"] == ["asking.py", "--api-key=[redacted]", "--token", "[redacted]"]
 
     uids = [f"{await job_id(storage, n)}-0" for n in (0, 1)]

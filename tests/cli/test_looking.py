@@ -221,6 +221,7 @@ def test_a_record_whose_data_is_lost(here: Path):
                 "workers",
                 "live_workers",
                 "time",
+                "failure",
                 "segments",
                 "calls",
             },

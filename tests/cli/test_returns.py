@@ -41,7 +41,7 @@ def test_checks_are_run_again_over_what_is_stored(work: Path) -> None:
     assert f"{again}: starfish-storage retry run-1 --recheck\nRun failed inputs again: " in ended.err
     shown = call_json("show", "run-1")
     assert (shown["records"], shown["conversions"]) == ({"failed": 3}, {"date": 3, "nan": 3})
-    assert "converted" in call("show", "run-1").out
+    assert "conversions" in call("show", "run-1").out
     (group,) = call_json("errors", "run-1")
     assert (group["kind"], group["inputs"]) == ("refused output", 3)
 

@@ -6,13 +6,14 @@ import asyncio
 import io
 import json
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from cli import stores
-from cli.calling import call
+from cli.calling import call, call_json
 from cli.stores import DESERTED, ENDED
 from starfish_storage import LocalStorage
 from starfish_storage.cli.place import Place
@@ -64,6 +65,25 @@ def test_a_run_that_is_paused(here: Path):
     shown = call("show", DESERTED).out
     assert until in next(line for line in shown.splitlines() if line.startswith("paused until"))
     assert "RateLimitError: slow down" in next(line for line in shown.splitlines() if line.startswith("paused for"))
+
+
+def test_a_pause_does_not_outlive_the_run(here: Path):
+    async def pause() -> None:
+        async with LocalStorage((here / "store").as_uri()) as storage:
+            await storage.ledger.pause_run(ENDED, 1000, "RateLimitError: slow down")
+
+    asyncio.run(pause())
+    run = call_json("show", ENDED)["run"]
+    assert (run["paused_until"], run["pause_reason"]) == (None, None)
+
+
+def test_failures_of_any_worker_are_named(here: Path):
+    view = look(here, ENDED)
+    running = replace(view, job=view.job.model_copy(update={"status": "running"}))
+    assert view.failure is not None
+    assert ", mostly 2 times Atlantis: " in line_of(running, None)
+    assert "mostly" not in line_of(view, None), "`errors` tells more"
+    assert view.to_json()["failure"]["kind"] == view.failure.kind
 
 
 @pytest.mark.parametrize(("status", "expected"), [("completed", 0), ("failed", 1), ("cancelled", 3)])

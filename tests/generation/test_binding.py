@@ -241,6 +241,10 @@ async def test_a_text_reaches_the_only_parameter_unless_that_stands_for_an_input
             await called(one_text, other)
 
 
+def refuse(text: str) -> str:
+    raise ValueError(f"{text} will not do")
+
+
 class Question(BaseModel):
     question: str
     level: Annotated[int, Field(ge=1)]
@@ -268,6 +272,9 @@ async def test_an_annotation_makes_a_value_of_its_kind_and_refuses_what_does_not
     def fields(level: int, when: datetime, share: float, *, kind: Literal["a", "b"] = "a") -> Any:
         return level, when, share, kind
 
+    def refusing(text: Annotated[str, AfterValidator(refuse)]) -> Any:
+        return text
+
     def bounded(level: Annotated[int, Field(le=3)]) -> Any:
         return level
 
@@ -279,12 +286,13 @@ async def test_an_annotation_makes_a_value_of_its_kind_and_refuses_what_does_not
     given = {"level": "7", "when": "2026-01-31T12:00:00Z", "share": 0.5, "kind": "b"}
     assert await called(fields, given) == (7, datetime(2026, 1, 31, 12, tzinfo=UTC), 0.5, "b")
     bad: list[tuple[Any, dict[str, Any], str]] = [
-        (model, {"question": "s3cret", "level": 0}, "parameter 'asked': at level: greater_than_equal"),
-        (model, {"question": None}, "at question: string_type, at level: missing"),
+        (model, {"question": "s3cret", "level": 0}, "at level: greater_than_equal (input should be greater than or"),
+        (model, {"question": None}, "string_type (input should be a valid string), at level: missing (field required)"),
         (inner, {"asked": one, "more": [one, 5]}, "parameter 'more': at 1: model_type"),
         (fields, given | {"level": "s3cret"}, "parameter 'level': int_parsing"),
         (fields, given | {"kind": "s3cret"}, "parameter 'kind': literal_error"),
-        (bounded, {"level": 4}, "parameter 'level': less_than_equal"),
+        (bounded, {"level": 4}, "parameter 'level': less_than_equal (input should be less than or equal to 3)"),
+        (refusing, {"text": "s3cret"}, "parameter 'text': value_error."),
     ]
     for function, wrong, reason in bad:
         with pytest.raises(InvalidInputError) as caught:

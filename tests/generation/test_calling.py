@@ -154,7 +154,14 @@ async def test_errors_that_would_be_taken_for_asyncios_own_become_others() -> No
         future.cancel()
         await future
 
-    for function in (stops, cancelled, async_cancelled, from_inside):
+    async def exits(row: Any) -> None:
+        raise GeneratorExit
+
+    def yields(row: Any) -> Iterator[int]:
+        yield 1
+        raise GeneratorExit
+
+    for function in (stops, cancelled, async_cancelled, from_inside, exits, yields):
         with pytest.raises(RuntimeError) as caught:
             await asyncio.wait_for(called(function), 30)
         assert caught.value.__cause__ is not None

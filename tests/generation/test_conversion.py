@@ -11,10 +11,13 @@ import subprocess
 import sys
 from array import array
 from collections import OrderedDict, UserDict, deque
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from itertools import repeat
 from pathlib import Path
+from time import process_time
 from types import MappingProxyType, SimpleNamespace
 from typing import Any, NamedTuple
 from unittest.mock import MagicMock
@@ -353,6 +356,38 @@ def test_an_object_that_never_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     converted = convert({"ids": range(10**12), "text": list(range(2000))}, notes)
     assert (len(converted["ids"]), len(converted["text"])) == (1001, 2000)
     assert notes.problem == "at $.ids[1000]: reading it raised ValueError: it has more than 1,000 items"
+
+
+def test_a_mapping_that_says_the_same_key_again_and_again() -> None:
+    class Stuck(Mapping[str, int]):
+        def __getitem__(self, key: str) -> int:
+            return 1
+
+        def __iter__(self) -> Iterator[str]:
+            return repeat("a", 20_000)
+
+        def __len__(self) -> int:
+            return 1
+
+    began = process_time()
+    converted = convert(Stuck(), Notes())
+    assert process_time() - began < 5  # a minute, if each asks all those before
+    assert list(converted)[:3] == ["a", "a (2)", "a (3)"]
+    assert len(converted) == 20_000
+
+
+def test_an_object_that_hides_its_class() -> None:
+    class Hidden:
+        @property
+        def __class__(self) -> type:  # pyright: ignore[reportIncompatibleMethodOverride]
+            raise RuntimeError
+
+        def __repr__(self) -> str:
+            return "dear"
+
+    notes = Notes()
+    assert convert({"a": Hidden()}, notes)["a"]["__repr__"] == "dear"
+    assert notes.problem == "at $.a: it raised RuntimeError"
 
 
 def test_numpy_and_pandas_are_not_imported() -> None:

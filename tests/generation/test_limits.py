@@ -46,8 +46,7 @@ async def test_what_a_provider_limits_is_asked_again_when_it_says_and_uses_up_no
     assert paying_server.payments.total() == 6
     made = await attempts(storage, 0)
     assert [one.status for one in made] == ["failed"] * 5 + ["completed"]
-    # As long as asked; but with each that brings nothing twice as long as before, from a second on.
-    assert [round(one) for one in waits] == [7, 7, 7, 8, 16]
+    assert [round(one) for one in waits] == [7] * 5, "the provider knows better"
 
 
 async def test_an_overload_without_a_time_is_an_ordinary_failure(storage: Storage, paying_server: PayingServer) -> None:
@@ -155,6 +154,16 @@ async def test_pauses_that_follow_one_another(now: list[float]) -> None:
     one.leave((), succeeded=True)
     assert await limited(None, 0) == 1
     assert announced.seconds == [1, 2, 4, 8, 16, 32, 60, 60, 90, 1]
+
+
+async def test_a_provider_knows_how_long_to_wait(now: list[float]) -> None:
+    """However often it has refused in a row; only an answer without a time, or with none at all, makes pauses grow."""
+    announced = Announced()
+    one = gate(announced)
+    for asked in (3, 3, 3, 3, None, 3, 0, 1000):
+        await one.slow_down(asked, 600, "429")
+        now[0] += one.pause_left
+    assert announced.seconds == [3, 3, 3, 3, 16, 3, 60, 600]
 
 
 async def test_a_pause_is_heard_once(now: list[float]) -> None:

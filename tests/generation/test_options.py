@@ -48,6 +48,11 @@ async def test_wrong_options_start_nothing(storage: Storage, wrong: dict[str, An
     assert await storage.ledger.get_run(RUN) is None
 
 
+async def test_a_misspelt_option_names_the_right_one(storage: Storage) -> None:
+    with pytest.raises(TypeError, match="'max_concurency' is not an option of a run; did you mean 'max_concurrency'"):
+        await start(storage, Calls(), max_concurency=3)
+
+
 async def test_what_is_not_callable(storage: Storage) -> None:
     with pytest.raises(InvalidInputError, match="function must be callable"):
         await start(storage, "module:function")  # pyright: ignore[reportArgumentType]

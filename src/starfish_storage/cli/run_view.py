@@ -17,7 +17,7 @@ from starfish_storage.cli.tables import Column
 from starfish_storage.errors import StorageError
 from starfish_storage.interface import Storage
 from starfish_storage.models import COUNTED_STATUSES, GenerationMasterJob
-from starfish_storage.runs import CallCounts, RunState, Segment, Worker
+from starfish_storage.runs import CallCounts, ErrorGroup, RunState, Segment, Worker
 
 UNFINISHED = ("pending", "running")
 
@@ -129,6 +129,7 @@ class RunView:
         time: the moment.
         conversions: how many values of each kind were converted so that they could be stored.
         calls: how the requests of its recording clients were answered.
+        failure: the most frequent failure, of all workers; None without failures.
         function: the stored name of the function of a run that is deserted; None if nobody has to know it.
         segments: what it was made of, where that is shown.
     """
@@ -143,6 +144,7 @@ class RunView:
     time: datetime
     conversions: Mapping[str, int]
     calls: CallCounts
+    failure: ErrorGroup | None = None
     function: str | None = None
     segments: Sequence[Segment] = ()
 
@@ -177,6 +179,13 @@ class RunView:
         return until if until is not None and until > self.time else None
 
     @property
+    def _state_now(self) -> RunState | None:
+        """The state, without a pause that is over."""
+        if self.state is None or self.paused_until is not None:
+            return self.state
+        return replace(self.state, paused_until=None, pause_reason=None)
+
+    @property
     def total(self) -> int | None:
         """How many there are to do, if that is known yet."""
         if self.state is not None and not self.state.inputs_complete:
@@ -187,11 +196,12 @@ class RunView:
         """Return what is printed with ``--json``."""
         return {
             "master_job": as_json(self.job),
-            "run": as_json(self.state),
+            "run": as_json(self._state_now),
             "inputs": dict(self.inputs),
             "records": dict(self.records),
             "conversions": dict(self.conversions),
             "calls": as_json(self.calls),
+            "failure": as_json(self.failure),
             "workers": as_json(list(self.workers)),
             "live_workers": self.live_workers,
             "time": as_json(self.time),
@@ -206,17 +216,21 @@ async def view_of(place: Place, storage: Storage, master_job_id: str) -> RunView
     ledger = storage.ledger
     workers = await ledger.list_workers(master_job_id)
     now = await ledger.now()  # by the clock of the leases
+    inputs = await ledger.count_inputs(master_job_id)
+    records = await storage.count_records_for_master_job(master_job_id)
+    has_failed = inputs.get("failed") or records.get("failed")
     view = RunView(
         place,
         job,
         await ledger.get_run(master_job_id),
-        await ledger.count_inputs(master_job_id),
-        await storage.count_records_for_master_job(master_job_id),
+        inputs,
+        records,
         workers,
         sum(_is_alive(worker, now) for worker in workers),
         now,
         await ledger.count_conversions(master_job_id),
         await ledger.count_calls(master_job_id),
+        next(iter(await ledger.list_errors(master_job_id)), None) if has_failed else None,
     )
     return replace(view, function=await _function_of(storage, job)) if view.is_deserted else view
 
@@ -264,7 +278,7 @@ def fields_of(view: RunView) -> dict[str, Cell]:
             "input tokens": state.input_tokens,
             "output tokens": state.output_tokens,
             "cost": Money(state.cost),
-            "converted": view.conversions or None,
+            "conversions": view.conversions or None,
             "calls": calls_text(view.calls),
             "not kept": "; ".join(note_text(note) for note in view.calls.notes[:_MOST_NOTES]) or None,
             "workers": None if view.is_over else view.live_workers or f"none; {how_to_go_on(view)}",

@@ -81,6 +81,9 @@ def _numbers(view: RunView, rate: float | None) -> dict[str, Cell]:
         numbers["a second"] = round(rate, 1)
         if view.total is not None:
             numbers["left"] = _duration((view.total - view.done) / rate)
+    if view.failure is not None and not view.is_over:
+        count, what = view.failure.inputs, view.failure.example or view.failure.kind
+        numbers["mostly"] = f"{'once' if count == 1 else f'{count:,} times'} {beginning(what)}"
     if state is not None and view.paused_until is not None:
         numbers["paused until"] = f"{on_one_line(view.paused_until)} ({beginning(state.pause_reason or 'a limit')})"
     if state is not None and state.stop_reason is not None:

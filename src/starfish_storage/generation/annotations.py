@@ -10,12 +10,21 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+from pydantic_core.core_schema import ErrorType
 
 _MAPPINGS = frozenset({"dict", "Dict", "Mapping", "MutableMapping"})
 # JSON has these; a value of another of them is the function's own business, as it is without an annotation.
 _JSON = _MAPPINGS | {"str", "list", "List", "tuple", "Tuple", "Sequence", "Iterable", "object", "Any", "NoneType"}
 
 _MOST_NAMED = 3
+_LONGEST_RULE = 200
+_RULES = frozenset(typing.get_args(ErrorType))
+"""Those of pydantic itself, whose text says what is wanted."""
+_QUOTING = frozenset(
+    {"assertion_error", "get_attribute_error", "iteration_error", "mapping_type", "union_tag_invalid", "value_error"}
+)
+"""Those of them whose text quotes foreign code, or the value."""
 
 Validate = Callable[[Any], Any]
 """Returns a value as its annotation wants it; raises a `ValueError` that says what does not fit, and quotes nothing."""
@@ -82,9 +91,18 @@ def _is_json(annotation: Any) -> bool:
     return (is_union or type_name(annotation) in _JSON) and all(map(_is_json, typing.get_args(annotation)))
 
 
+def _rule(one: ErrorDetails) -> str:
+    """Return a rule and its text; that of a validator of the user's, or of foreign code, may quote the value."""
+    kind = one["type"]
+    if kind not in _RULES or kind in _QUOTING:
+        return kind
+    text = one["msg"]
+    return f"{kind} ({text[:1].lower()}{text[1:_LONGEST_RULE]})"
+
+
 def _misfit(error: ValidationError) -> str:
-    """Return where a value does not fit, and which rule; the message of a validator may quote the value."""
+    """Return where a value does not fit, and which rule says so, in its own words if these cannot quote the value."""
     found = error.errors(include_url=False, include_context=False, include_input=False)
-    parts = [f"{'at ' + '.'.join(map(str, one['loc'])) + ': ' if one['loc'] else ''}{one['type']}" for one in found]
+    parts = [f"{'at ' + '.'.join(map(str, one['loc'])) + ': ' if one['loc'] else ''}{_rule(one)}" for one in found]
     more = f" and {len(parts) - _MOST_NAMED} more" if len(parts) > _MOST_NAMED else ""
     return ", ".join(parts[:_MOST_NAMED]) + more

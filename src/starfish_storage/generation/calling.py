@@ -93,6 +93,10 @@ class BoundFunction:
             if task is None or task.cancelling():
                 raise
             raise RuntimeError(f"function {self.name} awaited something that was cancelled") from error
+        except GeneratorExit as error:
+            if not _is_in_task():
+                raise  # Python closes the call, as at the end of an event loop
+            raise RuntimeError(f"function {self.name} raised GeneratorExit") from error
         return result
 
     def code(self) -> str:
@@ -115,9 +119,17 @@ def _plain_call(call: Callable[[], Any], yielded: list[Any]) -> Any:
     try:
         result = call()
         return _collected(result, yielded) if is_iterator(result) else result
-    except (StopIteration, asyncio.CancelledError, concurrent.futures.CancelledError) as error:
-        # asyncio's futures refuse the first (the caller would wait forever), and mistake the others for their own.
+    except (StopIteration, GeneratorExit, asyncio.CancelledError, concurrent.futures.CancelledError) as error:
+        # asyncio's futures refuse the first (the caller would wait forever), and mistake the others for the end of the
+        # call.
         raise RuntimeError(f"the function raised {type(error).__name__}") from error
+
+
+def _is_in_task() -> bool:
+    try:
+        return asyncio.current_task() is not None
+    except RuntimeError:
+        return False
 
 
 def _collected(items: Any, yielded: list[Any]) -> list[Any]:

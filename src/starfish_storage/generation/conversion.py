@@ -100,12 +100,14 @@ class _Open:
         members: its members that are still to come; in a list without keys.
         made: the list or object.
         sources: the objects that it is the form of; held here, so that nothing else gets their ids meanwhile.
+        repeated: how often a key has come that came more than once: a mapping of a foreign class may say anything.
     """
 
     place: _Place
     members: Iterator[tuple[object, object]]
     made: list[Any] | dict[str, Any]
     sources: list[object]
+    repeated: dict[str, int] = field(default_factory=dict[str, int])
 
 
 class _Walk:
@@ -153,10 +155,10 @@ class _Walk:
             name, is_changed = _repr(key, _LONGEST_REASON), True
         place = (top.place, f".{name}")
         if name in made:
-            again, name, is_changed = 2, f"{name} (2)", True
-            while name in made:
+            again, is_changed, first = top.repeated.get(name, 1) + 1, True, name
+            while (name := f"{first} ({again})") in made:
                 again += 1
-                name = f"{name.rpartition(' (')[0]} ({again})"
+            top.repeated[first] = again
         if is_changed:
             self._notes.add("key", place)
         made[name] = self._form(child, place, depth)
@@ -258,7 +260,7 @@ class _Walk:
 def _repr(value: object, most: int) -> str:
     """Return the text of an object, without what looks like a key."""
     try:
-        text = str.__str__(repr(value.error if isinstance(value, Unreadable) else value))
+        text = str.__str__(repr(_own(value)))
     except BaseException as error:
         if isinstance(error, FOR_THE_PROGRAM):
             raise
@@ -266,6 +268,11 @@ def _repr(value: object, most: int) -> str:
     if len(text) > most:
         text = f"{text[: most - 3]}..." if most > 3 else ""  # noqa: PLR2004 (dots)
     return _joined(redact_text(text))
+
+
+def _own(value: object) -> object:
+    # By its type: asking an object for its class may run its own code, and raise.
+    return value.error if type(value) is Unreadable else value
 
 
 def _joined(text: str) -> str:
@@ -276,7 +283,7 @@ def _joined(text: str) -> str:
 
 
 def _type_name(value: object) -> str:
-    kind = type(value.error if isinstance(value, Unreadable) else value)
+    kind = type(_own(value))
     return f"{kind.__module__}.{kind.__qualname__}"
 
 

@@ -130,10 +130,9 @@ class Gate:
             self._pauses += 1
         elif asked is None:
             return
-        unasked = 0.0
-        if asked is None or self._pauses > 1:
-            unasked = min(_FIRST_PAUSE * 2.0 ** min(self._pauses - 1, 30), _LONGEST_PAUSE)
-        seconds = max(min(asked or 0.0, longest), unasked)
+        seconds = min(asked or 0.0, longest)
+        if not asked:  # else the provider knows better than we how long it takes
+            seconds = min(_FIRST_PAUSE * 2.0 ** min(self._pauses - 1, 30), _LONGEST_PAUSE)
         if not self._pause(seconds, reason):
             return
         logger.info("calls are paused for %.1f s: %s", seconds, reason)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import TypedDict
 
 from starfish_storage.errors import InvalidInputError, shorten
@@ -139,4 +140,6 @@ def check_call(function: str, options: RunOptions) -> None:
     refuse_in_import(f"calls {function}()")
     for name in options:
         if name not in RunOptions.__annotations__:
-            raise TypeError(f"{name!r} is not an option of a run; RunOptions lists them.")
+            like = get_close_matches(name, RunOptions.__annotations__, 1)
+            meant = f"did you mean {like[0]!r}? " if like else ""
+            raise TypeError(f"{name!r} is not an option of a run; {meant}RunOptions lists them.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from benchmarks.parts.calling import measure_calling
 from benchmarks.parts.copying import measure_copying
 from benchmarks.parts.exporting import measure_exporting
 from benchmarks.parts.generating import measure_generating
@@ -30,6 +31,7 @@ PARTS: dict[str, Callable[[Run], list[Table]]] = {
     "read": measure_reading,
     "resume": measure_resuming,
     "generate": measure_generating,
+    "http": measure_calling,
     "kills": measure_kills,
     "resume-run": measure_resuming_runs,
     "reuse": measure_reusing,

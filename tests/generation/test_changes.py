@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from generation.runs import RUN, data, start, statuses
-from starfish_storage import retry
+from starfish_storage import resume, retry
 from starfish_storage.errors import InvalidInputError, RunChangedError
 from starfish_storage.generation import Run
 from starfish_storage.interface import Storage
@@ -117,6 +117,14 @@ async def test_other_inputs(
     assert [one["n"] for one in await data(storage)] == done
     again = await start(storage, asked, given(*values), on_change=way)
     assert (again.inputs, asked.taken()) == (counts, [])
+    if "cancelled" in counts or way == "continue":
+        assert again.done_before == len(done)
+    if counts != {"completed": 3}:  # the list of the run now, in any order; another one is refused
+        same = given(*reversed(done))
+        assert (await start(storage, asked, same)).inputs == counts
+        with pytest.raises(RunChangedError):
+            await start(storage, asked, [*same[1:], *given(77)])
+        assert asked.taken() == []
     # What is gone comes back as it was, and nothing is paid for.
     back = await start(storage, asked, given(1, 2, 3), on_change="match")
     assert (back.inputs["completed"], asked.taken()) == (3, [])
@@ -152,3 +160,43 @@ async def test_a_fork_takes_over_what_is_the_same(storage: Storage) -> None:
         await retry(storage, RUN, asked, on_change="fork")
     more = await start(storage, asked, given(1, 9, 3, 4, 5), config={"model": "a"}, on_change="fork")
     assert (more.master_job_id, asked.taken()) == (run.master_job_id, [5])
+
+
+async def test_changed_code_goes_on_with_a_warning_or_is_refused(
+    storage: Storage, caplog: pytest.LogCaptureFixture
+) -> None:
+    def first(n: int) -> dict[str, Any]:
+        return {"n": n}
+
+    def second(n: int) -> dict[str, Any]:
+        return {"n": n + 0}
+
+    await start(storage, first, given(1, 2), max_cost=0)
+    before = await storage.ledger.list_segments(RUN), await statuses(storage)
+    for call in (
+        lambda: start(storage, second, given(1, 2), strict_code=True),
+        lambda: start(storage, second, given(2, 3), on_change="match", strict_code=True),
+        lambda: resume(storage, RUN, second, strict_code=True, max_cost=9, progress="quiet"),
+        lambda: retry(storage, RUN, second, strict_code=True, progress="quiet"),
+    ):
+        with pytest.raises(RunChangedError, match=r"in its code: function: .*first -> .*second.*strict_code=False"):
+            await call()
+    assert (await storage.ledger.list_segments(RUN), await statuses(storage)) == before
+    assert not [one for one in caplog.records if "changed code" in one.getMessage()]
+    run = await resume(storage, RUN, second, max_cost=9, progress="quiet")
+    assert run.status == "completed"
+    (told,) = [one.getMessage() for one in caplog.records if "changed code" in one.getMessage()]
+    assert told.startswith(f"run '{RUN}' goes on with changed code: function: ")
+
+
+async def test_a_fork_takes_over_what_the_same_configuration_made(storage: Storage) -> None:
+    asked = Asked()
+    await finished(storage, asked, 1, 2, config={"model": "a"})
+    await start(storage, asked, given(1, 2, 3), config={"model": "b"}, on_change="continue")
+    assert asked.taken() == [3]
+    run = await start(storage, asked, given(1, 2, 3), config={"model": "a"}, on_change="fork")
+    assert (run.inputs, asked.taken()) == ({"completed": 3}, [3])
+    run = await start(storage, asked, given(4, 3, 2), config={"model": "b"}, on_change="fork")
+    assert (run.inputs, asked.taken()) == ({"completed": 3}, [2, 4])
+    about = await storage.get_request_config(storage.generate_request_config_path(run.master_job_id))
+    assert (about["forked_from"], about["config"]) == (RUN, {"model": "b"})

@@ -137,6 +137,8 @@ class Beginning:
             return await self._fork(job, known, feed, found)
         change: dict[str, Any] = {"config": lines} if lines else {}
         if found is not None:
+            if self.is_strict:
+                await self._identity(known.get("config"), known, run_id)  # refuses, before anything is written
             matched = await matched_inputs(self.storage, state, feed, found, self.on_change)
             state = await self.storage.ledger.get_run(run_id) or state
             change |= {"inputs": matched.to_json()} if matched.is_change else {}
@@ -166,6 +168,7 @@ class Beginning:
         name = fork_id(run_id, config, found)
         forked = await storage.get_master_job(name)
         if forked is not None and await is_whole(storage, forked):
+            await take_in(storage, name)
             state = await state_of(storage, forked)
             self.tell(f"run {run_id!r} was forked before: this goes on with run {name!r}")
             return await self._found(forked, state, feed.of_run(state))

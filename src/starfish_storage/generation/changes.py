@@ -96,11 +96,17 @@ async def matched_inputs(
     Raises:
         RunChangedError: that is refused.
     """
-    matching = Matching(storage.ledger, state, feed, found.position)
-    if on_change not in ("continue", "match"):
-        difference = await _describe(storage, state.master_job_id, found)
-        raise RunChangedError(state.master_job_id, "inputs", [difference])
-    return await matching.match(cancels=on_change == "match")
+    run_id, matching = state.master_job_id, Matching(storage.ledger, state, feed, found.position)
+    if on_change in ("continue", "match"):
+        return await matching.match(cancels=on_change == "match")
+    if await _was_matched(storage, run_id) and await matching.finds_the_same():
+        return Matched()
+    raise RunChangedError(run_id, "inputs", [await _describe(storage, run_id, found)])
+
+
+async def _was_matched(storage: Storage, run_id: str) -> bool:
+    """Return whether the list of a run was changed before: then its inputs do not stand in the order of any list."""
+    return any("inputs" in (one.identity.get("change") or {}) for one in await storage.ledger.list_segments(run_id))
 
 
 def as_stored(config: Mapping[str, Any]) -> dict[str, Any]:

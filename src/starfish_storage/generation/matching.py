@@ -126,6 +126,15 @@ class Matching:
             await self._ledger.complete_inputs(self._run_id)
         return self._matched
 
+    async def finds_the_same(self) -> bool:
+        """Return whether the run has the inputs that were given, and no others, in whatever order. Changes nothing."""
+        await self._know(0)
+        async for batch in self._feed:
+            back: list[StoredInput] = []
+            if self._unknown(batch, back) or back:
+                return False
+        return all(one.status == "cancelled" for one in self._stored.rest())
+
     async def _know(self, first: int) -> None:
         """Learn which inputs the run has, from a position on."""
         found = await list_all(self._ledger, self._run_id, first)

@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TextIO, cast
@@ -317,6 +317,15 @@ OPEN = frozenset({"pending", "running"})
 _COUNTING_PAUSE = 50  # times as long as counting took: with many inputs, every worker of a run counts for long
 
 
+def ended_of(inputs: Mapping[str, int]) -> int:
+    """Return how many inputs have ended, of those that a run has: one that is cancelled is not among them any more.
+
+    >>> ended_of({"completed": 2, "failed": 1, "pending": 4, "cancelled": 1})
+    3
+    """
+    return sum(count for status, count in inputs.items() if status not in OPEN and status != "cancelled")
+
+
 class LiveCounts:
     """The numbers of a run's inputs and records, as last counted.
 
@@ -339,7 +348,12 @@ class LiveCounts:
     @property
     def done(self) -> int:
         """How many inputs have ended."""
-        return sum(number for status, number in self.inputs.items() if status not in OPEN)
+        return ended_of(self.inputs)
+
+    @property
+    def total(self) -> int:
+        """How many inputs there are."""
+        return sum(self.inputs.values()) - self.inputs.get("cancelled", 0)
 
     async def refresh(self, *, exactly: bool = False) -> None:
         """Count again; inputs only if enough time has passed since the last count, or ``exactly`` asks for it."""

@@ -22,7 +22,7 @@ from starfish_storage.generation.lease import is_dead, release_dead
 from starfish_storage.generation.lifecycle import FINISHED, Run, carry_on, run_of, settle
 from starfish_storage.generation.options import Options
 from starfish_storage.generation.outcomes import OutputChecks
-from starfish_storage.generation.progress import OPEN, reporter
+from starfish_storage.generation.progress import ended_of, reporter
 from starfish_storage.generation.rechecking import recheck as recheck_outputs
 from starfish_storage.generation.run_options import RunOptions, Where, check_call
 from starfish_storage.generation.sources import Inputs
@@ -272,7 +272,7 @@ async def _recheck(storage: Storage, run_id: str, changed: RunOptions) -> Run:
 
 
 def _ended(run: Run) -> int:
-    return sum(count for status, count in run.inputs.items() if status not in OPEN)
+    return ended_of(run.inputs)
 
 
 async def _as_it_is(storage: Storage, state: RunState) -> Run:

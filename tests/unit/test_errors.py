@@ -121,6 +121,8 @@ def test_attributes_name_what_it_is_about() -> None:
     assert by_name["AlreadyExistsError"] == {"kind": "master job", "id": "run-1"}
     assert by_name["NotEmptyError"] == {"id": "p1"}
     assert by_name["RunFinishedError"] == {"id": "run-1", "status": "completed"}
+    changed = {"changed": "inputs", "differences": ("input 2 is not the same: 'question' differs",)}
+    assert by_name["RunChangedError"] == {"id": "run-1", **changed}
     assert by_name["RunIncompleteError"] == {"id": "run-1", "stored": 500}
     assert by_name["StepRejectedError"] == {"id": "ab12", "name": "judge", "replies": 3}
     assert by_name["AttemptOverError"] == {"id": "ab12", "attempt": 1}

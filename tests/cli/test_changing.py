@@ -39,7 +39,7 @@ def test_what_has_changed_is_refused_with_the_ways_on(empty: Path) -> None:
     assert err.splitlines()[:3] == [
         "error: run 'run-1' has changed, in its configuration:",
         '  config.model: "small-1" -> "small-2"',
-        "  config.prompt added",
+        f'  config.prompt added: "{40 * "x"}..."',
     ]
     (empty / "answers.py").write_text(ANSWERS.replace("::-1", "::1"))
     status, out, err = start(empty, "abc", "-q", "--strict-code")

@@ -132,7 +132,7 @@ def test_a_helper_that_comes_and_goes_and_another_function_are_told(load: Load):
     assert describe_changes(before, other, ["code"]) == ["function: asking.answer -> asking.unused"]
 
 
-def test_every_other_change_is_a_line_and_long_values_are_left_out():
+def test_every_other_change_is_a_line_and_long_values_are_cut():
     before = {
         "config": {"temperature": 0.2, "messages": [{"role": "user", "content": "x" * 100}], "top_p": 1},
         "options": {"max_cost": 5},
@@ -151,7 +151,7 @@ def test_every_other_change_is_a_line_and_long_values_are_left_out():
     }
     assert describe_changes(before, after) == [
         "config.temperature: 0.2 -> 0.7",
-        "config.messages[0].content changed",
+        'config.messages[0].content: "' + 40 * "x" + '..." -> "' + 40 * "y" + '..."',
         "config.messages[1] added: {}",
         "config.top_p removed",
         "config.seed added: 1",

@@ -3,7 +3,8 @@
 Every error that reaches a caller descends from `StorageError`. The message names the id, the reason
 and the remedy; the driver's own exception, where there was one, is kept as ``__cause__``.
 
-Messages never quote record content or configuration values: data may hold secrets.
+Messages never quote record content or configuration values: data may hold secrets. The one exception is
+`RunChangedError`, which shows how configurations differ: in short, and not below keys that name secrets.
 """
 
 from __future__ import annotations

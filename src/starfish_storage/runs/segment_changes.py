@@ -12,6 +12,8 @@ CHANGE_KINDS: tuple[ChangeKind, ...] = ("code", "config", "options", "versions",
 """What two segments are compared by. The host, the user and the command line mean nothing for what a run makes."""
 
 _LONGEST_VALUE = 60  # characters of a value in a line; a prompt is longer
+_LONGEST_PART = 40  # of a longer text
+_BEFORE = 10  # of that, in front of what differs
 _MOST_LINES = 100  # of one kind
 _ABSENT = object()
 
@@ -154,9 +156,26 @@ def _item(items: list[object], index: int) -> object:
 
 
 def _shown(form: str, *values: object) -> str:
-    """Return values in a line, or nothing if one of them is too long for it."""
+    """Return values in a line: long texts cut to what differs, and nothing if another value is too long for it.
+
+    >>> _shown("{} -> {}", "Answer in one word. " + 60 * "a", "Answer in one sentence. " + 60 * "a")
+    '"...er in one word. aaaaaaaaaaaaaaaaaaaaaaaa..." -> "...er in one sentence. aaaaaaaaaaaaaaaaaaaa..."'
+    """
     texts = [readable_text(value) for value in values]
-    return form.format(*texts) if all(len(text) <= _LONGEST_VALUE for text in texts) else ""
+    if all(len(text) <= _LONGEST_VALUE for text in texts):
+        return form.format(*texts)
+    if not all(isinstance(value, str) for value in values):
+        return ""
+    whole = [str(value) for value in values]
+    differing = (place for place, found in enumerate(zip(*whole, strict=False)) if len(set(found)) > 1)
+    same = next(differing, min(map(len, whole))) if len(whole) > 1 else 0
+    start = max(0, same - _BEFORE)
+    return form.format(*(readable_text(_part(text, start)) for text in whole))
+
+
+def _part(text: str, start: int) -> str:
+    end = start + _LONGEST_PART
+    return f"{'...' if start else ''}{text[start:end]}{'...' if end < len(text) else ''}"
 
 
 def _member(value: Mapping[str, Any], name: str) -> dict[str, Any]:

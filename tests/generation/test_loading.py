@@ -182,13 +182,16 @@ def test_the_stored_name_of_a_function_is_its_file_unless_that_is_installed(
     (here / "parts_started.py").write_text("def answer(): return 1\n")
     started = types.ModuleType("__main__")
     started.__file__ = "parts_started.py"
-    exec("def answer(): return 2", started.__dict__)
+    exec(compile("def answer(): return 2", "parts_started.py", "exec"), started.__dict__)
     monkeypatch.setitem(sys.modules, "__main__", started)
     name = stored_name(started.answer)
     assert name == f"{here}/parts_started.py:answer"
     assert load_function(name) is started.answer, "the file is not imported a second time"
     started.__spec__ = importlib.machinery.ModuleSpec("parts_pkg.__main__", None)
     assert stored_name(started.answer) == "parts_pkg.__main__:answer"
+    assert load_function("parts_pkg.__main__:answer") is started.answer
+    exec("def typed(): return 3", started.__dict__)
+    assert stored_name(started.typed) == "__main__:typed"
     del started.__spec__, started.__file__
     assert stored_name(started.answer) == "__main__:answer", "typed in"
 

@@ -7,6 +7,7 @@ import functools
 import hashlib
 import importlib
 import importlib.util
+import inspect
 import os
 import sys
 import types
@@ -84,13 +85,26 @@ def stored_name(function: Callable[..., Any]) -> str:
     if not all(part.isidentifier() for part in attributes.split(".")):
         return name
     found = sys.modules.get(module)
+    file = os.path.realpath(getattr(found, "__file__", None) or "")
+    if module in PROGRAMS and file_of(function) != file:
+        return name  # typed in, or made by `exec`, in a program that has a file
     spec = getattr(found, "__spec__", None)
     if module in PROGRAMS and spec is not None and "." in spec.name:  # python -m package.module
         return f"{spec.name}:{attributes}"
-    file = os.path.realpath(getattr(found, "__file__", None) or "")
     if "." in module or hasattr(found, "__path__") or not file.endswith(".py") or not os.path.isfile(file):
         return name
     return name if is_installed(file) else f"{file}:{attributes}"
+
+
+def file_of(function: Callable[..., Any]) -> str | None:
+    """Return the absolute path of the file that a function is written in; None of one that was typed in."""
+    while isinstance(function, functools.partial):
+        function = cast("functools.partial[Any]", function).func
+    function = inspect.unwrap(getattr(function, "__func__", function))
+    code = getattr(function, "__code__", None)
+    named: Any = function if isinstance(function, type) else type(function)
+    there = getattr(sys.modules.get(named.__module__), "__file__", None) if code is None else code.co_filename
+    return os.path.realpath(there) if there and os.path.isfile(there) else None
 
 
 def is_found_by_name(name: str) -> bool:
@@ -165,6 +179,9 @@ def _make_importable(directory: str) -> None:
 
 def _module(name: str, module: str) -> types.ModuleType:
     _make_importable(os.getcwd())
+    program = sys.modules.get("__main__")
+    if program is not None and getattr(getattr(program, "__spec__", None), "name", None) == module:
+        return program  # python -m package.module
     is_new = module not in sys.modules
     try:
         return _imported(name, module, lambda: importlib.import_module(module))

@@ -14,6 +14,7 @@ from typing import Any, cast
 
 from starfish_storage.codec import canonical_hash
 from starfish_storage.generation.code_identity import CodeParts, code_parts
+from starfish_storage.generation.loading import file_of
 from starfish_storage.generation.packages import versions_of
 from starfish_storage.generation.work_tree import commit_of, root_of
 from starfish_storage.redaction import redact_secrets, redact_words
@@ -62,17 +63,6 @@ def segment_identity(
         "user": _user(),
         "command": [_shortened(word) for word in redact_words(sys.argv[:_MOST_WORDS])],
     }
-
-
-def file_of(function: Callable[..., Any]) -> str | None:
-    """Return the absolute path of the file that a function is written in; None of one that was typed in."""
-    while isinstance(function, functools.partial):
-        function = cast("functools.partial[Any]", function).func
-    function = inspect.unwrap(getattr(function, "__func__", function))
-    code = getattr(function, "__code__", None)
-    named: Any = function if isinstance(function, type) else type(function)
-    there = getattr(sys.modules.get(named.__module__), "__file__", None) if code is None else code.co_filename
-    return os.path.realpath(there) if there and os.path.isfile(there) else None
 
 
 def _fingerprint(

@@ -97,17 +97,23 @@ async def test_rows_without_parent_or_that_cannot_be_read_are_found(on_postgres:
         "'2026-13-01T00:00:00.000000Z', NULL, NULL, NULL, 0, 0, 0, 'x')"
     )
     on_postgres.sql(
-        "INSERT INTO steps (job_id, name, call, reply, result, attempt, saved_when, status) "
-        "VALUES ('m1-a', 's', 1, 1, '{', 1, '2026-01-01T00:00:00.000000Z', 'kept')"
+        "INSERT INTO steps (job_id, name, request_key, call, reply, result, attempt, saved_when, asked_when, status) "
+        "VALUES ('m1-a', 's', '', 1, 1, '{', 1, '2026-01-01T00:00:00.000000Z', NULL, 'kept'), "
+        "('m1-b', 's', 'ab', 1, 1, '{}', 1, '2026-01-01T00:00:00.000000Z', 'noon', 'kept')"
     )
+    on_postgres.sql("INSERT INTO segments VALUES ('gone', 2, '2026-01-01', '{')")
     expected = [
         ("row_unreadable", "gone, 1"),
         ("row_unreadable", "gone, 1"),
+        ("row_unreadable", "gone, 2"),
+        ("row_unreadable", "gone, 2"),
         ("row_unreadable", "m1"),
         ("row_unreadable", "m1-a, s, 1, 1"),
         ("row_unreadable", "m1-b"),
+        ("row_unreadable", "m1-b, s"),
         ("row_unreadable", "r0001"),
         ("row_without_parent", "gone, 1"),
+        ("row_without_parent", "gone, 2"),
         ("row_without_parent", "r0009"),
     ]
     assert [one for one in on_postgres.kinds() if one[0] != "job_count_differs"] == expected

@@ -191,7 +191,8 @@ class PostgresInspection(RowInspection):
         for page in self._pages(query, after):
             for *key, texts in page:
                 if not all(_is_json(text) for text in texts):
-                    yield RowFault("row_unreadable", ", ".join(map(str, key)), f"the row of this {kind} has bad JSON")
+                    row_id = ", ".join(str(part) for part in key if part != "")  # most steps are no requests
+                    yield RowFault("row_unreadable", row_id, f"the row of this {kind} has bad JSON")
 
     def _reference(self, key: str, version: str | None, digest: str | None) -> DataReference:
         return DataReference(key, named_version(key, version), digest)

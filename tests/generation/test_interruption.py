@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from durability import processes
-from generation.runs import RUN, Calls, attempts, data, statuses
+from generation.runs import RUN, Calls, attempts, data, numbers, start, statuses
 from generation.signalled_process import INPUTS
 from starfish_storage import open_storage
 from starfish_storage.generation import resume
@@ -175,3 +177,37 @@ async def test_a_loop_that_is_held_up_can_be_left(store: str) -> None:
     async with open_storage(store, durability="process") as storage:
         assert (await statuses(storage))[0] in ("cancelled", "completed")
         assert len(await attempts(storage)) == 1
+
+
+async def test_an_answer_whose_checks_are_interrupted_is_not_paid_for_again(storage: Storage) -> None:
+    """All of it, that is: of a generator that has not ended, what came is a version, and the call is made again."""
+    checked, paid = asyncio.Event(), list[int]()
+
+    async def answer(n: int) -> AsyncIterator[dict[str, Any]]:
+        paid.append(n)
+        yield {"n": n}
+        if n == 2 and paid.count(2) == 1:
+            await asyncio.Event().wait()
+        yield {"n": n, "more": [datetime.now(UTC)]}
+
+    async def waits(output: dict[str, Any]) -> bool:
+        if output["n"] == 1:
+            checked.set()
+            await asyncio.Event().wait()
+        return True
+
+    def judged(output: dict[str, Any]) -> bool:
+        return "more" not in output
+
+    run = asyncio.create_task(start(storage, answer, numbers(3), accept=waits, grace=0))
+    await asyncio.wait_for(checked.wait(), 30)
+    while len(await data(storage)) < 2:
+        await asyncio.sleep(0.01)
+    run.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await run
+    assert sorted(paid) == [0, 1, 2]
+    done = await resume(storage, RUN, answer, accept=judged, progress="quiet")
+    assert (done.status, done.records) == ("completed", {"completed": 4, "filtered": 2})
+    assert sorted(paid) == [0, 1, 2, 2], "the judge alone was asked again"
+    assert [(one.status, one.cost) for one in await attempts(storage, 1)] == [("cancelled", 0.0), ("completed", 0.0)]

@@ -7,10 +7,12 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from starfish_storage.errors import InvalidDataError, StorageError
 from starfish_storage.generation.account import AttemptAccount, attempt_under_way
+from starfish_storage.generation.answered import unchecked_answer
 from starfish_storage.generation.calling import BoundFunction
 from starfish_storage.generation.context import Context
 from starfish_storage.generation.conversion import Notes
@@ -81,7 +83,7 @@ class Attempts:
 
     __slots__ = (
         *("_claimed", "_account", "_kept", "_notes", "_number", "_raised", "_settings", "_start", "_timed_out"),
-        *("_yielded", "_waited", "_replacement"),
+        *("_yielded", "_waited", "_replacement", "_is_checking"),
     )
 
     def __init__(self, settings: Settings, claimed: ClaimedInput) -> None:
@@ -95,6 +97,7 @@ class Attempts:
         self._kept: list[Output] = []  # of the current attempt: they stand, though it failed
         self._yielded: list[Any] = []  # by it, if its function is a generator
         self._notes: Notes | None = None
+        self._is_checking = False  # all that the function returns
         self._waited = 0.0  # seconds, because of limits
         self._replacement: Outcome | None = None
 
@@ -112,6 +115,8 @@ class Attempts:
     async def outcome(self) -> Outcome:
         """Return the outcome of the input, after as many attempts as it takes. Stores each failed one but the last."""
         settings = self._settings
+        if self._claimed.attempts and settings.checks.may_wait and (answered := await self._answered_before()):
+            return answered
         try:
             outputs = await until_settled(
                 settings.options.retry,
@@ -127,6 +132,18 @@ class Attempts:
                 return self._returned(self._kept)
             return self.failed(error)
         return self._returned(outputs)
+
+    async def _answered_before(self) -> Outcome | None:
+        """Check the answer of an earlier attempt that was stopped while its checks ran; None if there is none."""
+        settings = self._settings
+        if settings.options.retry_on_misfit:
+            return None
+        ledger = settings.rules.ledger
+        answer = await settings.outbox.insist(partial(unchecked_answer, ledger, self._claimed))
+        if not answer:
+            return None
+        self._number += 1
+        return self._returned([await settings.checks.check_again(one) for one in answer])
 
     def refused(self, outcome: Outcome, error: Exception) -> Outcome:
         """Return the outcome to store in place of one that the store refused, with its data converted into JSON."""
@@ -163,7 +180,7 @@ class Attempts:
             return
         outputs = self._kept
         if self._yielded and not outputs:
-            checked = self._settings.checks.unchecked(list(self._yielded), "the attempt was stopped before it ended")
+            checked = self._settings.checks.unchecked(list(self._yielded), is_whole=self._is_checking)
             self._note(checked)
             outputs = checked.outputs
         attempt = self._described("cancelled", None if isinstance(error, asyncio.CancelledError) else error)
@@ -195,7 +212,7 @@ class Attempts:
         gate = settings.gate
         if not gate.admit():
             await gate.enter()
-        self._kept, self._yielded, self._notes = [], [], None
+        self._kept, self._yielded, self._notes, self._is_checking = [], [], None, False
         succeeded = False
         self._number += 1
         self._start = utc_now()
@@ -233,8 +250,8 @@ class Attempts:
         return outputs
 
     async def _checked(self, returned: object, account: AttemptAccount) -> list[Output]:
-        if self._settings.checks.may_wait and not self._yielded:
-            self._yielded = as_list(returned)
+        if self._settings.checks.may_wait:
+            self._yielded, self._is_checking = self._yielded or as_list(returned), True
         checked = await self._settings.checks.check(returned)
         self._note(checked)
         if checked.misfit is not None:

@@ -13,8 +13,9 @@ from pydantic import BaseModel
 
 from starfish_storage.codec import canonical_hash, decode
 from starfish_storage.errors import InvalidDataError, InvalidInputError, shorten
+from starfish_storage.generation.answered import UNCHECKED
 from starfish_storage.generation.conversion import Notes, convert, text_of_error
-from starfish_storage.generation.returned import items_of, object_of, storable
+from starfish_storage.generation.returned import PLAIN, items_of, object_of, storable
 from starfish_storage.generation.schemas import NoSchema, Schema, schema_of
 from starfish_storage.runs import ClaimedInput, Output
 
@@ -156,11 +157,19 @@ class OutputChecks:
         checked.notes = notes
         return checked
 
-    def unchecked(self, items: Sequence[object], why: str) -> Checked:
-        """Return what a stopped attempt had yielded, as failed outputs that can be stored."""
+    def unchecked(self, items: Sequence[object], *, is_whole: bool) -> Checked:
+        """Return what a stopped attempt had yielded, as failed outputs that can be stored.
+
+        Args:
+            items: what it had yielded.
+            is_whole: that is all that it returns. Such outputs need not be paid for again: see `UNCHECKED`.
+        """
         notes = Notes()
         shaped = [_shaped(item, notes, path) for item, path in items_of(items) if item is not None]
-        checked = self.stored_as_json([Output("failed", data, why) for data in shaped])
+        checked = self.stored_as_json([Output("completed", data) for data in shaped])
+        is_whole = is_whole and all(isinstance(item, PLAIN) for item in items)
+        is_whole = is_whole and all(one.status == "completed" for one in checked.outputs)
+        why = UNCHECKED if is_whole else "the attempt was stopped before it ended"
         return Checked([Output("failed", one.data, why) for one in checked.outputs], checked.notes)
 
     def stored_as_json(self, outputs: Sequence[Output]) -> Checked:

@@ -11,7 +11,8 @@ from starfish_storage.codec import encode
 from starfish_storage.generation.conversion import Notes, convert
 from starfish_storage.generation.value_forms import FOR_THE_PROGRAM, Items, fields_of, form_of
 
-_ONE = (dict, str, int, float, BaseModel)
+PLAIN = (dict, str, int, float, BaseModel)
+"""Of these, each is one output, whatever it holds."""
 
 
 def items_of(returned: Any) -> list[tuple[object, str]]:
@@ -25,7 +26,7 @@ def items_of(returned: Any) -> list[tuple[object, str]]:
     """
     try:
         found: object = returned
-        if not isinstance(returned, (*_ONE, tuple)):
+        if not isinstance(returned, (*PLAIN, tuple)):
             found = _opened(returned)
         if isinstance(found, list | Items) or (isinstance(returned, tuple) and not _is_named(found)):
             return [(item, f"$[{number}]") for number, item in enumerate(cast("list[object]", found))]

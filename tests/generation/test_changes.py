@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from generation.runs import RUN, data, start, statuses
 from starfish_storage import resume, retry
-from starfish_storage.errors import InvalidInputError, RunChangedError
+from starfish_storage.errors import InvalidInputError, RunChangedError, RunIncompleteError
 from starfish_storage.generation import Run
 from starfish_storage.interface import Storage
 
@@ -67,6 +68,21 @@ async def test_more_inputs_are_done_also_after_the_end(storage: Storage, as_gene
     assert asked.taken() == [3, 4, 5, 6]
     with pytest.raises(RunChangedError, match="6 inputs are stored, and 2 were given"):
         await start(storage, asked, given(1, 2))
+
+
+async def test_a_run_that_was_cut_off_while_it_got_more_inputs_needs_them_again(storage: Storage) -> None:
+    def broken() -> Iterator[dict[str, Any]]:
+        yield from given(1, 2, 3)
+        raise SystemExit
+
+    asked = Asked()
+    await finished(storage, asked, 1, 2)
+    with pytest.raises(SystemExit):
+        await start(storage, asked, broken())
+    with pytest.raises(RunIncompleteError):
+        await resume(storage, RUN, asked, progress="quiet")
+    run = await start(storage, asked, given(1, 2, 3, 4))
+    assert (run.status, asked.taken()) == ("completed", [3, 4])
 
 
 @pytest.mark.filterwarnings("ignore::starfish_storage.redaction.SecretRedactedWarning")
@@ -200,3 +216,11 @@ async def test_a_fork_takes_over_what_the_same_configuration_made(storage: Stora
     assert (run.inputs, asked.taken()) == ({"completed": 3}, [2, 4])
     about = await storage.get_request_config(storage.generate_request_config_path(run.master_job_id))
     assert (about["forked_from"], about["config"]) == (RUN, {"model": "b"})
+    # A fork of a fork has all inputs too, also those that were compared with the first run.
+    fork = await start(storage, asked, given(1, 2, 9), config={"model": "a"}, on_change="fork")
+    asked.taken()
+    options: dict[str, Any] = {"master_job_id": fork.master_job_id, "config": {"model": "c"}, "on_change": "continue"}
+    await start(storage, asked, given(1, 2, 9, 8), **options)
+    again = await start(storage, asked, given(1, 2, 9, 8), config={"model": "a"}, on_change="fork")
+    assert again.master_job_id not in (RUN, fork.master_job_id)
+    assert (again.inputs, asked.taken()) == ({"completed": 4}, [8, 8])

@@ -195,7 +195,7 @@ class Beginning:
             }
         )
         fork = Fork(storage, run_id, new, about, await configs_of(storage, job))
-        state = await fork.make(feed, 0 if found is None else found.position)
+        state = await fork.make(feed)
         self.tell(f"run {run_id!r} has changed, and was forked: run {name!r} has {fork.taken:,} of its inputs done")
         identity["change"] = {"on_change": "fork", "forked_from": run_id, "taken_over": fork.taken}
         return Begun(state, None, identity=identity)

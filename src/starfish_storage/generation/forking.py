@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from starfish_storage.codec import ascii_text, canonical_hash, decode
 from starfish_storage.copying.pages import PageSize
-from starfish_storage.errors import AlreadyExistsError, StorageError
+from starfish_storage.errors import AlreadyExistsError, DataNotFoundError, NotFoundError, StorageError
 from starfish_storage.generation.inputs import Difference, Feed
 from starfish_storage.generation.matching import StoredInputs, list_all
 from starfish_storage.interface import Storage
@@ -41,12 +41,13 @@ def fork_id(master_job_id: str, config: Mapping[str, Any], found: Difference | N
     return f"{_OF_A_FORK.sub('', master_job_id)[:_LONGEST_NAME]}-fork-{key[:12]}"
 
 
-async def is_whole(storage: Storage, job: GenerationMasterJob | None) -> bool:
+async def is_whole(storage: Storage, job: GenerationMasterJob) -> bool:
     """Return whether a fork has all that it takes over: then it is a run like any other."""
-    if job is None:
+    try:
+        await storage.get_request_config(job.request_config_ref)
+    except DataNotFoundError:
         return False
-    key = storage.generate_request_config_path(job.master_job_id)
-    return await storage.transfer.read_request_config(key) is not None
+    return True
 
 
 @dataclass(slots=True)
@@ -70,13 +71,8 @@ class Fork:
     taken: int = 0
     _copies: dict[str, str] = field(default_factory=dict[str, str], init=False)
 
-    async def make(self, feed: Feed, same: int) -> RunState:
-        """Make the fork of all inputs of a feed, and return where it stands.
-
-        Args:
-            feed: the inputs.
-            same: how many of the first ones are those of the original, and are not in ``feed`` any more.
-        """
+    async def make(self, feed: Feed) -> RunState:
+        """Make the fork of all inputs of a feed, and of those that it has compared; return where it stands."""
         ledger, fork = self.storage.ledger, self.job.master_job_id
         try:
             await self.storage.log_master_job_start(self.job)
@@ -84,6 +80,7 @@ class Fork:
             pass  # an earlier call was killed, or another process does the same
         await ledger.start_run(fork)
         stored = [one for one in await list_all(ledger, self.original) if one.status != "cancelled"]
+        same = feed.compared
         first = [one for one in stored if one.position < same]
         for start in range(0, len(first), _AT_ONCE):
             await self._put_first(first[start : start + _AT_ONCE])
@@ -98,7 +95,7 @@ class Fork:
         await self.storage.save_request_config(self.job.request_config_ref, self.about)
         state = await ledger.get_run(fork)
         if state is None:
-            raise StorageError(f"run {fork!r} was deleted while it was being made")
+            raise NotFoundError("run", fork, "it was deleted meanwhile")
         return state
 
     async def _put_first(self, stored: list[StoredInput]) -> None:

@@ -147,6 +147,11 @@ class Feed:
         self._source = source_of(inputs)
         self._left: list[RunInput] = []
 
+    @property
+    def compared(self) -> int:
+        """How many inputs were compared and are the same; those behind them are not used up."""
+        return self._left[0].position if self._left else self._given
+
     def of_run(self, state: RunState) -> Self:
         """Let it feed another run, whose inputs are those that were compared, and return it."""
         self._state, self.has_more = state, False

@@ -94,16 +94,15 @@ class Matching:
     Args:
         ledger: has the run.
         state: where the run stands.
-        feed: the inputs that were given.
-        same: how many of the first ones are those of the run, and are not in ``feed`` any more.
+        feed: the inputs that were given; it has been compared.
     """
 
-    def __init__(self, ledger: RunLedger, state: RunState, feed: Feed, same: int) -> None:
+    def __init__(self, ledger: RunLedger, state: RunState, feed: Feed) -> None:
         self._ledger = ledger
         self._run_id = state.master_job_id
         self._registered = state.registered
         self._feed = feed
-        self._same = same
+        self._same = feed.compared
         self._stored = StoredInputs()
         self._matched = Matched(is_complete=state.inputs_complete)
 

@@ -11,6 +11,7 @@ its first attempt, and has all answers at its second.
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import os
 import sys
@@ -54,9 +55,8 @@ async def main(store: str, file: str, *kinds: str) -> None:
 
 
 async def recorded(store: str) -> None:
-    import litellm
-    from litellm.llms.custom_httpx.http_handler import AsyncHTTPHandler
-
+    litellm: Any = importlib.import_module("litellm")
+    handlers: Any = importlib.import_module("litellm.llms.custom_httpx.http_handler")
     litellm.suppress_debug_info = True
     litellm.aclient_session = http.async_client("httpx")
     litellm.client_session = http.client("httpx")
@@ -72,7 +72,7 @@ async def recorded(store: str) -> None:
         chunks: Any = await litellm.acompletion(**words(f"stream {n}"), stream=True)
         text = "".join([chunk.choices[0].delta.content or "" async for chunk in chunks])
         claude = words(f"anthropic {n}") | {"model": "anthropic/claude-haiku-4-5"}
-        client = AsyncHTTPHandler(timeout=30)
+        client = handlers.AsyncHTTPHandler(timeout=30)
         client.client = litellm.aclient_session
         await litellm.acompletion(**claude, client=client)
         if context.attempt == 1:

@@ -16,6 +16,7 @@ from starfish_storage.http.addresses import address_of, asked_of
 from starfish_storage.http.events import LastEvent, answer_of
 from starfish_storage.http.incoming import ENCODING, Decoder, Incoming, UndecodableError
 from starfish_storage.http.pricing import Pricing
+from starfish_storage.redaction import redact_text
 from starfish_storage.runs.exchanges import LARGEST_BODY, CallResponse
 
 Result = TypeVar("Result")
@@ -85,6 +86,7 @@ class Exchange:
     url: str
     model: str | None
     _call: RequestUnderWay | None = None
+    _is_left: bool = False
     _last_event: LastEvent = field(default_factory=LastEvent)
     _streamed: list[bytes] | None = None
     _size: int = 0
@@ -99,6 +101,9 @@ class Exchange:
         found = await self.account.requests.begin(self.asked)
         if isinstance(found, CallResponse):
             return found
+        if self._is_left:
+            found.fail("", "")
+            raise asyncio.CancelledError  # whoever waited in another thread or loop has gone
         self._call = found
         return None
 
@@ -139,9 +144,19 @@ class Exchange:
 
     def fail(self, kind: str, message: str, error: BaseException | None = None) -> None:
         """Note that there is no answer to keep. Any thread may call this."""
-        call, self._call = self._call, None
-        if call is not None:
-            self._in_loop(lambda: call.fail(kind, message, error))
+        clean = redact_text(message)
+
+        def failed() -> None:
+            call, self._call, self._is_left = self._call, None, True
+            if call is not None:
+                call.fail(kind, clean, error)
+
+        self._in_loop(failed)
+
+    def broke(self, error: BaseException) -> None:
+        """Note that an error, of whatever kind, came instead of an answer. Any thread may call this."""
+        is_cancelled = isinstance(error, asyncio.CancelledError)
+        self.fail("cancelled" if is_cancelled else "broken", f"{type(error).__name__}: {error}", error)
 
     # --- streams --------------------------------------------------------------------------------------------------
 
@@ -176,9 +191,13 @@ class Exchange:
 
     def leave(self) -> None:
         """Note that nobody reads a stream any further. Any thread may call this."""
-        call, self._call = self._call, None
-        if call is not None:
-            self._in_loop(call.leave)
+
+        def left() -> None:
+            call, self._call = self._call, None
+            if call is not None:
+                call.leave()
+
+        self._in_loop(left)
 
     def _begin_stream(self) -> None:
         if self._call is not None:

@@ -49,10 +49,10 @@ class _AsyncTransport:
         exchange = self._recorder.exchange(request)
         if exchange is None:
             return await self._inner.handle_async_request(request)
-        found = await exchange.awaited(exchange.begin())
-        if found is not None:
-            return _stored(self.family, found, _class(self.family, _AsyncPieces, self.family.AsyncByteStream))
         try:
+            found = await exchange.awaited(exchange.begin())
+            if found is not None:
+                return _stored(self.family, found, _class(self.family, _AsyncPieces, self.family.AsyncByteStream))
             response = await self._inner.handle_async_request(request)
             incoming = exchange.incoming(response.status_code, response.headers)
             if incoming is None:
@@ -62,7 +62,7 @@ class _AsyncTransport:
                 return _passed_on(self.family, response, stream(response.stream, exchange, incoming))
             return await self._gathered(exchange, response, incoming)
         except BaseException as error:
-            exchange.fail("broken", f"{type(error).__name__}: {error}", error)
+            exchange.broke(error)
             raise
 
     async def _gathered(self, exchange: Exchange, response: Any, incoming: Incoming) -> Any:
@@ -93,10 +93,10 @@ class _Transport:
         exchange = self._recorder.exchange(request)
         if exchange is None:
             return self._inner.handle_request(request)
-        found = exchange.waited_for(exchange.begin())
-        if found is not None:
-            return _stored(self.family, found, _class(self.family, _Pieces, self.family.SyncByteStream))
         try:
+            found = exchange.waited_for(exchange.begin())
+            if found is not None:
+                return _stored(self.family, found, _class(self.family, _Pieces, self.family.SyncByteStream))
             response = self._inner.handle_request(request)
             incoming = exchange.incoming(response.status_code, response.headers)
             if incoming is None:
@@ -106,7 +106,7 @@ class _Transport:
                 return _passed_on(self.family, response, stream(response.stream, exchange, incoming))
             return self._gathered(exchange, response, incoming)
         except BaseException as error:
-            exchange.fail("broken", f"{type(error).__name__}: {error}", error)
+            exchange.broke(error)
             raise
 
     def _gathered(self, exchange: Exchange, response: Any, incoming: Incoming) -> Any:
@@ -150,7 +150,7 @@ class _AsyncStream:
             exchange.leave()
             raise
         except BaseException as error:
-            exchange.fail("broken", f"{type(error).__name__}: {error}", error)
+            exchange.broke(error)
             raise
 
     async def aclose(self) -> None:
@@ -182,7 +182,7 @@ class _Stream:
             exchange.leave()
             raise
         except BaseException as error:
-            exchange.fail("broken", f"{type(error).__name__}: {error}", error)
+            exchange.broke(error)
             raise
 
     def close(self) -> None:

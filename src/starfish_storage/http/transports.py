@@ -20,9 +20,12 @@ def recording(family: Any, transport: Any, recorder: Recorder) -> Any:
     Raises:
         InvalidInputError: it is not a transport of that family.
     """
-    if isinstance(transport, family.AsyncBaseTransport):
+    is_async, is_plain = (isinstance(transport, one) for one in (family.AsyncBaseTransport, family.BaseTransport))
+    if is_async and is_plain:  # such as a MockTransport
+        return _class(family, _EitherTransport, family.AsyncBaseTransport, family.BaseTransport)(transport, recorder)
+    if is_async:
         return _class(family, _AsyncTransport, family.AsyncBaseTransport)(transport, recorder)
-    if isinstance(transport, family.BaseTransport):
+    if is_plain:
         return _class(family, _Transport, family.BaseTransport)(transport, recorder)
     raise InvalidInputError(f"a transport of {family.__name__} is needed, not {type(transport).__name__}.")
 
@@ -30,11 +33,11 @@ def recording(family: Any, transport: Any, recorder: Recorder) -> Any:
 _classes: dict[tuple[str, type], Any] = {}
 
 
-def _class(family: Any, ours: type, base: type) -> Any:
+def _class(family: Any, ours: type, *bases: type) -> Any:
     """Return our class as one of a family, which insists on its own base classes."""
     name = family.__name__, ours
     if name not in _classes:
-        _classes[name] = type(ours.__name__, (ours, base), {"family": family})
+        _classes[name] = type(ours.__name__, (ours, *bases), {"family": family})
     return _classes[name]
 
 
@@ -60,12 +63,12 @@ class _AsyncTransport:
             if incoming.is_stream:
                 stream = _class(self.family, _AsyncStream, self.family.AsyncByteStream)
                 return _passed_on(self.family, response, stream(response.stream, exchange, incoming))
-            return await self._gathered(exchange, response, incoming)
+            return await self._gathered_async(exchange, response, incoming)
         except BaseException as error:
             exchange.broke(error)
             raise
 
-    async def _gathered(self, exchange: Exchange, response: Any, incoming: Incoming) -> Any:
+    async def _gathered_async(self, exchange: Exchange, response: Any, incoming: Incoming) -> Any:
         coming = aiter(response.stream)
         async for piece in coming:
             if not incoming.add(piece):
@@ -124,6 +127,10 @@ class _Transport:
 
     def close(self) -> None:
         self._inner.close()
+
+
+class _EitherTransport(_AsyncTransport, _Transport):
+    """Around a transport that clients of both kinds may have."""
 
 
 class _AsyncStream:

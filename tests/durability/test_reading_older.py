@@ -16,7 +16,7 @@ from migrations.stores import unpack
 from starfish_storage import LocalStorage, Project, Storage, StorageError
 from starfish_storage.metadata.sqlite import copied_readers
 
-OLDER = ("v1", "v1-not-closed", "v2", "v2-not-closed", "starfish-0.1.3")
+OLDER = ("v1", "v1-not-closed", "v2", "v2-not-closed", "v4", "starfish-0.1.3")
 
 _SAVE_AGAIN = """
 import asyncio, sys

@@ -46,12 +46,14 @@ from starfish_storage.generation import (
 from starfish_storage.interface import ScannedRecord
 from starfish_storage.runs import (
     Attempt,
+    CallNote,
     ClaimedInput,
     ErrorGroup,
     InputAccount,
     RecordedCall,
     RecordVersion,
     RunState,
+    Segment,
     Step,
     StepTotal,
     Worker,
@@ -302,6 +304,12 @@ async def the_ledger(ledger: RunLedger, now: datetime) -> None:
         call = RecordedCall.of(step)
         assert_type((call.step, call.method, call.url, call.media_type), tuple[Step, str, str, str])
         assert_type((call.http_status, call.seconds), tuple[int | None, float | None])
+    assert_type(await ledger.find_reply("ab" * 32, 1, scope="project", project_id="p"), Step | None)
+    assert_type(await ledger.list_requests("run-1", after=None, limit=10), list[Step])
+    counts = await ledger.count_calls("run-1")
+    assert_type((counts.reused, counts.saved_cost, counts.notes), tuple[int, float, tuple[CallNote, ...]])
+    assert_type(await ledger.list_segments("run-1"), list[Segment])
+    assert_type(await ledger.add_segment("run-1", {"function": "answer"}), Segment)
     assert_type(await ledger.list_versions("r1"), list[RecordVersion])
     assert_type(await ledger.get_version_data("r1", 1), dict[str, Any] | None)
     assert_type(await ledger.restore_version("r1", 1), None)

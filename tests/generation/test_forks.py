@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -91,3 +92,34 @@ async def test_several_take_the_same_changed_list_at_a_time(storage: Storage) ->
     assert sorted(made) == [20, *range(100, 130), *range(200, 210)]
     assert await storage.ledger.count_inputs(RUN) == {"completed": 71, "cancelled": 20}
     assert {run.status for run in runs} == {"completed"}
+
+
+async def test_another_appends_the_same_inputs_in_between(storage: Storage) -> None:
+    """In another order, so that each place would get another input."""
+    made: list[int] = []
+    half, other_is_done = asyncio.Event(), asyncio.Event()
+
+    def call(n: int) -> dict[str, Any]:
+        made.append(n)
+        return {"n": n}
+
+    async def slow() -> AsyncIterator[dict[str, Any]]:
+        for n in (9, 0, 1):
+            yield {"n": n}
+        half.set()
+        await other_is_done.wait()
+        for n in (2, 10, 11, 12):
+            yield {"n": n}
+
+    async def other() -> None:
+        await half.wait()
+        while await storage.ledger.count_inputs(RUN) != {"completed": 3, "pending": 1}:
+            await asyncio.sleep(0.01)
+        given = [{"n": n} for n in (12, 11, 10, 2, 9, 1, 0)]
+        await start(storage, call, given, on_change="match", handle_signals=False)
+        other_is_done.set()
+
+    await start(storage, call, numbers(3))
+    made.clear()
+    run, _ = await asyncio.gather(start(storage, call, slow(), on_change="match", handle_signals=False), other())
+    assert (run.inputs, sorted(made)) == ({"completed": 7}, [9, 10, 11, 12])

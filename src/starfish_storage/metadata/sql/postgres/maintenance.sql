@@ -74,9 +74,10 @@ WHERE (job_id, number) > (:after, :after_number)
 ORDER BY job_id, number LIMIT 1000
 
 -- name: page_of_step_json
+-- Fewer than of others: answers to requests may be large.
 SELECT job_id, name, request_key, call, reply, ARRAY[result, usage, reused_from] FROM steps
 WHERE (job_id, name, request_key, call, reply) > (:after, :after_name, :after_key, :after_call, :after_reply)
-ORDER BY job_id, name, request_key, call, reply LIMIT 1000
+ORDER BY job_id, name, request_key, call, reply LIMIT 100
 
 -- name: page_of_segment_json
 SELECT master_job_id, number, ARRAY[identity] FROM segments

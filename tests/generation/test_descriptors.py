@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from durability import processes
 from generation.runs import sound
 
@@ -36,7 +38,7 @@ def answer_in_a_thread(n: int, context: Context):
 
 async def main(place):
     found = []
-    async with open_storage(place) as storage:
+    async with open_storage(*place.split()) as storage:
         for function in (answer, answer_in_a_thread):
             run = await generate(
                 storage, function, [{"n": n} for n in range(60)], project="p", progress="quiet", max_concurrency=8,
@@ -56,8 +58,16 @@ asyncio.run(main(sys.argv[1]))
 """
 
 
-def test_a_function_without_descriptors_has_failed_and_is_tried_again(tmp_path: Path) -> None:
-    status, out, errors = processes.run(["-c", PROGRAM, str(tmp_path / "store")])
+@pytest.mark.parametrize("kind", ["sqlite", "postgres", "s3"])
+def test_a_function_without_descriptors_has_failed_and_is_tried_again(
+    tmp_path: Path, kind: str, request: pytest.FixtureRequest
+) -> None:
+    store = str(tmp_path / "store")
+    if kind == "postgres":
+        store = f"{request.getfixturevalue('postgres_uri')} {store}"
+    elif kind == "s3":
+        store += f" {request.getfixturevalue('s3_uri')}"
+    status, out, errors = processes.run(["-c", PROGRAM, store])
     assert (status, errors) == (0, "")
     (first, used_up, second, used_up_too), loaded = json.loads(out)
     for status, inputs, failed, numbers, kinds in (first, second):
@@ -67,4 +77,5 @@ def test_a_function_without_descriptors_has_failed_and_is_tried_again(tmp_path: 
     assert used_up
     assert used_up_too
     assert loaded == [], "nothing is imported in the middle of a run"
-    sound(f"file://{tmp_path / 'store'}")
+    if kind == "sqlite":
+        sound(f"file://{tmp_path / 'store'}")

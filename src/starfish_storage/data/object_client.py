@@ -16,6 +16,7 @@ from starfish_storage.errors import (
     StorageUnavailableError,
     StoreOpenError,
 )
+from starfish_storage.files.spare_descriptors import SPARES
 from starfish_storage.uri import ObjectUri
 
 if TYPE_CHECKING:
@@ -206,6 +207,7 @@ class ObjectClient:
             try:
                 return request(path)
             except BaseException as error:  # noqa: BLE001 (raised below: here, the text of obstore's would go along)
+                SPARES.give_way(error)
                 explained = self._explained(error, key)
             raise explained
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import resource
 import threading
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from typing import TypeVar
 Opened = TypeVar("Opened")
 
 _MOST = 16
+_LACK_IN_TEXT = re.compile(r"\bos error 2[34]\b")  # as drivers written in Rust say it
 _SHARE = 4  # of what the system allows, a quarter at most
 
 
@@ -81,6 +83,11 @@ class SpareDescriptors:
             except Exception as again:  # noqa: BLE001 (judged by the caller's rule)
                 error = again
         raise error
+
+    def give_way(self, error: BaseException) -> None:
+        """Let one go for what is opened again by somebody else, as a connection by a driver, if it failed for that."""
+        if (isinstance(error, Exception) and _is_lack(error)) or _LACK_IN_TEXT.search(str(error)):
+            self._let_one_go()
 
     def _let_one_go(self) -> bool:
         with self._lock:

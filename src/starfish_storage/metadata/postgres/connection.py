@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import asyncpg
 
+from starfish_storage.files.spare_descriptors import SPARES
 from starfish_storage.metadata.postgres.address import PostgresAddress
 from starfish_storage.metadata.postgres.connecting import answer_of, connect, escaped, seconds_to_connect, silence
 from starfish_storage.metadata.queries import postgres_queries
@@ -147,7 +148,11 @@ class PostgresConnection:
     async def _connect(self) -> Any:
         seconds = seconds_to_connect(self._patience)
         lock_timeout = f"{max(self._patience, 0.001):.3f}s"
-        return await connect(self._address, seconds, application_name=self.name, lock_timeout=lock_timeout)
+        try:
+            return await connect(self._address, seconds, application_name=self.name, lock_timeout=lock_timeout)
+        except OSError as error:
+            SPARES.give_way(error)
+            raise  # it is tried again
 
     async def _connect_again(self) -> Any:
         return await connect(self._address)

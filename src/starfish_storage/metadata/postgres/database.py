@@ -11,6 +11,7 @@ from contextlib import closing
 from datetime import datetime
 from typing import TypeVar
 
+from starfish_storage.files.spare_descriptors import SPARES
 from starfish_storage.interface import DataHandler
 from starfish_storage.metadata.lifecycle import Lifecycle, opened_read_only
 from starfish_storage.metadata.operations import WriteOperation
@@ -138,6 +139,7 @@ class PostgresDatabase(Lifecycle):
             puts = DataPuts(self._data, writer.hand_in)
             puts.start()
             atexit.register(self._end_at_exit)
+            SPARES.hold()
             self._writer, self._readers, self._puts = writer, readers, puts
 
     def _open_for_reading(self) -> None:
@@ -157,6 +159,7 @@ class PostgresDatabase(Lifecycle):
             self._was_open = self._was_open or readers is not None
             if puts is not None:
                 atexit.unregister(self._end_at_exit)
+                SPARES.let_go()
                 puts.stop()
             if writer is not None:
                 writer.stop()

@@ -12,6 +12,7 @@ from typing import Any, TypeVar, cast
 import asyncpg
 
 from starfish_storage.errors import StorageError
+from starfish_storage.files.spare_descriptors import SPARES
 from starfish_storage.metadata.lifecycle import closed
 from starfish_storage.metadata.postgres.address import PostgresAddress
 from starfish_storage.metadata.postgres.connecting import (
@@ -147,9 +148,15 @@ class PostgresReaders:
         return [tuple(row) for row in found]
 
     async def _fetch_once(self, query: str, parameters: Row) -> Sequence[Any]:
-        async with self._pool.acquire() as connection:
-            call = connection.fetch(query, *map(escaped, parameters))
-            return await answer_of(connection, call, silence(self._patience), self._connect_again)
+        try:
+            async with self._pool.acquire() as connection:
+                call = connection.fetch(query, *map(escaped, parameters))
+                found = await answer_of(connection, call, silence(self._patience), self._connect_again)
+        except OSError as error:
+            SPARES.give_way(error)
+            raise  # it is tried again
+        SPARES.refill()
+        return found
 
     async def _connect_again(self) -> Any:
         return await connect(self._address)

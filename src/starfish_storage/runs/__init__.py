@@ -32,6 +32,7 @@ from starfish_storage.runs.paid import (
     StepTotal,
     Usage,
 )
+from starfish_storage.runs.segment_history import Stretch
 from starfish_storage.runs.segments import Segment
 
 __all__ = [
@@ -60,6 +61,7 @@ __all__ = [
     "StepSource",
     "StepTotal",
     "StoredInput",
+    "Stretch",
     "Usage",
     "Worker",
     "input_job_id",

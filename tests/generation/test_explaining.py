@@ -57,8 +57,10 @@ async def reasons(storage: Storage, run_id: str) -> list[tuple[int, str | None, 
 async def test_a_first_run_is_new(storage: Storage) -> None:
     for job_id in await made(storage, "one", numbers(3)):
         await ask(storage, job_id, body(0))
-    found = await explain_calls(storage, "one")
+    seen: list[tuple[int, int]] = []
+    found = await explain_calls(storage, "one", progress=lambda done, total: seen.append((done, total)))
     assert (found.asked, found.reused, found.cost) == (3, 0, 0.75)
+    assert seen == [(1, 1), (2, 2), (3, 3)]  # no attempt says that it has asked
     assert [(one.count, one.of, one.reason) for one in found.reasons] == [(3, None, "no request like it is stored")]
     assert found.to_json()["reasons"][0]["nearest"] is None
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from starfish_storage.cli.cells import Cell, Money
+from starfish_storage.cli.counting import counted
 from starfish_storage.cli.opening import reading
 from starfish_storage.cli.options import example, with_json, with_run, with_store
 from starfish_storage.cli.output import show_fields, show_json, show_list, show_title
@@ -63,7 +64,9 @@ async def _explained(place: Place, run: str) -> CallsExplained:
     from starfish_storage.generation import explain_calls
 
     async with reading(place) as storage:
-        return await explain_calls(storage, (await find_run(storage, run)).master_job_id)
+        run_id = (await find_run(storage, run)).master_job_id
+        with counted("explaining", "requests") as count:
+            return await explain_calls(storage, run_id, progress=count)
 
 
 def _cells(reason: AskedReason) -> Sequence[Cell]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -69,7 +69,9 @@ class CallsExplained:
         return asdict(self) | {"reasons": [asdict(one) for one in self.reasons]}
 
 
-async def explain_calls(storage: Storage, master_job_id: str) -> CallsExplained:
+async def explain_calls(
+    storage: Storage, master_job_id: str, *, progress: Callable[[int, int], object] | None = None
+) -> CallsExplained:
     """Return how the requests of a run were answered, and for those that a model was asked, why.
 
     A request is compared with those that its input has asked in earlier attempts, and in the newest earlier runs of the
@@ -78,6 +80,7 @@ async def explain_calls(storage: Storage, master_job_id: str) -> CallsExplained:
     Args:
         storage: the store of the run, set up.
         master_job_id: the run.
+        progress: called after each request with how many are explained, and of about how many.
 
     Raises:
         NotFoundError: the run does not exist.
@@ -86,10 +89,13 @@ async def explain_calls(storage: Storage, master_job_id: str) -> CallsExplained:
     job = await storage.get_master_job(master_job_id)
     if job is None:
         raise NotFoundError("run", master_job_id, "list_master_jobs lists the runs of a store")
-    stored, groups = StoredRequests(storage, job), _Groups()
+    stored, groups, done = StoredRequests(storage, job), _Groups(), 0
+    counts = await storage.ledger.count_calls(master_job_id)
     async for step in _asked(storage, master_job_id):
         await groups.add(step, stored)
-    counts = await storage.ledger.count_calls(master_job_id)
+        done += 1
+        if progress is not None:
+            progress(done, max(done, counts.asked))
     reasons = groups.most_frequent_first()
     return CallsExplained(
         master_job_id,

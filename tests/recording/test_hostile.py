@@ -159,14 +159,20 @@ async def test_100_megabytes_pass_through_with_a_note(
 ) -> None:
     hostile.pieces, hostile.headers = [b"data" * (1 << 18)] * 100, {"Content-Type": media_type}
     sizes: list[int] = []
+    highest = 0
 
     async def answer(n: int) -> dict[str, Any]:
+        nonlocal highest
+        tracemalloc.start()
         async with client.stream("POST", hostile.url, json={"model": "m"}) as response:
+            highest = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
             sizes.append(sum([len(piece) async for piece in response.aiter_bytes()]))
         return {"n": n}
 
     run = await start(storage, answer, numbers(1))
     assert (run.records, sizes) == ({"completed": 1}, [100 << 20])
+    assert highest < 1.2 * LARGEST_BODY
     assert await notes(storage) == ["too large"]
     assert await replies(storage) == []
 

@@ -147,3 +147,14 @@ def test_the_exempt_are_exempt_for_a_reason() -> None:
 def test_parameters_are_translated() -> None:
     for name, text in texts():
         assert not re.search(r":[a-z_]+|--|\n", text), name
+
+
+@pytest.mark.parametrize("name", ["claim_inputs", "finish_input", "return_input"])
+def test_a_change_of_a_status_writes_to_no_index_but_those_of_statuses(database: apsw.Connection, name: str) -> None:
+    # Another one is in no order that inputs worked on together share: each of them would write pages of its own.
+    text = QUERIES[name]
+    pages = dict(database.execute("SELECT rootpage, name FROM sqlite_schema").fetchall())
+    program = database.execute(f"EXPLAIN {text}", (None,) * text.count("?")).fetchall()
+    opened = {cursor: pages.get(page) for _, step, cursor, page, *_ in program if step == "OpenWrite"}
+    written = {opened[cursor] for _, step, cursor, *_ in program if step == "IdxInsert" and cursor in opened}
+    assert written == {"execution_jobs_by_status", "execution_jobs_to_do"}

@@ -281,7 +281,7 @@ class WorkerRow(NamedTuple):
     process: str
     start_time: str
     lease_expires: str
-    segment: int | None = None
+    segment: int | None
 
 
 class AttemptRow(NamedTuple):

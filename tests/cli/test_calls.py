@@ -70,7 +70,7 @@ def test_the_conversation_of_an_input_in_order(job_id: str):
     assert "\nuser:\n  What is the capital of France? Please explain" in first
     assert "\nassistant:\n  calls look({})\n" in first
     assert "What is the capital" not in second  # it stands above
-    assert "… 2 messages as above (--full shows them)\n\ntool:\n  Paris\\x1b[2J, since 987.\n" in second
+    assert "… 2 messages as above (--full shows all)\n\ntool:\n  Paris\\x1b[2J, since 987.\n" in second
     assert "more characters; --full shows all)" in " ".join(second.split())
     assert "status\trejected: ValueError after it\n" in third
     assert '\nresponse:\n"no JSON"\n' in third

@@ -150,6 +150,16 @@ async def test_requests_that_were_not_kept_are_compared_by_their_keys(storage: S
     ]
 
 
+async def test_requests_that_differ_in_a_secret_only(storage: Storage) -> None:
+    (first,) = await made(storage, "one", numbers(1))
+    await ask(storage, first, body(0), request_key="ab" * 32)  # what is stored has a mark in place of the secret
+    (second,) = await made(storage, "two", numbers(1))
+    await ask(storage, second, body(0))
+    assert await reasons(storage, "two") == [
+        (1, "input", "a value changed that is not stored because it looks like a secret")
+    ]
+
+
 async def test_only_the_newest_runs_with_requests_are_looked_at(
     storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

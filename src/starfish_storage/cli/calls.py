@@ -19,6 +19,7 @@ from starfish_storage.cli.place import Place
 from starfish_storage.cli.shortening import shortened, shortened_text
 from starfish_storage.errors import NotFoundError
 from starfish_storage.runs import RecordedCall, Step
+from starfish_storage.wording import number_of
 
 _WIDTH = 80
 
@@ -76,10 +77,11 @@ def _show(number: int, call: RecordedCall, said: Sequence[Turn], *, full: bool) 
     show_fields(_fields(call))
     asked = turns_of_request(call.request)
     if asked is not None:
-        show_fields(settings_of_request(cast("dict[str, Any]", call.request)))
+        settings = settings_of_request(cast("dict[str, Any]", call.request))
+        show_fields({name: value if full else shortened_text(value) for name, value in settings.items()})
         known = _beginning(said, asked)
         if known:
-            click.echo(f"\n… {known} messages as above (--full shows them)")
+            click.echo(f"\n… {number_of(known, 'message')} as above (--full shows all)")
         _show_turns(asked[known:], full=full)
     elif call.request is not None:
         _show_value("request", call.request, full=full)

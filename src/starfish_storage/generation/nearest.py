@@ -18,6 +18,7 @@ _MOST_LOOKED_AT = 50  # runs, to find those
 _PAGE = 50
 _MOST_OF_OTHERS = 20  # requests of other inputs, of each endpoint and run
 
+_REDACTED = "a value changed that is not stored because it looks like a secret"
 _ENDED = ("completed", "failed")
 
 ComparedWith = Literal["input", "other input"]
@@ -139,7 +140,7 @@ def _most_like(step: Step, stored: Sequence[Step], of: ComparedWith) -> Nearest 
         request = request_of(one) if one.name == step.name else None
         if request is None:
             continue
-        lines = tuple(request_differences(request, asked))
+        lines = tuple(request_differences(request, asked)) or (_REDACTED,)  # their keys differ
         if best is None or len(lines) < len(best.differences):
             best = Nearest(one, of, lines)
     return best

@@ -61,7 +61,9 @@ def segment_identity(
         },
         "host": platform.node() or None,
         "user": _user(),
-        "command": [_shortened(word) for word in redact_words(sys.argv[:_MOST_WORDS])],
+        "command": [
+            _shortened(word) for word in redact_words([word[: 4 * _LONGEST_WORD] for word in sys.argv[:_MOST_WORDS]])
+        ],
     }
 
 

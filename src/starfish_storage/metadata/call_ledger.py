@@ -49,6 +49,8 @@ class SQLCallLedger(LedgerAccess, CallLedger):
         first, last = job_ids_from(of, 0)
         position: Row = (first, "", "", 0, 0)
         if after is not None:
-            position = step_rows.step_row(after)._replace(reply=after.reply).id
+            texts = (after.job_id, after.name, after.request_key)
+            numbers = (after.call, after.reply)
+            position = (*(values.text("after", one) for one in texts), *(values.integer("after", n) for n in numbers))
         found = await self._database.all(self._queries["list_requests"], (last, *position, of, most), list)
         return [self._read(step_rows.step, row) for row in found]

@@ -11,11 +11,12 @@ from starfish_storage.codec import decode
 from starfish_storage.errors import InvalidDataError
 from starfish_storage.generation.requests import Asked
 from starfish_storage.redaction import MARKER, names_secret, redact_secrets, redact_text
-from starfish_storage.runs.exchanges import CallRequest
+from starfish_storage.runs.exchanges import LARGEST_BODY, CallRequest
 
 _SECRET_PARAMETERS = frozenset({"key", "sig", "signature", "token", "code", "pw", "pwd", "password"})
 _IS_SIGNED = re.compile(r"x-(?:amz|goog)-(?:signature|credential|security-token)", re.IGNORECASE)
 _LONGEST_NAME = 500
+_LARGEST_KEPT = LARGEST_BODY // 8  # bytes: in ASCII, a character may take six
 
 
 def asked_of(method: str, url: str, body: bytes, *, keep_request: bool) -> Asked:
@@ -25,7 +26,7 @@ def asked_of(method: str, url: str, body: bytes, *, keep_request: bool) -> Asked
         method: such as ``POST``.
         url: with its secrets.
         body: what was sent.
-        keep_request: whether the request is stored; otherwise only its key is.
+        keep_request: whether the request is stored, unless it is large; otherwise only its key is.
     """
     address = address_of(url)
     parts = urlsplit(address)
@@ -36,7 +37,7 @@ def asked_of(method: str, url: str, body: bytes, *, keep_request: bool) -> Asked
     except InvalidDataError:
         request = CallRequest(method, address, _text_of(body))  # NaN, or nested too deep
         key, packed = request.keyed()
-    if not keep_request:
+    if not keep_request or len(body) > _LARGEST_KEPT:
         return Asked(name[:_LONGEST_NAME], key, None)
     clean, found = redact_secrets(request.body)
     return Asked(name[:_LONGEST_NAME], key, CallRequest(method, address, clean).packed() if found else packed)

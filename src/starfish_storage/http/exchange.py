@@ -165,7 +165,7 @@ class Exchange:
         if self._streamed is None:
             return False
         self._size += len(piece)
-        if self._size > LARGEST_BODY:
+        if self._size >= LARGEST_BODY:
             self.too_large()
             return False
         self._streamed.append(piece)

@@ -63,7 +63,7 @@ class Incoming:
         """Take what came; return whether it is still small enough to be recorded."""
         self.raw.append(piece)
         self._came += len(piece)
-        return self._came <= LARGEST_BODY
+        return self._came < LARGEST_BODY
 
     def body(self) -> bytes:
         """Return the whole answer, decoded.
@@ -78,7 +78,7 @@ class Incoming:
             for piece in decoder.add(raw):
                 pieces.append(piece)
                 size += len(piece)
-                if size > LARGEST_BODY:
+                if size >= LARGEST_BODY:
                     raise UndecodableError("too large", f"it is larger than {LARGEST_BODY >> 20} MB when it is decoded")
         if not decoder.is_whole:
             raise UndecodableError("truncated", f"its {self._encoding} ends too early")

@@ -153,7 +153,7 @@ def test_parameters_are_translated() -> None:
 def test_a_change_of_a_status_writes_to_no_index_but_those_of_statuses(database: apsw.Connection, name: str) -> None:
     # Another one is in no order that inputs worked on together share: each of them would write pages of its own.
     text = QUERIES[name]
-    pages = dict(database.execute("SELECT rootpage, name FROM sqlite_schema").fetchall())
+    pages = {page: name for page, name in database.execute("SELECT rootpage, name FROM sqlite_schema")}  # noqa: C416 (typed)
     program = database.execute(f"EXPLAIN {text}", (None,) * text.count("?")).fetchall()
     opened = {cursor: pages.get(page) for _, step, cursor, page, *_ in program if step == "OpenWrite"}
     written = {opened[cursor] for _, step, cursor, *_ in program if step == "IdxInsert" and cursor in opened}

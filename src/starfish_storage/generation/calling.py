@@ -12,7 +12,7 @@ from typing import Any, cast
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.generation.binding import Binding
 from starfish_storage.generation.code_identity import code_identity
-from starfish_storage.generation.loading import function_name, is_found_by_name, stored_name
+from starfish_storage.generation.loading import function_name, is_found_by_name, is_what_it_names, stored_name
 from starfish_storage.generation.threads import Threads
 from starfish_storage.generation.value_forms import is_iterator
 
@@ -44,7 +44,7 @@ class BoundFunction:
             )
         self.name = function_name(function)
         self.stored_name = stored_name(function)
-        self.is_found_by_name = is_found_by_name(self.stored_name)
+        self.is_found_by_name = is_found_by_name(self.stored_name) and is_what_it_names(function)
         self.function = function
         self._code: str | None = None
         self._is_async = _is_async(function)

@@ -77,12 +77,13 @@ def stored_name(function: Callable[..., Any]) -> str:
     """Return the name of a function that is stored with a run: another program finds it by that.
 
     A function of a script, or of another file that is in no package and not installed, is named by its file, with the
-    whole path: ``"/home/me/answers.py:answer"``. So the command line finds it from every directory. A function that was
-    typed in, or is inside another one, is found by nobody, and keeps the name of its module.
+    whole path: ``"/home/me/answers.py:answer"``. So the command line finds it from every directory. What was typed in,
+    is inside another function, or holds values (a `functools.partial`, an object), is found by nobody, and keeps the
+    name of its module.
     """
     name = function_name(function)
     module, _, attributes = name.partition(":")
-    if not all(part.isidentifier() for part in attributes.split(".")):
+    if not is_what_it_names(function):
         return name
     found = sys.modules.get(module)
     file = os.path.realpath(getattr(found, "__file__", None) or "")
@@ -94,6 +95,15 @@ def stored_name(function: Callable[..., Any]) -> str:
     if "." in module or hasattr(found, "__path__") or not file.endswith(".py") or not os.path.isfile(file):
         return name
     return name if is_installed(file) else f"{file}:{attributes}"
+
+
+def is_what_it_names(function: Callable[..., Any]) -> bool:
+    """Return whether a function is what stands in its module under its name."""
+    module, _, attributes = function_name(function).partition(":")
+    found: Any = sys.modules.get(module)
+    for attribute in attributes.split("."):
+        found = getattr(found, attribute, None)
+    return found is function or (isinstance(found, types.MethodType) and found == function)  # of a class
 
 
 def file_of(function: Callable[..., Any]) -> str | None:

@@ -205,6 +205,18 @@ async def test_changed_code_goes_on_with_a_warning_or_is_refused(
     assert told.startswith(f"run '{RUN}' goes on with changed code: function: ")
 
 
+@pytest.mark.parametrize("progress", ["lines", "bar"])
+async def test_the_warning_is_seen_where_no_logging_is_configured(
+    storage: Storage, capsys: pytest.CaptureFixture[str], progress: str
+) -> None:
+    async def doubled(n: int) -> dict[str, Any]:
+        return {"n": 2 * n}
+
+    await start(storage, Asked(), given(1, 2), max_cost=0)
+    await start(storage, doubled, given(1, 2), max_cost=9, progress=progress)
+    assert capsys.readouterr().err.count(f"warning: run '{RUN}' goes on with changed code: function: ") == 1
+
+
 async def test_a_fork_takes_over_what_the_same_configuration_made(storage: Storage) -> None:
     asked = Asked()
     await finished(storage, asked, 1, 2, config={"model": "a"})

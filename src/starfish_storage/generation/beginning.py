@@ -81,7 +81,7 @@ class Beginning:
         options: the options that were given.
         on_change: what to do if the run has another configuration, or other inputs.
         is_strict: refuse other code.
-        tell: shows a text to whoever watches.
+        tell: shows a text to whoever watches, and returns whether anybody does.
     """
 
     storage: Storage
@@ -92,7 +92,7 @@ class Beginning:
     options: Options
     on_change: OnChange
     is_strict: bool
-    tell: Callable[[str], None]
+    tell: Callable[[str], bool]
 
     async def begin(self, run_id: str) -> Begun:
         """Make the run, or find it and compare it with what was given.
@@ -156,7 +156,7 @@ class Beginning:
         self, config: Mapping[str, Any] | None, known: Mapping[str, Any] | None = None, run_id: str = ""
     ) -> dict[str, Any]:
         return await identity_now(
-            self.bound, config, self.options, self.checks, known or {}, run_id, strict=self.is_strict
+            self.bound, config, self.options, self.checks, known or {}, run_id, self.tell, strict=self.is_strict
         )
 
     async def _fork(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from starfish_storage.codec import canonical_hash, decode, encode
@@ -65,6 +65,7 @@ async def identity_now(
     checks: OutputChecks,
     known: Mapping[str, Any],
     run_id: str,
+    tell: Callable[[str], bool],
     *,
     strict: bool,
 ) -> dict[str, Any]:
@@ -77,6 +78,7 @@ async def identity_now(
         checks: its checks, with the schema of its outputs.
         known: what it was last made of; empty if it is new.
         run_id: the run.
+        tell: shows a text to whoever watches, and returns whether anybody does.
         strict: refuse other code.
 
     Raises:
@@ -84,7 +86,7 @@ async def identity_now(
     """
     how = options.to_json() | {"output_schema": checks.json_schema}
     identity = await asyncio.to_thread(segment_identity, function.function, config, how)
-    _tell_code(run_id, known, identity, strict=strict)
+    _tell_code(run_id, known, identity, tell, strict=strict)
     return identity
 
 
@@ -145,13 +147,18 @@ def _differs(before: Mapping[str, Any], given: Mapping[str, Any], name: str) -> 
     return canonical_hash({"": before[name]}) != canonical_hash({"": given[name]})
 
 
-def _tell_code(run_id: str, known: Mapping[str, Any], identity: Mapping[str, Any], *, strict: bool) -> None:
+def _tell_code(
+    run_id: str, known: Mapping[str, Any], identity: Mapping[str, Any], tell: Callable[[str], bool], *, strict: bool
+) -> None:
     """Warn that the code of a run has changed, if it has.
+
+    Most programs configure no logging, and so would never see what is only logged.
 
     Args:
         run_id: the run.
         known: what it was last made of.
         identity: what it is made of now.
+        tell: shows a text to whoever watches, and returns whether anybody does.
         strict: refuse it instead.
 
     Raises:
@@ -162,4 +169,5 @@ def _tell_code(run_id: str, known: Mapping[str, Any], identity: Mapping[str, Any
     lines = describe_changes(known, identity, ("code",)) or ["the code of the function"]
     if strict:
         raise RunChangedError(run_id, "code", lines)
-    logger.warning("run %r goes on with changed code: %s", run_id, "; ".join(lines))
+    text = f"run {run_id!r} goes on with changed code: {'; '.join(lines)}"
+    logger.warning("%s", text, extra={"is_warned": tell(f"warning: {text}")})

@@ -59,9 +59,7 @@ async def go_on(
     on_change = _on_change(run_id, changed)
     shown = reporter(changed.get("progress", "auto"))
     if function is None:
-        refuse_import(run_id, config)
-        command = f"starfish-storage {'resume' if before is None else 'retry'} {run_id}"
-        function = load_function_of_run(str(config.get("function")), command)
+        function = _stored_function(run_id, config, "resume" if before is None else "retry")
     with closing(BoundFunction(function, options.max_concurrency, context_type=Context)) as bound:
         check = InputCheck(storage.ledger, bound.check, options)
         if inputs is None and not state.inputs_complete and before is None:
@@ -69,7 +67,9 @@ async def go_on(
         for left in await storage.list_execution_jobs(run_id, [*OPEN, *again], limit=1):
             bound.check(left.run_config or {})
         known = await last_identity(storage, job)
-        made_of = await identity_now(bound, known.get("config"), options, checks, known, run_id, strict=strict)
+        made_of = await identity_now(
+            bound, known.get("config"), options, checks, known, run_id, shown.note, strict=strict
+        )
         feed = None if inputs is None else Feed(storage.ledger, state, rows_of(inputs), check)
         if feed is not None and (matched := await _compared(storage, state, feed, on_change)) is not None:
             made_of["change"] = {"on_change": on_change, "inputs": matched.to_json()}
@@ -90,6 +90,11 @@ def _on_change(run_id: str, changed: RunOptions) -> OnChange:
             "that."
         )
     return on_change
+
+
+def _stored_function(run_id: str, config: dict[str, Any], command: str) -> Callable[..., Any]:
+    refuse_import(run_id, config)
+    return load_function_of_run(str(config.get("function")), f"starfish-storage {command} {run_id}")
 
 
 def _stored_source(state: RunState, config: dict[str, Any]) -> Inputs:

@@ -96,8 +96,8 @@ class Reporter(Protocol):
         """The progress has changed. The run may call this as often as it likes."""
         ...
 
-    def note(self, text: str) -> None:
-        """Show a text to whoever watches, also after the end."""
+    def note(self, text: str) -> bool:
+        """Show a text to whoever watches, also after the end, and return whether anybody does."""
         ...
 
     def end(self, progress: Progress) -> None:
@@ -146,8 +146,9 @@ class _Quiet:
     def update(self, progress: Progress) -> None:
         """See `Reporter.update`."""
 
-    def note(self, text: str) -> None:
+    def note(self, text: str) -> bool:  # noqa: ARG002 (that of all reporters)
         """See `Reporter.note`."""
+        return False
 
     def end(self, progress: Progress) -> None:
         """See `Reporter.end`."""
@@ -166,8 +167,9 @@ class _Calls:
         """See `Reporter.update`."""
         self._call(progress)
 
-    def note(self, text: str) -> None:
+    def note(self, text: str) -> bool:  # noqa: ARG002 (that of all reporters)
         """See `Reporter.note`. A function only gets figures."""
+        return False
 
     def end(self, progress: Progress) -> None:
         """See `Reporter.end`."""
@@ -198,9 +200,10 @@ class _Lines:
         if self._clock() - self._last >= _SECONDS_BETWEEN_LINES:
             self._write(progress)
 
-    def note(self, text: str) -> None:
+    def note(self, text: str) -> bool:
         """See `Reporter.note`."""
         self._print(text)
+        return True
 
     def end(self, progress: Progress) -> None:
         """See `Reporter.end`."""
@@ -252,12 +255,13 @@ class _Bar:
         if self._bar is not None and self._clock() - self._last >= _SECONDS_BETWEEN_DRAWINGS:
             self._draw(progress)
 
-    def note(self, text: str) -> None:
+    def note(self, text: str) -> bool:
         """See `Reporter.note`. The text stands above the bar, or after it."""
         if self._bar is None:
             self._guarded(lambda: print(text, file=self._stream, flush=True))
         else:
             self._guarded(lambda: self._bar.console.print(text, markup=False, highlight=False))
+        return True
 
     def end(self, progress: Progress) -> None:
         """See `Reporter.end`."""

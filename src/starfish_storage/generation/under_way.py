@@ -135,7 +135,7 @@ class UnderWay:
         return left
 
     async def wait_and_tell(
-        self, master_job_id: str, seconds: float, is_over: Callable[[], bool], note: Callable[[str], None]
+        self, master_job_id: str, seconds: float, is_over: Callable[[], bool], note: Callable[[str], object]
     ) -> None:
         """Do what `wait` does, and say what is waited for, and what is left."""
         going = len(self.late(master_job_id))

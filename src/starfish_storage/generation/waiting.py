@@ -90,7 +90,7 @@ class StoreWait:
         patience: float | None,
         stopping: Stopping,
         reopen: Callable[[], Awaitable[None]],
-        note: Callable[[str], None],
+        note: Callable[[str], object],
     ) -> None:
         self.seconds = allowed_seconds(patience, DEFAULT_PATIENCE)
         self.is_spent = False

@@ -215,6 +215,8 @@ def canonical_hash(value: object, what: str = "run_config") -> str:
 def canonical_json(value: object, what: str) -> bytes:
     r"""Return JSON text that is the same for equal values: sorted keys, ASCII, no blanks.
 
+    Of a JSON Schema's ``properties``, the order stays: models write their answers in it.
+
     The standard library makes it, which writes numbers as Python does: the text outlives any release of orjson.
 
     Args:
@@ -227,12 +229,35 @@ def canonical_json(value: object, what: str) -> bytes:
     >>> canonical_json({"b": 1.0, "a": "\u00e9"}, "a request")
     b'{"a":"\\u00e9","b":1.0}'
     """
-    return _sorted_json(value, what, _COMPACT)
+    text = _sorted_json(value, what, _COMPACT)
+    if _ORDERED_TEXT not in text:
+        return text
+    try:
+        return _AS_IT_STANDS.encode(_sorted_but_properties(value)).encode("ascii")
+    except RecursionError as error:
+        raise InvalidDataError(what, "$", "it is nested too deep") from error
 
 
 # Made once: `json.dumps` makes one for each call.
 _HASHED = json.JSONEncoder(sort_keys=True, allow_nan=False)
 _COMPACT = json.JSONEncoder(sort_keys=True, allow_nan=False, separators=(",", ":"))
+_AS_IT_STANDS = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
+
+_ORDERED = "properties"
+_ORDERED_TEXT = f'"{_ORDERED}":'.encode()
+
+
+def _sorted_but_properties(value: Any, *, is_ordered: bool = False) -> Any:
+    """Return a value with sorted keys, but for those of objects that are called ``properties``."""
+    if isinstance(value, list):
+        return [_sorted_but_properties(one) for one in cast("list[Any]", value)]
+    if not isinstance(value, dict):
+        return value
+    members = cast("dict[str, Any]", value)
+    names = members if is_ordered else sorted(members)
+    return {
+        name: _sorted_but_properties(members[name], is_ordered=name == _ORDERED and not is_ordered) for name in names
+    }
 
 
 def _sorted_json(value: object, what: str, encoder: json.JSONEncoder) -> bytes:

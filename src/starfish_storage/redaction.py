@@ -97,7 +97,7 @@ def paths_of_keys(value: Any) -> list[str]:
     >>> paths_of_keys({"token": "tokenise", "password": "hunter2", "api_key": "sk-1"})
     ['$.api_key']
     """
-    return sorted(map(_path, _secrets(value, _looks_like_key)))
+    return sorted(map(_path, _secrets(value, looks_like_key)))
 
 
 def _secrets(value: Any, is_one: Callable[[object], bool]) -> list[_Place]:
@@ -147,7 +147,8 @@ _IS_ONE_WORD = re.compile(r"[\w.~+/=:-]{20,}", re.ASCII)
 _LEAST_DIFFERENT = 10  # characters of a random text
 
 
-def _looks_like_key(value: object) -> bool:
+def looks_like_key(value: object) -> bool:
+    """Return whether a value is a text that begins as keys of known providers do, or is long and random."""
     if not isinstance(value, str) or value == MARKER:
         return False
     if _BEGINS_AS_KEY.match(value) or _KEYS.search(value):
@@ -313,7 +314,7 @@ def _ending(name: str) -> str:
 
 
 def _redacted_word(word: str) -> str:
-    if _IS_RANDOM.fullmatch(word) and _looks_like_key(word):
+    if _IS_RANDOM.fullmatch(word) and looks_like_key(word):
         return MARKER
     is_option = word.startswith("-")
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 import re
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from starfish_storage.codec import decode
 from starfish_storage.errors import InvalidDataError
 from starfish_storage.generation.requests import Asked
-from starfish_storage.redaction import MARKER, names_secret, redact_secrets, redact_text
+from starfish_storage.redaction import MARKER, looks_like_key, names_secret, redact_secrets, redact_text
 from starfish_storage.runs.exchanges import LARGEST_BODY, CallRequest
 
 _SECRET_PARAMETERS = frozenset({"key", "sig", "signature", "token", "code", "pw", "pwd", "password"})
@@ -31,16 +31,17 @@ def asked_of(method: str, url: str, body: bytes, *, keep_request: bool) -> Asked
     address = address_of(url)
     parts = urlsplit(address)
     name = f"{method} {parts.netloc}{parts.path}"
-    request = CallRequest(method, address, _value_of(body))
+    request = CallRequest(method, _identity_of(url), _value_of(body))
     try:
         key, packed = request.keyed()
     except InvalidDataError:
-        request = CallRequest(method, address, _text_of(body))  # NaN, or nested too deep
+        request = CallRequest(method, request.url, _text_of(body))  # NaN, or nested too deep
         key, packed = request.keyed()
     if not keep_request or len(body) > _LARGEST_KEPT:
         return Asked(name[:_LONGEST_NAME], key, None)
-    clean, found = redact_secrets(request.body)
-    return Asked(name[:_LONGEST_NAME], key, CallRequest(method, address, clean).packed() if found else packed)
+    clean = _without_secrets(request.body)
+    is_clean = clean is request.body and address == request.url
+    return Asked(name[:_LONGEST_NAME], key, packed if is_clean else CallRequest(method, address, clean).packed())
 
 
 def address_of(url: str) -> str:
@@ -50,28 +51,58 @@ def address_of(url: str) -> str:
     'https://host:8080/v1?api-version=2&key=%5Bredacted%5D'
     """
     parts = urlsplit(url)
+    query = [(name, MARKER if _is_secret(name, value) else value) for name, value in _query(parts)]
+    return _joined(parts, redact_text(parts.path).replace(MARKER, quote(MARKER)), query)
+
+
+def _identity_of(url: str) -> str:
+    """Return what of a URL is part of a request's key; it is not stored.
+
+    Only keys are left out, which change without changing the answer. What `address_of` hides besides may be anything:
+    ``?code=java``, or a model that is called ``sk-learn-2``. Requests that differ in it must not become one.
+    """
+    parts = urlsplit(url)
+    query = [(name, MARKER if _is_named(name) and looks_like_key(value) else value) for name, value in _query(parts)]
+    return _joined(parts, parts.path, query)
+
+
+def _query(parts: SplitResult) -> list[tuple[str, str]]:
+    return parse_qsl(parts.query, keep_blank_values=True, errors="surrogateescape")
+
+
+def _joined(parts: SplitResult, path: str, query: list[tuple[str, str]]) -> str:
     host = parts.netloc.rpartition("@")[2]
-    query = parse_qsl(parts.query, keep_blank_values=True)
-    clean = [(name, MARKER if _is_secret(name, value) else value) for name, value in query]
-    # Only what begins as keys of known providers do: the name of a model is long and has digits too, and requests to
-    # two models must not become one.
-    path = redact_text(parts.path).replace(MARKER, quote(MARKER))
-    return urlunsplit((parts.scheme, host, path, urlencode(clean), ""))
+    return urlunsplit((parts.scheme, host, path, urlencode(query, errors="surrogateescape"), ""))
 
 
 def _is_secret(name: str, value: str) -> bool:
-    is_named = name.lower() in _SECRET_PARAMETERS or names_secret(name) or _IS_SIGNED.fullmatch(name) is not None
-    return bool(value) and (is_named or redact_text(value) != value)
+    return bool(value) and (_is_named(name) or redact_text(value) != value)
+
+
+def _is_named(name: str) -> bool:
+    return name.lower() in _SECRET_PARAMETERS or names_secret(name) or _IS_SIGNED.fullmatch(name) is not None
 
 
 def _value_of(body: bytes) -> Any:
-    """Return the JSON value of a body, or its text."""
+    """Return the JSON value of a body, or its text; None without a body.
+
+    A JSON text or null stays as it was sent: otherwise it would be the same request as the bare text, or as none.
+    """
     if not body:
         return None
     try:
-        return decode(body)
+        value = decode(body)
     except (ValueError, RecursionError):
         return _text_of(body)
+    return _text_of(body) if value is None or isinstance(value, str) else value
+
+
+def _without_secrets(body: Any) -> Any:
+    """Return a body without its secrets; itself if it has none."""
+    if isinstance(body, str):
+        clean = redact_text(body)
+        return body if clean == body else clean
+    return redact_secrets(body)[0] if isinstance(body, dict | list) else body
 
 
 def _text_of(body: bytes) -> str:

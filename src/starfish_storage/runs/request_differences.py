@@ -53,10 +53,12 @@ def _differences(old: object, new: object) -> Iterator[str]:
         if _is_same(before, after):
             continue
         if isinstance(before, dict) and isinstance(after, dict):
-            pending += reversed(_members(cast("dict[str, object]", before), cast("dict[str, object]", after), place))
+            first, second = cast("dict[str, object]", before), cast("dict[str, object]", after)
+            if list(first) != list(second) and first.keys() == second.keys():
+                yield f"{place or 'body'} in another order"  # of a schema: models write their answers in it
+            pending += reversed(_members(first, second, place))
         elif isinstance(before, list) and isinstance(after, list):
-            first, second = cast("list[object]", before), cast("list[object]", after)
-            items, line = _items(first, second, place)
+            items, line = _items(cast("list[object]", before), cast("list[object]", after), place)
             pending += reversed(items)
             if line is not None:
                 yield line

@@ -12,7 +12,8 @@ import pytest
 from cli.calling import call, call_json, in_a_terminal, rows
 from cli.stores import ENDED, at
 from starfish_storage import LocalStorage
-from starfish_storage.runs import Step, StepSource, Usage
+from starfish_storage.cli.call_counts import notes_text
+from starfish_storage.runs import CallNote, Step, StepSource, Usage
 from starfish_storage.runs.exchanges import CallRequest, CallResponse
 
 URL = "https://api.example.com/v1/chat/completions"
@@ -137,3 +138,10 @@ def test_why_models_were_asked(job_id: str):
     explained = call_json("explain", ENDED)
     assert (explained["asked"], explained["cost"], len(explained["reasons"])) == (3, 0.75, 2)
     assert call("explain", "none").status == 2
+
+
+def test_what_was_not_kept_is_counted_by_what_came_of_it():
+    notes = [CallNote(NAME, "a", "429", "slow down"), *(CallNote(NAME, "", "left", f"{n} bytes", n) for n in (1, 2))]
+    assert notes_text(notes, 3) == f"3 x left: {NAME}; 1 x 429: {NAME}"
+    assert notes_text(notes, 1) == f"3 x left: {NAME}"
+    assert notes_text([], 3) is None

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+
 from starfish_storage.runs import CallCounts, CallNote
 from starfish_storage.wording import money
 
@@ -16,6 +19,16 @@ def calls_text(calls: CallCounts | None) -> str | None:
     return text + (f"; {calls.unpriced:,} without a known price" if calls.unpriced else "")
 
 
-def note_text(note: CallNote) -> str:
-    """Return what came of requests whose answers were not kept, for people."""
-    return f"{note.count:,} x {note.kind}: {note.name}"
+def notes_text(notes: Sequence[CallNote], most: int) -> str | None:
+    """Return what came of requests whose answers were not kept, for people, the most frequent first; None if nothing.
+
+    Messages are left out, so what differs in them only is counted together.
+
+    Args:
+        notes: of the run.
+        most: how many kinds to tell of.
+    """
+    counts = Counter[str]()
+    for note in notes:
+        counts[f"{note.kind}: {note.name}"] += note.count
+    return "; ".join(f"{count:,} x {text}" for text, count in counts.most_common(most)) or None

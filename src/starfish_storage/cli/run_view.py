@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from starfish_storage.cli.call_counts import calls_text, note_text
+from starfish_storage.cli.call_counts import calls_text, notes_text
 from starfish_storage.cli.cells import Cell, Money
 from starfish_storage.cli.json_form import as_json
 from starfish_storage.cli.output import is_terminal, show_list
@@ -280,7 +280,7 @@ def fields_of(view: RunView) -> dict[str, Cell]:
             "cost": Money(state.cost),
             "conversions": view.conversions or None,
             "calls": calls_text(view.calls),
-            "not kept": "; ".join(note_text(note) for note in view.calls.notes[:_MOST_NOTES]) or None,
+            "not kept": notes_text(view.calls.notes, _MOST_NOTES),
             "workers": None if view.is_over else view.live_workers or f"none; {how_to_go_on(view)}",
         }
     return fields

@@ -11,11 +11,12 @@ from dataclasses import replace
 from starfish_storage.errors import RequestNotStoredError, StorageError
 from starfish_storage.generation.conversion import Notes
 from starfish_storage.generation.replies import Replies, StepRules
-from starfish_storage.generation.requests import UNPRICED, Requests
+from starfish_storage.generation.requests import Requests
 from starfish_storage.generation.steps import Steps, used_in_step
 from starfish_storage.generation.stopping import StoppedError
 from starfish_storage.generation.under_way import StepKey, under_way
 from starfish_storage.runs import CallCounts, ClaimedInput, Usage
+from starfish_storage.runs.calls import UNPRICED
 
 _making = threading.Lock()  # of what few attempts have
 _counting = threading.Lock()  # which usage is in the row of its attempt, and which came after it

@@ -14,10 +14,8 @@ from starfish_storage.generation.reuse import copied
 from starfish_storage.generation.under_way import StepKey
 from starfish_storage.models import utc_now
 from starfish_storage.runs import MOST_NOTES, CallCounts, CallNote, Step, Usage
+from starfish_storage.runs.calls import UNPRICED
 from starfish_storage.runs.exchanges import CallResponse
-
-UNPRICED = "unpriced_calls"
-"""The count of usage that says that a call has no known price."""
 
 _LONGEST_MESSAGE = 500
 _NOT_STORED = 404

@@ -10,9 +10,9 @@ from dataclasses import replace
 from typing import Any, cast
 
 from starfish_storage.errors import InvalidInputError, shorten
-from starfish_storage.generation.requests import UNPRICED
 from starfish_storage.generation.usage import read_usage
 from starfish_storage.runs import MOST_USED, Usage
+from starfish_storage.runs.calls import UNPRICED
 
 logger = logging.getLogger(__name__)
 

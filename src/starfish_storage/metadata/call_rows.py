@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, cast
 
@@ -11,7 +12,8 @@ from starfish_storage.identifiers import check_id
 from starfish_storage.interface.rows import SegmentRow
 from starfish_storage.metadata import values
 from starfish_storage.metadata.row import Row
-from starfish_storage.runs import MOST_NOTES, CallCounts, CallNote, Segment, StepSource
+from starfish_storage.runs import MOST_NOTES, CallCounts, CallNote, Segment, StepSource, Usage
+from starfish_storage.runs.calls import UNPRICED
 
 MOST_CALLS = 2**31
 """More of anything that is numbered from 1 within an attempt or a run is a mistake."""
@@ -50,6 +52,18 @@ def counted(totals: Row, notes: list[Row]) -> CallCounts:
     """Return how requests were answered, from the numbers and the values of each note."""
     asked, replayed, reused, saved_cost, unpriced = totals
     return CallCounts(asked, replayed, reused, saved_cost, unpriced, tuple(CallNote(*note) for note in notes))
+
+
+def counts_of(sources: Sequence[StepSource | None], usage: Sequence[Usage]) -> CallCounts:
+    """Return how requests were answered, as far as their stored replies tell.
+
+    Args:
+        sources: where each reply came from; None if it was paid for.
+        usage: what those that were paid for used.
+    """
+    reused = [one for one in sources if one is not None]
+    unpriced = sum(UNPRICED in one.counts for one in usage)
+    return CallCounts(len(sources) - len(reused), 0, len(reused), sum(one.cost for one in reused), unpriced)
 
 
 def source_text(source: StepSource | None) -> str | None:

@@ -122,16 +122,28 @@ def check_output(output: Output) -> None:
     values.optional_text("unique_key", output.unique_key)
 
 
-def interrupted_row(held: HeldInputRow, number: int, worker: WorkerRow, now: str, usage: Sequence[Usage]) -> AttemptRow:
-    """Return the parameters of ``save_attempt`` for the attempt of a worker that died, at an input it held."""
+def interrupted_row(held: HeldInputRow, number: int, worker: WorkerRow, now: str, steps: Sequence[Row]) -> AttemptRow:
+    """Return the parameters of ``save_attempt`` for the attempt of a worker that died, at an input it held.
+
+    Args:
+        held: the input.
+        number: number of the attempt.
+        worker: made it.
+        now: when its death was noticed.
+        steps: usage, key and source of each reply that it has stored: what it cost, and how its requests were
+            answered. How many it was given that were stored before, nobody knows any more.
+    """
     begun = held.start_time or now
     # Begun by the dead worker's clock, and ended by that of whoever noticed: it has not ended before it began.
     ended = max(begun, now)
     error = ("WorkerDied", "the worker that made this attempt died", None)
-    totals = _totals(usage)
+    # What others had paid for costs nothing.
+    usage = [one for text, _, source in steps if text is not None and source is None for one in read_usage(text)]
+    sources = [call_rows.read_source(source) for _, request_key, source in steps if request_key]
+    calls = call_rows.counts_text(call_rows.counts_of(sources, usage)) if sources else None
     return AttemptRow(
-        held.job_id, number, held.master_job_id, worker.worker_id, "interrupted", begun, ended, *error, *totals,
-        usage_text(usage), None, worker.segment, None,
+        held.job_id, number, held.master_job_id, worker.worker_id, "interrupted", begun, ended, *error,
+        *_totals(usage), usage_text(usage), None, worker.segment, calls,
     )  # fmt: skip
 
 

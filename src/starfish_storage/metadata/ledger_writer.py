@@ -273,7 +273,6 @@ def _save_interrupted(writer: RowWriter, held: HeldInputRow, worker: WorkerRow, 
     if interrupted_attempt(writer, there, worker.worker_id) is not None:
         return  # the attempt under way when the worker died is counted
     number = next_number(there)
-    texts = writer.values("list_step_usage", (held.job_id, number))
-    used = [one for text in texts for one in ledger_rows.read_usage(text)]
-    writer.change("save_attempt", ledger_rows.interrupted_row(held, number, worker, now, used))
+    steps = writer.execute("list_attempt_steps", (held.job_id, number)).fetchall()
+    writer.change("save_attempt", ledger_rows.interrupted_row(held, number, worker, now, steps))
     writer.change("count_attempts", (number, now, held.job_id))

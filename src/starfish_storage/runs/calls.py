@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+UNPRICED = "unpriced_calls"
+"""The count in the usage of an answer whose price is not known."""
+
 MOST_NOTES = 20
 """The most notes of one attempt; the store keeps the first ones."""
 

@@ -184,6 +184,20 @@ class RequestTests(StorageSuite):
         await ledger.add_usage(one.job_id, 1, [Usage("m", 1, 1, 1.0)])
         assert (await ledger.list_attempts(one.job_id))[0].calls == first
 
+    async def test_of_a_dead_worker_the_requests_are_counted(self, storage: Storage) -> None:
+        """What it had asked was paid for; what it had reused was not."""
+        ledger = await start(storage)
+        (one,) = await claim(ledger)
+        await ledger.save_step(a_request(one.job_id, usage=(Usage("m", 2, 3, 0.0, {"unpriced_calls": 1}),)))
+        await ledger.save_step(a_request(one.job_id, OTHER, usage=(Usage("m", 1, 1, 1.0),)))
+        source = StepSource(MASTER_JOB, one.job_id, 1, 1, 0.25)
+        await ledger.save_step(a_request(one.job_id, "ef" * 32, reused_from=source))
+        await ledger.save_step(Step(one.job_id, "once", {"result": 0}, 1, at(6), (Usage("m", 1, 1, 2.0),)))
+        assert await ledger.remove_worker(a_worker(), at(70), died=True) == 1
+        (attempt,) = await ledger.list_attempts(one.job_id)
+        assert attempt.calls == await ledger.count_calls(MASTER_JOB) == CallCounts(2, 0, 1, 0.25, 1)
+        assert attempt.cost == 3.0
+
     async def test_requests_that_cannot_be_stored_are_refused(self, storage: Storage) -> None:
         """And nothing of them is kept."""
         ledger = await start(storage)

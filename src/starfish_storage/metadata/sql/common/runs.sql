@@ -200,10 +200,10 @@ WHERE job_id = :job_id AND name = :name AND request_key = :request_key AND call 
 -- name: list_steps
 SELECT {step.columns} FROM steps WHERE job_id = :job_id ORDER BY name, request_key, call, reply
 
--- name: list_step_usage
--- Of what was paid for: what others had paid for costs nothing.
-SELECT usage FROM steps
-WHERE job_id = :job_id AND attempt = :attempt AND usage IS NOT NULL AND reused_from IS NULL
+-- name: list_attempt_steps
+-- The replies that an attempt has stored.
+SELECT usage, request_key, reused_from FROM steps
+WHERE job_id = :job_id AND attempt = :attempt
 ORDER BY name, request_key, call, reply
 
 -- name: list_steps_to_forget

@@ -156,6 +156,19 @@ async def test_pending_inputs_that_are_gone_are_not_asked_for(storage: Storage) 
     assert (run.inputs, asked.taken()) == ({"completed": 5}, [1, 3])
 
 
+async def test_a_finished_run_with_inputs_that_were_opened_again_is_not_over(storage: Storage) -> None:
+    """As a kill leaves it between the change of its inputs and that of its status."""
+    asked = Asked()
+    await finished(storage, asked, 1, 2)
+    for call in (
+        lambda: start(storage, asked, given(1, 2)),
+        lambda: resume(storage, RUN, asked, progress="quiet"),
+    ):
+        await storage.ledger.reset_inputs(RUN, ["completed"])
+        run = await call()
+        assert (run.status, run.inputs, asked.taken()) == ("completed", {"completed": 2}, [1, 2])
+
+
 async def test_a_fork_takes_over_what_is_the_same(storage: Storage) -> None:
     asked = Asked()
     first = await finished(storage, asked, 1, 2, 3, config={"model": "a"})

@@ -11,7 +11,8 @@ import pytest
 
 from durability import processes
 from generation.forking_process import ASKED
-from generation.runs import RUN, numbers, sound, start
+from generation.matching_process import ENDED, KEPT, changed
+from generation.runs import RUN, data, numbers, sound, start
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.generation import Context, resume
 from starfish_storage.interface import Storage
@@ -92,6 +93,37 @@ async def test_several_take_the_same_changed_list_at_a_time(storage: Storage) ->
     assert sorted(made) == [20, *range(100, 130), *range(200, 210)]
     assert await storage.ledger.count_inputs(RUN) == {"completed": 71, "cancelled": 20}
     assert {run.status for run in runs} == {"completed"}
+
+
+@pytest.mark.parametrize("how", ["killed", "together"])
+async def test_processes_that_match_are_killed_at_each_write_or_run_together(
+    storage: Storage, store: str, how: str
+) -> None:
+    await start(storage, answer, numbers(len(KEPT)))
+    words = ["-m", "generation.matching_process", store, RUN, how]
+    status, out, errors = await asyncio.to_thread(processes.run, words)
+    assert (status, errors) == (0, "")
+    lines = out.splitlines()
+    ends = [line for line in lines if line.startswith(ENDED)]
+    turns = len(ends) // 2
+    if how == "killed":
+        assert ends == [f"{ENDED} -9", f"{ENDED} 0"] * (turns - 1) + [f"{ENDED} 0"] * 2
+        assert turns > 8  # append, restore, cancel, complete, the segment, the worker, ...
+    else:
+        assert ends == [f"{ENDED} 0"] * len(ends)
+    new = {n for turn in range(1, turns + 1) for n in changed(turn)} - set(KEPT)
+    assert sorted(line for line in lines if line.startswith(ASKED)) == sorted(f"{ASKED} {n}" for n in new)
+    last = sorted(changed(turns))
+    assert [one["n"] for one in await data(storage)] == last
+    assert await storage.ledger.count_inputs(RUN) == {
+        "completed": len(last),
+        "cancelled": len(new) + len(KEPT) - len(last),
+    }
+    state, job = await storage.ledger.get_run(RUN), await storage.get_master_job(RUN)
+    assert state is not None
+    assert job is not None
+    assert (state.cost, state.registered, state.inputs_complete) == (len(KEPT) * 0.5 + len(new), len(new) + 2, True)
+    assert (job.status, job.target_record_count) == ("completed", len(last))
 
 
 async def test_another_appends_the_same_inputs_in_between(storage: Storage) -> None:

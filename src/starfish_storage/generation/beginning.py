@@ -22,7 +22,7 @@ from starfish_storage.generation.changes import (
 from starfish_storage.generation.forking import Fork, fork_id, is_whole
 from starfish_storage.generation.input_files import FileInputs
 from starfish_storage.generation.inputs import Difference, Feed, InputCheck
-from starfish_storage.generation.lifecycle import FINISHED
+from starfish_storage.generation.lifecycle import is_finished
 from starfish_storage.generation.options import Options
 from starfish_storage.generation.outcomes import OutputChecks
 from starfish_storage.generation.sources import Inputs, length_of
@@ -143,7 +143,7 @@ class Beginning:
             state = await self.storage.ledger.get_run(run_id) or state
             change |= {"inputs": matched.to_json()} if matched.is_change else {}
         has_more = feed.has_more or "inputs" in change
-        if job.status in FINISHED and not has_more:
+        if not has_more and await is_finished(self.storage, job):
             await feed.close()
             return Begun(state, None, is_over=True)
         config = known.get("config") if self.about.config is None else self.about.config

@@ -98,7 +98,7 @@ async def matched_inputs(
     Raises:
         RunChangedError: that is refused.
     """
-    run_id, matching = state.master_job_id, Matching(storage.ledger, state, feed)
+    run_id, matching = state.master_job_id, Matching(storage, state, feed)
     if on_change in ("continue", "match"):
         return await matching.match(cancels=on_change == "match")
     if await _was_matched(storage, run_id) and await matching.finds_the_same():

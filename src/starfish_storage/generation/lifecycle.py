@@ -16,7 +16,7 @@ from starfish_storage.generation.progress import OPEN
 from starfish_storage.generation.threads import to_the_end
 from starfish_storage.generation.worker import RunWorker
 from starfish_storage.interface import Storage
-from starfish_storage.models import COUNTED_STATUSES, StatusMasterJob, utc_now
+from starfish_storage.models import COUNTED_STATUSES, GenerationMasterJob, StatusMasterJob, utc_now
 from starfish_storage.runs import RunState
 from starfish_storage.wording import failed_again
 
@@ -146,11 +146,16 @@ async def settle(storage: Storage, id: str, stop_reason: str | None) -> None:
         over = state.inputs_complete and not any(run.inputs.get(status) for status in OPEN)
         if over or all(is_dead(worker, now) for worker in workers):
             await _log_end(storage, run, stop_reason, over=over)
-        if over or not await _is_over(storage, id):
+        if over or not await _has_ended(storage, id):
             return
 
 
-async def _is_over(storage: Storage, id: str) -> bool:
+async def is_finished(storage: Storage, job: GenerationMasterJob) -> bool:
+    """Return whether a run has nothing left to do; one whose list of inputs has just changed may only look like it."""
+    return job.status in FINISHED and await _has_ended(storage, job.master_job_id)
+
+
+async def _has_ended(storage: Storage, id: str) -> bool:
     state, inputs = await storage.ledger.get_run(id), await storage.ledger.count_inputs(id)
     return state is not None and state.inputs_complete and not any(inputs.get(status) for status in OPEN)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from starfish_storage.errors import NotFoundError
 from starfish_storage.generation.inputs import Feed
 from starfish_storage.generation.lease import release_dead
-from starfish_storage.interface import RunLedger
+from starfish_storage.interface import RunLedger, Storage
 from starfish_storage.models import utc_now
 from starfish_storage.runs import RunInput, RunState, StoredInput
 
@@ -92,13 +92,13 @@ class Matching:
     Several processes may do so at the same time: of each new input, one stores it.
 
     Args:
-        ledger: has the run.
+        storage: has the run.
         state: where the run stands.
         feed: the inputs that were given; it has been compared.
     """
 
-    def __init__(self, ledger: RunLedger, state: RunState, feed: Feed) -> None:
-        self._ledger = ledger
+    def __init__(self, storage: Storage, state: RunState, feed: Feed) -> None:
+        self._storage, self._ledger = storage, storage.ledger
         self._run_id = state.master_job_id
         self._registered = state.registered
         self._feed = feed
@@ -181,6 +181,8 @@ class Matching:
 
     async def _reopen(self) -> None:
         if self._matched.is_complete:
+            # First: killed in between, a run that had finished is not taken for one that still has.
+            await self._storage.update_master_job_status(self._run_id, "running", utc_now())
             await self._ledger.reopen_inputs(self._run_id)
             self._matched.is_complete = False
 

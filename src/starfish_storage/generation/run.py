@@ -19,7 +19,7 @@ from starfish_storage.generation.forgetting import check_step_names, forget_of_p
 from starfish_storage.generation.frames import rows_of
 from starfish_storage.generation.going_on import go_on, stored_options
 from starfish_storage.generation.lease import is_dead, release_dead
-from starfish_storage.generation.lifecycle import FINISHED, Run, carry_on, run_of, settle
+from starfish_storage.generation.lifecycle import FINISHED, Run, carry_on, is_finished, run_of, settle
 from starfish_storage.generation.options import Options
 from starfish_storage.generation.outcomes import OutputChecks
 from starfish_storage.generation.progress import ended_of, reporter
@@ -146,7 +146,7 @@ async def resume(
     check_call("resume", changed)
     await take_in(storage, master_job_id, changed.get("spool"))
     state, job, config = await stored_run(storage, master_job_id)
-    if job.status in FINISHED:
+    if await is_finished(storage, job):
         raise RunFinishedError(master_job_id, job.status)
     return await go_on(storage, state, job, config, function, inputs, changed)
 
@@ -212,7 +212,7 @@ async def cancel(storage: Storage, master_job_id: str, reason: str = "cancelled"
     """
     refuse_in_import("calls cancel()")
     _, job, _ = await stored_run(storage, master_job_id)
-    if job.status in FINISHED:
+    if await is_finished(storage, job):
         raise RunFinishedError(master_job_id, job.status)
     await storage.ledger.request_stop(master_job_id, reason)
     await release_dead(storage.ledger, master_job_id)

@@ -60,6 +60,7 @@ def test_the_ways_on(empty: Path) -> None:
     assert f"run 'run-1' has changed, and was forked: run '{fork['master_job_id']}' has 2 of its inputs done" in err
     status, out, err = start(empty, "cxa", "--on-change", "match", "--json", "-q")
     assert (status, json.loads(out)["inputs"]) == (0, {"completed": 3, "cancelled": 1})
+    assert "\t3 of 3 done, completed 3" in call("watch", "run-1", "--once").out
     shown = call("show", "run-1").out
     assert "1 new" in shown
     assert "1 gone" in shown

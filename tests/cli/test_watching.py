@@ -17,7 +17,7 @@ from cli.calling import call, call_json
 from cli.stores import DESERTED, ENDED
 from starfish_storage import LocalStorage
 from starfish_storage.cli.place import Place
-from starfish_storage.cli.run_view import RunView, view_of
+from starfish_storage.cli.run_view import RunView, fields_of, view_of
 from starfish_storage.cli.watching import Pace, drawn, line_of
 
 
@@ -75,6 +75,13 @@ def test_a_pause_does_not_outlive_the_run(here: Path):
     asyncio.run(pause())
     run = call_json("show", ENDED)["run"]
     assert (run["paused_until"], run["pause_reason"]) == (None, None)
+
+
+def test_a_run_that_goes_on_again_has_not_ended(here: Path):
+    view = look(here, DESERTED)
+    view.job.end_time = stores.at(5)  # it was interrupted, and then resumed
+    assert fields_of(view)["ended"] is None
+    assert fields_of(look(here, ENDED))["ended"] is not None
 
 
 def test_failures_of_any_worker_are_named(here: Path):

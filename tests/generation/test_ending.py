@@ -159,6 +159,25 @@ async def test_progress_tells_how_far_it_is(storage: Storage) -> None:
     assert (seen[-1].done, seen[-1].total, seen[-1].completed, seen[-1].running) == (7, 7, 7, 0)
 
 
+async def test_progress_knows_the_number_of_inputs_before_they_are_counted(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("starfish_storage.generation.progress._COUNTING_PAUSE", 1e9)
+    totals, released = list[int | None](), asyncio.Event()
+
+    async def held(n: int) -> dict[str, Any]:
+        await released.wait()
+        return {"n": n}
+
+    def watch(progress: Any) -> None:
+        totals.append(progress.total)
+        if len(totals) == 4:
+            released.set()
+
+    await start(storage, held, numbers(7), progress=watch)
+    assert set(totals) == {7}
+
+
 async def test_calls_that_do_not_end_are_left_to_themselves(
     storage: Storage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

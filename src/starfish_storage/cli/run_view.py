@@ -163,7 +163,8 @@ class RunView:
         """How many inputs have ended; of a run without a ledger, how many records were kept."""
         if self.state is None:
             return self.records.get("completed", 0)
-        return sum(count for status, count in self.inputs.items() if status not in UNFINISHED)
+        left_out = (*UNFINISHED, "cancelled")  # those are not among its inputs any more
+        return sum(count for status, count in self.inputs.items() if status not in left_out)
 
     @property
     def stop_reason(self) -> str | None:
@@ -268,7 +269,7 @@ def fields_of(view: RunView) -> dict[str, Cell]:
         "records": view.records,
         "created": job.creation_time,
         "started": job.start_time,
-        "ended": job.end_time,
+        "ended": job.end_time if view.is_over else None,  # that of before, if it goes on
         "updated": job.last_update_time,
     }
     if state is not None:

@@ -180,7 +180,7 @@ class RunWorker:
         counts, records, awaited = self._counts.inputs, self._counts.records, self._outbox.awaited
         return Progress(
             master_job_id=self.master_job_id,
-            total=self._counts.total if self._intake.is_over else self._intake.told,
+            total=self._counts.total if self._intake.is_over and counts else self._intake.told,
             done=self._counts.done,
             running=counts.get("running", 0),
             completed=records.get("completed", 0),

@@ -114,3 +114,18 @@ async def test_plain_functions_reuse_and_replay_too(storage: Storage, model: Mod
 
     run = await start(storage, plain, numbers(3), reuse="project", replay="only")
     assert (run.inputs, await counted(storage, RUN)) == ({"completed": 2, "failed": 1}, (0, 2, 0))
+
+
+async def test_a_recheck_sends_nothing_either(
+    storage: Storage, silent: Model, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def answer(n: int) -> dict[str, Any]:
+        return {"n": n}
+
+    async def accept(data: dict[str, Any]) -> bool:
+        return bool(await silent.ask(f"is {data} good?"))
+
+    await start(storage, answer, numbers(1), accept=lambda _: False)
+    run = await retry(storage, RUN, recheck=True, accept=accept, replay="only", progress="quiet")
+    assert (run.records, run.rechecked) == ({"filtered": 1}, {"unchanged": 1})
+    assert "replay='only' sends nothing" in caplog.text

@@ -226,6 +226,9 @@ class AttemptAccount:
 attempt_under_way: ContextVar[AttemptAccount | None] = ContextVar("attempt_under_way", default=None)
 """The attempt whose function runs here, also in its tasks and threads: a recording client asks for it."""
 
+checks_send_nothing: ContextVar[bool] = ContextVar("checks_send_nothing", default=False)
+"""Whether checks run here, of no attempt, that may send nothing."""
+
 
 def with_cost(used: Usage, cost: float) -> Usage:
     """Return usage whose price is known."""

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any, Unpack
 
 from starfish_storage.errors import InvalidInputError, NotFoundError, RunFinishedError
+from starfish_storage.generation.account import checks_send_nothing
 from starfish_storage.generation.beginning import About, Beginning
 from starfish_storage.generation.calling import BoundFunction
 from starfish_storage.generation.changes import check_on_change
@@ -261,9 +262,13 @@ async def _recheck(storage: Storage, run_id: str, changed: RunOptions) -> Run:
     """Run the checks over the stored outputs of a run, and return how it stands then."""
     began = time.monotonic()
     _, job, config = await stored_run(storage, run_id)
-    _, checks = stored_options(job, config, changed)
+    options, checks = stored_options(job, config, changed)
     is_new = changed.get("output_schema") is not None
-    changes = await recheck_outputs(storage, run_id, checks, is_new_schema=is_new)
+    token = checks_send_nothing.set(options.replay == "only")
+    try:
+        changes = await recheck_outputs(storage, run_id, checks, is_new_schema=is_new)
+    finally:
+        checks_send_nothing.reset(token)
     if job.status in FINISHED:
         await settle(storage, run_id, None)
     state = await storage.ledger.refresh_run(run_id, utc_now())

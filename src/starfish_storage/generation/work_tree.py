@@ -8,7 +8,8 @@ import subprocess
 _PATIENCE_SECONDS = 2.0  # for a tree of a million files, or one on a server that has gone
 _STATUS = ("status", "--porcelain=v2", "--branch", "--untracked-files=no", "--ignore-submodules=dirty")
 _COMMIT_LINE = "# branch.oid "
-# Nothing of a repository's own is run, no lock is taken, and what git says is not translated.
+# A repository's monitor is not run (its filters are, for files that were touched), no lock is taken, and what git says
+# is not translated.
 _GIT = ("git", "--no-optional-locks", "-c", "core.fsmonitor=false")
 
 

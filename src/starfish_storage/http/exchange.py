@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
 from starfish_storage.codec import decode
-from starfish_storage.errors import InvalidInputError
-from starfish_storage.generation.account import AttemptAccount, attempt_under_way
+from starfish_storage.errors import InvalidInputError, RequestNotStoredError
+from starfish_storage.generation.account import AttemptAccount, attempt_under_way, checks_send_nothing
 from starfish_storage.generation.requests import Asked, RequestUnderWay
 from starfish_storage.generation.steps import used_in_step
 from starfish_storage.http.addresses import address_of, asked_of
@@ -44,8 +44,13 @@ class Recorder:
 
         Args:
             request: of httpx or httpx2.
+
+        Raises:
+            RequestNotStoredError: a recheck makes it, which has no stored answers, and nothing may be sent.
         """
         account = attempt_under_way.get()
+        if account is None and checks_send_nothing.get():
+            raise RequestNotStoredError("", _name(request.method, str(request.url)))
         if account is None or used_in_step.get() is not None:
             return None  # `context.once` keeps its reply itself
         recorded = self._recorded(request, account)

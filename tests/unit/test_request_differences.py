@@ -45,7 +45,7 @@ def say(*texts: str) -> dict[str, Any]:
         (say("a", "b"), say("a", SECRET, "c", "b"), ["messages[1..2] added"]),
         (say("a", "b"), say("a", "b", SECRET), ["messages[2] added"]),
         (say("a", "b", "c"), say("a"), ["messages[1..2] removed"]),
-        (say("a", "b", "c"), say("a", SECRET), ["messages[1..2] changed, now 1"]),
+        (say("a", "b", "c"), say("a", SECRET), ["messages[1..2] changed, now 1 item"]),
         (say("a", "a"), say("a", "a", "a"), ["messages[2] added"]),
         ({"a": {"type": "x"}}, {"a": {"type": "y"}}, ['a.type "x" -> "y"']),
         ({"a": {"b": SECRET}}, {"a": [SECRET]}, ["a changed"]),

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from starfish_storage.codec import json_line, readable_text
 from starfish_storage.runs.exchanges import CallRequest
+from starfish_storage.wording import number_of
 
 _SHOWN = frozenset(
     {"effort", "mode", "model", "reasoning_effort", "role", "service_tier", "tool_choice", "type", "verbosity"}
@@ -84,7 +85,7 @@ def _items(old: list[object], new: list[object], place: str) -> tuple[list[tuple
         return [], f"{_range(place, begin, come)} added"
     if not come:
         return [], f"{_range(place, begin, gone)} removed"
-    return [], f"{_range(place, begin, gone)} changed, now {come}"
+    return [], f"{_range(place, begin, gone)} changed, now {number_of(come, 'item')}"
 
 
 def _range(place: str, begin: int, count: int) -> str:

@@ -14,6 +14,7 @@ import itertools
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -76,7 +77,7 @@ def _child(store: str, run: str, values: list[int], kill_at: int = 0, pipe: tupl
             asyncio.run(_give(store, run, values, kill_at, None if pipe is None else pipe[0]))
             status = 0
         except BaseException:
-            sys.excepthook(*sys.exc_info())
+            traceback.print_exc()
         finally:
             os._exit(status)
     return child

@@ -20,7 +20,7 @@ OVER_AN_INDEX = (
     "save_records", "save_rows_of_records", "note_data", "save_record", "save_execution_job", "end_execution_job",
     "end_execution_jobs", "lock_inputs", "finish_inputs", "save_attempts", "claim_inputs", "get_input", "finish_input",
     "list_claimed_inputs", "list_unowned_inputs", "list_ended_inputs", "get_completed_of_unique_key",
-    "list_rows_of_job", "get_whole_record", "list_versions", "take_version",
+    "list_rows_of_job", "list_keys_of_inputs", "get_whole_record", "list_versions", "take_version",
     "delete_version", "page_of_old_versions", "get_worker", "save_step", "get_step", "list_borrowed_data",
     "list_replies", "get_last_reply", "get_last_replies", "mark_step", "lock_jobs_of_steps", "list_steps_to_forget",
     "count_steps", "count_conversions", "list_faulty_inputs", "get_status_of_outputs", "save_standing", "get_standing",

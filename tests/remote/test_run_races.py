@@ -20,9 +20,10 @@ from starfish_storage.metadata.finishing import Finishing
 from starfish_storage.metadata.operations import WriteOperation
 from starfish_storage.metadata.postgres.row_writer import PostgresRowWriter
 from starfish_storage.metadata.reopening import EndedInputs, reset_inputs
+from starfish_storage.metadata.unique_keys import names_of_keys
 from starfish_storage.metadata.writer import _portions
 from starfish_storage.runs import ClaimedInput, Outcome, output_record_uid
-from starfish_storage.testing.samples import MASTER_JOB
+from starfish_storage.testing.samples import MASTER_JOB, at
 from starfish_storage.testing.suites.run_samples import (
     WORKER,
     a_worker,
@@ -304,6 +305,31 @@ async def test_many_unique_keys_are_decided_alone(store: Store, held: str, keys:
         assert not finished.done()
         await asyncio.to_thread(other.commit)
         assert (await finished).status == "completed"
+
+
+async def test_what_comes_back_waits_for_others_that_decide_about_its_unique_key(store: Store) -> None:
+    """It is a duplicate of what another process stores at the same moment, and not completed as well."""
+    async with store.open() as storage:
+        ledger = await start(storage)
+        first, second = await claim(ledger, 2)
+        await ledger.finish_input(an_outcome(first, kept(1, "same")))
+        await ledger.finish_input(an_outcome(second, kept(1, "another")))
+        await ledger.cancel_inputs(MASTER_JOB, [first.job_id], at(9))
+        other = await asyncio.to_thread(store.transaction)
+        (name,) = names_of_keys(MASTER_JOB, ["same"])
+
+        def has_it(rows: PostgresRowWriter) -> None:
+            rows.execute("lock_names", ([other.lock(name)],))
+            rows.change("set_unique_key", ("same", output_record_uid(second.job_id, 0)))
+
+        await asyncio.to_thread(other.make, has_it)
+        restored = asyncio.create_task(ledger.restore_inputs(MASTER_JOB, [first.job_id], at(10)))
+        while not restored.done() and not await asyncio.to_thread(other.make, other.holds_up_anybody):
+            pass  # a question to the server takes its time
+        assert not restored.done()
+        await asyncio.to_thread(other.commit)
+        assert await restored == 1
+        assert await storage.count_records_for_master_job(MASTER_JOB) == {"completed": 1, "duplicate": 1}
 
 
 def test_a_group_decides_on_few_names() -> None:

@@ -13,9 +13,12 @@ from starfish_storage.interface.rows import RegisteredInputRow
 from starfish_storage.metadata import call_rows, input_list, ledger_rows, ledger_writer, selecting, values
 from starfish_storage.metadata.call_ledger import SQLCallLedger
 from starfish_storage.metadata.database import Database
+from starfish_storage.metadata.earlier import EarlierOutcomeError
+from starfish_storage.metadata.operations import WriteOperation
 from starfish_storage.metadata.outcome_ledger import SQLOutcomeLedger
 from starfish_storage.metadata.row import Row, only_values
 from starfish_storage.metadata.rows import RowCodec
+from starfish_storage.metadata.unique_keys import names_of_keys
 from starfish_storage.models import RECORD_STATUSES, Record, utc_now
 from starfish_storage.runs import (
     ClaimedInput,
@@ -118,7 +121,17 @@ class SQLRunLedger(SQLOutcomeLedger, SQLCallLedger, RunLedger):
     async def restore_inputs(self, master_job_id: str, job_ids: Sequence[str], now: datetime) -> int:
         """See `InputLedger.restore_inputs`."""
         moment = values.timestamp("now", now)
-        return await self._write(lambda writer: input_list.restore_inputs(writer, master_job_id, job_ids, moment))
+        given = [values.text("job_id", job_id) for job_id in job_ids]
+        while True:
+            keys = only_values(await self._database.all_of("list_keys_of_inputs", given)) if given else []
+            restoring = input_list.Restoring(master_job_id, given, frozenset(keys), moment)
+            try:
+                await self._database.write(
+                    WriteOperation(restoring.apply, decides=names_of_keys(master_job_id, restoring.decided))
+                )
+            except EarlierOutcomeError:
+                continue
+            return restoring.restored
 
     async def count_inputs(self, master_job_id: str) -> dict[str, int]:
         """See `InputLedger.count_inputs`."""

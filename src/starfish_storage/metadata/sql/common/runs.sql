@@ -131,6 +131,13 @@ UPDATE records SET attempt = :attempt WHERE record_uid = :record_uid
 -- name: list_rows_of_job
 SELECT {record.columns}, {version} AS data_version, unique_key, attempt FROM records WHERE job_id = :job_id
 
+-- name: list_keys_of_inputs
+SELECT unique_key FROM records WHERE unique_key IS NOT NULL AND job_id IN (
+-- each row
+:job_id
+-- end
+)
+
 -- name: get_whole_record
 SELECT {record.columns}, {version} AS data_version, unique_key, attempt FROM records WHERE record_uid = :record_uid
 

@@ -97,6 +97,15 @@ async def test_a_changed_configuration(storage: Storage) -> None:
         assert (caught.value.id, caught.value.changed, len(caught.value.differences)) == (RUN, "configuration", 1)
         assert "sk-1" not in str(caught.value)
     assert (await statuses(storage), await storage.ledger.list_segments(RUN)) == before
+    for other, more in ((given(1, 3), 1), (iter(given(1, 3)), 0), (given(1, 2, 3), 0), (["bad"], 0)):
+        with pytest.raises(RunChangedError) as caught:
+            await start(storage, asked, other, config=changed)
+        assert caught.value.changed == ("configuration and inputs" if more else "configuration")
+        assert caught.value.differences == (
+            *["input 1 is not the same: 'n' differs"][:more],
+            'config.model: "a" -> "b"',
+        )
+    assert (await statuses(storage), await storage.ledger.list_segments(RUN)) == before
     run = await start(storage, asked, given(1, 2, 3), config=changed, on_change="continue")
     assert (run.status, asked.taken()) == ("completed", [3])
     last = (await storage.ledger.list_segments(RUN))[-1].identity
@@ -216,6 +225,11 @@ async def test_changed_code_goes_on_with_a_warning_or_is_refused(
     assert run.status == "completed"
     (told,) = [one.getMessage() for one in caplog.records if "changed code" in one.getMessage()]
     assert told.startswith(f"run '{RUN}' goes on with changed code: function: ")
+    # With nothing to do, it is refused all the same, and otherwise not worth a word.
+    assert await start(storage, second, given(1, 2), strict_code=True) == await start(storage, first, given(1, 2))
+    with pytest.raises(RunChangedError, match="in its code"):
+        await start(storage, first, given(1, 2), strict_code=True)
+    assert len([one for one in caplog.records if "changed code" in one.getMessage()]) == 1
 
 
 @pytest.mark.parametrize("progress", ["lines", "bar"])

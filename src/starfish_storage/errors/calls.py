@@ -202,7 +202,7 @@ class RunChangedError(InvalidInputError):
 
     Attributes:
         id: the id of the run.
-        changed: what has changed: ``"configuration"``, ``"inputs"`` or ``"code"``.
+        changed: what has changed: ``"configuration"``, ``"inputs"``, ``"configuration and inputs"`` or ``"code"``.
         differences: what differs, one line each.
     """
 
@@ -237,6 +237,10 @@ _WAYS_ON = {
         ('on_change="continue"', "keeps all inputs, and does the new ones too"),
         _FORK,
         ('on_change="match"', "keeps what is done for equal inputs, does new ones, and cancels those that are gone"),
+    ),
+    "configuration and inputs": (
+        ('on_change="continue"', "keeps what is done, and does the rest and new inputs with the new configuration"),
+        _FORK,
     ),
     "code": (
         ("strict_code=False", "goes on with the new code, and warns"),

@@ -8,12 +8,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from starfish_storage.errors import RunChangedError
+from starfish_storage.errors import InvalidInputError, RunChangedError
 from starfish_storage.generation.calling import BoundFunction
 from starfish_storage.generation.changes import (
     OnChange,
     as_stored,
     changes_of_config,
+    changes_of_inputs,
     configs_of,
     identity_now,
     last_identity,
@@ -25,7 +26,7 @@ from starfish_storage.generation.inputs import Difference, Feed, InputCheck
 from starfish_storage.generation.lifecycle import is_finished
 from starfish_storage.generation.options import Options
 from starfish_storage.generation.outcomes import OutputChecks
-from starfish_storage.generation.sources import Inputs, length_of
+from starfish_storage.generation.sources import Inputs, length_of, readable_twice
 from starfish_storage.generation.spooled import take_in
 from starfish_storage.generation.starting import create, state_of
 from starfish_storage.interface import Storage
@@ -124,21 +125,22 @@ class Beginning:
         return Begun(state, feed, identity=await self._identity(self.about.config))
 
     async def _found(self, job: GenerationMasterJob, state: RunState, feed: Feed) -> Begun:
-        """Compare a run that exists: its configuration, its inputs, and, if there is anything to do, its code."""
+        """Compare a run that exists: its configuration, its inputs, and, if that matters, its code."""
         run_id = job.master_job_id
         known = await last_identity(self.storage, job)
         lines = changes_of_config(known, self.about.config)
         if lines and self.on_change in ("refuse", "match"):
-            raise RunChangedError(run_id, "configuration", lines)
+            others = await self._other_inputs(state, feed) if self.on_change == "refuse" else []
+            raise RunChangedError(run_id, "configuration and inputs" if others else "configuration", [*others, *lines])
         if lines and self.on_change == "fork":
             return await self._fork(job, known, feed, None)
         found = await feed.compare()
         if found is not None and self.on_change == "fork":
             return await self._fork(job, known, feed, found)
+        if self.is_strict:  # it refuses before anything is written, and also where nothing is left to do
+            await self._identity(known.get("config"), known, run_id)
         change: dict[str, Any] = {"config": lines} if lines else {}
         if found is not None:
-            if self.is_strict:
-                await self._identity(known.get("config"), known, run_id)  # refuses, before anything is written
             matched = await matched_inputs(self.storage, state, feed, found, self.on_change)
             state = await self.storage.ledger.get_run(run_id) or state
             change |= {"inputs": matched.to_json()} if matched.is_change else {}
@@ -151,6 +153,16 @@ class Beginning:
         if change:
             identity["change"] = {"on_change": self.on_change, **change}
         return Begun(state, feed if found is None else None, identity=identity)
+
+    async def _other_inputs(self, state: RunState, feed: Feed) -> list[str]:
+        """Return how the inputs differ, of a call that is refused anyway: those that reading uses up are not read."""
+        if readable_twice(self.inputs) is None:
+            return []
+        try:
+            found = await feed.compare()
+            return [] if found is None else await changes_of_inputs(self.storage, state, feed, found)
+        except InvalidInputError:
+            return []  # a bad input: told once the configuration is settled
 
     async def _identity(
         self, config: Mapping[str, Any] | None, known: Mapping[str, Any] | None = None, run_id: str = ""

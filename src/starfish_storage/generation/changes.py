@@ -98,12 +98,20 @@ async def matched_inputs(
     Raises:
         RunChangedError: that is refused.
     """
-    run_id, matching = state.master_job_id, Matching(storage, state, feed)
     if on_change in ("continue", "match"):
-        return await matching.match(cancels=on_change == "match")
-    if await _was_matched(storage, run_id) and await matching.finds_the_same():
-        return Matched()
-    raise RunChangedError(run_id, "inputs", [await _describe(storage, run_id, found)])
+        return await Matching(storage, state, feed).match(cancels=on_change == "match")
+    lines = await changes_of_inputs(storage, state, feed, found)
+    if lines:
+        raise RunChangedError(state.master_job_id, "inputs", lines)
+    return Matched()
+
+
+async def changes_of_inputs(storage: Storage, state: RunState, feed: Feed, found: Difference) -> list[str]:
+    """Return how inputs differ from those of a run; not in their order alone, if its list was changed before."""
+    run_id = state.master_job_id
+    if await _was_matched(storage, run_id) and await Matching(storage, state, feed).finds_the_same():
+        return []
+    return [await _describe(storage, run_id, found)]
 
 
 async def _was_matched(storage: Storage, run_id: str) -> bool:

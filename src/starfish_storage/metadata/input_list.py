@@ -42,7 +42,7 @@ def cancel_inputs(writer: RowWriter, master_job_id: str, job_ids: Sequence[str],
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class Restoring:
+class InputRestoring:
     """Makes cancelled inputs and their records what they were; `apply` may be called again after it was taken back.
 
     Attributes:

@@ -124,7 +124,7 @@ class SQLRunLedger(SQLOutcomeLedger, SQLCallLedger, RunLedger):
         given = [values.text("job_id", job_id) for job_id in job_ids]
         while True:
             keys = only_values(await self._database.all_of("list_keys_of_inputs", given)) if given else []
-            restoring = input_list.Restoring(master_job_id, given, frozenset(keys), moment)
+            restoring = input_list.InputRestoring(master_job_id, given, frozenset(keys), moment)
             try:
                 await self._database.write(
                     WriteOperation(restoring.apply, decides=names_of_keys(master_job_id, restoring.decided))

@@ -164,6 +164,12 @@ def test_no_such_function(here: Path) -> None:
         load_function("parts_pkg:f")
 
 
+def test_a_module_that_makes_its_attributes_may_fail(here: Path) -> None:
+    (here / "parts_lazy.py").write_text("def __getattr__(name):\n    raise RuntimeError('not today')\n")
+    with pytest.raises(InvalidInputError, match=r"looking for 'answer' in 'parts_lazy\.py' failed with RuntimeError"):
+        load_function("parts_lazy.py:answer")
+
+
 def test_not_a_function(here: Path) -> None:
     with pytest.raises(InvalidInputError, match="of type int, which cannot be called"):
         load_function("parts_tasks:number")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import httpx2
@@ -104,3 +105,29 @@ async def test_a_request_may_have_any_body(storage: Storage, content: bytes | No
     run = await start(storage, answer, numbers(1))
     assert (run.records, await data(storage)) == ({"completed": 1}, [{"n": 0, "answer": {"a": 1}}])
     assert (await storage.ledger.count_calls(run.master_job_id)).asked == 1
+
+
+@pytest.mark.parametrize("family", ["httpx2", "httpx"])
+async def test_an_answer_after_a_redirect_is_paid_for_once(storage: Storage, family: Any) -> None:
+    asked: list[str] = []
+    library: Any = importlib.import_module(family)
+
+    def respond(request: Any) -> Any:
+        asked.append(request.url.path)
+        if request.url.path == "/v1/answer":
+            return library.Response(307, headers={"location": "/v2/answer"})
+        headers = [(b"content-type", "text/json; x=\u20ac".encode())]  # need not be ASCII
+        return library.Response(200, content=request.content, headers=headers)
+
+    client = http.async_client(family, transport=library.MockTransport(respond), follow_redirects=True)
+
+    async def answer(n: int) -> dict[str, Any]:
+        texts = (await client.post(URL, json={"n": n})).json()
+        if len(asked) == 2:
+            raise ConnectionResetError("of something else")
+        return {"n": n, "answer": texts}
+
+    run = await start(storage, answer, numbers(1))
+    assert (run.records, await data(storage)) == ({"completed": 1}, [{"n": 0, "answer": {"n": 0}}])
+    assert asked == ["/v1/answer", "/v2/answer", "/v1/answer"]
+    await client.aclose()

@@ -55,6 +55,9 @@ def load_function(name: str) -> Callable[..., Any]:
             child = getattr(found, attribute)
         except AttributeError as error:
             raise _refused(name, f"{shorten(path)} has no {attribute!r}", _similar(found, attribute)) from error
+        except Exception as error:  # a `__getattr__` of the user's
+            reason = f"looking for {attribute!r} in {shorten(path)} failed with {type(error).__name__}"
+            raise _refused(name, reason, "correct it, or name a function") from error
         found, path = child, f"{path}:{attribute}" if path == place else f"{path}.{attribute}"
     if not callable(found):
         raise _refused(name, f"it is of type {type(found).__name__}, which cannot be called", "name a function")

@@ -37,13 +37,14 @@ class Recorder:
     pricing: Pricing
     keep_requests: bool
 
-    def exchange(self, request: Any) -> Exchange | None:
+    def exchange(self, request: Any, byte_stream: type) -> Exchange | None:
         """Return what records a request; None if nothing does: outside of a run, or if it cannot be recorded.
 
         Where nothing may be sent, what cannot be recorded is refused as a request whose answer is not stored.
 
         Args:
             request: of httpx or httpx2.
+            byte_stream: the family's class of bodies that are held whole.
 
         Raises:
             RequestNotStoredError: a recheck makes it, which has no stored answers, and nothing may be sent.
@@ -53,20 +54,21 @@ class Recorder:
             raise RequestNotStoredError("", _name(request.method, str(request.url)))
         if account is None or used_in_step.get() is not None:
             return None  # `context.once` keeps its reply itself
-        recorded = self._recorded(request, account)
+        recorded = self._recorded(request, byte_stream, account)
         if recorded is None and account.sends_nothing:
             url = str(request.url)
             return Exchange(self, account, Asked(_name(request.method, url), "", None), url, None)
         return recorded
 
-    def _recorded(self, request: Any, account: AttemptAccount) -> Exchange | None:
+    def _recorded(self, request: Any, byte_stream: type, account: AttemptAccount) -> Exchange | None:
         if request.method != "POST":
             return None
         url, kind = str(request.url), request.headers.get("content-type", "").partition(";")[0].strip().lower()
         try:
             body = bytes(request.content)
         except Exception:  # noqa: BLE001 (of two families: the body has not been read)
-            body = None
+            # After a redirect it never is, but may be there all the same.
+            body = b"".join(request.stream) if isinstance(request.stream, byte_stream) else None
         if body is None or kind.startswith("multipart/") or len(body) > LARGEST_BODY:
             asked = Asked(_name("POST", url), "", None)
             account.requests.note(asked, "upload", "an upload is not recorded")

@@ -49,7 +49,7 @@ class _AsyncTransport:
         self._recorder = recorder
 
     async def handle_async_request(self, request: Any) -> Any:
-        exchange = self._recorder.exchange(request)
+        exchange = self._recorder.exchange(request, self.family.ByteStream)
         if exchange is None:
             return await self._inner.handle_async_request(request)
         try:
@@ -93,7 +93,7 @@ class _Transport:
         self._recorder = recorder
 
     def handle_request(self, request: Any) -> Any:
-        exchange = self._recorder.exchange(request)
+        exchange = self._recorder.exchange(request, self.family.ByteStream)
         if exchange is None:
             return self._inner.handle_request(request)
         try:
@@ -269,7 +269,8 @@ def _pieces(family: Any, decoder: Decoder, raw: bytes) -> Iterator[bytes]:
 def _stored(family: Any, found: CallResponse, pieces: Any) -> Any:
     """Return a stored answer as the SDK would get it from the server."""
     incoming = Incoming(found.status, {"content-type": found.media_type})
-    headers = {"content-type": found.media_type} if found.media_type else {}
+    # As bytes: what a server says need not be ASCII, and an answer that cannot be played back would be paid for again.
+    headers = [(b"content-type", found.media_type.encode("utf-8", "replace"))] if found.media_type else []
     if incoming.is_stream:
         events = [event + _EVENT_END for event in found.body.split(_EVENT_END)]
         events[-1] = events[-1].removesuffix(_EVENT_END)

@@ -255,6 +255,12 @@ async def test_a_fork_takes_over_what_the_same_configuration_made(storage: Stora
     assert (run.inputs, asked.taken()) == ({"completed": 3}, [2, 4])
     about = await storage.get_request_config(storage.generate_request_config_path(run.master_job_id))
     assert (about["forked_from"], about["config"]) == (RUN, {"model": "b"})
+    # Records of the first run, in both of its configurations; what a fork took over says nothing about its own list.
+    about = [
+        (one.number, one.identity.get("taken_from")) for one in await storage.ledger.list_segments(run.master_job_id)
+    ]
+    assert about == [(2, RUN), (3, None)]
+    assert await start(storage, asked, given(4, 3, 2), master_job_id=run.master_job_id, config={"model": "b"})
     # A fork of a fork has all inputs too, also those that were compared with the first run.
     fork = await start(storage, asked, given(1, 2, 9), config={"model": "a"}, on_change="fork")
     asked.taken()
@@ -262,4 +268,6 @@ async def test_a_fork_takes_over_what_the_same_configuration_made(storage: Stora
     await start(storage, asked, given(1, 2, 9, 8), **options)
     again = await start(storage, asked, given(1, 2, 9, 8), config={"model": "a"}, on_change="fork")
     assert again.master_job_id not in (RUN, fork.master_job_id)
+    about = [one.identity.get("taken_from") for one in await storage.ledger.list_segments(again.master_job_id)]
+    assert about == [RUN, fork.master_job_id, None]
     assert (again.inputs, asked.taken()) == ({"completed": 4}, [8, 8])

@@ -16,6 +16,7 @@ from generation.runs import RUN, data, numbers, sound, start
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.generation import Context, resume
 from starfish_storage.interface import Storage
+from starfish_storage.runs.segment_history import made_of
 
 CHANGED = (0, 1, 99, 3, 4, 5, 98)
 
@@ -61,6 +62,20 @@ async def test_a_fork_that_is_killed_is_made_once_and_pays_nothing_twice(storage
     assert (await storage.get_records_for_master_job(RUN))[0].job_id.startswith(original.job_id[:12])
     await storage.delete_master_job(RUN)  # a fork stands by itself
     assert await storage.get_records_data([str(one.output_ref) for one in records]) == found
+    # Each record says which code made it, and in which run; the fork's own segment comes behind.
+    taken, *own = await storage.ledger.list_segments(fork)
+    assert (taken.number, taken.identity["taken_from"], taken.identity["function"]["name"]) == (
+        1,
+        RUN,
+        f"{__name__}:answer",
+    )
+    assert made_of(taken.identity).endswith(f"in run {RUN}")
+    assert own
+    assert all("forking_process" in one.identity["function"]["name"] for one in own)
+    segments = await storage.ledger.find_segments([one.record_uid for one in records])
+    of = {one["n"]: segments[record.record_uid] for one, record in zip(found, records, strict=True)}
+    assert {n for n, number in of.items() if number == 1} == {0, 1, 3, 4, 5}
+    assert {of[98], of[99]} <= {one.number for one in own}
     await storage.close()
     sound(store)
 

@@ -20,6 +20,7 @@ from starfish_storage.models import GenerationMasterJob
 from starfish_storage.redaction import redact_secrets
 from starfish_storage.runs import RunState
 from starfish_storage.runs.segment_changes import describe_changes, is_code_changed
+from starfish_storage.runs.segment_history import TAKEN_FROM
 
 logger = logging.getLogger(__name__)
 
@@ -41,9 +42,14 @@ def check_on_change(given: str | None) -> OnChange:
 
 
 async def last_identity(storage: Storage, job: GenerationMasterJob) -> dict[str, Any]:
-    """Return what a run was last made of: its last segment, or of a run without one, what it was started with."""
+    """Return what a run was last made of: its last segment, or of a run without one, what it was started with.
+
+    Those that a fork has taken over come before its own, and are of another run.
+    """
     segments = await storage.ledger.list_segments(job.master_job_id)
-    return segments[-1].identity if segments else {"config": await _config_at_start(storage, job)}
+    if segments and TAKEN_FROM not in segments[-1].identity:
+        return segments[-1].identity
+    return {"config": await _config_at_start(storage, job)}
 
 
 async def configs_of(storage: Storage, job: GenerationMasterJob) -> dict[int | None, str]:

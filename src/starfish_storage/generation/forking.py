@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -14,9 +14,10 @@ from starfish_storage.errors import AlreadyExistsError, DataNotFoundError, NotFo
 from starfish_storage.generation.inputs import Difference, Feed
 from starfish_storage.generation.matching import StoredInputs, list_all
 from starfish_storage.interface import Storage
-from starfish_storage.interface.rows import AttemptRow, StepRow, WholeExecutionJobRow, WholeRecordRow
+from starfish_storage.interface.rows import AttemptRow, SegmentRow, StepRow, WholeExecutionJobRow, WholeRecordRow
 from starfish_storage.models import GenerationMasterJob
 from starfish_storage.runs import RunInput, RunState, StoredInput, input_job_id
+from starfish_storage.runs.segment_history import TAKEN_FROM
 
 _AT_ONCE = 200
 _DONE = ("completed", "filtered", "duplicate")
@@ -70,6 +71,7 @@ class Fork:
     configs: Mapping[int | None, str]
     taken: int = 0
     _copies: dict[str, str] = field(default_factory=dict[str, str], init=False)
+    _segments: dict[int, bool] = field(default_factory=dict[int, bool], init=False)  # whether the fork has it
 
     async def make(self, feed: Feed) -> RunState:
         """Make the fork of all inputs of a feed, and of those that it has compared; return where it stands."""
@@ -145,12 +147,28 @@ class Fork:
         ]
         await rows.put_execution_jobs(jobs)
         await self.storage.ledger.register_inputs(fork, [given for given, _ in taken.values()])  # notes how many
-        await rows.put_attempts([_free(row, copies[row.job_id], fork) for row in attempts if row.job_id in copies])
+        theirs = [row for row in attempts if row.job_id in copies]
+        await self._put_segments({row.segment for row in theirs if row.segment is not None})
+        known = [number for number, is_there in self._segments.items() if is_there]
+        await rows.put_attempts([_free(row, copies[row.job_id], fork, known) for row in theirs])
         steps = await rows.get_steps(list(copies))
         if steps:
             await rows.put_steps([self._reused(row, copies[row.job_id]) for row in steps])
         self._copies |= copies
         self.taken += len(copies)
+
+    async def _put_segments(self, numbers: set[int]) -> None:
+        """Put the segments that attempts name, with their numbers, as what another run was made of."""
+        rows, fork = self.storage.transfer.rows, self.job.master_job_id
+        wanted = numbers - self._segments.keys()
+        if not wanted:
+            return
+        copies = [_copied_segment(row, fork) for row in await rows.list_segments(self.original) if row.number in wanted]
+        there = {row.number: row for row in await rows.list_segments(fork)}
+        await rows.put_segments([row for row in copies if row.number not in there])
+        # Of two processes that make one fork, the other may be done, and have stored a segment of the fork itself.
+        self._segments |= dict.fromkeys(wanted, False)
+        self._segments |= {row.number: there.get(row.number, row) == row for row in copies}
 
     def _reused(self, row: StepRow, job_id: str) -> StepRow:
         cost = sum(float(one[3] or 0) for one in cast("list[Any]", decode(f"{row.usage or '[]'}\n".encode())))
@@ -190,7 +208,15 @@ def _input_of(row: WholeExecutionJobRow, position: int) -> RunInput:
     return RunInput(position, decode(f"{row.job.run_config}\n".encode()), allows_secrets=True)
 
 
-def _free(row: AttemptRow, job_id: str, master_job_id: str) -> AttemptRow:
+def _copied_segment(row: SegmentRow, fork: str) -> SegmentRow:
+    """Return the segment of another run as one of a fork: without what that run did about its own inputs."""
+    identity: dict[str, Any] = decode(f"{row.identity}\n".encode())
+    identity.pop("change", None)
+    identity.setdefault(TAKEN_FROM, row.master_job_id)  # of a fork of a fork, it says so already
+    return row._replace(master_job_id=fork, identity=ascii_text(identity))
+
+
+def _free(row: AttemptRow, job_id: str, master_job_id: str, segments: Collection[int]) -> AttemptRow:
     return row._replace(
         job_id=job_id,
         master_job_id=master_job_id,
@@ -199,6 +225,6 @@ def _free(row: AttemptRow, job_id: str, master_job_id: str) -> AttemptRow:
         output_tokens=0,
         cost=0.0,
         usage=None,
-        segment=None,
+        segment=row.segment if row.segment in segments else None,
         calls=None,
     )

@@ -11,6 +11,9 @@ from starfish_storage.runs.segment_changes import describe_changes
 from starfish_storage.runs.segments import Segment
 from starfish_storage.wording import number_of
 
+TAKEN_FROM = "taken_from"
+"""Key of the identity of a segment that a fork has taken over with attempts: the run that it is of."""
+
 
 @dataclass(slots=True)
 class Stretch:
@@ -21,6 +24,7 @@ class Stretch:
         last: the number of the last.
         start_time: when the first was stored (UTC).
         identity: what the last is made of.
+        starts: how many they are: of segments that a fork took over, some may be left out.
         hosts: where they ran.
         changes: what changed before the first, in lines; of the first segment of a run, nothing.
     """
@@ -29,6 +33,7 @@ class Stretch:
     last: int
     start_time: datetime
     identity: Mapping[str, Any]
+    starts: int = 0
     hosts: list[str] = field(default_factory=list[str])
     changes: list[str] = field(default_factory=list[str])
 
@@ -40,10 +45,10 @@ class Stretch:
     @property
     def where(self) -> str:
         """The host, or how often somebody went on with the run, and on how many hosts."""
-        count = self.last - self.first + 1
-        if count == 1:
+        if self.starts == 1:
             return self.hosts[0] if self.hosts else ""
-        return f"{number_of(count, 'start')} on {self.hosts[0] if len(self.hosts) == 1 else f'{len(self.hosts)} hosts'}"
+        where = self.hosts[0] if len(self.hosts) == 1 else f"{len(self.hosts)} hosts"
+        return f"{number_of(self.starts, 'start')} on {where}"
 
 
 def stretches(segments: Iterable[Segment]) -> list[Stretch]:
@@ -52,9 +57,10 @@ def stretches(segments: Iterable[Segment]) -> list[Stretch]:
     for segment in segments:
         lines = changes_of(found[-1].identity if found else None, segment.identity)
         host = segment.identity.get("host")
-        if not found or lines:
-            found.append(Stretch(segment.number, segment.number, segment.start_time, segment.identity, [], lines))
+        if not found or lines or found[-1].identity.get(TAKEN_FROM) != segment.identity.get(TAKEN_FROM):
+            found.append(Stretch(segment.number, segment.number, segment.start_time, segment.identity, changes=lines))
         found[-1].last, found[-1].identity = segment.number, segment.identity
+        found[-1].starts += 1
         if isinstance(host, str) and host not in found[-1].hosts:
             found[-1].hosts.append(host)
     return found
@@ -92,10 +98,12 @@ def made_of(identity: Mapping[str, Any]) -> str:
     if isinstance(git, dict):
         tree = cast("dict[str, Any]", git)
         parts.append(f"commit {str(tree.get('commit'))[:10]}{' and changes' if tree.get('clean') is False else ''}")
+    if TAKEN_FROM in identity:
+        parts.append(f"in run {identity[TAKEN_FROM]}")
     return ", ".join(parts)
 
 
 def newest(found: Sequence[Stretch], most: int) -> tuple[Sequence[Stretch], int]:
     """Return the newest stretches, and how many segments came before them."""
     shown = found[-most:]
-    return shown, shown[0].first - 1 if shown else 0
+    return shown, sum(one.starts for one in found[: len(found) - len(shown)])

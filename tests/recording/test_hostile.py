@@ -23,6 +23,8 @@ from starfish_storage.interface import Storage
 from starfish_storage.runs.exchanges import LARGEST_BODY, CallResponse
 
 SECRET = b"sk-live-fedcba9876543210"
+CHUNK = b'data: {"object": "chat.completion.chunk"}\n\n'
+FAILS = b'event: error\ndata: {"type": "error"}\n\n'
 
 
 @dataclass
@@ -180,20 +182,26 @@ async def test_100_megabytes_pass_through_with_a_note(
 
 
 @pytest.mark.parametrize(
-    ("headers", "body", "kind"),
+    ("headers", "body", "kind", "part"),
     [
-        ({"Content-Encoding": "gzip"}, gzip.compress(b"{}" * 999)[:-9], "truncated"),
-        ({"Content-Encoding": "gzip"}, b"no gzip", "broken"),
-        ({"Content-Encoding": "br"}, b"anything", "encoding"),
-        ({"Content-Encoding": "gzip, gzip"}, gzip.compress(gzip.compress(b"{}")), "encoding"),
-        ({"Content-Length": "99"}, b"{}", "broken"),
-        ({"Content-Type": "text/event-stream"}, b'data: {"object": "chat.completion.chunk"}\n\n', "truncated"),
-        ({"Content-Type": "text/event-stream"}, b'event: error\ndata: {"type": "error"}\n\n', "truncated"),
+        ({"Content-Encoding": "gzip"}, gzip.compress(b"{}" * 999)[:-9], "truncated", b"{}" * 999),
+        ({"Content-Encoding": "gzip"}, b"no gzip", "broken", None),
+        ({"Content-Encoding": "br"}, b"anything", "encoding", None),
+        ({"Content-Encoding": "gzip, gzip"}, gzip.compress(gzip.compress(b"{}")), "encoding", None),
+        ({"Content-Length": "99"}, b"{}", "broken", b"{}"),
+        ({"Content-Type": "text/event-stream"}, CHUNK, "truncated", CHUNK),
+        ({"Content-Type": "text/event-stream"}, FAILS, "truncated", FAILS),
     ],
     ids=["half gzip", "no gzip", "brotli", "twice gzip", "too short", "half a stream", "a stream that fails"],
 )
-async def test_what_is_not_whole_is_not_kept(
-    storage: Storage, hostile: Hostile, client: httpx2.AsyncClient, headers: dict[str, str], body: bytes, kind: str
+async def test_what_is_not_whole_is_kept_as_rejected(
+    storage: Storage,
+    hostile: Hostile,
+    client: httpx2.AsyncClient,
+    headers: dict[str, str],
+    body: bytes,
+    kind: str,
+    part: bytes | None,
 ) -> None:
     hostile.headers, hostile.pieces = {"Content-Type": "application/json", **headers}, [body]
 
@@ -202,7 +210,11 @@ async def test_what_is_not_whole_is_not_kept(
 
     await start(storage, answer, numbers(1), retry=NEVER)
     assert await notes(storage) == [kind]
-    assert await replies(storage) == []
+    steps = await storage.ledger.list_calls(await job_id(storage))
+    assert [(one.status, one.rejected_by) for one in steps] == [("rejected", None)] * (part is not None)
+    for step in steps:
+        assert str(step.reason).startswith(f"{kind}: ")
+        assert CallResponse.of_result(step.result).body == part
 
 
 async def test_gzip_is_played_back_as_what_it_decodes_to(

@@ -110,65 +110,30 @@ async def test_what_fails_is_noted_and_takes_no_number(
         raise AssertionError
 
     await start(storage, again_async if how == "async" else again, numbers(1))
-    assert await replies(storage) == [(1, 1, "kept")]
+    was_paid = kind == "cut"
+    assert await replies(storage) == ([(1, 1, "rejected"), (1, 2, "kept")] if was_paid else [(1, 1, "kept")])
     (attempt,) = await attempts(storage)
     assert attempt.calls is not None
     (note,) = attempt.calls.notes
     status = {"limited": "429", "broken": "500"}.get(kind, "broken")
-    assert (attempt.calls.asked, note.kind, note.count) == (1, status, 1)
+    assert (attempt.calls.asked, note.kind, note.count) == (1 + was_paid, status, 1)
+    assert attempt.calls.unpriced == was_paid
     assert note.name == f"POST 127.0.0.1:{paying_server.port}/v1/chat/completions"
 
 
-@pytest.mark.parametrize("how", ["async", "blocking"])
-async def test_streams_are_stored_whole_and_played_back(
-    storage: Storage, paying_server: PayingServer, clients: Clients, how: str
-) -> None:
-    client = clients("httpx2", how)
-    seen: list[list[str]] = []
-
-    async def answer(n: int, context: Context) -> dict[str, Any]:
-        if how == "async":
-            seen.append(await client.stream("story"))
-        else:
-            seen.append(await asyncio.to_thread(client.stream_blocking, "story"))
-        assert await replies(storage) == [(1, 1, "kept")]  # durable before the last event came
-        if context.attempt == 1:
-            raise ConnectionResetError("of something else")
-        return {"n": n}
-
-    run = await start(storage, answer, numbers(1))
-    assert run.records == {"completed": 1}
-    assert seen[0] == seen[1]
-    assert seen[0][-1] == "[DONE]"
-    assert len(seen[0]) > 3
-    assert paying_server.payments == {"story": 1}
-    first, _ = await attempts(storage)
-    (used,) = first.usage
-    assert (used.model, used.input_tokens) == ("gpt-4o-mini", 5)
-    assert used.cost > 0
-
-
-async def test_a_stream_that_is_cut_or_left_is_noted_and_asked_again(
+async def test_requests_that_are_forgotten_are_numbered_anew(
     storage: Storage, paying_server: PayingServer, clients: Clients
 ) -> None:
     client = clients("httpx2")
-    paying_server.tell("cut", match="story")
 
     async def answer(n: int, context: Context) -> dict[str, Any]:
-        await client.ask("question")
-        if context.attempt != 2:
-            return {"n": n, "events": len(await client.stream("story"))}
-        body = client.body("story", stream=True, stream_options={"include_usage": True})
-        async with client.http.stream("POST", client.url, json=body) as response:
-            async for _ in response.aiter_lines():
-                raise ValueError("no more")
-        raise AssertionError
+        texts = [await client.ask("question") for _ in range(2)]
+        await context.forget(f"POST 127.0.0.1:{paying_server.port}/v1/chat/completions")
+        return {"n": n, "texts": [*texts, await client.ask("question")]}
 
-    run = await start(storage, answer, numbers(1))
-    assert (run.records, run.attempts) == ({"completed": 1}, 3)
-    assert paying_server.payments == {"question": 1, "story": 3}  # what the story did says nothing of the question
-    notes = [one.calls.notes if one.calls is not None else () for one in await attempts(storage)]
-    assert [[note.kind for note in some] for some in notes] == [["broken"], ["left"], []]
+    await start(storage, answer, numbers(1))
+    assert await replies(storage) == [(1, 1, "forgotten"), (2, 1, "forgotten"), (1, 2, "kept")]
+    assert paying_server.payments == {"question": 3}
 
 
 async def test_secrets_never_reach_the_store(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextvars import ContextVar
 from dataclasses import replace
+from typing import Any
 
 from starfish_storage.errors import RequestNotStoredError, StorageError
 from starfish_storage.generation.conversion import Notes
@@ -37,8 +38,8 @@ class AttemptAccount:
     """
 
     __slots__ = (
-        *("_attempt", "_claimed", "_is_over", "_is_stored", "_late", "_on_cost", "_replies", "_requests", "_rules"),
-        *("_steps", "_thread", "_unreported", "_usage", "complaint", "loop"),
+        *("_attempt", "_claimed", "_goes_on", "_is_over", "_is_stored", "_late", "_on_cost", "_replies", "_requests"),
+        *("_rules", "_steps", "_thread", "_unreported", "_usage", "complaint", "loop"),
     )
 
     def __init__(self, rules: StepRules, claimed: ClaimedInput, attempt: int, on_cost: Callable[[float], None]) -> None:
@@ -50,7 +51,7 @@ class AttemptAccount:
         self._on_cost = on_cost
         self._usage: list[Usage] = []
         self._late: list[Usage] | None = None
-        self._is_over = self._is_stored = False
+        self._is_over = self._is_stored = self._goes_on = False
         self.complaint: str | None = None
         self._replies: Replies | None = None
         self._steps: Steps | None = None
@@ -173,8 +174,23 @@ class AttemptAccount:
         self._is_over = True
         if self._replies is not None:
             self._replies.is_over = True
-        if self._requests is not None:
+        if self._requests is not None and not self._goes_on:
             self._requests.end()
+
+    def outlive(self, goes_on: bool) -> None:
+        """Note that the thread of the function goes on though the attempt ends, or that it has ended too.
+
+        Until then it reads its streams, which nobody else does.
+        """
+        self._goes_on = goes_on
+        if not goes_on and self._is_over and self._requests is not None:
+            self._requests.end()
+
+    def forget(self, name: str) -> Coroutine[Any, Any, None]:
+        """See `Context.forget`. Called in the event loop's thread."""
+        if self._requests is not None:
+            self._requests.forget(name)
+        return self.steps.forget(name)
 
     def take_usage(self) -> tuple[Usage, ...]:
         """Return the usage for the row of the attempt. What is reported later is added to that row, once it is stored.
@@ -203,6 +219,8 @@ class AttemptAccount:
             timed_out: whether the attempt ran out of its time.
         """
         self.note_stored()
+        if self._requests is not None:
+            await self._requests.kept_parts()
         if self._replies is not None:
             await self._replies.judge(error, timed_out=timed_out)
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from starfish_storage.errors import InvalidInputError
+from starfish_storage.generation.account import attempt_under_way
 from starfish_storage.generation.binding import Binding
 from starfish_storage.generation.code_identity import code_identity
 from starfish_storage.generation.loading import function_name, is_found_by_name, is_what_it_names, stored_name
@@ -110,8 +111,9 @@ class BoundFunction:
         self._threads.close()
 
     async def _in_thread(self, call: Callable[[], Any]) -> Any:
+        account = attempt_under_way.get()
         async with self._turn:  # released when the call is abandoned: one that hangs blocks no other
-            return await self._threads.run(call)
+            return await self._threads.run(call, None if account is None else account.outlive)
 
 
 def _plain_call(call: Callable[[], Any], yielded: list[Any]) -> Any:

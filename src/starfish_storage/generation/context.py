@@ -152,20 +152,21 @@ class Context:
     def forget(self, name: str) -> Awaitable[None]:
         """Forget the replies that are stored for the steps of a name: they stay in the history, and are not used again.
 
-        The next call of the name is its first again, and is asked. Any thread may call this; a thread waits until that
-        is durable, and an async function may await it.
+        The next call of the name is its first again, and is asked. A request of a recording client has method, host and
+        path for its name; each different request is then the first of its kind again. Any thread may call this; a
+        thread waits until that is durable, and an async function may await it.
 
         Raises:
             InvalidInputError: the name is not text.
         """
         _check_step(name, None, 1)
         if self._account.is_in_loop:
-            return _Begun(self._account.steps.forget(name))
+            return _Begun(self._account.forget(name))
         asyncio.run_coroutine_threadsafe(self._forgotten(name), self._account.loop).result()
         return _Begun(None)
 
     async def _forgotten(self, name: str) -> None:
-        await self._account.steps.forget(name)
+        await self._account.forget(name)
 
 
 class _Begun:

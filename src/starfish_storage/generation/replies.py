@@ -193,8 +193,8 @@ class Replies:
             return False
         if step.status == "kept":
             return True
-        if step.rejected_by is None:
-            return False  # not whole, whatever the code
+        if not is_whole(step):
+            return False  # whatever the code
         return reask == "never" or (reask == "auto" and step.rejected_by != self._rules.code())
 
     # --- the end of the attempt -----------------------------------------------------------------------------------
@@ -230,6 +230,11 @@ class Replies:
         suspect = self.course.suspect(error, timed_out=timed_out)
         if suspect is not None:
             await self.mark(suspect, "rejected", f"{type(error).__name__} after it: {_text_of(error)}")
+
+
+def is_whole(step: Step) -> bool:
+    """Return whether a reply came to its end; code that rejects a whole one says which it is."""
+    return step.status != "rejected" or step.rejected_by is not None
 
 
 def storable(text: str) -> str:

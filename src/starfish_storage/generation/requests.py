@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 from starfish_storage.codec import json_line
-from starfish_storage.generation.replies import Replies, storable
+from starfish_storage.errors import StorageError
+from starfish_storage.generation.replies import Replies, is_whole, storable
 from starfish_storage.generation.reuse import copied
+from starfish_storage.generation.stopping import StoppedError
 from starfish_storage.generation.under_way import StepKey
 from starfish_storage.models import utc_now
 from starfish_storage.runs import MOST_NOTES, CallCounts, CallNote, Step, Usage
@@ -36,6 +40,19 @@ class Asked:
     packed: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """An answer of a model, or what has come of it.
+
+    Attributes:
+        response: what came.
+        usage: what it used, as far as it says so; None if it is none of a model.
+    """
+
+    response: CallResponse
+    usage: Usage | None
+
+
 class Requests:
     """The requests of one attempt. Only the event loop's thread uses it, but for `note`.
 
@@ -57,7 +74,8 @@ class Requests:
         self.replies = replies
         self._on_paid = on_paid
         self._on_stored = on_stored
-        self._numbers: dict[str, set[int]] = {}
+        self._numbers: dict[tuple[str, str], set[int]] = {}  # that are taken, by name and key
+        self._keeping: set[asyncio.Task[None]] = set()
         self.streamed: set[RequestUnderWay] = set()
         self._notes: Counter[tuple[str, str, str, str]] = Counter()
         self._asked = self._replayed = self._reused = 0
@@ -73,26 +91,26 @@ class Requests:
             StoppedError: the worker stops.
         """
         replies, held = self.replies, ExitStack()
-        course, called, key = replies.course, replies.course.now(), self._numbered(asked)
+        course, called, (key, give_back) = replies.course, replies.course.now(), self._numbered(asked)
         course.calling += 1
         try:
             held.callback(await replies.calls.take_turn(key))
             replies.refuse_if_over(key)
             step = await self._found(asked, key, held)
             if step is None and replies.answers.sends_nothing:
-                return await self._refused(asked, key, held)
+                return await self._refused(asked, key, give_back, held)
             if step is None:
                 await replies.ready(key)
         except BaseException as error:
             course.failure(error)
             course.calling -= 1
             held.close()
-            self.give_back(key)
+            give_back()
             raise
         if step is None:
             replies.has_paid = True
             held.enter_context(replies.calls.paying(key, lambda: replies.is_over))
-            return RequestUnderWay(self, asked, key, called, held)
+            return RequestUnderWay(self, asked, key, called, give_back, held)
         course.calling -= 1
         held.close()
         for used in step.usage:
@@ -116,21 +134,35 @@ class Requests:
         for call in list(self.streamed):
             call.leave()
 
-    def give_back(self, key: StepKey) -> None:
-        """Let the next request that equals one have its number."""
-        self._numbers[key.request_key].discard(key.call)
+    def forget(self, name: str) -> None:
+        """Number the requests of a name from 1 again. Those under way give numbers back to nobody any more."""
+        self._numbers = {named: taken for named, taken in self._numbers.items() if named[0] != name}
 
-    def _numbered(self, asked: Asked) -> StepKey:
-        taken = self._numbers.setdefault(asked.key, set())
+    def keep_part(self, storing: Coroutine[Any, Any, None]) -> None:
+        """Store what came of an answer, in a task of its own: who breaks an answer off does not wait."""
+        task = self.replies.loop.create_task(storing)
+        self._keeping.add(task)
+        task.add_done_callback(self._keeping.discard)
+
+    async def kept_parts(self) -> None:
+        """Wait until what came of answers is stored."""
+        if self._keeping:
+            await asyncio.wait(self._keeping)
+
+    def _numbered(self, asked: Asked) -> tuple[StepKey, Callable[[], None]]:
+        """Return the step of a request, and what lets the next request that equals it have its number."""
+        taken = self._numbers.setdefault((asked.name, asked.key), set())
         number = next(one for one in range(1, len(taken) + 2) if one not in taken)
         taken.add(number)
         claimed = self.replies.claimed
-        return StepKey(claimed.master_job_id, claimed.job_id, asked.name, number, asked.key)
+        key = StepKey(claimed.master_job_id, claimed.job_id, asked.name, number, asked.key)
+        return key, partial(taken.discard, number)
 
     async def _found(self, asked: Asked, key: StepKey, held: ExitStack) -> Step | None:
         """Return the stored reply that answers a request: one of the input, or a copy of that of another one.
 
-        An input that has replies of its own, and can use none, asks for another: what others have would be no better.
+        An input that has whole replies of its own, and can use none, asks for another: what others have would be no
+        better.
         """
         replies = self.replies
         stored = await replies.all_stored(key)
@@ -138,7 +170,7 @@ class Requests:
         if usable:
             self._replayed += 1
             return usable[0]
-        if stored or not replies.answers.looks_elsewhere:
+        if any(map(is_whole, stored)) or not replies.answers.looks_elsewhere:
             return None
         held.callback(await replies.calls.take_turn(replies.answers.turn(key)))
         found = await replies.found_elsewhere(key)
@@ -149,7 +181,9 @@ class Requests:
         self._saved_cost += found.source.cost
         return step
 
-    async def _refused(self, asked: Asked, key: StepKey, held: ExitStack) -> CallResponse:
+    async def _refused(
+        self, asked: Asked, key: StepKey, give_back: Callable[[], None], held: ExitStack
+    ) -> CallResponse:
         """Return what the client gets in place of an answer that is not stored: SDKs do not send such a request again.
 
         The attempt fails with the error that is noted, whatever the function makes of this.
@@ -158,7 +192,7 @@ class Requests:
         self.note(asked, "not stored", str(error))
         self.replies.course.calling -= 1
         held.close()
-        self.give_back(key)
+        give_back()
         said = {"error": {"message": str(error), "type": error.code, "code": error.code}}
         return CallResponse(_NOT_STORED, "application/json", json_line(said))
 
@@ -171,14 +205,28 @@ class Requests:
 
 
 class RequestUnderWay:
-    """A request that is made now. Nobody else makes it until it has ended. The event loop's thread uses it."""
+    """A request that is made now. Nobody else makes it until it has ended. The event loop's thread uses it.
 
-    def __init__(self, requests: Requests, asked: Asked, key: StepKey, called: int, held: ExitStack) -> None:
+    Attributes:
+        part: returns what has come of the answer so far; None if that is nothing.
+    """
+
+    def __init__(
+        self,
+        requests: Requests,
+        asked: Asked,
+        key: StepKey,
+        called: int,
+        give_back: Callable[[], None],
+        held: ExitStack,
+    ) -> None:
+        self.part: Callable[[], Answered | None] = lambda: None
         self._requests = requests
         self._asked = asked
         self._key = key
         self._called = called
         self._began = utc_now()
+        self._give_back = give_back
         self._held = held
         self._is_streamed = self._has_ended = False
 
@@ -188,7 +236,7 @@ class RequestUnderWay:
         self._requests.replies.course.streaming += 1
         self._requests.streamed.add(self)
 
-    async def keep(self, response: CallResponse, usage: Usage | None) -> None:
+    async def keep(self, answer: Answered) -> None:
         """Store the answer; also if the caller is cancelled meanwhile, who may then ask for it again.
 
         Raises:
@@ -198,16 +246,16 @@ class RequestUnderWay:
         if self._has_ended:
             return  # a stream that was read on after its attempt
         self._has_ended = True
-        self._requests.count_paid(usage)  # before it is stored: it was paid for either way
-        storing = asyncio.ensure_future(self._store(response, usage))
+        self._requests.count_paid(answer.usage)  # before it is stored: it was paid for either way
+        storing = asyncio.ensure_future(self._store(answer))
         try:
             await asyncio.shield(storing)
         except BaseException:
-            self._requests.give_back(self._key)
+            self._give_back()
             raise
 
     def fail(self, kind: str, message: str, error: BaseException | None = None) -> None:
-        """End the call without an answer to keep, and note why."""
+        """End the call without an answer to use, and note why; what has come of one is stored as rejected."""
         if self._has_ended:
             return
         self._has_ended = True
@@ -215,31 +263,53 @@ class RequestUnderWay:
             self._requests.note(self._asked, kind, message)
         if error is not None:
             self._requests.replies.course.failure(error)
-        self._requests.give_back(self._key)
-        self._close()
+        self._give_back()
+        answer = self.part()
+        if answer is None:
+            self._close()
+            return
+        self._requests.count_paid(answer.usage)
+        self._end_course()
+        self._requests.keep_part(self._store_part(answer, f"{kind}: {message}"))
 
     def leave(self) -> None:
         """End a streamed call whose answer nobody reads to its end."""
         if not self._has_ended:
             self._requests.replies.course.left()
-            self.fail("left", "the answer was not read to its end, and is not kept")
+            self.fail("left", "the answer was not read to its end")
 
-    async def _store(self, response: CallResponse, usage: Usage | None) -> None:
-        replies, asked, key = self._requests.replies, self._asked, self._key
-        used = () if usage is None else (usage,)
-        step = Step(
-            key.job_id, key.name, response.to_result(), replies.attempt, utc_now(), used,
-            call=key.call, request_key=asked.key, request=asked.packed, asked_when=self._began,
-        )  # fmt: skip
+    async def _store(self, answer: Answered) -> None:
+        replies = self._requests.replies
         try:
-            replies.course.reply(await replies.keep(key, step), self._called)
+            replies.course.reply(await replies.keep(self._key, self._step(answer)), self._called)
         finally:
             self._close()
 
+    async def _store_part(self, answer: Answered, reason: str) -> None:
+        # Without the code that rejects it: it is not whole, whatever the code. The run ends with an error of the store,
+        # as with that of a whole answer.
+        step = replace(self._step(answer), status="rejected", reason=storable(reason))
+        try:
+            with suppress(StorageError, StoppedError):
+                await self._requests.replies.keep(self._key, step)
+        finally:
+            self._held.close()
+
+    def _step(self, answer: Answered) -> Step:
+        key, asked, used = self._key, self._asked, answer.usage
+        return Step(
+            key.job_id, key.name, answer.response.to_result(), self._requests.replies.attempt, utc_now(),
+            () if used is None else (used,),
+            call=key.call, request_key=asked.key, request=asked.packed, asked_when=self._began,
+        )  # fmt: skip
+
     def _close(self) -> None:
+        self._end_course()
+        self._held.close()
+
+    def _end_course(self) -> None:
         course = self._requests.replies.course
         course.calling -= 1
         if self._is_streamed:
             course.streaming -= 1
             self._requests.streamed.discard(self)
-        self._held.close()

@@ -29,10 +29,15 @@ class Threads:
         self._threads = 0
         self._closed = False
 
-    async def run(self, call: Callable[[], Any]) -> Any:
+    async def run(self, call: Callable[[], Any], outlive: Callable[[bool], object] | None = None) -> Any:
         """Make a call with a copy of the caller's context variables, and return its result.
 
         If this is cancelled, the call goes on and its result is dropped.
+
+        Args:
+            call: what to call.
+            outlive: called with True if this is cancelled and the call goes on, and with False when that has ended. In
+                the event loop's thread.
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
@@ -45,7 +50,7 @@ class Threads:
             except BaseException as raised:  # noqa: BLE001 (handed to who waits)
                 error = raised
             try:
-                loop.call_soon_threadsafe(_settle, future, result, error)
+                loop.call_soon_threadsafe(_settle, future, result, error, outlive)
             except RuntimeError:
                 pass  # the loop is closed: nobody waits any longer
 
@@ -58,7 +63,12 @@ class Threads:
                 self._threads += 1
                 threading.Thread(target=self._run, name=f"{self._name}-{self._threads}", daemon=True).start()
             self._work.put(work)
-        return await future
+        try:
+            return await future
+        except asyncio.CancelledError:
+            if outlive is not None and future.cancelled():  # else it has just ended
+                outlive(True)  # noqa: FBT003
+            raise
 
     def close(self) -> None:
         """End the idle threads now, and the others when their calls have ended. Idempotent."""
@@ -124,9 +134,16 @@ class Handoff:
         return running.result()
 
 
-def _settle(future: asyncio.Future[Any], result: object, error: BaseException | None) -> None:
-    if future.done():
-        return  # cancelled: the caller has stopped waiting
+def _settle(
+    future: asyncio.Future[Any],
+    result: object,
+    error: BaseException | None,
+    outlived: Callable[[bool], object] | None = None,
+) -> None:
+    if future.done():  # cancelled: the caller has stopped waiting
+        if outlived is not None:
+            outlived(False)  # noqa: FBT003
+        return
     if error is None:
         future.set_result(result)
     else:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar, cast
 
 from starfish_storage.codec import decode
 from starfish_storage.errors import InvalidInputError, RequestNotStoredError
 from starfish_storage.generation.account import AttemptAccount, attempt_under_way, checks_send_nothing
-from starfish_storage.generation.requests import Asked, RequestUnderWay
+from starfish_storage.generation.requests import Answered, Asked, RequestUnderWay
 from starfish_storage.generation.steps import used_in_step
 from starfish_storage.http.addresses import address_of, asked_of
 from starfish_storage.http.events import LastEvent, answer_of
 from starfish_storage.http.incoming import ENCODING, Decoder, Incoming, UndecodableError
 from starfish_storage.http.pricing import Pricing
 from starfish_storage.redaction import redact_text
+from starfish_storage.runs import Usage
+from starfish_storage.runs.calls import UNPRICED
 from starfish_storage.runs.exchanges import LARGEST_BODY, CallResponse
 
 Result = TypeVar("Result")
@@ -95,6 +97,7 @@ class Exchange:
     _call: RequestUnderWay | None = None
     _is_left: bool = False
     _last_event: LastEvent = field(default_factory=LastEvent)
+    _incoming: Incoming | None = None
     _streamed: list[bytes] | None = None
     _size: int = 0
 
@@ -112,6 +115,7 @@ class Exchange:
             found.fail("", "")
             raise asyncio.CancelledError  # whoever waited in another thread or loop has gone
         self._call = found
+        found.part = self._part
         return None
 
     def incoming(self, status: int, headers: Any) -> Incoming | None:
@@ -124,6 +128,7 @@ class Exchange:
         if not incoming.can_be_decoded:
             self.fail("encoding", f"its encoding is not {ENCODING}")
             return None
+        self._incoming = incoming
         if incoming.is_stream:
             self._streamed = []
             self._in_loop(self._begin_stream)
@@ -131,7 +136,7 @@ class Exchange:
 
     def too_large(self) -> None:
         """Record nothing of an answer that is too large."""
-        self._streamed = None
+        self._incoming = self._streamed = None
         self.fail("too large", f"its answer is larger than {LARGEST_BODY >> 20} MB, and is not kept")
 
     async def keep(self, incoming: Incoming) -> bytes | None:
@@ -144,13 +149,15 @@ class Exchange:
         try:
             body = incoming.body()
         except UndecodableError as error:
+            if error.kind == "too large":
+                self._incoming = None
             self.fail(error.kind, str(error))
             return None
         await self._kept(CallResponse(incoming.status, incoming.media_type, body), _value(body))
         return body
 
     def fail(self, kind: str, message: str, error: BaseException | None = None) -> None:
-        """Note that there is no answer to keep. Any thread may call this."""
+        """Note that there is no answer to use. Any thread may call this."""
         clean = redact_text(message)
 
         def failed() -> None:
@@ -187,13 +194,15 @@ class Exchange:
         """
         if self._streamed is None or self._call is None:
             return
-        body, self._streamed = b"".join(self._streamed), None
+        body = b"".join(self._streamed)
         answer, problem = answer_of(body)
         if problem is None and not (decoder.is_whole or self._last_event.has_come):
             problem = "it ended too early"
         if problem is not None:
             self.fail("truncated", problem)
+            self._streamed = None
             return
+        self._streamed = None
         await self._kept(CallResponse(incoming.status, incoming.media_type, body), answer)
 
     def leave(self) -> None:
@@ -215,7 +224,24 @@ class Exchange:
     async def _kept(self, response: CallResponse, content: object) -> None:
         call, self._call = self._call, None
         if call is not None:
-            await call.keep(response, self.recorder.pricing.usage(self.url, content, self.model))
+            await call.keep(Answered(response, self._usage(content)))
+
+    def _part(self) -> Answered | None:
+        """Return what has come of the answer; what it does not say of its usage is no price of 0."""
+        incoming = self._incoming
+        if incoming is None:
+            return None
+        body = b"".join(list(self._streamed)) if self._streamed is not None else incoming.part()
+        if not body:
+            return None
+        answer, problem = answer_of(body) if incoming.is_stream else ({}, "")
+        used = self._usage(answer)
+        if used is not None and (problem is not None or not used.output_tokens):
+            used = replace(used, counts={**used.counts, UNPRICED: 1})
+        return Answered(CallResponse(incoming.status, incoming.media_type, body), used)
+
+    def _usage(self, content: object) -> Usage | None:
+        return self.recorder.pricing.usage(self.url, content, self.model)
 
     def _in_loop(self, work: Callable[[], None]) -> None:
         if self.account.is_in_loop:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 
 from starfish_storage.runs.exchanges import LARGEST_BODY
 
@@ -73,16 +74,27 @@ class Incoming:
         """
         if self._length.isdigit() and int(self._length) != self._came:
             raise UndecodableError("truncated", f"{self._came} bytes came of {self._length}")
-        decoder, pieces, size = self.decoder(), list[bytes](), 0
-        for raw in self.raw:
-            for piece in decoder.add(raw):
-                pieces.append(piece)
-                size += len(piece)
-                if size >= LARGEST_BODY:
-                    raise UndecodableError("too large", f"it is larger than {LARGEST_BODY >> 20} MB when it is decoded")
+        decoder, pieces = self.decoder(), list[bytes]()
+        self._decode_into(pieces, decoder)
         if not decoder.is_whole:
             raise UndecodableError("truncated", f"its {self._encoding} ends too early")
         return b"".join(pieces)
+
+    def part(self) -> bytes:
+        """Return what has come, as far as it can be decoded and is not too large."""
+        pieces = list[bytes]()
+        with suppress(UndecodableError):
+            self._decode_into(pieces, self.decoder())
+        return b"".join(pieces)
+
+    def _decode_into(self, pieces: list[bytes], decoder: Decoder) -> None:
+        size = 0
+        for raw in self.raw:
+            for piece in decoder.add(raw):
+                size += len(piece)
+                if size >= LARGEST_BODY:
+                    raise UndecodableError("too large", f"it is larger than {LARGEST_BODY >> 20} MB when it is decoded")
+                pieces.append(piece)
 
     def decoder(self) -> Decoder:
         """Return what decodes the answer piece by piece."""

@@ -35,7 +35,7 @@ class CallCounts:
     """How the requests of an attempt were answered, or those of all attempts of a run.
 
     Attributes:
-        asked: by the provider, whose answer was kept. The others are in the notes.
+        asked: by the provider, of whose answer something came; what did not come whole is in the notes too.
         replayed: from a reply that the input itself had stored.
         reused: from a reply that another input or run had stored.
         saved_cost: what the reused replies had cost, where that is known.

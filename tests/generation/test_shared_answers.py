@@ -11,6 +11,7 @@ import pytest
 
 from generation.recorded_model import URL, Model, again, answers, counted
 from generation.runs import NEVER, RUN, numbers, start
+from starfish_storage import http
 from starfish_storage.generation import Context
 from starfish_storage.interface import Storage
 
@@ -120,3 +121,24 @@ async def test_a_stream_is_reused_as_a_stream(storage: Storage) -> None:
     assert (len(sent), await counted(storage, "two")) == (1, (0, 1, 0))
     assert await answers(storage, second) == await answers(storage, first)
     assert (await answers(storage, first))[0][-1] == "data: [DONE]"
+
+
+async def test_streams_within_streams_do_not_wait_for_each_other(storage: Storage) -> None:
+    both = asyncio.Barrier(2)
+    whole = {"content-type": "text/event-stream"}
+    transport = httpx2.MockTransport(lambda _: httpx2.Response(200, headers=whole, text="data: 1\n\ndata: [DONE]\n\n"))
+    client = http.async_client(transport=transport)
+
+    async def answer(n: int) -> dict[str, Any]:
+        first, second = ("a", "b") if n else ("b", "a")
+        async with client.stream("POST", URL, json={"ask": first}) as outer:
+            await both.wait()  # now each has what the other is going to ask for
+            async with client.stream("POST", URL, json={"ask": second}) as inner:
+                await inner.aread()
+            await outer.aread()
+        return {"n": n}
+
+    async with asyncio.timeout(20):
+        run = await start(storage, answer, numbers(2), reuse="store", max_concurrency=2)
+    assert run.records == {"completed": 2}
+    await client.aclose()

@@ -172,7 +172,11 @@ class Requests:
             return usable[0]
         if any(map(is_whole, stored)) or not replies.answers.looks_elsewhere:
             return None
-        held.callback(await replies.calls.take_turn(replies.answers.turn(key)))
+        turn = replies.answers.turn(key)
+        # While the function reads a stream, it has the turn of that one. Whoever has one never waits for another: two
+        # that waited for each other would wait for ever.
+        if not (self.streamed and replies.calls.is_taken(turn)):
+            held.callback(await replies.calls.take_turn(turn))
         found = await replies.found_elsewhere(key)
         if found is None:
             return None

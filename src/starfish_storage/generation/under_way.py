@@ -69,6 +69,10 @@ class UnderWay:
         finally:
             give_back()
 
+    def is_taken(self, key: StepKey) -> bool:
+        """Return whether somebody asks for a step now."""
+        return key in self._turns
+
     async def take_turn(self, key: StepKey) -> Callable[[], None]:
         """Wait until nobody else asks for a step; others wait until what this returns is called."""
         turn = self._turns.setdefault(key, _Turn())

@@ -28,7 +28,7 @@ OVER_AN_INDEX = (
     "delete_master_job", "update_record", "set_data_version", "return_input", "list_mixed_case_ids_of_records",
     "account_for_inputs", "list_present_inputs", "list_inputs",
     "find_reply_in_store", "find_reply_in_project", "list_requests", "count_calls",
-    "count_call_notes", "list_segments", "get_last_segment", "save_segment",
+    "count_call_notes", "list_segments", "list_newest_segments", "get_last_segment", "save_segment",
     "whole_execution_jobs_of", "whole_records_of", "whole_run", "whole_attempts_of", "whole_steps_of", "put_master_job",
     "put_execution_job",
 )  # fmt: skip

@@ -26,7 +26,7 @@ from starfish_storage.models import GenerationJob, Record
 from starfish_storage.runs import Attempt, Segment, Step
 from starfish_storage.runs.segment_history import made_of
 
-_SELDOM = tuple(Column(title, optional=True) for title in ("also used", "converted", "calls", "segment"))
+_SELDOM = tuple(Column(title, optional=True) for title in ("also used", "conversions", "calls", "segment"))
 """Columns that are left out where nothing would stand in them."""
 
 _ATTEMPT_COLUMNS = (

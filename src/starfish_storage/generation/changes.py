@@ -46,7 +46,7 @@ async def last_identity(storage: Storage, job: GenerationMasterJob) -> dict[str,
 
     Those that a fork has taken over come before its own, and are of another run.
     """
-    segments = await storage.ledger.list_segments(job.master_job_id)
+    segments = await storage.ledger.list_segments(job.master_job_id, newest=1)  # of a run of thousands of workers
     if segments and TAKEN_FROM not in segments[-1].identity:
         return segments[-1].identity
     return {"config": await _config_at_start(storage, job)}

@@ -238,8 +238,12 @@ class RunLedger(InputLedger, AttemptLedger, OutcomeLedger, CallLedger):
         """
 
     @abstractmethod
-    async def list_segments(self, master_job_id: str) -> list[Segment]:
-        """Return the segments of a run by number. Raises nothing of its own."""
+    async def list_segments(self, master_job_id: str, *, newest: int | None = None) -> list[Segment]:
+        """Return the segments of a run by number, or so many of the newest ones.
+
+        Raises:
+            InvalidInputError: ``newest`` is negative, or is not an integer.
+        """
 
     @abstractmethod
     async def list_errors(self, master_job_id: str) -> list[ErrorGroup]:

@@ -210,10 +210,14 @@ class SQLRunLedger(SQLOutcomeLedger, SQLCallLedger, RunLedger):
         row = await self._write(lambda writer: ledger_writer.add_segment(writer, master_job_id, text))
         return self._read(call_rows.segment, row)
 
-    async def list_segments(self, master_job_id: str) -> list[Segment]:
+    async def list_segments(self, master_job_id: str, *, newest: int | None = None) -> list[Segment]:
         """See `RunLedger.list_segments`."""
-        found = await self._all("list_segments", (values.text("master_job_id", master_job_id),))
-        return [self._read(call_rows.segment, row) for row in found]
+        of = values.text("master_job_id", master_job_id)
+        if newest is None:
+            found = await self._all("list_segments", (of,))
+        else:
+            found = await self._all("list_newest_segments", (of, values.whole("newest", newest, 0, 2**31)))
+        return sorted((self._read(call_rows.segment, row) for row in found), key=lambda one: one.number)
 
     async def list_errors(self, master_job_id: str) -> list[ErrorGroup]:
         """See `RunLedger.list_errors`."""

@@ -245,7 +245,12 @@ class SegmentTests(StorageSuite):
         more = await asyncio.gather(*(ledger.add_segment(MASTER_JOB, {"of": number}) for number in range(5)))
         assert sorted(segment.number for segment in more) == [2, 3, 4, 5, 6]
         assert (await ledger.add_segment("run-2", {})).number == 1
-        assert await ledger.list_segments(MASTER_JOB) == [first, *sorted(more, key=lambda one: one.number)]
+        every = [first, *sorted(more, key=lambda one: one.number)]
+        assert await ledger.list_segments(MASTER_JOB) == every
+        assert await ledger.list_segments(MASTER_JOB, newest=2) == every[-2:]
+        assert await ledger.list_segments(MASTER_JOB, newest=0) == []
+        with refused(InvalidInputError, "newest"):
+            await ledger.list_segments(MASTER_JOB, newest=-1)
         await storage.delete_master_job(MASTER_JOB)
         assert await ledger.list_segments(MASTER_JOB) == []
         assert len(await ledger.list_segments("run-2")) == 1

@@ -252,6 +252,9 @@ ON CONFLICT (master_job_id, number) DO UPDATE SET {segment.assigned of excluded}
 -- name: get_last_segment
 SELECT max(number) FROM segments WHERE master_job_id = :master_job_id
 
+-- name: list_newest_segments
+SELECT {segment.columns} FROM segments WHERE master_job_id = :master_job_id ORDER BY number DESC LIMIT :limit
+
 -- name: list_segments
 SELECT {segment.columns} FROM segments WHERE master_job_id = :master_job_id ORDER BY number
 

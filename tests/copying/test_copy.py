@@ -289,7 +289,7 @@ async def test_half_a_copy_is_not_gone_on_with(tmp_path: Path, monkeypatch: pyte
         job = await target.get_master_job(RUN)
         assert job is not None
         assert (job.status, job.end_time) == ("pending", None)
-        with pytest.raises(NotFoundError, match="request"):
+        with pytest.raises(InvalidInputError, match="was not made to its end"):
             await resume(target, RUN, answer, inputs=numbers(9), progress="quiet")
         await copy(source, target)
         assert await whole(target) == await whole(source)

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from cli.calling import call
-from generation.runs import attempts, job_id, numbers, start
+from generation.runs import NEVER, RUN, attempts, job_id, numbers, start
 from recording.asking import Clients
 from recording.test_recording import replies
 from servers.paying import PayingServer
-from starfish_storage.generation import Context
+from starfish_storage.generation import Context, retry
 from starfish_storage.interface import Storage
 from starfish_storage.runs import CallCounts
 from starfish_storage.runs.exchanges import CallResponse
@@ -112,3 +112,26 @@ async def test_a_thread_reads_its_stream_after_its_attempt(
     assert paying_server.payments == {"story": 1 if goes_on else 2}
     kept = [(1, 1, "kept")] if goes_on else [(1, 1, "rejected"), (1, 2, "kept")]
     assert await replies(storage) == kept
+
+
+async def test_a_part_of_an_answer_does_not_keep_the_whole_one_of_another_run_out(
+    storage: Storage, paying_server: PayingServer, clients: Clients
+) -> None:
+    client = clients("httpx2")
+
+    async def leaving(n: int) -> dict[str, Any]:
+        async with client.http.stream("POST", client.url, json=client.body("story", stream=True)) as response:
+            async for _ in response.aiter_lines():
+                raise ValueError("no more")
+        raise AssertionError
+
+    async def answer(n: int) -> dict[str, Any]:
+        async with client.http.stream("POST", client.url, json=client.body("story", stream=True)) as response:
+            return {"n": n, "text": "".join([text async for text in response.aiter_text()])}
+
+    await start(storage, leaving, numbers(1), retry=NEVER)
+    await start(storage, answer, numbers(1), master_job_id="another")
+    run = await retry(storage, RUN, answer, reuse="project", progress="quiet")
+    assert (run.records, paying_server.payments) == ({"completed": 1}, {"story": 2})
+    assert await replies(storage) == [(1, 1, "rejected"), (1, 2, "kept")]
+    assert (await storage.ledger.count_calls(RUN)).reused == 1

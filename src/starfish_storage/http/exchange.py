@@ -244,9 +244,11 @@ class Exchange:
         return self.recorder.pricing.usage(self.url, content, self.model)
 
     def _in_loop(self, work: Callable[[], None]) -> None:
+        if self.account.loop.is_closed():
+            return  # as when Python collects a stream that nobody has closed: there is no way to the store any more
         if self.account.is_in_loop:
             work()
-        elif not self.account.loop.is_closed():
+        else:
             self.account.loop.call_soon_threadsafe(work)
 
     async def awaited(self, work: Coroutine[Any, Any, Result]) -> Result:

@@ -73,7 +73,7 @@ def test_what_an_attempt_used_and_converted_is_shown(work: Path) -> None:
     text = call("record", uid).out
     assert "cached_tokens 7" in text
     assert "date 1, nan 1" in text
-    assert "conversions" in text.splitlines()[text.splitlines().index("Attempts") + 1]
+    assert "conversions" in text
 
 
 def test_a_misfit_is_retried_if_the_command_says_so(work: Path) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from durability import processes
 from starfish_storage import InvalidInputError, LocalStorage, Project
 from starfish_storage.generation.loading import is_found_by_name, load_function, stored_name
 from starfish_storage.user_modules import refuse_in_import
@@ -175,11 +176,46 @@ def test_not_a_function(here: Path) -> None:
         load_function("parts_tasks:number")
 
 
+MAIN = """
+import asyncio, sys
+from starfish_storage import generate, open_storage
+from beside.tasks import answer
+
+async def main():
+    async with open_storage(sys.argv[1], durability="process") as storage:
+        await generate(storage, answer, [{"n": 1}], project="p", master_job_id="run-1", max_cost=0, progress="quiet")
+
+asyncio.run(main())
+"""
+
+
+def test_a_function_of_a_package_beside_a_script_is_found_from_another_directory(tmp_path: Path) -> None:
+    package = tmp_path / "scripts" / "beside"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "more.py").write_text("ONE = 1\n")
+    (package / "tasks.py").write_text("from .more import ONE\n\ndef answer(n):\n    return {'n': n + ONE}\n")
+    (tmp_path / "scripts" / "main.py").write_text(MAIN)
+    store = (tmp_path / "store").as_uri()
+    for words in (
+        (f"{tmp_path}/scripts/main.py", store),
+        ("-m", "starfish_storage", "resume", "run-1", "--store", store, "--max-cost", "9"),
+    ):
+        status, out, errors = processes.run(list(words))
+        assert status == 0, errors
+    assert "completed" in out
+    package.rename(tmp_path / "scripts" / "gone")
+    words = ("-m", "starfish_storage", "retry", "run-1", "--store", store)
+    status, _, errors = processes.run(list(words))
+    assert status != 0
+    assert "there is no module 'beside'" in errors
+
+
 def test_the_stored_name_of_a_function_is_its_file_unless_that_is_installed(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert stored_name(load_function("parts_tasks:answer")) == f"{here}/parts_tasks.py:answer"
-    assert stored_name(load_function("parts_pkg.tasks:answer")) == "parts_pkg.tasks:answer"
+    assert stored_name(load_function("parts_pkg.tasks:answer")) == f"{here}/parts_pkg.tasks:answer"
     assert stored_name(load_function("parts_tasks:model")) == "parts_tasks:Model", "an object is not its class"
     assert stored_name(functools.partial(load_function("parts_tasks:answer"), 1)) == "parts_tasks:answer"
     assert stored_name(stored_name) == "starfish_storage.generation.loading:stored_name"

@@ -80,7 +80,9 @@ def stored_name(function: Callable[..., Any]) -> str:
     """Return the name of a function that is stored with a run: another program finds it by that.
 
     A function of a script, or of another file that is in no package and not installed, is named by its file, with the
-    whole path: ``"/home/me/answers.py:answer"``. So the command line finds it from every directory. What was typed in,
+    whole path: ``"/home/me/answers.py:answer"``. One of a package beside the script, or in the current directory, is
+    named by its module, with that directory: ``"/home/me/package.module:answer"``. So the command line finds it from
+    every directory. What was typed in,
     is inside another function, or holds values (a `functools.partial`, an object), is found by nobody, and keeps the
     name of its module.
     """
@@ -95,9 +97,28 @@ def stored_name(function: Callable[..., Any]) -> str:
     spec = getattr(found, "__spec__", None)
     if module in PROGRAMS and spec is not None and "." in spec.name:  # python -m package.module
         return f"{spec.name}:{attributes}"
-    if "." in module or hasattr(found, "__path__") or not file.endswith(".py") or not os.path.isfile(file):
+    if not file.endswith(".py") or not os.path.isfile(file) or is_installed(file):
         return name
-    return name if is_installed(file) else f"{file}:{attributes}"
+    if "." not in module and not hasattr(found, "__path__"):
+        return f"{file}:{attributes}"
+    directory = _directory_of_package(module, file)
+    return name if directory is None else f"{os.path.join(directory, module)}:{attributes}"
+
+
+def _directory_of_package(module: str, file: str) -> str | None:
+    """Return the directory that a module was imported from, if that is the script's or the current one.
+
+    Of others, such as those of `PYTHONPATH`, another program is taken to know as well.
+    """
+    directory = file.removesuffix(".py").removesuffix(f"{os.sep}__init__")
+    for part in reversed(module.split(".")):
+        directory, last = os.path.split(directory)
+        if last != part:
+            return None
+    script = getattr(sys.modules.get("__main__"), "__file__", None)
+    # Not by `getcwd`, which fails in a directory that was deleted.
+    known = [os.curdir, *([os.path.dirname(script)] if script else ())]
+    return directory if directory in map(os.path.realpath, known) else None
 
 
 def is_what_it_names(function: Callable[..., Any]) -> bool:
@@ -156,7 +177,7 @@ def load_function_of_run(name: str, command: str) -> Callable[..., Any]:
     try:
         return load_stored_function(name)
     except InvalidInputError as error:
-        is_by_file = os.path.isabs(place) and not os.path.exists(place)
+        is_by_file = place.endswith(".py") and os.path.isabs(place) and not os.path.exists(place)
         if not (is_by_file or place == "__main__") or not all(part.isidentifier() for part in attributes.split(".")):
             raise
         if is_by_file:
@@ -170,11 +191,18 @@ def load_function_of_run(name: str, command: str) -> Callable[..., Any]:
 def load_stored_function(name: str) -> Callable[..., Any]:
     """Return the function that `stored_name` has named. A file that is gone may lie in the current directory.
 
+    A package whose directory is gone may lie wherever this program imports from.
+
     Raises:
         InvalidInputError: as `load_function`.
     """
     place, _, attributes = name.rpartition(":")
     here = os.path.basename(place)
+    if os.path.isabs(place) and not here.endswith(".py"):  # the module of a package, and its directory before it
+        if os.path.isdir(directory := os.path.dirname(place)):
+            _make_importable(os.getcwd())
+            _make_importable(directory)  # before the current one, which may have another package of that name
+        return load_function(f"{here}:{attributes}")
     if os.path.isabs(place) and not os.path.exists(place) and os.path.exists(here):
         return load_function(f"{here}:{attributes}")  # the program was moved, or this is another machine
     return load_function(name)

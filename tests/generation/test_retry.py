@@ -190,3 +190,24 @@ async def test_a_retry_that_fails_says_that_the_earlier_outcomes_stand(
     assert run.to_json()["kept_before"] == 2
     told = "run 'run-1': 2 inputs failed again; what there was of them before stands"
     assert capsys.readouterr().err.splitlines()[-1].endswith(told)
+
+
+async def test_a_call_of_a_run_that_has_ended_says_how_its_failures_run_again(
+    storage: Storage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def fails(n: int) -> dict[str, int]:
+        if n == 1:
+            raise ValueError
+        return {"n": n}
+
+    await start(storage, fails, numbers(3), retry=1)
+    capsys.readouterr()
+    mended = Calls()
+    run = await start(storage, mended, numbers(3), progress="lines")
+    assert (run.status, mended.made) == ("completed_with_errors", [])
+    told = capsys.readouterr().err
+    assert f"run '{RUN}' has ended; 1 of its inputs failed" in told
+    assert f"retry(storage, '{RUN}'" in told
+    await retry(storage, RUN, mended, progress="quiet")
+    await start(storage, mended, numbers(3), progress="lines")
+    assert "failed" not in capsys.readouterr().err

@@ -41,8 +41,31 @@ def how_to_continue(storage: Storage, run_id: str, function: BoundFunction, *, b
     again = "start the program again to continue" if by_program and not is_typed_in else ""
     if not function.is_found_by_name:
         return again or f"resume(storage, {run_id!r}, function) continues it"
-    command = shlex.join(("starfish-storage", "resume", run_id, *_store_words(storage, run_id)))
+    command = _command("resume", storage, run_id)
     return f"{again}, or: {command}" if again else f"continue with: {command}"
+
+
+def how_to_retry(storage: Storage, run_id: str, function: BoundFunction, failed: int) -> str | None:
+    """Return how to run again what failed in a run that has ended, for people; None if the caller says it.
+
+    A program that is mended and started again does nothing with a run that has ended, and would not say why.
+
+    Args:
+        storage: holds the run.
+        run_id: the run.
+        function: called for each input.
+        failed: how many of its inputs failed.
+    """
+    if _is_said_elsewhere.get():
+        return None
+    call = f"retry(storage, {run_id!r}{'' if function.is_found_by_name else ', function'})"
+    how = f"{call}, or: {_command('retry', storage, run_id)}" if function.is_found_by_name else call
+    what = "1 of its inputs" if failed == 1 else f"{failed:,} of its inputs"
+    return f"run {run_id!r} has ended; {what} failed, and this call ran none of them again; to do so: {how}"
+
+
+def _command(name: str, storage: Storage, run_id: str) -> str:
+    return shlex.join(("starfish-storage", name, run_id, *_store_words(storage, run_id)))
 
 
 def _store_words(storage: Storage, run_id: str) -> list[str]:

@@ -15,7 +15,7 @@ from starfish_storage.generation.beginning import About, Beginning
 from starfish_storage.generation.calling import BoundFunction
 from starfish_storage.generation.changes import check_on_change
 from starfish_storage.generation.context import Context
-from starfish_storage.generation.continuing import how_to_continue
+from starfish_storage.generation.continuing import how_to_continue, how_to_retry
 from starfish_storage.generation.forgetting import check_step_names, forget_of_pending
 from starfish_storage.generation.frames import rows_of
 from starfish_storage.generation.going_on import go_on, stored_options
@@ -106,7 +106,12 @@ async def _generate(
     begun = await beginning.begin(run_id)
     state = begun.state
     if begun.is_over:
-        return await _as_it_is(storage, state)
+        found = await _as_it_is(storage, state)
+        failed = found.inputs.get("failed", 0)
+        hint = how_to_retry(storage, state.master_job_id, bound, failed) if failed else None
+        if hint is not None:
+            shown.note(hint)
+        return found
     segment = await storage.ledger.add_segment(state.master_job_id, begun.identity)
     run = await _identity(storage, state.master_job_id)
     worker = RunWorker(storage, state, bound, checks, how, shown, begun.feed, run, segment.number)

@@ -74,6 +74,12 @@ def test_what_an_attempt_used_and_converted_is_shown(work: Path) -> None:
     assert "cached_tokens 7" in text
     assert "date 1, nan 1" in text
     assert "conversions" in text
+    assert call("retry", "run-1", "--status", "completed", "--replace", "always", "-q").status == 1
+    ended = call("export", "run-1", "out.jsonl", "--metadata")
+    assert ended.status == 0, ended
+    about = [json.loads(line)["metadata"] for line in (work / "out.jsonl").read_text().splitlines()]
+    found = {one["uid"]: (one["versions"], one["conversions"]) for one in about}
+    assert found[uid] == (2, 2)
 
 
 def test_a_misfit_is_retried_if_the_command_says_so(work: Path) -> None:

@@ -206,6 +206,8 @@ async def test_metadata_stands_under_one_key(storage: LocalStorage, tmp_path: Pa
         "output_tokens": 0,
         "cost": 0.0,
         "segment": None,
+        "versions": 1,
+        "conversions": 0,
     }
     assert list(second) == ["meta"]
 

@@ -97,6 +97,8 @@ async def test_metadata(root: Path):
             "output_tokens": 0,
             "cost": 0.0,
             "segment": None,
+            "versions": 1,
+            "conversions": 0,
         }
         with pytest.raises(InvalidInputError, match=r"record 'r0000'.*'text'"):
             await to_arrow(storage, master_job_ids=["m1"], metadata="text")

@@ -51,6 +51,7 @@ from starfish_storage.runs import (
     ErrorGroup,
     InputAccount,
     RecordedCall,
+    RecordOrigin,
     RecordVersion,
     RunState,
     Segment,
@@ -297,6 +298,7 @@ async def the_ledger(ledger: RunLedger, now: datetime) -> None:
     assert_type(await ledger.claim_inputs("run-1", "w1", 1, now), list[ClaimedInput])
     assert_type(await ledger.list_attempts("j1"), list[Attempt])
     assert_type(await ledger.account_for_inputs(["j1"]), dict[str, InputAccount])
+    assert_type(await ledger.find_origins(["r1"]), dict[str, RecordOrigin])
     assert_type(await ledger.list_steps("j1"), list[Step])
     assert_type(await ledger.list_replies("j1", "model-call", 2), list[Step])
     assert_type(await ledger.count_steps("run-1"), list[StepTotal])

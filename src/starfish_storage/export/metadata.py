@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from starfish_storage.interface import ScannedRecord, Storage
-from starfish_storage.runs import InputAccount
+from starfish_storage.runs import InputAccount, RecordOrigin
 
 
 async def describe(storage: Storage, records: Sequence[ScannedRecord]) -> list[dict[str, Any]]:
@@ -15,15 +15,16 @@ async def describe(storage: Storage, records: Sequence[ScannedRecord]) -> list[d
     Each has ``uid``, ``job_id``, ``master_job_id``, ``status``, ``start_time``, ``end_time``, ``error_message``; and
     ``input``, ``attempts``, ``input_tokens``, ``output_tokens`` and ``cost`` of the input that the record came from:
     where one input gave several records, each says what all of them have cost together. ``segment`` is the number of
-    the segment of the run that made it; None if that is not stored.
+    the segment of the run that made it; None if that is not stored. ``versions`` counts the outputs of the record that
+    are kept, the current one included; ``conversions`` the values that its attempt converted.
     """
     job_ids = list(dict.fromkeys(record.job_id for record in records))
     accounts = await storage.ledger.account_for_inputs(job_ids)
-    segments = await storage.ledger.find_segments([record.record_uid for record in records])
-    return [_metadata(one, accounts.get(one.job_id), segments.get(one.record_uid)) for one in records]
+    origins = await storage.ledger.find_origins([record.record_uid for record in records])
+    return [_metadata(one, accounts.get(one.job_id), origins.get(one.record_uid)) for one in records]
 
 
-def _metadata(record: ScannedRecord, account: InputAccount | None, segment: int | None) -> dict[str, Any]:
+def _metadata(record: ScannedRecord, account: InputAccount | None, origin: RecordOrigin | None) -> dict[str, Any]:
     return {
         "uid": record.record_uid,
         "job_id": record.job_id,
@@ -37,5 +38,7 @@ def _metadata(record: ScannedRecord, account: InputAccount | None, segment: int 
         "input_tokens": 0 if account is None else account.input_tokens,
         "output_tokens": 0 if account is None else account.output_tokens,
         "cost": 0.0 if account is None else account.cost,
-        "segment": segment,
+        "segment": None if origin is None else origin.segment,
+        "versions": 1 if origin is None else origin.versions,
+        "conversions": 0 if origin is None else origin.conversions,
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
-from starfish_storage.runs import Attempt, InputAccount, StatusStep, Step, StepTotal, Usage
+from starfish_storage.runs import Attempt, InputAccount, RecordOrigin, StatusStep, Step, StepTotal, Usage
 
 
 class AttemptLedger(ABC):
@@ -55,6 +55,13 @@ class AttemptLedger(ABC):
 
         It is that of the attempt whose output the record is. Records that do not exist, or whose attempt names no
         segment, are left out.
+        """
+
+    @abstractmethod
+    async def find_origins(self, record_uids: Sequence[str]) -> dict[str, RecordOrigin]:
+        """Return what each of these records came of, by their uids; those that do not exist are left out.
+
+        Raises nothing of its own.
         """
 
     @abstractmethod

@@ -11,7 +11,7 @@ from starfish_storage.metadata.ledger_access import LedgerAccess
 from starfish_storage.metadata.operations import WriteOperation
 from starfish_storage.metadata.step_writer import SavingStep
 from starfish_storage.models import utc_now
-from starfish_storage.runs import Attempt, InputAccount, StatusStep, Step, StepTotal, Usage
+from starfish_storage.runs import Attempt, InputAccount, RecordOrigin, StatusStep, Step, StepTotal, Usage
 
 
 class SQLAttemptLedger(LedgerAccess, AttemptLedger):
@@ -45,6 +45,12 @@ class SQLAttemptLedger(LedgerAccess, AttemptLedger):
         """See `AttemptLedger.find_segments`."""
         wanted = [values.text("record_uid", uid) for uid in record_uids]
         return dict(await self._database.all_of("find_segments", wanted))
+
+    async def find_origins(self, record_uids: Sequence[str]) -> dict[str, RecordOrigin]:
+        """See `AttemptLedger.find_origins`."""
+        wanted = [values.text("record_uid", uid) for uid in record_uids]
+        found = await self._database.all_of("find_origins", wanted)
+        return dict(self._read(ledger_rows.record_origin, row) for row in found)
 
     async def save_step(self, step: Step) -> int:
         """See `AttemptLedger.save_step`."""

@@ -30,6 +30,7 @@ from starfish_storage.runs import (
     InputAccount,
     Outcome,
     Output,
+    RecordOrigin,
     RecordVersion,
     RunInput,
     RunState,
@@ -59,6 +60,12 @@ def claimed_input(row: ClaimedInputRow) -> ClaimedInput:
     """Return the input of a claimed row."""
     job_id, master_job_id, position, text, attempts = row
     return ClaimedInput(job_id, master_job_id, position, decode(f"{text}\n".encode()), attempts)
+
+
+def record_origin(row: Row) -> tuple[str, RecordOrigin]:
+    """Return a record's uid, and what it came of."""
+    uid, segment, conversions, earlier = row
+    return uid, RecordOrigin(segment, earlier + 1, sum(one.count for one in _read_conversions(conversions)))
 
 
 def input_account(row: Row) -> InputAccount:

@@ -86,6 +86,21 @@ class StoredInput:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordOrigin:
+    """What a record came of.
+
+    Attributes:
+        segment: the number of the segment of the run that made it; None if that is not stored.
+        versions: how many outputs of it are kept, the current one included.
+        conversions: how many values its attempt converted so that they could be stored.
+    """
+
+    segment: int | None
+    versions: int
+    conversions: int
+
+
+@dataclass(frozen=True, slots=True)
 class InputAccount:
     """An input and its cost.
 

@@ -17,7 +17,7 @@ from starfish_storage.errors import (
     StorageError,
 )
 from starfish_storage.interface import Storage
-from starfish_storage.runs import CallCounts, CallNote, ClaimedInput, Segment, Step, StepSource, Usage
+from starfish_storage.runs import CallCounts, CallNote, ClaimedInput, RecordOrigin, Segment, Step, StepSource, Usage
 from starfish_storage.testing.samples import MASTER_JOB, PROJECT, a_master_job, a_project, an_execution_job, at
 from starfish_storage.testing.suites.run_samples import (
     WORKER,
@@ -271,6 +271,8 @@ class SegmentTests(StorageSuite):
         uids = [f"{one.job_id}-0", f"{one.job_id}-1", f"{two.job_id}-0", f"{three.job_id}-0", "nobody"]
         assert await ledger.find_segments(uids) == {uids[0]: 2, uids[1]: 2, uids[2]: 1}
         assert await ledger.find_segments([]) == {}
+        found = await ledger.find_origins(uids)
+        assert found == {uid: RecordOrigin(number, 1, 0) for uid, number in zip(uids, (2, 2, 1, None), strict=False)}
         await ledger.reset_inputs(MASTER_JOB, ["completed"], job_ids=[two.job_id])
         (again,) = await claim(ledger)
         await ledger.finish_input(an_outcome(again, status="failed", segment=3))

@@ -54,6 +54,17 @@ WHERE attempts.segment IS NOT NULL AND records.record_uid IN (
 -- end
 )
 
+-- name: find_origins
+SELECT records.record_uid, attempts.segment, attempts.conversions,
+       (SELECT COUNT(*) FROM record_versions WHERE record_versions.record_uid = records.record_uid)
+FROM records
+LEFT JOIN attempts ON attempts.job_id = records.job_id AND attempts.number = COALESCE(records.attempt, 1)
+WHERE records.record_uid IN (
+-- each row
+:record_uid
+-- end
+)
+
 -- name: complete_inputs
 UPDATE runs SET inputs_complete = 1 WHERE master_job_id = :master_job_id
 

@@ -33,6 +33,10 @@ LONGEST = 4  # so many columns may stand in a query; more of them are a list tha
                 "worker_id = excluded.worker_id"
             ),
         ),
+        (
+            "{step.id} {step.id of own but name}",
+            "job_id, name, request_key, call, reply own.job_id, own.request_key, own.call, own.reply",
+        ),
         ("{run.assigned but stop_reason}", "registered = :registered, inputs_complete = :inputs_complete"),
         (
             "{claimed_input.arrays but master_job_id run_config attempted_generations}",

@@ -5,6 +5,7 @@ In a ``.sql`` file, ``{record.columns}`` stands for the columns of a `RecordRow`
 - ``{record.parameters}``: ``:record_uid, :job_id, ...``
 - ``{record.arrays}``: ``:record_uid::text[], :job_id::text[], ...``, for PostgreSQL
 - ``{record.assigned}``: ``job_id = :job_id, ...``, without the columns that say which row it is
+- ``{step.id}``: ``job_id, name, ...``, those columns alone
 
 ``of given`` behind the form puts ``given.`` before every column (in ``assigned``, in place of the colon), and
 ``but data_sha256`` leaves columns out.
@@ -79,7 +80,8 @@ def _listed(found: re.Match[str]) -> str:
         raise ValueError(f"{found[0]} leaves out what is no column of it")
     if form == "assigned":
         left_out += own_id
-    return ", ".join(_FORMS[form](row, column, of) for column in row._fields if column not in left_out)
+    columns = own_id if form == "id" else row._fields
+    return ", ".join(_FORMS[form](row, column, of) for column in columns if column not in left_out)
 
 
 def _column(_row: Any, column: str, of: str | None) -> str:
@@ -99,7 +101,7 @@ def _assigned(_row: Any, column: str, of: str | None) -> str:
     return f"{column} = {of}.{column}" if of else f"{column} = :{column}"
 
 
-_FORMS = {"columns": _column, "parameters": _parameter, "arrays": _array, "assigned": _assigned}
+_FORMS = {"columns": _column, "id": _column, "parameters": _parameter, "arrays": _array, "assigned": _assigned}
 
 
 @cache

@@ -195,9 +195,9 @@ SELECT error_type FROM attempts WHERE job_id = :job_id AND number = :number
 -- What a row log of format 3 leaves out is the first reply to the first call, kept; before format 5, none is a request's.
 INSERT INTO steps ({step.columns})
 VALUES (:job_id, :name, coalesce(:request_key, ''), coalesce(CAST(:call AS BIGINT), 1),
-        coalesce(CAST(:reply AS BIGINT), 1), :attempt, :saved_when, :usage, coalesce(:status, 'kept'), :reason,
-        :rejected_by, :asked_when, :reused_from, :result, :request)
-ON CONFLICT (job_id, name, request_key, call, reply) DO UPDATE SET {step.assigned of excluded}
+        coalesce(CAST(:reply AS BIGINT), 1), :attempt, :saved_when, :usage, coalesce(:status, 'kept'),
+        {step.parameters but job_id name request_key call reply attempt saved_when usage status})
+ON CONFLICT ({step.id}) DO UPDATE SET {step.assigned of excluded}
 
 -- name: mark_step
 UPDATE steps SET {step_mark.assigned}
@@ -250,11 +250,11 @@ ORDER BY steps.saved_when DESC LIMIT 1
 -- name: list_requests
 -- In the range of the ids of a run's inputs; an execution job of another one could be given such an id.
 SELECT {step.columns} FROM steps
-WHERE job_id < :last AND (job_id, name, request_key, call, reply) > (:after, :name, :key, :call, :reply)
+WHERE job_id < :last AND ({step.id}) > (:after, :name, :key, :call, :reply)
   AND request_key <> ''
   -- Asked of each row, so that no plan begins with the jobs and sorts.
   AND (SELECT master_job_id FROM execution_jobs WHERE execution_jobs.job_id = steps.job_id) = :master_job_id
-ORDER BY job_id, name, request_key, call, reply LIMIT :limit
+ORDER BY {step.id} LIMIT :limit
 
 -- name: save_segment
 INSERT INTO segments ({segment.columns}) VALUES ({segment.parameters})

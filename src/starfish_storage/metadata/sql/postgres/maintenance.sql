@@ -75,9 +75,9 @@ ORDER BY job_id, number LIMIT 1000
 
 -- name: page_of_step_json
 -- Fewer than of others: answers to requests may be large.
-SELECT job_id, name, request_key, call, reply, ARRAY[result, usage, reused_from] FROM steps
-WHERE (job_id, name, request_key, call, reply) > (:after, :after_name, :after_key, :after_call, :after_reply)
-ORDER BY job_id, name, request_key, call, reply LIMIT 100
+SELECT {step.id}, ARRAY[result, usage, reused_from] FROM steps
+WHERE ({step.id}) > (:after, :after_name, :after_key, :after_call, :after_reply)
+ORDER BY {step.id} LIMIT 100
 
 -- name: page_of_segment_json
 SELECT master_job_id, number, ARRAY[identity] FROM segments

@@ -99,7 +99,7 @@ SELECT position, job_id FROM execution_jobs WHERE position IS NOT NULL ORDER BY 
 SELECT {attempt.columns} FROM attempts ORDER BY job_id, number
 
 -- name: every_step
-SELECT {step.columns} FROM steps ORDER BY job_id, name, request_key, call, reply
+SELECT {step.columns} FROM steps ORDER BY {step.id}
 
 -- name: every_segment
 SELECT {segment.columns} FROM segments ORDER BY master_job_id, number

@@ -24,7 +24,7 @@ class ProcessMachineForLonger(ProcessMachine):
 
 
 TestProcessMachine = ProcessMachine.TestCase
-TestProcessMachine.settings = settings(max_examples=100, stateful_step_count=50)
+TestProcessMachine.settings = settings(max_examples=60, stateful_step_count=50)
 
 TestPowerSafeMachine = PowerSafeMachine.TestCase
 TestPowerSafeMachine.settings = settings(max_examples=15, stateful_step_count=30)

@@ -138,9 +138,7 @@ class MixedCallTests(StorageSuite):
             await storage.save_project(a_project())
             yield storage
 
-    @settings(
-        max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors]
-    )
+    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors])
     @given(batches=st.lists(calls_at_once, min_size=1, max_size=4))
     async def test_any_calls_at_once_leave_a_whole_store(
         self, storage: Storage, store: StoreUnderTest, batches: list[list[Drawn]]

@@ -14,6 +14,7 @@ from starfish_storage.interface.rows import (
     AttemptRow,
     ClaimedInputRow,
     HeldInputRow,
+    RecordRow,
     RegisteredInputRow,
     WholeRecordRow,
     WorkerRow,
@@ -196,33 +197,26 @@ def pause(seconds: object) -> timedelta:
 
 def record_version(row: RecordVersionRow) -> RecordVersion:
     """Return the version of a row."""
-    return RecordVersion(
-        record_uid=row.record_uid,
-        number=row.number,
-        is_current=False,
-        status=row.status,
-        error_message=row.error_message,
-        data_sha256=row.data_sha256,
-        has_data=row.output_ref is not None,
-        start_time=datetime.fromisoformat(row.start_time),
-        end_time=datetime.fromisoformat(row.end_time),
-        replaced_when=datetime.fromisoformat(row.replaced_when),
-    )
+    return _version(row, row.number, datetime.fromisoformat(row.replaced_when))
 
 
 def current_version(whole: WholeRecordRow) -> RecordVersion:
     """Return the current output of a record as a version."""
-    row = whole.record
+    return _version(whole.record, whole.number, None)
+
+
+def _version(row: RecordVersionRow | RecordRow, number: int, replaced_when: datetime | None) -> RecordVersion:
     return RecordVersion(
         record_uid=row.record_uid,
-        number=whole.number,
-        is_current=True,
+        number=number,
+        is_current=replaced_when is None,
         status=row.status,
         error_message=row.error_message,
         data_sha256=row.data_sha256,
         has_data=row.output_ref is not None,
         start_time=datetime.fromisoformat(row.start_time),
         end_time=datetime.fromisoformat(row.end_time),
+        replaced_when=replaced_when,
     )
 
 

@@ -41,6 +41,7 @@ _SECTIONS = {
         "calls": "Show what was asked and answered for an input.",
         "explain": "Say why the models of a run were asked.",
         "config": "Print the request configuration of a run.",
+        "view": "Show what is in the store in a browser.",
     },
     "Move": {
         "export": "Write records into a file to train on.",

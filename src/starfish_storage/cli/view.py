@@ -1,0 +1,58 @@
+"""``starfish-storage view``: pages that show what is in a store, in a browser."""
+
+from __future__ import annotations
+
+import asyncio
+import webbrowser
+from dataclasses import replace
+
+import click
+
+from starfish_storage import __version__
+from starfish_storage.cli.opening import reading
+from starfish_storage.cli.options import example, with_store
+from starfish_storage.cli.output import say
+from starfish_storage.cli.place import Place
+from starfish_storage.extras import need
+
+_DEFAULT_HOST = "127.0.0.1"
+_LAST_PORT = 65535
+
+
+@click.command("view", epilog=example("view --store /data/store --port 8000"))
+@click.option(
+    "--host", metavar="HOST", default=_DEFAULT_HOST, show_default=True, help="The address of this machine to listen on."
+)
+@click.option(
+    "--port", type=click.IntRange(0, _LAST_PORT), metavar="N", default=0, help="The port [default: one that is free]."
+)
+@click.option("--no-open", is_flag=True, help="Do not open a browser.")
+@with_store
+def view_command(place: Place, host: str, port: int, no_open: bool) -> None:
+    """Show what is in the store in a browser, also while runs write to it. Ends with Ctrl-C.
+
+    The first line of output is the address. Only this machine reaches it, unless --host says otherwise: then the
+    address has a token, and whoever has it sees everything in the store.
+    """
+    for module in ("starlette", "uvicorn", "jinja2", "markdown_it"):
+        need(module, "viewer", "The pages of 'view'")
+    asyncio.run(_view(replace(place, read_only=True), host, port, opens=not no_open))
+
+
+async def _view(place: Place, host: str, port: int, *, opens: bool) -> None:
+    from starfish_storage.viewer.application import application
+    from starfish_storage.viewer.serving import ViewerServer, access_to, address_of, bound
+
+    with bound(host, port) as listening:
+        access = access_to(listening, host)
+        address = address_of(access)
+
+        def announce() -> None:
+            click.echo(address)
+            say("Stop with Ctrl-C.")
+            if opens:
+                webbrowser.open(address)
+
+        async with reading(place) as storage:
+            app = application(storage, place.shown, place.command, access, __version__)
+            await ViewerServer(app, announce).serve(sockets=[listening])

@@ -1,0 +1,105 @@
+"""The viewer as an ASGI application: which page answers which address, and what is shown where one cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.datastructures import QueryParams
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
+
+from starfish_storage.errors import (
+    InvalidInputError,
+    NotFoundError,
+    StorageBusyError,
+    StorageError,
+    StorageIOError,
+    StorageUnavailableError,
+)
+from starfish_storage.interface import Storage
+from starfish_storage.viewer.guard import Access, Guard
+from starfish_storage.viewer.pages.record import record_data, record_page
+from starfish_storage.viewer.pages.records import records_page
+from starfish_storage.viewer.pages.run import run_page, run_progress
+from starfish_storage.viewer.pages.sheet import Command, Sheet
+from starfish_storage.viewer.pages.store import store_page
+
+STATIC = Path(__file__).parent / "static"
+
+_Page = Callable[[Sheet, QueryParams], Awaitable[Response]]
+
+_PAGES: dict[str, _Page] = {
+    "/": store_page,
+    "/run": run_page,
+    "/run/progress": run_progress,
+    "/records": records_page,
+    "/record": record_page,
+    "/record/data": record_data,
+}
+_STATUSES: dict[type[StorageError], HTTPStatus] = {
+    NotFoundError: HTTPStatus.NOT_FOUND,
+    InvalidInputError: HTTPStatus.BAD_REQUEST,
+    StorageBusyError: HTTPStatus.SERVICE_UNAVAILABLE,
+    StorageUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
+    StorageIOError: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
+
+def application(storage: Storage, name: str, command: Command, access: Access, version: str) -> ASGIApp:
+    """Return the application.
+
+    Args:
+        storage: an open storage; the viewer only reads.
+        name: what the store is called.
+        command: returns a command line about the store, of the words of a command.
+        access: who may see it.
+        version: of the library.
+    """
+    sheet = Sheet(storage, name, command, version)
+    routes = [Route(path, _endpoint(page, sheet)) for path, page in _PAGES.items()]
+    static = Mount(f"/static/{version}", _Kept(directory=STATIC))
+    app = Starlette(routes=[*routes, static])
+
+    async def refused(request: Request, error: Exception) -> Response:
+        return await _problem(sheet, request, error)
+
+    for kind in (StorageError, HTTPException, Exception):
+        app.add_exception_handler(kind, refused)
+    return Guard(app, access)
+
+
+def _endpoint(page: _Page, sheet: Sheet) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(request: Request) -> Response:
+        return await page(sheet, request.query_params)
+
+    return answer
+
+
+async def _problem(sheet: Sheet, request: Request, error: Exception) -> Response:
+    """Return a page that says what is wrong; the part of one, for a request that fills a part."""
+    if isinstance(error, StorageError):
+        status = next((code for kind, code in _STATUSES.items() if isinstance(error, kind)), None)
+        status, text = status or HTTPStatus.INTERNAL_SERVER_ERROR, str(error)
+    elif isinstance(error, HTTPException):
+        status, text = HTTPStatus(error.status_code), "There is no such page. The first page lists all runs."
+    else:
+        status, text = HTTPStatus.INTERNAL_SERVER_ERROR, "The viewer failed; its terminal shows where."
+    is_part = request.headers.get("hx-request") == "true"
+    template = "problem_part.html" if is_part else "problem.html"
+    return await sheet.page(template, status.value, title=status.phrase, text=text, address=str(request.url.path))
+
+
+class _Kept(StaticFiles):
+    """Files that never change under one address, so that browsers may keep them."""
+
+    def file_response(self, *args: object, **options: object) -> Response:
+        response = super().file_response(*args, **options)  # type: ignore[arg-type]
+        response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+        return response

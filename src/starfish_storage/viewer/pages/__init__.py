@@ -1,0 +1,1 @@
+"""The pages of the viewer: each reads what it shows from the store, and renders it."""

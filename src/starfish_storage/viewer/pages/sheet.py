@@ -1,0 +1,48 @@
+"""What every page has: the store, its name, the commands about it, and the templates."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from starlette.responses import HTMLResponse
+
+from starfish_storage.interface import Storage
+from starfish_storage.viewer.words import FILTERS, link
+
+Command = Callable[..., str]
+"""Returns a command line about the store, of the words of a command."""
+
+_TEMPLATES = Path(__file__).parents[1] / "templates"
+
+
+class Sheet:
+    """Renders pages.
+
+    Args:
+        storage: what the pages are read from.
+        name: what the store is called.
+        command: returns the command lines that pages offer.
+        version: of the library; in the addresses of what browsers may keep.
+    """
+
+    def __init__(self, storage: Storage, name: str, command: Command, version: str) -> None:
+        self.storage = storage
+        self.command = command
+        self._templates = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(_TEMPLATES),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._templates.filters.update(FILTERS)  # pyright: ignore[reportUnknownMemberType] (jinja2 leaves it untyped)
+        self._values = {"link": link, "store": name, "version": version}
+
+    async def page(self, template: str, status: int = 200, /, **shown: Any) -> HTMLResponse:
+        """Return a page, rendered in a thread: what a model wrote may take a while, and others are not to wait."""
+        rendering = self._templates.get_template(template).render
+        return HTMLResponse(await asyncio.to_thread(rendering, self._values | shown), status)

@@ -1,0 +1,68 @@
+"""``starfish-storage view`` as people start it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import httpx
+import pytest
+
+from cli.calling import COMMAND, ENVIRONMENT, call
+from starfish_storage.viewer.serving import bound
+
+from .viewing import RUN
+
+
+@contextmanager
+def started(*words: str) -> Generator[tuple[subprocess.Popen[str], str]]:
+    """Start the command; give the process and its first line."""
+    with subprocess.Popen(
+        [*COMMAND, "view", "--no-open", *words],
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            yield process, process.stdout.readline().rstrip("\n")
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_line_is_the_address_and_a_signal_ends_it(made: str, how: signal.Signals):
+    with started("--store", made) as (process, line):
+        assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", line)
+        with httpx.Client(base_url=line) as client:
+            assert RUN in client.get("/").text
+            assert f"--store {made}" in client.get(f"/run?id={RUN}").text  # commands can be pasted
+            process.send_signal(how)  # with a connection that is still open
+            assert process.wait(20) == 0
+        assert process.communicate() == ("", "Stop with Ctrl-C.\n")
+
+
+def test_an_address_for_others_has_a_token(made: str):
+    with started("--store", made, "--host", "0.0.0.0") as (_, line):
+        assert re.fullmatch(r"http://[^/]+:\d+/\?token=[\w-]{40,}", line)
+        port, token = re.findall(r":(\d+)/\?token=(.*)", line)[0]
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", follow_redirects=True) as client:
+            assert client.get("/").status_code == 401
+            assert RUN in client.get("/", params={"token": token}).text
+            assert client.get("/").status_code == 200
+
+
+def test_what_cannot_be_opened(made: str, tmp_path: os.PathLike[str]):
+    assert "it does not exist" in call("view", "--no-open", "--store", f"{tmp_path}/none").err
+    assert not os.path.exists(f"{tmp_path}/none")
+    with bound("127.0.0.1", 0) as listening:
+        port = listening.getsockname()[1]
+        ended = call("view", "--no-open", "--store", made, "--port", str(port))
+    assert ended.status == 2
+    assert "Choose others with --host and --port" in ended.err
+    assert "cannot listen" in call("view", "--no-open", "--store", made, "--host", "no.such.host.invalid").err

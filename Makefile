@@ -25,7 +25,7 @@ test: .venv/ready  ## Run the tests (the slow ones in a reduced size)
 test-fast: .venv/ready  ## Run the tests that say within a minute whether a change is sound
 	$(RUN) pytest $(FAST) $(SIDE_BY_SIDE)
 
-test-slow: .venv/clients .venv/cluster .venv/foreign  ## Run every test whole: kill loops, a million rows; the numbers of cases go to slow-cases.log
+test-slow: .venv/browser .venv/clients .venv/cluster .venv/foreign  ## Run every test whole: kill loops, a million rows; the numbers of cases go to slow-cases.log
 	$(RUN) pytest -m "slow or not slow" --timeout=3600 --log-file=slow-cases.log --log-file-level=INFO
 
 check: .venv/ready  ## Lint, format, types, import floors, size limits
@@ -57,7 +57,7 @@ clean:  ## Remove what was set up
 	@touch $@
 
 # Each adds its group and, being inexact, leaves the other's.
-.venv/clients .venv/cluster .venv/site: .venv/ready
+.venv/browser .venv/clients .venv/cluster .venv/site: .venv/ready
 	$(UV) sync --frozen --quiet --compile-bytecode --inexact --group $(@F)
 	@touch $@
 

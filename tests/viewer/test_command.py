@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 
@@ -66,3 +67,10 @@ def test_what_cannot_be_opened(made: str, tmp_path: os.PathLike[str]):
     assert ended.status == 2
     assert "Choose others with --host and --port" in ended.err
     assert "cannot listen" in call("view", "--no-open", "--store", made, "--host", "no.such.host.invalid").err
+
+
+def test_what_it_needs_is_named(made: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    ended = call("view", "--no-open", "--store", made)
+    assert (ended.status, ended.out) == (2, "")
+    assert "pip install 'starfish-storage[viewer]'" in ended.err

@@ -10,8 +10,7 @@ from typing import Any
 
 import httpx
 
-from generation.runs import NEVER
-from starfish_storage import open_storage
+from generation.runs import NEVER, open_store
 from starfish_storage.generation import Context, Where, generate, retry
 from starfish_storage.interface import Storage
 from starfish_storage.viewer.application import application
@@ -46,7 +45,7 @@ async def answer(n: int, context: Context) -> dict[str, Any]:
 
 
 async def make(store: str, count: int = 6, run: str = RUN) -> None:
-    async with open_storage(store, durability="process") as storage:
+    async with open_store(store) as storage:
         inputs = [{"n": n} for n in range(count)]
         await generate(
             storage, answer, inputs, project="p", master_job_id=run, progress="quiet", retry=NEVER, max_concurrency=1
@@ -55,7 +54,7 @@ async def make(store: str, count: int = 6, run: str = RUN) -> None:
 
 async def make_again(store: str) -> None:
     """Run input 0 again, so that its record has a version."""
-    async with open_storage(store, durability="process") as storage:
+    async with open_store(store) as storage:
         jobs = await storage.list_execution_jobs(RUN)
         job_id = next(one.job_id for one in jobs if one.run_config == {"n": 0})
 

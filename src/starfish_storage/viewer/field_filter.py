@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+from starfish_storage.codec import readable_text
 from starfish_storage.errors import InvalidInputError
-from starfish_storage.viewer.words import cell
 
 COMPARISONS = {
     "is": "is",
@@ -86,7 +86,7 @@ def _found(data: Mapping[str, Any], field: str) -> object:
 
 
 def _as_text(value: object) -> str:
-    return value if isinstance(value, str) else cell(value, 10_000)
+    return value if isinstance(value, str) else readable_text(value)
 
 
 def _number(value: object) -> float | int | None:

@@ -118,9 +118,9 @@ class Guard:
         if not self._access.is_ours(hostname):
             return PlainTextResponse("This viewer does not answer to that name: use the address it printed.\n", 421)
         origin = headers.get("origin")
-        if origin is not None and origin != f"http://{headers['host']}":
-            return PlainTextResponse("Another site has sent this request, and it is refused.\n", 403)
-        if headers.get("sec-fetch-site") == "cross-site" and headers.get("sec-fetch-mode") != "navigate":
+        is_own = headers.get("sec-fetch-site", "none") in ("same-origin", "none")
+        is_followed = headers.get("sec-fetch-mode") == "navigate"  # a link from elsewhere may lead here
+        if (origin is not None and origin != f"http://{headers['host']}") or not (is_own or is_followed):
             return PlainTextResponse("Another site has sent this request, and it is refused.\n", 403)
         if scope["method"] not in _READS:
             return PlainTextResponse("This viewer only shows.\n", 405, {"Allow": ", ".join(_READS)})

@@ -92,7 +92,7 @@ class RecordPage:
     looked_at: int = 0
 
 
-_Found = tuple[Record | ScannedRecord, Mapping[str, Any] | None, StorageError | None]
+_DataFound = tuple[Record | ScannedRecord, Mapping[str, Any] | None, StorageError | None]
 
 
 async def record_page(storage: Storage, query: RecordQuery) -> RecordPage:
@@ -119,7 +119,7 @@ async def record_page(storage: Storage, query: RecordQuery) -> RecordPage:
     return page
 
 
-async def _filled(source: AsyncGenerator[_Found], query: RecordQuery) -> RecordPage:
+async def _filled(source: AsyncGenerator[_DataFound], query: RecordQuery) -> RecordPage:
     page = RecordPage()
     until = time.monotonic() + LONGEST_LOOK
     async with aclosing(source):
@@ -156,7 +156,7 @@ async def _border(storage: Storage, master_job_id: str, uid: str) -> Record:
     return record
 
 
-async def _oldest_first(storage: Storage, query: RecordQuery, after: Record | None) -> AsyncGenerator[_Found]:
+async def _oldest_first(storage: Storage, query: RecordQuery, after: Record | None) -> AsyncGenerator[_DataFound]:
     begin = None if after is None else _scanned(after)
     batches = storage.scan_records(query.master_job_id, query.statuses or None, after=begin, batch_size=_BATCH)
     async for batch in batches:
@@ -164,7 +164,7 @@ async def _oldest_first(storage: Storage, query: RecordQuery, after: Record | No
             yield _decoded(one)
 
 
-def _decoded(record: ScannedRecord) -> _Found:
+def _decoded(record: ScannedRecord) -> _DataFound:
     data: object = None
     if record.payload is not None:
         try:
@@ -180,7 +180,7 @@ def _decoded(record: ScannedRecord) -> _Found:
     return record, cast("dict[str, Any] | None", data), record.error
 
 
-async def _newest_first(storage: Storage, query: RecordQuery, after: Record | None) -> AsyncGenerator[_Found]:
+async def _newest_first(storage: Storage, query: RecordQuery, after: Record | None) -> AsyncGenerator[_DataFound]:
     waiting: list[Record] = []
     records = storage.iter_records(query.master_job_id, query.statuses or None, after=after, batch_size=_BATCH)
     async for record in records:
@@ -193,7 +193,7 @@ async def _newest_first(storage: Storage, query: RecordQuery, after: Record | No
         yield found
 
 
-async def _with_data(storage: Storage, records: Sequence[Record]) -> list[_Found]:
+async def _with_data(storage: Storage, records: Sequence[Record]) -> list[_DataFound]:
     """Return records with their data. One that cannot be read carries its error, and the others are read."""
     refs = [one.output_ref for one in records if one.output_ref is not None]
     try:
@@ -203,7 +203,7 @@ async def _with_data(storage: Storage, records: Sequence[Record]) -> list[_Found
         return [await _one_with_data(storage, one) for one in records]
 
 
-async def _one_with_data(storage: Storage, record: Record) -> _Found:
+async def _one_with_data(storage: Storage, record: Record) -> _DataFound:
     try:
         return record, None if record.output_ref is None else await storage.get_record_data(record.output_ref), None
     except StorageError as error:

@@ -45,7 +45,7 @@ def access_to(listening: socket.socket, host: str) -> Access:
 def address_of(access: Access) -> str:
     """Return the URL to open.
 
-    >>> address_of(Access("127.0.0.1", 8765)), address_of(Access("0.0.0.0", 80, "t"))[-10:]
+    >>> address_of(Access("127.0.0.1", 8765)), address_of(Access("0.0.0.0", 80, "t"))[-9:]
     ('http://127.0.0.1:8765/', '/?token=t')
     """
     host = access.host

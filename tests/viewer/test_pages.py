@@ -99,6 +99,7 @@ async def test_the_records_of_a_run_can_be_filtered(client: httpx.AsyncClient):
     table = f"/records?run={RUN}"
     every = await uids(client, table)
     assert len(every) == 6
+    assert "$0.25" in (await page(client, table)).text
     assert await uids(client, f"{table}&order=newest") == every[::-1]
     assert len(await uids(client, f"{table}&status=failed")) == 1
     assert len(await uids(client, f"{table}&error=NO%20answer")) == 1

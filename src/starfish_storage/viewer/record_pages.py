@@ -58,6 +58,7 @@ class RecordLine:
 
     Attributes:
         uid: its uid.
+        job_id: the execution job that it came from.
         status: what became of it.
         ended: when its status was settled (UTC).
         error: what went wrong with it.
@@ -66,6 +67,7 @@ class RecordLine:
     """
 
     uid: str
+    job_id: str
     status: str
     ended: datetime
     error: str | None
@@ -145,7 +147,13 @@ def _line(record: Record | ScannedRecord, data: Mapping[str, Any] | None, proble
     ended = record.end_time if isinstance(record.end_time, datetime) else datetime.fromisoformat(record.end_time)
     fields = {name: cell(value) for name, value in islice((data or {}).items(), _MOST_FIELDS)}
     return RecordLine(
-        record.record_uid, record.status, ended, record.error_message, fields, None if problem is None else str(problem)
+        record.record_uid,
+        record.job_id,
+        record.status,
+        ended,
+        record.error_message,
+        fields,
+        None if problem is None else str(problem),
     )
 
 

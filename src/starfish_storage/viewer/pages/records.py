@@ -33,6 +33,7 @@ async def records_page(sheet: Sheet, parameters: QueryParams) -> Response:
         job=job,
         query=query,
         page=page,
+        accounts=await sheet.storage.ledger.account_for_inputs([one.job_id for one in page.lines]),
         columns=chosen or found[:_USUAL_COLUMNS],
         fields=list(dict.fromkeys([*found, *chosen]))[:_MOST_COLUMNS],
         state=state_of(query) | {"column": chosen},

@@ -1,0 +1,51 @@
+"""Stores of earlier releases, of Starfish, and of killed runs: every link leads to a page."""
+
+from __future__ import annotations
+
+from collections import deque
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+
+from migrations.stores import on_disk, unpack
+from starfish_storage import open_storage
+
+from .markup import Page
+from .viewing import viewer
+
+_MOST_PAGES = 150
+
+
+async def walk(client: httpx.AsyncClient) -> dict[str, list[str]]:
+    """Follow the links within the viewer, from the first page on; return the addresses by their paths."""
+    waiting, seen, found = deque(["/"]), {"/"}, dict[str, list[str]]()
+    while waiting and sum(map(len, found.values())) < _MOST_PAGES:
+        address = waiting.popleft()
+        response = await client.get(address)
+        assert response.status_code == 200, (address, response.text)
+        found.setdefault(urlsplit(address).path, []).append(address)
+        if response.headers["content-type"].startswith("text/html"):
+            links = [one for one in Page(response.text).links if one.startswith("/") and one not in seen]
+            seen.update(links)
+            waiting += links
+    return found
+
+
+def content(root: Path) -> dict[str, tuple[object, ...]]:
+    """Return what is on the disk. Readers note themselves in the index of a log that lies there; it is no content."""
+    return {name: state for name, state in on_disk(root).items() if not name.endswith("-shm")}
+
+
+@pytest.mark.parametrize("name", ["v1", "v4-not-closed", "starfish-0.1.3"])
+async def test_an_older_store_is_shown_and_not_changed(tmp_path: Path, name: str):
+    root = tmp_path / "store"
+    unpack(name, root)
+    before = content(root)
+    async with open_storage(root, read_only=True) as storage, viewer(storage) as client:
+        jobs = await storage.list_master_jobs()
+        found = await walk(client)
+    assert {"/", "/run", "/records", "/record", "/record/data"} <= found.keys()
+    assert {job.master_job_id for job in jobs} == {parse_qs(urlsplit(one).query)["id"][0] for one in found["/run"]}
+    assert content(root) == before

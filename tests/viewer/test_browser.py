@@ -60,6 +60,27 @@ async def test_every_page_is_quiet_and_leads_on(client: httpx.AsyncClient):
         assert await page.locator("h1").count() == 1
 
 
+async def test_keys_lead_through_the_pages(client: httpx.AsyncClient):
+    async with browsing(client) as page:
+        await page.goto(f"/records?run={RUN}")
+        await page.keyboard.press("?")
+        assert await page.get_by_role("dialog").is_visible()
+        await page.keyboard.press("Escape")
+        await page.keyboard.press("/")
+        await page.keyboard.type("n")  # typed, and not the key that leads on
+        assert await page.get_by_label("Error contains").input_value() == "n"
+        await page.locator("tbody a").first.click()
+        first = page.url
+        for key, expected in (("n", False), ("p", True)):
+            async with page.expect_navigation():
+                await page.keyboard.press(key)
+            assert (page.url == first) == expected
+        for path in ("/records?", "/run?", "/"):
+            async with page.expect_navigation():
+                await page.keyboard.press("u")
+            assert path in page.url
+
+
 async def test_the_progress_of_a_run_is_live(store: str):
     await make(store, 2)
     async with open_storage(store, durability="process") as storage:

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import Any
 
 import httpx
 import pytest
@@ -15,16 +15,13 @@ from starfish_storage import Record, open_storage
 
 from .viewing import RUN, make, viewer
 
-if TYPE_CHECKING:
-    from playwright.async_api import Page
-
-playwright = pytest.importorskip("playwright.async_api", reason="playwright is not installed: make .venv/browser")
+playwright: Any = pytest.importorskip("playwright.async_api", reason="playwright is not installed: make .venv/browser")
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium: apt-get install chromium")
 
 
 @asynccontextmanager
-async def browsing(client: httpx.AsyncClient) -> AsyncGenerator[Page]:
+async def browsing(client: httpx.AsyncClient) -> AsyncGenerator[Any]:
     """Give a page of a browser; afterwards, nothing may have gone wrong in it."""
     wrong: list[str] = []
     home = str(client.base_url)

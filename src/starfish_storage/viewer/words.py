@@ -9,7 +9,7 @@ from typing import cast
 from urllib.parse import urlencode
 
 from starfish_storage.codec import readable_text
-from starfish_storage.wording import money, size
+from starfish_storage.wording import money, number_of, size
 
 LONGEST_CELL = 160
 """Characters of a value in a table."""
@@ -39,36 +39,27 @@ def cut(text: str, most: int = LONGEST_TEXT) -> str:
 def cell(value: object, most: int = LONGEST_CELL) -> str:
     r"""Return a JSON value on one line, cut.
 
-    >>> cell("one\ntwo"), cell(None), cell({"a": 1})
-    ('one two', '', '{"a": 1}')
+    >>> cell("one\ntwo"), cell(None), cell({"a": 1}), cell([{"a": 1}])
+    ('one two', '', '{"a": 1}', '1 item')
     """
     if value is None:
         return ""
     if isinstance(value, str):
-        text = " ".join(value[: 4 * most].split())
-    elif isinstance(value, dict | list) and _is_large(cast("object", value)):
-        text = f"{len(cast('list[object]', value)):,} {'fields' if isinstance(value, dict) else 'items'}"
-    else:
-        text = readable_text(cast("object", value))
-    return cut(text, most)
+        return cut(" ".join(value[: 4 * most].split()), most)
+    if isinstance(value, dict):
+        fields = cast("dict[str, object]", value)
+        return number_of(len(fields), "field") if _says_little(fields.values()) else cut(readable_text(fields), most)
+    if isinstance(value, list):
+        items = cast("list[object]", value)
+        return number_of(len(items), "item") if _says_little(items) else cut(readable_text(items), most)
+    return cut(readable_text(value), most)
 
 
-def _is_large(value: object) -> bool:
-    """Return whether writing a value out to show the beginning of it would be work for nothing."""
-    left = LONGEST_CELL
-    waiting = [value]
-    while waiting:
-        one = waiting.pop()
-        inner: Collection[object] = ()
-        if isinstance(one, dict):
-            inner = cast("dict[str, object]", one).values()
-        elif isinstance(one, list):
-            inner = cast("list[object]", one)
-        left -= 1 + (len(one) if isinstance(one, str) else len(inner))
-        if left < 0:
-            return True
-        waiting.extend(inner)
-    return False
+def _says_little(members: Collection[object]) -> bool:
+    """Return whether the beginning of a list or an object, written out, says less than how much is in it."""
+    if len(members) > LONGEST_CELL:
+        return True
+    return any(isinstance(one, dict | list) or (isinstance(one, str) and len(one) > LONGEST_CELL) for one in members)
 
 
 def moment(when: datetime | None) -> str:

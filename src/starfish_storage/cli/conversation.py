@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, cast
 
 from starfish_storage.cli.event_stream import answer_of_stream
 from starfish_storage.codec import readable_text
+from starfish_storage.conversation import Part, message_of, parts_of
 
 
 class Turn(NamedTuple):
@@ -22,7 +23,7 @@ class Turn(NamedTuple):
 
 
 _ASKED = frozenset({"messages", "system", "instructions", "input"})
-_TEXT_PARTS = frozenset({"text", "input_text", "output_text", "refusal", "summary_text", "reasoning_text"})
+_NOT_TEXT = ("image", "input_image", "input_audio", "audio", "document", "file", "input_file")
 
 
 def turns_of_request(body: object) -> list[Turn] | None:
@@ -69,60 +70,28 @@ def turns_of_response(content: object) -> list[Turn] | None:
     return None
 
 
-def _turn(message: Mapping[str, Any]) -> Turn:
-    kind = message.get("type")
-    if kind in ("function_call_output", "custom_tool_call_output"):
-        return Turn("tool", _text(message.get("output")))
-    role = str(message.get("role", "assistant" if kind in ("function_call", "reasoning") else kind or "?"))
-    return Turn(role, "\n".join(line for line in _lines(message) if line))
-
-
-def _lines(message: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what a message says: what it thinks, its text, and the tools that it calls."""
-    for name in ("reasoning_content", "reasoning"):
-        if isinstance(message.get(name), str):
-            yield f"(thinks) {message[name]}"
-    if message.get("type") not in (None, "message"):
-        yield _part(message)
-        return
-    for name in ("content", "refusal"):
-        if message.get(name):
-            yield _text(message[name])
-    calls = message.get("tool_calls")
-    if isinstance(calls, list):
-        for call in _objects(cast("list[object]", calls)):
-            yield _part({"type": "function_call"} | cast("dict[str, Any]", call.get("function", call)))
+def _turn(fields: Mapping[str, Any]) -> Turn:
+    message = message_of(fields)
+    lines = [_line(part, answers=message.role == "tool") for part in message.parts]
+    return Turn(message.role, "\n".join(line for line in lines if line))
 
 
 def _text(said: object) -> str:
-    """Return what is said in a content: text, or a list of parts."""
-    if isinstance(said, list):
-        return "\n".join(map(_part, cast("list[object]", said)))
-    return _part(said)
+    return "\n".join(_line(part, answers=False) for part in parts_of(said))
 
 
-def _part(part: object) -> str:  # noqa: PLR0911 (a table)
-    if isinstance(part, str):
-        return part
-    if not isinstance(part, dict):
-        return readable_text(part)
-    fields = cast("dict[str, Any]", part)
-    kind = str(fields.get("type"))
-    if kind in _TEXT_PARTS:
-        return str(fields.get("text", fields.get("refusal", "")))
-    if kind == "thinking":
-        return f"(thinks) {fields.get('thinking', '')}"
-    if kind == "reasoning":
-        summary = _text(fields.get("summary") or [])
-        return f"(thinks) {summary}" if summary else ""
-    if kind in ("tool_use", "function_call", "server_tool_use"):
-        given = fields.get("input", fields.get("arguments", ""))
-        return f"calls {fields.get('name')}({given if isinstance(given, str) else readable_text(given)})"
-    if kind == "tool_result":
-        return f"result: {_text(fields.get('content', ''))}"
-    if kind.startswith(("image", "input_image", "input_audio", "audio", "document", "file", "input_file")):
-        return f"[{kind}]"
-    return readable_text(fields)
+def _line(part: Part, *, answers: bool) -> str:
+    """Return what a part says; of a role that only answers, without saying that it does."""
+    if part.kind == "thinking":
+        return f"(thinks) {part.text}" if part.text else ""
+    if part.kind == "call":
+        given = part.content
+        return f"calls {part.name}({given if isinstance(given, str) else readable_text(given)})"
+    if part.kind == "result" and not answers:
+        return f"result: {part.text}"
+    if part.kind == "other":
+        return f"[{part.name}]" if part.name.startswith(_NOT_TEXT) else readable_text(part.content)
+    return part.text
 
 
 def _setting(value: object) -> str:

@@ -9,12 +9,13 @@ from typing import Any
 
 from markupsafe import Markup
 
-from starfish_storage.viewer.chat import ChatMessage, Part, conversation_of
+from starfish_storage.conversation import ChatMessage, Part, conversation_of
 from starfish_storage.viewer.json_tree import Room, TreeNode, tree_of
 from starfish_storage.viewer.safe_markdown import rendered
 
 _LONG = 100  # characters of a text that is shown as one, and not as a value among others
 _MOST_FIELDS = 60
+_MOST_MESSAGES = 200  # of a conversation that is shown as one
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class TextBlock:
 
 @dataclass(frozen=True, slots=True)
 class ShownPart:
-    """A part of a message, as `chat.Part`, with what its text looks like."""
+    """A part of a message, with what its text looks like."""
 
     part: Part
     block: TextBlock
@@ -84,11 +85,15 @@ def text_block(text: str, room: Room, *, is_markdown: bool = True) -> TextBlock:
 
 def _is_read(value: Any) -> bool:
     is_text = isinstance(value, str) and (len(value) > _LONG or "\n" in value)
-    return is_text or conversation_of(value) is not None
+    return is_text or _conversation(value) is not None
+
+
+def _conversation(value: Any) -> list[ChatMessage] | None:
+    return conversation_of(value) if isinstance(value, list) and len(value) <= _MOST_MESSAGES else None  # pyright: ignore[reportUnknownArgumentType] (JSON)
 
 
 def _block(name: str, value: Any, room: Room) -> DataBlock:
-    messages = conversation_of(value)
+    messages = _conversation(value)
     if messages is not None:
         return DataBlock(name, messages=[_message(one, room) for one in messages])
     if isinstance(value, str):

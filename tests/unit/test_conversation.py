@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from starfish_storage.viewer.chat import conversation_of
-from starfish_storage.viewer.safe_markdown import rendered
+from starfish_storage.conversation import conversation_of
 
 CALL = {"function": {"name": "look", "arguments": '{"a": 1}'}}
 
@@ -40,6 +39,18 @@ CALL = {"function": {"name": "look", "arguments": '{"a": 1}'}}
             "assistant",
             [("thinking", "t", "")],
         ),
+        (
+            {"type": "reasoning", "summary": [{"type": "summary_text", "text": "t"}]},
+            "assistant",
+            [("thinking", "t", "")],
+        ),
+        ({"type": "reasoning", "summary": []}, "assistant", [("thinking", "", "")]),
+        (
+            {"role": "assistant", "content": None, "tool_calls": [{"function": "odd"}]},
+            "assistant",
+            [("call", "odd", "")],
+        ),
+        ({"role": "user", "content": {"type": ["odd"]}}, "user", [("other", '{\n  "type": [\n    "odd"\n  ]\n}', "")]),
         ({"role": "user", "content": ""}, "user", []),
     ],
 )
@@ -53,38 +64,29 @@ def test_an_image_is_named_and_not_loaded():
     url = {"url": "http://elsewhere.example/x.png"}
     (found,) = conversation_of([{"role": "user", "content": [{"type": "image_url", "image_url": url}]}]) or []
     assert (found.parts[0].kind, found.parts[0].name) == ("other", "image_url")
+    assert found.parts[0].content["image_url"] == url
+
+
+def test_the_arguments_of_a_call_stay_what_they_are():
+    call = {"type": "tool_use", "name": "look", "input": {"a": 1}}
+    (found,) = conversation_of([{"role": "assistant", "content": [call]}]) or []
+    assert (found.parts[0].content, found.parts[0].text) == ({"a": 1}, '{\n  "a": 1\n}')
 
 
 @pytest.mark.parametrize(
-    "value", [[], [{}], [1], "hi", {"role": "user"}, [{"role": 1, "content": "a"}], [{"role": "x"}], [{"a": 1}], None]
+    "value",
+    [
+        [],
+        [{}],
+        [1],
+        "hi",
+        {"role": "user"},
+        [{"role": 1, "content": "a"}],
+        [{"role": "x"}],
+        [{"a": 1}],
+        [{"type": ["x"]}],
+        None,
+    ],
 )
 def test_what_is_none(value: object):
     assert conversation_of(value) is None
-
-
-@pytest.mark.parametrize(
-    ("text", "html"),
-    [
-        ("<b>x</b>", "<p>&lt;b&gt;x&lt;/b&gt;</p>\n"),
-        ("[a](javascript:b)", "<p>[a](javascript:b)</p>\n"),
-        ("[a](JaVaScRiPt&colon;b)", "<p>[a](JaVaScRiPt:b)</p>\n"),
-        ("[a](data:text/html,b)", "<p>[a](data:text/html,b)</p>\n"),
-        ("[a](/run)", "<p>[a](/run)</p>\n"),
-        ("<javascript:b>", "<p>&lt;javascript:b&gt;</p>\n"),
-        ('```x" onclick="y\n<i>\n```', '<pre><code class="language-x&quot;">&lt;i&gt;\n</code></pre>\n'),
-    ],
-)
-def test_markdown_can_do_nothing(text: str, html: str):
-    assert rendered(text) == html
-
-
-def test_markdown_reads_well():
-    html = str(
-        rendered("# T\n\n|a|b|\n|:-:|-|\n|1|2|\n\n[w](https://example.org) ~~no~~ ![i](https://example.org/i.png)")
-    )
-    assert "<h1>T</h1>" in html
-    assert "<td>1</td>" in html
-    assert "style=" not in html
-    assert '<a href="https://example.org" rel="noopener noreferrer nofollow" target="_blank">w</a>' in html
-    assert "<img" not in html
-    assert rendered("x" * 60_000) is None

@@ -1,0 +1,169 @@
+"""Conversations as messages with roles: the forms in which clients send and get them, and data to train on has them.
+
+Of OpenAI (chat, Responses), of Anthropic, and of ShareGPT. Pages and commands show them; whoever writes another form
+of them begins here too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+from starfish_storage.codec import readable_text
+
+PartKind = Literal["text", "thinking", "call", "result", "other"]
+"""What a part of a message is; ``other``: an image, a sound, or what is not known."""
+
+_ROLES = {"human": "user", "gpt": "assistant", "bot": "assistant", "function": "tool"}
+_TEXTS = frozenset({"text", "input_text", "output_text", "refusal", "summary_text", "reasoning_text"})
+_THINKING = frozenset({"thinking", "reasoning"})
+_CALLS = frozenset({"tool_use", "function_call", "server_tool_use", "custom_tool_call"})
+_RESULTS = frozenset({"tool_result", "function_call_output", "custom_tool_call_output"})
+_ITEMS = _THINKING | _CALLS | _RESULTS
+_THOUGHTS = ("reasoning_content", "reasoning")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a message.
+
+    Attributes:
+        kind: what it is.
+        content: what is said or thought; the arguments of a call, as a text or a JSON value; what it returned, as a
+            text; what is not known, as it is.
+        name: of the tool that is called or has answered, or the type of what is not known.
+    """
+
+    kind: PartKind
+    content: Any
+    name: str = ""
+
+    @property
+    def text(self) -> str:
+        """The content as a text: a JSON value on several lines."""
+        return _text(self.content)
+
+
+@dataclass(frozen=True, slots=True)
+class ChatMessage:
+    """A message of a conversation.
+
+    Attributes:
+        role: who says it, such as ``user``.
+        parts: what is said.
+    """
+
+    role: str
+    parts: tuple[Part, ...]
+
+
+def conversation_of(value: object) -> list[ChatMessage] | None:
+    """Return a value as a conversation; None if it is none: a list in which every item has a role and says something.
+
+    >>> conversation_of([{"role": "user", "content": "hi"}])
+    [ChatMessage(role='user', parts=(Part(kind='text', content='hi', name=''),))]
+    >>> conversation_of([{"from": "gpt", "value": "yes"}])[0].role
+    'assistant'
+    >>> conversation_of(["hi"]), conversation_of([])
+    (None, None)
+    """
+    if not isinstance(value, list) or not value:
+        return None
+    items = cast("list[object]", value)
+    if not all(isinstance(one, dict) and _is_message(cast("dict[str, Any]", one)) for one in items):
+        return None
+    return [message_of(one) for one in cast("list[dict[str, Any]]", items)]
+
+
+def message_of(fields: Mapping[str, Any]) -> ChatMessage:
+    """Return an object as a message, whatever it is: what has no known form is a part of the kind ``other``.
+
+    >>> message_of({"type": "function_call", "name": "look_up", "arguments": "{}"})
+    ChatMessage(role='assistant', parts=(Part(kind='call', content='{}', name='look_up'),))
+    """
+    kind, role = _type(fields), _role(fields)
+    is_unknown = kind not in ("", "message") and "content" not in fields and not _is_of_sharegpt(fields)
+    if kind in _ITEMS or is_unknown:  # as Responses have them between messages
+        return ChatMessage(role, (_part(fields),))
+    parts = [Part("thinking", fields[name]) for name in _THOUGHTS if isinstance(fields.get(name), str)]
+    parts += parts_of(fields["value"] if _is_of_sharegpt(fields) else fields.get("content"))
+    if isinstance(fields.get("refusal"), str):
+        parts.append(Part("text", fields["refusal"]))
+    if role == "tool":
+        name = str(fields.get("name") or "")
+        parts = [Part("result", part.content, name) if part.kind == "text" else part for part in parts]
+    return ChatMessage(role, (*parts, *_calls(fields)))
+
+
+def parts_of(said: object) -> list[Part]:
+    """Return what the content of a message says: a text, or a list of texts and parts."""
+    if said is None or said == "":
+        return []
+    if isinstance(said, list):
+        return [_part(one) for one in cast("list[object]", said)]
+    return [_part(said)]
+
+
+def _is_message(fields: Mapping[str, Any]) -> bool:
+    if _is_of_sharegpt(fields):
+        return True
+    if fields.get("role") is None and _type(fields) in _ITEMS:
+        return True
+    says_something = fields.get("content") is not None or fields.get("tool_calls") or fields.get("refusal")
+    return isinstance(fields.get("role"), str) and bool(says_something)
+
+
+def _is_of_sharegpt(fields: Mapping[str, Any]) -> bool:
+    return fields.get("role") is None and isinstance(fields.get("from"), str) and "value" in fields
+
+
+def _role(fields: Mapping[str, Any]) -> str:
+    kind = _type(fields)
+    if kind in _RESULTS:
+        return "tool"
+    usual = "assistant" if kind in _ITEMS else kind or "?"
+    role = str(fields["from"] if _is_of_sharegpt(fields) else fields.get("role") or usual)
+    return _ROLES.get(role, role)
+
+
+def _type(fields: Mapping[str, Any]) -> str:
+    kind = fields.get("type")
+    return kind if isinstance(kind, str) else ""
+
+
+def _calls(fields: Mapping[str, Any]) -> list[Part]:
+    calls = fields.get("tool_calls") or ([fields["function_call"]] if fields.get("function_call") else [])
+    if not isinstance(calls, list):
+        return [Part("other", calls, "tool_calls")]
+    parts: list[Part] = []
+    for one in cast("list[object]", calls):
+        call = cast("dict[str, Any]", one) if isinstance(one, dict) else {"arguments": one}
+        function = call.get("function", call)
+        called = cast("dict[str, Any]", function) if isinstance(function, dict) else {"arguments": function}
+        parts.append(_part(called | {"type": "function_call"}))
+    return parts
+
+
+def _part(part: object) -> Part:
+    if not isinstance(part, Mapping):
+        return Part("text", _text(part))
+    fields = cast("Mapping[str, Any]", part)
+    kind = _type(fields)
+    if kind in _TEXTS:
+        return Part("text", _text(fields.get("text", fields.get("refusal", ""))))
+    if kind in _THINKING:
+        return Part("thinking", _joined(fields.get("thinking") or fields.get("summary") or fields.get("content")))
+    if kind in _CALLS:
+        return Part("call", fields.get("input", fields.get("arguments", "")), str(fields.get("name") or ""))
+    if kind in _RESULTS:
+        return Part("result", _joined(fields.get("content", fields.get("output", ""))))
+    return Part("other", dict(fields), kind)
+
+
+def _joined(said: object) -> str:
+    return "\n".join(part.text for part in parts_of(said))
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else readable_text(value, 2)

@@ -25,7 +25,7 @@ test: .venv/ready  ## Run the tests (the slow ones in a reduced size)
 test-fast: .venv/ready  ## Run the tests that say within a minute whether a change is sound
 	$(RUN) pytest $(FAST) $(SIDE_BY_SIDE)
 
-test-slow: .venv/browser .venv/clients .venv/cluster .venv/foreign  ## Run every test whole: kill loops, a million rows; the numbers of cases go to slow-cases.log
+test-slow: .venv/browser .venv/axe.min.js .venv/clients .venv/cluster .venv/foreign  ## Run every test whole: kill loops, a million rows; the numbers of cases go to slow-cases.log
 	$(RUN) pytest -m "slow or not slow" --timeout=3600 --log-file=slow-cases.log --log-file-level=INFO
 
 check: .venv/ready  ## Lint, format, types, import floors, size limits
@@ -60,6 +60,10 @@ clean:  ## Remove what was set up
 .venv/browser .venv/clients .venv/cluster .venv/site: .venv/ready
 	$(UV) sync --frozen --quiet --compile-bytecode --inexact --group $(@F)
 	@touch $@
+
+# What tests look for faults of pages with; from npm.
+.venv/axe.min.js: scripts/get_axe.py | .venv/ready
+	$(RUN) python $< $@
 
 # The tools whose stores are imported, apart from what this project needs; 1 GB, so only where it is asked for.
 .venv/foreign: .venv/foreign/finished .venv/foreign-starfish/finished

@@ -2,13 +2,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+import pytest_asyncio
 
 from starfish_storage import open_storage
 
 from .viewing import make, make_again, viewer
+
+if TYPE_CHECKING:
+    from .browsing import BrowserPage, OneBrowser  # which skips the tests that import it without playwright
 
 
 @pytest.fixture(scope="module")
@@ -31,3 +36,24 @@ async def client(made: str) -> AsyncGenerator[httpx.AsyncClient]:
 @pytest.fixture
 def store(tmp_path: Path) -> str:
     return (tmp_path / "store").as_uri()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser() -> AsyncGenerator[OneBrowser]:
+    """The browser of this worker. Tests with it run in the loop of the session: `viewer.browsing.in_a_browser`."""
+    from .browsing import OneBrowser
+
+    one = OneBrowser()
+    yield one
+    await one.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def seen(made: str, browser: OneBrowser) -> AsyncGenerator[BrowserPage]:
+    """A page of the browser, of a viewer over the store that tests only look at."""
+    async with (
+        open_storage(made, read_only=True) as storage,
+        viewer(storage) as client,
+        browser.browsing(client) as page,
+    ):
+        yield page

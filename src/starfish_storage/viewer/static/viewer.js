@@ -13,6 +13,18 @@ for (const button of document.querySelectorAll("button.copy")) {
   });
 }
 
+// What scrolls can be reached by keyboard; not every browser does that by itself.
+const letScroll = () => {
+  for (const one of document.querySelectorAll(".wide, pre")) {
+    const scrolls = one.scrollWidth > one.clientWidth || one.scrollHeight > one.clientHeight;
+    if (scrolls) one.tabIndex = 0;
+    else one.removeAttribute("tabindex");
+  }
+};
+letScroll();
+window.addEventListener("resize", letScroll);
+document.addEventListener("toggle", letScroll, true); // details that open
+
 const keys = document.getElementById("keys");
 const opener = document.getElementById("open-keys");
 opener.hidden = false;

@@ -32,12 +32,14 @@ _SERIOUS = """async (rules) => {
     const only = rules.length ? {runOnly: {type: "rule", values: rules}} : {};
     const found = await axe.run(document, {resultTypes: ["violations"], ...only});
     const serious = found.violations.filter((one) => ["serious", "critical"].includes(one.impact));
-    return serious.map((one) => `${one.id}: ${one.nodes.slice(0, 3).map((node) => node.html.slice(0, 160)).join(" | ")}`);
+    const examples = (one) => one.nodes.slice(0, 3).map((node) => node.html.slice(0, 160)).join(" | ");
+    return serious.map((one) => `${one.id}: ${examples(one)}`);
 }"""
 _TOO_WIDE = """() => {
     const width = document.documentElement.clientWidth;
     if (document.documentElement.scrollWidth <= width) return [];
-    const wide = [...document.querySelectorAll("main *")].filter((one) => one.getBoundingClientRect().right > width + 1);
+    const all = [...document.querySelectorAll("body *")].reverse();
+    const wide = all.filter((one) => one.getBoundingClientRect().right > width + 1);
     return wide.slice(0, 3).map((one) => one.outerHTML.slice(0, 160));
 }"""
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-import pytest
-
 from starfish_storage import Record, open_storage
 
 from .browsing import PHONE, WIDE, in_a_browser, needs_axe, playwright

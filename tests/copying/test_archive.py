@@ -8,6 +8,7 @@ import os
 import shutil
 import stat
 import struct
+import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +21,7 @@ from copying import stores
 from copying.stores import whole
 from maintenance import stores as plain
 from starfish_storage import LocalStorage
-from starfish_storage.copying import archive, extract, unarchive
+from starfish_storage.copying import archive, extract, open_archive, unarchive
 from starfish_storage.errors import (
     AlreadyExistsError,
     ForeignStoreError,
@@ -29,6 +30,7 @@ from starfish_storage.errors import (
     StorageError,
     StoreDamagedError,
     StoreOpenError,
+    StoreReadOnlyError,
     StoreVersionError,
 )
 from starfish_storage.maintenance import verify
@@ -77,6 +79,25 @@ async def test_it_opens_elsewhere(tmp_path: Path) -> None:
         for path in (tmp_path / name).rglob("*"):
             assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
     assert names_in(tmp_path) == ["a", "b", "c", "files"], "nothing is left behind"
+
+
+async def test_it_is_read_where_it_lies(tmp_path: Path, packed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "room").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "room"))
+    before = packed.read_bytes(), names_in(packed.parent)
+    async with open_archive(packed) as opened:
+        assert len(names_in(tmp_path / "room")) == 1
+        (job,) = await opened.list_master_jobs()
+        assert await opened.count_records_for_master_job(job.master_job_id) == {
+            "completed": 2,
+            "failed": 2,
+            "duplicate": 1,
+            "filtered": 1,
+        }
+        with pytest.raises(StoreReadOnlyError):
+            await opened.delete_master_job(job.master_job_id)
+    assert names_in(tmp_path / "room") == []
+    assert (packed.read_bytes(), names_in(packed.parent)) == before
 
 
 async def test_what_is_in_it(packed: Path) -> None:
@@ -251,6 +272,11 @@ async def refused(file: Path, tmp_path: Path, kind: type[StorageError]) -> None:
         with pytest.raises(kind):
             await unarchive(file, target)
         assert await target.list_projects() == []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", str(tmp_path / "room"))
+        with pytest.raises(kind):
+            async with open_archive(file):
+                pass
     assert names_in(tmp_path / "room") == [file.name, "target"]
     assert names_in(tmp_path) == before, "something was written outside"
     assert not Path("/tmp/evil.json").exists()

@@ -7,8 +7,9 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 import pytest
@@ -16,15 +17,16 @@ import pytest
 from cli.calling import COMMAND, ENVIRONMENT, call
 from starfish_storage.viewer.serving import bound
 
+from .markup import Page
 from .viewing import RUN
 
 
 @contextmanager
-def started(*words: str) -> Generator[tuple[subprocess.Popen[str], str]]:
+def started(*words: str, environment: Mapping[str, str] | None = None) -> Generator[tuple[subprocess.Popen[str], str]]:
     """Start the command; give the process and its first line."""
     with subprocess.Popen(
         [*COMMAND, "view", "--no-open", *words],
-        env=ENVIRONMENT,
+        env=ENVIRONMENT | dict(environment or {}),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -67,6 +69,29 @@ def test_what_cannot_be_opened(made: str, tmp_path: os.PathLike[str]):
     assert ended.status == 2
     assert "Choose others with --host and --port" in ended.err
     assert "cannot listen" in call("view", "--no-open", "--store", made, "--host", "no.such.host.invalid").err
+
+
+def test_an_archive_is_shown_and_leaves_nothing(made: str, tmp_path: Path):
+    file, room = tmp_path / "run.zip", tmp_path / "room"
+    room.mkdir()
+    assert call("archive", RUN, str(file), "--store", made).status == 0
+    assert RUN in call("runs", "--store", str(file)).out
+    refused = call("restore-version", "uid", "1", "--store", str(file))
+    assert "can only be read; copy it into a store with 'unarchive'" in refused.err
+    with started(str(file), environment={"TMPDIR": str(room)}) as (process, line):
+        with httpx.Client(base_url=line) as client:
+            first = client.get("/").text
+            assert RUN in first
+            assert "This is an archive, and can only be read." in first
+            record = Page(client.get(f"/records?run={RUN}&field=n&compare=is&value=1").text)
+            (address,) = [place for place in record.links if place.startswith("/record?")]
+            assert "It is" in client.get(address).text
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    assert list(room.iterdir()) == []
+    file.write_bytes(file.read_bytes().replace(b"small-1", b"small-2")[:-30])
+    assert "it is no zip file, or is cut short" in call("view", "--no-open", str(file)).err
+    assert "named twice" in call("view", "--no-open", str(file), "--store", made).err
 
 
 def test_what_it_needs_is_named(made: str, monkeypatch: pytest.MonkeyPatch):

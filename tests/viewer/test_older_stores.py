@@ -11,6 +11,8 @@ import pytest
 
 from migrations.stores import on_disk, unpack
 from starfish_storage import open_storage
+from starfish_storage.cli.place import Place
+from starfish_storage.cli.view import notice_of
 
 from .markup import Page
 from .viewing import viewer
@@ -38,12 +40,22 @@ def content(root: Path) -> dict[str, tuple[object, ...]]:
     return {name: state for name, state in on_disk(root).items() if not name.endswith("-shm")}
 
 
-@pytest.mark.parametrize("name", ["v1", "v4-not-closed", "starfish-0.1.3"])
-async def test_an_older_store_is_shown_and_not_changed(tmp_path: Path, name: str):
+@pytest.mark.parametrize(
+    ("name", "notice"),
+    [
+        ("v1", "This store is of format 1, of an earlier release."),
+        ("v4-not-closed", "This store is of format 4"),
+        ("starfish-0.1.3", "Starfish wrote this store. It is shown from a migrated copy"),
+    ],
+)
+async def test_an_older_store_is_shown_and_not_changed(tmp_path: Path, name: str, notice: str):
     root = tmp_path / "store"
     unpack(name, root)
     before = content(root)
-    async with open_storage(root, read_only=True) as storage, viewer(storage) as client:
+    said = notice_of(Place(root.as_uri()))
+    assert said.startswith(notice)
+    async with open_storage(root, read_only=True) as storage, viewer(storage, notice=said) as client:
+        assert notice in Page((await client.get("/")).text).text
         jobs = await storage.list_master_jobs()
         found = await walk(client)
     assert {"/", "/run", "/records", "/record", "/record/data"} <= found.keys()

@@ -314,8 +314,8 @@ async def test_a_run_that_writes_is_seen_and_nothing_is_written(store: str):
     assert {path: path.stat().st_mtime_ns for path in root.rglob("*") if path.is_file()} == before
 
 
-async def test_a_store_on_a_server(postgres_uri: str, tmp_path: Path):
-    async with many_records(f"{postgres_uri} {tmp_path.as_uri()}", 60) as (_, client, saved):
+async def test_a_store_on_servers(postgres_uri: str, s3_uri: str):
+    async with many_records(f"{postgres_uri} {s3_uri}", 60) as (_, client, saved):
         assert "many" in (await page(client, "/")).text
         assert "1 of 1" in (await page(client, "/run?id=many")).text
         for order, first in (("oldest", saved[:50]), ("newest", saved[:10:-1])):

@@ -72,13 +72,13 @@ async def make_again(store: str) -> None:
 
 
 @asynccontextmanager
-async def viewer(storage: Storage, access: Access | None = None) -> AsyncGenerator[httpx.AsyncClient]:
+async def viewer(storage: Storage, access: Access | None = None, notice: str = "") -> AsyncGenerator[httpx.AsyncClient]:
     """Serve the viewer on a port of its own."""
     started = asyncio.Event()
     with closing(bound("127.0.0.1", 0)) as listening:
         own = access_to(listening, "127.0.0.1")
         own = own if access is None else replace(access, port=own.port)
-        app = application(storage, "the store", lambda *words: " ".join(words), own, "1")
+        app = application(storage, "the store", lambda *words: " ".join(words), own, "1", notice)
         server = ViewerServer(app, started.set)
         serving = asyncio.create_task(server.serve(sockets=[listening]))
         await started.wait()

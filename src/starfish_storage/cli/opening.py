@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 
 from starfish_storage.cli.place import STORE_VARIABLE, Place
+from starfish_storage.copying import open_archive
 from starfish_storage.data.mounts import VolatileFileSystemWarning
 from starfish_storage.errors import StoreOpenError, StoreVersionError
 from starfish_storage.interface import Storage
@@ -62,13 +63,19 @@ async def reading(place: Place) -> AsyncGenerator[Storage]:
     just then, somebody wants to see how the run stands. So a store is opened for reading alone while somebody holds its
     lock, and where its data lies in an object store.
 
+    An archive is read from a copy in the directory for temporary files, which is removed afterwards.
+
     Raises:
         StoreOpenError: there is no store.
+        StoreDamagedError: an archive is one that `unarchive` refuses.
         StorageUnavailableError: its server cannot be reached.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", VolatileFileSystemWarning)  # who reads promises nothing
         async with AsyncExitStack() as stack:
+            if place.is_archive:
+                yield await stack.enter_async_context(open_archive(place.path))
+                return
             try:
                 storage = await stack.enter_async_context(_opened(await _read_only_if_better(place), "power"))
             except StoreVersionError:
@@ -119,6 +126,9 @@ def _no_store(place: Place) -> StoreOpenError:
     reason = "it does not exist"
     if place.is_local and os.path.lexists(place.path):
         reason = "there is no store in it" if os.path.isdir(place.path) else "it is not a directory"
+        if place.is_archive:
+            reason = "it is a file, and an archive of a run can only be read; copy it into a store with 'unarchive'"
+            return StoreOpenError(place.path, reason)
     return StoreOpenError(
         place.shown, f"{reason}; name a store with --store or {STORE_VARIABLE}, or make one with 'generate'"
     )

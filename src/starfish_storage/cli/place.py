@@ -15,6 +15,7 @@ from starfish_storage.uri import POSTGRES_SCHEMES, as_uri, path_of_file_uri, wit
 STORE_VARIABLE = "STARFISH_STORAGE_URI"
 DATA_VARIABLE = "STARFISH_STORAGE_DATA_URI"
 DEFAULT_STORE = "store"
+_ZIP = b"PK\x03\x04"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,17 @@ class Place:
     def path(self) -> str:
         """The directory of one that is local."""
         return path_of_file_uri(self.uri)
+
+    @property
+    def is_archive(self) -> bool:
+        """Whether it is a file that looks like an archive of a run, and not a directory."""
+        if not self.is_local or not os.path.isfile(self.path):
+            return False
+        try:
+            with open(self.path, "rb") as file:
+                return file.read(len(_ZIP)) == _ZIP
+        except OSError:
+            return False
 
     @property
     def shown(self) -> str:

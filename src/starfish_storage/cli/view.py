@@ -12,14 +12,17 @@ from starfish_storage import __version__
 from starfish_storage.cli.opening import reading
 from starfish_storage.cli.options import example, with_store
 from starfish_storage.cli.output import say
-from starfish_storage.cli.place import Place
+from starfish_storage.cli.place import Place, place_of
 from starfish_storage.extras import need
+from starfish_storage.keys import DATABASE_FILE
+from starfish_storage.metadata.sqlite.starfish_copy import older_format
 
 _DEFAULT_HOST = "127.0.0.1"
 _LAST_PORT = 65535
 
 
 @click.command("view", epilog=example("view --store /data/store --port 8000"))
+@click.argument("store_or_archive", metavar="[STORE|FILE.zip]", required=False)
 @click.option(
     "--host", metavar="HOST", default=_DEFAULT_HOST, show_default=True, help="The address of this machine to listen on."
 )
@@ -28,14 +31,21 @@ _LAST_PORT = 65535
 )
 @click.option("--no-open", is_flag=True, help="Do not open a browser.")
 @with_store
-def view_command(place: Place, host: str, port: int, no_open: bool) -> None:
-    """Show what is in the store in a browser, also while runs write to it. Ends with Ctrl-C.
+@click.pass_context
+def view_command(
+    context: click.Context, place: Place, store_or_archive: str | None, host: str, port: int, no_open: bool
+) -> None:
+    """Show what is in the store, or in an archive, in a browser, also while runs write to it. Ends with Ctrl-C.
 
     The first line of output is the address. Only this machine reaches it, unless --host says otherwise: then the
     address has a token, and whoever has it sees everything in the store.
     """
     for module in ("starlette", "uvicorn", "jinja2", "markdown_it"):
         need(module, "viewer", "The pages of 'view'")
+    if store_or_archive is not None:
+        if place.words:
+            raise click.UsageError("The store is named twice: with --store or --data-uri, and without.")
+        place = place_of(context, store_or_archive)
     asyncio.run(_view(replace(place, read_only=True), host, port, opens=not no_open))
 
 
@@ -43,16 +53,30 @@ async def _view(place: Place, host: str, port: int, *, opens: bool) -> None:
     from starfish_storage.viewer.application import application
     from starfish_storage.viewer.serving import ViewerServer, access_to, address_of, bound
 
+    notice = await asyncio.to_thread(notice_of, place)
     with bound(host, port) as listening:
         access = access_to(listening, host)
         address = address_of(access)
 
         def announce() -> None:
             click.echo(address)
+            if notice:
+                say(notice)
             say("Stop with Ctrl-C.")
             if opens:
                 webbrowser.open(address)
 
         async with reading(place) as storage:
-            app = application(storage, place.shown, place.command, access, __version__)
+            app = application(storage, place.shown, place.command, access, __version__, notice)
             await ViewerServer(app, announce).serve(sockets=[listening])
+
+
+def notice_of(place: Place) -> str:
+    """Return what is to be known about the store before anything in it; nothing of an ordinary one."""
+    if place.is_archive:
+        return "This is an archive, and can only be read. 'starfish-storage unarchive' copies it into a store."
+    version = older_format(f"{place.path}/{DATABASE_FILE}") if place.is_local else None
+    if version is None:
+        return ""
+    how = "Starfish wrote this store" if not version else f"This store is of format {version}, of an earlier release"
+    return f"{how}. It is shown from a migrated copy, and stays as it is until something is written to it."

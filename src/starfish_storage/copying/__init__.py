@@ -4,6 +4,17 @@ from starfish_storage.copying.archive import ArchiveReport, archive
 from starfish_storage.copying.archive_file import Manifest
 from starfish_storage.copying.engine import Progress, copy
 from starfish_storage.copying.report import CopyReport, Lost
-from starfish_storage.copying.unarchive import extract, unarchive
+from starfish_storage.copying.unarchive import extract, open_archive, unarchive
 
-__all__ = ["ArchiveReport", "CopyReport", "Lost", "Manifest", "Progress", "archive", "copy", "extract", "unarchive"]
+__all__ = [
+    "ArchiveReport",
+    "CopyReport",
+    "Lost",
+    "Manifest",
+    "Progress",
+    "archive",
+    "copy",
+    "extract",
+    "open_archive",
+    "unarchive",
+]

@@ -31,8 +31,11 @@ def directory_beside(place: str) -> Generator[str]:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def room_for(target: Storage, name: str) -> str:
-    """Return a path that a directory can be made beside: by a local store, where there is room for its data."""
-    is_local = target.storage_uri.startswith(FILE_SCHEME)
-    above = os.path.dirname(path_of_file_uri(target.storage_uri)) if is_local else tempfile.gettempdir()
+def room_for(target: Storage | None, name: str) -> str:
+    """Return a path that a directory can be made beside.
+
+    By a local store, where there is room for its data; else where temporary files lie.
+    """
+    uri = "" if target is None else target.storage_uri
+    above = os.path.dirname(path_of_file_uri(uri)) if uri.startswith(FILE_SCHEME) else tempfile.gettempdir()
     return f"{os.path.realpath(above)}/{name}"

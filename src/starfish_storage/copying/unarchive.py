@@ -75,7 +75,7 @@ def _extract_into(file: str, place: str, most_bytes: int | None) -> Manifest:
     if not os.path.isdir(above):
         raise StoreOpenError(place, "the directory above it does not exist; make it first")
     with directory_beside(place) as directory:
-        manifest = _take_out(file, f"{directory}/{STORE}", most_bytes)
+        manifest = _take_out(file, f"{directory}/{STORE}", most_bytes, is_kept=True)
         files = FileOperations()
         with translated(place):
             source, target = files.open_directory(directory), files.open_directory(above)
@@ -89,6 +89,29 @@ def _extract_into(file: str, place: str, most_bytes: int | None) -> Manifest:
 
 
 @asynccontextmanager
+async def open_archive(path: str | os.PathLike[str], *, most_bytes: int | None = None) -> AsyncGenerator[Storage]:
+    """Open what an archive holds as a store that is only read.
+
+    It is taken out into the directory for temporary files, beside nothing of the user's, and removed afterwards. What
+    `unarchive` refuses is refused here too.
+
+    Args:
+        path: the file. It is not changed.
+        most_bytes: see `unarchive`.
+
+    Raises:
+        StoreOpenError: as `unarchive`.
+        StoreDamagedError: as `unarchive`.
+    """
+    file = _absolute(path)
+    with directory_beside(room_for(None, os.path.basename(file))) as directory:
+        root = f"{directory}/{STORE}"
+        await asyncio.to_thread(_take_out, file, root, most_bytes)
+        async with LocalStorage(file_uri_of_path(root), redact_secrets=False, read_only=True) as source:
+            yield source
+
+
+@asynccontextmanager
 async def _taken_out(path: str, target: Storage, most_bytes: int | None) -> AsyncGenerator[Storage]:
     """Open what an archive holds as a store, which is removed afterwards."""
     with directory_beside(room_for(target, os.path.basename(path))) as directory:
@@ -98,8 +121,8 @@ async def _taken_out(path: str, target: Storage, most_bytes: int | None) -> Asyn
             yield source
 
 
-def _take_out(path: str, root: str, most_bytes: int | None) -> Manifest:
-    """Write the members of an archive below a directory that is made, and make them safe."""
+def _take_out(path: str, root: str, most_bytes: int | None, *, is_kept: bool = False) -> Manifest:
+    """Write the members of an archive below a directory that is made; what is kept is synced."""
     made: set[str] = set()
 
     def write(name: str) -> IO[bytes]:
@@ -114,13 +137,18 @@ def _take_out(path: str, root: str, most_bytes: int | None) -> Manifest:
         make_private_directory(root)
         reader.extract(write)
         refuse_strange_schema(f"{root}/{DATABASE_FILE}")
-        files = FileOperations()
-        descriptor = files.open_directory(root)
-        try:
-            files.sync_all(descriptor, ((descriptor, info.filename) for info in reader.members), [descriptor])
-        finally:
-            os.close(descriptor)
+        if is_kept:
+            _sync(root, [info.filename for info in reader.members])
         return reader.manifest
+
+
+def _sync(root: str, names: list[str]) -> None:
+    files = FileOperations()
+    descriptor = files.open_directory(root)
+    try:
+        files.sync_all(descriptor, ((descriptor, name) for name in names), [descriptor])
+    finally:
+        os.close(descriptor)
 
 
 def _absolute(path: str | os.PathLike[str]) -> str:

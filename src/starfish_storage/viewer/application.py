@@ -52,7 +52,9 @@ _STATUSES: dict[type[StorageError], HTTPStatus] = {
 }
 
 
-def application(storage: Storage, name: str, command: Command, access: Access, version: str) -> ASGIApp:
+def application(
+    storage: Storage, name: str, command: Command, access: Access, version: str, notice: str = ""
+) -> ASGIApp:
     """Return the application.
 
     Args:
@@ -61,8 +63,9 @@ def application(storage: Storage, name: str, command: Command, access: Access, v
         command: returns a command line about the store, of the words of a command.
         access: who may see it.
         version: of the library.
+        notice: what the first page says about the store.
     """
-    sheet = Sheet(storage, name, command, version)
+    sheet = Sheet(storage, name, command, version, notice)
     routes = [Route(path, _endpoint(page, sheet)) for path, page in _PAGES.items()]
     static = Mount(f"/static/{version}", _Kept(directory=STATIC))
     app = Starlette(routes=[*routes, static])

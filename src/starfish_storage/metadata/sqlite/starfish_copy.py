@@ -158,6 +158,22 @@ def still_written(path: str) -> StorageBusyError:
     )
 
 
+def older_format(path: str) -> int | None:
+    """Return the format of a database that is older than what this release writes; 0 for Starfish's own.
+
+    Returns:
+        None for any other, or one that cannot be read, whose opening says why. Called before this process opens it.
+    """
+    try:
+        opened = open_untouched(path)
+        try:
+            return _older_format(opened.connection)
+        finally:
+            close_untouched(opened, path)
+    except (apsw.Error, OSError, StorageError):
+        return None
+
+
 def copy_if_starfish(path: str, data: DataHandler) -> MigratedCopy | None:
     """Return a migrated copy of a database of Starfish's; None if it is another, or none. It is not touched.
 
@@ -247,16 +263,22 @@ def _copied(path: str, data: DataHandler, directory: str | None) -> MigratedCopy
 
 
 def _migrated(connection: Connection, path: str, data: DataHandler) -> bool:
-    is_older = connection.pragma("application_id") == APPLICATION_ID
-    is_older = is_older and 0 < connection.pragma("user_version") < latest_version()
-    if not is_older and not is_starfish(connection):
+    version = _older_format(connection)
+    if version is None:
         return False
     connection.pragma("synchronous", "off")  # it is made anew at every opening
-    if is_older:
+    if version:
         migrate(connection, path, alone=True)
     else:
         migrate_from_starfish(connection, path, data, backup=False)
     return True
+
+
+def _older_format(connection: Connection) -> int | None:
+    if connection.pragma("application_id") != APPLICATION_ID:
+        return 0 if is_starfish(connection) else None
+    version: int = connection.pragma("user_version")
+    return version if 0 < version < latest_version() else None
 
 
 def _copy_files(path: str, target: str, states: FileStates) -> None:

@@ -27,9 +27,10 @@ class Sheet:
         name: what the store is called.
         command: returns the command lines that pages offer.
         version: of the library; in the addresses of what browsers may keep.
+        notice: what the first page says about the store.
     """
 
-    def __init__(self, storage: Storage, name: str, command: Command, version: str) -> None:
+    def __init__(self, storage: Storage, name: str, command: Command, version: str, notice: str = "") -> None:
         self.storage = storage
         self.command = command
         self._templates = jinja2.Environment(
@@ -40,7 +41,7 @@ class Sheet:
             lstrip_blocks=True,
         )
         self._templates.filters.update(FILTERS)  # pyright: ignore[reportUnknownMemberType] (jinja2 leaves it untyped)
-        self._values = {"link": link, "store": name, "version": version}
+        self._values = {"link": link, "store": name, "version": version, "notice": notice}
 
     async def page(self, template: str, status: int = 200, /, **shown: Any) -> HTMLResponse:
         """Return a page, rendered in a thread: what a model wrote may take a while, and others are not to wait."""

@@ -12,6 +12,7 @@ from starfish_storage.interface import DataHandler, RunLedger
 from starfish_storage.interface.rows import RegisteredInputRow
 from starfish_storage.metadata import call_rows, input_list, ledger_rows, ledger_writer, selecting, values
 from starfish_storage.metadata.call_ledger import SQLCallLedger
+from starfish_storage.metadata.comparison_ledger import SQLComparisonLedger
 from starfish_storage.metadata.database import Database
 from starfish_storage.metadata.earlier import EarlierOutcomeError
 from starfish_storage.metadata.operations import WriteOperation
@@ -39,7 +40,7 @@ RefuseInput = Callable[[RunInput], None]
 _MOST_CLAIMED = 1000  # at once: bounds the transaction
 
 
-class SQLRunLedger(SQLOutcomeLedger, SQLCallLedger, RunLedger):
+class SQLRunLedger(SQLOutcomeLedger, SQLCallLedger, SQLComparisonLedger, RunLedger):
     """Keeps runs in the database of the metadata, whatever the engine.
 
     Args:
@@ -52,8 +53,7 @@ class SQLRunLedger(SQLOutcomeLedger, SQLCallLedger, RunLedger):
     def __init__(
         self, database: Database, data: DataHandler, codec: RowCodec, refuse_input: RefuseInput | None
     ) -> None:
-        super().__init__(database, data)
-        self._codec = codec
+        super().__init__(database, data, codec)
         self._refuse_input = refuse_input
 
     # --- inputs ---------------------------------------------------------------------------------------------------

@@ -86,6 +86,25 @@ class StoredInput:
 
 
 @dataclass(frozen=True, slots=True)
+class InputOfContent:
+    """An input among those that are equal to it, in whatever run, and those that are not.
+
+    Attributes:
+        job_id: its execution job.
+        position: its place among the inputs of the run, from 0; None for an execution job of no run.
+        status: of its execution job; ``cancelled`` if it is not among the inputs of the run any more.
+        digest: its identity, as `RunInput.digest`, or what the pipeline that logged the job gave as one.
+        creation_time: when the job was stored (UTC).
+    """
+
+    job_id: str
+    position: int | None
+    status: StatusExecutionJob
+    digest: str
+    creation_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class RecordOrigin:
     """What a record came of.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 
@@ -24,12 +25,14 @@ from starfish_storage.errors import (
     StorageUnavailableError,
 )
 from starfish_storage.interface import Storage
+from starfish_storage.viewer.forms import SentForms, read_form
 from starfish_storage.viewer.guard import Access, Guard
 from starfish_storage.viewer.pages.record import record_data, record_page
 from starfish_storage.viewer.pages.records import records_page
 from starfish_storage.viewer.pages.run import run_page, run_progress
 from starfish_storage.viewer.pages.sheet import Command, Sheet
 from starfish_storage.viewer.pages.store import store_page
+from starfish_storage.viewer.visitors import Reviewers
 
 STATIC = Path(__file__).parent / "static"
 
@@ -43,6 +46,8 @@ _PAGES: dict[str, _Page] = {
     "/record": record_page,
     "/record/data": record_data,
 }
+_FORMS: dict[str, tuple[_Page, int]] = {}
+"""What is done with a form that is sent to an address, and how many bytes it may have."""
 _STATUSES: dict[type[StorageError], HTTPStatus] = {
     NotFoundError: HTTPStatus.NOT_FOUND,
     InvalidInputError: HTTPStatus.BAD_REQUEST,
@@ -52,35 +57,76 @@ _STATUSES: dict[type[StorageError], HTTPStatus] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class ReviewMode:
+    """Makes a viewer one that writes reviews.
+
+    Attributes:
+        author: the name of reviewers who have given none.
+    """
+
+    author: str | None = None
+
+
 def application(
-    storage: Storage, name: str, command: Command, access: Access, version: str, notice: str = ""
+    storage: Storage,
+    name: str,
+    command: Command,
+    access: Access,
+    version: str,
+    notice: str = "",
+    review: ReviewMode | None = None,
 ) -> ASGIApp:
     """Return the application.
 
     Args:
-        storage: an open storage; the viewer only reads.
+        storage: an open storage; the viewer only reads, but for reviews.
         name: what the store is called.
         command: returns a command line about the store, of the words of a command.
         access: who may see it.
         version: of the library.
         notice: what the first page says about the store.
+        review: lets people judge records, and write that to the store; None: show only.
     """
     sheet = Sheet(storage, name, command, version, notice)
-    routes = [Route(path, _endpoint(page, sheet)) for path, page in _PAGES.items()]
+    reviewers = None if review is None else Reviewers(access, review.author)
+    routes = [Route(path, _endpoint(page, sheet, reviewers)) for path, page in _PAGES.items()]
+    if reviewers is not None:
+        sent = SentForms()
+        routes += [
+            Route(path, _form_endpoint(act, most, sheet, reviewers, sent), methods=["POST"])
+            for path, (act, most) in _FORMS.items()
+        ]
     static = Mount(f"/static/{version}", _Kept(directory=STATIC))
     app = Starlette(routes=[*routes, static])
 
     async def refused(request: Request, error: Exception) -> Response:
-        return await _problem(sheet, request, error)
+        return await _problem(sheet if reviewers is None else sheet.seen_by(reviewers.of(request)), request, error)
 
     for kind in (StorageError, HTTPException, Exception):
         app.add_exception_handler(kind, refused)
-    return Guard(app, access)
+    return Guard(app, access, writes=reviewers is not None)
 
 
-def _endpoint(page: _Page, sheet: Sheet) -> Callable[[Request], Awaitable[Response]]:
+def _endpoint(page: _Page, sheet: Sheet, reviewers: Reviewers | None) -> Callable[[Request], Awaitable[Response]]:
     async def answer(request: Request) -> Response:
-        return await page(sheet, request.query_params)
+        if reviewers is None:
+            return await page(sheet, request.query_params)
+        reviewer = reviewers.of(request)
+        response = await page(sheet.seen_by(reviewer), request.query_params)
+        reviewers.greet(reviewer, response)
+        return response
+
+    return answer
+
+
+def _form_endpoint(
+    act: _Page, most: int, sheet: Sheet, reviewers: Reviewers, sent: SentForms
+) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(request: Request) -> Response:
+        reviewer = reviewers.of(request)
+        form = await read_form(request, reviewer, most)
+        return await sent.once(reviewer, form, lambda: act(sheet.seen_by(reviewer), form))
 
     return answer
 
@@ -91,7 +137,11 @@ async def _problem(sheet: Sheet, request: Request, error: Exception) -> Response
         status = next((code for kind, code in _STATUSES.items() if isinstance(error, kind)), None)
         status, text = status or HTTPStatus.INTERNAL_SERVER_ERROR, str(error)
     elif isinstance(error, HTTPException):
-        status, text = HTTPStatus(error.status_code), "There is no such page. The first page lists all runs."
+        status, text = HTTPStatus(error.status_code), error.detail
+        if status == HTTPStatus.NOT_FOUND:
+            text = "There is no such page. The first page lists all runs."
+        if status == HTTPStatus.METHOD_NOT_ALLOWED:
+            text = "This page takes no forms, or is none that can be loaded."
     else:
         status, text = HTTPStatus.INTERNAL_SERVER_ERROR, "The viewer failed; its terminal shows where."
     is_part = request.headers.get("hx-request") == "true"

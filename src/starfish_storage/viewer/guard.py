@@ -25,13 +25,14 @@ HEADERS = {
     ),
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # not "no-referrer": browsers then hide the Origin of a page's own forms
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-"""Headers of every response: no inline script or style, nothing from elsewhere, no frame, no referrer."""
+"""Headers of every response: no inline script or style, nothing from elsewhere, no frame, no referrer elsewhere."""
 
 _READS = ("GET", "HEAD")
+_WRITES = ("POST",)
 _TOKEN = "token"  # noqa: S105 (the name of the parameter)
 
 
@@ -89,11 +90,13 @@ class Guard:
     Args:
         app: the application.
         access: who may see it.
+        writes: whether forms may be sent.
     """
 
-    def __init__(self, app: ASGIApp, access: Access) -> None:
+    def __init__(self, app: ASGIApp, access: Access, *, writes: bool = False) -> None:
         self._app = app
         self._access = access
+        self._methods = (*_READS, *_WRITES) if writes else _READS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -117,13 +120,16 @@ class Guard:
         hostname = _hostname(headers.get("host", ""))
         if not self._access.is_ours(hostname):
             return PlainTextResponse("This viewer does not answer to that name: use the address it printed.\n", 421)
+        writes = scope["method"] in _WRITES
+        if scope["method"] not in self._methods:
+            text = "This viewer only shows: start it with --review.\n" if writes else "There is no such method.\n"
+            return PlainTextResponse(text, 405, {"Allow": ", ".join(self._methods)})
         origin = headers.get("origin")
         is_own = headers.get("sec-fetch-site", "none") in ("same-origin", "none")
-        is_followed = headers.get("sec-fetch-mode") == "navigate"  # a link from elsewhere may lead here
-        if (origin is not None and origin != f"http://{headers['host']}") or not (is_own or is_followed):
+        is_followed = headers.get("sec-fetch-mode") == "navigate" and not writes  # a link from elsewhere may lead here
+        is_foreign = writes if origin is None else origin != f"http://{headers['host']}"  # browsers say it of all forms
+        if is_foreign or not (is_own or is_followed):
             return PlainTextResponse("Another site has sent this request, and it is refused.\n", 403)
-        if scope["method"] not in _READS:
-            return PlainTextResponse("This viewer only shows.\n", 405, {"Allow": ", ".join(_READS)})
         return None
 
     def _signed_in(self, scope: Scope) -> Response | None:

@@ -28,6 +28,39 @@ class RunListTests(StorageSuite):
         assert await ledger.list_inputs(MASTER_JOB, after=page[-1], limit=5) == found[11:]
         assert await ledger.list_inputs("nowhere", limit=5) == []
 
+    async def test_equal_inputs_of_all_runs_have_one_place(self, storage: Storage) -> None:
+        """Page by page, also in the middle of equal ones, and whatever their status; jobs without an input are none."""
+        ledger = await start(storage, 3)
+        again = [RunInput(number, {"question": number % 3}) for number in range(3, 9)]
+        await ledger.register_inputs(MASTER_JOB, again)
+        await start_other(storage)
+        claimed = await claim(ledger, 4)
+        await ledger.finish_input(an_outcome(claimed[0], *(kept(number) for number in range(11))))
+        await storage.log_execution_job_start(GenerationJob(job_id="bare", master_job_id=MASTER_JOB))
+        found = await ledger.list_inputs_by_content(MASTER_JOB, limit=100)
+        of_each = {one.digest(): one.run_config for one in inputs(3)}
+        assert [one.digest for one in found] == [digest for digest in sorted(of_each) for _ in range(3)]
+        assert {one.job_id for one in found} == {one.job_id for one in await ledger.list_inputs(MASTER_JOB, limit=99)}
+        assert [(one.creation_time, one.job_id) for one in found[:3]] == sorted(
+            ((one.creation_time, one.job_id) for one in found[:3]), reverse=True
+        )
+        assert sorted(one.status for one in found) == ["completed"] + ["pending"] * 5 + ["running"] * 3
+        for size in (1, 2, 4):
+            pages = [await ledger.list_inputs_by_content(MASTER_JOB, limit=size)]
+            while pages[-1]:
+                pages.append(await ledger.list_inputs_by_content(MASTER_JOB, after=pages[-1][-1], limit=size))
+            assert [one for page in pages for one in page] == found, size
+        other = await ledger.list_inputs_by_content("master-2", limit=9)
+        assert {one.digest for one in other} <= set(of_each)
+        assert await ledger.list_inputs_by_content("nowhere", limit=9) == []
+        outputs = await ledger.list_outputs([one.job_id for one in found] + ["nothing"])
+        assert list(outputs) == [claimed[0].job_id]
+        data = await storage.get_records_data([str(one.output_ref) for one in outputs[claimed[0].job_id]])
+        assert data == [{"answer": number} for number in range(11)]
+        uids = [one.record_uid for one in outputs[claimed[0].job_id]]
+        digest = next(one.digest for one in found if one.job_id == claimed[0].job_id)
+        assert await ledger.find_contents([*uids, "nothing"]) == dict.fromkeys(uids, digest)
+
     async def test_a_complete_run_gets_more_inputs(self, storage: Storage) -> None:
         """And the target follows."""
         ledger = await start(storage)

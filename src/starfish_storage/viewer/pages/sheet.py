@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import secrets
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import jinja2
 from starlette.responses import HTMLResponse
 
 from starfish_storage.interface import Storage
+from starfish_storage.viewer.visitors import Reviewer
 from starfish_storage.viewer.words import FILTERS, link
 
 Command = Callable[..., str]
@@ -28,7 +31,12 @@ class Sheet:
         command: returns the command lines that pages offer.
         version: of the library; in the addresses of what browsers may keep.
         notice: what the first page says about the store.
+
+    Attributes:
+        reviewer: who asks for a page that may hold forms that write; None of a viewer that only shows.
     """
+
+    reviewer: Reviewer | None = None
 
     def __init__(self, storage: Storage, name: str, command: Command, version: str, notice: str = "") -> None:
         self.storage = storage
@@ -43,7 +51,14 @@ class Sheet:
         self._templates.filters.update(FILTERS)  # pyright: ignore[reportUnknownMemberType] (jinja2 leaves it untyped)
         self._values = {"link": link, "store": name, "version": version, "notice": notice}
 
+    def seen_by(self, reviewer: Reviewer | None) -> Self:
+        """Return the sheet for the pages of a reviewer."""
+        sheet = copy.copy(self)
+        sheet.reviewer = reviewer
+        return sheet
+
     async def page(self, template: str, status: int = 200, /, **shown: Any) -> HTMLResponse:
         """Return a page, rendered in a thread: what a model wrote may take a while, and others are not to wait."""
         rendering = self._templates.get_template(template).render
-        return HTMLResponse(await asyncio.to_thread(rendering, self._values | shown), status)
+        who = {"reviewer": self.reviewer, "new_form": secrets.token_urlsafe}
+        return HTMLResponse(await asyncio.to_thread(rendering, self._values | who | shown), status)

@@ -45,6 +45,22 @@ WHERE execution_jobs.job_id IN (
 )
 GROUP BY execution_jobs.job_id
 
+-- name: list_outputs
+SELECT {record.columns but data_sha256} FROM records WHERE job_id IN (
+-- each row
+:job_id
+-- end
+)
+
+-- name: find_contents
+SELECT records.record_uid, execution_jobs.run_config_hash
+FROM records JOIN execution_jobs ON execution_jobs.job_id = records.job_id
+WHERE execution_jobs.run_config_hash IS NOT NULL AND records.record_uid IN (
+-- each row
+:record_uid
+-- end
+)
+
 -- name: find_segments
 SELECT records.record_uid, attempts.segment
 FROM records JOIN attempts ON attempts.job_id = records.job_id AND attempts.number = COALESCE(records.attempt, 1)

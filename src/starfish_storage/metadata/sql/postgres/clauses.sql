@@ -32,3 +32,7 @@ FOR NO KEY UPDATE
 
 -- fragment: if_not_locked
 SKIP LOCKED
+
+-- fragment: every_status
+(VALUES ('pending'), ('running'), ('completed'), ('duplicate'), ('filtered'), ('failed'), ('cancelled'))
+    AS statuses (status)

@@ -137,3 +137,22 @@ UPDATE execution_jobs AS job SET {finished_input.assigned of given}
 FROM unnest({finished_input.arrays})
 AS given ({finished_input.columns})
 WHERE job.job_id = given.job_id
+
+-- name: list_inputs_by_content
+-- The beginning of each status, over an index in which it stands before the digest.
+WITH given (master_job_id, digest, most) AS MATERIALIZED (SELECT :master_job_id::text, :digest::text, :limit::bigint)
+SELECT found.* FROM given, {every_status}, LATERAL (
+    SELECT job_id, position, status, run_config_hash, creation_time FROM execution_jobs
+    WHERE master_job_id = given.master_job_id AND status = statuses.status AND run_config_hash > given.digest
+    ORDER BY run_config_hash, creation_time DESC, job_id DESC LIMIT (SELECT most FROM given)) AS found
+ORDER BY run_config_hash, creation_time DESC, job_id DESC LIMIT (SELECT most FROM given)
+
+-- name: list_inputs_of_content
+WITH given (master_job_id, digest, creation_time, job_id, most) AS MATERIALIZED (
+    SELECT :master_job_id::text, :digest::text, :creation_time::text, :job_id::text, :limit::bigint)
+SELECT found.* FROM given, {every_status}, LATERAL (
+    SELECT job_id, position, status, run_config_hash, creation_time FROM execution_jobs
+    WHERE master_job_id = given.master_job_id AND status = statuses.status AND run_config_hash = given.digest
+      AND (creation_time, job_id) < (given.creation_time, given.job_id)
+    ORDER BY creation_time DESC, job_id DESC LIMIT (SELECT most FROM given)) AS found
+ORDER BY creation_time DESC, job_id DESC LIMIT (SELECT most FROM given)

@@ -174,3 +174,15 @@ SELECT {version.columns} FROM record_versions WHERE record_uid = :record_uid AND
 -- name: salvage_unique_keys
 SELECT unique_key, record_uid, rowid FROM records NOT INDEXED
 WHERE rowid >= :first AND unique_key IS NOT NULL ORDER BY rowid
+
+-- name: list_inputs_by_content
+SELECT job_id, position, status, run_config_hash, creation_time FROM execution_jobs {index_of_inputs}
+WHERE master_job_id = :master_job_id AND run_config_hash > :digest
+ORDER BY run_config_hash, creation_time DESC, job_id DESC LIMIT :limit
+
+-- name: list_inputs_of_content
+-- Apart from those of larger digests: with an OR, neither is a range of the index.
+SELECT job_id, position, status, run_config_hash, creation_time FROM execution_jobs {index_of_inputs}
+WHERE master_job_id = :master_job_id AND run_config_hash = :digest
+  AND (creation_time, job_id) < (:creation_time, :job_id)
+ORDER BY creation_time DESC, job_id DESC LIMIT :limit

@@ -1,0 +1,47 @@
+"""The contract of what runs are compared by: their inputs in an order that all runs share, and what came of them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from starfish_storage.models import Record
+from starfish_storage.runs import InputOfContent
+
+
+class ComparisonLedger(ABC):
+    """The inputs of several runs side by side, without holding those of any in memory."""
+
+    @abstractmethod
+    async def list_inputs_by_content(
+        self, master_job_id: str, *, after: InputOfContent | None = None, limit: int
+    ) -> list[InputOfContent]:
+        """Return execution jobs of a master job by what their input is; equal inputs of all runs have one place.
+
+        By their digests, which have no meaning for people, and equal ones newest first. Over an index: a page at the
+        end costs what the first one does. Also of a master job that is not a run. Jobs without an input are left out.
+
+        Args:
+            master_job_id: the master job.
+            after: the last one of the page before.
+            limit: the most in a page.
+
+        Raises nothing of its own.
+        """
+
+    @abstractmethod
+    async def list_outputs(self, job_ids: Sequence[str]) -> dict[str, list[Record]]:
+        """Return the records of these execution jobs by the id of the job, in the order of the outputs.
+
+        Those that are ``cancelled``, because a later attempt has no output in their place, are included. Jobs without
+        records are left out. Raises nothing of its own.
+        """
+
+    @abstractmethod
+    async def find_contents(self, record_uids: Sequence[str]) -> dict[str, str]:
+        """Return the digest of the input that each of these records came of, by their uids.
+
+        Raises nothing of its own.
+
+        As `InputOfContent.digest`. Records that do not exist, or whose job has no input, are left out.
+        """

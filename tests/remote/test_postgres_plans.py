@@ -9,7 +9,7 @@ LISTS = (
     "list_master_jobs", "list_master_jobs_of_project", "list_execution_jobs", "list_execution_jobs_of_input",
     "list_records", "list_records_after", "list_records_of_job", "list_workers", "list_attempts", "list_steps",
     "list_segments", "list_requests", "find_reply_in_store",
-    "scan_records", "scan_records_after",
+    "scan_records", "scan_records_after", "scan_records_back", "scan_records_before",
     "whole_execution_jobs", "whole_execution_jobs_after", "page_of_projects",
 )  # fmt: skip
 """Read in the order of an index; those of projects are few, and sorted."""

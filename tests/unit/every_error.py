@@ -16,6 +16,7 @@ EXAMPLES: list[StorageError] = [
     errors.InvalidUriError("http://example.com/store", "there is no storage for its scheme"),
     errors.NotFoundError("master job", "run-1", "start it with log_master_job_start first"),
     errors.DataLostError("/store/data/82/r1.json"),
+    errors.DataTooLargeError("/store/data/82/r1.json", 104_857_600, 8_388_608),
     errors.DataNotFoundError("data", "data/82/r1.json", "save it with save_record_data first"),
     errors.ParentNotFoundError("project", "p1", "save it before its master jobs"),
     errors.AlreadyExistsError("master job", "run-1", "give a new id, or update the existing one's status instead"),

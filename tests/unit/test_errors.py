@@ -25,6 +25,7 @@ CODES = {
     "NotFoundError": "not_found",
     "DataLostError": "data_lost",
     "DataNotFoundError": "data_not_found",
+    "DataTooLargeError": "data_too_large",
     "ParentNotFoundError": "parent_not_found",
     "AlreadyExistsError": "already_exists",
     "NotEmptyError": "not_empty",

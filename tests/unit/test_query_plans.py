@@ -30,7 +30,7 @@ LISTS = frozenset(
         "count_calls", "list_faulty_inputs",
         "list_known_inputs", "list_present_inputs", "list_inputs", "list_inputs_by_content", "list_inputs_of_content",
         "list_outputs",
-        "scan_records", "scan_records_after", "account_for_inputs",
+        "scan_records", "scan_records_after", "scan_records_back", "scan_records_before", "account_for_inputs",
         "whole_execution_jobs", "whole_execution_jobs_after", "whole_execution_jobs_of",
         "list_versions", "list_version_numbers", "whole_versions_of", "whole_standing_of",
         "whole_records_of", "whole_run", "whole_attempts_of", "whole_steps_of",

@@ -6,7 +6,8 @@ import errno
 import logging
 import os
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
 
 from starfish_storage import keys
 from starfish_storage.data.directories import Directories
@@ -20,6 +21,8 @@ from starfish_storage.interface import DataHandler, DataWrite
 from starfish_storage.keys import ROW_LOG_FILE, STAGING_DIRECTORY
 
 logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
 
 # Not blocking: opening a planted FIFO would wait for a writer that never comes.
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -151,27 +154,25 @@ class FileSystemDataHandler(DataHandler):
 
     def read(self, key: str) -> bytes:
         """See `DataHandler.read`."""
+        return self._insisting(key, lambda: self._read(key))
+
+    def read_parts(self, key: str, length: int) -> Iterator[bytes]:
+        """See `DataHandler.read_parts`."""
+        descriptor, _ = self._insisting(key, lambda: self._open(key))
         try:
-            return self._read(key)
-        except FileNotFoundError:
-            pass
-        if self.directories.notice_replaced(key.rpartition("/")[0]):
-            try:
-                return self._read(key)
-            except FileNotFoundError:
-                pass
-        raise DataNotFoundError("data", self.to_reference(key), "it was never saved, or was deleted")
+            with translated(f"{self.root}/{key}"):
+                while part := os.read(descriptor, length):
+                    yield part
+        finally:
+            close(descriptor)
 
     def read_each(self, keys: Sequence[str]) -> Iterator[bytes | None]:
         """See `DataHandler.read_each`."""
-        for key in keys:
-            payload = self._read_at_once(key)
-            if payload is None:
-                try:
-                    payload = self.read(key)
-                except DataNotFoundError:
-                    pass
-            yield payload
+        return self._each(keys, self._read)
+
+    def read_small(self, keys: Sequence[str], largest: int) -> Iterator[bytes | int | None]:
+        """See `DataHandler.read_small`."""
+        return self._each(keys, lambda key: self._read_up_to(key, largest), largest)
 
     def read_with_time(self, key: str) -> tuple[bytes, int] | None:
         """Return one version of what is under a key, and when that was changed last; None if there is nothing.
@@ -270,9 +271,44 @@ class FileSystemDataHandler(DataHandler):
             close(descriptor)
         return content if 0 < len(content) < _AT_ONCE else None
 
+    def _insisting(self, key: str, read: Callable[[], Result]) -> Result:
+        """Read, again if the directory was replaced; raise `DataNotFoundError` if there is no file."""
+        try:
+            return read()
+        except FileNotFoundError:
+            pass
+        if self.directories.notice_replaced(key.rpartition("/")[0]):
+            try:
+                return read()
+            except FileNotFoundError:
+                pass
+        raise DataNotFoundError("data", self.to_reference(key), "it was never saved, or was deleted")
+
+    def _each(
+        self, keys: Sequence[str], read: Callable[[str], Result], largest: int = _AT_ONCE
+    ) -> Iterator[bytes | Result | None]:
+        for key in keys:
+            payload: bytes | Result | None = self._read_at_once(key)
+            if payload is None or len(payload) > largest:
+                try:
+                    payload = self._insisting(key, lambda key=key: read(key))
+                except DataNotFoundError:
+                    payload = None
+            yield payload
+
     def _read(self, key: str) -> bytes:
         descriptor, found = self._open(key)
         try:
+            with translated(f"{self.root}/{key}"):
+                return _read_whole(descriptor, found.st_size)
+        finally:
+            close(descriptor)
+
+    def _read_up_to(self, key: str, largest: int) -> bytes | int:
+        descriptor, found = self._open(key)
+        try:
+            if found.st_size > largest:
+                return found.st_size
             with translated(f"{self.root}/{key}"):
                 return _read_whole(descriptor, found.st_size)
         finally:

@@ -79,6 +79,30 @@ class ObjectClient:
 
         return self._request(key, patience, lambda path: bytes(obstore.get(self._store, path).bytes()))
 
+    def get_unless_larger(self, key: str, largest: int, patience: Patience) -> bytes | int | None:
+        """Return an object's content, its size if that is larger, or None if there is no such object."""
+        import obstore
+
+        def content(path: str) -> bytes | int:
+            found = obstore.get(self._store, path)
+            size = found.meta["size"]
+            return size if size > largest else bytes(found.bytes())
+
+        return self._request(key, patience, content)
+
+    def parts(self, key: str, length: int, patience: Patience) -> Iterator[bytes] | None:
+        """Return an object's content in parts of at least so many bytes, or None if there is no such object.
+
+        Not by ranges, which some servers do not know. So a connection that breaks off in the middle is an error.
+        """
+        import obstore
+
+        found = self._request(key, patience, lambda path: obstore.get(self._store, path))
+        if found is None:
+            return None
+        stream = iter(found.stream(min_chunk_size=length))
+        return iter(lambda: self._request(key, Patience(0), lambda _: bytes(next(stream, b""))) or b"", b"")
+
     def exists(self, key: str, patience: Patience) -> bool:
         """Return whether there is an object."""
         import obstore

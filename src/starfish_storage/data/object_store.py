@@ -170,10 +170,12 @@ class ObjectStoreDataHandler(DataHandler):
     def read(self, key: str) -> bytes:
         """See `DataHandler.read`."""
         self._check_once()
-        payload = self._client.get(key, self._patience())
-        if payload is None:
-            raise DataNotFoundError("data", self.to_reference(key), "it was never saved, or was deleted")
-        return payload
+        return self._found(key, self._client.get(key, self._patience()))
+
+    def read_parts(self, key: str, length: int) -> Iterator[bytes]:
+        """See `DataHandler.read_parts`."""
+        self._check_once()
+        yield from self._found(key, self._client.parts(key, length, self._patience()))
 
     def read_each(self, keys: Sequence[str]) -> Iterator[bytes | None]:
         """See `DataHandler.read_each`."""
@@ -181,6 +183,14 @@ class ObjectStoreDataHandler(DataHandler):
         patience, client = self._patience(), self._client
         for start in range(0, len(keys), _READ_AT_ONCE):
             yield from self._each(lambda key: client.get(key, patience), keys[start : start + _READ_AT_ONCE])
+
+    def read_small(self, keys: Sequence[str], largest: int) -> Iterator[bytes | int | None]:
+        """See `DataHandler.read_small`."""
+        self._check_once()
+        patience, client = self._patience(), self._client
+        for start in range(0, len(keys), _READ_AT_ONCE):
+            some = keys[start : start + _READ_AT_ONCE]
+            yield from self._each(lambda key: client.get_unless_larger(key, largest, patience), some)
 
     def sync(self, keys: Sequence[str]) -> None:
         """Nothing to do: what the server has acknowledged is safe."""
@@ -219,6 +229,11 @@ class ObjectStoreDataHandler(DataHandler):
                 self._check = None
             finally:
                 self._is_checking = False
+
+    def _found(self, key: str, content: Result | None) -> Result:
+        if content is None:
+            raise DataNotFoundError("data", self.to_reference(key), "it was never saved, or was deleted")
+        return content
 
     @property
     def _client(self) -> ObjectClient:

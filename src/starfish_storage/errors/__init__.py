@@ -38,6 +38,7 @@ from starfish_storage.errors.calls import (
 from starfish_storage.errors.root import StorageError
 from starfish_storage.errors.stores import (
     DataLostError,
+    DataTooLargeError,
     ForeignStoreError,
     MissingExtraError,
     NotExportableError,
@@ -60,6 +61,7 @@ __all__ = [
     "AttemptOverError",
     "DataLostError",
     "DataNotFoundError",
+    "DataTooLargeError",
     "ForeignStoreError",
     "ForkedProcessError",
     "IdCollisionError",

@@ -81,6 +81,27 @@ class DataLostError(DataNotFoundError):
         self.path = path
 
 
+class DataTooLargeError(StorageError):
+    """The data of a record is larger than its reader has asked for; it is whole, and was not read.
+
+    Attributes:
+        path: where it lies.
+        size: of the data, in bytes.
+        largest: what was asked for, in bytes.
+    """
+
+    code: ClassVar[str] = "data_too_large"
+
+    def __init__(self, path: str, size: int, largest: int) -> None:
+        super().__init__(
+            f"{path!r} has {size:,} bytes, more than the {largest:,} that are read at once: read it in pieces with "
+            "iter_record_data, or download it."
+        )
+        self.path = path
+        self.size = size
+        self.largest = largest
+
+
 class MissingExtraError(StorageError):
     """An optional library is needed and not installed.
 

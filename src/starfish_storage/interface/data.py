@@ -216,8 +216,23 @@ class DataHandler(ABC):
         """
 
     @abstractmethod
+    def read_parts(self, key: str, length: int) -> Iterator[bytes]:
+        """Yield the data under a key in parts of about so many bytes: all of one version. May block.
+
+        Raises as `read`, with the first part.
+        """
+
+    @abstractmethod
     def read_each(self, keys: Sequence[str]) -> Iterator[bytes | None]:
         """Yield the data under each of the keys, in their order; None where a key has no data. May block.
+
+        Raises:
+            InvalidReferenceError: as `read`.
+        """
+
+    @abstractmethod
+    def read_small(self, keys: Sequence[str], largest: int) -> Iterator[bytes | int | None]:
+        """Yield what `read_each` yields; of data with more bytes than ``largest`` its size, and do not read it.
 
         Raises:
             InvalidReferenceError: as `read`.

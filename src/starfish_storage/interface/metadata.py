@@ -110,6 +110,8 @@ class MetadataHandler(ProjectContract, MasterJobContract, ExecutionJobContract, 
         *,
         after: ScannedRecord | None = None,
         batch_size: int,
+        backwards: bool = False,
+        seed: int | None = None,
     ) -> tuple[list[RecordRow], list[str | None]]:
         """Return rows of a master job's records, oldest first by start time, then by uid, and the places of their data.
 
@@ -122,6 +124,8 @@ class MetadataHandler(ProjectContract, MasterJobContract, ExecutionJobContract, 
             status_filter: only records in one of these statuses.
             after: begin behind this record.
             batch_size: at most so many, at least 1.
+            backwards: the other way round.
+            seed: in the order of this shuffle, as `RecordScan.scan_records` has it.
 
         Raises:
             InvalidInputError: an argument has the wrong type, or ``batch_size`` is less than 1.

@@ -25,7 +25,7 @@ class ScannedRecord(NamedTuple):
         error_message: what went wrong with it.
         sha256: SHA-256 of its data, in lower-case hex; None if it has none, or it is not known.
         payload: its data, the bytes of one JSON object; None if it has none, or it could not be read.
-        error: why its data could not be read: it is lost or damaged.
+        error: why its data was not read: it is lost or damaged, or larger than was asked for.
     """
 
     record_uid: str
@@ -53,8 +53,14 @@ class RecordScan(ABC):
         *,
         after: ScannedRecord | None = None,
         batch_size: int = 500,
+        backwards: bool = False,
+        seed: int | None = None,
+        with_data: bool = True,
     ) -> AsyncIterator[list[ScannedRecord]]:
         """Stream a master job's records with their data, oldest first by start time, then by uid, in constant memory.
+
+        With a ``seed``, in the order of a shuffle: its first n records are a uniform sample, and the same seed gives
+        the same order, in one store and as long as no records come or go. The first ones cost little among millions.
 
         The data was compared with its digest, and is that of the last committed version. Data that is lost or damaged
         ends nothing: its record carries the error. What is saved meanwhile may be seen or not; nothing is seen twice
@@ -65,8 +71,42 @@ class RecordScan(ABC):
             status_filter: only records in one of these statuses.
             after: begin behind this record.
             batch_size: records in a batch, at least 1; fewer, where their data is large.
+            backwards: the other way round, so without a ``seed`` newest first.
+            seed: of the shuffle: an integer, of which the lowest 64 bits count.
+            with_data: read the data. Without, ``payload`` is None, and `read_scanned` gives it to those that need it.
 
         Raises:
-            InvalidInputError: an argument has the wrong type, or ``batch_size`` is less than 1.
+            InvalidInputError: an argument has the wrong type, or ``batch_size`` is less than 1; or ``after`` is gone,
+                which only a shuffle has to know.
             InvalidStatusError: a status is unknown.
+        """
+
+    @abstractmethod
+    def read_scanned(
+        self, records: Sequence[ScannedRecord], *, largest: int | None = None
+    ) -> AsyncIterator[list[ScannedRecord]]:
+        """Stream records that were scanned without their data with it, in the same order, as `scan_records` does.
+
+        Args:
+            records: what `scan_records` yielded.
+            largest: data of more bytes is not read: its record carries a `DataTooLargeError`, which has its size.
+
+        Raises:
+            InvalidInputError: an argument has the wrong type.
+        """
+
+    @abstractmethod
+    def iter_record_data(self, output_ref: str, *, chunk_size: int = 1 << 18) -> AsyncIterator[bytes]:
+        """Stream the data of a record as it is stored, in pieces: one JSON object, however large, in constant memory.
+
+        It is compared with its digest once all of it was read, so the error of damaged data may come last.
+
+        Args:
+            output_ref: as `Storage.get_record_data` takes it.
+            chunk_size: bytes of a piece, at least 1.
+
+        Raises:
+            DataNotFoundError: the store has no data under that reference.
+            InvalidReferenceError: the reference lies outside the store.
+            StoreDamagedError: it is not what was saved, or was replaced meanwhile.
         """

@@ -26,6 +26,7 @@ from starfish_storage.metadata.operations import WriteOperation
 from starfish_storage.metadata.row import Row, only_values
 from starfish_storage.metadata.row_transfer import SQLRowTransfer
 from starfish_storage.metadata.rows import RowCodec
+from starfish_storage.metadata.shuffling import Shuffled
 from starfish_storage.models import (
     EXECUTION_JOB_STATUSES,
     MASTER_JOB_STATUSES,
@@ -295,14 +296,19 @@ class SQLMetadataHandler(MetadataHandler):
         *,
         after: ScannedRecord | None = None,
         batch_size: int,
+        backwards: bool = False,
+        seed: int | None = None,
     ) -> tuple[list[RecordRow], list[str | None]]:
         """See `MetadataHandler.list_record_rows`."""
         statuses = selecting.status_filter("record status", status_filter, RECORD_STATUSES)
         each = (values.text("master_job_id", master_job_id),)
         page = (selecting.batch_size(batch_size), 0)
-        name, position = (
-            ("scan_records", ()) if after is None else ("scan_records_after", selecting.scan_position(after))
-        )
+        position = () if after is None else selecting.scan_position(after)
+        if seed is not None:
+            asked = Shuffled(selecting.seed(seed), after and after.record_uid, backwards, batch_size)
+            return await self._list_shuffled(master_job_id, statuses, asked)
+        ends = ("scan_records_back", "scan_records_before") if backwards else ("scan_records", "scan_records_after")
+        name = ends[0 if after is None else 1]
         return await self._database.all(*self._merged(name, each, statuses, position, page), rows.placed_records)
 
     # --- data -----------------------------------------------------------------------------------------------------
@@ -327,6 +333,12 @@ class SQLMetadataHandler(MetadataHandler):
     async def recount(self) -> None:
         """See `MetadataHandler.recount`."""
         await self._database.write(WriteOperation(lambda writer: writer.recount()))
+
+    @abstractmethod
+    async def _list_shuffled(
+        self, master_job_id: str, statuses: Sequence[str], asked: Shuffled
+    ) -> tuple[list[RecordRow], list[str | None]]:
+        """See `MetadataHandler.list_record_rows`, with a seed."""
 
     # --- reading --------------------------------------------------------------------------------------------------
 

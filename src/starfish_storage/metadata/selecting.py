@@ -57,6 +57,17 @@ def batch_size(given: object) -> int:
     return cast("int", given)
 
 
+def seed(given: object) -> int:
+    """Return the seed of a shuffle.
+
+    Raises:
+        InvalidInputError: it is not an integer.
+    """
+    if not isinstance(given, int) or isinstance(given, bool):
+        raise InvalidInputError(f"a seed must be an integer, not {type(given).__name__}.")
+    return given
+
+
 def position(record: object) -> Row:
     """Return where a record stands in the order of records.
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar, cast
@@ -14,6 +15,8 @@ from starfish_storage.errors import (
     SEE_DAMAGE,
     DataLostError,
     DataNotFoundError,
+    DataTooLargeError,
+    InvalidInputError,
     InvalidReferenceError,
     StorageClosedError,
     StorageError,
@@ -94,17 +97,81 @@ class DataReading:
             found += [await self.read(key) if data is None else data for key, data in zip(some, read, strict=True)]
         return found
 
-    async def scan(self, records: Sequence[RecordRow], places: Sequence[str | None]) -> list[ScannedRecord]:
-        """Return records with their data; one whose data is lost or damaged has the error in its place.
+    async def chunks(self, output_ref: str, chunk_size: int) -> AsyncGenerator[bytes]:
+        """See `RecordScan.iter_record_data`."""
+        self._metadata.check_open()
+        if not isinstance(chunk_size, int) or chunk_size < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidInputError(f"chunk_size {chunk_size!r} cannot be used: give 1 or more.")
+        key = check_record_key(self._data.to_key(output_ref))
+        location = await self._locate(key)
+        parts = iter(()) if location.pending is not None else self._data.read_parts(location.key, chunk_size)
+        first, second = [await self._part(parts), await self._part(parts)]
+        if not second:  # it is small, or is not there: the usual way looks again where that may be about to change
+            payload = await self.read_bytes(key)
+            for begin in range(0, len(payload), chunk_size):
+                yield payload[begin : begin + chunk_size]
+            return
+        digest, part = hashlib.sha256(first), second
+        while first or part:
+            for begin in range(0, len(first), chunk_size):
+                yield first[begin : begin + chunk_size]
+            digest.update(part)
+            first, part = part, await self._part(parts) if part else b""
+        if location.sha256 not in (None, digest.hexdigest()):
+            reference = self._data.to_reference(key)
+            raise StoreDamagedError(reference, f"it is not what was saved, or was replaced meanwhile; {SEE_DAMAGE}")
+
+    async def _part(self, parts: Iterator[bytes]) -> bytes:
+        """Return the next part; none at the end, and where there is nothing."""
+
+        def part() -> bytes:
+            try:
+                return next(parts, b"")
+            except DataNotFoundError:
+                return b""
+
+        return await self._in_pool(part)
+
+    def unread(self, records: Sequence[RecordRow]) -> list[ScannedRecord]:
+        """Return records without their data, as `scan` returns them with it."""
+        to_reference = self._data.to_reference
+        return [
+            _scanned(row, None if row.output_ref is None else to_reference(row.output_ref), row.data_sha256)
+            for row in records
+        ]
+
+    async def read_scanned(
+        self, records: Sequence[ScannedRecord], largest: int | None
+    ) -> AsyncGenerator[list[ScannedRecord]]:
+        """See `RecordScan.read_scanned`."""
+        self._metadata.check_open()
+        for start in range(0, len(records), _READ_AT_ONCE):
+            some = records[start : start + _READ_AT_ONCE]
+            keys = [None if one.output_ref is None else self._data.to_key(one.output_ref) for one in some]
+            known = await self._metadata.locate_data([key for key in keys if key is not None])
+            located = [None if key is None else known.get(key) or DataLocation(key, None) for key in keys]
+            rows = [
+                RecordRow(*one[:4], key, *one[5:9], None if place is None else place.sha256)
+                for one, key, place in zip(some, keys, located, strict=True)
+            ]
+            places = [None if place is None else place.key for place in located]
+            while rows:
+                found = await self.scan(rows, places, largest)
+                yield found
+                rows, places = rows[len(found) :], places[len(found) :]
+
+    async def scan(
+        self, records: Sequence[RecordRow], places: Sequence[str | None], largest: int | None = None
+    ) -> list[ScannedRecord]:
+        """Return records with their data; one whose data is lost, damaged or larger has the error in its place.
 
         If the data is large, this returns the first records only, at least one: as many as have about 16 MB together.
         """
         wanted, refused = _checked(places)
         # In one thread: two took turns and were slower together, as long as the files are in memory.
-        read = await self._in_pool(lambda: deque(self._read_some(wanted)))
+        read = await self._in_pool(lambda: deque(self._read_some(wanted, largest)))
         found: list[ScannedRecord] = []
         to_reference = self._data.to_reference
-        scanned = ScannedRecord._make  # a fifth faster than the class itself
         for record, place in zip(records, places, strict=True):
             key, sha256 = record.output_ref, record.data_sha256
             payload = reference = None
@@ -114,31 +181,19 @@ class DataReading:
                     break
                 reference = to_reference(key)
                 payload = read.popleft()
-                if payload is None or (sha256 is not None and sha256 != content_digest(payload)):
+                if isinstance(payload, int):
+                    payload, error = None, DataTooLargeError(reference, payload, largest or 0)
+                elif payload is None or (sha256 is not None and sha256 != content_digest(payload)):
                     payload, error = await self._read_or_error(key)
                     sha256 = sha256 if payload is None else content_digest(payload)
-            columns = (
-                record.record_uid,
-                record.job_id,
-                record.master_job_id,
-                record.status,
-                reference,
-                record.start_time,
-                record.end_time,
-                record.last_update_time,
-                record.error_message,
-                sha256,
-                payload,
-                error,
-            )
-            found.append(scanned(columns))
+            found.append(_scanned(record, reference, sha256, payload, error))
         return found
 
-    def _read_some(self, places: Sequence[str]) -> Iterator[bytes | None]:
-        size = 0
-        for payload in self._data.read_each(places):
+    def _read_some(self, places: Sequence[str], largest: int | None) -> Iterator[bytes | int | None]:
+        size, data = 0, self._data
+        for payload in data.read_each(places) if largest is None else data.read_small(places, largest):
             yield payload
-            size += len(payload or b"")
+            size += len(payload) if isinstance(payload, bytes) else 0
             if size >= _SCANNED_BYTES:
                 return
 
@@ -221,6 +276,30 @@ class DataReading:
         if not isinstance(value, dict):
             raise StoreDamagedError(self._data.to_reference(key), f"it does not hold a JSON object; {SEE_DAMAGE}")
         return cast("dict[str, Any]", value)
+
+
+def _scanned(
+    record: RecordRow,
+    reference: str | None,
+    sha256: str | None,
+    payload: bytes | None = None,
+    error: StorageError | None = None,
+) -> ScannedRecord:
+    columns = (
+        record.record_uid,
+        record.job_id,
+        record.master_job_id,
+        record.status,
+        reference,
+        record.start_time,
+        record.end_time,
+        record.last_update_time,
+        record.error_message,
+        sha256,
+        payload,
+        error,
+    )
+    return ScannedRecord._make(columns)  # a fifth faster than the class itself
 
 
 def _checked(places: Sequence[str | None]) -> tuple[list[str], dict[str | None, StorageError]]:

@@ -327,22 +327,35 @@ class HybridStorage(Storage):
         *,
         after: ScannedRecord | None = None,
         batch_size: int = 500,
+        backwards: bool = False,
+        seed: int | None = None,
+        with_data: bool = True,
     ) -> AsyncIterator[list[ScannedRecord]]:
         """See `RecordScan.scan_records`."""
         while True:
             # One batch after the other: reading rows ahead of the files was no faster on two cores, as both hold the
             # interpreter.
             records, places = await self._metadata_handler.list_record_rows(
-                master_job_id, status_filter, after=after, batch_size=batch_size
+                master_job_id, status_filter, after=after, batch_size=batch_size, backwards=backwards, seed=seed
             )
             is_last = len(records) < batch_size
             while records:
-                found = await self._reading.scan(records, places)
+                found = await self._reading.scan(records, places) if with_data else self._reading.unread(records)
                 yield found
                 after = found[-1]
                 records, places = records[len(found) :], places[len(found) :]
             if is_last:
                 return
+
+    def read_scanned(
+        self, records: Sequence[ScannedRecord], *, largest: int | None = None
+    ) -> AsyncIterator[list[ScannedRecord]]:
+        """See `RecordScan.read_scanned`."""
+        return self._reading.read_scanned(records, largest)
+
+    def iter_record_data(self, output_ref: str, *, chunk_size: int = 1 << 18) -> AsyncIterator[bytes]:
+        """See `RecordScan.iter_record_data`."""
+        return self._reading.chunks(output_ref, chunk_size)
 
 
 def _as_list(references: Sequence[str]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from starfish_storage.interface import DataHandler, DataLocation, DataWrite
+from starfish_storage.interface import DataHandler, DataLocation, DataWrite, RecordRow
 from starfish_storage.keys import owner_uid, version_key
 from starfish_storage.metadata.handler import SQLMetadataHandler
 from starfish_storage.metadata.ledger import RefuseInput
@@ -13,7 +13,8 @@ from starfish_storage.metadata.operations import WriteOperation
 from starfish_storage.metadata.postgres.address import PostgresAddress
 from starfish_storage.metadata.postgres.database import PostgresDatabase
 from starfish_storage.metadata.row import only_value
-from starfish_storage.metadata.rows import RowCodec
+from starfish_storage.metadata.rows import RowCodec, placed_records
+from starfish_storage.metadata.shuffling import Shuffled
 
 
 class PostgresMetadataHandler(SQLMetadataHandler):
@@ -74,6 +75,14 @@ class PostgresMetadataHandler(SQLMetadataHandler):
             return "record"
         job = await self._database.first(self._queries["get_master_job_of_request_config"], (key,))
         return None if job is None else "master job"
+
+    async def _list_shuffled(
+        self, master_job_id: str, statuses: Sequence[str], asked: Shuffled
+    ) -> tuple[list[RecordRow], list[str | None]]:
+        """See `SQLMetadataHandler._list_shuffled`."""
+        order = (asked.signed_seed, -1 if asked.backwards else 0)
+        parameters = (*order, master_job_id, list(statuses), asked.after, *order, asked.after, *order, asked.limit)
+        return await self._database.all(self._queries["shuffled_records"], parameters, placed_records)
 
     async def _identity(self) -> str:
         """Return which schema it is, as the mark beside its data says it."""

@@ -7,16 +7,18 @@ from collections.abc import Sequence
 from functools import partial
 
 from starfish_storage.errors import StorageIOError
-from starfish_storage.interface import DataHandler, DataLocation, RowLogHandler
+from starfish_storage.interface import DataHandler, DataLocation, RecordRow, RowLogHandler
 from starfish_storage.keys import owner_uid
 from starfish_storage.metadata.handler import SQLMetadataHandler
 from starfish_storage.metadata.ledger import RefuseInput
 from starfish_storage.metadata.row import only_value
-from starfish_storage.metadata.rows import RowCodec
+from starfish_storage.metadata.rows import RowCodec, placed_records
+from starfish_storage.metadata.shuffling import Shuffled
 from starfish_storage.metadata.sqlite.commit import GroupCommit
 from starfish_storage.metadata.sqlite.connection import Durability
 from starfish_storage.metadata.sqlite.database import Session
 from starfish_storage.metadata.sqlite.readers import Readers
+from starfish_storage.metadata.sqlite.shuffled import ShuffledRecords
 
 
 class SQLiteMetadataHandler(SQLMetadataHandler):
@@ -73,6 +75,14 @@ class SQLiteMetadataHandler(SQLMetadataHandler):
             return "record"
         job = first(self._queries["get_master_job_of_request_config"], (key,))
         return None if job is None else "master job"
+
+    async def _list_shuffled(
+        self, master_job_id: str, statuses: Sequence[str], asked: Shuffled
+    ) -> tuple[list[RecordRow], list[str | None]]:
+        """See `SQLMetadataHandler._list_shuffled`."""
+        readers = self._session.readers()
+        records = ShuffledRecords(readers, self._queries, master_job_id, statuses)
+        return await readers.in_pool(lambda: placed_records(records.rows(asked)))
 
     async def _identity(self) -> str:
         """Return which file its database is: a copy of a store is another."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from starfish_storage.errors import InvalidReferenceError, StorageError
+from starfish_storage.errors import DataNotFoundError, InvalidReferenceError, StorageError
 from starfish_storage.interface import DataHandler, DataWrite
 from starfish_storage.keys import check_record_key, record_key, version_key
 from starfish_storage.testing.samples import RECORD
@@ -50,6 +50,12 @@ class DataBatchTests:
         assert data.existing([*keys, missing]) == set(keys)
         assert list(data.read_each([keys[2], missing, keys[1], keys[2]])) == [b"2", None, b"1", b"2"]
         assert list(data.read_each([])) == []
+        twelve = keys[12]
+        assert list(data.read_small([missing, twelve, keys[1]], 2)) == [None, b"12", b"1"]
+        assert list(data.read_small([missing, twelve, keys[1]], 1)) == [None, 2, b"1"]
+        assert [b"".join(data.read_parts(twelve, length)) for length in (1, 2, 3)] == [b"12"] * 3
+        with refused(DataNotFoundError):
+            list(data.read_parts(missing, 1))
         for _ in range(2):
             data.remove_all(keys[1:])
             assert data.existing(keys) == {keys[0]}

@@ -51,6 +51,8 @@ EVERY_CALL: dict[str, Call] = {
     "list_record_metadata": lambda s: s.list_record_metadata(MASTER_JOB, JOB),
     "iter_records": lambda s: collected(s.iter_records(MASTER_JOB)),
     "scan_records": lambda s: collected(s.scan_records(MASTER_JOB)),
+    "read_scanned": lambda s: collected(s.read_scanned([])),
+    "iter_record_data": lambda s: collected(s.iter_record_data("data/00/record-1.json")),
     "save_request_config": lambda s: s.save_request_config(s.generate_request_config_path(MASTER_JOB), {}),
     "get_request_config": lambda s: s.get_request_config(s.generate_request_config_path(MASTER_JOB)),
     "save_record_data": lambda s: s.save_record_data(RECORD, MASTER_JOB, JOB, {}),

@@ -10,7 +10,15 @@ import pytest
 import pytest_asyncio
 
 from starfish_storage.codec import content_digest
-from starfish_storage.errors import DataLostError, InvalidInputError, InvalidStatusError, StoreDamagedError
+from starfish_storage.errors import (
+    DataLostError,
+    DataNotFoundError,
+    DataTooLargeError,
+    InvalidInputError,
+    InvalidReferenceError,
+    InvalidStatusError,
+    StoreDamagedError,
+)
 from starfish_storage.interface import ScannedRecord, Storage
 from starfish_storage.models import RECORD_STATUSES
 from starfish_storage.testing.samples import MASTER_JOB, RECORD, a_record, at, save_run
@@ -132,6 +140,78 @@ class ScanningTests(StorageSuite):
             assert await scanned(storage, after=record, batch_size=10) == found[position + 1 :]
         between = found[5]._replace(record_uid=found[5].record_uid + "~")
         assert await scanned(storage, after=between) == found[6:]
+
+    async def test_backwards_it_yields_the_newest_first(self, storage: Storage) -> None:
+        """The same the other way round, from every position."""
+        for statuses in (None, ["failed", "completed"]):
+            found = await scanned(storage, statuses)
+            back = found[::-1]
+            assert await scanned(storage, statuses, backwards=True, batch_size=7) == back
+            for position in (0, 5, len(back) - 1):
+                after = back[position]
+                assert await scanned(storage, statuses, backwards=True, after=after) == back[position + 1 :]
+
+    async def test_a_seed_shuffles(self, storage: Storage) -> None:
+        """The same seed in the same way, other seeds in others; each record once, from every position, both ways."""
+        whole = await scanned(storage)
+        orders: set[tuple[str, ...]] = set()
+        for seed in (0, 1, 7, -1, 2**63):
+            found = await scanned(storage, seed=seed)
+            assert sorted(found) == sorted(whole)
+            assert await scanned(storage, seed=seed, batch_size=7) == found
+            assert await scanned(storage, seed=seed, backwards=True, batch_size=10) == found[::-1]
+            orders.add(tuple(record.record_uid for record in found))
+        assert len(orders) == 5
+        assert tuple(record.record_uid for record in whole) not in orders
+        found = await scanned(storage, seed=7)
+        for position in (0, 20, MANY - 1):
+            assert await scanned(storage, seed=7, after=found[position], batch_size=9) == found[position + 1 :]
+            back = await scanned(storage, seed=7, after=found[position], backwards=True)
+            assert back == found[:position][::-1]
+        some = await scanned(storage, ["failed", "completed"], seed=7)
+        assert some == [record for record in found if record.status in ("failed", "completed")]
+        with refused(InvalidInputError, "seed"):
+            await scanned(storage, seed="7")
+
+    async def test_data_is_read_where_it_is_wanted(self, storage: Storage) -> None:
+        """Records without their data get it later; what is larger than was asked for is not read."""
+        whole = await scanned(storage)
+        bare = await scanned(storage, with_data=False)
+        assert bare == [record._replace(payload=None) for record in whole]
+        assert [one for batch in await collected(storage.read_scanned(bare)) for one in batch] == whole
+        large = await storage.save_record(a_record("large", start_time=at(99)), {"text": "x" * 1000})
+        await storage.log_record_metadata(a_record("without", output_ref=None, start_time=at(100)))
+        bare = await scanned(storage, with_data=False)
+        *small, too_large, without = [
+            one for batch in await collected(storage.read_scanned(bare, largest=1000)) for one in batch
+        ]
+        assert small == whole
+        assert without == bare[-1]
+        assert too_large._replace(error=None) == bare[-2]
+        assert isinstance(too_large.error, DataTooLargeError)
+        assert (too_large.error.path, too_large.error.size, too_large.error.largest) == (large, 1012, 1000)
+
+    async def test_data_is_read_in_pieces(self, storage: Storage, store: StoreUnderTest) -> None:
+        """As it is stored; damage is found at the end."""
+        reference = await storage.save_record(a_record("large", start_time=at(99)), {"text": "x" * 1000})
+        payload = (await scanned(storage))[-1].payload
+        for size in (100, 1011, 1012, 1013, 1 << 20):
+            pieces = await collected(storage.iter_record_data(reference, chunk_size=size))
+            assert b"".join(pieces) == payload
+            assert max(map(len, pieces)) <= size
+        await storage.close()
+        await storage.setup()
+        store.raw_write(next(key for key in store.raw_keys() if "large" in key), b'{"text": "yyyyyyyyyy"}\n')
+        for size in (5, 100):
+            with refused(StoreDamagedError):
+                await collected(storage.iter_record_data(reference, chunk_size=size))
+        for missing, error in (("data/82/r1.json", DataNotFoundError), ("../etc/passwd", InvalidReferenceError)):
+            with refused(error):
+                await collected(storage.iter_record_data(missing))
+        for junk in (0, -1, 1.5, None):
+            with refused(InvalidInputError, "chunk_size"):
+                size_of_junk: Any = junk
+                await collected(storage.iter_record_data(reference, chunk_size=size_of_junk))
 
     async def test_an_unknown_master_job_has_nothing(self, storage: Storage) -> None:
         """No batch at all."""

@@ -158,6 +158,22 @@ WHERE master_job_id = :master_job_id AND status = :status AND (start_time, recor
 -- merged
 ORDER BY start_time, record_uid LIMIT :limit OFFSET :offset
 
+-- name: scan_records_back
+-- The newest first.
+-- each status
+SELECT {record.columns}, {version} AS data_version, unique_key, attempt
+FROM records WHERE master_job_id = :master_job_id AND status = :status
+-- merged
+ORDER BY start_time DESC, record_uid DESC LIMIT :limit OFFSET :offset
+
+-- name: scan_records_before
+-- each status
+SELECT {record.columns}, {version} AS data_version, unique_key, attempt
+FROM records
+WHERE master_job_id = :master_job_id AND status = :status AND (start_time, record_uid) < (:start_time, :record_uid)
+-- merged
+ORDER BY start_time DESC, record_uid DESC LIMIT :limit OFFSET :offset
+
 -- name: list_borrowed_data
 SELECT DISTINCT output_ref FROM records {index_of_borrowers} WHERE {borrows_data records} AND master_job_id = :master_job_id
 

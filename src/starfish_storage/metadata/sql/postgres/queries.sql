@@ -23,6 +23,19 @@ WITH noted AS (
     ON CONFLICT (writer) DO UPDATE SET number = excluded.number, noted_when = excluded.noted_when)
 SELECT pg_advisory_xact_lock(:store)
 
+-- name: shuffled_records
+-- By a hash of the uid, whose bits a flip of -1 turns round, and with them the order. A sort of all that fit, over the
+-- index alone: an index of hashes would be paid for at every save.
+SELECT {record.columns}, data_version, unique_key, attempt
+FROM records JOIN (
+    SELECT record_uid AS uid, hashtextextended(record_uid, :seed::bigint) # :flip::bigint AS place FROM records
+    WHERE master_job_id = :master_job_id AND status = ANY (:statuses::text[])
+      AND (:after::text IS NULL
+           OR hashtextextended(record_uid, :seed_of_each::bigint) # :flip_of_each::bigint
+              > hashtextextended(:border::text COLLATE "C", :seed_of_border::bigint) # :flip_of_border::bigint)
+    ORDER BY 2, 1 LIMIT :limit) AS found ON uid = record_uid
+ORDER BY place, record_uid
+
 -- name: lock_store
 SELECT pg_advisory_xact_lock(:store)
 

@@ -79,6 +79,26 @@ SELECT payload FROM data_journal WHERE number = :number
 -- name: get_journaled_data
 SELECT payload FROM data_journal WHERE key = :key ORDER BY number DESC LIMIT 1
 
+-- name: largest_row_number
+SELECT max(rowid) FROM records
+
+-- name: get_row_number
+SELECT rowid FROM records WHERE record_uid = :record_uid
+
+-- name: row_numbers
+-- each status
+SELECT rowid FROM records WHERE master_job_id = :master_job_id AND status = :status
+-- merged
+
+-- name: records_of_row_numbers
+-- Of any run: who asks picks.
+SELECT {record.columns}, {version} AS data_version, unique_key, attempt, master_job_id, status, rowid
+FROM records WHERE rowid IN (
+-- each row
+:row_number
+-- end
+)
+
 -- name: list_journaled_removals
 SELECT key FROM data_journal WHERE number > :after AND number <= :until AND payload IS NULL ORDER BY number
 

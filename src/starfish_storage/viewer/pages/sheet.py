@@ -41,14 +41,7 @@ class Sheet:
     def __init__(self, storage: Storage, name: str, command: Command, version: str, notice: str = "") -> None:
         self.storage = storage
         self.command = command
-        self._templates = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(_TEMPLATES),
-            autoescape=True,
-            undefined=jinja2.StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._templates.filters.update(FILTERS)  # pyright: ignore[reportUnknownMemberType] (jinja2 leaves it untyped)
+        self._templates = environment(has_sources=True)
         self._values = {"link": link, "store": name, "version": version, "notice": notice}
 
     def seen_by(self, reviewer: Reviewer | None) -> Self:
@@ -62,3 +55,22 @@ class Sheet:
         rendering = self._templates.get_template(template).render
         who = {"reviewer": self.reviewer, "new_form": secrets.token_urlsafe}
         return HTMLResponse(await asyncio.to_thread(rendering, self._values | who | shown), status)
+
+
+def environment(*directories: Path, has_sources: bool) -> jinja2.Environment:
+    """Return what renders templates.
+
+    Args:
+        directories: of templates besides those of the viewer.
+        has_sources: whether what is rendered as Markdown is shown as it is stored, too.
+    """
+    made = jinja2.Environment(
+        loader=jinja2.FileSystemLoader([*directories, _TEMPLATES]),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters.update(FILTERS)  # pyright: ignore[reportUnknownMemberType] (jinja2 leaves it untyped)
+    made.globals["has_sources"] = has_sources  # pyright: ignore[reportUnknownMemberType] (as above)
+    return made

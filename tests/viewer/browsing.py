@@ -10,18 +10,21 @@ import asyncio
 import shutil
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
 import httpx
 import pytest
 
-playwright: Any = pytest.importorskip("playwright.async_api", reason="playwright is not installed: make .venv/browser")
+playwright: Any = import_module("playwright.async_api") if find_spec("playwright") else None
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 AXE = Path(__file__).parents[2] / ".venv" / "axe.min.js"
 WIDE, PHONE = (1280, 800), (390, 844)
 
 in_a_browser = [
+    pytest.mark.skipif(playwright is None, reason="playwright is not installed: make .venv/browser"),
     pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium: apt-get install chromium"),
     pytest.mark.asyncio(loop_scope="session"),
 ]

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import httpx
 import pytest
@@ -10,10 +9,8 @@ import pytest_asyncio
 
 from starfish_storage import open_storage
 
+from .browsing import BrowserPage, OneBrowser
 from .viewing import make, make_again, viewer
-
-if TYPE_CHECKING:
-    from .browsing import BrowserPage, OneBrowser  # which skips the tests that import it without playwright
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +38,6 @@ def store(tmp_path: Path) -> str:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncGenerator[OneBrowser]:
     """The browser of this worker. Tests with it run in the loop of the session: `viewer.browsing.in_a_browser`."""
-    from .browsing import OneBrowser
-
     one = OneBrowser()
     yield one
     await one.close()

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from starfish_storage import Record, open_storage
 
-from .browsing import PHONE, WIDE, in_a_browser, needs_axe, playwright
+from .browsing import PHONE, WIDE, BrowserPage, OneBrowser, in_a_browser, needs_axe, playwright
 from .viewing import RUN, make, viewer
-
-if TYPE_CHECKING:
-    from .browsing import BrowserPage, OneBrowser
 
 pytestmark = in_a_browser
 
@@ -27,6 +23,7 @@ ADDRESSES = [
     "/record?uid={failed}",
     "/record?uid={replaced}&version=1",
     "/run?id=missing",
+    "/keys",
 ]
 
 
@@ -108,4 +105,4 @@ async def test_the_progress_of_a_run_is_live(store: str, browser: OneBrowser):
             await storage.save_record(late, {"n": 99})
             await playwright.expect(progress).to_contain_text("filtered 1", timeout=20_000)
             await storage.update_master_job_status(RUN, "completed", datetime.now(UTC))
-            await playwright.expect(seen.page.locator("[hx-get]")).to_have_count(0, timeout=20_000)
+            await playwright.expect(seen.page.get_by_text(f"watch {RUN}")).to_have_count(0, timeout=20_000)

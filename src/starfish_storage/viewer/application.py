@@ -25,8 +25,10 @@ from starfish_storage.errors import (
     StorageUnavailableError,
 )
 from starfish_storage.interface import Storage
+from starfish_storage.viewer.events import events_of
 from starfish_storage.viewer.forms import SentForms, read_form
 from starfish_storage.viewer.guard import Access, Guard
+from starfish_storage.viewer.pages.keys import keys_page
 from starfish_storage.viewer.pages.record import record_data, record_page
 from starfish_storage.viewer.pages.records import records_page
 from starfish_storage.viewer.pages.run import run_page, run_progress
@@ -45,6 +47,7 @@ _PAGES: dict[str, _Page] = {
     "/records": records_page,
     "/record": record_page,
     "/record/data": record_data,
+    "/keys": keys_page,
 }
 _FORMS: dict[str, tuple[_Page, int]] = {}
 """What is done with a form that is sent to an address, and how many bytes it may have."""
@@ -54,6 +57,12 @@ _STATUSES: dict[type[StorageError], HTTPStatus] = {
     StorageBusyError: HTTPStatus.SERVICE_UNAVAILABLE,
     StorageUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     StorageIOError: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+_TITLES = {
+    HTTPStatus.NOT_FOUND: "It is not there",
+    HTTPStatus.BAD_REQUEST: "This address makes no sense",
+    HTTPStatus.SERVICE_UNAVAILABLE: "The store cannot be read now",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "This cannot be shown",
 }
 
 
@@ -97,8 +106,9 @@ def application(
             Route(path, _form_endpoint(act, most, sheet, reviewers, sent), methods=["POST"])
             for path, (act, most) in _FORMS.items()
         ]
+    events = Route("/events", events_of(storage))
     static = Mount(f"/static/{version}", _Kept(directory=STATIC))
-    app = Starlette(routes=[*routes, static])
+    app = Starlette(routes=[*routes, events, static])
 
     async def refused(request: Request, error: Exception) -> Response:
         return await _problem(sheet if reviewers is None else sheet.seen_by(reviewers.of(request)), request, error)
@@ -146,7 +156,11 @@ async def _problem(sheet: Sheet, request: Request, error: Exception) -> Response
         status, text = HTTPStatus.INTERNAL_SERVER_ERROR, "The viewer failed; its terminal shows where."
     is_part = request.headers.get("hx-request") == "true"
     template = "problem_part.html" if is_part else "problem.html"
-    return await sheet.page(template, status.value, title=status.phrase, text=text, address=str(request.url.path))
+    url = request.url
+    is_read_again = status == HTTPStatus.SERVICE_UNAVAILABLE and request.method != "POST"
+    again = f"{url.path}?{url.query}".removesuffix("?") if is_read_again else None
+    title = _TITLES.get(status, status.phrase)
+    return await sheet.page(template, status.value, title=title, text=text, address=url.path, again=again)
 
 
 class _Kept(StaticFiles):

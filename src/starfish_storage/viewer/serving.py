@@ -76,6 +76,7 @@ class ViewerServer(uvicorn.Server):
         )
         super().__init__(config)
         self._announce = announce
+        self._ending = asyncio.Event()
 
     @contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -91,5 +92,11 @@ class ViewerServer(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to answer, and say so."""
+        self.lifespan.state["ending"] = self._ending  # what requests find in their state
         await super().startup(sockets)
         self._announce()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the streams, which would go on for as long as somebody listens, and then the server."""
+        self._ending.set()
+        await super().shutdown(sockets)

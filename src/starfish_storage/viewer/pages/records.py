@@ -13,6 +13,7 @@ from starfish_storage.models import RECORD_STATUSES
 from starfish_storage.viewer.field_filter import COMPARISONS, filters_of
 from starfish_storage.viewer.pages.sheet import Sheet
 from starfish_storage.viewer.record_pages import RecordPage, RecordQuery, record_page
+from starfish_storage.viewer.words import link
 
 _USUAL_COLUMNS = 6
 _MOST_COLUMNS = 40
@@ -40,7 +41,17 @@ async def records_page(sheet: Sheet, parameters: QueryParams) -> Response:
         counts=await sheet.storage.count_records_for_master_job(query.master_job_id),
         statuses=RECORD_STATUSES,
         comparisons=COMPARISONS,
+        show_new=_show_new(query, page, chosen),
     )
+
+
+def _show_new(query: RecordQuery, page: RecordPage, columns: Sequence[str]) -> str:
+    """Return where new records are: at the end of the last page, or on the first one of the newest."""
+    state = state_of(query) | {"column": columns}
+    is_last = not query.newest_first and not page.following and page.stopped is None
+    if is_last:
+        return link("/records", state, after=query.after, before=query.before)
+    return link("/records", state | {"order": "newest"})
 
 
 def query_of(parameters: QueryParams) -> RecordQuery:

@@ -30,6 +30,7 @@ from starfish_storage.errors import (
     NotFoundError,
     NotSetUpError,
     ParentNotFoundError,
+    RecordChangedError,
     RequestNotStoredError,
     ResultsSpooledError,
     RunChangedError,
@@ -61,7 +62,15 @@ if TYPE_CHECKING:
         resume,
         retry,
     )
-    from starfish_storage.interface import DataHandler, DataWrite, MetadataHandler, RowLogHandler, RunLedger, Storage
+    from starfish_storage.interface import (
+        AnnotationStore,
+        DataHandler,
+        DataWrite,
+        MetadataHandler,
+        RowLogHandler,
+        RunLedger,
+        Storage,
+    )
     from starfish_storage.models import (
         GenerationJob,
         GenerationMasterJob,
@@ -80,6 +89,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AlreadyExistsError",
+    "AnnotationStore",
     "AttemptOverError",
     "Context",
     "DataHandler",
@@ -112,6 +122,7 @@ __all__ = [
     "PostgresStorage",
     "Project",
     "Record",
+    "RecordChangedError",
     "RequestNotStoredError",
     "ResultsSpooledError",
     "RowLogHandler",
@@ -159,7 +170,7 @@ _HOMES = {
         *("Context", "Duplicate", "Filtered", "cancel", "generate", "read_inputs", "resume", "retry"),
     ],
     "starfish_storage.interface": [
-        *("DataHandler", "DataWrite", "MetadataHandler", "RowLogHandler", "RunLedger", "Storage"),
+        *("AnnotationStore", "DataHandler", "DataWrite", "MetadataHandler", "RowLogHandler", "RunLedger", "Storage"),
     ],
     "starfish_storage.models": [
         *("GenerationJob", "GenerationMasterJob", "Project", "Record"),

@@ -25,7 +25,7 @@ def write(root: Path, master_job_id: str, job_id: str, uid: str, *, killed: bool
     database = apsw.Connection(str(root / "metadata.db"))
     database.set_busy_timeout(60_000)
     assert database.pragma("application_id") == 0x53465354
-    assert database.pragma("user_version") == 5
+    assert database.pragma("user_version") == 6
     database.pragma("foreign_keys", "on")
     database.pragma("synchronous", "full")
     session = os.open(root / "session.lock", os.O_RDWR)

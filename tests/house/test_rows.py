@@ -12,7 +12,7 @@ import pytest
 
 import starfish_storage
 from starfish_storage import models
-from starfish_storage.interface import rows, version_rows
+from starfish_storage.interface import annotation_rows, rows, version_rows
 from starfish_storage.metadata import queries
 
 METADATA = Path(starfish_storage.__file__).parent / "metadata"
@@ -28,14 +28,16 @@ TABLES: dict[str, Any] = {
     "workers": rows.WorkerRow,
     "standing_outcomes": version_rows.StandingOutcomeRow,
     "record_versions": version_rows.RecordVersionRow,
+    "annotations": annotation_rows.AnnotationRow,
+    "verifications": annotation_rows.VerificationRow,
 }
 
 BESIDE: dict[tuple[str, str], set[str]] = {
     ("postgres", "master_jobs"): {"ordinal"},
     ("sqlite", "execution_jobs"): {"counts", "position"},
     ("postgres", "execution_jobs"): {"counts", "position"},
-    ("sqlite", "records"): {"unique_key", "attempt"},
-    ("postgres", "records"): {"unique_key", "attempt", "data_version"},
+    ("sqlite", "records"): {"unique_key", "attempt", "version_number"},
+    ("postgres", "records"): {"unique_key", "attempt", "version_number", "data_version"},
     ("postgres", "record_versions"): {"data_version"},
     ("postgres", "runs"): {"paused_until", "pause_reason"},
     ("sqlite", "runs"): {

@@ -15,11 +15,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from migrations.reading import everything, kept_of, runs_of
+from migrations.reading import asked_of, everything, kept_of, runs_of
 from starfish_storage import GenerationJob, GenerationMasterJob, LocalStorage, Project, Record, Storage
 from starfish_storage.models import MASTER_JOB_STATUSES, RECORD_STATUSES
 from starfish_storage.runs import (
     Attempt,
+    CallCounts,
+    CallNote,
     ClaimedInput,
     Conversion,
     Outcome,
@@ -27,6 +29,7 @@ from starfish_storage.runs import (
     RunInput,
     StatusAttempt,
     Step,
+    StepSource,
     Usage,
     Worker,
 )
@@ -51,6 +54,7 @@ async def write(storage: Storage, then: str) -> None:
     if then == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     said = {**await everything(storage), "runs": await runs_of(storage), "kept": await kept_of(storage)}
+    said["asked"] = await asked_of(storage)
     await storage.close()
     Path(then).write_text(json.dumps(said, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
@@ -114,11 +118,13 @@ async def write_record(storage: Storage, number: int, place: int, job: Generatio
 async def write_run(storage: Storage) -> None:
     """Write a run of seven inputs: they end in each way; two run again, and two are held by a worker.
 
-    One has a rejected reply and a version of its output, and the run is paused.
+    One has a rejected reply, requests and a version of its output, and the run is paused.
     """
     ledger = storage.ledger
     await write_master_job(storage, 10, "running", RUN)
     await ledger.start_run(RUN)
+    for model in ("small-1", "größer-2"):
+        await ledger.add_segment(RUN, {"config": {"model": model, "é": [1, 2**70]}})
     await ledger.register_inputs(RUN, [RunInput(number, {"city": "Zürich", "n": number}) for number in range(7)])
     await ledger.save_worker(Worker(WORKER, RUN, "a process", NOON, NOON + timedelta(minutes=1)))
     good, bad, mixed, two, again, *_ = await ledger.claim_inputs(RUN, WORKER, 7, NOON)
@@ -137,7 +143,12 @@ async def write_run(storage: Storage) -> None:
     await ledger.reset_inputs(RUN, ["completed", "failed"], job_ids=[bad.job_id, again.job_id])
     await ledger.mark_step(good.job_id, "judge", 1, 1, "rejected", "größer", "code 1")
     await ledger.save_step(Step(good.job_id, "judge", {"result": 9}, 1, NOON, paid[1:], 2))
+    asked = Step(good.job_id, "ask ☃", {"answer": "größer"}, 2, NOON, paid[:1], request_key="ab" * 32, request="{}")
+    await ledger.save_step(replace(asked, asked_when=NOON - timedelta(seconds=2)))
+    await ledger.save_step(replace(asked, call=2, reused_from=StepSource("another", "input", 1, 1, 0.25)))
+    answers = CallCounts(2, 1, 1, 0.25, 0, (CallNote("ask ☃", "ab" * 32, "429", "zu viel"),))
     converted = replace(an_attempt(good, 2, "failed", *paid), conversions=(Conversion("nan", 2, ("[0].n",)),))
+    converted = replace(converted, segment=2, calls=answers)
     await ledger.keep_attempt(converted, [Output("completed", {"n": "late"})])
     await ledger.pause_run(RUN, 3600, "rate limit")
     await ledger.complete_inputs(RUN)

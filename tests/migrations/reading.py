@@ -90,6 +90,29 @@ async def kept_of(storage: Storage) -> dict[str, Any]:
     return told
 
 
+async def asked_of(storage: Storage) -> dict[str, Any]:
+    """Return what else the ledger holds of runs, in words that every format since the fifth has."""
+    ledger, told = storage.ledger, dict[str, Any]()
+    for master in await storage.list_master_jobs():
+        if await ledger.get_run(master.master_job_id) is None:
+            continue
+        jobs = await storage.list_execution_jobs(master.master_job_id)
+        told[master.master_job_id] = {
+            "segments": [[one.number, one.identity] for one in await ledger.list_segments(master.master_job_id)],
+            "attempts": [
+                [one.number, one.segment, None if one.calls is None else [one.calls.asked, one.calls.notes[0].message]]
+                for job in jobs
+                for one in await ledger.list_attempts(job.job_id)
+            ],
+            "requests": [
+                [one.request_key, one.call, one.reply, one.result, one.request, str(one.asked_when)]
+                + ([] if one.reused_from is None else [one.reused_from.job_id, one.reused_from.cost])
+                for one in await ledger.list_requests(master.master_job_id)
+            ],
+        }
+    return told
+
+
 def without_moments(said: dict[str, Any]) -> dict[str, Any]:
     """Return what a store holds without the times, in the rows of runs, at which they were written."""
     moments = ("creation_time", "end_time", "last_update_time")

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from migrations.own_writer import write_master_job
-from migrations.reading import everything, kept_of, runs_of
+from migrations.reading import asked_of, everything, kept_of, runs_of
 from migrations.stores import ASSETS, noted
 from servers.postgres import PostgresServer
 from starfish_storage import StoreOpenError, open_storage
 from starfish_storage.metadata.migrations import migrations
 
-VERSIONS = {"postgres-v1": 1, "postgres-v1-run": 1, "postgres-v2": 2}
+VERSIONS = {"postgres-v1": 1, "postgres-v1-run": 1, "postgres-v2": 2, "postgres-v3": 3}
 """The stores, with their versions."""
 
 
@@ -44,9 +44,11 @@ async def test_a_frozen_store_is_read_and_used(
     (tmp_path / "store.json").unlink()
     async with open_storage(uri, tmp_path.as_uri()) as storage:
         said = noted(version)
-        runs, kept = said.pop("runs", {}), said.pop("kept", None)
+        runs, kept, asked = said.pop("runs", {}), said.pop("kept", None), said.pop("asked", None)
         if kept is not None:
             assert await kept_of(storage) == kept
+        if asked is not None:
+            assert await asked_of(storage) == asked
         assert (await everything(storage), await runs_of(storage)) == (said, runs)
         await storage.delete_master_job("Master-1")
         await write_master_job(storage, 9, "completed")

@@ -45,6 +45,8 @@ from starfish_storage.generation import (
 )
 from starfish_storage.interface import ScannedRecord
 from starfish_storage.runs import (
+    Annotation,
+    AnnotationCounts,
     Attempt,
     CallNote,
     ClaimedInput,
@@ -57,7 +59,10 @@ from starfish_storage.runs import (
     Segment,
     Step,
     StepTotal,
+    Verification,
     Worker,
+    holding,
+    is_accepted,
 )
 
 
@@ -319,6 +324,7 @@ async def the_ledger(ledger: RunLedger, now: datetime) -> None:
     assert_type((counts.reused, counts.saved_cost, counts.notes), tuple[int, float, tuple[CallNote, ...]])
     assert_type(await ledger.list_segments("run-1"), list[Segment])
     assert_type(await ledger.add_segment("run-1", {"function": "answer"}), Segment)
+    assert_type(await ledger.last_verification(), Verification | None)
     assert_type(await ledger.list_versions("r1"), list[RecordVersion])
     assert_type(await ledger.get_version_data("r1", 1), dict[str, Any] | None)
     assert_type(await ledger.restore_version("r1", 1), None)
@@ -328,3 +334,17 @@ async def the_ledger(ledger: RunLedger, now: datetime) -> None:
     assert_type(await ledger.count_conversions("run-1"), dict[str, int])
     assert_type(await ledger.list_errors("run-1"), list[ErrorGroup])
     assert_type(await ledger.search_records("run-1", ["failed"], "no parser"), list[Record])
+
+
+async def said_of_records(storage: Storage, record: Record, now: datetime) -> None:
+    """What people say of records."""
+    notes = storage.annotations
+    said = await notes.add("r1", "verdict", "accepted", author="ann", time=now)
+    assert_type(said, Annotation)
+    assert_type(await notes.edit_record("r1", {"answer": 42}, author="ann", replaces="ab" * 32), Annotation)
+    assert_type(await notes.withdraw(said.annotation_id, author="ann"), Annotation)
+    found = await notes.list(["r1"])
+    assert_type((found, holding(found), is_accepted(found)), tuple[list[Annotation], list[Annotation], bool])
+    assert_type(await notes.list_for_run("run-1", after=said, limit=10), list[Annotation])
+    assert_type(await notes.count("run-1"), AnnotationCounts)
+    assert_type(await notes.next_unreviewed("run-1", "ann", after=record, skip=["r2"], limit=2), list[Record])

@@ -11,6 +11,7 @@ LISTS = (
     "list_segments", "list_requests", "find_reply_in_store",
     "scan_records", "scan_records_after", "scan_records_back", "scan_records_before",
     "whole_execution_jobs", "whole_execution_jobs_after", "page_of_projects",
+    "list_annotations_of_run", "list_unreviewed",
 )  # fmt: skip
 """Read in the order of an index; those of projects are few, and sorted."""
 
@@ -32,6 +33,9 @@ OVER_AN_INDEX = (
     "count_call_notes", "list_segments", "list_newest_segments", "get_last_segment", "save_segment",
     "whole_execution_jobs_of", "whole_records_of", "whole_run", "whole_attempts_of", "whole_steps_of", "put_master_job",
     "put_execution_job",
+    "save_annotation", "get_annotation", "lock_annotation", "lock_annotated", "get_last_annotated", "list_annotations",
+    "withdraw_annotation", "delete_annotation", "count_verdicts", "count_ratings", "count_labels",
+    "count_other_annotations", "get_version_number",
 )  # fmt: skip
 
 PAGES = (

@@ -24,6 +24,7 @@ EXAMPLES: list[StorageError] = [
     errors.RunChangedError("run-1", "inputs", ["input 2 is not the same: 'question' differs"]),
     errors.RunFinishedError("run-1", "completed"),
     errors.RunIncompleteError("run-1", 500),
+    errors.RecordChangedError("r1", "somebody has changed it since it was read"),
     errors.StepRejectedError("ab12", "judge", 3, "no score"),
     errors.AttemptOverError("ab12", 1),
     errors.RequestNotStoredError(

@@ -249,6 +249,23 @@ _WAYS_ON = {
 }
 
 
+class RecordChangedError(StorageError):
+    """Somebody else has changed the record that was to be edited; nothing was written.
+
+    Attributes:
+        id: the record.
+    """
+
+    code: ClassVar[str] = "record_changed"
+
+    def __init__(self, id: str, reason: str) -> None:
+        super().__init__(
+            f"record {shorten(id)} was left as it is: {reason}. Read it again, and edit what it has now; "
+            "its versions have what it had."
+        )
+        self.id = id
+
+
 class StepRejectedError(StorageError):
     """The check of a paid step refused every reply to it. All of them are stored.
 

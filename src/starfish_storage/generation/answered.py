@@ -21,9 +21,11 @@ async def unchecked_answer(ledger: RunLedger, claimed: ClaimedInput) -> list[dic
     for number in count():
         uid = output_record_uid(claimed.job_id, number)
         found = await ledger.list_versions(uid)
-        if not any(one.number == last[0].number and one.error_message == UNCHECKED for one in found):
+        kept = (one for one in found if one.attempt == last[0].number and one.error_message == UNCHECKED)
+        version = next(kept, None)
+        if version is None:
             break
-        data = await ledger.get_version_data(uid, last[0].number)
+        data = await ledger.get_version_data(uid, version.number)
         if data is None:
             return []
         outputs.append(data)

@@ -19,6 +19,8 @@ Rules that hold for every method, so that each docstring need only say what is i
 - **Threads and loops.** One object may be used from several event loops and threads at a time.
 """
 
+from starfish_storage.interface.annotation_rows import AnnotationRow
+from starfish_storage.interface.annotations import AnnotationStore
 from starfish_storage.interface.data import DataHandler, DataWrite
 from starfish_storage.interface.ledger import RunLedger
 from starfish_storage.interface.metadata import MetadataHandler
@@ -42,6 +44,8 @@ from starfish_storage.interface.transfer import RowTransfer, StoreTransfer
 from starfish_storage.interface.version_rows import RecordVersionRow, StandingOutcomeRow, WholeVersionRow
 
 __all__ = [
+    "AnnotationRow",
+    "AnnotationStore",
     "AttemptRow",
     "DataHandler",
     "DataLocation",

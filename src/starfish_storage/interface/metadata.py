@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 
+from starfish_storage.interface.annotations import AnnotationStore
 from starfish_storage.interface.data import DataWrite
 from starfish_storage.interface.entities import (
     ExecutionJobContract,
@@ -29,6 +30,11 @@ class MetadataHandler(ProjectContract, MasterJobContract, ExecutionJobContract, 
     @abstractmethod
     def ledger(self) -> RunLedger:
         """What runs keep beyond jobs and records, in the same commits."""
+
+    @property
+    @abstractmethod
+    def annotations(self) -> AnnotationStore:
+        """What people say of records."""
 
     @property
     @abstractmethod

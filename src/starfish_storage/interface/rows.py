@@ -175,17 +175,29 @@ class WholeRecordRow(NamedTuple):
         place: the key under which the data handler has its data: the same as ``output_ref``, or that of the current
             version. Not a column.
         attempt: the number of the attempt whose output it is; None if that is the first, or there was none.
+        version_number: the number of its data among the versions; None if that is the attempt's.
     """
 
     record: RecordRow
     unique_key: str | None
     place: str | None
     attempt: int | None = None
+    version_number: int | None = None
 
     @property
     def number(self) -> int:
         """The number that its output has among the versions."""
-        return self.attempt or 1
+        return self.version_number or self.attempt or 1
+
+    @property
+    def numbers(self) -> tuple[int | None, int | None]:
+        """The number of its attempt, and that of its data."""
+        return self.attempt, self.version_number
+
+    @property
+    def edited_attempt(self) -> int | None:
+        """The number of the attempt, where the number of its output is another."""
+        return None if self.version_number is None else self.attempt or 1
 
 
 class RunRow(NamedTuple):

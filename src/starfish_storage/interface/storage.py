@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
+from starfish_storage.interface.annotations import AnnotationStore
 from starfish_storage.interface.entities import (
     ExecutionJobContract,
     MasterJobContract,
@@ -46,6 +47,11 @@ class Storage(ProjectContract, MasterJobContract, ExecutionJobContract, RecordCo
     @abstractmethod
     def ledger(self) -> RunLedger:
         """What runs keep beyond jobs and records: attempts, paid steps, and who works on which input."""
+
+    @property
+    @abstractmethod
+    def annotations(self) -> AnnotationStore:
+        """What people say of records: verdicts, labels, ratings, comments and edits."""
 
     @property
     @abstractmethod

@@ -22,7 +22,7 @@ class RecordVersionRow(NamedTuple):
 
     Attributes:
         record_uid: the record.
-        number: of the attempt whose output it is.
+        number: among the outputs of the record: that of its attempt, unless another one had that.
         job_id: the execution job it came from.
         master_job_id: the master job it belongs to.
         status: what became of it.
@@ -33,6 +33,7 @@ class RecordVersionRow(NamedTuple):
         data_sha256: of its data, in lower-case hex; None if it is not known.
         unique_key: what no other completed record of its run may have, were it the current one.
         replaced_when: since when it is not.
+        attempt: the number of the attempt whose output it is, edited or not; None if that is its own number.
     """
 
     record_uid: str
@@ -47,6 +48,7 @@ class RecordVersionRow(NamedTuple):
     data_sha256: str | None
     unique_key: str | None
     replaced_when: str
+    attempt: int | None
 
     @property
     def id(self) -> tuple[str, int]:

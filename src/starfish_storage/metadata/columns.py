@@ -17,7 +17,7 @@ import re
 from functools import cache
 from typing import Any, NamedTuple, get_args, get_type_hints
 
-from starfish_storage.interface import rows, version_rows
+from starfish_storage.interface import annotation_rows, rows, version_rows
 
 _LIST = re.compile(r"\{(\w+)\.(\w+)(?: of (\w+))?(?: but ([\w ]+))?\}")
 
@@ -54,6 +54,8 @@ ROWS = {
     "step_mark": _Columns(rows.StepMarkRow, ("job_id", "name", "request_key", "call", "reply")),
     "segment": _Columns(rows.SegmentRow, ("master_job_id", "number")),
     "standing": _Columns(version_rows.StandingOutcomeRow, ("job_id",)),
+    "annotation": _Columns(annotation_rows.AnnotationRow, ("annotation_id",)),
+    "verification": _Columns(annotation_rows.VerificationRow, ("start_time",)),
     "version": _Columns(version_rows.RecordVersionRow, ("record_uid", "number")),
 }
 """The rows whose columns queries name, by the names that they give them."""

@@ -79,6 +79,7 @@ def version_of(row: RecordRow, number: int, unique_key: str | None, now: str, **
         data_sha256=row.data_sha256,
         unique_key=unique_key,
         replaced_when=now,
+        attempt=None,
     )._replace(**changes)
 
 
@@ -87,6 +88,10 @@ def keep(writer: RowWriter, versions: Iterable[RecordVersionRow], *, is_new: boo
     undo: list[Change] = []
     for row in versions:
         taken = writer.values("list_version_numbers", (row.record_uid,))
-        number = max(taken) + 1 if row.number in taken else row.number
-        undo.append(writer.keep_version(row._replace(number=number), is_new=is_new))
+        if is_new:
+            taken += writer.values("get_version_number", (row.record_uid,))
+        kept = row
+        if row.number in taken:  # by an edit
+            kept = row._replace(number=max(taken) + 1, attempt=row.attempt or row.number)
+        undo.append(writer.keep_version(kept, is_new=is_new))
     return undo

@@ -167,10 +167,13 @@ class Finishing:
                 writer.change("set_unique_key", (key, row.record_uid))
                 undo.append(("set_unique_key", (None, row.record_uid)))  # what an earlier one had is given up by now
         if number > 1:
-            before = {one.record.record_uid: one.attempt for one in there.records}
+            before = {one.record.record_uid: one.numbers for one in there.records}
             for row in rows:
-                writer.change("set_record_attempt", (number, row.record_uid))
-                undo.append(("set_record_attempt", (before.get(row.record_uid), row.record_uid)))
+                # The number of an attempt is taken where outputs before it were edited.
+                taken = writer.values("list_version_numbers", (row.record_uid,)) if before else ()
+                other = max(taken) + 1 if number in taken else None
+                writer.change("set_record_attempt", (number, other, row.record_uid))
+                undo.append(("set_record_attempt", (*before.get(row.record_uid, (None, None)), row.record_uid)))
         return undo
 
     def _give_up(self, writer: RowWriter, there: Earlier) -> list[Change]:

@@ -11,6 +11,7 @@ from starfish_storage.codec import content_digest
 from starfish_storage.errors import SEE_DAMAGE, StoreDamagedError, shorten
 from starfish_storage.identifiers import check_id
 from starfish_storage.interface import (
+    AnnotationStore,
     DataHandler,
     DataWrite,
     MetadataHandler,
@@ -20,6 +21,7 @@ from starfish_storage.interface import (
     ScannedRecord,
 )
 from starfish_storage.metadata import rows, selecting, values
+from starfish_storage.metadata.annotation_store import SQLAnnotationStore
 from starfish_storage.metadata.database import Database
 from starfish_storage.metadata.ledger import RefuseInput, SQLRunLedger
 from starfish_storage.metadata.operations import WriteOperation
@@ -58,12 +60,18 @@ class SQLMetadataHandler(MetadataHandler):
         self._codec = codec
         self._queries = database.queries
         self._ledger = SQLRunLedger(database, data, codec, refuse_input)
+        self._annotations = SQLAnnotationStore(database, data, codec)
         self._transfer = SQLRowTransfer(database, data, self._identity)
 
     @property
     def ledger(self) -> RunLedger:
         """See `MetadataHandler.ledger`."""
         return self._ledger
+
+    @property
+    def annotations(self) -> AnnotationStore:
+        """See `MetadataHandler.annotations`."""
+        return self._annotations
 
     @property
     def transfer(self) -> RowTransfer:

@@ -20,6 +20,7 @@ from starfish_storage.metadata.outcome_ledger import SQLOutcomeLedger
 from starfish_storage.metadata.row import Row, only_values
 from starfish_storage.metadata.rows import RowCodec
 from starfish_storage.metadata.unique_keys import names_of_keys
+from starfish_storage.metadata.verification_ledger import SQLVerificationLedger
 from starfish_storage.models import RECORD_STATUSES, Record, utc_now
 from starfish_storage.runs import (
     ClaimedInput,
@@ -40,7 +41,7 @@ RefuseInput = Callable[[RunInput], None]
 _MOST_CLAIMED = 1000  # at once: bounds the transaction
 
 
-class SQLRunLedger(SQLOutcomeLedger, SQLCallLedger, SQLComparisonLedger, RunLedger):
+class SQLRunLedger(SQLOutcomeLedger, SQLCallLedger, SQLComparisonLedger, SQLVerificationLedger, RunLedger):
     """Keeps runs in the database of the metadata, whatever the engine.
 
     Args:

@@ -197,15 +197,18 @@ def pause(seconds: object) -> timedelta:
 
 def record_version(row: RecordVersionRow) -> RecordVersion:
     """Return the version of a row."""
-    return _version(row, row.number, datetime.fromisoformat(row.replaced_when))
+    when = datetime.fromisoformat(row.replaced_when)
+    return _version(row, row.number, row.attempt or row.number, when)
 
 
 def current_version(whole: WholeRecordRow) -> RecordVersion:
     """Return the current output of a record as a version."""
-    return _version(whole.record, whole.number, None)
+    return _version(whole.record, whole.number, whole.attempt or 1, None)
 
 
-def _version(row: RecordVersionRow | RecordRow, number: int, replaced_when: datetime | None) -> RecordVersion:
+def _version(
+    row: RecordVersionRow | RecordRow, number: int, attempt: int, replaced_when: datetime | None
+) -> RecordVersion:
     return RecordVersion(
         record_uid=row.record_uid,
         number=number,
@@ -217,6 +220,7 @@ def _version(row: RecordVersionRow | RecordRow, number: int, replaced_when: date
         start_time=datetime.fromisoformat(row.start_time),
         end_time=datetime.fromisoformat(row.end_time),
         replaced_when=replaced_when,
+        attempt=attempt,
     )
 
 

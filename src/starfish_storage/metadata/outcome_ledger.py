@@ -7,22 +7,19 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, get_args
 
-from starfish_storage.errors import DataLostError, NotFoundError
+from starfish_storage.errors import NotFoundError
 from starfish_storage.identifiers import check_id
 from starfish_storage.interface.outcomes import OutcomeLedger
-from starfish_storage.interface.rows import WholeRecordRow
-from starfish_storage.interface.version_rows import WholeVersionRow
-from starfish_storage.keys import record_key
 from starfish_storage.metadata import ledger_rows, ledger_writer, selecting, values
 from starfish_storage.metadata.attempt_ledger import SQLAttemptLedger
 from starfish_storage.metadata.earlier import EarlierOutcomeError, keep
 from starfish_storage.metadata.operations import WriteOperation
-from starfish_storage.metadata.planning import Planning, set_aside
+from starfish_storage.metadata.planning import Planning
 from starfish_storage.metadata.reopening import ENDED, EndedInputs, reset_inputs
-from starfish_storage.metadata.restoring import Restoring
+from starfish_storage.metadata.restoring import outputs_of, plan_restoring
 from starfish_storage.metadata.row import Change
 from starfish_storage.metadata.row_writer import RowWriter
-from starfish_storage.metadata.rows import whole_records, whole_versions
+from starfish_storage.metadata.rows import whole_versions
 from starfish_storage.metadata.settling import Settling
 from starfish_storage.metadata.stored_data import decoded, dropping, read_stored
 from starfish_storage.metadata.unique_keys import names_of_keys
@@ -144,7 +141,7 @@ class SQLOutcomeLedger(SQLAttemptLedger, OutcomeLedger):
 
     async def list_versions(self, record_uid: str) -> list[RecordVersion]:
         """See `OutcomeLedger.list_versions`."""
-        current, versions = await self._outputs_of(record_uid)
+        current, versions = await outputs_of(self._database, values.text("record_uid", record_uid))
         found = [self._read(ledger_rows.record_version, one.version) for one in versions]
         if current is not None:
             found.append(self._read(ledger_rows.current_version, current))
@@ -152,7 +149,7 @@ class SQLOutcomeLedger(SQLAttemptLedger, OutcomeLedger):
 
     async def get_version_data(self, record_uid: str, number: int) -> dict[str, Any] | None:
         """See `OutcomeLedger.get_version_data`."""
-        current, versions = await self._outputs_of(record_uid)
+        current, versions = await outputs_of(self._database, values.text("record_uid", record_uid))
         if current is not None and current.number == number:
             place, digest = current.place, current.record.data_sha256
         else:
@@ -170,14 +167,14 @@ class SQLOutcomeLedger(SQLAttemptLedger, OutcomeLedger):
         """See `OutcomeLedger.restore_version`."""
         now = values.timestamp("now", utc_now())
         while True:
-            current, versions = await self._outputs_of(record_uid)
+            current, versions = await outputs_of(self._database, values.text("record_uid", record_uid))
             if current is not None and current.number == number:
                 return
             wanted = next((one for one in versions if one.version.number == number), None)
             if wanted is None:
                 raise _no_version(record_uid, number)
             try:
-                await self._database.write(await self._restoring(current, wanted, now))
+                await self._database.write(await plan_restoring(self._database, self._data, current, wanted, now))
             except EarlierOutcomeError:
                 continue
             return
@@ -194,30 +191,6 @@ class SQLOutcomeLedger(SQLAttemptLedger, OutcomeLedger):
             removed += [self._read(ledger_rows.record_version, row) for row in rows]
             after = rows[-1].id
         return removed
-
-    async def _outputs_of(self, record_uid: str) -> tuple[WholeRecordRow | None, list[WholeVersionRow]]:
-        uid = (values.text("record_uid", record_uid),)
-        versions = whole_versions(await self._all("list_versions", uid))
-        return next(iter(whole_records(await self._all("get_whole_record", uid))), None), versions
-
-    async def _restoring(self, current: WholeRecordRow | None, wanted: WholeVersionRow, now: str) -> WriteOperation:
-        """Return the operation that makes a version the current one."""
-        version, place = wanted
-        if place is None:
-            raise DataLostError(self._data.to_reference(record_key(version.record_uid)))
-        payload = await read_stored(self._database, self._data, place, version.data_sha256)
-        replaced, copy = None, None
-        if current is not None and current.record.output_ref is not None:
-            replaced, copy = await set_aside(self._database, self._data, current, now)
-        restoring = Restoring(version, current, replaced, now)
-        decides = names_of_keys(version.master_job_id, [version.unique_key])
-        if not self._database.overwrites_data:
-            return WriteOperation(restoring.apply, decides=decides)
-        writes = [self._data.write(record_key(version.record_uid), payload)]
-        drops = [self._data.remove(place)]
-        return WriteOperation(
-            restoring.apply, data=writes if copy is None else [*writes, copy], drops=drops, decides=decides
-        )
 
 
 def _no_version(record_uid: str, number: int) -> NotFoundError:

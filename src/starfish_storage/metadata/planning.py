@@ -174,7 +174,7 @@ async def set_aside(
 ) -> tuple[RecordVersionRow, DataWrite | None]:
     """Return a record's current output as a version, and the copy of its data where that would be written over."""
     row = one.record
-    version = version_of(row, one.number, one.unique_key, now)
+    version = version_of(row, one.number, one.unique_key, now, attempt=one.edited_attempt)
     if one.place is None or not database.overwrites_data:
         return version, None
     try:

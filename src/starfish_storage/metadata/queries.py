@@ -109,6 +109,7 @@ def sqlite_queries() -> Queries:
         "common/queries.sql",
         "common/runs.sql",
         "common/transfer.sql",
+        "common/annotations.sql",
         "sqlite/queries.sql",
         "sqlite/runs.sql",
     )
@@ -128,6 +129,7 @@ def postgres_queries() -> Queries:
         "common/queries.sql",
         "common/runs.sql",
         "common/transfer.sql",
+        "common/annotations.sql",
         "postgres/queries.sql",
         "postgres/runs.sql",
         "postgres/maintenance.sql",

@@ -166,7 +166,7 @@ class SQLRowTransfer(RowTransfer):
             key = None if write is None else write.key
             digest = None if write is None else content_digest(write.payload or b"")
             given.append(row.record._replace(output_ref=key, data_sha256=digest))
-        beside = [(row.unique_key, row.attempt) for row in rows]
+        beside = [((row.unique_key,), row.numbers) for row in rows]
         await self._database.write(
             WriteOperation(
                 lambda writer: transfer_writer.put_records(writer, given, beside),

@@ -202,14 +202,14 @@ class RowCodec:
 def placed_records(found: Sequence[Row]) -> tuple[list[RecordRow], list[str | None]]:
     """Return the records of a scan and, in a second list, the places of their data.
 
-    The query selects the columns of a record, the version of its data, its unique key and its attempt.
+    The query selects the columns of a record, the version of its data, and what stands beside them.
     """
     named, width = RecordRow._make, len(RecordRow._fields)
     records: list[RecordRow] = []
     places: list[str | None] = []
     for columns in found:
         record = named(columns[:width])
-        version, _unique_key, _attempt = columns[width:]
+        version, *_ = columns[width:]
         place = record.output_ref
         if version is not None and place is not None:
             place = version_key(place, version)
@@ -220,10 +220,11 @@ def placed_records(found: Sequence[Row]) -> tuple[list[RecordRow], list[str | No
 
 def whole_records(found: Sequence[Row]) -> list[WholeRecordRow]:
     """Return the records of a scan, each with its unique key and the place of its data."""
-    unique_keys = [unique_key for *_, unique_key, _ in found]
-    attempts = [attempt for *_, attempt in found]
+    unique_keys = [unique_key for *_, unique_key, _, _ in found]
+    attempts = [attempt for *_, attempt, _ in found]
+    numbers = [number for *_, number in found]
     records, places = placed_records(found)
-    return list(map(WholeRecordRow, records, unique_keys, places, attempts))
+    return list(map(WholeRecordRow, records, unique_keys, places, attempts, numbers))
 
 
 def whole_versions(found: Sequence[Row]) -> list[WholeVersionRow]:

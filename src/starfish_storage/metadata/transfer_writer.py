@@ -20,6 +20,9 @@ from starfish_storage.metadata.row import Change, Row, only_values
 from starfish_storage.metadata.row_writer import RowWriter, portions
 from starfish_storage.metadata.rows import whole_records
 
+_NOTHING = ((None,), (None, None))
+"""What stands beside a record that is new."""
+
 
 def put_master_job(writer: RowWriter, row: MasterJobRow) -> None:
     """Insert or replace a master job."""
@@ -39,21 +42,19 @@ def put_execution_jobs(writer: RowWriter, rows: Sequence[WholeExecutionJobRow]) 
     writer.change_repeated("put_execution_job", flat)
 
 
-def put_records(
-    writer: RowWriter, rows: Sequence[RecordRow], beside: Sequence[tuple[str | None, int | None]]
-) -> list[Change]:
-    """Upsert records of distinct uids with their data, unique keys and attempts, and return what takes that back."""
+def put_records(writer: RowWriter, rows: Sequence[RecordRow], beside: Sequence[Sequence[Row]]) -> list[Change]:
+    """Upsert records of distinct uids with their data, unique keys and numbers, and return what takes that back."""
     before = _rows_of(writer, "whole_records_of", [row.record_uid for row in rows])
-    there = {one.record.record_uid: (one.unique_key, one.attempt) for one in whole_records(before)}
+    there = {one.record.record_uid: ((one.unique_key,), one.numbers) for one in whole_records(before)}
     undo = [change for own in writer.save_records(rows) for change in own]
     for place, name in enumerate(("set_unique_key", "set_record_attempt")):
         changed = [
-            (values[place], row.record_uid)
+            (*values[place], row.record_uid)
             for row, values in zip(rows, beside, strict=True)
-            if there.get(row.record_uid, (None, None))[place] != values[place]
+            if there.get(row.record_uid, _NOTHING)[place] != values[place]
         ]  # most have none, and most are new
         writer.change_each(name, changed)
-        undo += [(name, (there[uid][place], uid)) for _, uid in changed if uid in there]
+        undo += [(name, (*there[uid][place], uid)) for *_, uid in changed if uid in there]
     return undo
 
 

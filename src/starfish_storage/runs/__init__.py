@@ -1,5 +1,13 @@
 """What a store keeps of a run beyond its jobs and records: inputs, attempts, usage, paid steps and workers. No I/O."""
 
+from starfish_storage.runs.annotations import (
+    Annotation,
+    AnnotationCounts,
+    AnnotationKind,
+    Verdict,
+    holding,
+    is_accepted,
+)
 from starfish_storage.runs.calls import MOST_NOTES, CallCounts, CallNote, StepSource
 from starfish_storage.runs.exchanges import RecordedCall
 from starfish_storage.runs.inputs import (
@@ -36,11 +44,15 @@ from starfish_storage.runs.paid import (
 )
 from starfish_storage.runs.segment_history import Stretch
 from starfish_storage.runs.segments import Segment
+from starfish_storage.runs.verifications import Verification
 
 __all__ = [
     "MOST_NOTES",
     "MOST_USED",
     "WAITS_FOR_STORE",
+    "Annotation",
+    "AnnotationCounts",
+    "AnnotationKind",
     "Attempt",
     "CallCounts",
     "CallNote",
@@ -67,8 +79,12 @@ __all__ = [
     "StoredInput",
     "Stretch",
     "Usage",
+    "Verdict",
+    "Verification",
     "Worker",
+    "holding",
     "input_job_id",
+    "is_accepted",
     "output_record_uid",
     "status_of_input",
 ]

@@ -57,7 +57,7 @@ class RecordVersion:
 
     Attributes:
         record_uid: the record.
-        number: the number of the attempt whose output it is.
+        number: its number among the outputs of the record: that of its attempt, but for edited ones.
         is_current: whether it is the one that the record has.
         status: what became of it.
         error_message: why it is not ``completed``.
@@ -66,6 +66,7 @@ class RecordVersion:
         start_time: when it was produced (UTC).
         end_time: when its status was settled (UTC).
         replaced_when: since when it is not the current one (UTC); None for the current one.
+        attempt: the number of the attempt whose output it is, as it was or edited.
     """
 
     record_uid: str
@@ -78,6 +79,7 @@ class RecordVersion:
     start_time: datetime
     end_time: datetime
     replaced_when: datetime | None = None
+    attempt: int = 1
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ from starfish_storage.codec import encode
 from starfish_storage.errors import InvalidInputError, shorten
 from starfish_storage.identifiers import check_id
 from starfish_storage.interface import (
+    AnnotationStore,
     DataHandler,
     DataWrite,
     MetadataHandler,
@@ -77,6 +78,11 @@ class HybridStorage(Storage):
     def ledger(self) -> RunLedger:
         """See `Storage.ledger`."""
         return self._metadata_handler.ledger
+
+    @property
+    def annotations(self) -> AnnotationStore:
+        """See `Storage.annotations`."""
+        return self._metadata_handler.annotations
 
     @property
     def transfer(self) -> StoreTransfer:

@@ -31,6 +31,7 @@ _TELLING = {
     "save_step": ("job_id", "name", "request_key", "call", "reply"),
     "save_segment": ("master_job_id", "number"),
     "save_version": ("record_uid", "number", "output_ref"),
+    "save_annotation": ("annotation_id", "record_uid"),
 }
 """By the change that makes a row: what is compared of it. Claims are not logged, nor counts, which follow from rows."""
 

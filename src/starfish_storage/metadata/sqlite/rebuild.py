@@ -16,6 +16,7 @@ import apsw
 from starfish_storage.codec import content_digest, decode
 from starfish_storage.errors import StorageError
 from starfish_storage.identifiers import fold
+from starfish_storage.interface.annotation_rows import AnnotationRow
 from starfish_storage.interface.rows import (
     AttemptRow,
     ExecutionJobEndRow,
@@ -29,6 +30,7 @@ from starfish_storage.interface.rows import (
 )
 from starfish_storage.interface.version_rows import RecordVersionRow, StandingOutcomeRow
 from starfish_storage.keys import named_request_config, owner_uid
+from starfish_storage.metadata.annotation_rows import said
 from starfish_storage.metadata.migrations import latest_version
 from starfish_storage.metadata.queries import sqlite_queries
 from starfish_storage.metadata.sqlite.connection import DATA_ELSEWHERE, open_for_writing
@@ -167,6 +169,7 @@ class Rebuilding:
             self._merge_runs(damaged)
             self._merge_attempts(damaged)
             self._merge_versions(damaged)
+            self._merge_annotations(damaged)
             for key, payload in salvaged(damaged, self._queries["salvage_journal"]):
                 self._merge_journaled(key, payload)
         except apsw.Error as error:
@@ -235,14 +238,20 @@ class Rebuilding:
         for stands in map(StandingOutcomeRow._make, salvaged(damaged, self._queries["salvage_standing"])):
             if stands.job_id in self._merged["save_execution_job"]:
                 self._apply("save_standing", stands)
-        for attempt, uid in salvaged(damaged, self._queries["salvage_record_attempts"]):
+        for *numbers, uid in salvaged(damaged, self._queries["salvage_record_attempts"]):
             if uid in self._merged["save_record"]:
-                self._apply("set_record_attempt", (attempt, uid))
+                self._apply("set_record_attempt", (*numbers, uid))
         for version in map(RecordVersionRow._make, salvaged(damaged, self._queries["salvage_versions"])):
             is_lost = self._connection.execute(self._queries["get_version"], version.id).fetchone() is None
             is_whole = all(map(_is_time, (version.start_time, version.end_time, version.replaced_when)))
             if is_lost and is_whole and self._belongs("get_execution_job", version.job_id):
                 self._recover("save_version", version)
+
+    def _merge_annotations(self, damaged: Connection) -> None:
+        for annotation in map(AnnotationRow._make, salvaged(damaged, self._queries["salvage_annotations"])):
+            is_whole = _is_time(annotation.time) and (annotation.withdrawn is None or _is_time(annotation.withdrawn))
+            if is_whole and _is_value(annotation) and self._belongs("get_record", annotation.record_uid):
+                self._recover("save_annotation", annotation)
 
     def _belongs(self, get: str, parent: str) -> bool:
         return self._connection.execute(self._queries[get], (parent,)).fetchone() is not None
@@ -325,6 +334,14 @@ def _is_change(found: Any, columns: dict[str, list[str]]) -> TypeGuard[list[Any]
 def _changed(row: ProjectRow | MasterJobRow | ExecutionJobRow | RecordRow) -> str:
     """Return when a row was last changed."""
     return row.updated_when if isinstance(row, ProjectRow) else row.last_update_time
+
+
+def _is_value(row: AnnotationRow) -> bool:
+    try:
+        said(row.value)
+    except (ValueError, TypeError, RecursionError):
+        return False
+    return True
 
 
 def _is_time(value: object) -> bool:

@@ -47,6 +47,9 @@ CHANGES = (
     "set_record_attempt",
     "save_version",
     "delete_version",
+    "save_annotation",
+    "withdraw_annotation",
+    "delete_annotation",
     "put_master_job",
     "put_execution_job",
 )
@@ -69,6 +72,7 @@ ALL_ROWS = (
     ("every_standing", "save_standing"),
     ("every_record_attempt", "set_record_attempt"),
     ("every_version", "save_version"),
+    ("every_annotation", "save_annotation"),
 )
 """The queries whose rows are those of a new row log, below its header, with the change that makes such a row."""
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from starfish_storage.testing.suites.annotations import AnnotationTests
 from starfish_storage.testing.suites.atomic_records import AtomicRecordTests
 from starfish_storage.testing.suites.concurrency import ConcurrencyTests
 from starfish_storage.testing.suites.deletion import DeletionTests
+from starfish_storage.testing.suites.edits import EditTests
 from starfish_storage.testing.suites.execution_jobs import ExecutionJobTests, ResumeTests
 from starfish_storage.testing.suites.life_cycle import LifeCycleTests, RelocationTests
 from starfish_storage.testing.suites.listing import ListingTests
@@ -112,6 +114,12 @@ class StorageTests:
 
     class TestVersions(VersionTests):
         """See `VersionTests`."""
+
+    class TestAnnotations(AnnotationTests):
+        """See `AnnotationTests`."""
+
+    class TestEdits(EditTests):
+        """See `EditTests`."""
 
     class TestSteps(StepTests):
         """See `StepTests`."""

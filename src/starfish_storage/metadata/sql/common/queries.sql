@@ -145,14 +145,14 @@ ROLLBACK TO operation
 -- name: scan_records
 -- With the version of the data, where it has any.
 -- each status
-SELECT {record.columns}, {version} AS data_version, unique_key, attempt
+SELECT {record.columns}, {version} AS data_version, unique_key, attempt, version_number
 FROM records WHERE master_job_id = :master_job_id AND status = :status
 -- merged
 ORDER BY start_time, record_uid LIMIT :limit OFFSET :offset
 
 -- name: scan_records_after
 -- each status
-SELECT {record.columns}, {version} AS data_version, unique_key, attempt
+SELECT {record.columns}, {version} AS data_version, unique_key, attempt, version_number
 FROM records
 WHERE master_job_id = :master_job_id AND status = :status AND (start_time, record_uid) > (:start_time, :record_uid)
 -- merged

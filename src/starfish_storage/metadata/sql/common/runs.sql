@@ -153,10 +153,10 @@ SELECT {standing.columns} FROM standing_outcomes WHERE job_id = :job_id
 UPDATE records SET unique_key = :unique_key WHERE record_uid = :record_uid
 
 -- name: set_record_attempt
-UPDATE records SET attempt = :attempt WHERE record_uid = :record_uid
+UPDATE records SET attempt = :attempt, version_number = :version_number WHERE record_uid = :record_uid
 
 -- name: list_rows_of_job
-SELECT {record.columns}, {version} AS data_version, unique_key, attempt FROM records WHERE job_id = :job_id
+SELECT {record.columns}, {version} AS data_version, unique_key, attempt, version_number FROM records WHERE job_id = :job_id
 
 -- name: list_keys_of_inputs
 SELECT unique_key FROM records WHERE unique_key IS NOT NULL AND job_id IN (
@@ -166,7 +166,7 @@ SELECT unique_key FROM records WHERE unique_key IS NOT NULL AND job_id IN (
 )
 
 -- name: get_whole_record
-SELECT {record.columns}, {version} AS data_version, unique_key, attempt FROM records WHERE record_uid = :record_uid
+SELECT {record.columns}, {version} AS data_version, unique_key, attempt, version_number FROM records WHERE record_uid = :record_uid
 
 -- name: list_versions
 SELECT {version.columns}, {version} AS data_version FROM record_versions
@@ -179,6 +179,10 @@ ORDER BY record_uid, number LIMIT 500
 
 -- name: list_version_numbers
 SELECT number FROM record_versions WHERE record_uid = :record_uid
+
+-- name: get_version_number
+-- Of the current output of a record.
+SELECT coalesce(version_number, attempt, 1) FROM records WHERE record_uid = :record_uid
 
 -- name: delete_version
 DELETE FROM record_versions WHERE record_uid = :record_uid AND number = :number

@@ -27,7 +27,7 @@ SELECT {execution_job.columns}, counts, position FROM execution_jobs WHERE job_i
 )
 
 -- name: whole_records_of
-SELECT {record.columns}, NULL AS data_version, unique_key, attempt FROM records WHERE record_uid IN (
+SELECT {record.columns}, NULL AS data_version, unique_key, attempt, version_number FROM records WHERE record_uid IN (
 -- each row
 :record_uid
 -- end

@@ -85,6 +85,7 @@ CREATE TABLE records (
     data_version     TEXT COLLATE "C", -- which version of its own data is current; NULL: it lies under the key itself
     unique_key       TEXT COLLATE "C", -- what no other completed record of the run may have; NULL: nothing
     attempt          BIGINT, -- number of the attempt whose output it is; NULL: the first, or none
+    version_number   BIGINT, -- number of its data among the versions; NULL: that of the attempt
     -- Both at once: a record is of the master job that its execution job is of.
     FOREIGN KEY (job_id, master_job_id) REFERENCES execution_jobs (job_id, master_job_id) ON DELETE CASCADE
 );
@@ -312,7 +313,7 @@ CREATE TABLE standing_outcomes (
 -- Outputs that are not the current one of their record: an outcome took their place, or a better one kept its own.
 CREATE TABLE record_versions (
     record_uid    TEXT COLLATE "C" NOT NULL,
-    number        BIGINT NOT NULL, -- of the attempt whose output it is
+    number        BIGINT NOT NULL, -- among the outputs of the record
     job_id        TEXT COLLATE "C" NOT NULL,
     master_job_id TEXT COLLATE "C" NOT NULL,
     status        TEXT COLLATE "C" NOT NULL CHECK (status IN (
@@ -325,6 +326,7 @@ CREATE TABLE record_versions (
     data_version  TEXT COLLATE "C",
     unique_key    TEXT COLLATE "C",
     replaced_when TEXT COLLATE "C" NOT NULL,
+    attempt       BIGINT, -- of the attempt whose output it is; NULL: the number
     PRIMARY KEY (record_uid, number),
     FOREIGN KEY (job_id, master_job_id) REFERENCES execution_jobs (job_id, master_job_id) ON DELETE CASCADE
 );
@@ -343,3 +345,26 @@ CREATE TABLE workers (
 );
 
 CREATE INDEX workers_by_run ON workers (master_job_id, start_time, worker_id);
+
+-- What people say of records: rows are added, and at most withdrawn.
+CREATE TABLE annotations (
+    annotation_id TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    record_uid    TEXT COLLATE "C" NOT NULL REFERENCES records (record_uid) ON DELETE CASCADE,
+    master_job_id TEXT COLLATE "C" NOT NULL,
+    kind          TEXT COLLATE "C" NOT NULL CHECK (kind IN ('verdict', 'label', 'rating', 'comment', 'edit')),
+    value         TEXT COLLATE "C" NOT NULL, -- JSON
+    author        TEXT COLLATE "C" NOT NULL,
+    time          TEXT COLLATE "C" NOT NULL,
+    withdrawn     TEXT COLLATE "C" -- when its author took it back; NULL: it holds
+);
+
+CREATE INDEX annotations_by_record ON annotations (record_uid, time, annotation_id);
+CREATE INDEX annotations_by_run ON annotations (master_job_id, time, annotation_id);
+
+-- What the last check of the store found.
+CREATE TABLE verifications (
+    start_time TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    end_time   TEXT COLLATE "C" NOT NULL,
+    findings   BIGINT NOT NULL,
+    report     TEXT COLLATE "C" NOT NULL
+);

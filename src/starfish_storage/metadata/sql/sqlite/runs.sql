@@ -108,10 +108,17 @@ SELECT {segment.columns} FROM segments ORDER BY master_job_id, number
 SELECT {standing.columns} FROM standing_outcomes ORDER BY job_id
 
 -- name: every_record_attempt
-SELECT attempt, record_uid FROM records WHERE attempt IS NOT NULL ORDER BY record_uid
+SELECT attempt, version_number, record_uid FROM records
+WHERE attempt IS NOT NULL OR version_number IS NOT NULL ORDER BY record_uid
 
 -- name: every_version
 SELECT {version.columns} FROM record_versions ORDER BY record_uid, number
+
+-- name: every_annotation
+SELECT {annotation.columns} FROM annotations ORDER BY time, annotation_id
+
+-- name: salvage_annotations
+SELECT {annotation.columns}, rowid FROM annotations NOT INDEXED WHERE rowid >= :first ORDER BY rowid
 
 -- name: every_unique_key
 SELECT unique_key, record_uid FROM records WHERE unique_key IS NOT NULL ORDER BY record_uid
@@ -163,7 +170,8 @@ SELECT {segment.columns}, rowid FROM segments NOT INDEXED WHERE rowid >= :first 
 SELECT {standing.columns}, rowid FROM standing_outcomes NOT INDEXED WHERE rowid >= :first ORDER BY rowid
 
 -- name: salvage_record_attempts
-SELECT attempt, record_uid, rowid FROM records NOT INDEXED WHERE rowid >= :first AND attempt IS NOT NULL ORDER BY rowid
+SELECT attempt, version_number, record_uid, rowid FROM records NOT INDEXED
+WHERE rowid >= :first AND (attempt IS NOT NULL OR version_number IS NOT NULL) ORDER BY rowid
 
 -- name: salvage_versions
 SELECT {version.columns}, rowid FROM record_versions NOT INDEXED WHERE rowid >= :first ORDER BY rowid

@@ -83,6 +83,7 @@ CREATE TABLE records (
     data_sha256      TEXT, -- of what output_ref names, in lower-case hex; NULL: not known
     unique_key       TEXT, -- what no other completed record of the run may have; NULL: nothing
     attempt          INTEGER, -- number of the attempt whose output it is; NULL: the first, or none
+    version_number   INTEGER, -- number of its data among the versions; NULL: that of the attempt
     -- Both at once: a record is of the master job that its execution job is of.
     FOREIGN KEY (job_id, master_job_id) REFERENCES execution_jobs (job_id, master_job_id) ON DELETE CASCADE
 ) STRICT;
@@ -248,7 +249,7 @@ CREATE TABLE standing_outcomes (
 -- Outputs that are not the current one of their record: an outcome took their place, or a better one kept its own.
 CREATE TABLE record_versions (
     record_uid    TEXT NOT NULL,
-    number        INTEGER NOT NULL, -- of the attempt whose output it is
+    number        INTEGER NOT NULL, -- among the outputs of the record
     job_id        TEXT NOT NULL,
     master_job_id TEXT NOT NULL,
     status        TEXT NOT NULL CHECK (status IN (
@@ -260,6 +261,7 @@ CREATE TABLE record_versions (
     data_sha256   TEXT,
     unique_key    TEXT,
     replaced_when TEXT NOT NULL,
+    attempt       INTEGER, -- of the attempt whose output it is; NULL: the number
     PRIMARY KEY (record_uid, number),
     FOREIGN KEY (job_id, master_job_id) REFERENCES execution_jobs (job_id, master_job_id) ON DELETE CASCADE
 ) STRICT;
@@ -279,3 +281,26 @@ CREATE TABLE workers (
 ) STRICT;
 
 CREATE INDEX workers_by_run ON workers (master_job_id, start_time, worker_id);
+
+-- What people say of records: rows are added, and at most withdrawn.
+CREATE TABLE annotations (
+    annotation_id TEXT NOT NULL PRIMARY KEY,
+    record_uid    TEXT NOT NULL REFERENCES records (record_uid) ON DELETE CASCADE,
+    master_job_id TEXT NOT NULL,
+    kind          TEXT NOT NULL CHECK (kind IN ('verdict', 'label', 'rating', 'comment', 'edit')),
+    value         TEXT NOT NULL, -- JSON
+    author        TEXT NOT NULL,
+    time          TEXT NOT NULL,
+    withdrawn     TEXT -- when its author took it back; NULL: it holds
+) STRICT;
+
+CREATE INDEX annotations_by_record ON annotations (record_uid, time, annotation_id);
+CREATE INDEX annotations_by_run ON annotations (master_job_id, time, annotation_id);
+
+-- What the last check of the store found.
+CREATE TABLE verifications (
+    start_time TEXT NOT NULL PRIMARY KEY,
+    end_time   TEXT NOT NULL,
+    findings   INTEGER NOT NULL,
+    report     TEXT NOT NULL
+) STRICT;

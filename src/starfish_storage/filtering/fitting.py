@@ -1,0 +1,174 @@
+"""Choosing records by conditions, the cheap ones first: what the rows know, what was paid, then the data itself."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, cast
+
+from starfish_storage.codec import decode
+from starfish_storage.errors import SEE_DAMAGE, DataTooLargeError, InvalidInputError, StorageError, StoreDamagedError
+from starfish_storage.filtering.condition import MISSING, Condition, conditions_of
+from starfish_storage.interface import ScannedRecord, Storage
+from starfish_storage.runs import InputAccount
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A uniform sample: the first records, of those that fit, in the order of a shuffle.
+
+    Attributes:
+        size: how many records.
+        seed: of the shuffle; the same seed gives the same sample, as long as no records come or go.
+    """
+
+    size: int
+    seed: int = 0
+
+    def checked(self) -> Sample:
+        """Return the sample itself.
+
+        Raises:
+            InvalidInputError: its size is negative.
+        """
+        if self.size < 0:
+            raise InvalidInputError(f"a sample of {self.size} records cannot be drawn: give 0 or more.")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Fitting:
+    """A record that fits.
+
+    Attributes:
+        record: as it was scanned, with its data if that was read.
+        data: its data, decoded; None if it has none, if it was not read, or if it cannot be read.
+        problem: why its data cannot be read.
+    """
+
+    record: ScannedRecord
+    data: dict[str, Any] | None = None
+    problem: StorageError | None = None
+
+
+async def filter_records(
+    storage: Storage,
+    master_job_id: str,
+    where: Iterable[str | Condition] = (),
+    statuses: Sequence[str] | None = None,
+    *,
+    sample: Sample | None = None,
+) -> AsyncGenerator[list[ScannedRecord]]:
+    """Stream the records of a run that fit, with their data, oldest first; of a sample, in the order of its shuffle.
+
+    Memory does not grow with their number. Data that is lost or damaged ends nothing: its record carries the error. It
+    fits no condition about the data.
+
+    Args:
+        storage: the store, set up.
+        master_job_id: the run; one that does not exist has no records.
+        where: conditions, all of which a record fits: see `Condition.parse`.
+        statuses: only records in one of these statuses.
+        sample: of the records that fit; None: all of them.
+
+    Raises:
+        InvalidInputError: a condition is none.
+        InvalidStatusError: a status is unknown.
+    """
+    conditions = conditions_of(where)
+    left = None if sample is None else sample.checked().size
+    seed = None if sample is None else sample.seed
+    scan = cast(
+        "AsyncGenerator[list[ScannedRecord]]",
+        storage.scan_records(master_job_id, statuses, seed=seed, with_data=sample is None and not conditions),
+    )
+    async with aclosing(scan):
+        async for batch in scan:
+            if left is None and not conditions:
+                yield batch
+                continue
+            async for found in fitting(storage, batch, conditions):
+                chosen = [one.record for one in found[:left]]
+                if chosen:
+                    yield chosen
+                if left is not None:
+                    left -= len(chosen)
+                    if left <= 0:
+                        return
+
+
+async def fitting(
+    storage: Storage,
+    records: Sequence[ScannedRecord],
+    conditions: Sequence[Condition],
+    *,
+    largest: int | None = None,
+    with_data: bool = True,
+) -> AsyncGenerator[list[Fitting]]:
+    """Stream those of some records that fit, in their order.
+
+    Args:
+        storage: the store, set up.
+        records: as they were scanned, without their data.
+        conditions: all of which a record fits.
+        largest: bytes of the largest data that is read; larger data fits no condition but that about ``@length``.
+        with_data: read the data of what fits, also where no condition is about it.
+    """
+    by_row = [one for one in conditions if one.fact == "@error"]
+    by_cost = [one for one in conditions if one.fact in _PAID]
+    by_data = [one for one in conditions if one.fact in (None, "@length")]
+    chosen = [record for record in records if all(one.fits(_or_missing(record.error_message)) for one in by_row)]
+    if by_cost and chosen:
+        accounts = await storage.ledger.account_for_inputs(list({record.job_id for record in chosen}))
+        chosen = [record for record in chosen if _fits_account(by_cost, accounts.get(record.job_id))]
+    if not by_data and not with_data:
+        yield [Fitting(record) for record in chosen]
+        return
+    async for batch in storage.read_scanned(chosen, largest=largest):
+        found = [_decoded(record) for record in batch]
+        yield [one for one in found if all(_fits_data(condition, one) for condition in by_data)]
+
+
+_PAID = ("@attempts", "@cost", "@tokens")
+
+
+def _or_missing(value: object) -> object:
+    return MISSING if value is None else value
+
+
+def _fits_account(conditions: Sequence[Condition], account: InputAccount | None) -> bool:
+    if account is None:
+        return all(one.fits(MISSING) for one in conditions)
+    facts = {
+        "@attempts": account.attempts,
+        "@cost": account.cost,
+        "@tokens": account.input_tokens + account.output_tokens,
+    }
+    return all(one.fits(facts[one.field]) for one in conditions)
+
+
+def _fits_data(condition: Condition, found: Fitting) -> bool:
+    if condition.fact == "@length":
+        return condition.fits(_length(found))
+    return found.problem is None and condition.fits_data(found.data)
+
+
+def _length(found: Fitting) -> object:
+    if found.record.payload is not None:
+        return len(found.record.payload.rstrip(b"\n"))
+    return found.problem.size if isinstance(found.problem, DataTooLargeError) else MISSING
+
+
+def _decoded(record: ScannedRecord) -> Fitting:
+    if record.payload is None:
+        return Fitting(record, problem=record.error)
+    data: object = None
+    try:
+        data = decode(record.payload)
+    except (ValueError, RecursionError):
+        pass  # as data in a store of Starfish, which has no digests, may be
+    if isinstance(data, dict):
+        return Fitting(record, cast("dict[str, Any]", data))
+    reason = f"it is not a JSON object; {SEE_DAMAGE}"
+    return Fitting(record, problem=StoreDamagedError(f"data of record {record.record_uid!r}", reason))

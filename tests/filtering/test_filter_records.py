@@ -1,0 +1,91 @@
+"""Filtering the records of a run, on both engines: the right ones, the whole run, and samples."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from generation.runs import NEVER, open_store
+from starfish_storage import Storage
+from starfish_storage.errors import InvalidInputError, InvalidStatusError
+from starfish_storage.filtering import Sample, conditions_of, filter_records, fitting
+from starfish_storage.generation import Context, generate
+
+RUN = "run-1"
+COUNT = 130
+
+
+async def answer(n: int, context: Context) -> dict[str, object]:
+    context.log_usage(input_tokens=n, output_tokens=1, cost=n / 100, model="small")
+    if n % 10 == 3:
+        raise ValueError(f"No Answer to {n}")
+    return {"n": n, "text": "x" * n, "kind": {"of": "odd" if n % 2 else "even"}} | ({"rare": None} if n == 50 else {})
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+async def storage(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Storage]:
+    place = tmp_path.as_uri()
+    if request.param == "postgres":
+        place = f"{request.getfixturevalue('postgres_uri')} {place}"
+    async with open_store(place) as storage:
+        inputs = [{"n": n} for n in range(COUNT)]
+        await generate(storage, answer, inputs, project="p", master_job_id=RUN, progress="quiet", retry=NEVER)
+        yield storage
+
+
+async def numbers(
+    storage: Storage, *where: str, statuses: list[str] | None = None, sample: Sample | None = None
+) -> list[int]:
+    """Return the inputs of the records that fit; failed ones have no data, and are known by their error."""
+    found: list[int] = []
+    async for batch in filter_records(storage, RUN, where, statuses, sample=sample):
+        accounts = await storage.ledger.account_for_inputs([record.job_id for record in batch])
+        found += [(accounts[record.job_id].run_config or {})["n"] for record in batch]
+    return found
+
+
+async def test_what_fits_is_found_in_the_whole_run(storage: Storage) -> None:
+    everything = range(COUNT)
+    failed = [n for n in everything if n % 10 == 3]
+    for where, expected in {
+        (): list(everything),
+        ("@error",): failed,
+        ("!@error",): [n for n in everything if n % 10 != 3],
+        ("@error~no answer to 1",): [n for n in failed if str(n).startswith("1")],
+        ("@cost>1.2", "n"): [n for n in range(121, COUNT) if n % 10 != 3],
+        ("@cost>=1.2", "@cost<1.25"): [120, 121, 122, 123, 124],
+        ("@tokens<=4",): [0, 1, 2, 3],
+        ("@attempts>1",): [],
+        ("@attempts=1", "kind.of=even", "n>=120"): [120, 122, 124, 126, 128],
+        ("@length:text<3",): [0, 1, 2],
+        ("@length>=180",): [],
+        ("@length<48",): [n for n in range(10) if n % 10 != 3],
+        ("!rare", "n", "n<52", "n>48"): [49, 50, 51],
+        ("!n",): failed,
+    }.items():
+        assert sorted(await numbers(storage, *where)) == expected, where
+    assert sorted(await numbers(storage, "n<5", statuses=["failed"])) == []
+    with pytest.raises(InvalidStatusError):
+        await numbers(storage, statuses=["strange"])
+    with pytest.raises(InvalidInputError):
+        await numbers(storage, "@costs>1")
+
+
+async def test_a_sample_is_of_what_fits_and_the_same_every_time(storage: Storage) -> None:
+    first = await numbers(storage, "kind.of=odd", sample=Sample(10, 7))
+    assert first == await numbers(storage, "kind.of=odd", sample=Sample(10, 7))
+    assert len(set(first)) == 10
+    assert all(n % 2 == 1 and n % 10 != 3 for n in first)
+    assert first != await numbers(storage, "kind.of=odd", sample=Sample(10, 8))
+    assert await numbers(storage, "kind.of=odd", sample=Sample(3, 7)) == first[:3]
+    assert len(await numbers(storage, "kind.of=odd", sample=Sample(1000, 7))) == 52
+    assert await numbers(storage, sample=Sample(0)) == []
+    with pytest.raises(InvalidInputError):
+        await numbers(storage, sample=Sample(-1))
+
+
+async def test_large_data_is_not_read_and_its_length_is_known(storage: Storage) -> None:
+    (batch,) = [one async for one in storage.scan_records(RUN, with_data=False)]
+    for where, expected in {("@length>=100",): True, ("n>=0",): False, ("n!=0",): False}.items():
+        chosen = [one async for some in fitting(storage, batch, conditions_of(where), largest=100) for one in some]
+        assert any(one.record.payload is None and one.problem is not None for one in chosen) == expected, where

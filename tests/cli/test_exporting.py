@@ -25,6 +25,26 @@ def test_it_writes_what_was_asked_for_and_says_so(here: Path):
     assert (report["records"], report["without_data"], report["master_job_ids"]) == (4, 2, [ENDED])
 
 
+def test_conditions_and_samples_choose_records(here: Path):
+    target = here / "out.jsonl"
+    for words, countries in {
+        ("--where", "country~JAP"): ["Japan"],
+        ("--where", "country>G", "--where", "capital"): ["Japan"],
+        ("--where", "@attempts>=1", "--where", "country<G"): ["France"],
+        ("--where", "country~a", "--sample", "1", "--sample-seed", "1"): None,
+    }.items():
+        report = call_json("export", ENDED, str(target), "--overwrite", *words)
+        found = [line["country"] for line in lines(target)]
+        assert report["records"] == len(found)
+        assert found == countries if countries is not None else len(found) == 1
+    ended = call("export", ENDED, str(target), "--overwrite", "--where", "@attempts>9")
+    assert (ended.status, ended.err, target.read_bytes()) == (0, "No records match: 0 written.\n", b"")
+    ended = call("export", ENDED, str(here / "other.jsonl"), "--where", "@costs>1")
+    assert ended.status == 2
+    assert "@cost, " in ended.err
+    assert not (here / "other.jsonl").exists()
+
+
 @pytest.mark.parametrize("words", [["--project", "geography"], ["capitals-1", "capitals-2"]], ids=" ".join)
 def test_several_runs_go_into_one_file(here: Path, words: list[str]):
     report = call_json("export", *words, str(here / "out.csv"))

@@ -107,6 +107,20 @@ def test_records_are_searched_and_paged():
     assert uids("--status", "failed", "--offset", "1") == everything[2:3]
 
 
+def test_records_that_fit_conditions():
+    everything = uids()
+    assert uids("--where", "@error") == everything[:4]  # of the duplicate too: what it is one of
+    assert uids("--where", "@error~ATLANTIS") == uids("--where", "@error", "--error", "atlantis") == everything[2:3]
+    assert uids("--where", "country=Japan") == [uid for uid in everything if uid in uids("--where", "country=Japan")]
+    assert uids("--where", "country", "--offset", "1") == uids("--where", "country")[1:]
+    assert uids("--status", "failed", "--where", "!country") == everything[1:3]
+    drawn = uids("--sample", "3", "--sample-seed", "5")
+    assert len(drawn) == len(set(drawn)) == 3
+    assert drawn == uids("--sample", "6", "--sample-seed", "5")[:3]
+    ended = call("records", ENDED, "--where", "=")
+    assert (ended.status, "is no condition" in ended.err) == (2, True)
+
+
 def test_errors():
     (group,) = call_json("errors", ENDED)
     assert list(group) == [field.name for field in fields(ErrorGroup)]

@@ -11,13 +11,22 @@ from starfish_storage.cli import exit_codes
 from starfish_storage.cli.cells import Cell
 from starfish_storage.cli.counting import counted
 from starfish_storage.cli.opening import reading
-from starfish_storage.cli.options import RunName, example, one_of, with_form_options, with_json, with_store
+from starfish_storage.cli.options import (
+    RunName,
+    example,
+    one_of,
+    with_conditions,
+    with_form_options,
+    with_json,
+    with_store,
+)
 from starfish_storage.cli.output import say, show_fields, show_json
 from starfish_storage.cli.place import Place
 from starfish_storage.cli.run_lookup import find_run
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.export import ExportReport, Form, export, form_named, form_of, registered_forms
 from starfish_storage.export.endings import form_ending_as
+from starfish_storage.filtering import Sample
 from starfish_storage.form_option import FormOption
 from starfish_storage.models import RECORD_STATUSES
 
@@ -59,6 +68,7 @@ _OPTIONS = _options()
     help="Export records in this status; repeatable [default: completed].",
 )
 @click.option("--all-statuses", is_flag=True, help="Export records in every status that have data.")
+@with_conditions
 @click.option(
     "--form",
     type=click.Choice([kind.name for kind in registered_forms()]),
@@ -103,6 +113,8 @@ async def _export(
                 master_job_ids=found,
                 project_id=given["project"],
                 statuses=None if given["all_statuses"] else given["status"] or ("completed",),
+                where=given["where"],
+                sample=None if given["sample"] is None else Sample(given["sample"], given["sample_seed"]),
                 skip_damaged=given["skip_damaged"],
                 overwrite=given["overwrite"],
                 progress=lambda progress: count(progress.done, progress.total),

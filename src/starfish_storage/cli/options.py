@@ -78,6 +78,20 @@ def with_limit(what: str) -> Callable[[Command], Command]:
     )
 
 
+def with_conditions(command: Command) -> Command:
+    """Give a command the options that say which records are meant; its function gets ``where`` and ``sample``."""
+    command = click.option(
+        "--sample-seed", type=int, metavar="N", default=0, help="Draw the sample otherwise [default: 0]."
+    )(command)
+    command = click.option("--sample", type=NUMBER_OF_ROWS, metavar="N", help="Only so many, drawn at random.")(command)
+    return click.option(
+        "--where",
+        multiple=True,
+        metavar="CONDITION",
+        help="Only records that fit, such as 'score>=0.5', 'topic~tea', '!answer', '@cost>0.1'; repeatable.",
+    )(command)
+
+
 def with_form_options(options: Iterable[FormOption]) -> Callable[[Command], Command]:
     """Give a command the options of forms; its function gets each under the name on the command line, with ``_``."""
 

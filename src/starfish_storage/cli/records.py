@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from typing import Any
 
 import click
 
 from starfish_storage.cli.cells import Cell
 from starfish_storage.cli.opening import reading
-from starfish_storage.cli.options import NUMBER_OF_ROWS, example, one_of, with_json, with_limit, with_run, with_store
+from starfish_storage.cli.options import (
+    NUMBER_OF_ROWS,
+    example,
+    one_of,
+    with_conditions,
+    with_json,
+    with_limit,
+    with_run,
+    with_store,
+)
 from starfish_storage.cli.output import Listing, say
 from starfish_storage.cli.place import Place
 from starfish_storage.cli.run_lookup import find_run
 from starfish_storage.cli.tables import Column
-from starfish_storage.interface import Storage
+from starfish_storage.filtering import Condition, Sample, filter_records
+from starfish_storage.interface import ScannedRecord, Storage
 from starfish_storage.models import RECORD_STATUSES, Record
 from starfish_storage.wording import number_of
 
@@ -30,30 +42,28 @@ def record_cells(record: Record) -> Sequence[Cell]:
 @with_run
 @click.option("--status", multiple=True, type=one_of(RECORD_STATUSES), help="Only in this status; repeatable.")
 @click.option("--error", metavar="TEXT", help="Only records whose error contains TEXT, in any case.")
+@with_conditions
 @with_limit("records")
 @click.option("--offset", type=NUMBER_OF_ROWS, metavar="N", default=0, help="Skip this many records first.")
 @with_json
 @with_store
-def records_command(
-    place: Place, run: str, status: tuple[str, ...], error: str | None, limit: int, offset: int, as_json: bool
-) -> None:
-    """List the records of a run, newest first."""
-    if asyncio.run(_list(place, run, (status, error, offset), limit, as_json=as_json)):
+def records_command(place: Place, run: str, limit: int, as_json: bool, **wanted: Any) -> None:
+    """List the records of a run, newest first; of a sample, in the order in which they were drawn."""
+    offset: int = wanted["offset"]
+    if asyncio.run(_list(place, run, wanted, limit, as_json=as_json)):
         say(
             f"There are more than {number_of(limit, 'record')}; --limit 0 shows all, "
             f"--offset {offset + limit} the next."
         )
 
 
-async def _list(
-    place: Place, run: str, wanted: tuple[tuple[str, ...], str | None, int], limit: int, *, as_json: bool
-) -> bool:
+async def _list(place: Place, run: str, wanted: Mapping[str, Any], limit: int, *, as_json: bool) -> bool:
     """Print the records; return whether there are more than the limit."""
     async with reading(place) as storage:
         job = await find_run(storage, run)
         listing = Listing(RECORD_COLUMNS, record_cells, as_json=as_json)
         number = 0
-        async for record in _records(storage, job.master_job_id, *wanted):
+        async for record in _records(storage, job.master_job_id, **wanted):
             if limit and number == limit:
                 break
             listing.add(record)
@@ -66,18 +76,43 @@ async def _list(
 
 
 async def _records(
-    storage: Storage, master_job_id: str, statuses: tuple[str, ...], error: str | None, offset: int
+    storage: Storage,
+    master_job_id: str,
+    *,
+    status: tuple[str, ...],
+    error: str | None,
+    where: tuple[str, ...],
+    sample: int | None,
+    sample_seed: int,
+    offset: int,
 ) -> AsyncGenerator[Record]:
     """Yield records from an offset on, without ever holding all of them, unless they are searched."""
-    if error is not None:
-        for record in await storage.ledger.search_records(master_job_id, statuses, error, offset=offset):
+    if where or sample is not None:
+        conditions = [*where, Condition("@error", "has", error)] if error is not None else where
+        drawn = None if sample is None else Sample(sample, sample_seed)
+        found = filter_records(
+            storage, master_job_id, conditions, status, sample=drawn, newest_first=True, with_data=False
+        )
+        async for record in _models(storage, found, offset):
             yield record
-        return
-    before: Record | None = None
-    if offset:
-        found = await storage.get_records_for_master_job(master_job_id, statuses, 1, offset - 1)
-        if not found:
-            return
-        before = found[0]
-    async for record in storage.iter_records(master_job_id, statuses, after=before):
-        yield record
+    elif error is not None:
+        for record in await storage.ledger.search_records(master_job_id, status, error, offset=offset):
+            yield record
+    elif not offset:
+        async for record in storage.iter_records(master_job_id, status):
+            yield record
+    else:
+        for before in await storage.get_records_for_master_job(master_job_id, status, 1, offset - 1):
+            async for record in storage.iter_records(master_job_id, status, after=before):
+                yield record
+
+
+async def _models(storage: Storage, found: AsyncGenerator[list[ScannedRecord]], offset: int) -> AsyncGenerator[Record]:
+    number = 0
+    async with aclosing(found):
+        async for batch in found:
+            for one in batch:
+                number += 1
+                record = await storage.get_record_metadata(one.record_uid) if number > offset else None
+                if record is not None:
+                    yield record

@@ -18,6 +18,7 @@ from starfish_storage.export.metadata import describe
 from starfish_storage.export.report import ExportProgress, ExportReport
 from starfish_storage.export.selection import DEFAULT_STATUSES, Selection, select
 from starfish_storage.files.errors import translated
+from starfish_storage.filtering import Condition, Sample
 from starfish_storage.interface import ScannedRecord, Storage
 from starfish_storage.uri import FILE_SCHEME, path_of_file_uri
 
@@ -34,6 +35,8 @@ async def export(
     master_job_ids: Sequence[str] = (),
     project_id: str | None = None,
     statuses: Sequence[str] | None = DEFAULT_STATUSES,
+    where: Sequence[str | Condition] = (),
+    sample: Sample | None = None,
     skip_damaged: bool = False,
     overwrite: bool = False,
     progress: OnProgress | None = None,
@@ -50,13 +53,16 @@ async def export(
         master_job_ids: whose records.
         project_id: the records of all its master jobs.
         statuses: only records in one of these statuses; None for all.
+        where: only records that fit all of these conditions, such as ``"score>=0.5"``: see `filtering.Condition`.
+        sample: so many records of each master job, of those that fit, in the order of a shuffle.
         skip_damaged: leave out records whose data is lost or damaged, or that this form cannot hold, and say so in the
             report; without it the first of them ends the export.
         overwrite: replace what is at the destination, at the end and in one step.
         progress: called now and then with how far it is.
 
     Raises:
-        InvalidInputError: neither master jobs nor a project are named, or the destination or form cannot be used.
+        InvalidInputError: neither master jobs nor a project are named, or the destination, the form or a condition
+            cannot be used.
         NotFoundError: a master job or the project does not exist.
         AlreadyExistsError: there is something at the destination.
         DataLostError: the data of a record is lost.
@@ -68,7 +74,7 @@ async def export(
     chosen = form or form_of(path)
     _check_place(storage, path, os.fspath(destination), chosen)
     check_metadata_key(chosen.metadata_key)
-    selection = await select(storage, master_job_ids, project_id, statuses)
+    selection = await select(storage, master_job_ids, project_id, statuses, where, sample)
     report = ExportReport(path, chosen.name, [job.master_job_id for job in selection.jobs])
     work = _Export(selection, chosen, report, skip_damaged)
     place = Destination(path, is_directory=chosen.is_directory, overwrite=overwrite, is_own=chosen.is_own_directory)
@@ -143,6 +149,8 @@ class _Export:
             done += len(batch)
             if progress is not None:
                 progress(ExportProgress(done, max(done, total)))
+        if progress is not None and done < total:  # the others did not fit
+            progress(ExportProgress(done, done))
 
     async def _exported(self, batch: Sequence[ScannedRecord]) -> list[ExportedRecord]:
         whole: list[ScannedRecord] = []

@@ -13,6 +13,7 @@ from starfish_storage.export.metadata import describe
 from starfish_storage.export.selection import DEFAULT_STATUSES, select
 from starfish_storage.export.table_sink import TableSink
 from starfish_storage.extras import ArrowTable, arrow, need
+from starfish_storage.filtering import Condition, Sample
 from starfish_storage.interface import ScannedRecord, Storage
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ class Which(TypedDict, total=False):
     master_job_ids: Sequence[str]
     project_id: str | None
     statuses: Sequence[str] | None
+    where: Sequence[str | Condition]
+    sample: Sample | None
     columns: Sequence[str] | None
     metadata: bool | str
     skip_damaged: bool
@@ -37,6 +40,8 @@ async def to_arrow(
     master_job_ids: Sequence[str] = (),
     project_id: str | None = None,
     statuses: Sequence[str] | None = DEFAULT_STATUSES,
+    where: Sequence[str | Condition] = (),
+    sample: Sample | None = None,
     columns: Sequence[str] | None = None,
     metadata: bool | str = False,
     skip_damaged: bool = False,
@@ -52,6 +57,8 @@ async def to_arrow(
         master_job_ids: of these master jobs.
         project_id: of all master jobs of this project, oldest first, after those that are named.
         statuses: with one of these statuses; None for all.
+        where: that fit all of these conditions, such as ``"score>=0.5"``: see `filtering.Condition`.
+        sample: so many of each master job, of those that fit, in the order of a shuffle.
         columns: only these, in this order.
         metadata: True, or a name, for a column with what the store knows of each record: its uid, jobs, status, times,
             input and costs.
@@ -69,7 +76,7 @@ async def to_arrow(
     check_metadata_key(key)
     if isinstance(columns, str) or (columns is not None and not columns):
         raise InvalidInputError("columns must be a list of names, for example ['answer'], or None for all.")
-    selection = await select(storage, master_job_ids, project_id, statuses)
+    selection = await select(storage, master_job_ids, project_id, statuses, where, sample)
     with tempfile.TemporaryDirectory(prefix="starfish-storage-") as directory:
         sink = TableSink(directory, metadata_key=key)
         try:

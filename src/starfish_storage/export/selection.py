@@ -8,6 +8,7 @@ from typing import Any
 
 from starfish_storage.codec import decode, encode
 from starfish_storage.errors import SEE_DAMAGE, InvalidInputError, NotFoundError, StorageError, StoreDamagedError
+from starfish_storage.filtering import Condition, Sample, conditions_of, filter_records
 from starfish_storage.interface import ScannedRecord, Storage
 from starfish_storage.models import GenerationMasterJob
 
@@ -22,14 +23,18 @@ class Selection:
         storage: where they are.
         jobs: the master jobs, in order.
         statuses: of the records; None for all.
+        where: conditions that the records fit.
+        sample: of the records of each master job that fit; None: all of them. It comes in the order of its shuffle.
     """
 
     storage: Storage
     jobs: Sequence[GenerationMasterJob]
     statuses: Sequence[str] | None
+    where: Sequence[Condition] = ()
+    sample: Sample | None = None
 
     async def count(self) -> int:
-        """Return how many records there are, with data or without."""
+        """Return how many records there are to look at, with data or without."""
         counts = [
             await self.storage.count_records_for_master_job(job.master_job_id, self.statuses) for job in self.jobs
         ]
@@ -38,7 +43,8 @@ class Selection:
     async def scan(self) -> AsyncGenerator[list[ScannedRecord]]:
         """Yield the records in batches; the data of each is one JSON object on one line, or an error stands for it."""
         for job in self.jobs:
-            async for batch in self.storage.scan_records(job.master_job_id, self.statuses):
+            found = filter_records(self.storage, job.master_job_id, self.where, self.statuses, sample=self.sample)
+            async for batch in found:
                 yield [
                     record if record.payload is None or _is_line(record.payload) else _on_one_line(record)
                     for record in batch
@@ -50,15 +56,18 @@ async def select(
     master_job_ids: Sequence[str] = (),
     project_id: str | None = None,
     statuses: Sequence[str] | None = DEFAULT_STATUSES,
+    where: Sequence[str | Condition] = (),
+    sample: Sample | None = None,
 ) -> Selection:
     """Return the named master jobs in the order given, then those of the project, oldest first.
 
     Raises:
-        InvalidInputError: neither master jobs nor a project are named.
+        InvalidInputError: neither master jobs nor a project are named, or a condition is none.
         NotFoundError: a master job, or the project, does not exist.
     """
     if isinstance(master_job_ids, str) or (not master_job_ids and project_id is None):
         raise InvalidInputError("no records are named: pass a list of master_job_ids, a project_id, or both.")
+    conditions = conditions_of(where)
     found: dict[str, GenerationMasterJob] = {}
     for master_job_id in master_job_ids:
         job = await storage.get_master_job(master_job_id)
@@ -70,7 +79,7 @@ async def select(
             raise NotFoundError("project", project_id, "'starfish-storage projects' lists all projects")
         for job in reversed(await storage.list_master_jobs(project_id)):
             found.setdefault(job.master_job_id, job)
-    return Selection(storage, list(found.values()), statuses)
+    return Selection(storage, list(found.values()), statuses, conditions, sample and sample.checked())
 
 
 def _is_line(payload: bytes) -> bool:

@@ -59,6 +59,8 @@ async def filter_records(
     statuses: Sequence[str] | None = None,
     *,
     sample: Sample | None = None,
+    newest_first: bool = False,
+    with_data: bool = True,
 ) -> AsyncGenerator[list[ScannedRecord]]:
     """Stream the records of a run that fit, with their data, oldest first; of a sample, in the order of its shuffle.
 
@@ -71,6 +73,8 @@ async def filter_records(
         where: conditions, all of which a record fits: see `Condition.parse`.
         statuses: only records in one of these statuses.
         sample: of the records that fit; None: all of them.
+        newest_first: in place of oldest first; not with a sample.
+        with_data: read the data also where no condition is about it.
 
     Raises:
         InvalidInputError: a condition is none.
@@ -79,16 +83,23 @@ async def filter_records(
     conditions = conditions_of(where)
     left = None if sample is None else sample.checked().size
     seed = None if sample is None else sample.seed
+    is_whole = left is None and not conditions
     scan = cast(
         "AsyncGenerator[list[ScannedRecord]]",
-        storage.scan_records(master_job_id, statuses, seed=seed, with_data=sample is None and not conditions),
+        storage.scan_records(
+            master_job_id,
+            statuses,
+            seed=seed,
+            backwards=newest_first and sample is None,
+            with_data=with_data and is_whole,
+        ),
     )
     async with aclosing(scan):
         async for batch in scan:
-            if left is None and not conditions:
+            if is_whole:
                 yield batch
                 continue
-            async for found in fitting(storage, batch, conditions):
+            async for found in fitting(storage, batch, conditions, with_data=with_data):
                 chosen = [one.record for one in found[:left]]
                 if chosen:
                     yield chosen

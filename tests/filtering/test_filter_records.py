@@ -19,7 +19,8 @@ async def answer(n: int, context: Context) -> dict[str, object]:
     context.log_usage(input_tokens=n, output_tokens=1, cost=n / 100, model="small")
     if n % 10 == 3:
         raise ValueError(f"No Answer to {n}")
-    return {"n": n, "text": "x" * n, "kind": {"of": "odd" if n % 2 else "even"}} | ({"rare": None} if n == 50 else {})
+    data: dict[str, object] = {"n": n, "text": "x" * n, "kind": {"of": "odd" if n % 2 else "even"}}
+    return data | {"rare": None} if n == 50 else data
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -61,12 +61,10 @@ async def export(
         progress: called now and then with how far it is.
 
     Raises:
-        InvalidInputError: neither master jobs nor a project are named, or the destination, the form or a condition
-            cannot be used.
+        InvalidInputError: no records are named, or the destination, the form or a condition cannot be used.
         NotFoundError: a master job or the project does not exist.
         AlreadyExistsError: there is something at the destination.
-        DataLostError: the data of a record is lost.
-        StoreDamagedError: the data of a record is damaged.
+        DataLostError: the data of a record is lost. `StoreDamagedError` if it is damaged.
         NotExportableError: the form cannot hold a record.
         StorageIOError: writing failed; the destination is as it was before.
     """
@@ -76,9 +74,8 @@ async def export(
     check_metadata_key(chosen.metadata_key)
     selection = await select(storage, master_job_ids, project_id, statuses, where, sample)
     report = ExportReport(path, chosen.name, [job.master_job_id for job in selection.jobs])
-    work = _Export(selection, chosen, report, skip_damaged)
     place = Destination(path, is_directory=chosen.is_directory, overwrite=overwrite, is_own=chosen.is_own_directory)
-    await work.write(place, progress)
+    await _Export(selection, chosen, report, skip_damaged).write(place, progress)
     return report
 
 

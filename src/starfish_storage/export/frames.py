@@ -58,17 +58,15 @@ async def to_arrow(
         project_id: of all master jobs of this project, oldest first, after those that are named.
         statuses: with one of these statuses; None for all.
         where: that fit all of these conditions, such as ``"score>=0.5"``: see `filtering.Condition`.
-        sample: so many of each master job, of those that fit, in the order of a shuffle.
+        sample: so many of each master job that fit, in the order of a shuffle.
         columns: only these, in this order.
-        metadata: True, or a name, for a column with what the store knows of each record: its uid, jobs, status, times,
-            input and costs.
+        metadata: True, or a name, for a column with what the store knows of each record: ids, status, times, costs.
         skip_damaged: leave out records whose data is lost or damaged; otherwise the first one raises.
 
     Raises:
         NotFoundError: a master job or the project does not exist; `DataLostError` if data is lost.
         StoreDamagedError: data is damaged.
-        InvalidInputError: neither master jobs nor a project are named, a column does not exist, or a record has a
-            field with the name of the metadata's column.
+        InvalidInputError: no records are named, a column does not exist, or is also the name of the metadata's.
         MissingExtraError: pyarrow is not installed.
     """
     arrow()  # before anything is read

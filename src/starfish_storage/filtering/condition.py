@@ -152,8 +152,10 @@ class Condition:
     def _equals(self, value: object) -> bool:
         if value is MISSING:
             return False
-        if isinstance(value, list) and any(self._equals(one) for one in cast("list[object]", value)):
+        items = cast("list[object]", value) if isinstance(value, list) else ()
+        if any(self._equals(one) for one in items):
             return True
+        value = cast("object", value)
         number = _number(value)
         return _as_text(value) == self.value or (number is not None and number == _typed(self.value))
 

@@ -84,18 +84,10 @@ async def filter_records(
     left = None if sample is None else sample.checked().size
     seed = None if sample is None else sample.seed
     is_whole = left is None and not conditions
-    scan = cast(
-        "AsyncGenerator[list[ScannedRecord]]",
-        storage.scan_records(
-            master_job_id,
-            statuses,
-            seed=seed,
-            backwards=newest_first and sample is None,
-            with_data=with_data and is_whole,
-        ),
-    )
-    async with aclosing(scan):
-        async for batch in scan:
+    reading, backwards = with_data and is_whole, newest_first and sample is None
+    scan = storage.scan_records(master_job_id, statuses, seed=seed, backwards=backwards, with_data=reading)
+    async with aclosing(cast("AsyncGenerator[list[ScannedRecord]]", scan)) as batches:
+        async for batch in batches:
             if is_whole:
                 yield batch
                 continue

@@ -27,6 +27,7 @@ in_a_browser = [
     pytest.mark.skipif(playwright is None, reason="playwright is not installed: make .venv/browser"),
     pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium: apt-get install chromium"),
     pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.timeout(150),  # a browser that hangs says where, before the time of all tests is over
 ]
 """The marks of a module whose tests use `seen` or `browser`."""
 needs_axe = pytest.mark.skipif(not AXE.exists(), reason="axe-core is missing: make .venv/axe.min.js")

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import pytest
+
 from starfish_storage import Record, open_storage
+from starfish_storage.errors import StorageUnavailableError
+from starfish_storage.interface import Storage
+from starfish_storage.viewer import changes
 
 from .browsing import PHONE, WIDE, BrowserPage, OneBrowser, in_a_browser, needs_axe, playwright
 from .viewing import RUN, make, viewer
@@ -72,13 +77,25 @@ async def test_every_page_is_quiet_and_leads_on(seen: BrowserPage):
 
 async def test_keys_lead_through_the_pages(seen: BrowserPage):
     page = seen.page
+    await page.goto("/")
+    for keys in (["j", "Enter"], ["g", "h"], ["k", "Enter"]):  # the first run, all runs, the last run
+        async with page.expect_navigation():
+            for key in keys:
+                await page.keyboard.press(key)
+    assert "/run?" in page.url
     await page.goto(f"/records?run={RUN}")
     await page.keyboard.press("?")
     assert await page.get_by_role("dialog").is_visible()
+    await page.keyboard.press("j")  # the dialog has the keys now
     await page.keyboard.press("Escape")
     await page.keyboard.press("/")
     await page.keyboard.type("n")  # typed, and not the key that leads on
-    assert await page.get_by_label("Error contains").input_value() == "n"
+    assert await page.evaluate("document.activeElement.value") == "n"
+    await page.keyboard.press("Escape")
+    await page.keyboard.press("k")  # from the end
+    await page.keyboard.press("j")  # which is the end
+    row = await page.evaluate("document.activeElement.closest('tr').rowIndex")
+    assert row == await page.locator("main tbody tr").count()
     async with page.expect_navigation():  # until it has loaded: before that, no key is known
         await page.locator("tbody a").first.click()
     first = page.url
@@ -92,17 +109,154 @@ async def test_keys_lead_through_the_pages(seen: BrowserPage):
         assert path in page.url
 
 
-async def test_the_progress_of_a_run_is_live(store: str, browser: OneBrowser):
-    await make(store, 2)
+async def test_tab_reaches_all_and_focus_is_seen(seen: BrowserPage):
+    page = seen.page
+    await page.goto(f"/records?run={RUN}")
+    await page.keyboard.press("Tab")
+    assert await page.evaluate("document.activeElement.className") == "skip"
+    await page.keyboard.press("Enter")
+    assert page.url.endswith("#main")
+    reached: list[str] = []
+    while True:
+        await page.keyboard.press("Tab")
+        element = await page.evaluate(_FOCUSED)
+        if element is None:
+            break
+        assert element["is_seen"], element["html"]
+        reached.append(element["html"])
+    rows = await page.locator("main tbody tr").count()
+    assert sum(one.startswith('<a href="/record?') for one in reached) == rows
+
+
+_FOCUSED = """() => {
+    const one = document.activeElement;
+    if (one === document.body) return null;
+    const style = getComputedStyle(one);
+    const {top, height} = one.getBoundingClientRect();
+    const is_inside = top + height > 0 && top < innerHeight;
+    const is_marked = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 1;
+    return {html: one.outerHTML, is_seen: is_inside && is_marked};
+}"""
+
+
+async def test_the_theme_is_kept_and_never_flashes(seen: BrowserPage):
+    page, back = seen.page, "getComputedStyle(document.body).backgroundColor"
+    await seen.look("dark")
+    await page.goto("/")
+    dark = await page.evaluate(back)
+    await page.get_by_role("button", name="Theme").click()
+    light = await page.evaluate(back)
+    assert light != dark
+    await page.add_init_script(
+        "new PerformanceObserver(() => window.painted ??= getComputedStyle(document.body).backgroundColor)"
+        ".observe({type: 'paint', buffered: true})"
+    )
+    await page.goto("/keys")
+    await page.wait_for_function("window.painted")
+    assert await page.evaluate("window.painted") == light  # though the system asks for the dark one
+    await page.keyboard.press("t")
+    await seen.look("light")
+    assert await page.evaluate(back) == dark
+    await page.keyboard.press("t")
+    await page.reload()
+    assert await page.evaluate(back) == light  # as the system again
+
+
+async def test_without_javascript(seen: BrowserPage, browser: OneBrowser):
+    async with browser.browsing(seen.client, java_script_enabled=False) as without:
+        page = without.page
+        await page.goto(f"/records?run={RUN}&field=n&compare=is&value=2")
+        await page.locator("tbody a").click()
+        await page.locator("summary").first.click()
+        assert not await page.get_by_role("button", name="Copy").is_visible()
+        await page.get_by_role("link", name="Keys").click()
+        assert page.url.endswith("/keys")
+        assert await page.locator("h1").inner_text() == "Keys"
+
+
+@pytest.fixture
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(changes, "INTERVAL", 0.05)
+
+
+async def save(storage: Storage, uid: str) -> None:
+    (job, *_) = await storage.list_execution_jobs(RUN, limit=1)
+    record = Record(record_uid=uid, job_id=job.job_id, master_job_id=RUN, status="filtered")
+    await storage.save_record(record, {"n": 99})
+
+
+@pytest.mark.usefixtures("_quick")
+async def test_a_run_is_live_and_nothing_moves(store: str, browser: OneBrowser):
+    await make(store, 4)
+    expect = playwright.expect
     async with open_storage(store, durability="process") as storage:
         await storage.update_master_job_status(RUN, "running", datetime.now(UTC))
         async with viewer(storage) as client, browser.browsing(client) as seen:
-            await seen.page.goto(f"/run?id={RUN}")
-            progress = seen.page.locator("#progress")
-            assert "completed 2" in await progress.inner_text()
-            (job, *_) = await storage.list_execution_jobs(RUN)
-            late = Record(record_uid="late", job_id=job.job_id, master_job_id=RUN, status="filtered")
-            await storage.save_record(late, {"n": 99})
-            await playwright.expect(progress).to_contain_text("filtered 1", timeout=20_000)
+            page = seen.page
+            await page.goto(f"/run?id={RUN}")
+            progress = page.locator("#progress")
+            assert "completed 3" in await progress.inner_text()
+            await seen.look("light", (800, 300))
+            await page.get_by_text("Configuration").evaluate("(one) => one.scrollIntoView()")
+            await page.locator("details.node:not([open])").first.click()
+            await page.evaluate("getSelection().selectAllChildren(document.querySelector('h1'))")
+            before = await page.evaluate(_KEPT)
+            await save(storage, "late")
+            await expect(progress).to_contain_text("filtered 1")
+            assert await page.evaluate(_KEPT) == before
             await storage.update_master_job_status(RUN, "completed", datetime.now(UTC))
-            await playwright.expect(seen.page.get_by_text(f"watch {RUN}")).to_have_count(0, timeout=20_000)
+            await expect(page.get_by_text(f"watch {RUN}")).to_have_count(
+                0
+            )  # the whole page is that of a run that ended
+            assert await page.evaluate(_KEPT) == before
+
+            await storage.update_master_job_status(RUN, "running", datetime.now(UTC))
+            await page.goto(f"/records?run={RUN}")
+            await page.keyboard.press("j")
+            before, rows = await page.evaluate(_KEPT), await page.locator("tbody").inner_text()
+            await save(storage, "later")
+            news = page.locator("#news")
+            await expect(news).to_have_text("1 new record Show")
+            await save(storage, "latest")
+            await expect(news).to_have_text("2 new records Show")
+            assert await page.evaluate(_KEPT) == before
+            assert await page.locator("tbody").inner_text() == rows
+            async with page.expect_navigation():
+                await page.keyboard.press("s")
+            assert await page.locator("tbody tr").count() == 7
+            assert await news.inner_text() == ""
+
+
+_KEPT = """() => [
+    getSelection().toString(), document.activeElement.outerHTML.slice(0, 200),
+    [...document.querySelectorAll("main details")].map((one) => one.open),
+    [...document.querySelectorAll("h2, thead")].map((one) => Math.round(one.getBoundingClientRect().top))
+        .find((top) => top >= 0),
+]"""
+
+
+@pytest.mark.usefixtures("_quick")
+async def test_a_store_that_cannot_be_read_is_said_and_comes_back(
+    browser: OneBrowser, made: str, monkeypatch: pytest.MonkeyPatch
+):
+    expect = playwright.expect
+
+    async def fails(_: str) -> None:
+        raise StorageUnavailableError("the server", 0, "it does not answer")
+
+    async with (
+        open_storage(made, read_only=True) as storage,
+        viewer(storage) as client,
+        browser.browsing(client) as seen,
+    ):
+        page, problem = seen.page, seen.page.locator("#problem")
+        monkeypatch.setattr(changes, "INTERVAL_OVER", 0.05)
+        await page.goto(f"/run?id={RUN}")
+        shown = await page.locator("main").inner_text()
+        with monkeypatch.context() as patched:
+            patched.setattr(storage, "get_master_job", fails)
+            await expect(problem).to_contain_text("it does not answer")
+            assert await page.locator("main").inner_text() == shown  # what was read stays
+            await page.goto(f"/records?run={RUN}")
+            await expect(page.get_by_role("alert")).to_contain_text("it does not answer")
+        await expect(page.locator("h1")).to_have_text("Records")  # it comes by itself

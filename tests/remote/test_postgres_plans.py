@@ -36,6 +36,9 @@ OVER_AN_INDEX = (
     "save_annotation", "get_annotation", "lock_annotation", "lock_annotated", "get_last_annotated", "list_annotations",
     "withdraw_annotation", "delete_annotation", "count_verdicts", "count_ratings", "count_labels",
     "count_other_annotations", "get_version_number",
+    "list_runs_after", "list_runs_before", "list_runs_of_project_after",
+    "list_runs_of_project_before", "list_run_states", "count_records_of_runs", "list_record_spans",
+    "count_attempts_over_time", "count_records_over_time",
 )  # fmt: skip
 
 PAGES = (

@@ -21,6 +21,8 @@ OVER_SMALL_TABLES = frozenset({"list_tables", "delete_mixed_case_id", "forget_ve
 GROUPED = frozenset(
     {
         "list_errors", "count_steps", "count_conversions", "count_call_notes",
+        # A portion of its attempts, by time.
+        "count_attempts_over_time",
         # What people say of a run's records, likewise.
         "count_verdicts", "count_ratings", "count_labels", "count_other_annotations",
     }
@@ -42,6 +44,8 @@ LISTS = frozenset(
         "list_versions", "list_version_numbers", "whole_versions_of", "whole_standing_of",
         "whole_records_of", "whole_run", "whole_attempts_of", "whole_steps_of",
         "page_of_projects",
+        "list_runs_after", "list_runs_before", "list_runs_of_project_after", "list_runs_of_project_before",
+        "list_run_states", "count_records_of_runs",
     }
 )  # fmt: skip
 """The lists, counts and resume look-ups of the published API and beyond."""
@@ -121,6 +125,7 @@ def test_no_list_is_left_out() -> None:
         "count_attempts", "list_keys_of_inputs", "list_attempt_steps",
         "list_mixed_case_ids_of_records", "count_steps", "count_conversions", "count_call_notes",
         "count_verdicts", "count_ratings", "count_labels", "count_other_annotations",
+        "count_attempts_over_time", "count_records_over_time", "list_record_spans",
     }  # fmt: skip
     assert listed - internal | {"page_of_projects"} == LISTS
 

@@ -11,12 +11,11 @@ import click
 from starfish_storage.cli.opening import reading
 from starfish_storage.cli.options import example, one_of, with_run, with_store_to_write
 from starfish_storage.cli.place import Place
-from starfish_storage.cli.run_view import UNFINISHED
 from starfish_storage.cli.running import carry_out, how_options, id_of_run, with_how
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.interface import Storage
 from starfish_storage.models import EXECUTION_JOB_STATUSES, GenerationJob
-from starfish_storage.runs import Replace
+from starfish_storage.runs import UNFINISHED, Replace
 
 if TYPE_CHECKING:
     from starfish_storage.generation import Run, Where

@@ -17,9 +17,7 @@ from starfish_storage.cli.tables import Column
 from starfish_storage.errors import StorageError
 from starfish_storage.interface import Storage
 from starfish_storage.models import COUNTED_STATUSES, GenerationMasterJob
-from starfish_storage.runs import CallCounts, ErrorGroup, RunState, Segment, Worker
-
-UNFINISHED = ("pending", "running")
+from starfish_storage.runs import CallCounts, ErrorGroup, RunProgress, RunState, Segment, Worker
 
 JOB_COLUMNS = (
     Column("run"),
@@ -48,18 +46,8 @@ _ENOUGH = 12  # characters of a random id that no other run begins with
 
 
 @dataclass(frozen=True, slots=True)
-class ListedRun:
-    """A run in a list.
-
-    Attributes:
-        job: the master job.
-        state: what its ledger says; None if it has none.
-        records: how many records are in each status; the master job's own counts are a little behind while it runs.
-    """
-
-    job: GenerationMasterJob
-    state: RunState | None
-    records: Mapping[str, int]
+class ListedRun(RunProgress):
+    """A run in a list."""
 
     def cells(self) -> Sequence[Cell]:
         """Return what a row of a table shows, by `JOB_COLUMNS`."""
@@ -104,26 +92,16 @@ def show_runs(runs: Sequence[ListedRun], *, as_json: bool = False) -> None:
 
 async def listed(storage: Storage, jobs: Sequence[GenerationMasterJob]) -> list[ListedRun]:
     """Return runs with their states."""
-    return [
-        ListedRun(
-            job,
-            await storage.ledger.get_run(job.master_job_id),
-            await storage.count_records_for_master_job(job.master_job_id),
-        )
-        for job in jobs
-    ]
+    found = await storage.ledger.get_progress(jobs, with_inputs=False)
+    return [ListedRun(one.job, one.state, one.records, one.inputs) for one in found]
 
 
 @dataclass(frozen=True, slots=True)
-class RunView:
+class RunView(RunProgress):
     """A run at a moment.
 
     Attributes:
         place: the store.
-        job: the master job.
-        state: what its ledger says; None if it has none, as of a pipeline that logs by itself.
-        inputs: how many inputs are in each status.
-        records: how many records are in each status.
         workers: who works on it, also those that are dead and not cleared away yet.
         live_workers: how many of them live.
         time: the moment.
@@ -135,10 +113,6 @@ class RunView:
     """
 
     place: Place
-    job: GenerationMasterJob
-    state: RunState | None
-    inputs: Mapping[str, int]
-    records: Mapping[str, int]
     workers: Sequence[Worker]
     live_workers: int
     time: datetime
@@ -149,35 +123,14 @@ class RunView:
     segments: Sequence[Segment] = ()
 
     @property
-    def is_over(self) -> bool:
-        """Whether it has ended."""
-        return self.job.status not in UNFINISHED
-
-    @property
     def is_deserted(self) -> bool:
         """Whether it has not ended and nobody works on it."""
         return self.state is not None and not self.is_over and not self.live_workers
 
     @property
-    def done(self) -> int:
-        """How many inputs have ended; of a run without a ledger, how many records were kept."""
-        if self.state is None:
-            return self.records.get("completed", 0)
-        left_out = (*UNFINISHED, "cancelled")  # those are not among its inputs any more
-        return sum(count for status, count in self.inputs.items() if status not in left_out)
-
-    @property
-    def stop_reason(self) -> str | None:
-        """Why somebody asked its workers to stop, if that is how it ended or is about to."""
-        if self.state is None or (self.is_over and self.job.status != "cancelled"):
-            return None
-        return self.state.stop_reason
-
-    @property
     def paused_until(self) -> datetime | None:
         """When its calls go on after a limit of the provider; None if they are not paused."""
-        until = None if self.state is None or self.is_over else self.state.paused_until
-        return until if until is not None and until > self.time else None
+        return self.paused_at(self.time)
 
     @property
     def _state_now(self) -> RunState | None:
@@ -185,13 +138,6 @@ class RunView:
         if self.state is None or self.paused_until is not None:
             return self.state
         return replace(self.state, paused_until=None, pause_reason=None)
-
-    @property
-    def total(self) -> int | None:
-        """How many there are to do, if that is known yet."""
-        if self.state is not None and not self.state.inputs_complete:
-            return None
-        return self.job.target_record_count or None
 
     def to_json(self) -> dict[str, Any]:
         """Return what is printed with ``--json``."""
@@ -217,15 +163,14 @@ async def view_of(place: Place, storage: Storage, master_job_id: str) -> RunView
     ledger = storage.ledger
     workers = await ledger.list_workers(master_job_id)
     now = await ledger.now()  # by the clock of the leases
-    inputs = await ledger.count_inputs(master_job_id)
-    records = await storage.count_records_for_master_job(master_job_id)
-    has_failed = inputs.get("failed") or records.get("failed")
+    (progress,) = await ledger.get_progress([job])
+    has_failed = progress.inputs.get("failed") or progress.records.get("failed")
     view = RunView(
-        place,
         job,
-        await ledger.get_run(master_job_id),
-        inputs,
-        records,
+        progress.state,
+        progress.records,
+        progress.inputs,
+        place,
         workers,
         sum(_is_alive(worker, now) for worker in workers),
         now,

@@ -6,11 +6,12 @@ import errno
 import logging
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from starfish_storage import keys
 from starfish_storage.data.directories import Directories
+from starfish_storage.data.inventory import Inventory
 from starfish_storage.data.row_log import FileRowLog
 from starfish_storage.data.staging import Staging
 from starfish_storage.data.writes import FileCopy, FilePlace, FileRemoval, FileWrite
@@ -88,6 +89,15 @@ class FileSystemDataHandler(DataHandler):
                     return any(entries)
             except (FileNotFoundError, NotADirectoryError):
                 return False
+
+    def sizes(self) -> Generator[Sequence[int]]:
+        """See `DataHandler.sizes`."""
+        inventory = Inventory(self.root)
+        try:
+            for page in inventory.pages():
+                yield [found.size for found in page]
+        finally:
+            inventory.close()
 
     def close(self) -> None:
         """See `DataHandler.close`."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar, cast
 
 from starfish_storage import keys
 from starfish_storage.data.object_client import ObjectClient
+from starfish_storage.data.object_inventory import ObjectInventory
 from starfish_storage.data.object_writes import ObjectRemoval, ObjectWrite
 from starfish_storage.data.patience import Patience, allowed_seconds
 from starfish_storage.errors import (
@@ -82,6 +83,11 @@ class ObjectStoreDataHandler(DataHandler):
     def holds_data(self) -> bool:
         """See `DataHandler.holds_data`."""
         return self._client.holds_at_opening(keys.DATA_DIRECTORY, self._patience())
+
+    def sizes(self) -> Generator[Sequence[int]]:
+        """See `DataHandler.sizes`."""
+        for page in ObjectInventory(self._root).pages():
+            yield [found.size for found in page]
 
     def close(self) -> None:
         """See `DataHandler.close`."""

@@ -39,6 +39,7 @@ from starfish_storage.interface.rows import (
     WholeRecordRow,
 )
 from starfish_storage.interface.scanning import ScannedRecord
+from starfish_storage.interface.sizes import StoreSize
 from starfish_storage.interface.storage import Storage
 from starfish_storage.interface.transfer import RowTransfer, StoreTransfer
 from starfish_storage.interface.version_rows import RecordVersionRow, StandingOutcomeRow, WholeVersionRow
@@ -65,6 +66,7 @@ __all__ = [
     "StandingOutcomeRow",
     "StepRow",
     "Storage",
+    "StoreSize",
     "StoreTransfer",
     "WholeExecutionJobRow",
     "WholeRecordRow",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
 from starfish_storage.errors import StorageError
 
@@ -117,6 +117,10 @@ class DataHandler(ABC):
             StorageIOError: it cannot be looked at.
             StoreOpenError: the place cannot be used.
         """
+
+    @abstractmethod
+    def sizes(self) -> Generator[Sequence[int]]:
+        """Yield the sizes of all data that lies there, in pages, found by looking. Raises nothing of its own."""
 
     @abstractmethod
     def close(self) -> None:

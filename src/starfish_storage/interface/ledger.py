@@ -11,6 +11,7 @@ from starfish_storage.interface.attempts import AttemptLedger
 from starfish_storage.interface.calls import CallLedger
 from starfish_storage.interface.comparing import ComparisonLedger
 from starfish_storage.interface.outcomes import OutcomeLedger
+from starfish_storage.interface.progress import ProgressLedger
 from starfish_storage.interface.verifications import VerificationLedger
 from starfish_storage.models import Record
 from starfish_storage.runs import ClaimedInput, ErrorGroup, RunInput, RunState, Segment, StoredInput, Worker
@@ -198,7 +199,9 @@ class InputLedger(ABC):
         """
 
 
-class RunLedger(InputLedger, AttemptLedger, OutcomeLedger, CallLedger, ComparisonLedger, VerificationLedger):
+class RunLedger(
+    InputLedger, AttemptLedger, OutcomeLedger, CallLedger, ComparisonLedger, VerificationLedger, ProgressLedger
+):
     """Everything that a run keeps beyond its jobs and records."""
 
     @abstractmethod

@@ -95,6 +95,10 @@ class MetadataHandler(ProjectContract, MasterJobContract, ExecutionJobContract, 
         """
 
     @abstractmethod
+    async def measure_rows(self) -> int:
+        """Return how many bytes the rows take, with their logs and indexes. Raises nothing of its own."""
+
+    @abstractmethod
     async def recount(self) -> None:
         """Count the records again, and correct every stored count, also those of ended execution jobs.
 

@@ -16,11 +16,12 @@ from starfish_storage.interface.entities import (
 )
 from starfish_storage.interface.ledger import RunLedger
 from starfish_storage.interface.scanning import RecordScan
+from starfish_storage.interface.sizes import SizeContract
 from starfish_storage.interface.transfer import StoreTransfer
 from starfish_storage.models import Record
 
 
-class Storage(ProjectContract, MasterJobContract, ExecutionJobContract, RecordContract, RecordScan):
+class Storage(ProjectContract, MasterJobContract, ExecutionJobContract, RecordContract, RecordScan, SizeContract):
     """Where a generation run writes: projects, jobs, records, request configurations and record data.
 
     ``async with`` sets the storage up and closes it.

@@ -5,29 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from starfish_storage.interface import DataHandler
 from starfish_storage.interface.comparing import ComparisonLedger
 from starfish_storage.metadata import values
-from starfish_storage.metadata.database import Database
 from starfish_storage.metadata.ledger_access import LedgerAccess
 from starfish_storage.metadata.row import Row
-from starfish_storage.metadata.rows import RowCodec
 from starfish_storage.models import Record
 from starfish_storage.runs import InputOfContent
 
 
 class SQLComparisonLedger(LedgerAccess, ComparisonLedger):
-    """See `ComparisonLedger`, whatever the engine.
-
-    Args:
-        database: runs the queries.
-        data: where record data lies.
-        codec: turns rows of records into models.
-    """
-
-    def __init__(self, database: Database, data: DataHandler, codec: RowCodec) -> None:
-        super().__init__(database, data)
-        self._codec = codec
+    """See `ComparisonLedger`, whatever the engine."""
 
     async def list_inputs_by_content(
         self, master_job_id: str, *, after: InputOfContent | None = None, limit: int

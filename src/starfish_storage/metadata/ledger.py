@@ -17,6 +17,7 @@ from starfish_storage.metadata.database import Database
 from starfish_storage.metadata.earlier import EarlierOutcomeError
 from starfish_storage.metadata.operations import WriteOperation
 from starfish_storage.metadata.outcome_ledger import SQLOutcomeLedger
+from starfish_storage.metadata.progress_ledger import SQLProgressLedger
 from starfish_storage.metadata.row import Row, only_values
 from starfish_storage.metadata.rows import RowCodec
 from starfish_storage.metadata.unique_keys import names_of_keys
@@ -41,7 +42,9 @@ RefuseInput = Callable[[RunInput], None]
 _MOST_CLAIMED = 1000  # at once: bounds the transaction
 
 
-class SQLRunLedger(SQLOutcomeLedger, SQLCallLedger, SQLComparisonLedger, SQLVerificationLedger, RunLedger):
+class SQLRunLedger(
+    SQLOutcomeLedger, SQLCallLedger, SQLComparisonLedger, SQLVerificationLedger, SQLProgressLedger, RunLedger
+):
     """Keeps runs in the database of the metadata, whatever the engine.
 
     Args:
@@ -136,8 +139,7 @@ class SQLRunLedger(SQLOutcomeLedger, SQLCallLedger, SQLComparisonLedger, SQLVeri
 
     async def count_inputs(self, master_job_id: str) -> dict[str, int]:
         """See `InputLedger.count_inputs`."""
-        parameters = (values.text("master_job_id", master_job_id),)
-        return await self._database.all(self._queries["count_inputs"], parameters, dict)
+        return await self._inputs(values.text("master_job_id", master_job_id))
 
     async def now(self) -> datetime:
         """See `InputLedger.now`."""

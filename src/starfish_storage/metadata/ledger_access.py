@@ -11,6 +11,7 @@ from starfish_storage.metadata.database import Database
 from starfish_storage.metadata.operations import WriteOperation
 from starfish_storage.metadata.row import Row
 from starfish_storage.metadata.row_writer import RowWriter
+from starfish_storage.metadata.rows import RowCodec
 
 Result = TypeVar("Result")
 Stored = TypeVar("Stored", bound=Row)
@@ -22,11 +23,13 @@ class LedgerAccess:
     Args:
         database: runs the queries, and commits what is written.
         data: where record data lies.
+        codec: turns rows of jobs and records into models.
     """
 
-    def __init__(self, database: Database, data: DataHandler) -> None:
+    def __init__(self, database: Database, data: DataHandler, codec: RowCodec) -> None:
         self._database = database
         self._data = data
+        self._codec = codec
         self._queries = database.queries
 
     async def _write(self, change: Callable[[RowWriter], Result]) -> Result:

@@ -108,6 +108,7 @@ def sqlite_queries() -> Queries:
     paths = (
         "common/queries.sql",
         "common/runs.sql",
+        "common/progress.sql",
         "common/transfer.sql",
         "common/annotations.sql",
         "sqlite/queries.sql",
@@ -128,6 +129,7 @@ def postgres_queries() -> Queries:
     paths = (
         "common/queries.sql",
         "common/runs.sql",
+        "common/progress.sql",
         "common/transfer.sql",
         "common/annotations.sql",
         "postgres/queries.sql",

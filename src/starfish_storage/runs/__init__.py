@@ -42,18 +42,22 @@ from starfish_storage.runs.paid import (
     StepTotal,
     Usage,
 )
+from starfish_storage.runs.progress import UNFINISHED, RunProgress
 from starfish_storage.runs.segment_history import Stretch
 from starfish_storage.runs.segments import Segment
+from starfish_storage.runs.timeline import AttemptsAtTime, Timeline, TimelineBucket, TimelineOf
 from starfish_storage.runs.verifications import Verification
 
 __all__ = [
     "MOST_NOTES",
     "MOST_USED",
+    "UNFINISHED",
     "WAITS_FOR_STORE",
     "Annotation",
     "AnnotationCounts",
     "AnnotationKind",
     "Attempt",
+    "AttemptsAtTime",
     "CallCounts",
     "CallNote",
     "ClaimedInput",
@@ -69,6 +73,7 @@ __all__ = [
     "RecordedCall",
     "Replace",
     "RunInput",
+    "RunProgress",
     "RunState",
     "Segment",
     "StatusAttempt",
@@ -78,6 +83,9 @@ __all__ = [
     "StepTotal",
     "StoredInput",
     "Stretch",
+    "Timeline",
+    "TimelineBucket",
+    "TimelineOf",
     "Usage",
     "Verdict",
     "Verification",

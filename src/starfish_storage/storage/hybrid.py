@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime
 from typing import Any
@@ -17,6 +18,7 @@ from starfish_storage.interface import (
     RunLedger,
     ScannedRecord,
     Storage,
+    StoreSize,
     StoreTransfer,
 )
 from starfish_storage.keys import (
@@ -26,8 +28,9 @@ from starfish_storage.keys import (
     record_key,
     request_config_key,
 )
-from starfish_storage.models import GenerationJob, GenerationMasterJob, Project, Record
+from starfish_storage.models import GenerationJob, GenerationMasterJob, Project, Record, utc_now
 from starfish_storage.storage.data_reading import DataReading
+from starfish_storage.storage.measuring import measured
 from starfish_storage.storage.secret_guard import SecretGuard
 from starfish_storage.storage.store_transfer import HybridTransfer
 
@@ -88,6 +91,14 @@ class HybridStorage(Storage):
     def transfer(self) -> StoreTransfer:
         """See `Storage.transfer`."""
         return self._transfer
+
+    async def measure_size(self, *, seconds: float | None = None) -> StoreSize:
+        """See `SizeContract.measure_size`."""
+        if seconds is not None and not seconds >= 0:
+            raise InvalidInputError(f"seconds {seconds} cannot be used: give 0 or more, or None for no limit.")
+        rows = await self._metadata_handler.measure_rows()
+        found = await asyncio.to_thread(measured, self._data_handler.sizes(), seconds)
+        return StoreSize(rows, *found, utc_now())
 
     @property
     def capabilities(self) -> frozenset[str]:

@@ -84,6 +84,10 @@ class PostgresMetadataHandler(SQLMetadataHandler):
         parameters = (*order, master_job_id, list(statuses), asked.after, *order, asked.after, *order, asked.limit)
         return await self._database.all(self._queries["shuffled_records"], parameters, placed_records)
 
+    async def measure_rows(self) -> int:
+        """See `MetadataHandler.measure_rows`."""
+        return int(str(only_value(await self._database.first(self._queries["measure_rows"], ()))))
+
     async def _identity(self) -> str:
         """Return which schema it is, as the mark beside its data says it."""
         found = await self._database.first(self._queries["get_store_identity"], ())

@@ -53,6 +53,7 @@ EVERY_CALL: dict[str, Call] = {
     "scan_records": lambda s: collected(s.scan_records(MASTER_JOB)),
     "read_scanned": lambda s: collected(s.read_scanned([])),
     "iter_record_data": lambda s: collected(s.iter_record_data("data/00/record-1.json")),
+    "measure_size": lambda s: s.measure_size(),
     "save_request_config": lambda s: s.save_request_config(s.generate_request_config_path(MASTER_JOB), {}),
     "get_request_config": lambda s: s.get_request_config(s.generate_request_config_path(MASTER_JOB)),
     "save_record_data": lambda s: s.save_record_data(RECORD, MASTER_JOB, JOB, {}),

@@ -216,6 +216,28 @@ class ManyRecordsDataTests(StorageSuite):
             await storage.get_records_data(junk)
 
 
+class SizeTests(StorageSuite):
+    """How much room a store takes."""
+
+    async def test_rows_and_data_are_measured(self, storage: Storage) -> None:
+        """Of the whole store, or as far as there is time."""
+        await save_run(storage)
+        empty = await storage.measure_size()
+        assert (empty.data, empty.files, empty.is_complete) == (0, 0, True)
+        for uid in ("one", "two"):
+            await storage.save_record(a_record(uid), {"text": "x" * 5000})
+        await storage.save_request_config(storage.generate_request_config_path(MASTER_JOB), {"text": "x" * 2000})
+        size = await storage.measure_size()
+        assert 12_000 < size.data < 13_000
+        assert (size.files, size.is_complete) == (3, True)
+        assert size.rows >= empty.rows > 5000
+        assert (size.total, size.time > empty.time) == (size.rows + size.data, True)
+        in_no_time = await storage.measure_size(seconds=0)
+        assert (in_no_time.is_complete, in_no_time.data <= size.data) == (False, True)
+        with refused(InvalidInputError):
+            await storage.measure_size(seconds=-1)
+
+
 class RequestConfigTests(StorageSuite):
     """Saving and reading request configurations."""
 

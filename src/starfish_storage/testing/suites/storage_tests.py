@@ -13,7 +13,12 @@ from starfish_storage.testing.suites.listing import ListingTests
 from starfish_storage.testing.suites.master_jobs import MasterJobTests
 from starfish_storage.testing.suites.mixed_calls import MixedCallTests
 from starfish_storage.testing.suites.projects import ProjectTests
-from starfish_storage.testing.suites.record_data import ManyRecordsDataTests, RecordDataTests, RequestConfigTests
+from starfish_storage.testing.suites.record_data import (
+    ManyRecordsDataTests,
+    RecordDataTests,
+    RequestConfigTests,
+    SizeTests,
+)
 from starfish_storage.testing.suites.records import CountTests, RecordTests
 from starfish_storage.testing.suites.references import ReferenceTests
 from starfish_storage.testing.suites.run_calls import RequestTests, SegmentTests
@@ -21,6 +26,7 @@ from starfish_storage.testing.suites.run_inputs import ClaimTests, RunInputTests
 from starfish_storage.testing.suites.run_ledger import RunTests, StepTests
 from starfish_storage.testing.suites.run_lists import RunListTests
 from starfish_storage.testing.suites.run_outcomes import OutcomeTests
+from starfish_storage.testing.suites.run_progress import ProgressTests
 from starfish_storage.testing.suites.run_versions import SettlingTests, VersionTests
 from starfish_storage.testing.suites.scanning import ScanningTests
 from starfish_storage.testing.suites.streaming import StreamingTests
@@ -63,6 +69,9 @@ class StorageTests:
 
     class TestManyRecordsData(ManyRecordsDataTests):
         """See `ManyRecordsDataTests`."""
+
+    class TestSizes(SizeTests):
+        """See `SizeTests`."""
 
     class TestRequestConfigs(RequestConfigTests):
         """See `RequestConfigTests`."""
@@ -132,6 +141,9 @@ class StorageTests:
 
     class TestRuns(RunTests):
         """See `RunTests`."""
+
+    class TestProgress(ProgressTests):
+        """See `ProgressTests`."""
 
     class TestTransfer(TransferTests):
         """See `TransferTests`."""

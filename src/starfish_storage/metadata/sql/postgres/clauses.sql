@@ -36,3 +36,9 @@ SKIP LOCKED
 -- fragment: every_status
 (VALUES ('pending'), ('running'), ('completed'), ('duplicate'), ('filtered'), ('failed'), ('cancelled'))
     AS statuses (status)
+
+-- fragment: mentions
+strpos(lower((master_job_id || chr(10) || coalesce(name, '') || chr(10) || project_id) COLLATE "C"), :text) > 0
+
+-- fragment: seconds_taken
+extract(epoch FROM end_time::timestamptz - start_time::timestamptz)::double precision

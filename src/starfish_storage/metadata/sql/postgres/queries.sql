@@ -210,6 +210,10 @@ WHERE own.master_job_id = :master_job_id
 ON CONFLICT (object) DO NOTHING
 RETURNING object
 
+-- name: measure_rows
+SELECT coalesce(sum(pg_total_relation_size(oid)), 0)::bigint FROM pg_class
+WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'm')
+
 -- name: count_records
 SELECT status, sum(records)::bigint FROM record_counts
 WHERE master_job_id = :master_job_id GROUP BY status HAVING sum(records) > 0

@@ -13,6 +13,27 @@ FROM runs LEFT JOIN run_totals USING (master_job_id)
 WHERE runs.master_job_id = :master_job_id
 GROUP BY runs.master_job_id
 
+-- name: list_run_states
+SELECT runs.master_job_id, registered, inputs_complete, stop_reason,
+       coalesce(sum(attempts), 0)::bigint, coalesce(sum(failed_attempts), 0)::bigint,
+       coalesce(sum(input_tokens), 0)::bigint, coalesce(sum(output_tokens), 0)::bigint, coalesce(sum(cost), 0.0),
+       paused_until, pause_reason
+FROM runs LEFT JOIN run_totals USING (master_job_id)
+WHERE runs.master_job_id IN (
+-- each row
+:master_job_id
+-- end
+)
+GROUP BY runs.master_job_id
+
+-- name: count_records_of_runs
+SELECT master_job_id, status, sum(records)::bigint FROM record_counts WHERE master_job_id IN (
+-- each row
+:master_job_id
+-- end
+)
+GROUP BY master_job_id, status HAVING sum(records) > 0
+
 -- name: lock_workers
 -- Before the inputs that they hold, as whoever takes one for dead does it.
 SELECT worker_id FROM workers WHERE worker_id = ANY (:worker_ids::text[]) ORDER BY worker_id FOR UPDATE

@@ -33,3 +33,9 @@ max
 -- fragment: locked_but_for_key
 
 -- fragment: if_not_locked
+
+-- fragment: mentions
+instr(lower(master_job_id || char(10) || coalesce(name, '') || char(10) || project_id), :text) > 0
+
+-- fragment: seconds_taken
+unixepoch(end_time, 'subsec') - unixepoch(start_time, 'subsec')

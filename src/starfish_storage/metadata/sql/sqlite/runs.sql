@@ -10,6 +10,22 @@ SELECT {run.columns}, attempts, failed_attempts, input_tokens, output_tokens,
        cost, paused_until, pause_reason
 FROM runs WHERE master_job_id = :master_job_id
 
+-- name: list_run_states
+SELECT {run.columns}, attempts, failed_attempts, input_tokens, output_tokens,
+       cost, paused_until, pause_reason
+FROM runs WHERE master_job_id IN (
+-- each row
+:master_job_id
+-- end
+)
+
+-- name: count_records_of_runs
+SELECT master_job_id, status, records FROM record_counts WHERE records > 0 AND master_job_id IN (
+-- each row
+:master_job_id
+-- end
+)
+
 -- name: list_ended_inputs
 -- each status
 SELECT {ended_input.columns} FROM execution_jobs

@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 
 from starfish_storage import open_storage
+from starfish_storage.viewer import gathering
 
 from .browsing import BrowserPage, OneBrowser
 from .viewing import make, make_again, viewer
@@ -28,6 +29,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> str:
 async def client(made: str) -> AsyncGenerator[httpx.AsyncClient]:
     async with open_storage(made, read_only=True) as storage, viewer(storage) as client:
         yield client
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages wait until everything is counted, however slow the machine is."""
+    monkeypatch.setattr(gathering, "PATIENCE", 20.0)
 
 
 @pytest.fixture

@@ -46,7 +46,8 @@ async def test_the_store_page_finds_runs(client: httpx.AsyncClient):
     assert (await page(client, "/?q=RUN&project=p&status=completed_with_errors")).has_link(RUN)
     assert "No run fits" in (await page(client, "/?status=running")).text
     assert "unknown master-job status" in (await page(client, "/?status=strange", 400)).text
-    assert (await client.get("/?skip=-1")).status_code == 400
+    assert (await client.get(f"/?after={RUN}&before={RUN}")).status_code == 400
+    assert "begin at the first page" in (await page(client, "/?after=gone", 404)).text
 
 
 async def test_an_empty_store_says_how_to_begin(store: str):
@@ -305,7 +306,7 @@ async def test_a_run_that_writes_is_seen_and_nothing_is_written(store: str):
         assert (await uids(client, f"/records?run={RUN}"))[-1] == "late"
         assert "99" in (await page(client, "/record?uid=late")).text
         await writing.update_master_job_status(RUN, "running", datetime.now(UTC))
-        assert "nobody works on it" in (await client.get(f"/run/progress?id={RUN}")).text
+        assert "Nobody works on it" in (await client.get(f"/run/progress?id={RUN}")).text
         await writing.log_execution_job_start(GenerationJob(job_id="new", master_job_id=RUN, run_config={"n": 7}))
     before = {path: path.stat().st_mtime_ns for path in root.rglob("*") if path.is_file()}
     async with open_storage(store, read_only=True) as storage, viewer(storage) as client:

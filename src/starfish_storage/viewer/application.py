@@ -31,7 +31,7 @@ from starfish_storage.viewer.guard import Access, Guard
 from starfish_storage.viewer.pages.keys import keys_page
 from starfish_storage.viewer.pages.record import record_data, record_page
 from starfish_storage.viewer.pages.records import records_page
-from starfish_storage.viewer.pages.run import run_page, run_progress
+from starfish_storage.viewer.pages.run import run_page, run_progress, run_timeline
 from starfish_storage.viewer.pages.sheet import Command, Sheet
 from starfish_storage.viewer.pages.store import store_page
 from starfish_storage.viewer.visitors import Reviewers
@@ -44,6 +44,7 @@ _PAGES: dict[str, _Page] = {
     "/": store_page,
     "/run": run_page,
     "/run/progress": run_progress,
+    "/run/timeline": run_timeline,
     "/records": records_page,
     "/record": record_page,
     "/record/data": record_data,

@@ -12,7 +12,6 @@ from typing import Any
 
 from starfish_storage.errors import NotFoundError, StorageError
 from starfish_storage.interface import Storage
-from starfish_storage.viewer.pages.run_progress import progress_of
 
 logger = logging.getLogger(__name__)
 
@@ -129,22 +128,18 @@ class Changes:
         job = await self._storage.get_master_job(run)
         if job is None:
             raise NotFoundError("run", run, "it may have been deleted; the first page lists all runs")
-        progress = await progress_of(self._storage, job, with_rate=False)
+        (progress,) = await self._storage.ledger.get_progress([job], with_inputs=False)
         state = {
             "status": job.status,
-            "inputs": progress.inputs,
+            "updated": job.last_update_time.isoformat(),
             "ledger": None if progress.state is None else asdict(progress.state),
         }
         return Sight(state, dict(progress.records), is_over=progress.is_over)
 
     async def _look_at_store(self) -> Sight:
         """Look at the newest runs; those that go on are looked into."""
-        jobs = await self._storage.list_master_jobs(limit=_MOST_RUNS)
-        runs: dict[str, Any] = {}
-        for job in jobs:
-            progress = None
-            if job.status in ("pending", "running"):
-                progress = await progress_of(self._storage, job, with_rate=False)
-            counts = None if progress is None else (progress.done, dict(progress.records))
-            runs[job.master_job_id] = (job.status, job.last_update_time.isoformat(), counts)
+        ledger, runs = self._storage.ledger, dict[str, Any]()
+        for one in await ledger.get_progress(await ledger.find_runs(limit=_MOST_RUNS), with_inputs=False):
+            counts = None if one.is_over else (one.state, dict(one.records))
+            runs[one.job.master_job_id] = (one.job.status, one.job.last_update_time.isoformat(), counts)
         return Sight(runs)

@@ -5,63 +5,78 @@ from __future__ import annotations
 from typing import Any
 
 from starlette.datastructures import QueryParams
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from starfish_storage.errors import NotFoundError, StorageError
 from starfish_storage.models import GenerationMasterJob
+from starfish_storage.runs import RunProgress
 from starfish_storage.runs.segment_history import newest, stretches
+from starfish_storage.viewer.gathering import WaitingTime
 from starfish_storage.viewer.json_tree import Room, tree_of
-from starfish_storage.viewer.pages.run_progress import RunProgress, progress_of
 from starfish_storage.viewer.pages.sheet import Sheet
+from starfish_storage.viewer.plots import plots_of, rows_of, timeline_json
 
 _MOST_SEGMENTS = 10
 
 
 async def run_page(sheet: Sheet, parameters: QueryParams) -> Response:
     """Return the page of the run that ``id`` names."""
-    job = await _job(sheet, parameters)
-    storage, ledger, run = sheet.storage, sheet.storage.ledger, job.master_job_id
-    progress = await progress_of(storage, job, with_rate=True)
-    segments, earlier = newest(stretches(await ledger.list_segments(run)), _MOST_SEGMENTS)
+    ledger, patience = sheet.storage.ledger, WaitingTime()
+    progress = await _run(sheet, parameters)
+    job = progress.job
+    segments, earlier = newest(stretches(await ledger.list_segments(job.master_job_id)), _MOST_SEGMENTS)
     config, problem = await _config(sheet, job)
     room = Room()
+    shown = await _progress(sheet, progress, patience)
     return await sheet.page(
         "run.html",
-        **await _progress(sheet, progress),
-        errors=await ledger.list_errors(run),
+        **shown,
+        timeline=await sheet.numbers.timeline(progress, "records" if progress.state is None else "attempts", patience),
+        errors=await sheet.numbers.errors(progress, patience),
+        steps=await sheet.numbers.steps(progress, patience),
+        plots_of=plots_of,
+        rows_of=rows_of,
         segments=segments,
         earlier_segments=earlier,
-        steps=await ledger.count_steps(run),
         config=None if config is None else tree_of(config, room),
         config_problem=problem,
         schema=tree_of(job.output_schema, room),
         summary=None if job.summary is None else tree_of(job.summary, room),
-        commands=_commands(sheet, progress),
+        commands=_commands(sheet, shown["run"].progress),
     )
 
 
 async def run_progress(sheet: Sheet, parameters: QueryParams) -> Response:
     """Return the part of the page that changes while the run goes on."""
-    progress = await progress_of(sheet.storage, await _job(sheet, parameters), with_rate=True)
-    return await sheet.page("run_progress.html", **await _progress(sheet, progress))
+    progress = await _run(sheet, parameters)
+    return await sheet.page("run_progress.html", **await _progress(sheet, progress, WaitingTime()))
 
 
-async def _progress(sheet: Sheet, progress: RunProgress) -> dict[str, Any]:
-    ledger, run = sheet.storage.ledger, progress.job.master_job_id
-    return {
-        "run": progress,
-        "workers": await ledger.list_workers(run),
-        "now": await ledger.now(),
-        "calls": await ledger.count_calls(run),
-    }
+async def run_timeline(sheet: Sheet, parameters: QueryParams) -> Response:
+    """Return what the run did over time as JSON, for the plots."""
+    progress = await _run(sheet, parameters)
+    of = "records" if progress.state is None else "attempts"
+    found = await sheet.numbers.timeline(progress, of, WaitingTime())
+    return JSONResponse(timeline_json(found, is_over=progress.is_over))
 
 
-async def _job(sheet: Sheet, parameters: QueryParams) -> GenerationMasterJob:
+async def _run(sheet: Sheet, parameters: QueryParams) -> RunProgress:
     given = parameters.get("id", "")
     job = await sheet.storage.get_master_job(given)
     if job is None:
         raise NotFoundError("run", given, "it may have been deleted; the first page lists all runs")
-    return job
+    (progress,) = await sheet.storage.ledger.get_progress([job], with_inputs=False)
+    return progress
+
+
+async def _progress(sheet: Sheet, progress: RunProgress, patience: WaitingTime) -> dict[str, Any]:
+    ledger = sheet.storage.ledger
+    return {
+        "run": await sheet.numbers.counted(progress, patience),
+        "workers": await ledger.list_workers(progress.job.master_job_id),
+        "now": await ledger.now(),
+        "calls": await sheet.numbers.calls(progress, patience),
+    }
 
 
 async def _config(sheet: Sheet, job: GenerationMasterJob) -> tuple[dict[str, Any] | None, StorageError | None]:

@@ -13,6 +13,7 @@ import jinja2
 from starlette.responses import HTMLResponse
 
 from starfish_storage.interface import Storage
+from starfish_storage.viewer.counting import RunNumbers
 from starfish_storage.viewer.visitors import Reviewer
 from starfish_storage.viewer.words import FILTERS, link
 
@@ -41,6 +42,7 @@ class Sheet:
     def __init__(self, storage: Storage, name: str, command: Command, version: str, notice: str = "") -> None:
         self.storage = storage
         self.command = command
+        self.numbers = RunNumbers(storage)
         self._templates = environment(has_sources=True)
         self._values = {"link": link, "store": name, "version": version, "notice": notice}
 

@@ -1,21 +1,19 @@
-"""The first page: the projects and runs of a store."""
+"""The first page: the projects and runs of a store, and how large it is."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 from starlette.datastructures import QueryParams
 from starlette.responses import Response
 
-from starfish_storage.errors import InvalidInputError
+from starfish_storage.errors import InvalidInputError, NotFoundError
 from starfish_storage.interface import Storage
 from starfish_storage.models import MASTER_JOB_STATUSES, GenerationMasterJob
-from starfish_storage.viewer.pages.run_progress import progress_of
+from starfish_storage.viewer.gathering import WaitingTime
 from starfish_storage.viewer.pages.sheet import Sheet
 
 _PAGE = 50
-_BATCH = 500
 _MOST_PROJECTS = 500
 
 
@@ -27,13 +25,17 @@ class RunQuery:
         project: only those of this project; empty: of all.
         statuses: only those in one of these; none: in any.
         text: only those in whose id, name or project this stands, whatever its case.
-        skipped: how many come before the page.
+        after: id of the run behind which the page begins.
+        before: id of the run before which it ends.
+        at: id of the run with which it begins: a page that is shown again begins where it did.
     """
 
     project: str = ""
     statuses: tuple[str, ...] = ()
     text: str = ""
-    skipped: int = 0
+    after: str = ""
+    before: str = ""
+    at: str = ""
 
     @classmethod
     def of(cls, parameters: QueryParams) -> RunQuery:
@@ -42,47 +44,69 @@ class RunQuery:
         Raises:
             InvalidInputError: a parameter makes no sense.
         """
-        skipped = parameters.get("skip", "0")
-        if not skipped.isascii() or not skipped.isdecimal() or len(skipped) > 9:  # noqa: PLR2004 (digits)
-            raise InvalidInputError("skip must be a number of runs.")
         statuses = tuple(one for one in parameters.getlist("status") if one)
-        return cls(parameters.get("project", ""), statuses, parameters.get("q", ""), int(skipped))
+        places = {name: parameters.get(name, "") for name in ("after", "before", "at")}
+        if sum(map(bool, places.values())) > 1:
+            raise InvalidInputError("a page begins after a run, or with one, or ends before one; not several of these.")
+        return cls(parameters.get("project", ""), statuses, parameters.get("q", ""), **places)
+
+    @property
+    def is_filtered(self) -> bool:
+        """Whether runs are left out."""
+        return bool(self.project or self.statuses or self.text)
 
     def to_parameters(self) -> dict[str, object]:
         """Return the parameters of a URL, without the place."""
         return {"project": self.project, "status": list(self.statuses), "q": self.text}
 
 
+@dataclass(frozen=True, slots=True)
+class _RunPage:
+    jobs: list[GenerationMasterJob]
+    newer: bool
+    older: bool
+
+
 async def store_page(sheet: Sheet, parameters: QueryParams) -> Response:
     """Return the page of the store: runs, newest first."""
-    query = RunQuery.of(parameters)
-    jobs = [job async for job in _found(sheet.storage, query)]
-    runs = [await progress_of(sheet.storage, job, with_rate=False) for job in jobs[:_PAGE]]
+    query, patience = RunQuery.of(parameters), WaitingTime()
+    page = await _run_page(sheet.storage, query)
+    found = await sheet.storage.ledger.get_progress(page.jobs, with_inputs=False)
+    runs = [await sheet.numbers.counted(one, patience, with_levels=True) for one in found]
     return await sheet.page(
         "store.html",
         runs=runs,
         query=query,
-        has_more=len(jobs) > _PAGE,
-        page=_PAGE,
+        page=page,
         statuses=MASTER_JOB_STATUSES,
         projects=await sheet.storage.list_projects(_MOST_PROJECTS),
+        size=await sheet.numbers.size(patience),
         start=sheet.command("generate", "FILE.py:function", "INPUTS.jsonl"),
     )
 
 
-async def _found(storage: Storage, query: RunQuery) -> AsyncGenerator[GenerationMasterJob]:
-    """Yield the runs of a page, and one more if there are more. A store has thousands of runs, not millions."""
-    wanted, skipped = query.text.casefold(), query.skipped
-    number = offset = 0
-    while True:
-        batch = await storage.list_master_jobs(query.project or None, query.statuses or None, _BATCH, offset)
-        for job in batch:
-            if wanted in f"{job.master_job_id}\n{job.name or ''}\n{job.project_id}".casefold():
-                number += 1
-                if number > skipped:
-                    yield job
-                if number > skipped + _PAGE:
-                    return
-        if len(batch) < _BATCH:
-            return
-        offset += len(batch)
+async def _run_page(storage: Storage, query: RunQuery) -> _RunPage:
+    """Read a page: one run more than it has tells whether there are more."""
+    uid = query.after or query.before or query.at
+    border = None if not uid else await storage.get_master_job(uid)
+    if uid and border is None:
+        raise NotFoundError("run", uid, "it may have been deleted; begin at the first page")
+
+    async def found(limit: int, **place: GenerationMasterJob | None) -> list[GenerationMasterJob]:
+        return await storage.ledger.find_runs(
+            project_id=query.project or None,
+            status_filter=query.statuses or None,
+            text=query.text,
+            limit=limit,
+            **place,
+        )
+
+    if query.before:
+        jobs = await found(_PAGE + 1, before=border)
+        return _RunPage(jobs[-_PAGE:], len(jobs) > _PAGE, older=True)
+    jobs = await found(_PAGE + 1, after=border)
+    newer = border is not None
+    if border is not None and query.at:
+        jobs.insert(0, border)
+        newer = bool(await found(1, before=border))
+    return _RunPage(jobs[:_PAGE], newer, len(jobs) > _PAGE)

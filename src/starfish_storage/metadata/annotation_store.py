@@ -17,19 +17,16 @@ from starfish_storage.errors import (
     RecordChangedError,
     shorten,
 )
-from starfish_storage.interface import DataHandler
 from starfish_storage.interface.annotation_rows import AnnotationRow
 from starfish_storage.interface.annotations import AnnotationStore
 from starfish_storage.interface.rows import WholeRecordRow
 from starfish_storage.keys import owner_uid, record_key
 from starfish_storage.metadata import annotation_rows, editing, values
-from starfish_storage.metadata.database import Database
 from starfish_storage.metadata.earlier import EarlierOutcomeError
 from starfish_storage.metadata.ledger_access import LedgerAccess
 from starfish_storage.metadata.operations import WriteOperation
 from starfish_storage.metadata.planning import set_aside
 from starfish_storage.metadata.restoring import outputs_of, plan_restoring
-from starfish_storage.metadata.rows import RowCodec
 from starfish_storage.metadata.stored_data import read_stored
 from starfish_storage.models import Record, utc_now
 from starfish_storage.runs.annotations import Annotation, AnnotationCounts, AnnotationKind
@@ -38,17 +35,7 @@ _SHA256_DIGITS = 64
 
 
 class SQLAnnotationStore(LedgerAccess, AnnotationStore):
-    """See `AnnotationStore`, whatever the engine.
-
-    Args:
-        database: runs the queries, and commits what is written.
-        data: where record data lies.
-        codec: turns rows of records into models.
-    """
-
-    def __init__(self, database: Database, data: DataHandler, codec: RowCodec) -> None:
-        super().__init__(database, data)
-        self._codec = codec
+    """See `AnnotationStore`, whatever the engine."""
 
     async def add(
         self, record_uid: str, kind: AnnotationKind, value: Any, *, author: str, time: datetime | None = None

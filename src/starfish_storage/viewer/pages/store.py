@@ -80,7 +80,9 @@ async def store_page(sheet: Sheet, parameters: QueryParams) -> Response:
         page=page,
         statuses=MASTER_JOB_STATUSES,
         projects=await sheet.storage.list_projects(_MOST_PROJECTS),
+        verification=await sheet.storage.ledger.last_verification(),
         size=await sheet.numbers.size(patience),
+        verify=sheet.command("verify"),
         start=sheet.command("generate", "FILE.py:function", "INPUTS.jsonl"),
     )
 

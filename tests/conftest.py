@@ -30,10 +30,11 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _spools() -> Iterator[None]:
-    """Let nothing of a run that ends without its store go to the directories of whoever tests."""
+def _spools_and_caches() -> Iterator[None]:
+    """Let nothing of a run that ends without its store, and no search index, go to the directories of whoever tests."""
     with tempfile.TemporaryDirectory(prefix="starfish-spools-") as path, pytest.MonkeyPatch.context() as patched:
         patched.setenv("STARFISH_STORAGE_SPOOL", path)
+        patched.setenv("STARFISH_STORAGE_CACHE", f"{path}/cache")
         yield
 
 

@@ -21,6 +21,7 @@ Rules that hold for every method, so that each docstring need only say what is i
 
 from starfish_storage.interface.annotation_rows import AnnotationRow
 from starfish_storage.interface.annotations import AnnotationStore
+from starfish_storage.interface.change_feed import ChangedRecords, ChangeFeed, CurrentRecord, RunSize
 from starfish_storage.interface.data import DataHandler, DataWrite
 from starfish_storage.interface.ledger import RunLedger
 from starfish_storage.interface.metadata import MetadataHandler
@@ -39,6 +40,7 @@ from starfish_storage.interface.rows import (
     WholeRecordRow,
 )
 from starfish_storage.interface.scanning import ScannedRecord
+from starfish_storage.interface.search import SearchHit, SearchPage, SearchPlace, SearchState
 from starfish_storage.interface.sizes import StoreSize
 from starfish_storage.interface.storage import Storage
 from starfish_storage.interface.transfer import RowTransfer, StoreTransfer
@@ -48,6 +50,9 @@ __all__ = [
     "AnnotationRow",
     "AnnotationStore",
     "AttemptRow",
+    "ChangeFeed",
+    "ChangedRecords",
+    "CurrentRecord",
     "DataHandler",
     "DataLocation",
     "DataWrite",
@@ -61,7 +66,12 @@ __all__ = [
     "RowTransfer",
     "RunLedger",
     "RunRow",
+    "RunSize",
     "ScannedRecord",
+    "SearchHit",
+    "SearchPage",
+    "SearchPlace",
+    "SearchState",
     "SegmentRow",
     "StandingOutcomeRow",
     "StepRow",

@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 
 from starfish_storage.interface.annotations import AnnotationStore
+from starfish_storage.interface.change_feed import ChangeFeed
 from starfish_storage.interface.data import DataWrite
 from starfish_storage.interface.entities import (
     ExecutionJobContract,
@@ -35,6 +36,11 @@ class MetadataHandler(ProjectContract, MasterJobContract, ExecutionJobContract, 
     @abstractmethod
     def annotations(self) -> AnnotationStore:
         """What people say of records."""
+
+    @property
+    @abstractmethod
+    def changes(self) -> ChangeFeed:
+        """What changed, for the text search."""
 
     @property
     @abstractmethod

@@ -16,12 +16,21 @@ from starfish_storage.interface.entities import (
 )
 from starfish_storage.interface.ledger import RunLedger
 from starfish_storage.interface.scanning import RecordScan
+from starfish_storage.interface.search import RecordSearch
 from starfish_storage.interface.sizes import SizeContract
 from starfish_storage.interface.transfer import StoreTransfer
 from starfish_storage.models import Record
 
 
-class Storage(ProjectContract, MasterJobContract, ExecutionJobContract, RecordContract, RecordScan, SizeContract):
+class Storage(
+    ProjectContract,
+    MasterJobContract,
+    ExecutionJobContract,
+    RecordContract,
+    RecordScan,
+    RecordSearch,
+    SizeContract,
+):
     """Where a generation run writes: projects, jobs, records, request configurations and record data.
 
     ``async with`` sets the storage up and closes it.

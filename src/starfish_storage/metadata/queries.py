@@ -111,7 +111,9 @@ def sqlite_queries() -> Queries:
         "common/progress.sql",
         "common/transfer.sql",
         "common/annotations.sql",
+        "common/changes.sql",
         "sqlite/queries.sql",
+        "sqlite/changes.sql",
         "sqlite/runs.sql",
     )
     return Queries("sqlite", *paths)
@@ -132,7 +134,9 @@ def postgres_queries() -> Queries:
         "common/progress.sql",
         "common/transfer.sql",
         "common/annotations.sql",
+        "common/changes.sql",
         "postgres/queries.sql",
+        "postgres/changes.sql",
         "postgres/runs.sql",
         "postgres/maintenance.sql",
     )

@@ -31,11 +31,12 @@ from starfish_storage.keys import (
 from starfish_storage.models import GenerationJob, GenerationMasterJob, Project, Record, utc_now
 from starfish_storage.storage.data_reading import DataReading
 from starfish_storage.storage.measuring import measured
+from starfish_storage.storage.search_calls import SearchCalls
 from starfish_storage.storage.secret_guard import SecretGuard
 from starfish_storage.storage.store_transfer import HybridTransfer
 
 
-class HybridStorage(Storage):
+class HybridStorage(SearchCalls, Storage):
     """Keeps rows in one place and JSON data in another, and joins them in one durable step.
 
     Args:
@@ -61,6 +62,7 @@ class HybridStorage(Storage):
         self._guard = guard
         self._reading = DataReading(metadata, data)
         self._transfer = HybridTransfer(metadata, data, self._reading)
+        super().__init__(metadata, storage_uri, self._reading)
 
     @property
     def storage_uri(self) -> str:
@@ -112,6 +114,7 @@ class HybridStorage(Storage):
 
     async def close(self) -> None:
         """See `Storage.close`."""
+        await self._search.close()
         await self._reading.close()
         await self._metadata_handler.close()
         self._data_handler.close()
@@ -212,6 +215,7 @@ class HybridStorage(Storage):
     async def delete_project(self, project_id: str, cascade: bool = False) -> None:
         """See `ProjectContract.delete_project`."""
         await self._metadata_handler.delete_project(project_id, cascade)
+        await self._search.forget_deleted()
 
     async def log_master_job_start(self, job_data: GenerationMasterJob) -> None:
         """See `MasterJobContract.log_master_job_start`."""
@@ -253,6 +257,7 @@ class HybridStorage(Storage):
     async def delete_master_job(self, master_job_id: str) -> None:
         """See `MasterJobContract.delete_master_job`."""
         await self._metadata_handler.delete_master_job(master_job_id)
+        await self._search.forget_deleted()
 
     async def log_execution_job_start(self, job_data: GenerationJob) -> None:
         """See `ExecutionJobContract.log_execution_job_start`."""

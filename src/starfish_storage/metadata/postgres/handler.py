@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from starfish_storage.interface import DataHandler, DataLocation, DataWrite, RecordRow
+from starfish_storage.interface import ChangeFeed, DataHandler, DataLocation, DataWrite, RecordRow
 from starfish_storage.keys import owner_uid, version_key
 from starfish_storage.metadata.handler import SQLMetadataHandler
 from starfish_storage.metadata.ledger import RefuseInput
 from starfish_storage.metadata.operations import WriteOperation
 from starfish_storage.metadata.postgres.address import PostgresAddress
+from starfish_storage.metadata.postgres.change_feed import PostgresChangeFeed
 from starfish_storage.metadata.postgres.database import PostgresDatabase
 from starfish_storage.metadata.row import only_value
 from starfish_storage.metadata.rows import RowCodec, placed_records
@@ -42,6 +43,12 @@ class PostgresMetadataHandler(SQLMetadataHandler):
         read_only: bool = False,
     ) -> None:
         super().__init__(PostgresDatabase(address, data, patience, read_only=read_only), data, codec, refuse_input)
+        self._changes = PostgresChangeFeed(self._database, codec)
+
+    @property
+    def changes(self) -> ChangeFeed:
+        """See `MetadataHandler.changes`."""
+        return self._changes
 
     async def save_data(self, kind: str, id: str, write: DataWrite) -> None:
         """See `MetadataHandler.save_data`.

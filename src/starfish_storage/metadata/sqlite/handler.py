@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from functools import partial
 
 from starfish_storage.errors import StorageIOError
-from starfish_storage.interface import DataHandler, DataLocation, RecordRow, RowLogHandler
+from starfish_storage.interface import ChangeFeed, DataHandler, DataLocation, RecordRow, RowLogHandler
 from starfish_storage.keys import owner_uid
 from starfish_storage.metadata.handler import SQLMetadataHandler
 from starfish_storage.metadata.ledger import RefuseInput
 from starfish_storage.metadata.row import only_value
 from starfish_storage.metadata.rows import RowCodec, placed_records
 from starfish_storage.metadata.shuffling import Shuffled
+from starfish_storage.metadata.sqlite.change_feed import SQLiteChangeFeed
 from starfish_storage.metadata.sqlite.commit import GroupCommit
 from starfish_storage.metadata.sqlite.connection import Durability
 from starfish_storage.metadata.sqlite.database import Session
@@ -55,6 +56,12 @@ class SQLiteMetadataHandler(SQLMetadataHandler):
         )
         self._session = Session(root, open_commit, data, vfs, data_elsewhere=data_elsewhere, read_only=read_only)
         super().__init__(self._session, data, codec, refuse_input)
+        self._changes = SQLiteChangeFeed(self._session, codec)
+
+    @property
+    def changes(self) -> ChangeFeed:
+        """See `MetadataHandler.changes`."""
+        return self._changes
 
     async def get_journaled_data(self, key: str) -> bytes | None:
         """See `MetadataHandler.get_journaled_data`."""

@@ -1,0 +1,115 @@
+"""Where indexes lie: in the user's cache, one file a store, for their owner only."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import tempfile
+import time
+from contextlib import suppress
+
+from starfish_storage.errors import StorageIOError
+from starfish_storage.files.permissions import create_private_file
+from starfish_storage.keys import DATABASE_FILE
+from starfish_storage.uri import FILE_SCHEME, path_of_file_uri
+
+logger = logging.getLogger(__name__)
+
+CACHE_VARIABLE = "STARFISH_STORAGE_CACHE"
+"""The environment variable that names the directory of what can be made again."""
+
+_NAME = "starfish-storage"
+_INDEX, _STORE = ".index", ".store"
+_PARTS = ("", "-wal", "-shm", "-journal")
+_UNUSED_SECONDS = 30 * 86400
+_PRIVATE = 0o700
+
+
+class IndexPlace:
+    """Where the index of a store lies.
+
+    Args:
+        storage_uri: the store, without a password.
+    """
+
+    def __init__(self, storage_uri: str) -> None:
+        self._uri = storage_uri
+        self._name = hashlib.sha256(storage_uri.encode()).hexdigest()[:32]
+
+    def is_there(self) -> bool:
+        """Return whether there is an index."""
+        return any(os.path.exists(f"{place}/{self._name}{_INDEX}") for place in _places())
+
+    def made(self) -> str:
+        """Return the path of the index, making an empty file if there is none; removes what nobody uses any more.
+
+        Raises:
+            StorageIOError: it cannot be made.
+        """
+        directory, reason = "", OSError()
+        for directory in _places():
+            try:
+                os.makedirs(directory, _PRIVATE, exist_ok=True)
+                if os.stat(directory).st_uid != os.geteuid():
+                    raise PermissionError(f"{directory!r} belongs to another user")
+                path = f"{directory}/{self._name}{_INDEX}"
+                if not os.path.lexists(path):
+                    _remove_unused(directory)
+                    self._make(path, f"{directory}/{self._name}{_STORE}")
+                os.utime(path)
+            except OSError as error:
+                reason = error
+            else:
+                return path
+        raise StorageIOError(
+            directory, reason.errno, f"the search index cannot be made; set {CACHE_VARIABLE} to a directory"
+        ) from reason
+
+    def remove(self) -> None:
+        """Remove the index. Idempotent."""
+        for directory in _places():
+            _remove(f"{directory}/{self._name}")
+
+    def _make(self, path: str, store: str) -> None:
+        with suppress(FileExistsError):  # another process was faster
+            descriptor = create_private_file(store, os.O_WRONLY | os.O_CLOEXEC)
+            with open(descriptor, "w", encoding="utf-8") as file:
+                file.write(self._uri)
+        with suppress(FileExistsError):
+            os.close(create_private_file(path, os.O_RDWR | os.O_CLOEXEC))
+
+
+def _places() -> list[str]:
+    """Return the directories that indexes may lie in, the best first."""
+    chosen = os.environ.get(CACHE_VARIABLE)
+    if chosen:
+        return [f"{os.path.abspath(chosen)}/search"]
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    # Where a user has no home, as in many containers.
+    spare = f"{tempfile.gettempdir()}/{_NAME}-{os.geteuid()}"
+    return [f"{place}/search" for place in (f"{cache}/{_NAME}", spare) if os.path.isabs(place)]
+
+
+def _remove_unused(directory: str) -> None:
+    """Remove the indexes of local stores that are gone, and those that nobody has opened for a month."""
+    with os.scandir(directory) as entries:
+        names = [entry.name.removesuffix(_STORE) for entry in entries if entry.name.endswith(_STORE)]
+    for name in names:
+        path = f"{directory}/{name}"
+        try:
+            with open(f"{path}{_STORE}", encoding="utf-8") as file:
+                uri = file.read()
+            is_unused = time.time() - os.stat(f"{path}{_INDEX}").st_mtime > _UNUSED_SECONDS
+        except (OSError, ValueError):
+            continue
+        is_gone = uri.startswith(FILE_SCHEME) and not os.path.lexists(f"{path_of_file_uri(uri)}/{DATABASE_FILE}")
+        if is_unused or is_gone:
+            logger.debug("the search index of %r is removed", uri)
+            _remove(path)
+
+
+def _remove(path: str) -> None:
+    for part in (*(f"{_INDEX}{part}" for part in _PARTS), _STORE):
+        with suppress(OSError):
+            os.unlink(path + part)

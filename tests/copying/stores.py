@@ -22,6 +22,7 @@ async def make(root: Path) -> LocalStorage:
     await plain.make(root)
     async with LocalStorage(root.as_uri()) as storage:
         await run_again(storage)
+        await judge(storage)
         await storage.log_execution_job_start(GenerationJob(job_id="j", master_job_id="sums-1", status="running"))
         own = Record(record_uid="Über", job_id="j", master_job_id="sums-1", status="completed", start_time=runs.at(1))
         await storage.save_record(own, {"é": ["\x9b", 2**70, 1.5, None], "text": "x" * 5000})
@@ -57,6 +58,20 @@ async def run_again(storage: Storage) -> None:
     await ledger.remove_worker(worker, runs.at(30))
 
 
+async def judge(storage: Storage) -> None:
+    """Say something of records of a run that has ended: one is edited, and one edit of another was withdrawn."""
+    notes = storage.annotations
+    records = await storage.get_records_for_master_job(runs.ENDED, ["completed", "filtered"])
+    _, first, second = sorted(one.record_uid for one in records)
+    await notes.add(first, "verdict", "accepted", author="ann")
+    await notes.add(second, "label", "größer <b>", author="bob", time=runs.at(40))
+    gone = await notes.add(second, "comment", "é\0\n", author="ann")
+    await notes.withdraw(gone.annotation_id, author="ann")
+    await notes.edit_record(first, {"edited": "é" * 500}, author="ann")
+    edit = await notes.edit_record(second, {"edited": 2}, author="bob")
+    await notes.withdraw(edit.annotation_id, author="bob")
+
+
 async def whole(storage: Storage) -> dict[Any, Any]:
     """Return all rows and data of an open store, as they are in a copy: references and digests follow from the data."""
     transfer, found = storage.transfer, dict[Any, Any]()
@@ -83,7 +98,9 @@ async def whole(storage: Storage) -> dict[Any, Any]:
                 found["version", *plain.id] = (plain, await rows.read_version(one))
             records = await rows.list_records(master_job_id, limit=100_000)
             read = await rows.get_records([one.record.record_uid for one in records])
-            keys = {one.record.record_uid: (one.unique_key, one.attempt) for one in read}
+            keys = {one.record.record_uid: (one.unique_key, one.numbers) for one in read}
+            for one in await rows.list_annotations(master_job_id, limit=100_000):
+                found["annotation", one.annotation_id] = one
             for (record, *_), data in zip(records, await transfer.read_records(records), strict=True):
                 row = record._replace(output_ref=None, data_sha256=None)
                 found["record", record.record_uid] = (row, keys[record.record_uid], data)

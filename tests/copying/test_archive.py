@@ -61,7 +61,7 @@ async def test_it_opens_elsewhere(tmp_path: Path) -> None:
         (tmp_path / "files").mkdir()
         report = await archive(source, "capitals-1", tmp_path / "files" / "run.zip")
         assert (report.manifest.records, report.manifest.execution_jobs, report.manifest.attempts) == (6, 6, 9)
-        assert report.manifest.versions == 2
+        assert report.manifest.versions == 4
         assert names_in(tmp_path / "files") == ["run.zip"]
         assert stat.S_IMODE((tmp_path / "files" / "run.zip").stat().st_mode) == 0o600
         for _ in range(2):  # into a store, twice, and into one that has others
@@ -117,7 +117,8 @@ async def test_what_is_in_it(packed: Path) -> None:
         "attempts": 9,
         "steps": 3,
         "segments": 1,
-        "versions": 2,
+        "versions": 4,
+        "annotations": 5,
         "files": len(contents),
         "bytes": sum(map(len, contents.values())),
         "sha256": hashlib.sha256(lines.encode()).hexdigest(),

@@ -55,9 +55,9 @@ async def test_everything_arrives_as_it_is_and_once(tmp_path: Path) -> None:
         assert found == await whole(source)
         assert (report.projects, report.master_jobs, report.execution_jobs, report.records) == (3, 5, 18, 51)
         assert (report.attempts, report.steps, report.unchanged, report.lost) == (10, 3, 0, 0)
-        assert (report.versions, report.segments) == (2, 1)
+        assert (report.versions, report.segments, report.annotations) == (4, 1, 5)
         again = await copy(source, target)
-        assert (written(again), again.unchanged) == (0, 69)
+        assert (written(again), again.unchanged, again.annotations) == (0, 69, 0)
         assert await whole(target) == found
     sound(tmp_path / "b")
     after = {name: entry[0] for name, entry in on_disk(tmp_path / "a").items()}

@@ -36,9 +36,10 @@ USED = (Usage("m", 3, 2, 0.1),)
 LEDGER = {
     "inputs": "SELECT job_id, status, position, attempted_generations, produced_outputs_count, completed_record_count, "
     "duplicate_record_count, start_time, end_time, worker_id, error_message FROM execution_jobs ORDER BY job_id",
-    "records": "SELECT record_uid, status, output_ref, error_message, unique_key, data_sha256, attempt FROM records "
-    "ORDER BY 1",
+    "records": "SELECT record_uid, status, output_ref, error_message, unique_key, data_sha256, attempt, version_number "
+    "FROM records ORDER BY 1",
     "versions": "SELECT * FROM record_versions ORDER BY record_uid, number",
+    "annotations": "SELECT * FROM annotations ORDER BY annotation_id",
     "standing": "SELECT * FROM standing_outcomes ORDER BY job_id",
     "attempts": "SELECT * FROM attempts ORDER BY job_id, number",
     "steps": "SELECT * FROM steps ORDER BY job_id, name, request_key, call, reply",

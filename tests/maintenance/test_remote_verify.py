@@ -102,6 +102,7 @@ async def test_rows_without_parent_or_that_cannot_be_read_are_found(on_postgres:
         "('m1-b', 's', 'ab', 1, 1, '{}', 1, '2026-01-01T00:00:00.000000Z', 'noon', 'kept')"
     )
     on_postgres.sql("INSERT INTO segments VALUES ('gone', 2, '2026-01-01', '{')")
+    on_postgres.sql("INSERT INTO annotations VALUES ('said', 'gone', 'm1', 'verdict', '{', 'ann', 'noon', NULL)")
     expected = [
         ("row_unreadable", "gone, 1"),
         ("row_unreadable", "gone, 1"),
@@ -112,9 +113,12 @@ async def test_rows_without_parent_or_that_cannot_be_read_are_found(on_postgres:
         ("row_unreadable", "m1-b"),
         ("row_unreadable", "m1-b, s"),
         ("row_unreadable", "r0001"),
+        ("row_unreadable", "said"),
+        ("row_unreadable", "said"),
         ("row_without_parent", "gone, 1"),
         ("row_without_parent", "gone, 2"),
         ("row_without_parent", "r0009"),
+        ("row_without_parent", "said"),
     ]
     assert [one for one in on_postgres.kinds() if one[0] != "job_count_differs"] == expected
 

@@ -45,6 +45,11 @@ async def fill(storage: Storage) -> None:
     await ledger.reset_inputs(master, ["completed"], job_ids=[held[0].job_id, held[2].job_id])
     (again, _) = await ledger.claim_inputs(master, WORKER, 2, NOW)
     await ledger.finish_input(an_outcome(again, WORKER, [Output("completed", {"n": -1}, None, "other")]))
+    judged = f"{held[3].job_id}-0"
+    await storage.annotations.add(judged, "comment", "é\0", author="ann")
+    edit = await storage.annotations.edit_record(judged, {"n": "edited"}, author="ann")
+    await storage.annotations.edit_record(f"{held[4].job_id}-0", {"n": "edited"}, author="bob")
+    await storage.annotations.withdraw(edit.annotation_id, author="ann")
     await ledger.save_worker(run_workload.a_worker("dead", master))
     await ledger.release_input(Attempt(held[-1].job_id, master, 1, WORKER, "cancelled", NOW, NOW))
     await ledger.claim_inputs(master, "dead", 1, NOW)
@@ -97,6 +102,9 @@ async def test_totals_are_compared_with_the_attempts_and_mended(root: Path, colu
         "UPDATE steps SET asked_when = 'noon' WHERE request_key <> ''",
         "UPDATE segments SET identity = 'none'",
         "UPDATE segments SET start_time = '' WHERE number = 2",
+        "UPDATE annotations SET value = 'none' WHERE author = 'bob'",
+        "UPDATE annotations SET time = 'noon'",
+        "UPDATE annotations SET withdrawn = 'noon' WHERE author = 'ann'",
     ],
 )
 async def test_an_attempt_or_a_step_that_cannot_be_read_is_found_and_rebuilt(root: Path, damage: str) -> None:

@@ -43,7 +43,7 @@ OVER_AN_INDEX = (
 
 PAGES = (
     "page_of_records", "page_of_loose_data", "page_of_master_job_json", "page_of_execution_job_json",
-    "page_of_attempt_json", "page_of_step_json", "page_of_segment_json",
+    "page_of_attempt_json", "page_of_step_json", "page_of_segment_json", "page_of_annotation_json",
 )  # fmt: skip
 """Of verifying: a page must not cost more, the further it is."""
 

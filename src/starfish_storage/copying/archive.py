@@ -109,7 +109,7 @@ def _pack(directory: str, place: str, copied: CopyReport, ids: tuple[str, str]) 
                 with open(f"{root}/{name}", "rb") as content:
                     digest.add(name, *add_member(archive, name, content))
             counts = (copied.execution_jobs, copied.records, copied.attempts, copied.steps)
-            more = (copied.versions, copied.segments)
+            more = (copied.versions, copied.segments, copied.annotations)
             manifest = Manifest(*ids, *counts, digest.files, digest.bytes, digest.hexdigest(), *more)
             manifest_path = f"{directory}/{MANIFEST}"
             with os.fdopen(create_private_file(manifest_path, os.O_RDWR), "w+b") as content:

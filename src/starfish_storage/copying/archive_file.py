@@ -37,7 +37,7 @@ class Manifest:
 
     Attributes:
         master_job_id, project_id: what is in the archive.
-        execution_jobs, records, attempts, steps, versions, segments: how many.
+        execution_jobs, records, attempts, steps, versions, segments, annotations: how many.
         files: how many other members there are.
         bytes: their size.
         sha256: of the lines ``<SHA-256> <name>`` of the other members, by name; see ``docs/format.md``.
@@ -54,6 +54,7 @@ class Manifest:
     sha256: str
     versions: int = 0
     segments: int = 0
+    annotations: int = 0
 
     def to_bytes(self) -> bytes:
         """Return the content of ``archive.json``."""

@@ -76,9 +76,9 @@ def needs_record(row: WholeRecordRow, there: WholeRecordRow | None) -> bool:
         reason = f"the target has one of that uid, of execution job {shorten(theirs.job_id)}"
         raise AlreadyExistsError("record", ours.record_uid, f"{reason}; {_DELETE}")
     _refuse_newer("record", ours.record_uid, ours.last_update_time, theirs.last_update_time)
-    if (ours.output_ref is None) != (theirs.output_ref is None) or (row.unique_key, row.attempt) != (
+    if (ours.output_ref is None) != (theirs.output_ref is None) or (row.unique_key, row.numbers) != (
         there.unique_key,
-        there.attempt,
+        there.numbers,
     ):
         return True
     # The keys of one record differ from store to store.

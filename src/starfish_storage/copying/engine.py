@@ -1,8 +1,8 @@
 """Copying projects and master jobs from one store into another, of whatever kinds they are.
 
 The order is what makes a copy that was killed safe to repeat: the project, the master job as ``pending``, its execution
-jobs with their attempts and paid steps, its records with their data, its request configuration, without which nobody
-continues it, and at last the master job as it is.
+jobs with their attempts and paid steps, its records with their data, what is said of them, its request configuration,
+without which nobody continues it, and at last the master job as it is.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequ
 from contextlib import aclosing
 
 from starfish_storage.codec import content_digest
+from starfish_storage.copying.annotations import copy_annotations, edits_to_keep
 from starfish_storage.copying.comparing import (
     at_rest,
     incomplete,
@@ -237,6 +238,7 @@ class _Copying:
             await copy_segments(ours, theirs, master_job_id, self._report, dry_run=self._dry_run)
         await self._execution_jobs(master_job_id)
         await self._records(master_job_id)
+        await copy_annotations(self._source.rows, self._target.rows, master_job_id, self._report, dry_run=self._dry_run)
         if config is not None:
             # Last, since without it nobody can resume half a run, and pay again for what is not copied yet.
             await self._put(self._target.put_request_config(row.request_config_ref, config))
@@ -301,7 +303,9 @@ class _Copying:
         async def new_ones(rows: list[WholeRecordRow]) -> tuple[list[WholeRecordRow], list[bytes | None], int]:
             found = await self._target.rows.get_records([row.record.record_uid for row in rows])
             there = {row.record.record_uid: row for row in found}
-            new = [row for row in rows if needs_record(row, there.get(row.record.record_uid))]
+            kept = await edits_to_keep(self._source.rows, self._target.rows, rows, there)
+            compared = [row for row in rows if row.record.record_uid not in kept]
+            new = [row for row in compared if needs_record(row, there.get(row.record.record_uid))]
             read = await self._source.read_records(new)
             size.note(sum(len(one) for one in read if isinstance(one, bytes)), len(new))
             checked = [self._checked(row, data) for row, data in zip(new, read, strict=True)]

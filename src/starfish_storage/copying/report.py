@@ -31,8 +31,8 @@ class CopyReport:
 
     Attributes:
         source, target: the URIs of the stores, without passwords.
-        projects, master_jobs, execution_jobs, records, attempts, steps, versions, segments: how many rows were written;
-            what was there already, the same, is not counted.
+        projects, master_jobs, execution_jobs, records, attempts, steps, versions, segments, annotations: how many rows
+            were written; what was there already, the same, is not counted.
         unchanged: how many execution jobs and records were there already.
         bytes: the size of the record data that was written.
         lost: how many records were copied without their data, because it is lost or damaged.
@@ -50,6 +50,7 @@ class CopyReport:
     steps: int = 0
     versions: int = 0
     segments: int = 0
+    annotations: int = 0
     unchanged: int = 0
     bytes: int = 0
     lost: int = 0
@@ -75,6 +76,7 @@ class CopyReport:
             f"{number_of(self.attempts, 'attempt')}, {number_of(self.steps, 'step')}"
             + (f", {number_of(self.versions, 'earlier version')}" if self.versions else "")
             + (f", {number_of(self.segments, 'segment')}" if self.segments else "")
+            + (f", {number_of(self.annotations, 'annotation')}" if self.annotations else "")
         )
         there = f"inputs and records that were there already: {self.unchanged:,}"
         lines = [f"{self.source} copied to {self.target} in {self.seconds:.1f} s: {what}; {there}."]

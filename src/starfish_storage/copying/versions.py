@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from starfish_storage.copying.annotations import edits_to_keep
 from starfish_storage.copying.report import CopyReport, Lost
 from starfish_storage.errors import DataLostError, StoreDamagedError
 from starfish_storage.interface import RowTransfer
@@ -32,21 +33,32 @@ async def copy_versions(
     """Copy the versions of the records of some inputs, one by one: their data may be large.
 
     A version that the target has and the source has not stays, unless it has become the current output of its record
-    in the source: then the copy of the record brings it.
+    in the source: then the copy of the record brings it. Of a record that was edited in the target alone, everything
+    stays as the target has it.
 
     Raises:
         StoreDamagedError: the data of a version is lost or damaged, and is not to be skipped.
+        AlreadyExistsError: a record was edited in the target, and changed in the source as well.
     """
     ours = await source.get_versions(job_ids)
     theirs = {one.version.id: one for one in await target.get_versions(job_ids)}
-    if theirs and not dry_run:
-        current = await source.get_records(sorted({uid for uid, _ in theirs}))
-        numbers = {(one.record.record_uid, one.number) for one in current}
+    kept: dict[str, int] = {}
+    if theirs:
+        uids = sorted({uid for uid, _ in theirs})
+        current = await source.get_records(uids)
+        there = {one.record.record_uid: one for one in await target.get_records(uids)}
+        kept = {uid: there[uid].number for uid in await edits_to_keep(source, target, current, there)}
+        numbers = {(one.record.record_uid, one.number) for one in current if one.record.record_uid not in kept}
         gone = [one for one in theirs.values() if one.version.id in numbers]
-        changed = [theirs[one.version.id] for one in ours if not _is_same(one.version, theirs.get(one.version.id))]
-        if gone or changed:
+        changed = [
+            theirs[row.id] for row, _ in ours if row.record_uid not in kept and not _is_same(row, theirs.get(row.id))
+        ]
+        if (gone or changed) and not dry_run:
             await target.remove_versions([*gone, *changed])
     for one in ours:
+        uid, number = one.version.id
+        if uid in kept and (number == kept[uid] or one.version.id in theirs):
+            continue
         if one.version.id in theirs and _is_same(one.version, theirs[one.version.id]):
             continue
         row, payload = await _read(source, one, report, skip_damaged=skip_damaged)

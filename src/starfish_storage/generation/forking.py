@@ -200,7 +200,7 @@ class Fork:
         )
         copy = self._copies[job_id]
         record = row.record._replace(record_uid=f"{copy}-{of_job}", job_id=copy, master_job_id=self.job.master_job_id)
-        return row._replace(record=record, place=None)
+        return row._replace(record=record, place=None, version_number=None)
 
 
 def _input_of(row: WholeExecutionJobRow, position: int) -> RunInput:

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from starfish_storage.errors import StorageError
+from starfish_storage.interface.annotation_rows import AnnotationRow
 from starfish_storage.interface.data import DataWrite
 from starfish_storage.interface.rows import (
     AttemptRow,
@@ -117,6 +118,16 @@ class RowTransfer(ABC):
         """
 
     @abstractmethod
+    async def list_annotations(
+        self, master_job_id: str, *, after: AnnotationRow | None = None, limit: int
+    ) -> list[AnnotationRow]:
+        """Return annotations of a run's records, the oldest first, from behind one. Raises nothing of its own."""
+
+    @abstractmethod
+    async def get_annotations(self, record_uids: Sequence[str]) -> list[AnnotationRow]:
+        """Return the annotations of some records, in any order. Raises nothing of its own."""
+
+    @abstractmethod
     async def put_project(self, row: ProjectRow) -> None:
         """Store a project. Idempotent. Durable. Raises nothing of its own."""
 
@@ -201,6 +212,14 @@ class RowTransfer(ABC):
 
         Raises:
             ParentNotFoundError: its execution job does not exist.
+        """
+
+    @abstractmethod
+    async def put_annotations(self, rows: Sequence[AnnotationRow]) -> None:
+        """Store annotations; of those that are there, only whether they are withdrawn. Idempotent. Durable.
+
+        Raises:
+            ParentNotFoundError: a record does not exist.
         """
 
     @abstractmethod

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from starfish_storage.codec import content_digest
 from starfish_storage.identifiers import check_id
 from starfish_storage.interface import DataHandler, DataWrite
+from starfish_storage.interface.annotation_rows import AnnotationRow
 from starfish_storage.interface.rows import (
     AttemptRow,
     ExecutionJobRow,
@@ -142,6 +143,19 @@ class SQLRowTransfer(RowTransfer):
             return None
         return await read_stored(self._database, self._data, row.place, row.version.data_sha256)
 
+    async def list_annotations(
+        self, master_job_id: str, *, after: AnnotationRow | None = None, limit: int
+    ) -> list[AnnotationRow]:
+        """See `RowTransfer.list_annotations`."""
+        place = ("", "") if after is None else after.place
+        parameters = (values.text("master_job_id", master_job_id), *place, limit)
+        found = await self._database.all(self._queries["list_annotations_of_run"], parameters, list)
+        return list(map(AnnotationRow._make, found))
+
+    async def get_annotations(self, record_uids: Sequence[str]) -> list[AnnotationRow]:
+        """See `RowTransfer.get_annotations`."""
+        return list(map(AnnotationRow._make, await self._database.all_of("list_annotations", record_uids)))
+
     # --- writing --------------------------------------------------------------------------------------------------
 
     async def put_project(self, row: ProjectRow) -> None:
@@ -207,6 +221,10 @@ class SQLRowTransfer(RowTransfer):
             writes = [self._data.write(place, payload)]
         put = row._replace(output_ref=place, data_sha256=digest)
         await self._database.write(WriteOperation(lambda writer: transfer_writer.put_version(writer, put), data=writes))
+
+    async def put_annotations(self, rows: Sequence[AnnotationRow]) -> None:
+        """See `RowTransfer.put_annotations`."""
+        await self._write(lambda writer: transfer_writer.put_annotations(writer, rows))
 
     async def remove_versions(self, rows: Sequence[WholeVersionRow]) -> None:
         """See `RowTransfer.remove_versions`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from starfish_storage.errors import ParentNotFoundError
+from starfish_storage.interface.annotation_rows import AnnotationRow
 from starfish_storage.interface.rows import (
     AttemptRow,
     MasterJobRow,
@@ -106,6 +107,16 @@ def put_version(writer: RowWriter, row: RecordVersionRow) -> list[Change]:
     """Insert a version whose data is written with it, and return what takes that back."""
     _need_execution_jobs(writer, [row.job_id])
     return [writer.keep_version(row, is_new=True)]
+
+
+def put_annotations(writer: RowWriter, rows: Sequence[AnnotationRow]) -> None:
+    """Insert annotations; of one that is there, note that it was withdrawn."""
+    uids = sorted({row.record_uid for row in rows})
+    known = {one.record.record_uid for one in whole_records(_rows_of(writer, "whole_records_of", uids))}
+    missing = next((uid for uid in uids if uid not in known), None)
+    if missing is not None:
+        raise ParentNotFoundError("record", missing, "put it before what is said of it")
+    writer.change_each("save_annotation", sorted(rows))
 
 
 def _need_execution_jobs(writer: RowWriter, ids: Sequence[str]) -> None:

@@ -45,8 +45,9 @@ _JSON = (
     "page_of_attempt_json",
     "page_of_step_json",
     "page_of_segment_json",
+    "page_of_annotation_json",
 )
-_KIND_OF_JSON = ("master job", "execution job", "attempt", "step", "segment")
+_KIND_OF_JSON = ("master job", "execution job", "attempt", "step", "segment", "annotation")
 
 
 class PostgresInspection(RowInspection):

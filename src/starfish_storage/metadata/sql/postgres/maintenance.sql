@@ -83,6 +83,10 @@ ORDER BY {step.id} LIMIT 100
 SELECT master_job_id, number, ARRAY[identity] FROM segments
 WHERE (master_job_id, number) > (:after, :after_number) ORDER BY master_job_id, number LIMIT 1000
 
+-- name: page_of_annotation_json
+SELECT annotation_id, ARRAY[value] FROM annotations
+WHERE annotation_id > :after ORDER BY annotation_id LIMIT 1000
+
 -- name: every_bad_time
 -- Rows with times that are none.
 SELECT kind, id FROM (
@@ -100,7 +104,9 @@ SELECT kind, id FROM (
     UNION ALL
     SELECT 'step', job_id || ', ' || name, ARRAY[saved_when, asked_when] FROM steps
     UNION ALL
-    SELECT 'segment', master_job_id || ', ' || number, ARRAY[start_time] FROM segments) AS every_row
+    SELECT 'segment', master_job_id || ', ' || number, ARRAY[start_time] FROM segments
+    UNION ALL
+    SELECT 'annotation', annotation_id, ARRAY[time, withdrawn] FROM annotations) AS every_row
 WHERE EXISTS (
     SELECT 1 FROM unnest(times) AS moment
     WHERE moment !~ '^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{6}Z$')
@@ -148,6 +154,9 @@ WHERE NOT EXISTS (SELECT 1 FROM execution_jobs WHERE execution_jobs.job_id = chi
 UNION ALL
 SELECT 'steps', job_id || ', ' || name, 'execution_jobs' FROM steps AS child
 WHERE NOT EXISTS (SELECT 1 FROM execution_jobs WHERE execution_jobs.job_id = child.job_id)
+UNION ALL
+SELECT 'annotations', annotation_id, 'records' FROM annotations AS child
+WHERE NOT EXISTS (SELECT 1 FROM records WHERE records.record_uid = child.record_uid)
 UNION ALL
 SELECT 'segments', master_job_id || ', ' || number, 'runs' FROM segments AS child
 WHERE NOT EXISTS (SELECT 1 FROM runs WHERE runs.master_job_id = child.master_job_id)

@@ -213,6 +213,9 @@ WHERE NOT json_valid(result) OR NOT json_valid(coalesce(usage, '[]')) OR juliand
 UNION ALL
 SELECT 'segment', master_job_id || ', ' || number FROM segments
 WHERE NOT json_valid(identity) OR julianday(start_time) IS NULL
+UNION ALL
+SELECT 'annotation', annotation_id FROM annotations
+WHERE NOT json_valid(value) OR julianday(time) IS NULL OR julianday(coalesce(withdrawn, time)) IS NULL
 
 -- name: every_record_with_data
 SELECT (SELECT count(*) FROM records WHERE output_ref IS NOT NULL)

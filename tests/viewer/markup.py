@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from urllib.parse import urlsplit
 
 _VOID = {"meta", "link", "input", "br", "hr", "img"}
+
+
+@dataclass(slots=True)
+class Form:
+    """A form of a page.
+
+    Attributes:
+        action: where it is sent to.
+        method: how.
+        fields: what is sent without being touched; of choices nothing.
+        buttons: what is sent if one is pressed, by its words.
+    """
+
+    action: str
+    method: str
+    fields: dict[str, str] = field(default_factory=dict[str, str])
+    buttons: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
 
 
 class Page(HTMLParser):
@@ -14,12 +32,17 @@ class Page(HTMLParser):
     Attributes:
         text: all that is read by people.
         links: where links lead, with their texts.
+        forms: its forms.
     """
 
     def __init__(self, html: str) -> None:
         super().__init__()
         self.text = ""
         self.links: dict[str, str] = {}
+        self.forms: list[Form] = []
+        self._field: str | None = None
+        self._button: dict[str, str] | None = None
+        self._words = ""
         self.ids: set[str] = set()
         self._open: list[str] = []
         self._link: str | None = None
@@ -43,17 +66,37 @@ class Page(HTMLParser):
             self.links[self._link] = ""
         if tag not in _VOID:
             self._open.append(tag)
+        self._begin_control(tag, {name: value or "" for name, value in attrs})
 
     def handle_endtag(self, tag: str) -> None:
         assert self._open, f"</{tag}> closes nothing"
         assert self._open.pop() == tag
         if tag == "a":
             self._link = None
+        if tag == "textarea":
+            self._field = None
+        if tag == "button" and self._button is not None:
+            self.forms[-1].buttons[" ".join(self._words.split())] = self._button
+            self._button = None
+
+    def _begin_control(self, tag: str, given: dict[str, str]) -> None:
+        if tag == "form":
+            self.forms.append(Form(given.get("action", ""), given.get("method", "get")))
+        elif tag == "input" and "form" in self._open and given.get("type") not in ("checkbox", "radio"):
+            self.forms[-1].fields[given["name"]] = given.get("value", "")
+        elif tag == "textarea":
+            self._field = given["name"]
+            self.forms[-1].fields[self._field] = ""
+        elif tag == "button" and "form" in self._open:
+            self._button, self._words = {given["name"]: given["value"]} if "name" in given else {}, ""
 
     def handle_data(self, data: str) -> None:
         self.text += data
+        self._words += data
+        if self._field is not None:
+            self.forms[-1].fields[self._field] += data
         if self._link is not None:
-            self.links[self._link] += data.strip()
+            self.links[self._link] = f"{self.links[self._link]} {data.strip()}".strip()
 
     def link(self, words: str) -> str:
         """Return where the link of these words leads."""
@@ -61,3 +104,7 @@ class Page(HTMLParser):
 
     def has_link(self, words: str) -> bool:
         return words in self.links.values()
+
+    def form(self, button: str) -> Form:
+        """Return the form that has a button of these words."""
+        return next(one for one in self.forms if button in one.buttons)

@@ -13,7 +13,7 @@ import httpx
 from generation.runs import NEVER, open_store
 from starfish_storage.generation import Context, Where, generate, retry
 from starfish_storage.interface import Storage
-from starfish_storage.viewer.application import application
+from starfish_storage.viewer.application import ReviewMode, application
 from starfish_storage.viewer.guard import Access
 from starfish_storage.viewer.serving import ViewerServer, access_to, bound
 
@@ -72,13 +72,15 @@ async def make_again(store: str) -> None:
 
 
 @asynccontextmanager
-async def viewer(storage: Storage, access: Access | None = None, notice: str = "") -> AsyncGenerator[httpx.AsyncClient]:
+async def viewer(
+    storage: Storage, access: Access | None = None, notice: str = "", review: ReviewMode | None = None
+) -> AsyncGenerator[httpx.AsyncClient]:
     """Serve the viewer on a port of its own."""
     started = asyncio.Event()
     with closing(bound("127.0.0.1", 0)) as listening:
         own = access_to(listening, "127.0.0.1")
         own = own if access is None else replace(access, port=own.port)
-        app = application(storage, "the store", lambda *words: " ".join(words), own, "1", notice)
+        app = application(storage, "the store", lambda *words: " ".join(words), own, "1", notice, review)
         server = ViewerServer(app, started.set)
         serving = asyncio.create_task(server.serve(sockets=[listening]))
         await started.wait()

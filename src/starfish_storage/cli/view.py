@@ -9,7 +9,7 @@ from dataclasses import replace
 import click
 
 from starfish_storage import __version__
-from starfish_storage.cli.opening import reading
+from starfish_storage.cli.opening import existing, reading
 from starfish_storage.cli.options import example, with_store
 from starfish_storage.cli.output import say
 from starfish_storage.cli.place import Place, place_of
@@ -30,30 +30,49 @@ _LAST_PORT = 65535
     "--port", type=click.IntRange(0, _LAST_PORT), metavar="N", default=0, help="The port [default: one that is free]."
 )
 @click.option("--no-open", is_flag=True, help="Do not open a browser.")
+@click.option("--review", is_flag=True, help="Let people judge and edit records, and run inputs again: writes that.")
+@click.option("--author", metavar="NAME", help="With --review: who judges, without being asked.")
 @with_store
 @click.pass_context
 def view_command(
-    context: click.Context, place: Place, store_or_archive: str | None, host: str, port: int, no_open: bool
+    context: click.Context,
+    place: Place,
+    store_or_archive: str | None,
+    host: str,
+    port: int,
+    no_open: bool,
+    review: bool,
+    author: str | None,
 ) -> None:
     """Show what is in the store, or in an archive, in a browser, also while runs write to it. Ends with Ctrl-C.
 
     The first line of output is the address. Only this machine reaches it, unless --host says otherwise: then the
-    address has a token, and whoever has it sees everything in the store.
+    address has a token, and whoever has it sees everything in the store; with --review, that person also writes to it.
     """
+    if author is not None and not review:
+        raise click.UsageError("--author is the name of who reviews: it needs --review.")
     for module in ("starlette", "uvicorn", "jinja2", "markdown_it"):
         need(module, "viewer", "The pages of 'view'")
     if store_or_archive is not None:
         if place.words:
             raise click.UsageError("The store is named twice: with --store or --data-uri, and without.")
         place = place_of(context, store_or_archive)
-    asyncio.run(_view(replace(place, read_only=True), host, port, opens=not no_open))
+    if review:
+        if place.is_archive:
+            raise click.UsageError("An archive can only be read: copy it into a store with 'unarchive', to review it.")
+        place.refuse_writing()
+    else:
+        place = replace(place, read_only=True)
+    asyncio.run(_view(place, host, port, opens=not no_open, author=author))
 
 
-async def _view(place: Place, host: str, port: int, *, opens: bool) -> None:
-    from starfish_storage.viewer.application import application
+async def _view(place: Place, host: str, port: int, *, opens: bool, author: str | None) -> None:
+    from starfish_storage.viewer.application import ReviewMode, application
     from starfish_storage.viewer.serving import ViewerServer, access_to, address_of, bound
+    from starfish_storage.viewer.visitors import author_of
 
-    notice = await asyncio.to_thread(notice_of, place)
+    review = None if place.read_only else ReviewMode(None if author is None else author_of(author))
+    notice = await asyncio.to_thread(notice_of, place) if review is None else ""  # it is migrated, to write to it
     with bound(host, port) as listening:
         access = access_to(listening, host)
         address = address_of(access)
@@ -66,8 +85,8 @@ async def _view(place: Place, host: str, port: int, *, opens: bool) -> None:
             if opens:
                 webbrowser.open(address)
 
-        async with reading(place) as storage:
-            app = application(storage, place.shown, place.command, access, __version__, notice)
+        async with reading(place) if review is None else existing(place) as storage:
+            app = application(storage, place.shown, place.command, access, __version__, notice, review)
             await ViewerServer(app, announce).serve(sockets=[listening])
 
 

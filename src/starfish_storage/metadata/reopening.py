@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from starfish_storage.interface.rows import EndedInputRow
 from starfish_storage.interface.version_rows import StandingOutcomeRow
 from starfish_storage.metadata import values
 from starfish_storage.metadata.ledger_writer import need_run
-from starfish_storage.metadata.row_writer import RowWriter
+from starfish_storage.metadata.row import Row
+from starfish_storage.metadata.row_writer import RowWriter, portions
 from starfish_storage.models import EXECUTION_JOB_STATUSES
 
 ENDED = tuple(status for status in EXECUTION_JOB_STATUSES if status not in ("pending", "running"))
 """Statuses of inputs that have ended."""
+
+_LOOKED_UP_TOGETHER = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +46,18 @@ class EndedInputs:
             for job_id, error in writer.execute("list_faulty_inputs", (master_job_id, master_job_id)).fetchall():
                 faults.setdefault(job_id, []).append(error or "")
         # The inputs are locked before they are judged.
-        wanted = ENDED if self.failed_outputs else self.statuses
-        ended = map(EndedInputRow._make, writer.execute_merged("list_ended_inputs", wanted, (master_job_id,)))
+        ended = map(EndedInputRow._make, self._ended(writer, master_job_id))
         return [row for row in ended if self._has(writer, row, faults.get(row.job_id))]
+
+    def _ended(self, writer: RowWriter, master_job_id: str) -> Iterator[Row]:
+        """Return the rows of those that may be meant: of a million inputs, not all where some are named."""
+        if self.job_ids is None:
+            yield from writer.execute_merged(
+                "list_ended_inputs", ENDED if self.failed_outputs else self.statuses, (master_job_id,)
+            )
+            return
+        for part in portions(sorted(self.job_ids), _LOOKED_UP_TOGETHER):
+            yield from writer.execute_repeated("list_ended_inputs_of", len(part), (*part, master_job_id)).fetchall()
 
     def _has(self, writer: RowWriter, row: EndedInputRow, faults: list[str] | None) -> bool:
         if row.status not in self.statuses and faults is None:

@@ -19,18 +19,31 @@ from starlette.types import ASGIApp
 from starfish_storage.errors import (
     InvalidInputError,
     NotFoundError,
+    RecordChangedError,
     StorageBusyError,
     StorageError,
     StorageIOError,
     StorageUnavailableError,
+    StoreReadOnlyError,
 )
 from starfish_storage.interface import Storage
 from starfish_storage.viewer.events import events_of
-from starfish_storage.viewer.forms import SentForms, read_form
+from starfish_storage.viewer.forms import LARGE, SMALL, SentForms, read_form
 from starfish_storage.viewer.guard import Access, Guard
+from starfish_storage.viewer.pages.compare import compare_page
 from starfish_storage.viewer.pages.keys import keys_page
 from starfish_storage.viewer.pages.record import record_data, record_page
 from starfish_storage.viewer.pages.records import records_page
+from starfish_storage.viewer.pages.retry import reset_shown, retry_page
+from starfish_storage.viewer.pages.review import (
+    author_page,
+    edit_page,
+    review_page,
+    save_author,
+    save_edit,
+    save_review,
+    undo_review,
+)
 from starfish_storage.viewer.pages.run import run_page, run_progress, run_timeline
 from starfish_storage.viewer.pages.sheet import Command, Sheet
 from starfish_storage.viewer.pages.store import store_page
@@ -49,8 +62,19 @@ _PAGES: dict[str, _Page] = {
     "/record": record_page,
     "/record/data": record_data,
     "/keys": keys_page,
+    "/compare": compare_page,
+    "/review": review_page,
+    "/review/author": author_page,
+    "/review/edit": edit_page,
+    "/retry": retry_page,
 }
-_FORMS: dict[str, tuple[_Page, int]] = {}
+_FORMS: dict[str, tuple[_Page, int]] = {
+    "/review": (save_review, SMALL),
+    "/review/author": (save_author, SMALL),
+    "/review/edit": (save_edit, LARGE),
+    "/review/undo": (undo_review, SMALL),
+    "/retry": (reset_shown, SMALL),
+}
 """What is done with a form that is sent to an address, and how many bytes it may have."""
 _STATUSES: dict[type[StorageError], HTTPStatus] = {
     NotFoundError: HTTPStatus.NOT_FOUND,
@@ -58,11 +82,15 @@ _STATUSES: dict[type[StorageError], HTTPStatus] = {
     StorageBusyError: HTTPStatus.SERVICE_UNAVAILABLE,
     StorageUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     StorageIOError: HTTPStatus.SERVICE_UNAVAILABLE,
+    StoreReadOnlyError: HTTPStatus.FORBIDDEN,
+    RecordChangedError: HTTPStatus.CONFLICT,
 }
 _TITLES = {
     HTTPStatus.NOT_FOUND: "It is not there",
     HTTPStatus.BAD_REQUEST: "This address makes no sense",
     HTTPStatus.SERVICE_UNAVAILABLE: "The store cannot be read now",
+    HTTPStatus.CONFLICT: "The record was changed meanwhile",
+    HTTPStatus.FORBIDDEN: "Nothing was stored",
     HTTPStatus.INTERNAL_SERVER_ERROR: "This cannot be shown",
 }
 
@@ -155,12 +183,15 @@ async def _problem(sheet: Sheet, request: Request, error: Exception) -> Response
             text = "This page takes no forms, or is none that can be loaded."
     else:
         status, text = HTTPStatus.INTERNAL_SERVER_ERROR, "The viewer failed; its terminal shows where."
+    if request.method == "POST" and status == HTTPStatus.SERVICE_UNAVAILABLE:
+        text += " Nothing of what you sent was stored: go back, and send it again."
     is_part = request.headers.get("hx-request") == "true"
     template = "problem_part.html" if is_part else "problem.html"
     url = request.url
     is_read_again = status == HTTPStatus.SERVICE_UNAVAILABLE and request.method != "POST"
     again = f"{url.path}?{url.query}".removesuffix("?") if is_read_again else None
-    title = _TITLES.get(status, status.phrase)
+    is_sent = request.method == "POST" and status == HTTPStatus.BAD_REQUEST
+    title = "This cannot be stored" if is_sent else _TITLES.get(status, status.phrase)
     return await sheet.page(template, status.value, title=title, text=text, address=url.path, again=again)
 
 

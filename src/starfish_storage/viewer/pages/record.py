@@ -14,7 +14,7 @@ from starlette.responses import Response, StreamingResponse
 from starfish_storage.codec import readable_text
 from starfish_storage.errors import InvalidInputError, NotFoundError, StorageError
 from starfish_storage.models import Record
-from starfish_storage.runs import RecordedCall, Step
+from starfish_storage.runs import RecordedCall, Step, holding
 from starfish_storage.viewer.blocks import DataBlock, blocks_of
 from starfish_storage.viewer.json_tree import Room
 from starfish_storage.viewer.pages.sheet import Sheet
@@ -72,6 +72,7 @@ async def record_page(sheet: Sheet, parameters: QueryParams) -> Response:
         differences=None if number is None or data is None else await _differences(sheet, record, data),
         previous=previous,
         following=following,
+        said=holding(await storage.annotations.list([record.record_uid])),
         commands=await _commands(sheet, record),
     )
 

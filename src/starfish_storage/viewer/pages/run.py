@@ -42,6 +42,7 @@ async def run_page(sheet: Sheet, parameters: QueryParams) -> Response:
         config_problem=problem,
         schema=tree_of(job.output_schema, room),
         summary=None if job.summary is None else tree_of(job.summary, room),
+        reviews=await sheet.storage.annotations.count(job.master_job_id),
         commands=_commands(sheet, shown["run"].progress),
     )
 

@@ -312,6 +312,15 @@ WHERE master_job_id = :master_job_id
 -- name: count_inputs
 SELECT status, count(*) FROM execution_jobs {index_of_statuses} WHERE master_job_id = :master_job_id GROUP BY status
 
+-- name: list_ended_inputs_of
+-- `|| ''` keeps the planner to the ids, which are few.
+SELECT {ended_input.columns} FROM execution_jobs
+WHERE position IS NOT NULL AND status NOT IN ('pending', 'running') AND job_id IN (
+-- each row
+:job_id
+-- end
+) AND master_job_id || '' = :master_job_id {locked_in_order}
+
 -- name: lock_run
 -- Whatever changes the row of a run or of its master job begins here: in another order, each would wait for the other.
 SELECT master_job_id FROM runs WHERE master_job_id = :master_job_id {locked_but_for_key}

@@ -1,0 +1,272 @@
+"""Runs side by side: a row for each input, in an order that all runs share, and what each run made of it.
+
+The inputs of all runs come in the order of their digests, so they are merged like sorted lists: of each run, no more
+than a portion is held, and a page begins where the last one ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from starfish_storage.codec import canonical_json
+from starfish_storage.errors import InvalidInputError, NotFoundError, StorageError
+from starfish_storage.interface import Storage
+from starfish_storage.models import Record
+from starfish_storage.runs import InputAccount, InputOfContent
+
+PAGE = 25
+"""Rows of a page."""
+LONGEST_LOOK = 0.2
+"""Seconds after which a page that is not full ends, and says how to go on."""
+MOST_RUNS = 6
+
+_PORTION = 100  # inputs that are read at a time of each run
+_BATCH = 10  # rows whose data is in memory at a time
+_UNFINISHED = ("pending", "running")
+
+
+@dataclass(slots=True)
+class ComparedOutcome:
+    """What a run has made of an input.
+
+    Attributes:
+        job: the input in that run.
+        records: its outputs, in order.
+        data: the data of each; None where it has none, or it cannot be read.
+        problem: why one cannot be read.
+        account: what it cost.
+    """
+
+    job: InputOfContent
+    records: Sequence[Record] = ()
+    data: Sequence[dict[str, Any] | None] = ()
+    problem: StorageError | None = None
+    account: InputAccount | None = None
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it, or an output of it, failed."""
+        return self.job.status == "failed" or any(one.status == "failed" for one in self.records)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more comes of it."""
+        return self.job.status not in _UNFINISHED
+
+    @property
+    def seconds(self) -> float | None:
+        """How long its outputs took; None without any."""
+        if not self.records:
+            return None
+        began, ended = (sorted(getattr(one, name) for one in self.records) for name in ("start_time", "end_time"))
+        return (ended[-1] - began[0]).total_seconds()
+
+
+@dataclass(slots=True)
+class ComparedRow:
+    """An input, and what each run has made of it.
+
+    Attributes:
+        outcomes: one for each run, in their order; None of a run that does not have the input.
+        differs: whether runs that are done with it have made different things of it.
+    """
+
+    outcomes: Sequence[ComparedOutcome | None]
+    differs: bool = False
+
+    @property
+    def there(self) -> list[ComparedOutcome]:
+        """The outcomes that there are."""
+        return [one for one in self.outcomes if one is not None]
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether one of the runs failed at it."""
+        return any(one.has_failed for one in self.there)
+
+    @property
+    def position(self) -> tuple[bool, int]:
+        """Where it stands among the inputs of the first run that has it, for sorting."""
+        found = next((one.job.position for one in self.there if one.job.position is not None), None)
+        return found is None, found or 0
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Which rows of which runs are shown, and from where on.
+
+    Attributes:
+        runs: ids of the runs.
+        only: ``different``, ``failed``, or empty for all rows.
+        after: of each run, the id of the last execution job before the page; empty: it begins with the first.
+    """
+
+    runs: Sequence[str]
+    only: str = ""
+    after: Sequence[str] = ()
+
+
+@dataclass(slots=True)
+class ComparedPage:
+    """A page of rows.
+
+    Attributes:
+        rows: the rows.
+        after: where the next page begins, as in `Comparison`; None: there are no more.
+        looked_at: how many rows were compared.
+        is_full: whether it ended because it was full.
+    """
+
+    rows: list[ComparedRow] = field(default_factory=list[ComparedRow])
+    after: list[str] | None = None
+    looked_at: int = 0
+    is_full: bool = False
+
+
+async def compared_page(storage: Storage, comparison: Comparison) -> ComparedPage:
+    """Read a page.
+
+    Raises:
+        NotFoundError: an input where it is to begin is not there any more.
+        InvalidInputError: the places are not those of these runs.
+    """
+    streams = await _streams(storage, comparison)
+    page = ComparedPage()
+    until = time.monotonic() + LONGEST_LOOK
+    while True:
+        rows = [row for _ in range(min(_BATCH, PAGE - len(page.rows))) if (row := await _next_row(streams))]
+        if not rows:
+            break
+        await _read(storage, rows)
+        page.looked_at += len(rows)
+        page.rows += [row for row in rows if _is_shown(row, comparison.only)]
+        page.is_full = len(page.rows) >= PAGE
+        if page.is_full or time.monotonic() > until:
+            page.after = [one.place for one in streams] if await _has_more(streams) else None
+            break
+    await _account(storage, page.rows)
+    page.rows.sort(key=lambda row: row.position)  # what fits on one page stands in the order of the first run
+    return page
+
+
+class _InputsInOrder:
+    """The inputs of a run, in the order of their digests."""
+
+    def __init__(self, storage: Storage, master_job_id: str, after: InputOfContent | None) -> None:
+        self._storage = storage
+        self._run = master_job_id
+        self._last = after  # read, perhaps not taken
+        self._waiting: list[InputOfContent] = []
+        self._has_ended = False
+        self.place = "" if after is None else after.job_id
+
+    async def first(self) -> InputOfContent | None:
+        """Return the next input that is not taken; None if there are no more."""
+        while not self._waiting and not self._has_ended:
+            found = await self._storage.ledger.list_inputs_by_content(self._run, after=self._last, limit=_PORTION)
+            self._has_ended = len(found) < _PORTION
+            self._last = found[-1] if found else self._last
+            self._waiting = [one for one in reversed(found) if one.status != "cancelled"]  # gone from the list
+        return self._waiting[-1] if self._waiting else None
+
+    def take(self) -> InputOfContent:
+        """Take it."""
+        taken = self._waiting.pop()
+        self.place = taken.job_id
+        return taken
+
+
+async def _streams(storage: Storage, comparison: Comparison) -> list[_InputsInOrder]:
+    places = comparison.after or [""] * len(comparison.runs)
+    if len(places) != len(comparison.runs):
+        raise InvalidInputError("a page of a comparison begins at one place in each run; begin at the first page.")
+    return [
+        _InputsInOrder(storage, run, await _place(storage, run, place) if place else None)
+        for run, place in zip(comparison.runs, places, strict=True)
+    ]
+
+
+async def _place(storage: Storage, run: str, job_id: str) -> InputOfContent:
+    job = await storage.get_execution_job(job_id)
+    if job is None or job.master_job_id != run or job.run_config_hash is None:
+        raise NotFoundError("execution job", job_id, "it is not in this run any more; begin at the first page")
+    return InputOfContent(job.job_id, None, job.status, job.run_config_hash, job.creation_time)
+
+
+async def _next_row(streams: Sequence[_InputsInOrder]) -> ComparedRow | None:
+    """Return the next input with what it is called in each run: the n-th of equal ones belongs to the n-th."""
+    heads = [await one.first() for one in streams]
+    digests = [one.digest for one in heads if one is not None]
+    if not digests:
+        return None
+    least = min(digests)
+    return ComparedRow(
+        [
+            None if head is None or head.digest != least else ComparedOutcome(stream.take())
+            for stream, head in zip(streams, heads, strict=True)
+        ]
+    )
+
+
+async def _has_more(streams: Sequence[_InputsInOrder]) -> bool:
+    return any([await one.first() is not None for one in streams])
+
+
+async def _read(storage: Storage, rows: Sequence[ComparedRow]) -> None:
+    """Read the outputs of rows, and compare them."""
+    outcomes = [one for row in rows for one in row.there]
+    records = await storage.ledger.list_outputs([one.job.job_id for one in outcomes])
+    for one in outcomes:
+        one.records = [record for record in records.get(one.job.job_id, ()) if record.status != "cancelled"]
+    refs = [record.output_ref for one in outcomes for record in one.records if record.output_ref is not None]
+    try:
+        data = dict(zip(refs, await storage.get_records_data(refs), strict=True))
+        for one in outcomes:
+            one.data = [None if record.output_ref is None else data[record.output_ref] for record in one.records]
+    except StorageError:
+        for one in outcomes:
+            await _read_each(storage, one)
+    await asyncio.to_thread(_compare, rows)  # what models wrote may be large, and others are not to wait
+
+
+def _compare(rows: Sequence[ComparedRow]) -> None:
+    for row in rows:
+        made = [_canonical(one) for one in row.there if one.has_ended]
+        row.differs = any(one != made[0] for one in made[1:])
+
+
+async def _read_each(storage: Storage, outcome: ComparedOutcome) -> None:
+    """Read what can be read of the data of an outcome."""
+    found: list[dict[str, Any] | None] = []
+    for record in outcome.records:
+        try:
+            found.append(None if record.output_ref is None else await storage.get_record_data(record.output_ref))
+        except StorageError as error:
+            found.append(None)
+            outcome.problem = error
+    outcome.data = found
+
+
+def _canonical(outcome: ComparedOutcome) -> list[str | bytes]:
+    """Return what is compared: the data of each output, whatever the order of its fields; its status without any."""
+    return [
+        record.status if data is None else canonical_json(data, "a record")
+        for record, data in zip(outcome.records, outcome.data, strict=True)
+    ]
+
+
+def _is_shown(row: ComparedRow, only: str) -> bool:
+    if only == "failed":
+        return row.has_failed
+    return only != "different" or row.differs or row.has_failed
+
+
+async def _account(storage: Storage, rows: Sequence[ComparedRow]) -> None:
+    outcomes = [one for row in rows for one in row.there]
+    accounts = await storage.ledger.account_for_inputs([one.job.job_id for one in outcomes])
+    for one in outcomes:
+        one.account = accounts.get(one.job.job_id)

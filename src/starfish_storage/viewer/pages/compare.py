@@ -1,0 +1,125 @@
+"""Runs compared: a row for each input, the outputs of each run side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from statistics import fmean
+
+from starlette.datastructures import QueryParams
+from starlette.responses import Response
+
+from starfish_storage.errors import InvalidInputError, NotFoundError
+from starfish_storage.interface import Storage
+from starfish_storage.models import GenerationMasterJob
+from starfish_storage.runs import Annotation, RunProgress, holding
+from starfish_storage.viewer.compared_texts import cells_of
+from starfish_storage.viewer.comparing import MOST_RUNS, ComparedRow, Comparison, compared_page
+from starfish_storage.viewer.gathering import WaitingTime
+from starfish_storage.viewer.json_tree import Room
+from starfish_storage.viewer.pages.sheet import Sheet
+from starfish_storage.viewer.wins import count_wins
+from starfish_storage.viewer.word_diff import Effort
+
+_ONLY = {"": "all inputs", "different": "where they differ, or one failed", "failed": "where one failed"}
+_MOST_OFFERED = 200  # runs to choose from
+_RECENT = 200  # records that tell how long a run takes for one
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedRun:
+    """A run in the head of the table.
+
+    Attributes:
+        progress: how far it is, and what it costs.
+        seconds: how long its newest records took on average; None without any.
+    """
+
+    progress: RunProgress
+    seconds: timedelta | None
+
+    @property
+    def cost_of_each(self) -> float | None:
+        """What an input costs on average; None if that is not known."""
+        state, done = self.progress.state, self.progress.done
+        return None if state is None or not done else state.cost / done
+
+
+async def compare_page(sheet: Sheet, parameters: QueryParams) -> Response:
+    """Return the comparison of the runs that ``run`` names; with fewer than two, the runs to choose from."""
+    comparison = comparison_of(parameters)
+    jobs = [await _job(sheet, run) for run in comparison.runs]
+    if len(jobs) < 2:  # noqa: PLR2004 (two can be compared)
+        return await _choice(sheet, jobs, parameters)
+    storage = sheet.storage
+    page = await compared_page(storage, comparison)
+    room, effort = Room(), Effort()
+    rows = [(row, cells_of(row, room, effort)) for row in page.rows]
+    return await sheet.page(
+        "compare.html",
+        runs=await _heads(sheet, jobs),
+        comparison=comparison,
+        rows=rows,
+        page=page,
+        only=_ONLY,
+        wins=await count_wins(storage, comparison.runs),
+        reviews=await _reviews(storage, page.rows),
+        state={"run": list(comparison.runs), "only": comparison.only},
+    )
+
+
+def comparison_of(parameters: QueryParams) -> Comparison:
+    """Return the comparison of a URL.
+
+    Raises:
+        InvalidInputError: a parameter makes no sense.
+    """
+    runs = list(dict.fromkeys(one for one in parameters.getlist("run") if one))
+    only = parameters.get("only", "")
+    if only not in _ONLY:
+        raise InvalidInputError(f"only must be one of {', '.join(one for one in _ONLY if one)}.")
+    if len(runs) > MOST_RUNS:
+        raise InvalidInputError(f"at most {MOST_RUNS} runs can be compared at a time.")
+    return Comparison(runs, only, parameters.getlist("after"))
+
+
+async def _job(sheet: Sheet, run: str) -> GenerationMasterJob:
+    job = await sheet.storage.get_master_job(run)
+    if job is None:
+        raise NotFoundError("run", run, "it may have been deleted; the first page lists all runs")
+    return job
+
+
+async def _choice(sheet: Sheet, chosen: Sequence[GenerationMasterJob], parameters: QueryParams) -> Response:
+    text = parameters.get("q", "").casefold()
+    offered = await sheet.storage.list_master_jobs(limit=_MOST_OFFERED)
+    found = [one for one in offered if text in f"{one.master_job_id}\n{one.name or ''}\n{one.project_id}".casefold()]
+    ids = {one.master_job_id for one in chosen}
+    return await sheet.page(
+        "compare_choice.html",
+        chosen=chosen,
+        offered=[one for one in found if one.master_job_id not in ids],
+        text=parameters.get("q", ""),
+        is_cut=len(offered) == _MOST_OFFERED,
+    )
+
+
+async def _heads(sheet: Sheet, jobs: Sequence[GenerationMasterJob]) -> list[ComparedRun]:
+    storage, patience = sheet.storage, WaitingTime()
+    heads: list[ComparedRun] = []
+    for progress in await storage.ledger.get_progress(jobs, with_inputs=False):
+        counted = await sheet.numbers.counted(progress, patience)
+        newest = await storage.get_records_for_master_job(progress.job.master_job_id, limit=_RECENT)
+        took = [(one.end_time - one.start_time).total_seconds() for one in newest]
+        heads.append(ComparedRun(counted.progress, timedelta(seconds=fmean(took)) if took else None))
+    return heads
+
+
+async def _reviews(storage: Storage, rows: Sequence[ComparedRow]) -> Mapping[str, Sequence[Annotation]]:
+    """Return what reviewers say of the records of a page, by their uids."""
+    uids = [record.record_uid for row in rows for one in row.there for record in one.records]
+    found: dict[str, list[Annotation]] = {}
+    for one in holding(await storage.annotations.list(uids)):
+        found.setdefault(one.record_uid, []).append(one)
+    return found

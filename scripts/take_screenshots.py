@@ -115,7 +115,7 @@ async def addresses(page: Page) -> dict[str, str]:
         "run": "/run?id=again",
         "run-ended": f"/run?id={run}",
         "records": f"/records?run={run}",
-        "records-filtered": f"/records?run={run}&field=steps&compare=at_least&value=6",
+        "records-filtered": f"/records?run={run}&field=steps&compare=min&value=6",
         "records-none": f"/records?run={run}&field=steps&compare=is&value=77",
         "record": str(record),
         "record-failed": str(failed),

@@ -181,7 +181,7 @@ def test_words_that_differ():
     chance = random.Random(1)
     for _ in range(300):
         texts = ["".join(chance.choice("ab ,\u4e2d") for _ in range(chance.randrange(16))) for _ in "12"]
-        old, new = differing(*texts, Effort())
+        old, new = differing(texts[0], texts[1], Effort())
         assert ["".join(span.text for span in one) for one in (old, new)] == texts
         assert "".join(one.text for one in old if not one.differs) == "".join(
             one.text for one in new if not one.differs

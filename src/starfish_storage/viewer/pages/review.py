@@ -87,7 +87,7 @@ async def save_review(sheet: Sheet, form: QueryParams) -> Response:
     said = await sheet.storage.annotations.add(record.record_uid, kind, value, author=author)
     queue = queue.with_done(said)
     if kind == "verdict":
-        return _to(queue, after=record.record_uid, did=value)
+        return _to(queue, after=record.record_uid)
     return _to(queue, at=record.record_uid)
 
 

@@ -20,7 +20,7 @@ MOST_UNDONE = 10
 """Annotations that can be taken back one after another."""
 
 # Of the address of a review, beside the parameters of the table.
-_OWN = frozenset({"at", "after", "before", "undo", "did"})
+_OWN = frozenset({"at", "after", "before", "undo"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Queue:
 
     def to_parameters(self, **further: Any) -> dict[str, Any]:
         """Return the parameters of an address."""
-        return {**self.state, "undo": list(self.undo), **further}
+        return {**self.state, **further, "undo": list(self.undo)}
 
     def with_done(self, said: Annotation) -> Queue:
         """Return it after something was said, which can be taken back."""

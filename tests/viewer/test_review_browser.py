@@ -1,0 +1,153 @@
+"""Reviews and comparisons in a real browser: by keyboard alone, by two at a time, and without JavaScript."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from starfish_storage import open_storage
+from starfish_storage.viewer.application import ReviewMode
+
+from .browsing import PHONE, WIDE, BrowserPage, OneBrowser, in_a_browser, needs_axe
+from .reviewer import reviewing, said
+from .test_compare import BOTH, two_runs
+from .viewing import RUN, viewer
+
+pytestmark = in_a_browser
+
+QUEUE = f"/review?run={RUN}"
+
+
+async def _press(page: Any, *keys: str) -> None:
+    """Press keys, the last of which leads to another page."""
+    for key in keys[:-1]:
+        await page.keyboard.press(key)
+    async with page.expect_navigation():
+        await page.keyboard.press(keys[-1])
+
+
+async def _type(page: Any, key: str, text: str, end: str) -> None:
+    await page.keyboard.press(key)
+    await page.keyboard.type(text)
+    await _press(page, end)
+
+
+async def test_a_review_by_keyboard_alone(store: str, browser: OneBrowser):
+    async with reviewing(store, author=None, inputs=5) as (storage, client), browser.browsing(client) as shown:
+        page = shown.page
+        await page.goto(f"/run?id={RUN}")
+        await page.get_by_role("link", name="Review", exact=True).focus()
+        await _press(page, "Enter")
+        await page.keyboard.type("Ada")  # the field has the focus
+        await _press(page, "Enter")
+        first = page.url
+        await _type(page, "l", "a odd r", "Enter")  # letters that are keys elsewhere
+        await _type(page, "c", "so\nso", "Control+Enter")
+        await _press(page, "4")
+        assert page.url.split("&undo")[0] == first
+        await _press(page, "e")
+        await page.keyboard.press("Control+a")
+        await page.keyboard.type('{"n": "edited"}')
+        await _press(page, "Control+Enter")
+        await _press(page, "e")
+        await _press(page, "Escape")  # out of the field, and away
+        await _press(page, "a")
+        assert "at=" in page.url
+        await _press(page, "r")
+        await _press(page, "z")
+        await _press(page, "n")
+        third = page.url
+        await _press(page, "a")
+        for _ in range(2):  # the next has been judged; so only the one that was undone is left
+            if "at=" not in page.url:
+                await _press(page, "n")
+        held = [one[:3] for one in await said(storage) if one[3]]
+        assert held[:6] == [
+            ("label", "a odd r", "Ada"), ("comment", "so\nso", "Ada"), ("rating", 4, "Ada"),
+            ("edit", {"version": 1}, "Ada"), ("verdict", "accepted", "Ada"), ("verdict", "accepted", "Ada"),
+        ]  # fmt: skip
+        assert [one for one in await said(storage) if not one[3]] == [("verdict", "rejected", "Ada", False)]
+        await page.go_back()
+        await page.goto(third)  # loaded again: nothing is said again
+        assert len(await said(storage)) == 7
+
+
+async def test_two_reviewers_at_one_queue(store: str, browser: OneBrowser):
+    async with (
+        reviewing(store, author=None, inputs=4) as (storage, client),
+        browser.browsing(client, java_script_enabled=False) as one,
+        browser.browsing(client) as other,
+    ):
+        for name, page in (("Ada", one.page), ("Bob", other.page)):
+            await page.goto(QUEUE)
+            await page.get_by_label("Name").fill(name)
+            await page.get_by_role("button", name="Begin").click()
+        while "at=" in one.page.url:
+            assert one.page.url.split("at=")[1][:8] == other.page.url.split("at=")[1][:8]
+            await asyncio.gather(one.page.get_by_role("button", name="Accept").click(), _press(other.page, "r"))
+        found = sorted(await said(storage))
+        assert found == [("verdict", "accepted", "Ada", True)] * 3 + [("verdict", "rejected", "Bob", True)] * 3
+        await one.page.goto(f"/run?id={RUN}")
+        assert "3 in dispute" in await one.page.locator("main").inner_text()
+
+
+async def test_a_form_that_is_sent_twice_by_hand(store: str, browser: OneBrowser):
+    async with reviewing(store, inputs=2) as (storage, client), browser.browsing(client) as shown:
+        await shown.page.goto(QUEUE)
+        async with shown.page.expect_navigation():
+            await shown.page.get_by_role("button", name="Accept").dblclick(no_wait_after=True)
+        await shown.page.wait_for_load_state()
+        await shown.page.get_by_text("judged:").wait_for()
+        assert ("verdict", "accepted", "Ada", True) in await said(storage)
+        assert len({one.record_uid for one in await storage.annotations.list_for_run(RUN)}) == len(await said(storage))
+
+
+@needs_axe
+async def test_pages_that_judge_have_no_serious_fault(store: str, browser: OneBrowser):
+    await two_runs(store, [{"n": n} for n in range(6)], [{"n": n} for n in range(2, 7)])
+    async with (
+        open_storage(store, durability="process") as storage,
+        viewer(storage, review=ReviewMode("Ada")) as client,
+        browser.browsing(client) as shown,
+    ):
+        (record, *_) = await storage.get_records_for_master_job("one")
+        await storage.annotations.add(record.record_uid, "verdict", "rejected", author="Bob")
+        await storage.annotations.add(record.record_uid, "label", "odd", author="Ada")
+        at = f"run=one&at={record.record_uid}"
+        faults: dict[str, list[str]] = {}
+        for address in (
+            BOTH, f"{BOTH}&only=failed", "/compare?run=one", f"/review?{at}", f"/review/edit?{at}",
+            "/review/author?run=one",
+            "/review?run=two&status=cancelled", "/retry?run=two&status=failed", "/retry?run=two&reset=3",
+            f"/record?uid={record.record_uid}", "/run?id=one", "/records?run=one",
+        ):  # fmt: skip
+            faults[address] = await _look(shown, address)
+        assert not any(faults.values()), faults
+
+
+async def _look(shown: BrowserPage, address: str) -> list[str]:
+    await shown.look("light", WIDE)
+    faults = await shown.check(address)
+    await shown.look("dark", PHONE)
+    return faults + await shown.check(address, rules=("color-contrast", "scrollable-region-focusable"))
+
+
+async def test_words_that_differ_are_marked(store: str, browser: OneBrowser):
+    await two_runs(store, [{"n": n} for n in range(6)], [{"n": n} for n in range(6)])
+    async with (
+        open_storage(store, read_only=True) as storage,
+        viewer(storage) as client,
+        browser.browsing(client) as one,
+    ):
+        page = one.page
+        await page.goto("/run?id=one")
+        await page.get_by_role("link", name="Compare").click()
+        await page.get_by_role("checkbox", name="two").check()
+        await page.get_by_role("button", name="Compare").click()
+        await page.get_by_label("Show").select_option("different")
+        await page.get_by_role("button", name="Show").click()
+        await page.wait_for_url("**only=different")
+        assert await page.locator("section.pair").count() == 3
+        assert await page.locator("section.pair").first.locator("mark").all_inner_texts() == ["the", "a"]
+        await page.get_by_role("link", name="Record").first.click()
+        assert "/record?" in page.url

@@ -72,6 +72,29 @@ async def test_what_fits_is_found_in_the_whole_run(storage: Storage) -> None:
         await numbers(storage, "@costs>1")
 
 
+async def test_what_people_said_is_known(storage: Storage) -> None:
+    uids = dict(enumerate(sorted([one.record_uid async for one in storage.iter_records(RUN)])))
+    for n, kind, value, author in (
+        (0, "verdict", "rejected", "a"), (0, "verdict", "accepted", "a"), (1, "verdict", "rejected", "a"),
+        (2, "verdict", "accepted", "a"), (2, "verdict", "rejected", "b"), (0, "label", "good", "a"),
+        (0, "label", "short", "b"), (1, "rating", 2, "a"), (1, "rating", 5, "b"), (4, "comment", "Why not?", "a"),
+    ):  # fmt: skip
+        await storage.annotations.add(uids[n], kind, value, author=author)  # type: ignore[arg-type]
+    for where, expected in {
+        ("@verdict=accepted",): [0],
+        ("@verdict=rejected",): [1],
+        ("@verdict=conflicting",): [2],
+        ("@verdict=unreviewed", "n<7", "n"): [4, 5, 6],
+        ("@label=good",): [0],
+        ("@label~SHO",): [0],
+        ("!@label", "@verdict!=unreviewed"): [1, 2],
+        ("@rating>=3.5",): [1],
+        ("@rating>3.5",): [],
+        ("@comment~why",): [4],
+    }.items():
+        assert sorted(await numbers(storage, *where)) == expected, where
+
+
 async def test_a_sample_is_of_what_fits_and_the_same_every_time(storage: Storage) -> None:
     first = await numbers(storage, "kind.of=odd", sample=Sample(10, 7))
     assert first == await numbers(storage, "kind.of=odd", sample=Sample(10, 7))
@@ -88,5 +111,5 @@ async def test_a_sample_is_of_what_fits_and_the_same_every_time(storage: Storage
 async def test_large_data_is_not_read_and_its_length_is_known(storage: Storage) -> None:
     (batch,) = [one async for one in storage.scan_records(RUN, with_data=False)]
     for where, expected in {("@length>=100",): True, ("n>=0",): False, ("n!=0",): False}.items():
-        chosen = [one async for some in fitting(storage, batch, conditions_of(where), largest=100) for one in some]
+        chosen = [one async for some in fitting(storage, batch, conditions_of(where), largest=100) for one in some.fits]
         assert any(one.record.payload is None and one.problem is not None for one in chosen) == expected, where

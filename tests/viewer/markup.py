@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from urllib.parse import urlsplit
 
+_PICTURE = re.compile(r"data:image/(png|jpeg|gif|webp);base64,[A-Za-z0-9+/]+=*$")
 _VOID = {"meta", "link", "input", "br", "hr", "img"}
 
 
@@ -33,6 +35,7 @@ class Page(HTMLParser):
         text: all that is read by people.
         links: where links lead, with their texts.
         forms: its forms.
+        images: what is drawn.
     """
 
     def __init__(self, html: str) -> None:
@@ -44,6 +47,7 @@ class Page(HTMLParser):
         self._button: dict[str, str] | None = None
         self._words = ""
         self.ids: set[str] = set()
+        self.images: list[str] = []
         self._open: list[str] = []
         self._link: str | None = None
         self.feed(html)
@@ -52,15 +56,18 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = dict(attrs)
-        assert tag not in ("img", "iframe", "object", "embed", "style", "base"), tag
+        assert tag != "img" or _PICTURE.match(given.get("src") or ""), given
+        assert tag not in ("iframe", "object", "embed", "style", "base"), tag
         assert not any(name.startswith("on") or name in ("style", "srcset") for name in given), given
         for name in ("href", "src", "action", "hx-get"):
             place = urlsplit(given.get(name) or "")
             is_a_link = tag == "a" and place.scheme in ("http", "https", "mailto")
-            assert is_a_link or not (place.scheme or place.netloc), given
+            assert is_a_link or tag == "img" or not (place.scheme or place.netloc), given
             assert not is_a_link or "noreferrer" in (given.get("rel") or ""), given
         if tag == "script":
             assert (given.get("src") or "").startswith("/static/"), given
+        if tag == "img":
+            self.images.append(given.get("src") or "")
         if tag == "a":
             self._link = given.get("href") or ""
             self.links[self._link] = ""

@@ -161,6 +161,7 @@ async def test_the_table_is_the_queue(store: str, monkeypatch: pytest.MonkeyPatc
         assert records.keys().isdisjoint({browser.uid})
         monkeypatch.setattr(review_queue, "LONGEST_LOOK", -1.0)
         monkeypatch.setattr(record_pages, "LONGEST_LOOK", -1.0)
+        monkeypatch.setattr(record_pages, "_BATCH", 1)
         browser = await Browser.on(f"{QUEUE}&field=n&compare=is&value=5", client)
         looks = 0
         while browser.page.has_link("Look further"):

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from starfish_storage.codec import decode, encode
-from starfish_storage.errors import SEE_DAMAGE, InvalidInputError, NotFoundError, StorageError, StoreDamagedError
-from starfish_storage.filtering import Condition, Sample, conditions_of, filter_records
+from starfish_storage.errors import InvalidInputError, NotFoundError
+from starfish_storage.filtering import Condition, Sample, conditions_of, filter_records, on_one_line
 from starfish_storage.interface import ScannedRecord, Storage
 from starfish_storage.models import GenerationMasterJob
 
@@ -45,10 +43,7 @@ class Selection:
         for job in self.jobs:
             found = filter_records(self.storage, job.master_job_id, self.where, self.statuses, sample=self.sample)
             async for batch in found:
-                yield [
-                    record if record.payload is None or _is_line(record.payload) else _on_one_line(record)
-                    for record in batch
-                ]
+                yield [on_one_line(record) for record in batch]
 
 
 async def select(
@@ -80,18 +75,3 @@ async def select(
         for job in reversed(await storage.list_master_jobs(project_id)):
             found.setdefault(job.master_job_id, job)
     return Selection(storage, list(found.values()), statuses, conditions, sample and sample.checked())
-
-
-def _is_line(payload: bytes) -> bool:
-    """Return whether data is a line as this library writes it; other programs write other lines."""
-    return payload.endswith(b"}\n") and payload.startswith(b"{") and payload.find(b"\n") == len(payload) - 1
-
-
-def _on_one_line(record: ScannedRecord) -> ScannedRecord:
-    error: StorageError
-    try:
-        value: Any = decode(record.payload or b"")
-        return record._replace(payload=encode(value, f"data of record {record.record_uid!r}"))
-    except (ValueError, RecursionError):
-        error = StoreDamagedError(str(record.output_ref), f"it is not a JSON object; {SEE_DAMAGE}")
-    return record._replace(payload=None, error=error)

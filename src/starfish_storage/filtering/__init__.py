@@ -3,7 +3,21 @@
 `filter_records` streams the records of a run that fit, and `Condition` says what that is.
 """
 
-from starfish_storage.filtering.condition import COMPARISONS, FACTS, Condition, conditions_of
-from starfish_storage.filtering.fitting import Fitting, Sample, filter_records, fitting
+from starfish_storage.filtering.condition import COMPARISONS, FACTS, MISSING, Condition, conditions_of, value_of
+from starfish_storage.filtering.fitting import Fitting, Looked, Sample, filter_records, fitting
+from starfish_storage.filtering.lines import on_one_line
 
-__all__ = ["COMPARISONS", "FACTS", "Condition", "Fitting", "Sample", "conditions_of", "filter_records", "fitting"]
+__all__ = [
+    "COMPARISONS",
+    "FACTS",
+    "MISSING",
+    "Condition",
+    "Fitting",
+    "Looked",
+    "Sample",
+    "conditions_of",
+    "filter_records",
+    "fitting",
+    "on_one_line",
+    "value_of",
+]

@@ -31,6 +31,10 @@ FACTS = {
     "@attempts": "attempts of its input",
     "@cost": "what its input cost",
     "@tokens": "tokens that its input took",
+    "@verdict": "accepted, rejected, conflicting or unreviewed",
+    "@label": "labels that people gave it",
+    "@rating": "mean of its ratings",
+    "@comment": "comments of people",
 }
 """What is known of every record beside its data. ``@length:FIELD`` is the length of a field: characters, or items."""
 

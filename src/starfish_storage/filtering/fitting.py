@@ -11,7 +11,7 @@ from starfish_storage.codec import decode
 from starfish_storage.errors import SEE_DAMAGE, DataTooLargeError, InvalidInputError, StorageError, StoreDamagedError
 from starfish_storage.filtering.condition import MISSING, Condition, conditions_of
 from starfish_storage.interface import ScannedRecord, Storage
-from starfish_storage.runs import InputAccount
+from starfish_storage.runs import InputAccount, holding
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +91,27 @@ async def filter_records(
             if is_whole:
                 yield batch
                 continue
-            async for found in fitting(storage, batch, conditions, with_data=with_data):
-                chosen = [one.record for one in found[:left]]
+            async for looked in fitting(storage, batch, conditions, with_data=with_data):
+                chosen = [one.record for one in looked.fits[:left]]
                 if chosen:
                     yield chosen
                 if left is not None:
                     left -= len(chosen)
                     if left <= 0:
                         return
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """A part of what was looked at.
+
+    Attributes:
+        count: how many of the records have been looked at with it.
+        fits: those of this part that fit, in their order.
+    """
+
+    count: int
+    fits: list[Fitting]
 
 
 async def fitting(
@@ -108,8 +121,8 @@ async def fitting(
     *,
     largest: int | None = None,
     with_data: bool = True,
-) -> AsyncGenerator[list[Fitting]]:
-    """Stream those of some records that fit, in their order.
+) -> AsyncGenerator[Looked]:
+    """Stream those of some records that fit, in their order: once, and more often where their data is large.
 
     Args:
         storage: the store, set up.
@@ -120,20 +133,48 @@ async def fitting(
     """
     by_row = [one for one in conditions if one.fact == "@error"]
     by_cost = [one for one in conditions if one.fact in _PAID]
+    by_people = [one for one in conditions if one.fact in _SAID]
     by_data = [one for one in conditions if one.fact in (None, "@length")]
     chosen = [record for record in records if all(one.fits(_or_missing(record.error_message)) for one in by_row)]
     if by_cost and chosen:
         accounts = await storage.ledger.account_for_inputs(list({record.job_id for record in chosen}))
         chosen = [record for record in chosen if _fits_account(by_cost, accounts.get(record.job_id))]
-    if not by_data and not with_data:
-        yield [Fitting(record) for record in chosen]
-        return
-    async for batch in storage.read_scanned(chosen, largest=largest):
-        found = [_decoded(record) for record in batch]
-        yield [one for one in found if all(_fits_data(condition, one) for condition in by_data)]
+    if by_people and chosen:
+        said = await _said_of(storage, chosen)
+        chosen = [record for record in chosen if all(one.fits(said[record.record_uid][one.field]) for one in by_people)]
+    if chosen and (by_data or with_data):
+        async for batch in storage.read_scanned(chosen, largest=largest):
+            found = [_decoded(record) for record in batch]
+            done = batch[-1].record_uid
+            count = len(records)
+            if done != chosen[-1].record_uid:
+                count = next(number for number, one in enumerate(records, 1) if one.record_uid == done)
+            yield Looked(count, [one for one in found if all(_fits_data(condition, one) for condition in by_data)])
+    elif records:
+        yield Looked(len(records), [Fitting(record) for record in chosen])
 
 
 _PAID = ("@attempts", "@cost", "@tokens")
+_SAID = ("@verdict", "@label", "@rating", "@comment")
+
+
+async def _said_of(storage: Storage, records: Sequence[ScannedRecord]) -> dict[str, dict[str, object]]:
+    """Return the facts that people have said of records."""
+    held = holding(await storage.annotations.list([record.record_uid for record in records]))
+    said: dict[str, dict[str, list[Any]]] = {record.record_uid: {} for record in records}
+    for one in held:
+        said[one.record_uid].setdefault(one.kind, []).append(one.value)
+    return {uid: _facts_of(values) for uid, values in said.items()}
+
+
+def _facts_of(said: dict[str, list[Any]]) -> dict[str, object]:
+    verdicts, ratings = set(said.get("verdict", ())), said.get("rating", ())
+    return {
+        "@verdict": "conflicting" if len(verdicts) > 1 else next(iter(verdicts), "unreviewed"),
+        "@label": said.get("label", MISSING),
+        "@rating": sum(ratings) / len(ratings) if ratings else MISSING,
+        "@comment": said.get("comment", MISSING),
+    }
 
 
 def _or_missing(value: object) -> object:

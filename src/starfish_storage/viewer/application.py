@@ -33,7 +33,7 @@ from starfish_storage.viewer.guard import Access, Guard
 from starfish_storage.viewer.pages.compare import compare_page
 from starfish_storage.viewer.pages.keys import keys_page
 from starfish_storage.viewer.pages.record import record_data, record_page
-from starfish_storage.viewer.pages.records import records_page
+from starfish_storage.viewer.pages.records import records_download, records_page
 from starfish_storage.viewer.pages.retry import reset_shown, retry_page
 from starfish_storage.viewer.pages.review import (
     author_page,
@@ -59,6 +59,7 @@ _PAGES: dict[str, _Page] = {
     "/run/progress": run_progress,
     "/run/timeline": run_timeline,
     "/records": records_page,
+    "/records/download": records_download,
     "/record": record_page,
     "/record/data": record_data,
     "/keys": keys_page,

@@ -10,6 +10,7 @@ from typing import Any
 from markupsafe import Markup
 
 from starfish_storage.conversation import ChatMessage, Part, conversation_of
+from starfish_storage.viewer.images import Image, image_of
 from starfish_storage.viewer.json_tree import Room, TreeNode, tree_of
 from starfish_storage.viewer.safe_markdown import rendered
 
@@ -26,11 +27,13 @@ class TextBlock:
         text: as it is, or its beginning.
         markdown: the same rendered; None if it is not to be, or is too long for that.
         left_out: how many characters are not shown.
+        image: what the text is, if it is one.
     """
 
     text: str
     markdown: Markup | None
     left_out: int = 0
+    image: Image | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,15 @@ def text_block(text: str, room: Room, *, is_markdown: bool = True) -> TextBlock:
     return TextBlock(shown, rendered(shown) if is_markdown else None, left_out)
 
 
+def _picture(value: object, room: Room) -> TextBlock | None:
+    """Return an image as a block without a text, if it is one and there is room for it."""
+    image = image_of(value)
+    if image is None or image.size > room.image_bytes:
+        return None
+    room.image_bytes -= image.size
+    return TextBlock("", None, image=image)
+
+
 def _is_read(value: Any) -> bool:
     is_text = isinstance(value, str) and (len(value) > _LONG or "\n" in value)
     return is_text or _conversation(value) is not None
@@ -97,10 +109,14 @@ def _block(name: str, value: Any, room: Room) -> DataBlock:
     if messages is not None:
         return DataBlock(name, messages=[_message(one, room) for one in messages])
     if isinstance(value, str):
-        return DataBlock(name, text=text_block(value, room))
+        return DataBlock(name, text=_picture(value, room) or text_block(value, room))
     return DataBlock(name, tree=tree_of(value, room))
 
 
 def _message(message: ChatMessage, room: Room) -> ShownMessage:
-    parts = [ShownPart(one, text_block(one.text, room, is_markdown=one.kind == "text")) for one in message.parts]
-    return ShownMessage(message.role, parts)
+    return ShownMessage(message.role, [_part(one, room) for one in message.parts])
+
+
+def _part(part: Part, room: Room) -> ShownPart:
+    picture = _picture(part.content, room) if part.kind == "other" else None
+    return ShownPart(part, picture or text_block(part.text, room, is_markdown=part.kind == "text"))

@@ -22,10 +22,12 @@ class Room:
     Attributes:
         nodes: values of trees.
         characters: of texts.
+        image_bytes: of images.
     """
 
     nodes: int = 4000
     characters: int = 500_000
+    image_bytes: int = 16 << 20
 
     def take(self, text: str, most: int = _LONGEST_TEXT) -> str:
         """Return a text, or as much of its beginning as there is room for."""

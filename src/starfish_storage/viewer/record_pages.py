@@ -8,25 +8,32 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any, cast
+from typing import Literal, cast
 
-from starfish_storage.codec import decode
-from starfish_storage.errors import SEE_DAMAGE, InvalidInputError, NotFoundError, StorageError, StoreDamagedError
+from starfish_storage.errors import DataTooLargeError, InvalidInputError, NotFoundError
+from starfish_storage.filtering import MISSING, Condition, Fitting, fitting, value_of
 from starfish_storage.interface import ScannedRecord, Storage
 from starfish_storage.models import Record
-from starfish_storage.viewer.field_filter import FieldFilter
 from starfish_storage.viewer.words import cell
+from starfish_storage.wording import size
 
 PAGE = 50
 """Records of a page."""
 LONGEST_LOOK = 0.2
-"""Seconds after which a page that is not full ends, and says how to go on: filters are compared record by record."""
+"""Seconds after which a page that is not full ends, and says how to go on: conditions are compared record by record."""
+LARGEST_COMPARED = 8 << 20
+"""Bytes of the largest data that conditions look into: a page is to take neither long nor much memory."""
+LARGEST_IN_A_ROW = 1 << 19
+"""Bytes of the largest data whose fields stand in a table."""
+
+Order = Literal["oldest", "newest", "random"]
 
 _MOST_FIELDS = 100
 _BATCH = 100
+_BATCH_OF_ROWS = 1000  # where no data is read
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +44,9 @@ class RecordQuery:
         master_job_id: the run.
         statuses: in one of these; none: in any.
         error: whose error contains this, whatever its case.
-        filters: what must be in the data.
-        newest_first: the order.
+        conditions: all of which a record fits.
+        order: by the time when they were made, or that of a shuffle, whose first page is a sample.
+        seed: of the shuffle.
         after: uid of the record behind which a page begins.
         before: uid of the record before which a page ends.
     """
@@ -46,10 +54,21 @@ class RecordQuery:
     master_job_id: str
     statuses: Sequence[str] = ()
     error: str = ""
-    filters: Sequence[FieldFilter] = ()
-    newest_first: bool = False
+    conditions: Sequence[Condition] = ()
+    order: Order = "oldest"
+    seed: int = 0
     after: str | None = None
     before: str | None = None
+
+    @property
+    def every_condition(self) -> list[Condition]:
+        """The conditions, with that about the error."""
+        return [*([Condition("@error", "has", self.error)] if self.error else ()), *self.conditions]
+
+    @property
+    def is_filtered(self) -> bool:
+        """Whether it leaves out records of the run."""
+        return bool(self.statuses or self.error or self.conditions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +82,8 @@ class RecordLine:
         ended: when its status was settled (UTC).
         error: what went wrong with it.
         fields: the fields of its data, each as a text that is cut.
-        problem: why its data cannot be read.
+        bytes: the size of its data; None if it has none, or it cannot be read.
+        problem: why its data cannot be read, or is not shown here.
     """
 
     uid: str
@@ -72,6 +92,7 @@ class RecordLine:
     ended: datetime
     error: str | None
     fields: Mapping[str, str]
+    bytes: int | None
     problem: str | None = None
 
 
@@ -94,11 +115,13 @@ class RecordPage:
     looked_at: int = 0
 
 
-_DataFound = tuple[Record | ScannedRecord, Mapping[str, Any] | None, StorageError | None]
-
-
-async def record_page(storage: Storage, query: RecordQuery) -> RecordPage:
+async def record_page(storage: Storage, query: RecordQuery, columns: Sequence[str] = ()) -> RecordPage:
     """Read a page.
+
+    Args:
+        storage: the store.
+        query: which page.
+        columns: fields within fields that lines are to have too.
 
     Raises:
         NotFoundError: the record where it begins or ends is not in the run any more.
@@ -107,54 +130,61 @@ async def record_page(storage: Storage, query: RecordQuery) -> RecordPage:
     """
     if query.after is not None and query.before is not None:
         raise InvalidInputError("a page begins after a record, or ends before one; not both.")
-    uid = query.before if query.after is None else query.after
-    border = None if uid is None else await _border(storage, query.master_job_id, uid)
-    backwards = query.before is not None
-    newest_first = query.newest_first != backwards
-    source = _newest_first(storage, query, border) if newest_first else _oldest_first(storage, query, border)
-    page = await _filled(source, query)
-    has_more = page.stopped is not None or len(page.lines) > PAGE
-    page.lines = page.lines[:PAGE]
-    if backwards:
+    page, found = await _found(storage, query, PAGE + 1)
+    has_more = page.stopped is not None or len(found) > PAGE
+    page.lines = await _lines(storage, found[:PAGE], columns)
+    if query.before is not None:
         page.lines.reverse()
-    page.preceding, page.following = (has_more, True) if backwards else (border is not None, has_more)
+    is_first = query.after is None
+    page.preceding, page.following = (has_more, True) if query.before is not None else (not is_first, has_more)
     return page
 
 
-async def _filled(source: AsyncGenerator[_DataFound], query: RecordQuery) -> RecordPage:
-    page = RecordPage()
+async def neighbours(storage: Storage, query: RecordQuery, record: Record) -> tuple[str | None, str | None]:
+    """Return the uids of the records before and after one in the order of a query; None also where none is found soon.
+
+    Raises nothing of its own.
+    """
+    uids: list[str | None] = []
+    for side in ({"before": record.record_uid, "after": None}, {"after": record.record_uid, "before": None}):
+        _, found = await _found(storage, replace(query, **side), 1)
+        uids.append(found[0].record.record_uid if found else None)
+    return uids[0], uids[1]
+
+
+async def _found(storage: Storage, query: RecordQuery, most: int) -> tuple[RecordPage, list[Fitting]]:
+    """Return the next records that fit, away from where the query begins or ends, and how far the look went."""
+    conditions, page, found = query.every_condition, RecordPage(), list[Fitting]()
+    reads_data = any(one.fact in (None, "@length") for one in conditions)
     until = time.monotonic() + LONGEST_LOOK
-    async with aclosing(source):
-        async for record, data, problem in source:
-            page.looked_at += 1
-            if _fits(query, record, data):
-                page.lines.append(_line(record, data, problem))
-                if len(page.lines) > PAGE:
-                    break
-            if time.monotonic() > until:
-                page.stopped = record.record_uid
-                break
-    return page
+    batch_size = _BATCH if reads_data else _BATCH_OF_ROWS if conditions else most
+    async with aclosing(await _scan(storage, query, batch_size)) as batches:
+        async for batch in batches:
+            before = page.looked_at
+            async for looked in fitting(storage, batch, conditions, largest=LARGEST_COMPARED, with_data=False):
+                found += looked.fits
+                page.looked_at = before + looked.count
+                if len(found) >= most:
+                    return page, found[:most]
+                if time.monotonic() > until:
+                    page.stopped = batch[looked.count - 1].record_uid
+                    return page, found
+    return page, found
 
 
-def _fits(query: RecordQuery, record: Record | ScannedRecord, data: Mapping[str, Any] | None) -> bool:
-    if query.error and query.error.casefold() not in (record.error_message or "").casefold():
-        return False
-    return all(one.fits(data) for one in query.filters)
-
-
-def _line(record: Record | ScannedRecord, data: Mapping[str, Any] | None, problem: StorageError | None) -> RecordLine:
-    ended = record.end_time if isinstance(record.end_time, datetime) else datetime.fromisoformat(record.end_time)
-    fields = {name: cell(value) for name, value in islice((data or {}).items(), _MOST_FIELDS)}
-    return RecordLine(
-        record.record_uid,
-        record.job_id,
-        record.status,
-        ended,
-        record.error_message,
-        fields,
-        None if problem is None else str(problem),
+async def _scan(storage: Storage, query: RecordQuery, batch_size: int) -> AsyncGenerator[list[ScannedRecord]]:
+    uid = query.before if query.after is None else query.after
+    backwards = query.before is not None
+    scan = storage.scan_records(
+        query.master_job_id,
+        query.statuses or None,
+        after=None if uid is None else scanned(await _border(storage, query.master_job_id, uid)),
+        batch_size=batch_size,
+        backwards=(query.order == "newest") != backwards,
+        seed=query.seed if query.order == "random" else None,
+        with_data=False,
     )
+    return cast("AsyncGenerator[list[ScannedRecord]]", scan)
 
 
 async def _border(storage: Storage, master_job_id: str, uid: str) -> Record:
@@ -164,61 +194,33 @@ async def _border(storage: Storage, master_job_id: str, uid: str) -> Record:
     return record
 
 
-async def _oldest_first(storage: Storage, query: RecordQuery, after: Record | None) -> AsyncGenerator[_DataFound]:
-    begin = None if after is None else _scanned(after)
-    batches = storage.scan_records(query.master_job_id, query.statuses or None, after=begin, batch_size=_BATCH)
-    async for batch in batches:
-        for one in batch:
-            yield _decoded(one)
+async def _lines(storage: Storage, found: Sequence[Fitting], columns: Sequence[str]) -> list[RecordLine]:
+    """Return lines with the fields of the data, which is read for them alone."""
+    records = [one.record._replace(payload=None, error=None) for one in found]
+    lines: list[RecordLine] = []
+    async for looked in fitting(storage, records, (), largest=LARGEST_IN_A_ROW):
+        lines += [_line(one, columns) for one in looked.fits]
+    return lines
 
 
-def _decoded(record: ScannedRecord) -> _DataFound:
-    data: object = None
-    if record.payload is not None:
-        try:
-            data = decode(record.payload)
-        except (ValueError, RecursionError):
-            pass  # as data in a store of Starfish, which has no digests, may be
-        if not isinstance(data, dict):
-            return (
-                record,
-                None,
-                StoreDamagedError(f"data of record {record.record_uid!r}", f"it is not JSON; {SEE_DAMAGE}"),
-            )
-    return record, cast("dict[str, Any] | None", data), record.error
+def _line(found: Fitting, columns: Sequence[str]) -> RecordLine:
+    record, data = found.record, found.data or {}
+    fields = {name: cell(value) for name, value in islice(data.items(), _MOST_FIELDS)}
+    for name in columns:
+        if name not in fields and (value := value_of(data, name)) is not MISSING:
+            fields[name] = cell(value)
+    problem, length = found.problem, None if record.payload is None else len(record.payload)
+    if isinstance(problem, DataTooLargeError):
+        length, told = problem.size, f"{size(problem.size)} of data: open the record to see it"
+    else:
+        told = None if problem is None else str(problem)
+    ended = datetime.fromisoformat(record.end_time)
+    return RecordLine(
+        record.record_uid, record.job_id, record.status, ended, record.error_message, fields, length, told
+    )
 
 
-async def _newest_first(storage: Storage, query: RecordQuery, after: Record | None) -> AsyncGenerator[_DataFound]:
-    waiting: list[Record] = []
-    records = storage.iter_records(query.master_job_id, query.statuses or None, after=after, batch_size=_BATCH)
-    async for record in records:
-        waiting.append(record)
-        if len(waiting) == _BATCH:
-            for found in await _with_data(storage, waiting):
-                yield found
-            waiting = []
-    for found in await _with_data(storage, waiting):
-        yield found
-
-
-async def _with_data(storage: Storage, records: Sequence[Record]) -> list[_DataFound]:
-    """Return records with their data. One that cannot be read carries its error, and the others are read."""
-    refs = [one.output_ref for one in records if one.output_ref is not None]
-    try:
-        data = iter(await storage.get_records_data(refs))
-        return [(one, None if one.output_ref is None else next(data), None) for one in records]
-    except StorageError:
-        return [await _one_with_data(storage, one) for one in records]
-
-
-async def _one_with_data(storage: Storage, record: Record) -> _DataFound:
-    try:
-        return record, None if record.output_ref is None else await storage.get_record_data(record.output_ref), None
-    except StorageError as error:
-        return record, None, error
-
-
-def _scanned(record: Record) -> ScannedRecord:
+def scanned(record: Record) -> ScannedRecord:
     """Return a record as the place where a scan begins."""
     start, end, changed = (
         one.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
@@ -238,12 +240,3 @@ def _scanned(record: Record) -> ScannedRecord:
         None,
         None,
     )
-
-
-async def neighbours(storage: Storage, record: Record) -> tuple[str | None, str | None]:
-    """Return the uids of the records of the run before and after one, by the time they were made."""
-    older = storage.iter_records(record.master_job_id, after=record, batch_size=1)
-    newer = storage.scan_records(record.master_job_id, after=_scanned(record), batch_size=1)
-    previous = await anext(aiter(older), None)
-    following = await anext(aiter(newer), None)
-    return None if previous is None else previous.record_uid, following[0].record_uid if following else None

@@ -97,6 +97,15 @@ def link(path: str, parameters: Mapping[str, object] | None = None, /, **further
     return path + (f"?{urlencode(pairs, doseq=True, errors='surrogatepass')}" if pairs else "")
 
 
+def file_name(id: str) -> str:
+    """Return a file's name for an id, without what a path or a header would take for something else.
+
+    >>> file_name('../r"1')
+    '___r_1'
+    """
+    return "".join(one if one.isascii() and (one.isalnum() or one in "-_") else "_" for one in id)
+
+
 def number(count: float) -> str:
     """Return a number with its thousands apart."""
     return f"{count:,}"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import AsyncGenerator, Sequence
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, cast
@@ -12,18 +13,41 @@ from starlette.datastructures import QueryParams
 from starlette.responses import Response, StreamingResponse
 
 from starfish_storage.codec import readable_text
-from starfish_storage.errors import InvalidInputError, NotFoundError, StorageError
+from starfish_storage.errors import DataTooLargeError, InvalidInputError, NotFoundError, StorageError
+from starfish_storage.filtering import fitting
 from starfish_storage.models import Record
 from starfish_storage.runs import RecordedCall, Step, holding
 from starfish_storage.viewer.blocks import DataBlock, blocks_of
 from starfish_storage.viewer.json_tree import Room
 from starfish_storage.viewer.pages.sheet import Sheet
-from starfish_storage.viewer.record_pages import neighbours
+from starfish_storage.viewer.record_pages import neighbours, scanned
+from starfish_storage.viewer.table_state import state_of
+from starfish_storage.viewer.words import file_name
 
 _MOST_CALLS = 50
 _MOST_COMPARED = 200_000  # characters of each of two versions
 _MOST_DIFFERENCES = 2000  # lines
-_CHUNK = 1 << 16
+LARGEST_SHOWN = 8 << 20
+"""Bytes of the largest data that a page lays out; of what is larger it shows the beginning."""
+_BEGINNING = 20_000  # bytes
+_NEW_LINE = re.compile(r"(?<!\\)((?:\\\\)*\\n)")
+
+
+@dataclass(frozen=True, slots=True)
+class ShownData:
+    """The data of a record on its page.
+
+    Attributes:
+        data: it, if it can be read and laid out.
+        problem: why it cannot be read.
+        size: its bytes; None if they are not known.
+        beginning: of data that is too large to be laid out.
+    """
+
+    data: dict[str, Any] | None = None
+    problem: StorageError | None = None
+    size: int | None = None
+    beginning: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,28 +72,32 @@ class ShownCall:
 
 
 async def record_page(sheet: Sheet, parameters: QueryParams) -> Response:
-    """Return the page of the record that ``uid`` names, or of its ``version``."""
+    """Return the page of the record that ``uid`` names, or of its ``version``; beside the table that it stands in."""
     record, storage, ledger = await _record(sheet, parameters), sheet.storage, sheet.storage.ledger
-    number = _version(parameters)
-    data, problem = await _data(sheet, record, number)
+    state = state_of(parameters).of_run(record.master_job_id)
+    number, against = _version(parameters, "version"), _version(parameters, "against")
+    shown = await _data(sheet, record, number)
     job = await storage.get_execution_job(record.job_id)
     calls = await ledger.list_calls(record.job_id)
-    previous, following = await neighbours(storage, record)
+    versions = await ledger.list_versions(record.record_uid)
+    previous, following = await neighbours(storage, state.query, record)
     room = Room()
     return await sheet.page(
         "record.html",
         record=record,
         number=number,
-        blocks=() if data is None else blocks_of(data, room),
-        problem=problem,
+        against=against,
+        blocks=() if shown.data is None else blocks_of(shown.data, room),
+        shown=shown,
         job=job,
         input=() if job is None or job.run_config is None else blocks_of(job.run_config, room),
         attempts=await ledger.list_attempts(record.job_id),
         calls=[_shown(one, room) for one in islice(calls, _MOST_CALLS)],
         number_of_calls=len(calls),
         segment=(await ledger.find_segments([record.record_uid])).get(record.record_uid),
-        versions=await ledger.list_versions(record.record_uid),
-        differences=None if number is None or data is None else await _differences(sheet, record, data),
+        versions=versions,
+        differences=await _differences(sheet, record, shown.data, number, against),
+        state=state.parameters,
         previous=previous,
         following=following,
         said=holding(await storage.annotations.list([record.record_uid])),
@@ -78,22 +106,30 @@ async def record_page(sheet: Sheet, parameters: QueryParams) -> Response:
 
 
 async def record_data(sheet: Sheet, parameters: QueryParams) -> Response:
-    """Return the data of a record as a file of JSON, whatever its size."""
-    record = await _record(sheet, parameters)
-    data, problem = await _data(sheet, record, _version(parameters))
-    if problem is not None:
-        raise problem
-    if data is None:
+    """Return the data of a record as it is stored, whatever its size: it is read and sent in pieces."""
+    record, number = await _record(sheet, parameters), _version(parameters, "version")
+    if number is not None:
+        version = await sheet.storage.ledger.get_version_data(record.record_uid, number)
+        return _download(record, iter_of([readable_text(version, 2).encode("utf-8", "surrogatepass")]))
+    if record.output_ref is None:
         raise NotFoundError("data of record", record.record_uid, f"a record that is {record.status} may have none")
-    text = readable_text(data, 2)
-    name = "".join(one if one.isascii() and (one.isalnum() or one in "-_") else "_" for one in record.record_uid)
+    pieces = aiter(sheet.storage.iter_record_data(record.output_ref))
+    first = await anext(pieces, b"")  # before the answer begins, so that a page can say what is wrong
+    return _download(record, iter_of([first], pieces))
 
-    async def chunks() -> AsyncGenerator[bytes]:
-        for begin in range(0, len(text), _CHUNK):
-            yield text[begin : begin + _CHUNK].encode("utf-8", "surrogatepass")
 
-    headers = {"Content-Disposition": f'attachment; filename="{name}.json"'}
-    return StreamingResponse(chunks(), media_type="application/json", headers=headers)
+def _download(record: Record, pieces: AsyncIterator[bytes]) -> Response:
+    headers = {"Content-Disposition": f'attachment; filename="{file_name(record.record_uid)}.json"'}
+    return StreamingResponse(pieces, media_type="application/json", headers=headers)
+
+
+async def iter_of(first: Iterable[bytes], rest: AsyncIterator[bytes] | None = None) -> AsyncGenerator[bytes]:
+    """Yield pieces, and then the rest of them."""
+    for piece in first:
+        yield piece
+    if rest is not None:
+        async for piece in rest:
+            yield piece
 
 
 async def _record(sheet: Sheet, parameters: QueryParams) -> Record:
@@ -104,29 +140,41 @@ async def _record(sheet: Sheet, parameters: QueryParams) -> Record:
     return record
 
 
-def _version(parameters: QueryParams) -> int | None:
-    given = parameters.get("version")
+def _version(parameters: QueryParams, name: str) -> int | None:
+    given = parameters.get(name)
     if given is None:
         return None
     if not given.isascii() or not given.isdecimal() or len(given) > 9:  # noqa: PLR2004 (digits)
-        raise InvalidInputError("version must be the number of a version.")
+        raise InvalidInputError(f"{name} must be the number of a version.")
     return int(given)
 
 
-async def _data(sheet: Sheet, record: Record, number: int | None) -> tuple[dict[str, Any] | None, StorageError | None]:
+async def _data(sheet: Sheet, record: Record, number: int | None) -> ShownData:
     """Return the data of a record; or why it cannot be read: what else is known of it is shown all the same.
 
     Raises:
         NotFoundError: it has no such version.
     """
+    if number is None:
+        return await _current(sheet, record)
     try:
-        if number is not None:
-            return await sheet.storage.ledger.get_version_data(record.record_uid, number), None
-        return None if record.output_ref is None else await sheet.storage.get_record_data(record.output_ref), None
+        return ShownData(await sheet.storage.ledger.get_version_data(record.record_uid, number))
     except StorageError as error:
         if type(error) is NotFoundError:
             raise
-        return None, error
+        return ShownData(problem=error)
+
+
+async def _current(sheet: Sheet, record: Record) -> ShownData:
+    async for looked in fitting(sheet.storage, [scanned(record)], (), largest=LARGEST_SHOWN):
+        (found,) = looked.fits
+        if not isinstance(found.problem, DataTooLargeError):
+            length = None if found.record.payload is None else len(found.record.payload)
+            return ShownData(found.data, found.problem, length)
+        pieces = sheet.storage.iter_record_data(found.problem.path, chunk_size=_BEGINNING)
+        beginning = await anext(aiter(pieces), b"")
+        return ShownData(size=found.problem.size, beginning=beginning.decode("utf-8", "replace"))
+    return ShownData()
 
 
 def _shown(step: Step, room: Room) -> ShownCall:
@@ -149,17 +197,33 @@ def _answer(response: Any) -> Any:
     return {"message": messages} | {name: value for name, value in fields.items() if name != "choices"}
 
 
-async def _differences(sheet: Sheet, record: Record, data: dict[str, Any]) -> list[str] | None:
-    """Return the lines in which a version differs from the current output; None if they are too large for that."""
-    current, problem = await _data(sheet, record, None)
-    if current is None or problem is not None:
+async def _differences(
+    sheet: Sheet, record: Record, data: dict[str, Any] | None, number: int | None, against: int | None
+) -> list[str] | None:
+    """Return the lines in which a version differs from another, or from the current output.
+
+    None if there is nothing to compare, or it is too large for that.
+    """
+    if data is None or (number is None and against is None):
         return None
-    texts = [readable_text(one, 2) for one in (data, current)]
-    if max(map(len, texts)) > _MOST_COMPARED:
+    other = (await _data(sheet, record, against)).data
+    if other is None:
         return None
-    old, new = (one.splitlines() for one in texts)
-    lines = difflib.unified_diff(old, new, "this version", "current", lineterm="")
+    old, new = (readable_text(one, 2) for one in (data, other))
+    if max(len(old), len(new)) > _MOST_COMPARED:
+        return None
+    before, after = (f"version {one}" if one is not None else "current" for one in (number, against))
+    lines = difflib.unified_diff(_lines(old), _lines(new), before, after, lineterm="")
     return list(islice(lines, _MOST_DIFFERENCES))
+
+
+def _lines(text: str) -> list[str]:
+    r"""Return the lines of readable JSON, with those within a text apart: one word that differs is not the whole text.
+
+    >>> _lines('{"a": "one\\ntwo"}')
+    ['{"a": "one\\n', '    two"}']
+    """
+    return [line for whole in text.splitlines() for line in _NEW_LINE.sub(r"\1\n    ", whole).split("\n")]
 
 
 async def _commands(sheet: Sheet, record: Record) -> dict[str, str]:

@@ -16,10 +16,10 @@ from starlette.responses import RedirectResponse, Response
 
 from starfish_storage.errors import InvalidInputError, NotFoundError
 from starfish_storage.models import EXECUTION_JOB_STATUSES, GenerationMasterJob, utc_now
-from starfish_storage.viewer.pages.records import query_of
 from starfish_storage.viewer.pages.review_queue import Queue
 from starfish_storage.viewer.pages.sheet import Sheet
 from starfish_storage.viewer.record_pages import record_page
+from starfish_storage.viewer.table_state import state_of
 from starfish_storage.viewer.words import link
 
 LONGEST_RESET = 2.0
@@ -101,7 +101,7 @@ async def _look(sheet: Sheet, queue: Queue, after: str | None) -> Shown:
 
 async def _pages(sheet: Sheet, queue: Queue, after: str | None) -> AsyncGenerator[tuple[Sequence[str], str | None]]:
     """Yield the inputs of each page of the table, and the record behind which the next one begins."""
-    query = query_of(QueryParams([(name, one) for name, values in queue.state.items() for one in values]))
+    query = state_of(QueryParams([(name, one) for name, values in queue.state.items() for one in values])).query
     seen: set[str] = set()
     while True:
         page = await record_page(sheet.storage, replace(query, after=after))

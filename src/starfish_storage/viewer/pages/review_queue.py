@@ -11,8 +11,8 @@ from starlette.datastructures import QueryParams
 
 from starfish_storage.interface import Storage
 from starfish_storage.runs import Annotation, holding
-from starfish_storage.viewer.pages.records import query_of
 from starfish_storage.viewer.record_pages import record_page
+from starfish_storage.viewer.table_state import state_of
 
 LONGEST_LOOK = 0.5
 """Seconds after which the look for the next one ends, and the page says how to go on."""
@@ -94,7 +94,7 @@ async def next_in(storage: Storage, queue: Queue, author: str, after: str | None
         border = None if after is None else await storage.get_record_metadata(after)
         found = await storage.annotations.next_unreviewed(queue.master_job_id, author, after=border)
         return NextRecord(found[0].record_uid if found else None)
-    query = query_of(QueryParams([(name, one) for name, values in queue.state.items() for one in values]))
+    query = state_of(QueryParams([(name, one) for name, values in queue.state.items() for one in values])).query
     until = time.monotonic() + LONGEST_LOOK
     looked_at = 0
     while True:

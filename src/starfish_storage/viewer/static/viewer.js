@@ -2,6 +2,17 @@
 "use strict";
 {
   const copy = async (button) => {
+    if (button.dataset.copiesFrom) {
+      try {
+        const answer = await fetch(button.dataset.copiesFrom);
+        if (!answer.ok) throw new Error(answer.statusText);
+        await navigator.clipboard.writeText(await answer.text());
+        button.textContent = "Copied";
+      } catch {
+        button.textContent = "Not copied: download it";
+      }
+      return;
+    }
     const source = document.getElementById(button.dataset.copies ?? "") ?? button.parentElement.querySelector("code, pre");
     try {
       await navigator.clipboard.writeText(source.textContent);

@@ -48,7 +48,7 @@ async def test_what_is_shown_runs_again(store: str):
 async def test_it_ends_in_time_and_goes_on(store: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(retry, "LONGEST_RESET", -1.0)
     monkeypatch.setattr(retry, "LONGEST_LOOK", -1.0)
-    monkeypatch.setattr("starfish_storage.viewer.record_pages.LONGEST_LOOK", -1.0)
+    monkeypatch.setattr("starfish_storage.viewer.record_pages.PAGE", 1)
     async with reviewing(store, inputs=4) as (storage, client):
         browser = await Browser.on(f"/retry?run={RUN}&status=completed", client)
         assert "At least 1" in browser.page.text

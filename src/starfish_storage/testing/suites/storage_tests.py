@@ -29,6 +29,7 @@ from starfish_storage.testing.suites.run_outcomes import OutcomeTests
 from starfish_storage.testing.suites.run_progress import ProgressTests
 from starfish_storage.testing.suites.run_versions import SettlingTests, VersionTests
 from starfish_storage.testing.suites.scanning import ScanningTests
+from starfish_storage.testing.suites.searching import SearchTests
 from starfish_storage.testing.suites.streaming import StreamingTests
 from starfish_storage.testing.suites.transfer_tests import TransferTests
 
@@ -90,6 +91,9 @@ class StorageTests:
 
     class TestScanning(ScanningTests):
         """See `ScanningTests`."""
+
+    class TestSearch(SearchTests):
+        """See `SearchTests`."""
 
     class TestDeletion(DeletionTests):
         """See `DeletionTests`."""

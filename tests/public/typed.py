@@ -43,7 +43,7 @@ from starfish_storage.generation import (
     Where,
     explain_calls,
 )
-from starfish_storage.interface import ScannedRecord
+from starfish_storage.interface import ScannedRecord, SearchPage, SearchPlace, SearchState
 from starfish_storage.runs import (
     Annotation,
     AnnotationCounts,
@@ -168,6 +168,18 @@ class Beyond(Protocol):
     def read_scanned(
         self, records: Sequence[ScannedRecord], *, largest: int | None = None
     ) -> AsyncIterator[list[ScannedRecord]]: ...
+    async def search_records(
+        self,
+        query: str,
+        *,
+        master_job_id: str | None = None,
+        project_id: str | None = None,
+        fields: Sequence[str] | None = None,
+        limit: int = 50,
+        after: SearchPlace | None = None,
+    ) -> SearchPage: ...
+    async def index_records(self, seconds: float | None = None) -> SearchState: ...
+    async def drop_search_index(self) -> None: ...
     def iter_record_data(self, output_ref: str, *, chunk_size: int = 1 << 18) -> AsyncIterator[bytes]: ...
     async def completed_config_hashes(self, master_job_id: str) -> set[str]: ...
     async def delete_master_job(self, master_job_id: str) -> None: ...

@@ -36,6 +36,7 @@ _SECTIONS = {
         "show": "Show the project, run, input or record with an id.",
         "records": "List the records of a run.",
         "record": "Show a record, its data and its history.",
+        "search": "Search records for words.",
         "errors": "Count the failures of a run by kind.",
         "steps": "Count the replies to paid steps of a run.",
         "calls": "Show what was asked and answered for an input.",

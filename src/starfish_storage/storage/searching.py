@@ -19,7 +19,6 @@ from starfish_storage.interface import ChangeFeed, ScannedRecord, SearchHit, Sea
 from starfish_storage.interface.change_feed import CurrentRecord
 from starfish_storage.metadata.search.file import IndexDamagedError
 from starfish_storage.metadata.search.index import (
-    MOST_AT_ONCE,
     Entry,
     IndexState,
     Match,
@@ -39,6 +38,7 @@ logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 _AT_ONCE = 500
+_SPARE = 20  # hits that may have been replaced or deleted meanwhile
 _SEARCH_SECONDS = 0.1  # what a search spends on bringing the index up to date
 _MERGE_SECONDS = 0.05
 _FORGET_SECONDS = 2.0
@@ -79,8 +79,9 @@ class TextSearch:
         hits: list[SearchHit] = []
         found: Matches | None = None
         limit, place = asked.limit, asked.after
-        while found is None or len(found.matches) == MOST_AT_ONCE:
-            found = await self._index.ask(_searching(parsed, asked, place))
+        most = limit + _SPARE
+        while found is None or len(found.matches) == most:
+            found = await self._index.ask(_searching(parsed, asked, place, most))
             left = found.matches
             while left and len(hits) <= limit:
                 some, left = left[: limit + 1 - len(hits)], left[limit + 1 - len(hits) :]
@@ -118,7 +119,7 @@ class TextSearch:
 
     async def _take_in_next(self) -> bool:
         """Take in the next changes; return whether they are the last ones."""
-        turn = await self._index.ask(lambda index: index.turn())
+        turn = await self._index.ask(lambda index: index.state())
         changed = await self._changes.list_changed(turn.cursor or None)
         outdated = await self._index.ask(lambda index: index.list_outdated(changed.stamps))
         for start in range(0, len(outdated), _AT_ONCE):
@@ -136,7 +137,7 @@ class TextSearch:
         """Index records as they are now; return None if somebody else has taken something in meanwhile."""
         current = {one.row.record_uid: one for one in await self._changes.get_current(record_uids)}
         projects = {size.master_job_id: size.project_id for size in await self._changes.list_sizes()}
-        there = [one for one in current.values() if one.row.master_job_id in projects]
+        there = [one for uid in record_uids if (one := current.get(uid)) and one.row.master_job_id in projects]
         gone = [uid for uid in record_uids if uid not in current]
         next_turn: IndexState | None = turn
         while next_turn is not None and (there or gone):
@@ -157,7 +158,7 @@ class TextSearch:
         is_less = any(indexed.get(run, 0) < min(number, now.get(run, 0)) for run, number in sizes.items())
         if is_less and time.monotonic() > self._begun_anew + _AGAIN_SECONDS:
             self._begun_anew = time.monotonic()
-            turn = await self._index.ask(lambda index: index.turn())
+            turn = await self._index.ask(lambda index: index.state())
             await self._index.ask(lambda index: index.take_in(turn, (), (), None))
 
     async def _forget_runs(self, runs: set[str]) -> None:
@@ -175,7 +176,7 @@ class TextSearch:
             if not found:
                 return
             *_, after = found.values()
-            turn = await self._index.ask(lambda index: index.turn())
+            turn = await self._index.ask(lambda index: index.state())
             there = {one.row.record_uid for one in await self._changes.get_current(list(found))}
             gone = [uid for uid in found if uid not in there]
             if gone:
@@ -276,8 +277,8 @@ class _OpenIndex:
                 index.close()
 
 
-def _searching(query: Query, asked: Search, after: SearchPlace | None) -> Callable[[SearchIndex], Matches]:
-    return lambda index: index.search(query, asked.scope, asked.fields, after)
+def _searching(query: Query, asked: Search, after: SearchPlace | None, most: int) -> Callable[[SearchIndex], Matches]:
+    return lambda index: index.search(query, asked.scope, asked.fields, after, most)
 
 
 def _taking_in(

@@ -20,7 +20,14 @@ FORM = 1
 _BUSY_MS = 200
 _OPENING_MS = 10_000
 _FLAGS = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_NOFOLLOW
-_DAMAGES = (apsw.CorruptError, apsw.NotADBError, apsw.SQLError, apsw.ConstraintError, apsw.MismatchError)
+_DAMAGES = (
+    apsw.CorruptError,
+    apsw.NoFTS5Error,
+    apsw.NotADBError,
+    apsw.SQLError,
+    apsw.ConstraintError,
+    apsw.MismatchError,
+)
 _TABLES = ("settings", "scopes", "fields", "entries", "entries_by_scope", "text")
 
 
@@ -48,7 +55,8 @@ class IndexFile:
         except apsw.Error as error:
             raise translate(error, path) from error
         try:
-            self._connection.register_fts5_function("relevance", relevance)
+            with self.translated():
+                self._connection.register_fts5_function("relevance", relevance)
             self._prepare()
         except BaseException:
             self._connection.close()

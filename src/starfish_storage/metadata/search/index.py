@@ -19,7 +19,6 @@ from starfish_storage.metadata.search.query import Query, compiled
 from starfish_storage.metadata.search.words import indexed_text
 
 MOST_RANKED = 4000
-MOST_AT_ONCE = 1000
 _MOST_COUNTED = 10_000
 _COLUMNS = tuple(f"c{number}" for number in range(31))
 OTHERS = "others"
@@ -105,6 +104,7 @@ class SearchIndex:
     def __init__(self, path: str) -> None:
         self._lock = threading.RLock()
         self._weights: tuple[float, ...] = ()
+        self._average = 0.0
         self._file = IndexFile(path, self._relevance)
         self._execute, self._first = self._file.execute, self._file.first
 
@@ -113,7 +113,7 @@ class SearchIndex:
         with self._lock:
             self._file.close()
 
-    def turn(self) -> IndexState:
+    def state(self) -> IndexState:
         """Return how far it has come, for `take_in`."""
         with self._lock, self._file.translated():
             number = only_value(self._first("get_setting", "turn"))
@@ -142,12 +142,12 @@ class SearchIndex:
             return {uid: number for number, uid in found}
 
     def take_in(
-        self, turn: IndexState, entries: Sequence[Entry], gone: Sequence[str], cursor: str | None
+        self, before: IndexState, entries: Sequence[Entry], gone: Sequence[str], cursor: str | None
     ) -> IndexState | None:
         """Index records anew, forget others, and note how far that has come; all or nothing.
 
         Args:
-            turn: as it was before these records were read.
+            before: as it was before these records were read.
             entries: as they are now.
             gone: those that are not there any more.
             cursor: how far the changes were taken in.
@@ -159,7 +159,7 @@ class SearchIndex:
         with self._lock:
             try:
                 with self._file.transaction():
-                    if self.turn() != turn:
+                    if self.state() != before:
                         return None
                     columns = dict(self._execute("list_fields"))
                     is_less = [uid for uid in gone if self._forget(uid)]
@@ -167,11 +167,11 @@ class SearchIndex:
                         self._put(entry, columns)
                     if is_less:
                         self._execute("save_setting", "unmerged", "yes")
-                    self._execute("save_setting", "turn", str(turn.number + 1))
+                    self._execute("save_setting", "turn", str(before.number + 1))
                     self._execute("save_setting", "cursor", cursor or "")
             except StorageBusyError:
                 return None
-            return IndexState(turn.number + 1, cursor or "")
+            return IndexState(before.number + 1, cursor or "")
 
     def merge(self, seconds: float) -> bool:
         """Merge the parts of the index, so that what was deleted leaves the file; return whether that is done."""
@@ -201,7 +201,12 @@ class SearchIndex:
             return True
 
     def search(
-        self, query: Query, scope: tuple[str, str] | None, fields: Sequence[str] | None, after: SearchPlace | None
+        self,
+        query: Query,
+        scope: tuple[str, str] | None,
+        fields: Sequence[str] | None,
+        after: SearchPlace | None,
+        most: int,
     ) -> Matches:
         """Return the records that match a query, the best first.
 
@@ -210,6 +215,7 @@ class SearchIndex:
             scope: ``run`` or ``project``, and its id; None: all.
             fields: only words in these fields; None: in all.
             after: those behind this place.
+            most: at most so many.
         """
         with self._lock, self._file.translated():
             word = None
@@ -220,10 +226,10 @@ class SearchIndex:
                 word = _scope_word(number)
             columns = dict(self._execute("list_fields"))
             expression = compiled(query, lambda field: _filter(columns, fields, field), word)
-            self._weights = self._weights_of(expression.phrases)
+            self._weights, self._average = self._weights_of(expression.phrases), 0.0
             found = list(self._execute("rank_matches", expression.text, MOST_RANKED + 1))
             ranked = sorted((-round(rank, 6), number) for number, rank in found[:MOST_RANKED])
-            matches = list(islice(self._behind(ranked, after), MOST_AT_ONCE))
+            matches = list(islice(self._behind(ranked, after), most))
         return Matches(matches, len(ranked), is_cut=len(found) > MOST_RANKED)
 
     def _behind(self, ranked: Sequence[tuple[float, int]], after: SearchPlace | None) -> Iterator[Match]:
@@ -300,12 +306,16 @@ class SearchIndex:
 
     def _relevance(self, api: Any, *_: object) -> float:
         """Return how well the current row matches, by BM25, rare words by `_weights_of`."""
-        average = api.column_total_size(-1) / max(1, api.row_count)
-        length = 1 - _LENGTH + _LENGTH * api.column_size(-1) / max(1.0, average)
+        if not self._average:  # the same for all rows of a search
+            self._average = max(1.0, api.column_total_size(-1) / api.row_count)
+        length = _TF * (1 - _LENGTH + _LENGTH * api.column_size(-1) / self._average)
         rank = 0.0
-        for weight, at in zip(self._weights, range(api.phrase_count), strict=False):  # behind them: the scope
-            times = sum(map(len, api.phrase_locations(at)))
-            rank += weight * times * (_TF + 1) / (times + _TF * length)
+        # Behind these phrases stands the scope. There are fewer, where a phrase has only letters that SQLite knows not.
+        for at, weight in zip(range(api.phrase_count), self._weights, strict=False):
+            times = 0
+            for column in api.phrase_locations(at):
+                times += len(column)
+            rank += weight * times * (_TF + 1) / (times + length)
         return rank
 
 

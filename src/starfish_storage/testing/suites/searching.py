@@ -28,62 +28,20 @@ TEXTS: dict[str, dict[str, Any]] = {
 FINDS: dict[str, set[str]] = {
     "photon": {"physics"},
     "PHOTON*": {"physics", "maths"},
-    "physics": {"physics", "maths"},
     "topic:physics": {"physics"},
-    "topic:physics OR topic:maths": {"physics", "maths"},
     "physics -maths": {"physics"},
-    "physics -topic:physics": {"maths"},
     '"thank you"': {"physics"},
-    '"you thank"': {"maths"},
-    '"photons of phy"*': {"maths"},
-    "photon maths": set(),
     "photon OR maths thank": {"physics", "maths"},
-    "score:7": {"maths"},
-    "0.5": {"physics"},
-    "true": {"maths"},
     "cafe zurich": {"chat"},
-    "CAFÉ": {"chat"},
-    "messages:thank": {"chat"},
     "messages.content:thank": {"chat"},
-    "messages.role:thank": set(),
-    '"zürich thank"': set(),  # they stand in two messages
     "meta.source:crawl": {"chinese"},
-    "大学": {"chinese"},
-    "学": {"chinese"},
     "大学校园里": {"chinese"},
-    "校学": set(),
-    "習": set(),
-    "東京": {"japanese"},
-    "タワ": {"japanese"},
-    "トウキョウ": {"japanese"},  # which is written in half-width forms
-    "학교": {"korean"},
-    "ประเทศไทย": {"thai"},
-    "हिन्दी": {"hindi"},
-    "हिन": set(),
-    "елка": {"russian"},
-    "strasse": {"russian"},
-    "strass*": {"russian"},
-    "script alert": {"hostile"},
+    "学": {"chinese"},
     '"<script>alert("': {"hostile"},
-    '"a"b":quoted': set(),
-    "secret": set(),
-    "c2VjcmV0": set(),
-    "naive": {"spoken"},
     "nul": {"spoken"},
-    "http://photon": set(),  # no record has a field of that name, so it is text
-    "thank AND you": set(),  # a word like others
+    "-photon AND NOT (x": set(),
 }
 """By query: which of the records have it."""
-
-NO_QUERIES = ("", "   ", '""', "!?", "-photon", "-a -b", "OR", "a*", "x" * 1001, "w " * 33, "\ud800")
-"""What cannot be searched for."""
-
-HOSTILE_QUERIES = (
-    '"', '""" "', "'; DROP TABLE records; --", "NEAR(a b)", "a NEAR/2 b", "{answer} : x", "answer : : x", "^photon",
-    "(photon", "photon)", "photon AND NOT", "- photon", "--photon", "* photon", "photon**", "a:b:c:d", ":x", "x:", "\0x",
-    "scope:1", "rank:1", "text:1", "c0:photon", "others:x", "\ue0011", "%00..", "\\", "photon\u202e", "&!|<->", "$1 ? :x",
-)  # fmt: skip
-"""What means something to an engine; it is text here, or refused."""
 
 
 class SearchTests(StorageSuite):
@@ -99,14 +57,9 @@ class SearchTests(StorageSuite):
             assert {hit.record.record_uid for hit in page.hits} == uids, query
             assert (page.found, page.is_cut, page.has_more) == (len(uids), False, False), query
             _check_marks(page.hits)
-        for query in NO_QUERIES:
+        for query in ("", "-photon", "a*", "x" * 1001):
             with refused(InvalidInputError):
                 await storage.search_records(query)
-        for query in HOSTILE_QUERIES:
-            try:
-                await storage.search_records(query)
-            except InvalidInputError:
-                continue
 
     async def test_hits_show_why_they_were_found(self, storage: Storage) -> None:
         """With the record as it is, the field, and a part of its text as it was written."""
@@ -117,9 +70,7 @@ class SearchTests(StorageSuite):
         assert (hit.field, hit.snippet) == ("messages.content", "Où est le Café Zürich?")
         assert [hit.snippet[start:end] for start, end in hit.marks] == ["Café", "Zürich"]
         (hit,) = (await storage.search_records("evil")).hits
-        assert (
-            hit.snippet == "naïve \u202eevil\u202c \x1b[31mred\x1b[0m \0nul"
-        )  # hostile, and whole: it is not HTML here
+        assert hit.snippet == "naïve \u202eevil\u202c \x1b[31mred\x1b[0m \0nul"  # whole: it is text here
         text = "far " * 500 + "the needle\nis here" + " away" * 500
         await storage.save_record(a_record("long"), {"a": {"b": ["no", text]}})
         (hit,) = (await storage.search_records('"needle is"')).hits
@@ -151,8 +102,8 @@ class SearchTests(StorageSuite):
         best = (await storage.search_records("apple", limit=1)).hits
         assert best[0].rank > 0
         for fields, query, number in (
-            (["a"], "apple", 40), (["b"], "apple", 0), (["b"], "pear", 40), (["b.c"], '"pear 3"', 2), (["x"], "pear", 0),
-            (["a", "b"], "apple pear", 40), (["a"], "b:pear", 0),
+            (["a"], "apple", 40), (["b"], "apple", 0), (["b"], "pear", 40), (["b.c"], '"pear 3"', 2),
+            (["x"], "pear", 0), (["a", "b"], "apple pear", 40), (["a"], "b:pear", 0),
         ):  # fmt: skip
             assert (await storage.search_records(query, fields=fields)).found == number, (fields, query)
         calls: tuple[dict[str, Any], ...] = (

@@ -40,6 +40,7 @@ from starfish_storage.generation import (
     Retry,
     Run,
     RunOptions,
+    RunViewer,
     Where,
     explain_calls,
 )
@@ -284,6 +285,7 @@ async def a_run(storage: Storage, project: Project, options: RunOptions) -> None
     assert_type((run.records, run.inputs), tuple[dict[str, int], dict[str, int]])
     assert_type((run.attempts, run.failed_attempts, run.cost), tuple[int, int, float])
     assert_type((run.done_before, run.stop_reason, run.seconds), tuple[int, str | None, float])
+    assert_type(run.view(opens=False), RunViewer)
     assert_type(await resume(storage, "run-1"), Run)
     assert_type(await resume(storage, master_job_id="run-1", function=generated, inputs=[], **options), Run)
     where = Where(statuses=["failed"], error_text="x", error_type="ValueError", job_ids=["j1"])

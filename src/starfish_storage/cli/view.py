@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
+import sys
+import threading
 import webbrowser
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -37,6 +40,7 @@ _PATIENCE = "3"  # seconds; a page that waits longer for a server says nothing, 
 @click.option("--no-open", is_flag=True, help="Do not open a browser.")
 @click.option("--review", is_flag=True, help="Let people judge and edit records, and run inputs again: writes that.")
 @click.option("--author", metavar="NAME", help="With --review: who judges, without being asked.")
+@click.option("--ends-with-stdin", is_flag=True, hidden=True)  # for `Run.view`, whose process may be killed
 @with_store
 @click.pass_context
 def view_command(
@@ -48,6 +52,7 @@ def view_command(
     no_open: bool,
     review: bool,
     author: str | None,
+    ends_with_stdin: bool,
 ) -> None:
     """Show what is in the store, or in an archive, in a browser, also while runs write to it. Ends with Ctrl-C.
 
@@ -68,7 +73,14 @@ def view_command(
         place.refuse_writing()
     else:
         place = replace(place, read_only=True)
+    if ends_with_stdin:
+        threading.Thread(target=_end_with_stdin, daemon=True).start()
     asyncio.run(_view(place, host, port, opens=not no_open, author=author))
+
+
+def _end_with_stdin() -> None:
+    sys.stdin.buffer.read()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 async def _view(place: Place, host: str, port: int, *, opens: bool, author: str | None) -> None:

@@ -26,6 +26,7 @@ from starfish_storage.generation.progress import Progress
 from starfish_storage.generation.retrying import Retry
 from starfish_storage.generation.run import cancel, generate, resume, retry
 from starfish_storage.generation.run_options import RunOptions, Where
+from starfish_storage.generation.viewing import RunViewer
 
 __all__ = [
     "AskedReason",
@@ -38,6 +39,7 @@ __all__ = [
     "Retry",
     "Run",
     "RunOptions",
+    "RunViewer",
     "Where",
     "cancel",
     "explain_calls",

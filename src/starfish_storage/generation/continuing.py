@@ -65,10 +65,10 @@ def how_to_retry(storage: Storage, run_id: str, function: BoundFunction, failed:
 
 
 def _command(name: str, storage: Storage, run_id: str) -> str:
-    return shlex.join(("starfish-storage", name, run_id, *_store_words(storage, run_id)))
+    return shlex.join(("starfish-storage", name, run_id, *store_words(storage, run_id)))
 
 
-def _store_words(storage: Storage, run_id: str) -> list[str]:
+def store_words(storage: Storage, run_id: str) -> list[str]:
     """Return the options that name a store on a command line, without a password."""
     uri = storage.storage_uri
     place = path_of_file_uri(uri) if uri.startswith(FILE_SCHEME) else without_password(uri)

@@ -9,11 +9,13 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from starfish_storage.errors import StorageError, StoreReadOnlyError
+from starfish_storage.generation.continuing import store_words
 from starfish_storage.generation.interruption import ignored, watched
 from starfish_storage.generation.lease import is_dead
 from starfish_storage.generation.preloading import preload
 from starfish_storage.generation.progress import OPEN
 from starfish_storage.generation.threads import to_the_end
+from starfish_storage.generation.viewing import RunViewer, view_run
 from starfish_storage.generation.worker import RunWorker
 from starfish_storage.interface import Storage
 from starfish_storage.models import COUNTED_STATUSES, GenerationMasterJob, StatusMasterJob, utc_now
@@ -47,6 +49,7 @@ class Run:
         seconds: how long this call took.
         rechecked: of ``retry(recheck=True)``, how many outputs are ``unchanged``, and how many went from one status to
             another, as in ``"failed to completed"``.
+        store: the options that name its store on a command line, without a password.
     """
 
     master_job_id: str
@@ -65,10 +68,26 @@ class Run:
     stop_reason: str | None = None
     seconds: float = 0.0
     rechecked: dict[str, int] = field(default_factory=dict[str, int])
+    store: tuple[str, ...] = field(default=(), repr=False, compare=False)
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as JSON."""
-        return asdict(self)
+        """Return it as JSON, without where its store is."""
+        return {name: value for name, value in asdict(self).items() if name != "store"}
+
+    def view(self, *, opens: bool = True) -> RunViewer:
+        """Show its records, live: in a notebook as a table with links, and in a browser. Needs the extra ``viewer``.
+
+        A process of its own shows the store. It ends with this one, or when the view is closed.
+
+        Args:
+            opens: whether to open a browser.
+
+        Raises:
+            MissingExtraError: the extra is not installed.
+            StoreOpenError: the viewer did not start. A password comes from ``PGPASSWORD`` or a password file: one that
+                stood in a URI is not kept.
+        """
+        return view_run(self.store, self.master_job_id, opens=opens)
 
 
 async def carry_on(storage: Storage, state: RunState, worker: RunWorker, again: str, *, handle_signals: bool) -> Run:
@@ -202,6 +221,7 @@ async def run_of(
         done_before=done_before,
         stop_reason=stop_reason,
         seconds=seconds,
+        store=tuple(store_words(storage, state.master_job_id)),
     )
 
 

@@ -33,11 +33,13 @@ class Asked:
         name: of its step: method, host and path.
         key: its identity, `starfish_storage.runs.exchanges.CallRequest.key`.
         packed: itself, as it is stored; None if it is not to be.
+        model: that it names; None if it names none.
     """
 
     name: str
     key: str
     packed: str | None
+    model: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

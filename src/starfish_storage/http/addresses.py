@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import re
-from typing import Any
+from functools import lru_cache
+from typing import Any, cast
 from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from starfish_storage.codec import decode
@@ -16,6 +17,7 @@ from starfish_storage.runs.exchanges import LARGEST_BODY, CallRequest
 _SECRET_PARAMETERS = frozenset({"key", "sig", "signature", "token", "code", "pw", "pwd", "password"})
 _IS_SIGNED = re.compile(r"x-(?:amz|goog)-(?:signature|credential|security-token)", re.IGNORECASE)
 _LONGEST_NAME = 500
+_MOST_ADDRESSES = 256  # that are kept: a program asks the same few again and again
 _LARGEST_KEPT = LARGEST_BODY // 8  # bytes: in ASCII, a character may take six
 
 
@@ -30,20 +32,22 @@ def asked_of(method: str, url: str, body: bytes, *, keep_request: bool) -> Asked
     """
     address = address_of(url)
     parts = urlsplit(address)
-    name = f"{method} {parts.netloc}{parts.path}"
+    name = f"{method} {parts.netloc}{parts.path}"[:_LONGEST_NAME]
     request = CallRequest(method, _identity_of(url), _value_of(body))
     try:
         key, packed = request.keyed()
     except InvalidDataError:
         request = CallRequest(method, request.url, _text_of(body))  # NaN, or nested too deep
         key, packed = request.keyed()
+    model = _model_of(request.body)
     if not keep_request or len(body) > _LARGEST_KEPT:
-        return Asked(name[:_LONGEST_NAME], key, None)
+        return Asked(name, key, None, model)
     clean = _without_secrets(request.body)
     is_clean = clean is request.body and address == request.url
-    return Asked(name[:_LONGEST_NAME], key, packed if is_clean else CallRequest(method, address, clean).packed())
+    return Asked(name, key, packed if is_clean else CallRequest(method, address, clean).packed(), model)
 
 
+@lru_cache(maxsize=_MOST_ADDRESSES)
 def address_of(url: str) -> str:
     """Return a URL without a user, a password, and the values of parameters that are secrets.
 
@@ -55,6 +59,7 @@ def address_of(url: str) -> str:
     return _joined(parts, redact_text(parts.path).replace(MARKER, quote(MARKER)), query)
 
 
+@lru_cache(maxsize=_MOST_ADDRESSES)
 def _identity_of(url: str) -> str:
     """Return what of a URL is part of a request's key; it is not stored.
 
@@ -95,6 +100,11 @@ def _value_of(body: bytes) -> Any:
     except (ValueError, RecursionError):
         return _text_of(body)
     return _text_of(body) if value is None or isinstance(value, str) else value
+
+
+def _model_of(body: Any) -> str | None:
+    model = cast("dict[str, Any]", body).get("model") if isinstance(body, dict) else None
+    return model if isinstance(model, str) else None
 
 
 def _without_secrets(body: Any) -> Any:

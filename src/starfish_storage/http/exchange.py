@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from starfish_storage.codec import decode
 from starfish_storage.errors import InvalidInputError, RequestNotStoredError
@@ -59,7 +59,7 @@ class Recorder:
         recorded = self._recorded(request, byte_stream, account)
         if recorded is None and account.sends_nothing:
             url = str(request.url)
-            return Exchange(self, account, Asked(_name(request.method, url), "", None), url, None)
+            return Exchange(self, account, Asked(_name(request.method, url), "", None), url)
         return recorded
 
     def _recorded(self, request: Any, byte_stream: type, account: AttemptAccount) -> Exchange | None:
@@ -78,7 +78,7 @@ class Recorder:
         if kind == _FORM:
             return None  # so tokens are asked for, which are secrets, and no model
         request.headers["accept-encoding"] = ENCODING
-        return Exchange(self, account, asked_of("POST", url, body, keep_request=self.keep_requests), url, _model(body))
+        return Exchange(self, account, asked_of("POST", url, body, keep_request=self.keep_requests), url)
 
 
 @dataclass(slots=True)
@@ -93,7 +93,6 @@ class Exchange:
     account: AttemptAccount
     asked: Asked
     url: str
-    model: str | None
     _call: RequestUnderWay | None = None
     _is_left: bool = False
     _last_event: LastEvent = field(default_factory=LastEvent)
@@ -241,7 +240,7 @@ class Exchange:
         return Answered(CallResponse(incoming.status, incoming.media_type, body), used)
 
     def _usage(self, content: object) -> Usage | None:
-        return self.recorder.pricing.usage(self.url, content, self.model)
+        return self.recorder.pricing.usage(self.url, content, self.asked.model)
 
     def _in_loop(self, work: Callable[[], None]) -> None:
         if self.account.loop.is_closed():
@@ -290,9 +289,3 @@ def _value(body: bytes) -> object:
         return decode(body)
     except (ValueError, RecursionError):
         return None  # no JSON: kept as it is
-
-
-def _model(body: bytes) -> str | None:
-    value = _value(body)
-    model = cast("dict[str, Any]", value).get("model") if isinstance(value, dict) else None
-    return model if isinstance(model, str) else None

@@ -7,6 +7,8 @@ import logging
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, cast
 
 from starfish_storage.errors import InvalidInputError, shorten
@@ -22,6 +24,7 @@ Prices = Mapping[str, Price] | Callable[[Usage], float | None]
 returns its price, or None if it does not know it."""
 
 _PER = 1_000_000
+_RATES = {"input_tokens": "input_mtok", "output_tokens": "output_mtok"}  # as the makers of the prices call them
 _FLAVOURS = (  # how paths end, what the makers of the prices call the answers there, and whose answers they are
     ("/chat/completions", "chat", "openai"),
     ("/responses", "responses", "openai"),
@@ -47,7 +50,7 @@ class Pricing:
         # Now: nothing is imported for the first time in the middle of a run.
         self._published: Any = importlib.import_module("genai_prices")
         self._published.data_snapshot.get_snapshot()
-        self._unknown: set[str] = set()
+        self._flat: dict[int, tuple[Any, bool]] = {}
 
     def usage(self, address: str, content: object, model: str | None) -> Usage | None:
         """Return what an answer used, with its price; None if it is not one of a model.
@@ -98,7 +101,7 @@ class Pricing:
             try:
                 found = self._published.extract_usage(fields, **where, api_flavor=flavour)
                 if found.model is not None:
-                    return float(found.calc_price().total_price)
+                    return float(self._price(found))
             except (LookupError, ValueError, TypeError, ArithmeticError, AttributeError):
                 continue  # it does not know the provider, the model, or the form of the answer
         try:
@@ -106,6 +109,27 @@ class Pricing:
             return float(self._published.calc_price(tokens, used.model).total_price)
         except (LookupError, ValueError, TypeError, ArithmeticError, AttributeError):
             return None
+
+    def _price(self, found: Any) -> Decimal:
+        """Return the published price of what was extracted from an answer.
+
+        The library takes a while to work it out, as it allows for tiers, fees and dozens of kinds of tokens. Most
+        answers have tokens of input and of output alone, at a rate each. Where the library was once seen to say no more
+        than these rates do, it is not asked again as long as it has the same prices.
+        """
+        prices = found.model.get_prices(datetime.now(UTC))
+        held, priced = (cast("dict[str, Any]", vars(one)) for one in (found.usage, prices))
+        counts = {name: count for name, count in held.items() if count}
+        rates = {name: priced.get(_RATES[name]) for name in counts if name in _RATES}
+        is_plain = all(type(count) is int and type(rates.get(name)) is Decimal for name, count in counts.items())
+        flat = sum((rates[name] * count for name, count in counts.items()), Decimal()) / _PER if is_plain else None
+        _, is_flat = self._flat.get(id(prices), (None, None))
+        if flat is not None and is_flat:
+            return flat
+        price: Decimal = found.calc_price().total_price
+        if flat is not None and is_flat is None:
+            self._flat[id(prices)] = prices, price == flat  # as long as they are held, no others have their id
+        return price
 
 
 def _checked(own: Prices | None) -> Mapping[str | None, tuple[float, float]] | Callable[[Usage], float | None] | None:

@@ -12,6 +12,10 @@ from starfish_storage.runs.exchanges import CallResponse
 
 _OF_THE_WIRE = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 _EVENT_END = b"\n\n"
+# Of these families, a connection stays busy until its answer is stored. Whenever a request comes or goes, the pools
+# probe the socket of every free connection: with many answers that wait for the store, nothing else costs as much.
+# Not of httpx: its pool promises one free connection to all who ask at once, and then all but one of them ask again.
+_STAY_BUSY = frozenset({"httpx2"})
 
 
 def recording(family: Any, transport: Any, recorder: Recorder) -> Any:
@@ -37,12 +41,14 @@ def _class(family: Any, ours: type, *bases: type) -> Any:
     """Return our class as one of a family, which insists on its own base classes."""
     name = family.__name__, ours
     if name not in _classes:
-        _classes[name] = type(ours.__name__, (ours, *bases), {"family": family})
+        members = {"family": family, "stays_busy": family.__name__ in _STAY_BUSY}
+        _classes[name] = type(ours.__name__, (ours, *bases), members)
     return _classes[name]
 
 
 class _AsyncTransport:
     family: Any
+    stays_busy: bool
 
     def __init__(self, inner: Any, recorder: Recorder) -> None:
         self._inner = inner
@@ -75,8 +81,13 @@ class _AsyncTransport:
                 exchange.too_large()
                 rest = _class(self.family, _AsyncRest, self.family.AsyncByteStream)
                 return _as_it_came(self.family, response, rest(incoming.raw, coming, response.stream))
-        await response.stream.aclose()
-        body = await exchange.awaited(exchange.keep(incoming))
+        if not self.stays_busy:
+            await response.stream.aclose()
+        try:
+            body = await exchange.awaited(exchange.keep(incoming))
+        finally:
+            if self.stays_busy:
+                await response.stream.aclose()
         if body is None:
             return _as_it_came(self.family, response, self.family.ByteStream(b"".join(incoming.raw)))
         return _passed_on(self.family, response, self.family.ByteStream(body))
@@ -87,6 +98,7 @@ class _AsyncTransport:
 
 class _Transport:
     family: Any
+    stays_busy: bool
 
     def __init__(self, inner: Any, recorder: Recorder) -> None:
         self._inner = inner
@@ -119,8 +131,13 @@ class _Transport:
                 exchange.too_large()
                 rest = _class(self.family, _Rest, self.family.SyncByteStream)
                 return _as_it_came(self.family, response, rest(incoming.raw, coming, response.stream))
-        response.stream.close()
-        body = exchange.waited_for(exchange.keep(incoming))
+        if not self.stays_busy:
+            response.stream.close()
+        try:
+            body = exchange.waited_for(exchange.keep(incoming))
+        finally:
+            if self.stays_busy:
+                response.stream.close()
         if body is None:
             return _as_it_came(self.family, response, self.family.ByteStream(b"".join(incoming.raw)))
         return _passed_on(self.family, response, self.family.ByteStream(body))

@@ -18,6 +18,7 @@ from starfish_storage.runs.paid import Step
 LARGEST_BODY = 64 * 2**20
 """Bytes of the largest body that is kept. What unpacks to more was not written by this library."""
 
+_LEVEL = 3  # zlib's own 6 takes twice the time for 5% less
 _JSON = re.compile(r"application/(?:[\w.+-]+\+)?json\b", re.IGNORECASE)
 
 
@@ -174,7 +175,7 @@ class RecordedCall:
 
 
 def _packed(payload: bytes) -> str:
-    return base64.b64encode(zlib.compress(payload)).decode("ascii")
+    return base64.b64encode(zlib.compress(payload, _LEVEL)).decode("ascii")
 
 
 def _unpacked(text: str) -> bytes:

@@ -14,7 +14,7 @@ from starfish_storage.interface import Storage
 from starfish_storage.viewer.application import ReviewMode
 
 from .markup import Page
-from .viewing import RUN, make, viewer
+from .viewing import PLAIN, RUN, make, viewer
 
 
 @dataclass(slots=True)
@@ -66,7 +66,7 @@ class Browser:
 
 def another(client: httpx.AsyncClient) -> httpx.AsyncClient:
     """Return another browser at the same viewer."""
-    return httpx.AsyncClient(base_url=client.base_url, timeout=30)
+    return httpx.AsyncClient(base_url=client.base_url, timeout=30, verify=PLAIN)
 
 
 @asynccontextmanager

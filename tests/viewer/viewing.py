@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, closing
 from dataclasses import replace
@@ -18,6 +19,8 @@ from starfish_storage.viewer.guard import Access
 from starfish_storage.viewer.serving import ViewerServer, access_to, bound
 
 RUN = "run-1"
+PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""For clients that ask over HTTP alone: to read the system's certificates takes longer than a test."""
 HOSTILE = (
     "<script>alert(1)</script> [click](javascript:alert(2)) ![seen](http://elsewhere.example/x.png) "
     "<img src=x onerror=alert(3)> \x1b[31mred \u202edesrever"
@@ -85,7 +88,7 @@ async def viewer(
         serving = asyncio.create_task(server.serve(sockets=[listening]))
         await started.wait()
         try:
-            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{own.port}", timeout=30) as client:
+            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{own.port}", timeout=30, verify=PLAIN) as client:
                 yield client
         finally:
             server.should_exit = True

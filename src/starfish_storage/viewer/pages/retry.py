@@ -50,13 +50,13 @@ async def retry_page(sheet: Sheet, parameters: QueryParams) -> Response:
     job = await _job(sheet, queue)
     ledger = sheet.storage.ledger
     now = await ledger.now()
-    done = parameters.get("reset")
+    done = _number(parameters.get("reset"))
     return await sheet.page(
         "retry.html",
         queue=queue,
         job=job,
-        shown=await _look(sheet, queue, parameters.get("after") or None) if done is None else None,
-        done=int(done) if done is not None and done.isascii() and done.isdecimal() and len(done) < 12 else None,  # noqa: PLR2004 (digits)
+        shown=None if done is not None else await _look(sheet, queue, parameters.get("after") or None),
+        done=done,
         after=parameters.get("after") or None,
         is_alive=any(one.lease_expires > now for one in await ledger.list_workers(job.master_job_id)),
         resume=sheet.command("resume", job.master_job_id),
@@ -70,7 +70,7 @@ async def reset_shown(sheet: Sheet, form: QueryParams) -> Response:
     job = await _job(sheet, queue)
     ledger, run = sheet.storage.ledger, job.master_job_id
     until = time.monotonic() + LONGEST_RESET
-    number, stopped = int(form.get("so_far", "0") or 0), None
+    number, stopped = _number(form.get("so_far")) or 0, None
     async for job_ids, place in _pages(sheet, queue, form.get("after") or None):
         number += await ledger.reset_inputs(run, _ENDED, job_ids=job_ids) if job_ids else 0
         if place is not None and time.monotonic() > until:
@@ -112,6 +112,10 @@ async def _pages(sheet: Sheet, queue: Queue, after: str | None) -> AsyncGenerato
         yield job_ids, after if has_more else None
         if not has_more:
             return
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text is not None and text.isascii() and text.isdecimal() and len(text) < 12 else None  # noqa: PLR2004 (digits)
 
 
 async def _job(sheet: Sheet, queue: Queue) -> GenerationMasterJob:

@@ -181,7 +181,10 @@ _HOMES = {
     "starfish_storage.storage.local": ["LocalStorage"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
-_ROOMS = ("copying", "export", "generation", "http", "imports", "interface", "maintenance", "models", "opening", "runs")
+_ROOMS = (
+    *("copying", "export", "generation", "http", "imports", "interface", "maintenance", "models", "opening"),
+    *("publishing", "runs"),
+)
 
 
 def _found(name: str) -> Any:

@@ -89,6 +89,16 @@ def redact_secrets(value: Any) -> tuple[Any, list[str]]:
     return _replaced(value, found), sorted(map(_path, found))
 
 
+def redact_keys(value: Any) -> tuple[Any, list[str]]:
+    """Return a JSON object without those secrets that look like a key, and their places; else as `redact_secrets`.
+
+    >>> redact_keys({"token": "tokenise", "api_key": "sk-1"})
+    ({'token': 'tokenise', 'api_key': '[redacted]'}, ['$.api_key'])
+    """
+    found = _secrets(value, looks_like_key)
+    return (_replaced(value, found), sorted(map(_path, found))) if found else (value, [])
+
+
 def paths_of_keys(value: Any) -> list[str]:
     """Return the paths of those secrets of a JSON object, as `redact_secrets` finds them, that look like a key.
 
@@ -155,6 +165,15 @@ def looks_like_key(value: object) -> bool:
         return True
     is_mixed = any(map(str.isdigit, value)) and any(map(str.isalpha, value))
     return is_mixed and _IS_ONE_WORD.fullmatch(value) is not None and len(set(value)) >= _LEAST_DIFFERENT
+
+
+def without_keys(text: str) -> str:
+    """Return a text with `MARKER` in place of each key as known providers make them, and nothing else.
+
+    >>> without_keys("password='x' and sk-0123456789")
+    "password='x' and [redacted]"
+    """
+    return _KEYS.sub(MARKER, text)
 
 
 def redact_text(text: str) -> str:

@@ -19,7 +19,10 @@ import starfish_storage.testing
 from public import typed
 from starfish_storage import LocalStorage, PostgresStorage, Storage
 
-ROOMS = ("", ".copying", ".export", ".generation", ".imports", ".interface", ".maintenance", ".models", ".runs")
+ROOMS = (
+    *("", ".copying", ".export", ".generation", ".imports", ".interface", ".maintenance", ".models", ".publishing"),
+    ".runs",
+)
 FOREIGN = ("click", "rich", "asyncpg", "obstore", "pyarrow", "pydantic", "apsw", "jsonschema", "tenacity")
 
 

@@ -34,7 +34,7 @@ needs_axe = pytest.mark.skipif(not AXE.exists(), reason="axe-core is missing: ma
 
 _SERIOUS = """async (rules) => {
     const only = rules.length ? {runOnly: {type: "rule", values: rules}} : {};
-    const found = await axe.run(document, {resultTypes: ["violations"], ...only});
+    const found = await axe.run(document, {resultTypes: ["violations"], preload: false, ...only});
     const serious = found.violations.filter((one) => ["serious", "critical"].includes(one.impact));
     const examples = (one) => one.nodes.slice(0, 3).map((node) => node.html.slice(0, 160)).join(" | ");
     return serious.map((one) => `${one.id}: ${examples(one)}`);
@@ -57,10 +57,10 @@ class BrowserPage:
         wrong: what has gone wrong in it: errors and warnings, dialogs, requests to elsewhere.
     """
 
-    def __init__(self, page: Any, client: httpx.AsyncClient) -> None:
+    def __init__(self, page: Any, client: httpx.AsyncClient, home: str) -> None:
         self.page = page
         self.client = client
-        self._home = str(client.base_url)
+        self._home = home
         self.wrong: list[str] = []
         page.on("console", self._logged)
         page.on("pageerror", lambda error: self.wrong.append(str(error)))
@@ -109,20 +109,24 @@ class OneBrowser:
         self._browser: Any = None
 
     @asynccontextmanager
-    async def browsing(self, client: httpx.AsyncClient, **options: Any) -> AsyncGenerator[BrowserPage]:
+    async def browsing(
+        self, client: httpx.AsyncClient, home: str | None = None, **options: Any
+    ) -> AsyncGenerator[BrowserPage]:
         """Give a page of a context of its own; afterwards, nothing may have gone wrong in it.
 
         Args:
             client: of the viewer.
+            home: where its addresses begin; None: at the viewer.
             options: of playwright's context, as `java_script_enabled`.
         """
         if self._browser is None:
             self._driver = await playwright.async_playwright().start()
             self._browser = await self._driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        context = await self._browser.new_context(base_url=str(client.base_url), reduced_motion="reduce", **options)
+        home = home or str(client.base_url)
+        context = await self._browser.new_context(base_url=home, reduced_motion="reduce", **options)
         try:
             context.set_default_timeout(20_000)
-            shown = BrowserPage(await context.new_page(), client)
+            shown = BrowserPage(await context.new_page(), client, home)
             yield shown
             await asyncio.sleep(0)  # what has been said comes in
             assert shown.wrong == []

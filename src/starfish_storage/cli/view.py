@@ -11,10 +11,12 @@ import webbrowser
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 import click
 
 from starfish_storage import __version__
+from starfish_storage.cli.bundling import BundleOptions, with_bundle_options, write_bundle
 from starfish_storage.cli.opening import existing, reading
 from starfish_storage.cli.options import example, with_store
 from starfish_storage.cli.output import say
@@ -41,6 +43,7 @@ _PATIENCE = "3"  # seconds; a page that waits longer for a server says nothing, 
 @click.option("--review", is_flag=True, help="Let people judge and edit records, and run inputs again: writes that.")
 @click.option("--author", metavar="NAME", help="With --review: who judges, without being asked.")
 @click.option("--ends-with-stdin", is_flag=True, hidden=True)  # for `Run.view`, whose process may be killed
+@with_bundle_options
 @with_store
 @click.pass_context
 def view_command(
@@ -53,11 +56,15 @@ def view_command(
     review: bool,
     author: str | None,
     ends_with_stdin: bool,
-) -> None:
+    **of_bundle: Any,
+) -> int | None:
     """Show what is in the store, or in an archive, in a browser, also while runs write to it. Ends with Ctrl-C.
 
     The first line of output is the address. Only this machine reaches it, unless --host says otherwise: then the
     address has a token, and whoever has it sees everything in the store; with --review, that person also writes to it.
+
+    With --bundle, pages of one run are written into a folder instead, without secrets and without what tells about
+    this machine.
     """
     if author is not None and not review:
         raise click.UsageError("--author is the name of who reviews: it needs --review.")
@@ -67,6 +74,11 @@ def view_command(
         if place.words:
             raise click.UsageError("The store is named twice: with --store or --data-uri, and without.")
         place = place_of(context, store_or_archive)
+    wanted = BundleOptions.of(**of_bundle)
+    if wanted is not None:
+        if review:
+            raise click.UsageError("--review is for pages that are served: leave it out, or --bundle.")
+        return write_bundle(replace(place, read_only=True), wanted)
     if review:
         if place.is_archive:
             raise click.UsageError("An archive can only be read: copy it into a store with 'unarchive', to review it.")
@@ -76,6 +88,7 @@ def view_command(
     if ends_with_stdin:
         threading.Thread(target=_end_with_stdin, daemon=True).start()
     asyncio.run(_view(place, host, port, opens=not no_open, author=author))
+    return None
 
 
 def _end_with_stdin() -> None:

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import fcntl
 import hashlib
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeVar
 
 from starfish_storage.errors import AlreadyExistsError, InvalidInputError, StorageBusyError, StorageIOError
 from starfish_storage.files.atomic import FileOperations
 from starfish_storage.files.errors import translated
+from starfish_storage.interface import Storage
+from starfish_storage.uri import FILE_SCHEME, path_of_file_uri
+
+Result = TypeVar("Result")
+Call = Callable[[Callable[[], Any]], Any]
+"""Runs a call in the thread that writes, and returns what to wait for."""
 
 _FILE = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -172,3 +181,64 @@ def _partial_name(name: str) -> str:
     if len(os.fsencode(whole)) <= _LONGEST_NAME:
         return whole
     return f".{hashlib.sha256(os.fsencode(name)).hexdigest()}.export-partial"
+
+
+def resolved(path: str | os.PathLike[str]) -> str:
+    """Return the path of a destination, absolute, and where a link leads that is there."""
+    given = os.fspath(path)
+    if given == "-":
+        raise InvalidInputError("exports are not written to standard output: name a file ('./-' is a file).")
+    try:
+        if b"\0" not in os.fsencode(given):
+            return os.path.realpath(given)
+    except ValueError:
+        pass
+    raise InvalidInputError(f"{given!a} cannot be the name of a file: give another.")
+
+
+def refuse_place_of_store(storage: Storage, path: str) -> None:
+    """Refuse a destination that is, contains or lies in the store.
+
+    Raises:
+        InvalidInputError: it is so.
+    """
+    for place in places_of(storage):
+        if os.path.commonpath((path, place)) in (path, place):
+            raise InvalidInputError(
+                f"{path!r} cannot be written: {place!r} belongs to the store. Choose a place outside of it."
+            )
+
+
+def places_of(storage: Storage) -> set[str]:
+    """Return the directories of this machine in which a store lies."""
+    rows, data = storage.storage_uri, storage.transfer.data_place
+    found = {path_of_file_uri(rows)} if rows.startswith(FILE_SCHEME) else set[str]()
+    if data.startswith("/"):
+        found.add(os.path.dirname(data))
+    return {os.path.realpath(place) for place in found}
+
+
+@asynccontextmanager
+async def writing_thread(path: str) -> AsyncGenerator[Call]:
+    """Yield what runs calls one after the other in a thread of their own; one that is cancelled is waited for."""
+    executor = ThreadPoolExecutor(1, "starfish-storage-export")
+
+    def translating(work: Callable[[], Result]) -> Result:
+        with translated(path):
+            return work()
+
+    def call(work: Callable[[], Result]) -> asyncio.Future[Result]:
+        return asyncio.get_running_loop().run_in_executor(executor, translating, work)
+
+    try:
+        yield call
+    finally:
+        ending = asyncio.ensure_future(asyncio.to_thread(executor.shutdown))
+        cancelled: asyncio.CancelledError | None = None
+        while not ending.done():  # however often it is cancelled: what the thread is at cannot be stopped
+            try:
+                await asyncio.shield(ending)
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if cancelled is not None:
+            raise cancelled

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, TypeVar
 
 from starfish_storage.errors import InvalidInputError
-from starfish_storage.export.destination import Destination
+from starfish_storage.export.destination import (
+    Call,
+    Destination,
+    refuse_place_of_store,
+    resolved,
+    writing_thread,
+)
 from starfish_storage.export.endings import form_of
 from starfish_storage.export.forms import ExportedRecord, Form, FormWriter, check_metadata_key
 from starfish_storage.export.metadata import describe
 from starfish_storage.export.report import ExportProgress, ExportReport
 from starfish_storage.export.selection import DEFAULT_STATUSES, Selection, select
-from starfish_storage.files.errors import translated
 from starfish_storage.filtering import Condition, Sample
 from starfish_storage.interface import ScannedRecord, Storage
-from starfish_storage.uri import FILE_SCHEME, path_of_file_uri
 
-Result = TypeVar("Result")
-Call = Callable[[Callable[[], Any]], Any]
 OnProgress = Callable[[ExportProgress], None]
 
 
@@ -68,7 +67,7 @@ async def export(
         NotExportableError: the form cannot hold a record.
         StorageIOError: writing failed; the destination is as it was before.
     """
-    path = _resolved(destination)
+    path = resolved(destination)
     chosen = form or form_of(path)
     _check_place(storage, path, os.fspath(destination), chosen)
     check_metadata_key(chosen.metadata_key)
@@ -79,37 +78,11 @@ async def export(
     return report
 
 
-def _resolved(path: str | os.PathLike[str]) -> str:
-    """Return the path of a destination, absolute, and where a link leads that is there."""
-    given = os.fspath(path)
-    if given == "-":
-        raise InvalidInputError("exports are not written to standard output: name a file ('./-' is a file).")
-    try:
-        if b"\0" not in os.fsencode(given):
-            return os.path.realpath(given)
-    except ValueError:
-        pass
-    raise InvalidInputError(f"{given!a} cannot be the name of a file: give another.")
-
-
 def _check_place(storage: Storage, path: str, given: str, form: Form) -> None:
     """Refuse a destination that is, contains or lies in the store, and a name that ends in ``/`` for a file."""
     if given.endswith("/") and not form.is_directory:
         raise InvalidInputError(f"{given!a} names a directory, but {form.name} writes a file: remove the last '/'.")
-    for place in _places_of(storage):
-        if os.path.commonpath((path, place)) in (path, place):
-            raise InvalidInputError(
-                f"{path!r} cannot be written: {place!r} belongs to the store. Choose a place outside of it."
-            )
-
-
-def _places_of(storage: Storage) -> set[str]:
-    """Return the directories of this machine in which a store lies."""
-    rows, data = storage.storage_uri, storage.transfer.data_place
-    found = {path_of_file_uri(rows)} if rows.startswith(FILE_SCHEME) else set[str]()
-    if data.startswith("/"):
-        found.add(os.path.dirname(data))
-    return {os.path.realpath(place) for place in found}
+    refuse_place_of_store(storage, path)
 
 
 class _Export:
@@ -125,7 +98,7 @@ class _Export:
         """Write all records, and put what was written in place."""
         about = await self._form.gather(self._selection.storage, self._selection.jobs)
         with place:  # until the thread is done: nothing may be removed under its hands
-            async with _thread(self._report.path) as call:
+            async with writing_thread(self._report.path) as call:
                 writer: FormWriter = await call(lambda: self._form.open(place.partial, about))
                 try:
                     await self._hand_over(writer, call, progress)
@@ -170,29 +143,3 @@ class _Export:
         if not self._skip_damaged:
             raise error
         self._report.skip(uid, str(error))
-
-
-@asynccontextmanager
-async def _thread(path: str) -> AsyncGenerator[Call]:
-    """Yield what runs calls one after the other in a thread of their own; one that is cancelled is waited for."""
-    executor = ThreadPoolExecutor(1, "starfish-storage-export")
-
-    def translating(work: Callable[[], Result]) -> Result:
-        with translated(path):
-            return work()
-
-    def call(work: Callable[[], Result]) -> asyncio.Future[Result]:
-        return asyncio.get_running_loop().run_in_executor(executor, translating, work)
-
-    try:
-        yield call
-    finally:
-        ending = asyncio.ensure_future(asyncio.to_thread(executor.shutdown))
-        cancelled: asyncio.CancelledError | None = None
-        while not ending.done():  # however often it is cancelled: what the thread is at cannot be stopped
-            try:
-                await asyncio.shield(ending)
-            except asyncio.CancelledError as error:
-                cancelled = error
-        if cancelled is not None:
-            raise cancelled

@@ -28,6 +28,9 @@ ADDRESSES = [
     "/record?uid={failed}",
     "/record?uid={replaced}&version=1",
     "/run?id=missing",
+    "/search",
+    "/search?q=number",
+    "/search?q=-",
     "/keys",
 ]
 

@@ -45,6 +45,7 @@ from starfish_storage.viewer.pages.review import (
     undo_review,
 )
 from starfish_storage.viewer.pages.run import run_page, run_progress, run_timeline
+from starfish_storage.viewer.pages.search import search_index, search_page
 from starfish_storage.viewer.pages.sheet import Command, Sheet
 from starfish_storage.viewer.pages.store import store_page
 from starfish_storage.viewer.visitors import Reviewers
@@ -62,6 +63,8 @@ _PAGES: dict[str, _Page] = {
     "/records/download": records_download,
     "/record": record_page,
     "/record/data": record_data,
+    "/search": search_page,
+    "/search/index": search_index,
     "/keys": keys_page,
     "/compare": compare_page,
     "/review": review_page,

@@ -238,6 +238,7 @@ def test_a_record_whose_data_is_lost(here: Path):
                 "failure",
                 "segments",
                 "calls",
+                "timeline",
             },
         ),
         ("sum", "execution_job", {"job", "attempts", "steps", "input_tokens", "output_tokens", "cost", "records"}),
@@ -253,6 +254,20 @@ def test_show_finds_what_an_id_names(id: str, kind: str, names: set[str]):
     assert (found["kind"], set(found) - {"kind"}) == (kind, names)
     first_line = call("show", id).out.splitlines()[0]
     assert first_line.split("\t") == [{"master_job": "run", "execution_job": "input"}.get(kind, kind), id]
+
+
+@pytest.mark.parametrize(("run", "of"), [(ENDED, "attempts"), (LOGGED, "records")])
+def test_show_says_what_a_run_did_over_time(run: str, of: str):
+    found = call_json("show", run)
+    timeline, records = found["timeline"], found["records"]
+    number = found["run"]["attempts"] if of == "attempts" else sum(records.values())
+    assert (timeline["of"], timeline["counted"], timeline["total"]) == (of, number, number)
+    assert sum(sum(one["counts"].values()) for one in timeline["buckets"]) == number > 0
+    if of == "attempts":
+        assert sum(one["cost"] for one in timeline["buckets"]) == pytest.approx(found["run"]["cost"])
+    (line,) = [line for line in call("show", run).out.splitlines() if line.startswith("over time")]
+    assert "█" in line
+    assert f"{number} {of}"[:-1] in line
 
 
 def test_show_says_that_nobody_works_on_a_run():

@@ -52,6 +52,8 @@ async def test_what_fits_is_found_in_the_whole_run(storage: Storage) -> None:
         (): list(everything),
         ("@error",): failed,
         ("!@error",): [n for n in everything if n % 10 != 3],
+        ("@failure=ValueError",): failed,
+        ("@failure!=ValueError",): [n for n in everything if n % 10 != 3],
         ("@error~no answer to 1",): [n for n in failed if str(n).startswith("1")],
         ("@cost>1.2", "n"): [n for n in range(121, COUNT) if n % 10 != 3],
         ("@cost>=1.2", "@cost<1.25"): [120, 121, 122, 123, 124],

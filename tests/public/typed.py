@@ -44,7 +44,7 @@ from starfish_storage.generation import (
     Where,
     explain_calls,
 )
-from starfish_storage.interface import ScannedRecord, SearchPage, SearchPlace, SearchState
+from starfish_storage.interface import ScannedRecord, SearchPage, SearchPlace, SearchState, StoreSize
 from starfish_storage.runs import (
     Annotation,
     AnnotationCounts,
@@ -56,10 +56,13 @@ from starfish_storage.runs import (
     RecordedCall,
     RecordOrigin,
     RecordVersion,
+    RunProgress,
     RunState,
     Segment,
     Step,
     StepTotal,
+    Timeline,
+    TimelineBucket,
     Verification,
     Worker,
     holding,
@@ -183,6 +186,7 @@ class Beyond(Protocol):
     async def drop_search_index(self) -> None: ...
     def iter_record_data(self, output_ref: str, *, chunk_size: int = 1 << 18) -> AsyncIterator[bytes]: ...
     async def completed_config_hashes(self, master_job_id: str) -> set[str]: ...
+    async def measure_size(self, *, seconds: float | None = None) -> StoreSize: ...
     async def delete_master_job(self, master_job_id: str) -> None: ...
     async def delete_project(self, project_id: str, cascade: bool = False) -> None: ...
     @property
@@ -325,6 +329,11 @@ async def the_ledger(ledger: RunLedger, now: datetime) -> None:
     assert_type(await ledger.list_attempts("j1"), list[Attempt])
     assert_type(await ledger.account_for_inputs(["j1"]), dict[str, InputAccount])
     assert_type(await ledger.find_origins(["r1"]), dict[str, RecordOrigin])
+    assert_type(await ledger.find_failures(["r1"]), dict[str, str])
+    (progress,) = await ledger.get_progress(await ledger.find_runs(text="math", limit=1))
+    assert_type((progress, progress.done, progress.total), tuple[RunProgress, int, int | None])
+    timeline = await ledger.get_timeline("run-1", of="attempts", buckets=60, seconds=1)
+    assert_type((timeline, timeline.buckets), tuple[Timeline, tuple[TimelineBucket, ...]])
     assert_type(await ledger.list_steps("j1"), list[Step])
     assert_type(await ledger.list_replies("j1", "model-call", 2), list[Step])
     assert_type(await ledger.count_steps("run-1"), list[StepTotal])

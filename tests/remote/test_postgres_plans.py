@@ -29,7 +29,7 @@ OVER_AN_INDEX = (
     "is_borrowed_elsewhere", "note_removal_of_records", "keep_borrowed_data", "take_removals", "search_records",
     "delete_master_job", "update_record", "set_data_version", "return_input", "list_mixed_case_ids_of_records",
     "account_for_inputs", "list_present_inputs", "list_inputs", "list_inputs_by_content", "list_inputs_of_content",
-    "list_outputs", "find_contents",
+    "list_outputs", "find_contents", "find_failures",
     "find_reply_in_store", "find_reply_in_project", "list_requests", "count_calls",
     "count_call_notes", "list_segments", "list_newest_segments", "get_last_segment", "save_segment",
     "whole_execution_jobs_of", "whole_records_of", "whole_run", "whole_attempts_of", "whole_steps_of", "put_master_job",

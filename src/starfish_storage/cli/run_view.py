@@ -14,10 +14,11 @@ from starfish_storage.cli.json_form import as_json
 from starfish_storage.cli.output import is_terminal, show_list
 from starfish_storage.cli.place import Place
 from starfish_storage.cli.tables import Column
+from starfish_storage.cli.timeline_view import timeline_text
 from starfish_storage.errors import StorageError
 from starfish_storage.interface import Storage
 from starfish_storage.models import COUNTED_STATUSES, GenerationMasterJob
-from starfish_storage.runs import CallCounts, ErrorGroup, RunProgress, RunState, Segment, Worker
+from starfish_storage.runs import CallCounts, ErrorGroup, RunProgress, RunState, Segment, Timeline, Worker
 
 JOB_COLUMNS = (
     Column("run"),
@@ -110,6 +111,7 @@ class RunView(RunProgress):
         failure: the most frequent failure, of all workers; None without failures.
         function: the stored name of the function of a run that is deserted; None if nobody has to know it.
         segments: what it was made of, where that is shown.
+        timeline: what it did over time, where that is shown.
     """
 
     place: Place
@@ -121,6 +123,7 @@ class RunView(RunProgress):
     failure: ErrorGroup | None = None
     function: str | None = None
     segments: Sequence[Segment] = ()
+    timeline: Timeline | None = None
 
     @property
     def is_deserted(self) -> bool:
@@ -216,6 +219,7 @@ def fields_of(view: RunView) -> dict[str, Cell]:
         "started": job.start_time,
         "ended": job.end_time if view.is_over else None,  # that of before, if it goes on
         "updated": job.last_update_time,
+        "over time": None if view.timeline is None else timeline_text(view.timeline),
     }
     if state is not None:
         fields |= {

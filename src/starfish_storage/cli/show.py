@@ -19,6 +19,7 @@ from starfish_storage.cli.records import RECORD_COLUMNS, record_cells
 from starfish_storage.cli.run_lookup import find_run
 from starfish_storage.cli.run_view import ListedRun, RunView, fields_of, listed, show_runs, view_of
 from starfish_storage.cli.segments import segments_as_json, show_segments
+from starfish_storage.cli.timeline_view import timeline_as_json, timeline_of
 from starfish_storage.errors import NotFoundError
 from starfish_storage.interface import Storage
 from starfish_storage.models import Project, Record
@@ -60,8 +61,10 @@ def show_command(place: Place, id: str, full: bool, as_json: bool) -> None:
     """
     view = asyncio.run(_find(place, id))
     if as_json:
-        made_of = {"segments": segments_as_json(view.segments)} if isinstance(view, RunView) else {}
-        show_json({"kind": _KINDS[type(view)]} | view.to_json() | made_of)
+        more: dict[str, Any] = {}
+        if isinstance(view, RunView) and view.timeline is not None:
+            more = {"segments": segments_as_json(view.segments), "timeline": timeline_as_json(view.timeline)}
+        show_json({"kind": _KINDS[type(view)]} | view.to_json() | more)
     elif isinstance(view, _ProjectView):
         _show_project(view)
     elif isinstance(view, RunView):
@@ -94,7 +97,8 @@ async def _run(place: Place, storage: Storage, id: str) -> RunView:
     view = await view_of(place, storage, run.master_job_id)
     if view is None:
         raise NotFoundError("run", run.master_job_id, "it has just been deleted")
-    return replace(view, segments=await storage.ledger.list_segments(run.master_job_id))
+    segments = await storage.ledger.list_segments(run.master_job_id)
+    return replace(view, segments=segments, timeline=await timeline_of(storage, view))
 
 
 def _show_project(view: _ProjectView) -> None:

@@ -28,6 +28,7 @@ COMPARISONS = {
 FACTS = {
     "@length": "bytes of the data, as it is stored",
     "@error": "what went wrong",
+    "@failure": "kind of its failure: the class of the exception, or refused output",
     "@attempts": "attempts of its input",
     "@cost": "what its input cost",
     "@tokens": "tokens that its input took",

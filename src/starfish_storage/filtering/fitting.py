@@ -132,10 +132,14 @@ async def fitting(
         with_data: read the data of what fits, also where no condition is about it.
     """
     by_row = [one for one in conditions if one.fact == "@error"]
+    by_failure = [one for one in conditions if one.fact == "@failure"]
     by_cost = [one for one in conditions if one.fact in _PAID]
     by_people = [one for one in conditions if one.fact in _SAID]
     by_data = [one for one in conditions if one.fact in (None, "@length")]
     chosen = [record for record in records if all(one.fits(_or_missing(record.error_message)) for one in by_row)]
+    if by_failure and chosen:
+        kinds = await storage.ledger.find_failures([record.record_uid for record in chosen])
+        chosen = [one for one in chosen if all(each.fits(kinds.get(one.record_uid, MISSING)) for each in by_failure)]
     if by_cost and chosen:
         accounts = await storage.ledger.account_for_inputs(list({record.job_id for record in chosen}))
         chosen = [record for record in chosen if _fits_account(by_cost, accounts.get(record.job_id))]

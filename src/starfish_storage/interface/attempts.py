@@ -65,6 +65,15 @@ class AttemptLedger(ABC):
         """
 
     @abstractmethod
+    async def find_failures(self, record_uids: Sequence[str]) -> dict[str, str]:
+        """Return the kinds of failures that these records are of, by their uids, as `RunLedger.list_errors` has them.
+
+        Raises nothing of its own.
+
+        Records that do not exist, or did not fail, are left out.
+        """
+
+    @abstractmethod
     async def save_step(self, step: Step) -> int:
         """Store a reply to a paid step, and return its number. Durable. Not idempotent.
 

@@ -52,6 +52,11 @@ class SQLAttemptLedger(LedgerAccess, AttemptLedger):
         found = await self._database.all_of("find_origins", wanted)
         return dict(self._read(ledger_rows.record_origin, row) for row in found)
 
+    async def find_failures(self, record_uids: Sequence[str]) -> dict[str, str]:
+        """See `AttemptLedger.find_failures`."""
+        wanted = [values.text("record_uid", uid) for uid in record_uids]
+        return {str(uid): str(kind) for uid, kind in await self._database.all_of("find_failures", wanted)}
+
     async def save_step(self, step: Step) -> int:
         """See `AttemptLedger.save_step`."""
         saving = SavingStep(step_rows.step_row(step))

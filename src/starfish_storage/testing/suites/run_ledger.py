@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -16,7 +17,16 @@ from starfish_storage.errors import (
     ParentNotFoundError,
 )
 from starfish_storage.interface import Storage
-from starfish_storage.runs import Conversion, ErrorGroup, InputAccount, Output, Step, StepTotal, Usage
+from starfish_storage.runs import (
+    Conversion,
+    ErrorGroup,
+    InputAccount,
+    Output,
+    Step,
+    StepTotal,
+    Usage,
+    output_record_uid,
+)
 from starfish_storage.testing.samples import JOB, MASTER_JOB, an_execution_job, at
 from starfish_storage.testing.store import StoreUnderTest
 from starfish_storage.testing.suites.run_samples import (
@@ -223,6 +233,10 @@ class RunTests(StorageSuite):
         assert groups[0].job_id in {one.job_id for one in held[1:4]}
         assert groups[1] == ErrorGroup("refused output", 2, "unfit", held[4].job_id)
         assert await ledger.list_errors("nowhere") == []
+        records = await storage.get_records_for_master_job(MASTER_JOB)
+        failures = await ledger.find_failures([record.record_uid for record in records] + ["nowhere"])
+        assert Counter(failures.values()) == {group.kind: group.inputs for group in groups}
+        assert failures[output_record_uid(held[0].job_id, 0)] == "A"
 
     async def test_records_are_searched_by_their_error(self, storage: Storage) -> None:
         """Whatever the case of ASCII letters; by status and in pages."""

@@ -20,6 +20,7 @@ from benchmarks.parts.resuming_runs import measure_resuming_runs
 from benchmarks.parts.reusing import measure_reusing
 from benchmarks.parts.starting import measure_starting
 from benchmarks.parts.taking_in import measure_taking_in
+from benchmarks.parts.viewing import measure_viewing
 from benchmarks.parts.writing import measure_writing
 from benchmarks.run import Run
 from benchmarks.tables import Table
@@ -39,6 +40,7 @@ PARTS: dict[str, Callable[[Run], list[Table]]] = {
     "export": measure_exporting,
     "copy": measure_copying,
     "import-files": measure_taking_in,
+    "viewer": measure_viewing,
     "remote-write": measure_remote_writing,
     "remote-workers": measure_remote_workers,
     "remote-many": measure_remote_many,

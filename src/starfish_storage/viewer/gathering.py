@@ -29,12 +29,12 @@ class Gathered(Generic[Value]):
 
     Attributes:
         value: it.
-        version: what was to be counted then.
-        age: how many seconds ago that ended.
+        is_current: whether nothing may have changed since.
+        age: how many seconds ago it was counted.
     """
 
     value: Value
-    version: Hashable
+    is_current: bool
     age: float
 
 
@@ -82,7 +82,7 @@ class Gathering:
         if known is None:
             return None
         self._kept.move_to_end(key)
-        return Gathered(cast("Value", known.value), known.version, time.monotonic() - known.when)
+        return Gathered(cast("Value", known.value), known.version == version, time.monotonic() - known.when)
 
     async def _count(self, key: Hashable, version: Hashable, count: Callable[[], Awaitable[Any]]) -> None:
         async with self._free:

@@ -120,7 +120,7 @@ def timeline_json(found: Gathered[Timeline] | None, *, is_over: bool) -> dict[st
     """Return a timeline for the script that draws it; without plots while it is being counted for the first time."""
     timeline = None if found is None else found.value
     return {
-        "is_final": is_over and timeline is not None,
+        "is_final": is_over and found is not None and found.is_current,
         "age": None if found is None else round(found.age),
         "plots": [] if timeline is None else [_plot_json(one) for one in plots_of(timeline)],
         "rows": [] if timeline is None else rows_of(timeline),

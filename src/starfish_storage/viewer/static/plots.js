@@ -137,8 +137,9 @@
       return;
     }
     isFinal = last.is_final;
-    if (last.age === null) again = setTimeout(refresh, 1000);
-    else show(section, last);
+    if (last.age !== null) show(section, last);
+    // What is counted beside the pages may be of before the last change.
+    if (!isFinal) again = setTimeout(refresh, last.age === null ? 1000 : 10_000);
   };
 
   const redraw = () => {
@@ -147,7 +148,9 @@
   };
 
   document.body.addEventListener("progress", () => {
-    if (!isFinal && Date.now() - asked > 2000) refresh();
+    if (isFinal) return;
+    clearTimeout(again);
+    again = setTimeout(refresh, Math.max(0, asked + 2000 - Date.now()));
   });
   document.body.addEventListener("finished", refresh);
   document.addEventListener("visibilitychange", () => {

@@ -1,0 +1,56 @@
+"""The plots of a run in a real browser: drawn without a shift, kept up to date, in both themes, and without scripts."""
+
+from __future__ import annotations
+
+import pytest
+
+from starfish_storage import GenerationJob, open_storage
+from starfish_storage.viewer import changes, gathering
+
+from .browsing import OneBrowser, in_a_browser, playwright
+from .test_numbers import LOGGED, log, record
+from .viewing import viewer
+
+pytestmark = in_a_browser
+
+_SHIFT = """() => new Promise((resolve) => {
+    let shift = 0;
+    new PerformanceObserver((list) => list.getEntries().forEach((one) => (shift += one.value)))
+        .observe({type: "layout-shift", buffered: true});
+    setTimeout(() => resolve(shift), 50);
+})"""
+_INK = """() => {
+    const canvas = document.querySelector(".drawing canvas");
+    const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+    return pixels.reduce((sum, one) => sum + one, 0);
+}"""
+
+
+async def test_plots_are_drawn_and_kept_up_to_date(store: str, browser: OneBrowser, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(changes, "INTERVAL", 0.05)
+    monkeypatch.setattr(gathering, "_REST", 0)
+    async with open_storage(store, durability="process") as storage, viewer(storage) as client:
+        await log(storage, 4)
+        async with browser.browsing(client, color_scheme="light") as shown:
+            page = shown.page
+            await page.goto(f"/run?id={LOGGED}")
+            await playwright.expect(page.locator("#timeline canvas")).to_have_count(2)
+            assert await page.evaluate(_SHIFT) < 0.02
+            await page.locator(".drawing").first.hover()
+            await playwright.expect(page.locator(".at").first).to_contain_text("completed")
+            light = await page.evaluate(_INK)
+            await page.get_by_role("button", name="Theme").click()  # light, as the system's
+            await page.get_by_role("button", name="Theme").click()
+            assert await page.evaluate(_INK) != light
+            await page.get_by_text("The same as numbers").click()
+            numbers = page.locator(".numbers tbody")
+            assert (await numbers.inner_text()).split("\t")[-1].split() == ["2"]
+            await storage.log_execution_job_start(GenerationJob(job_id="j9", master_job_id=LOGGED, status="running"))
+            await storage.save_record(record(9), {})
+            await playwright.expect(numbers.locator("tr")).to_have_count(3, timeout=20_000)
+            assert await page.locator("#timeline canvas").count() == 2
+        async with browser.browsing(client, java_script_enabled=False) as shown:
+            await shown.page.goto(f"/run?id={LOGGED}")
+            assert await shown.page.locator(".drawing polyline").count() == 2
+            await shown.page.get_by_text("The same as numbers").click()
+            assert await shown.page.locator(".numbers tbody tr").count() == 3

@@ -9,8 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
+from generation.runs import NEVER, open_store
 from starfish_storage import GenerationJob, GenerationMasterJob, Project, Record, open_storage
 from starfish_storage.errors import InvalidInputError
+from starfish_storage.generation import Context, generate
 from starfish_storage.interface import Storage
 from starfish_storage.runs import Timeline, TimelineBucket, Verification
 from starfish_storage.viewer import gathering
@@ -112,6 +114,23 @@ async def test_the_store_says_how_large_it_is_and_what_a_check_found(store: str)
         assert "2026-01-31 12:00:05, nothing found" in " ".join((await page(client, "/")).text.split())
         await storage.ledger.save_verification(Verification(BEGIN, BEGIN + timedelta(hours=1), 2))
         assert "2026-01-31 13:00:00, 2 findings" in " ".join((await page(client, "/")).text.split())
+
+
+async def test_failures_lead_to_their_records(store: str):
+    async def answer(n: int, context: Context) -> dict[str, int]:
+        context.log_usage(input_tokens=1, output_tokens=1)
+        if n % 3 == 0:
+            raise {0: ValueError, 3: KeyError}[n % 6](f"ValueError in {n}")
+        return {"n": n}
+
+    async with open_store(store) as storage:
+        inputs = [{"n": n} for n in range(10)]
+        await generate(storage, answer, inputs, project="p", master_job_id=RUN, progress="quiet", retry=NEVER)
+        async with viewer(storage) as client:
+            found = await page(client, f"/run?id={RUN}")
+            for kind, count in {"ValueError": 2, "KeyError": 2}.items():
+                table = await page(client, found.link(kind))
+                assert len([link for link in table.links if link.startswith("/record?")]) == count
 
 
 async def test_a_page_begins_where_it_began(store: str):

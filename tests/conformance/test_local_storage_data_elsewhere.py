@@ -1,14 +1,27 @@
-"""LocalStorage with its data in another directory, held to the contract of a storage."""
+"""LocalStorage with its data in another directory, held to the contract of a storage.
+
+Its rows are those of `test_local_storage`, which runs every suite: in the ordinary run this one has those with data.
+"""
 
 from pathlib import Path
 
 import pytest
 
+from conformance.data_suites import DataSuites
 from starfish_storage.testing.store import DirectoryStore
 from starfish_storage.testing.suites.storage_tests import StorageTests
 
 
-class TestLocalStorageWithDataElsewhere(StorageTests):
+class Store:
     @pytest.fixture
     def store(self, tmp_path: Path) -> DirectoryStore:
         return DirectoryStore(tmp_path, data_elsewhere=True)
+
+
+class TestLocalStorageWithDataElsewhere(Store, DataSuites):
+    pass
+
+
+@pytest.mark.slow
+class TestLocalStorageWithDataElsewhereWhole(Store, StorageTests):
+    pass

@@ -1,4 +1,7 @@
-"""Rows in SQLite and data in an object store, held to the whole contract."""
+"""Rows in SQLite and data in an object store, held to the contract of a storage.
+
+Its rows are those of `test_local_storage`, which runs every suite: in the ordinary run this one has those with data.
+"""
 
 import secrets
 from pathlib import Path
@@ -6,16 +9,26 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from conformance.data_suites import DataSuites
 from conformance.object_stores import SQLiteObjectStore
 from servers.fixtures import BUCKET
 from starfish_storage.testing.machine.state_machine import StorageMachine
 from starfish_storage.testing.suites.storage_tests import StorageTests
 
 
-class TestSQLiteObjectStore(StorageTests):
+class Store:
     @pytest.fixture
     def store(self, tmp_path: Path, s3_uri: str) -> SQLiteObjectStore:
         return SQLiteObjectStore(tmp_path, s3_uri)
+
+
+class TestSQLiteObjectStore(Store, DataSuites):
+    pass
+
+
+@pytest.mark.slow
+class TestSQLiteObjectStoreWhole(Store, StorageTests):
+    pass
 
 
 class SQLiteObjectStoreMachine(StorageMachine):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import product
 from typing import Any
 
 import pytest
@@ -99,14 +100,10 @@ class AtomicRecordTests(StorageSuite):
         assert await storage.get_records_for_master_job(MASTER_JOB) == [a_record(output_ref=first)]
         assert await storage.get_record_data(first) == {"version": 2}
 
-    @pytest.mark.parametrize("name", BAD_PAIRS)
-    async def test_one_bad_pair_leaves_nothing_of_the_batch(
-        self, storage: Storage, store: StoreUnderTest, name: str
-    ) -> None:
+    async def test_one_bad_pair_leaves_nothing_of_the_batch(self, storage: Storage, store: StoreUnderTest) -> None:
         """No rows, no data, no reference in the records, wherever in the batch it stands."""
         await save_run(storage)
-        kind, (record, data) = BAD_PAIRS[name]
-        for position in (0, 1, 3):
+        for (kind, (record, data)), position in product(BAD_PAIRS.values(), (0, 1, 3)):
             pairs = good_pairs(1)
             pairs.insert(position, (record.model_copy(), data))
             with refused(kind):
@@ -116,22 +113,19 @@ class AtomicRecordTests(StorageSuite):
             assert store.raw_keys() == set()
             assert {record.output_ref for record, _ in pairs} == {None}
 
-    @pytest.mark.parametrize("name", BAD_PAIRS)
-    async def test_one_bad_pair_leaves_earlier_versions(
-        self, storage: Storage, store: StoreUnderTest, name: str
-    ) -> None:
+    async def test_one_bad_pair_leaves_earlier_versions(self, storage: Storage, store: StoreUnderTest) -> None:
         """Rows and data are as they were before."""
         await save_run(storage)
         references = await storage.save_records(good_pairs(1))
         before = await storage.get_records_for_master_job(MASTER_JOB)
         raw = {key: store.raw_read(key) for key in store.raw_keys()}
-        kind, (bad, data) = BAD_PAIRS[name]
-        changed = [(record.model_copy(update={"status": "failed"}), {"version": 2}) for record, _ in good_pairs(2)]
-        with refused(kind):
-            await storage.save_records([*changed, (bad.model_copy(), data)])
-        assert await storage.get_records_for_master_job(MASTER_JOB) == before
-        assert await storage.get_records_data(references) == [{"version": 1}] * 3
-        assert {key: store.raw_read(key) for key in store.raw_keys()} == raw
+        for kind, (bad, data) in BAD_PAIRS.values():
+            changed = [(record.model_copy(update={"status": "failed"}), {"version": 2}) for record, _ in good_pairs(2)]
+            with refused(kind):
+                await storage.save_records([*changed, (bad.model_copy(), data)])
+            assert await storage.get_records_for_master_job(MASTER_JOB) == before
+            assert await storage.get_records_data(references) == [{"version": 1}] * 3
+            assert {key: store.raw_read(key) for key in store.raw_keys()} == raw
 
     async def test_a_refused_id_can_be_used_afterwards(self, storage: Storage) -> None:
         """What was refused has left no trace, so that another spelling of the id is free."""

@@ -131,31 +131,31 @@ class RecordDataTests(StorageSuite):
         with pytest.raises(FileNotFoundError):
             await storage.get_record_data(reference)
 
-    @pytest.mark.parametrize("name", NOT_JSON)
-    async def test_what_is_not_json_is_refused(self, storage: Storage, store: StoreUnderTest, name: str) -> None:
+    async def test_what_is_not_json_is_refused(self, storage: Storage, store: StoreUnderTest) -> None:
         """With the place; an earlier version stays."""
-        value, place = NOT_JSON[name][0](), NOT_JSON[name][1]
         reference = await storage.save_record_data(RECORD, MASTER_JOB, JOB, {"first": 1})
-        with refused(InvalidDataError, RECORD):
-            await storage.save_record_data(RECORD, MASTER_JOB, JOB, value)
-        with refused(InvalidDataError, place):
-            await storage.save_record_data("another", MASTER_JOB, JOB, value)
+        for make, place in NOT_JSON.values():
+            value = make()
+            with refused(InvalidDataError, RECORD):
+                await storage.save_record_data(RECORD, MASTER_JOB, JOB, value)
+            with refused(InvalidDataError, place):
+                await storage.save_record_data("another", MASTER_JOB, JOB, value)
         assert await storage.get_record_data(reference) == {"first": 1}
         assert store.raw_keys() == {store.key(reference)}
 
-    @pytest.mark.parametrize("damage", [b"", b'{"a": 1', b"[1]", b"null", b"\xff\xfe", b"NaN", b"[" * 100_000])
-    async def test_damaged_data_is_an_error(self, store: StoreUnderTest, damage: bytes) -> None:
+    async def test_damaged_data_is_an_error(self, store: StoreUnderTest) -> None:
         """The message names it; the rest of the store can be read."""
         async with store.open() as storage:
             reference = await storage.save_record_data(RECORD, MASTER_JOB, JOB, {})
             whole = await storage.save_record_data("whole", MASTER_JOB, JOB, {"a": 1})
-        store.raw_write(store.key(reference), damage)
-        async with store.open() as storage:
-            with refused(StoreDamagedError, reference):
-                await storage.get_record_data(reference)
-            with refused(StoreDamagedError, reference):
-                await storage.get_records_data([whole, reference])
-            assert await storage.get_record_data(whole) == {"a": 1}
+        for damage in (b"", b'{"a": 1', b"[1]", b"null", b"\xff\xfe", b"NaN", b"[" * 100_000):
+            store.raw_write(store.key(reference), damage)
+            async with store.open() as storage:
+                with refused(StoreDamagedError, reference):
+                    await storage.get_record_data(reference)
+                with refused(StoreDamagedError, reference):
+                    await storage.get_records_data([whole, reference])
+                assert await storage.get_record_data(whole) == {"a": 1}
 
     async def test_data_of_other_writers_reads_exactly(self, store: StoreUnderTest) -> None:
         """Pretty-printed, with huge integers, escapes and repeated blanks."""

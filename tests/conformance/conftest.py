@@ -8,18 +8,19 @@ from typing import Any
 import pytest
 
 from conformance.postgres_stores import Schema
+from servers.emptied_schemas import EmptiedSchemas
 from servers.postgres import PostgresServer
 from starfish_storage.errors import StoreOpenError
 from starfish_storage.maintenance import verify
 
 
 @pytest.fixture
-def postgres_schema(postgres_server: PostgresServer) -> Iterator[Schema]:
-    """A schema that does not exist yet; afterwards it is dropped."""
+def postgres_schema(postgres_server: PostgresServer, emptied_schemas: EmptiedSchemas) -> Iterator[Schema]:
+    """A schema that does not exist yet, or holds an empty store; afterwards it is emptied."""
     postgres_server.start()
-    schema = Schema(postgres_server)
+    schema = Schema(postgres_server, emptied_schemas.take())
     yield schema
-    schema.drop()
+    emptied_schemas.give_back(schema.name)
 
 
 @pytest.fixture(autouse=True)

@@ -22,11 +22,12 @@ class Schema:
 
     Args:
         server: where it is.
+        name: what it is called; without one, as no other.
     """
 
-    def __init__(self, server: PostgresServer) -> None:
+    def __init__(self, server: PostgresServer, name: str | None = None) -> None:
         self._server = server
-        self.name = _new_name()
+        self.name = name or _new_name()
 
     @property
     def uri(self) -> str:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from generation.paid_steps import Ask, asking
 from generation.runs import open_store, sound
+from servers.emptied_schemas import EmptiedSchemas
 from servers.paying import PayingServer
+from servers.postgres import PostgresServer
 from starfish_storage.generation import gate
 from starfish_storage.generation.stopping import StoppedError, Stopping
 from starfish_storage.interface import Storage
@@ -45,6 +47,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "engine" in metafunc.fixturenames:
         is_on_both = module in _OF_THE_LEDGER and metafunc.definition.originalname not in _ONCE
         metafunc.parametrize("engine", ["sqlite", "postgres"] if is_on_both else ["sqlite"])
+
+
+@pytest.fixture
+def postgres_uri(postgres_server: PostgresServer, emptied_schemas: EmptiedSchemas) -> Iterator[str]:
+    """The URI of a schema that does not exist yet, or holds an empty store; afterwards the server runs."""
+    postgres_server.start()
+    schema = emptied_schemas.take()
+    yield postgres_server.uri(schema=schema)
+    emptied_schemas.give_back(schema)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from servers import postgres
+from servers.emptied_schemas import EmptiedSchemas
 from servers.paying import PayingServer
 from servers.postgres import PostgresServer
 from servers.processes import HOST
@@ -61,6 +62,11 @@ def postgres_uri(postgres_server: PostgresServer) -> Iterator[str]:
     postgres_server.start()
     postgres_server.terminate_connections()  # a connection that was left open in a transaction would hold the schema
     postgres_server.execute(f'DROP SCHEMA IF EXISTS "{schema}" CASCADE')
+
+
+@pytest.fixture(scope="session")
+def emptied_schemas(postgres_server: PostgresServer) -> EmptiedSchemas:
+    return EmptiedSchemas(postgres_server)
 
 
 @pytest.fixture

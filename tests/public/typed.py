@@ -168,6 +168,7 @@ class Beyond(Protocol):
         backwards: bool = False,
         seed: int | None = None,
         with_data: bool = True,
+        largest: int | None = None,
     ) -> AsyncIterator[list[ScannedRecord]]: ...
     def read_scanned(
         self, records: Sequence[ScannedRecord], *, largest: int | None = None

@@ -4,7 +4,7 @@
 """
 
 from starfish_storage.filtering.condition import COMPARISONS, FACTS, MISSING, Condition, conditions_of, value_of
-from starfish_storage.filtering.fitting import Fitting, Looked, Sample, filter_records, fitting
+from starfish_storage.filtering.fitting import Fitting, Looked, Sample, about_data_alone, filter_records, fitting
 from starfish_storage.filtering.lines import on_one_line
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Fitting",
     "Looked",
     "Sample",
+    "about_data_alone",
     "conditions_of",
     "filter_records",
     "fitting",

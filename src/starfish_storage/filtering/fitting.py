@@ -84,14 +84,14 @@ async def filter_records(
     left = None if sample is None else sample.checked().size
     seed = None if sample is None else sample.seed
     is_whole = left is None and not conditions
-    reading, backwards = with_data and is_whole, newest_first and sample is None
+    reading, backwards = (with_data and is_whole) or about_data_alone(conditions), newest_first and sample is None
     scan = storage.scan_records(master_job_id, statuses, seed=seed, backwards=backwards, with_data=reading)
     async with aclosing(cast("AsyncGenerator[list[ScannedRecord]]", scan)) as batches:
         async for batch in batches:
             if is_whole:
                 yield batch
                 continue
-            async for looked in fitting(storage, batch, conditions, with_data=with_data):
+            async for looked in fitting(storage, batch, conditions, with_data=with_data, are_read=reading):
                 chosen = [one.record for one in looked.fits[:left]]
                 if chosen:
                     yield chosen
@@ -121,15 +121,17 @@ async def fitting(
     *,
     largest: int | None = None,
     with_data: bool = True,
+    are_read: bool = False,
 ) -> AsyncGenerator[Looked]:
     """Stream those of some records that fit, in their order: once, and more often where their data is large.
 
     Args:
         storage: the store, set up.
-        records: as they were scanned, without their data.
+        records: as they were scanned.
         conditions: all of which a record fits.
         largest: bytes of the largest data that is read; larger data fits no condition but that about ``@length``.
         with_data: read the data of what fits, also where no condition is about it.
+        are_read: the records were scanned with their data.
     """
     by_row = [one for one in conditions if one.fact == "@error"]
     by_failure = [one for one in conditions if one.fact == "@failure"]
@@ -147,7 +149,7 @@ async def fitting(
         said = await _said_of(storage, chosen)
         chosen = [record for record in chosen if all(one.fits(said[record.record_uid][one.field]) for one in by_people)]
     if chosen and (by_data or with_data):
-        async for batch in storage.read_scanned(chosen, largest=largest):
+        async for batch in _at_once(chosen) if are_read else storage.read_scanned(chosen, largest=largest):
             found = [_decoded(record) for record in batch]
             done = batch[-1].record_uid
             count = len(records)
@@ -156,6 +158,15 @@ async def fitting(
             yield Looked(count, [one for one in found if all(_fits_data(condition, one) for condition in by_data)])
     elif records:
         yield Looked(len(records), [Fitting(record) for record in chosen])
+
+
+def about_data_alone(conditions: Sequence[Condition]) -> bool:
+    """Return whether each record's data is to be read: then a scan does so faster than `fitting`."""
+    return bool(conditions) and all(one.fact in (None, "@length") for one in conditions)
+
+
+async def _at_once(records: list[ScannedRecord]) -> AsyncGenerator[list[ScannedRecord]]:
+    yield records
 
 
 _PAID = ("@attempts", "@cost", "@tokens")

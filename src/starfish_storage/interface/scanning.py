@@ -56,6 +56,7 @@ class RecordScan(ABC):
         backwards: bool = False,
         seed: int | None = None,
         with_data: bool = True,
+        largest: int | None = None,
     ) -> AsyncIterator[list[ScannedRecord]]:
         """Stream a master job's records with their data, oldest first by start time, then by uid, in constant memory.
 
@@ -74,6 +75,7 @@ class RecordScan(ABC):
             backwards: the other way round, so without a ``seed`` newest first.
             seed: of the shuffle: an integer, of which the lowest 64 bits count.
             with_data: read the data. Without, ``payload`` is None, and `read_scanned` gives it to those that need it.
+            largest: data of more bytes is not read: its record carries a `DataTooLargeError`, which has its size.
 
         Raises:
             InvalidInputError: an argument has the wrong type, or ``batch_size`` is less than 1; or ``after`` is gone,
@@ -89,7 +91,7 @@ class RecordScan(ABC):
 
         Args:
             records: what `scan_records` yielded.
-            largest: data of more bytes is not read: its record carries a `DataTooLargeError`, which has its size.
+            largest: as in `scan_records`.
 
         Raises:
             InvalidInputError: an argument has the wrong type.

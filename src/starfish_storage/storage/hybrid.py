@@ -352,6 +352,7 @@ class HybridStorage(SearchCalls, Storage):
         backwards: bool = False,
         seed: int | None = None,
         with_data: bool = True,
+        largest: int | None = None,
     ) -> AsyncIterator[list[ScannedRecord]]:
         """See `RecordScan.scan_records`."""
         while True:
@@ -362,7 +363,8 @@ class HybridStorage(SearchCalls, Storage):
             )
             is_last = len(records) < batch_size
             while records:
-                found = await self._reading.scan(records, places) if with_data else self._reading.unread(records)
+                reading = self._reading
+                found = await reading.scan(records, places, largest) if with_data else reading.unread(records)
                 yield found
                 after = found[-1]
                 records, places = records[len(found) :], places[len(found) :]

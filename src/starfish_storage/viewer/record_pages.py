@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Literal, cast
 
 from starfish_storage.errors import DataTooLargeError, InvalidInputError, NotFoundError
-from starfish_storage.filtering import MISSING, Condition, Fitting, fitting, value_of
+from starfish_storage.filtering import MISSING, Condition, Fitting, about_data_alone, fitting, value_of
 from starfish_storage.interface import ScannedRecord, Storage
 from starfish_storage.models import Record
 from starfish_storage.viewer.words import cell
@@ -24,6 +24,7 @@ PAGE = 50
 """Records of a page."""
 LONGEST_LOOK = 0.2
 """Seconds after which a page that is not full ends, and says how to go on: conditions are compared record by record."""
+_LONGEST_LOOK_ASIDE = 0.04  # seconds
 LARGEST_COMPARED = 8 << 20
 """Bytes of the largest data that conditions look into: a page is to take neither long nor much memory."""
 LARGEST_IN_A_ROW = 1 << 19
@@ -130,7 +131,7 @@ async def record_page(storage: Storage, query: RecordQuery, columns: Sequence[st
     """
     if query.after is not None and query.before is not None:
         raise InvalidInputError("a page begins after a record, or ends before one; not both.")
-    page, found = await _found(storage, query, PAGE + 1)
+    page, found = await _found(storage, query, PAGE + 1, LONGEST_LOOK)
     has_more = page.stopped is not None or len(found) > PAGE
     page.lines = await _lines(storage, found[:PAGE], columns)
     if query.before is not None:
@@ -140,28 +141,43 @@ async def record_page(storage: Storage, query: RecordQuery, columns: Sequence[st
     return page
 
 
-async def neighbours(storage: Storage, query: RecordQuery, record: Record) -> tuple[str | None, str | None]:
-    """Return the uids of the records before and after one in the order of a query; None also where none is found soon.
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """What stands beside a record in a table.
 
-    Raises nothing of its own.
+    Attributes:
+        uid: the next record that fits; None if there is none, or it was not found soon.
+        stopped: the record at which the look for it has ended; None if it came to an end.
     """
-    uids: list[str | None] = []
-    for side in ({"before": record.record_uid, "after": None}, {"after": record.record_uid, "before": None}):
-        _, found = await _found(storage, replace(query, **side), 1)
-        uids.append(found[0].record.record_uid if found else None)
-    return uids[0], uids[1]
+
+    uid: str | None
+    stopped: str | None
 
 
-async def _found(storage: Storage, query: RecordQuery, most: int) -> tuple[RecordPage, list[Fitting]]:
+async def neighbours(storage: Storage, query: RecordQuery, record: Record) -> tuple[Neighbour, Neighbour]:
+    """Return what stands before and after a record in the order of a query. Raises nothing of its own."""
+    before = replace(query, before=record.record_uid, after=None)
+    after = replace(query, after=record.record_uid, before=None)
+    return await _neighbour(storage, before), await _neighbour(storage, after)
+
+
+async def _neighbour(storage: Storage, query: RecordQuery) -> Neighbour:
+    page, found = await _found(storage, query, 1, _LONGEST_LOOK_ASIDE)
+    return Neighbour(found[0].record.record_uid if found else None, page.stopped)
+
+
+async def _found(storage: Storage, query: RecordQuery, most: int, seconds: float) -> tuple[RecordPage, list[Fitting]]:
     """Return the next records that fit, away from where the query begins or ends, and how far the look went."""
     conditions, page, found = query.every_condition, RecordPage(), list[Fitting]()
     reads_data = any(one.fact in (None, "@length") for one in conditions)
-    until = time.monotonic() + LONGEST_LOOK
+    until = time.monotonic() + seconds
     batch_size = _BATCH if reads_data else _BATCH_OF_ROWS if conditions else most
     async with aclosing(await _scan(storage, query, batch_size)) as batches:
         async for batch in batches:
             before = page.looked_at
-            async for looked in fitting(storage, batch, conditions, largest=LARGEST_COMPARED, with_data=False):
+            are_read = about_data_alone(conditions)
+            looks = fitting(storage, batch, conditions, largest=LARGEST_COMPARED, with_data=False, are_read=are_read)
+            async for looked in looks:
                 found += looked.fits
                 page.looked_at = before + looked.count
                 if len(found) >= most:
@@ -182,7 +198,8 @@ async def _scan(storage: Storage, query: RecordQuery, batch_size: int) -> AsyncG
         batch_size=batch_size,
         backwards=(query.order == "newest") != backwards,
         seed=query.seed if query.order == "random" else None,
-        with_data=False,
+        with_data=about_data_alone(query.every_condition),
+        largest=LARGEST_COMPARED,
     )
     return cast("AsyncGenerator[list[ScannedRecord]]", scan)
 

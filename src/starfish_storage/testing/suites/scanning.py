@@ -190,6 +190,9 @@ class ScanningTests(StorageSuite):
         assert too_large._replace(error=None) == bare[-2]
         assert isinstance(too_large.error, DataTooLargeError)
         assert (too_large.error.path, too_large.error.size, too_large.error.largest) == (large, 1012, 1000)
+        again = (await scanned(storage, largest=1000))[-2]
+        assert again._replace(error=None) == too_large._replace(error=None)
+        assert isinstance(again.error, DataTooLargeError)
 
     async def test_data_is_read_in_pieces(self, storage: Storage, store: StoreUnderTest) -> None:
         """As it is stored; damage is found at the end."""

@@ -152,6 +152,23 @@ async def test_records_are_chosen(storage: LocalStorage, tmp_path: Path):
     assert (report.records, records(tmp_path / "none")) == (0, [])
 
 
+async def test_what_reviewers_say_is_shown_without_their_names(tmp_path: Path):
+    store = (tmp_path / "store").as_uri()
+    await make(store, 2)
+    async with open_storage(store, durability="process") as storage:
+        (first, second) = [one.record_uid for one in await storage.get_records_for_master_job(RUN)]
+        await storage.annotations.add(first, "verdict", "accepted", author="Planted Name")
+        await storage.annotations.add(first, "comment", "see <b>/home/planted/x.txt</b>", author="Planted Name")
+        await bundle(storage, RUN, tmp_path / "out")
+        await bundle(storage, RUN, tmp_path / "accepted", where=["@verdict=accepted"])
+    pages = {one.uid: one.page for one in records(tmp_path / "out")}
+    assert "accepted" in pages[first]
+    assert "see &lt;b&gt;~/x.txt&lt;/b&gt;" in pages[first]
+    assert "reviewers" not in pages[second]
+    assert "Planted" not in whole(tmp_path / "out")
+    assert [one.uid for one in records(tmp_path / "accepted")] == [first]
+
+
 async def test_only_a_bundle_is_replaced(storage: LocalStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     out = tmp_path / "out"
     await bundle(storage, RUN, out, statuses=["failed"])

@@ -17,6 +17,7 @@ from starfish_storage.cli.place import Place
 from starfish_storage.cli.run_lookup import find_run
 from starfish_storage.filtering import Sample
 from starfish_storage.models import RECORD_STATUSES
+from starfish_storage.wording import size
 
 if TYPE_CHECKING:
     from starfish_storage.publishing import BundleReport
@@ -98,6 +99,11 @@ async def _written(place: Place, options: BundleOptions) -> BundleReport:
     async with reading(place) as storage:
         job = await find_run(storage, options.run)
         with counted("writing", quiet=options.as_json) as count:
+
+            def show(done: int, most: int, written: int) -> None:
+                about = size(written * most // done) if done else "nothing"
+                count(done, most, f"writing, {about} in the end")
+
             return await bundle(
                 storage,
                 job.master_job_id,
@@ -106,5 +112,5 @@ async def _written(place: Place, options: BundleOptions) -> BundleReport:
                 where=options.where,
                 sample=None if options.sample is None else Sample(options.sample, options.sample_seed),
                 overwrite=options.overwrite,
-                progress=count,
+                progress=show,
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,10 +24,11 @@ from starfish_storage.models import GenerationMasterJob
 from starfish_storage.publishing.choosing import Choice, Told
 from starfish_storage.publishing.cleaning import Cleaner
 from starfish_storage.publishing.report import BundleReport
-from starfish_storage.runs import RunState
+from starfish_storage.runs import Annotation, RunState
+from starfish_storage.runs.annotations import holding
 
-OnWritten = Callable[[int, int], None]
-"""Takes how many records are written, and of how many at most."""
+OnWritten = Callable[[int, int, int], None]
+"""Takes how many records are written, of how many at most, and how many bytes they take."""
 
 
 async def bundle(
@@ -54,7 +56,8 @@ async def bundle(
         where: only records that fit all of these conditions, such as ``"score>=0.5"``: see `filtering.Condition`.
         sample: so many of these records, drawn at random; None: all.
         overwrite: replace a bundle that is there; nothing else is replaced.
-        progress: called now and then with how many records are written, and how many there are at most.
+        progress: called now and then with how many records are written, how many there are at most, and the bytes
+            that those written take.
 
     Raises:
         NotFoundError: the run does not exist.
@@ -91,7 +94,7 @@ async def _written(
                 told = await _told(storage, batch)
                 await call(lambda told=told: writer.add(told))
                 if progress is not None:
-                    progress(writer.records, choice.most(counts))
+                    progress(writer.records, choice.most(counts), writer.bytes)
             about = await _about(storage, job)
             await call(lambda: writer.finish(*about))
             await call(destination.put)
@@ -102,7 +105,12 @@ async def _told(storage: Storage, batch: Sequence[Fitting]) -> list[Told]:
     ids = list(dict.fromkeys(one.record.job_id for one in batch))
     jobs = dict(zip(ids, await asyncio.gather(*map(storage.get_execution_job, ids)), strict=True))
     attempts = dict(zip(ids, await asyncio.gather(*map(storage.ledger.list_attempts, ids)), strict=True))
-    return [Told(one, jobs[one.record.job_id], attempts[one.record.job_id]) for one in batch]
+    said: dict[str, list[Annotation]] = defaultdict(list)
+    for one in holding(await storage.annotations.list([one.record.record_uid for one in batch])):
+        said[one.record_uid].append(one)
+    return [
+        Told(one, jobs[one.record.job_id], attempts[one.record.job_id], said[one.record.record_uid]) for one in batch
+    ]
 
 
 async def _about(

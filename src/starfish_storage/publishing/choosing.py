@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from starfish_storage.filtering import Condition, Fitting, Sample, fitting
 from starfish_storage.interface import ScannedRecord, Storage
 from starfish_storage.models import GenerationJob
-from starfish_storage.runs import Attempt
+from starfish_storage.runs import Annotation, Attempt
 from starfish_storage.wording import number_of
 
 LARGEST = 8 << 20
@@ -26,11 +26,13 @@ class Told:
         chosen: the record with its data.
         job: its execution job, which has its input.
         attempts: at that input.
+        said: what reviewers say of the record, as far as it holds.
     """
 
     chosen: Fitting
     job: GenerationJob | None
     attempts: Sequence[Attempt]
+    said: Sequence[Annotation]
 
 
 @dataclass(frozen=True, slots=True)

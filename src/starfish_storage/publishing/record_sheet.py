@@ -24,7 +24,8 @@ from starfish_storage.wording import money
 LONGEST_DATA = 256 << 10
 """Characters of the JSON of a record that can be searched and taken along as a whole."""
 
-_ROOMS = ((2000, 100_000), (300, 10_000))  # nodes and characters of a page; of one that has become too large, fewer
+# Nodes, characters and bytes of images of a page; fewer, of one that has become too large.
+_ROOMS = ((2000, 100_000, 300 << 10), (300, 10_000, 100 << 10))
 
 
 class RecordSheet:
@@ -64,9 +65,10 @@ class RecordSheet:
     ) -> str:
         record, problem = told.chosen.record, told.chosen.problem
         given = None if told.job is None else self._cleaner.data(told.job.run_config)
+        said = [replace(one, value=self._cleaner.told(one.value)) for one in told.said]
         html = ""
-        for nodes, characters in _ROOMS:
-            room = Room(nodes, characters)
+        for size in _ROOMS:
+            room = Room(*size)
             html = self._page.render(
                 record=record,
                 error=error,
@@ -76,6 +78,7 @@ class RecordSheet:
                 problem=None if problem is None else self._cleaner.text(str(problem)),
                 input=() if given is None else blocks_of(given, room),
                 attempts=attempts,
+                said=said,
             )
             if len(html) < MOST_BYTES // 2:
                 break

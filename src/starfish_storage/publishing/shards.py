@@ -22,7 +22,7 @@ class Shards:
 
     Attributes:
         begins: the number of the first item of each shard.
-        bytes: of all.
+        bytes: of all that was added.
     """
 
     def __init__(self, directory: Path, kind: str) -> None:
@@ -42,6 +42,7 @@ class Shards:
             self.flush()
         self._items.append(text)
         self._size += size
+        self.bytes += size
 
     def flush(self) -> None:
         """Write what has been added."""
@@ -52,6 +53,5 @@ class Shards:
         script = f'bundle.add("{self._kind}",{number},[\n{items}\n]);\n'.encode()
         (self._directory / f"{self._kind}-{number:05}.js").write_bytes(script)
         self.begins.append(self._count)
-        self.bytes += len(script)
         self._count += len(self._items)
         self._items, self._size = [], 0

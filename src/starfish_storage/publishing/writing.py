@@ -137,6 +137,11 @@ class BundleWriter:
         files = [one for one in self._directory.rglob("*") if one.is_file()]
         self._files, self._bytes = len(files), sum(map(_size_of, files))
 
+    @property
+    def bytes(self) -> int:
+        """How many bytes the records take that were written."""
+        return sum(shards.bytes for shards in self._shards.values())
+
     def report(self, place: str) -> BundleReport:
         """Return what was written."""
         return BundleReport(

@@ -93,7 +93,18 @@ async def store() -> AsyncGenerator[str]:
 @asynccontextmanager
 async def viewer(uri: str) -> AsyncGenerator[str]:
     """Give the address of a viewer."""
-    command = [sys.executable, "-m", "starfish_storage", "view", "--no-open", "--store", uri]
+    command = [
+        sys.executable,
+        "-m",
+        "starfish_storage",
+        "view",
+        "--no-open",
+        "--review",
+        "--author",
+        "Ada",
+        "--store",
+        uri,
+    ]
     process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     try:
         assert process.stdout is not None
@@ -119,6 +130,11 @@ async def addresses(page: Page) -> dict[str, str]:
         "records-none": f"/records?run={run}&field=steps&compare=is&value=77",
         "record": str(record),
         "record-failed": str(failed),
+        "records-sample": f"/records?run={run}&sample=20&seed=1",
+        "search": "/search?q=dozen",
+        "search-none": "/search?q=zzzz",
+        "compare": f"/compare?run={run}&run=large-models",
+        "review": f"/review?run={run}",
         "keys": "/keys",
         "missing": "/run?id=missing",
     }
@@ -128,7 +144,7 @@ async def take(page: Page, address: str, path: Path, *, whole: bool = False) -> 
     """Take a picture of a page."""
     await page.goto(address)
     await page.wait_for_timeout(400)  # what is drawn by scripts
-    await page.screenshot(path=path, full_page=whole)
+    await page.screenshot(path=path, full_page=whole and "compare" not in path.name)
 
 
 async def opened(browser: Browser, address: str, width: tuple[int, int], theme: Any) -> Page:

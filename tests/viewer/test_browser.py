@@ -24,6 +24,8 @@ ADDRESSES = [
     f"/run?id={RUN}",
     f"/records?run={RUN}",
     f"/records?run={RUN}&field=n&compare=is&value=77",
+    f"/records?run={RUN}&order=random",
+    f"/compare?run={RUN}",
     "/record?uid={uid}",
     "/record?uid={failed}",
     "/record?uid={replaced}&version=1",
@@ -74,6 +76,8 @@ async def test_every_page_is_quiet_and_leads_on(seen: BrowserPage):
     await page.get_by_text("Calls look_up").click()
     assert await page.get_by_text("<script>alert(1)</script>").first.is_visible()
     await page.get_by_role("button", name="Copy").first.click()
+    await page.goto(f"/records?run={RUN}")
+    await page.locator("tbody a").first.click()
     await page.get_by_role("link", name="Next record").click()
     assert await page.locator("h1").count() == 1
 

@@ -60,15 +60,15 @@ async def _told(watch: Watch, seen: str | None, ending: asyncio.Event, *, stays:
     yield f"retry: {_AGAIN}\n\n"
     told: Sight | None = None
     end = asyncio.create_task(ending.wait())
+    change: asyncio.Task[Sight] | None = None
     try:
         while not ending.is_set():
-            change = asyncio.create_task(watch.changed(seen if stays else None))
+            change = change or asyncio.create_task(watch.changed(seen if stays else None))
             await asyncio.wait((change, end), timeout=HEARTBEAT, return_when=asyncio.FIRST_COMPLETED)
             if not change.done():
-                change.cancel()
                 yield ": nothing new\n\n"
                 continue
-            sight = change.result()
+            sight, change = change.result(), None
             if sight.mark != seen:
                 yield _events(sight, told)
             told, seen = sight, sight.mark
@@ -76,6 +76,8 @@ async def _told(watch: Watch, seen: str | None, ending: asyncio.Event, *, stays:
                 return
     finally:
         end.cancel()
+        if change is not None:
+            change.cancel()
 
 
 def _events(sight: Sight, told: Sight | None) -> str:

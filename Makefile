@@ -26,7 +26,7 @@ test-fast: .venv/ready  ## Run the tests that say within a minute whether a chan
 	$(RUN) pytest $(FAST) $(SIDE_BY_SIDE)
 
 test-slow: .venv/browser .venv/axe.min.js .venv/clients .venv/cluster .venv/foreign  ## Run every test whole: kill loops, a million rows; the numbers of cases go to slow-cases.log
-	$(RUN) pytest -m "slow or not slow" --timeout=3600 --log-file=slow-cases.log --log-file-level=INFO
+	$(RUN) pytest -m "slow or not slow" --hypothesis-profile=thorough --timeout=3600 --log-file=slow-cases.log --log-file-level=INFO
 
 check: .venv/ready  ## Lint, format, types, import floors, size limits
 	$(RUN) ruff check

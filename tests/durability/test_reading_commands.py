@@ -57,26 +57,38 @@ def check(user: str, store: Path, tmp_path: Path, output: Path, *options: str) -
         assert bytes_of(output / name / "data") == bytes_of(tmp_path / "there" / name / "data")
 
 
-@pytest.fixture(params=KINDS)
-def store(request: pytest.FixtureRequest, disk: Mounted, tmp_path: Path) -> Path:
+EITHER_WAY = pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        pytest.param("killed", (), id="killed"),
+        pytest.param("closed", ("--read-only",), id="closed-read-only"),
+        pytest.param("killed", ("--read-only",), id="killed-read-only", marks=pytest.mark.slow),
+        pytest.param("closed", (), id="closed", marks=pytest.mark.slow),
+    ],
+)
+"""Every command is called twice for each, which takes seconds."""
+
+
+@pytest.fixture
+def store(kind: str, disk: Mounted, tmp_path: Path) -> Path:
     """A store on a disk of its own, and one beside that is the same and can be written."""
-    KINDS[request.param](tmp_path / "beside")
+    KINDS[kind](tmp_path / "beside")
     return shutil.copytree(tmp_path / "beside", disk.path / "store")
 
 
-@pytest.mark.parametrize("options", [(), ("--read-only",)], ids=["", "read-only"])
+@EITHER_WAY
 def test_on_a_full_disk(store: Path, disk: Mounted, tmp_path: Path, options: tuple[str, ...]) -> None:
     reading_stores.fill(disk.path)
     check("self", store, tmp_path, tmp_path / "output", *options)
 
 
-@pytest.mark.parametrize("options", [(), ("--read-only",)], ids=["", "read-only"])
+@EITHER_WAY
 def test_on_a_disk_mounted_read_only(store: Path, disk: Mounted, tmp_path: Path, options: tuple[str, ...]) -> None:
     disk.remount("ro")
     check("self", store, tmp_path, tmp_path / "output", *options)
 
 
-@pytest.mark.parametrize("options", [(), ("--read-only",)], ids=["", "read-only"])
+@EITHER_WAY
 def test_where_only_others_may_write(store: Path, open_path: Path, tmp_path: Path, options: tuple[str, ...]) -> None:
     root = shutil.copytree(store, open_path / "store")
     for path in [root, *root.rglob("*")]:

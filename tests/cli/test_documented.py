@@ -14,6 +14,8 @@ from starfish_storage.cli import main
 from starfish_storage.export import registered_forms
 from starfish_storage.generation import AskedReason, Run
 from starfish_storage.runs import (
+    Annotation,
+    AnnotationCounts,
     Attempt,
     CallCounts,
     CallNote,
@@ -50,6 +52,8 @@ CLASSES = {
     "step total": StepTotal,
     "version": RecordVersion,
     "segment": Segment,
+    "annotation": Annotation,
+    "annotation counts": AnnotationCounts,
     "worker": Worker,
     "error group": ErrorGroup,
 }

@@ -208,6 +208,8 @@ async def test_metadata_stands_under_one_key(storage: LocalStorage, tmp_path: Pa
         "segment": None,
         "versions": 1,
         "conversions": 0,
+        "annotations": 0,
+        "verdict": None,
     }
     assert list(second) == ["meta"]
 

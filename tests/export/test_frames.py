@@ -99,6 +99,8 @@ async def test_metadata(root: Path):
             "segment": None,
             "versions": 1,
             "conversions": 0,
+            "annotations": 0,
+            "verdict": None,
         }
         with pytest.raises(InvalidInputError, match=r"record 'r0000'.*'text'"):
             await to_arrow(storage, master_job_ids=["m1"], metadata="text")

@@ -77,6 +77,9 @@ _OPTIONS = _options()
 @click.option("--metadata", is_flag=True, help="Add what the store knows of each record, under one key.")
 @click.option("--metadata-key", metavar="KEY", help="That key, if not 'metadata'.")
 @with_form_options(option for kind in registered_forms() for option in kind.options)
+@click.option("--accepted-only", is_flag=True, help="Only records that somebody has accepted, and nobody rejected.")
+@click.option("--with-annotations", is_flag=True, help="Add what people say of each record, under 'annotations'.")
+@click.option("--annotations-key", metavar="KEY", help="That key, if not 'annotations'.")
 @click.option("--skip-damaged", is_flag=True, help="Leave out and report what is lost, damaged or does not fit.")
 @click.option("--overwrite", is_flag=True, help="Replace FILE if it exists.")
 @click.option("-q", "--quiet", is_flag=True, help="Show nothing but errors.")
@@ -115,6 +118,8 @@ async def _export(
                 statuses=None if given["all_statuses"] else given["status"] or ("completed",),
                 where=given["where"],
                 sample=None if given["sample"] is None else Sample(given["sample"], given["sample_seed"]),
+                accepted_only=given["accepted_only"],
+                with_annotations=given["annotations_key"] or given["with_annotations"],
                 skip_damaged=given["skip_damaged"],
                 overwrite=given["overwrite"],
                 progress=lambda progress: count(progress.done, progress.total),
@@ -131,6 +136,8 @@ def _form(given: dict[str, Any]) -> Form:
     options: dict[str, Any] = {}
     if given["metadata_key"] and not given["metadata"]:
         raise InvalidInputError("--metadata-key names the key of --metadata: add that, or leave this out.")
+    if given["annotations_key"] and not given["with_annotations"]:
+        raise InvalidInputError("--annotations-key names the key of --with-annotations: add that, or leave this out.")
     if given["all_statuses"] and given["status"]:
         raise InvalidInputError("--all-statuses and --status do not fit together: leave one of them out.")
     if given["metadata"]:
@@ -167,7 +174,9 @@ def _form_with(flag: str, destination: str) -> str:
 
 
 def _show(report: ExportReport) -> None:
-    fields: dict[str, Cell] = {"file": report.path, "form": report.form, "records": report.records}
+    number = f"{report.records:,}, which somebody has accepted and nobody rejected"
+    records: Cell = number if report.accepted_only else report.records
+    fields: dict[str, Cell] = {"file": report.path, "form": report.form, "records": records}
     fields["bytes"] = report.bytes
     fields |= {"without data": report.without_data or None, "skipped": report.skipped_records or None}
     show_fields(fields)

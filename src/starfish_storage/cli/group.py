@@ -44,6 +44,10 @@ _SECTIONS = {
         "config": "Print the request configuration of a run.",
         "view": "Show what is in the store in a browser.",
     },
+    "Judge": {
+        "annotate": "Accept, reject, label, rate, comment or edit records.",
+        "annotations": "List what was said of a record, or of a run's.",
+    },
     "Move": {
         "export": "Write records into a file to train on.",
         "import": "Import a file, or what another tool has stored.",

@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from starfish_storage.cli.annotations import COLUMNS as ANNOTATION_COLUMNS
+from starfish_storage.cli.annotations import annotation_cells
 from starfish_storage.cli.call_counts import calls_text
 from starfish_storage.cli.cells import Cell, Money
 from starfish_storage.cli.json_form import as_json as json_of
@@ -23,7 +25,7 @@ from starfish_storage.cli.versions import list_versions
 from starfish_storage.errors import NotFoundError
 from starfish_storage.interface import Storage
 from starfish_storage.models import GenerationJob, Record
-from starfish_storage.runs import Attempt, Segment, Step
+from starfish_storage.runs import Annotation, Attempt, Segment, Step, holding
 from starfish_storage.runs.segment_history import made_of
 
 _SELDOM = tuple(Column(title, optional=True) for title in ("also used", "conversions", "calls", "segment"))
@@ -78,17 +80,20 @@ class RecordView:
         data: its data; None if it has none.
         origin: its execution job.
         segment: what the run was made of when it was made; None if that is not stored.
+        annotations: what people say of it, the oldest first; withdrawn ones too.
     """
 
     record: Record
     data: dict[str, Any] | None
     origin: JobView | None
     segment: Segment | None
+    annotations: Sequence[Annotation] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return what is printed with ``--json``."""
         origin = None if self.origin is None else self.origin.to_json()
         record = {"record": json_of(self.record), "data": self.data, "segment": json_of(self.segment)}
+        record["annotations"] = json_of(self.annotations)
         return record | (origin or {"job": None})
 
 
@@ -134,7 +139,8 @@ async def record_view(storage: Storage, record: Record) -> RecordView:
     number = (await storage.ledger.find_segments([record.record_uid])).get(record.record_uid)
     segments = [] if number is None else await storage.ledger.list_segments(record.master_job_id)
     segment = next((one for one in segments if one.number == number), None)
-    return RecordView(record, data, None if job is None else await job_view(storage, job), segment)
+    origin = None if job is None else await job_view(storage, job)
+    return RecordView(record, data, origin, segment, await storage.annotations.list([record.record_uid]))
 
 
 async def job_view(storage: Storage, job: GenerationJob) -> JobView:
@@ -164,6 +170,9 @@ def show_record(view: RecordView, *, full: bool) -> None:
     if view.data is not None:
         show_title("Data")
         _show_value(view.data, full=full)
+    if held := holding(view.annotations):
+        show_title("Annotations")
+        show_list(ANNOTATION_COLUMNS, held, annotation_cells)
     if view.origin is not None:
         show_origin(view.origin, full=full)
 

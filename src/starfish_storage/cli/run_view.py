@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -18,7 +18,16 @@ from starfish_storage.cli.timeline_view import timeline_text
 from starfish_storage.errors import StorageError
 from starfish_storage.interface import Storage
 from starfish_storage.models import COUNTED_STATUSES, GenerationMasterJob
-from starfish_storage.runs import CallCounts, ErrorGroup, RunProgress, RunState, Segment, Timeline, Worker
+from starfish_storage.runs import (
+    AnnotationCounts,
+    CallCounts,
+    ErrorGroup,
+    RunProgress,
+    RunState,
+    Segment,
+    Timeline,
+    Worker,
+)
 
 JOB_COLUMNS = (
     Column("run"),
@@ -112,6 +121,7 @@ class RunView(RunProgress):
         function: the stored name of the function of a run that is deserted; None if nobody has to know it.
         segments: what it was made of, where that is shown.
         timeline: what it did over time, where that is shown.
+        annotations: how its records were judged, where that is shown.
     """
 
     place: Place
@@ -124,6 +134,7 @@ class RunView(RunProgress):
     function: str | None = None
     segments: Sequence[Segment] = ()
     timeline: Timeline | None = None
+    annotations: AnnotationCounts = field(default_factory=AnnotationCounts)
 
     @property
     def is_deserted(self) -> bool:

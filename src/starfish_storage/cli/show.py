@@ -64,11 +64,12 @@ def show_command(place: Place, id: str, full: bool, as_json: bool) -> None:
         more: dict[str, Any] = {}
         if isinstance(view, RunView) and view.timeline is not None:
             more = {"segments": segments_as_json(view.segments), "timeline": timeline_as_json(view.timeline)}
+            more["annotations"] = json_of(view.annotations)
         show_json({"kind": _KINDS[type(view)]} | view.to_json() | more)
     elif isinstance(view, _ProjectView):
         _show_project(view)
     elif isinstance(view, RunView):
-        show_fields(fields_of(view))
+        show_fields(fields_of(view) | {"annotations": str(view.annotations) or None})
         show_segments(view.segments)
     elif isinstance(view, _ExecutionJobView):
         _show_execution_job(view, full=full)
@@ -98,7 +99,8 @@ async def _run(place: Place, storage: Storage, id: str) -> RunView:
     if view is None:
         raise NotFoundError("run", run.master_job_id, "it has just been deleted")
     segments = await storage.ledger.list_segments(run.master_job_id)
-    return replace(view, segments=segments, timeline=await timeline_of(storage, view))
+    counts = await storage.annotations.count(run.master_job_id)
+    return replace(view, segments=segments, timeline=await timeline_of(storage, view), annotations=counts)
 
 
 def _show_project(view: _ProjectView) -> None:

@@ -207,6 +207,7 @@ def _run(run: RunProvenance) -> Iterator[str]:
         "records asked for": f"{job.target_record_count:,}" if job.target_record_count else None,
         "records": _counts(run.records),
         "inputs": _counts(run.inputs),
+        "judged by people": inline(str(run.annotations)) or None,
     }
     if state is not None:
         facts |= {

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from starfish_storage.errors import InvalidInputError
+from starfish_storage.export.annotations import annotations_key, beside_data
 from starfish_storage.export.destination import (
     Call,
     Destination,
@@ -36,6 +37,8 @@ async def export(
     statuses: Sequence[str] | None = DEFAULT_STATUSES,
     where: Sequence[str | Condition] = (),
     sample: Sample | None = None,
+    accepted_only: bool = False,
+    with_annotations: bool | str = False,
     skip_damaged: bool = False,
     overwrite: bool = False,
     progress: OnProgress | None = None,
@@ -54,28 +57,26 @@ async def export(
         statuses: only records in one of these statuses; None for all.
         where: only records that fit all of these conditions, such as ``"score>=0.5"``: see `filtering.Condition`.
         sample: so many records of each master job, of those that fit, in the order of a shuffle.
-        skip_damaged: leave out records whose data is lost or damaged, or that this form cannot hold, and say so in the
-            report; without it the first of them ends the export.
+        accepted_only: only records that at least one author has accepted, and none has rejected.
+        with_annotations: True, or a key, to add what people say of each record, as a list under ``annotations`` or that
+            key: ``kind``, a member of this name with the value (of an edit: ``version``), ``author`` and ``time``.
+        skip_damaged: leave out and report records that are lost, damaged or do not fit; else the first ends it.
         overwrite: replace what is at the destination, at the end and in one step.
         progress: called now and then with how far it is.
 
     Raises:
         InvalidInputError: no records are named, or the destination, the form or a condition cannot be used.
-        NotFoundError: a master job or the project does not exist.
-        AlreadyExistsError: there is something at the destination.
+        NotFoundError: a master job or the project does not exist. `AlreadyExistsError` if the destination does.
         DataLostError: the data of a record is lost. `StoreDamagedError` if it is damaged.
-        NotExportableError: the form cannot hold a record.
-        StorageIOError: writing failed; the destination is as it was before.
+        NotExportableError: the form cannot hold a record. `StorageIOError` if writing failed: nothing has changed then.
     """
     path = resolved(destination)
     chosen = form or form_of(path)
     _check_place(storage, path, os.fspath(destination), chosen)
-    check_metadata_key(chosen.metadata_key)
-    selection = await select(storage, master_job_ids, project_id, statuses, where, sample)
-    report = ExportReport(path, chosen.name, [job.master_job_id for job in selection.jobs])
+    key = annotations_key(with_annotations, check_metadata_key(chosen.metadata_key))
+    selection = await select(storage, master_job_ids, project_id, statuses, where, sample, accepted_only=accepted_only)
     place = Destination(path, is_directory=chosen.is_directory, overwrite=overwrite, is_own=chosen.is_own_directory)
-    await _Export(selection, chosen, report, skip_damaged).write(place, progress)
-    return report
+    return await _Export(selection, chosen, path, skip_damaged, key).write(place, progress)
 
 
 def _check_place(storage: Storage, path: str, given: str, form: Form) -> None:
@@ -88,14 +89,18 @@ def _check_place(storage: Storage, path: str, given: str, form: Form) -> None:
 class _Export:
     """The records of one export on their way."""
 
-    def __init__(self, selection: Selection, form: Form, report: ExportReport, skip_damaged: bool) -> None:
+    def __init__(
+        self, selection: Selection, form: Form, path: str, skip_damaged: bool, annotations_key: str | None
+    ) -> None:
         self._selection = selection
         self._form = form
-        self._report = report
+        jobs = [job.master_job_id for job in selection.jobs]
+        self._report = ExportReport(path, form.name, jobs, accepted_only=selection.accepted_only)
         self._skip_damaged = skip_damaged
+        self._annotations_key = annotations_key
 
-    async def write(self, place: Destination, progress: OnProgress | None) -> None:
-        """Write all records, and put what was written in place."""
+    async def write(self, place: Destination, progress: OnProgress | None) -> ExportReport:
+        """Write all records, put what was written in place, and return what came of it."""
         about = await self._form.gather(self._selection.storage, self._selection.jobs)
         with place:  # until the thread is done: nothing may be removed under its hands
             async with writing_thread(self._report.path) as call:
@@ -107,6 +112,7 @@ class _Export:
                 finally:
                     await asyncio.shield(call(writer.close))
                 self._report.bytes = await call(place.put)
+        return self._report
 
     async def _hand_over(self, writer: FormWriter, call: Call, progress: OnProgress | None) -> None:
         done, total = 0, await self._selection.count()
@@ -131,13 +137,16 @@ class _Export:
                 self._report.without_data += 1
             else:
                 self._pass_over(record.record_uid, record.error)
-        if self._form.metadata_key is None:
-            return [ExportedRecord(record.record_uid, record.payload or b"", None) for record in whole]
-        metadata = await describe(self._selection.storage, whole)
-        return [
-            ExportedRecord(record.record_uid, record.payload or b"", about)
-            for record, about in zip(whole, metadata, strict=True)
-        ]
+        storage, key = self._selection.storage, self._annotations_key
+        metadata = [None] * len(whole) if self._form.metadata_key is None else await describe(storage, whole)
+        found: list[ExportedRecord] = []
+        payloads = await beside_data(storage, whole, key, self._form.name)
+        for record, about, payload in zip(whole, metadata, payloads, strict=True):
+            if isinstance(payload, bytes):
+                found.append(ExportedRecord(record.record_uid, payload, about, key))
+            else:
+                self._pass_over(record.record_uid, payload)
+        return found
 
     def _pass_over(self, uid: str, error: Exception) -> None:
         if not self._skip_damaged:

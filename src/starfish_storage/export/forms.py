@@ -24,11 +24,13 @@ class ExportedRecord(NamedTuple):
         uid: of the record.
         payload: its data: one JSON object on one line, with the line's end.
         metadata: what the store knows of it, if the form wants that: see `starfish_storage.export.metadata`.
+        annotations_key: the key in the data under which stands what people say of it, if that is exported.
     """
 
     uid: str
     payload: bytes
     metadata: dict[str, Any] | None
+    annotations_key: str | None = None
 
 
 class Refusal(NamedTuple):
@@ -131,14 +133,15 @@ class FormWriter(ABC):
         return ()
 
 
-def check_metadata_key(key: str | None) -> None:
-    """Refuse a metadata key that a file cannot hold.
+def check_metadata_key(key: str | None) -> str | None:
+    """Return a metadata key, or None, if a file can hold it.
 
     Raises:
         InvalidInputError: it is empty, or not printable.
     """
     if key is not None and (not key or not key.isprintable()):
         raise InvalidInputError(f"the metadata key {key!a} cannot be used: give a word, such as 'metadata'.")
+    return key
 
 
 def splice(record: ExportedRecord, key: str | None, form: str) -> bytes:
@@ -157,7 +160,7 @@ def splice(record: ExportedRecord, key: str | None, form: str) -> bytes:
     return payload[:-2] + b"," + member + b"}\n"
 
 
-def encode_member(key: str, value: Mapping[str, Any]) -> bytes:
+def encode_member(key: str, value: Mapping[str, Any] | Sequence[Any]) -> bytes:
     """Return a key with its value as they stand in a JSON object."""
     return encode({key: value}, "metadata")[1:-2]
 
@@ -173,10 +176,13 @@ def check_free(record: ExportedRecord, key: str, form: str) -> None:
     Raises:
         NotExportableError: it has.
     """
+    if has_key(record.payload, key):
+        raise NotExportableError(
+            record.uid, form, f"its data has a key {key!r} of its own; choose another metadata key"
+        )
+
+
+def has_key(payload: bytes, key: str) -> bool:
+    """Return whether data has a key."""
     # Looking for the text first: one record in thousands has it, and parsing costs more than all the rest.
-    if _quoted(key) in record.payload or b"\\u" in record.payload:
-        data: dict[str, Any] = decode(record.payload)
-        if key in data:
-            raise NotExportableError(
-                record.uid, form, f"its data has a key {key!r} of its own; choose another metadata key"
-            )
+    return (_quoted(key) in payload or b"\\u" in payload) and key in decode(payload)

@@ -7,10 +7,11 @@ import tempfile
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
-from starfish_storage.errors import InvalidInputError, StoreDamagedError
+from starfish_storage.errors import InvalidInputError, NotExportableError, StoreDamagedError
+from starfish_storage.export.annotations import annotations_key, beside_data
 from starfish_storage.export.forms import DEFAULT_METADATA_KEY, check_metadata_key
 from starfish_storage.export.metadata import describe
-from starfish_storage.export.selection import DEFAULT_STATUSES, select
+from starfish_storage.export.selection import DEFAULT_STATUSES, Selection, select
 from starfish_storage.export.table_sink import TableSink
 from starfish_storage.extras import ArrowTable, arrow, need
 from starfish_storage.filtering import Condition, Sample
@@ -31,6 +32,8 @@ class Which(TypedDict, total=False):
     sample: Sample | None
     columns: Sequence[str] | None
     metadata: bool | str
+    accepted_only: bool
+    with_annotations: bool | str
     skip_damaged: bool
 
 
@@ -44,6 +47,8 @@ async def to_arrow(
     sample: Sample | None = None,
     columns: Sequence[str] | None = None,
     metadata: bool | str = False,
+    accepted_only: bool = False,
+    with_annotations: bool | str = False,
     skip_damaged: bool = False,
 ) -> ArrowTable:
     """Return records as an Arrow table. The keys of their data are its columns, and one schema fits all records.
@@ -61,6 +66,8 @@ async def to_arrow(
         sample: so many of each master job that fit, in the order of a shuffle.
         columns: only these, in this order.
         metadata: True, or a name, for a column with what the store knows of each record: ids, status, times, costs.
+        accepted_only: only records that at least one author has accepted, and none has rejected.
+        with_annotations: True, or a name, for a column with what people say of each record: see `export`.
         skip_damaged: leave out records whose data is lost or damaged; otherwise the first one raises.
 
     Raises:
@@ -70,17 +77,25 @@ async def to_arrow(
         MissingExtraError: pyarrow is not installed.
     """
     arrow()  # before anything is read
-    key = DEFAULT_METADATA_KEY if metadata is True else metadata or None
-    check_metadata_key(key)
+    key = check_metadata_key(DEFAULT_METADATA_KEY if metadata is True else metadata or None)
     if isinstance(columns, str) or (columns is not None and not columns):
         raise InvalidInputError("columns must be a list of names, for example ['answer'], or None for all.")
-    selection = await select(storage, master_job_ids, project_id, statuses, where, sample)
+    beside = annotations_key(with_annotations, key)
+    selection = await select(storage, master_job_ids, project_id, statuses, where, sample, accepted_only=accepted_only)
+    return await _collected(selection, key, beside, columns, skip_damaged)
+
+
+async def _collected(
+    selection: Selection, key: str | None, beside: str | None, columns: Sequence[str] | None, skip_damaged: bool
+) -> ArrowTable:
+    """Return records as a table, with their metadata and what people say of them under keys."""
+    storage = selection.storage
     with tempfile.TemporaryDirectory(prefix="starfish-storage-") as directory:
         sink = TableSink(directory, metadata_key=key)
         try:
             async for batch in selection.scan():
                 about = [None] * len(batch) if key is None else await describe(storage, batch)
-                await asyncio.to_thread(_add, sink, batch, about, skip_damaged)
+                await asyncio.to_thread(_add, sink, await _judged(storage, batch, beside), about, skip_damaged)
             return await asyncio.to_thread(_table, sink, columns)
         finally:
             sink.close()
@@ -108,6 +123,20 @@ async def to_polars(storage: Storage, **which: Unpack[Which]) -> pl.DataFrame:
     """
     polars = need("polars", "polars", "Polars data frames")
     return polars.from_arrow(await to_arrow(storage, **which))
+
+
+async def _judged(storage: Storage, batch: Sequence[ScannedRecord], key: str | None) -> list[ScannedRecord]:
+    """Return records whose data has what is said of them under a key."""
+    if key is None:
+        return list(batch)
+    payloads = await beside_data(storage, [record for record in batch if record.payload is not None], key, "a table")
+    found = iter(payloads)
+    judged: list[ScannedRecord] = []
+    for record in batch:
+        payload = next(found) if record.payload is not None else None
+        is_refused = isinstance(payload, NotExportableError)
+        judged.append(record._replace(payload=None, error=payload) if is_refused else record._replace(payload=payload))
+    return judged
 
 
 def _add(

@@ -90,6 +90,8 @@ class ChatMessages(JsonLines):
         line: dict[str, Any] = {"messages": spoken}
         if self.metadata_key is not None:
             line[self.metadata_key] = record.metadata
+        if record.annotations_key is not None:
+            line[record.annotations_key] = data[record.annotations_key]
         return encode(line, f"messages of record {record.uid!r}")
 
     def _content(self, uid: str, data: dict[str, Any], field: str) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from starfish_storage.export.annotations import held_annotations, verdict_of
 from starfish_storage.interface import ScannedRecord, Storage
-from starfish_storage.runs import InputAccount, RecordOrigin
+from starfish_storage.runs import Annotation, InputAccount, RecordOrigin
 
 
 async def describe(storage: Storage, records: Sequence[ScannedRecord]) -> list[dict[str, Any]]:
@@ -16,15 +17,24 @@ async def describe(storage: Storage, records: Sequence[ScannedRecord]) -> list[d
     ``input``, ``attempts``, ``input_tokens``, ``output_tokens`` and ``cost`` of the input that the record came from:
     where one input gave several records, each says what all of them have cost together. ``segment`` is the number of
     the segment of the run that made it; None if that is not stored. ``versions`` counts the outputs of the record that
-    are kept, the current one included; ``conversions`` the values that its attempt converted.
+    are kept, the current one included; ``conversions`` the values that its attempt converted; ``annotations`` what
+    people say of it and holds. ``verdict`` is ``accepted``, ``rejected``, ``conflicting`` if they do not agree, or
+    None.
     """
     job_ids = list(dict.fromkeys(record.job_id for record in records))
     accounts = await storage.ledger.account_for_inputs(job_ids)
-    origins = await storage.ledger.find_origins([record.record_uid for record in records])
-    return [_metadata(one, accounts.get(one.job_id), origins.get(one.record_uid)) for one in records]
+    uids = [record.record_uid for record in records]
+    origins = await storage.ledger.find_origins(uids)
+    held = await held_annotations(storage, uids)
+    return [
+        _metadata(one, accounts.get(one.job_id), origins.get(one.record_uid), held.get(one.record_uid, ()))
+        for one in records
+    ]
 
 
-def _metadata(record: ScannedRecord, account: InputAccount | None, origin: RecordOrigin | None) -> dict[str, Any]:
+def _metadata(
+    record: ScannedRecord, account: InputAccount | None, origin: RecordOrigin | None, held: Sequence[Annotation]
+) -> dict[str, Any]:
     return {
         "uid": record.record_uid,
         "job_id": record.job_id,
@@ -41,4 +51,6 @@ def _metadata(record: ScannedRecord, account: InputAccount | None, origin: Recor
         "segment": None if origin is None else origin.segment,
         "versions": 1 if origin is None else origin.versions,
         "conversions": 0 if origin is None else origin.conversions,
+        "annotations": len(held),
+        "verdict": verdict_of(held),
     }

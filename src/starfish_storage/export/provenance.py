@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, cast
 
 from starfish_storage.codec import canonical_hash, json_text
@@ -13,9 +13,10 @@ from starfish_storage.errors import DataNotFoundError, NotFoundError, StoreDamag
 from starfish_storage.interface import Storage
 from starfish_storage.models import GenerationMasterJob, Project
 from starfish_storage.redaction import MARKER, names_secret, redact_secrets
-from starfish_storage.runs import RunState, Segment
+from starfish_storage.runs import AnnotationCounts, RunState, Segment
 from starfish_storage.runs.segment_history import Stretch, stretches
 
+_NONE = AnnotationCounts()
 _LOOKED_AT = 20  # execution jobs whose attempts tell which models were called: all of them would take minutes
 _MODEL_KEYS = frozenset({"model", "model_name", "model_id", "models", "llm", "engine"})
 _PROMPT = re.compile(r"prompt|template|instruction|system_message", re.IGNORECASE)
@@ -56,6 +57,7 @@ class RunProvenance:
         failures: kinds of failures, and how many inputs or outputs failed so; the most frequent first.
         state: attempts, tokens and cost; None of a master job that is no run.
         segments: what the run was made of, without the places and people it ran for.
+        annotations: how its records were judged.
     """
 
     job: GenerationMasterJob
@@ -69,6 +71,7 @@ class RunProvenance:
     failures: tuple[tuple[str, int], ...]
     state: RunState | None
     segments: tuple[Stretch, ...] = ()
+    annotations: AnnotationCounts = field(default_factory=AnnotationCounts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +109,15 @@ def identity_of(provenance: Provenance) -> dict[str, str]:
         "request_config_sha256": {run.job.master_job_id: run.config_sha256 for run in runs},
         "records": {run.job.master_job_id: run.records for run in runs},
         "segments": {run.job.master_job_id: [_made_of(one) for one in run.segments] for run in runs if run.segments},
+        "annotations": {run.job.master_job_id: _judged(run.annotations) for run in runs if run.annotations != _NONE},
         "models": list(dict.fromkeys(without_tokens(model) for run in runs for model in run.models)),
     }
     # Ids stay as they are, whatever they look like: without them, nobody finds the runs.
     return {f"starfish_storage.{name}": json_text(value) for name, value in values.items()}
+
+
+def _judged(counts: AnnotationCounts) -> dict[str, Any]:
+    return asdict(counts) | {"labels": {without_tokens(label): number for label, number in counts.labels.items()}}
 
 
 def without_tokens(text: str) -> str:
@@ -160,6 +168,7 @@ async def _run(storage: Storage, master_job_id: str) -> RunProvenance:
         tuple((group.kind, group.inputs) for group in await storage.ledger.list_errors(master_job_id)),
         await storage.ledger.get_run(master_job_id),
         tuple(stretches(map(_without_people, await storage.ledger.list_segments(master_job_id)))),
+        await storage.annotations.count(master_job_id),
     )
 
 

@@ -50,6 +50,7 @@ class ExportReport:
         skipped: records left out because they are damaged, or cannot be written so; at most 1,000 are named.
         skipped_records: how many those are.
         conflicts: values that did not fit into one column.
+        accepted_only: only records are in it that somebody has accepted, and nobody rejected.
     """
 
     path: str
@@ -61,6 +62,7 @@ class ExportReport:
     skipped_records: int = 0
     skipped: list[SkippedRecord] = field(default_factory=list[SkippedRecord])
     conflicts: list[Conflict] = field(default_factory=list[Conflict])
+    accepted_only: bool = False
 
     def skip(self, record_uid: str, reason: str) -> None:
         """Note a record that was left out."""

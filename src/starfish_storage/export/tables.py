@@ -178,7 +178,7 @@ class TableWriter(FormWriter):
     def add(self, records: Sequence[ExportedRecord]) -> list[Refusal]:
         """See `FormWriter.add`."""
         refused: list[Refusal] = []
-        for uid, payload, metadata in records:
+        for uid, payload, metadata, _ in records:
             try:
                 self._sink.add(uid, payload, metadata)
             except InvalidInputError as error:

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, get_args
 
 from starfish_storage.codec import ascii_text, decode
-from starfish_storage.errors import InvalidInputError, shorten
+from starfish_storage.errors import InvalidInputError
 from starfish_storage.interface.annotation_rows import AnnotationRow, VerificationRow
 from starfish_storage.metadata import values
 from starfish_storage.metadata.row import Row
@@ -43,7 +43,7 @@ def value_text(kind: object, value: object) -> str:
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise InvalidInputError(f"a rating must be a number, not {type(value).__name__}.")
     if not (math.isfinite(value) and abs(value) <= values.MOST_USED):
-        raise InvalidInputError(f"rating {shorten(value)} cannot be used: give a number within {values.MOST_USED}.")
+        raise InvalidInputError(f"this rating is not finite, or beyond {values.MOST_USED:,}: give another number.")
     return ascii_text(value)
 
 

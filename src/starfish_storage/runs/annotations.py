@@ -22,6 +22,9 @@ MOST_IN_COMMENT = 100_000
 """The most characters of an author's name, a label and a comment."""
 
 
+_MOST_LABELS = 5
+
+
 @dataclass(frozen=True, slots=True)
 class Annotation:
     """What somebody has said of a record. Nobody's is ever changed: its author can take it back.
@@ -71,6 +74,19 @@ class AnnotationCounts:
     mean_rating: float | None = None
     commented: int = 0
     edited: int = 0
+
+    def __str__(self) -> str:
+        """Return it in one line; an empty one if no record was judged."""
+        names = ("accepted", "rejected", "conflicting", "rated", "commented", "edited")
+        counted = {name: int(getattr(self, name)) for name in names}
+        parts = [f"{number:,} {name}" for name, number in counted.items() if number]
+        if self.labels:
+            labels = [f"{number:,} {label!r}" for label, number in self.labels.items()]
+            more = [f"{len(labels) - _MOST_LABELS} other labels"] if len(labels) > _MOST_LABELS else []
+            parts.append(f"labelled {', '.join(labels[:_MOST_LABELS] + more)}")
+        if self.mean_rating is not None:
+            parts.append(f"mean rating {self.mean_rating:.4g}")
+        return "; ".join(parts)
 
 
 def holding(annotations: Iterable[Annotation]) -> list[Annotation]:

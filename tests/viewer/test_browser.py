@@ -9,7 +9,7 @@ import pytest
 from starfish_storage import Record, open_storage
 from starfish_storage.errors import StorageUnavailableError
 from starfish_storage.interface import Storage
-from starfish_storage.viewer import changes
+from starfish_storage.viewer import changes, record_pages
 
 from .browsing import PHONE, WIDE, BrowserPage, OneBrowser, in_a_browser, needs_axe, playwright
 from .viewing import RUN, make, viewer
@@ -24,8 +24,8 @@ ADDRESSES = [
     f"/run?id={RUN}",
     f"/records?run={RUN}",
     f"/records?run={RUN}&field=n&compare=is&value=77",
-    f"/records?run={RUN}&order=random",
     f"/compare?run={RUN}",
+    f"/records?run={RUN}&order=random&seed=3&where=@cost>0&where=n>=1",
     "/record?uid={uid}",
     "/record?uid={failed}",
     "/record?uid={replaced}&version=1",
@@ -75,11 +75,25 @@ async def test_every_page_is_quiet_and_leads_on(seen: BrowserPage):
     await page.locator("tbody a").click()
     await page.get_by_text("Calls look_up").click()
     assert await page.get_by_text("<script>alert(1)</script>").first.is_visible()
-    await page.get_by_role("button", name="Copy").first.click()
-    await page.goto(f"/records?run={RUN}")
+    copied = page.locator("button.copy").first
+    await copied.click()
+    await playwright.expect(copied).not_to_have_text("Copy")
+    assert await page.get_by_role("link", name="Next record").count() == 0  # the table has no other
+    await page.get_by_role("link", name="In the table").click()
+    await page.wait_for_url("**field=n&compare=is&value=2**")
+    await page.get_by_role("link", name="Reset").click()
     await page.locator("tbody a").first.click()
     await page.get_by_role("link", name="Next record").click()
     assert await page.locator("h1").count() == 1
+
+
+async def test_a_look_goes_on_by_itself(seen: BrowserPage, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(record_pages, "LONGEST_LOOK", -1.0)
+    monkeypatch.setattr(record_pages, "_BATCH", 1)
+    await seen.page.goto(f"/records?run={RUN}&field=n&compare=is&value=4")
+    await playwright.expect(seen.page.locator("tbody tr")).to_have_count(1)
+    notice = seen.page.locator("#table .notice")
+    await playwright.expect(notice).to_contain_text("4 of 6 records were compared, and 1 fits")
 
 
 async def test_keys_lead_through_the_pages(seen: BrowserPage):

@@ -91,7 +91,7 @@ async def test_a_run_that_goes_on_has_a_rate_and_an_end(store: str):
             ("Records so far", [0, 2, 4, 6, 8, 9]), ("A second", [2, 2, 2, 2, 1])
         ]  # fmt: skip
         await storage.update_master_job_status(LOGGED, "completed", datetime.now(UTC))
-        assert "1.5 s" not in (await page(client, "/")).text
+        assert "1.5 s left" not in (await page(client, "/")).text
 
 
 @pytest.mark.parametrize("number", [0, 1])

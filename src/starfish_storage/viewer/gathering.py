@@ -1,7 +1,7 @@
 """What takes long to count: it is counted beside the requests, kept, and shown with its age.
 
 A request waits for a moment and shows what is known by then. Counting takes at most a small part of the time, so that a
-run that is looked at is not slowed down: what took a second to count is not counted again for half a minute.
+run that is looked at is not slowed down: what took a second to count is not counted again for a minute.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PATIENCE = 0.05
 
 _MOST_KEPT = 2000
 _TOGETHER = 2  # of the four readers of a store: the others answer requests
-_REST = 30  # times as long as it took, until it is counted again
+_REST = 60  # times as long as it took, until it is counted again
 
 
 @dataclass(frozen=True, slots=True)

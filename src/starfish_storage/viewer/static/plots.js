@@ -120,7 +120,7 @@
     });
     section.querySelector(".empty")?.remove();
     fillTable(section.querySelector(".numbers"), rows);
-    section.querySelector("#timeline-age").textContent = age > 10 ? `Counted ${age} s ago.` : "";
+    section.querySelector("#timeline-age").textContent = age > 30 ? `Counted ${age} s ago.` : "";
   };
 
   let last;

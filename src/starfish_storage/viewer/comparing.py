@@ -25,7 +25,7 @@ LONGEST_LOOK = 0.2
 MOST_RUNS = 6
 
 _PORTION = 100  # inputs that are read at a time of each run
-_BATCH = 10  # rows whose data is in memory at a time
+_BATCH = 50  # rows whose data is in memory at a time
 _UNFINISHED = ("pending", "running")
 
 

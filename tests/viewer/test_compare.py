@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import random
+import re
 from typing import Any
 
 import httpx
 import pytest
 
 from generation.runs import NEVER, open_store
-from starfish_storage import GenerationJob, open_storage
+from starfish_storage import GenerationJob, Record, open_storage
 from starfish_storage.generation import generate
-from starfish_storage.viewer import comparing, wins
+from starfish_storage.viewer import comparing, matching, wins
 from starfish_storage.viewer.word_diff import Effort, differing
 
 from .markup import Page
@@ -38,7 +39,7 @@ async def two_runs(store: str, one: list[dict[str, Any]], two: list[dict[str, An
 
 def rows(page: Page, html: str) -> list[tuple[str, str]]:
     """Return the position and the mark of each row."""
-    heads = [" ".join(one.split("</h2>")[0].split()) for one in html.split("<h2>Input")[1:]]
+    heads = [" ".join(one.split("</h2>")[0].split()) for one in re.split("<h2>(?:Input|Record)", html)[1:]]
     return [(one.split()[0], one.split(">")[1].split("<")[0]) for one in heads]
 
 
@@ -153,21 +154,56 @@ async def test_wins_come_from_reviews(store: str, monkeypatch: pytest.MonkeyPatc
         assert not (await wins.count_wins(storage, ["one", "two"])).is_whole
 
 
-async def test_runs_that_no_ledger_keeps(store: str):
+async def test_runs_without_stored_inputs_are_matched_by_a_field(store: str, monkeypatch: pytest.MonkeyPatch):
     await make(store, 2)
     async with open_storage(store, durability="process") as storage, viewer(storage) as client:
         own = await storage.get_master_job(RUN)
         assert own is not None
-        for run in ("bare", "logged"):
+        for run in ("bare", "other", "logged"):
             await storage.log_master_job_start(own.model_copy(update={"master_job_id": run}))
         await storage.log_execution_job_start(GenerationJob(job_id="a", master_job_id="logged", run_config={"n": 1}))
-        await storage.log_execution_job_start(GenerationJob(job_id="b", master_job_id="bare"))
-        page, shown = await found(client, f"/compare?run={RUN}&run=logged")
+        page, shown = await found(client, f"/compare?run={RUN}&run=logged")  # an input is one, also without a ledger
         assert len(shown) == 2
         assert page.text.count("This run does not have the input.") == 1
         assert "No record yet." in page.text
-        await storage.log_master_job_start(own.model_copy(update={"master_job_id": "bare2"}))
-        assert "no inputs that are stored" in (await client.get("/compare?run=bare&run=bare2")).text
+        for run, numbers in (("bare", range(5)), ("other", (3, 4, 4, 9))):
+            await storage.log_execution_job_start(GenerationJob(job_id=run, master_job_id=run))
+            for place, n in enumerate(numbers):
+                record = Record(record_uid=f"{run}-{place}", job_id=run, master_job_id=run, status="completed")
+                await storage.save_record(record, {"q": {"n": n}, "text": f"It is {run if n == 4 else n}."})
+        both = "/compare?run=bare&run=other"
+        assert "Name a field above" in (await client.get(both)).text
+        await settled(client, f"{both}&by=q")
+        page, shown = await found(client, f"{both}&by=q")
+        assert len(shown) == 7  # 0 to 4, the second 4, and 9
+        assert page.text.count("This run does not have it.") == 5
+        html = (await client.get(f"{both}&by=q&only=different")).text
+        assert html.count("<h2>") == 1
+        assert "<mark>bare</mark>" in html
+        await storage.annotations.add("bare-3", "verdict", "accepted", author="Ada")
+        await storage.annotations.add("other-0", "verdict", "rejected", author="Ada")
+        assert "of 1 inputs that were reviewed" in (await client.get(f"{both}&by=q")).text
+        await settled(client, f"{both}&by=none")
+        assert "No record of these runs has this field" in (await client.get(f"{both}&by=none")).text
+        monkeypatch.setattr(comparing, "PAGE", 2)
+        seen, address = 0, f"{both}&by=q"
+        while address:
+            page, shown = await found(client, address)
+            seen += len(shown)
+            address = page.link("Next") if page.has_link("Next") else ""
+        assert seen == 7
+        assert (await client.get(f"{both}&by=q&after=x&after=")).status_code == 404
+        monkeypatch.setattr(matching, "MOST_MATCHED", 2)
+        monkeypatch.setattr(matching, "_BATCH", 1)
+        assert not (await matching.keyed_run(storage, "bare", "q")).is_whole
+
+
+async def settled(client: httpx.AsyncClient, address: str) -> None:
+    """Load a page until what it counts is counted."""
+    for _ in range(1000):
+        if "are being read" not in (await client.get(address)).text:
+            return
+    raise AssertionError("it is never counted")
 
 
 async def test_a_store_on_a_server(postgres_uri: str, tmp_path: Any):

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from starfish_storage.codec import canonical_json
@@ -17,6 +18,7 @@ from starfish_storage.errors import InvalidInputError, NotFoundError, StorageErr
 from starfish_storage.interface import Storage
 from starfish_storage.models import Record
 from starfish_storage.runs import InputAccount, InputOfContent
+from starfish_storage.viewer.matching import KeyedRun
 
 PAGE = 25
 """Rows of a page."""
@@ -27,6 +29,7 @@ MOST_RUNS = 6
 _PORTION = 100  # inputs that are read at a time of each run
 _BATCH = 50  # rows whose data is in memory at a time
 _UNFINISHED = ("pending", "running")
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(slots=True)
@@ -102,12 +105,15 @@ class Comparison:
     Attributes:
         runs: ids of the runs.
         only: ``different``, ``failed``, or empty for all rows.
-        after: of each run, the id of the last execution job before the page; empty: it begins with the first.
+        after: of each run, the id of the last execution job before the page; empty: it begins with the first. If they
+            are matched by a field, the uid of a record.
+        field: what records are matched by in place of their inputs; empty: by their inputs.
     """
 
     runs: Sequence[str]
     only: str = ""
     after: Sequence[str] = ()
+    field: str = ""
 
 
 @dataclass(slots=True)
@@ -127,20 +133,28 @@ class ComparedPage:
     is_full: bool = False
 
 
-async def compared_page(storage: Storage, comparison: Comparison) -> ComparedPage:
+async def compared_page(
+    storage: Storage, comparison: Comparison, keyed: Sequence[KeyedRun] | None = None
+) -> ComparedPage:
     """Read a page.
+
+    Args:
+        storage: the store.
+        comparison: which page.
+        keyed: the records of each run by a field, if they are to be matched by that and not by their inputs.
 
     Raises:
         NotFoundError: an input where it is to begin is not there any more.
         InvalidInputError: the places are not those of these runs.
     """
-    streams = await _streams(storage, comparison)
+    streams = await _streams(storage, comparison) if keyed is None else _keyed_streams(comparison, keyed)
     page = ComparedPage()
     until = time.monotonic() + LONGEST_LOOK
     while True:
         rows = [row for _ in range(min(_BATCH, PAGE - len(page.rows))) if (row := await _next_row(streams))]
         if not rows:
             break
+        await _find_records(storage, rows, by_uid=keyed is not None)
         await _read(storage, rows)
         page.looked_at += len(rows)
         page.rows += [row for row in rows if _is_shown(row, comparison.only)]
@@ -180,13 +194,57 @@ class _InputsInOrder:
         return taken
 
 
-async def _streams(storage: Storage, comparison: Comparison) -> list[_InputsInOrder]:
+class _RecordsInOrder:
+    """The records of a run by a field, in the order of its digests. Each stands for an input; its uid for the job."""
+
+    def __init__(self, keyed: KeyedRun, after: str) -> None:
+        self._records = keyed.records
+        self._next = 0
+        self.place = after
+        if after:
+            places = [number for number, one in enumerate(keyed.records, 1) if one.uid == after]
+            if not places:
+                raise NotFoundError("record", after, "it is not in this run any more; begin at the first page")
+            self._next = places[0]
+
+    async def first(self) -> InputOfContent | None:
+        """Return the next record that is not taken; None if there are no more."""
+        if self._next >= len(self._records):
+            return None
+        digest, uid = self._records[self._next]
+        return InputOfContent(uid, None, "completed", digest, _LONG_AGO)
+
+    def take(self) -> InputOfContent:
+        """Take it."""
+        digest, uid = self._records[self._next]
+        self._next += 1
+        self.place = uid
+        return InputOfContent(uid, None, "completed", digest, _LONG_AGO)
+
+
+_InOrder = _InputsInOrder | _RecordsInOrder
+
+
+def _keyed_streams(comparison: Comparison, keyed: Sequence[KeyedRun]) -> list[_InOrder]:
+    return [_RecordsInOrder(one, place) for one, place in zip(keyed, _places(comparison), strict=True)]
+
+
+def _places(comparison: Comparison) -> Sequence[str]:
+    """Return where the page begins in each run.
+
+    Raises:
+        InvalidInputError: it is said for another number of runs.
+    """
     places = comparison.after or [""] * len(comparison.runs)
     if len(places) != len(comparison.runs):
         raise InvalidInputError("a page of a comparison begins at one place in each run; begin at the first page.")
+    return places
+
+
+async def _streams(storage: Storage, comparison: Comparison) -> list[_InOrder]:
     return [
         _InputsInOrder(storage, run, await _place(storage, run, place) if place else None)
-        for run, place in zip(comparison.runs, places, strict=True)
+        for run, place in zip(comparison.runs, _places(comparison), strict=True)
     ]
 
 
@@ -197,7 +255,7 @@ async def _place(storage: Storage, run: str, job_id: str) -> InputOfContent:
     return InputOfContent(job.job_id, None, job.status, job.run_config_hash, job.creation_time)
 
 
-async def _next_row(streams: Sequence[_InputsInOrder]) -> ComparedRow | None:
+async def _next_row(streams: Sequence[_InOrder]) -> ComparedRow | None:
     """Return the next input with what it is called in each run: the n-th of equal ones belongs to the n-th."""
     heads = [await one.first() for one in streams]
     digests = [one.digest for one in heads if one is not None]
@@ -212,16 +270,27 @@ async def _next_row(streams: Sequence[_InputsInOrder]) -> ComparedRow | None:
     )
 
 
-async def _has_more(streams: Sequence[_InputsInOrder]) -> bool:
+async def _has_more(streams: Sequence[_InOrder]) -> bool:
     return any([await one.first() is not None for one in streams])
 
 
-async def _read(storage: Storage, rows: Sequence[ComparedRow]) -> None:
-    """Read the outputs of rows, and compare them."""
+async def _find_records(storage: Storage, rows: Sequence[ComparedRow], *, by_uid: bool) -> None:
     outcomes = [one for row in rows for one in row.there]
+    if by_uid:
+        for one in outcomes:
+            record = await storage.get_record_metadata(one.job.job_id)
+            if record is not None:  # deleted meanwhile
+                one.records = [record]
+                one.job = replace(one.job, job_id=record.job_id, status=record.status)
+        return
     records = await storage.ledger.list_outputs([one.job.job_id for one in outcomes])
     for one in outcomes:
         one.records = [record for record in records.get(one.job.job_id, ()) if record.status != "cancelled"]
+
+
+async def _read(storage: Storage, rows: Sequence[ComparedRow]) -> None:
+    """Read the data of the outputs of rows, and compare it."""
+    outcomes = [one for row in rows for one in row.there]
     refs = [record.output_ref for one in outcomes for record in one.records if record.output_ref is not None]
     try:
         data = dict(zip(refs, await storage.get_records_data(refs), strict=True))

@@ -51,9 +51,14 @@ class WaitingTime:
 
 
 class Gathering:
-    """Counts, and keeps what was counted last of each kind."""
+    """Counts, and keeps what was counted last of each kind.
 
-    def __init__(self) -> None:
+    Args:
+        most_kept: how many kinds; the ones that nobody has asked for the longest are forgotten.
+    """
+
+    def __init__(self, most_kept: int = _MOST_KEPT) -> None:
+        self._most_kept = most_kept
         self._kept: OrderedDict[Hashable, _Counted] = OrderedDict()
         self._running: dict[Hashable, asyncio.Task[None]] = {}
         self._free = asyncio.Semaphore(_TOGETHER)
@@ -90,7 +95,7 @@ class Gathering:
             value = await count()
             ended = time.monotonic()
         self._kept[key] = _Counted(value, version, ended, ended + _REST * (ended - begun))
-        while len(self._kept) > _MOST_KEPT:
+        while len(self._kept) > self._most_kept:
             self._kept.popitem(last=False)
 
     def _note_end(self, key: Hashable, task: asyncio.Task[None]) -> None:

@@ -9,6 +9,7 @@ from statistics import fmean
 
 from starfish_storage.interface import Storage
 from starfish_storage.runs import Annotation, holding
+from starfish_storage.viewer.matching import KeyedRun
 
 LONGEST_COUNT = 0.3
 """Seconds after which the counting ends."""
@@ -38,18 +39,28 @@ _Score = tuple[float, float]
 """Of an output: the mean verdict, from -1 to 1, then the mean rating."""
 
 
-async def count_wins(storage: Storage, runs: Sequence[str]) -> Wins:
+async def count_wins(storage: Storage, runs: Sequence[str], keyed: Sequence[KeyedRun] | None = None) -> Wins:
     """Count over the inputs that were reviewed in several runs which of these has the best review.
 
     Verdicts count first, then ratings. Equal inputs of a run count as one, with the mean of their reviews.
+
+    Args:
+        storage: the store.
+        runs: the runs.
+        keyed: the records of each run by the field that they are matched by, if not by their inputs.
     """
     until = time.monotonic() + LONGEST_COUNT
     wins = Wins([0] * len(runs))
     scores: list[dict[str, _Score]] = []
-    for run in runs:
+    for place, run in enumerate(runs):
         annotations, is_whole = await _annotations(storage, run, until)
         wins.is_whole = wins.is_whole and is_whole
-        scores.append(await _by_input(storage, score_outputs(annotations)))
+        of_run = score_outputs(annotations)
+        if keyed is None:
+            digest_of = await storage.ledger.find_contents(list(of_run))
+        else:
+            digest_of = {one.uid: one.digest for one in keyed[place].records if one.uid in of_run}
+        scores.append(_by_input(of_run, digest_of))
     for digest in {one for of_run in scores for one in of_run}:
         there = {place: of_run[digest] for place, of_run in enumerate(scores) if digest in of_run}
         if len(there) > 1:
@@ -89,9 +100,8 @@ def score_outputs(annotations: Iterable[Annotation]) -> dict[str, _Score]:
     }
 
 
-async def _by_input(storage: Storage, scores: Mapping[str, _Score]) -> dict[str, _Score]:
+def _by_input(scores: Mapping[str, _Score], digest_of: Mapping[str, str]) -> dict[str, _Score]:
     """Return the mean score of each input, by its digest."""
-    digest_of = await storage.ledger.find_contents(list(scores))
     found: dict[str, list[_Score]] = {}
     for uid, score in scores.items():
         digest = digest_of.get(uid)

@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from statistics import fmean
+from typing import Any
 
 from starlette.datastructures import QueryParams
 from starlette.responses import Response
 
 from starfish_storage.errors import InvalidInputError, NotFoundError
+from starfish_storage.filtering import MISSING, value_of
 from starfish_storage.interface import Storage
 from starfish_storage.models import GenerationMasterJob
 from starfish_storage.runs import Annotation, RunProgress, holding
@@ -18,6 +20,7 @@ from starfish_storage.viewer.compared_texts import cells_of
 from starfish_storage.viewer.comparing import MOST_RUNS, ComparedRow, Comparison, compared_page
 from starfish_storage.viewer.gathering import WaitingTime
 from starfish_storage.viewer.json_tree import Room
+from starfish_storage.viewer.matching import MOST_MATCHED, KeyedRun
 from starfish_storage.viewer.pages.sheet import Sheet
 from starfish_storage.viewer.wins import count_wins
 from starfish_storage.viewer.word_diff import Effort
@@ -53,9 +56,14 @@ async def compare_page(sheet: Sheet, parameters: QueryParams) -> Response:
     if len(jobs) < 2:  # noqa: PLR2004 (two can be compared)
         return await _choice(sheet, jobs, parameters)
     storage = sheet.storage
-    page = await compared_page(storage, comparison)
+    keyed = None
+    if comparison.field:
+        keyed = await _keyed(sheet, jobs, comparison.field)
+        if keyed is None:
+            return await sheet.page("compare_wait.html", comparison=comparison, state=_state(comparison))
+    page = await compared_page(storage, comparison, keyed)
     room, effort = Room(), Effort()
-    rows = [(row, cells_of(row, room, effort)) for row in page.rows]
+    rows = [(row, cells_of(row, room, effort), _asked(row, comparison.field)) for row in page.rows]
     return await sheet.page(
         "compare.html",
         runs=await _heads(sheet, jobs),
@@ -63,10 +71,33 @@ async def compare_page(sheet: Sheet, parameters: QueryParams) -> Response:
         rows=rows,
         page=page,
         only=_ONLY,
-        wins=await count_wins(storage, comparison.runs),
+        wins=await count_wins(storage, comparison.runs, keyed),
+        cut=0 if keyed is None or all(one.is_whole for one in keyed) else MOST_MATCHED,
         reviews=await _reviews(storage, page.rows),
-        state={"run": list(comparison.runs), "only": comparison.only},
+        state=_state(comparison),
     )
+
+
+def _state(comparison: Comparison) -> dict[str, Any]:
+    """Return the parameters of a URL, without the place."""
+    return {"run": list(comparison.runs), "only": comparison.only, "by": comparison.field}
+
+
+def _asked(row: ComparedRow, field: str) -> Mapping[str, Any]:
+    """Return what the row is about: the input, or the field that the records are matched by."""
+    if not field:
+        inputs = [one.account.run_config for one in row.there if one.account and one.account.run_config]
+        return inputs[0] if inputs else {}
+    values = (value_of(data, field) for one in row.there for data in one.data)
+    return {field: next((value for value in values if value is not MISSING), None)}
+
+
+async def _keyed(sheet: Sheet, jobs: Sequence[GenerationMasterJob], field: str) -> list[KeyedRun] | None:
+    """Return the records of runs by a field; None while they are being read."""
+    patience = WaitingTime()
+    found = [await sheet.matching.keyed(job, field, patience) for job in jobs]
+    keyed = [one for one in found if one is not None]
+    return keyed if len(keyed) == len(jobs) else None
 
 
 def comparison_of(parameters: QueryParams) -> Comparison:
@@ -81,7 +112,7 @@ def comparison_of(parameters: QueryParams) -> Comparison:
         raise InvalidInputError(f"only must be one of {', '.join(one for one in _ONLY if one)}.")
     if len(runs) > MOST_RUNS:
         raise InvalidInputError(f"at most {MOST_RUNS} runs can be compared at a time.")
-    return Comparison(runs, only, parameters.getlist("after"))
+    return Comparison(runs, only, parameters.getlist("after"), parameters.get("by", "").strip())
 
 
 async def _job(sheet: Sheet, run: str) -> GenerationMasterJob:

@@ -15,6 +15,7 @@ from starlette.responses import HTMLResponse
 
 from starfish_storage.interface import Storage
 from starfish_storage.viewer.counting import RunNumbers
+from starfish_storage.viewer.matching import FieldMatching
 from starfish_storage.viewer.visitors import Reviewer
 from starfish_storage.viewer.words import FILTERS, link
 
@@ -44,6 +45,7 @@ class Sheet:
         self.storage = storage
         self.command = command
         self.numbers = RunNumbers(storage)
+        self.matching = FieldMatching(storage)
         self._templates = environment(has_sources=True)
         self._values = {"link": link, "store": name, "version": version, "notice": notice}
 

@@ -18,6 +18,7 @@ from benchmarks.parts.remote_writing import measure_remote_writing
 from benchmarks.parts.resuming import measure_resuming
 from benchmarks.parts.resuming_runs import measure_resuming_runs
 from benchmarks.parts.reusing import measure_reusing
+from benchmarks.parts.searching import measure_searching
 from benchmarks.parts.starting import measure_starting
 from benchmarks.parts.taking_in import measure_taking_in
 from benchmarks.parts.viewing import measure_viewing
@@ -41,6 +42,7 @@ PARTS: dict[str, Callable[[Run], list[Table]]] = {
     "copy": measure_copying,
     "import-files": measure_taking_in,
     "viewer": measure_viewing,
+    "search": measure_searching,
     "remote-write": measure_remote_writing,
     "remote-workers": measure_remote_workers,
     "remote-many": measure_remote_many,

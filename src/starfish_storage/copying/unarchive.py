@@ -108,7 +108,10 @@ async def open_archive(path: str | os.PathLike[str], *, most_bytes: int | None =
         root = f"{directory}/{STORE}"
         await asyncio.to_thread(_take_out, file, root, most_bytes)
         async with LocalStorage(file_uri_of_path(root), redact_secrets=False, read_only=True) as source:
-            yield source
+            try:
+                yield source
+            finally:
+                await source.drop_search_index()  # nobody will open this directory again
 
 
 @asynccontextmanager

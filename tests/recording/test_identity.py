@@ -8,8 +8,12 @@ from typing import Any
 import httpx2
 import pytest
 
-from generation.runs import data, numbers, start
+from generation.runs import data, job_id, numbers, start
+from recording.asking import Clients, chain, parsed
+from servers.paying import PayingServer
+from servers.paying_model import MOVED
 from starfish_storage import http
+from starfish_storage.generation import Context
 from starfish_storage.http.addresses import asked_of
 from starfish_storage.interface import Storage
 from starfish_storage.runs.exchanges import CallRequest
@@ -108,7 +112,7 @@ async def test_a_request_may_have_any_body(storage: Storage, content: bytes | No
 
 
 @pytest.mark.parametrize("family", ["httpx2", "httpx"])
-async def test_an_answer_after_a_redirect_is_paid_for_once(storage: Storage, family: Any) -> None:
+async def test_an_answer_after_a_redirect_is_that_of_the_first_request(storage: Storage, family: Any) -> None:
     asked: list[str] = []
     library: Any = importlib.import_module(family)
 
@@ -121,13 +125,31 @@ async def test_an_answer_after_a_redirect_is_paid_for_once(storage: Storage, fam
 
     client = http.async_client(family, transport=library.MockTransport(respond), follow_redirects=True)
 
-    async def answer(n: int) -> dict[str, Any]:
+    async def answer(n: int, context: Context) -> dict[str, Any]:
         texts = (await client.post(URL, json={"n": n})).json()
-        if len(asked) == 2:
+        if context.attempt == 1:
             raise ConnectionResetError("of something else")
         return {"n": n, "answer": texts}
 
     run = await start(storage, answer, numbers(1))
     assert (run.records, await data(storage)) == ({"completed": 1}, [{"n": 0, "answer": {"n": 0}}])
-    assert asked == ["/v1/answer", "/v2/answer", "/v1/answer"]
+    assert asked == ["/v1/answer", "/v2/answer"]
     await client.aclose()
+
+
+@pytest.mark.parametrize(("family", "how"), [("httpx2", "async"), ("httpx", "blocking")])
+async def test_a_run_of_an_api_that_redirects_is_replayed(
+    storage: Storage, paying_server: PayingServer, clients: Clients, family: str, how: str
+) -> None:
+    client = clients(family, how)
+    client.url = client.url.replace("/v1/", f"{MOVED}/v1/")
+    function = chain(client, how, ["question"], parsed)
+    await start(storage, function, numbers(1))
+    sent = {MOVED: 1, "question 0": 1}
+    assert paying_server.requests == sent
+    (step,) = await storage.ledger.list_steps(await job_id(storage))
+    assert step.name == f"POST 127.0.0.1:{paying_server.port}{MOVED}/v1/chat/completions"
+    assert [one.model for one in step.usage] == ["gpt-4o-mini"]
+    run = await start(storage, function, numbers(2), master_job_id="again", reuse="project", replay="only")
+    assert run.records == {"completed": 1, "failed": 1}
+    assert paying_server.requests == sent, "what is not stored is not sent either"

@@ -2,8 +2,8 @@
 
 Usage: ``python -m servers.paying_model PORT``. It speaks as published to clients of OpenAI (``/v1/chat/completions``,
 ``/v1/responses``) and of Anthropic (``/v1/messages``), streaming included, and plainly to ``POST /ask`` (``{"prompt":
-...}``, answered with ``{"text": ..., "usage": {...}}``). The tests speak to it below ``/control``; `servers.paying` has
-the words, and `servers.model_replies` what it says.
+...}``, answered with ``{"text": ..., "usage": {...}}``). Below ``/moved``, it redirects to each of these. The tests
+speak to it below ``/control``; `servers.paying` has the words, and `servers.model_replies` what it says.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ FREE = {
 PAID = {"answer", "truncated", "cut", "json", "refusal", "no_usage", "held", "empty"}
 """``truncated``: the text ends early. ``cut``: the connection ends in the middle of the body. ``json``: the body ends
 in its middle, as if that were all. ``held``: it answers when it is released."""
+MOVED = "/moved"
 REFUSAL = "I can't help with that."
 
 
@@ -102,6 +103,9 @@ class Handler(BaseHTTPRequestHandler):
         if self.path == "/control":
             self.answer(HTTPStatus.OK, MODEL.control(asked))
             return
+        if self.path.startswith(MOVED):
+            self.redirect(self.path.removeprefix(MOVED))
+            return
         speech, prompt = SPEECH[self.path.partition("?")[0]], prompt_of(asked)
         rule, number = MODEL.take(prompt)
         kind = rule["kind"]
@@ -132,6 +136,14 @@ class Handler(BaseHTTPRequestHandler):
     def refuse(self, speech: Speech, rule: dict[str, Any]) -> None:
         status, type_of_error, code, text = FREE[rule["kind"]]
         self.answer(status, speech.error(type_of_error, code, text), retry_after=rule.get("retry_after"))
+
+    def redirect(self, path: str) -> None:
+        with MODEL.lock:
+            MODEL.requests[MOVED] += 1
+        self.send_response(HTTPStatus.TEMPORARY_REDIRECT)
+        self.send_header("Location", path)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
     def answer(
         self, status: int, body: dict[str, Any], kind: str = "answer", *, retry_after: float | None = None

@@ -25,6 +25,8 @@ Result = TypeVar("Result")
 
 _FORM = "application/x-www-form-urlencoded"
 _OK, _NOT_OK, _ERROR = 200, 300, 400
+_SENT_ELSEWHERE = frozenset({307, 308})  # at other redirects, the client goes on with a GET, which is not recorded
+_FIRST = "starfish_storage.first"  # of a request's extensions, which the client takes over when it is redirected
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +80,15 @@ class Recorder:
         if kind == _FORM:
             return None  # so tokens are asked for, which are secrets, and no model
         request.headers["accept-encoding"] = ENCODING
-        return Exchange(self, account, asked_of("POST", url, body, keep_request=self.keep_requests), url)
+        asked, sent = request.extensions.get(_FIRST, (None, None))
+        if asked is None or sent != body:
+            asked = asked_of("POST", url, body, keep_request=self.keep_requests)
+        return Exchange(self, account, asked, url, request.extensions, body)
 
 
 @dataclass(slots=True)
 class Exchange:
-    """One request and its answer.
+    """One request and its answer. One that is redirected is the first request still: the answer is stored as its own.
 
     The methods that wait for the store are coroutines of the run's event loop: `awaited` and `waited_for` carry them
     out from wherever the SDK runs.
@@ -93,6 +98,8 @@ class Exchange:
     account: AttemptAccount
     asked: Asked
     url: str
+    extensions: dict[str, Any] = field(default_factory=dict[str, Any])
+    sent: bytes = b""
     _call: RequestUnderWay | None = None
     _is_left: bool = False
     _last_event: LastEvent = field(default_factory=LastEvent)
@@ -121,6 +128,8 @@ class Exchange:
         """Return what gathers an answer; None if it is passed on as it comes."""
         lower = {str(name).lower(): str(value) for name, value in headers.items()}
         incoming = Incoming(status, lower)
+        if status in _SENT_ELSEWHERE:
+            self.extensions[_FIRST] = self.asked, self.sent
         if not _OK <= status < _NOT_OK:
             self.fail(str(status) if status >= _ERROR else "", f"answered with status {status}")
             return None

@@ -46,6 +46,7 @@ def records(folder: Path) -> list[Shown]:
         begins = [sum(map(len, held[:place])) for place in range(len(held))]
         assert known["begins"][kind] == begins
         columns.append([item for items in held for item in items])
+    assert sum(map(len, shards(folder, "signatures"))) == len(known["begins"]["data"])
     found = [Shown(*one) for one in zip(*columns, strict=True)]
     assert len(found) == known["records"]
     for one in found:

@@ -8,8 +8,10 @@ import os
 import re
 import socket
 import sys
+from base64 import b64decode
 from html.parser import HTMLParser
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -27,6 +29,7 @@ from starfish_storage.errors import (
 from starfish_storage.filtering import Sample, filter_records
 from starfish_storage.generation import generate
 from starfish_storage.publishing import bundle, choosing, record_sheet, shards
+from starfish_storage.publishing.signature import Signature, _bits_of
 from starfish_storage.uri import path_of_file_uri
 
 from .bundles import contents, records, whole
@@ -264,3 +267,25 @@ def test_the_command(made: str, tmp_path: Path):
     assert call("archive", RUN, file, "--store", made).status == 0
     assert call("view", file, "--bundle", RUN, str(tmp_path / "of-archive")).status == 0
     assert len(records(tmp_path / "of-archive")) == 6
+
+
+def test_a_signature_knows_what_a_shard_holds():
+    """Never no for what is there, and seldom yes for what is not."""
+    random, one = Random(1), Signature()
+    letters = "abcdefgäßñжш北京市😀 "
+    texts = ["".join(random.choices(letters, k=40)) for _ in range(50)]
+    for text in texts:
+        one.add(text.upper())
+    packed = b64decode(one.packed() or "")
+
+    def may_hold(piece: str) -> bool:
+        return all(
+            packed[bit >> 3] >> (bit & 7) & 1 for bit in _bits_of((piece[0], piece[1], piece[2]), len(packed) * 8)
+        )
+
+    held = {text.upper().lower()[at : at + 3] for text in texts for at in range(38)}
+    assert all(map(may_hold, held))
+    others = {"".join(random.choices("xyz123", k=3)) for _ in range(500)}
+    assert sum(map(may_hold, others)) < len(others) / 5
+    one.add('"\\u001b"')
+    assert one.packed() is None

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from starfish_storage import __version__
 from starfish_storage.codec import encode, json_text
@@ -18,6 +18,7 @@ from starfish_storage.publishing.cleaning import Cleaner
 from starfish_storage.publishing.record_sheet import RecordSheet, Told, columns_of
 from starfish_storage.publishing.report import BundleReport
 from starfish_storage.publishing.shards import Shards
+from starfish_storage.publishing.signature import Signature
 from starfish_storage.runs import RunState
 from starfish_storage.viewer.json_tree import Room, tree_of
 from starfish_storage.viewer.pages.sheet import environment
@@ -32,6 +33,7 @@ _FILES = (_VIEWER / "viewer.css", _VIEWER / "viewer.js", _VIEWER / "theme.js", _
 _OWN_FILES = tuple(_HERE / "static" / name for name in ("bundle.css", "bundle.js"))
 _MOST_COLUMNS = 6
 _KINDS = ("lines", "data", "pages")
+_SIGNATURES = "signatures"
 
 
 def is_bundle(path: str) -> bool:
@@ -64,6 +66,7 @@ class BundleWriter:
         self._templates = environment(_HERE / "templates", has_sources=False)
         self._shards: dict[str, Shards] = {}
         self._by_shard: list[Counter[str]] = [Counter()]
+        self._signature, self._signed = Signature(), 0
         self._columns: list[str] | None = None
         self._sheet: RecordSheet | None = None
         self._files = self._bytes = self._damaged = self.records = 0
@@ -73,7 +76,7 @@ class BundleWriter:
         self._directory = directory
         data = directory / "data"
         data.mkdir()
-        self._shards = {kind: Shards(data, kind) for kind in _KINDS}
+        self._shards = {kind: Shards(data, kind) for kind in (*_KINDS, _SIGNATURES)}
         for file in (*_FILES, *_OWN_FILES):
             shutil.copyfile(file, directory / file.name)
 
@@ -85,16 +88,31 @@ class BundleWriter:
             self._sheet = RecordSheet(page, self._cleaner, self._columns)
         lines = self._shards["lines"]
         for told in batch:
-            for shards, item in zip(self._shards.values(), self._sheet.of(told), strict=True):
-                shards.add(item)
+            made = dict(zip(_KINDS, self._sheet.of(told), strict=True))
+            for kind, item in made.items():
+                self._shards[kind].add(item)
             if len(lines.begins) == len(self._by_shard):  # the line was the first of another shard
                 self._by_shard.append(Counter())
             self._by_shard[-1][told.chosen.record.status] += 1
+            self._sign(made["lines"], made["data"])
             self._damaged += told.chosen.problem is not None
             self.records += 1
 
+    def _sign(self, line: Sequence[Any], data: Any) -> None:
+        """Note what the shard of data holds, and what the table says of its records."""
+        signed = self._shards[_SIGNATURES]
+        if len(self._shards["data"].begins) > self._signed:  # the data was the first of another shard
+            signed.add(self._signature.packed())
+            self._signature, self._signed = Signature(), self._signed + 1
+        for text in (line[0], line[2]):
+            self._signature.add(json_text(text)[1:-1])
+        held = cast("dict[str, str]", data)["beginning"] if isinstance(data, dict) else cast("str | None", data)
+        self._signature.add(held or "")
+
     def finish(self, state: RunState | None, config: dict[str, Any] | None, problem: StorageError | None) -> None:
         """Write what is known at the end: which record is in which shard, and the page."""
+        if self.records:
+            self._shards[_SIGNATURES].add(self._signature.packed())
         for shards in self._shards.values():
             shards.flush()
         title = self._job.name or self._job.master_job_id

@@ -68,6 +68,11 @@ const bundle = (() => {
 
   const add = (kind, place, items) => shards.get(`${kind}-${String(place).padStart(5, "0")}`)?.resolve(items);
 
+  const reach = (kind, place) => {
+    const begins = contents.begins[kind];
+    return [begins[place], begins[place + 1] ?? contents.records];
+  };
+
   const placeOf = (kind, n) => {
     const begins = contents.begins[kind];
     let low = 0;
@@ -91,7 +96,29 @@ const bundle = (() => {
     [...text.toLowerCase().matchAll(/"([^"]+)"|(\S+)/g)]
       .map(([, phrase, word]) => (phrase ?? word).replaceAll('"', ""))
       .filter((one) => one)
-      .map((one) => ({ text: one, inJson: JSON.stringify(one).slice(1, -1) }));
+      .map((one) => ({ text: one, inJson: JSON.stringify(one).slice(1, -1) }))
+      .map((one) => ({ ...one, pieces: piecesOf(one.inJson) }));
+
+  // Three letters in a row, as numbers: `signature.py` has the same arithmetic.
+  const piecesOf = (text) => {
+    const letters = [...text].map((one) => one.codePointAt(0));
+    return letters.slice(2).map((_, at) => {
+      let piece = 2166136261;
+      for (const letter of letters.slice(at, at + 3)) piece = Math.imul(piece ^ letter, 16777619) >>> 0;
+      return piece;
+    });
+  };
+
+  // Return whether a shard may hold all terms, by its signature; without one it may hold anything.
+  const mayHold = (terms, signature) => {
+    if (signature === null) return true;
+    const bits = atob(signature);
+    const mask = bits.length * 8 - 1;
+    const has = (bit) => (bits.charCodeAt(bit >>> 3) >> (bit & 7)) & 1;
+    return terms.every(({ pieces }) =>
+      pieces.every((one) => has((one & mask) >>> 0) && has(((Math.imul(one ^ (one >>> 15), 2246822519) >>> 7) & mask) >>> 0)),
+    );
+  };
 
   const textsOf = (value, found = []) => {
     if (typeof value === "string") found.push(value);
@@ -132,45 +159,56 @@ const bundle = (() => {
 
   // --- which records fit
 
-  const askAhead = (place, step) => {
+  // Ask for the next shards of data that may hold the terms, while the search looks into one.
+  const askAhead = async (terms, place, step) => {
     const { length } = contents.begins.data;
-    for (let next = place, left = AHEAD; left >= 0 && next >= 0 && next < length; next += step, left -= 1) load("data", next);
+    for (let next = place, left = AHEAD; left > 0 && next >= 0 && next < length; next += step) {
+      if (!mayHold(terms, await item("signatures", next))) continue;
+      load("data", next);
+      left -= 1;
+    }
   };
 
-  // Return up to `most` records that fit, from one on, and where the look ended.
+  // Return up to `most` records that fit, from one on, and where the look ended. It goes on shard by shard, and asks for
+  // none in which nothing can fit.
   const find = async (query, from, step, most, turn, tell) => {
+    const { statuses, terms } = query;
     const found = [];
     let n = from;
-    let data = null;
-    let at = -1;
+    const goesOn = () => n >= 0 && n < contents.records && found.length < most && !halted;
     halted = false;
-    while (n >= 0 && n < contents.records && found.length < most && !halted) {
+    while (goesOn()) {
+      if (turn !== current) throw STALE;
       const place = placeOf("lines", n);
-      const begin = contents.begins.lines[place];
-      const end = contents.begins.lines[place + 1] ?? contents.records;
-      if (query.statuses.length && !query.statuses.some((one) => contents.counts[place][one])) {
-        n = step > 0 ? end : begin - 1;
+      let [first, past] = reach("lines", place);
+      let data = null;
+      let dataFirst = 0;
+      if (statuses.length && !statuses.some((one) => contents.counts[place][one])) {
+        n = step > 0 ? past : first - 1;
         continue;
       }
-      const lines = await load("lines", place);
-      for (; n >= begin && n < end && found.length < most && !halted; n += step) {
-        const line = lines[n - begin];
-        if (query.statuses.length && !query.statuses.includes(line[STATUS])) continue;
-        if (query.terms.length) {
-          const wanted = placeOf("data", n);
-          if (wanted !== at) {
-            askAhead(wanted, step);
-            data = await load("data", wanted);
-            at = wanted;
-            if (turn !== current) throw STALE;
-            tell?.(Math.abs(n - from), found.length);
-          }
-          if (!matches(query.terms, line, data[n - contents.begins.data[at]])) continue;
+      if (terms.length) {
+        tell?.(Math.abs(n - from), found.length);
+        const wanted = placeOf("data", n);
+        const [begin, end] = reach("data", wanted);
+        if (!mayHold(terms, await item("signatures", wanted))) {
+          n = step > 0 ? end : begin - 1;
+          continue;
         }
-        found.push(n);
+        askAhead(terms, wanted + step, step).catch(() => {}); // the search itself says what is missing
+        data = await load("data", wanted);
+        [first, past, dataFirst] = [Math.max(first, begin), Math.min(past, end), begin];
       }
+      const lines = await load("lines", place);
       if (turn !== current) throw STALE;
+      const linesFirst = contents.begins.lines[place];
+      for (; goesOn() && n >= first && n < past; n += step) {
+        const line = lines[n - linesFirst];
+        if (statuses.length && !statuses.includes(line[STATUS])) continue;
+        if (!terms.length || matches(terms, line, data[n - dataFirst])) found.push(n);
+      }
     }
+    if (turn !== current) throw STALE;
     return [found, n];
   };
 

@@ -22,9 +22,14 @@ from starfish_storage.models import utc_now
 RUN = "run-1"
 
 
-def generate_run(directory: str, callers: int, inputs: int, warm_up: int, durability: Durability) -> float:
-    """Run a function that returns at once, in a fresh store; return the seconds of the whole call of `generate`."""
-    return asyncio.run(_generate_run(directory, callers, inputs, warm_up, durability))
+def generate_run(
+    directory: str, callers: int, inputs: int, warm_up: int, durability: Durability, each: float = 0.0
+) -> float:
+    """Run a function in a fresh store; return the seconds of the whole call of `generate`.
+
+    ``each`` is for how many seconds a call of the function waits; without it, it returns at once.
+    """
+    return asyncio.run(_generate_run(directory, callers, inputs, warm_up, durability, each))
 
 
 def fill_run(directory: str, inputs: int) -> None:
@@ -58,10 +63,14 @@ def _uri(directory: str) -> str:
     return f"file://{directory}"
 
 
-async def _generate_run(directory: str, callers: int, inputs: int, warm_up: int, durability: Durability) -> float:
+async def _generate_run(
+    directory: str, callers: int, inputs: int, warm_up: int, durability: Durability, each: float
+) -> float:
     payloads = make_payloads(1000)
 
     async def answer(number: int) -> dict[str, Any]:
+        if each:
+            await asyncio.sleep(each)
         return payloads[number % len(payloads)]
 
     async def run_them(master_job_id: str, count: int) -> Run:

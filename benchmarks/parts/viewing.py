@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import http.client
-import subprocess
-import time
-from collections.abc import Generator
-from contextlib import contextmanager
 from statistics import quantiles
-from urllib.parse import urlsplit
 
-from benchmarks.contestants import ENVIRONMENT, PROJECT_ROOT
 from benchmarks.large_store import LARGE, make_large_store
+from benchmarks.parts.viewing_live import ask, measure_memory, measure_slowdown, viewing
 from benchmarks.run import Run
 from benchmarks.tables import Table
 
@@ -35,12 +29,13 @@ def measure_viewing(run: Run) -> list[Table]:
     make_large_store(store, records, _RUNS)
     first: dict[str, float] = {}
     taken: dict[str, list[float]] = {name: [] for name in _PAGES}
-    with viewing(run.python, store) as address:
+    with viewing(run.python, store) as viewer:
         for name, path in _PAGES.items():
-            first[name] = _ask(address, path)
+            first[name] = ask(viewer.address, path)
         for _ in run.rounds("viewer: pages", _REPEATS):
             for name, path in _PAGES.items():
-                taken[name].append(_ask(address, path))
+                taken[name].append(ask(viewer.address, path))
+        memory = measure_memory(run, viewer, LARGE, list(_PAGES.values()))
     rows = [(name, *map(_milliseconds, (first[name], *_of(taken[name]))), "100, 300 ms") for name in _PAGES]
     return [
         Table(
@@ -49,36 +44,10 @@ def measure_viewing(run: Run) -> list[Table]:
             f"beside the pages and goes on at first; each page is asked for {_REPEATS} times, in turns.",
             ("page", "the first time", "median", "p95", "goals"),
             tuple(rows),
-        )
+        ),
+        memory,
+        measure_slowdown(run),
     ]
-
-
-@contextmanager
-def viewing(python: str, store: str) -> Generator[str]:
-    """Give the address of a viewer of a store."""
-    words = ["-m", "starfish_storage", "view", "--no-open", "--port", "0", "--store", store]
-    with subprocess.Popen(
-        [python, *words], cwd=PROJECT_ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        try:
-            yield process.stdout.readline().strip()
-        finally:
-            process.terminate()
-
-
-def _ask(address: str, path: str) -> float:
-    place = urlsplit(address)
-    connection = http.client.HTTPConnection(str(place.hostname), place.port)
-    begun = time.perf_counter()
-    connection.request("GET", path)
-    answer = connection.getresponse()
-    answer.read()
-    seconds = time.perf_counter() - begun
-    connection.close()
-    if answer.status != http.HTTPStatus.OK:
-        raise RuntimeError(f"{path} was answered with {answer.status}")
-    return seconds
 
 
 def _of(taken: list[float]) -> tuple[float, float]:

@@ -1,6 +1,6 @@
 # Everything sets itself up: Python 3.11+ and make are all a machine needs.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-fast check format bench docs site clean .venv/foreign
+.PHONY: help demo test test-slow test-fast check format bench docs screenshots site clean .venv/foreign
 
 PYTHON ?= python3
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
@@ -44,6 +44,9 @@ bench: .venv/ready  ## Measure against the peer and against raw loops, and print
 
 docs: .venv/ready  ## Run every example of the README and of docs/
 	$(RUN) pytest tests/docs
+
+screenshots: .venv/browser  ## Take the pictures of the viewer in docs/images/, of a store with real answers
+	$(RUN) python scripts/take_screenshots.py
 
 site: .venv/site  ## Build the documentation site into site/, and follow its links
 	NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build --strict

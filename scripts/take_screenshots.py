@@ -64,7 +64,9 @@ async def store() -> AsyncGenerator[str]:
         found = json.loads(line)
         _solved[found["question"]] = found
     inputs = [{"model": model, "question": question} for question in _solved for model in MODELS]
-    with tempfile.TemporaryDirectory() as directory:
+    directory = Path(tempfile.gettempdir()) / "gsm8k"  # a name to be seen
+    directory.mkdir()  # noqa: ASYNC240 (nothing else goes on here)
+    try:
         uri = f"file://{directory}/store"
         async with open_storage(uri) as storage:
             config = {"prompt": "Solve the problem step by step.", "temperature": 0.7, "models": list(MODELS)}
@@ -88,6 +90,8 @@ async def store() -> AsyncGenerator[str]:
             finally:
                 going_on.cancel()
                 await asyncio.gather(going_on, return_exceptions=True)
+    finally:
+        shutil.rmtree(directory)
 
 
 @asynccontextmanager

@@ -141,9 +141,9 @@ def measure_slowdown(run: Run) -> Table:
     return Table(
         "A run that is viewed",
         f"Inputs a second of `generate` with `max_concurrency={_CALLERS}` and `durability='power'`: {calls:,} inputs "
-        "of a function that returns at once, a fifth of that of one that waits. The viewer, a process of its own, tells a "
-        f"page what changes, and the page asks for progress and plots as a browser does ({events:,} times here). In "
-        "turns, on the same machine.",
+        "of a function that returns at once, a fifth of that of one that waits. The viewer, in a process of its own, "
+        "tells a page what changes, and the page asks for progress and plots as a browser does "
+        f"({events:,} times here). In turns, on the same machine.",
         ("function", "not viewed", "viewed", "÷ not viewed"),
         tuple(rows),
     )

@@ -65,7 +65,7 @@ async def store() -> AsyncGenerator[str]:
         _solved[found["question"]] = found
     inputs = [{"model": model, "question": question} for question in _solved for model in MODELS]
     directory = Path(tempfile.gettempdir()) / "gsm8k"  # a name to be seen
-    directory.mkdir()  # noqa: ASYNC240 (nothing else goes on here)
+    directory.mkdir()
     try:
         uri = f"file://{directory}/store"
         async with open_storage(uri) as storage:
@@ -82,9 +82,9 @@ async def store() -> AsyncGenerator[str]:
                     **named,
                 )
             going_on = asyncio.create_task(
-                generate(storage, solve, inputs, name="again", master_job_id="again", max_concurrency=1, **named)
+                generate(storage, solve, inputs, name="again", master_job_id="again", max_concurrency=4, **named)
             )
-            await asyncio.sleep(4)
+            await asyncio.sleep(12)  # for plots that show something
             try:
                 yield uri
             finally:
@@ -171,10 +171,10 @@ async def take_all(browser: Browser, address: str, directory: Path, only: str) -
 
 async def take_some(browser: Browser, address: str, directory: Path) -> None:
     """Take the four pictures of the documentation."""
-    size = (1100, 700)
+    size = (1200, 700)
     light, dark = [await opened(browser, address, size, theme) for theme in ("light", "dark")]
     pages = await addresses(light)
-    for name, page in {"runs": light, "run": dark, "records": light, "record": dark}.items():
+    for name, page in {"runs": light, "run": dark, "records": light, "review": dark}.items():
         path = directory / f"viewer-{name}.png"
         await take(page, pages[name], path)
         if path.stat().st_size > LARGEST:

@@ -49,6 +49,17 @@ async def test_it_only_shows(client: httpx.AsyncClient):
         assert "access-control-allow-origin" not in response.headers
 
 
+async def test_requests_of_strange_sizes(client: httpx.AsyncClient):
+    assert (await client.get("/?q=" + "x" * 100_000)).status_code == 400  # more than any page sends
+    assert (await client.get("/", headers={"X-Long": "x" * 100_000})).status_code == 400
+    body = {"content": b"x" * 1_000_000}
+    assert (
+        await client.request("GET", "/events?run=x", headers={"Host": "elsewhere.example"}, **body)
+    ).status_code == 421
+    assert (await client.request("POST", "/events", **body)).status_code == 405
+    assert (await client.request("GET", "/keys", **body)).status_code == 200  # which nobody reads
+
+
 async def test_every_response_has_the_headers(client: httpx.AsyncClient):
     policy = HEADERS["Content-Security-Policy"].split("; ")
     assert {"default-src 'none'", "script-src 'self'", "style-src 'self'", "frame-ancestors 'none'"} <= set(policy)

@@ -185,6 +185,12 @@ async def test_a_record_of_any_size_is_shown_and_downloaded_in_little_memory(sto
             async with client.stream("GET", "/record/data?uid=huge") as response:
                 async for piece in response.aiter_bytes():
                     received += len(piece)
+            lines, rest = 0, received
+            async with client.stream("GET", "/records/download?run=many&status=completed") as response:
+                async for piece in response.aiter_bytes():
+                    lines += piece.count(b"\n")
+                    rest -= len(piece)
+            assert (lines, -1000 < rest < 0) == (3, True)
             table = await page(client, "/records?run=many&where=%40length%3E1000000")
             assert "of data: open the record to see it" in table.text
             assert len(await uids(client, "/records?run=many&where=n%3D1")) == 1

@@ -61,11 +61,11 @@ async def filter_records(
     sample: Sample | None = None,
     newest_first: bool = False,
     with_data: bool = True,
+    largest: int | None = None,
 ) -> AsyncGenerator[list[ScannedRecord]]:
     """Stream the records of a run that fit, with their data, oldest first; of a sample, in the order of its shuffle.
 
-    Memory does not grow with their number. Data that is lost or damaged ends nothing: its record carries the error. It
-    fits no condition about the data.
+    Data that is lost or damaged ends nothing: its record carries the error, and fits no condition about the data.
 
     Args:
         storage: the store, set up.
@@ -75,23 +75,26 @@ async def filter_records(
         sample: of the records that fit; None: all of them.
         newest_first: in place of oldest first; not with a sample.
         with_data: read the data also where no condition is about it.
+        largest: bytes of the largest data that is read, as in `fitting`.
 
     Raises:
         InvalidInputError: a condition is none.
         InvalidStatusError: a status is unknown.
     """
     conditions = conditions_of(where)
-    left = None if sample is None else sample.checked().size
-    seed = None if sample is None else sample.seed
+    left, seed = (None, None) if sample is None else (sample.checked().size, sample.seed)
     is_whole = left is None and not conditions
     reading, backwards = (with_data and is_whole) or about_data_alone(conditions), newest_first and sample is None
-    scan = storage.scan_records(master_job_id, statuses, seed=seed, backwards=backwards, with_data=reading)
+    scan = storage.scan_records(
+        master_job_id, statuses, seed=seed, backwards=backwards, with_data=reading, largest=largest
+    )
     async with aclosing(cast("AsyncGenerator[list[ScannedRecord]]", scan)) as batches:
         async for batch in batches:
             if is_whole:
                 yield batch
                 continue
-            async for looked in fitting(storage, batch, conditions, with_data=with_data, are_read=reading):
+            looks = fitting(storage, batch, conditions, largest=largest, with_data=with_data, are_read=reading)
+            async for looked in looks:
                 chosen = [one.record for one in looked.fits[:left]]
                 if chosen:
                     yield chosen

@@ -31,9 +31,10 @@ from starfish_storage.viewer.events import events_of
 from starfish_storage.viewer.forms import LARGE, SMALL, SentForms, read_form
 from starfish_storage.viewer.guard import Access, Guard
 from starfish_storage.viewer.pages.compare import compare_page
+from starfish_storage.viewer.pages.download import records_download
 from starfish_storage.viewer.pages.keys import keys_page
 from starfish_storage.viewer.pages.record import record_data, record_page
-from starfish_storage.viewer.pages.records import records_download, records_page
+from starfish_storage.viewer.pages.records import records_page
 from starfish_storage.viewer.pages.retry import reset_shown, retry_page
 from starfish_storage.viewer.pages.review import (
     author_page,

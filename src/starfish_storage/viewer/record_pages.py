@@ -25,7 +25,7 @@ PAGE = 50
 LONGEST_LOOK = 0.2
 """Seconds after which a page that is not full ends, and says how to go on: conditions are compared record by record."""
 _LONGEST_LOOK_ASIDE = 0.04  # seconds
-LARGEST_COMPARED = 8_000_000
+LARGEST_COMPARED = 4_000_000
 """Bytes of the largest data that conditions look into: a page is to take neither long nor much memory."""
 LARGEST_IN_A_ROW = 1 << 19
 """Bytes of the largest data whose fields stand in a table."""

@@ -27,7 +27,7 @@ from starfish_storage.viewer.words import file_name
 _MOST_CALLS = 50
 _MOST_COMPARED = 200_000  # characters of each of two versions
 _MOST_DIFFERENCES = 2000  # lines
-LARGEST_SHOWN = 8_000_000
+LARGEST_SHOWN = 4_000_000
 """Bytes of the largest data that a page lays out; of what is larger it shows the beginning."""
 _BEGINNING = 20_000  # bytes
 _NEW_LINE = re.compile(r"(?<!\\)((?:\\\\)*\\n)")

@@ -93,12 +93,13 @@ class ProgressTests(StorageSuite):
         for number, seconds in enumerate((2.0, 1.0, 3.0)):
             await tried(number, seconds, 10.25 + number / 4, cost=0.5)
         await tried(3, 0.25, 12.0)
-        await tried(4, -60, 12.5)  # by a machine whose clock was set back meanwhile
+        await tried(4, -60, 14)  # by a machine whose clock was set back meanwhile
         first = TimelineBucket(at(10), {"completed": 3, "failed": 1}, 2.0, 3.0, 40, 4, 1.75)
-        last = TimelineBucket(at(12), {"completed": 2}, 0.25, 0.25, 20, 2)
+        second = TimelineBucket(at(12), {"completed": 1}, 0.25, 0.25, 10, 1)
+        last = TimelineBucket(at(14), {"completed": 1}, 0.0, 0.0, 10, 1)
         timeline = await ledger.get_timeline(MASTER_JOB)
-        assert timeline == Timeline("attempts", timedelta(seconds=1), (first, last), 6, 6)
-        assert timeline.levels(3) == [4.0, 0.0, 2.0]
+        assert timeline == Timeline("attempts", timedelta(seconds=1), (first, second, last), 6, 6)
+        assert timeline.levels(5) == [4.0, 0.0, 1.0, 0.0, 1.0]
         whole = await ledger.get_timeline(MASTER_JOB, buckets=1)
         assert [one.counts for one in whole.buckets] == [{"completed": 5, "failed": 1}]
         assert whole.buckets[0].cost == 1.75

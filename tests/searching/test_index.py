@@ -157,7 +157,7 @@ async def test_a_search_never_takes_long(storage: Storage, monkeypatch: pytest.M
     monkeypatch.setattr("starfish_storage.storage.searching._SEARCH_SECONDS", 0.0)
     await save(storage, 600)
     page = await storage.search_records("all")
-    assert (page.indexed, page.remaining, page.found) == (500, 100, 500)
+    assert (page.indexed, page.remaining, page.found) == (100, 500, 100)
     assert await storage.index_records() == SearchState(600, 0)
     page = await storage.search_records("all", limit=1)
     assert (page.remaining, page.found, page.has_more) == (0, 600, True)
@@ -207,7 +207,11 @@ async def test_without_a_home_the_directory_of_temporary_files_is_used(
     monkeypatch.delenv(CACHE_VARIABLE)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    assert Path(IndexPlace("postgresql://x").made()).parent == tmp_path / f"starfish-storage-{os.geteuid()}" / "search"
+    spare = tmp_path / f"starfish-storage-{os.geteuid()}"
+    assert Path(IndexPlace("postgresql://x").made()).parent == spare / "search"
+    spare.chmod(0o777)  # as another user may have made it
+    with pytest.raises(StorageIOError, match="another user"):
+        IndexPlace("postgresql://x").made()
 
 
 def test_what_is_older_is_not_taken_in(tmp_path: Path) -> None:

@@ -52,8 +52,11 @@ class CurrentRecord(NamedTuple):
 
 
 def stamp_of(row: RecordRow) -> str:
-    """Return what changes with a record's data: its digest; where that is not known, when the record was changed."""
-    return f"{row.data_sha256 or row.last_update_time} {row.output_ref or ''}"
+    """Return what changes with a record's data, or with its run.
+
+    That is the digest; where it is not known, when the record was changed.
+    """
+    return f"{row.data_sha256 or row.last_update_time} {row.output_ref or ''} {row.master_job_id}"
 
 
 class ChangeFeed(ABC):

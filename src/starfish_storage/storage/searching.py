@@ -38,6 +38,7 @@ logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 _AT_ONCE = 500
+_IN_A_HURRY = 100
 _SPARE = 20  # hits that may have been replaced or deleted meanwhile
 _SEARCH_SECONDS = 0.1  # what a search spends on bringing the index up to date
 _MERGE_SECONDS = 0.05
@@ -95,7 +96,7 @@ class TextSearch:
         """See `RecordSearch.index_records`."""
         deadline = None if seconds is None else time.monotonic() + seconds
         sizes = {size.master_job_id: size.records for size in await self._changes.list_sizes()}
-        while not (is_last := await self._take_in_next()):
+        while not (is_last := await self._take_in_next(deadline)):
             if deadline is not None and time.monotonic() >= deadline:
                 break
         if is_last:
@@ -117,13 +118,19 @@ class TextSearch:
 
     # --- parts ----------------------------------------------------------------------------------------------------
 
-    async def _take_in_next(self) -> bool:
-        """Take in the next changes; return whether they are the last ones."""
+    async def _take_in_next(self, deadline: float | None) -> bool:
+        """Take in the next changes, or as many as there is time for; return whether they are the last ones.
+
+        Those that were taken in before the time was over are not read again: the index has them as they are.
+        """
         turn = await self._index.ask(lambda index: index.state())
         changed = await self._changes.list_changed(turn.cursor or None)
         outdated = await self._index.ask(lambda index: index.list_outdated(changed.stamps))
-        for start in range(0, len(outdated), _AT_ONCE):
-            next_turn = await self._take_in(turn, outdated[start : start + _AT_ONCE])
+        step = _AT_ONCE if deadline is None or deadline - time.monotonic() > 1 else _IN_A_HURRY
+        for start in range(0, len(outdated), step):
+            if start and deadline is not None and time.monotonic() >= deadline:
+                return False
+            next_turn = await self._take_in(turn, outdated[start : start + step])
             if next_turn is None:
                 await asyncio.sleep(_WAIT_SECONDS)  # somebody else is at it
                 return False
@@ -215,7 +222,8 @@ class _OpenIndex:
         self._lock = threading.Lock()
         self._pool: ThreadPoolExecutor | None = None
         self._index: SearchIndex | None = None
-        self._file: tuple[int, int] | None = None
+        self._path = ""
+        self._file: os.stat_result | None = None
 
     def is_there(self) -> bool:
         """Return whether there is an index."""
@@ -262,13 +270,18 @@ class _OpenIndex:
             ) from error
 
     def _opened(self) -> SearchIndex:
-        path = self._place.made()
-        found = os.stat(path)
-        file = (found.st_dev, found.st_ino)
-        if self._index is None or self._file != file:  # somebody has removed it meanwhile
+        """Return the index, opened; another one, if somebody has removed it meanwhile."""
+        if self._index is None or not self._is_the_same():
             self._let_go()
-            self._index, self._file = SearchIndex(path), file
+            self._path = self._place.made()
+            self._index, self._file = SearchIndex(self._path), os.stat(self._path)
         return self._index
+
+    def _is_the_same(self) -> bool:
+        try:
+            return self._file is not None and os.path.samestat(self._file, os.stat(self._path))
+        except OSError:
+            return False
 
     def _let_go(self) -> None:
         index, self._index = self._index, None

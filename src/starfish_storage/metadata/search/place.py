@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
 import os
+import stat
 import tempfile
 import time
 from contextlib import suppress
@@ -24,6 +26,7 @@ _INDEX, _STORE = ".index", ".store"
 _PARTS = ("", "-wal", "-shm", "-journal")
 _UNUSED_SECONDS = 30 * 86400
 _PRIVATE = 0o700
+_OTHERS_WRITE = 0o022
 
 
 class IndexPlace:
@@ -50,9 +53,7 @@ class IndexPlace:
         directory, reason = "", OSError()
         for directory in _places():
             try:
-                os.makedirs(directory, _PRIVATE, exist_ok=True)
-                if os.stat(directory).st_uid != os.geteuid():
-                    raise PermissionError(f"{directory!r} belongs to another user")
+                _make_own(directory)
                 path = f"{directory}/{self._name}{_INDEX}"
                 if not os.path.lexists(path):
                     _remove_unused(directory)
@@ -63,7 +64,9 @@ class IndexPlace:
             else:
                 return path
         raise StorageIOError(
-            directory, reason.errno, f"the search index cannot be made; set {CACHE_VARIABLE} to a directory"
+            directory,
+            reason.errno,
+            f"the search index cannot be made there ({reason.strerror}); set {CACHE_VARIABLE} to another directory",
         ) from reason
 
     def remove(self) -> None:
@@ -86,9 +89,28 @@ def _places() -> list[str]:
     if chosen:
         return [f"{os.path.abspath(chosen)}/search"]
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    # Where a user has no home, as in many containers.
-    spare = f"{tempfile.gettempdir()}/{_NAME}-{os.geteuid()}"
-    return [f"{place}/search" for place in (f"{cache}/{_NAME}", spare) if os.path.isabs(place)]
+    return [f"{place}/search" for place in (f"{cache}/{_NAME}", _spare()) if os.path.isabs(place)]
+
+
+def _make_own(directory: str) -> None:
+    """Make a directory, unless it is there; below the directory of temporary files anybody may have made it before.
+
+    Raises:
+        OSError: it cannot be made, or another user could put something else in its place.
+    """
+    parent = os.path.dirname(directory)
+    os.makedirs(parent, _PRIVATE, exist_ok=True)
+    os.makedirs(directory, _PRIVATE, exist_ok=True)
+    is_spare = parent == _spare()
+    for path in (directory, parent) if is_spare else (directory,):
+        found = os.stat(path, follow_symlinks=not is_spare)
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & _OTHERS_WRITE:
+            raise PermissionError(errno.EACCES, "another user may write there", path)
+
+
+def _spare() -> str:
+    """Return where indexes lie if a user has no home, as in many containers."""
+    return f"{tempfile.gettempdir()}/{_NAME}-{os.geteuid()}"
 
 
 def _remove_unused(directory: str) -> None:

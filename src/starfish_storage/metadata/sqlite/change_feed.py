@@ -15,7 +15,7 @@ from starfish_storage.metadata.change_feed import SQLChangeFeed, cursor_text, st
 from starfish_storage.metadata.sqlite.untouched import states_of_files
 
 _NEW_AT_ONCE = 500
-_LOOKED_AT_ONCE = 20_000
+_LOOKED_AT_ONCE = 5000
 _LAST = 2**63 - 1
 _SETTLED_SECONDS = 2.0  # the times of files are no finer than a clock tick, and of some file systems than a second
 

@@ -190,7 +190,7 @@ class AnnotationTests(StorageSuite):
         """In storages of their own: all that anybody says is there, in the order in which it was said."""
         async with store.open() as storage, store.open() as other:
             uids = await save_records(storage)
-            values = ["accepted", "rejected"] * 4
+            values = ["accepted", "rejected"]
 
             async def judge(of: Storage, author: str) -> list[Annotation]:
                 return [await of.annotations.add(uid, "verdict", v, author=author) for uid in uids for v in values]

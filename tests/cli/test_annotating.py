@@ -161,3 +161,22 @@ def test_exports_of_what_is_accepted(empty: Path, store: Path) -> None:
     assert (report["records"], report["accepted_only"]) == (2, False)
     assert all("said" in json.loads(line) for line in (empty / "b.jsonl").read_text().splitlines())
     assert call("export", stores.ENDED, "c.jsonl", "--annotations-key", "said").status == 2
+
+
+def test_verify_notes_what_it_found(store: Path) -> None:
+    """Damage too; not with --read-only, and not in a database that is damaged."""
+
+    async def last() -> Any:
+        async with LocalStorage(store) as storage:
+            return await storage.ledger.last_verification()
+
+    assert call("verify", "--read-only").status == 0
+    assert asyncio.run(last()) is None
+    assert call("verify").status == 0
+    first = asyncio.run(last())
+    assert (first.findings, first.report["is_sound"]) == (0, True)
+    next((store / "data").glob("*/sum-0.json")).write_bytes(b"{")
+    found = call("verify", "--json")
+    second = asyncio.run(last())
+    assert (found.status, second.findings, second.report) == (1, 1, json.loads(found.out))
+    assert first.end_time < second.start_time < second.end_time

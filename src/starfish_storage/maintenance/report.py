@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal, cast
 
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.interface.inspection import RowFault
+from starfish_storage.runs import Verification
 from starfish_storage.wording import number_of
 
 FindingKind = Literal[
@@ -51,6 +52,7 @@ GRACE = timedelta(days=7)
 
 _SHORTEST_REMOTE_GRACE = timedelta(hours=1)
 _SHOWN = 20
+_MOST_NOTED = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +143,12 @@ class VerifyReport:
                 for one in self.findings
             ],
         }
+
+    def verification(self, end_time: datetime) -> Verification:
+        """Return what was found as a store notes it (see `RunLedger.save_verification`), with the first findings."""
+        told = self.to_json()
+        told["findings"] = told["findings"][:_MOST_NOTED]
+        return Verification(end_time - timedelta(seconds=self.seconds), end_time, len(self.findings), told)
 
     def __str__(self) -> str:
         """Return the report for people."""

@@ -302,30 +302,72 @@ def _key_text(key: object) -> str:
 
 # Of an option, and not of a field of data: there a key is a column, or a pass a number.
 _SECRET_OPTIONS = _words("key pass passwd pw pwd token auth")
+_SHORTENED = ("api-key", "apikey", "credentials", "passphrase", "password", "secret", "token")  # "--passw" will do
+_LEAST_SHORTENED = 4
 _USER_OF_URI = re.compile(r"(?<=://)[^\s/?#\"'@]{1,1000}(?=@)")
 _NAME_AND_VALUE = re.compile(r"(?P<before>(?P<name>[\w-]{1,128})\s{0,9}[=:](?!//)\s{0,9})(?P<value>[^&\s;][^&;]*)")
 _IS_RANDOM = re.compile(r"[A-Za-z0-9+_][A-Za-z0-9+_-]{19,}={0,2}", re.ASCII)
+# What a short option means, its program knows. These often take a password, which may be any word; a key or a token,
+# which is hardly ever a plain word; or a user with a password. A short number is a port or a count, whatever is before.
+_TAKE_PASSWORD, _TAKE_KEY, _TAKE_USER = frozenset("apPw"), frozenset("kst"), frozenset("uU")
+_SHORT_OPTION = re.compile(r"-(?P<letter>[apPwkstuU])(?P<equals>=?)(?P<value>.*)", re.DOTALL)
+_IS_SHORT_NUMBER = re.compile(r"[+-]?\d{0,5}(?:\.\d{0,5})?")
+_IS_NAME = re.compile(r"[A-Za-z]+(?:[._/-][A-Za-z]+)*")
+_IS_LONG_OPTION = re.compile(r"-[a-z]+(?:[_-][a-z]+)*(?:=.*)?", re.DOTALL)  # of one dash, or many flags in one
+_TAKE_ATTACHED = _words(
+    "7z 7za 7zr mariadb mariadb-dump mysql mysqladmin mysqldump mysqlimport mysqlsh sshpass zip unzip"
+)
 
 
 def redact_words(words: list[str]) -> list[str]:
-    """Return the words of a command line without what looks like a secret, or what an option says is one.
+    """Return the words of a command line without what looks like a secret, or what an option says is or may be one.
 
     >>> redact_words(["ask.py", "--api-key=abc", "--token", "xyz", "-H", "Authorization: Basic abc", "--model", "m"])
     ['ask.py', '--api-key=[redacted]', '--token', '[redacted]', '-H', 'Authorization: [redacted]', '--model', 'm']
     >>> redact_words(["postgresql://me:pw@host/db", "https://x/?api_key=1&n=2", "OPENAI_API_KEY=sk-1"])
     ['postgresql://[redacted]@host/db', 'https://x/?api_key=[redacted]&n=2', 'OPENAI_API_KEY=[redacted]']
+    >>> redact_words(["-p", "hunter", "-p8000", "-u", "me:hunter"])
+    ['-p', '[redacted]', '-p8000', '-u', 'me:[redacted]']
     """
-    clean: list[str] = []
-    for number, word in enumerate(words):
-        before = words[number - 1] if number else ""
+    clean, before, is_attached = list[str](), "", False
+    for word in words:
         is_value = _is_secret_option(before) and "=" not in before and not word.startswith("--")
-        clean.append(MARKER if is_value else _redacted_word(word))
+        clean.append(
+            MARKER if is_value else _redacted_word(_without_short_value(word, before, is_attached=is_attached))
+        )
+        is_attached |= word.rpartition("/")[2] in _TAKE_ATTACHED
+        before = word
     return clean
 
 
 def _is_secret_option(word: str) -> bool:
     name = word.lstrip("-")
-    return word.startswith("-") and (names_secret(name) or _ending(name) in _SECRET_OPTIONS)
+    if not word.startswith("-") or not name:
+        return False
+    whole = name.lower().replace("_", "-")
+    is_shortened = len(whole) >= _LEAST_SHORTENED and any(one.startswith(whole) for one in _SHORTENED)
+    return is_shortened or names_secret(name) or _ending(name) in _SECRET_OPTIONS
+
+
+def _without_short_value(word: str, before: str, *, is_attached: bool) -> str:
+    """Return a word without what may be a secret because of a short option: one before it, or its own."""
+    option = _SHORT_OPTION.fullmatch(before)
+    if option is not None and not option["equals"] and not option["value"] and not word.startswith("-"):
+        return _short_value(option["letter"], word)
+    own = _SHORT_OPTION.fullmatch(word)
+    if own is None or (_IS_LONG_OPTION.fullmatch(word) and not own["equals"] and not is_attached):
+        return word
+    return f"-{own['letter']}{own['equals']}{_short_value(own['letter'], own['value'])}"
+
+
+def _short_value(letter: str, value: str) -> str:
+    if value in ("", MARKER) or _IS_SHORT_NUMBER.fullmatch(value):
+        return value
+    if letter in _TAKE_USER:
+        user, colon, password = value.partition(":")
+        is_address = password.startswith("//") or _IS_SHORT_NUMBER.fullmatch(password)
+        return f"{user}:{MARKER}" if colon and not is_address else value
+    return MARKER if letter in _TAKE_PASSWORD or not _IS_NAME.fullmatch(value) else value
 
 
 def _ending(name: str) -> str:
@@ -342,4 +384,5 @@ def _redacted_word(word: str) -> str:
         is_secret = names_secret(name) or (is_option and _ending(name) in _SECRET_OPTIONS)
         return f"{found['before']}{MARKER}" if is_secret else found[0]
 
-    return redact_text(_NAME_AND_VALUE.sub(without, _USER_OF_URI.sub(MARKER, word)))
+    clean = redact_text(_NAME_AND_VALUE.sub(without, _USER_OF_URI.sub(MARKER, word)))
+    return clean if " " not in clean else " ".join(redact_words(clean.split(" ")))  # it may be a command line itself

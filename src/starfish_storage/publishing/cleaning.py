@@ -90,7 +90,7 @@ class Cleaner:
 
 def _without_secrets(line: str) -> str:
     """Return a line without secrets: as a header or a setting has them, and as its words have them."""
-    return " ".join(redact_words(redact_words([line])[0].split(" ")))
+    return redact_words([line])[0]
 
 
 def _each_text(

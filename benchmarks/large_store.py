@@ -48,6 +48,15 @@ def make_large_store(directory: str, records: int, runs: int) -> None:
     database.close()
 
 
+def uid_of(number: int) -> str:
+    """Return the uid of a record of the large run."""
+    return f"{input_job_id(LARGE, number, _digest(number))}-0"
+
+
+def _digest(number: int) -> str:
+    return hashlib.sha256(str(number).encode()).hexdigest()
+
+
 async def _make_runs(directory: str, records: int, runs: int) -> None:
     async with LocalStorage(Path(directory).as_uri(), durability="process") as storage:
         for number in range(7):
@@ -74,7 +83,7 @@ async def _make_runs(directory: str, records: int, runs: int) -> None:
 
 def _rows(records: int) -> Iterator[dict[str, Any]]:
     for number in range(records):
-        digest = hashlib.sha256(str(number).encode()).hexdigest()
+        digest = _digest(number)
         job_id = input_job_id(LARGE, number, digest)
         begin = _BEGIN + number * _EACH
         status = "failed" if number % 50 == 7 else "filtered" if number % 10 == 3 else "completed"

@@ -85,7 +85,7 @@ def message_of(fields: Mapping[str, Any]) -> ChatMessage:
     kind, role = _type(fields), _role(fields)
     is_unknown = kind not in ("", "message") and "content" not in fields and not _is_of_sharegpt(fields)
     if kind in _ITEMS or is_unknown:  # as Responses have them between messages
-        return ChatMessage(role, (_part(fields),))
+        return ChatMessage(role, tuple(_parts(fields)))
     parts = [Part("thinking", fields[name]) for name in _THOUGHTS if isinstance(fields.get(name), str)]
     parts += parts_of(fields["value"] if _is_of_sharegpt(fields) else fields.get("content"))
     if isinstance(fields.get("refusal"), str):
@@ -101,8 +101,8 @@ def parts_of(said: object) -> list[Part]:
     if said is None or said == "":
         return []
     if isinstance(said, list):
-        return [_part(one) for one in cast("list[object]", said)]
-    return [_part(said)]
+        return [part for one in cast("list[object]", said) for part in _parts(one)]
+    return _parts(said)
 
 
 def _is_message(fields: Mapping[str, Any]) -> bool:
@@ -145,6 +145,16 @@ def _calls(fields: Mapping[str, Any]) -> list[Part]:
     return parts
 
 
+def _parts(part: object) -> list[Part]:
+    """Return a part; what a tool has returned beside text, such as an image, stands behind it as parts of its own."""
+    fields = cast("Mapping[str, Any]", part) if isinstance(part, Mapping) else {}
+    if _type(fields) not in _RESULTS:
+        return [_part(cast("object", part))]
+    returned = parts_of(fields.get("content", fields.get("output", "")))
+    others = [one for one in returned if one.kind == "other"]
+    return [Part("result", "\n".join(one.text for one in returned if one.kind != "other")), *others]
+
+
 def _part(part: object) -> Part:
     if not isinstance(part, Mapping):
         return Part("text", _text(part))
@@ -156,8 +166,6 @@ def _part(part: object) -> Part:
         return Part("thinking", _joined(fields.get("thinking") or fields.get("summary") or fields.get("content")))
     if kind in _CALLS:
         return Part("call", fields.get("input", fields.get("arguments", "")), str(fields.get("name") or ""))
-    if kind in _RESULTS:
-        return Part("result", _joined(fields.get("content", fields.get("output", ""))))
     return Part("other", dict(fields), kind)
 
 

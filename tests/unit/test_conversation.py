@@ -32,6 +32,14 @@ CALL = {"function": {"name": "look", "arguments": '{"a": 1}'}}
             [("thinking", "b", ""), ("text", "a", "")],
         ),
         ({"role": "user", "content": [{"type": "tool_result", "content": "x"}]}, "user", [("result", "x", "")]),
+        (
+            {
+                "role": "user",
+                "content": [{"type": "tool_result", "content": [{"type": "text", "text": "x"}, {"type": "image"}]}],
+            },
+            "user",
+            [("result", "x", ""), ("other", '{\n  "type": "image"\n}', "image")],
+        ),
         ({"type": "function_call", "name": "f", "arguments": "{}"}, "assistant", [("call", "{}", "f")]),
         ({"type": "function_call_output", "output": "y"}, "tool", [("result", "y", "")]),
         (

@@ -137,6 +137,7 @@ async def test_images_are_shown_from_their_bytes_alone(store: str):
         {"type": "image_url", "image_url": {"url": address(PNG, "text/html")}},
         {"type": "input_image", "image_url": address(b"GIF89a\x01\x00\x01\x00")},
         {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": address(PNG)[22:]}},
+        {"type": "tool_result", "content": [{"type": "image", "source": {"data": address(b"RIFF....WEBPVP8 ")[22:]}}]},
         {"type": "image_url", "image_url": {"url": address(svg)}},
         {"type": "image_url", "image_url": {"url": "data:image/svg+xml," + svg.decode()}},
         {"type": "image_url", "image_url": {"url": "https://elsewhere.example/x.png"}},
@@ -149,7 +150,7 @@ async def test_images_are_shown_from_their_bytes_alone(store: str):
     async with open_storage(store, read_only=True) as storage, viewer(storage) as client:
         found = await page(client, "/record?uid=images")
         kinds = [one.partition(";")[0] for one in found.images]
-        assert kinds == ["data:image/png", "data:image/gif", "data:image/png", "data:image/png"]
+        assert kinds == ["data:image/png", "data:image/gif", "data:image/png", "data:image/webp", "data:image/png"]
         assert "https://elsewhere.example/x.png" in found.text
 
 

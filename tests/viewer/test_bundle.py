@@ -122,7 +122,7 @@ async def test_secrets_and_paths_are_left_out(tmp_path: Path, monkeypatch: pytes
             storage, _leaky, [{"n": 0}, {"n": 1}], project="p", master_job_id=RUN, config=config, progress="quiet",
             retry=NEVER,
         )  # fmt: skip
-        report = await bundle(storage, RUN, tmp_path / "out")
+        report = await bundle(storage, RUN, tmp_path / "out", where=["text!=/home/planted/x"])
     found = whole(tmp_path / "out")
     for planted in (*SECRETS, "/data/planted", os.getcwd(), str(tmp_path), "Bearer hunter2", os.path.expanduser("~/")):
         assert planted not in found, planted
@@ -161,6 +161,7 @@ async def test_what_reviewers_say_is_shown_without_their_names(tmp_path: Path):
     async with open_storage(store, durability="process") as storage:
         (first, second) = [one.record_uid for one in await storage.get_records_for_master_job(RUN)]
         await storage.annotations.add(first, "verdict", "accepted", author="Planted Name")
+        await storage.annotations.add(first, "rating", 4, author="Planted Name")
         await storage.annotations.add(first, "comment", "see <b>/home/planted/x.txt</b>", author="Planted Name")
         await bundle(storage, RUN, tmp_path / "out")
         await bundle(storage, RUN, tmp_path / "accepted", where=["@verdict=accepted"])

@@ -45,6 +45,7 @@ def test_errors_and_configurations(cleaner: Cleaner, text: str, clean: str | Non
     assert cleaner.text(text) == (text if clean is None else clean)
     assert cleaner.told({"a": [text]}) == {"a": [text if clean is None else clean]}
     assert bool(cleaner.replaced) == (clean is not None)
+    assert [cleaner.told(one) for one in (None, 5, True)] == [None, 5, True]
 
 
 @pytest.mark.parametrize(
@@ -52,6 +53,7 @@ def test_errors_and_configurations(cleaner: Cleaner, text: str, clean: str | Non
     [
         ({"api_key": "sk-1", "token": "tokenise", "n": 1}, {"api_key": "[redacted]", "token": "tokenise", "n": 1}),
         ({"text": ["key sk-abcdefghijkl"]}, {"text": ["key [redacted]"]}),
+        ({"/home/planted/x": 1, "x": 2, "/home/planted/y": {"x": 3}}, {"x": 1, "x'": 2, "y": {"x": 3}}),
         ({"file": "/home/planted/docs/x.pdf", "in": "/data/my store"}, {"file": "docs/x.pdf", "in": ""}),
         ({"code": "password = 'x'; open('/etc/passwd'); http://10.0.0.1/ as alice"}, None),  # what is published
     ],

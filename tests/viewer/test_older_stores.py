@@ -13,7 +13,9 @@ from migrations.stores import on_disk, unpack
 from starfish_storage import open_storage
 from starfish_storage.cli.place import Place
 from starfish_storage.cli.view import notice_of
+from starfish_storage.publishing import bundle
 
+from .bundles import records
 from .markup import Page
 from .viewing import viewer
 
@@ -58,6 +60,10 @@ async def test_an_older_store_is_shown_and_not_changed(tmp_path: Path, name: str
         assert notice in Page((await client.get("/")).text).text
         jobs = await storage.list_master_jobs()
         found = await walk(client)
+        for number, job in enumerate(jobs):
+            report = await bundle(storage, job.master_job_id, tmp_path / f"bundle-{number}")
+            counts = await storage.count_records_for_master_job(job.master_job_id)
+            assert len(records(tmp_path / f"bundle-{number}")) == report.records == sum(counts.values())
     assert {"/", "/run", "/records", "/record", "/record/data"} <= found.keys()
     assert {job.master_job_id for job in jobs} == {parse_qs(urlsplit(one).query)["id"][0] for one in found["/run"]}
     assert content(root) == before

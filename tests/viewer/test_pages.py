@@ -15,9 +15,11 @@ import pytest
 from generation.runs import open_store
 from starfish_storage import GenerationJob, LocalStorage, Record, open_storage
 from starfish_storage.interface import Storage
+from starfish_storage.publishing import bundle
 from starfish_storage.uri import path_of_file_uri
 from starfish_storage.viewer import record_pages
 
+from .bundles import records
 from .markup import Page
 from .viewing import HOSTILE_FIELD, RUN, make, viewer
 
@@ -325,8 +327,8 @@ async def test_a_run_that_writes_is_seen_and_nothing_is_written(store: str):
     assert {path: path.stat().st_mtime_ns for path in root.rglob("*") if path.is_file()} == before
 
 
-async def test_a_store_on_servers(postgres_uri: str, s3_uri: str):
-    async with many_records(f"{postgres_uri} {s3_uri}", 60) as (_, client, saved):
+async def test_a_store_on_servers(postgres_uri: str, s3_uri: str, tmp_path: Path):
+    async with many_records(f"{postgres_uri} {s3_uri}", 60) as (storage, client, saved):
         assert "many" in (await page(client, "/")).text
         assert "1 of 1" in (await page(client, "/run?id=many")).text
         for order, first in (("oldest", saved[:50]), ("newest", saved[:10:-1])):
@@ -338,6 +340,8 @@ async def test_a_store_on_servers(postgres_uri: str, s3_uri: str):
         assert len(await uids(client, "/records?run=many&status=failed&field=n&compare=min&value=30")) == 3
         assert "raw" in (await page(client, f"/record?uid={saved[0]}")).text.lower()
         assert (await client.get(f"/record/data?uid={saved[7]}")).json() == {"n": 7}
+        assert (await bundle(storage, "many", tmp_path / "out", where=["n>=50"])).records == 10
+        assert [one.uid for one in records(tmp_path / "out")] == saved[50:]
 
 
 async def test_a_page_that_fails_says_so_and_shows_nothing_else(

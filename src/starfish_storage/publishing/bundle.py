@@ -86,7 +86,8 @@ async def _written(
 
     storage = choice.storage
     counts = await storage.count_records_for_master_job(job.master_job_id)
-    writer = BundleWriter(job, str(choice), counts, Cleaner(places_of(storage)))
+    cleaner = Cleaner(places_of(storage))
+    writer = BundleWriter(job, cleaner.text(str(choice)) or "", counts, cleaner)
     with Destination(place, is_directory=True, overwrite=overwrite, is_own=is_bundle) as destination:
         async with writing_thread(place) as call:
             await call(lambda: writer.begin(Path(destination.partial)))

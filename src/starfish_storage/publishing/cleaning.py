@@ -60,11 +60,13 @@ class Cleaner:
 
     def data(self, value: Any) -> Any:
         """Return the data or the input of a record."""
-        return self._counted(value, _each_text(redact_keys(value)[0], self._data_text))
+        named = redact_keys(value)[0] if isinstance(value, dict | list) else value
+        return self._counted(value, _each_text(named, self._data_text))
 
     def told(self, value: Any) -> Any:
         """Return a JSON value that was not made to be published, such as a configuration."""
-        return self._counted(value, _each_text(redact_secrets(value)[0], self._told_text, redact_words))
+        named = redact_secrets(value)[0] if isinstance(value, dict | list) else value
+        return self._counted(value, _each_text(named, self._told_text, redact_words))
 
     def text(self, text: str | None) -> str | None:
         """Return a text that was not made to be published, such as an error; None stays."""
@@ -96,12 +98,17 @@ def _without_secrets(line: str) -> str:
 def _each_text(
     value: Any, change: Callable[[str], str], change_words: Callable[[list[str]], list[str]] | None = None
 ) -> Any:
-    """Return a JSON value with its texts changed, and lists of texts first. It is no deeper than what a store takes."""
+    """Return a JSON value with its texts and names changed, lists of texts first. It is as deep as a store takes."""
     if isinstance(value, str):
         return change(value)
     if isinstance(value, dict):
-        members = cast("dict[str, Any]", value)
-        return {name: _each_text(one, change, change_words) for name, one in members.items()}
+        found: dict[str, Any] = {}
+        for name, one in cast("dict[str, Any]", value).items():
+            clean = change(name)
+            while clean in found:  # two names that differ in what is left out
+                clean += "'"
+            found[clean] = _each_text(one, change, change_words)
+        return found
     if isinstance(value, list):
         items = cast("list[Any]", value)
         if change_words is not None and all(isinstance(one, str) for one in items):  # such as a command line

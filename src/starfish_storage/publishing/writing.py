@@ -115,7 +115,7 @@ class BundleWriter:
             self._shards[_SIGNATURES].add(self._signature.packed())
         for shards in self._shards.values():
             shards.flush()
-        title = self._job.name or self._job.master_job_id
+        title = self._cleaner.text(self._job.name) or self._job.master_job_id
         contents = {
             "title": plain(title),
             "records": self.records,

@@ -123,11 +123,11 @@ async def test_an_edit_is_a_version_and_a_conflict_loses_nothing(store: str):
         text = browser.page.form("Save Ctrl Enter").fields["data"].lstrip("\n")
         assert json.loads(text) == before
         assert "\\u202e" in text
+        await other.annotations.edit_record(uid, {"n": "Bob's"}, author="Bob")
         answer = await browser.press("Save Ctrl Enter", data='{"n": 1,}')
         assert answer.status_code == 400
         assert "in line 1, column" in browser.page.text
         assert browser.page.form("Save Ctrl Enter").fields["data"].strip() == '{"n": 1,}'
-        await other.annotations.edit_record(uid, {"n": "Bob's"}, author="Bob")
         answer = await browser.press("Save Ctrl Enter", data='{"n": "Ada\'s"}')  # told of a comma, not of Bob
         assert answer.status_code == 409
         assert "Bob's" in browser.page.text
@@ -145,6 +145,8 @@ async def test_an_edit_is_a_version_and_a_conflict_loses_nothing(store: str):
 
 async def test_the_table_is_the_queue(store: str, monkeypatch: pytest.MonkeyPatch):
     async with reviewing(store, inputs=6) as (storage, client):
+        for record in await storage.get_records_for_master_job(RUN):
+            await storage.annotations.add(record.record_uid, "verdict", "rejected", author="Bob")  # not Ada's verdict
         filtered = f"{QUEUE}&field=n&compare=min&value=1&field=n&compare=max&value=4&order=newest"
         browser = await Browser.on(filtered, client)
         seen: list[str] = []

@@ -53,6 +53,7 @@ from starfish_storage.runs import (
     ClaimedInput,
     ErrorGroup,
     InputAccount,
+    InputOfContent,
     RecordedCall,
     RecordOrigin,
     RecordVersion,
@@ -300,6 +301,14 @@ async def a_run(storage: Storage, project: Project, options: RunOptions) -> None
         await retry(storage, master_job_id="run-1", function=generated, where=where, forget=["a"], **options), Run
     )
     assert_type(await cancel(storage, master_job_id="run-1", reason="enough"), None)
+
+
+async def inputs_side_by_side(storage: Storage) -> None:
+    found = await storage.ledger.list_inputs_by_content("run-1", after=None, limit=100)
+    assert_type(found, list[InputOfContent])
+    assert_type((found[0].position, found[0].digest), tuple[int | None, str])
+    assert_type(await storage.ledger.list_outputs([one.job_id for one in found]), dict[str, list[Record]])
+    assert_type(await storage.ledger.find_contents(["r1"]), dict[str, str])
 
 
 async def why_models_were_asked(storage: Storage) -> None:

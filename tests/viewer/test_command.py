@@ -18,7 +18,7 @@ from cli.calling import COMMAND, ENVIRONMENT, call
 from starfish_storage.viewer.serving import bound
 
 from .markup import Page
-from .viewing import RUN
+from .viewing import RUN, make
 
 
 @contextmanager
@@ -99,3 +99,30 @@ def test_what_it_needs_is_named(made: str, monkeypatch: pytest.MonkeyPatch):
     ended = call("view", "--no-open", "--store", made)
     assert (ended.status, ended.out) == (2, "")
     assert "pip install 'starfish-storage[viewer]'" in ended.err
+
+
+def test_a_review_is_written_and_only_where_that_can_be(made: str, store: str, tmp_path: os.PathLike[str]):
+    import asyncio
+
+    asyncio.run(make(store, 1))
+    with (
+        started("--store", store, "--review", "--author", "Ada") as (_, line),
+        httpx.Client(base_url=line, follow_redirects=True) as client,
+    ):
+        form = Page(client.get(f"/review?run={RUN}").text).form("Accept a")
+        sent = form.fields | form.buttons["Accept a"]
+        assert client.post(form.action, data=sent, headers={"Origin": line.rstrip("/")}).status_code == 200
+        assert "waits for your verdict" in client.get(f"/review?run={RUN}").text
+    assert "accepted" in call("annotations", RUN, "--store", store).out
+    with open(f"{tmp_path}/run.zip", "wb") as archive:
+        archive.write(b"PK\x03\x04")
+    for words, reason in (
+        (["--author", "Ada", "--store", made], "it needs --review"),
+        (["--review", "--author", "x" * 300, "--store", made], "1 to 100 letters"),
+        (["--review", "--read-only", "--store", made], "--read-only was given"),
+        (["--review", f"{tmp_path}/none"], "it does not exist"),
+        (["--review", f"{tmp_path}/run.zip"], "An archive can only be read"),
+    ):
+        ended = call("view", "--no-open", *words)
+        assert ended.status == 2
+        assert reason in ended.err

@@ -17,6 +17,7 @@ from starfish_storage.interface import SearchState
 from starfish_storage.maintenance import verify
 from starfish_storage.metadata.search.index import IndexState, SearchIndex
 from starfish_storage.metadata.search.place import CACHE_VARIABLE, IndexPlace
+from starfish_storage.storage.searching import TextSearch
 from starfish_storage.testing.samples import MASTER_JOB, a_record, save_run
 
 INDEXING = """
@@ -161,6 +162,23 @@ async def test_a_search_never_takes_long(storage: Storage, monkeypatch: pytest.M
     assert await storage.index_records() == SearchState(600, 0)
     page = await storage.search_records("all", limit=1)
     assert (page.remaining, page.found, page.has_more) == (0, 600, True)
+
+
+async def test_hits_are_compared_with_the_store(storage: Storage, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An index that is behind makes hits late, never wrong."""
+    async with open_storage(root, read_only=True) as reader:
+        assert await found(reader, "word1 OR word2 OR word3") == {"r1", "r2", "r3"}
+
+        async def nothing_is_taken_in(_self: TextSearch, _seconds: float) -> SearchState:
+            return SearchState(20, 0)
+
+        monkeypatch.setattr(TextSearch, "bring_up_to_date", nothing_is_taken_in)
+        await save(storage, 1, 1, "another")
+        assert await found(reader, "word1 OR word2 OR word3") == {"r2", "r3"}
+        page = await reader.search_records("word1 OR word2 OR word3", limit=1)
+        assert (len(page.hits), page.has_more) == (1, True)
+        await storage.delete_master_job(MASTER_JOB)
+        assert await found(reader, "all") == set()
 
 
 async def test_the_newest_are_ranked_where_too_many_match(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:

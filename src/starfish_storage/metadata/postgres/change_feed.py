@@ -27,7 +27,7 @@ class PostgresChangeFeed(SQLChangeFeed):
         state = state_of(cursor, await self._source())
         if state is None or int(state["since"]) > int(next_one):  # the server was restored, and counts again
             state = {"source": await self._source(), "end": 0, "since": oldest, "next": None, "at": 0, "quiet": ""}
-        is_quiet = oldest == next_one == state["quiet"]
+        is_quiet = state["next"] is None and oldest == next_one == state["quiet"]
         if is_quiet and state["end"] == blocks:
             return ChangedRecords({}, cursor_text(state), is_last=True)
         rows, is_last = await self._next(state, (oldest, next_one, blocks))

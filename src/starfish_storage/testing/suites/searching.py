@@ -130,8 +130,9 @@ class SearchTests(StorageSuite):
             await writer.save_record_data("r2", MASTER_JOB, JOB, {"text": "new2 word"})
             await writer.save_record(a_record("r5"), {"text": "new5 word"})
             await writer.log_record_metadata(a_record("bare"))
-        assert await _uids(storage, "old1 OR old2 OR old3 OR new1 OR new2 OR new5") == {"r1", "r2", "r3", "r5"}
-        assert await _uids(storage, "old1 OR old2") == set()
+            await writer.annotations.edit_record("r3", {"text": "new3 word"}, author="a reviewer")
+        assert await _uids(storage, "new1 OR new2 OR new3 OR old4 OR new5") == {"r1", "r2", "r3", "r4", "r5"}
+        assert await _uids(storage, "old1 OR old2 OR old3") == set()
         async with store.open() as writer:
             await writer.delete_master_job(MASTER_JOB)
             assert await _uids(writer, "word") == {"other"}

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from cli.calling import call
 from generation.runs import numbers, start
 from starfish_storage import NotFoundError
 from starfish_storage.generation import explain_calls, nearest
@@ -25,9 +27,15 @@ def body(n: int, **settings: Any) -> dict[str, Any]:
     return {"model": "small", "messages": [{"role": "user", "content": f"question {n}"}], **settings}
 
 
-async def made(storage: Storage, run_id: str, inputs: Sequence[dict[str, Any]], project: str = "p") -> list[str]:
+async def made(
+    storage: Storage,
+    run_id: str,
+    inputs: Sequence[dict[str, Any]],
+    project: str = "p",
+    function: Callable[..., Any] = lambda n: {"n": n},
+) -> list[str]:
     """Make a run whose function asks nobody, and return the ids of its inputs in order."""
-    await start(storage, lambda n: {"n": n}, inputs, master_job_id=run_id, project=project)
+    await start(storage, function, inputs, master_job_id=run_id, project=project)
     jobs = await storage.list_execution_jobs(run_id)
     return [next(job.job_id for job in jobs if job.run_config == given) for given in inputs]
 
@@ -136,6 +144,29 @@ async def test_other_projects_and_later_runs_are_not_compared_with(storage: Stor
     assert await reasons(storage, "one") == [(1, None, "no request like it is stored")]
     assert await reasons(storage, "other") == [(1, None, "no request like it is stored")]
     assert await reasons(storage, "later") == [(1, "input", "max_tokens added 1")]
+
+
+def judge(n: int) -> dict[str, Any]:
+    return {"n": n}
+
+
+async def test_runs_of_the_same_function_are_compared_with_first(storage: Storage, store: str) -> None:
+    (job_id,) = await made(storage, "of another", numbers(1), function=judge)
+    await ask(storage, job_id, body(0, max_tokens=2))
+    (job_id,) = await made(storage, "one", numbers(1))
+    await ask(storage, job_id, body(0, max_tokens=1))
+    assert await reasons(storage, "one") == [(1, "input", "max_tokens 2 -> 1")]
+    assert (await explain_calls(storage, "one")).other_functions == ("generation.test_explaining:judge",)
+    shown = await asyncio.to_thread(call, "explain", "one", "--store", store)
+    named = "with runs of generation.test_explaining.judge: no earlier run of this function has requests"
+    assert f"compared\t{named}\n" in shown.out
+    # The newer run of another function differs in less.
+    (job_id,) = await made(storage, "of another again", numbers(1), function=judge)
+    await ask(storage, job_id, body(0, max_tokens=3))
+    (job_id,) = await made(storage, "two", numbers(1))
+    await ask(storage, job_id, body(0, max_tokens=3, temperature=0.5))
+    assert await reasons(storage, "two") == [(1, "input", "max_tokens 1 -> 3; temperature added 0.5")]
+    assert (await explain_calls(storage, "two")).other_functions == ()
 
 
 async def test_requests_that_were_not_kept_are_compared_by_their_keys(storage: Storage) -> None:

@@ -39,7 +39,7 @@ def explain_command(place: Place, run: str, as_json: bool) -> None:
     """Say how the recorded requests of a run were answered, and why models were asked.
 
     Each request that a model answered is compared with the nearest one that is stored: of the same input, in an earlier
-    attempt or an earlier run of the project, else of another input.
+    attempt or an earlier run of the project, else of another input. Runs of the same function come first.
     """
     explained = asyncio.run(_explained(place, run))
     if as_json:
@@ -53,6 +53,7 @@ def explain_command(place: Place, run: str, as_json: bool) -> None:
             "reused": explained.reused,
             "cost": Money(explained.cost),
             "saved": Money(explained.saved_cost),
+            "compared": _compared(explained.other_functions),
         }
     )
     if explained.reasons:
@@ -67,6 +68,11 @@ async def _explained(place: Place, run: str) -> CallsExplained:
         run_id = (await find_run(storage, run)).master_job_id
         with counted("explaining", "requests") as count:
             return await explain_calls(storage, run_id, progress=count)
+
+
+def _compared(functions: Sequence[str]) -> str | None:
+    named = ", ".join(name.replace(":", ".") for name in functions)
+    return f"with runs of {named}: no earlier run of this function has requests" if functions else None
 
 
 def _cells(reason: AskedReason) -> Sequence[Cell]:

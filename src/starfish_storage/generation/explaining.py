@@ -54,6 +54,8 @@ class CallsExplained:
         cost: what the stored answers cost.
         saved_cost: what the reused ones had cost.
         reasons: why models were asked, the most frequent first.
+        other_functions: the functions of the earlier runs that were compared with, if none was of the run's own; empty
+            if there was one, or no earlier run at all.
     """
 
     master_job_id: str
@@ -63,10 +65,12 @@ class CallsExplained:
     cost: float
     saved_cost: float
     reasons: tuple[AskedReason, ...]
+    other_functions: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON."""
-        return asdict(self) | {"reasons": [asdict(one) for one in self.reasons]}
+        lists = {"reasons": [asdict(one) for one in self.reasons], "other_functions": list(self.other_functions)}
+        return asdict(self) | lists
 
 
 async def explain_calls(
@@ -75,7 +79,8 @@ async def explain_calls(
     """Return how the requests of a run were answered, and for those that a model was asked, why.
 
     A request is compared with those that its input has asked in earlier attempts, and in the newest earlier runs of the
-    project; if there are none, with some of other inputs. Changes nothing. It takes the memory of a page of requests.
+    project that are of the same function, or, where there is none, of whatever function. If there are no such requests,
+    it is compared with some of other inputs. Changes nothing. It takes the memory of a page of requests.
 
     Args:
         storage: the store of the run, set up.
@@ -105,6 +110,7 @@ async def explain_calls(
         sum(one.cost for one in reasons),
         counts.saved_cost,
         reasons,
+        await stored.other_functions() if reasons else (),
     )
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, cast
 
 from starfish_storage.interface import Storage
 from starfish_storage.models import GenerationMasterJob
@@ -15,6 +15,7 @@ from starfish_storage.runs.request_differences import request_differences
 
 _MOST_RUNS = 5  # that are compared with: the newest ones that have requests
 _MOST_LOOKED_AT = 50  # runs, to find those
+_MOST_SEGMENTS = 20  # of a run
 _PAGE = 50
 _MOST_OF_OTHERS = 20  # requests of other inputs, of each endpoint and run
 
@@ -51,6 +52,7 @@ class StoredRequests:
         self._storage = storage
         self._run = run
         self._earlier: list[str] | None = None
+        self._other_functions: tuple[str, ...] = ()
         self._others: dict[str, list[Step]] | None = None
         self._input: tuple[str, list[Step]] = ("", [])
 
@@ -102,25 +104,55 @@ class StoredRequests:
                         self._others.setdefault(one.name, []).append(one)
         return self._others.get(name, [])
 
+    async def other_functions(self) -> tuple[str, ...]:
+        """Return the functions of the earlier runs that are compared with, if none of those is of the run's own."""
+        await self._runs()
+        return self._other_functions
+
     async def _runs(self) -> list[str]:
-        """Return the newest runs of the project that are older than this one and have requests."""
+        """Return the newest runs of the project that are older than this one and have requests.
+
+        If there are runs of the same function among them, it is these alone: another one may have asked for anything.
+        """
         if self._earlier is None:
-            self._earlier = []
-            looked_at = offset = 0
-            run = self._run
-            while looked_at < _MOST_LOOKED_AT and len(self._earlier) < _MOST_RUNS:
-                page = await self._storage.list_master_jobs(run.project_id, limit=_PAGE, offset=offset)
-                for job in page:
-                    if (job.creation_time, job.master_job_id) >= (run.creation_time, run.master_job_id):
-                        continue
-                    looked_at += 1
-                    if await self._storage.ledger.list_requests(job.master_job_id, limit=1):
-                        self._earlier.append(job.master_job_id)
-                if len(page) < _PAGE:
+            own, same, others = await self._functions_of(self._run.master_job_id), list[str](), dict[str, set[str]]()
+            async for run_id in self._older():
+                if len(same) == _MOST_RUNS:
                     break
-                offset += _PAGE
-            del self._earlier[_MOST_RUNS:]
+                if not await self._storage.ledger.list_requests(run_id, limit=1):
+                    continue
+                functions = await self._functions_of(run_id)
+                if own & functions or not own:
+                    same.append(run_id)
+                elif len(others) < _MOST_RUNS:
+                    others[run_id] = functions
+            if not same:
+                self._other_functions = tuple(sorted(set[str]().union(*others.values())))
+            self._earlier = same or list(others)
         return self._earlier
+
+    async def _older(self) -> AsyncIterator[str]:
+        """Yield the runs of the project that are older than this one, the newest first; not all of many."""
+        run, looked_at, offset = self._run, 0, 0
+        while page := await self._storage.list_master_jobs(run.project_id, limit=_PAGE, offset=offset):
+            for job in page:
+                if (job.creation_time, job.master_job_id) < (run.creation_time, run.master_job_id):
+                    yield job.master_job_id
+                    looked_at += 1
+                if looked_at == _MOST_LOOKED_AT:
+                    return
+            if len(page) < _PAGE:
+                return
+            offset += _PAGE
+
+    async def _functions_of(self, run_id: str) -> set[str]:
+        """Return the names of the functions that a run was made by, as far as its segments say."""
+        found = set[str]()
+        for segment in await self._storage.ledger.list_segments(run_id, newest=_MOST_SEGMENTS):
+            function = segment.identity.get("function")
+            name = cast("dict[str, Any]", function).get("name") if isinstance(function, dict) else None
+            found |= {name} if isinstance(name, str) else set()
+        return found
 
 
 def _is_before(one: Step, step: Step) -> bool:

@@ -50,7 +50,6 @@ async def test_it_only_shows(client: httpx.AsyncClient):
 
 
 async def test_requests_of_strange_sizes(client: httpx.AsyncClient):
-    assert (await client.get("/", headers={"X-Long": "x" * 100_000})).status_code == 400
     body = {"content": b"x" * 1_000_000}
     assert (
         await client.request("GET", "/events?run=x", headers={"Host": "elsewhere.example"}, **body)

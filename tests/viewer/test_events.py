@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import itertools
 import json
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -180,3 +181,27 @@ async def test_the_end_of_the_viewer_ends_the_streams(made: str):
             began = asyncio.get_running_loop().time()
         took = asyncio.get_running_loop().time() - began
     assert took < 1.5  # uvicorn would wait for 2 s, and then cut it off
+
+
+async def test_an_hour_of_events_leaves_nothing(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(changes, "INTERVAL", 0)
+    looks = itertools.count()
+
+    async def look() -> changes.Sight:
+        return changes.Sight({"attempts": next(looks)}, {"completed": 1})
+
+    watch, ending = changes.Watch(look), asyncio.Event()
+    tasks = len(asyncio.all_tasks())
+    watch.join()
+    slow = events.told(watch, None, ending, stays=True)  # hears of the first, and reads no further
+    assert "retry" in await anext(slow)
+    assert "records" in await anext(slow)
+    async with aclosing(events.told(watch, None, ending, stays=True)) as stream:
+        for _ in range(3600):
+            await anext(stream)
+        assert len([one for one in gc.get_objects() if isinstance(one, changes.Sight)]) < 10
+    await slow.aclose()
+    watch.leave()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert len(asyncio.all_tasks()) == tasks

@@ -42,7 +42,7 @@ def events_of(storage: Storage) -> Callable[[Request], Awaitable[Response]]:
             streams[client] += stays
             try:
                 with changes.watching(request.query_params.get("run") or None) as watch:
-                    async for event in _told(watch, seen, ending, stays=stays):
+                    async for event in told(watch, seen, ending, stays=stays):
                         yield event
             finally:
                 streams[client] -= stays
@@ -55,10 +55,17 @@ def events_of(storage: Storage) -> Callable[[Request], Awaitable[Response]]:
     return events
 
 
-async def _told(watch: Watch, seen: str | None, ending: asyncio.Event, *, stays: bool) -> AsyncGenerator[str]:
-    """Yield what a page is told, until the viewer ends; without ``stays`` only how it is now."""
+async def told(watch: Watch, seen: str | None, ending: asyncio.Event, *, stays: bool) -> AsyncGenerator[str]:
+    """Yield what a page is told, until the viewer ends.
+
+    Args:
+        watch: of its run.
+        seen: the mark of what the page knows.
+        ending: set when the viewer ends.
+        stays: whether the page is to hear of changes too, and not only how it is now.
+    """
     yield f"retry: {_AGAIN}\n\n"
-    told: Sight | None = None
+    last: Sight | None = None
     end = asyncio.create_task(ending.wait())
     change: asyncio.Task[Sight] | None = None
     try:
@@ -70,8 +77,8 @@ async def _told(watch: Watch, seen: str | None, ending: asyncio.Event, *, stays:
                 continue
             sight, change = change.result(), None
             if sight.mark != seen:
-                yield _events(sight, told)
-            told, seen = sight, sight.mark
+                yield _events(sight, last)
+            last, seen = sight, sight.mark
             if not stays:
                 return
     finally:
@@ -80,12 +87,12 @@ async def _told(watch: Watch, seen: str | None, ending: asyncio.Event, *, stays:
             change.cancel()
 
 
-def _events(sight: Sight, told: Sight | None) -> str:
+def _events(sight: Sight, last: Sight | None) -> str:
     """Return what is told about a sight: ``problem``, or ``records`` if they have changed, and ``progress``."""
     if sight.problem is not None:
         return _event(sight.mark, "problem", {"text": sight.problem})
     records = ""
-    if told is None or told.records != sight.records:
+    if last is None or last.records != sight.records:
         records = _event(sight.mark, "records", dict(sight.records))
     return records + _event(sight.mark, "progress", {"over": sight.is_over})
 

@@ -55,6 +55,18 @@ def test_spans_hold_every_moment_once(span: timedelta):
     assert timeline_of_records(spans, {}).buckets == ()
 
 
+def test_clocks_may_say_anything():
+    first, last = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC) - timedelta(seconds=1)
+    for begin, end in ((first, first), (last, last), (first, last)):
+        spans = spans_of_time(begin, end, 24)
+        assert spans[0][0] <= begin
+        assert end < spans[-1][1]
+        found = {"completed": [1] + [0] * (len(spans) - 2) + [1]} if len(spans) > 1 else {"completed": [2]}
+        timeline = timeline_of_records(spans, found)
+        assert sum(timeline.levels(24)) == pytest.approx(2)
+        assert end < (timeline.end or first)
+
+
 async def test_portions_add_up_to_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     async with LocalStorage(tmp_path.as_uri(), durability="process") as storage:
         ledger = await start(storage, 7)

@@ -28,7 +28,7 @@ def timeline_text(timeline: Timeline) -> str | None:
         return None
     most = max(levels)
     heights = "".join(_HEIGHTS[round(level / most * (len(_HEIGHTS) - 1))] if level else " " for level in levels)
-    first, last = timeline.buckets[0].start, timeline.buckets[-1].start + timeline.width
+    first, last = timeline.buckets[0].start, timeline.end or timeline.buckets[-1].start
     day = "" if first.date() == last.date() else f"{last:%Y-%m-%d} "
     counted = number_of(timeline.counted, timeline.of.removesuffix("s"))
     part = "" if timeline.counted == timeline.total else f" of {timeline.total:,}, which take long to count"

@@ -14,6 +14,8 @@ TimelineOf = Literal["attempts", "records"]
 
 _ENDED_BY_ITSELF = ("completed", "failed")  # how long others took says when they were given up
 _SECOND = timedelta(seconds=1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)  # clocks may say anything
 _BEGINNING = "0000-01-01T00:00:00"  # what is cut off a time, so that it is the beginning of a unit
 _UNITS = {19: 1, 18: 10, 16: 60, 15: 600, 13: 3600, 10: 86_400}
 _WIDTHS = (
@@ -94,6 +96,13 @@ class Timeline:
     counted: int
     total: int
 
+    @property
+    def end(self) -> datetime | None:
+        """When the last bucket ends (UTC); None without any."""
+        if not self.buckets:
+            return None
+        return _moment(int(self.buckets[-1].start.timestamp() + self.width.total_seconds()))
+
     def levels(self, number: int) -> list[float]:
         """Return how many there were in each of so many equal spans of time, for a picture; fewer of a short time.
 
@@ -104,12 +113,13 @@ class Timeline:
         """
         if not self.buckets:
             return []
-        first = self.buckets[0].start
-        span = self.buckets[-1].start + self.width - first
-        levels = [0.0] * min(number, round(span / self.width))
+        first, width = self.buckets[0].start.timestamp(), self.width.total_seconds()
+        span = self.buckets[-1].start.timestamp() + width - first
+        levels = [0.0] * min(number, round(span / width))
         each = span / len(levels)
         for bucket in self.buckets:
-            begin, end = (bucket.start - first) / each, (bucket.start + self.width - first) / each
+            begin = (bucket.start.timestamp() - first) / each
+            end = begin + width / each
             for level in range(int(begin), min(len(levels), math.ceil(end))):
                 shared = min(end, level + 1) - max(begin, level)
                 levels[level] += bucket.count * shared / (end - begin)
@@ -151,7 +161,8 @@ def timeline_of_records(spans: Sequence[tuple[datetime, datetime]], found: Mappi
         if any(counts):
             made.append(TimelineBucket(begin, {status: n for status, n in zip(found, counts, strict=True) if n}))
     counted = sum(one.count for one in made)
-    return Timeline("records", spans[0][1] - spans[0][0], tuple(made), counted, counted)
+    width = max(end - begin for begin, end in spans)  # the first and the last one may be cut off where years end
+    return Timeline("records", width, tuple(made), counted, counted)
 
 
 def spans_of_time(begin: datetime, end: datetime, buckets: int) -> list[tuple[datetime, datetime]]:
@@ -161,9 +172,9 @@ def spans_of_time(begin: datetime, end: datetime, buckets: int) -> list[tuple[da
     >>> [f"{begin:%M:%S}" for begin, _ in spans]
     ['00:00', '00:10', '00:20', '00:30', '00:40', '00:50', '01:00']
     """
-    first, last = begin.timestamp(), end.timestamp()
+    first, last = ((one - _EPOCH) // _SECOND for one in (begin, end))
     width = next((one for one in _WIDTHS if (last - first) / one < buckets), _WIDTHS[-1])
-    begins = range(int(first // width * width), int(last) + 1, width)
+    begins = range(first // width * width, last + 1, width)
     return [(_moment(one), _moment(one + width)) for one in begins]
 
 
@@ -172,8 +183,11 @@ def _begin_of(moment: str) -> int:
     return int(whole.replace(tzinfo=UTC).timestamp())
 
 
-def _moment(begin: int) -> datetime:
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=begin)
+def _moment(seconds: int) -> datetime:
+    """Return a time from the seconds since 1970; beyond the last year, or before the first one, the nearest."""
+    if not _FIRST.timestamp() <= seconds < _LAST.timestamp():
+        return _FIRST if seconds < 0 else _LAST
+    return _EPOCH + timedelta(seconds=seconds)
 
 
 def _bucket(begin: int, groups: list[AttemptsAtTime]) -> TimelineBucket:

@@ -29,13 +29,13 @@ class CountedRun:
         progress: how far it is; without its inputs, if they are being counted for the first time.
         knows_inputs: whether it has them.
         rate: inputs a second, of late; None if that is not known, or it has ended.
-        levels: how many records it began in each of equal spans of time; empty if that is being counted, or none are.
+        levels: how many records it began in each of equal spans of time; None while that is counted for the first time.
     """
 
     progress: RunProgress
     knows_inputs: bool
     rate: float | None = None
-    levels: Sequence[float] = ()
+    levels: Sequence[float] | None = None
 
     @property
     def left(self) -> timedelta | None:
@@ -66,7 +66,7 @@ class RunNumbers:
             progress if inputs is None else replace(progress, inputs=inputs.value),
             inputs is not None,
             None if rate is None else rate.value,
-            () if found is None else found.value.levels(_LEVELS),
+            None if found is None else found.value.levels(_LEVELS),
         )
 
     async def timeline(

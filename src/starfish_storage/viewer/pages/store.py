@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 from starlette.datastructures import QueryParams
@@ -76,6 +77,8 @@ async def store_page(sheet: Sheet, parameters: QueryParams) -> Response:
     return await sheet.page(
         "store.html",
         runs=runs,
+        # Another one each time, so that it asks again.
+        asks_again=time.monotonic_ns() if any(not one.knows_inputs or one.levels is None for one in runs) else None,
         query=query,
         page=page,
         statuses=MASTER_JOB_STATUSES,

@@ -86,9 +86,8 @@ class SQLAnnotationStore(LedgerAccess, AnnotationStore):
         edited = row._replace(output_ref=key, data_sha256=digest)
         change = editing.Editing(current, replaced, edited, given._replace(master_job_id=row.master_job_id))
         writes = [self._data.write(key, payload)]
-        # In a store of Starfish's, data may lie elsewhere.
-        drops = [self._data.remove(row.output_ref)] if row.output_ref != key else []
-        return WriteOperation(change.apply, data=writes if copy is None else [*writes, copy], drops=drops), change
+        # What lies under another key, as in a store of Starfish's, is left to `collect`: others may refer to it.
+        return WriteOperation(change.apply, data=writes if copy is None else [*writes, copy]), change
 
     async def _read_place(self, place: str) -> bytes:
         return await read_stored(self._database, self._data, place, None)

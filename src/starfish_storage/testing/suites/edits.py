@@ -158,19 +158,20 @@ class EditTests(StorageSuite):
         """It keeps its attempt, however many numbers the edits have taken; the edited data is a version."""
         ledger = await start(storage, 1)
         (first,) = await claim(ledger)
-        await ledger.finish_input(an_outcome(first, kept(1)))
+        await ledger.finish_input(an_outcome(first, kept(1), segment=1))
         (record,) = await collected(storage.iter_records(MASTER_JOB))
         uid, notes = record.record_uid, storage.annotations
         for number in range(2):
             await notes.edit_record(uid, {"answer": f"edit {number}"}, author="ann")
         edits = [[1, 1, 1], [2, 1, "edit 0"], [3, 1, "edit 1"]]
-        assert await ledger.find_segments([uid]) == {}
+        assert await ledger.find_segments([uid]) == {uid: 1}
         again = await run_again(ledger, first, "always")
-        await ledger.finish_input(an_outcome(again, kept(2)))
+        await ledger.finish_input(an_outcome(again, kept(2), segment=2))
         assert await versions_of(storage, uid) == [*edits, (4, 2, 2)]
         last = await notes.edit_record(uid, {"answer": "edit 2"}, author="ann")
         assert last.value == {"version": 4}
         assert await versions_of(storage, uid) == [*edits, [4, 2, 2], (5, 2, "edit 2")]
+        assert await ledger.find_segments([uid]) == {uid: 2}
         await ledger.restore_version(uid, 3)
         assert await versions_of(storage, uid) == [*edits[:2], (3, 1, "edit 1"), [4, 2, 2], [5, 2, "edit 2"]]
         await ledger.restore_version(uid, 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 
 import httpx
 import pytest
@@ -218,3 +219,23 @@ async def test_a_record_shows_what_was_said_of_it_also_to_those_who_only_look(st
         response = await client.get(QUEUE)
         assert response.status_code == 400
         assert "view --review" in response.text
+
+
+async def test_data_of_any_size_and_none(store: str):
+    async with reviewing(store, inputs=2) as (storage, client):
+        await make(store, 2, run="other")
+        large, lost = await storage.get_records_for_master_job(RUN)
+        await storage.save_record(large, {"n": 1, "text": "x" * 5_000_000})
+        os.remove(str(lost.output_ref))
+        page = await client.get(f"{QUEUE}&at={large.record_uid}")
+        assert "and begins so" in page.text
+        assert len(page.content) < 100_000
+        answer = await client.get(f"/review/edit?run={RUN}&at={large.record_uid}")
+        assert answer.status_code == 400
+        assert "too much data to be edited in a browser" in answer.text
+        assert "is lost" in (await client.get(f"{QUEUE}&at={lost.record_uid}")).text
+        assert (await client.get(f"/review/edit?run={RUN}&at={lost.record_uid}")).status_code == 404
+        page = await client.get(f"/compare?run={RUN}&run=other&only=different")
+        assert page.text.count('<section class="pair differs"') == 2
+        assert "is lost" in page.text
+        assert len(page.content) < 100_000

@@ -14,16 +14,20 @@ from datetime import UTC, datetime
 from typing import Any
 
 from starfish_storage.codec import canonical_json
-from starfish_storage.errors import InvalidInputError, NotFoundError, StorageError
+from starfish_storage.errors import DataTooLargeError, InvalidInputError, NotFoundError, StorageError
+from starfish_storage.filtering import Fitting, fitting
 from starfish_storage.interface import Storage
 from starfish_storage.models import Record
 from starfish_storage.runs import InputAccount, InputOfContent
 from starfish_storage.viewer.matching import KeyedRun
+from starfish_storage.viewer.record_pages import scanned
 
 PAGE = 25
 """Rows of a page."""
 LONGEST_LOOK = 0.2
 """Seconds after which a page that is not full ends, and says how to go on."""
+LARGEST_COMPARED = 1 << 20
+"""Bytes of the largest data that is read: fifty rows of it are in memory at a time."""
 MOST_RUNS = 6
 
 _PORTION = 100  # inputs that are read at a time of each run
@@ -291,14 +295,14 @@ async def _find_records(storage: Storage, rows: Sequence[ComparedRow], *, by_uid
 async def _read(storage: Storage, rows: Sequence[ComparedRow]) -> None:
     """Read the data of the outputs of rows, and compare it."""
     outcomes = [one for row in rows for one in row.there]
-    refs = [record.output_ref for one in outcomes for record in one.records if record.output_ref is not None]
-    try:
-        data = dict(zip(refs, await storage.get_records_data(refs), strict=True))
-        for one in outcomes:
-            one.data = [None if record.output_ref is None else data[record.output_ref] for record in one.records]
-    except StorageError:
-        for one in outcomes:
-            await _read_each(storage, one)
+    records = [scanned(record) for one in outcomes for record in one.records]
+    found: dict[str, Fitting] = {}
+    async for looked in fitting(storage, records, (), largest=LARGEST_COMPARED):
+        found |= {one.record.record_uid: one for one in looked.fits}
+    for one in outcomes:
+        read = [found[record.record_uid] for record in one.records]
+        one.data = [each.data for each in read]
+        one.problem = next((each.problem for each in read if each.problem is not None), None)
     await asyncio.to_thread(_compare, rows)  # what models wrote may be large, and others are not to wait
 
 
@@ -308,22 +312,14 @@ def _compare(rows: Sequence[ComparedRow]) -> None:
         row.differs = any(one != made[0] for one in made[1:])
 
 
-async def _read_each(storage: Storage, outcome: ComparedOutcome) -> None:
-    """Read what can be read of the data of an outcome."""
-    found: list[dict[str, Any] | None] = []
-    for record in outcome.records:
-        try:
-            found.append(None if record.output_ref is None else await storage.get_record_data(record.output_ref))
-        except StorageError as error:
-            found.append(None)
-            outcome.problem = error
-    outcome.data = found
-
-
 def _canonical(outcome: ComparedOutcome) -> list[str | bytes]:
-    """Return what is compared: the data of each output, whatever the order of its fields; its status without any."""
+    """Return what is compared: the data of each output, whatever the order of its fields; its status without any.
+
+    Of data that is too large to be read for this, the size.
+    """
+    unread = f"{outcome.problem.size} bytes" if isinstance(outcome.problem, DataTooLargeError) else ""
     return [
-        record.status if data is None else canonical_json(data, "a record")
+        f"{record.status} {unread}" if data is None else canonical_json(data, "a record")
         for record, data in zip(outcome.records, outcome.data, strict=True)
     ]
 

@@ -156,7 +156,7 @@ async def _data(sheet: Sheet, record: Record, number: int | None) -> ShownData:
         NotFoundError: it has no such version.
     """
     if number is None:
-        return await _current(sheet, record)
+        return await current_data(sheet, record)
     try:
         return ShownData(await sheet.storage.ledger.get_version_data(record.record_uid, number))
     except StorageError as error:
@@ -165,7 +165,8 @@ async def _data(sheet: Sheet, record: Record, number: int | None) -> ShownData:
         return ShownData(problem=error)
 
 
-async def _current(sheet: Sheet, record: Record) -> ShownData:
+async def current_data(sheet: Sheet, record: Record) -> ShownData:
+    """Return the data of a record as it is now, or as much of it as a page can show."""
     async for looked in fitting(sheet.storage, [scanned(record)], (), largest=LARGEST_SHOWN):
         (found,) = looked.fits
         if not isinstance(found.problem, DataTooLargeError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -15,6 +16,7 @@ from starfish_storage.models import Record
 from starfish_storage.runs import Annotation, AnnotationKind, holding
 from starfish_storage.viewer.blocks import blocks_of
 from starfish_storage.viewer.json_tree import Room
+from starfish_storage.viewer.pages.record import current_data
 from starfish_storage.viewer.pages.review_queue import Queue, next_in
 from starfish_storage.viewer.pages.sheet import Sheet
 from starfish_storage.viewer.reviewed_json import json_of, shown_json
@@ -56,13 +58,16 @@ async def edit_page(sheet: Sheet, parameters: QueryParams) -> Response:
     if _author(sheet) is None:
         return await author_page(sheet, parameters)
     record = await _record(sheet, queue, parameters.get("at", ""))
-    if record.output_ref is None:
+    found = await current_data(sheet, record)
+    if found.problem is not None:
+        raise found.problem
+    if found.data is None and found.size is None:
         raise NotFoundError("data of record", record.record_uid, f"a record that is {record.status} may have none")
-    text = shown_json(await sheet.storage.get_record_data(record.output_ref))
-    if len(text) > LARGEST_EDIT:
+    text = "" if found.data is None else await asyncio.to_thread(shown_json, found.data)
+    if found.data is None or len(text) > LARGEST_EDIT:
         raise InvalidInputError(
-            f"record {record.record_uid!r} has {len(text):,} characters of JSON, too many to edit them in a browser; "
-            f"use: {sheet.command('annotate', record.record_uid)}"
+            f"record {record.record_uid!r} has too much data to be edited in a browser; in Python, "
+            "storage.annotations.edit_record takes any size."
         )
     return await _edit_form(sheet, queue, record, text)
 
@@ -98,7 +103,7 @@ async def save_edit(sheet: Sheet, form: QueryParams) -> Response:
     text = form.get("data", "")
     try:
         said = await sheet.storage.annotations.edit_record(
-            record.record_uid, json_of(text), author=author, replaces=form.get("seen", "")
+            record.record_uid, await asyncio.to_thread(json_of, text), author=author, replaces=form.get("seen", "")
         )
     except (InvalidInputError, RecordChangedError) as error:
         return await _edit_form(sheet, queue, record, text, error, form.get("seen"))
@@ -140,7 +145,7 @@ async def _record_page(
     sheet: Sheet, queue: Queue, record: Record, *, changed: bool = False, given: Mapping[str, str] | None = None
 ) -> Response:
     storage = sheet.storage
-    data, problem = await _data(storage, record)
+    shown = await current_data(sheet, record)
     job = await storage.get_execution_job(record.job_id)
     room = Room()
     annotations = await storage.annotations.list([record.record_uid])
@@ -151,8 +156,8 @@ async def _record_page(
         HTTPStatus.CONFLICT if changed else HTTPStatus.OK,
         queue=queue,
         record=record,
-        blocks=() if data is None else blocks_of(data, room),
-        problem=problem,
+        blocks=() if shown.data is None else blocks_of(shown.data, room),
+        shown=shown,
         input=() if job is None or job.run_config is None else blocks_of(job.run_config, room),
         own=[one for one in annotations if one.author == author and one.annotation_id in held],
         others=[one for one in annotations if one.author != author and one.annotation_id in held],
@@ -175,7 +180,7 @@ async def _edit_form(
 ) -> Response:
     is_changed = isinstance(problem, RecordChangedError)
     status = HTTPStatus.OK if problem is None else HTTPStatus.CONFLICT if is_changed else HTTPStatus.BAD_REQUEST
-    now, _ = await _data(sheet.storage, record) if is_changed else (None, None)
+    now = (await current_data(sheet, record)).data if is_changed else None
     return await sheet.page(
         "review_edit.html",
         status,
@@ -187,13 +192,6 @@ async def _edit_form(
         # Who is told of the change, and saves again, means it; who is told of a comma does not know of a change yet.
         seen=record.last_update_time.isoformat() if seen is None or is_changed else seen,
     )
-
-
-async def _data(storage: Storage, record: Record) -> tuple[dict[str, Any] | None, StorageError | None]:
-    try:
-        return None if record.output_ref is None else await storage.get_record_data(record.output_ref), None
-    except StorageError as error:
-        return None, error
 
 
 async def _last(storage: Storage, queue: Queue) -> Annotation | None:

@@ -147,7 +147,7 @@ def _calls(fields: Mapping[str, Any]) -> list[Part]:
 
 def _parts(part: object) -> list[Part]:
     """Return a part; what a tool has returned beside text, such as an image, stands behind it as parts of its own."""
-    fields = cast("Mapping[str, Any]", part) if isinstance(part, Mapping) else {}
+    fields: Mapping[str, Any] = cast("Mapping[str, Any]", part) if isinstance(part, Mapping) else {}
     if _type(fields) not in _RESULTS:
         return [_part(cast("object", part))]
     returned = parts_of(fields.get("content", fields.get("output", "")))

@@ -10,6 +10,7 @@ from starfish_storage import Record, open_storage
 from starfish_storage.errors import StorageUnavailableError
 from starfish_storage.interface import Storage
 from starfish_storage.viewer import changes, record_pages
+from starfish_storage.viewer.pages import records
 
 from .browsing import PHONE, WIDE, BrowserPage, OneBrowser, in_a_browser, needs_axe, playwright
 from .viewing import RUN, make, viewer
@@ -90,10 +91,20 @@ async def test_every_page_is_quiet_and_leads_on(seen: BrowserPage):
 async def test_a_look_goes_on_by_itself(seen: BrowserPage, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(record_pages, "LONGEST_LOOK", -1.0)
     monkeypatch.setattr(record_pages, "_BATCH", 1)
-    await seen.page.goto(f"/records?run={RUN}&field=n&compare=is&value=4")
-    await playwright.expect(seen.page.locator("tbody tr")).to_have_count(1)
-    notice = seen.page.locator("#table .notice")
-    await playwright.expect(notice).to_contain_text("4 of 6 records were compared, and 1 fits")
+    monkeypatch.setattr(records, "PAGE", 4)
+    page = seen.page
+    await page.goto(f"/records?run={RUN}&field=n&compare=min&value=1")
+    await playwright.expect(page.locator("#look")).to_have_text("5 of 6 records were compared, and 4 fit.")
+    assert await page.get_by_role("link", name="Next").count() == 1  # it is full
+    cells = page.locator("tbody td.field:nth-of-type(2)")
+    assert await cells.all_inner_texts() == ["1", "2", "4", "5"]
+    await page.goto(f"/records?run={RUN}&field=n&compare=is&value=77")
+    await playwright.expect(page.locator("p.empty")).to_contain_text("No record fits")
+    last = await _addresses(seen)
+    uid = next(one for one in last if "version=1" in one).split("uid=")[1].split("&")[0]
+    await page.goto(f"/records?run={RUN}&field=n&compare=min&value=1&before={uid}")
+    await playwright.expect(page.locator("#look")).to_have_text("5 of 6 records were compared, and 4 fit.")
+    assert await cells.all_inner_texts() == ["1", "2", "4", "5"]
 
 
 async def test_keys_lead_through_the_pages(seen: BrowserPage):

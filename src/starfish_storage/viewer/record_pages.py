@@ -22,7 +22,7 @@ from starfish_storage.wording import size
 
 PAGE = 50
 """Records of a page."""
-LONGEST_LOOK = 0.2
+LONGEST_LOOK = 0.08
 """Seconds after which a page that is not full ends, and says how to go on: conditions are compared record by record."""
 _LONGEST_LOOK_ASIDE = 0.04  # seconds
 LARGEST_COMPARED = 4_000_000
@@ -34,7 +34,7 @@ Order = Literal["oldest", "newest", "random"]
 
 _MOST_FIELDS = 100
 _BATCH = 100
-_BATCH_OF_ROWS = 1000  # where no data is read
+_BATCH_OF_ROWS = 300  # where no data is read
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +116,16 @@ class RecordPage:
     looked_at: int = 0
 
 
-async def record_page(storage: Storage, query: RecordQuery, columns: Sequence[str] = ()) -> RecordPage:
+async def record_page(
+    storage: Storage, query: RecordQuery, columns: Sequence[str] = (), most: int | None = None
+) -> RecordPage:
     """Read a page.
 
     Args:
         storage: the store.
         query: which page.
         columns: fields within fields that lines are to have too.
+        most: how many records; as many as a page has, if not given.
 
     Raises:
         NotFoundError: the record where it begins or ends is not in the run any more.
@@ -131,9 +134,12 @@ async def record_page(storage: Storage, query: RecordQuery, columns: Sequence[st
     """
     if query.after is not None and query.before is not None:
         raise InvalidInputError("a page begins after a record, or ends before one; not both.")
-    page, found = await _found(storage, query, PAGE + 1, LONGEST_LOOK)
-    has_more = page.stopped is not None or len(found) > PAGE
-    page.lines = await _lines(storage, found[:PAGE], columns)
+    most = PAGE if most is None else most
+    page, found = await _found(storage, query, most + 1, LONGEST_LOOK)
+    has_more = page.stopped is not None or len(found) > most
+    if len(found) == most:
+        page.stopped = None  # it is full: whether more follow, the next page finds out
+    page.lines = await _lines(storage, found[:most], columns)
     if query.before is not None:
         page.lines.reverse()
     is_first = query.after is None

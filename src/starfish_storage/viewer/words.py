@@ -111,10 +111,16 @@ def number(count: float) -> str:
     return f"{count:,}"
 
 
-FILTERS: dict[str, Callable[..., str]] = {
+def combine(parameters: Mapping[str, object], **further: object) -> dict[str, object]:
+    """Return parameters with others in place of theirs."""
+    return {**parameters, **further}
+
+
+FILTERS: dict[str, Callable[..., object]] = {
     "plain": plain,
     "cut": cut,
     "cell": cell,
+    "combine": combine,
     "moment": moment,
     "duration": duration,
     "money": money,

@@ -12,7 +12,7 @@ from starfish_storage.errors import NotFoundError
 from starfish_storage.filtering import COMPARISONS, FACTS
 from starfish_storage.models import RECORD_STATUSES, GenerationMasterJob
 from starfish_storage.viewer.pages.sheet import Sheet
-from starfish_storage.viewer.record_pages import LARGEST_COMPARED, RecordPage, record_page
+from starfish_storage.viewer.record_pages import LARGEST_COMPARED, PAGE, RecordPage, record_page
 from starfish_storage.viewer.table_state import MOST_COLUMNS, TableState, number_of, state_of
 from starfish_storage.viewer.words import link
 
@@ -24,7 +24,8 @@ async def records_page(sheet: Sheet, parameters: QueryParams) -> Response:
     state = state_of(parameters)
     query = state.query
     job = await job_of(sheet, state)
-    page = await record_page(sheet.storage, query, state.columns)
+    have = min(max(0, number_of(parameters, "have")), PAGE - 1)
+    page = await record_page(sheet.storage, query, state.columns, most=PAGE - have)
     found = fields_of(page, job.output_schema)
     counts = await sheet.storage.count_records_for_master_job(query.master_job_id)
     return await sheet.page(
@@ -37,6 +38,7 @@ async def records_page(sheet: Sheet, parameters: QueryParams) -> Response:
         fields=list(dict.fromkeys([*found, *state.columns]))[:MOST_COLUMNS],
         state=state.parameters,
         counts=counts,
+        have=have,
         seen=number_of(parameters, "seen"),
         total=sum(count for status, count in counts.items() if status in (query.statuses or RECORD_STATUSES)),
         statuses=RECORD_STATUSES,

@@ -60,9 +60,3 @@ def _member(one: Annotation) -> dict[str, Any]:
     name, value = ("version", one.value["version"]) if one.kind == "edit" else (one.kind, one.value)
     told = {"kind": one.kind, name: float(value) if one.kind == "rating" else value, "author": one.author}
     return told | {"time": one.time.isoformat(timespec="microseconds").replace("+00:00", "Z")}
-
-
-def verdict_of(held: Sequence[Annotation]) -> str | None:
-    """Return what the verdicts on a record come to: ``accepted``, ``rejected``, ``conflicting``, or None."""
-    verdicts = {str(one.value) for one in held if one.kind == "verdict"}
-    return "conflicting" if len(verdicts) > 1 else next(iter(verdicts), None)

@@ -20,7 +20,7 @@ from starfish_storage.export.endings import form_of
 from starfish_storage.export.forms import ExportedRecord, Form, FormWriter, check_metadata_key
 from starfish_storage.export.metadata import describe
 from starfish_storage.export.report import ExportProgress, ExportReport
-from starfish_storage.export.selection import DEFAULT_STATUSES, Selection, select
+from starfish_storage.export.selection import ACCEPTED, DEFAULT_STATUSES, Selection, accepting, select
 from starfish_storage.filtering import Condition, Sample
 from starfish_storage.interface import ScannedRecord, Storage
 
@@ -74,7 +74,7 @@ async def export(
     chosen = form or form_of(path)
     _check_place(storage, path, os.fspath(destination), chosen)
     key = annotations_key(with_annotations, check_metadata_key(chosen.metadata_key))
-    selection = await select(storage, master_job_ids, project_id, statuses, where, sample, accepted_only=accepted_only)
+    selection = await select(storage, master_job_ids, project_id, statuses, accepting(where, accepted_only), sample)
     place = Destination(path, is_directory=chosen.is_directory, overwrite=overwrite, is_own=chosen.is_own_directory)
     return await _Export(selection, chosen, path, skip_damaged, key).write(place, progress)
 
@@ -95,7 +95,7 @@ class _Export:
         self._selection = selection
         self._form = form
         jobs = [job.master_job_id for job in selection.jobs]
-        self._report = ExportReport(path, form.name, jobs, accepted_only=selection.accepted_only)
+        self._report = ExportReport(path, form.name, jobs, accepted_only=ACCEPTED in selection.where)
         self._skip_damaged = skip_damaged
         self._annotations_key = annotations_key
 

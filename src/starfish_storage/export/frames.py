@@ -11,7 +11,7 @@ from starfish_storage.errors import InvalidInputError, NotExportableError, Store
 from starfish_storage.export.annotations import annotations_key, beside_data
 from starfish_storage.export.forms import DEFAULT_METADATA_KEY, check_metadata_key
 from starfish_storage.export.metadata import describe
-from starfish_storage.export.selection import DEFAULT_STATUSES, Selection, select
+from starfish_storage.export.selection import DEFAULT_STATUSES, Selection, accepting, select
 from starfish_storage.export.table_sink import TableSink
 from starfish_storage.extras import ArrowTable, arrow, need
 from starfish_storage.filtering import Condition, Sample
@@ -81,7 +81,7 @@ async def to_arrow(
     if isinstance(columns, str) or (columns is not None and not columns):
         raise InvalidInputError("columns must be a list of names, for example ['answer'], or None for all.")
     beside = annotations_key(with_annotations, key)
-    selection = await select(storage, master_job_ids, project_id, statuses, where, sample, accepted_only=accepted_only)
+    selection = await select(storage, master_job_ids, project_id, statuses, accepting(where, accepted_only), sample)
     return await _collected(selection, key, beside, columns, skip_damaged)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from starfish_storage.export.annotations import held_annotations, verdict_of
+from starfish_storage.export.annotations import held_annotations
 from starfish_storage.interface import ScannedRecord, Storage
-from starfish_storage.runs import Annotation, InputAccount, RecordOrigin
+from starfish_storage.runs import Annotation, InputAccount, RecordOrigin, verdict_of
 
 
 async def describe(storage: Storage, records: Sequence[ScannedRecord]) -> list[dict[str, Any]]:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
 from dataclasses import dataclass
 
 from starfish_storage.errors import InvalidInputError, NotFoundError
-from starfish_storage.export.annotations import held_annotations, verdict_of
 from starfish_storage.filtering import Condition, Sample, conditions_of, filter_records, on_one_line
 from starfish_storage.interface import ScannedRecord, Storage
 from starfish_storage.models import GenerationMasterJob
 
 DEFAULT_STATUSES = ("completed",)
-_ALL = 2**62
+ACCEPTED = Condition("@verdict", "is", "accepted")
+"""What only accepted records fit: some author has accepted them, and none has rejected them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +25,6 @@ class Selection:
         statuses: of the records; None for all.
         where: conditions that the records fit.
         sample: of the records of each master job that fit; None: all of them. It comes in the order of its shuffle.
-        accepted_only: only records that at least one author has accepted, and none has rejected.
     """
 
     storage: Storage
@@ -34,7 +32,6 @@ class Selection:
     statuses: Sequence[str] | None
     where: Sequence[Condition] = ()
     sample: Sample | None = None
-    accepted_only: bool = False
 
     async def count(self) -> int:
         """Return how many records there are to look at, with data or without."""
@@ -46,25 +43,14 @@ class Selection:
     async def scan(self) -> AsyncGenerator[list[ScannedRecord]]:
         """Yield the records in batches; the data of each is one JSON object on one line, or an error stands for it."""
         for job in self.jobs:
-            async for batch in self._accepted(job) if self.accepted_only else self._fitting(job, self.sample):
+            found = filter_records(self.storage, job.master_job_id, self.where, self.statuses, sample=self.sample)
+            async for batch in found:
                 yield [on_one_line(record) for record in batch]
 
-    def _fitting(self, job: GenerationMasterJob, sample: Sample | None) -> AsyncGenerator[list[ScannedRecord]]:
-        return filter_records(self.storage, job.master_job_id, self.where, self.statuses, sample=sample)
 
-    async def _accepted(self, job: GenerationMasterJob) -> AsyncGenerator[list[ScannedRecord]]:
-        """Yield the accepted ones of a master job; a sample is drawn from them alone."""
-        left = _ALL if self.sample is None else self.sample.size
-        every = None if self.sample is None else Sample(_ALL, self.sample.seed)
-        async with aclosing(self._fitting(job, every)) as batches:
-            async for batch in batches:
-                held = await held_annotations(self.storage, [record.record_uid for record in batch])
-                accepted = [one for one in batch if verdict_of(held.get(one.record_uid, ())) == "accepted"][:left]
-                left -= len(accepted)
-                if accepted:
-                    yield accepted
-                if not left:
-                    return
+def accepting(where: Sequence[str | Condition], accepted_only: bool) -> Sequence[str | Condition]:
+    """Return conditions, with the one that only accepted records fit if that is wanted."""
+    return [*where, ACCEPTED] if accepted_only else where
 
 
 async def select(
@@ -74,8 +60,6 @@ async def select(
     statuses: Sequence[str] | None = DEFAULT_STATUSES,
     where: Sequence[str | Condition] = (),
     sample: Sample | None = None,
-    *,
-    accepted_only: bool = False,
 ) -> Selection:
     """Return the named master jobs in the order given, then those of the project, oldest first.
 
@@ -97,4 +81,4 @@ async def select(
             raise NotFoundError("project", project_id, "'starfish-storage projects' lists all projects")
         for job in reversed(await storage.list_master_jobs(project_id)):
             found.setdefault(job.master_job_id, job)
-    return Selection(storage, list(found.values()), statuses, conditions, sample and sample.checked(), accepted_only)
+    return Selection(storage, list(found.values()), statuses, conditions, sample and sample.checked())

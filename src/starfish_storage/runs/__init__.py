@@ -7,6 +7,7 @@ from starfish_storage.runs.annotations import (
     Verdict,
     holding,
     is_accepted,
+    verdict_of,
 )
 from starfish_storage.runs.calls import MOST_NOTES, CallCounts, CallNote, StepSource
 from starfish_storage.runs.exchanges import RecordedCall
@@ -95,4 +96,5 @@ __all__ = [
     "is_accepted",
     "output_record_uid",
     "status_of_input",
+    "verdict_of",
 ]

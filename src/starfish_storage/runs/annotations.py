@@ -106,6 +106,12 @@ def holding(annotations: Iterable[Annotation]) -> list[Annotation]:
     ]
 
 
+def verdict_of(annotations: Iterable[Annotation]) -> str | None:
+    """Return what the annotations of a record come to: ``accepted``, ``rejected``, ``conflicting``, or None."""
+    verdicts = {str(one.value) for one in holding(annotations) if one.kind == "verdict"}
+    return "conflicting" if len(verdicts) > 1 else next(iter(verdicts), None)
+
+
 def is_accepted(annotations: Iterable[Annotation]) -> bool:
     """Return whether a record is accepted by at least one author, and rejected by none."""
-    return {one.value for one in holding(annotations) if one.kind == "verdict"} == {"accepted"}
+    return verdict_of(annotations) == "accepted"

@@ -34,7 +34,7 @@ async def some_word(storage: Storage) -> tuple[str, str]:
     raise AssertionError("the store has no words")
 
 
-@pytest.mark.parametrize("name", ["v1", "v4-not-closed", "starfish-0.1.3"])
+@pytest.mark.parametrize("name", ["v4-not-closed", "starfish-0.1.3"])
 async def test_older_stores(tmp_path: Path, name: str) -> None:
     root = tmp_path / "store"
     unpack(name, root)

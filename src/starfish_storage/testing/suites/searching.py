@@ -27,18 +27,15 @@ TEXTS: dict[str, dict[str, Any]] = {
 
 FINDS: dict[str, set[str]] = {
     "photon": {"physics"},
-    "PHOTON*": {"physics", "maths"},
     "topic:physics": {"physics"},
     "physics -maths": {"physics"},
     '"thank you"': {"physics"},
     "photon OR maths thank": {"physics", "maths"},
-    "cafe zurich": {"chat"},
+    "PHOTON* mass": {"physics"},
     "messages.content:thank": {"chat"},
     "meta.source:crawl": {"chinese"},
     "大学校园里": {"chinese"},
-    "学": {"chinese"},
     '"<script>alert("': {"hostile"},
-    "nul": {"spoken"},
     "-photon AND NOT (x": set(),
 }
 """By query: which of the records have it."""

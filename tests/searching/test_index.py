@@ -237,8 +237,8 @@ def test_what_is_older_is_not_taken_in(tmp_path: Path) -> None:
     first, second = SearchIndex(str(tmp_path / "index")), SearchIndex(str(tmp_path / "index"))
     state = first.state()
     assert state == second.state() == IndexState(0, None)
-    assert first.take_in(state, (), (), "next") == IndexState(1, "next")
-    assert second.take_in(state, (), (), "before") is None
+    assert first.take_in(state, "next") == IndexState(1, "next")
+    assert second.take_in(state, "before") is None
     assert second.state() == IndexState(1, "next")
     first.close()
     second.close()

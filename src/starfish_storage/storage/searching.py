@@ -8,7 +8,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
@@ -95,23 +95,23 @@ class TextSearch:
     async def bring_up_to_date(self, seconds: float | None) -> SearchState:
         """See `RecordSearch.index_records`."""
         deadline = None if seconds is None else time.monotonic() + seconds
-        sizes = {size.master_job_id: size.records for size in await self._changes.list_sizes()}
+        before = await self._sizes()
         while not (is_last := await self._take_in_next(deadline)):
             if deadline is not None and time.monotonic() >= deadline:
                 break
+        now = await self._sizes()
         if is_last:
-            await self._compare(sizes)
+            await self._compare(before, now)
             await self._index.ask(lambda index: index.merge(_MERGE_SECONDS))
-        total = sum(size.records for size in await self._changes.list_sizes())
         indexed = sum((await self._index.ask(lambda index: index.list_runs())).values())
-        return SearchState(indexed, max(0, total - indexed))
+        return SearchState(indexed, max(0, sum(now.values()) - indexed))
 
     async def forget_deleted(self) -> None:
         """Forget what was deleted with its run, so that its text does not outlive it. An index that fails stays."""
         if not self._index.is_there():
             return
         try:
-            await self._forget_runs({size.master_job_id for size in await self._changes.list_sizes()})
+            await self._forget_runs(await self._sizes())
             await self._index.ask(lambda index: index.merge(_FORGET_SECONDS))
         except StorageError as error:
             logger.warning("what was deleted is still in the search index, until the next search: %s", error)
@@ -135,10 +135,10 @@ class TextSearch:
                 await asyncio.sleep(_WAIT_SECONDS)  # somebody else is at it
                 return False
             turn = next_turn
-        ended = turn
-        return await self._index.ask(lambda index: index.take_in(ended, (), (), changed.cursor)) is not None and (
-            changed.is_last
-        )
+        if outdated or changed.cursor != turn.cursor:
+            ended = await self._index.ask(partial(SearchIndex.take_in, before=turn, cursor=changed.cursor))
+            return ended is not None and changed.is_last
+        return changed.is_last
 
     async def _take_in(self, turn: IndexState, record_uids: Sequence[str]) -> IndexState | None:
         """Index records as they are now; return None if somebody else has taken something in meanwhile."""
@@ -154,25 +154,28 @@ class TextSearch:
             there, gone = there[len(read) :], []
         return next_turn
 
-    async def _compare(self, sizes: dict[str, int]) -> None:
+    async def _sizes(self) -> dict[str, int]:
+        """Return how many records each run of the store has."""
+        return {size.master_job_id: size.records for size in await self._changes.list_sizes()}
+
+    async def _compare(self, before: dict[str, int], now: dict[str, int]) -> None:
         """Forget what was deleted, and begin anew if something is missing that was there before."""
-        now = {size.master_job_id: size.records for size in await self._changes.list_sizes()}
-        await self._forget_runs(set(now))
+        await self._forget_runs(now)
         indexed = await self._index.ask(lambda index: index.list_runs())
         for run, number in indexed.items():
             if number > now.get(run, 0):
                 await self._forget_gone(run)
-        is_less = any(indexed.get(run, 0) < min(number, now.get(run, 0)) for run, number in sizes.items())
+        is_less = any(indexed.get(run, 0) < min(number, now.get(run, 0)) for run, number in before.items())
         if is_less and time.monotonic() > self._begun_anew + _AGAIN_SECONDS:
             self._begun_anew = time.monotonic()
             turn = await self._index.ask(lambda index: index.state())
-            await self._index.ask(lambda index: index.take_in(turn, (), (), None))
+            await self._index.ask(partial(SearchIndex.take_in, before=turn, cursor=None))
 
-    async def _forget_runs(self, runs: set[str]) -> None:
+    async def _forget_runs(self, runs: Container[str]) -> None:
         """Forget all records of runs but these."""
         indexed = await self._index.ask(lambda index: index.list_runs())
-        for run in indexed.keys() - runs:
-            if indexed[run]:
+        for run, number in indexed.items():
+            if number and run not in runs:
                 await self._forget_gone(run)
 
     async def _forget_gone(self, run: str) -> None:
@@ -202,10 +205,7 @@ class TextSearch:
         hits: list[SearchHit] = []
         while valid:
             read = await self._reading.scan([one.row for _, one in valid], [one.place for _, one in valid])
-            for (match, one), data in zip(valid, read, strict=False):
-                snippet = snippets.of(_decoded(data))
-                if snippet.is_match or not snippets.is_filtered or data.payload is None:
-                    hits.append(SearchHit(one.record, match.place.rank, snippet.field, snippet.text, snippet.marks))
+            hits += await asyncio.to_thread(_hits, valid, read, snippets)
             valid = valid[len(read) :]
         return hits
 
@@ -295,14 +295,26 @@ def _searching(query: Query, asked: Search, after: SearchPlace | None, most: int
 
 
 def _taking_in(
-    turn: IndexState, entries: Sequence[Entry], gone: Sequence[str]
+    before: IndexState, entries: Sequence[Entry], gone: Sequence[str]
 ) -> Callable[[SearchIndex], IndexState | None]:
-    return lambda index: index.take_in(turn, entries, gone, turn.cursor)
+    return lambda index: index.take_in(before, before.cursor, entries, gone)
 
 
 def _entry(one: CurrentRecord, data: ScannedRecord, projects: dict[str, str]) -> Entry:
     row = one.row
     return Entry(row.record_uid, one.stamp, projects[row.master_job_id], row.master_job_id, _texts(data))
+
+
+def _hits(
+    valid: Sequence[tuple[Match, CurrentRecord]], read: Sequence[ScannedRecord], snippets: Snippets
+) -> list[SearchHit]:
+    """Return the hits of which data was read; looked for in a thread, as data may be large."""
+    hits: list[SearchHit] = []
+    for (match, one), data in zip(valid, read, strict=False):
+        snippet = snippets.of(_decoded(data))
+        if snippet.is_match or not snippets.is_filtered or data.payload is None:
+            hits.append(SearchHit(one.record, match.place.rank, snippet.field, snippet.text, snippet.marks))
+    return hits
 
 
 def _texts(data: ScannedRecord) -> Iterator[tuple[str, str]]:

@@ -142,15 +142,15 @@ class SearchIndex:
             return {uid: number for number, uid in found}
 
     def take_in(
-        self, before: IndexState, entries: Sequence[Entry], gone: Sequence[str], cursor: str | None
+        self, before: IndexState, cursor: str | None, entries: Sequence[Entry] = (), gone: Sequence[str] = ()
     ) -> IndexState | None:
         """Index records anew, forget others, and note how far that has come; all or nothing.
 
         Args:
             before: as it was before these records were read.
+            cursor: how far the changes were taken in.
             entries: as they are now.
             gone: those that are not there any more.
-            cursor: how far the changes were taken in.
 
         Returns:
             How far it has come. None: somebody else has taken something in since, or is about to; nothing was changed,

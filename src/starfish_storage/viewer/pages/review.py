@@ -28,6 +28,8 @@ LARGEST_EDIT = 2_000_000
 
 RATINGS = (1, 2, 3, 4, 5)
 
+_MOST_LABELS = 50
+
 
 async def review_page(sheet: Sheet, parameters: QueryParams) -> Response:
     """Return the record that ``at`` names, or lead to the next one that the reviewer has not judged."""
@@ -162,7 +164,6 @@ async def _record_page(
         own=[one for one in annotations if one.author == author and one.annotation_id in held],
         others=[one for one in annotations if one.author != author and one.annotation_id in held],
         last=await _last(storage, queue),
-        labels=await _labels(storage, queue),
         ratings=RATINGS,
         changed=changed,
         given=given or {},
@@ -203,12 +204,6 @@ async def _last(storage: Storage, queue: Queue) -> Annotation | None:
     return next((one for one in found if one.annotation_id == annotation_id and one.withdrawn is None), None)
 
 
-async def _labels(storage: Storage, queue: Queue) -> list[str]:
-    """Return the labels of the run that are used most, to choose from."""
-    labels = (await storage.annotations.count(queue.master_job_id)).labels
-    return sorted(labels, key=lambda one: -labels[one])[:50]
-
-
 async def _counts(sheet: Sheet, queue: Queue) -> dict[str, Any]:
     run = queue.master_job_id
     counts = await sheet.storage.annotations.count(run)
@@ -216,6 +211,7 @@ async def _counts(sheet: Sheet, queue: Queue) -> dict[str, Any]:
     return {
         "job": await sheet.storage.get_master_job(run),
         "counts": counts,
+        "labels": sorted(counts.labels, key=lambda one: -counts.labels[one])[:_MOST_LABELS],  # to choose from
         "judged": counts.accepted + counts.rejected + counts.conflicting,
         "completed": records.get("completed", 0),
     }

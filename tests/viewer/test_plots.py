@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from starfish_storage import GenerationJob, open_storage
@@ -49,6 +51,12 @@ async def test_plots_are_drawn_and_kept_up_to_date(store: str, browser: OneBrows
             await storage.save_record(record(9), {})
             await playwright.expect(numbers.locator("tr")).to_have_count(3, timeout=20_000)
             assert await page.locator("#timeline canvas").count() == 2
+            await storage.update_master_job_status(LOGGED, "completed", datetime.now(UTC))  # the page is made anew
+            await playwright.expect(page.locator("#progress .figures .status")).to_have_text(
+                "completed", timeout=20_000
+            )
+            await playwright.expect(page.locator("#timeline canvas")).to_have_count(2, timeout=20_000)
+            await playwright.expect(page.locator(".drawing svg")).to_have_count(0)
         async with browser.browsing(client, java_script_enabled=False) as shown:
             await shown.page.goto(f"/run?id={LOGGED}")
             assert await shown.page.locator(".drawing polyline").count() == 2

@@ -305,7 +305,8 @@ _SECRET_OPTIONS = _words("key pass passwd pw pwd token auth")
 _SHORTENED = ("api-key", "apikey", "credentials", "passphrase", "password", "secret", "token")  # "--passw" will do
 _LEAST_SHORTENED = 4
 _USER_OF_URI = re.compile(r"(?<=://)[^\s/?#\"'@]{1,1000}(?=@)")
-_NAME_AND_VALUE = re.compile(r"(?P<before>(?P<name>[\w-]{1,128})\s{0,9}[=:](?!//)\s{0,9})(?P<value>[^&\s;][^&;]*)")
+_NAME_BEFORE_VALUE = re.compile(r"(?P<name>[\w-]{1,128})\s{0,9}[=:](?!//)\s{0,9}(?=[^&\s;])")
+_VALUE = re.compile(r"[^&;]*")
 _IS_RANDOM = re.compile(r"[A-Za-z0-9+_][A-Za-z0-9+_-]{19,}={0,2}", re.ASCII)
 # What a short option means, its program knows. These often take a password, which may be any word; a key or a token,
 # which is hardly ever a plain word; or a user with a password. A short number is a port or a count, whatever is before.
@@ -377,12 +378,19 @@ def _ending(name: str) -> str:
 def _redacted_word(word: str) -> str:
     if _IS_RANDOM.fullmatch(word) and looks_like_key(word):
         return MARKER
-    is_option = word.startswith("-")
+    clean = redact_text(_without_named_values(_USER_OF_URI.sub(MARKER, word), is_option=word.startswith("-")))
+    return clean if " " not in clean else " ".join(redact_words(clean.split(" ")))  # it may be a command line itself
 
-    def without(found: re.Match[str]) -> str:
+
+def _without_named_values(word: str, *, is_option: bool) -> str:
+    """Return a word without the values of secrets. Another value may hold one in turn: a port, the query behind it."""
+    kept: list[str] = []
+    end = 0
+    for found in _NAME_BEFORE_VALUE.finditer(word):
         name = found["name"].lstrip("-")
         is_secret = names_secret(name) or (is_option and _ending(name) in _SECRET_OPTIONS)
-        return f"{found['before']}{MARKER}" if is_secret else found[0]
-
-    clean = redact_text(_NAME_AND_VALUE.sub(without, _USER_OF_URI.sub(MARKER, word)))
-    return clean if " " not in clean else " ".join(redact_words(clean.split(" ")))  # it may be a command line itself
+        value = _VALUE.match(word, found.end()) if is_secret and found.start() >= end else None
+        if value is not None:
+            kept += [word[end : found.end()], MARKER]
+            end = value.end()
+    return "".join([*kept, word[end:]])

@@ -21,6 +21,10 @@ from starfish_storage.redaction import redact_words
         (["-H", "Authorization: Bearer s3cret"], ["-H", "Authorization: [redacted]"]),
         (["postgresql://me:s3cret@h/db?password=s3cret"], ["postgresql://[redacted]@h/db?password=[redacted]"]),
         (["https://h/v1?api_key=s3cret&n=2"], ["https://h/v1?api_key=[redacted]&n=2"]),
+        (
+            ["https://h:80/v1?token=s3cret", "a=b:pw_token=c"],
+            ["https://h:80/v1?token=[redacted]", "a=b:pw_token=[redacted]"],
+        ),
         (['{"api_key": "s3cret", "n": 1}'], ['{"api_key": "[redacted]", "n": 1}']),
         (["-k", "A1b2C3d4E5f6G7h8I9j0K"], ["-k", "[redacted]"]),
         (["sk-proj-s3cret0123456789"], ["[redacted]"]),

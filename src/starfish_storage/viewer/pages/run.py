@@ -97,4 +97,5 @@ def _commands(sheet: Sheet, progress: RunProgress) -> dict[str, str]:
         commands["Run again what failed"] = sheet.command("retry", run)
     commands["Export its records"] = sheet.command("export", run, "FILE.jsonl")
     commands["Copy it into one file"] = sheet.command("archive", run, "FILE.zip")
+    commands["Write it as pages to hand on"] = sheet.command("view", "--bundle", run, "DIRECTORY")
     return commands

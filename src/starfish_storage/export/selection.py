@@ -50,7 +50,7 @@ class Selection:
 
 def accepting(where: Sequence[str | Condition], accepted_only: bool) -> Sequence[str | Condition]:
     """Return conditions, with the one that only accepted records fit if that is wanted."""
-    return [*where, ACCEPTED] if accepted_only else where
+    return [*conditions_of(where), ACCEPTED] if accepted_only else where
 
 
 async def select(

@@ -161,11 +161,11 @@ class EditTests(StorageSuite):
         await ledger.finish_input(an_outcome(first, kept(1), segment=1))
         (record,) = await collected(storage.iter_records(MASTER_JOB))
         uid, notes = record.record_uid, storage.annotations
-        for number in range(2):
-            await notes.edit_record(uid, {"answer": f"edit {number}"}, author="ann")
+        await notes.edit_record(uid, {"answer": "edit 0"}, author="ann")
+        again = await run_again(ledger, first, "always")
+        await notes.edit_record(uid, {"answer": "edit 1"}, author="ann")  # while it is worked on
         edits = [[1, 1, 1], [2, 1, "edit 0"], [3, 1, "edit 1"]]
         assert await ledger.find_segments([uid]) == {uid: 1}
-        again = await run_again(ledger, first, "always")
         await ledger.finish_input(an_outcome(again, kept(2), segment=2))
         assert await versions_of(storage, uid) == [*edits, (4, 2, 2)]
         last = await notes.edit_record(uid, {"answer": "edit 2"}, author="ann")

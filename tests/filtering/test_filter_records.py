@@ -23,10 +23,11 @@ async def answer(n: int, context: Context) -> dict[str, object]:
     return data | {"rare": None} if n == 50 else data
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture
 async def storage(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Storage]:
+    """A store with a run: local, or as a test wants it."""
     place = tmp_path.as_uri()
-    if request.param == "postgres":
+    if getattr(request, "param", "sqlite") == "postgres":
         place = f"{request.getfixturevalue('postgres_uri')} {place}"
     async with open_store(place) as storage:
         inputs = [{"n": n} for n in range(COUNT)]
@@ -45,6 +46,10 @@ async def numbers(
     return found
 
 
+on_both_engines = pytest.mark.parametrize("storage", ["sqlite", "postgres"], indirect=True)
+
+
+@on_both_engines
 async def test_what_fits_is_found_in_the_whole_run(storage: Storage) -> None:
     everything = range(COUNT)
     failed = [n for n in everything if n % 10 == 3]
@@ -97,6 +102,7 @@ async def test_what_people_said_is_known(storage: Storage) -> None:
         assert sorted(await numbers(storage, *where)) == expected, where
 
 
+@on_both_engines
 async def test_a_sample_is_of_what_fits_and_the_same_every_time(storage: Storage) -> None:
     first = await numbers(storage, "kind.of=odd", sample=Sample(10, 7))
     assert first == await numbers(storage, "kind.of=odd", sample=Sample(10, 7))

@@ -159,15 +159,15 @@ async def test_hostile_ids_and_fields_lead_nowhere_else(store: str):
     fields = [HOSTILE_FIELD, "a=b", "@cost", '"', "..", "\u202eevil", ""]
     await saved(store, **{uid: dict.fromkeys(fields, f"{uid}!") for uid in uids_saved})
     async with open_storage(store, read_only=True) as storage, viewer(storage) as client:
-        for uid in uids_saved:
-            for name in fields[:-1]:
-                typed = f"@{name}" if name.startswith("@") else name
-                query = httpx.QueryParams({"run": "many", "field": typed, "compare": "is", "value": f"{uid}!"})
-                found = await page(client, f"/records?{query}")
-                assert [text for place, text in found.links.items() if place.startswith("/record?")] == [uid]
-                assert (await client.get(found.link("JSON Lines"))).json()[name] == f"{uid}!"
-            record = await page(client, (await page(client, "/records?run=many")).link(uid))
-            assert (await client.get(next(one for one in record.links if one.startswith("/record/data")))).json()
+        for uid, name in zip(uids_saved, fields[:-1], strict=True):
+            typed = f"@{name}" if name.startswith("@") else name
+            query = httpx.QueryParams({"run": "many", "field": typed, "compare": "is", "value": f"{uid}!"})
+            found = await page(client, f"/records?{query}")
+            assert [text for place, text in found.links.items() if place.startswith("/record?")] == [uid]
+            assert (await client.get(found.link("JSON Lines"))).json()[name] == f"{uid}!"
+            record = await page(client, found.link(uid))
+            data = next(one for one in record.links if one.startswith("/record/data"))
+            assert (await client.get(data)).json()[name] == f"{uid}!"
         response = await client.get(f"/records?{httpx.QueryParams({'run': 'many', 'column': fields})}")
         text = Page(response.text).text  # without the values of inputs, which send back what they hold
         assert "\u202e" not in text

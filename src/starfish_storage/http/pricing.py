@@ -7,12 +7,12 @@ import logging
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, cast
 
 from starfish_storage.errors import InvalidInputError, shorten
 from starfish_storage.generation.usage import read_usage
+from starfish_storage.models import utc_now
 from starfish_storage.runs import MOST_USED, Usage
 from starfish_storage.runs.calls import UNPRICED
 
@@ -117,7 +117,7 @@ class Pricing:
         answers have tokens of input and of output alone, at a rate each. Where the library was once seen to say no more
         than these rates do, it is not asked again as long as it has the same prices.
         """
-        prices = found.model.get_prices(datetime.now(UTC))
+        prices = found.model.get_prices(utc_now())
         held, priced = (cast("dict[str, Any]", vars(one)) for one in (found.usage, prices))
         counts = {name: count for name, count in held.items() if count}
         rates = {name: priced.get(_RATES[name]) for name in counts if name in _RATES}

@@ -6,14 +6,13 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
 from starfish_storage import __version__
 from starfish_storage.codec import encode, json_text
 from starfish_storage.errors import StorageError
-from starfish_storage.models import GenerationMasterJob
+from starfish_storage.models import GenerationMasterJob, utc_now
 from starfish_storage.publishing.cleaning import Cleaner
 from starfish_storage.publishing.record_sheet import RecordSheet, Told, columns_of
 from starfish_storage.publishing.report import BundleReport
@@ -146,7 +145,7 @@ class BundleWriter:
         mark = {
             "starfish_storage_bundle": 1,
             "version": __version__,
-            "written": datetime.now(UTC).isoformat(timespec="seconds"),
+            "written": utc_now().isoformat(timespec="seconds"),
             "master_job_id": self._job.master_job_id,
             "records": self.records,
             "chosen": self._chosen,

@@ -18,6 +18,7 @@ from starfish_storage.interface import Storage
 from starfish_storage.runs.segment_history import stretches
 
 SECRET = "sk-1234567890abcdef"
+PASSWORD = "correct-horse"
 EMPTY: dict[str, Any] = {}
 
 
@@ -42,7 +43,7 @@ async def test_each_start_is_a_segment_and_attempts_name_theirs(
     storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("MY_API_KEY", SECRET)
-    monkeypatch.setattr(sys, "argv", ["asking.py", f"--api-key={SECRET}", "--token", SECRET])
+    monkeypatch.setattr(sys, "argv", ["asking.py", f"--api-key={SECRET}", "--token", SECRET, "-p", PASSWORD])
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.setattr(platform, "node", lambda: "host-of-mine")
     config = {"model": "m", "api_key": SECRET}
@@ -60,8 +61,9 @@ async def test_each_start_is_a_segment_and_attempts_name_theirs(
     assert SECRET not in json.dumps([first.identity, second.identity])
     stored = [path.read_bytes() for path in (tmp_path / "store").rglob("*") if path.is_file()]
     assert stored
-    assert not any(SECRET.encode() in content for content in stored), "nor in the row log, nor in the database"
-    assert first.identity["command"] == ["asking.py", "--api-key=[redacted]", "--token", "[redacted]"]
+    found = [content for content in stored if SECRET.encode() in content or PASSWORD.encode() in content]
+    assert not found, "nor in the row log, nor in the database"
+    assert " ".join(first.identity["command"]) == "asking.py --api-key=[redacted] --token [redacted] -p [redacted]"
 
     uids = [f"{await job_id(storage, n)}-0" for n in (0, 1)]
     assert await storage.ledger.find_segments(uids) == {uids[0]: 1, uids[1]: 2}

@@ -38,7 +38,7 @@ COLUMNS = (
 @click.option(
     "--value", "values", multiple=True, metavar="TEXT", help="Only this verdict, label or rating; repeatable."
 )
-@click.option("--all", "shows_all", is_flag=True, help="Also what was withdrawn, and what the same author said later.")
+@click.option("--all", "shows_all", is_flag=True, help="Also what was withdrawn, or replaced by its author.")
 @with_json
 @with_store
 def annotations_command(place: Place, id: str, as_json: bool, **wanted: Any) -> None:

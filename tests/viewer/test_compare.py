@@ -65,6 +65,9 @@ async def test_inputs_are_matched_by_what_they_are(store: str):
         html = (await client.get(f"{BOTH}&only=different")).text
         assert "It is <mark>the</mark> number 3." in html
         assert "It is <mark>a</mark> number 3." in html
+        assert (
+            html.count('class="alike"') == 2 * 4
+        )  # the other fields of 3 and 4, in both runs; nothing beside a failure
         assert "<script>alert(1)" not in html
         assert "&lt;script&gt;alert(1)" in html
         page, shown = await found(client, f"{BOTH}&run=one")  # named twice, shown once
@@ -185,6 +188,11 @@ async def test_runs_without_stored_inputs_are_matched_by_a_field(store: str, mon
         assert "of 1 inputs that were reviewed" in (await client.get(f"{both}&by=q")).text
         await settled(client, f"{both}&by=none")
         assert "No record of these runs has this field" in (await client.get(f"{both}&by=none")).text
+        for run, end in (("bare", "a"), ("other", "b")):
+            record = Record(record_uid=f"{run}-long", job_id=run, master_job_id=run, status="completed")
+            await storage.save_record(record, {"long": 1, "text": "x" * 5000 + end})
+        await settled(client, f"{both}&by=long")
+        assert (await client.get(f"{both}&by=long")).text.count("2,001 more characters, in which they differ") == 2
         monkeypatch.setattr(comparing, "PAGE", 2)
         seen, address = 0, f"{both}&by=q"
         while address:

@@ -28,11 +28,15 @@ class ComparedField:
         name: of the field.
         spans: its text, in stretches that the other run has too, and that it does not.
         left_out: how many characters are not shown.
+        is_alike: whether the other run has the same there.
+        differs_later: whether only what is not shown differs.
     """
 
     name: str
     spans: Sequence[Span]
     left_out: int
+    is_alike: bool
+    differs_later: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,4 +122,6 @@ def _field(name: str, text: str, other: Mapping[str, str] | None, room: Room, ef
         spans = [Span(shown, differs=True)]
     else:
         spans, _ = differing(shown, other[name][:_LONGEST], effort)
-    return ComparedField(name[:_LONGEST_NAME], spans, left_out)
+    found = None if other is None else other.get(name)
+    differs_later = found is not None and found != text and not any(one.differs for one in spans)
+    return ComparedField(name[:_LONGEST_NAME], spans, left_out, found == text, differs_later)

@@ -17,7 +17,8 @@ from .viewing import RUN, make, viewer
 
 pytestmark = in_a_browser
 
-# Every page, in the states in which it looks different; each is looked at in both themes and at both widths.
+# Every page, in the states in which it looks different; each is looked at in both themes and at both widths. That takes
+# half a second of processor time for each, so `make test` looks at a few.
 # {uid} is the record of input 2, whose data is hostile; {failed} one without data; {replaced} one with a version.
 ADDRESSES = [
     "/",
@@ -38,7 +39,7 @@ ADDRESSES = [
 ]
 
 
-async def _addresses(seen: BrowserPage) -> list[str]:
+async def _filled(seen: BrowserPage, addresses: list[str]) -> list[str]:
     uids = {
         "uid": "field=n&compare=is&value=2",
         "failed": "status=failed",
@@ -48,13 +49,19 @@ async def _addresses(seen: BrowserPage) -> list[str]:
     for name, query in uids.items():
         await seen.page.goto(f"/records?run={RUN}&{query}")
         found[name] = await seen.page.locator("tbody a").first.inner_text()
-    return [address.format(**found) for address in ADDRESSES]
+    return [address.format(**found) for address in addresses]
+
+
+FEW = [f"/run?id={RUN}", f"/records?run={RUN}", "/record?uid={uid}"]
 
 
 @needs_axe
-async def test_no_page_has_a_serious_fault(seen: BrowserPage):
+@pytest.mark.parametrize(
+    "addresses", [pytest.param(FEW, id="few"), pytest.param(ADDRESSES, id="all", marks=pytest.mark.slow)]
+)
+async def test_no_page_has_a_serious_fault(seen: BrowserPage, addresses: list[str]):
     faults: dict[str, list[str]] = {}
-    for address in await _addresses(seen):
+    for address in await _filled(seen, addresses):
         await seen.look("light", WIDE)
         faults[address] = await seen.check(address)
         await seen.look("dark", PHONE)
@@ -100,7 +107,7 @@ async def test_a_look_goes_on_by_itself(seen: BrowserPage, monkeypatch: pytest.M
     assert await cells.all_inner_texts() == ["1", "2", "4", "5"]
     await page.goto(f"/records?run={RUN}&field=n&compare=is&value=77")
     await playwright.expect(page.locator("p.empty")).to_contain_text("No record fits")
-    last = await _addresses(seen)
+    last = await _filled(seen, ADDRESSES)
     uid = next(one for one in last if "version=1" in one).split("uid=")[1].split("&")[0]
     await page.goto(f"/records?run={RUN}&field=n&compare=min&value=1&before={uid}")
     await playwright.expect(page.locator("#look")).to_have_text("5 of 6 records were compared, and 4 fit.")

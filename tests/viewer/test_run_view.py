@@ -59,6 +59,7 @@ async def test_what_it_needs(store: str, monkeypatch: pytest.MonkeyPatch, tmp_pa
         run.view(opens=False)
 
 
+@pytest.mark.slow  # starts three processes
 async def test_it_ends_with_a_program_that_is_killed(store: str):
     run = await run_of(store)
     program = "import sys\nfrom starfish_storage.generation.viewing import view_run\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import os
 import subprocess
 import threading
 import time
@@ -11,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 from urllib.parse import urlsplit
 
 from benchmarks.contestants import ENVIRONMENT, PROJECT_ROOT
@@ -39,11 +41,17 @@ class Viewer:
         self.address = address
         self.started = started
         self._status = Path(f"/proc/{pid}/status")
+        self._stat = Path(f"/proc/{pid}/stat")
 
     def megabytes(self, field: str = "VmRSS") -> float:
         """Return how much memory it has resident, or had at its peak (``VmHWM``)."""
         lines = self._status.read_text("ascii").splitlines()
         return next(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith(field))
+
+    def processor_seconds(self) -> float:
+        """Return for how long it has kept a processor busy."""
+        fields = self._stat.read_text("ascii").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager
@@ -116,6 +124,7 @@ def measure_slowdown(run: Run) -> Table:
     calls = run.sizes.calls
     alone: dict[str, list[float]] = defaultdict(list)
     viewed: dict[str, list[float]] = defaultdict(list)
+    busy: dict[str, list[float]] = defaultdict(list)
     events = 0
     with run.fresh_contestant("benchmarks.our_runs") as ours:
         for number in run.rounds("viewer: slowdown", 2 * run.sizes.rounds):
@@ -131,20 +140,23 @@ def measure_slowdown(run: Run) -> Table:
                     with viewing(run.python, store) as viewer:
                         reader = Reader(viewer.address, RUN)
                         reader.start()
+                        seconds_before, begun = viewer.processor_seconds(), time.perf_counter()
                         viewed[kind].append(ours.turn("generate_run", directory=store, **given) / many)
+                        used = viewer.processor_seconds() - seconds_before
+                        busy[kind].append(used / (time.perf_counter() - begun))
                         reader.end()
                         events += reader.events
     rows: list[tuple[str, ...]] = []
     for kind in _KINDS:
         without, shown = Series.rates(1, alone[kind]), Series.rates(1, viewed[kind])
-        rows.append((kind, rate(without), rate(shown), ratio(shown, without, _GOAL)))
+        rows.append((kind, rate(without), rate(shown), ratio(shown, without, _GOAL), f"{median(busy[kind]):.0%}"))
     return Table(
         "A run that is viewed",
         f"Inputs a second of `generate` with `max_concurrency={_CALLERS}` and `durability='power'`: {calls:,} inputs "
         "of a function that returns at once, a fifth of that of one that waits. The viewer, in a process of its own, "
         "tells a page what changes, and the page asks for progress and plots as a browser does "
         f"({events:,} times here). In turns, on the same machine.",
-        ("function", "not viewed", "viewed", "÷ not viewed"),
+        ("function", "not viewed", "viewed", "÷ not viewed", "processor of the viewer"),
         tuple(rows),
     )
 

@@ -291,7 +291,7 @@ async def test_a_reference_in_a_damaged_row_leads_nowhere(root: Path, outside: P
     for number, key in enumerate(("../outside/file", "/proc/self/environ", "data/../../outside/file", "metadata.db")):
         rows.execute(
             "INSERT INTO records SELECT ?, job_id, master_job_id, status, ?, start_time, end_time, last_update_time, "
-            "error_message, data_sha256, NULL, NULL FROM records WHERE record_uid = 'record-1'",
+            "error_message, data_sha256, NULL, NULL, NULL FROM records WHERE record_uid = 'record-1'",
             (f"forged-{number}", key),
         )
     rows.close()

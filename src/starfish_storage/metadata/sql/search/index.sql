@@ -57,7 +57,7 @@ ROLLBACK
 SELECT value FROM settings WHERE name = :name
 
 -- name: save_setting
-INSERT OR REPLACE INTO settings (name, value) VALUES (:name, :value)
+INSERT INTO settings (name, value) VALUES (:name, :value) ON CONFLICT (name) DO UPDATE SET value = excluded.value
 
 -- name: get_scope
 SELECT number FROM scopes WHERE kind = :kind AND id = :id

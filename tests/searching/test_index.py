@@ -176,6 +176,10 @@ async def test_hits_are_compared_with_the_store(storage: Storage, root: Path, mo
         assert await found(reader, "word1 OR word2 OR word3") == {"r2", "r3"}
         page = await reader.search_records("word1 OR word2 OR word3", limit=1)
         assert (len(page.hits), page.has_more) == (1, True)
+        await save(storage, 18, 2, "another")
+        assert await found(reader, "all") == {"r0"}
+        monkeypatch.setattr("starfish_storage.storage.searching._SPARE", 0)
+        assert [hit.record.record_uid for hit in (await reader.search_records("all", limit=2)).hits] == ["r0"]
         await storage.delete_master_job(MASTER_JOB)
         assert await found(reader, "all") == set()
 

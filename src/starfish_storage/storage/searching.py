@@ -78,18 +78,17 @@ class TextSearch:
         parsed = parse(asked.query, lambda field: any(is_within(path, field) for path in paths))
         snippets = Snippets(parsed.terms, asked.fields)
         hits: list[SearchHit] = []
-        found: Matches | None = None
-        limit, place = asked.limit, asked.after
-        most = limit + _SPARE
-        while found is None or len(found.matches) == most:
+        limit, place, most = asked.limit, asked.after, asked.limit + _SPARE
+        while True:
             found = await self._index.ask(_searching(parsed, asked, place, most))
             left = found.matches
             while left and len(hits) <= limit:
                 some, left = left[: limit + 1 - len(hits)], left[limit + 1 - len(hits) :]
                 hits += await self._shown(some, snippets)
                 place = some[-1].place
-            if len(hits) > limit:
+            if len(hits) > limit or len(found.matches) < most:
                 break
+            most *= 4  # many were replaced or deleted: a few more searches are enough
         return SearchPage(hits[:limit], found.found, found.is_cut, len(hits) > limit, *state)
 
     async def bring_up_to_date(self, seconds: float | None) -> SearchState:

@@ -14,8 +14,8 @@ from starfish_storage.metadata.row import Row
 from starfish_storage.metadata.sqlite.driver import connect
 from starfish_storage.metadata.sqlite.errors import translate
 
-FORM = 1
-"""Changes with the tables, and with what `words` and `leaves` make of a record."""
+FORM = 2
+"""Changes with the tables, with what `words` and `leaves` make of a record, and with what stamps are made of."""
 
 _BUSY_MS = 200
 _OPENING_MS = 10_000

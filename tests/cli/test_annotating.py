@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import getpass
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +158,8 @@ def test_exports_of_what_is_accepted(empty: Path, store: Path) -> None:
     assert [(one["kind"], one["verdict"], one["author"]) for one in line["annotations"]] == [
         ("verdict", "accepted", "ann")
     ]
+    ended = call("export", stores.ENDED, "d.jsonl", "--where", "!missing", "--sample", "1", "--sample-seed", "7")
+    assert re.search(r"chosen by\s+!missing\nsample\s+1 of each run at most, with the seed 7", ended.out)
     report = call_json("export", stores.ENDED, "b.jsonl", "--with-annotations", "--annotations-key", "said")
     assert (report["records"], report["accepted_only"]) == (2, False)
     assert all("said" in json.loads(line) for line in (empty / "b.jsonl").read_text().splitlines())

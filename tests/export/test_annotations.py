@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -71,6 +72,39 @@ async def test_only_what_somebody_accepted_and_nobody_rejected(storage: LocalSto
     assert seen == {"what 0", "edited"}
     fitting = await to_arrow(storage, master_job_ids=[MASTER_JOB], accepted_only=True, where=["a=2"])
     assert fitting.num_rows == 1
+
+
+async def test_a_part_of_a_run_says_so_everywhere(storage: LocalStorage, tmp_path: Path) -> None:
+    which: dict[str, Any] = {"master_job_ids": [MASTER_JOB]}
+    part: dict[str, Any] = which | {"accepted_only": True, "where": ["a<=2", "q!=sk-abcdefghijklmnop1234"]}
+    part["sample"] = Sample(2, 7)
+    told = {"where": ["a<=2", "q!=[redacted]"], "accepted_only": True, "sample": 2, "sample_seed": 7}
+    key = b"starfish_storage.chosen"
+
+    report = await export(storage, tmp_path / "a.parquet", **part)
+    assert report.where == ["a<=2", "q!=sk-abcdefghijklmnop1234"]
+    assert (report.accepted_only, report.sample, report.sample_seed) == (True, 2, 7)
+    assert json.loads(pq.read_schema(tmp_path / "a.parquet").metadata[key]) == told
+    assert json.loads((await to_arrow(storage, **part)).schema.metadata[key]) == told
+    await export(storage, tmp_path / "a", HuggingFace(), **part)
+    (file,) = (tmp_path / "a" / "data").iterdir()
+    assert json.loads(pq.read_schema(file).metadata[key]) == told
+    card = (tmp_path / "a" / "README.md").read_text("utf-8")
+    for line in (
+        "These are not all records of the runs.",
+        "- a\\<=2",
+        "- q!=\\[redacted\\]",
+        "- somebody has accepted it, and nobody rejected it",
+        "- a random sample of 2 of each run, with the seed 7",
+    ):
+        assert line in card, line
+
+    whole = await export(storage, tmp_path / "b.arrow", **which)
+    assert (whole.where, whole.accepted_only, whole.sample, whole.sample_seed) == ((), False, None, None)
+    with pa.ipc.open_file(tmp_path / "b.arrow") as opened:
+        assert key not in opened.schema.metadata
+    await export(storage, tmp_path / "b", HuggingFace(), **which)
+    assert "not all records" not in (tmp_path / "b" / "README.md").read_text("utf-8")
 
 
 async def test_they_stand_beside_the_data_in_every_form(storage: LocalStorage, tmp_path: Path) -> None:

@@ -178,6 +178,9 @@ def _show(report: ExportReport) -> None:
     records: Cell = number if report.accepted_only else report.records
     fields: dict[str, Cell] = {"file": report.path, "form": report.form, "records": records}
     fields["bytes"] = report.bytes
+    fields["chosen by"] = ", ".join(report.where) or None
+    if report.sample is not None:
+        fields["sample"] = f"{report.sample:,} of each run at most, with the seed {report.sample_seed}"
     fields |= {"without data": report.without_data or None, "skipped": report.skipped_records or None}
     show_fields(fields)
     for conflict in report.conflicts:

@@ -6,7 +6,7 @@ from starfish_storage.export.forms import ExportedRecord, Form, FormWriter, Refu
 from starfish_storage.export.frames import to_arrow, to_pandas, to_polars
 from starfish_storage.export.json_lines import JsonLines
 from starfish_storage.export.messages import ChatMessages
-from starfish_storage.export.provenance import Provenance, RunProvenance
+from starfish_storage.export.provenance import Chosen, Provenance, RunProvenance
 from starfish_storage.export.report import ExportProgress, ExportReport, SkippedRecord
 from starfish_storage.export.schema import Conflict
 from starfish_storage.export.splitting import parse_splits
@@ -17,6 +17,7 @@ from starfish_storage.form_option import FormOption
 __all__ = [
     "ArrowIpc",
     "ChatMessages",
+    "Chosen",
     "Conflict",
     "Csv",
     "ExportProgress",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 from starfish_storage.errors import InvalidInputError
@@ -19,8 +20,9 @@ from starfish_storage.export.destination import (
 from starfish_storage.export.endings import form_of
 from starfish_storage.export.forms import ExportedRecord, Form, FormWriter, check_metadata_key
 from starfish_storage.export.metadata import describe
+from starfish_storage.export.provenance import Provenance
 from starfish_storage.export.report import ExportProgress, ExportReport
-from starfish_storage.export.selection import ACCEPTED, DEFAULT_STATUSES, Selection, accepting, select
+from starfish_storage.export.selection import DEFAULT_STATUSES, Selection, accepting, select
 from starfish_storage.filtering import Condition, Sample
 from starfish_storage.interface import ScannedRecord, Storage
 
@@ -95,13 +97,15 @@ class _Export:
         self._selection = selection
         self._form = form
         jobs = [job.master_job_id for job in selection.jobs]
-        self._report = ExportReport(path, form.name, jobs, accepted_only=ACCEPTED in selection.where)
+        self._report = ExportReport(path, form.name, jobs, **selection.chosen())
         self._skip_damaged = skip_damaged
         self._annotations_key = annotations_key
 
     async def write(self, place: Destination, progress: OnProgress | None) -> ExportReport:
         """Write all records, put what was written in place, and return what came of it."""
         about = await self._form.gather(self._selection.storage, self._selection.jobs)
+        if isinstance(about, Provenance):
+            about = replace(about, chosen=self._selection.chosen())
         with place:  # until the thread is done: nothing may be removed under its hands
             async with writing_thread(self._report.path) as call:
                 writer: FormWriter = await call(lambda: self._form.open(place.partial, about))

@@ -11,6 +11,7 @@ from starfish_storage.errors import InvalidInputError, NotExportableError, Store
 from starfish_storage.export.annotations import annotations_key, beside_data
 from starfish_storage.export.forms import DEFAULT_METADATA_KEY, check_metadata_key
 from starfish_storage.export.metadata import describe
+from starfish_storage.export.provenance import told_of
 from starfish_storage.export.selection import DEFAULT_STATUSES, Selection, accepting, select
 from starfish_storage.export.table_sink import TableSink
 from starfish_storage.extras import ArrowTable, arrow, need
@@ -54,8 +55,9 @@ async def to_arrow(
     """Return records as an Arrow table. The keys of their data are its columns, and one schema fits all records.
 
     A key that a record lacks is null. Integers that meet other numbers become floats. Where no one type fits, a column
-    is JSON text; the table's metadata lists those under ``starfish_storage.json_columns``. Records without data are
-    left out. Oldest first, the master jobs in the order in which they are given.
+    is JSON text; the table's metadata lists those under ``starfish_storage.json_columns``, and says under
+    ``starfish_storage.chosen`` how the records were chosen. Records without data are left out. Oldest first, the master
+    jobs in the order in which they are given.
 
     Args:
         storage: where they are; it must be set up.
@@ -96,7 +98,7 @@ async def _collected(
             async for batch in selection.scan():
                 about = [None] * len(batch) if key is None else await describe(storage, batch)
                 await asyncio.to_thread(_add, sink, await _judged(storage, batch, beside), about, skip_damaged)
-            return await asyncio.to_thread(_table, sink, columns)
+            return await asyncio.to_thread(_table, sink, columns, told_of(selection.chosen()))
         finally:
             sink.close()
 
@@ -154,10 +156,10 @@ def _add(
                     raise
 
 
-def _table(sink: TableSink, columns: Sequence[str] | None) -> ArrowTable:
+def _table(sink: TableSink, columns: Sequence[str] | None, told: dict[str, str]) -> ArrowTable:
     table = sink.unified()
     if columns is not None:
         table = table.only(columns)
     batches = [batch for batch, _ in table.pieces(sink.records)]
     found: ArrowTable = arrow().Table.from_batches(batches, table.schema)
-    return found.replace_schema_metadata(table.described({}).metadata)
+    return found.replace_schema_metadata(table.described(told).metadata)

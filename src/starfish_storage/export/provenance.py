@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, cast
+from typing import Any, TypedDict, cast
 
 from starfish_storage.codec import canonical_hash, json_text
 from starfish_storage.errors import DataNotFoundError, NotFoundError, StoreDamagedError
@@ -74,15 +74,33 @@ class RunProvenance:
     annotations: AnnotationCounts = field(default_factory=AnnotationCounts)
 
 
+class Chosen(TypedDict, total=False):
+    """How the records of an export were chosen: only what was asked for is there.
+
+    Attributes:
+        where: the conditions that they fit, as they are typed.
+        accepted_only: True: somebody has accepted each of them, and nobody rejected it.
+        sample: how many of each run were drawn, at most, of those that fit.
+        sample_seed: the seed of the draw.
+    """
+
+    where: list[str]
+    accepted_only: bool
+    sample: int
+    sample_seed: int
+
+
 @dataclass(frozen=True, slots=True)
 class Provenance:
     """What the store knows of the runs that an export comes from.
 
     Attributes:
         runs: in the order in which they were asked for.
+        chosen: how the records were chosen among those of the runs; empty: all of them.
     """
 
     runs: tuple[RunProvenance, ...]
+    chosen: Chosen = field(default_factory=Chosen)
 
 
 async def collect_provenance(storage: Storage, master_job_ids: Sequence[str]) -> Provenance:
@@ -113,7 +131,26 @@ def identity_of(provenance: Provenance) -> dict[str, str]:
         "models": list(dict.fromkeys(without_tokens(model) for run in runs for model in run.models)),
     }
     # Ids stay as they are, whatever they look like: without them, nobody finds the runs.
-    return {f"starfish_storage.{name}": json_text(value) for name, value in values.items()}
+    return {f"starfish_storage.{name}": json_text(value) for name, value in values.items()} | told_of(provenance.chosen)
+
+
+def told_of(chosen: Chosen) -> dict[str, str]:
+    """Return what a file says about how its records were chosen; nothing if all of them are in it."""
+    return {"starfish_storage.chosen": json_text(_clean(dict(chosen)))} if chosen else {}
+
+
+def words_of(chosen: Chosen) -> list[str]:
+    """Return the same for people.
+
+    >>> words_of({"where": ["score>=0.5"], "sample": 10, "sample_seed": 3})
+    ['score>=0.5', 'a random sample of 10 of each run, with the seed 3']
+    """
+    words = list(chosen.get("where", ()))
+    if chosen.get("accepted_only"):
+        words.append("somebody has accepted it, and nobody rejected it")
+    if "sample" in chosen:
+        words.append(f"a random sample of {chosen['sample']:,} of each run, with the seed {chosen.get('sample_seed')}")
+    return words
 
 
 def _judged(counts: AnnotationCounts) -> dict[str, Any]:

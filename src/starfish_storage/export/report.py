@@ -51,6 +51,9 @@ class ExportReport:
         skipped_records: how many those are.
         conflicts: values that did not fit into one column.
         accepted_only: only records are in it that somebody has accepted, and nobody rejected.
+        where: the other conditions that its records fit, as they are typed.
+        sample: how many records of each master job were drawn, at most; None: all that fit are in it.
+        sample_seed: the seed of the draw; None without one.
     """
 
     path: str
@@ -63,6 +66,9 @@ class ExportReport:
     skipped: list[SkippedRecord] = field(default_factory=list[SkippedRecord])
     conflicts: list[Conflict] = field(default_factory=list[Conflict])
     accepted_only: bool = False
+    where: Sequence[str] = ()
+    sample: int | None = None
+    sample_seed: int | None = None
 
     def skip(self, record_uid: str, reason: str) -> None:
         """Note a record that was left out."""

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 
 from starfish_storage.errors import InvalidInputError, NotFoundError
+from starfish_storage.export.provenance import Chosen
 from starfish_storage.filtering import Condition, Sample, conditions_of, filter_records, on_one_line
 from starfish_storage.interface import ScannedRecord, Storage
 from starfish_storage.models import GenerationMasterJob
@@ -32,6 +33,17 @@ class Selection:
     statuses: Sequence[str] | None
     where: Sequence[Condition] = ()
     sample: Sample | None = None
+
+    def chosen(self) -> Chosen:
+        """Return how its records were chosen among those of their statuses; empty if all of them are in it."""
+        found = Chosen()
+        if where := [str(one) for one in self.where if one != ACCEPTED]:
+            found["where"] = where
+        if ACCEPTED in self.where:
+            found["accepted_only"] = True
+        if self.sample is not None:
+            found |= {"sample": self.sample.size, "sample_seed": self.sample.seed}
+        return found
 
     async def count(self) -> int:
         """Return how many records there are to look at, with data or without."""

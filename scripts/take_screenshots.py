@@ -17,10 +17,10 @@ import tempfile
 import zlib
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-
-from playwright.async_api import Browser, Page, async_playwright
 
 from starfish_storage import open_storage
 from starfish_storage.generation import Context, Filtered, generate
@@ -31,6 +31,8 @@ MODELS = ("175b_finetuning", "175b_verification", "6b_finetuning", "6b_verificat
 LARGEST = 150_000  # bytes of a picture
 _SLOW = 0.02  # of the calls
 _FAILS = 60  # one of so many
+# A group of its own, `browser`: without it, types are checked all the same.
+playwright: Any = import_module("playwright.async_api") if find_spec("playwright") else None
 WIDTHS = {"wide": (1280, 800), "phone": (390, 844)}
 
 _chance = random.Random(7)  # the same pictures each time
@@ -118,7 +120,7 @@ async def viewer(uri: str) -> AsyncGenerator[str]:
         await process.wait()
 
 
-async def addresses(page: Page) -> dict[str, str]:
+async def addresses(page: Any) -> dict[str, str]:
     """Return the pages of the store, by name."""
     run = "all-models"
     await page.goto(f"/records?run={run}&status=completed")
@@ -144,21 +146,21 @@ async def addresses(page: Page) -> dict[str, str]:
     }
 
 
-async def take(page: Page, address: str, path: Path, *, whole: bool = False) -> None:
+async def take(page: Any, address: str, path: Path, *, whole: bool = False) -> None:
     """Take a picture of a page."""
     await page.goto(address)
     await page.wait_for_timeout(400)  # what is drawn by scripts
     await page.screenshot(path=path, full_page=whole and "compare" not in path.name)
 
 
-async def opened(browser: Browser, address: str, width: tuple[int, int], theme: Any) -> Page:
+async def opened(browser: Any, address: str, width: tuple[int, int], theme: str) -> Any:
     """Return a page of a window."""
     size: Any = {"width": width[0], "height": width[1]}
     context = await browser.new_context(base_url=address, viewport=size, color_scheme=theme, reduced_motion="reduce")
     return await context.new_page()
 
 
-async def take_all(browser: Browser, address: str, directory: Path, only: str) -> None:
+async def take_all(browser: Any, address: str, directory: Path, only: str) -> None:
     """Take every page whose name matches, at both widths and in both themes."""
     page = await opened(browser, address, WIDTHS["wide"], "light")
     pages = {name: place for name, place in (await addresses(page)).items() if re.search(only, name)}
@@ -169,7 +171,7 @@ async def take_all(browser: Browser, address: str, directory: Path, only: str) -
                 await take(page, place, directory / f"{name}-{width}-{theme}.png", whole=True)
 
 
-async def take_some(browser: Browser, address: str, directory: Path) -> None:
+async def take_some(browser: Any, address: str, directory: Path) -> None:
     """Take the four pictures of the documentation."""
     size = (1200, 700)
     light, dark = [await opened(browser, address, size, theme) for theme in ("light", "dark")]
@@ -187,8 +189,10 @@ async def main() -> None:
     parser.add_argument("--all", type=Path, metavar="DIR", help="take every page, into this directory")
     parser.add_argument("--only", default="", metavar="REGEX", help="only pages whose names match")
     given = parser.parse_args()
+    if playwright is None:
+        parser.error("playwright is not installed: make .venv/browser")
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    async with store() as uri, viewer(uri) as address, async_playwright() as driver:
+    async with store() as uri, viewer(uri) as address, playwright.async_playwright() as driver:
         directory: Path = given.all or ROOT / "docs" / "images"
         directory.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 (nothing else goes on here)
         browser = await driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])

@@ -269,11 +269,15 @@ async def test_records_of_any_shape(storage: Storage) -> None:
         "": "unnamed",
         "a.b": "dotted",
         "n": 10**30,
+        "\ud800name": {"\udfff": "lone"},
         "long": "x " * 600_000 + "beyond",
     }
     await storage.save_record(a_record("strange"), data)
     assert await found(storage, "unnamed dotted 1000000000000000000000000000000") == {"strange"}
     assert await found(storage, "a.b:dotted") == {"strange"}
+    (hit,) = (await storage.search_records("lone")).hits
+    assert hit.field == "\ufffdname.\ufffd"
+    assert (await storage.search_records("lone", fields=[hit.field])).hits == [hit]
     assert await found(storage, "beyond") == await found(storage, "bottom") == set()
 
 

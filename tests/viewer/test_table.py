@@ -117,6 +117,8 @@ async def test_columns_are_downloaded_as_csv(client: httpx.AsyncClient):
     assert every.splitlines()[0].startswith("record_uid,status,n,topic,score,messages")
     assert (await client.get(f"/records/download?run={RUN}&form=exe")).status_code == 400
     assert (await client.get("/records/download?run=nobody")).status_code == 404
+    for form in ("csv&column=topic", "jsonl"):  # a page says so, not a file that breaks off
+        assert (await client.get(f"/records/download?run={RUN}&form={form}&status=done")).status_code == 400
 
 
 async def saved(store: str, **records: object) -> None:
@@ -157,7 +159,7 @@ async def test_images_are_shown_from_their_bytes_alone(store: str):
 async def test_hostile_ids_and_fields_lead_nowhere_else(store: str):
     uids_saved = ["%00", "a..%2f..b", "-rf", "a&b=c#d", "'--x", "Ünï 💥"]
     fields = [HOSTILE_FIELD, "a=b", "@cost", '"', "..", "\u202eevil", ""]
-    await saved(store, **{uid: dict.fromkeys(fields, f"{uid}!") for uid in uids_saved})
+    await saved(store, **{uid: dict.fromkeys(fields, f"{uid}!") for uid in uids_saved}, lone={"\ud801name": 1})
     async with open_storage(store, read_only=True) as storage, viewer(storage) as client:
         for uid, name in zip(uids_saved, fields[:-1], strict=True):
             typed = f"@{name}" if name.startswith("@") else name
@@ -169,6 +171,7 @@ async def test_hostile_ids_and_fields_lead_nowhere_else(store: str):
             data = next(one for one in record.links if one.startswith("/record/data"))
             assert (await client.get(data)).json()[name] == f"{uid}!"
         response = await client.get(f"/records?{httpx.QueryParams({'run': 'many', 'column': fields})}")
+        assert response.text.count("\\ud801name") > 1
         text = Page(response.text).text  # without the values of inputs, which send back what they hold
         assert "\u202e" not in text
         assert HOSTILE_FIELD in text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -10,6 +11,7 @@ MOST_CHARACTERS = 1_000_000
 
 _DEEPEST = 50
 _LONGEST_PATH = 200
+_UNSTORABLE = re.compile("[\ud800-\udfff]")  # lone surrogates: JSON has them, no database takes them
 _EMBEDDED = "data:"  # the scheme of a URL that is a file itself, such as an image
 
 
@@ -42,7 +44,8 @@ def _leaves(value: object, path: str, depth: int) -> Iterator[tuple[str, str]]:
     elif depth < _DEEPEST:
         if isinstance(value, dict):
             for name, one in cast("dict[str, Any]", value).items():
-                yield from _leaves(one, f"{path}.{name}"[:_LONGEST_PATH] if path else name[:_LONGEST_PATH], depth + 1)
+                own = _UNSTORABLE.sub("\ufffd", name[:_LONGEST_PATH])
+                yield from _leaves(one, f"{path}.{own}"[:_LONGEST_PATH] if path else own, depth + 1)
         elif isinstance(value, list):
             for one in cast("list[Any]", value):
                 yield from _leaves(one, path, depth + 1)

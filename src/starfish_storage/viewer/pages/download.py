@@ -35,10 +35,11 @@ async def records_download(sheet: Sheet, parameters: QueryParams) -> Response:
     if form not in _TYPES:
         raise InvalidInputError(f"form must be one of {', '.join(_TYPES)}.")
     job = await job_of(sheet, state)
+    page = await record_page(sheet.storage, state.query)  # before the answer begins: then a page can say what is wrong
     if form == "jsonl":
         pieces = _json_lines(sheet.storage, state.query)
     else:
-        columns = state.columns or fields_of(await record_page(sheet.storage, state.query), job.output_schema)
+        columns = state.columns or fields_of(page, job.output_schema)
         pieces = _csv(sheet.storage, state.query, columns)
     headers = {"Content-Disposition": f'attachment; filename="{file_name(state.query.master_job_id)}.{form}"'}
     return StreamingResponse(pieces, media_type=_TYPES[form], headers=headers)

@@ -59,7 +59,8 @@ class Sheet:
         """Return a page, rendered in a thread: what a model wrote may take a while, and others are not to wait."""
         rendering = self._templates.get_template(template).render
         who = {"reviewer": self.reviewer, "new_form": secrets.token_urlsafe}
-        return HTMLResponse(await asyncio.to_thread(rendering, self._values | who | shown), status)
+        html = await asyncio.to_thread(rendering, self._values | who | shown)
+        return HTMLResponse(html.encode("utf-8", "backslashreplace"), status)  # names of fields may be no characters
 
 
 @cache

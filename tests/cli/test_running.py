@@ -74,6 +74,7 @@ class Recorder:
             output_tokens=5,
             cost=0.25,
             stop_reason=None if self.status != "cancelled" else "max_cost",
+            store=("--store", "elsewhere"),
         )
 
 
@@ -207,6 +208,7 @@ def test_how_a_run_ends(status: StatusMasterJob, expected: int, told: str, work:
     assert ended.status == expected
     assert ended.err == "Run run-1\n" + told.format(store=(work / "elsewhere").as_uri())
     assert ended.out.splitlines()[:4] == ["run\trun-1", "project\tp", f"status\t{status}", "records\t1 completed"]
+    assert "elsewhere" not in ended.out
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ import os
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext, redirect_stdout
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
@@ -304,7 +303,7 @@ def _how_to_go_on(place: Place, words: tuple[str, ...]) -> str:
 
 def _fields(run: Run) -> dict[str, Cell]:
     """Return what is shown of a run at its end."""
-    found: dict[str, Any] = {one.name.replace("_", " "): getattr(run, one.name) for one in fields(run)}
+    found: dict[str, Any] = {name.replace("_", " "): value for name, value in run.to_json().items()}
     found["cost"], found["kept before"] = Money(run.cost), run.kept_before or None
     renamed = {"master job id": "run", "project id": "project"}
     return {renamed.get(name, name): value for name, value in found.items()}

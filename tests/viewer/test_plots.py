@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import pytest
 
 from starfish_storage import GenerationJob, open_storage
 from starfish_storage.viewer import changes, gathering
 
-from .browsing import OneBrowser, in_a_browser, playwright
-from .test_numbers import LOGGED, log, record
-from .viewing import viewer
+from .browsing import BrowserPage, OneBrowser, in_a_browser, playwright
+from .test_numbers import BEGIN, LOGGED, log, record
+from .viewing import RUN, viewer
 
 pytestmark = in_a_browser
 
@@ -26,6 +27,42 @@ _INK = """() => {
     const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
     return pixels.reduce((sum, one) => sum + one, 0);
 }"""
+
+# What is written beside the axes, as [text, left, right] in pixels of the canvas, and how many points are drawn.
+_NOTES = """
+    window.written = [];
+    window.points = 0;
+    const {fillText} = CanvasRenderingContext2D.prototype;
+    CanvasRenderingContext2D.prototype.fillText = function (text, x, ...rest) {
+        const width = this.measureText(text).width;
+        const left = x - (this.textAlign === "center" ? width / 2 : width);
+        written.push([text, left, left + width]);
+        fillText.call(this, text, x, ...rest);
+    };
+    const {arc} = Path2D.prototype;
+    Path2D.prototype.arc = function (...given) { points += 1; arc.apply(this, given); };
+"""
+
+
+async def test_labels_are_whole_and_single_values_are_seen(seen: BrowserPage):
+    values = [0.0004, 0.0002, None, 0.0003, None, *[0.0001] * 35]  # one of them stands alone
+    line = {"name": "on average", "style": "only", "values": values}
+    times = [BEGIN.timestamp() + 2.75 * place for place in range(len(values))]
+    plot = {"title": "Cost of an attempt", "unit": "$", "times": times, "lines": [line]}
+    page = seen.page
+    await page.add_init_script(_NOTES)
+    timeline = {"plots": [plot], "rows": [], "age": 0, "is_final": True}
+    await page.route("**/run/timeline?*", lambda route: route.fulfill(json=timeline))
+    await page.goto(f"/run?id={RUN}")
+    await playwright.expect(page.locator("#timeline canvas")).to_have_count(1)
+    await page.wait_for_function("points > 0")
+    assert await page.evaluate("points") == 1
+    written = await page.evaluate("written")
+    costs = [left for text, left, _ in written if text.startswith("$0.000")]
+    assert min(costs) >= 0
+    hours = [(left, right) for text, left, right in written if text.startswith("12:0")]
+    assert len(hours) > 1
+    assert all(left > right + 8 for (_, right), (left, _) in pairwise(hours))
 
 
 async def test_plots_are_drawn_and_kept_up_to_date(store: str, browser: OneBrowser, monkeypatch: pytest.MonkeyPatch):

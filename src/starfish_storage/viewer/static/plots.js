@@ -35,6 +35,14 @@
     return step >= 86_400 ? text.slice(5, 10) : step >= 60 ? text.slice(11, 16) : text.slice(11, 19);
   };
 
+  // At 11 pixels a character is at most 7 wide; 18 are for the tick and the gap beside it.
+  const labelRoom = (texts) => Math.max(52, 18 + 7 * Math.max(...texts.map((text) => text.length)));
+
+  // A value without neighbours is part of no line: it is drawn as a point.
+  const isThere = (value) => value !== null && value !== undefined;
+  const alone = (values) =>
+    [...values.keys()].filter((place) => isThere(values[place]) && !isThere(values[place - 1]) && !isThere(values[place + 1]));
+
   const colour = (element) => getComputedStyle(element).color;
   const time = (seconds) => `${new Date(seconds * 1000).toISOString().slice(0, 19).replace("T", " ")} UTC`;
 
@@ -52,8 +60,8 @@
         tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
         scales: { x: { time: true }, y: { range: (_, least, most) => [0, most > 0 ? most * 1.05 : 1] } },
         axes: [
-          { ...axis, size: 28, values: (_, splits, _axis, _space, step) => splits.map((value) => shortTime(value, step)) },
-          { ...axis, size: 52, values: (_, splits) => splits.map((value) => shortNumber(value, plot.unit)) },
+          { ...axis, size: 28, space: 70, values: (_, splits, _axis, _space, step) => splits.map((value) => shortTime(value, step)) },
+          { ...axis, size: (_, texts) => labelRoom(texts ?? []), values: (_, splits) => splits.map((value) => shortNumber(value, plot.unit)) },
         ],
         series: [
           {},
@@ -61,7 +69,7 @@
             label: one.name,
             stroke: colour(box.querySelectorAll(".line")[number]),
             width: 1.5,
-            points: { show: plot.times.length === 1 },
+            points: { show: true, filter: (self, place) => alone(self.data[place]) },
           })),
         ],
         hooks: {

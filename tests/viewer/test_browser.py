@@ -142,6 +142,13 @@ async def test_keys_lead_through_the_pages(seen: BrowserPage):
         async with page.expect_navigation():
             await page.keyboard.press(key)
         assert (page.url == first) == expected
+    async with page.expect_navigation():
+        await page.keyboard.press("n")
+    second = await page.locator("h1").inner_text()
+    async with page.expect_navigation():
+        await page.keyboard.press("u")  # to where the record stands in the table
+    assert await page.locator("tbody a").first.inner_text() == second
+    await page.goto(first)
     for path in ("/records?", "/run?", "/"):
         async with page.expect_navigation():
             await page.keyboard.press("u")

@@ -86,6 +86,7 @@ async def test_two_runs_are_chosen(store: str):
         choice = Page((await client.get(run.link("Compare"))).text)
         assert choice.form("Compare").fields == {"run": "one"}
         assert "two" in choice.text
+        assert "Completed" in choice.text  # and not all records, failures included
         assert "No run fits" in (await client.get("/compare?run=one&q=nothing")).text
         assert "Choose two or more runs" in (await client.get("/compare")).text
 

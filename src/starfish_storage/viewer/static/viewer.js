@@ -73,7 +73,7 @@
     k: () => move(-1),
     n: () => follow("a[rel=next]"),
     p: () => follow("a[rel=prev]"),
-    u: () => follow("header nav a:last-of-type", "header a.store"),
+    u: () => follow("main nav.pages a.up", "header nav a:last-of-type", "header a.store"),
     s: () => follow("#news a"),
     t: changeTheme,
     "/": () => document.querySelector("main input[type=search], header input[type=search]")?.focus(),

@@ -31,7 +31,7 @@ def test_a_copy_says_what_it_did():
     assert (again["records"], again["unchanged"], again["lost"], again["named"]) == (0, 21, 0, [])
     assert list(again) == [
         "source", "target", "projects", "master_jobs", "execution_jobs", "records", "attempts", "steps", "versions",
-        "segments", "unchanged", "bytes", "lost", "named", "seconds",
+        "segments", "annotations", "unchanged", "bytes", "lost", "named", "seconds",
     ]  # fmt: skip
     for words in (("runs",), ("errors", ENDED), ("records", ENDED)):
         here, there = call_json(*words), call_json(*words, "--store", "other")

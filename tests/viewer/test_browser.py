@@ -306,3 +306,21 @@ async def test_a_store_that_cannot_be_read_is_said_and_comes_back(
             await page.goto(f"/records?run={RUN}")
             await expect(page.get_by_role("alert")).to_contain_text("it does not answer")
         await expect(page.locator("h1")).to_have_text("Records")  # it comes by itself
+
+
+async def test_filters_are_folded_on_a_phone_and_there_on_a_wide_screen(seen: BrowserPage):
+    page = seen.page
+    show, fold = page.get_by_role("button", name="Show"), page.get_by_text("Filters, order and columns")
+    await seen.look("light", PHONE)
+    await page.goto(f"/records?run={RUN}&status=completed&where=n>=1")
+    assert await fold.inner_text() == "Filters, order and columns: completed n>=1"
+    assert not await show.is_visible()
+    head = await page.locator("thead").bounding_box()
+    assert head is not None
+    assert head["y"] < PHONE[1] / 2
+    await fold.click()
+    assert await show.is_visible()
+    await seen.look("light", WIDE)
+    await page.reload()
+    assert await show.is_visible()
+    assert not await fold.is_visible()

@@ -102,9 +102,13 @@ async def test_pages_hold_each_input_once(store: str, monkeypatch: pytest.Monkey
         address: str | None = BOTH
         number = missing = pages = 0
         records: list[str] = []
+        shown_on: list[set[str]] = []
+        last = BOTH
         while address is not None:
+            last = address
             page, shown = await found(client, address)
             pages += 1
+            shown_on.append({place for place in page.links if place.startswith("/record?")})
             number += len(shown)
             missing += page.text.count("This run does not have the input.")
             records += [place for place in page.links if place.startswith("/record?")]
@@ -112,6 +116,13 @@ async def test_pages_hold_each_input_once(store: str, monkeypatch: pytest.Monkey
         assert (number, missing) == (16, 7)  # 14, and 2 more; of the 14, the second run has 9
         assert pages == 6
         assert len(set(records)) == len(records) == 14 + 11
+        page, _ = await found(client, last)
+        for before in reversed(shown_on[:-1]):
+            page, _ = await found(client, page.link("Previous"))
+            assert {place for place in page.links if place.startswith("/record?")} == before
+        assert not page.has_link("Previous")
+        assert page.link("Next") == Page((await client.get(BOTH)).text).link("Next")
+        assert (await client.get(f"{BOTH}&came=x")).status_code == 400
         monkeypatch.setattr(comparing, "LONGEST_LOOK", -1.0)
         address, looks = f"{BOTH}&only=different", 0
         seen: list[tuple[str, str]] = []

@@ -27,6 +27,7 @@ from starfish_storage.viewer.word_diff import Effort
 
 _ONLY = {"": "all inputs", "different": "where they differ, or one failed", "failed": "where one failed"}
 _MOST_OFFERED = 200  # runs to choose from
+_MOST_PLACES = 60  # of pages before, in an address: browsers and servers cut longer ones off
 _RECENT = 200  # records that tell how long a run takes for one
 
 
@@ -52,6 +53,7 @@ class ComparedRun:
 async def compare_page(sheet: Sheet, parameters: QueryParams) -> Response:
     """Return the comparison of the runs that ``run`` names; with fewer than two, the runs to choose from."""
     comparison = comparison_of(parameters)
+    came = _came(comparison, parameters)
     jobs = [await _job(sheet, run) for run in comparison.runs]
     if len(jobs) < 2:  # noqa: PLR2004 (two can be compared)
         return await _choice(sheet, jobs, parameters)
@@ -75,12 +77,42 @@ async def compare_page(sheet: Sheet, parameters: QueryParams) -> Response:
         cut=0 if keyed is None or all(one.is_whole for one in keyed) else MOST_MATCHED,
         reviews=await _reviews(storage, page.rows),
         state=_state(comparison),
+        onwards=_onwards(comparison, page.after, came),
+        back=_back(comparison, came),
     )
 
 
 def _state(comparison: Comparison) -> dict[str, Any]:
     """Return the parameters of a URL, without the place."""
     return {"run": list(comparison.runs), "only": comparison.only, "by": comparison.field}
+
+
+def _came(comparison: Comparison, parameters: QueryParams) -> list[list[str]]:
+    """Return where the pages before this one began, the last of them last: inputs are merged forwards alone.
+
+    Raises:
+        InvalidInputError: the places are not those of these runs.
+    """
+    given, width = parameters.getlist("came"), len(comparison.runs)
+    if given and (not width or len(given) % width):
+        raise InvalidInputError("a page of a comparison begins at one place in each run; begin at the first page.")
+    return [given[begin : begin + width] for begin in range(0, len(given), width)] if given else []
+
+
+def _onwards(comparison: Comparison, after: Sequence[str] | None, came: Sequence[Sequence[str]]) -> dict[str, Any]:
+    """Return the parameters of the next page's URL."""
+    here = comparison.after or [""] * len(comparison.runs)
+    kept = [*came, here][-(_MOST_PLACES // len(comparison.runs)) :]
+    return _state(comparison) | {"after": after, "came": [place for page in kept for place in page]}
+
+
+def _back(comparison: Comparison, came: Sequence[Sequence[str]]) -> dict[str, Any] | None:
+    """Return the parameters of the previous page's URL; None if that is not known."""
+    if not came:
+        return None
+    *earlier, last = came
+    after = last if any(last) else ()
+    return _state(comparison) | {"after": after, "came": [place for page in earlier for place in page]}
 
 
 def _asked(row: ComparedRow, field: str) -> Mapping[str, Any]:

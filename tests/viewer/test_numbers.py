@@ -11,9 +11,9 @@ import pytest
 
 from generation.runs import NEVER, open_store
 from starfish_storage import GenerationJob, GenerationMasterJob, Project, Record, open_storage
-from starfish_storage.errors import InvalidInputError
+from starfish_storage.errors import InvalidInputError, StorageUnavailableError
 from starfish_storage.generation import Context, generate
-from starfish_storage.interface import Storage
+from starfish_storage.interface import Storage, StoreSize
 from starfish_storage.runs import Timeline, TimelineBucket, Verification
 from starfish_storage.viewer import gathering
 from starfish_storage.viewer.gathering import Gathering, WaitingTime
@@ -205,3 +205,37 @@ def test_plots_have_no_holes_and_no_end_of_them():
     assert len(plots_of(Timeline("attempts", second, far, 3, 3))[0].times) == 5
     assert len(rows_of(Timeline("attempts", second, far, 3, 3))) == 3
     assert plots_of(Timeline("attempts", second, (), 0, 0)) == []
+
+
+async def test_a_size_that_cannot_be_measured_is_said(store: str, monkeypatch: pytest.MonkeyPatch):
+    async def fails(seconds: float) -> StoreSize:
+        raise StorageUnavailableError("the server", seconds, "it does not answer")
+
+    async with open_storage(store) as storage, viewer(storage) as client:
+        monkeypatch.setattr(storage, "measure_size", fails)
+        for address in ("/", "/store/size"):
+            found = await client.get(address)
+            assert found.status_code == 200
+            assert "the data cannot be reached" in found.text
+            assert "/store/size" not in found.text  # it is not asked for again and again
+
+
+async def test_a_size_is_asked_for_until_it_is_measured(store: str, monkeypatch: pytest.MonkeyPatch):
+    async with open_storage(store) as storage, viewer(storage) as client:
+        measure, may_end = storage.measure_size, asyncio.Event()
+
+        async def waits(seconds: float) -> StoreSize:
+            await may_end.wait()
+            return await measure(seconds=seconds)
+
+        monkeypatch.setattr(storage, "measure_size", waits)
+        for address in ("/", "/store/size"):
+            found = (await client.get(address)).text
+            assert "being measured" in found
+            assert 'hx-get="/store/size"' in found
+        may_end.set()
+        monkeypatch.setattr(gathering, "PATIENCE", 30.0)
+        for address in ("/store/size", "/"):
+            found = (await client.get(address)).text
+            assert "of rows" in found
+            assert "/store/size" not in found

@@ -48,7 +48,7 @@ from starfish_storage.viewer.pages.review import (
 from starfish_storage.viewer.pages.run import run_page, run_progress, run_timeline
 from starfish_storage.viewer.pages.search import search_index, search_page
 from starfish_storage.viewer.pages.sheet import Command, Sheet
-from starfish_storage.viewer.pages.store import store_page
+from starfish_storage.viewer.pages.store import store_page, store_size
 from starfish_storage.viewer.visitors import Reviewers
 
 STATIC = Path(__file__).parent / "static"
@@ -57,6 +57,7 @@ _Page = Callable[[Sheet, QueryParams], Awaitable[Response]]
 
 _PAGES: dict[str, _Page] = {
     "/": store_page,
+    "/store/size": store_size,
     "/run": run_page,
     "/run/progress": run_progress,
     "/run/timeline": run_timeline,

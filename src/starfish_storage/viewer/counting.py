@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TypeVar
 
-from starfish_storage.errors import StorageError
 from starfish_storage.interface import Storage, StoreSize
 from starfish_storage.runs import CallCounts, ErrorGroup, RunProgress, StepTotal, Timeline, TimelineOf
 from starfish_storage.viewer.gathering import Gathered, Gathering, WaitingTime
@@ -93,13 +92,10 @@ class RunNumbers:
         return await self._get("calls", progress, lambda: self._storage.ledger.count_calls(run), patience)
 
     async def size(self, patience: WaitingTime) -> Gathered[StoreSize] | None:
-        """Measure the store. None also where its data cannot be reached: the rows are worth seeing without it."""
+        """Measure the store; None while it is measured. `StorageError` if its data cannot be reached."""
         version = time.monotonic() // _SIZE_STAYS
         measure = self._storage.measure_size
-        try:
-            return await self._gathering.get("size", version, lambda: measure(seconds=_LONGEST_WALK), patience)
-        except StorageError:
-            return None
+        return await self._gathering.get("size", version, lambda: measure(seconds=_LONGEST_WALK), patience)
 
     async def _get(
         self, what: str, progress: RunProgress, count: Callable[[], Awaitable[Value]], patience: WaitingTime

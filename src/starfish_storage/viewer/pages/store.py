@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import Literal
 
 from starlette.datastructures import QueryParams
 from starlette.responses import Response
 
-from starfish_storage.errors import InvalidInputError, NotFoundError
-from starfish_storage.interface import Storage
+from starfish_storage.errors import InvalidInputError, NotFoundError, StorageError
+from starfish_storage.interface import Storage, StoreSize
 from starfish_storage.models import MASTER_JOB_STATUSES, GenerationMasterJob
-from starfish_storage.viewer.gathering import WaitingTime
+from starfish_storage.viewer.gathering import Gathered, WaitingTime
 from starfish_storage.viewer.pages.sheet import Sheet
 
 _PAGE = 50
@@ -84,10 +85,23 @@ async def store_page(sheet: Sheet, parameters: QueryParams) -> Response:
         statuses=MASTER_JOB_STATUSES,
         projects=await sheet.storage.list_projects(_MOST_PROJECTS),
         verification=await sheet.storage.ledger.last_verification(),
-        size=await sheet.numbers.size(patience),
+        size=await _size(sheet, patience),
         verify=sheet.command("verify"),
         start=sheet.command("generate", "FILE.py:function", "INPUTS.jsonl"),
     )
+
+
+async def store_size(sheet: Sheet, _: QueryParams) -> Response:
+    """Return the part of the page that says how large the store is; it is asked for until that is known."""
+    return await sheet.page("store_size.html", size=await _size(sheet, WaitingTime()))
+
+
+async def _size(sheet: Sheet, patience: WaitingTime) -> Gathered[StoreSize] | Literal[False] | None:
+    """Return how large the store is; None while it is measured, False where its data cannot be reached."""
+    try:
+        return await sheet.numbers.size(patience)
+    except StorageError:
+        return False  # the rows are worth seeing without it
 
 
 async def _run_page(storage: Storage, query: RunQuery) -> _RunPage:

@@ -160,7 +160,8 @@ class OutcomeLedger(ABC):
         """Make a version the current one of its record; the current one becomes a version. Idempotent. Durable.
 
         A version that was ``completed`` becomes ``duplicate`` if another record of the run has its unique key by now.
-        The status and counts of the input follow.
+        The status and counts of the input follow. An edit whose data is replaced so is not withdrawn: its author can
+        do that with `AnnotationStore.withdraw` in place of this.
 
         Raises:
             NotFoundError: the record has no such version.

@@ -176,4 +176,6 @@ class EditTests(StorageSuite):
         assert await versions_of(storage, uid) == [*edits[:2], (3, 1, "edit 1"), [4, 2, 2], [5, 2, "edit 2"]]
         await ledger.restore_version(uid, 1)
         assert await data_of(storage, uid) == {"answer": 1}
+        assert [one.withdrawn for one in await notes.list([uid])] == [None] * 3  # their author took none of them back
+        assert (await notes.count(MASTER_JOB)).edited == 1
         assert [one.number for one in await ledger.list_attempts(first.job_id)] == [1, 2]

@@ -63,6 +63,15 @@ async def test_labels_are_whole_and_single_values_are_seen(seen: BrowserPage):
     hours = [(left, right) for text, left, right in written if text.startswith("12:0")]
     assert len(hours) > 1
     assert all(left > right + 8 for (_, right), (left, _) in pairwise(hours))
+    for length in (1, 2):  # a run of a second, and of two
+        line["values"], plot["times"] = values[:length], times[:1] if length == 1 else [times[0], times[0] + 1]
+        await page.goto(f"/run?id={RUN}")
+        await playwright.expect(page.locator("#timeline canvas")).to_have_count(1)
+        await page.wait_for_function("written.length > 0")
+        below = [text for text, *_ in await page.evaluate("written") if text and not text.startswith("$")]
+        assert below
+        assert all(text.startswith(("11:59:", "12:00:")) for text in below)
+        assert len(set(below)) == len(below)
 
 
 async def test_plots_are_drawn_and_kept_up_to_date(store: str, browser: OneBrowser, monkeypatch: pytest.MonkeyPatch):

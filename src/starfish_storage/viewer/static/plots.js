@@ -43,6 +43,15 @@
   const alone = (values) =>
     [...values.keys()].filter((place) => isThere(values[place]) && !isThere(values[place - 1]) && !isThere(values[place + 1]));
 
+  // Around a single time uPlot would show years.
+  const timesShown = (times, first, last) => (times.length === 1 ? [times[0] - 5, times[0] + 5] : [first, last]);
+
+  // In a run of a second or two, several marks have the same time: it is written once.
+  const shortTimes = (splits, step) => {
+    const texts = splits.map((value) => shortTime(value, step));
+    return texts.map((text, place) => (text === texts[place - 1] ? "" : text));
+  };
+
   const colour = (element) => getComputedStyle(element).color;
   const time = (seconds) => `${new Date(seconds * 1000).toISOString().slice(0, 19).replace("T", " ")} UTC`;
 
@@ -58,9 +67,9 @@
         legend: { show: false },
         cursor: { y: false, drag: { x: false, y: false }, sync: { key: "timeline" }, points: { size: 6 } },
         tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
-        scales: { x: { time: true }, y: { range: (_, least, most) => [0, most > 0 ? most * 1.05 : 1] } },
+        scales: { x: { time: true, range: (_, first, last) => timesShown(plot.times, first, last) }, y: { range: (_, least, most) => [0, most > 0 ? most * 1.05 : 1] } },
         axes: [
-          { ...axis, size: 28, space: 70, values: (_, splits, _axis, _space, step) => splits.map((value) => shortTime(value, step)) },
+          { ...axis, size: 28, space: 70, values: (_, splits, _axis, _space, step) => shortTimes(splits, step) },
           { ...axis, size: (_, texts) => labelRoom(texts ?? []), values: (_, splits) => splits.map((value) => shortNumber(value, plot.unit)) },
         ],
         series: [

@@ -123,9 +123,18 @@ def test_a_warning_is_a_line(here: Path, monkeypatch: pytest.MonkeyPatch):
     [
         (
             "--help",
-            ["rich", "starfish_storage.generation", "starfish_storage.maintenance", "starfish_storage.cli.runs"],
+            ["rich", "asyncio", "pydantic", "apsw", "starfish_storage.models", "starfish_storage.cli.runs"],
         ),
-        ("runs", ["rich", "starfish_storage.generation", "starfish_storage.maintenance", "starfish_storage.cli.watch"]),
+        (
+            "runs",
+            [
+                "rich",
+                "starfish_storage.copying",
+                "starfish_storage.generation",
+                "starfish_storage.maintenance",
+                "starfish_storage.cli.watch",
+            ],
+        ),
         ("records last", ["rich", "tenacity", "starfish_storage.generation", "starfish_storage.cli.running"]),
         ("config last --json", ["rich"]),
     ],

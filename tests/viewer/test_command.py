@@ -7,7 +7,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,14 +18,16 @@ from cli.calling import COMMAND, ENVIRONMENT, call
 from starfish_storage.viewer.serving import bound
 
 from .markup import Page
-from .viewing import RUN, make
+from .viewing import PLAIN, RUN, make
 
 
 @contextmanager
-def started(*words: str, environment: Mapping[str, str] | None = None) -> Generator[tuple[subprocess.Popen[str], str]]:
+def started(
+    *words: str, environment: Mapping[str, str] | None = None, command: Sequence[str] = COMMAND
+) -> Generator[tuple[subprocess.Popen[str], str]]:
     """Start the command; give the process and its first line."""
     with subprocess.Popen(
-        [*COMMAND, "view", "--no-open", *words],
+        [*command, "view", "--no-open", *words],
         env=ENVIRONMENT | dict(environment or {}),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -48,6 +50,19 @@ def test_the_first_line_is_the_address_and_a_signal_ends_it(made: str, how: sign
             process.send_signal(how)  # with a connection that is still open
             assert process.wait(20) == 0
         assert process.communicate() == ("", "Stop with Ctrl-C.\n")
+
+
+def test_the_first_page_is_there_without_what_other_pages_need(made: str):
+    code = "import sys\nfrom starfish_storage.cli import main\ntry:\n    main()\nfinally:\n    print(*sys.modules)"
+    with started("--store", made, command=(sys.executable, "-c", code)) as (process, line):
+        assert RUN in httpx.get(line, verify=PLAIN).text
+        process.send_signal(signal.SIGTERM)
+        loaded = set(process.communicate(timeout=20)[0].split())
+    ours = {name.removeprefix("starfish_storage.") for name in loaded}
+    assert {name for name in ours if name.startswith("viewer.pages.")} == {"viewer.pages.sheet", "viewer.pages.store"}
+    assert not ours & {"copying", "export", "generation", "imports", "maintenance", "publishing"}
+    assert not loaded & {"asyncpg", "httpx", "jsonschema", "markdown_it", "obstore", "pandas", "pyarrow", "rich"}
+    assert not loaded & {"tenacity", "webbrowser"}
 
 
 def test_an_address_for_others_has_a_token(made: str):

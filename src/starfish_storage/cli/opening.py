@@ -10,7 +10,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 
 from starfish_storage.cli.place import STORE_VARIABLE, Place
-from starfish_storage.copying import open_archive
 from starfish_storage.data.mounts import VolatileFileSystemWarning
 from starfish_storage.errors import StoreOpenError, StoreVersionError
 from starfish_storage.interface import Storage
@@ -74,6 +73,8 @@ async def reading(place: Place) -> AsyncGenerator[Storage]:
         warnings.simplefilter("ignore", VolatileFileSystemWarning)  # who reads promises nothing
         async with AsyncExitStack() as stack:
             if place.is_archive:
+                from starfish_storage.copying import open_archive
+
                 yield await stack.enter_async_context(open_archive(place.path))
                 return
             try:

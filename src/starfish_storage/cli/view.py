@@ -7,7 +7,6 @@ import os
 import signal
 import sys
 import threading
-import webbrowser
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -68,7 +67,7 @@ def view_command(
     """
     if author is not None and not review:
         raise click.UsageError("--author is the name of who reviews: it needs --review.")
-    for module in ("starlette", "uvicorn", "jinja2", "markdown_it"):
+    for module in ("starlette", "uvicorn", "jinja2"):  # rich brings markdown_it; the first page needs none
         need(module, "viewer", "The pages of 'view'")
     if store_or_archive is not None:
         if place.words:
@@ -113,6 +112,8 @@ async def _view(place: Place, host: str, port: int, *, opens: bool, author: str 
                 say(notice)
             say("Stop with Ctrl-C.")
             if opens:
+                import webbrowser
+
                 webbrowser.open(address)
 
         with _impatient():

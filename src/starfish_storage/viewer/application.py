@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
+from importlib import import_module
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -30,56 +31,49 @@ from starfish_storage.interface import Storage
 from starfish_storage.viewer.events import events_of
 from starfish_storage.viewer.forms import LARGE, SMALL, SentForms, read_form
 from starfish_storage.viewer.guard import Access, Guard
-from starfish_storage.viewer.pages.compare import compare_page
-from starfish_storage.viewer.pages.download import records_download
-from starfish_storage.viewer.pages.keys import keys_page
-from starfish_storage.viewer.pages.record import record_data, record_page
-from starfish_storage.viewer.pages.records import records_page
-from starfish_storage.viewer.pages.retry import reset_shown, retry_page
-from starfish_storage.viewer.pages.review import (
-    author_page,
-    edit_page,
-    review_page,
-    save_author,
-    save_edit,
-    save_review,
-    undo_review,
-)
-from starfish_storage.viewer.pages.run import run_page, run_progress, run_timeline
-from starfish_storage.viewer.pages.search import search_index, search_page
 from starfish_storage.viewer.pages.sheet import Command, Sheet
-from starfish_storage.viewer.pages.store import store_page, store_size
 from starfish_storage.viewer.visitors import Reviewers
 
 STATIC = Path(__file__).parent / "static"
 
 _Page = Callable[[Sheet, QueryParams], Awaitable[Response]]
 
+
+def _page(module: str, function: str) -> _Page:
+    """Return a page that imports its module when it is asked for: the first page needs a fraction of them all."""
+
+    async def page(sheet: Sheet, asked: QueryParams) -> Response:
+        made: _Page = getattr(import_module(f"starfish_storage.viewer.pages.{module}"), function)
+        return await made(sheet, asked)
+
+    return page
+
+
 _PAGES: dict[str, _Page] = {
-    "/": store_page,
-    "/store/size": store_size,
-    "/run": run_page,
-    "/run/progress": run_progress,
-    "/run/timeline": run_timeline,
-    "/records": records_page,
-    "/records/download": records_download,
-    "/record": record_page,
-    "/record/data": record_data,
-    "/search": search_page,
-    "/search/index": search_index,
-    "/keys": keys_page,
-    "/compare": compare_page,
-    "/review": review_page,
-    "/review/author": author_page,
-    "/review/edit": edit_page,
-    "/retry": retry_page,
+    "/": _page("store", "store_page"),
+    "/store/size": _page("store", "store_size"),
+    "/run": _page("run", "run_page"),
+    "/run/progress": _page("run", "run_progress"),
+    "/run/timeline": _page("run", "run_timeline"),
+    "/records": _page("records", "records_page"),
+    "/records/download": _page("download", "records_download"),
+    "/record": _page("record", "record_page"),
+    "/record/data": _page("record", "record_data"),
+    "/search": _page("search", "search_page"),
+    "/search/index": _page("search", "search_index"),
+    "/keys": _page("keys", "keys_page"),
+    "/compare": _page("compare", "compare_page"),
+    "/review": _page("review", "review_page"),
+    "/review/author": _page("review", "author_page"),
+    "/review/edit": _page("review", "edit_page"),
+    "/retry": _page("retry", "retry_page"),
 }
 _FORMS: dict[str, tuple[_Page, int]] = {
-    "/review": (save_review, SMALL),
-    "/review/author": (save_author, SMALL),
-    "/review/edit": (save_edit, LARGE),
-    "/review/undo": (undo_review, SMALL),
-    "/retry": (reset_shown, SMALL),
+    "/review": (_page("review", "save_review"), SMALL),
+    "/review/author": (_page("review", "save_author"), SMALL),
+    "/review/edit": (_page("review", "save_edit"), LARGE),
+    "/review/undo": (_page("review", "undo_review"), SMALL),
+    "/retry": (_page("retry", "reset_shown"), SMALL),
 }
 """What is done with a form that is sent to an address, and how many bytes it may have."""
 _STATUSES: dict[type[StorageError], HTTPStatus] = {

@@ -119,6 +119,15 @@ def test_what_is_no_condition_is_refused(text: str) -> None:
         Condition.parse(text)
 
 
+@pytest.mark.parametrize(
+    "where",
+    [5, None, [5], [b"n=3"], [None], [Condition("n", "min", 3)], [Condition(3, "is")], [Condition("n", ["is"])]],  # type: ignore[arg-type]
+)
+def test_what_is_no_list_of_conditions_is_refused(where: Any) -> None:
+    with pytest.raises(InvalidInputError):
+        conditions_of(where)
+
+
 def test_what_is_known_beside_the_data_has_a_name() -> None:
     assert [Condition.parse(f"{fact}>=1").fact for fact in FACTS] == list(FACTS)
     assert [Condition.parse(text).fact for text in ("@@cost>=1", "cost>=1", "@length:x>=1")] == [None] * 3

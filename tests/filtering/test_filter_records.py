@@ -112,8 +112,11 @@ async def test_a_sample_is_of_what_fits_and_the_same_every_time(storage: Storage
     assert await numbers(storage, "kind.of=odd", sample=Sample(3, 7)) == first[:3]
     assert len(await numbers(storage, "kind.of=odd", sample=Sample(1000, 7))) == 52
     assert await numbers(storage, sample=Sample(0)) == []
-    with pytest.raises(InvalidInputError):
-        await numbers(storage, sample=Sample(-1))
+    for size in (-1, "5", 0.5, True, None):
+        with pytest.raises(InvalidInputError):
+            await numbers(storage, sample=Sample(size))  # type: ignore[arg-type]
+    with pytest.raises(InvalidInputError, match="Sample"):
+        await numbers(storage, sample=10)  # type: ignore[arg-type]
 
 
 async def test_large_data_is_not_read_and_its_length_is_known(storage: Storage) -> None:

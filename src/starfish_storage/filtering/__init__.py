@@ -4,7 +4,15 @@
 """
 
 from starfish_storage.filtering.condition import COMPARISONS, FACTS, MISSING, Condition, conditions_of, value_of
-from starfish_storage.filtering.fitting import Fitting, Looked, Sample, about_data_alone, filter_records, fitting
+from starfish_storage.filtering.fitting import (
+    Fitting,
+    Looked,
+    Sample,
+    about_data_alone,
+    filter_records,
+    fitting,
+    sample_of,
+)
 from starfish_storage.filtering.lines import on_one_line
 
 __all__ = [
@@ -20,5 +28,6 @@ __all__ = [
     "filter_records",
     "fitting",
     "on_one_line",
+    "sample_of",
     "value_of",
 ]

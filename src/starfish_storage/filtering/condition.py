@@ -93,8 +93,12 @@ class Condition:
         """Return the condition itself.
 
         Raises:
-            InvalidInputError: its comparison or its fact is unknown.
+            InvalidInputError: its comparison or its fact is unknown, or a part of it is no text.
         """
+        for name in ("field", "comparison", "value"):
+            part: object = getattr(self, name)
+            if not isinstance(part, str):
+                raise InvalidInputError(f"the {name} of a condition must be a text, not {type(part).__name__}.")
         if self.comparison not in COMPARISONS:
             raise InvalidInputError(
                 f"the comparison {shorten(self.comparison)} is unknown; use one of {', '.join(COMPARISONS)}."
@@ -187,9 +191,18 @@ def conditions_of(where: Iterable[str | Condition]) -> list[Condition]:
     Raises:
         InvalidInputError: one of them is none; or a single text was given, not a list.
     """
-    if isinstance(where, str):
+    given = cast("object", where)
+    if isinstance(given, str) or not isinstance(given, Iterable):
         raise InvalidInputError("where must be a list of conditions, such as ['score>=0.5'].")
-    return [Condition.parse(one) if isinstance(one, str) else one.checked() for one in where]
+    return [_condition_of(one) for one in cast("Iterable[object]", given)]
+
+
+def _condition_of(given: object) -> Condition:
+    if isinstance(given, str):
+        return Condition.parse(given)
+    if not isinstance(given, Condition):
+        raise InvalidInputError(f"a condition must be a text, such as 'score>=0.5', not {type(given).__name__}.")
+    return given.checked()
 
 
 def value_of(data: object, field: str) -> object:

@@ -30,11 +30,25 @@ class Sample:
         """Return the sample itself.
 
         Raises:
-            InvalidInputError: its size is negative.
+            InvalidInputError: its size is negative, or no number of records.
         """
+        size = cast("object", self.size)
+        if not isinstance(size, int) or isinstance(size, bool):
+            raise InvalidInputError(f"a sample has a number of records, not {type(size).__name__}.")
         if self.size < 0:
             raise InvalidInputError(f"a sample of {self.size} records cannot be drawn: give 0 or more.")
         return self
+
+
+def sample_of(given: object) -> Sample | None:
+    """Return a sample that was asked for; None: none was.
+
+    Raises:
+        InvalidInputError: it is none.
+    """
+    if given is not None and not isinstance(given, Sample):
+        raise InvalidInputError(f"a sample must be a Sample, such as Sample(100), not {type(given).__name__}.")
+    return None if given is None else given.checked()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +95,8 @@ async def filter_records(
         InvalidInputError: a condition is none.
         InvalidStatusError: a status is unknown.
     """
-    conditions = conditions_of(where)
-    left, seed = (None, None) if sample is None else (sample.checked().size, sample.seed)
+    conditions, drawn = conditions_of(where), sample_of(sample)
+    left, seed = (None, None) if drawn is None else (drawn.size, drawn.seed)
     is_whole = left is None and not conditions
     reading, backwards = (with_data and is_whole) or about_data_alone(conditions), newest_first and sample is None
     scan = storage.scan_records(

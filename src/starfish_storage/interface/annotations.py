@@ -79,7 +79,11 @@ class AnnotationStore(ABC):
 
     @abstractmethod
     async def list(self, record_uids: Sequence[str]) -> list[Annotation]:
-        """Return all annotations of some records, withdrawn ones too, the oldest first. Raises nothing of its own."""
+        """Return all annotations of some records, withdrawn ones too, the oldest first.
+
+        Raises:
+            InvalidInputError: ``record_uids`` is no list of texts.
+        """
 
     @abstractmethod
     async def list_for_run(
@@ -93,7 +97,7 @@ class AnnotationStore(ABC):
             limit: the most in a page.
 
         Raises:
-            InvalidInputError: the limit is negative.
+            InvalidInputError: the limit is negative, or ``after`` is no annotation.
         """
 
     @abstractmethod
@@ -120,5 +124,5 @@ class AnnotationStore(ABC):
             limit: the most records.
 
         Raises:
-            InvalidInputError: the limit is negative, or the author cannot be used.
+            InvalidInputError: the limit is negative, or another argument cannot be used.
         """

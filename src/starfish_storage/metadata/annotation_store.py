@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import builtins
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from starfish_storage.codec import content_digest, encode
 from starfish_storage.errors import (
@@ -27,6 +27,7 @@ from starfish_storage.metadata.ledger_access import LedgerAccess
 from starfish_storage.metadata.operations import WriteOperation
 from starfish_storage.metadata.planning import set_aside
 from starfish_storage.metadata.restoring import outputs_of, plan_restoring
+from starfish_storage.metadata.selecting import position
 from starfish_storage.metadata.stored_data import read_stored
 from starfish_storage.models import Record, utc_now
 from starfish_storage.runs.annotations import Annotation, AnnotationCounts, AnnotationKind
@@ -130,7 +131,7 @@ class SQLAnnotationStore(LedgerAccess, AnnotationStore):
 
     async def list(self, record_uids: Sequence[str]) -> builtins.list[Annotation]:
         """See `AnnotationStore.list`."""
-        wanted = dict.fromkeys(values.text("record_uid", uid) for uid in record_uids)
+        wanted = dict.fromkeys(_uids("record_uids", record_uids))
         rows = [AnnotationRow._make(row) for row in await self._database.all_of("list_annotations", list(wanted))]
         rows.sort(key=lambda row: row.place)
         return [self._read(annotation_rows.annotation, row) for row in rows]
@@ -140,7 +141,7 @@ class SQLAnnotationStore(LedgerAccess, AnnotationStore):
     ) -> builtins.list[Annotation]:
         """See `AnnotationStore.list_for_run`."""
         of, most = values.text("master_job_id", master_job_id), _limit(limit)
-        place = ("", "") if after is None else annotation_rows.row_of(after).place
+        place = ("", "") if after is None else _place_of(after)
         found = await self._all("list_annotations_of_run", (of, *place, most))
         return [self._read(annotation_rows.annotation, row) for row in found]
 
@@ -175,8 +176,8 @@ class SQLAnnotationStore(LedgerAccess, AnnotationStore):
         of, name, most = values.text("master_job_id", master_job_id), annotation_rows.author_name(author), _limit(limit)
         place = ("", "")
         if after is not None:
-            place = (values.timestamp("start_time", after.start_time), values.text("record_uid", after.record_uid))
-        left_out = {values.text("record_uid", uid) for uid in skip}
+            place = position(after)
+        left_out = set(_uids("skip", skip))
         found = await self._all("list_unreviewed", (of, *place, name, most + len(left_out)))
         records = [self._read(self._codec.record, row) for row in found]
         return [record for record in records if record.record_uid not in left_out][:most]
@@ -185,6 +186,18 @@ class SQLAnnotationStore(LedgerAccess, AnnotationStore):
 def _new_row(record_uid: str, kind: str, value: str, author: str) -> AnnotationRow:
     uid = values.text("record_uid", record_uid)
     return AnnotationRow(uuid.uuid4().hex, uid, "", kind, value, annotation_rows.author_name(author), "", None)
+
+
+def _uids(name: str, given: object) -> builtins.list[str]:
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise InvalidInputError(f"{name} must be a list of uids of records, such as ['record-1'].")
+    return [values.text("record_uid", uid) for uid in cast("Iterable[object]", given)]
+
+
+def _place_of(after: object) -> tuple[str, str]:
+    if not isinstance(after, Annotation):
+        raise InvalidInputError(f"an Annotation is needed to begin behind, not {type(after).__name__}.")
+    return annotation_rows.row_of(after).place
 
 
 def _limit(limit: int) -> int:

@@ -18,7 +18,7 @@ from starfish_storage.export.destination import (
     writing_thread,
 )
 from starfish_storage.extras import need
-from starfish_storage.filtering import Condition, Fitting, Sample, conditions_of
+from starfish_storage.filtering import Condition, Fitting, Sample, conditions_of, sample_of
 from starfish_storage.interface import Storage
 from starfish_storage.models import GenerationMasterJob
 from starfish_storage.publishing.choosing import Choice, Told
@@ -72,8 +72,7 @@ async def bundle(
     job = await storage.get_master_job(master_job_id)
     if job is None:
         raise NotFoundError("run", master_job_id, "'starfish-storage runs' lists all runs")
-    drawn = None if sample is None else sample.checked()
-    choice = Choice(storage, master_job_id, tuple(statuses), conditions_of(where), drawn)
+    choice = Choice(storage, master_job_id, tuple(statuses), conditions_of(where), sample_of(sample))
     place = resolved(path)
     refuse_place_of_store(storage, place)
     return await _written(choice, job, place, overwrite=overwrite, progress=progress)

@@ -157,6 +157,14 @@ class AnnotationTests(StorageSuite):
                 await notes.list_for_run(MASTER_JOB, limit=limit)
             with refused(InvalidInputError, "limit"):
                 await notes.next_unreviewed(MASTER_JOB, "ann", limit=limit)
+        with refused(InvalidInputError, "list"):
+            await notes.list(one)
+        with refused(InvalidInputError, "list"):
+            await notes.next_unreviewed(MASTER_JOB, "ann", skip=one)
+        with refused(InvalidInputError, "Record"):
+            await notes.next_unreviewed(MASTER_JOB, "ann", after=one)
+        with refused(InvalidInputError, "Annotation"):
+            await notes.list_for_run(MASTER_JOB, after=one)
         assert await notes.list([one]) == []
 
     async def test_records_without_a_verdict_come_in_turn(self, storage: Storage) -> None:

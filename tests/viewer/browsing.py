@@ -22,6 +22,8 @@ playwright: Any = import_module("playwright.async_api") if find_spec("playwright
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 AXE = Path(__file__).parents[2] / ".venv" / "axe.min.js"
 WIDE, PHONE = (1280, 800), (390, 844)
+Theme = Literal["light", "dark"]
+LOOKS: list[tuple[Theme, tuple[int, int]]] = [("light", WIDE), ("dark", PHONE)]
 
 in_a_browser = [
     pytest.mark.skipif(playwright is None, reason="playwright is not installed: make .venv/browser"),
@@ -30,11 +32,12 @@ in_a_browser = [
     pytest.mark.timeout(150),  # a browser that hangs says where, before the time of all tests is over
 ]
 """The marks of a module whose tests use `seen` or `browser`."""
+ONE_LOOK_OR_ALL = pytest.mark.parametrize("looks", [1, pytest.param(2, marks=pytest.mark.slow)])
+"""How many of `LOOKS` a page is checked in: each takes half a second of processor time."""
 needs_axe = pytest.mark.skipif(not AXE.exists(), reason="axe-core is missing: make .venv/axe.min.js")
 
-_SERIOUS = """async (rules) => {
-    const only = rules.length ? {runOnly: {type: "rule", values: rules}} : {};
-    const found = await axe.run(document, {resultTypes: ["violations"], preload: false, ...only});
+_SERIOUS = """async () => {
+    const found = await axe.run(document, {resultTypes: ["violations"], preload: false});
     const serious = found.violations.filter((one) => ["serious", "critical"].includes(one.impact));
     const examples = (one) => one.nodes.slice(0, 3).map((node) => node.html.slice(0, 160)).join(" | ");
     return serious.map((one) => `${one.id}: ${examples(one)}`);
@@ -76,13 +79,8 @@ class BrowserPage:
         if not request.url.startswith((self._home, "data:", "blob:")):
             self.wrong.append(f"asked for {request.url}")
 
-    async def check(self, address: str, *, rules: tuple[str, ...] = ()) -> list[str]:
-        """Go to a page and return what is wrong with it.
-
-        Args:
-            address: relative to the viewer's.
-            rules: of axe-core, if only these are to be looked at; all of them take half a second.
-        """
+    async def check(self, address: str) -> list[str]:
+        """Go to a page, relative to the viewer's address, and return what is wrong with it."""
         await self.page.goto(address)
         faults = [f"too wide: {one}" for one in await self.page.evaluate(_TOO_WIDE)]
         if await self.page.locator("h1").count() != 1:
@@ -90,12 +88,24 @@ class BrowserPage:
         if AXE.exists():
             if not await self.page.evaluate("typeof axe === 'object'"):
                 await self.page.evaluate(AXE.read_text("utf-8"))
-            faults += await self.page.evaluate(_SERIOUS, list(rules))
+            faults += await self.page.evaluate(_SERIOUS)
         faults += self.wrong
         self.wrong.clear()
         return faults
 
-    async def look(self, theme: Literal["light", "dark"], width: tuple[int, int] = WIDE) -> None:
+    async def faults(self, addresses: list[str], looks: int) -> dict[str, list[str]]:
+        """Check pages, each in so many of `LOOKS`, by turns; return what is wrong by address."""
+        wrong: dict[str, list[str]] = {}
+        for number, address in enumerate(addresses):
+            for theme, width in (LOOKS[number % 2 :] + LOOKS)[:looks]:
+                await self.look(theme, width)
+                if "#" in address:  # another fragment of the page as it stands would load nothing
+                    await self.page.goto("about:blank")
+                found = await self.check(address)
+                wrong.update({address: wrong.get(address, []) + found} if found else {})
+        return wrong
+
+    async def look(self, theme: Theme, width: tuple[int, int] = WIDE) -> None:
         """Change the theme that the system asks for, and the size of the window."""
         await self.page.emulate_media(color_scheme=theme, reduced_motion="reduce")
         await self.page.set_viewport_size({"width": width[0], "height": width[1]})

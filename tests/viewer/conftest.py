@@ -10,7 +10,7 @@ import pytest_asyncio
 from starfish_storage import open_storage
 from starfish_storage.viewer import gathering
 
-from .browsing import BrowserPage, OneBrowser
+from .browsing import WIDE, BrowserPage, OneBrowser
 from .viewing import make, make_again, viewer
 
 
@@ -50,12 +50,21 @@ async def browser() -> AsyncGenerator[OneBrowser]:
     await one.close()
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def seen(made: str, browser: OneBrowser) -> AsyncGenerator[BrowserPage]:
-    """A page of the browser, of a viewer over the store that tests only look at."""
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def _seen(made: str, browser: OneBrowser) -> AsyncGenerator[BrowserPage]:
+    """One page for all tests of a module: a context, and a process that shows it, take half a second."""
     async with (
         open_storage(made, read_only=True) as storage,
         viewer(storage) as client,
         browser.browsing(client) as page,
     ):
         yield page
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def seen(_seen: BrowserPage) -> AsyncGenerator[BrowserPage]:
+    """A page of the browser, of a viewer over the store that tests only look at; nothing may go wrong in it."""
+    await _seen.look("light", WIDE)
+    yield _seen
+    wrong, _seen.wrong = _seen.wrong, []
+    assert wrong == []

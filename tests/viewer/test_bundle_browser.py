@@ -13,8 +13,8 @@ import pytest_asyncio
 from starfish_storage import Record, open_storage
 from starfish_storage.publishing import bundle, shards
 
-from .browsing import PHONE, WIDE, BrowserPage, OneBrowser, in_a_browser, needs_axe, playwright
-from .viewing import RUN, make
+from .browsing import ONE_LOOK_OR_ALL, BrowserPage, OneBrowser, in_a_browser, needs_axe, playwright
+from .viewing import PLAIN, RUN, make
 
 pytestmark = in_a_browser
 
@@ -49,11 +49,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place / "out"
 
 
-@pytest_asyncio.fixture(loop_scope="session")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def opened(folder: Path, browser: OneBrowser) -> AsyncGenerator[BrowserPage]:
-    home = f"{folder.as_uri()}/"
-    async with httpx.AsyncClient() as client, browser.browsing(client, home) as page:
-        await page.page.goto("index.html")
+    async with (
+        httpx.AsyncClient(verify=PLAIN) as client,
+        browser.browsing(client, f"{folder.as_uri()}/") as page,
+    ):
         yield page
 
 
@@ -64,6 +65,7 @@ async def _rows(page: Any, count: int) -> list[str]:
 
 async def test_a_bundle_is_read_from_the_disk(opened: BrowserPage):
     page = opened.page
+    await page.goto("index.html")
     told = page.locator("#told")
     seen = await _rows(page, 50)
     for count, words in ((50, "Records 51 to 100 of 124."), (24, "Records 101 to 124 of 124.")):
@@ -113,15 +115,9 @@ async def test_a_bundle_is_read_from_the_disk(opened: BrowserPage):
 
 
 @needs_axe
-async def test_no_page_of_a_bundle_has_a_serious_fault(opened: BrowserPage):
-    faults: dict[str, list[str]] = {}
-    for address in ("index.html#q=needle", "index.html#record=2"):
-        await opened.look("light", WIDE)
-        await opened.page.goto("about:blank")
-        faults[address] = await opened.check(address)
-        await opened.look("dark", PHONE)
-        faults[address] += await opened.check(address, rules=("color-contrast", "scrollable-region-focusable"))
-    wrong = {address: found for address, found in faults.items() if found}
+@ONE_LOOK_OR_ALL
+async def test_no_page_of_a_bundle_has_a_serious_fault(opened: BrowserPage, looks: int):
+    wrong = await opened.faults(["index.html#q=needle", "index.html#record=2"], looks)
     assert not wrong, wrong
 
 
@@ -130,6 +126,7 @@ async def test_a_file_that_is_missing_is_said(folder: Path, opened: BrowserPage)
     content = last.read_bytes()
     last.unlink()
     try:
+        await opened.page.goto("about:blank")
         await opened.page.goto(f"index.html#record={MANY + 3}")
         await playwright.expect(opened.page.get_by_role("alert")).to_contain_text(f"data/{last.name} cannot be read")
         opened.wrong.clear()  # the browser says so too

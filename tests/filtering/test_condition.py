@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.filtering import COMPARISONS, FACTS, Condition, conditions_of
+from starfish_storage.filtering.condition import VERDICTS
 
 NAMES = st.text(min_size=1).filter(lambda name: not name.startswith("@"))
 
@@ -112,7 +113,8 @@ def test_what_fits(text: str, fits: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", " ", "=3", "!", "!n=3", '"n"3', "@costs>1", "@", '"@costs">1', "!@verdikt", "\x00=\x00"[:0]]
+    "text",
+    ["", " ", "=3", "!", "!n=3", '"n"3', "@costs>1", "@", '"@costs">1', "!@verdikt", "@verdict=no", "\x00=\x00"[:0]],
 )
 def test_what_is_no_condition_is_refused(text: str) -> None:
     with pytest.raises(InvalidInputError):
@@ -135,3 +137,12 @@ def test_what_is_known_beside_the_data_has_a_name() -> None:
         conditions_of("n=3")
     with pytest.raises(InvalidInputError, match="comparison"):
         conditions_of([Condition("n", "like", "3")])
+
+
+def test_an_unknown_verdict_is_refused_with_those_that_there_are() -> None:
+    for text in ("@verdict=acepted", "@verdict!=Accepted", "@verdict="):
+        with pytest.raises(InvalidInputError, match="accepted, rejected, conflicting, unreviewed"):
+            Condition.parse(text)
+    for one in VERDICTS:
+        assert Condition.parse(f"@verdict={one}").fits(one)
+    assert Condition.parse("@verdict~cept").fits("accepted")

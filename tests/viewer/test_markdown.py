@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from starfish_storage.viewer.blocks import text_block
+from starfish_storage.viewer.json_tree import Room
 from starfish_storage.viewer.safe_markdown import rendered
 
 
@@ -33,3 +35,23 @@ def test_markdown_reads_well():
     assert '<a href="https://example.org" rel="noopener noreferrer nofollow" target="_blank">w</a>' in html
     assert "<img" not in html
     assert rendered("x" * 60_000) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "is_same"),
+    [
+        ('What is 1 < 2 & "so"?\n', True),
+        ("One.\n\nTwo.", True),
+        ("<b>as text</b>", True),
+        ("It is **1**.", False),
+        ("- item", False),
+        ("one\ntwo", False),
+        ("one\n\n\n\ntwo", False),
+        ("a  b", False),
+        ("&amp;", False),
+        ("a\\*b", False),
+        ("[a](https://example.org)", False),
+    ],
+)
+def test_a_text_that_reads_as_it_is_stored_is_shown_once(text: str, is_same: bool):
+    assert text_block(text, Room()).looks_as_stored == is_same

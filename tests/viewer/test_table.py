@@ -44,6 +44,7 @@ async def test_facts_about_records_are_conditions(client: httpx.AsyncClient):
             found = await uids(client, f"{TABLE}&order={order}&{query}")
             assert len(found) == count, (query, order)
             assert set(found) <= set(every)
+    assert "accepted, rejected" in (await client.get(f"{TABLE}&where=@verdict%3Dacepted")).text
     shown = await page(client, f"{TABLE}&where=score%3E%3D0.2&columns=topic,messages.1.tool_calls.0.function.name")
     assert "look_up" in shown.text
     assert "messages.1.tool_calls.0.function.name" in shown.text

@@ -25,6 +25,9 @@ COMPARISONS = {
 }
 """How a field can be compared, with what people call it."""
 
+VERDICTS = ("accepted", "rejected", "conflicting", "unreviewed")
+"""What the verdict on a record can be."""
+
 FACTS = {
     "@length": "bytes of the data, as it is stored",
     "@error": "what went wrong",
@@ -32,7 +35,7 @@ FACTS = {
     "@attempts": "attempts of its input",
     "@cost": "what its input cost",
     "@tokens": "tokens that its input took",
-    "@verdict": "accepted, rejected, conflicting or unreviewed",
+    "@verdict": f"{', '.join(VERDICTS[:-1])} or {VERDICTS[-1]}",
     "@label": "labels that people gave it",
     "@rating": "mean of its ratings",
     "@comment": "comments of people",
@@ -93,7 +96,7 @@ class Condition:
         """Return the condition itself.
 
         Raises:
-            InvalidInputError: its comparison or its fact is unknown, or a part of it is no text.
+            InvalidInputError: its comparison, its fact or its verdict is unknown, or a part of it is no text.
         """
         for name in ("field", "comparison", "value"):
             part: object = getattr(self, name)
@@ -109,6 +112,8 @@ class Condition:
                 f"{shorten(self.field)} is unknown; use one of {', '.join(FACTS)}, {_LENGTH_OF}FIELD. A field of the "
                 "data whose name begins with @ is written with another @ before it."
             )
+        if self.field == "@verdict" and self.comparison in ("is", "not") and self.value not in VERDICTS:
+            raise InvalidInputError(f"the verdict {shorten(self.value)} is unknown; use one of {', '.join(VERDICTS)}.")
         return self
 
     def __str__(self) -> str:

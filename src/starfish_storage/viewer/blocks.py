@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import unescape
 from itertools import islice
 from typing import Any
 
@@ -34,6 +35,15 @@ class TextBlock:
     markdown: Markup | None
     left_out: int = 0
     image: Image | None = None
+
+    @property
+    def looks_as_stored(self) -> bool:
+        """Whether the text, rendered, reads as it is stored: paragraphs of plain words, a line each."""
+        inner = (self.markdown or "").strip().removeprefix("<p>").removesuffix("</p>")
+        lines = unescape(inner.replace("</p>\n<p>", "\n\n"))
+        stored = self.text.strip()
+        is_spaced = "\n" in stored.replace("\n\n", "") or "  " in stored or "\t" in stored  # HTML shows one blank
+        return lines == stored and not is_spaced
 
 
 @dataclass(frozen=True, slots=True)

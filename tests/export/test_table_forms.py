@@ -18,7 +18,7 @@ import pytest
 from export.saving import save
 from starfish_storage import LocalStorage
 from starfish_storage.errors import AlreadyExistsError, InvalidInputError, NotExportableError, StorageIOError
-from starfish_storage.export import ArrowIpc, HuggingFace, Parquet, export, exporting
+from starfish_storage.export import ArrowIpc, HuggingFace, Parquet, destination, export
 from starfish_storage.files import atomic
 from starfish_storage.testing.samples import MASTER_JOB
 from starfish_storage.testing.suites.suite import refused
@@ -174,7 +174,7 @@ async def test_cancelled_at_the_end_it_is_replaced_all_the_same(
 
     monkeypatch.setattr(atomic, "_exchange", slow_exchange)
     monkeypatch.setattr(
-        exporting, "ThreadPoolExecutor", type("Slow", (ThreadPoolExecutor,), {"shutdown": slow_shutdown})
+        destination, "ThreadPoolExecutor", type("Slow", (ThreadPoolExecutor,), {"shutdown": slow_shutdown})
     )
     work = asyncio.create_task(export(storage, target, HuggingFace(card="another"), overwrite=True, **ONE))
     await asyncio.to_thread(begun.wait, 20)

@@ -76,6 +76,19 @@ def conversation_of(value: object) -> list[ChatMessage] | None:
     return [message_of(one) for one in cast("list[dict[str, Any]]", items)]
 
 
+def last_said(value: object) -> str | None:
+    """Return the last text of a conversation; None if the value is none, or nothing is said in it.
+
+    >>> last_said([{"role": "user", "content": "hi"}, {"role": "assistant", "content": "ho"}])
+    'ho'
+    """
+    for message in reversed(conversation_of(value) or []):
+        for part in message.parts:
+            if part.kind == "text" and part.text.strip():
+                return part.text
+    return None
+
+
 def message_of(fields: Mapping[str, Any]) -> ChatMessage:
     """Return an object as a message, whatever it is: what has no known form is a part of the kind ``other``.
 

@@ -12,8 +12,8 @@ import pytest
 from cli.calling import call, call_json, in_a_terminal, rows
 from cli.stores import ENDED, at
 from starfish_storage import LocalStorage
-from starfish_storage.cli.call_counts import notes_text
 from starfish_storage.runs import CallNote, Step, StepSource, Usage
+from starfish_storage.runs.calls import notes_text
 from starfish_storage.runs.exchanges import CallRequest, CallResponse
 
 URL = "https://api.example.com/v1/chat/completions"

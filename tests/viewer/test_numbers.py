@@ -14,7 +14,8 @@ from starfish_storage import GenerationJob, GenerationMasterJob, Project, Record
 from starfish_storage.errors import InvalidInputError, StorageUnavailableError
 from starfish_storage.generation import Context, generate
 from starfish_storage.interface import Storage, StoreSize
-from starfish_storage.runs import Timeline, TimelineBucket, Verification
+from starfish_storage.runs import CallCounts, CallNote, Timeline, TimelineBucket, Verification
+from starfish_storage.testing.suites.run_samples import MASTER_JOB, an_attempt, claim, start
 from starfish_storage.viewer import gathering
 from starfish_storage.viewer.gathering import Gathering, WaitingTime
 from starfish_storage.viewer.plots import plots_of, rows_of
@@ -131,6 +132,18 @@ async def test_failures_lead_to_their_records(store: str):
             for kind, count in {"ValueError": 2, "KeyError": 2}.items():
                 table = await page(client, found.link(kind))
                 assert len([link for link in table.links if link.startswith("/record?")]) == count
+
+
+async def test_answers_that_were_not_kept_are_counted(store: str):
+    async with open_store(store) as storage:
+        ledger = await start(storage)
+        (claimed,) = await claim(ledger, 1)
+        notes = (CallNote("POST a/b", "", "429", "busy", 44), CallNote("POST a/b", "", "left", "<b>", 1))
+        await ledger.save_attempt(an_attempt(claimed, status="failed", calls=CallCounts(3, notes=notes)))
+        async with viewer(storage) as client:
+            for address in ("/run", "/run/progress"):
+                found = await page(client, f"{address}?id={MASTER_JOB}")
+                assert "44 x 429: POST a/b; 1 x left: POST a/b" in found.text
 
 
 async def test_a_page_begins_where_it_began(store: str):

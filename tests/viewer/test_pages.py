@@ -137,6 +137,7 @@ async def test_columns_are_chosen_in_the_url(client: httpx.AsyncClient):
     text = (await client.get(f"/records?run={RUN}&column=topic")).text
     assert '<th scope="col" class="key">topic</th>' in text
     assert '<th scope="col" class="key">score</th>' not in text
+    assert "It is `1`." in (await page(client, f"/records?run={RUN}&column=messages")).text  # what was said last
     assert HOSTILE_FIELD in (await page(client, f"/records?run={RUN}")).text
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
-
-from starfish_storage.runs import CallCounts, CallNote
+from starfish_storage.runs import CallCounts
 from starfish_storage.wording import money
 
 
@@ -17,18 +14,3 @@ def calls_text(calls: CallCounts | None) -> str | None:
     if calls.saved_cost:
         text += f" (saved {money(calls.saved_cost)})"
     return text + (f"; {calls.unpriced:,} without a known price" if calls.unpriced else "")
-
-
-def notes_text(notes: Sequence[CallNote], most: int) -> str | None:
-    """Return what came of requests whose answers were not kept, for people, the most frequent first; None if nothing.
-
-    Messages are left out, so what differs in them only is counted together.
-
-    Args:
-        notes: of the run.
-        most: how many kinds to tell of.
-    """
-    counts = Counter[str]()
-    for note in notes:
-        counts[f"{note.kind}: {note.name}"] += note.count
-    return "; ".join(f"{count:,} x {text}" for text, count in counts.most_common(most)) or None

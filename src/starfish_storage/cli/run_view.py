@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from starfish_storage.cli.call_counts import calls_text, notes_text
+from starfish_storage.cli.call_counts import calls_text
 from starfish_storage.cli.cells import Cell, Money
 from starfish_storage.cli.json_form import as_json
 from starfish_storage.cli.output import is_terminal, show_list
@@ -28,6 +28,7 @@ from starfish_storage.runs import (
     Timeline,
     Worker,
 )
+from starfish_storage.runs.calls import notes_text
 
 JOB_COLUMNS = (
     Column("run"),
@@ -51,7 +52,6 @@ _COLUMNS_FOR_PEOPLE = (
     Column("name", whole=False, optional=True),
 )
 _RANDOM_ID = re.compile(r"[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}")
-_MOST_NOTES = 3
 _ENOUGH = 12  # characters of a random id that no other run begins with
 
 
@@ -241,7 +241,7 @@ def fields_of(view: RunView) -> dict[str, Cell]:
             "cost": Money(state.cost),
             "conversions": view.conversions or None,
             "calls": calls_text(view.calls),
-            "not kept": notes_text(view.calls.notes, _MOST_NOTES),
+            "not kept": notes_text(view.calls.notes),
             "workers": None if view.is_over else view.live_workers or f"none; {how_to_go_on(view)}",
         }
     return fields

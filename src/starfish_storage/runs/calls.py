@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 UNPRICED = "unpriced_calls"
@@ -68,3 +70,18 @@ class StepSource:
     call: int
     reply: int
     cost: float = 0.0
+
+
+def notes_text(notes: Sequence[CallNote], most: int = 3) -> str | None:
+    """Return what came of requests whose answers were not kept, for people, the most frequent first; None if nothing.
+
+    Messages are left out, so what differs in them only is counted together.
+
+    Args:
+        notes: of the run.
+        most: how many kinds to tell of.
+    """
+    counts = Counter[str]()
+    for note in notes:
+        counts[f"{note.kind}: {note.name}"] += note.count
+    return "; ".join(f"{count:,} x {text}" for text, count in counts.most_common(most)) or None

@@ -9,6 +9,7 @@ from typing import cast
 from urllib.parse import urlencode
 
 from starfish_storage.codec import readable_text
+from starfish_storage.conversation import last_said
 from starfish_storage.wording import money, number_of, size
 
 LONGEST_CELL = 160
@@ -16,6 +17,7 @@ LONGEST_CELL = 160
 LONGEST_TEXT = 20_000
 """Characters of a text on a page; all of it is in the raw JSON."""
 
+_LONGEST_CONVERSATION = 200  # messages of one whose end stands in a table
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]|[\ud800-\udfff]")
 _MINUTE, _HOUR = 60, 3600
 
@@ -37,13 +39,17 @@ def cut(text: str, most: int = LONGEST_TEXT) -> str:
 
 
 def cell(value: object, most: int = LONGEST_CELL) -> str:
-    r"""Return a JSON value on one line, cut.
+    r"""Return a JSON value on one line, cut; of a conversation, the last that was said.
 
     >>> cell("one\ntwo"), cell(None), cell({"a": 1}), cell([{"a": 1}])
     ('one two', '', '{"a": 1}', '1 item')
+    >>> cell([{"role": "user", "content": "hi"}, {"role": "assistant", "content": "ho"}])
+    'ho'
     """
     if value is None:
         return ""
+    if isinstance(value, list) and len(cast("list[object]", value)) <= _LONGEST_CONVERSATION:
+        value = last_said(cast("object", value)) or cast("object", value)
     if isinstance(value, str):
         return cut(" ".join(value[: 4 * most].split()), most)
     if isinstance(value, dict):

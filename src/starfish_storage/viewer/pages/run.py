@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 from starfish_storage.errors import NotFoundError, StorageError
 from starfish_storage.models import GenerationMasterJob
 from starfish_storage.runs import RunProgress
+from starfish_storage.runs.calls import notes_text
 from starfish_storage.runs.segment_history import newest, stretches
 from starfish_storage.viewer.gathering import WaitingTime
 from starfish_storage.viewer.json_tree import Room, tree_of
@@ -72,11 +73,13 @@ async def _run(sheet: Sheet, parameters: QueryParams) -> RunProgress:
 
 async def _progress(sheet: Sheet, progress: RunProgress, patience: WaitingTime) -> dict[str, Any]:
     ledger = sheet.storage.ledger
+    calls = await sheet.numbers.calls(progress, patience)
     return {
         "run": await sheet.numbers.counted(progress, patience),
         "workers": await ledger.list_workers(progress.job.master_job_id),
         "now": await ledger.now(),
-        "calls": await sheet.numbers.calls(progress, patience),
+        "calls": calls,
+        "not_kept": None if calls is None else notes_text(calls.value.notes),
     }
 
 

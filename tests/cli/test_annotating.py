@@ -67,6 +67,9 @@ def test_what_was_said_is_taken_back() -> None:
     refused = call("annotate", "--undo", first[0]["annotation_id"], "--author", "bob")
     assert (refused.status, "can withdraw it" in refused.err) == (2, True)
     assert call("annotate", "--undo", "nothing").status == 2
+    plainly = call("annotate", SUM, "--rate", "3", "--reject", "--label", "so so").out
+    for words in ("rating 3 (", "verdict rejected (", "label 'so so' ("):
+        assert f"said of {SUM}: {words}" in plainly, plainly
 
 
 def test_a_record_is_edited(empty: Path) -> None:

@@ -85,6 +85,7 @@ async def test_a_run_that_goes_on_has_a_rate_and_an_end(store: str):
         await log(storage, 9)
         for address in ("/", f"/run?id={LOGGED}"):
             found = await page(client, address)
+            assert "Ended" not in found.text
             for words in ("9 of 12", "2.00", "1.5 s", "running"):  # a second, and until the other three are there
                 assert words in found.text, (address, words)
         plots = (await client.get(f"/run/timeline?id={LOGGED}")).json()["plots"]

@@ -78,6 +78,8 @@ async def test_the_page_of_a_run(client: httpx.AsyncClient):
     found = await page(client, f"/run?id={RUN}")
     for words in ("6 of 6", "$1.25", "completed 5", "failed 1", "ValueError", "Paid steps", "topic", "numbers.py"):
         assert words in found.text or words == "numbers.py", words
+    assert "Schema of a record" not in found.text  # it has none
+    assert "Ended" in found.text
     assert f"retry {RUN}" in found.text
     assert f"export {RUN} FILE.jsonl" in found.text
     assert f"view --bundle {RUN} DIRECTORY" in found.text
@@ -137,6 +139,9 @@ async def test_columns_are_chosen_in_the_url(client: httpx.AsyncClient):
     text = (await client.get(f"/records?run={RUN}&column=topic")).text
     assert '<th scope="col" class="key">topic</th>' in text
     assert '<th scope="col" class="key">score</th>' not in text
+    text = (await client.get(f"/records?run={RUN}&column=score&column=topic&column=messages.0.role")).text
+    assert '<th scope="col" class="key num">score</th><th scope="col" class="key">topic</th>' in text
+    assert '<td class="field num" dir="auto"><div class="clamp">0.1</div></td><td class="field" dir="auto">' in text
     assert "It is `1`." in (await page(client, f"/records?run={RUN}&column=messages")).text  # what was said last
     assert HOSTILE_FIELD in (await page(client, f"/records?run={RUN}")).text
 
@@ -222,6 +227,9 @@ async def test_the_page_of_a_record_shows_its_data_as_what_it_is(client: httpx.A
     ):
         assert words in found.text, words
     assert "<strong>1</strong>" in response.text
+    assert found.text.count("As it is stored") == 3  # not below what reads the same
+    assert 'placeholder="Search this run"' in response.text
+    assert f'<input type="hidden" name="run" value="{RUN}"><input type="search" name="q"' in response.text
     assert f"retry {RUN} --input" in found.text
     found = await page(client, f"/record?uid={every[1]}")
     assert found.link("Next record") == f"/record?run={RUN}&uid={every[2]}"

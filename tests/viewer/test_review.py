@@ -24,8 +24,11 @@ async def test_a_queue_is_judged_to_its_end(store: str):
     async with reviewing(store, author=None) as (storage, client):
         browser = await Browser.on(QUEUE, client)
         assert "Who reviews?" in browser.page.text
+        searched = 'placeholder="Search this run"'
+        assert searched in browser.response.text
         await browser.press("Begin", author="  Ada \n Lovelace ")
         seen = [browser.uid]
+        assert searched in browser.response.text
         assert "What is" in browser.page.text
         for verdict in ("Accept a", "Reject r"):
             answer = await browser.press(verdict)
@@ -35,6 +38,7 @@ async def test_a_queue_is_judged_to_its_end(store: str):
         assert "2 of 3 judged: 1 accepted, 1 rejected" in " ".join(browser.page.text.split())
         await browser.go(browser.page.link("Skip n"))
         assert "nothing more behind the last record" in browser.page.text
+        assert searched in browser.response.text
         await browser.go(browser.page.link("Begin again: with those that you have skipped, and new ones"))
         assert browser.uid == seen[2]
         await browser.press("Accept a")

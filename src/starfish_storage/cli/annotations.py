@@ -93,5 +93,6 @@ def value_text(one: Annotation) -> str:
 def told(one: Annotation) -> str:
     """Return in one line what was just said, and how to take it back."""
     what = "withdrew" if one.withdrawn is not None else "said"
-    text = "edited" if one.kind == "edit" else f"{one.kind} {value_text(one)!a}"
+    value = value_text(one) if one.kind in ("verdict", "rating") else f"{value_text(one)!a}"
+    text = "edited" if one.kind == "edit" else f"{one.kind} {value}"
     return f"{one.author!a} {what} of {one.record_uid}: {text} ({one.annotation_id})"

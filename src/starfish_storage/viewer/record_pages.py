@@ -85,6 +85,7 @@ class RecordLine:
         fields: the fields of its data, each as a text that is cut.
         bytes: the size of its data; None if it has none, or it cannot be read.
         problem: why its data cannot be read, or is not shown here.
+        numbers: which of the fields are numbers.
     """
 
     uid: str
@@ -95,6 +96,7 @@ class RecordLine:
     fields: Mapping[str, str]
     bytes: int | None
     problem: str | None = None
+    numbers: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -228,10 +230,14 @@ async def _lines(storage: Storage, found: Sequence[Fitting], columns: Sequence[s
 
 def _line(found: Fitting, columns: Sequence[str]) -> RecordLine:
     record, data = found.record, found.data or {}
-    fields = {name: cell(value) for name, value in islice(data.items(), _MOST_FIELDS)}
+    values = dict(islice(data.items(), _MOST_FIELDS))
     for name in columns:
-        if name not in fields and (value := value_of(data, name)) is not MISSING:
-            fields[name] = cell(value)
+        if name not in values and (value := value_of(data, name)) is not MISSING:
+            values[name] = value
+    fields = {name: cell(value) for name, value in values.items()}
+    numbers = frozenset(
+        name for name, value in values.items() if isinstance(value, int | float) and not isinstance(value, bool)
+    )
     problem, length = found.problem, None if record.payload is None else len(record.payload)
     if isinstance(problem, DataTooLargeError):
         length, told = problem.size, f"{size(problem.size)} of data: open the record to see it"
@@ -239,7 +245,7 @@ def _line(found: Fitting, columns: Sequence[str]) -> RecordLine:
         told = None if problem is None else str(problem)
     ended = datetime.fromisoformat(record.end_time)
     return RecordLine(
-        record.record_uid, record.job_id, record.status, ended, record.error_message, fields, length, told
+        record.record_uid, record.job_id, record.status, ended, record.error_message, fields, length, told, numbers
     )
 
 

@@ -34,6 +34,7 @@ async def records_page(sheet: Sheet, parameters: QueryParams) -> Response:
         query=query,
         page=page,
         accounts=await sheet.storage.ledger.account_for_inputs([one.job_id for one in page.lines]),
+        numbers={name for line in page.lines for name in line.numbers},
         columns=state.columns or found[:_USUAL_COLUMNS],
         fields=list(dict.fromkeys([*found, *state.columns]))[:MOST_COLUMNS],
         state=state.parameters,

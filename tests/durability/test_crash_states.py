@@ -12,7 +12,7 @@ import pytest
 
 from durability import shim
 
-ORDINARY_POINTS, FAILED_SYNCS = 30, (8, 14, 20)
+ORDINARY_POINTS, FAILED_SYNCS = 30, (8, 15, 20)
 
 
 def enumerate_states(library: Path, directory: Path, durability: str, *numbers: int) -> dict[str, Any]:

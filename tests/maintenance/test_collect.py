@@ -23,7 +23,8 @@ __all__ = ["root"]
 NOW = timedelta(0)
 ADOPT = """
     INSERT INTO records SELECT 'loose', job_id, master_job_id, status, 'KEY',
-        start_time, end_time, last_update_time, error_message, NULL, NULL, NULL FROM records WHERE record_uid = 'r0001'
+        start_time, end_time, last_update_time, error_message, NULL, NULL, NULL, NULL
+    FROM records WHERE record_uid = 'r0001'
 """
 module: Any = import_module("starfish_storage.maintenance.collect")  # the package has the function under that name
 

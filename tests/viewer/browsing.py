@@ -139,7 +139,7 @@ class OneBrowser:
             shown = BrowserPage(await context.new_page(), client, home)
             yield shown
             await asyncio.sleep(0)  # what has been said comes in
-            assert shown.wrong == []
+            assert shown.wrong == [], shown.wrong
         finally:
             await context.close()
 

@@ -307,6 +307,8 @@ async def test_a_store_that_cannot_be_read_is_said_and_comes_back(
             await page.goto(f"/records?run={RUN}")
             await expect(page.get_by_role("alert")).to_contain_text("it does not answer")
         await expect(page.locator("h1")).to_have_text("Records")  # it comes by itself
+        # Parts of the page that were asked for meanwhile had the same answer, which a browser logs.
+        seen.wrong[:] = [one for one in seen.wrong if "503" not in one]
 
 
 async def test_filters_are_folded_on_a_phone_and_there_on_a_wide_screen(seen: BrowserPage):

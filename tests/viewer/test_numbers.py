@@ -243,6 +243,7 @@ async def test_a_size_is_asked_for_until_it_is_measured(store: str, monkeypatch:
             return await measure(seconds=seconds)
 
         monkeypatch.setattr(storage, "measure_size", waits)
+        monkeypatch.setattr(gathering, "PATIENCE", 0.01)
         for address in ("/", "/store/size"):
             found = (await client.get(address)).text
             assert "being measured" in found

@@ -19,14 +19,16 @@ from .bundles import records
 from .markup import Page
 from .viewing import viewer
 
-_MOST_PAGES = 150
+_MOST_PAGES = 12  # of one path
 
 
 async def walk(client: httpx.AsyncClient) -> dict[str, list[str]]:
     """Follow the links within the viewer, from the first page on; return the addresses by their paths."""
     waiting, seen, found = deque(["/"]), {"/"}, dict[str, list[str]]()
-    while waiting and sum(map(len, found.values())) < _MOST_PAGES:
+    while waiting:
         address = waiting.popleft()
+        if len(found.get(urlsplit(address).path, [])) == _MOST_PAGES:
+            continue
         response = await client.get(address)
         assert response.status_code == 200, (address, response.text)
         found.setdefault(urlsplit(address).path, []).append(address)

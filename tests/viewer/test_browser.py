@@ -245,16 +245,15 @@ async def test_a_run_is_live_and_nothing_moves(store: str, browser: OneBrowser):
             assert "completed 3" in await progress.inner_text()
             await seen.look("light", (800, 300))
             await page.get_by_text("Configuration").evaluate("(one) => one.scrollIntoView()")
-            await page.locator("details.node:not([open])").first.click()
+            await page.locator("details.node > summary").last.click()
             await page.evaluate("getSelection().selectAllChildren(document.querySelector('h1'))")
             before = await page.evaluate(_KEPT)
             await save(storage, "late")
             await expect(progress).to_contain_text("filtered 1")
             assert await page.evaluate(_KEPT) == before
             await storage.update_master_job_status(RUN, "completed", datetime.now(UTC))
-            await expect(page.get_by_text(f"watch {RUN}")).to_have_count(
-                0
-            )  # the whole page is that of a run that ended
+            # The whole page is that of a run that has ended.
+            await expect(page.get_by_text(f"watch {RUN}")).to_have_count(0)
             assert await page.evaluate(_KEPT) == before
 
             await storage.update_master_job_status(RUN, "running", datetime.now(UTC))

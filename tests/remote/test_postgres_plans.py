@@ -81,5 +81,15 @@ async def test_lists_are_not_sorted(connection: asyncpg.Connection, name: str) -
         assert "Sort  (" not in plan, plan
 
 
+@pytest.mark.parametrize("name", ["claim_inputs", "take_removals"])
+async def test_rows_to_take_are_looked_for_once(connection: asyncpg.Connection, name: str) -> None:
+    """Looked for again for each row, as a join may do, they would be more each time: those taken are skipped."""
+    for what in ("hashjoin", "mergejoin", "hashagg", "material"):
+        await connection.execute(f"SET enable_{what} TO off")
+    for text in texts_of(name):
+        assert "LIMIT" in text
+        assert "InitPlan" in await plan_of(connection, text)
+
+
 def test_the_lists_are_queries_there_are() -> None:
     assert set(OVER_AN_INDEX) <= set(QUERIES.names())

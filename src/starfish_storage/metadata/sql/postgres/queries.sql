@@ -162,9 +162,10 @@ ON CONFLICT (object) DO NOTHING
 DELETE FROM data_removals WHERE object = :object
 
 -- name: take_removals
--- Two that remove at a time take different objects.
-DELETE FROM data_removals WHERE object IN (
-    SELECT object FROM data_removals ORDER BY object LIMIT :limit FOR UPDATE SKIP LOCKED)
+-- Two that remove at a time take different objects. An array, since what stands behind IN may be carried out for each
+-- row of a table that seems small: then every time it finds others, and more are taken than the limit.
+DELETE FROM data_removals WHERE object = ANY (ARRAY(
+    SELECT object FROM data_removals ORDER BY object LIMIT :limit FOR UPDATE SKIP LOCKED))
 RETURNING object
 
 -- name: keep_borrowed_data

@@ -11,7 +11,7 @@ import pytest
 from cli.calling import call
 from starfish_storage.cli import main
 from starfish_storage.imports.recognising import FORMS, recognise
-from starfish_storage.imports.source_forms import DirectoryForm
+from starfish_storage.imports.source_forms import ToolForm
 from starfish_storage.row_files.file_form import FileForm
 from starfish_storage.row_files.forms import FILE_FORMS
 
@@ -25,7 +25,7 @@ def test_no_two_have_a_name_or_an_ending_in_common() -> None:
 
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
-def test_the_page_has_a_row_for_each_form(form: FileForm | DirectoryForm) -> None:
+def test_the_page_has_a_row_for_each_form(form: FileForm | ToolForm) -> None:
     (row,) = re.findall(rf"^\| `{form.name}` \| (.*) \|$", PAGE, re.MULTILINE)
     if isinstance(form, FileForm):
         assert row.startswith(f"{form.title} | ")
@@ -35,7 +35,7 @@ def test_the_page_has_a_row_for_each_form(form: FileForm | DirectoryForm) -> Non
 
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
-def test_the_command_line_offers_each_form_with_its_options(form: FileForm | DirectoryForm) -> None:
+def test_the_command_line_offers_each_form_with_its_options(form: FileForm | ToolForm) -> None:
     command = main.get_command(click.Context(main), "import")
     assert command is not None
     options = {option: parameter for parameter in command.params for option in parameter.opts}

@@ -16,14 +16,14 @@ from starfish_storage.cli.output import say, show_fields, show_json
 from starfish_storage.cli.place import Place
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.imports import ImportReport, import_path
-from starfish_storage.imports.recognising import DIRECTORY_FORMS, FORMS, recognise
+from starfish_storage.imports.recognising import FORMS, TOOL_FORMS, recognise
 from starfish_storage.row_files.forms import FILE_FORMS
 from starfish_storage.wording import number_of
 
 
 def _help() -> str:
     files = " or ".join(form.title for form in FILE_FORMS)
-    directories = ", or ".join(form.title for form in DIRECTORY_FORMS)
+    directories = ", or ".join(form.title for form in TOOL_FORMS)
     return f"""Import a file, or what another tool has stored; each row becomes a record.
 
     FILE holds {files}, plain or compressed with gzip or zstd. DIRECTORY is {directories}.

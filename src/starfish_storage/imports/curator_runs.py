@@ -8,7 +8,7 @@ from starfish_storage.errors import InvalidInputError
 from starfish_storage.imports.curator import curator_run, response_files
 from starfish_storage.imports.into_run import RunImport
 from starfish_storage.imports.report import ImportReport, OnProgress, combined, last_name
-from starfish_storage.imports.source_forms import DirectoryForm
+from starfish_storage.imports.source_forms import ToolForm
 from starfish_storage.interface import Storage
 from starfish_storage.row_files.source_file import shown
 
@@ -64,9 +64,9 @@ async def import_curator(
     return combined(last_name(path), reports)
 
 
-CURATOR = DirectoryForm(
+CURATOR = ToolForm(
     name="curator",
     title="a working directory of Curator",
-    recognises=lambda path: bool(response_files(path) or curator_directories(path)),
+    recognises=lambda path: os.path.isdir(path) and bool(response_files(path) or curator_directories(path)),
     run=import_curator,
 )

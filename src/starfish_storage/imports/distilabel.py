@@ -11,7 +11,7 @@ from starfish_storage.errors import InvalidInputError
 from starfish_storage.extras import need
 from starfish_storage.imports.into_job import TableImport
 from starfish_storage.imports.report import ImportReport, OnProgress, combined, last_name
-from starfish_storage.imports.source_forms import DirectoryForm
+from starfish_storage.imports.source_forms import ToolForm
 from starfish_storage.interface import Storage
 from starfish_storage.row_files.parquet import ParquetTable
 from starfish_storage.row_files.source_file import SourceFile, shown
@@ -88,7 +88,7 @@ async def import_distilabel(
     return combined(last_name(path), reports)
 
 
-DISTILABEL = DirectoryForm(
+DISTILABEL = ToolForm(
     name="distilabel",
     title="a pipeline that distilabel has cached",
     recognises=lambda path: bool(executions(path)),

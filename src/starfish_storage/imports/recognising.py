@@ -9,35 +9,35 @@ from starfish_storage.imports.curator_runs import CURATOR
 from starfish_storage.imports.distilabel import DISTILABEL
 from starfish_storage.imports.files import import_file
 from starfish_storage.imports.report import ImportReport, OnProgress
-from starfish_storage.imports.source_forms import DirectoryForm
+from starfish_storage.imports.source_forms import ToolForm
 from starfish_storage.imports.starfish import STARFISH
 from starfish_storage.interface import Storage
 from starfish_storage.row_files.file_form import FileForm
 from starfish_storage.row_files.forms import FILE_FORMS, form_of
 from starfish_storage.row_files.source_file import shown
 
-DIRECTORY_FORMS: tuple[DirectoryForm, ...] = (CURATOR, STARFISH, DISTILABEL)
+TOOL_FORMS: tuple[ToolForm, ...] = (CURATOR, STARFISH, DISTILABEL)
 """The stores of other tools, in the order in which they are asked; a new one is added here.
 
 Curator comes before Starfish: it keeps a database of the same name beside its runs.
 """
 
-FORMS: tuple[FileForm | DirectoryForm, ...] = (*FILE_FORMS, *DIRECTORY_FORMS)
+FORMS: tuple[FileForm | ToolForm, ...] = (*FILE_FORMS, *TOOL_FORMS)
 """All that can be imported."""
 
 
 def recognise(path: str) -> str:
-    """Return the name of the form of a file or directory: a file's by its ending, a directory's by what is in it.
+    """Return the name of the form of a file or directory: what a tool has written by what is in it, else by the name.
 
     Raises:
         InvalidInputError: no form fits.
     """
-    if not os.path.isdir(path):
-        return form_of(path).name
-    for form in DIRECTORY_FORMS:
+    for form in TOOL_FORMS:
         if form.recognises(path):
             return form.name
-    known = ", ".join(form.title for form in DIRECTORY_FORMS)
+    if not os.path.isdir(path):
+        return form_of(path).name
+    known = ", ".join(form.title for form in TOOL_FORMS)
     raise InvalidInputError(f"cannot infer what {shown(path)} is from what is in it: give a file, or {known}.")
 
 
@@ -72,9 +72,9 @@ async def import_path(
             json_cells=json_cells,
             progress=progress,
         )
-    for directory in DIRECTORY_FORMS:
-        if directory.name == found:
-            return await directory.run(
+    for tool in TOOL_FORMS:
+        if tool.name == found:
+            return await tool.run(
                 storage, given, project_id=project_id, name=name, skip_bad=skip_bad, progress=progress
             )
     known = ", ".join(one.name for one in FORMS)

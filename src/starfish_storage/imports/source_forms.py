@@ -10,13 +10,14 @@ from starfish_storage.imports.report import ImportReport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DirectoryForm:
-    """A form of a directory: the store of another tool.
+class ToolForm:
+    """A form of what another tool has stored: a directory, or a file of its own.
 
     Attributes:
         name: as it is called on the command line and in reports.
         title: as it is called in prose, with its article.
-        recognises: whether a directory holds it.
+        recognises: whether what lies at a path, a directory or a file, is that; it reads the beginning of a file at
+            most, and returns False where that cannot be read.
         run: imports it; takes the storage, the path, and by name ``project_id``, ``name``, ``skip_bad``, ``progress``
             and each option.
         options: what the caller may choose beside those.

@@ -8,7 +8,7 @@ import time
 from starfish_storage.copying import copy
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.imports.report import MOST_NAMED, ImportProgress, ImportReport, OnProgress, last_name
-from starfish_storage.imports.source_forms import DirectoryForm
+from starfish_storage.imports.source_forms import ToolForm
 from starfish_storage.interface import Storage
 from starfish_storage.keys import DATABASE_FILE
 from starfish_storage.metadata.sqlite.starfish_copy import may_be_starfish
@@ -90,4 +90,4 @@ async def _import_whole(
     return await import_starfish(storage, path, skip_damaged=skip_bad, progress=progress)
 
 
-STARFISH = DirectoryForm(name="starfish", title="a store of Starfish", recognises=is_store, run=_import_whole)
+STARFISH = ToolForm(name="starfish", title="a store of Starfish", recognises=is_store, run=_import_whole)

@@ -31,8 +31,8 @@ import pyarrow as pa
 import pytest
 from pydantic import BaseModel, ConfigDict, SecretStr
 
+from starfish_storage import value_forms
 from starfish_storage.codec import MAX_DEPTH, decode, encode
-from starfish_storage.generation import value_forms
 from starfish_storage.generation.conversion import Notes, convert
 
 SECRET = "sk-abcdefgh12345678"

@@ -15,9 +15,9 @@ import pytest
 from pydantic import BaseModel
 
 from starfish_storage import InvalidInputError
-from starfish_storage.generation.usage import read_usage
 from starfish_storage.metadata import ledger_rows
 from starfish_storage.runs import Usage
+from starfish_storage.usage.reading import read_usage
 
 
 class Details(BaseModel):

@@ -12,7 +12,7 @@ from genai_prices import Usage
 from genai_prices.data_snapshot import get_snapshot
 from genai_prices.types import ExtractedUsage, ModelInfo, ModelPrice, Provider
 
-from starfish_storage.http.pricing import Pricing
+from starfish_storage.usage.pricing import Pricing
 
 _USAGES: tuple[dict[str, int], ...] = (
     {"input_tokens": 250, "output_tokens": 300},

@@ -15,7 +15,7 @@ from starfish_storage.generation.binding import Binding
 from starfish_storage.generation.code_identity import code_identity
 from starfish_storage.generation.loading import function_name, is_found_by_name, is_what_it_names, stored_name
 from starfish_storage.generation.threads import Threads
-from starfish_storage.generation.value_forms import is_iterator
+from starfish_storage.value_forms import is_iterator
 
 
 class BoundFunction:

@@ -10,8 +10,8 @@ from typing import Any, SupportsFloat, TypeVar
 from starfish_storage.errors import InvalidInputError, shorten
 from starfish_storage.generation.account import AttemptAccount
 from starfish_storage.generation.steps import Check
-from starfish_storage.generation.usage import read_usage
 from starfish_storage.runs import ClaimedInput, Usage
+from starfish_storage.usage.reading import read_usage
 
 Result = TypeVar("Result")
 

@@ -11,9 +11,9 @@ from typing import Any, cast
 
 from starfish_storage.codec import MAX_DEPTH, encode
 from starfish_storage.errors import InvalidDataError
-from starfish_storage.generation.value_forms import FOR_THE_PROGRAM, Items, Unreadable, form_of
 from starfish_storage.redaction import redact_text
 from starfish_storage.runs import Conversion
+from starfish_storage.value_forms import FOR_THE_PROGRAM, Items, Unreadable, form_of
 
 _MOST_PATHS = 20  # of each kind; the count goes on
 _LONGEST_PATH = 120

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from starfish_storage.codec import encode
 from starfish_storage.generation.conversion import Notes, convert
-from starfish_storage.generation.value_forms import FOR_THE_PROGRAM, Items, fields_of, form_of
+from starfish_storage.value_forms import FOR_THE_PROGRAM, Items, fields_of, form_of
 
 PLAIN = (dict, str, int, float, BaseModel)
 """Of these, each is one output, whatever it holds."""

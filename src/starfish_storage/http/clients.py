@@ -8,9 +8,9 @@ from typing import Any, Literal, get_args
 
 from starfish_storage.errors import InvalidInputError, MissingExtraError, shorten
 from starfish_storage.http.exchange import Recorder
-from starfish_storage.http.pricing import Prices, Pricing
 from starfish_storage.http.thread_context import follow_threads
 from starfish_storage.http.transports import recording
+from starfish_storage.usage.pricing import Prices, Pricing
 
 Flavour = Literal["httpx2", "httpx"]
 

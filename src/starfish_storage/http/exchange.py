@@ -15,11 +15,11 @@ from starfish_storage.generation.steps import used_in_step
 from starfish_storage.http.addresses import address_of, asked_of
 from starfish_storage.http.events import LastEvent, answer_of
 from starfish_storage.http.incoming import ENCODING, Decoder, Incoming, UndecodableError
-from starfish_storage.http.pricing import Pricing
 from starfish_storage.redaction import redact_text
 from starfish_storage.runs import Usage
 from starfish_storage.runs.calls import UNPRICED
 from starfish_storage.runs.exchanges import LARGEST_BODY, CallResponse
+from starfish_storage.usage.pricing import Pricing
 
 Result = TypeVar("Result")
 

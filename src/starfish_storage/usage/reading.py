@@ -10,8 +10,8 @@ from fractions import Fraction
 from typing import Any, cast
 
 from starfish_storage.errors import shorten
-from starfish_storage.generation.value_forms import RAISED, form_of
 from starfish_storage.runs import MOST_USED, Usage
+from starfish_storage.value_forms import RAISED, form_of
 
 _MODEL, _SENT, _RECEIVED, _COST = "model", "input_tokens", "output_tokens", "cost"
 _NAMES = {

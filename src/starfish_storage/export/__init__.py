@@ -2,12 +2,14 @@
 
 from starfish_storage.export.endings import compression_of, form_named, form_of
 from starfish_storage.export.exporting import export
-from starfish_storage.export.forms import ExportedRecord, Form, FormWriter, Refusal, registered, registered_forms
+from starfish_storage.export.forms import Form, FormWriter, registered, registered_forms
 from starfish_storage.export.frames import to_arrow, to_pandas, to_polars
 from starfish_storage.export.json_lines import JsonLines
 from starfish_storage.export.messages import ChatMessages
 from starfish_storage.export.provenance import Chosen, Provenance, RunProvenance
+from starfish_storage.export.records import ExportedRecord, RecordSource, Refusal
 from starfish_storage.export.report import ExportProgress, ExportReport, SkippedRecord
+from starfish_storage.export.reshaping import Reshaper
 from starfish_storage.export.schema import Conflict
 from starfish_storage.export.splitting import parse_splits
 from starfish_storage.export.spreadsheet import Csv
@@ -30,7 +32,9 @@ __all__ = [
     "JsonLines",
     "Parquet",
     "Provenance",
+    "RecordSource",
     "Refusal",
+    "Reshaper",
     "RunProvenance",
     "SkippedRecord",
     "compression_of",

@@ -10,6 +10,7 @@ from functools import partial
 
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.export.annotations import annotations_key, beside_data
+from starfish_storage.export.conveyor import Conveyor
 from starfish_storage.export.destination import (
     Call,
     Destination,
@@ -18,11 +19,13 @@ from starfish_storage.export.destination import (
     writing_thread,
 )
 from starfish_storage.export.endings import form_of
-from starfish_storage.export.forms import ExportedRecord, Form, FormWriter, check_metadata_key
+from starfish_storage.export.forms import Form, FormWriter, check_metadata_key
 from starfish_storage.export.metadata import describe
 from starfish_storage.export.provenance import Provenance
+from starfish_storage.export.records import ExportedRecord
 from starfish_storage.export.report import ExportProgress, ExportReport
 from starfish_storage.export.selection import DEFAULT_STATUSES, Selection, accepting, select
+from starfish_storage.export.sources import sources_of
 from starfish_storage.filtering import Condition, Sample
 from starfish_storage.interface import ScannedRecord, Storage
 
@@ -96,6 +99,8 @@ class _Export:
     ) -> None:
         self._selection = selection
         self._form = form
+        self._steps = form.reshapers()
+        self._needs_source = form.needs_source or any(step.needs_source for step in self._steps)
         jobs = [job.master_job_id for job in selection.jobs]
         self._report = ExportReport(path, form.name, jobs, **selection.chosen())
         self._skip_damaged = skip_damaged
@@ -109,23 +114,21 @@ class _Export:
         with place:  # until the thread is done: nothing may be removed under its hands
             async with writing_thread(self._report.path) as call:
                 writer: FormWriter = await call(lambda: self._form.open(place.partial, about))
+                conveyor = Conveyor(self._steps, writer, self._pass_over)
                 try:
-                    await self._hand_over(writer, call, progress)
-                    await call(writer.finish)
+                    await self._hand_over(conveyor, call, progress)
+                    await call(partial(conveyor.finish, self._report))
+                    self._report.records = conveyor.written
                     self._report.conflicts = list(writer.conflicts)
                 finally:
-                    await asyncio.shield(call(writer.close))
+                    await asyncio.shield(call(conveyor.close))
                 self._report.bytes = await call(place.put)
         return self._report
 
-    async def _hand_over(self, writer: FormWriter, call: Call, progress: OnProgress | None) -> None:
+    async def _hand_over(self, conveyor: Conveyor, call: Call, progress: OnProgress | None) -> None:
         done, total = 0, await self._selection.count()
         async for batch in self._selection.scan():
-            records = await self._exported(batch)
-            refused = await call(partial(writer.add, records))
-            for uid, error in refused:
-                self._pass_over(uid, error)
-            self._report.records += len(records) - len(refused)
+            await call(partial(conveyor.add, await self._exported(batch)))
             done += len(batch)
             if progress is not None:
                 progress(ExportProgress(done, max(done, total)))
@@ -143,11 +146,12 @@ class _Export:
                 self._pass_over(record.record_uid, record.error)
         storage, key = self._selection.storage, self._annotations_key
         metadata = [None] * len(whole) if self._form.metadata_key is None else await describe(storage, whole)
+        sources = await sources_of(storage, whole) if self._needs_source else [None] * len(whole)
         found: list[ExportedRecord] = []
         payloads = await beside_data(storage, whole, key, self._form.name)
-        for record, about, payload in zip(whole, metadata, payloads, strict=True):
+        for record, about, source, payload in zip(whole, metadata, sources, payloads, strict=True):
             if isinstance(payload, bytes):
-                found.append(ExportedRecord(record.record_uid, payload, about, key))
+                found.append(ExportedRecord(record.record_uid, payload, about, key, source))
             else:
                 self._pass_over(record.record_uid, payload)
         return found

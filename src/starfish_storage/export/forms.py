@@ -5,44 +5,18 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from starfish_storage.codec import decode, encode
-from starfish_storage.errors import InvalidInputError, NotExportableError, StorageError
+from starfish_storage.errors import InvalidInputError, NotExportableError
+from starfish_storage.export.records import ExportedRecord, Refusal
+from starfish_storage.export.reshaping import Reshaper
 from starfish_storage.export.schema import Conflict
 from starfish_storage.form_option import FormOption
 from starfish_storage.interface import Storage
 from starfish_storage.models import GenerationMasterJob
 
 DEFAULT_METADATA_KEY = "metadata"
-
-
-class ExportedRecord(NamedTuple):
-    """A record as a form is given it.
-
-    Attributes:
-        uid: of the record.
-        payload: its data: one JSON object on one line, with the line's end.
-        metadata: what the store knows of it, if the form wants that: see `starfish_storage.export.metadata`.
-        annotations_key: the key in the data under which stands what people say of it, if that is exported.
-    """
-
-    uid: str
-    payload: bytes
-    metadata: dict[str, Any] | None
-    annotations_key: str | None = None
-
-
-class Refusal(NamedTuple):
-    """A record that a form cannot hold.
-
-    Attributes:
-        record_uid: which one.
-        error: why.
-    """
-
-    record_uid: str
-    error: StorageError
 
 
 class Form(ABC):
@@ -63,6 +37,15 @@ class Form(ABC):
     is_compressed_by_ending: ClassVar[bool] = False
     options: ClassVar[tuple[FormOption, ...]] = ()
     metadata_key: str | None = None
+
+    @property
+    def needs_source(self) -> bool:
+        """Whether its records have their `RecordSource`, which takes two more queries for each batch."""
+        return False
+
+    def reshapers(self) -> Sequence[Reshaper]:
+        """Return the steps that records take before the writer of this form, new ones for each export."""
+        return ()
 
     async def gather(self, storage: Storage, jobs: Sequence[GenerationMasterJob]) -> Any:  # noqa: ARG002 (for others)
         """Return what the form says about the whole export, read before its records. Most say nothing."""

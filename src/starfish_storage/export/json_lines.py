@@ -8,7 +8,8 @@ from typing import IO, Any, ClassVar
 
 from starfish_storage.errors import NotExportableError
 from starfish_storage.export.compression import Compression, open_compressed
-from starfish_storage.export.forms import ExportedRecord, Form, FormWriter, Refusal, registered, splice
+from starfish_storage.export.forms import Form, FormWriter, registered, splice
+from starfish_storage.export.records import ExportedRecord, Refusal
 
 
 @registered

@@ -7,8 +7,9 @@ from typing import Any, ClassVar, cast
 
 from starfish_storage.codec import decode, encode, json_text
 from starfish_storage.errors import InvalidInputError, NotExportableError, shorten
-from starfish_storage.export.forms import ExportedRecord, registered
+from starfish_storage.export.forms import registered
 from starfish_storage.export.json_lines import JsonLines
+from starfish_storage.export.records import ExportedRecord
 from starfish_storage.form_option import FormOption
 
 ROLES = ("system", "developer", "user", "assistant", "tool")

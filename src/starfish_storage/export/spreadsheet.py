@@ -13,8 +13,9 @@ from typing import Any, ClassVar
 from starfish_storage.codec import decode, json_text
 from starfish_storage.errors import NotExportableError
 from starfish_storage.export.compression import Compression, open_compressed
-from starfish_storage.export.forms import ExportedRecord, Form, FormWriter, Refusal, registered, splice
+from starfish_storage.export.forms import Form, FormWriter, registered, splice
 from starfish_storage.export.inference import MOST_COLUMNS
+from starfish_storage.export.records import ExportedRecord, Refusal
 from starfish_storage.export.spool import Spool
 
 # What a spreadsheet takes for the beginning of a formula, also behind blanks, and in the wide letters of East Asia

@@ -10,8 +10,9 @@ from typing import ClassVar
 
 from starfish_storage.errors import InvalidInputError, NotExportableError, StoreDamagedError, shorten
 from starfish_storage.export.dataset_directory import is_dataset, write_dataset
-from starfish_storage.export.forms import ExportedRecord, Form, FormWriter, Refusal, registered
+from starfish_storage.export.forms import Form, FormWriter, registered
 from starfish_storage.export.provenance import Provenance, collect_provenance, identity_of
+from starfish_storage.export.records import ExportedRecord, Refusal
 from starfish_storage.export.schema import Conflict
 from starfish_storage.export.splitting import HuggingFaceOptions, parse_splits
 from starfish_storage.export.table_files import (
@@ -178,9 +179,10 @@ class TableWriter(FormWriter):
     def add(self, records: Sequence[ExportedRecord]) -> list[Refusal]:
         """See `FormWriter.add`."""
         refused: list[Refusal] = []
-        for uid, payload, metadata, _ in records:
+        for record in records:
+            uid = record.uid
             try:
-                self._sink.add(uid, payload, metadata)
+                self._sink.add(uid, record.payload, record.metadata)
             except InvalidInputError as error:
                 reason = str(error).rstrip(".").removeprefix(f"record {shorten(uid)}").lstrip(" ,")
                 refused.append(Refusal(uid, NotExportableError(uid, self._form, reason)))

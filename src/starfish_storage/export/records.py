@@ -1,0 +1,55 @@
+"""Records on their way out: as a step, or a form, is given them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from starfish_storage.errors import StorageError
+
+
+class RecordSource(NamedTuple):
+    """Where a record came from.
+
+    Attributes:
+        job_id: its execution job.
+        master_job_id: its run.
+        input_digest: the identity of the input it came of, the same for equal inputs of whatever run; None: it has no
+            input, and is the only one of its kind.
+        input: that input; None if it was not stored.
+    """
+
+    job_id: str | None
+    master_job_id: str
+    input_digest: str | None
+    input: Mapping[str, Any] | None
+
+
+class ExportedRecord(NamedTuple):
+    """A record as a form is given it.
+
+    Attributes:
+        uid: of the record.
+        payload: its data: one JSON object on one line, with the line's end.
+        metadata: what the store knows of it, if the form wants that: see `starfish_storage.export.metadata`.
+        annotations_key: the key in the data under which stands what people say of it, if that is exported.
+        source: where it came from, if the form or a step wants that.
+    """
+
+    uid: str
+    payload: bytes
+    metadata: dict[str, Any] | None
+    annotations_key: str | None = None
+    source: RecordSource | None = None
+
+
+class Refusal(NamedTuple):
+    """A record that a form, or a step on the way to it, cannot hold.
+
+    Attributes:
+        record_uid: which one.
+        error: why.
+    """
+
+    record_uid: str
+    error: StorageError

@@ -1,0 +1,46 @@
+"""Steps that records take between the store and the file: each may change rows, leave some out, or make others."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+
+from starfish_storage.export.records import ExportedRecord, Refusal
+from starfish_storage.export.report import ExportReport
+
+_AT_ONCE = 500  # rows that are on the way: as many as a scan yields
+
+
+class Reshaper(ABC):
+    """A step of one export. Its methods are called in one thread, one after the other, as those of `FormWriter`.
+
+    Attributes:
+        needs_source: the records have their `RecordSource`.
+    """
+
+    needs_source: bool = False
+
+    @abstractmethod
+    def reshape(self, records: Sequence[ExportedRecord]) -> Iterator[ExportedRecord | Refusal]:
+        """Yield what becomes of records, in order: none, one or more for each; or why one is left out."""
+
+    def finish(self) -> Iterator[ExportedRecord | Refusal]:
+        """Yield what needs all records, after the last of them."""
+        return iter(())
+
+    def note(self, report: ExportReport) -> None:  # noqa: B027 (most have nothing to say)
+        """Write into the report what this step has to say, after `finish`."""
+
+    def close(self) -> None:  # noqa: B027 (most have nothing temporary)
+        """Remove everything temporary, however the export ended. Idempotent."""
+
+
+def batches(rows: Iterable[ExportedRecord | Refusal]) -> Iterator[tuple[list[ExportedRecord], list[Refusal]]]:
+    """Yield rows in lists of bounded length, each with those that were left out meanwhile."""
+    left = iter(rows)
+    while some := list(islice(left, _AT_ONCE)):
+        yield (
+            [one for one in some if isinstance(one, ExportedRecord)],
+            [one for one in some if isinstance(one, Refusal)],
+        )

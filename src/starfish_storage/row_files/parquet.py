@@ -10,6 +10,7 @@ from starfish_storage.errors import InvalidInputError, shorten
 from starfish_storage.extras import arrow, need
 from starfish_storage.row_files.arrow_values import Convert, converter, readable_type
 from starfish_storage.row_files.file_form import FileForm
+from starfish_storage.row_files.restoring import Restorer, text_metadata
 from starfish_storage.row_files.rows import BadRow, GoodRow
 from starfish_storage.row_files.source_file import SourceFile
 
@@ -63,7 +64,7 @@ class ParquetTable:
         """See `Table.rows`."""
         pa = arrow()
         for file in self._files:
-            parquet, readable, converters = _opened(file)
+            parquet, readable, make_row = _opened(file)
             number = 0
             try:
                 for batch in parquet.iter_batches(_BATCH):
@@ -72,10 +73,9 @@ class ParquetTable:
                         for column, kind in zip(batch.columns, readable, strict=True)
                     ]
                     columns = [cast("list[Any]", array.to_pylist(maps_as_pydicts=None)) for array in arrays]
-                    names: list[str] = batch.schema.names
                     for values in zip(*columns, strict=True):
                         number += 1
-                        yield _row(f"row {number} of {file.shown}", names, converters, values)
+                        yield make_row(f"row {number} of {file.shown}", values)
             except (pa.ArrowException, OSError, ValueError) as error:
                 raise _damaged(file, f"after row {number}", error) from error
 
@@ -87,8 +87,8 @@ def _of_one_file(file: SourceFile) -> ParquetTable:
 PARQUET = FileForm(name="parquet", title="Parquet", endings=(".parquet", ".pq"), table=_of_one_file)
 
 
-def _opened(file: SourceFile) -> tuple[Any, list[Any], list[Convert | None]]:
-    """Open a file, and return it with what its columns are read as, and what then becomes of their values."""
+def _opened(file: SourceFile) -> tuple[Any, list[Any], _RowMaker]:
+    """Open a file, and return it with what its columns are read as, and what makes rows of their values."""
     pa, pq = arrow(), need("pyarrow.parquet", "parquet", "Parquet files")
     try:
         parquet: Any = pq.ParquetFile(pa.PythonFile(file.raw, "r"), memory_map=False)
@@ -111,7 +111,13 @@ def _opened(file: SourceFile) -> tuple[Any, list[Any], list[Convert | None]]:
             ) from None
         readable.append(None if kind == field.type else kind)
         converters.append(converter(field.type))
-    return parquet, readable, converters
+    try:
+        restorer = Restorer.of(text_metadata(schema.metadata))
+    except ValueError as error:
+        raise InvalidInputError(
+            f"what {file.shown} says about its columns cannot be read: {error}. Write it without its metadata."
+        ) from None
+    return parquet, readable, _RowMaker(names, converters, restorer)
 
 
 def _damaged(file: SourceFile, where: str, error: Exception) -> InvalidInputError:
@@ -120,14 +126,32 @@ def _damaged(file: SourceFile, where: str, error: Exception) -> InvalidInputErro
     )
 
 
-def _row(place: str, names: list[str], converters: list[Convert | None], values: Sequence[Any]) -> GoodRow | BadRow:
-    data: dict[str, Any] = {}
-    for name, convert, value in zip(names, converters, values, strict=True):
-        if convert is None or value is None:
-            data[name] = value
-            continue
-        try:
-            data[name] = convert(value)
-        except ValueError as error:
-            return BadRow(f"{place} cannot be written as JSON in column {shorten(name)}: {error}")
-    return GoodRow(place, data)
+class _RowMaker:
+    """Makes rows of the values of a batch.
+
+    Args:
+        names: of the columns.
+        converters: what makes JSON of their values.
+        restorer: what puts back what an export of ours has noted.
+    """
+
+    def __init__(self, names: list[str], converters: list[Convert | None], restorer: Restorer | None) -> None:
+        self._names, self._converters, self._restorer = names, converters, restorer
+
+    def __call__(self, place: str, values: Sequence[Any]) -> GoodRow | BadRow:
+        """Return the row of one value of each column."""
+        data: dict[str, Any] = {}
+        for name, convert, value in zip(self._names, self._converters, values, strict=True):
+            if convert is None or value is None:
+                data[name] = value
+                continue
+            try:
+                data[name] = convert(value)
+            except ValueError as error:
+                return BadRow(f"{place} cannot be written as JSON in column {shorten(name)}: {error}")
+        if self._restorer is not None:
+            try:
+                data = self._restorer.restore(data)
+            except ValueError as error:
+                return BadRow(f"{place} cannot be read: {error}")
+        return GoodRow(place, data)

@@ -88,12 +88,24 @@ async def test_importing_again_adds_nothing(storage: LocalStorage, tmp_path: Pat
         b'{"a":1}\n{"a":2}',
         b'\xef\xbb\xbf{"a":1}\r\n{"a":2}\r\n',
         b'\n  \n{"a": 1}\n\t\n\r\n{"a" :2 }\n\n',
+        '\ufeff{"a":1}\n{"a":2}\n'.encode("utf-16-be"),
+        gzip.compress('{"a":1}\n{"a":2}\n'.encode("utf-16")),
         gzip.compress(b'{"a":1}\n{"a":2}\n'),
         gzip.compress(b'{"a":1}\n') + gzip.compress(b'{"a":2}\n'),
         zstd.compress(b'{"a":1}\n{"a":2}\n'),
         zstd.compress(b'{"a":1}\n') + zstd.compress(b'{"a":2}\n'),
     ],
-    ids=["no line end", "mark and CRLF", "blank lines", "gzip", "two gzips", "zstd", "two zstds"],
+    ids=[
+        "no line end",
+        "mark and CRLF",
+        "blank lines",
+        "UTF-16",
+        "UTF-16 and gzip",
+        "gzip",
+        "two gzips",
+        "zstd",
+        "two zstds",
+    ],
 )
 async def test_lines_in_every_form(storage: LocalStorage, tmp_path: Path, content: bytes):
     report = await import_file(storage, written(tmp_path / "a.jsonl", content))
@@ -149,6 +161,14 @@ async def test_a_bad_row(storage: LocalStorage, tmp_path: Path, name: str, monke
     assert await rows_of(storage, report.master_job_ids[0]) == [{"a": 1}, {"a": 2}]
     again = await import_file(storage, path)
     assert (again.already_imported, again.skipped, again.bad_rows) == (True, 1, report.bad_rows)
+
+
+@pytest.mark.parametrize("content", [b'{\n "a": 1\n}\n', b'[\n{"a": 1},\n{"a": 2}\n]\n', b'[{"a": 1}]\n'])
+async def test_json_over_several_lines_is_no_json_lines(storage: LocalStorage, tmp_path: Path, content: bytes):
+    for skip_bad in (False, True):  # a row of one of its lines would be half of it
+        said = await refused(storage, written(tmp_path / "a.jsonl", content), skip_bad=skip_bad)
+        assert "line 1 of" in said
+        assert 'Name the file .json, or read it with form="json" (--from json).' in said
 
 
 async def test_many_bad_rows_are_counted(storage: LocalStorage, tmp_path: Path):

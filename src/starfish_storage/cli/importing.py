@@ -98,6 +98,7 @@ def _fields(report: ImportReport) -> dict[str, Cell]:
     return {
         "source": report.source,
         "form": report.form,
+        "read as": "; ".join(report.notes) or None,
         "project": ", ".join(report.project_ids),
         "run": ", ".join(report.master_job_ids),
         "records": report.records,

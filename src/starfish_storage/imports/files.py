@@ -37,7 +37,7 @@ async def import_file(
         project_id: the project, created if needed; the file's name by default.
         name: the name of the master job, for people; the file's name by default.
         skip_bad: leave bad rows out and report them; otherwise the first one is an error.
-        delimiter: of CSV: the character between cells; by default a tab in ``.tsv`` files, else a comma.
+        delimiter: of CSV: the character between cells; None to recognise comma, semicolon, tab and vertical bar.
         json_cells: of CSV: cells that hold a JSON object or list become that; else each cell stays text.
         progress: called now and then, in the event loop; it must be quick.
 

@@ -203,6 +203,7 @@ class TableImport:
             tuple(found.bad_rows),
             already,
             time.monotonic() - self._began,
+            tuple(await in_thread(self._table.notes)),
         )
 
 

@@ -48,6 +48,7 @@ class ImportReport:
         bad_rows: the first of those, with where they stand and why they are bad.
         already_imported: it had been imported before; this call added nothing.
         seconds: how long the call took.
+        notes: what was found out about how the source is to be read, in phrases, such as ``"cells separated by tabs"``.
     """
 
     source: str
@@ -60,11 +61,13 @@ class ImportReport:
     bad_rows: tuple[str, ...]
     already_imported: bool
     seconds: float
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON has it."""
         values = asdict(self)
-        return values | {name: list(values[name]) for name in ("project_ids", "master_job_ids", "bad_rows")}
+        lists = ("project_ids", "master_job_ids", "bad_rows", "notes")
+        return values | {name: list(values[name]) for name in lists}
 
 
 def last_name(path: str) -> str:
@@ -85,4 +88,5 @@ def combined(source: str, reports: Sequence[ImportReport]) -> ImportReport:
         tuple(reason for report in reports for reason in report.bad_rows)[:MOST_NAMED],
         all(report.already_imported for report in reports),
         sum(report.seconds for report in reports),
+        tuple(dict.fromkeys(note for report in reports for note in report.notes)),
     )

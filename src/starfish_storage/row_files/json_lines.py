@@ -7,16 +7,16 @@ from collections.abc import Iterator
 from typing import IO, Any, cast
 
 from starfish_storage.codec import decode
+from starfish_storage.errors import InvalidInputError
 from starfish_storage.row_files.file_form import FileForm
 from starfish_storage.row_files.rows import MAX_ROW_BYTES, BadRow, GoodRow
-from starfish_storage.row_files.source_file import SourceFile
+from starfish_storage.row_files.source_file import SourceFile, encoding_of, notes_on_encoding
 
-_BOM = b"\xef\xbb\xbf"
 _BLOCK = 2**20
 
 
 class JsonLinesTable:
-    """The objects of a JSON Lines file, one a line. Blank lines and a byte order mark are skipped.
+    """The objects of a JSON Lines file in UTF-8, or in UTF-16 with a mark; one a line. Blank lines are skipped.
 
     Args:
         file: the file.
@@ -36,12 +36,17 @@ class JsonLinesTable:
 
     def describe(self) -> dict[str, Any]:
         """See `Table.describe`."""
-        return self._file.describe()
+        return self._file.describe() | encoding_of(self._file)
+
+    def notes(self) -> list[str]:
+        """See `Table.notes`."""
+        return notes_on_encoding(self._file)
 
     def rows(self) -> Iterator[GoodRow | BadRow]:
         """See `Table.rows`."""
-        with self._file.content() as content:
+        with self._file.text() as content:
             number = 0
+            is_first = True
             while line := content.readline(MAX_ROW_BYTES + 1):
                 number += 1
                 place = f"line {number} of {self._file.shown}"
@@ -49,10 +54,17 @@ class JsonLinesTable:
                     _skip_line(content, line)
                     yield BadRow(f"{place} is longer than {MAX_ROW_BYTES // 2**20} MiB")
                     continue
-                if number == 1:
-                    line = line.removeprefix(_BOM)
-                if line.strip():
-                    yield _parsed(place, line)
+                if not line.strip():
+                    continue
+                row = _parsed(place, line)
+                if is_first and isinstance(row, BadRow) and (line.lstrip()[:1] == b"[" or line.strip() == b"{"):
+                    # Leaving bad lines out would make rows of some of its lines.
+                    raise InvalidInputError(
+                        f"{row.reason}: this is JSON, but not one object a line. Name the file .json, or read it "
+                        'with form="json" (--from json).'
+                    )
+                is_first = False
+                yield row
 
 
 JSON_LINES = FileForm(name="jsonl", title="JSON Lines", endings=(".jsonl", ".ndjson"), table=JsonLinesTable)

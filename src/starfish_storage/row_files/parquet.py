@@ -56,6 +56,10 @@ class ParquetTable:
             return self._files[0].describe()
         return {"name": self.name, **self._about, "files": [file.describe() for file in self._files]}
 
+    def notes(self) -> list[str]:
+        """See `Table.notes`."""
+        return []
+
     def has_changed(self) -> bool:
         """See `Table.has_changed`."""
         return any(file.has_changed() for file in self._files)

@@ -57,6 +57,10 @@ class Table(Protocol):
         """Return what is kept of the source with the master job: JSON."""
         ...
 
+    def notes(self) -> list[str]:
+        """Return what was found out about how it is to be read, in phrases for a report. May block."""
+        ...
+
     def rows(self) -> Iterator[GoodRow | BadRow]:
         """Read the rows from the first one on. May block.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import io
 import os
@@ -18,6 +19,13 @@ from starfish_storage.extras import zstd
 _GZIP, _ZSTD, _BZIP2, _XZ = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"BZh", b"\xfd7zXZ\x00"
 _BLOCK = 2**20
 _LONGEST_PATH = 300
+_MARKS = {  # of UTF-32 first: its mark begins as that of UTF-16 does
+    b"\xef\xbb\xbf": "utf-8",
+    b"\xff\xfe\x00\x00": "utf-32-le",
+    b"\x00\x00\xfe\xff": "utf-32-be",
+    b"\xff\xfe": "utf-16-le",
+    b"\xfe\xff": "utf-16-be",
+}
 
 
 def shown(path: str) -> str:
@@ -50,10 +58,24 @@ class SourceFile:
             if not stat.S_ISREG(found.st_mode):
                 kind = "a directory" if stat.S_ISDIR(found.st_mode) else "not a regular file"
                 raise InvalidInputError(f"{self.shown} is {kind}: give a regular file, since it is read twice.")
-            self._file = open(path, "rb")  # noqa: SIM115 (closed by `close`)
+            self._file = cast("IO[bytes]", open(path, "rb"))  # noqa: SIM115 (closed by `close`)
         except OSError as error:
             raise _unreadable(self.shown, error) from error
         self.size = found.st_size
+
+    @classmethod
+    def of(cls, file: IO[bytes], name: str, shown_as: str) -> Self:
+        """Return the source that an open file is, such as one that was taken out of an archive.
+
+        Args:
+            file: it; closed with the source.
+            name: its name, without a path.
+            shown_as: what it is called in messages.
+        """
+        self = cls.__new__(cls)
+        self.name, self.shown, self._file = name, shown_as, file
+        self.size = os.fstat(file.fileno()).st_size
+        return self
 
     def __enter__(self) -> Self:
         return self
@@ -86,32 +108,69 @@ class SourceFile:
         self._file.seek(0)
         return self._file
 
+    @cached_property
+    def encoding(self) -> str:
+        """The encoding that a mark at its beginning names; ``"utf-8"`` if there is none.
+
+        Raises:
+            InvalidInputError: it is text of two or four bytes a character, but does not say in which order.
+        """
+        with self.content() as content:
+            start = content.read(4)
+        for mark, encoding in _MARKS.items():
+            if start.startswith(mark):
+                return encoding
+        if b"\0" in start[:2]:
+            raise InvalidInputError(f"{self.shown} is not UTF-8, nor UTF-16 with a mark: save it as UTF-8.")
+        return "utf-8"
+
     @contextmanager
-    def content(self) -> Generator[IO[bytes]]:
-        """Open its content from the first byte on, decompressed if it is compressed.
+    def content(self, buffer: int = _BLOCK) -> Generator[IO[bytes]]:
+        """Open its content from the first byte on, decompressed if it is compressed. Several may be open.
+
+        Args:
+            buffer: how many bytes are read at a time.
 
         Raises:
             InvalidInputError: it is cut short or damaged, which may be found at any point of reading it.
         """
         with self._readable():
-            start = self.raw.read(len(_XZ))
+            raw = cast("IO[bytes]", io.BufferedReader(_Section(self._file.fileno()), buffer))
+            start = raw.read(len(_XZ))
+            raw.seek(0)
             if start.startswith(_GZIP):
                 import gzip
 
-                stream = cast("IO[bytes]", gzip.GzipFile(fileobj=self.raw, mode="rb"))
+                stream = cast("IO[bytes]", gzip.GzipFile(fileobj=raw, mode="rb"))
             elif start.startswith(_ZSTD):
-                stream = cast("IO[bytes]", zstd().ZstdFile(self.raw))
+                stream = cast("IO[bytes]", zstd().ZstdFile(raw))
             elif start.startswith(_BZIP2):
                 import bz2
 
-                stream = cast("IO[bytes]", bz2.BZ2File(self.raw))
+                stream = cast("IO[bytes]", bz2.BZ2File(raw))
             elif start == _XZ:
                 import lzma
 
-                stream = cast("IO[bytes]", lzma.LZMAFile(self.raw))  # noqa: SIM115 (closed below)
+                stream = cast("IO[bytes]", lzma.LZMAFile(raw))  # noqa: SIM115 (closed below)
             else:
-                stream = cast("IO[bytes]", _Unclosed(self.raw))
-            with io.BufferedReader(cast("Any", stream), _BLOCK) as buffered:
+                yield raw
+                return
+            with io.BufferedReader(cast("Any", stream), buffer) as buffered:
+                yield cast("IO[bytes]", buffered)
+
+    @contextmanager
+    def text(self, buffer: int = _BLOCK) -> Generator[IO[bytes]]:
+        """Open its text in UTF-8, without a mark, whatever its encoding; otherwise as `content`."""
+        encoding = self.encoding
+        with self.content(buffer) as content:
+            mark = content.read(4)
+            length = next((len(known) for known in _MARKS if mark.startswith(known)), 0)
+            # Not all can seek backwards cheaply, but each can within the block that it has just read.
+            content.seek(length)
+            if encoding == "utf-8":
+                yield content
+                return
+            with io.BufferedReader(_InUtf8(content, encoding, self.shown), buffer) as buffered:
                 yield cast("IO[bytes]", buffered)
 
     def _digest(self) -> str:
@@ -139,11 +198,44 @@ class SourceFile:
             raise InvalidInputError(f"{self.shown} is damaged: its compressed data cannot be read.") from error
 
 
-class _Unclosed(io.RawIOBase):
-    """A file that stays open when what reads it is closed."""
+class _Section(io.RawIOBase):
+    """The bytes of an open file, with a place of its own: others may read the file meanwhile. It leaves it open."""
 
-    def __init__(self, file: IO[bytes]) -> None:
-        self._stream = file
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._at = 0
+
+    def readable(self) -> bool:
+        """See `io.RawIOBase`."""
+        return True
+
+    def seekable(self) -> bool:
+        """See `io.RawIOBase`."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """See `io.RawIOBase`."""
+        found = os.pread(self._descriptor, len(buffer), self._at)
+        buffer[: len(found)] = found
+        self._at += len(found)
+        return len(found)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """See `io.RawIOBase`."""
+        before = {os.SEEK_SET: 0, os.SEEK_CUR: self._at}
+        self._at = offset + (os.fstat(self._descriptor).st_size if whence == os.SEEK_END else before[whence])
+        return self._at
+
+
+class _InUtf8(io.RawIOBase):
+    """Text of another encoding, in UTF-8."""
+
+    def __init__(self, content: IO[bytes], encoding: str, shown_as: str) -> None:
+        self._content = content
+        self._encoding = encoding
+        self._decoder = codecs.getincrementaldecoder(encoding)()
+        self._shown = shown_as
+        self._ready = b""
 
     def readable(self) -> bool:
         """See `io.RawIOBase`."""
@@ -151,7 +243,30 @@ class _Unclosed(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         """See `io.RawIOBase`."""
-        return cast("Any", self._stream).readinto(buffer)
+        while not self._ready:
+            block = self._content.read(_BLOCK)
+            try:
+                self._ready = self._decoder.decode(block, final=not block).encode()
+            except UnicodeError:
+                family = self._encoding[:-3].upper()
+                raise InvalidInputError(
+                    f"{self._shown} begins with the mark of {family}, but is not {family}: save it as UTF-8."
+                ) from None
+            if not block:
+                break
+        count = min(len(buffer), len(self._ready))
+        buffer[:count], self._ready = self._ready[:count], self._ready[count:]
+        return count
+
+
+def encoding_of(file: SourceFile) -> dict[str, Any]:
+    """Return what is kept of the encoding of a text: nothing of one in UTF-8, as of all that were imported before."""
+    return {} if file.encoding == "utf-8" else {"encoding": file.encoding}
+
+
+def notes_on_encoding(file: SourceFile) -> list[str]:
+    """Return the encoding of a text for a report, if it is not the usual one."""
+    return [] if file.encoding == "utf-8" else [file.encoding.upper()]
 
 
 def _unreadable(shown: str, error: OSError) -> InvalidInputError:

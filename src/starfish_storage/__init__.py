@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from starfish_storage.errors import (
     AlreadyExistsError,
     AttemptOverError,
+    ConversationError,
     DataLostError,
     DataNotFoundError,
     DataTooLargeError,
@@ -92,6 +93,7 @@ __all__ = [
     "AnnotationStore",
     "AttemptOverError",
     "Context",
+    "ConversationError",
     "DataHandler",
     "DataLostError",
     "DataNotFoundError",

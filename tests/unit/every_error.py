@@ -12,6 +12,7 @@ EXAMPLES: list[StorageError] = [
     errors.IdCollisionError("record_uid", "ABC", "'abc' is in use, and many file systems cannot tell the two apart"),
     errors.InvalidReferenceError("/etc/passwd", "it points outside the store"),
     errors.InvalidDataError("data of record 'r1'", "$.scores[1]", "nan is not JSON"),
+    errors.ConversationError("messages[3].tool_calls[0]", "the call names no function"),
     errors.InvalidStatusError("record status", "complete", ("pending", "running", "completed")),
     errors.InvalidUriError("http://example.com/store", "there is no storage for its scheme"),
     errors.NotFoundError("master job", "run-1", "start it with log_master_job_start first"),

@@ -21,6 +21,7 @@ CODES = {
     "IdCollisionError": "id_collision",
     "InvalidReferenceError": "invalid_reference",
     "InvalidDataError": "invalid_data",
+    "ConversationError": "invalid_conversation",
     "InvalidStatusError": "invalid_status",
     "InvalidUriError": "invalid_uri",
     "NotFoundError": "not_found",
@@ -117,6 +118,8 @@ def test_attributes_name_what_it_is_about() -> None:
     assert by_name["InvalidIdError"] == {"kind": "record_uid", "value": "../x"}
     assert by_name["InvalidReferenceError"] == {"reference": "/etc/passwd"}
     assert by_name["InvalidDataError"] == {"what": "data of record 'r1'", "path": "$.scores[1]"}
+    place, reason = "messages[3].tool_calls[0]", "the call names no function"
+    assert by_name["ConversationError"] == {"path": place, "reason": reason}
     assert by_name["InvalidStatusError"] == {"value": "complete"}
     assert by_name["InvalidUriError"] == {"uri": "http://example.com/store"}
     assert by_name["ParentNotFoundError"] == {"kind": "project", "id": "p1"}

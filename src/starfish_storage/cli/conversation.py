@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, cast
 
 from starfish_storage.cli.event_stream import answer_of_stream
 from starfish_storage.codec import readable_text
-from starfish_storage.conversation import Part, message_of, parts_of
+from starfish_storage.conversations.parts import Part, message_of, parts_of
 
 
 class Turn(NamedTuple):

@@ -14,6 +14,7 @@ import errno
 from starfish_storage.errors.calls import (
     AlreadyExistsError,
     AttemptOverError,
+    ConversationError,
     DataNotFoundError,
     ForkedProcessError,
     IdCollisionError,
@@ -60,6 +61,7 @@ __all__ = [
     "SEE_DAMAGE",
     "AlreadyExistsError",
     "AttemptOverError",
+    "ConversationError",
     "DataLostError",
     "DataNotFoundError",
     "DataTooLargeError",

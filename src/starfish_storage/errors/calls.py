@@ -72,6 +72,22 @@ class InvalidDataError(InvalidInputError):
         self.path = path
 
 
+class ConversationError(InvalidInputError):
+    """A value is not a conversation, or none that the shape can hold.
+
+    Attributes:
+        path: where the fault is, such as ``"messages[3].tool_calls[0]"``.
+        reason: what is wrong, and what to do.
+    """
+
+    code: ClassVar[str] = "invalid_conversation"
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path}: {reason.rstrip('.')}.")
+        self.path = path
+        self.reason = reason
+
+
 class InvalidStatusError(InvalidInputError):
     """The status is not one that the model knows.
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from starfish_storage.conversation import ChatMessage, Part, conversation_of
+from starfish_storage.conversations.parts import ChatMessage, Part, conversation_of
 from starfish_storage.viewer.images import Image, image_of
 from starfish_storage.viewer.json_tree import Room, TreeNode, tree_of
 from starfish_storage.viewer.safe_markdown import rendered

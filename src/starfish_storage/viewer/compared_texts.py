@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 from starfish_storage.codec import readable_text
-from starfish_storage.conversation import conversation_of
+from starfish_storage.conversations.parts import conversation_of
 from starfish_storage.models import Record
 from starfish_storage.viewer.comparing import ComparedOutcome, ComparedRow
 from starfish_storage.viewer.json_tree import Room

@@ -9,7 +9,7 @@ from typing import cast
 from urllib.parse import urlencode
 
 from starfish_storage.codec import readable_text
-from starfish_storage.conversation import last_said
+from starfish_storage.conversations.parts import last_said
 from starfish_storage.wording import money, number_of, size
 
 LONGEST_CELL = 160

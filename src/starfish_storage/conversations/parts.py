@@ -1,27 +1,38 @@
 """Conversations as messages with roles: the forms in which clients send and get them, and data to train on has them.
 
-Of OpenAI (chat, Responses), of Anthropic, and of ShareGPT. Pages and commands show them; whoever writes another form
-of them begins here too.
+Of OpenAI (chat, Responses), of Anthropic, and of ShareGPT. Whatever a message is, it is taken apart: pages and commands
+show the parts as they are, and `reading` makes canonical messages of them, or refuses them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
-from starfish_storage.codec import readable_text
+from starfish_storage.codec import decode, readable_text
 
 PartKind = Literal["text", "thinking", "call", "result", "other"]
 """What a part of a message is; ``other``: an image, a sound, or what is not known."""
 
-_ROLES = {"human": "user", "gpt": "assistant", "bot": "assistant", "function": "tool"}
+_ROLES = {
+    "human": "user",
+    "gpt": "assistant",
+    "chatgpt": "assistant",
+    "bot": "assistant",
+    "model": "assistant",
+    "function_call": "assistant",
+    "function": "tool",
+    "observation": "tool",
+}
 _TEXTS = frozenset({"text", "input_text", "output_text", "refusal", "summary_text", "reasoning_text"})
 _THINKING = frozenset({"thinking", "reasoning"})
 _CALLS = frozenset({"tool_use", "function_call", "server_tool_use", "custom_tool_call"})
 _RESULTS = frozenset({"tool_result", "function_call_output", "custom_tool_call_output"})
-_ITEMS = _THINKING | _CALLS | _RESULTS
-_THOUGHTS = ("reasoning_content", "reasoning")
+ITEMS = _THINKING | _CALLS | _RESULTS
+"""Types of what stands between messages, or in them."""
+
+_THOUGHTS = ("reasoning_content", "reasoning", "thinking")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +44,15 @@ class Part:
         content: what is said or thought; the arguments of a call, as a text or a JSON value; what it returned, as a
             text; what is not known, as it is.
         name: of the tool that is called or has answered, or the type of what is not known.
+        id: of the call, or of the call that is answered; empty if it is not told.
+        place: where it stands in the message, such as ``tool_calls[0]``; what stands with a result has the same.
     """
 
     kind: PartKind
     content: Any
     name: str = ""
+    id: str = field(default="", repr=False, compare=False)
+    place: str = field(default="", repr=False, compare=False)
 
     @property
     def text(self) -> str:
@@ -71,7 +86,7 @@ def conversation_of(value: object) -> list[ChatMessage] | None:
     if not isinstance(value, list) or not value:
         return None
     items = cast("list[object]", value)
-    if not all(isinstance(one, dict) and _is_message(cast("dict[str, Any]", one)) for one in items):
+    if not all(isinstance(one, dict) and is_message(cast("dict[str, Any]", one)) for one in items):
         return None
     return [message_of(one) for one in cast("list[dict[str, Any]]", items)]
 
@@ -97,31 +112,43 @@ def message_of(fields: Mapping[str, Any]) -> ChatMessage:
     """
     kind, role = _type(fields), _role(fields)
     is_unknown = kind not in ("", "message") and "content" not in fields and not _is_of_sharegpt(fields)
-    if kind in _ITEMS or is_unknown:  # as Responses have them between messages
+    if kind in ITEMS or is_unknown:  # as Responses have them between messages
         return ChatMessage(role, tuple(_parts(fields)))
-    parts = [Part("thinking", fields[name]) for name in _THOUGHTS if isinstance(fields.get(name), str)]
-    parts += parts_of(fields["value"] if _is_of_sharegpt(fields) else fields.get("content"))
-    if isinstance(fields.get("refusal"), str):
-        parts.append(Part("text", fields["refusal"]))
+    if _is_of_sharegpt(fields):
+        parts = _called(fields["value"]) if fields["from"] == "function_call" else parts_of(fields["value"], "value")
+    else:
+        parts = [Part("thinking", fields[name]) for name in _THOUGHTS if isinstance(fields.get(name), str)]
+        parts += parts_of(fields.get("content"))
+        if isinstance(fields.get("refusal"), str):
+            parts.append(Part("text", fields["refusal"], place="refusal"))
     if role == "tool":
-        name = str(fields.get("name") or "")
-        parts = [Part("result", part.content, name) if part.kind == "text" else part for part in parts]
+        name, answered = str(fields.get("name") or ""), str(fields.get("tool_call_id") or "")
+        parts = [
+            Part("result", part.content, name, answered, part.place) if part.kind == "text" else part for part in parts
+        ]
     return ChatMessage(role, (*parts, *_calls(fields)))
 
 
-def parts_of(said: object) -> list[Part]:
-    """Return what the content of a message says: a text, or a list of texts and parts."""
+def parts_of(said: object, place: str = "content") -> list[Part]:
+    """Return what the content of a message says: a text, or a list of texts and parts.
+
+    Args:
+        said: the content.
+        place: where it stands in the message.
+    """
     if said is None or said == "":
         return []
     if isinstance(said, list):
-        return [part for one in cast("list[object]", said) for part in _parts(one)]
-    return _parts(said)
+        items = enumerate(cast("list[object]", said))
+        return [part for index, one in items for part in _parts(one, f"{place}[{index}]")]
+    return _parts(said, place)
 
 
-def _is_message(fields: Mapping[str, Any]) -> bool:
+def is_message(fields: Mapping[str, Any]) -> bool:
+    """Return whether an object is a message: it has a role and says something, or stands between messages."""
     if _is_of_sharegpt(fields):
         return True
-    if fields.get("role") is None and _type(fields) in _ITEMS:
+    if fields.get("role") is None and _type(fields) in ITEMS:
         return True
     says_something = fields.get("content") is not None or fields.get("tool_calls") or fields.get("refusal")
     return isinstance(fields.get("role"), str) and bool(says_something)
@@ -135,7 +162,7 @@ def _role(fields: Mapping[str, Any]) -> str:
     kind = _type(fields)
     if kind in _RESULTS:
         return "tool"
-    usual = "assistant" if kind in _ITEMS else kind or "?"
+    usual = "assistant" if kind in ITEMS else kind or "?"
     role = str(fields["from"] if _is_of_sharegpt(fields) else fields.get("role") or usual)
     return _ROLES.get(role, role)
 
@@ -146,40 +173,57 @@ def _type(fields: Mapping[str, Any]) -> str:
 
 
 def _calls(fields: Mapping[str, Any]) -> list[Part]:
-    calls = fields.get("tool_calls") or ([fields["function_call"]] if fields.get("function_call") else [])
+    if not fields.get("tool_calls") and fields.get("function_call"):
+        return [_call(fields["function_call"], "function_call")]
+    calls: object = fields.get("tool_calls") or []
     if not isinstance(calls, list):
-        return [Part("other", calls, "tool_calls")]
-    parts: list[Part] = []
-    for one in cast("list[object]", calls):
-        call = cast("dict[str, Any]", one) if isinstance(one, dict) else {"arguments": one}
-        function = call.get("function", call)
-        called = cast("dict[str, Any]", function) if isinstance(function, dict) else {"arguments": function}
-        parts.append(_part(called | {"type": "function_call"}))
-    return parts
+        return [Part("other", calls, "tool_calls", place="tool_calls")]
+    return [_call(one, f"tool_calls[{index}]") for index, one in enumerate(cast("list[object]", calls))]
 
 
-def _parts(part: object) -> list[Part]:
+def _call(one: object, place: str) -> Part:
+    call = cast("dict[str, Any]", one) if isinstance(one, dict) else {"arguments": one}
+    function = call.get("function", call)
+    called = cast("dict[str, Any]", function) if isinstance(function, dict) else {"arguments": function}
+    return _part({"id": call.get("id")} | called | {"type": "function_call"}, place)
+
+
+def _called(value: object) -> list[Part]:
+    """Return the calls that ShareGPT has as JSON text: one, or a list of them."""
+    try:
+        said: object = decode(value.encode()) if isinstance(value, str) else value
+    except ValueError:
+        return parts_of(value, "value")
+    calls = cast("list[object]", said) if isinstance(said, list) else [said]
+    return [_call(one, "value") for one in calls]
+
+
+def _parts(part: object, place: str = "") -> list[Part]:
     """Return a part; what a tool has returned beside text, such as an image, stands behind it as parts of its own."""
     fields: Mapping[str, Any] = cast("Mapping[str, Any]", part) if isinstance(part, Mapping) else {}
     if _type(fields) not in _RESULTS:
-        return [_part(cast("object", part))]
+        return [_part(cast("object", part), place)]
     returned = parts_of(fields.get("content", fields.get("output", "")))
-    others = [one for one in returned if one.kind == "other"]
-    return [Part("result", "\n".join(one.text for one in returned if one.kind != "other")), *others]
+    others = [Part(one.kind, one.content, one.name, place=place) for one in returned if one.kind == "other"]
+    text = "\n".join(one.text for one in returned if one.kind != "other")
+    answered = fields.get("tool_use_id") or fields.get("call_id") or ""
+    return [Part("result", text, id=str(answered), place=place), *others]
 
 
-def _part(part: object) -> Part:
+def _part(part: object, place: str) -> Part:
     if not isinstance(part, Mapping):
-        return Part("text", _text(part))
+        return Part("text", _text(part), place=place)
     fields = cast("Mapping[str, Any]", part)
     kind = _type(fields)
     if kind in _TEXTS:
-        return Part("text", _text(fields.get("text", fields.get("refusal", ""))))
+        return Part("text", _text(fields.get("text", fields.get("refusal", ""))), place=place)
     if kind in _THINKING:
-        return Part("thinking", _joined(fields.get("thinking") or fields.get("summary") or fields.get("content")))
+        thought = _joined(fields.get("thinking") or fields.get("summary") or fields.get("content"))
+        return Part("thinking", thought, place=place)
     if kind in _CALLS:
-        return Part("call", fields.get("input", fields.get("arguments", "")), str(fields.get("name") or ""))
-    return Part("other", dict(fields), kind)
+        given, called = fields.get("input", fields.get("arguments", "")), fields.get("call_id") or fields.get("id")
+        return Part("call", given, str(fields.get("name") or ""), str(called or ""), place)
+    return Part("other", dict(fields), kind, place=place)
 
 
 def _joined(said: object) -> str:

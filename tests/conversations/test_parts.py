@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from starfish_storage.conversation import conversation_of
+from starfish_storage.conversations.parts import conversation_of
 
 CALL = {"function": {"name": "look", "arguments": '{"a": 1}'}}
 

@@ -1,0 +1,229 @@
+"""Conversations are read from what people have, or refused with the place where the fault stands."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from starfish_storage.conversations.reading import read_conversation, read_tools
+from starfish_storage.conversations.source import ConversationSource
+from starfish_storage.errors import ConversationError, InvalidInputError
+
+USER, REPLY = {"role": "user", "content": "hi"}, {"role": "assistant", "content": "ho"}
+CALL = {"id": "c1", "type": "function", "function": {"name": "look", "arguments": '{"q":1}'}}
+CALLING = {"role": "assistant", "content": None, "tool_calls": [CALL]}
+ANSWER = {"role": "tool", "content": "found", "tool_call_id": "c1"}
+IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0="}}
+
+
+def invented(message: dict[str, Any], named: str = "call_1") -> dict[str, Any]:
+    """Return a message with the id that a call without one is given."""
+    text = json.dumps(message).replace('"c1"', f'"{named}"')
+    return json.loads(text)
+
+
+@pytest.mark.parametrize(
+    ("given", "canonical"),
+    [
+        pytest.param([USER, REPLY], [USER, REPLY], id="plain"),
+        pytest.param({"messages": [USER, REPLY]}, [USER, REPLY], id="an object"),
+        pytest.param(json.dumps([USER, REPLY]), [USER, REPLY], id="JSON text"),
+        pytest.param(REPLY, [REPLY], id="one message"),
+        pytest.param({"choices": [{"index": 0, "message": REPLY}], "usage": {}}, [REPLY], id="an answer of OpenAI"),
+        pytest.param(
+            [
+                {"role": "assistant", "content": "ho", "refusal": None, "audio": None, "function_call": None},
+                {"role": "assistant", "content": None, "tool_calls": [CALL], "annotations": []},
+                {"role": "tool", "content": [{"type": "text", "text": "found"}], "tool_call_id": "c1"},
+            ],
+            [REPLY, CALLING, ANSWER],
+            id="what clients add is left out",
+        ),
+        pytest.param(
+            [{"role": "user", "content": "hi", "name": "Ann"}, {"role": "assistant", "content": "ho", "weight": 0}],
+            [{"role": "user", "content": "hi", "name": "Ann"}, {"role": "assistant", "content": "ho", "weight": 0}],
+            id="names and weights",
+        ),
+        pytest.param(
+            [
+                {"role": "assistant", "tool_calls": [{"function": {"name": "look", "arguments": {"q": 1}}}]},
+                {"role": "tool", "name": "look", "content": "found"},
+            ],
+            [invented(CALLING), {"role": "tool", "content": "found", "name": "look", "tool_call_id": "call_1"}],
+            id="TRL: no ids, arguments as an object",
+        ),
+        pytest.param(
+            [
+                {"role": "assistant", "content": None, "function_call": {"name": "look", "arguments": '{"q":1}'}},
+                {"role": "function", "name": "look", "content": "found"},
+            ],
+            [invented(CALLING), {"role": "tool", "content": "found", "name": "look", "tool_call_id": "call_1"}],
+            id="OpenAI before tools",
+        ),
+        pytest.param(
+            [{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}, IMAGE]}],
+            [{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}, IMAGE]}],
+            id="parts",
+        ),
+        pytest.param(
+            [
+                {"role": "user", "content": [{"type": "text", "text": "hi"}]},
+                {
+                    "role": "assistant",
+                    "content": [
+                        {"type": "thinking", "thinking": "hm", "signature": "x"},
+                        {"type": "redacted_thinking", "data": "x"},
+                        {"type": "text", "text": "I look"},
+                        {"type": "text", "text": " now."},
+                        {"type": "tool_use", "id": "c1", "name": "look", "input": {"q": 1}},
+                    ],
+                },
+                {
+                    "role": "user",
+                    "content": [
+                        {
+                            "type": "tool_result",
+                            "tool_use_id": "c1",
+                            "content": [
+                                {"type": "text", "text": "found"},
+                                {
+                                    "type": "image",
+                                    "source": {"type": "base64", "media_type": "image/png", "data": "iVBORw0="},
+                                },
+                            ],
+                        },
+                        {"type": "text", "text": "go on"},
+                    ],
+                },
+            ],
+            [
+                USER,
+                {"role": "assistant", "content": "I look now.", "thinking": "hm", "tool_calls": [CALL]},
+                {"role": "tool", "content": [{"type": "text", "text": "found"}, IMAGE], "tool_call_id": "c1"},
+                {"role": "user", "content": "go on"},
+            ],
+            id="Anthropic",
+        ),
+        pytest.param(
+            {
+                "output": [
+                    {"type": "reasoning", "summary": [{"type": "summary_text", "text": "hm"}]},
+                    {"type": "function_call", "id": "fc", "call_id": "c1", "name": "look", "arguments": '{"q":1}'},
+                    {"type": "function_call_output", "call_id": "c1", "output": "found"},
+                    {"type": "reasoning", "summary": []},
+                    {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "ho"}]},
+                ]
+            },
+            [CALLING | {"thinking": "hm"}, ANSWER, REPLY],
+            id="Responses",
+        ),
+        pytest.param(
+            {
+                "system": "Be brief.",
+                "conversations": [
+                    {"from": "human", "value": "hi"},
+                    {"from": "function_call", "value": '{"name": "look", "arguments": {"q": 1}}'},
+                    {"from": "observation", "value": "found"},
+                    {"from": "gpt", "value": "ho"},
+                ],
+            },
+            [{"role": "system", "content": "Be brief."}, USER, invented(CALLING), invented(ANSWER), REPLY],
+            id="ShareGPT",
+        ),
+    ],
+)
+def test_what_people_have_becomes_canonical(given: Any, canonical: list[dict[str, Any]]):
+    before = json.dumps(given)
+    assert read_conversation(given).messages == canonical
+    assert json.dumps(given) == before, "what was given is not changed"
+    assert read_conversation(canonical).messages == canonical
+
+
+@pytest.mark.parametrize(
+    ("given", "place"),
+    [
+        ([], "$"),
+        ("just text", "$"),
+        (7, "$"),
+        ({"answer": "x"}, "$"),
+        ({"messages": []}, "messages"),
+        ([USER, 7], "$[1]"),
+        ([{"content": "hi"}], "$[0]"),
+        ([{"role": "boss", "content": "hi"}], "$[0].role"),
+        ([{"from": "boss", "value": "hi"}], "$[0].from"),
+        ([{"role": "user", "content": 7}], "$[0].content"),
+        ([{"role": "user", "content": {"text": "hi"}}], "$[0].content"),
+        ([{"role": "user", "content": ["a", 7]}], "$[0].content[1]"),
+        ([{"role": "user", "content": [{"type": "input_audio"}]}], "$[0].content[0]"),
+        ([{"role": "user", "content": [{"type": "image"}]}], "$[0].content[0]"),
+        ([USER, CALLING | {"tool_calls": "odd"}], "$[1].tool_calls"),
+        ([USER, CALLING | {"tool_calls": [CALL, {"function": {"arguments": "{}"}}]}], "$[1].tool_calls[1]"),
+        ([CALLING | {"tool_calls": [{"function": {"name": "look", "arguments": 7}}]}], "$[0].tool_calls[0]"),
+        ({"messages": [{"from": "human", "value": ["a", None]}]}, "messages[0].value[1]"),
+    ],
+    ids=repr,
+)
+def test_what_is_no_conversation_is_refused_with_its_place(given: Any, place: str):
+    with pytest.raises(ConversationError) as caught:
+        read_conversation(given)
+    assert caught.value.path == place
+
+
+TOOL = {"type": "function", "function": {"name": "look", "description": "Looks.", "parameters": {"type": "object"}}}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        [TOOL],
+        json.dumps([TOOL]),
+        [{"type": "function", "name": "look", "description": "Looks.", "parameters": {"type": "object"}}],
+        [{"name": "look", "description": "Looks.", "input_schema": {"type": "object"}}],
+    ],
+    ids=repr,
+)
+def test_tools_are_those_of_openai(given: Any):
+    assert read_tools(given, "tools") == [TOOL]
+
+
+def test_a_tool_without_a_name_is_refused():
+    with pytest.raises(ConversationError, match=r"tools\[1\]: the tool has no name"):
+        read_tools([TOOL, {"type": "function", "function": {}}], "tools")
+
+
+def test_fields_are_said_before_and_behind_a_list():
+    data = {
+        "question": "hi",
+        "asked": [{"role": "user", "content": "a"}],
+        "response": {"choices": [{"message": {"role": "assistant", "content": "ho", "reasoning_content": "hm"}}]},
+        "a.b": {"n": 1},
+        "tools": [TOOL],
+    }
+    source = ConversationSource("response.choices.0.message", (("user", "question"),), system="Be brief.")
+    system = {"role": "system", "content": "Be brief."}
+    assert source.of(data).messages == [system, USER, REPLY]
+    kept = ConversationSource("response", (("user", "question"),), tools_from="tools", thinking="keep").of(data)
+    assert (kept.messages, kept.tools) == ([USER, REPLY | {"thinking": "hm"}], [TOOL])
+    behind = ConversationSource("asked", (("user", "question"), ("assistant", "a.b"))).of(data)
+    assert [one["content"] for one in behind.messages] == ["hi", "a", '{"n":1}']
+
+
+@pytest.mark.parametrize("path", ["b", "a.c", "a.1", "a.0.x", "n", "a.-2"])
+def test_a_field_that_is_not_there_is_named(path: str):
+    with pytest.raises(ConversationError) as caught:
+        ConversationSource(path).of({"a": [1], "n": None})
+    assert caught.value.path == path
+
+
+def test_a_source_that_says_nothing_is_refused():
+    odd: list[dict[str, Any]] = [
+        {},
+        {"parts": (("boss", "x"),)},
+        {"parts": (("user", ""),)},
+        {"thinking": "x", "messages_from": "m"},
+    ]
+    for wrong in odd:
+        with pytest.raises(InvalidInputError):
+            ConversationSource(**wrong)

@@ -276,5 +276,5 @@ async def test_what_is_no_working_directory(storage: LocalStorage, tmp_path: Pat
     with pytest.raises(InvalidInputError, match="from what is in it"):
         await import_path(storage, tmp_path / "empty")
     (tmp_path / "empty" / "responses_0.jsonl").write_text("")
-    with pytest.raises(InvalidInputError, match="has no response"):
+    with pytest.raises(InvalidInputError, match="has no answer of a model"):
         await import_path(storage, tmp_path / "empty")

@@ -5,15 +5,15 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from array import array
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
 
 from starfish_storage.codec import decode, encode
 from starfish_storage.errors import InvalidDataError, InvalidInputError, shorten
+from starfish_storage.imports.answers import LONGEST_ERROR, ModelAnswer
+from starfish_storage.imports.places import MOST_POSITIONS, LineFile, Places
 from starfish_storage.row_files.rows import MAX_ROW_BYTES, BadRow
 from starfish_storage.row_files.source_file import SourceFile, shown
 from starfish_storage.runs import Output, Usage
@@ -29,33 +29,6 @@ _ABOUT = (
     "batch_mode",
     "timestamp",
 )
-_MOST_REQUESTS = 100_000_000  # of one run: the place of each takes eight bytes of memory
-_NOWHERE = 2**64 - 1
-_OFFSET_BITS = 48
-_LONGEST_ERROR = 2000
-
-
-@dataclass(frozen=True, slots=True)
-class Response:
-    """What came of one request.
-
-    Attributes:
-        position: the place of its row in the input of the run, from 0.
-        request: what was asked, as Curator keeps it.
-        outputs: the rows that were made of the answer; one that has no data if it failed.
-        usage: what it used; none if that was not noted.
-        start: when it was asked (UTC).
-        end: when it was answered (UTC).
-        error: why it failed; None if it did not.
-    """
-
-    position: int
-    request: dict[str, Any]
-    outputs: tuple[Output, ...]
-    usage: tuple[Usage, ...]
-    start: datetime
-    end: datetime
-    error: str | None
 
 
 class CuratorRun:
@@ -70,12 +43,15 @@ class CuratorRun:
         identity: SHA-256, in hex, of all responses.
     """
 
+    form = "curator"
+
     def __init__(self, path: str, files: Sequence[SourceFile]) -> None:
         self.name = os.path.basename(os.path.abspath(path))
         self._path = path
         self._files = files
+        self._lines = [LineFile(file) for file in files]
         self.identity = hashlib.sha256("".join(file.sha256 for file in files).encode()).hexdigest()
-        self._places = array("Q")
+        self._places = Places()
 
     def describe(self) -> dict[str, Any]:
         """Return what is kept of it: never where it lay."""
@@ -83,6 +59,18 @@ class CuratorRun:
 
     def about(self) -> dict[str, Any]:
         """Return what Curator itself has noted about the run; nothing if the run did not end."""
+        return {"curator": self._noted()}
+
+    def notes(self) -> list[str]:
+        """See `AnswerSource.notes`."""
+        return []
+
+    def output_schema(self, first: ModelAnswer) -> dict[str, Any]:
+        """Return the form of answers that was asked for."""
+        schema: Any = first.request.get("response_format")
+        return cast("dict[str, Any]", schema) if isinstance(schema, dict) else {}
+
+    def _noted(self) -> dict[str, Any]:
         try:
             with open(os.path.join(self._path, "response.json"), "rb") as file:
                 found = decode(file.read(MAX_ROW_BYTES))
@@ -95,51 +83,42 @@ class CuratorRun:
         """Return whether the responses are others than when they were opened. May block."""
         return any(file.has_changed() for file in self._files)
 
-    def index(self) -> Iterator[Response | BadRow]:
+    def index(self) -> Iterator[ModelAnswer | BadRow]:
         """Read all responses, in the order in which they came, and note where each request's is. May block.
 
         Of several for one request, as after a repeated run, the last that has not failed counts.
         """
-        self._places = array("Q")
+        self._places = Places()
         failed = set[int]()
-        for number, file in enumerate(self._files):
-            for offset, place, line in _lines(file):
-                too_long = len(line) > MAX_ROW_BYTES
-                found = (
-                    BadRow(f"{place} is longer than {MAX_ROW_BYTES // 2**20} MiB") if too_long else _parsed(place, line)
-                )
+        for number, file in enumerate(self._lines):
+            for offset, place, line in file.lines():
+                found = _parsed(place, line)
                 if isinstance(found, BadRow):
                     yield found
                     continue
                 position = found.position
-                if position >= len(self._places):
-                    self._places.extend([_NOWHERE] * (position + 1 - len(self._places)))
-                if found.error is not None and self._places[position] != _NOWHERE and position not in failed:
+                if found.error is not None and position in self._places and position not in failed:
                     continue
                 failed.discard(position)
                 if found.error is not None:
                     failed.add(position)
-                self._places[position] = number << _OFFSET_BITS | offset
+                self._places[position] = number, offset
                 yield found
 
     def positions(self) -> Iterator[int]:
         """Return the positions of the requests that have a response, ascending; `index` comes first."""
-        return (position for position, place in enumerate(self._places) if place != _NOWHERE)
+        return iter(self._places)
 
-    def response(self, position: int) -> Response:
+    def answer(self, position: int) -> ModelAnswer:
         """Return the response to a request; `index` comes first. May block.
 
         Raises:
             InvalidInputError: it is another one by now.
         """
-        place = self._places[position] if position < len(self._places) else _NOWHERE
-        if place != _NOWHERE:
-            file = self._files[place >> _OFFSET_BITS]
-            stream = file.raw
-            stream.seek(place & (1 << _OFFSET_BITS) - 1)
-            found = _parsed("", stream.readline())
-            if isinstance(found, Response) and found.position == position:
-                return found
+        number, offset = self._places[position]
+        found = _parsed("", self._lines[number].line(offset))
+        if isinstance(found, ModelAnswer) and found.position == position:
+            return found
         raise InvalidInputError(f"{shorten(self.name)} changed while it was imported: import it again.")
 
 
@@ -169,20 +148,9 @@ def response_files(path: str) -> list[str]:
     return [match[0] for match in sorted(found, key=lambda match: int(match[1]))]
 
 
-def _lines(file: SourceFile) -> Iterator[tuple[int, str, bytes]]:
-    """Yield where each line begins, what it is called, and the line; the first part of one that is too long."""
-    stream, offset, number = file.raw, 0, 0
-    while line := stream.readline(MAX_ROW_BYTES + 1):
-        number += 1
-        if line.strip():
-            yield offset, f"line {number} of {file.shown}", line
-        while line and not line.endswith(b"\n"):
-            offset += len(line)
-            line = stream.readline(MAX_ROW_BYTES + 1)
-        offset += len(line)
-
-
-def _parsed(place: str, line: bytes) -> Response | BadRow:
+def _parsed(place: str, line: bytes) -> ModelAnswer | BadRow:
+    if len(line) > MAX_ROW_BYTES:
+        return BadRow(f"{place} is longer than {MAX_ROW_BYTES // 2**20} MiB")
     try:
         found = decode(line.rstrip() + b"\n")
         response = _response(found)
@@ -197,18 +165,18 @@ def _parsed(place: str, line: bytes) -> Response | BadRow:
     return response
 
 
-def _response(found: dict[str, Any]) -> Response:
+def _response(found: dict[str, Any]) -> ModelAnswer:
     request: dict[str, Any] = found["generic_request"]
     position = request["original_row_idx"]
-    if not isinstance(position, int) or not 0 <= position < _MOST_REQUESTS:
+    if not isinstance(position, int) or not 0 <= position < MOST_POSITIONS:
         raise ValueError(position)
     errors: Any = found.get("response_errors")
     error = None
     if errors is not None or found.get("response_message") is None:
         texts = cast("list[object]", errors) if isinstance(errors, list) else []
-        error = "; ".join(map(str, texts))[:_LONGEST_ERROR] or "no response"
+        error = "; ".join(map(str, texts))[:LONGEST_ERROR] or "no response"
     start = _moment(found["created_at"])
-    return Response(
+    return ModelAnswer(
         position,
         request,
         (Output("failed", None, error),) if error is not None else _outputs(found),
@@ -216,6 +184,7 @@ def _response(found: dict[str, Any]) -> Response:
         start,
         max(start, _moment(found["finished_at"])),
         error,
+        None if error is None else "CuratorError",
     )
 
 

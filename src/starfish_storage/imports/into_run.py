@@ -1,4 +1,4 @@
-"""Responses of a model into a run with a ledger: inputs, attempts with what they used, and records."""
+"""Answers of a model into a run with a ledger: inputs, attempts with what they used, and records."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import os
 import time
 import uuid
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 from starfish_storage.errors import InvalidInputError, StorageError
-from starfish_storage.imports.curator import CuratorRun, Response
+from starfish_storage.imports.answers import AnswerSource, ModelAnswer
 from starfish_storage.imports.jobs import all_at_once, in_thread, job_id_of, kept_of, start_job
 from starfish_storage.imports.report import MOST_NAMED, ImportProgress, ImportReport, OnProgress, Stage
 from starfish_storage.interface import Storage
@@ -28,12 +28,12 @@ _CHANGED = "changed"
 
 
 class RunImport:
-    """Imports one run of Curator; see `TableImport` for the arguments."""
+    """Imports the answers of one source; see `TableImport` for the arguments."""
 
     def __init__(
         self,
         storage: Storage,
-        source: CuratorRun,
+        source: AnswerSource,
         project_id: str | None,
         name: str | None,
         *,
@@ -48,20 +48,21 @@ class RunImport:
         self._skip_bad = skip_bad
         self._progress = progress
         self._began = time.monotonic()
+        self._start_time = utc_now()  # of the run, as soon as that is there
         self._new = 0
-        self._id = job_id_of("curator", source.identity, source.describe())
+        self._id = job_id_of(source.form, source.identity, source.describe())
 
     async def run(self) -> ImportReport:
         """Import it, or what is left of it.
 
         Raises:
-            InvalidInputError: a response is bad and `skip_bad` is not set, or there are no responses; nothing was
-                stored. Or the source changed meanwhile; then the master job has become ``failed``.
+            InvalidInputError: an answer is bad and `skip_bad` is not set, or there are none; nothing was stored. Or
+                the source changed meanwhile; then the master job has become ``failed``.
         """
         storage = self._storage
         job = await storage.get_master_job(self._id)
         if job is not None and job.status == "failed" and _CHANGED in (job.summary or {}):
-            await storage.delete_master_job(self._id)  # what it holds may be responses of another directory
+            await storage.delete_master_job(self._id)  # what it holds may be answers of another source
             job = None
         if job is not None and (job.status in _DONE or job.status == "failed"):
             return await self._report(job, await kept_of(storage, job), already=True)
@@ -70,6 +71,7 @@ class RunImport:
             job = await self._start(found)
         elif job.status != "running":
             await storage.update_master_job_status(self._id, "running", utc_now())
+        self._start_time = job.start_time or job.creation_time
         await self._register()
         await self._finish_all(found["responses"])
         await self._end(found)
@@ -77,9 +79,9 @@ class RunImport:
 
     async def _check(self) -> dict[str, Any]:
         skipped, bad_rows = 0, list[str]()
-        responses = self._source.index()
+        answers = self._source.index()
         read = 0
-        while batch := await in_thread(lambda: list(itertools.islice(responses, _BATCH))):
+        while batch := await in_thread(lambda: list(itertools.islice(answers, _BATCH))):
             read += len(batch)
             for bad in (one for one in batch if isinstance(one, BadRow)):
                 if not self._skip_bad:
@@ -92,22 +94,23 @@ class RunImport:
             self._tell("checking", read, None)
         count = sum(1 for _ in self._source.positions())
         if not count:
-            raise InvalidInputError(f"{self._source.name!r} has no response: check that it is the right directory.")
-        return {"responses": count, "skipped": skipped, "bad_rows": bad_rows}
+            raise InvalidInputError(
+                f"{self._source.name!r} has no answer of a model: check that it is the right source."
+            )
+        return {"responses": count, "skipped": skipped, "bad_rows": bad_rows, "notes": self._source.notes()}
 
     async def _start(self, found: dict[str, Any]) -> GenerationMasterJob:
         source = self._source
-        first = await in_thread(lambda: source.response(next(source.positions())))
-        schema: Any = first.request.get("response_format")
+        first = await in_thread(lambda: source.answer(next(source.positions())))
         return await start_job(
             self._storage,
             self._id,
             project_id=self._project_id,
             source=source.name,
             name=self._name,
-            config={"import": {"form": "curator", "source": source.describe(), **found}, "curator": source.about()},
+            config={"import": {"form": source.form, "source": source.describe(), **found}, **source.about()},
             records=found["responses"],
-            output_schema=cast("dict[str, Any]", schema) if isinstance(schema, dict) else {},
+            output_schema=source.output_schema(first),
         )
 
     # --- storing --------------------------------------------------------------------------------------------------
@@ -119,9 +122,9 @@ class RunImport:
             return
         positions = self._source.positions()
         while batch := list(itertools.islice(positions, _BATCH)):
-            responses = await self._responses(batch)
+            answers = await self._answers(batch)
             await self._ledger.register_inputs(
-                self._id, [self._storable(RunInput(one.position, one.request)) for one in responses]
+                self._id, [self._storable(RunInput(one.position, one.request)) for one in answers]
             )
         await self._ledger.complete_inputs(self._id)
 
@@ -133,8 +136,8 @@ class RunImport:
             return RunInput(given.position, redact_secrets(given.run_config)[0])
         return given
 
-    async def _responses(self, positions: Sequence[int]) -> list[Response]:
-        return await in_thread(lambda: [self._source.response(position) for position in positions])
+    async def _answers(self, positions: Sequence[int]) -> list[ModelAnswer]:
+        return await in_thread(lambda: [self._source.answer(position) for position in positions])
 
     async def _finish_all(self, total: int) -> None:
         """Finish all inputs; those that another import at the same time holds are waited for."""
@@ -158,8 +161,8 @@ class RunImport:
         worker = await self._ledger.save_worker(worker, _LEASE_SECONDS)
         try:
             while claimed := await self._ledger.claim_inputs(self._id, worker.worker_id, _BATCH, utc_now()):
-                responses = await self._responses([one.position for one in claimed])
-                await all_at_once(self._finish(worker, *pair) for pair in zip(claimed, responses, strict=True))
+                answers = await self._answers([one.position for one in claimed])
+                await all_at_once(self._finish(worker, *pair) for pair in zip(claimed, answers, strict=True))
                 finished += len(claimed)
                 self._tell("importing", finished, total)
                 worker = await self._ledger.save_worker(worker, _LEASE_SECONDS)
@@ -171,21 +174,22 @@ class RunImport:
                 pass
         return finished
 
-    async def _finish(self, worker: Worker, claimed: ClaimedInput, response: Response) -> None:
-        failed = response.error is not None
+    async def _finish(self, worker: Worker, claimed: ClaimedInput, answer: ModelAnswer) -> None:
+        start = answer.start or self._start_time
         attempt = Attempt(
             claimed.job_id,
             self._id,
             0,
             worker.worker_id,
-            "failed" if failed else "completed",
-            response.start,
-            response.end,
-            "CuratorError" if failed else None,
-            response.error,
-            usage=response.usage,
+            "completed" if answer.error is None else "failed",
+            start,
+            max(start, answer.end or start),
+            answer.error_type,
+            answer.error,
+            answer.traceback,
+            usage=answer.usage,
         )
-        outcome = Outcome(claimed, worker.worker_id, attempt, response.outputs, response.error)
+        outcome = Outcome(claimed, worker.worker_id, attempt, answer.outputs, answer.error)
         finished = await self._ledger.finish_input(outcome)
         self._new += len(finished.statuses)
 
@@ -194,7 +198,7 @@ class RunImport:
         if await in_thread(self._source.has_changed):
             await storage.log_master_job_end(self._id, "failed", {_CHANGED: True}, utc_now(), utc_now())
             raise InvalidInputError(
-                f"{self._source.name!r} was changed while it was imported: import it again when Curator has ended."
+                f"{self._source.name!r} was changed while it was imported: import it again when it is whole."
             )
         await self._ledger.refresh_run(self._id, utc_now())
         counts = await storage.count_records_for_master_job(self._id)
@@ -215,7 +219,7 @@ class RunImport:
         counts = await self._storage.count_records_for_master_job(self._id)
         return ImportReport(
             self._source.name,
-            "curator",
+            self._source.form,
             (job.project_id,),
             (self._id,),
             sum(counts.values()),
@@ -224,4 +228,5 @@ class RunImport:
             tuple(found["bad_rows"]),
             already,
             time.monotonic() - self._began,
+            tuple(found.get("notes", ())),
         )

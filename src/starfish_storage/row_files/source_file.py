@@ -124,6 +124,13 @@ class SourceFile:
             raise InvalidInputError(f"{self.shown} is not UTF-8, nor UTF-16 with a mark: save it as UTF-8.")
         return "utf-8"
 
+    @property
+    def is_compressed(self) -> bool:
+        """Whether `content` is another than its bytes."""
+        with self._readable():
+            start = self.raw.read(len(_XZ))
+        return start.startswith((_GZIP, _ZSTD, _BZIP2, _XZ))
+
     @contextmanager
     def content(self, buffer: int = _BLOCK) -> Generator[IO[bytes]]:
         """Open its content from the first byte on, decompressed if it is compressed. Several may be open.

@@ -25,6 +25,7 @@ returns its price, or None if it does not know it."""
 
 _PER = 1_000_000
 _RATES = {"input_tokens": "input_mtok", "output_tokens": "output_mtok"}  # as the makers of the prices call them
+_CACHED = {"cached_tokens": "cache_read_tokens", "cache_write_tokens": "cache_write_tokens"}
 _FLAVOURS = (  # how paths end, what the makers of the prices call the answers there, and whose answers they are
     ("/chat/completions", "chat", "openai"),
     ("/responses", "responses", "openai"),
@@ -40,13 +41,15 @@ class Pricing:
 
     Args:
         own: prices that are asked for first.
+        in_batches: the answers come from batches, which cost less: where prices of batches are published, those.
 
     Raises:
         InvalidInputError: the prices cannot be used.
     """
 
-    def __init__(self, own: Prices | None) -> None:
+    def __init__(self, own: Prices | None, *, in_batches: bool = False) -> None:
         self._own = _checked(own)
+        self._context = {"processing": "batch"} if in_batches else None
         # Now: nothing is imported for the first time in the middle of a run.
         self._published: Any = importlib.import_module("genai_prices")
         self._published.data_snapshot.get_snapshot()
@@ -71,10 +74,17 @@ class Pricing:
         used = read_usage({"object": "", **holder}, {"model": named}).usage()
         if used.cost:
             return used  # the provider itself says so
-        cost = self._cost(used, address, {**fields, "model": named})
-        if cost is None or not 0 <= cost <= MOST_USED:
-            return replace(used, counts={**used.counts, UNPRICED: 1})
-        return replace(used, cost=float(cost))
+        return _with_cost(used, self._cost(used, address, {**fields, "model": named}))
+
+    def tokens(self, used: Usage, model: str | None, provider: str | None) -> Usage:
+        """Return usage with its published price, of tokens of input and output; see `usage`.
+
+        Args:
+            used: the usage; a cost that it has stays.
+            model: what the provider calls the model.
+            provider: whose it is, as the makers of the prices call them; None if that is not known.
+        """
+        return used if used.cost else _with_cost(used, self._cost_of_tokens(used, model, provider))
 
     def _cost(self, used: Usage, address: str, fields: dict[str, Any]) -> float | None:
         if not (used.input_tokens or used.output_tokens):
@@ -104,9 +114,16 @@ class Pricing:
                     return float(self._price(found))
             except (LookupError, ValueError, TypeError, ArithmeticError, AttributeError):
                 continue  # it does not know the provider, the model, or the form of the answer
+        return self._cost_of_tokens(used, used.model, None)
+
+    def _cost_of_tokens(self, used: Usage, model: str | None, provider: str | None) -> float | None:
+        counts = {ours: used.counts.get(theirs) for theirs, ours in _CACHED.items()}
         try:
-            tokens = self._published.Usage(input_tokens=used.input_tokens, output_tokens=used.output_tokens)
-            return float(self._published.calc_price(tokens, used.model).total_price)
+            tokens = self._published.Usage(
+                input_tokens=used.input_tokens, output_tokens=used.output_tokens, **counts if provider else {}
+            )
+            price = self._published.calc_price(tokens, model, provider_id=provider, price_context=self._context)
+            return float(price.total_price)
         except (LookupError, ValueError, TypeError, ArithmeticError, AttributeError):
             return None
 
@@ -117,6 +134,8 @@ class Pricing:
         answers have tokens of input and of output alone, at a rate each. Where the library was once seen to say no more
         than these rates do, it is not asked again as long as it has the same prices.
         """
+        if self._context:
+            return found.calc_price(price_context=self._context).total_price
         prices = found.model.get_prices(utc_now())
         held, priced = (cast("dict[str, Any]", vars(one)) for one in (found.usage, prices))
         counts = {name: count for name, count in held.items() if count}
@@ -130,6 +149,12 @@ class Pricing:
         if flat is not None and is_flat is None:
             self._flat[id(prices)] = prices, price == flat  # as long as they are held, no others have their id
         return price
+
+
+def _with_cost(used: Usage, cost: float | None) -> Usage:
+    if cost is None or not 0 <= cost <= MOST_USED:
+        return replace(used, counts={**used.counts, UNPRICED: 1})
+    return replace(used, cost=float(cost))
 
 
 def _checked(own: Prices | None) -> Mapping[str | None, tuple[float, float]] | Callable[[Usage], float | None] | None:

@@ -75,8 +75,14 @@ def test_a_directory_gives_the_name_and_text_of_each_file(tmp_path: Path) -> Non
         (b"[{}] {}", "goes on after the end of its JSON array"),
         (b'[{"n": "\xff"}]', "is not UTF-8"),
         (b"[" + b"[" * 100_000, "nested too deeply"),
-        (b'{"n":\n 1}', "neither a JSON array nor a JSON object a line"),
-        (b"hello", "neither a JSON array nor a JSON object a line"),
+        (b'[{},\n {"n": 1,\n  oops}]', "item 2 of .*, at line 3, column 3"),
+        (b'{"n":\n 1} {"n" 2}', "object 2 of .* is not JSON, or ends in the middle, at line 2, column 10"),
+        (b'{"n":\n 1', "object 1 of .* is followed by neither a comma nor the end of the object, at line 2, column 3"),
+        (b"hello", "neither a JSON array nor JSON objects"),
+        (b'{"a": [1, 2], "b": [1]}', "no columns, as 'b' has 1 item and 'a' 2"),
+        (b'{"data": [{"n": 1}]}', "one object with one list of objects, 'data': write the list alone"),
+        (b'{"a": [1], "a": [2]}', "two columns of one name"),
+        (b'{"a": {"0": 1, "1": 2}, "b": {"0": 1, "2": 2}}', "the columns differ in the key of row 2 of"),
     ],
 )
 def test_a_broken_array_says_where(tmp_path: Path, content: bytes, reason: str) -> None:
@@ -93,12 +99,12 @@ def test_an_array_is_read_item_by_item_wherever_its_blocks_end(tmp_path: Path, m
         tmp_path / "a.json", b"\xef\xbb\xbf \n" + json.dumps(rows, ensure_ascii=False, indent=1).encode() + b"\n "
     )
     for size in (5, 7, 64):
-        monkeypatch.setattr("starfish_storage.row_files.json_array._BLOCK", size)
+        monkeypatch.setattr("starfish_storage.row_files.json_cursor.BLOCK", size)
         got = list(read_inputs(path, "skip"))
         assert got[:50] == rows[:50]
         assert isinstance(got[50], BadInput)
         assert got[51:] == [{"text": "text"}]
-    monkeypatch.setattr("starfish_storage.row_files.json_array.MAX_ROW_BYTES", 1000)
+    monkeypatch.setattr("starfish_storage.row_files.json_cursor.MAX_ROW_BYTES", 1000)
     with pytest.raises(InvalidInputError, match=r"item 2 of .* is longer than"):
         read_inputs(written(tmp_path / "long.json", json.dumps([{}, {"n": "x" * 5000}, {}]).encode()))
     assert found(written(tmp_path / "none.json", b" [ ] ")) == []

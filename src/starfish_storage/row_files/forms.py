@@ -7,12 +7,12 @@ import os
 from starfish_storage.errors import InvalidInputError, shorten
 from starfish_storage.row_files.csv_rows import CSV
 from starfish_storage.row_files.file_form import FileForm
-from starfish_storage.row_files.json_array import JSON_ARRAY
+from starfish_storage.row_files.json_file import JSON
 from starfish_storage.row_files.json_lines import JSON_LINES
 from starfish_storage.row_files.parquet import PARQUET
 from starfish_storage.row_files.source_file import SourceFile, shown
 
-FILE_FORMS: tuple[FileForm, ...] = (JSON_LINES, JSON_ARRAY, CSV, PARQUET)
+FILE_FORMS: tuple[FileForm, ...] = (JSON_LINES, JSON, CSV, PARQUET)
 """The forms of files; a new one is added here."""
 
 _START = 4096
@@ -47,9 +47,9 @@ def form_of_content(file: SourceFile) -> FileForm | None:
     Raises:
         InvalidInputError: it cannot be read.
     """
-    with file.content() as content:
-        start = content.read(_START).lstrip(b"\xef\xbb\xbf \t\r\n")
-    for sign, form in ((b"{", JSON_LINES), (b"[", JSON_ARRAY), (b"PAR1", PARQUET)):
+    with file.text() as content:
+        start = content.read(_START).lstrip()
+    for sign, form in ((b"{", JSON_LINES), (b"[", JSON), (b"PAR1", PARQUET)):
         if start.startswith(sign):
             return form
     return None

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from starfish_storage.conversations.reading import read_conversation, read_tools
-from starfish_storage.conversations.source import ConversationSource
 from starfish_storage.errors import ConversationError, InvalidInputError
+from starfish_storage.export.conversation_source import ConversationSource
 
 USER, REPLY = {"role": "user", "content": "hi"}, {"role": "assistant", "content": "ho"}
 CALL = {"id": "c1", "type": "function", "function": {"name": "look", "arguments": '{"q":1}'}}
@@ -152,6 +152,7 @@ def test_what_people_have_becomes_canonical(given: Any, canonical: list[dict[str
         ([USER, 7], "$[1]"),
         ([{"content": "hi"}], "$[0]"),
         ([{"role": "boss", "content": "hi"}], "$[0].role"),
+        ([{"role": ["user"], "content": "hi"}], "$[0].role"),
         ([{"from": "boss", "value": "hi"}], "$[0].from"),
         ([{"role": "user", "content": 7}], "$[0].content"),
         ([{"role": "user", "content": {"text": "hi"}}], "$[0].content"),
@@ -210,7 +211,7 @@ def test_fields_are_said_before_and_behind_a_list():
     assert [one["content"] for one in behind.messages] == ["hi", "a", '{"n":1}']
 
 
-@pytest.mark.parametrize("path", ["b", "a.c", "a.1", "a.0.x", "n", "a.-2"])
+@pytest.mark.parametrize("path", ["b", "a.c", "a.1", "a.0.x", "n", "a.-1"])
 def test_a_field_that_is_not_there_is_named(path: str):
     with pytest.raises(ConversationError) as caught:
         ConversationSource(path).of({"a": [1], "n": None})

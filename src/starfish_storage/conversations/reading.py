@@ -11,7 +11,7 @@ from starfish_storage.conversations.parts import ITEMS, ChatMessage, Part, is_me
 from starfish_storage.errors import ConversationError
 
 _PLAIN = {"role", "content"}
-_SPEAKERS = frozenset(ROLES) - {"tool"}
+_SPEAKERS = ("system", "developer", "user", "assistant")  # a tuple: what stands there may have no hash
 _LISTS = ("messages", "conversations", "conversation")
 _HIDDEN = frozenset({"redacted_thinking"})  # ciphertext, which only its maker reads
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from starfish_storage.codec import json_text
 from starfish_storage.conversations.messages import ROLES, Conversation, Message
 from starfish_storage.conversations.reading import read_conversation, read_tools
 from starfish_storage.errors import ConversationError, InvalidInputError, shorten
+from starfish_storage.filtering import MISSING, value_of
 
 Thinking = Literal["keep", "drop"]
-
-_NOTHING = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,48 +65,26 @@ class ConversationSource:
         spoken += [_said(data, role, path) for role, path in self.parts[:first]]
         tools = None
         if self.messages_from is not None:
-            found = read_conversation(value_at(data, self.messages_from), self.messages_from)
+            found = read_conversation(_at(data, self.messages_from), self.messages_from)
             spoken += found.messages
             tools = found.tools
         spoken += [_said(data, role, path) for role, path in self.parts[first:]]
         if self.tools_from is not None:
-            tools = read_tools(value_at(data, self.tools_from), self.tools_from)
+            tools = read_tools(_at(data, self.tools_from), self.tools_from)
         if self.thinking == "drop":
             spoken = [_without_thinking(message) for message in spoken]
         return Conversation(spoken, tools)
 
 
-def value_at(data: Mapping[str, Any], path: str) -> Any:
-    """Return what stands at a path of a record.
-
-    Raises:
-        ConversationError: nothing does, or null.
-
-    >>> value_at({"choices": [{"text": "a"}], "a.b": 1}, "choices.0.text"), value_at({"a.b": 1}, "a.b")
-    ('a', 1)
-    """
-    value: object = data.get(path, _NOTHING)
-    if value is _NOTHING:
-        value = data
-        for step in path.split("."):
-            value = _step(value, step)
-    if value is None or value is _NOTHING:
+def _at(data: Mapping[str, Any], path: str) -> object:
+    value = value_of(data, path)
+    if value is None or value is MISSING:
         raise ConversationError(path, "the record has no such field, or it is null; name another field")
     return value
 
 
-def _step(value: object, step: str) -> object:
-    if isinstance(value, Mapping):
-        return cast("Mapping[str, object]", value).get(step, _NOTHING)
-    if isinstance(value, list) and step.removeprefix("-").isdecimal():
-        items = cast("list[object]", value)
-        index = int(step)
-        return items[index] if -len(items) <= index < len(items) else _NOTHING
-    return _NOTHING
-
-
 def _said(data: Mapping[str, Any], role: str, path: str) -> Message:
-    value = value_at(data, path)
+    value = _at(data, path)
     return {"role": role, "content": value if isinstance(value, str) else json_text(value)}
 
 

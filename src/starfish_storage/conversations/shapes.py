@@ -1,98 +1,70 @@
-"""The shapes in which conversations are trained on: what is written of one, and what a file of them must keep to."""
+"""All shapes in which conversations are trained on, and which one rows have."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import Any, ClassVar, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-from starfish_storage.conversations.messages import ROLES, Conversation
+from starfish_storage.conversations.faults import Fault
+from starfish_storage.conversations.llama_factory_shapes import Alpaca, ShareGPT
+from starfish_storage.conversations.openai_shapes import OpenAIChat, OpenAIPreference
+from starfish_storage.conversations.shape import ConversationShape, PairShape, RowShape
+from starfish_storage.conversations.trl_shapes import Preferences, TRLConversation, TRLPromptCompletion
 from starfish_storage.errors import InvalidInputError, shorten
-from starfish_storage.form_option import FormOption
+
+__all__ = ["ConversationShape", "Fault", "PairShape", "RowShape", "conversation_shapes", "recognise", "shape_named"]
+
+_SHAPES: tuple[RowShape, ...] = (
+    OpenAIChat(),
+    OpenAIPreference(),
+    TRLConversation(),
+    TRLPromptCompletion(),
+    Preferences(),
+    ShareGPT(),
+    Alpaca(),
+)
+_BY_NAME = {shape.name: shape for shape in _SHAPES}
+# A row may be like several: the first of these is meant. OpenAI's chat is what is left of messages with roles.
+_RECOGNISED = ("openai-dpo", "sharegpt", "alpaca", "trl", "openai", "trl-prompt-completion", "preferences")
+_MESSAGES = {"trl", "openai"}
 
 
-class Fault(NamedTuple):
-    """What is wrong with a row.
-
-    Attributes:
-        path: where, such as ``messages[3].tool_calls[0]``.
-        reason: what is wrong, and what would be right.
-    """
-
-    path: str
-    reason: str
-
-
-class ConversationShape(ABC):
-    """A shape of rows that hold conversations. Immutable.
-
-    Attributes:
-        name: as it is called on the command line.
-        title: what it is, in a few words.
-        options: its fields that the command line can set.
-        has_thinking: it has a place for what the assistant thought.
-    """
-
-    name: ClassVar[str]
-    title: ClassVar[str]
-    options: ClassVar[tuple[FormOption, ...]] = ()
-    has_thinking: ClassVar[bool] = False
-
-    @abstractmethod
-    def written(self, conversation: Conversation) -> dict[str, Any]:
-        """Return the row of a conversation.
-
-        Raises:
-            ConversationError: this shape cannot hold it.
-        """
-
-    @abstractmethod
-    def check(self, row: Mapping[str, Any]) -> list[Fault]:
-        """Return what is wrong with a row, in order; an empty list if a model can be trained on it."""
-
-
-class OpenAIChat(ConversationShape):
-    """What OpenAI's fine-tuning takes: ``{"messages": [...]}``, with ``tools`` where these are known."""
-
-    name = "openai"
-    title = "OpenAI fine-tuning, with or without tools"
-
-    def written(self, conversation: Conversation) -> dict[str, Any]:
-        """See `ConversationShape.written`."""
-        messages = [
-            {key: value for key, value in message.items() if key != "thinking"} if "thinking" in message else message
-            for message in conversation.messages
-        ]
-        return {"messages": messages} | ({} if conversation.tools is None else {"tools": conversation.tools})
-
-    def check(self, row: Mapping[str, Any]) -> list[Fault]:
-        """See `ConversationShape.check`."""
-        messages = row.get("messages")
-        if not isinstance(messages, list) or not messages:
-            return [Fault("messages", "a list of messages is needed")]
-        return [
-            Fault(f"messages[{index}].role", f"use one of {', '.join(ROLES)}")
-            for index, message in enumerate(messages)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] (JSON)
-            if message["role"] not in ROLES
-        ]
-
-
-_SHAPES: tuple[ConversationShape, ...] = (OpenAIChat(),)
-
-
-def conversation_shapes() -> tuple[ConversationShape, ...]:
+def conversation_shapes() -> tuple[RowShape, ...]:
     """Return all shapes, in the order in which they are documented."""
     return _SHAPES
 
 
-def shape_named(name: str) -> ConversationShape:
+def shape_named(name: str) -> RowShape:
     """Return the shape of a name.
 
     Raises:
         InvalidInputError: no shape has it.
     """
-    for shape in _SHAPES:
-        if shape.name == name:
-            return shape
-    known = ", ".join(shape.name for shape in _SHAPES)
-    raise InvalidInputError(f"{shorten(name)} is no shape of conversations: use one of {known}.")
+    if name not in _BY_NAME:
+        raise InvalidInputError(f"{shorten(name)} is no shape of conversations: use one of {', '.join(_BY_NAME)}.")
+    return _BY_NAME[name]
+
+
+def recognise(rows: Iterable[Mapping[str, Any]]) -> str | None:
+    """Return the name of the shape that all rows are meant to have; None if there is none, or no row.
+
+    By keys and their types alone: rows that have faults are recognised too. Keys that are null count as absent, since
+    columns hold one value for each row.
+
+    >>> recognise([{"messages": [{"role": "user", "content": "hi"}]}])
+    'openai'
+    >>> recognise([{"instruction": "Say hi.", "input": "", "output": "hi"}, {"question": "?"}]) is None
+    True
+    """
+    names: set[str] = set()
+    for row in rows:
+        present = {key: value for key, value in row.items() if value is not None}
+        name = next((name for name in _RECOGNISED if _BY_NAME[name].is_like(present)), None)
+        if name is None:
+            return None
+        names.add(name)
+        if len(names) > 1 and names != _MESSAGES:
+            return None
+    if names == _MESSAGES:
+        return "trl"  # one sign of it is enough: without calls and thinking, both are the same
+    return names.pop() if names else None

@@ -17,6 +17,7 @@ from typing import Any, cast
 import orjson
 
 from starfish_storage.errors import InvalidDataError, shorten
+from starfish_storage.surrogates import has_pair, joined, joined_value, replaced_value
 
 MAX_DEPTH = 250
 """Deepest nesting of lists and objects that is sure to be stored; other parsers stop at a few hundred too."""
@@ -31,18 +32,25 @@ _ORJSON_OPTIONS = (
 
 _MOST_BITS = 14_284  # 4,300 digits, Python's own limit
 
-_SURROGATE_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
+# Every escape in JSON, so that an escaped backslash is not taken for the beginning of the next: a pair, (a lone half of
+# one), any other; and (a half as some write it in place of UTF-8).
+_ESCAPES = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)"
+    rb"|(\xed[\xa0-\xbf][\x80-\xbf])"
+)
 
 
-def encode(value: object, what: str) -> bytes:
+def encode(value: object, what: str, *, joins: bool = True) -> bytes:
     r"""Return a JSON object as one line of UTF-8, ending in a newline.
 
     It accepts what `json.dumps` accepts (so tuples become lists and keys such as ``1`` become ``"1"``), except
-    for NaN, infinities, surrogate pairs, keys that would become equal, and nesting beyond `MAX_DEPTH`.
+    for NaN, infinities, keys that would become equal, and nesting beyond `MAX_DEPTH`. Two halves of a surrogate pair
+    become the character that they stand for, as if that had been given.
 
     Args:
         value: the object; a dict.
         what: what is being saved, for the message.
+        joins: join such halves; else they are refused.
 
     Raises:
         InvalidDataError: the value is not an object, or something in it is not JSON; names the place.
@@ -62,8 +70,12 @@ def encode(value: object, what: str) -> bytes:
             raise
         # orjson's limits are not JSON's: the walk below decides, and says why
     try:
-        _check(cast("dict[Any, Any]", value), what)
-        return json.dumps(value, allow_nan=False, separators=(",", ":")).encode("ascii") + b"\n"
+        _check(cast("dict[Any, Any]", value), what, joins=joins)
+        text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+        if has_pair(json.dumps(value, ensure_ascii=False)):
+            # Read back, two escapes are one character: the bytes, and the digest, are those of that character.
+            return json_line(json.loads(text))
+        return text.encode("ascii") + b"\n"
     except InvalidDataError:
         raise
     except (ValueError, RecursionError) as error:
@@ -123,6 +135,28 @@ def decode_line(payload: bytes) -> tuple[dict[str, Any], bytes, bool]:
         raise ValueError("it is not a JSON object")
     value = cast("dict[str, Any]", found)
     return value, json_line(value), needs_exact_parser(value)
+
+
+def line_without_halves(payload: bytes) -> tuple[bytes, int]:
+    r"""Return the line of a JSON object as every reader takes it, and how many lone halves it had: now U+FFFD.
+
+    Keys that become equal by that are numbered.
+
+    >>> line_without_halves(b'{"a":"\\ud83d \\ud83d\\ude00"}\n')
+    (b'{"a":"\xef\xbf\xbd \xf0\x9f\x98\x80"}\n', 1)
+    """
+    # Nearly no data has any of these, and looking for bytes costs next to nothing.
+    if b"\\ud" not in payload and b"\\uD" not in payload and b"\xed" not in payload:
+        return payload, 0
+    if not any(found.lastindex for found in _ESCAPES.finditer(payload)):
+        return payload, 0
+    value, count = without_halves(decode(payload))
+    return json_line(value), count
+
+
+def without_halves(value: Any) -> tuple[Any, int]:
+    """Return a JSON value with U+FFFD in place of each lone half of a surrogate pair, and how many there were."""
+    return replaced_value(value) if needs_exact_parser(value) else (value, 0)
 
 
 def needs_exact_parser(value: object) -> bool:
@@ -264,6 +298,8 @@ def _sorted_but_properties(value: Any, *, is_ordered: bool = False) -> Any:
 def _sorted_json(value: object, what: str, encoder: json.JSONEncoder) -> bytes:
     try:
         text = encoder.encode(value)
+        if "\\ud" in text and has_pair(json.dumps(value, ensure_ascii=False)):  # in a key, it would sort otherwise
+            text = encoder.encode(joined_value(value))
     except (TypeError, ValueError, RecursionError) as error:
         _check(value, what)
         raise InvalidDataError(what, "$", "its keys cannot be sorted; use strings as keys") from error
@@ -278,13 +314,13 @@ def _decoded(payload: bytes) -> object:
     raise ValueError("it is not JSON")
 
 
-def _check(value: object, what: str) -> None:
+def _check(value: object, what: str, *, joins: bool = True) -> None:
     """Walk a value without recursion and raise for the first thing in it that JSON cannot hold."""
     pending: list[tuple[object, str, int]] = [(value, "$", 1)]
     while pending:
         item, path, depth = pending.pop()
         if isinstance(item, str):
-            _check_text(item, what, path)
+            _check_text(item, what, path, joins=joins)
             continue
         if isinstance(item, int) or item is None:
             _check_integer(item or 0, what, path)
@@ -298,7 +334,7 @@ def _check(value: object, what: str) -> None:
         if depth > MAX_DEPTH:
             raise InvalidDataError(what, path, f"it is nested more than {MAX_DEPTH} levels deep")
         if isinstance(item, dict):
-            members = _members(cast("dict[object, object]", item), what, path)
+            members = _members(cast("dict[object, object]", item), what, path, joins=joins)
         else:
             items = cast("list[object] | tuple[object, ...]", item)
             members = ((child, f"{path}[{index}]") for index, child in enumerate(items))
@@ -310,13 +346,13 @@ def _check_integer(number: int, what: str, path: str) -> None:
         raise InvalidDataError(what, path, "an integer of more than 4,300 digits; Python does not convert those")
 
 
-def _check_text(text: str, what: str, path: str) -> None:
-    """Refuse two surrogates that would be read back as the one character they stand for."""
-    if _SURROGATE_PAIR.search(text) is not None:
+def _check_text(text: str, what: str, path: str, *, joins: bool) -> None:
+    """Refuse two surrogates that would be read back as the one character they stand for, unless that is wanted."""
+    if not joins and has_pair(text):
         raise InvalidDataError(what, path, "two surrogates stand for one character; write the character itself")
 
 
-def _members(item: dict[object, object], what: str, path: str) -> Iterable[tuple[object, str]]:
+def _members(item: dict[object, object], what: str, path: str, *, joins: bool) -> Iterable[tuple[object, str]]:
     seen: set[str] = set()
     for key, child in item.items():
         if not isinstance(key, str | int | float | None):
@@ -325,8 +361,8 @@ def _members(item: dict[object, object], what: str, path: str) -> Iterable[tuple
             raise InvalidDataError(what, path, f"the key {key!r} is not JSON; use strings")
         if isinstance(key, int):
             _check_integer(key, what, path)
-        name = _key_text(key)
-        _check_text(name, what, path)
+        _check_text(_key_text(key), what, path, joins=joins)
+        name = joined(_key_text(key))
         if name in seen:
             raise InvalidDataError(
                 what, path, f"two keys would both be written as {shorten(name, 40)}; use distinct strings"

@@ -65,7 +65,7 @@ def test_the_command_line_offers_each_form_with_its_options(kind: type[Form]) ->
     assert all(f"{ending}" in said for ending in kind.endings)
     for option in kind.options:
         assert option.on_command_line in options
-        assert re.search(rf"^\| `{option.on_command_line} ", PAGE, re.MULTILINE)
+        assert re.search(rf"^\| `{option.on_command_line}[ `]", PAGE, re.MULTILINE)
 
 
 def test_a_form_of_ones_own_is_known_by_name_and_ending(own_form: type[Form]) -> None:

@@ -21,7 +21,7 @@ from starfish_storage.testing.samples import MASTER_JOB
 from starfish_storage.testing.suites.suite import assert_same, refused
 
 AWKWARD: list[dict[str, Any]] = [
-    {"text": "line\r\nline\u2028\u2029\x85\0", "lone": "\ud800", "huge": 2**70, "zero": -0.0},
+    {"text": "line\r\nline\u2028\u2029\x85\0", "face": "\U0001f600", "huge": 2**70, "zero": -0.0},
     {},
     {"": {"": []}},
 ]

@@ -58,6 +58,7 @@ class Alien(BaseException):
     ("error", "kind", "message"),
     [
         (ValueError("lone \ud800 surrogate"), "ValueError", "lone \\ud800 surrogate"),
+        (ValueError("streamed \ud83d\ude00"), "ValueError", "streamed \U0001f600"),
         (ValueError("a\0b"), "ValueError", "a\\x00b"),
         (ValueError("x" * 3_000_000 + " the end"), "ValueError", " the end"),
         (UnprintableError(), "UnprintableError", "a UnprintableError that cannot be shown"),

@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 
-from starfish_storage.codec import MAX_DEPTH, canonical_hash, decode, encode
+from starfish_storage.codec import MAX_DEPTH, canonical_hash, canonical_json, decode, encode
 from starfish_storage.errors import InvalidDataError
 from starfish_storage.testing import strategies
 from starfish_storage.testing.hostile import NOT_JSON
@@ -184,6 +184,22 @@ def test_hashing_refuses_or_hashes_what_saving_refuses(name: str) -> None:
         canonical_hash(NOT_JSON[name][0]())
     except InvalidDataError as error:
         assert "run_config" in str(error)  # noqa: PT017 (both are right: saving refuses it in any case)
+
+
+@pytest.mark.parametrize(
+    ("halves", "whole"),
+    [
+        ({"a": "\ud83d\ude00"}, {"a": "\U0001f600"}),
+        ({"\ud83d\ude00": 1, "\uffff": 2}, {"\U0001f600": 1, "\uffff": 2}),  # other characters sort between them
+        ({"a": ["\ud83d\ude00", {"\ud83d\ude00": 2**70}]}, {"a": ["\U0001f600", {"\U0001f600": 2**70}]}),
+    ],
+)
+def test_halves_of_a_character_are_the_character(halves: dict[str, Any], whole: dict[str, Any]) -> None:
+    assert encode(halves, "data") == encode(whole, "data")
+    assert canonical_hash(halves) == canonical_hash(whole)
+    assert canonical_json(halves, "data") == canonical_json(whole, "data")
+    with pytest.raises(InvalidDataError, match="two surrogates"):
+        encode(halves, "data", joins=False)
 
 
 @pytest.mark.parametrize("text", [b"", b" ", b"{", b"nul", b"\xff", b'{"a": }', b"[1,]"])

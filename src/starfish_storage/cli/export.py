@@ -144,7 +144,7 @@ def _form(given: dict[str, Any]) -> Form:
         options["metadata_key"] = given["metadata_key"] or "metadata"
     for flag, forms in _OPTIONS.items():
         value = given[flag.removeprefix("--").replace("-", "_")]
-        if value is None:
+        if value is None or value is False:  # False: a flag that was not given
             continue
         name = name or _form_with(flag, destination)
         if name not in forms:
@@ -183,6 +183,8 @@ def _show(report: ExportReport) -> None:
         fields["sample"] = f"{report.sample:,} of each run at most, with the seed {report.sample_seed}"
     fields |= {"without data": report.without_data or None, "skipped": report.skipped_records or None}
     show_fields(fields)
+    if report.replaced_halves:
+        say(f"{report.replaced_halves:,} halves of characters became U+FFFD; the store keeps them as they were saved")
     for conflict in report.conflicts:
         say(str(conflict))
     for skipped in report.skipped[:_SHOWN]:

@@ -14,6 +14,7 @@ from starfish_storage.export.table_files import OnRows, write_parquet_pieces
 from starfish_storage.export.table_sink import TableSink
 from starfish_storage.export.unified_table import UnifiedTable
 from starfish_storage.extras import RecordBatch
+from starfish_storage.surrogates import replaced
 
 
 def write_dataset(
@@ -58,7 +59,7 @@ def write_dataset(
         written += spool.rows
     about = DatasetFacts(table.plan, table.conflicts, facts, _divided(sink.options or HuggingFaceOptions()))
     with open(os.path.join(directory, "README.md"), "wb") as file:
-        file.write(card_text(about, card).encode("utf-8", "backslashreplace"))  # half of a surrogate pair
+        file.write(replaced(card_text(about, card))[0].encode())
     return written
 
 

@@ -20,6 +20,7 @@ from starfish_storage.export.destination import (
 )
 from starfish_storage.export.endings import form_of
 from starfish_storage.export.forms import Form, FormWriter, check_metadata_key
+from starfish_storage.export.halves import HalvesReplaced
 from starfish_storage.export.metadata import describe
 from starfish_storage.export.provenance import Provenance
 from starfish_storage.export.records import ExportedRecord
@@ -99,7 +100,7 @@ class _Export:
     ) -> None:
         self._selection = selection
         self._form = form
-        self._steps = form.reshapers()
+        self._steps = [*form.reshapers(), HalvesReplaced()]
         self._needs_source = form.needs_source or any(step.needs_source for step in self._steps)
         jobs = [job.master_job_id for job in selection.jobs]
         self._report = ExportReport(path, form.name, jobs, **selection.chosen())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 from starfish_storage.errors import InvalidInputError, NotExportableError, StoreDamagedError
 from starfish_storage.export.annotations import annotations_key, beside_data
 from starfish_storage.export.forms import DEFAULT_METADATA_KEY, check_metadata_key
+from starfish_storage.export.halves import HalvesReplaced
 from starfish_storage.export.metadata import describe
 from starfish_storage.export.provenance import told_of
 from starfish_storage.export.selection import DEFAULT_STATUSES, Selection, accepting, select
@@ -56,7 +57,8 @@ async def to_arrow(
 
     A key that a record lacks is null. Integers that meet other numbers become floats. Where no one type fits, a column
     is JSON text; the table's metadata lists those under ``starfish_storage.json_columns``, and says under
-    ``starfish_storage.chosen`` how the records were chosen. Records without data are left out. Oldest first, the master
+    ``starfish_storage.chosen`` how the records were chosen. Lone halves of surrogate pairs become U+FFFD, which
+    ``starfish_storage.replaced_halves`` counts. Records without data are left out. Oldest first, the master
     jobs in the order in which they are given.
 
     Args:
@@ -93,12 +95,13 @@ async def _collected(
     """Return records as a table, with their metadata and what people say of them under keys."""
     storage = selection.storage
     with tempfile.TemporaryDirectory(prefix="starfish-storage-") as directory:
-        sink = TableSink(directory, metadata_key=key)
+        sink, halves = TableSink(directory, metadata_key=key), HalvesReplaced()
         try:
             async for batch in selection.scan():
                 about = [None] * len(batch) if key is None else await describe(storage, batch)
-                await asyncio.to_thread(_add, sink, await _judged(storage, batch, beside), about, skip_damaged)
-            return await asyncio.to_thread(_table, sink, columns, told_of(selection.chosen()))
+                judged = await _judged(storage, batch, beside)
+                await asyncio.to_thread(_add, sink, judged, about, halves, skip_damaged)
+            return await asyncio.to_thread(_table, sink, columns, told_of(selection.chosen()) | halves.told())
         finally:
             sink.close()
 
@@ -142,7 +145,11 @@ async def _judged(storage: Storage, batch: Sequence[ScannedRecord], key: str | N
 
 
 def _add(
-    sink: TableSink, batch: Sequence[ScannedRecord], metadata: Sequence[dict[str, Any] | None], skip_damaged: bool
+    sink: TableSink,
+    batch: Sequence[ScannedRecord],
+    metadata: Sequence[dict[str, Any] | None],
+    halves: HalvesReplaced,
+    skip_damaged: bool,
 ) -> None:
     for record, about in zip(batch, metadata, strict=True):
         if record.error is not None:
@@ -150,7 +157,7 @@ def _add(
                 raise record.error
         elif record.payload is not None:
             try:
-                sink.add(record.record_uid, record.payload, about)
+                sink.add(record.record_uid, halves.data(record.payload), halves.metadata(about))
             except StoreDamagedError:
                 if not skip_damaged:
                     raise

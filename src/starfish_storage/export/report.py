@@ -50,6 +50,7 @@ class ExportReport:
         skipped: records left out because they are damaged, or cannot be written so; at most 1,000 are named.
         skipped_records: how many those are.
         conflicts: values that did not fit into one column.
+        replaced_halves: lone halves of surrogate pairs in texts and keys, each of which became U+FFFD.
         accepted_only: only records are in it that somebody has accepted, and nobody rejected.
         where: the other conditions that its records fit, as they are typed.
         sample: how many records of each master job were drawn, at most; None: all that fit are in it.
@@ -65,6 +66,7 @@ class ExportReport:
     skipped_records: int = 0
     skipped: list[SkippedRecord] = field(default_factory=list[SkippedRecord])
     conflicts: list[Conflict] = field(default_factory=list[Conflict])
+    replaced_halves: int = 0
     accepted_only: bool = False
     where: Sequence[str] = ()
     sample: int | None = None

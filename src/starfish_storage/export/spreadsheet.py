@@ -5,8 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -17,15 +16,15 @@ from starfish_storage.export.forms import Form, FormWriter, registered, splice
 from starfish_storage.export.inference import MOST_COLUMNS
 from starfish_storage.export.records import ExportedRecord, Refusal
 from starfish_storage.export.spool import Spool
-
-# What a spreadsheet takes for the beginning of a formula, also behind blanks, and in the wide letters of East Asia
-# (https://owasp.org/www-community/attacks/CSV_Injection).
-_FORMULA = re.compile(r"[\s\0]*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
-_HARMLESS = "'"
+from starfish_storage.form_option import FormOption
+from starfish_storage.spreadsheet_cells import harmless
 
 _PIECE = 1 << 20  # bytes that are read again at a time
 
 _BYTE_ORDER_MARK = "\ufeff"
+
+_Text = Callable[[str], str]
+"""What a text becomes in a cell."""
 
 
 @registered
@@ -33,24 +32,29 @@ _BYTE_ORDER_MARK = "\ufeff"
 class Csv(Form):
     """One row a record, one column for each top-level key of any record, in the order in which they first occur.
 
-    Text stands as it is, in quotes; but a cell that a spreadsheet would take for a formula gets a ``'`` before it.
-    Numbers, ``true`` and ``false`` are written as JSON has them, ``null`` and what is missing as nothing, lists and
-    objects as JSON.
+    Text stands as it is, in quotes; but a cell that a spreadsheet would take for a formula gets a ``'`` before it,
+    unless it is a number, such as ``-5e3``. Numbers, ``true`` and ``false`` are written as JSON has them, ``null`` and
+    what is missing as nothing, lists and objects as JSON.
 
     Args:
         compression: ``"gzip"``, ``"zstd"`` (with the extra ``zstd`` before Python 3.14), or None.
         metadata_key: what stands before the names of the metadata's columns, as in ``metadata.uid``; None to leave them
             out.
         byte_order_mark: begin with U+FEFF, without which Excel does not see that the file is UTF-8.
+        raw_cells: leave formulas as they are: for programs, which run none.
     """
 
     compression: Compression | None = None
     metadata_key: str | None = None
     byte_order_mark: bool = True
+    raw_cells: bool = False
 
     name: ClassVar[str] = "csv"
     endings: ClassVar[tuple[str, ...]] = (".csv",)
     is_compressed_by_ending: ClassVar[bool] = True
+    options: ClassVar[tuple[FormOption, ...]] = (
+        FormOption("raw_cells", "CSV: leave what a spreadsheet would run as a formula.", kind=bool),
+    )
 
     def open(self, path: str, about: Any) -> FormWriter:  # noqa: ARG002 (it says nothing of the whole)
         """See `Form.open`."""
@@ -88,17 +92,17 @@ class CsvWriter(FormWriter):
         """See `FormWriter.finish`."""
         with (
             open_compressed(self._path, self._form.compression) as below,
-            # A lone surrogate has no bytes in UTF-8.
-            io.TextIOWrapper(below, "utf-8", errors="backslashreplace", newline="") as file,
+            io.TextIOWrapper(below, "utf-8", newline="") as file,
         ):
             if self._form.byte_order_mark:
                 file.write(_BYTE_ORDER_MARK)
             # Text is quoted: where cells are parted by semicolons, one within a text would begin another cell.
             rows = csv.writer(file, quoting=csv.QUOTE_NONNUMERIC)
-            rows.writerow([_text(name) for name in self._columns])
+            text: _Text = str if self._form.raw_cells else harmless
+            rows.writerow([text(name) for name in self._columns])
             for lines in self._kept.batches(_PIECE, _PIECE):
                 for data in map(self._flat, lines):
-                    rows.writerow([_cell(data.get(name)) for name in self._columns])
+                    rows.writerow([_cell(data.get(name), text) for name in self._columns])
 
     def close(self) -> None:
         """See `FormWriter.close`."""
@@ -127,7 +131,7 @@ class CsvWriter(FormWriter):
         return data
 
 
-def _cell(value: object) -> str | float:
+def _cell(value: object, text: _Text = harmless) -> str | float:
     r"""Return a value as it stands in a cell.
 
     >>> _cell("=1+1"), _cell(-1), _cell(None), _cell(True), _cell([1, "a"]), _cell("a\nb")
@@ -137,8 +141,4 @@ def _cell(value: object) -> str | float:
         return ""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return value
-    return _text(value) if isinstance(value, str) else json_text(value)
-
-
-def _text(text: str) -> str:
-    return _HARMLESS + text if _FORMULA.match(text) else text
+    return text(value) if isinstance(value, str) else json_text(value)

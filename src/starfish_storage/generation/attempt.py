@@ -37,6 +37,7 @@ from starfish_storage.runs import (
     Worker,
     status_of_input,
 )
+from starfish_storage.surrogates import escaped
 
 logger = logging.getLogger(__name__)
 
@@ -396,4 +397,4 @@ def _storable(text: str, most: int) -> str:
     """Return a text that a database can hold; of a long one only the end, where the reason stands."""
     if len(text) > most:
         text = f"... {text[-most:]}"
-    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
+    return escaped(text)

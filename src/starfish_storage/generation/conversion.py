@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import math
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -13,6 +12,7 @@ from starfish_storage.codec import MAX_DEPTH, encode
 from starfish_storage.errors import InvalidDataError
 from starfish_storage.redaction import redact_text
 from starfish_storage.runs import Conversion
+from starfish_storage.surrogates import has_pair, joined
 from starfish_storage.value_forms import FOR_THE_PROGRAM, Items, Unreadable, form_of
 
 _MOST_PATHS = 20  # of each kind; the count goes on
@@ -21,7 +21,6 @@ _LONGEST_REASON = 200
 _MOST_DESCRIBED = 1_000_000  # characters, of all that nothing can convert in one value
 _MOST_BITS = 14_284  # 4,300 digits, Python's own limit
 _MOST_STEPS = 16  # from one form of a value to the next: an object may say that it is its own form
-_SURROGATE_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 
 _Place = tuple["_Place | None", str]
 """The place of a value: that of its container (None at the top), and the step from there, such as ``".a"``."""
@@ -211,10 +210,10 @@ class _Walk:
     def _scalar(self, value: str | float, place: _Place) -> Any:
         if isinstance(value, str):
             text = str.__str__(value)
-            if _SURROGATE_PAIR.search(text) is None:
+            if not has_pair(text):
                 return text
             self._notes.add("surrogates", place)
-            return _joined(text)
+            return joined(text)
         if isinstance(value, int):
             number = int.__index__(value)
             if number.bit_length() <= _MOST_BITS:
@@ -267,19 +266,12 @@ def _repr(value: object, most: int) -> str:
         text = f"<an object of type {_type_name(value)}; its repr raised {type(error).__name__}>"
     if len(text) > most:
         text = f"{text[: most - 3]}..." if most > 3 else ""  # noqa: PLR2004 (dots)
-    return _joined(redact_text(text))
+    return joined(redact_text(text))
 
 
 def _own(value: object) -> object:
     # By its type: asking an object for its class may run its own code, and raise.
     return value.error if type(value) is Unreadable else value
-
-
-def _joined(text: str) -> str:
-    """Return a text in which two surrogates that stand for one character are that character."""
-    if _SURROGATE_PAIR.search(text) is None:
-        return text
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
 
 
 def _type_name(value: object) -> str:

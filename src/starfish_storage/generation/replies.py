@@ -18,6 +18,7 @@ from starfish_storage.generation.suspicion import Course
 from starfish_storage.generation.under_way import StepKey, UnderWay, under_way
 from starfish_storage.interface import RunLedger
 from starfish_storage.runs import ClaimedInput, Step
+from starfish_storage.surrogates import escaped
 
 logger = logging.getLogger(__name__)
 
@@ -239,7 +240,7 @@ def is_whole(step: Step) -> bool:
 
 def storable(text: str) -> str:
     """Return a text that a database can hold; the beginning of a long one."""
-    return text[:_LONGEST_REASON].encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
+    return escaped(text[:_LONGEST_REASON])
 
 
 def _text_of(error: BaseException) -> str:

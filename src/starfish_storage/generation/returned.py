@@ -69,7 +69,7 @@ def storable(data: dict[str, Any], notes: Notes, path: str) -> tuple[dict[str, A
         path: where it stands.
     """
     try:
-        return data, encode(data, "")
+        return data, encode(data, "", joins=False)
     except BaseException as error:  # a dict of a foreign class runs its own code
         if isinstance(error, FOR_THE_PROGRAM):
             raise

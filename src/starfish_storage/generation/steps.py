@@ -177,7 +177,7 @@ class Steps:
     def _stored_form(self, result: object) -> tuple[dict[str, Any], str | None]:
         """Return a result as it is stored and reads back, and what of it nothing can convert."""
         try:
-            return decode(encode({"result": result}, "a reply")), None
+            return decode(encode({"result": result}, "a reply", joins=False)), None
         except InvalidDataError:
             notes = Notes()
             converted = {"result": convert(result, notes, depth=2)}

@@ -10,6 +10,7 @@ from starfish_storage.codec import encode
 from starfish_storage.errors import InvalidDataError, InvalidInputError, InvalidStatusError, shorten
 from starfish_storage.interface.rows import RecordCountsRow
 from starfish_storage.models import COUNTED_STATUSES, as_utc
+from starfish_storage.surrogates import joined
 
 Status = TypeVar("Status", bound=str)
 
@@ -35,13 +36,20 @@ def optional_timestamp(name: str, moment: object) -> str | None:
 
 
 def text(name: str, value: object) -> str:
-    """Return text that a database can hold."""
+    """Return text that a database can hold; halves of characters are joined."""
     if not isinstance(value, str):
         raise InvalidInputError(f"{name} must be a string, not {type(value).__name__}.")
     try:
         value.encode()
+    except UnicodeEncodeError:
+        pass  # it holds the text, and its `repr` shows it
+    else:
+        return value
+    value = joined(value)
+    try:
+        value.encode()
     except UnicodeEncodeError as error:
-        start = error.start  # and nothing else of it: it holds the text, and its `repr` shows it
+        start = error.start
     else:
         return value
     raise InvalidInputError(f"{name} has a lone surrogate at {start}, which is not a character; replace it.")

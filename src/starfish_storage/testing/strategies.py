@@ -30,7 +30,7 @@ def ids() -> st.SearchStrategy[str]:
 def json_text() -> st.SearchStrategy[str]:
     """Text of any characters, NUL and lone surrogates among them, but no pair of surrogates.
 
-    A high surrogate followed by a low one is what JSON writes for one other character: such text cannot be kept.
+    A high surrogate followed by a low one is what JSON writes for one other character: saving such text joins them.
     """
     pieces = st.one_of(st.text(max_size=8), st.sampled_from(["\0", "\u2028", "\U0001f419", *_SURROGATES]))
     return st.lists(pieces, max_size=4).map("".join).filter(_has_no_pair)

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from starfish_storage.errors import shorten
 from starfish_storage.runs import MOST_USED, Usage
+from starfish_storage.surrogates import escaped
 from starfish_storage.value_forms import RAISED, form_of
 
 _MODEL, _SENT, _RECEIVED, _COST = "model", "input_tokens", "output_tokens", "cost"
@@ -72,7 +73,7 @@ class Reported:
             return
         if name == _MODEL:
             if isinstance(value, str):
-                self.found[name] = value.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
+                self.found[name] = escaped(value)
             else:
                 self._complain(f"model must be text, not {shorten(value)}")
             return

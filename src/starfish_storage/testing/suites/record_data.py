@@ -84,6 +84,16 @@ class RecordDataTests(StorageSuite):
         reference = await storage.save_record_data(RECORD, MASTER_JOB, JOB, data)
         assert_same(await storage.get_record_data(reference), json.loads(json.dumps(data)))
 
+    async def test_halves_of_a_character_are_joined(self, storage: Storage, store: StoreUnderTest) -> None:
+        """They were streamed in two parts. What is stored is what the character itself would be; a lone half stays."""
+        halves: Any = {"\ud83d\ude00": ["a\ud83d\ude00", ("\ud83d", "\ude00")], 1: "\ude00\ud83d"}
+        reference = await storage.save_record_data(RECORD, MASTER_JOB, JOB, halves)
+        whole = {"\U0001f600": ["a\U0001f600", ["\ud83d", "\ude00"]], "1": "\ude00\ud83d"}
+        assert_same(await storage.get_record_data(reference), whole)
+        for data in ({"a": "\ud83d\ude00"}, {"a": "\U0001f600"}):
+            reference = await storage.save_record_data(RECORD, MASTER_JOB, JOB, data)
+            assert store.raw_read(store.key(reference)) == '{"a":"\U0001f600"}\n'.encode()
+
     async def test_the_deepest_nesting_is_stored(self, storage: Storage) -> None:
         """`MAX_DEPTH` levels are sure to be."""
         data = nested(MAX_DEPTH)

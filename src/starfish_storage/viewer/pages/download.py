@@ -10,10 +10,12 @@ from contextlib import aclosing
 from starlette.datastructures import QueryParams
 from starlette.responses import Response, StreamingResponse
 
-from starfish_storage.codec import decode, readable_text
+from starfish_storage.codec import decode, line_without_halves, readable_text
 from starfish_storage.errors import DataTooLargeError, InvalidInputError, StorageError
 from starfish_storage.filtering import MISSING, Sample, filter_records, on_one_line, value_of
 from starfish_storage.interface import ScannedRecord, Storage
+from starfish_storage.spreadsheet_cells import harmless
+from starfish_storage.surrogates import replaced
 from starfish_storage.viewer.pages.records import fields_of, job_of
 from starfish_storage.viewer.pages.sheet import Sheet
 from starfish_storage.viewer.record_pages import LARGEST_COMPARED, PAGE, RecordQuery, record_page
@@ -21,7 +23,6 @@ from starfish_storage.viewer.table_state import state_of
 from starfish_storage.viewer.words import file_name
 
 _PIECE = 1 << 18  # bytes that are sent at once, about
-_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 _TYPES = {"jsonl": "application/jsonl", "csv": "text/csv; charset=utf-8"}
 
 
@@ -57,7 +58,7 @@ async def _json_lines(storage: Storage, query: RecordQuery) -> AsyncGenerator[by
             async for part in _large_line(storage, record.error.path):
                 yield part
         else:
-            line = on_one_line(record).payload or b""
+            line, _ = line_without_halves(on_one_line(record).payload or b"")
             waiting.append(line)
             size += len(line)
         if size > _PIECE:
@@ -93,7 +94,7 @@ async def _csv(storage: Storage, query: RecordQuery, columns: Iterable[str]) -> 
 
 
 def _taken(text: io.StringIO) -> bytes:
-    content = text.getvalue().encode("utf-8", "backslashreplace")
+    content = replaced(text.getvalue())[0].encode()
     text.seek(0)
     text.truncate()
     return content
@@ -116,9 +117,9 @@ async def _records(storage: Storage, query: RecordQuery, largest: int | None) ->
 
 
 def _cell(value: object) -> str:
-    """Return a value as a cell of CSV; text that a spreadsheet would take for a formula gets an apostrophe."""
+    """Return a value as a cell of CSV, as an export writes it."""
     if value is MISSING or value is None:
         return ""
     if not isinstance(value, str):
         return readable_text(value)
-    return f"'{value}" if value.startswith(_FORMULAS) else value
+    return harmless(value)

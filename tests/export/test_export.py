@@ -23,7 +23,7 @@ from starfish_storage.errors import (
     NotFoundError,
     StoreDamagedError,
 )
-from starfish_storage.export import ExportProgress, ExportReport, JsonLines, export, form_of
+from starfish_storage.export import ExportProgress, ExportReport, JsonLines, UnfinishedRun, export, form_of
 from starfish_storage.testing.samples import (
     MASTER_JOB,
     PROJECT,
@@ -60,7 +60,8 @@ async def test_records_are_written_oldest_first(storage: LocalStorage, tmp_path:
     report = await export(storage, target, **ONE)
     assert [line["n"] for line in lines(target)] == list(range(1205))
     size = target.stat().st_size
-    assert report == ExportReport(str(target), "jsonl", [MASTER_JOB], records=1205, bytes=size)
+    left = [UnfinishedRun(MASTER_JOB, "running", 1, 1)]
+    assert report == ExportReport(str(target), "jsonl", [MASTER_JOB], records=1205, bytes=size, unfinished=left)
     assert left_beside(tmp_path) == ["out.jsonl"]
 
 

@@ -6,6 +6,7 @@ from starfish_storage.export.forms import Form, FormWriter, registered, register
 from starfish_storage.export.frames import to_arrow, to_pandas, to_polars
 from starfish_storage.export.json_lines import JsonLines
 from starfish_storage.export.messages import ChatMessages
+from starfish_storage.export.options import ExportOptions
 from starfish_storage.export.provenance import Chosen, Provenance, RunProvenance
 from starfish_storage.export.records import ExportedRecord, RecordSource, Refusal
 from starfish_storage.export.report import ExportProgress, ExportReport, SkippedRecord
@@ -14,6 +15,7 @@ from starfish_storage.export.schema import Conflict
 from starfish_storage.export.splitting import parse_splits
 from starfish_storage.export.spreadsheet import Csv
 from starfish_storage.export.tables import ArrowIpc, HuggingFace, Parquet
+from starfish_storage.export.unfinished import UnfinishedRun
 from starfish_storage.form_option import FormOption
 
 __all__ = [
@@ -22,6 +24,7 @@ __all__ = [
     "Chosen",
     "Conflict",
     "Csv",
+    "ExportOptions",
     "ExportProgress",
     "ExportReport",
     "ExportedRecord",
@@ -37,6 +40,7 @@ __all__ = [
     "Reshaper",
     "RunProvenance",
     "SkippedRecord",
+    "UnfinishedRun",
     "compression_of",
     "export",
     "form_named",

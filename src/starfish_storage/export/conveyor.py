@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from starfish_storage.errors import StorageError
-from starfish_storage.export.forms import FormWriter
+from starfish_storage.export.forms import FormWriter, OnRows
 from starfish_storage.export.records import ExportedRecord, Refusal
 from starfish_storage.export.report import ExportReport
 from starfish_storage.export.reshaping import Reshaper, batches
@@ -14,8 +14,12 @@ PassOver = Callable[[str, StorageError], None]
 """Takes the uid of a record that is left out, and why; raises that if it ends the export."""
 
 
+class ExportStoppedError(Exception):
+    """The export was cancelled meanwhile."""
+
+
 class Conveyor:
-    """Steps in their order, with the writer behind the last. All of its methods are called in the writing thread.
+    """Steps in their order, with the writer behind the last. All but `stop` is called in the writing thread.
 
     Rows are handed on in batches, so memory is flat, however many rows a step makes of one.
 
@@ -23,28 +27,49 @@ class Conveyor:
         steps: see `Reshaper`.
         writer: of the form.
         pass_over: called for each row that a step or the form leaves out.
+        limit: the most rows that are written; None: all.
 
     Attributes:
         written: how many rows the form holds.
     """
 
-    def __init__(self, steps: Sequence[Reshaper], writer: FormWriter, pass_over: PassOver) -> None:
+    def __init__(
+        self, steps: Sequence[Reshaper], writer: FormWriter, pass_over: PassOver, limit: int | None = None
+    ) -> None:
         self._steps = steps
         self._writer = writer
         self._pass_over = pass_over
+        self._limit = limit
+        self._is_stopped = False
         self.written = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing more is written."""
+        return self.written == self._limit
 
     def add(self, records: Sequence[ExportedRecord]) -> None:
         """Send records through all steps, and write what comes of them."""
         self._hand_on(0, records)
 
-    def finish(self, report: ExportReport) -> None:
-        """Send through the rest what each step yields at its end, then write all that is not written yet."""
+    def finish(self, report: ExportReport, tell: OnRows) -> None:
+        """Send through the rest what each step yields at its end, then write all that is not written yet.
+
+        Args:
+            report: takes what the steps have to say.
+            tell: called with how many records are written of those that the form has put aside.
+        """
         for number, step in enumerate(self._steps):
-            self._send(number + 1, step.finish())
+            if not self.is_full:
+                self._send(number + 1, step.finish())
+        self._writer.watch(lambda rows: (self._check(), tell(rows)))
         self._writer.finish()
         for step in self._steps:
             step.note(report)
+
+    def stop(self) -> None:
+        """Let whatever the writing thread is at end soon, with a `ExportStoppedError`. Called in any thread."""
+        self._is_stopped = True
 
     def close(self) -> None:
         """Close the steps and the writer, however the export ended. Idempotent."""
@@ -58,15 +83,26 @@ class Conveyor:
         for records, refused in batches(rows):
             self._leave_out(refused)
             self._hand_on(number, records)
+            if self.is_full:
+                return
 
     def _hand_on(self, number: int, records: Sequence[ExportedRecord]) -> None:
         """Give records to a step, or to the writer behind the last."""
+        self._check()
         if number < len(self._steps):
             self._send(number + 1, self._steps[number].reshape(records))
             return
-        refused = self._writer.add(records)
-        self._leave_out(refused)
-        self.written += len(records) - len(refused)
+        left = records
+        while left and not self.is_full:  # more than once, where the form refuses some of the last ones
+            most = None if self._limit is None else self._limit - self.written
+            some, left = left[:most], left[len(left) if most is None else most :]
+            refused = self._writer.add(some)
+            self._leave_out(refused)
+            self.written += len(some) - len(refused)
+
+    def _check(self) -> None:
+        if self._is_stopped:
+            raise ExportStoppedError
 
     def _leave_out(self, refused: Iterable[Refusal]) -> None:
         for uid, error in refused:

@@ -43,13 +43,14 @@ class Destination:
         is_own: whether a directory that is there holds what an export made and nothing else; no other is replaced.
 
     Attributes:
+        path: that.
         partial: the temporary name, where there is an empty file or directory within the context.
     """
 
     def __init__(
         self, path: str, *, is_directory: bool, overwrite: bool, is_own: Callable[[str], bool] = lambda _: True
     ) -> None:
-        self._path = path
+        self.path = path
         self._is_directory = is_directory
         self._overwrite = overwrite
         self._is_own = is_own
@@ -68,7 +69,7 @@ class Destination:
             StorageIOError: it cannot be written.
         """
         self._check()
-        with translated(self._path):
+        with translated(self.path):
             while self._lock is None:
                 self._lock = self._locked()
             try:
@@ -104,16 +105,19 @@ class Destination:
             StorageIOError: it failed; what was there is unchanged.
         """
         self._check()
-        with translated(self._path):
+        with translated(self.path):
             if not self._is_directory:
-                self._files.replace_file(self.partial, self._path)
-                return os.stat(self._path).st_size
-            self._files.replace_directory(self.partial, self._path)
+                self._files.replace_file(self.partial, self.path)
+                return os.stat(self.path).st_size
+            self._files.replace_directory(self.partial, self.path)
             return sum(
                 os.stat(os.path.join(directory, name)).st_size
-                for directory, _, names in os.walk(self._path)
+                for directory, _, names in os.walk(self.path)
                 for name in names
             )
+
+    def stop(self) -> None:
+        """Do nothing: no file lets those who write it wait."""
 
     def _empty(self, descriptor: int) -> None:
         """Remove what an export that was killed has left."""
@@ -125,18 +129,18 @@ class Destination:
 
     def _check(self) -> None:
         kind, other = ("directory", "file") if self._is_directory else ("file", "directory")
-        if not os.path.isdir(os.path.dirname(self._path)):
-            raise InvalidInputError(f"{self._path!r} cannot be written: its directory does not exist. Make it first.")
-        if not os.path.lexists(self._path):
+        if not os.path.isdir(os.path.dirname(self.path)):
+            raise InvalidInputError(f"{self.path!r} cannot be written: its directory does not exist. Make it first.")
+        if not os.path.lexists(self.path):
             return
-        if os.path.isdir(self._path) != self._is_directory:
-            raise InvalidInputError(f"{self._path!r} is a {other}, but this form writes a {kind}. Choose another name.")
+        if os.path.isdir(self.path) != self._is_directory:
+            raise InvalidInputError(f"{self.path!r} is a {other}, but this form writes a {kind}. Choose another name.")
         if not self._overwrite:
             remedy = "choose another name, or allow replacing it with overwrite=True (--overwrite)"
-            raise AlreadyExistsError(kind, self._path, remedy)
-        if self._is_directory and os.listdir(self._path) and not self._is_own(self._path):
+            raise AlreadyExistsError(kind, self.path, remedy)
+        if self._is_directory and os.listdir(self.path) and not self._is_own(self.path):
             raise InvalidInputError(
-                f"{self._path!r} is not replaced: it contains files that no export wrote. Remove it, or choose another "
+                f"{self.path!r} is not replaced: it contains files that no export wrote. Remove it, or choose another "
                 "name."
             )
 
@@ -153,7 +157,7 @@ class Destination:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise StorageBusyError(
-                    f"{self._path!r} is being written by another export. Wait for it, or choose another name."
+                    f"{self.path!r} is being written by another export. Wait for it, or choose another name."
                 ) from None
             except OSError as error:
                 if error.errno not in _NO_LOCKS:  # there, two at a time is the caller's own fault
@@ -187,7 +191,7 @@ def resolved(path: str | os.PathLike[str]) -> str:
     """Return the path of a destination, absolute, and where a link leads that is there."""
     given = os.fspath(path)
     if given == "-":
-        raise InvalidInputError("exports are not written to standard output: name a file ('./-' is a file).")
+        raise InvalidInputError("'-' names no file: pass sys.stdout.buffer for the standard output ('./-' is a file).")
     try:
         if b"\0" not in os.fsencode(given):
             return os.path.realpath(given)

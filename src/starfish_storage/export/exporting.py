@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from functools import partial
+from typing import Unpack
 
-from starfish_storage.errors import InvalidInputError
-from starfish_storage.export.annotations import annotations_key, beside_data
-from starfish_storage.export.conveyor import Conveyor
+from starfish_storage.errors import InvalidInputError, StorageIOError
+from starfish_storage.export.annotations import beside_data
+from starfish_storage.export.conveyor import Conveyor, ExportStoppedError
 from starfish_storage.export.destination import (
     Call,
     Destination,
@@ -19,35 +21,25 @@ from starfish_storage.export.destination import (
     writing_thread,
 )
 from starfish_storage.export.endings import form_of
-from starfish_storage.export.forms import Form, FormWriter, check_metadata_key
-from starfish_storage.export.halves import HalvesReplaced
+from starfish_storage.export.forms import Form, FormWriter
+from starfish_storage.export.json_lines import JsonLines
 from starfish_storage.export.metadata import describe
-from starfish_storage.export.provenance import Provenance
+from starfish_storage.export.options import ExportOptions, Shape, check_names
+from starfish_storage.export.provenance import Chosen, Provenance
 from starfish_storage.export.records import ExportedRecord
 from starfish_storage.export.report import ExportProgress, ExportReport
 from starfish_storage.export.selection import DEFAULT_STATUSES, Selection, accepting, select
 from starfish_storage.export.sources import sources_of
-from starfish_storage.filtering import Condition, Sample
+from starfish_storage.export.streaming import ByteStream, Stream
+from starfish_storage.export.unfinished import unfinished_runs
 from starfish_storage.interface import ScannedRecord, Storage
-
-OnProgress = Callable[[ExportProgress], None]
 
 
 async def export(
     storage: Storage,
-    destination: str | os.PathLike[str],
+    destination: str | os.PathLike[str] | ByteStream,
     form: Form | None = None,
-    *,
-    master_job_ids: Sequence[str] = (),
-    project_id: str | None = None,
-    statuses: Sequence[str] | None = DEFAULT_STATUSES,
-    where: Sequence[str | Condition] = (),
-    sample: Sample | None = None,
-    accepted_only: bool = False,
-    with_annotations: bool | str = False,
-    skip_damaged: bool = False,
-    overwrite: bool = False,
-    progress: OnProgress | None = None,
+    **options: Unpack[ExportOptions],
 ) -> ExportReport:
     """Write the records of master jobs into a file or directory, which appears once it is complete.
 
@@ -56,33 +48,46 @@ async def export(
 
     Args:
         storage: the store, set up; it is not changed.
-        destination: the file or directory to make.
-        form: what to write; None to infer it from the ending of the destination (see `form_of`).
-        master_job_ids: whose records.
-        project_id: the records of all its master jobs.
-        statuses: only records in one of these statuses; None for all.
-        where: only records that fit all of these conditions, such as ``"score>=0.5"``: see `filtering.Condition`.
-        sample: so many records of each master job, of those that fit, in the order of a shuffle.
-        accepted_only: only records that at least one author has accepted, and none has rejected.
-        with_annotations: True, or a key, to add what people say of each record, as a list under ``annotations`` or that
-            key: ``kind``, a member of this name with the value (of an edit: ``version``), ``author`` and ``time``.
-        skip_damaged: leave out and report records that are lost, damaged or do not fit; else the first ends it.
-        overwrite: replace what is at the destination, at the end and in one step.
-        progress: called now and then with how far it is.
+        destination: the file or directory to make; or a stream that takes bytes, such as ``sys.stdout.buffer``, which
+            stays open, and keeps what it has taken if the export fails.
+        form: what to write; None to infer it from the ending of the destination (see `form_of`); into a stream, JSON
+            Lines.
+        options: which records, what of them, and how: see `ExportOptions`.
 
     Raises:
-        InvalidInputError: no records are named, or the destination, the form or a condition cannot be used.
+        InvalidInputError: no records are named, or the destination, the form or an option cannot be used.
         NotFoundError: a master job or the project does not exist. `AlreadyExistsError` if the destination does.
         DataLostError: the data of a record is lost. `StoreDamagedError` if it is damaged.
         NotExportableError: the form cannot hold a record. `StorageIOError` if writing failed: nothing has changed then.
     """
+    check_names(options)
+    place, chosen = _place_of(storage, destination, form, overwrite=options.get("overwrite", False))
+    shape = Shape(options, chosen)
+    selection = await select(
+        storage,
+        options.get("master_job_ids", ()),
+        options.get("project_id"),
+        options.get("statuses", DEFAULT_STATUSES),
+        accepting(options.get("where", ()), options.get("accepted_only", False)),
+        options.get("sample"),
+    )
+    return await _Export(selection, chosen, shape, place, options).write()
+
+
+def _place_of(
+    storage: Storage, destination: str | os.PathLike[str] | ByteStream, form: Form | None, *, overwrite: bool
+) -> tuple[Destination | Stream, Form]:
+    """Return where an export goes, and what is written there."""
+    if not isinstance(destination, str | os.PathLike):
+        chosen = form or JsonLines()
+        if chosen.is_directory:
+            raise InvalidInputError(f"{chosen.name} is a directory, which no stream takes: name a directory.")
+        return Stream(destination, is_direct=chosen.is_direct), chosen
     path = resolved(destination)
     chosen = form or form_of(path)
     _check_place(storage, path, os.fspath(destination), chosen)
-    key = annotations_key(with_annotations, check_metadata_key(chosen.metadata_key))
-    selection = await select(storage, master_job_ids, project_id, statuses, accepting(where, accepted_only), sample)
-    place = Destination(path, is_directory=chosen.is_directory, overwrite=overwrite, is_own=chosen.is_own_directory)
-    return await _Export(selection, chosen, path, skip_damaged, key).write(place, progress)
+    is_own = chosen.is_own_directory
+    return Destination(path, is_directory=chosen.is_directory, overwrite=overwrite, is_own=is_own), chosen
 
 
 def _check_place(storage: Storage, path: str, given: str, form: Form) -> None:
@@ -92,49 +97,91 @@ def _check_place(storage: Storage, path: str, given: str, form: Form) -> None:
     refuse_place_of_store(storage, path)
 
 
+def _show_nothing(progress: ExportProgress) -> None:
+    """Take how far an export is, where nobody wants to know."""
+
+
 class _Export:
     """The records of one export on their way."""
 
     def __init__(
-        self, selection: Selection, form: Form, path: str, skip_damaged: bool, annotations_key: str | None
+        self, selection: Selection, form: Form, shape: Shape, place: Destination | Stream, options: ExportOptions
     ) -> None:
         self._selection = selection
         self._form = form
-        self._steps = [*form.reshapers(), HalvesReplaced()]
-        self._needs_source = form.needs_source or any(step.needs_source for step in self._steps)
+        self._shape = shape
+        self._place = place
+        self._chosen: Chosen = {**selection.chosen(), **shape.chosen()}
         jobs = [job.master_job_id for job in selection.jobs]
-        self._report = ExportReport(path, form.name, jobs, **selection.chosen())
-        self._skip_damaged = skip_damaged
-        self._annotations_key = annotations_key
+        self._report = ExportReport(place.path, form.name, jobs, **self._chosen)
+        self._skip_damaged = options.get("skip_damaged", False)
+        self._progress = options.get("progress") or _show_nothing
 
-    async def write(self, place: Destination, progress: OnProgress | None) -> ExportReport:
+    async def write(self) -> ExportReport:
         """Write all records, put what was written in place, and return what came of it."""
-        about = await self._form.gather(self._selection.storage, self._selection.jobs)
+        selection, place = self._selection, self._place
+        about = await self._form.gather(selection.storage, selection.jobs)
         if isinstance(about, Provenance):
-            about = replace(about, chosen=self._selection.chosen())
+            about = replace(about, chosen=self._chosen)
+        self._report.unfinished = await unfinished_runs(selection.storage, selection.jobs)
         with place:  # until the thread is done: nothing may be removed under its hands
             async with writing_thread(self._report.path) as call:
                 writer: FormWriter = await call(lambda: self._form.open(place.partial, about))
-                conveyor = Conveyor(self._steps, writer, self._pass_over)
+                conveyor = Conveyor(self._shape.steps, writer, self._pass_over, self._shape.limit)
                 try:
-                    await self._hand_over(conveyor, call, progress)
-                    await call(partial(conveyor.finish, self._report))
-                    self._report.records = conveyor.written
+                    await self._hand_over(conveyor, call)
+                    await self._finish(conveyor, call)
                     self._report.conflicts = list(writer.conflicts)
-                finally:
-                    await asyncio.shield(call(conveyor.close))
-                self._report.bytes = await call(place.put)
+                except BaseException as error:
+                    if not isinstance(error, Exception):  # cancelled: the thread may still be at it
+                        conveyor.stop()
+                        place.stop()
+                    with suppress(StorageIOError):  # what could not be written is not wanted any more
+                        await asyncio.shield(call(conveyor.close))
+                    raise
+                await asyncio.shield(call(conveyor.close))
+                self._report.bytes = await self._put(call)
         return self._report
 
-    async def _hand_over(self, conveyor: Conveyor, call: Call, progress: OnProgress | None) -> None:
+    async def _hand_over(self, conveyor: Conveyor, call: Call) -> None:
         done, total = 0, await self._selection.count()
-        async for batch in self._selection.scan():
-            await call(partial(conveyor.add, await self._exported(batch)))
-            done += len(batch)
-            if progress is not None:
-                progress(ExportProgress(done, max(done, total)))
-        if progress is not None and done < total:  # the others did not fit
-            progress(ExportProgress(done, done))
+        async with aclosing(self._selection.scan()) as batches:
+            async for batch in batches:
+                await call(partial(conveyor.add, await self._exported(batch)))
+                done += len(batch)
+                self._progress(ExportProgress(done, max(done, total)))
+                if conveyor.is_full:
+                    break
+        if done < total:  # the others did not fit
+            self._progress(ExportProgress(done, done))
+
+    async def _finish(self, conveyor: Conveyor, call: Call) -> None:
+        loop, written, failures = asyncio.get_running_loop(), 0, list[Exception]()
+
+        def shown(progress: ExportProgress) -> None:
+            try:
+                self._progress(progress)
+            except Exception as error:  # noqa: BLE001 (of the caller's own function, raised below)
+                failures.append(error)
+                conveyor.stop()
+
+        def told(rows: int) -> None:  # in the writing thread, where the caller's function would not expect to be
+            nonlocal written
+            written += rows
+            loop.call_soon_threadsafe(shown, ExportProgress(written, conveyor.written, "writing"))
+
+        try:
+            await call(partial(conveyor.finish, self._report, told))
+        except ExportStoppedError:
+            raise failures[0] from None
+        self._report.records = conveyor.written
+
+    async def _put(self, call: Call) -> int:
+        try:
+            return await call(self._place.put)
+        except BaseException:
+            self._place.stop()
+            raise
 
     async def _exported(self, batch: Sequence[ScannedRecord]) -> list[ExportedRecord]:
         whole: list[ScannedRecord] = []
@@ -145,9 +192,9 @@ class _Export:
                 self._report.without_data += 1
             else:
                 self._pass_over(record.record_uid, record.error)
-        storage, key = self._selection.storage, self._annotations_key
+        storage, key = self._selection.storage, self._shape.annotations_key
         metadata = [None] * len(whole) if self._form.metadata_key is None else await describe(storage, whole)
-        sources = await sources_of(storage, whole) if self._needs_source else [None] * len(whole)
+        sources = await sources_of(storage, whole) if self._shape.needs_source else [None] * len(whole)
         found: list[ExportedRecord] = []
         payloads = await beside_data(storage, whole, key, self._form.name)
         for record, about, source, payload in zip(whole, metadata, sources, payloads, strict=True):

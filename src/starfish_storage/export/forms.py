@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, ClassVar, TypeVar
 
@@ -18,6 +18,9 @@ from starfish_storage.models import GenerationMasterJob
 
 DEFAULT_METADATA_KEY = "metadata"
 
+OnRows = Callable[[int], object]
+"""Takes how many more records were written."""
+
 
 class Form(ABC):
     """What records are written as. Immutable: one form serves any number of exports.
@@ -26,6 +29,7 @@ class Form(ABC):
         name: as it is called on the command line and in messages.
         endings: of the files that hold it.
         is_directory: it is a directory, and not a file.
+        is_direct: its writer writes record after record and never looks back, so that it can write into a pipe.
         is_compressed_by_ending: it has a field ``compression``, which ``.gz`` or ``.zst`` behind its ending sets.
         options: its fields that the command line can set.
         metadata_key: the key under which a record's metadata stands; None to leave that out.
@@ -34,6 +38,7 @@ class Form(ABC):
     name: ClassVar[str]
     endings: ClassVar[tuple[str, ...]] = ()
     is_directory: ClassVar[bool] = False
+    is_direct: ClassVar[bool] = False
     is_compressed_by_ending: ClassVar[bool] = False
     options: ClassVar[tuple[FormOption, ...]] = ()
     metadata_key: str | None = None
@@ -101,6 +106,12 @@ class FormWriter(ABC):
     @abstractmethod
     def add(self, records: Sequence[ExportedRecord]) -> list[Refusal]:
         """Take records, in order; return why those that this form cannot hold were left out."""
+
+    def watch(self, tell: OnRows) -> None:  # noqa: B027 (nothing to tell for those who write at once)
+        """Take what `finish` is to call now and then, with how many more records it has written.
+
+        It may raise, to end the export: a form that puts all records aside calls it at least once a second.
+        """
 
     @abstractmethod
     def finish(self) -> None:

@@ -27,6 +27,7 @@ class JsonLines(Form):
 
     name: ClassVar[str] = "jsonl"
     endings: ClassVar[tuple[str, ...]] = (".jsonl", ".ndjson")
+    is_direct: ClassVar[bool] = True
     is_compressed_by_ending: ClassVar[bool] = True
 
     def open(self, path: str, about: Any) -> FormWriter:  # noqa: ARG002 (it says nothing of the whole)

@@ -10,6 +10,7 @@ from typing import Any, TypedDict, cast
 
 from starfish_storage.codec import canonical_hash, json_text
 from starfish_storage.errors import DataNotFoundError, NotFoundError, StoreDamagedError
+from starfish_storage.export.unfinished import UnfinishedRun, unfinished
 from starfish_storage.interface import Storage
 from starfish_storage.models import GenerationMasterJob, Project
 from starfish_storage.redaction import MARKER, names_secret, redact_secrets
@@ -73,6 +74,11 @@ class RunProvenance:
     segments: tuple[Stretch, ...] = ()
     annotations: AnnotationCounts = field(default_factory=AnnotationCounts)
 
+    @property
+    def unfinished(self) -> UnfinishedRun | None:
+        """What is left of it; None if it has ended."""
+        return unfinished(self.job, self.inputs)
+
 
 class Chosen(TypedDict, total=False):
     """How the records of an export were chosen: only what was asked for is there.
@@ -82,12 +88,16 @@ class Chosen(TypedDict, total=False):
         accepted_only: True: somebody has accepted each of them, and nobody rejected it.
         sample: how many of each run were drawn, at most, of those that fit.
         sample_seed: the seed of the draw.
+        limit: how many were written, at most: the first ones.
+        fields: the fields that were kept of their data.
     """
 
     where: list[str]
     accepted_only: bool
     sample: int
     sample_seed: int
+    limit: int
+    fields: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +140,8 @@ def identity_of(provenance: Provenance) -> dict[str, str]:
         "annotations": {run.job.master_job_id: _judged(run.annotations) for run in runs if run.annotations != _NONE},
         "models": list(dict.fromkeys(without_tokens(model) for run in runs for model in run.models)),
     }
+    if left := [asdict(run.unfinished) for run in runs if run.unfinished is not None]:
+        values["unfinished"] = left
     # Ids stay as they are, whatever they look like: without them, nobody finds the runs.
     return {f"starfish_storage.{name}": json_text(value) for name, value in values.items()} | told_of(provenance.chosen)
 
@@ -150,6 +162,10 @@ def words_of(chosen: Chosen) -> list[str]:
         words.append("somebody has accepted it, and nobody rejected it")
     if "sample" in chosen:
         words.append(f"a random sample of {chosen['sample']:,} of each run, with the seed {chosen.get('sample_seed')}")
+    if "limit" in chosen:
+        words.append(f"the first {chosen['limit']:,}")
+    if "fields" in chosen:
+        words.append(f"of each only {', '.join(chosen['fields'])}")
     return words
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from starfish_storage.export.schema import Conflict
+from starfish_storage.export.unfinished import UnfinishedRun
 
 _MOST_SKIPPED = 1000  # named in a report; memory stays flat, however much is damaged
 
@@ -15,12 +16,14 @@ class ExportProgress(NamedTuple):
     """How far an export is.
 
     Attributes:
-        done: records that were read, whether they were written or skipped.
-        total: records that there are to read, counted at the beginning.
+        done: records that were read, whether they were written or skipped; later, how many are written.
+        total: records that there are to read, counted at the beginning; later, how many are to be written.
+        phase: ``"reading"``; then ``"writing"``, for forms that write nothing before all records are known.
     """
 
     done: int
     total: int
+    phase: Literal["reading", "writing"] = "reading"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,11 @@ class ExportReport:
         where: the other conditions that its records fit, as they are typed.
         sample: how many records of each master job were drawn, at most; None: all that fit are in it.
         sample_seed: the seed of the draw; None without one.
+        limit: how many records were written at most; None: all.
+        fields: the fields that were kept of their data; None: all.
+        unknown_fields: those of them that no record has, each with similar names that there are.
+        without_input: records whose input was asked for, and that have none.
+        unfinished: the runs that had not ended when the export began.
     """
 
     path: str
@@ -71,6 +79,11 @@ class ExportReport:
     where: Sequence[str] = ()
     sample: int | None = None
     sample_seed: int | None = None
+    limit: int | None = None
+    fields: Sequence[str] | None = None
+    unknown_fields: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    without_input: int = 0
+    unfinished: list[UnfinishedRun] = field(default_factory=list[UnfinishedRun])
 
     def skip(self, record_uid: str, reason: str) -> None:
         """Note a record that was left out."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import BinaryIO, cast
 
 from starfish_storage.files.errors import translated
@@ -25,6 +25,7 @@ class Spool:
         rows: how many lines it has.
         exact: whether only the exact parser reads some of them as they are.
         shards: where each begins and ends, in bytes.
+        on_read: called with each list of lines that is read again, how many they are; it may raise, to end that.
     """
 
     def __init__(self, directory: str, shard_bytes: int | None = None) -> None:
@@ -34,6 +35,7 @@ class Spool:
         self.rows = 0
         self.exact = False
         self.shards: list[tuple[int, int]] = [(0, 0)]
+        self.on_read: Callable[[int], object] | None = None
 
     def add(self, line: bytes, exact: bool = False) -> None:
         """Append a line.
@@ -82,7 +84,10 @@ class Spool:
                 lines = self._file.readlines(min(most_bytes, left) - 1)  # stops behind the line that exceeds this
             left -= sum(map(len, lines))
             for first in range(0, len(lines), most_rows):
-                yield lines[first : first + most_rows]
+                some = lines[first : first + most_rows]
+                if self.on_read is not None:
+                    self.on_read(len(some))
+                yield some
 
     def close(self) -> None:
         """Remove it. Idempotent."""

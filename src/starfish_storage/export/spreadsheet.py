@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from starfish_storage.codec import decode, json_text
 from starfish_storage.errors import NotExportableError
 from starfish_storage.export.compression import Compression, open_compressed
-from starfish_storage.export.forms import Form, FormWriter, registered, splice
+from starfish_storage.export.forms import Form, FormWriter, OnRows, registered, splice
 from starfish_storage.export.inference import MOST_COLUMNS
 from starfish_storage.export.records import ExportedRecord, Refusal
 from starfish_storage.export.spool import Spool
@@ -87,6 +87,10 @@ class CsvWriter(FormWriter):
                 continue
             self._kept.add(line)
         return refused
+
+    def watch(self, tell: OnRows) -> None:
+        """See `FormWriter.watch`."""
+        self._kept.on_read = tell
 
     def finish(self) -> None:
         """See `FormWriter.finish`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from starfish_storage.codec import decode_line, json_line, needs_exact_parser
@@ -101,6 +101,11 @@ class TableSink:
                 )
             self._unified = UnifiedTable(plan, planner.conflicts)
         return self._unified
+
+    def watch(self, tell: Callable[[int], object]) -> None:
+        """Call this with how many more records are read again; it may raise, to end that. After the last `add`."""
+        for spool in self.splits.values():
+            spool.on_read = tell
 
     def close(self) -> None:
         """Remove what was put aside. Idempotent."""

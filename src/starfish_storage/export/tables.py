@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from starfish_storage.errors import InvalidInputError, NotExportableError, StoreDamagedError, shorten
 from starfish_storage.export.dataset_directory import is_dataset, write_dataset
-from starfish_storage.export.forms import Form, FormWriter, registered
+from starfish_storage.export.forms import Form, FormWriter, OnRows, registered
 from starfish_storage.export.provenance import Provenance, collect_provenance, identity_of
 from starfish_storage.export.records import ExportedRecord, Refusal
 from starfish_storage.export.schema import Conflict
@@ -189,6 +189,10 @@ class TableWriter(FormWriter):
             except StoreDamagedError as error:
                 refused.append(Refusal(uid, error))
         return refused
+
+    def watch(self, tell: OnRows) -> None:
+        """See `FormWriter.watch`."""
+        self._sink.watch(tell)
 
     def finish(self) -> None:
         """See `FormWriter.finish`."""

@@ -1,0 +1,112 @@
+"""What is asked of an export, beside the form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypedDict
+
+from starfish_storage.errors import InvalidInputError
+from starfish_storage.export.annotations import annotations_key
+from starfish_storage.export.fields import OnlyFields, checked_fields
+from starfish_storage.export.forms import Form, check_metadata_key
+from starfish_storage.export.halves import HalvesReplaced
+from starfish_storage.export.inputs import WithInput, input_key
+from starfish_storage.export.provenance import Chosen
+from starfish_storage.export.report import ExportProgress
+from starfish_storage.export.reshaping import Reshaper
+from starfish_storage.filtering import Condition, Sample
+
+OnProgress = Callable[[ExportProgress], None]
+
+
+class ExportOptions(TypedDict, total=False):
+    """What is asked of an export: which records, what of them, and how. Each may be left out.
+
+    Attributes:
+        master_job_ids: whose records.
+        project_id: the records of all its master jobs.
+        statuses: only records in one of these statuses; None for all; if left out, those that are ``completed``.
+        where: only records that fit all of these conditions, such as ``"score>=0.5"``: see `filtering.Condition`.
+        sample: so many records of each master job, of those that fit, in the order of a shuffle.
+        accepted_only: only records that at least one author has accepted, and none has rejected.
+        limit: write at most so many records: the first ones.
+        with_input: True to add the members of the input that each record was made of, before those of its data; or a
+            key, to add the input under that.
+        fields: only these fields of the data, in this order: names, or paths such as ``messages.0.content``, which are
+            their names in the file.
+        with_annotations: True, or a key, to add what people say of each record, as a list under ``annotations`` or that
+            key: ``kind``, a member of this name with the value (of an edit: ``version``), ``author`` and ``time``.
+        skip_damaged: leave out and report records that are lost, damaged or do not fit; else the first ends it.
+        overwrite: replace what is at the destination, at the end and in one step.
+        progress: called now and then with how far it is.
+    """
+
+    master_job_ids: Sequence[str]
+    project_id: str | None
+    statuses: Sequence[str] | None
+    where: Sequence[str | Condition]
+    sample: Sample | None
+    accepted_only: bool
+    limit: int | None
+    with_input: bool | str
+    fields: Sequence[str] | None
+    with_annotations: bool | str
+    skip_damaged: bool
+    overwrite: bool
+    progress: OnProgress | None
+
+
+def check_names(options: ExportOptions) -> None:
+    """Refuse an option that there is not, as a function with these parameters would."""
+    unknown = options.keys() - ExportOptions.__annotations__.keys()
+    if unknown:
+        raise TypeError(f"export() got an unexpected keyword argument {min(unknown)!r}")
+
+
+class Shape:
+    """What is written of each record: the steps that it takes, and the keys of what stands beside its data.
+
+    Args:
+        options: what is asked for.
+        form: what is written.
+
+    Attributes:
+        annotations_key: the key of annotations; None: they are left out.
+        limit: how many records are written at most; None: all.
+        fields: the fields that are kept; None: all.
+        steps: those that the records take, those of the form last.
+        needs_source: whether records have their `RecordSource`.
+
+    Raises:
+        InvalidInputError: an option cannot be used.
+    """
+
+    def __init__(self, options: ExportOptions, form: Form) -> None:
+        metadata_key = check_metadata_key(form.metadata_key)
+        self.annotations_key = annotations_key(options.get("with_annotations", False), metadata_key)
+        self.limit = _checked_limit(options.get("limit"))
+        fields = options.get("fields")
+        self.fields = None if fields is None else checked_fields(fields)
+        steps: list[Reshaper] = []
+        with_input = options.get("with_input", False)
+        if with_input is not False:
+            steps.append(WithInput(input_key(with_input, metadata_key, self.annotations_key), form.name))
+        if self.fields is not None:
+            steps.append(OnlyFields(self.fields))
+        self.steps = [*steps, *form.reshapers(), HalvesReplaced()]
+        self.needs_source = form.needs_source or any(step.needs_source for step in self.steps)
+
+    def chosen(self) -> Chosen:
+        """Return what of the records was left out; empty if nothing was."""
+        found = Chosen()
+        if self.limit is not None:
+            found["limit"] = self.limit
+        if self.fields is not None:
+            found["fields"] = self.fields
+        return found
+
+
+def _checked_limit(limit: object) -> int | None:
+    if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 1):
+        raise InvalidInputError(f"the limit {limit!a} cannot be used: give a number of records, from 1.")
+    return limit

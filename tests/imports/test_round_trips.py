@@ -10,7 +10,7 @@ import pytest
 
 from imports.reading import rows_of
 from starfish_storage import LocalStorage
-from starfish_storage.export import Csv, Form, JsonLines, Parquet, export
+from starfish_storage.export import ArrowIpc, Csv, Form, JsonLines, Parquet, export
 from starfish_storage.imports import import_file
 
 ROWS: list[dict[str, Any]] = [
@@ -21,6 +21,7 @@ FORMS: dict[str, Form] = {
     "a.jsonl.gz": JsonLines(compression="gzip"),
     "a.jsonl.zst": JsonLines(compression="zstd"),
     "a.parquet": Parquet(),
+    "a.arrow": ArrowIpc(),
 }
 
 

@@ -18,7 +18,7 @@ from starfish_storage.errors import InvalidInputError
 from starfish_storage.imports import ImportReport, import_path
 from starfish_storage.imports.recognising import FORMS, TOOL_FORMS, recognise
 from starfish_storage.row_files.forms import FILE_FORMS
-from starfish_storage.wording import number_of
+from starfish_storage.wording import beginning, number_of
 
 
 def _help() -> str:
@@ -98,7 +98,7 @@ def _fields(report: ImportReport) -> dict[str, Cell]:
     return {
         "source": report.source,
         "form": report.form,
-        "read as": "; ".join(report.notes) or None,
+        "read as": "; ".join(beginning(note, 60) for note in report.notes) or None,
         "project": ", ".join(report.project_ids),
         "run": ", ".join(report.master_job_ids),
         "records": report.records,

@@ -127,6 +127,8 @@ class TableImport:
 
     async def _start(self, found: _Found) -> GenerationMasterJob:
         about = {"form": self._table.form, "source": self._table.describe(), **found.to_json()}
+        if notes := await in_thread(self._table.notes):
+            about["notes"] = notes
         return await start_job(
             self._storage,
             self._id,

@@ -6,6 +6,7 @@ import base64
 from collections.abc import Callable
 from typing import Any
 
+from starfish_storage.codec import decode
 from starfish_storage.extras import arrow
 
 Convert = Callable[[Any], Any]
@@ -54,22 +55,28 @@ def _readable_nested(pa: Any, kind: Any) -> Any:
     raise TypeError("it is not known how to write that as JSON")
 
 
-def converter(kind: Any) -> Convert | None:  # noqa: PLR0911 (a table)
-    """Return what makes JSON of the values of a type, as `readable_type` lets Python read them; None: they are JSON."""
+def converter(kind: Any, *, parse_json: bool = False) -> Convert | None:  # noqa: PLR0911 (a table)
+    """Return what makes JSON of the values of a type, as `readable_type` lets Python read them; None: they are JSON.
+
+    Args:
+        kind: the type.
+        parse_json: text of the type ``arrow.json``, which `datasets` uses for objects, becomes what it says.
+    """
     pa = arrow()
     types = pa.types
     if isinstance(kind, pa.BaseExtensionType):
-        return converter(kind.storage_type)
+        is_json = parse_json and kind.extension_name == "arrow.json"
+        return _parsed if is_json else converter(kind.storage_type, parse_json=parse_json)
     if types.is_dictionary(kind):
-        return converter(kind.value_type)
+        return converter(kind.value_type, parse_json=parse_json)
     if types.is_timestamp(kind):
         return _time
     if types.is_map(kind):
-        return _of_map(converter(kind.item_type))
+        return _of_map(converter(kind.item_type, parse_json=parse_json))
     if types.is_struct(kind):
-        return _of_struct({field.name: converter(field.type) for field in kind})
+        return _of_struct({field.name: converter(field.type, parse_json=parse_json) for field in kind})
     if types.is_nested(kind):
-        return _of_list(converter(kind.value_type))
+        return _of_list(converter(kind.value_type, parse_json=parse_json))
     return _base64 if _is_binary(kind) else None
 
 
@@ -92,6 +99,10 @@ def _time(text: str) -> str:
     """
     date, _, clock = text.partition(" ")
     return f"{date}T{clock[:-2]}:{clock[-2:]}" if clock[-5:-4] in ("+", "-") else f"{date}T{clock}"
+
+
+def _parsed(text: str) -> Any:
+    return decode(text.encode())
 
 
 def _base64(value: bytes) -> str:

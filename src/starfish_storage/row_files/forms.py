@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from starfish_storage.errors import InvalidInputError, shorten
+from starfish_storage.row_files.arrow_files import ARROW
 from starfish_storage.row_files.csv_rows import CSV
 from starfish_storage.row_files.file_form import FileForm
 from starfish_storage.row_files.json_file import JSON
@@ -12,7 +13,7 @@ from starfish_storage.row_files.json_lines import JSON_LINES
 from starfish_storage.row_files.parquet import PARQUET
 from starfish_storage.row_files.source_file import SourceFile, shown
 
-FILE_FORMS: tuple[FileForm, ...] = (JSON_LINES, JSON, CSV, PARQUET)
+FILE_FORMS: tuple[FileForm, ...] = (JSON_LINES, JSON, CSV, PARQUET, ARROW)
 """The forms of files; a new one is added here."""
 
 _START = 4096
@@ -47,9 +48,13 @@ def form_of_content(file: SourceFile) -> FileForm | None:
     Raises:
         InvalidInputError: it cannot be read.
     """
+    start = file.raw.read(_START)
+    for sign, form in ((b"PAR1", PARQUET), (b"ARROW1", ARROW), (b"FEA1", ARROW), (b"\xff\xff\xff\xff", ARROW)):
+        if start.startswith(sign):
+            return form
     with file.text() as content:
         start = content.read(_START).lstrip()
-    for sign, form in ((b"{", JSON_LINES), (b"[", JSON), (b"PAR1", PARQUET)):
+    for sign, form in ((b"{", JSON_LINES), (b"[", JSON)):
         if start.startswith(sign):
             return form
     return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import struct
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +17,13 @@ from starfish_storage.errors import InvalidInputError, StoreDamagedError
 from starfish_storage.export.inference import DEEPEST, MOST_COLUMNS, MOST_MEMBERS
 from starfish_storage.export.schema import Conflict
 from starfish_storage.export.table_files import write_parquet
+from starfish_storage.export.table_rules import USUAL_RULES, TableRules
 from starfish_storage.export.table_sink import TableSink
-from starfish_storage.export.unified_table import JSON_COLUMNS
+from starfish_storage.row_files.restoring import ABSENT_COLUMNS, JSON_COLUMNS, Restorer, text_metadata
 
 
-def unify(tmp_path: Path, *rows: dict[str, Any]) -> tuple[pa.Table, list[Conflict]]:
-    sink = TableSink(str(tmp_path))
+def unify(tmp_path: Path, *rows: dict[str, Any], rules: TableRules = USUAL_RULES) -> tuple[pa.Table, list[Conflict]]:
+    sink = TableSink(str(tmp_path), rules=rules)
     for number, row in enumerate(rows):
         sink.add(f"r{number}", encode(row, "row"))
     try:
@@ -53,9 +53,9 @@ LIST, STRUCT, ITEM = pa.list_, pa.struct, pa.field
         (([], None), LIST(pa.field("element", pa.null()))),
         (([1], [None], [], [1.5]), LIST(pa.field("element", pa.float64()))),
         (([[1]], [[], None]), LIST(pa.field("element", LIST(pa.field("element", pa.int64()))))),
-        (({"b": 1}, {"c": "x"}, None), STRUCT([("b", pa.int64()), ("c", pa.string())])),
+        (({"b": 1, "c": "y"}, {"c": "x", "b": None}, None), STRUCT([("b", pa.int64()), ("c", pa.string())])),
         (
-            ([{"b": 1}, {"b": 0.5, "": []}],),
+            ([{"b": 1, "": []}, {"b": 0.5, "": []}],),
             LIST(pa.field("element", STRUCT([("b", pa.float64()), ("", LIST(pa.field("element", pa.null())))]))),
         ),
     ],
@@ -64,7 +64,7 @@ def test_types_are_unified(tmp_path: Path, values: tuple[Any, ...], kind: pa.Dat
     found, read, conflicts = column(tmp_path, *values)
     assert found == kind
     assert conflicts == []
-    assert fitted(read, list(values))
+    assert read == list(values)
 
 
 @pytest.mark.parametrize(
@@ -81,6 +81,8 @@ def test_types_are_unified(tmp_path: Path, values: tuple[Any, ...], kind: pa.Dat
         (("\ud800", "x"), ("string",), "Unicode"),
         (({"\ud800": 1},), ("object",), "Unicode"),
         (({}, None), ("object",), "without any key"),
+        (({}, {"k": 1}), ("object",), "keys that others lack"),
+        (({"city": "Rome"}, {"q": 1, "k": 2}), ("object",), "keys that others lack"),
         (({str(n): n for n in range(MOST_MEMBERS + 1)}, {"x": 1}), ("object",), "different keys"),
     ],
 )
@@ -108,11 +110,88 @@ def test_a_conflict_deep_inside_leaves_the_rest_typed(tmp_path: Path):
 
 
 def test_late_keys_are_kept_and_odd_ones_work(tmp_path: Path):
-    rows = [{"": 1, "a.b": 2}, {"x\1y": "\0", "日本 🐟": 1.5, '"': None}]
+    rows = [{"": 1, "a.b": 2}, {"x\1y": "\0", "日本 🐟": 1.5, '"': "null"}]
     table, conflicts = unify(tmp_path, *rows)
     assert conflicts == []
     assert table.column_names == ["", "a.b", "x\1y", "日本 🐟", '"']
-    assert fitted(table.to_pylist(), rows)
+    assert table.to_pylist()[0] == {"": 1, "a.b": 2, "x\1y": None, "日本 🐟": None, '"': None}
+    assert restored(table) == rows
+
+
+def test_null_and_no_key_stay_apart(tmp_path: Path):
+    """Where both occur, null is a text; else the table says which of them a null is."""
+    rows: list[dict[str, Any]] = [
+        {"both": 1, "null": 1, "none": 1, "mixed": "x", "only": None},
+        {"both": None, "null": None, "mixed": None},
+        {"null": None, "mixed": 2**70},
+        {"null": 2, "none": 2},
+    ]
+    table, conflicts = unify(tmp_path, *rows)
+    assert [(one.path, one.count) for one in conflicts] == [
+        ("$.both", 2),
+        ("$.mixed", 3),
+        ("$.only", 1),
+    ]
+    assert str(conflicts[0]) == (
+        "$.both is written as JSON text, 2 values: some hold null, and others do not have the key"
+    )
+    assert table.column("both").to_pylist() == ["1", "null", None, None]
+    assert table.column("mixed").to_pylist() == ['"x"', "null", str(2**70), None]
+    assert table.column("none").to_pylist() == [1, None, None, 2]
+    assert json.loads(table.schema.metadata[ABSENT_COLUMNS.encode()]) == ["$.both", "$.none", "$.mixed", "$.only"]
+    assert restored(table) == rows
+    part = table.slice(1, 3).take([2, 0])  # each row by itself says what it was
+    assert restored(part) == [rows[3], rows[1]]
+
+
+def test_integers_beside_fractions_stay_integers(tmp_path: Path):
+    rows: list[dict[str, Any]] = [{"a": 1, "b": [[1, 2.5]], "c": 1}, {"a": 2.5, "b": [], "c": 1.0}, {"a": -0.0, "c": 3}]
+    table, (conflict,) = unify(tmp_path, *rows)
+    assert [str(kind) for kind in table.schema.types][::2] == ["double", "double"]
+    assert str(conflict) == (
+        "$.c is written as numbers with a fraction, 2 values: integers such as 1, beside numbers such as 1.0 "
+        "(integer, number)"
+    )
+    back = restored(table)
+    assert repr([{key: one for key, one in row.items() if key != "c"} for row in back]) == repr(
+        [{key: one for key, one in row.items() if key != "c"} for row in rows]
+    )
+    assert back == rows
+
+
+def test_maps_and_padding(tmp_path: Path):
+    rows: list[dict[str, Any]] = [
+        {"scores": {"a": 1, "b": 2.5}, "calls": [{"arguments": {}}], "mixed": {"x": 1, "y": "z"}},
+        {"scores": {}, "calls": [{"arguments": {"k\0": "v"}}, {"arguments": None}], "mixed": {"x": 1}},
+        {"scores": {f"id {n}": n for n in range(MOST_MEMBERS + 1)}, "calls": [], "mixed": None},
+    ]
+    maps = TableRules(map_fields=["scores", "$.calls[].arguments", "mixed"])
+    table, (conflict,) = unify(tmp_path, *rows, rules=maps)
+    assert pa.types.is_map(table.schema.field("scores").type)
+    assert pa.types.is_map(table.schema.field("calls").type.value_type.field("arguments").type)
+    assert (conflict.path, conflict.reason) == ("$.mixed", "as the values of a map, values of different kinds")
+    assert repr(restored(table)) == repr(rows)
+    for wrong, said in (("scores[", "no path"), ("calls", "no record has an object"), ("late.x", "no record has")):
+        with pytest.raises(InvalidInputError, match=said):
+            unify(tmp_path, *rows, rules=TableRules(map_fields=[wrong]))
+
+    rows = [
+        {"a": {"x": 1, "deep": [{"k": 1}, {}]}, "b": {"n": None}},
+        {"a": {"y": "z"}, "b": {}, "late": None},
+        {"late": 1},
+    ]
+    table, conflicts = unify(tmp_path, *rows, rules=TableRules(pad=True))
+    assert [str(one) for one in conflicts] == [
+        "$.b.n is written as null, 1 value: some hold null, and others do not have the key",
+        "$.late is written as null, 1 value: some hold null, and others do not have the key",
+    ]
+    assert table.to_pylist()[0] == {
+        "a": {"x": 1, "deep": [{"k": 1}, {"k": None}], "y": None},
+        "b": {"n": None},
+        "late": None,
+    }
+    # Where no null is of the data, padding is taken away again.
+    assert [row.get("a") for row in restored(table)] == [row.get("a") for row in rows]
 
 
 def test_what_is_nested_too_deep_for_parquet_is_json_text(tmp_path: Path):
@@ -122,7 +201,7 @@ def test_what_is_nested_too_deep_for_parquet_is_json_text(tmp_path: Path):
     table, (conflict,) = unify(tmp_path, {"a": value})
     assert "levels deep" in conflict.reason
     assert conflict.path.count("b") == DEEPEST // 2
-    assert decoded(table, [conflict]) == [{"a": value}]
+    assert restored(table) == [{"a": value}]
 
 
 def test_names_without_a_column_are_refused(tmp_path: Path):
@@ -168,34 +247,11 @@ def test_many_columns_make_small_pieces(tmp_path: Path):
     sink.close()
 
 
-def decoded(table: pa.Table, conflicts: list[Conflict]) -> list[dict[str, Any]]:
-    """Parse the JSON text at the paths that are reported."""
-    return [at_path(row, "$", {conflict.path for conflict in conflicts}) for row in table.to_pylist()]
-
-
-def at_path(value: Any, path: str, paths: set[str]) -> Any:
-    if path in paths:
-        return value if value is None else json.loads(value)
-    if isinstance(value, dict):
-        plain = lambda key: key.isidentifier() or key.replace("-", "_").isidentifier()
-        return {
-            key: at_path(child, path + (f".{key}" if plain(key) else f"[{key!a}]"), paths)
-            for key, child in value.items()
-        }
-    return [at_path(child, f"{path}[]", paths) for child in value] if isinstance(value, list) else value
-
-
-def fitted(read: Any, given: Any) -> bool:
-    """Whether what was read is what was given, but for missing keys that are null, and integers that are floats."""
-    if isinstance(read, dict) and isinstance(given, dict):
-        return given.keys() <= read.keys() and all(fitted(read[key], given.get(key)) for key in read)
-    if isinstance(read, list) and isinstance(given, list):
-        return len(read) == len(given) and all(map(fitted, read, given))
-    if isinstance(read, float) and type(given) is int:
-        return read == given
-    if isinstance(read, float) and isinstance(given, float):
-        return struct.pack("d", read) == struct.pack("d", given)  # -0.0 too
-    return type(read) is type(given) and read == given
+def restored(table: pa.Table) -> list[dict[str, Any]]:
+    """Return rows as an import reads them."""
+    restorer = Restorer.of(text_metadata(table.schema.metadata))
+    rows = table.to_pylist(maps_as_pydicts="strict")
+    return rows if restorer is None else [restorer.restore(row) for row in rows]
 
 
 KEYS = st.sampled_from(["a", "b", "c.d", "", "é", "x\0"])
@@ -217,8 +273,14 @@ TOP_KEYS = KEYS.filter(lambda key: "\0" not in key)
 )
 def test_rows_come_back_from_parquet(tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]]):
     table, conflicts = unify(tmp_path_factory.getbasetemp(), *rows)
-    assert table.num_rows == len(rows)
-    assert fitted(decoded(table, conflicts), rows)
+    found = restored(table)
+    assert found == rows
+    if not any(one.written_as == "numbers with a fraction" for one in conflicts):
+        assert sorted_json(found) == sorted_json(rows)  # 1 and 1.0 are not the same text, nor are 0.0 and -0.0
+
+
+def sorted_json(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)
 
 
 def test_numbers_that_are_no_json_are_null(tmp_path: Path):
@@ -237,7 +299,7 @@ def test_a_name_with_a_nul_within_another_field_is_json_text(tmp_path: Path):
     rows = [{"a": {"": 1, "\0": 2}}]
     table, (conflict,) = unify(tmp_path, *rows)
     assert conflict.path == "$.a"
-    assert decoded(table, [conflict]) == rows
+    assert restored(table) == rows
 
 
 def test_more_columns_than_a_table_has_are_refused(tmp_path: Path):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from starfish_storage.codec import readable_text
+from starfish_storage.export.features import DTYPES, dtype
 from starfish_storage.export.provenance import Chosen, Provenance, RunProvenance, without_tokens, words_of
 from starfish_storage.export.schema import Conflict, Plan
 from starfish_storage.runs.segment_history import Stretch, made_of, newest
@@ -16,7 +17,6 @@ _SIZES = (1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_
 _MOST_TEXT = 20_000  # characters of a configuration or a prompt in a card
 _MOST_SEGMENTS = 20
 _MOST_CHANGES = 20
-_DTYPES = {"boolean": "bool", "integer": "int64", "number": "float64", "string": "string", "json": "string"}
 _NOT_YAML = re.compile("[^\t -\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -43,7 +43,7 @@ class DatasetFacts:
 
     Attributes:
         plan: its columns.
-        conflicts: which of its values are JSON text.
+        conflicts: which of its values are not written as they are.
         splits: its splits that have records.
         divided: how records were divided among them.
     """
@@ -115,7 +115,7 @@ def _feature(plan: Plan) -> Iterator[str]:
 
 
 def _dtype(plan: Plan) -> str:
-    return _DTYPES.get(plan.kind, '"null"')
+    return dtype(plan) if plan.kind != "null" else '"null"'  # YAML's own null, without quotes
 
 
 def _indented(lines: Iterator[str]) -> Iterator[str]:
@@ -188,9 +188,14 @@ def _columns(facts: DatasetFacts, runs: Sequence[RunProvenance]) -> Iterator[str
     rows = [(inline(name), _type_name(plan), inline(told.get(name, ""))) for name, plan in facts.plan.members]
     yield from _table(("column", "type", "meaning"), rows)
     if facts.conflicts:
-        yield from ["No one type fits these values. All of them are written as JSON text, strings too:", ""]
+        yield from ["No column holds these values as they are. JSON text holds all values of a path, strings too:", ""]
         yield from (f"- {inline(str(conflict))}" for conflict in facts.conflicts)
         yield ""
+    if any(plan.has_feature for plan in facts.plan.json_plans()):
+        yield from [
+            "`datasets` reads the JSON text as objects (from version 4.7 on), and numbers in it to 15 digits.",
+            "",
+        ]
 
 
 def _meanings(schema: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -205,7 +210,7 @@ def _meanings(schema: dict[str, Any]) -> Iterator[tuple[str, str]]:
 def _type_name(plan: Plan) -> str:
     if plan.items is not None:
         return f"list of {_type_name(plan.items)}"
-    return {"object": "struct", "json": "JSON text", "null": "null"}.get(plan.kind, _DTYPES.get(plan.kind, plan.kind))
+    return {"object": "struct", "json": "JSON text", "null": "null"}.get(plan.kind, DTYPES.get(plan.kind, plan.kind))
 
 
 def _run(run: RunProvenance) -> Iterator[str]:

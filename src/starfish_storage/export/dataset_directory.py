@@ -7,13 +7,14 @@ from collections.abc import Iterator, Mapping
 
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.export.card import DatasetFacts, SplitFacts, card_text, inline
+from starfish_storage.export.features import reads_json
 from starfish_storage.export.provenance import Provenance
 from starfish_storage.export.splitting import HuggingFaceOptions
 from starfish_storage.export.spool import Spool
 from starfish_storage.export.table_files import OnRows, write_parquet_pieces
 from starfish_storage.export.table_sink import TableSink
 from starfish_storage.export.unified_table import UnifiedTable
-from starfish_storage.extras import RecordBatch
+from starfish_storage.extras import ArrowSchema, RecordBatch
 from starfish_storage.surrogates import replaced
 
 
@@ -25,6 +26,7 @@ def write_dataset(
     progress: OnRows | None = None,
     *,
     compression: str = "zstd",
+    plain_json: bool = False,
 ) -> int:
     """Write the records of a sink as a dataset: ``data/<split>-00000-of-0000N.parquet`` and ``README.md``.
 
@@ -37,6 +39,7 @@ def write_dataset(
         card: where the records come from, for the card; or the text to use as its body.
         progress: called with how many records were written.
         compression: of the Parquet files.
+        plain_json: `datasets` is not told that JSON text is that; its versions before 4.7 would not open the files.
 
     Returns:
         How many records there are.
@@ -51,11 +54,14 @@ def write_dataset(
     if not splits:
         raise InvalidInputError("no record matches, and a dataset needs at least one: choose other records.")
     os.makedirs(os.path.join(directory, "data"), exist_ok=True)
+    if not plain_json and reads_json():
+        table = table.marked()
+    schema = table.described(identity)
     written = 0
     facts: list[SplitFacts] = []
     for name, spool in splits.items():
         told = None if progress is None else _beyond(progress, written)
-        facts.append(_write_split(directory, name, spool, table, identity, told, compression))
+        facts.append(_write_split(directory, name, spool, table, schema, told, compression))
         written += spool.rows
     about = DatasetFacts(table.plan, table.conflicts, facts, _divided(sink.options or HuggingFaceOptions()))
     with open(os.path.join(directory, "README.md"), "wb") as file:
@@ -87,11 +93,10 @@ def _write_split(
     name: str,
     spool: Spool,
     table: UnifiedTable,
-    identity: Mapping[str, str],
+    schema: ArrowSchema,
     progress: OnRows | None,
     compression: str,
 ) -> SplitFacts:
-    schema = table.described(identity)
     count = len(spool.shards)
     written = arrow_bytes = file_bytes = 0
 

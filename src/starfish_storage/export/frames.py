@@ -14,6 +14,7 @@ from starfish_storage.export.halves import HalvesReplaced
 from starfish_storage.export.metadata import describe
 from starfish_storage.export.provenance import told_of
 from starfish_storage.export.selection import DEFAULT_STATUSES, Selection, accepting, select
+from starfish_storage.export.table_rules import TableRules
 from starfish_storage.export.table_sink import TableSink
 from starfish_storage.extras import ArrowTable, arrow, need
 from starfish_storage.filtering import Condition, Sample
@@ -37,6 +38,8 @@ class Which(TypedDict, total=False):
     accepted_only: bool
     with_annotations: bool | str
     skip_damaged: bool
+    pad: bool
+    map_fields: Sequence[str]
 
 
 async def to_arrow(
@@ -52,14 +55,14 @@ async def to_arrow(
     accepted_only: bool = False,
     with_annotations: bool | str = False,
     skip_damaged: bool = False,
+    pad: bool = False,
+    map_fields: Sequence[str] = (),
 ) -> ArrowTable:
     """Return records as an Arrow table. The keys of their data are its columns, and one schema fits all records.
 
-    A key that a record lacks is null. Integers that meet other numbers become floats. Where no one type fits, a column
-    is JSON text; the table's metadata lists those under ``starfish_storage.json_columns``, and says under
-    ``starfish_storage.chosen`` how the records were chosen. Lone halves of surrogate pairs become U+FFFD, which
-    ``starfish_storage.replaced_halves`` counts. Records without data are left out. Oldest first, the master
-    jobs in the order in which they are given.
+    What a column cannot hold as it is becomes JSON text (the page on data frames says what that is), and the table's
+    metadata notes it, as it says how the records were chosen, and how many halves of surrogate pairs became U+FFFD.
+    Records without data are left out. Oldest first, the master jobs in the order in which they are given.
 
     Args:
         storage: where they are; it must be set up.
@@ -73,11 +76,13 @@ async def to_arrow(
         accepted_only: only records that at least one author has accepted, and none has rejected.
         with_annotations: True, or a name, for a column with what people say of each record: see `export`.
         skip_damaged: leave out records whose data is lost or damaged; otherwise the first one raises.
+        pad: objects of which some have keys that others lack are filled up with nulls, in place of JSON text.
+        map_fields: the fields whose objects are maps, such as ``scores`` or ``calls[].arguments``.
 
     Raises:
         NotFoundError: a master job or the project does not exist; `DataLostError` if data is lost.
         StoreDamagedError: data is damaged.
-        InvalidInputError: no records are named, a column does not exist, or is also the name of the metadata's.
+        InvalidInputError: no records are named, a column or map does not exist, or has the name of the metadata's.
         MissingExtraError: pyarrow is not installed.
     """
     arrow()  # before anything is read
@@ -86,16 +91,23 @@ async def to_arrow(
         raise InvalidInputError("columns must be a list of names, for example ['answer'], or None for all.")
     beside = annotations_key(with_annotations, key)
     selection = await select(storage, master_job_ids, project_id, statuses, accepting(where, accepted_only), sample)
-    return await _collected(selection, key, beside, columns, skip_damaged)
+    return await _collected(selection, key, beside, columns, skip_damaged, TableRules(pad, map_fields))
 
 
 async def _collected(
-    selection: Selection, key: str | None, beside: str | None, columns: Sequence[str] | None, skip_damaged: bool
+    selection: Selection,
+    key: str | None,
+    beside: str | None,
+    columns: Sequence[str] | None,
+    skip_damaged: bool,
+    rules: TableRules,
 ) -> ArrowTable:
     """Return records as a table, with their metadata and what people say of them under keys."""
     storage = selection.storage
     with tempfile.TemporaryDirectory(prefix="starfish-storage-") as directory:
-        sink, halves = TableSink(directory, metadata_key=key), HalvesReplaced()
+        sink, halves = TableSink(directory, metadata_key=key, rules=rules), HalvesReplaced()
+        if beside is not None:
+            sink.pad_column(beside)
         try:
             async for batch in selection.scan():
                 about = [None] * len(batch) if key is None else await describe(storage, batch)

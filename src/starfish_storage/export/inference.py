@@ -5,7 +5,10 @@ The kinds are counted, and nothing is decided yet: what a column becomes depends
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal, cast
+
+from starfish_storage.row_files.restoring import PathStep, is_whole
 
 MOST_MEMBERS = 256
 """Distinct keys of a nested object; with more, it is not written as a struct: its keys are data, such as ids."""
@@ -28,6 +31,7 @@ class Seen:
         booleans: how many booleans.
         integers: how many integers.
         floats: how many other numbers.
+        wholes: how many of those an integer could be taken for, such as 1.0.
         texts: how many strings.
         objects: how many objects.
         lists: how many lists.
@@ -37,6 +41,9 @@ class Seen:
         too_many: the objects have more keys than a struct is made of.
         members: what was seen under each key of the objects, in the order in which the keys were met.
         items: what was seen in the lists.
+
+    Args:
+        maps: where below it lie objects that are maps: the steps that lead there.
     """
 
     __slots__ = (
@@ -47,16 +54,21 @@ class Seen:
         "items",
         "least",
         "lists",
+        "maps",
         "members",
         "no_utf8",
         "nulls",
         "objects",
         "texts",
         "too_many",
+        "wholes",
     )
 
-    def __init__(self) -> None:
-        self.nulls = self.booleans = self.integers = self.floats = self.texts = self.objects = self.lists = 0
+    def __init__(self, maps: Sequence[Sequence[PathStep]] = ()) -> None:
+        self.maps = maps
+        self.wholes = self.nulls = self.booleans = self.integers = self.floats = self.texts = self.objects = (
+            self.lists
+        ) = 0
         self.least = self.greatest = 0
         self.no_utf8 = self.too_many = False
         self.members: dict[str, Seen] = {}
@@ -66,6 +78,11 @@ class Seen:
     def values(self) -> int:
         """How many values there were, without nulls."""
         return self.booleans + self.integers + self.floats + self.texts + self.objects + self.lists
+
+    @property
+    def present(self) -> int:
+        """How many values there were, and nulls."""
+        return self.values + self.nulls
 
     def kinds(self) -> dict[JsonKind, int]:
         """Return the kinds of values there were, without nulls, in JSON's words, and how many of each."""
@@ -102,6 +119,8 @@ class Seen:
             self.nulls += 1
         elif kind is float:
             self.floats += 1
+            if value.is_integer():
+                self.wholes += is_whole(value)
         elif kind is bool:
             self.booleans += 1
         elif kind is dict:
@@ -117,7 +136,7 @@ class Seen:
         for key, child in value.items():
             seen = members.get(key)
             if seen is None:
-                seen = members[key] = Seen()
+                seen = members[key] = self.below((".", key))
                 if "\0" in key or (careful and not is_utf8(key)):  # other libraries read names up to a NUL
                     self.no_utf8 = True
                 if depth and len(members) > MOST_MEMBERS:
@@ -131,10 +150,50 @@ class Seen:
         if depth >= DEEPEST:
             return
         if self.items is None:
-            self.items = Seen()
+            self.items = self.below(("[]", None))
         observe = self.items.observe
         for child in value:
             observe(child, careful, depth + 1)
+
+    def at(self, steps: Sequence[PathStep]) -> Seen | None:
+        """Return what was seen at a path below; None if nothing was."""
+        found: Seen | None = self
+        for kind, key in steps:
+            if found is None:
+                break
+            if kind == "{}":
+                found = found.each if isinstance(found, SeenMap) else None
+            else:
+                found = found.items if kind == "[]" else found.members.get(key or "")
+        return found
+
+    def below(self, step: PathStep) -> Seen:
+        """Return what counts the values one step further."""
+        if not self.maps:
+            return Seen()
+        left = [steps[1:] for steps in self.maps if steps[0] == step]
+        return Seen(left) if all(left) else SeenMap([steps for steps in left if steps])
+
+
+class SeenMap(Seen):
+    """What was seen at a path whose objects are maps: their keys are data.
+
+    Attributes:
+        each: what was seen under all keys together.
+    """
+
+    __slots__ = ("each",)
+
+    def __init__(self, maps: Sequence[Sequence[PathStep]] = ()) -> None:
+        super().__init__(maps)
+        self.each = self.below(("{}", None))
+
+    def observe_members(self, value: dict[str, Any], careful: bool, depth: int = 0) -> None:
+        """See `Seen.observe_members`."""
+        for key, child in value.items():
+            if careful and not is_utf8(key):
+                self.no_utf8 = True
+            self.each.observe(child, careful, depth + 1)
 
 
 def is_utf8(text: str) -> bool:

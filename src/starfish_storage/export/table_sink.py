@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 
 from starfish_storage.codec import decode_line, json_line, needs_exact_parser
 from starfish_storage.errors import InvalidInputError, StoreDamagedError, shorten
-from starfish_storage.export.inference import MOST_COLUMNS, Seen, is_utf8
+from starfish_storage.export.inference import MOST_COLUMNS, is_utf8
 from starfish_storage.export.schema import Conflict, Planner
 from starfish_storage.export.splitting import HuggingFaceOptions
 from starfish_storage.export.spool import Spool
+from starfish_storage.export.table_rules import USUAL_RULES, TableRules
 from starfish_storage.export.unified_table import UnifiedTable
 
 _WHOLE = "train"  # as `datasets` calls records that are not divided
@@ -25,6 +26,7 @@ class TableSink:
         directory: for temporary files, which together take as much space as the records' JSON.
         metadata_key: the column of the records' metadata; None for none.
         options: how the records are divided into splits and files; None to keep them together.
+        rules: what becomes of objects that are not alike.
 
     Attributes:
         options: those.
@@ -33,14 +35,20 @@ class TableSink:
     """
 
     def __init__(
-        self, directory: str, metadata_key: str | None = None, options: HuggingFaceOptions | None = None
+        self,
+        directory: str,
+        metadata_key: str | None = None,
+        options: HuggingFaceOptions | None = None,
+        rules: TableRules = USUAL_RULES,
     ) -> None:
         self.options = options
         self._directory = directory
         self._key = metadata_key
         self._name = b"" if metadata_key is None else json_line(metadata_key)[:-1]
-        self._seen = Seen()
-        self._about = Seen()  # apart, so that its column is the last one
+        self._rules = rules
+        self._seen = rules.seen()
+        self._about = self._seen.below((".", metadata_key))  # apart, so that its column is the last one
+        self._padded: set[str] = set()
         self._rows = 0
         self._unified: UnifiedTable | None = None
         named = (_WHOLE,) if options is None else options.splits or ()
@@ -68,6 +76,10 @@ class TableSink:
             spool = self.splits[name] = self._spool()
         spool.add(line, exact)
 
+    def pad_column(self, name: str) -> None:
+        """Let objects in a column be padded with nulls: it is not of the data, and typed fields serve people more."""
+        self._padded.add(name)
+
     @property
     def records(self) -> Spool:
         """All records, where they are not divided."""
@@ -75,7 +87,7 @@ class TableSink:
 
     @property
     def conflicts(self) -> list[Conflict]:
-        """The paths whose values are written as JSON text, since no one type fits; asked after the last `add`."""
+        """What a table cannot hold as it is, and what became of it; asked after the last `add`."""
         return self.unified().conflicts
 
     def unified(self) -> UnifiedTable:
@@ -92,14 +104,17 @@ class TableSink:
                 raise InvalidInputError(
                     "no record has a field, so they do not form a table: export them as JSON Lines."
                 )
-            planner = Planner()
-            plan = planner.table(columns)
+            if self._rows:
+                self._rules.check(columns)
+            is_exact = any(spool.exact for spool in self.splits.values())
+            planner = Planner(pad=self._rules.pad, padded=self._padded, is_exact=is_exact)
+            plan = planner.table(columns, self._rows)
             if plan.leaves() > MOST_COLUMNS:
                 raise InvalidInputError(
                     f"the records have {plan.leaves():,} fields, those within others counted, and a table has at most "
                     f"{MOST_COLUMNS:,} columns: export them as JSON Lines."
                 )
-            self._unified = UnifiedTable(plan, planner.conflicts)
+            self._unified = UnifiedTable(plan, planner.conflicts, planner.notes())
         return self._unified
 
     def watch(self, tell: Callable[[int], object]) -> None:

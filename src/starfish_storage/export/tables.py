@@ -6,7 +6,7 @@ import os
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from starfish_storage.errors import InvalidInputError, NotExportableError, StoreDamagedError, shorten
 from starfish_storage.export.dataset_directory import is_dataset, write_dataset
@@ -22,6 +22,7 @@ from starfish_storage.export.table_files import (
     write_arrow_ipc,
     write_parquet,
 )
+from starfish_storage.export.table_rules import MAPS, PAD, TableRules
 from starfish_storage.export.table_sink import TableSink
 from starfish_storage.extras import arrow
 from starfish_storage.form_option import FormOption
@@ -49,26 +50,35 @@ class Parquet(TableForm):
     Args:
         compression: ``"zstd"``, ``"snappy"``, ``"gzip"``, ``"brotli"``, ``"lz4"`` or ``"none"``.
         metadata_key: the column of a record's metadata; None to leave that out.
+        pad: objects of which some have keys that others lack are filled up with nulls, in place of JSON text.
+        map_fields: the fields whose objects are maps, such as ``scores`` or ``calls[].arguments``.
 
     Raises:
-        InvalidInputError: the compression is unknown.
+        InvalidInputError: the compression is unknown, or a field is no path.
     """
 
     compression: str = "zstd"
     metadata_key: str | None = None
+    pad: bool = False
+    map_fields: Sequence[str] = ()
 
     name: ClassVar[str] = "parquet"
     endings: ClassVar[tuple[str, ...]] = (".parquet",)
+    options: ClassVar[tuple[FormOption, ...]] = (PAD, MAPS)
 
     def __post_init__(self) -> None:
         check_compression(self.compression, PARQUET_COMPRESSIONS)
+        self._rules()
 
     def open(self, path: str, about: Provenance) -> FormWriter:
         """See `Form.open`."""
-        sink = TableSink(os.path.dirname(path), self.metadata_key)
+        sink = TableSink(os.path.dirname(path), self.metadata_key, rules=self._rules())
         return TableWriter(
             self.name, sink, lambda: write_parquet(sink, path, identity_of(about), compression=self.compression)
         )
+
+    def _rules(self) -> TableRules:
+        return TableRules(self.pad, self.map_fields)
 
 
 @registered
@@ -79,26 +89,35 @@ class ArrowIpc(TableForm):
     Args:
         compression: ``"zstd"``, ``"lz4"`` or ``"none"``.
         metadata_key: the column of a record's metadata; None to leave that out.
+        pad: objects of which some have keys that others lack are filled up with nulls, in place of JSON text.
+        map_fields: the fields whose objects are maps, such as ``scores`` or ``calls[].arguments``.
 
     Raises:
-        InvalidInputError: the compression is unknown.
+        InvalidInputError: the compression is unknown, or a field is no path.
     """
 
     compression: str = "zstd"
     metadata_key: str | None = None
+    pad: bool = False
+    map_fields: Sequence[str] = ()
 
     name: ClassVar[str] = "arrow"
     endings: ClassVar[tuple[str, ...]] = (".arrow", ".feather")
+    options: ClassVar[tuple[FormOption, ...]] = (PAD, MAPS)
 
     def __post_init__(self) -> None:
         check_compression(self.compression, ARROW_COMPRESSIONS)
+        self._rules()
 
     def open(self, path: str, about: Provenance) -> FormWriter:
         """See `Form.open`."""
-        sink = TableSink(os.path.dirname(path), self.metadata_key)
+        sink = TableSink(os.path.dirname(path), self.metadata_key, rules=self._rules())
         return TableWriter(
             self.name, sink, lambda: write_arrow_ipc(sink, path, identity_of(about), compression=self.compression)
         )
+
+    def _rules(self) -> TableRules:
+        return TableRules(self.pad, self.map_fields)
 
 
 @registered
@@ -114,6 +133,8 @@ class HuggingFace(TableForm):
         compression: of the Parquet files.
         metadata_key: the column of a record's metadata; None to leave that out.
         card: the body of the card, in Markdown; None for what the store knows of the runs.
+        pad: objects of which some have keys that others lack are filled up with nulls, in place of JSON text.
+        plain_json: JSON text stays text where `datasets` would read objects (from version 4.7 on); see `export`'s page.
 
     Raises:
         InvalidInputError: one of them cannot be used.
@@ -126,6 +147,8 @@ class HuggingFace(TableForm):
     compression: str = "zstd"
     metadata_key: str | None = None
     card: str | None = None
+    pad: bool = False
+    plain_json: bool = False
 
     name: ClassVar[str] = "huggingface"
     is_directory: ClassVar[bool] = True
@@ -139,6 +162,8 @@ class HuggingFace(TableForm):
         ),
         FormOption("split_by", "The field that names a record's split.", "FIELD"),
         FormOption("seed", "Draw the splits otherwise [default: 0].", kind=int),
+        PAD,
+        FormOption("plain_json", "Keep JSON text as text for `datasets` too.", kind=bool),
     )
 
     def __post_init__(self) -> None:
@@ -147,11 +172,10 @@ class HuggingFace(TableForm):
 
     def open(self, path: str, about: Provenance) -> FormWriter:
         """See `Form.open`."""
-        sink = TableSink(os.path.dirname(path), self.metadata_key, self._options())
+        sink = TableSink(os.path.dirname(path), self.metadata_key, self._options(), TableRules(self.pad))
         card = about if self.card is None else self.card
-        return TableWriter(
-            self.name, sink, lambda: write_dataset(sink, path, identity_of(about), card, compression=self.compression)
-        )
+        how: dict[str, Any] = {"compression": self.compression, "plain_json": self.plain_json}
+        return TableWriter(self.name, sink, lambda: write_dataset(sink, path, identity_of(about), card, **how))
 
     def is_own_directory(self, path: str) -> bool:
         """See `Form.is_own_directory`."""
@@ -181,6 +205,8 @@ class TableWriter(FormWriter):
         refused: list[Refusal] = []
         for record in records:
             uid = record.uid
+            if record.annotations_key is not None:
+                self._sink.pad_column(record.annotations_key)
             try:
                 self._sink.add(uid, record.payload, record.metadata)
             except InvalidInputError as error:

@@ -8,14 +8,12 @@ from typing import Any
 
 import orjson
 
-from starfish_storage.codec import decode, json_text
+from starfish_storage.codec import decode
 from starfish_storage.errors import InvalidInputError, shorten
-from starfish_storage.export.schema import Conflict, Plan, arrow_type, json_paths, with_json_text
+from starfish_storage.export.features import with_features
+from starfish_storage.export.schema import Conflict, Plan, arrow_type, as_written
 from starfish_storage.export.spool import Spool
-from starfish_storage.extras import ArrowSchema, RecordBatch, arrow, arrow_errors
-
-JSON_COLUMNS = "starfish_storage.json_columns"
-"""The key of a file's metadata under which the paths are listed whose values are JSON text."""
+from starfish_storage.extras import ArrowSchema, DataType, RecordBatch, arrow, arrow_errors
 
 _PIECE = 1 << 20  # bytes of JSON that are parsed at a time: as Python objects they take several times as much
 _MOST_CELLS = 2_000_000  # of a piece: where there are many columns, few records fill it with nulls
@@ -26,16 +24,18 @@ class UnifiedTable:
 
     Args:
         plan: what becomes of each path.
-        conflicts: where no one type fits.
+        conflicts: what is not written as it is.
+        notes: what the table's metadata says, in order that it is put back.
 
     Attributes:
         plan: what becomes of each path.
-        conflicts: where no one type fits.
+        conflicts: what is not written as it is.
         most_rows: of a piece that is made at a time.
     """
 
-    def __init__(self, plan: Plan, conflicts: Sequence[Conflict]) -> None:
+    def __init__(self, plan: Plan, conflicts: Sequence[Conflict], notes: Mapping[str, str]) -> None:
         self.conflicts = list(conflicts)
+        self._notes = dict(notes)
         self.most_rows = max(1, _MOST_CELLS // max(1, plan.leaves()))
         self.plan = plan
 
@@ -44,9 +44,18 @@ class UnifiedTable:
         """The columns, in the order in which they were met; each may be null."""
         return arrow().schema(list(arrow_type(self.plan)))
 
+    @cached_property
+    def _type(self) -> DataType:
+        """What Arrow makes of Python's values, before JSON text is marked as such."""
+        return arrow_type(self.plan, is_marked=False)
+
+    def marked(self) -> UnifiedTable:
+        """Return the same table, with JSON text marked for `datasets`."""
+        return UnifiedTable(with_features(self.plan), self.conflicts, self._notes)
+
     def described(self, identity: Mapping[str, str]) -> ArrowSchema:
         """Return the schema with what a file says about itself."""
-        told = dict(identity) | {JSON_COLUMNS: json_text(json_paths(self.conflicts))}
+        told = dict(identity) | self._notes
         return self.schema.with_metadata({key.encode(): value.encode() for key, value in told.items()})
 
     def only(self, columns: Sequence[str]) -> UnifiedTable:
@@ -64,18 +73,19 @@ class UnifiedTable:
         plan = Plan(
             "object",
             tuple((name, members[name]) for name in columns),
-            has_json=any(members[name].has_json for name in columns),
+            is_changed=any(members[name].is_changed for name in columns),
         )
-        return UnifiedTable(plan, self.conflicts)
+        return UnifiedTable(plan, self.conflicts, self._notes)
 
     def batch(self, rows: list[dict[str, Any]]) -> RecordBatch:
         """Return records as Arrow data."""
         pa = arrow()
-        if self.plan.has_json:
+        if self.plan.is_changed:
             for row in rows:
-                with_json_text(self.plan, row)
+                as_written(self.plan, row)
         with arrow_errors():
-            return pa.RecordBatch.from_struct_array(pa.array(rows, type=pa.struct(list(self.schema))))
+            batch = pa.RecordBatch.from_struct_array(pa.array(rows, type=self._type))
+            return batch if batch.schema == self.schema else batch.cast(self.schema)
 
     def pieces(self, spool: Spool, shard: int = 0) -> Iterator[tuple[RecordBatch, int]]:
         """Yield the records of a shard in order: pieces of Arrow data of bounded size, each with its bytes of JSON.

@@ -19,7 +19,7 @@ JSON_COLUMNS = "starfish_storage.json_columns"
 """The key of a table's metadata under which the paths are listed whose values are JSON text."""
 
 ABSENT_COLUMNS = "starfish_storage.absent_columns"
-"""The key under which the columns are listed where null means that the record does not have that key."""
+"""The key under which the paths are listed where null means that the object, or the record, does not have that key."""
 
 INTEGER_COLUMNS = "starfish_storage.integer_columns"
 """The key under which the paths are listed whose numbers are integers, if they have no fraction."""
@@ -88,10 +88,10 @@ def _unquoted(text: str) -> str | None:
 class _Node:
     """What is put back at one path, and below it."""
 
-    __slots__ = ("is_integer", "is_json", "items", "members", "values")
+    __slots__ = ("is_absent", "is_integer", "is_json", "items", "members", "values")
 
     def __init__(self) -> None:
-        self.is_json = self.is_integer = False
+        self.is_json = self.is_integer = self.is_absent = False
         self.members: dict[str, _Node] = {}
         self.items: _Node | None = None
         self.values: _Node | None = None
@@ -133,22 +133,37 @@ class _Node:
         if self.values is not None:
             return {key: None if one is None else self.values.restored(one) for key, one in value.items()}
         for key, node in self.members.items():
-            if value.get(key) is not None:
-                value[key] = node.restored(value[key])
+            node.put_back(value, key)
         return value
+
+    def put_back(self, value: dict[str, Any], key: str) -> None:
+        """Restore what an object has under a key; see `restored`."""
+        if value.get(key) is not None:
+            value[key] = self.restored(value[key])
+        elif self.is_absent and key in value:
+            del value[key]
 
 
 class Restorer:
     """Puts rows of an exported table back as they were.
 
     A key that the table lacks, or that holds something else than was noted, is passed over: the table has been changed.
+
+    Args:
+        json_paths: where the values are JSON text.
+        absent_paths: where null means that there is no such key.
+        integer_paths: where numbers without a fraction are integers.
+
+    Raises:
+        ValueError: one of them is no path.
     """
 
-    def __init__(self, json_paths: Sequence[str], absent: Sequence[str], integer_paths: Sequence[str]) -> None:
-        self._absent = tuple(absent)
+    def __init__(self, json_paths: Sequence[str], absent_paths: Sequence[str], integer_paths: Sequence[str]) -> None:
         self._root = _Node()
         for path in json_paths:
             self._root.at(parsed_path(path)).is_json = True
+        for path in absent_paths:
+            self._root.at(parsed_path(path)).is_absent = True
         for path in integer_paths:
             self._root.at(parsed_path(path)).is_integer = True
 
@@ -159,10 +174,8 @@ class Restorer:
         Raises:
             ValueError: what is noted under one of our keys cannot be read; says which one.
         """
-        json_paths, absent, integers = (
-            _listed(metadata, key) for key in (JSON_COLUMNS, ABSENT_COLUMNS, INTEGER_COLUMNS)
-        )
-        return cls(json_paths, absent, integers) if json_paths or absent or integers else None
+        noted = [_listed(metadata, key) for key in (JSON_COLUMNS, ABSENT_COLUMNS, INTEGER_COLUMNS)]
+        return cls(*noted) if any(noted) else None
 
     def restore(self, row: dict[str, Any]) -> dict[str, Any]:
         """Return a row as it was; the one that is given may be changed.
@@ -173,15 +186,11 @@ class Restorer:
         Raises:
             ValueError: a value is not the JSON text that it should be; names the column, and not the value.
         """
-        for key in self._absent:
-            if key in row and row[key] is None:
-                del row[key]
         for key, node in self._root.members.items():
-            if row.get(key) is not None:
-                try:
-                    row[key] = node.restored(row[key])
-                except (ValueError, RecursionError):
-                    raise ValueError(f"column {shorten(key)} is not the JSON text that it should be") from None
+            try:
+                node.put_back(row, key)
+            except (ValueError, RecursionError):
+                raise ValueError(f"column {shorten(key)} is not the JSON text that it should be") from None
         return row
 
 

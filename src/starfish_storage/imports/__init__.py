@@ -1,5 +1,6 @@
 """Taking files, and the stores of other tools, into a store."""
 
+from starfish_storage.imports.batches import import_batch
 from starfish_storage.imports.curator_runs import import_curator
 from starfish_storage.imports.distilabel import import_distilabel
 from starfish_storage.imports.files import import_file
@@ -10,6 +11,7 @@ from starfish_storage.imports.starfish import import_starfish
 __all__ = [
     "ImportProgress",
     "ImportReport",
+    "import_batch",
     "import_curator",
     "import_distilabel",
     "import_file",

@@ -45,12 +45,12 @@ class CuratorRun:
 
     form = "curator"
 
-    def __init__(self, path: str, files: Sequence[SourceFile]) -> None:
+    def __init__(self, path: str, files: Sequence[LineFile]) -> None:
         self.name = os.path.basename(os.path.abspath(path))
         self._path = path
-        self._files = files
-        self._lines = [LineFile(file) for file in files]
-        self.identity = hashlib.sha256("".join(file.sha256 for file in files).encode()).hexdigest()
+        self._files = [file.file for file in files]
+        self._lines = files
+        self.identity = hashlib.sha256("".join(file.sha256 for file in self._files).encode()).hexdigest()
         self._places = Places()
 
     def describe(self) -> dict[str, Any]:
@@ -135,7 +135,8 @@ def curator_run(path: str) -> Generator[CuratorRun]:
             f"{shown(path)} contains no responses_<number>.jsonl: give a working directory of Curator."
         )
     with ExitStack() as stack:
-        files = [stack.enter_context(SourceFile(os.path.join(path, name))) for name in names]
+        opened = [stack.enter_context(SourceFile(os.path.join(path, name))) for name in names]
+        files = [stack.enter_context(LineFile(file)) for file in opened]
         yield CuratorRun(path, files)
 
 

@@ -7,7 +7,7 @@ import tempfile
 from array import array
 from collections.abc import Iterator
 from functools import cached_property
-from typing import IO
+from typing import IO, Self
 
 from starfish_storage.row_files.rows import MAX_ROW_BYTES
 from starfish_storage.row_files.source_file import SourceFile
@@ -22,15 +22,25 @@ _BOM = b"\xef\xbb\xbf"
 class LineFile:
     """A file whose lines can be read again.
 
-    One that is compressed, or in UTF-16, is unpacked into a temporary file for that.
+    One that is compressed, or in UTF-16, is unpacked into a temporary file for that. Usable with ``with``.
 
     Args:
         file: the file; it stays open.
+
+    Attributes:
+        file: likewise.
     """
 
     def __init__(self, file: SourceFile) -> None:
-        self._file = file
-        self.shown = file.shown
+        self.file = file
+        self._unpacked: IO[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._unpacked is not None:
+            self._unpacked.close()
 
     def lines(self) -> Iterator[tuple[int, str, bytes]]:
         """Yield where each line begins, what it is called, and the line; the first part of one that is too long."""
@@ -48,7 +58,7 @@ class LineFile:
             if number == 1:
                 line = line.removeprefix(_BOM)
             if line.strip():
-                yield begin, f"line {number} of {self.shown}", line
+                yield begin, f"line {number} of {self.file.shown}", line
 
     def line(self, offset: int) -> bytes:
         """Return the line that begins at a place, as `lines` has it."""
@@ -58,12 +68,12 @@ class LineFile:
 
     @cached_property
     def _stream(self) -> IO[bytes]:
-        if not self._file.is_compressed and self._file.encoding == "utf-8":
-            return self._file.raw
-        unpacked = tempfile.TemporaryFile()  # noqa: SIM115 (closed when nobody has it any more; it has no name)
-        with self._file.text() as content:
-            shutil.copyfileobj(content, unpacked)
-        return unpacked
+        if not self.file.is_compressed and self.file.encoding == "utf-8":
+            return self.file.raw
+        self._unpacked = tempfile.TemporaryFile()  # noqa: SIM115 (closed with this; it has no name)
+        with self.file.text() as content:
+            shutil.copyfileobj(content, self._unpacked)
+        return self._unpacked
 
 
 class Places:

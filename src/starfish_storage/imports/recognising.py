@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from starfish_storage.errors import InvalidInputError, shorten
+from starfish_storage.imports.batches import BATCH
 from starfish_storage.imports.curator_runs import CURATOR
 from starfish_storage.imports.distilabel import DISTILABEL
 from starfish_storage.imports.files import import_file
@@ -16,7 +17,7 @@ from starfish_storage.row_files.file_form import FileForm
 from starfish_storage.row_files.forms import FILE_FORMS, form_of
 from starfish_storage.row_files.source_file import shown
 
-TOOL_FORMS: tuple[ToolForm, ...] = (CURATOR, STARFISH, DISTILABEL)
+TOOL_FORMS: tuple[ToolForm, ...] = (CURATOR, STARFISH, DISTILABEL, BATCH)
 """The stores of other tools, in the order in which they are asked; a new one is added here.
 
 Curator comes before Starfish: it keeps a database of the same name beside its runs.
@@ -51,6 +52,8 @@ async def import_path(
     skip_bad: bool = False,
     delimiter: str | None = None,
     json_cells: bool = False,
+    inputs: str | os.PathLike[str] | None = None,
+    errors: str | os.PathLike[str] | None = None,
     progress: OnProgress | None = None,
 ) -> ImportReport:
     """Import a file or directory, whatever it is: see `import_file` and the others.
@@ -59,6 +62,7 @@ async def import_path(
         InvalidInputError: no form fits, or it cannot be imported.
     """
     given = os.fspath(path)
+    beside = {"inputs": inputs, "errors": errors}
     found = form or recognise(given)
     if found in [one.name for one in FILE_FORMS]:
         return await import_file(
@@ -74,8 +78,15 @@ async def import_path(
         )
     for tool in TOOL_FORMS:
         if tool.name == found:
+            chosen = {key: None if one is None else os.fspath(one) for key, one in beside.items()}
             return await tool.run(
-                storage, given, project_id=project_id, name=name, skip_bad=skip_bad, progress=progress
+                storage,
+                given,
+                project_id=project_id,
+                name=name,
+                skip_bad=skip_bad,
+                progress=progress,
+                **{option.name: chosen[option.name] for option in tool.options},
             )
     known = ", ".join(one.name for one in FORMS)
     raise InvalidInputError(f"form {shorten(found)} cannot be imported: use one of {known}.")

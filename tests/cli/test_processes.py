@@ -170,6 +170,7 @@ def test_json_in_a_terminal_is_json(here: Path):
         ("starfish-storage --store store show ", {"capitals-1", "capitals-2", "sums-1", "last"}),
         ("starfish-storage --store nowhere show ca", set()),
         ("starfish-storage records last --status f", {"filtered", "failed"}),
+        ("starfish-storage check train.jsonl --form openai", {"openai", "openai-dpo"}),
     ],
 )
 def test_the_shell_completes(words: str, expected: set[str], here: Path):

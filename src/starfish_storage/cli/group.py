@@ -50,6 +50,7 @@ _SECTIONS = {
     },
     "Move": {
         "export": "Write records into a file to train on.",
+        "check": "Check a file of conversations to train on.",
         "import": "Import a file, or what another tool has stored.",
         "copy": "Copy projects and runs into another store.",
         "archive": "Write a run into one file.",

@@ -1,0 +1,148 @@
+"""Checking a file of conversations before something is trained on it. It is read row by row, and nothing is stored."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from typing import Any, cast
+
+from starfish_storage.conversations.shapes import RowShape, conversation_shapes, recognise, shape_named
+from starfish_storage.errors import InvalidInputError
+from starfish_storage.row_files.file_form import FileForm
+from starfish_storage.row_files.forms import form_named, form_of
+from starfish_storage.row_files.rows import BadRow, GoodRow
+from starfish_storage.row_files.source_file import SourceFile
+
+_LOOKED_AT = 100  # rows, by which the shape is recognised
+_BETWEEN = 1000  # rows, after which progress is told
+_WITH_ABSENT_KEYS = frozenset({"jsonl", "json"})
+"""The forms of files whose rows need not have the same keys; those of tables hold null where a row lacks one."""
+
+OnRows = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedFault:
+    """A fault of a row of a file.
+
+    Attributes:
+        place: where the row stands, such as ``line 3 of 'train.jsonl'``.
+        path: where in the row, such as ``messages[3].tool_calls[0]``; empty for the row as a whole.
+        reason: what is wrong.
+    """
+
+    place: str
+    path: str
+    reason: str
+
+
+@dataclass(slots=True)
+class CheckReport:
+    """What came of checking a file.
+
+    Attributes:
+        path: of the file.
+        form: the shape that its rows were held to.
+        rows: how many it has.
+        faulty_rows: how many of these have faults, or cannot be read.
+        faults: how many faults there are.
+        first_faults: the first of them.
+    """
+
+    path: str
+    form: str
+    rows: int = 0
+    faulty_rows: int = 0
+    faults: int = 0
+    first_faults: list[PlacedFault] = field(default_factory=list[PlacedFault])
+
+
+def check_file(
+    path: str | os.PathLike[str],
+    shape: str | None = None,
+    form: str | None = None,
+    *,
+    most_faults: int | None = 1000,
+    progress: OnRows | None = None,
+) -> CheckReport:
+    """Check every row of a file against a shape in which conversations are trained on.
+
+    Args:
+        path: the file.
+        shape: the name of the shape, such as ``"openai"``; None to recognise it by the first rows.
+        form: of the file, such as ``"jsonl"``; None to go by the ending of its name.
+        most_faults: how many faults the report keeps; None for all. All are counted.
+        progress: called now and then with how many rows were checked.
+
+    Raises:
+        InvalidInputError: the file cannot be read or holds no rows, or its shape is unknown or is not recognised.
+    """
+    given = os.fspath(path)
+    wanted = None if shape is None else shape_named(shape)
+    found = form_of(given) if form is None else form_named(form)
+    with SourceFile(given) as file:
+        kind, rows = _shape_and_rows(file, found, wanted)
+        report = CheckReport(given, kind.name)
+        for row in rows:
+            _add(report, kind, row, most_faults, in_table=found.name not in _WITH_ABSENT_KEYS)
+            if progress is not None and report.rows % _BETWEEN == 0:
+                progress(report.rows)
+    return report
+
+
+def _add(report: CheckReport, shape: RowShape, row: GoodRow | BadRow, most: int | None, *, in_table: bool) -> None:
+    if isinstance(row, BadRow):
+        faults = [PlacedFault("", "", row.reason)]
+    else:
+        data = _without_nulls(row.data) if in_table else row.data
+        faults = [PlacedFault(row.place, one.path, one.reason) for one in shape.check(data)]
+    report.rows += 1
+    report.faulty_rows += bool(faults)
+    report.faults += len(faults)
+    left = len(faults) if most is None else most - len(report.first_faults)
+    report.first_faults += faults[: max(left, 0)]
+
+
+def _shape_and_rows(
+    file: SourceFile, form: FileForm, wanted: RowShape | None
+) -> tuple[RowShape, Iterator[GoodRow | BadRow]]:
+    """Return the shape that rows are held to, and the rows.
+
+    Cells of CSV hold JSON text where a column is a list; whether they do follows from the shape that the rows have.
+    """
+    has_cells = any(option.name == "json_cells" for option in form.options)
+    begun: list[GoodRow | BadRow] = []
+    for json_cells in (False, True) if has_cells else (None,):
+        rows = _rows(file, form, json_cells)
+        begun = list(islice(rows, _LOOKED_AT))
+        name = recognise(row.data for row in begun if isinstance(row, GoodRow))
+        is_last = json_cells is not False
+        if name is not None if wanted is None else name == wanted.name or is_last:
+            return wanted or shape_named(cast("str", name)), chain(begun, rows)
+    if not begun:
+        raise InvalidInputError(f"{file.shown} holds no rows: there is nothing to check.")
+    known = ", ".join(shape.name for shape in conversation_shapes())
+    raise InvalidInputError(
+        f"the first rows of {file.shown} do not have one shape of those that are known: give shape= (--form), one of "
+        f"{known}."
+    )
+
+
+def _rows(file: SourceFile, form: FileForm, json_cells: bool | None) -> Iterator[GoodRow | BadRow]:
+    defaults: dict[str, Any] = {option.name: None for option in form.options}
+    if json_cells is not None:
+        defaults["json_cells"] = json_cells
+    return form.table(file, **defaults).rows()
+
+
+def _without_nulls(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row without the keys that are null, at any depth."""
+    return {key: _kept(value) for key, value in row.items() if value is not None}
+
+
+def _kept(value: Any) -> Any:
+    if isinstance(value, dict):
+        return _without_nulls(cast("dict[str, Any]", value))
+    return [_kept(one) for one in cast("list[Any]", value)] if isinstance(value, list) else value

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,8 @@ from starfish_storage.errors import InvalidInputError, NotFoundError, StoreDamag
 from starfish_storage.export.card import inline, quoted
 from starfish_storage.export.dataset_directory import write_dataset
 from starfish_storage.export.provenance import collect_provenance, identity_of, without_tokens
-from starfish_storage.export.splitting import MOST_SPLITS, HuggingFaceOptions
+from starfish_storage.export.records import ExportedRecord
+from starfish_storage.export.splitting import Division, SplitOptions, split_of
 from starfish_storage.export.table_sink import TableSink
 
 ROWS: list[dict[str, Any]] = [
@@ -53,14 +53,21 @@ def load(directory: Path, cache: Path) -> Any:
 
 
 def write(
-    directory: Path, rows: list[dict[str, Any]], options: HuggingFaceOptions | None = None, card: Any = "# Mine"
+    directory: Path,
+    rows: list[dict[str, Any]],
+    options: SplitOptions | None = None,
+    card: Any = "# Mine",
+    shard_bytes: int | None = None,
 ) -> TableSink:
     directory.mkdir(exist_ok=True)
-    sink = TableSink(str(directory.parent), None, options or HuggingFaceOptions())
+    options = options or SplitOptions()
+    sink = TableSink(str(directory.parent), None, options.names, shard_bytes)
+    split = split_of(options)
     try:
         for number, row in enumerate(rows):
-            sink.add(f"r{number}", encode(row, "row"))
-        write_dataset(sink, str(directory), {"run": "m1"}, card)
+            record = ExportedRecord(f"r{number}", encode(row, "row"), None)
+            sink.add(record.uid, record.payload, split=split(record))
+        write_dataset(sink, str(directory), {"run": "m1"}, card, division=Division(options, None))
     finally:
         sink.close()
     return sink
@@ -71,8 +78,8 @@ def front(directory: Path) -> dict[str, Any]:
 
 
 def test_datasets_opens_it(tmp_path: Path):
-    options = HuggingFaceOptions({"train": 0.8, "validation": 0.1, "test": 0.1}, seed=7, shard_bytes=10_000)
-    sink = write(tmp_path / "set", ROWS, options)
+    options = SplitOptions({"train": 0.8, "validation": 0.1, "test": 0.1}, seed=7)
+    sink = write(tmp_path / "set", ROWS, options, shard_bytes=10_000)
     opened = load(tmp_path / "set", tmp_path / "cache")
     assert list(opened) == ["train", "validation", "test"]
     assert sum(split.num_rows for split in opened.values()) == len(ROWS)  # none twice where a file ends
@@ -105,76 +112,22 @@ def test_the_features_of_the_card_are_those_that_datasets_finds(tmp_path: Path):
 
 def test_same_records_same_bytes(tmp_path: Path):
     for name in ("one", "two"):
-        write(tmp_path / name, ROWS, HuggingFaceOptions({"train": 0.5, "test": 0.5}, shard_bytes=20_000))
+        write(tmp_path / name, ROWS, SplitOptions({"train": 0.5, "test": 0.5}), shard_bytes=20_000)
     files = sorted(path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*.*"))
     assert len(files) > 4
     for file in files:
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
 
 
-def test_a_record_keeps_its_split_when_others_are_added():
-    fractions = {"train": 0.9, "test": 0.1}
-    split = HuggingFaceOptions(fractions, seed=1).splitter()
-    again = HuggingFaceOptions(fractions, seed=1).splitter()
-    other = HuggingFaceOptions(fractions, seed=2).splitter()
-    few = [again(f"r{n}", {}) for n in range(100)]
-    many = [split(f"r{n}", {}) for n in range(10_000)]
-    assert many[:100] == few
-    assert 850 < many.count("test") < 1150
-    assert many != [other(f"r{n}", {}) for n in range(10_000)]
-
-
 def test_a_field_names_the_split(tmp_path: Path):
-    write(tmp_path / "set", ROWS, HuggingFaceOptions(split_by="level"))
+    write(tmp_path / "set", ROWS, SplitOptions(split_by="level"))
     opened = load(tmp_path / "set", tmp_path / "cache")
     assert {name: split.num_rows for name, split in opened.items()} == {"hard": 60, "easy": 240}
     assert set(opened["hard"]["level"]) == {"hard"}
 
 
-@pytest.mark.parametrize("name", ["a-b", "", "../x", "all", "é", "a b", None, 1, "x" * 101, "a..b"])
-def test_what_cannot_name_a_split_is_refused(tmp_path: Path, name: object):
-    sink = TableSink(str(tmp_path), options=HuggingFaceOptions(split_by="level"))
-    with pytest.raises(InvalidInputError, match=r"record 'r1'.*'level'"):
-        sink.add("r1", encode({"level": name}, ""))
-    with pytest.raises(InvalidInputError, match=r"record 'r2'.*'level'"):
-        sink.add("r2", encode({"text": "x"}, ""))
-    sink.add("r3", encode({"level": "train"}, ""))
-    with pytest.raises(InvalidInputError, match="case"):
-        sink.add("r4", encode({"level": "Train"}, ""))
-    assert write_dataset(sink, str(tmp_path / "set"), {}, "") == 1  # what was refused has left nothing behind
-    sink.close()
-
-
-def test_a_field_with_too_many_values_names_no_splits(tmp_path: Path):
-    sink = TableSink(str(tmp_path), options=HuggingFaceOptions(split_by="id"))
-    for number in range(MOST_SPLITS):
-        sink.add("r", encode({"id": f"n{number}"}, ""))
-    with pytest.raises(InvalidInputError, match=f"more than {MOST_SPLITS}"):
-        sink.add("r", encode({"id": "one_more"}, ""))
-    sink.close()
-
-
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        ({"splits": {}}, "no split"),
-        ({"splits": {"train": 0.5}}, "make 0.5"),
-        ({"splits": {"train": 1.5, "test": -0.5}}, "'train'"),
-        ({"splits": {"train": "1"}}, "'train'"),
-        ({"splits": {"train": True}}, "'train'"),
-        ({"splits": {"a/b": 1.0}}, "'a/b'"),
-        ({"splits": {"test": 0.5, "Test": 0.5}}, "case"),
-        ({"splits": {"train": 1.0}, "split_by": "x"}, "not both"),
-        ({"shard_bytes": 0}, "shard_bytes"),
-    ],
-)
-def test_options_that_cannot_be_used_are_refused(options: Mapping[str, Any], said: str):
-    with pytest.raises(InvalidInputError, match=said):
-        HuggingFaceOptions(**options)
-
-
 def test_a_split_without_records_gets_no_file(tmp_path: Path):
-    write(tmp_path / "set", ROWS[:1], HuggingFaceOptions({"train": 1 - 1e-9, "test": 1e-9}))
+    write(tmp_path / "set", ROWS[:1], SplitOptions({"train": 1 - 1e-9, "test": 1e-9}))
     assert list(load(tmp_path / "set", tmp_path / "cache")) == ["train"]
     with pytest.raises(InvalidInputError, match="no record"):
         write(tmp_path / "none", [])
@@ -182,7 +135,7 @@ def test_a_split_without_records_gets_no_file(tmp_path: Path):
 
 
 def test_metadata_has_its_column(tmp_path: Path):
-    sink = TableSink(str(tmp_path), "metadata", HuggingFaceOptions())
+    sink = TableSink(str(tmp_path), "metadata")
     sink.add("r1", b'{"a":1}\n', {"uid": "r1", "input": {"q": "x"}})
     with pytest.raises(StoreDamagedError, match="r2"):
         sink.add("r2", b"{", {})
@@ -343,11 +296,3 @@ def test_what_looks_like_a_word_is_no_token():
 def test_odd_names_of_columns_can_be_opened(tmp_path: Path, key: str):
     write(tmp_path / "set", [{key: 1}])
     assert load(tmp_path / "set", tmp_path / "cache")["train"][0] == {key: 1}
-
-
-def test_a_record_that_is_refused_names_no_split(tmp_path: Path):
-    sink = TableSink(str(tmp_path), "metadata", HuggingFaceOptions(split_by="s"))
-    with pytest.raises(InvalidInputError, match="of its own"):
-        sink.add("r1", encode({"s": "Train", "metadata": 1}, ""))
-    sink.add("r2", encode({"s": "train"}, ""))  # which would differ from that one in case only
-    sink.close()

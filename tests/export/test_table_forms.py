@@ -77,7 +77,7 @@ async def test_a_dataset_directory_is_opened_by_the_real_library(
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     uids = await save(storage, ({"n": number, "text": f"naïve {number}"} for number in range(200)))
     target = tmp_path / "dataset"
-    form = HuggingFace({"train": 0.8, "test": 0.2}, seed=3, metadata_key="metadata")
+    form = HuggingFace({"train": 0.8, "test": 0.2}, seed=3, metadata_key="metadata", group_by="@record")
     report = await export(storage, target, form, **ONE)
     assert report.records == 200
     assert report.bytes == sum(path.stat().st_size for path in target.rglob("*") if path.is_file())

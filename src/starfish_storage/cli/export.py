@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -80,6 +81,7 @@ _OPTIONS = _options()
 @click.option("--accepted-only", is_flag=True, help="Only records that somebody has accepted, and nobody rejected.")
 @click.option("--with-annotations", is_flag=True, help="Add what people say of each record, under 'annotations'.")
 @click.option("--annotations-key", metavar="KEY", help="That key, if not 'annotations'.")
+@click.option("--dedupe", is_flag=True, help="Leave out rows that are equal to an earlier one.")
 @click.option("--skip-damaged", is_flag=True, help="Leave out and report what is lost, damaged or does not fit.")
 @click.option("--overwrite", is_flag=True, help="Replace FILE if it exists.")
 @click.option("-q", "--quiet", is_flag=True, help="Show nothing but errors.")
@@ -120,6 +122,7 @@ async def _export(
                 sample=None if given["sample"] is None else Sample(given["sample"], given["sample_seed"]),
                 accepted_only=given["accepted_only"],
                 with_annotations=given["annotations_key"] or given["with_annotations"],
+                dedupe=given["dedupe"],
                 skip_damaged=given["skip_damaged"],
                 overwrite=given["overwrite"],
                 progress=lambda progress: count(progress.done, progress.total),
@@ -162,8 +165,12 @@ def _form_with(flag: str, destination: str) -> str:
     """
     forms = _OPTIONS[flag]
     by_ending = form_ending_as(destination)
-    if by_ending is None or by_ending.name in forms:
-        return next(iter(forms)) if by_ending is None else by_ending.name
+    if by_ending is not None and by_ending.name in forms:
+        return by_ending.name
+    if by_ending is None:  # a directory, most likely
+        return next(
+            (kind.name for kind in registered_forms() if kind.is_directory and kind.name in forms), next(iter(forms))
+        )
     for kind in registered_forms():
         if kind.name in forms and issubclass(kind, by_ending):  # conversations are JSON Lines, and end like them
             return kind.name
@@ -182,7 +189,9 @@ def _show(report: ExportReport) -> None:
     if report.sample is not None:
         fields["sample"] = f"{report.sample:,} of each run at most, with the seed {report.sample_seed}"
     fields |= {"without data": report.without_data or None, "skipped": report.skipped_records or None}
-    show_fields(fields)
+    show_fields(fields | _division(report))
+    for sentence in _warnings(report):
+        say(sentence)
     if report.replaced_halves:
         say(f"{report.replaced_halves:,} halves of characters became U+FFFD; the store keeps them as they were saved")
     for conflict in report.conflicts:
@@ -191,3 +200,33 @@ def _show(report: ExportReport) -> None:
         say(f"left out {skipped.record_uid}: {skipped.reason}")
     if report.skipped_records > _SHOWN:
         say(f"and {report.skipped_records - _SHOWN} more; --json names them")
+
+
+def _division(report: ExportReport) -> dict[str, Cell]:
+    """Return how the records were divided, and what stands twice."""
+    fields: dict[str, Cell] = {}
+    if report.splits is not None:
+        counts = [f"{name} {count:,}" for name, count in report.splits.records.items()]
+        by = report.splits.split_by or f"{report.splits.group_by}, with the seed {report.splits.seed}"
+        fields |= {"splits": ", ".join(counts), "divided by": by}
+    if report.duplicates is not None and report.duplicates.records:
+        told = "left out" if report.duplicates.left_out else "equal to an earlier record"
+        fields["duplicates"] = f"{report.duplicates.records:,} {told}"
+    return fields
+
+
+def _warnings(report: ExportReport) -> Iterator[str]:
+    """Yield what makes a test with these splits say less than it seems to."""
+    if report.splits is not None and report.splits.empty and report.records:
+        names = ", ".join(report.splits.empty)
+        group = report.splits.group_by
+        yield f"No record came into {names}: records that are equal in {group} stay together. --group-by names another."
+    found = report.duplicates
+    if found is None:
+        return
+    if found.over_splits and not found.left_out:
+        yield f"{found.over_splits:,} records are equal to one of another split; --dedupe leaves them out."
+    if found.inputs_over_splits:
+        yield f"{found.inputs_over_splits:,} inputs have records in several splits; --group-by @input prevents that."
+    if found.prompts_over_splits:
+        yield f"{found.prompts_over_splits:,} prompts stand in several splits; --group-by FIELD prevents that."

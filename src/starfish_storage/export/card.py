@@ -11,6 +11,8 @@ from starfish_storage.codec import readable_text
 from starfish_storage.export.features import DTYPES, dtype
 from starfish_storage.export.provenance import Chosen, Provenance, RunProvenance, without_tokens, words_of
 from starfish_storage.export.schema import Conflict, Plan
+from starfish_storage.export.split_words import sentences_of
+from starfish_storage.export.splitting import Division
 from starfish_storage.runs.segment_history import Stretch, made_of, newest
 
 _SIZES = (1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000, 10_000_000_000, 100_000_000_000)
@@ -28,13 +30,15 @@ class SplitFacts:
         name: its name.
         rows: how many records.
         file_bytes: of its files.
-        arrow_bytes: of its records in memory.
+        arrow_bytes: of its records in memory; None if they are not a table.
+        pattern: what fits the paths of its files.
     """
 
     name: str
     rows: int
     file_bytes: int
-    arrow_bytes: int
+    arrow_bytes: int | None
+    pattern: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +46,18 @@ class DatasetFacts:
     """A dataset as it was written.
 
     Attributes:
-        plan: its columns.
-        conflicts: which of its values are not written as they are.
         splits: its splits that have records.
-        divided: how records were divided among them.
+        empty: the names of those that have none.
+        plan: its columns; None if its files have none.
+        conflicts: which of its values are not written as they are.
+        division: how records were divided; None if they were not.
     """
 
-    plan: Plan
-    conflicts: Sequence[Conflict]
     splits: Sequence[SplitFacts]
-    divided: str
+    empty: Sequence[str] = ()
+    plan: Plan | None = None
+    conflicts: Sequence[Conflict] = ()
+    division: Division | None = None
 
 
 def card_text(facts: DatasetFacts, source: Provenance | str) -> str:
@@ -74,22 +80,27 @@ def _front(facts: DatasetFacts) -> Iterator[str]:
     yield "- synthetic"
     yield "size_categories:"
     yield f"- {_size_category(rows)}"
-    yield "dataset_info:"
-    yield "  features:"
-    yield from _indented(_fields(facts.plan))
-    yield "  splits:"
-    for split in facts.splits:
-        yield f"  - name: {quoted(split.name)}"
-        yield f"    num_bytes: {split.arrow_bytes}"
-        yield f"    num_examples: {split.rows}"
-    yield f"  download_size: {sum(split.file_bytes for split in facts.splits)}"
-    yield f"  dataset_size: {sum(split.arrow_bytes for split in facts.splits)}"
+    if facts.plan is not None:
+        yield from _info(facts.plan, facts.splits)
     yield "configs:"
     yield "- config_name: default"
     yield "  data_files:"
     for split in facts.splits:
         yield f"  - split: {quoted(split.name)}"
-        yield f"    path: {quoted(f'data/{split.name}-*')}"
+        yield f"    path: {quoted(split.pattern)}"
+
+
+def _info(plan: Plan, splits: Sequence[SplitFacts]) -> Iterator[str]:
+    yield "dataset_info:"
+    yield "  features:"
+    yield from _indented(_fields(plan))
+    yield "  splits:"
+    for split in splits:
+        yield f"  - name: {quoted(split.name)}"
+        yield f"    num_bytes: {split.arrow_bytes}"
+        yield f"    num_examples: {split.rows}"
+    yield f"  download_size: {sum(split.file_bytes for split in splits)}"
+    yield f"  dataset_size: {sum(split.arrow_bytes or 0 for split in splits)}"
 
 
 def _fields(plan: Plan) -> Iterator[str]:
@@ -163,7 +174,8 @@ def _body(facts: DatasetFacts, source: Provenance) -> Iterator[str]:
             yield from [f"This is not all of it: {inline(str(left))}.", ""]
     yield from _chosen(source.chosen)
     yield from _splits(facts)
-    yield from _columns(facts, runs)
+    if facts.plan is not None:
+        yield from _columns(facts.plan, facts.conflicts, runs)
     for run in runs:
         yield from _run(run)
 
@@ -178,20 +190,23 @@ def _chosen(chosen: Chosen) -> Iterator[str]:
 
 
 def _splits(facts: DatasetFacts) -> Iterator[str]:
-    yield from ["## Splits", "", facts.divided, ""]
-    yield from _table(("split", "records"), [(f"`{split.name}`", f"{split.rows:,}") for split in facts.splits])
+    rows = [(f"`{split.name}`", f"{split.rows:,}") for split in facts.splits]
+    yield from ["## Splits", ""]
+    for sentence in sentences_of(facts.division, facts.empty):
+        yield from [inline(sentence), ""]
+    yield from _table(("split", "records"), [*rows, *((f"`{name}`", "0") for name in facts.empty)])
 
 
-def _columns(facts: DatasetFacts, runs: Sequence[RunProvenance]) -> Iterator[str]:
+def _columns(plan: Plan, conflicts: Sequence[Conflict], runs: Sequence[RunProvenance]) -> Iterator[str]:
     told = {name: text for run in reversed(runs) for name, text in _meanings(run.job.output_schema)}
     yield from ["## Columns", ""]
-    rows = [(inline(name), _type_name(plan), inline(told.get(name, ""))) for name, plan in facts.plan.members]
+    rows = [(inline(name), _type_name(plan), inline(told.get(name, ""))) for name, plan in plan.members]
     yield from _table(("column", "type", "meaning"), rows)
-    if facts.conflicts:
+    if conflicts:
         yield from ["No column holds these values as they are. JSON text holds all values of a path, strings too:", ""]
-        yield from (f"- {inline(str(conflict))}" for conflict in facts.conflicts)
+        yield from (f"- {inline(str(conflict))}" for conflict in conflicts)
         yield ""
-    if any(plan.has_feature for plan in facts.plan.json_plans()):
+    if any(one.has_feature for one in plan.json_plans()):
         yield from [
             "`datasets` reads the JSON text as objects (from version 4.7 on), and numbers in it to 15 digits.",
             "",

@@ -17,6 +17,15 @@ _GZIP_LEVEL = 6
 _BUFFER = 1 << 20
 
 
+def ending_of(compression: Compression | None) -> str:
+    """Return the ending of a file that is compressed so; empty for one that is not.
+
+    >>> ending_of("gzip"), ending_of(None)
+    ('.gz', '')
+    """
+    return next((ending for ending, name in ENDINGS.items() if name == compression), "")
+
+
 def open_compressed(path: str, compression: Compression | None) -> IO[bytes]:
     """Open a file for writing; closing it writes the end of what is compressed.
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 
 from starfish_storage.errors import StorageError
 from starfish_storage.export.forms import FormWriter, OnRows
 from starfish_storage.export.records import ExportedRecord, Refusal
 from starfish_storage.export.report import ExportReport
-from starfish_storage.export.reshaping import Reshaper, batches
+from starfish_storage.export.reshaping import Reshaper
+
+_AT_ONCE = 500  # rows that are on the way: as many as a scan yields
 
 PassOver = Callable[[str, StorageError], None]
 """Takes the uid of a record that is left out, and why; raises that if it ends the export."""
@@ -80,11 +83,10 @@ class Conveyor:
             self._writer.close()
 
     def _send(self, number: int, rows: Iterable[ExportedRecord | Refusal]) -> None:
-        for records, refused in batches(rows):
-            self._leave_out(refused)
-            self._hand_on(number, records)
-            if self.is_full:
-                return
+        left = iter(rows)
+        while not self.is_full and (some := list(islice(left, self._most()))):  # so no step is at what is not written
+            self._leave_out(one for one in some if isinstance(one, Refusal))
+            self._hand_on(number, [one for one in some if isinstance(one, ExportedRecord)])
 
     def _hand_on(self, number: int, records: Sequence[ExportedRecord]) -> None:
         """Give records to a step, or to the writer behind the last."""
@@ -99,6 +101,9 @@ class Conveyor:
             refused = self._writer.add(some)
             self._leave_out(refused)
             self.written += len(some) - len(refused)
+
+    def _most(self) -> int:
+        return _AT_ONCE if self._limit is None else min(_AT_ONCE, self._limit - self.written)
 
     def _check(self) -> None:
         if self._is_stopped:

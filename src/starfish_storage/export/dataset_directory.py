@@ -1,21 +1,45 @@
-"""A dataset as Hugging Face's `datasets` opens it: Parquet files for each split, and a card."""
+"""A dataset as Hugging Face's `datasets` opens it: files for each split, and a card."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from starfish_storage.errors import InvalidInputError
-from starfish_storage.export.card import DatasetFacts, SplitFacts, card_text, inline
+from starfish_storage.export.card import DatasetFacts, SplitFacts, card_text
 from starfish_storage.export.features import reads_json
+from starfish_storage.export.forms import FormWriter
 from starfish_storage.export.provenance import Provenance
-from starfish_storage.export.splitting import HuggingFaceOptions
+from starfish_storage.export.records import ExportedRecord, Refusal
+from starfish_storage.export.splitting import WHOLE, Division, can_name_split
 from starfish_storage.export.spool import Spool
 from starfish_storage.export.table_files import OnRows, write_parquet_pieces
 from starfish_storage.export.table_sink import TableSink
 from starfish_storage.export.unified_table import UnifiedTable
 from starfish_storage.extras import ArrowSchema, RecordBatch
 from starfish_storage.surrogates import replaced
+
+_CARD = "README.md"
+
+
+class Layout(NamedTuple):
+    """Where the files of splits lie.
+
+    Attributes:
+        path: of a file; ``{split}`` is its split, ``{shard}`` its number, ``{count}`` how many there are.
+        pattern: that fits the files of a split.
+    """
+
+    path: str
+    pattern: str
+
+
+SHARDS = Layout("data/{split}-{shard:05}-of-{count:05}.parquet", "data/{split}-*")
+"""As the hub lays datasets out: many files of bounded size."""
+
+FILES = Layout("{split}.parquet", "{split}.parquet")
+"""One file for each split."""
 
 
 def write_dataset(
@@ -25,12 +49,14 @@ def write_dataset(
     card: Provenance | str,
     progress: OnRows | None = None,
     *,
+    division: Division | None = None,
+    layout: Layout = SHARDS,
     compression: str = "zstd",
     plain_json: bool = False,
 ) -> int:
-    """Write the records of a sink as a dataset: ``data/<split>-00000-of-0000N.parquet`` and ``README.md``.
+    """Write the records of a sink as a dataset: Parquet files, as ``data/train-00000-of-00001.parquet``, and a card.
 
-    A split without records gets no file: `datasets` opens none.
+    All have one schema. A split without records gets no file: `datasets` opens none.
 
     Args:
         sink: the records, in splits.
@@ -38,6 +64,8 @@ def write_dataset(
         identity: what each file says about itself, in its key-value metadata.
         card: where the records come from, for the card; or the text to use as its body.
         progress: called with how many records were written.
+        division: how they were divided, for the card.
+        layout: where the files lie.
         compression: of the Parquet files.
         plain_json: `datasets` is not told that JSON text is that; its versions before 4.7 would not open the files.
 
@@ -51,9 +79,7 @@ def write_dataset(
     """
     table = sink.unified()
     splits = {name: spool for name, spool in sink.splits.items() if spool.rows}
-    if not splits:
-        raise InvalidInputError("no record matches, and a dataset needs at least one: choose other records.")
-    os.makedirs(os.path.join(directory, "data"), exist_ok=True)
+    _refuse_empty(splits)
     if not plain_json and reads_json():
         table = table.marked()
     schema = table.described(identity)
@@ -61,31 +87,101 @@ def write_dataset(
     facts: list[SplitFacts] = []
     for name, spool in splits.items():
         told = None if progress is None else _beyond(progress, written)
-        facts.append(_write_split(directory, name, spool, table, schema, told, compression))
+        facts.append(_write_split(directory, name, spool, table, schema, told, compression, layout))
         written += spool.rows
-    about = DatasetFacts(table.plan, table.conflicts, facts, _divided(sink.options or HuggingFaceOptions()))
-    with open(os.path.join(directory, "README.md"), "wb") as file:
-        file.write(replaced(card_text(about, card))[0].encode())
+    empty = [name for name, spool in sink.splits.items() if not spool.rows]
+    _write_card(directory, DatasetFacts(facts, empty, table.plan, table.conflicts, division), card)
     return written
 
 
+class SplitWriter(FormWriter):
+    """Writes files that need no common schema, one for each split, and a card.
+
+    Args:
+        directory: an empty one.
+        names: of the splits that are known beforehand.
+        ending: of the files.
+        begin: begins the file of a split at a path.
+        about: where the records come from, for the card.
+    """
+
+    def __init__(
+        self, directory: str, names: Sequence[str], ending: str, begin: Callable[[str], FormWriter], about: Provenance
+    ) -> None:
+        self._directory = directory
+        self._rows = dict.fromkeys(names, 0)
+        self._ending = ending
+        self._begin = begin
+        self._about = about
+        self._writers: dict[str, FormWriter] = {}
+
+    def add(self, records: Sequence[ExportedRecord]) -> list[Refusal]:
+        """See `FormWriter.add`."""
+        divided: dict[str, list[ExportedRecord]] = {}
+        for record in records:
+            divided.setdefault(record.split or WHOLE, []).append(record)
+        refused: list[Refusal] = []
+        for name, some in divided.items():
+            if name not in self._writers:
+                self._writers[name] = self._begin(self._path(name))
+            left_out = self._writers[name].add(some)
+            refused += left_out
+            self._rows[name] = self._rows.get(name, 0) + len(some) - len(left_out)
+        return refused
+
+    def finish(self) -> None:
+        """See `FormWriter.finish`."""
+        facts: list[SplitFacts] = []
+        for name, rows in self._rows.items():
+            if name in self._writers:
+                self._writers[name].finish()
+            if rows:
+                facts.append(SplitFacts(name, rows, os.path.getsize(self._path(name)), None, f"{name}{self._ending}"))
+            elif name in self._writers:  # all were refused
+                os.unlink(self._path(name))
+        _refuse_empty(facts)
+        empty = [name for name, rows in self._rows.items() if not rows]
+        _write_card(self._directory, DatasetFacts(facts, empty, division=self._about.division), self._about)
+
+    def close(self) -> None:
+        """See `FormWriter.close`."""
+        for writer in self._writers.values():
+            writer.close()
+
+    @property
+    def rows_of_splits(self) -> Mapping[str, int]:
+        """See `FormWriter.rows_of_splits`."""
+        return self._rows
+
+    def _path(self, name: str) -> str:
+        return f"{self._directory}/{name}{self._ending}"
+
+
 def is_dataset(path: str) -> bool:
-    """Return whether a directory holds a dataset that `write_dataset` made, and nothing else."""
-    if sorted(os.listdir(path)) != ["README.md", "data"] or not os.path.isdir(f"{path}/data"):
+    """Return whether a directory holds a dataset in `SHARDS`, and nothing else."""
+    if sorted(os.listdir(path)) != [_CARD, "data"] or not os.path.isdir(f"{path}/data"):
         return False
     return all(name.endswith(".parquet") for name in os.listdir(f"{path}/data"))
 
 
-def _divided(options: HuggingFaceOptions) -> str:
-    if options.split_by is not None:
-        return f"The field {inline(options.split_by)} of a record names its split."
-    if options.splits is None or len(options.splits) == 1:
-        return "All records are in one split."
-    shares = ", ".join(f"{name} {fraction:g}" for name, fraction in options.splits.items())
-    return (
-        f"Records are divided by a hash of their uid, with the seed {options.seed}: {shares}. So each keeps its "
-        "split when others are added."
+def holds_splits(path: str, endings: Sequence[str]) -> bool:
+    """Return whether a directory holds a file for each of some splits and a card, and nothing else."""
+    names = set(os.listdir(path)) - {_CARD}
+    return os.path.isfile(f"{path}/{_CARD}") and all(
+        os.path.isfile(f"{path}/{name}")
+        and any(name.endswith(ending) and can_name_split(name.removesuffix(ending)) for ending in endings)
+        for name in names
     )
+
+
+def _refuse_empty(splits: Mapping[str, Spool] | Sequence[SplitFacts]) -> None:
+    if not splits:
+        raise InvalidInputError("no record matches, and a dataset needs at least one: choose other records.")
+
+
+def _write_card(directory: str, facts: DatasetFacts, card: Provenance | str) -> None:
+    with open(os.path.join(directory, _CARD), "wb") as file:
+        file.write(replaced(card_text(facts, card))[0].encode())
 
 
 def _write_split(
@@ -96,6 +192,7 @@ def _write_split(
     schema: ArrowSchema,
     progress: OnRows | None,
     compression: str,
+    layout: Layout,
 ) -> SplitFacts:
     count = len(spool.shards)
     written = arrow_bytes = file_bytes = 0
@@ -107,11 +204,12 @@ def _write_split(
             yield batch, size
 
     for shard in range(count):
-        path = os.path.join(directory, "data", f"{name}-{shard:05}-of-{count:05}.parquet")
+        path = os.path.join(directory, layout.path.format(split=name, shard=shard, count=count))
+        os.makedirs(os.path.dirname(path), exist_ok=True)
         told = None if progress is None else _beyond(progress, written)
         written += write_parquet_pieces(measured(shard), schema, path, compression, told)
         file_bytes += os.path.getsize(path)
-    return SplitFacts(name, written, file_bytes, arrow_bytes)
+    return SplitFacts(name, written, file_bytes, arrow_bytes, layout.pattern.format(split=name))
 
 
 def _beyond(progress: OnRows, before: int) -> OnRows:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import tempfile
 from collections.abc import Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
@@ -20,7 +21,7 @@ from starfish_storage.export.destination import (
     resolved,
     writing_thread,
 )
-from starfish_storage.export.endings import form_of
+from starfish_storage.export.endings import form_ending_as, form_of
 from starfish_storage.export.forms import Form, FormWriter
 from starfish_storage.export.json_lines import JsonLines
 from starfish_storage.export.metadata import describe
@@ -62,7 +63,7 @@ async def export(
     """
     check_names(options)
     place, chosen = _place_of(storage, destination, form, overwrite=options.get("overwrite", False))
-    shape = Shape(options, chosen)
+    shape = Shape(options, chosen, os.path.dirname(place.partial) or tempfile.gettempdir())
     selection = await select(
         storage,
         options.get("master_job_ids", ()),
@@ -80,19 +81,28 @@ def _place_of(
     """Return where an export goes, and what is written there."""
     if not isinstance(destination, str | os.PathLike):
         chosen = form or JsonLines()
-        if chosen.is_directory:
-            raise InvalidInputError(f"{chosen.name} is a directory, which no stream takes: name a directory.")
+        if chosen.makes_directory:
+            with_splits = "" if chosen.is_directory else " with splits"
+            raise InvalidInputError(
+                f"{chosen.name}{with_splits} makes a directory, which no stream takes: name a directory."
+            )
         return Stream(destination, is_direct=chosen.is_direct), chosen
     path = resolved(destination)
     chosen = form or form_of(path)
     _check_place(storage, path, os.fspath(destination), chosen)
     is_own = chosen.is_own_directory
-    return Destination(path, is_directory=chosen.is_directory, overwrite=overwrite, is_own=is_own), chosen
+    return Destination(path, is_directory=chosen.makes_directory, overwrite=overwrite, is_own=is_own), chosen
 
 
 def _check_place(storage: Storage, path: str, given: str, form: Form) -> None:
     """Refuse a destination that is, contains or lies in the store, and a name that ends in ``/`` for a file."""
-    if given.endswith("/") and not form.is_directory:
+    if form.makes_directory and form_ending_as(path) is not None:
+        stem = os.path.basename(path).partition(".")[0] or "dataset"
+        raise InvalidInputError(
+            f"{given!a} is the name of a file, but {form.name}{'' if form.is_directory else ' with splits'} makes a "
+            f"directory: name one, such as {stem!a}, and say the form (--form {form.name})."
+        )
+    if given.endswith("/") and not form.makes_directory:
         raise InvalidInputError(f"{given!a} names a directory, but {form.name} writes a file: remove the last '/'.")
     refuse_place_of_store(storage, path)
 
@@ -122,7 +132,7 @@ class _Export:
         selection, place = self._selection, self._place
         about = await self._form.gather(selection.storage, selection.jobs)
         if isinstance(about, Provenance):
-            about = replace(about, chosen=self._chosen)
+            about = replace(about, chosen=self._chosen, division=self._shape.division)
         self._report.unfinished = await unfinished_runs(selection.storage, selection.jobs)
         with place:  # until the thread is done: nothing may be removed under its hands
             async with writing_thread(self._report.path) as call:
@@ -132,6 +142,7 @@ class _Export:
                     await self._hand_over(conveyor, call)
                     await self._finish(conveyor, call)
                     self._report.conflicts = list(writer.conflicts)
+                    self._report.splits = self._shape.division.report(writer.rows_of_splits)
                 except BaseException as error:
                     if not isinstance(error, Exception):  # cancelled: the thread may still be at it
                         conveyor.stop()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, ClassVar, TypeVar
 
@@ -12,6 +13,7 @@ from starfish_storage.errors import InvalidInputError, NotExportableError
 from starfish_storage.export.records import ExportedRecord, Refusal
 from starfish_storage.export.reshaping import Reshaper
 from starfish_storage.export.schema import Conflict
+from starfish_storage.export.splitting import BY_INPUT, SPLIT_OPTIONS, SplitOptions
 from starfish_storage.form_option import FormOption
 from starfish_storage.interface import Storage
 from starfish_storage.models import GenerationMasterJob
@@ -48,6 +50,16 @@ class Form(ABC):
         """Whether its records have their `RecordSource`, which takes two more queries for each batch."""
         return False
 
+    @property
+    def splitting(self) -> SplitOptions | None:
+        """How its records are divided into splits; None: they are not."""
+        return None
+
+    @property
+    def makes_directory(self) -> bool:
+        """Whether this one is a directory: a form of files is, if its records are divided into splits."""
+        return self.is_directory
+
     def reshapers(self) -> Sequence[Reshaper]:
         """Return the steps that records take before the writer of this form, new ones for each export."""
         return ()
@@ -71,6 +83,42 @@ class Form(ABC):
         Raises:
             InvalidInputError: what it needs is not installed.
         """
+
+
+@dataclass(frozen=True, kw_only=True)
+class DivisibleForm(Form):
+    """A form whose records can be divided into splits: see `SplitOptions` for its fields.
+
+    A form of files is then a directory, with a file for each split and a card.
+    """
+
+    splits: Mapping[str, float] | None = field(default=None, repr=False)
+    split_by: str | None = field(default=None, repr=False)
+    group_by: str = field(default=BY_INPUT, repr=False)
+    seed: int = field(default=0, repr=False)
+
+    options: ClassVar[tuple[FormOption, ...]] = SPLIT_OPTIONS
+
+    def __post_init__(self) -> None:
+        """Check the options.
+
+        Raises:
+            InvalidInputError: one of them cannot be used.
+        """
+        self._split_options()
+
+    @property
+    def splitting(self) -> SplitOptions | None:
+        """See `Form.splitting`."""
+        return None if self.splits is None and self.split_by is None else self._split_options()
+
+    @property
+    def makes_directory(self) -> bool:
+        """See `Form.makes_directory`."""
+        return self.is_directory or self.splitting is not None
+
+    def _split_options(self) -> SplitOptions:
+        return SplitOptions(self.splits, self.split_by, self.group_by, self.seed)
 
 
 FormClass = TypeVar("FormClass", bound=type[Form])
@@ -120,6 +168,11 @@ class FormWriter(ABC):
     @abstractmethod
     def close(self) -> None:
         """Close and remove everything temporary, however the export ended. Idempotent."""
+
+    @property
+    def rows_of_splits(self) -> Mapping[str, int]:
+        """How many rows each split has, of those that are known, after `finish`; empty for a form without splits."""
+        return {}
 
     @property
     def conflicts(self) -> Sequence[Conflict]:

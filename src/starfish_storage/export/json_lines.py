@@ -7,19 +7,30 @@ from dataclasses import dataclass
 from typing import IO, Any, ClassVar
 
 from starfish_storage.errors import NotExportableError
-from starfish_storage.export.compression import Compression, open_compressed
-from starfish_storage.export.forms import Form, FormWriter, registered, splice
+from starfish_storage.export.compression import ENDINGS, Compression, ending_of, open_compressed
+from starfish_storage.export.dataset_directory import SplitWriter, holds_splits
+from starfish_storage.export.forms import DivisibleForm, FormWriter, registered, splice
+from starfish_storage.export.provenance import Provenance, collect_provenance
 from starfish_storage.export.records import ExportedRecord, Refusal
+from starfish_storage.interface import Storage
+from starfish_storage.models import GenerationMasterJob
+
+LINES = ".jsonl"
 
 
 @registered
 @dataclass(frozen=True)
-class JsonLines(Form):
+class JsonLines(DivisibleForm):
     """One record a line: its data, and if wanted its metadata under one key.
 
     Args:
         compression: ``"gzip"``, ``"zstd"`` (with the extra ``zstd`` before Python 3.14), or None.
         metadata_key: the key under which a record's metadata stands; None to leave that out.
+        splits: write a directory with a file for each split, such as ``train.jsonl``, and a card: see `SplitOptions`,
+            also for ``split_by``, ``group_by`` and ``seed``.
+
+    Raises:
+        InvalidInputError: the splits cannot be used.
     """
 
     compression: Compression | None = None
@@ -30,9 +41,22 @@ class JsonLines(Form):
     is_direct: ClassVar[bool] = True
     is_compressed_by_ending: ClassVar[bool] = True
 
-    def open(self, path: str, about: Any) -> FormWriter:  # noqa: ARG002 (it says nothing of the whole)
+    async def gather(self, storage: Storage, jobs: Sequence[GenerationMasterJob]) -> Provenance | None:
+        """See `Form.gather`: a file says nothing about itself; a directory has a card."""
+        if self.splitting is None:
+            return None
+        return await collect_provenance(storage, [job.master_job_id for job in jobs])
+
+    def open(self, path: str, about: Any) -> FormWriter:
         """See `Form.open`."""
-        return LineWriter(self, path)
+        if self.splitting is None:
+            return LineWriter(self, path)
+        ending = LINES + ending_of(self.compression)
+        return SplitWriter(path, self.splitting.names, ending, lambda file: LineWriter(self, file), about)
+
+    def is_own_directory(self, path: str) -> bool:
+        """See `Form.is_own_directory`."""
+        return holds_splits(path, [LINES, *(LINES + ending for ending in ENDINGS)])
 
     def line(self, record: ExportedRecord) -> bytes:
         """Return a record as a line.

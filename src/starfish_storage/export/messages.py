@@ -10,6 +10,7 @@ from starfish_storage.errors import InvalidInputError, NotExportableError, short
 from starfish_storage.export.forms import registered
 from starfish_storage.export.json_lines import JsonLines
 from starfish_storage.export.records import ExportedRecord
+from starfish_storage.export.splitting import SPLIT_OPTIONS
 from starfish_storage.form_option import FormOption
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
@@ -56,9 +57,12 @@ class ChatMessages(JsonLines):
             read=parse_messages,
         ),
         FormOption("system", "The system message of every conversation.", "TEXT"),
+        *SPLIT_OPTIONS,
     )
 
     def __post_init__(self) -> None:
+        """See `DivisibleForm`."""
+        super().__post_init__()
         if not self.messages:
             raise InvalidInputError(
                 "no message is named: name a role and a field for each, such as user=question,assistant=answer."

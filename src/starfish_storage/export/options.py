@@ -7,6 +7,7 @@ from typing import TypedDict
 
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.export.annotations import annotations_key
+from starfish_storage.export.duplicates import division_of, with_division
 from starfish_storage.export.fields import OnlyFields, checked_fields
 from starfish_storage.export.forms import Form, check_metadata_key
 from starfish_storage.export.halves import HalvesReplaced
@@ -36,6 +37,7 @@ class ExportOptions(TypedDict, total=False):
             their names in the file.
         with_annotations: True, or a key, to add what people say of each record, as a list under ``annotations`` or that
             key: ``kind``, a member of this name with the value (of an edit: ``version``), ``author`` and ``time``.
+        dedupe: leave out rows that are equal to an earlier one, in whatever split; the report counts them.
         skip_damaged: leave out and report records that are lost, damaged or do not fit; else the first ends it.
         overwrite: replace what is at the destination, at the end and in one step.
         progress: called now and then with how far it is.
@@ -51,6 +53,7 @@ class ExportOptions(TypedDict, total=False):
     with_input: bool | str
     fields: Sequence[str] | None
     with_annotations: bool | str
+    dedupe: bool
     skip_damaged: bool
     overwrite: bool
     progress: OnProgress | None
@@ -69,19 +72,21 @@ class Shape:
     Args:
         options: what is asked for.
         form: what is written.
+        directory: for temporary files.
 
     Attributes:
         annotations_key: the key of annotations; None: they are left out.
         limit: how many records are written at most; None: all.
         fields: the fields that are kept; None: all.
-        steps: those that the records take, those of the form last.
+        division: how records are divided into splits, and what stands twice.
+        steps: those that the records take.
         needs_source: whether records have their `RecordSource`.
 
     Raises:
         InvalidInputError: an option cannot be used.
     """
 
-    def __init__(self, options: ExportOptions, form: Form) -> None:
+    def __init__(self, options: ExportOptions, form: Form, directory: str) -> None:
         metadata_key = check_metadata_key(form.metadata_key)
         self.annotations_key = annotations_key(options.get("with_annotations", False), metadata_key)
         self.limit = _checked_limit(options.get("limit"))
@@ -93,7 +98,9 @@ class Shape:
             steps.append(WithInput(input_key(with_input, metadata_key, self.annotations_key), form.name))
         if self.fields is not None:
             steps.append(OnlyFields(self.fields))
-        self.steps = [*steps, *form.reshapers(), HalvesReplaced()]
+        steps += [*form.reshapers(), HalvesReplaced()]
+        self.division = division_of(form, dedupe=options.get("dedupe", False))
+        self.steps = with_division(steps, form, self.division, directory)
         self.needs_source = form.needs_source or any(step.needs_source for step in self.steps)
 
     def chosen(self) -> Chosen:

@@ -10,6 +10,7 @@ from typing import Any, TypedDict, cast
 
 from starfish_storage.codec import canonical_hash, json_text
 from starfish_storage.errors import DataNotFoundError, NotFoundError, StoreDamagedError
+from starfish_storage.export.splitting import Division
 from starfish_storage.export.unfinished import UnfinishedRun, unfinished
 from starfish_storage.interface import Storage
 from starfish_storage.models import GenerationMasterJob, Project
@@ -107,10 +108,12 @@ class Provenance:
     Attributes:
         runs: in the order in which they were asked for.
         chosen: how the records were chosen among those of the runs; empty: all of them.
+        division: how they were divided into splits, and what stands twice; None if they were not.
     """
 
     runs: tuple[RunProvenance, ...]
     chosen: Chosen = field(default_factory=Chosen)
+    division: Division | None = None
 
 
 async def collect_provenance(storage: Storage, master_job_ids: Sequence[str]) -> Provenance:
@@ -142,6 +145,8 @@ def identity_of(provenance: Provenance) -> dict[str, str]:
     }
     if left := [asdict(run.unfinished) for run in runs if run.unfinished is not None]:
         values["unfinished"] = left
+    if provenance.division is not None and (told := provenance.division.told()):
+        values["division"] = told
     # Ids stay as they are, whatever they look like: without them, nobody finds the runs.
     return {f"starfish_storage.{name}": json_text(value) for name, value in values.items()} | told_of(provenance.chosen)
 

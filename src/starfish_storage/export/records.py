@@ -34,6 +34,8 @@ class ExportedRecord(NamedTuple):
         metadata: what the store knows of it, if the form wants that: see `starfish_storage.export.metadata`.
         annotations_key: the key in the data under which stands what people say of it, if that is exported.
         source: where it came from, if the form or a step wants that.
+        split: the split that it belongs to, if the form has splits. It was chosen before any other step saw the record;
+            a step that makes one row of several gives it the split of the first.
     """
 
     uid: str
@@ -41,6 +43,7 @@ class ExportedRecord(NamedTuple):
     metadata: dict[str, Any] | None
     annotations_key: str | None = None
     source: RecordSource | None = None
+    split: str | None = None
 
 
 class Refusal(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -39,6 +39,69 @@ class SkippedRecord:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class DuplicateRecord:
+    """A record whose row is equal to an earlier one.
+
+    Attributes:
+        record_uid: which one.
+        equal_to: the first record with such a row.
+        split: its split; None without splits.
+        split_of_equal: that of the first one.
+    """
+
+    record_uid: str
+    equal_to: str
+    split: str | None
+    split_of_equal: str | None
+
+
+@dataclass(slots=True)
+class DuplicateReport:
+    """What stands twice in an export.
+
+    Attributes:
+        left_out: they were left out; else they were written.
+        records: rows that are equal to an earlier one, whatever the order of their keys.
+        over_splits: those of them for which the first one is in another split.
+        inputs_over_splits: inputs whose records stand in more than one split; None where records of one input stay
+            together.
+        prompts_over_splits: prompts of conversations that stand in more than one split; None in other forms.
+        named: the first 1,000.
+    """
+
+    left_out: bool = False
+    records: int = 0
+    over_splits: int = 0
+    inputs_over_splits: int | None = None
+    prompts_over_splits: int | None = None
+    named: list[DuplicateRecord] = field(default_factory=list[DuplicateRecord])
+
+
+@dataclass(frozen=True, slots=True)
+class SplitReport:
+    """How records were divided.
+
+    Attributes:
+        records: how many records each split has, the empty ones included.
+        shares: the fractions that were asked for; None where a field names the split.
+        split_by: that field.
+        group_by: what kept records together; None where a field names the split.
+        seed: of the draw; None where a field names the split.
+    """
+
+    records: Mapping[str, int]
+    shares: Mapping[str, float] | None = None
+    split_by: str | None = None
+    group_by: str | None = None
+    seed: int | None = None
+
+    @property
+    def empty(self) -> list[str]:
+        """The splits that have no record."""
+        return [name for name, count in self.records.items() if not count]
+
+
 @dataclass(slots=True)
 class ExportReport:
     """What came of an export.
@@ -63,6 +126,8 @@ class ExportReport:
         unknown_fields: those of them that no record has, each with similar names that there are.
         without_input: records whose input was asked for, and that have none.
         unfinished: the runs that had not ended when the export began.
+        splits: how the records were divided; None where the form was not asked to.
+        duplicates: what stands twice; None where nobody looked, as without splits and without ``dedupe``.
     """
 
     path: str
@@ -84,6 +149,8 @@ class ExportReport:
     unknown_fields: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     without_input: int = 0
     unfinished: list[UnfinishedRun] = field(default_factory=list[UnfinishedRun])
+    splits: SplitReport | None = None
+    duplicates: DuplicateReport | None = None
 
     def skip(self, record_uid: str, reason: str) -> None:
         """Note a record that was left out."""

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterator, Sequence
 
 from starfish_storage.export.records import ExportedRecord, Refusal
 from starfish_storage.export.report import ExportReport
-
-_AT_ONCE = 500  # rows that are on the way: as many as a scan yields
 
 
 class Reshaper(ABC):
@@ -34,13 +31,3 @@ class Reshaper(ABC):
 
     def close(self) -> None:  # noqa: B027 (most have nothing temporary)
         """Remove everything temporary, however the export ended. Idempotent."""
-
-
-def batches(rows: Iterable[ExportedRecord | Refusal]) -> Iterator[tuple[list[ExportedRecord], list[Refusal]]]:
-    """Yield rows in lists of bounded length, each with those that were left out meanwhile."""
-    left = iter(rows)
-    while some := list(islice(left, _AT_ONCE)):
-        yield (
-            [one for one in some if isinstance(one, ExportedRecord)],
-            [one for one in some if isinstance(one, Refusal)],
-        )

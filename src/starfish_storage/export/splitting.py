@@ -5,61 +5,126 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
-from starfish_storage.errors import InvalidInputError, shorten
+from starfish_storage.codec import decode, value_digest
+from starfish_storage.errors import InvalidInputError, NotExportableError, shorten
+from starfish_storage.export.records import ExportedRecord, Refusal
+from starfish_storage.export.report import DuplicateReport, SplitReport
+from starfish_storage.export.reshaping import Reshaper
+from starfish_storage.filtering import MISSING, value_of
+from starfish_storage.form_option import FormOption
 
 MOST_SPLITS = 50
 """Of a field that names splits: with more different values, it is refused."""
+
+WHOLE = "train"
+"""The split of records that are not divided, as `datasets` calls it."""
+
+BY_INPUT = "@input"
+GROUPS = {
+    BY_INPUT: "the input that they were made of, or of their data if there was none",
+    "@record": "their uid",
+    "@run": "the run that made them",
+}
+"""What can keep records together beside a field of theirs, with what people call it."""
 
 _NAME = re.compile(r"\w+(\.\w+)*", re.ASCII)  # what `datasets` takes, and every file system
 _RESERVED = frozenset({"all"})  # `datasets` means every split by it
 _CLOSE = 1e-6
 
-Split = Callable[[str, Mapping[str, Any]], str]
-"""Given the uid of a record and its data, its split."""
-
 
 @dataclass(frozen=True, slots=True)
-class HuggingFaceOptions:
-    """How a dataset is laid out.
+class SplitOptions:
+    """How records are divided into splits.
 
     Attributes:
-        splits: names of splits and what fraction of the records each gets, together 1, such as ``{"train": 0.9, "test":
-            0.1}``. Which one a record gets follows from its uid and the seed: it keeps it when others are added.
-            With neither this nor `split_by`, all are ``train``.
+        splits: names of splits and what fraction of the groups each gets, together 1, such as ``{"train": 0.9, "test":
+            0.1}``. Which one a group gets follows from it and the seed: it keeps it when other records are added.
+            With neither this nor `split_by`, all records are ``train``.
         split_by: in place of that, the field of the data that names the split.
-        seed: another seed divides the records differently.
-        shard_bytes: bytes of JSON after which another file begins.
+        group_by: what records have in common that are never in two splits: ``"@input"``, the input that they were made
+            of, of whatever run (a record without an input goes by its data); a field of their data, such as
+            ``"question"`` or ``"source.url"``; ``"@run"``; or ``"@record"``, each record on its own.
+        seed: another one divides otherwise.
 
     Raises:
-        InvalidInputError: a name, a fraction or a size cannot be used, or both kinds of splits are asked for.
+        InvalidInputError: a name, a fraction or a group cannot be used, or both kinds of splits are asked for.
     """
 
     splits: Mapping[str, float] | None = None
     split_by: str | None = None
+    group_by: str = BY_INPUT
     seed: int = 0
-    shard_bytes: int = 500_000_000
 
     def __post_init__(self) -> None:
         if self.splits is not None and self.split_by is not None:
             raise InvalidInputError("records are split by fractions or by a field: give splits or split_by, not both.")
-        if self.shard_bytes < 1:
-            raise InvalidInputError(f"shard_bytes {self.shard_bytes} cannot be used: give 1 or more.")
+        if not self.group_by or (self.group_by not in GROUPS and self.group_by[:1] == "@" != self.group_by[1:2]):
+            raise InvalidInputError(
+                f"records cannot be grouped by {shorten(self.group_by)}: name a field of their data, or one of "
+                f"{', '.join(GROUPS)}. A field whose name begins with @ is written with another @ before it."
+            )
+        if self.splits is None and (self.group_by != BY_INPUT or self.seed):
+            given = "group_by" if self.group_by != BY_INPUT else "a seed"
+            raise InvalidInputError(
+                f"{given} says how records are drawn for splits, and no shares are given to draw by: give splits too "
+                "(--split train=0.9,test=0.1), or leave it out."
+            )
         if self.splits is not None:
             _check_fractions(self.splits)
 
-    def splitter(self, known: Collection[str] = ()) -> Split:
-        """Return what tells the split of a record.
+    @property
+    def is_divided(self) -> bool:
+        """Whether there can be more than one split."""
+        return self.split_by is not None or (self.splits is not None and len(self.splits) > 1)
 
-        Args:
-            known: the names of the splits that have records, to which the caller adds.
-        """
+    @property
+    def keeps_inputs_together(self) -> bool:
+        """Whether all that was made of one input is in one split."""
+        return not self.is_divided or (self.split_by is None and self.group_by == BY_INPUT)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The splits that are known beforehand, in order."""
         if self.split_by is not None:
-            return _by_field(self.split_by, known)
-        return _by_fraction({"train": 1.0} if self.splits is None else self.splits, self.seed)
+            return ()
+        return (WHOLE,) if self.splits is None else tuple(self.splits)
+
+
+class Division(NamedTuple):
+    """How an export was divided, for what it says about itself.
+
+    Attributes:
+        options: how; the default ones if it was not.
+        duplicates: what stands twice in it, counted while it is written; None if nobody looked.
+    """
+
+    options: SplitOptions
+    duplicates: DuplicateReport | None
+
+    def told(self) -> dict[str, object]:
+        """Return it as the metadata of a file has it; empty for records that are as they come."""
+        options = self.options
+        told: dict[str, object] = {}
+        if options.split_by is not None:
+            told["split_by"] = options.split_by
+        elif options.splits is not None:
+            told |= {"splits": dict(options.splits), "group_by": options.group_by, "seed": options.seed}
+        if self.duplicates is not None and self.duplicates.left_out:
+            told["dedupe"] = True
+        return told
+
+    def report(self, rows: Mapping[str, int]) -> SplitReport | None:
+        """Return what an export says of its splits, given how many rows each has; None without splits."""
+        options = self.options
+        if options.split_by is not None:
+            return SplitReport(rows, split_by=options.split_by)
+        if options.splits is None:
+            return None
+        return SplitReport(rows, dict(options.splits), group_by=options.group_by, seed=options.seed)
 
 
 def parse_splits(text: str) -> dict[str, float]:
@@ -83,6 +148,69 @@ def parse_splits(text: str) -> dict[str, float]:
     return found
 
 
+SPLIT_OPTIONS = (
+    FormOption(
+        "splits",
+        "Divide the records: train=0.9,test=0.1.",
+        "NAME=SHARE,...",
+        flag="split",
+        read=parse_splits,
+    ),
+    FormOption("split_by", "The field that names a record's split.", "FIELD"),
+    FormOption(
+        "group_by",
+        f"Never in two splits: records that are equal in this field, or {', '.join(GROUPS)} [default: {BY_INPUT}].",
+        "FIELD",
+    ),
+    FormOption("seed", "Draw the splits otherwise [default: 0].", kind=int),
+)
+"""The options of the forms that can be divided."""
+
+
+class Dividing(Reshaper):
+    """Gives each record its split: the first step of an export, so that it sees the data as it is stored.
+
+    Args:
+        options: how they are divided.
+        form: the name of the form, for messages.
+    """
+
+    def __init__(self, options: SplitOptions, form: str) -> None:
+        self._form = form
+        self.needs_source = options.is_divided and options.split_by is None and options.group_by in (BY_INPUT, "@run")
+        self._split = split_of(options)
+
+    def reshape(self, records: Sequence[ExportedRecord]) -> Iterator[ExportedRecord | Refusal]:
+        """See `Reshaper.reshape`."""
+        for record in records:
+            try:
+                yield record._replace(split=self._split(record))
+            except InvalidInputError as error:
+                reason = str(error).rstrip(".").removeprefix(f"record {shorten(record.uid)}").lstrip(" ,")
+                yield Refusal(record.uid, NotExportableError(record.uid, self._form, reason))
+
+
+def split_of(options: SplitOptions) -> Callable[[ExportedRecord], str]:
+    """Return what tells the split of a record, given one after the other.
+
+    It raises `InvalidInputError` for a record that has none.
+    """
+    if options.split_by is not None:
+        return _by_field(options.split_by)
+    if not options.is_divided:
+        only = options.names[0]
+        return lambda _: only
+    return _by_group(options.splits or {}, _group_of(options.group_by), options.seed)
+
+
+def stored_data(record: ExportedRecord) -> dict[str, Any]:
+    """Return the data of a record, without what people say of it."""
+    data = cast("dict[str, Any]", decode(record.payload))
+    if record.annotations_key is not None:
+        data.pop(record.annotations_key, None)
+    return data
+
+
 def check_split_name(name: object, where: str) -> str:
     """Return a name, if it can name a split.
 
@@ -91,11 +219,20 @@ def check_split_name(name: object, where: str) -> str:
     """
     if not isinstance(name, str):
         raise InvalidInputError(f"{where}: the name of a split must be a string, not {type(name).__name__}.")
-    if _NAME.fullmatch(name) is None or name in _RESERVED or len(name) > 100:  # noqa: PLR2004 (files are named by it)
+    if not can_name_split(name):
         raise InvalidInputError(
             f"{where}: {shorten(name, 40)} cannot name a split: use letters, digits and '_', such as 'train'."
         )
     return name
+
+
+def can_name_split(name: str) -> bool:
+    """Return whether a text can name a split, and the files of one.
+
+    >>> can_name_split("train"), can_name_split("all"), can_name_split("../x")
+    (True, False, False)
+    """
+    return _NAME.fullmatch(name) is not None and name not in _RESERVED and len(name) <= 100  # noqa: PLR2004 (files are named by it)
 
 
 def _check_fractions(splits: Mapping[str, float]) -> None:
@@ -107,15 +244,43 @@ def _check_fractions(splits: Mapping[str, float]) -> None:
             raise InvalidInputError(f"split {name!r} must get a fraction above 0 and up to 1, not {fraction!r}.")
     if not math.isclose(sum(splits.values()), 1, abs_tol=_CLOSE):
         raise InvalidInputError(f"the fractions of the splits make {sum(splits.values()):g}: they must make 1.")
-    _refuse_same(list(splits), "splits")
+    _refuse_same(splits, "splits")
 
 
-def _refuse_same(names: list[str], where: str) -> None:
+def _refuse_same(names: Collection[str], where: str) -> None:
     if len({name.lower() for name in names}) < len(names):
         raise InvalidInputError(f"{where}: two splits have names that differ only in case, as their files would.")
 
 
-def _by_fraction(splits: Mapping[str, float], seed: int) -> Split:
+def _group_of(group_by: str) -> Callable[[ExportedRecord], str]:
+    if group_by == "@record":
+        return lambda record: record.uid
+    if group_by == "@run":
+        return lambda record: "" if record.source is None else record.source.master_job_id
+    if group_by == BY_INPUT:
+        return _input_of
+    field = group_by.removeprefix("@")
+
+    def group(record: ExportedRecord) -> str:
+        value = value_of(stored_data(record), field)
+        if value is MISSING:
+            raise InvalidInputError(
+                f"record {shorten(record.uid)} has no field {shorten(field, 40)} that says which records stay together."
+            )
+        return value_digest(value).hex()
+
+    return group
+
+
+def _input_of(record: ExportedRecord) -> str:
+    digest = None if record.source is None else record.source.input_digest
+    # Without an input, equal rows stay together: those of a file that was imported twice, or of files that overlap.
+    return value_digest(stored_data(record)).hex() if digest is None else digest
+
+
+def _by_group(
+    splits: Mapping[str, float], group_of: Callable[[ExportedRecord], str], seed: int
+) -> Callable[[ExportedRecord], str]:
     bounds: list[tuple[float, str]] = []
     total = 0.0
     for name, fraction in splits.items():
@@ -123,26 +288,30 @@ def _by_fraction(splits: Mapping[str, float], seed: int) -> Split:
         bounds.append((total, name))
     last = bounds[-1][1]
 
-    def split(uid: str, _data: Mapping[str, Any]) -> str:
-        digest = hashlib.sha256(f"{seed}\n{uid}".encode()).digest()
+    def split(record: ExportedRecord) -> str:
+        digest = hashlib.sha256(f"{seed}\n{group_of(record)}".encode()).digest()
         place = int.from_bytes(digest[:6]) / 2**48  # 48 bits are exact in a float
         return next((name for bound, name in bounds if place < bound), last)
 
     return split
 
 
-def _by_field(field: str, known: Collection[str]) -> Split:
-    def split(uid: str, data: Mapping[str, Any]) -> str:
-        where = f"record {shorten(uid)}, field {shorten(field, 40)}"
-        if field not in data:
-            raise InvalidInputError(f"record {shorten(uid)} has no field {shorten(field, 40)} that names its split.")
-        name = data[field]
+def _by_field(field: str) -> Callable[[ExportedRecord], str]:
+    known: set[str] = set()
+
+    def split(record: ExportedRecord) -> str:
+        uid = shorten(record.uid)
+        where = f"record {uid}, field {shorten(field, 40)}"
+        name = value_of(stored_data(record), field)
+        if name is MISSING:
+            raise InvalidInputError(f"record {uid} has no field {shorten(field, 40)} that names its split.")
         if isinstance(name, str) and name in known:
             return name
         name = check_split_name(name, where)
         _refuse_same([name, *known], where)
         if len(known) >= MOST_SPLITS:
             raise InvalidInputError(f"{where}: it has more than {MOST_SPLITS} values, so it does not name splits.")
+        known.add(name)
         return name
 
     return split

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from starfish_storage.codec import decode_line, json_line, needs_exact_parser
 from starfish_storage.errors import InvalidInputError, StoreDamagedError, shorten
 from starfish_storage.export.inference import MOST_COLUMNS, is_utf8
 from starfish_storage.export.schema import Conflict, Planner
-from starfish_storage.export.splitting import HuggingFaceOptions
+from starfish_storage.export.splitting import WHOLE
 from starfish_storage.export.spool import Spool
 from starfish_storage.export.table_rules import USUAL_RULES, TableRules
 from starfish_storage.export.unified_table import UnifiedTable
-
-_WHOLE = "train"  # as `datasets` calls records that are not divided
 
 
 class TableSink:
@@ -25,24 +23,25 @@ class TableSink:
     Args:
         directory: for temporary files, which together take as much space as the records' JSON.
         metadata_key: the column of the records' metadata; None for none.
-        options: how the records are divided into splits and files; None to keep them together.
+        splits: the names of those that are known beforehand.
+        shard_bytes: bytes of JSON in a file of a split, after which another begins; None for one file.
         rules: what becomes of objects that are not alike.
 
     Attributes:
-        options: those.
-        splits: the records of each split. Splits that are named beforehand keep that order; by a field, they come as
-            they are met.
+        splits: the records of each split. Splits that are known beforehand keep their order; others come as they are
+            met.
     """
 
     def __init__(
         self,
         directory: str,
         metadata_key: str | None = None,
-        options: HuggingFaceOptions | None = None,
+        splits: Sequence[str] = (WHOLE,),
+        shard_bytes: int | None = None,
         rules: TableRules = USUAL_RULES,
     ) -> None:
-        self.options = options
         self._directory = directory
+        self._shard_bytes = shard_bytes
         self._key = metadata_key
         self._name = b"" if metadata_key is None else json_line(metadata_key)[:-1]
         self._rules = rules
@@ -51,29 +50,27 @@ class TableSink:
         self._padded: set[str] = set()
         self._rows = 0
         self._unified: UnifiedTable | None = None
-        named = (_WHOLE,) if options is None else options.splits or ()
-        self.splits = {name: self._spool() for name in named}
-        self._split = None if options is None else options.splitter(self.splits)
+        self.splits = {name: self._spool() for name in splits}
 
-    def add(self, uid: str, payload: bytes, metadata: Mapping[str, Any] | None = None) -> None:
+    def add(self, uid: str, payload: bytes, metadata: Mapping[str, Any] | None = None, split: str = WHOLE) -> None:
         """Take a record. If it is refused, nothing has changed, and the next one may be given.
 
         Args:
             uid: its uid, for messages.
             payload: its data, the bytes of one JSON object.
             metadata: what goes into the column of metadata.
+            split: the split that it belongs to.
 
         Raises:
             StoreDamagedError: the data is not a JSON object.
-            InvalidInputError: it has no split, the key of the metadata's column, or a key that no column can have.
+            InvalidInputError: it has the key of the metadata's column, or a key that no column can have.
             StorageIOError: it cannot be put aside.
         """
         found = self._read(uid, payload)
-        name = _WHOLE if self._split is None else self._split(uid, found.data)
         line, exact = self._count(uid, found, metadata)
-        spool = self.splits.get(name)
+        spool = self.splits.get(split)
         if spool is None:
-            spool = self.splits[name] = self._spool()
+            spool = self.splits[split] = self._spool()
         spool.add(line, exact)
 
     def pad_column(self, name: str) -> None:
@@ -83,7 +80,7 @@ class TableSink:
     @property
     def records(self) -> Spool:
         """All records, where they are not divided."""
-        return self.splits[_WHOLE]
+        return self.splits[WHOLE]
 
     @property
     def conflicts(self) -> list[Conflict]:
@@ -128,7 +125,7 @@ class TableSink:
             spool.close()
 
     def _spool(self) -> Spool:
-        return Spool(self._directory, None if self.options is None else self.options.shard_bytes)
+        return Spool(self._directory, self._shard_bytes)
 
     def _read(self, uid: str, payload: bytes) -> _ParsedRecord:
         """Parse the data of a record, which is not counted yet."""

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from starfish_storage.errors import InvalidInputError, NotExportableError, StoreDamagedError, shorten
-from starfish_storage.export.dataset_directory import is_dataset, write_dataset
-from starfish_storage.export.forms import Form, FormWriter, OnRows, registered
+from starfish_storage.export.dataset_directory import FILES, holds_splits, is_dataset, write_dataset
+from starfish_storage.export.forms import DivisibleForm, Form, FormWriter, OnRows, registered
 from starfish_storage.export.provenance import Provenance, collect_provenance, identity_of
 from starfish_storage.export.records import ExportedRecord, Refusal
 from starfish_storage.export.schema import Conflict
-from starfish_storage.export.splitting import HuggingFaceOptions, parse_splits
+from starfish_storage.export.splitting import SPLIT_OPTIONS, WHOLE, SplitOptions
 from starfish_storage.export.table_files import (
     ARROW_COMPRESSIONS,
     PARQUET_COMPRESSIONS,
@@ -28,6 +28,8 @@ from starfish_storage.extras import arrow
 from starfish_storage.form_option import FormOption
 from starfish_storage.interface import Storage
 from starfish_storage.models import GenerationMasterJob
+
+_PLAIN_JSON = FormOption("plain_json", "Keep JSON text as text for `datasets` too.", kind=bool)
 
 
 class TableForm(Form):
@@ -44,7 +46,7 @@ class TableForm(Form):
 
 @registered
 @dataclass(frozen=True)
-class Parquet(TableForm):
+class Parquet(TableForm, DivisibleForm):
     """A Parquet file: one row a record, one column a key, of a type that fits all records. Needs the extra ``parquet``.
 
     Args:
@@ -52,9 +54,11 @@ class Parquet(TableForm):
         metadata_key: the column of a record's metadata; None to leave that out.
         pad: objects of which some have keys that others lack are filled up with nulls, in place of JSON text.
         map_fields: the fields whose objects are maps, such as ``scores`` or ``calls[].arguments``.
+        splits: write a directory with a file for each split, such as ``train.parquet``, and a card: see `SplitOptions`,
+            also for ``split_by``, ``group_by`` and ``seed``. All have one schema.
 
     Raises:
-        InvalidInputError: the compression is unknown, or a field is no path.
+        InvalidInputError: one of them cannot be used.
     """
 
     compression: str = "zstd"
@@ -64,18 +68,29 @@ class Parquet(TableForm):
 
     name: ClassVar[str] = "parquet"
     endings: ClassVar[tuple[str, ...]] = (".parquet",)
-    options: ClassVar[tuple[FormOption, ...]] = (PAD, MAPS)
+    options: ClassVar[tuple[FormOption, ...]] = (*SPLIT_OPTIONS, PAD, MAPS)
 
     def __post_init__(self) -> None:
+        """See `DivisibleForm`."""
+        super().__post_init__()
         check_compression(self.compression, PARQUET_COMPRESSIONS)
         self._rules()
 
     def open(self, path: str, about: Provenance) -> FormWriter:
         """See `Form.open`."""
-        sink = TableSink(os.path.dirname(path), self.metadata_key, rules=self._rules())
+        names = (WHOLE,) if self.splitting is None else self.splitting.names
+        sink = TableSink(os.path.dirname(path), self.metadata_key, names, rules=self._rules())
+        if self.splitting is not None:
+            # Not marked for `datasets`, as a single file is not.
+            how: dict[str, Any] = {"layout": FILES, "compression": self.compression, "plain_json": True}
+            return DatasetWriter(self.name, sink, path, about, **how)
         return TableWriter(
             self.name, sink, lambda: write_parquet(sink, path, identity_of(about), compression=self.compression)
         )
+
+    def is_own_directory(self, path: str) -> bool:
+        """See `Form.is_own_directory`."""
+        return holds_splits(path, self.endings)
 
     def _rules(self) -> TableRules:
         return TableRules(self.pad, self.map_fields)
@@ -122,11 +137,11 @@ class ArrowIpc(TableForm):
 
 @registered
 @dataclass(frozen=True)
-class HuggingFace(TableForm):
+class HuggingFace(TableForm, DivisibleForm):
     """A directory that `datasets.load_dataset` opens: Parquet files for each split, and a card. Needs ``parquet``.
 
     Args:
-        splits: names of splits and what fraction of the records each gets: see `HuggingFaceOptions`.
+        splits: names of splits and what fraction of the records each gets: see `SplitOptions`, also for ``group_by``.
         split_by: in place of that, the field of the data that names the split.
         seed: another one divides otherwise.
         shard_bytes: bytes of JSON after which another file of a split begins.
@@ -152,37 +167,30 @@ class HuggingFace(TableForm):
 
     name: ClassVar[str] = "huggingface"
     is_directory: ClassVar[bool] = True
-    options: ClassVar[tuple[FormOption, ...]] = (
-        FormOption(
-            "splits",
-            "Splits of a dataset: train=0.9,test=0.1.",
-            "NAME=SHARE,...",
-            flag="split",
-            read=parse_splits,
-        ),
-        FormOption("split_by", "The field that names a record's split.", "FIELD"),
-        FormOption("seed", "Draw the splits otherwise [default: 0].", kind=int),
-        PAD,
-        FormOption("plain_json", "Keep JSON text as text for `datasets` too.", kind=bool),
-    )
+    options: ClassVar[tuple[FormOption, ...]] = (*SPLIT_OPTIONS, PAD, _PLAIN_JSON)
 
     def __post_init__(self) -> None:
+        """See `DivisibleForm`."""
+        super().__post_init__()
         check_compression(self.compression, PARQUET_COMPRESSIONS)
-        self._options()
+        if self.shard_bytes < 1:
+            raise InvalidInputError(f"shard_bytes {self.shard_bytes} cannot be used: give 1 or more.")
+
+    @property
+    def splitting(self) -> SplitOptions:
+        """See `Form.splitting`: without splits, all are ``train``."""
+        return SplitOptions(self.splits, self.split_by, self.group_by, self.seed)
 
     def open(self, path: str, about: Provenance) -> FormWriter:
         """See `Form.open`."""
-        sink = TableSink(os.path.dirname(path), self.metadata_key, self._options(), TableRules(self.pad))
-        card = about if self.card is None else self.card
+        rules, names = TableRules(self.pad), self.splitting.names
+        sink = TableSink(os.path.dirname(path), self.metadata_key, names, self.shard_bytes, rules)
         how: dict[str, Any] = {"compression": self.compression, "plain_json": self.plain_json}
-        return TableWriter(self.name, sink, lambda: write_dataset(sink, path, identity_of(about), card, **how))
+        return DatasetWriter(self.name, sink, path, about, self.card, **how)
 
     def is_own_directory(self, path: str) -> bool:
         """See `Form.is_own_directory`."""
         return is_dataset(path)
-
-    def _options(self) -> HuggingFaceOptions:
-        return HuggingFaceOptions(self.splits, self.split_by, self.seed, self.shard_bytes)
 
 
 class TableWriter(FormWriter):
@@ -208,7 +216,7 @@ class TableWriter(FormWriter):
             if record.annotations_key is not None:
                 self._sink.pad_column(record.annotations_key)
             try:
-                self._sink.add(uid, record.payload, record.metadata)
+                self._sink.add(uid, record.payload, record.metadata, record.split or WHOLE)
             except InvalidInputError as error:
                 reason = str(error).rstrip(".").removeprefix(f"record {shorten(uid)}").lstrip(" ,")
                 refused.append(Refusal(uid, NotExportableError(uid, self._form, reason)))
@@ -232,3 +240,31 @@ class TableWriter(FormWriter):
     def conflicts(self) -> Sequence[Conflict]:
         """See `FormWriter.conflicts`."""
         return self._sink.conflicts
+
+
+class DatasetWriter(TableWriter):
+    """Writes a directory with the files of splits, and a card.
+
+    Args:
+        form: its name, for messages.
+        sink: where records are put aside.
+        directory: where the files go.
+        about: where the records come from.
+        card: the body of the card; None for what the store knows.
+        how: the options of `write_dataset`.
+    """
+
+    def __init__(
+        self, form: str, sink: TableSink, directory: str, about: Provenance, card: str | None = None, **how: Any
+    ) -> None:
+        body = about if card is None else card
+
+        def write() -> int:
+            return write_dataset(sink, directory, identity_of(about), body, division=about.division, **how)
+
+        super().__init__(form, sink, write)
+
+    @property
+    def rows_of_splits(self) -> Mapping[str, int]:
+        """See `FormWriter.rows_of_splits`."""
+        return {name: spool.rows for name, spool in self._sink.splits.items()}

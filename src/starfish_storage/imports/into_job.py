@@ -20,9 +20,7 @@ from starfish_storage.imports.report import MOST_NAMED, ImportProgress, ImportRe
 from starfish_storage.interface import Storage
 from starfish_storage.models import GenerationJob, GenerationMasterJob, Record, utc_now
 from starfish_storage.row_files.rows import BadRow, GoodRow, Table, checked
-
-_BATCH = 500
-"""Rows of an execution job. The ids of rows that are stored follow from it: it stays."""
+from starfish_storage.runs.imported_batches import ROWS_OF_BATCH, batch_config, batch_id
 
 _AT_ONCE = 4  # batches on their way: the next one is read and encoded while the one before is made durable
 _DONE = frozenset({"completed", "completed_with_errors"})
@@ -149,7 +147,7 @@ class TableImport:
         try:
             async with asyncio.TaskGroup() as group:
                 async for number, batch in _numbered(batches):
-                    self._tell("importing", min(number * _BATCH, total), total)
+                    self._tell("importing", min(number * ROWS_OF_BATCH, total), total)
                     work = _Batch(job, number, len(batch), [row for row in batch if isinstance(row, GoodRow)])
                     if not work.rows:
                         continue
@@ -157,7 +155,7 @@ class TableImport:
                         self._stored += len(work.rows)
                         continue
                     await room.acquire()
-                    group.create_task(self._store(work, number * _BATCH, batch, room))
+                    group.create_task(self._store(work, number * ROWS_OF_BATCH, batch, room))
         except ExceptionGroup as group_error:
             raise group_error.exceptions[0] from None
         self._tell("importing", total, total)
@@ -216,9 +214,9 @@ class _Batch:
         self._master_job_id = master_job.master_job_id
         # The same for all, so that they are listed by their uids, which are in the order of the rows.
         self._start: datetime = master_job.start_time or master_job.creation_time
-        self._config = {"first_row": number * _BATCH + 1, "last_row": number * _BATCH + length}
+        self._config = batch_config(number, length)
         self.config_hash = canonical_hash(self._config)
-        self.job_id = f"{self._master_job_id}-{number:08}"
+        self.job_id = batch_id(self._master_job_id, number)
         self.rows = rows
 
     def job(self) -> GenerationJob:
@@ -255,7 +253,7 @@ async def _numbered(
 async def _in_batches(rows: Iterator[GoodRow | BadRow]) -> AsyncIterator[list[GoodRow | BadRow]]:
     """Yield rows in batches, read in a thread."""
     try:
-        while batch := await in_thread(lambda: list(itertools.islice(rows, _BATCH))):
+        while batch := await in_thread(lambda: list(itertools.islice(rows, ROWS_OF_BATCH))):
             yield batch
     finally:
         close: Callable[[], None] | None = getattr(rows, "close", None)

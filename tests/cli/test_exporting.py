@@ -47,8 +47,14 @@ def test_conditions_and_samples_choose_records(here: Path):
 
 @pytest.mark.parametrize("words", [["--project", "geography"], ["capitals-1", "capitals-2"]], ids=" ".join)
 def test_several_runs_go_into_one_file(here: Path, words: list[str]):
-    report = call_json("export", *words, str(here / "out.csv"))
+    ended = call("export", *words, str(here / "out.csv"), "--json")
+    report = json.loads(ended.out)
     assert (report["records"], report["master_job_ids"]) == (3, ["capitals-1", "capitals-2"])
+    left = {"master_job_id": "capitals-2", "status": "running", "inputs_left": 5, "inputs": 6}
+    assert report["unfinished"] == [left]
+    assert ended.err == (
+        "run capitals-2 is not complete: it is running, with 5 of 6 inputs left. Export it again when it is.\n"
+    )
 
 
 def test_metadata_and_messages(here: Path):
@@ -129,9 +135,41 @@ def test_as_a_process_it_overwrites_only_what_it_may(here: Path):
 
 def test_that_nothing_was_exported_is_told(here: Path):
     ended = call("export", "sums-1", "none.jsonl", "--status", "duplicate")
-    assert (ended.status, ended.err) == (0, "No records match: 0 written.\n")
+    assert (ended.status, ended.err.splitlines()[-1]) == (0, "No records match: 0 written.")
+    ended = call("export", ENDED, "failed.jsonl", "--status", "failed")
+    assert ended.err == "No records with data; 2 records without match: 0 written.\n"
     assert call("export", "sums-1", "none.jsonl", "--status", "duplicate", "--overwrite", "-q") == (0, "", "")
 
 
 def test_a_form_that_cannot_be_inferred_names_the_option(here: Path):
     assert "or pass form= (--form)." in call("export", ENDED, "q.unknown").err
+
+
+def test_inputs_fields_and_a_limit(here: Path):
+    target = here / "out.jsonl"
+    words = ("--with-input", "--input-key", "of", "--fields", "of.country,capital,capitol", "--limit", "1")
+    ended = call("export", ENDED, str(target), *words)
+    assert lines(target) == [{"of.country": "France", "capital": "ecnarF"}]
+    assert ended.out.splitlines()[4:] == ["limit\t1", "fields\tof.country, capital, capitol"]
+    assert ended.err == "No record has the field 'capitol': did you mean 'capital'?\n"
+    assert call("export", ENDED, str(target), "--with-input", "--overwrite").status == 0
+    assert lines(target)[0]["country"] == "France"
+
+
+@pytest.mark.parametrize("words", [["--seed", "3"], ["--sample-seed", "3"], ["--seed", "9", "--sample-seed", "3"]])
+def test_one_seed_draws_all_that_is_drawn(here: Path, words: list[str]):
+    assert call_json("export", ENDED, "out.csv", "--sample", "1", *words)["sample_seed"] == 3
+
+
+def test_records_go_to_the_standard_output_and_what_is_said_to_the_other(here: Path):
+    ended = call("export", ENDED, "-")
+    assert [json.loads(line)["country"] for line in ended.out.splitlines()] == ["France", "Japan"]
+    assert ended.err.splitlines()[:3] == ["file\t-", "form\tjsonl", "records\t2"]
+    ended = call("export", ENDED, "-", "--form", "csv", "--json")
+    assert ended.out.splitlines()[0] == '\ufeff"country","capital","note"'
+    assert json.loads(ended.err)["form"] == "csv"
+    for words, said in ((["--form", "huggingface"], "name a directory"), (["--overwrite"], "--overwrite is for files")):
+        ended = call("export", ENDED, "-", *words)
+        assert (ended.status, ended.out) == (2, "")
+        assert said in ended.err
+    assert sorted(path.name for path in here.iterdir()) == ["store"]

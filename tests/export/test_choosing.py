@@ -124,7 +124,7 @@ async def test_inputs_fields_and_a_limit_go_together(storage: LocalStorage, tmp_
     assert json.loads(told[b"starfish_storage.unfinished"])[0]["inputs_left"] == 2
     await export(storage, tmp_path / "dataset", HuggingFace(), limit=2, **ONE)
     card = (tmp_path / "dataset" / "README.md").read_text()
-    assert "run master-1 has not ended: it is running, and 2 of 2 inputs are left." in card
+    assert "run master-1 is not complete: it is running, with 2 of 2 inputs left." in card
     assert "- the first 2" in card
     no_input = await export(storage, tmp_path / "in.jsonl", with_input=True, **ONE)
     assert no_input.without_input == 0

@@ -60,7 +60,7 @@ class BundleOptions:
     status: tuple[str, ...]
     where: tuple[str, ...]
     sample: int | None
-    sample_seed: int
+    sample_seed: int | None
     overwrite: bool
     as_json: bool
 
@@ -110,7 +110,7 @@ async def _written(place: Place, options: BundleOptions) -> BundleReport:
                 options.directory,
                 statuses=options.status,
                 where=options.where,
-                sample=None if options.sample is None else Sample(options.sample, options.sample_seed),
+                sample=None if options.sample is None else Sample(options.sample, options.sample_seed or 0),
                 overwrite=options.overwrite,
                 progress=show,
             )

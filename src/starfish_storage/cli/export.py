@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import sys
 from typing import Any
 
 import click
 
 from starfish_storage.cli import exit_codes
-from starfish_storage.cli.cells import Cell
 from starfish_storage.cli.counting import counted
+from starfish_storage.cli.export_form import STANDARD_OUTPUT, form_asked_for
+from starfish_storage.cli.export_report import TerminalOutput, show_export, warn_of_export
 from starfish_storage.cli.opening import reading
 from starfish_storage.cli.options import (
     RunName,
@@ -21,26 +22,24 @@ from starfish_storage.cli.options import (
     with_json,
     with_store,
 )
-from starfish_storage.cli.output import say, show_fields, show_json
+from starfish_storage.cli.output import show_json
 from starfish_storage.cli.place import Place
 from starfish_storage.cli.run_lookup import find_run
 from starfish_storage.errors import InvalidInputError
-from starfish_storage.export import ExportReport, Form, export, form_named, form_of, registered_forms
-from starfish_storage.export.endings import form_ending_as
+from starfish_storage.export import (
+    ArrowIpc,
+    ExportOptions,
+    ExportProgress,
+    ExportReport,
+    Form,
+    Parquet,
+    export,
+    registered_forms,
+)
+from starfish_storage.export.fields import parse_fields
+from starfish_storage.export.streaming import ByteStream
 from starfish_storage.filtering import Sample
-from starfish_storage.form_option import FormOption
 from starfish_storage.models import RECORD_STATUSES
-
-_SHOWN = 10
-
-
-def _options() -> dict[str, dict[str, FormOption]]:
-    """Return each option of a form as it is typed, with the forms that have it."""
-    found: dict[str, dict[str, FormOption]] = {}
-    for kind in registered_forms():
-        for option in kind.options:
-            found.setdefault(option.on_command_line, {})[kind.name] = option
-    return found
 
 
 def _help() -> str:
@@ -51,11 +50,11 @@ def _help() -> str:
     return f"""Write the records of runs into a file, or into a directory that holds a dataset.
 
     The ending of FILE chooses the form: {endings}. Add .gz or .zst to {compressed} to compress it. Choose other forms
-    with --form. FILE appears once it is complete.
+    with --form. FILE appears once it is complete. - is the standard output, as JSON Lines or what --form says.
     """
 
 
-_OPTIONS = _options()
+_DOING = {"reading": "exporting", "writing": "writing"}
 
 
 @click.command("export", help=_help(), epilog=example("export last answers.jsonl.gz --metadata"))
@@ -70,6 +69,10 @@ _OPTIONS = _options()
 )
 @click.option("--all-statuses", is_flag=True, help="Export records in every status that have data.")
 @with_conditions
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Write only the first N that fit.")
+@click.option("--with-input", is_flag=True, help="Add the input of each record, before its data.")
+@click.option("--input-key", metavar="KEY", help="Under this key, not beside the data.")
+@click.option("--fields", metavar="FIELD,...", help="Write only these fields, in this order: question,answer.text.")
 @click.option(
     "--form",
     type=click.Choice([kind.name for kind in registered_forms()]),
@@ -89,15 +92,33 @@ _OPTIONS = _options()
 @with_store
 def export_command(place: Place, runs: tuple[str, ...], quiet: bool, as_json: bool, **given: Any) -> int:
     """See `_help`."""
-    form = _form(given)
+    _check_together(given)
+    form = form_asked_for(given)
     report = asyncio.run(_export(place, runs, given, form, quiet=quiet or as_json))
+    is_streamed = given["destination"] == STANDARD_OUTPUT
     if as_json:
-        show_json(report.to_json())
+        show_json(report.to_json(), to_error_stream=is_streamed)
     elif not quiet:
-        _show(report)
-    if not report.records and not report.skipped_records and not quiet:
-        say("No records match: 0 written.")
+        show_export(report, to_error_stream=is_streamed)
+    if not quiet:
+        warn_of_export(report)
     return exit_codes.FAILURES if report.skipped_records else exit_codes.DONE
+
+
+def _check_together(given: dict[str, Any]) -> None:
+    """Refuse options that do not fit together.
+
+    Raises:
+        InvalidInputError: there are some.
+    """
+    for key, of in (("metadata_key", "metadata"), ("annotations_key", "with_annotations"), ("input_key", "with_input")):
+        if given[key] is not None and not given[of]:
+            flag, other = (f"--{name.replace('_', '-')}" for name in (key, of))
+            raise InvalidInputError(f"{flag} names the key of {other}: add that, or leave this out.")
+    if given["all_statuses"] and given["status"]:
+        raise InvalidInputError("--all-statuses and --status do not fit together: leave one of them out.")
+    if given["destination"] == STANDARD_OUTPUT and given["overwrite"]:
+        raise InvalidInputError("--overwrite is for files: leave it out, or name a file in place of '-'.")
 
 
 async def _export(
@@ -110,123 +131,48 @@ async def _export(
         )
     async with reading(place) as storage:
         found = [(await find_run(storage, run)).master_job_id for run in runs]
+        asked_for = _asked_for(given, found)
         with counted("exporting", quiet=quiet) as count:
-            return await export(
-                storage,
-                given["destination"],
-                form,
-                master_job_ids=found,
-                project_id=given["project"],
-                statuses=None if given["all_statuses"] else given["status"] or ("completed",),
-                where=given["where"],
-                sample=None if given["sample"] is None else Sample(given["sample"], given["sample_seed"]),
-                accepted_only=given["accepted_only"],
-                with_annotations=given["annotations_key"] or given["with_annotations"],
-                dedupe=given["dedupe"],
-                skip_damaged=given["skip_damaged"],
-                overwrite=given["overwrite"],
-                progress=lambda progress: count(progress.done, progress.total),
-            )
+
+            def shown(progress: ExportProgress) -> None:
+                count(progress.done, progress.total, _DOING[progress.phase])
+
+            asked_for["progress"] = shown
+            return await export(storage, _destination(given["destination"], form), form, **asked_for)
 
 
-def _form(given: dict[str, Any]) -> Form:
-    """Return what to write.
+def _destination(given: str, form: Form) -> str | ByteStream:
+    """Return where to write.
 
     Raises:
-        InvalidInputError: options do not fit together, or the ending of the file says nothing.
+        InvalidInputError: a terminal would show nothing that people can read.
     """
-    destination, name = given["destination"], given["form"]
-    options: dict[str, Any] = {}
-    if given["metadata_key"] and not given["metadata"]:
-        raise InvalidInputError("--metadata-key names the key of --metadata: add that, or leave this out.")
-    if given["annotations_key"] and not given["with_annotations"]:
-        raise InvalidInputError("--annotations-key names the key of --with-annotations: add that, or leave this out.")
-    if given["all_statuses"] and given["status"]:
-        raise InvalidInputError("--all-statuses and --status do not fit together: leave one of them out.")
-    if given["metadata"]:
-        options["metadata_key"] = given["metadata_key"] or "metadata"
-    for flag, forms in _OPTIONS.items():
-        value = given[flag.removeprefix("--").replace("-", "_")]
-        if value is None or value is False:  # False: a flag that was not given
-            continue
-        name = name or _form_with(flag, destination)
-        if name not in forms:
-            known = " or ".join(forms)
-            raise InvalidInputError(f"{flag} is for --form {known}, and not for {name}: leave one of them out.")
-        options[forms[name].name] = forms[name].value(value)
-    return form_of(destination, **options) if name is None else form_named(name, destination, **options)
+    if given != STANDARD_OUTPUT:
+        return given
+    if not sys.stdout.isatty():
+        return sys.stdout.buffer
+    if isinstance(form, Parquet | ArrowIpc):
+        raise InvalidInputError(f"{form.name} is no text, which a terminal could show: send it to a file or a program.")
+    return TerminalOutput()
 
 
-def _form_with(flag: str, destination: str) -> str:
-    """Return the form that an option means, when none is named.
-
-    Raises:
-        InvalidInputError: the ending of the file means another form.
-    """
-    forms = _OPTIONS[flag]
-    by_ending = form_ending_as(destination)
-    if by_ending is not None and by_ending.name in forms:
-        return by_ending.name
-    if by_ending is None:  # a directory, most likely
-        return next(
-            (kind.name for kind in registered_forms() if kind.is_directory and kind.name in forms), next(iter(forms))
-        )
-    for kind in registered_forms():
-        if kind.name in forms and issubclass(kind, by_ending):  # conversations are JSON Lines, and end like them
-            return kind.name
-    raise InvalidInputError(
-        f"{flag} is for --form {' or '.join(forms)}, and the ending of {destination!a} means {by_ending.name}: leave "
-        "the option out, or choose another name."
-    )
-
-
-def _show(report: ExportReport) -> None:
-    number = f"{report.records:,}, which somebody has accepted and nobody rejected"
-    records: Cell = number if report.accepted_only else report.records
-    fields: dict[str, Cell] = {"file": report.path, "form": report.form, "records": records}
-    fields["bytes"] = report.bytes
-    fields["chosen by"] = ", ".join(report.where) or None
-    if report.sample is not None:
-        fields["sample"] = f"{report.sample:,} of each run at most, with the seed {report.sample_seed}"
-    fields |= {"without data": report.without_data or None, "skipped": report.skipped_records or None}
-    show_fields(fields | _division(report))
-    for sentence in _warnings(report):
-        say(sentence)
-    if report.replaced_halves:
-        say(f"{report.replaced_halves:,} halves of characters became U+FFFD; the store keeps them as they were saved")
-    for conflict in report.conflicts:
-        say(str(conflict))
-    for skipped in report.skipped[:_SHOWN]:
-        say(f"left out {skipped.record_uid}: {skipped.reason}")
-    if report.skipped_records > _SHOWN:
-        say(f"and {report.skipped_records - _SHOWN} more; --json names them")
-
-
-def _division(report: ExportReport) -> dict[str, Cell]:
-    """Return how the records were divided, and what stands twice."""
-    fields: dict[str, Cell] = {}
-    if report.splits is not None:
-        counts = [f"{name} {count:,}" for name, count in report.splits.records.items()]
-        by = report.splits.split_by or f"{report.splits.group_by}, with the seed {report.splits.seed}"
-        fields |= {"splits": ", ".join(counts), "divided by": by}
-    if report.duplicates is not None and report.duplicates.records:
-        told = "left out" if report.duplicates.left_out else "equal to an earlier record"
-        fields["duplicates"] = f"{report.duplicates.records:,} {told}"
-    return fields
-
-
-def _warnings(report: ExportReport) -> Iterator[str]:
-    """Yield what makes a test with these splits say less than it seems to."""
-    if report.splits is not None and report.splits.empty and report.records:
-        names = ", ".join(report.splits.empty)
-        group = report.splits.group_by
-        yield f"No record came into {names}: records that are equal in {group} stay together. --group-by names another."
-    found = report.duplicates
-    if found is None:
-        return
-    if found.over_splits and not found.left_out:
-        yield f"{found.over_splits:,} records are equal to one of another split; --dedupe leaves them out."
-    if found.inputs_over_splits:
-        yield f"{found.inputs_over_splits:,} inputs have records in several splits; --group-by @input prevents that."
-    if found.prompts_over_splits:
-        yield f"{found.prompts_over_splits:,} prompts stand in several splits; --group-by FIELD prevents that."
+def _asked_for(given: dict[str, Any], master_job_ids: list[str]) -> ExportOptions:
+    """Return what is asked for, as `export` takes it."""
+    sample, seed = given["sample"], given["sample_seed"]
+    if seed is None:
+        seed = given["seed"] or 0  # one seed for all that is drawn, unless the sample has its own
+    return {
+        "master_job_ids": master_job_ids,
+        "project_id": given["project"],
+        "statuses": None if given["all_statuses"] else given["status"] or ("completed",),
+        "where": given["where"],
+        "sample": None if sample is None else Sample(sample, seed),
+        "accepted_only": given["accepted_only"],
+        "limit": given["limit"],
+        "with_input": given["input_key"] if given["input_key"] is not None else given["with_input"],
+        "fields": None if given["fields"] is None else parse_fields(given["fields"]),
+        "with_annotations": given["annotations_key"] or given["with_annotations"],
+        "dedupe": given["dedupe"],
+        "skip_damaged": given["skip_damaged"],
+        "overwrite": given["overwrite"],
+    }

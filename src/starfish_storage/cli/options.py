@@ -79,10 +79,10 @@ def with_limit(what: str) -> Callable[[Command], Command]:
 
 
 def with_conditions(command: Command) -> Command:
-    """Give a command the options that say which records are meant; its function gets ``where`` and ``sample``."""
-    command = click.option(
-        "--sample-seed", type=int, metavar="N", default=0, help="Draw the sample otherwise [default: 0]."
-    )(command)
+    """Give a command the options that say which records are meant: ``where``, ``sample`` and ``sample_seed``."""
+    command = click.option("--sample-seed", type=int, metavar="N", help="Draw the sample otherwise [default: 0].")(
+        command
+    )
     command = click.option("--sample", type=NUMBER_OF_ROWS, metavar="N", help="Only so many, drawn at random.")(command)
     return click.option(
         "--where",

@@ -34,9 +34,9 @@ def console() -> Console:
     return Console(highlight=False)
 
 
-def show_json(value: object) -> None:
+def show_json(value: object, *, to_error_stream: bool = False) -> None:
     """Print one JSON value."""
-    click.echo(_json_text(value, indent=2))
+    click.echo(_json_text(value, indent=2), err=to_error_stream)
 
 
 def show_report(report: object, *, as_json: bool) -> None:
@@ -113,13 +113,13 @@ def show_list(
     listing.end()
 
 
-def show_fields(fields: Mapping[str, Cell]) -> None:
+def show_fields(fields: Mapping[str, Cell], *, to_error_stream: bool = False) -> None:
     """Print a value a line, with its name; those that are not there are left out."""
     present = {name: cell for name, cell in fields.items() if cell is not None and cell != {}}
     width = max(map(len, present), default=0)
     for name, cell in present.items():
-        if not is_terminal():
-            click.echo(f"{name}\t{on_one_line(cell)}")
+        if to_error_stream or not is_terminal():
+            click.echo(f"{name}\t{on_one_line(cell)}", err=to_error_stream)
             continue
         from rich.text import Text
 

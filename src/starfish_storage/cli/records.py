@@ -83,13 +83,13 @@ async def _records(
     error: str | None,
     where: tuple[str, ...],
     sample: int | None,
-    sample_seed: int,
+    sample_seed: int | None,
     offset: int,
 ) -> AsyncGenerator[Record]:
     """Yield records from an offset on, without ever holding all of them, unless they are searched."""
     if where or sample is not None:
         conditions = [*where, Condition("@error", "has", error)] if error is not None else where
-        drawn = None if sample is None else Sample(sample, sample_seed)
+        drawn = None if sample is None else Sample(sample, sample_seed or 0)
         found = filter_records(
             storage, master_job_id, conditions, status, sample=drawn, newest_first=True, with_data=False
         )

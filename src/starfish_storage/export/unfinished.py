@@ -31,10 +31,10 @@ class UnfinishedRun:
         """Return it for people.
 
         >>> print(UnfinishedRun("capitals-1", "running", 3, 10))
-        run capitals-1 has not ended: it is running, and 3 of 10 inputs are left
+        run capitals-1 is not complete: it is running, with 3 of 10 inputs left
         """
-        left = f", and {self.inputs_left:,} of {number_of(self.inputs, 'input')} are left" if self.inputs_left else ""
-        return f"run {self.master_job_id} has not ended: it is {self.status}{left}"
+        left = f", with {self.inputs_left:,} of {number_of(self.inputs, 'input')} left" if self.inputs_left else ""
+        return f"run {self.master_job_id} is not complete: it is {self.status}{left}"
 
 
 def unfinished(job: GenerationMasterJob, inputs: Mapping[str, int]) -> UnfinishedRun | None:

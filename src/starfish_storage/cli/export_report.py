@@ -1,0 +1,104 @@
+"""What came of an export, as people read it; and records that go to a terminal."""
+
+from __future__ import annotations
+
+import codecs
+import re
+import sys
+from collections.abc import Iterator
+
+from starfish_storage.cli.cells import INVISIBLE, Cell
+from starfish_storage.cli.output import say, show_fields
+from starfish_storage.export import ExportReport
+from starfish_storage.wording import number_of
+
+_SHOWN = 10
+_UNSAFE = re.compile(rf"[\x00-\x08\x0b-\x1f{INVISIBLE}]")
+
+
+def show_export(report: ExportReport, *, to_error_stream: bool) -> None:
+    """Print what came of an export.
+
+    Args:
+        report: that.
+        to_error_stream: to the standard error stream, since the records went to the standard output.
+    """
+    number = f"{report.records:,}, which somebody has accepted and nobody rejected"
+    records: Cell = number if report.accepted_only else report.records
+    fields: dict[str, Cell] = {"file": report.path, "form": report.form, "records": records}
+    fields["bytes"] = report.bytes
+    fields["chosen by"] = ", ".join(report.where) or None
+    if report.sample is not None:
+        fields["sample"] = f"{report.sample:,} of each run at most, with the seed {report.sample_seed}"
+    fields["limit"] = report.limit
+    fields["fields"] = None if report.fields is None else ", ".join(report.fields)
+    fields |= {"without data": report.without_data or None, "skipped": report.skipped_records or None}
+    fields["without input"] = report.without_input or None
+    show_fields(fields | _division(report), to_error_stream=to_error_stream)
+    for conflict in report.conflicts:
+        say(str(conflict))
+    for skipped in report.skipped[:_SHOWN]:
+        say(f"left out {skipped.record_uid}: {skipped.reason}")
+    if report.skipped_records > _SHOWN:
+        say(f"and {report.skipped_records - _SHOWN} more; --json names them")
+
+
+def warn_of_export(report: ExportReport) -> None:
+    """Say on the standard error stream what may surprise in the file."""
+    for left in report.unfinished:
+        say(f"{left}. Export it again when it is.")
+    for name, similar in report.unknown_fields.items():
+        meant = f": did you mean {' or '.join(map(repr, similar))}?" if similar else "."
+        say(f"No record has the field {name!r}{meant}")
+    for sentence in _warnings(report):
+        say(sentence)
+    if report.replaced_halves:
+        say(f"{report.replaced_halves:,} halves of characters became U+FFFD; the store keeps them as they were saved")
+    if not report.records and not report.skipped_records:
+        without = f" with data; {number_of(report.without_data, 'record')} without" if report.without_data else ""
+        say(f"No records{without} match: 0 written.")
+
+
+def _division(report: ExportReport) -> dict[str, Cell]:
+    """Return how the records were divided, and what stands twice."""
+    fields: dict[str, Cell] = {}
+    if report.splits is not None:
+        counts = [f"{name} {count:,}" for name, count in report.splits.records.items()]
+        by = report.splits.split_by or f"{report.splits.group_by}, with the seed {report.splits.seed}"
+        fields |= {"splits": ", ".join(counts), "divided by": by}
+    if report.duplicates is not None and report.duplicates.records:
+        told = "left out" if report.duplicates.left_out else "equal to an earlier record"
+        fields["duplicates"] = f"{report.duplicates.records:,} {told}"
+    return fields
+
+
+def _warnings(report: ExportReport) -> Iterator[str]:
+    """Yield what makes a test with these splits say less than it seems to."""
+    if report.splits is not None and report.splits.empty and report.records:
+        names = ", ".join(report.splits.empty)
+        group = report.splits.group_by
+        yield f"No record came into {names}: records that are equal in {group} stay together. --group-by names another."
+    found = report.duplicates
+    if found is None:
+        return
+    if found.over_splits and not found.left_out:
+        yield f"{found.over_splits:,} records are equal to one of another split; --dedupe leaves them out."
+    if found.inputs_over_splits:
+        yield f"{found.inputs_over_splits:,} inputs have records in several splits; --group-by @input prevents that."
+    if found.prompts_over_splits:
+        yield f"{found.prompts_over_splits:,} prompts stand in several splits; --group-by FIELD prevents that."
+
+
+class TerminalOutput:
+    """Records on their way to a terminal: what would steer that is escaped, as JSON writes it."""
+
+    def __init__(self) -> None:
+        self._text = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def write(self, data: bytes) -> None:
+        """Write bytes, which may end within a character."""
+        sys.stdout.write(_UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", self._text.decode(data)))
+
+    def flush(self) -> None:
+        """Show what was written."""
+        sys.stdout.flush()

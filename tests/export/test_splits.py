@@ -24,10 +24,9 @@ SHARES = {"train": 0.7, "test": 0.3}
 
 
 def answers(question: str, n: int) -> list[dict[str, Any]]:
-    """Four answers to a question, of which the last has a field of its own; all runs give the first one."""
-    said = [{"question": question, "answer": f"{question} {k}", "level": ("easy", "hard")[n % 2]} for k in range(4)]
-    said[3]["note"] = {"n": n}
-    return said
+    """Four answers to a question, of which the last has a field of its own."""
+    said = {"question": question, "level": ("easy", "hard")[n % 2]}
+    return [{**said, "answer": f"{question} {k}", **({"note": {"n": n}} if k == 3 else {})} for k in range(4)]
 
 
 @pytest.fixture

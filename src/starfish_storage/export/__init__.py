@@ -9,10 +9,17 @@ from starfish_storage.export.messages import ChatMessages
 from starfish_storage.export.options import ExportOptions
 from starfish_storage.export.provenance import Chosen, Provenance, RunProvenance
 from starfish_storage.export.records import ExportedRecord, RecordSource, Refusal
-from starfish_storage.export.report import ExportProgress, ExportReport, SkippedRecord
+from starfish_storage.export.report import (
+    DuplicateRecord,
+    DuplicateReport,
+    ExportProgress,
+    ExportReport,
+    SkippedRecord,
+    SplitReport,
+)
 from starfish_storage.export.reshaping import Reshaper
 from starfish_storage.export.schema import Conflict
-from starfish_storage.export.splitting import parse_splits
+from starfish_storage.export.splitting import Division, SplitOptions, parse_splits
 from starfish_storage.export.spreadsheet import Csv
 from starfish_storage.export.tables import ArrowIpc, HuggingFace, Parquet
 from starfish_storage.export.unfinished import UnfinishedRun
@@ -24,6 +31,9 @@ __all__ = [
     "Chosen",
     "Conflict",
     "Csv",
+    "Division",
+    "DuplicateRecord",
+    "DuplicateReport",
     "ExportOptions",
     "ExportProgress",
     "ExportReport",
@@ -40,6 +50,8 @@ __all__ = [
     "Reshaper",
     "RunProvenance",
     "SkippedRecord",
+    "SplitOptions",
+    "SplitReport",
     "UnfinishedRun",
     "compression_of",
     "export",

@@ -27,7 +27,7 @@ def is_batch(job_id: str, master_job_id: str, config: Mapping[str, Any] | None) 
     >>> is_batch("job-1", "import-1", {"first_row": 501, "last_row": 620})
     False
     """
-    if config is None or config.keys() != {"first_row", "last_row"}:
+    if config is None or sorted(config) != ["first_row", "last_row"]:
         return False
     first: object = config["first_row"]
     return isinstance(first, int) and job_id == batch_id(master_job_id, first // ROWS_OF_BATCH)

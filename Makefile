@@ -26,7 +26,7 @@ test: .venv/ready  ## Run the tests (the slow ones in a reduced size)
 test-fast: .venv/ready  ## Run the tests that say within a minute whether a change is sound
 	$(RUN) pytest $(FAST) $(SIDE_BY_SIDE)
 
-test-slow: .venv/browser .venv/axe.min.js .venv/clients .venv/cluster .venv/foreign  ## Run every test whole: kill loops, a million rows; the numbers of cases go to slow-cases.log
+test-slow: .venv/browser .venv/axe.min.js .venv/clients .venv/cluster .venv/foreign .venv/training  ## Run every test whole: kill loops, a million rows; the numbers of cases go to slow-cases.log
 	$(RUN) pytest -m "slow or not slow" --hypothesis-profile=thorough --timeout=3600 --log-file=slow-cases.log --log-file-level=INFO
 
 check: .venv/ready  ## Lint, format, types, import floors, size limits
@@ -63,6 +63,11 @@ clean:  ## Remove what was set up
 # Each adds its group and, being inexact, leaves the other's.
 .venv/browser .venv/clients .venv/cluster .venv/site: .venv/ready
 	$(UV) sync --frozen --quiet --compile-bytecode --inexact --group $(@F)
+	@touch $@
+
+# Without bytecode: of its thousands of modules, the tests import a few.
+.venv/training: .venv/ready
+	$(UV) sync --frozen --quiet --inexact --group $(@F)
 	@touch $@
 
 # What tests look for faults of pages with; from npm.

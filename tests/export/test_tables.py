@@ -124,25 +124,25 @@ def test_metadata_is_the_last_column(tmp_path: Path):
     about = {"uid": "r1", "input": {"a": 1}, "cost": None}
     sink.add("r1", encode({"a": 1}, ""), about)
     sink.add("r2", encode({}, ""), about | {"uid": "r2", "cost": 0.5, "input": {"b": "x"}})
-    sink.add("r3", encode({"b": "\ud800"}, ""), None)
+    sink.add("r3", encode({"b": 2**70}, ""), None)
     with pytest.raises(InvalidInputError, match=r"record 'r4'.*'about the record'"):
         sink.add("r4", encode({"about the record": 1}, ""), about)
     assert sink.unified().schema.names == ["a", "b", "about the record"]
-    sink.add("r5", encode({"late": 1}, ""), about | {"input": {"a": 2**70, "b": "\udfff"}})
+    sink.add("r5", encode({"late": 1}, ""), about | {"input": {"a": 2**70, "b": "x"}})
     write_parquet(sink, str(tmp_path / "table.parquet"), {})
     table = pq.read_table(tmp_path / "table.parquet")
     assert table.column_names == ["a", "b", "late", "about the record"]
     assert table.drop(["late", "about the record"]).to_pylist() == [
         {"a": 1, "b": None},
         {"a": None, "b": None},
-        {"a": None, "b": '"\\ud800"'},
+        {"a": None, "b": str(2**70)},
         {"a": None, "b": None},
     ]
     assert table.column("about the record").to_pylist() == [
         {"uid": "r1", "input": '{"a":1}', "cost": None},
         {"uid": "r2", "input": '{"b":"x"}', "cost": 0.5},
         None,
-        {"uid": "r1", "input": f'{{"a":{2**70},"b":"\\udfff"}}', "cost": None},
+        {"uid": "r1", "input": f'{{"a":{2**70},"b":"x"}}', "cost": None},
     ]
     assert [conflict.path for conflict in sink.conflicts] == [
         "$.b",

@@ -37,7 +37,7 @@ class Seen:
         lists: how many lists.
         least: the least integer, or 0.
         greatest: the greatest integer, or 0.
-        no_utf8: a string, or a key of an object, holds half of a surrogate pair.
+        has_nul: a key of the objects contains NUL; other libraries read names up to that.
         too_many: the objects have more keys than a struct is made of.
         members: what was seen under each key of the objects, in the order in which the keys were met.
         items: what was seen in the lists.
@@ -50,13 +50,13 @@ class Seen:
         "booleans",
         "floats",
         "greatest",
+        "has_nul",
         "integers",
         "items",
         "least",
         "lists",
         "maps",
         "members",
-        "no_utf8",
         "nulls",
         "objects",
         "texts",
@@ -70,7 +70,7 @@ class Seen:
             self.lists
         ) = 0
         self.least = self.greatest = 0
-        self.no_utf8 = self.too_many = False
+        self.has_nul = self.too_many = False
         self.members: dict[str, Seen] = {}
         self.items: Seen | None = None
 
@@ -96,19 +96,16 @@ class Seen:
         }
         return {kind: count for kind, count in counts.items() if count}
 
-    def observe(self, value: Any, careful: bool, depth: int = 1) -> None:  # noqa: C901 (a table, in the innermost loop)
+    def observe(self, value: Any, depth: int = 1) -> None:  # noqa: C901 (a table, in the innermost loop)
         """Count a value, and what is in it.
 
         Args:
             value: a JSON value.
-            careful: look for strings that UTF-8 cannot hold.
             depth: how deep it lies; what lies deeper than `DEEPEST` is not looked into.
         """
         kind = cast("type[object]", type(value))
         if kind is str:
             self.texts += 1
-            if careful and not is_utf8(value):
-                self.no_utf8 = True
         elif kind is int:
             self.integers += 1
             if value > self.greatest:
@@ -126,26 +123,26 @@ class Seen:
         elif kind is dict:
             self.objects += 1
             if depth < DEEPEST and not self.too_many:
-                self.observe_members(value, careful, depth)
+                self.observe_members(value, depth)
         else:
-            self._observe_items(value, careful, depth)
+            self._observe_items(value, depth)
 
-    def observe_members(self, value: dict[str, Any], careful: bool, depth: int = 0) -> None:
+    def observe_members(self, value: dict[str, Any], depth: int = 0) -> None:
         """Count what is in an object."""
         members = self.members
         for key, child in value.items():
             seen = members.get(key)
             if seen is None:
                 seen = members[key] = self.below((".", key))
-                if "\0" in key or (careful and not is_utf8(key)):  # other libraries read names up to a NUL
-                    self.no_utf8 = True
+                if "\0" in key:
+                    self.has_nul = True
                 if depth and len(members) > MOST_MEMBERS:
                     self.too_many = True
                     members.clear()  # they would only take memory
                     return
-            seen.observe(child, careful, depth + 1)
+            seen.observe(child, depth + 1)
 
-    def _observe_items(self, value: list[Any], careful: bool, depth: int) -> None:
+    def _observe_items(self, value: list[Any], depth: int) -> None:
         self.lists += 1
         if depth >= DEEPEST:
             return
@@ -153,7 +150,7 @@ class Seen:
             self.items = self.below(("[]", None))
         observe = self.items.observe
         for child in value:
-            observe(child, careful, depth + 1)
+            observe(child, depth + 1)
 
     def at(self, steps: Sequence[PathStep]) -> Seen | None:
         """Return what was seen at a path below; None if nothing was."""
@@ -188,24 +185,7 @@ class SeenMap(Seen):
         super().__init__(maps)
         self.each = self.below(("{}", None))
 
-    def observe_members(self, value: dict[str, Any], careful: bool, depth: int = 0) -> None:
+    def observe_members(self, value: dict[str, Any], depth: int = 0) -> None:
         """See `Seen.observe_members`."""
-        for key, child in value.items():
-            if careful and not is_utf8(key):
-                self.no_utf8 = True
-            self.each.observe(child, careful, depth + 1)
-
-
-def is_utf8(text: str) -> bool:
-    r"""Return whether UTF-8 can hold a text: it has no half of a surrogate pair.
-
-    >>> is_utf8("é"), is_utf8("\ud800")
-    (True, False)
-    """
-    if text.isascii():
-        return True
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+        for child in value.values():
+            self.each.observe(child, depth + 1)

@@ -172,8 +172,6 @@ class Planner:
             reason = f"nested more than {DEEPEST} levels deep"
         elif seen.objects:
             reason = self._why_no_struct(seen, depth)
-        if reason is None and seen.no_utf8:
-            reason = "text that is not valid Unicode (half of a surrogate pair)"
         return reason
 
     def _why_no_struct(self, seen: Seen, depth: int) -> str | None:
@@ -184,6 +182,8 @@ class Planner:
             return f"objects with more than {MOST_MEMBERS} different keys"
         if not seen.members:
             return "objects without any key"
+        if seen.has_nul:
+            return "keys that contain NUL"
         if not self._pad and any(member.present != seen.objects for member in seen.members.values()):
             return "objects of which some have keys that others lack"
         return None

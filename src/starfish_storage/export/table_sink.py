@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from starfish_storage.codec import decode_line, json_line, needs_exact_parser
 from starfish_storage.errors import InvalidInputError, StoreDamagedError, shorten
-from starfish_storage.export.inference import MOST_COLUMNS, is_utf8
+from starfish_storage.export.inference import MOST_COLUMNS
 from starfish_storage.export.schema import Conflict, Planner
 from starfish_storage.export.splitting import WHOLE
 from starfish_storage.export.spool import Spool
@@ -133,11 +133,10 @@ class TableSink:
             found = _ParsedRecord(*decode_line(payload))
         except ValueError as error:
             raise StoreDamagedError(uid, f"the data of this record cannot be a row of a table: {error}") from None
-        has_nul = b"\\u0000" in found.line and any("\0" in name for name in found.data)
-        if has_nul or (found.exact and not all(map(is_utf8, found.data))):
+        if b"\\u0000" in found.line and any("\0" in name for name in found.data):
             raise InvalidInputError(
-                f"record {shorten(uid)} has a field whose name cannot name a column: it is not valid Unicode, or "
-                "contains NUL. Export it as JSON Lines."
+                f"record {shorten(uid)} has a field whose name contains NUL, so it cannot name a column: export the "
+                "records as JSON Lines."
             )
         return found
 
@@ -160,9 +159,9 @@ class TableSink:
                 exact = exact or needs_exact_parser(about)
                 comma = b"," if data else b""
                 line = line[:-2] + comma + self._name + b":" + json_line(about)[:-1] + b"}\n"
-        seen.observe_members(data, exact)
+        seen.observe_members(data)
         if about is not None:
-            self._about.observe(about, careful=True)
+            self._about.observe(about)
         self._rows += 1
         self._unified = None
         return line, exact

@@ -107,7 +107,7 @@ def test_what_is_damaged_ends_it_or_is_named(here: Path):
         (["last", "out.csv", "--messages", "user=country", "--form", "csv"], "--messages"),
         (["last", "out.csv", "--seed", "5"], "--seed is for --form jsonl"),
         (["last", "out.csv", "--split", "a=.5,b=.5"], "--split is for --form jsonl"),
-        (["last", "out.parquet", "--messages", "user=n"], "--messages is for --form messages"),
+        (["last", "out.csv", "--messages", "user=n"], "--messages is for --form messages"),
         (["last", "out.jsonl", "--metadata-key", "zz"], "--metadata-key names the key of --metadata"),
         (["last", "out.jsonl", "--all-statuses", "--status", "failed"], "--all-statuses and --status"),
         (["last", "out.jsonl", "--status", "done"], "'done'"),

@@ -42,7 +42,7 @@ async def test_fields_become_messages(storage: LocalStorage, tmp_path: Path) -> 
 
 async def test_metadata_stands_beside_the_messages(storage: LocalStorage, tmp_path: Path) -> None:
     await save(storage, [{"q": "1"}])
-    form = ChatMessages.parsed("user=q", metadata_key="metadata")
+    form = ChatMessages.parsed("user=q,assistant=q", metadata_key="metadata")
     await export(storage, tmp_path / "out.jsonl", form, **ONE)
     (line,) = lines(tmp_path / "out.jsonl")
     assert list(line) == ["messages", "metadata"]
@@ -54,7 +54,7 @@ async def test_a_record_without_the_field_is_refused_or_left_out(
     storage: LocalStorage, tmp_path: Path, missing: dict[str, Any]
 ) -> None:
     await save(storage, [{"a": {"c": "1"}}, missing, {"a": {"c": "3"}}])
-    form = ChatMessages.parsed("user=a.c")
+    form = ChatMessages.parsed("user=a.c,assistant=a.c")
     with refused(NotExportableError, "r0001"):
         await export(storage, tmp_path / "out.jsonl", form, **ONE)
     report = await export(storage, tmp_path / "out.jsonl", form, skip_damaged=True, **ONE)

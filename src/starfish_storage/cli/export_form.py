@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from starfish_storage.errors import InvalidInputError
@@ -40,13 +41,13 @@ def form_asked_for(given: dict[str, Any]) -> Form:
     options: dict[str, Any] = {}
     if given["metadata"]:
         options["metadata_key"] = given["metadata_key"] or "metadata"
-    for flag, forms in _OPTIONS.items():
-        value = given[flag.removeprefix("--").replace("-", "_")]
-        if value is None or value is False:  # False: a flag that was not given
-            continue
-        if flag == _SEED and _is_of_sample(given, name, destination):
-            continue
-        name = name or _form_with(flag, destination)
+    values = {flag: given[flag.removeprefix("--").replace("-", "_")] for flag in _OPTIONS}
+    asked = {flag: value for flag, value in values.items() if not (value is None or value is False)}  # a flag is False
+    if _SEED in asked and _is_of_sample(given, name, destination):
+        del asked[_SEED]
+    name = name or (_form_with(list(asked), destination) if asked else None)
+    for flag, value in asked.items():
+        forms = _OPTIONS[flag]
         if name not in forms:
             known = " or ".join(forms)
             raise InvalidInputError(f"{flag} is for --form {known}, and not for {name}: leave one of them out.")
@@ -61,24 +62,26 @@ def _is_of_sample(given: dict[str, Any], name: str | None, destination: str) -> 
     return given["sample"] is not None and named not in _OPTIONS[_SEED]
 
 
-def _form_with(flag: str, destination: str) -> str:
-    """Return the form that an option means, when none is named.
+def _form_with(flags: Sequence[str], destination: str) -> str:
+    """Return the form that options mean, when none is named: that of the ending of the file, or one written as it is.
 
     Raises:
-        InvalidInputError: the ending of the file means another form.
+        InvalidInputError: no form has all of these options, or none that the ending of the file may mean.
     """
-    forms = _OPTIONS[flag]
+    having = [kind for kind in registered_forms() if all(kind.name in _OPTIONS[flag] for flag in flags)]
     by_ending = form_ending_as(destination)
-    if by_ending is not None and by_ending.name in forms:
-        return by_ending.name
     if by_ending is None:  # a directory, most likely
-        return next(
-            (kind.name for kind in registered_forms() if kind.is_directory and kind.name in forms), next(iter(forms))
-        )
-    for kind in registered_forms():
-        if kind.name in forms and issubclass(kind, by_ending):  # conversations are JSON Lines, and end like them
-            return kind.name
+        fitting = sorted(having, key=lambda kind: not kind.is_directory)
+    elif by_ending in having:
+        return by_ending.name
+    else:  # conversations are written as other forms, and end like them
+        fitting = [kind for kind in having if by_ending.name in kind.containers or issubclass(kind, by_ending)]
+    if fitting:
+        return fitting[0].name
+    named = " and ".join(flags)
+    if not having or by_ending is None:
+        raise InvalidInputError(f"{named} do not fit together: leave one of them out.")
     raise InvalidInputError(
-        f"{flag} is for --form {' or '.join(forms)}, and the ending of {destination!a} means {by_ending.name}: leave "
-        "the option out, or choose another name."
+        f"{named} {'is' if len(flags) == 1 else 'are'} for --form {' or '.join(kind.name for kind in having)}, and the "
+        f"ending of {destination!a} means {by_ending.name}: leave the option out, or choose another name."
     )

@@ -13,6 +13,7 @@ from starfish_storage.errors import ConversationError
 _PLAIN = {"role", "content"}
 _SPEAKERS = ("system", "developer", "user", "assistant")  # a tuple: what stands there may have no hash
 _LISTS = ("messages", "conversations", "conversation")
+_DESCRIBED = ("name", "description", "parameters", "strict", "return")
 _HIDDEN = frozenset({"redacted_thinking"})  # ciphertext, which only its maker reads
 
 
@@ -282,7 +283,7 @@ def _tool(one: object, path: str) -> dict[str, Any]:
     described = cast("Mapping[str, Any]", function if isinstance(function, Mapping) else {})
     if not isinstance(described.get("name"), str) or not described["name"]:
         raise ConversationError(path, "the tool has no name")
-    found = {key: described[key] for key in ("name", "description", "parameters", "strict") if described.get(key)}
+    found = {key: described[key] for key in _DESCRIBED if described.get(key)}
     if isinstance(described.get("input_schema"), Mapping):
         found["parameters"] = described["input_schema"]
     return {"type": "function", "function": found}

@@ -1,11 +1,19 @@
 """Writing what a store holds into the forms that people train on."""
 
+from starfish_storage.export.conversation_forms import (
+    AlpacaInstructions,
+    ChatMessages,
+    OpenAIConversations,
+    ShareGPTConversations,
+    TRLCompletions,
+    TRLConversations,
+)
+from starfish_storage.export.conversations import Conversations
 from starfish_storage.export.endings import compression_of, form_named, form_of
 from starfish_storage.export.exporting import export
 from starfish_storage.export.forms import Form, FormWriter, registered, registered_forms
 from starfish_storage.export.frames import to_arrow, to_pandas, to_polars
 from starfish_storage.export.json_lines import JsonLines
-from starfish_storage.export.messages import ChatMessages
 from starfish_storage.export.options import ExportOptions
 from starfish_storage.export.provenance import Chosen, Provenance, RunProvenance
 from starfish_storage.export.records import ExportedRecord, RecordSource, Refusal
@@ -26,10 +34,12 @@ from starfish_storage.export.unfinished import UnfinishedRun
 from starfish_storage.form_option import FormOption
 
 __all__ = [
+    "AlpacaInstructions",
     "ArrowIpc",
     "ChatMessages",
     "Chosen",
     "Conflict",
+    "Conversations",
     "Csv",
     "Division",
     "DuplicateRecord",
@@ -43,15 +53,19 @@ __all__ = [
     "FormWriter",
     "HuggingFace",
     "JsonLines",
+    "OpenAIConversations",
     "Parquet",
     "Provenance",
     "RecordSource",
     "Refusal",
     "Reshaper",
     "RunProvenance",
+    "ShareGPTConversations",
     "SkippedRecord",
     "SplitOptions",
     "SplitReport",
+    "TRLCompletions",
+    "TRLConversations",
     "UnfinishedRun",
     "compression_of",
     "export",

@@ -21,7 +21,7 @@ from starfish_storage.export.destination import (
     resolved,
     writing_thread,
 )
-from starfish_storage.export.endings import form_ending_as, form_of
+from starfish_storage.export.endings import form_of, refuse_other_ending
 from starfish_storage.export.forms import Form, FormWriter
 from starfish_storage.export.json_lines import JsonLines
 from starfish_storage.export.metadata import describe
@@ -86,25 +86,13 @@ def _place_of(
             raise InvalidInputError(
                 f"{chosen.name}{with_splits} makes a directory, which no stream takes: name a directory."
             )
-        return Stream(destination, is_direct=chosen.is_direct), chosen
+        return Stream(destination, is_direct=chosen.written_as.is_direct), chosen
     path = resolved(destination)
     chosen = form or form_of(path)
-    _check_place(storage, path, os.fspath(destination), chosen)
+    refuse_other_ending(chosen, path, os.fspath(destination))
+    refuse_place_of_store(storage, path)
     is_own = chosen.is_own_directory
     return Destination(path, is_directory=chosen.makes_directory, overwrite=overwrite, is_own=is_own), chosen
-
-
-def _check_place(storage: Storage, path: str, given: str, form: Form) -> None:
-    """Refuse a destination that is, contains or lies in the store, and a name that ends in ``/`` for a file."""
-    if form.makes_directory and form_ending_as(path) is not None:
-        stem = os.path.basename(path).partition(".")[0] or "dataset"
-        raise InvalidInputError(
-            f"{given!a} is the name of a file, but {form.name}{'' if form.is_directory else ' with splits'} makes a "
-            f"directory: name one, such as {stem!a}, and say the form (--form {form.name})."
-        )
-    if given.endswith("/") and not form.makes_directory:
-        raise InvalidInputError(f"{given!a} names a directory, but {form.name} writes a file: remove the last '/'.")
-    refuse_place_of_store(storage, path)
 
 
 def _show_nothing(progress: ExportProgress) -> None:

@@ -34,6 +34,8 @@ class Form(ABC):
         is_direct: its writer writes record after record and never looks back, so that it can write into a pipe.
         is_compressed_by_ending: it has a field ``compression``, which ``.gz`` or ``.zst`` behind its ending sets.
         options: its fields that the command line can set.
+        containers: the names of the forms by which its rows are written, of which its field ``container`` is one; empty
+            if it writes them itself.
         metadata_key: the key under which a record's metadata stands; None to leave that out.
     """
 
@@ -43,6 +45,7 @@ class Form(ABC):
     is_direct: ClassVar[bool] = False
     is_compressed_by_ending: ClassVar[bool] = False
     options: ClassVar[tuple[FormOption, ...]] = ()
+    containers: ClassVar[tuple[str, ...]] = ()
     metadata_key: str | None = None
 
     @property
@@ -59,6 +62,11 @@ class Form(ABC):
     def makes_directory(self) -> bool:
         """Whether this one is a directory: a form of files is, if its records are divided into splits."""
         return self.is_directory
+
+    @property
+    def written_as(self) -> Form:
+        """The form by which its rows are written: itself, or its container."""
+        return self
 
     def reshapers(self) -> Sequence[Reshaper]:
         """Return the steps that records take before the writer of this form, new ones for each export."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import hashlib
 import json
@@ -72,14 +73,54 @@ async def test_the_configuration_says_where_it_came_from(storage: LocalStorage, 
 
 async def test_importing_again_adds_nothing(storage: LocalStorage, tmp_path: Path):
     first = await import_file(storage, written(tmp_path / "a.jsonl", LINES))
-    again = await import_file(storage, written(tmp_path / "renamed.jsonl", LINES), project_id="other")
-    assert (again.already_imported, again.new_records, again.records) == (True, 0, 1203)
-    assert again.master_job_ids == first.master_job_ids
-    assert again.project_ids == ("a",)
+    for project in (None, "a"):
+        again = await import_file(storage, written(tmp_path / "renamed.jsonl", LINES), project_id=project)
+        assert (again.already_imported, again.new_records, again.records) == (True, 0, 1203)
+        assert again.master_job_ids == first.master_job_ids
+        assert again.project_ids == ("a",)
     assert len(await storage.list_projects()) == 1
     changed = await import_file(storage, written(tmp_path / "a.jsonl", LINES + b'{"n":0}\n'))
     assert changed.master_job_ids != first.master_job_ids
     assert (changed.new_records, changed.project_ids) == (1204, ("a",))
+
+
+async def test_another_project_gets_the_rows_too(storage: LocalStorage, tmp_path: Path):
+    path = written(tmp_path / "a.jsonl", b'{"a":1}\n')
+    first = await import_file(storage, path)
+    other = await import_file(storage, path, project_id="other")
+    assert (other.new_records, other.project_ids) == (1, ("other",))
+    assert await rows_of(storage, other.master_job_ids[0]) == [{"a": 1}]
+    for project, report in (("other", other), (None, first), ("a", first)):
+        again = await import_file(storage, path, project_id=project)
+        assert (again.already_imported, again.master_job_ids) == (True, report.master_job_ids)
+    await storage.delete_master_job(first.master_job_ids[0])
+    assert (await import_file(storage, path, project_id="other")).already_imported
+    assert (await import_file(storage, path)).master_job_ids == first.master_job_ids, "as in a store made before"
+
+
+async def test_two_projects_at_once(storage: LocalStorage, tmp_path: Path):
+    path = written(tmp_path / "a.jsonl", LINES)
+    reports = await asyncio.gather(*(import_file(storage, path, project_id=f"p{n}") for n in range(4)))
+    assert [report.project_ids for report in reports] == [(f"p{n}",) for n in range(4)]
+    for report in reports:
+        assert await rows_of(storage, report.master_job_ids[0]) == ROWS
+
+
+CONVERSATIONS: dict[str, dict[str, Any]] = {
+    "openai": {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]},
+    "sharegpt": {"conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello"}]},
+    "alpaca": {"instruction": "Say hi.", "input": "", "output": "Hi"},
+    "preferences": {"prompt": "Hi", "chosen": "Hello", "rejected": "Go away"},
+}
+
+
+async def test_conversations_are_recognised_and_kept(storage: LocalStorage, tmp_path: Path):
+    for name, row in CONVERSATIONS.items():
+        path = written(tmp_path / "a.jsonl", json.dumps(row).encode())
+        report = await import_file(storage, path)
+        assert [report.conversations, (await import_file(storage, path)).conversations] == [name, name]
+        assert (await config_of(storage, report.master_job_ids[0]))["import"]["conversations"] == name
+        assert await rows_of(storage, report.master_job_ids[0]) == [row]
 
 
 @pytest.mark.parametrize(

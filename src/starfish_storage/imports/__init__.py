@@ -2,6 +2,7 @@
 
 from starfish_storage.imports.batches import import_batch
 from starfish_storage.imports.curator_runs import import_curator
+from starfish_storage.imports.datasets import import_dataset
 from starfish_storage.imports.distilabel import import_distilabel
 from starfish_storage.imports.files import import_file
 from starfish_storage.imports.recognising import import_path
@@ -13,6 +14,7 @@ __all__ = [
     "ImportReport",
     "import_batch",
     "import_curator",
+    "import_dataset",
     "import_distilabel",
     "import_file",
     "import_path",

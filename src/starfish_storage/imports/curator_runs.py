@@ -59,7 +59,9 @@ async def import_curator(
     reports: list[ImportReport] = []
     for directory in directories or [path]:
         with curator_run(directory) as source:
-            work = RunImport(storage, source, project_id or _PROJECT, name, skip_bad=skip_bad, progress=progress)
+            work = RunImport(
+                storage, source, project_id, name, skip_bad=skip_bad, progress=progress, usual_project=_PROJECT
+            )
             reports.append(await work.run())
     return combined(last_name(path), reports)
 

@@ -9,8 +9,8 @@ from typing import Any, cast
 
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.extras import need
-from starfish_storage.imports.into_job import TableImport
-from starfish_storage.imports.report import ImportReport, OnProgress, combined, last_name
+from starfish_storage.imports.into_job import TableImport, run_all
+from starfish_storage.imports.report import ImportReport, OnProgress, last_name
 from starfish_storage.imports.source_forms import ToolForm
 from starfish_storage.interface import Storage
 from starfish_storage.row_files.parquet import ParquetTable
@@ -71,21 +71,22 @@ async def import_distilabel(
             f"{shown(path)} contains no cached pipeline of distilabel with rows in executions/*/{_OUTPUTS}: "
             "give the directory of a pipeline."
         )
-    reports: list[ImportReport] = []
-    for execution in found:
-        described = _description(execution.path)
-        pipeline = str(described["pipeline"].get("name") or "distilabel")
-        for step in execution.steps:
-            directory = os.path.join(execution.path, _OUTPUTS, step)
-            about = {"pipeline": pipeline, "step": step, "execution": os.path.basename(execution.path)}
-            with ExitStack() as stack:
+    with ExitStack() as stack:
+        imports: list[TableImport] = []
+        for execution in found:
+            described = _description(execution.path)
+            pipeline = str(described["pipeline"].get("name") or "distilabel")
+            for step in execution.steps:
+                directory = os.path.join(execution.path, _OUTPUTS, step)
+                about = {"pipeline": pipeline, "step": step, "execution": os.path.basename(execution.path)}
                 files = [stack.enter_context(SourceFile(file)) for file in _files(directory)]
                 table = ParquetTable(files, pipeline, "distilabel", about)
                 title = name or f"{pipeline}: {step}"
                 kept = {"distilabel": described}
-                work = TableImport(storage, table, project_id, title, skip_bad=skip_bad, progress=progress, about=kept)
-                reports.append(await work.run())
-    return combined(last_name(path), reports)
+                imports.append(
+                    TableImport(storage, table, project_id, title, skip_bad=skip_bad, progress=progress, about=kept)
+                )
+        return await run_all(last_name(path), imports)
 
 
 DISTILABEL = ToolForm(

@@ -8,19 +8,23 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from starfish_storage.codec import canonical_hash
+from starfish_storage.conversations.shapes import recognise
 from starfish_storage.errors import InvalidInputError
-from starfish_storage.imports.jobs import in_thread, job_id_of, kept_of, start_job
-from starfish_storage.imports.report import MOST_NAMED, ImportProgress, ImportReport, OnProgress, Stage
+from starfish_storage.imports.jobs import find_job, id_in_project, in_thread, job_id_of, kept_of, start_job
+from starfish_storage.imports.report import MOST_NAMED, ImportProgress, ImportReport, OnProgress, Stage, combined
 from starfish_storage.interface import Storage
 from starfish_storage.models import GenerationJob, GenerationMasterJob, Record, utc_now
 from starfish_storage.row_files.rows import BadRow, GoodRow, Table, checked
 from starfish_storage.runs.imported_batches import ROWS_OF_BATCH, batch_config, batch_id
+
+_LOOKED_AT = 100
+"""Rows by which conversations are recognised."""
 
 _AT_ONCE = 4  # batches on their way: the next one is read and encoded while the one before is made durable
 _DONE = frozenset({"completed", "completed_with_errors"})
@@ -33,13 +37,15 @@ class _Found:
     rows: int = 0
     skipped: int = 0
     bad_rows: list[str] = field(default_factory=list[str])
+    conversations: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        return {"rows": self.rows, "skipped": self.skipped, "bad_rows": self.bad_rows}
+        found: dict[str, Any] = {"rows": self.rows, "skipped": self.skipped, "bad_rows": self.bad_rows}
+        return found if self.conversations is None else found | {"conversations": self.conversations}
 
     @classmethod
     def from_json(cls, kept: dict[str, Any]) -> _Found:
-        return cls(int(kept["rows"]), int(kept["skipped"]), list(kept["bad_rows"]))
+        return cls(int(kept["rows"]), int(kept["skipped"]), list(kept["bad_rows"]), kept.get("conversations"))
 
 
 class TableImport:
@@ -75,7 +81,23 @@ class TableImport:
         self._about = about or {}
         self._began = time.monotonic()
         self._stored = self._new = 0
-        self._id = job_id_of(table.form, table.identity, table.describe())
+        self._id = ""
+        self._prepared: tuple[GenerationMasterJob | None, _Found] | None = None
+
+    async def prepare(self) -> None:
+        """Find out what has been imported, and check the rows if nothing has; nothing is stored. Idempotent.
+
+        Raises:
+            InvalidInputError: a row is bad and `skip_bad` is not set, or there are no rows.
+        """
+        if self._prepared is None:
+            table, project_id = self._table, self._project_id
+            of_content = await in_thread(lambda: job_id_of(table.form, table.identity, table.describe()))
+            self._id, job = await find_job(self._storage, of_content, project_id, table.name)
+            if job is None:
+                self._prepared = None, await self._check()
+            else:
+                self._prepared = job, _Found.from_json(await kept_of(self._storage, job))
 
     async def run(self) -> ImportReport:
         """Import it, or what is left of it.
@@ -84,16 +106,15 @@ class TableImport:
             InvalidInputError: a row is bad and `skip_bad` is not set, or there are no rows; nothing was stored. Or the
                 source changed meanwhile; then the master job has become ``failed``.
         """
-        job = await self._storage.get_master_job(self._id)
+        await self.prepare()
+        assert self._prepared is not None
+        job, found = self._prepared
         if job is not None and job.status in _DONE:
-            return await self._report(job, _Found.from_json(await kept_of(self._storage, job)), already=True)
+            return await self._report(job, found, already=True)
         if job is None:
-            found = await self._check()
             job = await self._start(found)
-        else:
-            found = _Found.from_json(await kept_of(self._storage, job))
-            if job.status != "running":
-                await self._storage.update_master_job_status(self._id, "running", utc_now())
+        elif job.status != "running":
+            await self._storage.update_master_job_status(self._id, "running", utc_now())
         # What a failed one has stored may be the rows of another source.
         done = set[str]() if job.status == "failed" else await self._storage.completed_config_hashes(self._id)
         await self._store_all(job, found, done)
@@ -105,6 +126,9 @@ class TableImport:
     async def _check(self) -> _Found:
         found = _Found()
         async for batch in _in_batches(checked(self._table.rows())):
+            if not found.rows:
+                good = (row.data for row in batch if isinstance(row, GoodRow))
+                found.conversations = recognise(itertools.islice(good, _LOOKED_AT))
             for row in batch:
                 if isinstance(row, GoodRow):
                     found.rows += 1
@@ -127,7 +151,7 @@ class TableImport:
         about = {"form": self._table.form, "source": self._table.describe(), **found.to_json()}
         if notes := await in_thread(self._table.notes):
             about["notes"] = notes
-        return await start_job(
+        job = await start_job(
             self._storage,
             self._id,
             project_id=self._project_id,
@@ -136,6 +160,11 @@ class TableImport:
             config={"import": about, **self._about},
             records=found.rows,
         )
+        if self._project_id is not None and job.project_id != self._project_id:
+            # Another process has just begun to import it into another project.
+            self._id = id_in_project(self._id, self._project_id)
+            return await self._start(found)
+        return job
 
     # --- storing --------------------------------------------------------------------------------------------------
 
@@ -204,7 +233,23 @@ class TableImport:
             already,
             time.monotonic() - self._began,
             tuple(await in_thread(self._table.notes)),
+            found.conversations,
         )
+
+
+async def run_all(source: str, imports: Sequence[TableImport]) -> ImportReport:
+    """Import several tables of one source, once all of them have been checked.
+
+    Args:
+        source: what they are called together.
+        imports: at least one.
+
+    Raises:
+        InvalidInputError: as `TableImport.run`; of what was checked, nothing was stored.
+    """
+    for one in imports:
+        await one.prepare()
+    return combined(source, [await one.run() for one in imports])
 
 
 class _Batch:

@@ -12,7 +12,7 @@ from typing import Any
 
 from starfish_storage.errors import InvalidInputError, StorageError
 from starfish_storage.imports.answers import AnswerSource, ModelAnswer
-from starfish_storage.imports.jobs import all_at_once, in_thread, job_id_of, kept_of, start_job
+from starfish_storage.imports.jobs import all_at_once, find_job, id_in_project, in_thread, job_id_of, kept_of, start_job
 from starfish_storage.imports.report import MOST_NAMED, ImportProgress, ImportReport, OnProgress, Stage
 from starfish_storage.interface import Storage
 from starfish_storage.models import GenerationMasterJob, utc_now
@@ -28,7 +28,17 @@ _CHANGED = "changed"
 
 
 class RunImport:
-    """Imports the answers of one source; see `TableImport` for the arguments."""
+    """Imports the answers of one source.
+
+    Args:
+        storage: where to.
+        source: the answers.
+        project_id: the project; None if none was named.
+        name: the name of the master job, for people.
+        skip_bad: leave bad answers out.
+        progress: called now and then.
+        usual_project: the project if none was named; the name of the source by default.
+    """
 
     def __init__(
         self,
@@ -39,18 +49,20 @@ class RunImport:
         *,
         skip_bad: bool,
         progress: OnProgress | None,
+        usual_project: str | None = None,
     ) -> None:
         self._storage = storage
         self._ledger = storage.ledger
         self._source = source
         self._project_id = project_id
+        self._usual_project = usual_project
         self._name = name
         self._skip_bad = skip_bad
         self._progress = progress
         self._began = time.monotonic()
         self._start_time = utc_now()  # of the run, as soon as that is there
         self._new = 0
-        self._id = job_id_of(source.form, source.identity, source.describe())
+        self._id = ""
 
     async def run(self) -> ImportReport:
         """Import it, or what is left of it.
@@ -59,8 +71,10 @@ class RunImport:
             InvalidInputError: an answer is bad and `skip_bad` is not set, or there are none; nothing was stored. Or
                 the source changed meanwhile; then the master job has become ``failed``.
         """
-        storage = self._storage
-        job = await storage.get_master_job(self._id)
+        storage, source = self._storage, self._source
+        of_content = job_id_of(source.form, source.identity, source.describe())
+        usual = self._usual_project or source.name
+        self._id, job = await find_job(storage, of_content, self._project_id, usual)
         if job is not None and job.status == "failed" and _CHANGED in (job.summary or {}):
             await storage.delete_master_job(self._id)  # what it holds may be answers of another source
             job = None
@@ -102,16 +116,21 @@ class RunImport:
     async def _start(self, found: dict[str, Any]) -> GenerationMasterJob:
         source = self._source
         first = await in_thread(lambda: source.answer(next(source.positions())))
-        return await start_job(
+        job = await start_job(
             self._storage,
             self._id,
-            project_id=self._project_id,
+            project_id=self._project_id or self._usual_project,
             source=source.name,
             name=self._name,
             config={"import": {"form": source.form, "source": source.describe(), **found}, **source.about()},
             records=found["responses"],
             output_schema=source.output_schema(first),
         )
+        if self._project_id is not None and job.project_id != self._project_id:
+            # Another process has just begun to import it into another project.
+            self._id = id_in_project(self._id, self._project_id)
+            return await self._start(found)
+        return job
 
     # --- storing --------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar, cast
 
 from starfish_storage.codec import canonical_hash
 from starfish_storage.errors import AlreadyExistsError, InvalidInputError, NotFoundError
-from starfish_storage.imports.projects import project_for
+from starfish_storage.imports.projects import default_project_id, project_for
 from starfish_storage.interface import Storage
 from starfish_storage.models import GenerationMasterJob, utc_now
 
@@ -25,6 +25,35 @@ def job_id_of(form: str, identity: str, described: dict[str, Any]) -> str:
     """
     how = {name: value for name, value in described.items() if name != "name"}
     return f"import-{canonical_hash([form, identity, how])[:24]}"
+
+
+async def find_job(
+    storage: Storage, of_content: str, project_id: str | None, source: str
+) -> tuple[str, GenerationMasterJob | None]:
+    """Return the id of the master job of a source in a project, and what is there of it.
+
+    The first project into which a source is imported has the id that follows from the content alone. So it is found
+    again without a project, under whatever name the source comes. Further projects have ids of their own.
+
+    Args:
+        storage: where.
+        of_content: the id that follows from the content; see `job_id_of`.
+        project_id: the project; None if none was named.
+        source: the name of the source.
+    """
+    own_id = id_in_project(of_content, project_id or default_project_id(source))
+    own = await storage.get_master_job(own_id)
+    if own is not None:
+        return own_id, own
+    first = await storage.get_master_job(of_content)
+    if first is None or project_id in (None, first.project_id):
+        return of_content, first
+    return own_id, None
+
+
+def id_in_project(of_content: str, project_id: str) -> str:
+    """Return the id of the master job of a source in a project, if another project has that of the content."""
+    return f"import-{canonical_hash([of_content, project_id])[:24]}"
 
 
 async def start_job(

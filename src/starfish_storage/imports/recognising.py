@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from starfish_storage.errors import InvalidInputError, shorten
 from starfish_storage.imports.batches import BATCH
 from starfish_storage.imports.curator_runs import CURATOR
+from starfish_storage.imports.datasets import DATASET, PACKED
 from starfish_storage.imports.distilabel import DISTILABEL
 from starfish_storage.imports.files import import_file
 from starfish_storage.imports.report import ImportReport, OnProgress
@@ -17,10 +19,11 @@ from starfish_storage.row_files.file_form import FileForm
 from starfish_storage.row_files.forms import FILE_FORMS, form_of
 from starfish_storage.row_files.source_file import shown
 
-TOOL_FORMS: tuple[ToolForm, ...] = (CURATOR, STARFISH, DISTILABEL, BATCH)
+TOOL_FORMS: tuple[ToolForm, ...] = (CURATOR, STARFISH, DISTILABEL, BATCH, PACKED, DATASET)
 """The stores of other tools, in the order in which they are asked; a new one is added here.
 
-Curator comes before Starfish: it keeps a database of the same name beside its runs.
+Curator comes before Starfish: it keeps a database of the same name beside its runs. A dataset comes last, as a
+directory is one that has any file of rows in it.
 """
 
 FORMS: tuple[FileForm | ToolForm, ...] = (*FILE_FORMS, *TOOL_FORMS)
@@ -52,6 +55,8 @@ async def import_path(
     skip_bad: bool = False,
     delimiter: str | None = None,
     json_cells: bool = False,
+    config: str | None = None,
+    split: str | None = None,
     inputs: str | os.PathLike[str] | None = None,
     errors: str | os.PathLike[str] | None = None,
     progress: OnProgress | None = None,
@@ -62,31 +67,21 @@ async def import_path(
         InvalidInputError: no form fits, or it cannot be imported.
     """
     given = os.fspath(path)
-    beside = {"inputs": inputs, "errors": errors}
     found = form or recognise(given)
+    common: dict[str, Any] = {"project_id": project_id, "name": name, "skip_bad": skip_bad, "progress": progress}
     if found in [one.name for one in FILE_FORMS]:
-        return await import_file(
-            storage,
-            given,
-            found,
-            project_id=project_id,
-            name=name,
-            skip_bad=skip_bad,
-            delimiter=delimiter,
-            json_cells=json_cells,
-            progress=progress,
-        )
+        return await import_file(storage, given, found, delimiter=delimiter, json_cells=json_cells, **common)
+    chosen = {
+        "delimiter": delimiter,
+        "json_cells": json_cells,
+        "config": config,
+        "split": split,
+        "inputs": None if inputs is None else os.fspath(inputs),
+        "errors": None if errors is None else os.fspath(errors),
+    }
     for tool in TOOL_FORMS:
         if tool.name == found:
-            chosen = {key: None if one is None else os.fspath(one) for key, one in beside.items()}
-            return await tool.run(
-                storage,
-                given,
-                project_id=project_id,
-                name=name,
-                skip_bad=skip_bad,
-                progress=progress,
-                **{option.name: chosen[option.name] for option in tool.options},
-            )
+            own = {option.name: chosen[option.name] for option in tool.options}
+            return await tool.run(storage, given, **common, **own)
     known = ", ".join(one.name for one in FORMS)
     raise InvalidInputError(f"form {shorten(found)} cannot be imported: use one of {known}.")

@@ -49,6 +49,7 @@ class ImportReport:
         already_imported: it had been imported before; this call added nothing.
         seconds: how long the call took.
         notes: what was found out about how the source is to be read, in phrases, such as ``"cells separated by tabs"``.
+        conversations: the shape of conversations that the rows have, as `shape_named` takes it; None if they have none.
     """
 
     source: str
@@ -62,6 +63,7 @@ class ImportReport:
     already_imported: bool
     seconds: float
     notes: tuple[str, ...] = ()
+    conversations: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON has it."""
@@ -89,4 +91,5 @@ def combined(source: str, reports: Sequence[ImportReport]) -> ImportReport:
         all(report.already_imported for report in reports),
         sum(report.seconds for report in reports),
         tuple(dict.fromkeys(note for report in reports for note in report.notes)),
+        reports[0].conversations if len({report.conversations for report in reports}) == 1 else None,
     )

@@ -20,6 +20,15 @@ _START = 4096
 _COMPRESSED = (".gz", ".zst", ".bz2", ".xz")
 
 
+def file_form_of(path: str) -> FileForm | None:
+    """Return what a file is, by the ending of its name; None if no form has that ending."""
+    name = os.path.basename(path).lower()
+    for ending in _COMPRESSED:
+        name = name.removesuffix(ending)
+    ending = os.path.splitext(name)[1]
+    return next((form for form in FILE_FORMS if ending in form.endings), None)
+
+
 def form_of(path: str) -> FileForm:
     """Return what a file is, by the ending of its name.
 
@@ -29,12 +38,9 @@ def form_of(path: str) -> FileForm:
     >>> form_of("answers.jsonl.gz").name, form_of("DATA.CSV").name
     ('jsonl', 'csv')
     """
-    name = os.path.basename(path).lower()
-    for ending in _COMPRESSED:
-        name = name.removesuffix(ending)
-    for form in FILE_FORMS:
-        if os.path.splitext(name)[1] in form.endings:
-            return form
+    found = file_form_of(path)
+    if found is not None:
+        return found
     endings = ", ".join(ending for form in FILE_FORMS for ending in form.endings)
     raise InvalidInputError(
         f"cannot infer the form of {shown(path)} from its name: end it in {endings}, or pass form= (--from), "

@@ -62,19 +62,22 @@ class SourceFile:
         except OSError as error:
             raise _unreadable(self.shown, error) from error
         self.size = found.st_size
+        self._start: int | None = None
 
     @classmethod
-    def of(cls, file: IO[bytes], name: str, shown_as: str) -> Self:
-        """Return the source that an open file is, such as one that was taken out of an archive.
+    def part_of(cls, file: IO[bytes], start: int, size: int, *, name: str, shown_as: str) -> Self:
+        """Return the source that a part of an open file is, which stays open when the source is closed.
 
         Args:
-            file: it; closed with the source.
+            file: the file.
+            start: the byte with which it begins.
+            size: its length.
             name: its name, without a path.
             shown_as: what it is called in messages.
         """
         self = cls.__new__(cls)
         self.name, self.shown, self._file = name, shown_as, file
-        self.size = os.fstat(file.fileno()).st_size
+        self._start, self.size = start, size
         return self
 
     def __enter__(self) -> Self:
@@ -85,7 +88,8 @@ class SourceFile:
 
     def close(self) -> None:
         """Close it. Idempotent."""
-        self._file.close()
+        if self._start is None:
+            self._file.close()
 
     @cached_property
     def sha256(self) -> str:
@@ -104,9 +108,8 @@ class SourceFile:
 
     @property
     def raw(self) -> IO[bytes]:
-        """Its bytes, from the first one, as they lie there."""
-        self._file.seek(0)
-        return self._file
+        """Its bytes, from the first one, as they lie there. Several may be read from."""
+        return self._bytes(io.DEFAULT_BUFFER_SIZE)
 
     @cached_property
     def encoding(self) -> str:
@@ -142,7 +145,7 @@ class SourceFile:
             InvalidInputError: it is cut short or damaged, which may be found at any point of reading it.
         """
         with self._readable():
-            raw = cast("IO[bytes]", io.BufferedReader(_Section(self._file.fileno()), buffer))
+            raw = self._bytes(buffer)
             start = raw.read(len(_XZ))
             raw.seek(0)
             if start.startswith(_GZIP):
@@ -180,6 +183,11 @@ class SourceFile:
             with io.BufferedReader(_InUtf8(content, encoding, self.shown), buffer) as buffered:
                 yield cast("IO[bytes]", buffered)
 
+    def _bytes(self, buffer: int) -> IO[bytes]:
+        """Return its bytes, with a place of their own; to the end of what it is now, if it is a whole file."""
+        section = _Section(self._file.fileno(), self._start or 0, None if self._start is None else self.size)
+        return cast("IO[bytes]", io.BufferedReader(section, buffer))
+
     def _digest(self) -> str:
         digest = hashlib.sha256()
         stream = self.raw
@@ -206,10 +214,12 @@ class SourceFile:
 
 
 class _Section(io.RawIOBase):
-    """The bytes of an open file, with a place of its own: others may read the file meanwhile. It leaves it open."""
+    """The bytes of an open file, or a part of them, with a place of its own. It leaves the file open."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, start: int, size: int | None) -> None:
         self._descriptor = descriptor
+        self._start = start
+        self._size = size
         self._at = 0
 
     def readable(self) -> bool:
@@ -222,15 +232,17 @@ class _Section(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         """See `io.RawIOBase`."""
-        found = os.pread(self._descriptor, len(buffer), self._at)
+        wanted = len(buffer) if self._size is None else max(0, min(len(buffer), self._size - self._at))
+        found = os.pread(self._descriptor, wanted, self._start + self._at)
         buffer[: len(found)] = found
         self._at += len(found)
         return len(found)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """See `io.RawIOBase`."""
-        before = {os.SEEK_SET: 0, os.SEEK_CUR: self._at}
-        self._at = offset + (os.fstat(self._descriptor).st_size if whence == os.SEEK_END else before[whence])
+        if whence == os.SEEK_END:
+            offset += os.fstat(self._descriptor).st_size if self._size is None else self._size
+        self._at = offset + (self._at if whence == os.SEEK_CUR else 0)
         return self._at
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from starfish_storage.errors import InvalidInputError
+from starfish_storage.row_files.folders import Directory
 from starfish_storage.row_files.rows import MAX_ROW_BYTES, BadRow, GoodRow
 from starfish_storage.row_files.source_file import shown
 
@@ -24,11 +24,7 @@ class TextFiles:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        try:
-            with os.scandir(path):
-                pass
-        except OSError as error:
-            raise InvalidInputError(f"the directory {shown(path)} cannot be read: {error.strerror}.") from error
+        self._directory = Directory(path)
 
     def rows(self) -> Iterator[GoodRow | BadRow]:
         """Read the files, one after the other. Blocks."""
@@ -37,16 +33,7 @@ class TextFiles:
 
     def names(self) -> list[str]:
         """Return the names of the files, with ``/`` between the directories below this one."""
-        found: list[str] = []
-        for directory, below, files in os.walk(self._path):
-            below[:] = [name for name in below if not name.startswith(".")]
-            inside = os.path.relpath(directory, self._path)
-            found += (
-                os.path.normpath(os.path.join(inside, name)).replace(os.sep, "/")
-                for name in files
-                if not name.startswith(".")
-            )
-        return sorted(found)
+        return self._directory.names()
 
     def _row(self, name: str) -> GoodRow | BadRow:
         path = os.path.join(self._path, name)

@@ -1,0 +1,293 @@
+"""Which files of a folder are the splits of a dataset: as `datasets` saves it, as the hub has it, or by their names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+from starfish_storage.codec import decode
+from starfish_storage.errors import InvalidInputError, shorten
+from starfish_storage.extras import need
+from starfish_storage.row_files.arrow_files import ARROW
+from starfish_storage.row_files.file_form import FileForm
+from starfish_storage.row_files.folders import Folder
+from starfish_storage.row_files.forms import file_form_of
+from starfish_storage.row_files.json_file import JSON
+from starfish_storage.wording import number_of
+
+_CARD = "README.md"
+_SPLITS, _STATE, _INFO = "dataset_dict.json", "state.json", "dataset_info.json"
+_ABOUT = {_SPLITS, _STATE, _INFO, "dataset_infos.json"}
+_LONGEST = 64 * 2**20  # of a card, or of what `datasets` notes
+_SHARD = re.compile(r"(?:.*/)?(?P<split>\w+(?:\.\w+)*)-\d{5}-of-\d{5}\.[^/]*")
+_WORDS = {
+    "train": ("train", "training"),
+    "validation": ("validation", "valid", "dev", "val"),
+    "test": ("test", "testing", "eval", "evaluation"),
+}
+_BETWEEN_WORDS = re.compile(r"[-._ 0-9/]+")
+_FRONT = re.compile(r"---\s*\n(.*?)\n---\s*(?:\n|\Z)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """A part of a dataset.
+
+    Attributes:
+        name: of the split; None if the dataset has none.
+        files: the names of its files in the folder.
+        form: of each of them.
+        config: the configuration that it belongs to; None if there is only one.
+    """
+
+    name: str | None
+    files: tuple[str, ...]
+    form: FileForm
+    config: str | None = None
+
+    def about(self) -> dict[str, str]:
+        """Return what is kept of it beside its files."""
+        found = {"config": self.config, "split": self.name}
+        return {name: value for name, value in found.items() if value is not None}
+
+
+def is_of_datasets(name: str) -> bool:
+    """Return whether a file of a folder is one of rows, or says something about those that are."""
+    base = name.rpartition("/")[2]
+    return base in _ABOUT or base == _CARD or file_form_of(name) is not None
+
+
+def is_dataset(folder: Folder) -> bool:
+    """Return whether a folder is a dataset, by its names: many tools keep files in JSON that are no rows."""
+    names = folder.names()
+    rows = [name for name in names if name not in _ABOUT and file_form_of(name) is not None]
+    if is_saved(folder) or (rows and _CARD in names):
+        return True
+    near = (name for name in rows if "/" not in name.removeprefix("data/"))
+    return any(file_form_of(name) != JSON or _split_in(name) is not None for name in near)
+
+
+def is_saved(folder: Folder) -> bool:
+    """Return whether `datasets.save_to_disk` has written a folder."""
+    names = set(folder.names())
+    return _SPLITS in names or {_STATE, _INFO} <= names
+
+
+def splits_of(folder: Folder, config: str | None = None, split: str | None = None) -> list[Split]:
+    """Return the splits of the dataset in a folder.
+
+    Args:
+        folder: the folder.
+        config: the configuration, if there are several.
+        split: only this one; None for all.
+
+    Raises:
+        InvalidInputError: there is no dataset, it is not complete, or what was chosen is not in it.
+    """
+    names = folder.names()
+    above = _common_directory(names)
+    layout = _DatasetLayout(folder, above, [name.removeprefix(above) for name in names])
+    found = list(layout.splits(config))
+    if not found:
+        raise InvalidInputError(f"{folder.shown} has no file of rows in it: give another one.")
+    if split is not None:
+        chosen = [one for one in found if one.name == split]
+        if not chosen:
+            known = ", ".join(shorten(one.name or "") for one in found)
+            raise InvalidInputError(f"{folder.shown} has no split {shorten(split)}: choose one of {known}.")
+        return chosen
+    return found
+
+
+def _common_directory(names: Sequence[str]) -> str:
+    """Return the directory in which all files lie, as those of a zip file often do; an empty text if there is none."""
+    first = {name.partition("/")[0] for name in names}
+    return f"{first.pop()}/" if len(first) == 1 and all("/" in name for name in names) else ""
+
+
+class _DatasetLayout:
+    """Which file of a folder is what.
+
+    Args:
+        folder: the folder.
+        above: what stands before each name.
+        names: the names without that.
+    """
+
+    def __init__(self, folder: Folder, above: str, names: Sequence[str]) -> None:
+        self._folder = folder
+        self._above = above
+        self._names = names
+
+    def splits(self, config: str | None) -> Iterator[Split]:
+        if _SPLITS in self._names:
+            for name in self._noted(_SPLITS, "splits"):
+                yield self._saved(f"{name}/", str(name))
+            return
+        if {_STATE, _INFO} <= set(self._names):
+            yield self._saved("", None)
+            return
+        rows = [name for name in self._names if name not in _ABOUT and file_form_of(name) is not None]
+        if all(_SHARD.fullmatch(name) and name.startswith("data/") for name in rows):
+            yield from self._by_names(rows)  # as `push_to_hub` and our own exports name them, whatever the card says
+            return
+        configs = self._configurations()
+        if len(configs) > 1 and config is None:
+            known = ", ".join(shorten(name) for name in configs)
+            raise InvalidInputError(
+                f"{self._folder.shown} has {number_of(len(configs), 'configuration')}: choose one with config= "
+                f"(--config), of {known}."
+            )
+        if config is not None and config not in configs:
+            known = ", ".join(shorten(name) for name in configs) or "none"
+            raise InvalidInputError(f"{self._folder.shown} has no configuration {shorten(config)}, but {known}.")
+        if not configs:
+            yield from self._by_names(rows)
+            return
+        chosen = config or next(iter(configs))
+        kept = chosen if len(configs) > 1 else None
+        for split in self._of_configuration(configs[chosen], rows):
+            yield replace(split, config=kept)
+
+    def _saved(self, directory: str, split: str | None) -> Split:
+        """Return the split that `datasets` has saved in a directory, whose state lists its files."""
+        files: list[str] = []
+        for entry in self._noted(f"{directory}{_STATE}", "_data_files"):
+            name = f"{directory}{cast('dict[str, Any]', entry).get('filename') if isinstance(entry, dict) else entry}"
+            if name not in self._names:
+                raise InvalidInputError(
+                    f"{self._folder.shown} is not complete, as {shorten(name)} is not there: copy it again."
+                )
+            files.append(f"{self._above}{name}")
+        if not files:
+            raise InvalidInputError(f"{self._folder.shown} has no data files in {shorten(directory or '.')}.")
+        return Split(split, tuple(files), ARROW)
+
+    def _noted(self, name: str, key: str) -> list[object]:
+        """Return a list that `datasets` has noted in a file."""
+        content = self._read(name)
+        try:
+            found: object = decode(content.strip())
+            values: object = cast("dict[str, Any]", found)[key]
+        except (ValueError, LookupError, TypeError, RecursionError):
+            values = None
+        if not isinstance(values, list):
+            raise InvalidInputError(f"{shorten(name)} in {self._folder.shown} does not list {key}: save it again.")
+        return cast("list[object]", values)
+
+    def _read(self, name: str) -> bytes:
+        if name not in self._names:
+            raise InvalidInputError(f"{self._folder.shown} is not complete, as {shorten(name)} is not there.")
+        with self._folder.open(f"{self._above}{name}") as file:
+            return file.raw.read(_LONGEST)
+
+    # --- by names -------------------------------------------------------------------------------------------------
+
+    def _by_names(self, names: Sequence[str]) -> Iterator[Split]:
+        """Yield the splits that names of files speak of; one without a name if none does."""
+        named: dict[str | None, list[str]] = {}
+        for name in names:
+            named.setdefault(_split_in(name), []).append(name)
+        if len(named) > 1 and None in named:
+            raise InvalidInputError(
+                f"it is not clear to which split {shorten(named[None][0])} of {self._folder.shown} belongs, as other "
+                "names say it: name it so, or import the files one by one."
+            )
+        known = list(_WORDS)
+        for split in sorted(named, key=lambda one: (known.index(one) if one in known else len(known), one or "")):
+            yield self._split(split, named[split])
+
+    def _split(self, name: str | None, files: Sequence[str]) -> Split:
+        forms = {file: file_form_of(file) for file in files}
+        first = forms[files[0]]
+        assert first is not None
+        for file, form in forms.items():
+            if form != first:
+                raise InvalidInputError(
+                    f"{shorten(files[0])} and {shorten(file)} of {self._folder.shown} are one part of it, but files of "
+                    "different forms: import them one by one."
+                )
+        return Split(name, tuple(f"{self._above}{file}" for file in files), first)
+
+    # --- by the card ----------------------------------------------------------------------------------------------
+
+    def _configurations(self) -> dict[str, Mapping[str, Any]]:
+        """Return the configurations that the card lists, by their names."""
+        if _CARD not in self._names:
+            return {}
+        front = _FRONT.match(self._read(_CARD).decode("utf-8-sig", "replace"))
+        if front is None or "configs:" not in front[1]:
+            return {}
+        yaml = need("yaml", "distilabel", "Cards of datasets with configurations")
+        try:
+            found: Any = yaml.safe_load(front[1])
+            return {str(one["config_name"]): one for one in found["configs"]}
+        except (yaml.YAMLError, LookupError, TypeError, ValueError, RecursionError):
+            raise InvalidInputError(
+                f"the card of {self._folder.shown} cannot be read: correct the YAML of its {_CARD}, or take it out."
+            ) from None
+
+    def _of_configuration(self, about: Mapping[str, Any], rows: Sequence[str]) -> Iterator[Split]:
+        """Yield the splits of a configuration, which lists patterns of files, or a directory."""
+        above = str(about.get("data_dir") or "").strip("/")
+        inside = [name for name in rows if not above or name.startswith(f"{above}/")]
+        listed: object = about.get("data_files")
+        if listed is None:
+            yield from self._by_names(inside)
+            return
+        for split, patterns in _patterns(listed):
+            matches = [re.compile(_regex(f"{above}/{one}" if above else one)).fullmatch for one in patterns]
+            files = [name for name in inside if any(match(name) for match in matches)]
+            if not files:
+                raise InvalidInputError(
+                    f"{self._folder.shown} is not complete: no file of rows fits {shorten(', '.join(patterns))}, which "
+                    "its card lists."
+                )
+            yield self._split(split, files)
+
+
+def _patterns(listed: object) -> Iterator[tuple[str, list[str]]]:
+    """Yield splits and the patterns of their files, as a card lists them."""
+    if isinstance(listed, dict):
+        for split, paths in cast("dict[object, object]", listed).items():
+            yield str(split), _texts(paths)
+        return
+    entries = cast("list[object]", listed) if isinstance(listed, list) else [listed]
+    plain = [entry for entry in entries if not isinstance(entry, dict)]
+    if plain:
+        yield "train", _texts(plain)  # which is what `datasets` makes of them
+    for entry in entries:
+        if isinstance(entry, dict):
+            about = cast("dict[str, object]", entry)
+            yield str(about.get("split") or "train"), _texts(about.get("path"))
+
+
+def _texts(given: object) -> list[str]:
+    return [str(one) for one in cast("list[object]", given)] if isinstance(given, list) else [str(given)]
+
+
+def _regex(pattern: str) -> str:
+    r"""Return the regular expression of a pattern of names.
+
+    >>> names = ("data/train-1.jsonl", "data/a/b/train-.jsonl", "train-1.jsonl")
+    >>> [bool(re.fullmatch(_regex("data/**/train-*.json?"), name)) for name in names]
+    [True, True, False]
+    """
+    parts = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    return "".join(parts.get(part) or re.escape(part) for part in re.split(r"(\*\*/|\*\*|\*|\?)", pattern))
+
+
+def _split_in(name: str) -> str | None:
+    """Return the split that the name of a file speaks of, as `datasets` reads it; None if it speaks of none.
+
+    >>> names = ("data/hard-00000-of-00002.parquet", "my_data/dev.jsonl", "training data.csv", "a.csv")
+    >>> [_split_in(name) for name in names]
+    ['hard', 'validation', 'train', None]
+    """
+    shard = _SHARD.fullmatch(name)
+    if shard is not None:
+        return shard["split"]
+    words = _BETWEEN_WORDS.split(name.lower())
+    return next((split for word in reversed(words) for split, known in _WORDS.items() if word in known), None)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import codecs
 import re
 import sys
-from collections.abc import Iterator
 
 from starfish_storage.cli.cells import INVISIBLE, Cell
 from starfish_storage.cli.output import say, show_fields
 from starfish_storage.export import ExportReport
+from starfish_storage.export.split_words import warnings_of
 from starfish_storage.wording import number_of
 
 _SHOWN = 10
@@ -50,7 +50,7 @@ def warn_of_export(report: ExportReport) -> None:
     for name, similar in report.unknown_fields.items():
         meant = f": did you mean {' or '.join(map(repr, similar))}?" if similar else "."
         say(f"No record has the field {name!r}{meant}")
-    for sentence in _warnings(report):
+    for sentence in warnings_of(report):
         say(sentence)
     if report.replaced_halves:
         say(f"{report.replaced_halves:,} halves of characters became U+FFFD; the store keeps them as they were saved")
@@ -70,23 +70,6 @@ def _division(report: ExportReport) -> dict[str, Cell]:
         told = "left out" if report.duplicates.left_out else "equal to an earlier record"
         fields["duplicates"] = f"{report.duplicates.records:,} {told}"
     return fields
-
-
-def _warnings(report: ExportReport) -> Iterator[str]:
-    """Yield what makes a test with these splits say less than it seems to."""
-    if report.splits is not None and report.splits.empty and report.records:
-        names = ", ".join(report.splits.empty)
-        group = report.splits.group_by
-        yield f"No record came into {names}: records that are equal in {group} stay together. --group-by names another."
-    found = report.duplicates
-    if found is None:
-        return
-    if found.over_splits and not found.left_out:
-        yield f"{found.over_splits:,} records are equal to one of another split; --dedupe leaves them out."
-    if found.inputs_over_splits:
-        yield f"{found.inputs_over_splits:,} inputs have records in several splits; --group-by @input prevents that."
-    if found.prompts_over_splits:
-        yield f"{found.prompts_over_splits:,} prompts stand in several splits; --group-by FIELD prevents that."
 
 
 class TerminalOutput:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from starfish_storage.export.report import DuplicateReport
+from starfish_storage.export.report import DuplicateReport, ExportReport
 from starfish_storage.export.splitting import GROUPS, Division, SplitOptions
+from starfish_storage.wording import number_of
 
 
 def sentences_of(division: Division | None, empty: Sequence[str] = ()) -> list[str]:
@@ -33,11 +34,32 @@ def how_divided(options: SplitOptions) -> str:
     if not options.is_divided:
         return "All records are in one split."
     shares = ", ".join(f"{name} {fraction:g}" for name, fraction in (options.splits or {}).items())
-    by = GROUPS.get(options.group_by) or f"their field {options.group_by.removeprefix('@')}"
+    field = options.group_by.removeprefix("@")
+    what, who = GROUPS.get(options.group_by) or (f"their field {field}", f"All records with one value of {field}")
     return (
-        f"Records are divided by a hash of {by}, with the seed {options.seed}: {shares}. Records that are equal in it "
-        "are in one split, and keep it when others are added."
+        f"Records are divided by a hash of {what}, with the seed {options.seed}: {shares}. {who} are in one split, and "
+        "keep it when others are added."
     )
+
+
+def warnings_of(report: ExportReport) -> list[str]:
+    """Return why a test with the splits of an export would say less than it seems to, with what to do about it."""
+    told: list[str] = []
+    if report.splits is not None and report.splits.empty and report.records:
+        told.append(
+            f"No record came into {', '.join(report.splits.empty)}: records stay together by "
+            f"{report.splits.group_by}. --group-by names something else."
+        )
+    found = report.duplicates
+    if found is None:
+        return told
+    if found.over_splits and not found.left_out:
+        told.append(f"{_are_equal(found.over_splits)} equal to one of another split; --dedupe leaves such out.")
+    if found.inputs_over_splits:
+        told.append(f"{_stand(found.inputs_over_splits, 'input')} in several splits; without --group-by, none does.")
+    if found.prompts_over_splits:
+        told.append(f"{_stand(found.prompts_over_splits, 'prompt')} in several splits; --group-by FIELD prevents that.")
+    return told
 
 
 def _of_duplicates(found: DuplicateReport) -> list[str]:
@@ -45,15 +67,19 @@ def _of_duplicates(found: DuplicateReport) -> list[str]:
     if not found.records:
         told.append("No two records are equal.")
     elif found.left_out:
-        told.append(f"{_counted(found.records)} equal to an earlier one, and left out.")
+        told.append(f"{_are_equal(found.records)} equal to an earlier one, and left out.")
     else:
         over = f"{found.over_splits:,} of them to one" if found.over_splits else "none to one"
-        told.append(f"{_counted(found.records)} equal to an earlier one, {over} in another split.")
+        told.append(f"{_are_equal(found.records)} equal to an earlier one, {over} in another split.")
     for count, of in ((found.inputs_over_splits, "input"), (found.prompts_over_splits, "prompt")):
         if count:
-            told.append(f"{count:,} {of}{' stands' if count == 1 else 's stand'} in more than one split.")
+            told.append(f"{_stand(count, of)} in more than one split.")
     return told
 
 
-def _counted(records: int) -> str:
-    return "1 record is" if records == 1 else f"{records:,} records are"
+def _are_equal(records: int) -> str:
+    return f"{number_of(records, 'record')} {'is' if records == 1 else 'are'}"
+
+
+def _stand(count: int, of: str) -> str:
+    return f"{number_of(count, of)} {'stands' if count == 1 else 'stand'}"

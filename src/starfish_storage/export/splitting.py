@@ -25,11 +25,11 @@ WHOLE = "train"
 
 BY_INPUT = "@input"
 GROUPS = {
-    BY_INPUT: "the input that they were made of, or of their data if there was none",
-    "@record": "their uid",
-    "@run": "the run that made them",
+    BY_INPUT: ("the input that they were made of, or of their data if there was none", "All records of one input"),
+    "@record": ("their uid", "Those of one uid"),
+    "@run": ("the run that made them", "All records of one run"),
 }
-"""What can keep records together beside a field of theirs, with what people call it."""
+"""What can keep records together beside a field of theirs: what people call it, and what they call those records."""
 
 _NAME = re.compile(r"\w+(\.\w+)*", re.ASCII)  # what `datasets` takes, and every file system
 _RESERVED = frozenset({"all"})  # `datasets` means every split by it

@@ -173,3 +173,26 @@ def test_records_go_to_the_standard_output_and_what_is_said_to_the_other(here: P
         assert (ended.status, ended.out) == (2, "")
         assert said in ended.err
     assert sorted(path.name for path in here.iterdir()) == ["store"]
+
+
+def test_objects_that_are_not_alike_are_written_as_asked_for(here: Path):
+    (here / "calls.jsonl").write_text('{"a": {"x": 1}, "m": {"k": 1}}\n{"a": {"y": "z"}, "m": {"l": 2.5}}\n')
+    run_id = call_json("import", "calls.jsonl")["master_job_ids"][0]
+    ended = call("export", run_id, "out.parquet", "--map", "m")
+    assert ended.err.splitlines()[-1] == (
+        "$.a is written as JSON text, 2 values: objects of which some have keys that others lack"
+    )
+    report = call_json("export", run_id, "out.arrow", "--map", "m,a")
+    assert [conflict["written_as"] for conflict in report["conflicts"]] == ["JSON text"]
+    assert report["conflicts"][0]["reason"] == "as the values of a map, values of different kinds"
+    assert call_json("export", run_id, "set", "--form", "huggingface", "--pad")["conflicts"] == []
+    assert call_json("export", run_id, "plain", "--form", "huggingface", "--plain-json")["conflicts"] != []
+    assert (here / "plain" / "README.md").read_text().count("dtype: string") == 2
+    for words, said in (
+        (["late.parquet", "--map", "b"], "no record has an object in 'b'"),
+        (["b.parquet", "--map", "a["], "is no path"),
+        (["c.csv", "--pad"], "--pad is for --form"),
+    ):
+        ended = call("export", run_id, *words)
+        assert (ended.status, said in ended.err) == (2, True), ended.err
+        assert not (here / words[0]).exists()

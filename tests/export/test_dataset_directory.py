@@ -14,6 +14,7 @@ from cli import stores
 from starfish_storage import LocalStorage
 from starfish_storage.codec import encode
 from starfish_storage.errors import InvalidInputError, NotFoundError, StoreDamagedError
+from starfish_storage.export import features
 from starfish_storage.export.card import inline, quoted
 from starfish_storage.export.dataset_directory import write_dataset
 from starfish_storage.export.provenance import collect_provenance, identity_of, without_tokens
@@ -58,6 +59,8 @@ def write(
     options: SplitOptions | None = None,
     card: Any = "# Mine",
     shard_bytes: int | None = None,
+    *,
+    plain_json: bool = False,
 ) -> TableSink:
     directory.mkdir(exist_ok=True)
     options = options or SplitOptions()
@@ -67,7 +70,8 @@ def write(
         for number, row in enumerate(rows):
             record = ExportedRecord(f"r{number}", encode(row, "row"), None)
             sink.add(record.uid, record.payload, split=split(record))
-        write_dataset(sink, str(directory), {"run": "m1"}, card, division=Division(options, None))
+        division = Division(options, None)
+        write_dataset(sink, str(directory), {"run": "m1"}, card, division=division, plain_json=plain_json)
     finally:
         sink.close()
     return sink
@@ -108,6 +112,56 @@ def test_the_features_of_the_card_are_those_that_datasets_finds(tmp_path: Path):
     (file,) = (tmp_path / "set" / "data").iterdir()
     told = datasets.DatasetInfo._from_yaml_dict(front(tmp_path / "set")["dataset_info"])
     assert told.features == datasets.Features.from_arrow_schema(pq.read_schema(file))
+
+
+CALLS: list[dict[str, Any]] = [
+    {"calls": [{"name": "a", "arguments": {"city": "Rome"}}], "big": {"n": 2**70}, "mixed": 1, "either": None},
+    {"calls": [{"name": "b", "arguments": {"q": 1, "k": [0.57]}}], "big": {}, "mixed": "x", "either": {"a": 2**64 - 1}},
+    {"calls": [{"name": "c", "arguments": None}], "big": {"n": 1}, "mixed": ["y"]},
+]
+
+
+def test_json_text_is_read_as_objects(tmp_path: Path):
+    """Where `datasets` can: it fails on integers beyond 64 bits."""
+    import datasets
+
+    sink = write(tmp_path / "set", CALLS)
+    (file,) = (tmp_path / "set" / "data").iterdir()
+    found = datasets.Features.from_arrow_schema(pq.read_schema(file))
+    assert found == datasets.Features(
+        {
+            "calls": datasets.List({"name": datasets.Value("string"), "arguments": datasets.Json()}),
+            "big": datasets.Value("string"),
+            "mixed": datasets.Json(),
+            "either": datasets.Json(),
+        }
+    )
+    assert datasets.DatasetInfo._from_yaml_dict(front(tmp_path / "set")["dataset_info"]).features == found
+    rows = list(load(tmp_path / "set", tmp_path / "cache")["train"])
+    assert [json.loads(row.pop("big")) for row in rows] == [row["big"] for row in CALLS]
+    expected = [
+        {key: value for key, value in row.items() if key != "big"} for row in [*CALLS[:2], CALLS[2] | {"either": None}]
+    ]
+    # In JSON text, it reads 15 digits.
+    assert rows[1]["calls"][0]["arguments"].pop("k") == [pytest.approx(0.57, rel=1e-14)]
+    del expected[1]["calls"][0]["arguments"]["k"]
+    assert rows == expected
+    assert [str(conflict) for conflict in sink.conflicts][:2] == [
+        "$.calls[].arguments is written as JSON text, 2 values: objects of which some have keys that others lack",
+        "$.big is written as JSON text, 3 values: objects of which some have keys that others lack",
+    ]
+
+
+@pytest.mark.parametrize("installed", ["4.6.1", "asked for", "without the type"])
+def test_json_text_stays_text_for_older_versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installed: str):
+    if installed == "without the type":
+        monkeypatch.delattr("pyarrow.json_")
+    elif installed != "asked for":
+        monkeypatch.setattr(features, "version", lambda package: installed)
+    write(tmp_path / "set", CALLS, plain_json=installed == "asked for")
+    (file,) = (tmp_path / "set" / "data").iterdir()
+    assert str(pq.read_schema(file).field("mixed").type) == "string"
+    assert front(tmp_path / "set")["dataset_info"]["features"][2] == {"name": "mixed", "dtype": "string"}
 
 
 def test_same_records_same_bytes(tmp_path: Path):
@@ -175,6 +229,7 @@ async def test_the_card_tells_what_the_store_knows(store: Path, tmp_path: Path):
         "2026-01-31 12:00 UTC",
         "| cost | 1.75 |",
         "$.mixed is written as JSON text",
+        "reads the JSON text as objects",
     ):
         assert said in text, said
     assert str(store) not in text

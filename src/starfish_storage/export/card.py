@@ -80,7 +80,7 @@ def _front(facts: DatasetFacts) -> Iterator[str]:
     yield "- synthetic"
     yield "size_categories:"
     yield f"- {_size_category(rows)}"
-    if facts.plan is not None:
+    if facts.plan is not None and not any(facts.plan.of_kind("map")):  # `datasets` has no type for maps
         yield from _info(facts.plan, facts.splits)
     yield "configs:"
     yield "- config_name: default"
@@ -206,7 +206,7 @@ def _columns(plan: Plan, conflicts: Sequence[Conflict], runs: Sequence[RunProven
         yield from ["No column holds these values as they are. JSON text holds all values of a path, strings too:", ""]
         yield from (f"- {inline(str(conflict))}" for conflict in conflicts)
         yield ""
-    if any(one.has_feature for one in plan.json_plans()):
+    if any(one.has_feature for one in plan.of_kind("json")):
         yield from [
             "`datasets` reads the JSON text as objects (from version 4.7 on), and numbers in it to 15 digits.",
             "",
@@ -224,7 +224,7 @@ def _meanings(schema: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _type_name(plan: Plan) -> str:
     if plan.items is not None:
-        return f"list of {_type_name(plan.items)}"
+        return f"{'map' if plan.kind == 'map' else 'list'} of {_type_name(plan.items)}"
     return {"object": "struct", "json": "JSON text", "null": "null"}.get(plan.kind, DTYPES.get(plan.kind, plan.kind))
 
 

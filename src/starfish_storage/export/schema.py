@@ -72,12 +72,12 @@ class Plan:
         inner = [plan for _, plan in self.members] if self.items is None else [self.items]
         return sum(plan.leaves() for plan in inner) + (self.kind == "map") if inner else 1
 
-    def json_plans(self) -> Iterator[Plan]:
-        """Yield what becomes JSON text in it."""
-        if self.kind == "json":
+    def of_kind(self, kind: Literal["json", "map"]) -> Iterator[Plan]:
+        """Yield what becomes JSON text, or maps, in it."""
+        if self.kind == kind:
             yield self
         for plan in [plan for _, plan in self.members] if self.items is None else [self.items]:
-            yield from plan.json_plans()
+            yield from plan.of_kind(kind)
 
 
 class Planner:

@@ -10,6 +10,8 @@ import resource
 import subprocess
 import sys
 import textwrap
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,8 @@ from starfish_storage.errors import (
     StorageFullError,
     StorageIOError,
 )
-from starfish_storage.export import JsonLines, export
+from starfish_storage.export import ExportProgress, HuggingFace, JsonLines, export, spreadsheet, unified_table
+from starfish_storage.export.spool import Spool
 from starfish_storage.testing.samples import (
     MASTER_JOB,
 )
@@ -104,6 +107,58 @@ async def test_a_cancelled_export_leaves_nothing(storage: LocalStorage, tmp_path
         await work
     assert left_beside(tmp_path) == []
     assert len(await storage.get_records_for_master_job(MASTER_JOB)) == 1100
+
+
+@pytest.mark.parametrize("name", ["out.csv", "out.parquet", "dataset"])
+async def test_both_passes_of_a_table_are_told_and_the_second_is_cancelled(
+    storage: LocalStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    for module in (unified_table, spreadsheet):
+        monkeypatch.setattr(module, "_PIECE", 10_000)
+    await save(storage, ({"n": number, "text": "x" * 90} for number in range(600)))
+    form, told = HuggingFace() if name == "dataset" else None, list[ExportProgress]()
+    before = (tmp_path / name, await export(storage, tmp_path / name, form, progress=told.append, **ONE))[0]
+    assert [one.phase for one in told] == ["reading"] * 2 + ["writing"] * (len(told) - 2)
+    assert (told[1], told[-1]) == (ExportProgress(600, 600), ExportProgress(600, 600, "writing"))
+    pieces, is_cancelled, read = len(told) - 2, threading.Event(), list[int]()
+    assert pieces > 4
+    batches = Spool.batches
+
+    def waiting(spool: Spool, *words: int) -> Iterator[list[bytes]]:
+        for lines in batches(spool, *words):
+            if read:
+                is_cancelled.wait()  # so that there is something left to be cancelled
+            read.append(len(lines))
+            yield lines
+
+    monkeypatch.setattr(Spool, "batches", waiting)
+
+    def cancelling(progress: ExportProgress) -> None:
+        if progress.phase == "writing":
+            work.cancel()
+            is_cancelled.set()
+
+    old = [path.stat().st_mtime_ns for path in (before, *before.rglob("*"))]
+    work = asyncio.create_task(export(storage, before, form, overwrite=True, progress=cancelling, **ONE))
+    with pytest.raises(asyncio.CancelledError):
+        await work
+    assert len(read) < pieces - 1
+    assert [path.stat().st_mtime_ns for path in (before, *before.rglob("*"))] == old
+    assert left_beside(tmp_path) == [name]
+
+
+async def test_what_the_caller_does_with_progress_may_end_the_second_pass(
+    storage: LocalStorage, tmp_path: Path
+) -> None:
+    await save(storage, ({"n": number} for number in range(10)))
+
+    def failing(progress: ExportProgress) -> None:
+        if progress.phase == "writing":
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await export(storage, tmp_path / "out.csv", progress=failing, **ONE)
+    assert left_beside(tmp_path) == []
 
 
 @pytest.mark.parametrize("name", ["out.jsonl", "out.jsonl.gz", "out.jsonl.zst", "out.csv", "out.parquet", "out.arrow"])

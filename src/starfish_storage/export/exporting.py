@@ -169,10 +169,10 @@ class _Export:
             written += rows
             loop.call_soon_threadsafe(shown, ExportProgress(written, conveyor.written, "writing"))
 
-        try:
+        with suppress(ExportStoppedError):
             await call(partial(conveyor.finish, self._report, told))
-        except ExportStoppedError:
-            raise failures[0] from None
+        if failures:
+            raise failures[0]
         self._report.records = conveyor.written
 
     async def _put(self, call: Call) -> int:

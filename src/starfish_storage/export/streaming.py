@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import tempfile
 import threading
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 _AT_ONCE = 1 << 16  # bytes, as a pipe holds
+_LAST_SECONDS = 1.0  # for the last lines before an error: a reader that takes nothing is not waited for longer
 
 
 class ByteStream(Protocol):
@@ -55,6 +57,7 @@ class Stream:
 
     def __enter__(self) -> Self:
         """Make the pipe, and the temporary file if there is to be one."""
+        self._output.flush()
         if not self._is_direct:
             self._directory = tempfile.mkdtemp(prefix="starfish-storage-")
         self._read_end, self._write_end = os.pipe()
@@ -67,6 +70,7 @@ class Stream:
     ) -> None:
         """Remove the temporary file. If the reader of the stream has left, that is the error, and not its effects."""
         self._close_write_end()
+        self._ended.wait(_LAST_SECONDS)
         if self._directory:
             shutil.rmtree(self._directory, ignore_errors=True)
         if self._error is not None and isinstance(error, Exception):
@@ -104,8 +108,7 @@ class Stream:
     def _feed(self) -> None:
         try:
             while piece := os.read(self._read_end, _AT_ONCE):
-                self._output.write(piece)
-                self._output.flush()
+                self._give(piece)
                 self._bytes += len(piece)
         except BaseException as error:  # noqa: BLE001 (raised in the thread of the export)
             self._error = error
@@ -113,3 +116,17 @@ class Stream:
             end, self._read_end = self._read_end, -1
             os.close(end)
         self._ended.set()
+
+    def _give(self, piece: bytes) -> None:
+        """Hand on bytes, past the buffer of the standard output.
+
+        A thread that waits for a reader in the lock of that buffer is a fatal error where the interpreter ends.
+        """
+        output: Any = self._output
+        if not isinstance(output, io.BufferedWriter):
+            output.write(piece)
+            output.flush()
+            return
+        left = memoryview(piece)
+        while left:
+            left = left[output.raw.write(left) or 0 :]

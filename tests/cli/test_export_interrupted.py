@@ -1,0 +1,99 @@
+"""`export` that is interrupted: in both passes of a table, and where nobody reads what it writes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pty
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from cli.calling import COMMAND, ENVIRONMENT
+from starfish_storage import LocalStorage
+from starfish_storage.testing.samples import a_record, at, save_run
+
+SECONDS = 3.0  # "a second or so", on processors that others use as well
+DATA = {"steps": [{"a": k, "b": [{"c": "x"}] * 3} for k in range(100)]}  # 5 kB, and slow to make a table of
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("interrupted") / "store"
+    asyncio.run(_make(path))
+    return path
+
+
+async def _make(path: Path) -> None:
+    async with LocalStorage(path.as_uri(), durability="process") as storage:
+        await save_run(storage)
+        records = [a_record(f"r{n:04}", status="completed", start_time=at(n)) for n in range(2500)]
+        await storage.save_records([(record, DATA) for record in records])
+
+
+def until_shown(terminal: int, text: bytes) -> None:
+    seen = b""
+    while text not in seen:
+        seen += os.read(terminal, 4096)
+
+
+@pytest.mark.parametrize("phase", ["exporting", "writing"])
+def test_a_table_leaves_nothing_in_both_passes(store: Path, tmp_path: Path, phase: str):
+    target = tmp_path / "out.parquet"
+    target.write_text("mine")
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [*COMMAND, "--store", str(store), "export", "last", str(target), "--overwrite"],
+        env=ENVIRONMENT | {"TERM": "xterm", "COLUMNS": "80"},
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    with process:
+        until_shown(ours, phase.encode())
+        process.send_signal(signal.SIGINT)
+        begun = time.monotonic()
+        assert process.wait(timeout=60) == 128 + signal.SIGINT
+        assert time.monotonic() - begun < SECONDS
+    os.close(ours)
+    assert target.read_text() == "mine"
+    assert os.listdir(tmp_path) == ["out.parquet"]
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv"])
+def test_a_reader_that_takes_nothing_holds_nobody(store: Path, tmp_path: Path, form: str):
+    process = subprocess.Popen(
+        [*COMMAND, "--store", str(store), "export", "last", "-", "--form", form],
+        env=ENVIRONMENT | {"TMPDIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    with process:
+        assert process.stdout is not None
+        process.stdout.read(1)  # it has begun, and the pipe is full soon
+        process.send_signal(signal.SIGINT)
+        begun = time.monotonic()
+        assert process.wait(timeout=60) == 128 + signal.SIGINT
+        assert time.monotonic() - begun < SECONDS
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+def test_a_reader_that_leaves_ends_it_quietly(store: Path, tmp_path: Path, form: str):
+    process = subprocess.Popen(
+        [*COMMAND, "--store", str(store), "export", "last", "-", "--form", form, "--limit", "100"],
+        env=ENVIRONMENT | {"TMPDIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait(timeout=60) == 128 + signal.SIGPIPE
+    assert os.listdir(tmp_path) == []

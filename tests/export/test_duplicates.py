@@ -88,14 +88,14 @@ def test_each_input_and_each_prompt_is_counted_once(tmp_path: Path) -> None:
         row("r5", {"q": "y", "a": 2}, "a", "y"),  # in one split
         row("r6", {"a": 1}, "a"),
         row("r7", {"a": 1}, "b"),
-        row("r8", {"q": "z", "a": 1}, "a", "z1"),
-        row("r9", {"q": "z", "a": 2}, "b", "z2"),  # of another input, though it asks the same
+        row("r8", {"prompt": "z", "completion": 1}, "a", "z1"),
+        row("r9", {"completion": 2, "prompt": "z"}, "b", "z2"),  # of another input, though it asks the same
     ]
-    found, kept = counted(tmp_path, rows, prompt_of=lambda data: data.get("q"))
-    assert (found.records, found.over_splits, found.inputs_over_splits, found.prompts_over_splits) == (1, 1, 1, 2)
+    found, kept = counted(tmp_path, rows)
+    assert (found.records, found.over_splits, found.inputs_over_splits, found.prompts_over_splits) == (1, 1, 1, 1)
     assert kept == [one.uid for one in rows]
     by_input, _ = counted(tmp_path, rows, options=SplitOptions({"a": 0.5, "b": 0.5}))
-    assert (by_input.inputs_over_splits, by_input.prompts_over_splits) == (None, None)
+    assert (by_input.inputs_over_splits, by_input.prompts_over_splits) == (None, 1)
 
 
 @given(

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from starfish_storage.codec import canonical_hash, encode
+from starfish_storage.conversations.shapes import conversation_shapes
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.export.records import ExportedRecord, RecordSource, Refusal
 from starfish_storage.export.splitting import MOST_SPLITS, Dividing, SplitOptions, split_of
@@ -105,6 +106,35 @@ def test_rows_without_an_input_go_by_their_data() -> None:
         ]
         assert len(set(map(split, rows))) == 1
     assert {split(record("a", {"n": number})) for number in range(40)} == set(HALVES)  # though they have one uid
+
+
+def said(role: str, content: str) -> dict[str, str]:
+    return {"role": role, "content": content}
+
+
+ASKING: dict[str, Any] = {
+    "openai": lambda q, a: {"messages": [said("system", "Be brief."), said("user", q), said("assistant", a)]},
+    "sharegpt": lambda q, a: {"conversations": [{"from": "human", "value": q}, {"from": "gpt", "value": a}]},
+    "alpaca": lambda q, a: {"instruction": "Answer.", "input": q, "output": a},
+    "trl-prompt-completion": lambda q, a: {"prompt": [said("user", q)], "completion": [said("assistant", a)]},
+    "preferences": lambda q, a: {"prompt": q, "chosen": a, "rejected": "I cannot say."},
+    "trl": lambda q, a: {"chosen": [said("user", q), said("assistant", a)], "rejected": [said("user", q)]},
+    "openai-dpo": lambda q, a: {
+        "input": {"messages": [said("user", q)], "tools": []},
+        "preferred_output": [said("assistant", a)],
+        "non_preferred_output": [said("assistant", "no")],
+    },
+}
+
+
+@pytest.mark.parametrize("shape", [shape.name for shape in conversation_shapes()])
+def test_conversations_of_files_go_by_what_they_ask(shape: str) -> None:
+    split = split_of(SplitOptions(HALVES))
+    found = [
+        {split(record(f"r{n}{k}", ASKING[shape](f"question {n}", f"answer {k}"))) for k in range(5)} for n in range(40)
+    ]
+    assert all(len(names) == 1 for names in found)
+    assert set().union(*found) == set(HALVES)
 
 
 def test_a_field_within_fields_keeps_together() -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from starfish_storage.codec import value_digest
+from starfish_storage.conversations.prompts import prompt_of
 from starfish_storage.export.forms import Form
 from starfish_storage.export.records import ExportedRecord, Refusal
 from starfish_storage.export.report import DuplicateRecord, DuplicateReport, ExportReport
@@ -39,10 +39,6 @@ def with_division(steps: Sequence[Reshaper], form: Form, division: Division, dir
     return found
 
 
-PromptOf = Callable[[dict[str, Any]], object]
-"""Returns what a row asks a model, as JSON has it; None if it asks nothing."""
-
-
 class Duplicates(Reshaper):
     """Counts rows that are equal to an earlier one, and leaves them out if that is wanted: the last step of an export.
 
@@ -53,7 +49,6 @@ class Duplicates(Reshaper):
         directory: for a temporary file: 70 bytes a row.
         found: where they are counted.
         options: how records are divided into splits, if they are.
-        prompt_of: what the rows of the form ask a model, if they do; prompts that stand in two splits are counted.
     """
 
     def __init__(
@@ -61,18 +56,15 @@ class Duplicates(Reshaper):
         directory: str,
         found: DuplicateReport,
         options: SplitOptions | None = None,
-        prompt_of: PromptOf | None = None,
     ) -> None:
         self._directory = directory
         self._found = found
-        self._prompt_of = prompt_of
         self._digests: DigestTable | None = None
         # Where inputs keep records together, none is in two splits.
-        self.needs_source = options is not None and options.is_divided and not options.keeps_inputs_together
+        self._is_divided = options is not None and options.is_divided
+        self.needs_source = options is not None and not options.keeps_inputs_together
         if self.needs_source:
             found.inputs_over_splits = 0
-        if prompt_of is not None:
-            found.prompts_over_splits = 0
 
     def reshape(self, records: Sequence[ExportedRecord]) -> Iterator[ExportedRecord | Refusal]:
         """See `Reshaper.reshape`."""
@@ -95,7 +87,7 @@ class Duplicates(Reshaper):
                 found.inputs_over_splits = self._spread(
                     ["input", record.source.input_digest], record, found.inputs_over_splits
                 )
-            if self._prompt_of is not None and (prompt := self._prompt_of(data)) is not None:
+            if self._is_divided and (prompt := prompt_of(data)) is not None:
                 found.prompts_over_splits = self._spread(["prompt", prompt], record, found.prompts_over_splits)
             yield record
 

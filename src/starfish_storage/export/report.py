@@ -66,7 +66,7 @@ class DuplicateReport:
         over_splits: those of them for which the first one is in another split.
         inputs_over_splits: inputs whose records stand in more than one split; None where records of one input stay
             together.
-        prompts_over_splits: prompts of conversations that stand in more than one split; None in other forms.
+        prompts_over_splits: prompts of conversations that stand in more than one split; None where no row is one.
         named: the first 1,000.
     """
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
 from starfish_storage.codec import decode, value_digest
+from starfish_storage.conversations.prompts import prompt_of
 from starfish_storage.errors import InvalidInputError, NotExportableError, shorten
 from starfish_storage.export.records import ExportedRecord, Refusal
 from starfish_storage.export.report import DuplicateReport, SplitReport
@@ -25,7 +26,10 @@ WHOLE = "train"
 
 BY_INPUT = "@input"
 GROUPS = {
-    BY_INPUT: ("the input that they were made of, or of their data if there was none", "All records of one input"),
+    BY_INPUT: (
+        "the input that they were made of, or of their prompt or data",
+        "All records of one input",
+    ),
     "@record": ("their uid", "Those of one uid"),
     "@run": ("the run that made them", "All records of one run"),
 }
@@ -46,7 +50,8 @@ class SplitOptions:
             With neither this nor `split_by`, all records are ``train``.
         split_by: in place of that, the field of the data that names the split.
         group_by: what records have in common that are never in two splits: ``"@input"``, the input that they were made
-            of, of whatever run (a record without an input goes by its data); a field of their data, such as
+            of, of whatever run (a row of an imported file goes by its prompt if it is a conversation, else by its
+            data); a field of their data, such as
             ``"question"`` or ``"source.url"``; ``"@run"``; or ``"@record"``, each record on its own.
         seed: another one divides otherwise.
 
@@ -274,8 +279,12 @@ def _group_of(group_by: str) -> Callable[[ExportedRecord], str]:
 
 def _input_of(record: ExportedRecord) -> str:
     digest = None if record.source is None else record.source.input_digest
-    # Without an input, equal rows stay together: those of a file that was imported twice, or of files that overlap.
-    return value_digest(stored_data(record)).hex() if digest is None else digest
+    if digest is not None:
+        return digest
+    # A row of a file. Those that ask the same stay together, and equal ones: of files that overlap, or imported twice.
+    data = stored_data(record)
+    asked = prompt_of(data)
+    return value_digest(data if asked is None else ["prompt", asked]).hex()
 
 
 def _by_group(

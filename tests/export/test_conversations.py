@@ -6,14 +6,17 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet
+import datasets
 import pytest
 
 from export.saving import save
 from export.test_messages import ONE, lines
+from imports.reading import rows_of
 from starfish_storage import LocalStorage
 from starfish_storage.errors import InvalidInputError, NotExportableError
 from starfish_storage.export import Csv, Form, HuggingFace, JsonLines, Parquet, export, form_named, form_of
+from starfish_storage.imports import import_path
+from starfish_storage.imports.checking import check_file
 from starfish_storage.testing.suites.suite import refused
 
 SHAPES = ("openai", "trl", "trl-prompt-completion", "sharegpt", "alpaca")
@@ -26,7 +29,9 @@ SDK = {"refusal": None, "audio": None, "function_call": None, "annotations": []}
 def a_chat(number: int) -> dict[str, Any]:
     """Return data as it comes of clients: a question, the messages of an agent, and what it could call."""
     asked = {"role": "user", "content": f"What is {number}?"}
-    calling = {"role": "assistant", "content": None, "tool_calls": [CALL], "reasoning_content": "hm", **SDK}
+    given = f'{{"k":[{number},{{}}]}}' if number % 4 == 3 else f'{{"q":{number}}}'
+    call = {"id": "c1", "type": "function", "function": {"name": "look", "arguments": given}}
+    calling = {"role": "assistant", "content": None, "tool_calls": [call], "reasoning_content": "hm", **SDK}
     found = {"role": "tool", "content": "7", "tool_call_id": "c1"}
     said = {"role": "assistant", "content": f"It is {number}.", "tool_calls": None, **SDK}
     messages = [asked, calling, found, said] if number % 2 else [asked, said]
@@ -62,24 +67,66 @@ async def test_a_question_and_a_message_within_an_answer_are_one_conversation(
     assert lines(tmp_path / "out.jsonl") == [{"messages": spoken}]
 
 
+def without_nulls(value: Any) -> Any:
+    """Return a value as trainers read it: a null of a table stands for a key that is not there."""
+    if isinstance(value, dict):
+        return {key: without_nulls(one) for key, one in value.items() if one is not None}
+    return [without_nulls(one) for one in value] if isinstance(value, list) else value
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 async def test_each_shape_is_the_same_in_each_container(storage: LocalStorage, tmp_path: Path, shape: str) -> None:
-    await save(storage, map(a_chat, range(0, 6, 2)))
+    numbers = range(0, 6, 2) if shape == "alpaca" else range(6)  # which has no calls
+    await save(storage, map(a_chat, numbers))
+    keep = {} if shape == "openai" else {"thinking": "keep"}
     wanted: list[Any] = []
     for name in ("out.jsonl", "out.parquet", "out.arrow", "dataset"):
-        form = form_named(shape, name, messages_from="chat")
+        tools = {} if shape == "alpaca" else {"tools_from": "tools"}
+        form = form_named(shape, name, messages_from="chat", **keep, **tools)
         report = await export(storage, tmp_path / name, form, **ONE)
-        assert (report.form, report.records, report.conflicts) == (shape, 3, [])
-        if name == "out.jsonl":
-            wanted = lines(tmp_path / name)
-        elif name == "out.parquet":
-            assert pyarrow.parquet.read_table(tmp_path / name).to_pylist() == wanted
-        elif name == "out.arrow":
-            assert pyarrow.ipc.open_file(tmp_path / name).read_all().to_pylist() == wanted
-        else:
-            (file,) = (tmp_path / name / "data").iterdir()
-            assert pyarrow.parquet.read_table(file).to_pylist() == wanted
-    assert len(wanted) == 3
+        assert (report.form, report.records) == (shape, len(numbers))
+        (again,) = (await import_path(storage, tmp_path / name)).master_job_ids
+        rows = await rows_of(storage, again)
+        wanted = wanted or rows
+        assert rows == wanted == lines(tmp_path / "out.jsonl")
+        if name in ("out.jsonl", "out.parquet"):
+            checked = check_file(tmp_path / name)
+            assert (checked.form, checked.rows, checked.first_faults) == (shape, len(numbers), [])
+    (split,) = datasets.load_dataset(str(tmp_path / "dataset"), cache_dir=str(tmp_path / "cache")).values()
+    assert [without_nulls(row) for row in split] == wanted
+
+
+async def test_arguments_are_never_filled_up(storage: LocalStorage, tmp_path: Path) -> None:
+    await save(storage, map(a_chat, range(6)))
+    form = form_named("trl", "dataset", messages_from="chat", tools_from="tools")
+    report = await export(storage, tmp_path / "dataset", form, **ONE)
+    texts = {conflict.path for conflict in report.conflicts}
+    assert texts == {"$.messages[].tool_calls[].function.arguments", "$.tools"}
+    (split,) = datasets.load_dataset(str(tmp_path / "dataset"), cache_dir=str(tmp_path / "cache")).values()
+    called = [row["messages"][1]["tool_calls"] for row in split]
+    assert [calls and calls[0]["function"]["arguments"] for calls in called] == [
+        None,
+        {"q": 1},
+        None,
+        {"k": [3, {}]},
+        None,
+        {"q": 5},
+    ]
+
+
+@pytest.mark.parametrize("container", ["jsonl", "parquet", "huggingface"])
+async def test_conversations_are_divided_as_their_container_is(
+    storage: LocalStorage, tmp_path: Path, container: str
+) -> None:
+    await save(storage, map(a_chat, range(40)))
+    divided: dict[str, Any] = {"splits": {"train": 0.75, "test": 0.25}, "group_by": "question", "container": container}
+    form = form_named("openai", "out", messages=(("user", "question"), ("assistant", "question")), **divided)
+    report = await export(storage, tmp_path / "out", form, **ONE)
+    found = datasets.load_dataset(str(tmp_path / "out"), cache_dir=str(tmp_path / "cache"))
+    assert set(found) == {"train", "test"}
+    assert {name: split.num_rows for name, split in found.items()} == report.splits.records  # type: ignore[union-attr]
+    assert 40 == sum(split.num_rows for split in found.values()) > found["test"].num_rows > 0
+    assert found["train"].column_names == ["messages"]
 
 
 @pytest.mark.parametrize(

@@ -17,11 +17,22 @@ from starfish_storage.export.json_lines import JsonLines
 from starfish_storage.export.records import ExportedRecord, Refusal
 from starfish_storage.export.reshaping import Reshaper
 from starfish_storage.export.splitting import SPLIT_OPTIONS, SplitOptions
-from starfish_storage.export.tables import ArrowIpc, HuggingFace, Parquet
+from starfish_storage.export.table_rules import FixedColumns
+from starfish_storage.export.tables import ArrowIpc, HuggingFace, Parquet, TableWriter
 from starfish_storage.form_option import FormOption
 from starfish_storage.interface import Storage
 from starfish_storage.models import GenerationMasterJob
 
+_LISTS = ("messages", "prompt", "completion", "chosen", "rejected", "conversations", "input")
+_COLUMNS = FixedColumns(
+    # Messages are one list of structs, as `datasets` and the trainers read it: TRL removes the nulls, and templates ask
+    # whether something is there.
+    padded=frozenset(f"$.{name}" for name in (*_LISTS, "preferred_output", "non_preferred_output")),
+    # Nulls in arguments would be arguments.
+    as_they_are=frozenset(f"$.{name}[].tool_calls[].function.arguments" for name in _LISTS),
+    # Schemas, each with keys of its own; TRL reads tools as JSON text too.
+    text=frozenset({"$.tools", "$.input.tools"}),
+)
 _MOST_FAULTS = 3  # of a row, that a message names
 
 
@@ -132,7 +143,10 @@ class Conversations(Form):
 
     def open(self, path: str, about: Any) -> FormWriter:
         """See `Form.open`."""
-        return self.container.open(path, about)
+        writer = self.container.open(path, about)
+        if isinstance(writer, TableWriter):
+            writer.fix_columns(_COLUMNS)
+        return writer
 
     def _source(self) -> ConversationSource:
         return ConversationSource(self.messages_from, self.messages, self.system, self.tools_from, self.thinking)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from starfish_storage.codec import json_text
 from starfish_storage.export.inference import DEEPEST, MOST_MEMBERS, JsonKind, Seen, SeenMap
+from starfish_storage.export.table_rules import NONE_FIXED, FixedColumns
 from starfish_storage.extras import DataType, arrow
 from starfish_storage.row_files.restoring import ABSENT_COLUMNS, INTEGER_COLUMNS, JSON_COLUMNS, MOST_EXACT, step
 
 _INT64 = range(-(2**63), 2**63)
 _NULL_OR_NO_KEY = "some hold null, and others do not have the key"
+_ALWAYS_TEXT = "a column that is text in every table of this form"
 _ONE_AND_ONE = "integers such as 1, beside numbers such as 1.0"
 
 
@@ -85,7 +87,7 @@ class Planner:
 
     Args:
         pad: objects of which some have keys that others lack are filled up with nulls.
-        padded: columns where that is so in any case.
+        fixed: columns for which it is known what they become.
         is_exact: some integers may be beyond 64 bits.
 
     Attributes:
@@ -94,9 +96,9 @@ class Planner:
         integers: the paths where numbers without a fraction are integers.
     """
 
-    def __init__(self, *, pad: bool = False, padded: Collection[str] = (), is_exact: bool = True) -> None:
+    def __init__(self, *, pad: bool = False, fixed: FixedColumns = NONE_FIXED, is_exact: bool = True) -> None:
         self._pad = self._pads_all = pad
-        self._padded = padded
+        self._fixed = fixed
         self._is_exact = is_exact
         self.conflicts: list[Conflict] = []
         self.absent: list[str] = []
@@ -117,6 +119,8 @@ class Planner:
 
     def _plan(self, seen: Seen, path: str, depth: int, *, unlike: bool = False) -> Plan:
         reason = self._why_not_typed(seen, depth) or (_NULL_OR_NO_KEY if unlike else None)
+        if path in self._fixed.text and (seen.objects or seen.lists):
+            reason = _ALWAYS_TEXT
         if reason is not None:
             count = seen.present if unlike else seen.values
             self.conflicts.append(Conflict(path, tuple(seen.kinds()), count, reason))
@@ -149,14 +153,19 @@ class Planner:
 
     def _member(self, key: str, seen: Seen, above: str, depth: int, objects: int) -> Plan:
         path = above + step(key)
-        if depth == 1:
-            self._pad = self._pads_all or key in self._padded
+        was_padded = self._pad
+        if path in self._fixed.padded:
+            self._pad = True
+        elif path in self._fixed.as_they_are:
+            self._pad = self._pads_all
         missing = objects - seen.present
         if missing and seen.nulls and self._pad:
             self.conflicts.append(Conflict(path, tuple(seen.kinds()), missing, _NULL_OR_NO_KEY, "null"))
         elif missing:
             self.absent.append(path)
-        return self._plan(seen, path, depth, unlike=bool(missing and seen.nulls) and not self._pad)
+        plan = self._plan(seen, path, depth, unlike=bool(missing and seen.nulls) and not self._pad)
+        self._pad = was_padded
+        return plan
 
     def _why_not_typed(self, seen: Seen, depth: int) -> str | None:
         kinds = seen.kinds().keys()

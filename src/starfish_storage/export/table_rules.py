@@ -57,6 +57,22 @@ class TableRules:
                 raise InvalidInputError(f"no record has an object in {shorten(field)}, so it is no map: leave it out.")
 
 
+@dataclass(frozen=True, slots=True)
+class FixedColumns:
+    """What becomes of columns that a form has, whatever the rules and the data are.
+
+    Attributes:
+        padded: paths of objects, or of lists of them, that are filled up with nulls, and what is in them too.
+        as_they_are: paths in those where that ends again: the rules hold there.
+        text: paths of objects, or of lists, that are always JSON text.
+    """
+
+    padded: frozenset[str] = frozenset()
+    as_they_are: frozenset[str] = frozenset()
+    text: frozenset[str] = frozenset()
+
+
+NONE_FIXED = FixedColumns()
 USUAL_RULES = TableRules()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from starfish_storage.codec import decode_line, json_line, needs_exact_parser
@@ -11,8 +12,9 @@ from starfish_storage.export.inference import MOST_COLUMNS
 from starfish_storage.export.schema import Conflict, Planner
 from starfish_storage.export.splitting import WHOLE
 from starfish_storage.export.spool import Spool
-from starfish_storage.export.table_rules import USUAL_RULES, TableRules
+from starfish_storage.export.table_rules import NONE_FIXED, USUAL_RULES, FixedColumns, TableRules
 from starfish_storage.export.unified_table import UnifiedTable
+from starfish_storage.row_files.restoring import step
 
 
 class TableSink:
@@ -47,7 +49,7 @@ class TableSink:
         self._rules = rules
         self._seen = rules.seen()
         self._about = self._seen.below((".", metadata_key))  # apart, so that its column is the last one
-        self._padded: set[str] = set()
+        self._fixed = NONE_FIXED
         self._rows = 0
         self._unified: UnifiedTable | None = None
         self.splits = {name: self._spool() for name in splits}
@@ -75,7 +77,11 @@ class TableSink:
 
     def pad_column(self, name: str) -> None:
         """Let objects in a column be padded with nulls: it is not of the data, and typed fields serve people more."""
-        self._padded.add(name)
+        self._fixed = replace(self._fixed, padded=self._fixed.padded | {f"${step(name)}"})
+
+    def fix_columns(self, columns: FixedColumns) -> None:
+        """Let columns of the data be written in a fixed way; before the last `add`."""
+        self._fixed = replace(columns, padded=self._fixed.padded | columns.padded)
 
     @property
     def records(self) -> Spool:
@@ -104,7 +110,7 @@ class TableSink:
             if self._rows:
                 self._rules.check(columns)
             is_exact = any(spool.exact for spool in self.splits.values())
-            planner = Planner(pad=self._rules.pad, padded=self._padded, is_exact=is_exact)
+            planner = Planner(pad=self._rules.pad, fixed=self._fixed, is_exact=is_exact)
             plan = planner.table(columns, self._rows)
             if plan.leaves() > MOST_COLUMNS:
                 raise InvalidInputError(

@@ -22,7 +22,7 @@ from starfish_storage.export.table_files import (
     write_arrow_ipc,
     write_parquet,
 )
-from starfish_storage.export.table_rules import MAPS, PAD, TableRules
+from starfish_storage.export.table_rules import MAPS, PAD, FixedColumns, TableRules
 from starfish_storage.export.table_sink import TableSink
 from starfish_storage.extras import arrow
 from starfish_storage.form_option import FormOption
@@ -223,6 +223,10 @@ class TableWriter(FormWriter):
             except StoreDamagedError as error:
                 refused.append(Refusal(uid, error))
         return refused
+
+    def fix_columns(self, columns: FixedColumns) -> None:
+        """Let columns of the data be written in a fixed way, whatever is in them; before the first `add`."""
+        self._sink.fix_columns(columns)
 
     def watch(self, tell: OnRows) -> None:
         """See `FormWriter.watch`."""

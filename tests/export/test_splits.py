@@ -166,6 +166,24 @@ async def test_duplicates_are_left_out(storage: Storage, tmp_path: Path) -> None
     assert (await export(storage, tmp_path / "out.csv", form, master_job_ids=RUNS, dedupe=True)).records == 180
 
 
+async def test_rows_are_divided_as_stored_and_compared_as_written(storage: Storage, tmp_path: Path) -> None:
+    some: dict[str, Any] = {"master_job_ids": RUNS, "fields": ["answer"], "overwrite": True}
+    form = JsonLines(splits=SHARES, group_by="question")
+    await export(storage, tmp_path / "set", form, **some)
+    train, test = (
+        {json.loads(line)["answer"].split("?")[0] for line in (tmp_path / "set" / name).read_text().splitlines()}
+        for name in ("train.jsonl", "test.jsonl")
+    )
+    assert (len(train | test), train & test) == (QUESTIONS, set())
+    levels = await export(storage, tmp_path / "out.jsonl", **{**some, "fields": ["level"]}, dedupe=True)
+    assert (tmp_path / "out.jsonl").read_text() == '{"level":"easy"}\n{"level":"hard"}\n'
+    assert levels.duplicates is not None
+    assert (levels.records, levels.duplicates.records) == (2, 358)
+    few = await export(storage, tmp_path / "out.jsonl", **{**some, "fields": ["level"]}, dedupe=True, limit=2)
+    assert few.duplicates is not None
+    assert (few.records, few.duplicates.records) == (2, 3)  # what comes behind the last one written is not looked at
+
+
 async def test_what_people_say_makes_no_difference(storage: Storage, tmp_path: Path) -> None:
     records = await storage.get_records_for_master_job(RUNS[1])
     for record in records:

@@ -283,11 +283,15 @@ def sorted_json(value: Any) -> str:
 def test_numbers_that_are_no_json_are_null(tmp_path: Path):
     sink = TableSink(str(tmp_path))  # Starfish's own stores may hold them
     sink.add("r1", b'{"a": NaN, "b": [1, "x", Infinity]}')
-    sink.add("r2", b'{"a": 0.5, "b": null}')
+    sink.add("r2", b'{"a": 0.5, "b": null, "c": {"d": -1e999}}')
     write_parquet(sink, str(tmp_path / "table.parquet"), {})
+    assert [str(conflict) for conflict in sink.conflicts[:2]] == [
+        "$.a is written as null, 1 value: NaN and infinities, which JSON does not have",
+        "$.b[] is written as null, 1 value: NaN and infinities, which JSON does not have",
+    ]
     assert pq.read_table(tmp_path / "table.parquet").to_pylist() == [
-        {"a": None, "b": ["1", '"x"', None]},
-        {"a": 0.5, "b": None},
+        {"a": None, "b": ["1", '"x"', None], "c": None},
+        {"a": 0.5, "b": None, "c": {"d": None}},
     ]
     sink.close()
 

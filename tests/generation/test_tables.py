@@ -11,11 +11,13 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from pydantic import BaseModel
 
 from generation.runs import RUN, start
 from starfish_storage import InvalidInputError
+from starfish_storage.export import to_arrow
 from starfish_storage.generation import generate, resume
 from starfish_storage.interface import Storage
 
@@ -109,6 +111,19 @@ async def test_a_run_that_a_frame_began_goes_on_with_its_records(storage: Storag
         await resume(storage, RUN, answer, inputs=pandas()[1:4], progress="quiet")
     run = await resume(storage, RUN, answer, inputs=pandas()[:3], progress="quiet")
     assert run.inputs == {"completed": 3}
+
+
+async def test_a_table_of_records_gives_them_as_they_were(storage: Storage) -> None:
+    """Also where no column holds them: what `to_arrow` notes is put back."""
+    rows = [{"a": {"city": "Rome"}, "n": 1}, {"a": {"q": 2**70}, "n": 2.5, "late": None}, {"a": None, "late": "x"}]
+    await start(storage, lambda row: row, [{"row": row} for row in rows])
+    table = await to_arrow(storage, master_job_ids=[RUN])
+    assert str(table.schema.field("a").type) == "string"
+    await start(storage, lambda **row: row, table, master_job_id="b")
+    assert sorted(map(repr, await inputs_of(storage, "b"))) == sorted(map(repr, rows))
+    torn = table.set_column(0, "a", pa.array(["{", None, None]))
+    with pytest.raises(InvalidInputError, match=r"row 1 of the inputs cannot be read: column 'a' is not the JSON text"):
+        await start(storage, lambda **row: row, torn, master_job_id="c")
 
 
 async def test_values_of_frames_become_json(storage: Storage) -> None:

@@ -5,10 +5,11 @@ The kinds are counted, and nothing is decided yet: what a column becomes depends
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal, cast
 
-from starfish_storage.row_files.restoring import PathStep, is_whole
+from starfish_storage.row_files.restoring import PathStep, is_whole, step
 
 MOST_MEMBERS = 256
 """Distinct keys of a nested object; with more, it is not written as a struct: its keys are data, such as ids."""
@@ -189,3 +190,23 @@ class SeenMap(Seen):
         """See `Seen.observe_members`."""
         for child in value.values():
             self.each.observe(child, depth + 1)
+
+
+def nulls_for_infinities(value: dict[str, Any]) -> Iterator[str]:
+    """Put null in place of NaN and infinities, which JSON does not have, and yield the path of each.
+
+    >>> found = {"a": [1.5, float("nan")]}
+    >>> list(nulls_for_infinities(found)), found
+    (['$.a[]'], {'a': [1.5, None]})
+    """
+    pending: list[tuple[Any, str]] = [(value, "$")]  # no recursion: other programs nest deeper than stores allow
+    while pending:
+        whole, path = pending.pop()
+        is_object = isinstance(whole, dict)
+        for key, child in list(cast("dict[Any, Any]", whole).items() if is_object else enumerate(whole)):
+            place = path + step(key) if is_object else f"{path}[]"
+            if isinstance(child, float) and not math.isfinite(child):
+                whole[key] = None
+                yield place
+            elif isinstance(child, dict | list):
+                pending.append((cast("object", child), place))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 from starfish_storage.codec import decode_line, json_line, needs_exact_parser
 from starfish_storage.errors import InvalidInputError, StoreDamagedError, shorten
-from starfish_storage.export.inference import MOST_COLUMNS
+from starfish_storage.export.inference import MOST_COLUMNS, nulls_for_infinities
 from starfish_storage.export.schema import Conflict, Planner
 from starfish_storage.export.splitting import WHOLE
 from starfish_storage.export.spool import Spool
@@ -50,6 +51,7 @@ class TableSink:
         self._seen = rules.seen()
         self._about = self._seen.below((".", metadata_key))  # apart, so that its column is the last one
         self._fixed = NONE_FIXED
+        self._infinities = Counter[str]()
         self._rows = 0
         self._unified: UnifiedTable | None = None
         self.splits = {name: self._spool() for name in splits}
@@ -69,7 +71,10 @@ class TableSink:
             StorageIOError: it cannot be put aside.
         """
         found = self._read(uid, payload)
+        # Only another program writes what is not the same line again: see `codec.decode_line`.
+        infinities = [] if found.line is payload else list(nulls_for_infinities(found.data))
         line, exact = self._count(uid, found, metadata)
+        self._infinities.update(infinities)
         spool = self.splits.get(split)
         if spool is None:
             spool = self.splits[split] = self._spool()
@@ -117,7 +122,11 @@ class TableSink:
                     f"the records have {plan.leaves():,} fields, those within others counted, and a table has at most "
                     f"{MOST_COLUMNS:,} columns: export them as JSON Lines."
                 )
-            self._unified = UnifiedTable(plan, planner.conflicts, planner.notes())
+            lost = [
+                Conflict(path, ("number",), count, "NaN and infinities, which JSON does not have", "null")
+                for path, count in self._infinities.items()
+            ]
+            self._unified = UnifiedTable(plan, lost + planner.conflicts, planner.notes())
         return self._unified
 
     def watch(self, tell: Callable[[int], object]) -> None:

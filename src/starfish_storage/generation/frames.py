@@ -12,7 +12,8 @@ from typing import Any, cast
 from starfish_storage.errors import InvalidInputError, shorten
 from starfish_storage.generation.conversion import Notes, convert
 from starfish_storage.generation.sources import BadInput, Inputs, Rereadable
-from starfish_storage.row_files.arrow_values import converter, readable_type
+from starfish_storage.row_files.columnar import RowReader
+from starfish_storage.row_files.rows import GoodRow
 
 _PORTION = 1000
 
@@ -61,6 +62,8 @@ class _Rows(Rereadable):
 
 def _input(row: object) -> object:
     """Return a row as JSON; one that holds what nothing can convert is a bad input."""
+    if isinstance(row, BadInput):
+        return row
     notes = Notes()
     found = convert(row, notes)
     return found if notes.problem is None else BadInput(f"a row of the inputs cannot be JSON: {notes.problem}")
@@ -88,15 +91,15 @@ def _polars_series(series: Any) -> Iterator[Iterable[object]]:
 
 def _arrow(table: Any) -> Iterator[Iterable[object]]:
     """Yield the rows of a table, a batch or a reader of batches, with the values that a Parquet file of them gives."""
-    readable, converters = _arrow_kinds(table.schema)
-    names: list[str] = table.schema.names
+    reader, number = RowReader(table.schema, "the inputs"), 0
     batches = table.to_batches(max_chunksize=_PORTION) if hasattr(table, "to_batches") else table
     for batch in _portions_of(batches):
-        columns: list[list[Any]] = []
-        for column, kind, change in zip(batch.columns, readable, converters, strict=True):
-            values = (column if kind == column.type else column.cast(kind)).to_pylist(maps_as_pydicts=None)
-            columns.append(values if change is None else [None if one is None else change(one) for one in values])
-        yield [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+        portion: list[object] = []
+        for values in reader.values(batch):
+            number += 1
+            row = reader.row(f"row {number} of the inputs", values)
+            portion.append(row.data if isinstance(row, GoodRow) else BadInput(row.reason))
+        yield portion
 
 
 def _portions_of(batches: Any) -> Iterator[Any]:
@@ -104,19 +107,6 @@ def _portions_of(batches: Any) -> Iterator[Any]:
     for batch in [batches] if hasattr(batches, "num_rows") else batches:
         for start in range(0, batch.num_rows, _PORTION):
             yield batch.slice(start, _PORTION)
-
-
-def _arrow_kinds(schema: Any) -> tuple[list[Any], list[Any]]:
-    readable: list[Any] = []
-    for field in schema:
-        try:
-            readable.append(readable_type(field.type))
-        except TypeError as error:
-            raise InvalidInputError(
-                f"column {shorten(field.name)} of the inputs is of type {field.type}, and {error}: cast it, or leave "
-                "it out."
-            ) from None
-    return readable, [converter(field.type) for field in schema]
 
 
 def _dataset(dataset: Any) -> Iterator[Iterable[object]]:

@@ -91,12 +91,12 @@ class ColumnarTable(ABC):
             except (arrow().ArrowException, OSError, ValueError) as error:
                 raise self._damaged(file, f"after row {number}", error) from error
 
-    def _opened(self, file: SourceFile) -> tuple[_RowReader, Callable[[], Iterator[RecordBatch]]]:
+    def _opened(self, file: SourceFile) -> tuple[RowReader, Callable[[], Iterator[RecordBatch]]]:
         try:
             schema, batches = self.open(file)
         except (arrow().ArrowException, OSError, ValueError) as error:
             raise self._damaged(file, "where it says what is in it", error) from error
-        return _RowReader(schema, file.shown), batches
+        return RowReader(schema, file.shown), batches
 
     def _damaged(self, file: SourceFile, where: str, error: Exception) -> InvalidInputError:
         return InvalidInputError(
@@ -104,12 +104,12 @@ class ColumnarTable(ABC):
         )
 
 
-class _RowReader:
-    """Makes rows of the batches of a file.
+class RowReader:
+    """Makes rows of the batches of a file, or of a table in memory.
 
     Args:
         schema: of the file.
-        shown: what the file is called in messages.
+        shown: what it is called in messages.
 
     Attributes:
         notes: what the file says about its columns that its values do not show.

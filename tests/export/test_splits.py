@@ -13,7 +13,7 @@ from cli.calling import call, call_json
 from generation.runs import open_store
 from starfish_storage import Storage
 from starfish_storage.errors import AlreadyExistsError, InvalidInputError, NotExportableError
-from starfish_storage.export import Csv, Form, HuggingFace, JsonLines, Parquet, export
+from starfish_storage.export import Csv, Form, HuggingFace, JsonLines, Parquet, TRLConversations, export
 from starfish_storage.generation import generate
 from starfish_storage.imports import import_file
 from starfish_storage.testing.suites.suite import refused
@@ -182,6 +182,22 @@ async def test_rows_are_divided_as_stored_and_compared_as_written(storage: Stora
     few = await export(storage, tmp_path / "out.jsonl", **{**some, "fields": ["level"]}, dedupe=True, limit=2)
     assert few.duplicates is not None
     assert (few.records, few.duplicates.records) == (2, 3)  # what comes behind the last one written is not looked at
+
+
+@pytest.mark.parametrize("container", FORMS)
+async def test_conversations_are_divided_by_their_container(storage: Storage, tmp_path: Path, container: Any) -> None:
+    spoken = (("user", "question"), ("assistant", "answer"))
+    form = TRLConversations(container=container(splits=SHARES), messages=spoken)
+    report = await export(storage, tmp_path / "set", form, master_job_ids=RUNS)
+    assert report.duplicates is not None
+    assert (report.duplicates.records, report.duplicates.prompts_over_splits) == (180, 0)
+    rows = opened(tmp_path / "set", tmp_path / "cache")
+    train, test = ({row["messages"][0]["content"] for row in rows[name]} for name in SHARES)
+    assert (len(train | test), train & test) == (QUESTIONS, set())
+    with refused(InvalidInputError, "trl with splits makes a directory"):
+        await export(
+            storage, tmp_path / "set.jsonl", TRLConversations(container=JsonLines(splits=SHARES), messages=spoken)
+        )
 
 
 async def test_what_people_say_makes_no_difference(storage: Storage, tmp_path: Path) -> None:

@@ -137,6 +137,32 @@ async def test_records_that_do_not_fit_each_other(root: Path):
         assert table.column("score").to_pylist()[-3:] == [1.0, None, 0.5]
 
 
+async def test_frames_add_nothing_to_objects(root: Path):
+    async with storage_at(root) as storage:
+        for number, data in enumerate([{"a": {"city": "Rome"}, "m": {"k": 1}}, {"a": {"q": 1}, "m": {}}, {"m": None}]):
+            record = Record(record_uid=f"s{number}", job_id="m1-a", master_job_id="m1", status="filtered")
+            await storage.save_record(record, data)
+        chosen: dict[str, Any] = {
+            "master_job_ids": ["m1"],
+            "where": ["m"],
+            "statuses": ["filtered"],
+            "columns": ["a", "m"],
+            "map_fields": ["m"],
+        }
+        frames = [await to_pandas(storage, **chosen), await to_polars(storage, **chosen)]
+        assert [[one for one in frame["a"] if isinstance(one, str)] for frame in frames] == [
+            ['{"city":"Rome"}', '{"q":1}']
+        ] * 2
+        assert frames[0]["m"].to_list() == [[("k", 1)], []]
+        assert frames[1]["m"].to_list() in ([{"k": 1}, {}], [[{"key": "k", "value": 1}], []])  # before Polars 2
+        padded = await to_polars(storage, **chosen | {"pad": True, "map_fields": []})
+        assert padded["a"].to_list() == [{"city": "Rome", "q": None}, {"city": None, "q": 1}]
+        with pytest.raises(InvalidInputError, match="no record has an object in 'late'"):
+            await to_arrow(storage, **chosen | {"map_fields": ["late"]})
+        with pytest.raises(InvalidInputError, match="list of fields"):
+            await to_arrow(storage, **chosen | {"map_fields": "m"})
+
+
 async def test_pandas_keeps_integers_that_may_be_null(root: Path):
     async with storage_at(root) as storage:
         record = Record(record_uid="s", job_id="m1-a", master_job_id="m1", status="completed")

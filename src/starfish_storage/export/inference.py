@@ -202,8 +202,9 @@ def nulls_for_infinities(value: dict[str, Any]) -> Iterator[str]:
     pending: list[tuple[Any, str]] = [(value, "$")]  # no recursion: other programs nest deeper than stores allow
     while pending:
         whole, path = pending.pop()
-        is_object = isinstance(whole, dict)
-        for key, child in list(cast("dict[Any, Any]", whole).items() if is_object else enumerate(whole)):
+        is_object = type(whole) is dict
+        children: list[tuple[Any, Any]] = list(whole.items() if is_object else enumerate(whole))
+        for key, child in children:
             place = path + step(key) if is_object else f"{path}[]"
             if isinstance(child, float) and not math.isfinite(child):
                 whole[key] = None

@@ -8,7 +8,7 @@ import sys
 
 from starfish_storage.cli.cells import INVISIBLE, Cell
 from starfish_storage.cli.output import say, show_fields
-from starfish_storage.export import ExportReport
+from starfish_storage.export import ExportReport, PairReport
 from starfish_storage.export.split_words import warnings_of
 from starfish_storage.wording import number_of
 
@@ -34,6 +34,7 @@ def show_export(report: ExportReport, *, to_error_stream: bool) -> None:
     fields["fields"] = None if report.fields is None else ", ".join(report.fields)
     fields |= {"without data": report.without_data or None, "skipped": report.skipped_records or None}
     fields["without input"] = report.without_input or None
+    fields["pairs"] = None if report.pairs is None else _pairs(report.pairs)
     show_fields(fields | _division(report), to_error_stream=to_error_stream)
     for conflict in report.conflicts:
         say(str(conflict))
@@ -57,6 +58,17 @@ def warn_of_export(report: ExportReport) -> None:
     if not report.records and not report.skipped_records:
         without = f" with data; {number_of(report.without_data, 'record')} without" if report.without_data else ""
         say(f"No records{without} match: 0 written.")
+
+
+def _pairs(report: PairReport) -> str:
+    """Return of how many inputs pairs were made, and why not of the others."""
+    reasons = {
+        "with fewer than two scores": report.single,
+        "with equal scores": report.ties,
+        "with the same answers": report.alike,
+    }
+    without = ", ".join(f"{count:,} {reason}" for reason, count in reasons.items() if count)
+    return f"{report.pairs:,} of {number_of(report.inputs, 'input')}{without and f'; without one {without}'}"
 
 
 def _division(report: ExportReport) -> dict[str, Cell]:

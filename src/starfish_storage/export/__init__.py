@@ -15,6 +15,7 @@ from starfish_storage.export.forms import Form, FormWriter, registered, register
 from starfish_storage.export.frames import to_arrow, to_pandas, to_polars
 from starfish_storage.export.json_lines import JsonLines
 from starfish_storage.export.options import ExportOptions
+from starfish_storage.export.pair_forms import ConversationPairs, OpenAIPreferences, TRLPreferences
 from starfish_storage.export.provenance import Chosen, Provenance, RunProvenance
 from starfish_storage.export.records import ExportedRecord, RecordSource, Refusal
 from starfish_storage.export.report import (
@@ -22,6 +23,7 @@ from starfish_storage.export.report import (
     DuplicateReport,
     ExportProgress,
     ExportReport,
+    PairReport,
     SkippedRecord,
     SplitReport,
 )
@@ -39,6 +41,7 @@ __all__ = [
     "ChatMessages",
     "Chosen",
     "Conflict",
+    "ConversationPairs",
     "Conversations",
     "Csv",
     "Division",
@@ -54,6 +57,8 @@ __all__ = [
     "HuggingFace",
     "JsonLines",
     "OpenAIConversations",
+    "OpenAIPreferences",
+    "PairReport",
     "Parquet",
     "Provenance",
     "RecordSource",
@@ -66,6 +71,7 @@ __all__ = [
     "SplitReport",
     "TRLCompletions",
     "TRLConversations",
+    "TRLPreferences",
     "UnfinishedRun",
     "compression_of",
     "export",

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from starfish_storage.conversations.llama_factory_shapes import Alpaca, ShareGPT
 from starfish_storage.conversations.openai_shapes import OpenAIChat
-from starfish_storage.conversations.shape import ConversationShape
+from starfish_storage.conversations.shape import RowShape
 from starfish_storage.conversations.trl_shapes import TRLConversation, TRLPromptCompletion
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.export.conversation_source import ConversationSource
@@ -84,7 +84,7 @@ class OpenAIConversations(Conversations):
     """What OpenAI's supervised fine-tuning takes, with or without tools."""
 
     name: ClassVar[str] = OpenAIChat.name
-    shape: ClassVar[ConversationShape] = OpenAIChat()
+    shape: ClassVar[RowShape] = OpenAIChat()
 
 
 @registered
@@ -93,7 +93,7 @@ class TRLConversations(Conversations):
     """Conversations as TRL trains on them, with the arguments of calls as objects."""
 
     name: ClassVar[str] = TRLConversation.name
-    shape: ClassVar[ConversationShape] = TRLConversation()
+    shape: ClassVar[RowShape] = TRLConversation()
 
 
 @registered
@@ -102,7 +102,7 @@ class TRLCompletions(Conversations):
     """A ``prompt`` and its ``completion``, both lists of messages, as TRL trains on them."""
 
     name: ClassVar[str] = TRLPromptCompletion.name
-    shape: ClassVar[ConversationShape] = TRLPromptCompletion()
+    shape: ClassVar[RowShape] = TRLPromptCompletion()
 
 
 @registered
@@ -111,7 +111,7 @@ class ShareGPTConversations(Conversations):
     """ShareGPT, as LLaMA-Factory and others read it."""
 
     name: ClassVar[str] = ShareGPT.name
-    shape: ClassVar[ConversationShape] = ShareGPT()
+    shape: ClassVar[RowShape] = ShareGPT()
 
 
 @registered
@@ -120,4 +120,4 @@ class AlpacaInstructions(Conversations):
     """Alpaca: an instruction, and what is put out."""
 
     name: ClassVar[str] = Alpaca.name
-    shape: ClassVar[ConversationShape] = Alpaca()
+    shape: ClassVar[RowShape] = Alpaca()

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, cast
 
 from starfish_storage.codec import decode, json_line
 from starfish_storage.conversations.faults import Fault
-from starfish_storage.conversations.shape import ConversationShape
+from starfish_storage.conversations.shape import ConversationShape, RowShape
 from starfish_storage.conversations.shapes import conversation_shapes
 from starfish_storage.errors import ConversationError, InvalidInputError, NotExportableError
 from starfish_storage.export.conversation_source import ConversationSource, Thinking
@@ -91,7 +91,7 @@ class Conversations(Form):
     thinking: Thinking = "drop"
     metadata_key: str | None = field(default=None, init=False, repr=False)
 
-    shape: ClassVar[ConversationShape]
+    shape: ClassVar[RowShape]
     options: ClassVar[tuple[FormOption, ...]] = (*SOURCE_OPTIONS, *SPLIT_OPTIONS)
     containers: ClassVar[tuple[str, ...]] = (JsonLines.name, Parquet.name, ArrowIpc.name, HuggingFace.name)
 
@@ -102,7 +102,7 @@ class Conversations(Form):
                 f"{self.container.name} cannot hold conversations: use one of {', '.join(self.containers)}."
             )
         object.__setattr__(self, "metadata_key", self.container.metadata_key)
-        self._source()
+        self.writing()
         if self.thinking == "keep" and not self.shape.has_thinking:
             having = ", ".join(shape.name for shape in conversation_shapes() if shape.has_thinking)
             raise InvalidInputError(
@@ -131,7 +131,23 @@ class Conversations(Form):
 
     def reshapers(self) -> Sequence[Reshaper]:
         """See `Form.reshapers`."""
-        return (WriteConversations(self.name, self._source(), self.shape), *self.container.reshapers())
+        return (self.writing(), *self.container.reshapers())
+
+    def writing(self) -> Reshaper:
+        """Return the step that makes rows of records.
+
+        Raises:
+            InvalidInputError: nothing says where a record has its conversation.
+        """
+        return WriteConversations(self.name, self.source(), cast("ConversationShape", self.shape))
+
+    def source(self) -> ConversationSource:
+        """Return where a record has its conversation.
+
+        Raises:
+            InvalidInputError: nothing says so.
+        """
+        return ConversationSource(self.messages_from, self.messages, self.system, self.tools_from, self.thinking)
 
     async def gather(self, storage: Storage, jobs: Sequence[GenerationMasterJob]) -> Any:
         """See `Form.gather`."""
@@ -147,9 +163,6 @@ class Conversations(Form):
         if isinstance(writer, TableWriter):
             writer.fix_columns(_COLUMNS)
         return writer
-
-    def _source(self) -> ConversationSource:
-        return ConversationSource(self.messages_from, self.messages, self.system, self.tools_from, self.thinking)
 
 
 class WriteConversations(Reshaper):
@@ -177,7 +190,7 @@ class WriteConversations(Reshaper):
                 continue
             faults = self._shape.check(row)
             if faults:
-                yield Refusal(record.uid, NotExportableError(record.uid, self._form, _told(faults)))
+                yield Refusal(record.uid, NotExportableError(record.uid, self._form, told(faults)))
                 continue
             key = record.annotations_key
             if key is not None and key in row:
@@ -189,6 +202,7 @@ class WriteConversations(Reshaper):
             yield record._replace(payload=json_line(row))
 
 
-def _told(faults: Sequence[Fault]) -> str:
+def told(faults: Sequence[Fault]) -> str:
+    """Return what is wrong with a row, in a sentence: the first faults, and how many more there are."""
     more = f"; and {len(faults) - _MOST_FAULTS} more faults" if len(faults) > _MOST_FAULTS else ""
     return "; ".join(map(str, faults[:_MOST_FAULTS])) + more

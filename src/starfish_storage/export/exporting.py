@@ -33,6 +33,7 @@ from starfish_storage.export.selection import DEFAULT_STATUSES, Selection, accep
 from starfish_storage.export.sources import sources_of
 from starfish_storage.export.streaming import ByteStream, Stream
 from starfish_storage.export.unfinished import unfinished_runs
+from starfish_storage.filtering import reviews_of
 from starfish_storage.interface import ScannedRecord, Storage
 
 
@@ -194,11 +195,16 @@ class _Export:
         storage, key = self._selection.storage, self._shape.annotations_key
         metadata = [None] * len(whole) if self._form.metadata_key is None else await describe(storage, whole)
         sources = await sources_of(storage, whole) if self._shape.needs_source else [None] * len(whole)
+        reviews = await reviews_of(storage, [one.record_uid for one in whole]) if self._shape.needs_reviews else {}
         found: list[ExportedRecord] = []
         payloads = await beside_data(storage, whole, key, self._form.name)
         for record, about, source, payload in zip(whole, metadata, sources, payloads, strict=True):
             if isinstance(payload, bytes):
-                found.append(ExportedRecord(record.record_uid, payload, about, key, source))
+                found.append(
+                    ExportedRecord(
+                        record.record_uid, payload, about, key, source, reviews=reviews.get(record.record_uid)
+                    )
+                )
             else:
                 self._pass_over(record.record_uid, payload)
         return found

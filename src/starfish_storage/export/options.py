@@ -81,6 +81,7 @@ class Shape:
         division: how records are divided into splits, and what stands twice.
         steps: those that the records take.
         needs_source: whether records have their `RecordSource`.
+        needs_reviews: whether records have what people say of them.
 
     Raises:
         InvalidInputError: an option cannot be used.
@@ -102,6 +103,9 @@ class Shape:
         self.division = division_of(form, dedupe=options.get("dedupe", False))
         self.steps = with_division(steps, form, self.division, directory)
         self.needs_source = form.needs_source or any(step.needs_source for step in self.steps)
+        self.needs_reviews = any(step.needs_reviews for step in self.steps)
+        for step in self.steps:
+            step.begin(directory)
 
     def chosen(self) -> Chosen:
         """Return what of the records was left out; empty if nothing was."""

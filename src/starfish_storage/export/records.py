@@ -36,6 +36,7 @@ class ExportedRecord(NamedTuple):
         source: where it came from, if the form or a step wants that.
         split: the split that it belongs to, if the form has splits. It was chosen before any other step saw the record;
             a step that makes one row of several gives it the split of the first.
+        reviews: what people say of it, by the names of `filtering.FACTS`, if a step wants that.
     """
 
     uid: str
@@ -44,6 +45,7 @@ class ExportedRecord(NamedTuple):
     annotations_key: str | None = None
     source: RecordSource | None = None
     split: str | None = None
+    reviews: Mapping[str, object] | None = None
 
 
 class Refusal(NamedTuple):

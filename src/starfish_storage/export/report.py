@@ -103,6 +103,29 @@ class SplitReport:
 
 
 @dataclass(slots=True)
+class PairReport:
+    """Pairs of the outputs of inputs, and which inputs gave none.
+
+    Attributes:
+        prefer: what says which output is better.
+        pairs: how many were made.
+        inputs: how many inputs the outputs came of.
+        single: inputs without a pair since fewer than two of their outputs have a score.
+        ties: those without one since all their outputs are equally good.
+        alike: those without one since outputs of different scores say the same.
+        without_score: outputs of which nothing says how good they are.
+    """
+
+    prefer: str
+    pairs: int = 0
+    inputs: int = 0
+    single: int = 0
+    ties: int = 0
+    alike: int = 0
+    without_score: int = 0
+
+
+@dataclass(slots=True)
 class ExportReport:
     """What came of an export.
 
@@ -128,6 +151,7 @@ class ExportReport:
         unfinished: the runs that had not ended when the export began.
         splits: how the records were divided; None where the form was not asked to.
         duplicates: what stands twice; None where nobody looked, as without splits and without ``dedupe``.
+        pairs: of what outputs preference pairs were made; None in other forms.
     """
 
     path: str
@@ -151,6 +175,7 @@ class ExportReport:
     unfinished: list[UnfinishedRun] = field(default_factory=list[UnfinishedRun])
     splits: SplitReport | None = None
     duplicates: DuplicateReport | None = None
+    pairs: PairReport | None = None
 
     def skip(self, record_uid: str, reason: str) -> None:
         """Note a record that was left out."""

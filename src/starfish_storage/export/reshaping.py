@@ -14,9 +14,14 @@ class Reshaper(ABC):
 
     Attributes:
         needs_source: the records have their `RecordSource`.
+        needs_reviews: the records have what people say of them.
     """
 
     needs_source: bool = False
+    needs_reviews: bool = False
+
+    def begin(self, directory: str) -> None:  # noqa: B027 (most need no file)
+        """Take the directory for temporary files, before all records."""
 
     @abstractmethod
     def reshape(self, records: Sequence[ExportedRecord]) -> Iterator[ExportedRecord | Refusal]:

@@ -11,6 +11,7 @@ from starfish_storage.filtering.fitting import (
     about_data_alone,
     filter_records,
     fitting,
+    reviews_of,
     sample_of,
 )
 from starfish_storage.filtering.lines import on_one_line
@@ -28,6 +29,7 @@ __all__ = [
     "filter_records",
     "fitting",
     "on_one_line",
+    "reviews_of",
     "sample_of",
     "value_of",
 ]

@@ -163,7 +163,7 @@ async def fitting(
         accounts = await storage.ledger.account_for_inputs(list({record.job_id for record in chosen}))
         chosen = [record for record in chosen if _fits_account(by_cost, accounts.get(record.job_id))]
     if by_people and chosen:
-        said = await _said_of(storage, chosen)
+        said = await reviews_of(storage, [record.record_uid for record in chosen])
         chosen = [record for record in chosen if all(one.fits(said[record.record_uid][one.field]) for one in by_people)]
     if chosen and (by_data or with_data):
         async for batch in _at_once(chosen) if are_read else storage.read_scanned(chosen, largest=largest):
@@ -190,10 +190,10 @@ _PAID = ("@attempts", "@cost", "@tokens")
 _SAID = ("@verdict", "@label", "@rating", "@comment")
 
 
-async def _said_of(storage: Storage, records: Sequence[ScannedRecord]) -> dict[str, dict[str, object]]:
-    """Return the facts that people have said of records."""
-    held = holding(await storage.annotations.list([record.record_uid for record in records]))
-    said: dict[str, dict[str, list[Any]]] = {record.record_uid: {} for record in records}
+async def reviews_of(storage: Storage, record_uids: Sequence[str]) -> dict[str, dict[str, object]]:
+    """Return, by record, the facts that people have said: ``@verdict`` and so on; what nobody said is `MISSING`."""
+    held = holding(await storage.annotations.list(record_uids))
+    said: dict[str, dict[str, list[Any]]] = {uid: {} for uid in record_uids}
     for one in held:
         said[one.record_uid].setdefault(one.kind, []).append(one.value)
     return {uid: _facts_of(values) for uid, values in said.items()}

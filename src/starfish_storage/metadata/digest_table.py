@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from functools import cache
 from typing import NamedTuple, Self
 
 import apsw
 
-from starfish_storage.files.errors import translated
 from starfish_storage.metadata.queries import Queries
-from starfish_storage.metadata.sqlite.driver import Connection, connect
+from starfish_storage.metadata.scratch import scratch_database
 from starfish_storage.metadata.sqlite.errors import translate
-
-_CACHE_KB = 32 << 10
 
 
 class Noted(NamedTuple):
@@ -46,15 +41,7 @@ class DigestTable:
     def __init__(self, directory: str) -> None:
         self._directory = directory
         self._find, self._add = _queries()["find_digest"], _queries()["add_digest"]
-        with translated(directory):
-            descriptor, path = tempfile.mkstemp(dir=directory, prefix=".export-digests-")
-            os.close(descriptor)
-            try:
-                self._connection = _opened(path)
-            except apsw.Error as error:
-                raise translate(error, path) from error
-            finally:
-                os.unlink(path)
+        self._connection = scratch_database(directory, ".export-digests-", [_queries()["make_digests"]])
 
     def __enter__(self) -> Self:
         return self
@@ -91,22 +78,6 @@ class DigestTable:
     def close(self) -> None:
         """Remove it. Idempotent."""
         self._connection.close()
-
-
-def _opened(path: str) -> Connection:
-    connection = connect(path, apsw.SQLITE_OPEN_READWRITE, None, 0)
-    try:
-        # A journal would be a file with a name, and SQLite refuses to make one for a database that has none any more.
-        connection.pragma("journal_mode", "off")
-        connection.pragma("locking_mode", "exclusive")
-        connection.pragma("synchronous", "off")
-        connection.pragma("cache_size", -_CACHE_KB)
-        connection.execute(_queries()["make_digests"])
-        connection.execute(_queries()["begin"])  # never committed: nobody reads it again
-    except apsw.Error:
-        connection.close()
-        raise
-    return connection
 
 
 @cache

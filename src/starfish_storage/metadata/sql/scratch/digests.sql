@@ -16,6 +16,3 @@ INSERT INTO digests (digest, split, record_uid, is_counted) VALUES (:digest, :sp
 
 -- name: count_digest
 UPDATE digests SET is_counted = 1 WHERE digest = :digest
-
--- name: begin
-BEGIN

@@ -20,8 +20,8 @@ from public import typed
 from starfish_storage import LocalStorage, PostgresStorage, Storage
 
 ROOMS = (
-    *("", ".copying", ".export", ".generation", ".imports", ".interface", ".maintenance", ".models", ".publishing"),
-    ".runs",
+    *("", ".conversations", ".copying", ".export", ".generation", ".imports", ".interface", ".maintenance", ".models"),
+    *(".publishing", ".runs"),
 )
 FOREIGN = ("click", "rich", "asyncpg", "obstore", "pyarrow", "pydantic", "apsw", "jsonschema", "tenacity")
 

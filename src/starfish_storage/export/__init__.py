@@ -8,6 +8,7 @@ from starfish_storage.export.conversation_forms import (
     TRLCompletions,
     TRLConversations,
 )
+from starfish_storage.export.conversation_source import ConversationSource
 from starfish_storage.export.conversations import Conversations
 from starfish_storage.export.endings import compression_of, form_named, form_of
 from starfish_storage.export.exporting import export
@@ -42,6 +43,7 @@ __all__ = [
     "Chosen",
     "Conflict",
     "ConversationPairs",
+    "ConversationSource",
     "Conversations",
     "Csv",
     "Division",

@@ -1,6 +1,7 @@
 """Taking files, and the stores of other tools, into a store."""
 
 from starfish_storage.imports.batches import import_batch
+from starfish_storage.imports.checking import CheckReport, PlacedFault, check_file
 from starfish_storage.imports.curator_runs import import_curator
 from starfish_storage.imports.datasets import import_dataset
 from starfish_storage.imports.distilabel import import_distilabel
@@ -10,8 +11,11 @@ from starfish_storage.imports.report import ImportProgress, ImportReport
 from starfish_storage.imports.starfish import import_starfish
 
 __all__ = [
+    "CheckReport",
     "ImportProgress",
     "ImportReport",
+    "PlacedFault",
+    "check_file",
     "import_batch",
     "import_curator",
     "import_dataset",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cache
 from itertools import groupby
-from typing import Any, NamedTuple
+from operator import itemgetter
+from typing import Any, NamedTuple, cast
 
 import apsw
 
@@ -58,8 +59,10 @@ class OutputsTable:
         """
         try:
             execute: Any = self._connection.execute
-            found = execute(self._find_input, (digest,)).fetchone() or execute(self._add_input, (digest,)).fetchone()
-            execute(self._add, (found[0], score, held))
+            (number,) = (
+                execute(self._find_input, (digest,)).fetchone() or execute(self._add_input, (digest,)).fetchone()
+            )
+            execute(self._add, (number, score, held))
         except apsw.Error as error:
             raise translate(error, self._directory) from error
 
@@ -71,7 +74,7 @@ class OutputsTable:
         """
         try:
             rows: Any = self._connection.execute(_queries()["list_outputs"])
-            for _, outputs in groupby(rows, key=lambda row: row[0]):
+            for _, outputs in groupby(rows, key=itemgetter(0)):
                 yield [ScoredOutput(number, score) for _, number, score in outputs]
         except apsw.Error as error:
             raise translate(error, self._directory) from error
@@ -83,10 +86,10 @@ class OutputsTable:
             StorageIOError: it cannot be read.
         """
         try:
-            row: Any = self._connection.execute(_queries()["get_output"], (number,)).fetchone()
+            (held,) = cast("Any", self._connection.execute(_queries()["get_output"], (number,))).fetchone()
         except apsw.Error as error:
             raise translate(error, self._directory) from error
-        return row[0]
+        return held
 
     def close(self) -> None:
         """Remove it. Idempotent."""

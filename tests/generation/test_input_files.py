@@ -6,6 +6,8 @@ import bz2
 import gzip
 import json
 import lzma
+import shutil
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +63,24 @@ def test_a_directory_gives_the_name_and_text_of_each_file(tmp_path: Path) -> Non
     with pytest.raises(InvalidInputError, match=r"c.txt' is not text in UTF-8.*Nothing was started"):
         read_inputs(tmp_path / "texts")
     assert isinstance(list(read_inputs(tmp_path / "texts", "skip"))[2], BadInput)
+
+
+def test_datasets_give_the_rows_of_their_one_split(tmp_path: Path) -> None:
+    for name in ("one/data/train-00000-of-00002.parquet", "one/data/train-00001-of-00002.parquet"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(pa.Table.from_pylist(ROWS), tmp_path / name)
+    written(tmp_path / "one/README.md", b"# A card")
+    assert found(tmp_path / "one") == [*ROWS, *ROWS]
+    shutil.make_archive(str(tmp_path / "packed"), "gztar", tmp_path / "one")
+    assert found(tmp_path / "packed.tar.gz") == [*ROWS, *ROWS]
+    with zipfile.ZipFile(tmp_path / "lines.zip", "w") as archive:
+        archive.writestr("a.jsonl", LINES)
+    assert found(tmp_path / "lines.zip") == ROWS
+    pq.write_table(pa.Table.from_pylist(ROWS), tmp_path / "one/data/test-00000-of-00001.parquet")
+    with pytest.raises(
+        InvalidInputError, match="has the splits 'train', 'test': give the directory or the file of one"
+    ):
+        read_inputs(tmp_path / "one")
 
 
 @pytest.mark.parametrize(

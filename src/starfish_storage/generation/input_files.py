@@ -1,16 +1,21 @@
-"""Inputs from files: JSON Lines, JSON arrays, CSV, Parquet, and directories of text files."""
+"""Inputs from files of rows, datasets, and directories of text files."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from starfish_storage.errors import InvalidInputError
+from starfish_storage.errors import InvalidInputError, shorten
 from starfish_storage.generation.sources import OR_SKIP, BadInput, OnBadInput, Rereadable
+from starfish_storage.row_files.dataset_files import Split, is_of_columns, splits_of
 from starfish_storage.row_files.file_form import FileForm
+from starfish_storage.row_files.folders import Directory, Folder
 from starfish_storage.row_files.forms import form_named, form_of, form_of_content
-from starfish_storage.row_files.rows import BadRow, GoodRow
+from starfish_storage.row_files.many_files import folder_at, table_of
+from starfish_storage.row_files.packed import is_packed
+from starfish_storage.row_files.rows import BadRow, GoodRow, Table
 from starfish_storage.row_files.source_file import SourceFile
 from starfish_storage.row_files.text_files import TextFiles
 
@@ -34,28 +39,47 @@ class FileInputs(Rereadable):
     def __init__(self, path: str | os.PathLike[str], form: str | None = None) -> None:
         self.path = os.fspath(path)
         self.count: int | None = None
-        self._form: FileForm | None = None
+        self._form: str | None = form
+        self._texts: TextFiles | None = None
+        self._is_dataset = False
         if os.path.isdir(self.path):
-            self.count = len(TextFiles(self.path).names())
+            self._is_dataset = is_of_columns(Directory(self.path))
+        elif form is None:
+            self._is_dataset = is_packed(self.path)
+        if os.path.isdir(self.path) and not self._is_dataset:
+            self._texts = TextFiles(self.path)
+            self.count = len(self._texts.names())
             return
-        with SourceFile(self.path) as file:
-            self._form = form_named(form) if form else _form_of(self.path, file)
-            self._form.table(file)  # says what it needs, and what is wrong with a Parquet file
+        with self._table():  # says what it needs, and what is wrong with a Parquet file
+            pass
 
     def __iter__(self) -> Iterator[dict[str, Any] | BadInput]:
-        if self._form is None:
-            yield from map(_input, TextFiles(self.path).rows())
+        if self._texts is not None:
+            yield from map(_input, self._texts.rows())
             return
-        with SourceFile(self.path) as file:
-            yield from map(_input, self._form.table(file).rows())
+        with self._table() as table:
+            yield from map(_input, table.rows())
+
+    @contextmanager
+    def _table(self) -> Generator[Table]:
+        with ExitStack() as stack:
+            if self._is_dataset:
+                folder = folder_at(self.path, stack)
+                yield table_of(folder, _only_split(folder), stack)
+                return
+            file = stack.enter_context(SourceFile(self.path))
+            form = form_named(self._form) if self._form else _form_of(self.path, file)
+            yield form.table(file)
 
 
 def read_inputs(path: str | os.PathLike[str], on_bad_input: OnBadInput = "stop") -> FileInputs:
     """Return the inputs of a file, or of a directory of text files.
 
     A file holds JSON Lines (``.jsonl``, ``.ndjson``), one JSON array of objects or texts (``.json``), CSV with a header
-    (``.csv``, ``.tsv``; each cell is text) or Parquet (``.parquet``, ``.pq``; with the extra ``parquet``). It may be
-    compressed with gzip, zstd, bzip2 or xz. Each file of a directory becomes ``{"name": ..., "text": ...}``.
+    (``.csv``, ``.tsv``; each cell is text), or with the extra ``parquet`` Parquet (``.parquet``, ``.pq``) or Arrow
+    (``.arrow``, ``.feather``). It may be compressed with gzip, zstd, bzip2 or xz. Each file of a directory becomes
+    ``{"name": ..., "text": ...}``, unless it is a dataset: saved by `datasets`, or of Parquet or Arrow files. A dataset
+    may also be a zip or tar file of any files of rows. One with several splits is refused: name the files of one.
 
     Args:
         path: the file or directory.
@@ -91,6 +115,17 @@ def _checked(inputs: FileInputs, on_bad_input: OnBadInput) -> FileInputs:
         count += 1
     inputs.count = count
     return inputs
+
+
+def _only_split(folder: Folder) -> Split:
+    """Return the split of a dataset that has no other: what is tested with should not be trained on by mistake."""
+    splits = splits_of(folder)
+    if len(splits) > 1:
+        known = ", ".join(shorten(split.name or "") for split in splits)
+        raise InvalidInputError(
+            f"{folder.shown} has the splits {known}: give the directory or the file of one, or import it and choose."
+        )
+    return splits[0]
 
 
 def _form_of(path: str, file: SourceFile) -> FileForm:

@@ -13,10 +13,10 @@ from starfish_storage.imports.report import ImportReport, OnProgress, last_name
 from starfish_storage.imports.source_forms import ToolForm
 from starfish_storage.interface import Storage
 from starfish_storage.row_files.csv_rows import CSV
-from starfish_storage.row_files.dataset_files import Split, is_dataset, is_of_datasets, splits_of
-from starfish_storage.row_files.folders import Directory, Folder
-from starfish_storage.row_files.many_files import table_of
-from starfish_storage.row_files.packed import PackedFolder, is_packed
+from starfish_storage.row_files.dataset_files import Split, is_dataset, splits_of
+from starfish_storage.row_files.folders import Directory
+from starfish_storage.row_files.many_files import folder_at, table_of
+from starfish_storage.row_files.packed import is_packed
 
 _OPTIONS = (
     FormOption("config", "Of a dataset with several configurations: which one.", "NAME"),
@@ -62,7 +62,7 @@ async def import_dataset(
     """
     options: dict[str, Any] = {"delimiter": delimiter, "json_cells": json_cells}
     with ExitStack() as stack:
-        folder = await asyncio.to_thread(_opened, path, stack)
+        folder = await asyncio.to_thread(folder_at, path, stack)
         splits = await asyncio.to_thread(splits_of, folder, config, split)
         imports: list[TableImport] = []
         for one in splits:
@@ -70,10 +70,6 @@ async def import_dataset(
             title = ": ".join([name or folder.name, *_labels(one, splits)])
             imports.append(TableImport(storage, table, project_id, title, skip_bad=skip_bad, progress=progress))
         return await run_all(last_name(path), imports)
-
-
-def _opened(path: str, stack: ExitStack) -> Folder:
-    return Directory(path) if os.path.isdir(path) else stack.enter_context(PackedFolder(path, is_of_datasets))
 
 
 def _labels(split: Split, splits: list[Split]) -> list[str]:

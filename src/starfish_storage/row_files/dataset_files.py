@@ -15,6 +15,7 @@ from starfish_storage.row_files.file_form import FileForm
 from starfish_storage.row_files.folders import Folder
 from starfish_storage.row_files.forms import file_form_of
 from starfish_storage.row_files.json_file import JSON
+from starfish_storage.row_files.parquet import PARQUET
 from starfish_storage.wording import number_of
 
 _CARD = "README.md"
@@ -67,6 +68,11 @@ def is_dataset(folder: Folder) -> bool:
         return True
     near = (name for name in rows if "/" not in name.removeprefix("data/"))
     return any(file_form_of(name) != JSON or _split_in(name) is not None for name in near)
+
+
+def is_of_columns(folder: Folder) -> bool:
+    """Return whether a folder is a dataset beyond doubt: one that was saved, or of files that are no text."""
+    return is_saved(folder) or any(file_form_of(name) in (ARROW, PARQUET) for name in folder.names())
 
 
 def is_saved(folder: Folder) -> bool:

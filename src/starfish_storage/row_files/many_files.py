@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
-from starfish_storage.row_files.dataset_files import Split
-from starfish_storage.row_files.folders import Folder
+from starfish_storage.row_files.dataset_files import Split, is_of_datasets
+from starfish_storage.row_files.folders import Directory, Folder
 from starfish_storage.row_files.packed import PackedFolder
 from starfish_storage.row_files.rows import BadRow, GoodRow, Table
 
@@ -50,6 +51,15 @@ class ManyFiles:
         """See `Table.rows`."""
         for table in self._tables:
             yield from table.rows()
+
+
+def folder_at(path: str, stack: ExitStack) -> Folder:
+    """Return the folder that a directory, or a zip or tar file, is; it is open until the stack is closed.
+
+    Raises:
+        InvalidInputError: it cannot be read, or is made to do harm.
+    """
+    return Directory(path) if os.path.isdir(path) else stack.enter_context(PackedFolder(path, is_of_datasets))
 
 
 def table_of(folder: Folder, split: Split, stack: ExitStack, options: Mapping[str, Any] | None = None) -> Table:

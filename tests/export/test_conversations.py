@@ -103,7 +103,7 @@ async def test_arguments_are_never_filled_up(storage: LocalStorage, tmp_path: Pa
     texts = {conflict.path for conflict in report.conflicts}
     assert texts == {"$.messages[].tool_calls[].function.arguments", "$.tools"}
     (split,) = datasets.load_dataset(str(tmp_path / "dataset"), cache_dir=str(tmp_path / "cache")).values()
-    called = [row["messages"][1]["tool_calls"] for row in split]
+    called = [messages[1]["tool_calls"] for messages in split["messages"]]
     assert [calls and calls[0]["function"]["arguments"] for calls in called] == [
         None,
         {"q": 1},

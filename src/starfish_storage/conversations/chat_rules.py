@@ -148,6 +148,9 @@ def _check_message(
     rules: ChatRules,
     declared: Collection[str] | None,
 ) -> None:
+    said = fields.get("content")
+    if len(fields) == 2 and type(said) is str and role != "tool" and said and not said.isspace():  # noqa: PLR2004
+        return  # most of them: a role, and text
     article = "an" if role == "assistant" else "a"
     calls = fields.get("tool_calls") if role == "assistant" else None
     must_say = calls is None and fields.get("refusal") is None

@@ -32,7 +32,8 @@ _RESULTS = frozenset({"tool_result", "function_call_output", "custom_tool_call_o
 ITEMS = _THINKING | _CALLS | _RESULTS
 """Types of what stands between messages, or in them."""
 
-_THOUGHTS = ("reasoning_content", "reasoning", "thinking")
+THOUGHTS = ("reasoning_content", "reasoning", "thinking")
+"""Keys of a message under which stands, as text, what was thought."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,7 @@ def message_of(fields: Mapping[str, Any]) -> ChatMessage:
     if _is_of_sharegpt(fields):
         parts = _called(fields["value"]) if fields["from"] == "function_call" else parts_of(fields["value"], "value")
     else:
-        parts = [Part("thinking", fields[name]) for name in _THOUGHTS if isinstance(fields.get(name), str)]
+        parts = [Part("thinking", fields[name]) for name in THOUGHTS if isinstance(fields.get(name), str)]
         parts += parts_of(fields.get("content"))
         if isinstance(fields.get("refusal"), str):
             parts.append(Part("text", fields["refusal"], place="refusal"))

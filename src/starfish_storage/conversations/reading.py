@@ -7,13 +7,17 @@ from typing import Any, cast
 
 from starfish_storage.codec import decode, json_text
 from starfish_storage.conversations.messages import ROLES, Conversation, Message
-from starfish_storage.conversations.parts import ITEMS, ChatMessage, Part, is_message, message_of
+from starfish_storage.conversations.parts import ITEMS, THOUGHTS, ChatMessage, Part, is_message, message_of
 from starfish_storage.errors import ConversationError
 
 _PLAIN = {"role", "content"}
-_SPEAKERS = ("system", "developer", "user", "assistant")  # a tuple: what stands there may have no hash
+_OF_CALL = {"id", "type", "function"}
+_OF_FUNCTION = {"name", "arguments"}
+_TEXTS = {"name": "name", "tool_call_id": "tool_call_id"} | dict.fromkeys(THOUGHTS, "thinking")
+_SAYS_MORE = frozenset({"type", "tool_calls", "function_call", "refusal", *_TEXTS})
 _LISTS = ("messages", "conversations", "conversation")
-_DESCRIBED = ("name", "description", "parameters", "strict", "return")
+_DESCRIBED = dict.fromkeys(("name", "description", "parameters", "strict", "return")).keys()
+_OF_TOOL = {"type", "function"}
 _HIDDEN = frozenset({"redacted_thinking"})  # ciphertext, which only its maker reads
 
 
@@ -88,13 +92,58 @@ def _read_list(value: object, path: str) -> list[Message]:
     for index, one in enumerate(cast("list[object]", value)):
         if type(one) is dict:
             fields = cast("dict[str, Any]", one)
-            if fields.keys() == _PLAIN and type(fields["content"]) is str and fields["role"] in _SPEAKERS:
-                reader.add_plain(fields)  # as most of them are
-            else:
+            message = _canonical(fields)  # as most of them are: taking those apart takes ten times as long
+            if message is None:
                 _read_message(fields, f"{path}[{index}]", reader)
+            else:
+                reader.add_canonical(message)
         else:
             raise ConversationError(f"{path}[{index}]", f"a message is an object, not {_kind(one)}")
     return reader.messages
+
+
+def _canonical(fields: dict[str, Any]) -> Message | None:
+    """Return a message that is canonical but for keys that say nothing; None if there is more to it."""
+    role, content = fields.get("role"), fields.get("content")
+    if role not in ROLES or not (content is None or type(content) is str):
+        return None
+    if fields.keys() == _PLAIN and content is not None and role != "tool":
+        return fields
+    made = _known(fields)
+    if made is None or (role == "tool" and "tool_call_id" not in made):
+        return None
+    if "tool_calls" in made:
+        made["content"] = content or None
+    return None if made["content"] is None and "tool_calls" not in made else made
+
+
+def _known(fields: dict[str, Any]) -> Message | None:
+    """Return what is known of a message, without keys that say nothing; None if something has to be looked into."""
+    made: Message = {"role": fields["role"], "content": fields.get("content")}
+    for key, value in fields.items():
+        if value is None or value in ("", []) or key in _PLAIN:
+            continue
+        name = _TEXTS.get(key)
+        if name is not None and type(value) is str and name not in made:
+            made[name] = value
+        elif (key == "weight" and type(value) is int) or (key == "tool_calls" and _are_canonical(value)):
+            made[key] = value
+        elif key in _SAYS_MORE:
+            return None
+    return made
+
+
+def _are_canonical(calls: object) -> bool:
+    if type(calls) is not list:
+        return False
+    for one in cast("list[object]", calls):
+        call = cast("dict[str, Any]", one) if type(one) is dict else {}
+        function = call.get("function")
+        if call.keys() != _OF_CALL or not call["id"] or type(function) is not dict or function.keys() != _OF_FUNCTION:
+            return False
+        if not all(type(text) is str and text for text in cast("dict[str, object]", function).values()):
+            return False
+    return True
 
 
 def _read_message(fields: Mapping[str, Any], path: str, reader: _Reader) -> None:
@@ -135,10 +184,15 @@ class _Reader:
         self._calls = 0
         self._is_open = False  # what comes between messages belongs to the one that the assistant is saying
 
-    def add_plain(self, message: Message) -> None:
-        """Take a message that is canonical as it is, and neither calls nor answers."""
+    def add_canonical(self, message: Message) -> None:
+        """Take a message that is canonical as it is."""
         self._is_open = False
         self.messages.append(message)
+        for call in message.get("tool_calls", ()):
+            self._calls += 1
+            self._unanswered.append((call["id"], call["function"]["name"]))
+        if "tool_call_id" in message:
+            self._unanswered = [one for one in self._unanswered if one[0] != message["tool_call_id"]]
 
     def add(self, fields: Mapping[str, Any], message: ChatMessage, path: str, *, is_item: bool) -> None:
         """Take a message, or an item that stands between messages.
@@ -235,7 +289,7 @@ def _beside(fields: Mapping[str, Any], message: ChatMessage) -> Message:
     thoughts = [part.text for part in message.parts if part.kind == "thinking" and part.text]
     if thoughts:
         found["thinking"] = "\n".join(thoughts)
-    if "role" in fields and isinstance(fields.get("name"), str):
+    if "role" in fields and fields.get("name") and isinstance(fields["name"], str):
         found["name"] = fields["name"]
     if type(fields.get("weight")) is int:
         found["weight"] = fields["weight"]
@@ -283,6 +337,8 @@ def _tool(one: object, path: str) -> dict[str, Any]:
     described = cast("Mapping[str, Any]", function if isinstance(function, Mapping) else {})
     if not isinstance(described.get("name"), str) or not described["name"]:
         raise ConversationError(path, "the tool has no name")
+    if isinstance(one, dict) and one.keys() == _OF_TOOL and described.keys() <= _DESCRIBED and all(described.values()):
+        return cast("dict[str, Any]", one)
     found = {key: described[key] for key in _DESCRIBED if described.get(key)}
     if isinstance(described.get("input_schema"), Mapping):
         found["parameters"] = described["input_schema"]

@@ -147,20 +147,19 @@ async def test_frames_add_nothing_to_objects(root: Path):
             "where": ["m"],
             "statuses": ["filtered"],
             "columns": ["a", "m"],
-            "map_fields": ["m"],
         }
-        frames = [await to_pandas(storage, **chosen), await to_polars(storage, **chosen)]
+        frames: list[Any] = [await read(storage, map_fields=["m"], **chosen) for read in (to_pandas, to_polars)]
         assert [[one for one in frame["a"] if isinstance(one, str)] for frame in frames] == [
             ['{"city":"Rome"}', '{"q":1}']
         ] * 2
         assert frames[0]["m"].to_list() == [[("k", 1)], []]
         assert frames[1]["m"].to_list() in ([{"k": 1}, {}], [[{"key": "k", "value": 1}], []])  # before Polars 2
-        padded = await to_polars(storage, **chosen | {"pad": True, "map_fields": []})
+        padded = await to_polars(storage, pad=True, **chosen)
         assert padded["a"].to_list() == [{"city": "Rome", "q": None}, {"city": None, "q": 1}]
         with pytest.raises(InvalidInputError, match="no record has an object in 'late'"):
-            await to_arrow(storage, **chosen | {"map_fields": ["late"]})
+            await to_arrow(storage, map_fields=["late"], **chosen)
         with pytest.raises(InvalidInputError, match="list of fields"):
-            await to_arrow(storage, **chosen | {"map_fields": "m"})
+            await to_arrow(storage, map_fields="m", **chosen)
 
 
 async def test_pandas_keeps_integers_that_may_be_null(root: Path):

@@ -199,15 +199,13 @@ def nulls_for_infinities(value: dict[str, Any]) -> Iterator[str]:
     >>> list(nulls_for_infinities(found)), found
     (['$.a[]'], {'a': [1.5, None]})
     """
-    pending: list[tuple[Any, str]] = [(value, "$")]  # no recursion: other programs nest deeper than stores allow
+    pending: list[tuple[dict[str, Any] | list[Any], str]] = [(value, "$")]  # others nest deeper than Python's calls
     while pending:
         whole, path = pending.pop()
-        is_object = type(whole) is dict
-        children: list[tuple[Any, Any]] = list(whole.items() if is_object else enumerate(whole))
-        for key, child in children:
-            place = path + step(key) if is_object else f"{path}[]"
+        for key, child in list(whole.items() if isinstance(whole, dict) else enumerate(whole)):
+            place = path + step(key) if isinstance(key, str) else f"{path}[]"
             if isinstance(child, float) and not math.isfinite(child):
-                whole[key] = None
+                cast("dict[Any, Any]", whole)[key] = None
                 yield place
             elif isinstance(child, dict | list):
-                pending.append((cast("object", child), place))
+                pending.append((cast("dict[str, Any]", child), place))

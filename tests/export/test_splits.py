@@ -88,22 +88,25 @@ async def test_files_of_splits_are_replaced_in_one_step(storage: Storage, tmp_pa
     target = tmp_path / "set"
     for form, names in (
         (JsonLines(splits=SHARES), ["README.md", "test.jsonl", "train.jsonl"]),
+        (Parquet(splits=SHARES), ["README.md", "test.parquet", "train.parquet"]),
+        (HuggingFace(), ["README.md", "data"]),
         (JsonLines("gzip", splits=SHARES), ["README.md", "test.jsonl.gz", "train.jsonl.gz"]),
     ):
         await export(storage, target, form, master_job_ids=RUNS, overwrite=True)
         assert sorted(path.name for path in target.iterdir()) == names
     with refused(AlreadyExistsError, "set"):
         await export(storage, target, form, master_job_ids=RUNS)
-    with refused(InvalidInputError, "no export wrote"):
-        await export(storage, target, Parquet(splits=SHARES), master_job_ids=RUNS, overwrite=True)
     (target / "notes.txt").write_text("mine")
-    with refused(InvalidInputError, "no export wrote"):
-        await export(storage, target, form, master_job_ids=RUNS, overwrite=True)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "README.md").write_text("mine")
+    for place in (target, tmp_path / "mine"):
+        with refused(InvalidInputError, "no export wrote"):
+            await export(storage, place, form, master_job_ids=RUNS, overwrite=True)
     with refused(NotExportableError, "'nothing'"):
         await export(storage, tmp_path / "other", JsonLines(split_by="nothing"), master_job_ids=RUNS)
     with refused(InvalidInputError, "no record"):
         await export(storage, tmp_path / "other", JsonLines(splits=SHARES), master_job_ids=RUNS, where=["n=7"])
-    assert {path.name for path in tmp_path.iterdir()} <= {"set", "store"}
+    assert {path.name for path in tmp_path.iterdir()} <= {"mine", "set", "store"}
 
 
 async def test_a_name_of_a_file_is_refused_with_the_remedy(storage: Storage, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.export.card import DatasetFacts, SplitFacts, card_text
+from starfish_storage.export.compression import ENDINGS as COMPRESSIONS
 from starfish_storage.export.features import reads_json
 from starfish_storage.export.forms import FormWriter
 from starfish_storage.export.provenance import Provenance
@@ -21,6 +22,7 @@ from starfish_storage.extras import ArrowSchema, RecordBatch
 from starfish_storage.surrogates import replaced
 
 _CARD = "README.md"
+_ENDINGS = (".parquet", *(f".jsonl{packed}" for packed in ("", *COMPRESSIONS)))  # of files of splits
 
 
 class Layout(NamedTuple):
@@ -158,20 +160,22 @@ class SplitWriter(FormWriter):
 
 
 def is_dataset(path: str) -> bool:
-    """Return whether a directory holds a dataset in `SHARDS`, and nothing else."""
-    if sorted(os.listdir(path)) != [_CARD, "data"] or not os.path.isdir(f"{path}/data"):
-        return False
-    return all(name.endswith(".parquet") for name in os.listdir(f"{path}/data"))
-
-
-def holds_splits(path: str, endings: Sequence[str]) -> bool:
-    """Return whether a directory holds a file for each of some splits and a card, and nothing else."""
+    """Return whether a directory holds a card and the files of splits, in one of the layouts, and nothing else."""
     names = set(os.listdir(path)) - {_CARD}
-    return os.path.isfile(f"{path}/{_CARD}") and all(
-        os.path.isfile(f"{path}/{name}")
-        and any(name.endswith(ending) and can_name_split(name.removesuffix(ending)) for ending in endings)
-        for name in names
-    )
+    if not os.path.isfile(f"{path}/{_CARD}"):
+        return False
+    if names == {"data"}:
+        return os.path.isdir(f"{path}/data") and all(name.endswith(".parquet") for name in os.listdir(f"{path}/data"))
+    return bool(names) and all(os.path.isfile(f"{path}/{name}") and _names_split(name) for name in names)
+
+
+def _names_split(name: str) -> bool:
+    """Return whether a file is that of a split.
+
+    >>> _names_split("train.jsonl.gz"), _names_split("my notes.jsonl"), _names_split("train.txt")
+    (True, False, False)
+    """
+    return any(name.endswith(ending) and can_name_split(name.removesuffix(ending)) for ending in _ENDINGS)
 
 
 def _refuse_empty(splits: Mapping[str, Spool] | Sequence[SplitFacts]) -> None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import IO, Any, ClassVar
 
 from starfish_storage.errors import NotExportableError
-from starfish_storage.export.compression import ENDINGS, Compression, ending_of, open_compressed
-from starfish_storage.export.dataset_directory import SplitWriter, holds_splits
+from starfish_storage.export.compression import Compression, ending_of, open_compressed
+from starfish_storage.export.dataset_directory import SplitWriter, is_dataset
 from starfish_storage.export.forms import DivisibleForm, FormWriter, registered, splice
 from starfish_storage.export.provenance import Provenance, collect_provenance
 from starfish_storage.export.records import ExportedRecord, Refusal
@@ -56,7 +56,7 @@ class JsonLines(DivisibleForm):
 
     def is_own_directory(self, path: str) -> bool:
         """See `Form.is_own_directory`."""
-        return holds_splits(path, [LINES, *(LINES + ending for ending in ENDINGS)])
+        return is_dataset(path)
 
     def line(self, record: ExportedRecord) -> bytes:
         """Return a record as a line.

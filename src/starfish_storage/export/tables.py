@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from starfish_storage.errors import InvalidInputError, NotExportableError, StoreDamagedError, shorten
-from starfish_storage.export.dataset_directory import FILES, holds_splits, is_dataset, write_dataset
+from starfish_storage.export.dataset_directory import FILES, is_dataset, write_dataset
 from starfish_storage.export.forms import DivisibleForm, Form, FormWriter, OnRows, registered
 from starfish_storage.export.provenance import Provenance, collect_provenance, identity_of
 from starfish_storage.export.records import ExportedRecord, Refusal
@@ -90,7 +90,7 @@ class Parquet(TableForm, DivisibleForm):
 
     def is_own_directory(self, path: str) -> bool:
         """See `Form.is_own_directory`."""
-        return holds_splits(path, self.endings)
+        return is_dataset(path)
 
     def _rules(self) -> TableRules:
         return TableRules(self.pad, self.map_fields)

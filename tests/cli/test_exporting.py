@@ -161,6 +161,16 @@ def test_one_seed_draws_all_that_is_drawn(here: Path, words: list[str]):
     assert call_json("export", ENDED, "out.csv", "--sample", "1", *words)["sample_seed"] == 3
 
 
+def test_a_search_chooses_records(here: Path):
+    target = here / "out.jsonl"
+    ended = call("export", ENDED, str(target), "--search", "country:japan OR nothing")
+    assert [line["country"] for line in lines(target)] == ["Japan"]
+    assert "found by\tcountry:japan OR nothing" in ended.out.splitlines()
+    ended = call("export", ENDED, str(here / "other.jsonl"), "--search", "-japan")
+    assert ended.status == 2
+    assert not (here / "other.jsonl").exists()
+
+
 def test_records_go_to_the_standard_output_and_what_is_said_to_the_other(here: Path):
     ended = call("export", ENDED, "-")
     assert [json.loads(line)["country"] for line in ended.out.splitlines()] == ["France", "Japan"]

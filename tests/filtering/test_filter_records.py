@@ -36,11 +36,15 @@ async def storage(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
 
 
 async def numbers(
-    storage: Storage, *where: str, statuses: list[str] | None = None, sample: Sample | None = None
+    storage: Storage,
+    *where: str,
+    statuses: list[str] | None = None,
+    sample: Sample | None = None,
+    search: str | None = None,
 ) -> list[int]:
     """Return the inputs of the records that fit; failed ones have no data, and are known by their error."""
     found: list[int] = []
-    async for batch in filter_records(storage, RUN, where, statuses, sample=sample):
+    async for batch in filter_records(storage, RUN, where, statuses, search=search, sample=sample):
         accounts = await storage.ledger.account_for_inputs([record.job_id for record in batch])
         found += [(accounts[record.job_id].run_config or {})["n"] for record in batch]
     return found
@@ -117,6 +121,19 @@ async def test_a_sample_is_of_what_fits_and_the_same_every_time(storage: Storage
             await numbers(storage, sample=Sample(size))  # type: ignore[arg-type]
     with pytest.raises(InvalidInputError, match="Sample"):
         await numbers(storage, sample=10)  # type: ignore[arg-type]
+
+
+@on_both_engines
+async def test_a_search_goes_with_conditions_and_samples(storage: Storage) -> None:
+    odd = await numbers(storage, "kind.of=odd")
+    assert await numbers(storage, search="odd") == odd
+    assert sorted(await numbers(storage, "n<10", search="kind.of:ODD -even")) == [1, 5, 7, 9]
+    assert await numbers(storage, "@cost>=1.2", search="odd OR nothing") == [n for n in odd if n >= 120]
+    drawn = await numbers(storage, search="odd", sample=Sample(10, 7))
+    assert drawn == await numbers(storage, "kind.of=odd", sample=Sample(10, 7))
+    assert await numbers(storage, search="nothing") == []
+    with pytest.raises(InvalidInputError):
+        await numbers(storage, search="-odd")
 
 
 async def test_large_data_is_not_read_and_its_length_is_known(storage: Storage) -> None:

@@ -25,6 +25,7 @@ from starfish_storage.cli.options import (
 from starfish_storage.cli.output import show_json
 from starfish_storage.cli.place import Place
 from starfish_storage.cli.run_lookup import find_run
+from starfish_storage.cli.search import indexed
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.export import (
     ArrowIpc,
@@ -69,6 +70,7 @@ _DOING = {"reading": "exporting", "writing": "writing"}
 )
 @click.option("--all-statuses", is_flag=True, help="Export records in every status that have data.")
 @with_conditions
+@click.option("--search", metavar="QUERY", help="Only records that a text search finds, as 'search' takes it.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Write only the first N that fit.")
 @click.option("--with-input", is_flag=True, help="Add the input of each record, before its data.")
 @click.option("--input-key", metavar="KEY", help="Under this key, not beside the data.")
@@ -137,6 +139,8 @@ async def _export(
             def shown(progress: ExportProgress) -> None:
                 count(progress.done, progress.total, _DOING[progress.phase])
 
+            if given["search"] is not None:
+                await indexed(storage, count)
             asked_for["progress"] = shown
             return await export(storage, _destination(given["destination"], form), form, **asked_for)
 
@@ -166,6 +170,7 @@ def _asked_for(given: dict[str, Any], master_job_ids: list[str]) -> ExportOption
         "project_id": given["project"],
         "statuses": None if given["all_statuses"] else given["status"] or ("completed",),
         "where": given["where"],
+        "search": given["search"],
         "sample": None if sample is None else Sample(sample, seed),
         "accepted_only": given["accepted_only"],
         "limit": given["limit"],

@@ -28,6 +28,7 @@ def show_export(report: ExportReport, *, to_error_stream: bool) -> None:
     fields: dict[str, Cell] = {"file": report.path, "form": report.form, "records": records}
     fields["bytes"] = report.bytes
     fields["chosen by"] = ", ".join(report.where) or None
+    fields["found by"] = report.search
     if report.sample is not None:
         fields["sample"] = f"{report.sample:,} of each run at most, with the seed {report.sample_seed}"
     fields["limit"] = report.limit

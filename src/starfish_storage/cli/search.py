@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from starfish_storage.cli.cells import Cell
-from starfish_storage.cli.counting import counted
+from starfish_storage.cli.counting import Counting, counted
 from starfish_storage.cli.json_form import as_json as to_json
 from starfish_storage.cli.opening import reading
 from starfish_storage.cli.options import RunName, example, with_json, with_store
@@ -72,21 +72,21 @@ async def _search(place: Place, query: str | None, where: dict[str, Any], limit:
         }
         page = await storage.search_records(query, limit=limit, **scope)
         if page.remaining:
-            await _index(storage)
+            with counted("indexing") as count:
+                await indexed(storage, count)
             page = await storage.search_records(query, limit=limit, **scope)
         _show(page, as_json=as_json)
 
 
-async def _index(storage: Storage) -> None:
-    """Take in what remains, and show how far that is."""
-    with counted("indexing") as count:
-        indexed, remaining = await storage.index_records(_STEP_SECONDS)
-        while remaining:
-            count(indexed, indexed + remaining)
-            before = indexed
-            indexed, remaining = await storage.index_records(_STEP_SECONDS)
-            if indexed == before:
-                return  # somebody else is at it, or it is written as fast as it is read
+async def indexed(storage: Storage, count: Counting) -> None:
+    """Bring the index of a store up to date, and show how far that is."""
+    have, remaining = await storage.index_records(_STEP_SECONDS)
+    while remaining:
+        count(have, have + remaining, "indexing")
+        before = have
+        have, remaining = await storage.index_records(_STEP_SECONDS)
+        if have == before:
+            return  # somebody else is at it, or it is written as fast as it is read
 
 
 def _show(page: SearchPage, *, as_json: bool) -> None:

@@ -72,6 +72,7 @@ async def export(
         options.get("statuses", DEFAULT_STATUSES),
         accepting(options.get("where", ()), options.get("accepted_only", False)),
         options.get("sample"),
+        options.get("search"),
     )
     return await _Export(selection, chosen, shape, place, options).write()
 

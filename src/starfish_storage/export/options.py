@@ -28,6 +28,7 @@ class ExportOptions(TypedDict, total=False):
         project_id: the records of all its master jobs.
         statuses: only records in one of these statuses; None for all; if left out, those that are ``completed``.
         where: only records that fit all of these conditions, such as ``"score>=0.5"``: see `filtering.Condition`.
+        search: only records that this text search finds, such as ``"photon* -draft topic:physics"``.
         sample: so many records of each master job, of those that fit, in the order of a shuffle.
         accepted_only: only records that at least one author has accepted, and none has rejected.
         limit: write at most so many records: the first ones.
@@ -47,6 +48,7 @@ class ExportOptions(TypedDict, total=False):
     project_id: str | None
     statuses: Sequence[str] | None
     where: Sequence[str | Condition]
+    search: str | None
     sample: Sample | None
     accepted_only: bool
     limit: int | None

@@ -87,6 +87,7 @@ class Chosen(TypedDict, total=False):
     Attributes:
         where: the conditions that they fit, as they are typed.
         accepted_only: True: somebody has accepted each of them, and nobody rejected it.
+        search: the words that they were found by.
         sample: how many of each run were drawn, at most, of those that fit.
         sample_seed: the seed of the draw.
         limit: how many were written, at most: the first ones.
@@ -95,6 +96,7 @@ class Chosen(TypedDict, total=False):
 
     where: list[str]
     accepted_only: bool
+    search: str
     sample: int
     sample_seed: int
     limit: int
@@ -165,6 +167,8 @@ def words_of(chosen: Chosen) -> list[str]:
     words = list(chosen.get("where", ()))
     if chosen.get("accepted_only"):
         words.append("somebody has accepted it, and nobody rejected it")
+    if "search" in chosen:
+        words.append(f"found by the search for {chosen['search']}")
     if "sample" in chosen:
         words.append(f"a random sample of {chosen['sample']:,} of each run, with the seed {chosen.get('sample_seed')}")
     if "limit" in chosen:

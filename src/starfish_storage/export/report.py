@@ -142,6 +142,7 @@ class ExportReport:
         replaced_halves: lone halves of surrogate pairs in texts and keys, each of which became U+FFFD.
         accepted_only: only records are in it that somebody has accepted, and nobody rejected.
         where: the other conditions that its records fit, as they are typed.
+        search: the query that found them; None: all.
         sample: how many records of each master job were drawn, at most; None: all that fit are in it.
         sample_seed: the seed of the draw; None without one.
         limit: how many records were written at most; None: all.
@@ -166,6 +167,7 @@ class ExportReport:
     replaced_halves: int = 0
     accepted_only: bool = False
     where: Sequence[str] = ()
+    search: str | None = None
     sample: int | None = None
     sample_seed: int | None = None
     limit: int | None = None

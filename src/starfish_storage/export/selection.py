@@ -25,6 +25,7 @@ class Selection:
         jobs: the master jobs, in order.
         statuses: of the records; None for all.
         where: conditions that the records fit.
+        search: a query that finds them; None: all.
         sample: of the records of each master job that fit; None: all of them. It comes in the order of its shuffle.
     """
 
@@ -32,6 +33,7 @@ class Selection:
     jobs: Sequence[GenerationMasterJob]
     statuses: Sequence[str] | None
     where: Sequence[Condition] = ()
+    search: str | None = None
     sample: Sample | None = None
 
     def chosen(self) -> Chosen:
@@ -41,6 +43,8 @@ class Selection:
             found["where"] = where
         if ACCEPTED in self.where:
             found["accepted_only"] = True
+        if self.search is not None:
+            found["search"] = self.search
         if self.sample is not None:
             found |= {"sample": self.sample.size, "sample_seed": self.sample.seed}
         return found
@@ -55,7 +59,9 @@ class Selection:
     async def scan(self) -> AsyncGenerator[list[ScannedRecord]]:
         """Yield the records in batches; the data of each is one JSON object on one line, or an error stands for it."""
         for job in self.jobs:
-            found = filter_records(self.storage, job.master_job_id, self.where, self.statuses, sample=self.sample)
+            found = filter_records(
+                self.storage, job.master_job_id, self.where, self.statuses, search=self.search, sample=self.sample
+            )
             async for batch in found:
                 yield [on_one_line(record) for record in batch]
 
@@ -72,11 +78,12 @@ async def select(
     statuses: Sequence[str] | None = DEFAULT_STATUSES,
     where: Sequence[str | Condition] = (),
     sample: Sample | None = None,
+    search: str | None = None,
 ) -> Selection:
     """Return the named master jobs in the order given, then those of the project, oldest first.
 
     Raises:
-        InvalidInputError: neither master jobs nor a project are named, or a condition is none.
+        InvalidInputError: neither master jobs nor a project are named, or a condition or the query is none.
         NotFoundError: a master job, or the project, does not exist.
     """
     if isinstance(master_job_ids, str) or (not master_job_ids and project_id is None):
@@ -93,4 +100,6 @@ async def select(
             raise NotFoundError("project", project_id, "'starfish-storage projects' lists all projects")
         for job in reversed(await storage.list_master_jobs(project_id)):
             found.setdefault(job.master_job_id, job)
-    return Selection(storage, list(found.values()), statuses, conditions, sample and sample.checked())
+    if search is not None:
+        await storage.find_matching(search, ())  # what is wrong with it is said before anything is done
+    return Selection(storage, list(found.values()), statuses, conditions, search, sample and sample.checked())

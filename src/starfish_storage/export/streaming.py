@@ -122,11 +122,11 @@ class Stream:
 
         A thread that waits for a reader in the lock of that buffer is a fatal error where the interpreter ends.
         """
-        output: Any = self._output
-        if not isinstance(output, io.BufferedWriter):
-            output.write(piece)
-            output.flush()
+        raw: Any = getattr(self._output, "raw", None)
+        if not isinstance(raw, io.RawIOBase):
+            self._output.write(piece)
+            self._output.flush()
             return
         left = memoryview(piece)
         while left:
-            left = left[output.raw.write(left) or 0 :]
+            left = left[raw.write(left) or 0 :]

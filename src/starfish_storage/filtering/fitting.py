@@ -72,6 +72,7 @@ async def filter_records(
     where: Iterable[str | Condition] = (),
     statuses: Sequence[str] | None = None,
     *,
+    search: str | None = None,
     sample: Sample | None = None,
     newest_first: bool = False,
     with_data: bool = True,
@@ -86,24 +87,24 @@ async def filter_records(
         master_job_id: the run; one that does not exist has no records.
         where: conditions, all of which a record fits: see `Condition.parse`.
         statuses: only records in one of these statuses.
+        search: only records that this query finds: see `RecordSearch.search_records`. The index is made first.
         sample: of the records that fit; None: all of them.
         newest_first: in place of oldest first; not with a sample.
         with_data: read the data also where no condition is about it.
         largest: bytes of the largest data that is read, as in `fitting`.
 
     Raises:
-        InvalidInputError: a condition is none.
-        InvalidStatusError: a status is unknown.
+        InvalidInputError: a condition, or the query, is none. `InvalidStatusError` if a status is unknown.
     """
     conditions, drawn = conditions_of(where), sample_of(sample)
     left, seed = (None, None) if drawn is None else (drawn.size, drawn.seed)
-    is_whole = left is None and not conditions
-    reading, backwards = (with_data and is_whole) or about_data_alone(conditions), newest_first and sample is None
+    is_whole = left is None and not conditions and search is None
+    reading = (with_data and is_whole) or (search is None and about_data_alone(conditions))
     scan = storage.scan_records(
-        master_job_id, statuses, seed=seed, backwards=backwards, with_data=reading, largest=largest
+        master_job_id, statuses, seed=seed, backwards=newest_first and not drawn, with_data=reading, largest=largest
     )
     async with aclosing(cast("AsyncGenerator[list[ScannedRecord]]", scan)) as batches:
-        async for batch in batches:
+        async for batch in batches if search is None else _matching(storage, batches, search):
             if is_whole:
                 yield batch
                 continue
@@ -112,10 +113,20 @@ async def filter_records(
                 chosen = [one.record for one in looked.fits[:left]]
                 if chosen:
                     yield chosen
-                if left is not None:
-                    left -= len(chosen)
-                    if left <= 0:
-                        return
+                left = None if left is None else left - len(chosen)
+                if left == 0:
+                    return
+
+
+async def _matching(
+    storage: Storage, batches: AsyncGenerator[list[ScannedRecord]], search: str
+) -> AsyncGenerator[list[ScannedRecord]]:
+    """Yield those records that a query finds, once the index is up to date."""
+    await storage.find_matching(search, ())  # what is wrong with it is said before anything is done
+    await storage.index_records()
+    async for batch in batches:
+        found = await storage.find_matching(search, [record.record_uid for record in batch])
+        yield [record for record in batch if record.record_uid in found]
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,6 +116,20 @@ class RecordSearch(ABC):
         """
 
     @abstractmethod
+    async def find_matching(self, query: str, record_uids: Sequence[str]) -> set[str]:
+        """Return those of these records whose data contains all words of a query, however many match in the store.
+
+        The index is not brought up to date first: `index_records` does that, and records that it lacks are not found.
+
+        Args:
+            query: as that of `search_records`.
+            record_uids: among which is searched.
+
+        Raises:
+            InvalidInputError: the query cannot be used: see `search_records`.
+        """
+
+    @abstractmethod
     async def index_records(self, seconds: float | None = None) -> SearchState:
         """Bring the index up to date, as every search does. Idempotent. Not durable: an index is made again.
 

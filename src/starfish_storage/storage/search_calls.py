@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from starfish_storage.interface import MetadataHandler, SearchPage, SearchPlace, SearchState
 from starfish_storage.interface.search import RecordSearch
+from starfish_storage.metadata.values import text
 from starfish_storage.storage.data_reading import DataReading
 from starfish_storage.storage.search_arguments import checked_search, checked_seconds
 from starfish_storage.storage.searching import TextSearch
@@ -37,6 +38,11 @@ class SearchCalls(RecordSearch):
         """See `RecordSearch.search_records`."""
         self._check_open()
         return await self._search.search(checked_search(query, master_job_id, project_id, fields, limit, after))
+
+    async def find_matching(self, query: str, record_uids: Sequence[str]) -> set[str]:
+        """See `RecordSearch.find_matching`."""
+        self._check_open()
+        return await self._search.matching(text("query", query), [text("record_uid", uid) for uid in record_uids])
 
     async def index_records(self, seconds: float | None = None) -> SearchState:
         """See `RecordSearch.index_records`."""

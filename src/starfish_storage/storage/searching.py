@@ -74,8 +74,7 @@ class TextSearch:
         """See `RecordSearch.search_records`."""
         parse(asked.query, lambda _: True)  # what is wrong with it is said before anything is done
         state = await self.bring_up_to_date(_SEARCH_SECONDS)
-        paths = await self._index.ask(lambda index: index.list_fields())
-        parsed = parse(asked.query, lambda field: any(is_within(path, field) for path in paths))
+        parsed = await self._parsed(asked.query)
         snippets = Snippets(parsed.terms, asked.fields)
         hits: list[SearchHit] = []
         limit, place, most = asked.limit, asked.after, asked.limit + _SPARE
@@ -90,6 +89,15 @@ class TextSearch:
                 break
             most *= 4  # many were replaced or deleted: a few more searches are enough
         return SearchPage(hits[:limit], found.found, found.is_cut, len(hits) > limit, *state)
+
+    async def matching(self, query: str, record_uids: Sequence[str]) -> set[str]:
+        """See `RecordSearch.find_matching`."""
+        parsed = await self._parsed(query)
+        matches = await self._index.ask(lambda index: index.list_matches(parsed, record_uids))
+        snippets = Snippets(parsed.terms, None)
+        if snippets.is_filtered:  # the index knows only some of the fields apart
+            return {hit.record.record_uid for hit in await self._shown(matches, snippets)}
+        return {match.place.record_uid for match, _ in await self._valid(matches)}
 
     async def bring_up_to_date(self, seconds: float | None) -> SearchState:
         """See `RecordSearch.index_records`."""
@@ -114,6 +122,10 @@ class TextSearch:
             await self._index.ask(lambda index: index.merge(_FORGET_SECONDS))
         except StorageError as error:
             logger.warning("what was deleted is still in the search index, until the next search: %s", error)
+
+    async def _parsed(self, query: str) -> Query:
+        paths = await self._index.ask(lambda index: index.list_fields())
+        return parse(query, lambda field: any(is_within(path, field) for path in paths))
 
     # --- parts ----------------------------------------------------------------------------------------------------
 
@@ -191,16 +203,20 @@ class TextSearch:
             if gone:
                 await self._index.ask(_taking_in(turn, (), gone))
 
-    async def _shown(self, matches: Sequence[Match], snippets: Snippets) -> list[SearchHit]:
-        """Return the hits of those matches that the store still has as they were indexed, in order."""
+    async def _valid(self, matches: Sequence[Match]) -> list[tuple[Match, CurrentRecord]]:
+        """Return those matches that the store still has as they were indexed, in order, with their records."""
         current = {
             one.row.record_uid: one for one in await self._changes.get_current([m.place.record_uid for m in matches])
         }
-        valid = [
+        return [
             (match, one)
             for match in matches
             if (one := current.get(match.place.record_uid)) is not None and hash_of(one.stamp) == match.stamp
         ]
+
+    async def _shown(self, matches: Sequence[Match], snippets: Snippets) -> list[SearchHit]:
+        """Return the hits of those matches that the store still has as they were indexed, in order."""
+        valid = await self._valid(matches)
         hits: list[SearchHit] = []
         while valid:
             read = await self._reading.scan([one.row for _, one in valid], [one.place for _, one in valid])

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby, islice
 from typing import Any, NamedTuple, cast
 
+from starfish_storage.codec import json_text
 from starfish_storage.errors import StorageBusyError
 from starfish_storage.interface.search import SearchPlace
 from starfish_storage.metadata.row import Row, only_value
@@ -231,6 +232,14 @@ class SearchIndex:
             ranked = sorted((-round(rank, 6), number) for number, rank in found[:MOST_RANKED])
             matches = list(islice(self._behind(ranked, after), most))
         return Matches(matches, len(ranked), is_cut=len(found) > MOST_RANKED)
+
+    def list_matches(self, query: Query, record_uids: Sequence[str]) -> list[Match]:
+        """Return those of these records that match a query, in no order, and without a rank."""
+        with self._lock, self._file.translated():
+            columns = dict(self._execute("list_fields"))
+            expression = compiled(query, lambda field: _filter(columns, None, field), None)
+            found = self._execute("list_matches", json_text(list(record_uids)), expression.text)
+            return [Match(SearchPlace(0.0, uid), stamp) for uid, stamp in found]
 
     def _behind(self, ranked: Sequence[tuple[float, int]], after: SearchPlace | None) -> Iterator[Match]:
         """Yield the matches behind a place, those of one rank by their uids."""

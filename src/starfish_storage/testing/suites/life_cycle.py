@@ -55,6 +55,7 @@ EVERY_CALL: dict[str, Call] = {
     "iter_record_data": lambda s: collected(s.iter_record_data("data/00/record-1.json")),
     "measure_size": lambda s: s.measure_size(),
     "search_records": lambda s: s.search_records("word"),
+    "find_matching": lambda s: s.find_matching("word", ["record-1"]),
     "index_records": lambda s: s.index_records(),
     "drop_search_index": lambda s: s.drop_search_index(),
     "save_request_config": lambda s: s.save_request_config(s.generate_request_config_path(MASTER_JOB), {}),

@@ -54,9 +54,13 @@ class SearchTests(StorageSuite):
             assert {hit.record.record_uid for hit in page.hits} == uids, query
             assert (page.found, page.is_cut, page.has_more) == (len(uids), False, False), query
             _check_marks(page.hits)
+            assert await storage.find_matching(query, [*TEXTS, "nothing"]) == uids, query
+            assert await storage.find_matching(query, []) == set()
         for query in ("", "-photon", "a*", "x" * 1001):
             with refused(InvalidInputError):
                 await storage.search_records(query)
+            with refused(InvalidInputError):
+                await storage.find_matching(query, [])
 
     async def test_hits_show_why_they_were_found(self, storage: Storage) -> None:
         """With the record as it is, the field, and a part of its text as it was written."""
@@ -128,6 +132,7 @@ class SearchTests(StorageSuite):
             await writer.save_record(a_record("r5"), {"text": "new5 word"})
             await writer.log_record_metadata(a_record("bare"))
             await writer.annotations.edit_record("r3", {"text": "new3 word"}, author="a reviewer")
+        assert await storage.find_matching("word", [f"r{at}" for at in range(5)]) == {"r0", "r4"}
         assert await _uids(storage, "new1 OR new2 OR new3 OR old4 OR new5") == {"r1", "r2", "r3", "r4", "r5"}
         assert await _uids(storage, "old1 OR old2 OR old3") == set()
         async with store.open() as writer:

@@ -16,7 +16,7 @@ from imports.reading import rows_of
 from starfish_storage import LocalStorage
 from starfish_storage.copying import archive, unarchive
 from starfish_storage.export import ArrowIpc, Csv, Form, HuggingFace, JsonLines, Parquet, export
-from starfish_storage.imports import import_file
+from starfish_storage.imports import import_file, import_path
 
 ROWS: list[dict[str, Any]] = [
     {"text": f"größer\n{n}", "number": n, "list": [{"a": n, "b": None}], "half": n + 0.5} for n in range(1203)
@@ -124,8 +124,7 @@ async def assert_equal_again(here: Path, rows: list[dict[str, Any]]) -> None:
         forms: list[Form] = [JsonLines(), Parquet(), ArrowIpc(), HuggingFace()]
         for name, form in zip(("a.jsonl", "a.parquet", "a.arrow", "set"), forms, strict=True):
             report = await export(storage, here / name, form, master_job_ids=[run])
-            file = next((here / name).rglob("*.parquet")) if form.is_directory else here / name
-            again = await import_file(storage, file, project_id=name)
+            again = await import_path(storage, here / name, project_id=name)
             found = await rows_of(storage, again.master_job_ids[0])
             assert found == rows, name
             if not any(conflict.written_as == "numbers with a fraction" for conflict in report.conflicts):

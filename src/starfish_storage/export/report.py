@@ -138,7 +138,7 @@ class ExportReport:
         without_data: records passed over because they have no data, as those that failed.
         skipped: records left out because they are damaged, or cannot be written so; at most 1,000 are named.
         skipped_records: how many those are.
-        conflicts: values that did not fit into one column.
+        conflicts: what a table could not hold as it is, and what became of it.
         replaced_halves: lone halves of surrogate pairs in texts and keys, each of which became U+FFFD.
         accepted_only: only records are in it that somebody has accepted, and nobody rejected.
         where: the other conditions that its records fit, as they are typed.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
+import pyarrow.parquet
 import pytest
 
 from cli.calling import call, call_json, run
@@ -72,6 +74,17 @@ def test_metadata_and_messages(here: Path):
     assert (metadata["input"], metadata["cost"], metadata["attempts"]) == ({"country": "France"}, 0.25, 1)
 
 
+def test_conversations_are_written_as_their_file_ends(here: Path):
+    words = ("--with-input", "--input-key", "asked", "--messages", "user=asked.country,assistant=capital", "-q")
+    for name in ("out.jsonl", "out.parquet"):
+        assert call("export", ENDED, name, *words) == (0, "", "")
+    assert pyarrow.parquet.read_table("out.parquet").to_pylist() == lines(here / "out.jsonl")
+    spoken = [{"role": "user", "content": "France"}, {"role": "assistant", "content": "ecnarF"}]
+    assert lines(here / "out.jsonl")[0] == {"messages": spoken}
+    ended = call("export", ENDED, "dataset", "--form", "trl", *words[:5], "--split", "train=0.5,test=0.5", "--json")
+    assert (json.loads(ended.out)["form"], sorted(os.listdir("dataset"))) == ("trl", ["README.md", "data"])
+
+
 def test_what_is_damaged_ends_it_or_is_named(here: Path):
     target = here / "out.jsonl"
     data = {
@@ -108,6 +121,10 @@ def test_what_is_damaged_ends_it_or_is_named(here: Path):
         (["last", "out.csv", "--seed", "5"], "--seed is for --form jsonl"),
         (["last", "out.csv", "--split", "a=.5,b=.5"], "--split is for --form jsonl"),
         (["last", "out.csv", "--messages", "user=n"], "--messages is for --form messages"),
+        (["last", "out.jsonl", "--messages", "user=n", "--raw-cells"], "--messages and --raw-cells do not fit"),
+        (["last", "out.csv", "--form", "openai", "--messages", "user=n"], "and not as csv"),
+        (["last", "out.parquet", "--form", "jsonl"], "means parquet, and not jsonl"),
+        (["capitals-1", "out.jsonl", "--form", "trl", "--messages-from", "country"], "country: this is text"),
         (["last", "out.jsonl", "--metadata-key", "zz"], "--metadata-key names the key of --metadata"),
         (["last", "out.jsonl", "--all-statuses", "--status", "failed"], "--all-statuses and --status"),
         (["last", "out.jsonl", "--status", "done"], "'done'"),

@@ -151,6 +151,8 @@ def test_what_people_have_becomes_canonical(given: Any, canonical: list[dict[str
         ({"messages": []}, "messages"),
         ([USER, 7], "$[1]"),
         ([{"content": "hi"}], "$[0]"),
+        ([{"role": "model", "parts": [{"text": "hi"}]}], "$[0]"),
+        ([{"role": "assistant", "content": None, "tool_calls": []}], "$[0]"),
         ([{"role": "boss", "content": "hi"}], "$[0].role"),
         ([{"role": ["user"], "content": "hi"}], "$[0].role"),
         ([{"from": "boss", "value": "hi"}], "$[0].from"),

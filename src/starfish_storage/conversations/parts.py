@@ -32,6 +32,7 @@ _RESULTS = frozenset({"tool_result", "function_call_output", "custom_tool_call_o
 ITEMS = _THINKING | _CALLS | _RESULTS
 """Types of what stands between messages, or in them."""
 
+_SAYING = ("tool_calls", "function_call", "refusal")
 THOUGHTS = ("reasoning_content", "reasoning", "thinking")
 """Keys of a message under which stands, as text, what was thought."""
 
@@ -151,8 +152,10 @@ def is_message(fields: Mapping[str, Any]) -> bool:
         return True
     if fields.get("role") is None and _type(fields) in ITEMS:
         return True
-    says_something = fields.get("content") is not None or fields.get("tool_calls") or fields.get("refusal")
-    return isinstance(fields.get("role"), str) and bool(says_something)
+    says_something = fields.get("content") is not None or any(
+        map(fields.get, ("tool_calls", "function_call", "refusal"))
+    )
+    return isinstance(fields.get("role"), str) and says_something
 
 
 def _is_of_sharegpt(fields: Mapping[str, Any]) -> bool:

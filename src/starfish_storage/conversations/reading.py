@@ -155,6 +155,8 @@ def _read_message(fields: Mapping[str, Any], path: str, reader: _Reader) -> None
         if not named:
             raise ConversationError(path, f"a message has a role; it is one of {', '.join(ROLES)}")
         raise ConversationError(f"{path}.{named}", f"the role is unknown: it is one of {', '.join(ROLES)}")
+    if not is_message(fields):
+        raise ConversationError(path, "the message says nothing: it has no content, and calls nothing")
     is_item = fields.get("type") in ITEMS or (fields.get("type") == "message" and message.role == "assistant")
     reader.add(fields, message, path, is_item=is_item)
 

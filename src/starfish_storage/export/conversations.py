@@ -104,9 +104,9 @@ class Conversations(Form):
         object.__setattr__(self, "metadata_key", self.container.metadata_key)
         self.writing()
         if self.thinking == "keep" and not self.shape.has_thinking:
-            having = ", ".join(shape.name for shape in conversation_shapes() if shape.has_thinking)
+            having = " or ".join(shape.name for shape in conversation_shapes() if shape.has_thinking)
             raise InvalidInputError(
-                f"{self.name} has no place for what was thought: use thinking='drop', or one of {having}."
+                f"{self.name} has no place for what was thought: leave thinking= (--thinking) out, or use {having}."
             )
 
     @property

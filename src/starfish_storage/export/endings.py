@@ -102,7 +102,7 @@ def refuse_other_ending(form: Form, path: str, given: str) -> None:
     usual = written.endings[0] if written.endings else ""
     if meant is not None and not isinstance(written, meant):
         raise InvalidInputError(
-            f"the ending of {given!a} means {meant.name}, but {form.name} writes {written.name}: end it in "
+            f"the ending of {given!a} means {meant.name}, and not {written.name}: end it in "
             f"{usual or 'something else'}, or choose another form."
         )
     is_packed = written.is_compressed_by_ending and getattr(written, "compression", None) == compression

@@ -85,5 +85,5 @@ def parse_fields(text: str) -> tuple[str, ...]:
     return tuple(field.strip() for field in text.split(",") if field.strip())
 
 
-PAD = FormOption("pad", "Fill up objects that lack keys with null.", kind=bool)
-MAPS = FormOption("map_fields", "Write these fields as maps.", "FIELD,...", flag="map", read=parse_fields)
+PAD = FormOption("pad", "Tables: fill up objects that lack keys with null.", kind=bool)
+MAPS = FormOption("map_fields", "Parquet, Arrow: write fields as maps.", "FIELD,...", flag="map", read=parse_fields)

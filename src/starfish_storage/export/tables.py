@@ -29,7 +29,7 @@ from starfish_storage.form_option import FormOption
 from starfish_storage.interface import Storage
 from starfish_storage.models import GenerationMasterJob
 
-_PLAIN_JSON = FormOption("plain_json", "Keep JSON text as text for `datasets` too.", kind=bool)
+_PLAIN_JSON = FormOption("plain_json", "Datasets: read JSON text as text, not as objects.", kind=bool)
 
 
 class TableForm(Form):

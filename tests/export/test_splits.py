@@ -178,11 +178,12 @@ async def test_rows_are_divided_as_stored_and_compared_as_written(storage: Stora
         for name in ("train.jsonl", "test.jsonl")
     )
     assert (len(train | test), train & test) == (QUESTIONS, set())
-    levels = await export(storage, tmp_path / "out.jsonl", **{**some, "fields": ["level"]}, dedupe=True)
+    some |= {"fields": ["level"], "dedupe": True}
+    levels = await export(storage, tmp_path / "out.jsonl", **some)
     assert (tmp_path / "out.jsonl").read_text() == '{"level":"easy"}\n{"level":"hard"}\n'
     assert levels.duplicates is not None
     assert (levels.records, levels.duplicates.records) == (2, 358)
-    few = await export(storage, tmp_path / "out.jsonl", **{**some, "fields": ["level"]}, dedupe=True, limit=2)
+    few = await export(storage, tmp_path / "out.jsonl", limit=2, **some)
     assert few.duplicates is not None
     assert (few.records, few.duplicates.records) == (2, 3)  # what comes behind the last one written is not looked at
 

@@ -22,7 +22,8 @@ HALVES = {"train": 0.5, "test": 0.5}
 
 def record(uid: str, data: dict[str, Any], question: object = None, run: str = "run-1") -> ExportedRecord:
     digest = None if question is None else canonical_hash({"q": question})
-    return ExportedRecord(uid, encode(data, ""), None, None, RecordSource(f"job-{uid}", run, digest, None))
+    given = None if question is None else {"q": question, "sample": uid}
+    return ExportedRecord(uid, encode(data, ""), None, None, RecordSource(f"job-{uid}", run, digest, given))
 
 
 @st.composite
@@ -47,6 +48,7 @@ def test_what_came_of_one_input_is_never_in_two_splits(
     shuffled = data.draw(st.permutations(records))
     for group_by, key in (
         ("@input", lambda one: one.source.input_digest),
+        ("@input.q", lambda one: one.source.input["q"]),
         ("topic", lambda one: one.payload.split(b"topic")[1]),
         ("@run", lambda one: one.source.master_job_id),
     ):
@@ -146,6 +148,17 @@ def test_a_field_within_fields_keeps_together() -> None:
     assert len({at(record(f"r{n}", {"@id": "x"}, n)) for n in range(20)}) == 1
 
 
+def test_a_field_of_the_input_keeps_together() -> None:
+    options = SplitOptions(HALVES, group_by="@input.q")
+    assert options.keeps_inputs_together
+    split = split_of(options)
+    rows = [[record(f"r{n}", {"n": n}, question) for n in range(10)] for question in range(20)]
+    assert [len(set(map(split, some))) for some in rows] == [1] * 20
+    assert {split(some[0]) for some in rows} == set(HALVES)
+    with pytest.raises(InvalidInputError, match="record 'r1' has no input with the field 'q'"):
+        split(record("r1", {"q": 1}))
+
+
 def test_a_record_without_the_field_is_refused_by_name() -> None:
     step = Dividing(SplitOptions(HALVES, group_by="topic"), "parquet")
     assert not step.needs_source
@@ -186,6 +199,7 @@ def test_a_field_with_too_many_values_names_no_splits() -> None:
         ({"splits": {"test": 0.5, "Test": 0.5}}, "case"),
         ({"splits": {"train": 1.0}, "split_by": "x"}, "not both"),
         ({"splits": HALVES, "group_by": "@runs"}, "@run"),
+        ({"splits": HALVES, "group_by": "@input."}, "@input.FIELD"),
         ({"splits": HALVES, "group_by": ""}, "''"),
         ({"group_by": "topic"}, "group_by says"),
         ({"split_by": "x", "group_by": "topic"}, "no shares"),

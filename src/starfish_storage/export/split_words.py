@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from starfish_storage.export.report import DuplicateReport, ExportReport
-from starfish_storage.export.splitting import GROUPS, Division, SplitOptions
+from starfish_storage.export.splitting import GROUPS, OF_INPUT, Division, SplitOptions
 from starfish_storage.wording import number_of
 
 
@@ -34,12 +34,17 @@ def how_divided(options: SplitOptions) -> str:
     if not options.is_divided:
         return "All records are in one split."
     shares = ", ".join(f"{name} {fraction:g}" for name, fraction in (options.splits or {}).items())
-    field = options.group_by.removeprefix("@")
-    what, who = GROUPS.get(options.group_by) or (f"their field {field}", f"All records with one value of {field}")
+    what, who = GROUPS.get(options.group_by) or _by_field(options.group_by)
     return (
         f"Records are divided by a hash of {what}, with the seed {options.seed}: {shares}. {who} are in one split, and "
         "keep it when others are added."
     )
+
+
+def _by_field(group_by: str) -> tuple[str, str]:
+    field = group_by.removeprefix(OF_INPUT)
+    what = f"their field {field.removeprefix('@')}" if field == group_by else f"the field {field} of their input"
+    return what, f"All records with one value of {field.removeprefix('@')}"
 
 
 def warnings_of(report: ExportReport) -> list[str]:

@@ -25,6 +25,7 @@ WHOLE = "train"
 """The split of records that are not divided, as `datasets` calls it."""
 
 BY_INPUT = "@input"
+OF_INPUT = "@input."
 GROUPS = {
     BY_INPUT: (
         "the input that they were made of, or of their prompt or data",
@@ -51,8 +52,8 @@ class SplitOptions:
         split_by: in place of that, the field of the data that names the split.
         group_by: what records have in common that are never in two splits: ``"@input"``, the input that they were made
             of, of whatever run (a row of an imported file goes by its prompt if it is a conversation, else by its
-            data); a field of their data, such as
-            ``"question"`` or ``"source.url"``; ``"@run"``; or ``"@record"``, each record on its own.
+            data); ``"@input.question"``, a field of that input; a field of their data, such as ``"question"`` or
+            ``"source.url"``; ``"@run"``; or ``"@record"``, each record on its own.
         seed: another one divides otherwise.
 
     Raises:
@@ -67,10 +68,10 @@ class SplitOptions:
     def __post_init__(self) -> None:
         if self.splits is not None and self.split_by is not None:
             raise InvalidInputError("records are split by fractions or by a field: give splits or split_by, not both.")
-        if not self.group_by or (self.group_by not in GROUPS and self.group_by[:1] == "@" != self.group_by[1:2]):
+        if self.group_by not in GROUPS and re.match(r"[^@]|@@|@input\..", self.group_by) is None:
             raise InvalidInputError(
                 f"records cannot be grouped by {shorten(self.group_by)}: name a field of their data, or one of "
-                f"{', '.join(GROUPS)}. A field whose name begins with @ is written with another @ before it."
+                f"{', '.join(GROUPS)}, {OF_INPUT}FIELD. A field whose name begins with @ gets another @ before it."
             )
         if self.splits is None and (self.group_by != BY_INPUT or self.seed):
             given = "group_by" if self.group_by != BY_INPUT else "a seed"
@@ -89,7 +90,12 @@ class SplitOptions:
     @property
     def keeps_inputs_together(self) -> bool:
         """Whether all that was made of one input is in one split."""
-        return not self.is_divided or (self.split_by is None and self.group_by == BY_INPUT)
+        return not self.is_divided or (self.split_by is None and self.goes_by_input)
+
+    @property
+    def goes_by_input(self) -> bool:
+        """Whether the input of a record, or a field of that, says which records stay together."""
+        return self.group_by == BY_INPUT or self.group_by.startswith(OF_INPUT)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -182,7 +188,9 @@ class Dividing(Reshaper):
 
     def __init__(self, options: SplitOptions, form: str) -> None:
         self._form = form
-        self.needs_source = options.is_divided and options.split_by is None and options.group_by in (BY_INPUT, "@run")
+        self.needs_source = (
+            options.is_divided and options.split_by is None and (options.goes_by_input or options.group_by == "@run")
+        )
         self._split = split_of(options)
 
     def reshape(self, records: Sequence[ExportedRecord]) -> Iterator[ExportedRecord | Refusal]:
@@ -264,13 +272,16 @@ def _group_of(group_by: str) -> Callable[[ExportedRecord], str]:
         return lambda record: "" if record.source is None else record.source.master_job_id
     if group_by == BY_INPUT:
         return _input_of
-    field = group_by.removeprefix("@")
+    is_of_input = group_by.startswith(OF_INPUT)
+    field = group_by.removeprefix(OF_INPUT) if is_of_input else group_by.removeprefix("@")
 
     def group(record: ExportedRecord) -> str:
-        value = value_of(stored_data(record), field)
+        given = None if record.source is None else record.source.input
+        value = value_of(given if is_of_input else stored_data(record), field)
         if value is MISSING:
             raise InvalidInputError(
-                f"record {shorten(record.uid)} has no field {shorten(field, 40)} that says which records stay together."
+                f"record {shorten(record.uid)} has no {'input with the ' if is_of_input else ''}field "
+                f"{shorten(field, 40)} that says which records stay together."
             )
         return value_digest(value).hex()
 

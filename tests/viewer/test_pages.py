@@ -82,6 +82,7 @@ async def test_the_page_of_a_run(client: httpx.AsyncClient):
     assert "Ended" in found.text
     assert f"retry {RUN}" in found.text
     assert f"export {RUN} FILE.jsonl" in found.text
+    assert f"records {RUN} --status failed" in found.text
     assert f"view --bundle {RUN} DIRECTORY" in found.text
     assert f'data-events="/events?run={RUN}"' in (await client.get(f"/run?id={RUN}")).text  # it may begin again
 

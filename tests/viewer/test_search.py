@@ -40,6 +40,9 @@ async def test_hits_lead_to_records(client: httpx.AsyncClient):
     found = await page(client, f"/search?q=number&run={RUN}&field=messages.content")
     assert "5 records match" in found.text
     assert sum(place.startswith("/record?uid=") for place in found.links) == 5
+    assert "export" not in found.text  # fields are not in it
+    found = await page(client, f"/search?q=number&run={RUN}")
+    assert f"export {RUN} FILE.jsonl --all-statuses --search number" in found.text
     assert "No record has these words" in (await page(client, f"/search?q=common&run={RUN}")).text
     assert (await page(client, "/search?q=common&project=project-1")).has_link("Next")
     assert "What can be searched for" in (await page(client, "/search")).text

@@ -108,6 +108,19 @@ async def test_what_is_shown_is_downloaded_and_exported(
     assert len(download.content.splitlines()) == len(await uids(client, f"{TABLE}&{state}&where=n"))
 
 
+async def test_an_export_is_offered_of_what_has_data(client: httpx.AsyncClient, made: str, tmp_path: Path):
+    failures = await page(client, f"{TABLE}&status=failed&where=%40failure%3DValueError")
+    assert "export" not in failures.text
+    assert f"records {RUN} --status failed --where @failure=ValueError --limit 0 --json" in failures.text
+    found = await page(client, f"{TABLE}&column=topic&column=a%2Cb")
+    words = ["export", RUN, "FILE.csv", "--all-statuses", "--fields", 'topic,"a,b"']
+    assert " ".join(words) in found.text
+    words[2] = str(tmp_path / "x.csv")
+    ended = await asyncio.to_thread(call, *words, "--store", made)
+    assert (ended.status, ended.err) == (0, "No record has the field 'a,b'.\n")
+    assert (tmp_path / "x.csv").read_text("utf-8-sig").splitlines()[0] == '"topic"'
+
+
 async def test_columns_are_downloaded_as_csv(client: httpx.AsyncClient):
     found = await page(client, f"{TABLE}&where=n%3D1&column=topic&column=score")
     text = (await client.get(found.link("CSV of the columns"))).text

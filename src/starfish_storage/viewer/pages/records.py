@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -46,7 +48,7 @@ async def records_page(sheet: Sheet, parameters: QueryParams) -> Response:
         comparisons=COMPARISONS,
         facts=FACTS,
         largest=LARGEST_COMPARED,
-        commands=_commands(sheet, state),
+        commands=_commands(sheet, state, page),
         show_new=_show_new(state, page),
     )
 
@@ -64,12 +66,31 @@ async def job_of(sheet: Sheet, state: TableState) -> GenerationMasterJob:
     return job
 
 
-def _commands(sheet: Sheet, state: TableState) -> dict[str, str]:
+def _commands(sheet: Sheet, state: TableState, page: RecordPage) -> dict[str, str]:
     """Return the commands about the records that the table shows. Where it shows all, export has to be told so."""
     run = state.query.master_job_id
+    listed = {"List them": sheet.command("records", run, *state.words)}
+    if page.lines and all(line.bytes is None and line.problem is None for line in page.lines):  # most failed ones
+        return listed | {
+            "List them for a program": sheet.command("records", run, *state.words, "--limit", "0", "--json")
+        }
     every = [] if state.query.statuses else ["--all-statuses"]
-    listed = sheet.command("records", run, *state.words)
-    return {"Export them": sheet.command("export", run, "FILE.jsonl", *every, *state.words), "List them": listed}
+    commands = {"Export them": sheet.command("export", run, "FILE.jsonl", *every, *state.words)}
+    if state.columns:
+        fields = ("--fields", _comma_separated(state.columns))
+        commands["Export the columns"] = sheet.command("export", run, "FILE.csv", *every, *state.words, *fields)
+    return commands | listed
+
+
+def _comma_separated(names: Sequence[str]) -> str:
+    """Return names as ``--fields`` reads them.
+
+    >>> _comma_separated(["answer.text", "a,b"])
+    'answer.text,"a,b"'
+    """
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(names)
+    return text.getvalue()
 
 
 def _show_new(state: TableState, page: RecordPage) -> str:

@@ -98,7 +98,13 @@ def _commands(sheet: Sheet, progress: RunProgress) -> dict[str, str]:
         commands["Continue it, if nobody works on it"] = sheet.command("resume", run)
     if progress.state is not None and (progress.inputs.get("failed") or progress.records.get("failed")):
         commands["Run again what failed"] = sheet.command("retry", run)
-    commands["Export its records"] = sheet.command("export", run, "FILE.jsonl")
+    made = [status for status in ("completed", "filtered", "duplicate") if progress.records.get(status)]
+    failed = progress.records.get("failed")
+    if made or not failed:  # most of what failed has no data
+        which = [word for one in made for word in ("--status", one)] if "completed" not in made else []
+        commands["Export its records"] = sheet.command("export", run, "FILE.jsonl", *which)
+    if failed:
+        commands["List what failed"] = sheet.command("records", run, "--status", "failed")
     commands["Copy it into one file"] = sheet.command("archive", run, "FILE.zip")
     commands["Write it as pages to hand on"] = sheet.command("view", "--bundle", run, "DIRECTORY")
     return commands

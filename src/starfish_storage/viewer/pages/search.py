@@ -99,6 +99,7 @@ async def search_page(sheet: Sheet, parameters: QueryParams) -> Response:
         problem=problem,
         hits=[] if page is None else [_ShownHit(hit, list(_parts(hit))) for hit in page.hits],
         next_page=_next(query, page),
+        commands=_commands(sheet, query),
     )
 
 
@@ -116,6 +117,15 @@ def _parts(hit: SearchHit) -> Iterator[_Part]:
         at = end
     if at < len(hit.snippet):
         yield _Part(hit.snippet[at:], is_mark=False)
+
+
+def _commands(sheet: Sheet, query: SearchQuery) -> dict[str, str]:
+    """Return the command that exports all hits; it names runs, and fields only within the query."""
+    which = [query.run] if query.run else ["--project", query.project] if query.project else []
+    if not which or query.fields:
+        return {}
+    export = sheet.command("export", *which, "FILE.jsonl", "--all-statuses", "--search", query.text)
+    return {"Export all hits": export}
 
 
 def _next(query: SearchQuery, page: SearchPage | None) -> str | None:

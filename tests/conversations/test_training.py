@@ -13,9 +13,15 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from conversations.rows import ANSWER, ASK, SYSTEM, TOOLS, WORSE, Row, call, calling, trl_call
+from conversations.test_datasets import CASES, opened, without_nulls
+from export.saving import save
+from export.test_messages import lines
+from starfish_storage import LocalStorage
 from starfish_storage.conversations.messages import Conversation
 from starfish_storage.conversations.pairs import pair_of
 from starfish_storage.conversations.shapes import ConversationShape, PairShape, shape_named
+from starfish_storage.export import export, form_named
+from starfish_storage.testing.samples import MASTER_JOB, save_run
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast  # pyright: ignore[reportMissingImports] (of the group `training`)
@@ -84,6 +90,21 @@ def test_chat_templates_take_what_is_written(tokenizer: PreTrainedTokenizerFast)
         assert "Tells the weather." in text
         assert '\\"' not in text  # no arguments that are quoted once more
         assert text == rendered(tokenizer, model, split["prompt"] + split["completion"], split["tools"])
+
+
+async def test_a_dataset_renders_as_its_rows_do(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
+    data, options = CASES["trl"]
+    async with LocalStorage(tmp_path / "store", durability="process") as storage:
+        await save_run(storage)
+        await save(storage, data)
+        for name in ("rows.jsonl", "dataset"):
+            await export(storage, tmp_path / name, form_named("trl", name, **options), master_job_ids=[MASTER_JOB])
+    rows = lines(tmp_path / "rows.jsonl")
+    found = [without_nulls(row) for row in opened(tmp_path / "dataset")]
+    for model in ("gptoss", "nemotron_3_nano", "qwen3", "qwen3_6"):
+        for row, loaded in zip(rows, found, strict=True):
+            text = rendered(tokenizer, model, row["messages"], row["tools"])
+            assert rendered(tokenizer, model, loaded["messages"], loaded["tools"]) == text
 
 
 def test_chat_templates_refuse_what_the_check_refuses(tokenizer: PreTrainedTokenizerFast) -> None:

@@ -212,6 +212,7 @@ async def test_bad_responses(storage: LocalStorage, run: Path, name: str):
     assert await storage.list_master_jobs() == []
     report = await import_curator(storage, str(run), skip_bad=True)
     assert (report.records, report.skipped, len(report.bad_rows)) == (1, 1, 1)
+    assert ("is not JSON, at column " in report.bad_rows[0]) == (name == "cut")
 
 
 async def test_a_killed_import_goes_on(storage: LocalStorage, run: Path):

@@ -14,6 +14,7 @@ from starfish_storage.codec import decode, encode
 from starfish_storage.errors import InvalidDataError, InvalidInputError, shorten
 from starfish_storage.imports.answers import LONGEST_ERROR, ModelAnswer
 from starfish_storage.imports.places import MOST_POSITIONS, LineFile, Places
+from starfish_storage.row_files.json_lines import parsed_line
 from starfish_storage.row_files.rows import MAX_ROW_BYTES, BadRow
 from starfish_storage.row_files.source_file import SourceFile, shown
 from starfish_storage.runs import Output, Usage
@@ -152,9 +153,11 @@ def response_files(path: str) -> list[str]:
 def _parsed(place: str, line: bytes) -> ModelAnswer | BadRow:
     if len(line) > MAX_ROW_BYTES:
         return BadRow(f"{place} is longer than {MAX_ROW_BYTES // 2**20} MiB")
+    row = parsed_line(place, line)
+    if isinstance(row, BadRow):
+        return row
     try:
-        found = decode(line.rstrip() + b"\n")
-        response = _response(found)
+        response = _response(row.data)
         for output in response.outputs:
             if output.data is not None:
                 encode(output.data, place)
@@ -162,7 +165,7 @@ def _parsed(place: str, line: bytes) -> ModelAnswer | BadRow:
     except InvalidDataError as error:
         return BadRow(str(error).rstrip("."))
     except (ValueError, TypeError, LookupError, RecursionError, AttributeError):
-        return BadRow(f"{place} is not a response of Curator, or is incomplete")
+        return BadRow(f"{place} is not a response of Curator")
     return response
 
 

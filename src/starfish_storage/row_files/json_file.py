@@ -13,11 +13,12 @@ from starfish_storage.errors import InvalidInputError, shorten
 from starfish_storage.row_files.file_form import FileForm
 from starfish_storage.row_files.json_cursor import JsonCursor
 from starfish_storage.row_files.json_lines import JsonLinesTable, kind_of
-from starfish_storage.row_files.rows import MAX_ROW_BYTES, BadRow, GoodRow
+from starfish_storage.row_files.rows import BadRow, GoodRow
 from starfish_storage.wording import number_of
 
 _MOST_COLUMNS = 500  # of one object: each is read by a cursor of its own
 _COLUMN_BLOCK = 2**16
+_LONGEST_FIRST_LINE = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +126,12 @@ class JsonTable(JsonLinesTable):
         return self._layout_of_one_object(members)
 
     def _has_an_object_a_line(self) -> bool:
-        """Return whether the first line is an object, and another one follows."""
+        """Return whether the first line is an object, and another one follows.
+
+        A long first line is not looked at, as it may be the whole file: then the objects are read one after another.
+        """
         with self._file.text() as content:
-            lines = (line for line in iter(lambda: content.readline(MAX_ROW_BYTES), b"") if line.strip())
+            lines = (line for line in iter(lambda: content.readline(_LONGEST_FIRST_LINE), b"") if line.strip())
             first = next(lines, b"")
             try:
                 return isinstance(decode(first.rstrip() + b"\n"), dict) and next(lines, None) is not None

@@ -56,7 +56,7 @@ class JsonLinesTable:
                     continue
                 if not line.strip():
                     continue
-                row = _parsed(place, line)
+                row = parsed_line(place, line)
                 if is_first and isinstance(row, BadRow) and (line.lstrip()[:1] == b"[" or line.strip() == b"{"):
                     # Leaving bad lines out would make rows of some of its lines.
                     raise InvalidInputError(
@@ -70,7 +70,8 @@ class JsonLinesTable:
 JSON_LINES = FileForm(name="jsonl", title="JSON Lines", endings=(".jsonl", ".ndjson"), table=JsonLinesTable)
 
 
-def _parsed(place: str, line: bytes) -> GoodRow | BadRow:
+def parsed_line(place: str, line: bytes) -> GoodRow | BadRow:
+    """Return the row of a line."""
     try:
         # With the line end of the codec, which then need not look twice.
         found: object = decode(line.rstrip() + b"\n")

@@ -20,7 +20,10 @@ class ParquetTable(ColumnarTable):
     def open(self, file: SourceFile) -> tuple[ArrowSchema, Callable[[], Iterator[RecordBatch]]]:
         """See `ColumnarTable.open`."""
         pq = need("pyarrow.parquet", "parquet", "Parquet files")
-        parquet: Any = pq.ParquetFile(arrow().PythonFile(file.raw, "r"), memory_map=False)
+        # By default, whole row groups are read ahead: some programs write one a file.
+        parquet: Any = pq.ParquetFile(
+            arrow().PythonFile(file.raw, "r"), memory_map=False, pre_buffer=False, buffer_size=2**20
+        )
         return parquet.schema_arrow, lambda: parquet.iter_batches(BATCH)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import pyarrow.parquet
 import pytest
 
 from export.saving import save
@@ -92,6 +93,9 @@ async def test_each_shape_is_the_same_in_each_container(storage: LocalStorage, t
         if name in ("out.jsonl", "out.parquet"):
             checked = check_file(tmp_path / name)
             assert (checked.form, checked.rows, checked.first_faults) == (shape, len(numbers), [])
+    assert f"a conversation in the shape `{shape}`" in (tmp_path / "dataset" / "README.md").read_text("utf-8")
+    metadata = pyarrow.parquet.read_schema(tmp_path / "out.parquet").metadata
+    assert metadata[b"starfish_storage.shape"].decode() == f'"{shape}"'
     (split,) = datasets.load_dataset(str(tmp_path / "dataset"), cache_dir=str(tmp_path / "cache")).values()
     assert [without_nulls(row) for row in split] == wanted
 

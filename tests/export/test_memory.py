@@ -33,11 +33,12 @@ asyncio.run(main(*sys.argv[1:]))
 EXPORT = """
 import asyncio, sys
 from starfish_storage import LocalStorage
-from starfish_storage.export import ChatMessages, HuggingFace, export, form_of
+from starfish_storage.export import ChatMessages, HuggingFace, export, form_named, form_of
 from starfish_storage.testing.samples import MASTER_JOB
 
 async def main(store, target):
     form = {"chat": ChatMessages.parsed("user=n,assistant=text"), "dataset": HuggingFace(metadata_key="m")}
+    form["chat.parquet"] = form_named("trl", "chat.parquet", messages=(("user", "n"), ("assistant", "text")))
     chosen = form.get(target.rpartition("/")[2]) or form_of(target, metadata_key="m")
     async with LocalStorage(store) as storage:
         report = await export(storage, target, chosen, master_job_ids=[MASTER_JOB])
@@ -63,7 +64,7 @@ async def test_every_form_is_written_in_flat_memory(tmp_path: Path) -> None:
     store = (tmp_path / "store").as_uri()
     await said(FILL, store, str(RECORDS))
     peaks: dict[str, float] = {}
-    for name in ("a.jsonl", "a.jsonl.zst", "a.csv", "chat", "a.parquet", "a.arrow", "dataset"):
+    for name in ("a.jsonl", "a.jsonl.zst", "a.csv", "chat", "chat.parquet", "a.parquet", "a.arrow", "dataset"):
         records, peak = await said(EXPORT, store, str(tmp_path / name))
         assert records == RECORDS
         peaks[name] = peak * 1024 / 1e6

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from starfish_storage.codec import readable_text
+from starfish_storage.conversations.shapes import shape_named
 from starfish_storage.export.features import DTYPES, dtype
 from starfish_storage.export.provenance import Chosen, Provenance, RunProvenance, without_tokens, words_of
 from starfish_storage.export.schema import Conflict, Plan
@@ -172,6 +173,9 @@ def _body(facts: DatasetFacts, source: Provenance) -> Iterator[str]:
     for left in (run.unfinished for run in runs):
         if left is not None:
             yield from [f"This is not all of it: {inline(str(left))}.", ""]
+    if source.shape is not None:
+        title = shape_named(source.shape).title
+        yield from [f"Each row is a conversation in the shape `{source.shape}`: {title}.", ""]
     yield from _chosen(source.chosen)
     yield from _splits(facts)
     if facts.plan is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, cast
 
 from starfish_storage.codec import decode, json_line
@@ -14,6 +14,7 @@ from starfish_storage.errors import ConversationError, InvalidInputError, NotExp
 from starfish_storage.export.conversation_source import ConversationSource, Thinking
 from starfish_storage.export.forms import Form, FormWriter
 from starfish_storage.export.json_lines import JsonLines
+from starfish_storage.export.provenance import Provenance
 from starfish_storage.export.records import ExportedRecord, Refusal
 from starfish_storage.export.reshaping import Reshaper
 from starfish_storage.export.splitting import SPLIT_OPTIONS, SplitOptions
@@ -151,7 +152,8 @@ class Conversations(Form):
 
     async def gather(self, storage: Storage, jobs: Sequence[GenerationMasterJob]) -> Any:
         """See `Form.gather`."""
-        return await self.container.gather(storage, jobs)
+        about = await self.container.gather(storage, jobs)
+        return replace(about, shape=self.shape.name) if isinstance(about, Provenance) else about
 
     def is_own_directory(self, path: str) -> bool:
         """See `Form.is_own_directory`."""

@@ -111,11 +111,13 @@ class Provenance:
         runs: in the order in which they were asked for.
         chosen: how the records were chosen among those of the runs; empty: all of them.
         division: how they were divided into splits, and what stands twice; None if they were not.
+        shape: the name of the shape of conversations that each row has; None: rows are the data of records.
     """
 
     runs: tuple[RunProvenance, ...]
     chosen: Chosen = field(default_factory=Chosen)
     division: Division | None = None
+    shape: str | None = None
 
 
 async def collect_provenance(storage: Storage, master_job_ids: Sequence[str]) -> Provenance:
@@ -149,6 +151,8 @@ def identity_of(provenance: Provenance) -> dict[str, str]:
         values["unfinished"] = left
     if provenance.division is not None and (told := provenance.division.told()):
         values["division"] = told
+    if provenance.shape is not None:
+        values["shape"] = provenance.shape
     # Ids stay as they are, whatever they look like: without them, nobody finds the runs.
     return {f"starfish_storage.{name}": json_text(value) for name, value in values.items()} | told_of(provenance.chosen)
 

@@ -1,6 +1,6 @@
 # Everything sets itself up: Python 3.11+ and make are all a machine needs.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-fast check format bench docs screenshots site clean .venv/foreign
+.PHONY: help demo test test-slow test-fast check format bench docs screenshots site clean .venv/foreign .venv/foreign-tools
 
 PYTHON ?= python3
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
@@ -26,7 +26,7 @@ test: .venv/ready  ## Run the tests (the slow ones in a reduced size)
 test-fast: .venv/ready  ## Run the tests that say within a minute whether a change is sound
 	$(RUN) pytest $(FAST) $(SIDE_BY_SIDE)
 
-test-slow: .venv/browser .venv/axe.min.js .venv/clients .venv/cluster .venv/foreign .venv/training  ## Run every test whole: kill loops, a million rows; the numbers of cases go to slow-cases.log
+test-slow: .venv/browser .venv/axe.min.js .venv/clients .venv/cluster .venv/foreign .venv/foreign-tools .venv/training  ## Run every test whole: kill loops, a million rows; the numbers of cases go to slow-cases.log
 	$(RUN) pytest -m "slow or not slow" --hypothesis-profile=thorough --timeout=3600 --log-file=slow-cases.log --log-file-level=INFO
 
 check: .venv/ready  ## Lint, format, types, import floors, size limits
@@ -79,7 +79,9 @@ clean:  ## Remove what was set up
 
 .venv/foreign/finished: tests/imports/foreign.txt | .venv/ready
 .venv/foreign-starfish/finished: tests/imports/starfish.txt | .venv/ready
-.venv/foreign/finished .venv/foreign-starfish/finished:
+.venv/foreign-tools: .venv/foreign-tools/finished
+.venv/foreign-tools/finished: tests/imports/foreign-tools.txt | .venv/ready
+.venv/foreign/finished .venv/foreign-starfish/finished .venv/foreign-tools/finished:
 	$(UV) venv --quiet --clear --python .venv/bin/python $(@D)
 	$(UV) pip install --quiet --python $(@D)/bin/python -r $<
 	@touch $@

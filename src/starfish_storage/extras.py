@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
@@ -70,3 +71,14 @@ def zstd() -> Any:
         return importlib.import_module("compression.zstd")
     except ImportError:
         return need("backports.zstd", "zstd", "Files that are compressed with zstd")
+
+
+def zstd_zipfile() -> Any:
+    """Import what reads ZIP archives whose members are compressed with zstd, as `zipfile` does from Python 3.14 on.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
+    if sys.version_info >= (3, 14):
+        return importlib.import_module("zipfile")
+    return need("backports.zstd.zipfile", "zstd", "ZIP archives that are compressed with zstd")

@@ -17,10 +17,16 @@ FROZEN = HERE / "assets"
 FROZEN_OR_REAL = pytest.mark.parametrize("made", ["frozen", "real"])
 
 _TOOLS = Path(sys.prefix) / "foreign"
+_MORE_TOOLS = Path(sys.prefix) / "foreign-tools"
 _STARFISH = Path(sys.prefix) / "foreign-starfish"
 _WRITERS = {
     "curator": (_TOOLS, HERE / "curator_writer.py", "curator"),
     "distilabel": (_TOOLS, HERE / "distilabel_writer.py", "pipelines"),
+    "data-designer": (_MORE_TOOLS, HERE / "data_designer_writer.py", "data-designer"),
+    "inspect": (_MORE_TOOLS, HERE / "inspect_writer.py", "inspect"),
+    "llm": (_MORE_TOOLS, HERE / "llm_writer.py", "llm"),
+    "lm-eval": (_MORE_TOOLS, HERE / "lm_eval_writer.py", "lm-eval"),
+    "sdg-hub": (_MORE_TOOLS, HERE / "sdg_hub_writer.py", "sdg-hub"),
     "starfish": (_STARFISH, MIGRATIONS.parent / "starfish_writer.py", "store"),
 }
 
@@ -29,7 +35,8 @@ def real(tool: str, root: Path) -> Path:
     """Let a tool store something in an empty directory and return where; if it is not installed, skip the test."""
     environment, writer, place = _WRITERS[tool]
     if not (environment / "finished").exists():
-        pytest.skip(f"{tool} is not installed: make .venv/foreign")
+        target = "foreign-tools" if environment == _MORE_TOOLS else "foreign"
+        pytest.skip(f"{tool} is not installed: make .venv/{target}")
     made = root / "real"
     made.mkdir()
     ended = subprocess.run(
@@ -54,4 +61,8 @@ def frozen(tool: str, root: Path) -> Path:
     if tool == "starfish":
         shutil.unpack_archive(MIGRATIONS / "starfish-0.1.3.zip", root / "frozen")
         return root / "frozen"
+    packed = FROZEN / f"{tool}.zip"
+    if packed.exists():
+        shutil.unpack_archive(packed, root / "frozen")
+        return root / "frozen" / tool
     return FROZEN / _WRITERS[tool][2]

@@ -11,9 +11,12 @@ import starfish_storage
 from starfish_storage.metadata.columns import ROWS, listed
 
 SQL = Path(starfish_storage.__file__).parent / "metadata" / "sql"
-# `starfish.sql` makes rows of parts of Starfish's: values of its own, for columns of its own choice.
+# `starfish.sql` makes rows of parts of Starfish's: values of its own, for columns of its own choice; so
+# are the tables that `llm.sql` reads.
 QUERIES = [
-    path for path in sorted(SQL.glob("*/*.sql")) if path.name not in ("schema.sql", "starfish.sql", "clauses.sql")
+    path
+    for path in sorted(SQL.glob("*/*.sql"))
+    if path.name not in ("schema.sql", "starfish.sql", "llm.sql", "clauses.sql")
 ]
 LONGEST = 4  # so many columns may stand in a query; more of them are a list that has a name
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from starfish_storage.codec import decode, encode, readable_text
-from starfish_storage.errors import InvalidDataError
+from starfish_storage.codec import readable_text
 from starfish_storage.imports.answers import LONGEST_ERROR
 from starfish_storage.imports.fields import object_in, text_in
-from starfish_storage.row_files.rows import MAX_ROW_BYTES, BadRow
+from starfish_storage.imports.json_rows import read_object
+from starfish_storage.row_files.rows import BadRow
 
 _ADDRESSES = {
     "chat.completion": "/v1/chat/completions",
@@ -83,7 +82,7 @@ def is_batch_line(row: Mapping[str, Any]) -> bool:
 
 def read_batch_line(place: str, line: bytes) -> BatchLine | BadRow:
     """Read a line of outputs; a bad one says where it stands, and why."""
-    row = read_object(place, line)
+    row, _ = read_object(place, line)
     if isinstance(row, BadRow):
         return row
     if not is_batch_line(row):
@@ -91,27 +90,6 @@ def read_batch_line(place: str, line: bytes) -> BatchLine | BadRow:
             f'{place} is no output of a batch: it needs "custom_id", and "response" with a "body", "error" or "result"'
         )
     return _of_anthropic(row) if isinstance(row.get("result"), dict) else _of_openai(row)
-
-
-def read_object(place: str, line: bytes) -> dict[str, Any] | BadRow:
-    """Read a line that holds a JSON object which a store accepts."""
-    if len(line) > MAX_ROW_BYTES:
-        return BadRow(f"{place} is longer than {MAX_ROW_BYTES // 2**20} MiB")
-    try:
-        # With the line end of the codec, which then need not look twice.
-        found: object = decode(line.rstrip() + b"\n")
-        if not isinstance(found, dict):
-            return BadRow(f"{place} is not a JSON object")
-        row = cast("dict[str, Any]", found)
-        encode(row, place)
-    except InvalidDataError as error:
-        return BadRow(str(error).rstrip("."))
-    except json.JSONDecodeError as error:
-        # The column would be the first of the line after it where the line was torn.
-        return BadRow(f"{place} is not JSON, at column {min(error.pos, len(line.decode().rstrip())) + 1}")
-    except (ValueError, RecursionError):
-        return BadRow(f"{place} is not JSON")
-    return row
 
 
 def _of_openai(row: dict[str, Any]) -> BatchLine:

@@ -10,13 +10,12 @@ from dataclasses import replace
 from typing import Any
 
 from starfish_storage.codec import readable_text
-from starfish_storage.errors import InvalidInputError, shorten
 from starfish_storage.form_option import FormOption
-from starfish_storage.imports.answers import ModelAnswer
-from starfish_storage.imports.batch_lines import BatchLine, is_batch_line, read_batch_line, read_object
+from starfish_storage.imports.answers import AnswerSource, ModelAnswer
+from starfish_storage.imports.batch_lines import BatchLine, is_batch_line, read_batch_line
 from starfish_storage.imports.fields import object_in, text_in
-from starfish_storage.imports.first_row import first_row
 from starfish_storage.imports.into_run import RunImport
+from starfish_storage.imports.json_rows import first_row, read_object
 from starfish_storage.imports.places import LineFile, Places
 from starfish_storage.imports.prices import pricing
 from starfish_storage.imports.report import ImportReport, OnProgress
@@ -34,7 +33,7 @@ NO_ANSWER = "NoAnswer"
 """The kind of failure of requests that no file has an answer to."""
 
 
-class BatchSource:
+class BatchSource(AnswerSource):
     """The answers of one batch.
 
     Args:
@@ -67,10 +66,6 @@ class BatchSource:
         names = ["requests"] if self._requests else []
         return {"name": self.name, **first} | dict(zip(["errors"][: len(self._outputs) - 1] + names, more, strict=True))
 
-    def about(self) -> dict[str, Any]:
-        """See `AnswerSource.about`."""
-        return {}
-
     def notes(self) -> list[str]:
         """See `AnswerSource.notes`."""
         missing = sum(1 for position in self._positions.values() if position not in self._places)
@@ -80,10 +75,6 @@ class BatchSource:
         if missing:
             told.append(f"{number_of(missing, 'request')} without an answer")
         return told
-
-    def output_schema(self, first: ModelAnswer) -> dict[str, Any]:  # noqa: ARG002 (as others have it)
-        """See `AnswerSource.output_schema`."""
-        return {}
 
     def has_changed(self) -> bool:
         """See `AnswerSource.has_changed`."""
@@ -108,7 +99,7 @@ class BatchSource:
         if self._requests is None:
             return
         for offset, place, line in self._requests.lines():
-            row = read_object(place, line)
+            row, _ = read_object(place, line)
             if isinstance(row, BadRow):
                 yield row
                 continue
@@ -151,7 +142,7 @@ class BatchSource:
         number, offset = self._places[position]
         found = read_batch_line("", self._outputs[number].line(offset))
         if isinstance(found, BadRow) or self._positions.get(found.custom_id) != position:
-            raise self._changed()
+            raise self.changed()
         return self._answer(position, found)
 
     def _answer(self, position: int, found: BatchLine) -> ModelAnswer:
@@ -170,9 +161,9 @@ class BatchSource:
     def _request(self, position: int, custom_id: str) -> dict[str, Any]:
         if self._requests is None:
             return {"custom_id": custom_id}
-        row = read_object("", self._requests.line(self._asked[position][1]))
+        row, _ = read_object("", self._requests.line(self._asked[position][1]))
         if isinstance(row, BadRow):
-            raise self._changed()
+            raise self.changed()
         return row
 
     def _usage(self, found: BatchLine, request: dict[str, Any]) -> tuple[Usage, ...]:
@@ -186,9 +177,6 @@ class BatchSource:
         if found.is_of_own_server:
             used = replace(used, cost=0.0, counts={**used.counts, UNPRICED: 1})
         return (used,)
-
-    def _changed(self) -> InvalidInputError:
-        return InvalidInputError(f"{shorten(self.name)} changed while it was imported: import it again.")
 
     def _files(self) -> list[SourceFile]:
         return [one.file for one in (*self._outputs, self._requests) if one is not None]

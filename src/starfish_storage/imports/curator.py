@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 from starfish_storage.codec import decode, encode
-from starfish_storage.errors import InvalidDataError, InvalidInputError, shorten
-from starfish_storage.imports.answers import LONGEST_ERROR, ModelAnswer
+from starfish_storage.errors import InvalidDataError, InvalidInputError
+from starfish_storage.imports.answers import LONGEST_ERROR, AnswerSource, ModelAnswer
 from starfish_storage.imports.places import MOST_POSITIONS, LineFile, Places
 from starfish_storage.row_files.json_lines import parsed_line
 from starfish_storage.row_files.rows import MAX_ROW_BYTES, BadRow
@@ -32,7 +32,7 @@ _ABOUT = (
 )
 
 
-class CuratorRun:
+class CuratorRun(AnswerSource):
     """The working directory of one run of Curator.
 
     Args:
@@ -41,7 +41,6 @@ class CuratorRun:
 
     Attributes:
         name: the directory's name, without its path: the hash by which Curator finds it again.
-        identity: SHA-256, in hex, of all responses.
     """
 
     form = "curator"
@@ -51,8 +50,12 @@ class CuratorRun:
         self._path = path
         self._files = [file.file for file in files]
         self._lines = files
-        self.identity = hashlib.sha256("".join(file.sha256 for file in self._files).encode()).hexdigest()
         self._places = Places()
+
+    @property
+    def identity(self) -> str:
+        """See `AnswerSource.identity`."""
+        return hashlib.sha256("".join(file.sha256 for file in self._files).encode()).hexdigest()
 
     def describe(self) -> dict[str, Any]:
         """Return what is kept of it: never where it lay."""
@@ -61,10 +64,6 @@ class CuratorRun:
     def about(self) -> dict[str, Any]:
         """Return what Curator itself has noted about the run; nothing if the run did not end."""
         return {"curator": self._noted()}
-
-    def notes(self) -> list[str]:
-        """See `AnswerSource.notes`."""
-        return []
 
     def output_schema(self, first: ModelAnswer) -> dict[str, Any]:
         """Return the form of answers that was asked for."""
@@ -120,7 +119,7 @@ class CuratorRun:
         found = _parsed("", self._lines[number].line(offset))
         if isinstance(found, ModelAnswer) and found.position == position:
             return found
-        raise InvalidInputError(f"{shorten(self.name)} changed while it was imported: import it again.")
+        raise self.changed()
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.extras import need
+from starfish_storage.imports.directories import found_in, names_in
 from starfish_storage.imports.into_job import TableImport, run_all
 from starfish_storage.imports.report import ImportReport, OnProgress, last_name
 from starfish_storage.imports.source_forms import ToolForm
@@ -41,9 +42,9 @@ def executions(path: str) -> list[Execution]:
         InvalidInputError: the directory cannot be read.
     """
     found: list[Execution] = []
-    for directory in _candidates(path, 5):
+    for directory in found_in(path, 5, lambda one: os.path.lexists(os.path.join(one, _PIPELINE))):
         outputs = os.path.join(directory, _OUTPUTS)
-        steps = tuple(name for name in _names(outputs) if _files(os.path.join(outputs, name)))
+        steps = tuple(name for name in names_in(outputs) if _files(os.path.join(outputs, name)))
         if steps:
             found.append(Execution(directory, steps))
     return found
@@ -97,32 +98,8 @@ DISTILABEL = ToolForm(
 )
 
 
-def _candidates(path: str, depth: int) -> list[str]:
-    """Return the directories below one, itself included, that have a pipeline's description; links are not followed."""
-    if os.path.lexists(os.path.join(path, _PIPELINE)):
-        return [path]
-    if depth == 0:
-        return []
-    below = (os.path.join(path, name) for name in _names(path))
-    return [
-        one
-        for child in below
-        if os.path.isdir(child) and not os.path.islink(child)
-        for one in _candidates(child, depth - 1)
-    ]
-
-
-def _names(path: str) -> list[str]:
-    try:
-        return sorted(os.listdir(path))
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except OSError as error:
-        raise InvalidInputError(f"{shown(path)} cannot be read: {error.strerror}.") from error
-
-
 def _files(path: str) -> list[str]:
-    return [os.path.join(path, name) for name in _names(path) if name.endswith(".parquet")]
+    return [os.path.join(path, name) for name in names_in(path) if name.endswith(".parquet")]
 
 
 def _description(path: str) -> dict[str, Any]:

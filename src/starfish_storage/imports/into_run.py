@@ -207,6 +207,7 @@ class RunImport:
             answer.error,
             answer.traceback,
             usage=answer.usage,
+            conversions=answer.conversions,
         )
         outcome = Outcome(claimed, worker.worker_id, attempt, answer.outputs, answer.error)
         finished = await self._ledger.finish_input(outcome)

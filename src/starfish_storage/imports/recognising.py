@@ -8,10 +8,15 @@ from typing import Any
 from starfish_storage.errors import InvalidInputError, shorten
 from starfish_storage.imports.batches import BATCH
 from starfish_storage.imports.curator_runs import CURATOR
+from starfish_storage.imports.data_designer import DATA_DESIGNER
 from starfish_storage.imports.datasets import DATASET, PACKED
 from starfish_storage.imports.distilabel import DISTILABEL
 from starfish_storage.imports.files import import_file
+from starfish_storage.imports.inspect_runs import INSPECT
+from starfish_storage.imports.llm_runs import LLM
+from starfish_storage.imports.lm_eval import LM_EVAL
 from starfish_storage.imports.report import ImportReport, OnProgress
+from starfish_storage.imports.sdg_hub import SDG_HUB
 from starfish_storage.imports.source_forms import ToolForm
 from starfish_storage.imports.starfish import STARFISH
 from starfish_storage.interface import Storage
@@ -19,7 +24,19 @@ from starfish_storage.row_files.file_form import FileForm
 from starfish_storage.row_files.forms import FILE_FORMS, form_of
 from starfish_storage.row_files.source_file import shown
 
-TOOL_FORMS: tuple[ToolForm, ...] = (CURATOR, STARFISH, DISTILABEL, BATCH, PACKED, DATASET)
+TOOL_FORMS: tuple[ToolForm, ...] = (
+    CURATOR,
+    STARFISH,
+    DISTILABEL,
+    BATCH,
+    DATA_DESIGNER,
+    SDG_HUB,
+    INSPECT,
+    LM_EVAL,
+    LLM,
+    PACKED,
+    DATASET,
+)
 """The stores of other tools, in the order in which they are asked; a new one is added here.
 
 Curator comes before Starfish: it keeps a database of the same name beside its runs. A dataset comes last, as a

@@ -126,6 +126,12 @@ def starfish_queries() -> Queries:
 
 
 @cache
+def llm_queries() -> Queries:
+    """Return the queries over the logs of `llm`, read once a process."""
+    return Queries("sqlite", "sqlite/llm.sql")
+
+
+@cache
 def postgres_queries() -> Queries:
     """Return PostgreSQL's queries, read once a process."""
     paths = (

@@ -74,7 +74,7 @@ clean:  ## Remove what was set up
 .venv/axe.min.js: scripts/get_axe.py | .venv/ready
 	$(RUN) python $< $@
 
-# The tools whose stores are imported, apart from what this project needs; 1 GB, so only where it is asked for.
+# The tools whose stores are imported, apart from what this project needs; 1 GB each, so only where they are asked for.
 .venv/foreign: .venv/foreign/finished .venv/foreign-starfish/finished
 
 .venv/foreign/finished: tests/imports/foreign.txt | .venv/ready

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from functools import partial
+from typing import Any
 
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.imports.curator import curator_run, response_files
-from starfish_storage.imports.into_run import RunImport
-from starfish_storage.imports.report import ImportReport, OnProgress, combined, last_name
+from starfish_storage.imports.into_run import RunImport, run_each
+from starfish_storage.imports.report import ImportReport, OnProgress, last_name
 from starfish_storage.imports.source_forms import ToolForm
 from starfish_storage.interface import Storage
 from starfish_storage.row_files.source_file import shown
@@ -56,14 +58,12 @@ async def import_curator(
         InvalidIdError: the project's id cannot be used.
     """
     directories = [path] if response_files(path) else curator_directories(path)
-    reports: list[ImportReport] = []
-    for directory in directories or [path]:
-        with curator_run(directory) as source:
-            work = RunImport(
-                storage, source, project_id, name, skip_bad=skip_bad, progress=progress, usual_project=_PROJECT
-            )
-            reports.append(await work.run())
-    return combined(last_name(path), reports)
+    options: dict[str, Any] = {"skip_bad": skip_bad, "progress": progress, "usual_project": _PROJECT}
+    return await run_each(
+        last_name(path),
+        [partial(curator_run, one) for one in directories or [path]],
+        lambda source: RunImport(storage, source, project_id, name, **options),
+    )
 
 
 CURATOR = ToolForm(

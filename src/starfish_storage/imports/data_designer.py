@@ -7,8 +7,8 @@ from contextlib import ExitStack
 
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.imports.directories import found_in, names_in, noted_in
-from starfish_storage.imports.into_job import TableImport
-from starfish_storage.imports.report import ImportReport, OnProgress, combined, last_name
+from starfish_storage.imports.into_job import TableImport, run_all
+from starfish_storage.imports.report import ImportReport, OnProgress, last_name
 from starfish_storage.imports.source_forms import ToolForm
 from starfish_storage.interface import Storage
 from starfish_storage.row_files.parquet import ParquetTable
@@ -48,20 +48,17 @@ async def import_data_designer(
         raise InvalidInputError(
             f"{shown(path)} contains no dataset of DataDesigner, with {_CONFIG} and {_ROWS}: give the directory of one."
         )
-    reports: list[ImportReport] = []
-    for directory in found:
-        kept = {
-            "config": noted_in(os.path.join(directory, _CONFIG)),
-            "metadata": noted_in(os.path.join(directory, _METADATA)),
-        }
-        title = last_name(directory)
-        with ExitStack() as stack:
+    with ExitStack() as stack:
+        imports: list[TableImport] = []
+        for directory in found:
+            config, metadata = (noted_in(os.path.join(directory, one)) for one in (_CONFIG, _METADATA))
             files = [stack.enter_context(SourceFile(file)) for file in _files(directory)]
-            table = ParquetTable(files, title, _FORM)
-            about = {"data_designer": kept}
-            work = TableImport(storage, table, project_id, name, skip_bad=skip_bad, progress=progress, about=about)
-            reports.append(await work.run())
-    return combined(last_name(path), reports)
+            table = ParquetTable(files, last_name(directory), _FORM)
+            about = {"data_designer": {"config": config, "metadata": metadata}}
+            imports.append(
+                TableImport(storage, table, project_id, name, skip_bad=skip_bad, progress=progress, about=about)
+            )
+        return await run_all(last_name(path), imports)
 
 
 DATA_DESIGNER = ToolForm(

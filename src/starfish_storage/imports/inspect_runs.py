@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
 
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.imports.directories import names_in
 from starfish_storage.imports.inspect_logs import InspectLog, is_inspect_log
-from starfish_storage.imports.into_run import RunImport
-from starfish_storage.imports.report import ImportReport, OnProgress, combined, last_name
+from starfish_storage.imports.into_run import RunImport, run_each
+from starfish_storage.imports.report import ImportReport, OnProgress, last_name
 from starfish_storage.imports.source_forms import ToolForm
 from starfish_storage.interface import Storage
 from starfish_storage.row_files.source_file import SourceFile, shown
@@ -56,15 +60,21 @@ async def import_inspect(
         InvalidIdError: the project's id cannot be used.
         MissingExtraError: the library that knows prices, or one that unpacks the log, is not installed.
     """
-    reports: list[ImportReport] = []
-    for log in await asyncio.to_thread(logs, path):
-        with SourceFile(log) as file:
-            source = await asyncio.to_thread(InspectLog, file)
-            work = RunImport(storage, source, project_id or _PROJECT, name, skip_bad=skip_bad, progress=progress)
-            reports.append(await work.run())
-    if not reports:
+    found = await asyncio.to_thread(logs, path)
+    if not found:
         raise InvalidInputError(f"{shown(path)} contains no log of Inspect: give a log, or the directory of some.")
-    return combined(last_name(path), reports)
+    options: dict[str, Any] = {"skip_bad": skip_bad, "progress": progress, "usual_project": _PROJECT}
+    return await run_each(
+        last_name(path),
+        [partial(_opened, log) for log in found],
+        lambda source: RunImport(storage, source, project_id, name, **options),
+    )
+
+
+@contextmanager
+def _opened(path: str) -> Generator[InspectLog]:
+    with SourceFile(path) as file:
+        yield InspectLog(file)
 
 
 INSPECT = ToolForm(

@@ -7,13 +7,14 @@ import itertools
 import os
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
 from starfish_storage.errors import InvalidInputError, StorageError
 from starfish_storage.imports.answers import AnswerSource, ModelAnswer
 from starfish_storage.imports.jobs import all_at_once, find_job, id_in_project, in_thread, job_id_of, kept_of, start_job
-from starfish_storage.imports.report import MOST_NAMED, ImportProgress, ImportReport, OnProgress, Stage
+from starfish_storage.imports.report import MOST_NAMED, ImportProgress, ImportReport, OnProgress, Stage, combined
 from starfish_storage.interface import Storage
 from starfish_storage.models import GenerationMasterJob, utc_now
 from starfish_storage.redaction import redact_secrets
@@ -23,7 +24,7 @@ from starfish_storage.runs import Attempt, ClaimedInput, Outcome, RunInput, Work
 _BATCH = 200
 _LEASE_SECONDS = 10.0
 _PAUSE_SECONDS = 0.2
-_DONE = frozenset({"completed", "completed_with_errors"})
+_ENDED = frozenset({"completed", "completed_with_errors", "failed"})
 _CHANGED = "changed"
 
 
@@ -63,6 +64,21 @@ class RunImport:
         self._start_time = utc_now()  # of the run, as soon as that is there
         self._new = 0
         self._id = ""
+        self._prepared: tuple[GenerationMasterJob | None, dict[str, Any]] | None = None
+
+    async def prepare(self) -> None:
+        """Find out what has been imported, and check the answers if not all has; nothing is stored. Idempotent.
+
+        Raises:
+            InvalidInputError: an answer is bad and `skip_bad` is not set, or there are none.
+        """
+        if self._prepared is None:
+            source = self._source
+            of_content = await in_thread(lambda: job_id_of(source.form, source.identity, source.describe()))
+            usual = self._usual_project or source.name
+            self._id, job = await find_job(self._storage, of_content, self._project_id, usual)
+            is_done = job is not None and job.status in _ENDED and not _has_changed(job)
+            self._prepared = job, await kept_of(self._storage, job) if is_done and job else await self._check()
 
     async def run(self) -> ImportReport:
         """Import it, or what is left of it.
@@ -71,16 +87,15 @@ class RunImport:
             InvalidInputError: an answer is bad and `skip_bad` is not set, or there are none; nothing was stored. Or
                 the source changed meanwhile; then the master job has become ``failed``.
         """
-        storage, source = self._storage, self._source
-        of_content = job_id_of(source.form, source.identity, source.describe())
-        usual = self._usual_project or source.name
-        self._id, job = await find_job(storage, of_content, self._project_id, usual)
-        if job is not None and job.status == "failed" and _CHANGED in (job.summary or {}):
+        await self.prepare()
+        assert self._prepared is not None
+        storage = self._storage
+        job, found = self._prepared
+        if job is not None and _has_changed(job):
             await storage.delete_master_job(self._id)  # what it holds may be answers of another source
             job = None
-        if job is not None and (job.status in _DONE or job.status == "failed"):
-            return await self._report(job, await kept_of(storage, job), already=True)
-        found = await self._check()
+        if job is not None and job.status in _ENDED:
+            return await self._report(job, found, already=True)
         if job is None:
             job = await self._start(found)
         elif job.status != "running":
@@ -250,3 +265,35 @@ class RunImport:
             time.monotonic() - self._began,
             tuple(found.get("notes", ())),
         )
+
+
+async def run_each(
+    name: str,
+    sources: Sequence[Callable[[], AbstractContextManager[AnswerSource]]],
+    importing: Callable[[AnswerSource], RunImport],
+) -> ImportReport:
+    """Import several sources, once all of them have been checked; one is open at a time, as there may be thousands.
+
+    Args:
+        name: what they are called together.
+        sources: open one each; at least one.
+        importing: makes the import of one.
+
+    Raises:
+        InvalidInputError: as `RunImport.run`; of what was checked, nothing was stored.
+    """
+    if len(sources) > 1:
+        for opened in sources:
+            with ExitStack() as stack:
+                source = await in_thread(lambda opened=opened, stack=stack: stack.enter_context(opened()))
+                await importing(source).prepare()
+    reports: list[ImportReport] = []
+    for opened in sources:
+        with ExitStack() as stack:
+            source = await in_thread(lambda opened=opened, stack=stack: stack.enter_context(opened()))
+            reports.append(await importing(source).run())
+    return combined(name, reports)
+
+
+def _has_changed(job: GenerationMasterJob) -> bool:
+    return job.status == "failed" and _CHANGED in (job.summary or {})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from starfish_storage.imports.into_run import RunImport
 from starfish_storage.imports.llm_logs import LLMLogs
@@ -46,10 +47,8 @@ async def import_llm(
     database = await asyncio.to_thread(ForeignDatabase, path)
     with database:
         source = await asyncio.to_thread(LLMLogs, database, last_name(path))
-        work = await asyncio.to_thread(
-            RunImport, storage, source, project_id or _PROJECT, name, skip_bad=skip_bad, progress=progress
-        )
-        return await work.run()
+        options: dict[str, Any] = {"skip_bad": skip_bad, "progress": progress, "usual_project": _PROJECT}
+        return await RunImport(storage, source, project_id, name, **options).run()
 
 
 LLM = ToolForm(

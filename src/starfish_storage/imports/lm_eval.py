@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.imports.answers import AnswerSource, ModelAnswer
 from starfish_storage.imports.directories import found_in, names_in, noted_in
 from starfish_storage.imports.fields import object_in, text_in
-from starfish_storage.imports.into_run import RunImport
+from starfish_storage.imports.into_run import RunImport, run_each
 from starfish_storage.imports.json_rows import first_row, read_object
 from starfish_storage.imports.places import LineFile, Places
-from starfish_storage.imports.report import ImportReport, OnProgress, combined, last_name
+from starfish_storage.imports.report import ImportReport, OnProgress, last_name
 from starfish_storage.imports.source_forms import ToolForm
 from starfish_storage.interface import Storage
 from starfish_storage.row_files.rows import BadRow
@@ -150,18 +152,24 @@ async def import_lm_eval(
         InvalidInputError: there are no samples, or they cannot be read, or one is bad: nothing was stored.
         InvalidIdError: the project's id cannot be used.
     """
-    reports: list[ImportReport] = []
-    for one in await asyncio.to_thread(sample_files, path):
-        with SourceFile(one) as file, LineFile(file) as lines:
-            source = await asyncio.to_thread(LMEvalSamples, lines, os.path.dirname(one))
-            work = RunImport(storage, source, project_id or _PROJECT, name, skip_bad=skip_bad, progress=progress)
-            reports.append(await work.run())
-    if not reports:
+    found = await asyncio.to_thread(sample_files, path)
+    if not found:
         raise InvalidInputError(
             f"{shown(path)} contains no samples_<task>_<time>.jsonl: give the directory of the results of lm_eval "
             "--log_samples."
         )
-    return combined(last_name(path), reports)
+    options: dict[str, Any] = {"skip_bad": skip_bad, "progress": progress, "usual_project": _PROJECT}
+    return await run_each(
+        last_name(path),
+        [partial(_opened, one) for one in found],
+        lambda source: RunImport(storage, source, project_id, name, **options),
+    )
+
+
+@contextmanager
+def _opened(path: str) -> Generator[LMEvalSamples]:
+    with SourceFile(path) as file, LineFile(file) as lines:
+        yield LMEvalSamples(lines, os.path.dirname(path))
 
 
 def _is_lm_eval(path: str) -> bool:

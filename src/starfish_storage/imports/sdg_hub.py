@@ -11,8 +11,8 @@ from typing import Any
 
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.imports.directories import found_in, names_in, noted_in
-from starfish_storage.imports.into_job import TableImport
-from starfish_storage.imports.report import ImportReport, OnProgress, combined, last_name
+from starfish_storage.imports.into_job import TableImport, run_all
+from starfish_storage.imports.report import ImportReport, OnProgress, last_name
 from starfish_storage.imports.source_forms import ToolForm
 from starfish_storage.interface import Storage
 from starfish_storage.row_files.json_lines import JsonLinesTable
@@ -85,15 +85,16 @@ async def import_sdg_hub(
             f"{shown(path)} contains no checkpoints of sdg_hub, with {_METADATA} and checkpoint_<number>.jsonl: give "
             "the directory that the flow got as checkpoint_dir."
         )
-    reports: list[ImportReport] = []
-    for directory in found:
-        about = {"sdg_hub": noted_in(os.path.join(directory, _METADATA))}
-        with ExitStack() as stack:
+    with ExitStack() as stack:
+        imports: list[TableImport] = []
+        for directory in found:
             files = [stack.enter_context(SourceFile(os.path.join(directory, one))) for one in _files(directory)]
             table = _Checkpoints(last_name(directory), files)
-            work = TableImport(storage, table, project_id, name, skip_bad=skip_bad, progress=progress, about=about)
-            reports.append(await work.run())
-    return combined(last_name(path), reports)
+            about = {"sdg_hub": noted_in(os.path.join(directory, _METADATA))}
+            imports.append(
+                TableImport(storage, table, project_id, name, skip_bad=skip_bad, progress=progress, about=about)
+            )
+        return await run_all(last_name(path), imports)
 
 
 SDG_HUB = ToolForm(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,17 @@ def test_nulls_of_a_table_are_keys_that_a_row_lacks(tmp_path: Path):
     # In JSON Lines, a null was written by somebody.
     file = lines(tmp_path / "train.jsonl", {"messages": [ASK, ANSWER | {"name": None}]})
     assert check_file(file).faults == 1
+
+
+def test_all_splits_of_a_dataset_are_checked(tmp_path: Path):
+    for name, rows in (("train", [RIGHT_ROW] * 2), ("test", [RIGHT_ROW, EMPTY])):
+        (tmp_path / "set" / "data").mkdir(parents=True, exist_ok=True)
+        pq.write_table(pa.Table.from_pylist(rows), tmp_path / "set" / "data" / f"{name}-00000-of-00001.parquet")
+    report = check_file(tmp_path / "set")
+    assert (report.form, report.rows, report.faults) == ("openai", 4, 1)
+    assert "test-00000" in report.first_faults[0].place
+    packed = shutil.make_archive(str(tmp_path / "set"), "zip", tmp_path / "set")
+    assert call("check", packed).err == "1 of 4 rows of the form openai cannot be trained on: 1 fault.\n"
 
 
 def test_memory_is_flat_however_many_faults_there_are(tmp_path: Path):

@@ -39,6 +39,8 @@ _COLUMNS = (Column("row", whole=False), Column("at", whole=False), Column("fault
 def check_command(file: str, shape: Any, form: Any, limit: int, quiet: bool, as_json: bool) -> int:
     """Check that a model can be trained on FILE: every row has its messages, in their order, and every call its answer.
 
+    FILE is a file of rows, or a directory, zip or tar file of a dataset, of which all splits are checked.
+
     The exit status is 0 if all rows are right, and 1 if one has a fault.
     """
     with counted("checking", "rows", quiet=quiet or as_json) as count:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import Any, cast
 
 from starfish_storage.conversations.shapes import RowShape, conversation_shapes, recognise, shape_named
 from starfish_storage.errors import InvalidInputError
+from starfish_storage.row_files.dataset_files import splits_of
 from starfish_storage.row_files.file_form import FileForm
 from starfish_storage.row_files.forms import form_named, form_of
-from starfish_storage.row_files.rows import BadRow, GoodRow
-from starfish_storage.row_files.source_file import SourceFile
+from starfish_storage.row_files.many_files import folder_at, table_of
+from starfish_storage.row_files.packed import is_packed
+from starfish_storage.row_files.rows import BadRow, GoodRow, Table
+from starfish_storage.row_files.source_file import SourceFile, shown
 
 _LOOKED_AT = 100  # rows, by which the shape is recognised
 _BETWEEN = 1000  # rows, after which progress is told
@@ -67,12 +71,12 @@ def check_file(
     most_faults: int | None = 1000,
     progress: OnRows | None = None,
 ) -> CheckReport:
-    """Check every row of a file against a shape in which conversations are trained on.
+    """Check every row of a file, or of all splits of a dataset, against a shape in which conversations are trained on.
 
     Args:
-        path: the file.
+        path: the file, or the directory, zip or tar file of a dataset.
         shape: the name of the shape, such as ``"openai"``; None to recognise it by the first rows.
-        form: of the file, such as ``"jsonl"``; None to go by the ending of its name.
+        form: of a file, such as ``"jsonl"``; None to go by the ending of its name.
         most_faults: how many faults the report keeps; None for all. All are counted.
         progress: called now and then with how many rows were checked.
 
@@ -81,23 +85,21 @@ def check_file(
     """
     given = os.fspath(path)
     wanted = None if shape is None else shape_named(shape)
-    found = form_of(given) if form is None else form_named(form)
-    with SourceFile(given) as file:
-        kind, rows = _shape_and_rows(file, found, wanted)
+    with ExitStack() as stack:
+        kind, rows = _shape_and_rows(given, form, wanted, stack)
         report = CheckReport(given, kind.name)
         for row in rows:
-            _add(report, kind, row, most_faults, in_table=found.name not in _WITH_ABSENT_KEYS)
+            _add(report, kind, row, most_faults)
             if progress is not None and report.rows % _BETWEEN == 0:
                 progress(report.rows)
     return report
 
 
-def _add(report: CheckReport, shape: RowShape, row: GoodRow | BadRow, most: int | None, *, in_table: bool) -> None:
+def _add(report: CheckReport, shape: RowShape, row: GoodRow | BadRow, most: int | None) -> None:
     if isinstance(row, BadRow):
         faults = [PlacedFault("", "", row.reason)]
     else:
-        data = _without_nulls(row.data) if in_table else row.data
-        faults = [PlacedFault(row.place, one.path, one.reason) for one in shape.check(data)]
+        faults = [PlacedFault(row.place, one.path, one.reason) for one in shape.check(row.data)]
     report.rows += 1
     report.faulty_rows += bool(faults)
     report.faults += len(faults)
@@ -106,35 +108,45 @@ def _add(report: CheckReport, shape: RowShape, row: GoodRow | BadRow, most: int 
 
 
 def _shape_and_rows(
-    file: SourceFile, form: FileForm, wanted: RowShape | None
+    path: str, form: str | None, wanted: RowShape | None, stack: ExitStack
 ) -> tuple[RowShape, Iterator[GoodRow | BadRow]]:
     """Return the shape that rows are held to, and the rows.
 
     Cells of CSV hold JSON text where a column is a list; whether they do follows from the shape that the rows have.
     """
-    has_cells = any(option.name == "json_cells" for option in form.options)
     begun: list[GoodRow | BadRow] = []
-    for json_cells in (False, True) if has_cells else (None,):
-        rows = _rows(file, form, json_cells)
+    for json_cells in (False, True):
+        rows = _rows(path, form, stack, json_cells=json_cells)
         begun = list(islice(rows, _LOOKED_AT))
         name = recognise(row.data for row in begun if isinstance(row, GoodRow))
-        is_last = json_cells is not False
-        if name is not None if wanted is None else name == wanted.name or is_last:
+        if name is not None if wanted is None else name == wanted.name or json_cells:
             return wanted or shape_named(cast("str", name)), chain(begun, rows)
     if not begun:
-        raise InvalidInputError(f"{file.shown} holds no rows: there is nothing to check.")
+        raise InvalidInputError(f"{shown(path)} holds no rows: there is nothing to check.")
     known = ", ".join(shape.name for shape in conversation_shapes())
     raise InvalidInputError(
-        f"the first rows of {file.shown} do not have one shape of those that are known: give shape= (--form), one of "
+        f"the first rows of {shown(path)} do not have one shape of those that are known: give shape= (--form), one of "
         f"{known}."
     )
 
 
-def _rows(file: SourceFile, form: FileForm, json_cells: bool | None) -> Iterator[GoodRow | BadRow]:
-    defaults: dict[str, Any] = {option.name: None for option in form.options}
-    if json_cells is not None:
-        defaults["json_cells"] = json_cells
-    return form.table(file, **defaults).rows()
+def _rows(path: str, form: str | None, stack: ExitStack, *, json_cells: bool) -> Iterator[GoodRow | BadRow]:
+    """Read a file, or the splits of a dataset one after the other."""
+    options = {"delimiter": None, "json_cells": json_cells}
+    tables: list[tuple[FileForm, Table]] = []
+    if form is None and (os.path.isdir(path) or is_packed(path)):
+        folder = folder_at(path, stack)
+        tables += [(split.form, table_of(folder, split, stack, options)) for split in splits_of(folder)]
+    else:
+        kind = form_of(path) if form is None else form_named(form)
+        own = {option.name: options.get(option.name) for option in kind.options}
+        tables.append((kind, kind.table(stack.enter_context(SourceFile(path)), **own)))
+    for kind, table in tables:
+        for row in table.rows():
+            if isinstance(row, BadRow) or kind.name in _WITH_ABSENT_KEYS:
+                yield row
+            else:
+                yield GoodRow(row.place, _without_nulls(row.data))
 
 
 def _without_nulls(row: Mapping[str, Any]) -> dict[str, Any]:

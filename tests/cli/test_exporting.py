@@ -175,7 +175,10 @@ def test_inputs_fields_and_a_limit(here: Path):
 
 @pytest.mark.parametrize("words", [["--seed", "3"], ["--sample-seed", "3"], ["--seed", "9", "--sample-seed", "3"]])
 def test_one_seed_draws_all_that_is_drawn(here: Path, words: list[str]):
-    assert call_json("export", ENDED, "out.csv", "--sample", "1", *words)["sample_seed"] == 3
+    assert call_json("export", ENDED, "out.jsonl", "--sample", "1", *words)["sample_seed"] == 3
+    if "9" not in words:
+        report = call_json("export", ENDED, "dataset", "--split", "a=1", "--sample", "1", *words)
+        assert (report["sample_seed"], report["splits"]["seed"]) == (3, 3 if "--seed" in words else 0)
 
 
 def test_a_search_chooses_records(here: Path):

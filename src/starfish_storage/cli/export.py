@@ -134,7 +134,8 @@ async def _export(
     async with reading(place) as storage:
         found = [(await find_run(storage, run)).master_job_id for run in runs]
         asked_for = _asked_for(given, found)
-        with counted("exporting", quiet=quiet) as count:
+        is_shown = given["destination"] == STANDARD_OUTPUT and sys.stdout.isatty()
+        with counted("exporting", quiet=quiet or is_shown) as count:
 
             def shown(progress: ExportProgress) -> None:
                 count(progress.done, progress.total, _DOING[progress.phase])
@@ -156,7 +157,7 @@ def _destination(given: str, form: Form) -> str | ByteStream:
     if not sys.stdout.isatty():
         return sys.stdout.buffer
     if isinstance(form, Parquet | ArrowIpc):
-        raise InvalidInputError(f"{form.name} is no text, which a terminal could show: send it to a file or a program.")
+        raise InvalidInputError(f"{form.name} is not text: send it to a file or a program, not to a terminal.")
     return TerminalOutput()
 
 

@@ -43,8 +43,8 @@ def form_asked_for(given: dict[str, Any]) -> Form:
         options["metadata_key"] = given["metadata_key"] or "metadata"
     values = {flag: given[flag.removeprefix("--").replace("-", "_")] for flag in _OPTIONS}
     asked = {flag: value for flag, value in values.items() if not (value is None or value is False)}  # a flag is False
-    if _SEED in asked and _is_of_sample(given, name, destination):
-        del asked[_SEED]
+    if given["sample"] is not None and not {"--split", "--split-by"} & asked.keys():
+        asked.pop(_SEED, None)  # it draws the sample alone
     name = name or (_form_with(list(asked), destination) if asked else None)
     for flag, value in asked.items():
         forms = _OPTIONS[flag]
@@ -53,13 +53,6 @@ def form_asked_for(given: dict[str, Any]) -> Form:
             raise InvalidInputError(f"{flag} is for --form {known}, and not for {name}: leave one of them out.")
         options[forms[name].name] = forms[name].value(value)
     return form_of(destination, **options) if name is None else form_named(name, destination, **options)
-
-
-def _is_of_sample(given: dict[str, Any], name: str | None, destination: str) -> bool:
-    """Return whether a seed means the sample alone, since the form has none."""
-    kind = form_ending_as(destination)
-    named = name or (None if kind is None else kind.name)
-    return given["sample"] is not None and named not in _OPTIONS[_SEED]
 
 
 def _form_with(flags: Sequence[str], destination: str) -> str:

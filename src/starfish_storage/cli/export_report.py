@@ -13,7 +13,7 @@ from starfish_storage.export.split_words import warnings_of
 from starfish_storage.wording import number_of
 
 _SHOWN = 10
-_UNSAFE = re.compile(rf"[\x00-\x08\x0b-\x1f{INVISIBLE}]")
+_UNSAFE = re.compile(rf"\r(?!\n)|[\x00-\x08\x0b\x0c\x0e-\x1f{INVISIBLE}]")
 
 
 def show_export(report: ExportReport, *, to_error_stream: bool) -> None:

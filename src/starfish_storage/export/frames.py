@@ -16,6 +16,7 @@ from starfish_storage.export.provenance import told_of
 from starfish_storage.export.selection import DEFAULT_STATUSES, Selection, accepting, select
 from starfish_storage.export.table_rules import TableRules
 from starfish_storage.export.table_sink import TableSink
+from starfish_storage.export.unfinished import told_of_unfinished, unfinished_runs
 from starfish_storage.extras import ArrowTable, arrow, need
 from starfish_storage.filtering import Condition, Sample
 from starfish_storage.interface import ScannedRecord, Storage
@@ -113,7 +114,8 @@ async def _collected(
                 about = [None] * len(batch) if key is None else await describe(storage, batch)
                 judged = await _judged(storage, batch, beside)
                 await asyncio.to_thread(_add, sink, judged, about, halves, skip_damaged)
-            return await asyncio.to_thread(_table, sink, columns, told_of(selection.chosen()) | halves.told())
+            told = told_of(selection.chosen()) | told_of_unfinished(await unfinished_runs(storage, selection.jobs))
+            return await asyncio.to_thread(_table, sink, columns, told | halves.told())
         finally:
             sink.close()
 

@@ -11,7 +11,7 @@ from typing import Any, TypedDict, cast
 from starfish_storage.codec import canonical_hash, json_text
 from starfish_storage.errors import DataNotFoundError, NotFoundError, StoreDamagedError
 from starfish_storage.export.splitting import Division
-from starfish_storage.export.unfinished import UnfinishedRun, unfinished
+from starfish_storage.export.unfinished import UnfinishedRun, told_of_unfinished, unfinished
 from starfish_storage.interface import Storage
 from starfish_storage.models import GenerationMasterJob, Project
 from starfish_storage.redaction import MARKER, names_secret, redact_secrets
@@ -147,14 +147,13 @@ def identity_of(provenance: Provenance) -> dict[str, str]:
         "annotations": {run.job.master_job_id: _judged(run.annotations) for run in runs if run.annotations != _NONE},
         "models": list(dict.fromkeys(without_tokens(model) for run in runs for model in run.models)),
     }
-    if left := [asdict(run.unfinished) for run in runs if run.unfinished is not None]:
-        values["unfinished"] = left
+    of_records = told_of(provenance.chosen) | told_of_unfinished([run.unfinished for run in runs if run.unfinished])
     if provenance.division is not None and (told := provenance.division.told()):
         values["division"] = told
     if provenance.shape is not None:
         values["shape"] = provenance.shape
     # Ids stay as they are, whatever they look like: without them, nobody finds the runs.
-    return {f"starfish_storage.{name}": json_text(value) for name, value in values.items()} | told_of(provenance.chosen)
+    return {f"starfish_storage.{name}": json_text(value) for name, value in values.items()} | of_records
 
 
 def told_of(chosen: Chosen) -> dict[str, str]:

@@ -173,7 +173,7 @@ SPLIT_OPTIONS = (
         f"Never in two splits: records that are equal in this field, or {', '.join(GROUPS)} [default: {BY_INPUT}].",
         "FIELD",
     ),
-    FormOption("seed", "Draw the splits otherwise [default: 0].", kind=int),
+    FormOption("seed", "Draw splits and samples otherwise [default: 0].", kind=int),
 )
 """The options of the forms that can be divided."""
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
+from starfish_storage.codec import json_text
 from starfish_storage.interface import Storage
 from starfish_storage.models import GenerationMasterJob, StatusMasterJob
 from starfish_storage.runs import UNFINISHED
@@ -49,6 +50,11 @@ def unfinished(job: GenerationMasterJob, inputs: Mapping[str, int]) -> Unfinishe
         return None
     whole = sum(count for status, count in inputs.items() if status != "cancelled")
     return UnfinishedRun(job.master_job_id, job.status, left, whole)
+
+
+def told_of_unfinished(runs: Sequence[UnfinishedRun]) -> dict[str, str]:
+    """Return what a file says about runs that have not ended; nothing if all of them have."""
+    return {"starfish_storage.unfinished": json_text([asdict(one) for one in runs])} if runs else {}
 
 
 async def unfinished_runs(storage: Storage, jobs: Sequence[GenerationMasterJob]) -> list[UnfinishedRun]:

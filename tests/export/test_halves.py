@@ -48,10 +48,7 @@ def seen_by_all(path: Path) -> dict[str, list[str]]:
         ],
         "pandas": pd.read_json(named, lines=True, dtype=False)["text"].tolist(),
         "polars": pl.read_ndjson(named)["text"].to_list(),
-        "duckdb": [
-            row[0]
-            for row in duckdb.sql(f"select text from read_json('{named}', format='newline_delimited')").fetchall()
-        ],
+        "duckdb": duckdb.read_json(named, format="newline_delimited").df()["text"].tolist(),
     }
 
 

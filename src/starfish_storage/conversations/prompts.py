@@ -21,12 +21,12 @@ def prompt_of(row: Mapping[str, Any]) -> object:
     for key in ("messages", "conversations"):
         if key in row:
             return _before_answer(row[key])
-    given = row.get("input")
+    given: object = row.get("input")
     if isinstance(given, dict) and "preferred_output" in row:  # OpenAI's pairs
         members = cast("dict[str, object]", given)
         return members.get("messages")
     if isinstance(row.get("instruction"), str) and "output" in row:  # Alpaca
-        return [row.get("system"), row["instruction"], given]
+        return [row.get("system"), row["instruction"], cast("object", given)]
     if "prompt" in row and row.keys() & {"completion", "chosen", "rejected"}:
         return row["prompt"]
     if "chosen" in row and "rejected" in row:  # pairs whose prompt is the beginning of both

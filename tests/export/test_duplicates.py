@@ -73,7 +73,8 @@ def row(uid: str, data: dict[str, Any], split: str, asked: object = None) -> Exp
 
 def counted(tmp_path: Path, rows: list[ExportedRecord], **how: Any) -> tuple[DuplicateReport, list[str]]:
     found = DuplicateReport(left_out=how.pop("left_out", False))
-    step = Duplicates(str(tmp_path), found, how.pop("options", BY_RECORD), **how)
+    step = Duplicates(found, how.pop("options", BY_RECORD))
+    step.begin(str(tmp_path))
     kept = [one[0] for start in range(0, len(rows), 3) for one in step.reshape(rows[start : start + 3])]
     step.close()
     return found, kept

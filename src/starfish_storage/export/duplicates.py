@@ -22,20 +22,19 @@ def division_of(form: Form, *, dedupe: bool) -> Division:
     return Division(options, DuplicateReport(left_out=dedupe) if dedupe or options.is_divided else None)
 
 
-def with_division(steps: Sequence[Reshaper], form: Form, division: Division, directory: str) -> list[Reshaper]:
+def with_division(steps: Sequence[Reshaper], form: Form, division: Division) -> list[Reshaper]:
     """Return the steps of an export, with those that divide its records before them, and count duplicates behind them.
 
     Args:
         steps: the others.
         form: what is written.
         division: see `division_of`.
-        directory: for temporary files.
     """
     found = list(steps)
     if form.splitting is not None:
         found.insert(0, Dividing(division.options, form.name))
     if division.duplicates is not None:
-        found.append(Duplicates(directory, division.duplicates, division.options))
+        found.append(Duplicates(division.duplicates, division.options))
     return found
 
 
@@ -46,25 +45,23 @@ class Duplicates(Reshaper):
     what the store knows of it, is not compared.
 
     Args:
-        directory: for a temporary file: 70 bytes a row.
         found: where they are counted.
-        options: how records are divided into splits, if they are.
+        options: how records are divided into splits, if they are; else the default ones.
     """
 
-    def __init__(
-        self,
-        directory: str,
-        found: DuplicateReport,
-        options: SplitOptions | None = None,
-    ) -> None:
-        self._directory = directory
+    def __init__(self, found: DuplicateReport, options: SplitOptions) -> None:
         self._found = found
+        self._directory = ""
         self._digests: DigestTable | None = None
+        self._is_divided = options.is_divided
         # Where inputs keep records together, none is in two splits.
-        self._is_divided = options is not None and options.is_divided
-        self.needs_source = options is not None and not options.keeps_inputs_together
+        self.needs_source = not options.keeps_inputs_together
         if self.needs_source:
             found.inputs_over_splits = 0
+
+    def begin(self, directory: str) -> None:
+        """See `Reshaper.begin`. A file there takes 70 bytes a row."""
+        self._directory = directory
 
     def reshape(self, records: Sequence[ExportedRecord]) -> Iterator[ExportedRecord | Refusal]:
         """See `Reshaper.reshape`."""

@@ -103,7 +103,7 @@ class Shape:
             steps.append(OnlyFields(self.fields))
         steps += [*form.reshapers(), HalvesReplaced()]
         self.division = division_of(form, dedupe=options.get("dedupe", False))
-        self.steps = with_division(steps, form, self.division, directory)
+        self.steps = with_division(steps, form, self.division)
         self.needs_source = form.needs_source or any(step.needs_source for step in self.steps)
         self.needs_reviews = any(step.needs_reviews for step in self.steps)
         for step in self.steps:

@@ -37,11 +37,12 @@ from starfish_storage.export import ChatMessages, HuggingFace, export, form_name
 from starfish_storage.testing.samples import MASTER_JOB
 
 async def main(store, target):
-    form = {"chat": ChatMessages.parsed("user=n,assistant=text"), "dataset": HuggingFace(metadata_key="m")}
+    splits = {"splits": {"train": 0.9, "test": 0.1}, "group_by": "n"}
+    form = {"chat": ChatMessages.parsed("user=n,assistant=text"), "dataset": HuggingFace(metadata_key="m", **splits)}
     form["chat.parquet"] = form_named("trl", "chat.parquet", messages=(("user", "n"), ("assistant", "text")))
     chosen = form.get(target.rpartition("/")[2]) or form_of(target, metadata_key="m")
     async with LocalStorage(store) as storage:
-        report = await export(storage, target, chosen, master_job_ids=[MASTER_JOB])
+        report = await export(storage, target, chosen, master_job_ids=[MASTER_JOB], dedupe=target.endswith("dataset"))
     # Not ru_maxrss: a process that was started by a larger one begins with the peak of that.
     status = dict(line.split(":", 1) for line in open("/proc/self/status"))
     print(report.records, status["VmHWM"].split()[0])

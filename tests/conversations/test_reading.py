@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from starfish_storage.conversations.messages import Conversation
 from starfish_storage.conversations.reading import read_conversation, read_tools
+from starfish_storage.conversations.shapes import ConversationShape, shape_named
 from starfish_storage.errors import ConversationError, InvalidInputError
 from starfish_storage.export.conversation_source import ConversationSource
 
@@ -230,3 +232,25 @@ def test_a_source_that_says_nothing_is_refused():
     for wrong in odd:
         with pytest.raises(InvalidInputError):
             ConversationSource(**wrong)
+
+
+CONVERSATIONS = [
+    [USER, REPLY],
+    [{"role": "system", "content": "Be brief."}, USER, REPLY | {"thinking": "hm"}],
+    [USER, CALLING, ANSWER, REPLY],
+    [USER, CALLING | {"tool_calls": [CALL, CALL | {"id": "c2"}]}, ANSWER, ANSWER | {"tool_call_id": "c2"}, REPLY],
+    [{"role": "user", "content": [{"type": "text", "text": "hi"}, IMAGE]}, REPLY],
+]
+
+
+@pytest.mark.parametrize("messages", CONVERSATIONS, ids=range(len(CONVERSATIONS)))
+@pytest.mark.parametrize("name", ["openai", "trl", "sharegpt"])
+def test_what_a_shape_writes_is_read_and_written_again_as_it_was(name: str, messages: list[dict[str, Any]]):
+    shape = shape_named(name)
+    assert isinstance(shape, ConversationShape)
+    has_images = isinstance(messages[0]["content"], list)
+    if has_images and name != "openai":
+        return  # the others hold them elsewhere, or not at all
+    row = shape.written(Conversation(messages, [TOOL]))
+    assert shape.check(row) == []
+    assert shape.written(read_conversation(row)) == row

@@ -71,7 +71,7 @@ async def test_the_best_output_of_an_input_is_paired_with_the_worst(storage: Sto
     assert said(lines(tmp_path / "out.jsonl")) == [("a", "a1", "a0"), ("d", "d3", "d0")]
     assert report.records == 2
     # "c" has one output that is known, and "b" no better one; `1`, `1.0` and `true` are equal.
-    assert report.pairs == PairReport("score", pairs=2, inputs=4, single=1, ties=1, alike=0, without_score=4)
+    assert report.pairs == PairReport(pairs=2, inputs=4, single=1, ties=1, alike=0, without_score=4)
     await export(storage, tmp_path / "again.jsonl", form, master_job_ids=RUNS)
     assert (tmp_path / "again.jsonl").read_bytes() == (tmp_path / "out.jsonl").read_bytes()
 
@@ -79,7 +79,7 @@ async def test_the_best_output_of_an_input_is_paired_with_the_worst(storage: Sto
 async def test_all_pairs_of_an_input(storage: Storage, tmp_path: Path) -> None:
     form = form_named("openai-dpo", "out.parquet", prefer="score", pairs="all", **ASKED)
     report = await export(storage, tmp_path / "out.parquet", form, master_job_ids=RUNS)
-    assert report.pairs == PairReport("score", pairs=3 + 6, inputs=4, single=1, ties=1, without_score=4)
+    assert report.pairs == PairReport(pairs=3 + 6, inputs=4, single=1, ties=1, without_score=4)
     ended = call("check", str(tmp_path / "out.parquet"))
     assert (ended.status, "openai-dpo" in ended.out) == (0, True)
 
@@ -98,7 +98,7 @@ async def test_accepted_outputs_are_better_than_rejected_ones(storage: Storage, 
     form = form_named("preferences", "out.jsonl", prefer="@verdict", **ASKED)
     report = await export(storage, tmp_path / "out.jsonl", form, master_job_ids=RUNS[:1])
     assert said(lines(tmp_path / "out.jsonl")) == [("a", "a0", "a1")]
-    assert report.pairs == PairReport("@verdict", pairs=1, inputs=4, single=3, without_score=5)
+    assert report.pairs == PairReport(pairs=1, inputs=4, single=3, without_score=5)
     form = form_named("preferences", "out.jsonl", prefer="@rating", **ASKED)
     await export(storage, tmp_path / "out.jsonl", form, master_job_ids=RUNS, overwrite=True)
     assert said(lines(tmp_path / "out.jsonl")) == [("d", "d1", "d0")]
@@ -107,6 +107,8 @@ async def test_accepted_outputs_are_better_than_rejected_ones(storage: Storage, 
 async def test_pairs_stand_in_the_split_of_their_input(storage: Storage, tmp_path: Path) -> None:
     form = form_named("preferences", "set", prefer="score", splits={"train": 0.5, "test": 0.5}, **ASKED)
     report = await export(storage, tmp_path / "set", form, master_job_ids=RUNS)
+    card = (tmp_path / "set" / "README.md").read_text("utf-8")
+    assert "- of each input the best with the worst output: more of score is better" in card
     assert report.splits is not None
     assert sum(report.splits.records.values()) == 2
 
@@ -116,7 +118,7 @@ async def test_outputs_that_say_the_same_make_no_pair(storage: Storage, tmp_path
         "preferences", "out.jsonl", prefer="score", messages=(("user", "question"), ("assistant", "question"))
     )
     report = await export(storage, tmp_path / "out.jsonl", form, master_job_ids=RUNS)
-    assert report.pairs == PairReport("score", inputs=4, single=1, ties=1, alike=2, without_score=4)
+    assert report.pairs == PairReport(inputs=4, single=1, ties=1, alike=2, without_score=4)
 
 
 async def test_a_wrong_pair_is_refused_with_its_records_and_its_path(storage: Storage, tmp_path: Path) -> None:
@@ -185,9 +187,9 @@ async def test_pairs_on_the_command_line(storage: Storage, tmp_path: Path) -> No
     assert "form\tpreferences" in ended.out
     assert "pairs\t2 of 4 inputs; without one 1 with fewer than two scores, 1 with equal scores" in ended.out
     assert (await asyncio.to_thread(call, "check", target)).status == 0
-    report = (await asyncio.to_thread(call_json, *words, "--overwrite", "--pairs", "all", *store))["pairs"]
-    assert report == {
-        "prefer": "score",
+    report = await asyncio.to_thread(call_json, *words, "--overwrite", "--pairs", "all", *store)
+    assert report["paired"] == {"prefer": "score", "pairs": "all"}
+    assert report["pairs"] == {
         "pairs": 9,
         "inputs": 4,
         "single": 1,

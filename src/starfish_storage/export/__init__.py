@@ -18,7 +18,7 @@ from starfish_storage.export.json_lines import JsonLines
 from starfish_storage.export.options import ExportOptions
 from starfish_storage.export.pair_forms import ConversationPairs, OpenAIPreferences, TRLPreferences
 from starfish_storage.export.provenance import Chosen, Provenance, RunProvenance
-from starfish_storage.export.records import ExportedRecord, RecordSource, Refusal
+from starfish_storage.export.records import ExportedRecord, Paired, RecordSource, Refusal
 from starfish_storage.export.report import (
     DuplicateRecord,
     DuplicateReport,
@@ -61,6 +61,7 @@ __all__ = [
     "OpenAIConversations",
     "OpenAIPreferences",
     "PairReport",
+    "Paired",
     "Parquet",
     "Provenance",
     "RecordSource",

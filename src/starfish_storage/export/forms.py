@@ -10,6 +10,7 @@ from typing import Any, ClassVar, TypeVar
 
 from starfish_storage.codec import decode, encode
 from starfish_storage.errors import InvalidInputError, NotExportableError
+from starfish_storage.export.provenance import Chosen
 from starfish_storage.export.records import ExportedRecord, Refusal
 from starfish_storage.export.reshaping import Reshaper
 from starfish_storage.export.schema import Conflict
@@ -67,6 +68,10 @@ class Form(ABC):
     def written_as(self) -> Form:
         """The form by which its rows are written: itself, or its container."""
         return self
+
+    def chosen(self) -> Chosen:
+        """Return which records the form takes, for cards and metadata; empty if it takes all."""
+        return Chosen()
 
     def reshapers(self) -> Sequence[Reshaper]:
         """Return the steps that records take before the writer of this form, new ones for each export."""

@@ -90,6 +90,7 @@ class Shape:
     """
 
     def __init__(self, options: ExportOptions, form: Form, directory: str) -> None:
+        self._form = form
         metadata_key = check_metadata_key(form.metadata_key)
         self.annotations_key = annotations_key(options.get("with_annotations", False), metadata_key)
         self.limit = _checked_limit(options.get("limit"))
@@ -111,7 +112,7 @@ class Shape:
 
     def chosen(self) -> Chosen:
         """Return what of the records was left out; empty if nothing was."""
-        found = Chosen()
+        found = self._form.chosen()
         if self.limit is not None:
             found["limit"] = self.limit
         if self.fields is not None:

@@ -12,6 +12,8 @@ from starfish_storage.errors import InvalidInputError, shorten
 from starfish_storage.export.conversations import SOURCE_OPTIONS, Conversations
 from starfish_storage.export.forms import registered
 from starfish_storage.export.pairing import REVIEWS, PairFields, PairOutputs, Pairs
+from starfish_storage.export.provenance import Chosen
+from starfish_storage.export.records import Paired
 from starfish_storage.export.reshaping import Reshaper
 from starfish_storage.export.splitting import SPLIT_OPTIONS
 from starfish_storage.form_option import FormOption
@@ -50,6 +52,10 @@ class ConversationPairs(Conversations):
     rejected_from: str | None = None
 
     options: ClassVar[tuple[FormOption, ...]] = (*SOURCE_OPTIONS, *PAIR_OPTIONS, *SPLIT_OPTIONS)
+
+    def chosen(self) -> Chosen:
+        """See `Form.chosen`."""
+        return Chosen() if self.prefer is None else Chosen(paired=Paired(prefer=self.prefer, pairs=self.pairs))
 
     def writing(self) -> Reshaper:
         """See `Conversations.writing`."""

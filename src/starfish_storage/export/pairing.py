@@ -58,7 +58,7 @@ class PairOutputs(Reshaper):
         self._shape = shape
         self._prefer = prefer
         self._pairs: Pairs = pairs
-        self._report = PairReport(prefer)
+        self._report = PairReport()
         self._directory = ""
         self._outputs: OutputsTable | None = None
         self.needs_reviews = prefer in REVIEWS

@@ -10,6 +10,7 @@ from typing import Any, TypedDict, cast
 
 from starfish_storage.codec import canonical_hash, json_text
 from starfish_storage.errors import DataNotFoundError, NotFoundError, StoreDamagedError
+from starfish_storage.export.records import Paired
 from starfish_storage.export.splitting import Division
 from starfish_storage.export.unfinished import UnfinishedRun, told_of_unfinished, unfinished
 from starfish_storage.interface import Storage
@@ -92,6 +93,7 @@ class Chosen(TypedDict, total=False):
         sample_seed: the seed of the draw.
         limit: how many were written, at most: the first ones.
         fields: the fields that were kept of their data.
+        paired: how pairs of them were made.
     """
 
     where: list[str]
@@ -101,6 +103,7 @@ class Chosen(TypedDict, total=False):
     sample_seed: int
     limit: int
     fields: list[str]
+    paired: Paired
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +181,10 @@ def words_of(chosen: Chosen) -> list[str]:
         words.append(f"the first {chosen['limit']:,}")
     if "fields" in chosen:
         words.append(f"of each only {', '.join(chosen['fields'])}")
+    if "paired" in chosen:
+        paired = chosen["paired"]
+        which = "the best with the worst output" if paired["pairs"] == "best" else "each output with each worse one"
+        words.append(f"of each input {which}: more of {paired['prefer']} is better")
     return words
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 from starfish_storage.errors import StorageError
 
@@ -58,3 +58,15 @@ class Refusal(NamedTuple):
 
     record_uid: str
     error: StorageError
+
+
+class Paired(TypedDict):
+    """How preference pairs were made of the outputs of one input.
+
+    Attributes:
+        prefer: what said which output is better.
+        pairs: ``"best"``, the best with the worst output; or ``"all"``, each with each worse one.
+    """
+
+    prefer: str
+    pairs: str

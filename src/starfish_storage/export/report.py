@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, NamedTuple
 
+from starfish_storage.export.records import Paired
 from starfish_storage.export.schema import Conflict
 from starfish_storage.export.unfinished import UnfinishedRun
 
@@ -107,7 +108,6 @@ class PairReport:
     """Pairs of the outputs of inputs, and which inputs gave none.
 
     Attributes:
-        prefer: what says which output is better.
         pairs: how many were made.
         inputs: how many inputs the outputs came of.
         single: inputs without a pair since fewer than two of their outputs have a score.
@@ -116,7 +116,6 @@ class PairReport:
         without_score: outputs of which nothing says how good they are.
     """
 
-    prefer: str
     pairs: int = 0
     inputs: int = 0
     single: int = 0
@@ -152,7 +151,8 @@ class ExportReport:
         unfinished: the runs that had not ended when the export began.
         splits: how the records were divided; None where the form was not asked to.
         duplicates: what stands twice; None where nobody looked, as without splits and without ``dedupe``.
-        pairs: of what outputs preference pairs were made; None in other forms.
+        paired: how preference pairs were made; None in other forms.
+        pairs: how many those are, and which inputs gave none; None in other forms.
     """
 
     path: str
@@ -177,6 +177,7 @@ class ExportReport:
     unfinished: list[UnfinishedRun] = field(default_factory=list[UnfinishedRun])
     splits: SplitReport | None = None
     duplicates: DuplicateReport | None = None
+    paired: Paired | None = None
     pairs: PairReport | None = None
 
     def skip(self, record_uid: str, reason: str) -> None:

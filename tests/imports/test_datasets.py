@@ -150,7 +150,7 @@ async def test_configurations_are_asked_for(storage: LocalStorage, tmp_path: Pat
     files = {"README.md": CARD.encode(), "german/a.jsonl": lines(TRAIN), "french/a.csv": b"q;a\nx;1\n"}
     path = laid_out(tmp_path / "d", files)
     assert "2 configurations: choose one with config= (--config), of 'de', 'fr'" in await refused(storage, path)
-    assert "no configuration 'it', but 'de', 'fr'" in await refused(storage, path, config="it")
+    assert "no configuration 'it': choose one of 'de', 'fr'" in await refused(storage, path, config="it")
     report = await import_path(storage, path, config="de")
     assert await found(storage, report) == {"train": TRAIN}
     french = await import_path(storage, path, config="fr")
@@ -214,6 +214,8 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "a device": (tar_of(tarfile.CHRTYPE, "a.jsonl", "x"), "it is a link or a device"),
     "a bomb": (zip_of(**{"a.jsonl": b" " * (2 << 20)}), "unpack it yourself"),
     "a lie": (lying(GOOD), "is damaged"),
+    "no zip": (b"hello", "is damaged"),
+    "nothing": (b"", "is damaged"),
     "half a zip": (GOOD[: len(GOOD) // 2], "is damaged"),
     "half a tar": (tar_of(tarfile.REGTYPE, "a.jsonl")[:515], "is damaged"),
     "a run": (zip_of(**{"archive.json": b"{}", "metadata.db": b""}), "'starfish-storage unarchive' takes it out"),
@@ -229,12 +231,12 @@ async def test_packed_files_are_distrusted(
     content, reason = HOSTILE[name]
     monkeypatch.setattr("starfish_storage.row_files.packed._ALLOWANCE", 1 << 20)
     before = set(os.listdir(tmp_path))
-    path = laid_out(tmp_path, {"d/a.packed": content}) / "d" / "a.packed"
+    path = laid_out(tmp_path, {"d/a.zip": content}) / "d" / "a.zip"
     with pytest.raises(InvalidInputError, match=reason):
         await import_path(storage, path)
     assert await storage.list_master_jobs() == []
     assert set(os.listdir(tmp_path)) - before == {"d"}
-    assert os.listdir(tmp_path / "d") == ["a.packed"]
+    assert os.listdir(tmp_path / "d") == ["a.zip"]
 
 
 async def test_a_packed_file_alone_is_the_file(storage: LocalStorage, tmp_path: Path):

@@ -171,6 +171,7 @@ async def test_an_export_with_metadata_is_plain_data(storage: LocalStorage, tmp_
 BAD: dict[str, tuple[bytes, str]] = {
     "no JSON": (b'{"a": qz}', "is not JSON, at column 7"),
     "half a line": (b'{"a": "q', "is not JSON, at column 9"),
+    "a line that ends too early": (b'{"a": ', "is not JSON, at column 6"),
     "a list": (b"[1]", "is not a JSON object, but a list"),
     "a number": (b"1", "is not a JSON object, but a number"),
     "null": (b"null", "is not a JSON object, but null"),

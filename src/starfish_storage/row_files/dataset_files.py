@@ -147,8 +147,9 @@ class _DatasetLayout:
                 f"(--config), of {known}."
             )
         if config is not None and config not in configs:
-            known = ", ".join(shorten(name) for name in configs) or "none"
-            raise InvalidInputError(f"{self._folder.shown} has no configuration {shorten(config)}, but {known}.")
+            known = ", ".join(shorten(name) for name in configs)
+            remedy = f"choose one of {known}" if known else "leave out config= (--config)"
+            raise InvalidInputError(f"{self._folder.shown} has no configuration {shorten(config)}: {remedy}.")
         if not configs:
             yield from self._by_names(rows)
             return

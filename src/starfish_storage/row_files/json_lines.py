@@ -76,7 +76,8 @@ def parsed_line(place: str, line: bytes) -> GoodRow | BadRow:
         # With the line end of the codec, which then need not look twice.
         found: object = decode(line.rstrip() + b"\n")
     except json.JSONDecodeError as error:
-        return BadRow(f"{place} is not JSON, at column {error.colno}")
+        # Not `colno`: where the line ends too early, that is the first one after the line end.
+        return BadRow(f"{place} is not JSON, at column {min(error.pos, len(error.doc.rstrip())) + 1}")
     except RecursionError:
         return BadRow(f"{place} is nested too deeply")
     except ValueError as error:

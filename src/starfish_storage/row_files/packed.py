@@ -31,13 +31,14 @@ _NOT_PLAIN = re.compile(r"[\x00-\x1f\x7f\\]|^/|^[A-Za-z]:|(^|/)\.\.(/|$)")
 
 
 def is_packed(path: str) -> bool:
-    """Return whether a file is a zip or tar file, by how it begins; False also if it cannot be read."""
+    """Return whether a file is a zip or tar file, by how it begins or its name ends; False if it cannot be read."""
     try:
         with SourceFile(path) as file, file.content() as content:
             start = content.read(512)
     except InvalidInputError:
         return False
-    return start.startswith(_ZIP) or start[_TAR_MAGIC_AT:].startswith(_TAR_MAGIC)
+    is_named_so = path.lower().endswith(ENDINGS)
+    return is_named_so or start.startswith(_ZIP) or start[_TAR_MAGIC_AT:].startswith(_TAR_MAGIC)
 
 
 @dataclass(frozen=True, slots=True)

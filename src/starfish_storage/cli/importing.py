@@ -22,11 +22,11 @@ from starfish_storage.wording import beginning, number_of
 
 
 def _help() -> str:
-    files = " or ".join(form.title for form in FILE_FORMS)
-    directories = ", or ".join(form.title for form in TOOL_FORMS)
+    files = ", ".join(form.title for form in FILE_FORMS)
+    others = "; ".join(form.title for form in TOOL_FORMS)
     return f"""Import a file, or what another tool has stored; each row becomes a record.
 
-    FILE holds {files}, plain or compressed with gzip or zstd. DIRECTORY is {directories}.
+    FILE holds rows: {files}, plain or compressed. Or FILE or DIRECTORY is what another program wrote: {others}.
 
     Importing the same source again adds nothing. If an import was interrupted or killed, it continues there.
     """

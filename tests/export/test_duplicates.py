@@ -22,7 +22,12 @@ from starfish_storage.testing.suites.suite import refused
 
 BY_RECORD = SplitOptions({"a": 0.5, "b": 0.5}, group_by="@record")
 VALUES: st.SearchStrategy[Any] = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.sampled_from(["\ud800", "\ud800a", 2**70, 2.0**70, -0.0])
+    | st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
 )

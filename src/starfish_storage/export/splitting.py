@@ -142,16 +142,18 @@ def parse_splits(text: str) -> dict[str, float]:
     """Return the splits that are written as on the command line.
 
     Raises:
-        InvalidInputError: a share is not a number.
+        InvalidInputError: a share is not a number, or a split is named twice.
 
     >>> parse_splits("train=0.9,test=0.1")
     {'train': 0.9, 'test': 0.1}
     """
     found: dict[str, float] = {}
     for part in text.split(","):
-        name, _, share = part.partition("=")
+        name, _, share = (word.strip() for word in part.partition("="))
+        if name in found:
+            raise InvalidInputError(f"splits {text!r} name {name!r} twice: give each split one share.")
         try:
-            found[name.strip()] = float(share)
+            found[name] = float(share)
         except ValueError:
             raise InvalidInputError(
                 f"splits {text!r} cannot be read: write NAME=SHARE, such as train=0.9,test=0.1."
@@ -232,6 +234,8 @@ def check_split_name(name: object, where: str) -> str:
     """
     if not isinstance(name, str):
         raise InvalidInputError(f"{where}: the name of a split must be a string, not {type(name).__name__}.")
+    if name in _RESERVED:
+        raise InvalidInputError(f"{where}: {name!r} means all splits together to datasets: choose another name.")
     if not can_name_split(name):
         raise InvalidInputError(
             f"{where}: {shorten(name, 40)} cannot name a split: use letters, digits and '_', such as 'train'."

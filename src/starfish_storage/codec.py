@@ -150,7 +150,10 @@ def line_without_halves(payload: bytes) -> tuple[bytes, int]:
         return payload, 0
     if not any(found.lastindex for found in _ESCAPES.finditer(payload)):
         return payload, 0
-    value, count = without_halves(decode(payload))
+    try:
+        value, count = without_halves(decode(payload))
+    except (ValueError, RecursionError):
+        return payload, 0  # whoever reads it says that it is no JSON
     return json_line(value), count
 
 

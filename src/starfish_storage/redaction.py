@@ -83,10 +83,7 @@ def redact_secrets(value: Any) -> tuple[Any, list[str]]:
     >>> redact_secrets({"model": "m", "max_tokens": 9, "api_key": "sk-1"})
     ({'model': 'm', 'max_tokens': 9, 'api_key': '[redacted]'}, ['$.api_key'])
     """
-    found = _secrets(value, _is_worth_hiding)
-    if not found:
-        return value, []
-    return _replaced(value, found), sorted(map(_path, found))
+    return _redacted(value, _secrets(value, _is_worth_hiding))
 
 
 def redact_keys(value: Any) -> tuple[Any, list[str]]:
@@ -95,7 +92,10 @@ def redact_keys(value: Any) -> tuple[Any, list[str]]:
     >>> redact_keys({"token": "tokenise", "api_key": "sk-1"})
     ({'token': 'tokenise', 'api_key': '[redacted]'}, ['$.api_key'])
     """
-    found = _secrets(value, looks_like_key)
+    return _redacted(value, _secrets(value, looks_like_key))
+
+
+def _redacted(value: Any, found: list[_Place]) -> tuple[Any, list[str]]:
     return (_replaced(value, found), sorted(map(_path, found))) if found else (value, [])
 
 
@@ -137,18 +137,16 @@ def names_secret(key: str) -> bool:
 
 
 # Keys as providers make them, and the value of whatever a name or a header says is one. A repeated class is bounded, or
-# begins where no other can: a text of a million letters takes as long as one of many words.
+# begins where no other can. A web token's first part is taken alone too, or each "eyJ" in it would go over the rest.
 _BEGINNING = r"(?:sk|pk|rk|hf|gsk|xai|gh[opsur]|github_pat|glpat|xox[abprs]|nvapi|pplx|r8|tgp|npm|pypi)[-_]"
 _KEYS = re.compile(
     rf"(?<![A-Za-z0-9]){_BEGINNING}[A-Za-z0-9_-]{{8,}}"
     r"|(?<![A-Za-z0-9])(?:AKIA|ASIA|AIza)[A-Za-z0-9_-]{12,}"
-    r"|(?<![A-Za-z0-9])eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_.-]+"
     r"|(?<=[Bb]earer )[A-Za-z0-9_.~+/=-]{4,}"
     r"|(?<=[Bb]asic )[A-Za-z0-9+/=]{8,}"
 )
+_WEB_TOKEN = re.compile(r"(?<![A-Za-z0-9])eyJ[A-Za-z0-9_-]{8,}+(?P<rest>\.[A-Za-z0-9_.-]+)?")
 _NAMED_VALUES = re.compile(r"""(?<![\w-])([\w-]{1,128})(['"]?\s{0,9}[=:,]\s{0,9}b?)(?:'([^'\n]+)'|"([^"\n]+)")""")
-
-
 # A key of its own, and not a word in a text: it may be short then, and what is long and random is one too.
 _BEGINS_AS_KEY = re.compile(
     rf"{_BEGINNING}|AKIA|ASIA|AIza|ya29\.|SG\.|-----BEGIN |[a-z+]{{1,20}}://[^/@\s]{{0,200}}:[^/@\s]{{1,200}}@"
@@ -161,19 +159,24 @@ def looks_like_key(value: object) -> bool:
     """Return whether a value is a text that begins as keys of known providers do, or is long and random."""
     if not isinstance(value, str) or value == MARKER:
         return False
-    if _BEGINS_AS_KEY.match(value) or _KEYS.search(value):
+    if _BEGINS_AS_KEY.match(value) or without_keys(value) != value:
         return True
     is_mixed = any(map(str.isdigit, value)) and any(map(str.isalpha, value))
     return is_mixed and _IS_ONE_WORD.fullmatch(value) is not None and len(set(value)) >= _LEAST_DIFFERENT
 
 
 def without_keys(text: str) -> str:
-    """Return a text with `MARKER` in place of each key as known providers make them, and nothing else.
+    """Return a text with `MARKER` in place of each key as known providers make them, and nothing else."""
+    return _KEYS.sub(MARKER, without_web_tokens(text))
 
-    >>> without_keys("password='x' and sk-0123456789")
-    "password='x' and [redacted]"
+
+def without_web_tokens(text: str) -> str:
+    """Return a text with `MARKER` in place of each JSON Web Token.
+
+    >>> without_web_tokens("token=eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln; eyJhbGciOiJIUzI1NiJ9")
+    'token=[redacted]; eyJhbGciOiJIUzI1NiJ9'
     """
-    return _KEYS.sub(MARKER, text)
+    return _WEB_TOKEN.sub(lambda found: MARKER if found["rest"] else found[0], text)
 
 
 def redact_text(text: str) -> str:
@@ -182,7 +185,7 @@ def redact_text(text: str) -> str:
     >>> redact_text("Client(url='http://x', api_key='abc', headers={'Authorization': 'Bearer x.y.z'}) sk-0123456789")
     "Client(url='http://x', api_key='[redacted]', headers={'Authorization': '[redacted]'}) [redacted]"
     """
-    return _KEYS.sub(MARKER, _NAMED_VALUES.sub(_without_value, text))
+    return without_keys(_NAMED_VALUES.sub(_without_value, text))
 
 
 def _without_value(found: re.Match[str]) -> str:
@@ -243,8 +246,6 @@ def _is_header(item: list[Any] | tuple[Any, ...], place: _Place | None) -> bool:
 def _named_value(members: dict[object, Any]) -> str | None:
     """Return the key of the value in ``{"name": "Authorization", "value": ...}``, if the name names a secret."""
     value = next((key for key in _HEADER_VALUES if key in members), None)
-    if value is None:
-        return None
     names = (members.get(key) for key in _HEADER_NAMES)
     return value if any(isinstance(name, str) and names_secret(name) for name in names) else None
 
@@ -305,7 +306,7 @@ _SECRET_OPTIONS = _words("key pass passwd pw pwd token auth")
 _SHORTENED = ("api-key", "apikey", "credentials", "passphrase", "password", "secret", "token")  # "--passw" will do
 _LEAST_SHORTENED = 4
 _USER_OF_URI = re.compile(r"(?<=://)[^\s/?#\"'@]{1,1000}(?=@)")
-_NAME_BEFORE_VALUE = re.compile(r"(?P<name>[\w-]{1,128})\s{0,9}[=:](?!//)\s{0,9}(?=[^&\s;])")
+_NAME_BEFORE_VALUE = re.compile(r"(?P<name>[\w-]{1,128}+)\s{0,9}+[=:](?!//)\s{0,9}(?=[^&\s;])")
 _VALUE = re.compile(r"[^&;]*")
 _IS_RANDOM = re.compile(r"[A-Za-z0-9+_][A-Za-z0-9+_-]{19,}={0,2}", re.ASCII)
 # What a short option means, its program knows. These often take a password, which may be any word; a key or a token,

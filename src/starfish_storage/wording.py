@@ -18,13 +18,18 @@ def path_as_text(given: object) -> object:
     return os.fspath(cast("os.PathLike[str]", given)) if isinstance(given, os.PathLike) else given
 
 
+_BEFORE_USER = re.compile(r"(?://|^[^/]*:/|^[^/]*:)(?!/)")
+
+
 def without_secrets(uri: object) -> object:
     """Return a URI without its user, password and query; a ``file:///`` URI has none and stays as it is."""
     uri = path_as_text(uri)
     if not isinstance(uri, str):
         return uri
     # Also after one slash, as a Path merges the two, and after none.
-    place = re.sub(r"(//|^[^/]*:/|^[^/]*:)(?!/).*@", r"\1...@", uri, flags=re.DOTALL)
+    before, at, behind = uri.rpartition("@")
+    found = _BEFORE_USER.search(before) if at else None
+    place = uri if found is None else f"{found.string[: found.end()]}...@{behind}"
     return place if place.startswith("file:///") else re.sub(r"\?.*", "?...", place, flags=re.DOTALL)
 
 

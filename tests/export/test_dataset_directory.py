@@ -17,10 +17,11 @@ from starfish_storage.errors import InvalidInputError, NotFoundError, StoreDamag
 from starfish_storage.export import features
 from starfish_storage.export.card import inline, quoted
 from starfish_storage.export.dataset_directory import write_dataset
-from starfish_storage.export.provenance import collect_provenance, identity_of, without_tokens
+from starfish_storage.export.provenance import collect_provenance, identity_of
 from starfish_storage.export.records import ExportedRecord
 from starfish_storage.export.splitting import Division, SplitOptions, split_of
 from starfish_storage.export.table_sink import TableSink
+from starfish_storage.export.tokens import without_tokens
 
 ROWS: list[dict[str, Any]] = [
     {

@@ -5,7 +5,6 @@ https://github.com/hiyouga/LLaMA-Factory/blob/main/data/README.md.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -18,7 +17,6 @@ from starfish_storage.errors import ConversationError
 
 _ASKING, _ANSWERING = ("human", "observation"), ("gpt", "function_call")
 _SPEAKERS = {"system": "system", "developer": "system", "user": "human", "assistant": "gpt", "tool": "observation"}
-_THOUGHT = re.compile(r"<think>.*?</think>", re.DOTALL)
 
 
 class ShareGPT(ConversationShape):
@@ -249,8 +247,14 @@ def _check_turn(found: Faults, turn: object, path: str, declared: set[str] | Non
         return speaker
     text = found.text_at(value, f"{path}.value")
     if text is not None and speaker == "function_call":
-        _check_call(found, _THOUGHT.sub("", text, count=1), f"{path}.value", declared)
+        _check_call(found, _without_thought(text), f"{path}.value", declared)
     return speaker
+
+
+def _without_thought(text: str) -> str:
+    before, _, rest = text.partition("<think>")
+    _, is_closed, behind = rest.partition("</think>")
+    return before + behind if is_closed else text
 
 
 def _check_call(found: Faults, text: str, path: str, declared: set[str] | None) -> None:

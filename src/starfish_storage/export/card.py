@@ -10,10 +10,11 @@ from typing import Any, cast
 from starfish_storage.codec import readable_text
 from starfish_storage.conversations.shapes import shape_named
 from starfish_storage.export.features import DTYPES, dtype
-from starfish_storage.export.provenance import Chosen, Provenance, RunProvenance, without_tokens, words_of
+from starfish_storage.export.provenance import Chosen, Provenance, RunProvenance, words_of
 from starfish_storage.export.schema import Conflict, Plan
 from starfish_storage.export.split_words import sentences_of
 from starfish_storage.export.splitting import Division
+from starfish_storage.export.tokens import without_tokens
 from starfish_storage.runs.segment_history import Stretch, made_of, newest
 
 _SIZES = (1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000, 10_000_000_000, 100_000_000_000)

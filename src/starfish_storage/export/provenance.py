@@ -12,10 +12,11 @@ from starfish_storage.codec import canonical_hash, json_text
 from starfish_storage.errors import DataNotFoundError, NotFoundError, StoreDamagedError
 from starfish_storage.export.records import Paired
 from starfish_storage.export.splitting import Division
+from starfish_storage.export.tokens import cleaned, without_tokens
 from starfish_storage.export.unfinished import UnfinishedRun, told_of_unfinished, unfinished
 from starfish_storage.interface import Storage
 from starfish_storage.models import GenerationMasterJob, Project
-from starfish_storage.redaction import MARKER, names_secret, redact_secrets
+from starfish_storage.redaction import redact_secrets
 from starfish_storage.runs import AnnotationCounts, RunState, Segment
 from starfish_storage.runs.segment_history import Stretch, stretches
 
@@ -23,25 +24,6 @@ _NONE = AnnotationCounts()
 _LOOKED_AT = 20  # execution jobs whose attempts tell which models were called: all of them would take minutes
 _MODEL_KEYS = frozenset({"model", "model_name", "model_id", "models", "llm", "engine"})
 _PROMPT = re.compile(r"prompt|template|instruction|system_message", re.IGNORECASE)
-
-_TOKENS = re.compile(
-    # Behind a prefix that words may begin with, a long one of letters and digits: "sk-proj-...", not "pk-questions-v2".
-    r"\b(?:sk|pk|rk|gsk|xai|pplx|nvapi|r8)[-_](?:\w+-)*(?=\w*\d)\w{16,}"
-    r"|\bhf_\w{16,}|\bgh[pousr]_\w{20,}|\bgithub_pat_\w{20,}|\bglpat-[\w-]{16,}|\bxox[abeoprs]-[\w-]{10,}"
-    r"|\bA(?:KI|SI)A[0-9A-Z]{16}\b|\bAIza[\w-]{30,}|\bya29\.[\w-]{20,}|\bdapi[0-9a-f]{32}|(?<=hooks\.slack\.com/)\S+"
-    r"|\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"
-    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
-    r"|(?<=[Bb]earer )[\w.~+/-]{8,}=*|(?<=BEARER )[\w.~+/-]{8,}=*|(?<=[Bb]asic )[\w+/-]{8,}=*"
-    r"|(?<=://)[^\s/\"']+(?=@)",
-    re.DOTALL,
-)
-# What says of itself that it is a secret: "?api_key=...", "password: ...", "--token ...", '"X-Api-Key": "..."'.
-_SAID = re.compile(
-    r"(?P<before>(?P<key>[\w-]*(?:api[-_]?key|access[-_]?key|account[-_]?key|secret|passw(?:or)?d|pwd|credential|signature"
-    r"|token)[\w-]*)[\"']?\s*(?:[=:]|(?<=-)\s)\s*[\"']?)(?P<secret>[^\s\"'&;,]{3,})",
-    re.IGNORECASE,
-)
-_OPTION = re.compile(r"--?[\w-]*(?:key|secret|password|token)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +143,7 @@ def identity_of(provenance: Provenance) -> dict[str, str]:
 
 def told_of(chosen: Chosen) -> dict[str, str]:
     """Return what a file says about how its records were chosen; nothing if all of them are in it."""
-    return {"starfish_storage.chosen": json_text(_clean(dict(chosen)))} if chosen else {}
+    return {"starfish_storage.chosen": json_text(cleaned(dict(chosen)))} if chosen else {}
 
 
 def words_of(chosen: Chosen) -> list[str]:
@@ -192,21 +174,6 @@ def _judged(counts: AnnotationCounts) -> dict[str, Any]:
     return asdict(counts) | {"labels": {without_tokens(label): number for label, number in counts.labels.items()}}
 
 
-def without_tokens(text: str) -> str:
-    """Return a text without what looks like an access token of a known kind, whatever it stands in.
-
-    >>> without_tokens("curl -H 'Authorization: Bearer abcdefgh12345678' https://me:pw@example.org")
-    "curl -H 'Authorization: Bearer [redacted]' https://[redacted]@example.org"
-    """
-    return _SAID.sub(_without_secret, _TOKENS.sub(MARKER, text))
-
-
-def _without_secret(said: re.Match[str]) -> str:
-    # A number of tokens is none, nor is what a text goes on about.
-    is_secret = names_secret(said["key"]) or said["key"].lower().endswith("signature")
-    return f"{said['before']}{MARKER}" if is_secret and said["secret"] != MARKER else said[0]
-
-
 def _made_of(one: Stretch) -> dict[str, Any]:
     """Return the code, commit and versions of segments, without the directories of somebody's machine."""
     function: Any = one.identity.get("function")
@@ -217,7 +184,7 @@ def _made_of(one: Stretch) -> dict[str, Any]:
         "code": named.get("code"),
         "git": one.identity.get("git"),
         "versions": one.identity.get("versions"),
-        "config_sha256": canonical_hash(_clean(one.identity.get("config"))),
+        "config_sha256": canonical_hash(cleaned(one.identity.get("config"))),
     }
 
 
@@ -226,7 +193,7 @@ async def _run(storage: Storage, master_job_id: str) -> RunProvenance:
     if job is None:
         raise NotFoundError("master job", master_job_id, "list_master_jobs lists all master jobs")
     stored = await _config(storage, job)
-    config = None if stored is None else _clean(_without_place(stored))
+    config = None if stored is None else cleaned(_without_place(stored))
     called = await _models_called(storage, job)
     return RunProvenance(
         job,
@@ -281,23 +248,6 @@ def _last_part(place: Any) -> Any:
     if isinstance(place, dict):
         return {name: _last_part(value) for name, value in cast("dict[str, Any]", place).items()}
     return os.path.basename(place) if isinstance(place, str) and os.path.isabs(place) else place
-
-
-def _clean(value: Any) -> Any:
-    """Return a JSON value without what looks like an access token, each text by itself."""
-    if isinstance(value, str):
-        return without_tokens(value)
-    if isinstance(value, dict):
-        members = cast("dict[str, Any]", value).items()
-        return {without_tokens(name): _clean(child) for name, child in members}
-    if not isinstance(value, list):
-        return value
-    items = cast("list[Any]", value)
-    follows_option = [isinstance(one, str) and _OPTION.fullmatch(one) is not None for one in items]
-    return [
-        MARKER if number and follows_option[number - 1] and isinstance(child, str) else _clean(child)
-        for number, child in enumerate(items)
-    ]
 
 
 async def _models_called(storage: Storage, job: GenerationMasterJob) -> list[str]:

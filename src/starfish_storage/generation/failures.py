@@ -19,7 +19,7 @@ _FIRST, _IN_A_ROW = 20, 50
 _LEAST_OF_SHARE = 20  # outcomes before a share of them says something
 _LONGEST = 300  # characters of an error that are compared, and shown as the reason of a stop
 _MOST_KINDS = 1000
-_VARYING = re.compile(r"""'[^']*'|"[^"]*"|`[^`]*`|[\w.+-]*\d[\w.+-]*""")
+_VARYING = re.compile(r"""'[^']*'|"[^"]*"|`[^`]*`|(?<![\w.+-])[\w.+-]*\d[\w.+-]*""")
 
 
 class Stop(NamedTuple):

@@ -12,7 +12,7 @@ from starfish_storage.metadata.columns import listed
 
 _NAME = re.compile(r"^-- (?:name|fragment): (\w+)\n", re.MULTILINE)
 _FRAGMENT = re.compile(r"\{([a-z]\w*)(?: (\w+))?\}")
-_COMMENT = re.compile(r"^\s*--.*\n?", re.MULTILINE)
+_COMMENT = re.compile(r"^[^\S\n]*--.*\n?", re.MULTILINE)
 _PARAMETER = re.compile(r"(?<![:\w]):(\w+)")
 _EACH_STATUS = "-- each status\n"
 _MERGED = "-- merged\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from typing import Any, cast
 
 from starfish_storage.codec import decode
@@ -29,7 +30,7 @@ _WORDS = {
     "test": ("test", "testing", "eval", "evaluation"),
 }
 _BETWEEN_WORDS = re.compile(r"[-._ 0-9/]+")
-_FRONT = re.compile(r"---\s*\n(.*?)\n---\s*(?:\n|\Z)", re.DOTALL)
+_FRONT = re.compile(r"---[^\S\n]*\n(.*?)\n---\s*(?:\n|\Z)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,8 +246,8 @@ class _DatasetLayout:
             yield from self._by_names(inside)
             return
         for split, patterns in _patterns(listed):
-            matches = [re.compile(_regex(f"{above}/{one}" if above else one)).fullmatch for one in patterns]
-            files = [name for name in inside if any(match(name) for match in matches)]
+            wanted = [f"{above}/{one}" if above else one for one in patterns]
+            files = [name for name in inside if any(_fits(name, one) for one in wanted)]
             if not files:
                 raise InvalidInputError(
                     f"{self._folder.shown} is not complete: no file of rows fits {shorten(', '.join(patterns))}, which "
@@ -275,15 +276,28 @@ def _texts(given: object) -> list[str]:
     return [str(one) for one in cast("list[object]", given)] if isinstance(given, list) else [str(given)]
 
 
-def _regex(pattern: str) -> str:
-    r"""Return the regular expression of a pattern of names.
+def _fits(name: str, pattern: str) -> bool:
+    """Return whether the name of a file fits a pattern, in which ``**`` stands for any number of folders.
 
     >>> names = ("data/train-1.jsonl", "data/a/b/train-.jsonl", "train-1.jsonl")
-    >>> [bool(re.fullmatch(_regex("data/**/train-*.json?"), name)) for name in names]
+    >>> [_fits(name, "data/**/train-*.json?") for name in names]
     [True, True, False]
     """
-    parts = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    return "".join(parts.get(part) or re.escape(part) for part in re.split(r"(\*\*/|\*\*|\*|\?)", pattern))
+    # Folder by folder, as a card is somebody else's: one expression of many "*" may take as long as it likes.
+    at = {0}
+    parts = pattern.split("/")
+    for folder in name.split("/"):
+        at = {then for one in at for then in _after(folder, parts, one)}
+    return any(all(part == "**" for part in parts[one:]) for one in at)
+
+
+def _after(folder: str, parts: Sequence[str], at: int) -> Iterator[int]:
+    """Yield the parts of a pattern that may come behind a folder, or a file, that stands where one of them does."""
+    while at < len(parts) and parts[at] == "**":
+        yield at
+        at += 1
+    if at < len(parts) and fnmatchcase(folder, parts[at].replace("[", "[[]")):
+        yield at + 1
 
 
 def _split_in(name: str) -> str | None:

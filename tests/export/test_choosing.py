@@ -11,6 +11,7 @@ import pytest
 
 from export.saving import save
 from starfish_storage import LocalStorage
+from starfish_storage.cli.export_report import TerminalOutput
 from starfish_storage.errors import InvalidInputError, NotExportableError
 from starfish_storage.export import (
     Csv,
@@ -25,7 +26,8 @@ from starfish_storage.export import (
 )
 from starfish_storage.export.fields import OnlyFields, parse_fields
 from starfish_storage.export.inputs import WithInput
-from starfish_storage.testing.samples import MASTER_JOB, a_record, an_execution_job, at
+from starfish_storage.export.unfinished import unfinished
+from starfish_storage.testing.samples import MASTER_JOB, a_master_job, a_record, an_execution_job, at
 from starfish_storage.testing.suites.suite import refused
 
 ONE: dict[str, Any] = {"master_job_ids": [MASTER_JOB]}
@@ -131,14 +133,14 @@ async def test_inputs_fields_and_a_limit_go_together(storage: LocalStorage, tmp_
 
 
 async def test_the_limit_counts_what_is_written(storage: LocalStorage, tmp_path: Path) -> None:
-    await save(storage, ({"n": n} | ({"metadata": 1} if n % 3 == 0 else {}) for n in range(1200)))
-    for limit in (1, 400, 801, 5):
+    await save(storage, ({"n": n} | ({"metadata": 1} if n % 3 == 0 else {}) for n in range(600)))
+    for limit in (1, 333, 390, 5):
         target = tmp_path / f"{limit}.jsonl"
         report = await export(
             storage, target, JsonLines(metadata_key="metadata"), limit=limit, skip_damaged=True, **ONE
         )
         found = [line["n"] for line in lines(target)]
-        assert found == [n for n in range(1200) if n % 3][:limit]
+        assert found == [n for n in range(600) if n % 3][:limit]
         assert report.records == len(found)
     for wrong in (0, -1, True, "5", 1.5):
         with pytest.raises(InvalidInputError, match="number of records, from 1"):
@@ -156,6 +158,32 @@ async def test_keys_that_an_input_cannot_have(storage: LocalStorage, tmp_path: P
             with_input=wrong,
             **ONE,
         )
+
+
+async def test_what_is_left_of_a_run(storage: LocalStorage):
+    cases: list[tuple[str, dict[str, int], str | None]] = [
+        ("completed", {"completed": 3, "failed": 2, "cancelled": 1}, None),
+        ("failed", {}, None),
+        ("pending", {}, "it is pending"),
+        (
+            "running",
+            {"failed": 3, "running": 1, "pending": 2, "cancelled": 7},
+            "it is running, with 3 of 6 inputs left",
+        ),
+        ("cancelled", {"completed": 1, "pending": 1}, "it is cancelled, with 1 of 2 inputs left"),
+        ("cancelled", {"completed": 1, "cancelled": 1}, None),
+    ]
+    for status, inputs, expected in cases:
+        found = unfinished(a_master_job(storage, status=status), inputs)
+        assert (found and str(found)) == (expected and f"run {MASTER_JOB} is not complete: {expected}")
+
+
+def test_a_terminal_is_not_steered_by_records(capsys: pytest.CaptureFixture[str]):
+    output = TerminalOutput()
+    for byte in '{"é":"\x9b2J\u202e"}\n"a\x1b[2J\rb"\r\n'.encode():
+        output.write(bytes([byte]))
+    output.flush()
+    assert capsys.readouterr().out == '{"é":"\\u009b2J\\u202e"}\n"a\\u001b[2J\nb"\n'
 
 
 async def test_an_option_that_there_is_not_is_told(storage: LocalStorage, tmp_path: Path) -> None:
@@ -178,12 +206,12 @@ class Reader(io.BytesIO):
 
 @pytest.mark.parametrize("form", [JsonLines(), JsonLines("gzip"), Csv(), Parquet()], ids=lambda form: form.name)
 async def test_a_stream_gets_what_a_file_gets(storage: LocalStorage, tmp_path: Path, form: JsonLines) -> None:
-    await save(storage, ({"n": n, "text": "x" * 300} for n in range(1200)))
+    await save(storage, ({"n": n, "text": "x" * 600} for n in range(600)))
     stream = io.BytesIO()
     report = await export(storage, stream, form, **ONE)
     await export(storage, tmp_path / "out", form, **ONE)
     assert stream.getvalue() == (tmp_path / "out").read_bytes()
-    assert (report.path, report.bytes, report.records) == ("-", len(stream.getvalue()), 1200)
+    assert (report.path, report.bytes, report.records) == ("-", len(stream.getvalue()), 600)
     with pytest.raises(BrokenPipeError):
         await export(storage, Reader(-1), form, **ONE)
 
@@ -196,8 +224,8 @@ async def test_a_stream_takes_no_directory_and_no_name(storage: LocalStorage) ->
 
 
 async def test_a_refusal_keeps_what_the_stream_has(storage: LocalStorage) -> None:
-    await save(storage, ({"n": n, "text": "x" * 300} | ({"m": 1} if n == 900 else {}) for n in range(1200)))
+    await save(storage, ({"n": n, "text": "x" * 300} | ({"m": 1} if n == 550 else {}) for n in range(600)))
     stream = io.BytesIO()
-    with refused(NotExportableError, "r0900"):
+    with refused(NotExportableError, "r0550"):
         await export(storage, stream, JsonLines(metadata_key="m"), **ONE)
     assert all(json.loads(line) for line in stream.getvalue().splitlines())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import io
 import re
 import sys
 
@@ -13,7 +14,7 @@ from starfish_storage.export.split_words import warnings_of
 from starfish_storage.wording import number_of
 
 _SHOWN = 10
-_UNSAFE = re.compile(rf"\r(?!\n)|[\x00-\x08\x0b\x0c\x0e-\x1f{INVISIBLE}]")
+_UNSAFE = re.compile(rf"[\x00-\x08\x0b-\x1f{INVISIBLE}]")
 
 
 def show_export(report: ExportReport, *, to_error_stream: bool) -> None:
@@ -89,7 +90,8 @@ class TerminalOutput:
     """Records on their way to a terminal: what would steer that is escaped, as JSON writes it."""
 
     def __init__(self) -> None:
-        self._text = codecs.getincrementaldecoder("utf-8")("replace")
+        # A carriage return alone would hide what stands before it; with a newline, it ends a row of CSV.
+        self._text = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8")("replace"), translate=True)
 
     def write(self, data: bytes) -> None:
         """Write bytes, which may end within a character."""

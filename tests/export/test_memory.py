@@ -23,7 +23,10 @@ async def main(store, records):
         await save_run(storage)
         for start in range(0, int(records), 1000):
             await storage.save_records(
-                (a_record(f"r{n}", status="completed"), {"n": n, "score": n / 7, "text": f"naïve {n} " * 115})
+                (
+                    a_record(f"r{n}", status="completed"),
+                    {"n": n, "half": n // 2, "score": n / 7, "text": f"naïve {n} " * 115},
+                )
                 for n in range(start, start + 1000)
             )
 
@@ -40,6 +43,8 @@ async def main(store, target):
     splits = {"splits": {"train": 0.9, "test": 0.1}, "group_by": "n"}
     form = {"chat": ChatMessages.parsed("user=n,assistant=text"), "dataset": HuggingFace(metadata_key="m", **splits)}
     form["chat.parquet"] = form_named("trl", "chat.parquet", messages=(("user", "n"), ("assistant", "text")))
+    two = {"messages": (("user", "half"), ("assistant", "text")), "prefer": "score", "pair_by": "half"}
+    form["pairs.jsonl"] = form_named("preferences", "pairs.jsonl", **two)
     chosen = form.get(target.rpartition("/")[2]) or form_of(target, metadata_key="m")
     async with LocalStorage(store) as storage:
         report = await export(storage, target, chosen, master_job_ids=[MASTER_JOB], dedupe=target.endswith("dataset"))
@@ -65,8 +70,9 @@ async def test_every_form_is_written_in_flat_memory(tmp_path: Path) -> None:
     store = (tmp_path / "store").as_uri()
     await said(FILL, store, str(RECORDS))
     peaks: dict[str, float] = {}
-    for name in ("a.jsonl", "a.jsonl.zst", "a.csv", "chat", "chat.parquet", "a.parquet", "a.arrow", "dataset"):
+    chats = ("chat", "chat.parquet", "pairs.jsonl")
+    for name in ("a.jsonl", "a.jsonl.zst", "a.csv", *chats, "a.parquet", "a.arrow", "dataset"):
         records, peak = await said(EXPORT, store, str(tmp_path / name))
-        assert records == RECORDS
+        assert records == (RECORDS // 2 if name == "pairs.jsonl" else RECORDS)
         peaks[name] = peak * 1024 / 1e6
     assert max(peaks.values()) < LIMIT, peaks

@@ -19,6 +19,7 @@ from starfish_storage.errors import InvalidInputError, NotExportableError, Stora
 from starfish_storage.export import PairReport, export, form_named
 from starfish_storage.filtering import filter_records
 from starfish_storage.generation import generate
+from starfish_storage.imports import import_file
 from starfish_storage.metadata.outputs_table import OutputsTable
 from starfish_storage.testing.samples import save_run
 from starfish_storage.testing.suites.suite import refused
@@ -82,6 +83,25 @@ async def test_all_pairs_of_an_input(storage: Storage, tmp_path: Path) -> None:
     assert report.pairs == PairReport(pairs=3 + 6, inputs=4, single=1, ties=1, without_score=4)
     ended = call("check", str(tmp_path / "out.parquet"))
     assert (ended.status, "openai-dpo" in ended.out) == (0, True)
+
+
+async def test_records_that_share_a_field_are_paired(tmp_path: Path) -> None:
+    data: list[dict[str, Any]] = [
+        {"q": {"en": "a"}, "question": "a", "answer": "first", "score": 1},
+        {"q": {"en": "b"}, "question": "b", "answer": "second", "score": 1},
+        {"q": {"en": "a"}, "question": "a", "answer": "third", "score": 2},
+    ]
+    async with open_store((tmp_path / "imported").as_uri()) as storage:
+        (tmp_path / "rows.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in data), "utf-8")
+        report = await import_file(storage, tmp_path / "rows.jsonl")
+        runs: Any = {"master_job_ids": report.master_job_ids}
+        form = form_named("preferences", "out.jsonl", prefer="score", pair_by="q", **ASKED)
+        found = (await export(storage, tmp_path / "out.jsonl", form, **runs)).pairs
+        assert found == PairReport(pairs=1, inputs=2, single=1)
+        assert said(lines(tmp_path / "out.jsonl")) == [("a", "third", "first")]
+        form = form_named("preferences", "no.jsonl", prefer="score", pair_by="q.fr", **ASKED)
+        with refused(NotExportableError, "q.fr: the record has no such field"):
+            await export(storage, tmp_path / "no.jsonl", form, **runs)
 
 
 async def test_accepted_outputs_are_better_than_rejected_ones(storage: Storage, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from starfish_storage.form_option import FormOption
 PAIR_OPTIONS = (
     FormOption("prefer", "Pair outputs of one input: more of this is better; a field, @verdict or @rating.", "FIELD"),
     FormOption("pairs", "best (with the worst) or all pairs of an input [default: best].", "best|all"),
+    FormOption("pair_by", "Pair what is equal in this field, in place of the outputs of one input.", "FIELD"),
     FormOption("chosen_from", "The field with the better answer, where records hold two.", "FIELD"),
     FormOption("rejected_from", "The field with the worse answer.", "FIELD"),
 )
@@ -38,6 +39,8 @@ class ConversationPairs(Conversations):
             more than false); ``"@verdict"``, so that accepted ones are better than rejected ones; ``"@rating"``.
         pairs: of each input ``"best"``, the best with the worst output, of equal ones the first; or ``"all"``, each
             with each worse one.
+        pair_by: pair outputs that share the value of this path, in place of their input: of records that were imported,
+            each of which is an input of its own.
         chosen_from: in place of `prefer`, the path of the better answer: text, or messages.
         rejected_from: that of the worse one. What was asked follows from `messages` and `messages_from`; without them,
             both answers are conversations that begin with it.
@@ -48,6 +51,7 @@ class ConversationPairs(Conversations):
 
     prefer: str | None = None
     pairs: Pairs = "best"
+    pair_by: str | None = None
     chosen_from: str | None = None
     rejected_from: str | None = None
 
@@ -72,7 +76,7 @@ class ConversationPairs(Conversations):
             )
         if self.prefer.startswith("@") and self.prefer not in REVIEWS:
             raise InvalidInputError(f"{shorten(self.prefer)} says nothing of an output: use {' or '.join(REVIEWS)}.")
-        return PairOutputs(self.name, self.source(), shape, self.prefer, self.pairs)
+        return PairOutputs(self.name, self.source(), shape, self.prefer, self.pairs, self.pair_by)
 
 
 @registered

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, cast
 
-from starfish_storage.codec import decode, json_line
+from starfish_storage.codec import decode, json_line, value_digest
 from starfish_storage.conversations.messages import Conversation, Message
 from starfish_storage.conversations.pairs import PreferencePair, pair_of
 from starfish_storage.conversations.reading import read_conversation
@@ -25,6 +25,7 @@ Pairs = Literal["best", "all"]
 REVIEWS = ("@verdict", "@rating")
 """What people say of a record, by which an output can be preferred."""
 
+_NO_FIELD = "the record has no such field, or it is null; name another field"
 _VERDICTS = {"accepted": 1.0, "rejected": 0.0}
 
 
@@ -48,11 +49,18 @@ class PairOutputs(Reshaper):
         shape: what a row is.
         prefer: the path of a number of the data, of which more is better; or one of `REVIEWS`.
         pairs: of each input ``"best"``, the best against the worst output; or ``"all"``, each against each worse one.
+        pair_by: the path of the field whose value outputs share, in place of their input.
     """
 
-    needs_source = True
-
-    def __init__(self, form: str, source: ConversationSource, shape: PairShape, prefer: str, pairs: Pairs) -> None:
+    def __init__(
+        self,
+        form: str,
+        source: ConversationSource,
+        shape: PairShape,
+        prefer: str,
+        pairs: Pairs,
+        pair_by: str | None,
+    ) -> None:
         self._form = form
         self._source = source
         self._shape = shape
@@ -61,6 +69,8 @@ class PairOutputs(Reshaper):
         self._report = PairReport()
         self._directory = ""
         self._outputs: OutputsTable | None = None
+        self._pair_by = pair_by
+        self.needs_source = pair_by is None
         self.needs_reviews = prefer in REVIEWS
 
     def begin(self, directory: str) -> None:
@@ -76,11 +86,12 @@ class PairOutputs(Reshaper):
             try:
                 _refuse_annotations(record, self._form)
                 conversation = self._source.of(data)
+                digest = _digest_of(record) if self._pair_by is None else _digest_of_field(data, self._pair_by)
             except (ConversationError, NotExportableError) as error:
                 yield _refusal(record.uid, self._form, error)
                 continue
             held = _Held(record.uid, conversation, record.metadata, record.split)
-            self._outputs.add(_digest_of(record), self._score(record, data), _packed(held))
+            self._outputs.add(digest, self._score(record, data), _packed(held))
 
     def finish(self) -> Iterator[ExportedRecord | Refusal]:
         """See `Reshaper.finish`."""
@@ -185,7 +196,7 @@ class PairFields(Reshaper):
         if isinstance(value, str):
             return [{"role": "assistant", "content": value}]
         if value is MISSING or value is None:
-            raise ConversationError(path, "the record has no such field, or it is null; name another field")
+            raise ConversationError(path, _NO_FIELD)
         return read_conversation(value, path).messages
 
 
@@ -224,6 +235,18 @@ def _digest_of(record: ExportedRecord) -> bytes:
     source = record.source or RecordSource(None, "", None, None)
     told_apart = f"record\n{record.uid}" if source.input_digest is None else f"input\n{source.input_digest}"
     return hashlib.sha256(told_apart.encode("utf-8", "surrogatepass")).digest()[:16]
+
+
+def _digest_of_field(data: Mapping[str, Any], path: str) -> bytes:
+    """Return what tells the value of a field from others.
+
+    Raises:
+        ConversationError: there is none.
+    """
+    value = value_of(data, path)
+    if value is MISSING or value is None:
+        raise ConversationError(path, _NO_FIELD)
+    return value_digest(value)
 
 
 def _packed(held: _Held) -> bytes:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from starfish_storage.conversations.messages import Conversation
+from starfish_storage.conversations.messages import ROLES, Conversation
 from starfish_storage.conversations.reading import read_conversation, read_tools
-from starfish_storage.conversations.shapes import ConversationShape, shape_named
+from starfish_storage.conversations.shapes import ConversationShape, conversation_shapes, shape_named
 from starfish_storage.errors import ConversationError, InvalidInputError
 from starfish_storage.export.conversation_source import ConversationSource
 
@@ -254,3 +257,62 @@ def test_what_a_shape_writes_is_read_and_written_again_as_it_was(name: str, mess
     row = shape.written(Conversation(messages, [TOOL]))
     assert shape.check(row) == []
     assert shape.written(read_conversation(row)) == row
+
+
+WORDS = [
+    "user",
+    "assistant",
+    "tool",
+    "text",
+    "image_url",
+    "tool_use",
+    "tool_result",
+    "reasoning",
+    "look",
+    "c1",
+    "{}",
+    "",
+]
+KEYS = [
+    "role",
+    "content",
+    "from",
+    "value",
+    "type",
+    "text",
+    "tool_calls",
+    "function",
+    "function_call",
+    "name",
+    "arguments",
+]
+KEYS += ["id", "tool_call_id", "tool_use_id", "input", "output", "thinking", "source", "url", "image_url", "messages"]
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers(0, 2) | st.sampled_from(WORDS),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=5),
+    max_leaves=20,
+)
+SAID = st.lists(
+    st.fixed_dictionaries({"role": st.sampled_from(ROLES)}, optional=dict.fromkeys(KEYS[1:14], ANYTHING)), max_size=4
+)
+
+
+@settings(max_examples=50)
+@given(value=SAID | ANYTHING)
+def test_whatever_is_read_is_a_conversation_or_refused(value: Any):
+    before = json.dumps(value)
+    try:
+        found = read_conversation(value)
+    except ConversationError:
+        pass  # with its place: see above
+    else:
+        assert found.messages
+        for message in found.messages:
+            assert set(message) <= {"role", "content", "name", "tool_calls", "tool_call_id", "thinking", "weight"}
+            assert message["role"] in ROLES
+            assert message["content"] is not None or message["tool_calls"]
+        for shape in conversation_shapes():
+            if isinstance(shape, ConversationShape):
+                with suppress(ConversationError):
+                    shape.check(shape.written(found))
+    assert json.dumps(value) == before

@@ -112,7 +112,7 @@ def message_of(fields: Mapping[str, Any]) -> ChatMessage:
     >>> message_of({"type": "function_call", "name": "look_up", "arguments": "{}"})
     ChatMessage(role='assistant', parts=(Part(kind='call', content='{}', name='look_up'),))
     """
-    kind, role = _type(fields), _role(fields)
+    kind, role = type_of(fields), _role(fields)
     is_unknown = kind not in ("", "message") and "content" not in fields and not _is_of_sharegpt(fields)
     if kind in ITEMS or is_unknown:  # as Responses have them between messages
         return ChatMessage(role, tuple(_parts(fields)))
@@ -150,7 +150,7 @@ def is_message(fields: Mapping[str, Any]) -> bool:
     """Return whether an object is a message: it has a role and says something, or stands between messages."""
     if _is_of_sharegpt(fields):
         return True
-    if fields.get("role") is None and _type(fields) in ITEMS:
+    if fields.get("role") is None and type_of(fields) in ITEMS:
         return True
     says_something = fields.get("content") is not None or any(
         map(fields.get, ("tool_calls", "function_call", "refusal"))
@@ -163,7 +163,7 @@ def _is_of_sharegpt(fields: Mapping[str, Any]) -> bool:
 
 
 def _role(fields: Mapping[str, Any]) -> str:
-    kind = _type(fields)
+    kind = type_of(fields)
     if kind in _RESULTS:
         return "tool"
     usual = "assistant" if kind in ITEMS else kind or "?"
@@ -171,7 +171,8 @@ def _role(fields: Mapping[str, Any]) -> str:
     return _ROLES.get(role, role)
 
 
-def _type(fields: Mapping[str, Any]) -> str:
+def type_of(fields: Mapping[str, Any]) -> str:
+    """Return what an object says it is; empty if that is no text."""
     kind = fields.get("type")
     return kind if isinstance(kind, str) else ""
 
@@ -205,7 +206,7 @@ def _called(value: object) -> list[Part]:
 def _parts(part: object, place: str = "") -> list[Part]:
     """Return a part; what a tool has returned beside text, such as an image, stands behind it as parts of its own."""
     fields: Mapping[str, Any] = cast("Mapping[str, Any]", part) if isinstance(part, Mapping) else {}
-    if _type(fields) not in _RESULTS:
+    if type_of(fields) not in _RESULTS:
         return [_part(cast("object", part), place)]
     returned = parts_of(fields.get("content", fields.get("output", "")))
     others = [Part(one.kind, one.content, one.name, place=place) for one in returned if one.kind == "other"]
@@ -218,7 +219,7 @@ def _part(part: object, place: str) -> Part:
     if not isinstance(part, Mapping):
         return Part("text", _text(part), place=place)
     fields = cast("Mapping[str, Any]", part)
-    kind = _type(fields)
+    kind = type_of(fields)
     if kind in _TEXTS:
         return Part("text", _text(fields.get("text", fields.get("refusal", ""))), place=place)
     if kind in _THINKING:

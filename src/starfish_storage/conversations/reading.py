@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from starfish_storage.codec import decode, json_text
 from starfish_storage.conversations.messages import ROLES, Conversation, Message
-from starfish_storage.conversations.parts import ITEMS, THOUGHTS, ChatMessage, Part, is_message, message_of
+from starfish_storage.conversations.parts import ITEMS, THOUGHTS, ChatMessage, Part, is_message, message_of, type_of
 from starfish_storage.errors import ConversationError
 
 _PLAIN = {"role", "content"}
@@ -157,7 +157,8 @@ def _read_message(fields: Mapping[str, Any], path: str, reader: _Reader) -> None
         raise ConversationError(f"{path}.{named}", f"the role is unknown: it is one of {', '.join(ROLES)}")
     if not is_message(fields):
         raise ConversationError(path, "the message says nothing: it has no content, and calls nothing")
-    is_item = fields.get("type") in ITEMS or (fields.get("type") == "message" and message.role == "assistant")
+    kind = type_of(fields)
+    is_item = kind in ITEMS or (kind == "message" and message.role == "assistant")
     reader.add(fields, message, path, is_item=is_item)
 
 

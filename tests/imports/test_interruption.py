@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 
 from durability import processes
+from imports.batch_outputs import answered, chat, write
 from imports.reading import assert_sound, job_of, rows_of
 from starfish_storage import LocalStorage, Record
 from starfish_storage.errors import StorageFullError
-from starfish_storage.imports import ImportProgress, import_file
+from starfish_storage.imports import ImportProgress, import_file, import_path
+from starfish_storage.models import utc_now
 
 ROWS = [{"n": n, "text": "x" * 200} for n in range(6000)]
 MOMENTS = (2, 15, 24)  # lines that the process has printed: twelve of checking, and as many of importing
@@ -59,6 +61,36 @@ async def test_a_killed_import_goes_on(root: Path, source: Path, moment: int):
             assert report.new_records < len(ROWS), "nothing was there before, and the test tests nothing"
         await check(storage)
         assert (await import_file(storage, source)).already_imported
+    await assert_sound(root)
+
+
+async def test_a_killed_import_of_answers_goes_on(root: Path, tmp_path: Path):
+    count, lines = 1000, 8  # that the process has printed: five of checking, and three of importing
+    source = write(tmp_path / "batch.jsonl", [answered(f"q-{n}", chat(f"{n}?")) for n in range(count)])
+    with processes.start(["-m", "imports.importing_process", root.as_uri(), str(source)]) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for line in range(lines):
+            assert process.stdout.readline()
+            if line < lines - 1:
+                process.stdin.write("\n")
+                process.stdin.flush()
+        process.kill()
+    async with LocalStorage(root.as_uri()) as storage:
+        (job,) = await storage.list_master_jobs()
+        assert (job.status, await storage.count_records_for_master_job(job.master_job_id)) == (
+            "running",
+            {"completed": 600},
+        )
+        for worker in await storage.ledger.list_workers(job.master_job_id):  # its lease would expire in ten seconds
+            await storage.ledger.remove_worker(worker, utc_now(), died=True)
+        report = await import_path(storage, source)
+        assert (report.records, report.new_records) == (count, 400)
+        assert (await job_of(storage, job.master_job_id)).status == "completed"
+        state = await storage.ledger.get_run(job.master_job_id)
+        assert state is not None
+        assert state.attempts == count, "none is paid for twice"
+        assert (await import_path(storage, source)).already_imported
     await assert_sound(root)
 
 

@@ -23,7 +23,7 @@ def test_an_imported_run_has_no_function_to_run(command: str, lines: Path):
     assert call("import", "answers.jsonl").status == 0
     ended = call(command, "last")
     assert ended.status == 2
-    assert "was imported: there is no function to run" in ended.err
+    assert "was imported row by row: there is no function to run" in ended.err
 
 
 def test_a_form_that_cannot_be_inferred_names_the_option(lines: Path):

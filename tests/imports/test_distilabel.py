@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow.parquet
 import pytest
 
 from imports.foreign import FROZEN, FROZEN_OR_REAL
@@ -56,6 +57,29 @@ async def test_steps_with_the_same_rows_are_two(storage: LocalStorage, execution
     jobs = [await job_of(storage, one) for one in report.master_job_ids]
     assert {job.name for job in jobs} == {"n"}
     assert [job.completed_record_count for job in jobs] == [3, 6, 3, 3]
+
+
+async def test_rows_for_which_the_model_gave_nothing_have_failed(storage: LocalStorage, execution: Path):
+    (path,) = execution.glob("data/steps_outputs/text/*.parquet")
+    table = pyarrow.parquet.read_table(path)
+    rows = table.to_pylist()
+    # As distilabel 1.5.3 writes what its model was refused, the question that stood in one batch with it included.
+    nothing = dict.fromkeys(rows[0]["distilabel_metadata"])
+    for row in rows[:2]:
+        row.update(generation=None, model_name=None, distilabel_metadata=nothing)
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows, table.schema), path)
+    report = await import_distilabel(storage, str(execution))
+    (job_id,) = [one for one in report.master_job_ids if (await job_of(storage, one)).name == "capitals: text"]
+    job = await job_of(storage, job_id)
+    assert (job.status, job.completed_record_count, job.failed_record_count) == ("completed_with_errors", 1, 2)
+    assert job.summary == {"completed": 1, "failed": 2, "skipped": 0}
+    (group,) = await storage.ledger.list_errors(job_id)
+    assert (group.inputs, group.example) == (2, "the model of step 'text' gave no output")
+    records = await storage.list_record_metadata(job_id, group.job_id)
+    failed = [one for one in records if one.status == "failed"]
+    assert [one.error_message for one in failed] == [group.example] * 2
+    assert (await storage.get_record_data(failed[0].output_ref or ""))["generation"] is None, "the row is kept"
+    assert (await import_distilabel(storage, str(execution))).already_imported
 
 
 async def test_what_is_no_pipeline(storage: LocalStorage, execution: Path, monkeypatch: pytest.MonkeyPatch):

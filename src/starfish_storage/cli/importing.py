@@ -98,7 +98,7 @@ def _fields(report: ImportReport) -> dict[str, Cell]:
     return {
         "source": report.source,
         "form": report.form,
-        "read as": "; ".join(beginning(note, 60) for note in report.notes) or None,
+        "notes": "; ".join(beginning(note, 60) for note in report.notes) or None,
         "conversations": report.conversations,
         "project": ", ".join(report.project_ids),
         "run": ", ".join(report.master_job_ids),

@@ -23,7 +23,6 @@ from starfish_storage.generation.progress import OPEN, reporter
 from starfish_storage.generation.run_options import RunOptions
 from starfish_storage.generation.sources import Inputs
 from starfish_storage.generation.spooled import identity
-from starfish_storage.generation.starting import refuse_import
 from starfish_storage.generation.worker import RunWorker
 from starfish_storage.interface import Storage
 from starfish_storage.models import GenerationMasterJob
@@ -93,7 +92,11 @@ def _on_change(run_id: str, changed: RunOptions) -> OnChange:
 
 
 def _stored_function(run_id: str, config: dict[str, Any], command: str) -> Callable[..., Any]:
-    refuse_import(run_id, config)
+    if "import" in config and "function" not in config:
+        raise InvalidInputError(
+            f"run {run_id!r} was imported: there is no function to run. Name one that takes its inputs: "
+            f"starfish-storage {command} {run_id} MODULE:FUNCTION, or {command}(storage, run_id, function)."
+        )
     return load_function_of_run(str(config.get("function")), f"starfish-storage {command} {run_id}")
 
 

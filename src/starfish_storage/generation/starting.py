@@ -116,23 +116,15 @@ async def state_of(storage: Storage, job: GenerationMasterJob) -> RunState:
         await storage.ledger.start_run(run_id)
         state = await storage.ledger.get_run(run_id)
     if state is None:
-        refuse_import(run_id, config)
+        if "import" in config:
+            raise InvalidInputError(
+                f"run {run_id!r} was imported row by row: there is no function to run, and no inputs to run it on. Use "
+                "another id to start a run."
+            )
         raise InvalidInputError(
             f"master job {run_id!r} was not started by generate(), so it cannot be resumed; use another id."
         )
     return state
-
-
-def refuse_import(run_id: str, config: dict[str, Any]) -> None:
-    """Refuse to call a function for a run that was imported.
-
-    Raises:
-        InvalidInputError: it was.
-    """
-    if "import" in config and "function" not in config:
-        raise InvalidInputError(
-            f"run {run_id!r} was imported: there is no function to run; use another id to start a run."
-        )
 
 
 async def _config_of(storage: Storage, job: GenerationMasterJob) -> dict[str, Any]:

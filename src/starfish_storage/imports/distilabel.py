@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.extras import need
 from starfish_storage.imports.directories import found_in, names_in
+from starfish_storage.imports.fields import object_in
 from starfish_storage.imports.into_job import TableImport, run_all
 from starfish_storage.imports.report import ImportReport, OnProgress, last_name
 from starfish_storage.imports.source_forms import ToolForm
 from starfish_storage.interface import Storage
 from starfish_storage.row_files.parquet import ParquetTable
+from starfish_storage.row_files.rows import BadRow, GoodRow
 from starfish_storage.row_files.source_file import SourceFile, shown
 
 _PIPELINE = "pipeline.yaml"
@@ -81,7 +84,7 @@ async def import_distilabel(
                 directory = os.path.join(execution.path, _OUTPUTS, step)
                 about = {"pipeline": pipeline, "step": step, "execution": os.path.basename(execution.path)}
                 files = [stack.enter_context(SourceFile(file)) for file in _files(directory)]
-                table = ParquetTable(files, pipeline, "distilabel", about)
+                table = _StepRows(step, files, pipeline, "distilabel", about)
                 title = name or f"{pipeline}: {step}"
                 kept = {"distilabel": described}
                 imports.append(
@@ -96,6 +99,29 @@ DISTILABEL = ToolForm(
     recognises=lambda path: bool(executions(path)),
     run=import_distilabel,
 )
+
+
+class _StepRows(ParquetTable):
+    """The rows of a step; one for which its model gave nothing has failed, though distilabel passes it on.
+
+    Args:
+        step: its name.
+        given: as `ParquetTable` has them.
+    """
+
+    def __init__(self, step: str, *given: Any) -> None:
+        super().__init__(*given)
+        self._step = step
+
+    def rows(self) -> Iterator[GoodRow | BadRow]:
+        """See `Table.rows`."""
+        output = f"raw_output_{self._step}"
+        for row in super().rows():
+            noted = object_in(row.data.get("distilabel_metadata")) if isinstance(row, GoodRow) else {}
+            if isinstance(row, GoodRow) and output in noted and noted[output] is None:
+                yield replace(row, failure=f"the model of step {self._step!r} gave no output")
+            else:
+                yield row
 
 
 def _files(path: str) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,7 +20,7 @@ from starfish_storage.errors import InvalidInputError
 from starfish_storage.imports.jobs import find_job, id_in_project, in_thread, job_id_of, kept_of, start_job
 from starfish_storage.imports.report import MOST_NAMED, ImportProgress, ImportReport, OnProgress, Stage, combined
 from starfish_storage.interface import Storage
-from starfish_storage.models import GenerationJob, GenerationMasterJob, Record, utc_now
+from starfish_storage.models import GenerationJob, GenerationMasterJob, Record, StatusRecord, utc_now
 from starfish_storage.row_files.rows import BadRow, GoodRow, Table, checked
 from starfish_storage.runs.imported_batches import ROWS_OF_BATCH, batch_config, batch_id
 
@@ -194,10 +195,12 @@ class TableImport:
         try:
             await storage.log_execution_job_start(work.job())
             await storage.save_records(
-                (work.record(first + place), row.data) for place, row in enumerate(batch) if isinstance(row, GoodRow)
+                (work.record(first + place, row), row.data)
+                for place, row in enumerate(batch)
+                if isinstance(row, GoodRow)
             )
             now = utc_now()
-            await storage.log_execution_job_end(work.job_id, "completed", {"completed": count}, now, now)
+            await storage.log_execution_job_end(work.job_id, "completed", work.counts(), now, now)
         finally:
             room.release()
         self._stored += count
@@ -211,8 +214,10 @@ class TableImport:
                 f"{self._table.name!r} changed while it was imported. Master job {self._id!r} has failed, since its "
                 "rows may belong to neither version: delete it, and import the file as it is now."
             )
-        summary = {"completed": found.rows, "skipped": found.skipped}
-        await self._storage.log_master_job_end(self._id, "completed", summary, now, now)
+        counts = await self._storage.count_records_for_master_job(self._id)
+        status = "completed_with_errors" if counts.get("failed") else "completed"
+        summary = {**counts, "skipped": found.skipped}
+        await self._storage.log_master_job_end(self._id, status, summary, now, now)
 
     # --- telling --------------------------------------------------------------------------------------------------
 
@@ -276,14 +281,22 @@ class _Batch:
             start_time=utc_now(),
         )
 
-    def record(self, place: int) -> Record:
+    def counts(self) -> dict[str, int]:
+        return dict(Counter(_status_of(row) for row in self.rows))
+
+    def record(self, place: int, row: GoodRow) -> Record:
         return Record(
             record_uid=f"{self._master_job_id}-row-{place + 1:010}",
             job_id=self.job_id,
             master_job_id=self._master_job_id,
-            status="completed",
+            status=_status_of(row),
+            error_message=row.failure,
             start_time=self._start,
         )
+
+
+def _status_of(row: GoodRow) -> StatusRecord:
+    return "completed" if row.failure is None else "failed"
 
 
 async def _numbered(

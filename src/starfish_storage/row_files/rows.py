@@ -20,10 +20,12 @@ class GoodRow:
     Attributes:
         place: where it stands, such as ``"line 3 of 'answers.jsonl'"``.
         data: what it holds.
+        failure: why what made it has failed; None if it did not.
     """
 
     place: str
     data: dict[str, Any]
+    failure: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from cli.calling import call, call_json
 from generation.runs import open_store
 from starfish_storage import Storage
 from starfish_storage.errors import AlreadyExistsError, InvalidInputError, NotExportableError
-from starfish_storage.export import Csv, Form, HuggingFace, JsonLines, Parquet, TRLConversations, export
+from starfish_storage.export import ArrowIpc, Csv, Form, HuggingFace, JsonLines, Parquet, TRLConversations, export
 from starfish_storage.generation import generate
 from starfish_storage.imports import import_file
 from starfish_storage.testing.suites.suite import refused
@@ -58,7 +58,7 @@ def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
 
 
-FORMS = [HuggingFace, JsonLines, Parquet]
+FORMS = [HuggingFace, JsonLines, Parquet, ArrowIpc]
 
 
 @pytest.mark.parametrize("kind", FORMS)

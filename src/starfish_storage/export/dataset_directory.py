@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from starfish_storage.errors import InvalidInputError
@@ -15,14 +15,14 @@ from starfish_storage.export.provenance import Provenance
 from starfish_storage.export.records import ExportedRecord, Refusal
 from starfish_storage.export.splitting import WHOLE, Division, can_name_split
 from starfish_storage.export.spool import Spool
-from starfish_storage.export.table_files import OnRows, write_parquet_pieces
+from starfish_storage.export.table_files import OnRows, Piece, write_arrow_pieces, write_parquet_pieces
 from starfish_storage.export.table_sink import TableSink
 from starfish_storage.export.unified_table import UnifiedTable
 from starfish_storage.extras import ArrowSchema, RecordBatch
 from starfish_storage.surrogates import replaced
 
 _CARD = "README.md"
-_ENDINGS = (".parquet", *(f".jsonl{packed}" for packed in ("", *COMPRESSIONS)))  # of files of splits
+_ENDINGS = (".parquet", ".arrow", *(f".jsonl{packed}" for packed in ("", *COMPRESSIONS)))  # of files of splits
 
 
 class Layout(NamedTuple):
@@ -31,16 +31,19 @@ class Layout(NamedTuple):
     Attributes:
         path: of a file; ``{split}`` is its split, ``{shard}`` its number, ``{count}`` how many there are.
         pattern: that fits the files of a split.
+        write: writes pieces of a table as such a file.
     """
 
     path: str
     pattern: str
+    write: Callable[[Iterable[Piece], ArrowSchema, str, str, OnRows | None], int]
 
 
-SHARDS = Layout("data/{split}-{shard:05}-of-{count:05}.parquet", "data/{split}-*")
+SHARDS = Layout("data/{split}-{shard:05}-of-{count:05}.parquet", "data/{split}-*", write_parquet_pieces)
 """As the hub lays datasets out: many files of bounded size."""
 
-FILES = Layout("{split}.parquet", "{split}.parquet")
+PARQUET_FILES = Layout("{split}.parquet", "{split}.parquet", write_parquet_pieces)
+ARROW_FILES = Layout("{split}.arrow", "{split}.arrow", write_arrow_pieces)
 """One file for each split."""
 
 
@@ -56,7 +59,7 @@ def write_dataset(
     compression: str = "zstd",
     plain_json: bool = False,
 ) -> int:
-    """Write the records of a sink as a dataset: Parquet files, as ``data/train-00000-of-00001.parquet``, and a card.
+    """Write the records of a sink as a dataset: files such as ``data/train-00000-of-00001.parquet``, and a card.
 
     All have one schema. A split without records gets no file: `datasets` opens none.
 
@@ -68,7 +71,7 @@ def write_dataset(
         progress: called with how many records were written.
         division: how they were divided, for the card.
         layout: where the files lie.
-        compression: of the Parquet files.
+        compression: of the files.
         plain_json: `datasets` is not told that JSON text is that; its versions before 4.7 would not open the files.
 
     Returns:
@@ -211,7 +214,7 @@ def _write_split(
         path = os.path.join(directory, layout.path.format(split=name, shard=shard, count=count))
         os.makedirs(os.path.dirname(path), exist_ok=True)
         told = None if progress is None else _beyond(progress, written)
-        written += write_parquet_pieces(measured(shard), schema, path, compression, told)
+        written += layout.write(measured(shard), schema, path, compression, told)
         file_bytes += os.path.getsize(path)
     return SplitFacts(name, written, file_bytes, arrow_bytes, layout.pattern.format(split=name))
 

@@ -98,10 +98,20 @@ def write_arrow_ipc(
         MissingExtraError: pyarrow is not installed.
         OSError: the file cannot be written.
     """
+    table = sink.unified()
+    return write_arrow_pieces(table.pieces(sink.records), table.described(identity), path, compression, progress)
+
+
+def write_arrow_pieces(
+    pieces: Iterable[Piece],
+    schema: ArrowSchema,
+    path: str | IO[bytes],
+    compression: str = "zstd",
+    progress: OnRows | None = None,
+) -> int:
+    """Write pieces of a table as an Arrow IPC file; see `write_arrow_ipc`."""
     check_compression(compression, ARROW_COMPRESSIONS)
     pa = arrow()
-    table = sink.unified()
-    schema = table.described(identity)
     options = pa.ipc.IpcWriteOptions(compression=None if compression == "none" else compression)
     written = 0
     with ExitStack() as stack:
@@ -109,7 +119,7 @@ def write_arrow_ipc(
         # A file of our own: pyarrow would only close one that it was given a path of when it is collected.
         file = stack.enter_context(open(path, "wb")) if isinstance(path, str) else path
         writer = stack.enter_context(pa.ipc.new_file(file, schema, options=options))
-        for group in _groups(table.pieces(sink.records)):
+        for group in _groups(pieces):
             rows = pa.Table.from_batches(group).combine_chunks()
             group.clear()  # copied
             writer.write_table(rows)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from starfish_storage.errors import InvalidInputError, NotExportableError, StoreDamagedError, shorten
-from starfish_storage.export.dataset_directory import FILES, is_dataset, write_dataset
+from starfish_storage.export.dataset_directory import ARROW_FILES, PARQUET_FILES, Layout, is_dataset, write_dataset
 from starfish_storage.export.forms import DivisibleForm, Form, FormWriter, OnRows, registered
 from starfish_storage.export.provenance import Provenance, collect_provenance, identity_of
 from starfish_storage.export.records import ExportedRecord, Refusal
@@ -78,12 +78,9 @@ class Parquet(TableForm, DivisibleForm):
 
     def open(self, path: str, about: Provenance) -> FormWriter:
         """See `Form.open`."""
-        names = (WHOLE,) if self.splitting is None else self.splitting.names
-        sink = TableSink(os.path.dirname(path), self.metadata_key, names, rules=self._rules())
         if self.splitting is not None:
-            # Not marked for `datasets`, as a single file is not.
-            how: dict[str, Any] = {"layout": FILES, "compression": self.compression, "plain_json": True}
-            return DatasetWriter(self.name, sink, path, about, **how)
+            return _file_for_each_split(self, path, about, self._rules(), PARQUET_FILES)
+        sink = TableSink(os.path.dirname(path), self.metadata_key, rules=self._rules())
         return TableWriter(
             self.name, sink, lambda: write_parquet(sink, path, identity_of(about), compression=self.compression)
         )
@@ -98,7 +95,7 @@ class Parquet(TableForm, DivisibleForm):
 
 @registered
 @dataclass(frozen=True)
-class ArrowIpc(TableForm):
+class ArrowIpc(TableForm, DivisibleForm):
     """An Arrow IPC file (also known as Feather), with the table of `Parquet`. Needs the extra ``parquet``.
 
     Args:
@@ -106,9 +103,10 @@ class ArrowIpc(TableForm):
         metadata_key: the column of a record's metadata; None to leave that out.
         pad: objects of which some have keys that others lack are filled up with nulls, in place of JSON text.
         map_fields: the fields whose objects are maps, such as ``scores`` or ``calls[].arguments``.
+        splits: write a directory with a file for each split, as of `Parquet`.
 
     Raises:
-        InvalidInputError: the compression is unknown, or a field is no path.
+        InvalidInputError: one of them cannot be used.
     """
 
     compression: str = "zstd"
@@ -118,18 +116,26 @@ class ArrowIpc(TableForm):
 
     name: ClassVar[str] = "arrow"
     endings: ClassVar[tuple[str, ...]] = (".arrow", ".feather")
-    options: ClassVar[tuple[FormOption, ...]] = (PAD, MAPS)
+    options: ClassVar[tuple[FormOption, ...]] = (*SPLIT_OPTIONS, PAD, MAPS)
 
     def __post_init__(self) -> None:
+        """See `DivisibleForm`."""
+        super().__post_init__()
         check_compression(self.compression, ARROW_COMPRESSIONS)
         self._rules()
 
     def open(self, path: str, about: Provenance) -> FormWriter:
         """See `Form.open`."""
+        if self.splitting is not None:
+            return _file_for_each_split(self, path, about, self._rules(), ARROW_FILES)
         sink = TableSink(os.path.dirname(path), self.metadata_key, rules=self._rules())
         return TableWriter(
             self.name, sink, lambda: write_arrow_ipc(sink, path, identity_of(about), compression=self.compression)
         )
+
+    def is_own_directory(self, path: str) -> bool:
+        """See `Form.is_own_directory`."""
+        return is_dataset(path)
 
     def _rules(self) -> TableRules:
         return TableRules(self.pad, self.map_fields)
@@ -272,3 +278,13 @@ class DatasetWriter(TableWriter):
     def rows_of_splits(self) -> Mapping[str, int]:
         """See `FormWriter.rows_of_splits`."""
         return {name: spool.rows for name, spool in self._sink.splits.items()}
+
+
+def _file_for_each_split(
+    form: Parquet | ArrowIpc, path: str, about: Provenance, rules: TableRules, layout: Layout
+) -> FormWriter:
+    names = () if form.splitting is None else form.splitting.names
+    sink = TableSink(os.path.dirname(path), form.metadata_key, names, rules=rules)
+    # Not marked for `datasets`, as a single file is not.
+    how: dict[str, Any] = {"layout": layout, "compression": form.compression, "plain_json": True}
+    return DatasetWriter(form.name, sink, path, about, **how)

@@ -127,6 +127,11 @@ async def test_splits_by_the_names_of_files(storage: LocalStorage, tmp_path: Pat
     assert "no split 'dev': choose one of 'train', 'test'" in await said(storage, tmp_path / "d", split="dev")
 
 
+async def test_a_directory_above_names_the_split(storage: LocalStorage, tmp_path: Path):
+    report = await import_path(storage, laid_out(tmp_path / "d", {"validation/a.jsonl": lines(TEST)}), "dataset")
+    assert await found(storage, report) == {"validation": TEST}
+
+
 async def said(storage: LocalStorage, path: Path, **options: Any) -> str:
     with pytest.raises(InvalidInputError) as caught:
         await import_path(storage, path, "dataset", **options)
@@ -172,6 +177,7 @@ async def test_what_is_no_dataset(storage: LocalStorage, tmp_path: Path):
         "'train/state.json' is not there": {"dataset_dict.json": b'{"splits": ["train"]}'},
         "line 1 of .*test.jsonl": {"train.jsonl": lines(TRAIN), "test.jsonl": b"x\n"},  # and nothing of train is stored
         "no file of rows in it": {"a.txt": b"x"},
+        "saved one by one, such as 'one': give one": {"one/state.json": b"{}", "two/state.json": b"{}"},
     }
     for number, (reason, files) in enumerate(odd.items()):
         path = laid_out(tmp_path / str(number), files)
@@ -209,6 +215,8 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "a way out": (zip_of(**{"..__a.jsonl": b"{}\n"}), "leads out of the file"),
     "a way out of a tar": (tar_of(tarfile.REGTYPE, "../../a.jsonl"), "leads out of the file"),
     "an absolute name": (zip_of(**{"__etc__a.jsonl": b"{}\n"}), "leads out of the file"),
+    "a way out of Windows": (zip_of(**{"..\\..\\a.jsonl": b"{}\n"}), "leads out of the file"),
+    "twice": (zip_of(**{"d__a.jsonl": b"{}\n", "d\\a.jsonl": b"{}\n"}), "it is there twice"),
     "a link": (tar_of(tarfile.SYMTYPE, "a.jsonl", "/etc/passwd"), "it is a link or a device"),
     "a hard link": (tar_of(tarfile.LNKTYPE, "a.jsonl", "b.jsonl"), "it is a link or a device"),
     "a device": (tar_of(tarfile.CHRTYPE, "a.jsonl", "x"), "it is a link or a device"),

@@ -64,7 +64,7 @@ def is_of_datasets(name: str) -> bool:
 def is_dataset(folder: Folder) -> bool:
     """Return whether a folder is a dataset, by its names: many tools keep files in JSON that are no rows."""
     names = folder.names()
-    rows = [name for name in names if name not in _ABOUT and file_form_of(name) is not None]
+    rows = _rows_among(names)
     if is_saved(folder) or (rows and _CARD in names):
         return True
     near = (name for name in rows if "/" not in name.removeprefix("data/"))
@@ -108,10 +108,18 @@ def splits_of(folder: Folder, config: str | None = None, split: str | None = Non
     return found
 
 
+def _rows_among(names: Sequence[str]) -> list[str]:
+    """Return the names of files of rows."""
+    return [name for name in names if name.rpartition("/")[2] not in _ABOUT and file_form_of(name) is not None]
+
+
 def _common_directory(names: Sequence[str]) -> str:
-    """Return the directory in which all files lie, as those of a zip file often do; an empty text if there is none."""
+    """Return the directory in which all files lie, as those of a zip file often do, unless it names a split."""
     first = {name.partition("/")[0] for name in names}
-    return f"{first.pop()}/" if len(first) == 1 and all("/" in name for name in names) else ""
+    if len(first) > 1 or not all("/" in name for name in names):
+        return ""
+    above = "".join(first)
+    return f"{above}/" if above and _split_in(above) is None else ""
 
 
 class _DatasetLayout:
@@ -136,7 +144,13 @@ class _DatasetLayout:
         if {_STATE, _INFO} <= set(self._names):
             yield self._saved("", None)
             return
-        rows = [name for name in self._names if name not in _ABOUT and file_form_of(name) is not None]
+        saved = [name for name in self._names if name.endswith((f"/{_STATE}", f"/{_SPLITS}"))]
+        if saved:
+            raise InvalidInputError(
+                f"{self._folder.shown} has datasets in it that were saved one by one, such as "
+                f"{shorten(saved[0].rpartition('/')[0])}: give one of them."
+            )
+        rows = _rows_among(self._names)
         if all(_SHARD.fullmatch(name) and name.startswith("data/") for name in rows):
             yield from self._by_names(rows)  # as `push_to_hub` and our own exports name them, whatever the card says
             return
@@ -309,6 +323,6 @@ def _split_in(name: str) -> str | None:
     """
     shard = _SHARD.fullmatch(name)
     if shard is not None:
-        return shard["split"]
+        return None if shard["split"] == "data" else shard["split"]  # as `save_to_disk` names files
     words = _BETWEEN_WORDS.split(name.lower())
     return next((split for word in reversed(words) for split, known in _WORDS.items() if word in known), None)

@@ -27,7 +27,7 @@ _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 _TAR_MAGIC, _TAR_MAGIC_AT = b"ustar", 257
 _ENCRYPTED = 0x1
 _OF_RUNS = "archive.json"  # is in what `archive` writes
-_NOT_PLAIN = re.compile(r"[\x00-\x1f\x7f\\]|^/|^[A-Za-z]:|(^|/)\.\.(/|$)")
+_NOT_PLAIN = re.compile(r"[\x00-\x1f\x7f]|^/|^[A-Za-z]:|(^|/)\.\.(/|$)")
 
 
 def is_packed(path: str) -> bool:
@@ -124,7 +124,7 @@ class PackedFolder:
 
     def _take(self, member: _PackedFile) -> None:
         """Copy a member to the end of what is unpacked, no more of it than was declared."""
-        name = member.name.removeprefix("./")
+        name = member.name.replace("\\", "/").removeprefix("./")  # some programs for Windows write it so
         self._left -= member.size  # of what is passed over, too: it may have to be unpacked for that
         if self._left < 0:
             raise self._refusal(

@@ -32,6 +32,8 @@ _ORJSON_OPTIONS = (
 
 _MOST_BITS = 14_284  # 4,300 digits, Python's own limit
 
+_ESCAPED = re.compile(rb"\\u")
+
 # Every escape in JSON, so that an escaped backslash is not taken for the beginning of the next: a pair, (a lone half of
 # one), any other; and (a half as some write it in place of UTF-8).
 _ESCAPES = re.compile(
@@ -145,8 +147,8 @@ def line_without_halves(payload: bytes) -> tuple[bytes, int]:
     >>> line_without_halves(b'{"a":"\\ud83d \\ud83d\\ude00"}\n')
     (b'{"a":"\xef\xbf\xbd \xf0\x9f\x98\x80"}\n', 1)
     """
-    # Nearly no data has any of these, and looking for bytes costs next to nothing.
-    if b"\\ud" not in payload and b"\\uD" not in payload and b"\xed" not in payload:
+    # Nearly no data has any of these. `in` looks for two bytes at a tenth of the speed, where there are backslashes.
+    if _ESCAPED.search(payload) is None and b"\xed" not in payload:
         return payload, 0
     if not any(found.lastindex for found in _ESCAPES.finditer(payload)):
         return payload, 0

@@ -24,7 +24,6 @@ class Spool:
     Attributes:
         rows: how many lines it has.
         exact: whether only the exact parser reads some of them as they are.
-        shards: where each begins and ends, in bytes.
         on_read: called with each list of lines that is read again, how many they are; it may raise, to end that.
     """
 
@@ -34,7 +33,8 @@ class Spool:
         self._file: BinaryIO | None = None
         self.rows = 0
         self.exact = False
-        self.shards: list[tuple[int, int]] = [(0, 0)]
+        self._full: list[tuple[int, int]] = []  # shards
+        self._start = self._end = 0  # of the last one
         self.on_read: Callable[[int], object] | None = None
 
     def add(self, line: bytes, exact: bool = False) -> None:
@@ -56,12 +56,18 @@ class Spool:
             with translated(self._directory):
                 raise
         self.rows += 1
-        self.exact = self.exact or exact
-        start, end = self.shards[-1]
-        if start < end and end - start + len(line) > self._most:
-            self.shards.append((end, end + len(line)))
-        else:
-            self.shards[-1] = (start, end + len(line))
+        if exact:
+            self.exact = True
+        before = self._end
+        self._end = before + len(line)
+        if self._end - self._start > self._most and before > self._start:
+            self._full.append((self._start, before))
+            self._start = before
+
+    @property
+    def shards(self) -> list[tuple[int, int]]:
+        """Where each begins and ends, in bytes."""
+        return [*self._full, (self._start, self._end)]
 
     def batches(self, most_bytes: int, most_rows: int, shard: int = 0) -> Iterator[list[bytes]]:
         """Yield the lines of a shard in order, in lists of about so many bytes and at most so many rows.

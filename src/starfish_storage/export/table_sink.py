@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from starfish_storage.codec import decode_line, json_line, needs_exact_parser
 from starfish_storage.errors import InvalidInputError, StoreDamagedError, shorten
@@ -70,11 +70,20 @@ class TableSink:
             InvalidInputError: it has the key of the metadata's column, or a key that no column can have.
             StorageIOError: it cannot be put aside.
         """
-        found = self._read(uid, payload)
-        # Only another program writes what is not the same line again: see `codec.decode_line`.
-        infinities = [] if found.line is payload else list(nulls_for_infinities(found.data))
-        line, exact = self._count(uid, found, metadata)
-        self._infinities.update(infinities)
+        try:
+            data, line, exact = decode_line(payload)
+        except ValueError as error:
+            raise StoreDamagedError(uid, f"the data of this record cannot be a row of a table: {error}") from None
+        if not data.keys() <= self._seen.members.keys():
+            self._check_new_columns(uid, data)
+        is_rewritten = line is not payload
+        if self._key is not None:
+            line, exact = self._beside(uid, data, line, exact, metadata)
+        if is_rewritten:  # no line of ours, or one with integers beyond 64 bits: see `decode_line`
+            self._infinities.update(nulls_for_infinities(data))
+        self._seen.observe_members(data)
+        self._rows += 1
+        self._unified = None
         spool = self.splits.get(split)
         if spool is None:
             spool = self.splits[split] = self._spool()
@@ -142,55 +151,31 @@ class TableSink:
     def _spool(self) -> Spool:
         return Spool(self._directory, self._shard_bytes)
 
-    def _read(self, uid: str, payload: bytes) -> _ParsedRecord:
-        """Parse the data of a record, which is not counted yet."""
-        try:
-            found = _ParsedRecord(*decode_line(payload))
-        except ValueError as error:
-            raise StoreDamagedError(uid, f"the data of this record cannot be a row of a table: {error}") from None
-        if b"\\u0000" in found.line and any("\0" in name for name in found.data):
+    def _check_new_columns(self, uid: str, data: dict[str, Any]) -> None:
+        """Refuse a record whose fields cannot be columns."""
+        if any("\0" in name for name in data):
             raise InvalidInputError(
                 f"record {shorten(uid)} has a field whose name contains NUL, so it cannot name a column: export the "
                 "records as JSON Lines."
             )
-        return found
-
-    def _count(self, uid: str, found: _ParsedRecord, metadata: Mapping[str, Any] | None) -> tuple[bytes, bool]:
-        """Count a record; return its line, and whether only the exact parser reads that."""
-        data, line, exact = found
-        seen = self._seen
-        if len(seen.members) + len(data) > MOST_COLUMNS and len(seen.members.keys() | data.keys()) > MOST_COLUMNS:
+        if len(self._seen.members.keys() | data.keys()) > MOST_COLUMNS:
             raise InvalidInputError(
                 f"record {shorten(uid)} brings the fields to more than {MOST_COLUMNS:,}, too many for a table: export "
                 "the records as JSON Lines."
             )
-        about = None if metadata is None or self._key is None else dict(metadata)
-        if self._key is not None:
-            if self._key in data:
-                raise InvalidInputError(
-                    f"record {shorten(uid)} has a field {shorten(self._key)} of its own: choose another metadata key."
-                )
-            if about is not None:
-                exact = exact or needs_exact_parser(about)
-                comma = b"," if data else b""
-                line = line[:-2] + comma + self._name + b":" + json_line(about)[:-1] + b"}\n"
-        seen.observe_members(data)
-        if about is not None:
-            self._about.observe(about)
-        self._rows += 1
-        self._unified = None
-        return line, exact
 
-
-class _ParsedRecord(NamedTuple):
-    """The data of a record.
-
-    Attributes:
-        data: the object.
-        line: its JSON on one line.
-        exact: only the exact parser reads that as it is.
-    """
-
-    data: dict[str, Any]
-    line: bytes
-    exact: bool
+    def _beside(
+        self, uid: str, data: dict[str, Any], line: bytes, exact: bool, metadata: Mapping[str, Any] | None
+    ) -> tuple[bytes, bool]:
+        """Count the metadata of a record; return its line with that, and whether only the exact parser reads it."""
+        if self._key in data:
+            raise InvalidInputError(
+                f"record {shorten(uid)} has a field {shorten(self._key)} of its own: choose another metadata key."
+            )
+        if metadata is None:
+            return line, exact
+        about = dict(metadata)
+        self._about.observe(about)
+        comma = b"," if data else b""
+        line = line[:-2] + comma + self._name + b":" + json_line(about)[:-1] + b"}\n"
+        return line, exact or needs_exact_parser(about)

@@ -27,7 +27,7 @@ def test_an_imported_run_has_no_function_to_run(command: str, lines: Path):
 
 
 def test_a_form_that_cannot_be_inferred_names_the_option(lines: Path):
-    ended = call("import", str(lines.rename(lines.with_suffix(".arrow"))))
+    ended = call("import", str(lines.rename(lines.with_suffix(".docx"))))
     assert ended.status == 2
     assert "pass form= (--from), one of " in ended.err
 
@@ -79,7 +79,7 @@ def test_json_and_options(lines: Path):
     report = json.loads(ended.out)
     assert (report["records"], report["skipped"], report["project_ids"]) == (1, 1, ["p"])
     assert len(report["bad_rows"]) == 1
-    assert ended.err.startswith("Left out 1 bad row; the first: the row at line 3 of 'b.txt' has 1 cells")
+    assert ended.err.startswith("Left out 1 bad row; the first: the row at line 3 of 'b.txt' has 1 cell, but")
     (job,) = json.loads(call("runs", "--store", "elsewhere", "--json").out)
     assert job["name"] == "n"
 

@@ -21,12 +21,10 @@ def prompt_of(row: Mapping[str, Any]) -> object:
     for key in ("messages", "conversations"):
         if key in row:
             return _before_answer(row[key])
-    given: object = row.get("input")
-    if isinstance(given, dict) and "preferred_output" in row:  # OpenAI's pairs
-        members = cast("dict[str, object]", given)
-        return members.get("messages")
+    if isinstance(row.get("input"), dict) and "preferred_output" in row:  # OpenAI's pairs
+        return cast("dict[str, object]", row["input"]).get("messages")
     if isinstance(row.get("instruction"), str) and "output" in row:  # Alpaca
-        return [row.get("system"), row["instruction"], cast("object", given)]
+        return [row.get("system"), row["instruction"], row.get("input")]
     if "prompt" in row and row.keys() & {"completion", "chosen", "rejected"}:
         return row["prompt"]
     if "chosen" in row and "rejected" in row:  # pairs whose prompt is the beginning of both

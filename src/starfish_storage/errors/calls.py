@@ -73,7 +73,7 @@ class InvalidDataError(InvalidInputError):
 
 
 class ConversationError(InvalidInputError):
-    """A value is not a conversation, or none that the shape can hold.
+    """A value is not a conversation, or the shape asked for cannot hold it.
 
     Attributes:
         path: where the fault is, such as ``"messages[3].tool_calls[0]"``.

@@ -61,6 +61,21 @@ def invented(message: dict[str, Any], named: str = "call_1") -> dict[str, Any]:
         ),
         pytest.param(
             [
+                {"id": "m1", "role": "user", "content": "hi", "source": "input"},
+                {
+                    "role": "assistant",
+                    "content": [{"type": "reasoning", "reasoning": "hm"}],
+                    "tool_calls": [{"id": "c1", "type": "function", "function": "look", "arguments": {"q": 1}}],
+                    "source": "generate",
+                    "model": "m",
+                },
+                {"role": "tool", "content": "found", "tool_call_id": "c1", "function": "look"},
+            ],
+            [USER, CALLING | {"thinking": "hm"}, ANSWER],
+            id="Inspect: the name of a call stands beside its arguments",
+        ),
+        pytest.param(
+            [
                 {"role": "assistant", "content": None, "function_call": {"name": "look", "arguments": '{"q":1}'}},
                 {"role": "function", "name": "look", "content": "found"},
             ],

@@ -189,6 +189,8 @@ def _calls(fields: Mapping[str, Any]) -> list[Part]:
 def _call(one: object, place: str) -> Part:
     call = cast("dict[str, Any]", one) if isinstance(one, dict) else {"arguments": one}
     function = call.get("function", call)
+    if isinstance(function, str) and "arguments" in call:
+        function = call | {"name": function}  # as Inspect has it: name and arguments side by side
     called = cast("dict[str, Any]", function) if isinstance(function, dict) else {"arguments": function}
     return _part({"id": call.get("id")} | called | {"type": "function_call"}, place)
 
@@ -223,7 +225,8 @@ def _part(part: object, place: str) -> Part:
     if kind in _TEXTS:
         return Part("text", _text(fields.get("text", fields.get("refusal", ""))), place=place)
     if kind in _THINKING:
-        thought = _joined(fields.get("thinking") or fields.get("summary") or fields.get("content"))
+        said = (fields.get(name) for name in ("thinking", "reasoning", "summary", "content"))
+        thought = _joined(next((one for one in said if one), None))
         return Part("thinking", thought, place=place)
     if kind in _CALLS:
         given, called = fields.get("input", fields.get("arguments", "")), fields.get("call_id") or fields.get("id")

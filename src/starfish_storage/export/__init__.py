@@ -32,6 +32,7 @@ from starfish_storage.export.reshaping import Reshaper
 from starfish_storage.export.schema import Conflict
 from starfish_storage.export.splitting import Division, SplitOptions, parse_splits
 from starfish_storage.export.spreadsheet import Csv
+from starfish_storage.export.streaming import ByteStream
 from starfish_storage.export.tables import ArrowIpc, HuggingFace, Parquet
 from starfish_storage.export.unfinished import UnfinishedRun
 from starfish_storage.form_option import FormOption
@@ -39,6 +40,7 @@ from starfish_storage.form_option import FormOption
 __all__ = [
     "AlpacaInstructions",
     "ArrowIpc",
+    "ByteStream",
     "ChatMessages",
     "Chosen",
     "Conflict",

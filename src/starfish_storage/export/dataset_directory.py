@@ -134,6 +134,11 @@ class SplitWriter(FormWriter):
             self._rows[name] = self._rows.get(name, 0) + len(some) - len(left_out)
         return refused
 
+    def watch(self, tell: OnRows) -> None:
+        """See `FormWriter.watch`."""
+        for writer in self._writers.values():
+            writer.watch(tell)
+
     def finish(self) -> None:
         """See `FormWriter.finish`."""
         facts: list[SplitFacts] = []

@@ -194,6 +194,6 @@ def test_every_expression_is_seen() -> None:
 def test_what_goes_over_a_text_again_and_again_is_found() -> None:
     """The text that the issue is about: tokens were looked for in this way, for 41 seconds."""
     old = Used("", re.compile(r"[\w-]*(?:token|secret)[\w-]*\s*="), frozenset({"sub"}))
-    text = worst_of(scan_of(old), pumps_of(old.pattern), 200_000)
+    text = worst_of(scan_of(old), pumps_of(old.pattern), 20_000)
     with pytest.raises(StepsError), processor_time(MOST_STEPS * step() * len(text)):
         scan_of(old)(text)

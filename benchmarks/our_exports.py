@@ -12,8 +12,8 @@ from benchmarks.ours import start_run
 from benchmarks.payloads import make_payloads
 from benchmarks.turns import serve
 from starfish_storage import LocalStorage, Record
+from starfish_storage.export import Form, form_named, form_of
 from starfish_storage.export import export as export_records
-from starfish_storage.export import form_of
 
 _BATCH = 1000
 
@@ -26,9 +26,13 @@ def fill(directory: str, records: int) -> None:
     asyncio.run(_fill(directory, records))
 
 
-def export(directory: str, target: str, metadata: bool) -> dict[str, float]:
+def export(directory: str, target: str, metadata: bool, conversations: bool) -> dict[str, float]:
     """Export a filled store; return the seconds and the peak of this process's memory."""
-    return asyncio.run(_export(directory, target, metadata))
+    if conversations:
+        form = form_named("openai", target, messages=(("user", "question"), ("assistant", "answer")))
+    else:
+        form = form_of(target, metadata_key="metadata" if metadata else None)
+    return asyncio.run(_export(directory, target, form))
 
 
 async def _fill(directory: str, records: int) -> None:
@@ -46,9 +50,8 @@ async def _fill(directory: str, records: int) -> None:
         _filled[directory] = master_job_id
 
 
-async def _export(directory: str, target: str, metadata: bool) -> dict[str, float]:
+async def _export(directory: str, target: str, form: Form) -> dict[str, float]:
     async with LocalStorage(f"file://{directory}") as store:
-        form = form_of(target, metadata_key="metadata" if metadata else None)
         settle()
         begun = time.perf_counter()
         report = await export_records(store, target, form, master_job_ids=[_filled[directory]], overwrite=True)

@@ -20,6 +20,7 @@ from typing import Any
 
 import apsw
 import orjson
+import pyarrow.parquet as pq
 
 from benchmarks.callers import settle
 from benchmarks.payloads import make_payloads, status_of
@@ -154,13 +155,17 @@ def _save_all(store: RawStore, payloads: list[dict[str, Any]], group: int, recor
 
 
 def import_lines(directory: str, source: str, group: int) -> float:
-    """Store each line of a JSON Lines file in a fresh store, in groups; return the seconds."""
+    """Store each row of a file of JSON Lines or Parquet in a fresh store, in groups; return the seconds."""
     store = RawStore(directory, "power", 1)
     settle()
     begun = time.perf_counter()
-    with open(source, "rb") as file:
-        while lines := list(itertools.islice(file, group)):
-            store.save_group([orjson.loads(line) for line in lines])
+    if source.endswith(".parquet"):
+        for batch in pq.ParquetFile(source).iter_batches(group):
+            store.save_group(batch.to_pylist())
+    else:
+        with open(source, "rb") as file:
+            while lines := list(itertools.islice(file, group)):
+                store.save_group([orjson.loads(line) for line in lines])
     seconds = time.perf_counter() - begun
     store.close()
     return seconds

@@ -2,18 +2,42 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchmarks.run import Run
 from benchmarks.tables import Series, Table, ratio, seconds
 
-_FORMS: tuple[tuple[str, str, bool, str, float | None], ...] = (
-    ("JSON Lines, against a loop that copies bytes", "jsonl", False, "bytes", 1.3),
-    ("JSON Lines, against a loop of `json.loads` and `json.dumps`", "jsonl", False, "json", None),
-    ("JSON Lines with metadata, against a loop that copies bytes", "jsonl", True, "bytes", None),
-    ("Parquet, against a loop of `json.loads` and `pyarrow`", "parquet", False, "parquet", 1.5),
+
+class _Form(NamedTuple):
+    """A form that is measured.
+
+    Attributes:
+        what: it is called in the table.
+        ending: of the file.
+        way: of the loop beside it.
+        goal: times that loop.
+        library: the way of `datasets`, if it writes the same.
+        metadata: each record has its metadata.
+        conversations: each record is a conversation.
+    """
+
+    what: str
+    ending: str
+    way: str
+    goal: float | None = None
+    library: str | None = None
+    metadata: bool = False
+    conversations: bool = False
+
+
+_FORMS = (
+    _Form("JSON Lines, beside a loop that copies bytes", "jsonl", "bytes", 1.3, "datasets"),
+    _Form("JSON Lines, beside a loop of `json.loads` and `json.dumps`", "jsonl", "json"),
+    _Form("JSON Lines with metadata, beside a loop that copies bytes", "jsonl", "bytes", metadata=True),
+    _Form("Parquet, beside a loop of `json.loads` and `pyarrow`", "parquet", "parquet", 1.3, "datasets"),
+    _Form("conversations in JSON Lines", "jsonl", "messages", 1.5, "datasets-messages", conversations=True),
+    _Form("conversations in Parquet", "parquet", "messages-parquet", 1.5, "datasets-messages", conversations=True),
 )
-"""What is written, the ending of the file, whether with metadata, the loop beside it, and the goal."""
 
 
 def measure_exporting(run: Run) -> list[Table]:
@@ -24,37 +48,52 @@ def measure_exporting(run: Run) -> list[Table]:
         run.say(f"export: filling a store with {records:,} records")
         ours.turn("fill", directory=store, records=records)
         theirs = _peer(run, peer_store, peer_records)
-        rows = [_measure(run, ours, raw, store, *form) for form in _FORMS]
+        rows = [_measure(run, ours, raw, store, form) for form in _FORMS]
         peak = max(float(row[-1]) for row in rows)
     return [
         Table(
             "Export",
             f"Seconds for {records:,} records that are in the system's cache. The loops read every data file and write "
-            "one file; they look at no row, no order and no digest, and sync nothing. "
+            "one file; they look at no row, no order and no digest, and sync nothing. `datasets` makes a dataset of "
+            "what `json` reads of the same files, and writes it. "
             f"Peak of the exporting process's memory over all forms: {peak:,.0f} MB. "
             + (f"Through the peer's API, JSON Lines: {theirs}." if theirs else ""),
-            ("what", "the loop", "ours", "ours ÷ loop", "peak, MB"),
+            ("what", "the loop", "`datasets`", "ours", "ours ÷ loop", "ours ÷ `datasets`", "peak, MB"),
             tuple(rows),
         )
     ]
 
 
-def _measure(
-    run: Run, ours: Any, raw: Any, store: str, what: str, ending: str, metadata: bool, way: str, goal: float | None
-) -> tuple[str, ...]:
-    mine: list[float] = []
-    loops: list[float] = []
+def _measure(run: Run, ours: Any, raw: Any, store: str, form: _Form) -> tuple[str, ...]:
+    taken: dict[str, list[float]] = {"loop": [], "library": [], "ours": []}
     peak = 0.0
-    for _ in run.rounds(f"export, {what}"):
-        loop = raw.turn("export", directory=store, target=f"{store}-raw.{ending}", way=way)
-        done = ours.turn("export", directory=store, target=f"{store}-ours.{ending}", metadata=metadata)
+    for _ in run.rounds(f"export, {form.what}"):
+        loop = raw.turn("export", directory=store, target=f"{store}-raw.{form.ending}", way=form.way)
+        taken["loop"].append(loop["seconds"])
+        if form.library is not None:
+            told = raw.turn("export", directory=store, target=f"{store}-library.{form.ending}", way=form.library)
+            taken["library"].append(told["seconds"])
+        done = ours.turn(
+            "export",
+            directory=store,
+            target=f"{store}-ours.{form.ending}",
+            metadata=form.metadata,
+            conversations=form.conversations,
+        )
         if done["records"] != loop["records"]:
             raise RuntimeError(f"{done['records']} records were exported, not {loop['records']}")
-        loops.append(loop["seconds"])
-        mine.append(done["seconds"])
+        taken["ours"].append(done["seconds"])
         peak = max(peak, done["peak"])
-    loop_series, our_series = Series(tuple(loops)), Series(tuple(mine))
-    return what, seconds(loop_series), seconds(our_series), ratio(our_series, loop_series, goal), f"{peak:.0f}"
+    loops, library, mine = (Series(tuple(one)) if one else None for one in taken.values())
+    return (
+        form.what,
+        seconds(loops),
+        seconds(library),
+        seconds(mine),
+        ratio(mine, loops, form.goal),
+        ratio(mine, library),
+        f"{peak:.0f}",
+    )
 
 
 def _peer(run: Run, store: str, records: int) -> str:

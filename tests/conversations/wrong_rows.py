@@ -258,6 +258,8 @@ WRONG: list[tuple[str, Row, str, str]] = [
         "is not among the tools",
     ),
     ("sharegpt", _told(_HUMAN, _GPT, tools=[FUNCTION]), "tools", "must be the JSON text of a list"),
+    ("sharegpt", _told(_HUMAN, _GPT, tools="none"), "tools", "must be the JSON text of a list"),
+    ("sharegpt", _told(_HUMAN, _GPT, tools='["weather"]'), "tools[0]", "must be an object"),
     ("sharegpt", _told(_HUMAN, _GPT, images=["a.png"]), "images", "holds 1, but the turns show 0"),
     ("sharegpt", _told(_HUMAN, _GPT, kto_tag="yes"), "kto_tag", "must be true or false"),
     ("sharegpt", _told(_HUMAN, chosen=_GPT), "rejected", "is missing"),

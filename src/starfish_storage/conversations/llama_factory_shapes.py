@@ -185,13 +185,12 @@ def _value_of(returned: str) -> object:
 def _declared(found: Faults, tools: object) -> set[str] | None:
     if tools is None or tools == "":
         return None
-    if not isinstance(tools, str):
-        found.add("tools", "must be the JSON text of a list of functions")
-        return None
-    try:
-        listed: object = decode(tools.encode("utf-8", "surrogatepass"))
-    except (ValueError, RecursionError):
-        listed = None
+    listed: object = None
+    if isinstance(tools, str):
+        try:
+            listed = decode(tools.encode("utf-8", "surrogatepass"))
+        except (ValueError, RecursionError):
+            pass
     if not isinstance(listed, list):
         found.add("tools", "must be the JSON text of a list of functions")
         return None

@@ -192,7 +192,7 @@ class WriteConversations(Reshaper):
                 continue
             faults = self._shape.check(row)
             if faults:
-                yield Refusal(record.uid, NotExportableError(record.uid, self._form, told(faults)))
+                yield Refusal(record.uid, NotExportableError(record.uid, self._form, _told(faults)))
                 continue
             key = record.annotations_key
             if key is not None and key in row:
@@ -204,7 +204,6 @@ class WriteConversations(Reshaper):
             yield record._replace(payload=json_line(row))
 
 
-def told(faults: Sequence[Fault]) -> str:
-    """Return what is wrong with a row, in a sentence: the first faults, and how many more there are."""
+def _told(faults: Sequence[Fault]) -> str:
     more = f"; and {len(faults) - _MOST_FAULTS} more faults" if len(faults) > _MOST_FAULTS else ""
     return "; ".join(map(str, faults[:_MOST_FAULTS])) + more

@@ -14,7 +14,6 @@ from starfish_storage.conversations.reading import read_conversation
 from starfish_storage.conversations.shape import PairShape
 from starfish_storage.errors import ConversationError, NotExportableError
 from starfish_storage.export.conversation_source import ConversationSource
-from starfish_storage.export.conversations import told
 from starfish_storage.export.records import ExportedRecord, RecordSource, Refusal
 from starfish_storage.export.report import ExportReport, PairReport
 from starfish_storage.export.reshaping import Reshaper
@@ -209,7 +208,7 @@ def _written(shape: PairShape, pair: PreferencePair) -> bytes:
     row = shape.written(pair)
     faults = shape.check(row)
     if faults:
-        raise ConversationError(faults[0].path, told(faults).removeprefix(f"{faults[0].path}: "))
+        raise ConversationError(*faults[0])
     return json_line(row)
 
 

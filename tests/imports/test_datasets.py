@@ -82,6 +82,7 @@ async def test_what_datasets_has_saved(storage: LocalStorage, tmp_path: Path):
     for packed in (zipped(tmp_path / "pairs", tmp_path / "a.zip"), tarred(tmp_path / "pairs", tmp_path / "a.tar.gz")):
         again = await import_path(storage, packed)
         assert (again.already_imported, again.master_job_ids) == (True, report.master_job_ids), "the same files"
+    assert "saved without configurations" in await said(storage, tmp_path / "pairs", config="x")
     one = await import_path(storage, tmp_path / "pairs" / "test")
     assert await found(storage, one) == {"": TEST}
     (tmp_path / "pairs" / "train" / "data-00001-of-00003.arrow").unlink()

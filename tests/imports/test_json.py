@@ -32,6 +32,7 @@ LAYOUTS: dict[str, tuple[str, list[str]]] = {
     "without blanks": ("".join(json.dumps(row) for row in ROWS), ["one object after another"]),
     "columns": (json.dumps(COLUMNS), ["one object of columns"]),
     "columns over several lines": (json.dumps(COLUMNS, ensure_ascii=False, indent=1), ["one object of columns"]),
+    "pandas' rows": (FRAME.to_json(orient="index"), ["one object of rows"]),
     "pandas' columns": (FRAME.to_json(), ["one object of columns"]),
 }
 

@@ -137,13 +137,21 @@ class _DatasetLayout:
         self._names = names
 
     def splits(self, config: str | None) -> Iterator[Split]:
-        if _SPLITS in self._names:
-            for name in self._noted(_SPLITS, "splits"):
-                yield self._saved(f"{name}/", str(name))
+        is_one, are_several = {_STATE, _INFO} <= set(self._names), _SPLITS in self._names
+        if not is_one and not are_several:
+            yield from self._of_files(config)
             return
-        if {_STATE, _INFO} <= set(self._names):
+        if config is not None:
+            raise InvalidInputError(
+                f"{self._folder.shown} was saved without configurations: leave out config= (--config)."
+            )
+        if are_several:
+            yield from (self._saved(f"{name}/", str(name)) for name in self._noted(_SPLITS, "splits"))
+        else:
             yield self._saved("", None)
-            return
+
+    def _of_files(self, config: str | None) -> Iterator[Split]:
+        """Yield the splits of what `datasets` has not saved."""
         saved = [name for name in self._names if name.endswith((f"/{_STATE}", f"/{_SPLITS}"))]
         if saved:
             raise InvalidInputError(
@@ -151,10 +159,13 @@ class _DatasetLayout:
                 f"{shorten(saved[0].rpartition('/')[0])}: give one of them."
             )
         rows = _rows_among(self._names)
-        if all(_SHARD.fullmatch(name) and name.startswith("data/") for name in rows):
-            yield from self._by_names(rows)  # as `push_to_hub` and our own exports name them, whatever the card says
+        front = self._front()
+        are_shards = all(_SHARD.fullmatch(name) and re.fullmatch("data/[^/]*", name) for name in rows)
+        if are_shards and config is None and front.count("config_name:") <= 1:
+            # As `push_to_hub` and our own exports name them. Then the card says no more, and needs no reader of YAML.
+            yield from self._by_names(rows)
             return
-        configs = self._configurations()
+        configs = self._configurations(front)
         if len(configs) > 1 and config is None:
             known = ", ".join(shorten(name) for name in configs)
             raise InvalidInputError(
@@ -235,16 +246,20 @@ class _DatasetLayout:
 
     # --- by the card ----------------------------------------------------------------------------------------------
 
-    def _configurations(self) -> dict[str, Mapping[str, Any]]:
-        """Return the configurations that the card lists, by their names."""
+    def _front(self) -> str:
+        """Return the YAML of the card; an empty text if there is none."""
         if _CARD not in self._names:
-            return {}
+            return ""
         front = _FRONT.match(self._read(_CARD).decode("utf-8-sig", "replace"))
-        if front is None or "configs:" not in front[1]:
+        return "" if front is None else front[1]
+
+    def _configurations(self, front: str) -> dict[str, Mapping[str, Any]]:
+        """Return the configurations that the card lists, by their names."""
+        if "configs:" not in front:
             return {}
         yaml = need("yaml", "distilabel", "Cards of datasets with configurations")
         try:
-            found: Any = yaml.safe_load(front[1])
+            found: Any = yaml.safe_load(front)
             return {str(one["config_name"]): one for one in found["configs"]}
         except (yaml.YAMLError, LookupError, TypeError, ValueError, RecursionError):
             raise InvalidInputError(

@@ -38,7 +38,7 @@ class _Member:
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    kind: Literal["array", "lines", "objects", "columns"]
+    kind: Literal["array", "lines", "objects", "columns", "index"]
     columns: tuple[_Member, ...] = ()
 
 
@@ -57,6 +57,7 @@ class JsonTable(JsonLinesTable):
         """See `Table.notes`."""
         found = {
             "columns": "one object of columns",
+            "index": "one object of rows",
             "objects": "one object after another",
             "lines": "one object a line",
         }
@@ -71,14 +72,19 @@ class JsonTable(JsonLinesTable):
         elif layout.kind == "columns":
             yield from self._of_columns(layout.columns)
         else:
-            yield from self._of_values(is_array=layout.kind == "array")
+            yield from self._of_values(layout.kind)
 
-    def _of_values(self, *, is_array: bool) -> Iterator[GoodRow | BadRow]:
-        """Yield the rows of an array, or of objects that follow each other."""
+    def _of_values(self, kind: str) -> Iterator[GoodRow | BadRow]:
+        """Yield the rows of an array, of an object that numbers them, or of objects that follow each other."""
         with self._cursor() as cursor:
-            called = "item" if is_array else "object"
-            for value in cursor.items(called) if is_array else cursor.values(called):
-                yield _row(f"{cursor.what} of {self._file.shown}", value, has_constant=cursor.had_constant())
+            values = {
+                "array": lambda: cursor.items("item"),
+                "index": lambda: (value for _, value in _entries(cursor)),
+                "objects": lambda: cursor.values("object"),
+            }[kind]()
+            for number, value in enumerate(values, start=1):
+                place = f"row {number}" if kind == "index" else cursor.what
+                yield _row(f"{place} of {self._file.shown}", value, has_constant=cursor.had_constant())
             if cursor.sign():
                 raise InvalidInputError(f"{self._file.shown} goes on after the end of its JSON array: write it again.")
 
@@ -118,12 +124,17 @@ class JsonTable(JsonLinesTable):
         if not sign or self._has_an_object_a_line():
             return _Layout("lines")
         members: list[_Member] = []
+        is_index = True
         with self._cursor() as cursor:
             cursor.what = "object 1"
-            members += (_member(cursor, key) for key in cursor.object_keys())
+            for number, key in enumerate(cursor.object_keys()):
+                is_index = is_index and key == str(number) and cursor.sign() == "{"
+                member = _member(cursor, key)
+                if number <= _MOST_COLUMNS:
+                    members.append(member)
             if cursor.sign():
                 return _Layout("objects")
-        return self._layout_of_one_object(members)
+        return self._layout_of_one_object(members, is_index=is_index and bool(members))
 
     def _has_an_object_a_line(self) -> bool:
         """Return whether the first line is an object, and another one follows.
@@ -138,7 +149,7 @@ class JsonTable(JsonLinesTable):
             except (ValueError, RecursionError):
                 return False
 
-    def _layout_of_one_object(self, members: Sequence[_Member]) -> _Layout:
+    def _layout_of_one_object(self, members: Sequence[_Member], *, is_index: bool) -> _Layout:
         shown = self._file.shown
         signs = {member.sign for member in members}
         counts = {member.name: member.count for member in members}
@@ -156,7 +167,7 @@ class JsonTable(JsonLinesTable):
                     "if its items are the rows, or [ and ] around the object if that is a row."
                 )
         elif signs != {"{"} or len(set(counts.values())) > 1 or not all(member.is_indexed for member in members):
-            return _Layout("objects")
+            return _Layout("index" if is_index else "objects")
         if len(members) > _MOST_COLUMNS or len(counts) < len(members):
             what = "two columns of one name" if len(counts) < len(members) else f"more than {_MOST_COLUMNS} columns"
             raise InvalidInputError(f"{shown} has {what}: write its rows as JSON Lines.")

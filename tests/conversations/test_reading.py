@@ -47,6 +47,11 @@ def invented(message: dict[str, Any], named: str = "call_1") -> dict[str, Any]:
             id="what clients add is left out",
         ),
         pytest.param(
+            [CALLING | {"tool_calls": [CALL | {"id": 7}]}, ANSWER | {"tool_call_id": 7}],
+            [invented(CALLING, "7"), invented(ANSWER, "7")],
+            id="ids that are numbers",
+        ),
+        pytest.param(
             [{"role": "user", "content": "hi", "name": "Ann"}, {"role": "assistant", "content": "ho", "weight": 0}],
             [{"role": "user", "content": "hi", "name": "Ann"}, {"role": "assistant", "content": "ho", "weight": 0}],
             id="names and weights",

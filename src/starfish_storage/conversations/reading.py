@@ -139,9 +139,11 @@ def _are_canonical(calls: object) -> bool:
     for one in cast("list[object]", calls):
         call = cast("dict[str, Any]", one) if type(one) is dict else {}
         function = call.get("function")
-        if call.keys() != _OF_CALL or not call["id"] or type(function) is not dict or function.keys() != _OF_FUNCTION:
+        if call.keys() != _OF_CALL or call["type"] != "function" or type(function) is not dict:
             return False
-        if not all(type(text) is str and text for text in cast("dict[str, object]", function).values()):
+        called = cast("dict[str, object]", function)
+        texts = (call["id"], *called.values())
+        if called.keys() != _OF_FUNCTION or not all(type(text) is str and text for text in texts):
             return False
     return True
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cli.calling import call, call_json
+from cli.calling import call
 from export.saving import save
 from export.test_messages import ONE, lines
 from generation.runs import open_store
@@ -206,8 +206,12 @@ async def test_pairs_on_the_command_line(storage: Storage, tmp_path: Path) -> No
     assert ended.status == 0, ended
     assert "form\tpreferences" in ended.out
     assert "pairs\t2 of 4 inputs; without one 1 with fewer than two scores, 1 with equal scores" in ended.out
+    assert ended.err == "4 outputs cannot be compared: nothing stands under score, or no number.\n"
     assert (await asyncio.to_thread(call, "check", target)).status == 0
-    report = await asyncio.to_thread(call_json, *words, "--overwrite", "--pairs", "all", *store)
+    none = await asyncio.to_thread(call, *words[:-1], "scor", "--overwrite", *store)
+    assert none.err.splitlines()[1:] == ["No input has two outputs of which one is better: 0 written."]
+    printed = await asyncio.to_thread(call, *words, "--overwrite", "--pairs", "all", "--json", *store)
+    report = json.loads(printed.out)
     assert report["paired"] == {"prefer": "score", "pairs": "all"}
     assert report["pairs"] == {
         "pairs": 9,

@@ -57,7 +57,13 @@ def warn_of_export(report: ExportReport) -> None:
         say(sentence)
     if report.replaced_halves:
         say(f"{report.replaced_halves:,} halves of characters became U+FFFD; the store keeps them as they were saved")
-    if not report.records and not report.skipped_records:
+    pairs = report.pairs
+    if pairs is not None and report.paired is not None and pairs.without_score:
+        outputs = number_of(pairs.without_score, "output")
+        say(f"{outputs} cannot be compared: nothing stands under {report.paired['prefer']}, or no number.")
+    if pairs is not None and pairs.inputs and not report.records and not report.skipped_records:
+        say("No input has two outputs of which one is better: 0 written.")
+    elif not report.records and not report.skipped_records:
         without = f" with data; {number_of(report.without_data, 'record')} without" if report.without_data else ""
         say(f"No records{without} match: 0 written.")
 

@@ -183,6 +183,7 @@ async def test_an_answer_counts_more_than_a_failure(storage: LocalStorage, tmp_p
 BAD = {
     "not JSON": ('{"custom_id"', "line 2 of .*o.jsonl' is not JSON, at column 13"),
     "NaN": ('{"custom_id": "b", "response": {"body": {"x": NaN}}}', r"line 2 of .*o.jsonl"),
+    "a result of no known type": ('{"custom_id": "b", "result": {"type": []}}', "line 2 of .* is no output of a batch"),
     "another form": ('{"custom_id": "b"}', "line 2 of .* is no output of a batch"),
     "twice": (json.dumps(OUTPUTS[0]), "line 2 of .* answers a request that a line before it has answered"),
     "not asked": (json.dumps(answered("b", chat("?"))), "line 2 of .* answers none of the requests in .*r.jsonl"),

@@ -74,7 +74,7 @@ def is_batch_line(row: Mapping[str, Any]) -> bool:
         return False
     result, response, error = row.get("result"), row.get("response"), row.get("error")
     if isinstance(result, dict):
-        return object_in(cast("object", result)).get("type") in _RESULTS
+        return text_in(object_in(cast("object", result)), "type") in _RESULTS
     return "body" in object_in(response) or (
         not response and bool(object_in(error) or text_in({"error": error}, "error"))
     )

@@ -17,7 +17,7 @@ from starfish_storage.imports.fields import CONSTANTS, Conversions, moment_in, o
 from starfish_storage.imports.prices import pricing
 from starfish_storage.row_files.rows import MAX_ROW_BYTES, BadRow
 from starfish_storage.row_files.source_file import SourceFile
-from starfish_storage.runs import Output, Usage
+from starfish_storage.runs import MOST_USED, Output, Usage
 
 _INPUT = ("id", "input", "choices", "target", "metadata", "files", "setup", "sandbox")
 _ABOUT = ("status", "eval", "plan", "results", "stats", "error", "tags", "metadata")
@@ -133,7 +133,7 @@ class InspectLog(AnswerSource):
 
         def count(name: str) -> int:
             found = used.get(name)
-            return found if isinstance(found, int) and found > 0 else 0
+            return found if type(found) is int and 0 < found <= MOST_USED else 0
 
         read, written = count("input_tokens_cache_read"), count("input_tokens_cache_write")
         more = {"cached_tokens": read, "cache_write_tokens": written, "reasoning_tokens": count("reasoning_tokens")}
@@ -143,7 +143,7 @@ class InspectLog(AnswerSource):
             model,
             count("input_tokens") + read + written,
             count("output_tokens"),
-            float(cost) if isinstance(cost, int | float) and cost > 0 else 0.0,
+            float(cost) if isinstance(cost, int | float) and 0 < cost <= MOST_USED else 0.0,
             {key: value for key, value in more.items() if value},
         )
         return self._pricing.tokens(usage, name or model, _PROVIDERS.get(provider, provider) if name else None)

@@ -23,7 +23,7 @@ from starfish_storage.usage.reading import read_usage
 _JSON = ("options_json", "prompt_json", "response_json", "token_details", "schema_content")
 """Columns that hold JSON text: what stands in it is kept as JSON."""
 
-_AT_ONCE = 500
+_LONGEST_MS = 1000 * 3600 * 24 * 365
 
 
 class LLMLogs(AnswerSource):
@@ -107,7 +107,9 @@ class LLMLogs(AnswerSource):
             return BadRow(str(error).rstrip("."))
         start = moment_in(row, "datetime_utc")
         duration = row.get("duration_ms")
-        end = start + timedelta(milliseconds=duration) if start and isinstance(duration, int | float) else start
+        end = start
+        if start and isinstance(duration, int | float) and 0 <= duration < _LONGEST_MS:
+            end = start + timedelta(milliseconds=duration)
         return ModelAnswer(position, request, (Output("completed", row),), (self._usage(row),), start, end)
 
     def _usage(self, row: dict[str, Any]) -> Usage:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -116,7 +117,13 @@ def test_the_features_of_the_card_are_those_that_datasets_finds(tmp_path: Path):
 
 
 CALLS: list[dict[str, Any]] = [
-    {"calls": [{"name": "a", "arguments": {"city": "Rome"}}], "big": {"n": 2**70}, "mixed": 1, "either": None},
+    {
+        "calls": [{"name": "a", "arguments": {"city": "Rome"}}],
+        "big": {"n": 2**70},
+        "mixed": 1,
+        "either": None,
+        "none": [None] * 9,
+    },
     {"calls": [{"name": "b", "arguments": {"q": 1, "k": [0.57]}}], "big": {}, "mixed": "x", "either": {"a": 2**64 - 1}},
     {"calls": [{"name": "c", "arguments": None}], "big": {"n": 1}, "mixed": ["y"]},
 ]
@@ -135,14 +142,13 @@ def test_json_text_is_read_as_objects(tmp_path: Path):
             "big": datasets.Value("string"),
             "mixed": datasets.Json(),
             "either": datasets.Json(),
+            "none": datasets.List(datasets.Value("null")),
         }
     )
     assert datasets.DatasetInfo._from_yaml_dict(front(tmp_path / "set")["dataset_info"]).features == found
     rows = list(load(tmp_path / "set", tmp_path / "cache")["train"])
     assert [json.loads(row.pop("big")) for row in rows] == [row["big"] for row in CALLS]
-    expected = [
-        {key: value for key, value in row.items() if key != "big"} for row in [*CALLS[:2], CALLS[2] | {"either": None}]
-    ]
+    expected: list[Any] = [{key: row.get(key) for key in CALLS[0] if key != "big"} for row in copy.deepcopy(CALLS)]
     # In JSON text, it reads 15 digits.
     assert rows[1]["calls"][0]["arguments"].pop("k") == [pytest.approx(0.57, rel=1e-14)]
     del expected[1]["calls"][0]["arguments"]["k"]

@@ -10,7 +10,7 @@ import orjson
 
 from starfish_storage.codec import decode
 from starfish_storage.errors import InvalidInputError, shorten
-from starfish_storage.export.features import with_features
+from starfish_storage.export.features import marked, with_features
 from starfish_storage.export.schema import Conflict, Plan, arrow_type, as_written
 from starfish_storage.export.spool import Spool
 from starfish_storage.extras import ArrowSchema, DataType, RecordBatch, arrow, arrow_errors
@@ -85,7 +85,10 @@ class UnifiedTable:
                 as_written(self.plan, row)
         with arrow_errors():
             batch = pa.RecordBatch.from_struct_array(pa.array(rows, type=self._type))
-            return batch if batch.schema == self.schema else batch.cast(self.schema)
+            if batch.schema == self.schema:
+                return batch
+            columns = [marked(column, kind) for column, kind in zip(batch.columns, self.schema.types, strict=True)]
+            return pa.RecordBatch.from_arrays(columns, schema=self.schema)
 
     def pieces(self, spool: Spool, shard: int = 0) -> Iterator[tuple[RecordBatch, int]]:
         """Yield the records of a shard in order: pieces of Arrow data of bounded size, each with its bytes of JSON.

@@ -21,7 +21,7 @@ from cli.calling import call
 from export.saving import save
 from starfish_storage import LocalStorage
 from starfish_storage.codec import line_without_halves, without_halves
-from starfish_storage.export import Csv, HuggingFace, JsonLines, export, to_arrow
+from starfish_storage.export import Csv, HuggingFace, JsonLines, export, form_named, to_arrow
 from starfish_storage.testing.samples import MASTER_JOB
 
 ONE: dict[str, Any] = {"master_job_ids": [MASTER_JOB]}
@@ -87,6 +87,26 @@ async def test_a_column_with_a_half_stays_text(storage: LocalStorage) -> None:
     assert table.schema.metadata[b"starfish_storage.replaced_halves"] == b"6"
     without = await to_arrow(storage, master_job_ids=[MASTER_JOB], where=["text=😀"])
     assert b"starfish_storage.replaced_halves" not in without.schema.metadata
+
+
+async def test_arguments_of_calls_hold_none(storage: LocalStorage, tmp_path: Path) -> None:
+    """They are JSON within a text, where an escape would be found by nobody but the trainer."""
+    called = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": {"city": "Rome \ud83d"}}}
+    said = [
+        {"role": "user", "content": "Where? \ud83d"},
+        {"role": "assistant", "content": None, "tool_calls": [called]},
+        {"role": "tool", "tool_call_id": "c1", "content": "\ud83d"},
+        {"role": "assistant", "content": "there"},
+    ]
+    tools = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}]
+    await save(storage, [{"messages": said, "tools": tools}])
+    form = form_named("openai", "a.jsonl", messages_from="messages", system="be \ude00", tools_from="tools")
+    report = await export(storage, tmp_path / "a.jsonl", form, **ONE)
+    (line,) = (tmp_path / "a.jsonl").read_bytes().splitlines()
+    assert report.replaced_halves == 4
+    assert b"\\ud" not in line
+    arguments = json.loads(line)["messages"][2]["tool_calls"][0]["function"]["arguments"]
+    assert json.loads(arguments) == {"city": "Rome \ufffd"}
 
 
 async def test_the_store_keeps_them_and_the_command_says_so(storage: LocalStorage, tmp_path: Path) -> None:

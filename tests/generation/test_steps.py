@@ -22,6 +22,19 @@ from starfish_storage.interface import Storage
 # --- the n-th call of a name ----------------------------------------------------------------------------------------
 
 
+async def test_halves_of_a_character_are_joined_before_the_function_gets_them(storage: Storage) -> None:
+    """So a retry gets what the first attempt got, and what is stored."""
+    got: list[str] = []
+
+    async def answer(n: int, context: Context) -> dict[str, Any]:
+        got.append(await context.once("stream", lambda: "cut \ud83d" + "\ude00"))
+        return {"text": got[-1]}
+
+    await start(storage, answer, numbers(1))
+    assert got == ["cut \U0001f600"]
+    assert await data(storage) == [{"text": "cut \U0001f600"}]
+
+
 async def test_the_nth_call_of_a_name_is_its_nth_step(storage: Storage, paying_server: PayingServer, ask: Ask) -> None:
     async def answer(n: int, context: Context) -> dict[str, Any]:
         call = ask(context, f"sample {n}")

@@ -12,7 +12,7 @@ from starfish_storage.export.reshaping import Reshaper
 
 
 class HalvesReplaced(Reshaper):
-    """Replaces lone halves of surrogate pairs, once for all forms: the last step before the writer.
+    """Replaces lone halves of surrogate pairs, once for all forms. One may stand in several places among the steps.
 
     Attributes:
         count: how many were replaced so far.

@@ -102,7 +102,9 @@ class Shape:
             steps.append(WithInput(input_key(with_input, metadata_key, self.annotations_key), form.name))
         if self.fields is not None:
             steps.append(OnlyFields(self.fields))
-        steps += [*form.reshapers(), HalvesReplaced()]
+        # Before the form's own steps, which make JSON within texts of data; and behind them, as texts are added there.
+        halves, own = HalvesReplaced(), form.reshapers()
+        steps += [halves, *own, halves] if own else [halves]
         self.division = division_of(form, dedupe=options.get("dedupe", False))
         self.steps = with_division(steps, form, self.division)
         self.needs_source = form.needs_source or any(step.needs_source for step in self.steps)

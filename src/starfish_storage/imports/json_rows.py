@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import os
-from typing import Any, cast
+from typing import Any
 
-from starfish_storage.codec import decode, encode
+from starfish_storage.codec import encode
 from starfish_storage.errors import InvalidDataError, StorageError
 from starfish_storage.imports.fields import CONSTANTS, Conversions, without_nan
-from starfish_storage.row_files.rows import MAX_ROW_BYTES, BadRow
+from starfish_storage.row_files.json_lines import parsed_line
+from starfish_storage.row_files.rows import MAX_ROW_BYTES, BadRow, GoodRow
 from starfish_storage.row_files.source_file import SourceFile
 
 _ENDINGS = (".jsonl", ".ndjson", ".json")
 _COMPRESSED = (".gz", ".zst", ".bz2", ".xz")
 _BUFFER = 2**16
+_LOOKED_AT = 8 * 2**20  # of a line: a file on one line is not parsed to find out what it is
 
 
 def first_row(path: str) -> dict[str, Any] | None:
-    """Return the object on the first line that has one; None where that is none, or cannot be read.
+    """Return the object on the first line that is not blank; None where that is none, or cannot be read.
 
-    Only files that end as JSON Lines do are opened.
+    Only files that end as JSON Lines do are opened; a line of more than 8 MiB counts as none.
     """
     name = os.path.basename(path).lower()
     for ending in _COMPRESSED:
@@ -29,13 +30,13 @@ def first_row(path: str) -> dict[str, Any] | None:
         return None
     try:
         with SourceFile(path) as file, file.text(_BUFFER) as content:
-            line = content.readline(MAX_ROW_BYTES)
+            line = content.readline(_LOOKED_AT)
             while line and not line.strip():
-                line = content.readline(MAX_ROW_BYTES)
-        found: object = decode(line.strip() + b"\n") if line.strip().startswith(b"{") else None
-    except (StorageError, ValueError, RecursionError, OSError):
+                line = content.readline(_LOOKED_AT)
+    except (StorageError, OSError):
         return None
-    return cast("dict[str, Any]", found) if isinstance(found, dict) else None
+    row = parsed_line("", line) if line.startswith(b"{") and line.endswith((b"}", b"\n")) else None
+    return row.data if isinstance(row, GoodRow) else None
 
 
 def read_object(place: str, line: bytes, *, allows_nan: bool = False) -> tuple[dict[str, Any] | BadRow, Conversions]:
@@ -48,21 +49,14 @@ def read_object(place: str, line: bytes, *, allows_nan: bool = False) -> tuple[d
     """
     if len(line) > MAX_ROW_BYTES:
         return BadRow(f"{place} is longer than {MAX_ROW_BYTES // 2**20} MiB"), ()
-    conversions: Conversions = ()
+    found = parsed_line(place, line)
+    if isinstance(found, BadRow):
+        return found, ()
+    row, conversions = found.data, Conversions()
+    if allows_nan and CONSTANTS.search(line):
+        row, conversions = without_nan(row)
     try:
-        # With the line end of the codec, which then need not look twice.
-        found: object = decode(line.rstrip() + b"\n")
-        if not isinstance(found, dict):
-            return BadRow(f"{place} is not a JSON object"), ()
-        row = cast("dict[str, Any]", found)
-        if allows_nan and CONSTANTS.search(line):
-            row, conversions = without_nan(row)
         encode(row, place)
     except InvalidDataError as error:
         return BadRow(str(error).rstrip(".")), ()
-    except json.JSONDecodeError as error:
-        # The column would be the first of the line after it where the line was torn.
-        return BadRow(f"{place} is not JSON, at column {min(error.pos, len(line.decode().rstrip())) + 1}"), ()
-    except (ValueError, RecursionError):
-        return BadRow(f"{place} is not JSON"), ()
     return row, conversions

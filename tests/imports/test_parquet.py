@@ -47,6 +47,10 @@ COLUMNS: dict[str, tuple[Any, Any]] = {
         pa.array([{"a": b"x", "b": [{"c": NOON}]}, None]),
         [{"a": "eA==", "b": [{"c": "2026-01-31T12:00:00.250000"}]}, None],
     ),
+    "nulls beside times": (
+        pa.array([{"n": [None] * 9, "t": dt.date(2026, 1, 31)}, None]),
+        [{"n": [None] * 9, "t": "2026-01-31"}, None],
+    ),
     "map": (pa.array([[("k", Decimal("1.5"))], []], pa.map_(pa.string(), pa.decimal128(3, 1))), [{"k": "1.5"}, {}]),
 }
 

@@ -102,8 +102,9 @@ def some_rows(draw: st.DrawFn) -> list[dict[str, Any]]:
 TRICKY: list[dict[str, Any]] = [
     {"n": 1, "big": 2**70, "kinds": 1, "map": {}, "date": "2026-01-31", "lists": [], "nulls": [{"x": [None]}]},
     {"n": 2.5, "big": 1, "kinds": "x", "map": {"k": 1}, "date": None, "lists": [1, "x"], "nulls": None, "late": None},
+    {"hollow": [{"j": 1, "n": [None] * 9}, {"j": "x", "n": None}], "none": [None] * 9},
     {"lists": [[]], "nulls": [{"x": None}, None], "date": "", "arguments": {"city": "Rome"}, "zero": -0.0},
-    {"zero": 0.0, "n": -3, "arguments": {"q": 1, "k": 2}, "deep": [[[{"a": {"b": [{"c": None}]}}]]], "none": None},
+    {"zero": 0.0, "n": -3, "arguments": {"q": 1, "k": 2}, "deep": [[[{"a": {"b": [{"c": None}]}}]]], "only": None},
     {},
 ]
 

@@ -27,7 +27,7 @@ class Conveyor:
     Rows are handed on in batches, so memory is flat, however many rows a step makes of one.
 
     Args:
-        steps: see `Reshaper`.
+        steps: see `Reshaper`; one at least, behind which the limit is kept.
         writer: of the form.
         pass_over: called for each row that a step or the form leaves out.
         limit: the most rows that are written; None: all.
@@ -94,15 +94,12 @@ class Conveyor:
         if number < len(self._steps):
             self._send(number + 1, self._steps[number].reshape(records))
             return
-        left = records
-        while left and not self.is_full:  # more than once, where the form refuses some of the last ones
-            most = None if self._limit is None else self._limit - self.written
-            some, left = left[:most], left[len(left) if most is None else most :]
-            refused = self._writer.add(some)
-            self._leave_out(refused)
-            self.written += len(some) - len(refused)
+        refused = self._writer.add(records)
+        self._leave_out(refused)
+        self.written += len(records) - len(refused)
 
     def _most(self) -> int:
+        """Return how many rows are handed on at a time: none beyond the limit, of which the form may refuse some."""
         return _AT_ONCE if self._limit is None else min(_AT_ONCE, self._limit - self.written)
 
     def _check(self) -> None:

@@ -15,6 +15,8 @@ from starlette.datastructures import QueryParams
 from cli.calling import call
 from generation.runs import open_store
 from starfish_storage import Record, open_storage
+from starfish_storage.export import export
+from starfish_storage.testing.samples import MASTER_JOB, a_record, save_run
 from starfish_storage.viewer.table_state import state_of
 
 from .markup import Page
@@ -106,6 +108,20 @@ async def test_what_is_shown_is_downloaded_and_exported(
     assert ended.status == 0, ended.err
     assert download.content == (tmp_path / "x.jsonl").read_bytes()
     assert len(download.content.splitlines()) == len(await uids(client, f"{TABLE}&{state}&where=n"))
+
+
+async def test_a_download_holds_what_an_export_would(tmp_path: Path):
+    """Halves of characters are replaced, and numbers in texts are no formulas."""
+    data = {"text": "cut \ud83d", "least": "-5e3", "sum": "-1+1"}
+    async with open_storage((tmp_path / "store").as_uri()) as storage:
+        await save_run(storage)
+        await storage.save_record(a_record("r1", status="completed"), data)
+        await export(storage, tmp_path / "x.jsonl", master_job_ids=[MASTER_JOB])
+        async with viewer(storage) as client:
+            lines = await client.get(f"/records/download?run={MASTER_JOB}")
+            table = await client.get(f"/records/download?run={MASTER_JOB}&form=csv&columns=text,least,sum")
+    assert lines.content == (tmp_path / "x.jsonl").read_bytes()
+    assert table.text.splitlines()[1].endswith("completed,cut \ufffd,-5e3,'-1+1")
 
 
 async def test_an_export_is_offered_of_what_has_data(client: httpx.AsyncClient, made: str, tmp_path: Path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from cli.calling import call
+from durability import processes
 from imports.batch_outputs import ANTHROPIC, ERRORS, LIMIT, OUTPUTS, REQUESTS, answered, chat, write
 from imports.reading import config_of, job_of, rows_of
 from starfish_storage import LocalStorage, Storage
@@ -239,3 +241,37 @@ def test_on_the_command_line(tmp_path: Path, files: tuple[str, str, str]):
     refused = call("import", files[2], "--inputs", files[2], *store)
     assert refused.status != 0
     assert "--inputs is for --from batch, and not for jsonl" in refused.err
+
+
+READ = """
+import sys
+from contextlib import ExitStack
+from starfish_storage.imports.batches import BatchSource
+from starfish_storage.imports.places import LineFile
+from starfish_storage.row_files.source_file import SourceFile
+
+with ExitStack() as stack:
+    output, requests = (stack.enter_context(LineFile(stack.enter_context(SourceFile(name)))) for name in sys.argv[1:])
+    source = BatchSource([output], requests)
+    found = sum(1 for _ in source.index())
+    read = sum(source.answer(position).error is None for position in source.positions())
+# Not ru_maxrss: a process that was started by a larger one begins with the peak of that.
+status = dict(line.split(":", 1) for line in open("/proc/self/status"))
+print(found, read, status["VmHWM"].split()[0])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="where there is no /proc, the peak is not known")
+def test_a_batch_is_read_in_flat_memory(tmp_path: Path):
+    """What grows is where each line stands; OpenAI takes so many requests a batch."""
+    count = 50_000
+    with open(tmp_path / "o.jsonl", "w") as output, open(tmp_path / "r.jsonl", "w") as requests:
+        for number in range(count):
+            output.write(json.dumps(answered(f"q-{number}", chat("?"))) + "\n")
+            requests.write(json.dumps(REQUESTS[0] | {"custom_id": f"q-{count - number - 1}"}) + "\n")
+    status, out, err = processes.run(["-c", READ, str(tmp_path / "o.jsonl"), str(tmp_path / "r.jsonl")], timeout=600)
+    assert status == 0, err
+    found, read, peak = map(int, out.split())
+    assert (found, read) == (count, count)
+    assert peak < 150_000, f"{peak} kB"

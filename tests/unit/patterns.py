@@ -125,6 +125,8 @@ def pumps_of(pattern: re.Pattern[Any]) -> list[tuple[str, str]]:
         found[before, repeated] = None
         found["", before + repeated] = None
         found["", repeated] = None
+        if repeated.isspace():
+            found[before, "\n"] = None
     whole = _sample(tree)
     for cut in {1, 2, len(whole) // 2}:
         if cut and whole[:-cut]:

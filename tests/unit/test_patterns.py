@@ -196,13 +196,12 @@ def test_every_expression_is_seen() -> None:
     [
         r"[\w-]*(?:token|secret)[\w-]*\s*=",  # the one of the issue: 41 seconds for 2 KB
         r"\b(?:sk|pk)[-_](?:\w+-)*(?=\w*\d)\w{16,}",
-        r"(?<![A-Za-z0-9])eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_.-]+",
         r"(?s)---\s*\n(.*?)\n---\s*(?:\n|\Z)",
     ],
 )
 def test_what_goes_over_a_text_again_and_again_is_found(pattern: str) -> None:
     """Each of these stood in the package."""
     old = Used("", re.compile(pattern), frozenset({"sub"}))
-    text = worst_of(scan_of(old), pumps_of(old.pattern), 20_000)
+    text = worst_of(scan_of(old), pumps_of(old.pattern), 40_000)
     with pytest.raises(StepsError), processor_time(MOST_STEPS * step() * len(text)):
         scan_of(old)(text)

@@ -118,7 +118,7 @@ async def test_the_store_keeps_them_and_the_command_says_so(storage: LocalStorag
     done = await asyncio.to_thread(
         call, "--store", str(storage.storage_uri), "export", MASTER_JOB, str(tmp_path / "a.jsonl")
     )
-    assert "6 halves of characters became U+FFFD" in unstyle(done.err)
+    assert "6 broken characters (half of a surrogate pair) became U+FFFD" in unstyle(done.err)
     assert json.loads((tmp_path / "a.jsonl").read_bytes()) == WHOLE
 
 

@@ -56,7 +56,8 @@ def warn_of_export(report: ExportReport) -> None:
     for sentence in warnings_of(report):
         say(sentence)
     if report.replaced_halves:
-        say(f"{report.replaced_halves:,} halves of characters became U+FFFD; the store keeps them as they were saved")
+        parts = number_of(report.replaced_halves, "broken character")
+        say(f"{parts} (half of a surrogate pair) became U+FFFD; the store keeps what was saved.")
     pairs = report.pairs
     if pairs is not None and report.paired is not None and pairs.without_score:
         outputs = number_of(pairs.without_score, "output")

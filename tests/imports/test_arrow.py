@@ -81,6 +81,22 @@ async def test_a_batch_that_leads_outside_of_itself(storage: LocalStorage, tmp_p
     assert "is damaged after row 0" in await refused(storage, written(tmp_path / "a.arrow", far))
 
 
+async def test_a_feather_that_leads_outside_of_itself(storage: LocalStorage, tmp_path: Path):
+    with pytest.warns(DeprecationWarning, match="Feather V1"):
+        feather.write_feather(pa.table({"text": ["a" * 100, "b" * 100]}), tmp_path / "a.feather", version=1)
+    content = (tmp_path / "a.feather").read_bytes()
+    ends = (100).to_bytes(4, "little") + (200).to_bytes(4, "little")
+    assert content.count(ends) == 1
+    back = content.replace(ends, (300).to_bytes(4, "little") + (200).to_bytes(4, "little"))
+    assert "is damaged after row 0" in await refused(storage, written(tmp_path / "a.feather", back))
+
+
+async def test_a_name_that_is_no_text(storage: LocalStorage, tmp_path: Path):
+    stream_of(tmp_path / "a.arrow", pa.table({"outer": [{"inner": 1}]}))
+    content = (tmp_path / "a.arrow").read_bytes().replace(b"inner", b"inn\xffr")
+    assert "is damaged where it says what is in it" in await refused(storage, written(tmp_path / "a.arrow", content))
+
+
 async def test_what_datasets_knows_of_its_columns(storage: LocalStorage, tmp_path: Path):
     features = datasets.Features(
         {

@@ -137,6 +137,8 @@ BROKEN = {
     "UTF-16 without a mark": ("a,b\n1,2\n".encode("utf-16-le"), "is not UTF-8, nor UTF-16 with a mark"),
     "half UTF-16": ("a,b\n1,2\n".encode("utf-16")[:-1], "begins with the mark of UTF-16, but is not UTF-16"),
     "Latin": (b"a,b\n1,\xe9\n", "is not UTF-8"),
+    "Latin behind Excel's line": (b"sep=,\na,b\n1,\xe9\n", "is not UTF-8"),
+    "Latin behind a torn row": (b'a,b\n1,"x"y\n' + b"1,2\n" * 2500 + b"\xe9,1\n", "is not CSV in column 'b'"),
     "one column, perhaps": (b"a;b,c|d\n1\n2\n", "has 1 cell"),
     "one column": (b'"a;b"\n1\n', "Pass delimiter= (--delimiter of import), or write sep= and"),
     "Excel's line alone": (b"sep=;\n", "no column names in line 2"),

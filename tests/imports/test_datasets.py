@@ -211,6 +211,17 @@ def lying(content: bytes) -> bytes:
     return content[:at] + (5).to_bytes(4, "little") + content[at + 4 :]
 
 
+def damaged_lzma() -> bytes:
+    """Return a zip file whose member begins as LZMA data does, and goes on otherwise."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("a.jsonl", b"{}\n" * 1000)
+    content = bytearray(packed.getvalue())
+    begins = 30 + len("a.jsonl") + 9  # behind the properties
+    content[begins : begins + 8] = b"\xff" * 8
+    return bytes(content)
+
+
 GOOD = zip_of(**{"a.jsonl": lines(TRAIN)})
 HOSTILE: dict[str, tuple[bytes, str]] = {
     "a way out": (zip_of(**{"..__a.jsonl": b"{}\n"}), "leads out of the file"),
@@ -227,6 +238,11 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "nothing": (b"", "is damaged"),
     "half a zip": (GOOD[: len(GOOD) // 2], "is damaged"),
     "half a tar": (tar_of(tarfile.REGTYPE, "a.jsonl")[:515], "is damaged"),
+    "damaged LZMA": (damaged_lzma(), "it is damaged \\(LZMAError\\)"),
+    "a name that is no UTF-8": (
+        zip_of(**{"\xe9.jsonl": b"{}\n"}).replace(b"\xc3\xa9.j", b"\xc3\xff.j"),
+        "it is damaged",
+    ),
     "a run": (zip_of(**{"archive.json": b"{}", "metadata.db": b""}), "'starfish-storage unarchive' takes it out"),
     "pictures": (zip_of(**{"a.png": b"x"}), "no file of rows in it"),
     "a bad line": (zip_of(**{"a.jsonl": b"{}\nx\n"}), "line 2 of 'a.jsonl' in '.*' is not JSON, at column 1"),

@@ -30,7 +30,7 @@ class ArrowFileTable(ColumnarTable):
         source = arrow().PythonFile(file.raw, "r")
         if start.startswith(_FEATHER_1):
             table = _read_feather_1(source)
-            return table.schema, lambda: iter(table.to_batches())
+            return table.schema, lambda: map(_valid, table.to_batches())
         if start == _FILE:
             opened = ipc.open_file(source)
             return opened.schema, lambda: (

@@ -88,15 +88,17 @@ class ColumnarTable(ABC):
                         for values in reader.values(batch.slice(start, BATCH)):
                             number += 1
                             yield reader.row(f"row {number} of {file.shown}", values)
-            except (arrow().ArrowException, OSError, ValueError) as error:
+            except (arrow().ArrowException, OSError, ValueError, MemoryError) as error:  # a length may be damaged
                 raise self._damaged(file, f"after row {number}", error) from error
 
     def _opened(self, file: SourceFile) -> tuple[RowReader, Callable[[], Iterator[RecordBatch]]]:
         try:
             schema, batches = self.open(file)
-        except (arrow().ArrowException, OSError, ValueError) as error:
+            return RowReader(schema, file.shown), batches
+        except InvalidInputError:
+            raise
+        except (arrow().ArrowException, OSError, ValueError, MemoryError) as error:
             raise self._damaged(file, "where it says what is in it", error) from error
-        return RowReader(schema, file.shown), batches
 
     def _damaged(self, file: SourceFile, where: str, error: Exception) -> InvalidInputError:
         return InvalidInputError(

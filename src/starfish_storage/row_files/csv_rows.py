@@ -105,12 +105,10 @@ class CsvTable:
                 ) from None
 
     @contextmanager
-    def _lines(self, skipped: int) -> Generator[Iterator[str]]:
+    def _lines(self, skipped: int, errors: str = "strict") -> Generator[Iterator[str]]:
         with self._file.text() as content:
-            text = io.TextIOWrapper(content, encoding="utf-8", newline="")
-            for _ in range(skipped):
-                text.readline()
-            yield text
+            text = io.TextIOWrapper(content, encoding="utf-8", errors=errors, newline="")
+            yield itertools.islice(text, skipped, None)
 
     def _names(self, header: list[str]) -> list[str]:
         shown = self._file.shown
@@ -140,7 +138,7 @@ class CsvTable:
 
     def _column(self, line: int, names: list[str]) -> str:
         """Return which column of a row is no CSV, for a message; nothing if it is not found in its first part."""
-        with self._lines(line - 1) as lines:
+        with self._lines(line - 1, "replace") as lines:
             text = "".join(itertools.islice(lines, _LINES_OF_ROW))[:_START]
         end = 1 + bisect.bisect_right(range(len(text)), 0, key=lambda size: int(self._is_torn(text[: size + 1])))
         cells = next(csv.reader(io.StringIO(text[:end], newline=""), delimiter=self._delimiter), [""])

@@ -26,6 +26,8 @@ _PIECE = 1 << 20
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 _TAR_MAGIC, _TAR_MAGIC_AT = b"ustar", 257
 _ENCRYPTED = 0x1
+# Of a module that not every Python has; and of names that are not in the encoding that they say, or places before 0.
+_OF_DAMAGE = ("LZMAError", "UnicodeDecodeError", "ValueError")
 _OF_RUNS = "archive.json"  # is in what `archive` writes
 _NOT_PLAIN = re.compile(r"[\x00-\x1f\x7f]|^/|^[A-Za-z]:|(^|/)\.\.(/|$)")
 
@@ -81,6 +83,10 @@ class PackedFolder:
                 raise self._refusal(f"it is damaged ({type(error).__name__})") from error
             except OSError as error:
                 raise self._refusal(f"it cannot be unpacked: {error.strerror or type(error).__name__}") from error
+            except Exception as error:
+                if type(error).__name__ not in _OF_DAMAGE:
+                    raise
+                raise self._refusal(f"it is damaged ({type(error).__name__})") from error
             stack.pop_all()
 
     def __enter__(self) -> Self:

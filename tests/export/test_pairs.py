@@ -104,6 +104,23 @@ async def test_records_that_share_a_field_are_paired(tmp_path: Path) -> None:
             await export(storage, tmp_path / "no.jsonl", form, **runs)
 
 
+async def test_all_pairs_of_a_field_are_in_one_split(tmp_path: Path) -> None:
+    data = [{"question": f"q{n}", "answer": f"a{k}", "score": k} for n in range(9) for k in range(3)]
+    async with open_store((tmp_path / "imported").as_uri()) as storage:
+        (tmp_path / "rows.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in data), "utf-8")
+        runs: Any = {"master_job_ids": (await import_file(storage, tmp_path / "rows.jsonl")).master_job_ids}
+        how: dict[str, Any] = {"container": "jsonl", "splits": {"train": 0.5, "test": 0.5}, "pairs": "all", **ASKED}
+        form = form_named("preferences", "set", prefer="score", pair_by="question", **how)
+        report = await export(storage, tmp_path / "set", form, **runs)
+        found = {name: {one for one, *_ in said(lines(tmp_path / "set" / f"{name}.jsonl"))} for name in how["splits"]}
+        assert (len(found["train"] | found["test"]), found["train"] & found["test"]) == (9, set())
+        assert report.splits is not None
+        assert report.splits.group_by == "question"
+        form = form_named("preferences", "other", prefer="score", pair_by="question", group_by="@record", **how)
+        assert form.splitting is not None
+        assert form.splitting.group_by == "@record"
+
+
 async def test_accepted_outputs_are_better_than_rejected_ones(storage: Storage, tmp_path: Path) -> None:
     found = [one async for batch in filter_records(storage, RUNS[0]) for one in batch]
     uids = {json.loads(one.payload or b"")["answer"]: one.record_uid for one in found}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, cast
 
 from starfish_storage.conversations.openai_shapes import OpenAIPreference
@@ -15,7 +15,7 @@ from starfish_storage.export.pairing import REVIEWS, PairFields, PairOutputs, Pa
 from starfish_storage.export.provenance import Chosen
 from starfish_storage.export.records import Paired
 from starfish_storage.export.reshaping import Reshaper
-from starfish_storage.export.splitting import SPLIT_OPTIONS
+from starfish_storage.export.splitting import BY_INPUT, SPLIT_OPTIONS, SplitOptions
 from starfish_storage.form_option import FormOption
 
 PAIR_OPTIONS = (
@@ -56,6 +56,15 @@ class ConversationPairs(Conversations):
     rejected_from: str | None = None
 
     options: ClassVar[tuple[FormOption, ...]] = (*SOURCE_OPTIONS, *PAIR_OPTIONS, *SPLIT_OPTIONS)
+
+    @property
+    def splitting(self) -> SplitOptions | None:
+        """See `Form.splitting`: what is paired is in one split, unless another group is asked for."""
+        found = super().splitting
+        if found is None or found.splits is None or self.pair_by is None or found.group_by != BY_INPUT:
+            return found
+        field = f"@{self.pair_by}" if self.pair_by.startswith("@") else self.pair_by
+        return replace(found, group_by=field)
 
     def chosen(self) -> Chosen:
         """See `Form.chosen`."""

@@ -99,14 +99,21 @@ async def test_files_of_splits_are_replaced_in_one_step(storage: Storage, tmp_pa
     (target / "notes.txt").write_text("mine")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "README.md").write_text("mine")
-    for place in (target, tmp_path / "mine"):
+    (tmp_path / "theirs" / "data").mkdir(parents=True)
+    (tmp_path / "theirs" / "README.md").write_text("---\ntags:\n- synthetic\n---\n")
+    for place in (target, tmp_path / "mine", tmp_path / "theirs"):
+        with refused(InvalidInputError, "no export wrote"):
+            await export(storage, place, form, master_job_ids=RUNS, overwrite=True)
+    (tmp_path / "mine" / "train.jsonl").write_text("mine too")  # as in many a directory of data
+    (tmp_path / "theirs" / "data" / "train-00000-of-00001.parquet").write_text("theirs")
+    for place in (tmp_path / "mine", tmp_path / "theirs"):
         with refused(InvalidInputError, "no export wrote"):
             await export(storage, place, form, master_job_ids=RUNS, overwrite=True)
     with refused(NotExportableError, "'nothing'"):
         await export(storage, tmp_path / "other", JsonLines(split_by="nothing"), master_job_ids=RUNS)
     with refused(InvalidInputError, "no record"):
         await export(storage, tmp_path / "other", JsonLines(splits=SHARES), master_job_ids=RUNS, where=["n=7"])
-    assert {path.name for path in tmp_path.iterdir()} <= {"mine", "set", "store"}
+    assert {path.name for path in tmp_path.iterdir()} <= {"mine", "set", "store", "theirs"}
 
 
 async def test_a_name_of_a_file_is_refused_with_the_remedy(storage: Storage, tmp_path: Path) -> None:

@@ -91,7 +91,11 @@ async def test_a_dataset_directory_is_opened_by_the_real_library(
     with refused(AlreadyExistsError, "dataset"):
         await export(storage, target, form, **ONE)
     files = {path.relative_to(target): path.read_bytes() for path in target.rglob("*") if path.is_file()}
-    (target / "data" / "stale-00000-of-00001.parquet").write_text("of an earlier export")
+    theirs = target / "data" / "more-00000-of-00001.parquet"  # which the card does not name
+    theirs.write_text("of somebody")
+    with refused(InvalidInputError, "no export wrote"):
+        await export(storage, target, form, overwrite=True, **ONE)
+    theirs.unlink()
     await export(storage, target, form, overwrite=True, **ONE)
     assert {path.relative_to(target): path.read_bytes() for path in target.rglob("*") if path.is_file()} == files
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "dataset", "store"]

@@ -17,6 +17,9 @@ from starfish_storage.export.splitting import Division
 from starfish_storage.export.tokens import without_tokens
 from starfish_storage.runs.segment_history import Stretch, made_of, newest
 
+CARD_BEGINS = "---\ntags:\n- synthetic\n"
+"""Of every card."""
+
 _SIZES = (1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000, 10_000_000_000, 100_000_000_000)
 _MOST_TEXT = 20_000  # characters of a configuration or a prompt in a card
 _MOST_SEGMENTS = 20
@@ -70,7 +73,7 @@ def card_text(facts: DatasetFacts, source: Provenance | str) -> str:
         source: where its records come from, or the text to use as its body.
     """
     body = source if isinstance(source, str) else "\n".join(_body(facts, source))
-    return "\n".join(["---", *_front(facts), "---", "", without_tokens(body).strip(), ""])
+    return CARD_BEGINS + "\n".join([*_front(facts), "---", "", without_tokens(body).strip(), ""])
 
 
 # --- YAML -------------------------------------------------------------------------------------------------------------
@@ -78,8 +81,6 @@ def card_text(facts: DatasetFacts, source: Provenance | str) -> str:
 
 def _front(facts: DatasetFacts) -> Iterator[str]:
     rows = sum(split.rows for split in facts.splits)
-    yield "tags:"
-    yield "- synthetic"
     yield "size_categories:"
     yield f"- {_size_category(rows)}"
     if facts.plan is not None and not any(facts.plan.of_kind("map")):  # `datasets` has no type for maps

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from starfish_storage.errors import InvalidInputError
-from starfish_storage.export.card import DatasetFacts, SplitFacts, card_text
-from starfish_storage.export.compression import ENDINGS as COMPRESSIONS
+from starfish_storage.export.card import CARD_BEGINS, DatasetFacts, SplitFacts, card_text
 from starfish_storage.export.features import reads_json
 from starfish_storage.export.forms import FormWriter
 from starfish_storage.export.provenance import Provenance
 from starfish_storage.export.records import ExportedRecord, Refusal
-from starfish_storage.export.splitting import WHOLE, Division, can_name_split
+from starfish_storage.export.splitting import WHOLE, Division
 from starfish_storage.export.spool import Spool
 from starfish_storage.export.table_files import OnRows, Piece, write_arrow_pieces, write_parquet_pieces
 from starfish_storage.export.table_sink import TableSink
@@ -22,7 +23,8 @@ from starfish_storage.extras import ArrowSchema, RecordBatch
 from starfish_storage.surrogates import replaced
 
 _CARD = "README.md"
-_ENDINGS = (".parquet", ".arrow", *(f".jsonl{packed}" for packed in ("", *COMPRESSIONS)))  # of files of splits
+_SHARD = r"\d{5,}-of-\d{5,}\.parquet"
+_PATH = re.compile(r'    path: "([^"]+)"\n')  # of the files of a split, as `card_text` writes it
 
 
 class Layout(NamedTuple):
@@ -168,22 +170,34 @@ class SplitWriter(FormWriter):
 
 
 def is_dataset(path: str) -> bool:
-    """Return whether a directory holds a card and the files of splits, in one of the layouts, and nothing else."""
-    names = set(os.listdir(path)) - {_CARD}
-    if not os.path.isfile(f"{path}/{_CARD}"):
-        return False
-    if names == {"data"}:
-        return os.path.isdir(f"{path}/data") and all(name.endswith(".parquet") for name in os.listdir(f"{path}/data"))
-    return bool(names) and all(os.path.isfile(f"{path}/{name}") and _names_split(name) for name in names)
+    """Return whether a directory holds a card as exports write it, the files that it names, and nothing else."""
+    wanted = _named_by_card(f"{path}/{_CARD}")
+    found: list[str] = []
+    for directory, below, names in os.walk(path):
+        inside = os.path.relpath(directory, path)
+        if any(os.path.islink(f"{directory}/{name}") for name in (*below, *names)):
+            return False
+        found += [os.path.normpath(f"{inside}/{name}") for name in names]
+        if not below and not names:  # nobody's
+            return False
+    return bool(wanted) and all(name == _CARD or any(one.fullmatch(name) for one in wanted) for name in found)
 
 
-def _names_split(name: str) -> bool:
-    """Return whether a file is that of a split.
-
-    >>> _names_split("train.jsonl.gz"), _names_split("my notes.jsonl"), _names_split("train.txt")
-    (True, False, False)
-    """
-    return any(name.endswith(ending) and can_name_split(name.removesuffix(ending)) for ending in _ENDINGS)
+def _named_by_card(path: str) -> list[re.Pattern[str]]:
+    """Return what fits the files that a card names; none if it does not begin as that of an export does."""
+    found: list[re.Pattern[str]] = []
+    try:
+        with open(path, encoding="utf-8", errors="replace") as card:
+            if "".join(itertools.islice(card, CARD_BEGINS.count("\n"))) != CARD_BEGINS:
+                return []
+            for line in card:
+                if line == "---\n":
+                    break
+                if (pattern := _PATH.fullmatch(line)) is not None:
+                    found.append(re.compile(re.escape(pattern[1]).replace(r"\*", _SHARD)))
+    except OSError:
+        return []
+    return found
 
 
 def _refuse_empty(splits: Mapping[str, Spool] | Sequence[SplitFacts]) -> None:

@@ -238,6 +238,22 @@ def test_fields_are_said_before_and_behind_a_list():
     assert [one["content"] for one in behind.messages] == ["hi", "a", '{"n":1}']
 
 
+def test_tools_and_the_system_beside_messages_are_read_with_them():
+    spoken = [{"from": "human", "value": "hi"}, {"from": "gpt", "value": "ho"}]
+    row = {"conversations": spoken, "system": "Be nice.", "tools": [TOOL]}
+    nice = {"role": "system", "content": "Be nice."}
+    for data, path in ((row, "conversations"), ({"body": row}, "body.conversations"), ({"body": row}, "body")):
+        read = ConversationSource(path).of(data)
+        assert (read.messages, read.tools) == ([nice, USER, REPLY], [TOOL])
+    brief = {"role": "system", "content": "Be brief."}
+    assert ConversationSource("conversations", system="Be brief.").of(row).messages == [brief, USER, REPLY]
+    assert ConversationSource("conversations", (("system", "system"),)).of(row).messages == [nice, USER, REPLY]
+    said = {"messages": [brief, USER, REPLY], "system": "Be nice.", "tools": ["look"]}
+    assert ConversationSource("messages").of(said) == Conversation([brief, USER, REPLY], None)
+    assert ConversationSource("chat").of({"chat": [USER, REPLY], "tools": [TOOL]}).tools is None
+    assert ConversationSource("messages").of({"messages": [USER, REPLY], "system": {"os": 1}}).messages == [USER, REPLY]
+
+
 @pytest.mark.parametrize("path", ["b", "a.c", "a.1", "a.0.x", "n", "a.-1"])
 def test_a_field_that_is_not_there_is_named(path: str):
     with pytest.raises(ConversationError) as caught:

@@ -10,12 +10,12 @@ from starfish_storage.conversations.messages import ROLES, Conversation, Message
 from starfish_storage.conversations.parts import ITEMS, THOUGHTS, ChatMessage, Part, is_message, message_of, type_of
 from starfish_storage.errors import ConversationError
 
+LISTS = ("messages", "conversations", "conversation")  # what lists of messages are called
 _PLAIN = {"role", "content"}
 _OF_CALL = {"id", "type", "function"}
 _OF_FUNCTION = {"name", "arguments"}
 _TEXTS = {"name": "name", "tool_call_id": "tool_call_id"} | dict.fromkeys(THOUGHTS, "thinking")
 _SAYS_MORE = frozenset({"type", "tool_calls", "function_call", "refusal", *_TEXTS})
-_LISTS = ("messages", "conversations", "conversation")
 _DESCRIBED = dict.fromkeys(("name", "description", "parameters", "strict", "return")).keys()
 _OF_TOOL = {"type", "function"}
 _HIDDEN = frozenset({"redacted_thinking"})  # ciphertext, which only its maker reads
@@ -62,7 +62,7 @@ def read_tools(value: object, path: str) -> list[dict[str, Any]] | None:
 
 def _of_object(fields: Mapping[str, Any], path: str) -> Conversation:
     inner = "" if path == "$" else f"{path}."
-    for name in _LISTS:
+    for name in LISTS:
         if isinstance(fields.get(name), list | str):
             found = read_conversation(fields[name], f"{inner}{name}")
             system = fields.get("system")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from starfish_storage.codec import json_text
 from starfish_storage.conversations.messages import ROLES, Conversation, Message
-from starfish_storage.conversations.reading import read_conversation, read_tools
+from starfish_storage.conversations.reading import LISTS, read_conversation, read_tools
 from starfish_storage.errors import ConversationError, InvalidInputError, shorten
 from starfish_storage.filtering import MISSING, value_of
 
@@ -23,11 +23,13 @@ class ConversationSource:
     ``response.choices.0.message``. A name that holds dots itself is found first.
 
     Args:
-        messages_from: the path of a list of messages, or of one: see `read_conversation`.
+        messages_from: the path of a list of messages, or of one: see `read_conversation`. Of a list that is named
+            ``messages`` or ``conversations``, ``tools`` and ``system`` that stand beside it count too, as they do where
+            the object around it is named.
         parts: who says which path, in order. Those before the first of the assistant or a tool stand before what
             `messages_from` names, the others behind it. What is not text is written as JSON.
-        system: a system message before all others.
-        tools_from: the path of the tools that could be called.
+        system: a system message before all others; it takes the place of one that stands beside the messages.
+        tools_from: the path of the tools that could be called, in place of those beside the messages.
         thinking: whether what the assistant thought is kept.
 
     Raises:
@@ -66,8 +68,10 @@ class ConversationSource:
         tools = None
         if self.messages_from is not None:
             found = read_conversation(_at(data, self.messages_from), self.messages_from)
+            around = _around(data, self.messages_from)
+            spoken[:0] = _system_beside(around, [*spoken, *found.messages])
             spoken += found.messages
-            tools = found.tools
+            tools = found.tools or _tools_beside(around)
         spoken += [_said(data, role, path) for role, path in self.parts[first:]]
         if self.tools_from is not None:
             tools = read_tools(_at(data, self.tools_from), self.tools_from)
@@ -81,6 +85,32 @@ def _at(data: Mapping[str, Any], path: str) -> object:
     if value is None or value is MISSING:
         raise ConversationError(path, "the record has no such field, or it is null; name another field")
     return value
+
+
+def _around(data: Mapping[str, Any], path: str) -> Mapping[str, Any]:
+    """Return the object in which a list of messages has its usual name, or an empty one."""
+    above, dot, name = path.rpartition(".")
+    around = value_of(data, above) if dot else data
+    if name not in LISTS or not isinstance(around, Mapping) or name not in around:
+        return {}
+    return cast("Mapping[str, Any]", around)
+
+
+def _system_beside(around: Mapping[str, Any], spoken: list[Message]) -> list[Message]:
+    system = around.get("system")
+    if not system or any(message["role"] in ("system", "developer") for message in spoken):
+        return []
+    try:
+        return read_conversation([{"role": "system", "content": system}], "system").messages
+    except ConversationError:  # something else of that name
+        return []
+
+
+def _tools_beside(around: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+    try:
+        return read_tools(around.get("tools"), "tools")
+    except ConversationError:  # as above, such as a list of words
+        return None
 
 
 def _said(data: Mapping[str, Any], role: str, path: str) -> Message:

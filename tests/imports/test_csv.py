@@ -145,6 +145,7 @@ BROKEN = {
     "unnamed": (b"a,,c\n1,2,3\n", "column 2 of"),
     "twice": (b"a,b,a\n1,2,3\n", "two columns of"),
     "header alone": (b"a,b\n", "has no row"),
+    "an index of pandas": (b",a\n0,x\n", "or leave it out if it is an index, as pandas does with index=False"),
     "empty": (b"", "no column names"),
     "blank": (b"\n\n", "no column names"),
 }

@@ -244,6 +244,7 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
         "it is damaged",
     ),
     "a run": (zip_of(**{"archive.json": b"{}", "metadata.db": b""}), "'starfish-storage unarchive' takes it out"),
+    "a workbook": (zip_of(**{"xl__workbook.xml": b"<a/>"}), "a workbook of a spreadsheet: save it as CSV in UTF-8"),
     "pictures": (zip_of(**{"a.png": b"x"}), "no file of rows in it"),
     "a bad line": (zip_of(**{"a.jsonl": b"{}\nx\n"}), "line 2 of 'a.jsonl' in '.*' is not JSON, at column 1"),
 }

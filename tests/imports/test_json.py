@@ -56,7 +56,16 @@ def test_the_rows_of_each_layout(tmp_path: Path, name: str, monkeypatch: pytest.
 
 def test_one_row_is_no_column(tmp_path: Path) -> None:
     for row in ({"a": 1}, {"a": [1], "b": 2}, {"a": {"x": 1}, "b": {"x": 2}}, {"a": {"0": 1}, "b": {}}, {}):
-        assert read(written(tmp_path / "a.json", json.dumps(row, indent=1).encode()))[0] == [row]
+        text = json.dumps(row, indent=1)
+        assert read(written(tmp_path / "a.json", text.encode())) == ([row], ["one object, which is a row"])
+
+
+async def test_frames_without_rows_of_names_are_refused(storage: LocalStorage, tmp_path: Path) -> None:
+    frame = FRAME[:3]  # as many rows as columns, so that its lists are as long as each other
+    for layout in ("split", "table"):
+        text = frame.to_json(orient=layout)
+        assert "orient='records'" in await refused(storage, written(tmp_path / "a.json", text.encode()))
+        assert read(written(tmp_path / "a.json", f"[{text}]".encode()))[0] == [json.loads(text)]
 
 
 def test_a_number_that_json_does_not_have_makes_a_bad_row(tmp_path: Path) -> None:

@@ -117,7 +117,8 @@ class CsvTable:
             raise InvalidInputError(f"{shown} has no column names in line {line}: add them.")
         for number, name in enumerate(header, start=1):
             if not name.strip():
-                raise InvalidInputError(f"column {number} of {shown} has no name in line {line}: give it one.")
+                index = ", or leave it out if it is an index, as pandas does with index=False" if number == 1 else ""
+                raise InvalidInputError(f"column {number} of {shown} has no name in line {line}: give it one{index}.")
             if name in header[: number - 1]:
                 raise InvalidInputError(f"two columns of {shown} are named {shorten(name)}: rename one of them.")
         if not self._is_sure and len(header) == 1 and delimiters_in(header[0]):

@@ -19,6 +19,7 @@ from starfish_storage.wording import number_of
 _MOST_COLUMNS = 500  # of one object: each is read by a cursor of its own
 _COLUMN_BLOCK = 2**16
 _LONGEST_FIRST_LINE = 2**20
+_OF_PANDAS = ({"columns": "[", "index": "[", "data": "["}, {"schema": "{", "data": "["})  # orient="split", "table"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class _Member:
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    kind: Literal["array", "lines", "objects", "columns", "index"]
+    kind: Literal["array", "lines", "objects", "object", "columns", "index"]
     columns: tuple[_Member, ...] = ()
 
 
@@ -59,6 +60,7 @@ class JsonTable(JsonLinesTable):
             "columns": "one object of columns",
             "index": "one object of rows",
             "objects": "one object after another",
+            "object": "one object, which is a row",
             "lines": "one object a line",
         }
         kind = self._layout.kind
@@ -81,6 +83,7 @@ class JsonTable(JsonLinesTable):
                 "array": lambda: cursor.items("item"),
                 "index": lambda: (value for _, value in _entries(cursor)),
                 "objects": lambda: cursor.values("object"),
+                "object": lambda: cursor.values("object"),
             }[kind]()
             for number, value in enumerate(values, start=1):
                 place = f"row {number}" if kind == "index" else cursor.what
@@ -153,6 +156,11 @@ class JsonTable(JsonLinesTable):
         shown = self._file.shown
         signs = {member.sign for member in members}
         counts = {member.name: member.count for member in members}
+        if {member.name: member.sign for member in members} in _OF_PANDAS:
+            raise InvalidInputError(
+                f"{shown} is a data frame in a layout of pandas whose rows have no names: write it with "
+                "orient='records', or write [ and ] around the object if it is a row."
+            )
         if signs == {"["}:
             if len(set(counts.values())) > 1:
                 (one, few), (other, many) = min(counts.items(), key=_of_count), max(counts.items(), key=_of_count)
@@ -167,7 +175,7 @@ class JsonTable(JsonLinesTable):
                     "if its items are the rows, or [ and ] around the object if that is a row."
                 )
         elif signs != {"{"} or len(set(counts.values())) > 1 or not all(member.is_indexed for member in members):
-            return _Layout("index" if is_index else "objects")
+            return _Layout("index" if is_index else "object")
         if len(members) > _MOST_COLUMNS or len(counts) < len(members):
             what = "two columns of one name" if len(counts) < len(members) else f"more than {_MOST_COLUMNS} columns"
             raise InvalidInputError(f"{shown} has {what}: write its rows as JSON Lines.")

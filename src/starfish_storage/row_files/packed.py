@@ -29,6 +29,7 @@ _ENCRYPTED = 0x1
 # Of a module that not every Python has; and of names that are not in the encoding that they say, or places before 0.
 _OF_DAMAGE = ("LZMAError", "UnicodeDecodeError", "ValueError")
 _OF_RUNS = "archive.json"  # is in what `archive` writes
+_OF_SPREADSHEETS = {"xl/workbook.xml", "xl/workbook.bin"}  # are in what Excel writes
 _NOT_PLAIN = re.compile(r"[\x00-\x1f\x7f]|^/|^[A-Za-z]:|(^|/)\.\.(/|$)")
 
 
@@ -108,8 +109,11 @@ class PackedFolder:
     def _take_zip(self, file: SourceFile) -> None:
         with zipfile.ZipFile(file.raw) as archive:
             found = archive.infolist()
-            if _OF_RUNS in {info.filename for info in found}:
+            names = {info.filename for info in found}
+            if _OF_RUNS in names:
                 raise self._refusal("it holds a run, and 'starfish-storage unarchive' takes it out")
+            if names & _OF_SPREADSHEETS:
+                raise self._refusal("it is a workbook of a spreadsheet: save it as CSV in UTF-8, and import that")
             if sum(info.compress_size for info in found) > file.size:
                 raise self._refusal("its members overlap")
             for info in found:

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
-import subprocess
-import sys
-import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -233,47 +228,6 @@ def test_the_form_is_told_by_the_ending() -> None:
     for name in ("jsonl", "a.gz", "a.json", "", ".jsonl"):
         with refused(InvalidInputError):
             form_of(name)
-
-
-@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="where there is no /proc, the peak is not known")
-async def test_memory_does_not_grow_with_the_records(tmp_path: Path) -> None:
-    """In a process of its own: 6,000 records of 5 KB are 30 MB, and a part of that would be seen."""
-    program = textwrap.dedent(
-        """
-        import asyncio, sys
-        from starfish_storage import LocalStorage
-        from starfish_storage.export import export
-        from starfish_storage.testing.samples import MASTER_JOB, a_record, save_run
-
-        def peak():
-            # Not ru_maxrss: a process that was started by a larger one begins with the peak of that.
-            return int(dict(line.split(":", 1) for line in open("/proc/self/status"))["VmHWM"].split()[0])
-
-        async def main(store, directory):
-            async with LocalStorage(store, durability="process") as storage:
-                await save_run(storage)
-                for batch in range(12):
-                    await storage.save_records(
-                        (a_record(f"r{batch}-{n}", status="completed"), {"text": "x" * 5000}) for n in range(500)
-                    )
-                for name in ("warm.jsonl", "warm.csv"):  # what is imported and kept once
-                    await export(storage, f"{directory}/{name}", master_job_ids=[MASTER_JOB], statuses=["failed"])
-                before = peak()
-                for name in ("out.jsonl", "out.csv", "out.jsonl.gz", "out.jsonl.zst"):
-                    await export(storage, f"{directory}/{name}", master_job_ids=[MASTER_JOB])
-                print(peak() - before)
-
-        asyncio.run(main(*sys.argv[1:]))
-        """
-    )
-    done = await asyncio.to_thread(
-        subprocess.run,
-        [sys.executable, "-c", program, (tmp_path / "store").as_uri(), tmp_path],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    assert int(done.stdout) < 22_000  # KB
 
 
 @pytest.mark.parametrize("key", ["", "\ud800", "a\0b"])

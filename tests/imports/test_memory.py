@@ -52,7 +52,7 @@ def written(directory: Path, rows: int) -> list[str]:
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="where there is no /proc, the peak is not known")
-@pytest.mark.parametrize(("rows", "limit"), [(40_000, 220), pytest.param(1_000_000, 400, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("rows", "limit"), [(100_000, 250), pytest.param(1_000_000, 400, marks=pytest.mark.slow)])
 def test_every_form_is_read_in_flat_memory(tmp_path: Path, rows: int, limit: int) -> None:
     files = written(tmp_path, rows)
     environment = {**os.environ, "PYTHONWARNINGS": WARNINGS}

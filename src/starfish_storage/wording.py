@@ -64,6 +64,15 @@ def number_of(count: int, one: str) -> str:
     return f"{count:,} {one}" if count == 1 else f"{count:,} {one}s"
 
 
+def alternatives(names: Sequence[str]) -> str:
+    """Return names of which one is to be chosen.
+
+    >>> alternatives(["a"]), alternatives(["a", "b", "c"])
+    ('a', 'a, b or c')
+    """
+    return " or ".join([", ".join(names[:-1]), *names[-1:]] if names[1:] else names)
+
+
 def results_wait(results: int, paths: Sequence[str]) -> str:
     """Return where results wait that a store did not take.
 

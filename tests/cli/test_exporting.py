@@ -157,12 +157,15 @@ def test_that_nothing_was_exported_is_told(here: Path):
     ended = call("export", "sums-1", "none.jsonl", "--status", "duplicate")
     assert (ended.status, ended.err.splitlines()[-1]) == (0, "No records match: 0 written.")
     ended = call("export", ENDED, "failed.jsonl", "--status", "failed")
-    assert ended.err == "No records with data; 2 records without match: 0 written.\n"
+    assert ended.err == "No records with data match (without data: 2): 0 written.\n"
     assert call("export", "sums-1", "none.jsonl", "--status", "duplicate", "--overwrite", "-q") == (0, "", "")
 
 
 def test_a_form_that_cannot_be_inferred_names_the_option(here: Path):
-    assert "or pass form= (--form)." in call("export", ENDED, "q.unknown").err
+    for path, name in (("q.unknown", "q.unknown"), ("there/", "there")):
+        told = call("export", ENDED, path).err
+        assert f"cannot infer the form of '{name}' from its name" in told
+        assert "or pass form= (--form), such as huggingface for a directory." in told
 
 
 def test_inputs_fields_and_a_limit(here: Path):

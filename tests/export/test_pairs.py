@@ -222,7 +222,7 @@ async def test_pairs_on_the_command_line(storage: Storage, tmp_path: Path) -> No
     ended = await asyncio.to_thread(call, *words, *store)
     assert ended.status == 0, ended
     assert "form\tpreferences" in ended.out
-    assert "pairs\t2 of 4 inputs; without one 1 with fewer than two scores, 1 with equal scores" in ended.out
+    assert "pairs\t2 from 4 inputs; without one: 1 with fewer than two scores, 1 with equal scores" in ended.out
     assert ended.err == "4 outputs cannot be compared: nothing stands under score, or no number.\n"
     assert (await asyncio.to_thread(call, "check", target)).status == 0
     none = await asyncio.to_thread(call, *words[:-1], "scor", "--overwrite", *store)

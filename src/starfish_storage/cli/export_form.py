@@ -9,6 +9,7 @@ from starfish_storage.errors import InvalidInputError
 from starfish_storage.export import Form, form_named, form_of, registered_forms
 from starfish_storage.export.endings import form_ending_as
 from starfish_storage.form_option import FormOption
+from starfish_storage.wording import alternatives
 
 STANDARD_OUTPUT = "-"
 _AS_IF_NAMED = "-.jsonl"  # what goes to the standard output is JSON Lines, if nothing else is said
@@ -49,7 +50,7 @@ def form_asked_for(given: dict[str, Any]) -> Form:
     for flag, value in asked.items():
         forms = _OPTIONS[flag]
         if name not in forms:
-            known = " or ".join(forms)
+            known = alternatives(list(forms))
             raise InvalidInputError(f"{flag} is for --form {known}, and not for {name}: leave one of them out.")
         options[forms[name].name] = forms[name].value(value)
     return form_of(destination, **options) if name is None else form_named(name, destination, **options)
@@ -74,7 +75,8 @@ def _form_with(flags: Sequence[str], destination: str) -> str:
     named = " and ".join(flags)
     if not having or by_ending is None:
         raise InvalidInputError(f"{named} do not fit together: leave one of them out.")
+    fitting = alternatives([kind.name for kind in having])
     raise InvalidInputError(
-        f"{named} {'is' if len(flags) == 1 else 'are'} for --form {' or '.join(kind.name for kind in having)}, and the "
+        f"{named} {'is' if len(flags) == 1 else 'are'} for --form {fitting}, and the "
         f"ending of {destination!a} means {by_ending.name}: leave the option out, or choose another name."
     )

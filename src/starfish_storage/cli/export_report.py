@@ -65,8 +65,8 @@ def warn_of_export(report: ExportReport) -> None:
     if pairs is not None and pairs.inputs and not report.records and not report.skipped_records:
         say("No input has two outputs of which one is better: 0 written.")
     elif not report.records and not report.skipped_records:
-        without = f" with data; {number_of(report.without_data, 'record')} without" if report.without_data else ""
-        say(f"No records{without} match: 0 written.")
+        none = f"with data match (without data: {report.without_data:,})" if report.without_data else "match"
+        say(f"No records {none}: 0 written.")
 
 
 def _pairs(report: PairReport) -> str:
@@ -77,7 +77,7 @@ def _pairs(report: PairReport) -> str:
         "with the same answers": report.alike,
     }
     without = ", ".join(f"{count:,} {reason}" for reason, count in reasons.items() if count)
-    return f"{report.pairs:,} of {number_of(report.inputs, 'input')}{without and f'; without one {without}'}"
+    return f"{report.pairs:,} from {number_of(report.inputs, 'input')}{without and f'; without one: {without}'}"
 
 
 def _division(report: ExportReport) -> dict[str, Cell]:

@@ -124,6 +124,7 @@ class NotExportableError(StorageError):
     Attributes:
         record_uid: the record.
         form: the name of the form.
+        reason: why.
     """
 
     code: ClassVar[str] = "not_exportable"
@@ -135,6 +136,7 @@ class NotExportableError(StorageError):
         )
         self.record_uid = record_uid
         self.form = form
+        self.reason = reason
 
 
 class StorageIOError(StorageError, OSError):

@@ -45,8 +45,8 @@ class ConversationSource:
     def __post_init__(self) -> None:
         if not self.parts and not self.messages_from:
             raise InvalidInputError(
-                "no message is named: name a role and a field for each, such as user=question,assistant=answer, or the "
-                "field that is a list of messages."
+                "no message is named: name a role and a field for each, messages= (--messages user=question,"
+                "assistant=answer), or the field that is a list of messages, messages_from= (--messages-from)."
             )
         for role, path in self.parts:
             if role not in ROLES:

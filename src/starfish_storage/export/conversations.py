@@ -23,6 +23,7 @@ from starfish_storage.export.tables import ArrowIpc, HuggingFace, Parquet, Table
 from starfish_storage.form_option import FormOption
 from starfish_storage.interface import Storage
 from starfish_storage.models import GenerationMasterJob
+from starfish_storage.wording import alternatives
 
 _LISTS = ("messages", "prompt", "completion", "chosen", "rejected", "conversations", "input")
 _COLUMNS = FixedColumns(
@@ -105,7 +106,7 @@ class Conversations(Form):
         object.__setattr__(self, "metadata_key", self.container.metadata_key)
         self.writing()
         if self.thinking == "keep" and not self.shape.has_thinking:
-            having = " or ".join(shape.name for shape in conversation_shapes() if shape.has_thinking)
+            having = alternatives([shape.name for shape in conversation_shapes() if shape.has_thinking])
             raise InvalidInputError(
                 f"{self.name} has no place for what was thought: leave thinking= (--thinking) out, or use {having}."
             )

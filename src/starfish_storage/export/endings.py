@@ -11,6 +11,7 @@ from starfish_storage.errors import InvalidInputError
 from starfish_storage.export.compression import ENDINGS as COMPRESSIONS
 from starfish_storage.export.compression import Compression
 from starfish_storage.export.forms import Form, registered_forms
+from starfish_storage.wording import alternatives
 
 _OF_OTHERS = frozenset({".bz2", ".xz", ".lz4", ".br", ".7z", ".zip", ".tar", ".tgz", ".xls", ".xlsx", ".pq", ".tsv"})
 """Endings of what no form writes, though somebody may think so."""
@@ -39,9 +40,9 @@ def form_of(path: str, **options: Any) -> Form:
         return form_named(kind.name, path, **options)
     forms = registered_forms()
     raise InvalidInputError(
-        f"cannot infer the form of {os.path.basename(path)!r} from its name: end it in {_endings(forms)} "
+        f"cannot infer the form of {os.path.basename(path.rstrip('/'))!r} from its name: end it in {_endings(forms)} "
         f"({_endings(kind for kind in forms if kind.is_compressed_by_ending)} may have {' or '.join(COMPRESSIONS)} "
-        "behind them), or pass form= (--form)."
+        "behind them), or pass form= (--form), such as huggingface for a directory."
     )
 
 
@@ -136,7 +137,7 @@ def _container(kind: type[Form], name: object, path: str, options: dict[str, Any
         name = _DIRECTORY
     name = name or (by_ending.name if by_ending else None)
     if name not in kind.containers:
-        raise InvalidInputError(f"{kind.name} is written as {' or '.join(kind.containers)}, and not as {name}.")
+        raise InvalidInputError(f"{kind.name} is written as {alternatives(list(kind.containers))}, and not as {name}.")
     made = next(form for form in registered_forms() if form.name == name)
     unknown = options.keys() - _settings(made)
     if unknown:

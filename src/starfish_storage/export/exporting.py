@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Unpack
 
-from starfish_storage.errors import InvalidInputError, StorageIOError
+from starfish_storage.errors import InvalidInputError, NotExportableError, StorageIOError
 from starfish_storage.export.annotations import beside_data
 from starfish_storage.export.conveyor import Conveyor, ExportStoppedError
 from starfish_storage.export.destination import (
@@ -213,4 +213,5 @@ class _Export:
     def _pass_over(self, uid: str, error: Exception) -> None:
         if not self._skip_damaged:
             raise error
-        self._report.skip(uid, str(error))
+        # What it says else is how to leave the record out.
+        self._report.skip(uid, error.reason if isinstance(error, NotExportableError) else str(error))

@@ -12,6 +12,7 @@ import duckdb
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from maintenance.stores import RECORDS, data_of, file_of, flip_bit, make
@@ -21,10 +22,11 @@ from starfish_storage.errors import (
     InvalidInputError,
     InvalidStatusError,
     MissingExtraError,
+    NotExportableError,
     NotFoundError,
     StorageError,
 )
-from starfish_storage.export import to_arrow, to_pandas, to_polars
+from starfish_storage.export import ExportProgress, export, to_arrow, to_pandas, to_polars
 
 COMPLETED = [number for number in range(RECORDS) if number // 4 % 4 < 2]
 
@@ -56,6 +58,42 @@ async def test_which_records(root: Path):
         assert every.to_pylist() == in_order(list(range(RECORDS)), 0)
         few = await to_arrow(storage, master_job_ids=["m1"], columns=["text"])
         assert few.to_pylist() == [{"text": row["text"]} for row in in_order(COMPLETED, 0)]
+
+
+async def test_tables_take_what_files_take(root: Path, tmp_path: Path):
+    """One way out: what `export` can choose and add, a table has too, and its metadata say the same."""
+    asked: dict[str, Any] = {
+        "master_job_ids": ["m1", "M2"],
+        "search": "text:record",
+        "with_input": "in",
+        "fields": ["text", "in.job"],
+        "dedupe": True,
+        "limit": 3,
+    }
+    seen: list[ExportProgress] = []
+    async with storage_at(root) as storage:
+        for number in range(2):
+            record = Record(record_uid=f"s{number}", job_id="m1-a", master_job_id="m1", status="completed")
+            await storage.save_record(record, {"text": "the same record"})
+        table = await to_arrow(storage, progress=seen.append, **asked)
+        report = await export(storage, tmp_path / "same.parquet", **asked)
+        assert table.to_pylist() == pq.read_table(tmp_path / "same.parquet").to_pylist()
+        assert table.column_names == ["text", "in.job"]
+        assert (table.num_rows, report.records, seen[-1]) == (3, 3, ExportProgress(3, 3, "writing"))
+        file = pq.read_schema(tmp_path / "same.parquet").metadata
+        for key in (b"starfish_storage.chosen", b"starfish_storage.unfinished", b"starfish_storage.division"):
+            assert table.schema.metadata.get(key) == file.get(key) is not None
+        del asked["limit"]
+        frame = await to_pandas(storage, **asked)
+        twice = await to_polars(storage, **asked | {"dedupe": False})
+        assert (frame["text"].to_list().count("the same record"), len(twice) - len(frame)) == (1, 1)
+        with pytest.raises(InvalidInputError, match=r"the field 'txet': similar ones are 'text'"):
+            await to_arrow(storage, master_job_ids=["m1"], fields=["number", "txet"])
+        with pytest.raises(InvalidInputError, match=r"the field 'colour': leave it out"):
+            await export(storage, tmp_path / "none.parquet", master_job_ids=["m1"], fields=["colour"])
+        wrong: Any = {"overwrite": True}
+        with pytest.raises(TypeError, match=r"to_arrow\(\) got an unexpected keyword argument 'overwrite'"):
+            await to_arrow(storage, master_job_ids=["m1"], **wrong)
 
 
 async def test_what_cannot_be_read_is_said(root: Path):
@@ -102,7 +140,7 @@ async def test_metadata(root: Path):
             "annotations": 0,
             "verdict": None,
         }
-        with pytest.raises(InvalidInputError, match=r"record 'r0000'.*'text'"):
+        with pytest.raises(NotExportableError, match=r"'r0000' cannot be exported as a table: it has a field 'text'"):
             await to_arrow(storage, master_job_ids=["m1"], metadata="text")
         about = await to_polars(storage, master_job_ids=["m1"], metadata="about", columns=["about"])
         assert about["about"].struct.field("uid").to_list() == [f"r{n:04}" for n in COMPLETED if n % 2 == 0]

@@ -15,7 +15,7 @@ from starfish_storage.export.exporting import export
 from starfish_storage.export.forms import Form, FormWriter, registered, registered_forms
 from starfish_storage.export.frames import to_arrow, to_pandas, to_polars
 from starfish_storage.export.json_lines import JsonLines
-from starfish_storage.export.options import ExportOptions
+from starfish_storage.export.options import ExportOptions, FrameOptions, RecordOptions
 from starfish_storage.export.pair_forms import ConversationPairs, OpenAIPreferences, TRLPreferences
 from starfish_storage.export.provenance import Chosen, Provenance, RunProvenance
 from starfish_storage.export.records import ExportedRecord, Paired, RecordSource, Refusal
@@ -58,6 +58,7 @@ __all__ = [
     "Form",
     "FormOption",
     "FormWriter",
+    "FrameOptions",
     "HuggingFace",
     "JsonLines",
     "OpenAIConversations",
@@ -66,6 +67,7 @@ __all__ = [
     "Paired",
     "Parquet",
     "Provenance",
+    "RecordOptions",
     "RecordSource",
     "Refusal",
     "Reshaper",

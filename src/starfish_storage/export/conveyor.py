@@ -65,10 +65,10 @@ class Conveyor:
         for number, step in enumerate(self._steps):
             if not self.is_full:
                 self._send(number + 1, step.finish())
-        self._writer.watch(lambda rows: (self._check(), tell(rows)))
-        self._writer.finish()
         for step in self._steps:
             step.note(report)
+        self._writer.watch(lambda rows: (self._check(), tell(rows)))
+        self._writer.finish()
 
     def stop(self) -> None:
         """Let whatever the writing thread is at end soon, with a `ExportStoppedError`. Called in any thread."""

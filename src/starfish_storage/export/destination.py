@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 from starfish_storage.errors import AlreadyExistsError, InvalidInputError, StorageBusyError, StorageIOError
 from starfish_storage.files.atomic import FileOperations
@@ -28,6 +28,38 @@ _FILE = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
 _LONGEST_NAME = 255  # bytes, on nearly every file system
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
+
+
+class Place(Protocol):
+    """Where an export is written: a context, within which there is what a form can open. See `Destination`."""
+
+    @property
+    def path(self) -> str:
+        """What reports and errors call it."""
+        ...
+
+    @property
+    def partial(self) -> str:
+        """What the form opens."""
+        ...
+
+    def __enter__(self) -> object:
+        """Make that."""
+        ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        """Remove what was not put in place."""
+        ...
+
+    def put(self) -> int:
+        """Put what was written in place; return its size in bytes."""
+        ...
+
+    def stop(self) -> None:
+        """Let go of whoever waits for it; called in another thread."""
+        ...
 
 
 class Destination:

@@ -17,6 +17,7 @@ from starfish_storage.export.conveyor import Conveyor, ExportStoppedError
 from starfish_storage.export.destination import (
     Call,
     Destination,
+    Place,
     refuse_place_of_store,
     resolved,
     writing_thread,
@@ -25,7 +26,7 @@ from starfish_storage.export.endings import form_of, refuse_other_ending
 from starfish_storage.export.forms import Form, FormWriter
 from starfish_storage.export.json_lines import JsonLines
 from starfish_storage.export.metadata import describe
-from starfish_storage.export.options import ExportOptions, Shape, check_names
+from starfish_storage.export.options import ExportOptions, RecordOptions, Shape, check_names
 from starfish_storage.export.provenance import Chosen, Provenance
 from starfish_storage.export.records import ExportedRecord
 from starfish_storage.export.report import ExportProgress, ExportReport
@@ -54,7 +55,7 @@ async def export(
             stays open, and keeps what it has taken if the export fails.
         form: what to write; None to infer it from the ending of the destination (see `form_of`); into a stream, JSON
             Lines.
-        options: which records, what of them, and how: see `ExportOptions`.
+        options: which records, what of them, and how: see `ExportOptions` and `RecordOptions`.
 
     Raises:
         InvalidInputError: no records are named, or the destination, the form or an option cannot be used.
@@ -62,9 +63,14 @@ async def export(
         DataLostError: the data of a record is lost. `StoreDamagedError` if it is damaged.
         NotExportableError: the form cannot hold a record. `StorageIOError` if writing failed: nothing has changed then.
     """
-    check_names(options)
+    check_names(options, ExportOptions, "export")
     place, chosen = _place_of(storage, destination, form, overwrite=options.get("overwrite", False))
-    shape = Shape(options, chosen, os.path.dirname(place.partial) or tempfile.gettempdir())
+    return await carry_out(storage, place, chosen, options)
+
+
+async def carry_out(storage: Storage, place: Place, form: Form, options: RecordOptions) -> ExportReport:
+    """Write records into a place; see `export`."""
+    shape = Shape(options, form, os.path.dirname(place.partial) or tempfile.gettempdir())
     selection = await select(
         storage,
         options.get("master_job_ids", ()),
@@ -74,7 +80,7 @@ async def export(
         options.get("sample"),
         options.get("search"),
     )
-    return await _Export(selection, chosen, shape, place, options).write()
+    return await _Export(selection, form, shape, place, options).write()
 
 
 def _place_of(
@@ -104,9 +110,7 @@ def _show_nothing(progress: ExportProgress) -> None:
 class _Export:
     """The records of one export on their way."""
 
-    def __init__(
-        self, selection: Selection, form: Form, shape: Shape, place: Destination | Stream, options: ExportOptions
-    ) -> None:
+    def __init__(self, selection: Selection, form: Form, shape: Shape, place: Place, options: RecordOptions) -> None:
         self._selection = selection
         self._form = form
         self._shape = shape

@@ -50,9 +50,24 @@ class OnlyFields(Reshaper):
     def note(self, report: ExportReport) -> None:
         """See `Reshaper.note`."""
         if self._records:
-            report.unknown_fields = {
-                name: difflib.get_close_matches(name, list(self._names), n=3) for name in self._unseen
-            }
+            unknown = {name: difflib.get_close_matches(name, list(self._names), n=3) for name in self._unseen}
+            if len(unknown) == len(self._fields):  # nothing but empty rows
+                raise unknown_field(*next(iter(unknown.items())))
+            report.unknown_fields = unknown
+
+
+def unknown_field(name: str, similar: Sequence[str]) -> InvalidInputError:
+    """Return the error for a field that no record has.
+
+    Args:
+        name: as it was asked for.
+        similar: names that there are.
+
+    >>> print(unknown_field("anser", ["answer"]))
+    no record that was read has the field 'anser': similar ones are 'answer'.
+    """
+    hint = f"similar ones are {', '.join(map(shorten, similar))}" if similar else "leave it out, or name another"
+    return InvalidInputError(f"no record that was read has the field {shorten(name)}: {hint}.")
 
 
 def parse_fields(text: str) -> list[str]:

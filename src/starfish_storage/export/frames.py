@@ -5,60 +5,30 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, Unpack
 
-from starfish_storage.errors import InvalidInputError, NotExportableError, StoreDamagedError
-from starfish_storage.export.annotations import annotations_key, beside_data
-from starfish_storage.export.forms import DEFAULT_METADATA_KEY, check_metadata_key
-from starfish_storage.export.halves import HalvesReplaced
-from starfish_storage.export.metadata import describe
-from starfish_storage.export.provenance import told_of
-from starfish_storage.export.selection import DEFAULT_STATUSES, Selection, accepting, select
+from starfish_storage.codec import json_text
+from starfish_storage.errors import InvalidInputError
+from starfish_storage.export.exporting import carry_out
+from starfish_storage.export.fields import unknown_field
+from starfish_storage.export.forms import DEFAULT_METADATA_KEY, Form, FormWriter
+from starfish_storage.export.options import FrameOptions, check_names
+from starfish_storage.export.provenance import Provenance, choice_of
+from starfish_storage.export.report import ExportReport
 from starfish_storage.export.table_rules import TableRules
 from starfish_storage.export.table_sink import TableSink
-from starfish_storage.export.unfinished import told_of_unfinished, unfinished_runs
+from starfish_storage.export.tables import TableWriter
 from starfish_storage.extras import ArrowTable, arrow, need
-from starfish_storage.filtering import Condition, Sample
-from starfish_storage.interface import ScannedRecord, Storage
+from starfish_storage.interface import Storage
+from starfish_storage.models import GenerationMasterJob
 
 if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
 
-class Which(TypedDict, total=False):
-    """Which records, and how: the arguments of `to_arrow`, which says what they mean."""
-
-    master_job_ids: Sequence[str]
-    project_id: str | None
-    statuses: Sequence[str] | None
-    where: Sequence[str | Condition]
-    sample: Sample | None
-    columns: Sequence[str] | None
-    metadata: bool | str
-    accepted_only: bool
-    with_annotations: bool | str
-    skip_damaged: bool
-    pad: bool
-    map_fields: Sequence[str]
-
-
-async def to_arrow(
-    storage: Storage,
-    *,
-    master_job_ids: Sequence[str] = (),
-    project_id: str | None = None,
-    statuses: Sequence[str] | None = DEFAULT_STATUSES,
-    where: Sequence[str | Condition] = (),
-    sample: Sample | None = None,
-    columns: Sequence[str] | None = None,
-    metadata: bool | str = False,
-    accepted_only: bool = False,
-    with_annotations: bool | str = False,
-    skip_damaged: bool = False,
-    pad: bool = False,
-    map_fields: Sequence[str] = (),
-) -> ArrowTable:
+async def to_arrow(storage: Storage, **options: Unpack[FrameOptions]) -> ArrowTable:
     """Return records as an Arrow table. The keys of their data are its columns, and one schema fits all records.
 
     What a column cannot hold as it is becomes JSON text (the page on data frames says what that is), and the table's
@@ -67,60 +37,26 @@ async def to_arrow(
 
     Args:
         storage: where they are; it must be set up.
-        master_job_ids: of these master jobs.
-        project_id: of all master jobs of this project, oldest first, after those that are named.
-        statuses: with one of these statuses; None for all.
-        where: that fit all of these conditions, such as ``"score>=0.5"``: see `filtering.Condition`.
-        sample: so many of each master job that fit, in the order of a shuffle.
-        columns: only these, in this order.
-        metadata: True, or a name, for a column with what the store knows of each record: ids, status, times, costs.
-        accepted_only: only records that at least one author has accepted, and none has rejected.
-        with_annotations: True, or a name, for a column with what people say of each record: see `export`.
-        skip_damaged: leave out records whose data is lost or damaged; otherwise the first one raises.
-        pad: objects of which some have keys that others lack are filled up with nulls, in place of JSON text.
-        map_fields: the fields whose objects are maps, such as ``scores`` or ``calls[].arguments``.
+        options: which records, and what of them: see `FrameOptions` and `RecordOptions`.
 
     Raises:
         NotFoundError: a master job or the project does not exist; `DataLostError` if data is lost.
         StoreDamagedError: data is damaged.
-        InvalidInputError: no records are named, a column or map does not exist, or has the name of the metadata's.
+        NotExportableError: a record does not fit, as one that has a field with the name of the metadata's column.
+        InvalidInputError: no records are named, no record has one of the fields, columns or maps, or an option cannot
+            be used.
         MissingExtraError: pyarrow is not installed.
     """
     arrow()  # before anything is read
-    key = check_metadata_key(DEFAULT_METADATA_KEY if metadata is True else metadata or None)
-    if isinstance(columns, str) or (columns is not None and not columns):
-        raise InvalidInputError("columns must be a list of names, for example ['answer'], or None for all.")
-    beside = annotations_key(with_annotations, key)
-    selection = await select(storage, master_job_ids, project_id, statuses, accepting(where, accepted_only), sample)
-    return await _collected(selection, key, beside, columns, skip_damaged, TableRules(pad, map_fields))
+    check_names(options, FrameOptions, "to_arrow")
+    form = _InMemory(options)
+    report = await carry_out(storage, _Memory(), form, options)
+    for name, similar in report.unknown_fields.items():
+        raise unknown_field(name, similar)
+    return form.told(report)
 
 
-async def _collected(
-    selection: Selection,
-    key: str | None,
-    beside: str | None,
-    columns: Sequence[str] | None,
-    skip_damaged: bool,
-    rules: TableRules,
-) -> ArrowTable:
-    """Return records as a table, with their metadata and what people say of them under keys."""
-    storage = selection.storage
-    with tempfile.TemporaryDirectory(prefix="starfish-storage-") as directory:
-        sink, halves = TableSink(directory, metadata_key=key, rules=rules), HalvesReplaced()
-        if beside is not None:
-            sink.pad_column(beside)
-        try:
-            async for batch in selection.scan():
-                about = [None] * len(batch) if key is None else await describe(storage, batch)
-                judged = await _judged(storage, batch, beside)
-                await asyncio.to_thread(_add, sink, judged, about, halves, skip_damaged)
-            told = told_of(selection.chosen()) | told_of_unfinished(await unfinished_runs(storage, selection.jobs))
-            return await asyncio.to_thread(_table, sink, columns, told | halves.told())
-        finally:
-            sink.close()
-
-
-async def to_pandas(storage: Storage, **which: Unpack[Which]) -> pd.DataFrame:
+async def to_pandas(storage: Storage, **options: Unpack[FrameOptions]) -> pd.DataFrame:
     """Return records as a pandas data frame, made of Arrow columns; takes what `to_arrow` takes.
 
     Raises:
@@ -128,12 +64,12 @@ async def to_pandas(storage: Storage, **which: Unpack[Which]) -> pd.DataFrame:
         StorageError: as `to_arrow`.
     """
     pandas = need("pandas", "pandas", "pandas data frames")
-    table = await to_arrow(storage, **which)
+    table = await to_arrow(storage, **options)
     # Arrow's own types: NumPy has no integers that may be null, and would hold them as floats.
     return await asyncio.to_thread(table.to_pandas, types_mapper=pandas.ArrowDtype)
 
 
-async def to_polars(storage: Storage, **which: Unpack[Which]) -> pl.DataFrame:
+async def to_polars(storage: Storage, **options: Unpack[FrameOptions]) -> pl.DataFrame:
     """Return records as a Polars data frame; takes what `to_arrow` takes.
 
     Raises:
@@ -141,46 +77,65 @@ async def to_polars(storage: Storage, **which: Unpack[Which]) -> pl.DataFrame:
         StorageError: as `to_arrow`.
     """
     polars = need("polars", "polars", "Polars data frames")
-    return polars.from_arrow(await to_arrow(storage, **which))
+    return polars.from_arrow(await to_arrow(storage, **options))
 
 
-async def _judged(storage: Storage, batch: Sequence[ScannedRecord], key: str | None) -> list[ScannedRecord]:
-    """Return records whose data has what is said of them under a key."""
-    if key is None:
-        return list(batch)
-    payloads = await beside_data(storage, [record for record in batch if record.payload is not None], key, "a table")
-    found = iter(payloads)
-    judged: list[ScannedRecord] = []
-    for record in batch:
-        payload = next(found) if record.payload is not None else None
-        is_refused = isinstance(payload, NotExportableError)
-        judged.append(record._replace(payload=None, error=payload) if is_refused else record._replace(payload=payload))
-    return judged
+class _Memory(nullcontext[None]):
+    """The place of a table: see `Place`. What is put aside meanwhile are files without names."""
+
+    path = tempfile.gettempdir()  # where an error of the disk comes from
+    partial = ""
+
+    def put(self) -> int:
+        """Do nothing: the form holds what was made."""
+        return 0
+
+    def stop(self) -> None:
+        """Do nothing: nobody waits."""
 
 
-def _add(
-    sink: TableSink,
-    batch: Sequence[ScannedRecord],
-    metadata: Sequence[dict[str, Any] | None],
-    halves: HalvesReplaced,
-    skip_damaged: bool,
-) -> None:
-    for record, about in zip(batch, metadata, strict=True):
-        if record.error is not None:
-            if not skip_damaged:
-                raise record.error
-        elif record.payload is not None:
-            try:
-                sink.add(record.record_uid, halves.data(record.payload), halves.metadata(about))
-            except StoreDamagedError:
-                if not skip_damaged:
-                    raise
+class _InMemory(Form):
+    """A table in memory as a form of exports, so that records take the same way there. It serves one of them.
 
+    Args:
+        options: what is asked for.
 
-def _table(sink: TableSink, columns: Sequence[str] | None, told: dict[str, str]) -> ArrowTable:
-    table = sink.unified()
-    if columns is not None:
-        table = table.only(columns)
-    batches = [batch for batch, _ in table.pieces(sink.records)]
-    found: ArrowTable = arrow().Table.from_batches(batches, table.schema)
-    return found.replace_schema_metadata(table.described(told).metadata)
+    Raises:
+        InvalidInputError: one of them cannot be used.
+    """
+
+    name = "a table"
+
+    def __init__(self, options: FrameOptions) -> None:
+        metadata = options.get("metadata", False)
+        self.metadata_key = DEFAULT_METADATA_KEY if metadata is True else metadata or None
+        self._rules = TableRules(options.get("pad", False), options.get("map_fields", ()))
+        self._columns = options.get("columns")
+        if isinstance(self._columns, str) or (self._columns is not None and not self._columns):
+            raise InvalidInputError("columns must be a list of names, for example ['answer'], or None for all.")
+        self._about = Provenance(())
+        self._table: ArrowTable = None
+
+    async def gather(self, storage: Storage, jobs: Sequence[GenerationMasterJob]) -> Provenance:  # noqa: ARG002 (of its runs it says nothing: that takes many queries for each)
+        """See `Form.gather`."""
+        return self._about
+
+    def open(self, path: str, about: Any) -> FormWriter:  # noqa: ARG002 (nothing is written there)
+        """See `Form.open`."""
+        self._about = about
+        sink = TableSink(tempfile.gettempdir(), self.metadata_key, rules=self._rules)
+
+        def keep() -> None:
+            table = sink.unified() if self._columns is None else sink.unified().only(self._columns)
+            batches = [batch for batch, _ in table.pieces(sink.records)]
+            self._table = arrow().Table.from_batches(batches, table.schema)
+            self._table = self._table.replace_schema_metadata(table.described({}).metadata)
+
+        return TableWriter(self.name, sink, keep)
+
+    def told(self, report: ExportReport) -> ArrowTable:
+        """Return the table, with what its metadata says of the records that are in it."""
+        told = choice_of(self._about, report.unfinished)
+        if report.replaced_halves:
+            told["starfish_storage.replaced_halves"] = json_text(report.replaced_halves)
+        return self._table.replace_schema_metadata({**told, **self._table.schema.metadata})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from starfish_storage.codec import json_text, line_without_halves, without_halves
+from starfish_storage.codec import line_without_halves, without_halves
 from starfish_storage.export.records import ExportedRecord
 from starfish_storage.export.report import ExportReport
 from starfish_storage.export.reshaping import Reshaper
@@ -45,7 +45,3 @@ class HalvesReplaced(Reshaper):
         whole, count = without_halves(metadata)
         self.count += count
         return whole
-
-    def told(self) -> dict[str, str]:
-        """Return what a table says about them; nothing if there were none."""
-        return {"starfish_storage.replaced_halves": json_text(self.count)} if self.count else {}

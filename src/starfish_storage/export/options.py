@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypedDict
 
 from starfish_storage.errors import InvalidInputError
@@ -20,8 +20,8 @@ from starfish_storage.filtering import Condition, Sample
 OnProgress = Callable[[ExportProgress], None]
 
 
-class ExportOptions(TypedDict, total=False):
-    """What is asked of an export: which records, what of them, and how. Each may be left out.
+class RecordOptions(TypedDict, total=False):
+    """Which records leave the store, and what of them: files and tables in memory take the same. Each may be left out.
 
     Attributes:
         master_job_ids: whose records.
@@ -40,7 +40,6 @@ class ExportOptions(TypedDict, total=False):
             key: ``kind``, a member of this name with the value (of an edit: ``version``), ``author`` and ``time``.
         dedupe: leave out rows that are equal to an earlier one, in whatever split; the report counts them.
         skip_damaged: leave out and report records that are lost, damaged or do not fit; else the first ends it.
-        overwrite: replace what is at the destination, at the end and in one step.
         progress: called now and then with how far it is.
     """
 
@@ -57,15 +56,41 @@ class ExportOptions(TypedDict, total=False):
     with_annotations: bool | str
     dedupe: bool
     skip_damaged: bool
-    overwrite: bool
     progress: OnProgress | None
 
 
-def check_names(options: ExportOptions) -> None:
+class ExportOptions(RecordOptions, total=False):
+    """What is asked of an export into a file: see `RecordOptions` for the rest. Each may be left out.
+
+    Attributes:
+        overwrite: replace what is at the destination, at the end and in one step.
+    """
+
+    overwrite: bool
+
+
+class FrameOptions(RecordOptions, total=False):
+    """What is asked of a table in memory: see `RecordOptions` for the rest. Each may be left out.
+
+    Attributes:
+        columns: only these columns of the table, in this order. Unlike `fields`, these may be those of the metadata and
+            of the annotations, and are no paths.
+        metadata: True, or a name, for a column with what the store knows of each record: ids, status, times, costs.
+        pad: objects of which some have keys that others lack are filled up with nulls, in place of JSON text.
+        map_fields: the fields whose objects are maps, such as ``scores`` or ``calls[].arguments``.
+    """
+
+    columns: Sequence[str] | None
+    metadata: bool | str
+    pad: bool
+    map_fields: Sequence[str]
+
+
+def check_names(options: Mapping[str, object], kind: type[RecordOptions], function: str) -> None:
     """Refuse an option that there is not, as a function with these parameters would."""
-    unknown = options.keys() - ExportOptions.__annotations__.keys()
+    unknown = options.keys() - kind.__optional_keys__
     if unknown:
-        raise TypeError(f"export() got an unexpected keyword argument {min(unknown)!r}")
+        raise TypeError(f"{function}() got an unexpected keyword argument {min(unknown)!r}")
 
 
 class Shape:
@@ -89,7 +114,7 @@ class Shape:
         InvalidInputError: an option cannot be used.
     """
 
-    def __init__(self, options: ExportOptions, form: Form, directory: str) -> None:
+    def __init__(self, options: RecordOptions, form: Form, directory: str) -> None:
         self._form = form
         metadata_key = check_metadata_key(form.metadata_key)
         self.annotations_key = annotations_key(options.get("with_annotations", False), metadata_key)

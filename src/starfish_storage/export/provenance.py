@@ -132,18 +132,21 @@ def identity_of(provenance: Provenance) -> dict[str, str]:
         "annotations": {run.job.master_job_id: _judged(run.annotations) for run in runs if run.annotations != _NONE},
         "models": list(dict.fromkeys(without_tokens(model) for run in runs for model in run.models)),
     }
-    of_records = told_of(provenance.chosen) | told_of_unfinished([run.unfinished for run in runs if run.unfinished])
-    if provenance.division is not None and (told := provenance.division.told()):
-        values["division"] = told
     if provenance.shape is not None:
         values["shape"] = provenance.shape
     # Ids stay as they are, whatever they look like: without them, nobody finds the runs.
-    return {f"starfish_storage.{name}": json_text(value) for name, value in values.items()} | of_records
+    told = {f"starfish_storage.{name}": json_text(value) for name, value in values.items()}
+    return told | choice_of(provenance, [run.unfinished for run in runs if run.unfinished])
 
 
-def told_of(chosen: Chosen) -> dict[str, str]:
-    """Return what a file says about how its records were chosen; nothing if all of them are in it."""
-    return {"starfish_storage.chosen": json_text(cleaned(dict(chosen)))} if chosen else {}
+def choice_of(provenance: Provenance, unfinished_runs: Sequence[UnfinishedRun]) -> dict[str, str]:
+    """Return what a file says about how its records were chosen and divided; nothing if all are in it as they come."""
+    told: dict[str, str] = {}
+    if provenance.chosen:
+        told["starfish_storage.chosen"] = json_text(cleaned(dict(provenance.chosen)))
+    if provenance.division is not None and (divided := provenance.division.told()):
+        told["starfish_storage.division"] = json_text(divided)
+    return told | told_of_unfinished(unfinished_runs)
 
 
 def words_of(chosen: Chosen) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple, TypedDict
 
-from starfish_storage.errors import StorageError
+from starfish_storage.errors import InvalidInputError, NotExportableError, StorageError, shorten
 
 
 class RecordSource(NamedTuple):
@@ -58,6 +58,18 @@ class Refusal(NamedTuple):
 
     record_uid: str
     error: StorageError
+
+
+def refusal_of(uid: str, form: str, error: InvalidInputError) -> Refusal:
+    """Return why a record is left out, for an error whose message begins with that record.
+
+    >>> print(refusal_of("r1", "csv", InvalidInputError("record 'r1' has no name.")).error)
+    record 'r1' cannot be exported as csv: it has no name. To leave such records out, use skip_damaged=True or \
+--skip-damaged.
+    """
+    said = str(error).rstrip(".").removeprefix(f"record {shorten(uid)}")
+    reason = f"it{said}" if said.startswith(" ") else said.removeprefix(", ")
+    return Refusal(uid, NotExportableError(uid, form, reason))
 
 
 class Paired(TypedDict):

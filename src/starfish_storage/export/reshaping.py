@@ -32,7 +32,11 @@ class Reshaper(ABC):
         return iter(())
 
     def note(self, report: ExportReport) -> None:  # noqa: B027 (most have nothing to say)
-        """Write into the report what this step has to say, after `finish`."""
+        """Write into the report what this step has to say, after `finish` and before the form writes what it put aside.
+
+        Raises:
+            InvalidInputError: nothing that was asked for is there.
+        """
 
     def close(self) -> None:  # noqa: B027 (most have nothing temporary)
         """Remove everything temporary, however the export ended. Idempotent."""

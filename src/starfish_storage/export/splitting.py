@@ -11,8 +11,8 @@ from typing import Any, NamedTuple, cast
 
 from starfish_storage.codec import decode, value_digest
 from starfish_storage.conversations.prompts import prompt_of
-from starfish_storage.errors import InvalidInputError, NotExportableError, shorten
-from starfish_storage.export.records import ExportedRecord, Refusal
+from starfish_storage.errors import InvalidInputError, shorten
+from starfish_storage.export.records import ExportedRecord, Refusal, refusal_of
 from starfish_storage.export.report import DuplicateReport, SplitReport
 from starfish_storage.export.reshaping import Reshaper
 from starfish_storage.filtering import MISSING, value_of
@@ -201,8 +201,7 @@ class Dividing(Reshaper):
             try:
                 yield record._replace(split=self._split(record))
             except InvalidInputError as error:
-                reason = str(error).rstrip(".").removeprefix(f"record {shorten(record.uid)}").lstrip(" ,")
-                yield Refusal(record.uid, NotExportableError(record.uid, self._form, reason))
+                yield refusal_of(record.uid, self._form, error)
 
 
 def split_of(options: SplitOptions) -> Callable[[ExportedRecord], str]:

@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from starfish_storage.errors import InvalidInputError, NotExportableError, StoreDamagedError, shorten
+from starfish_storage.errors import InvalidInputError, StoreDamagedError
 from starfish_storage.export.dataset_directory import ARROW_FILES, PARQUET_FILES, Layout, is_dataset, write_dataset
 from starfish_storage.export.forms import DivisibleForm, Form, FormWriter, OnRows, registered
 from starfish_storage.export.provenance import Provenance, collect_provenance, identity_of
-from starfish_storage.export.records import ExportedRecord, Refusal
+from starfish_storage.export.records import ExportedRecord, Refusal, refusal_of
 from starfish_storage.export.schema import Conflict
 from starfish_storage.export.splitting import SPLIT_OPTIONS, WHOLE, SplitOptions
 from starfish_storage.export.table_files import (
@@ -224,8 +224,7 @@ class TableWriter(FormWriter):
             try:
                 self._sink.add(uid, record.payload, record.metadata, record.split or WHOLE)
             except InvalidInputError as error:
-                reason = str(error).rstrip(".").removeprefix(f"record {shorten(uid)}").lstrip(" ,")
-                refused.append(Refusal(uid, NotExportableError(uid, self._form, reason)))
+                refused.append(refusal_of(uid, self._form, error))
             except StoreDamagedError as error:
                 refused.append(Refusal(uid, error))
         return refused

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 from pathlib import Path
@@ -83,6 +84,13 @@ def test_conversations_are_written_as_their_file_ends(here: Path):
     assert lines(here / "out.jsonl")[0] == {"messages": spoken}
     ended = call("export", ENDED, "dataset", "--form", "trl", *words[:5], "--split", "train=0.5,test=0.5", "--json")
     assert (json.loads(ended.out)["form"], sorted(os.listdir("dataset"))) == ("trl", ["README.md", "data"])
+    splits = ("--split", "train=0.5,test=0.5", "--group-by", "country", "--compression", "gzip", "-q")
+    for directory, form in (("rows", ("--form", "jsonl")), ("chats/", ("--form", "trl", "--container", "jsonl"))):
+        spoken = words[:5] if directory == "chats/" else ()
+        assert call("export", ENDED, directory, *form, *spoken, *splits).status == 0
+        files = sorted(path.name for path in (here / directory).glob("*.jsonl*"))
+        assert sum(gzip.decompress((here / directory / name).read_bytes()).count(b"\n") for name in files) == 2
+        assert {*files} <= {"train.jsonl.gz", "test.jsonl.gz"}
 
 
 def test_what_is_damaged_ends_it_or_is_named(here: Path):
@@ -119,6 +127,10 @@ def test_what_is_damaged_ends_it_or_is_named(here: Path):
         (["last", "out", "--split", "all=1"], "all splits together"),
         (["last", "out", "--split", "a=.5,b=.5", "--group-by", "@input.nope"], "has no input with the field 'nope'"),
         (["last", "out.parquet.gz"], "out.parquet.gz"),
+        (["last", "out.jsonl", "--compression", "zstd"], "'out.jsonl' does not say so: end it in .zst"),
+        (["last", "out.jsonl.gz", "--compression", "zstd"], "means gzip, and not zstd"),
+        (["last", "out", "--form", "jsonl", "--split", "a=1", "--compression", "lz4"], "use one of gzip, zstd"),
+        (["last", "out.jsonl", "--fields", "capitol"], "no record that was read has the field 'capitol'"),
         (["last", "out.jsonl", "--messages", "boss=country"], "boss"),
         (["last", "out.csv", "--messages", "user=country", "--form", "csv"], "--messages"),
         (["last", "out.csv", "--seed", "5"], "--seed is for --form jsonl"),

@@ -85,7 +85,8 @@ async def test_tables_take_what_files_take(root: Path, tmp_path: Path):
             assert table.schema.metadata.get(key) == file.get(key) is not None
         del asked["limit"]
         frame = await to_pandas(storage, **asked)
-        twice = await to_polars(storage, **asked | {"dedupe": False})
+        asked["dedupe"] = False
+        twice = await to_polars(storage, **asked)
         assert (frame["text"].to_list().count("the same record"), len(twice) - len(frame)) == (1, 1)
         with pytest.raises(InvalidInputError, match=r"the field 'txet': similar ones are 'text'"):
             await to_arrow(storage, master_job_ids=["m1"], fields=["number", "txet"])

@@ -156,7 +156,8 @@ def _destination(given: str, form: Form) -> str | ByteStream:
         return given
     if not sys.stdout.isatty():
         return sys.stdout.buffer
-    if isinstance(form, Parquet | ArrowIpc):
+    written = form.written_as
+    if isinstance(written, Parquet | ArrowIpc) or getattr(written, "compression", None) is not None:
         raise InvalidInputError(f"{form.name} is not text: send it to a file or a program, not to a terminal.")
     return TerminalOutput()
 

@@ -7,11 +7,17 @@ from typing import IO, Literal, cast
 
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.extras import zstd
+from starfish_storage.form_option import FormOption
 
 Compression = Literal["gzip", "zstd"]
 
 ENDINGS: dict[str, Compression] = {".gz": "gzip", ".zst": "zstd"}
 """Of file names, with what they mean."""
+
+COMPRESSION = FormOption(
+    "compression", "Compress it so: gzip or zstd; Parquet also snappy, brotli, lz4, none [default: by FILE].", "NAME"
+)
+"""The option of all forms that are compressed."""
 
 _GZIP_LEVEL = 6
 _BUFFER = 1 << 20

@@ -22,7 +22,6 @@ from starfish_storage.export.conversations import (
 from starfish_storage.export.forms import registered
 from starfish_storage.export.json_lines import JsonLines
 from starfish_storage.export.reshaping import Reshaper
-from starfish_storage.export.splitting import SPLIT_OPTIONS
 from starfish_storage.form_option import FormOption
 
 
@@ -50,7 +49,7 @@ class ChatMessages(JsonLines):
 
     name: ClassVar[str] = "messages"
     endings: ClassVar[tuple[str, ...]] = ()
-    options: ClassVar[tuple[FormOption, ...]] = (MESSAGES, SYSTEM, *SPLIT_OPTIONS)
+    options: ClassVar[tuple[FormOption, ...]] = (MESSAGES, SYSTEM, *JsonLines.options)
 
     def __post_init__(self) -> None:
         """Check what is named."""

@@ -11,6 +11,7 @@ from starfish_storage.conversations.faults import Fault
 from starfish_storage.conversations.shape import ConversationShape, RowShape
 from starfish_storage.conversations.shapes import conversation_shapes
 from starfish_storage.errors import ConversationError, InvalidInputError, NotExportableError
+from starfish_storage.export.compression import COMPRESSION
 from starfish_storage.export.conversation_source import ConversationSource, Thinking
 from starfish_storage.export.forms import Form, FormWriter
 from starfish_storage.export.json_lines import JsonLines
@@ -94,7 +95,7 @@ class Conversations(Form):
     metadata_key: str | None = field(default=None, init=False, repr=False)
 
     shape: ClassVar[RowShape]
-    options: ClassVar[tuple[FormOption, ...]] = (*SOURCE_OPTIONS, *SPLIT_OPTIONS)
+    options: ClassVar[tuple[FormOption, ...]] = (*SOURCE_OPTIONS, *SPLIT_OPTIONS, COMPRESSION)
     containers: ClassVar[tuple[str, ...]] = (JsonLines.name, Parquet.name, ArrowIpc.name, HuggingFace.name)
 
     def __post_init__(self) -> None:

@@ -106,10 +106,12 @@ def refuse_other_ending(form: Form, path: str, given: str) -> None:
             f"the ending of {given!a} means {meant.name}, and not {written.name}: end it in "
             f"{usual or 'something else'}, or choose another form."
         )
-    is_packed = written.is_compressed_by_ending and getattr(written, "compression", None) == compression
-    if ending in _OF_OTHERS or (compression is not None and not is_packed):
+    own = getattr(written, "compression", None) if written.is_compressed_by_ending else None
+    if own is not None and compression not in (None, own):
+        raise InvalidInputError(f"the ending of {given!a} means {compression}, and not {own}: change one of them.")
+    if ending in _OF_OTHERS or (compression is not None and own is None):
         raise InvalidInputError(f"{form.name} does not write {ending}: end {given!a} in {usual or 'something else'}.")
-    packed = next((end for end, name in COMPRESSIONS.items() if name == getattr(written, "compression", None)), None)
+    packed = next((end for end, name in COMPRESSIONS.items() if name == own), None)
     if meant is not None and meant.is_compressed_by_ending and compression is None and packed is not None:
         raise InvalidInputError(f"what is written is compressed, and {given!a} does not say so: end it in {packed}.")
 

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import IO, Any, ClassVar
 
 from starfish_storage.errors import NotExportableError
-from starfish_storage.export.compression import Compression, ending_of, open_compressed
+from starfish_storage.export.compression import COMPRESSION, Compression, ending_of, open_compressed
 from starfish_storage.export.dataset_directory import SplitWriter, is_dataset
 from starfish_storage.export.forms import DivisibleForm, FormWriter, registered, splice
 from starfish_storage.export.provenance import Provenance, collect_provenance
 from starfish_storage.export.records import ExportedRecord, Refusal
+from starfish_storage.export.splitting import SPLIT_OPTIONS
+from starfish_storage.form_option import FormOption
 from starfish_storage.interface import Storage
 from starfish_storage.models import GenerationMasterJob
 
@@ -38,6 +40,7 @@ class JsonLines(DivisibleForm):
 
     name: ClassVar[str] = "jsonl"
     endings: ClassVar[tuple[str, ...]] = (".jsonl", ".ndjson")
+    options: ClassVar[tuple[FormOption, ...]] = (*SPLIT_OPTIONS, COMPRESSION)
     is_direct: ClassVar[bool] = True
     is_compressed_by_ending: ClassVar[bool] = True
 

@@ -9,6 +9,7 @@ from starfish_storage.conversations.openai_shapes import OpenAIPreference
 from starfish_storage.conversations.shape import PairShape, RowShape
 from starfish_storage.conversations.trl_shapes import Preferences
 from starfish_storage.errors import InvalidInputError, shorten
+from starfish_storage.export.compression import COMPRESSION
 from starfish_storage.export.conversations import SOURCE_OPTIONS, Conversations
 from starfish_storage.export.forms import registered
 from starfish_storage.export.pairing import REVIEWS, PairFields, PairOutputs, Pairs
@@ -55,7 +56,7 @@ class ConversationPairs(Conversations):
     chosen_from: str | None = None
     rejected_from: str | None = None
 
-    options: ClassVar[tuple[FormOption, ...]] = (*SOURCE_OPTIONS, *PAIR_OPTIONS, *SPLIT_OPTIONS)
+    options: ClassVar[tuple[FormOption, ...]] = (*SOURCE_OPTIONS, *PAIR_OPTIONS, *SPLIT_OPTIONS, COMPRESSION)
 
     @property
     def splitting(self) -> SplitOptions | None:

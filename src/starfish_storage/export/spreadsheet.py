@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from starfish_storage.codec import decode, json_text
 from starfish_storage.errors import NotExportableError
-from starfish_storage.export.compression import Compression, open_compressed
+from starfish_storage.export.compression import COMPRESSION, Compression, open_compressed
 from starfish_storage.export.forms import Form, FormWriter, OnRows, registered, splice
 from starfish_storage.export.inference import MOST_COLUMNS
 from starfish_storage.export.records import ExportedRecord, Refusal
@@ -54,6 +54,7 @@ class Csv(Form):
     is_compressed_by_ending: ClassVar[bool] = True
     options: ClassVar[tuple[FormOption, ...]] = (
         FormOption("raw_cells", "CSV: leave what a spreadsheet would run as a formula.", kind=bool),
+        COMPRESSION,
     )
 
     def open(self, path: str, about: Any) -> FormWriter:  # noqa: ARG002 (it says nothing of the whole)

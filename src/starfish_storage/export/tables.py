@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from starfish_storage.errors import InvalidInputError, StoreDamagedError
+from starfish_storage.export.compression import COMPRESSION
 from starfish_storage.export.dataset_directory import ARROW_FILES, PARQUET_FILES, Layout, is_dataset, write_dataset
 from starfish_storage.export.forms import DivisibleForm, Form, FormWriter, OnRows, registered
 from starfish_storage.export.provenance import Provenance, collect_provenance, identity_of
@@ -68,7 +69,7 @@ class Parquet(TableForm, DivisibleForm):
 
     name: ClassVar[str] = "parquet"
     endings: ClassVar[tuple[str, ...]] = (".parquet",)
-    options: ClassVar[tuple[FormOption, ...]] = (*SPLIT_OPTIONS, PAD, MAPS)
+    options: ClassVar[tuple[FormOption, ...]] = (*SPLIT_OPTIONS, PAD, MAPS, COMPRESSION)
 
     def __post_init__(self) -> None:
         """See `DivisibleForm`."""
@@ -116,7 +117,7 @@ class ArrowIpc(TableForm, DivisibleForm):
 
     name: ClassVar[str] = "arrow"
     endings: ClassVar[tuple[str, ...]] = (".arrow", ".feather")
-    options: ClassVar[tuple[FormOption, ...]] = (*SPLIT_OPTIONS, PAD, MAPS)
+    options: ClassVar[tuple[FormOption, ...]] = (*SPLIT_OPTIONS, PAD, MAPS, COMPRESSION)
 
     def __post_init__(self) -> None:
         """See `DivisibleForm`."""
@@ -173,7 +174,7 @@ class HuggingFace(TableForm, DivisibleForm):
 
     name: ClassVar[str] = "huggingface"
     is_directory: ClassVar[bool] = True
-    options: ClassVar[tuple[FormOption, ...]] = (*SPLIT_OPTIONS, PAD, _PLAIN_JSON)
+    options: ClassVar[tuple[FormOption, ...]] = (*SPLIT_OPTIONS, PAD, _PLAIN_JSON, COMPRESSION)
 
     def __post_init__(self) -> None:
         """See `DivisibleForm`."""

@@ -30,7 +30,7 @@ _LONGEST_NAME = 255  # bytes, on nearly every file system
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
 
 
-class Place(Protocol):
+class ExportPlace(Protocol):
     """Where an export is written: a context, within which there is what a form can open. See `Destination`."""
 
     @property

@@ -17,7 +17,7 @@ from starfish_storage.export.conveyor import Conveyor, ExportStoppedError
 from starfish_storage.export.destination import (
     Call,
     Destination,
-    Place,
+    ExportPlace,
     refuse_place_of_store,
     resolved,
     writing_thread,
@@ -68,7 +68,7 @@ async def export(
     return await carry_out(storage, place, chosen, options)
 
 
-async def carry_out(storage: Storage, place: Place, form: Form, options: RecordOptions) -> ExportReport:
+async def carry_out(storage: Storage, place: ExportPlace, form: Form, options: RecordOptions) -> ExportReport:
     """Write records into a place; see `export`."""
     shape = Shape(options, form, os.path.dirname(place.partial) or tempfile.gettempdir())
     selection = await select(
@@ -110,7 +110,9 @@ def _show_nothing(progress: ExportProgress) -> None:
 class _Export:
     """The records of one export on their way."""
 
-    def __init__(self, selection: Selection, form: Form, shape: Shape, place: Place, options: RecordOptions) -> None:
+    def __init__(
+        self, selection: Selection, form: Form, shape: Shape, place: ExportPlace, options: RecordOptions
+    ) -> None:
         self._selection = selection
         self._form = form
         self._shape = shape

@@ -81,7 +81,7 @@ async def to_polars(storage: Storage, **options: Unpack[FrameOptions]) -> pl.Dat
 
 
 class _Memory(nullcontext[None]):
-    """The place of a table: see `Place`. What is put aside meanwhile are files without names."""
+    """The place of a table: see `ExportPlace`. What is put aside meanwhile are files without names."""
 
     path = tempfile.gettempdir()  # where an error of the disk comes from
     partial = ""

@@ -141,6 +141,7 @@ BROKEN = {
     "Latin behind a torn row": (b'a,b\n1,"x"y\n' + b"1,2\n" * 2500 + b"\xe9,1\n", "is not CSV in column 'b'"),
     "one column, perhaps": (b"a;b,c|d\n1\n2\n", "has 1 cell"),
     "one column": (b'"a;b"\n1\n', "Pass delimiter= (--delimiter of import), or write sep= and"),
+    "two that fit": (b"name;price,EUR\nA;1,5\nB;2,5\n", "with commas, the first column would be 'name;price'"),
     "Excel's line alone": (b"sep=;\n", "no column names in line 2"),
     "unnamed": (b"a,,c\n1,2,3\n", "column 2 of"),
     "twice": (b"a,b,a\n1,2,3\n", "two columns of"),

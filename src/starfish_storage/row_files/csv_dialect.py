@@ -34,34 +34,36 @@ def sep_line(start: str) -> tuple[str, str] | None:
     return None if match is None else (match[0], match[1])
 
 
-def delimiter_of(start: str, usual: str, *, is_cut: bool = False) -> str | None:
-    r"""Return what separates the cells of a text; None if it is one column, or nothing fits.
+def delimiters_of(start: str, usual: str, *, is_cut: bool = False) -> list[str]:
+    r"""Return what may separate the cells of a text; nothing if it is one column, or nothing fits.
 
-    A candidate fits if the header has two cells or more, and the rows as many. The usual one comes before others that
-    fit as well. The sniffers of `csv`, clevercsv and DuckDB were tried: they count characters, so that text in cells
-    decides (ADR 0064).
+    A candidate fits if the header has two cells or more, and the rows as many. Where the usual one fits and another one
+    too, both divide the header, and only a person can tell: then there are two. The sniffers of `csv`, clevercsv and
+    DuckDB were tried: they count characters, so that text in cells decides (ADR 0064).
 
     Args:
         start: its beginning.
         usual: what separates the cells of most such files.
         is_cut: the text goes on, so that its last row may be half a row.
 
-    >>> delimiter_of("name;price\nA;1,5\nB;2,5\n", ","), delimiter_of("text\nHello, world\n", ",")
-    (';', None)
+    >>> delimiters_of("name;price\nA;1,5\nB;2,5\n", ","), delimiters_of("text\nHello, world\n", ",")
+    ([';'], [])
+    >>> delimiters_of("name;price,EUR\nA;1,5\nB;2,5\n", ",")
+    [',', ';']
     """
-    best: tuple[float, int, str | None] = (0.0, 0, None)
+    fitting: dict[str, tuple[float, int]] = {}
     for delimiter in (usual, *_CANDIDATES.replace(usual, "")):
         widths = _widths(start, delimiter)
         if is_cut and len(widths) > 1:
             del widths[-1]
         if not widths or widths[0] == 1:
             continue
-        fitting = widths.count(widths[0]) / len(widths)
-        if fitting >= _ENOUGH:
-            if delimiter == usual:
-                return delimiter
-            best = max(best, (fitting, widths[0], delimiter))
-    return best[2]
+        share = widths.count(widths[0]) / len(widths)
+        if share >= _ENOUGH:
+            fitting[delimiter] = (share, widths[0])
+    others = fitting.keys() - {usual}
+    best = max(others, key=lambda one: (*fitting[one], one), default=None)
+    return [one for one in (usual, best) if one in fitting]
 
 
 def delimiters_in(name: str) -> bool:

@@ -13,7 +13,7 @@ from typing import Any, cast
 from starfish_storage.codec import decode
 from starfish_storage.errors import InvalidInputError, shorten
 from starfish_storage.form_option import FormOption
-from starfish_storage.row_files.csv_dialect import delimiter_of, delimiters_in, named, sep_line
+from starfish_storage.row_files.csv_dialect import delimiters_in, delimiters_of, named, sep_line
 from starfish_storage.row_files.file_form import FileForm
 from starfish_storage.row_files.rows import MAX_ROW_BYTES, BadRow, GoodRow
 from starfish_storage.row_files.source_file import SourceFile, encoding_of, notes_on_encoding
@@ -55,9 +55,10 @@ class CsvTable:
         said = sep_line(text)
         self._lines_before = 0 if said is None else 1
         usual = "\t" if ".tsv" in file.name.lower() else ","
-        found = said[1] if said is not None else delimiter_of(text, usual, is_cut=is_cut)
-        self._is_sure = bool(delimiter or found)
-        self._delimiter = delimiter or found or usual
+        found = [said[1]] if said is not None else delimiters_of(text, usual, is_cut=is_cut)
+        self._is_sure = bool(delimiter) or len(found) == 1
+        self._may_be = found
+        self._delimiter = delimiter or (found or [usual])[0]
 
     @property
     def identity(self) -> str:
@@ -115,17 +116,19 @@ class CsvTable:
         line = self._lines_before + 1
         if not header:
             raise InvalidInputError(f"{shown} has no column names in line {line}: add them.")
+        before = set[str]()
         for number, name in enumerate(header, start=1):
             if not name.strip():
                 index = ", or leave it out if it is an index, as pandas does with index=False" if number == 1 else ""
                 raise InvalidInputError(f"column {number} of {shown} has no name in line {line}: give it one{index}.")
-            if name in header[: number - 1]:
+            if name in before:
                 raise InvalidInputError(f"two columns of {shown} are named {shorten(name)}: rename one of them.")
-        if not self._is_sure and len(header) == 1 and delimiters_in(header[0]):
+            before.add(name)
+        if not self._is_sure and (self._may_be or (len(header) == 1 and delimiters_in(header[0]))):
             raise InvalidInputError(
-                f"it is not clear what separates the cells of {shown}: as one column, its name would be "
-                f"{shorten(header[0])}. Pass delimiter= (--delimiter of import), or write sep= and the character as "
-                "its first line."
+                f"it is not clear what separates the cells of {shown}: with {named(self._delimiter)}, the first column "
+                f"would be {shorten(header[0])}. Pass delimiter= (--delimiter of import), or write sep= and the "
+                "character as its first line."
             )
         return header
 

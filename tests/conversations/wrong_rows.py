@@ -187,6 +187,7 @@ WRONG: list[tuple[str, Row, str, str]] = [
     ("openai-dpo", _PAIR | {"non_preferred_output": [ANSWER]}, "non_preferred_output", "is the same as"),
     # TRL
     ("trl", _chat(ASK, ANSWER, prompt="?"), "prompt", "cannot stand beside messages"),
+    ("trl", {"prompt": "?", "chosen": "a", "rejected": "b"}, "messages", "is missing"),
     ("trl", _chat(ASK, ASK, ANSWER), "messages[1]", "in a row"),
     ("trl", _chat(ASK, ANSWER, ANSWER), "messages[2]", "in a row"),
     ("trl", _chat(SYSTEM, SYSTEM, ASK, ANSWER), "messages[1]", "is a second system message"),

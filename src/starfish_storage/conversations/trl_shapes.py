@@ -152,6 +152,8 @@ def _check_columns(found: Faults, row: Mapping[str, Any], needed: Sequence[str])
     for key in needed:
         if row.get(key) is None:
             found.add(key, "is null" if key in row else "is missing")
+    if not row.keys() >= set(needed):  # a row of another form, which needs no more to be said of it
+        return
     for key in _COLUMNS:
         if key in row and key not in needed:
             found.add(key, f"cannot stand beside {' and '.join(needed)}: TRL tells by them what a dataset is for")

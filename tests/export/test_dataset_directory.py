@@ -352,6 +352,9 @@ def test_ordinary_text_is_left_as_it_is(text: str):
 def test_what_looks_like_a_word_is_no_token():
     for text in ("xai-safety-questions-v1", "pk-answers-of-may-2026", "max_tokens=4096", "the token count: 17"):
         assert without_tokens(text) == text
+    for text in ('{"allow_secrets": false, "api_key": null}', "use_token=True"):
+        assert without_tokens(text) == text
+    assert without_tokens('{"password": "falseness", "n": 1}') == '{"password": "[redacted]", "n": 1}'
 
 
 @pytest.mark.parametrize("key", ["a \u2028 b", "x\u2028---\u2029y", "\x85", "\ufeff"])

@@ -28,6 +28,7 @@ _SAID = re.compile(
     r"|signature|token))(?P<key>[\w-]++)(?:[\"']?\s*+[=:]|(?<=-)\s)\s*+[\"']?)(?P<secret>[^\s\"'&;,]{3,})",
     re.IGNORECASE,
 )
+_NO_SECRETS = frozenset({"true", "false", "null", "none"})
 _OPTION = re.compile(r"--?[\w-]*(?:key|secret|password|token)", re.IGNORECASE)
 
 
@@ -66,6 +67,8 @@ def _without_parts(found: re.Match[str]) -> str:
 
 
 def _without_secret(said: re.Match[str]) -> str:
-    # A number of tokens is none, nor is what a text goes on about.
+    # A number of tokens is none, nor is what a text goes on about, nor whether there is a secret.
+    if said["secret"].lower().rstrip("}])") in _NO_SECRETS:
+        return said[0]
     is_secret = names_secret(said["key"]) or said["key"].lower().endswith("signature")
     return f"{said['before']}{MARKER}" if is_secret and said["secret"] != MARKER else said[0]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow.parquet
 import pytest
 
-from cli.calling import call, call_json, run
+from cli.calling import call, call_json, in_a_terminal, run
 from cli.stores import ENDED
 
 
@@ -220,6 +220,9 @@ def test_records_go_to_the_standard_output_and_what_is_said_to_the_other(here: P
         ended = call("export", ENDED, "-", *words)
         assert (ended.status, ended.out) == (2, "")
         assert said in ended.err
+    for words in (["--compression", "gzip"], ["--form", "parquet"]):
+        status, shown = in_a_terminal("export", ENDED, "-", *words, directory=here)
+        assert (status, "not text: send it" in shown) == (2, True), shown
     assert sorted(path.name for path in here.iterdir()) == ["store"]
 
 

@@ -11,6 +11,8 @@ from decimal import Decimal
 from typing import Any, Protocol, Self, assert_type
 
 import numpy as np
+import pandas as pd
+import polars as pl
 
 from starfish_storage import (
     Context,
@@ -33,6 +35,7 @@ from starfish_storage import (
     resume,
     retry,
 )
+from starfish_storage.export import FrameOptions, to_pandas, to_polars
 from starfish_storage.generation import (
     AskedReason,
     CallsExplained,
@@ -260,6 +263,12 @@ def generated(number: int, context: Context) -> list[dict[str, Any] | Filtered |
     context.log_usage({"prompt_tokens": 1}, cost=Decimal("0.1"), output_tokens=None, cached_tokens=np.int64(3))
     assert_type(context.once_blocking("call", lambda: number), Any)
     return [{"n": number}, Filtered({"n": number}, "odd"), Duplicate(data={"n": number}, reason=None)]
+
+
+async def a_table(storage: Storage, options: FrameOptions) -> None:
+    options["fields"], options["with_input"] = ["answer"], "input"
+    assert_type(await to_pandas(storage, **options), pd.DataFrame)
+    assert_type(await to_polars(storage, project_id="docs", search="tea", columns=["answer"], pad=True), pl.DataFrame)
 
 
 async def a_run(storage: Storage, project: Project, options: RunOptions) -> None:

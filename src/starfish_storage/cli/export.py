@@ -28,12 +28,10 @@ from starfish_storage.cli.run_lookup import find_run
 from starfish_storage.cli.search import indexed
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.export import (
-    ArrowIpc,
     ExportOptions,
     ExportProgress,
     ExportReport,
     Form,
-    Parquet,
     export,
     registered_forms,
 )
@@ -156,9 +154,8 @@ def _destination(given: str, form: Form) -> str | ByteStream:
         return given
     if not sys.stdout.isatty():
         return sys.stdout.buffer
-    written = form.written_as
-    if isinstance(written, Parquet | ArrowIpc) or getattr(written, "compression", None) is not None:
-        raise InvalidInputError(f"{form.name} is not text: send it to a file or a program, not to a terminal.")
+    if getattr(form.written_as, "compression", None) is not None:  # of tables, always
+        raise InvalidInputError("what is written is not text: send it to a file or a program, not to a terminal.")
     return TerminalOutput()
 
 

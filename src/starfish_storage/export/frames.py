@@ -83,8 +83,12 @@ async def to_polars(storage: Storage, **options: Unpack[FrameOptions]) -> pl.Dat
 class _Memory(nullcontext[None]):
     """The place of a table: see `ExportPlace`. What is put aside meanwhile are files without names."""
 
-    path = tempfile.gettempdir()  # where an error of the disk comes from
     partial = ""
+
+    @property
+    def path(self) -> str:
+        """Where an error of the disk comes from."""
+        return tempfile.gettempdir()
 
     def put(self) -> int:
         """Do nothing: the form holds what was made."""
@@ -116,8 +120,8 @@ class _InMemory(Form):
         self._about = Provenance(())
         self._table: ArrowTable = None
 
-    async def gather(self, storage: Storage, jobs: Sequence[GenerationMasterJob]) -> Provenance:  # noqa: ARG002 (of its runs it says nothing: that takes many queries for each)
-        """See `Form.gather`."""
+    async def gather(self, storage: Storage, jobs: Sequence[GenerationMasterJob]) -> Provenance:  # noqa: ARG002 (nothing is asked)
+        """See `Form.gather`: of its runs a table says nothing, as that takes many queries for each."""
         return self._about
 
     def open(self, path: str, about: Any) -> FormWriter:  # noqa: ARG002 (nothing is written there)

@@ -16,6 +16,7 @@ import pytest
 import starfish_storage
 from starfish_storage.codec import line_without_halves
 from starfish_storage.export.card import inline
+from starfish_storage.export.dataset_directory import _SHARD
 from starfish_storage.export.tokens import without_tokens
 from starfish_storage.metadata.search.query import Term
 from starfish_storage.metadata.search.snippets import _ascii_pattern
@@ -29,6 +30,7 @@ from unit.patterns import Made, Scan, Used, patterns_of_the_package, pumps_of, s
 SEEN = tuple(patterns_of_the_package())
 CLEANER = Cleaner(["/data/store"])
 MADE: dict[str, list[re.Pattern[Any]]] = {
+    "starfish_storage.export.dataset_directory._named_by_card": [re.compile(rf"data/train\-{_SHARD}")],
     "starfish_storage.imports.inspect_logs.is_inspect_log": [re.compile(rb'"eval"\s*:\s*\{')],
     "starfish_storage.metadata.search.snippets._ascii_pattern": [_ascii_pattern(Term(("a", "b"), is_start=True))],
     "starfish_storage.metadata.search.words._any_word": [_any_word()],

@@ -171,6 +171,7 @@ def test_what_people_have_becomes_canonical(given: Any, canonical: list[dict[str
     [
         ([], "$"),
         ("just text", "$"),
+        ('[{"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": {"a": NaN}}}]}]', "$"),
         (7, "$"),
         ({"answer": "x"}, "$"),
         ({"messages": []}, "messages"),

@@ -147,6 +147,10 @@ def test_several_answers_of_tools_are_one_turn_of_sharegpt() -> None:
     turns = cast("ConversationShape", shape_named("sharegpt")).written(told)["conversations"]
     assert [one["from"] for one in turns] == ["human", "function_call", "observation", "gpt"]
     assert turns[2]["value"] == '[{"degrees":21},"warm"]'
+    no_json = RESULT | {"content": '{"degrees": NaN}'}  # as Python writes it: it would become null
+    told = Conversation([ASK, calling(call("a"), call("b")), RESULT, no_json, ANSWER])
+    turns = cast("ConversationShape", shape_named("sharegpt")).written(told)["conversations"]
+    assert turns[2]["value"] == '[{"degrees":21},"{\\"degrees\\": NaN}"]'
 
 
 def test_images_stand_beside_the_messages_in_trl() -> None:
@@ -165,6 +169,7 @@ def test_images_stand_beside_the_messages_in_trl() -> None:
     [
         ("sharegpt", [ASK, calling() | {"content": "Let me look."}], "messages[1].content"),
         ("sharegpt", [ASK, calling(call(arguments="?"))], "messages[1].tool_calls[0].function.arguments"),
+        ("sharegpt", [ASK, calling(call(arguments='{"a": NaN}'))], "messages[1].tool_calls[0].function.arguments"),
         ("alpaca", [ASK, calling()], "messages[1]"),
         ("alpaca", [SYSTEM, ASK, ASK], "messages[2]"),
         ("alpaca", [ASK], "messages"),

@@ -139,6 +139,15 @@ WRONG: list[tuple[str, Row, str, str]] = [
         "messages[1].tool_calls[0].function.arguments",
         "must be the JSON text of an object",
     ),
+    *(
+        (
+            "openai",
+            _chat(ASK, calling(call(arguments=f'{{"degrees": {number}}}'))),
+            "messages[1].tool_calls[0].function.arguments",
+            "must be the JSON text of an object",
+        )
+        for number in ("NaN", "-Infinity", "1e999")  # which Python reads, and JSON does not have
+    ),
     (
         "openai",
         _chat(ASK, calling(call(name="news")), tools=TOOLS),
@@ -239,6 +248,12 @@ WRONG: list[tuple[str, Row, str, str]] = [
     ("sharegpt", _told(_HUMAN), "conversations[0]", "since it is the last turn"),
     ("sharegpt", _told(turn("system", "x")), "conversations", "nothing but the system's turn"),
     ("sharegpt", _told(_HUMAN, turn("function_call", "weather()")), "conversations[1].value", "must be the JSON text"),
+    (
+        "sharegpt",
+        _told(_HUMAN, turn("function_call", '{"name": "weather", "arguments": {"degrees": NaN}}')),
+        "conversations[1].value",
+        "must be the JSON text",
+    ),
     (
         "sharegpt",
         _told(_HUMAN, turn("function_call", '{"name": "weather", "arguments": "{}"}')),

@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
-from starfish_storage.codec import decode
 from starfish_storage.conversations.faults import Faults, below
+from starfish_storage.conversations.json_texts import value_of_json
 from starfish_storage.conversations.messages import ROLES
 
 Located = tuple[str, object]
@@ -120,7 +120,7 @@ def check_function(found: Faults, function: dict[str, Any], path: str, *, strict
 def json_object(text: str) -> dict[str, Any] | None:
     """Return the object of a JSON text; None if it is no JSON, or another value."""
     try:
-        value = decode(text.encode("utf-8", "surrogatepass"))
+        value = value_of_json(text)
     except (ValueError, RecursionError):
         return None
     return cast("dict[str, Any]", value) if isinstance(value, dict) else None

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from starfish_storage.codec import decode, json_text
+from starfish_storage.codec import json_text
 from starfish_storage.conversations.chat_rules import check_call, check_function, json_object
 from starfish_storage.conversations.faults import Fault, Faults
+from starfish_storage.conversations.json_texts import value_of_json
 from starfish_storage.conversations.messages import Conversation, Message
 from starfish_storage.conversations.shape import ConversationShape
 from starfish_storage.errors import ConversationError
@@ -188,7 +189,7 @@ def _declared(found: Faults, tools: object) -> set[str] | None:
     listed: object = None
     if isinstance(tools, str):
         try:
-            listed = decode(tools.encode("utf-8", "surrogatepass"))
+            listed = value_of_json(tools)
         except (ValueError, RecursionError):
             pass
     if not isinstance(listed, list):
@@ -258,7 +259,7 @@ def _without_thought(text: str) -> str:
 
 def _check_call(found: Faults, text: str, path: str, declared: set[str] | None) -> None:
     try:
-        called: object = decode(text.strip().encode("utf-8", "surrogatepass"))
+        called: object = value_of_json(text.strip())
     except (ValueError, RecursionError):
         called = None
     calls = cast("list[object]", called) if isinstance(called, list) and called else [cast("object", called)]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
-from starfish_storage.codec import decode, json_text
+from starfish_storage.codec import json_text
+from starfish_storage.conversations.json_texts import value_of_json
 from starfish_storage.conversations.messages import ROLES, Conversation, Message
 from starfish_storage.conversations.parts import ITEMS, THOUGHTS, ChatMessage, Part, is_message, message_of, type_of
 from starfish_storage.errors import ConversationError
@@ -352,7 +353,7 @@ def _tool(one: object, path: str) -> dict[str, Any]:
 
 def _parsed(text: str, path: str) -> object:
     try:
-        return decode(text.encode())
+        return value_of_json(text)
     except (ValueError, RecursionError):
         pass  # its message may quote the text
     raise ConversationError(path, "this is text, and no list of messages: name its role, such as assistant=FIELD")

@@ -165,7 +165,7 @@ def test_a_record_without_the_field_is_refused_by_name() -> None:
     kept, refusal = step.reshape([record("r1", {"topic": None}), record("r2", {})])
     assert isinstance(kept, ExportedRecord)
     assert isinstance(refusal, Refusal)
-    assert str(refusal.error).startswith("record 'r2' cannot be exported as parquet: has no field 'topic' that says")
+    assert str(refusal.error).startswith("record 'r2' cannot be exported as parquet: it has no field 'topic' that says")
 
 
 @pytest.mark.parametrize("name", ["a-b", "", "../x", "all", "é", "a b", None, 1, "x" * 101, "a..b"])

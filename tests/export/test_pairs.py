@@ -99,6 +99,14 @@ async def test_records_that_share_a_field_are_paired(tmp_path: Path) -> None:
         found = (await export(storage, tmp_path / "out.jsonl", form, **runs)).pairs
         assert found == PairReport(pairs=1, inputs=2, single=1)
         assert said(lines(tmp_path / "out.jsonl")) == [("a", "third", "first")]
+        form = form_named("preferences", "set", prefer="score", pair_by="q", **ASKED)
+        assert (await export(storage, tmp_path / "set", form, **runs)).paired == {
+            "prefer": "score",
+            "pairs": "best",
+            "pair_by": "q",
+        }
+        card = (tmp_path / "set" / "README.md").read_text("utf-8")
+        assert "- of each value of q the best with the worst output: more of score is better" in card
         form = form_named("preferences", "no.jsonl", prefer="score", pair_by="q.fr", **ASKED)
         with refused(NotExportableError, "q.fr: the record has no such field"):
             await export(storage, tmp_path / "no.jsonl", form, **runs)
@@ -223,10 +231,10 @@ async def test_pairs_on_the_command_line(storage: Storage, tmp_path: Path) -> No
     assert ended.status == 0, ended
     assert "form\tpreferences" in ended.out
     assert "pairs\t2 from 4 inputs; without one: 1 with fewer than two scores, 1 with equal scores" in ended.out
-    assert ended.err == "4 outputs cannot be compared: nothing stands under score, or no number.\n"
+    assert ended.err == "4 outputs cannot be compared: no number stands under score.\n"
     assert (await asyncio.to_thread(call, "check", target)).status == 0
     none = await asyncio.to_thread(call, *words[:-1], "scor", "--overwrite", *store)
-    assert none.err.splitlines()[1:] == ["No input has two outputs of which one is better: 0 written."]
+    assert none.err.splitlines()[1:] == ["There is no pair of outputs of which one is better: 0 written."]
     printed = await asyncio.to_thread(call, *words, "--overwrite", "--pairs", "all", "--json", *store)
     report = json.loads(printed.out)
     assert report["paired"] == {"prefer": "score", "pairs": "all"}

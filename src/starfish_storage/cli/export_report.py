@@ -9,11 +9,12 @@ import sys
 
 from starfish_storage.cli.cells import INVISIBLE, Cell
 from starfish_storage.cli.output import say, show_fields
-from starfish_storage.export import ExportReport, PairReport
+from starfish_storage.export import ExportReport, Paired, PairReport
 from starfish_storage.export.split_words import warnings_of
 from starfish_storage.wording import number_of
 
 _SHOWN = 10
+_REVIEWS = {"@verdict": "a verdict", "@rating": "a rating"}
 _UNSAFE = re.compile(rf"[\x00-\x08\x0b-\x1f{INVISIBLE}]")
 
 
@@ -36,7 +37,7 @@ def show_export(report: ExportReport, *, to_error_stream: bool) -> None:
     fields["fields"] = None if report.fields is None else ", ".join(report.fields)
     fields |= {"without data": report.without_data or None, "skipped": report.skipped_records or None}
     fields["without input"] = report.without_input or None
-    fields["pairs"] = None if report.pairs is None else _pairs(report.pairs)
+    fields["pairs"] = None if report.pairs is None else _pairs(report.pairs, report.paired)
     show_fields(fields | _division(report), to_error_stream=to_error_stream)
     for conflict in report.conflicts:
         say(str(conflict))
@@ -61,23 +62,27 @@ def warn_of_export(report: ExportReport) -> None:
     pairs = report.pairs
     if pairs is not None and report.paired is not None and pairs.without_score:
         outputs = number_of(pairs.without_score, "output")
-        say(f"{outputs} cannot be compared: nothing stands under {report.paired['prefer']}, or no number.")
+        prefer = report.paired["prefer"]
+        why = f"nobody has given them {_REVIEWS[prefer]}" if prefer in _REVIEWS else f"no number stands under {prefer}"
+        say(f"{outputs} cannot be compared: {why}.")
     if pairs is not None and pairs.inputs and not report.records and not report.skipped_records:
-        say("No input has two outputs of which one is better: 0 written.")
+        say("There is no pair of outputs of which one is better: 0 written.")
     elif not report.records and not report.skipped_records:
         none = f"with data match (without data: {report.without_data:,})" if report.without_data else "match"
         say(f"No records {none}: 0 written.")
 
 
-def _pairs(report: PairReport) -> str:
+def _pairs(report: PairReport, paired: Paired | None) -> str:
     """Return of how many inputs pairs were made, and why not of the others."""
+    by = None if paired is None else paired.get("pair_by")
+    of = number_of(report.inputs, "input") if by is None else f"{number_of(report.inputs, 'value')} of {by}"
     reasons = {
         "with fewer than two scores": report.single,
         "with equal scores": report.ties,
         "with the same answers": report.alike,
     }
     without = ", ".join(f"{count:,} {reason}" for reason, count in reasons.items() if count)
-    return f"{report.pairs:,} from {number_of(report.inputs, 'input')}{without and f'; without one: {without}'}"
+    return f"{report.pairs:,} from {of}{without and f'; without one: {without}'}"
 
 
 def _division(report: ExportReport) -> dict[str, Cell]:

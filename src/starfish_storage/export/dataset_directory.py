@@ -202,7 +202,7 @@ def _named_by_card(path: str) -> list[re.Pattern[str]]:
 
 def _refuse_empty(splits: Mapping[str, Spool] | Sequence[SplitFacts]) -> None:
     if not splits:
-        raise InvalidInputError("no record matches, and a dataset needs at least one: choose other records.")
+        raise InvalidInputError("no row would be in it, and a dataset needs at least one: choose other records.")
 
 
 def _write_card(directory: str, facts: DatasetFacts, card: Provenance | str) -> None:

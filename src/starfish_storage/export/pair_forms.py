@@ -69,7 +69,10 @@ class ConversationPairs(Conversations):
 
     def chosen(self) -> Chosen:
         """See `Form.chosen`."""
-        return Chosen() if self.prefer is None else Chosen(paired=Paired(prefer=self.prefer, pairs=self.pairs))
+        if self.prefer is None:
+            return Chosen()
+        paired = Paired(prefer=self.prefer, pairs=self.pairs)
+        return Chosen(paired=paired if self.pair_by is None else {**paired, "pair_by": self.pair_by})
 
     def writing(self) -> Reshaper:
         """See `Conversations.writing`."""

@@ -169,7 +169,8 @@ def words_of(chosen: Chosen) -> list[str]:
     if "paired" in chosen:
         paired = chosen["paired"]
         which = "the best with the worst output" if paired["pairs"] == "best" else "each output with each worse one"
-        words.append(f"of each input {which}: more of {paired['prefer']} is better")
+        whole = f"value of {paired['pair_by']}" if "pair_by" in paired else "input"
+        words.append(f"of each {whole} {which}: more of {paired['prefer']} is better")
     return words
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, NamedTuple, NotRequired, TypedDict
 
 from starfish_storage.errors import InvalidInputError, NotExportableError, StorageError, shorten
 
@@ -73,12 +73,14 @@ def refusal_of(uid: str, form: str, error: InvalidInputError) -> Refusal:
 
 
 class Paired(TypedDict):
-    """How preference pairs were made of the outputs of one input.
+    """How preference pairs were made.
 
     Attributes:
         prefer: what said which output is better.
         pairs: ``"best"``, the best with the worst output; or ``"all"``, each with each worse one.
+        pair_by: the field that is equal in the outputs of a pair; missing if they are those of one input.
     """
 
     prefer: str
     pairs: str
+    pair_by: NotRequired[str]

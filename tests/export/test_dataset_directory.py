@@ -190,7 +190,7 @@ def test_a_field_names_the_split(tmp_path: Path):
 def test_a_split_without_records_gets_no_file(tmp_path: Path):
     write(tmp_path / "set", ROWS[:1], SplitOptions({"train": 1 - 1e-9, "test": 1e-9}))
     assert list(load(tmp_path / "set", tmp_path / "cache")) == ["train"]
-    with pytest.raises(InvalidInputError, match="no record"):
+    with pytest.raises(InvalidInputError, match="no row would be in it"):
         write(tmp_path / "none", [])
     assert not (tmp_path / "none" / "data").exists()
 

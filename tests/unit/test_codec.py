@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 
-from starfish_storage.codec import MAX_DEPTH, canonical_hash, canonical_json, decode, encode
+from starfish_storage.codec import MAX_DEPTH, canonical_hash, canonical_json, decode, decode_known, encode
 from starfish_storage.errors import InvalidDataError
 from starfish_storage.testing import strategies
 from starfish_storage.testing.hostile import NOT_JSON
@@ -75,6 +75,24 @@ def test_the_hash_is_the_published_one(value: dict[str, Any]) -> None:
 )  # fmt: skip
 def test_awkward_values_come_back_as_they_were(value: object) -> None:
     assert_same(decode(encode({"a": value, "list": [value]}, "data")), {"a": value, "list": [value]})
+
+
+@pytest.mark.parametrize(
+    "value", [2**63 - 1, 2**64 - 1, 2**64, -(2**63) - 1, 10**19, 10**30, 1e300, "0" * 30, "\ud800"], ids=ascii
+)
+def test_text_that_others_wrote_is_read_exactly(value: object) -> None:
+    text = json.dumps({"a": [value], "b": 1})  # with blanks, as Python writes it
+    found, is_storable = decode_known(text.encode())
+    assert_same(found, {"a": [value], "b": 1})
+    assert not is_storable or decode(encode(found, "data")) == found
+
+
+@pytest.mark.parametrize("text", ["NaN", "[-Infinity]", "1e999", "[" * 300 + "]" * 300])
+def test_what_no_store_takes_is_not_called_storable(text: str) -> None:
+    found, is_storable = decode_known(f'{{"a": {text}}}'.encode())
+    assert not is_storable
+    with pytest.raises(InvalidDataError):
+        encode(found, "data")
 
 
 @pytest.mark.parametrize("key", ["", "\0", "\ud800", "ü", "a.b", "1", "null", "é", "e\u0301"], ids=ascii)

@@ -268,6 +268,7 @@ class _Batch:
         self.config_hash = canonical_hash(self._config)
         self.job_id = batch_id(self._master_job_id, number)
         self.rows = rows
+        self._now = utc_now()
 
     def job(self) -> GenerationJob:
         return GenerationJob(
@@ -278,7 +279,7 @@ class _Batch:
             attempted_generations=1,
             produced_outputs_count=len(self.rows),
             creation_time=self._start,
-            start_time=utc_now(),
+            start_time=self._now,
         )
 
     def counts(self) -> dict[str, int]:
@@ -292,6 +293,8 @@ class _Batch:
             status=_status_of(row),
             error_message=row.failure,
             start_time=self._start,
+            end_time=self._now,
+            last_update_time=self._now,
         )
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import IO, Any, cast
 
-from starfish_storage.codec import decode
+from starfish_storage.codec import decode_known
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.row_files.file_form import FileForm
 from starfish_storage.row_files.rows import MAX_ROW_BYTES, BadRow, GoodRow
@@ -74,7 +74,7 @@ def parsed_line(place: str, line: bytes) -> GoodRow | BadRow:
     """Return the row of a line."""
     try:
         # With the line end of the codec, which then need not look twice.
-        found: object = decode(line.rstrip() + b"\n")
+        found, is_storable = decode_known(line.rstrip() + b"\n")
     except json.JSONDecodeError as error:
         # Not `colno`: where the line ends too early, that is the first one after the line end.
         return BadRow(f"{place} is not JSON, at column {min(error.pos, len(error.doc.rstrip())) + 1}")
@@ -84,7 +84,7 @@ def parsed_line(place: str, line: bytes) -> GoodRow | BadRow:
         return BadRow(f"{place} cannot be read: {error}")  # not UTF-8, or a number of thousands of digits
     if not isinstance(found, dict):
         return BadRow(f"{place} is not a JSON object, but {kind_of(found)}")
-    return GoodRow(place, cast("dict[str, Any]", found))
+    return GoodRow(place, cast("dict[str, Any]", found), is_storable=is_storable)
 
 
 def kind_of(value: object) -> str:

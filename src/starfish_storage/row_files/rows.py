@@ -21,11 +21,13 @@ class GoodRow:
         place: where it stands, such as ``"line 3 of 'answers.jsonl'"``.
         data: what it holds.
         failure: why what made it has failed; None if it did not.
+        is_storable: a store is sure to accept what it holds, so that this need not be tried.
     """
 
     place: str
     data: dict[str, Any]
     failure: str | None = None
+    is_storable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ class Table(Protocol):
 def checked(rows: Iterator[GoodRow | BadRow]) -> Iterator[GoodRow | BadRow]:
     """Pass rows on; a row that no store accepts becomes a bad one."""
     for row in rows:
-        if isinstance(row, GoodRow):
+        if isinstance(row, GoodRow) and not row.is_storable:
             try:
                 encode(row.data, row.place)
             except InvalidDataError as error:

@@ -13,7 +13,17 @@ from cli.calling import call, call_json
 from generation.runs import open_store
 from starfish_storage import Storage
 from starfish_storage.errors import AlreadyExistsError, InvalidInputError, NotExportableError
-from starfish_storage.export import ArrowIpc, Csv, Form, HuggingFace, JsonLines, Parquet, TRLConversations, export
+from starfish_storage.export import (
+    ArrowIpc,
+    Csv,
+    Form,
+    HuggingFace,
+    JsonLines,
+    Parquet,
+    TRLConversations,
+    export,
+    form_named,
+)
 from starfish_storage.generation import generate
 from starfish_storage.imports import import_file
 from starfish_storage.testing.suites.suite import refused
@@ -114,6 +124,21 @@ async def test_files_of_splits_are_replaced_in_one_step(storage: Storage, tmp_pa
     with refused(InvalidInputError, "no record"):
         await export(storage, tmp_path / "other", JsonLines(splits=SHARES), master_job_ids=RUNS, where=["n=7"])
     assert {path.name for path in tmp_path.iterdir()} <= {"mine", "set", "store", "theirs"}
+
+
+async def test_rows_that_become_conversations_are_divided_by_their_prompts(storage: Storage, tmp_path: Path) -> None:
+    rows = [{"q": f"q{n}", "a": f"a{k}"} for n in range(12) for k in range(3)]
+    (tmp_path / "rows.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows), "utf-8")
+    runs = (await import_file(storage, tmp_path / "rows.jsonl")).master_job_ids
+    said: dict[str, Any] = {"messages": (("user", "q"), ("assistant", "a")), "splits": SHARES}
+    for name in ("openai", "messages"):
+        how = {} if name == "messages" else {"container": "jsonl"}
+        report = await export(storage, tmp_path / name, form_named(name, name, **said, **how), master_job_ids=runs)
+        assert report.splits is not None
+        assert sum(report.splits.records.values()) == 36
+        assert all(count % 3 == 0 for count in report.splits.records.values())
+        assert report.duplicates is not None
+        assert report.duplicates.prompts_over_splits == 0
 
 
 async def test_a_name_of_a_file_is_refused_with_the_remedy(storage: Storage, tmp_path: Path) -> None:

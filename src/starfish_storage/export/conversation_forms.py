@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -72,6 +72,11 @@ class ChatMessages(JsonLines):
     def reshapers(self) -> Sequence[Reshaper]:
         """See `Form.reshapers`."""
         return (*super().reshapers(), WriteConversations(self.name, self._source(), OpenAIChat()))
+
+    def prompt_of(self, data: Mapping[str, Any]) -> object:
+        """See `Form.prompt_of`."""
+        asked = self._source().prompt_of(data)
+        return super().prompt_of(data) if asked is None else asked
 
     def _source(self) -> ConversationSource:
         return ConversationSource(parts=self.messages, system=self.system)

@@ -8,6 +8,7 @@ from typing import Any, Literal, cast
 
 from starfish_storage.codec import json_text
 from starfish_storage.conversations.messages import ROLES, Conversation, Message
+from starfish_storage.conversations.prompts import prompt_of
 from starfish_storage.conversations.reading import LISTS, read_conversation, read_tools
 from starfish_storage.errors import ConversationError, InvalidInputError, shorten
 from starfish_storage.filtering import MISSING, value_of
@@ -78,6 +79,13 @@ class ConversationSource:
         if self.thinking == "drop":
             spoken = [_without_thinking(message) for message in spoken]
         return Conversation(spoken, tools)
+
+    def prompt_of(self, data: Mapping[str, Any]) -> object:
+        """Return what stands before the first answer of a record's conversation; None if it has none."""
+        try:
+            return prompt_of({"messages": self.of(data).messages})
+        except ConversationError:
+            return None
 
 
 def _at(data: Mapping[str, Any], path: str) -> object:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, cast
 
@@ -135,6 +135,11 @@ class Conversations(Form):
     def reshapers(self) -> Sequence[Reshaper]:
         """See `Form.reshapers`."""
         return (self.writing(), *self.container.reshapers())
+
+    def prompt_of(self, data: Mapping[str, Any]) -> object:
+        """See `Form.prompt_of`."""
+        asked = self.source().prompt_of(data) if self.messages or self.messages_from else None
+        return super().prompt_of(data) if asked is None else asked
 
     def writing(self) -> Reshaper:
         """Return the step that makes rows of records.

@@ -32,7 +32,7 @@ def with_division(steps: Sequence[Reshaper], form: Form, division: Division) -> 
     """
     found = list(steps)
     if form.splitting is not None:
-        found.insert(0, Dividing(division.options, form.name))
+        found.insert(0, Dividing(division.options, form.name, form.prompt_of))
     if division.duplicates is not None:
         found.append(Duplicates(division.duplicates, division.options))
     return found

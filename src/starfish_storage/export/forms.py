@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any, ClassVar, TypeVar
 
 from starfish_storage.codec import decode, encode
+from starfish_storage.conversations.prompts import prompt_of
 from starfish_storage.errors import InvalidInputError, NotExportableError
 from starfish_storage.export.provenance import Chosen
 from starfish_storage.export.records import ExportedRecord, Refusal
@@ -76,6 +77,13 @@ class Form(ABC):
     def reshapers(self) -> Sequence[Reshaper]:
         """Return the steps that records take before the writer of this form, new ones for each export."""
         return ()
+
+    def prompt_of(self, data: Mapping[str, Any]) -> object:
+        """Return what the data of a record asks a model, by which records without an input are divided; None: nothing.
+
+        What of it is written may be a conversation that only the form knows.
+        """
+        return prompt_of(data)
 
     async def gather(self, storage: Storage, jobs: Sequence[GenerationMasterJob]) -> Any:  # noqa: ARG002 (for others)
         """Return what the form says about the whole export, read before its records. Most say nothing."""

@@ -36,6 +36,9 @@ GROUPS = {
 }
 """What can keep records together beside a field of theirs: what people call it, and what they call those records."""
 
+PromptOf = Callable[[Mapping[str, Any]], object]
+"""What a row asks a model; None if it asks nothing: see `prompt_of`."""
+
 _NAME = re.compile(r"\w+(\.\w+)*", re.ASCII)  # what `datasets` takes, and every file system
 _RESERVED = frozenset({"all"})  # `datasets` means every split by it
 _CLOSE = 1e-6
@@ -186,14 +189,15 @@ class Dividing(Reshaper):
     Args:
         options: how they are divided.
         form: the name of the form, for messages.
+        asked: what a row of a file asks; None if it asks nothing.
     """
 
-    def __init__(self, options: SplitOptions, form: str) -> None:
+    def __init__(self, options: SplitOptions, form: str, asked: PromptOf = prompt_of) -> None:
         self._form = form
         self.needs_source = (
             options.is_divided and options.split_by is None and (options.goes_by_input or options.group_by == "@run")
         )
-        self._split = split_of(options)
+        self._split = split_of(options, asked)
 
     def reshape(self, records: Sequence[ExportedRecord]) -> Iterator[ExportedRecord | Refusal]:
         """See `Reshaper.reshape`."""
@@ -204,8 +208,8 @@ class Dividing(Reshaper):
                 yield refusal_of(record.uid, self._form, error)
 
 
-def split_of(options: SplitOptions) -> Callable[[ExportedRecord], str]:
-    """Return what tells the split of a record, given one after the other.
+def split_of(options: SplitOptions, asked: PromptOf = prompt_of) -> Callable[[ExportedRecord], str]:
+    """Return what tells the split of a record, given one after the other; see `Dividing`.
 
     It raises `InvalidInputError` for a record that has none.
     """
@@ -214,7 +218,7 @@ def split_of(options: SplitOptions) -> Callable[[ExportedRecord], str]:
     if not options.is_divided:
         only = options.names[0]
         return lambda _: only
-    return _by_group(options.splits or {}, _group_of(options.group_by), options.seed)
+    return _by_group(options.splits or {}, _group_of(options.group_by, asked), options.seed)
 
 
 def stored_data(record: ExportedRecord) -> dict[str, Any]:
@@ -268,13 +272,13 @@ def _refuse_same(names: Collection[str], where: str) -> None:
         raise InvalidInputError(f"{where}: two splits have names that differ only in case, as their files would.")
 
 
-def _group_of(group_by: str) -> Callable[[ExportedRecord], str]:
+def _group_of(group_by: str, asked: PromptOf) -> Callable[[ExportedRecord], str]:
     if group_by == "@record":
         return lambda record: record.uid
     if group_by == "@run":
         return lambda record: "" if record.source is None else record.source.master_job_id
     if group_by == BY_INPUT:
-        return _input_of
+        return lambda record: _input_of(record, asked)
     is_of_input = group_by.startswith(OF_INPUT)
     field = group_by.removeprefix(OF_INPUT) if is_of_input else group_by.removeprefix("@")
 
@@ -291,14 +295,14 @@ def _group_of(group_by: str) -> Callable[[ExportedRecord], str]:
     return group
 
 
-def _input_of(record: ExportedRecord) -> str:
+def _input_of(record: ExportedRecord, asked: PromptOf) -> str:
     digest = None if record.source is None else record.source.input_digest
     if digest is not None:
         return digest
     # A row of a file. Those that ask the same stay together, and equal ones: of files that overlap, or imported twice.
     data = stored_data(record)
-    asked = prompt_of(data)
-    return value_digest(data if asked is None else ["prompt", asked]).hex()
+    prompt = asked(data)
+    return value_digest(data if prompt is None else ["prompt", prompt]).hex()
 
 
 def _by_group(

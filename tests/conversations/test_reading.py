@@ -250,6 +250,7 @@ def test_tools_and_the_system_beside_messages_are_read_with_them():
     assert ConversationSource("conversations", system="Be brief.").of(row).messages == [brief, USER, REPLY]
     assert ConversationSource("conversations", (("system", "system"),)).of(row).messages == [nice, USER, REPLY]
     said = {"messages": [brief, USER, REPLY], "system": "Be nice.", "tools": ["look"]}
+    assert ConversationSource("messages", system="Be nice.").of(said).messages == [nice, USER, REPLY]
     assert ConversationSource("messages").of(said) == Conversation([brief, USER, REPLY], None)
     assert ConversationSource("chat").of({"chat": [USER, REPLY], "tools": [TOOL]}).tools is None
     assert ConversationSource("messages").of({"messages": [USER, REPLY], "system": {"os": 1}}).messages == [USER, REPLY]

@@ -57,6 +57,16 @@ def test_a_row_with_a_fault_does_not_pass(name: str, row: Row, path: str, reason
     assert reason in found.reason
 
 
+def test_content_beside_calls_may_be_null_for_openai_alone() -> None:
+    """Its API answers so, and takes it back."""
+    spoken = [ASK, calling(call("a")) | {"content": None}, RESULT | {"tool_call_id": "a"}, ANSWER]
+    assert not shape_named("openai").check({"messages": spoken})
+    (fault,) = shape_named("trl").check({"messages": [ASK, ANSWER | {"content": None}]})
+    assert fault.path == "messages[1].content"
+    spoken[1]["tool_calls"] = []
+    assert shape_named("openai").check({"messages": spoken})
+
+
 def test_no_json_value_breaks_a_check() -> None:
     odd: list[Any] = [
         None,

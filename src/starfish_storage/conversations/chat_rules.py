@@ -30,6 +30,7 @@ class ChatRules:
             templates of Mistral, Gemma and others refuse them.
         images: the type of a part that is an image.
         strict_names: tools have names that OpenAI takes.
+        null_content: beside calls, the content may be null, as OpenAI's API itself answers and takes it.
     """
 
     keys: Mapping[str, frozenset[str]]
@@ -38,6 +39,7 @@ class ChatRules:
     alternates: bool
     images: Literal["image_url", "image"]
     strict_names: bool
+    null_content: bool = False
 
 
 @dataclass(slots=True)
@@ -155,6 +157,8 @@ def _check_message(
     calls = fields.get("tool_calls") if role == "assistant" else None
     must_say = calls is None and fields.get("refusal") is None
     known = rules.keys[role] | {"role"}
+    if calls and said is None and rules.null_content:
+        fields = {key: value for key, value in fields.items() if key != "content"}
     found.keys_of(fields, path, ("content",) if must_say else (), known, f"{article} {role} message")
     if calls is not None:
         _check_calls(found, calls, f"{path}.tool_calls", rules, declared)

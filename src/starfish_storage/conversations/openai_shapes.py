@@ -25,6 +25,7 @@ RULES = ChatRules(
     alternates=False,  # https://developers.openai.com/api/docs/guides/vision-fine-tuning has two of a user in a row
     images="image_url",
     strict_names=True,
+    null_content=True,
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import dropwhile
 from typing import Any, Literal, cast
 
 from starfish_storage.codec import json_text
@@ -29,7 +30,8 @@ class ConversationSource:
             the object around it is named.
         parts: who says which path, in order. Those before the first of the assistant or a tool stand before what
             `messages_from` names, the others behind it. What is not text is written as JSON.
-        system: a system message before all others; it takes the place of one that stands beside the messages.
+        system: a system message before all others; it takes the place of one that begins the messages, or stands beside
+            them.
         tools_from: the path of the tools that could be called, in place of those beside the messages.
         thinking: whether what the assistant thought is kept.
 
@@ -71,7 +73,7 @@ class ConversationSource:
             found = read_conversation(_at(data, self.messages_from), self.messages_from)
             around = _around(data, self.messages_from)
             spoken[:0] = _system_beside(around, [*spoken, *found.messages])
-            spoken += found.messages
+            spoken += found.messages if self.system is None else _without_system(found.messages)
             tools = found.tools or _tools_beside(around)
         spoken += [_said(data, role, path) for role, path in self.parts[first:]]
         if self.tools_from is not None:
@@ -93,6 +95,10 @@ def _at(data: Mapping[str, Any], path: str) -> object:
     if value is None or value is MISSING:
         raise ConversationError(path, "the record has no such field, or it is null; name another field")
     return value
+
+
+def _without_system(messages: list[Message]) -> list[Message]:
+    return list(dropwhile(lambda message: message["role"] in ("system", "developer"), messages))
 
 
 def _around(data: Mapping[str, Any], path: str) -> Mapping[str, Any]:

@@ -121,7 +121,7 @@ async def test_files_of_splits_are_replaced_in_one_step(storage: Storage, tmp_pa
             await export(storage, place, form, master_job_ids=RUNS, overwrite=True)
     with refused(NotExportableError, "'nothing'"):
         await export(storage, tmp_path / "other", JsonLines(split_by="nothing"), master_job_ids=RUNS)
-    with refused(InvalidInputError, "no record"):
+    with refused(InvalidInputError, "no row would be in it"):
         await export(storage, tmp_path / "other", JsonLines(splits=SHARES), master_job_ids=RUNS, where=["n=7"])
     assert {path.name for path in tmp_path.iterdir()} <= {"mine", "set", "store", "theirs"}
 

@@ -31,7 +31,8 @@ def test_a_right_file_is_said_to_be_right(tmp_path: Path):
     assert call("check", file) == (0, f"file\t{file}\nform\topenai\nrows\t2\n", "")
     assert call("check", file, "--form", "trl").out.splitlines()[1] == "form\ttrl"
     report = json.loads(call("check", file, "--json").out)
-    assert report == {"path": file, "form": "openai", "rows": 2, "faulty_rows": 0, "faults": 0, "first_faults": []}
+    counts = {"rows": 2, "faulty_rows": 0, "faults": 0, "first_faults": [], "unlike": 0}
+    assert report == {"path": file, "form": "openai", **counts}
 
 
 def test_faults_are_named_with_their_row_and_their_path(tmp_path: Path):
@@ -112,12 +113,38 @@ def test_memory_is_flat_however_many_faults_there_are(tmp_path: Path):
     assert (report.faults, len(report.first_faults), told) == (3000, 10, [1000, 2000, 3000])
 
 
+def test_rows_that_are_bad_or_mixed_are_held_to_what_most_look_like(tmp_path: Path):
+    # Of no row can be seen by its values what it is meant to be: by its keys it can.
+    broken = [{"messages": value} for value in ("hi", [], None, [ASK, "hi"], [{"content": "hi"}])] * 3
+    file = lines(tmp_path / "broken.jsonl", *broken)
+    ended = call("check", file)
+    assert (ended.status, ended.out.count("\n")) == (1, 1 + 15)
+    assert ended.err == (
+        "15 of 15 rows of the form openai cannot be trained on: 15 faults.\n"
+        "The form openai comes closest to the first rows, though 15 do not have it: --form names another.\n"
+    )
+    pair = {"chosen": "a", "rejected": "b"}
+    file = lines(tmp_path / "mixed.jsonl", pair, RIGHT_ROW, {"question": "?"}, RIGHT_ROW | {"id": 7})
+    report = check_file(file)
+    assert (report.form, report.rows, report.faulty_rows, report.unlike) == ("trl", 4, 2, 2)
+    assert [fault.place for fault in report.first_faults] == [f"line 1 of '{file}'", f"line 3 of '{file}'"]
+    assert check_file(file, "preferences").unlike == 0  # nothing was guessed
+    # Cells of a table are read as most rows need it.
+    cell = json.dumps([ASK, ANSWER]).replace('"', '""')
+    (tmp_path / "chat.csv").write_text(f'messages\n"{cell}"\nhi\n', "utf-8")
+    report = check_file(tmp_path / "chat.csv")
+    assert (report.form, report.faulty_rows, report.first_faults[0].place) == (
+        "openai",
+        1,
+        f"the row at line 3 of '{tmp_path}/chat.csv'",
+    )
+
+
 @pytest.mark.parametrize(
     ("rows", "reason"),
     [
         ([], "holds no rows: there is nothing to check"),
-        ([{"question": "?"}], r"do not have one shape .*--form"),
-        ([RIGHT_ROW, {"chosen": "a", "rejected": "b"}], "do not have one shape"),
+        ([{"question": "?"}, {"answer": "!"}], r"look like none of the shapes .*--form"),
     ],
 )
 def test_a_file_that_is_none_of_conversations_is_refused(rows: list[Any], reason: str, tmp_path: Path):

@@ -25,7 +25,7 @@ _COLUMNS = (Column("row", whole=False), Column("at", whole=False), Column("fault
     "--form",
     "shape",
     type=click.Choice([shape.name for shape in conversation_shapes()]),
-    help="The form of the rows [default: recognised].",
+    help="The form of the rows [default: that of most].",
 )
 @click.option(
     "--from",
@@ -63,6 +63,9 @@ def _show(report: CheckReport) -> None:
         f"{report.faulty_rows:,} of {rows} of the form {report.form} cannot be trained on: "
         f"{number_of(report.faults, 'fault')}{more}."
     )
+    if report.unlike:
+        lacking = f"{report.unlike} {'does' if report.unlike == 1 else 'do'} not have it"
+        say(f"The form {report.form} comes closest to the first rows, though {lacking}: --form names another.")
 
 
 def _cells(fault: PlacedFault) -> tuple[str, str, str]:

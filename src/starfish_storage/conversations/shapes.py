@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -12,7 +13,17 @@ from starfish_storage.conversations.shape import ConversationShape, PairShape, R
 from starfish_storage.conversations.trl_shapes import Preferences, TRLConversation, TRLPromptCompletion
 from starfish_storage.errors import InvalidInputError, shorten
 
-__all__ = ["ConversationShape", "Fault", "PairShape", "RowShape", "conversation_shapes", "recognise", "shape_named"]
+__all__ = [
+    "ConversationShape",
+    "Fault",
+    "PairShape",
+    "RowShape",
+    "conversation_shapes",
+    "count_unlike",
+    "most_like",
+    "recognise",
+    "shape_named",
+]
 
 _SHAPES: tuple[RowShape, ...] = (
     OpenAIChat(),
@@ -27,6 +38,15 @@ _BY_NAME = {shape.name: shape for shape in _SHAPES}
 # A row may be like several: the first of these is meant. OpenAI's chat is what is left of messages with roles.
 _RECOGNISED = ("openai-dpo", "sharegpt", "alpaca", "trl", "openai", "trl-prompt-completion", "preferences")
 _MESSAGES = {"trl", "openai"}
+# What is meant by the keys of a row whose values are like no shape.
+_TELLING_KEYS = {
+    "preferred_output": "openai-dpo",
+    "conversations": "sharegpt",
+    "instruction": "alpaca",
+    "messages": "openai",
+    "completion": "trl-prompt-completion",
+    "rejected": "preferences",
+}
 
 
 def conversation_shapes() -> tuple[RowShape, ...]:
@@ -58,8 +78,7 @@ def recognise(rows: Iterable[Mapping[str, Any]]) -> str | None:
     """
     names: set[str] = set()
     for row in rows:
-        present = {key: value for key, value in row.items() if value is not None}
-        name = next((name for name in _RECOGNISED if _BY_NAME[name].is_like(present)), None)
+        name = _meant(row)
         if name is None:
             return None
         names.add(name)
@@ -68,3 +87,36 @@ def recognise(rows: Iterable[Mapping[str, Any]]) -> str | None:
     if names == _MESSAGES:
         return "trl"  # one sign of it is enough: without calls and thinking, both are the same
     return names.pop() if names else None
+
+
+def most_like(rows: Iterable[Mapping[str, Any]]) -> str | None:
+    """Return the name of the shape that most rows are meant to have, by their keys if by nothing else.
+
+    None if no row is like any shape. Of shapes that equally many rows have, it is that of the first of these rows.
+
+    >>> most_like([{"messages": None}, {"messages": "hi"}, {"conversations": []}, {"question": "?"}])
+    'openai'
+    """
+    names = [name for row in rows if (name := _meant(row) or _meant_by_keys(row)) is not None]
+    if "trl" in names:  # as `recognise` has it: one sign is enough
+        names = ["trl" if name in _MESSAGES else name for name in names]
+    return Counter(names).most_common(1)[0][0] if names else None
+
+
+def count_unlike(name: str, rows: Iterable[Mapping[str, Any]]) -> int:
+    """Return how many rows do not look like a shape, by keys and their types.
+
+    >>> count_unlike("openai", [{"messages": [{"role": "user"}]}, {"messages": "hi"}])
+    1
+    """
+    meant = _MESSAGES if name in _MESSAGES else {name}
+    return sum(_meant(row) not in meant for row in rows)
+
+
+def _meant(row: Mapping[str, Any]) -> str | None:
+    present = {key: value for key, value in row.items() if value is not None}
+    return next((name for name in _RECOGNISED if _BY_NAME[name].is_like(present)), None)
+
+
+def _meant_by_keys(row: Mapping[str, Any]) -> str | None:
+    return next((name for key, name in _TELLING_KEYS.items() if key in row), None)

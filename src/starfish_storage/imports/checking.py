@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import chain, islice
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
-from starfish_storage.conversations.shapes import RowShape, conversation_shapes, recognise, shape_named
+from starfish_storage.conversations.shapes import RowShape, conversation_shapes, count_unlike, most_like, shape_named
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.row_files.dataset_files import splits_of
 from starfish_storage.row_files.file_form import FileForm
@@ -53,6 +53,8 @@ class CheckReport:
         faulty_rows: how many of these have faults, or cannot be read.
         faults: how many faults there are.
         first_faults: the first of them.
+        unlike: of the rows by which the shape was recognised, how many do not have it, by keys and types; 0 if it was
+            given.
     """
 
     path: str
@@ -61,6 +63,15 @@ class CheckReport:
     faulty_rows: int = 0
     faults: int = 0
     first_faults: list[PlacedFault] = field(default_factory=list[PlacedFault])
+    unlike: int = 0
+
+
+class _Reading(NamedTuple):
+    """The rows of a file as they are read, the shape that they are held to, and how many do not look like it."""
+
+    shape: RowShape
+    unlike: int
+    rows: Iterator[GoodRow | BadRow]
 
 
 def check_file(
@@ -75,21 +86,22 @@ def check_file(
 
     Args:
         path: the file, or the directory, zip or tar file of a dataset.
-        shape: the name of the shape, such as ``"openai"``; None to recognise it by the first rows.
+        shape: the name of the shape, such as ``"openai"``; None for the one that most of the first rows look like.
         form: of a file, such as ``"jsonl"``; None to go by the ending of its name.
         most_faults: how many faults the report keeps; None for all. All are counted.
         progress: called now and then with how many rows were checked.
 
     Raises:
-        InvalidInputError: the file cannot be read or holds no rows, or its shape is unknown or is not recognised.
+        InvalidInputError: the file cannot be read or holds no rows, or its shape is unknown or none of the
+            first rows looks like one.
     """
     given = os.fspath(path)
     wanted = None if shape is None else shape_named(shape)
     with ExitStack() as stack:
-        kind, rows = _shape_and_rows(given, form, wanted, stack)
-        report = CheckReport(given, kind.name)
-        for row in rows:
-            _add(report, kind, row, most_faults)
+        reading = _reading(given, form, wanted, stack)
+        report = CheckReport(given, reading.shape.name, unlike=0 if wanted else reading.unlike)
+        for row in reading.rows:
+            _add(report, reading.shape, row, most_faults)
             if progress is not None and report.rows % _BETWEEN == 0:
                 progress(report.rows)
     return report
@@ -107,25 +119,30 @@ def _add(report: CheckReport, shape: RowShape, row: GoodRow | BadRow, most: int 
     report.first_faults += faults[: max(left, 0)]
 
 
-def _shape_and_rows(
-    path: str, form: str | None, wanted: RowShape | None, stack: ExitStack
-) -> tuple[RowShape, Iterator[GoodRow | BadRow]]:
+def _reading(path: str, form: str | None, wanted: RowShape | None, stack: ExitStack) -> _Reading:
     """Return the shape that rows are held to, and the rows.
 
-    Cells of CSV hold JSON text where a column is a list; whether they do follows from the shape that the rows have.
+    Cells of CSV hold JSON text where a column is a list; whether they do follows from which reading has more rows of a
+    shape.
     """
     begun: list[GoodRow | BadRow] = []
+    found: list[_Reading] = []
     for json_cells in (False, True):
         rows = _rows(path, form, stack, json_cells=json_cells)
         begun = list(islice(rows, _LOOKED_AT))
-        name = recognise(row.data for row in begun if isinstance(row, GoodRow))
-        if name is not None if wanted is None else name == wanted.name or json_cells:
-            return wanted or shape_named(cast("str", name)), chain(begun, rows)
+        good = [row.data for row in begun if isinstance(row, GoodRow)]
+        name = wanted.name if wanted else most_like(good)
+        if name is not None:
+            found.append(_Reading(shape_named(name), count_unlike(name, good), chain(begun, rows)))
+            if not found[-1].unlike:
+                break
+    if found and begun:
+        return min(reversed(found), key=lambda one: one.unlike)
     if not begun:
         raise InvalidInputError(f"{shown(path)} holds no rows: there is nothing to check.")
     known = ", ".join(shape.name for shape in conversation_shapes())
     raise InvalidInputError(
-        f"the first rows of {shown(path)} do not have one shape of those that are known: give shape= (--form), one of "
+        f"the first rows of {shown(path)} look like none of the shapes that are known: give shape= (--form), one of "
         f"{known}."
     )
 

@@ -135,10 +135,19 @@ class CsvTable:
     def _row(self, place: str, names: list[str], cells: list[str]) -> GoodRow | BadRow:
         if len(cells) != len(names):
             has = f"{place} has {number_of(len(cells), 'cell')}, but the file has {number_of(len(names), 'column')}"
-            return BadRow(has if len(cells) > len(names) else f"{has}: it ends before {shorten(names[len(cells)])}")
+            if len(cells) < len(names):
+                return BadRow(f"{has}: it ends before {shorten(names[len(cells)])}")
+            return BadRow(has if self._is_sure else f"{has}{self._doubt()}")
         if self._json_cells:
             return GoodRow(place, {name: _value(cell) for name, cell in zip(names, cells, strict=True)})
         return GoodRow(place, dict(zip(names, cells, strict=True)))
+
+    def _doubt(self) -> str:
+        """Return what may be wrong with the file as a whole, where no character divides its names and its rows."""
+        return (
+            f" in line {self._lines_before + 1}: if that is a comment, remove it; if cells are not separated by "
+            f"{named(self._delimiter)}, pass delimiter= (--delimiter of import)"
+        )
 
     def _column(self, line: int, names: list[str]) -> str:
         """Return which column of a row is no CSV, for a message; nothing if it is not found in its first part."""

@@ -213,6 +213,9 @@ def test_a_pair_begins_where_the_assistant_speaks_differently() -> None:
         pair_of(Conversation([ASK, ANSWER]), Conversation([ASK, ANSWER]))
     with pytest.raises(ConversationError, match="chosen: does not begin"):
         pair_of(Conversation([ASK, ANSWER]), Conversation([WORSE, ANSWER]))
+    for worse in ([ASK, ANSWER, ASK | {"content": "And then?"}, WORSE], [ASK, ANSWER]):
+        with pytest.raises(ConversationError, match="what was asked"):
+            pair_of(Conversation([ASK, ANSWER, ASK, WORSE]), Conversation(worse))
 
 
 def test_shapes_are_recognised_by_all_rows() -> None:

@@ -139,6 +139,12 @@ async def said(storage: LocalStorage, path: Path, **options: Any) -> str:
     return str(caught.value)
 
 
+async def test_a_shard_that_is_missing_is_named(storage: LocalStorage, tmp_path: Path):
+    half = {"data/train-00000-of-00002.jsonl": lines(TRAIN), "data/test-00000-of-00001.jsonl": lines(TEST)}
+    place = laid_out(tmp_path / "d", half)
+    assert "not complete, as 'data/train-00001-of-00002.jsonl' is not there" in await said(storage, place)
+
+
 CARD = """---
 configs:
 - config_name: de

@@ -32,7 +32,8 @@ def pair_of(chosen: Conversation, rejected: Conversation) -> PreferencePair:
     What they share, up to a message of the assistant, is the prompt: also earlier answers that are the same in both.
 
     Raises:
-        ConversationError: they share no prompt, or are the same.
+        ConversationError: they share no prompt, or are the same, or go on with other messages of the user, which no
+            answer to one prompt does.
     """
     better, worse = chosen.messages, rejected.messages
     if better == worse:
@@ -46,5 +47,7 @@ def pair_of(chosen: Conversation, rejected: Conversation) -> PreferencePair:
         shared += 1
     if split == 0:
         raise ConversationError("chosen", "does not begin with the messages with which what is rejected begins")
+    if any(one[shared]["role"] not in ("assistant", "tool") for one in (better, worse) if shared < len(one)):
+        raise ConversationError("rejected", "differs from what is chosen in what was asked, not only in the answers")
     tools = rejected.tools if chosen.tools is None else chosen.tools
     return PreferencePair(better[:split], better[split:], worse[split:], tools)

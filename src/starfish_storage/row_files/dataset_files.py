@@ -23,7 +23,9 @@ _CARD = "README.md"
 _SPLITS, _STATE, _INFO = "dataset_dict.json", "state.json", "dataset_info.json"
 _ABOUT = {_SPLITS, _STATE, _INFO, "dataset_infos.json"}
 _LONGEST = 64 * 2**20  # of a card, or of what `datasets` notes
-_SHARD = re.compile(r"(?:.*/)?(?P<split>\w+(?:\.\w+)*)-\d{5}-of-\d{5}\.[^/]*")
+_SHARD = re.compile(
+    r"(?P<stem>(?:.*/)?(?P<split>\w+(?:\.\w+)*))-(?P<number>\d{5})-of-(?P<total>\d{5})(?P<ending>\.[^/]*)"
+)
 _WORDS = {
     "train": ("train", "training"),
     "validation": ("validation", "valid", "dev", "val"),
@@ -242,7 +244,23 @@ class _DatasetLayout:
                     f"{shorten(files[0])} and {shorten(file)} of {self._folder.shown} are one part of it, but files of "
                     "different forms: import them one by one."
                 )
+        self._refuse_missing(files)
         return Split(name, tuple(f"{self._above}{file}" for file in files), first)
+
+    def _refuse_missing(self, files: Sequence[str]) -> None:
+        """Refuse files of which others are missing, by how many their names say that there are."""
+        there = set(files)
+        for shard in filter(None, map(_SHARD.fullmatch, files)):
+            names = (
+                f"{shard['stem']}-{number:05}-of-{shard['total']}{shard['ending']}"
+                for number in range(int(shard["total"]))
+            )
+            missing = next((name for name in names if name not in there), None)
+            if missing is not None:
+                raise InvalidInputError(
+                    f"{self._folder.shown} is not complete, as {shorten(self._above + missing)} is not there: copy it "
+                    "again, or import the files that are there one by one."
+                )
 
     # --- by the card ----------------------------------------------------------------------------------------------
 

@@ -101,11 +101,12 @@ async def test_text_is_quoted_and_numbers_are_not(storage: LocalStorage, tmp_pat
 
 
 async def test_what_is_no_row_is_refused(storage: LocalStorage, tmp_path: Path) -> None:
-    await save(storage, [{"n": 1}, {"meta.uid": "mine"}, {f"k{n}": n for n in range(10_001)}])
+    await save(storage, [{"n": 1}, {"meta.uid": "mine"}, {f"k{n}": n for n in range(10_001)}, {"n": 1, "": 2}])
     report = await export(storage, tmp_path / "out.csv", Csv(metadata_key="meta"), skip_damaged=True, **ONE)
-    assert [skipped.record_uid for skipped in report.skipped] == ["r0001", "r0002"]
+    assert [skipped.record_uid for skipped in report.skipped] == ["r0001", "r0002", "r0003"]
     assert "'meta.uid'" in report.skipped[0].reason
     assert "10,000" in report.skipped[1].reason
+    assert "has the key '', which names no column; use JSON Lines" in report.skipped[2].reason
     assert len(table((tmp_path / "out.csv").read_bytes())) == 2
 
 
@@ -122,3 +123,12 @@ async def test_metadata_gets_columns_of_its_own(storage: LocalStorage, tmp_path:
 async def test_no_records_are_a_file_without_columns(storage: LocalStorage, tmp_path: Path) -> None:
     await export(storage, tmp_path / "out.csv", **ONE)
     assert table((tmp_path / "out.csv").read_bytes()) == [[]]
+
+
+async def test_chosen_fields_are_the_columns_whatever_records_there_are(storage: LocalStorage, tmp_path: Path) -> None:
+    fields = ["a", "b.c", "=d"]
+    await export(storage, tmp_path / "none.csv", fields=fields, **ONE)
+    assert table((tmp_path / "none.csv").read_bytes()) == [["a", "b.c", "'=d"]]
+    await save(storage, [{"b": {"c": 1}}, {"a": 2, "n": 3}])
+    await export(storage, tmp_path / "some.csv", fields=fields, **ONE)
+    assert table((tmp_path / "some.csv").read_bytes()) == [["a", "b.c", "'=d"], ["", "1", ""], ["2", "", ""]]

@@ -134,6 +134,7 @@ class _Export:
             async with writing_thread(self._report.path) as call:
                 writer: FormWriter = await call(lambda: self._form.open(place.partial, about))
                 conveyor = Conveyor(self._shape.steps, writer, self._pass_over, self._shape.limit)
+                writer.expect(self._shape.fields or ())
                 try:
                     await self._hand_over(conveyor, call)
                     await self._finish(conveyor, call)

@@ -176,6 +176,9 @@ class FormWriter(ABC):
     def add(self, records: Sequence[ExportedRecord]) -> list[Refusal]:
         """Take records, in order; return why those that this form cannot hold were left out."""
 
+    def expect(self, fields: Sequence[str]) -> None:  # noqa: B027 (only a header has names of what no record has)
+        """Take, before the first record, the names to which the data of all records was cut, in their order."""
+
     def watch(self, tell: OnRows) -> None:  # noqa: B027 (nothing to tell for those who write at once)
         """Take what `finish` is to call now and then, with how many more records it has written.
 

@@ -89,6 +89,10 @@ class CsvWriter(FormWriter):
             self._kept.add(line)
         return refused
 
+    def expect(self, fields: Sequence[str]) -> None:
+        """See `FormWriter.expect`. Each is a column, also if there are no records, or none has it."""
+        self._columns |= dict.fromkeys(fields)
+
     def watch(self, tell: OnRows) -> None:
         """See `FormWriter.watch`."""
         self._kept.on_read = tell
@@ -117,7 +121,7 @@ class CsvWriter(FormWriter):
         """Return what stands in a row; of the metadata, each member by itself.
 
         Raises:
-            NotExportableError: two things are of one column, or there are too many columns.
+            NotExportableError: a column has no name, two things are of one column, or there are too many columns.
         """
         data: dict[str, Any] = decode(line)
         key, form = self._form.metadata_key, self._form.name
@@ -131,6 +135,10 @@ class CsvWriter(FormWriter):
                     f"its data has a key {same!r}, which is a column of the metadata; choose another metadata key",
                 )
             data |= metadata
+        blank = next((name for name in data if not name.strip()), None)
+        if blank is not None:  # our import refuses it, as it does not know what others mean by it
+            reason = f"its data has the key {blank!r}, which names no column; use JSON Lines, or choose other fields"
+            raise NotExportableError(uid, form, reason)
         if len(self._columns) + len(data) > MOST_COLUMNS and len(self._columns.keys() | data.keys()) > MOST_COLUMNS:
             raise NotExportableError(uid, form, f"it brings the columns to more than {MOST_COLUMNS:,}; use JSON Lines")
         return data

@@ -27,6 +27,7 @@ from starfish_storage.errors import (
     StorageIOError,
 )
 from starfish_storage.export import ExportProgress, HuggingFace, JsonLines, export, spreadsheet, unified_table
+from starfish_storage.export.conveyor import Conveyor
 from starfish_storage.export.spool import Spool
 from starfish_storage.testing.samples import (
     MASTER_JOB,
@@ -120,14 +121,14 @@ async def test_both_passes_of_a_table_are_told_and_the_second_is_cancelled(
     before = (tmp_path / name, await export(storage, tmp_path / name, form, progress=told.append, **ONE))[0]
     assert [one.phase for one in told] == ["reading"] * 2 + ["writing"] * (len(told) - 2)
     assert (told[1], told[-1]) == (ExportProgress(600, 600), ExportProgress(600, 600, "writing"))
-    pieces, is_cancelled, read = len(told) - 2, threading.Event(), list[int]()
+    pieces, is_stopped, read = len(told) - 2, threading.Event(), list[int]()
     assert pieces > 4
     batches = Spool.batches
 
     def waiting(spool: Spool, *words: int) -> Iterator[list[bytes]]:
         for lines in batches(spool, *words):
             if read:
-                is_cancelled.wait()  # so that there is something left to be cancelled
+                is_stopped.wait(20)  # so that there is something left to be cancelled
             read.append(len(lines))
             yield lines
 
@@ -136,8 +137,13 @@ async def test_both_passes_of_a_table_are_told_and_the_second_is_cancelled(
     def cancelling(progress: ExportProgress) -> None:
         if progress.phase == "writing":
             work.cancel()
-            is_cancelled.set()
 
+    def stopping(conveyor: Conveyor) -> None:
+        stop(conveyor)
+        is_stopped.set()
+
+    stop = Conveyor.stop
+    monkeypatch.setattr(Conveyor, "stop", stopping)
     old = [path.stat().st_mtime_ns for path in (before, *before.rglob("*"))]
     work = asyncio.create_task(export(storage, before, form, overwrite=True, progress=cancelling, **ONE))
     with pytest.raises(asyncio.CancelledError):

@@ -26,6 +26,8 @@ _SAMPLE = re.compile(r"samples/(.+)_epoch_(\d+)\.json")
 _KIND = re.compile(r"(?:\w+\.)*([A-Za-z_]\w*)\(")
 _LONGEST_TRACEBACK = 20_000
 _ZSTD = 93  # the method of compression, as ZIP numbers them
+# By name, as some are of libraries that only some logs need. NotImplementedError: how a member is compressed, or which
+# version of the format it has, which `zipfile` does not know.
 _DAMAGED = frozenset({"BadZipFile", "ZstdError", "error", "NotImplementedError"})
 _PROVIDERS = {"bedrock": "aws", "azureai": "azure", "grok": "x-ai"}
 """Whose models they are, where the makers of the prices call them another name than Inspect."""

@@ -80,6 +80,7 @@ class PackedFolder:
                 else:
                     self._take_tar(file)
                 self._unpacked.flush()
+            # NotImplementedError: how a member is compressed, which `zipfile` does not know.
             except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError) as error:
                 raise self._refusal(f"it is damaged ({type(error).__name__})") from error
             except OSError as error:

@@ -134,7 +134,7 @@ async def test_an_export_is_offered_of_what_has_data(client: httpx.AsyncClient, 
     words[2] = str(tmp_path / "x.csv")
     ended = await asyncio.to_thread(call, *words, "--store", made)
     assert (ended.status, ended.err) == (0, "No record has the field 'a,b'.\n")
-    assert (tmp_path / "x.csv").read_text("utf-8-sig").splitlines()[0] == '"topic"'
+    assert (tmp_path / "x.csv").read_text("utf-8-sig").splitlines()[0] == '"topic","a,b"'
 
 
 async def test_columns_are_downloaded_as_csv(client: httpx.AsyncClient):

@@ -15,10 +15,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from migrations.reading import asked_of, everything, kept_of, runs_of
+from migrations.reading import asked_of, everything, judged_of, kept_of, runs_of
 from starfish_storage import GenerationJob, GenerationMasterJob, LocalStorage, Project, Record, Storage
 from starfish_storage.models import MASTER_JOB_STATUSES, RECORD_STATUSES
 from starfish_storage.runs import (
+    AnnotationKind,
     Attempt,
     CallCounts,
     CallNote,
@@ -31,11 +32,20 @@ from starfish_storage.runs import (
     Step,
     StepSource,
     Usage,
+    Verification,
     Worker,
 )
 
 RUN, WORKER = "Run-1", "worker-1"
 NOON = datetime(2026, 4, 1, 12, 0, 0, 123456, tzinfo=UTC)
+JUDGEMENTS: tuple[tuple[AnnotationKind, Any, str], ...] = (
+    ("verdict", "rejected", "Åsa"),
+    ("verdict", "accepted", "Åsa"),
+    ("verdict", "rejected", "Jo"),
+    ("rating", 4.5, "Jo"),
+    ("label", "größer", "Åsa"),
+    ("comment", "two\nlines", "Jo"),
+)
 
 
 async def main(root: str, then: str) -> None:
@@ -51,10 +61,11 @@ async def write(storage: Storage, then: str) -> None:
     for number, status in enumerate(MASTER_JOB_STATUSES):
         await write_master_job(storage, number, status)
     await write_run(storage)
+    await write_judgements(storage)
     if then == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     said = {**await everything(storage), "runs": await runs_of(storage), "kept": await kept_of(storage)}
-    said["asked"] = await asked_of(storage)
+    said["asked"], said["judged"] = await asked_of(storage), await judged_of(storage)
     await storage.close()
     Path(then).write_text(json.dumps(said, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
@@ -153,6 +164,19 @@ async def write_run(storage: Storage) -> None:
     await ledger.pause_run(RUN, 3600, "rate limit")
     await ledger.complete_inputs(RUN)
     await ledger.request_stop(RUN, "enough")
+
+
+async def write_judgements(storage: Storage) -> None:
+    """Write what two people say of a record, two edits, one of them withdrawn, and what a check has found."""
+    said, uid = storage.annotations, "Rec-2-completed"
+    for number, (kind, value, author) in enumerate(JUDGEMENTS):
+        await said.add(uid, kind, value, author=author, time=NOON + timedelta(minutes=number))
+    taken_back = await said.add(uid, "label", "unsure", author="Åsa", time=NOON + timedelta(hours=1))
+    await said.withdraw(taken_back.annotation_id, author="Åsa")
+    await said.edit_record("Rec-10-filtered", {"text": "edited", "é": 2**70}, author="Åsa")
+    edit = await said.edit_record("Rec-10-running", {"text": "edited by mistake"}, author="Jo")
+    await said.withdraw(edit.annotation_id, author="Jo")
+    await storage.ledger.save_verification(Verification(NOON, NOON + timedelta(minutes=1), 1, {"missing": ["größer"]}))
 
 
 def an_attempt(claimed: ClaimedInput, number: int, status: StatusAttempt, *usage: Usage) -> Attempt:

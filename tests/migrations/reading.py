@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from pydantic import BaseModel
@@ -110,6 +111,30 @@ async def asked_of(storage: Storage) -> dict[str, Any]:
                 for one in await ledger.list_requests(master.master_job_id)
             ],
         }
+    return told
+
+
+async def judged_of(storage: Storage) -> dict[str, Any]:
+    """Return what people say of records, in words that every format since the sixth has."""
+    told = dict[str, Any]()
+    for master in await storage.list_master_jobs():
+        records = await storage.get_records_for_master_job(master.master_job_id)
+        said = await storage.annotations.list_for_run(master.master_job_id)
+        if not said:
+            continue
+        told[master.master_job_id] = {
+            "annotations": [
+                [one.record_uid, one.kind, one.value, one.author, one.withdrawn is not None] for one in said
+            ],
+            "versions": [
+                [one.record_uid, one.number, one.is_current, one.data_sha256]
+                for record in records
+                for one in await storage.ledger.list_versions(record.record_uid)
+            ],
+            "counts": asdict(await storage.annotations.count(master.master_job_id)),
+        }
+    found = await storage.ledger.last_verification()
+    told["verification"] = None if found is None else [str(found.end_time), found.findings, found.report]
     return told
 
 

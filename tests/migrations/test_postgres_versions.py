@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from migrations.own_writer import write_master_job
-from migrations.reading import asked_of, everything, kept_of, runs_of
+from migrations.reading import asked_of, everything, judged_of, kept_of, runs_of
 from migrations.stores import ASSETS, noted
 from servers.postgres import PostgresServer
 from starfish_storage import StoreOpenError, open_storage
@@ -44,11 +44,10 @@ async def test_a_frozen_store_is_read_and_used(
     (tmp_path / "store.json").unlink()
     async with open_storage(uri, tmp_path.as_uri()) as storage:
         said = noted(version)
-        runs, kept, asked = said.pop("runs", {}), said.pop("kept", None), said.pop("asked", None)
-        if kept is not None:
-            assert await kept_of(storage) == kept
-        if asked is not None:
-            assert await asked_of(storage) == asked
+        runs = said.pop("runs", {})
+        for name, read in (("kept", kept_of), ("asked", asked_of), ("judged", judged_of)):
+            if name in said:
+                assert await read(storage) == said.pop(name)
         assert (await everything(storage), await runs_of(storage)) == (said, runs)
         await storage.delete_master_job("Master-1")
         await write_master_job(storage, 9, "completed")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from typing import NamedTuple
 
 from starfish_storage.errors import InvalidReferenceError
 from starfish_storage.identifiers import check_id, fold
@@ -18,6 +19,9 @@ DATA_DIRECTORY = "data"
 CONFIG_DIRECTORY = "configs"
 STAGING_DIRECTORY = "staging"
 """Where files are written before they get their names."""
+
+PACKS_DIRECTORY = "data/packs"
+"""Where packs lie: files of many records, one a line."""
 
 DATABASE_FILE = "metadata.db"
 ROW_LOG_FILE = "rows.jsonl"
@@ -35,9 +39,85 @@ _REQUEST_CONFIG_KEY = re.compile(rf"configs/{_NAME}\.json")
 _VERSION = re.compile(r"[0-9a-f]{1,40}", re.ASCII)
 _VERSION_BYTES = 10  # random; of one record uid, not of the store
 _VERSIONED_KEY = re.compile(rf"(data/.*)\.({_VERSION.pattern})\.json", re.DOTALL)
+_PACK = r"[0-9a-z]{1,40}"
+_PACKED_VERSION = re.compile(rf"({_PACK}):(\d{{1,18}})\+(\d{{1,18}})", re.ASCII)
+_PLACE_IN_PACK = re.compile(rf"{PACKS_DIRECTORY}/({_PACK})\.jsonl:(\d{{1,18}})\+(\d{{1,18}})", re.ASCII)
+_PACK_KEY = re.compile(rf"{PACKS_DIRECTORY}/({_PACK})\.jsonl(?:\.zst)?", re.ASCII)
 _NOT_FOR_CONFIGURATIONS = frozenset({DATA_DIRECTORY, STAGING_DIRECTORY, WRITER_LOCK_FILE, SESSION_LOCK_FILE})
 # Greedy: of a store that lay in a directory named `data`, the last `data` is the key's.
 _FOREIGN_PREFIX = re.compile(rf"/.*/({_RECORD_KEY.pattern}|{_REQUEST_CONFIG_KEY.pattern})", re.DOTALL)
+
+
+class PackPlace(NamedTuple):
+    """Where data lies in a pack.
+
+    Attributes:
+        pack: the name of the pack.
+        start: of the first byte, from 0.
+        length: in bytes, with the newline.
+    """
+
+    pack: str
+    start: int
+    length: int
+
+    @property
+    def end(self) -> int:
+        """Behind the last byte."""
+        return self.start + self.length
+
+    @property
+    def version(self) -> str:
+        """How rows say it: as a version of the data's key.
+
+        >>> PackPlace("000001", 4567, 1500).version
+        '000001:4567+1500'
+        """
+        return f"{self.pack}:{self.start}+{self.length}"
+
+    @property
+    def key(self) -> str:
+        """How it is called beside keys.
+
+        >>> PackPlace("000001", 4567, 1500).key
+        'data/packs/000001.jsonl:4567+1500'
+        """
+        return f"{pack_key(self.pack)}:{self.start}+{self.length}"
+
+
+def pack_key(pack: str) -> str:
+    """Return the path of a pack, relative to the root.
+
+    >>> pack_key("000001")
+    'data/packs/000001.jsonl'
+    """
+    return f"{PACKS_DIRECTORY}/{pack}.jsonl"
+
+
+def pack_named(path: str) -> str | None:
+    """Return the name of the pack, plain or compressed, that lies under a path relative to the root."""
+    match = _PACK_KEY.fullmatch(path)
+    return None if match is None else match[1]
+
+
+def place_in_pack(key: str) -> PackPlace | None:
+    """Return the place in a pack that stands where a key may stand; None if it is something else.
+
+    >>> place_in_pack("data/packs/000001.jsonl:4567+1500")
+    PackPlace(pack='000001', start=4567, length=1500)
+    """
+    match = _PLACE_IN_PACK.fullmatch(key)
+    return None if match is None else PackPlace(match[1], int(match[2]), int(match[3]))
+
+
+def packed_at(version: str | None) -> PackPlace | None:
+    """Return the place in a pack that a version names; None if it is none, or names a file or object of its own.
+
+    >>> packed_at("000001:4567+1500")
+    PackPlace(pack='000001', start=4567, length=1500)
+    """
+    match = None if version is None else _PACKED_VERSION.fullmatch(version)
+    return None if match is None else PackPlace(match[1], int(match[2]), int(match[3]))
 
 
 def record_key(record_uid: str) -> str:
@@ -78,7 +158,7 @@ def version_named_by(content: str) -> str:
 
 
 def version_key(key: str, version: str | None) -> str:
-    """Return the key of one version of record data, beside that of the data itself.
+    """Return where one version of record data lies: beside the key of the data itself, or in a pack.
 
     Data without versions has None, and lies under the key itself.
 
@@ -86,12 +166,16 @@ def version_key(key: str, version: str | None) -> str:
     'data/82/r1.0af3.json'
     >>> version_key("data/82/r1.json", None)
     'data/82/r1.json'
+    >>> version_key("data/82/r1.json", "000001:4567+1500")
+    'data/packs/000001.jsonl:4567+1500'
 
     Raises:
         InvalidReferenceError: there is a version, and it is not valid, or the key is not one of record data.
     """
     if version is None:
         return key
+    if _PACKED_VERSION.fullmatch(version) is not None:
+        return named_version(key, version)
     if _VERSION.fullmatch(version) is None:
         raise InvalidReferenceError(key, f"{version!a} is not a version: give 1 to 40 lower-case hexadecimal digits")
     return named_version(check_record_key(key), version)
@@ -99,7 +183,10 @@ def version_key(key: str, version: str | None) -> str:
 
 def named_version(key: str, version: str | None) -> str:
     """Return what `version_key` does, of any key and version: for checks, which judge by the result what rows say."""
-    return key if version is None else f"{key.removesuffix('.json')}.{version}.json"
+    if version is None:
+        return key
+    pack, colon, place = version.partition(":")
+    return f"{pack_key(pack)}:{place}" if colon else f"{key.removesuffix('.json')}.{version}.json"
 
 
 def versions_named(name: str) -> list[tuple[str, str | None]]:
@@ -225,6 +312,15 @@ def check_record_key(key: str) -> str:
     if _RECORD_KEY.fullmatch(key) is None:
         raise InvalidReferenceError(key, "it is not a reference to record data ('data/<2 hex>/<record_uid>.json')")
     return key
+
+
+def check_place(place: str) -> str:
+    """Return the place of record data if it is one: a key of it, or a place in a pack.
+
+    Raises:
+        InvalidReferenceError: it is not.
+    """
+    return place if _PLACE_IN_PACK.fullmatch(place) is not None else check_record_key(place)
 
 
 def check_request_config_key(key: str) -> str:

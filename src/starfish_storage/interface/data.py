@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 
-from starfish_storage.errors import StorageError
+from starfish_storage.errors import InvalidInputError, StorageError
+from starfish_storage.keys import PackPlace
+
+CommittedSizes = Callable[[Sequence[str]], Mapping[str, int]]
+"""Returns of those packs that the rows know how much of each is committed, in bytes."""
 
 
 class DataWrite(ABC):
@@ -69,6 +73,11 @@ class DataHandler(ABC):
 
     A *key* is relative to the root and the same wherever the store lies; a *reference* is what callers see: an
     absolute path for files, a URI for an object store. Only keys are ever stored.
+
+    Record data may also lie in a *pack*, a file or object of many records, one a line. Its *place* there (see
+    `keys.PackPlace`) stands where a key may stand in whatever reads: ``read``, ``read_parts``, ``read_each``,
+    ``read_small``, ``exists`` and ``existing``; a range of a pack of any number of lines in ``sync`` and ``restore``.
+    Nothing removes a place: the rest of the pack is that of others.
 
     Every method that may block can be called from several threads at a time.
     """
@@ -144,6 +153,37 @@ class DataHandler(ABC):
 
         Raises nothing of its own.
         """
+
+    def append(
+        self,
+        payloads: Sequence[bytes],  # noqa: ARG002 (a handler without packs refuses any)
+        *,
+        safe: bool,  # noqa: ARG002
+        committed: CommittedSizes | None = None,  # noqa: ARG002
+    ) -> list[PackPlace]:
+        """Append payloads to a pack that only this object writes to, in one step, and return their places. May block.
+
+        Readers do not see them before rows name their places. Not idempotent.
+
+        Args:
+            payloads: whole lines.
+            safe: power-safe when this returns; else after `sync`. What lies on another machine always is.
+            committed: what rows know of packs, where a pack of an earlier writer may be gone on with; without it a new
+                one is made.
+
+        Raises:
+            InvalidInputError: this handler has no packs.
+            StorageFullError: no space was left.
+            StorageIOError: it failed.
+            StorageUnavailableError: the place could not be reached within its limit. In all three cases nothing refers
+                to what may be left.
+        """
+        raise InvalidInputError(
+            f"the data of this store cannot be packed by {type(self).__name__}: say layout='files'."
+        )
+
+    def take_back(self, places: Sequence[PackPlace]) -> None:  # noqa: B027 (a handler without packs has none)
+        """Forget what the last `append` wrote: no row will ever name it. Never raises. Idempotent. Not durable."""
 
     @abstractmethod
     def remove(self, key: str) -> DataWrite:

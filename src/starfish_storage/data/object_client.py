@@ -48,6 +48,23 @@ class ListedObject(NamedTuple):
     changed: int
 
 
+class ObjectPart(NamedTuple):
+    """A part of an object, or all of it.
+
+    Attributes:
+        start: where it begins in the object.
+        content: what stands there.
+    """
+
+    start: int
+    content: bytes
+
+    def part(self, start: int, length: int) -> bytes | None:
+        """Return what stands in a range of the object; None if that is not all in this piece."""
+        begin = start - self.start
+        return self.content[begin : begin + length] if 0 <= begin <= len(self.content) - length else None
+
+
 class ObjectClient:
     """Makes requests; safe to use from several threads.
 
@@ -67,6 +84,12 @@ class ObjectClient:
         self._store = _open_store(place)
         self._was_refused = False
         self._gone = False
+        self._knows_ranges = True
+
+    @property
+    def knows_ranges(self) -> bool:
+        """Whether the server gives parts of objects, as far as is known."""
+        return self._knows_ranges
 
     @property
     def gone(self) -> bool:
@@ -78,6 +101,27 @@ class ObjectClient:
         import obstore
 
         return self._request(key, patience, lambda path: bytes(obstore.get(self._store, path).bytes()))
+
+    def get_range(self, key: str, start: int, length: int, patience: Patience) -> ObjectPart | None:
+        """Return so much of an object from somewhere on, or as much as there is; None if there is nothing.
+
+        Of a server that does not know ranges, all of the object.
+        """
+        import obstore
+
+        if self._knows_ranges:
+            try:
+                return self._request(
+                    key,
+                    patience,
+                    lambda path: ObjectPart(
+                        start, bytes(obstore.get_range(self._store, path, start=start, length=length))
+                    ),
+                )
+            except _NoRangesError:
+                self._knows_ranges = False
+        whole = self.get(key, patience)
+        return None if whole is None else ObjectPart(0, whole)
 
     def get_unless_larger(self, key: str, largest: int, patience: Patience) -> bytes | int | None:
         """Return an object's content, its size if that is larger, or None if there is no such object."""
@@ -264,6 +308,8 @@ class ObjectClient:
             return _MissingError()
         if trouble.kind is Kind.PASSING:
             return _PassingError(trouble.reason)
+        if trouble.kind is Kind.NO_RANGES:
+            return _NoRangesError()
         if trouble.kind is Kind.REFUSED:
             self._was_refused = True
         return self._failed(key, trouble)
@@ -283,6 +329,10 @@ class ObjectClient:
 
 class _MissingError(Exception):
     """There is no such object."""
+
+
+class _NoRangesError(Exception):
+    """The server gives objects whole only."""
 
 
 class _PassingError(Exception):

@@ -17,6 +17,7 @@ _CREDENTIAL_SERVICES = re.compile(r"//169\.254\.\d+\.\d+|//metadata\.google\.int
 _CERTIFICATE = re.compile(r"invalid peer certificate|InvalidCertificate|UnknownIssuer|InvalidContentType")
 _PASSING_STATUSES = frozenset({408, 409, 425, 429})
 _SERVER_ERRORS = range(500, 600)
+_BEHIND_THE_END = 416
 _REFUSALS = frozenset({401, 403})
 
 
@@ -29,6 +30,8 @@ class Kind(Enum):
     """There is no such bucket."""
     REFUSED = auto()
     """The credentials do not do."""
+    NO_RANGES = auto()
+    """The store gives objects whole only."""
     PASSING = auto()
     """The store is not reached, or not able, now: the same request may succeed later."""
     LASTING = auto()
@@ -58,8 +61,8 @@ def trouble_of(error: BaseException) -> Trouble:
     named = _CODE.search(text)
     if named and named[1] == "NoSuchBucket":
         return Trouble(Kind.NO_BUCKET, "there is no such bucket")
-    if isinstance(error, FileNotFoundError):
-        return Trouble(Kind.MISSING, "there is no such object")
+    if isinstance(error, FileNotFoundError) or status == _BEHIND_THE_END or "StartTooLarge" in text:
+        return Trouble(Kind.MISSING, "there is no such object, or it ends before")
     if status is None:
         return _trouble_without_answer(type(error).__name__, text)
     answer = f"it answered {status}{f' ({named[1]})' if named else ''}"
@@ -81,6 +84,8 @@ def _trouble_without_answer(kind: str, text: str) -> Trouble:
         reason = "it answered with a redirection; the region is probably wrong (AWS_REGION)"
     elif _CERTIFICATE.search(text):
         reason = "its endpoint is not trusted; check its certificate and the address"
+    elif "NotPartial" in text:
+        return Trouble(Kind.NO_RANGES, "it gives objects whole only")
     elif kind == "PanicException":
         reason = "the address of its endpoint cannot be used (AWS_ENDPOINT)"
     elif "HTTP error" in text or "request or response body" in text:

@@ -12,6 +12,7 @@ from typing import TypeVar, cast
 from starfish_storage import keys
 from starfish_storage.data.object_client import ObjectClient
 from starfish_storage.data.object_inventory import ObjectInventory
+from starfish_storage.data.object_packs import PackSpan, PackWindows, new_pack, places_in, portions, spans
 from starfish_storage.data.object_writes import ObjectRemoval, ObjectWrite
 from starfish_storage.data.patience import Patience, allowed_seconds
 from starfish_storage.errors import (
@@ -21,6 +22,8 @@ from starfish_storage.errors import (
     StorageUnavailableError,
 )
 from starfish_storage.interface import DataHandler, DataWrite
+from starfish_storage.interface.data import CommittedSizes
+from starfish_storage.keys import PackPlace, pack_key, place_in_pack
 from starfish_storage.uri import parse_object_uri
 
 logger = logging.getLogger(__name__)
@@ -31,6 +34,7 @@ Result = TypeVar("Result")
 _PARALLEL = 32  # measured: more gain nothing on one machine, and servers begin to slow clients down
 _READ_AT_ONCE = _RESTORED_AT_ONCE = 256
 _RESTORED_BYTES = 32 << 20
+_SMALLEST_PART = 1 << 20  # of a large record in a pack: each is a request
 
 
 class ObjectStoreDataHandler(DataHandler):
@@ -62,6 +66,7 @@ class ObjectStoreDataHandler(DataHandler):
         self._check: Callable[[], None] | None = None
         self._checking = threading.RLock()
         self._is_checking = False
+        self._windows = PackWindows()
 
     @property
     def parallel(self) -> int:
@@ -94,6 +99,7 @@ class ObjectStoreDataHandler(DataHandler):
         with self._lock:
             pool, self._pool = self._pool, None
             self._made = None
+        self._windows.clear()
         if pool is not None:
             pool.shutdown()
 
@@ -147,17 +153,26 @@ class ObjectStoreDataHandler(DataHandler):
 
     def put_new(self, items: Sequence[tuple[str, bytes]]) -> None:
         """See `DataHandler.put_new`."""
-        patience = self._patience()
-        client = self._client
-        checked = [(keys.check_key(key), payload) for key, payload in items]
+        self._put_new([(keys.check_key(key), payload) for key, payload in items])
+
+    def append(
+        self,
+        payloads: Sequence[bytes],
+        *,
+        safe: bool,  # noqa: ARG002
+        committed: CommittedSizes | None = None,  # noqa: ARG002
+    ) -> list[PackPlace]:
+        """See `DataHandler.append`: a new object, or a few if there is much; what is put is safe, and never goes on."""
+        packs = [(new_pack(), portion) for portion in portions(payloads)]
+        self._put_new([(pack_key(pack), b"".join(portion)) for pack, portion in packs])
+        return [place for pack, portion in packs for place in places_in(pack, portion)]
+
+    def take_back(self, places: Sequence[PackPlace]) -> None:
+        """See `DataHandler.take_back`: what is left is an object that no row names, for `collect`."""
         try:
-            self._put_each(checked, patience)
-        except StorageError:
-            try:
-                client.remove([key for key, _ in checked], Patience(0))
-            except StorageError:
-                pass  # nothing refers to them
-            raise
+            self._client.remove(sorted({pack_key(place.pack) for place in places}), Patience(0))
+        except StorageError as error:
+            logger.warning("data that no row names could not be removed now (%s)", error.code)
 
     def remove_all(self, keys: Sequence[str]) -> None:
         """See `DataHandler.remove_all`."""
@@ -165,38 +180,50 @@ class ObjectStoreDataHandler(DataHandler):
 
     def existing(self, keys: Sequence[str]) -> set[str]:
         """See `DataHandler.existing`."""
-        patience = self._patience()
-        found = self._each(lambda key: self._client.exists(key, patience), keys)
-        return {key for key, there in zip(keys, found, strict=True) if there}
+        client, patience = self._client, self._patience()
+        places = {key: place_in_pack(key) for key in keys}
+        objects = list({key if place is None else pack_key(place.pack) for key, place in places.items()})
+        described = self._each(lambda name: client.describe(name, patience), objects)
+        sizes = {name: found.size for name, found in zip(objects, described, strict=True) if found is not None}
+
+        def is_there(key: str) -> bool:
+            place = places[key]
+            return key in sizes if place is None else sizes.get(pack_key(place.pack), -1) >= place.end
+
+        return set(filter(is_there, keys))
 
     def exists(self, key: str) -> bool:
         """See `DataHandler.exists`."""
-        return self._client.exists(key, self._patience())
+        return bool(self.existing((key,)))
 
     def read(self, key: str) -> bytes:
-        """See `DataHandler.read`."""
+        """See `DataHandler.read`; of a pack, what lies around it is read with it and kept for a while."""
         self._check_once()
-        return self._found(key, self._client.get(key, self._patience()))
+        place = place_in_pack(key)
+        if place is None:
+            return self._found(key, self._client.get(key, self._patience()))
+        return self._found(key, self._windows.read(place, self._client, self._patience()))
 
     def read_parts(self, key: str, length: int) -> Iterator[bytes]:
         """See `DataHandler.read_parts`."""
         self._check_once()
-        yield from self._found(key, self._client.parts(key, length, self._patience()))
+        place = place_in_pack(key)
+        if place is None:
+            yield from self._found(key, self._client.parts(key, length, self._patience()))
+            return
+        step = max(length, _SMALLEST_PART)
+        for start in range(place.start, place.end, step):
+            part = place._replace(start=start, length=min(step, place.end - start))
+            yield self._found(key, self._windows.read(part, self._client, self._patience()))
 
     def read_each(self, keys: Sequence[str]) -> Iterator[bytes | None]:
-        """See `DataHandler.read_each`."""
-        self._check_once()
-        patience, client = self._patience(), self._client
-        for start in range(0, len(keys), _READ_AT_ONCE):
-            yield from self._each(lambda key: client.get(key, patience), keys[start : start + _READ_AT_ONCE])
+        """See `DataHandler.read_each`; neighbours in a pack are read together."""
+        return cast("Iterator[bytes | None]", self._read_all(keys, self._client.get, None))
 
     def read_small(self, keys: Sequence[str], largest: int) -> Iterator[bytes | int | None]:
         """See `DataHandler.read_small`."""
-        self._check_once()
-        patience, client = self._patience(), self._client
-        for start in range(0, len(keys), _READ_AT_ONCE):
-            some = keys[start : start + _READ_AT_ONCE]
-            yield from self._each(lambda key: client.get_unless_larger(key, largest, patience), some)
+        client = self._client
+        return self._read_all(keys, lambda key, waits: client.get_unless_larger(key, largest, waits), largest)
 
     def sync(self, keys: Sequence[str]) -> None:
         """Nothing to do: what the server has acknowledged is safe."""
@@ -255,6 +282,38 @@ class ObjectStoreDataHandler(DataHandler):
     def _patience_after_waiting(self) -> Patience:
         """Return the patience for putting things right: a store just waited for in vain is not waited for again."""
         return Patience(0) if self._client.gone else self._patience()
+
+    def _read_all(
+        self, keys: Sequence[str], get: Callable[[str, Patience], bytes | int | None], largest: int | None
+    ) -> Iterator[bytes | int | None]:
+        """Yield what lies under keys and in places of packs; of what is larger, its size."""
+        self._check_once()
+        client, patience = self._client, self._patience()
+
+        def read(one: str | PackSpan) -> Iterable[tuple[str | PackPlace, bytes | int | None]]:
+            return one.read(client, patience) if isinstance(one, PackSpan) else ((one, get(one, patience)),)
+
+        for start in range(0, len(keys), _READ_AT_ONCE):
+            some = keys[start : start + _READ_AT_ONCE]
+            places = [place_in_pack(key) for key in some]
+            wanted = [place for place in places if place and (largest is None or place.length <= largest)]
+            objects = [key for key, place in zip(some, places, strict=True) if place is None]
+            found: dict[str | PackPlace, bytes | int | None] = {}
+            for part in self._each(read, [*objects, *spans(wanted)]):
+                found.update(part)
+            for key, place in zip(some, places, strict=True):
+                yield found[key] if place is None else found.get(place, place.length)
+
+    def _put_new(self, items: Sequence[tuple[str, bytes]]) -> None:
+        client = self._client
+        try:
+            self._put_each(items, self._patience())
+        except StorageError:
+            try:
+                client.remove([key for key, _ in items], Patience(0))
+            except StorageError:
+                pass  # nothing refers to them
+            raise
 
     def _restore_some(self, writes: dict[str, bytes | None], patience: Patience) -> None:
         self._put_each([(key, payload) for key, payload in writes.items() if payload is not None], patience)

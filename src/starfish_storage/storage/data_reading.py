@@ -22,7 +22,7 @@ from starfish_storage.errors import (
     StoreDamagedError,
 )
 from starfish_storage.interface import DataHandler, DataLocation, MetadataHandler, RecordRow, ScannedRecord
-from starfish_storage.keys import check_record_key
+from starfish_storage.keys import check_place, check_record_key
 
 _READ_AT_ONCE = 500
 _READER_THREADS = 4
@@ -298,7 +298,7 @@ def _checked(places: Sequence[str | None]) -> tuple[list[str], dict[str | None, 
     for place in places:
         if place is not None:
             try:
-                wanted.append(check_record_key(place))
+                wanted.append(check_place(place))
             except InvalidReferenceError as error:
                 refused[place] = error
     return wanted, refused

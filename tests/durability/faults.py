@@ -74,6 +74,18 @@ class RecordedFiles(FileOperations):
         self.steps.take(f"write {name}")
         super().write_new(directory, name, payload)
 
+    def create_for_changes(self, directory: int, name: str) -> int:
+        self.steps.take(f"create {name}")
+        return super().create_for_changes(directory, name)
+
+    def write_at(self, descriptor: int, content: bytes, start: int) -> None:
+        self.steps.take("append")
+        super().write_at(descriptor, content, start)
+
+    def truncate(self, descriptor: int, size: int) -> None:
+        self.steps.take("truncate")
+        super().truncate(descriptor, size)
+
     def link(self, source: int, name: str, target: int, target_name: str) -> None:
         self.steps.take(f"link {name}")
         super().link(source, name, target, target_name)

@@ -21,6 +21,7 @@ from starfish_storage.files.spare_descriptors import SPARES
 _CREATE = os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 _SYNC = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # not waiting for a planted FIFO's other end
 _APPEND = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+_CHANGE = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
 
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # Linux's own numbers
@@ -92,6 +93,34 @@ class FileOperations:
     def create_for_appending(self, directory: int, name: str) -> int:
         """Make a new file, readable by its owner only, and open it for reading and appending."""
         return create_private_file(name, _APPEND, directory)
+
+    def open_for_changes(self, directory: int, name: str) -> int:
+        """Open a regular file for reading and for writing anywhere in it, refusing a link."""
+        descriptor = opened(name, _CHANGE, directory)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            close(descriptor)
+            raise OSError(errno.EINVAL, "what is there is not a regular file")
+        return descriptor
+
+    def create_for_changes(self, directory: int, name: str) -> int:
+        """Make a new file, readable by its owner only, and open it for reading and for writing anywhere in it."""
+        try:
+            return create_private_file(name, _CHANGE, directory)
+        except OSError as error:
+            return SPARES.instead(error, lambda: create_private_file(name, _CHANGE, directory))
+
+    def write_at(self, descriptor: int, content: bytes, start: int) -> None:
+        """Write into an open file from that byte on, in one call where the system takes it whole."""
+        written = os.pwrite(descriptor, content, start)
+        while written < len(content):
+            more = os.pwrite(descriptor, memoryview(content)[written:], start + written)
+            if not more:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            written += more
+
+    def truncate(self, descriptor: int, size: int) -> None:
+        """Cut an open file."""
+        os.ftruncate(descriptor, size)
 
     def link(self, source: int, name: str, target: int, target_name: str) -> None:
         """Give a file a second name."""

@@ -82,7 +82,10 @@ class SpareDescriptors:
                 return open_it()
             except Exception as again:  # noqa: BLE001 (judged by the caller's rule)
                 error = again
-        raise error
+        try:
+            raise error
+        finally:
+            del error  # its trace names this frame: in a cycle, all that the callers hold would stay for a while
 
     def give_way(self, error: BaseException) -> None:
         """Let one go for what is opened again by somebody else, as a connection by a driver, if it failed for that."""

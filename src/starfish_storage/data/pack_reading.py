@@ -1,0 +1,216 @@
+"""Reading ranges of packs: the files that hold the data of many records each."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import stat
+from collections.abc import Iterator, Sequence
+
+from starfish_storage import keys
+from starfish_storage.data.directories import Directories
+from starfish_storage.errors import DataNotFoundError, InvalidReferenceError
+from starfish_storage.files.atomic import close, opened
+from starfish_storage.files.errors import translated
+from starfish_storage.files.spare_descriptors import SPARES
+from starfish_storage.keys import PACKS_DIRECTORY, PackPlace
+
+# Not blocking: opening a planted FIFO would wait for a writer that never comes.
+_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+_MOST_KEPT_OPEN = 64
+_LONGEST_GAP = 16 << 10  # bytes that are read in vain; another call costs as much
+_LARGEST_READ = 4 << 20  # bytes that are read in one call for several places
+
+
+class PackReader:
+    """Reads packs, and keeps them open where the system's limit allows. Safe to use from several threads.
+
+    Args:
+        directories: the directories of the root.
+    """
+
+    def __init__(self, directories: Directories) -> None:
+        self._directories = directories
+        self._open: dict[str, _OpenPack] = {}
+        # A sixteenth of the descriptors at most: directories take a quarter, and the rest is the caller's.
+        allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        self._most = _MOST_KEPT_OPEN if allowed == resource.RLIM_INFINITY else min(_MOST_KEPT_OPEN, allowed // 16)
+
+    def read(self, place: PackPlace) -> bytes:
+        """Return what is at a place.
+
+        Raises:
+            DataNotFoundError: there is no such pack, or it ends before.
+            InvalidReferenceError: what is there is a link or no regular file.
+            StorageIOError: it cannot be read.
+        """
+        content = self._read(place)
+        if content is None:
+            raise DataNotFoundError(
+                "data", f"{self._directories.root}/{place.key}", "it was never saved, or was deleted"
+            )
+        return content
+
+    def read_each(self, places: Sequence[PackPlace]) -> list[bytes | None]:
+        """Return what is at each place, in their order; None where there is nothing. Neighbours are read in one call.
+
+        Raises:
+            InvalidReferenceError: as `read`.
+            StorageIOError: as `read`.
+        """
+        found: list[bytes | None] = [None] * len(places)
+        for span, numbers in _spans(places):
+            content = self._read(span)
+            for number in numbers:
+                place = places[number]
+                if content is None:  # the pack is shorter, or gone: each for itself
+                    found[number] = self._read(place)
+                else:
+                    start = place.start - span.start
+                    found[number] = content[start : start + place.length]
+        return found
+
+    def read_parts(self, place: PackPlace, length: int) -> Iterator[bytes]:
+        """Yield what is at a place in parts of so many bytes. Raises as `read`, with the first part."""
+        pack = self._holding(place)
+        if pack is None:
+            raise DataNotFoundError(
+                "data", f"{self._directories.root}/{place.key}", "it was never saved, or was deleted"
+            )
+        with translated(self._path(place.pack)):
+            for start in range(place.start, place.end, length):
+                part = pack.read(start, min(length, place.end - start))
+                if not part:
+                    raise self._missing(place)  # it was cut meanwhile
+                yield part
+
+    def holds(self, place: PackPlace) -> bool:
+        """Return whether there is a pack of that name that reaches so far. Raises as `read`."""
+        return self._holding(place) is not None
+
+    def forget(self) -> None:
+        """Close the packs that are kept open. Idempotent."""
+        self._open = {}
+
+    def _read(self, place: PackPlace) -> bytes | None:
+        pack = self._holding(place)
+        if pack is None:
+            return None
+        with translated(self._path(place.pack)):
+            content = pack.read(place.start, place.length)
+            if len(content) == place.length:
+                return content
+            # It was cut since its size was looked at.
+            self._open.pop(place.pack, None)
+            pack = self._holding(place)
+            content = b"" if pack is None else pack.read(place.start, place.length)
+        return content if pack is not None and len(content) == place.length else None
+
+    def _holding(self, place: PackPlace) -> _OpenPack | None:
+        """Return the open pack that reaches to the end of a place. None: there is none, also after another look."""
+        pack = self._open.get(place.pack)
+        if pack is not None and pack.reaches(place.end):
+            return pack
+        # Not there; or the name, or that of the directory, has gone to another since, as when a backup was restored.
+        pack = self._found(place)
+        if pack is None and self._directories.notice_replaced(PACKS_DIRECTORY):
+            pack = self._found(place)
+        return pack
+
+    def _found(self, place: PackPlace) -> _OpenPack | None:
+        self._open.pop(place.pack, None)
+        try:
+            pack = self._opened(place.pack)
+        except FileNotFoundError:
+            return None
+        return pack if pack.reaches(place.end) else None
+
+    def _opened(self, name: str) -> _OpenPack:
+        """Open a pack anew. Raises a plain `FileNotFoundError` if there is none."""
+        key = keys.pack_key(name)
+        with translated(self._path(name), missing_passes=True):
+            directory = self._directories.acquire(PACKS_DIRECTORY)
+            try:
+                descriptor = opened(key.rpartition("/")[2], _READ, directory)
+            except OSError as error:
+                if error.errno in (errno.ELOOP, errno.ENXIO):
+                    raise InvalidReferenceError(key, "there is a link or a device, not a regular file") from error
+                raise
+            finally:
+                self._directories.release(PACKS_DIRECTORY, directory)
+            pack = _OpenPack(descriptor)
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise InvalidReferenceError(key, "what is there is not a regular file")
+        self._keep(name, pack)
+        return pack
+
+    def _keep(self, name: str, pack: _OpenPack) -> None:
+        """Keep a pack open, in place of those that were removed since they were opened, and of the first of too many.
+
+        A removed file takes up its space for as long as somebody has it open.
+        """
+        for kept, other in list(self._open.items()):
+            if other.is_removed():
+                self._open.pop(kept, None)
+        while len(self._open) >= self._most:
+            self._open.pop(next(iter(self._open), ""), None)
+        if self._most and not SPARES.are_short:
+            self._open[name] = pack
+
+    def _missing(self, place: PackPlace) -> DataNotFoundError:
+        return DataNotFoundError("data", f"{self._directories.root}/{place.key}", "it was never saved, or was deleted")
+
+    def _path(self, name: str) -> str:
+        return f"{self._directories.root}/{keys.pack_key(name)}"
+
+
+class _OpenPack:
+    """A pack that is open for reading until nobody refers to it: a thread may be reading what another gives up."""
+
+    __slots__ = ("_descriptor", "_size")
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._size = 0
+
+    def __del__(self) -> None:
+        close(self._descriptor)
+
+    def reaches(self, end: int) -> bool:
+        """Return whether it has so many bytes: a row that was tampered with may say anything."""
+        if end > self._size:
+            self._size = os.fstat(self._descriptor).st_size
+        return end <= self._size
+
+    def is_removed(self) -> bool:
+        """Return whether it has no name any more."""
+        return os.fstat(self._descriptor).st_nlink == 0
+
+    def read(self, start: int, length: int) -> bytes:
+        """Return bytes of it; fewer if it ends before."""
+        content = os.pread(self._descriptor, length, start)
+        while 0 < len(content) < length:
+            more = os.pread(self._descriptor, length - len(content), start + len(content))
+            if not more:
+                break
+            content += more
+        return content
+
+
+def _spans(places: Sequence[PackPlace]) -> Iterator[tuple[PackPlace, list[int]]]:
+    """Yield ranges that are worth reading in one call, and the numbers of the places that lie in each."""
+    span: PackPlace | None = None
+    numbers: list[int] = []
+    for number in sorted(range(len(places)), key=places.__getitem__):
+        place = places[number]
+        if span is not None:
+            length = max(span.end, place.end) - span.start
+            if place.pack == span.pack and place.start - span.end <= _LONGEST_GAP and length <= _LARGEST_READ:
+                span = span._replace(length=length)
+                numbers.append(number)
+                continue
+            yield span, numbers
+        span, numbers = place, [number]
+    if span is not None:
+        yield span, numbers

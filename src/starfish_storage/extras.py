@@ -61,8 +61,11 @@ def arrow_errors() -> Generator[None]:
         ) from None
 
 
-def zstd() -> Any:
+def zstd(what: str = "Files that are compressed with zstd") -> Any:
     """Import what compresses with zstd: Python's own module from 3.14 on, and before it one that is the same.
+
+    Args:
+        what: what needs it, for the message; in the plural.
 
     Raises:
         MissingExtraError: it is not installed.
@@ -70,7 +73,7 @@ def zstd() -> Any:
     try:
         return importlib.import_module("compression.zstd")
     except ImportError:
-        return need("backports.zstd", "zstd", "Files that are compressed with zstd")
+        return need("backports.zstd", "zstd", what)
 
 
 def zstd_zipfile() -> Any:

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from starfish_storage.errors import InvalidUriError, StoreOpenError
-from starfish_storage.interface import Storage
+from starfish_storage.interface import Layout, Storage
 from starfish_storage.metadata.sqlite.connection import Durability
 from starfish_storage.storage.local import LocalStorage
 from starfish_storage.uri import FILE_SCHEME, POSTGRES_SCHEMES, as_uri, without_password
@@ -22,6 +22,7 @@ def open_storage(
     durability: Durability = "power",
     redact_secrets: bool = True,
     read_only: bool = False,
+    layout: Layout | None = None,
 ) -> Storage:
     """Return the storage that a path or URI names; use it in ``async with``, or call its ``setup()`` and ``close()``.
 
@@ -35,6 +36,7 @@ def open_storage(
             for the most, ``"power"``.
         redact_secrets: replace the secrets in configurations before they are saved: see `LocalStorage`.
         read_only: write nothing: see `LocalStorage` and `PostgresStorage`.
+        layout: where a new store puts record data: see `LocalStorage`.
 
     Raises:
         InvalidUriError: a path or URI cannot be used, or there is no storage for its scheme.
@@ -52,7 +54,14 @@ def open_storage(
             without_password(place),
             "write 'file:///data/store', or 'postgresql://user@host/database?schema=my_store'",
         )
-    return LocalStorage(place, data_place, durability=durability, redact_secrets=redact_secrets, read_only=read_only)
+    return LocalStorage(
+        place,
+        data_place,
+        durability=durability,
+        redact_secrets=redact_secrets,
+        read_only=read_only,
+        layout=layout,
+    )
 
 
 def postgres_storage() -> type[PostgresStorage]:

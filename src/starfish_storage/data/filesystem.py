@@ -5,29 +5,23 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import stat
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from typing import TypeVar
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 
 from starfish_storage import keys
 from starfish_storage.data.directories import Directories
+from starfish_storage.data.file_reader import FileReader
 from starfish_storage.data.inventory import Inventory
+from starfish_storage.data.pack_files import PackFiles
 from starfish_storage.data.row_log import FileRowLog
 from starfish_storage.data.staging import Staging
 from starfish_storage.data.writes import FileCopy, FilePlace, FileRemoval, FileWrite
-from starfish_storage.errors import DataNotFoundError, InvalidReferenceError, StorageError, StoreOpenError
-from starfish_storage.files.atomic import FileOperations, close, opened
+from starfish_storage.errors import InvalidReferenceError, StorageError, StoreOpenError
+from starfish_storage.files.atomic import FileOperations
 from starfish_storage.files.errors import translated
-from starfish_storage.interface import DataHandler, DataWrite
-from starfish_storage.keys import ROW_LOG_FILE, STAGING_DIRECTORY
+from starfish_storage.interface import CommittedSizes, DataHandler, DataWrite
+from starfish_storage.keys import ROW_LOG_FILE, STAGING_DIRECTORY, PackPlace, place_in_pack
 
 logger = logging.getLogger(__name__)
-
-Result = TypeVar("Result")
-
-# Not blocking: opening a planted FIFO would wait for a writer that never comes.
-_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-_AT_ONCE = 1 << 14  # bytes; larger files are asked for their size
 
 
 class FileSystemDataHandler(DataHandler):
@@ -38,6 +32,7 @@ class FileSystemDataHandler(DataHandler):
         files: the file operations; tests pass ones that count or fail.
 
     Attributes:
+        packs: the packs, files of many records.
         row_log: the row log that lies beside the data, and is synced and closed with it.
     """
 
@@ -47,6 +42,8 @@ class FileSystemDataHandler(DataHandler):
         self.directories = Directories(root, self.files)
         self.staging = Staging(self.directories, self.files)
         self._place = FilePlace(self.directories, self.staging, self.files)
+        self._reader = FileReader(self.directories, self.to_reference)
+        self.packs = PackFiles(self.directories, self.files)
         self.row_log = FileRowLog(self.directories, self.staging, self.files)
         self._roots: tuple[str, ...] = (root,)
 
@@ -102,6 +99,7 @@ class FileSystemDataHandler(DataHandler):
     def close(self) -> None:
         """See `DataHandler.close`."""
         self.row_log.close()
+        self.packs.close()
         self.staging.close()
         self.directories.close()
 
@@ -116,6 +114,16 @@ class FileSystemDataHandler(DataHandler):
     def write(self, key: str, payload: bytes) -> DataWrite:
         """See `DataHandler.write`."""
         return FileWrite(self._place, key, payload)
+
+    def append(
+        self, payloads: Sequence[bytes], *, safe: bool, committed: CommittedSizes | None = None
+    ) -> list[PackPlace]:
+        """See `DataHandler.append`."""
+        return self.packs.append(payloads, committed or _nothing_known, safe=safe)
+
+    def take_back(self, places: Sequence[PackPlace]) -> None:  # noqa: ARG002 (they are those of the last append)
+        """See `DataHandler.take_back`."""
+        self.packs.take_back()
 
     def remove(self, key: str) -> DataWrite:
         """See `DataHandler.remove`."""
@@ -160,45 +168,41 @@ class FileSystemDataHandler(DataHandler):
 
     def exists(self, key: str) -> bool:
         """See `DataHandler.exists`."""
-        return self._place.exists(key)
+        place = place_in_pack(key)
+        return self._place.exists(key) if place is None else self.packs.holds(place)
 
     def read(self, key: str) -> bytes:
         """See `DataHandler.read`."""
-        return self._insisting(key, lambda: self._read(key))
+        place = place_in_pack(key)
+        return self._reader.read(key) if place is None else self.packs.read(place)
 
     def read_parts(self, key: str, length: int) -> Iterator[bytes]:
         """See `DataHandler.read_parts`."""
-        descriptor, _ = self._insisting(key, lambda: self._open(key))
-        try:
-            with translated(f"{self.root}/{key}"):
-                while part := os.read(descriptor, length):
-                    yield part
-        finally:
-            close(descriptor)
+        place = place_in_pack(key)
+        return self._reader.read_parts(key, length) if place is None else self.packs.read_parts(place, length)
 
     def read_each(self, keys: Sequence[str]) -> Iterator[bytes | None]:
         """See `DataHandler.read_each`."""
-        return self._each(keys, self._read)
+        places = [place_in_pack(key) for key in keys]
+        wanted = [place for place in places if place is not None]
+        packed = iter(self.packs.read_each(wanted))
+        for key, place in zip(keys, places, strict=True):
+            yield self._reader.read_or_none(key) if place is None else next(packed)
 
     def read_small(self, keys: Sequence[str], largest: int) -> Iterator[bytes | int | None]:
         """See `DataHandler.read_small`."""
-        return self._each(keys, lambda key: self._read_up_to(key, largest), largest)
+        for key in keys:
+            place = place_in_pack(key)
+            if place is None:
+                yield self._reader.read_small(key, largest)
+            elif place.length > largest:
+                yield place.length
+            else:
+                yield next(iter(self.packs.read_each([place])))
 
     def read_with_time(self, key: str) -> tuple[bytes, int] | None:
-        """Return one version of what is under a key, and when that was changed last; None if there is nothing.
-
-        Raises:
-            StorageIOError: it cannot be read.
-        """
-        try:
-            descriptor, found = self._open(key)
-        except FileNotFoundError:
-            return None
-        try:
-            with translated(f"{self.root}/{key}"):
-                return _read_whole(descriptor, found.st_size), found.st_mtime_ns
-        finally:
-            os.close(descriptor)
+        """See `FileReader.read_with_time`."""
+        return self._reader.read_with_time(key)
 
     def put(self, key: str, payload: bytes, modified: int | None) -> None:
         """Write a file in one step, and set when it was last changed. It is not synced: see `sync`.
@@ -220,6 +224,10 @@ class FileSystemDataHandler(DataHandler):
 
     def sync(self, keys: Sequence[str]) -> None:
         """See `DataHandler.sync`."""
+        packs = {place.pack for key in keys if (place := place_in_pack(key)) is not None}
+        if packs:
+            self.packs.sync(packs)
+            keys = [key for key in keys if place_in_pack(key) is None]
         with translated(self.root):
             by_directory: dict[str, list[str]] = {"": [ROW_LOG_FILE]}
             for key in keys:
@@ -243,6 +251,11 @@ class FileSystemDataHandler(DataHandler):
         """See `DataHandler.restore`."""
         restored: list[str] = []
         for key, payload in writes:
+            place = place_in_pack(key)
+            if place is not None and payload is not None:
+                self.packs.restore(place, payload)
+                restored.append(key)
+                continue
             try:
                 write = self.remove(key) if payload is None else self.write(keys.check_key(key), payload)
             except InvalidReferenceError as error:
@@ -259,90 +272,9 @@ class FileSystemDataHandler(DataHandler):
         with translated(self.root):
             self.staging.discard_leftovers()
 
-    def _read_at_once(self, key: str) -> bytes | None:
-        """Return a file as it usually is; None where `read` has to look closer, which takes twice as long.
 
-        It is not asked whether the file is a regular one: a device or FIFO that was planted gives nothing, or too much,
-        or what its row's digest does not fit.
-        """
-        directory, _, name = key.rpartition("/")
-        parent = self.directories.kept(directory)
-        if parent is None:
-            return None
-        try:
-            descriptor = opened(name, _READ, parent)
-        except OSError:
-            return None
-        try:
-            content = os.read(descriptor, _AT_ONCE)
-        except OSError:
-            return None
-        finally:
-            close(descriptor)
-        return content if 0 < len(content) < _AT_ONCE else None
-
-    def _insisting(self, key: str, read: Callable[[], Result]) -> Result:
-        """Read, again if the directory was replaced; raise `DataNotFoundError` if there is no file."""
-        try:
-            return read()
-        except FileNotFoundError:
-            pass
-        if self.directories.notice_replaced(key.rpartition("/")[0]):
-            try:
-                return read()
-            except FileNotFoundError:
-                pass
-        raise DataNotFoundError("data", self.to_reference(key), "it was never saved, or was deleted")
-
-    def _each(
-        self, keys: Sequence[str], read: Callable[[str], Result], largest: int = _AT_ONCE
-    ) -> Iterator[bytes | Result | None]:
-        for key in keys:
-            payload: bytes | Result | None = self._read_at_once(key)
-            if payload is None or len(payload) > largest:
-                try:
-                    payload = self._insisting(key, lambda key=key: read(key))
-                except DataNotFoundError:
-                    payload = None
-            yield payload
-
-    def _read(self, key: str) -> bytes:
-        descriptor, found = self._open(key)
-        try:
-            with translated(f"{self.root}/{key}"):
-                return _read_whole(descriptor, found.st_size)
-        finally:
-            close(descriptor)
-
-    def _read_up_to(self, key: str, largest: int) -> bytes | int:
-        descriptor, found = self._open(key)
-        try:
-            if found.st_size > largest:
-                return found.st_size
-            with translated(f"{self.root}/{key}"):
-                return _read_whole(descriptor, found.st_size)
-        finally:
-            close(descriptor)
-
-    def _open(self, key: str) -> tuple[int, os.stat_result]:
-        """Open a regular file. Raises a plain `FileNotFoundError` if there is none."""
-        directory, _, name = key.rpartition("/")
-        with translated(f"{self.root}/{key}", missing_passes=True):
-            parent = self.directories.acquire(directory)
-            try:
-                try:
-                    descriptor = opened(name, _READ, parent)
-                except OSError as error:
-                    if error.errno in (errno.ELOOP, errno.ENXIO):
-                        raise InvalidReferenceError(key, "there is a link or a device, not a regular file") from error
-                    raise
-            finally:
-                self.directories.release(directory, parent)
-            found = os.fstat(descriptor)
-            if not stat.S_ISREG(found.st_mode):
-                close(descriptor)
-                raise InvalidReferenceError(key, "what is there is not a regular file")
-            return descriptor, found
+def _nothing_known(packs: Sequence[str]) -> Mapping[str, int]:  # noqa: ARG001 (of any)
+    return {}
 
 
 def _published(writes: Sequence[DataWrite]) -> list[StorageError | None]:
@@ -373,13 +305,3 @@ def make_root(root: str, files: FileOperations | None = None) -> None:
         raise StoreOpenError(root, reason, errno.EROFS)
     reason = "the directory cannot be written; change its permissions or name another"
     raise StoreOpenError(root, reason, errno.EACCES)
-
-
-def _read_whole(descriptor: int, size: int) -> bytes:
-    content = os.read(descriptor, size)
-    while len(content) < size:
-        more = os.read(descriptor, size - len(content))
-        if not more:
-            break
-        content += more
-    return content

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from typing import Literal
 
 from starfish_storage.errors import InvalidInputError, StorageError
 from starfish_storage.keys import PackPlace
+
+Layout = Literal["files", "packed"]
+"""Where a store puts new record data. ``"files"``: into a file or an object of its own for each record. ``"packed"``:
+into packs, files or objects of many records, one a line."""
 
 CommittedSizes = Callable[[Sequence[str]], Mapping[str, int]]
 """Returns of those packs that the rows know how much of each is committed, in bytes."""

@@ -12,6 +12,7 @@ from starfish_storage.errors import StorageError
 from starfish_storage.identifiers import fold
 from starfish_storage.interface import DataWrite
 from starfish_storage.interface.rows import RecordRow
+from starfish_storage.keys import PackPlace
 from starfish_storage.metadata.row import Change
 from starfish_storage.metadata.row_writer import RowWriter
 
@@ -39,6 +40,8 @@ class WriteOperation:
         removals: the journal entries, after the first number and up to the second, of what it deletes.
         batch: what `apply` does, as the name of a change and its argument, where an engine can make many at once.
         versions: of the data that was put under keys of their own before, by key.
+        places: of the data that was appended to a pack before, by key.
+        unpacked: where the data lay in packs before that it puts into files, as rows that say so.
         accepted: when the writer took it, by the monotonic clock.
     """
 
@@ -56,6 +59,8 @@ class WriteOperation:
     removals: tuple[int, int] | None = None
     batch: tuple[str, Any] | None = None
     versions: dict[str, str] = field(default_factory=dict[str, str])
+    places: dict[str, PackPlace] = field(default_factory=dict[str, PackPlace])
+    unpacked: Sequence[tuple[object, ...]] = ()
     accepted: float = field(default_factory=time.monotonic)
 
 
@@ -87,8 +92,10 @@ def distinct(rows: Sequence[RecordRow]) -> bool:
 
 
 def changes_what_is_there(operation: WriteOperation) -> bool:
-    """Return whether an operation replaces or removes data."""
-    return operation.removals is not None or bool(operation.drops) or any(write.replaces() for write in operation.data)
+    """Return whether an operation replaces or removes data in its place; what lies in a pack is never changed."""
+    if operation.removals is not None or operation.drops:
+        return True
+    return any(write.replaces() for write in operation.data if write.key not in operation.places)
 
 
 def discard(operation: WriteOperation) -> None:

@@ -138,7 +138,7 @@ async def plan_restoring(
         StoreDamagedError: the data of the version is not what was saved.
     """
     version, place = wanted
-    if place is None:
+    if place is None or version.output_ref is None:
         raise DataLostError(data.to_reference(record_key(version.record_uid)))
     payload = await read_stored(database, data, place, version.data_sha256)
     replaced, copy = None, None
@@ -152,6 +152,6 @@ async def plan_restoring(
     return WriteOperation(
         restoring.apply,
         data=writes if copy is None else [*writes, copy],
-        drops=[data.remove(place)],
+        drops=[data.remove(version.output_ref)],
         decides=decides,
     )

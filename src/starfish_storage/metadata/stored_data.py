@@ -10,7 +10,7 @@ from starfish_storage.codec import content_digest, decode
 from starfish_storage.errors import SEE_DAMAGE, DataLostError, DataNotFoundError, StoreDamagedError
 from starfish_storage.interface import DataHandler
 from starfish_storage.interface.version_rows import WholeVersionRow
-from starfish_storage.keys import check_record_key
+from starfish_storage.keys import check_place
 from starfish_storage.metadata.database import Database
 from starfish_storage.metadata.operations import WriteOperation
 from starfish_storage.metadata.row import only_value
@@ -31,7 +31,7 @@ async def read_stored(database: Database, data: DataHandler, place: str, digest:
         DataLostError: it is missing.
         StoreDamagedError: it is not what was saved.
     """
-    check_record_key(place)
+    check_place(place)
     payload: bytes | None = None
     for _ in range(_LOOKS):
         for payload in (await _in_place(data, place), await _journaled(database, place)):
@@ -59,8 +59,8 @@ def decoded(payload: bytes, reference: str) -> dict[str, Any]:
 def dropping(database: Database, data: DataHandler, versions: Sequence[WholeVersionRow]) -> WriteOperation:
     """Return the operation that removes versions with their data."""
     rows = [one.version for one in versions]
-    places = [one.place for one in versions if one.place is not None] if database.overwrites_data else []
-    return WriteOperation(lambda writer: writer.drop_versions(rows), drops=list(map(data.remove, places)))
+    keys = [row.output_ref for row in rows if row.output_ref is not None] if database.overwrites_data else []
+    return WriteOperation(lambda writer: writer.drop_versions(rows), drops=list(map(data.remove, keys)))
 
 
 async def _in_place(data: DataHandler, place: str) -> bytes | None:

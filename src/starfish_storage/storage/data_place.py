@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from starfish_storage.data.filesystem import FileSystemDataHandler
-from starfish_storage.interface import DataHandler
+from starfish_storage.errors import InvalidInputError
+from starfish_storage.interface import DataHandler, Layout
 from starfish_storage.uri import is_object_uri, path_of_file_uri
 
 
@@ -22,3 +23,14 @@ def data_handler(uri: str, retry_seconds: float | None = None) -> DataHandler:
 
         return ObjectStoreDataHandler(uri, retry_seconds=retry_seconds)
     return FileSystemDataHandler(path_of_file_uri(uri))
+
+
+def checked_layout(layout: Layout | None) -> Layout | None:
+    """Return a layout as it is given.
+
+    Raises:
+        InvalidInputError: it is unknown.
+    """
+    if layout not in (None, "files", "packed"):
+        raise InvalidInputError(f"layout must be 'files' or 'packed', not {layout!r}.")
+    return layout

@@ -8,11 +8,12 @@ from starfish_storage.data.filesystem import FileSystemDataHandler, make_root
 from starfish_storage.data.mounts import warn_of_network_file_systems, warn_of_volatile_file_systems
 from starfish_storage.data.row_log import LoneRowLog
 from starfish_storage.errors import InvalidInputError
+from starfish_storage.interface import Layout
 from starfish_storage.keys import DATABASE_FILE
 from starfish_storage.metadata.rows import RowCodec
 from starfish_storage.metadata.sqlite.connection import Durability
 from starfish_storage.metadata.sqlite.handler import SQLiteMetadataHandler
-from starfish_storage.storage.data_place import data_handler
+from starfish_storage.storage.data_place import checked_layout, data_handler
 from starfish_storage.storage.hybrid import HybridStorage
 from starfish_storage.storage.secret_guard import SecretGuard
 from starfish_storage.uri import as_uri, file_uri_of_path, is_object_uri, parse_object_uri, path_of_file_uri
@@ -48,10 +49,14 @@ class LocalStorage(HybridStorage):
         read_only: write nothing, neither in the store nor beside it; every call that would write raises
             `StoreReadOnlyError`. A store where nothing can be written (a full or read-only disk, no permission) is
             opened so by itself.
+        layout: where a new store puts record data. ``"files"``, which None means, too: into a file each, as published.
+            ``"packed"``: into packs, files of many records, one a line: one write for all that is saved together, and
+            a hundred files instead of a million. A store keeps its layout, whatever opens it; `setup` refuses another
+            with a `StoreOpenError`.
 
     Raises:
         InvalidUriError: a URI is not one of a local directory, or of an object store.
-        InvalidInputError: the durability is unknown.
+        InvalidInputError: the durability or the layout is unknown.
 
     >>> storage = LocalStorage("file:///data/store")
     >>> sorted(storage.capabilities)[:3]
@@ -66,9 +71,11 @@ class LocalStorage(HybridStorage):
         durability: Durability = "power",
         redact_secrets: bool = True,
         read_only: bool = False,
+        layout: Layout | None = None,
     ) -> None:
         if durability not in ("power", "process"):
             raise InvalidInputError(f"durability must be 'power' or 'process', not {durability!r}.")
+        checked_layout(layout)
         self.base_path = path_of_file_uri(as_uri(storage_uri))
         data_given = as_uri(data_storage_uri_override or storage_uri)
         in_objects = is_object_uri(data_given)
@@ -92,6 +99,7 @@ class LocalStorage(HybridStorage):
                 codec,
                 durability,
                 data_elsewhere=data_uri != uri,
+                layout=layout,
                 refuse_input=guard.refuse_in_input,
                 read_only=read_only,
             ),

@@ -87,6 +87,11 @@ class Checkpoint:
         self._entries += len(writes)
         self._bytes += sum(len(write.payload or b"") for write in writes)
 
+    def note_range(self, size: int) -> None:
+        """Count what was journaled of a pack, in bytes."""
+        self._entries += size > 0
+        self._bytes += size
+
     def note_outstanding(self) -> None:
         """Note that the journal holds data that could not be put in place now; replaying the journal does it."""
         self._outstanding = self._untrusted = True

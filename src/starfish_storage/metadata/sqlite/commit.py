@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import ExitStack, contextmanager
 
 import apsw
@@ -20,11 +20,10 @@ from starfish_storage.errors import (
     StorageUnavailableError,
     StoreDamagedError,
 )
-from starfish_storage.interface import DataHandler, RowLogHandler
+from starfish_storage.interface import DataHandler, DataWrite, Layout, RowLogHandler
 from starfish_storage.keys import DATABASE_FILE
 from starfish_storage.metadata.operations import WriteOperation, changes_what_is_there, discard, distinct, runs
 from starfish_storage.metadata.queries import sqlite_queries
-from starfish_storage.metadata.row import Change
 from starfish_storage.metadata.sqlite.batches import apply_all
 from starfish_storage.metadata.sqlite.checkpoint import Checkpoint
 from starfish_storage.metadata.sqlite.connection import (
@@ -42,10 +41,13 @@ from starfish_storage.metadata.sqlite.data_in_place import DataInPlace
 from starfish_storage.metadata.sqlite.driver import Connection
 from starfish_storage.metadata.sqlite.errors import translate
 from starfish_storage.metadata.sqlite.identity import claim_remote_data
+from starfish_storage.metadata.sqlite.layout import settle_layout
 from starfish_storage.metadata.sqlite.locks import SessionLock, WriterLock
 from starfish_storage.metadata.sqlite.logged_changes import LoggedChanges
 from starfish_storage.metadata.sqlite.migrate import migrate, migrate_from_starfish
+from starfish_storage.metadata.sqlite.packing import Packing
 from starfish_storage.metadata.sqlite.row_writer import SQLiteRowWriter
+from starfish_storage.metadata.sqlite.transaction import Transaction
 
 
 class GroupCommit:
@@ -58,6 +60,7 @@ class GroupCommit:
         durability: what a commit survives.
         vfs: name of the SQLite file layer; tests pass one that counts or fails.
         data_elsewhere: the data lies in another directory than the database.
+        layout: where new record data goes, in a new store; None: into files, or where an existing store puts it.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class GroupCommit:
         vfs: str | None,
         *,
         data_elsewhere: bool = False,
+        layout: Layout | None = None,
     ) -> None:
         self._path = f"{root}/{DATABASE_FILE}"
         self._data = data
@@ -77,8 +81,9 @@ class GroupCommit:
         self._durability: Durability = durability
         self._vfs = vfs
         self._queries = sqlite_queries()
-        self.broken: str | None = None  # why nothing more is written before the store is opened again
+        self._broken: str | None = None
         self._data_elsewhere = data_elsewhere
+        self._layout: Layout | None = layout
         self._open_connection: Connection | None = None
         refuse_foreign_database(self._path)  # before anything is made beside it
         self.lock = WriterLock(root, BUSY_TIMEOUT_MS / 1000)
@@ -95,6 +100,11 @@ class GroupCommit:
             raise
 
     @property
+    def broken(self) -> str | None:
+        """Why nothing more is written before the store is opened again; None if it is."""
+        return self._broken or self._transaction.broken
+
+    @property
     def has_unsynced(self) -> bool:
         """Whether the journal holds data that is not known to survive a power cut as files."""
         return self._checkpoint.pending
@@ -106,7 +116,8 @@ class GroupCommit:
 
     def run(self, group: Sequence[WriteOperation]) -> None:
         """Carry out a group. Afterwards each operation is durable or has its error."""
-        if not (staged := [operation for operation in group if self._stage(operation)]):
+        self._stage(group)
+        if not (staged := [operation for operation in group if operation.error is None]):
             return
         try:
             with self._locked():
@@ -163,10 +174,15 @@ class GroupCommit:
             # schema was still in the log only, would leave a store that nobody can open.
             connection = self._connection = self._open_connection = open_for_writing(self._path, "power", self._vfs)
             alone = self._session.hold()
+            is_new = connection.pragma("user_version") == 0
             migrate_from_starfish(connection, self._path, self._data, backup=True)
+            is_new = is_new and connection.pragma("user_version") == 0
             migrate(connection, self._path, alone=alone)
             check_data_location(connection, self._path, elsewhere=self._data_elsewhere)
+            settle_layout(connection, self._path, self._layout, is_new=is_new)
             set_synchronous(connection, self._durability)
+            self._transaction = Transaction(connection, self._queries, self._log)
+            self._packing = Packing(connection, self._queries, self._data)
             self._rows = SQLiteRowWriter(connection, self._queries, self._data, self._in_place)
             self._checkpoint = Checkpoint(connection, self._queries, self._data, self._row_log, self.lock, self._path)
             if not self._checkpoint.last_number():  # it may hold all that was ever there
@@ -184,17 +200,20 @@ class GroupCommit:
             raise translate(error, self._path, self._open_connection) from error
         self.lock.release()
 
-    def _stage(self, operation: WriteOperation) -> bool:
-        try:
-            if self.broken:
-                raise StoreDamagedError(self._path, self.broken)
-            for write in operation.data:
-                write.stage()
-        except StorageError as error:
-            operation.error = error
-            discard(operation)
-            return False
-        return True
+    def _stage(self, group: Sequence[WriteOperation]) -> None:
+        """Do all that can fail for lack of space; an operation for which it does has its error."""
+        if not self.broken:
+            self._packing.append(group)
+        for operation in group:
+            try:
+                if self.broken:
+                    raise StoreDamagedError(self._path, self.broken)
+                for write in self._packing.files_of(operation) if operation.error is None else ():
+                    write.stage()
+            except StorageError as error:
+                operation.error = error
+            if operation.error is not None:
+                discard(operation)
 
     @contextmanager
     def _locked(self) -> Generator[None]:
@@ -227,17 +246,22 @@ class GroupCommit:
             if overwrites:
                 # Half an overwrite or deletion is a tear: no file may change before the journal is safe.
                 set_synchronous(self._connection, "power")
-            self._execute("begin")
+            self._transaction.begin()
+            self._packing.look()
             self._rows.begin_group()
             applied = [done for run in runs(staged) for done in self._apply_run(run)]
-            self._commit_and_log(self._rows.changes())
+            packed = self._packing.journal(staged)
+            self._transaction.commit(self._rows.changes())
+            self._checkpoint.note_range(packed)
         except (StorageError, apsw.Error) as error:
             reason = translate(error, self._path, self._connection)
-            settled = self._roll_back(error)
+            settled = self._transaction.roll_back(error)
             if isinstance(error, apsw.FullError | StorageFullError) and len(staged) > 1 and settled:
                 return [done for operation in staged for done in self._commit([operation])]
             for operation in staged:
                 operation.error = operation.error or (reason if settled else _unsettled(reason))
+            if settled and not isinstance(error, apsw.IOError):
+                self._packing.take_back(staged)
             return []
         finally:
             if overwrites:
@@ -256,7 +280,9 @@ class GroupCommit:
             self._begin_operation()
             try:
                 undo = self._rows.save_records([row for operation in run for row in operation.records])
-                numbers = self._rows.journal([write for operation in run for write in operation.data])
+                self._packing.save(run)
+                files = [[*self._packing.files_of(operation), *operation.drops] for operation in run]
+                numbers = self._rows.journal([write for some in files for write in some])
                 applied = apply_all(self._rows, run)
             except (StorageError, apsw.Error):
                 if not self._undo_operation():
@@ -264,10 +290,10 @@ class GroupCommit:
             else:
                 self._execute("end_operation")
                 of_records, of_data = iter(undo), iter(numbers)
-                for operation, changes in zip(run, applied, strict=True):
+                for operation, changes, some in zip(run, applied, files, strict=True):
                     own = [change for _ in operation.records for change in next(of_records)]
                     operation.undo = [*own, *changes]
-                    operation.numbers = [next(of_data) for _ in operation.data]
+                    operation.numbers = [next(of_data) for _ in some]
                 return list(run)
         return [operation for operation in run if self._apply(operation)]
 
@@ -283,7 +309,9 @@ class GroupCommit:
             operation.undo = [*applied, *(change for own in saved for change in own)]
             if operation.removals is not None:
                 operation.removals = (before, self._checkpoint.last_number())
-            operation.numbers = self._rows.journal([*operation.data, *operation.drops])
+            self._packing.save([operation])
+            self._packing.drop([write.key for write in operation.drops if write.key not in operation.places])
+            operation.numbers = self._rows.journal([*self._packing.files_of(operation), *operation.drops])
         except (StorageError, apsw.Error) as error:
             if not self._undo_operation():
                 raise
@@ -314,77 +342,40 @@ class GroupCommit:
             if operation.removals is not None:  # the first of its group: what follows may write the same keys anew
                 operation.done = True
                 self._checkpoint.remove_data(*operation.removals)
-        outcomes = self._data.publish_all([operation.data for operation in operations])
-        for operation, errors in zip(operations, outcomes, strict=True):
+        files = [self._packing.files_of(operation) for operation in operations]
+        outcomes = self._data.publish_all(files) if any(files) else [[] for _ in files]
+        for operation, writes, errors in zip(operations, files, outcomes, strict=True):
             operation.error = next((error for error in errors if error is not None), None)
             operation.done = operation.error is None
             if operation.done:
-                self._checkpoint.note(operation.data)
+                self._checkpoint.note(writes)
                 self._checkpoint.drop([write.key for write in operation.drops])
             else:
-                self._take_back(operation, errors)
+                self._take_back(operation, zip(writes, errors, strict=True))
 
-    def _take_back(self, operation: WriteOperation, errors: Sequence[StorageError | None]) -> None:
-        outcomes = zip(operation.data, errors, strict=True)
+    def _take_back(self, operation: WriteOperation, outcomes: Iterable[tuple[DataWrite, StorageError | None]]) -> None:
         touched = [write for write, error in outcomes if error is None or isinstance(error, StorageUnavailableError)]
         try:
             left = self._data.revoke_all(touched)
-            self._execute("begin")
+            self._transaction.begin()
             undo = operation.undo[::-1]
             for name, row in undo:
                 self._execute(name, row)
+            self._packing.put_back(operation)
             for number in operation.numbers:
                 self._execute("forget_journal_entry", (number,))
             if left:
                 self._rows.journal(left)
-            self._commit_and_log(undo)
+            self._transaction.commit(undo)
             if left:
                 self._checkpoint.note_outstanding()
         except (StorageError, apsw.Error) as error:
-            self._roll_back(error)
-            self.broken = (
+            self._transaction.roll_back(error)
+            self._broken = (
                 f"data could not be put in place ({operation.error}) and its row could not be taken back ({error}); "
                 "nothing more is written. Close the storage, see to the disk, and open it again"
             )
             operation.error = _unsettled(operation.error)
-
-    def _commit_and_log(self, changes: Sequence[Change]) -> None:
-        """Commit, with the changes in the row log: before, because what is in no log could not be rebuilt."""
-        if changes:
-            self._log.append(self._connection, changes)
-        try:
-            self._execute("commit")
-        except BaseException:
-            if changes:
-                self._log.take_back()
-            raise
-        self._log.note_commit()
-
-    def _roll_back(self, error: Exception) -> bool:
-        """End a failed transaction, and see that none of its pages in the log can come back to life.
-
-        Returns False if they may: nothing can be written over them.
-        """
-        try:
-            if self._connection.in_transaction:
-                self._execute("rollback")
-            if isinstance(error, apsw.IOError):
-                # The commit's pages may be in the log, complete but unsynced, and be taken for a commit after a
-                # crash. A trivial commit in their place overwrites them.
-                self._connection.pragma("user_version", self._connection.pragma("user_version"))
-        except apsw.Error as second:
-            self.broken = (
-                f"the database could not be written ({error}; then {second}); nothing more is written. "
-                "Close the storage, see to the disk, and open it again"
-            )
-            return False
-        if isinstance(error, apsw.ReadOnlyError):
-            # SQLite opens a file that it cannot open for writing for reading only, for as long as it has it open.
-            self.broken = (
-                f"the database could be opened for reading only ({error}); nothing more is written. "
-                "Close the storage, see to the disk and to the permissions, and open it again"
-            )
-        return True
 
     def _execute(self, name: str, parameters: tuple[object, ...] = ()) -> None:
         self._connection.execute(self._queries[name], parameters)

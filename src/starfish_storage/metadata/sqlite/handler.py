@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from functools import partial
 
 from starfish_storage.errors import StorageIOError
-from starfish_storage.interface import ChangeFeed, DataHandler, DataLocation, RecordRow, RowLogHandler
-from starfish_storage.keys import owner_uid
+from starfish_storage.interface import ChangeFeed, DataHandler, DataLocation, Layout, RecordRow, RowLogHandler
+from starfish_storage.keys import PackPlace, owner_uid, pack_key, place_in_pack, version_key
 from starfish_storage.metadata.handler import SQLMetadataHandler
 from starfish_storage.metadata.ledger import RefuseInput
 from starfish_storage.metadata.row import only_value
@@ -34,6 +34,7 @@ class SQLiteMetadataHandler(SQLMetadataHandler):
             at a power cut, never torn.
         vfs: name of the SQLite file layer; tests pass one that counts or fails.
         data_elsewhere: the data lies in another directory than the database.
+        layout: where new record data goes, in a new store; None: into files, or where an existing store puts it.
         read_only: write nothing, whether it could be or not.
         refuse_input: raises for an input of a run that is not to be stored.
     """
@@ -48,11 +49,18 @@ class SQLiteMetadataHandler(SQLMetadataHandler):
         vfs: str | None = None,
         *,
         data_elsewhere: bool = False,
+        layout: Layout | None = None,
         read_only: bool = False,
         refuse_input: RefuseInput | None = None,
     ) -> None:
         open_commit = partial(
-            GroupCommit, data=data, row_log=row_log, durability=durability, vfs=vfs, data_elsewhere=data_elsewhere
+            GroupCommit,
+            data=data,
+            row_log=row_log,
+            durability=durability,
+            vfs=vfs,
+            data_elsewhere=data_elsewhere,
+            layout=layout,
         )
         self._session = Session(root, open_commit, data, vfs, data_elsewhere=data_elsewhere, read_only=read_only)
         super().__init__(self._session, data, codec, refuse_input)
@@ -65,11 +73,10 @@ class SQLiteMetadataHandler(SQLMetadataHandler):
 
     async def get_journaled_data(self, key: str) -> bytes | None:
         """See `MetadataHandler.get_journaled_data`."""
-        row = await self._database.first(self._queries["get_journaled_data"], (key,))
-        return only_value(row)
+        return self._journaled(key, self._session.readers())
 
     async def locate_data(self, keys: Sequence[str]) -> dict[str, DataLocation]:
-        """See `MetadataHandler.locate_data`. Data lies under its own key."""
+        """See `MetadataHandler.locate_data`. Data lies under its own key, or in a pack."""
         readers = self._session.readers()
         if len(keys) == 1:  # on the spot, as single rows are
             return self._located(keys, readers)
@@ -106,13 +113,15 @@ class SQLiteMetadataHandler(SQLMetadataHandler):
         return f"sqlite {found.st_dev} {found.st_ino}"
 
     def _located(self, keys: Sequence[str], readers: Readers) -> dict[str, DataLocation]:
-        query = self._queries["get_data_digest"]
+        query = self._queries["locate_data"]
         located: dict[str, DataLocation] = {}
         for key in keys:
             found = readers.first(query, (owner_uid(key), key, key, key))
             if found is not None:
-                _, digest = found
-                located[key] = DataLocation(key, digest)
+                digest, version = found
+                located[key] = DataLocation(version_key(key, version), digest)
+            elif (place := self._packed(key, readers)) is not None:
+                located[key] = DataLocation(place.key, None)
         return located | self._pending(keys, located, readers) if self._session.only_reads else located
 
     def _pending(
@@ -126,8 +135,29 @@ class SQLiteMetadataHandler(SQLMetadataHandler):
         unsure = [key for key in keys if key not in located or located[key].sha256 is None]
         pending: dict[str, DataLocation] = {}
         for key in unsure:
-            found = readers.first(query, (key,))
-            if found is not None:
-                (payload,) = found
-                pending[key] = DataLocation(key, None, payload or b"")
+            place = self._packed(key, readers)
+            found = (self._journaled_range(place, readers),) if place is not None else readers.first(query, (key,))
+            if found is not None and (place is None or found != (None,)):
+                pending[key] = DataLocation(key, None, only_value(found) or b"")
         return pending
+
+    def _journaled(self, key: str, readers: Readers) -> bytes | None:
+        place = self._packed(key, readers)
+        if place is not None:
+            return self._journaled_range(place, readers)
+        found: bytes | None = only_value(readers.first(self._queries["get_journaled_data"], (key,)))
+        return found
+
+    def _journaled_range(self, place: PackPlace, readers: Readers) -> bytes | None:
+        """Return what the journal has of a place in a pack: after a power cut it may be there alone."""
+        prefix = f"{pack_key(place.pack)}:"
+        for number, key in readers.all_at_once(self._queries["list_journaled_ranges"], (prefix, prefix)):
+            found = place_in_pack(key)
+            if found is not None and found.start <= place.start and place.end <= found.end:
+                payload = only_value(readers.first(self._queries["get_journal_payload"], (number,))) or b""
+                return payload[place.start - found.start : place.end - found.start]
+        return None
+
+    def _packed(self, key: str, readers: Readers) -> PackPlace | None:
+        found = readers.first(self._queries["get_packed_data"], (key,))
+        return None if found is None else PackPlace._make(found)

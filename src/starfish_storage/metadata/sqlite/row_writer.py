@@ -10,12 +10,12 @@ from typing import ClassVar, cast
 import apsw
 
 from starfish_storage.codec import content_digest
-from starfish_storage.errors import DataNotFoundError
+from starfish_storage.errors import DataNotFoundError, InvalidIdError
 from starfish_storage.identifiers import fold
 from starfish_storage.interface import DataHandler, DataWrite
 from starfish_storage.interface.rows import MasterJobRow, RecordRow
 from starfish_storage.interface.version_rows import RecordVersionRow
-from starfish_storage.keys import owner_uid, request_config_key
+from starfish_storage.keys import PackPlace, owner_uid, record_key, request_config_key
 from starfish_storage.metadata.queries import Queries
 from starfish_storage.metadata.row import Change
 from starfish_storage.metadata.row_writer import RowWriter, portions
@@ -182,6 +182,8 @@ class SQLiteRowWriter(RowWriter):
         self._release_record_uids(master_job_id)
         self.execute("journal_removal_of_records", key)
         self.execute("journal_removal_of_versions", key)
+        self.execute("delete_packed_data_of_records", key)
+        self.execute("delete_packed_data_of_versions", key)
         for reference in self.values("list_borrowed_data", key):
             self._journal_removal_of_borrowed(reference, master_job_id)
         job = self.first_as(MasterJobRow, "get_master_job", key)
@@ -230,7 +232,8 @@ class SQLiteRowWriter(RowWriter):
         for _, digest in self.execute("get_data_digest", (owner_uid(key), key, key, key)).fetchall():
             if digest is not None:
                 return digest
-        return content_digest(self._in_place.read(key))
+        place = self._packed(key)
+        return content_digest(self._in_place.read(key if place is None else place.key))
 
     def _release_record_uids(self, master_job_id: str) -> None:
         """Give up the claims of records that are deleted, except where data of that name is left behind."""
@@ -244,18 +247,30 @@ class SQLiteRowWriter(RowWriter):
         if owner is not None and owner.output_ref == reference:
             return  # its owner remains, or is deleted with this master job and journaled already
         if self.first("is_borrowed_elsewhere", (reference, master_job_id)) is None:
-            self.execute("journal_data", (reference, None))
+            self.execute("delete_packed_data", (reference,))
+            if not self._connection.changes():
+                self.execute("journal_data", (reference, None))
 
     def _need_data(self, key: str | None) -> None:
         """Refuse a reference to data that is not there, or is removed when this group is committed."""
-        if key is None:
+        if key is None or self._packed(key) is not None:
             return
         journaled = self.first("get_journaled_data", (key,)) if self._group_deletes else None
         if not self._in_place.exists(key) or journaled == (None,):
             raise DataNotFoundError("data", self._data.to_reference(key), "save it with save_record_data first")
 
     def _data_is_there(self, kind: str, value: str) -> bool:
-        return self._in_place.exists_for(kind, value)
+        if self._in_place.exists_for(kind, value):
+            return True
+        try:
+            return kind == "record_uid" and self._packed(record_key(value)) is not None
+        except InvalidIdError:
+            return False  # the fold of an id may be too long to be one
+
+    def _packed(self, key: str) -> PackPlace | None:
+        """Return where data lies in a pack; None if it is a file, or is not there."""
+        found = self.first("get_packed_data", (key,))
+        return None if found is None else PackPlace._make(found)
 
     def _breaks_reference(self, error: Exception) -> bool:
         # Not in the driver's stubs.

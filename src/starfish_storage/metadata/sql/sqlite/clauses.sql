@@ -12,8 +12,8 @@ INDEXED BY execution_jobs_by_status
 INDEXED BY execution_jobs_by_input
 
 -- fragment: version
--- Data has no versions.
-NULL
+-- Of the data that a row of records or versions refers to: in which pack it lies, and where; NULL: it is a file.
+(SELECT pack || ':' || start || '+' || length FROM packed_data WHERE key = output_ref)
 
 -- fragment: order_of_storing
 -- Of master jobs; a VACUUM keeps it.

@@ -17,6 +17,50 @@ WHERE output_ref = :output_ref AND {borrows_data records}
 UNION ALL
 SELECT record_uid, data_sha256 FROM record_versions WHERE output_ref = :output_ref
 
+-- name: locate_data
+-- What `get_data_digest` finds, and in which pack it lies.
+SELECT data_sha256, {version} FROM records WHERE record_uid = :owner_uid AND output_ref = :output_ref
+UNION ALL
+SELECT data_sha256, {version} FROM records INDEXED BY records_by_borrowed_data
+WHERE output_ref = :output_ref AND {borrows_data records}
+UNION ALL
+SELECT data_sha256, {version} FROM record_versions WHERE output_ref = :output_ref
+
+-- name: get_packed_data
+SELECT pack, start, length FROM packed_data WHERE key = :key
+
+-- name: save_packed_data
+INSERT INTO packed_data (key, pack, start, length) VALUES
+-- each row
+(:key, :pack, :start, :length)
+-- end
+ON CONFLICT (key) DO UPDATE SET pack = excluded.pack, start = excluded.start, length = excluded.length
+
+-- name: delete_packed_data
+DELETE FROM packed_data WHERE key = :key
+
+-- name: list_packed_data
+SELECT key, pack, start, length FROM packed_data WHERE key IN (
+-- each row
+:key
+-- end
+)
+
+-- name: get_any_pack
+SELECT pack FROM packs LIMIT 1
+
+-- name: list_packs
+SELECT pack, size FROM packs ORDER BY pack
+
+-- name: save_pack
+INSERT INTO packs (pack, size) VALUES (:pack, :size)
+ON CONFLICT (pack) DO UPDATE SET size = max(size, excluded.size)
+
+-- name: list_journaled_ranges
+-- Of one pack; the payload of one of them follows with its number.
+SELECT number, key FROM data_journal WHERE substr(key, 1, length(:prefix)) = :same_prefix AND payload IS NOT NULL
+ORDER BY number DESC
+
 -- name: list_borrowers
 SELECT record_uid, data_sha256, output_ref FROM records INDEXED BY records_by_borrowed_data
 WHERE {borrows_data records}
@@ -43,6 +87,7 @@ INSERT INTO data_journal (key, payload) VALUES
 INSERT INTO data_journal (key, payload)
 SELECT own.output_ref, NULL FROM records AS own
 WHERE own.master_job_id = :master_job_id AND {has_own_data own}
+  AND NOT EXISTS (SELECT 1 FROM packed_data WHERE key = own.output_ref)
   AND NOT EXISTS (
       SELECT 1 FROM records AS other
       WHERE other.output_ref = own.output_ref AND other.master_job_id <> own.master_job_id
@@ -53,10 +98,31 @@ WHERE own.master_job_id = :master_job_id AND {has_own_data own}
 INSERT INTO data_journal (key, payload)
 SELECT own.output_ref, NULL FROM record_versions AS own
 WHERE own.master_job_id = :master_job_id AND own.output_ref IS NOT NULL
+  AND NOT EXISTS (SELECT 1 FROM packed_data WHERE key = own.output_ref)
   AND NOT EXISTS (
       SELECT 1 FROM records AS other
       WHERE other.output_ref = own.output_ref AND other.master_job_id <> own.master_job_id
         AND {borrows_data other})
+
+-- name: delete_packed_data_of_records
+-- The data of a master job's records that lies in packs, unless a record of another master job refers to it.
+DELETE FROM packed_data WHERE key IN (
+    SELECT own.output_ref FROM records AS own
+    WHERE own.master_job_id = :master_job_id AND {has_own_data own}
+      AND NOT EXISTS (
+          SELECT 1 FROM records AS other
+          WHERE other.output_ref = own.output_ref AND other.master_job_id <> own.master_job_id
+            AND {borrows_data other}))
+
+-- name: delete_packed_data_of_versions
+-- The data of versions of a master job's records that lies in packs, unless a record refers to it.
+DELETE FROM packed_data WHERE key IN (
+    SELECT own.output_ref FROM record_versions AS own
+    WHERE own.master_job_id = :master_job_id AND own.output_ref IS NOT NULL
+      AND NOT EXISTS (
+          SELECT 1 FROM records AS other
+          WHERE other.output_ref = own.output_ref AND other.master_job_id <> own.master_job_id
+            AND {borrows_data other}))
 
 -- name: journal_removal_of_request_config
 INSERT INTO data_journal (key, payload)

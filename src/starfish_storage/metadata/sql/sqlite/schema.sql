@@ -129,6 +129,21 @@ CREATE TABLE data_journal (
     payload BLOB
 ) STRICT;
 
+-- Where the data of a key lies, if it lies in a pack: a file of many records, one a line. Without a row here, it is a
+-- file of its own.
+CREATE TABLE packed_data (
+    key    TEXT NOT NULL PRIMARY KEY,
+    pack   TEXT NOT NULL,
+    start  INTEGER NOT NULL, -- of the first byte, from 0
+    length INTEGER NOT NULL  -- in bytes, with the newline
+) STRICT, WITHOUT ROWID;
+
+-- How much of each pack is committed; what lies behind it is of a writer that died.
+CREATE TABLE packs (
+    pack TEXT NOT NULL PRIMARY KEY,
+    size INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
 -- Ids in use that are not their own lower case, by what a case-insensitive file system makes of them.
 CREATE TABLE mixed_case_ids (
     kind   TEXT NOT NULL CHECK (kind IN ('record_uid', 'master_job_id')),
@@ -137,7 +152,8 @@ CREATE TABLE mixed_case_ids (
     PRIMARY KEY (kind, folded)
 ) STRICT, WITHOUT ROWID;
 
--- Facts about the store itself: 'data_elsewhere' is 'yes' if its data lies in another directory than the database.
+-- Facts about the store itself: 'data_elsewhere' is 'yes' if its data lies in another directory than the database;
+-- 'layout' says where new record data goes.
 CREATE TABLE settings (
     name  TEXT NOT NULL PRIMARY KEY,
     value TEXT NOT NULL

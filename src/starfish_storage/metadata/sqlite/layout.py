@@ -1,0 +1,35 @@
+"""Where a store puts new record data: into packs, or into a file each."""
+
+from __future__ import annotations
+
+from starfish_storage.errors import StoreOpenError
+from starfish_storage.interface import Layout
+from starfish_storage.metadata.queries import sqlite_queries
+from starfish_storage.metadata.row import only_value
+from starfish_storage.metadata.sqlite.driver import Connection
+
+LAYOUT = "layout"
+
+
+def settle_layout(connection: Connection, path: str, asked: Layout | None, *, is_new: bool) -> None:
+    """Note the layout of a new store; refuse to open another one with a layout that it does not have.
+
+    Args:
+        connection: the writing connection.
+        path: the database, for messages.
+        asked: what the caller wants; None: what there is, and files in a new store.
+        is_new: the store was just made.
+
+    Raises:
+        StoreOpenError: the store has the other layout.
+    """
+    queries = sqlite_queries()
+    if is_new:
+        connection.execute(queries["save_setting"], (LAYOUT, asked or "files"))
+        return
+    found = only_value(connection.execute(queries["get_setting"], (LAYOUT,)).fetchone()) or "files"
+    there: Layout = "files" if found == "files" else "packed"
+    if asked not in (None, there):
+        remedy = "pack" if asked == "packed" else "unpack"
+        reason = f"its layout is {there!r}, not {asked!r}; leave the layout out, or change it with '{remedy}'"
+        raise StoreOpenError(path, reason)

@@ -1,0 +1,173 @@
+"""Record data in packs: appended before the rows of its group are committed, and named by them.
+
+What a group has appended lies behind the committed end of a pack, where nobody looks, until its rows are committed. So
+nothing has to be put in place afterwards, and nothing to be undone if they are not. The ranges go into the journal as
+they are, one entry for all that lies together: that makes them power-safe with the rows, by the same fsync.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
+from typing import Literal
+
+from starfish_storage.errors import StorageError
+from starfish_storage.interface import DataHandler, DataWrite
+from starfish_storage.keys import DATA_DIRECTORY, PackPlace
+from starfish_storage.metadata.operations import WriteOperation
+from starfish_storage.metadata.queries import Queries
+from starfish_storage.metadata.row import only_value
+from starfish_storage.metadata.row_writer import portions
+from starfish_storage.metadata.sqlite.driver import Connection, Cursor
+from starfish_storage.metadata.sqlite.layout import LAYOUT
+
+_MOST_ROWS = 64  # in a common statement
+
+NewData = Literal["files", "packed", "mixed"]
+"""Where new record data goes; ``"mixed"``: into packs, but there may be files of earlier data."""
+
+
+class Packing:
+    """Appends the record data of groups to a pack, where the store is packed, and keeps the rows that say where.
+
+    Args:
+        connection: the writing connection.
+        queries: the named queries.
+        data: where the data lies.
+    """
+
+    def __init__(self, connection: Connection, queries: Queries, data: DataHandler) -> None:
+        self._connection = connection
+        self._queries = queries
+        self._data = data
+        # On another machine, what was put is safe before its rows are committed.
+        self._is_safe = data.parallel > 1
+        self._layout: NewData = "files"
+        self._has_packs = False
+        self.look()
+
+    def look(self) -> None:
+        """Look where new data goes: another process may have changed it."""
+        self._layout = only_value(self._execute("get_setting", (LAYOUT,)).fetchone()) or "files"
+        self._has_packs = self._execute("get_any_pack").fetchone() is not None
+
+    def append(self, operations: Sequence[WriteOperation]) -> None:
+        """Append the record data of operations, before their transaction. What does not fit gets its error."""
+        if self._layout == "files":
+            return
+        packed = [(operation, write) for operation in operations for write in operation.data if _can_be_packed(write)]
+        if not packed:
+            return
+        payloads = [write.payload or b"" for _, write in packed]
+        try:
+            places = self._data.append(payloads, safe=self._is_safe, committed=self._committed)
+        except StorageError as error:
+            if len(operations) == 1:
+                operations[0].error = error
+                return
+            for operation in operations:  # a smaller one may fit
+                self.append([operation])
+            return
+        for (operation, write), place in zip(packed, places, strict=True):
+            operation.places[write.key] = place
+
+    def take_back(self, operations: Sequence[WriteOperation]) -> None:
+        """Forget what was appended for operations of which none was committed."""
+        places = [place for operation in operations for place in operation.places.values()]
+        if places:
+            self._data.take_back(places)
+
+    def files_of(self, operation: WriteOperation) -> Sequence[DataWrite]:
+        """Return the data of an operation that is not in a pack."""
+        if not operation.places:
+            return operation.data
+        return [write for write in operation.data if write.key not in operation.places]
+
+    def save(self, operations: Sequence[WriteOperation]) -> None:
+        """Save in the transaction where the data of operations lies."""
+        rows = [(key, *place) for operation in operations for key, place in operation.places.items()]
+        if rows and self._layout != "packed":
+            for operation in operations:
+                self._drop_files(operation)
+        for part in portions(rows, _MOST_ROWS):
+            text = self._queries.repeated("save_packed_data", len(part))
+            self._connection.execute(text, tuple(chain.from_iterable(part)))
+        if len(rows) < sum(len(operation.data) for operation in operations):
+            for operation in operations:
+                self._note_files(operation)
+
+    def drop(self, keys: Sequence[str]) -> None:
+        """Forget in the transaction where data lies that is removed."""
+        if self._has_packs:
+            for key in keys:
+                self._execute("delete_packed_data", (key,))
+
+    def put_back(self, operation: WriteOperation) -> None:
+        """Say in a transaction that data lies where it lay before an operation that is taken back."""
+        for row in operation.unpacked:
+            self._execute("save_packed_data", row)
+
+    def journal(self, operations: Sequence[WriteOperation]) -> int:
+        """Journal what was appended, and note how far its packs go; return how many bytes that is."""
+        size = 0
+        ends: dict[str, int] = {}
+        for place, payloads in _ranges(operations):
+            ends[place.pack] = place.end
+            if not self._is_safe:
+                size += place.length
+                self._execute("journal_data", (place.key, b"".join(payloads)))
+        for pack, end in ends.items():
+            self._execute("save_pack", (pack, end))
+        return size
+
+    def _drop_files(self, operation: WriteOperation) -> None:
+        """Have the files removed whose data lies in a pack now."""
+        there = {write.key for write in operation.drops}
+        files = [key for key in operation.places if key not in there and self._data.exists(key)]
+        operation.drops = [*operation.drops, *map(self._data.remove, files)]
+
+    def _note_files(self, operation: WriteOperation) -> None:
+        """Note that data lies in files of its own, whatever was said before."""
+        keys = [write.key for write in self.files_of(operation) if _can_be_packed(write)]
+        if not keys:
+            return
+        if self._layout == "packed":
+            self._execute("save_setting", (LAYOUT, "mixed"))
+            self._layout = "mixed"
+        if self._has_packs:
+            for part in portions(keys, _MOST_ROWS):
+                rows = self._connection.execute(self._queries.repeated("list_packed_data", len(part)), tuple(part))
+                operation.unpacked = [*operation.unpacked, *rows.fetchall()]
+            for key in keys:
+                self._execute("delete_packed_data", (key,))
+
+    def _committed(self, packs: Sequence[str]) -> Mapping[str, int]:
+        wanted = set(packs)
+        return {pack: size for pack, size in self._execute("list_packs") if pack in wanted}
+
+    def _execute(self, name: str, parameters: tuple[object, ...] = ()) -> Cursor:
+        return self._connection.execute(self._queries[name], parameters)
+
+
+def _can_be_packed(write: DataWrite) -> bool:
+    return write.payload is not None and write.key.startswith(f"{DATA_DIRECTORY}/")
+
+
+def _ranges(operations: Sequence[WriteOperation]) -> Iterator[tuple[PackPlace, list[bytes]]]:
+    """Yield what was appended, joined where it lies together."""
+    joined: PackPlace | None = None
+    payloads: list[bytes] = []
+    for operation in operations:
+        if not operation.places:
+            continue
+        by_key = {write.key: write.payload or b"" for write in operation.data}
+        for key, place in operation.places.items():
+            if joined is not None and (place.pack, place.start) == (joined.pack, joined.end):
+                joined = joined._replace(length=joined.length + place.length)
+                payloads.append(by_key[key])
+                continue
+            if joined is not None:
+                yield joined, payloads
+            joined, payloads = place, [by_key[key]]
+    if joined is not None:
+        yield joined, payloads

@@ -1,0 +1,76 @@
+"""The transaction of a group: committed with its changes in the row log, or rolled back for good."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import apsw
+
+from starfish_storage.metadata.queries import Queries
+from starfish_storage.metadata.row import Change
+from starfish_storage.metadata.sqlite.driver import Connection
+from starfish_storage.metadata.sqlite.logged_changes import LoggedChanges
+
+
+class Transaction:
+    """Begins, commits and rolls back on the writing connection. Used in the writer's thread.
+
+    Args:
+        connection: the writing connection.
+        queries: the named queries.
+        log: where row changes are noted.
+
+    Attributes:
+        broken: why nothing more is written before the store is opened again; None if it is.
+    """
+
+    def __init__(self, connection: Connection, queries: Queries, log: LoggedChanges) -> None:
+        self._connection = connection
+        self._queries = queries
+        self._log = log
+        self.broken: str | None = None
+
+    def begin(self) -> None:
+        """Begin; no other process writes before the end."""
+        self._execute("begin")
+
+    def commit(self, changes: Sequence[Change]) -> None:
+        """Commit, with the changes in the row log: before, because what is in no log could not be rebuilt."""
+        if changes:
+            self._log.append(self._connection, changes)
+        try:
+            self._execute("commit")
+        except BaseException:
+            if changes:
+                self._log.take_back()
+            raise
+        self._log.note_commit()
+
+    def roll_back(self, error: Exception) -> bool:
+        """End a failed transaction, and see that none of its pages in the log can come back to life.
+
+        Returns False if they may: nothing can be written over them.
+        """
+        try:
+            if self._connection.in_transaction:
+                self._execute("rollback")
+            if isinstance(error, apsw.IOError):
+                # The commit's pages may be in the log, complete but unsynced, and be taken for a commit after a
+                # crash. A trivial commit in their place overwrites them.
+                self._connection.pragma("user_version", self._connection.pragma("user_version"))
+        except apsw.Error as second:
+            self.broken = (
+                f"the database could not be written ({error}; then {second}); nothing more is written. "
+                "Close the storage, see to the disk, and open it again"
+            )
+            return False
+        if isinstance(error, apsw.ReadOnlyError):
+            # SQLite opens a file that it cannot open for writing for reading only, for as long as it has it open.
+            self.broken = (
+                f"the database could be opened for reading only ({error}); nothing more is written. "
+                "Close the storage, see to the disk and to the permissions, and open it again"
+            )
+        return True
+
+    def _execute(self, name: str) -> None:
+        self._connection.execute(self._queries[name])

@@ -126,6 +126,8 @@ class GroupCommit:
             for operation in staged:
                 if not operation.done:
                     operation.error = operation.error or error
+        if not any(operation.done for operation in staged) and self.broken is None:
+            self._packing.take_back(staged)
         for operation in staged:
             if operation.error is not None or len(operation.data) > 1:
                 discard(operation)
@@ -260,8 +262,6 @@ class GroupCommit:
                 return [done for operation in staged for done in self._commit([operation])]
             for operation in staged:
                 operation.error = operation.error or (reason if settled else _unsettled(reason))
-            if settled and not isinstance(error, apsw.IOError):
-                self._packing.take_back(staged)
             return []
         finally:
             if overwrites:
@@ -343,7 +343,8 @@ class GroupCommit:
                 operation.done = True
                 self._checkpoint.remove_data(*operation.removals)
         files = [self._packing.files_of(operation) for operation in operations]
-        outcomes = self._data.publish_all(files) if any(files) else [[] for _ in files]
+        nothing: list[StorageError | None] = []
+        outcomes = self._data.publish_all(files) if any(files) else [nothing] * len(files)
         for operation, writes, errors in zip(operations, files, outcomes, strict=True):
             operation.error = next((error for error in errors if error is not None), None)
             operation.done = operation.error is None

@@ -16,7 +16,6 @@ from starfish_storage.interface import DataHandler, DataWrite
 from starfish_storage.keys import DATA_DIRECTORY, PackPlace
 from starfish_storage.metadata.operations import WriteOperation
 from starfish_storage.metadata.queries import Queries
-from starfish_storage.metadata.row import only_value
 from starfish_storage.metadata.row_writer import portions
 from starfish_storage.metadata.sqlite.driver import Connection, Cursor
 from starfish_storage.metadata.sqlite.layout import LAYOUT
@@ -48,8 +47,9 @@ class Packing:
 
     def look(self) -> None:
         """Look where new data goes: another process may have changed it."""
-        self._layout = only_value(self._execute("get_setting", (LAYOUT,)).fetchone()) or "files"
-        self._has_packs = self._execute("get_any_pack").fetchone() is not None
+        layout, pack = self._execute("look_at_layout", (LAYOUT,)).fetchone() or (None, None)
+        self._layout = layout or "files"
+        self._has_packs = pack is not None
 
     def append(self, operations: Sequence[WriteOperation]) -> None:
         """Append the record data of operations, before their transaction. What does not fit gets its error."""

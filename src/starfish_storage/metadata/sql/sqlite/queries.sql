@@ -46,8 +46,9 @@ SELECT key, pack, start, length FROM packed_data WHERE key IN (
 -- end
 )
 
--- name: get_any_pack
-SELECT pack FROM packs LIMIT 1
+-- name: look_at_layout
+-- Where new data goes, and any pack.
+SELECT (SELECT value FROM settings WHERE name = :name), (SELECT pack FROM packs LIMIT 1)
 
 -- name: list_packs
 SELECT pack, size FROM packs ORDER BY pack

@@ -27,7 +27,7 @@ _SHARD = r"\d{5,}-of-\d{5,}\.parquet"
 _PATH = re.compile(r'    path: "([^"]+)"\n')  # of the files of a split, as `card_text` writes it
 
 
-class Layout(NamedTuple):
+class SplitFiles(NamedTuple):
     """Where the files of splits lie.
 
     Attributes:
@@ -41,11 +41,11 @@ class Layout(NamedTuple):
     write: Callable[[Iterable[Piece], ArrowSchema, str, str, OnRows | None], int]
 
 
-SHARDS = Layout("data/{split}-{shard:05}-of-{count:05}.parquet", "data/{split}-*", write_parquet_pieces)
+SHARDS = SplitFiles("data/{split}-{shard:05}-of-{count:05}.parquet", "data/{split}-*", write_parquet_pieces)
 """As the hub lays datasets out: many files of bounded size."""
 
-PARQUET_FILES = Layout("{split}.parquet", "{split}.parquet", write_parquet_pieces)
-ARROW_FILES = Layout("{split}.arrow", "{split}.arrow", write_arrow_pieces)
+PARQUET_FILES = SplitFiles("{split}.parquet", "{split}.parquet", write_parquet_pieces)
+ARROW_FILES = SplitFiles("{split}.arrow", "{split}.arrow", write_arrow_pieces)
 """One file for each split."""
 
 
@@ -57,7 +57,7 @@ def write_dataset(
     progress: OnRows | None = None,
     *,
     division: Division | None = None,
-    layout: Layout = SHARDS,
+    files: SplitFiles = SHARDS,
     compression: str = "zstd",
     plain_json: bool = False,
 ) -> int:
@@ -72,7 +72,7 @@ def write_dataset(
         card: where the records come from, for the card; or the text to use as its body.
         progress: called with how many records were written.
         division: how they were divided, for the card.
-        layout: where the files lie.
+        files: where the files lie.
         compression: of the files.
         plain_json: `datasets` is not told that JSON text is that; its versions before 4.7 would not open the files.
 
@@ -94,7 +94,7 @@ def write_dataset(
     facts: list[SplitFacts] = []
     for name, spool in splits.items():
         told = None if progress is None else _beyond(progress, written)
-        facts.append(_write_split(directory, name, spool, table, schema, told, compression, layout))
+        facts.append(_write_split(directory, name, spool, table, schema, told, compression, files))
         written += spool.rows
     empty = [name for name, spool in sink.splits.items() if not spool.rows]
     _write_card(directory, DatasetFacts(facts, empty, table.plan, table.conflicts, division), card)
@@ -218,7 +218,7 @@ def _write_split(
     schema: ArrowSchema,
     progress: OnRows | None,
     compression: str,
-    layout: Layout,
+    files: SplitFiles,
 ) -> SplitFacts:
     count = len(spool.shards)
     written = arrow_bytes = file_bytes = 0
@@ -230,12 +230,12 @@ def _write_split(
             yield batch, size
 
     for shard in range(count):
-        path = os.path.join(directory, layout.path.format(split=name, shard=shard, count=count))
+        path = os.path.join(directory, files.path.format(split=name, shard=shard, count=count))
         os.makedirs(os.path.dirname(path), exist_ok=True)
         told = None if progress is None else _beyond(progress, written)
-        written += layout.write(measured(shard), schema, path, compression, told)
+        written += files.write(measured(shard), schema, path, compression, told)
         file_bytes += os.path.getsize(path)
-    return SplitFacts(name, written, file_bytes, arrow_bytes, layout.pattern.format(split=name))
+    return SplitFacts(name, written, file_bytes, arrow_bytes, files.pattern.format(split=name))
 
 
 def _beyond(progress: OnRows, before: int) -> OnRows:

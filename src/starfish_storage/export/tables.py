@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from starfish_storage.errors import InvalidInputError, StoreDamagedError
 from starfish_storage.export.compression import COMPRESSION
-from starfish_storage.export.dataset_directory import ARROW_FILES, PARQUET_FILES, Layout, is_dataset, write_dataset
+from starfish_storage.export.dataset_directory import ARROW_FILES, PARQUET_FILES, SplitFiles, is_dataset, write_dataset
 from starfish_storage.export.forms import DivisibleForm, Form, FormWriter, OnRows, registered
 from starfish_storage.export.provenance import Provenance, collect_provenance, identity_of
 from starfish_storage.export.records import ExportedRecord, Refusal, refusal_of
@@ -281,10 +281,10 @@ class DatasetWriter(TableWriter):
 
 
 def _file_for_each_split(
-    form: Parquet | ArrowIpc, path: str, about: Provenance, rules: TableRules, layout: Layout
+    form: Parquet | ArrowIpc, path: str, about: Provenance, rules: TableRules, files: SplitFiles
 ) -> FormWriter:
     names = () if form.splitting is None else form.splitting.names
     sink = TableSink(os.path.dirname(path), form.metadata_key, names, rules=rules)
     # Not marked for `datasets`, as a single file is not.
-    how: dict[str, Any] = {"layout": layout, "compression": form.compression, "plain_json": True}
+    how: dict[str, Any] = {"files": files, "compression": form.compression, "plain_json": True}
     return DatasetWriter(form.name, sink, path, about, **how)

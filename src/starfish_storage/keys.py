@@ -66,6 +66,10 @@ class PackPlace(NamedTuple):
         """Behind the last byte."""
         return self.start + self.length
 
+    def holds(self, other: PackPlace) -> bool:
+        """Return whether it is a range that has another place in it."""
+        return self.pack == other.pack and self.start <= other.start and other.end <= self.end
+
     @property
     def version(self) -> str:
         """How rows say it: as a version of the data's key.

@@ -16,7 +16,18 @@ from starfish_storage.files.atomic import FileOperations
 from starfish_storage.maintenance.backup import backup
 from starfish_storage.maintenance.restore import restore
 
-STEPS = ("write_new", "rename", "replace_file", "remove", "sync", "sync_all", "make_directory", "set_modified")
+STEPS = (
+    "write_new",
+    "write_at",
+    "truncate",
+    "rename",
+    "replace_file",
+    "remove",
+    "sync",
+    "sync_all",
+    "make_directory",
+    "set_modified",
+)
 
 
 def kill_before(chosen: int) -> None:

@@ -205,12 +205,13 @@ class FileSystemDataHandler(DataHandler):
         return self._reader.read_with_time(key)
 
     def put(self, key: str, payload: bytes, modified: int | None) -> None:
-        """Write a file in one step, and set when it was last changed. It is not synced: see `sync`.
+        """Write a file, or a compressed pack, in one step, and set when it was last changed. Not synced: see `sync`.
 
         Raises:
             StorageIOError: it failed; what was there is as it was.
         """
-        keys.check_key(key)
+        if keys.pack_named(key) is None:
+            keys.check_key(key)
         if modified is None:
             write = FileWrite(self._place, key, payload)
         else:

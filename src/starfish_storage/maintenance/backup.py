@@ -16,12 +16,13 @@ from starfish_storage.data.row_log import RowLogOfNow
 from starfish_storage.errors import SEE_DAMAGE, StorageBusyError, StorageError, StoreDamagedError, StoreOpenError
 from starfish_storage.files.atomic import FileOperations
 from starfish_storage.files.errors import translated
-from starfish_storage.keys import DATABASE_FILE
+from starfish_storage.keys import DATABASE_FILE, place_in_pack
 from starfish_storage.maintenance.backends import PathOrUri, directories
+from starfish_storage.maintenance.pack_copies import PackCopies
 from starfish_storage.metadata.sqlite.connection import BUSY_TIMEOUT_MS
 from starfish_storage.metadata.sqlite.inspection import Inspection
 from starfish_storage.metadata.sqlite.locks import HeldAlone, WriterLock
-from starfish_storage.metadata.sqlite.snapshot import EarlierDigests, Snapshot, finish, settle
+from starfish_storage.metadata.sqlite.snapshot import EarlierBackup, Snapshot, finish, settle
 from starfish_storage.metadata.sqlite.untouched import keeps_from_writing, states_of_files
 from starfish_storage.uri import as_uri, file_uri_of_path, path_of_file_uri
 
@@ -44,10 +45,11 @@ class BackupReport:
         storage_uri: the store.
         destination: absolute path of the backup.
         records: how many records with data it holds.
-        copied: how many data files and request configurations were copied.
+        copied: how many data files, packs and request configurations were copied; of packs those that were appended to,
+            too.
         kept: how many were there already.
         removed: how many were removed, because the store no longer has them.
-        bytes: the size of what was copied.
+        bytes: the size of what was copied; of packs what was appended.
         passes: how often the store was gone through, because it changed meanwhile.
         seconds: how long it took.
     """
@@ -118,10 +120,10 @@ def backup(
                 file_uri_of_path(root),
                 target,
                 copy.records,
-                len(copy.copied),
-                copy.kept,
-                len(copy.gone),
-                sum(copy.copied.values()),
+                len(copy.copied) + len(copy.packs.copied),
+                copy.kept + copy.packs.kept,
+                len(copy.gone) + copy.packs_gone,
+                sum(copy.copied.values()) + sum(copy.packs.copied.values()),
                 copy.passes,
                 time.monotonic() - began,
             )
@@ -132,6 +134,8 @@ class _Backup:
 
     Attributes:
         records, copied, kept, gone, passes: see `BackupReport`; of copied files the sizes, of those gone the keys.
+        packs: the packs, which are not among these.
+        packs_gone: how many of them were removed.
     """
 
     def __init__(self, inspection: Inspection, data_root: str, target: str, progress: OnProgress | None) -> None:
@@ -143,13 +147,16 @@ class _Backup:
         self._target = FileSystemDataHandler(target)
         self._target.setup()
         self._snapshot = Snapshot(target)
-        self._earlier = EarlierDigests(None)
+        self._earlier = EarlierBackup(None)
+        self.packs = PackCopies(self._source, self._target, self._earlier)
         self._row_log: RowLogOfNow | None = None
         self._journal: dict[str, int | None] = {}
         self._there: dict[str, tuple[int, int]] = {}
         self._digests: dict[str, str] = {}  # of files that were put in the destination in this run
         self._changed: dict[str, tuple[str, int]] = {}  # digest and time of what replaces a file there
         self._suspects: set[str] = set()
+        self._unlike_packs: dict[str, str] = {}
+        self.packs_gone = 0
         self.records = self.kept = self.passes = 0
         self.copied: dict[str, int] = {}
         self.gone: set[str] = set()
@@ -159,7 +166,8 @@ class _Backup:
         self._target.discard_leftovers()
         if os.path.lexists(f"{self._target_root}/{DATABASE_FILE}"):
             settle(self._target_root, self._target, self._target.row_log, lock)
-            self._earlier = EarlierDigests(self._target_root)
+            self._earlier = EarlierBackup(self._target_root)
+            self.packs = PackCopies(self._source, self._target, self._earlier)
         self._there = _files_in(self._target_root)
 
     def go_through(self) -> bool:
@@ -169,25 +177,29 @@ class _Backup:
         self._journal = self._snapshot.journal()
         self._note_row_log()
         # After the snapshot: what was committed before it is there, in its version or a later one, or in its journal.
+        packs = self.packs.copy(self._snapshot)
         found = _files_in(self._data_root)
         self._changed = {}
-        for number, (key, version) in enumerate(found.items(), start=1):
+        for number, (key, version) in enumerate(found.items(), start=packs + 1):
             if version != self._there.get(key) or key in self._suspects:
                 self._copy(key)
             if self._progress is not None:
-                self._progress(number, len(found))
+                self._progress(number, packs + len(found))
         self.gone = self._there.keys() - found.keys()
         for key in self.gone:
             self.copied.pop(key, None)  # in an earlier pass
         self.kept = len(found.keys() - self.copied.keys())
         self._suspects = self._unlike_their_rows()
-        return not self._suspects
+        packed, self._unlike_packs = self.packs.unlike_their_rows(self._snapshot, self._journal)
+        self.records += packed
+        return not self._suspects and not self._unlike_packs
 
     def refuse_damage(self) -> None:
         """Raise for the data that is not as its rows say, though nobody was writing."""
+        damaged = sorted([*self._suspects, *self._unlike_packs.values()])
         raise StoreDamagedError(
-            f"{self._data_root}/{min(self._suspects)}",
-            f"this and {len(self._suspects) - 1:,} more files are missing or not what was saved; {SEE_DAMAGE}. "
+            f"{self._data_root}/{damaged[0]}",
+            f"this and {len(damaged) - 1:,} more files are missing or not what was saved; {SEE_DAMAGE}. "
             "The earlier backup is as it was",
         )
 
@@ -202,6 +214,7 @@ class _Backup:
             self._target.remove(key).publish()
         self._copy_row_log()
         finish(self._target_root, self._put, lambda keys: self._target.sync([*keys, *self.gone]))
+        self.packs_gone = self.packs.tidy()
 
     def close(self) -> None:
         """Close everything, and remove a snapshot that was not put in place."""
@@ -273,6 +286,10 @@ class _Backup:
     def _put(self, key: str, payload: bytes | None) -> None:
         if payload is None:
             self._target.remove(key).publish()
+            return
+        place = place_in_pack(key)
+        if place is not None:
+            self._target.packs.restore(place, payload)
             return
         digest = content_digest(payload)
         there = self._target.read_with_time(key)

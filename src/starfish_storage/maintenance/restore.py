@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import Any
 
 from starfish_storage.codec import content_digest
@@ -17,9 +18,12 @@ from starfish_storage.errors import StoreDamagedError, StoreOpenError
 from starfish_storage.files.atomic import FileOperations
 from starfish_storage.keys import DATABASE_FILE
 from starfish_storage.maintenance.backends import PathOrUri, directories
+from starfish_storage.maintenance.pack_copies import copy_packs
 from starfish_storage.metadata.sqlite.locks import KeptShut
 from starfish_storage.metadata.sqlite.snapshot import Snapshot
 from starfish_storage.uri import as_uri, file_uri_of_path, path_of_file_uri
+
+_READ_AT_ONCE = 500
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,7 @@ class RestoreReport:
         backup: absolute path of the backup.
         storage_uri: the store that was made.
         records: how many records with data it holds.
-        files: how many data files and request configurations were copied.
+        files: how many data files, packs and request configurations were copied.
         bytes: their size together.
         seconds: how long it took.
     """
@@ -88,7 +92,8 @@ def restore(backup: PathOrUri, storage_uri: PathOrUri, *, data_uri: PathOrUri | 
             snapshot.adopt(f"{source}/{DATABASE_FILE}")
             records = _check(snapshot, original)
             with closing(FileSystemDataHandler(data_root)) as data:
-                sizes = _copy_files(original, data)
+                data.setup()
+                sizes = [*copy_packs(original, data, snapshot.packs()), *_copy_files(original, data)]
             snapshot.complete(data_elsewhere=root != data_root)
             FileOperations().replace_file(snapshot.path, f"{os.path.realpath(root)}/{DATABASE_FILE}")
         finally:
@@ -122,15 +127,25 @@ def _check(snapshot: Snapshot, original: FileSystemDataHandler) -> int:
         else:
             there = original.read_with_time(key)
             payload = None if there is None else there[0]
-        if payload is None or digest not in (None, content_digest(payload)):
-            what = "it is missing" if payload is None else "it is not what was saved (its SHA-256 differs)"
-            raise StoreDamagedError(f"{original.root}/{key}", f"{what}; use another backup. No store was created")
+        _refuse_damage(f"{original.root}/{key}", payload, digest)
+    packed = snapshot.packed_references()
+    while some := list(islice(packed, _READ_AT_ONCE)):
+        records += len(some)
+        for one, payload in zip(some, original.packs.read_each([one.place for one in some]), strict=True):
+            is_whole = payload is not None and one.sha256 in (None, content_digest(payload))
+            found = payload if is_whole else snapshot.journaled(one.place) or payload
+            _refuse_damage(f"{original.root}/{one.place.key}", found, one.sha256)
     return records
+
+
+def _refuse_damage(path: str, payload: bytes | None, digest: str | None) -> None:
+    if payload is None or digest not in (None, content_digest(payload)):
+        what = "it is missing" if payload is None else "it is not what was saved (its SHA-256 differs)"
+        raise StoreDamagedError(path, f"{what}; use another backup. No store was created")
 
 
 def _copy_files(original: FileSystemDataHandler, data: FileSystemDataHandler) -> list[int]:
     """Copy everything but the database, make it safe, and return the sizes of the files."""
-    data.setup()
     sizes: list[int] = []
     keys: list[str] = []
     for key in _keys_in(original.root):

@@ -7,14 +7,14 @@ import shutil
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
 import apsw
 
 from starfish_storage.errors import StorageIOError, StoreOpenError, StoreVersionError
 from starfish_storage.files.permissions import create_private_file
 from starfish_storage.interface import DataHandler, RowLogHandler
-from starfish_storage.keys import DATABASE_FILE
+from starfish_storage.keys import DATABASE_FILE, PackPlace, place_in_pack
 from starfish_storage.metadata.migrations import latest_version
 from starfish_storage.metadata.queries import sqlite_queries
 from starfish_storage.metadata.row import only_values
@@ -47,6 +47,24 @@ def _translated(
             raise translate(error, self.path) from error
 
     return wrapped
+
+
+class PackedReference(NamedTuple):
+    """Data in a pack that a record refers to.
+
+    Attributes:
+        place: where it lies.
+        sha256: what is to be there, in hex; None if that is not known.
+    """
+
+    place: PackPlace
+    sha256: str | None
+
+
+def packed_reference(row: Row) -> PackedReference:
+    """Return a row of `every_packed_reference`, named."""
+    pack, start, length, sha256 = row
+    return PackedReference(PackPlace(pack, start, length), sha256)
 
 
 class Snapshot:
@@ -97,8 +115,17 @@ class Snapshot:
         return found + [f"a row of {table} has no parent" for table, _, _ in self._execute("check_foreign_keys")]
 
     def data_references(self) -> Iterator[tuple[str, str | None]]:
-        """Return what records refer to: keys, and the digests of what is to be there."""
-        return ((key, digest) for key, digest in self._rows("every_data_reference"))
+        """Return what records refer to in files of their own: keys, and the digests of what is to be there."""
+        return ((key, digest) for key, digest in self._rows("every_file_reference"))
+
+    def packed_references(self) -> Iterator[PackedReference]:
+        """Return what records refer to in packs, in the order in which it lies there."""
+        return map(packed_reference, self._rows("every_packed_reference"))
+
+    @_translated
+    def packs(self) -> dict[str, int]:
+        """Return how much of each pack is committed, in bytes."""
+        return dict(self._execute("list_packs"))
 
     def request_config_references(self) -> Iterator[str]:
         """Return the keys of request configurations that master jobs refer to."""
@@ -114,6 +141,14 @@ class Snapshot:
         """Return what an entry of the journal puts in place."""
         (payload,) = only_values(self._execute("get_journal_payload", (number,)))
         return payload
+
+    def journaled(self, place: PackPlace) -> bytes | None:
+        """Return what the journal has of a place in a pack, if it has it."""
+        for key, number in self.journal().items():
+            found = place_in_pack(key)
+            if number is not None and found is not None and found.holds(place):
+                return self.payload(number)[place.start - found.start : place.end - found.start]
+        return None
 
     @_translated
     def journal_data(self, key: str, payload: bytes) -> None:
@@ -199,8 +234,8 @@ def finish(root: str, put: Callable[[str, bytes | None], None], sync: Callable[[
         connection.execute(queries["empty_journal"], (until,)).fetchall()
 
 
-class EarlierDigests:
-    """The digests of the data of a store that nobody else has open, as far as its rows tell them.
+class EarlierBackup:
+    """What the rows of a backup tell that nobody else has open.
 
     Args:
         root: absolute path of the directory of the database, if there is one.
@@ -219,6 +254,18 @@ class EarlierDigests:
         if self._inspection is None:
             return []
         return [digest for digest in self._inspection.digests_of(key) if digest is not None]
+
+    def packs(self) -> dict[str, int]:
+        """Return how much of each pack is committed, in bytes."""
+        return {} if self._inspection is None else dict(self._inspection.rows("list_packs"))
+
+    def packed_references(self) -> Iterator[PackedReference]:
+        """Return what records refer to in packs, in the order in which it lies there."""
+        return (
+            iter(())
+            if self._inspection is None
+            else map(packed_reference, self._inspection.rows("every_packed_reference"))
+        )
 
     def close(self) -> None:
         """Close the database. Idempotent."""

@@ -223,6 +223,22 @@ SELECT output_ref, data_sha256 FROM records WHERE output_ref IS NOT NULL
 UNION ALL
 SELECT output_ref, data_sha256 FROM record_versions WHERE output_ref IS NOT NULL ORDER BY output_ref
 
+-- name: every_file_reference
+-- Of data in files of its own.
+SELECT output_ref, data_sha256 FROM records
+WHERE output_ref IS NOT NULL AND NOT EXISTS (SELECT 1 FROM packed_data WHERE key = output_ref)
+UNION ALL
+SELECT output_ref, data_sha256 FROM record_versions
+WHERE output_ref IS NOT NULL AND NOT EXISTS (SELECT 1 FROM packed_data WHERE key = output_ref)
+ORDER BY output_ref
+
+-- name: every_packed_reference
+-- Of data in packs, in the order in which it lies there.
+SELECT pack, start, length, data_sha256 FROM records CROSS JOIN packed_data ON key = output_ref
+UNION ALL
+SELECT pack, start, length, data_sha256 FROM record_versions CROSS JOIN packed_data ON key = output_ref
+ORDER BY pack, start
+
 -- name: page_of_data_references
 SELECT record_uid, output_ref, data_sha256 FROM records
 WHERE record_uid > :after AND output_ref IS NOT NULL ORDER BY record_uid LIMIT 1000

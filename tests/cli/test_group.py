@@ -147,3 +147,14 @@ def test_a_command_imports_what_it_needs(words: str, unused: list[str], here: Pa
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=here, capture_output=True, text=True, check=True)
     assert done.stderr == "[]\n"
+
+
+@pytest.mark.parametrize(("called", "left"), [("pass", "frozen"), ("import starfish_storage.generation", "collected")])
+def test_a_command_is_imported_without_the_collector(called: str, left: str, here: Path):
+    code = (
+        f"{called}\nimport atexit, gc, sys\nfrom starfish_storage.__main__ import run\n"
+        "def tell(): print(gc.isenabled(), 'frozen' if gc.get_freeze_count() else 'collected', file=sys.stderr)\n"
+        "atexit.register(tell)\nsys.argv[1:] = ['runs']\nrun()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=here, capture_output=True, text=True, check=True)
+    assert done.stderr == f"True {left}\n"

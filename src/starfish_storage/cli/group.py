@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import importlib
 import logging
 import os
@@ -90,6 +91,7 @@ class CommandGroup(click.Group):
         if name not in _MODULES:
             return None
         command: click.Command = getattr(importlib.import_module(_MODULES[name]), f"{name.replace('-', '_')}_command")
+        gc.enable()  # the process began without, see `starfish_storage.__main__`
         return command
 
     def invoke(self, ctx: click.Context) -> Any:

@@ -34,29 +34,24 @@ class Queries:
 
     def __init__(self, engine: str, *paths: str) -> None:
         self._numbered = engine == "postgres"
-        self._plain: dict[str, str] = {}
-        self._merged: dict[str, tuple[str, str]] = {}
-        self._repeated: dict[str, tuple[str, str, str]] = {}
-        self._made: dict[tuple[str, int], str] = {}
-        self._parameters: dict[str, tuple[str, ...]] = {}
         fragments = ("common/clauses.sql", f"{engine}/clauses.sql", f"{engine}/keys.sql")
         self._fragments = {name: _COMMENT.sub("", text).strip() for path in fragments for name, text in _named(path)}
-        for name, text in ((name, self.expanded(text)) for path in paths for name, text in _named(path)):
-            self._parameters[name] = tuple(_PARAMETER.findall(_COMMENT.sub("", text)))
-            if _EACH_STATUS in text:
-                branch, merge = text.partition(_EACH_STATUS)[2].split(_MERGED)
-                self._merged[name] = (branch, merge)
-            elif _EACH_ROW in text:
-                head, _, rest = text.partition(_EACH_ROW)
-                row, _, tail = rest.partition(_END)
-                self._repeated[name] = (head, row, tail)
-                self._plain[name] = self.repeated(name, 1)
-            else:
-                self._plain[name] = self._translated(text)
+        # Written out when they are first asked for: a command that lists runs needs ten of three hundred. Two threads
+        # that ask at once make the same text twice.
+        self._given = {name: text for path in paths for name, text in _named(path)}
+        self._plain: dict[str, str] = {}
+        self._made: dict[tuple[str, int], str] = {}
+        self._parameters: dict[str, tuple[str, ...]] = {}
 
     def __getitem__(self, name: str) -> str:
-        """Return the text of a query."""
-        return self._plain[name]
+        """Return the text of a query; a list over statuses has none of its own, see `merged`."""
+        text = self._plain.get(name)
+        if text is None:
+            text = self.expanded(self._given[name])
+            if _EACH_STATUS in text:
+                raise KeyError(name)
+            text = self._plain[name] = self.repeated(name, 1) if _EACH_ROW in text else self._translated(text)
+        return text
 
     def merged(self, name: str, statuses: int) -> str:
         """Return the text of a list over so many statuses.
@@ -66,7 +61,7 @@ class Queries:
         """
         text = self._made.get((name, statuses))
         if text is None:
-            branch, merge = self._merged[name]
+            branch, merge = self.expanded(self._given[name]).partition(_EACH_STATUS)[2].split(_MERGED)
             if self._numbered and statuses > 1:  # PostgreSQL merges branches that are ordered; others it sorts
                 branch = f"({branch} {merge.partition('LIMIT')[0]})"
             assembled = " UNION ALL ".join([branch] * statuses) + " " + merge
@@ -77,7 +72,8 @@ class Queries:
         """Return the text of a query over so many rows, whose parameters follow each other."""
         text = self._made.get((name, rows))
         if text is None:
-            head, row, tail = self._repeated[name]
+            head, _, rest = self.expanded(self._given[name]).partition(_EACH_ROW)
+            row, _, tail = rest.partition(_END)
             text = self._made[name, rows] = self._translated(f"{head} {', '.join([row] * rows)} {tail}")
         return text
 
@@ -87,11 +83,15 @@ class Queries:
 
     def parameters(self, name: str) -> tuple[str, ...]:
         """Return the names of a query's parameters, in order."""
-        return self._parameters[name]
+        found = self._parameters.get(name)
+        if found is None:
+            text = _COMMENT.sub("", self.expanded(self._given[name]))
+            found = self._parameters[name] = tuple(_PARAMETER.findall(text))
+        return found
 
     def names(self) -> list[str]:
         """Return the names of all queries."""
-        return [*self._plain, *self._merged]
+        return list(self._given)
 
     def _translated(self, text: str) -> str:
         numbers = count(1)

@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from durability.faults import RecordedFiles, Steps
+from durability.pack_store import Store, line
 from starfish_storage.data.compressed_packs import (
     FRAME_CONTENT,
     CompressedPack,
@@ -259,3 +260,49 @@ def test_wherever_it_ends_one_whole_form_is_there_and_the_next_call_goes_on(tmp_
     renamed, removed = steps.first("rename 000001.jsonl.zst"), steps.first("remove 000001.jsonl")
     syncs = [number for number, step in enumerate(steps.taken) if step == "fsync"]
     assert [(number > renamed) + (number > removed) for number in syncs] == [0, 1, 2]
+
+
+@pytest.fixture(name="store")
+def a_store_of_packs(tmp_path: Path) -> Iterator[Store]:
+    store = Store(tmp_path / "store")
+    yield store
+    store.close()
+
+
+def test_readers_do_not_notice_and_writers_go_on_in_another_pack(store: Store) -> None:
+    packs, early, late = store.open(), store.open(), store.open()
+    lines = [line(number, 1000) for number in range(1000)]
+    places = store.save(packs, *lines, safe=True)
+    assert early.read_each(places) == lines
+    packs.close()
+    compression(store.root)[0].compress(KEY, lambda: store.ends["000001"])
+    assert not store.path().exists()
+    for reader in (early, late):
+        assert reader.read_each(places) == lines
+        assert reader.read(places[7]) == lines[7]
+        assert b"".join(reader.read_parts(places[8], 300)) == lines[8]
+        assert reader.holds(places[-1])
+        assert not reader.holds(places[-1]._replace(length=1001))
+    assert store.save(packs, line(1))[0].pack == "000002"
+    assert late.names() == ["000001", "000002"]
+    packs.restore(places[3], lines[3])  # as a journal may say whose emptying a power cut has undone
+    packs.sync(["000001"])
+    assert not store.path().exists()
+    assert late.read(places[4]) == lines[4]
+
+
+def test_of_a_damaged_frame_the_other_places_are_read(store: Store) -> None:
+    packs = store.open()
+    lines = [line(number, 1000) for number in range(1000)]
+    places = store.save(packs, *lines, safe=True)
+    packs.close()
+    compression(store.root)[0].compress(KEY, lambda: store.ends["000001"])
+    path = store.path().with_name("000001.jsonl.zst")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:40] + bytes([whole[40] ^ 255]) + whole[41:])
+    found = store.open().read_each(places)
+    damaged = found.count(None)
+    assert damaged == FRAME_CONTENT // 1000
+    assert found == [None] * damaged + lines[damaged:]
+    with pytest.raises(StoreDamagedError, match=r"000001\.jsonl\.zst' is damaged: frame 0"):
+        store.open().read(places[0])

@@ -56,7 +56,7 @@ def test_neighbours_are_read_in_one_call_and_returned_in_the_order_asked(
         calls.append((start, length))
         return pread(descriptor, length, start)
 
-    monkeypatch.setattr(pack_reading.os, "pread", counted)
+    monkeypatch.setattr(os, "pread", counted)
     missing = [PackPlace("000001", far.end - 5, 10), PackPlace("000007", 0, 10)]
     asked = [places[30], far, *missing, places[2], places[30]]
     assert packs.read_each(asked) == [line(30), line(51), None, None, line(2), line(30)]

@@ -105,7 +105,9 @@ class PackFiles:
         return self._reader.holds(place)
 
     def restore(self, place: PackPlace, payload: bytes) -> None:
-        """Write a range of a pack anew; a pack that is missing is made. Idempotent. Power-safe after `sync`.
+        """Write a range of a pack anew; a pack that is missing is made, and a compressed one stays.
+
+        Idempotent. Power-safe after `sync`.
 
         Raises:
             StorageFullError: no space was left.
@@ -117,7 +119,10 @@ class PackFiles:
         with self._appending, translated(f"{self._directories.root}/{keys.pack_key(place.pack)}"):
             pack = self._written(place.pack)
             if pack is None:
-                pack = self._unsynced[place.pack] = self._choice.restorable(place.pack)
+                pack = self._choice.restorable(place.pack)
+                if pack is None:
+                    return
+                self._unsynced[place.pack] = pack
             pack.synced = min(pack.synced, place.start)
             self._files.write_at(pack.descriptor, payload, place.start)
             pack.end = max(pack.end, place.end)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from starfish_storage import keys
+from starfish_storage.data.compressed_packs import ENDING
 from starfish_storage.data.directories import Directories
 from starfish_storage.files.atomic import FileOperations, close
 from starfish_storage.files.spare_descriptors import SPARES
@@ -96,21 +97,29 @@ class PackChoice:
         """
         return self._insisting(lambda directory: self._chosen(directory, length, committed))
 
-    def restorable(self, name: str) -> WrittenPack:
+    def restorable(self, name: str) -> WrittenPack | None:
         """Open a pack, without a lock, to write parts of it anew; it is made if it is not there.
+
+        None: there is a compressed one in its place. It was made of what was power-safe by then, so all that a journal
+        may still have of the pack is in it; a plain one, made for a part, would hide the rest.
 
         Raises:
             OSError: it cannot be opened or made.
         """
         file = keys.pack_key(name).rpartition("/")[2]
 
-        def open_or_make(directory: int) -> int:
+        def open_or_make(directory: int) -> int | None:
             try:
                 return self._files.open_for_changes(directory, file)
             except FileNotFoundError:
+                if self._files.is_file(directory, file + ENDING):
+                    return None
                 return self._files.create_for_changes(directory, file)
 
-        return WrittenPack(name, self._insisting(open_or_make), 0, is_all_ours=True, is_entered=False)
+        descriptor = self._insisting(open_or_make)
+        if descriptor is None:
+            return None
+        return WrittenPack(name, descriptor, 0, is_all_ours=True, is_entered=False)
 
     def names(self) -> list[str]:
         """Return the names of all packs that are there, in order.

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import resource
-import stat
 from collections.abc import Iterator, Sequence
 
 from starfish_storage import keys
+from starfish_storage.data.compressed_packs import RecentFrames
 from starfish_storage.data.directories import Directories
-from starfish_storage.errors import DataNotFoundError, InvalidReferenceError
-from starfish_storage.files.atomic import close, opened
+from starfish_storage.data.open_packs import OpenPack, open_pack
+from starfish_storage.errors import DataNotFoundError, StoreDamagedError
 from starfish_storage.files.errors import translated
 from starfish_storage.files.spare_descriptors import SPARES
 from starfish_storage.keys import PACKS_DIRECTORY, PackPlace
 
-# Not blocking: opening a planted FIFO would wait for a writer that never comes.
-_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _MOST_KEPT_OPEN = 64
 _LONGEST_GAP = 16 << 10  # bytes that are read in vain; another call costs as much
 _LARGEST_READ = 4 << 20  # bytes that are read in one call for several places
@@ -32,7 +28,8 @@ class PackReader:
 
     def __init__(self, directories: Directories) -> None:
         self._directories = directories
-        self._open: dict[str, _OpenPack] = {}
+        self._open: dict[str, OpenPack] = {}
+        self._frames = RecentFrames()
         # A sixteenth of the descriptors at most: directories take a quarter, and the rest is the caller's.
         allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         self._most = _MOST_KEPT_OPEN if allowed == resource.RLIM_INFINITY else min(_MOST_KEPT_OPEN, allowed // 16)
@@ -43,6 +40,8 @@ class PackReader:
         Raises:
             DataNotFoundError: there is no such pack, or it ends before.
             InvalidReferenceError: what is there is a link or no regular file.
+            StoreDamagedError: it is compressed, and what is read of it is damaged.
+            MissingExtraError: it is compressed, and what decompresses it is not installed.
             StorageIOError: it cannot be read.
         """
         content = self._read(place)
@@ -53,7 +52,9 @@ class PackReader:
         return content
 
     def read_each(self, places: Sequence[PackPlace]) -> list[bytes | None]:
-        """Return what is at each place, in their order; None where there is nothing. Neighbours are read in one call.
+        """Return what is at each place, in their order; None where there is nothing, or a frame is damaged.
+
+        Neighbours are read in one call.
 
         Raises:
             InvalidReferenceError: as `read`.
@@ -61,11 +62,11 @@ class PackReader:
         """
         found: list[bytes | None] = [None] * len(places)
         for span, numbers in _spans(places):
-            content = self._read(span)
+            content = self._read_whole(span)
             for number in numbers:
                 place = places[number]
-                if content is None:  # the pack is shorter, or gone: each for itself
-                    found[number] = self._read(place)
+                if content is None:  # the pack is shorter, gone, or damaged in a part: each for itself
+                    found[number] = self._read_whole(place)
                 else:
                     start = place.start - span.start
                     found[number] = content[start : start + place.length]
@@ -93,6 +94,13 @@ class PackReader:
         """Close the packs that are kept open. Idempotent."""
         self._open = {}
 
+    def _read_whole(self, place: PackPlace) -> bytes | None:
+        """Return what is at a place; None if there is nothing, or it is damaged, which reading it alone tells."""
+        try:
+            return self._read(place)
+        except StoreDamagedError:
+            return None
+
     def _read(self, place: PackPlace) -> bytes | None:
         pack = self._holding(place)
         if pack is None:
@@ -107,7 +115,7 @@ class PackReader:
             content = b"" if pack is None else pack.read(place.start, place.length)
         return content if pack is not None and len(content) == place.length else None
 
-    def _holding(self, place: PackPlace) -> _OpenPack | None:
+    def _holding(self, place: PackPlace) -> OpenPack | None:
         """Return the open pack that reaches to the end of a place. None: there is none, also after another look."""
         pack = self._open.get(place.pack)
         if pack is not None and pack.reaches(place.end):
@@ -118,7 +126,7 @@ class PackReader:
             pack = self._found(place)
         return pack
 
-    def _found(self, place: PackPlace) -> _OpenPack | None:
+    def _found(self, place: PackPlace) -> OpenPack | None:
         self._open.pop(place.pack, None)
         try:
             pack = self._opened(place.pack)
@@ -126,26 +134,13 @@ class PackReader:
             return None
         return pack if pack.reaches(place.end) else None
 
-    def _opened(self, name: str) -> _OpenPack:
+    def _opened(self, name: str) -> OpenPack:
         """Open a pack anew. Raises a plain `FileNotFoundError` if there is none."""
-        key = keys.pack_key(name)
-        with translated(self._path(name), missing_passes=True):
-            directory = self._directories.acquire(PACKS_DIRECTORY)
-            try:
-                descriptor = opened(key.rpartition("/")[2], _READ, directory)
-            except OSError as error:
-                if error.errno in (errno.ELOOP, errno.ENXIO):
-                    raise InvalidReferenceError(key, "there is a link or a device, not a regular file") from error
-                raise
-            finally:
-                self._directories.release(PACKS_DIRECTORY, directory)
-            pack = _OpenPack(descriptor)
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise InvalidReferenceError(key, "what is there is not a regular file")
+        pack = open_pack(self._directories, name, self._frames)
         self._keep(name, pack)
         return pack
 
-    def _keep(self, name: str, pack: _OpenPack) -> None:
+    def _keep(self, name: str, pack: OpenPack) -> None:
         """Keep a pack open, in place of those that were removed since they were opened, and of the first of too many.
 
         A removed file takes up its space for as long as somebody has it open.
@@ -163,39 +158,6 @@ class PackReader:
 
     def _path(self, name: str) -> str:
         return f"{self._directories.root}/{keys.pack_key(name)}"
-
-
-class _OpenPack:
-    """A pack that is open for reading until nobody refers to it: a thread may be reading what another gives up."""
-
-    __slots__ = ("_descriptor", "_size")
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        self._size = 0
-
-    def __del__(self) -> None:
-        close(self._descriptor)
-
-    def reaches(self, end: int) -> bool:
-        """Return whether it has so many bytes: a row that was tampered with may say anything."""
-        if end > self._size:
-            self._size = os.fstat(self._descriptor).st_size
-        return end <= self._size
-
-    def is_removed(self) -> bool:
-        """Return whether it has no name any more."""
-        return os.fstat(self._descriptor).st_nlink == 0
-
-    def read(self, start: int, length: int) -> bytes:
-        """Return bytes of it; fewer if it ends before."""
-        content = os.pread(self._descriptor, length, start)
-        while 0 < len(content) < length:
-            more = os.pread(self._descriptor, length - len(content), start + len(content))
-            if not more:
-                break
-            content += more
-        return content
 
 
 def _spans(places: Sequence[PackPlace]) -> Iterator[tuple[PackPlace, list[int]]]:

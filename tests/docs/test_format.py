@@ -30,6 +30,7 @@ from starfish_storage import (
 from starfish_storage.codec import MAX_DEPTH, canonical_hash, decode, encode
 from starfish_storage.errors import InvalidDataError
 from starfish_storage.identifiers import MAX_ID_BYTES, fold
+from starfish_storage.interface import Layout
 from starfish_storage.keys import record_key
 from starfish_storage.metadata.migrations import latest_version
 from starfish_storage.metadata.sqlite.migrate import APPLICATION_ID
@@ -171,9 +172,11 @@ def test_the_limits():
 # --- a store ----------------------------------------------------------------------------------------------------------
 
 
-async def test_the_files_of_a_store(tmp_path: Path):
+@pytest.mark.parametrize("layout", ["files", "packed"])
+async def test_the_files_of_a_store(tmp_path: Path, layout: Layout):
     root = tmp_path / "store"
-    async with LocalStorage(root.as_uri()) as storage:
+    data = "data/82/r1.json" if layout == "files" else "data/packs/000001.jsonl"
+    async with LocalStorage(root.as_uri(), layout=layout) as storage:
         await fill(storage)
         await storage.save_record(record("r1"), {"text": "two\nlines", "é": [1, 2**70, 1.5]})
         present = {path.relative_to(root) for path in root.rglob("*")}
@@ -187,9 +190,9 @@ async def test_the_files_of_a_store(tmp_path: Path):
         "writer.lock",
         "rows.jsonl",
         f"configs/{MASTER_JOB}.request.json",
-        "data/82/r1.json",
+        data,
     }
-    content = (root / "data/82/r1.json").read_bytes()
+    content = (root / data).read_bytes()
     assert content.count(b"\n") == 1
     assert content.endswith(b"}\n")
     lock, log = (root / "writer.lock").read_bytes(), root / "rows.jsonl"
@@ -202,6 +205,10 @@ async def test_the_files_of_a_store(tmp_path: Path):
     (moment,) = database.execute("SELECT start_time FROM records").fetchall()[0]
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", str(moment))
     assert database.execute("SELECT storage_uri FROM master_jobs").get == "."
+    assert database.execute("SELECT value FROM settings WHERE name = 'layout'").get == layout
+    places = [("data/82/r1.json", "000001", 0, len(content))] if layout == "packed" else []
+    assert database.execute("SELECT * FROM packed_data").fetchall() == places
+    assert database.execute("SELECT * FROM packs").fetchall() == [(pack, size) for _, pack, _, size in places]
 
 
 async def test_the_locks_of_an_open_store(tmp_path: Path):
@@ -226,31 +233,59 @@ async def test_the_locks_of_an_open_store(tmp_path: Path):
 # --- other programs ---------------------------------------------------------------------------------------------------
 
 
-async def test_another_program_writes_to_an_open_store(tmp_path: Path):
-    async with LocalStorage(tmp_path.as_uri()) as storage:
+@pytest.mark.parametrize("how", ["write", "append"])
+@pytest.mark.parametrize("layout", ["files", "packed"])
+async def test_another_program_writes_to_an_open_store(tmp_path: Path, layout: Layout, how: str):
+    async with LocalStorage(tmp_path.as_uri(), layout=layout) as storage:
         await fill(storage)
-        done = await asyncio.to_thread(other_program, "write", tmp_path, MASTER_JOB, JOB, "theirs-1")
-        assert done.returncode == 0, done.stderr
         await storage.save_record(record("ours-1"), {"written_by": "the library"})
-        assert await storage.count_records_for_master_job(MASTER_JOB) == {"completed": 2}
+        (tmp_path / "data/packs").mkdir(0o700, exist_ok=True)
+        done = await asyncio.to_thread(other_program, how, tmp_path, MASTER_JOB, JOB, "theirs-1")
+        assert done.returncode == 0, done.stderr
+        await storage.save_record(record("ours-2"), {"written_by": "the library"})
+        assert await storage.count_records_for_master_job(MASTER_JOB) == {"completed": 3}
         theirs = await storage.get_record_data(await reference(storage, "theirs-1"))
         assert theirs == {"written_by": "another program", "uid": "theirs-1"}
+        assert await storage.get_record_data(await reference(storage, "ours-1")) == {"written_by": "the library"}
+    packs = [path.name for path in sorted((tmp_path / "data/packs").iterdir())]
+    assert packs == [f"{number + 1:06}.jsonl" for number in range((layout == "packed") + (how == "append"))]
 
 
-async def test_the_library_finishes_what_a_killed_program_left(tmp_path: Path):
-    async with LocalStorage(tmp_path.as_uri()) as storage:
+async def test_another_program_gives_packed_data_a_file_and_the_library_packs_it_again(tmp_path: Path):
+    async with LocalStorage(tmp_path.as_uri(), layout="packed") as storage:
         await fill(storage)
-        done = await asyncio.to_thread(other_program, "write", tmp_path, MASTER_JOB, JOB, "theirs-1", "killed")
+        await storage.save_record(record("r1"), {"n": 1})
+        done = await asyncio.to_thread(other_program, "write", tmp_path, MASTER_JOB, JOB, "r1")
+        assert done.returncode == 0, done.stderr
+        theirs = await reference(storage, "r1")
+        assert (await storage.get_record_data(theirs))["written_by"] == "another program"
+        await storage.save_record(record("r1"), {"n": 2})
+        assert await storage.get_record_data(theirs) == {"n": 2}
+    assert not os.path.exists(theirs)
+
+
+@pytest.mark.parametrize(("layout", "how"), [("files", "write"), ("packed", "append")])
+async def test_the_library_finishes_what_a_killed_program_left(tmp_path: Path, layout: Layout, how: str):
+    async with LocalStorage(tmp_path.as_uri(), layout=layout) as storage:
+        await fill(storage)
+        (tmp_path / "data/packs").mkdir(0o700, exist_ok=True)
+        done = await asyncio.to_thread(other_program, how, tmp_path, MASTER_JOB, JOB, "theirs-1", "killed")
         assert done.returncode == -signal.SIGKILL, done.stderr
         theirs = await reference(storage, "theirs-1")
-        assert not os.path.exists(theirs)
+        pack = tmp_path / "data/packs/000001.jsonl"
+        if layout == "files":
+            assert not os.path.exists(theirs)
+        else:
+            pack.write_bytes(b"")  # as after a power cut
         assert (await storage.get_record_data(theirs))["uid"] == "theirs-1"  # from the journal
         await storage.save_record(record("ours-1"), {})  # the next writer puts it in place
-        assert os.path.exists(theirs)
+        assert os.path.exists(theirs) if layout == "files" else pack.read_bytes().count(b"theirs-1") == 1
+        assert (await storage.get_record_data(theirs))["uid"] == "theirs-1"
 
 
-async def test_another_program_reads_an_open_store(tmp_path: Path):
-    async with LocalStorage(tmp_path.as_uri()) as storage:
+@pytest.mark.parametrize("layout", ["files", "packed"])
+async def test_another_program_reads_an_open_store(tmp_path: Path, layout: Layout):
+    async with LocalStorage(tmp_path.as_uri(), layout=layout) as storage:
         await fill(storage)
         expected = {f"r{number}": {"n": number} for number in range(20)}
         await storage.save_records([(record(uid), data) for uid, data in expected.items()])
@@ -259,11 +294,12 @@ async def test_another_program_reads_an_open_store(tmp_path: Path):
     assert json.loads(other_program("read", tmp_path).stdout) == expected
 
 
-async def test_the_backup_of_an_open_store(tmp_path: Path):
+@pytest.mark.parametrize("layout", ["files", "packed"])
+async def test_the_backup_of_an_open_store(tmp_path: Path, layout: Layout):
     recipe = [command for block in blocks(PAGE) if block.info == "console" for command in commands(block)]
     assert len(recipe) == 3
     saved = 0
-    async with LocalStorage((tmp_path / "store").as_uri()) as storage:
+    async with LocalStorage((tmp_path / "store").as_uri(), layout=layout) as storage:
         await fill(storage)
 
         async def keep_writing() -> None:

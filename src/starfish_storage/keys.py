@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import time
 from typing import NamedTuple
 
 from starfish_storage.errors import InvalidReferenceError
@@ -150,6 +151,15 @@ def owner_uid(key: str) -> str:
 def new_version() -> str:
     """Return a version that no data had before, and that nothing will name again once it is gone."""
     return os.urandom(_VERSION_BYTES).hex()
+
+
+def new_pack() -> str:
+    """Return a name for a pack that nobody else gives, on any machine: milliseconds since 1970, then random digits.
+
+    >>> len(new_pack())
+    20
+    """
+    return f"{time.time_ns() // 1_000_000:011x}{os.urandom(5).hex()[:9]}"
 
 
 def version_named_by(content: str) -> str:

@@ -48,7 +48,7 @@ def open_storage(
     """
     place, data_place = as_uri(uri), None if data_uri is None else as_uri(data_uri)
     if place.startswith(POSTGRES_SCHEMES):
-        return postgres_storage()(place, data_place, redact_secrets=redact_secrets, read_only=read_only)
+        return postgres_storage()(place, data_place, redact_secrets=redact_secrets, read_only=read_only, layout=layout)
     if not place.startswith(FILE_SCHEME):
         raise InvalidUriError(
             without_password(place),

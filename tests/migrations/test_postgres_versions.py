@@ -14,7 +14,7 @@ from servers.postgres import PostgresServer
 from starfish_storage import StoreOpenError, open_storage
 from starfish_storage.metadata.migrations import migrations
 
-VERSIONS = {"postgres-v1": 1, "postgres-v1-run": 1, "postgres-v2": 2, "postgres-v3": 3}
+VERSIONS = {"postgres-v1": 1, "postgres-v1-run": 1, "postgres-v2": 2, "postgres-v3": 3, "postgres-v4": 4}
 """The stores, with their versions."""
 
 

@@ -10,10 +10,10 @@ import pytest
 from servers.fixtures import BUCKET
 from servers.proxies import FaultyHttp
 from servers.s3 import MotoServer
-from starfish_storage.data.object_packs import LARGEST_PACK, new_pack
+from starfish_storage.data.object_packs import LARGEST_PACK
 from starfish_storage.data.object_store import ObjectStoreDataHandler
 from starfish_storage.errors import DataNotFoundError, InvalidReferenceError, StorageUnavailableError
-from starfish_storage.keys import PackPlace
+from starfish_storage.keys import PackPlace, new_pack
 
 ROWS = [b'{"number":%d,"text":"%s"}\n' % (number, b"x" * 1200) for number in range(300)]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 
 from starfish_storage import keys
 from starfish_storage.data.directories import Directories
@@ -119,7 +119,7 @@ class FileSystemDataHandler(DataHandler):
         self, payloads: Sequence[bytes], *, safe: bool, committed: CommittedSizes | None = None
     ) -> list[PackPlace]:
         """See `DataHandler.append`."""
-        return self.packs.append(payloads, committed or _nothing_known, safe=safe)
+        return self.packs.append(payloads, committed, safe=safe)
 
     def take_back(self, places: Sequence[PackPlace]) -> None:  # noqa: ARG002 (they are those of the last append)
         """See `DataHandler.take_back`."""
@@ -272,10 +272,6 @@ class FileSystemDataHandler(DataHandler):
         """See `DataHandler.discard_leftovers`."""
         with translated(self.root):
             self.staging.discard_leftovers()
-
-
-def _nothing_known(packs: Sequence[str]) -> Mapping[str, int]:  # noqa: ARG001 (of any)
-    return {}
 
 
 def _published(writes: Sequence[DataWrite]) -> list[StorageError | None]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
@@ -22,11 +20,6 @@ _STEP: Final = _WINDOW // 2  # windows overlap by half, so that a record of up t
 _KEPT: Final = 16 << 20  # bytes of windows that are kept
 _GAP: Final = 1 << 16  # bytes that are rather read in vain than asked for by another request
 _LONGEST_SPAN: Final = 4 << 20
-
-
-def new_pack() -> str:
-    """Return the name of a pack that nobody else gives, on any machine: names are in the order of time."""
-    return f"{time.time_ns() // 1_000_000:011x}{os.urandom(5).hex()[:9]}"
 
 
 def portions(payloads: Sequence[bytes]) -> Iterator[Sequence[bytes]]:

@@ -12,7 +12,7 @@ from typing import TypeVar, cast
 from starfish_storage import keys
 from starfish_storage.data.object_client import ObjectClient
 from starfish_storage.data.object_inventory import ObjectInventory
-from starfish_storage.data.object_packs import PackSpan, PackWindows, new_pack, places_in, portions, spans
+from starfish_storage.data.object_packs import PackSpan, PackWindows, places_in, portions, spans
 from starfish_storage.data.object_writes import ObjectRemoval, ObjectWrite
 from starfish_storage.data.patience import Patience, allowed_seconds
 from starfish_storage.errors import (
@@ -23,7 +23,7 @@ from starfish_storage.errors import (
 )
 from starfish_storage.interface import DataHandler, DataWrite
 from starfish_storage.interface.data import CommittedSizes
-from starfish_storage.keys import PackPlace, pack_key, place_in_pack
+from starfish_storage.keys import PackPlace, new_pack, pack_key, place_in_pack
 from starfish_storage.uri import parse_object_uri
 
 logger = logging.getLogger(__name__)

@@ -23,6 +23,7 @@ class PackFiles:
 
     A pack is appended to only by who holds a ``flock`` on it. Packs are numbered, and the number of one that rows know
     of is not given again, be its file gone: who still has a place in it, or its file open, would read another's data.
+    Where many machines write, nobody knows all numbers, and names are given that nobody else gives.
 
     Args:
         directories: the directories of the root.
@@ -41,7 +42,7 @@ class PackFiles:
         self._before = 0  # where the last append began
         self._unsynced: dict[str, WrittenPack] = {}  # full or restored; the own one is not among them
 
-    def append(self, payloads: Sequence[bytes], committed: CommittedSizes, *, safe: bool) -> list[PackPlace]:
+    def append(self, payloads: Sequence[bytes], committed: CommittedSizes | None, *, safe: bool) -> list[PackPlace]:
         """Append payloads to the own pack in one write, and return their places. Not idempotent.
 
         Args:
@@ -178,7 +179,7 @@ class PackFiles:
         self._appending, self._syncing = threading.Lock(), threading.Lock()  # threads that stayed behind may hold them
         self._own, self._unsynced = None, {}
 
-    def _with_room(self, length: int, committed: CommittedSizes) -> WrittenPack:
+    def _with_room(self, length: int, committed: CommittedSizes | None) -> WrittenPack:
         """Return the own pack, or another in its place if that is full, removed, or shared."""
         own = self._own
         if own is not None and own.has_room(length):

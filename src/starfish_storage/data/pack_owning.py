@@ -83,18 +83,21 @@ class PackChoice:
         """Never go on with this pack: it could not be written."""
         self._distrusted.add(name)
 
-    def choose(self, length: int, committed: CommittedSizes) -> WrittenPack:
+    def choose(self, length: int, committed: CommittedSizes | None) -> WrittenPack:
         """Return a pack that is locked from now on, to append so many bytes to.
 
         Args:
             length: how many bytes it needs room for.
             committed: returns how long the packs of these names are by what rows say, of those that rows know of. It
-                is asked again once a pack is locked, and must see every commit by then.
+                is asked again once a pack is locked, and must see every commit by then. Without it a pack is made
+                under a name that nobody else gives.
 
         Raises:
             OSError: none can be made.
             InvalidReferenceError: the directory is a link or a file.
         """
+        if committed is None:
+            return self._insisting(self._made_alone)
         return self._insisting(lambda directory: self._chosen(directory, length, committed))
 
     def restorable(self, name: str) -> WrittenPack | None:
@@ -212,6 +215,12 @@ class PackChoice:
             for name in names:
                 if name not in known and (pack := self._created(directory, name)) is not None:
                     return pack
+
+    def _made_alone(self, directory: int) -> WrittenPack:
+        """Make a pack under a name that nobody else gives."""
+        while (pack := self._created(directory, keys.new_pack())) is None:
+            pass
+        return pack
 
     def _created(self, directory: int, name: str) -> WrittenPack | None:
         try:

@@ -113,17 +113,19 @@ class Writer:
                 gathered.append(operation)
         await operation.future
 
-    def hand_in(self, operation: WriteOperation) -> None:
-        """Hand in an operation, whose future is set, from any thread.
+    def hand_in(self, operations: Sequence[WriteOperation]) -> None:
+        """Hand in operations, whose futures are set, from any thread.
 
         Raises:
             StorageClosedError: nothing is accepted any more.
         """
-        operation.accepted = time.monotonic()  # what came before had its own time
+        now = time.monotonic()
+        for operation in operations:
+            operation.accepted = now  # what came before had its own time
         with self._lock:
             if not self._accepting:
                 raise closed_to_writes()
-            self._queue.put([operation])
+            self._queue.put(list(operations))
 
     def stop(self, timeout: float | None = None) -> None:
         """Accept nothing more, finish what was accepted, and end the thread. Idempotent. Blocks."""

@@ -6,11 +6,12 @@ import asyncio
 
 from starfish_storage.data.patience import allowed_seconds
 from starfish_storage.errors import InvalidUriError
+from starfish_storage.interface import Layout
 from starfish_storage.metadata.postgres.address import PostgresAddress
 from starfish_storage.metadata.postgres.handler import PostgresMetadataHandler
 from starfish_storage.metadata.postgres.migrate import is_there
 from starfish_storage.metadata.rows import RowCodec
-from starfish_storage.storage.data_place import data_handler
+from starfish_storage.storage.data_place import checked_layout, data_handler
 from starfish_storage.storage.hybrid import HybridStorage
 from starfish_storage.storage.secret_guard import SecretGuard
 from starfish_storage.uri import file_uri_of_path, is_object_uri, parse_object_uri, path_of_file_uri
@@ -48,10 +49,13 @@ class PostgresStorage(HybridStorage):
             of this release; every call that would write raises `StoreReadOnlyError` before anything is sent.
         patience: for how long a call waits for a server that does not answer, in seconds; without it, what the
             environment says in ``STARFISH_STORAGE_RETRY_SECONDS``, or a minute.
+        layout: ``"packed"``: the data of records that are written at the same time is put as one object, or appended to
+            one file; ``"files"``: each lies in an object or a file of its own. Without it, what the store is, and
+            ``"files"`` if it is new. ``setup()`` refuses another one than the store has.
 
     Raises:
         InvalidUriError: a URI cannot be used.
-        InvalidInputError: the patience is not a number of seconds.
+        InvalidInputError: the patience is not a number of seconds, or the layout is unknown.
     """
 
     def __init__(
@@ -62,7 +66,9 @@ class PostgresStorage(HybridStorage):
         redact_secrets: bool = True,
         read_only: bool = False,
         patience: float | None = None,
+        layout: Layout | None = None,
     ) -> None:
+        checked_layout(layout)
         self._read_only = read_only
         self._address = address = PostgresAddress.of_uri(storage_uri)
         if data_storage_uri_override is None:
@@ -75,7 +81,9 @@ class PostgresStorage(HybridStorage):
         codec = RowCodec(data, address.uri, _normalised(data_storage_uri_override))
         guard = SecretGuard(is_on=redact_secrets)
         super().__init__(
-            PostgresMetadataHandler(address, data, codec, seconds, guard.refuse_in_input, read_only=read_only),
+            PostgresMetadataHandler(
+                address, data, codec, seconds, guard.refuse_in_input, read_only=read_only, layout=layout
+            ),
             data,
             address.uri,
             _CAPABILITIES,

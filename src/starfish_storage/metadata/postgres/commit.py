@@ -15,8 +15,8 @@ from itertools import groupby
 import asyncpg
 
 from starfish_storage.errors import StorageError
-from starfish_storage.interface import DataHandler
-from starfish_storage.keys import version_key
+from starfish_storage.interface import DataHandler, Layout
+from starfish_storage.keys import packed_at, version_key
 from starfish_storage.metadata.data_owner import claim_data
 from starfish_storage.metadata.operations import WriteOperation, distinct, runs
 from starfish_storage.metadata.postgres.address import PostgresAddress
@@ -33,7 +33,7 @@ from starfish_storage.metadata.postgres.errors import (
     translate,
     unavailable,
 )
-from starfish_storage.metadata.postgres.migrate import migrate
+from starfish_storage.metadata.postgres.migrate import migrate, settled_layout
 from starfish_storage.metadata.postgres.row_writer import (
     NeedsSavepointError,
     NeedsStoreAloneError,
@@ -58,10 +58,16 @@ class PostgresCommit:
         data: where its data lies.
         patience: for how long a call waits for a server that does not answer, in seconds.
         abandoned: set when nobody waits any more.
+        layout: where new record data goes, in a new store; None: into files, or where an existing store puts it.
     """
 
     def __init__(
-        self, address: PostgresAddress, data: DataHandler, patience: float, abandoned: threading.Event
+        self,
+        address: PostgresAddress,
+        data: DataHandler,
+        patience: float,
+        abandoned: threading.Event,
+        layout: Layout | None = None,
     ) -> None:
         self._address = address
         self._data = data
@@ -75,8 +81,9 @@ class PostgresCommit:
         self._leaves_removals = True  # at first: those of a process that died
         self._no_removal_before = 0.0
         self._looks_again = False
+        self.layout: Layout = "files"
         try:
-            self._open()
+            self._open(layout)
         except BaseException:
             self._connection.close()
             raise
@@ -146,11 +153,12 @@ class PostgresCommit:
     def leave_to_parent(self) -> None:
         """Do nothing in a forked child: closing the connection would end the parent's session."""
 
-    def _open(self) -> None:
+    def _open(self, layout: Layout | None) -> None:
         def connect() -> None:
             self._connection.open()
             self._connection.end_lost_session()
-            migrate(self._connection, self._queries, self._address)
+            migrate(self._connection, self._queries, self._address, layout)
+            self.layout = settled_layout(self._connection, self._queries, self._address, layout)
 
         def claim() -> None:
             if not self._connection.is_open:
@@ -329,7 +337,11 @@ class PostgresCommit:
 
     def _discard(self, refused: Sequence[WriteOperation]) -> None:
         """Remove the data of operations. Never raises: what is left over is collected some day."""
-        names = [version_key(key, name) for one in refused for key, name in one.versions.items()]
+        versions = [item for one in refused for item in one.versions.items()]
+        names = [version_key(key, version) for key, version in versions if packed_at(version) is None]
+        places = [place for one in refused for place in one.places.values()]
+        if places:
+            self._data.take_back(places)
         try:
             self._data.remove_all(names)
         except StorageError as error:

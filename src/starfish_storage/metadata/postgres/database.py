@@ -12,12 +12,13 @@ from datetime import datetime
 from typing import TypeVar
 
 from starfish_storage.files.spare_descriptors import SPARES
-from starfish_storage.interface import DataHandler
+from starfish_storage.interface import DataHandler, Layout
 from starfish_storage.metadata.lifecycle import Lifecycle, opened_read_only
 from starfish_storage.metadata.operations import WriteOperation
 from starfish_storage.metadata.postgres.address import PostgresAddress
 from starfish_storage.metadata.postgres.commit import PostgresCommit
 from starfish_storage.metadata.postgres.inspection import PostgresInspection
+from starfish_storage.metadata.postgres.packed_puts import PackedPuts
 from starfish_storage.metadata.postgres.puts import DataPuts
 from starfish_storage.metadata.postgres.readers import PostgresReaders
 from starfish_storage.metadata.queries import postgres_queries
@@ -38,10 +39,17 @@ class PostgresDatabase(Lifecycle):
         data: where its data lies.
         patience: for how long a call waits for a server that does not answer, in seconds.
         read_only: write nothing: nothing is made, migrated or marked as this store's.
+        layout: where new record data goes, in a new store; None: into files, or where an existing store puts it.
     """
 
     def __init__(
-        self, address: PostgresAddress, data: DataHandler, patience: float, *, read_only: bool = False
+        self,
+        address: PostgresAddress,
+        data: DataHandler,
+        patience: float,
+        *,
+        read_only: bool = False,
+        layout: Layout | None = None,
     ) -> None:
         super().__init__()
         self.overwrites_data = False
@@ -51,10 +59,11 @@ class PostgresDatabase(Lifecycle):
         self._data = data
         self._patience = patience
         self._read_only = read_only
+        self._layout: Layout | None = layout
         self._abandoned = threading.Event()
         self._writer: Writer | None = None
         self._readers: PostgresReaders | None = None
-        self._puts: DataPuts | None = None
+        self._puts: DataPuts | PackedPuts | None = None
 
     async def open(self) -> None:
         """See `Database.open`."""
@@ -132,11 +141,18 @@ class PostgresDatabase(Lifecycle):
             if self._read_only:
                 self._open_for_reading()
                 return
-            writer = Writer(lambda: PostgresCommit(self._address, self._data, self._patience, self._abandoned))
+            opened: list[PostgresCommit] = []
+
+            def open_commit() -> PostgresCommit:
+                opened.append(PostgresCommit(self._address, self._data, self._patience, self._abandoned, self._layout))
+                return opened[0]
+
+            writer = Writer(open_commit)
             writer.start()
             readers = PostgresReaders(self._address, self._patience)
             readers.start()
-            puts = DataPuts(self._data, writer.hand_in)
+            kind = PackedPuts if opened[0].layout == "packed" else DataPuts
+            puts = kind(self._data, writer.hand_in)
             puts.start()
             atexit.register(self._end_at_exit)
             SPARES.hold()

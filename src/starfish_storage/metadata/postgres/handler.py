@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from starfish_storage.interface import ChangeFeed, DataHandler, DataLocation, DataWrite, RecordRow
+from starfish_storage.interface import ChangeFeed, DataHandler, DataLocation, DataWrite, Layout, RecordRow
 from starfish_storage.keys import owner_uid, version_key
 from starfish_storage.metadata.handler import SQLMetadataHandler
 from starfish_storage.metadata.ledger import RefuseInput
@@ -30,6 +30,7 @@ class PostgresMetadataHandler(SQLMetadataHandler):
         patience: for how long a call waits for a server that does not answer, in seconds.
         refuse_input: raises for an input of a run that is not to be stored.
         read_only: write nothing, neither rows nor data.
+        layout: where new record data goes, in a new store; None: into files, or where an existing store puts it.
     """
 
     def __init__(
@@ -41,8 +42,10 @@ class PostgresMetadataHandler(SQLMetadataHandler):
         refuse_input: RefuseInput | None = None,
         *,
         read_only: bool = False,
+        layout: Layout | None = None,
     ) -> None:
-        super().__init__(PostgresDatabase(address, data, patience, read_only=read_only), data, codec, refuse_input)
+        database = PostgresDatabase(address, data, patience, read_only=read_only, layout=layout)
+        super().__init__(database, data, codec, refuse_input)
         self._changes = PostgresChangeFeed(self._database, codec)
 
     @property

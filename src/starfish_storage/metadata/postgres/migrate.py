@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncpg
 
 from starfish_storage.errors import ForeignStoreError, StoreOpenError, StoreVersionError
+from starfish_storage.interface import Layout
 from starfish_storage.metadata.migrations import migrations
 from starfish_storage.metadata.postgres.address import PostgresAddress
 from starfish_storage.metadata.postgres.connection import PostgresConnection
@@ -13,12 +14,21 @@ from starfish_storage.metadata.queries import Queries, postgres_queries
 from starfish_storage.metadata.row import only_value, only_values
 
 _VERSION = "schema_version"
+_LAYOUT = "layout"
 
 
-def migrate(connection: PostgresConnection, queries: Queries, address: PostgresAddress) -> None:
+def migrate(
+    connection: PostgresConnection, queries: Queries, address: PostgresAddress, layout: Layout | None = None
+) -> None:
     """Make the store's schema if it is not there, and bring it to the latest version.
 
     Two processes that do this at the same time do it one after the other.
+
+    Args:
+        connection: open.
+        queries: the named queries.
+        address: where the store lies.
+        layout: where a new store puts record data; None: into files.
 
     Raises:
         StoreOpenError: the schema holds something else, or was written by a newer release; it is as it was.
@@ -37,11 +47,30 @@ def migrate(connection: PostgresConnection, queries: Queries, address: PostgresA
             if number > (version or 0):
                 connection.execute_script(script)
         connection.execute(queries["save_setting"], (_VERSION, str(len(steps))))
+        if version is None:
+            connection.execute(queries["save_setting"], (_LAYOUT, layout or "files"))
         connection.execute(queries["commit"])
     except BaseException:
         if connection.is_open:
             connection.execute(queries["rollback"])
         raise
+
+
+def settled_layout(
+    connection: PostgresConnection, queries: Queries, address: PostgresAddress, asked: Layout | None
+) -> Layout:
+    """Return where the store puts new record data.
+
+    Raises:
+        StoreOpenError: that is not what is asked for.
+    """
+    found = connection.execute(queries["get_setting"], (_LAYOUT,)).fetchone()
+    layout: Layout = "packed" if only_value(found) == "packed" else "files"
+    if asked not in (None, layout):
+        remedy = "pack" if asked == "packed" else "unpack"
+        reason = f"its layout is {layout!r}, not {asked!r}; leave the layout out, or change it with '{remedy}'"
+        raise StoreOpenError(address.uri, reason)
+    return layout
 
 
 def is_there(address: PostgresAddress, patience: float) -> bool:

@@ -26,10 +26,10 @@ class DataPuts:
 
     Args:
         data: where the data goes.
-        hand_in: takes an operation whose data is there.
+        hand_in: takes operations whose data is there.
     """
 
-    def __init__(self, data: DataHandler, hand_in: Callable[[WriteOperation], None]) -> None:
+    def __init__(self, data: DataHandler, hand_in: Callable[[Sequence[WriteOperation]], None]) -> None:
         self._data = data
         self._hand_in = hand_in
         self._together = 1 if data.parallel > 1 else _MOST_TOGETHER
@@ -94,10 +94,10 @@ class DataPuts:
                 return
             refused(operations[0], error)
             return
-        for operation in operations:
-            try:
-                self._hand_in(operation)
-            except StorageError as error:
+        try:
+            self._hand_in(operations)
+        except StorageError as error:
+            for operation in operations:
                 refused(operation, error)
 
     def _versioned(self, operation: WriteOperation) -> list[tuple[str, bytes]]:

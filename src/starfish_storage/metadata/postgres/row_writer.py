@@ -27,7 +27,7 @@ from starfish_storage.identifiers import fold
 from starfish_storage.interface import DataHandler, DataWrite
 from starfish_storage.interface.rows import MasterJobRow, RecordRow
 from starfish_storage.interface.version_rows import RecordVersionRow
-from starfish_storage.keys import owner_uid, record_key, request_config_key, version_key
+from starfish_storage.keys import owner_uid, packed_at, record_key, request_config_key, version_key
 from starfish_storage.metadata.earlier import EarlierOutcomeError
 from starfish_storage.metadata.postgres.connection import PostgresConnection
 from starfish_storage.metadata.postgres.errors import CONSTRAINT_ERRORS
@@ -341,7 +341,9 @@ class PostgresRowWriter(RowWriter):
         return self.first("get_borrower", (key,)) is not None
 
     def remove(self, key: str, version: str | None) -> None:
-        """Have the data of a key removed after the commit."""
+        """Have the data of a key removed after the commit; what lies in a pack stays there until that is rewritten."""
+        if packed_at(version) is not None:
+            return
         if version is None or version != self._versions.get(key):  # what was put twice in one call is current
             self._removals[version_key(key, version)] = key, version
 

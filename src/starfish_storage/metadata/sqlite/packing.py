@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Literal
 
-from starfish_storage.errors import StorageError
+from starfish_storage.errors import StorageError, StorageUnavailableError
 from starfish_storage.interface import DataHandler, DataWrite
 from starfish_storage.keys import DATA_DIRECTORY, PackPlace
 from starfish_storage.metadata.operations import WriteOperation
@@ -62,8 +62,9 @@ class Packing:
         try:
             places = self._data.append(payloads, safe=self._is_safe, committed=self._committed)
         except StorageError as error:
-            if len(operations) == 1:
-                operations[0].error = error
+            if len(operations) == 1 or isinstance(error, StorageUnavailableError):  # all have waited as long
+                for operation, _ in packed:
+                    operation.error = error
                 return
             for operation in operations:  # a smaller one may fit
                 self.append([operation])

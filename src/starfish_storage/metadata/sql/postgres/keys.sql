@@ -19,3 +19,10 @@ CASE WHEN {row}.data_version IS NULL THEN {row}.output_ref
 -- fragment: has_request_config
 -- A reference may be any text; only what lies in configs/ is data of the store's. See `check_request_config_key`.
 {row}.request_config_ref LIKE 'configs/%.json' AND {row}.request_config_ref NOT LIKE 'configs/%/%'
+
+-- fragment: in_pack
+-- The condition of the indexes `..._in_packs`, word for word. As `packed_at` says it.
+strpos({row}.data_version, ':') > 0
+
+-- fragment: lies_alone
+({row}.data_version IS NULL OR strpos({row}.data_version, ':') = 0)

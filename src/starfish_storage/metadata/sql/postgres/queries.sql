@@ -180,10 +180,10 @@ WHERE own.master_job_id = :master_job_id AND {has_own_data own}
 ON CONFLICT (key) DO UPDATE SET data_version = excluded.data_version, data_sha256 = excluded.data_sha256
 
 -- name: note_removal_of_records
--- The data of a master job's records, unless a record of another master job refers to it.
+-- The data of a master job's records, unless a record of another master job refers to it. A pack is that of others.
 INSERT INTO data_removals (object)
 SELECT {named_version own} FROM records AS own
-WHERE own.master_job_id = :master_job_id AND {has_own_data own}
+WHERE own.master_job_id = :master_job_id AND {has_own_data own} AND {lies_alone own}
   AND NOT EXISTS (
       SELECT 1 FROM records AS other
       WHERE other.output_ref = own.output_ref AND other.master_job_id <> own.master_job_id
@@ -194,7 +194,7 @@ ON CONFLICT (object) DO NOTHING
 -- The data of versions of a master job's records, unless a record of another uid borrows it.
 INSERT INTO data_removals (object)
 SELECT {named_version own} FROM record_versions AS own
-WHERE own.master_job_id = :master_job_id AND own.output_ref IS NOT NULL
+WHERE own.master_job_id = :master_job_id AND own.output_ref IS NOT NULL AND {lies_alone own}
   AND NOT EXISTS (
       SELECT 1 FROM loose_data AS borrowed
       WHERE borrowed.key = own.output_ref AND borrowed.data_version IS NOT DISTINCT FROM own.data_version)

@@ -82,7 +82,8 @@ CREATE TABLE records (
     last_update_time TEXT COLLATE "C" NOT NULL,
     error_message    TEXT COLLATE "C",
     data_sha256      TEXT COLLATE "C", -- of the record's own data, in lower-case hex; NULL: not known
-    data_version     TEXT COLLATE "C", -- which version of its own data is current; NULL: it lies under the key itself
+    data_version     TEXT COLLATE "C", -- which version of its own data is current; NULL: it lies under the key itself;
+                                       -- '<pack>:<start>+<length>': it lies in a pack
     unique_key       TEXT COLLATE "C", -- what no other completed record of the run may have; NULL: nothing
     attempt          BIGINT, -- number of the attempt whose output it is; NULL: the first, or none
     version_number   BIGINT, -- number of its data among the versions; NULL: that of the attempt
@@ -99,6 +100,8 @@ CREATE INDEX records_by_borrowed_data ON records (output_ref)
 -- By a hash: a key may be a whole text, and an index takes no more than 2,700 bytes.
 CREATE INDEX records_by_unique_key ON records (master_job_id, hashtextextended(unique_key, 0))
     WHERE unique_key IS NOT NULL;
+-- What names parts of packs, by pack.
+CREATE INDEX records_in_packs ON records (data_version) WHERE strpos(data_version, ':') > 0;
 
 -- Data that no row of its own refers to: saved before its record, or borrowed and outliving it.
 CREATE TABLE loose_data (
@@ -106,6 +109,8 @@ CREATE TABLE loose_data (
     data_version TEXT COLLATE "C",
     data_sha256  TEXT COLLATE "C"
 );
+
+CREATE INDEX loose_data_in_packs ON loose_data (data_version) WHERE strpos(data_version, ':') > 0;
 
 -- Objects that nothing refers to any more, until they are removed, and since when.
 CREATE TABLE data_removals (
@@ -178,7 +183,8 @@ CREATE TABLE last_commits (
     noted_when TIMESTAMPTZ NOT NULL
 ) WITH (fillfactor = 20); -- a row is replaced with every group: in place, as long as its page has room
 
--- Facts about the store itself: 'schema_version' is the number of the last migration that was applied.
+-- Facts about the store itself: 'schema_version' is the number of the last migration that was applied, 'layout' says
+-- where new record data goes.
 CREATE TABLE settings (
     name  TEXT COLLATE "C" NOT NULL PRIMARY KEY,
     value TEXT COLLATE "C" NOT NULL
@@ -333,6 +339,7 @@ CREATE TABLE record_versions (
 
 CREATE INDEX record_versions_by_job ON record_versions (job_id);
 CREATE INDEX record_versions_by_run ON record_versions (master_job_id);
+CREATE INDEX record_versions_in_packs ON record_versions (data_version) WHERE strpos(data_version, ':') > 0;
 
 -- Who works on a run. What a worker holds is its own until its lease has expired, by this server's clock.
 CREATE TABLE workers (

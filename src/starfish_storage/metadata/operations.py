@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,6 +42,7 @@ class WriteOperation:
         versions: of the data that was put under keys of their own before, by key.
         places: of the data that was appended to a pack before, by key.
         unpacked: where the data lay in packs before that it puts into files, as rows that say so.
+        stale: keys of data that was only to be put elsewhere, and was replaced or removed meanwhile: it stays as it is.
         accepted: when the writer took it, by the monotonic clock.
     """
 
@@ -61,6 +62,7 @@ class WriteOperation:
     versions: dict[str, str] = field(default_factory=dict[str, str])
     places: dict[str, PackPlace] = field(default_factory=dict[str, PackPlace])
     unpacked: Sequence[tuple[object, ...]] = ()
+    stale: Collection[str] = frozenset()
     accepted: float = field(default_factory=time.monotonic)
 
 

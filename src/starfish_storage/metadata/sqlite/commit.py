@@ -129,7 +129,7 @@ class GroupCommit:
         if not any(operation.done for operation in staged) and self.broken is None:
             self._packing.take_back(staged)
         for operation in staged:
-            if operation.error is not None or len(operation.data) > 1:
+            if operation.error is not None or operation.stale or len(operation.data) > 1:
                 discard(operation)
 
     def checkpoint_if_due(self, hand_in: Callable[[Callable[[], None]], None]) -> None:

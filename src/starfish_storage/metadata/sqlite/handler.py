@@ -19,6 +19,7 @@ from starfish_storage.metadata.sqlite.commit import GroupCommit
 from starfish_storage.metadata.sqlite.connection import Durability
 from starfish_storage.metadata.sqlite.database import Session
 from starfish_storage.metadata.sqlite.readers import Readers
+from starfish_storage.metadata.sqlite.repacking import Repacking
 from starfish_storage.metadata.sqlite.shuffled import ShuffledRecords
 
 
@@ -37,6 +38,9 @@ class SQLiteMetadataHandler(SQLMetadataHandler):
         layout: where new record data goes, in a new store; None: into files, or where an existing store puts it.
         read_only: write nothing, whether it could be or not.
         refuse_input: raises for an input of a run that is not to be stored.
+
+    Attributes:
+        repacking: puts data elsewhere in the store, for maintenance.
     """
 
     def __init__(
@@ -65,6 +69,7 @@ class SQLiteMetadataHandler(SQLMetadataHandler):
         self._session = Session(root, open_commit, data, vfs, data_elsewhere=data_elsewhere, read_only=read_only)
         super().__init__(self._session, data, codec, refuse_input)
         self._changes = SQLiteChangeFeed(self._session, codec)
+        self.repacking = Repacking(self._session, data)
 
     @property
     def changes(self) -> ChangeFeed:

@@ -80,13 +80,20 @@ class Packing:
 
     def files_of(self, operation: WriteOperation) -> Sequence[DataWrite]:
         """Return the data of an operation that is not in a pack."""
-        if not operation.places:
+        if not operation.places and not operation.stale:
             return operation.data
-        return [write for write in operation.data if write.key not in operation.places]
+        return [
+            write for write in operation.data if write.key not in operation.places and write.key not in operation.stale
+        ]
 
     def save(self, operations: Sequence[WriteOperation]) -> None:
         """Save in the transaction where the data of operations lies."""
-        rows = [(key, *place) for operation in operations for key, place in operation.places.items()]
+        rows = [
+            (key, *place)
+            for operation in operations
+            for key, place in operation.places.items()
+            if key not in operation.stale
+        ]
         if rows and self._layout != "packed":
             for operation in operations:
                 self._drop_files(operation)
@@ -123,8 +130,8 @@ class Packing:
 
     def _drop_files(self, operation: WriteOperation) -> None:
         """Have the files removed whose data lies in a pack now."""
-        there = {write.key for write in operation.drops}
-        files = [key for key in operation.places if key not in there and self._data.exists(key)]
+        others = {write.key for write in operation.drops}.union(operation.stale)
+        files = [key for key in operation.places if key not in others and self._data.exists(key)]
         operation.drops = [*operation.drops, *map(self._data.remove, files)]
 
     def _note_files(self, operation: WriteOperation) -> None:

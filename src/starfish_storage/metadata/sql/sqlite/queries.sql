@@ -57,6 +57,25 @@ SELECT pack, size FROM packs ORDER BY pack
 INSERT INTO packs (pack, size) VALUES (:pack, :size)
 ON CONFLICT (pack) DO UPDATE SET size = max(size, excluded.size)
 
+-- name: every_packed_data_of_pack
+SELECT key, start, length FROM packed_data WHERE pack = :pack ORDER BY start, key
+
+-- name: every_pack
+-- How much of each is committed, and how much of that rows name.
+SELECT pack, size, coalesce(live, 0) FROM packs
+LEFT JOIN (SELECT pack, sum(length) AS live FROM packed_data GROUP BY pack) USING (pack)
+ORDER BY length(pack), pack
+
+-- name: every_used_pack
+SELECT DISTINCT pack FROM packed_data
+
+-- name: set_pack_size
+INSERT INTO packs (pack, size) VALUES (:pack, :size) ON CONFLICT (pack) DO UPDATE SET size = excluded.size
+
+-- name: list_journaled_packs
+-- The ranges of packs that the journal holds, without their bytes.
+SELECT key FROM data_journal WHERE key GLOB 'data/packs/*'
+
 -- name: list_journaled_ranges
 -- Of one pack; the payload of one of them follows with its number.
 SELECT number, key FROM data_journal WHERE substr(key, 1, length(:prefix)) = :same_prefix AND payload IS NOT NULL

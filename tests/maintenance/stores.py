@@ -7,6 +7,7 @@ from pathlib import Path
 import apsw
 
 from starfish_storage import GenerationJob, GenerationMasterJob, LocalStorage, Project, Record, Storage
+from starfish_storage.interface import Layout
 from starfish_storage.models import utc_now
 
 RECORDS = 40
@@ -16,9 +17,9 @@ def data_of(number: int) -> dict[str, object]:
     return {"number": number, "text": f"record {number} " * 20}
 
 
-async def make(root: Path, records: int = RECORDS) -> None:
+async def make(root: Path, records: int = RECORDS, layout: Layout | None = None) -> None:
     """Fill a store in a directory; see `fill`."""
-    await fill(LocalStorage(f"file://{root}"), records)
+    await fill(LocalStorage(f"file://{root}", layout=layout), records)
 
 
 async def fill(opened: Storage, records: int = RECORDS) -> None:

@@ -13,7 +13,7 @@ from starfish_storage.errors import InvalidReferenceError
 from starfish_storage.files.atomic import FileOperations
 from starfish_storage.files.errors import translated
 from starfish_storage.interface.inspection import DataInventory, FoundFile
-from starfish_storage.keys import CONFIG_DIRECTORY, DATA_DIRECTORY, STAGING_DIRECTORY, is_key
+from starfish_storage.keys import CONFIG_DIRECTORY, DATA_DIRECTORY, STAGING_DIRECTORY, is_key, pack_named
 
 __all__ = ["FoundFile", "Inventory"]
 
@@ -134,4 +134,5 @@ def _found(key: str, entry: os.DirEntry[str]) -> list[FoundFile]:
 
 def _described(key: str, status: os.stat_result, *, is_file: bool) -> FoundFile:
     changed = max(status.st_mtime_ns, status.st_ctime_ns)
-    return FoundFile(key, status.st_size, status.st_mtime_ns, changed, is_file and is_key(key))
+    pack = pack_named(key) if is_file else None
+    return FoundFile(key, status.st_size, status.st_mtime_ns, changed, is_file and is_key(key), pack)

@@ -9,7 +9,7 @@ from itertools import islice
 from starfish_storage.data.object_client import ListedObject, ObjectClient
 from starfish_storage.data.patience import Patience, allowed_seconds
 from starfish_storage.interface.inspection import DataInventory, FoundFile
-from starfish_storage.keys import CONFIG_DIRECTORY, DATA_DIRECTORY, STAGING_DIRECTORY, is_key
+from starfish_storage.keys import CONFIG_DIRECTORY, DATA_DIRECTORY, STAGING_DIRECTORY, is_key, pack_named
 from starfish_storage.uri import parse_object_uri
 
 _PARALLEL = 16  # a list goes page after page, and each page is a round trip
@@ -79,4 +79,6 @@ class ObjectInventory(DataInventory):
 
 
 def _found(listed: ListedObject) -> FoundFile:
-    return FoundFile(listed.key, listed.size, listed.changed, listed.changed, is_key(listed.key))
+    return FoundFile(
+        listed.key, listed.size, listed.changed, listed.changed, is_key(listed.key), pack_named(listed.key)
+    )

@@ -58,6 +58,7 @@ class FoundFile:
         modified: when its content was last changed, in nanoseconds since 1970.
         changed: when its content or its name was, or that it was made.
         is_data: it is one under a key of record data or of a request configuration.
+        pack: the name of the pack that it is; None: it is none.
     """
 
     key: str
@@ -65,6 +66,7 @@ class FoundFile:
     modified: int
     changed: int
     is_data: bool
+    pack: str | None = None
 
 
 class DataInventory(ABC):

@@ -28,6 +28,8 @@ class Tally:
     """What the checks of data add up to; one for each portion of them, then summed.
 
     Attributes:
+        packs: the names of those that were read.
+        dead_bytes: how much of them no row names.
         suspects: the keys of what did not fit, to be looked at again.
     """
 
@@ -35,6 +37,8 @@ class Tally:
     files: int = 0
     bytes: int = 0
     without_digest: int = 0
+    packs: set[str] = field(default_factory=set[str])
+    dead_bytes: int = 0
     suspects: list[str] = field(default_factory=list[str])
     findings: list[Finding] = field(default_factory=list[Finding])
 
@@ -44,6 +48,8 @@ class Tally:
         self.files += other.files
         self.bytes += other.bytes
         self.without_digest += other.without_digest
+        self.packs |= other.packs
+        self.dead_bytes += other.dead_bytes
         self.suspects += other.suspects
         self.findings += other.findings
 

@@ -164,5 +164,6 @@ def _remove(
 
 
 def _is_wanted(inspection: Inspection, file: FoundFile) -> bool:
-    digests, _, is_journaled = inspection.data_of(file.key)
-    return bool(digests) or is_journaled or inspection.is_request_config(file.key)
+    committed = inspection.data_of(file.key)
+    is_the_data = bool(committed.digests) and committed.place is None  # else it lies in a pack by now
+    return is_the_data or committed.is_journaled or inspection.is_request_config(file.key)

@@ -33,6 +33,15 @@ FindingKind = Literal[
     "leftover",
     "row_log_missing",
     "row_log_differs",
+    "pack_missing",
+    "pack_short",
+    "pack_unreadable",
+    "pack_size_wrong",
+    "pack_ranges_overlap",
+    "pack_tail",
+    "pack_lines_foreign",
+    "pack_unknown",
+    "pack_twice",
 ]
 
 NOTICES: frozenset[FindingKind] = frozenset(
@@ -43,6 +52,10 @@ NOTICES: frozenset[FindingKind] = frozenset(
         "not_data",
         "leftover",
         "row_log_missing",
+        "pack_tail",  # its writer was killed before its commit
+        "pack_lines_foreign",  # no row names it
+        "pack_unknown",
+        "pack_twice",
     }
 )
 """Findings that are not damage: nothing that was acknowledged is lost."""
@@ -107,6 +120,8 @@ class VerifyReport:
         seconds: how long it took.
         findings: what is not as it should be.
         can_be_repaired: `repair` works on stores of this kind.
+        packs: how many packs were read, whose data is in ``bytes`` and not in ``files``.
+        dead_bytes: how much of packs no record needs any more; `collect` frees most of it.
     """
 
     storage_uri: str
@@ -117,6 +132,8 @@ class VerifyReport:
     seconds: float
     findings: Sequence[Finding] = field(default_factory=tuple)
     can_be_repaired: bool = True
+    packs: int = 0
+    dead_bytes: int = 0
 
     @property
     def damage(self) -> list[Finding]:
@@ -136,6 +153,8 @@ class VerifyReport:
             "records": self.records,
             "files": self.files,
             "bytes": self.bytes,
+            "packs": self.packs,
+            "dead_bytes": self.dead_bytes,
             "without_digest": self.without_digest,
             "seconds": round(self.seconds, 3),
             "findings": [
@@ -153,8 +172,11 @@ class VerifyReport:
     def __str__(self) -> str:
         """Return the report for people."""
         speed = self.records / self.seconds if self.seconds else 0
-        read = f"{self.records:,} records with data, {self.files:,} files ({self.bytes:,} bytes)"
+        where = f"{self.files:,} files" + (f" and {number_of(self.packs, 'pack')}" if self.packs else "")
+        read = f"{self.records:,} records with data, {where} ({self.bytes:,} bytes)"
         lines = [f"{self.storage_uri}: read {read} in {self.seconds:.1f} s ({speed:,.0f} records/s)"]
+        if self.dead_bytes:
+            lines.append(f"  {self.dead_bytes:,} bytes of packs are of data that was replaced or deleted")
         if self.without_digest:
             lines.append(f"  {self.without_digest:,} records without a digest: their data was parsed, not compared")
         for title, wanted in (("damage", True), ("notices", False)):

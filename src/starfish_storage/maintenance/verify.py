@@ -70,6 +70,8 @@ def verify(
         time.monotonic() - began,
         tuple(tally.findings),
         can_be_repaired=not remote,
+        packs=len(tally.packs),
+        dead_bytes=tally.dead_bytes,
     )
 
 

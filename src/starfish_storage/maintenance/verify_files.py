@@ -1,4 +1,7 @@
-"""Verifying a store with its rows in SQLite and its data in a directory: both are walked side by side, in one order."""
+"""Verifying a store with its rows in SQLite and its data in a directory: both are walked side by side, in one order.
+
+First the files, directory by directory, then the packs, each from its beginning to its end.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,17 @@ from typing import Any
 from starfish_storage.data.filesystem import FileSystemDataHandler
 from starfish_storage.data.inventory import Inventory
 from starfish_storage.errors import DataNotFoundError, StorageError
-from starfish_storage.keys import CONFIG_DIRECTORY, DATA_DIRECTORY, ROW_LOG_FILE, check_record_key
+from starfish_storage.keys import (
+    CONFIG_DIRECTORY,
+    DATA_DIRECTORY,
+    PACKS_DIRECTORY,
+    ROW_LOG_FILE,
+    PackPlace,
+    check_record_key,
+)
 from starfish_storage.maintenance.checking import WORKERS, OnProgress, Tally, fault_of, in_parallel
-from starfish_storage.maintenance.report import Finding, finding_of
+from starfish_storage.maintenance.report import Finding, FindingKind, finding_of
+from starfish_storage.maintenance.verify_packs import NamedRange, PackPlaces, PackPortion, check_portion, portions
 from starfish_storage.metadata.sqlite.inspection import Inspection
 from starfish_storage.metadata.sqlite.log_comparison import faults_of_log
 
@@ -45,7 +56,10 @@ class FileVerification:
             tally.findings += self._check_places()
             self._check_data(tally, progress)
             tally.findings += self._check_request_configs(tally)
-            tally.findings += self._look_again(tally.suspects)
+            tally.suspects += (key for (key,) in self._inspection.rows("every_unreferenced_packed_key"))
+            tally.findings += self._look_again(dict.fromkeys(tally.suspects))
+            tally.findings += PackPlaces(self._inspection, self._inventory, self._data.directories).findings()
+            tally.dead_bytes = sum(max(0, fill.size - fill.live) for fill in self._inspection.packs())
             for file in self._inventory.leftovers():
                 tally.findings.append(Finding("leftover", file.key, f"{file.size} bytes of an unfinished write"))
             if not faults:  # or it is rebuilt
@@ -65,25 +79,39 @@ class FileVerification:
             yield Finding("row_log_missing", ROW_LOG_FILE, "it is created again when the store is opened")
 
     def _check_data(self, tally: Tally, progress: OnProgress | None) -> None:
-        """Check the data files directory by directory, several at a time, as they stand in the order of references."""
+        """Check files directory by directory and packs stretch by stretch, several at a time, in the order of rows."""
         total = next(self._inspection.rows("every_record_with_data"))[0]
-        self._shards = {directory for directory in self._inventory.directories() if directory != CONFIG_DIRECTORY}
+        self._shards = set(self._inventory.directories()) - {CONFIG_DIRECTORY, PACKS_DIRECTORY}
         unseen = set(self._shards)
         with ThreadPoolExecutor(WORKERS, "starfish-storage-verify") as pool:
-            references = groupby(self._inspection.rows("every_data_reference"), lambda row: row[0].rpartition("/")[0])
-
-            def work() -> Iterator[tuple[str, list[_Reference]]]:
-                for directory, rows in references:
-                    unseen.discard(directory)
-                    yield directory, list(rows)
-
-            for done in in_parallel(pool, self._check_directory, work(), _WAITING):
+            for done in in_parallel(pool, self._check, self._work(unseen), _WAITING):
                 tally.add(done)
                 if progress is not None:
                     progress(tally.records, total)
-            rest: list[tuple[str, list[_Reference]]] = [(directory, []) for directory in sorted(unseen)]
+            rest = [(directory, list[_Reference]()) for directory in sorted(unseen)]
             for done in in_parallel(pool, self._check_directory, rest, _WAITING):
                 tally.add(done)
+
+    def _work(self, unseen: set[str]) -> Iterator[tuple[str, list[_Reference]] | PackPortion]:
+        rows = self._inspection.rows("every_placed_reference")
+        sizes: dict[str, int] | None = None
+        for (pack, directory), references in groupby(rows, lambda row: (row[2], row[2] or row[0].rpartition("/")[0])):
+            if pack is None:
+                unseen.discard(directory)
+                yield directory, [row[:2] for row in references]
+                continue
+            if sizes is None:  # of now: no row of the references, which are of an earlier moment, names more
+                sizes = {fill.pack: fill.size for fill in self._inspection.packs()}
+            named = (NamedRange(key, sha256, PackPlace(*place)) for key, sha256, *place in references)
+            yield from portions(pack, named, sizes.pop(pack, 0))
+        for pack, size in (sizes or {}).items():
+            if size:
+                yield PackPortion(pack, 0, [], size)
+
+    def _check(self, work: tuple[str, list[_Reference]] | PackPortion) -> Tally:
+        if isinstance(work, PackPortion):
+            return check_portion(self._data.directories, work)
+        return self._check_directory(work)
 
     def _check_directory(self, work: tuple[str, Sequence[_Reference]]) -> Tally:
         directory, rows = work
@@ -119,11 +147,11 @@ class FileVerification:
             elif not self._inspection.is_request_config(key):
                 yield Finding("data_unreferenced", key, "no master job refers to this request configuration")
         for (key,) in self._inspection.rows("every_request_config_reference"):
-            if key not in there and self._inspection.data_of(key)[1] is None:
+            if key not in there and self._inspection.data_of(key).payload is None:
                 yield Finding("request_config_missing", key, "a master job refers to it, but it does not exist")
 
     def _fault_of_config(self, key: str, tally: Tally) -> str | None:
-        payload = self._inspection.data_of(key)[1]
+        payload = self._inspection.data_of(key).payload
         try:
             payload = payload or self._data.read(key)
         except DataNotFoundError:
@@ -136,21 +164,26 @@ class FileVerification:
     def _look_again(self, suspects: Iterable[str]) -> Iterator[Finding]:
         """Judge what did not fit by what is committed now: a writer may just have changed it."""
         for key in suspects:
-            digests, payload, is_journaled = self._inspection.data_of(key)
+            committed = self._inspection.data_of(key)
+            payload, place = committed.payload, committed.place
             fault: str | None = None
-            kind = "data_damaged"
+            kind: FindingKind = "data_damaged"
             try:
                 check_record_key(key)
-                payload = self._data.read(key) if payload is None else payload
+                payload = self._data.read(key if place is None else place.key) if payload is None else payload
             except DataNotFoundError:
-                kind, fault = "data_missing", "a record refers to it, but it does not exist"
+                where = "" if place is None else f" at {place.key}"
+                kind, fault = "data_missing", f"a record refers to it, but it does not exist{where}"
             except StorageError as error:
                 kind, fault, payload = "data_unreadable", str(error), None
-            if not digests:
-                if payload is not None and not is_journaled:
+            if place is not None and not committed.is_journaled and self._inventory.find(key) is not None:
+                yield Finding("data_unreferenced", key, "this is not its record's data any more, which lies in a pack")
+            if not committed.digests:
+                if payload is not None and not (committed.is_journaled and place is None):
                     yield Finding("data_unreferenced", key, "no record refers to it")
                 continue
             if payload is not None:
-                fault = next(filter(None, (fault_of(payload, digest) for digest in digests)), None)
+                fault = next(filter(None, (fault_of(payload, digest) for digest in committed.digests)), None)
+                fault = fault if fault is None or place is None else f"{fault}; it lies at {place.key}"
             if fault is not None:
                 yield Finding(kind, key, fault)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 
 from starfish_storage.interface import DataHandler
+from starfish_storage.keys import named_version
 from starfish_storage.metadata.data_owner import Owner, claim_data
 from starfish_storage.metadata.queries import sqlite_queries
-from starfish_storage.metadata.row import only_value, only_values
+from starfish_storage.metadata.row import only_value
 from starfish_storage.metadata.sqlite.driver import Connection
 from starfish_storage.uri import file_uri_of_path
 
@@ -37,5 +38,6 @@ def owner_of(connection: Connection, path: str) -> Owner:
 
 
 def sample_of(connection: Connection) -> list[str]:
-    """Return the keys of some data that there must be."""
-    return only_values(connection.execute(sqlite_queries()["sample_data"], (_SAMPLE,)))
+    """Return where some data lies that there must be."""
+    rows = connection.execute(sqlite_queries()["sample_data"], (_SAMPLE,)).fetchall()
+    return [named_version(key, version) for key, version in rows]

@@ -18,7 +18,7 @@ from starfish_storage.errors import (
 from starfish_storage.files.planted import refuse_planted_database
 from starfish_storage.interface import DataHandler
 from starfish_storage.interface.inspection import DataReference, FoundFile, RowFault, RowInspection, Standing
-from starfish_storage.keys import DATABASE_FILE, owner_uid
+from starfish_storage.keys import DATABASE_FILE, PackPlace, named_version, owner_uid, pack_key, place_in_pack
 from starfish_storage.metadata.data_owner import Owner, refuse_other_data
 from starfish_storage.metadata.inspected_rows import FAULT_QUERIES, faults_of_rows
 from starfish_storage.metadata.migrations import latest_version
@@ -38,6 +38,7 @@ from starfish_storage.metadata.sqlite.errors import translate
 from starfish_storage.metadata.sqlite.identity import owner_of, sample_of
 from starfish_storage.metadata.sqlite.locks import WriterLock
 from starfish_storage.metadata.sqlite.log_comparison import faults_of_log
+from starfish_storage.metadata.sqlite.placing import CommittedData, PackFill, journaled_bytes
 from starfish_storage.metadata.sqlite.starfish_copy import is_starfish_at_rest
 from starfish_storage.metadata.sqlite.untouched import Untouched, close_untouched, open_untouched, states_of_files
 from starfish_storage.uri import file_uri_of_path
@@ -159,25 +160,33 @@ class Inspection:
         except (apsw.Error, UnicodeDecodeError) as error:
             raise translate(error, self.path, self._connection) from error
 
-    def data_of(self, key: str) -> tuple[list[str | None], bytes | None, bool]:
-        """Return, of one moment, what is committed of a key.
-
-        Returns:
-            The digests of the records that refer to it; the payload of its newest journal entry; and whether there
-            is such an entry (without a payload, the data is removed).
-        """
+    def data_of(self, key: str) -> CommittedData:
+        """Return what is committed of a key."""
         read = self._connection.execute
         try:
             read(self._queries["begin_reading"])
             try:
                 digests = read(self._queries["get_data_digest"], (owner_uid(key), key, key, key)).fetchall()
                 journaled = read(self._queries["get_journaled_data"], (key,)).fetchone()
+                packed = read(self._queries["get_packed_data"], (key,)).fetchone()
+                place = None if packed is None else PackPlace._make(packed)
+                payload = only_value(journaled) if place is None else journaled_bytes(self._connection, place)
             finally:
                 read(self._queries["commit"])
         except apsw.Error as error:
             raise translate(error, self.path, self._connection) from error
         self._refuse_changed()
-        return [digest for _, digest in digests], only_value(journaled), journaled is not None
+        return CommittedData([digest for _, digest in digests], payload, journaled is not None, place)
+
+    def packs(self) -> list[PackFill]:
+        """Return all packs that rows know, in their order."""
+        return list(map(PackFill._make, self.rows("every_pack")))
+
+    def journaled_ranges(self, pack: str) -> list[PackPlace]:
+        """Return which ranges of a pack the journal holds."""
+        prefix = f"{pack_key(pack)}:"
+        found = (place_in_pack(key) for _, key in self.rows("list_journaled_ranges", (prefix, prefix)))
+        return [place for place in found if place is not None]
 
     def copy_to(self, target: Connection) -> None:
         """Copy the database, as of one moment, over an empty one. Writers do not wait."""
@@ -284,11 +293,11 @@ class SQLiteRowInspection(RowInspection):
         """See `RowInspection.data_references`. Read in pages: while a statement reads, the log cannot be emptied."""
         after = ""
         while page := list(self._inspection.rows("page_of_data_references", (after,))):
-            yield [DataReference(key, key, digest) for _, key, digest in page]
+            yield [DataReference(key, named_version(key, version), digest) for _, key, digest, version in page]
             after, *_ = page[-1]
         last = ("", 0)
         while page := list(self._inspection.rows("page_of_version_references", last)):
-            yield [DataReference(key, key, digest) for *_, key, digest in page]
+            yield [DataReference(key, named_version(key, version), digest) for *_, key, digest, version in page]
             uid, number, *_ = page[-1]
             last = (uid, number)
 
@@ -298,10 +307,10 @@ class SQLiteRowInspection(RowInspection):
 
     def locate(self, key: str) -> list[DataReference]:
         """See `RowInspection.locate`."""
-        digests, payload, _ = self._inspection.data_of(key)
-        if self._inspection.is_request_config(key):
-            digests = [None]
-        return [DataReference(key, key, digest, payload) for digest in digests]
+        committed = self._inspection.data_of(key)
+        digests = [None] if self._inspection.is_request_config(key) else committed.digests
+        place = key if committed.place is None else committed.place.key
+        return [DataReference(key, place, digest, committed.payload) for digest in digests]
 
     def standing(self, objects: Sequence[str]) -> dict[str, Standing]:
         """See `RowInspection.standing`. Data without a record has no row here, so that it is nobody's."""
@@ -338,7 +347,9 @@ class SQLiteRowInspection(RowInspection):
         return []
 
     def _standing_of(self, key: str) -> Standing | None:
-        digests, payload, is_journaled = self._inspection.data_of(key)
-        if digests or payload is not None or self._inspection.is_request_config(key):
+        committed = self._inspection.data_of(key)
+        if self._inspection.is_request_config(key):
             return "referenced"
-        return "removed" if is_journaled else None
+        if committed.place is None and (committed.digests or committed.payload is not None):
+            return "referenced"
+        return "removed" if committed.is_journaled else None

@@ -120,7 +120,7 @@ class Repacking:
         free: set[str] = set()
 
         def apply(writer: RowWriter) -> None:
-            ranges = map(place_in_pack, writer.values("list_journaled_packs"))
+            ranges = map(place_in_pack, writer.values("every_journaled_pack"))
             named = {*writer.values("every_used_pack"), *(place.pack for place in ranges if place is not None)}
             free.update(packs)
             free.difference_update(named)
@@ -140,9 +140,10 @@ class Repacking:
     def _is_the_same(self, one: MovedData, now: PackPlace | None, writer: RowWriter) -> bool:
         if one.before is not None or now is not None:
             return one.before == now  # what lies in a pack is never changed
-        row = writer.first("get_data_digest", (owner_uid(one.key), one.key, one.key, one.key))
-        if row is not None and row[1] is not None:
-            return bool(row[1] == content_digest(one.payload))
+        rows = writer.execute("get_data_digest", (owner_uid(one.key), one.key, one.key, one.key)).fetchall()
+        digests = {digest for _, digest in rows if digest is not None}
+        if digests:
+            return digests == {content_digest(one.payload)}
         try:
             return self._data.read(one.key) == one.payload  # all that was committed is in place: the writer is locked
         except DataNotFoundError:

@@ -61,10 +61,28 @@ ON CONFLICT (pack) DO UPDATE SET size = max(size, excluded.size)
 SELECT key, start, length FROM packed_data WHERE pack = :pack ORDER BY start, key
 
 -- name: every_pack
--- How much of each is committed, and how much of that rows name.
-SELECT pack, size, coalesce(live, 0) FROM packs
-LEFT JOIN (SELECT pack, sum(length) AS live FROM packed_data GROUP BY pack) USING (pack)
+-- How much of each is committed, how much of that rows name, and how far they go.
+SELECT pack, coalesce(size, 0), coalesce(live, 0), coalesce(last_end, 0) FROM packs
+FULL JOIN (
+    SELECT pack, sum(length) AS live, max(start + length) AS last_end FROM packed_data GROUP BY pack
+) USING (pack)
 ORDER BY length(pack), pack
+
+-- name: every_placed_reference
+-- What there must be, and in which pack it lies: first what lies in files, by its key; then packs, in their order.
+SELECT referring.output_ref, referring.data_sha256, pack, start, length
+FROM (
+    SELECT output_ref, data_sha256 FROM records WHERE output_ref IS NOT NULL
+    UNION ALL
+    SELECT output_ref, data_sha256 FROM record_versions WHERE output_ref IS NOT NULL
+) AS referring
+LEFT JOIN packed_data ON key = referring.output_ref
+ORDER BY pack, start, length, referring.output_ref
+
+-- name: every_unreferenced_packed_key
+SELECT key FROM packed_data
+EXCEPT SELECT output_ref FROM records WHERE output_ref IS NOT NULL
+EXCEPT SELECT output_ref FROM record_versions WHERE output_ref IS NOT NULL
 
 -- name: every_used_pack
 SELECT DISTINCT pack FROM packed_data
@@ -72,7 +90,7 @@ SELECT DISTINCT pack FROM packed_data
 -- name: set_pack_size
 INSERT INTO packs (pack, size) VALUES (:pack, :size) ON CONFLICT (pack) DO UPDATE SET size = excluded.size
 
--- name: list_journaled_packs
+-- name: every_journaled_pack
 -- The ranges of packs that the journal holds, without their bytes.
 SELECT key FROM data_journal WHERE key GLOB 'data/packs/*'
 
@@ -259,16 +277,16 @@ SELECT pack, start, length, data_sha256 FROM record_versions CROSS JOIN packed_d
 ORDER BY pack, start
 
 -- name: page_of_data_references
-SELECT record_uid, output_ref, data_sha256 FROM records
+SELECT record_uid, output_ref, data_sha256, {version} FROM records
 WHERE record_uid > :after AND output_ref IS NOT NULL ORDER BY record_uid LIMIT 1000
 
 -- name: page_of_version_references
-SELECT record_uid, number, output_ref, data_sha256 FROM record_versions
+SELECT record_uid, number, output_ref, data_sha256, {version} FROM record_versions
 WHERE (record_uid, number) > (:after, :after_number) AND output_ref IS NOT NULL ORDER BY record_uid, number LIMIT 1000
 
 -- name: sample_data
 -- Some of the data that there must be in its place.
-SELECT output_ref FROM records
+SELECT output_ref, {version} FROM records
 WHERE output_ref IS NOT NULL AND NOT EXISTS (SELECT 1 FROM data_journal WHERE key = output_ref) LIMIT :limit
 
 -- name: every_request_config_reference

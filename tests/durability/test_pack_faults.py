@@ -96,11 +96,10 @@ def test_an_append_that_fails_is_cut_off_again(store: Store, number: int) -> Non
         store.steps.before = fail(step, number)
         with pytest.raises(family, match="data/packs"):
             packs.append([line(2)], store.committed, safe=True)
-        packs.take_back()
         assert store.path().read_bytes() == line(1)
     # A file whose sync has failed is not gone on with.
     assert store.save(packs, line(3), safe=True) == [PackPlace("000002", 0, 20)]
-    assert packs.read_each([PackPlace("000001", 0, 20), PackPlace("000002", 0, 20)]) == [line(1), line(3)]
+    assert list(packs.read_each([PackPlace("000001", 0, 20), PackPlace("000002", 0, 20)])) == [line(1), line(3)]
     for step in ("fsync", "syncfs"):
         store.save(packs, line(4))
         store.steps.before = fail(step, number)
@@ -114,7 +113,6 @@ def test_a_pack_that_cannot_be_made_leaves_the_last_one_as_it_is(store: Store, s
     store.steps.before = fail(step, errno.ENOSPC)
     with pytest.raises(StorageFullError):
         packs.append([line(1)], store.committed, safe=False)
-    packs.take_back()
     assert store.save(packs, line(1)) == [PackPlace("000001", 0, 20)]
 
 
@@ -140,7 +138,7 @@ def test_a_disk_that_cannot_be_written_is_read(disk: Mounted) -> None:
         store = Store(store.root)
         disk.remount("ro")
         packs = store.open()
-        assert packs.read_each(places) == [line(1), line(2)]
+        assert list(packs.read_each(places)) == [line(1), line(2)]
         with pytest.raises(StorageIOError):
             packs.append([line(3)], store.committed, safe=False)
     finally:
@@ -180,12 +178,12 @@ def test_a_killed_process_loses_its_pack_and_what_it_did_not_commit(store: Store
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")  # forking with threads is what is tested
 def test_a_forked_child_leaves_the_pack_to_its_parent(store: Store) -> None:
     packs = store.open()
-    store.save(packs, line(1))
+    saved = store.save(packs, line(1))
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         try:
-            packs.take_back()
+            packs.take_back(saved)
             places = packs.append([line(2)], store.committed, safe=False)
             packs.close()
             os.write(writing, f"{places[0].pack} {packs.owned()}".encode())

@@ -59,13 +59,13 @@ def test_neighbours_are_read_in_one_call_and_returned_in_the_order_asked(
     monkeypatch.setattr(os, "pread", counted)
     missing = [PackPlace("000001", far.end - 5, 10), PackPlace("000007", 0, 10)]
     asked = [places[30], far, *missing, places[2], places[30]]
-    assert packs.read_each(asked) == [line(30), line(51), None, None, line(2), line(30)]
+    assert list(packs.read_each(asked)) == [line(30), line(51), None, None, line(2), line(30)]
     assert calls == [(40, 29 * 20), (far.start, 20)]
     calls.clear()
     monkeypatch.setattr(pack_reading, "_LARGEST_READ", 100)
-    assert packs.read_each(places) == [line(number) for number in range(50)]
+    assert list(packs.read_each(places)) == [line(number) for number in range(50)]
     assert len(calls) == 10
-    assert packs.read_each([]) == []
+    assert list(packs.read_each([])) == []
 
 
 @pytest.mark.parametrize(
@@ -83,24 +83,28 @@ def test_what_is_not_there_is_said_so(store: Store, place: PackPlace) -> None:
     for read in (packs.read, lambda place: list(packs.read_parts(place, 4))):
         with pytest.raises(DataNotFoundError, match=place.pack):
             read(place)
-    assert packs.read_each([place]) == [None]
+    assert list(packs.read_each([place])) == [None]
     assert not packs.holds(place)
 
 
 def test_what_is_taken_back_leaves_no_trace(store: Store) -> None:
     packs = store.open()
-    packs.append([line(1)], store.committed, safe=False)
-    packs.take_back()
-    packs.take_back()
+    places = packs.append([line(1)], store.committed, safe=False)
+    packs.take_back(places)
+    packs.take_back(places)
     assert store.path().read_bytes() == b""
     store.save(packs, line(2))
-    packs.append([line(3)], store.committed, safe=False)
-    packs.take_back()
+    # Several appends at a time, and none that another follows.
+    several = [place for n in (3, 4) for place in packs.append([line(n), line(n)], store.committed, safe=False)]
+    last = packs.append([line(5)], store.committed, safe=False)
+    packs.take_back(several)
+    assert store.path().read_bytes() == line(2) + 2 * line(3) + 2 * line(4) + line(5)
+    packs.take_back([*last, *several])
     assert store.path().read_bytes() == line(2)
     # What cannot be cut off is written over.
-    packs.append([line(4)], store.committed, safe=False)
+    places = packs.append([line(4)], store.committed, safe=False)
     store.steps.before = fail("truncate")
-    packs.take_back()
+    packs.take_back(places)
     assert store.save(packs, line(5)) == [PackPlace("000001", 20, 20)]
     assert store.path().read_bytes() == line(2) + line(5)
 
@@ -162,7 +166,7 @@ def test_readers_follow_no_link_and_wait_for_no_fifo(store: Store) -> None:
         for read in (
             packs.read,
             packs.holds,
-            lambda place: packs.read_each([place]),
+            lambda place: list(packs.read_each([place])),
             lambda place: list(packs.read_parts(place, 5)),
         ):
             with pytest.raises(InvalidReferenceError, match=name):
@@ -224,7 +228,7 @@ def test_a_full_pack_is_followed_by_another(store: Store, monkeypatch: pytest.Mo
     assert [group[0].pack for group in places] == ["000001", "000002", "000003", "000004"]
     assert store.save(packs, line(13, 200)) == [PackPlace("000005", 0, 200)]
     assert store.save(packs, line(14)) == [PackPlace("000006", 0, 20)]
-    assert packs.read_each([place for group in places for place in group]) == [line(n) for n in range(12)]
+    assert list(packs.read_each([place for group in places for place in group])) == [line(n) for n in range(12)]
     # What was not synced when it was full is synced when it is asked for, and let go.
     assert os.path.realpath(store.path()) in open_files()
     packs.sync(["000001", "000006"])

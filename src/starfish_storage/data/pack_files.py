@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 
 from starfish_storage import keys
@@ -39,7 +39,6 @@ class PackFiles:
         self._appending = threading.Lock()
         self._syncing = threading.Lock()
         self._own: WrittenPack | None = None
-        self._before = 0  # where the last append began
         self._unsynced: dict[str, WrittenPack] = {}  # full or restored; the own one is not among them
 
     def append(self, payloads: Sequence[bytes], committed: CommittedSizes | None, *, safe: bool) -> list[PackPlace]:
@@ -60,29 +59,38 @@ class PackFiles:
         content = b"".join(payloads)
         with self._appending, translated(f"{self._directories.root}/{PACKS_DIRECTORY}"):
             own = self._with_room(len(content), committed)
-            self._before = own.end
+            start = own.end
             try:
-                self._files.write_at(own.descriptor, content, own.end)
+                self._files.write_at(own.descriptor, content, start)
             except BaseException:
-                self._cut(own)
+                self._cut(own, start)
                 raise
             own.end += len(content)
             if safe:
-                self._make_safe_or_give_up(own)
+                self._make_safe_or_give_up(own, start)
         places: list[PackPlace] = []
-        start = self._before
         for payload in payloads:
             places.append(PackPlace(own.name, start, len(payload)))
             start += len(payload)
         return places
 
-    def take_back(self) -> None:
-        """Forget what the last `append` wrote. Never raises: what cannot be cut off is written over. Idempotent."""
+    def take_back(self, places: Sequence[PackPlace]) -> None:
+        """Forget what was appended last, at these places, as far as nothing was appended behind it.
+
+        Never raises: what cannot be cut off is written over. Idempotent until something is appended again.
+        """
         if self._process != os.getpid():
             return
         with self._appending:
-            if self._own is not None:
-                self._cut(self._own)
+            own = self._own
+            if own is None:
+                return
+            end = own.end
+            for place in sorted((place for place in places if place.pack == own.name), reverse=True):
+                if place.end == end:
+                    end = place.start
+            if end < own.end:
+                self._cut(own, end)
 
     def owned(self) -> str | None:
         """Return the name of the pack that this object appends to; None if it has none yet."""
@@ -93,7 +101,7 @@ class PackFiles:
         """See `PackReader.read`."""
         return self._reader.read(place)
 
-    def read_each(self, places: Sequence[PackPlace]) -> list[bytes | None]:
+    def read_each(self, places: Iterable[PackPlace]) -> Iterator[bytes | None]:
         """See `PackReader.read_each`."""
         return self._reader.read_each(places)
 
@@ -195,12 +203,12 @@ class PackFiles:
         elif own is not None:
             own.unlock()
 
-    def _cut(self, own: WrittenPack) -> None:
-        """Cut off what the last append wrote. Never raises."""
-        own.end = self._before
-        own.synced = min(own.synced, own.end)
+    def _cut(self, own: WrittenPack, end: int) -> None:
+        """Cut off what was appended behind an end. Never raises."""
+        own.end = end
+        own.synced = min(own.synced, end)
         try:
-            self._files.truncate(own.descriptor, own.end)
+            self._files.truncate(own.descriptor, end)
         except OSError:
             pass  # the next append writes over it
 
@@ -208,13 +216,13 @@ class PackFiles:
         own = self._own
         return own if own is not None and own.name == name else self._unsynced.get(name)
 
-    def _make_safe_or_give_up(self, own: WrittenPack) -> None:
+    def _make_safe_or_give_up(self, own: WrittenPack, start: int) -> None:
         """Make an append power-safe. A pack of which that has failed is not gone on with."""
         try:
             self._files.sync(own.descriptor)
             self._enter([own])
         except BaseException:
-            self._cut(own)
+            self._cut(own, start)
             self._choice.distrust(own.name)
             self._give_up_own()
             raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import resource
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from starfish_storage import keys
 from starfish_storage.data.compressed_packs import RecentFrames
@@ -51,8 +51,8 @@ class PackReader:
             )
         return content
 
-    def read_each(self, places: Sequence[PackPlace]) -> list[bytes | None]:
-        """Return what is at each place, in their order; None where there is nothing, or a frame is damaged.
+    def read_each(self, places: Iterable[PackPlace]) -> Iterator[bytes | None]:
+        """Yield what is at each place, in their order; None where there is nothing, or a frame is damaged.
 
         Neighbours are read in one call.
 
@@ -60,17 +60,15 @@ class PackReader:
             InvalidReferenceError: as `read`.
             StorageIOError: as `read`.
         """
-        found: list[bytes | None] = [None] * len(places)
-        for span, numbers in _spans(places):
-            content = self._read_whole(span)
-            for number in numbers:
-                place = places[number]
-                if content is None:  # the pack is shorter, gone, or damaged in a part: each for itself
-                    found[number] = self._read_whole(place)
-                else:
-                    start = place.start - span.start
-                    found[number] = content[start : start + place.length]
-        return found
+        portion: list[PackPlace] = []
+        size = 0
+        for place in places:
+            if portion and size + place.length > _LARGEST_READ:
+                yield from self._read_portion(portion)
+                portion, size = [], 0
+            portion.append(place)
+            size += place.length
+        yield from self._read_portion(portion)
 
     def read_parts(self, place: PackPlace, length: int) -> Iterator[bytes]:
         """Yield what is at a place in parts of so many bytes. Raises as `read`, with the first part."""
@@ -100,6 +98,19 @@ class PackReader:
             return self._read(place)
         except StoreDamagedError:
             return None
+
+    def _read_portion(self, places: Sequence[PackPlace]) -> list[bytes | None]:
+        found: list[bytes | None] = [None] * len(places)
+        for span, numbers in _spans(places):
+            content = self._read_whole(span)
+            for number in numbers:
+                place = places[number]
+                if content is None:  # the pack is shorter, gone, or damaged in a part: each for itself
+                    found[number] = self._read_whole(place)
+                else:
+                    start = place.start - span.start
+                    found[number] = content[start : start + place.length]
+        return found
 
     def _read(self, place: PackPlace) -> bytes | None:
         pack = self._holding(place)

@@ -273,12 +273,12 @@ def test_readers_do_not_notice_and_writers_go_on_in_another_pack(store: Store) -
     packs, early, late = store.open(), store.open(), store.open()
     lines = [line(number, 1000) for number in range(1000)]
     places = store.save(packs, *lines, safe=True)
-    assert early.read_each(places) == lines
+    assert list(early.read_each(places)) == lines
     packs.close()
     compression(store.root)[0].compress(KEY, lambda: store.ends["000001"])
     assert not store.path().exists()
     for reader in (early, late):
-        assert reader.read_each(places) == lines
+        assert list(reader.read_each(places)) == lines
         assert reader.read(places[7]) == lines[7]
         assert b"".join(reader.read_parts(places[8], 300)) == lines[8]
         assert reader.holds(places[-1])
@@ -300,7 +300,7 @@ def test_of_a_damaged_frame_the_other_places_are_read(store: Store) -> None:
     path = store.path().with_name("000001.jsonl.zst")
     whole = path.read_bytes()
     path.write_bytes(whole[:40] + bytes([whole[40] ^ 255]) + whole[41:])
-    found = store.open().read_each(places)
+    found = list(store.open().read_each(places))
     damaged = found.count(None)
     assert damaged == FRAME_CONTENT // 1000
     assert found == [None] * damaged + lines[damaged:]

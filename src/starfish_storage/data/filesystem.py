@@ -121,9 +121,9 @@ class FileSystemDataHandler(DataHandler):
         """See `DataHandler.append`."""
         return self.packs.append(payloads, committed, safe=safe)
 
-    def take_back(self, places: Sequence[PackPlace]) -> None:  # noqa: ARG002 (they are those of the last append)
+    def take_back(self, places: Sequence[PackPlace]) -> None:
         """See `DataHandler.take_back`."""
-        self.packs.take_back()
+        self.packs.take_back(places)
 
     def remove(self, key: str) -> DataWrite:
         """See `DataHandler.remove`."""
@@ -184,21 +184,21 @@ class FileSystemDataHandler(DataHandler):
     def read_each(self, keys: Sequence[str]) -> Iterator[bytes | None]:
         """See `DataHandler.read_each`."""
         places = [place_in_pack(key) for key in keys]
-        wanted = [place for place in places if place is not None]
-        packed = iter(self.packs.read_each(wanted))
+        packed = self.packs.read_each(place for place in places if place is not None)
         for key, place in zip(keys, places, strict=True):
             yield self._reader.read_or_none(key) if place is None else next(packed)
 
     def read_small(self, keys: Sequence[str], largest: int) -> Iterator[bytes | int | None]:
         """See `DataHandler.read_small`."""
-        for key in keys:
-            place = place_in_pack(key)
+        places = [place_in_pack(key) for key in keys]
+        packed = self.packs.read_each(place for place in places if place is not None and place.length <= largest)
+        for key, place in zip(keys, places, strict=True):
             if place is None:
                 yield self._reader.read_small(key, largest)
-            elif place.length > largest:
-                yield place.length
+            elif place.length <= largest:
+                yield next(packed)
             else:
-                yield next(iter(self.packs.read_each([place])))
+                yield place.length if self.packs.holds(place) else None
 
     def read_with_time(self, key: str) -> tuple[bytes, int] | None:
         """See `FileReader.read_with_time`."""
@@ -225,10 +225,43 @@ class FileSystemDataHandler(DataHandler):
 
     def sync(self, keys: Sequence[str]) -> None:
         """See `DataHandler.sync`."""
-        packs = {place.pack for key in keys if (place := place_in_pack(key)) is not None}
+        files, packs = _parted(keys)
+        if files or not packs or not self.row_log.is_open:
+            self._sync_files(files)
+        else:
+            # Not the whole file system, which may have much to write of others.
+            self.row_log.make_safe()
         if packs:
             self.packs.sync(packs)
-            keys = [key for key in keys if place_in_pack(key) is None]
+
+    def restore(self, writes: Iterable[tuple[str, bytes | None]]) -> None:
+        """See `DataHandler.restore`."""
+        restored: list[str] = []
+        for key, payload in writes:
+            try:
+                if payload is not None and (place := place_in_pack(key)) is not None:
+                    self.packs.restore(place, payload)
+                    restored.append(key)
+                    continue
+                write = self.remove(key) if payload is None else self.write(keys.check_key(key), payload)
+            except InvalidReferenceError as error:
+                logger.warning("an entry of the journal was passed over: %s", error)
+                continue
+            write.stage()
+            write.publish()
+            restored.append(key)
+        if restored:
+            self.sync(restored)
+
+    def discard_leftovers(self) -> None:
+        """See `DataHandler.discard_leftovers`.
+
+        What a killed process left behind the end of a pack is cut off by who goes on with the pack.
+        """
+        with translated(self.root):
+            self.staging.discard_leftovers()
+
+    def _sync_files(self, keys: Sequence[str]) -> None:
         with translated(self.root):
             by_directory: dict[str, list[str]] = {"": [ROW_LOG_FILE]}
             for key in keys:
@@ -248,30 +281,18 @@ class FileSystemDataHandler(DataHandler):
                 for directory, descriptor in opened.items():
                     self.directories.release(directory, descriptor)
 
-    def restore(self, writes: Iterable[tuple[str, bytes | None]]) -> None:
-        """See `DataHandler.restore`."""
-        restored: list[str] = []
-        for key, payload in writes:
-            place = place_in_pack(key)
-            if place is not None and payload is not None:
-                self.packs.restore(place, payload)
-                restored.append(key)
-                continue
-            try:
-                write = self.remove(key) if payload is None else self.write(keys.check_key(key), payload)
-            except InvalidReferenceError as error:
-                logger.warning("an entry of the journal was passed over: %s", error)
-                continue
-            write.stage()
-            write.publish()
-            restored.append(key)
-        if restored:
-            self.sync(restored)
 
-    def discard_leftovers(self) -> None:
-        """See `DataHandler.discard_leftovers`."""
-        with translated(self.root):
-            self.staging.discard_leftovers()
+def _parted(places: Sequence[str]) -> tuple[list[str], set[str]]:
+    """Return the keys of files, and the names of the packs that the others are in."""
+    files: list[str] = []
+    packs: set[str] = set()
+    for key in places:
+        place = place_in_pack(key)
+        if place is None:
+            files.append(key)
+        else:
+            packs.add(place.pack)
+    return files, packs
 
 
 def _published(writes: Sequence[DataWrite]) -> list[StorageError | None]:

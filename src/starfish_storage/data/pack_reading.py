@@ -46,9 +46,7 @@ class PackReader:
         """
         content = self._read(place)
         if content is None:
-            raise DataNotFoundError(
-                "data", f"{self._directories.root}/{place.key}", "it was never saved, or was deleted"
-            )
+            raise self._missing(place)
         return content
 
     def read_each(self, places: Iterable[PackPlace]) -> Iterator[bytes | None]:
@@ -74,9 +72,7 @@ class PackReader:
         """Yield what is at a place in parts of so many bytes. Raises as `read`, with the first part."""
         pack = self._holding(place)
         if pack is None:
-            raise DataNotFoundError(
-                "data", f"{self._directories.root}/{place.key}", "it was never saved, or was deleted"
-            )
+            raise self._missing(place)
         with translated(self._path(place.pack)):
             for start in range(place.start, place.end, length):
                 part = pack.read(start, min(length, place.end - start))

@@ -41,6 +41,11 @@ class FileRowLog(RowLogHandler):
         self._descriptor = -1
         self._size_before = 0
 
+    @property
+    def is_open(self) -> bool:
+        """Whether rows can be appended."""
+        return self._descriptor >= 0
+
     def holds_rows(self) -> bool:
         """See `RowLogHandler.holds_rows`."""
         if not os.path.isdir(self._directories.root):

@@ -6,7 +6,6 @@ opening the store puts them in place from the journal.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import ExitStack, contextmanager
@@ -16,7 +15,6 @@ import apsw
 from starfish_storage.errors import (
     StorageError,
     StorageFullError,
-    StorageIOError,
     StorageUnavailableError,
     StoreDamagedError,
 )
@@ -47,7 +45,7 @@ from starfish_storage.metadata.sqlite.logged_changes import LoggedChanges
 from starfish_storage.metadata.sqlite.migrate import migrate, migrate_from_starfish
 from starfish_storage.metadata.sqlite.packing import Packing
 from starfish_storage.metadata.sqlite.row_writer import SQLiteRowWriter
-from starfish_storage.metadata.sqlite.transaction import Transaction
+from starfish_storage.metadata.sqlite.transaction import Transaction, unsettled
 
 
 class GroupCommit:
@@ -259,9 +257,9 @@ class GroupCommit:
             reason = translate(error, self._path, self._connection)
             settled = self._transaction.roll_back(error)
             if isinstance(error, apsw.FullError | StorageFullError) and len(staged) > 1 and settled:
-                return [done for operation in staged for done in self._commit([operation])]
+                return self._commit_each(staged)
             for operation in staged:
-                operation.error = operation.error or (reason if settled else _unsettled(reason))
+                operation.error = operation.error or (reason if settled else unsettled(reason))
             return []
         finally:
             if overwrites:
@@ -269,6 +267,23 @@ class GroupCommit:
             if deletes:
                 keep_undo_in_memory(self._connection, "on")
         return applied
+
+    def _commit_each(self, operations: Sequence[WriteOperation]) -> list[WriteOperation]:
+        """Commit one after the other what is too large for the disk together, and return what could be.
+
+        Each is appended anew: until then, what was appended of the others would take up the space.
+        """
+        appended = [bool(operation.places) for operation in operations]
+        self._packing.take_back(operations)
+        committed: list[WriteOperation] = []
+        for operation, again in zip(operations, appended, strict=True):
+            if again:
+                self._stage([operation])
+            done = self._commit([operation]) if operation.error is None else []
+            if not done and self.broken is None:
+                self._packing.take_back([operation])
+            committed += done
+        return committed
 
     def _apply_run(self, run: Sequence[WriteOperation]) -> list[WriteOperation]:
         """Apply operations that follow each other, and return those that succeeded.
@@ -376,17 +391,7 @@ class GroupCommit:
                 f"data could not be put in place ({operation.error}) and its row could not be taken back ({error}); "
                 "nothing more is written. Close the storage, see to the disk, and open it again"
             )
-            operation.error = _unsettled(operation.error)
+            operation.error = unsettled(operation.error)
 
     def _execute(self, name: str, parameters: tuple[object, ...] = ()) -> None:
         self._connection.execute(self._queries[name], parameters)
-
-
-def _unsettled(error: StorageError | None) -> StorageError | None:
-    """Return the error of an operation that failed, and could not be taken back either."""
-    if not isinstance(error, StorageIOError):
-        return error
-    reason = os.strerror(error.errno) if error.errno else "writing failed"
-    unsettled = type(error)(error.path, error.errno, reason, unsettled=True)
-    unsettled.__cause__ = error
-    return unsettled

@@ -77,6 +77,8 @@ class Packing:
         places = [place for operation in operations for place in operation.places.values()]
         if places:
             self._data.take_back(places)
+        for operation in operations:
+            operation.places = {}
 
     def files_of(self, operation: WriteOperation) -> Sequence[DataWrite]:
         """Return the data of an operation that is not in a pack."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 import apsw
 
+from starfish_storage.errors import StorageError, StorageIOError
 from starfish_storage.metadata.queries import Queries
 from starfish_storage.metadata.row import Change
 from starfish_storage.metadata.sqlite.driver import Connection
@@ -74,3 +76,13 @@ class Transaction:
 
     def _execute(self, name: str) -> None:
         self._connection.execute(self._queries[name])
+
+
+def unsettled(error: StorageError | None) -> StorageError | None:
+    """Return the error of an operation that failed, and could not be taken back either."""
+    if not isinstance(error, StorageIOError):
+        return error
+    reason = os.strerror(error.errno) if error.errno else "writing failed"
+    said = type(error)(error.path, error.errno, reason, unsettled=True)
+    said.__cause__ = error
+    return said

@@ -45,6 +45,7 @@ from starfish_storage.interface.sizes import StoreSize
 from starfish_storage.interface.storage import Storage
 from starfish_storage.interface.transfer import RowTransfer, StoreTransfer
 from starfish_storage.interface.version_rows import RecordVersionRow, StandingOutcomeRow, WholeVersionRow
+from starfish_storage.keys import PackPlace
 
 __all__ = [
     "AnnotationRow",
@@ -61,6 +62,7 @@ __all__ = [
     "Layout",
     "MasterJobRow",
     "MetadataHandler",
+    "PackPlace",
     "ProjectRow",
     "RecordRow",
     "RecordVersionRow",

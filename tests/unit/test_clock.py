@@ -215,7 +215,7 @@ def test_waiting_does_not_depend_on_the_clock(tmp_path: Path, monkeypatch: pytes
 
 def test_saving_and_reading_look_at_the_clock_in_one_place_only() -> None:
     sources = Path(models.__file__).parent
-    of_ages = {"maintenance", "testing", "lease.py", "inspection.py", "search", "change_feed.py", "object_packs.py"}
+    of_ages = {"maintenance", "testing", "lease.py", "inspection.py", "search", "change_feed.py", "keys.py"}
     looks = {
         f"{path.relative_to(sources)}: {line.strip()}"
         for path in sources.rglob("*.py")

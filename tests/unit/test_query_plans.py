@@ -125,9 +125,9 @@ def test_no_list_is_left_out() -> None:
         if name.startswith(("list_", "count_", "completed_", "scan_", "account_", "whole_"))
     }
     internal = {
-        "list_journal", "list_journaled_keys", "list_journaled_removals", "list_journaled_ranges", "list_packs", "list_packed_data", "list_tables", "list_borrowed_data",
+        "list_journal", "list_journaled_keys", "list_journaled_removals", "list_tables", "list_borrowed_data",
         "list_master_job_ids_of_project", "list_borrowers", "list_claimed_inputs", "list_unowned_inputs",
-        "list_ended_inputs", "list_ended_inputs_of",
+        "list_journaled_ranges", "list_packs", "list_packed_data", "list_ended_inputs", "list_ended_inputs_of",
         "list_unique_keys_of_job", "list_rows_of_job", "list_step_usage", "list_errors",
         "count_attempts", "list_keys_of_inputs", "list_attempt_steps",
         "list_mixed_case_ids_of_records", "count_steps", "count_conversions", "count_call_notes",

@@ -13,6 +13,7 @@ import apsw
 
 from starfish_storage.data.filesystem import FileSystemDataHandler
 from starfish_storage.files.atomic import FileOperations
+from starfish_storage.interface import Layout
 from starfish_storage.metadata.rows import RowCodec
 from starfish_storage.metadata.sqlite.connection import Durability
 from starfish_storage.metadata.sqlite.handler import SQLiteMetadataHandler
@@ -150,11 +151,14 @@ def _as_sqlite(kind: type[apsw.Error], what: str, step: Callable[[], None]) -> N
 class FaultyStorage(HybridStorage):
     """A local storage whose file operations and SQLite file layer are recorded."""
 
-    def __init__(self, root: Path, steps: Steps, durability: Durability = "power") -> None:
+    def __init__(
+        self, root: Path, steps: Steps, durability: Durability = "power", layout: Layout | None = None
+    ) -> None:
         root.mkdir(exist_ok=True)
         self.steps = steps
         self._vfs = RecordedVfs(f"recorded-{id(self)}", steps)
         handler = FileSystemDataHandler(str(root), RecordedFiles(steps))
         codec = RowCodec(handler, f"file://{root}", None)
-        metadata = SQLiteMetadataHandler(str(root), handler, handler.row_log, codec, durability, f"recorded-{id(self)}")
+        vfs = f"recorded-{id(self)}"
+        metadata = SQLiteMetadataHandler(str(root), handler, handler.row_log, codec, durability, vfs, layout=layout)
         super().__init__(metadata, handler, f"file://{root}", frozenset(), SecretGuard(is_on=True))

@@ -107,6 +107,18 @@ def test_an_append_that_fails_is_cut_off_again(store: Store, number: int) -> Non
             packs.sync(["000002"] if step == "fsync" else ["000001", "000002", "000003"])
 
 
+def test_where_files_may_not_be_so_large_another_pack_is_begun(store: Store) -> None:
+    packs = store.open()
+    store.save(packs, line(1))
+    store.steps.before = fail("append", errno.EFBIG)
+    assert store.save(packs, line(2), line(3))[0] == PackPlace("000002", 0, 20)
+    assert store.path().read_bytes() == line(1)
+    store.steps.before = fail("append", errno.EFBIG, for_good=True)
+    with pytest.raises(StorageFullError):
+        packs.append([line(4)], store.committed, safe=False)
+    assert packs.names() == ["000001", "000002", "000003"]
+
+
 @pytest.mark.parametrize("step", ["create", "mkdir"])
 def test_a_pack_that_cannot_be_made_leaves_the_last_one_as_it_is(store: Store, step: str) -> None:
     packs = store.open()

@@ -28,7 +28,13 @@ class OpenPack:
         self._size = 0
 
     def __del__(self) -> None:
-        close(self._descriptor)
+        self.close()
+
+    def close(self) -> None:
+        """Close it, whoever refers to it, as the trace of an error may for long. Idempotent."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            close(descriptor)
 
     @property
     def descriptor(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -58,14 +59,7 @@ class PackFiles:
             self._leave_to_parent()
         content = b"".join(payloads)
         with self._appending, translated(f"{self._directories.root}/{PACKS_DIRECTORY}"):
-            own = self._with_room(len(content), committed)
-            start = own.end
-            try:
-                self._files.write_at(own.descriptor, content, start)
-            except BaseException:
-                self._cut(own, start)
-                raise
-            own.end += len(content)
+            own, start = self._append(content, committed)
             if safe:
                 self._make_safe_or_give_up(own, start)
         places: list[PackPlace] = []
@@ -172,13 +166,14 @@ class PackFiles:
 
     def close(self) -> None:
         """Give back the own pack, and close all files. Idempotent; a forked child leaves the pack to its parent."""
-        self._reader.forget()
+        self._reader.close()
         if self._process != os.getpid():
             self._leave_to_parent()
             return
         for pack in (self._own, *self._unsynced.values()):
             if pack is not None:
                 pack.unlock()
+                pack.close()
         self._own, self._unsynced = None, {}
 
     def _leave_to_parent(self) -> None:
@@ -186,6 +181,23 @@ class PackFiles:
         self._process = os.getpid()
         self._appending, self._syncing = threading.Lock(), threading.Lock()  # threads that stayed behind may hold them
         self._own, self._unsynced = None, {}
+
+    def _append(self, content: bytes, committed: CommittedSizes) -> tuple[WrittenPack, int]:
+        """Append, and return where; go on in another pack where files may not be so large as packs are."""
+        while True:
+            own = self._with_room(len(content), committed)
+            start = own.end
+            try:
+                self._files.write_at(own.descriptor, content, start)
+            except BaseException as error:
+                self._cut(own, start)
+                if not isinstance(error, OSError) or error.errno != errno.EFBIG or not start:
+                    raise
+                self._choice.distrust(own.name)
+                self._give_up_own()
+            else:
+                own.end += len(content)
+                return own, start
 
     def _with_room(self, length: int, committed: CommittedSizes | None) -> WrittenPack:
         """Return the own pack, or another in its place if that is full, removed, or shared."""

@@ -52,7 +52,13 @@ class WrittenPack:
         self.is_entered = is_entered
 
     def __del__(self) -> None:
-        close(self.descriptor)
+        self.close()
+
+    def close(self) -> None:
+        """Close it, whoever refers to it, as the trace of an error may for long. Idempotent."""
+        descriptor, self.descriptor = self.descriptor, -1
+        if descriptor >= 0:
+            close(descriptor)
 
     def has_room(self, length: int) -> bool:
         """Return whether so many bytes can be appended here: another name of the file may be another store's pack."""

@@ -84,9 +84,11 @@ class PackReader:
         """Return whether there is a pack of that name that reaches so far. Raises as `read`."""
         return self._holding(place) is not None
 
-    def forget(self) -> None:
+    def close(self) -> None:
         """Close the packs that are kept open. Idempotent."""
-        self._open = {}
+        kept, self._open = self._open, {}
+        for pack in kept.values():
+            pack.close()
 
     def _read_whole(self, place: PackPlace) -> bytes | None:
         """Return what is at a place; None if there is nothing, or it is damaged, which reading it alone tells."""

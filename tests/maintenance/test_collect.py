@@ -135,8 +135,8 @@ async def test_what_got_a_row_meanwhile_is_kept(root: Path, monkeypatch: pytest.
     find, is_wanted = module._unwanted, module._is_wanted
     locked: list[bool] = []
 
-    def found(*given: Any) -> Any:
-        files = find(*given)
+    def found(*given: Any, **named: Any) -> Any:
+        files = find(*given, **named)
         change(root, ADOPT.replace("KEY", next(key for key in loose if key.startswith("data/"))))
         locked.clear()
         return files

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -17,10 +18,17 @@ from starfish_storage.maintenance import VerifyReport, verify
 from unit.store_on_disk import bytes_of
 
 
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A packed store, to be copied: making one takes longer than most tests with it."""
+    root = tmp_path_factory.mktemp("template") / "store"
+    asyncio.run(stores.make(root, layout="packed"))
+    return root
+
+
 @pytest.fixture
-async def packed(tmp_path: Path) -> Path:
-    await stores.make(tmp_path / "store", layout="packed")
-    return tmp_path / "store"
+def packed(template: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(template, tmp_path / "store"))
 
 
 def uri(root: Path) -> str:

@@ -15,6 +15,7 @@ from starfish_storage.data.inventory import FoundFile, Inventory
 from starfish_storage.errors import InvalidInputError, StorageError, StoreOpenError
 from starfish_storage.keys import CONFIG_DIRECTORY
 from starfish_storage.maintenance.backends import PathOrUri, is_remote, places, remote_store
+from starfish_storage.maintenance.collect_packs import PackCollector, has_own_packs
 from starfish_storage.maintenance.collect_remote import collect_remote
 from starfish_storage.maintenance.compact import compact_row_log, superseded_lines
 from starfish_storage.maintenance.report import GRACE, CollectReport, grace_of_remote
@@ -38,6 +39,8 @@ def collect(
     versions_older_than: timedelta | None = None,
 ) -> CollectReport:
     """Remove data and request configurations that nothing refers to, and what dead writers left. Blocks.
+
+    A pack of which more than 30 % is of data that was replaced or deleted is written anew without it.
 
     A row log most of whose lines are superseded is written anew, if nobody else has the store open.
 
@@ -102,10 +105,12 @@ def _collect_files(
     ):
         inspection.refuse_data_location(elsewhere=data_root != root)
         inspection.refuse_damage()  # an index that has lost its entries would make every file one that nothing wants
-        unwanted = _unwanted(inspection, inventory)
+        has_packs = has_own_packs(inspection, data)
+        unwanted = _unwanted(inspection, inventory, is_ours=has_packs)
         old = [file for file in unwanted if file.changed < before]
         for start in range(0, len(old), _AT_ONCE):
             removed += _remove(old[start : start + _AT_ONCE], inspection, data, lock, dry_run=dry_run)
+        packs = PackCollector(inspection, inventory, (root, data_root), before).run(dry_run=dry_run)
         # Not from a database that has lost rows: the log may have them still.
         superseded = superseded_lines(inspection, data) if inspection.is_readable() else 0
         compacted = superseded > 0 and not dry_run and compact_row_log(root, inspection, data)
@@ -114,9 +119,17 @@ def _collect_files(
                 removed.append(file)
                 if not dry_run:
                     inventory.remove_leftover(file)
-    size = sum(file.size for file in removed)
-    keys, younger = [file.key for file in removed], len(unwanted) - len(old)
-    return CollectReport(file_uri_of_path(root), keys, size, younger, dry_run, superseded, compacted)
+    return CollectReport(
+        file_uri_of_path(root),
+        [*(file.key for file in removed), *packs.removed],
+        sum(file.size for file in removed) + packs.size,
+        len(unwanted) - len(old) + packs.younger,
+        dry_run,
+        superseded,
+        compacted,
+        packs_rewritten=packs.rewritten,
+        bytes_freed=packs.freed,
+    )
 
 
 def _lock_of(root: str) -> WriterLock:
@@ -126,14 +139,14 @@ def _lock_of(root: str) -> WriterLock:
         raise refusal_of_writing(error, root) from error
 
 
-def _unwanted(inspection: Inspection, inventory: Inventory) -> list[FoundFile]:
-    """Return the files that nothing refers to.
+def _unwanted(inspection: Inspection, inventory: Inventory, *, is_ours: bool) -> list[FoundFile]:
+    """Return the files that nothing refers to, in a place that is known to be the store's, or that is to be seen.
 
     Raises:
         StoreOpenError: they are all there is, and the store has others: these are another store's.
     """
     unwanted: list[FoundFile] = []
-    wanted = 0
+    wanted = int(is_ours)
     for directory in inventory.directories():
         for file in inventory.files(directory):
             if not file.is_data:

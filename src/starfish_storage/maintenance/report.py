@@ -207,6 +207,8 @@ class CollectReport:
         superseded: how many lines of the row log are of rows that have changed since, if these are most of its lines.
         compacted: the row log was written anew without them; not if somebody else has the store open.
         versions: how many versions of records were removed with their data, which is not in the numbers above.
+        packs_rewritten: how many packs were written anew without what was replaced or deleted, or were all of that.
+        bytes_freed: how many bytes that has freed; not among ``bytes``.
     """
 
     storage_uri: str
@@ -217,6 +219,8 @@ class CollectReport:
     superseded: int = 0
     compacted: bool = False
     versions: int = 0
+    packs_rewritten: int = 0
+    bytes_freed: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as a JSON object; the names stay the same between releases."""
@@ -229,6 +233,8 @@ class CollectReport:
             "row_log_superseded": self.superseded,
             "row_log_compacted": self.compacted,
             "versions": self.versions,
+            "packs_rewritten": self.packs_rewritten,
+            "bytes_freed": self.bytes_freed,
         }
 
     def __str__(self) -> str:
@@ -242,6 +248,9 @@ class CollectReport:
             lines.append(f"kept {self.younger:,} files that nothing refers to: they are not old enough")
         if self.versions:
             lines.append(f"{verb} {number_of(self.versions, 'earlier version')} of records")
+        if self.packs_rewritten:
+            told = "would rewrite" if self.dry_run else "rewrote"
+            lines.append(f"{told} {number_of(self.packs_rewritten, 'pack')} ({self.bytes_freed:,} bytes freed)")
         if self.superseded:
             told = verb if self.dry_run or self.compacted else "kept (another process has the store open):"
             lines.append(f"row log: {told} {self.superseded:,} superseded lines")

@@ -84,6 +84,9 @@ SELECT key FROM packed_data
 EXCEPT SELECT output_ref FROM records WHERE output_ref IS NOT NULL
 EXCEPT SELECT output_ref FROM record_versions WHERE output_ref IS NOT NULL
 
+-- name: sample_packed_data
+SELECT key, pack, start, length FROM packed_data LIMIT :limit
+
 -- name: every_used_pack
 SELECT DISTINCT pack FROM packed_data
 

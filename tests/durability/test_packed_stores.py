@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
+import signal
+import threading
 from pathlib import Path
 
-from durability import workload
+import pytest
+
+from durability import processes, workload
+from durability.faults import FaultyStorage, Steps, fail
 from durability.file_systems import Mounted
-from starfish_storage import LocalStorage, StorageFullError
+from starfish_storage import InvalidReferenceError, LocalStorage, Storage, StorageError, StorageFullError
 
 
 def padded(size: int) -> dict[str, str]:
     return {"text": "x" * size}
 
 
-async def save(storage: LocalStorage, uid: str, size: int) -> None:
+async def save(storage: Storage, uid: str, size: int) -> None:
     await storage.save_record(workload.record(uid, 1), padded(size))
 
 
-async def sizes_of(storage: LocalStorage) -> dict[str, int]:
+async def sizes_of(storage: Storage) -> dict[str, int]:
     """Read everything."""
     found: dict[str, int] = {}
     async for record in storage.iter_records(workload.MASTER):
@@ -53,3 +59,157 @@ async def test_of_a_group_that_does_not_fit_the_disk_the_smaller_calls_succeed(d
         await save(storage, "a", 700_000)
     async with LocalStorage(root.as_uri()) as storage:
         assert await sizes_of(storage) == {"first": 10, "a": 700_000, "b": 10, "d": 20_000, "e": 10}
+
+
+async def test_what_a_checkpoint_syncs_is_the_pack_and_the_row_log_and_not_the_whole_disk(tmp_path: Path) -> None:
+    steps = Steps()
+    storage = FaultyStorage(tmp_path / "store", steps, layout="packed")
+    await storage.setup()
+    await workload.prepare(storage)
+    await storage.close()
+    storage = FaultyStorage(tmp_path / "store", steps)
+    await storage.setup()
+    await save(storage, "r1", 10)
+    await save(storage, "r2", 10)
+    steps.taken.clear()
+    await storage.close()
+    # The row log, the pack, and the directories of the new pack; then the row log, which says that it was closed.
+    assert [step for step in steps.taken if "sync" in step and "metadata" not in step] == ["fsync"] * 6
+    assert steps.count("syncfs") == 0
+
+
+async def test_a_pack_that_cannot_be_synced_is_written_anew(tmp_path: Path) -> None:
+    """A failed fsync is not repeated into a success."""
+    failed = threading.Event()
+    steps = Steps()
+    fail_it = fail("fsync", at=2)  # the first is of the row log
+
+    def before(number: int, step: str) -> None:
+        try:
+            fail_it(number, step)
+        except OSError:
+            failed.set()
+            raise
+
+    storage = FaultyStorage(tmp_path / "store", steps, layout="packed")
+    await storage.setup()
+    await workload.prepare(storage)
+    await save(storage, "r1", 10)
+    steps.before = before
+    await save(storage, "r2", 10)
+    written = steps.count("append")
+    assert await asyncio.to_thread(failed.wait, 30), "an idle store is synced by itself"
+    await storage.close()
+    assert steps.count("append") > written
+    async with LocalStorage((tmp_path / "store").as_uri()) as reopened:
+        assert await sizes_of(reopened) == {"r1": 10, "r2": 10}
+
+
+def lose_the_end(packs: Path) -> None:
+    (pack,) = packs.iterdir()
+    os.truncate(pack, 30)
+
+
+def lose_the_content(packs: Path) -> None:
+    (pack,) = packs.iterdir()
+    pack.write_bytes(bytes(pack.stat().st_size))
+
+
+KILLED = """
+import asyncio, os, signal, sys
+from durability import test_packed_stores, workload
+from starfish_storage import LocalStorage
+async def main():
+    storage = LocalStorage("file://" + sys.argv[1], layout="packed")
+    await storage.setup()
+    await workload.prepare(storage)
+    for number in range(3):
+        await test_packed_stores.save(storage, f"r{number}", 100)
+    os.kill(os.getpid(), signal.SIGKILL)
+asyncio.run(main())
+"""
+
+
+async def test_what_a_power_cut_took_from_a_pack_is_read_from_the_journal_and_put_back(tmp_path: Path) -> None:
+    killed = tmp_path / "killed"
+    status, _, errors = processes.run(["-c", KILLED, str(killed)])
+    assert status == -signal.SIGKILL, errors
+    found = {f"r{number}": 100 for number in range(3)}
+    for lose in (lose_the_end, lose_the_content, shutil.rmtree):
+        root = tmp_path / f"store-{lose.__name__}"
+        shutil.copytree(killed, root)
+        (pack,) = packs_of(root)
+        before = pack.read_bytes()
+        lose(pack.parent)
+        async with LocalStorage(root.as_uri(), read_only=True) as storage:
+            assert await sizes_of(storage) == found
+        async with LocalStorage(root.as_uri()) as storage:
+            assert pack.read_bytes() == before
+            await save(storage, "r3", 100)
+            assert await sizes_of(storage) == found | {"r3": 100}
+        assert packs_of(root) == [pack]
+
+
+SEVERAL = """
+import asyncio, sys
+from durability import test_packed_stores, workload
+from starfish_storage import LocalStorage
+async def main():
+    async with LocalStorage("file://" + sys.argv[1]) as storage:
+        for number in range(10):
+            await test_packed_stores.save(storage, f"{sys.argv[2]}-{number}", 100)
+        print("saved", flush=True)
+        sys.stdin.read()
+asyncio.run(main())
+"""
+
+
+async def test_each_process_has_a_pack_of_its_own_which_the_next_goes_on_with(tmp_path: Path) -> None:
+    root = tmp_path / "store"
+    async with LocalStorage(root.as_uri(), layout="packed") as storage:
+        await workload.prepare(storage)
+        writers = [processes.start(["-c", SEVERAL, str(root), name]) for name in ("a", "b")]
+        for writer in writers:
+            assert writer.stdout is not None
+            assert writer.stdout.readline() == "saved\n"
+        assert len(packs_of(root)) == 2
+        writers[0].kill()
+        for writer in writers:
+            writer.communicate()
+        await save(storage, "c", 100)
+        expected = {f"{name}-{number}": 100 for name in ("a", "b") for number in range(10)} | {"c": 100}
+        assert await sizes_of(storage) == expected
+        assert len(packs_of(root)) == 2
+    async with LocalStorage(root.as_uri()) as storage:
+        assert await sizes_of(storage) == expected
+
+
+async def test_nothing_is_written_through_links_that_were_planted(tmp_path: Path) -> None:
+    root, outside = tmp_path / "store", tmp_path / "outside"
+    outside.mkdir()
+    async with LocalStorage(root.as_uri(), layout="packed") as storage:
+        await workload.prepare(storage)
+        (root / "data" / "packs").symlink_to(outside)
+        with pytest.raises(InvalidReferenceError, match="data/packs"):
+            await save(storage, "r1", 10)
+        assert list(outside.iterdir()) == []
+        (root / "data" / "packs").unlink()
+        (root / "data" / "packs").mkdir()
+        (root / "data" / "packs" / "000001.jsonl").symlink_to(outside / "file")
+        os.mkfifo(root / "data" / "packs" / "000002.jsonl")
+        await save(storage, "r1", 10)
+        assert await sizes_of(storage) == {"r1": 10}
+        assert packs_of(root)[2:] == [root / "data" / "packs" / "000003.jsonl"]
+    assert list(outside.iterdir()) == []
+
+
+async def test_a_packed_store_on_a_disk_that_cannot_be_written_is_read(disk: Mounted) -> None:
+    root = disk.path / "store"
+    async with LocalStorage(root.as_uri(), layout="packed") as storage:
+        await workload.prepare(storage)
+        await save(storage, "r1", 10)
+    disk.remount("ro")
+    async with LocalStorage(root.as_uri()) as storage:
+        assert await sizes_of(storage) == {"r1": 10}
+        with pytest.raises(StorageError):
+            await save(storage, "r2", 10)

@@ -182,7 +182,7 @@ class PackFiles:
         self._appending, self._syncing = threading.Lock(), threading.Lock()  # threads that stayed behind may hold them
         self._own, self._unsynced = None, {}
 
-    def _append(self, content: bytes, committed: CommittedSizes) -> tuple[WrittenPack, int]:
+    def _append(self, content: bytes, committed: CommittedSizes | None) -> tuple[WrittenPack, int]:
         """Append, and return where; go on in another pack where files may not be so large as packs are."""
         while True:
             own = self._with_room(len(content), committed)

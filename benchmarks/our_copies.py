@@ -1,4 +1,4 @@
-"""Copies of a store as a contestant: `copy`, used as a caller uses it, and the same files copied without a library.
+"""What is done with whole stores, as a contestant: copies, checks, backups; and files copied without a library.
 
 The raw loop is the recipe of docs/format.md for a store in use: ``VACUUM INTO``, then each file read and written, one
 after the other, and one sync of the file system. It compares nothing, keeps no journal and no log, and what it has
@@ -18,11 +18,35 @@ from benchmarks.memory import resident_megabytes
 from benchmarks.turns import serve
 from starfish_storage import LocalStorage
 from starfish_storage.copying import copy
+from starfish_storage.interface import Layout
+from starfish_storage.maintenance import backup, verify
 
 
-def copy_store(source: str, target: str, records: int, new: int) -> dict[str, float]:
+def copy_store(source: str, target: str, records: int, new: int, layout: Layout) -> dict[str, float]:
     """Copy a store in this process; return the ``seconds`` until it is closed, and the ``peak`` of its memory."""
-    return asyncio.run(_copy_store(source, target, records, new))
+    return asyncio.run(_copy_store(source, target, records, new, layout))
+
+
+def verify_store(source: str, records: int) -> dict[str, float]:
+    """Check a store in this process; return the ``seconds``, and the ``peak`` of its memory."""
+    settle()
+    begun = time.perf_counter()
+    report = verify(source)
+    seconds = time.perf_counter() - begun
+    if not report.is_sound or report.records != records:
+        raise RuntimeError(f"of {records} records, {report.records} were checked, and found was: {report}")
+    return {"seconds": seconds, "peak": resident_megabytes()["peak"]}
+
+
+def back_up(source: str, target: str, records: int) -> dict[str, float]:
+    """Back up a store in this process; return the ``seconds``, and the ``peak`` of its memory."""
+    settle()
+    begun = time.perf_counter()
+    report = backup(source, target)
+    seconds = time.perf_counter() - begun
+    if report.records != records:
+        raise RuntimeError(f"{report.records} records were backed up, not {records}")
+    return {"seconds": seconds, "peak": resident_megabytes()["peak"]}
 
 
 def copy_files(source: str, target: str) -> float:
@@ -44,10 +68,10 @@ def copy_files(source: str, target: str) -> float:
     return time.perf_counter() - begun
 
 
-async def _copy_store(source: str, target: str, records: int, new: int) -> dict[str, float]:
+async def _copy_store(source: str, target: str, records: int, new: int, layout: Layout) -> dict[str, float]:
     settle()
     begun = time.perf_counter()
-    async with LocalStorage(f"file://{source}") as from_, LocalStorage(f"file://{target}") as to:
+    async with LocalStorage(f"file://{source}") as from_, LocalStorage(f"file://{target}", layout=layout) as to:
         report = await copy(from_, to)
     seconds = time.perf_counter() - begun
     if (report.records, report.records + report.unchanged) < (new, records):
@@ -56,4 +80,4 @@ async def _copy_store(source: str, target: str, records: int, new: int) -> dict[
 
 
 if __name__ == "__main__":
-    serve({"copy_store": copy_store, "copy_files": copy_files})
+    serve({task.__name__: task for task in (copy_store, copy_files, verify_store, back_up)})

@@ -14,6 +14,7 @@ from benchmarks.turns import serve
 from starfish_storage import LocalStorage, Record
 from starfish_storage.export import Form, form_named, form_of
 from starfish_storage.export import export as export_records
+from starfish_storage.interface import Layout
 
 _BATCH = 1000
 
@@ -21,9 +22,9 @@ _filled: dict[str, str] = {}
 """The master job of each store that was filled."""
 
 
-def fill(directory: str, records: int) -> None:
+def fill(directory: str, records: int, layout: Layout = "files") -> None:
     """Make a store of so many completed records."""
-    asyncio.run(_fill(directory, records))
+    asyncio.run(_fill(directory, records, layout))
 
 
 def export(directory: str, target: str, metadata: bool, conversations: bool) -> dict[str, float]:
@@ -35,9 +36,9 @@ def export(directory: str, target: str, metadata: bool, conversations: bool) -> 
     return asyncio.run(_export(directory, target, form))
 
 
-async def _fill(directory: str, records: int) -> None:
+async def _fill(directory: str, records: int, layout: Layout) -> None:
     payloads = make_payloads(1000)
-    async with LocalStorage(f"file://{directory}", durability="process") as store:
+    async with LocalStorage(f"file://{directory}", durability="process", layout=layout) as store:
         master_job_id, job_ids = await start_run(store, 1000)
         for start in range(0, records, _BATCH):
             await store.save_records(

@@ -15,6 +15,7 @@ from benchmarks.ours import Durability, write
 from benchmarks.payloads import make_payloads
 from benchmarks.turns import serve
 from starfish_storage import LocalStorage
+from starfish_storage.interface import Layout
 from starfish_storage.generation import Run, generate, resume
 from starfish_storage.maintenance import verify
 from starfish_storage.models import utc_now
@@ -23,13 +24,20 @@ RUN = "run-1"
 
 
 def generate_run(
-    directory: str, callers: int, inputs: int, warm_up: int, durability: Durability, each: float = 0.0
+    directory: str,
+    callers: int,
+    inputs: int,
+    warm_up: int,
+    durability: Durability,
+    each: float = 0.0,
+    layout: Layout = "files",
 ) -> float:
     """Run a function in a fresh store; return the seconds of the whole call of `generate`.
 
     ``each`` is for how many seconds a call of the function waits; without it, it returns at once.
     """
-    return asyncio.run(_generate_run(directory, callers, inputs, warm_up, durability, each))
+    store = LocalStorage(_uri(directory), durability=durability, layout=layout)
+    return asyncio.run(_generate_run(store, callers, inputs, warm_up, each))
 
 
 def fill_run(directory: str, inputs: int) -> None:
@@ -63,9 +71,7 @@ def _uri(directory: str) -> str:
     return f"file://{directory}"
 
 
-async def _generate_run(
-    directory: str, callers: int, inputs: int, warm_up: int, durability: Durability, each: float
-) -> float:
+async def _generate_run(store: LocalStorage, callers: int, inputs: int, warm_up: int, each: float) -> float:
     payloads = make_payloads(1000)
 
     async def answer(number: int) -> dict[str, Any]:
@@ -84,7 +90,6 @@ async def _generate_run(
             progress="quiet",
         )
 
-    store = LocalStorage(_uri(directory), durability=durability)
     async with store:
         await run_them("warm-up", warm_up)
     async with store:

@@ -7,6 +7,7 @@ the query is measured.
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import uuid
 from collections.abc import Awaitable, Callable
@@ -19,6 +20,8 @@ from benchmarks.memory import resident_megabytes
 from benchmarks.payloads import make_payloads, status_of
 from benchmarks.turns import serve
 from starfish_storage import GenerationJob, GenerationMasterJob, LocalStorage, Project, Record
+from starfish_storage.codec import encode
+from starfish_storage.interface import Layout
 from starfish_storage.metadata.queries import sqlite_queries
 
 Durability = Literal["power", "process"]
@@ -29,15 +32,23 @@ _filled: dict[str, list[str]] = {}
 
 
 def write(
-    directory: str, callers: int, records: int, warm_up: int, jobs: int, durability: Durability, two_calls: bool
+    directory: str,
+    callers: int,
+    records: int,
+    warm_up: int,
+    jobs: int,
+    durability: Durability,
+    two_calls: bool,
+    layout: Layout = "files",
 ) -> float:
     """Save records in a fresh store and return the seconds it took, not counting the first ``warm_up``."""
-    return asyncio.run(_write(directory, callers, records, warm_up, jobs, durability, two_calls))
+    store = LocalStorage(_uri(directory), durability=durability, layout=layout)
+    return asyncio.run(_write(store, callers, records, warm_up, jobs, two_calls))
 
 
-def fill(directory: str, records: int, jobs: int) -> None:
+def fill(directory: str, records: int, jobs: int, layout: Layout = "files") -> None:
     """Make a store of so many records to read from."""
-    asyncio.run(_fill(directory, records, jobs))
+    asyncio.run(_fill(directory, records, jobs, layout))
 
 
 def read(directory: str, callers: int, reads: int, seed: int) -> float:
@@ -65,9 +76,10 @@ def completed_hashes(directory: str, master_job_id: str, expected: int) -> float
     return asyncio.run(_completed_hashes(directory, master_job_id, expected))
 
 
-def write_many(directory: str, records: int, callers: int, jobs: int) -> dict[str, Any]:
-    """Save very many records in this process; return the seconds, its memory, and where they are."""
-    return asyncio.run(_write_many(directory, records, callers, jobs))
+def write_many(directory: str, records: int, callers: int, jobs: int, layout: Layout = "files") -> dict[str, Any]:
+    """Save very many records in this process; return the seconds, its memory, what is on disk, and where they are."""
+    found = asyncio.run(_write_many(directory, records, callers, jobs, layout))
+    return found | _on_disk(directory)
 
 
 def query_many(directory: str, master_job_id: str, uids: list[str], records: int, repeats: int) -> dict[str, Any]:
@@ -141,9 +153,8 @@ def _saving_in_two_calls(
 
 
 async def _write(
-    directory: str, callers: int, records: int, warm_up: int, jobs: int, durability: Durability, two_calls: bool
+    store: LocalStorage, callers: int, records: int, warm_up: int, jobs: int, two_calls: bool
 ) -> float:
-    store = LocalStorage(_uri(directory), durability=durability)
     async with store:
         master_job_id, job_ids = await start_run(store, jobs)
         save = (_saving_in_two_calls if two_calls else _saving)(store, master_job_id, job_ids, make_payloads(1000))
@@ -161,8 +172,8 @@ async def _check_count(store: LocalStorage, master_job_id: str, expected: int) -
         raise RuntimeError(f"{found} records are stored, not {expected}")
 
 
-async def _fill(directory: str, records: int, jobs: int) -> None:
-    async with LocalStorage(_uri(directory)) as store:
+async def _fill(directory: str, records: int, jobs: int, layout: Layout) -> None:
+    async with LocalStorage(_uri(directory), layout=layout) as store:
         master_job_id, job_ids = await start_run(store, jobs)
         await run_callers(50, records, _saving(store, master_job_id, job_ids, make_payloads(1000)))
         _filled[directory] = [record.record_uid async for record in store.iter_records(master_job_id)]
@@ -241,9 +252,9 @@ async def _completed_hashes(directory: str, master_job_id: str, expected: int) -
         return await run_callers(1, 1, ask)
 
 
-async def _write_many(directory: str, records: int, callers: int, jobs: int) -> dict[str, Any]:
+async def _write_many(directory: str, records: int, callers: int, jobs: int, layout: Layout) -> dict[str, Any]:
     payloads = make_payloads(200)  # few: they count as memory of this process
-    async with LocalStorage(_uri(directory)) as store:
+    async with LocalStorage(_uri(directory), layout=layout) as store:
         master_job_id, job_ids = await start_run(store, jobs)
         before = resident_megabytes()
         seconds = await run_callers(callers, records, _saving(store, master_job_id, job_ids, payloads))
@@ -257,9 +268,21 @@ async def _write_many(directory: str, records: int, callers: int, jobs: int) -> 
         "before": before["now"],
         "after": after["now"],
         "peak": after["peak"],
+        "payload": sum(len(encode(payload, "")) for payload in payloads) * records // len(payloads),
         "master_job_id": master_job_id,
         "uids": uids,
     }
+
+
+def _on_disk(directory: str) -> dict[str, int]:
+    """Return the number of ``files`` of a closed store, and the bytes that its ``data`` and its ``rows`` take."""
+    found = {"files": 0, "data": 0, "rows": 0}
+    for parent, _, names in os.walk(directory):
+        for name in names:
+            found["files"] += 1
+            kind = "data" if f"{parent}/".startswith(f"{directory}/data/") else "rows"
+            found[kind] += os.lstat(f"{parent}/{name}").st_blocks * 512
+    return found
 
 
 async def _query_many(

@@ -1,8 +1,10 @@
 """The same durable work without a library: what is left when everything but the work is taken away.
 
-One thread, no event loop. For each group of as many records as there would be callers: every payload into a new file
-under a temporary name, its SHA-256, one transaction with the rows and the journaled payloads, the rows appended to a
-log, the files renamed into place. Every 4,000 records the file system is synced and the journal emptied, here and now.
+One thread, no event loop. For each group of as many records as there would be callers: every payload encoded, its
+SHA-256, one transaction with the rows and the journaled payloads, the rows appended to a log. With a file a record,
+every payload is written under a temporary name before, and renamed into place afterwards; every 4,000 records the file
+system is synced and the journal emptied, here and now. In packs, the payloads of a group are written behind each other
+by one call before, and journaled as one; every 32 MB the pack is synced and the journal emptied.
 Schema and statements are the library's own files; nothing else of it is used.
 """
 
@@ -28,6 +30,8 @@ from benchmarks.turns import serve
 from starfish_storage.metadata.queries import sqlite_queries
 
 _CHECKPOINT_RECORDS = 4000
+_CHECKPOINT_BYTES = 32 << 20
+_PACK_BYTES = 64 << 20
 _CREATE = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
@@ -60,43 +64,59 @@ class RawStore:
         """Save a record for each payload; they are durable on return."""
         rows: list[tuple[Any, ...]] = []
         encoded: list[bytes] = []
-        names: list[str] = []
-        moves: list[tuple[int, str]] = []
         for payload in payloads:
-            uid, name = str(uuid.uuid4()), str(next(self._numbers))
+            uid, number = str(uuid.uuid4()), next(self._numbers)
             shard = hashlib.sha256(uid.encode()).hexdigest()[:2]
             content = orjson.dumps(payload, option=orjson.OPT_APPEND_NEWLINE)
-            descriptor = os.open(name, _CREATE, 0o600, dir_fd=self._staging)
-            os.write(descriptor, content)
-            os.close(descriptor)
             moment = datetime.now(UTC).isoformat(timespec="microseconds")[:26] + "Z"
-            job_id = self._job_ids[int(name) % len(self._job_ids)]
+            job_id = self._job_ids[number % len(self._job_ids)]
             key = f"data/{shard}/{uid}.json"
             digest = hashlib.sha256(content).hexdigest()
             status = status_of(payload)
             rows.append((uid, job_id, self.master_job_id, status, key, moment, moment, moment, None, digest))
             encoded.append(content)
-            names.append(name)
-            moves.append((self._shards[shard], f"{uid}.json"))
-        execute, save, journal = self._connection.execute, self._queries["save_record"], self._queries["journal_data"]
+        keys = [row[4] for row in rows]
+        self._stage(encoded)
+        execute, save = self._connection.execute, self._queries["save_record"]
         execute("BEGIN IMMEDIATE")
-        for row, content in zip(rows, encoded, strict=True):
+        for row in rows:
             execute(save, row)
-            execute(journal, (row[4], content))
+        self._journal(keys, encoded)
         os.write(self._row_log, b"".join(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows))
         execute("COMMIT")
-        for name, (shard_directory, final_name) in zip(names, moves, strict=True):
-            os.rename(name, final_name, src_dir_fd=self._staging, dst_dir_fd=shard_directory)
-        self._since_checkpoint += len(payloads)
-        if self._since_checkpoint >= _CHECKPOINT_RECORDS:
+        self._publish(keys)
+        if self._is_due(encoded):
             self.checkpoint()
 
     def checkpoint(self) -> None:
-        """Make the files themselves power-safe and empty the journal."""
-        _sync_file_system(self._root)
+        """Make the data itself power-safe and empty the journal."""
+        self._sync()
         until = self._first("last_journal_number")[0]
         self._connection.execute(self._queries["empty_journal"], (until,))
         self._since_checkpoint = 0
+
+    def _stage(self, encoded: list[bytes]) -> None:
+        for number, content in enumerate(encoded):
+            descriptor = os.open(str(number), _CREATE, 0o600, dir_fd=self._staging)
+            os.write(descriptor, content)
+            os.close(descriptor)
+
+    def _journal(self, keys: list[str], encoded: list[bytes]) -> None:
+        execute, journal = self._connection.execute, self._queries["journal_data"]
+        for key, content in zip(keys, encoded, strict=True):
+            execute(journal, (key, content))
+
+    def _publish(self, keys: list[str]) -> None:
+        for number, key in enumerate(keys):
+            shard = self._shards[key[5:7]]
+            os.rename(str(number), key[8:], src_dir_fd=self._staging, dst_dir_fd=shard)
+
+    def _is_due(self, encoded: list[bytes]) -> bool:
+        self._since_checkpoint += len(encoded)
+        return self._since_checkpoint >= _CHECKPOINT_RECORDS
+
+    def _sync(self) -> None:
+        _sync_file_system(self._root)
 
     def count(self) -> int:
         """Return the number of records in the database."""
@@ -132,9 +152,55 @@ class RawStore:
         return row
 
 
-def write(directory: str, callers: int, records: int, warm_up: int, jobs: int, durability: str) -> float:
+class RawPacks(RawStore):
+    """The same with the data of all records behind each other in files of 64 MB."""
+
+    def __init__(self, directory: str, durability: str, jobs: int) -> None:
+        super().__init__(directory, durability, jobs)
+        self._packs = self._make_directory("data/packs")
+        self._names = (f"{number:06}" for number in itertools.count(1))
+        self._start = self._end = _PACK_BYTES
+        self._pack = self._root
+
+    def _stage(self, encoded: list[bytes]) -> None:
+        content = b"".join(encoded)
+        if self._end + len(content) > _PACK_BYTES:
+            os.fsync(self._pack)
+            self._name, self._end = next(self._names), 0
+            self._pack = os.open(f"{self._name}.jsonl", _CREATE, 0o600, dir_fd=self._packs)
+            os.fsync(self._packs)
+        self._start = self._end
+        self._end += os.pwrite(self._pack, content, self._start)
+
+    def _journal(self, keys: list[str], encoded: list[bytes]) -> None:
+        execute, save = self._connection.execute, self._queries["save_packed_data"]
+        start = self._start
+        for key, content in zip(keys, encoded, strict=True):
+            execute(save, (key, self._name, start, len(content)))
+            start += len(content)
+        place = f"data/packs/{self._name}.jsonl:{self._start}+{self._end - self._start}"
+        execute(self._queries["journal_data"], (place, b"".join(encoded)))
+        execute(self._queries["save_pack"], (self._name, self._end))
+
+    def _publish(self, keys: list[str]) -> None:
+        """Nothing: the data is in its place."""
+
+    def _is_due(self, encoded: list[bytes]) -> bool:
+        self._since_checkpoint += sum(map(len, encoded))
+        return self._since_checkpoint >= _CHECKPOINT_BYTES
+
+    def _sync(self) -> None:
+        os.fsync(self._pack)
+
+
+_STORES = {"files": RawStore, "packed": RawPacks}
+
+
+def write(
+    directory: str, callers: int, records: int, warm_up: int, jobs: int, durability: str, layout: str = "files"
+) -> float:
     """Save records in a fresh store, in groups of ``callers``; return the seconds after the first ``warm_up``."""
-    store = RawStore(directory, durability, jobs)
+    store = _STORES[layout](directory, durability, jobs)
     payloads = make_payloads(1000)
     _save_all(store, payloads, 50, warm_up)
     store.checkpoint()  # the library is closed and opened again here, which empties its journal too

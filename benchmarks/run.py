@@ -12,6 +12,10 @@ from pathlib import Path
 from benchmarks.contestants import Contestant
 
 
+LAYOUTS = ("files", "packed")
+"""The layouts of a store, in the order in which they take their turns."""
+
+
 @dataclass(frozen=True)
 class Sizes:
     """How much is measured.

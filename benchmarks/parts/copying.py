@@ -1,49 +1,63 @@
-"""How long a copy takes from one local store into another, beside the same files copied without a library."""
+"""How long copies, checks and backups of a local store take, in both layouts."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 
-from benchmarks.run import Run
+from benchmarks.run import LAYOUTS, Run
 from benchmarks.tables import NOTHING, Series, Table, megabytes, ratio, seconds
 
 _ROUNDS = 3
+_GOAL = 3
+_WHAT = {
+    "copy": "`copy` into an empty store",
+    "again": "the same again",
+    "verify": "`verify`",
+    "backup": "`backup` into an empty directory",
+}
+_GOALS = {"copy": _GOAL, "verify": _GOAL, "backup": _GOAL}
 
 
 def measure_copying(run: Run) -> list[Table]:
-    """Measure a copy into an empty store, and the same copy said again."""
+    """Measure a copy into an empty store, the same copy said again, a check and a backup."""
     records = run.sizes.resumed
-    source = run.store()
-    run.say(f"copy: filling a store with {records:,} records")
-    run.ours.turn("fill", directory=source, records=records, jobs=max(1, records // 100))
-    measured: dict[str, list[float]] = defaultdict(list)
+    sources = {layout: run.store() for layout in LAYOUTS}
+    for layout, source in sources.items():
+        run.say(f"copy: filling a store with {records:,} records, {layout}")
+        run.ours.turn("fill", directory=source, records=records, jobs=max(1, records // 100), layout=layout)
+    taken: dict[tuple[str, str], list[float]] = defaultdict(list)
+    peaks: dict[tuple[str, str], list[float]] = defaultdict(list)
     for _ in run.rounds("copy", _ROUNDS):
-        target = run.store()
         with run.fresh_contestant("benchmarks.our_copies") as raw:
-            measured["raw"].append(raw.turn("copy_files", source=source, target=run.store()))
-        for name, new in (("copy", records), ("again", 0)):
-            with run.fresh_contestant("benchmarks.our_copies") as ours:
-                found = ours.turn("copy_store", source=source, target=target, records=records, new=new)
-            measured[name].append(found["seconds"])
-            measured[f"{name} peak"].append(found["peak"])
-    series = {name: Series(tuple(values)) for name, values in measured.items()}
+            taken["raw", "files"].append(raw.turn("copy_files", source=sources["files"], target=run.store()))
+        for layout, source in sources.items():
+            target = run.store()
+            into = {"source": source, "target": target, "layout": layout, "records": records}
+            for what, task, given in (
+                ("copy", "copy_store", {**into, "new": records}),
+                ("again", "copy_store", {**into, "new": 0}),
+                ("verify", "verify_store", {"source": source, "records": records}),
+                ("backup", "back_up", {"source": source, "target": run.store(), "records": records}),
+            ):
+                with run.fresh_contestant("benchmarks.our_copies") as ours:
+                    found = ours.turn(task, **given)
+                taken[what, layout].append(found["seconds"])
+                peaks[what, layout].append(found["peak"])
+    raw_loop = Series(tuple(taken["raw", "files"]))
+    rows: list[tuple[str, ...]] = [("raw loop", seconds(raw_loop), *[NOTHING] * 4)]
+    for what, words in _WHAT.items():
+        files, packed = (Series(tuple(taken[what, layout])) for layout in LAYOUTS)
+        memory = (megabytes(Series(tuple(peaks[what, layout]))) for layout in LAYOUTS)
+        rows.append((words, seconds(files), seconds(packed), ratio(files, packed, _GOALS.get(what)), *memory))
     return [
         Table(
-            "Copy",
-            f"A store of {records:,} records of about 1.5 KB and {max(1, records // 100):,} execution jobs is copied "
-            "into an empty one on the same disk, and once more into what it has become; until both stores are closed. "
-            "Each in a process of its own, whose peak memory is given. The raw loop is `VACUUM INTO`, then each file "
-            "read and written, and one sync at the end: nothing is compared, journaled or logged.",
-            ("", "seconds", "÷ raw loop", "peak memory"),
-            (
-                ("raw loop", seconds(series["raw"]), NOTHING, NOTHING),
-                ("copy", seconds(series["copy"]), ratio(series["copy"], series["raw"]), megabytes(series["copy peak"])),
-                (
-                    "the same again",
-                    seconds(series["again"]),
-                    ratio(series["again"], series["raw"]),
-                    megabytes(series["again peak"]),
-                ),
-            ),
+            "Copy, verify, backup",
+            f"Seconds for a store of {records:,} records of about 1.5 KB and {max(1, records // 100):,} execution jobs. "
+            "It is copied into an empty one of its layout on the same disk, and once more into what it has become, "
+            "until both stores are closed; checked; and backed up. Each in a process of its own, whose peak memory is "
+            "given. The raw loop copies the files of the first: `VACUUM INTO`, then each file read and written, and "
+            "one sync at the end: nothing is compared, journaled or logged.",
+            ("", "files", "packed", "files ÷ packed", "peak memory, files", "peak memory, packed"),
+            tuple(rows),
         )
     ]

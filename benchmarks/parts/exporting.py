@@ -1,10 +1,10 @@
-"""How long it takes to write all records of a run into one file."""
+"""How long it takes to write all records of a run into one file, in both layouts."""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from benchmarks.run import Run
+from benchmarks.run import LAYOUTS, Run
 from benchmarks.tables import Series, Table, ratio, seconds
 
 
@@ -15,7 +15,8 @@ class _Form(NamedTuple):
         what: it is called in the table.
         ending: of the file.
         way: of the loop beside it.
-        goal: times that loop.
+        goal: times that loop, of files.
+        goal_packed: of a packed store, times files.
         library: the way of `datasets`, if it writes the same.
         metadata: each record has its metadata.
         conversations: each record is a conversation.
@@ -25,30 +26,32 @@ class _Form(NamedTuple):
     ending: str
     way: str
     goal: float | None = None
+    goal_packed: float | None = None
     library: str | None = None
     metadata: bool = False
     conversations: bool = False
 
 
 _FORMS = (
-    _Form("JSON Lines, beside a loop that copies bytes", "jsonl", "bytes", 1.3, "datasets"),
+    _Form("JSON Lines, beside a loop that copies bytes", "jsonl", "bytes", 1.3, 0.4, "datasets"),
     _Form("JSON Lines, beside a loop of `json.loads` and `json.dumps`", "jsonl", "json"),
     _Form("JSON Lines with metadata, beside a loop that copies bytes", "jsonl", "bytes", metadata=True),
-    _Form("Parquet, beside a loop of `json.loads` and `pyarrow`", "parquet", "parquet", 1.3, "datasets"),
-    _Form("conversations in JSON Lines", "jsonl", "messages", 1.5, "datasets-messages", conversations=True),
-    _Form("conversations in Parquet", "parquet", "messages-parquet", 1.5, "datasets-messages", conversations=True),
+    _Form("Parquet, beside a loop of `json.loads` and `pyarrow`", "parquet", "parquet", 1.3, 0.8, "datasets"),
+    _Form("conversations in JSON Lines", "jsonl", "messages", 1.5, None, "datasets-messages", conversations=True),
+    _Form("conversations in Parquet", "parquet", "messages-parquet", 1.5, None, "datasets-messages", conversations=True),
 )
 
 
 def measure_exporting(run: Run) -> list[Table]:
-    """Export a store in turns with plain loops over its files, and with the peer's API."""
+    """Export stores in turns with plain loops over the files of one, and with the peer's API."""
     records, peer_records = run.sizes.exports, run.sizes.peer_exports
-    store, peer_store = run.store(), run.store()
+    stores, peer_store = {layout: run.store() for layout in LAYOUTS}, run.store()
     with run.fresh_contestant("benchmarks.our_exports") as ours, run.fresh_contestant("benchmarks.raw_exports") as raw:
-        run.say(f"export: filling a store with {records:,} records")
-        ours.turn("fill", directory=store, records=records)
+        for layout, store in stores.items():
+            run.say(f"export: filling a store with {records:,} records, {layout}")
+            ours.turn("fill", directory=store, records=records, layout=layout)
         theirs = _peer(run, peer_store, peer_records)
-        rows = [_measure(run, ours, raw, store, form) for form in _FORMS]
+        rows = [_measure(run, ours, raw, stores, form) for form in _FORMS]
         peak = max(float(row[-1]) for row in rows)
     return [
         Table(
@@ -58,40 +61,47 @@ def measure_exporting(run: Run) -> list[Table]:
             "what `json` reads of the same files, and writes it. "
             f"Peak of the exporting process's memory over all forms: {peak:,.0f} MB. "
             + (f"Through the peer's API, JSON Lines: {theirs}." if theirs else ""),
-            ("what", "the loop", "`datasets`", "ours", "ours ÷ loop", "ours ÷ `datasets`", "peak, MB"),
+            (
+                *("what", "the loop", "`datasets`", "files", "files ÷ loop", "files ÷ `datasets`"),
+                *("packed", "packed ÷ files", "peak, MB"),
+            ),
             tuple(rows),
         )
     ]
 
 
-def _measure(run: Run, ours: Any, raw: Any, store: str, form: _Form) -> tuple[str, ...]:
-    taken: dict[str, list[float]] = {"loop": [], "library": [], "ours": []}
+def _measure(run: Run, ours: Any, raw: Any, stores: dict[str, str], form: _Form) -> tuple[str, ...]:
+    taken: dict[str, list[float]] = {"loop": [], "library": [], **{layout: [] for layout in LAYOUTS}}
     peak = 0.0
     for _ in run.rounds(f"export, {form.what}"):
-        loop = raw.turn("export", directory=store, target=f"{store}-raw.{form.ending}", way=form.way)
+        files = stores["files"]
+        loop = raw.turn("export", directory=files, target=f"{files}-raw.{form.ending}", way=form.way)
         taken["loop"].append(loop["seconds"])
         if form.library is not None:
-            told = raw.turn("export", directory=store, target=f"{store}-library.{form.ending}", way=form.library)
+            told = raw.turn("export", directory=files, target=f"{files}-library.{form.ending}", way=form.library)
             taken["library"].append(told["seconds"])
-        done = ours.turn(
-            "export",
-            directory=store,
-            target=f"{store}-ours.{form.ending}",
-            metadata=form.metadata,
-            conversations=form.conversations,
-        )
-        if done["records"] != loop["records"]:
-            raise RuntimeError(f"{done['records']} records were exported, not {loop['records']}")
-        taken["ours"].append(done["seconds"])
-        peak = max(peak, done["peak"])
-    loops, library, mine = (Series(tuple(one)) if one else None for one in taken.values())
+        for layout, store in stores.items():
+            done = ours.turn(
+                "export",
+                directory=store,
+                target=f"{store}-ours.{form.ending}",
+                metadata=form.metadata,
+                conversations=form.conversations,
+            )
+            if done["records"] != loop["records"]:
+                raise RuntimeError(f"{done['records']} records were exported, not {loop['records']}")
+            taken[layout].append(done["seconds"])
+            peak = max(peak, done["peak"])
+    loops, library, files, packed = (Series(tuple(one)) if one else None for one in taken.values())
     return (
         form.what,
         seconds(loops),
         seconds(library),
-        seconds(mine),
-        ratio(mine, loops, form.goal),
-        ratio(mine, library),
+        seconds(files),
+        ratio(files, loops, form.goal),
+        ratio(files, library),
+        seconds(packed),
+        ratio(packed, files, form.goal_packed),
         f"{peak:.0f}",
     )
 

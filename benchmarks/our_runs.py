@@ -15,8 +15,8 @@ from benchmarks.ours import Durability, write
 from benchmarks.payloads import make_payloads
 from benchmarks.turns import serve
 from starfish_storage import LocalStorage
-from starfish_storage.interface import Layout
 from starfish_storage.generation import Run, generate, resume
+from starfish_storage.interface import Layout
 from starfish_storage.maintenance import verify
 from starfish_storage.models import utc_now
 

@@ -46,6 +46,22 @@ def write(
     return asyncio.run(_write(store, callers, records, warm_up, jobs, two_calls))
 
 
+def write_remote(
+    directory: str,
+    data_uri: str,
+    environment: dict[str, str],
+    callers: int,
+    records: int,
+    warm_up: int,
+    jobs: int,
+    layout: Layout,
+) -> float:
+    """Save records in a fresh store with its data in a bucket; return the seconds as `write` does."""
+    os.environ.update(environment)
+    store = LocalStorage(_uri(directory), data_uri, layout=layout)
+    return asyncio.run(_write(store, callers, records, warm_up, jobs, two_calls=False))
+
+
 def fill(directory: str, records: int, jobs: int, layout: Layout = "files") -> None:
     """Make a store of so many records to read from."""
     asyncio.run(_fill(directory, records, jobs, layout))
@@ -152,9 +168,7 @@ def _saving_in_two_calls(
     return save
 
 
-async def _write(
-    store: LocalStorage, callers: int, records: int, warm_up: int, jobs: int, two_calls: bool
-) -> float:
+async def _write(store: LocalStorage, callers: int, records: int, warm_up: int, jobs: int, two_calls: bool) -> float:
     async with store:
         master_job_id, job_ids = await start_run(store, jobs)
         save = (_saving_in_two_calls if two_calls else _saving)(store, master_job_id, job_ids, make_payloads(1000))
@@ -321,6 +335,7 @@ TASKS = {
     task.__name__: task
     for task in (
         write,
+        write_remote,
         fill,
         read,
         fill_jobs,

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from benchmarks.contestants import Contestant
 
-
 LAYOUTS = ("files", "packed")
 """The layouts of a store, in the order in which they take their turns."""
 

@@ -11,6 +11,7 @@ from benchmarks.parts.generating import measure_generating
 from benchmarks.parts.importing import measure_import
 from benchmarks.parts.kills import measure_kills
 from benchmarks.parts.many import measure_many
+from benchmarks.parts.putting import measure_putting
 from benchmarks.parts.reading import measure_reading
 from benchmarks.parts.remote_many import measure_remote_many
 from benchmarks.parts.remote_workers import measure_remote_workers
@@ -43,6 +44,7 @@ PARTS: dict[str, Callable[[Run], list[Table]]] = {
     "import-files": measure_taking_in,
     "viewer": measure_viewing,
     "search": measure_searching,
+    "put": measure_putting,
     "remote-write": measure_remote_writing,
     "remote-workers": measure_remote_workers,
     "remote-many": measure_remote_many,

@@ -52,7 +52,7 @@ def measure_copying(run: Run) -> list[Table]:
     return [
         Table(
             "Copy, verify, backup",
-            f"Seconds for a store of {records:,} records of about 1.5 KB and {max(1, records // 100):,} execution jobs. "
+            f"Seconds for a store of {records:,} records of 1.5 KB and {max(1, records // 100):,} execution jobs. "
             "It is copied into an empty one of its layout on the same disk, and once more into what it has become, "
             "until both stores are closed; checked; and backed up. Each in a process of its own, whose peak memory is "
             "given. The raw loop copies the files of the first: `VACUUM INTO`, then each file read and written, and "

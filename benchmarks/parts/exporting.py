@@ -38,7 +38,9 @@ _FORMS = (
     _Form("JSON Lines with metadata, beside a loop that copies bytes", "jsonl", "bytes", metadata=True),
     _Form("Parquet, beside a loop of `json.loads` and `pyarrow`", "parquet", "parquet", 1.3, 0.8, "datasets"),
     _Form("conversations in JSON Lines", "jsonl", "messages", 1.5, None, "datasets-messages", conversations=True),
-    _Form("conversations in Parquet", "parquet", "messages-parquet", 1.5, None, "datasets-messages", conversations=True),
+    _Form(
+        "conversations in Parquet", "parquet", "messages-parquet", 1.5, None, "datasets-messages", conversations=True
+    ),
 )
 
 

@@ -1,4 +1,4 @@
-"""How many records a second are stored, by 1, 50 and 500 concurrent callers, in both layouts and at both durabilities."""
+"""How many records a second are stored, by 1, 50 and 500 callers at once, in both layouts and at both durabilities."""
 
 from __future__ import annotations
 
@@ -87,9 +87,7 @@ def _two_calls(measured: _Measured) -> Table:
                 peer = measured.get(("peer", "", "", callers))
                 ours, one_step = (measured[way, level, layout, callers] for way in ("two", "one"))
                 to_peer = ratio(ours, peer, _GOALS_TWO_CALLS.get((level, callers)) if layout == "packed" else None)
-                rows.append(
-                    (f"{level}, {layout}, {callers}", rate(peer), rate(ours), to_peer, ratio(ours, one_step))
-                )
+                rows.append((f"{level}, {layout}, {callers}", rate(peer), rate(ours), to_peer, ratio(ours, one_step)))
     return Table(
         "Write in two calls",
         "Records a second, `save_record_data` then `log_record_metadata`: the published way, two commits a record.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import click
@@ -23,7 +23,7 @@ from starfish_storage.cli.shortening import shortened, shortened_text, shortened
 from starfish_storage.cli.tables import Column
 from starfish_storage.cli.versions import list_versions
 from starfish_storage.errors import NotFoundError
-from starfish_storage.interface import Storage
+from starfish_storage.interface import DataPlace, Storage
 from starfish_storage.models import GenerationJob, Record
 from starfish_storage.runs import Annotation, Attempt, Segment, Step, holding
 from starfish_storage.runs.segment_history import made_of
@@ -81,6 +81,7 @@ class RecordView:
         origin: its execution job.
         segment: what the run was made of when it was made; None if that is not stored.
         annotations: what people say of it, the oldest first; withdrawn ones too.
+        place: where its data lies; None if it has none.
     """
 
     record: Record
@@ -88,12 +89,14 @@ class RecordView:
     origin: JobView | None
     segment: Segment | None
     annotations: Sequence[Annotation] = ()
+    place: DataPlace | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return what is printed with ``--json``."""
         origin = None if self.origin is None else self.origin.to_json()
         record = {"record": json_of(self.record), "data": self.data, "segment": json_of(self.segment)}
         record["annotations"] = json_of(self.annotations)
+        record["place"] = None if self.place is None else asdict(self.place)
         return record | (origin or {"job": None})
 
 
@@ -134,13 +137,17 @@ async def record_view(storage: Storage, record: Record) -> RecordView:
     Raises:
         DataLostError: its data is not there, though it says that it has some.
     """
-    data = None if record.output_ref is None else await storage.get_record_data(record.output_ref)
+    data, place = None, None
+    if record.output_ref is not None:
+        data = await storage.get_record_data(record.output_ref)
+        place = await storage.locate_record_data(record.output_ref)
     job = await storage.get_execution_job(record.job_id)
     number = (await storage.ledger.find_segments([record.record_uid])).get(record.record_uid)
     segments = [] if number is None else await storage.ledger.list_segments(record.master_job_id)
     segment = next((one for one in segments if one.number == number), None)
     origin = None if job is None else await job_view(storage, job)
-    return RecordView(record, data, origin, segment, await storage.annotations.list([record.record_uid]))
+    annotations = await storage.annotations.list([record.record_uid])
+    return RecordView(record, data, origin, segment, annotations, place)
 
 
 async def job_view(storage: Storage, job: GenerationJob) -> JobView:
@@ -164,7 +171,7 @@ def show_record(view: RecordView, *, full: bool) -> None:
             "ended": record.end_time,
             "cost": cost,
             "segment": None if segment is None else f"{segment.number} ({made_of(segment.identity)})",
-            "file": record.output_ref,
+            "file": None if view.place is None else str(view.place),
         }
     )
     if view.data is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from starfish_storage.errors import StorageError
@@ -40,6 +41,35 @@ class ScannedRecord(NamedTuple):
     sha256: str | None
     payload: bytes | None
     error: StorageError | None
+
+
+@dataclass(frozen=True, slots=True)
+class DataPlace:
+    """Where the data of a record lies, for people and for other programs that read it.
+
+    Attributes:
+        path: absolute path of the file, or URI of the object: its own, or that of a pack, which holds many records.
+        start: in a pack, the byte where the record begins, from 0; None: the file or object is the record's own. In a
+            pack that is compressed, of what it is uncompressed.
+        length: in a pack, how many bytes the record has, with the newline.
+        line: in a pack that is a file, the number of the line, from 1.
+    """
+
+    path: str
+    start: int | None = None
+    length: int | None = None
+    line: int | None = None
+
+    def __str__(self) -> str:
+        """Return the place for people.
+
+        >>> print(DataPlace("/store/data/packs/000012.jsonl", 4567, 1500, 345))
+        /store/data/packs/000012.jsonl, line 345 (bytes 4567 to 6067)
+        """
+        if self.start is None or self.length is None:
+            return self.path
+        line = "" if self.line is None else f", line {self.line}"
+        return f"{self.path}{line} (bytes {self.start} to {self.start + self.length})"
 
 
 class RecordScan(ABC):
@@ -111,4 +141,18 @@ class RecordScan(ABC):
             DataNotFoundError: the store has no data under that reference.
             InvalidReferenceError: the reference lies outside the store.
             StoreDamagedError: it is not what was saved, or was replaced meanwhile.
+        """
+
+    @abstractmethod
+    async def locate_record_data(self, output_ref: str) -> DataPlace:
+        """Return where the data of a record lies now. It moves when it is overwritten, packed, unpacked or collected.
+
+        The lines of a pack are counted up to the record's: that reads up to 64 MB. Whether the data is there is not
+        looked at.
+
+        Args:
+            output_ref: as `Storage.get_record_data` takes it.
+
+        Raises:
+            InvalidReferenceError: the reference lies outside the store.
         """

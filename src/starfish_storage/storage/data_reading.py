@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -21,12 +22,21 @@ from starfish_storage.errors import (
     StorageError,
     StoreDamagedError,
 )
-from starfish_storage.interface import DataHandler, DataLocation, MetadataHandler, RecordRow, ScannedRecord
-from starfish_storage.keys import check_place, check_record_key
+from starfish_storage.interface import (
+    DataHandler,
+    DataLocation,
+    DataPlace,
+    MetadataHandler,
+    RecordRow,
+    ScannedRecord,
+)
+from starfish_storage.keys import PackPlace, check_place, check_record_key, pack_key, place_in_pack
 
 _READ_AT_ONCE = 500
 _READER_THREADS = 4
 _SCANNED_BYTES = 16 << 20
+_COMPRESSED = ".zst"  # ends the name of a compressed pack
+_COUNTED_BYTES = 1 << 20  # of a pack whose lines are counted, at a time
 _LOOKS = 5  # at a file that is not what its row says: a writer may be replacing it
 _READS_IN_A_ROW = 50  # done on the spot, then other tasks get their turn: a loop of reads must not starve them
 
@@ -119,6 +129,18 @@ class DataReading:
         if location.sha256 not in (None, digest.hexdigest()):
             reference = self._data.to_reference(key)
             raise StoreDamagedError(reference, f"it is not what was saved, or was replaced meanwhile; {SEE_DAMAGE}")
+
+    async def find(self, output_ref: str) -> DataPlace:
+        """See `RecordScan.locate_record_data`."""
+        self._metadata.check_open()
+        key = check_record_key(self._data.to_key(output_ref))
+        location = await self._locate(key)
+        place = place_in_pack(location.key)
+        if place is None:
+            return DataPlace(self._data.to_reference(location.key))
+        if self._data.parallel > 1:  # its lines are not counted: the pack would be fetched from another machine
+            return DataPlace(self._data.to_reference(pack_key(place.pack)), place.start, place.length)
+        return await self._in_pool(partial(_place_in_file, place, self._data))
 
     async def _part(self, parts: Iterator[bytes]) -> bytes:
         """Return the next part; none at the end, and where there is nothing."""
@@ -289,6 +311,19 @@ class DataReading:
         if not isinstance(value, dict):
             raise StoreDamagedError(self._data.to_reference(key), f"it does not hold a JSON object; {SEE_DAMAGE}")
         return cast("dict[str, Any]", value)
+
+
+def _place_in_file(place: PackPlace, data: DataHandler) -> DataPlace:
+    """Return a place in a pack that is a file, with its line if the pack is there."""
+    path, line = data.to_reference(pack_key(place.pack)), None
+    before = PackPlace(place.pack, 0, place.start)
+    try:
+        line = 1 + sum(part.count(b"\n") for part in data.read_parts(before.key, _COUNTED_BYTES) if before.length)
+    except DataNotFoundError:
+        pass
+    if not os.path.lexists(path) and os.path.lexists(path + _COMPRESSED):
+        path += _COMPRESSED
+    return DataPlace(path, place.start, place.length, line)
 
 
 def _checked(places: Sequence[str | None]) -> tuple[list[str], dict[str | None, StorageError]]:

@@ -16,7 +16,6 @@ from starfish_storage.interface import (
     DataWrite,
     MetadataHandler,
     RunLedger,
-    ScannedRecord,
     Storage,
     StoreSize,
     StoreTransfer,
@@ -31,12 +30,13 @@ from starfish_storage.keys import (
 from starfish_storage.models import GenerationJob, GenerationMasterJob, Project, Record, utc_now
 from starfish_storage.storage.data_reading import DataReading
 from starfish_storage.storage.measuring import measured
+from starfish_storage.storage.scan_calls import ScanCalls
 from starfish_storage.storage.search_calls import SearchCalls
 from starfish_storage.storage.secret_guard import SecretGuard
 from starfish_storage.storage.store_transfer import HybridTransfer
 
 
-class HybridStorage(SearchCalls, Storage):
+class HybridStorage(SearchCalls, ScanCalls, Storage):
     """Keeps rows in one place and JSON data in another, and joins them in one durable step.
 
     Args:
@@ -62,7 +62,8 @@ class HybridStorage(SearchCalls, Storage):
         self._guard = guard
         self._reading = DataReading(metadata, data)
         self._transfer = HybridTransfer(metadata, data, self._reading)
-        super().__init__(metadata, storage_uri, self._reading)
+        SearchCalls.__init__(self, metadata, storage_uri, self._reading)
+        ScanCalls.__init__(self, metadata, self._reading)
 
     @property
     def storage_uri(self) -> str:
@@ -341,45 +342,6 @@ class HybridStorage(SearchCalls, Storage):
     ) -> AsyncIterator[Record]:
         """See `RecordContract.iter_records`."""
         return self._metadata_handler.iter_records(master_job_id, status_filter, after=after, batch_size=batch_size)
-
-    async def scan_records(
-        self,
-        master_job_id: str,
-        status_filter: Sequence[str] | None = None,
-        *,
-        after: ScannedRecord | None = None,
-        batch_size: int = 500,
-        backwards: bool = False,
-        seed: int | None = None,
-        with_data: bool = True,
-        largest: int | None = None,
-    ) -> AsyncIterator[list[ScannedRecord]]:
-        """See `RecordScan.scan_records`."""
-        while True:
-            # One batch after the other: reading rows ahead of the files was no faster on two cores, as both hold the
-            # interpreter.
-            records, places = await self._metadata_handler.list_record_rows(
-                master_job_id, status_filter, after=after, batch_size=batch_size, backwards=backwards, seed=seed
-            )
-            is_last = len(records) < batch_size
-            while records:
-                reading = self._reading
-                found = await reading.scan(records, places, largest) if with_data else reading.unread(records)
-                yield found
-                after = found[-1]
-                records, places = records[len(found) :], places[len(found) :]
-            if is_last:
-                return
-
-    def read_scanned(
-        self, records: Sequence[ScannedRecord], *, largest: int | None = None
-    ) -> AsyncIterator[list[ScannedRecord]]:
-        """See `RecordScan.read_scanned`."""
-        return self._reading.read_scanned(records, largest)
-
-    def iter_record_data(self, output_ref: str, *, chunk_size: int = 1 << 18) -> AsyncIterator[bytes]:
-        """See `RecordScan.iter_record_data`."""
-        return self._reading.chunks(output_ref, chunk_size)
 
 
 def _as_list(references: Sequence[str]) -> list[str]:

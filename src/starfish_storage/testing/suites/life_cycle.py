@@ -53,6 +53,7 @@ EVERY_CALL: dict[str, Call] = {
     "scan_records": lambda s: collected(s.scan_records(MASTER_JOB)),
     "read_scanned": lambda s: collected(s.read_scanned([])),
     "iter_record_data": lambda s: collected(s.iter_record_data("data/00/record-1.json")),
+    "locate_record_data": lambda s: s.locate_record_data("data/00/record-1.json"),
     "measure_size": lambda s: s.measure_size(),
     "search_records": lambda s: s.search_records("word"),
     "find_matching": lambda s: s.find_matching("word", ["record-1"]),

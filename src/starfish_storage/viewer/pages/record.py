@@ -15,6 +15,7 @@ from starlette.responses import Response, StreamingResponse
 from starfish_storage.codec import readable_text
 from starfish_storage.errors import DataTooLargeError, InvalidInputError, NotFoundError, StorageError
 from starfish_storage.filtering import fitting
+from starfish_storage.interface import DataPlace, Storage
 from starfish_storage.models import Record
 from starfish_storage.runs import RecordedCall, Step, holding
 from starfish_storage.viewer.blocks import DataBlock, blocks_of
@@ -89,6 +90,7 @@ async def record_page(sheet: Sheet, parameters: QueryParams) -> Response:
         against=against,
         blocks=() if shown.data is None else blocks_of(shown.data, room),
         shown=shown,
+        place=await _place(storage, record) if number is None else None,
         job=job,
         input=() if job is None or job.run_config is None else blocks_of(job.run_config, room),
         attempts=await ledger.list_attempts(record.job_id),
@@ -138,6 +140,13 @@ async def _record(sheet: Sheet, parameters: QueryParams) -> Record:
     if record is None:
         raise NotFoundError("record", uid, "it may have been deleted; the first page lists all runs")
     return record
+
+
+async def _place(storage: Storage, record: Record) -> DataPlace | None:
+    try:
+        return None if record.output_ref is None else await storage.locate_record_data(record.output_ref)
+    except StorageError:
+        return None  # its data cannot be read, which is shown
 
 
 def _version(parameters: QueryParams, name: str) -> int | None:

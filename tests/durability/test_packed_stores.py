@@ -14,7 +14,15 @@ import pytest
 from durability import processes, workload
 from durability.faults import FaultyStorage, Steps, fail
 from durability.file_systems import Mounted
-from starfish_storage import InvalidReferenceError, LocalStorage, Storage, StorageError, StorageFullError
+from starfish_storage import (
+    InvalidReferenceError,
+    LocalStorage,
+    ParentNotFoundError,
+    Storage,
+    StorageError,
+    StorageFullError,
+)
+from starfish_storage.maintenance import verify
 
 
 def padded(size: int) -> dict[str, str]:
@@ -135,8 +143,8 @@ async def test_what_a_power_cut_took_from_a_pack_is_read_from_the_journal_and_pu
     status, _, errors = processes.run(["-c", KILLED, str(killed)])
     assert status == -signal.SIGKILL, errors
     found = {f"r{number}": 100 for number in range(3)}
-    for lose in (lose_the_end, lose_the_content, shutil.rmtree):
-        root = tmp_path / f"store-{lose.__name__}"
+    for number, lose in enumerate((lose_the_end, lose_the_content, shutil.rmtree)):
+        root = tmp_path / f"store-{number}"
         shutil.copytree(killed, root)
         (pack,) = packs_of(root)
         before = pack.read_bytes()
@@ -213,3 +221,38 @@ async def test_a_packed_store_on_a_disk_that_cannot_be_written_is_read(disk: Mou
         assert await sizes_of(storage) == {"r1": 10}
         with pytest.raises(StorageError):
             await save(storage, "r2", 10)
+
+
+async def test_what_is_refused_is_cut_off_or_is_dead_and_never_committed(tmp_path: Path) -> None:
+    root = tmp_path / "store"
+    unknown = workload.record("refused", 1, job="unknown")
+
+    async def refuse(storage: Storage) -> None:
+        with pytest.raises(ParentNotFoundError):
+            await storage.save_record(unknown, padded(100))
+
+    async with LocalStorage(root.as_uri(), layout="packed") as storage:
+        await workload.prepare(storage)
+        await refuse(storage)
+        assert [pack.stat().st_size for pack in packs_of(root)] == [0]
+        await asyncio.gather(save(storage, "r1", 10), refuse(storage), save(storage, "r2", 10), refuse(storage))
+        (pack,) = packs_of(root)
+        assert pack.read_bytes().endswith(b'{"text":"xxxxxxxxxx"}\n')
+    async with LocalStorage(root.as_uri()) as storage:
+        await save(storage, "r3", 10)
+        assert await sizes_of(storage) == {"r1": 10, "r2": 10, "r3": 10}
+        assert packs_of(root) == [pack]
+    assert verify(root.as_uri()).findings == ()
+
+
+async def test_of_a_batch_that_names_a_record_twice_the_last_is_kept(tmp_path: Path) -> None:
+    """Also where it is the end of the pack, and another process goes on with that."""
+    root = tmp_path / "store"
+    async with LocalStorage(root.as_uri(), layout="packed") as storage:
+        await workload.prepare(storage)
+        batch = [(workload.record(uid, 1), padded(size)) for uid, size in (("a", 10), ("b", 20), ("a", 30))]
+        await storage.save_records(batch)
+    async with LocalStorage(root.as_uri()) as storage:
+        await save(storage, "c", 40)
+        assert await sizes_of(storage) == {"a": 30, "b": 20, "c": 40}
+    assert len(packs_of(root)) == 1

@@ -117,15 +117,17 @@ class GroupCommit:
         self._stage(group)
         if not (staged := [operation for operation in group if operation.error is None]):
             return
+        committed: list[WriteOperation] = []
         try:
             with self._locked():
-                self._publish(self._commit(staged))
+                committed = self._commit(staged)
+                self._publish(committed)
         except StorageError as error:
             for operation in staged:
                 if not operation.done:
                     operation.error = operation.error or error
-        if not any(operation.done for operation in staged) and self.broken is None:
-            self._packing.take_back(staged)
+        if len(committed) < len(staged) and self.broken is None:
+            self._packing.take_back(list(set(staged).difference(committed)))
         for operation in staged:
             if operation.error is not None or operation.stale or len(operation.data) > 1:
                 discard(operation)
@@ -250,7 +252,7 @@ class GroupCommit:
             self._packing.look()
             self._rows.begin_group()
             applied = [done for run in runs(staged) for done in self._apply_run(run)]
-            packed = self._packing.journal(staged)
+            packed = self._packing.journal(applied)
             self._transaction.commit(self._rows.changes())
             self._checkpoint.note_range(packed)
         except (StorageError, apsw.Error) as error:

@@ -73,7 +73,7 @@ class Packing:
             operation.places[write.key] = place
 
     def take_back(self, operations: Sequence[WriteOperation]) -> None:
-        """Forget what was appended for operations of which none was committed."""
+        """Forget what was appended for operations that were not committed, as far as nothing lies behind it."""
         places = [place for operation in operations for place in operation.places.values()]
         if places:
             self._data.take_back(places)
@@ -122,7 +122,8 @@ class Packing:
         size = 0
         ends: dict[str, int] = {}
         for place, payloads in _ranges(operations):
-            ends[place.pack] = place.end
+            # The last of a key that came twice stands where the first did.
+            ends[place.pack] = max(place.end, ends.get(place.pack, 0))
             if not self._is_safe:
                 size += place.length
                 self._execute("journal_data", (place.key, b"".join(payloads)))

@@ -7,7 +7,7 @@ import shutil
 from abc import ABC, abstractmethod
 from pathlib import Path
 
-from starfish_storage.interface import Storage
+from starfish_storage.interface import Layout, Storage
 from starfish_storage.opening import open_storage
 from starfish_storage.uri import file_uri_of_path
 
@@ -69,10 +69,19 @@ class DirectoryStore(StoreUnderTest):
         directory: an existing directory for the store and for all places it is moved to.
         durability: ``"power"`` or ``"process"``.
         data_elsewhere: keep the data outside the store's own directory.
+        layout: as what the store is made and opened. The ``raw_`` methods here know files alone, and nothing of packs.
     """
 
-    def __init__(self, directory: Path, *, durability: str = "power", data_elsewhere: bool = False) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        durability: str = "power",
+        data_elsewhere: bool = False,
+        layout: Layout | None = "files",
+    ) -> None:
         self._directory = directory
+        self._layout: Layout | None = layout
         self._durability = durability
         self._data_elsewhere = data_elsewhere
         self._moves = 0
@@ -104,7 +113,8 @@ class DirectoryStore(StoreUnderTest):
 
     def open(self) -> Storage:
         """See `StoreUnderTest.open`."""
-        return open_storage(*self.places, durability="power" if self._durability == "power" else "process")
+        durability = "power" if self._durability == "power" else "process"
+        return open_storage(*self.places, durability=durability, layout=self._layout)
 
     def raw_read(self, key: str) -> bytes | None:
         """See `StoreUnderTest.raw_read`."""

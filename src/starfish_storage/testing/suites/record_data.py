@@ -239,7 +239,8 @@ class SizeTests(StorageSuite):
         await storage.save_request_config(storage.generate_request_config_path(MASTER_JOB), {"text": "x" * 2000})
         size = await storage.measure_size()
         assert 12_000 < size.data < 13_000
-        assert (size.files, size.is_complete) == (3, True)
+        assert size.is_complete
+        assert size.files in (2, 3)  # both records in one, or a file each
         assert size.rows >= empty.rows > 5000
         assert (size.total, size.time > empty.time) == (size.rows + size.data, True)
         in_no_time = await storage.measure_size(seconds=0)

@@ -111,4 +111,4 @@ class MixedStore(PackedStore):
     def change_layout(self, *, packed: bool) -> None:
         """Let what is saved from now on go into packs, or into files, and leave the rest. Nobody has it open."""
         layout = "mixed" if packed else "files"
-        self._execute("UPDATE settings SET value = ? WHERE name = 'layout'", (layout,))
+        assert self._execute("UPDATE settings SET value = ? WHERE name = 'layout' RETURNING 1", (layout,))

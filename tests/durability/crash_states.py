@@ -1,9 +1,11 @@
 """Records the life of a storage, makes the states that a power cut at any moment may leave, and opens each.
 
-Usage, under the shim: ``python -m durability.crash_states DIRECTORY DURABILITY POINTS SINGLES SUBSETS FAIL_SYNC``: at
-so many moments (0: after every call) the states of `disk_model`, with so many single steps and random subsets. With
-FAIL_SYNC above 0, that sync fails with EIO, and only moments after it count; with -1, every sync is a lie. Prints one
-JSON object: the number of ``syncs``, of ``states`` that were opened, all different, and the ``failures``.
+Usage, under the shim: ``python -m durability.crash_states DIRECTORY LAYOUT DURABILITY POINTS SINGLES SUBSETS
+FAIL_SYNC``: at so many moments (0: after every call) the states of `disk_model`, with so many single steps and random
+subsets. The layout is ``files``, ``packed``, or ``mixed``: files that are overwritten in packs. Packs are small, so that
+one is full now and then. With FAIL_SYNC above 0, that sync fails with EIO, and only moments after it count; with -1,
+every sync is a lie. Prints one JSON object: the number of ``syncs``, of ``states`` that were opened, all different, of
+the ``packs`` of the last one, and the ``failures``.
 """
 
 from __future__ import annotations
@@ -22,10 +24,13 @@ from typing import Any, cast
 from durability import workload
 from durability.disk_model import Disk, Step, What, digest, materialise, read_trace
 from durability.shim import Action, Kind, Shim, evenly, in_child
-from starfish_storage import LocalStorage, StorageError
+from starfish_storage import StorageError
+from starfish_storage.data import pack_owning
+from starfish_storage.keys import PACKS_DIRECTORY
 from starfish_storage.metadata.sqlite.connection import Durability
 
 STEPS, WORKERS = 4, 2
+SMALL_PACK = 8000
 
 
 class TracedLog(workload.Log):
@@ -38,8 +43,9 @@ class TracedLog(workload.Log):
         self._shim.mark(json.dumps([kind, change]))
 
 
-def record(root: Path, trace: Path, durability: Durability, failing: int) -> int:
+def record(root: Path, trace: Path, layout: str, durability: Durability, failing: int) -> int:
     """Live a life, recorded; return the number of syncs."""
+    pack_owning.LARGEST_PACK = SMALL_PACK
     shim = Shim()
     descriptor = os.open(trace, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
     action = Action.LIE if failing < 0 else Action.FAIL if failing else Action.COUNT
@@ -47,23 +53,28 @@ def record(root: Path, trace: Path, durability: Durability, failing: int) -> int
     log = TracedLog(shim)
 
     async def live() -> None:
-        storage = LocalStorage(f"file://{root}", durability=durability)
+        storage = workload.opened(root, layout, durability)
         await storage.setup()
         await workload.run(storage, log, STEPS, WORKERS)
         await storage.close()
+        if layout == "mixed":
+            workload.let_pack(root)
         await storage.setup()  # a checkpoint, and a log begun anew, lie between the two halves
-        await workload.work(storage, log, STEPS, "again")
+        if layout == "mixed":
+            await workload.overwrite(storage, log, STEPS, WORKERS)
+        else:
+            await workload.work(storage, log, STEPS, "again")
         await storage.close()
 
-    asyncio.run(hardened(root, log, durability) if failing > 0 else live())
+    asyncio.run(hardened(root, log, layout, durability) if failing > 0 else live())
     shim.disarm()
     return shim.seen
 
 
-async def hardened(root: Path, log: workload.Log, durability: Durability) -> None:
+async def hardened(root: Path, log: workload.Log, layout: str, durability: Durability) -> None:
     """Save and overwrite, twice with a fresh start; go on after a failure as an honest caller would."""
     for half in range(2):
-        storage = LocalStorage(f"file://{root}", durability=durability)
+        storage = workload.opened(root, layout, durability)
         while not await _succeeds(storage.setup()):
             pass
         for number in range(6):
@@ -97,7 +108,7 @@ def moments(steps: list[Step], points: int) -> set[int]:
 
 
 async def open_states(
-    steps: list[Step], directory: Path, durability: Durability, points: int, singles: int, subsets: int
+    steps: list[Step], directory: Path, layout: str, durability: Durability, points: int, singles: int, subsets: int
 ) -> dict[str, Any]:
     """Open every state and check it against what had been acknowledged then."""
     disk, chance, seen = Disk(), random.Random(1), set[bytes]()
@@ -114,21 +125,23 @@ async def open_states(
             if known in seen:
                 continue
             seen.add(known)
-            failure = await _open(files, marks, directory, durability)
+            failure = await _open(files, marks, directory, layout, durability)
             if failure:
                 failures[f"step {number} ({step.what.name} {step.path}), variant {variant}"] = failure
     return {"states": len(seen), "failures": failures}
 
 
-async def _open(files: dict[str, bytes | None], marks: str, directory: Path, durability: Durability) -> str | None:
+async def _open(
+    files: dict[str, bytes | None], marks: str, directory: Path, layout: str, durability: Durability
+) -> str | None:
     root, log = directory / "state", directory / "log"
     materialise(files, root)
     log.write_text(marks)
     try:
         if durability == "power":
-            await workload.check(root, log)
+            await workload.check(root, log, layout)
         else:
-            await workload.check_untorn(root)
+            await workload.check_untorn(root, layout)
     except Exception:
         return traceback.format_exc(limit=-4)
     finally:
@@ -136,18 +149,20 @@ async def _open(files: dict[str, bytes | None], marks: str, directory: Path, dur
     return None
 
 
-def main(directory: Path, durability: Durability, points: int, singles: int, subsets: int, failing: int) -> Any:
+def main(
+    directory: Path, layout: str, durability: Durability, points: int, singles: int, subsets: int, failing: int
+) -> Any:
     root, trace = directory / "recorded", directory / "trace"
-    recorded = in_child(lambda: record(root, trace, durability, failing))
+    recorded = in_child(lambda: record(root, trace, layout, durability, failing))
     assert recorded.status == 0, recorded.error
     steps = read_trace(trace.read_bytes(), os.path.realpath(root))
-    outcome = asyncio.run(open_states(steps, directory, durability, points, singles, subsets))
-    return outcome | {"syncs": recorded.result, "steps": len(steps)}
+    outcome = asyncio.run(open_states(steps, directory, layout, durability, points, singles, subsets))
+    packs = len(list(root.glob(f"{PACKS_DIRECTORY}/*")))
+    return outcome | {"syncs": recorded.result, "steps": len(steps), "packs": packs}
 
 
 if __name__ == "__main__":
-    target, durability, *numbers = sys.argv[1:]
+    target, layout, durability, *numbers = sys.argv[1:]
     points, singles, subsets, failing = map(int, numbers)
-    sys.stdout.write(
-        json.dumps(main(Path(target), cast("Durability", durability), points, singles, subsets, failing)) + "\n"
-    )
+    outcome = main(Path(target), layout, cast("Durability", durability), points, singles, subsets, failing)
+    sys.stdout.write(json.dumps(outcome) + "\n")

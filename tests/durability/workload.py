@@ -11,12 +11,18 @@ import asyncio
 import json
 import os
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+
+import apsw
 
 from durability import run_workload
 from durability.payloads import payload
 from starfish_storage import GenerationJob, GenerationMasterJob, LocalStorage, Project, Record, Storage
+from starfish_storage.interface import Layout
+from starfish_storage.keys import PACKS_DIRECTORY, pack_named
+from starfish_storage.metadata.sqlite.connection import Durability
 
 Line = tuple[str, dict[str, Any]]
 """Of a log: ``begin``, ``done`` or ``cut``, and what."""
@@ -33,6 +39,19 @@ class Log:
 
     def write(self, kind: str, change: dict[str, Any]) -> None:
         os.write(self._descriptor, json.dumps([kind, change]).encode() + b"\n")
+
+
+def opened(root: Path, layout: str | None = None, durability: Durability = "power") -> LocalStorage:
+    """Return the storage of a layout; with ``"mixed"``, of what there is: see `let_pack`."""
+    asked = None if layout == "mixed" else cast("Layout | None", layout)
+    return LocalStorage(f"file://{root}", durability=durability, layout=asked)
+
+
+def let_pack(root: Path) -> None:
+    """Let a store of files, which nobody has open, put into packs what is saved from now on."""
+    with closing(apsw.Connection(str(root / "metadata.db"))) as connection:
+        connection.execute("UPDATE settings SET value = 'mixed' WHERE name = 'layout'")
+        assert connection.changes() == 1
 
 
 def record(uid: str, version: int, master: str = MASTER, job: str = JOB) -> Record:
@@ -102,6 +121,14 @@ async def save(storage: Storage, log: Log, versions: dict[str, int]) -> None:
     log.write("done", {"save": versions})
 
 
+async def overwrite(storage: Storage, log: Log, steps: int, workers: int) -> None:
+    """Save once more, with one call each and with one call for all, what `work` has saved."""
+    uids = [f"w{number}-{step}" for number in range(workers) for step in range(steps)]
+    for uid in uids[:-2]:
+        await save(storage, log, {uid: 4})
+    await save(storage, log, dict.fromkeys(uids[-3:], 5))
+
+
 async def _side_job(storage: Storage, log: Log, name: str) -> None:
     """A master job of its own, filled and deleted again."""
     await prepare(storage, name, f"{name}-job")
@@ -125,10 +152,10 @@ def acknowledged_before_the_cut(lines: Iterable[Line]) -> list[Line]:
     return kept
 
 
-async def check(root: Path, log_path: Path) -> int:
+async def check(root: Path, log_path: Path, layout: str | None = None) -> int:
     """Reopen the store and compare it with the log; return how many records were acknowledged."""
     lines = acknowledged_before_the_cut(json.loads(line) for line in log_path.read_text().splitlines())
-    async with LocalStorage(f"file://{root}") as storage:
+    async with opened(root, layout) as storage:
         count = await check_storage(storage, root, lines)
         for name in deleted_in(lines):
             assert not list(root.glob(f"data/*/{name}-r*")), "data of a deleted master job is left"
@@ -176,9 +203,9 @@ async def _check_record(storage: Storage, uid: str, versions: set[int]) -> None:
     assert found.error_message == f"v{data['version']}", "row and data are of different versions"
 
 
-async def check_untorn(root: Path) -> None:
+async def check_untorn(root: Path, layout: str | None = None) -> None:
     """Reopen a store that may have lost its last moments: no row refers to data that is not whole or is another's."""
-    async with LocalStorage(f"file://{root}") as storage:
+    async with opened(root, layout) as storage:
         for job in await storage.list_master_jobs():
             async for found in storage.iter_records(job.master_job_id):
                 assert found.output_ref is not None
@@ -189,15 +216,33 @@ async def check_untorn(root: Path) -> None:
 
 
 async def check_whole(storage: Storage, root: Path) -> None:
-    """No file is torn, no row dangles, and the counts are those of the rows."""
+    """No file or line of a pack is torn, no row dangles, and the counts are those of the rows."""
     for path in [*root.glob("data/*/*"), *root.glob("configs/*")]:
-        assert json.loads(path.read_bytes()), f"{path} is torn"
+        if path.parent.name != "packs":
+            assert json.loads(path.read_bytes()), f"{path} is torn"
+    check_packs(root)
     for job in await storage.list_master_jobs():
         counted: dict[str, int] = {}
         async for found in storage.iter_records(job.master_job_id):
             counted[found.status] = counted.get(found.status, 0) + 1
             assert found.output_ref is None or await storage.get_record_data(found.output_ref)
         assert await storage.count_records_for_master_job(job.master_job_id) == counted
+
+
+def check_packs(root: Path) -> None:
+    """As far as packs are committed, they are lines of JSON; behind that, there may be anything."""
+    packs = {path: pack_named(f"{PACKS_DIRECTORY}/{path.name}") for path in root.glob(f"{PACKS_DIRECTORY}/*")}
+    if not packs or not (root / "metadata.db").exists():
+        return
+    with closing(apsw.Connection(str(root / "metadata.db"))) as connection:
+        sizes = dict(connection.execute("SELECT pack, size FROM packs").fetchall())
+    assert sizes.keys() <= set(packs.values()), "a pack is lost"
+    for path, pack in packs.items():
+        content = path.read_bytes()[: sizes.get(pack, 0)]
+        assert len(content) == sizes.get(pack, 0), f"{path} is cut off"
+        assert content.endswith(b"\n") or not content, f"{path} is torn"
+        for line in content.splitlines():
+            assert json.loads(line), f"a line of {path} is torn"
 
 
 async def goes_on(storage: Storage) -> None:

@@ -30,7 +30,7 @@ from starfish_storage.keys import PACKS_DIRECTORY
 from starfish_storage.metadata.sqlite.connection import Durability
 
 STEPS, WORKERS = 4, 2
-SMALL_PACK = 8000
+SMALL_PACK = 4000
 
 
 class TracedLog(workload.Log):

@@ -176,12 +176,10 @@ class GroupCommit:
             # schema was still in the log only, would leave a store that nobody can open.
             connection = self._connection = self._open_connection = open_for_writing(self._path, "power", self._vfs)
             alone = self._session.hold()
-            is_new = connection.pragma("user_version") == 0
             migrate_from_starfish(connection, self._path, self._data, backup=True)
-            is_new = is_new and connection.pragma("user_version") == 0
             migrate(connection, self._path, alone=alone)
             check_data_location(connection, self._path, elsewhere=self._data_elsewhere)
-            settle_layout(connection, self._path, self._layout, is_new=is_new)
+            settle_layout(connection, self._path, self._layout)
             set_synchronous(connection, self._durability)
             self._transaction = Transaction(connection, self._queries, self._log)
             self._packing = Packing(connection, self._queries, self._data)

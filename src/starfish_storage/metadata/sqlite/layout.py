@@ -11,23 +11,25 @@ from starfish_storage.metadata.sqlite.driver import Connection
 LAYOUT = "layout"
 
 
-def settle_layout(connection: Connection, path: str, asked: Layout | None, *, is_new: bool) -> None:
+def settle_layout(connection: Connection, path: str, asked: Layout | None) -> None:
     """Note the layout of a new store; refuse to open another one with a layout that it does not have.
+
+    A store without a layout is new as long as there is no project in it: who made it may have been killed before.
 
     Args:
         connection: the writing connection.
         path: the database, for messages.
         asked: what the caller wants; None: what there is, and files in a new store.
-        is_new: the store was just made.
 
     Raises:
         StoreOpenError: the store has the other layout.
     """
     queries = sqlite_queries()
-    if is_new:
+    found = only_value(connection.execute(queries["get_setting"], (LAYOUT,)).fetchone())
+    if found is None and connection.execute(queries["get_any_project"]).fetchone() is None:
         connection.execute(queries["save_setting"], (LAYOUT, asked or "files"))
         return
-    found = only_value(connection.execute(queries["get_setting"], (LAYOUT,)).fetchone()) or "files"
+    found = found or "files"
     there: Layout = "files" if found == "files" else "packed"
     if asked not in (None, there):
         remedy = "pack" if asked == "packed" else "unpack"

@@ -241,6 +241,9 @@ BEGIN
 -- name: begin
 BEGIN IMMEDIATE
 
+-- name: get_any_project
+SELECT project_id FROM projects LIMIT 1
+
 -- name: every_project
 SELECT {project.columns} FROM projects ORDER BY project_id
 

@@ -2,10 +2,10 @@
 
 Usage, under the shim: ``python -m durability.crash_states DIRECTORY LAYOUT DURABILITY POINTS SINGLES SUBSETS
 FAIL_SYNC``: at so many moments (0: after every call) the states of `disk_model`, with so many single steps and random
-subsets. The layout is ``files``, ``packed``, or ``mixed``: files that are overwritten in packs. Packs are small, so that
-one is full now and then. With FAIL_SYNC above 0, that sync fails with EIO, and only moments after it count; with -1,
-every sync is a lie. Prints one JSON object: the number of ``syncs``, of ``states`` that were opened, all different, of
-the ``packs`` of the last one, and the ``failures``.
+subsets. The layout is ``files``, ``packed``, or ``mixed``: files that are overwritten in packs. Packs are small, so
+that one is full now and then. With FAIL_SYNC above 0, that sync fails with EIO, and only moments after it count; with
+-1, every sync is a lie. Prints one JSON object: the number of ``syncs``, of ``states`` that were opened, all different,
+of the ``packs`` of the last one, and the ``failures``.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ class Mounted:
     """
 
     def __init__(self, source: Path | str, target: Path, kind: str, options: str) -> None:
-        self.path = target
+        self.path, self.kind = target, kind
         self._command = ["mount", "-t", kind, "-o", options, str(source), str(target)]
         self._mounted = False
         target.mkdir(exist_ok=True)

@@ -12,51 +12,61 @@ import pytest
 
 from durability import shim
 
-ORDINARY_POINTS, FAILED_SYNCS = 30, (8, 15, 20)
+# Of each life, so many moments; the rows of all layouts are the same, and most of each trace is theirs.
+POINTS = {"files": 15, "packed": 15, "mixed": 10}
+FAILED_SYNCS = {"files": (8, 20), "packed": (15, 22)}
 
 
-def enumerate_states(library: Path, directory: Path, durability: str, *numbers: int) -> dict[str, Any]:
-    return shim.run(library, "crash_states", directory, durability, *numbers, timeout=3000)
+def enumerate_states(library: Path, directory: Path, layout: str, durability: str, *numbers: int) -> dict[str, Any]:
+    return shim.run(library, "crash_states", directory, layout, durability, *numbers, timeout=3000)
 
 
 @pytest.mark.parametrize("durability", ["power", "process"])
+@pytest.mark.parametrize("layout", POINTS)
 def test_no_state_after_a_cut_lacks_what_was_acknowledged(
-    shim_library: Path, memory_path: Path, durability: str
+    shim_library: Path, memory_path: Path, layout: str, durability: str
 ) -> None:
     """For the process: none is torn, and each can be opened."""
-    result = enumerate_states(shim_library, memory_path, durability, ORDINARY_POINTS, 1, 1, 0)
+    result = enumerate_states(shim_library, memory_path, layout, durability, POINTS[layout], 1, 1, 0)
     assert result["failures"] == {}
-    assert result["states"] > 150
+    assert result["states"] > 4 * POINTS[layout]
+    assert (result["packs"] > 1) == (layout != "files"), "no pack was full"
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3000)
 @pytest.mark.parametrize("durability", ["power", "process"])
+@pytest.mark.parametrize("layout", POINTS)
 def test_no_state_after_a_cut_at_any_call_lacks_what_was_acknowledged(
-    shim_library: Path, memory_path: Path, durability: str
+    shim_library: Path, memory_path: Path, layout: str, durability: str
 ) -> None:
-    result = enumerate_states(shim_library, memory_path, durability, 0, 4, 3, 0)
+    result = enumerate_states(shim_library, memory_path, layout, durability, 0, 4, 3, 0)
     assert result["failures"] == {}
     assert result["states"] > 5000
 
 
-@pytest.mark.parametrize("failing", FAILED_SYNCS)
-def test_a_failed_sync_is_never_retried_into_success(shim_library: Path, memory_path: Path, failing: int) -> None:
+@pytest.mark.parametrize(
+    ("layout", "failing"), [(layout, failing) for layout, numbers in FAILED_SYNCS.items() for failing in numbers]
+)
+def test_a_failed_sync_is_never_retried_into_success(
+    shim_library: Path, memory_path: Path, layout: str, failing: int
+) -> None:
     """What the system forgot when a sync failed is not on the disk after the next one; nobody may rely on it."""
-    result = enumerate_states(shim_library, memory_path, "power", 8, 1, 1, failing)
+    result = enumerate_states(shim_library, memory_path, layout, "power", 6, 1, 1, failing)
     assert result["failures"] == {}
     assert result["states"] > 10
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3000)
-def test_no_failed_sync_is_ever_retried_into_success(shim_library: Path, memory_path: Path) -> None:
+@pytest.mark.parametrize("layout", FAILED_SYNCS)
+def test_no_failed_sync_is_ever_retried_into_success(shim_library: Path, memory_path: Path, layout: str) -> None:
     states = failing = 0
     while True:
         failing += 1
         directory = memory_path / str(failing)
         directory.mkdir()
-        result = enumerate_states(shim_library, directory, "power", 40, 3, 2, failing)
+        result = enumerate_states(shim_library, directory, layout, "power", 40, 3, 2, failing)
         assert result["failures"] == {}, f"sync {failing}"
         states += result["states"]
         if failing >= result["syncs"]:
@@ -65,6 +75,7 @@ def test_no_failed_sync_is_ever_retried_into_success(shim_library: Path, memory_
     assert states > 3000
 
 
-def test_the_states_tell_a_disk_that_lies(shim_library: Path, memory_path: Path) -> None:
-    result = enumerate_states(shim_library, memory_path, "power", 6, 1, 0, -1)
+@pytest.mark.parametrize("layout", FAILED_SYNCS)
+def test_the_states_tell_a_disk_that_lies(shim_library: Path, memory_path: Path, layout: str) -> None:
+    result = enumerate_states(shim_library, memory_path, layout, "power", 6, 1, 0, -1)
     assert len(result["failures"]) > 5

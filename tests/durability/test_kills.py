@@ -10,18 +10,21 @@ from pathlib import Path
 import pytest
 
 from durability import processes, shim, workload
-from starfish_storage import DataNotFoundError, LocalStorage
+from starfish_storage import DataNotFoundError, LocalStorage, StorageError
 
 ORDINARY_KILLS, SLOW_KILLS = 10, 200
 logger = logging.getLogger(__name__)
 
 
-def kill_after(root: Path, log: Path, lines: int, durability: str) -> None:
+LAYOUTS = ("files", "packed")
+
+
+def kill_after(root: Path, log: Path, lines: int, durability: str, layout: str) -> None:
     """Start a writer with eight concurrent callers and kill it once it has logged so many lines.
 
     It logs into a pipe: what it had written there when it died is all that it acknowledged.
     """
-    with processes.start(["-m", "durability.writer_process", str(root), durability, "8", "100000"]) as process:
+    with processes.start(["-m", "durability.writer_process", str(root), durability, "8", "100000", layout]) as process:
         assert process.stdout is not None
         read = [process.stdout.readline() for _ in range(lines)]
         process.kill()
@@ -34,8 +37,9 @@ def kill_after(root: Path, log: Path, lines: int, durability: str) -> None:
 async def kill_at_random(tmp_path: Path, number: int, durability: str) -> int:
     """Kill a writer at a random moment of its work, check, and return how many records it had acknowledged."""
     root, log = tmp_path / f"store{number}", tmp_path / f"log{number}"
-    kill_after(root, log, random.Random(number).randint(2, 3000), durability)
-    return await workload.check(root, log)
+    layout = LAYOUTS[number // 3 % 2]  # each with each durability
+    kill_after(root, log, random.Random(number).randint(2, 3000), durability, layout)
+    return await workload.check(root, log, layout)
 
 
 @pytest.mark.parametrize("number", range(ORDINARY_KILLS))
@@ -53,23 +57,25 @@ async def test_a_writer_killed_at_many_random_moments_loses_nothing(tmp_path: Pa
     logger.info("%d kills at random moments, %d records acknowledged", SLOW_KILLS, total)
 
 
-async def test_one_store_survives_kill_after_kill(tmp_path: Path) -> None:
+@pytest.mark.parametrize("layout", LAYOUTS)
+async def test_one_store_survives_kill_after_kill(tmp_path: Path, layout: str) -> None:
     """What one killed writer leaves is finished by the next, which is killed in turn."""
     root = tmp_path / "store"
-    for number in range(3):
+    for number in range(2):
         log = tmp_path / f"log{number}"
-        kill_after(root, log, 300, "power")
-        assert await workload.check(root, log) > 0
+        kill_after(root, log, 300, "power", layout)
+        assert await workload.check(root, log, layout) > 0
         async with LocalStorage(f"file://{root}") as storage:
             await storage.delete_project(workload.PROJECT, cascade=True)
-        assert not list(root.glob("data/*/*"))
+            assert [one async for one in storage.iter_records(workload.MASTER)] == []
+        assert not list(root.glob("data/*/*.json"))
 
 
-ORDINARY_POINTS = 15  # of each kind; about 400 there are
+ORDINARY_POINTS = 8  # of each kind; about 400 there are
 
 
-def kill_at_points(library: Path, directory: Path, durability: str, action: str, points: int) -> None:
-    result = shim.run(library, "kill_points", directory, durability, action, points, timeout=3000)
+def kill_at_points(library: Path, directory: Path, layout: str, durability: str, action: str, points: int) -> None:
+    result = shim.run(library, "kill_points", directory, layout, durability, action, points, timeout=3000)
     assert result["failures"] == {}
     assert result["calls"] > 300
     expected = points or result["calls"]
@@ -78,21 +84,23 @@ def kill_at_points(library: Path, directory: Path, durability: str, action: str,
 
 @pytest.mark.parametrize("action", ["KILL", "KILL_TORN"])
 @pytest.mark.parametrize("durability", ["power", "process"])
+@pytest.mark.parametrize("layout", LAYOUTS)
 def test_a_writer_killed_at_a_call_that_changes_files_loses_nothing(
-    shim_library: Path, memory_path: Path, durability: str, action: str
+    shim_library: Path, memory_path: Path, layout: str, durability: str, action: str
 ) -> None:
     """Before the call, or in the middle of a write: a sample over the whole life from setup to close."""
-    kill_at_points(shim_library, memory_path, durability, action, ORDINARY_POINTS)
+    kill_at_points(shim_library, memory_path, layout, durability, action, ORDINARY_POINTS)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3000)
 @pytest.mark.parametrize("action", ["KILL", "KILL_TORN"])
 @pytest.mark.parametrize("durability", ["power", "process"])
+@pytest.mark.parametrize("layout", LAYOUTS)
 def test_a_writer_killed_at_any_call_that_changes_files_loses_nothing(
-    shim_library: Path, memory_path: Path, durability: str, action: str
+    shim_library: Path, memory_path: Path, layout: str, durability: str, action: str
 ) -> None:
-    kill_at_points(shim_library, memory_path, durability, action, points=0)
+    kill_at_points(shim_library, memory_path, layout, durability, action, points=0)
 
 
 async def test_the_check_itself_notices_a_lost_file(tmp_path: Path) -> None:
@@ -102,3 +110,15 @@ async def test_the_check_itself_notices_a_lost_file(tmp_path: Path) -> None:
     next(root.glob("data/*/w0-1.json")).unlink()
     with pytest.raises(DataNotFoundError, match="w0-1"):
         await workload.check(root, log)
+
+
+async def test_the_check_itself_notices_a_damaged_pack(tmp_path: Path) -> None:
+    root, log = tmp_path / "store", tmp_path / "log"
+    async with workload.opened(root, "packed") as storage:
+        await workload.run(storage, workload.Log(log), 3)
+    (pack,) = root.glob("data/packs/*")
+    whole = pack.read_bytes()
+    for damaged in (whole[:-1], whole.replace(b'"w0-1"', b'"w0-2"'), whole[:20] + bytes(20) + whole[40:]):
+        pack.write_bytes(damaged)
+        with pytest.raises((AssertionError, StorageError)):
+            await workload.check(root, log, "packed")

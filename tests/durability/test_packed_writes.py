@@ -127,7 +127,10 @@ STEPS = ["append", "page metadata.db-wal", "sync metadata.db-wal"]
 
 @pytest.mark.parametrize(
     ("step", "number", "family"),
-    [*((step, errno.EIO, StorageIOError) for step in STEPS), *((step, errno.ENOSPC, StorageFullError) for step in STEPS[:2])],
+    [
+        *((step, errno.EIO, StorageIOError) for step in STEPS),
+        *((step, errno.ENOSPC, StorageFullError) for step in STEPS[:2]),
+    ],
 )
 async def test_a_write_that_fails_leaves_the_pack_as_it_was(
     storage: FaultyStorage, tmp_path: Path, step: str, number: int, family: type[StorageIOError]

@@ -31,7 +31,8 @@ from starfish_storage import StorageError
 
 logger = logging.getLogger(__name__)
 
-ORDINARY_CUTS, SLOW_CUTS, CUTS_WITHOUT_THE_LIBRARY = 3, 100, 30
+LAYOUTS = ("packed", "files")
+ORDINARY_CUTS, SLOW_CUTS, CUTS_WITHOUT_THE_LIBRARY = 4, 100, 30
 TRIES = 5
 
 
@@ -70,10 +71,10 @@ def cut_under(disk: Mounted, arguments: list[str], lines: int, how: int, **varia
     return before, after
 
 
-def run_and_cut(disk: Mounted, log: Path, lines: int, how: int, durability: str, **variables: str) -> Path:
+def run_and_cut(disk: Mounted, log: Path, lines: int, how: int, durability: str, layout: str, **variables: str) -> Path:
     """Cut a writer with four concurrent callers once it has logged so many lines; return its store, mounted again."""
     root = disk.path / f"store-{log.name}"
-    arguments = ["-m", "durability.writer_process", str(root), durability, "4", "100000"]
+    arguments = ["-m", "durability.writer_process", str(root), durability, "4", "100000", layout]
     before, after = cut_under(disk, arguments, lines, how, **variables)
     log.write_bytes(before)
     workload.Log(log).write("cut", {})
@@ -89,8 +90,9 @@ async def cut_often(disk: Mounted, directory: Path, cuts: int, seed: int) -> int
     for number in range(cuts):
         how = FLUSH_NOTHING if number % 5 < 3 else (FLUSH_LOG, FLUSH_ALL)[number % 2]
         log = directory / f"log{number}"
-        root = run_and_cut(disk, log, chance.randint(2, 600), how, "power")
-        acknowledged += await workload.check(root, log)
+        layout = LAYOUTS[number % 2]
+        root = run_and_cut(disk, log, chance.randint(2, 600), how, "power", layout)
+        acknowledged += await workload.check(root, log, layout)
         shutil.rmtree(root)
     logger.info("%d cuts, %d records acknowledged", cuts, acknowledged)
     return acknowledged
@@ -111,8 +113,9 @@ async def test_a_power_cut_takes_what_was_saved_for_the_process_and_tears_nothin
 ) -> None:
     for number in range(TRIES):  # a background sync may have come just before a cut
         log = memory_path / f"log{number}"
-        root = run_and_cut(disk, log, 400, FLUSH_NOTHING, "process")
-        await workload.check_untorn(root)
+        layout = LAYOUTS[(number + (disk.kind == "xfs")) % 2]
+        root = run_and_cut(disk, log, 400, FLUSH_NOTHING, "process", layout)
+        await workload.check_untorn(root, layout)
         try:
             await workload.check(root, log)
         except (AssertionError, StorageError):
@@ -124,7 +127,7 @@ async def test_the_cut_is_real(disk: Mounted, memory_path: Path, shim_library: P
     """With a disk that lies, whose syncs do nothing, acknowledged records are lost: the cut takes them."""
     log = memory_path / "log"
     variables = {"LD_PRELOAD": str(shim_library), "LYING_DISK": str(disk.path)}
-    root = run_and_cut(disk, log, 400, FLUSH_NOTHING, "power", **variables)
+    root = run_and_cut(disk, log, 400, FLUSH_NOTHING, "power", LAYOUTS[disk.kind == "xfs"], **variables)
     with pytest.raises((AssertionError, StorageError)):
         await workload.check(root, log)
 

@@ -1,6 +1,6 @@
 """Runs the workload in a process of its own, to be killed: see the tests that start it.
 
-Usage: ``python -m durability.writer_process ROOT DURABILITY WORKERS STEPS``; the log goes to its output.
+Usage: ``python -m durability.writer_process ROOT DURABILITY WORKERS STEPS [LAYOUT]``; the log goes to its output.
 Under the shim, with the variable ``LYING_DISK``, syncs below that directory do nothing.
 """
 
@@ -14,7 +14,6 @@ from typing import cast
 
 from durability import workload
 from durability.shim import Action, Kind, Shim
-from starfish_storage import LocalStorage
 from starfish_storage.metadata.sqlite.connection import Durability
 
 
@@ -22,7 +21,8 @@ async def main(arguments: list[str]) -> None:
     root, log = Path(arguments[0]), workload.Log(None)
     durability = cast("Durability", arguments[1])
     workers, steps = int(arguments[2]), int(arguments[3])
-    storage = LocalStorage(f"file://{root}", durability=durability)
+    layout = arguments[4] if len(arguments) > 4 else "files"
+    storage = workload.opened(root, layout, durability)
     await storage.setup()
     await workload.run(storage, log, steps, workers)
     await storage.close()

@@ -10,7 +10,7 @@ from typing import Any
 
 from starfish_storage.errors import StorageError
 from starfish_storage.identifiers import fold
-from starfish_storage.interface import DataWrite
+from starfish_storage.interface import DataWrite, Layout
 from starfish_storage.interface.rows import RecordRow
 from starfish_storage.keys import PackPlace
 from starfish_storage.metadata.row import Change
@@ -43,6 +43,7 @@ class WriteOperation:
         places: of the data that was appended to a pack before, by key.
         unpacked: where the data lay in packs before that it puts into files, as rows that say so.
         stale: keys of data that was only to be put elsewhere, and was replaced or removed meanwhile: it stays as it is.
+        layout: where its record data goes; None: where new data of the store does.
         accepted: when the writer took it, by the monotonic clock.
     """
 
@@ -63,6 +64,7 @@ class WriteOperation:
     places: dict[str, PackPlace] = field(default_factory=dict[str, PackPlace])
     unpacked: Sequence[tuple[object, ...]] = ()
     stale: Collection[str] = frozenset()
+    layout: Layout | None = None
     accepted: float = field(default_factory=time.monotonic)
 
 

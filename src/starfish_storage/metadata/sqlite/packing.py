@@ -53,9 +53,15 @@ class Packing:
 
     def append(self, operations: Sequence[WriteOperation]) -> None:
         """Append the record data of operations, before their transaction. What does not fit gets its error."""
-        if self._layout == "files":
+        if self._layout == "files" and not any(operation.layout for operation in operations):
             return
-        packed = [(operation, write) for operation in operations for write in operation.data if _can_be_packed(write)]
+        packed = [
+            (operation, write)
+            for operation in operations
+            if (operation.layout or self._layout) != "files"
+            for write in operation.data
+            if _can_be_packed(write)
+        ]
         if not packed:
             return
         payloads = [write.payload or b"" for _, write in packed]
@@ -96,8 +102,8 @@ class Packing:
             for key, place in operation.places.items()
             if key not in operation.stale
         ]
-        if rows and self._layout != "packed":
-            for operation in operations:
+        for operation in operations if rows else ():
+            if self._layout != "packed" or operation.layout:
                 self._drop_files(operation)
         for part in portions(rows, _MOST_ROWS):
             text = self._queries.repeated("save_packed_data", len(part))
@@ -134,7 +140,10 @@ class Packing:
     def _drop_files(self, operation: WriteOperation) -> None:
         """Have the files removed whose data lies in a pack now."""
         others = {write.key for write in operation.drops}.union(operation.stale)
-        files = [key for key in operation.places if key not in others and self._data.exists(key)]
+        candidates = [key for key in operation.places if key not in others]
+        # What is moved was read from its file; elsewhere, to ask for many at once is one wait.
+        there = candidates if operation.layout else self._data.existing(candidates)
+        files = [key for key in candidates if key in there]
         operation.drops = [*operation.drops, *map(self._data.remove, files)]
 
     def _note_files(self, operation: WriteOperation) -> None:

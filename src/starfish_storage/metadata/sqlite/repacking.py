@@ -12,11 +12,14 @@ from typing import NamedTuple
 
 from starfish_storage.codec import content_digest
 from starfish_storage.errors import DataNotFoundError
-from starfish_storage.interface import DataHandler
+from starfish_storage.interface import DataHandler, Layout
 from starfish_storage.keys import PackPlace, owner_uid, place_in_pack
 from starfish_storage.metadata.operations import WriteOperation
 from starfish_storage.metadata.row_writer import RowWriter, portions
 from starfish_storage.metadata.sqlite.database import Session
+from starfish_storage.metadata.sqlite.layout import LAYOUT
+from starfish_storage.metadata.sqlite.pack_rows import PackRows
+from starfish_storage.metadata.sqlite.packing import NewData
 
 
 class MovedData(NamedTuple):
@@ -26,11 +29,14 @@ class MovedData(NamedTuple):
         key: what rows call it.
         before: where it lay in a pack; None: it was a file.
         payload: its bytes.
+        line: what is written in their place, the same JSON in one line, and noted in the rows with its digest; None:
+            the bytes as they are, whose digest the rows know.
     """
 
     key: str
     before: PackPlace | None
     payload: bytes
+    line: bytes | None = None
 
 
 class Repacking:
@@ -39,13 +45,17 @@ class Repacking:
     Args:
         session: the open database.
         data: where the data lies.
+
+    Attributes:
+        rows: what rows say of packs.
     """
 
     def __init__(self, session: Session, data: DataHandler) -> None:
         self._session = session
         self._data = data
+        self.rows = PackRows(session)
 
-    async def move(self, moved: Sequence[MovedData]) -> int:
+    async def move(self, moved: Sequence[MovedData], layout: Layout | None = None) -> int:
         """Write data anew where new data of the store goes, and return how much of it lies there now. Durable.
 
         What was replaced or removed since it was read stays as it is. What goes into a pack has no file afterwards;
@@ -53,11 +63,13 @@ class Repacking:
 
         Args:
             moved: of distinct keys, 32 MiB at most.
+            layout: where to write it, if not where new data goes.
 
         Raises:
             StorageError: it failed, and everything is as it was.
         """
-        operation = WriteOperation(data=[self._data.write(one.key, one.payload) for one in moved])
+        writes = [self._data.write(one.key, one.payload if one.line is None else one.line) for one in moved]
+        operation = WriteOperation(data=writes, layout=layout)
         operation.apply = partial(self._note_stale, operation, moved)
         await self._session.write(operation)
         return len(moved) - len(operation.stale)
@@ -107,6 +119,10 @@ class Repacking:
         await self._session.write(WriteOperation(apply))
         return forgotten
 
+    async def set_layout(self, layout: NewData) -> None:
+        """Say where new record data goes from now on. Idempotent. Durable."""
+        await self._session.write(WriteOperation(lambda writer: _set_layout(writer, layout)))
+
     async def give_up(self, packs: Collection[str]) -> list[str]:
         """Give up packs that neither a row nor the journal names, and return them: their files can be removed. Durable.
 
@@ -136,6 +152,9 @@ class Repacking:
             rows = writer.execute_repeated("list_packed_data", len(part), tuple(one.key for one in part))
             lies.update((str(key), PackPlace._make(place)) for key, *place in rows)
         operation.stale = {one.key for one in moved if not self._is_the_same(one, lies.get(one.key), writer)}
+        for one in moved:
+            if one.line is not None and one.key not in operation.stale:
+                _note_digest(writer, one.key, content_digest(one.line))
 
     def _is_the_same(self, one: MovedData, now: PackPlace | None, writer: RowWriter) -> bool:
         if one.before is not None or now is not None:
@@ -148,3 +167,17 @@ class Repacking:
             return self._data.read(one.key) == one.payload  # all that was committed is in place: the writer is locked
         except DataNotFoundError:
             return False
+
+
+def _note_digest(writer: RowWriter, key: str, digest: str) -> None:
+    """Note the digest of data in the rows of the record whose it is, and of those that borrow it."""
+    for uid, before, of in [
+        *writer.execute("get_digest_of_own_data", (owner_uid(key), key)).fetchall(),
+        *writer.execute_repeated("list_borrowers", 1, (key,)).fetchall(),
+    ]:
+        if before != digest and of == key:
+            writer.change("set_data_digest", (digest, uid))
+
+
+def _set_layout(writer: RowWriter, layout: NewData) -> None:
+    writer.execute("save_setting", (LAYOUT, layout))

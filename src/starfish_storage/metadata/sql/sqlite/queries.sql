@@ -87,6 +87,15 @@ EXCEPT SELECT output_ref FROM record_versions WHERE output_ref IS NOT NULL
 -- name: sample_packed_data
 SELECT key, pack, start, length FROM packed_data LIMIT :limit
 
+-- name: page_of_packed_data
+-- Of one pack, by key: all of it may be more than fits in memory.
+SELECT key, start, length FROM packed_data WHERE pack = :pack AND key > :after ORDER BY key LIMIT :limit
+
+-- name: packs_of_run
+SELECT pack FROM packed_data JOIN records ON output_ref = key WHERE master_job_id = :master_job_id
+UNION
+SELECT pack FROM packed_data JOIN record_versions ON output_ref = key WHERE master_job_id = :same_run
+
 -- name: every_used_pack
 SELECT DISTINCT pack FROM packed_data
 
@@ -110,6 +119,9 @@ WHERE {borrows_data records}
 :output_ref
 -- end
 )
+
+-- name: get_digest_of_own_data
+SELECT record_uid, data_sha256, output_ref FROM records WHERE record_uid = :owner_uid AND output_ref = :output_ref
 
 -- name: set_data_digest
 UPDATE records SET data_sha256 = :data_sha256 WHERE record_uid = :record_uid

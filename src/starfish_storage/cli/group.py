@@ -61,6 +61,8 @@ _SECTIONS = {
         "verify": "Read a whole store, and report damage.",
         "repair": "Repair a damaged store.",
         "collect": "Remove unreferenced data and leftovers.",
+        "pack": "Put records into packs: files of many records.",
+        "unpack": "Put records into a file each.",
         "backup": "Copy a store, which may be in use.",
         "restore": "Make a store from a backup.",
         "restore-version": "Make an earlier output of a record the current one.",
@@ -70,6 +72,7 @@ _MODULES = {name: f"starfish_storage.cli.{name}" for names in _SECTIONS.values()
     "retry": "starfish_storage.cli.resume",
     "import": "starfish_storage.cli.importing",
     "restore-version": "starfish_storage.cli.restore_version",
+    "unpack": "starfish_storage.cli.pack",
 }
 _FORMER_NAMES = {"jobs": "runs"}
 """Names that commands had before; they work until 1.0, and no list shows them."""

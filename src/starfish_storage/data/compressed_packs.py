@@ -146,6 +146,15 @@ class CompressedPack:
         return content
 
 
+def require_zstd() -> None:
+    """Raise unless packs can be compressed, and read.
+
+    Raises:
+        MissingExtraError: what does it is not installed.
+    """
+    _zstd()
+
+
 def _seek_table(descriptor: int, path: str) -> _SeekTable:
     """Return the seek table of a pack, once it agrees with the size of the file and with the head of each frame."""
     size = os.fstat(descriptor).st_size

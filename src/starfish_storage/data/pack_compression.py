@@ -74,12 +74,10 @@ class PackCompression:
                 self._directories.release(directory, parent)
                 return None
             try:
-                # Also against the writer of this process: a lock is of the descriptor.
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if not lock_out_writers(descriptor):
+                    return None
                 size = committed() if os.fstat(descriptor).st_nlink else None
                 return None if size is None else self._replace(parent, name, descriptor, size, path)
-            except BlockingIOError:
-                return None
             finally:
                 os.close(descriptor)
                 self._directories.release(directory, parent)
@@ -118,6 +116,19 @@ class PackCompression:
             return os.fstat(target).st_size
         finally:
             os.close(target)
+
+
+def lock_out_writers(descriptor: int) -> bool:
+    """Lock an open pack until it is closed; return False if somebody appends to it, or may.
+
+    The writer of this process is locked out, too: a lock is of the descriptor. Where the file system knows no locks,
+    anybody may append.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def _reader(descriptor: int, size: int) -> Callable[[int], bytes]:

@@ -23,6 +23,7 @@ from starfish_storage.errors import (
 )
 from starfish_storage.interface import DataLocation, Layout, Storage
 from starfish_storage.keys import place_in_pack
+from starfish_storage.maintenance.empty_packs import remove_empty_packs
 from starfish_storage.maintenance.packing_report import PackingReport
 from starfish_storage.maintenance.packing_sources import handlers_of, keys_in_packs, keys_of_files, keys_of_run
 from starfish_storage.metadata.sqlite.repacking import MovedData
@@ -68,7 +69,10 @@ async def pack(
 async def unpack(
     storage: Storage, master_job_id: str | None = None, *, dry_run: bool = False, progress: Progress | None = None
 ) -> PackingReport:
-    """Put the data of records and versions that lies in packs, compressed or not, into files of its own. See `pack`."""
+    """Put the data of records and versions that lies in packs, compressed or not, into files of its own. See `pack`.
+
+    Packs of which nothing is left are removed.
+    """
     return await _change(storage, "files", master_job_id, dry_run=dry_run, progress=progress)
 
 
@@ -91,6 +95,8 @@ async def _change(
                 if layout == "packed" and not report.left and not dry_run:
                     await repacking.set_layout("packed")
                 break
+    if layout == "files" and not dry_run:
+        report.removed_packs = await remove_empty_packs(storage)
     report.seconds = time.monotonic() - began
     return report
 

@@ -26,6 +26,10 @@ class PackRows:
         found = await self._session.all(self._queries["packs_of_run"], (master_job_id, master_job_id), list)
         return only_values(found)
 
+    async def empty_packs(self) -> list[str]:
+        """Return the names of the packs of which no row names anything."""
+        return only_values(await self._session.all(self._queries["every_empty_pack"], (), list))
+
     async def page(self, pack: str, after: str, limit: int) -> list[tuple[str, PackPlace]]:
         """Return keys whose data lies in a pack, and where, by key from behind one."""
         found = await self._session.all(self._queries["page_of_packed_data"], (pack, after, limit), list)

@@ -96,6 +96,9 @@ SELECT pack FROM packed_data JOIN records ON output_ref = key WHERE master_job_i
 UNION
 SELECT pack FROM packed_data JOIN record_versions ON output_ref = key WHERE master_job_id = :same_run
 
+-- name: every_empty_pack
+SELECT pack FROM packs WHERE size > 0 EXCEPT SELECT pack FROM packed_data ORDER BY pack
+
 -- name: every_used_pack
 SELECT DISTINCT pack FROM packed_data
 

@@ -16,7 +16,7 @@ from starfish_storage.data.pack_compression import PackCompression
 from starfish_storage.errors import StoreDamagedError, StoreOpenError
 from starfish_storage.interface import Storage
 from starfish_storage.keys import pack_key
-from starfish_storage.maintenance.packing import Progress
+from starfish_storage.maintenance.packing import MoveProgress
 from starfish_storage.maintenance.packing_report import PackingReport
 from starfish_storage.maintenance.packing_sources import handlers_of
 
@@ -34,7 +34,7 @@ def refuse_compression(storage: Storage) -> None:
     require_zstd()
 
 
-async def compress(storage: Storage, report: PackingReport, *, progress: Progress | None = None) -> None:
+async def compress(storage: Storage, report: PackingReport, *, progress: MoveProgress | None = None) -> None:
     """Compress the packs that hold data of the run that a report is of, or all, if it is of none; note it there.
 
     Packs stay that somebody appends to, this object too, and those of which the journal holds something. Idempotent.

@@ -28,7 +28,7 @@ from starfish_storage.maintenance.packing_report import PackingReport
 from starfish_storage.maintenance.packing_sources import handlers_of, keys_in_packs, keys_of_files, keys_of_run
 from starfish_storage.metadata.sqlite.repacking import MovedData
 
-_RECORDS_AT_ONCE = 500
+_RECORDS_AT_ONCE = 250  # other writers wait while the files of a batch are removed
 _BYTES_AT_ONCE = 8 << 20  # after so many a batch ends
 _PASSES = 5  # over a whole store, at most: what others write as files meanwhile is found by the next
 
@@ -38,7 +38,7 @@ Payload = bytes | StorageError | None
 """What was found in a place; None: nothing."""
 
 
-class Progress(Protocol):
+class MoveProgress(Protocol):
     """Told how many records have been gone through, and of how many, where that is known."""
 
     def __call__(self, done: int, total: int | None, doing: str | None = None) -> None:
@@ -47,7 +47,7 @@ class Progress(Protocol):
 
 
 async def pack(
-    storage: Storage, master_job_id: str | None = None, *, dry_run: bool = False, progress: Progress | None = None
+    storage: Storage, master_job_id: str | None = None, *, dry_run: bool = False, progress: MoveProgress | None = None
 ) -> PackingReport:
     """Put the data of records and versions that lies in files of its own into packs.
 
@@ -67,7 +67,7 @@ async def pack(
 
 
 async def unpack(
-    storage: Storage, master_job_id: str | None = None, *, dry_run: bool = False, progress: Progress | None = None
+    storage: Storage, master_job_id: str | None = None, *, dry_run: bool = False, progress: MoveProgress | None = None
 ) -> PackingReport:
     """Put the data of records and versions that lies in packs, compressed or not, into files of its own. See `pack`.
 
@@ -77,7 +77,7 @@ async def unpack(
 
 
 async def _change(
-    storage: Storage, layout: Layout, master_job_id: str | None, *, dry_run: bool, progress: Progress | None
+    storage: Storage, layout: Layout, master_job_id: str | None, *, dry_run: bool, progress: MoveProgress | None
 ) -> PackingReport:
     _, data, repacking = handlers_of(storage)
     report = PackingReport(storage.storage_uri, layout, master_job_id, dry_run)
@@ -110,7 +110,7 @@ class _Mover:
         progress: told how far it is.
     """
 
-    def __init__(self, storage: Storage, report: PackingReport, progress: Progress | None) -> None:
+    def __init__(self, storage: Storage, report: PackingReport, progress: MoveProgress | None) -> None:
         self._metadata, self._data, self._repacking = handlers_of(storage)
         self._report = report
         self._progress = progress

@@ -21,7 +21,7 @@ _ROWS_AT_ONCE = 500
 _PLACES_AT_ONCE = 5000  # of a pack, read in the order of their places
 
 
-class Handlers(NamedTuple):
+class StoreParts(NamedTuple):
     """What a store is made of, for those who move its data.
 
     Attributes:
@@ -35,14 +35,14 @@ class Handlers(NamedTuple):
     repacking: Repacking
 
 
-def handlers_of(storage: Storage) -> Handlers:
+def handlers_of(storage: Storage) -> StoreParts:
     """Return what an open store is made of.
 
     Raises:
         StoreOpenError: its layout cannot be changed.
     """
     if isinstance(storage, HybridStorage) and isinstance(storage.metadata, SQLiteMetadataHandler):
-        return Handlers(storage.metadata, storage.data, storage.metadata.repacking)
+        return StoreParts(storage.metadata, storage.data, storage.metadata.repacking)
     reason = (
         "'pack' and 'unpack' are for stores whose rows are in SQLite; copy this one into a store of the other layout "
         "with 'copy'"

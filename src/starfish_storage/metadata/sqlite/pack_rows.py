@@ -23,7 +23,7 @@ class PackRows:
         """Return the names of the packs, in order; of those that hold data of a master job, if one is given."""
         if master_job_id is None:
             return [pack for pack, size in await self._session.all(self._queries["list_packs"], (), list) if size]
-        found = await self._session.all(self._queries["packs_of_run"], (master_job_id, master_job_id), list)
+        found = await self._session.all(self._queries["every_pack_of_run"], (master_job_id, master_job_id), list)
         return only_values(found)
 
     async def empty_packs(self) -> list[str]:

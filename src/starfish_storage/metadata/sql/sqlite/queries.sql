@@ -91,7 +91,7 @@ SELECT key, pack, start, length FROM packed_data LIMIT :limit
 -- Of one pack, by key: all of it may be more than fits in memory.
 SELECT key, start, length FROM packed_data WHERE pack = :pack AND key > :after ORDER BY key LIMIT :limit
 
--- name: packs_of_run
+-- name: every_pack_of_run
 SELECT pack FROM packed_data JOIN records ON output_ref = key WHERE master_job_id = :master_job_id
 UNION
 SELECT pack FROM packed_data JOIN record_versions ON output_ref = key WHERE master_job_id = :same_run

@@ -20,6 +20,7 @@ from durability.pack_store import Store, line, open_files
 from durability.processes import start
 from starfish_storage import DataNotFoundError, InvalidReferenceError, StorageFullError, StorageIOError
 from starfish_storage.data import pack_owning
+from starfish_storage.files import atomic
 from starfish_storage.files.spare_descriptors import SPARES
 from starfish_storage.keys import PackPlace
 
@@ -63,6 +64,18 @@ def test_what_this_object_wrote_is_synced_through_its_own_descriptor_and_others_
     third.sync(["000002"])
     third.sync(["000002"])
     assert store.taken() == ["append", "syncfs 000002.jsonl", "fsync"]
+
+
+def test_without_syncfs_every_pack_of_others_and_the_directories_are_synced(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packs = store.open()
+    for number in range(2):
+        store.save(store.open(), line(number))
+    store.taken()
+    monkeypatch.setattr(atomic, "_find_syncfs", lambda: None)
+    packs.sync(["000001", "000002"])
+    assert store.taken() == ["syncfs 000001.jsonl 000002.jsonl", *["fsync"] * 5]
 
 
 def test_restoring_writes_in_place_and_is_synced_by_what_wrote_it(store: Store) -> None:

@@ -22,6 +22,7 @@ from starfish_storage import (
     StorageError,
     StorageFullError,
 )
+from starfish_storage.data import pack_owning
 from starfish_storage.maintenance import verify
 
 
@@ -256,3 +257,27 @@ async def test_of_a_batch_that_names_a_record_twice_the_last_is_kept(tmp_path: P
         await save(storage, "c", 40)
         assert await sizes_of(storage) == {"a": 30, "b": 20, "c": 40}
     assert len(packs_of(root)) == 1
+
+
+@pytest.mark.parametrize(
+    ("largest", "size"), [(50_000, 1000), pytest.param(pack_owning.LARGEST_PACK, 1_000_000, marks=pytest.mark.slow)]
+)
+async def test_full_packs_are_followed_by_others_while_many_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, largest: int, size: int
+) -> None:
+    monkeypatch.setattr(pack_owning, "LARGEST_PACK", largest)
+    root = tmp_path / "store"
+    uids = [f"r{number}" for number in range(160)]
+    async with LocalStorage(root.as_uri(), layout="packed") as storage:
+        await workload.prepare(storage)
+
+        async def writer(first: int) -> None:
+            for uid in uids[first::4]:
+                await save(storage, uid, size)
+
+        await asyncio.gather(*(writer(first) for first in range(4)))
+        assert await sizes_of(storage) == dict.fromkeys(uids, size)
+    packs = [pack.stat().st_size for pack in packs_of(root)]
+    assert all(largest - 4 * (size + 20) < pack <= largest for pack in packs[:-1])
+    assert len(packs) == 160 * (size + 12) // largest + 1
+    assert verify(root.as_uri()).findings == ()

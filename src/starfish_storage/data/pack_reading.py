@@ -101,13 +101,14 @@ class PackReader:
         found: list[bytes | None] = [None] * len(places)
         for span, numbers in _spans(places):
             content = self._read_whole(span)
+            if content is None:  # the pack is shorter, gone, or damaged in a part: each for itself
+                for number in numbers:
+                    found[number] = self._read_whole(places[number])
+                continue
             for number in numbers:
-                place = places[number]
-                if content is None:  # the pack is shorter, gone, or damaged in a part: each for itself
-                    found[number] = self._read_whole(place)
-                else:
-                    start = place.start - span.start
-                    found[number] = content[start : start + place.length]
+                _, start, length = places[number]
+                start -= span.start
+                found[number] = content[start : start + length]
         return found
 
     def _read(self, place: PackPlace) -> bytes | None:
@@ -171,17 +172,18 @@ class PackReader:
 
 def _spans(places: Sequence[PackPlace]) -> Iterator[tuple[PackPlace, list[int]]]:
     """Yield ranges that are worth reading in one call, and the numbers of the places that lie in each."""
-    span: PackPlace | None = None
     numbers: list[int] = []
+    pack, start, end = "", 0, 0
     for number in sorted(range(len(places)), key=places.__getitem__):
-        place = places[number]
-        if span is not None:
-            length = max(span.end, place.end) - span.start
-            if place.pack == span.pack and place.start - span.end <= _LONGEST_GAP and length <= _LARGEST_READ:
-                span = span._replace(length=length)
-                numbers.append(number)
-                continue
-            yield span, numbers
-        span, numbers = place, [number]
-    if span is not None:
-        yield span, numbers
+        name, begin, length = places[number]
+        reached = max(end, begin + length)
+        if numbers and name == pack and begin - end <= _LONGEST_GAP and reached - start <= _LARGEST_READ:
+            numbers.append(number)
+            end = reached
+            continue
+        if numbers:
+            yield PackPlace(pack, start, end - start), numbers
+        numbers = [number]
+        pack, start, end = name, begin, begin + length
+    if numbers:
+        yield PackPlace(pack, start, end - start), numbers

@@ -7,12 +7,14 @@ import fcntl
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Self
 
 from starfish_storage.data.compressed_packs import ENDING, CompressedPack, RecentFrames
 from starfish_storage.data.directories import Directories
-from starfish_storage.errors import InvalidReferenceError
-from starfish_storage.files.atomic import close, opened
+from starfish_storage.data.inventory import Inventory
+from starfish_storage.errors import InvalidReferenceError, StorageError
+from starfish_storage.files.atomic import FileOperations, close, opened
 from starfish_storage.files.errors import translated
 from starfish_storage.keys import PACKS_DIRECTORY, PackPlace, pack_key
 
@@ -39,6 +41,7 @@ class ScannedPack:
 
     def __init__(self, directories: Directories, pack: str) -> None:
         self.pack = pack
+        self._directories = directories
         self.key = pack_key(pack)
         self._compressed: CompressedPack | None = None
         try:
@@ -110,6 +113,22 @@ class ScannedPack:
         """
         return self._lock(fcntl.LOCK_EX) and os.fstat(self._descriptor).st_nlink == 1
 
+    def cut(self, size: int) -> None:
+        """Cut off what lies behind so many bytes of a plain pack that was taken.
+
+        Raises:
+            OSError: it failed.
+        """
+        parent = self._directories.acquire(PACKS_DIRECTORY)
+        try:
+            descriptor = FileOperations().open_for_changes(parent, self.key.rpartition("/")[2])
+            try:
+                FileOperations().truncate(descriptor, size)
+            finally:
+                close(descriptor)
+        finally:
+            self._directories.release(PACKS_DIRECTORY, parent)
+
     def _lock(self, kind: int) -> bool:
         try:
             fcntl.flock(self._descriptor, kind | fcntl.LOCK_NB)
@@ -128,6 +147,26 @@ class ScannedPack:
                     break
                 content += more
         return content
+
+
+def packs_backwards(directories: Directories) -> Iterator[tuple[str, Iterator[tuple[PackPlace, bytes]]]]:
+    """Yield the packs that can be read, the latest first, each with its lines in their order."""
+    with closing(Inventory(directories.root)) as inventory:
+        names = {file.pack for file in inventory.files(PACKS_DIRECTORY) if file.pack is not None}
+    for name in sorted(names, key=lambda name: (len(name), name), reverse=True):
+        try:
+            pack = ScannedPack(directories, name)
+        except (FileNotFoundError, StorageError):
+            continue  # whose data it holds has none by then, and verify tells why
+        with pack:
+            yield name, _as_far_as_can_be(pack.lines())
+
+
+def _as_far_as_can_be(lines: Iterator[tuple[PackPlace, bytes]]) -> Iterator[tuple[PackPlace, bytes]]:
+    try:
+        yield from lines
+    except StorageError:
+        return  # a frame is damaged, or the disk
 
 
 def _opened(directories: Directories, key: str) -> int:

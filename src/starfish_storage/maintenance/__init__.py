@@ -2,7 +2,8 @@
 
 from starfish_storage.maintenance.backup import BackupReport, backup
 from starfish_storage.maintenance.collect import collect
-from starfish_storage.maintenance.repair import RepairPlan, RepairStep, plan_repair, repair
+from starfish_storage.maintenance.repair import plan_repair, repair
+from starfish_storage.maintenance.repair_plan import RepairPlan, RepairStep
 from starfish_storage.maintenance.report import CollectReport, Finding, VerifyReport
 from starfish_storage.maintenance.restore import RestoreReport, restore
 from starfish_storage.maintenance.verify import verify

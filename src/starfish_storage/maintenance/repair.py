@@ -5,101 +5,40 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, cast
 
 from starfish_storage.codec import decode
 from starfish_storage.data.filesystem import FileSystemDataHandler, make_root
 from starfish_storage.errors import InvalidReferenceError, StorageError, StoreDamagedError
 from starfish_storage.files.atomic import FileOperations
 from starfish_storage.files.errors import translated
-from starfish_storage.keys import DATABASE_FILE, ROW_LOG_FILE, check_record_key, record_key
+from starfish_storage.interface import DataHandler
+from starfish_storage.keys import DATABASE_FILE, ROW_LOG_FILE, PackPlace, check_record_key, place_in_pack, record_key
 from starfish_storage.maintenance.backends import PathOrUri, directories
 from starfish_storage.maintenance.checking import OnProgress
-from starfish_storage.maintenance.report import Finding, VerifyReport
+from starfish_storage.maintenance.repair_packs import cut_tail, found_lines, found_packs, pack_steps
+from starfish_storage.maintenance.repair_plan import RepairPlan, RepairStep
+from starfish_storage.maintenance.report import VerifyReport
 from starfish_storage.maintenance.verify import verify
 from starfish_storage.metadata.sqlite.connection import BUSY_TIMEOUT_MS
+from starfish_storage.metadata.sqlite.handler import SQLiteMetadataHandler
 from starfish_storage.metadata.sqlite.inspection import Inspection
 from starfish_storage.metadata.sqlite.locks import HeldAlone
 from starfish_storage.metadata.sqlite.rebuild import rebuild, row_log_lines
+from starfish_storage.metadata.sqlite.repacking import Repacking
 from starfish_storage.models import Record, utc_now
 from starfish_storage.storage.local import LocalStorage
 
 REPAIRS_DIRECTORY = "repairs"
 
-StepKind = Literal[
-    "rebuild_database",
-    "make_directory",
-    "fail_record",
-    "fail_version",
-    "attach_data",
-    "reopen_input",
-    "write_row_log",
-    "note_digests",
-    "recount",
-]
-
 _DATABASE = frozenset({"database_unreadable", "database_damaged", "row_without_parent", "row_unreadable"})
 _DATA = frozenset({"data_missing", "data_damaged", "data_unreadable"})
+_LEFT = frozenset({"request_config_damaged", "pack_unreadable"})
 _COUNTS = frozenset({"record_count_wrong", "job_count_differs", "run_totals_wrong"})
-_SHOWN = 20
-
-
-@dataclass(frozen=True, slots=True)
-class RepairStep:
-    """One thing that a repair would do.
-
-    Attributes:
-        kind: a stable name of what is done.
-        subject: what it is done to.
-        detail: why, or how.
-    """
-
-    kind: StepKind
-    subject: str
-    detail: str
-
-
-@dataclass(frozen=True)
-class RepairPlan:
-    """What a repair would do, or has done.
-
-    Attributes:
-        storage_uri: the store.
-        steps: what is done, in order.
-        left: damage that cannot be repaired.
-        copies: the directory with the copies of what was changed, once it was.
-    """
-
-    storage_uri: str
-    steps: Sequence[RepairStep]
-    left: Sequence[Finding] = ()
-    copies: str | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the plan as a JSON object; the names stay the same between releases."""
-        return {
-            "storage_uri": self.storage_uri,
-            "done": self.copies is not None,
-            "copies": self.copies,
-            "steps": [{"kind": step.kind, "subject": step.subject, "detail": step.detail} for step in self.steps],
-            "left": [{"kind": one.kind, "subject": one.subject, "detail": one.detail} for one in self.left],
-        }
-
-    def __str__(self) -> str:
-        """Return the plan for people."""
-        done = self.copies is not None
-        lines = [f"{self.storage_uri}: {len(self.steps):,} steps {'done' if done else 'to do'}"]
-        lines += [f"  {step.kind}  {step.subject}: {step.detail}" for step in self.steps[:_SHOWN]]
-        if len(self.steps) > _SHOWN:
-            lines.append(f"  ... and {len(self.steps) - _SHOWN:,} more; --json lists them all")
-        lines += [f"  cannot be repaired: {one.kind}  {one.subject}: {one.detail}" for one in self.left[:_SHOWN]]
-        if done:
-            lines.append(f"copies of what was changed: {self.copies}")
-        return "\n".join(lines)
 
 
 def plan_repair(
@@ -182,20 +121,7 @@ def _plan(report: VerifyReport, root: str, data_root: str, *, read_only: bool = 
         closing(Inspection(root, read_only=read_only)) as inspection,
         closing(FileSystemDataHandler(data_root)) as data,
     ):
-        for finding in report.findings:
-            if finding.kind in _DATA:
-                steps += (
-                    RepairStep("fail_record", uid, f"{finding.subject}: {finding.detail}")
-                    for uid in inspection.records_of(finding.subject)
-                )
-                steps += (
-                    RepairStep("fail_version", f"{uid}, {number}", f"{finding.subject}: {finding.detail}")
-                    for uid, number in inspection.rows("get_versions_of_data", (finding.subject,))
-                )
-        for (uid,) in inspection.rows("every_record_without_data"):
-            key = record_key(uid)
-            if _is_object(data, key):
-                steps.append(RepairStep("attach_data", uid, f"{key} is there and whole"))
+        steps += _steps_for_data(report, inspection, data)
     steps += (
         RepairStep("reopen_input", finding.subject, f"{finding.detail}; resume or retry runs it again")
         for finding in report.findings
@@ -212,8 +138,30 @@ def _plan(report: VerifyReport, root: str, data_root: str, *, read_only: bool = 
         steps.append(
             RepairStep("recount", DATABASE_FILE, "counts are taken from the records, totals from the attempts")
         )
-    left = [one for one in report.damage if one.kind == "request_config_damaged"]
+    left = [one for one in report.damage if one.kind in _LEFT]
     return RepairPlan(report.storage_uri, steps, left)
+
+
+def _steps_for_data(report: VerifyReport, inspection: Inspection, data: FileSystemDataHandler) -> Iterator[RepairStep]:
+    """Yield what becomes of data that is lost or damaged, and of data that a record might have."""
+    lost = [finding for finding in report.findings if finding.kind in _DATA]
+    found = found_lines(inspection, data, [finding.subject for finding in lost])
+    yield from pack_steps(report.findings, inspection, data, found)
+    for finding in lost:
+        place, detail = found.get(finding.subject), f"{finding.subject}: {finding.detail}"
+        if place is not None:
+            told = f"{finding.detail}; what was saved stands at {place.key}"
+            yield RepairStep("find_data", finding.subject, told, place)
+            continue
+        for uid in inspection.records_of(finding.subject):
+            yield RepairStep("fail_record", uid, detail)
+        for uid, number in inspection.rows("get_versions_of_data", (finding.subject,)):
+            yield RepairStep("fail_version", f"{uid}, {number}", detail)
+    for (uid,) in inspection.rows("every_record_without_data"):
+        key = record_key(uid)
+        places = [PackPlace._make(row).key for row in inspection.rows("get_packed_data", (key,))]
+        if _is_object(data, *places or (key,)):
+            yield RepairStep("attach_data", uid, f"{key} is there and whole")
 
 
 async def _carry_out(plan: RepairPlan, root: str, data_root: str, copies: str) -> None:
@@ -221,6 +169,7 @@ async def _carry_out(plan: RepairPlan, root: str, data_root: str, copies: str) -
         if step.kind == "make_directory":
             FileOperations().make_root(f"{data_root}/{step.subject}")
     async with LocalStorage(root, data_root) as storage:
+        await _mend_packs(storage, plan, copies)
         for step in plan.steps:
             if step.kind == "fail_record":
                 await _fail(storage, step, copies)
@@ -236,16 +185,34 @@ async def _carry_out(plan: RepairPlan, root: str, data_root: str, copies: str) -
         await storage.metadata.recount()
 
 
+async def _mend_packs(storage: LocalStorage, plan: RepairPlan, copies: str) -> None:
+    """Before anything is appended, say how much of packs is committed, and where data was found; cut off tails."""
+    repacking = _repacking(storage)
+    sizes = {step.place.pack: step.place.end for step in plan.steps if step.kind == "set_pack_size" and step.place}
+    if sizes:
+        await repacking.set_sizes(sizes)
+    places = {step.subject: step.place for step in plan.steps if step.kind == "find_data" and step.place}
+    if places:
+        await repacking.point(places)
+    for step in plan.steps:
+        if step.kind == "cut_tail" and step.place is not None:
+            cut_tail(storage.data_base_path, step.place, copies)
+
+
+def _repacking(storage: LocalStorage) -> Repacking:
+    return cast("SQLiteMetadataHandler", storage.metadata).repacking
+
+
 async def _fail(storage: LocalStorage, step: RepairStep, copies: str) -> None:
     record = await storage.get_record_metadata(step.subject)
     if record is None or record.output_ref is None:
         return
+    keys: list[str] = []
     try:
-        key = check_record_key(storage.data.to_key(record.output_ref))
+        keys.append(check_record_key(storage.data.to_key(record.output_ref)))
+        await _set_aside(storage, keys[0], copies)
     except InvalidReferenceError:
         pass  # forged: what it leads to is not the record's
-    else:
-        _set_aside(storage.data_base_path, key, copies)
     earlier = f"{record.error_message}; " if record.error_message else ""
     changes: dict[str, Any] = {
         "status": "failed",
@@ -254,6 +221,7 @@ async def _fail(storage: LocalStorage, step: RepairStep, copies: str) -> None:
         "last_update_time": utc_now(),
     }
     await storage.log_record_metadata(record.model_copy(update=changes))
+    await _repacking(storage).forget(keys)
 
 
 async def _reopen(storage: LocalStorage, job_id: str) -> None:
@@ -275,7 +243,7 @@ async def _fail_version(storage: LocalStorage, step: RepairStep, copies: str) ->
         version = one.version
         if version.id != (uid, int(number)) or one.place is None:
             continue
-        _set_aside(storage.data_base_path, check_record_key(one.place), copies)
+        await _set_aside(storage, check_record_key(str(version.output_ref)), copies)
         earlier = f"{version.error_message}; " if version.error_message else ""
         await rows.remove_versions([one])
         lost = version._replace(output_ref=None, error_message=f"{earlier}repair: {step.detail}")
@@ -316,10 +284,12 @@ def _rebuild(root: str, data_root: str, copies: str, step: RepairStep) -> Repair
         for name in (DATABASE_FILE, f"{DATABASE_FILE}-wal"):
             if os.path.exists(f"{copies}/{name}"):
                 shutil.copy2(f"{copies}/{name}", work)
-    made = rebuild(new, row_log_lines(f"{copies}/{ROW_LOG_FILE}"), damaged, data_elsewhere=root != data_root)
+    log = row_log_lines(f"{copies}/{ROW_LOG_FILE}")
+    with closing(FileSystemDataHandler(data_root)) as data:
+        made = rebuild(new, log, damaged, data_elsewhere=root != data_root, packs=found_packs(data))
+        is_lost = not made.logged and not made.recovered and (data.holds_data() or data.row_log.holds_rows())
     shutil.rmtree(work)
-    data = FileSystemDataHandler(data_root)
-    if not made.logged and not made.recovered and (data.holds_data() or data.row_log.holds_rows()):
+    if is_lost:
         shutil.rmtree(copies)
         raise StoreDamagedError(
             f"{root}/{DATABASE_FILE}",
@@ -353,9 +323,27 @@ def _is_file(path: str) -> bool:
     return os.path.isfile(path) and not os.path.islink(path)
 
 
-def _set_aside(root: str, key: str, copies: str) -> None:
-    """Move a damaged file to the copies; what is no regular file, or is reached through a link, is left as it is."""
-    path, target = f"{root}/{key}", f"{copies}/{key}"
+async def _set_aside(storage: LocalStorage, key: str, copies: str) -> None:
+    """Move a damaged file to the copies, and copy damaged data in a pack there; the pack itself has that of others."""
+    location = (await storage.metadata.locate_data([key])).get(key)
+    if location is not None and place_in_pack(location.key) is not None:
+        _copy_range(storage.data, location.key, f"{copies}/{key}")
+    else:
+        _move_file(storage.data_base_path, key, f"{copies}/{key}")
+
+
+def _copy_range(data: DataHandler, place: str, target: str) -> None:
+    try:
+        payload = data.read(place)
+    except StorageError:
+        return  # there is nothing
+    FileOperations().make_root(os.path.dirname(target))
+    Path(target).write_bytes(payload)
+
+
+def _move_file(root: str, key: str, target: str) -> None:
+    """Move a file; what is no regular file, or is reached through a link, is left as it is."""
+    path = f"{root}/{key}"
     if not os.path.isfile(path) or os.path.realpath(path) != f"{os.path.realpath(root)}/{key}":
         return
     FileOperations().make_root(os.path.dirname(target))

@@ -122,4 +122,6 @@ def _is_lost(error: StorageError, data_root: str) -> bool:
     if isinstance(error, StoreDamagedError) or os.path.isfile(f"{data_root}/{ROW_LOG_FILE}"):
         return True
     with closing(Inventory(data_root)) as inventory:
-        return any(file.is_data for directory in inventory.directories() for file in inventory.files(directory))
+        return any(
+            file.is_data or file.pack for directory in inventory.directories() for file in inventory.files(directory)
+        )

@@ -33,9 +33,10 @@ from starfish_storage.keys import named_request_config, owner_uid
 from starfish_storage.metadata.annotation_rows import said
 from starfish_storage.metadata.migrations import latest_version
 from starfish_storage.metadata.queries import sqlite_queries
-from starfish_storage.metadata.sqlite.connection import DATA_ELSEWHERE, open_for_writing
+from starfish_storage.metadata.sqlite.connection import DATA_ELSEWHERE, keep_undo_in_memory, open_for_writing
 from starfish_storage.metadata.sqlite.driver import Connection, Row
 from starfish_storage.metadata.sqlite.errors import translate
+from starfish_storage.metadata.sqlite.line_places import NO_PACKS, FoundPacks, LinePlaces
 from starfish_storage.metadata.sqlite.migrate import migrate
 from starfish_storage.metadata.sqlite.row_changes import CHANGES
 from starfish_storage.metadata.sqlite.salvage import salvaged
@@ -84,7 +85,9 @@ class Rebuilt:
     made: int
 
 
-def rebuild(path: str, row_log: Iterable[bytes], damaged: str | None, *, data_elsewhere: bool) -> Rebuilt:
+def rebuild(
+    path: str, row_log: Iterable[bytes], damaged: str | None, *, data_elsewhere: bool, packs: FoundPacks = NO_PACKS
+) -> Rebuilt:
     """Make a new database.
 
     Args:
@@ -92,6 +95,7 @@ def rebuild(path: str, row_log: Iterable[bytes], damaged: str | None, *, data_el
         row_log: the lines of the row log, in order; torn ones are passed over.
         damaged: a copy of the damaged database, with its log beside it, in a directory that may be written.
         data_elsewhere: the data lies in another directory than the database.
+        packs: what lies in packs.
 
     Raises:
         StorageError: it cannot be written.
@@ -101,10 +105,12 @@ def rebuild(path: str, row_log: Iterable[bytes], damaged: str | None, *, data_el
         try:
             migrate(connection, path, alone=True)
             made = Rebuilding(connection)
+            keep_undo_in_memory(connection, "off")  # nor what is wanted of packs
             connection.execute(sqlite_queries()["begin"])
             made.replay(row_log)
             if damaged is not None:
                 made.merge(damaged)
+            LinePlaces(connection, packs).place(damaged)
             made.claim_mixed_case_ids()
             connection.execute(sqlite_queries()["save_setting"], (DATA_ELSEWHERE, "yes" if data_elsewhere else "no"))
             connection.execute(sqlite_queries()["commit"])

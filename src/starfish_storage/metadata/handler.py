@@ -24,7 +24,7 @@ from starfish_storage.metadata import rows, selecting, values
 from starfish_storage.metadata.annotation_store import SQLAnnotationStore
 from starfish_storage.metadata.database import Database
 from starfish_storage.metadata.ledger import RefuseInput, SQLRunLedger
-from starfish_storage.metadata.operations import WriteOperation
+from starfish_storage.metadata.operations import NOTE_DATA, SAVE_ROWS, WriteOperation
 from starfish_storage.metadata.row import Row, only_values
 from starfish_storage.metadata.row_transfer import SQLRowTransfer
 from starfish_storage.metadata.rows import RowCodec
@@ -240,7 +240,7 @@ class SQLMetadataHandler(MetadataHandler):
             WriteOperation(
                 lambda writer: writer.save_record(row),
                 refers_to=() if row.output_ref is None else (row.output_ref,),
-                batch=("save_rows_of_records", row),
+                batch=(SAVE_ROWS, row),
             )
         )
 
@@ -325,7 +325,7 @@ class SQLMetadataHandler(MetadataHandler):
         """See `MetadataHandler.save_data`."""
         await self._database.write(
             WriteOperation(
-                lambda writer: writer.note_data(kind, id, write), data=(write,), batch=("note_data", (id, write))
+                lambda writer: writer.note_data(kind, id, write), data=(write,), batch=(NOTE_DATA, (id, write))
             )
         )
 

@@ -12,9 +12,16 @@ from starfish_storage.errors import StorageError
 from starfish_storage.identifiers import fold
 from starfish_storage.interface import DataWrite, Layout
 from starfish_storage.interface.rows import RecordRow
-from starfish_storage.keys import PackPlace
+from starfish_storage.keys import DATA_DIRECTORY, PackPlace, owner_uid
 from starfish_storage.metadata.row import Change
 from starfish_storage.metadata.row_writer import RowWriter
+
+NOTE_DATA = "note_data"
+"""The batch of operations that save the data of a record without its row."""
+SAVE_ROWS = "save_rows_of_records"
+"""The batch of operations that save the row of a record whose data, if it has any, was saved before."""
+
+_RECORD_DATA = f"{DATA_DIRECTORY}/"
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -69,25 +76,43 @@ class WriteOperation:
 
 
 def runs(operations: Sequence[WriteOperation]) -> Iterator[list[WriteOperation]]:
-    """Split operations, in order, into runs of records with distinct uids, and single other operations.
+    """Split operations, in order, into runs about distinct records, and single other operations.
 
-    Distinct means distinct on every file system: uids that differ only in case are checked one after the other.
+    Distinct means distinct on every file system: uids that differ only in case are checked one after the other. What
+    the operations of a run do is the same in any order.
     """
     run: list[WriteOperation] = []
     uids: set[str] = set()
     for operation in operations:
-        own = {fold(row.record_uid) for row in operation.records}
-        if not own or len(own) < len(operation.records) or not own.isdisjoint(uids):
-            if run:
-                yield run
+        own = _uids(operation)
+        if run and not (own and uids.isdisjoint(own)):
+            yield run
             run, uids = [], set()
-        if not own or len(own) < len(operation.records):
-            yield [operation]
-        else:
+        if own:
             run.append(operation)
-            uids |= own
+            uids.update(own)
+        else:
+            yield [operation]
     if run:
         yield run
+
+
+def _uids(operation: WriteOperation) -> Collection[str]:
+    """Return the uids of records that an operation is about, folded; none if it has to be alone."""
+    records = operation.records
+    if len(records) == 1:
+        return (fold(records[0].record_uid),)
+    if records:
+        uids = {fold(row.record_uid) for row in records}
+        return uids if len(uids) == len(records) else ()
+    if operation.batch is None:
+        return ()
+    name, given = operation.batch
+    if name == NOTE_DATA and given[1].key.startswith(_RECORD_DATA):
+        return (fold(given[0]),)
+    if name == SAVE_ROWS:
+        return {fold(given.record_uid), *(fold(owner_uid(key)) for key in operation.refers_to)}
+    return ()
 
 
 def distinct(rows: Sequence[RecordRow]) -> bool:

@@ -22,7 +22,7 @@ from starfish_storage.interface import DataHandler, DataWrite, Layout, RowLogHan
 from starfish_storage.keys import DATABASE_FILE
 from starfish_storage.metadata.operations import WriteOperation, changes_what_is_there, discard, distinct, runs
 from starfish_storage.metadata.queries import sqlite_queries
-from starfish_storage.metadata.sqlite.batches import apply_all
+from starfish_storage.metadata.sqlite.batches import apply_all, remember
 from starfish_storage.metadata.sqlite.checkpoint import Checkpoint
 from starfish_storage.metadata.sqlite.connection import (
     BUSY_TIMEOUT_MS,
@@ -294,7 +294,9 @@ class GroupCommit:
         if len(run) > 1:
             self._begin_operation()
             try:
-                undo = self._rows.save_records([row for operation in run for row in operation.records])
+                for_good = self._packing.holds_all_of(run)
+                rows = [row for operation in run for row in operation.records]
+                undo = self._rows.save_records(rows, for_good=for_good)
                 self._packing.save(run)
                 files = [[*self._packing.files_of(operation), *operation.drops] for operation in run]
                 numbers = self._rows.journal([write for some in files for write in some])
@@ -368,6 +370,7 @@ class GroupCommit:
                 self._checkpoint.drop([write.key for write in operation.drops])
             else:
                 self._take_back(operation, zip(writes, errors, strict=True))
+        remember(self._rows, operations)
 
     def _take_back(self, operation: WriteOperation, outcomes: Iterable[tuple[DataWrite, StorageError | None]]) -> None:
         touched = [write for write, error in outcomes if error is None or isinstance(error, StorageUnavailableError)]

@@ -94,6 +94,12 @@ class Packing:
             write for write in operation.data if write.key not in operation.places and write.key not in operation.stale
         ]
 
+    def holds_all_of(self, operations: Sequence[WriteOperation]) -> bool:
+        """Return whether no file changes with operations: then nothing of them can fail once they are committed."""
+        return self._layout == "packed" and not any(
+            operation.drops or len(operation.places) < len(operation.data) for operation in operations
+        )
+
     def save(self, operations: Sequence[WriteOperation]) -> None:
         """Save in the transaction where the data of operations lies."""
         rows = [

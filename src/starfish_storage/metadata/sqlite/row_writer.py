@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import chain
 from typing import ClassVar, cast
@@ -22,6 +22,8 @@ from starfish_storage.metadata.row_writer import RowWriter, portions
 from starfish_storage.metadata.sqlite.data_in_place import DataInPlace
 from starfish_storage.metadata.sqlite.driver import Connection, Row
 from starfish_storage.models import utc_now
+
+_MOST_NOTED = 4096  # digests that are remembered from one group to the next; a megabyte
 
 
 class SQLiteRowWriter(RowWriter):
@@ -43,6 +45,7 @@ class SQLiteRowWriter(RowWriter):
         self._in_place = in_place
         self._group_deletes = False
         self._digests: dict[str, str] = {}
+        self._noted: dict[PackPlace, str] = {}
         self._digests_before: list[tuple[str, str | None]] = []
         self._changes: list[Change] = []
         self._operation_start = 0
@@ -109,28 +112,44 @@ class SQLiteRowWriter(RowWriter):
         """See `RowWriter.update_record`."""
         self.change("save_record", row)
 
-    def save_records(self, rows: Sequence[RecordRow]) -> list[list[Change]]:
-        """Upsert records of distinct uids, many in a statement, and return of each what takes it back."""
+    def save_records(self, rows: Sequence[RecordRow], *, for_good: bool = False) -> list[list[Change]]:
+        """Upsert records of distinct uids, many in a statement, and return of each what takes it back.
+
+        Args:
+            rows: the records.
+            for_good: nothing will be taken back once it is committed, and nothing is looked up for that.
+        """
         undo: list[list[Change]] = []
         for part in portions(rows, self.most_rows):
             uids = tuple(row.record_uid for row in part)
             self._claim_record_uids(uids)
-            found = map(RecordRow._make, self.execute_repeated("get_record", len(part), uids))
-            before = {row.record_uid: row for row in found}
-            for uid in uids:
-                row = before.get(uid)
-                undo.append([("delete_record", (uid,)) if row is None else ("save_record", row)])
-            try:
-                self.execute_repeated("save_record", len(part), tuple(chain.from_iterable(part)))
-                self._changes += [("save_record", row) for row in part]
-            except self.constraint_errors as error:
-                orphan = next((row for row in part if self._lacks_parent(row)), part[0])
-                raise self._explained(error, job_id=orphan.job_id, master_job_id=orphan.master_job_id) from error
+            if not for_good:
+                before = self._records(uids)
+                for uid in uids:
+                    row = before.get(uid)
+                    undo.append([("delete_record", (uid,)) if row is None else ("save_record", row)])
+            self._save_part(part)
             digests = {row.output_ref: row.data_sha256 for row in part if row.output_ref and row.data_sha256}
             told = self._tell_borrowers(digests)
-            for of_row, row in zip(undo[-len(part) :], part, strict=True):
-                of_row.extend(told.get(row.output_ref or "", ()))
-        return undo
+            if told and not for_good:
+                for of_row, row in zip(undo[-len(part) :], part, strict=True):
+                    of_row.extend(told.get(row.output_ref or "", ()))
+        return undo or [[] for _ in rows]
+
+    def save_rows(self, rows: Sequence[RecordRow]) -> None:
+        """Upsert records of distinct uids whose data, if they have any, was saved before, as `save_record` does."""
+        for part in portions(rows, self.most_rows):
+            self._claim_record_uids(tuple(row.record_uid for row in part))
+            digests = self._digests_of([row.output_ref for row in part if row.output_ref is not None])
+            self._save_part([row._replace(data_sha256=digests.get(row.output_ref or "")) for row in part])
+
+    def _save_part(self, part: Sequence[RecordRow]) -> None:
+        try:
+            self.execute_repeated("save_record", len(part), tuple(chain.from_iterable(part)))
+            self._changes += [("save_record", row) for row in part]
+        except self.constraint_errors as error:
+            orphan = next((row for row in part if self._lacks_parent(row)), part[0])
+            raise self._explained(error, job_id=orphan.job_id, master_job_id=orphan.master_job_id) from error
 
     def keep_version(self, row: RecordVersionRow, *, is_new: bool) -> Change:  # noqa: ARG002 (copied beside it)
         """See `RowWriter.keep_version`. Its data is written under a key of its own, in the same group."""
@@ -153,16 +172,33 @@ class SQLiteRowWriter(RowWriter):
         Returns what takes the latter back.
         """
         self.claim_id(kind, id)
-        if kind != "record_uid":
-            return []
-        digest = content_digest(write.payload or b"")
-        self._note_digest(write.key, digest)
-        undo = self._tell_borrowers({write.key: digest}).get(write.key, [])
-        row = self.first_as(RecordRow, "get_record", (id,))
-        if row is not None and row.output_ref == write.key and row.data_sha256 != digest:
-            self.change("set_data_digest", (digest, id))
-            undo.append(("set_data_digest", (row.data_sha256, id)))
+        return self.note_record_data([(id, write)])[0] if kind == "record_uid" else []
+
+    def note_record_data(self, given: Sequence[tuple[str, DataWrite]]) -> list[list[Change]]:
+        """Do what `note_data` does with the data of records of distinct uids, many in a statement."""
+        undo: list[list[Change]] = []
+        for part in portions(given, self.most_rows):
+            uids = tuple(uid for uid, _ in part)
+            self._claim_record_uids(uids)
+            self._claimed.update((("record_uid", uid), uid) for uid in uids)  # there is no row yet to find it by
+            digests = {write.key: content_digest(write.payload or b"") for _, write in part}
+            told, rows = self._tell_borrowers(digests), self._records(uids)
+            for uid, write in part:
+                own, row, digest = told.get(write.key, []), rows.get(uid), digests[write.key]
+                if row is not None and row.output_ref == write.key and row.data_sha256 != digest:
+                    self.change("set_data_digest", (digest, uid))
+                    own.append(("set_data_digest", (row.data_sha256, uid)))
+                undo.append(own)
         return undo
+
+    def remember(self, places: Mapping[str, PackPlace]) -> None:
+        """Note the digests of data that was committed without a row: most likely, its row comes next.
+
+        By its place, which is never written over: whoever replaces the data puts it elsewhere.
+        """
+        if len(self._noted) > _MOST_NOTED:
+            self._noted.clear()
+        self._noted.update((place, self._digests[key]) for key, place in places.items())
 
     def journal(self, writes: Sequence[DataWrite]) -> list[int]:
         """Journal data, and return the numbers of the entries."""
@@ -206,6 +242,10 @@ class SQLiteRowWriter(RowWriter):
             for uid in uids:
                 self.claim_id("record_uid", uid)
 
+    def _records(self, uids: tuple[str, ...]) -> dict[str, RecordRow]:
+        found = self.execute_repeated("get_record", len(uids), uids)
+        return {row.record_uid: row for row in map(RecordRow._make, found)}
+
     def _tell_borrowers(self, digests: dict[str, str]) -> dict[str, list[Change]]:
         """Note digests of data in the rows that refer to it under another uid; return, by key, what takes that back."""
         undo: dict[str, list[Change]] = {}
@@ -234,6 +274,21 @@ class SQLiteRowWriter(RowWriter):
                 return digest
         place = self._packed(key)
         return content_digest(self._in_place.read(key if place is None else place.key))
+
+    def _digests_of(self, keys: Sequence[str]) -> dict[str, str | None]:
+        """Return the digests of data, which has to be there: see `_need_data` and `_digest_of`."""
+        places: dict[str, PackPlace] = {}
+        for part in portions(keys, self.most_rows):
+            found = self.execute_repeated("list_packed_data", len(part), tuple(part))
+            places |= {key: PackPlace._make(place) for key, *place in found}
+        digests: dict[str, str | None] = {}
+        for key in keys:
+            place = places.get(key)
+            if place is None:
+                self._need_data(key)
+            noted = None if place is None else self._noted.get(place)
+            digests[key] = self._digest_of(key) if noted is None or key in self._digests else noted
+        return digests
 
     def _release_record_uids(self, master_job_id: str) -> None:
         """Give up the claims of records that are deleted, except where data of that name is left behind."""

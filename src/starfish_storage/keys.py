@@ -41,6 +41,7 @@ _VERSION = re.compile(r"[0-9a-f]{1,40}", re.ASCII)
 _VERSION_BYTES = 10  # random; of one record uid, not of the store
 _VERSIONED_KEY = re.compile(rf"(data/.*)\.({_VERSION.pattern})\.json", re.DOTALL)
 _PACK = r"[0-9a-z]{1,40}"
+_NAMED_ONCE = re.compile(r"[0-9a-f]{20}", re.ASCII)
 _PACKED_VERSION = re.compile(rf"({_PACK}):(\d{{1,18}})\+(\d{{1,18}})", re.ASCII)
 _PLACE_IN_PACK = re.compile(rf"{PACKS_DIRECTORY}/({_PACK})\.jsonl:(\d{{1,18}})\+(\d{{1,18}})", re.ASCII)
 _PACK_KEY = re.compile(rf"{PACKS_DIRECTORY}/({_PACK})\.jsonl(?:\.zst)?", re.ASCII)
@@ -160,6 +161,11 @@ def new_pack() -> str:
     20
     """
     return f"{time.time_ns() // 1_000_000:011x}{os.urandom(5).hex()[:9]}"
+
+
+def time_of_pack(pack: str) -> float:
+    """Return when a name as `new_pack` makes them was given, in seconds since 1970; of any other name, 0."""
+    return int(pack[:11], 16) / 1000 if _NAMED_ONCE.fullmatch(pack) is not None else 0.0
 
 
 def version_named_by(content: str) -> str:

@@ -1,6 +1,7 @@
 """Rows in SQLite and data in an object store, held to the contract of a storage.
 
-Its rows are those of `test_local_storage`, which runs every suite: in the ordinary run this one has those with data.
+Its rows are those of a local store, which runs every suite: in the ordinary run this one has those with data, with
+packs; with an object for each record those in which data is replaced and removed.
 """
 
 import secrets
@@ -11,6 +12,7 @@ from hypothesis import settings
 
 from conformance.data_suites import DataSuites
 from conformance.object_stores import SQLiteObjectStore
+from conformance.packed_remote_stores import PackedSQLiteObjectStore
 from servers.fixtures import BUCKET
 from starfish_storage.testing.machine.state_machine import StorageMachine
 from starfish_storage.testing.suites.storage_tests import StorageTests
@@ -22,12 +24,30 @@ class Store:
         return SQLiteObjectStore(tmp_path, s3_uri)
 
 
-class TestSQLiteObjectStore(Store, DataSuites):
+class PackedStore:
+    @pytest.fixture
+    def store(self, tmp_path: Path, s3_uri: str) -> PackedSQLiteObjectStore:
+        return PackedSQLiteObjectStore(tmp_path, s3_uri)
+
+
+class TestSQLiteObjectStore(Store):
+    TestAtomicRecords = StorageTests.TestAtomicRecords
+    TestDeletion = StorageTests.TestDeletion
+    TestVersions = StorageTests.TestVersions
+    TestLifeCycle = StorageTests.TestLifeCycle
+
+
+class TestPackedSQLiteObjectStore(PackedStore, DataSuites):
     pass
 
 
 @pytest.mark.slow
 class TestSQLiteObjectStoreWhole(Store, StorageTests):
+    pass
+
+
+@pytest.mark.slow
+class TestPackedSQLiteObjectStoreWhole(PackedStore, StorageTests):
     pass
 
 

@@ -162,6 +162,10 @@ class FileSystemDataHandler(DataHandler):
         for removal in [self.remove(key) for key in keys]:
             removal.publish()
 
+    def remove_packs(self, packs: Sequence[str]) -> list[str]:
+        """See `DataHandler.remove_packs`."""
+        return self.packs.remove(packs) if packs else []
+
     def existing(self, keys: Sequence[str]) -> set[str]:
         """See `DataHandler.existing`."""
         return {key for key in keys if self.exists(key)}

@@ -97,7 +97,7 @@ class PackWindows:
 
     def read(self, place: PackPlace, client: ObjectClient, patience: Patience) -> bytes | None:
         """Return what lies in a place; None if the pack is missing, or ends before."""
-        if place.length > _STEP:
+        if not 0 < place.length <= _STEP:
             piece = client.get_range(pack_key(place.pack), place.start, place.length, patience)
         else:
             piece = self._window(place, client, patience)

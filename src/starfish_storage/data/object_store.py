@@ -178,6 +178,12 @@ class ObjectStoreDataHandler(DataHandler):
         """See `DataHandler.remove_all`."""
         self._remove(keys, self._patience())
 
+    def remove_packs(self, packs: Sequence[str]) -> list[str]:
+        """See `DataHandler.remove_packs`: an object is never appended to."""
+        if packs:
+            self._client.remove([pack_key(pack) for pack in packs], self._patience())
+        return list(packs)
+
     def existing(self, keys: Sequence[str]) -> set[str]:
         """See `DataHandler.existing`."""
         client, patience = self._client, self._patience()

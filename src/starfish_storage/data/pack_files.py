@@ -164,6 +164,15 @@ class PackFiles:
         with translated(f"{self._directories.root}/{PACKS_DIRECTORY}"):
             return self._choice.names()
 
+    def remove(self, names: Sequence[str]) -> list[str]:
+        """Remove packs that no row names; return those that are gone, and not those that somebody appends to.
+
+        Raises:
+            StorageIOError: one cannot be removed.
+        """
+        with translated(f"{self._directories.root}/{PACKS_DIRECTORY}"):
+            return [name for name in names if self._choice.removed(name)]
+
     def close(self) -> None:
         """Give back the own pack, and close all files. Idempotent; a forked child leaves the pack to its parent."""
         self._reader.close()

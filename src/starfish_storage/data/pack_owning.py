@@ -147,6 +147,29 @@ class PackChoice:
         found = {keys.pack_named(f"{PACKS_DIRECTORY}/{entry}") for entry in entries}
         return sorted((name for name in found if name is not None), key=lambda name: (len(name), name))
 
+    def removed(self, name: str) -> bool:
+        """Remove a pack, plain or compressed; return False where somebody appends to it, and it stays. Idempotent.
+
+        Raises:
+            OSError: it cannot be removed.
+        """
+        file = keys.pack_key(name).rpartition("/")[2]
+        return self._insisting(lambda directory: all(self._gone(directory, one) for one in (file, file + ENDING)))
+
+    def _gone(self, directory: int, file: str) -> bool:
+        try:
+            descriptor = self._files.open_for_changes(directory, file)
+        except FileNotFoundError:
+            return True
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._files.remove(directory, file)
+        except BlockingIOError:
+            return False
+        finally:
+            close(descriptor)
+        return True
+
     def _insisting(self, act: Callable[[int], Result]) -> Result:
         """Do something in the open directory, which is made; again, if it was replaced or removed."""
         try:

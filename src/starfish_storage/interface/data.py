@@ -247,6 +247,16 @@ class DataHandler(ABC):
             StorageIOError: it failed; some of them may be removed.
         """
 
+    def remove_packs(self, packs: Sequence[str]) -> list[str]:  # noqa: ARG002 (a handler without packs has none)
+        """Remove packs that no row names, and return those that are gone. Idempotent. Not power-safe. May block.
+
+        One that somebody may still be appending to stays.
+
+        Raises:
+            StorageIOError: it failed; some of them may be removed.
+        """
+        return []
+
     @abstractmethod
     def existing(self, keys: Sequence[str]) -> set[str]:
         """Return those of the keys that have data. May block. Raises nothing of its own."""

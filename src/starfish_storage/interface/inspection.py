@@ -190,6 +190,13 @@ class RowInspection(ABC):
         """Return what is committed now of objects; those that nothing knows are left out. Raises nothing of its own."""
 
     @abstractmethod
+    def packs_in_use(self, packs: Sequence[str]) -> dict[str, int]:
+        """Return how many bytes of packs are data that rows need; packs that no row needs are left out.
+
+        Raises nothing of its own.
+        """
+
+    @abstractmethod
     def stale_removals(self) -> Iterator[str]:
         """Yield the objects that were to be removed, and that whoever was to remove them has left behind.
 
@@ -200,7 +207,7 @@ class RowInspection(ABC):
     def remove_unwanted(
         self, found: Sequence[FoundFile], data: DataHandler, is_old: Callable[[FoundFile], bool]
     ) -> list[FoundFile]:
-        """Remove those objects that nothing refers to now, so that nothing can come to refer to one of them meanwhile.
+        """Remove objects and packs that nothing refers to now, so that nothing can come to refer to one meanwhile.
 
         Idempotent. Not durable: what a power cut brings back is found again.
 

@@ -89,8 +89,11 @@ def in_parallel(
 
 def unwanted(rows: RowInspection, files: Sequence[FoundFile]) -> list[FoundFile]:
     """Return those of some files, listed before, that no row refers to; not those that wait to be removed."""
+    packs = [file for file in files if file.pack is not None]
+    used = rows.packs_in_use([file.pack for file in packs if file.pack is not None]) if packs else {}
     data = [file for file in files if file.is_data]
-    if not data:
-        return []
-    standing = rows.standing([file.key for file in data])
-    return [file for file in data if standing.get(file.key) in (None, "loose")]
+    standing = rows.standing([file.key for file in data]) if data else {}
+    return [
+        *(file for file in packs if file.pack not in used),
+        *(file for file in data if standing.get(file.key) in (None, "loose")),
+    ]

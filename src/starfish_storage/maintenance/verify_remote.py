@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from typing import TypeVar
 
 from starfish_storage.errors import (
     DataNotFoundError,
@@ -18,14 +17,13 @@ from starfish_storage.errors import (
     StorageUnavailableError,
 )
 from starfish_storage.interface.inspection import DataReference, FoundFile
-from starfish_storage.keys import CONFIG_DIRECTORY, DATA_DIRECTORY, check_record_key
+from starfish_storage.keys import CONFIG_DIRECTORY, DATA_DIRECTORY, check_place, place_in_pack
 from starfish_storage.maintenance.backends import RemoteStore
 from starfish_storage.maintenance.checking import WORKERS, OnProgress, Tally, fault_of, in_parallel, unwanted
 from starfish_storage.maintenance.report import Finding, FindingKind, finding_of
 
-Item = TypeVar("Item")
-
 _PORTION = 50  # data that a thread reads one after the other
+_PACKED_BYTES = 1 << 20  # of a pack that a thread reads with a request or two
 _LOOKS = 10  # at what a writer may be changing; then it is a finding
 
 _KINDS: dict[str, tuple[FindingKind, FindingKind, FindingKind]] = {
@@ -54,7 +52,7 @@ class RemoteVerification:
         with ThreadPoolExecutor(max(self._data.parallel, WORKERS), "starfish-storage-verify") as pool:
             self._check_data(pool, tally, progress)
             self._check_request_configs(pool, tally)
-        tally.findings += self._check_place()
+        tally.findings += self._check_place(tally)
 
     def _check_data(self, pool: ThreadPoolExecutor, tally: Tally, progress: OnProgress | None) -> None:
         tally.records, total = self._rows.count_data()
@@ -77,16 +75,25 @@ class RemoteVerification:
 
     def _check_some(self, references: Sequence[DataReference]) -> Tally:
         tally = Tally(records=len(references))
+        packed = [place for one in references if (place := place_in_pack(one.place)) is not None]
+        read = iter(self._data.read_each([place.key for place in packed])) if packed else iter(())
         for reference in references:
             tally.without_digest += reference.sha256 is None
+            place = place_in_pack(reference.place)
             try:
-                payload = self._read(reference)
+                payload = self._read(reference) if place is None else next(read)
             except StorageUnavailableError:
                 raise  # what cannot be reached is not damaged
             except StorageError:
+                payload = None
+            if payload is None:
                 tally.suspects.append(reference.key)
                 continue
-            tally.count(payload)
+            if place is None:
+                tally.count(payload)
+            else:
+                tally.packs.add(place.pack)
+                tally.bytes += len(payload)
             if fault_of(payload, reference.sha256) is not None:
                 tally.suspects.append(reference.key)
         return tally
@@ -95,7 +102,7 @@ class RemoteVerification:
         if reference.payload is not None:
             return reference.payload
         if not reference.place.startswith(f"{CONFIG_DIRECTORY}/"):
-            check_record_key(reference.place)  # a row may name anything
+            check_place(reference.place)  # a row may name anything
         return self._data.read(reference.place)
 
     def _judge(self, referrer: str, tally: Tally) -> None:
@@ -125,11 +132,14 @@ class RemoteVerification:
         fault = fault_of(payload, reference.sha256)
         return None if fault is None else Finding(damaged, reference.key, fault)
 
-    def _check_place(self) -> Iterator[Finding]:
+    def _check_place(self, tally: Tally) -> Iterator[Finding]:
         """Ask of all that lies there whether anything refers to it."""
         for page in self._store.inventory.pages():
+            sizes = {file.pack: file.size for file in page if file.pack is not None}
+            live = self._rows.packs_in_use(list(sizes)) if sizes else {}
+            tally.dead_bytes += sum(max(0, sizes[pack] - needed) for pack, needed in live.items())
             for file in page:
-                if not file.is_data:
+                if not file.is_data and file.pack is None:
                     yield Finding("not_data", file.key, "this is not a data file of a store")
             old = [file for file in unwanted(self._rows, page) if file.changed < self._before]
             for file in self._still_there(old):
@@ -153,7 +163,17 @@ class RemoteVerification:
         return 4 * max(self._data.parallel, WORKERS)
 
 
-def _portions(pages: Iterable[Sequence[Item]]) -> Iterator[Sequence[Item]]:
+def _portions(pages: Iterable[Sequence[DataReference]]) -> Iterator[Sequence[DataReference]]:
+    """Divide references into what a thread takes: a few objects, or more of a pack, which is read at once."""
     for page in pages:
-        for start in range(0, len(page), _PORTION):
-            yield page[start : start + _PORTION]
+        some: list[DataReference] = []
+        size = 0
+        for reference in page:
+            place = place_in_pack(reference.place)
+            some.append(reference)
+            size += _PACKED_BYTES // _PORTION if place is None else place.length
+            if size >= _PACKED_BYTES:
+                yield some
+                some, size = [], 0
+        if some:
+            yield some

@@ -59,9 +59,14 @@ class PostgresCleaning:
         No group is written while the rows are asked once more and what might still be named by one is removed. Other
         objects are removed after that: nobody has to wait for it.
         """
+        packs = [file.pack for file in found if file.pack is not None]
         with self._alone():
-            standing = self.standing([file.key for file in found])
-            unwanted = [file for file in found if standing.get(file.key) in (None, "loose")]
+            if packs:
+                self._connection.execute(self._queries["forget_loose_data_in_packs"], (packs,))
+            used = set(only_values(self._connection.execute(self._queries["find_used_packs"], (packs,))))
+            unused = [file for file in found if file.pack is not None and file.pack not in used]
+            standing = self.standing([file.key for file in found if file.pack is None])
+            unwanted = [file for file in found if file.pack is None and standing.get(file.key) in (None, "loose")]
             lasting = [file for file in unwanted if is_named_once(file.key)]
             others = [file for file in unwanted if file not in lasting and is_old(file)]
             loose = [file.key for file in (*lasting, *others) if standing.get(file.key) == "loose"]
@@ -72,9 +77,10 @@ class PostgresCleaning:
                 self._connection.execute(self._queries["note_removals"], (loose,))
             data.remove_all([file.key for file in others])
         data.remove_all([file.key for file in lasting])
+        gone = set(data.remove_packs([file.pack for file in unused if file.pack is not None]))
         if loose:
             self._connection.execute(self._queries["forget_removals"], (loose,))
-        return [*lasting, *others]
+        return [*lasting, *others, *(file for file in unused if file.pack in gone)]
 
     def remove_noted(self, objects: Sequence[str], data: DataHandler) -> list[str]:
         """Remove objects that are noted to be removed, unless somebody else does; return them.

@@ -13,6 +13,7 @@ from starfish_storage.metadata.operations import WriteOperation
 from starfish_storage.metadata.postgres.address import PostgresAddress
 from starfish_storage.metadata.postgres.change_feed import PostgresChangeFeed
 from starfish_storage.metadata.postgres.database import PostgresDatabase
+from starfish_storage.metadata.postgres.repacking import PostgresRepacking
 from starfish_storage.metadata.row import only_value
 from starfish_storage.metadata.rows import RowCodec, placed_records
 from starfish_storage.metadata.shuffling import Shuffled
@@ -31,6 +32,9 @@ class PostgresMetadataHandler(SQLMetadataHandler):
         refuse_input: raises for an input of a run that is not to be stored.
         read_only: write nothing, neither rows nor data.
         layout: where new record data goes, in a new store; None: into files, or where an existing store puts it.
+
+    Attributes:
+        repacking: puts data elsewhere in the store, for maintenance.
     """
 
     def __init__(
@@ -46,6 +50,7 @@ class PostgresMetadataHandler(SQLMetadataHandler):
     ) -> None:
         database = PostgresDatabase(address, data, patience, read_only=read_only, layout=layout)
         super().__init__(database, data, codec, refuse_input)
+        self.repacking = PostgresRepacking(database, data)
         self._changes = PostgresChangeFeed(self._database, codec)
 
     @property

@@ -7,7 +7,7 @@ the more of what it says has been replaced meanwhile, and has to be looked up ag
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
@@ -22,7 +22,7 @@ from starfish_storage.interface.inspection import (
     RowInspection,
     Standing,
 )
-from starfish_storage.keys import named_version, owner_uid, versions_named
+from starfish_storage.keys import PackPlace, named_version, owner_uid, place_in_pack, versions_named
 from starfish_storage.metadata.data_owner import refuse_other_data
 from starfish_storage.metadata.inspected_rows import FAULT_QUERIES, faults_of_rows
 from starfish_storage.metadata.migrations import migrations
@@ -134,6 +134,11 @@ class PostgresInspection(RowInspection):
                 yield [self._reference(key, version, digest) for _, key, version, digest in page]
         for page in self._pages("page_of_versions", ("", 0)):
             yield [self._version_reference(key, version, digest) for *_, key, version, digest in page]
+        for query in ("page_of_packed_records", "page_of_packed_loose_data"):
+            for page in self._pages(query, ("",)):
+                yield _in_order(self._reference(key, version, digest) for _, key, version, digest in page)
+        for page in self._pages("page_of_packed_versions", ("",)):
+            yield _in_order(self._version_reference(key, version, digest) for _, key, version, digest in page)
 
     def request_config_references(self) -> Iterator[Sequence[str]]:
         """See `RowInspection.request_config_references`."""
@@ -142,6 +147,9 @@ class PostgresInspection(RowInspection):
 
     def locate(self, key: str) -> list[DataReference]:
         """See `RowInspection.locate`."""
+        place = place_in_pack(key)
+        if place is not None:
+            return [self._version_reference(*row) for row in self._rows("locate_packed_version", (place.version,))]
         found = self._rows("locate_data", ([key], [owner_uid(key)], [key]))
         keys, versions = map(list, zip(*versions_named(key), strict=True))
         kept = self._rows("locate_version", (keys, list(map(owner_uid, keys)), versions))
@@ -164,6 +172,11 @@ class PostgresInspection(RowInspection):
         """See `RowInspection.remove_stale`."""
         pages = list(self._stale_pages())
         return [name for page in pages for name in self._run(partial(self._cleaning.remove_noted, page, data))]
+
+    def packs_in_use(self, packs: Sequence[str]) -> dict[str, int]:
+        """See `RowInspection.packs_in_use`."""
+        found: dict[str, int] = dict(self._rows("measure_packs", (list(packs),)))
+        return found
 
     def remove_unwanted(
         self, found: Sequence[FoundFile], data: DataHandler, is_old: Callable[[FoundFile], bool]
@@ -238,6 +251,11 @@ class PostgresInspection(RowInspection):
                 raise
 
         return self._thread.submit(lambda: insist(attempt, self.uri, self._patience, opening=opening)).result()
+
+
+def _in_order(references: Iterable[DataReference]) -> list[DataReference]:
+    """Return references to data in packs in the order in which it lies there."""
+    return sorted(references, key=lambda one: place_in_pack(one.place) or PackPlace("", 0, 0))
 
 
 def _is_json(text: str | None) -> bool:

@@ -18,6 +18,7 @@ from starfish_storage.metadata.sqlite.change_feed import SQLiteChangeFeed
 from starfish_storage.metadata.sqlite.commit import GroupCommit
 from starfish_storage.metadata.sqlite.connection import Durability
 from starfish_storage.metadata.sqlite.database import Session
+from starfish_storage.metadata.sqlite.pack_contents import PackContents
 from starfish_storage.metadata.sqlite.readers import Readers
 from starfish_storage.metadata.sqlite.repacking import Repacking
 from starfish_storage.metadata.sqlite.shuffled import ShuffledRecords
@@ -41,6 +42,7 @@ class SQLiteMetadataHandler(SQLMetadataHandler):
 
     Attributes:
         repacking: puts data elsewhere in the store, for maintenance.
+        pack_contents: what rows name of packs.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class SQLiteMetadataHandler(SQLMetadataHandler):
         super().__init__(self._session, data, codec, refuse_input)
         self._changes = SQLiteChangeFeed(self._session, codec)
         self.repacking = Repacking(self._session, data)
+        self.pack_contents = PackContents(self._session)
 
     @property
     def changes(self) -> ChangeFeed:

@@ -18,7 +18,7 @@ from starfish_storage.errors import (
 from starfish_storage.files.planted import refuse_planted_database
 from starfish_storage.interface import DataHandler
 from starfish_storage.interface.inspection import DataReference, FoundFile, RowFault, RowInspection, Standing
-from starfish_storage.keys import DATABASE_FILE, PackPlace, named_version, owner_uid, pack_key, place_in_pack
+from starfish_storage.keys import DATABASE_FILE, PackPlace, owner_uid, pack_key, place_in_pack
 from starfish_storage.metadata.data_owner import Owner, refuse_other_data
 from starfish_storage.metadata.inspected_rows import FAULT_QUERIES, faults_of_rows
 from starfish_storage.metadata.migrations import latest_version
@@ -43,6 +43,8 @@ from starfish_storage.metadata.sqlite.starfish_copy import is_starfish_at_rest
 from starfish_storage.metadata.sqlite.untouched import Untouched, close_untouched, open_untouched, states_of_files
 from starfish_storage.uri import file_uri_of_path
 from starfish_storage.wording import REPAIR_OR_RESTORE
+
+_STRETCH = 64 << 20  # bytes of packs whose rows are read at once
 
 
 class Inspection:
@@ -293,13 +295,16 @@ class SQLiteRowInspection(RowInspection):
         """See `RowInspection.data_references`. Read in pages: while a statement reads, the log cannot be emptied."""
         after = ""
         while page := list(self._inspection.rows("page_of_data_references", (after,))):
-            yield [DataReference(key, named_version(key, version), digest) for _, key, digest, version in page]
+            yield [DataReference(key, key, digest) for _, key, digest, version in page if version is None]
             after, *_ = page[-1]
         last = ("", 0)
         while page := list(self._inspection.rows("page_of_version_references", last)):
-            yield [DataReference(key, named_version(key, version), digest) for *_, key, digest, version in page]
+            yield [DataReference(key, key, digest) for *_, key, digest, version in page if version is None]
             uid, number, *_ = page[-1]
             last = (uid, number)
+        for first, until in self._stretches():
+            rows = self._inspection.rows("placed_references_in", (first, first, until, until))
+            yield [DataReference(key, PackPlace(*place).key, digest) for key, digest, *place in rows]
 
     def request_config_references(self) -> Iterator[Sequence[str]]:
         """See `RowInspection.request_config_references`. There is one a master job."""
@@ -321,6 +326,11 @@ class SQLiteRowInspection(RowInspection):
                 found[key] = standing
         return found
 
+    def packs_in_use(self, packs: Sequence[str]) -> dict[str, int]:
+        """See `RowInspection.packs_in_use`."""
+        wanted = set(packs)
+        return {fill.pack: fill.live for fill in self._inspection.packs() if fill.live and fill.pack in wanted}
+
     def stale_removals(self) -> Iterator[str]:
         """Nothing: the journal has them, and the next one to open the store makes them."""
         return iter(())
@@ -333,9 +343,14 @@ class SQLiteRowInspection(RowInspection):
         try:
             finished = lock.acquire()
             try:
-                standing = self.standing([file.key for file in found])
-                removed = [file for file in found if file.key not in standing and is_old(file)]
+                packs = [file.pack for file in found if file.pack is not None]
+                used = self.packs_in_use(packs) if packs else {}
+                gone = set(data.remove_packs([pack for pack in packs if pack not in used]))
+                others = [file for file in found if file.pack is None]
+                standing = self.standing([file.key for file in others])
+                removed = [file for file in others if file.key not in standing and is_old(file)]
                 data.remove_all([file.key for file in removed])
+                removed += [file for file in found if file.pack in gone]
             finally:
                 lock.release(finished=finished)  # as it was found: what a killed writer left is for the next one
         finally:
@@ -345,6 +360,18 @@ class SQLiteRowInspection(RowInspection):
     def remove_stale(self, data: DataHandler) -> list[str]:  # noqa: ARG002 (see `stale_removals`)
         """See `RowInspection.remove_stale`."""
         return []
+
+    def _stretches(self) -> Iterator[tuple[str, str]]:
+        """Yield the first and the last of some packs that follow each other: as much as fits into memory."""
+        first: str | None = None
+        size = 0
+        fills = [fill for fill in self._inspection.packs() if fill.live]
+        for fill in fills:
+            first = first or fill.pack
+            size += fill.live
+            if size >= _STRETCH or fill is fills[-1]:
+                yield first, fill.pack
+                first, size = None, 0
 
     def _standing_of(self, key: str) -> Standing | None:
         committed = self._inspection.data_of(key)

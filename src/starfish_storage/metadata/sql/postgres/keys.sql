@@ -26,3 +26,8 @@ strpos({row}.data_version, ':') > 0
 
 -- fragment: lies_alone
 ({row}.data_version IS NULL OR strpos({row}.data_version, ':') = 0)
+
+-- fragment: in_wanted_pack
+-- Of the pack `wanted.pack`: what its index finds as one range. A semicolon comes right after a colon.
+strpos({row}.data_version, ':') > 0
+    AND {row}.data_version > wanted.pack || ':' AND {row}.data_version < wanted.pack || ';'

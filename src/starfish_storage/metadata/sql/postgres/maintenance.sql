@@ -22,18 +22,33 @@ SELECT (SELECT count(*) FROM records WHERE output_ref IS NOT NULL)
        + (SELECT count(*) FROM record_versions WHERE output_ref IS NOT NULL), (SELECT count(*) FROM loose_data)
 
 -- name: page_of_records
--- With data of their own.
+-- With data of their own, that does not lie in a pack.
 SELECT record_uid, output_ref, data_version, data_sha256 FROM records
-WHERE record_uid > :after AND {has_own_data records}
+WHERE record_uid > :after AND {has_own_data records} AND {lies_alone records}
 ORDER BY record_uid LIMIT 1000
 
 -- name: page_of_loose_data
-SELECT key, key, data_version, data_sha256 FROM loose_data WHERE key > :after ORDER BY key LIMIT 1000
+SELECT key, key, data_version, data_sha256 FROM loose_data
+WHERE key > :after AND {lies_alone loose_data} ORDER BY key LIMIT 1000
 
 -- name: page_of_versions
 SELECT record_uid, number, output_ref, data_version, data_sha256 FROM record_versions
-WHERE (record_uid, number) > (:after, :after_number) AND output_ref IS NOT NULL
+WHERE (record_uid, number) > (:after, :after_number) AND output_ref IS NOT NULL AND {lies_alone record_versions}
 ORDER BY record_uid, number LIMIT 1000
+
+-- name: page_of_packed_records
+-- By pack, so that what lies together is read together; as much as a whole pack may hold.
+SELECT data_version, output_ref, data_version, data_sha256 FROM records
+WHERE data_version > :after AND {in_pack records} ORDER BY data_version LIMIT 10000
+
+-- name: page_of_packed_loose_data
+SELECT data_version, key, data_version, data_sha256 FROM loose_data
+WHERE data_version > :after AND {in_pack loose_data} ORDER BY data_version LIMIT 10000
+
+-- name: page_of_packed_versions
+SELECT data_version, output_ref, data_version, data_sha256 FROM record_versions
+WHERE data_version > :after AND {in_pack record_versions} AND output_ref IS NOT NULL
+ORDER BY data_version LIMIT 10000
 
 -- name: locate_version
 -- Of an object, given as every key and version that its name may be made of.
@@ -41,6 +56,10 @@ SELECT record_versions.output_ref, record_versions.data_version, record_versions
 FROM unnest(:keys::text[], :owners::text[], :versions::text[]) AS wanted (key, owner, version)
 JOIN record_versions ON record_versions.record_uid = wanted.owner AND record_versions.output_ref = wanted.key
     AND record_versions.data_version IS NOT DISTINCT FROM wanted.version
+
+-- name: locate_packed_version
+SELECT output_ref, data_version, data_sha256 FROM record_versions
+WHERE data_version = :version AND {in_pack record_versions}
 
 -- name: page_of_borrowed_data
 -- That neither a record of its own nor `loose_data` knows: it lies under the key itself.
@@ -246,3 +265,70 @@ ON CONFLICT (object) DO NOTHING
 
 -- name: forget_removals
 DELETE FROM data_removals WHERE object = ANY (:objects::text[])
+
+-- name: measure_packs
+-- How many bytes of packs rows name. Data without a record that nobody borrows does not count: it is collected.
+SELECT wanted.pack, sum(split_part(named.data_version, '+', 2)::bigint)::bigint
+FROM unnest(:packs::text[]) AS wanted (pack)
+CROSS JOIN LATERAL (
+    SELECT data_version FROM records WHERE {in_wanted_pack records}
+    UNION SELECT data_version FROM record_versions WHERE {in_wanted_pack record_versions}
+    UNION SELECT data_version FROM loose_data WHERE {in_wanted_pack loose_data} AND EXISTS (
+        SELECT 1 FROM records WHERE records.output_ref = loose_data.key AND {borrows_data records})) AS named
+GROUP BY wanted.pack
+
+-- name: forget_loose_data_in_packs
+-- Data that was saved without a record, and that nobody borrows.
+DELETE FROM loose_data USING unnest(:packs::text[]) AS wanted (pack)
+WHERE {in_wanted_pack loose_data} AND NOT EXISTS (
+    SELECT 1 FROM records WHERE records.output_ref = loose_data.key AND {borrows_data records})
+
+-- name: find_used_packs
+-- Those of some packs that any row names.
+SELECT wanted.pack FROM unnest(:packs::text[]) AS wanted (pack)
+WHERE EXISTS (SELECT 1 FROM records WHERE {in_wanted_pack records})
+   OR EXISTS (SELECT 1 FROM record_versions WHERE {in_wanted_pack record_versions})
+   OR EXISTS (SELECT 1 FROM loose_data WHERE {in_wanted_pack loose_data})
+
+-- name: list_used_packs
+SELECT split_part(data_version, ':', 1) AS pack FROM records WHERE {in_pack records}
+UNION SELECT split_part(data_version, ':', 1) FROM record_versions WHERE {in_pack record_versions}
+UNION SELECT split_part(data_version, ':', 1) FROM loose_data WHERE {in_pack loose_data}
+ORDER BY pack
+
+-- name: list_packs_of_run
+SELECT split_part(data_version, ':', 1) AS pack FROM records
+WHERE master_job_id = :master_job_id AND {in_pack records}
+UNION SELECT split_part(data_version, ':', 1) FROM record_versions
+WHERE master_job_id = :same_run AND {in_pack record_versions}
+ORDER BY pack
+
+-- name: list_contents_of_packs
+-- Keys of data in packs, and where it lies there.
+SELECT output_ref, data_version FROM records, unnest(:packs::text[]) AS wanted (pack)
+WHERE {in_wanted_pack records} AND {has_own_data records}
+UNION SELECT output_ref, data_version FROM record_versions, unnest(:version_packs::text[]) AS wanted (pack)
+WHERE {in_wanted_pack record_versions}
+UNION SELECT key, data_version FROM loose_data, unnest(:loose_packs::text[]) AS wanted (pack)
+WHERE {in_wanted_pack loose_data}
+
+-- name: move_data
+-- Wherever data still lies where it lay, say where it lies now; returns where that was. What was replaced meanwhile
+-- stays as it is.
+WITH given AS (
+    SELECT * FROM unnest(:owners::text[], :keys::text[], :befores::text[], :versions::text[])
+    AS given (owner, key, before, version)),
+moved_records AS (
+    UPDATE records SET data_version = given.version FROM given
+    WHERE records.record_uid = given.owner AND records.output_ref = given.key AND records.data_version = given.before
+    RETURNING given.before),
+moved_versions AS (
+    UPDATE record_versions SET data_version = given.version FROM given
+    WHERE record_versions.record_uid = given.owner AND record_versions.output_ref = given.key
+      AND record_versions.data_version = given.before
+    RETURNING given.before),
+moved_loose_data AS (
+    UPDATE loose_data SET data_version = given.version FROM given
+    WHERE loose_data.key = given.key AND loose_data.data_version = given.before
+    RETURNING given.before)
+SELECT before FROM moved_records UNION SELECT before FROM moved_versions UNION SELECT before FROM moved_loose_data

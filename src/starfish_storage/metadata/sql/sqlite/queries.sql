@@ -79,6 +79,18 @@ FROM (
 LEFT JOIN packed_data ON key = referring.output_ref
 ORDER BY pack, start, length, referring.output_ref
 
+-- name: placed_references_in
+-- What `every_placed_reference` has of some packs that follow each other.
+SELECT referring.output_ref, referring.data_sha256, pack, start, length
+FROM (
+    SELECT output_ref, data_sha256 FROM records WHERE output_ref IS NOT NULL
+    UNION ALL
+    SELECT output_ref, data_sha256 FROM record_versions WHERE output_ref IS NOT NULL
+) AS referring
+JOIN packed_data ON key = referring.output_ref
+WHERE (length(pack), pack) BETWEEN (length(:first), :first_pack) AND (length(:last), :last_pack)
+ORDER BY pack, start, length, referring.output_ref
+
 -- name: every_unreferenced_packed_key
 SELECT key FROM packed_data
 EXCEPT SELECT output_ref FROM records WHERE output_ref IS NOT NULL
@@ -98,6 +110,14 @@ SELECT pack FROM packed_data JOIN record_versions ON output_ref = key WHERE mast
 
 -- name: every_empty_pack
 SELECT pack FROM packs WHERE size > 0 EXCEPT SELECT pack FROM packed_data ORDER BY pack
+
+-- name: list_contents_of_packs
+SELECT key, pack, start, length FROM packed_data WHERE pack IN (
+-- each row
+:pack
+-- end
+)
+ORDER BY pack, start
 
 -- name: every_used_pack
 SELECT DISTINCT pack FROM packed_data

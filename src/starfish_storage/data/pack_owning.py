@@ -42,7 +42,7 @@ class WrittenPack:
         is_entered: whether its entry in the directory is power-safe.
     """
 
-    __slots__ = ("descriptor", "end", "is_all_ours", "is_entered", "name", "synced")
+    __slots__ = ("_names", "descriptor", "end", "is_all_ours", "is_entered", "name", "synced")
 
     def __init__(self, name: str, descriptor: int, end: int, *, is_all_ours: bool, is_entered: bool) -> None:
         self.name = name
@@ -50,6 +50,7 @@ class WrittenPack:
         self.end = self.synced = end
         self.is_all_ours = is_all_ours
         self.is_entered = is_entered
+        self._names = os.fstat(descriptor).st_nlink  # 1, or 0 where a file system does not count
 
     def __del__(self) -> None:
         self.close()
@@ -61,8 +62,13 @@ class WrittenPack:
             close(descriptor)
 
     def has_room(self, length: int) -> bool:
-        """Return whether so many bytes can be appended here: another name of the file may be another store's pack."""
-        return (not self.end or self.end + length <= LARGEST_PACK) and os.fstat(self.descriptor).st_nlink == 1
+        """Return whether so many bytes can be appended here: not if the file was removed, or has got another name.
+
+        That may be another store's, a copy made with hard links.
+        """
+        if self.end and self.end + length > LARGEST_PACK:
+            return False
+        return os.fstat(self.descriptor).st_nlink == self._names
 
     def unlock(self) -> None:
         """Give the lock back, also where a forked child has inherited the open file. Never raises."""
@@ -228,10 +234,15 @@ class PackChoice:
             return None
         end = committed([name]).get(name)
         found = os.fstat(descriptor)
-        if end is None or not _fits(end, length) or found.st_nlink != 1 or found.st_size < end:
+        if end is None or not _fits(end, length) or found.st_nlink > 1 or found.st_size < end:
             return None
-        if found.st_size > end:
-            self._files.truncate(descriptor, end)
+        try:
+            if not os.path.samestat(found, os.stat(f"{name}.jsonl", dir_fd=directory, follow_symlinks=False)):
+                return None
+            if found.st_size > end:
+                self._files.truncate(descriptor, end)
+        except OSError:
+            return None  # it was removed, or cannot be written
         pack.end = pack.synced = end
         return pack
 
@@ -263,7 +274,7 @@ class PackChoice:
             if error.errno not in _NO_LOCKS:
                 return None
             # Nobody can lock it, so nobody takes it.
-        return pack if os.fstat(descriptor).st_nlink == 1 else None
+        return pack
 
 
 def _fits(committed: int | None, length: int) -> bool:

@@ -115,19 +115,19 @@ class GroupCommit:
     def run(self, group: Sequence[WriteOperation]) -> None:
         """Carry out a group. Afterwards each operation is durable or has its error."""
         self._stage(group)
-        if not (staged := [operation for operation in group if operation.error is None]):
-            return
+        staged = [operation for operation in group if operation.error is None]
         committed: list[WriteOperation] = []
         try:
-            with self._locked():
-                committed = self._commit(staged)
-                self._publish(committed)
+            if staged:
+                with self._locked():
+                    committed = self._commit(staged)
+                    self._publish(committed)
         except StorageError as error:
             for operation in staged:
                 if not operation.done:
                     operation.error = operation.error or error
-        if len(committed) < len(staged) and self.broken is None:
-            self._packing.take_back(list(set(staged).difference(committed)))
+        if len(committed) < len(group) and self.broken is None:
+            self._packing.take_back(list(set(group).difference(committed)))
         for operation in staged:
             if operation.error is not None or operation.stale or len(operation.data) > 1:
                 discard(operation)

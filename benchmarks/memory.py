@@ -1,7 +1,8 @@
-"""How much memory this process has resident."""
+"""How much memory this process has resident, and how much disk a store takes."""
 
 from __future__ import annotations
 
+import os
 import resource
 import sys
 from pathlib import Path
@@ -23,3 +24,14 @@ def resident_megabytes() -> dict[str, float]:
         "now": int(fields["VmRSS"].split()[0]) * 1024 / 1e6,
         "peak": int(fields["VmHWM"].split()[0]) * 1024 / 1e6,
     }
+
+
+def on_disk(directory: str) -> dict[str, int]:
+    """Return the number of ``files`` of a closed store, and the bytes that its ``data`` and its ``rows`` take."""
+    found = {"files": 0, "data": 0, "rows": 0}
+    for parent, _, names in os.walk(directory):
+        for name in names:
+            found["files"] += 1
+            kind = "data" if f"{parent}/".startswith(f"{directory}/data/") else "rows"
+            found[kind] += os.lstat(f"{parent}/{name}").st_blocks * 512
+    return found

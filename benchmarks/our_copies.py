@@ -14,12 +14,14 @@ import time
 import apsw
 
 from benchmarks.callers import settle
-from benchmarks.memory import resident_megabytes
+from benchmarks.memory import on_disk, resident_megabytes
 from benchmarks.turns import serve
 from starfish_storage import LocalStorage
 from starfish_storage.copying import copy
 from starfish_storage.interface import Layout
 from starfish_storage.maintenance import backup, verify
+from starfish_storage.maintenance.compressing import compress
+from starfish_storage.maintenance.packing import pack
 
 
 def copy_store(source: str, target: str, records: int, new: int, layout: Layout) -> dict[str, float]:
@@ -68,6 +70,21 @@ def copy_files(source: str, target: str) -> float:
     return time.perf_counter() - begun
 
 
+def compress_packs(directory: str) -> dict[str, float]:
+    """Compress the packs of a store; return the seconds as ``compressed_in``, and what is on disk afterwards."""
+    return {"compressed_in": asyncio.run(_compress(directory)), **on_disk(directory)}
+
+
+async def _compress(directory: str) -> float:
+    store = LocalStorage(f"file://{directory}")
+    async with store:
+        report = await pack(store)  # moves nothing: everything lies in packs
+    async with store:
+        begun = time.perf_counter()
+        await compress(store, report)
+        return time.perf_counter() - begun
+
+
 async def _copy_store(source: str, target: str, records: int, new: int, layout: Layout) -> dict[str, float]:
     settle()
     begun = time.perf_counter()
@@ -80,4 +97,4 @@ async def _copy_store(source: str, target: str, records: int, new: int, layout: 
 
 
 if __name__ == "__main__":
-    serve({task.__name__: task for task in (copy_store, copy_files, verify_store, back_up)})
+    serve({task.__name__: task for task in (copy_store, copy_files, verify_store, back_up, compress_packs)})

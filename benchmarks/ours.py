@@ -16,7 +16,7 @@ from typing import Any, Literal
 import apsw
 
 from benchmarks.callers import run_callers, settle, time_each
-from benchmarks.memory import resident_megabytes
+from benchmarks.memory import on_disk, resident_megabytes
 from benchmarks.payloads import make_payloads, status_of
 from benchmarks.turns import serve
 from starfish_storage import GenerationJob, GenerationMasterJob, LocalStorage, Project, Record
@@ -95,7 +95,7 @@ def completed_hashes(directory: str, master_job_id: str, expected: int) -> float
 def write_many(directory: str, records: int, callers: int, jobs: int, layout: Layout = "files") -> dict[str, Any]:
     """Save very many records in this process; return the seconds, its memory, what is on disk, and where they are."""
     found = asyncio.run(_write_many(directory, records, callers, jobs, layout))
-    return found | _on_disk(directory)
+    return found | on_disk(directory)
 
 
 def query_many(directory: str, master_job_id: str, uids: list[str], records: int, repeats: int) -> dict[str, Any]:
@@ -286,17 +286,6 @@ async def _write_many(directory: str, records: int, callers: int, jobs: int, lay
         "master_job_id": master_job_id,
         "uids": uids,
     }
-
-
-def _on_disk(directory: str) -> dict[str, int]:
-    """Return the number of ``files`` of a closed store, and the bytes that its ``data`` and its ``rows`` take."""
-    found = {"files": 0, "data": 0, "rows": 0}
-    for parent, _, names in os.walk(directory):
-        for name in names:
-            found["files"] += 1
-            kind = "data" if f"{parent}/".startswith(f"{directory}/data/") else "rows"
-            found[kind] += os.lstat(f"{parent}/{name}").st_blocks * 512
-    return found
 
 
 async def _query_many(

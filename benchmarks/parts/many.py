@@ -57,7 +57,7 @@ def measure_many(run: Run) -> list[Table]:
             _query(contestant, found, stores.get(name, peer_store), made[name], records)
     run.say("many: compressing the packs")
     with run.fresh_contestant("benchmarks.our_copies") as ours:
-        compressed = ours.turn("compress", directory=stores["packed"])
+        compressed = ours.turn("compress_packs", directory=stores["packed"])
     return [_memory(made, records), _on_disk(made, compressed, records), _queries(times, records)]
 
 

@@ -109,7 +109,8 @@ UNION
 SELECT pack FROM packed_data JOIN record_versions ON output_ref = key WHERE master_job_id = :same_run
 
 -- name: every_empty_pack
-SELECT pack FROM packs WHERE size > 0 EXCEPT SELECT pack FROM packed_data ORDER BY pack
+-- Those that were given up are among them: their files may be there still.
+SELECT pack FROM packs EXCEPT SELECT pack FROM packed_data ORDER BY pack
 
 -- name: list_contents_of_packs
 SELECT key, pack, start, length FROM packed_data WHERE pack IN (

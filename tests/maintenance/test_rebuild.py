@@ -346,7 +346,7 @@ def test_a_new_database_knows_where_its_data_lies(tmp_path: Path) -> None:
     for name, elsewhere in (("yes", True), ("no", False)):
         (tmp_path / name).mkdir()
         rebuild(f"{tmp_path}/{name}/metadata.db", (), None, data_elsewhere=elsewhere)
-        assert rows_of(tmp_path / name)["settings"] == [("data_elsewhere", name)]
+        assert rows_of(tmp_path / name)["settings"] == [("data_elsewhere", name), ("layout", "files")]
 
 
 async def test_a_store_whose_directory_is_gone_is_rebuilt_beside_its_data(root: Path, tmp_path: Path) -> None:

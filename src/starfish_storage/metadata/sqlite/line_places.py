@@ -38,7 +38,15 @@ class FoundPacks(NamedTuple):
     has_files: bool
 
 
-NO_PACKS = FoundPacks(lambda: (), lambda _: b"", lambda *_: False, has_files=True)
+def _holds_nothing(_: PackPlace) -> bytes:
+    return b""
+
+
+def _is_no_file(_: str, __: bytes) -> bool:
+    return False
+
+
+NO_PACKS = FoundPacks(tuple, _holds_nothing, _is_no_file, has_files=False)
 
 
 class LinePlaces:

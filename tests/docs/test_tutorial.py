@@ -27,7 +27,7 @@ def test_commands_print_what_the_page_shows(tmp_path: Path):
             alike = doctest.OutputChecker().check_output(lasting(block.text), lasting(printed), ALIKE)
             assert alike, f"line {block.line}:\n{printed}"
             compared += 1
-    assert compared == 6
+    assert compared == 8
 
 
 def as_it_ends(command: str) -> str:

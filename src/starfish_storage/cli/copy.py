@@ -12,13 +12,13 @@ import click
 from starfish_storage.cli import exit_codes
 from starfish_storage.cli.counting import counted
 from starfish_storage.cli.opening import is_there, made, reading
-from starfish_storage.cli.options import example, with_json, with_store
+from starfish_storage.cli.options import example, with_json, with_layout, with_store
 from starfish_storage.cli.output import show_report, show_text
 from starfish_storage.cli.place import Place
 from starfish_storage.cli.run_lookup import find_run
 from starfish_storage.copying import CopyReport, copy
 from starfish_storage.copying.engine import refuse_places
-from starfish_storage.interface import Storage
+from starfish_storage.interface import Layout, Storage
 from starfish_storage.opening import open_storage
 from starfish_storage.storage.local import LocalStorage
 from starfish_storage.uri import as_uri, file_uri_of_path
@@ -29,6 +29,7 @@ from starfish_storage.uri import as_uri, file_uri_of_path
 @click.option("--project", multiple=True, metavar="ID", help="Only this project, with all of its runs; repeatable.")
 @click.option("--run", "runs", multiple=True, metavar="RUN", help="Only this run, with its project; repeatable.")
 @click.option("--data-uri-to", metavar="URI|PATH", help="Where the data of TARGET lies or shall lie, if elsewhere.")
+@with_layout
 @click.option("--skip-damaged", is_flag=True, help="Copy records even if their data is lost or damaged.")
 @click.option("--dry-run", is_flag=True, help="Compare the stores, and write nothing.")
 @with_json
@@ -39,6 +40,7 @@ def copy_command(
     project: tuple[str, ...],
     runs: tuple[str, ...],
     data_uri_to: str | None,
+    layout: Layout | None,
     skip_damaged: bool,
     dry_run: bool,
     as_json: bool,
@@ -48,7 +50,7 @@ def copy_command(
     Everything arrives as it is: records and their data, inputs, attempts, costs and paid steps. A copied run can be
     resumed in TARGET. Run the command again to continue an interrupted copy, or to copy what is new.
     """
-    to = Place(as_uri(target), None if data_uri_to is None else as_uri(data_uri_to))
+    to = Place(as_uri(target), None if data_uri_to is None else as_uri(data_uri_to), layout=layout)
     report = asyncio.run(_copy(place, to, project, runs, skip_damaged=skip_damaged, dry_run=dry_run))
     if dry_run and not as_json:
         show_text(f"Dry run; this would happen: {report}")

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from starfish_storage.cli.options import example, with_store_to_write
+from starfish_storage.cli.options import example, with_store_to_make
 from starfish_storage.cli.place import Place
 from starfish_storage.cli.run_lookup import LAST
 from starfish_storage.cli.running import carry_out, how_options, read_config, with_how
@@ -28,7 +28,7 @@ from starfish_storage.errors import InvalidInputError
     "--config", metavar="FILE.json", type=click.Path(exists=True, dir_okay=False), help="Stored with the run."
 )
 @with_how
-@with_store_to_write
+@with_store_to_make
 def generate_command(
     place: Place,
     function: str,

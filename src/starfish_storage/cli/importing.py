@@ -11,7 +11,7 @@ from starfish_storage.cli import exit_codes
 from starfish_storage.cli.cells import Cell
 from starfish_storage.cli.counting import counted
 from starfish_storage.cli.opening import made
-from starfish_storage.cli.options import example, with_form_options, with_json, with_store_to_write
+from starfish_storage.cli.options import example, with_form_options, with_json, with_store_to_make
 from starfish_storage.cli.output import say, show_fields, show_json
 from starfish_storage.cli.place import Place
 from starfish_storage.errors import InvalidInputError
@@ -46,7 +46,7 @@ def _help() -> str:
 @with_form_options(option for form in FORMS for option in form.options)
 @click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
 @with_json
-@with_store_to_write
+@with_store_to_make
 def import_command(
     place: Place, source: str, form: Any, project: str | None, quiet: bool, as_json: bool, **options: Any
 ) -> int:

@@ -30,10 +30,11 @@ async def made(place: Place, durability: Durability) -> AsyncGenerator[Storage]:
 
     Raises:
         StoreReadOnlyError: nothing is to be written there.
+        StoreOpenError: it is there, and holds data in another layout than the one that was asked for.
         StorageUnavailableError: its server cannot be reached. (An open store waits for it longer.)
     """
     place.refuse_writing()
-    storage = open_storage(place.uri, place.data_uri, durability=durability)
+    storage = open_storage(place.uri, place.data_uri, durability=durability, layout=place.layout)
     await is_there(place)
     async with storage:
         yield storage

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -13,6 +14,7 @@ from starfish_storage.cli.place import (
     DATA_VARIABLE,
     DEFAULT_STORE,
     STORE_VARIABLE,
+    Place,
     place_of,
 )
 from starfish_storage.form_option import FormOption
@@ -26,6 +28,8 @@ READ_ONLY_HELP = "Write nothing to the store."
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 if TYPE_CHECKING:
+    from starfish_storage.interface import Layout
+
     _TextType = click.ParamType[str]
 else:
     _TextType = click.ParamType  # in click 8.1 it takes no parameter
@@ -44,6 +48,25 @@ def with_store(command: Command) -> Command:
 def with_store_to_write(command: Command) -> Command:
     """Do as `with_store` for a command that always writes: its help does not offer what makes it fail."""
     return _with_place(command, writes=True)
+
+
+with_layout = click.option(
+    "--layout",
+    type=click.Choice(["packed", "files"]),
+    help="How a store that is made holds data: many records to a file, or a file each [default: packed].",
+)
+
+
+def with_store_to_make(command: Command) -> Command:
+    """Do as `with_store_to_write` for a command that makes a store if there is none, and let it choose the layout."""
+
+    @with_store_to_write
+    @with_layout
+    @wraps(command)
+    def run(place: Place, *given: Any, layout: Layout | None, **others: Any) -> Any:
+        return command(replace(place, layout=layout), *given, **others)
+
+    return cast("Command", run)
 
 
 def _with_place(command: Command, *, writes: bool) -> Command:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import shlex
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import click
 
 from starfish_storage.errors import StoreReadOnlyError
 from starfish_storage.uri import POSTGRES_SCHEMES, as_uri, path_of_file_uri, without_password
+
+if TYPE_CHECKING:
+    from starfish_storage.interface import Layout
 
 STORE_VARIABLE = "STARFISH_STORAGE_URI"
 DATA_VARIABLE = "STARFISH_STORAGE_DATA_URI"
@@ -27,12 +30,14 @@ class Place:
         data_uri: that of its data, if that lies elsewhere.
         words: the options that name it on another command line; none where it is found without.
         read_only: nothing is to be written there.
+        layout: how it holds data if the command makes it; None: as it is, and packed if it is new.
     """
 
     uri: str
     data_uri: str | None = None
     words: tuple[str, ...] = ()
     read_only: bool = False
+    layout: Layout | None = None
 
     @property
     def is_local(self) -> bool:

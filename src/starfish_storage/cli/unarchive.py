@@ -8,7 +8,7 @@ import click
 
 from starfish_storage.cli.counting import counted
 from starfish_storage.cli.opening import made
-from starfish_storage.cli.options import example, with_json, with_store_to_write
+from starfish_storage.cli.options import example, with_json, with_store_to_make
 from starfish_storage.cli.output import show_report
 from starfish_storage.cli.place import Place
 from starfish_storage.copying import CopyReport, unarchive
@@ -23,7 +23,7 @@ from starfish_storage.copying import CopyReport, unarchive
     help="Refuse an archive that holds more [default: 100 times its size].",
 )
 @with_json
-@with_store_to_write
+@with_store_to_make
 def unarchive_command(place: Place, file: str, most_bytes: int | None, as_json: bool) -> None:
     """Copy the run in an archive into the store, which is made if missing.
 

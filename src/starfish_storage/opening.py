@@ -9,7 +9,7 @@ from starfish_storage.errors import InvalidUriError, StoreOpenError
 from starfish_storage.interface import Layout, Storage
 from starfish_storage.metadata.sqlite.connection import Durability
 from starfish_storage.storage.local import LocalStorage
-from starfish_storage.uri import FILE_SCHEME, POSTGRES_SCHEMES, as_uri, without_password
+from starfish_storage.uri import FILE_SCHEME, POSTGRES_SCHEMES, as_uri, is_object_uri, without_password
 
 if TYPE_CHECKING:
     from starfish_storage.storage.postgres import PostgresStorage
@@ -36,11 +36,13 @@ def open_storage(
             for the most, ``"power"``.
         redact_secrets: replace the secrets in configurations before they are saved: see `LocalStorage`.
         read_only: write nothing: see `LocalStorage` and `PostgresStorage`.
-        layout: where a new store puts record data: see `LocalStorage`.
+        layout: where a new store puts record data: ``"packed"``, into packs, files of many records; ``"files"``, into a
+            file each. If you leave it out, a new store is packed, and an existing one as it is. An existing store of
+            the other layout is refused at ``setup()``.
 
     Raises:
         InvalidUriError: a path or URI cannot be used, or there is no storage for its scheme.
-        InvalidInputError: the durability is unknown.
+        InvalidInputError: the durability or the layout is unknown.
         StoreOpenError: what it needs is not installed.
 
     >>> open_storage("/data/store").storage_uri
@@ -54,13 +56,14 @@ def open_storage(
             without_password(place),
             "write 'file:///data/store', or 'postgresql://user@host/database?schema=my_store'",
         )
+    in_objects = data_place is not None and is_object_uri(data_place)
     return LocalStorage(
         place,
         data_place,
         durability=durability,
         redact_secrets=redact_secrets,
         read_only=read_only,
-        layout=layout,
+        layout=layout or (None if in_objects else "packed if new"),
     )
 
 

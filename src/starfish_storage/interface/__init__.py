@@ -22,7 +22,7 @@ Rules that hold for every method, so that each docstring need only say what is i
 from starfish_storage.interface.annotation_rows import AnnotationRow
 from starfish_storage.interface.annotations import AnnotationStore
 from starfish_storage.interface.change_feed import ChangedRecords, ChangeFeed, CurrentRecord, RunSize
-from starfish_storage.interface.data import CommittedSizes, DataHandler, DataWrite, Layout
+from starfish_storage.interface.data import AskedLayout, CommittedSizes, DataHandler, DataWrite, Layout
 from starfish_storage.interface.ledger import RunLedger
 from starfish_storage.interface.metadata import MetadataHandler
 from starfish_storage.interface.row_log import RowLogHandler
@@ -50,6 +50,7 @@ from starfish_storage.keys import PackPlace
 __all__ = [
     "AnnotationRow",
     "AnnotationStore",
+    "AskedLayout",
     "AttemptRow",
     "ChangeFeed",
     "ChangedRecords",

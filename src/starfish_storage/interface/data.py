@@ -13,6 +13,9 @@ Layout = Literal["files", "packed"]
 """Where a store puts new record data. ``"files"``: into a file or an object of its own for each record. ``"packed"``:
 into packs, files or objects of many records, one a line."""
 
+AskedLayout = Literal["files", "packed", "packed if new"]
+"""What who opens a store asks for: one of the layouts, or packs in a new store and in others what there is."""
+
 CommittedSizes = Callable[[Sequence[str]], Mapping[str, int]]
 """Returns of those packs that the rows know how much of each is committed, in bytes."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starfish_storage.data.filesystem import FileSystemDataHandler
 from starfish_storage.errors import InvalidInputError
-from starfish_storage.interface import DataHandler, Layout
+from starfish_storage.interface import AskedLayout, DataHandler
 from starfish_storage.uri import is_object_uri, path_of_file_uri
 
 
@@ -25,12 +25,12 @@ def data_handler(uri: str, retry_seconds: float | None = None) -> DataHandler:
     return FileSystemDataHandler(path_of_file_uri(uri))
 
 
-def checked_layout(layout: Layout | None) -> Layout | None:
+def checked_layout(layout: AskedLayout | None) -> AskedLayout | None:
     """Return a layout as it is given.
 
     Raises:
         InvalidInputError: it is unknown.
     """
-    if layout not in (None, "files", "packed"):
+    if layout not in (None, "files", "packed", "packed if new"):
         raise InvalidInputError(f"layout must be 'files' or 'packed', not {layout!r}.")
     return layout

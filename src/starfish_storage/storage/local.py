@@ -8,7 +8,7 @@ from starfish_storage.data.filesystem import FileSystemDataHandler, make_root
 from starfish_storage.data.mounts import warn_of_network_file_systems, warn_of_volatile_file_systems
 from starfish_storage.data.row_log import LoneRowLog
 from starfish_storage.errors import InvalidInputError
-from starfish_storage.interface import Layout
+from starfish_storage.interface import AskedLayout
 from starfish_storage.keys import DATABASE_FILE
 from starfish_storage.metadata.rows import RowCodec
 from starfish_storage.metadata.sqlite.connection import Durability
@@ -52,7 +52,7 @@ class LocalStorage(HybridStorage):
         layout: where a new store puts record data. ``"files"``, which None means, too: into a file each, as published.
             ``"packed"``: into packs, files of many records, one a line: one write for all that is saved together, and
             a hundred files instead of a million. A store keeps its layout, whatever opens it; `setup` refuses another
-            with a `StoreOpenError`.
+            with a `StoreOpenError`. ``"packed if new"`` never is: an existing store is as it is.
 
     Raises:
         InvalidUriError: a URI is not one of a local directory, or of an object store.
@@ -71,7 +71,7 @@ class LocalStorage(HybridStorage):
         durability: Durability = "power",
         redact_secrets: bool = True,
         read_only: bool = False,
-        layout: Layout | None = None,
+        layout: AskedLayout | None = None,
     ) -> None:
         if durability not in ("power", "process"):
             raise InvalidInputError(f"durability must be 'power' or 'process', not {durability!r}.")

@@ -18,7 +18,7 @@ from starfish_storage.errors import (
     StorageUnavailableError,
     StoreDamagedError,
 )
-from starfish_storage.interface import DataHandler, DataWrite, Layout, RowLogHandler
+from starfish_storage.interface import AskedLayout, DataHandler, DataWrite, RowLogHandler
 from starfish_storage.keys import DATABASE_FILE
 from starfish_storage.metadata.operations import WriteOperation, changes_what_is_there, discard, distinct, runs
 from starfish_storage.metadata.queries import sqlite_queries
@@ -70,7 +70,7 @@ class GroupCommit:
         vfs: str | None,
         *,
         data_elsewhere: bool = False,
-        layout: Layout | None = None,
+        layout: AskedLayout | None = None,
     ) -> None:
         self._path = f"{root}/{DATABASE_FILE}"
         self._data = data
@@ -81,7 +81,7 @@ class GroupCommit:
         self._queries = sqlite_queries()
         self._broken: str | None = None
         self._data_elsewhere = data_elsewhere
-        self._layout: Layout | None = layout
+        self._layout: AskedLayout | None = layout
         self._open_connection: Connection | None = None
         refuse_foreign_database(self._path)  # before anything is made beside it
         self.lock = WriterLock(root, BUSY_TIMEOUT_MS / 1000)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from starfish_storage.errors import StorageIOError
-from starfish_storage.interface import ChangeFeed, DataHandler, DataLocation, Layout, RecordRow, RowLogHandler
+from starfish_storage.interface import AskedLayout, ChangeFeed, DataHandler, DataLocation, RecordRow, RowLogHandler
 from starfish_storage.keys import PackPlace, owner_uid, pack_key, place_in_pack, version_key
 from starfish_storage.metadata.handler import SQLMetadataHandler
 from starfish_storage.metadata.ledger import RefuseInput
@@ -55,7 +55,7 @@ class SQLiteMetadataHandler(SQLMetadataHandler):
         vfs: str | None = None,
         *,
         data_elsewhere: bool = False,
-        layout: Layout | None = None,
+        layout: AskedLayout | None = None,
         read_only: bool = False,
         refuse_input: RefuseInput | None = None,
     ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from starfish_storage.errors import StoreOpenError
-from starfish_storage.interface import Layout
+from starfish_storage.interface import AskedLayout, Layout
 from starfish_storage.metadata.queries import sqlite_queries
 from starfish_storage.metadata.row import only_value
 from starfish_storage.metadata.sqlite.driver import Connection
@@ -11,7 +11,7 @@ from starfish_storage.metadata.sqlite.driver import Connection
 LAYOUT = "layout"
 
 
-def settle_layout(connection: Connection, path: str, asked: Layout | None) -> None:
+def settle_layout(connection: Connection, path: str, asked: AskedLayout | None) -> None:
     """Note the layout of a new store; refuse to open another one with a layout that it does not have.
 
     A store without a layout is new as long as there is no project in it: who made it may have been killed before.
@@ -27,11 +27,11 @@ def settle_layout(connection: Connection, path: str, asked: Layout | None) -> No
     queries = sqlite_queries()
     found = only_value(connection.execute(queries["get_setting"], (LAYOUT,)).fetchone())
     if found is None and connection.execute(queries["get_any_project"]).fetchone() is None:
-        connection.execute(queries["save_setting"], (LAYOUT, asked or "files"))
+        connection.execute(queries["save_setting"], (LAYOUT, "packed" if asked in ("packed", "packed if new") else "files"))
         return
     found = found or "files"
     there: Layout = "files" if found == "files" else "packed"
-    if asked not in (None, there):
+    if asked not in (None, "packed if new", there):
         remedy = "pack" if asked == "packed" else "unpack"
         reason = f"its layout is {there!r}, not {asked!r}; leave the layout out, or change it with '{remedy}'"
         raise StoreOpenError(path, reason)

@@ -6,10 +6,10 @@ import os
 from typing import TYPE_CHECKING
 
 from starfish_storage.errors import InvalidUriError, StoreOpenError
-from starfish_storage.interface import Layout, Storage
+from starfish_storage.interface import AskedLayout, Layout, Storage
 from starfish_storage.metadata.sqlite.connection import Durability
 from starfish_storage.storage.local import LocalStorage
-from starfish_storage.uri import FILE_SCHEME, POSTGRES_SCHEMES, as_uri, is_object_uri, without_password
+from starfish_storage.uri import FILE_SCHEME, POSTGRES_SCHEMES, as_uri, without_password
 
 if TYPE_CHECKING:
     from starfish_storage.storage.postgres import PostgresStorage
@@ -49,21 +49,21 @@ def open_storage(
     'file:///data/store'
     """
     place, data_place = as_uri(uri), None if data_uri is None else as_uri(data_uri)
+    asked: AskedLayout = layout or "packed if new"
     if place.startswith(POSTGRES_SCHEMES):
-        return postgres_storage()(place, data_place, redact_secrets=redact_secrets, read_only=read_only, layout=layout)
+        return postgres_storage()(place, data_place, redact_secrets=redact_secrets, read_only=read_only, layout=asked)
     if not place.startswith(FILE_SCHEME):
         raise InvalidUriError(
             without_password(place),
             "write 'file:///data/store', or 'postgresql://user@host/database?schema=my_store'",
         )
-    in_objects = data_place is not None and is_object_uri(data_place)
     return LocalStorage(
         place,
         data_place,
         durability=durability,
         redact_secrets=redact_secrets,
         read_only=read_only,
-        layout=layout or (None if in_objects else "packed if new"),
+        layout=asked,
     )
 
 

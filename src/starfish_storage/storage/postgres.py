@@ -6,7 +6,7 @@ import asyncio
 
 from starfish_storage.data.patience import allowed_seconds
 from starfish_storage.errors import InvalidUriError
-from starfish_storage.interface import Layout
+from starfish_storage.interface import AskedLayout
 from starfish_storage.metadata.postgres.address import PostgresAddress
 from starfish_storage.metadata.postgres.handler import PostgresMetadataHandler
 from starfish_storage.metadata.postgres.migrate import is_there
@@ -66,7 +66,7 @@ class PostgresStorage(HybridStorage):
         redact_secrets: bool = True,
         read_only: bool = False,
         patience: float | None = None,
-        layout: Layout | None = None,
+        layout: AskedLayout | None = None,
     ) -> None:
         checked_layout(layout)
         self._read_only = read_only

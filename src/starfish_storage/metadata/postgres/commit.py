@@ -15,7 +15,7 @@ from itertools import groupby
 import asyncpg
 
 from starfish_storage.errors import StorageError
-from starfish_storage.interface import DataHandler, Layout
+from starfish_storage.interface import AskedLayout, DataHandler, Layout
 from starfish_storage.keys import packed_at, version_key
 from starfish_storage.metadata.data_owner import claim_data
 from starfish_storage.metadata.operations import WriteOperation, distinct, runs
@@ -67,7 +67,7 @@ class PostgresCommit:
         data: DataHandler,
         patience: float,
         abandoned: threading.Event,
-        layout: Layout | None = None,
+        layout: AskedLayout | None = None,
     ) -> None:
         self._address = address
         self._data = data
@@ -153,7 +153,7 @@ class PostgresCommit:
     def leave_to_parent(self) -> None:
         """Do nothing in a forked child: closing the connection would end the parent's session."""
 
-    def _open(self, layout: Layout | None) -> None:
+    def _open(self, layout: AskedLayout | None) -> None:
         def connect() -> None:
             self._connection.open()
             self._connection.end_lost_session()

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from starfish_storage.files.spare_descriptors import SPARES
-from starfish_storage.interface import DataHandler, Layout
+from starfish_storage.interface import AskedLayout, DataHandler
 from starfish_storage.metadata.lifecycle import Lifecycle, opened_read_only
 from starfish_storage.metadata.operations import WriteOperation
 from starfish_storage.metadata.postgres.address import PostgresAddress
@@ -49,7 +49,7 @@ class PostgresDatabase(Lifecycle):
         patience: float,
         *,
         read_only: bool = False,
-        layout: Layout | None = None,
+        layout: AskedLayout | None = None,
     ) -> None:
         super().__init__()
         self.overwrites_data = False
@@ -59,7 +59,7 @@ class PostgresDatabase(Lifecycle):
         self._data = data
         self._patience = patience
         self._read_only = read_only
-        self._layout: Layout | None = layout
+        self._layout: AskedLayout | None = layout
         self._abandoned = threading.Event()
         self._writer: Writer | None = None
         self._readers: PostgresReaders | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from starfish_storage.interface import ChangeFeed, DataHandler, DataLocation, DataWrite, Layout, RecordRow
+from starfish_storage.interface import AskedLayout, ChangeFeed, DataHandler, DataLocation, DataWrite, RecordRow
 from starfish_storage.keys import owner_uid, version_key
 from starfish_storage.metadata.handler import SQLMetadataHandler
 from starfish_storage.metadata.ledger import RefuseInput
@@ -46,7 +46,7 @@ class PostgresMetadataHandler(SQLMetadataHandler):
         refuse_input: RefuseInput | None = None,
         *,
         read_only: bool = False,
-        layout: Layout | None = None,
+        layout: AskedLayout | None = None,
     ) -> None:
         database = PostgresDatabase(address, data, patience, read_only=read_only, layout=layout)
         super().__init__(database, data, codec, refuse_input)

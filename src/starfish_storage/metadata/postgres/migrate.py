@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncpg
 
 from starfish_storage.errors import ForeignStoreError, StoreOpenError, StoreVersionError
-from starfish_storage.interface import Layout
+from starfish_storage.interface import AskedLayout, Layout
+from starfish_storage.metadata.layout import LAYOUT, layout_of_existing, layout_of_new
 from starfish_storage.metadata.migrations import migrations
 from starfish_storage.metadata.postgres.address import PostgresAddress
 from starfish_storage.metadata.postgres.connection import PostgresConnection
@@ -14,11 +15,10 @@ from starfish_storage.metadata.queries import Queries, postgres_queries
 from starfish_storage.metadata.row import only_value, only_values
 
 _VERSION = "schema_version"
-_LAYOUT = "layout"
 
 
 def migrate(
-    connection: PostgresConnection, queries: Queries, address: PostgresAddress, layout: Layout | None = None
+    connection: PostgresConnection, queries: Queries, address: PostgresAddress, layout: AskedLayout | None = None
 ) -> None:
     """Make the store's schema if it is not there, and bring it to the latest version.
 
@@ -48,7 +48,7 @@ def migrate(
                 connection.execute_script(script)
         connection.execute(queries["save_setting"], (_VERSION, str(len(steps))))
         if version is None:
-            connection.execute(queries["save_setting"], (_LAYOUT, layout or "files"))
+            connection.execute(queries["save_setting"], (LAYOUT, layout_of_new(layout)))
         connection.execute(queries["commit"])
     except BaseException:
         if connection.is_open:
@@ -57,20 +57,15 @@ def migrate(
 
 
 def settled_layout(
-    connection: PostgresConnection, queries: Queries, address: PostgresAddress, asked: Layout | None
+    connection: PostgresConnection, queries: Queries, address: PostgresAddress, asked: AskedLayout | None
 ) -> Layout:
     """Return where the store puts new record data.
 
     Raises:
         StoreOpenError: that is not what is asked for.
     """
-    found = connection.execute(queries["get_setting"], (_LAYOUT,)).fetchone()
-    layout: Layout = "packed" if only_value(found) == "packed" else "files"
-    if asked not in (None, layout):
-        remedy = "pack" if asked == "packed" else "unpack"
-        reason = f"its layout is {layout!r}, not {asked!r}; leave the layout out, or change it with '{remedy}'"
-        raise StoreOpenError(address.uri, reason)
-    return layout
+    found = only_value(connection.execute(queries["get_setting"], (LAYOUT,)).fetchone())
+    return layout_of_existing(address.uri, found, asked)
 
 
 def is_there(address: PostgresAddress, patience: float) -> bool:

@@ -1,14 +1,12 @@
-"""Where a store puts new record data: into packs, or into a file each."""
+"""The layout of a store: settled when it is opened for writing."""
 
 from __future__ import annotations
 
-from starfish_storage.errors import StoreOpenError
-from starfish_storage.interface import AskedLayout, Layout
+from starfish_storage.interface import AskedLayout
+from starfish_storage.metadata.layout import LAYOUT, layout_of_existing, layout_of_new
 from starfish_storage.metadata.queries import sqlite_queries
 from starfish_storage.metadata.row import only_value
 from starfish_storage.metadata.sqlite.driver import Connection
-
-LAYOUT = "layout"
 
 
 def settle_layout(connection: Connection, path: str, asked: AskedLayout | None) -> None:
@@ -27,11 +25,6 @@ def settle_layout(connection: Connection, path: str, asked: AskedLayout | None) 
     queries = sqlite_queries()
     found = only_value(connection.execute(queries["get_setting"], (LAYOUT,)).fetchone())
     if found is None and connection.execute(queries["get_any_project"]).fetchone() is None:
-        connection.execute(queries["save_setting"], (LAYOUT, "packed" if asked in ("packed", "packed if new") else "files"))
+        connection.execute(queries["save_setting"], (LAYOUT, layout_of_new(asked)))
         return
-    found = found or "files"
-    there: Layout = "files" if found == "files" else "packed"
-    if asked not in (None, "packed if new", there):
-        remedy = "pack" if asked == "packed" else "unpack"
-        reason = f"its layout is {there!r}, not {asked!r}; leave the layout out, or change it with '{remedy}'"
-        raise StoreOpenError(path, reason)
+    layout_of_existing(path, found, asked)

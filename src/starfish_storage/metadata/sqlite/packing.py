@@ -14,11 +14,11 @@ from typing import Literal
 from starfish_storage.errors import StorageError, StorageUnavailableError
 from starfish_storage.interface import DataHandler, DataWrite
 from starfish_storage.keys import DATA_DIRECTORY, PackPlace
+from starfish_storage.metadata.layout import LAYOUT
 from starfish_storage.metadata.operations import WriteOperation
 from starfish_storage.metadata.queries import Queries
 from starfish_storage.metadata.row_writer import portions
 from starfish_storage.metadata.sqlite.driver import Connection, Cursor
-from starfish_storage.metadata.sqlite.layout import LAYOUT
 
 _MOST_ROWS = 64  # in a common statement
 

@@ -17,7 +17,7 @@ from starfish_storage.keys import PackPlace, owner_uid, place_in_pack
 from starfish_storage.metadata.operations import WriteOperation
 from starfish_storage.metadata.row_writer import RowWriter, portions
 from starfish_storage.metadata.sqlite.database import Session
-from starfish_storage.metadata.sqlite.layout import LAYOUT
+from starfish_storage.metadata.layout import LAYOUT
 from starfish_storage.metadata.sqlite.pack_rows import PackRows
 from starfish_storage.metadata.sqlite.packing import NewData
 

@@ -41,7 +41,7 @@ def test_a_command_that_makes_a_store_packs_unless_it_is_told_otherwise(words: l
     refused = call(*words, "--layout", "files")
     assert refused.status == 2
     assert "its layout is 'packed'" in refused.err
-    assert "'unpack'" in refused.err
+    assert "or run 'starfish-storage unpack'" in refused.err
     singly = [word.replace("made", "singly") for word in words]
     assert call(*singly, "--layout", "files").status == 0
     assert not list(sources.glob("singly/data/packs/*"))

@@ -13,7 +13,7 @@ from copying.stores import whole
 from durability import processes
 from maintenance.conftest import make_store
 from maintenance.remote_stores import RemoteStore
-from starfish_storage import LocalStorage
+from starfish_storage import LocalStorage, open_storage
 from starfish_storage.maintenance import verify
 
 __all__ = ["make_store"]
@@ -60,7 +60,7 @@ async def test_into_servers(tmp_path: Path, make_store: Callable[[str], RemoteSt
     for kill_at, how in ((3, "before"), (8, "during"), (9, "during"), (11, "during")):
         assert copying(tmp_path / "a", target, kill_at, how)[0] == -signal.SIGKILL
     assert copying(tmp_path / "a", target)[0] == 0
-    async with remote.open() as opened:
+    async with open_storage(remote.uri, remote.data_uri) as opened:
         assert await whole(opened) == expected
     assert remote.verify().findings == ()
     assert copying(tmp_path / "a", target) == (0, "0 0 69")

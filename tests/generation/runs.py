@@ -8,7 +8,7 @@ from typing import Any
 
 from starfish_storage import open_storage
 from starfish_storage.generation import Context, Progress, Retry, Run, generate
-from starfish_storage.interface import Storage
+from starfish_storage.interface import Layout, Storage
 from starfish_storage.maintenance import verify
 from starfish_storage.runs import Attempt
 
@@ -17,10 +17,10 @@ AT_ONCE = Retry(attempts=3, first_wait=0, longest_wait=0, jitter=0)
 NEVER = Retry(attempts=1)
 
 
-def open_store(store: str) -> Storage:
+def open_store(store: str, layout: Layout | None = None) -> Storage:
     """Return the storage at a place: a URI, and after a space that of its data if this lies elsewhere."""
     uri, _, data_uri = store.partition(" ")
-    return open_storage(uri, data_uri or None, durability="process")
+    return open_storage(uri, data_uri or None, durability="process", layout=layout)
 
 
 def sound(store: str) -> None:

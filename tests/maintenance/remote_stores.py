@@ -38,7 +38,7 @@ class RemoteStore:
     look_again: Callable[[], None]
 
     def open(self) -> Storage:
-        return open_storage(self.uri, self.data_uri)
+        return open_storage(self.uri, self.data_uri, layout="files")
 
     def verify(self, **options: Any) -> VerifyReport:
         self.look_again()

@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from durability import processes
 from starfish_storage import Storage, StorageIOError, open_storage
-from starfish_storage.interface import SearchState
+from starfish_storage.interface import Layout, SearchState
 from starfish_storage.maintenance import verify
 from starfish_storage.metadata.search.index import IndexState, SearchIndex
 from starfish_storage.metadata.search.place import CACHE_VARIABLE, IndexPlace
@@ -248,15 +248,22 @@ def test_what_is_older_is_not_taken_in(tmp_path: Path) -> None:
     second.close()
 
 
-async def test_data_that_cannot_be_read_ends_nothing(storage: Storage, root: Path) -> None:
-    """A record whose file is damaged or lost has no words."""
-    one, two = [path for path in sorted((root / "data").rglob("*.json")) if path.stem in ("r3", "r4")]
-    await storage.close()
-    one.write_text("{")
-    two.unlink()
-    await storage.setup()
-    assert await storage.index_records() == SearchState(20, 0)
-    assert await found(storage, "word3 OR word4 OR word5") == {"r5"}
+@pytest.mark.parametrize("layout", ["files", "packed"])
+async def test_data_that_cannot_be_read_ends_nothing(root: Path, layout: Layout) -> None:
+    """A record whose data is damaged or lost has no words."""
+    async with open_storage(root, durability="process", layout=layout) as storage:
+        await save_run(storage)
+        await save(storage, 20)
+    if layout == "files":
+        next(root.glob("data/*/r3.json")).write_text("{")
+        next(root.glob("data/*/r19.json")).unlink()
+    else:
+        pack = root / "data/packs/000001.jsonl"
+        lines = pack.read_bytes().splitlines(keepends=True)
+        pack.write_bytes(b"".join([*lines[:3], b"{" * len(lines[3]), *lines[4:19]]))
+    async with open_storage(root, durability="process") as storage:
+        assert await storage.index_records() == SearchState(20, 0)
+        assert await found(storage, "word3 OR word5 OR word19") == {"r5"}
 
 
 async def test_records_of_any_shape(storage: Storage) -> None:

@@ -232,7 +232,7 @@ def test_data_that_is_gone_is_said(tmp_path: Path):
     store = (tmp_path / "store").as_uri()
 
     async def lose() -> None:
-        await make(store, 2)
+        await make(store, 2, layout="files")
         async with open_storage(store, read_only=True) as storage:
             os.remove(str((await storage.get_records_for_master_job(RUN))[0].output_ref))
 

@@ -298,7 +298,7 @@ async def test_data_of_any_size(store: str):
 
 
 async def test_data_that_is_gone_is_one_problem_and_the_rest_is_shown(store: str):
-    await make(store, 2)
+    await make(store, 2, layout="files")
     async with open_storage(store, durability="process") as storage:
         records = await storage.get_records_for_master_job(RUN)
         lost = str(records[0].output_ref)

@@ -226,6 +226,8 @@ async def test_a_record_shows_what_was_said_of_it_also_to_those_who_only_look(st
 
 
 async def test_data_of_any_size_and_none(store: str):
+    async with open_storage(store, layout="files"):
+        pass
     async with reviewing(store, inputs=2) as (storage, client):
         await make(store, 2, run="other")
         large, lost = await storage.get_records_for_master_job(RUN)

@@ -236,7 +236,7 @@ async def test_a_record_of_any_size_is_shown_and_downloaded_in_little_memory(sto
 
 
 async def test_damaged_data_is_left_out_and_the_rest_goes_on(store: str):
-    async with open_store(store) as storage:
+    async with open_store(store, "files"):
         pass
     await saved(store, lost={"n": 1}, broken={"n": 2}, whole={"n": 3})
     async with open_storage(store, durability="process") as storage:

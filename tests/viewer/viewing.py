@@ -13,7 +13,7 @@ import httpx
 
 from generation.runs import NEVER, open_store
 from starfish_storage.generation import Context, Where, generate, retry
-from starfish_storage.interface import Storage
+from starfish_storage.interface import Layout, Storage
 from starfish_storage.viewer.application import ReviewMode, application
 from starfish_storage.viewer.guard import Access
 from starfish_storage.viewer.serving import ViewerServer, access_to, bound
@@ -47,8 +47,8 @@ async def answer(n: int, context: Context) -> dict[str, Any]:
     return {"n": n, "topic": topic["topic"], "score": n / 10, "messages": messages, HOSTILE_FIELD: HOSTILE}
 
 
-async def make(store: str, count: int = 6, run: str = RUN) -> None:
-    async with open_store(store) as storage:
+async def make(store: str, count: int = 6, run: str = RUN, layout: Layout | None = None) -> None:
+    async with open_store(store, layout) as storage:
         inputs = [{"n": n} for n in range(count)]
         await generate(
             storage, answer, inputs, project="p", master_job_id=run, progress="quiet", retry=NEVER, max_concurrency=1

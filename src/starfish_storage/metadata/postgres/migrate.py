@@ -65,7 +65,7 @@ def settled_layout(
         StoreOpenError: that is not what is asked for.
     """
     found = only_value(connection.execute(queries["get_setting"], (LAYOUT,)).fetchone())
-    return layout_of_existing(address.uri, found, asked)
+    return layout_of_existing(address.uri, found, asked, "copy it into a store that is made so")
 
 
 def is_there(address: PostgresAddress, patience: float) -> bool:

@@ -253,7 +253,7 @@ async def test_a_store_keeps_its_layout(tmp_path: Path, layout: Any) -> None:
     other: Any = {"files": "packed", "packed": "files"}[layout]
     async with LocalStorage(tmp_path, layout=layout):
         pass
-    remedy = {"files": "with 'unpack'", "packed": "with 'pack'"}[other]
+    remedy = {"files": "run 'starfish-storage unpack'", "packed": "run 'starfish-storage pack'"}[other]
     with pytest.raises(StoreOpenError, match=rf"'{layout}', not '{other}'.* {remedy}") as raised:
         await LocalStorage(tmp_path, layout=other).setup()
     assert str(tmp_path) in str(raised.value)

@@ -14,9 +14,9 @@ from typing import NamedTuple, cast
 import apsw
 
 from starfish_storage.keys import PackPlace, place_in_pack
+from starfish_storage.metadata.layout import LAYOUT
 from starfish_storage.metadata.queries import Queries, sqlite_queries
 from starfish_storage.metadata.sqlite.driver import Connection, Cursor, Row
-from starfish_storage.metadata.layout import LAYOUT
 from starfish_storage.metadata.sqlite.salvage import salvaged
 
 logger = logging.getLogger(__name__)

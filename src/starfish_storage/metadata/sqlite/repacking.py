@@ -14,10 +14,10 @@ from starfish_storage.codec import content_digest
 from starfish_storage.errors import DataNotFoundError
 from starfish_storage.interface import DataHandler, Layout
 from starfish_storage.keys import PackPlace, owner_uid, place_in_pack
+from starfish_storage.metadata.layout import LAYOUT
 from starfish_storage.metadata.operations import WriteOperation
 from starfish_storage.metadata.row_writer import RowWriter, portions
 from starfish_storage.metadata.sqlite.database import Session
-from starfish_storage.metadata.layout import LAYOUT
 from starfish_storage.metadata.sqlite.pack_rows import PackRows
 from starfish_storage.metadata.sqlite.packing import NewData
 

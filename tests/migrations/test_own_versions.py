@@ -13,7 +13,10 @@ from durability.processes import run
 from migrations.own_writer import write_master_job
 from migrations.reading import asked_of, everything, judged_of, kept_of, runs_of, without_moments
 from migrations.stores import noted, unpack
-from starfish_storage import LocalStorage
+from starfish_storage import LocalStorage, StoreOpenError
+from starfish_storage.export import export
+from starfish_storage.maintenance import verify
+from starfish_storage.maintenance.packing import pack
 from starfish_storage.metadata.migrations import latest_version
 
 _KILLED = """
@@ -63,6 +66,26 @@ async def test_a_frozen_store_is_read_and_used(tmp_path: Path, version: str, clo
     assert connection.pragma("user_version") == latest_version()
     assert connection.execute("SELECT count(*) FROM data_journal").fetchone() == (0,)
     connection.close()
+
+
+async def test_a_frozen_store_of_files_is_packed_and_used(tmp_path: Path) -> None:
+    storage, said = unpack("v6", tmp_path / "store"), noted("v6")
+    with pytest.raises(StoreOpenError, match="run 'starfish-storage pack'"):
+        await LocalStorage(storage.storage_uri, layout="packed").setup()
+    async with storage:
+        assert (await pack(storage)).left == []
+        assert await judged_of(storage) == said["judged"]
+        await write_master_job(storage, 9, "completed")
+        used = await everything(storage)
+        assert used["data"].items() > said["data"].items()
+    assert {path.parent.name for path in (tmp_path / "store/data").rglob("*.json*")} == {"packs"}
+    assert verify(storage.storage_uri).is_sound
+    async with LocalStorage(storage.storage_uri, layout="packed") as again:
+        assert await everything(again) == used
+        exported = await export(again, tmp_path / "run.jsonl", master_job_ids=["Run-1"], statuses=None)
+    written = (tmp_path / "run.jsonl").read_text("utf-8").splitlines(keepends=True)
+    assert exported.records == len(written) > 5
+    assert any("edited" in line and str(2**70) in line for line in written), written
 
 
 async def test_a_migration_that_was_killed_is_made_again(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def note_place(database: apsw.Connection, key: str, place: tuple[str, int, int] 
 
 def append(database: apsw.Connection, root: Path, payload: bytes) -> tuple[str, int, int]:
     """Append to a pack of its own, and return its name, the file, which is locked, and where it was written."""
-    packs = dict(database.execute("SELECT pack, size FROM packs").fetchall())
+    packs = {str(pack): int(str(size)) for pack, size in database.execute("SELECT pack, size FROM packs")}
     for pack, size in sorted(packs.items(), reverse=True):
         if size < FULL_PACK and (root / f"data/packs/{pack}.jsonl").exists():
             own = os.open(root / f"data/packs/{pack}.jsonl", os.O_RDWR)
@@ -106,15 +106,15 @@ def append(database: apsw.Connection, root: Path, payload: bytes) -> tuple[str, 
             except BlockingIOError:
                 os.close(own)
                 continue
-            os.ftruncate(own, int(size))
+            os.ftruncate(own, size)
             break
     else:
         there = {path.name.partition(".")[0] for path in (root / "data/packs").iterdir()}
         pack, size = f"{max(map(int, there | packs.keys()), default=0) + 1:06}", 0
         own = os.open(root / f"data/packs/{pack}.jsonl", os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         fcntl.flock(own, fcntl.LOCK_EX)
-    os.pwrite(own, payload, int(size))
-    return str(pack), own, int(size)
+    os.pwrite(own, payload, size)
+    return pack, own, size
 
 
 def read(root: Path) -> None:

@@ -106,8 +106,8 @@ def decode_known(encoded: bytes) -> tuple[Any, bool]:
     # way to see that there is none; what was written by something else, with blanks, is searched for long numbers.
     try:
         value = orjson.loads(encoded)
-        again = orjson.dumps(value)
-        is_compact = encoded.startswith(again) and encoded[len(again) :] in (b"", b"\n")
+        again = orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)
+        is_compact = again == encoded or again[:-1] == encoded
         if is_compact or _LONG_NUMBER not in encoded.translate(_DIGITS_TO_ZERO):  # a tenth of a regular expression
             return value, True
     except (ValueError, TypeError):

@@ -29,8 +29,7 @@ ROW_LOG_FILE = "rows.jsonl"
 WRITER_LOCK_FILE = "writer.lock"
 SESSION_LOCK_FILE = "session.lock"
 
-MARK_KEY = "store.json"
-"""Says whose data lies in a place that many machines use."""
+MARK_KEY = "store.json"  # says whose data lies in a place that many machines use
 
 # A file name that is safe to open relative to its directory. `data/ab/cd/<uid>.json` is Starfish's own layout.
 _NAME = r"[^/\x00-\x1f.][^/\x00-\x1f]{0,254}"
@@ -112,7 +111,7 @@ def place_in_pack(key: str) -> PackPlace | None:
     >>> place_in_pack("data/packs/000001.jsonl:4567+1500")
     PackPlace(pack='000001', start=4567, length=1500)
     """
-    match = _PLACE_IN_PACK.fullmatch(key)
+    match = _PLACE_IN_PACK.fullmatch(key) if key.startswith(PACKS_DIRECTORY) else None
     return None if match is None else PackPlace(match[1], int(match[2]), int(match[3]))
 
 
@@ -267,6 +266,9 @@ def key_of_path(reference: object, roots: tuple[str, ...]) -> str:
     """
     if not isinstance(reference, str):
         raise InvalidReferenceError(reference, "it is not a string")
+    for root in roots if reference.isascii() else ():  # nearly always it is one of ours
+        if reference.startswith(f"{root}/") and _RECORD_KEY.fullmatch(reference, len(root) + 1) is not None:
+            return reference[len(root) + 1 :]
     inside = next((reference[len(root) + 1 :] for root in roots if reference.startswith(root + "/")), None)
     if inside is None and not reference.startswith("/"):
         inside = reference

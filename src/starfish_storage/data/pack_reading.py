@@ -44,7 +44,9 @@ class PackReader:
             MissingExtraError: it is compressed, and what decompresses it is not installed.
             StorageIOError: it cannot be read.
         """
-        content = self._read(place)
+        content = self._read_at_once(place)
+        if content is None:
+            content = self._read(place)
         if content is None:
             raise self._missing(place)
         return content
@@ -110,6 +112,17 @@ class PackReader:
                 start -= span.start
                 found[number] = content[start : start + length]
         return found
+
+    def _read_at_once(self, place: PackPlace) -> bytes | None:
+        """Return what is at a place as it usually is there; None where `_read` has to look closer."""
+        pack = self._open.get(place.pack)
+        if pack is None:
+            return None
+        try:
+            content = pack.read(place.start, place.length) if pack.reaches(place.end) else b""
+        except (OSError, StoreDamagedError):
+            return None
+        return content if len(content) == place.length else None
 
     def _read(self, place: PackPlace) -> bytes | None:
         pack = self._holding(place)

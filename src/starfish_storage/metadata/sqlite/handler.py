@@ -130,7 +130,9 @@ class SQLiteMetadataHandler(SQLMetadataHandler):
                 located[key] = DataLocation(version_key(key, version), digest)
             elif (place := self._packed(key, readers)) is not None:
                 located[key] = DataLocation(place.key, None)
-        return located | self._pending(keys, located, readers) if self._session.only_reads else located
+        if self._session.only_reads:
+            located |= self._pending(keys, located, readers)
+        return located
 
     def _pending(
         self, keys: Sequence[str], located: dict[str, DataLocation], readers: Readers

@@ -26,6 +26,10 @@ Result = TypeVar("Result")
 _POOL_THREADS = 4
 
 
+def _fetch_one(cursor: Cursor) -> Row | None:
+    return cursor.fetchone()
+
+
 class Readers:
     """Runs queries on connections of their own, one a thread.
 
@@ -45,7 +49,7 @@ class Readers:
 
     def first(self, query: str, parameters: Row) -> Row | None:
         """Return the first row of a query over an index, at once and in this thread."""
-        return self.fetch(query, parameters, lambda cursor: cursor.fetchone())
+        return self.fetch(query, parameters, _fetch_one)
 
     def all_at_once(self, query: str, parameters: Row) -> list[Row]:
         """Return all rows of a query that can have but a few, at once and in this thread."""

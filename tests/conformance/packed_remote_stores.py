@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import apsw
 
@@ -25,7 +25,7 @@ class PackedData(StoreUnderTest):
 
     def open(self) -> Storage:
         """See `StoreUnderTest.open`."""
-        return open_storage(*self.places, layout="packed")
+        return open_storage(*cast("Any", self).places, layout="packed")
 
     def raw_read(self, key: str) -> bytes | None:
         """See `StoreUnderTest.raw_read`."""
@@ -94,9 +94,9 @@ class PackedPostgres(PackedData):
     def packed(self) -> dict[str, PackPlace]:
         """See `PackedData.packed`."""
         rows = self._schema.execute(
-            "SELECT output_ref, data_version FROM {schema}.record_versions WHERE output_ref IS NOT NULL"
-            " UNION ALL SELECT key, data_version FROM {schema}.loose_data"
-            " UNION ALL SELECT output_ref, data_version FROM {schema}.records WHERE output_ref IS NOT NULL"
+            "SELECT output_ref, data_version FROM record_versions WHERE output_ref IS NOT NULL"
+            " UNION ALL SELECT key, data_version FROM loose_data"
+            " UNION ALL SELECT output_ref, data_version FROM records WHERE output_ref IS NOT NULL"
         )
         return {key: place for key, version in rows if (place := packed_at(version)) is not None}
 
@@ -104,7 +104,7 @@ class PackedPostgres(PackedData):
         """See `PackedData.point`."""
         for table in ("records", "loose_data", "record_versions"):
             self._schema.execute(
-                f"UPDATE {{schema}}.{table} SET data_version = '{now.version}' WHERE data_version = '{before.version}'"
+                f"UPDATE {table} SET data_version = '{now.version}' WHERE data_version = '{before.version}'"
             )
 
 

@@ -40,15 +40,15 @@ class Schema:
         self._server.execute(f'ALTER SCHEMA "{before}" RENAME TO "{self.name}"')
 
     def execute(self, text: str) -> list[list[Any]]:
-        """Execute statements in which ``{schema}`` stands for its name; nothing where it has not been made yet."""
+        """Execute statements in it, unless it has not been made yet."""
         there = f"SELECT 1 FROM pg_tables WHERE schemaname = '{self.name}' AND tablename = 'settings'"
         if not self._server.execute(there):
             return []
-        return self._server.execute(text.replace("{schema}", f'"{self.name}"'))
+        return self._server.execute(f'SET search_path = "{self.name}"; {text}')
 
     def settle_layout(self, layout: str) -> None:
         """Give a store that was emptied a layout."""
-        self.execute(f"INSERT INTO {{schema}}.settings VALUES ('layout', '{layout}')")
+        self.execute(f"INSERT INTO settings VALUES ('layout', '{layout}')")
 
     def drop(self) -> None:
         """Drop it, whoever uses it."""

@@ -20,11 +20,13 @@ from starfish_storage.generation.worker import RunWorker
 from starfish_storage.interface import Storage
 from starfish_storage.models import COUNTED_STATUSES, GenerationMasterJob, StatusMasterJob, utc_now
 from starfish_storage.runs import RunState
+from starfish_storage.storage.pack_merging import merge_packs
 from starfish_storage.wording import failed_again
 
 logger = logging.getLogger(__name__)
 
 _LAST_SECONDS = 2.0  # for a store that did not take results
+_FEWEST_MERGED, _MERGED_BYTES, _MERGING_SECONDS = 20, 64 << 20, 5.0  # packs of a run that has ended
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +168,17 @@ async def settle(storage: Storage, id: str, stop_reason: str | None) -> None:
         if over or all(is_dead(worker, now) for worker in workers):
             await _log_end(storage, run, stop_reason, over=over)
         if over or not await _has_ended(storage, id):
+            if over:
+                await _merge_quietly(storage, id)
             return
+
+
+async def _merge_quietly(storage: Storage, id: str) -> None:
+    """Put small packs of a run together, where that saves requests; never for long, and never to fail the run."""
+    try:
+        await merge_packs(storage, id, most_bytes=_MERGED_BYTES, seconds=_MERGING_SECONDS, fewest=_FEWEST_MERGED)
+    except StorageError as error:
+        logger.warning("small packs of run %s could not be merged now (%s)", id, error.code)
 
 
 async def is_finished(storage: Storage, job: GenerationMasterJob) -> bool:

@@ -14,7 +14,7 @@ from starfish_storage.data.filesystem import FileSystemDataHandler
 from starfish_storage.data.inventory import FoundFile, Inventory
 from starfish_storage.errors import InvalidInputError, StorageError, StoreOpenError
 from starfish_storage.keys import CONFIG_DIRECTORY
-from starfish_storage.maintenance.backends import PathOrUri, is_remote, places, remote_store
+from starfish_storage.maintenance.backends import PathOrUri, is_remote, places
 from starfish_storage.maintenance.collect_packs import PackCollector, has_own_packs
 from starfish_storage.maintenance.collect_remote import collect_remote
 from starfish_storage.maintenance.compact import compact_row_log, superseded_lines
@@ -68,9 +68,7 @@ def collect(
             raise InvalidInputError(f"a {name} of {age} cannot be used: give 0 or more.")
     uri, data_at = places(storage_uri, data_uri)
     if is_remote(uri, data_at):
-        allowed = grace_of_remote(grace)
-        with remote_store(uri, data_at, read_only=read_only) as store:
-            report = collect_remote(store, allowed, dry_run=dry_run)
+        report = collect_remote(uri, data_at, grace_of_remote(grace), dry_run=dry_run, read_only=read_only)
     else:
         report = _collect_files(uri, data_at, grace, dry_run=dry_run, read_only=read_only)
     if versions_older_than is None:

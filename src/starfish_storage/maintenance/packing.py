@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
+from functools import partial
 from typing import Protocol
 
 from starfish_storage.codec import content_digest, decode, encode
@@ -25,8 +26,15 @@ from starfish_storage.interface import DataLocation, Layout, Storage
 from starfish_storage.keys import place_in_pack
 from starfish_storage.maintenance.empty_packs import remove_empty_packs
 from starfish_storage.maintenance.packing_report import PackingReport
-from starfish_storage.maintenance.packing_sources import handlers_of, keys_in_packs, keys_of_files, keys_of_run
+from starfish_storage.maintenance.packing_sources import (
+    handlers_of,
+    keys_in_packs,
+    keys_of_files,
+    keys_of_run,
+    merges_only,
+)
 from starfish_storage.metadata.sqlite.repacking import MovedData
+from starfish_storage.storage.pack_merging import merge_packs
 
 _RECORDS_AT_ONCE = 250  # other writers wait while the files of a batch are removed
 _BYTES_AT_ONCE = 8 << 20  # after so many a batch ends
@@ -51,7 +59,9 @@ async def pack(
 ) -> PackingReport:
     """Put the data of records and versions that lies in files of its own into packs.
 
-    Others may use the store meanwhile. Data that is not one line, as Starfish wrote it, is written as one: equal JSON.
+    What lies in small packs in an object store is put together in larger ones; of a store with its rows in PostgreSQL,
+    which keeps the layout that it was made with, that is all. Others may use the store meanwhile. Data that is not one
+    line, as Starfish wrote it, is written as one: equal JSON.
 
     Args:
         storage: the store, open.
@@ -63,7 +73,15 @@ async def pack(
         StoreOpenError: the store is of a kind whose layout cannot be changed.
         StorageError: reading or writing failed. What was moved stays so, and another call goes on.
     """
-    return await _change(storage, "packed", master_job_id, dry_run=dry_run, progress=progress)
+    report = PackingReport(storage.storage_uri, "packed", master_job_id, dry_run)
+    if not merges_only(storage):
+        report = await _change(storage, "packed", master_job_id, dry_run=dry_run, progress=progress)
+    if not dry_run:
+        began = time.monotonic()
+        merged = await merge_packs(storage, master_job_id, progress=progress and partial(progress, doing="merging"))
+        report.merged_packs, report.young_packs = merged.packs, merged.young
+        report.seconds += time.monotonic() - began
+    return report
 
 
 async def unpack(

@@ -28,6 +28,8 @@ class PackingReport:
         bytes_before: the size of those that were compressed.
         bytes_after: their size now.
         removed_packs: how many packs were removed, since nothing of them is referred to.
+        merged_packs: how many small objects were put together with others, and are gone.
+        young_packs: how many more were, and wait for `collect`, since somebody may be about to save a row of them.
         seconds: how long it took.
     """
 
@@ -43,6 +45,8 @@ class PackingReport:
     bytes_before: int = 0
     bytes_after: int = 0
     removed_packs: int = 0
+    merged_packs: int = 0
+    young_packs: int = 0
     seconds: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
@@ -60,6 +64,8 @@ class PackingReport:
             "bytes_before_compression": self.bytes_before,
             "bytes_after_compression": self.bytes_after,
             "removed_packs": self.removed_packs,
+            "merged_packs": self.merged_packs,
+            "young_packs": self.young_packs,
             "seconds": round(self.seconds, 3),
         }
 
@@ -72,6 +78,9 @@ class PackingReport:
         lines = [f"{self.storage_uri}: {verb} {what} ({self.bytes:,} bytes) into {where}{speed}"]
         if self.removed_packs:
             lines.append(f"removed {number_of(self.removed_packs, 'empty pack')}")
+        if self.merged_packs or self.young_packs:
+            waits = f" ({self.young_packs:,} wait for 'collect')" if self.young_packs else ""
+            lines.append(f"merged {number_of(self.merged_packs + self.young_packs, 'small pack')}{waits}")
         if self.packs:
             share = f"{self.bytes_after / self.bytes_before:.2f}" if self.bytes_before else "all"
             sizes = f"{self.bytes_before:,} bytes became {self.bytes_after:,} ({share})"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from starfish_storage.data.filesystem import FileSystemDataHandler
 from starfish_storage.data.inventory import Inventory
@@ -16,6 +16,9 @@ from starfish_storage.keys import DATA_DIRECTORY
 from starfish_storage.metadata.sqlite.handler import SQLiteMetadataHandler
 from starfish_storage.metadata.sqlite.repacking import Repacking
 from starfish_storage.storage.hybrid import HybridStorage
+
+if TYPE_CHECKING:
+    from starfish_storage.metadata.postgres.handler import PostgresMetadataHandler
 
 _ROWS_AT_ONCE = 500
 _PLACES_AT_ONCE = 5000  # of a pack, read in the order of their places
@@ -48,6 +51,13 @@ def handlers_of(storage: Storage) -> StoreParts:
         "with 'copy'"
     )
     raise StoreOpenError(storage.storage_uri, reason)
+
+
+def merges_only(storage: Storage) -> bool:
+    """Return whether a store is one of packs that can be put together, and whose layout cannot be changed."""
+    if not isinstance(storage, HybridStorage) or isinstance(storage.metadata, SQLiteMetadataHandler):
+        return False
+    return cast("PostgresMetadataHandler", storage.metadata).repacking.is_packed
 
 
 async def keys_of_run(storage: Storage, master_job_id: str) -> AsyncIterator[Sequence[str]]:

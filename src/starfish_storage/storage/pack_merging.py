@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -62,7 +62,8 @@ async def merge_packs(
     progress: OnMerged | None = None,
     most_bytes: int | None = None,
     seconds: float | None = None,
-    also: frozenset[str] = frozenset(),
+    fewest: int = 2,
+    chosen: Collection[str] | None = None,
 ) -> MergeReport:
     """Put what small packs on other machines hold into larger ones, and remove those. Durable. Idempotent.
 
@@ -76,17 +77,21 @@ async def merge_packs(
         progress: told how far it is.
         most_bytes: stop before more than so much is read.
         seconds: stop after about so long.
-        also: packs that are written anew however large they are.
+        fewest: do nothing if there are fewer packs.
+        chosen: packs that are written anew, however large they are, in place of small ones.
 
     Raises:
         StorageError: reading or writing failed; what was moved stays so, and another call goes on.
     """
     report = MergeReport()
-    if not isinstance(storage, HybridStorage) or storage.data.parallel == 1:
+    if not isinstance(storage, HybridStorage) or (storage.data.parallel == 1 and chosen is None):
         return report
     contents, repacking = _parts(storage)
-    merging = _Merging(storage.data, repacking, report, also, most_bytes, seconds)
-    names = await contents.packs(master_job_id)
+    merging = _Merging(storage.data, repacking, report, most_bytes, seconds)
+    merging.takes_all = chosen is not None
+    names = await contents.packs(master_job_id) if chosen is None else sorted(chosen)
+    if len(names) < fewest and chosen is None:
+        return report
     for start in range(0, len(names), _ASKED_AT_ONCE):
         some = names[start : start + _ASKED_AT_ONCE]
         found: dict[str, list[tuple[str, PackPlace]]] = {}
@@ -110,14 +115,13 @@ class _Merging:
         data: DataHandler,
         repacking: _Repacking,
         report: MergeReport,
-        also: frozenset[str],
         most_bytes: int | None,
         seconds: float | None,
     ) -> None:
         self._data = data
         self._repacking = repacking
         self._report = report
-        self._also = also
+        self.takes_all = False
         self._most_bytes = math.inf if most_bytes is None else most_bytes
         self._end = math.inf if seconds is None else time.monotonic() + seconds
         self._gathered: list[tuple[str, PackPlace]] = []
@@ -126,7 +130,7 @@ class _Merging:
     async def take(self, contents: Sequence[tuple[str, PackPlace]]) -> bool:
         """Take what one pack holds, if it is small; return False once no more is to be done."""
         size = sum(place.length for place in {place for _, place in contents})
-        if contents and (size < _SMALL_BYTES or contents[0][1].pack in self._also):
+        if size < _SMALL_BYTES or self.takes_all:
             self._gathered += contents
             self._waiting += size
         return self._waiting < _MERGED_BYTES or await self.merge()
@@ -140,7 +144,7 @@ class _Merging:
             return False
         gathered, self._gathered, self._waiting = self._gathered, [], 0
         packs = {place.pack for _, place in gathered}
-        if len(packs) < 2 and packs.isdisjoint(self._also):  # noqa: PLR2004 (alone it would become another like it)
+        if len(packs) < 2 and not self.takes_all:  # noqa: PLR2004 (alone it would become another like it)
             return True
         keys = [place.key for _, place in gathered]
         payloads = await asyncio.to_thread(lambda: list(self._data.read_each(keys)))

@@ -65,6 +65,11 @@ class PostgresDatabase(Lifecycle):
         self._readers: PostgresReaders | None = None
         self._puts: DataPuts | PackedPuts | None = None
 
+    @property
+    def is_packed(self) -> bool:
+        """Whether it is open, and puts record data into packs."""
+        return isinstance(self._puts, PackedPuts)
+
     async def open(self) -> None:
         """See `Database.open`."""
         if self._forked:

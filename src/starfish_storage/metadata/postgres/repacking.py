@@ -53,6 +53,11 @@ class PostgresRepacking:
         self._data = data
         self._queries = postgres_queries()
 
+    @property
+    def is_packed(self) -> bool:
+        """Whether the store puts record data into packs; it is open for writing."""
+        return self._database.is_packed
+
     async def packs(self, master_job_id: str | None) -> list[str]:
         """Return the names of the packs that rows name, in order; those of rows of a master job, if one is given."""
         if master_job_id is None:

@@ -12,7 +12,8 @@ from durability import workload
 from durability.workload import Line
 from servers.postgres import PostgresServer
 from servers.processes import wait_until
-from starfish_storage.interface import Storage
+from starfish_storage.interface import Layout, Storage
+from starfish_storage.keys import pack_key, packed_at
 from starfish_storage.storage.postgres import PostgresStorage
 from starfish_storage.uri import file_uri_of_path
 
@@ -20,9 +21,9 @@ PATIENCE = 20.0  # of tests in which the server comes back
 SHORT = 1.5  # of those in which it does not
 
 
-def opened(uri: str, root: Path, patience: float = PATIENCE) -> PostgresStorage:
+def opened(uri: str, root: Path, patience: float = PATIENCE, layout: Layout | None = None) -> PostgresStorage:
     """Return a storage, not yet set up."""
-    return PostgresStorage(uri, file_uri_of_path(str(root)), patience=patience)
+    return PostgresStorage(uri, file_uri_of_path(str(root)), patience=patience, layout=layout)
 
 
 def through(uri: str, server: PostgresServer, port: int) -> str:
@@ -102,9 +103,14 @@ def check_itself(server: PostgresServer, uri: str) -> None:
 
 
 def check_files(root: Path, server: PostgresServer, uri: str) -> None:
-    """Every row points at a file that is there."""
+    """Every row points at a file that is there, or at a line of a pack."""
     referred = rows(server, uri, "SELECT output_ref, data_version FROM {0}.records WHERE output_ref IS NOT NULL")
     for key, version in referred:
+        if (place := packed_at(version)) is not None:
+            content = (root / pack_key(place.pack)).read_bytes()[: place.end]
+            assert len(content) == place.end
+            assert content.endswith(b"\n")
+            continue
         assert (root / (f"{key.removesuffix('.json')}.{version}.json" if version else key)).is_file()
 
 

@@ -19,8 +19,10 @@ from remote.stores import check, opened, schema_of, sessions, through
 from servers.postgres import PostgresServer
 from servers.postgres_wire import Moment, PostgresWire
 from servers.processes import HOST, wait_until
+from starfish_storage.interface import Layout
 
 ORDINARY_KILLS, SLOW_KILLS = 3, 60
+LAYOUTS: tuple[Layout, Layout] = ("packed", "files")
 ORDINARY_POINTS, SLOW_POINTS = 3, 120
 KILLED_AT = (Moment.SILENT_BEFORE, Moment.SILENT_AFTER)  # nobody tells the process anything before it dies
 logger = logging.getLogger(__name__)
@@ -65,6 +67,8 @@ async def check_left(server: PostgresServer, uri: str, root: Path, lines: list[L
 async def test_a_worker_killed_at_a_random_moment_loses_nothing(
     postgres_server: PostgresServer, postgres_uri: str, memory_path: Path, number: int
 ) -> None:
+    async with opened(postgres_uri, memory_path, layout=LAYOUTS[number % 2]):
+        pass  # a store keeps its layout
     lines = kill_after(postgres_uri, memory_path, random.Random(number).randint(2, 400))
     await check_left(postgres_server, postgres_uri, memory_path, lines)
 
@@ -78,6 +82,8 @@ async def test_a_worker_killed_at_many_random_moments_loses_nothing(
     for number in range(SLOW_KILLS):
         uri, root = f"{postgres_uri}_{number}", memory_path / str(number)
         root.mkdir()
+        async with opened(uri, root, layout=LAYOUTS[number % 2]):
+            pass
         lines = kill_after(uri, root, random.Random(100 + number).randint(4, 600))
         records += await check_left(postgres_server, uri, root, lines)
         postgres_server.execute(f'DROP SCHEMA "{schema_of(uri)}" CASCADE')

@@ -123,6 +123,7 @@ def test_an_append_that_fails_is_cut_off_again(store: Store, number: int) -> Non
 def test_where_files_may_not_be_so_large_another_pack_is_begun(store: Store) -> None:
     packs = store.open()
     store.save(packs, line(1))
+    packs.sync(["000001"])
     store.steps.before = fail("append", errno.EFBIG)
     assert store.save(packs, line(2), line(3))[0] == PackPlace("000002", 0, 20)
     assert store.path().read_bytes() == line(1)

@@ -126,7 +126,6 @@ class PackFiles:
                 if pack is None:
                     return
                 self._unsynced[place.pack] = pack
-            pack.synced = min(pack.synced, place.start)
             self._files.write_at(pack.descriptor, payload, place.start)
             pack.end = max(pack.end, place.end)
 

@@ -74,8 +74,7 @@ async def test_a_full_disk_refuses_what_does_not_fit_and_keeps_the_rest(small_di
         saved["r0"] = 99
     async with LocalStorage(f"file://{root}") as reopened:
         assert await versions(reopened) == saved
-        if layout == "files":
-            await workload.check_whole(reopened, root)
+        await workload.check_whole(reopened, root)
 
 
 async def test_a_store_is_not_made_on_a_full_disk_and_is_once_there_is_room(small_disk: Mounted) -> None:

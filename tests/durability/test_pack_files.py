@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -239,3 +240,30 @@ def test_a_full_pack_is_followed_by_another(store: Store, monkeypatch: pytest.Mo
     assert store.save(other, line(16, 90))[0].pack == "000007"
     again = store.open()
     assert store.save(again, line(17))[0] == PackPlace("000004", 60, 20)
+
+
+@pytest.mark.parametrize("most", [2, 0])  # kept open
+def test_threads_read_each_what_they_ask_for_while_packs_are_filled_and_closed(
+    store: Store, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    """A descriptor that one thread gives up may be another's file a moment later."""
+    monkeypatch.setattr(pack_owning, "LARGEST_PACK", 2000)
+    monkeypatch.setattr(pack_reading, "_MOST_KEPT_OPEN", most)
+    packs = store.open()
+    places = [place for n in range(0, 300, 10) for place in store.save(packs, *map(line, range(n, n + 10)))]
+    assert len(packs.names()) > 2
+
+    def read(first: int) -> None:
+        for round_ in range(3):
+            for number in range(first, 300, 7):
+                assert packs.read(places[number]) == line(number)
+            some = range(first, 300, 40 + round_)
+            assert list(packs.read_each([places[number] for number in some])) == [line(number) for number in some]
+
+    with ThreadPoolExecutor(4) as pool:
+        reading = [pool.submit(read, first) for first in range(4)]
+        more = [place for n in range(300, 600, 10) for place in store.save(packs, *map(line, range(n, n + 10)))]
+        packs.sync(packs.names())
+        for one in reading:
+            one.result()
+    assert list(packs.read_each(more)) == [line(number) for number in range(300, 600)]

@@ -29,6 +29,7 @@ class PackReader:
     def __init__(self, directories: Directories) -> None:
         self._directories = directories
         self._open: dict[str, OpenPack] = {}
+        self._opens = 0  # since it was looked which are removed
         self._frames = RecentFrames()
         # A sixteenth of the descriptors at most: directories take a quarter, and the rest is the caller's.
         allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
@@ -168,13 +169,17 @@ class PackReader:
 
         A removed file takes up its space for as long as somebody has it open.
         """
-        for kept, other in list(self._open.items()):
-            if other.is_removed():
-                self._open.pop(kept, None)
-        while len(self._open) >= self._most:
-            self._open.pop(next(iter(self._open), ""), None)
-        if self._most and not SPARES.are_short:
-            self._open[name] = pack
+        self._opens += 1
+        if self._opens >= len(self._open):  # one look for each that is opened
+            self._opens = 0
+            for kept, other in list(self._open.items()):
+                if other.is_removed():
+                    self._open.pop(kept, None)
+        if not self._most or SPARES.are_short:
+            return
+        for kept in list(self._open)[: max(0, len(self._open) + 1 - self._most)]:
+            self._open.pop(kept, None)
+        self._open[name] = pack
 
     def _missing(self, place: PackPlace) -> DataNotFoundError:
         return DataNotFoundError("data", f"{self._directories.root}/{place.key}", "it was never saved, or was deleted")

@@ -31,6 +31,7 @@ from starfish_storage.maintenance.packing_sources import (
     keys_in_packs,
     keys_of_files,
     keys_of_run,
+    keys_of_runs,
     merges_only,
 )
 from starfish_storage.metadata.sqlite.repacking import MovedData
@@ -107,6 +108,9 @@ async def _change(
     else:
         if not dry_run:
             await repacking.set_layout("mixed" if layout == "packed" else "files")
+        if layout == "packed" and not dry_run:
+            # In the order in which records are read again: neighbours are read in one call, or out of one frame.
+            await mover.move(keys_of_runs(storage), None)
         for _ in range(1 if dry_run else _PASSES):
             report.left.clear()
             if not await mover.move(keys_of_files(data) if layout == "packed" else keys_in_packs(repacking), None):

@@ -74,6 +74,13 @@ async def keys_of_run(storage: Storage, master_job_id: str) -> AsyncIterator[Seq
         yield [one.version.output_ref for one in versions if one.version.output_ref is not None]
 
 
+async def keys_of_runs(storage: Storage) -> AsyncIterator[Sequence[str]]:
+    """Yield what `keys_of_run` does of every master job, in the order in which they were stored."""
+    for master_job_id in await storage.transfer.rows.list_master_job_order():
+        async for page in keys_of_run(storage, master_job_id):
+            yield page
+
+
 async def keys_of_files(data: DataHandler) -> AsyncIterator[Sequence[str]]:
     """Yield the keys of the data that lies in files or objects of its own, whether a row knows it or not, in pages."""
     inventory = _inventory_of(data)

@@ -1,7 +1,8 @@
 """Fails a chosen call of a storage's whole life, and checks that nobody is told a lie and nothing else is harmed.
 
-Usage, under the shim: ``python -m durability.io_errors DIRECTORY KIND DURABILITY POINTS``: so many calls of the kind
-(0: every one; the kind ``SHORT`` is half a write before the failure), each with EIO and with ENOSPC, once and for good.
+Usage, under the shim: ``python -m durability.io_errors DIRECTORY LAYOUT KIND DURABILITY POINTS``: so many calls of the
+kind (0: every one; the kind ``SHORT`` is half a write before the failure), each with EIO and with ENOSPC, once and for
+good. Of the layout ``packed``, only calls on packs fail: once with EIO (of ``OPEN``: EMFILE), and with ENOSPC for good.
 Prints one JSON object: the number of ``cases``, in how many of them a call ``failed``, and what was ``wrong``.
 
 The rules, for each call of the storage:
@@ -22,7 +23,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,7 +33,7 @@ from durability import run_workload, workload
 from durability.shim import Action, Kind, Shim, evenly, in_child
 from starfish_storage import DataNotFoundError, LocalStorage, Record, StorageError
 from starfish_storage.codec import canonical_hash
-from starfish_storage.keys import record_key
+from starfish_storage.keys import PACKS_DIRECTORY, record_key
 from starfish_storage.runs import Attempt, ClaimedInput, Output, RunInput, input_job_id
 from starfish_storage.runs import Step as PaidStep
 
@@ -234,6 +235,7 @@ class Life:
 
     root: Path
     fault: Fault
+    layout: str
     durability: str
     state: State = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
@@ -245,8 +247,9 @@ class Life:
     async def live(self) -> None:
         shim = Shim()
         fault = self.fault
-        shim.arm(self.root, fault.kind, fault.action, fault.at, error=fault.error, for_good=fault.for_good)
-        storage = LocalStorage(f"file://{self.root}", durability=self.durability)  # type: ignore[arg-type]
+        below = self.root / PACKS_DIRECTORY if self.layout == "packed" else self.root
+        shim.arm(below, fault.kind, fault.action, fault.at, error=fault.error, for_good=fault.for_good)
+        storage = workload.opened(self.root, self.layout, self.durability)  # type: ignore[arg-type]
         if not await self._opened(storage):
             shim.disarm()
             await storage.setup()
@@ -347,9 +350,9 @@ class Life:
             self.wrong.append(f"{when}: {differences}")
 
 
-def one(root: Path, fault: Fault, durability: str) -> dict[str, Any]:
+def one(root: Path, fault: Fault, layout: str, durability: str) -> dict[str, Any]:
     """Live one life; return how it was."""
-    trial = Life(root, fault, durability)
+    trial = Life(root, fault, layout, durability)
     before = sorted(os.listdir("/proc/self/fd"))
     asyncio.run(trial.live())
     gc.collect()
@@ -366,18 +369,25 @@ def _target(descriptor: str) -> str:
         return ""
 
 
-def main(directory: Path, kind: str, durability: str, points: int) -> dict[str, Any]:
+def errors_of(layout: str, kind: str) -> Iterable[tuple[int, bool]]:
+    """Return with what a call fails, and whether all that follow do, too."""
+    if layout == "packed":
+        return ((errno.EMFILE if kind == "OPEN" else errno.EIO, False), (errno.ENOSPC, True))
+    return itertools.product((errno.EIO, errno.ENOSPC), (False, True))
+
+
+def main(directory: Path, layout: str, kind: str, durability: str, points: int) -> dict[str, Any]:
     action = Action.SHORT if kind == "SHORT" else Action.FAIL
     kinds = Kind.WRITE if kind == "SHORT" else Kind[kind]
     none = Fault(kinds, Action.COUNT, 0, for_good=False, at=0)
-    counted = in_child(lambda: one(directory / "counted", none, durability))
+    counted = in_child(lambda: one(directory / "counted", none, layout, durability))
     assert counted.status == 0, counted.error
     assert counted.result["wrong"] == [], counted.result
     outcome: dict[str, Any] = {"cases": 0, "failed": 0, "wrong": {}}
-    for number, for_good in itertools.product((errno.EIO, errno.ENOSPC), (False, True)):
+    for number, for_good in errors_of(layout, kind):
         for at in evenly(counted.result["seen"], points):
             fault = Fault(kinds, action, number, for_good, at)
-            ended = in_child(lambda fault=fault: one(directory / f"{fault.at}", fault, durability))
+            ended = in_child(lambda fault=fault: one(directory / f"{fault.at}", fault, layout, durability))
             shutil.rmtree(directory / f"{at}", ignore_errors=True)
             result = ended.result or {"hit": "", "wrong": [ended.error], "failed": 0}
             if result["wrong"]:
@@ -388,5 +398,5 @@ def main(directory: Path, kind: str, durability: str, points: int) -> dict[str, 
 
 
 if __name__ == "__main__":
-    target, kind, durability, points = sys.argv[1:]
-    sys.stdout.write(json.dumps(main(Path(target), kind, durability, int(points))) + "\n")
+    target, layout, kind, durability, points = sys.argv[1:]
+    sys.stdout.write(json.dumps(main(Path(target), layout, kind, durability, int(points))) + "\n")

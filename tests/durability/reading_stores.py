@@ -1,15 +1,20 @@
 """Stores to be read where nothing can be written, and what there is to be read in them.
 
-Usage: ``python -m durability.reading_stores ROOT``: makes a store, and is killed with its journal not yet in place.
+Usage: ``python -m durability.reading_stores ROOT [LAYOUT]``: makes a store, and is killed with its journal not yet in
+place.
 """
 
 from __future__ import annotations
 
 import asyncio
+import atexit
+import functools
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -26,19 +31,36 @@ from starfish_storage import (
     StorageError,
     StoreReadOnlyError,
 )
-from starfish_storage.keys import record_key, request_config_key
+from starfish_storage.keys import PACKS_DIRECTORY, record_key, request_config_key
 from starfish_storage.runs import RunInput
 
 
 def make_killed(root: Path) -> None:
     """Make a store whose writer was killed, and put it back to before its files were put in place."""
-    command = [sys.executable, "-m", "durability.reading_stores", str(root)]
+    shutil.copytree(_killed("files"), root)
+    (root / record_key("r1")).unlink()
+    (root / record_key("r2")).write_text("{}\n")
+
+
+def make_killed_packed(root: Path) -> None:
+    """Make a packed store whose writer was killed, and let a power cut take the second half of its pack."""
+    shutil.copytree(_killed("packed"), root)
+    (pack,) = root.glob(f"{PACKS_DIRECTORY}/*")
+    os.truncate(pack, pack.stat().st_size // 2)
+
+
+@functools.cache
+def _killed(layout: str) -> Path:
+    """Make a store whose writer was killed, once for all tests that take a copy."""
+    place = Path(tempfile.mkdtemp(prefix="starfish-storage-"))
+    atexit.register(shutil.rmtree, place)
+    root = place / "store"
+    command = [sys.executable, "-m", "durability.reading_stores", str(root), layout]
     done = subprocess.run(command, cwd=Path(__file__).parents[1], timeout=120, check=False)
     assert done.returncode == -signal.SIGKILL
     (root / request_config_key(workload.MASTER)).write_text('{"version":1}\n')
-    (root / record_key("r1")).unlink()
-    (root / record_key("r2")).write_text("{}\n")
     assert (root / "metadata.db-wal").stat().st_size > 0
+    return root
 
 
 def make_without_index(root: Path) -> None:
@@ -137,9 +159,9 @@ async def check_refusals(storage: Storage, place: str) -> None:
         assert raised.value.path == place
 
 
-async def leave_half_way(root: str) -> None:
+async def leave_half_way(root: str, layout: str = "files") -> None:
     """Make a store whose records and configuration have been saved twice, and die: the second are in the journal."""
-    storage = LocalStorage(root)
+    storage = workload.opened(Path(root), layout)
     await storage.setup()
     await workload.prepare(storage)
     for version in (1, 2):
@@ -151,4 +173,4 @@ async def leave_half_way(root: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(leave_half_way(sys.argv[1]))
+    asyncio.run(leave_half_way(*sys.argv[1:]))

@@ -304,3 +304,20 @@ async def test_a_neighbour_goes_on_where_a_writer_was_killed(tmp_path: Path, mom
         assert len(list((tmp_path / PACKS).iterdir())) == 2, "the pack of the dead one is not gone on with"
         await third.close()
     assert await reopened(root, "own", "r1", "r2", "r3") == [1, seen, 1, 1]
+
+
+async def test_what_was_refused_leaves_no_hole_where_a_power_cut_took_the_pack(
+    storage: FaultyStorage, tmp_path: Path
+) -> None:
+    """What lay there between others of its group is no record, but whoever reads the pack finds lines of JSON."""
+    await storage.close()
+    await storage.setup()
+    await asyncio.gather(
+        save(storage, "g1", 1), storage.save_record(BAD, {"bad": True}), save(storage, "g2", 1), return_exceptions=True
+    )
+    crashed = tmp_path / "crashed"
+    shutil.copytree(tmp_path / "store", crashed, ignore=shutil.ignore_patterns("*-shm", "*.lock"))
+    await storage.close()
+    (pack,) = crashed.glob("data/packs/*")
+    os.truncate(pack, rows(crashed, f"SELECT start FROM packed_data WHERE key = '{record_key('g1')}'")[0][0])
+    assert await reopened(crashed, "r1", "g1", "g2") == [1, 1, 1]

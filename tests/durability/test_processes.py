@@ -13,12 +13,13 @@ import pytest
 from durability import processes, workload
 from durability.faults import FaultyStorage, Steps
 from starfish_storage import ForkedProcessError, LocalStorage, StorageClosedError
+from starfish_storage.maintenance import verify
 
 CONCURRENT = 200
 
 
-async def opened(root: Path) -> LocalStorage:
-    storage = LocalStorage(f"file://{root}")
+async def opened(root: Path, layout: str | None = None) -> LocalStorage:
+    storage = workload.opened(root, layout)
     await storage.setup()
     await workload.prepare(storage)
     return storage
@@ -155,7 +156,7 @@ def test_a_loop_that_closes_with_calls_in_flight_harms_nobody(tmp_path: Path) ->
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")  # forking with threads is what is tested
 async def test_a_forked_child_is_refused_and_the_parent_goes_on(tmp_path: Path) -> None:
-    storage = await opened(tmp_path)
+    storage = await opened(tmp_path, "packed")  # whose pack stays the parent's
     await save(storage, "before")
     reading, writing = os.pipe()
     child = os.fork()
@@ -182,8 +183,10 @@ async def test_a_forked_child_is_refused_and_the_parent_goes_on(tmp_path: Path) 
     await save(storage, "after")
     probe(tmp_path)
     await storage.close()
+    assert len(list(tmp_path.glob("data/packs/*"))) == 1
     async with LocalStorage(f"file://{tmp_path}") as reopened:
         assert await reopened.count_records_for_master_job(workload.MASTER) == {"completed": 2}
+        await workload.check_whole(reopened, tmp_path)
 
 
 FORGETFUL = """
@@ -218,8 +221,8 @@ SHARED = """
 import asyncio, sys
 from durability import workload
 from starfish_storage import LocalStorage
-async def main(root, name, records):
-    async with LocalStorage("file://" + root) as storage:
+async def main(root, layout, name, records):
+    async with LocalStorage("file://" + root, layout=layout) as storage:
         try:
             await workload.prepare(storage)
         except Exception as error:
@@ -237,12 +240,12 @@ async def main(root, name, records):
                 assert shared == workload.payload("shared", shared["version"])
         storage_ref = await storage.save_record(workload.record("shared", 0), workload.payload("shared", 0))
         await asyncio.gather(*(work(worker) for worker in range(10)))
-asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))
+asyncio.run(main(*sys.argv[1:4], int(sys.argv[4])))
 """
 
 
-async def share(root: Path, number: int, records: int) -> None:
-    started = [processes.start(["-c", SHARED, str(root), f"p{n}", str(records)]) for n in range(number)]
+async def share(root: Path, layout: str, number: int, records: int) -> None:
+    started = [processes.start(["-c", SHARED, str(root), layout, f"p{n}", str(records)]) for n in range(number)]
     for process in started:
         _, errors = process.communicate(timeout=240)
         assert process.returncode == 0, errors
@@ -254,15 +257,20 @@ async def share(root: Path, number: int, records: int) -> None:
         assert found.output_ref is not None
         data = await storage.get_record_data(found.output_ref)
         assert found.error_message == f"v{data['version']}", "row and data of two writers were mixed"
+        await workload.check_whole(storage, root)
+    report = verify(root.as_uri())
+    assert report.is_sound, str(report)
 
 
-async def test_several_processes_make_and_use_one_store(tmp_path: Path) -> None:
-    await share(tmp_path, 3, 50)
+@pytest.mark.parametrize(("layout", "number"), [("files", 2), ("packed", 3)])
+async def test_several_processes_make_and_use_one_store(tmp_path: Path, layout: str, number: int) -> None:
+    await share(tmp_path, layout, number, 50)
 
 
 @pytest.mark.slow
-async def test_many_processes_make_and_use_one_store(tmp_path: Path) -> None:
-    await share(tmp_path, 8, 500)
+@pytest.mark.parametrize("layout", ["files", "packed"])
+async def test_many_processes_make_and_use_one_store(tmp_path: Path, layout: str) -> None:
+    await share(tmp_path, layout, 8, 500)
 
 
 KILLED_BEFORE_RENAME = """

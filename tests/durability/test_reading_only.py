@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -31,6 +33,7 @@ OLDER = ("v1", "v1-not-closed", "v2", "v2-not-closed", "starfish-0.1.3")
 
 KINDS: dict[str, Callable[[Path], object]] = {
     "killed": reading_stores.make_killed,
+    "killed, packed": reading_stores.make_killed_packed,
     "without index": reading_stores.make_without_index,
     "closed": reading_stores.make_closed,
     **{name: partial(unpack, name) for name in OLDER},
@@ -42,16 +45,18 @@ def make(request: pytest.FixtureRequest) -> Callable[[Path], object]:
     return KINDS[request.param]
 
 
-def expected(make: Callable[[Path], object], beside: Path) -> dict[str, Any]:
+@functools.cache
+def expected(make: Callable[[Path], object]) -> dict[str, Any]:
     """Return what a store shows that may be written."""
-    make(beside)
-    found = asyncio.run(reading_stores.opened(lambda: LocalStorage(beside)))
+    with tempfile.TemporaryDirectory() as beside:
+        make(Path(beside, "store"))
+        found = asyncio.run(reading_stores.opened(lambda: LocalStorage(Path(beside, "store"))))
     assert found["refusal"][0] == "written"
     return found["seen"]
 
 
-def test_on_a_full_disk(make: Callable[[Path], object], disk: Mounted, tmp_path: Path) -> None:
-    there = expected(make, tmp_path / "beside")
+def test_on_a_full_disk(make: Callable[[Path], object], disk: Mounted) -> None:
+    there = expected(make)
     root = disk.path / "store"
     make(root)
     reading_stores.fill(disk.path)
@@ -76,8 +81,8 @@ async def test_a_storage_writes_again_once_there_is_room(disk: Mounted) -> None:
         assert await reading_stores.look(storage) == there | {"projects": ["another", *there["projects"]]}
 
 
-def test_on_a_disk_mounted_read_only(make: Callable[[Path], object], disk: Mounted, tmp_path: Path) -> None:
-    there = expected(make, tmp_path / "beside")
+def test_on_a_disk_mounted_read_only(make: Callable[[Path], object], disk: Mounted) -> None:
+    there = expected(make)
     make(disk.path / "store")
     disk.remount("ro")
     before = on_disk(disk.path / "store")
@@ -90,7 +95,7 @@ def test_on_a_disk_mounted_read_only(make: Callable[[Path], object], disk: Mount
 
 
 def test_where_only_others_may_write(make: Callable[[Path], object], open_path: Path, tmp_path: Path) -> None:
-    there = expected(make, tmp_path / "beside")
+    there = expected(make)
     root = open_path / "store"
     make(root)
     for path in [root, *root.rglob("*")]:
@@ -127,7 +132,7 @@ async def test_a_store_that_another_user_writes(open_path: Path, tmp_path: Path)
 
 
 def test_on_purpose_nothing_is_written_where_it_could_be(make: Callable[[Path], object], tmp_path: Path) -> None:
-    there = expected(make, tmp_path / "beside")
+    there = expected(make)
     root = tmp_path / "store"
     make(root)
     before = on_disk(root)
@@ -161,7 +166,7 @@ async def test_every_write_is_refused(tmp_path: Path) -> None:
     assert on_disk(tmp_path / "store") == before
 
 
-@pytest.mark.parametrize("kind", ["killed", "without index", "closed"])
+@pytest.mark.parametrize("kind", ["killed", "killed, packed", "without index", "closed"])
 async def test_what_is_written_meanwhile_is_seen(tmp_path: Path, kind: str) -> None:
     root = tmp_path / "store"
     await asyncio.to_thread(KINDS[kind], root)
@@ -203,7 +208,7 @@ def test_an_older_store_is_read_where_there_is_no_room_for_a_copy(
         raise FileNotFoundError(2, "No usable temporary directory found")
 
     for name in OLDER:
-        there = expected(KINDS[name], tmp_path / f"{name}-beside")
+        there = expected(KINDS[name])
         unpack(name, tmp_path / name)
         with monkeypatch.context() as patched:
             patched.setattr(starfish_copy.tempfile, "mkdtemp", refuse)

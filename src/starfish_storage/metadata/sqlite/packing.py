@@ -17,6 +17,7 @@ from starfish_storage.keys import DATA_DIRECTORY, PackPlace
 from starfish_storage.metadata.layout import LAYOUT
 from starfish_storage.metadata.operations import WriteOperation
 from starfish_storage.metadata.queries import Queries
+from starfish_storage.metadata.row import only_value
 from starfish_storage.metadata.row_writer import portions
 from starfish_storage.metadata.sqlite.driver import Connection, Cursor
 
@@ -43,6 +44,7 @@ class Packing:
         self._is_safe = data.parallel > 1
         self._layout: NewData = "files"
         self._has_packs = False
+        self._appended: list[tuple[PackPlace, bytes]] = []  # for the group, in order
         self.look()
 
     def look(self) -> None:
@@ -52,7 +54,11 @@ class Packing:
         self._has_packs = pack is not None
 
     def append(self, operations: Sequence[WriteOperation]) -> None:
-        """Append the record data of operations, before their transaction. What does not fit gets its error."""
+        """Append the record data of a group, before its transaction. What does not fit gets its error."""
+        self._appended = []
+        self._append(operations)
+
+    def _append(self, operations: Sequence[WriteOperation]) -> None:
         if self._layout == "files" and not any(operation.layout for operation in operations):
             return
         packed = [
@@ -73,8 +79,9 @@ class Packing:
                     operation.error = error
                 return
             for operation in operations:  # a smaller one may fit
-                self.append([operation])
+                self._append([operation])
             return
+        self._appended += zip(places, payloads, strict=True)
         for (operation, write), place in zip(packed, places, strict=True):
             operation.places[write.key] = place
 
@@ -130,16 +137,23 @@ class Packing:
             self._execute("save_packed_data", row)
 
     def journal(self, operations: Sequence[WriteOperation]) -> int:
-        """Journal what was appended, and note how far its packs go; return how many bytes that is."""
-        size = 0
+        """Journal what was appended up to the last of these, and note how far its packs go; return how many bytes.
+
+        With it goes what lies between and is no data of theirs, as of a call that was refused: where a power cut takes
+        the end of a pack, it would be a hole, and the pack no lines of JSON any more.
+        """
         ends: dict[str, int] = {}
-        for place, payloads in _ranges(operations):
-            # The last of a key that came twice stands where the first did.
-            ends[place.pack] = max(place.end, ends.get(place.pack, 0))
-            if not self._is_safe:
-                size += place.length
-                self._execute("journal_data", (place.key, b"".join(payloads)))
+        for operation in operations:
+            for place in operation.places.values():
+                # The last of a key that came twice stands where the first did.
+                ends[place.pack] = max(place.end, ends.get(place.pack, 0))
+        size = 0
         for pack, end in ends.items():
+            if not self._is_safe:
+                start = only_value(self._execute("get_pack_size", (pack,)).fetchone()) or 0
+                for place, payloads in _ranges(self._appended, pack, start, end):
+                    size += place.length
+                    self._execute("journal_data", (place.key, b"".join(payloads)))
             self._execute("save_pack", (pack, end))
         return size
 
@@ -179,21 +193,20 @@ def _can_be_packed(write: DataWrite) -> bool:
     return write.payload is not None and write.key.startswith(f"{DATA_DIRECTORY}/")
 
 
-def _ranges(operations: Sequence[WriteOperation]) -> Iterator[tuple[PackPlace, list[bytes]]]:
-    """Yield what was appended, joined where it lies together."""
-    joined: PackPlace | None = None
+def _ranges(
+    appended: Sequence[tuple[PackPlace, bytes]], pack: str, start: int, end: int
+) -> Iterator[tuple[PackPlace, list[bytes]]]:
+    """Yield what was appended to a pack between two places, joined where it lies together."""
     payloads: list[bytes] = []
-    for operation in operations:
-        if not operation.places:
+    at = start
+    for place, payload in appended:
+        if place.pack != pack or place.start < start or place.end > end:
             continue
-        by_key = {write.key: write.payload or b"" for write in operation.data}
-        for key, place in operation.places.items():
-            if joined is not None and (place.pack, place.start) == (joined.pack, joined.end):
-                joined = joined._replace(length=joined.length + place.length)
-                payloads.append(by_key[key])
-                continue
-            if joined is not None:
-                yield joined, payloads
-            joined, payloads = place, [by_key[key]]
-    if joined is not None:
-        yield joined, payloads
+        if place.start != at:
+            if payloads:
+                yield PackPlace(pack, start, at - start), payloads
+            start, payloads = place.start, []
+        at = place.end
+        payloads.append(payload)
+    if payloads:
+        yield PackPlace(pack, start, at - start), payloads

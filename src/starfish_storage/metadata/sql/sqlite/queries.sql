@@ -50,6 +50,9 @@ SELECT key, pack, start, length FROM packed_data WHERE key IN (
 -- Where new data goes, and any pack.
 SELECT (SELECT value FROM settings WHERE name = :name), (SELECT pack FROM packs LIMIT 1)
 
+-- name: get_pack_size
+SELECT size FROM packs WHERE pack = :pack
+
 -- name: list_packs
 SELECT pack, size FROM packs ORDER BY pack
 

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
 from conformance.packed_stores import MixedStore, PackedStore
+from starfish_storage.maintenance import collect, verify
+from starfish_storage.maintenance.packing import pack, unpack
 from starfish_storage.testing.machine.state_machine import StorageMachine
 from starfish_storage.testing.store import DirectoryStore
 
@@ -31,7 +33,7 @@ class PackedMachine(StorageMachine):
 
 
 class MixedMachine(StorageMachine):
-    """What was saved as a file is overwritten in a pack, and the other way round."""
+    """What was saved as a file is overwritten in a pack or put into one, and the other way round."""
 
     store: MixedStore
 
@@ -43,6 +45,20 @@ class MixedMachine(StorageMachine):
         self.run(self.storage.close())
         self.store.change_layout(packed=packed)
         self.run(self.storage.setup())
+
+    @rule(packed=st.booleans())
+    def move_data(self, packed: bool) -> None:
+        report = self.run((pack if packed else unpack)(self.storage))
+        assert report.left == []
+
+    @rule()
+    def collect_dead_ranges(self) -> None:
+        collect(*self.store.places)
+
+    def check_everything(self) -> None:
+        super().check_everything()
+        report = verify(*self.store.places)
+        assert report.is_sound, str(report)
 
 
 class ProcessMachineForLonger(ProcessMachine):

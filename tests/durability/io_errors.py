@@ -23,7 +23,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -369,13 +369,6 @@ def _target(descriptor: str) -> str:
         return ""
 
 
-def errors_of(layout: str, kind: str) -> Iterable[tuple[int, bool]]:
-    """Return with what a call fails, and whether all that follow do, too."""
-    if layout == "packed":
-        return ((errno.EMFILE if kind == "OPEN" else errno.EIO, False), (errno.ENOSPC, True))
-    return itertools.product((errno.EIO, errno.ENOSPC), (False, True))
-
-
 def main(directory: Path, layout: str, kind: str, durability: str, points: int) -> dict[str, Any]:
     action = Action.SHORT if kind == "SHORT" else Action.FAIL
     kinds = Kind.WRITE if kind == "SHORT" else Kind[kind]
@@ -384,7 +377,10 @@ def main(directory: Path, layout: str, kind: str, durability: str, points: int) 
     assert counted.status == 0, counted.error
     assert counted.result["wrong"] == [], counted.result
     outcome: dict[str, Any] = {"cases": 0, "failed": 0, "wrong": {}}
-    for number, for_good in errors_of(layout, kind):
+    errors = itertools.product((errno.EIO, errno.ENOSPC), (False, True))
+    if layout == "packed":
+        errors = ((errno.EMFILE if kind == "OPEN" else errno.EIO, False), (errno.ENOSPC, True))
+    for number, for_good in errors:
         for at in evenly(counted.result["seen"], points):
             fault = Fault(kinds, action, number, for_good, at)
             ended = in_child(lambda fault=fault: one(directory / f"{fault.at}", fault, layout, durability))

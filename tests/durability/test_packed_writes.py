@@ -9,6 +9,7 @@ import shutil
 import signal
 from collections.abc import AsyncIterator
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,15 @@ import pytest
 
 from durability import processes, workload
 from durability.faults import FaultyStorage, Steps, fail
-from starfish_storage import LocalStorage, ParentNotFoundError, Record, StorageFullError, StorageIOError, StoreOpenError
+from starfish_storage import (
+    LocalStorage,
+    ParentNotFoundError,
+    Record,
+    StorageFullError,
+    StorageIOError,
+    StoreOpenError,
+    maintenance,
+)
 from starfish_storage.data import pack_owning
 from starfish_storage.keys import record_key
 from starfish_storage.metadata.sqlite.connection import Durability
@@ -281,6 +290,54 @@ async def main():
     await storage.close()
 asyncio.run(main())
 """
+APPENDED = """
+import asyncio, sys
+from pathlib import Path
+from durability import workload
+from starfish_storage.files.atomic import FileOperations
+real = FileOperations.write_at
+def write_at(self, descriptor, content, start):
+    real(self, descriptor, content, start)
+    print("appended", flush=True)
+    sys.stdin.readline()
+async def main():
+    async with workload.opened(Path(sys.argv[1]), "packed") as storage:
+        FileOperations.write_at = write_at
+        for version in (1, 2):
+            await storage.save_record(workload.record("slow", version), workload.payload("slow", version))
+asyncio.run(main())
+"""
+
+
+async def test_a_writer_that_stands_still_before_its_commit_keeps_its_pack(tmp_path: Path) -> None:
+    """Meanwhile others write, overwrite, delete and collect; what it appended is there when it goes on."""
+    root = tmp_path / "store"
+    async with LocalStorage(root, layout="packed") as storage:
+        await workload.prepare(storage)
+        with processes.start(["-c", APPENDED, str(root)]) as slow:
+            assert slow.stdin is not None
+            assert slow.stdout is not None
+            for version in (1, 2):
+                assert slow.stdout.readline() == "appended\n"
+                await workload.prepare(storage, f"side{version}", f"side-job{version}")
+                await save(storage, "r1", version)
+                async with LocalStorage(root) as third:
+                    for number in range(6):
+                        await save(third, "r2", number)
+                        side = workload.record(f"s{number}", 1, f"side{version}", f"side-job{version}")
+                        await third.save_record(side, workload.payload(f"s{number}", 1))
+                    await third.delete_master_job(f"side{version}")
+                collected = await asyncio.to_thread(maintenance.collect, root.as_uri(), grace=timedelta(0))
+                assert collected.packs_rewritten, "there were dead ranges to be collected"
+                slow.stdin.write("\n")
+                slow.stdin.flush()
+            assert slow.wait(30) == 0
+        assert [await version_of(storage, uid) for uid in ("slow", "r1", "r2")] == [2, 2, 5]
+    assert await reopened(root, "slow", "r1", "r2") == [2, 2, 5]
+    report = maintenance.verify(root.as_uri())
+    assert report.is_sound, str(report)
+
+
 MOMENTS = {"page metadata.db-wal": 1, "sync metadata.db-wal": 2, "fsync": 2}
 """Between appending and the commit, in the commit, and in the checkpoint; and which version of r1 there is then."""
 

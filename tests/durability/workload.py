@@ -235,7 +235,7 @@ def check_packs(root: Path) -> None:
     if not packs or not (root / "metadata.db").exists():
         return
     with closing(apsw.Connection(str(root / "metadata.db"))) as connection:
-        sizes = dict(connection.execute("SELECT pack, size FROM packs").fetchall())
+        sizes = dict(connection.execute("SELECT pack, size FROM packs WHERE size > 0").fetchall())
     assert sizes.keys() <= set(packs.values()), "a pack is lost"
     for path, pack in packs.items():
         content = path.read_bytes()[: sizes.get(pack, 0)]

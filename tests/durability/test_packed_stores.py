@@ -236,6 +236,8 @@ async def test_what_is_refused_is_cut_off_or_is_dead_and_never_committed(tmp_pat
         await workload.prepare(storage)
         await refuse(storage)
         assert [pack.stat().st_size for pack in packs_of(root)] == [0]
+    assert packs_of(root) == []
+    async with LocalStorage(root.as_uri()) as storage:
         await asyncio.gather(save(storage, "r1", 10), refuse(storage), save(storage, "r2", 10), refuse(storage))
         (pack,) = packs_of(root)
         assert pack.read_bytes().endswith(b'{"text":"xxxxxxxxxx"}\n')

@@ -12,7 +12,7 @@ from starfish_storage import keys
 from starfish_storage.data.directories import Directories
 from starfish_storage.data.pack_owning import PackChoice, WrittenPack
 from starfish_storage.data.pack_reading import PackReader
-from starfish_storage.errors import InvalidReferenceError
+from starfish_storage.errors import InvalidReferenceError, StorageError
 from starfish_storage.files.atomic import FileOperations
 from starfish_storage.files.errors import translated
 from starfish_storage.interface.data import CommittedSizes
@@ -178,11 +178,21 @@ class PackFiles:
         if self._process != os.getpid():
             self._leave_to_parent()
             return
-        for pack in (self._own, *self._unsynced.values()):
+        own = self._own
+        for pack in (own, *self._unsynced.values()):
             if pack is not None:
                 pack.unlock()
                 pack.close()
         self._own, self._unsynced = None, {}
+        if own is not None and not own.end:
+            self._remove_unused(own.name)
+
+    def _remove_unused(self, name: str) -> None:
+        """Remove a pack that was made for what was refused then: nobody goes on with one that no row knows."""
+        try:
+            self._choice.removed(name)
+        except (OSError, StorageError):
+            pass  # 'collect' does
 
     def _leave_to_parent(self) -> None:
         """Close what a forked child has inherited. The lock stays the parent's, which has the file open, too."""

@@ -271,7 +271,7 @@ async def test_while_another_process_writes_for_long(tmp_path: Path) -> None:
     assert await _rounds(tmp_path / "store", tmp_path / "log", tmp_path / "b", 12, 8, 1_000_000) > 0
 
 
-async def _killed_backups(root: Path, tmp_path: Path, step: int) -> int:
+async def killed_backups(root: Path, tmp_path: Path, step: int) -> int:
     """Kill a repeated backup before every so many-th step; return how often it was killed."""
     earlier = tmp_path / "earlier"
     copy(root, earlier)
@@ -318,12 +318,12 @@ async def _content(place: Path, tmp_path: Path) -> dict[str, object]:
 
 
 async def test_a_killed_backup_is_the_old_or_the_new_one(root: Path, tmp_path: Path) -> None:
-    assert await _killed_backups(root, tmp_path, 5) >= 5
+    assert await killed_backups(root, tmp_path, 5) >= 5
 
 
 @pytest.mark.slow
 async def test_a_backup_killed_before_every_step_is_the_old_or_the_new_one(root: Path, tmp_path: Path) -> None:
-    assert await _killed_backups(root, tmp_path, 1) >= 25
+    assert await killed_backups(root, tmp_path, 1) >= 25
 
 
 async def test_a_killed_first_backup_is_no_store_and_is_continued(root: Path, tmp_path: Path) -> None:

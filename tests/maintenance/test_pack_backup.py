@@ -13,11 +13,13 @@ import pytest
 
 from durability import workload
 from maintenance import stores
-from maintenance.test_backup import changes, copy, same, save
+from maintenance.test_backup import changes, copy, killed_backups, same, save
 from starfish_storage import LocalStorage, StoreDamagedError
 from starfish_storage.codec import content_digest
 from starfish_storage.files.atomic import FileOperations
 from starfish_storage.maintenance.backup import backup
+from starfish_storage.maintenance.compressing import compress
+from starfish_storage.maintenance.packing import pack
 from starfish_storage.maintenance.restore import restore
 from unit.store_on_disk import bytes_of, data_of, rows_of
 
@@ -196,3 +198,31 @@ async def test_a_pack_is_safe_before_the_database_that_refers_to_it(
     steps.clear()
     restore(tmp_path / "b", f"file://{tmp_path / 'r'}")
     assert steps[:2] == ["write_at", "sync"]
+
+
+async def test_compressed_packs_are_copied_as_they_are(root: Path, tmp_path: Path) -> None:
+    """Compressed since the earlier backup, which has them plain, or before there was one."""
+    copy(root, tmp_path / "b")
+    async with LocalStorage(f"file://{root}") as storage:
+        await compress(storage, await pack(storage))
+    path = root / f"{PACK}.zst"
+    content = path.read_bytes()
+    for destination, copied in (("b", 1), ("new", 3)):
+        assert changes(copy(root, tmp_path / destination)) == (copied, 3 - copied, 0)
+        (found,) = (tmp_path / destination / "data/packs").iterdir()
+        assert (found.name, found.read_bytes()) == (path.name, content)
+        assert await same(root, tmp_path / destination)
+        assert changes(copy(root, tmp_path / destination)) == (0, 3, 0)
+        os.utime(path)
+        assert changes(copy(root, tmp_path / destination)) == (0, 3, 0)
+    restore(tmp_path / "b", f"file://{tmp_path / 'r'}")
+    assert data_of(tmp_path / "r") == data_of(root)
+    assert await same(root, tmp_path / "r")
+    stores.flip_bit(path, len(content) // 2)
+    with pytest.raises(StoreDamagedError):
+        copy(root, tmp_path / "b")
+    assert (tmp_path / "b" / f"{PACK}.zst").read_bytes() == content
+
+
+async def test_a_killed_backup_is_the_old_or_the_new_one(root: Path, tmp_path: Path) -> None:
+    assert await killed_backups(root, tmp_path, 5) >= 4

@@ -127,7 +127,7 @@ class PackCopies:
         if there is None:
             begin = 0
         elif pack in self._ends:
-            if not there.is_plain and there == file:
+            if not there.is_plain and self._is_equal(file, there):
                 return
             if not (there.is_plain and self._is_same(pack, begin, end)):
                 self._replaced.add(pack)
@@ -138,6 +138,13 @@ class PackCopies:
         else:
             self._copy_whole(file)
             self._ends[pack] = end
+
+    def _is_equal(self, file: PackFile, there: PackFile) -> bool:
+        """Return whether a compressed pack is the backup's: by its time, or by its content if it was only copied."""
+        if file[:3] != there[:3] or file.modified == there.modified:
+            return file == there
+        ours, theirs = (data.read_with_time(file.key) for data in (self._source, self._target))
+        return ours is not None and theirs is not None and ours[0] == theirs[0]
 
     def _is_same(self, pack: str, begin: int, end: int) -> bool:
         """Return whether a pack of the store begins with what the backup has of it, going by the end of that."""

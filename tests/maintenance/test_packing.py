@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import apsw
@@ -11,9 +13,19 @@ import pytest
 
 from durability import workload
 from maintenance import stores
+from maintenance.conftest import filled
+from maintenance.remote_stores import RemoteStore
 from maintenance.test_versions import retried
 from migrations import stores as frozen
-from starfish_storage import LocalStorage, Record, Storage, StoreDamagedError
+from starfish_storage import (
+    LocalStorage,
+    MissingExtraError,
+    Record,
+    Storage,
+    StoreDamagedError,
+    StoreOpenError,
+    open_storage,
+)
 from starfish_storage.export import export
 from starfish_storage.interface import Layout
 from starfish_storage.keys import record_key
@@ -269,4 +281,72 @@ async def test_others_read_and_write_meanwhile(tmp_path: Path) -> None:
     async with LocalStorage(root) as storage:
         for uid, number in written.items():
             assert await storage.get_record_data(storage.data.to_reference(record_key(uid))) == {"number": number}
+    assert verify(root).damage == []
+
+
+async def test_data_in_an_object_store(make_store: Callable[[str], RemoteStore]) -> None:
+    store = await filled(make_store("sqlite, s3"))
+
+    async def texts(storage: Storage) -> list[object]:
+        found = [one for job in ("m1", "M2") async for page in storage.scan_records(job) for one in page]
+        return [(one.record_uid, one.payload) for one in found]
+
+    async with store.open() as storage:
+        before = await texts(storage)
+        report = await pack(storage, "m1")
+        assert (report.records, report.left) == (stores.RECORDS // 2, [])
+        assert await texts(storage) == before
+        with pytest.raises(StoreOpenError, match="only where data lies in a directory"):
+            await compress(storage, report)
+        assert (await pack(storage)).records == stores.RECORDS // 2
+        assert await texts(storage) == before
+    assert files(store.data.parent) == files(store.data) == []
+    assert store.verify().damage == []
+    async with open_storage(store.uri, store.data_uri) as storage:
+        assert (await unpack(storage)).records == stores.RECORDS
+        assert await texts(storage) == before
+    assert store.verify().damage == []
+
+
+async def test_a_store_of_files_in_postgresql_is_refused(make_store: Callable[[str], RemoteStore]) -> None:
+    store = await filled(make_store("postgres, files"))
+    async with store.open() as storage:
+        for change in (pack, unpack):
+            with pytest.raises(StoreOpenError, match="are for stores whose rows are in SQLite"):
+                await change(storage)
+
+
+async def test_without_the_library_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "store"
+    await stores.make(root)
+    await packed(root, compressed=True)
+    for name in ("compression.zstd", "backports.zstd"):
+        monkeypatch.setitem(sys.modules, name, None)
+    async with LocalStorage(root) as storage:
+        with pytest.raises(MissingExtraError, match=r"starfish-storage\[zstd\]"):
+            await contents(storage)
+        with pytest.raises(MissingExtraError, match="Compressed packs need"):
+            _ = [page async for page in storage.scan_records("m1")]
+        with pytest.raises(MissingExtraError, match="Compressed packs need"):
+            await unpack(storage)
+        record = Record(record_uid="new", job_id="m1-a", master_job_id="m1", status="completed")
+        assert await storage.get_record_data(await storage.save_record(record, {"n": 1})) == {"n": 1}
+
+
+async def test_a_pack_that_somebody_appends_to_is_compressed_once_it_is_nobodys(tmp_path: Path) -> None:
+    root = tmp_path / "store"
+    await stores.make(root, layout="packed")
+    record = Record(record_uid="new", job_id="m1-a", master_job_id="m1", status="completed")
+    async with LocalStorage(root) as writer, LocalStorage(root) as storage:
+        await writer.save_record(record, {"n": 1})
+        report = await pack(storage)
+        await compress(storage, report)
+        assert (report.packs, report.packs_in_use, packs(root)) == (0, 1, ["000001.jsonl"])
+        reference = await writer.save_record(record, {"n": 2})
+        await writer.close()
+        await compress(storage, report)
+        assert (report.packs, packs(root)) == (1, ["000001.jsonl.zst"])
+        assert await storage.get_record_data(reference) == {"n": 2}
+        await storage.save_record(record, {"n": 3})
+    assert packs(root) == ["000001.jsonl.zst", "000002.jsonl"]
     assert verify(root).damage == []

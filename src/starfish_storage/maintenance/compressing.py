@@ -18,7 +18,7 @@ from starfish_storage.interface import Storage
 from starfish_storage.keys import pack_key
 from starfish_storage.maintenance.packing import MoveProgress
 from starfish_storage.maintenance.packing_report import PackingReport
-from starfish_storage.maintenance.packing_sources import handlers_of
+from starfish_storage.maintenance.packing_sources import handlers_of, merges_only
 
 
 def refuse_compression(storage: Storage) -> None:
@@ -28,8 +28,8 @@ def refuse_compression(storage: Storage) -> None:
         StoreOpenError: the store is of another kind.
         MissingExtraError: what compresses them is not installed.
     """
-    if not isinstance(handlers_of(storage).data, FileSystemDataHandler):
-        reason = "packs are compressed only where data lies in a directory; leave --compress out"
+    if merges_only(storage) or not isinstance(handlers_of(storage).data, FileSystemDataHandler):
+        reason = "packs are compressed only where data lies in a directory, and rows in SQLite; leave --compress out"
         raise StoreOpenError(storage.storage_uri, reason)
     require_zstd()
 

@@ -32,6 +32,7 @@ from starfish_storage.errors import InvalidDataError
 from starfish_storage.identifiers import MAX_ID_BYTES, fold
 from starfish_storage.interface import Layout
 from starfish_storage.keys import record_key
+from starfish_storage.maintenance import verify
 from starfish_storage.metadata.migrations import latest_version
 from starfish_storage.metadata.sqlite.migrate import APPLICATION_ID
 from starfish_storage.metadata.sqlite.row_changes import CHANGES
@@ -249,6 +250,7 @@ async def test_another_program_writes_to_an_open_store(tmp_path: Path, layout: L
         assert await storage.get_record_data(await reference(storage, "ours-1")) == {"written_by": "the library"}
     packs = [path.name for path in sorted((tmp_path / "data/packs").iterdir())]
     assert packs == [f"{number + 1:06}.jsonl" for number in range((layout == "packed") + (how == "append"))]
+    assert verify(tmp_path.as_uri()).is_sound
 
 
 async def test_another_program_gives_packed_data_a_file_and_the_library_packs_it_again(tmp_path: Path):
@@ -262,6 +264,7 @@ async def test_another_program_gives_packed_data_a_file_and_the_library_packs_it
         await storage.save_record(record("r1"), {"n": 2})
         assert await storage.get_record_data(theirs) == {"n": 2}
     assert not os.path.exists(theirs)
+    assert verify(tmp_path.as_uri()).is_sound
 
 
 @pytest.mark.parametrize(("layout", "how"), [("files", "write"), ("packed", "append")])

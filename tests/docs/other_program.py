@@ -44,9 +44,10 @@ def write(root: Path, master_job_id: str, job_id: str, uid: str, *, packed: bool
         (staging / "0").write_bytes(payload)  # 2
         (staging / "0").chmod(0o600)
 
+    pack, own, start = append(database, root, payload) if packed else ("", None, 0)  # 2
+
     os.pwrite(writer, b"\1", 0)  # 3
-    pack, own, start = append(database, root, payload) if packed else ("", None, 0)  # 4
-    database.execute("BEGIN IMMEDIATE")  # 5
+    database.execute("BEGIN IMMEDIATE")  # 4
     entry = note_place(database, key, (pack, start, len(payload)) if packed else None)
     database.execute("INSERT INTO data_journal (key, payload) VALUES (?, ?)", (entry, payload))
     database.execute(
@@ -59,14 +60,14 @@ def write(root: Path, master_job_id: str, job_id: str, uid: str, *, packed: bool
     row = dict(zip(columns, (uid, job_id, master_job_id, "completed", key, NOW, NOW, NOW, None, digest), strict=True))
     with (root / "rows.jsonl").open("ab") as log:
         log.write(json.dumps(["save_record", *(row[column] for column in columns)]).encode() + b"\n")
-    database.execute("COMMIT")  # 6
+    database.execute("COMMIT")  # 5
     if killed:
         os.kill(os.getpid(), signal.SIGKILL)
     if own is None:
-        (staging / "0").rename(root / key)  # 7
+        (staging / "0").rename(root / key)  # 6
     else:
         os.close(own)
-    os.pwrite(writer, b"\0", 0)  # 8
+    os.pwrite(writer, b"\0", 0)  # 7
     fcntl.flock(writer, fcntl.LOCK_UN)
     staging.rmdir()
     database.close()

@@ -2,7 +2,7 @@
 
 Its rows are those of `test_postgres_storage`, and its objects those of `test_sqlite_object_store`, which run every
 suite: in the ordinary run this one has the suites in which the two meet, with packs; with an object for each record
-those in which data is replaced and removed.
+the one in which data is removed.
 """
 
 import pytest
@@ -25,7 +25,6 @@ class PackedStore:
 
 
 class TestPostgresObjectStore(Store):
-    TestAtomicRecords = StorageTests.TestAtomicRecords
     TestDeletion = StorageTests.TestDeletion
 
 
@@ -36,7 +35,6 @@ class TestPackedPostgresObjectStore(PackedStore):
     TestRelocation = StorageTests.TestRelocation
     TestConcurrency = StorageTests.TestConcurrency
     TestMixedCalls = StorageTests.TestMixedCalls
-    TestVersions = StorageTests.TestVersions
 
 
 @pytest.mark.slow

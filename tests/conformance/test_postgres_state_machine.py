@@ -1,10 +1,11 @@
-"""PostgresStorage against a plain dict model, in random histories."""
+"""PostgresStorage against a plain dict model, in random histories: with packs, and for longer with both layouts."""
 
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from conformance.packed_remote_stores import PackedPostgresDirectoryStore
 from conformance.postgres_stores import PostgresDirectoryStore, Schema
 from servers.postgres import PostgresServer
 from starfish_storage.testing.machine.state_machine import StorageMachine
@@ -14,11 +15,16 @@ class PostgresMachine(StorageMachine):
     server: PostgresServer
 
     def make_store(self, directory: Path) -> PostgresDirectoryStore:
-        return PostgresDirectoryStore(directory, Schema(self.server))
+        return PackedPostgresDirectoryStore(directory, Schema(self.server))
 
 
 class PostgresMachineForLonger(PostgresMachine):
     pass
+
+
+class PostgresFilesMachineForLonger(PostgresMachine):
+    def make_store(self, directory: Path) -> PostgresDirectoryStore:
+        return PostgresDirectoryStore(directory, Schema(self.server))
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -32,3 +38,6 @@ TestPostgresMachine.settings = settings(max_examples=15, stateful_step_count=30)
 
 TestPostgresMachineForLonger = pytest.mark.slow(PostgresMachineForLonger.TestCase)
 TestPostgresMachineForLonger.settings = settings(max_examples=300, stateful_step_count=60)
+
+TestPostgresFilesMachineForLonger = pytest.mark.slow(PostgresFilesMachineForLonger.TestCase)
+TestPostgresFilesMachineForLonger.settings = settings(max_examples=300, stateful_step_count=60)

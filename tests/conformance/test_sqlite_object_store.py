@@ -33,8 +33,6 @@ class PackedStore:
 class TestSQLiteObjectStore(Store):
     TestAtomicRecords = StorageTests.TestAtomicRecords
     TestDeletion = StorageTests.TestDeletion
-    TestVersions = StorageTests.TestVersions
-    TestLifeCycle = StorageTests.TestLifeCycle
 
 
 class TestPackedSQLiteObjectStore(PackedStore, DataSuites):
@@ -53,11 +51,16 @@ class TestPackedSQLiteObjectStoreWhole(PackedStore, StorageTests):
 
 class SQLiteObjectStoreMachine(StorageMachine):
     def make_store(self, directory: Path) -> SQLiteObjectStore:
-        return SQLiteObjectStore(directory, f"s3://{BUCKET}/{secrets.token_hex(6)}")
+        return PackedSQLiteObjectStore(directory, f"s3://{BUCKET}/{secrets.token_hex(6)}")
 
 
 class SQLiteObjectStoreMachineForLonger(SQLiteObjectStoreMachine):
     pass
+
+
+class SQLiteObjectFilesMachineForLonger(SQLiteObjectStoreMachine):
+    def make_store(self, directory: Path) -> SQLiteObjectStore:
+        return SQLiteObjectStore(directory, f"s3://{BUCKET}/{secrets.token_hex(6)}")
 
 
 TestSQLiteObjectStoreMachine = pytest.mark.usefixtures("s3_uri")(SQLiteObjectStoreMachine.TestCase)
@@ -67,3 +70,8 @@ TestSQLiteObjectStoreMachineForLonger = pytest.mark.usefixtures("s3_uri")(
     pytest.mark.slow(SQLiteObjectStoreMachineForLonger.TestCase)
 )
 TestSQLiteObjectStoreMachineForLonger.settings = settings(max_examples=150, stateful_step_count=50)
+
+TestSQLiteObjectFilesMachineForLonger = pytest.mark.usefixtures("s3_uri")(
+    pytest.mark.slow(SQLiteObjectFilesMachineForLonger.TestCase)
+)
+TestSQLiteObjectFilesMachineForLonger.settings = settings(max_examples=150, stateful_step_count=50)

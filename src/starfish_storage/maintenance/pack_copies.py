@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import NamedTuple
 
 from starfish_storage.codec import content_digest
@@ -182,30 +183,22 @@ class PackCopies:
             self._needed.add(one.place.pack)
             while ahead is not None and ahead.place < one.place:
                 ahead = next(known, None)
-            is_kept = one.place.pack not in self._replaced and one.place.pack not in self._whole
-            yield None if is_kept and one == ahead and one.sha256 is not None else one
+            is_known = one == ahead and one.sha256 is not None
+            yield None if is_known and not self._is_replaced(one) else one
 
     def _check(
         self, references: Sequence[PackedReference], ranges: Sequence[PackPlace], unlike: dict[str, str]
     ) -> None:
-        for one, payload in zip(references, self._read(references), strict=True):
-            is_whole = payload is not None and one.sha256 in (None, content_digest(payload))
-            if not is_whole and not any(known.holds(one.place) for known in ranges):  # else the journal has it
-                unlike.setdefault(one.place.pack, one.place.key)
+        for is_replaced, some in groupby(references, self._is_replaced):
+            data, ones = self._source if is_replaced else self._target, list(some)
+            for one, payload in zip(ones, data.packs.read_each([one.place for one in ones]), strict=True):
+                is_whole = payload is not None and one.sha256 in (None, content_digest(payload))
+                if not is_whole and not any(known.holds(one.place) for known in ranges):  # else the journal has it
+                    unlike.setdefault(one.place.pack, one.place.key)
 
-    def _read(self, references: Sequence[PackedReference]) -> list[bytes | None]:
-        """Return what the backup will have in these places: what replaces a pack is not there yet."""
-        found: list[bytes | None] = [None] * len(references)
-        for data, is_source in ((self._source, True), (self._target, False)):
-            numbers = [
-                number
-                for number, one in enumerate(references)
-                if (one.place.pack in self._replaced or one.place.pack in self._whole) is is_source
-            ]
-            read = data.packs.read_each([references[number].place for number in numbers])
-            for number, payload in zip(numbers, read, strict=True):
-                found[number] = payload
-        return found
+    def _is_replaced(self, reference: PackedReference) -> bool:
+        """Return whether the store's own pack is to be read: what replaces that of the backup is not there yet."""
+        return reference.place.pack in self._replaced or reference.place.pack in self._whole
 
     def _remove(self, file: PackFile) -> None:
         directory = self._target.directories.acquire(PACKS_DIRECTORY)

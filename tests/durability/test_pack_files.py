@@ -14,6 +14,7 @@ from durability.faults import fail
 from durability.pack_store import Store, line, open_files
 from starfish_storage import DataNotFoundError, InvalidReferenceError, StorageIOError
 from starfish_storage.data import pack_owning, pack_reading
+from starfish_storage.data.filesystem import FileSystemDataHandler
 from starfish_storage.keys import PackPlace
 
 
@@ -267,3 +268,25 @@ def test_threads_read_each_what_they_ask_for_while_packs_are_filled_and_closed(
         for one in reading:
             one.result()
     assert list(packs.read_each(more)) == [line(number) for number in range(300, 600)]
+
+
+def test_places_in_packs_stand_where_keys_of_files_may_stand(tmp_path: Path) -> None:
+    data = FileSystemDataHandler(str(tmp_path))
+    data.setup()
+    data.put_new([("data/aa/a.json", b"file\n"), ("configs/m.request.json", b"config\n")])
+    small, large = (place.key for place in data.append([b"small\n", b"much larger\n"], safe=True))
+    gone = ["data/bb/b.json", PackPlace("000009", 0, 5).key, PackPlace("000001", 15, 50).key]
+    asked = [large, gone[0], "data/aa/a.json", gone[1], small, "configs/m.request.json", gone[2], large]
+    found = [b"much larger\n", None, b"file\n", None, b"small\n", b"config\n", None, b"much larger\n"]
+    assert list(data.read_each(asked)) == found
+    sizes = {b"much larger\n": 12, b"config\n": 7}
+    assert list(data.read_small(asked, 6)) == [content and sizes.get(content, content) for content in found]
+    assert data.existing(asked) == set(asked) - set(gone)
+    assert [data.exists(key) for key in (small, gone[1])] == [True, False]
+    assert data.read(large) == b"".join(data.read_parts(large, 5)) == b"much larger\n"
+    assert sorted(size for page in data.sizes() for size in page) == [5, 7, 18]
+    for refused in (small, "data/packs/000001.jsonl"):
+        with pytest.raises(InvalidReferenceError):
+            data.remove(refused)
+    data.sync(asked)
+    data.close()

@@ -175,22 +175,22 @@ asyncio.run(main())
 
 async def test_each_process_has_a_pack_of_its_own_which_the_next_goes_on_with(tmp_path: Path) -> None:
     root = tmp_path / "store"
+    expected = {f"a-{number}": 100 for number in range(10)} | {"b": 100, "c": 100}
     async with LocalStorage(root.as_uri(), layout="packed") as storage:
         await workload.prepare(storage)
-        writers = [processes.start(["-c", SEVERAL, str(root), name]) for name in ("a", "b")]
-        for writer in writers:
+        await save(storage, "b", 100)
+        with processes.start(["-c", SEVERAL, str(root), "a"]) as writer:
             assert writer.stdout is not None
             assert writer.stdout.readline() == "saved\n"
-        assert len(packs_of(root)) == 2
-        writers[0].kill()
-        for writer in writers:
-            writer.communicate()
-        await save(storage, "c", 100)
-        expected = {f"{name}-{number}": 100 for name in ("a", "b") for number in range(10)} | {"c": 100}
-        assert await sizes_of(storage) == expected
-        assert len(packs_of(root)) == 2
+            first, second = packs_of(root)
+            before = first.read_bytes()
+            writer.kill()
     async with LocalStorage(root.as_uri()) as storage:
+        await save(storage, "c", 100)
         assert await sizes_of(storage) == expected
+    assert packs_of(root) == [first, second]
+    assert first.read_bytes() == before
+    assert second.read_bytes().count(b"\n") == 11
 
 
 async def test_nothing_is_written_through_links_that_were_planted(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ import apsw
 from durability.payloads import payload
 from starfish_storage import Storage
 from starfish_storage.interface import RunLedger
-from starfish_storage.metadata.sqlite.rebuild import rebuild, row_log_lines
+from starfish_storage.metadata.sqlite.log_lines import row_log_lines
+from starfish_storage.metadata.sqlite.rebuild import rebuild
 from starfish_storage.models import utc_now
 from starfish_storage.runs import (
     Attempt,

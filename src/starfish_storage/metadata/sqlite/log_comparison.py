@@ -5,16 +5,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import cache
+from operator import itemgetter
 from typing import cast
 
 import apsw
 
 from starfish_storage.interface.inspection import RowFault
 from starfish_storage.keys import ROW_LOG_FILE
-from starfish_storage.metadata.queries import sqlite_queries
+from starfish_storage.metadata.queries import Queries, sqlite_queries
 from starfish_storage.metadata.sqlite.driver import Connection, Row
+from starfish_storage.metadata.sqlite.log_lines import row_log_lines
 from starfish_storage.metadata.sqlite.migrate import migrate
-from starfish_storage.metadata.sqlite.rebuild import Rebuilding, row_log_lines
+from starfish_storage.metadata.sqlite.rebuild import Rebuilding
 from starfish_storage.metadata.sqlite.row_changes import ALL_ROWS
 
 logger = logging.getLogger(__name__)
@@ -83,10 +86,13 @@ def faults_of_log(rows: ReadRows, directory: str) -> Iterator[RowFault]:
 
 def _lacking(rows: ReadRows, path: str) -> _Lacking:
     """Return the rows of the database that the row log does not give."""
+    scratch = _scratch_queries()
     with closing(cast("Connection", apsw.Connection(""))) as replayed:  # a temporary file, once it is large
         for pragma, value in (("journal_mode", "off"), ("synchronous", "off"), ("foreign_keys", "on")):
             replayed.pragma(pragma, value)
         migrate(replayed, path, alone=True)
+        for name in scratch.names():
+            replayed.execute(scratch[name])
         made = Rebuilding(replayed)
         replayed.execute(sqlite_queries()["begin"])
         made.replay(row_log_lines(path))
@@ -118,14 +124,15 @@ class _Comparison:
             names, wanted = self._queries.parameters(change), _TELLING.get(change)
             if wanted is None:
                 continue
+            told = _telling(wanted, names)
             for part in range(self._parts):
                 of_part = {
                     found
                     for row in self._replayed.execute(self._queries[query])
-                    if (found := hash(_told(wanted, names, row))) % self._parts == part
+                    if (found := hash(told(row))) % self._parts == part
                 }
                 for row in self._rows(query):
-                    found = hash(_told(wanted, names, row))
+                    found = hash(told(row))
                     if found % self._parts != part or found in of_part:
                         continue
                     given = dict(zip(names, row, strict=True))
@@ -150,7 +157,22 @@ class _Comparison:
         return str(changed) > str(given["last_update_time"])
 
 
-def _told(wanted: tuple[str, ...], names: tuple[str, ...], row: Row) -> Row:
-    """Return what counts of a row. Of two inputs that have not ended, neither says more than the other."""
-    given = dict(zip(names, row, strict=True))
-    return tuple("open" if name == "status" and given[name] in _OPEN else given[name] for name in wanted)
+def _telling(wanted: tuple[str, ...], names: tuple[str, ...]) -> Callable[[Row], Row]:
+    """Return what takes from a row what counts. Of two inputs that have not ended, neither says more than the other."""
+    take = cast("Callable[[Row], Row]", itemgetter(*map(names.index, wanted)))
+    if len(wanted) == 1:
+        return lambda row: (take(row),)
+    if "status" not in wanted:
+        return take
+    at = wanted.index("status")
+
+    def told(row: Row) -> Row:
+        found = take(row)
+        return (*found[:at], "open", *found[at + 1 :]) if found[at] in _OPEN else found
+
+    return told
+
+
+@cache
+def _scratch_queries() -> Queries:
+    return Queries("sqlite", "scratch/log.sql")

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple, TypeGuard, cast
+from itertools import chain
+from typing import Any, NamedTuple, cast
 
 import apsw
 
 from starfish_storage.codec import content_digest, decode
-from starfish_storage.errors import StorageError
 from starfish_storage.identifiers import fold
 from starfish_storage.interface.annotation_rows import AnnotationRow
 from starfish_storage.interface.rows import (
@@ -37,8 +35,8 @@ from starfish_storage.metadata.sqlite.connection import DATA_ELSEWHERE, keep_und
 from starfish_storage.metadata.sqlite.driver import Connection, Row
 from starfish_storage.metadata.sqlite.errors import translate
 from starfish_storage.metadata.sqlite.line_places import NO_PACKS, FoundPacks, LinePlaces
+from starfish_storage.metadata.sqlite.log_lines import logged_changes, together
 from starfish_storage.metadata.sqlite.migrate import migrate
-from starfish_storage.metadata.sqlite.row_changes import CHANGES
 from starfish_storage.metadata.sqlite.salvage import salvaged
 
 logger = logging.getLogger(__name__)
@@ -48,6 +46,8 @@ _UNKNOWN_TIME = "1970-01-01T00:00:00.000000Z"
 _TIMES = frozenset({"created_when", "updated_when", "creation_time", "start_time", "end_time", "last_update_time"})
 _TIMES_JOBS_MAY_LACK = frozenset({"start_time", "end_time"})
 _JSON = frozenset({"output_schema", "summary", "run_config", "counts"})  # all but the first may be NULL
+_MAKING = frozenset({"insert_master_job", "put_master_job", "save_project"})
+_REFUSED = (apsw.ConstraintError, apsw.MismatchError, OverflowError, UnicodeEncodeError)
 _RECOVERED = "recovered"  # name of what is made for rows whose parent is lost
 
 
@@ -135,28 +135,10 @@ class Rebuilding:
 
     def replay(self, lines: Iterable[bytes]) -> None:
         """Apply the changes of the row log."""
-        columns: dict[str, list[str]] = {}
-        for line in lines:
-            try:
-                found = json.loads(line)
-            except (ValueError, RecursionError):
-                continue  # torn by a power cut
-            if isinstance(found, dict):
-                columns = _columns(cast("dict[str, Any]", found))
-                continue
-            if not _is_change(found, columns):
-                continue
-            name, *values = found
-            given = dict(zip(columns[name], values, strict=False))
-            row = tuple(given.get(parameter) for parameter in self._queries.parameters(name))
-            named_id = next(zip(self._queries.parameters(name), row, strict=True))
-            if name.startswith("delete_"):
-                self.ever_deleted.add(named_id)
-            if name in ("delete_master_job", "delete_project"):
-                self._deleted.add(named_id)
-            elif name in ("insert_master_job", "put_master_job", "save_project"):
-                self._deleted.discard(named_id)
-            self.logged += self._apply(name, row)
+        for name, rows in together(logged_changes(lines)):
+            if name.startswith("delete_") or name in _MAKING:
+                self._note_deleted(name, *rows)
+            self.logged += self._apply_all(name, rows)
 
     def merge(self, path: str) -> None:
         """Add rows of a damaged database that the row log does not have, or has of an earlier time."""
@@ -272,10 +254,31 @@ class Rebuilding:
         if any(digest == content_digest(payload) for _, digest in rows):
             self._connection.execute(self._queries["journal_data"], (key, payload))
 
+    def _note_deleted(self, name: str, row: Row) -> None:
+        """Note what a change deletes or makes again."""
+        named_id = next(zip(self._queries.parameters(name), row, strict=True))
+        if name.startswith("delete_"):
+            self.ever_deleted.add(named_id)
+        if name in ("delete_master_job", "delete_project"):
+            self._deleted.add(named_id)
+        elif name in _MAKING:
+            self._deleted.discard(named_id)
+
+    def _apply_all(self, name: str, rows: Sequence[Row]) -> int:
+        """Apply a change with each of several rows, and return how many of them fit."""
+        if len(rows) > 1:
+            try:
+                self._connection.execute(self._queries.repeated(name, len(rows)), tuple(chain.from_iterable(rows)))
+            except _REFUSED:
+                pass  # one of them: each for itself
+            else:
+                return len(rows)
+        return sum(self._apply(name, row) for row in rows)
+
     def _apply(self, name: str, row: Row) -> bool:
         try:
             self._connection.execute(self._queries[name], row)
-        except (apsw.ConstraintError, apsw.MismatchError, OverflowError, UnicodeEncodeError):
+        except _REFUSED:
             self.refused += 1
             return False
         return True
@@ -319,24 +322,6 @@ class Rebuilding:
         return self._connection.execute(self._queries[get], (id,)).fetchone() is None
 
 
-def _columns(header: dict[str, Any]) -> dict[str, list[str]]:
-    """Return what a header of the row log says of each change; nothing if it is damaged."""
-    columns = header.get("columns")
-    if not isinstance(columns, dict):
-        return {}
-    return {name: names for name, names in cast("dict[str, Any]", columns).items() if isinstance(names, list)}
-
-
-def _is_change(found: Any, columns: dict[str, list[str]]) -> TypeGuard[list[Any]]:
-    """Return whether a line of the row log is a change that can be applied."""
-    if not (isinstance(found, list) and found):
-        return False
-    name, *values = cast("list[Any]", found)
-    if not isinstance(name, str) or name not in CHANGES or name not in columns:
-        return False
-    return not any(isinstance(value, list | dict) for value in values)
-
-
 def _changed(row: ProjectRow | MasterJobRow | ExecutionJobRow | RecordRow) -> str:
     """Return when a row was last changed."""
     return row.updated_when if isinstance(row, ProjectRow) else row.last_update_time
@@ -377,14 +362,3 @@ def _instead(name: str, column: str) -> str | None:
     if column in _JSON:
         return "{}" if column == "output_schema" else None
     return None if column in _TIMES_JOBS_MAY_LACK and name != "save_record" else _UNKNOWN_TIME
-
-
-def row_log_lines(path: str) -> Iterable[bytes]:
-    """Yield the lines of a row log; nothing if there is none."""
-    try:
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as log:
-            yield from log
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise StorageError(f"the row log {path!r} cannot be read: {error.strerror}.") from error

@@ -72,7 +72,7 @@ class ObjectDataStore(StoreUnderTest):
         return self.uri, self.data_uri
 
     def open(self) -> Storage:
-        return open_storage(*self.places)
+        return open_storage(*self.places, layout="files")
 
     def raw_read(self, key: str) -> bytes | None:
         return self._bucket.read(f"{self._prefix}/{key}")

@@ -109,7 +109,7 @@ class PostgresDirectoryStore(VersionedData, DirectoryStore):
 
     def open(self) -> Storage:
         """See `StoreUnderTest.open`."""
-        return open_storage(*self.places)
+        return open_storage(*self.places, layout="files")
 
     def move(self) -> None:
         """See `StoreUnderTest.move`."""
@@ -141,7 +141,7 @@ class PostgresObjectStore(VersionedData, ObjectDataStore):
 
     def open(self) -> Storage:
         """See `StoreUnderTest.open`."""
-        return open_storage(*self.places)
+        return open_storage(*self.places, layout="files")
 
     def move_rows(self) -> None:
         """See `ObjectDataStore.move_rows`."""

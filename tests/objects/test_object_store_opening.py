@@ -199,7 +199,7 @@ from starfish_storage import open_storage
 from starfish_storage.testing.samples import a_record, save_run
 
 async def main():
-    storage = open_storage(sys.argv[1], sys.argv[2])
+    storage = open_storage(sys.argv[1], sys.argv[2], layout="files")
     await storage.setup()
     await save_run(storage)
     print("ready", flush=True)

@@ -38,7 +38,7 @@ async def test_it_is_synced_before_the_journal_is_emptied(tmp_path: Path, monkey
     """And closed with the store."""
     synced: list[bytes] = []
     monkeypatch.setattr(LoneRowLog, "sync", lambda _: synced.append((tmp_path / "rows.jsonl").read_bytes()))
-    async with open_storage(tmp_path.as_uri(), f"memory://{secrets.token_hex(6)}") as storage:
+    async with open_storage(tmp_path.as_uri(), f"memory://{secrets.token_hex(6)}", layout="files") as storage:
         await save_run(storage)
         await storage.save_record(a_record(), {"a": 1})
     assert f'["save_record","{RECORD}"'.encode() in synced[-1]

@@ -202,7 +202,8 @@ def _portions(group: list[WriteOperation], most_decided: int) -> Iterator[list[W
     size = decided = 0
     keys: set[str] = set()
     for operation in group:
-        own = [*(write.key for write in operation.data), *operation.decides]
+        own = [write.key for write in operation.data]
+        own += operation.decides
         too_many = operation.decides and decided + len(operation.decides) > most_decided
         if portion and (too_many or operation.removals is not None or not keys.isdisjoint(own)):
             yield portion
@@ -210,7 +211,8 @@ def _portions(group: list[WriteOperation], most_decided: int) -> Iterator[list[W
         keys.update(own)
         decided += len(operation.decides)
         portion.append(operation)
-        size += sum(len(write.payload or b"") for write in operation.data)
+        for write in operation.data:
+            size += len(write.payload or b"")
         if len(portion) >= _MOST_OPERATIONS or size >= _MOST_BYTES:
             yield portion
             portion, size, decided, keys = [], 0, 0, set[str]()

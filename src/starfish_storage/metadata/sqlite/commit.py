@@ -365,11 +365,11 @@ class GroupCommit:
         for operation, writes, errors in zip(operations, files, outcomes, strict=True):
             operation.error = next((error for error in errors if error is not None), None)
             operation.done = operation.error is None
-            if operation.done:
+            if not operation.done:
+                self._take_back(operation, zip(writes, errors, strict=True))
+            elif writes or operation.drops:
                 self._checkpoint.note(writes)
                 self._checkpoint.drop([write.key for write in operation.drops])
-            else:
-                self._take_back(operation, zip(writes, errors, strict=True))
         remember(self._rows, operations)
 
     def _take_back(self, operation: WriteOperation, outcomes: Iterable[tuple[DataWrite, StorageError | None]]) -> None:

@@ -97,6 +97,8 @@ class Packing:
         """Return the data of an operation that is not in a pack."""
         if not operation.places and not operation.stale:
             return operation.data
+        if len(operation.places) == len(operation.data):  # nearly always
+            return ()
         return [
             write for write in operation.data if write.key not in operation.places and write.key not in operation.stale
         ]
@@ -104,13 +106,14 @@ class Packing:
     def holds_all_of(self, operations: Sequence[WriteOperation]) -> bool:
         """Return whether no file changes with operations: then nothing of them can fail once they are committed."""
         return self._layout == "packed" and not any(
-            operation.drops or len(operation.places) < len(operation.data) for operation in operations
+            operation.drops or operation.layout or len(operation.places) < len(operation.data)
+            for operation in operations
         )
 
     def save(self, operations: Sequence[WriteOperation]) -> None:
         """Save in the transaction where the data of operations lies."""
         rows = [
-            (key, *place)
+            (key, place.pack, place.start, place.length)
             for operation in operations
             for key, place in operation.places.items()
             if key not in operation.stale

@@ -100,6 +100,10 @@ class PackedPostgres(PackedData):
         )
         return {key: place for key, version in rows if (place := packed_at(version)) is not None}
 
+    def noted_removals(self) -> list[str]:
+        """Return the names of the objects that are to be removed."""
+        return [name for (name,) in self._schema.execute("SELECT object FROM data_removals")]
+
     def point(self, before: PackPlace, now: PackPlace) -> None:
         """See `PackedData.point`."""
         for table in ("records", "loose_data", "record_versions"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -123,6 +124,27 @@ async def test_a_refused_write_leaves_nothing_or_one_object_for_collect(
     assert collect(*store.places).removed == [pack_key(left)]
     assert store.pack_names() == kept
     assert unreferenced(store) == []
+
+
+async def test_a_pack_outlives_what_is_replaced_and_deleted_in_it(store: PackedStore) -> None:
+    async with store.open() as storage:
+        await save_run(storage)
+        await save_run(storage, "other", "other-job", "other-project")
+        theirs, *_ = await asyncio.gather(  # together: one pack
+            storage.save_record(a_record("r1", "other-job", "other"), {"text": "kept"}),
+            save(storage, "r2"),
+            save(storage, "r3"),
+        )
+        (pack,) = store.pack_names()
+        await save(storage, "r2", text="second")
+        await storage.delete_master_job(MASTER_JOB)
+        assert await storage.get_record_data(theirs) == {"text": "kept"}
+    async with store.open():
+        pass  # what was left to be removed is removed now
+    assert pack in store.pack_names()
+    assert {place.pack for place in store.packed().values()} == {pack}
+    if isinstance(store, PackedPostgresObjectStore):
+        assert store.noted_removals() == []
 
 
 async def test_packs_that_are_mostly_dead_are_written_anew(store: PackedStore, week_later: None) -> None:

@@ -12,3 +12,7 @@
 -- fragment: has_request_config
 -- A reference may be any text; only what lies in configs/ is data of the store's. See `check_request_config_key`.
 {row}.request_config_ref GLOB 'configs/*.json' AND {row}.request_config_ref NOT GLOB 'configs/*/*'
+
+-- fragment: is_of_pack
+-- As `place_in_pack` reads it: the journal holds nothing else that begins so.
+{row}.key GLOB 'data/packs/*'

@@ -131,7 +131,7 @@ INSERT INTO packs (pack, size) VALUES (:pack, :size) ON CONFLICT (pack) DO UPDAT
 
 -- name: every_journaled_pack
 -- The ranges of packs that the journal holds, without their bytes.
-SELECT key FROM data_journal WHERE key GLOB 'data/packs/*'
+SELECT key FROM data_journal AS entry WHERE {is_of_pack entry}
 
 -- name: list_journaled_ranges
 -- Of one pack; the payload of one of them follows with its number.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 _MERGED_BYTES = 8 << 20  # as much as lies in one object: see `LARGEST_PACK` of data/object_packs.py
 _SMALL_BYTES = _MERGED_BYTES // 2
-_ASKED_AT_ONCE = 500
+_ASKED_AT_ONCE = 500  # packs
+_ASKED_BYTES = 64 << 20  # of packs whose rows are read at once
 
 OnMerged = Callable[[int, int], None]
 """Called with how many packs have been looked at, and how many there are."""
@@ -47,6 +48,7 @@ class MergeReport:
 
 class _Contents(Protocol):
     async def packs(self, master_job_id: str | None) -> list[str]: ...
+    async def sizes(self, packs: Sequence[str]) -> dict[str, int]: ...
     async def contents(self, packs: Sequence[str]) -> list[tuple[str, PackPlace]]: ...
 
 
@@ -90,21 +92,34 @@ async def merge_packs(
     merging = _Merging(storage.data, repacking, report, most_bytes, seconds)
     merging.takes_all = chosen is not None
     names = await contents.packs(master_job_id) if chosen is None else sorted(chosen)
-    if len(names) < fewest and chosen is None:
-        return report
-    for start in range(0, len(names), _ASKED_AT_ONCE):
-        some = names[start : start + _ASKED_AT_ONCE]
-        found: dict[str, list[tuple[str, PackPlace]]] = {}
-        for key, place in await contents.contents(some):
-            found.setdefault(place.pack, []).append((key, place))
-        for number, name in enumerate(some, start + 1):
-            if not await merging.take(found.get(name, [])):
-                report.is_whole = False
-                return report
-            if progress is not None:
-                progress(number, len(names))
-    report.is_whole = await merging.merge()
+    sizes = await contents.sizes(names)
+    if chosen is None:
+        names = [name for name in names if sizes.get(name, 0) < _SMALL_BYTES]
+        if len(names) < fewest:
+            return report
+    done = 0
+    for some in _portions(names, sizes):
+        if not await merging.take(some, await contents.contents(some)):
+            break
+        done += len(some)
+        if progress is not None:
+            progress(done, len(names))
+    report.is_whole = done == len(names) and await merging.merge()
     return report
+
+
+def _portions(names: Sequence[str], sizes: Mapping[str, int]) -> Iterator[list[str]]:
+    """Divide packs so that what rows say of a part fits into memory."""
+    some: list[str] = []
+    size = 0
+    for name in names:
+        some.append(name)
+        size += sizes.get(name, 0)
+        if size >= _ASKED_BYTES or len(some) == _ASKED_AT_ONCE:
+            yield some
+            some, size = [], 0
+    if some:
+        yield some
 
 
 class _Merging:
@@ -127,13 +142,18 @@ class _Merging:
         self._gathered: list[tuple[str, PackPlace]] = []
         self._waiting = 0
 
-    async def take(self, contents: Sequence[tuple[str, PackPlace]]) -> bool:
-        """Take what one pack holds, if it is small; return False once no more is to be done."""
-        size = sum(place.length for place in {place for _, place in contents})
-        if size < _SMALL_BYTES or self.takes_all:
-            self._gathered += contents
-            self._waiting += size
-        return self._waiting < _MERGED_BYTES or await self.merge()
+    async def take(self, packs: Sequence[str], contents: Sequence[tuple[str, PackPlace]]) -> bool:
+        """Take what packs hold; return False once no more is to be done."""
+        found: dict[str, list[tuple[str, PackPlace]]] = {}
+        for key, place in contents:
+            found.setdefault(place.pack, []).append((key, place))
+        for pack in packs:
+            named = found.get(pack, [])
+            self._gathered += named
+            self._waiting += sum(place.length for place in {place for _, place in named})
+            if self._waiting >= _MERGED_BYTES and not await self.merge():
+                return False
+        return True
 
     async def merge(self) -> bool:
         """Move what waits into a new pack, if it is of several, and remove those that nobody needs any more.

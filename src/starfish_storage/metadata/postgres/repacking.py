@@ -18,6 +18,7 @@ from starfish_storage.metadata.queries import postgres_queries
 from starfish_storage.metadata.row import only_values
 from starfish_storage.metadata.row_writer import RowWriter
 
+_PACKS_AT_ONCE = 1000
 _YOUNG_SECONDS = 3600.0  # as the shortest grace period of `collect`; clocks may differ
 
 
@@ -64,6 +65,14 @@ class PostgresRepacking:
             return only_values(await self._database.all(self._queries["list_used_packs"], (), list))
         parameters = (master_job_id, master_job_id)
         return only_values(await self._database.all(self._queries["list_packs_of_run"], parameters, list))
+
+    async def sizes(self, packs: Sequence[str]) -> dict[str, int]:
+        """Return how many bytes of packs rows need."""
+        found: dict[str, int] = {}
+        for start in range(0, len(packs), _PACKS_AT_ONCE):
+            some = list(packs[start : start + _PACKS_AT_ONCE])
+            found.update(await self._database.all(self._queries["measure_packs"], (some,), list))
+        return found
 
     async def contents(self, packs: Sequence[str]) -> list[tuple[str, PackPlace]]:
         """Return what rows name of packs, in order: the keys of data, and where it lies."""

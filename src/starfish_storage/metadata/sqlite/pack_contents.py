@@ -28,6 +28,12 @@ class PackContents:
         parameters = (master_job_id, master_job_id)
         return sorted(only_values(await self._session.all(self._queries["every_pack_of_run"], parameters, list)))
 
+    async def sizes(self, packs: Sequence[str]) -> dict[str, int]:
+        """Return how many bytes of packs rows name."""
+        wanted = set(packs)
+        found = await self._session.all(self._queries["every_pack"], (), list)
+        return {pack: live for pack, _, live, *_ in found if pack in wanted}
+
     async def contents(self, packs: Sequence[str]) -> list[tuple[str, PackPlace]]:
         """Return what rows name of packs, in order: the keys of data, and where it lies. All rows are gone through."""
         query = self._queries.repeated("list_contents_of_packs", len(packs))

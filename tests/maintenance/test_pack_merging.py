@@ -17,6 +17,7 @@ from servers.postgres import PostgresServer
 from starfish_storage import Storage
 from starfish_storage.data.object_store import ObjectStoreDataHandler
 from starfish_storage.errors import ParentNotFoundError
+from starfish_storage.generation import generate
 from starfish_storage.keys import pack_key
 from starfish_storage.maintenance import collect, verify
 from starfish_storage.metadata.postgres import repacking
@@ -89,6 +90,25 @@ async def test_small_packs_are_put_together_while_others_write(store: PackedStor
     report = verify(*store.places, grace=timedelta(0))
     assert report.is_sound, str(report)
     assert report.packs == 1
+
+
+async def test_the_end_of_a_run_puts_its_packs_together(store: PackedStore) -> None:
+    async def answer(number: int) -> dict[str, int]:
+        return {"number": number}
+
+    async with store.open() as storage:
+        inputs = [{"number": number} for number in range(25)]
+        run = await generate(storage, answer, inputs, project="p", max_concurrency=1, progress="quiet")
+        assert run.status == "completed"
+        assert len(store.pack_names()) == 1
+        found = [one async for batch in storage.scan_records(run.master_job_id) for one in batch]
+        assert len(found) == 25
+        assert all(one.error is None for one in found)
+        few = await generate(storage, answer, inputs[:5], project="p", max_concurrency=1, progress="quiet")
+        assert few.status == "completed"
+        assert len(store.pack_names()) == 6  # does not pay
+        report = await merge_packs(storage, most_bytes=1)
+        assert (report.packs, report.is_whole) == (0, False)
 
 
 async def test_what_is_young_is_left_for_collect(store: PackedStore, monkeypatch: pytest.MonkeyPatch) -> None:

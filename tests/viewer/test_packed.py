@@ -8,15 +8,14 @@ from pathlib import Path
 
 from cli.calling import call, call_json
 from generation.runs import sound
-from starfish_storage import LocalStorage, open_storage
+from starfish_storage import open_storage
 from starfish_storage.codec import encode
+from starfish_storage.interface import DataPlace
 from viewer.viewing import RUN, make, make_again, viewer
 
 
 async def test_commands_and_pages_say_in_which_line_of_which_pack_a_record_lies(tmp_path: Path) -> None:
     root = tmp_path / "store"
-    async with LocalStorage(root.as_uri(), layout="packed"):
-        pass
     await make(str(root))
     await make_again(str(root))
     assert [path.name for path in (root / "data").iterdir()] == ["packs"]
@@ -46,7 +45,14 @@ async def test_commands_and_pages_say_in_which_line_of_which_pack_a_record_lies(
         assert await storage.get_record_data(record.output_ref) == {"said": "changed by hand"}
         place = await storage.locate_record_data(record.output_ref)
         assert place != before
-        assert [found.record.record_uid for found in (await storage.search_records("changed by hand")).hits] == [uid]
+        size = await storage.measure_size()
+        assert size.files == 2, "the pack, and the request configuration"
+        await storage.save_record(record, {"said": "changed by hand"})
+        unused = (await storage.measure_size()).unused
+        assert unused == (size.unused or 0) + (place.length or 0)
+        place = await storage.locate_record_data(record.output_ref)
+        async with viewer(storage) as client:
+            assert "KB of it replaced or deleted" in (await client.get("/store/size")).text
     shown = await asyncio.to_thread(call_json, "record", uid, "--store", str(root))
     assert (shown["data"], shown["place"]["line"], shown["place"]["path"]) == (
         {"said": "changed by hand"},
@@ -56,6 +62,13 @@ async def test_commands_and_pages_say_in_which_line_of_which_pack_a_record_lies(
     text = (await asyncio.to_thread(call, "record", uid, "--store", str(root))).out
     assert f"{pack}, line {place.line} (bytes {place.start} to {(place.start or 0) + (place.length or 0)})" in text
     sound(root.as_uri())
+
+
+async def test_of_a_lost_pack_no_line_is_counted(tmp_path: Path) -> None:
+    async with open_storage(tmp_path) as storage:
+        reference = await storage.save_record_data("r1", "run-1", "job-1", {"a": 1})
+        assert (await storage.locate_record_data(reference)).line == 1
+    pack = tmp_path / "data/packs/000001.jsonl"
     pack.unlink()
-    async with open_storage(root) as storage:
-        assert (await storage.locate_record_data(record.output_ref)).line is None
+    async with open_storage(tmp_path, read_only=True) as storage:
+        assert await storage.locate_record_data(reference) == DataPlace(str(pack), 0, 8, None)

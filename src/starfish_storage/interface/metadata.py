@@ -104,6 +104,10 @@ class MetadataHandler(ProjectContract, MasterJobContract, ExecutionJobContract, 
     async def measure_rows(self) -> int:
         """Return how many bytes the rows take, with their logs and indexes. Raises nothing of its own."""
 
+    async def measure_unused(self) -> int | None:
+        """Return how many bytes of packs no row refers to; None: that is not known. Raises nothing of its own."""
+        return None
+
     @abstractmethod
     async def recount(self) -> None:
         """Count the records again, and correct every stored count, also those of ended execution jobs.

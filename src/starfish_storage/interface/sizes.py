@@ -17,6 +17,8 @@ class StoreSize:
         files: how many files or objects that is.
         is_complete: whether all data was looked at; what was not is not estimated.
         time: when it was measured (UTC).
+        unused: bytes in packs that nothing refers to any more, before packs are compressed; `collect` frees most of
+            them. None: that is not counted, as where rows lie in PostgreSQL.
     """
 
     rows: int
@@ -24,6 +26,7 @@ class StoreSize:
     files: int
     is_complete: bool
     time: datetime
+    unused: int | None = None
 
     @property
     def total(self) -> int:

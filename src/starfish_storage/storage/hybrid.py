@@ -101,7 +101,7 @@ class HybridStorage(SearchCalls, ScanCalls, Storage):
             raise InvalidInputError(f"seconds {seconds} cannot be used: give 0 or more, or None for no limit.")
         rows = await self._metadata_handler.measure_rows()
         found = await asyncio.to_thread(measured, self._data_handler.sizes(), seconds)
-        return StoreSize(rows, *found, utc_now())
+        return StoreSize(rows, *found, utc_now(), await self._metadata_handler.measure_unused())
 
     @property
     def capabilities(self) -> frozenset[str]:

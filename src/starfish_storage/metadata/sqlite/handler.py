@@ -112,6 +112,11 @@ class SQLiteMetadataHandler(SQLMetadataHandler):
         with os.scandir(os.path.dirname(self._session.place)) as entries:
             return sum(one.stat(follow_symlinks=False).st_size for one in entries if one.is_file(follow_symlinks=False))
 
+    async def measure_unused(self) -> int | None:
+        """See `MetadataHandler.measure_unused`: of packs that rows name; others are gone, or going."""
+        found = await self._session.all(self._queries["every_pack"], (), list)
+        return sum(max(0, size - live) for _, size, live, _ in found if live)
+
     async def _identity(self) -> str:
         """Return which file its database is: a copy of a store is another."""
         try:

@@ -235,6 +235,8 @@ async def test_what_is_refused_is_cut_off_or_is_dead_and_never_committed(tmp_pat
     async with LocalStorage(root.as_uri(), layout="packed") as storage:
         await workload.prepare(storage)
         await refuse(storage)
+        with pytest.raises(ParentNotFoundError):  # also of one that it names twice
+            await storage.save_records([(unknown, padded(size)) for size in (10, 20, 30)])
         assert [pack.stat().st_size for pack in packs_of(root)] == [0]
     assert packs_of(root) == []
     async with LocalStorage(root.as_uri()) as storage:

@@ -127,7 +127,7 @@ class GroupCommit:
                 if not operation.done:
                     operation.error = operation.error or error
         if len(committed) < len(group) and self.broken is None:
-            self._packing.take_back(list(set(group).difference(committed)))
+            self._packing.take_back(list(set(group).difference(committed)), committed)
         for operation in staged:
             if operation.error is not None or operation.stale or len(operation.data) > 1:
                 discard(operation)

@@ -85,9 +85,15 @@ class Packing:
         for (operation, write), place in zip(packed, places, strict=True):
             operation.places[write.key] = place
 
-    def take_back(self, operations: Sequence[WriteOperation]) -> None:
-        """Forget what was appended for operations that were not committed, as far as nothing lies behind it."""
-        places = [place for operation in operations for place in operation.places.values()]
+    def take_back(self, operations: Sequence[WriteOperation], committed: Sequence[WriteOperation] = ()) -> None:
+        """Forget what was appended for operations that were not committed, as far as nothing lies behind it.
+
+        Args:
+            operations: those that were not.
+            committed: those of their group that were.
+        """
+        needed = {place for operation in committed for place in operation.places.values()}
+        places = [place for place, _ in self._appended if place not in needed]  # of a key that came twice, both
         if places:
             self._data.take_back(places)
         for operation in operations:

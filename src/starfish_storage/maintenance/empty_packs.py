@@ -21,7 +21,9 @@ async def remove_empty_packs(storage: Storage) -> int:
     """
     _, data, repacking = handlers_of(storage)
     removed = 0
-    for pack in await repacking.rows.empty_packs() if isinstance(data, FileSystemDataHandler) else ():
+    if not isinstance(data, FileSystemDataHandler):
+        return removed
+    for pack in await repacking.rows.empty_packs():
         try:
             opened = open_pack(data.directories, pack, RecentFrames())
         except (FileNotFoundError, StorageError):

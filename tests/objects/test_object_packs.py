@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from servers.fixtures import BUCKET
 from servers.proxies import FaultyHttp
 from servers.s3 import MotoServer
+from starfish_storage.data import object_packs
 from starfish_storage.data.object_packs import LARGEST_PACK
 from starfish_storage.data.object_store import ObjectStoreDataHandler
 from starfish_storage.errors import DataNotFoundError, InvalidReferenceError, StorageUnavailableError
@@ -57,6 +59,28 @@ class TestRequests:
         requests.requests.clear()
         assert list(handler.read_small(places, 100)) == [len(payload) for payload in ROWS]
         assert not requests.requests
+
+    def test_of_threads_that_want_neighbours_one_asks(
+        self, handler: ObjectStoreDataHandler, requests: FaultyHttp
+    ) -> None:
+        places = keys_of(handler.append(ROWS[:60], safe=True))
+        requests.requests.clear()
+        requests.delay(0.1)
+        with ThreadPoolExecutor(8) as pool:
+            assert list(pool.map(handler.read, places)) == ROWS[:60]
+        assert len(requests.requests) == 1
+
+    def test_what_is_kept_is_bounded(
+        self, handler: ObjectStoreDataHandler, requests: FaultyHttp, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(object_packs, "_KEPT", 300_000)
+        places = keys_of(handler.append(ROWS, safe=True))
+        assert [handler.read(place) for place in places] == ROWS  # three windows, of which one fits
+        requests.requests.clear()
+        assert handler.read(places[-1]) == ROWS[-1]
+        assert not requests.requests
+        assert handler.read(places[0]) == ROWS[0]
+        assert len(requests.requests) == 1
 
     def test_large_payloads_lie_alone_and_are_read_in_parts(self, handler: ObjectStoreDataHandler) -> None:
         large = b'"' + b"y" * LARGEST_PACK + b'"\n'

@@ -93,7 +93,7 @@ class PackWindows:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._windows: OrderedDict[tuple[str, int], Future[ObjectPart | None]] = OrderedDict()
-        self._size = 0
+        self._sizes: dict[tuple[str, int], int] = {}
 
     def read(self, place: PackPlace, client: ObjectClient, patience: Patience) -> bytes | None:
         """Return what lies in a place; None if the pack is missing, or ends before."""
@@ -107,7 +107,7 @@ class PackWindows:
         """Forget everything."""
         with self._lock:
             self._windows.clear()
-            self._size = 0
+            self._sizes.clear()
 
     def _window(self, place: PackPlace, client: ObjectClient, patience: Patience) -> ObjectPart | None:
         window = (place.pack, place.start // _STEP if client.knows_ranges else 0)
@@ -141,10 +141,8 @@ class PackWindows:
     def _keep(self, window: tuple[str, int], size: int) -> None:
         with self._lock:
             if window not in self._windows:
-                return  # forgotten by `clear`
-            self._size += size
-            while self._size > _KEPT and len(self._windows) > 1:
-                _, oldest = self._windows.popitem(last=False)
-                if oldest.done():
-                    found = oldest.result()
-                    self._size -= 0 if found is None else len(found.content)
+                return  # forgotten meanwhile
+            self._sizes[window] = size
+            while sum(self._sizes.values()) > _KEPT and len(self._windows) > 1:
+                oldest, _ = self._windows.popitem(last=False)
+                self._sizes.pop(oldest, None)

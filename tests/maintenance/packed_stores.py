@@ -6,7 +6,10 @@ from pathlib import Path
 
 import apsw
 
+from starfish_storage import LocalStorage
 from starfish_storage.keys import PackPlace
+from starfish_storage.maintenance.compressing import compress
+from starfish_storage.maintenance.packing_report import PackingReport
 
 FIRST = "data/packs/000001.jsonl"
 
@@ -41,3 +44,9 @@ def change_bytes(root: Path, place: PackPlace, content: bytes, at: int = 0) -> N
 def line_of(root: Path, place: PackPlace) -> bytes:
     content = (root / "data" / "packs" / f"{place.pack}.jsonl").read_bytes()
     return content[place.start : place.end]
+
+
+async def compress_all(root: Path) -> None:
+    """Compress every pack of a store that nobody has open."""
+    async with LocalStorage(f"file://{root}") as storage:
+        await compress(storage, PackingReport(storage.storage_uri, "packed", None, dry_run=False))

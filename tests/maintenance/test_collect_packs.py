@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from durability import processes, workload
 from maintenance import stores
-from maintenance.packed_stores import FIRST, change_bytes, execute, place_of, places
+from maintenance.packed_stores import FIRST, change_bytes, compress_all, execute, place_of, places
 from maintenance.test_collect import NOW
 from maintenance.test_verify import command
 from maintenance.test_verify_packs import packed, template, uri
@@ -71,7 +71,9 @@ async def test_a_pack_that_somebody_appends_to_is_left_alone(packed: Path) -> No
             record = await storage.get_record_metadata(f"r{number:04}")
             assert record is not None
             await storage.save_record(record, stores.data_of(number + 1000))
+        before = places(packed)
         assert collect(uri(packed), grace=NOW).packs_rewritten == 0
+        assert places(packed) == before
     assert collect(uri(packed), grace=NOW).packs_rewritten == 1
 
 
@@ -276,3 +278,13 @@ async def check(storage: LocalStorage, known: dict[str, dict[str, object]]) -> N
         if record is not None and record.output_ref is not None:
             owner = Path(record.output_ref).stem
             assert await storage.get_record_data(record.output_ref) == known[owner]
+
+
+async def test_what_lives_of_a_compressed_pack_is_written_anew(packed: Path) -> None:
+    await compress_all(packed)
+    await kill_data(packed)
+    before = await stores.everything(packed)
+    assert collect(uri(packed), grace=NOW).packs_rewritten == 1
+    assert packs_of(packed) == ["000002.jsonl"]
+    assert verify(uri(packed)).findings == ()
+    assert await stores.everything(packed) == before

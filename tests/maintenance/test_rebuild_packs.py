@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from maintenance import stores
-from maintenance.packed_stores import FIRST, execute, line_of, place_of, places
+from maintenance.packed_stores import FIRST, change_bytes, execute, line_of, place_of, places
 from maintenance.test_collect_packs import kill_data
 from maintenance.test_rebuild import damage
 from maintenance.test_verify_packs import packed, template, uri
@@ -107,10 +107,11 @@ async def test_what_only_the_damaged_database_knows_is_kept(packed: Path) -> Non
 
 async def test_an_old_journal_does_not_write_over_what_rows_need(packed: Path) -> None:
     """As of a database that was put back from an old copy, damaged: the range has other lines by now."""
-    (_, first), *_ = sorted(places(packed).items(), key=lambda item: item[1])
-    stores.journal(packed, first.key, b"{}".ljust(first.length - 1) + b"\n")
+    first, (_, lost) = min(places(packed).values()), place_of(packed, 39)
+    stores.journal(packed, f"{FIRST}:{first.start}+{lost.length}", line_of(packed, lost))
+    change_bytes(packed, lost, b"R", 30)
     content = (packed / FIRST).read_bytes()
     damage(packed)
-    repair(uri(packed))
+    assert [step.kind for step in repair(uri(packed)).steps] == ["rebuild_database", "fail_record"]
     assert (packed / FIRST).read_bytes() == content
     assert verify(uri(packed)).findings == ()

@@ -11,10 +11,10 @@ import pytest
 
 from durability import workload
 from maintenance import stores
-from maintenance.packed_stores import FIRST, change_bytes, execute, line_of, place_of, places
+from maintenance.packed_stores import FIRST, change_bytes, compress_all, execute, line_of, place_of, places
 from maintenance.test_verify import command, kinds
 from starfish_storage import LocalStorage, Record
-from starfish_storage.maintenance import VerifyReport, verify
+from starfish_storage.maintenance import VerifyReport, repair, verify
 from unit.store_on_disk import bytes_of
 
 
@@ -191,3 +191,17 @@ async def test_the_command_says_how_many_packs_it_has_read(packed: Path) -> None
     assert (status, errors) == (0, "")
     assert '"packs": 1' in out
     assert '"dead_bytes": 0' in out
+
+
+async def test_compressed_packs_are_read_as_plain_ones(packed: Path) -> None:
+    await compress_all(packed)
+    (path,) = (packed / "data/packs").iterdir()
+    assert path.name == "000001.jsonl.zst"
+    report = verify(uri(packed))
+    assert (report.findings, report.packs, report.records) == ((), 1, stores.RECORDS)
+    stores.flip_bit(path, path.stat().st_size // 3)
+    assert {kind for kind, _ in kinds(packed)} == {"data_unreadable"}
+    stores.flip_bit(path, path.stat().st_size // 3)
+    (packed / "metadata.db").unlink()
+    repair(uri(packed))
+    assert (path.exists(), verify(uri(packed)).findings) == (True, ())

@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 
 from durability import processes, workload
 from maintenance import stores
-from maintenance.packed_stores import FIRST, change_bytes, compress_all, execute, place_of, places
+from maintenance.packed_stores import FIRST, change_bytes, compress_all, execute, line_of, place_of, places
 from maintenance.test_collect import NOW
 from maintenance.test_verify import command
 from maintenance.test_verify_packs import packed, template, uri
 from starfish_storage import LocalStorage, Record, StoreOpenError
 from starfish_storage.maintenance import collect, verify
+from starfish_storage.metadata.sqlite.handler import SQLiteMetadataHandler
+from starfish_storage.metadata.sqlite.repacking import MovedData
 
 __all__ = ["packed", "template"]
 
@@ -154,6 +156,23 @@ async def test_readers_and_writers_go_on_meanwhile(packed: Path) -> None:
         await collecting
         assert len(await reader.get_records_data(references)) == stores.RECORDS
     assert [one.kind for one in verify(uri(packed)).findings if one.kind != "job_count_differs"] == []
+
+
+async def test_what_was_saved_anew_since_it_was_read_is_not_put_back(packed: Path) -> None:
+    """What is moved was read before, and the row may say another place by the time of the commit, or be gone."""
+    read = [MovedData(key, place, line_of(packed, place)) for key, place in places(packed).items()]
+    async with LocalStorage(uri(packed)) as storage:
+        record = await storage.get_record_metadata("r0001")
+        assert record is not None
+        await storage.save_record(record, {"new": True})
+        await storage.delete_master_job("m1")
+        metadata = storage.metadata
+        assert isinstance(metadata, SQLiteMetadataHandler)
+        assert await metadata.repacking.move(read) == stores.RECORDS // 2 - 1
+        assert record.output_ref is not None
+        assert await storage.get_record_data(record.output_ref) == {"new": True}
+    assert len(places(packed)) == stores.RECORDS // 2
+    assert verify(uri(packed)).damage == []
 
 
 KILLED = """

@@ -17,7 +17,7 @@ from benchmarks.payloads import make_payloads, status_of
 from benchmarks.turns import serve
 from starfish_storage import GenerationJob, GenerationMasterJob, Project, Record, open_storage
 from starfish_storage.generation import Context, generate, resume
-from starfish_storage.interface import Storage
+from starfish_storage.interface import Layout, Storage
 from starfish_storage.models import utc_now
 from starfish_storage.runs import Worker
 
@@ -28,10 +28,10 @@ _payloads = make_payloads(1000)
 _open: dict[str, Any] = {}
 
 
-def prepare(uri: str, data_uri: str, environment: dict[str, str], jobs: int) -> dict[str, Any]:
+def prepare(uri: str, data_uri: str, environment: dict[str, str], jobs: int, layout: Layout) -> dict[str, Any]:
     """Make a store with a master job and so many execution jobs."""
     os.environ.update(environment)
-    return _runner.run(_prepare(uri, data_uri, jobs))
+    return _runner.run(_prepare(uri, data_uri, jobs, layout))
 
 
 def enter(uri: str, data_uri: str, environment: dict[str, str], made: dict[str, Any], warm_up: int) -> None:
@@ -72,8 +72,8 @@ def query_many(uri: str, data_uri: str, environment: dict[str, str], records: in
     return _runner.run(_query_many(uri, data_uri, records, repeats))
 
 
-async def _prepare(uri: str, data_uri: str, jobs: int) -> dict[str, Any]:
-    async with open_storage(uri, data_uri) as store:
+async def _prepare(uri: str, data_uri: str, jobs: int, layout: Layout) -> dict[str, Any]:
+    async with open_storage(uri, data_uri, layout=layout) as store:
         project = Project(name="benchmark")
         await store.save_project(project)
         master_job = GenerationMasterJob(

@@ -11,8 +11,8 @@ from typing import Any
 from benchmarks.callers import settle
 from benchmarks.contestants import Contestant
 from benchmarks.remote_servers import RemoteServers, remote_servers
-from benchmarks.run import Run
-from benchmarks.tables import NOTHING, Series, Table, rate, ratio
+from benchmarks.run import LAYOUTS, Run
+from benchmarks.tables import Series, Table, rate, ratio
 
 _KINDS = ("S3", "directory")
 _PROCESSES = (1, 4, 8)
@@ -39,7 +39,7 @@ def measure_remote_writing(run: Run) -> list[Table]:
                         found = measured[kind, processes, callers]
                         records = _records(run, processes, callers)
                         # Who is first has the emptier caches and the other's pages behind him: in turns.
-                        turns = (("raw", raw), ("ours", ours))
+                        turns = (("raw", raw), ("files", ours), ("packed", ours))
                         for who, contestants in turns if number % 2 else reversed(turns):
                             crowd = contestants[:processes]
                             for what, value in _turn(run, servers, kind, who, crowd, callers, records).items():
@@ -67,7 +67,9 @@ def _turn(
     place = run.store().rpartition("/")[2].replace("-", "_")
     uri, data_uri = servers.uri(place), servers.data_uri(kind, place)
     with run.fresh_contestant("benchmarks.our_remote") as maker:
-        made = maker.turn("prepare", uri=uri, data_uri=data_uri, jobs=_JOBS, environment=servers.environment)
+        layout = "packed" if who == "packed" else "files"
+        where = {"uri": uri, "data_uri": data_uri, "environment": servers.environment}
+        made = maker.turn("prepare", jobs=_JOBS, layout=layout, **where)
     if who == "raw":
         crowd[0].turn("prepare", uri=uri, name=_TABLE)
     warm_up = min(run.sizes.warm_up, 200)
@@ -91,9 +93,10 @@ def _table(run: Run, measured: _Measured, kind: str) -> Table:
     for processes in _PROCESSES:
         for callers in _CALLERS:
             found = {what: Series(tuple(values)) for what, values in measured[kind, processes, callers].items()}
-            raw, ours = found["raw rate"], found["ours rate"]
-            logs = [f"{found[f'{who} log'].median / 1000:.1f} KB" if who else NOTHING for who in ("raw", "ours")]
-            rows.append((f"{processes} x {callers}", rate(raw), rate(ours), ratio(ours, raw, _GOAL), *logs))
+            raw, files, packed = (found[f"{who} rate"] for who in ("raw", *LAYOUTS))
+            logs = [f"{found[f'{who} log'].median / 1000:.1f} KB" for who in ("raw", *LAYOUTS)]
+            shown = (rate(raw), rate(files), ratio(files, raw, _GOAL), rate(packed), ratio(packed, files))
+            rows.append((f"{processes} x {callers}", *shown, *logs))
     where = "an S3 server (`rclone serve s3`)" if kind == "S3" else "a directory on the same disk"
     return Table(
         f"Write to PostgreSQL, data in {where}",
@@ -101,6 +104,9 @@ def _table(run: Run, measured: _Measured, kind: str) -> Table:
         f"({run.sizes.remote_single:,} a process by one caller), each process after {min(run.sizes.warm_up, 200)} that "
         "are not timed. The raw loop has as many processes, and groups as large as there are callers in each. Server, "
         "object store and all processes share the machine. Log: what PostgreSQL writes ahead for a record.",
-        ("processes x callers each", "raw loop", "`save_record`", "÷ raw loop", "log, raw", "log, ours"),
+        (
+            *("processes x callers each", "raw loop", "files", "files ÷ raw loop", "packed", "packed ÷ files"),
+            *("log, raw", "log, files", "log, packed"),
+        ),
         tuple(rows),
     )

@@ -45,7 +45,7 @@ class SQLiteRowWriter(RowWriter):
         self._in_place = in_place
         self._group_deletes = False
         self._digests: dict[str, str] = {}
-        self._noted: dict[PackPlace, str] = {}
+        self._noted: dict[str, tuple[PackPlace, str]] = {}
         self._digests_before: list[tuple[str, str | None]] = []
         self._changes: list[Change] = []
         self._operation_start = 0
@@ -194,11 +194,11 @@ class SQLiteRowWriter(RowWriter):
     def remember(self, places: Mapping[str, PackPlace]) -> None:
         """Note the digests of data that was committed without a row: most likely, its row comes next.
 
-        By its place, which is never written over: whoever replaces the data puts it elsewhere.
+        With its place, which is never written over once it is committed: whoever replaces the data puts it elsewhere.
         """
         if len(self._noted) > _MOST_NOTED:
             self._noted.clear()
-        self._noted.update((place, self._digests[key]) for key, place in places.items())
+        self._noted.update((key, (place, self._digests[key])) for key, place in places.items())
 
     def journal(self, writes: Sequence[DataWrite]) -> list[int]:
         """Journal data, and return the numbers of the entries."""
@@ -286,8 +286,9 @@ class SQLiteRowWriter(RowWriter):
             place = places.get(key)
             if place is None:
                 self._need_data(key)
-            noted = None if place is None else self._noted.get(place)
-            digests[key] = self._digest_of(key) if noted is None or key in self._digests else noted
+            noted, digest = self._noted.get(key, (None, None))
+            is_known = place is not None and noted == place and key not in self._digests
+            digests[key] = digest if is_known else self._digest_of(key)
         return digests
 
     def _release_record_uids(self, master_job_id: str) -> None:

@@ -90,7 +90,7 @@ async def make_large(root: Path) -> None:
             )
         )
         await storage.log_execution_job_start(GenerationJob(job_id="j", master_job_id="m", run_config={}))
-        records = [Record(record_uid=f"r{n}", job_id="j", master_job_id="m", status="completed") for n in range(2000)]
+        records = [Record(record_uid=f"r{n}", job_id="j", master_job_id="m", status="completed") for n in range(1200)]
         await storage.save_records([(record, {"n": record.record_uid}) for record in records])
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from durability import shim
 
-ORDINARY_POINTS = 14  # of about 220
+ORDINARY_POINTS = 8  # of about 220
 
 
 def kill_at_points(library: Path, directory: Path, action: str, points: int) -> None:
@@ -22,7 +22,7 @@ def kill_at_points(library: Path, directory: Path, action: str, points: int) -> 
 def test_changing_the_layout_can_be_killed_at_a_call_that_changes_files(
     shim_library: Path, memory_path: Path, action: str
 ) -> None:
-    kill_at_points(shim_library, memory_path, action, ORDINARY_POINTS if action == "KILL" else 6)
+    kill_at_points(shim_library, memory_path, action, ORDINARY_POINTS if action == "KILL" else 3)
 
 
 @pytest.mark.slow

@@ -77,7 +77,7 @@ class PostgresRepacking:
     async def contents(self, packs: Sequence[str]) -> list[tuple[str, PackPlace]]:
         """Return what rows name of packs, in order: the keys of data, and where it lies."""
         names = list(packs)
-        found = await self._database.all(self._queries["list_contents_of_packs"], (names, names, names), list)
+        found = await self._database.all(self._queries["every_content_of_packs"], (names, names, names), list)
         places = [(key, place) for key, version in found if (place := packed_at(version)) is not None]
         return sorted(places, key=lambda one: one[1])
 

@@ -303,7 +303,7 @@ class SQLiteRowInspection(RowInspection):
             uid, number, *_ = page[-1]
             last = (uid, number)
         for first, until in self._stretches():
-            rows = self._inspection.rows("placed_references_in", (first, first, until, until))
+            rows = self._inspection.rows("every_placed_reference_in", (first, first, until, until))
             yield [DataReference(key, PackPlace(*place).key, digest) for key, digest, *place in rows]
 
     def request_config_references(self) -> Iterator[Sequence[str]]:

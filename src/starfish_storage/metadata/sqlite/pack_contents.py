@@ -36,6 +36,6 @@ class PackContents:
 
     async def contents(self, packs: Sequence[str]) -> list[tuple[str, PackPlace]]:
         """Return what rows name of packs, in order: the keys of data, and where it lies. All rows are gone through."""
-        query = self._queries.repeated("list_contents_of_packs", len(packs))
+        query = self._queries.repeated("every_content_of_packs", len(packs))
         found = await self._session.all(query, tuple(packs), list)
         return [(key, PackPlace(*place)) for key, *place in found]

@@ -303,7 +303,7 @@ UNION SELECT split_part(data_version, ':', 1) FROM record_versions
 WHERE master_job_id = :same_run AND {in_pack record_versions}
 ORDER BY pack
 
--- name: list_contents_of_packs
+-- name: every_content_of_packs
 -- Keys of data in packs, and where it lies there.
 SELECT output_ref, data_version FROM records, unnest(:packs::text[]) AS wanted (pack)
 WHERE {in_wanted_pack records} AND {has_own_data records}

@@ -82,7 +82,7 @@ FROM (
 LEFT JOIN packed_data ON key = referring.output_ref
 ORDER BY pack, start, length, referring.output_ref
 
--- name: placed_references_in
+-- name: every_placed_reference_in
 -- What `every_placed_reference` has of some packs that follow each other.
 SELECT referring.output_ref, referring.data_sha256, pack, start, length
 FROM (
@@ -115,7 +115,7 @@ SELECT pack FROM packed_data JOIN record_versions ON output_ref = key WHERE mast
 -- Those that were given up are among them: their files may be there still.
 SELECT pack FROM packs EXCEPT SELECT pack FROM packed_data ORDER BY pack
 
--- name: list_contents_of_packs
+-- name: every_content_of_packs
 SELECT key, pack, start, length FROM packed_data WHERE pack IN (
 -- each row
 :pack

@@ -235,7 +235,8 @@ def check_packs(root: Path) -> None:
     if not packs or not (root / "metadata.db").exists():
         return
     with closing(apsw.Connection(str(root / "metadata.db"))) as connection:
-        sizes = dict(connection.execute("SELECT pack, size FROM packs WHERE size > 0").fetchall())
+        rows: list[Any] = connection.execute("SELECT pack, size FROM packs WHERE size > 0").fetchall()
+    sizes: dict[str | None, int] = dict(rows)
     assert sizes.keys() <= set(packs.values()), "a pack is lost"
     for path, pack in packs.items():
         content = path.read_bytes()[: sizes.get(pack, 0)]

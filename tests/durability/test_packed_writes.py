@@ -107,6 +107,25 @@ async def test_a_group_is_one_write_and_one_sync(tmp_path: Path, durability: Dur
     await storage.close()
 
 
+async def test_a_file_is_removed_once_what_follows_it_in_a_pack_is_safe(tmp_path: Path) -> None:
+    """Also where a power cut may take what was saved last: it would take what was there before as well."""
+    root = tmp_path / "store"
+    async with LocalStorage(root, layout="files") as files:
+        await workload.prepare(files)
+        await save(files, "r1", 1)
+    workload.let_pack(root)
+    storage = FaultyStorage(root, Steps(), "process", None)
+    await storage.setup()
+    await save(storage, "r2", 1)  # which makes the pack
+    before = len(storage.steps.taken)
+    await save(storage, "r3", 1)  # replaces nothing
+    assert taken(storage, before) == ["append"]
+    await save(storage, "r1", 2)
+    assert taken(storage, before) == ["append", "append", "sync", "remove"]
+    await storage.close()
+    assert await reopened(root, "r1", "r2") == [2, 1]
+
+
 async def test_a_pack_is_synced_before_the_journal_is_emptied(storage: FaultyStorage, tmp_path: Path) -> None:
     await storage.close()
     await storage.setup()

@@ -120,11 +120,16 @@ def distinct(rows: Sequence[RecordRow]) -> bool:
     return len({fold(row.record_uid) for row in rows}) == len(rows)
 
 
-def changes_what_is_there(operation: WriteOperation) -> bool:
-    """Return whether an operation replaces or removes data in its place; what lies in a pack is never changed."""
+def changes_what_is_there(operation: WriteOperation, *, may_be_files: bool) -> bool:
+    """Return whether an operation replaces or removes data in its place; what lies in a pack is never changed.
+
+    Args:
+        operation: whose data is appended.
+        may_be_files: there may be files in whose place it puts data into packs. They are removed.
+    """
     if operation.removals is not None or operation.drops:
         return True
-    return any(write.replaces() for write in operation.data if write.key not in operation.places)
+    return any(write.replaces() for write in operation.data if may_be_files or write.key not in operation.places)
 
 
 def discard(operation: WriteOperation) -> None:

@@ -20,7 +20,7 @@ from starfish_storage.errors import (
 )
 from starfish_storage.interface import AskedLayout, DataHandler, DataWrite, RowLogHandler
 from starfish_storage.keys import DATABASE_FILE
-from starfish_storage.metadata.operations import WriteOperation, changes_what_is_there, discard, distinct, runs
+from starfish_storage.metadata.operations import WriteOperation, discard, distinct, runs
 from starfish_storage.metadata.queries import sqlite_queries
 from starfish_storage.metadata.sqlite.batches import apply_all, remember
 from starfish_storage.metadata.sqlite.checkpoint import Checkpoint
@@ -235,9 +235,7 @@ class GroupCommit:
     def _commit(self, staged: Sequence[WriteOperation]) -> list[WriteOperation]:
         """Commit what can be, and return it. A group too large for the disk is tried again one by one."""
         # Where data lies on another machine, to look whether it is there costs more than to make the journal safe.
-        overwrites = self._durability == "process" and (
-            self._data.parallel > 1 or any(changes_what_is_there(operation) for operation in staged)
-        )
+        overwrites = self._durability == "process" and (self._data.parallel > 1 or self._packing.changes_files(staged))
         deletes = any(operation.removals is not None for operation in staged)
         self._in_place.begin_group([key for operation in staged for key in operation.refers_to])
         try:

@@ -15,7 +15,7 @@ from starfish_storage.errors import StorageError, StorageUnavailableError
 from starfish_storage.interface import DataHandler, DataWrite
 from starfish_storage.keys import DATA_DIRECTORY, PackPlace
 from starfish_storage.metadata.layout import LAYOUT
-from starfish_storage.metadata.operations import WriteOperation
+from starfish_storage.metadata.operations import WriteOperation, changes_what_is_there
 from starfish_storage.metadata.queries import Queries
 from starfish_storage.metadata.row import only_value
 from starfish_storage.metadata.row_writer import portions
@@ -113,6 +113,14 @@ class Packing:
         """Return whether no file changes with operations: then nothing of them can fail once they are committed."""
         return self._layout == "packed" and not any(
             operation.drops or operation.layout or len(operation.places) < len(operation.data)
+            for operation in operations
+        )
+
+    def changes_files(self, operations: Sequence[WriteOperation]) -> bool:
+        """Return whether operations replace or remove files, or data in object stores. The writer is locked."""
+        self.look()
+        return any(
+            changes_what_is_there(operation, may_be_files=self._layout != "packed" or operation.layout is not None)
             for operation in operations
         )
 

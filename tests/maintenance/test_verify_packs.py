@@ -13,7 +13,7 @@ from durability import workload
 from maintenance import stores
 from maintenance.packed_stores import FIRST, change_bytes, compress_all, execute, line_of, place_of, places
 from maintenance.test_verify import kinds
-from starfish_storage import LocalStorage, Record
+from starfish_storage import LocalStorage, Record, StorageError
 from starfish_storage.maintenance import VerifyReport, repair, verify
 from unit.store_on_disk import bytes_of
 
@@ -127,6 +127,20 @@ async def test_rows_that_name_more_than_was_committed_overlap_or_share_are_found
     execute(packed, "UPDATE packed_data SET pack = '000009' WHERE key = ?", one)
     assert ("pack_missing", "data/packs/000009.jsonl") in kinds(packed)
     assert second.pack == first.pack
+
+
+@pytest.mark.parametrize("name", ["../../../outside", "{outside}", "", "00\0000", "9" * 300])
+async def test_a_pack_of_an_impossible_name_is_found_missing(packed: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / "outside.jsonl").write_bytes((packed / FIRST).read_bytes())
+    key, _ = place_of(packed, 3)
+    name = name.format(outside=tmp_path / "outside")
+    execute(packed, "UPDATE packed_data SET pack = ? WHERE key = ?", name, key)
+    found = kinds(packed)
+    assert any(subject == key or name in subject for _, subject in found)
+    async with LocalStorage(uri(packed)) as storage:
+        with pytest.raises(StorageError):
+            await storage.get_record_data(key)
+    assert repair(uri(packed))
 
 
 async def test_what_else_lies_among_packs_is_told(packed: Path) -> None:

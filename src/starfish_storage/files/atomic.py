@@ -244,6 +244,8 @@ def opened(name: str, flags: int, parent: int | None = None) -> int:
         return os.open(name, flags, dir_fd=parent)
     except OSError as error:
         return SPARES.instead(error, lambda: os.open(name, flags, dir_fd=parent))
+    except ValueError:  # with a NUL or half a character, as rows may say that were tampered with, no file is called
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name) from None
 
 
 def close(descriptor: int) -> None:

@@ -98,11 +98,11 @@ async def test_a_full_disk_pauses_the_run(storage: FaultyStorage, spools: Path) 
     paid = len(function.made)
     assert "4 results waiting for the store since " in str(seen.all[-1])
     assert seen.all[-1].cost == paid, "what waits counts"
+    await asyncio.sleep(0.5)  # some tries, and the writing of the spool, in a thread of its own
+    assert len(function.made) == paid, "no call starts meanwhile"
     (file,) = spools.iterdir()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert len(file.read_bytes().splitlines()) == 1 + SLOTS
-    await asyncio.sleep(0.5)  # some tries
-    assert len(function.made) == paid, "no call starts meanwhile"
     heal(storage)
     done = await run
     assert (done.status, done.records) == ("completed", {"completed": COUNT})

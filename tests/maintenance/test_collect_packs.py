@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,8 @@ from maintenance import stores
 from maintenance.packed_stores import FIRST, change_bytes, compress_all, execute, line_of, place_of, places
 from maintenance.test_collect import NOW
 from maintenance.test_verify_packs import packed, template, uri
-from starfish_storage import LocalStorage, Record, StoreOpenError
+from starfish_storage import LocalStorage, Record, StorageFullError, StoreOpenError
+from starfish_storage.files.atomic import FileOperations
 from starfish_storage.maintenance import collect, verify
 from starfish_storage.metadata.sqlite.handler import SQLiteMetadataHandler
 from starfish_storage.metadata.sqlite.repacking import MovedData
@@ -75,6 +78,30 @@ async def test_a_pack_that_somebody_appends_to_is_left_alone(packed: Path) -> No
         assert collect(uri(packed), grace=NOW).packs_rewritten == 0
         assert places(packed) == before
     assert collect(uri(packed), grace=NOW).packs_rewritten == 1
+
+
+async def test_on_a_full_disk_what_is_all_dead_goes_first(packed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It makes the room that the others need to be written anew."""
+    async with LocalStorage(uri(packed)) as first:
+        await first.save_record_data("r0000", "m1", "m1-a", {"takes": "the pack"})
+        await kill_data(packed, 30)  # in a second one
+        assert packs_of(packed) == ["000001.jsonl", "000002.jsonl"]
+        for number in range(30):
+            record = await first.get_record_metadata(f"r{number:04}")
+            assert record is not None
+            await first.save_record(record, stores.data_of(number))
+    before = await stores.everything(packed)
+
+    def write_nothing(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as full:
+        full.setattr(FileOperations, "write_at", write_nothing)
+        with pytest.raises(StorageFullError):
+            collect(uri(packed), grace=NOW)
+    assert packs_of(packed) == ["000001.jsonl"]
+    assert collect(uri(packed), grace=NOW).packs_rewritten == 1
+    assert await stores.everything(packed) == before
 
 
 async def test_what_the_journal_names_stays(packed: Path) -> None:

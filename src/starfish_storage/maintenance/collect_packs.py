@@ -151,24 +151,28 @@ class PackCollector:
             repacking = cast("SQLiteMetadataHandler", storage.metadata).repacking
             forgotten = await repacking.forget(list(loose))
             self._note_removed([(key, loose[key].length) for key in forgotten])
-            with ExitStack() as stack, closing(Directories(self._roots[1], FileOperations())) as directories:
-                taken: dict[str, PackFill] = {}
-                for fill in [
-                    fill for fill in self._inspection.packs() if fill.pack in there and _is_worth_it(fill, {})
-                ]:
-                    pack = self._taken(directories, fill.pack, stack)
-                    if pack is not None and await self._move_all(pack, repacking):
-                        taken[fill.pack] = fill
-                unknown = {file.pack: file for file in old if file.pack is not None}
-                free = [name for name in unknown if self._taken(directories, name, stack) is not None]
-                for name in await repacking.give_up([*taken, *free]):
-                    for file in there[name]:
-                        FileOperations().remove_path(f"{self._roots[1]}/{file.key}")
-                    if name in taken:
+            with closing(Directories(self._roots[1], FileOperations())) as directories:
+                fills = [fill for fill in self._inspection.packs() if fill.pack in there and _is_worth_it(fill, {})]
+                # One after the other, first those with least to be moved: on a full disk, only what goes makes room.
+                for fill in sorted(fills, key=lambda fill: fill.live):
+                    if await self._is_freed(directories, there[fill.pack], repacking):
                         self._done.rewritten += 1
-                        self._done.freed += _freed(there[name], taken[name].live)
-                    else:
-                        self._note_removed([(unknown[name].key, unknown[name].size)])
+                        self._done.freed += _freed(there[fill.pack], fill.live)
+                unknown = {file.pack: file for file in old if file.pack is not None}
+                for name, file in unknown.items():
+                    if await self._is_freed(directories, there[name], repacking):
+                        self._note_removed([(file.key, file.size)])
+
+    async def _is_freed(self, directories: Directories, files: Sequence[FoundFile], repacking: Repacking) -> bool:
+        """Remove the files of a pack once nothing of it is needed; return False if something still is."""
+        name = cast("str", files[0].pack)
+        with ExitStack() as stack:
+            pack = self._taken(directories, name, stack)
+            if pack is None or not await self._move_all(pack, repacking) or not await repacking.give_up([name]):
+                return False
+            for file in files:
+                FileOperations().remove_path(f"{self._roots[1]}/{file.key}")
+        return True
 
     def _taken(self, directories: Directories, name: str, stack: ExitStack) -> ScannedPack | None:
         """Open a pack, and keep others from appending to it; None if somebody does, or it cannot be read."""

@@ -14,12 +14,13 @@ from conformance.packed_remote_stores import PackedPostgresObjectStore, PackedSQ
 from conformance.postgres_stores import Schema
 from servers.emptied_schemas import EmptiedSchemas
 from servers.postgres import PostgresServer
-from starfish_storage import Storage
+from starfish_storage import Storage, open_storage
 from starfish_storage.data.object_store import ObjectStoreDataHandler
 from starfish_storage.errors import ParentNotFoundError
 from starfish_storage.generation import generate
 from starfish_storage.keys import pack_key
 from starfish_storage.maintenance import collect, verify
+from starfish_storage.maintenance.packing import pack
 from starfish_storage.metadata.postgres import repacking
 from starfish_storage.storage.pack_merging import merge_packs
 from starfish_storage.testing.samples import MASTER_JOB, a_record, save_run
@@ -123,6 +124,18 @@ async def test_what_is_young_is_left_for_collect(store: PackedStore, monkeypatch
             assert (report.packs, report.young) == (0, 2)
             assert packs < store.pack_names()
         assert await texts(storage) == {"r1": "first", "r2": "first"}
+
+
+async def test_a_dry_run_reads_and_puts_nothing_together(store: PackedStore) -> None:
+    """Commands open for reading alone where data lies in a bucket; what the layout is must be known there, too."""
+    async with store.open() as storage:
+        await save_run(storage)
+        await save(storage, "r1", "r2")
+    packs = store.pack_names()
+    async with open_storage(*store.places, read_only=True) as reading:
+        planned = await pack(reading, dry_run=True)
+    assert (planned.layout, planned.records, planned.merged_packs) == ("packed", 0, 0)
+    assert store.pack_names() == packs
 
 
 async def test_a_refused_write_leaves_nothing_or_one_object_for_collect(

@@ -64,11 +64,12 @@ class PostgresDatabase(Lifecycle):
         self._writer: Writer | None = None
         self._readers: PostgresReaders | None = None
         self._puts: DataPuts | PackedPuts | None = None
+        self._is_packed = False
 
     @property
     def is_packed(self) -> bool:
-        """Whether it is open, and puts record data into packs."""
-        return isinstance(self._puts, PackedPuts)
+        """Whether record data goes into packs; known once it was opened, be it for reading."""
+        return self._is_packed
 
     async def open(self) -> None:
         """See `Database.open`."""
@@ -156,7 +157,8 @@ class PostgresDatabase(Lifecycle):
             writer.start()
             readers = PostgresReaders(self._address, self._patience)
             readers.start()
-            kind = PackedPuts if opened[0].layout == "packed" else DataPuts
+            self._is_packed = opened[0].layout == "packed"
+            kind = PackedPuts if self._is_packed else DataPuts
             puts = kind(self._data, writer.hand_in)
             puts.start()
             atexit.register(self._end_at_exit)
@@ -168,6 +170,7 @@ class PostgresDatabase(Lifecycle):
         self._data.prepare_reading()
         with closing(PostgresInspection(self._address, self._patience)) as inspection:
             check = inspection.check_of_data(self._data)
+            self._is_packed = inspection.layout() == "packed"
         self._data.check_before_reading(check)
         readers = PostgresReaders(self._address, self._patience, read_only=True)
         readers.start()

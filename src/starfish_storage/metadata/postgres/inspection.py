@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from starfish_storage.codec import decode
 from starfish_storage.errors import StoreDamagedError, StoreOpenError, StoreVersionError
-from starfish_storage.interface import DataHandler
+from starfish_storage.interface import DataHandler, Layout
 from starfish_storage.interface.inspection import (
     DataReference,
     FoundFile,
@@ -30,7 +30,7 @@ from starfish_storage.metadata.postgres.address import PostgresAddress
 from starfish_storage.metadata.postgres.cleaning import PostgresCleaning, owner_and_sample
 from starfish_storage.metadata.postgres.connection import PostgresConnection
 from starfish_storage.metadata.postgres.errors import is_lost
-from starfish_storage.metadata.postgres.migrate import schema_version
+from starfish_storage.metadata.postgres.migrate import schema_version, settled_layout
 from starfish_storage.metadata.postgres.retrying import insist
 from starfish_storage.metadata.queries import postgres_queries
 from starfish_storage.metadata.row import Row, only_values
@@ -105,6 +105,10 @@ class PostgresInspection(RowInspection):
             refuse_other_data(owner, data, sample, strictly=strictly)
 
         return check
+
+    def layout(self) -> Layout:
+        """Return where the store puts new record data."""
+        return self._run(lambda: settled_layout(self._connection, self._queries, self._address, None))
 
     def refuse_damage(self) -> None:
         """See `RowInspection.refuse_damage`. The server does not tell of all damage to an index."""

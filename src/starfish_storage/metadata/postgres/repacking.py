@@ -56,7 +56,7 @@ class PostgresRepacking:
 
     @property
     def is_packed(self) -> bool:
-        """Whether the store puts record data into packs; it is open for writing."""
+        """Whether the store puts record data into packs."""
         return self._database.is_packed
 
     async def packs(self, master_job_id: str | None) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from durability import workload
 from maintenance import stores
 from maintenance.packed_stores import FIRST, change_bytes, compress_all, execute, line_of, place_of, places
 from maintenance.test_verify import kinds
-from starfish_storage import LocalStorage, Record, StorageError
+from starfish_storage import LocalStorage, Record, StorageError, StoreDamagedError
 from starfish_storage.maintenance import VerifyReport, repair, verify
 from unit.store_on_disk import bytes_of
 
@@ -55,6 +56,11 @@ async def test_a_flipped_bit_is_found_in_its_record_alone(packed: Path) -> None:
     report = verify(uri(packed))
     assert [(one.kind, one.subject) for one in report.findings] == [("data_damaged", key)]
     assert place.key in report.findings[0].detail
+    async with LocalStorage(uri(packed)) as storage:
+        with pytest.raises(StoreDamagedError, match=rf"differs\); it lies at {re.escape(place.key)}; run 'starfish"):
+            await storage.get_record_data(str(packed / key))
+        scanned = [one for run in ("m1", "M2") async for batch in storage.scan_records(run) for one in batch]
+    assert [place.key in str(one.error) for one in scanned if one.error is not None] == [True]
 
 
 async def test_what_is_replaced_or_deleted_is_dead_and_no_finding(packed: Path) -> None:

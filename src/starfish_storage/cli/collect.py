@@ -25,7 +25,10 @@ from starfish_storage.maintenance import collect
 @with_json
 @with_store
 def collect_command(place: Place, dry_run: bool, days: float, versions: float | None, as_json: bool) -> None:
-    """Remove unreferenced data, files that dead writers left, and superseded lines of the row log."""
+    """Remove unreferenced data, files that dead writers left, and superseded lines of the row log.
+
+    Packs of which more than 30 % was replaced or deleted are written anew.
+    """
     if not dry_run:
         place.refuse_writing()
     report = collect(

@@ -172,7 +172,7 @@ class VerifyReport:
     def __str__(self) -> str:
         """Return the report for people."""
         speed = self.records / self.seconds if self.seconds else 0
-        where = f"{self.files:,} files" + (f" and {number_of(self.packs, 'pack')}" if self.packs else "")
+        where = number_of(self.files, "file") + (f" and {number_of(self.packs, 'pack')}" if self.packs else "")
         read = f"{self.records:,} records with data, {where} ({self.bytes:,} bytes)"
         lines = [f"{self.storage_uri}: read {read} in {self.seconds:.1f} s ({speed:,.0f} records/s)"]
         if self.dead_bytes:
@@ -240,12 +240,12 @@ class CollectReport:
     def __str__(self) -> str:
         """Return the report for people."""
         verb = "would remove" if self.dry_run else "removed"
-        lines = [f"{self.storage_uri}: {verb} {len(self.removed):,} files ({self.bytes:,} bytes)"]
+        lines = [f"{self.storage_uri}: {verb} {number_of(len(self.removed), 'file')} ({self.bytes:,} bytes)"]
         lines += [f"  {key}" for key in self.removed[:_SHOWN]]
         if len(self.removed) > _SHOWN:
             lines.append(f"  ... and {len(self.removed) - _SHOWN:,} more; --json lists them all")
         if self.younger:
-            lines.append(f"kept {self.younger:,} files that nothing refers to: they are not old enough")
+            lines.append(f"kept {number_of(self.younger, 'file')} that nothing refers to: not old enough")
         if self.versions:
             lines.append(f"{verb} {number_of(self.versions, 'earlier version')} of records")
         if self.packs_rewritten:

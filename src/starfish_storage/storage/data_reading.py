@@ -242,7 +242,7 @@ class DataReading:
 
     async def _read_again(self, key: str) -> bytes:
         """Return data whose file is missing or not what its row says: a writer may be about to replace it."""
-        payload = None
+        payload, place = None, key
         for _ in range(_LOOKS):
             # Another process may have committed it and not yet have put the file in place.
             journaled = await self._metadata.get_journaled_data(key)
@@ -251,13 +251,16 @@ class DataReading:
             # Or it has done both between the two looks: put the file in place, and emptied the journal.
             # Or it has replaced that version by another, and removed it.
             location = await self._locate(key)
-            payload = await self._read_once(location.key)
+            place = location.key
+            payload = await self._read_once(place)
             if payload is not None and _is_whole(payload, location):
                 return payload
             await asyncio.sleep(0)
         reference = self._data.to_reference(key)
         if payload is not None:
-            raise StoreDamagedError(reference, f"it is not what was saved (its SHA-256 differs); {SEE_DAMAGE}")
+            raise StoreDamagedError(
+                reference, f"it is not what was saved (its SHA-256 differs){_in_pack(place)}; {SEE_DAMAGE}"
+            )
         referrer = await self._metadata.get_referrer(key)
         if referrer == "record":
             raise DataLostError(reference)
@@ -339,6 +342,11 @@ def _checked(places: Sequence[str | None]) -> tuple[list[str], dict[str | None, 
             except InvalidReferenceError as error:
                 refused[place] = error
     return wanted, refused
+
+
+def _in_pack(place: str) -> str:
+    """Say where data lies, behind a message that names its reference: no file of that name is there to look at."""
+    return f"; it lies at {place}" if place_in_pack(place) is not None else ""
 
 
 def _is_whole(payload: bytes, location: DataLocation) -> bool:

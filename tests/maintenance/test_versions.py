@@ -104,6 +104,18 @@ async def test_old_versions_are_collected(root: Path) -> None:
     assert verify(root).findings == ()
 
 
+async def test_what_versions_leave_in_packs_is_freed_with_the_rest(tmp_path: Path) -> None:
+    root = tmp_path / "store"
+    async with LocalStorage(root, layout="packed") as storage:
+        await workload.prepare(storage)
+        await retried(storage, workload.MASTER)
+    planned = collect(root, grace=NONE, versions_older_than=NONE, dry_run=True)
+    assert (planned.versions, planned.dry_run) == (2, True)
+    report = collect(root, grace=NONE, versions_older_than=NONE)
+    assert (report.versions, report.packs_rewritten, report.dry_run) == (2, 1, False)
+    assert verify(root).dead_bytes == 0  # not written anew first, and dead after that
+
+
 async def test_versions_on_other_machines(remote: RemoteStore, week_later: None) -> None:
     """Verify knows them, collect leaves them alone until it is told, and a deletion takes them along."""
     before = remote.objects()

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 from starfish_storage.data.filesystem import FileSystemDataHandler
 from starfish_storage.data.inventory import FoundFile, Inventory
@@ -68,13 +69,16 @@ def collect(
             raise InvalidInputError(f"a {name} of {age} cannot be used: give 0 or more.")
     uri, data_at = places(storage_uri, data_uri)
     if is_remote(uri, data_at):
-        report = collect_remote(uri, data_at, grace_of_remote(grace), dry_run=dry_run, read_only=read_only)
+        run = partial(collect_remote, uri, data_at, grace_of_remote(grace), read_only=read_only)
     else:
-        report = _collect_files(uri, data_at, grace, dry_run=dry_run, read_only=read_only)
+        run = partial(_collect_files, uri, data_at, grace, read_only=read_only)
     if versions_older_than is None:
-        return report
-    # Afterwards: by now it is known that there is a store, and that its rows are sound.
-    return replace(report, versions=_remove_versions(uri, data_at, versions_older_than, dry_run=dry_run))
+        return run(dry_run=dry_run)
+    # Only looked at before: then it is known that there is a store, and that its rows are sound. Collected after: packs
+    # would be written anew with the data of the versions.
+    report = run(dry_run=True)
+    versions = _remove_versions(uri, data_at, versions_older_than, dry_run=dry_run)
+    return replace(report if dry_run else run(dry_run=False), versions=versions)
 
 
 def _remove_versions(storage_uri: str, data_uri: str | None, age: timedelta, *, dry_run: bool) -> int:

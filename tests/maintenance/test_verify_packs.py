@@ -14,7 +14,7 @@ from durability import workload
 from maintenance import stores
 from maintenance.packed_stores import FIRST, change_bytes, compress_all, execute, line_of, place_of, places
 from maintenance.test_verify import kinds
-from starfish_storage import LocalStorage, Record, StorageError, StoreDamagedError
+from starfish_storage import DataLostError, LocalStorage, Record, StorageError, StoreDamagedError
 from starfish_storage.maintenance import VerifyReport, repair, verify
 from unit.store_on_disk import bytes_of
 
@@ -105,6 +105,9 @@ async def test_a_pack_that_is_missing_short_or_no_file_is_found_with_its_records
     path.write_bytes(content[:-3])
     last = max(known, key=lambda key: known[key])
     assert kinds(packed) == [("data_missing", last), ("pack_short", FIRST)]
+    async with LocalStorage(uri(packed), read_only=True) as storage:
+        with pytest.raises(DataLostError, match=rf"it is lost: it lay at {re.escape(known[last].key)}; run"):
+            await storage.get_record_data(str(packed / last))
     (tmp_path / "outside.jsonl").write_bytes(content)
     path.unlink()
     assert sorted(kinds(packed)) == [*sorted(("data_missing", key) for key in known), ("pack_missing", FIRST)]

@@ -71,13 +71,14 @@ class DataLostError(DataNotFoundError):
     """A record refers to data that is missing: it was lost, not deleted.
 
     Attributes:
-        path: the file that is missing.
+        path: the file that is missing; of data in a pack, its reference.
     """
 
     code: ClassVar[str] = "data_lost"
 
-    def __init__(self, path: str) -> None:
-        super().__init__("data", path, f"a record refers to it, so its file is lost; {SEE_DAMAGE}")
+    def __init__(self, path: str, lay_at: str | None = None) -> None:
+        lost = "its file is lost" if lay_at is None else f"it is lost: it lay at {lay_at}"
+        super().__init__("data", path, f"a record refers to it, so {lost}; {SEE_DAMAGE}")
         self.path = path
 
 

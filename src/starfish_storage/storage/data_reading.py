@@ -257,13 +257,14 @@ class DataReading:
                 return payload
             await asyncio.sleep(0)
         reference = self._data.to_reference(key)
+        # No file of the name of the reference is there to look at.
+        in_pack = place if place_in_pack(place) is not None else None
         if payload is not None:
-            raise StoreDamagedError(
-                reference, f"it is not what was saved (its SHA-256 differs){_in_pack(place)}; {SEE_DAMAGE}"
-            )
+            lies = "" if in_pack is None else f"; it lies at {in_pack}"
+            raise StoreDamagedError(reference, f"it is not what was saved (its SHA-256 differs){lies}; {SEE_DAMAGE}")
         referrer = await self._metadata.get_referrer(key)
         if referrer == "record":
-            raise DataLostError(reference)
+            raise DataLostError(reference, in_pack)
         remedy = "it was never saved, or was deleted"
         if referrer is not None:
             remedy = f"a {referrer} refers to it, so it was never saved, or is lost; {SEE_DAMAGE}"
@@ -342,11 +343,6 @@ def _checked(places: Sequence[str | None]) -> tuple[list[str], dict[str | None, 
             except InvalidReferenceError as error:
                 refused[place] = error
     return wanted, refused
-
-
-def _in_pack(place: str) -> str:
-    """Say where data lies, behind a message that names its reference: no file of that name is there to look at."""
-    return f"; it lies at {place}" if place_in_pack(place) is not None else ""
 
 
 def _is_whole(payload: bytes, location: DataLocation) -> bool:

@@ -191,7 +191,11 @@ class DataHandler(ABC):
         )
 
     def take_back(self, places: Sequence[PackPlace]) -> None:  # noqa: B027 (a handler without packs has none)
-        """Forget what the last `append` wrote: no row will ever name it. Never raises. Idempotent. Not durable."""
+        """Forget what the last `append` wrote: no row will ever name it. Never raises. Idempotent. Not durable.
+
+        Args:
+            places: some of what it returned; an object store removes the whole object, so of that all or none.
+        """
 
     @abstractmethod
     def remove(self, key: str) -> DataWrite:

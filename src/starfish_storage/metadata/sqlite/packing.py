@@ -94,6 +94,9 @@ class Packing:
         """
         needed = {place for operation in committed for place in operation.places.values()}
         places = [place for place, _ in self._appended if place not in needed]  # of a key that came twice, both
+        if self._is_safe:  # an object is removed whole, or not at all
+            packs = {place.pack for place in needed}
+            places = [place for place in places if place.pack not in packs]
         if places:
             self._data.take_back(places)
         for operation in operations:

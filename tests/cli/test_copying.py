@@ -161,6 +161,20 @@ def test_an_archive_opens_elsewhere(here: Path):
     assert sorted(path.name for path in here.iterdir()) == ["other", "run.zip", "store"]
 
 
+def test_commands_that_look_after_a_store_refuse_an_archive_and_record_names_no_place_in_its_copy(here: Path):
+    assert call("archive", "capitals-1", "run.zip").status == 0
+    for words in (["verify"], ["repair", "--dry-run"], ["collect", "--dry-run"], ["backup", "copy"], ["pack"]):
+        refused = call(*words, "--store", "run.zip")
+        assert (refused.status, refused.out) == (2, "")
+        assert "an archive of a run can only be read; copy it into a store with 'unarchive'" in refused.err
+    uid = call_json("records", ENDED, "--status", "completed")[0]["record_uid"]
+    assert call_json("record", uid)["place"]["path"].startswith(f"{here}/store/data/")
+    for command in ("record", "show"):
+        shown = call_json(command, uid, "--store", "run.zip")
+        assert (shown["place"], shown["data"] is not None) == (None, True)
+        assert ".partial" not in call(command, uid, "--store", "run.zip").out
+
+
 def test_a_file_that_is_no_archive_is_refused(here: Path):
     (here / "run.zip").write_bytes(b"not a zip file")
     refused = call("unarchive", "run.zip")

@@ -20,6 +20,7 @@ def backup_command(place: Place, target: str, as_json: bool) -> None:
 
     Run it again to bring TARGET up to date: only what has changed is copied.
     """
+    place.refuse_archive()
     with counted("copying") as progress:
         report = backup(place.uri, target, data_uri=place.data_uri, progress=progress, read_only=place.read_only)
     show_report(report, as_json=as_json)

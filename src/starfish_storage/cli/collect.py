@@ -29,6 +29,7 @@ def collect_command(place: Place, dry_run: bool, days: float, versions: float | 
 
     Packs of which more than 30 % was replaced or deleted are written anew.
     """
+    place.refuse_archive()
     if not dry_run:
         place.refuse_writing()
     report = collect(

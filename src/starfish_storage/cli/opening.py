@@ -98,6 +98,7 @@ async def _opened(place: Place, durability: Durability) -> AsyncGenerator[Storag
     # Refuses a URI that names no store at all.
     storage = open_storage(place.uri, place.data_uri, durability=durability, read_only=place.read_only)
     if not await is_there(place):
+        place.refuse_archive()
         raise _no_store(place)
     async with storage:
         yield storage
@@ -128,9 +129,6 @@ def _no_store(place: Place) -> StoreOpenError:
     reason = "it does not exist"
     if place.is_local and os.path.lexists(place.path):
         reason = "there is no store in it" if os.path.isdir(place.path) else "it is not a directory"
-        if place.is_archive:
-            reason = "it is a file, and an archive of a run can only be read; copy it into a store with 'unarchive'"
-            return StoreOpenError(place.path, reason)
     return StoreOpenError(
         place.shown, f"{reason}; name a store with --store or {STORE_VARIABLE}, or make one with 'generate'"
     )

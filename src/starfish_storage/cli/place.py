@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from starfish_storage.errors import StoreReadOnlyError
+from starfish_storage.errors import StoreOpenError, StoreReadOnlyError
 from starfish_storage.uri import POSTGRES_SCHEMES, as_uri, path_of_file_uri, without_password
 
 if TYPE_CHECKING:
@@ -77,6 +77,16 @@ class Place:
         """
         if self.read_only:
             raise StoreReadOnlyError(self.shown, "--read-only was given; leave it out, to write")
+
+    def refuse_archive(self) -> None:
+        """Raise if it is an archive. Called by commands that look after the directory of a store.
+
+        Raises:
+            StoreOpenError: so it is.
+        """
+        if self.is_archive:
+            reason = "it is a file, and an archive of a run can only be read; copy it into a store with 'unarchive'"
+            raise StoreOpenError(self.path, reason)
 
 
 def place_of(

@@ -81,7 +81,7 @@ class RecordView:
         origin: its execution job.
         segment: what the run was made of when it was made; None if that is not stored.
         annotations: what people say of it, the oldest first; withdrawn ones too.
-        place: where its data lies; None if it has none.
+        place: where its data lies; None if it has none, or lies in an archive.
     """
 
     record: Record
@@ -128,11 +128,16 @@ async def _view(place: Place, uid: str) -> RecordView:
             if await storage.get_execution_job(uid) is not None:
                 raise NotFoundError("record", uid, f"this is an input; see it with: {place.command('show', uid)}")
             raise NotFoundError("record", uid, "'starfish-storage records RUN' lists those of a run")
-        return await record_view(storage, record)
+        return await record_view(storage, record, is_copy=place.is_archive)
 
 
-async def record_view(storage: Storage, record: Record) -> RecordView:
+async def record_view(storage: Storage, record: Record, *, is_copy: bool) -> RecordView:
     """Look at a record.
+
+    Args:
+        storage: where it is.
+        record: the record.
+        is_copy: the store is a copy of an archive, which is gone when the command ends: no place in it is told.
 
     Raises:
         DataLostError: its data is not there, though it says that it has some.
@@ -140,7 +145,7 @@ async def record_view(storage: Storage, record: Record) -> RecordView:
     data, place = None, None
     if record.output_ref is not None:
         data = await storage.get_record_data(record.output_ref)
-        place = await storage.locate_record_data(record.output_ref)
+        place = None if is_copy else await storage.locate_record_data(record.output_ref)
     job = await storage.get_execution_job(record.job_id)
     number = (await storage.ledger.find_segments([record.record_uid])).get(record.record_uid)
     segments = [] if number is None else await storage.ledger.list_segments(record.master_job_id)

@@ -25,6 +25,7 @@ def repair_command(place: Place, dry_run: bool, yes: bool, as_json: bool) -> int
     The previous state of everything that changes is saved below `repairs` in the store. The exit status is 1 if damage
     is left, or if --dry-run finds something to do.
     """
+    place.refuse_archive()
     if not dry_run:
         place.refuse_writing()
     if dry_run or not yes:

@@ -89,7 +89,7 @@ async def _find(place: Place, id: str) -> _View:
             return _ExecutionJobView(await job_view(storage, job), records)
         record = await storage.get_record_metadata(id)
         if record is not None:
-            return await record_view(storage, record)
+            return await record_view(storage, record, is_copy=place.is_archive)
         return await _run(place, storage, id)
 
 

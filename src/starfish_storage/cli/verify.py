@@ -37,6 +37,7 @@ def verify_command(place: Place, days: float, as_json: bool) -> int:
     It notes in the store what it found, unless --read-only is given or the database is damaged. The exit status is 0 if
     the store is sound, and 1 if it is damaged.
     """
+    place.refuse_archive()
     with counted("verifying") as progress:
         grace = timedelta(days=days)
         report = verify(place.uri, place.data_uri, progress=progress, grace=grace, read_only=place.read_only)

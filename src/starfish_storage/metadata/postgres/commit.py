@@ -91,7 +91,7 @@ class PostgresCommit:
     @property
     def has_unsynced(self) -> bool:
         """Whether there may be objects that are still to be removed."""
-        return self._leaves_removals and time.monotonic() >= self._no_removal_before
+        return self._leaves_removals
 
     @property
     def most_decided(self) -> int:
@@ -139,7 +139,8 @@ class PostgresCommit:
 
     def checkpoint(self, hand_in: Callable[[Callable[[], None]], None]) -> None:  # noqa: ARG002 (done at once)
         """Remove what could not be removed when it should have been."""
-        self._remove_data()
+        if time.monotonic() >= self._no_removal_before:
+            self._remove_data()
 
     def close(self) -> None:
         """Close the connection: everything is committed."""

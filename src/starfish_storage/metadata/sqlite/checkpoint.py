@@ -66,11 +66,14 @@ class Checkpoint:
         self._not_before = 0.0
 
     @property
+    def has_work(self) -> bool:
+        """Whether there is something to sync that is not being synced already, be it later."""
+        return self._syncing is None and (self._entries > 0 or self._untrusted)
+
+    @property
     def pending(self) -> bool:
-        """Whether there is something to sync that is not being synced already."""
-        if self._syncing is not None or time.monotonic() < self._not_before:
-            return False
-        return self._entries > 0 or self._untrusted
+        """Whether there is something to sync now."""
+        return self.has_work and time.monotonic() >= self._not_before
 
     @property
     def outstanding(self) -> bool:

@@ -105,7 +105,7 @@ class GroupCommit:
     @property
     def has_unsynced(self) -> bool:
         """Whether the journal holds data that is not known to survive a power cut as files."""
-        return self._checkpoint.pending
+        return self._checkpoint.has_work
 
     @property
     def most_decided(self) -> int:
@@ -139,7 +139,7 @@ class GroupCommit:
 
     def checkpoint(self, hand_in: Callable[[Callable[[], None]], None]) -> None:
         """Begin to empty the journal; the last step is handed in to the writer's queue."""
-        if not self.broken:
+        if not self.broken and self._checkpoint.pending:
             self._checkpoint.begin(hand_in)
 
     def close(self) -> None:

@@ -38,7 +38,7 @@ EXAMPLES: list[StorageError] = [
     errors.NotSetUpError("call setup() first, or use the storage in 'async with'."),
     errors.StorageClosedError("the storage was closed; call setup() to open it again."),
     errors.ForkedProcessError(
-        "this storage was opened before the process forked; open a storage of its own in the child process."
+        "this storage was opened before the process forked; start processes with 'spawn', or fork first."
     ),
     errors.StoreOpenError("/store", "it cannot be written to", errno.EACCES),
     errors.StoreVersionError("/store", "a newer release wrote it (format 4, this release knows 3); upgrade"),

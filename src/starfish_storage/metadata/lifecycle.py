@@ -39,7 +39,7 @@ class Lifecycle(ABC):
         """Return the error of a call while nothing is open."""
         if self._forked:
             return ForkedProcessError(
-                "this storage was opened before the process forked; open a storage of its own in the child process."
+                "this storage was opened before the process forked; start processes with 'spawn', or fork first."
             )
         return closed() if self._was_open else NotSetUpError("call setup() first, or use the storage in 'async with'.")
 

@@ -18,7 +18,7 @@ from starfish_storage.maintenance import verify
 
 __all__ = ["make_store"]
 
-_HALF_WAY = {"request_config_missing", "job_count_differs", "pack_tail"}
+_HALF_WAY = {"request_config_missing", "job_count_differs", "pack_tail", "pack_unknown"}
 """What may be found in a copy that is not at its end; its master job says so, being pending."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 import threading
 from pathlib import Path
 
@@ -154,6 +155,11 @@ def test_a_loop_that_closes_with_calls_in_flight_harms_nobody(tmp_path: Path) ->
     asyncio.run(go_on())
 
 
+async def read_only(root: Path) -> None:
+    async with LocalStorage(f"file://{root}", read_only=True) as storage:
+        await storage.list_projects()
+
+
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")  # forking with threads is what is tested
 async def test_a_forked_child_is_refused_and_the_parent_goes_on(tmp_path: Path) -> None:
     storage = await opened(tmp_path, "packed")  # whose pack stays the parent's
@@ -167,6 +173,9 @@ async def test_a_forked_child_is_refused_and_the_parent_goes_on(tmp_path: Path) 
             lambda: storage.save_record(workload.record("child", 1), {}),
             lambda: storage.get_record_metadata("before"),
             storage.setup,
+            LocalStorage(f"file://{tmp_path}").setup,  # SQLite would take the parent's locks for its own
+            lambda: read_only(tmp_path),
+            LocalStorage(f"file://{tmp_path}/another").setup,
         ):
             try:
                 asyncio.run(call())
@@ -174,16 +183,26 @@ async def test_a_forked_child_is_refused_and_the_parent_goes_on(tmp_path: Path) 
                 refused.append(error.code)
             except BaseException as error:
                 refused.append(repr(error))
+            else:
+                refused.append("open")
         os.write(writing, ",".join(refused).encode())
         os._exit(0)
     os.close(writing)
     assert os.waitpid(child, 0)[1] == 0
-    assert os.read(reading, 1000).decode() == "forked_process,forked_process,forked_process"
+    assert os.read(reading, 1000).decode() == ",".join(["forked_process"] * 5 + ["open"])
     os.close(reading)
     await save(storage, "after")
     probe(tmp_path)
     await storage.close()
     assert len(list(tmp_path.glob("data/packs/*"))) == 1
+    child = os.fork()  # nothing is open now
+    if child == 0:
+        signal.alarm(20)
+        try:
+            asyncio.run(LocalStorage(f"file://{tmp_path}").setup())
+        finally:
+            os._exit(sys.exc_info()[0] is not None)
+    assert os.waitpid(child, 0)[1] == 0
     async with LocalStorage(f"file://{tmp_path}") as reopened:
         assert await reopened.count_records_for_master_job(workload.MASTER) == {"completed": 2}
         await workload.check_whole(reopened, tmp_path)

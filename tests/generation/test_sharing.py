@@ -17,9 +17,10 @@ import pytest
 from durability import processes
 from generation.runs import NEVER, RUN, Calls, attempts, data, numbers, open_store, sound, start, statuses
 from starfish_storage import InvalidInputError
-from starfish_storage.generation import Context, Progress, cancel, lease, progress, resume
+from starfish_storage.generation import Context, Progress, cancel, lease, lifecycle, progress, resume
 from starfish_storage.generation.lease import is_dead
 from starfish_storage.interface import Storage
+from starfish_storage.testing.samples import at
 
 
 def process_that(how: str, store: str) -> subprocess.Popen[str]:
@@ -96,6 +97,21 @@ class Held:
     async def until(self, count: int) -> None:
         async with self._entered:
             await self._entered.wait_for(lambda: len(self.began) >= count)
+
+
+async def test_a_run_is_over_for_who_ends_it_though_another_begins(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settle = lifecycle.settle
+
+    async def settle_while_another_begins(opened: Storage, id: str, stop_reason: str | None) -> bool:
+        is_over = await settle(opened, id, stop_reason)
+        await opened.update_master_job_status(id, "running", at(0))
+        return is_over
+
+    monkeypatch.setattr(lifecycle, "settle", settle_while_another_begins)
+    done = await start(storage, Calls())
+    assert (done.status, done.inputs) == ("completed", {"completed": 3})
 
 
 async def test_calls_at_a_time_are_counted_over_all_workers(storage: Storage) -> None:

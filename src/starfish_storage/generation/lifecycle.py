@@ -109,7 +109,7 @@ async def carry_on(storage: Storage, state: RunState, worker: RunWorker, again: 
     began = time.monotonic()
     preload()
     try:
-        await _run_and_settle(storage, state, worker, handle_signals=handle_signals)
+        is_over = await _run_and_settle(storage, state, worker, handle_signals=handle_signals)
     except (asyncio.CancelledError, KeyboardInterrupt, SystemExit):
         worker.note_stop("was interrupted", again)  # a long traceback follows, and says nothing about the run
         raise
@@ -122,6 +122,11 @@ async def carry_on(storage: Storage, state: RunState, worker: RunWorker, again: 
         stop_reason=worker.stopping.reason,
         seconds=time.monotonic() - began,
     )
+    if is_over:
+        if run.status not in FINISHED and not any(run.inputs.get(status) for status in OPEN):
+            # Another worker begins just now, and will find as much done.
+            run = replace(run, status=_final_status(run))
+        await _merge_quietly(storage, run.master_job_id)
     if run.status == "cancelled" and run.stop_reason is not None:
         worker.note_stop(f"stopped ({run.stop_reason})", again)  # a program may show no more than the status
     if worker.kept_before:  # the counts of the run do not show it
@@ -129,7 +134,9 @@ async def carry_on(storage: Storage, state: RunState, worker: RunWorker, again: 
     return replace(run, kept_before=worker.kept_before)
 
 
-async def _run_and_settle(storage: Storage, state: RunState, worker: RunWorker, *, handle_signals: bool) -> None:
+async def _run_and_settle(storage: Storage, state: RunState, worker: RunWorker, *, handle_signals: bool) -> bool:
+    """Return whether nothing of the run was left to do."""
+    is_over = False
     run_id = state.master_job_id
     watch = watched if handle_signals else ignored
     with watch(worker.interrupt, worker.stopping.force) as interruption:
@@ -146,12 +153,13 @@ async def _run_and_settle(storage: Storage, state: RunState, worker: RunWorker, 
         if worker.is_store_away:
             await to_the_end(_settle_quietly(storage, run_id, worker.stopping.reason, is_away=True))
         else:
-            await to_the_end(settle(storage, run_id, worker.stopping.reason))
+            is_over = await to_the_end(settle(storage, run_id, worker.stopping.reason))
         interruption.raise_if_any()
+    return is_over
 
 
-async def settle(storage: Storage, id: str, stop_reason: str | None) -> None:
-    """Store how a run ended, unless somebody is still working on it.
+async def settle(storage: Storage, id: str, stop_reason: str | None) -> bool:
+    """Store how a run ended, unless somebody is still working on it; return whether nothing was left to do.
 
     Others may do the same at the same time. Whoever stores ``cancelled`` looks again afterwards: another worker may
     have finished the last input in between, and stored the end of the run before.
@@ -162,15 +170,13 @@ async def settle(storage: Storage, id: str, stop_reason: str | None) -> None:
         workers, now = await ledger.list_workers(id), await ledger.now()
         state = await ledger.get_run(id)
         if state is None:
-            return  # deleted meanwhile
+            return False  # deleted meanwhile
         run = await run_of(storage, state)
         over = state.inputs_complete and not any(run.inputs.get(status) for status in OPEN)
         if over or all(is_dead(worker, now) for worker in workers):
             await _log_end(storage, run, stop_reason, over=over)
         if over or not await _has_ended(storage, id):
-            if over:
-                await _merge_quietly(storage, id)
-            return
+            return over
 
 
 async def _merge_quietly(storage: Storage, id: str) -> None:

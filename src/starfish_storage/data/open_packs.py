@@ -111,16 +111,23 @@ def open_pack(directories: Directories, name: str, frames: RecentFrames) -> Open
     """
     key = keys.pack_key(name)
     try:
-        return OpenPack(_opened(directories, key))
+        return OpenPack(opened_pack(directories, key))
     except FileNotFoundError:
         key += ENDING
-    descriptor = _opened(directories, key)
+    descriptor = opened_pack(directories, key)
     path = f"{directories.root}/{key}"
     with translated(path):
         return OpenCompressedPack(descriptor, path, frames)
 
 
-def _opened(directories: Directories, key: str) -> int:
+def opened_pack(directories: Directories, key: str) -> int:
+    """Open the file of a pack, plain or compressed, for reading, and return the descriptor.
+
+    Raises:
+        FileNotFoundError: there is none; a plain error of the system.
+        InvalidReferenceError: what is there is a link or no regular file.
+        StorageIOError: it cannot be opened.
+    """
     with translated(f"{directories.root}/{key}", missing_passes=True):
         directory = directories.acquire(PACKS_DIRECTORY)
         try:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
-import stat
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Self
@@ -13,12 +11,12 @@ from typing import Self
 from starfish_storage.data.compressed_packs import ENDING, CompressedPack, RecentFrames
 from starfish_storage.data.directories import Directories
 from starfish_storage.data.inventory import Inventory
-from starfish_storage.errors import InvalidReferenceError, StorageError
-from starfish_storage.files.atomic import FileOperations, close, opened
+from starfish_storage.data.open_packs import opened_pack
+from starfish_storage.errors import StorageError
+from starfish_storage.files.atomic import FileOperations, close
 from starfish_storage.files.errors import translated
 from starfish_storage.keys import PACKS_DIRECTORY, PackPlace, pack_key
 
-_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # not waiting for a planted FIFO's other end
 _PART = 4 << 20  # bytes that are read in one call
 
 
@@ -45,10 +43,10 @@ class ScannedPack:
         self.key = pack_key(pack)
         self._compressed: CompressedPack | None = None
         try:
-            self._descriptor = _opened(directories, self.key)
+            self._descriptor = opened_pack(directories, self.key)
         except FileNotFoundError:
             self.key += ENDING
-            self._descriptor = _opened(directories, self.key)
+            self._descriptor = opened_pack(directories, self.key)
         self.path = f"{directories.root}/{self.key}"
         if self.key.endswith(ENDING):
             try:
@@ -167,20 +165,3 @@ def _as_far_as_can_be(lines: Iterator[tuple[PackPlace, bytes]]) -> Iterator[tupl
         yield from lines
     except StorageError:
         return  # a frame is damaged, or the disk
-
-
-def _opened(directories: Directories, key: str) -> int:
-    with translated(f"{directories.root}/{key}", missing_passes=True):
-        parent = directories.acquire(PACKS_DIRECTORY)
-        try:
-            descriptor = opened(key.rpartition("/")[2], _READ, parent)
-        except OSError as error:
-            if error.errno in (errno.ELOOP, errno.ENXIO):
-                raise InvalidReferenceError(key, "there is a link or a device, not a regular file") from error
-            raise
-        finally:
-            directories.release(PACKS_DIRECTORY, parent)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        close(descriptor)
-        raise InvalidReferenceError(key, "what is there is not a regular file")
-    return descriptor

@@ -179,7 +179,7 @@ from starfish_storage.files.atomic import FileOperations
 
 files = FileOperations()
 packs = PackFiles(Directories(sys.argv[1], files), files)
-packs.append([b'{"torn": 1}\\n', b'{"torn'], lambda names: {}, safe=False)
+packs.append([b'{"torn": 1}\\n', b'{"torn, and longer than what follows it'], lambda names: {}, safe=False)
 print(packs.owned(), flush=True)
 sys.stdin.read()
 """

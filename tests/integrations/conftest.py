@@ -1,0 +1,18 @@
+"""One process that has imported Starfish for all tests of a worker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from integrations.framework import Framework, needed
+
+collect_ignore = ["factories.py"]  # needs Starfish
+
+
+@pytest.fixture(scope="session")
+def framework() -> Iterator[Framework]:
+    needed()
+    with Framework() as started:
+        yield started

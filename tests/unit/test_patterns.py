@@ -22,7 +22,7 @@ from starfish_storage.metadata.search.query import Term
 from starfish_storage.metadata.search.snippets import _ascii_pattern
 from starfish_storage.metadata.search.words import _any_word
 from starfish_storage.publishing.cleaning import Cleaner
-from starfish_storage.redaction import looks_like_key, redact_text, redact_words
+from starfish_storage.redaction import looks_like_key, redact_error, redact_text, redact_words
 from starfish_storage.surrogates import replaced
 from starfish_storage.wording import without_secrets
 from unit.patterns import Made, Scan, Used, patterns_of_the_package, pumps_of, scan_of
@@ -42,6 +42,7 @@ WHOLE: dict[str, Scan] = {
     "without_tokens": without_tokens,
     "inline": inline,
     "redact_text": redact_text,
+    "redact_error": redact_error,
     "redact_words": lambda text: redact_words([text]),
     "looks_like_key": looks_like_key,
     "without_secrets": without_secrets,

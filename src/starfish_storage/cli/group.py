@@ -21,6 +21,7 @@ from starfish_storage.cli import exit_codes
 from starfish_storage.cli.options import DATA_HELP, READ_ONLY_HELP, STORE_HELP, example
 from starfish_storage.cli.place import STORE_VARIABLE
 from starfish_storage.errors import RunChangedError, StorageError, shorten
+from starfish_storage.redaction import redact_error
 
 # Kept here, so that the list of commands is printed without importing any of them.
 _SECTIONS = {
@@ -146,7 +147,8 @@ class CommandGroup(click.Group):
             click.echo("Aborted!", err=True)  # a question was answered with no
             return exit_codes.FAILURES
         except StorageError as error:
-            click.echo(_changed(error) if isinstance(error, RunChangedError) else f"error: {error}", err=True)
+            said = _changed(error) if isinstance(error, RunChangedError) else f"error: {error}"
+            click.echo(redact_error(said), err=True)
             return exit_codes.NOT_DONE
         except OSError as error:
             # Those of stores and files have become a `StorageError`, and what opens a file names it.

@@ -27,6 +27,7 @@ from starfish_storage.generation.returned import as_list
 from starfish_storage.generation.storing import Outbox
 from starfish_storage.generation.tracebacks import frames_text, traceback_text
 from starfish_storage.models import utc_now
+from starfish_storage.redaction import redacted_end
 from starfish_storage.runs import (
     Attempt,
     ClaimedInput,
@@ -394,7 +395,5 @@ def _traceback_of(error: BaseException) -> str:
 
 
 def _storable(text: str, most: int) -> str:
-    """Return a text that a database can hold; of a long one only the end, where the reason stands."""
-    if len(text) > most:
-        text = f"... {text[-most:]}"
-    return escaped(text)
+    """Return a text that a database can hold, without secrets; of a long one only the end, where the reason stands."""
+    return escaped(redacted_end(text, most))

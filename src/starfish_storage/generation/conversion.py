@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from starfish_storage.codec import MAX_DEPTH, encode
 from starfish_storage.errors import InvalidDataError
-from starfish_storage.redaction import redact_text
+from starfish_storage.redaction import redact_error, redact_text
 from starfish_storage.runs import Conversion
 from starfish_storage.surrogates import has_pair, joined
 from starfish_storage.value_forms import FOR_THE_PROGRAM, Items, Unreadable, form_of
@@ -286,7 +286,7 @@ def text_of_error(error: BaseException) -> str:
     "KeyError: 'answer'"
     """
     try:
-        text = redact_text(" ".join(str(error).split()))
+        text = redact_error(" ".join(str(error).split()))
     except BaseException as another:
         if isinstance(another, FOR_THE_PROGRAM):
             raise

@@ -16,6 +16,7 @@ from typing import Any, TypeVar, cast
 
 from starfish_storage.errors import InvalidInputError, shorten
 from starfish_storage.generation.code_identity import PROGRAMS, is_installed
+from starfish_storage.redaction import redact_error
 from starfish_storage.user_modules import REMEDY, module_import
 
 Imported = TypeVar("Imported")
@@ -267,7 +268,7 @@ def _is_second_loop(error: BaseException | None) -> bool:
 
 
 def _import_failed(name: str, module: str, error: BaseException) -> InvalidInputError:
-    reason = f"importing {shorten(module)} failed with {type(error).__name__}: {shorten(str(error))}"
+    reason = f"importing {shorten(module)} failed with {type(error).__name__}: {shorten(redact_error(str(error)))}"
     return _refused(name, reason, "correct the module, or install what it imports")
 
 

@@ -17,6 +17,8 @@ from starfish_storage.generation.answered import UNCHECKED
 from starfish_storage.generation.conversion import Notes, convert, text_of_error
 from starfish_storage.generation.returned import PLAIN, items_of, object_of, storable
 from starfish_storage.generation.schemas import NoSchema, Schema, schema_of
+from starfish_storage.generation.tracebacks import traceback_text
+from starfish_storage.redaction import redact_error
 from starfish_storage.runs import ClaimedInput, Output
 
 logger = logging.getLogger(__name__)
@@ -150,7 +152,8 @@ class OutputChecks:
             except BaseException as error:  # a mistake in here must not cost an answer either
                 if isinstance(error, ENDING):
                     raise
-                logger.exception("an output at %s could not be checked", path)
+                # Not with `exc_info`: the error may quote a key.
+                logger.error("an output at %s could not be checked\n%s", path, redact_error(traceback_text(error)))  # noqa: TRY400
                 kept, _ = storable({"value": item}, notes, path)
                 output = Output("failed", kept, f"{CHECK}{text_of_error(error)}")
             checked.outputs.append(output)

@@ -13,7 +13,9 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol, TextIO, cast
 
 from starfish_storage.errors import InvalidInputError, shorten
+from starfish_storage.generation.tracebacks import traceback_text
 from starfish_storage.interface import Storage
+from starfish_storage.redaction import redact_error
 from starfish_storage.wording import beginning, money, number_of
 
 logger = logging.getLogger(__name__)
@@ -178,9 +180,11 @@ class _Calls:
     def _call(self, progress: Progress) -> None:
         try:
             self._function(progress)
-        except Exception:
+        except Exception as error:  # noqa: BLE001 (any code)
             if not self._has_failed:  # more would fill the log
-                logger.exception("the progress function failed; the run goes on, and later failures are not logged")
+                # Not with `exc_info`: what the user's code raises may quote a key.
+                what = "the progress function failed; the run goes on, and later failures are not logged"
+                logger.error("%s\n%s", what, redact_error(traceback_text(error)))  # noqa: TRY400
             self._has_failed = True
 
 

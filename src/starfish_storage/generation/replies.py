@@ -17,6 +17,7 @@ from starfish_storage.generation.storing import Outbox
 from starfish_storage.generation.suspicion import Course
 from starfish_storage.generation.under_way import StepKey, UnderWay, under_way
 from starfish_storage.interface import RunLedger
+from starfish_storage.redaction import redacted_beginning
 from starfish_storage.runs import ClaimedInput, Step
 from starfish_storage.surrogates import escaped
 
@@ -239,8 +240,8 @@ def is_whole(step: Step) -> bool:
 
 
 def storable(text: str) -> str:
-    """Return a text that a database can hold; the beginning of a long one."""
-    return escaped(text[:_LONGEST_REASON])
+    """Return a text that a database can hold, without secrets; the beginning of a long one."""
+    return escaped(redacted_beginning(text, _LONGEST_REASON))
 
 
 def _text_of(error: BaseException) -> str:

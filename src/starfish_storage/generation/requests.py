@@ -122,7 +122,7 @@ class Requests:
 
     def note(self, asked: Asked, kind: str, message: str) -> None:
         """Note that a request was not recorded, and why. Any thread may call this."""
-        self._notes[asked.name, asked.key, kind, storable(message[:_LONGEST_MESSAGE])] += 1
+        self._notes[asked.name, asked.key, kind, storable(message)[:_LONGEST_MESSAGE]] += 1
 
     def counts(self) -> CallCounts | None:
         """Return how the requests were answered; None if there was none."""

@@ -15,7 +15,7 @@ from starfish_storage.generation.steps import used_in_step
 from starfish_storage.http.addresses import address_of, asked_of
 from starfish_storage.http.events import LastEvent, answer_of
 from starfish_storage.http.incoming import ENCODING, Decoder, Incoming, UndecodableError
-from starfish_storage.redaction import redact_text
+from starfish_storage.redaction import redact_error
 from starfish_storage.runs import Usage
 from starfish_storage.runs.calls import UNPRICED
 from starfish_storage.runs.exchanges import LARGEST_BODY, CallResponse
@@ -166,7 +166,7 @@ class Exchange:
 
     def fail(self, kind: str, message: str, error: BaseException | None = None) -> None:
         """Note that there is no answer to use. Any thread may call this."""
-        clean = redact_text(message)
+        clean = redact_error(message)
 
         def failed() -> None:
             call, self._call, self._is_left = self._call, None, True

@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
+from dataclasses import replace
 from typing import Any
 
 from starfish_storage.errors import InvalidInputError, StorageError
@@ -17,7 +18,7 @@ from starfish_storage.imports.jobs import all_at_once, find_job, id_in_project, 
 from starfish_storage.imports.report import MOST_NAMED, ImportProgress, ImportReport, OnProgress, Stage, combined
 from starfish_storage.interface import Storage
 from starfish_storage.models import GenerationMasterJob, utc_now
-from starfish_storage.redaction import redact_secrets
+from starfish_storage.redaction import clean_error, redact_secrets
 from starfish_storage.row_files.rows import BadRow
 from starfish_storage.runs import Attempt, ClaimedInput, Outcome, RunInput, Worker
 
@@ -210,6 +211,7 @@ class RunImport:
 
     async def _finish(self, worker: Worker, claimed: ClaimedInput, answer: ModelAnswer) -> None:
         start = answer.start or self._start_time
+        error = clean_error(answer.error)
         attempt = Attempt(
             claimed.job_id,
             self._id,
@@ -219,12 +221,13 @@ class RunImport:
             start,
             max(start, answer.end or start),
             answer.error_type,
-            answer.error,
-            answer.traceback,
+            error,
+            clean_error(answer.traceback),
             usage=answer.usage,
             conversions=answer.conversions,
         )
-        outcome = Outcome(claimed, worker.worker_id, attempt, answer.outputs, answer.error)
+        outputs = [replace(one, error_message=clean_error(one.error_message)) for one in answer.outputs]
+        outcome = Outcome(claimed, worker.worker_id, attempt, outputs, error)
         finished = await self._ledger.finish_input(outcome)
         self._new += len(finished.statuses)
 

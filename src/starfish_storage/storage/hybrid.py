@@ -166,7 +166,7 @@ class HybridStorage(SearchCalls, ScanCalls, Storage):
         """See `Storage.save_record`."""
         self._metadata_handler.check_open()
         write = self._prepared(record, data)
-        await self._metadata_handler.save_records((record,), (write,))
+        await self._metadata_handler.save_records((self._guard.record(record),), (write,))
         return self._refer(record, write)
 
     async def save_records(self, pairs: Iterable[tuple[Record, dict[str, Any]]]) -> list[str]:
@@ -175,9 +175,10 @@ class HybridStorage(SearchCalls, ScanCalls, Storage):
         checked = _checked_pairs(pairs)
         records = [record for record, _ in checked]
         writes = [self._prepared(record, data) for record, data in checked]
+        clean = [self._guard.record(record) for record in records]
         if not records:
             return []
-        await self._metadata_handler.save_records(records, writes)
+        await self._metadata_handler.save_records(clean, writes)
         return [self._refer(record, write) for record, write in zip(records, writes, strict=True)]
 
     def _prepared(self, record: Record, data: dict[str, Any]) -> DataWrite:
@@ -275,7 +276,7 @@ class HybridStorage(SearchCalls, ScanCalls, Storage):
     ) -> None:
         """See `ExecutionJobContract.log_execution_job_end`."""
         await self._metadata_handler.log_execution_job_end(
-            job_id, final_status, counts, end_time, update_time, error_message
+            job_id, final_status, counts, end_time, update_time, self._guard.error_message(error_message)
         )
 
     async def get_execution_job(self, job_id: str) -> GenerationJob | None:
@@ -306,7 +307,7 @@ class HybridStorage(SearchCalls, ScanCalls, Storage):
 
     async def log_record_metadata(self, record_data: Record) -> None:
         """See `RecordContract.log_record_metadata`."""
-        await self._metadata_handler.log_record_metadata(record_data)
+        await self._metadata_handler.log_record_metadata(self._guard.record(record_data))
 
     async def get_record_metadata(self, record_uid: str) -> Record | None:
         """See `RecordContract.get_record_metadata`."""

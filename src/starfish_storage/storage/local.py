@@ -45,7 +45,8 @@ class LocalStorage(HybridStorage):
             in memory (tmpfs) cannot be kept: ``setup()`` warns with a `VolatileFileSystemWarning`.
         redact_secrets: values under keys that name a secret (``api_key``, ``Authorization``, ``password``, ...) in
             request configurations and run configurations are replaced by ``"[redacted]"`` before they reach the disk,
-            with a `SecretRedactedWarning` that says where they stood. What is given to a call is not changed.
+            with a `SecretRedactedWarning` that says where they stood; in error messages, what looks like a secret, with
+            none. What is given to a call is not changed.
         read_only: write nothing, neither in the store nor beside it; every call that would write raises
             `StoreReadOnlyError`. A store where nothing can be written (a full or read-only disk, no permission) is
             opened so by itself.

@@ -1,4 +1,4 @@
-"""Keeps secrets off the disk: replaces them in configurations before the handlers see them, and warns where."""
+"""Keeps secrets off the disk: replaces them in configurations and errors before the handlers see them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pydantic import ValidationError
 
 from starfish_storage.codec import canonical_hash
 from starfish_storage.errors import InvalidInputError, shorten
-from starfish_storage.models import GenerationJob
-from starfish_storage.redaction import MARKER, SecretRedactedWarning, paths_of_keys, redact_secrets
+from starfish_storage.models import GenerationJob, Record
+from starfish_storage.redaction import MARKER, SecretRedactedWarning, paths_of_keys, redact_error, redact_secrets
 from starfish_storage.runs import RunInput
 
 logger = logging.getLogger(__name__)
@@ -41,10 +41,25 @@ class SecretGuard:
             self._warn("request configuration", f"of master job {shorten(master_job_id)}", paths)
         return clean
 
-    def execution_job(self, job: GenerationJob) -> GenerationJob:
-        """Return an execution job without the secrets of its input; one without secrets is returned itself.
+    def error_message(self, text: str | None) -> str | None:
+        """Return the text of an error without secrets. It is no data: nobody is warned, as of what clients quote."""
+        return redact_error(text) if self._is_on and isinstance(text, str) else text
 
-        The hash stays that of the input as given, so that resuming finds it.
+    def record(self, record: Record) -> Record:
+        """Return a record without secrets in its error message; one without secrets is returned itself."""
+        text: str | None = getattr(record, "error_message", None)
+        if text is None or (clean := self.error_message(text)) == text:
+            return record
+        try:
+            model = Record.model_validate(record)  # an object with its attributes, of any class
+        except ValidationError:
+            return record  # making it a row refuses it with the reason
+        return model.model_copy(update={"error_message": clean})
+
+    def execution_job(self, job: GenerationJob) -> GenerationJob:
+        """Return an execution job without the secrets of its input and its error message.
+
+        One without secrets is returned itself. The hash stays that of the input as given, so that resuming finds it.
 
         Args:
             job: the job, or an object with its attributes.
@@ -58,6 +73,10 @@ class SecretGuard:
             model = _as_model(job)
         except ValidationError:
             return job  # making it a row refuses it with the reason
+        if model.error_message is not None:
+            clean_message = redact_error(model.error_message)
+            if clean_message != model.error_message:
+                model = model.model_copy(update={"error_message": clean_message})
         given: Any = model.run_config
         if not isinstance(given, dict):
             return model

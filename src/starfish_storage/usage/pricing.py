@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from starfish_storage.errors import InvalidInputError, shorten
 from starfish_storage.models import utc_now
+from starfish_storage.redaction import redact_error
 from starfish_storage.runs import MOST_USED, Usage
 from starfish_storage.runs.calls import UNPRICED
 from starfish_storage.usage.reading import read_usage
@@ -93,7 +94,7 @@ class Pricing:
             try:
                 cost = self._own(used)
             except Exception as error:  # noqa: BLE001 (any code; the answer is paid for)
-                logger.warning("the function of prices raised %r; the call has no price", error)
+                logger.warning("the function of prices raised %s; the call has no price", redact_error(repr(error)))
                 return None
             return None if cost is None else _number(cost)
         if self._own is not None and used.model in self._own:

@@ -190,10 +190,10 @@ def redact_text(text: str) -> str:
 
 def _without_value(found: re.Match[str]) -> str:
     name, between, single, double = found.groups()
-    if not names_secret(name):
-        return found[0]
     quote = "'" if double is None else '"'
     value = single if double is None else double
+    if not names_secret(name):  # a quotation may hold others, in the other quotes
+        return f"{name}{between}{quote}{_NAMED_VALUES.sub(_without_value, value)}{quote}"
     return f"{name}{between}{quote}{MARKER if _is_worth_hiding(value) else value}{quote}"
 
 

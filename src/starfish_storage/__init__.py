@@ -49,6 +49,8 @@ from starfish_storage.errors import (
     StoreOpenError,
     StoreReadOnlyError,
     StoreVersionError,
+    UnsupportedVersionError,
+    UntrustedCodeError,
 )
 
 if TYPE_CHECKING:
@@ -149,6 +151,8 @@ __all__ = [
     "StoreOpenError",
     "StoreReadOnlyError",
     "StoreVersionError",
+    "UnsupportedVersionError",
+    "UntrustedCodeError",
     "VolatileFileSystemWarning",
     "cancel",
     "generate",

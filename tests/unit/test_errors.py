@@ -47,6 +47,8 @@ CODES = {
     "StoreReadOnlyError": "store_read_only",
     "StoreDamagedError": "store_damaged",
     "MissingExtraError": "missing_extra",
+    "UnsupportedVersionError": "unsupported_version",
+    "UntrustedCodeError": "untrusted_code",
     "NotExportableError": "not_exportable",
     "StorageIOError": "storage_io",
     "StorageFullError": "storage_full",

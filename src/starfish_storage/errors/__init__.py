@@ -53,6 +53,8 @@ from starfish_storage.errors.stores import (
     StoreOpenError,
     StoreReadOnlyError,
     StoreVersionError,
+    UnsupportedVersionError,
+    UntrustedCodeError,
 )
 from starfish_storage.wording import SEE_DAMAGE, shorten
 
@@ -98,6 +100,8 @@ __all__ = [
     "StoreOpenError",
     "StoreReadOnlyError",
     "StoreVersionError",
+    "UnsupportedVersionError",
+    "UntrustedCodeError",
     "shorten",
 ]
 

@@ -119,6 +119,47 @@ class MissingExtraError(StorageError):
         self.extra = extra
 
 
+class UnsupportedVersionError(StorageError):
+    """A program that this library works inside of is installed in a version that it does not know.
+
+    Attributes:
+        program: the program.
+        version: its version.
+        versions: those that are known.
+    """
+
+    code: ClassVar[str] = "unsupported_version"
+
+    def __init__(self, program: str, version: str, versions: Sequence[str]) -> None:
+        known = ", ".join(versions)
+        super().__init__(
+            f"{program} {version} is not one of the versions that this library works with ({known}); nothing was "
+            f"changed: pip install '{program}=={versions[-1]}'."
+        )
+        self.program = program
+        self.version = version
+        self.versions = tuple(versions)
+
+
+class UntrustedCodeError(StorageError):
+    """A stored function was not loaded: to load it is to run it, and others could have written it.
+
+    Attributes:
+        place: the store.
+        reason: who could have.
+    """
+
+    code: ClassVar[str] = "untrusted_code"
+
+    def __init__(self, place: str, reason: str) -> None:
+        super().__init__(
+            f"the function that is stored in {place!r} was not loaded, as that would run whatever is stored there: "
+            f"{reason}. If you trust all who can write there, call install(..., trust_stored_code=True)."
+        )
+        self.place = place
+        self.reason = reason
+
+
 class NotExportableError(StorageError):
     """A record does not fit the form of the export.
 

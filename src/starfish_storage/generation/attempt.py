@@ -25,9 +25,8 @@ from starfish_storage.generation.replies import StepRules
 from starfish_storage.generation.retrying import OutputMisfitError, until_settled
 from starfish_storage.generation.returned import as_list
 from starfish_storage.generation.storing import Outbox
-from starfish_storage.generation.tracebacks import frames_text, traceback_text
+from starfish_storage.generation.tracebacks import error_texts, storable_text
 from starfish_storage.models import utc_now
-from starfish_storage.redaction import redacted_end
 from starfish_storage.runs import (
     Attempt,
     ClaimedInput,
@@ -38,12 +37,8 @@ from starfish_storage.runs import (
     Worker,
     status_of_input,
 )
-from starfish_storage.surrogates import escaped
 
 logger = logging.getLogger(__name__)
-
-_LONGEST_MESSAGE = 10_000
-_LONGEST_TRACEBACK = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,9 +348,7 @@ class Attempts:
         claimed, account = self._claimed, self._account
         kind = message = trace = None
         if error is not None:
-            kind = _storable(type(error).__name__, _LONGEST_MESSAGE)
-            message = _storable(_text_of(error), _LONGEST_MESSAGE)
-            trace = _storable(_traceback_of(error), _LONGEST_TRACEBACK)
+            kind, message, trace = error_texts(error)
         return Attempt(
             claimed.job_id,
             claimed.master_job_id,
@@ -377,23 +370,4 @@ class Attempts:
 def _with_storable_message(output: Output) -> Output:
     """Return an output whose reason a database can hold: the reason may quote a model's answer."""
     message = output.error_message
-    return output if message is None else replace(output, error_message=_storable(message, _LONGEST_MESSAGE))
-
-
-def _text_of(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception:  # noqa: BLE001 (any code)
-        return f"a {type(error).__name__} that cannot be shown"
-
-
-def _traceback_of(error: BaseException) -> str:
-    try:
-        return traceback_text(error)
-    except Exception:  # noqa: BLE001 (any code: also that of its causes and notes)
-        return frames_text(error)
-
-
-def _storable(text: str, most: int) -> str:
-    """Return a text that a database can hold, without secrets; of a long one only the end, where the reason stands."""
-    return escaped(redacted_end(text, most))
+    return output if message is None else replace(output, error_message=storable_text(message))

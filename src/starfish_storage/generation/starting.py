@@ -29,7 +29,7 @@ async def create(
     target: int,
 ) -> RunState:
     """Store a new run, its configuration first. Another process may do the same at the same time."""
-    project_id = await _project_id(storage, project)
+    project_id = await project_id_of(storage, project)
     config_ref = await storage.save_request_config(storage.generate_request_config_path(id), about)
     now = utc_now()
     job = GenerationMasterJob(
@@ -56,7 +56,7 @@ async def create(
     return state
 
 
-async def _project_id(storage: Storage, project: str | Project) -> str:
+async def project_id_of(storage: Storage, project: str | Project) -> str:
     """Return the id of a project, and make the project if it does not exist; a name that cannot be an id gets one.
 
     That id follows from the name, so processes that start a run at the same time make one project.

@@ -10,6 +10,11 @@ from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, cast
 
 from starfish_storage.errors import InvalidInputError, StorageError
+from starfish_storage.redaction import redacted_end
+from starfish_storage.surrogates import escaped
+
+_LONGEST_MESSAGE = 10_000
+_LONGEST_TRACEBACK = 20_000
 
 P = ParamSpec("P")
 Result = TypeVar("Result")
@@ -44,6 +49,17 @@ def frames_text(error: BaseException) -> str:
     return "".join(traceback.format_list(stack[_head(stack) :]))
 
 
+def error_texts(error: BaseException) -> tuple[str, str, str]:
+    """Return the class of an error, its text and its traceback, as an attempt keeps them."""
+    kind = storable_text(type(error).__name__)
+    return kind, storable_text(_text_of(error)), storable_text(_traceback_of(error), _LONGEST_TRACEBACK)
+
+
+def storable_text(text: str, most: int = _LONGEST_MESSAGE) -> str:
+    """Return a text that a database can hold, without secrets; of a long one only the end, where the reason stands."""
+    return escaped(redacted_end(text, most))
+
+
 def raised_at_the_call(
     function: Callable[P, Coroutine[Any, Any, Result]],
 ) -> Callable[P, Coroutine[Any, Any, Result]]:
@@ -60,6 +76,20 @@ def raised_at_the_call(
         raise refusal
 
     return called
+
+
+def _text_of(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 (any code)
+        return f"a {type(error).__name__} that cannot be shown"
+
+
+def _traceback_of(error: BaseException) -> str:
+    try:
+        return traceback_text(error)
+    except Exception:  # noqa: BLE001 (any code: also that of its causes and notes)
+        return frames_text(error)
 
 
 def _shorten(shown: traceback.TracebackException, *, is_refusal: bool) -> None:

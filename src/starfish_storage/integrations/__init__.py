@@ -1,0 +1,1 @@
+"""What puts this storage under other programs: one room each."""

@@ -12,6 +12,7 @@ import json
 import math
 import re
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any, cast
 
 import orjson
@@ -29,6 +30,11 @@ _ORJSON_OPTIONS = (
     | orjson.OPT_PASSTHROUGH_DATETIME
     | orjson.OPT_PASSTHROUGH_SUBCLASS
 )
+
+# What orjson writes as it is, or refuses: there is nothing that it would change silently.
+_PLAIN = frozenset({str, int, bool, type(None)})
+
+_UTC_LENGTH = len('"2026-01-31T12:00:00.000000Z"')
 
 _MOST_BITS = 14_284  # 4,300 digits, Python's own limit
 
@@ -67,8 +73,9 @@ def encode(value: object, what: str, *, joins: bool = True) -> bytes:
         raise InvalidDataError(what, "$", f"a JSON object (dict) is needed, not {type(value).__name__}")
     try:
         encoded = orjson.dumps(value, option=_ORJSON_OPTIONS)
-        # Reading it back proves it: NaN has become null, a UUID a string. Twice as fast as a walk in Python.
-        if orjson.loads(encoded) == value:
+        # Reading it back proves it: NaN has become null, a UUID a string. Twice as fast as a walk in Python; but most
+        # data is texts side by side, whose types are told at a tenth of that.
+        if _PLAIN.issuperset(map(type, cast("dict[str, object]", value).values())) or orjson.loads(encoded) == value:
             return encoded
     except BaseException as error:  # comparing may run any code
         if isinstance(error, (KeyboardInterrupt, SystemExit)):
@@ -234,6 +241,19 @@ def encode_row(values: tuple[object, ...]) -> bytes:
     b'["r1",2,null]\n'
     """
     return orjson.dumps(values, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def utc_text(moment: datetime) -> str:
+    """Return an aware time in UTC as text of fixed width, in a third of the time that `isoformat` takes.
+
+    >>> utc_text(datetime.fromisoformat("2026-01-31T12:00Z"))
+    '2026-01-31T12:00:00.000000Z'
+    """
+    if type(moment) is datetime:
+        written = orjson.dumps(moment, option=orjson.OPT_UTC_Z)
+        if len(written) == _UTC_LENGTH:  # without microseconds, it leaves them out
+            return written[1:-1].decode("ascii")
+    return moment.isoformat(timespec="microseconds")[:26] + "Z"
 
 
 def canonical_hash(value: object, what: str = "run_config") -> str:

@@ -6,7 +6,7 @@ Assigned values are validated, and every time is an aware one in UTC; a naive on
 from __future__ import annotations
 
 import json
-import uuid
+import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self, cast, get_args
@@ -28,6 +28,11 @@ EXECUTION_JOB_STATUSES: tuple[StatusExecutionJob, ...] = get_args(StatusExecutio
 RECORD_STATUSES: tuple[StatusRecord, ...] = get_args(StatusRecord)
 COUNTED_STATUSES: tuple[StatusRecord, ...] = ("completed", "filtered", "duplicate", "failed")
 """The statuses of records that jobs count, in the order of the columns: ``completed_record_count`` and so on."""
+
+
+_UUID_4 = 0x4000 << 64 | 0x8000 << 48
+_UUID_BITS = 0xF000 << 64 | 0xC000 << 48
+"""The version and the variant of a random UUID, and where they stand in it."""
 
 
 def utc_now() -> datetime:
@@ -53,7 +58,9 @@ def as_utc(moment: datetime) -> datetime:
 
 
 def _random_uuid() -> str:
-    return str(uuid.uuid4())
+    # What `str(uuid.uuid4())` gives, in half the time: each record has one.
+    digits = f"{int.from_bytes(os.urandom(16)) & ~_UUID_BITS | _UUID_4:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def _parsed_json(value: object) -> object:

@@ -5,14 +5,16 @@ import hashlib
 import json
 import math
 import sys
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from starfish_storage.codec import MAX_DEPTH, canonical_hash, canonical_json, decode, decode_known, encode
+from starfish_storage.codec import MAX_DEPTH, canonical_hash, canonical_json, decode, decode_known, encode, utc_text
 from starfish_storage.errors import InvalidDataError
 from starfish_storage.testing import strategies
 from starfish_storage.testing.hostile import NOT_JSON
@@ -229,3 +231,15 @@ def test_what_is_no_json_text_raises_value_error(text: bytes) -> None:
 def test_text_nested_too_deep_raises_no_more_than_declared() -> None:
     with pytest.raises((ValueError, RecursionError)):
         decode(b'{"a":' * 200_000 + b"1" + b"}" * 200_000)
+
+
+class Moment(datetime):
+    pass
+
+
+@given(st.datetimes(timezones=st.just(UTC)))
+@example(datetime(2026, 1, 31, 12, tzinfo=UTC))
+@example(datetime(1, 1, 1, tzinfo=UTC))
+@example(Moment(2026, 1, 31, 12, 0, 0, 5, tzinfo=UTC))
+def test_a_time_is_text_of_fixed_width(moment: datetime) -> None:
+    assert utc_text(moment) == moment.isoformat(timespec="microseconds").replace("+00:00", "Z")

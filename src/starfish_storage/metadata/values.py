@@ -6,7 +6,7 @@ import math
 from datetime import UTC, datetime
 from typing import TypeVar, cast
 
-from starfish_storage.codec import encode
+from starfish_storage.codec import encode, utc_text
 from starfish_storage.errors import InvalidDataError, InvalidInputError, InvalidStatusError, shorten
 from starfish_storage.interface.rows import RecordCountsRow
 from starfish_storage.models import COUNTED_STATUSES, as_utc
@@ -27,7 +27,7 @@ def timestamp(name: str, moment: object) -> str:
             moment = as_utc(moment)
         except ValueError as error:
             raise InvalidInputError(f"{name} cannot be stored: {error}.") from error
-    return moment.isoformat(timespec="microseconds")[:26] + "Z"
+    return utc_text(moment)
 
 
 def optional_timestamp(name: str, moment: object) -> str | None:

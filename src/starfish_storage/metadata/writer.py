@@ -198,6 +198,9 @@ def _portions(group: list[WriteOperation], most_decided: int) -> Iterator[list[W
     row of the second with it. For that reason nothing shares one with what depends on it, such as a duplicate with the
     record that had its unique key first; and a deletion with what was written before.
     """
+    if _fit_together(group):
+        yield group
+        return
     portion: list[WriteOperation] = []
     size = decided = 0
     keys: set[str] = set()
@@ -218,6 +221,17 @@ def _portions(group: list[WriteOperation], most_decided: int) -> Iterator[list[W
             portion, size, decided, keys = [], 0, 0, set[str]()
     if portion:
         yield portion
+
+
+def _fit_together(group: list[WriteOperation]) -> bool:
+    """Return whether nothing of what `_portions` looks for is there, as is nearly always so."""
+    writes = [write for operation in group for write in operation.data]
+    return (
+        len(group) <= _MOST_OPERATIONS
+        and len({write.key for write in writes}) == len(writes)
+        and sum(len(write.payload or b"") for write in writes) < _MOST_BYTES
+        and not any(operation.decides or operation.removals is not None for operation in group)
+    )
 
 
 def _commit_group(commit: Commit, group: list[WriteOperation]) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
+from starfish_storage.interface import DataWrite
 from starfish_storage.metadata.finishing import Finishing, claim_for_all
 from starfish_storage.metadata.ledger_writer import input_row
 from starfish_storage.metadata.operations import NOTE_DATA, SAVE_ROWS, WriteOperation
@@ -38,9 +39,33 @@ def apply_all(writer: SQLiteRowWriter, operations: Sequence[WriteOperation]) -> 
     return applied
 
 
-def remember(writer: SQLiteRowWriter, committed: Sequence[WriteOperation]) -> None:
-    """Note what the rows of data will ask for that was committed without them."""
+def note_undo(
+    operations: Sequence[WriteOperation],
+    saved: Sequence[Sequence[Change]],
+    applied: Sequence[Sequence[Change]],
+    files: Sequence[Sequence[DataWrite]],
+    numbers: Sequence[int],
+) -> None:
+    """Note in operations what takes them back once they are committed, if their data cannot be put in place.
+
+    Args:
+        operations: those that were applied together.
+        saved: what takes back the records, of all of them in turn.
+        applied: what takes back the other changes of each.
+        files: what was journaled of each.
+        numbers: the journal entries of these, of all of them in turn.
+    """
+    of_records, of_data = iter(saved), iter(numbers)
+    for operation, changes, some in zip(operations, applied, files, strict=True):
+        own = [change for _ in operation.records for change in next(of_records)]
+        operation.undo = [*own, *changes]
+        operation.numbers = [next(of_data) for _ in some]
+
+
+def mark_done(writer: SQLiteRowWriter, committed: Sequence[WriteOperation]) -> None:
+    """Note that operations are done, but for those that failed, and what rows will ask for whose data came first."""
     for one in committed:
+        one.done = one.error is None
         if one.places and one.done and one.batch is not None and one.batch[0] == NOTE_DATA:
             writer.remember(one.places)
 

@@ -22,7 +22,7 @@ from starfish_storage.interface import AskedLayout, DataHandler, DataWrite, RowL
 from starfish_storage.keys import DATABASE_FILE
 from starfish_storage.metadata.operations import WriteOperation, discard, distinct, runs
 from starfish_storage.metadata.queries import sqlite_queries
-from starfish_storage.metadata.sqlite.batches import apply_all, remember
+from starfish_storage.metadata.sqlite.batches import apply_all, mark_done, note_undo
 from starfish_storage.metadata.sqlite.checkpoint import Checkpoint
 from starfish_storage.metadata.sqlite.connection import (
     BUSY_TIMEOUT_MS,
@@ -204,6 +204,8 @@ class GroupCommit:
         """Do all that can fail for lack of space; an operation for which it does has its error."""
         if not self.broken:
             self._packing.append(group)
+            if self._packing.holds_all_of(group):
+                return
         for operation in group:
             try:
                 if self.broken:
@@ -296,7 +298,7 @@ class GroupCommit:
                 rows = [row for operation in run for row in operation.records]
                 undo = self._rows.save_records(rows, for_good=for_good)
                 self._packing.save(run)
-                files = [[*self._packing.files_of(operation), *operation.drops] for operation in run]
+                files = [[*self._packing.files_of(operation), *operation.drops] for operation in run if not for_good]
                 numbers = self._rows.journal([write for some in files for write in some])
                 applied = apply_all(self._rows, run)
             except (StorageError, apsw.Error):
@@ -304,11 +306,8 @@ class GroupCommit:
                     raise
             else:
                 self._execute("end_operation")
-                of_records, of_data = iter(undo), iter(numbers)
-                for operation, changes, some in zip(run, applied, files, strict=True):
-                    own = [change for _ in operation.records for change in next(of_records)]
-                    operation.undo = [*own, *changes]
-                    operation.numbers = [next(of_data) for _ in some]
+                if not for_good:
+                    note_undo(run, undo, applied, files, numbers)
                 return list(run)
         return [operation for operation in run if self._apply(operation)]
 
@@ -357,18 +356,19 @@ class GroupCommit:
             if operation.removals is not None:  # the first of its group: what follows may write the same keys anew
                 operation.done = True
                 self._checkpoint.remove_data(*operation.removals)
+        if self._packing.holds_all_of(operations):
+            mark_done(self._rows, operations)
+            return
         files = [self._packing.files_of(operation) for operation in operations]
-        nothing: list[StorageError | None] = []
-        outcomes = self._data.publish_all(files) if any(files) else [nothing] * len(files)
+        outcomes: list[list[StorageError | None]] = self._data.publish_all(files) if any(files) else [[] for _ in files]
         for operation, writes, errors in zip(operations, files, outcomes, strict=True):
             operation.error = next((error for error in errors if error is not None), None)
-            operation.done = operation.error is None
-            if not operation.done:
+            if operation.error is not None:
                 self._take_back(operation, zip(writes, errors, strict=True))
             elif writes or operation.drops:
                 self._checkpoint.note(writes)
                 self._checkpoint.drop([write.key for write in operation.drops])
-        remember(self._rows, operations)
+        mark_done(self._rows, operations)
 
     def _take_back(self, operation: WriteOperation, outcomes: Iterable[tuple[DataWrite, StorageError | None]]) -> None:
         touched = [write for write, error in outcomes if error is None or isinstance(error, StorageUnavailableError)]

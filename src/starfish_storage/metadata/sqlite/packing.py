@@ -130,7 +130,7 @@ class Packing:
     def save(self, operations: Sequence[WriteOperation]) -> None:
         """Save in the transaction where the data of operations lies."""
         rows = [
-            (key, place.pack, place.start, place.length)
+            (key, *place)
             for operation in operations
             for key, place in operation.places.items()
             if key not in operation.stale
@@ -164,9 +164,10 @@ class Packing:
         """
         ends: dict[str, int] = {}
         for operation in operations:
-            for place in operation.places.values():
+            for pack, start, length in operation.places.values():
                 # The last of a key that came twice stands where the first did.
-                ends[place.pack] = max(place.end, ends.get(place.pack, 0))
+                if start + length > ends.get(pack, 0):
+                    ends[pack] = start + length
         size = 0
         for pack, end in ends.items():
             if not self._is_safe:
@@ -219,14 +220,14 @@ def _ranges(
     """Yield what was appended to a pack between two places, joined where it lies together."""
     payloads: list[bytes] = []
     at = start
-    for place, payload in appended:
-        if place.pack != pack or place.start < start or place.end > end:
+    for (name, first, length), payload in appended:
+        if name != pack or first < start or first + length > end:
             continue
-        if place.start != at:
+        if first != at:
             if payloads:
                 yield PackPlace(pack, start, at - start), payloads
-            start, payloads = place.start, []
-        at = place.end
+            start, payloads = first, []
+        at = first + length
         payloads.append(payload)
     if payloads:
         yield PackPlace(pack, start, at - start), payloads

@@ -254,13 +254,9 @@ class SQLiteRowWriter(RowWriter):
             for uid, before, key in self.execute_repeated("list_borrowers", len(keys), keys).fetchall():
                 self.change("set_data_digest", (digests[key], uid))
                 undo.setdefault(key, []).append(("set_data_digest", (before, uid)))
-        for key, digest in digests.items():
-            self._note_digest(key, digest)
+        self._digests_before += [(key, self._digests.get(key)) for key in digests]
+        self._digests.update(digests)
         return undo
-
-    def _note_digest(self, key: str, digest: str) -> None:
-        self._digests_before.append((key, self._digests.get(key)))
-        self._digests[key] = digest
 
     def _digest_of(self, key: str | None) -> str | None:
         """Return the digest of data that is there: noted in this group, or in a row, or else taken from the file.

@@ -27,10 +27,11 @@ from starfish_storage import (
     StatusMasterJob,
     StatusRecord,
 )
-from starfish_storage.codec import MAX_DEPTH, canonical_hash, decode, encode
+from starfish_storage.codec import canonical_hash, decode, encode
 from starfish_storage.errors import InvalidDataError
 from starfish_storage.identifiers import MAX_ID_BYTES, fold
 from starfish_storage.interface import Layout
+from starfish_storage.json_limits import MAX_DEPTH
 from starfish_storage.keys import record_key
 from starfish_storage.maintenance import verify
 from starfish_storage.metadata.migrations import latest_version

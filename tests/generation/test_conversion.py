@@ -32,8 +32,9 @@ import pytest
 from pydantic import BaseModel, ConfigDict, SecretStr
 
 from starfish_storage import value_forms
-from starfish_storage.codec import MAX_DEPTH, decode, encode
+from starfish_storage.codec import decode, encode
 from starfish_storage.generation.conversion import Notes, convert
+from starfish_storage.json_limits import MAX_DEPTH
 
 SECRET = "sk-abcdefgh12345678"
 
@@ -329,8 +330,7 @@ def test_depth(leaf: Any) -> None:
         value: Any = leaf
         for _ in range(levels):
             value = [value]
-        notes = Notes()
-        converted = convert({"data": value} if levels >= MAX_DEPTH else value, notes)
+        converted = convert({"data": value} if levels >= MAX_DEPTH else value, notes := Notes())
         encode({"x": converted} if levels < MAX_DEPTH else converted, "data")
         assert (notes.problem is None) == (leaf == 1 and levels < MAX_DEPTH)
         found = 0

@@ -14,8 +14,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from starfish_storage.codec import MAX_DEPTH, canonical_hash, canonical_json, decode, decode_known, encode, utc_text
+from starfish_storage.codec import canonical_hash, canonical_json, decode, decode_known, encode, utc_text
 from starfish_storage.errors import InvalidDataError
+from starfish_storage.json_limits import MAX_DEPTH
 from starfish_storage.testing import strategies
 from starfish_storage.testing.hostile import NOT_JSON
 from starfish_storage.testing.suites.suite import assert_same

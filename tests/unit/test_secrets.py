@@ -15,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from starfish_storage import GenerationJob, LocalStorage, SecretRedactedWarning, open_storage
-from starfish_storage.codec import MAX_DEPTH, canonical_hash
+from starfish_storage.codec import canonical_hash
 from starfish_storage.errors import InvalidDataError, InvalidInputError
+from starfish_storage.json_limits import MAX_DEPTH
 from starfish_storage.redaction import MARKER, names_secret, redact_secrets
 from starfish_storage.runs import RunInput
 from starfish_storage.testing.samples import (

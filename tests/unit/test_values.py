@@ -14,8 +14,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from starfish_storage import LocalStorage
-from starfish_storage.codec import MAX_DEPTH
 from starfish_storage.errors import InvalidDataError, InvalidInputError
+from starfish_storage.json_limits import MAX_DEPTH
 from starfish_storage.testing.samples import (
     JOB,
     MASTER_JOB,

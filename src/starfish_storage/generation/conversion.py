@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from starfish_storage.codec import MAX_DEPTH, encode
+from starfish_storage.codec import encode
 from starfish_storage.errors import InvalidDataError
+from starfish_storage.json_limits import MAX_DEPTH
 from starfish_storage.redaction import redact_error, redact_text
 from starfish_storage.runs import Conversion
 from starfish_storage.surrogates import has_pair, joined

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any, cast
 
-from starfish_storage.codec import MAX_DEPTH
+from starfish_storage.json_limits import MAX_DEPTH
 
 MARKER = "[redacted]"
 """The text that replaces a secret."""

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from starfish_storage.codec import MAX_DEPTH
 from starfish_storage.errors import (
     DataNotFoundError,
     IdCollisionError,
@@ -18,6 +17,7 @@ from starfish_storage.errors import (
     StoreDamagedError,
 )
 from starfish_storage.interface import Storage
+from starfish_storage.json_limits import MAX_DEPTH
 from starfish_storage.testing import strategies
 from starfish_storage.testing.hostile import HOSTILE_IDS, NOT_JSON
 from starfish_storage.testing.samples import JOB, MASTER_JOB, RECORD, a_record, save_run

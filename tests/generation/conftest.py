@@ -21,6 +21,7 @@ from starfish_storage.interface import Storage
 _OF_THE_LEDGER = frozenset(
     {
         "test_attempts",
+        "test_budgets",
         "test_context",
         "test_forks",
         "test_resume",

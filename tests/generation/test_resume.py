@@ -204,10 +204,10 @@ async def test_a_store_that_fails_ends_the_run_and_it_goes_on_later(
     finish = storage.ledger.finish_input
     stored: list[int] = []
 
-    async def full(outcome: Outcome, *, claim_next: bool = False) -> Any:
+    async def full(outcome: Outcome, **how: Any) -> Any:
         if len(stored) >= 3:
             raise StorageFullError("there", 28, "full")
-        finished = await finish(outcome, claim_next=claim_next)
+        finished = await finish(outcome, **how)
         stored.append(outcome.claimed.position)
         return finished
 

@@ -39,7 +39,7 @@ LISTS = frozenset(
         "list_execution_jobs_of_input", "completed_config_hashes", "list_records", "list_records_after",
         "list_records_of_job", "count_records", "count_inputs", "list_workers", "list_attempts", "list_steps",
         "list_replies", "list_steps_to_forget", "list_segments", "list_newest_segments", "list_requests",
-        "count_calls", "list_faulty_inputs",
+        "count_calls", "count_running_inputs", "list_faulty_inputs",
         "list_known_inputs", "list_present_inputs", "list_inputs", "list_inputs_by_content", "list_inputs_of_content",
         "list_outputs",
         "scan_records", "scan_records_after", "scan_records_back", "scan_records_before", "account_for_inputs",

@@ -10,6 +10,7 @@ from starfish_storage.generation.gate import Gate
 from starfish_storage.generation.intake import Intake
 from starfish_storage.generation.lease import Heartbeat
 from starfish_storage.generation.progress import OPEN
+from starfish_storage.generation.spending import Spending
 from starfish_storage.generation.stopping import Stopping
 from starfish_storage.generation.waiting import StoreWait
 from starfish_storage.interface import RunLedger
@@ -30,6 +31,7 @@ class Claims:
         changed: set when there may be something to claim.
         gate: knows how many calls this worker may make at a time: it claims no more inputs.
         waiting: makes calls again that the store did not take.
+        spending: knows what the run may cost: no more inputs are claimed than that allows.
         slots: how many slots the worker has.
 
     Attributes:
@@ -45,6 +47,7 @@ class Claims:
         changed: asyncio.Event,
         gate: Gate,
         waiting: StoreWait,
+        spending: Spending,
         slots: int,
     ) -> None:
         self._slots = self.idle = slots
@@ -55,6 +58,7 @@ class Claims:
         self._changed = changed
         self._gate = gate
         self._waiting = waiting
+        self._spending = spending
         self._ready: deque[ClaimedInput] = deque()
         self._claiming = asyncio.Lock()
         self._over = False
@@ -109,7 +113,8 @@ class Claims:
 
     async def _claimed(self, most: int) -> list[ClaimedInput]:
         worker = self._heartbeat.worker
-        return await self._ledger.claim_inputs(worker.master_job_id, worker.worker_id, most, utc_now())
+        budget = self._spending.budget
+        return await self._ledger.claim_inputs(worker.master_job_id, worker.worker_id, most, utc_now(), budget)
 
     async def _is_over(self) -> bool:
         counts = await self._waiting.insist(lambda: self._ledger.count_inputs(self._heartbeat.worker.master_job_id))

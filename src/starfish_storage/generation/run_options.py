@@ -42,7 +42,7 @@ class RunOptions(TypedDict, total=False):
         unique_by: a field, several, or a function of an output's data: a second output of the run with the same value
             becomes a ``duplicate``, also after a resume and in another process.
         max_cost: the run stops when ``context.log_usage`` has reported this cost, over all resumes; calls in flight
-            end [no limit].
+            end [no limit]. All workers together begin no more inputs than fit below it by what attempts have cost.
         max_failures: the run stops when so many inputs of this call have failed, or, if less than 1, when this share of
             them has, after 20. By default it stops when its first 20 inputs, or 50 in a row, fail with the same error.
             Either way it stops at once when the provider refuses the key or the account has no quota left, unless this

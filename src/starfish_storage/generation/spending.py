@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
+
+from starfish_storage.runs import Budget
+
+_REMEMBERED = 200  # attempts whose cost says what the next one may cost
+_HIGH = 0.9  # of these, so many cost no more than what is expected
 
 
 class Spending:
@@ -18,6 +24,8 @@ class Spending:
         self._elsewhere = before
         self._reported = self._handed_in = 0.0
         self._adding = threading.Lock()  # plain functions report what they used from their threads
+        self._costs: deque[float] = deque(maxlen=_REMEMBERED)
+        self._expected: float | None = None
 
     @property
     def total(self) -> float:
@@ -40,6 +48,16 @@ class Spending:
         Before, so that whatever the stored total has beyond this is the spending of others.
         """
         self._handed_in += cost
+        if cost > 0 and self._limit is not None:  # what took its replies from the store says nothing of the next
+            self._costs.append(cost)
+            self._expected = sorted(self._costs)[int(_HIGH * (len(self._costs) - 1) + 0.5)]
+
+    @property
+    def budget(self) -> Budget | None:
+        """What the run may cost, for whoever claims inputs; None for no limit."""
+        if self._limit is None:
+            return None
+        return Budget(self._limit, self._expected, max(0.0, self._reported - self._handed_in))
 
     def compare(self, stored: float) -> None:
         """Take over the stored cost of the run, which counts all workers."""

@@ -198,7 +198,8 @@ class Outbox:
 
     async def _finish(self, held: Held, *, claim_next: bool) -> Finished:
         try:
-            finished = await self._ledger.finish_input(held.outcome, claim_next=claim_next)
+            budget = self._spending.budget if claim_next else None
+            finished = await self._ledger.finish_input(held.outcome, claim_next=claim_next, budget=budget)
         except (InvalidInputError, NotFoundError):
             self._held.remove(held)  # refused for good
             raise

@@ -85,21 +85,21 @@ class RunWorker:
         self.stopping = Stopping(state.master_job_id, self._on_stop)
         self.master_job_id = state.master_job_id
         self._state, self._options, self.reporter = state, options, reporter
-        self._waiting = StoreWait(run.place, options.patience, self.stopping, storage.setup, reporter.note)
+        self._waiting = waiting = StoreWait(run.place, options.patience, self.stopping, storage.setup, reporter.note)
         self._intake = Intake(self._ledger, state, feed, self.stopping, self._changed, self._waiting)
         self._worker = new_worker(state.master_job_id, segment)
         self._heartbeat = Heartbeat(self._ledger, self._worker, options.lease, self._beat)
         self._failures = Failures(options.max_failures)
         self._gate = gate = Gate(options, self.stopping, self._announce)
         slots = options.max_concurrency
+        self._spending = spending = Spending(options.max_cost, state.cost)
         self._claims = Claims(
-            self._ledger, self._heartbeat, self._intake, self.stopping, self._changed, gate, self._waiting, slots
+            self._ledger, self._heartbeat, self._intake, self.stopping, self._changed, gate, waiting, spending, slots
         )
         self._sharing = Sharing(
             self._ledger, self._heartbeat, options.lease, gate, slots, lambda: self._claims.in_hand, self._changed
         )
-        self._spending = Spending(options.max_cost, state.cost)
-        self._outbox = Outbox(self._ledger, self._spending, self._waiting, ResultSpool(run, self._worker.worker_id))
+        self._outbox = Outbox(self._ledger, spending, self._waiting, ResultSpool(run, self._worker.worker_id))
         answers = StoredAnswers(storage, state.master_job_id, options.reuse, options.replay)
         self._settings = self._shared_settings(function, checks, answers)
         self._loop = asyncio.get_running_loop()

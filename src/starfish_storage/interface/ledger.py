@@ -14,7 +14,7 @@ from starfish_storage.interface.outcomes import OutcomeLedger
 from starfish_storage.interface.progress import ProgressLedger
 from starfish_storage.interface.verifications import VerificationLedger
 from starfish_storage.models import Record
-from starfish_storage.runs import ClaimedInput, ErrorGroup, RunInput, RunState, Segment, StoredInput, Worker
+from starfish_storage.runs import Budget, ClaimedInput, ErrorGroup, RunInput, RunState, Segment, StoredInput, Worker
 
 
 class InputLedger(ABC):
@@ -189,10 +189,20 @@ class InputLedger(ABC):
         """
 
     @abstractmethod
-    async def claim_inputs(self, master_job_id: str, worker_id: str, limit: int, now: datetime) -> list[ClaimedInput]:
+    async def claim_inputs(
+        self, master_job_id: str, worker_id: str, limit: int, now: datetime, budget: Budget | None = None
+    ) -> list[ClaimedInput]:
         """Claim up to so many pending inputs, in the order of their positions. Durable. Not idempotent.
 
-        No two workers, in whatever processes, claim the same input.
+        No two workers, in whatever processes, claim the same input; nor do they claim more together than a budget
+        allows them.
+
+        Args:
+            master_job_id: the run.
+            worker_id: who claims.
+            limit: how many at most.
+            now: the time.
+            budget: what the run may cost; None for no limit.
 
         Raises:
             NotFoundError: the worker is not noted for this run, because it was taken for dead.

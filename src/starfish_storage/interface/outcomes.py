@@ -7,14 +7,16 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from starfish_storage.runs import Attempt, Finished, Outcome, Output, RecordVersion, Replace
+from starfish_storage.runs import Attempt, Budget, Finished, Outcome, Output, RecordVersion, Replace
 
 
 class OutcomeLedger(ABC):
     """What came of the inputs of a run. Nothing that was paid for is overwritten: see `list_versions`."""
 
     @abstractmethod
-    async def finish_input(self, outcome: Outcome, *, claim_next: bool = False) -> Finished:
+    async def finish_input(
+        self, outcome: Outcome, *, claim_next: bool = False, budget: Budget | None = None
+    ) -> Finished:
         """Store the outcome of an input in one step: its attempt, its records with their data, its end. Durable.
 
         Not idempotent.
@@ -35,6 +37,7 @@ class OutcomeLedger(ABC):
         Args:
             outcome: the outcome.
             claim_next: claim the next input for the same worker in the same step.
+            budget: what the run may cost, for that claim; None for no limit.
 
         Raises:
             NotFoundError: the execution job does not exist any more.

@@ -28,7 +28,7 @@ from starfish_storage.metadata.row import Change
 from starfish_storage.metadata.row_writer import RowWriter
 from starfish_storage.metadata.unique_keys import without_duplicates
 from starfish_storage.models import COUNTED_STATUSES, StatusExecutionJob, StatusRecord
-from starfish_storage.runs import Outcome, status_of_input
+from starfish_storage.runs import Budget, Outcome, status_of_input
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -44,6 +44,7 @@ class Finishing:
         claim_next: claim the next input as well.
         earlier: what there is of the input; None: nothing, as of nearly every one.
         stands: what there is stays what the input has.
+        budget: what the run may cost, for the claim of the next input.
         versions: outputs to be kept as versions, but for the numbers of new ones.
         statuses: of the records, as they were stored.
         status: of the execution job, as it was stored.
@@ -64,6 +65,7 @@ class Finishing:
     status: StatusExecutionJob = "pending"
     claimed: ClaimedInputRow | None = None
     came_to: StatusExecutionJob | None = None
+    budget: Budget | None = None
 
     def apply(self, writer: RowWriter) -> list[Change]:
         """Make the changes, and return what takes them back. Plain records are saved by the group."""
@@ -226,7 +228,7 @@ class Finishing:
 
     def _claim_next(self, writer: RowWriter) -> list[Change]:
         master_job_id, worker_id = self.outcome.claimed.master_job_id, self.outcome.worker_id
-        found = claim(writer, master_job_id, worker_id, 1, self.now)
+        found = claim(writer, master_job_id, worker_id, 1, self.now, self.budget)
         if not found:
             return []
         (row,) = found
@@ -248,7 +250,7 @@ def claim_for_all(writer: RowWriter, finishing: Sequence[Finishing]) -> list[tup
             asking.setdefault((one.outcome.claimed.master_job_id, one.outcome.worker_id), []).append(one)
     for (master_job_id, worker_id), theirs in sorted(asking.items(), key=lambda item: item[0]):
         if is_noted(writer, master_job_id, worker_id):
-            found = claim(writer, master_job_id, worker_id, len(theirs), theirs[0].now)
+            found = claim(writer, master_job_id, worker_id, len(theirs), theirs[0].now, theirs[-1].budget)
             for one, row in zip(theirs, sorted(found, key=lambda row: row.position), strict=False):
                 undo.append((one, one.take(row)))
     return undo

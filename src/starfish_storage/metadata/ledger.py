@@ -24,6 +24,7 @@ from starfish_storage.metadata.unique_keys import names_of_keys
 from starfish_storage.metadata.verification_ledger import SQLVerificationLedger
 from starfish_storage.models import RECORD_STATUSES, Record, utc_now
 from starfish_storage.runs import (
+    Budget,
     ClaimedInput,
     ErrorGroup,
     RunInput,
@@ -170,7 +171,9 @@ class SQLRunLedger(
             return 0  # as nearly always
         return await self._write(lambda writer: ledger_writer.release_unowned_inputs(writer, *parameters, moment))
 
-    async def claim_inputs(self, master_job_id: str, worker_id: str, limit: int, now: datetime) -> list[ClaimedInput]:
+    async def claim_inputs(
+        self, master_job_id: str, worker_id: str, limit: int, now: datetime, budget: Budget | None = None
+    ) -> list[ClaimedInput]:
         """See `InputLedger.claim_inputs`."""
         check_id("master_job_id", master_job_id)
         most = min(values.integer("limit", limit), _MOST_CLAIMED)
@@ -179,7 +182,7 @@ class SQLRunLedger(
         values.text("worker_id", worker_id)
         moment = values.timestamp("now", now)
         found = await self._write(
-            lambda writer: ledger_writer.claim_inputs(writer, master_job_id, worker_id, most, moment)
+            lambda writer: ledger_writer.claim_inputs(writer, master_job_id, worker_id, most, moment, budget)
         )
         claimed = [self._read(ledger_rows.claimed_input, row) for row in found]
         return sorted(claimed, key=lambda one: one.position)

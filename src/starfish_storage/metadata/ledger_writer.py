@@ -19,7 +19,7 @@ from starfish_storage.interface.rows import (
 from starfish_storage.metadata import ledger_rows, values
 from starfish_storage.metadata.row import Row
 from starfish_storage.metadata.row_writer import RowWriter
-from starfish_storage.runs import WAITS_FOR_STORE, Attempt, Usage
+from starfish_storage.runs import WAITS_FOR_STORE, Attempt, Budget, Usage
 
 NEW_RUN = "start it with start_run first"
 """What to do about a run that does not exist."""
@@ -115,17 +115,34 @@ def release_unowned_inputs(writer: RowWriter, master_job_id: str, now: str) -> i
     return len(unowned)
 
 
-def claim_inputs(writer: RowWriter, master_job_id: str, worker_id: str, limit: int, now: str) -> list[ClaimedInputRow]:
+def claim_inputs(
+    writer: RowWriter, master_job_id: str, worker_id: str, limit: int, now: str, budget: Budget | None = None
+) -> list[ClaimedInputRow]:
     """Claim pending inputs, and return their rows. Not in the row log: what a repair finds unfinished is pending."""
     if not is_noted(writer, master_job_id, worker_id):
         raise NotFoundError("worker", worker_id, "its lease had expired; note it with save_worker again")
-    return claim(writer, master_job_id, worker_id, limit, now)
+    return claim(writer, master_job_id, worker_id, limit, now, budget)
 
 
-def claim(writer: RowWriter, master_job_id: str, worker_id: str, limit: int, now: str) -> list[ClaimedInputRow]:
+def claim(
+    writer: RowWriter, master_job_id: str, worker_id: str, limit: int, now: str, budget: Budget | None
+) -> list[ClaimedInputRow]:
     """Claim pending inputs for a worker that is noted, and return their rows."""
+    if budget is not None:
+        limit = min(limit, _affordable(writer, master_job_id, worker_id, budget))
     found = writer.execute("claim_inputs", (worker_id, now, now, master_job_id, limit)).fetchall()
     return list(map(ClaimedInputRow._make, found))
+
+
+def _affordable(writer: RowWriter, master_job_id: str, worker_id: str, budget: Budget) -> int:
+    """Return how many inputs a worker may claim, with the run locked: two that claim at once share what is left."""
+    found = writer.first("get_run", (master_job_id,)) if lock_run(writer, master_job_id) else None
+    if found is None:
+        return 0
+    spent = ledger_rows.run_state(found)
+    row = writer.first("count_running_inputs", (worker_id, master_job_id))
+    running, own = (0, 0) if row is None else row
+    return budget.room(spent.cost, spent.attempts, running, own)
 
 
 def save_attempt(writer: RowWriter, attempt: Attempt, now: str) -> int:

@@ -24,7 +24,7 @@ from starfish_storage.metadata.settling import Settling
 from starfish_storage.metadata.stored_data import decoded, dropping, read_stored
 from starfish_storage.metadata.unique_keys import names_of_keys
 from starfish_storage.models import EXECUTION_JOB_STATUSES, utc_now
-from starfish_storage.runs import Attempt, ClaimedInput, Finished, Outcome, Output, RecordVersion, Replace
+from starfish_storage.runs import Attempt, Budget, ClaimedInput, Finished, Outcome, Output, RecordVersion, Replace
 
 _NO_VERSION = "no version"
 
@@ -32,11 +32,13 @@ _NO_VERSION = "no version"
 class SQLOutcomeLedger(SQLAttemptLedger, OutcomeLedger):
     """See `OutcomeLedger`, whatever the engine."""
 
-    async def finish_input(self, outcome: Outcome, *, claim_next: bool = False) -> Finished:
+    async def finish_input(
+        self, outcome: Outcome, *, claim_next: bool = False, budget: Budget | None = None
+    ) -> Finished:
         """See `OutcomeLedger.finish_input`."""
         now = values.timestamp("now", utc_now())
         attempt = ledger_rows.outcome_row(outcome)
-        planning = Planning(self._database, self._data, outcome, attempt, now, claim_next)
+        planning = Planning(self._database, self._data, outcome, attempt, now, claim_next, budget)
         while True:
             operation, finishing = await planning.planned()
             try:
@@ -63,9 +65,7 @@ class SQLOutcomeLedger(SQLAttemptLedger, OutcomeLedger):
             ledger_rows.check_output(output)
         worker_id = values.text("worker_id", attempt.worker_id)
         claimed = ClaimedInput(attempt.job_id, attempt.master_job_id, 0, {}, 0)
-        planning = Planning(
-            self._database, self._data, Outcome(claimed, worker_id, attempt, outputs), row, now, claim_next=False
-        )
+        planning = Planning(self._database, self._data, Outcome(claimed, worker_id, attempt, outputs), row, now)
         save = ledger_writer.release_input if release else ledger_writer.save_attempt
         return await self._keep_outputs(planning, attempt, save)
 

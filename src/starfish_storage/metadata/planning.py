@@ -21,7 +21,7 @@ from starfish_storage.metadata.operations import WriteOperation
 from starfish_storage.metadata.stored_data import read_stored
 from starfish_storage.metadata.unique_keys import names_of_keys
 from starfish_storage.models import RECORD_STATUSES, StatusExecutionJob, StatusRecord
-from starfish_storage.runs import Outcome, output_record_uid, status_of_input
+from starfish_storage.runs import Budget, Outcome, output_record_uid, status_of_input
 
 
 class Planning:
@@ -34,10 +34,18 @@ class Planning:
         attempt: the row of its attempt, but for the number.
         now: the time.
         claim_next: claim the next input as well.
+        budget: what the run may cost, for that claim.
     """
 
     def __init__(
-        self, database: Database, data: DataHandler, outcome: Outcome, attempt: AttemptRow, now: str, claim_next: bool
+        self,
+        database: Database,
+        data: DataHandler,
+        outcome: Outcome,
+        attempt: AttemptRow,
+        now: str,
+        claim_next: bool = False,
+        budget: Budget | None = None,
     ) -> None:
         self.outcome = outcome
         self.now = now
@@ -45,6 +53,7 @@ class Planning:
         self._data = data
         self._attempt = attempt
         self._claim_next = claim_next
+        self._budget = budget
         self._records: list[RecordRow] = []
         self._payloads: list[bytes | None] = []
         self._encode()
@@ -65,7 +74,14 @@ class Planning:
         """Return the operation that stores the outcome, and its changes."""
         earlier = await self._earlier()
         finishing = Finishing(
-            self.outcome, self._attempt, self._records, self._unique_keys, self.now, self._claim_next, earlier
+            outcome=self.outcome,
+            attempt=self._attempt,
+            records=self._records,
+            unique_keys=self._unique_keys,
+            now=self.now,
+            claim_next=self._claim_next,
+            earlier=earlier,
+            budget=self._budget,
         )
         drops: list[DataWrite] = []
         if earlier is not None and earlier.stands_against(self._came_to):

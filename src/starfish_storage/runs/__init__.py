@@ -9,6 +9,7 @@ from starfish_storage.runs.annotations import (
     is_accepted,
     verdict_of,
 )
+from starfish_storage.runs.budgets import Budget
 from starfish_storage.runs.calls import MOST_NOTES, CallCounts, CallNote, StepSource
 from starfish_storage.runs.exchanges import RecordedCall
 from starfish_storage.runs.inputs import (
@@ -59,6 +60,7 @@ __all__ = [
     "AnnotationKind",
     "Attempt",
     "AttemptsAtTime",
+    "Budget",
     "CallCounts",
     "CallNote",
     "ClaimedInput",

@@ -322,6 +322,11 @@ UPDATE master_jobs SET
     last_update_time = :last_update_time
 WHERE master_job_id = :master_job_id
 
+-- name: count_running_inputs
+-- And how many of these a worker has.
+SELECT count(*), coalesce(sum(CASE WHEN worker_id = :worker_id THEN 1 ELSE 0 END), 0)
+FROM execution_jobs {index_of_statuses} WHERE master_job_id = :master_job_id AND status = 'running'
+
 -- name: count_inputs
 SELECT status, count(*) FROM execution_jobs {index_of_statuses} WHERE master_job_id = :master_job_id GROUP BY status
 

@@ -62,6 +62,7 @@ _SECTIONS = {
         "verify": "Read a whole store, and report damage.",
         "repair": "Repair a damaged store.",
         "collect": "Remove unreferenced data and leftovers.",
+        "delete": "Delete a run, or a project with its runs.",
         "pack": "Put records into packs: files of many records.",
         "unpack": "Put records into a file each.",
         "backup": "Copy a store, which may be in use.",

@@ -37,6 +37,8 @@ class ProjectContract(ABC):
     async def delete_project(self, project_id: str, cascade: bool = False) -> None:
         """Delete a project and, with ``cascade``, everything in it: jobs, records and data. Durable.
 
+        A large one goes in parts, as `delete_master_job` says.
+
         Not idempotent: a second call raises.
 
         Raises:
@@ -125,6 +127,10 @@ class MasterJobContract(ABC):
     @abstractmethod
     async def delete_master_job(self, master_job_id: str) -> None:
         """Delete a master job with its execution jobs, records, data and request configuration. Durable.
+
+        What is large goes in parts, so that others can write in between: its records, its execution jobs, and itself
+        at last. If the call is cancelled or its process killed, a part may be gone. Then a run cannot be resumed, and
+        the next call deletes the rest.
 
         Not idempotent: a second call raises.
 

@@ -28,6 +28,7 @@ FindingKind = Literal[
     "directory_missing",
     "request_config_missing",
     "job_count_differs",
+    "deletion_unfinished",
     "data_unreferenced",
     "not_data",
     "leftover",
@@ -48,6 +49,7 @@ NOTICES: frozenset[FindingKind] = frozenset(
     {
         "request_config_missing",  # a master job may be started without one
         "job_count_differs",  # what a caller reported need not be what it saved
+        "deletion_unfinished",  # it goes on when the run is deleted again
         "data_unreferenced",  # data is saved before its row
         "not_data",
         "leftover",

@@ -23,6 +23,7 @@ from starfish_storage.interface import (
 from starfish_storage.metadata import rows, selecting, values
 from starfish_storage.metadata.annotation_store import SQLAnnotationStore
 from starfish_storage.metadata.database import Database
+from starfish_storage.metadata.deleting import Deleting
 from starfish_storage.metadata.ledger import RefuseInput, SQLRunLedger
 from starfish_storage.metadata.operations import NOTE_DATA, SAVE_ROWS, WriteOperation
 from starfish_storage.metadata.row import Row, only_values
@@ -61,6 +62,7 @@ class SQLMetadataHandler(MetadataHandler):
         self._queries = database.queries
         self._ledger = SQLRunLedger(database, data, codec, refuse_input)
         self._annotations = SQLAnnotationStore(database, data, codec)
+        self._deleting = Deleting(database)
         self._transfer = SQLRowTransfer(database, data, self._identity)
 
     @property
@@ -108,10 +110,7 @@ class SQLMetadataHandler(MetadataHandler):
 
     async def delete_project(self, project_id: str, cascade: bool = False) -> None:
         """See `ProjectContract.delete_project`."""
-        check_id("project_id", project_id)
-        await self._database.write(
-            WriteOperation(lambda writer: writer.delete_project(project_id, cascade), removals=(0, 0))
-        )
+        await self._deleting.delete_project(project_id, cascade)
 
     # --- master jobs ----------------------------------------------------------------------------------------------
 
@@ -165,10 +164,7 @@ class SQLMetadataHandler(MetadataHandler):
 
     async def delete_master_job(self, master_job_id: str) -> None:
         """See `MasterJobContract.delete_master_job`."""
-        check_id("master_job_id", master_job_id)
-        await self._database.write(
-            WriteOperation(lambda writer: writer.delete_master_job(master_job_id), removals=(0, 0))
-        )
+        await self._deleting.delete_master_job(master_job_id)
 
     # --- execution jobs -------------------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from starfish_storage.interface.rows import (
     WorkerRow,
 )
 from starfish_storage.metadata import ledger_rows, values
+from starfish_storage.metadata.deleting import refuse_being_deleted
 from starfish_storage.metadata.row import Row
 from starfish_storage.metadata.row_writer import RowWriter
 from starfish_storage.runs import WAITS_FOR_STORE, Attempt, Budget, Usage
@@ -86,6 +87,8 @@ def save_worker(writer: RowWriter, row: WorkerRow, lease: float | None) -> Worke
         row = row._replace(start_time=values.timestamp("now", now), lease_expires=expires)
     if there is not None:
         row = there._replace(lease_expires=row.lease_expires)
+    else:
+        refuse_being_deleted(writer, row.master_job_id)
     writer.execute("save_worker", row)
     return row
 

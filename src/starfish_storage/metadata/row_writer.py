@@ -117,11 +117,15 @@ class RowWriter(ABC):
         """Delete a master job and all that belongs to it, and note the removal of the data."""
 
     @abstractmethod
+    def delete_records(self, uids: Sequence[str]) -> None:
+        """Delete records with their versions, and note the removal of the data that no other record refers to."""
+
+    @abstractmethod
     def recount(self) -> None:
         """Set every count that is kept of records, and of attempts, to what these say."""
 
     @abstractmethod
-    def _data_is_there(self, kind: str, value: str) -> bool:
+    def data_is_there(self, kind: str, value: str) -> bool:
         """Return whether there is data of a kind (``record_uid``, ``master_job_id``) and id."""
 
     @abstractmethod
@@ -222,7 +226,7 @@ class RowWriter(ABC):
         if folded == value or found is not None:
             return
         query = "get_record" if kind == "record_uid" else "get_master_job"
-        if self.first(query, (folded,)) is not None or self._data_is_there(kind, folded):
+        if self.first(query, (folded,)) is not None or self.data_is_there(kind, folded):
             raise _collision(kind, value, folded)
         self.execute("save_mixed_case_id", (kind, folded, value))
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import asyncpg
 
@@ -31,17 +31,9 @@ from starfish_storage.keys import owner_uid, packed_at, record_key, request_conf
 from starfish_storage.metadata.earlier import EarlierOutcomeError
 from starfish_storage.metadata.postgres.connection import PostgresConnection
 from starfish_storage.metadata.postgres.errors import CONSTRAINT_ERRORS
+from starfish_storage.metadata.postgres.removing import RemovingRowWriter
 from starfish_storage.metadata.queries import Queries
 from starfish_storage.metadata.row import Change, Row
-from starfish_storage.metadata.row_writer import RowWriter
-
-
-class _RecordData(NamedTuple):
-    """What the row of a record says of its data."""
-
-    key: str | None
-    version: str | None
-    digest: str | None
 
 
 class NeedsStoreAloneError(StorageError):
@@ -52,7 +44,7 @@ class NeedsSavepointError(StorageError):
     """A change of a group was refused, and which one is not known: never reaches a caller."""
 
 
-class PostgresRowWriter(RowWriter):
+class PostgresRowWriter(RemovingRowWriter):
     """See `RowWriter`.
 
     Args:
@@ -155,54 +147,13 @@ class PostgresRowWriter(RowWriter):
         except asyncpg.ForeignKeyViolationError:
             raise ParentNotFoundError("project", row.project_id, "save it before its master jobs") from None
 
-    def delete_project(self, project_id: str, cascade: bool) -> None:
-        """See `RowWriter.delete_project`."""
-        self._need_store_alone()
-        super().delete_project(project_id, cascade)
-
-    def delete_master_job(self, master_job_id: str) -> None:
-        """See `RowWriter.delete_master_job`."""
-        self._need_store_alone()
-        self.deletes = True
-        key = (master_job_id,)
-        job = self.first("get_master_job", key)
-        claimed = self.values("list_mixed_case_ids_of_records", key)
-        borrowed = self.values("list_borrowed_data", key)
-        self.execute("keep_borrowed_data", key)
-        self.execute("note_removal_of_records", key)
-        self.execute("note_removal_of_versions", key)
-        removed = self.first_value("note_removal_of_request_config", key)
-        self.change("delete_master_job", key)
-        self._need_change("master job", master_job_id, "it may have been deleted before")
-        for reference in borrowed:
-            self._drop_borrowed(reference)
-        for uid in claimed:
-            if not self._data_is_there("record_uid", uid):
-                self.execute("delete_mixed_case_id", ("record_uid", uid))
-        own = request_config_key(master_job_id)
-        goes = job is not None and removed == own
-        if fold(master_job_id) != master_job_id and (goes or not self._data.exists(own)):
-            self.execute("delete_mixed_case_id", ("master_job_id", master_job_id))
-
-    def _drop_borrowed(self, reference: str) -> None:
-        """Remove data that a deleted record had borrowed, if it has no row and nobody else borrows it."""
-        owner = self._data_of(owner_uid(reference))
-        if owner is not None and owner.key == reference:
-            return
-        if not self._is_borrowed(reference):
-            version, _ = self.first("take_loose_data", (reference,)) or (None, None)
-            self.remove(reference, version)
-
-    def _data_of(self, uid: str) -> _RecordData | None:
-        return self.first_as(_RecordData, "get_record_data", (uid,))
-
     # --- records --------------------------------------------------------------------------------------------------
 
     def save_record(self, row: RecordRow) -> None:
         """See `RowWriter.save_record`."""
         uid, key = row.record_uid, row.output_ref
         self.claim_id("record_uid", uid)
-        before = self._data_of(uid)
+        before = self.data_of(uid)
         version = digest = None
         if key is not None and owner_uid(key) != uid:
             self._need_borrowable(key)
@@ -244,7 +195,7 @@ class PostgresRowWriter(RowWriter):
                 continue
             elif kind == "loose" or (key in keys and owner_uid(key) == name):
                 self.remove(key, version)
-            elif owner_uid(key) == name and (version_key(key, version) not in self._kept or self._is_borrowed(key)):
+            elif owner_uid(key) == name and (version_key(key, version) not in self._kept or self.is_borrowed(key)):
                 self.execute("save_loose_data", (key, key, version, digest))
         return [[] for _ in rows]
 
@@ -252,7 +203,7 @@ class PostgresRowWriter(RowWriter):
         """See `RowWriter.keep_version`. Its data stays where it lies."""
         key, version = row.output_ref, None
         if key is not None:
-            before = None if is_new else self._data_of(row.record_uid)
+            before = None if is_new else self.data_of(row.record_uid)
             version = self._versions.get(key) if before is None else before.version
             self._kept.add(version_key(key, version))
         self.drop_versions([row])  # there is one if two copy it at a time
@@ -286,7 +237,7 @@ class PostgresRowWriter(RowWriter):
             self.execute("forget_removal", (write.key,))
             return []
         version, digest = self._versions[write.key], content_digest(write.payload or b"")
-        before = self._data_of(id)
+        before = self.data_of(id)
         if before is not None and before.key == write.key:
             self.change("set_data_version", (version, digest, id))
             self.remove(write.key, before.version)
@@ -297,14 +248,14 @@ class PostgresRowWriter(RowWriter):
 
     def recount(self) -> None:
         """See `RowWriter.recount`."""
-        self._need_store_alone()
+        self.need_store_alone()
         for name in ("forget_record_counts", "recount_records", "recount_jobs", "forget_run_totals", "recount_totals"):
             self.execute(name)
 
     def claim_id(self, kind: str, value: str) -> None:
         """See `RowWriter.claim_id`. An id in mixed case is checked against what others might be writing."""
         if fold(value) != value:
-            self._need_store_alone()
+            self.need_store_alone()
         super().claim_id(kind, value)
 
     def version_of(self, key: str) -> str | None:
@@ -316,7 +267,8 @@ class PostgresRowWriter(RowWriter):
         if mixed not in uids:
             self.claim_id("record_uid", next(uid for uid in uids if fold(uid) == fold(mixed)))
 
-    def _need_store_alone(self) -> None:
+    def need_store_alone(self) -> None:
+        """See `RemovingRowWriter.need_store_alone`."""
         if not self._alone:
             raise NeedsStoreAloneError("to be made alone")
 
@@ -332,22 +284,20 @@ class PostgresRowWriter(RowWriter):
 
     def _need_borrowable(self, key: str) -> None:
         """Refuse a reference to another record's data that is not there, and let nobody replace it meanwhile."""
-        self._data_of(owner_uid(key))
+        self.data_of(owner_uid(key))
         found = self.first("locate_data", ([key], [owner_uid(key)], [key]))
         if found is None and not self._data.exists(key):
             raise DataNotFoundError("data", self._data.to_reference(key), "save it with save_record_data first")
 
-    def _is_borrowed(self, key: str) -> bool:
-        return self.first("get_borrower", (key,)) is not None
-
     def remove(self, key: str, version: str | None) -> None:
-        """Have the data of a key removed after the commit; what lies in a pack stays there until that is rewritten."""
+        """See `RemovingRowWriter.remove`."""
         if packed_at(version) is not None:
             return
         if version is None or version != self._versions.get(key):  # what was put twice in one call is current
             self._removals[version_key(key, version)] = key, version
 
-    def _data_is_there(self, kind: str, value: str) -> bool:
+    def data_is_there(self, kind: str, value: str) -> bool:
+        """See `RowWriter.data_is_there`."""
         data = self._data
         try:
             if kind != "record_uid":

@@ -19,6 +19,7 @@ from starfish_storage.keys import PackPlace, owner_uid, record_key, request_conf
 from starfish_storage.metadata.queries import Queries
 from starfish_storage.metadata.row import Change
 from starfish_storage.metadata.row_writer import RowWriter, portions
+from starfish_storage.metadata.sqlite import removing
 from starfish_storage.metadata.sqlite.data_in_place import DataInPlace
 from starfish_storage.metadata.sqlite.driver import Connection, Row
 from starfish_storage.models import utc_now
@@ -43,7 +44,7 @@ class SQLiteRowWriter(RowWriter):
         self._writing = connection
         self._data = data
         self._in_place = in_place
-        self._group_deletes = False
+        self.removes_data = False
         self._digests: dict[str, str] = {}
         self._noted: dict[str, tuple[PackPlace, str]] = {}
         self._digests_before: list[tuple[str, str | None]] = []
@@ -52,7 +53,7 @@ class SQLiteRowWriter(RowWriter):
 
     def begin_group(self) -> None:
         """Forget what the group before this one did, whose data is in place by now."""
-        self._group_deletes = False
+        self.removes_data = False
         self._claimed.clear()
         self._digests.clear()
         self._changes.clear()
@@ -213,23 +214,21 @@ class SQLiteRowWriter(RowWriter):
 
     def delete_master_job(self, master_job_id: str) -> None:
         """Delete a master job and all that belongs to it, and journal the removal of the data."""
-        key = (master_job_id,)
-        self._group_deletes = True
-        self._release_record_uids(master_job_id)
-        self.execute("journal_removal_of_records", key)
-        self.execute("journal_removal_of_versions", key)
-        self.execute("delete_packed_data_of_records", key)
-        self.execute("delete_packed_data_of_versions", key)
-        for reference in self.values("list_borrowed_data", key):
-            self._journal_removal_of_borrowed(reference, master_job_id)
-        job = self.first_as(MasterJobRow, "get_master_job", key)
-        self.execute("journal_removal_of_request_config", key)
+        self.removes_data = True
+        removing.remove_data_of_run(self, master_job_id)
+        job = self.first_as(MasterJobRow, "get_master_job", (master_job_id,))
+        self.execute("journal_removal_of_request_config", (master_job_id,))
         removed = job.request_config_ref if job is not None and self._connection.changes() else None
-        self.change("delete_master_job", key)
+        self.change("delete_master_job", (master_job_id,))
         self._need_change("master job", master_job_id, "it may have been deleted before")
         own = request_config_key(master_job_id)
         if removed == own or not self._in_place.exists(own):
             self.execute("delete_mixed_case_id", ("master_job_id", master_job_id))
+
+    def delete_records(self, uids: Sequence[str]) -> None:
+        """See `RowWriter.delete_records`."""
+        self.removes_data = True
+        removing.delete_records(self, uids)
 
     def recount(self) -> None:
         """Set every count that is kept of records, and of attempts, to what these say."""
@@ -287,31 +286,16 @@ class SQLiteRowWriter(RowWriter):
             digests[key] = digest if is_known else self._digest_of(key)
         return digests
 
-    def _release_record_uids(self, master_job_id: str) -> None:
-        """Give up the claims of records that are deleted, except where data of that name is left behind."""
-        self.execute("delete_mixed_case_ids_of_records", (master_job_id,))
-        for uid in self.values("list_mixed_case_ids_of_records", (master_job_id,)):
-            if not self._data_is_there("record_uid", uid):
-                self.execute("delete_mixed_case_id", ("record_uid", uid))
-
-    def _journal_removal_of_borrowed(self, reference: str, master_job_id: str) -> None:
-        owner = self.first_as(RecordRow, "get_record", (owner_uid(reference),))
-        if owner is not None and owner.output_ref == reference:
-            return  # its owner remains, or is deleted with this master job and journaled already
-        if self.first("is_borrowed_elsewhere", (reference, master_job_id)) is None:
-            self.execute("delete_packed_data", (reference,))
-            if not self._connection.changes():
-                self.execute("journal_data", (reference, None))
-
     def _need_data(self, key: str | None) -> None:
         """Refuse a reference to data that is not there, or is removed when this group is committed."""
         if key is None or self._packed(key) is not None:
             return
-        journaled = self.first("get_journaled_data", (key,)) if self._group_deletes else None
+        journaled = self.first("get_journaled_data", (key,)) if self.removes_data else None
         if not self._in_place.exists(key) or journaled == (None,):
             raise DataNotFoundError("data", self._data.to_reference(key), "save it with save_record_data first")
 
-    def _data_is_there(self, kind: str, value: str) -> bool:
+    def data_is_there(self, kind: str, value: str) -> bool:
+        """See `RowWriter.data_is_there`."""
         if self._in_place.exists_for(kind, value):
             return True
         try:

@@ -57,6 +57,27 @@ ORDER BY creation_time DESC, master_job_id DESC LIMIT :limit OFFSET :offset
 -- name: delete_master_job
 DELETE FROM master_jobs WHERE master_job_id = :master_job_id
 
+-- name: list_some_records
+SELECT record_uid FROM records WHERE master_job_id = :master_job_id LIMIT :limit
+
+-- name: list_some_versioned_records
+SELECT record_uid FROM record_versions WHERE master_job_id = :master_job_id LIMIT :limit
+
+-- name: list_some_jobs_without_records
+SELECT job_id FROM execution_jobs
+WHERE master_job_id = :master_job_id
+  AND NOT EXISTS (SELECT 1 FROM records WHERE records.job_id = execution_jobs.job_id)
+  AND NOT EXISTS (SELECT 1 FROM record_versions WHERE record_versions.job_id = execution_jobs.job_id)
+LIMIT :limit
+
+-- name: count_some_rows
+-- What a deletion of master jobs takes with it, up to a number of records and one of execution jobs.
+SELECT (SELECT count(*) FROM (SELECT 1 FROM records WHERE master_job_id = :master_job_id LIMIT :most) AS some_records)
+     + (SELECT count(*) FROM (SELECT 1 FROM execution_jobs WHERE master_job_id = :same_job LIMIT :most_jobs) AS some_jobs)
+
+-- name: delete_execution_job
+DELETE FROM execution_jobs WHERE job_id = :job_id
+
 -- name: save_execution_job
 INSERT INTO execution_jobs ({execution_job.columns}) VALUES ({execution_job.parameters})
 ON CONFLICT (job_id) DO UPDATE SET {execution_job.assigned of excluded}
@@ -194,6 +215,16 @@ INSERT INTO settings (name, value) VALUES (:name, :value) ON CONFLICT (name) DO 
 -- name: forget_setting
 DELETE FROM settings WHERE name = :name
 
+-- name: note_deletion
+INSERT INTO settings (name, value) VALUES ('deleting ' || :master_job_id, :since)
+ON CONFLICT (name) DO NOTHING
+
+-- name: forget_deletion
+DELETE FROM settings WHERE name = 'deleting ' || :master_job_id
+
+-- name: get_deletion
+SELECT value FROM settings WHERE name = 'deleting ' || :master_job_id
+
 -- name: recount_jobs
 -- Of execution jobs that have ended: what their records say, where that is something else.
 UPDATE execution_jobs SET {counts.assigned of counted}
@@ -201,10 +232,16 @@ FROM (SELECT job_id, {counted} FROM records GROUP BY job_id) AS counted
 WHERE execution_jobs.job_id = counted.job_id AND execution_jobs.end_time IS NOT NULL
   AND ({counts.columns of execution_jobs}) <> ({counts.columns of counted})
 
+-- name: every_unfinished_deletion
+SELECT job.master_job_id, settings.value FROM settings
+JOIN master_jobs AS job ON settings.name = 'deleting ' || job.master_job_id
+ORDER BY job.master_job_id
+
 -- name: every_wrong_job_count
 -- What the end of an execution job reported, against its records.
 SELECT job.job_id, {counts.columns of job}, {counts.columns of counted}
 FROM execution_jobs AS job
 JOIN (SELECT job_id, {counted} FROM records GROUP BY job_id) AS counted USING (job_id)
 WHERE job.end_time IS NOT NULL AND ({counts.columns of job}) <> ({counts.columns of counted})
+  AND NOT {is_being_deleted job}
 ORDER BY job.job_id

@@ -137,11 +137,12 @@ WHERE master_job_id = :lost_of AND produced_outputs_count > (
     SELECT count(*) FROM records WHERE records.job_id = execution_jobs.job_id AND records.status <> 'cancelled')
 
 -- name: every_lost_output
--- Inputs that have ended and have fewer records than outputs; not of a run that is being copied.
+-- Inputs that have ended and have fewer records than outputs; not of a run that is being copied or deleted.
 SELECT job.job_id, job.produced_outputs_count, count(records.record_uid)
 FROM execution_jobs AS job JOIN master_jobs ON master_jobs.master_job_id = job.master_job_id
 LEFT JOIN records ON records.job_id = job.job_id AND records.status <> 'cancelled'
 WHERE master_jobs.status <> 'pending' AND job.position IS NOT NULL AND job.status NOT IN ('pending', 'running') AND job.produced_outputs_count > 0
+  AND NOT {is_being_deleted job}
 GROUP BY job.job_id, job.produced_outputs_count
 HAVING count(records.record_uid) < job.produced_outputs_count
 ORDER BY job.job_id

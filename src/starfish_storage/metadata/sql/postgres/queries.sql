@@ -168,6 +168,23 @@ DELETE FROM data_removals WHERE object = ANY (ARRAY(
     SELECT object FROM data_removals ORDER BY object LIMIT :limit FOR UPDATE SKIP LOCKED))
 RETURNING object
 
+-- name: list_data_of_records
+SELECT record_uid, output_ref, data_version, data_sha256 FROM records
+WHERE record_uid = ANY (:uids::text[]) AND output_ref IS NOT NULL
+
+-- name: list_versions_of_records
+SELECT output_ref, data_version FROM record_versions
+WHERE record_uid = ANY (:uids::text[]) AND output_ref IS NOT NULL
+
+-- name: delete_versions_of_records
+DELETE FROM record_versions WHERE record_uid = ANY (:uids::text[])
+
+-- name: delete_records
+DELETE FROM records WHERE record_uid = ANY (:uids::text[])
+
+-- name: list_borrowed_keys
+SELECT DISTINCT output_ref FROM records WHERE output_ref = ANY (:keys::text[]) AND {borrows_data records}
+
 -- name: keep_borrowed_data
 -- Data of a master job's records that a record of another one refers to outlives its own row.
 INSERT INTO loose_data (key, data_version, data_sha256)

@@ -147,6 +147,18 @@ WHERE {borrows_data records}
 -- end
 )
 
+-- name: list_versions_of_records
+SELECT record_uid, number, output_ref FROM record_versions WHERE record_uid IN (
+-- each row
+:record_uid
+-- end
+)
+
+-- name: get_owner_of_data
+SELECT record_uid FROM records WHERE record_uid = :owner_uid AND output_ref = :output_ref
+UNION ALL
+SELECT record_uid FROM record_versions WHERE output_ref = :version_ref
+
 -- name: get_digest_of_own_data
 SELECT record_uid, data_sha256, output_ref FROM records WHERE record_uid = :owner_uid AND output_ref = :output_ref
 

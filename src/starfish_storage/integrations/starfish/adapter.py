@@ -14,7 +14,7 @@ from starfish_storage.integrations.starfish.opening import Opening
 from starfish_storage.integrations.starfish.stored_code import refuse_untrusted, without_pickled_keys
 from starfish_storage.interface import Storage
 from starfish_storage.keys import CONFIG_DIRECTORY, master_job_of
-from starfish_storage.models import GenerationMasterJob
+from starfish_storage.models import GenerationMasterJob, utc_now
 
 CLASS_NAME = "LocalStorage"
 """The framework stores nothing through a class of another name."""
@@ -122,6 +122,12 @@ class Adapter:
             refuse_untrusted(self.storage, config_ref, trusts_code=self.opening.trusts_code)
         return stored
 
+    async def get_master_job(self, master_job_id: str) -> GenerationMasterJob | None:
+        """Return a master job; of one that is about to be resumed, the counts are those of its records."""
+        if opened_here.get() is not None and await self.storage.ledger.get_run(master_job_id) is not None:
+            await self.storage.ledger.refresh_run(master_job_id, utc_now())
+        return await self.storage.get_master_job(master_job_id)
+
     async def log_master_job_start(self, job_data: GenerationMasterJob) -> None:
         """Store a master job; one that a factory starts under its own name, with its times and its target."""
         job = job_data.model_copy(update=self.naming["job"]) if self.naming else job_data
@@ -162,3 +168,19 @@ def _handed_on(name: str) -> Any:
     """Return an attribute that hands on to the storage itself; a bound method of that where it is one."""
     read: Callable[[Adapter], Any] = lambda adapter: getattr(adapter.storage, name)  # noqa: E731
     return property(read)
+
+
+def storage_in_memory(original: type) -> type:
+    """Return the framework's storage in memory as one that can be made, and that a job can begin with."""
+
+    class InMemoryStorage(original):  # pyright: ignore[reportGeneralTypeIssues, reportUntypedBaseClass] (the framework's)
+        async def get_request_config(self, config_ref: str) -> dict[str, Any]:
+            """Return a configuration: it keeps none."""
+            del config_ref
+            return {}
+
+        def generate_request_config_path(self, master_job_id: str) -> str:
+            """Return a reference, which the model of a master job needs."""
+            return master_job_id
+
+    return InMemoryStorage

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import weakref
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
@@ -22,6 +24,28 @@ _SHOWN = (
     *("batch_size", "dead_queue_threshold", "job_run_stop_threshold", "max_concurrency", "target_count"),
     "task_runner_timeout",
 )
+
+
+def calling_factory(original: AsyncMethod) -> AsyncMethod:
+    """Run a factory that is called while it runs, as by a function that another factory calls several times at once.
+
+    The second run has a factory of its own: in the same one, it would take the storage and the results of the first.
+    """
+    running: weakref.WeakSet[Any] = weakref.WeakSet()
+
+    @functools.wraps(original)
+    async def call(factory: Any, *arguments: Any, **keywords: Any) -> Any:
+        if factory in running:
+            another = type(factory)(dataclasses.replace(factory.config, prev_job={}), factory.func)
+            another.target_count, another.state = factory.target_count, factory.state
+            return await another(*arguments, **keywords)
+        running.add(factory)
+        try:
+            return await original(factory, *arguments, **keywords)
+        finally:
+            running.discard(factory)
+
+    return call
 
 
 def saving_project(original: AsyncMethod) -> AsyncMethod:

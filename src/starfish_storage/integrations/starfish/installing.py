@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from starfish_storage.integrations.starfish import factories, jobs
-from starfish_storage.integrations.starfish.adapter import storage_class
+from starfish_storage.integrations.starfish.adapter import storage_class, storage_in_memory
 from starfish_storage.integrations.starfish.framework import Framework, load_framework
 from starfish_storage.integrations.starfish.opening import Opening
 from starfish_storage.integrations.starfish.patches import Patches, defined
@@ -71,6 +71,7 @@ def _replace(framework: Framework, opening: Opening) -> None:
     made = storage_class(framework.contract.Storage, opening, framework.constants.IDX)
     for module in (framework.factory, framework.local, framework.local_storage):
         _patches.set(module, "LocalStorage", made)
+    _patches.set(framework.factory, "InMemoryStorage", storage_in_memory(framework.factory.InMemoryStorage))
     for module in (framework.factory, framework.constants):
         _patches.set(module, "LOCAL_STORAGE_URI", opening.uri)
     registered = framework.contract.storage_registry._registry  # noqa: SLF001 (it has no way to take a name back)
@@ -95,6 +96,7 @@ def _wrap(owner: Any, name: str, wrapper: Callable[..., Any], *arguments: Any) -
 
 def _wrap_factory(framework: Framework) -> None:
     factory, constants = framework.factory.Factory, framework.constants
+    _wrap(factory, "__call__", factories.calling_factory)
     _wrap(factory, "_save_project", factories.saving_project)
     _wrap(factory, "_save_request_config", factories.saving_request_config)
     _wrap(factory, "_log_master_job_start", factories.logging_master_job_start, constants.IDX)
@@ -114,6 +116,7 @@ def _wrap_jobs(framework: Framework) -> None:
     _wrap(manager, "_handle_task_completion", jobs.handling_task_completion)
     _wrap(manager, "_is_job_to_stop", jobs.stopping_job)
     _wrap(manager, "_async_run_orchestration", jobs.running_orchestration)
+    _wrap(manager, "_process_tasks", jobs.processing_tasks)
     _wrap(manager, "_cleanup", jobs.cleaning_up)
     fields = {"index": constants.IDX, "status": constants.RECORD_STATUS}
     _wrap(framework.resuming.JobManagerRerun, "_handle_completed_tasks", factories.resuming, fields)

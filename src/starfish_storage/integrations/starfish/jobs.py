@@ -9,11 +9,11 @@ import asyncio
 import functools
 import weakref
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from starfish_storage.errors import StorageError
-from starfish_storage.generation.stopping import StoppedError
+from starfish_storage.errors import InvalidInputError, StorageError
 from starfish_storage.integrations.starfish.adapter import Adapter
 from starfish_storage.integrations.starfish.factory_run import FactoryRun
 from starfish_storage.integrations.starfish.trial import Trial, trial_under_way, uncancelled
@@ -29,10 +29,73 @@ class _State:
     Attributes:
         error: what ended its job; None if nothing did.
         is_ending: it cancels what is under way.
+        queue: its inputs, while its job is under way.
     """
 
     error: BaseException | None = None
     is_ending: bool = False
+    queue: InputQueue | None = None
+
+
+class InputQueue:
+    """The inputs of a job: those of the framework's own queue, which it hands on.
+
+    The framework looks into an empty queue once a second, and for ever where nothing is to come. This one is not empty
+    while something is under way, which may be put back, and whoever takes from it waits for that.
+
+    Args:
+        manager: the job manager.
+        queue: the framework's queue.
+    """
+
+    def __init__(self, manager: Any, queue: asyncio.Queue[Any]) -> None:
+        self._manager = manager
+        self._queue = queue
+        self._changed = asyncio.Event()
+        self._waiting = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._queue, name)
+
+    def is_used_up(self) -> bool:
+        """Return whether nothing is left, and nothing under way that may be put back."""
+        # All places are free, but for that of whoever waits: what was tried has been counted, and put back if it was.
+        free = self._manager.semaphore._value + self._waiting  # noqa: SLF001 (no other way to know)
+        return self._queue.empty() and free >= self._manager.job_config.max_concurrency
+
+    def empty(self) -> bool:
+        """Return whether there is nothing to wait for."""
+        return self._queue.empty() and (not hasattr(self._manager, "semaphore") or self.is_used_up())
+
+    async def put(self, item: Any) -> None:
+        """Put an input back."""
+        await self._queue.put(item)
+        self._changed.set()
+
+    def note_change(self) -> None:
+        """Let whoever waits look again: a try has been counted."""
+        self._changed.set()
+
+    async def get(self) -> Any:
+        """Return the next input, as soon as there is one.
+
+        Raises:
+            JobOverError: the job is to stop.
+        """
+        self._waiting += 1
+        try:
+            while self._queue.empty():
+                self._changed.clear()
+                if self._manager._is_job_to_stop():  # noqa: SLF001 (the framework asks no other)
+                    raise JobOverError
+                await self._changed.wait()
+        finally:
+            self._waiting -= 1
+        return self._queue.get_nowait()
+
+
+class JobOverError(Exception):
+    """The job is to stop. This never reaches a caller."""
 
 
 _states: weakref.WeakKeyDictionary[Any, _State] = weakref.WeakKeyDictionary()
@@ -67,6 +130,11 @@ def running_single_task(original: AsyncMethod, index: str) -> AsyncMethod:
             return await original(manager, input_data)
         except asyncio.CancelledError:
             await trial.release()
+            raise
+        except Exception as error:
+            if not trial.is_stored:  # a hook for errors raised, and ends the job
+                trial.note_error(error)
+                await trial.fail()
             raise
         finally:
             trial_under_way.reset(token)
@@ -105,8 +173,6 @@ def handling_task_error(original: Method) -> Method:
         trial = trial_under_way.get()
         if trial is not None:
             trial.note_error(error)
-        if isinstance(error, StorageError) and run_of(manager) is not None:
-            _state(manager).error = error  # another try would be paid for, and not be stored either
         return original(manager, error)
 
     return handle_task_error
@@ -133,7 +199,13 @@ def saving_record_data(original: AsyncMethod) -> AsyncMethod:
         trial = trial_under_way.get()
         if trial is None:
             return await original(manager, records, task_status, input_data)
-        return await trial.save(records, task_status)
+        try:
+            return await trial.save(records, task_status)
+        except InvalidInputError:
+            raise  # what the function returned is at fault
+        except StorageError as error:
+            _state(manager).error = error  # another try would be paid for, and not be stored either
+            raise
 
     return save_record_data
 
@@ -145,11 +217,15 @@ def handling_task_completion(original: AsyncMethod) -> AsyncMethod:
     async def handle_task_completion(manager: Any, task: asyncio.Task[Any]) -> None:
         try:
             await original(manager, task)
-        except (Exception, asyncio.CancelledError, StoppedError) as error:  # noqa: BLE001 (raised when the job has ended)
+        except BaseException as error:  # noqa: BLE001 (raised when the job has ended)
             state = _state(manager)
             if not state.is_ending:
                 state.error = state.error or error
                 manager.semaphore.release()
+        finally:
+            queue = _state(manager).queue
+            if queue is not None:
+                queue.note_change()
 
     return handle_task_completion
 
@@ -159,25 +235,30 @@ def stopping_job(original: Method) -> Method:
 
     @functools.wraps(original)
     def is_job_to_stop(manager: Any) -> bool:
-        run = run_of(manager)
-        if _state(manager).error is not None or (run is not None and run.stop_reason is not None):
+        run, state = run_of(manager), _state(manager)
+        if state.error is not None or (run is not None and run.stop_reason is not None):
             return True
-        # All places are free again, so whatever was tried has been counted and put back, if it is to be tried again.
-        is_idle = manager.semaphore._value >= manager.job_config.max_concurrency  # noqa: SLF001 (no other way to know)
-        return original(manager) or (is_idle and manager.job_input_queue.empty())
+        return original(manager) or (state.queue is not None and state.queue.is_used_up())
 
     return is_job_to_stop
 
 
 def running_orchestration(original: AsyncMethod) -> AsyncMethod:
-    """Raise what ended the job."""
+    """Give the job a queue that says when it is used up, and raise what ended the job."""
 
     @functools.wraps(original)
     async def async_run_orchestration(manager: Any) -> None:
-        await original(manager)
-        error = _state(manager).error
+        state, queue = _state(manager), manager.job_input_queue
+        state.queue = manager.job_input_queue = InputQueue(manager, queue)
+        try:
+            await original(manager)
+        finally:
+            state.queue, manager.job_input_queue = None, queue
+        error = state.error
         if error is not None:
-            raise error if isinstance(error, Exception) else RuntimeError("a task was cancelled") from error
+            raise (
+                error if isinstance(error, Exception | KeyboardInterrupt) else RuntimeError("a task was cancelled")
+            ) from error
 
     return async_run_orchestration
 
@@ -191,3 +272,14 @@ def cleaning_up(original: AsyncMethod) -> AsyncMethod:
         await original(manager)
 
     return cleanup
+
+
+def processing_tasks(original: AsyncMethod) -> AsyncMethod:
+    """End when the queue says that the job is over."""
+
+    @functools.wraps(original)
+    async def process_tasks(manager: Any) -> None:
+        with suppress(JobOverError):
+            await original(manager)
+
+    return process_tasks

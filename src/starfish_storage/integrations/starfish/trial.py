@@ -13,7 +13,7 @@ from starfish_storage.errors import InvalidDataError
 from starfish_storage.generation.account import AttemptAccount, attempt_under_way
 from starfish_storage.generation.tracebacks import error_texts
 from starfish_storage.models import StatusRecord, utc_now
-from starfish_storage.runs import Attempt, ClaimedInput, Conversion, Outcome, Output, StatusAttempt
+from starfish_storage.runs import Attempt, ClaimedInput, Conversion, Outcome, Output, StatusAttempt, status_of_input
 
 if TYPE_CHECKING:
     from starfish_storage.integrations.starfish.factory_run import FactoryRun
@@ -83,7 +83,12 @@ class Trial:
         if checked.notes is not None:
             self._conversions = checked.notes.conversions()
         outputs = [replace(one, status=status) if one.status == "completed" else one for one in checked.outputs]
-        return await self._finish(self._described("completed"), outputs, None)
+        refused = next((one.error_message for one in outputs if one.status == "failed"), None)
+        why = refused if outputs and status_of_input([one.status for one in outputs]) == "failed" else None
+        references = await self._finish(self._described("completed"), outputs, why)
+        if why is not None:
+            raise InvalidDataError("what the function returned", "$", why)
+        return references
 
     async def fail(self) -> None:
         """Store that it failed, with what the function had returned before."""

@@ -13,6 +13,7 @@ from typing import Any, cast
 _PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 _HALF = re.compile("[\ud800-\udfff]")
 _REPLACEMENT = "\ufffd"
+_ESCAPED = re.compile(rb"\\u")
 
 
 def has_pair(text: str) -> bool:
@@ -22,6 +23,12 @@ def has_pair(text: str) -> bool:
     (True, False)
     """
     return _PAIR.search(text) is not None
+
+
+def may_have_halves(text: bytes) -> bool:
+    """Return whether JSON text has anything by which a half of a surrogate pair could stand in it. Nearly none has."""
+    # `in` looks for two bytes at a tenth of the speed, where there are backslashes.
+    return _ESCAPED.search(text) is not None or b"\xed" in text
 
 
 def joined(text: str) -> str:

@@ -47,7 +47,8 @@ from starfish_storage.generation import (
     Where,
     explain_calls,
 )
-from starfish_storage.interface import DataPlace, ScannedRecord, SearchPage, SearchPlace, SearchState, StoreSize
+from starfish_storage.interface import DataPlace, SearchPage, SearchPlace, SearchState, StoreSize
+from starfish_storage.interface.scanning import ScannedLines, ScannedRecord
 from starfish_storage.runs import (
     Annotation,
     AnnotationCounts,
@@ -174,6 +175,9 @@ class Beyond(Protocol):
         with_data: bool = True,
         largest: int | None = None,
     ) -> AsyncIterator[list[ScannedRecord]]: ...
+    def scan_lines(
+        self, master_job_id: str, status_filter: Sequence[str] | None = None
+    ) -> AsyncIterator[ScannedLines | list[ScannedRecord]]: ...
     def read_scanned(
         self, records: Sequence[ScannedRecord], *, largest: int | None = None
     ) -> AsyncIterator[list[ScannedRecord]]: ...

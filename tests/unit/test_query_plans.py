@@ -145,10 +145,11 @@ def test_a_page_at_the_end_begins_where_the_last_one_ended(database: apsw.Connec
         branches = [step for step in plan if step.startswith("SEARCH records")]
         assert len(branches) == number
         assert all("(start_time,record_uid)<(?,?)" in step for step in branches), plan
-        plan = plan_of(database, QUERIES.merged("scan_records_after", number))
-        branches = [step for step in plan if step.startswith("SEARCH records")]
-        assert len(branches) == number
-        assert all("(start_time,record_uid)>(?,?)" in step for step in branches), plan
+        for name in ("scan_records_after", "read_lines"):
+            plan = plan_of(database, QUERIES.merged(name, number))
+            branches = [step for step in plan if step.startswith("SEARCH records")]
+            assert len(branches) == number
+            assert all("(start_time,record_uid)>(?,?)" in step for step in branches), plan
 
 
 def test_a_reply_is_found_by_its_request(database: apsw.Connection) -> None:

@@ -180,6 +180,10 @@ class FileSystemDataHandler(DataHandler):
         place = place_in_pack(key)
         return self._reader.read(key) if place is None else self.packs.read(place)
 
+    def read_packed(self, place: PackPlace) -> bytes:
+        """See `DataHandler.read_packed`."""
+        return self.packs.read(place)
+
     def read_parts(self, key: str, length: int) -> Iterator[bytes]:
         """See `DataHandler.read_parts`."""
         place = place_in_pack(key)

@@ -9,7 +9,7 @@ from starfish_storage import keys
 from starfish_storage.data.compressed_packs import RecentFrames
 from starfish_storage.data.directories import Directories
 from starfish_storage.data.open_packs import OpenPack, open_pack
-from starfish_storage.errors import DataNotFoundError, StoreDamagedError
+from starfish_storage.errors import DataNotFoundError, InvalidReferenceError, StoreDamagedError
 from starfish_storage.files.errors import translated
 from starfish_storage.files.spare_descriptors import SPARES
 from starfish_storage.keys import PACKS_DIRECTORY, PackPlace
@@ -160,6 +160,8 @@ class PackReader:
 
     def _opened(self, name: str) -> OpenPack:
         """Open a pack anew. Raises a plain `FileNotFoundError` if there is none."""
+        if keys.pack_named(keys.pack_key(name)) is None:
+            raise InvalidReferenceError(name, "it is not the name of a pack")  # of a row that was tampered with
         pack = open_pack(self._directories, name, self._frames)
         self._keep(name, pack)
         return pack

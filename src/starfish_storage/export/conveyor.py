@@ -10,6 +10,7 @@ from starfish_storage.export.forms import FormWriter, OnRows
 from starfish_storage.export.records import ExportedRecord, Refusal
 from starfish_storage.export.report import ExportReport
 from starfish_storage.export.reshaping import Reshaper
+from starfish_storage.interface.scanning import ScannedLines
 
 _AT_ONCE = 500  # rows that are on the way: as many as a scan yields
 
@@ -54,6 +55,18 @@ class Conveyor:
     def add(self, records: Sequence[ExportedRecord]) -> None:
         """Send records through all steps, and write what comes of them."""
         self._hand_on(0, records)
+
+    def add_lines(self, batch: ScannedLines) -> None:
+        """Write records of which nothing but their data is wanted; at once, if no step has anything to do with it."""
+        self._check()
+        lines = b"".join(batch.lines)
+        if self._limit is None and all(step.passes(lines) for step in self._steps) and self._writer.add_lines(lines):
+            self.written += len(batch.lines)
+            return
+        for start in range(0, len(batch.lines), _AT_ONCE):
+            some = slice(start, start + _AT_ONCE)
+            records = zip(batch.record_uids[some], batch.lines[some], strict=True)
+            self.add([ExportedRecord(uid, line, None) for uid, line in records])
 
     def finish(self, report: ExportReport, tell: OnRows) -> None:
         """Send through the rest what each step yields at its end, then write all that is not written yet.

@@ -35,7 +35,7 @@ from starfish_storage.export.sources import sources_of
 from starfish_storage.export.streaming import ByteStream, Stream
 from starfish_storage.export.unfinished import unfinished_runs
 from starfish_storage.filtering import reviews_of
-from starfish_storage.interface import ScannedRecord, Storage
+from starfish_storage.interface import ScannedLines, ScannedRecord, Storage
 
 
 async def export(
@@ -153,10 +153,17 @@ class _Export:
 
     async def _hand_over(self, conveyor: Conveyor, call: Call) -> None:
         done, total = 0, await self._selection.count()
-        async with aclosing(self._selection.scan()) as batches:
+        only_data = self._form.metadata_key is None and self._shape.annotations_key is None
+        is_plain = only_data and not self._shape.needs_source and not self._shape.needs_reviews
+        scan = self._selection.scan_lines() if is_plain and self._selection.is_whole else self._selection.scan()
+        async with aclosing(scan) as batches:
             async for batch in batches:
-                await call(partial(conveyor.add, await self._exported(batch)))
-                done += len(batch)
+                if isinstance(batch, ScannedLines):
+                    await call(partial(conveyor.add_lines, batch))
+                    done += len(batch.lines)
+                else:
+                    await call(partial(conveyor.add, await self._exported(batch)))
+                    done += len(batch)
                 self._progress(ExportProgress(done, max(done, total)))
                 if conveyor.is_full:
                     break

@@ -176,6 +176,10 @@ class FormWriter(ABC):
     def add(self, records: Sequence[ExportedRecord]) -> list[Refusal]:
         """Take records, in order; return why those that this form cannot hold were left out."""
 
+    def add_lines(self, lines: bytes) -> bool:  # noqa: ARG002 (for those that write lines)
+        """Take the data of records, one a line, in place of the records; False: it needs those."""
+        return False
+
     def expect(self, fields: Sequence[str]) -> None:  # noqa: B027 (only a header has names of what no record has)
         """Take, before the first record, the names to which the data of all records was cut, in their order."""
 

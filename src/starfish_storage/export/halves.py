@@ -9,6 +9,7 @@ from starfish_storage.codec import line_without_halves, without_halves
 from starfish_storage.export.records import ExportedRecord
 from starfish_storage.export.report import ExportReport
 from starfish_storage.export.reshaping import Reshaper
+from starfish_storage.surrogates import may_have_halves
 
 
 class HalvesReplaced(Reshaper):
@@ -27,6 +28,10 @@ class HalvesReplaced(Reshaper):
             payload, metadata = self.data(record.payload), self.metadata(record.metadata)
             is_whole = payload is record.payload and metadata is record.metadata
             yield record if is_whole else record._replace(payload=payload, metadata=metadata)
+
+    def passes(self, lines: bytes) -> bool:
+        """See `Reshaper.passes`."""
+        return not may_have_halves(lines)
 
     def note(self, report: ExportReport) -> None:
         """See `Reshaper.note`."""

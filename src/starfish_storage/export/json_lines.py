@@ -94,6 +94,11 @@ class LineWriter(FormWriter):
         self._file.write(b"".join(lines))
         return refused
 
+    def add_lines(self, lines: bytes) -> bool:
+        """See `FormWriter.add_lines`."""
+        self._file.write(lines)
+        return True
+
     def finish(self) -> None:
         """See `FormWriter.finish`."""
         self._file.close()

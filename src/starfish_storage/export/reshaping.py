@@ -27,6 +27,10 @@ class Reshaper(ABC):
     def reshape(self, records: Sequence[ExportedRecord]) -> Iterator[ExportedRecord | Refusal]:
         """Yield what becomes of records, in order: none, one or more for each; or why one is left out."""
 
+    def passes(self, lines: bytes) -> bool:  # noqa: ARG002 (for those that can tell)
+        """Return whether `reshape` is sure to yield records with these lines, and without metadata, as they are."""
+        return False
+
     def finish(self) -> Iterator[ExportedRecord | Refusal]:
         """Yield what needs all records, after the last of them."""
         return iter(())

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from starfish_storage.errors import InvalidInputError, NotFoundError
 from starfish_storage.export.provenance import Chosen
 from starfish_storage.filtering import Condition, Sample, conditions_of, filter_records, on_one_line
-from starfish_storage.interface import ScannedRecord, Storage
+from starfish_storage.interface import ScannedLines, ScannedRecord, Storage
 from starfish_storage.models import GenerationMasterJob
 
 DEFAULT_STATUSES = ("completed",)
@@ -64,6 +64,17 @@ class Selection:
             )
             async for batch in found:
                 yield [on_one_line(record) for record in batch]
+
+    async def scan_lines(self) -> AsyncGenerator[ScannedLines | list[ScannedRecord]]:
+        """Yield what `scan` does, with the data alone where that is quicker: of all records of its statuses."""
+        for job in self.jobs:
+            async for batch in self.storage.scan_lines(job.master_job_id, self.statuses):
+                yield batch if isinstance(batch, ScannedLines) else [on_one_line(record) for record in batch]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it has all records of its statuses, in their own order."""
+        return not self.where and self.search is None and self.sample is None
 
 
 def accepting(where: Sequence[str | Condition], accepted_only: bool) -> Sequence[str | Condition]:

@@ -7,11 +7,12 @@ from typing import Any
 from starfish_storage.codec import decode, encode
 from starfish_storage.errors import SEE_DAMAGE, StorageError, StoreDamagedError
 from starfish_storage.interface import ScannedRecord
+from starfish_storage.interface.scanning import is_line
 
 
 def on_one_line(record: ScannedRecord) -> ScannedRecord:
     """Return a record whose data is a JSON object on one line, or an error: other programs write other lines."""
-    if record.payload is None or _is_line(record.payload):
+    if record.payload is None or is_line(record.payload):
         return record
     error: StorageError
     try:
@@ -20,8 +21,3 @@ def on_one_line(record: ScannedRecord) -> ScannedRecord:
     except (ValueError, RecursionError):
         error = StoreDamagedError(str(record.output_ref), f"it is not a JSON object; {SEE_DAMAGE}")
     return record._replace(payload=None, error=error)
-
-
-def _is_line(payload: bytes) -> bool:
-    """Return whether data is a line as this library writes it."""
-    return payload.endswith(b"}\n") and payload.startswith(b"{") and payload.find(b"\n") == len(payload) - 1

@@ -39,7 +39,7 @@ from starfish_storage.interface.rows import (
     WholeExecutionJobRow,
     WholeRecordRow,
 )
-from starfish_storage.interface.scanning import DataPlace, ScannedRecord
+from starfish_storage.interface.scanning import DataPlace, ScannedLines, ScannedRecord
 from starfish_storage.interface.search import SearchHit, SearchPage, SearchPlace, SearchState
 from starfish_storage.interface.sizes import StoreSize
 from starfish_storage.interface.storage import Storage
@@ -73,6 +73,7 @@ __all__ = [
     "RunLedger",
     "RunRow",
     "RunSize",
+    "ScannedLines",
     "ScannedRecord",
     "SearchHit",
     "SearchPage",

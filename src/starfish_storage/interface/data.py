@@ -281,6 +281,10 @@ class DataHandler(ABC):
             InvalidReferenceError: what is there is a link or no regular file.
         """
 
+    def read_packed(self, place: PackPlace) -> bytes:
+        """Return what lies at a place in a pack. May block. Raises as `read`."""
+        return self.read(place.key)
+
     @abstractmethod
     def read_parts(self, key: str, length: int) -> Iterator[bytes]:
         """Yield the data under a key in parts of about so many bytes: all of one version. May block.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from starfish_storage.interface.annotations import AnnotationStore
 from starfish_storage.interface.change_feed import ChangeFeed
@@ -18,7 +19,10 @@ from starfish_storage.interface.ledger import RunLedger
 from starfish_storage.interface.rows import DataLocation, RecordRow
 from starfish_storage.interface.scanning import ScannedRecord
 from starfish_storage.interface.transfer import RowTransfer
+from starfish_storage.keys import PackPlace
 from starfish_storage.models import Record
+
+Result = TypeVar("Result")
 
 
 class MetadataHandler(ProjectContract, MasterJobContract, ExecutionJobContract, RecordContract):
@@ -121,6 +125,30 @@ class MetadataHandler(ProjectContract, MasterJobContract, ExecutionJobContract, 
 
         Raises nothing of its own.
         """
+
+    def locate_at_once(self, key: str) -> tuple[str | PackPlace, str | None] | None:  # noqa: ARG002 (for others)
+        """Return where data lies, and its SHA-256 in hex if that is known, where both can be told on the spot.
+
+        None: they cannot, or `locate_data` knows more. What lies there may be about to be replaced, as anything may.
+        """
+        return None
+
+    async def read_lines(
+        self,
+        master_job_id: str,
+        status_filter: Sequence[str] | None,
+        after: ScannedRecord | None,
+        limit: int,
+        read: Callable[[Sequence[Sequence[Any]]], Result],
+    ) -> Result | None:
+        """Return what a function makes of the next records, in the order of `list_record_rows`.
+
+        It is called in the thread that has looked them up, with a sequence for each: uid, start time, SHA-256 of the
+        data in hex, and the pack, the start and the length of its line there; None for what is not known, or not so.
+        None: this handler does not list them, and `list_record_rows` does.
+        """
+        _ = master_job_id, status_filter, after, limit, read
+        return None
 
     @abstractmethod
     async def list_record_rows(

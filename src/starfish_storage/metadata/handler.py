@@ -42,6 +42,8 @@ from starfish_storage.models import (
 
 Model = TypeVar("Model")
 
+_UNREADABLE = (ValueError, TypeError, AttributeError, RecursionError)
+
 
 class SQLMetadataHandler(MetadataHandler):
     """Keeps rows in a database; what differs between engines is in the database and in the subclasses.
@@ -352,7 +354,12 @@ class SQLMetadataHandler(MetadataHandler):
 
     async def _get(self, query: str, id: str, convert: Callable[[Row], Model]) -> Model | None:
         row = await self._database.first(self._queries[query], (values.text("id", id),))
-        return None if row is None else self._converted([row], convert)[0]
+        if row is None:
+            return None
+        try:
+            return convert(row)
+        except _UNREADABLE:
+            return self._converted([row], convert)[0]
 
     async def _list(self, query: str, parameters: Row, convert: Callable[[Row], Model]) -> list[Model]:
         return await self._database.all(query, parameters, lambda found: self._converted(found, convert))
@@ -362,7 +369,7 @@ class SQLMetadataHandler(MetadataHandler):
         try:
             for row in found:
                 converted.append(convert(row))  # noqa: PERF401 (how far it came tells which row is damaged)
-        except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        except _UNREADABLE as error:
             # Not chained: the parsers' messages quote what stands in the row.
             own_id, *_ = found[len(converted)]
             reason = f"the row of {shorten(own_id)} cannot be read ({type(error).__name__}); {SEE_DAMAGE}"

@@ -54,8 +54,19 @@ class DataReading:
     def __init__(self, metadata: MetadataHandler, data: DataHandler) -> None:
         self._metadata = metadata
         self._data = data
+        self._locate_at_once = metadata.locate_at_once if self.is_near else _nowhere
         self._readers: ThreadPoolExecutor | None = None
         self._reads = 0
+
+    @property
+    def data(self) -> DataHandler:
+        """Where the files lie."""
+        return self._data
+
+    @property
+    def is_near(self) -> bool:
+        """Whether the files lie on this machine: a hop to another thread costs more than reading one."""
+        return self._data.parallel == 1
 
     @property
     def is_open(self) -> bool:
@@ -84,16 +95,20 @@ class DataReading:
         self._reads += 1
         if self._reads % _READS_IN_A_ROW == 0:
             await asyncio.sleep(0)
-        return self._decoded(key, await self.read_bytes(key))
+        payload = self._read_at_once(key)
+        return self._decoded(key, await self._read_bytes(key) if payload is None else payload)
 
     async def read_bytes(self, key: str) -> bytes:
         """Return the data under a key as it is; raises as `read`, but accepts what is not JSON."""
+        payload = self._read_at_once(key)
+        return await self._read_bytes(key) if payload is None else payload
+
+    async def _read_bytes(self, key: str) -> bytes:
         located = await self._metadata.locate_data((key,))
         place, sha256, pending = located.get(key) or (key, None, None)
         if pending is not None:
             return self._pending(DataLocation(place, sha256, pending))
-        # A hop to another thread would cost more than the read, where that is quick.
-        read = self._read_now(place) if self._data.parallel == 1 else await self._read_once(place)
+        read = await self._read_once(place)
         if read is None or sha256 not in (None, content_digest(read)):
             return await self._read_again(key)
         return read
@@ -240,6 +255,19 @@ class DataReading:
             if size >= _SCANNED_BYTES:
                 return
 
+    def _read_at_once(self, key: str) -> bytes | None:
+        """Return data that is where its row says, as it nearly always is; None where it takes a closer look."""
+        found = self._locate_at_once(key)
+        if found is None:
+            return None
+        place, sha256 = found
+        data = self._data
+        try:
+            payload = data.read(place) if isinstance(place, str) else data.read_packed(place)
+        except DataNotFoundError:
+            return None
+        return payload if sha256 is None or content_digest(payload) == sha256 else None
+
     async def _read_again(self, key: str) -> bytes:
         """Return data whose file is missing or not what its row says: a writer may be about to replace it."""
         payload, place = None, key
@@ -297,8 +325,8 @@ class DataReading:
         ]
 
     async def _read_once(self, key: str) -> bytes | None:
-        if self._data.parallel == 1:
-            return self._read_now(key)  # a hop to another thread would cost more than the read
+        if self.is_near:
+            return self._read_now(key)
         return await self._in_pool(lambda: self._read_now(key))
 
     def _read_now(self, key: str) -> bytes | None:
@@ -317,6 +345,10 @@ class DataReading:
         if not isinstance(value, dict):
             raise StoreDamagedError(self._data.to_reference(key), f"it does not hold a JSON object; {SEE_DAMAGE}")
         return cast("dict[str, Any]", value)
+
+
+def _nowhere(key: str) -> None:
+    """Tell nothing on the spot."""
 
 
 def _place_in_file(place: PackPlace, data: DataHandler) -> DataPlace:

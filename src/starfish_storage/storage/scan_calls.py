@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 
 from starfish_storage.interface import DataPlace, MetadataHandler, ScannedRecord
-from starfish_storage.interface.scanning import RecordScan
+from starfish_storage.interface.scanning import RecordScan, ScannedLines
 from starfish_storage.storage.data_reading import DataReading
+from starfish_storage.storage.line_scan import LineScan
 
 
 class ScanCalls(RecordScan):
@@ -48,6 +49,14 @@ class ScanCalls(RecordScan):
                 records, places = records[len(found) :], places[len(found) :]
             if is_last:
                 return
+
+    async def scan_lines(
+        self, master_job_id: str, status_filter: Sequence[str] | None = None
+    ) -> AsyncIterator[ScannedLines | list[ScannedRecord]]:
+        """See `RecordScan.scan_lines`."""
+        scan = LineScan(self._rows, self._data, master_job_id, status_filter)
+        async for batch in scan.batches():
+            yield batch
 
     def read_scanned(
         self, records: Sequence[ScannedRecord], *, largest: int | None = None

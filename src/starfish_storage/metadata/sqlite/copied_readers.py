@@ -13,7 +13,7 @@ from starfish_storage.errors import StorageError
 from starfish_storage.metadata.lifecycle import closed
 from starfish_storage.metadata.sqlite.driver import Cursor, Row
 from starfish_storage.metadata.sqlite.errors import translate
-from starfish_storage.metadata.sqlite.readers import Readers
+from starfish_storage.metadata.sqlite.readers import Readers, fetch_one
 from starfish_storage.metadata.sqlite.starfish_copy import MigratedCopy, still_written
 from starfish_storage.metadata.sqlite.untouched import UntouchedReaders, states_of_files
 
@@ -67,6 +67,10 @@ class CopiedReaders(Readers):
             source, self._source = self._source, None
         if source is not None:
             source.close()
+
+    def first(self, query: str, parameters: Row) -> Row | None:
+        """See `Readers.first`."""
+        return self.fetch(query, parameters, fetch_one)
 
     def fetch(self, query: str, parameters: Row, fetch: Callable[[Cursor], Result]) -> Result:
         """See `Readers.fetch`."""

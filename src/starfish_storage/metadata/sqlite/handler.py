@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any, TypeVar
 
 from starfish_storage.errors import StorageIOError
-from starfish_storage.interface import AskedLayout, ChangeFeed, DataHandler, DataLocation, RecordRow, RowLogHandler
+from starfish_storage.interface import (
+    AskedLayout,
+    ChangeFeed,
+    DataHandler,
+    DataLocation,
+    RecordRow,
+    RowLogHandler,
+    ScannedRecord,
+)
 from starfish_storage.keys import PackPlace, owner_uid, pack_key, place_in_pack, version_key
+from starfish_storage.metadata import selecting, values
 from starfish_storage.metadata.handler import SQLMetadataHandler
 from starfish_storage.metadata.ledger import RefuseInput
 from starfish_storage.metadata.row import only_value
@@ -22,6 +32,9 @@ from starfish_storage.metadata.sqlite.pack_contents import PackContents
 from starfish_storage.metadata.sqlite.readers import Readers
 from starfish_storage.metadata.sqlite.repacking import Repacking
 from starfish_storage.metadata.sqlite.shuffled import ShuffledRecords
+from starfish_storage.models import RECORD_STATUSES
+
+Result = TypeVar("Result")
 
 
 class SQLiteMetadataHandler(SQLMetadataHandler):
@@ -70,6 +83,7 @@ class SQLiteMetadataHandler(SQLMetadataHandler):
         )
         self._session = Session(root, open_commit, data, vfs, data_elsewhere=data_elsewhere, read_only=read_only)
         super().__init__(self._session, data, codec, refuse_input)
+        self._locate_own = self._queries["locate_own_data"]
         self._changes = SQLiteChangeFeed(self._session, codec)
         self.repacking = Repacking(self._session, data)
         self.pack_contents = PackContents(self._session)
@@ -89,6 +103,31 @@ class SQLiteMetadataHandler(SQLMetadataHandler):
         if len(keys) == 1:  # on the spot, as single rows are
             return self._located(keys, readers)
         return await readers.in_pool(partial(self._located, keys, readers))
+
+    def locate_at_once(self, key: str) -> tuple[str | PackPlace, str | None] | None:
+        """See `MetadataHandler.locate_at_once`: of data of a record's own."""
+        found = self._session.readers().first(self._locate_own, (owner_uid(key), key))
+        if found is None:
+            return None
+        digest, pack, start, length = found
+        if pack is None:
+            # Without a digest, what a killed writer has left in the journal may be newer.
+            return None if digest is None else (key, digest)
+        return None if digest is None or start < 0 or length < 0 else (PackPlace(pack, start, length), digest)
+
+    async def read_lines(
+        self,
+        master_job_id: str,
+        status_filter: Sequence[str] | None,
+        after: ScannedRecord | None,
+        limit: int,
+        read: Callable[[Sequence[Sequence[Any]]], Result],
+    ) -> Result | None:
+        """See `MetadataHandler.read_lines`."""
+        statuses = selecting.status_filter("record status", status_filter, RECORD_STATUSES)
+        each = (values.text("master_job_id", master_job_id),)
+        position = ("", "") if after is None else selecting.scan_position(after)
+        return await self._session.all(*self._merged("read_lines", each, statuses, position, (limit, 0)), read)
 
     async def get_referrer(self, key: str) -> str | None:
         """See `MetadataHandler.get_referrer`."""

@@ -26,7 +26,8 @@ Result = TypeVar("Result")
 _POOL_THREADS = 4
 
 
-def _fetch_one(cursor: Cursor) -> Row | None:
+def fetch_one(cursor: Cursor) -> Row | None:
+    """Return the first row; None if there is none."""
     return cursor.fetchone()
 
 
@@ -49,7 +50,10 @@ class Readers:
 
     def first(self, query: str, parameters: Row) -> Row | None:
         """Return the first row of a query over an index, at once and in this thread."""
-        return self.fetch(query, parameters, _fetch_one)
+        try:
+            return self._local.connection.execute(query, parameters).fetchone()
+        except (AttributeError, apsw.Error, OSError, UnicodeDecodeError):
+            return self.fetch(query, parameters, fetch_one)  # opens what is not open, and says what is wrong
 
     def all_at_once(self, query: str, parameters: Row) -> list[Row]:
         """Return all rows of a query that can have but a few, at once and in this thread."""

@@ -34,7 +34,7 @@ from starfish_storage.errors import (
 from starfish_storage.files.planted import refuse_planted_database
 from starfish_storage.metadata.sqlite.connection import BUSY_TIMEOUT_MS, limit_to_reading
 from starfish_storage.metadata.sqlite.driver import Connection, Cursor, Row, connect
-from starfish_storage.metadata.sqlite.readers import Readers
+from starfish_storage.metadata.sqlite.readers import Readers, fetch_one
 
 Result = TypeVar("Result")
 
@@ -147,6 +147,10 @@ class UntouchedReaders(Readers):
             opened, self._opened = self._opened, []
         for one in opened:
             close_untouched(one, self._path)
+
+    def first(self, query: str, parameters: Row) -> Row | None:
+        """See `Readers.first`."""
+        return self.fetch(query, parameters, fetch_one)
 
     def fetch(self, query: str, parameters: Row, fetch: Callable[[Cursor], Result]) -> Result:
         """See `Readers.fetch`."""

@@ -51,6 +51,7 @@ EVERY_CALL: dict[str, Call] = {
     "list_record_metadata": lambda s: s.list_record_metadata(MASTER_JOB, JOB),
     "iter_records": lambda s: collected(s.iter_records(MASTER_JOB)),
     "scan_records": lambda s: collected(s.scan_records(MASTER_JOB)),
+    "scan_lines": lambda s: collected(s.scan_lines(MASTER_JOB)),
     "read_scanned": lambda s: collected(s.read_scanned([])),
     "iter_record_data": lambda s: collected(s.iter_record_data("data/00/record-1.json")),
     "locate_record_data": lambda s: s.locate_record_data("data/00/record-1.json"),

@@ -17,9 +17,10 @@ from starfish_storage.errors import (
     InvalidInputError,
     InvalidReferenceError,
     InvalidStatusError,
+    StorageError,
     StoreDamagedError,
 )
-from starfish_storage.interface import ScannedRecord, Storage
+from starfish_storage.interface import ScannedLines, ScannedRecord, Storage
 from starfish_storage.models import RECORD_STATUSES
 from starfish_storage.testing.samples import MASTER_JOB, RECORD, a_record, at, save_run
 from starfish_storage.testing.store import StoreUnderTest
@@ -132,6 +133,26 @@ class ScanningTests(StorageSuite):
             assert one.record_uid in str(one.error)
         whole = [number for number in range(MANY) if number not in (3, 10)]
         assert [found[number] for number in whole] == [before[number] for number in whole]
+        lines = await as_lines(storage)
+        assert [(uid, payload) for uid, payload, _ in lines] == [(one.record_uid, one.payload) for one in found]
+        assert [number for number, (*_, error) in enumerate(lines) if error is not None] == [3, 10]
+        assert [str(lines[number][2]) for number in (3, 10)] == [str(found[number].error) for number in (3, 10)]
+
+    @pytest.mark.parametrize("statuses", [None, ["completed"], ["failed", "completed", "filtered"]], ids=repr)
+    async def test_lines_are_the_data_of_all_records_in_their_order(
+        self, storage: Storage, statuses: list[str] | None
+    ) -> None:
+        """Whether they come as lines or as records; also of records without data, and of the data of others."""
+        for _ in range(2):
+            found = await scanned(storage, statuses)
+            lines = await as_lines(storage, statuses)
+            assert lines == [(one.record_uid, one.payload, None) for one in found]
+            first = (await storage.get_records_for_master_job(MASTER_JOB))[-1]
+            await storage.log_record_metadata(a_record("borrower", output_ref=first.output_ref, start_time=at(1.5)))
+            await storage.log_record_metadata(a_record("without", output_ref=None, start_time=at(0.5)))
+        assert await collected(storage.scan_lines("nobody")) == []
+        with refused(InvalidStatusError, "unknown"):
+            await collected(storage.scan_lines(MASTER_JOB, ["unknown"]))
 
     async def test_it_goes_on_behind_a_record(self, storage: Storage) -> None:
         """Every position continues as the whole scan does, also if that record is gone meanwhile."""
@@ -244,6 +265,19 @@ class ScanningTests(StorageSuite):
             await collected(storage.scan_records(MASTER_JOB, after=junk))
         with refused(InvalidStatusError, "unknown"):
             await collected(storage.scan_records(MASTER_JOB, ["unknown"]))
+
+
+async def as_lines(
+    storage: Storage, statuses: list[str] | None = None
+) -> list[tuple[str, bytes | None, StorageError | None]]:
+    """Return uid, data and error of all records that a scan of lines finds."""
+    found: list[tuple[str, bytes | None, StorageError | None]] = []
+    async for batch in storage.scan_lines(MASTER_JOB, statuses):
+        if isinstance(batch, ScannedLines):
+            found += [(uid, line, None) for uid, line in zip(batch.record_uids, batch.lines, strict=True)]
+        else:
+            found += [(one.record_uid, one.payload, one.error) for one in batch]
+    return found
 
 
 async def scanned(storage: Storage, statuses: list[str] | None = None, **options: Any) -> list[ScannedRecord]:

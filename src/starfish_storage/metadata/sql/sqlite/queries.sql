@@ -26,6 +26,20 @@ WHERE output_ref = :output_ref AND {borrows_data records}
 UNION ALL
 SELECT data_sha256, {version} FROM record_versions WHERE output_ref = :output_ref
 
+-- name: locate_own_data
+-- The first part of `locate_data`, with the place in parts: nearly all data is found by it.
+SELECT data_sha256, pack, start, length FROM records LEFT JOIN packed_data ON packed_data.key = output_ref
+WHERE record_uid = :owner_uid AND output_ref = :output_ref
+
+-- name: read_lines
+-- What `scan_records_after` finds, as far as lines of packs are read by it.
+-- each status
+SELECT record_uid, start_time, data_sha256, pack, start, length
+FROM records LEFT JOIN packed_data ON packed_data.key = output_ref
+WHERE master_job_id = :master_job_id AND status = :status AND (start_time, record_uid) > (:start_time, :record_uid)
+-- merged
+ORDER BY start_time, record_uid LIMIT :limit OFFSET :offset
+
 -- name: get_packed_data
 SELECT pack, start, length FROM packed_data WHERE key = :key
 

@@ -166,6 +166,7 @@ def test_json_in_a_terminal_is_json(here: Path):
     ("words", "expected"),
     [
         ("starfish-storage re", {"resume", "retry", "records", "record", "repair", "restore", "restore-version"}),
+        ("starfish-storage up", {"upgrade"}),
         ("starfish-storage records cap", {"capitals-1", "capitals-2"}),
         ("starfish-storage --store store show ", {"capitals-1", "capitals-2", "sums-1", "last"}),
         ("starfish-storage --store nowhere show ca", set()),

@@ -124,16 +124,16 @@ async def test_what_begins_to_be_written_is_busy_on_purpose(tmp_path: Path) -> N
                 assert list(beside.rows("every_unreadable_row")) == []
 
 
-@pytest.mark.parametrize(("name", "how"), [("v2", "open it once"), ("starfish-0.1.3", "write to it once")])
-def test_checking_an_older_store_needs_a_copy(name: str, how: str, disk: Mounted, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["v2", "starfish-0.1.3"])
+def test_checking_an_older_store_needs_an_upgrade(name: str, disk: Mounted, tmp_path: Path) -> None:
     unpack(name, disk.path / "store")
     words = (["verify"], ["backup", str(tmp_path / "backup")], ["repair", "--dry-run"], ["collect", "--dry-run"])
     for command in words:
-        assert f"; {how} with this release" in call(*command, "--store", str(disk.path / "store")).err
+        assert "; run 'starfish-storage upgrade STORE'" in call(*command, "--store", str(disk.path / "store")).err
     disk.remount("ro")
     for command in words:
         ended = call(*command, "--store", str(disk.path / "store"))
-        assert f"copy it to a disk that can be written, and {how} there with this release, to migrate it" in ended.err
+        assert "; copy it to a disk that can be written, and run 'starfish-storage upgrade STORE' there" in ended.err
 
 
 def test_a_backup_names_the_damage(disk: Mounted, tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ _WRITERS = {
     "lm-eval": (_MORE_TOOLS, HERE / "lm_eval_writer.py", "lm-eval"),
     "sdg-hub": (_MORE_TOOLS, HERE / "sdg_hub_writer.py", "sdg-hub"),
     "starfish": (_STARFISH, MIGRATIONS.parent / "starfish_writer.py", "store"),
+    "starfish-damaged": (_STARFISH, MIGRATIONS.parent / "starfish_damage.py", "db"),
 }
 
 

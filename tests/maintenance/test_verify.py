@@ -168,7 +168,7 @@ async def test_another_programs_directory_is_refused(tmp_path: Path) -> None:
 
 async def test_a_store_of_another_version_is_refused(root: Path) -> None:
     change(root, "PRAGMA user_version = 1")
-    with pytest.raises(StoreVersionError, match="open it once"):
+    with pytest.raises(StoreVersionError, match="run 'starfish-storage upgrade STORE'"):
         verify(f"file://{root}")
 
 
@@ -176,7 +176,7 @@ async def test_a_store_of_another_version_is_refused(root: Path) -> None:
 def test_a_store_of_starfishs_is_refused_and_not_touched(tmp_path: Path, run: Callable[[str], object]) -> None:
     unpack("starfish-0.1.3", tmp_path / "store")
     before = on_disk(tmp_path / "store")
-    with pytest.raises(StoreVersionError, match="write to it once"):
+    with pytest.raises(StoreVersionError, match=r"of Starfish 0\.1; run 'starfish-storage upgrade STORE'"):
         run(f"file://{tmp_path}/store")
     assert on_disk(tmp_path / "store") == before
 

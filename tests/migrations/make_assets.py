@@ -8,6 +8,8 @@ released format is never made anew), or ``... starfish PYTHON`` with an interpre
   journal is not empty, and a file that was put in place is missing again, as after a power cut.
 - ``starfish-0.1.3.zip``, ``starfish-0.1.3.json``: a store that Starfish wrote at ``/tmp/starfish-run``, which no
   longer exists, and what Starfish answered before rows were added by hand (see `starfish_writer.py`).
+- ``starfish-0.1.3-damaged.zip`` (``... starfish-damaged PYTHON``): one that Starfish has left damaged, see
+  `starfish_damage.py`.
 - ``postgres-v1.zip``, ``postgres-v1.json`` (``... postgres-v1``): a store in PostgreSQL with its data in a directory;
   its rows are the statements of ``rows.sql``, in a schema called ``frozen``.
 """
@@ -63,6 +65,14 @@ def make_starfish(python: str) -> None:
     pack(STARFISH_ROOT, "starfish-0.1.3")
 
 
+def make_damaged(python: str) -> None:
+    """Freeze a store that Starfish has left damaged."""
+    place = STARFISH_ROOT.with_name("starfish-damaged")
+    subprocess.run([python, str(HERE / "starfish_damage.py"), str(place)], check=True)
+    pack(place / "db", "starfish-0.1.3-damaged")
+    shutil.rmtree(place)  # its settings
+
+
 def pack(root: Path, name: str) -> None:
     """Move a store into an asset."""
     shutil.make_archive(str(ASSETS / name), "zip", root)
@@ -72,6 +82,8 @@ def pack(root: Path, name: str) -> None:
 if __name__ == "__main__":
     if sys.argv[1] == "starfish":
         make_starfish(sys.argv[2])
+    elif sys.argv[1] == "starfish-damaged":
+        make_damaged(sys.argv[2])
     elif sys.argv[1].startswith("postgres-"):
         make_postgres(sys.argv[1])
     else:

@@ -59,6 +59,7 @@ _SECTIONS = {
         "unarchive": "Copy the run in an archive into a store.",
     },
     "Look after": {
+        "upgrade": "Bring a store to the format of this release.",
         "verify": "Read a whole store, and report damage.",
         "repair": "Repair a damaged store.",
         "collect": "Remove unreferenced data and leftovers.",

@@ -6,6 +6,8 @@ from starfish_storage.maintenance.repair import plan_repair, repair
 from starfish_storage.maintenance.repair_plan import RepairPlan, RepairStep
 from starfish_storage.maintenance.report import CollectReport, Finding, VerifyReport
 from starfish_storage.maintenance.restore import RestoreReport, restore
+from starfish_storage.maintenance.upgrade import upgrade
+from starfish_storage.maintenance.upgrade_report import Repaired, UpgradeReport
 from starfish_storage.maintenance.verify import verify
 
 Step = RepairStep  # as it was called before; `starfish_storage.runs.Step` is another thing
@@ -16,13 +18,16 @@ __all__ = [
     "Finding",
     "RepairPlan",
     "RepairStep",
+    "Repaired",
     "RestoreReport",
     "Step",
+    "UpgradeReport",
     "VerifyReport",
     "backup",
     "collect",
     "plan_repair",
     "repair",
     "restore",
+    "upgrade",
     "verify",
 ]

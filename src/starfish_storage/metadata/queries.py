@@ -126,6 +126,18 @@ def starfish_queries() -> Queries:
 
 
 @cache
+def starfish_repair_queries() -> Queries:
+    """Return the queries that find what is repaired in a store of Starfish, by kind, read once a process."""
+    return Queries("sqlite", "sqlite/starfish_repairs.sql")
+
+
+@cache
+def starfish_upgrade_queries() -> Queries:
+    """Return what an upgrade asks and notes beside migrating a store of Starfish, read once a process."""
+    return Queries("sqlite", "sqlite/starfish_upgrade.sql")
+
+
+@cache
 def llm_queries() -> Queries:
     """Return the queries over the logs of `llm`, read once a process."""
     return Queries("sqlite", "sqlite/llm.sql")

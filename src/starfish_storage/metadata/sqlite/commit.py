@@ -45,6 +45,7 @@ from starfish_storage.metadata.sqlite.logged_changes import LoggedChanges
 from starfish_storage.metadata.sqlite.migrate import migrate, migrate_from_starfish
 from starfish_storage.metadata.sqlite.packing import Packing
 from starfish_storage.metadata.sqlite.row_writer import SQLiteRowWriter
+from starfish_storage.metadata.sqlite.starfish_migration import Migration
 from starfish_storage.metadata.sqlite.transaction import Transaction, unsettled
 
 
@@ -176,7 +177,7 @@ class GroupCommit:
             # schema was still in the log only, would leave a store that nobody can open.
             connection = self._connection = self._open_connection = open_for_writing(self._path, "power", self._vfs)
             alone = self._session.hold()
-            migrate_from_starfish(connection, self._path, self._data, backup=True)
+            migrate_from_starfish(connection, self._path, self._data, Migration(backup=True))
             migrate(connection, self._path, alone=alone)
             check_data_location(connection, self._path, elsewhere=self._data_elsewhere)
             settle_layout(connection, self._path, self._layout)

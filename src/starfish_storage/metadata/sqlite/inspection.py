@@ -236,10 +236,11 @@ def _opened(path: str, *, read_only: bool) -> Untouched:
 
 
 def _of_format(root: str, version: int) -> StoreVersionError:
-    how = "write to it once" if version == 0 else "open it once"  # Starfish's own are only read on opening
+    former = f"format {version}" if version else "Starfish 0.1"
+    how = "run 'starfish-storage upgrade STORE'"
     if not os.access(root, os.W_OK | os.X_OK):
         how = f"copy it to a disk that can be written, and {how} there"
-    return StoreVersionError(root, f"it is of format {version}; {how} with this release, to migrate it")
+    return StoreVersionError(root, f"it is of {former}; {how}")
 
 
 class SQLiteRowInspection(RowInspection):

@@ -7,7 +7,7 @@ from starfish_storage.interface import DataHandler
 from starfish_storage.metadata.migrations import latest_version, migrations
 from starfish_storage.metadata.queries import sqlite_queries
 from starfish_storage.metadata.sqlite.driver import Connection
-from starfish_storage.metadata.sqlite.starfish_migration import is_starfish, migrate_starfish
+from starfish_storage.metadata.sqlite.starfish_migration import Migration, is_starfish, migrate_starfish
 
 APPLICATION_ID = 0x53465354
 """``SFST`` in ASCII: what SQLite's header says of a database of this library."""
@@ -43,14 +43,14 @@ def migrate(connection: Connection, path: str, *, alone: bool) -> None:
             raise
 
 
-def migrate_from_starfish(connection: Connection, path: str, data: DataHandler, *, backup: bool) -> None:
+def migrate_from_starfish(connection: Connection, path: str, data: DataHandler, how: Migration) -> None:
     """Turn a database of Starfish 0.1.x into one of the latest version, in one transaction; leave any other alone.
 
     Args:
         connection: the writing connection.
         path: the database, for messages.
         data: knows which references are keys.
-        backup: keep a copy of the database beside it first.
+        how: what is done beside it.
 
     Raises:
         apsw.Error: SQLite failed; the database is as it was.
@@ -65,4 +65,4 @@ def migrate_from_starfish(connection: Connection, path: str, data: DataHandler, 
         connection.pragma("application_id", APPLICATION_ID)
         connection.pragma("user_version", latest_version())
 
-    migrate_starfish(connection, path, data, create_schema, backup=backup)
+    migrate_starfish(connection, path, data, create_schema, how)

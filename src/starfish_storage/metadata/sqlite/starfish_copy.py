@@ -31,7 +31,7 @@ from starfish_storage.metadata.sqlite.driver import Connection, back_up, connect
 from starfish_storage.metadata.sqlite.errors import translate
 from starfish_storage.metadata.sqlite.identity import owner_of, sample_of
 from starfish_storage.metadata.sqlite.migrate import APPLICATION_ID, migrate, migrate_from_starfish
-from starfish_storage.metadata.sqlite.starfish_migration import is_starfish
+from starfish_storage.metadata.sqlite.starfish_migration import Migration, RowRepair, is_starfish
 from starfish_storage.metadata.sqlite.untouched import FileStates, close_untouched, open_untouched, states_of_files
 
 logger = logging.getLogger(__name__)
@@ -133,11 +133,17 @@ class MigratedCopy:
                 return
         raise still_written(path)
 
-    def migrate(self, path: str, data: DataHandler) -> bool:
-        """Migrate what was copied from a path; return False if it is no older store."""
+    def migrate(self, path: str, data: DataHandler, repairs: list[RowRepair] | None = None) -> bool:
+        """Migrate what was copied from a path; return False if it is no older store.
+
+        Args:
+            path: the database, for messages.
+            data: where its data lies.
+            repairs: where to note what was repaired in rows of Starfish's.
+        """
         connection = self._kept or connect(self.path, _FLAGS, None, _BUSY_TIMEOUT_MS)
         try:
-            return _migrated(connection, path, data)
+            return _migrated(connection, path, data, repairs)
         finally:
             if connection is not self._kept:
                 connection.close()
@@ -183,21 +189,26 @@ def copy_if_starfish(path: str, data: DataHandler) -> MigratedCopy | None:
     return copy_if_older(path, data) if may_be_starfish(path) else None
 
 
-def copy_if_older(path: str, data: DataHandler) -> MigratedCopy | None:
+def copy_if_older(path: str, data: DataHandler, repairs: list[RowRepair] | None = None) -> MigratedCopy | None:
     """Return a migrated copy of a database of Starfish's, or of an older format; None if it is neither.
 
     It lies in the directory for temporary files or, where there is no room, in memory.
+
+    Args:
+        path: the database.
+        data: where its data lies.
+        repairs: where to note what was repaired in rows of Starfish's.
 
     Raises:
         StorageError: it cannot be read, or there is no room for the copy.
     """
     try:
-        return _copied(path, data, os.path.realpath(tempfile.mkdtemp(prefix="starfish-storage-")))
+        return _copied(path, data, os.path.realpath(tempfile.mkdtemp(prefix="starfish-storage-")), repairs)
     except (OSError, apsw.FullError, apsw.IOError, apsw.CantOpenError) as error:
         if isinstance(error, StorageError):
             raise
         logger.info("there is no room for temporary files (%s): %r is copied into memory", type(error).__name__, path)
-    return _copied(path, data, None)
+    return _copied(path, data, None, repairs)
 
 
 def copy_if_older_untouched(
@@ -244,12 +255,14 @@ def _check_owner(owner: Owner, data: DataHandler, sample: list[str]) -> None:
     refuse_other_data(owner, data, sample)
 
 
-def _copied(path: str, data: DataHandler, directory: str | None) -> MigratedCopy | None:
+def _copied(
+    path: str, data: DataHandler, directory: str | None, repairs: list[RowRepair] | None = None
+) -> MigratedCopy | None:
     copy = MigratedCopy(directory)
     found = False
     try:
         copy.fill(path)
-        found = copy.migrate(path, data)
+        found = copy.migrate(path, data, repairs)
     except (apsw.CorruptError, apsw.NotADBError):
         pass  # opened the ordinary way, it is refused with the reason
     except (apsw.Error, OSError) as error:
@@ -262,7 +275,7 @@ def _copied(path: str, data: DataHandler, directory: str | None) -> MigratedCopy
     return copy if found else None
 
 
-def _migrated(connection: Connection, path: str, data: DataHandler) -> bool:
+def _migrated(connection: Connection, path: str, data: DataHandler, repairs: list[RowRepair] | None) -> bool:
     version = _older_format(connection)
     if version is None:
         return False
@@ -270,7 +283,7 @@ def _migrated(connection: Connection, path: str, data: DataHandler) -> bool:
     if version:
         migrate(connection, path, alone=True)
     else:
-        migrate_from_starfish(connection, path, data, backup=False)
+        migrate_from_starfish(connection, path, data, Migration(repairs=repairs))
     return True
 
 

@@ -71,13 +71,7 @@ def upgrade(
     """
     root, data_root = directories(storage_uri, data_uri, "upgrade")
     root = os.path.realpath(root)
-    path = f"{root}/{DATABASE_FILE}"
-    if not os.path.lexists(path):
-        raise StoreOpenError(root, f"there is no {DATABASE_FILE} in it; name the directory of a store")
-    refuse_planted_database(path)
-    if os.path.getsize(path) == 0:
-        raise StoreDamagedError(path, f"it is empty; {REPAIR_OR_RESTORE}")
-    found = format_of(path)
+    found = _format_of(root)
     if dry_run and found == 0:
         return _Upgrade(root, data_root).plan(progress)
     if dry_run or found == latest_version():
@@ -95,6 +89,16 @@ def upgrade(
     except StorageError as error:
         raise refusal_of_writing(error, root) from error
     return UpgradeReport(root, found, latest_version())
+
+
+def _format_of(root: str) -> int:
+    path = f"{root}/{DATABASE_FILE}"
+    if not os.path.lexists(path):
+        raise StoreOpenError(root, f"there is no {DATABASE_FILE} in it; name the directory of a store")
+    refuse_planted_database(path)
+    if os.path.getsize(path) == 0:
+        raise StoreDamagedError(path, f"it is empty; {REPAIR_OR_RESTORE}")
+    return format_of(path)
 
 
 class _Upgrade:

@@ -18,8 +18,8 @@ from benchmarks.turns import serve
 from starfish_storage import GenerationJob, GenerationMasterJob, Project, Record, open_storage
 from starfish_storage.generation import Context, generate, resume
 from starfish_storage.interface import Layout, Storage
-from starfish_storage.models import utc_now
 from starfish_storage.runs import Worker
+from starfish_storage.times import utc_now
 
 RUN = "run-1"
 

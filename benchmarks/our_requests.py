@@ -13,9 +13,9 @@ from benchmarks.memory import resident_megabytes
 from benchmarks.turns import serve
 from starfish_storage import LocalStorage
 from starfish_storage.generation import explain_calls, generate
-from starfish_storage.models import utc_now
 from starfish_storage.runs import Step, Usage
 from starfish_storage.runs.exchanges import CallRequest, CallResponse
+from starfish_storage.times import utc_now
 
 _URL = "https://api.example.com/v1/chat/completions"
 _NAME = "POST api.example.com/v1/chat/completions"

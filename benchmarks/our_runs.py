@@ -18,7 +18,7 @@ from starfish_storage import LocalStorage
 from starfish_storage.generation import Run, generate, resume
 from starfish_storage.interface import Layout
 from starfish_storage.maintenance import verify
-from starfish_storage.models import utc_now
+from starfish_storage.times import utc_now
 
 RUN = "run-1"
 

@@ -74,17 +74,10 @@ if TYPE_CHECKING:
         RunLedger,
         Storage,
     )
-    from starfish_storage.models import (
-        GenerationJob,
-        GenerationMasterJob,
-        Project,
-        Record,
-        StatusExecutionJob,
-        StatusMasterJob,
-        StatusRecord,
-    )
+    from starfish_storage.models import GenerationJob, GenerationMasterJob, Project, Record
     from starfish_storage.opening import open_storage
     from starfish_storage.redaction import SecretRedactedWarning
+    from starfish_storage.statuses import StatusExecutionJob, StatusMasterJob, StatusRecord
     from starfish_storage.storage.local import LocalStorage
     from starfish_storage.storage.postgres import PostgresStorage
 
@@ -178,12 +171,10 @@ _HOMES = {
     "starfish_storage.interface": [
         *("AnnotationStore", "DataHandler", "DataWrite", "MetadataHandler", "RowLogHandler", "RunLedger", "Storage"),
     ],
-    "starfish_storage.models": [
-        *("GenerationJob", "GenerationMasterJob", "Project", "Record"),
-        *("StatusExecutionJob", "StatusMasterJob", "StatusRecord"),
-    ],
+    "starfish_storage.models": ["GenerationJob", "GenerationMasterJob", "Project", "Record"],
     "starfish_storage.opening": ["open_storage"],
     "starfish_storage.redaction": ["SecretRedactedWarning"],
+    "starfish_storage.statuses": ["StatusExecutionJob", "StatusMasterJob", "StatusRecord"],
     "starfish_storage.storage.local": ["LocalStorage"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -8,53 +8,19 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, Self, cast, get_args
+from datetime import datetime
+from typing import Annotated, Any, Self, cast
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from starfish_storage.codec import canonical_hash
 from starfish_storage.errors import InvalidDataError
-
-StatusMasterJob = Literal["pending", "running", "completed", "failed", "completed_with_errors", "cancelled"]
-"""The statuses of a master job (a run)."""
-StatusExecutionJob = Literal["pending", "running", "completed", "duplicate", "filtered", "failed", "cancelled"]
-"""The statuses of an execution job (an input)."""
-StatusRecord = Literal["pending", "running", "completed", "duplicate", "filtered", "failed", "cancelled"]
-"""The statuses of a record."""
-
-MASTER_JOB_STATUSES: tuple[StatusMasterJob, ...] = get_args(StatusMasterJob)
-EXECUTION_JOB_STATUSES: tuple[StatusExecutionJob, ...] = get_args(StatusExecutionJob)
-RECORD_STATUSES: tuple[StatusRecord, ...] = get_args(StatusRecord)
-COUNTED_STATUSES: tuple[StatusRecord, ...] = ("completed", "filtered", "duplicate", "failed")
-"""The statuses of records that jobs count, in the order of the columns: ``completed_record_count`` and so on."""
-
+from starfish_storage.statuses import StatusExecutionJob, StatusMasterJob, StatusRecord
+from starfish_storage.times import as_utc, utc_now
 
 _UUID_4 = 0x4000 << 64 | 0x8000 << 48
 _UUID_BITS = 0xF000 << 64 | 0xC000 << 48
 """The version and the variant of a random UUID, and where they stand in it."""
-
-
-def utc_now() -> datetime:
-    """Return the current time, aware, in UTC."""
-    return datetime.now(UTC)
-
-
-def as_utc(moment: datetime) -> datetime:
-    """Return a time as an aware one in UTC; a naive one is read as UTC.
-
-    Raises:
-        ValueError: in UTC it lies outside the years 1 to 9999.
-
-    >>> as_utc(datetime(2026, 1, 31, 12)).isoformat()
-    '2026-01-31T12:00:00+00:00'
-    """
-    if moment.tzinfo is UTC:
-        return moment
-    try:
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except OverflowError as error:
-        raise ValueError(f"{moment.isoformat()} lies outside the years 1 to 9999 in UTC") from error
 
 
 def _random_uuid() -> str:

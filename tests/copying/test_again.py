@@ -11,7 +11,7 @@ from copying.stores import whole
 from starfish_storage import LocalStorage
 from starfish_storage.copying import copy
 from starfish_storage.errors import AlreadyExistsError
-from starfish_storage.models import utc_now
+from starfish_storage.times import utc_now
 
 
 def store(path: Path) -> LocalStorage:

@@ -25,8 +25,8 @@ from starfish_storage.errors import (
 )
 from starfish_storage.generation import Context, resume
 from starfish_storage.maintenance import repair, verify
-from starfish_storage.models import utc_now
 from starfish_storage.runs import RunInput, Worker
+from starfish_storage.times import utc_now
 
 
 def store(path: Path, **options: Any) -> LocalStorage:

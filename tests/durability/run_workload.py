@@ -15,7 +15,6 @@ from starfish_storage import Storage
 from starfish_storage.interface import RunLedger
 from starfish_storage.metadata.sqlite.log_lines import row_log_lines
 from starfish_storage.metadata.sqlite.rebuild import rebuild
-from starfish_storage.models import utc_now
 from starfish_storage.runs import (
     Attempt,
     CallCounts,
@@ -29,6 +28,7 @@ from starfish_storage.runs import (
     Worker,
     output_record_uid,
 )
+from starfish_storage.times import utc_now
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 KEY = "ab" * 32

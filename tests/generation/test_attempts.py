@@ -13,7 +13,7 @@ from generation.runs import AT_ONCE, NEVER, RUN, Calls, attempts, data, numbers,
 from starfish_storage.errors import ResultsSpooledError, StorageFullError
 from starfish_storage.generation import Context, Retry, resume
 from starfish_storage.interface import Storage
-from starfish_storage.models import utc_now
+from starfish_storage.times import utc_now
 
 
 async def test_each_attempt_is_stored_with_its_times_worker_error_and_usage(storage: Storage) -> None:

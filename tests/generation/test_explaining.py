@@ -15,9 +15,9 @@ from generation.runs import numbers, start
 from starfish_storage import NotFoundError
 from starfish_storage.generation import explain_calls, nearest
 from starfish_storage.interface import Storage
-from starfish_storage.models import utc_now
 from starfish_storage.runs import Step, StepSource, Usage
 from starfish_storage.runs.exchanges import CallRequest, CallResponse
+from starfish_storage.times import utc_now
 
 URL = "https://api.example.com/v1/chat/completions"
 NAME = "POST api.example.com/v1/chat/completions"

@@ -16,7 +16,7 @@ import pytest
 from durability import processes
 from generation.runs import RUN, Calls, numbers, open_store, start
 from servers.postgres import PostgresServer
-from starfish_storage import models
+from starfish_storage import times
 from starfish_storage.runs import Worker
 
 DAY = 86_400
@@ -161,16 +161,16 @@ async def test_a_machine_that_is_lost_is_missed_when_its_lease_has_expired(payer
 
 
 async def test_the_clock_is_the_servers(payers: Payers, monkeypatch: pytest.MonkeyPatch) -> None:
-    right = models.utc_now()
+    right = times.utc_now()
 
     class Clock(datetime):
         @classmethod
         def now(cls, tz: Any = None) -> Any:
             return datetime.now(tz) + timedelta(days=400)
 
-    monkeypatch.setattr(models, "datetime", Clock)
+    monkeypatch.setattr(times, "datetime", Clock)
     async with open_store(payers.store) as storage:
-        assert models.utc_now() - right > timedelta(days=300)
+        assert times.utc_now() - right > timedelta(days=300)
         assert abs(await storage.ledger.now() - right) < timedelta(minutes=5)
         seen: list[Worker] = []
 

@@ -23,8 +23,8 @@ from servers.postgres import PostgresServer
 from starfish_storage import open_storage
 from starfish_storage.generation import Context
 from starfish_storage.interface import Storage
-from starfish_storage.models import utc_now
 from starfish_storage.testing.samples import JOB, a_record, at, save_run
+from starfish_storage.times import utc_now
 
 HUSH = "hushhush"
 KEY = f"sk-proj-{HUSH}0123456789"

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from starfish_storage.generation.suspicion import Course
-from starfish_storage.models import utc_now
 from starfish_storage.runs import Step
+from starfish_storage.times import utc_now
 
 
 def reply(name: str, number: int = 1) -> Step:

@@ -18,8 +18,8 @@ from starfish_storage import LocalStorage, open_storage
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.generation import retry
 from starfish_storage.imports import ImportProgress, import_curator, import_path
-from starfish_storage.models import utc_now
 from starfish_storage.runs import Worker
+from starfish_storage.times import utc_now
 
 COUNTRIES = ("France", "Japan", "refuse", "Peru")
 

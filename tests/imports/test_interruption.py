@@ -16,7 +16,7 @@ from imports.reading import assert_sound, job_of, rows_of
 from starfish_storage import LocalStorage, Record
 from starfish_storage.errors import StorageFullError
 from starfish_storage.imports import ImportProgress, import_file, import_path
-from starfish_storage.models import utc_now
+from starfish_storage.times import utc_now
 
 ROWS = [{"n": n, "text": "x" * 200} for n in range(6000)]
 MOMENTS = (2, 15, 24)  # lines that the process has printed: twelve of checking, and as many of importing

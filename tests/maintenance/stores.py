@@ -8,7 +8,7 @@ import apsw
 
 from starfish_storage import GenerationJob, GenerationMasterJob, LocalStorage, Project, Record, Storage
 from starfish_storage.interface import Layout
-from starfish_storage.models import utc_now
+from starfish_storage.times import utc_now
 
 RECORDS = 40
 

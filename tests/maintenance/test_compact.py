@@ -13,7 +13,7 @@ from maintenance.test_verify import change, command, root
 from starfish_storage import LocalStorage, StorageIOError
 from starfish_storage.files.atomic import FileOperations
 from starfish_storage.maintenance import collect, repair, verify
-from starfish_storage.models import utc_now
+from starfish_storage.times import utc_now
 
 __all__ = ["root"]
 

@@ -25,7 +25,7 @@ from starfish_storage.files.atomic import FileOperations
 from starfish_storage.maintenance import plan_repair, repair, verify
 from starfish_storage.metadata.sqlite.locks import HeldAlone
 from starfish_storage.metadata.sqlite.rebuild import rebuild
-from starfish_storage.models import utc_now
+from starfish_storage.times import utc_now
 from unit.store_on_disk import bytes_of, rows_of
 
 __all__ = ["root"]

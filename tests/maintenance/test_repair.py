@@ -13,7 +13,7 @@ from maintenance import stores
 from maintenance.test_verify import change, command, root
 from starfish_storage import LocalStorage, Record, StorageBusyError, StoreDamagedError, StoreOpenError
 from starfish_storage.maintenance import plan_repair, repair, verify
-from starfish_storage.models import utc_now
+from starfish_storage.times import utc_now
 from unit.store_on_disk import bytes_of
 
 __all__ = ["root"]

@@ -17,7 +17,6 @@ from typing import Any
 
 from migrations.reading import asked_of, everything, judged_of, kept_of, runs_of
 from starfish_storage import GenerationJob, GenerationMasterJob, LocalStorage, Project, Record, Storage
-from starfish_storage.models import MASTER_JOB_STATUSES, RECORD_STATUSES
 from starfish_storage.runs import (
     AnnotationKind,
     Attempt,
@@ -35,6 +34,7 @@ from starfish_storage.runs import (
     Verification,
     Worker,
 )
+from starfish_storage.statuses import MASTER_JOB_STATUSES, RECORD_STATUSES
 
 RUN, WORKER = "Run-1", "worker-1"
 NOON = datetime(2026, 4, 1, 12, 0, 0, 123456, tzinfo=UTC)

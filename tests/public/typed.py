@@ -47,7 +47,7 @@ from starfish_storage.generation import (
     Where,
     explain_calls,
 )
-from starfish_storage.interface import DataPlace, SearchPage, SearchPlace, SearchState, StoreSize
+from starfish_storage.interface import DataPlace, ListedRun, SearchPage, SearchPlace, SearchState, StoreSize
 from starfish_storage.interface.scanning import ScannedLines, ScannedRecord
 from starfish_storage.runs import (
     Annotation,
@@ -356,6 +356,7 @@ async def the_ledger(ledger: RunLedger, now: datetime) -> None:
     assert_type(await ledger.find_failures(["r1"]), dict[str, str])
     (progress,) = await ledger.get_progress(await ledger.find_runs(text="math", limit=1))
     assert_type((progress, progress.done, progress.total), tuple[RunProgress, int, int | None])
+    assert_type(await ledger.list_runs(status_filter=["failed"], limit=1), list[ListedRun])
     timeline = await ledger.get_timeline("run-1", of="attempts", buckets=60, seconds=1)
     assert_type((timeline, timeline.buckets), tuple[Timeline, tuple[TimelineBucket, ...]])
     assert_type(await ledger.list_steps("j1"), list[Step])

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import pytest
 from pydantic import ValidationError
 
-from starfish_storage import GenerationJob, LocalStorage, Project, Record, models
+from starfish_storage import GenerationJob, LocalStorage, Project, Record, times
 from starfish_storage.errors import InvalidInputError, StorageBusyError
 from starfish_storage.metadata.sqlite.locks import WriterLock
 from starfish_storage.testing.samples import (
@@ -48,7 +48,7 @@ class SetClock(datetime):
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> type[SetClock]:
-    monkeypatch.setattr(models, "datetime", SetClock)
+    monkeypatch.setattr(times, "datetime", SetClock)
     return SetClock
 
 
@@ -57,7 +57,7 @@ async def test_a_clock_that_is_set_back_orders_by_what_it_showed(storage: LocalS
     for number, seconds in enumerate(shown):
         clock.shows = at(seconds)
         await storage.log_master_job_start(
-            a_master_job(storage, f"m{number}", creation_time=models.utc_now(), start_time=None, end_time=None)
+            a_master_job(storage, f"m{number}", creation_time=times.utc_now(), start_time=None, end_time=None)
         )
         job = GenerationJob(job_id=f"j{number}", master_job_id=MASTER_JOB)
         await storage.log_execution_job_start(job)
@@ -214,7 +214,7 @@ def test_waiting_does_not_depend_on_the_clock(tmp_path: Path, monkeypatch: pytes
 
 
 def test_saving_and_reading_look_at_the_clock_in_one_place_only() -> None:
-    sources = Path(models.__file__).parent
+    sources = Path(times.__file__).parent
     of_ages = {"maintenance", "testing", "lease.py", "inspection.py", "search", "change_feed.py", "keys.py"}
     looks = {
         f"{path.relative_to(sources)}: {line.strip()}"
@@ -223,4 +223,4 @@ def test_saving_and_reading_look_at_the_clock_in_one_place_only() -> None:
         for look in ("time.time(", "time.time_ns(", "datetime.now(", "utcnow(", "perf_counter(")
         if look in line and not of_ages & set(path.parts)
     }  # a lease measures what has passed since it was renewed; others, the age of files and objects, or their order
-    assert looks == {"models.py: return datetime.now(UTC)"}
+    assert looks == {"times.py: return datetime.now(UTC)"}

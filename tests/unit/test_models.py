@@ -11,14 +11,8 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from starfish_storage import GenerationJob, GenerationMasterJob, Project, Record
-from starfish_storage.models import (
-    COUNTED_STATUSES,
-    EXECUTION_JOB_STATUSES,
-    MASTER_JOB_STATUSES,
-    RECORD_STATUSES,
-    as_utc,
-    utc_now,
-)
+from starfish_storage.statuses import COUNTED_STATUSES, EXECUTION_JOB_STATUSES, MASTER_JOB_STATUSES, RECORD_STATUSES
+from starfish_storage.times import as_utc, utc_now
 
 NAIVE = datetime(2026, 1, 31, 12, tzinfo=UTC).replace(tzinfo=None)
 ELSEWHERE = timezone(timedelta(hours=5, minutes=30))

@@ -16,7 +16,7 @@ from starfish_storage.cli.output import show_report
 from starfish_storage.cli.place import Place
 from starfish_storage.cli.run_lookup import find_run
 from starfish_storage.filtering import Sample
-from starfish_storage.models import RECORD_STATUSES
+from starfish_storage.statuses import RECORD_STATUSES
 from starfish_storage.wording import size
 
 if TYPE_CHECKING:

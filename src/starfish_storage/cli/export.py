@@ -38,7 +38,7 @@ from starfish_storage.export import (
 from starfish_storage.export.fields import parse_fields
 from starfish_storage.export.streaming import ByteStream
 from starfish_storage.filtering import Sample
-from starfish_storage.models import RECORD_STATUSES
+from starfish_storage.statuses import RECORD_STATUSES
 
 
 def _help() -> str:

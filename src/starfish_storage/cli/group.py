@@ -97,7 +97,9 @@ class CommandGroup(click.Group):
         if name not in _MODULES:
             return None
         command: click.Command = getattr(importlib.import_module(_MODULES[name]), f"{name.replace('-', '_')}_command")
-        gc.enable()  # the process began without, see `starfish_storage.__main__`
+        if not gc.isenabled():  # the process began without, see `starfish_storage.__main__`
+            gc.freeze()  # what is imported stays: without this, the collector begins with looking through all of it
+            gc.enable()
         return command
 
     def invoke(self, ctx: click.Context) -> Any:

@@ -6,8 +6,6 @@ from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol, cast, runtime_checkable
 
-from pydantic import BaseModel
-
 from starfish_storage.runs import Attempt
 
 
@@ -39,9 +37,10 @@ def as_json(value: object) -> Any:
 
 
 def _children(value: object) -> dict[str, object] | None:
-    if isinstance(value, BaseModel):
+    names = getattr(type(value), "model_fields", None)  # of a pydantic model, without importing pydantic
+    if names is not None:
         held = vars(value)  # `model_dump` would build a serializer first, which takes longer than a listing
-        return {name: held[name] for name in type(value).model_fields}
+        return {name: held[name] for name in names}
     if is_dataclass(value):
         totals = ("input_tokens", "output_tokens", "cost") if isinstance(value, Attempt) else ()
         return {name: getattr(value, name) for name in (*(one.name for one in fields(value)), *totals)}

@@ -27,7 +27,8 @@ from starfish_storage.cli.run_lookup import find_run
 from starfish_storage.cli.tables import Column
 from starfish_storage.filtering import Condition, Sample, filter_records
 from starfish_storage.interface import ScannedRecord, Storage
-from starfish_storage.models import RECORD_STATUSES, Record
+from starfish_storage.models import Record
+from starfish_storage.statuses import RECORD_STATUSES
 from starfish_storage.wording import number_of
 
 RECORD_COLUMNS = (Column("record"), Column("status"), Column("ended", optional=True), Column("error", whole=False))

@@ -14,8 +14,9 @@ from starfish_storage.cli.place import Place
 from starfish_storage.cli.running import carry_out, how_options, id_of_run, with_how
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.interface import Storage
-from starfish_storage.models import EXECUTION_JOB_STATUSES, GenerationJob
+from starfish_storage.models import GenerationJob
 from starfish_storage.runs import UNFINISHED, Replace
+from starfish_storage.statuses import EXECUTION_JOB_STATUSES
 
 if TYPE_CHECKING:
     from starfish_storage.generation import Run, Where

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starfish_storage.cli.call_counts import calls_text
 from starfish_storage.cli.cells import Cell, Money
@@ -15,9 +15,9 @@ from starfish_storage.cli.output import is_terminal, show_list
 from starfish_storage.cli.place import Place
 from starfish_storage.cli.tables import Column
 from starfish_storage.cli.timeline_view import timeline_text
+from starfish_storage.codec import decode
 from starfish_storage.errors import StorageError
-from starfish_storage.interface import Storage
-from starfish_storage.models import COUNTED_STATUSES, GenerationMasterJob
+from starfish_storage.interface import ListedRun, Storage
 from starfish_storage.runs import (
     AnnotationCounts,
     CallCounts,
@@ -29,6 +29,10 @@ from starfish_storage.runs import (
     Worker,
 )
 from starfish_storage.runs.calls import notes_text
+from starfish_storage.statuses import COUNTED_STATUSES
+
+if TYPE_CHECKING:
+    from starfish_storage.models import GenerationMasterJob
 
 JOB_COLUMNS = (
     Column("run"),
@@ -55,55 +59,54 @@ _RANDOM_ID = re.compile(r"[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}")
 _ENOUGH = 12  # characters of a random id that no other run begins with
 
 
-@dataclass(frozen=True, slots=True)
-class ListedRun(RunProgress):
-    """A run in a list."""
+def _cells(run: ListedRun) -> Sequence[Cell]:
+    """Return what a row of a table shows, by `JOB_COLUMNS`."""
+    job = run.job
+    return (
+        job.master_job_id,
+        job.project_id,
+        job.name,
+        job.status,
+        job.target_record_count,
+        *(run.records.get(status, 0) for status in COUNTED_STATUSES),
+        None if run.state is None else Money(run.state.cost),
+        datetime.fromisoformat(job.creation_time),
+    )
 
-    def cells(self) -> Sequence[Cell]:
-        """Return what a row of a table shows, by `JOB_COLUMNS`."""
-        job = self.job
-        return (
-            job.master_job_id,
-            job.project_id,
-            job.name,
-            job.status,
-            job.target_record_count,
-            *(self.records.get(status, 0) for status in COUNTED_STATUSES),
-            None if self.state is None else Money(self.state.cost),
-            job.creation_time,
-        )
 
-    def cells_for_people(self) -> Sequence[Cell]:
-        """Return what a row in a terminal shows, which has less room; the beginning of an id will do."""
-        job = self.job
-        return (
-            job.master_job_id[:_ENOUGH] if _RANDOM_ID.fullmatch(job.master_job_id) else job.master_job_id,
-            job.status,
-            f"{self.records.get('completed', 0)} of {job.target_record_count or '?'}",
-            self.records.get("failed", 0),
-            None if self.state is None else Money(self.state.cost),
-            f"{job.creation_time:%Y-%m-%d %H:%M}",
-            job.project_id,
-            job.name,
-        )
+def _cells_for_people(run: ListedRun) -> Sequence[Cell]:
+    """Return what a row in a terminal shows, which has less room; the beginning of an id will do."""
+    job = run.job
+    return (
+        job.master_job_id[:_ENOUGH] if _RANDOM_ID.fullmatch(job.master_job_id) else job.master_job_id,
+        job.status,
+        f"{run.records.get('completed', 0)} of {job.target_record_count or '?'}",
+        run.records.get("failed", 0),
+        None if run.state is None else Money(run.state.cost),
+        f"{datetime.fromisoformat(job.creation_time):%Y-%m-%d %H:%M}",
+        job.project_id,
+        job.name,
+    )
 
-    def to_json(self) -> dict[str, Any]:
-        """Return what is printed with ``--json``: the fields of the master job, ``run`` and ``records``."""
-        return as_json(self.job) | {"run": as_json(self.state), "records": dict(self.records)}
+
+def run_as_json(run: ListedRun) -> dict[str, Any]:
+    """Return what is printed with ``--json``: the fields of the master job, ``run`` and ``records``."""
+    job = run.job
+    read = {
+        "output_schema": decode(job.output_schema.encode()),
+        "summary": None if job.summary is None else decode(job.summary.encode()),
+    }
+    return job._asdict() | read | {"run": as_json(run.state), "records": dict(run.records)}
 
 
 def show_runs(runs: Sequence[ListedRun], *, as_json: bool = False) -> None:
     """Print a list of runs."""
-    if is_terminal() and not as_json:
-        show_list(_COLUMNS_FOR_PEOPLE, runs, ListedRun.cells_for_people)
+    if as_json:
+        show_list(JOB_COLUMNS, map(run_as_json, runs), lambda _: (), as_json=True)
+    elif is_terminal():
+        show_list(_COLUMNS_FOR_PEOPLE, runs, _cells_for_people)
     else:
-        show_list(JOB_COLUMNS, runs, ListedRun.cells, as_json=as_json)
-
-
-async def listed(storage: Storage, jobs: Sequence[GenerationMasterJob]) -> list[ListedRun]:
-    """Return runs with their states."""
-    found = await storage.ledger.get_progress(jobs, with_inputs=False)
-    return [ListedRun(one.job, one.state, one.records, one.inputs) for one in found]
+        show_list(JOB_COLUMNS, runs, _cells)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,10 @@ from starfish_storage.cli.opening import reading
 from starfish_storage.cli.options import example, one_of, with_json, with_limit, with_store
 from starfish_storage.cli.output import say
 from starfish_storage.cli.place import Place
-from starfish_storage.cli.run_view import ListedRun, listed, show_runs
+from starfish_storage.cli.run_view import show_runs
 from starfish_storage.errors import NotFoundError
-from starfish_storage.models import MASTER_JOB_STATUSES
+from starfish_storage.interface import ListedRun
+from starfish_storage.statuses import MASTER_JOB_STATUSES
 from starfish_storage.wording import number_of
 
 
@@ -35,4 +36,4 @@ async def _runs(place: Place, project: str | None, status: tuple[str, ...], limi
     async with reading(place) as storage:
         if project is not None and await storage.get_project(project) is None:
             raise NotFoundError("project", project, "'starfish-storage projects' lists all projects")
-        return await listed(storage, await storage.list_master_jobs(project, status, limit + 1 if limit else None))
+        return await storage.ledger.list_runs(project, status, limit + 1 if limit else None)

@@ -17,11 +17,11 @@ from starfish_storage.cli.place import Place
 from starfish_storage.cli.record import JobView, RecordView, job_view, record_view, show_origin, show_record, text_shown
 from starfish_storage.cli.records import RECORD_COLUMNS, record_cells
 from starfish_storage.cli.run_lookup import find_run
-from starfish_storage.cli.run_view import ListedRun, RunView, fields_of, listed, show_runs, view_of
+from starfish_storage.cli.run_view import RunView, fields_of, run_as_json, show_runs, view_of
 from starfish_storage.cli.segments import segments_as_json, show_segments
 from starfish_storage.cli.timeline_view import timeline_as_json, timeline_of
 from starfish_storage.errors import NotFoundError
-from starfish_storage.interface import Storage
+from starfish_storage.interface import ListedRun, Storage
 from starfish_storage.models import Project, Record
 
 _RUNS_OF_PROJECT = 20
@@ -33,7 +33,7 @@ class _ProjectView:
     runs: Sequence[ListedRun]
 
     def to_json(self) -> dict[str, Any]:
-        return {"project": json_of(self.project), "master_jobs": json_of(self.runs)}
+        return {"project": json_of(self.project), "master_jobs": [run_as_json(run) for run in self.runs]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +81,7 @@ async def _find(place: Place, id: str) -> _View:
     async with reading(place) as storage:
         project = await storage.get_project(id)
         if project is not None:
-            jobs = await storage.list_master_jobs(id, limit=_RUNS_OF_PROJECT)
-            return _ProjectView(project, await listed(storage, jobs))
+            return _ProjectView(project, await storage.ledger.list_runs(id, limit=_RUNS_OF_PROJECT))
         job = await storage.get_execution_job(id)
         if job is not None:
             records = await storage.list_record_metadata(job.master_job_id, job.job_id)

@@ -18,7 +18,7 @@ from starfish_storage.data.mounts import VolatileFileSystemWarning
 from starfish_storage.errors import StorageError
 from starfish_storage.maintenance import VerifyReport, verify
 from starfish_storage.metadata.sqlite.locks import is_held
-from starfish_storage.models import utc_now
+from starfish_storage.times import utc_now
 
 
 @click.command("verify", epilog=example("verify --store /data/store"))

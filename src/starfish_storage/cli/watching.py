@@ -11,7 +11,7 @@ import click
 from starfish_storage.cli.cells import STYLES, Cell, Money, on_one_line
 from starfish_storage.cli.output import console
 from starfish_storage.cli.run_view import RunView, how_to_go_on
-from starfish_storage.models import COUNTED_STATUSES
+from starfish_storage.statuses import COUNTED_STATUSES
 from starfish_storage.wording import beginning
 
 if TYPE_CHECKING:

@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass
 
 from starfish_storage.codec import json_text
 from starfish_storage.interface import Storage
-from starfish_storage.models import GenerationMasterJob, StatusMasterJob
+from starfish_storage.models import GenerationMasterJob
 from starfish_storage.runs import UNFINISHED
+from starfish_storage.statuses import StatusMasterJob
 from starfish_storage.wording import number_of
 
 

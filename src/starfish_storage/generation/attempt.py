@@ -26,7 +26,6 @@ from starfish_storage.generation.retrying import OutputMisfitError, until_settle
 from starfish_storage.generation.returned import as_list
 from starfish_storage.generation.storing import Outbox
 from starfish_storage.generation.tracebacks import error_texts, storable_text
-from starfish_storage.models import utc_now
 from starfish_storage.runs import (
     Attempt,
     ClaimedInput,
@@ -37,6 +36,7 @@ from starfish_storage.runs import (
     Worker,
     status_of_input,
 )
+from starfish_storage.times import utc_now
 
 logger = logging.getLogger(__name__)
 

@@ -30,8 +30,9 @@ from starfish_storage.generation.sources import Inputs, length_of, readable_twic
 from starfish_storage.generation.spooled import take_in
 from starfish_storage.generation.starting import create, state_of
 from starfish_storage.interface import Storage
-from starfish_storage.models import GenerationMasterJob, Project, utc_now
+from starfish_storage.models import GenerationMasterJob, Project
 from starfish_storage.runs import RunState
+from starfish_storage.times import utc_now
 
 
 @dataclass(frozen=True, slots=True)

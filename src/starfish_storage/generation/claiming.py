@@ -14,8 +14,8 @@ from starfish_storage.generation.spending import Spending
 from starfish_storage.generation.stopping import Stopping
 from starfish_storage.generation.waiting import StoreWait
 from starfish_storage.interface import RunLedger
-from starfish_storage.models import utc_now
 from starfish_storage.runs import ClaimedInput
+from starfish_storage.times import utc_now
 
 _POLL_SECONDS = 0.5  # while other workers finish the last inputs
 

@@ -13,8 +13,8 @@ from starfish_storage.errors import StorageError
 from starfish_storage.generation.options import Options
 from starfish_storage.generation.rates import requests, tokens
 from starfish_storage.generation.stopping import StoppedError, Stopping
-from starfish_storage.models import utc_now
 from starfish_storage.runs import Usage
+from starfish_storage.times import utc_now
 
 logger = logging.getLogger(__name__)
 

@@ -17,8 +17,8 @@ from starfish_storage.generation.paid import Paid, PaidOutcome
 from starfish_storage.generation.spool import ResultSpool, SpoolPlace
 from starfish_storage.generation.waiting import LOOK_SECONDS, Unanswered
 from starfish_storage.interface import RunLedger
-from starfish_storage.models import utc_now
 from starfish_storage.runs import Outcome
+from starfish_storage.times import utc_now
 from starfish_storage.wording import number_of, results_wait
 
 logger = logging.getLogger(__name__)

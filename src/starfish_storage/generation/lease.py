@@ -24,8 +24,8 @@ from typing import Any, cast
 
 from starfish_storage.errors import StorageError
 from starfish_storage.interface import RunLedger
-from starfish_storage.models import utc_now
 from starfish_storage.runs import Worker
+from starfish_storage.times import utc_now
 
 logger = logging.getLogger(__name__)
 

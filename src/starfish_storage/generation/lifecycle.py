@@ -18,9 +18,11 @@ from starfish_storage.generation.threads import to_the_end
 from starfish_storage.generation.viewing import RunViewer, view_run
 from starfish_storage.generation.worker import RunWorker
 from starfish_storage.interface import Storage
-from starfish_storage.models import COUNTED_STATUSES, GenerationMasterJob, StatusMasterJob, utc_now
+from starfish_storage.models import GenerationMasterJob
 from starfish_storage.runs import RunState
+from starfish_storage.statuses import COUNTED_STATUSES, StatusMasterJob
 from starfish_storage.storage.pack_merging import merge_packs
+from starfish_storage.times import utc_now
 from starfish_storage.wording import failed_again
 
 logger = logging.getLogger(__name__)

@@ -10,8 +10,8 @@ from starfish_storage.errors import NotFoundError
 from starfish_storage.generation.inputs import Feed
 from starfish_storage.generation.lease import release_dead
 from starfish_storage.interface import RunLedger, Storage
-from starfish_storage.models import utc_now
 from starfish_storage.runs import RunInput, RunState, StoredInput
+from starfish_storage.times import utc_now
 
 _PAGE = 5000
 _CHANGED_AT_ONCE = 500

@@ -9,7 +9,7 @@ import re
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from starfish_storage.models import as_utc
+from starfish_storage.times import as_utc
 
 logger = logging.getLogger(__name__)
 

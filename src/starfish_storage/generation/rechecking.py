@@ -11,8 +11,9 @@ from dataclasses import replace
 from starfish_storage.errors import DataLostError
 from starfish_storage.generation.outcomes import ACCEPT, CHECK, SCHEMA, UNIQUE, OutputChecks
 from starfish_storage.interface import Storage
-from starfish_storage.models import COUNTED_STATUSES, Record
+from starfish_storage.models import Record
 from starfish_storage.runs import Output, output_record_uid
+from starfish_storage.statuses import COUNTED_STATUSES
 
 logger = logging.getLogger(__name__)
 

@@ -16,10 +16,10 @@ from starfish_storage.generation.replies import Replies, is_whole, storable
 from starfish_storage.generation.reuse import copied
 from starfish_storage.generation.stopping import StoppedError
 from starfish_storage.generation.under_way import StepKey
-from starfish_storage.models import utc_now
 from starfish_storage.runs import MOST_NOTES, CallCounts, CallNote, Step, Usage
 from starfish_storage.runs.calls import UNPRICED
 from starfish_storage.runs.exchanges import CallResponse
+from starfish_storage.times import utc_now
 
 _LONGEST_MESSAGE = 500
 _NOT_STORED = 404

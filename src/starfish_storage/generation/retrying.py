@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from starfish_storage.errors import InvalidInputError, RequestNotStoredError, StorageError, shorten
 from starfish_storage.generation.provider_errors import is_out_of_quota, retry_after, status_of
-from starfish_storage.models import utc_now
+from starfish_storage.times import utc_now
 
 if TYPE_CHECKING:
     from tenacity import RetryCallState

@@ -9,8 +9,9 @@ from starfish_storage.errors import NotFoundError, RequestNotStoredError
 from starfish_storage.generation.nearest import StoredRequests
 from starfish_storage.generation.under_way import StepKey
 from starfish_storage.interface import Storage
-from starfish_storage.models import GenerationMasterJob, utc_now
+from starfish_storage.models import GenerationMasterJob
 from starfish_storage.runs import Step, StepSource
+from starfish_storage.times import utc_now
 
 Reuse = Literal["run", "project", "store"]
 REUSES: tuple[Reuse, ...] = ("run", "project", "store")

@@ -34,8 +34,9 @@ from starfish_storage.generation.tracebacks import raised_at_the_call
 from starfish_storage.generation.worker import RunWorker
 from starfish_storage.identifiers import check_id
 from starfish_storage.interface import Storage
-from starfish_storage.models import Project, utc_now
+from starfish_storage.models import Project
 from starfish_storage.runs import Replace, RunState
+from starfish_storage.times import utc_now
 from starfish_storage.user_modules import refuse_in_import
 
 

@@ -12,7 +12,8 @@ from starfish_storage.errors import InvalidInputError, NotFoundError, StorageIOE
 from starfish_storage.generation import paid
 from starfish_storage.generation.spool import RunIdentity, SpoolFile, spools_of
 from starfish_storage.interface import Storage
-from starfish_storage.models import GenerationMasterJob, utc_now
+from starfish_storage.models import GenerationMasterJob
+from starfish_storage.times import utc_now
 
 logger = logging.getLogger(__name__)
 

@@ -15,8 +15,9 @@ from starfish_storage.errors import (
 )
 from starfish_storage.identifiers import check_id
 from starfish_storage.interface import Storage
-from starfish_storage.models import GenerationMasterJob, Project, utc_now
+from starfish_storage.models import GenerationMasterJob, Project
 from starfish_storage.runs import RunState
+from starfish_storage.times import utc_now
 
 
 async def create(

@@ -19,8 +19,8 @@ from starfish_storage.generation.paid_step import Made, PaidStep
 from starfish_storage.generation.replies import Replies, storable
 from starfish_storage.generation.threads import Handoff
 from starfish_storage.generation.under_way import StepKey
-from starfish_storage.models import utc_now
 from starfish_storage.runs import Step, Usage
+from starfish_storage.times import utc_now
 
 logger = logging.getLogger(__name__)
 

@@ -26,8 +26,8 @@ from starfish_storage.generation.spending import Spending
 from starfish_storage.generation.spool import ResultSpool
 from starfish_storage.generation.waiting import LOOK_SECONDS, StoreWait
 from starfish_storage.interface import RunLedger
-from starfish_storage.models import utc_now
 from starfish_storage.runs import Attempt, Finished, Outcome, Output, Step, Usage
+from starfish_storage.times import utc_now
 
 logger = logging.getLogger(__name__)
 

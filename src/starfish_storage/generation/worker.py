@@ -34,8 +34,8 @@ from starfish_storage.generation.threads import to_the_end
 from starfish_storage.generation.under_way import under_way
 from starfish_storage.generation.waiting import StoreWait
 from starfish_storage.interface import Storage
-from starfish_storage.models import utc_now
 from starfish_storage.runs import ClaimedInput, Outcome, RunState
+from starfish_storage.times import utc_now
 
 logger = logging.getLogger(__name__)
 

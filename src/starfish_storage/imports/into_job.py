@@ -20,9 +20,11 @@ from starfish_storage.errors import InvalidInputError
 from starfish_storage.imports.jobs import find_job, id_in_project, in_thread, job_id_of, kept_of, start_job
 from starfish_storage.imports.report import MOST_NAMED, ImportProgress, ImportReport, OnProgress, Stage, combined
 from starfish_storage.interface import Storage
-from starfish_storage.models import GenerationJob, GenerationMasterJob, Record, StatusRecord, utc_now
+from starfish_storage.models import GenerationJob, GenerationMasterJob, Record
 from starfish_storage.row_files.rows import BadRow, GoodRow, Table, checked
 from starfish_storage.runs.imported_batches import ROWS_OF_BATCH, batch_config, batch_id
+from starfish_storage.statuses import StatusRecord
+from starfish_storage.times import utc_now
 
 _LOOKED_AT = 100
 """Rows by which conversations are recognised."""

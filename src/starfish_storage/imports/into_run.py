@@ -17,10 +17,11 @@ from starfish_storage.imports.answers import AnswerSource, ModelAnswer
 from starfish_storage.imports.jobs import all_at_once, find_job, id_in_project, in_thread, job_id_of, kept_of, start_job
 from starfish_storage.imports.report import MOST_NAMED, ImportProgress, ImportReport, OnProgress, Stage, combined
 from starfish_storage.interface import Storage
-from starfish_storage.models import GenerationMasterJob, utc_now
+from starfish_storage.models import GenerationMasterJob
 from starfish_storage.redaction import clean_error, redact_secrets
 from starfish_storage.row_files.rows import BadRow
 from starfish_storage.runs import Attempt, ClaimedInput, Outcome, RunInput, Worker
+from starfish_storage.times import utc_now
 
 _BATCH = 200
 _LEASE_SECONDS = 10.0

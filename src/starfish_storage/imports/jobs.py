@@ -10,7 +10,8 @@ from starfish_storage.codec import canonical_hash
 from starfish_storage.errors import AlreadyExistsError, InvalidInputError, NotFoundError
 from starfish_storage.imports.projects import default_project_id, project_for
 from starfish_storage.interface import Storage
-from starfish_storage.models import GenerationMasterJob, utc_now
+from starfish_storage.models import GenerationMasterJob
+from starfish_storage.times import utc_now
 
 Result = TypeVar("Result")
 

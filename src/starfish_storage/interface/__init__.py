@@ -25,6 +25,7 @@ from starfish_storage.interface.change_feed import ChangedRecords, ChangeFeed, C
 from starfish_storage.interface.data import AskedLayout, CommittedSizes, DataHandler, DataWrite, Layout
 from starfish_storage.interface.ledger import RunLedger
 from starfish_storage.interface.metadata import MetadataHandler
+from starfish_storage.interface.progress import ListedRun
 from starfish_storage.interface.row_log import RowLogHandler
 from starfish_storage.interface.rows import (
     AttemptRow,
@@ -62,6 +63,7 @@ __all__ = [
     "DataWrite",
     "ExecutionJobRow",
     "Layout",
+    "ListedRun",
     "MasterJobRow",
     "MetadataHandler",
     "PackPlace",

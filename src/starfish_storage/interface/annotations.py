@@ -5,10 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from starfish_storage.models import Record
 from starfish_storage.runs.annotations import Annotation, AnnotationCounts, AnnotationKind
+
+if TYPE_CHECKING:
+    from starfish_storage.models import Record
 
 
 class AnnotationStore(ABC):

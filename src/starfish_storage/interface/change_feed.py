@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from starfish_storage.interface.rows import RecordRow
-from starfish_storage.models import Record
+
+if TYPE_CHECKING:
+    from starfish_storage.models import Record
 
 
 class ChangedRecords(NamedTuple):

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from starfish_storage.models import Record
 from starfish_storage.runs import InputOfContent
+
+if TYPE_CHECKING:
+    from starfish_storage.models import Record
 
 
 class ComparisonLedger(ABC):

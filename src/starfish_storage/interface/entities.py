@@ -5,9 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from starfish_storage.models import GenerationJob, GenerationMasterJob, Project, Record
+if TYPE_CHECKING:
+    from starfish_storage.models import GenerationJob, GenerationMasterJob, Project, Record
 
 
 class ProjectContract(ABC):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starfish_storage.interface.attempts import AttemptLedger
 from starfish_storage.interface.calls import CallLedger
@@ -13,8 +13,10 @@ from starfish_storage.interface.comparing import ComparisonLedger
 from starfish_storage.interface.outcomes import OutcomeLedger
 from starfish_storage.interface.progress import ProgressLedger
 from starfish_storage.interface.verifications import VerificationLedger
-from starfish_storage.models import Record
 from starfish_storage.runs import Budget, ClaimedInput, ErrorGroup, RunInput, RunState, Segment, StoredInput, Worker
+
+if TYPE_CHECKING:
+    from starfish_storage.models import Record
 
 
 class InputLedger(ABC):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from starfish_storage.interface.annotations import AnnotationStore
 from starfish_storage.interface.change_feed import ChangeFeed
@@ -20,7 +20,9 @@ from starfish_storage.interface.rows import DataLocation, RecordRow
 from starfish_storage.interface.scanning import ScannedRecord
 from starfish_storage.interface.transfer import RowTransfer
 from starfish_storage.keys import PackPlace
-from starfish_storage.models import Record
+
+if TYPE_CHECKING:
+    from starfish_storage.models import Record
 
 Result = TypeVar("Result")
 

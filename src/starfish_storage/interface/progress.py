@@ -3,10 +3,30 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from starfish_storage.models import GenerationMasterJob
-from starfish_storage.runs import RunProgress, Timeline, TimelineOf
+from starfish_storage.interface.rows import MasterJobRow
+from starfish_storage.runs import RunProgress, RunState, Timeline, TimelineOf
+
+if TYPE_CHECKING:
+    from starfish_storage.models import GenerationMasterJob
+
+
+@dataclass(frozen=True, slots=True)
+class ListedRun:
+    """A run in a list.
+
+    Attributes:
+        job: its master job, with JSON and times as text; references and URIs are those that callers use.
+        state: what its ledger says; None if it has none, as of a pipeline that logs by itself.
+        records: how many records are in each status; the master job's own counts are a little behind while it runs.
+    """
+
+    job: MasterJobRow
+    state: RunState | None
+    records: Mapping[str, int]
 
 
 class ProgressLedger(ABC):
@@ -37,6 +57,24 @@ class ProgressLedger(ABC):
 
         Raises:
             InvalidInputError: ``after`` and ``before`` are both given, or ``limit`` is negative.
+            InvalidStatusError: a status is unknown.
+        """
+
+    @abstractmethod
+    async def list_runs(
+        self, project_id: str | None = None, status_filter: Sequence[str] | None = None, limit: int | None = None
+    ) -> list[ListedRun]:
+        """Return runs in the order of `MasterJobContract.list_master_jobs`, with what `get_progress` says of them.
+
+        It makes no models, and so imports no pydantic: that takes longer than to list the runs of most stores.
+
+        Args:
+            project_id: only those of this project; None for all.
+            status_filter: only those in one of these statuses.
+            limit: at most so many; None for all.
+
+        Raises:
+            InvalidInputError: ``limit`` is negative.
             InvalidStatusError: a status is unknown.
         """
 

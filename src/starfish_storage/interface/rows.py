@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from starfish_storage.models import StatusExecutionJob, StatusMasterJob, StatusRecord
+from starfish_storage.statuses import StatusExecutionJob, StatusMasterJob, StatusRecord
 
 
 class DataLocation(NamedTuple):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from starfish_storage.errors import StorageError
-from starfish_storage.models import StatusRecord
+from starfish_storage.statuses import StatusRecord
 
 
 class ScannedRecord(NamedTuple):

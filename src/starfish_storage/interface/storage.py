@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from starfish_storage.interface.annotations import AnnotationStore
 from starfish_storage.interface.entities import (
@@ -19,7 +19,9 @@ from starfish_storage.interface.scanning import RecordScan
 from starfish_storage.interface.search import RecordSearch
 from starfish_storage.interface.sizes import SizeContract
 from starfish_storage.interface.transfer import StoreTransfer
-from starfish_storage.models import Record
+
+if TYPE_CHECKING:
+    from starfish_storage.models import Record
 
 
 class Storage(

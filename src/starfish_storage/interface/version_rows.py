@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from starfish_storage.models import StatusExecutionJob, StatusRecord
+from starfish_storage.statuses import StatusExecutionJob, StatusRecord
 
 
 class StandingOutcomeRow(NamedTuple):

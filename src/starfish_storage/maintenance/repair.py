@@ -31,8 +31,9 @@ from starfish_storage.metadata.sqlite.locks import HeldAlone
 from starfish_storage.metadata.sqlite.log_lines import row_log_lines
 from starfish_storage.metadata.sqlite.rebuild import rebuild
 from starfish_storage.metadata.sqlite.repacking import Repacking
-from starfish_storage.models import Record, utc_now
+from starfish_storage.models import Record
 from starfish_storage.storage.local import LocalStorage
+from starfish_storage.times import utc_now
 
 REPAIRS_DIRECTORY = "repairs"
 

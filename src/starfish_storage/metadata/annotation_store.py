@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from starfish_storage.codec import content_digest, encode
 from starfish_storage.errors import (
@@ -29,8 +29,11 @@ from starfish_storage.metadata.planning import set_aside
 from starfish_storage.metadata.restoring import outputs_of, plan_restoring
 from starfish_storage.metadata.selecting import position
 from starfish_storage.metadata.stored_data import read_stored
-from starfish_storage.models import Record, utc_now
 from starfish_storage.runs.annotations import Annotation, AnnotationCounts, AnnotationKind
+from starfish_storage.times import utc_now
+
+if TYPE_CHECKING:
+    from starfish_storage.models import Record
 
 _SHA256_DIGITS = 64
 

@@ -10,8 +10,8 @@ from starfish_storage.metadata import ledger_rows, ledger_writer, step_rows, ste
 from starfish_storage.metadata.ledger_access import LedgerAccess
 from starfish_storage.metadata.operations import WriteOperation
 from starfish_storage.metadata.step_writer import SavingStep
-from starfish_storage.models import utc_now
 from starfish_storage.runs import Attempt, InputAccount, RecordOrigin, StatusStep, Step, StepTotal, Usage
+from starfish_storage.times import utc_now
 
 
 class SQLAttemptLedger(LedgerAccess, AttemptLedger):

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from starfish_storage.interface.comparing import ComparisonLedger
 from starfish_storage.metadata import values
 from starfish_storage.metadata.ledger_access import LedgerAccess
 from starfish_storage.metadata.row import Row
-from starfish_storage.models import Record
 from starfish_storage.runs import InputOfContent
+
+if TYPE_CHECKING:
+    from starfish_storage.models import Record
 
 
 class SQLComparisonLedger(LedgerAccess, ComparisonLedger):

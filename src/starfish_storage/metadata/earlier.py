@@ -12,7 +12,7 @@ from starfish_storage.interface.version_rows import RecordVersionRow, StandingOu
 from starfish_storage.metadata.row import Change, Row
 from starfish_storage.metadata.row_writer import RowWriter
 from starfish_storage.metadata.rows import whole_records
-from starfish_storage.models import StatusExecutionJob
+from starfish_storage.statuses import StatusExecutionJob
 
 _GOOD = ("completed", "filtered", "duplicate")
 

@@ -7,9 +7,10 @@ from datetime import datetime
 from types import NoneType
 from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from starfish_storage.codec import decode
+from starfish_storage.errors import InvalidInputError
 from starfish_storage.identifiers import check_id
 from starfish_storage.metadata import values
 from starfish_storage.metadata.row import Row
@@ -35,6 +36,12 @@ _READ: dict[Any, Callable[[str], Any]] = {
     dict: lambda text: decode(text.encode()),
 }
 """Of the types that a database holds as text."""
+
+# By the slots themselves: `object.__setattr__`, which looks each of them up, takes twice as long.
+_set_values, _set_fields_set, _set_extra, _set_private = (
+    BaseModel.__dict__[name].__set__
+    for name in ("__dict__", "__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__")
+)
 
 
 class _Type(NamedTuple):
@@ -62,6 +69,7 @@ class Fields(Generic[Model, Stored]):
     """
 
     def __init__(self, model: type[Model], row: type[Stored], kind: str = "", given: Collection[str] = ()) -> None:
+        self._model = model
         types = {name: _type_of(field.annotation) for name, field in model.model_fields.items()}
         self._make = row._make
         self._names = tuple(types)
@@ -80,6 +88,35 @@ class Fields(Generic[Model, Stored]):
         """
         fields = vars(model)
         return self._make([given[name] if write is None else write(name, fields[name]) for name, write in self._write])
+
+    def model_of(self, value: object) -> Model:
+        """Return a model as it is, or one made from an object with its attributes, such as Starfish's own models.
+
+        Raises:
+            InvalidInputError: it lacks one, or has one of another type.
+        """
+        model = self._model
+        if isinstance(value, model):
+            return value
+        try:
+            return model.model_validate(value)
+        except ValidationError as error:
+            # The fields and what is wrong with them, and not pydantic's own text, which quotes their values.
+            wrong = ", ".join(f"{one['loc'][0] if one['loc'] else 'it'}: {one['type']}" for one in error.errors())
+            raise InvalidInputError(f"a {model.__name__} is needed, not {type(value).__name__} ({wrong}).") from error
+
+    def model(self, values: dict[str, Any]) -> Model:
+        """Return a model of values that this library wrote itself.
+
+        Does what `model_construct` does when every field is given, at a third of its price: lists and streams spend
+        their time here.
+        """
+        made = self._model.__new__(self._model)
+        _set_values(made, values)
+        _set_fields_set(made, set(values))
+        _set_extra(made, None)
+        _set_private(made, None)
+        return made
 
     def values(self, row: Row) -> dict[str, Any]:
         """Return the values of a model's fields from a row, with or without what that has beside them."""

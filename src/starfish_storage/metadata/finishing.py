@@ -27,8 +27,8 @@ from starfish_storage.metadata.ledger_writer import (
 from starfish_storage.metadata.row import Change
 from starfish_storage.metadata.row_writer import RowWriter
 from starfish_storage.metadata.unique_keys import without_duplicates
-from starfish_storage.models import COUNTED_STATUSES, StatusExecutionJob, StatusRecord
 from starfish_storage.runs import Budget, Outcome, status_of_input
+from starfish_storage.statuses import COUNTED_STATUSES, StatusExecutionJob, StatusRecord
 
 
 @dataclass(slots=True, eq=False, repr=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from starfish_storage.codec import content_digest
 from starfish_storage.errors import SEE_DAMAGE, StoreDamagedError, shorten
@@ -30,15 +30,10 @@ from starfish_storage.metadata.row import Row, only_values
 from starfish_storage.metadata.row_transfer import SQLRowTransfer
 from starfish_storage.metadata.rows import RowCodec
 from starfish_storage.metadata.shuffling import Shuffled
-from starfish_storage.models import (
-    EXECUTION_JOB_STATUSES,
-    MASTER_JOB_STATUSES,
-    RECORD_STATUSES,
-    GenerationJob,
-    GenerationMasterJob,
-    Project,
-    Record,
-)
+from starfish_storage.statuses import EXECUTION_JOB_STATUSES, MASTER_JOB_STATUSES, RECORD_STATUSES
+
+if TYPE_CHECKING:
+    from starfish_storage.models import GenerationJob, GenerationMasterJob, Project, Record
 
 Model = TypeVar("Model")
 

@@ -13,9 +13,9 @@ from starfish_storage.metadata.row_writer import RowWriter
 from starfish_storage.metadata.rows import whole_records
 from starfish_storage.metadata.settling import current_records, resettled
 from starfish_storage.metadata.unique_keys import without_duplicates
-from starfish_storage.models import EXECUTION_JOB_STATUSES, RECORD_STATUSES
 from starfish_storage.runs import status_of_input
 from starfish_storage.runs.gone import before_gone, gone_message
+from starfish_storage.statuses import EXECUTION_JOB_STATUSES, RECORD_STATUSES
 
 
 def reopen_inputs(writer: RowWriter, master_job_id: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from starfish_storage.interface.inspection import RowFault
 from starfish_storage.metadata.row import Row
-from starfish_storage.models import COUNTED_STATUSES
+from starfish_storage.statuses import COUNTED_STATUSES
 
 FAULT_QUERIES = (
     "every_wrong_record_count",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.identifiers import check_id
@@ -22,7 +22,6 @@ from starfish_storage.metadata.row import Row, only_values
 from starfish_storage.metadata.rows import RowCodec
 from starfish_storage.metadata.unique_keys import names_of_keys
 from starfish_storage.metadata.verification_ledger import SQLVerificationLedger
-from starfish_storage.models import RECORD_STATUSES, Record, utc_now
 from starfish_storage.runs import (
     Budget,
     ClaimedInput,
@@ -34,6 +33,11 @@ from starfish_storage.runs import (
     Worker,
 )
 from starfish_storage.runs.inputs import job_ids_from
+from starfish_storage.statuses import RECORD_STATUSES
+from starfish_storage.times import utc_now
+
+if TYPE_CHECKING:
+    from starfish_storage.models import Record
 
 Result = TypeVar("Result")
 Stored = TypeVar("Stored", bound=Row)

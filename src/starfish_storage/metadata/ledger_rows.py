@@ -23,7 +23,6 @@ from starfish_storage.interface.version_rows import RecordVersionRow
 from starfish_storage.metadata import call_rows, values
 from starfish_storage.metadata.call_rows import MOST_CALLS
 from starfish_storage.metadata.row import Row
-from starfish_storage.models import COUNTED_STATUSES
 from starfish_storage.runs import (
     Attempt,
     ClaimedInput,
@@ -40,6 +39,7 @@ from starfish_storage.runs import (
     Worker,
     input_job_id,
 )
+from starfish_storage.statuses import COUNTED_STATUSES
 
 _ATTEMPT_STATUSES: tuple[StatusAttempt, ...] = get_args(StatusAttempt)
 _OUTCOME_STATUSES = ("completed", "failed")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from importlib.resources import files
+
+from starfish_storage.metadata.queries import SQL_FILES
 
 _FILE_NAME = re.compile(r"(\d{4})_\w+\.sql")
 
@@ -13,7 +14,7 @@ _FILE_NAME = re.compile(r"(\d{4})_\w+\.sql")
 def migrations(engine: str) -> tuple[str, ...]:
     """Return the migrations of an engine in order: the first brings an empty database to version 1."""
     found: dict[int, str] = {}
-    for entry in files("starfish_storage.metadata").joinpath("sql", engine, "migrations").iterdir():
+    for entry in (SQL_FILES / engine / "migrations").iterdir():
         match = _FILE_NAME.fullmatch(entry.name)
         if match:
             found[int(match[1])] = entry.read_text("utf-8")

@@ -23,8 +23,9 @@ from starfish_storage.metadata.rows import whole_versions
 from starfish_storage.metadata.settling import Settling
 from starfish_storage.metadata.stored_data import decoded, dropping, read_stored
 from starfish_storage.metadata.unique_keys import names_of_keys
-from starfish_storage.models import EXECUTION_JOB_STATUSES, utc_now
 from starfish_storage.runs import Attempt, Budget, ClaimedInput, Finished, Outcome, Output, RecordVersion, Replace
+from starfish_storage.statuses import EXECUTION_JOB_STATUSES
+from starfish_storage.times import utc_now
 
 _NO_VERSION = "no version"
 

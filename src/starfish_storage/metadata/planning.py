@@ -20,8 +20,8 @@ from starfish_storage.metadata.finishing import Finishing
 from starfish_storage.metadata.operations import WriteOperation
 from starfish_storage.metadata.stored_data import read_stored
 from starfish_storage.metadata.unique_keys import names_of_keys
-from starfish_storage.models import RECORD_STATUSES, StatusExecutionJob, StatusRecord
 from starfish_storage.runs import Budget, Outcome, output_record_uid, status_of_input
+from starfish_storage.statuses import RECORD_STATUSES, StatusExecutionJob, StatusRecord
 
 
 class Planning:

@@ -6,17 +6,20 @@ import math
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import cast, get_args
+from typing import TYPE_CHECKING, cast, get_args
 
 from starfish_storage.errors import InvalidInputError
-from starfish_storage.interface.progress import ProgressLedger
+from starfish_storage.interface.progress import ListedRun, ProgressLedger
 from starfish_storage.metadata import ledger_rows, selecting, values
 from starfish_storage.metadata.ledger_access import LedgerAccess
 from starfish_storage.metadata.row import Row
-from starfish_storage.models import MASTER_JOB_STATUSES, RECORD_STATUSES, GenerationMasterJob
 from starfish_storage.runs import AttemptsAtTime, RunProgress, RunState, Timeline, TimelineOf
 from starfish_storage.runs.inputs import job_ids_from
 from starfish_storage.runs.timeline import digits_for, spans_of_time, timeline_of_attempts, timeline_of_records
+from starfish_storage.statuses import MASTER_JOB_STATUSES, RECORD_STATUSES
+
+if TYPE_CHECKING:
+    from starfish_storage.models import GenerationMasterJob
 
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 _BEHIND_ALL = "~"  # behind every time in the order of text
@@ -57,9 +60,33 @@ class SQLProgressLedger(LedgerAccess, ProgressLedger):
         )
         return found if before is None else found[::-1]
 
+    async def list_runs(
+        self, project_id: str | None = None, status_filter: Sequence[str] | None = None, limit: int | None = None
+    ) -> list[ListedRun]:
+        """See `ProgressLedger.list_runs`."""
+        statuses = selecting.status_filter("master-job status", status_filter, MASTER_JOB_STATUSES)
+        name = "list_master_jobs" if project_id is None else "list_master_jobs_of_project"
+        of_project = () if project_id is None else (values.text("project_id", project_id),)
+        each = tuple(value for status in statuses for value in (*of_project, status))
+        jobs = await self._database.all(
+            self._queries.merged(name, len(statuses)),
+            (*each, *selecting.page(limit, None)),
+            lambda rows: [self._read(self._codec.listed_master_job, row) for row in rows],
+        )
+        states, records = await self._states_and_records([job.master_job_id for job in jobs])
+        return [ListedRun(job, states.get(job.master_job_id), records[job.master_job_id]) for job in jobs]
+
     async def get_progress(self, jobs: Sequence[GenerationMasterJob], *, with_inputs: bool = True) -> list[RunProgress]:
         """See `ProgressLedger.get_progress`."""
         runs = [values.text("run", job.master_job_id) for job in jobs]
+        states, records = await self._states_and_records(runs)
+        inputs = {run: await self._inputs(run) for run in runs} if with_inputs else {}
+        return [
+            RunProgress(job, states.get(run), records[run], inputs.get(run, {}))
+            for job, run in zip(jobs, runs, strict=True)
+        ]
+
+    async def _states_and_records(self, runs: list[str]) -> tuple[dict[str, RunState], dict[str, dict[str, int]]]:
         states: dict[str, RunState] = {}
         records: dict[str, dict[str, int]] = {run: {} for run in runs}
         if runs:
@@ -68,11 +95,7 @@ class SQLProgressLedger(LedgerAccess, ProgressLedger):
                 states[state.master_job_id] = state
             for run, status, count in await self._database.all_of("count_records_of_runs", runs):
                 records[cast("str", run)][cast("str", status)] = cast("int", count)
-        inputs = {run: await self._inputs(run) for run in runs} if with_inputs else {}
-        return [
-            RunProgress(job, states.get(run), records[run], inputs.get(run, {}))
-            for job, run in zip(jobs, runs, strict=True)
-        ]
+        return states, records
 
     async def get_timeline(
         self, master_job_id: str, *, of: TimelineOf = "attempts", buckets: int = 120, seconds: float | None = None

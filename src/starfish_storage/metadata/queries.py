@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import cache
-from importlib.resources import files
 from itertools import count
+from pathlib import Path
 
 from starfish_storage.metadata.columns import listed
+
+SQL_FILES = Path(__file__).parent / "sql"
+"""By its path: `importlib.resources` would also read it from a zip file, and takes longer to import than to read."""
 
 _NAME = re.compile(r"^-- (?:name|fragment): (\w+)\n", re.MULTILINE)
 _FRAGMENT = re.compile(r"\{([a-z]\w*)(?: (\w+))?\}")
@@ -162,6 +165,5 @@ def postgres_queries() -> Queries:
 
 
 def _named(path: str) -> Iterator[tuple[str, str]]:
-    text = files("starfish_storage.metadata").joinpath("sql", *path.split("/")).read_text("utf-8")
-    parts = _NAME.split(text)
+    parts = _NAME.split((SQL_FILES / path).read_text("utf-8"))
     return zip(parts[1::2], parts[2::2], strict=True)

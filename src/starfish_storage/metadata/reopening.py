@@ -11,7 +11,7 @@ from starfish_storage.metadata import values
 from starfish_storage.metadata.ledger_writer import need_run
 from starfish_storage.metadata.row import Row
 from starfish_storage.metadata.row_writer import RowWriter, portions
-from starfish_storage.models import EXECUTION_JOB_STATUSES
+from starfish_storage.statuses import EXECUTION_JOB_STATUSES
 
 ENDED = tuple(status for status in EXECUTION_JOB_STATUSES if status not in ("pending", "running"))
 """Statuses of inputs that have ended."""

@@ -30,7 +30,7 @@ from starfish_storage.metadata.operations import WriteOperation
 from starfish_storage.metadata.row import Change, Row, only_values
 from starfish_storage.metadata.row_writer import RowWriter
 from starfish_storage.metadata.stored_data import dropping, read_stored
-from starfish_storage.models import EXECUTION_JOB_STATUSES, RECORD_STATUSES
+from starfish_storage.statuses import EXECUTION_JOB_STATUSES, RECORD_STATUSES
 
 
 class SQLRowTransfer(RowTransfer):

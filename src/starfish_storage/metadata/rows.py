@@ -8,15 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
-
-from pydantic import BaseModel, ValidationError
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
 
 from starfish_storage.codec import canonical_hash
-from starfish_storage.errors import (
-    InvalidInputError,
-    InvalidUriError,
-)
+from starfish_storage.errors import InvalidUriError
 from starfish_storage.identifiers import check_id
 from starfish_storage.interface.rows import (
     ExecutionJobEndRow,
@@ -29,7 +25,6 @@ from starfish_storage.interface.rows import (
 )
 from starfish_storage.interface.version_rows import RecordVersionRow, WholeVersionRow
 from starfish_storage.keys import check_record_key, check_request_config_name, version_key
-from starfish_storage.metadata.fields import Fields
 from starfish_storage.metadata.row import Row
 from starfish_storage.metadata.values import (
     optional_json_text,
@@ -40,30 +35,15 @@ from starfish_storage.metadata.values import (
     text,
     timestamp,
 )
-from starfish_storage.models import (
-    EXECUTION_JOB_STATUSES,
-    MASTER_JOB_STATUSES,
-    GenerationJob,
-    GenerationMasterJob,
-    Project,
-    Record,
-)
+from starfish_storage.statuses import EXECUTION_JOB_STATUSES, MASTER_JOB_STATUSES
 from starfish_storage.uri import path_of_file_uri, without_password
 
-Model = TypeVar("Model", bound=BaseModel)
+if TYPE_CHECKING:
+    from starfish_storage.metadata.model_fields import FieldsOfModels
+    from starfish_storage.models import GenerationJob, GenerationMasterJob, Project, Record
 
 _HERE = "."
 """Stands in a row for the URI of the storage itself, which is another wherever the store lies."""
-
-_PROJECT = Fields(Project, ProjectRow)
-_MASTER_JOB = Fields(
-    GenerationMasterJob,
-    MasterJobRow,
-    "master-job status",
-    ["request_config_ref", "storage_uri", "metadata_storage_uri_override", "data_storage_uri_override"],
-)
-_EXECUTION_JOB = Fields(GenerationJob, ExecutionJobRow, "execution-job status", ["run_config_hash"])
-_RECORD = Fields(Record, RecordRow, "record status", ["output_ref"])
 
 
 class References(Protocol):
@@ -92,22 +72,29 @@ class RowCodec:
         self._storage_uri = storage_uri
         self._data_uri = data_uri
 
+    @cached_property
+    def _models(self) -> FieldsOfModels:
+        """What knows the models; imported when the first is asked for, because pydantic takes long to import."""
+        from starfish_storage.metadata.model_fields import FIELDS_OF_MODELS
+
+        return FIELDS_OF_MODELS
+
     def project_row(self, project: Project) -> ProjectRow:
         """Return the parameters of ``save_project``."""
-        return _PROJECT.row(_as_model(project, Project))
+        return self._models.project.row(self._models.project.model_of(project))
 
     def project(self, row: Row) -> Project:
         """Return the project of a row."""
-        return _constructed(Project, _PROJECT.values(row))
+        return self._models.project.model(self._models.project.values(row))
 
     def master_job_row(self, job: GenerationMasterJob) -> MasterJobRow:
         """Return the parameters of ``insert_master_job``."""
-        job = _as_model(job, GenerationMasterJob)
+        job = self._models.master_job.model_of(job)
         # Nobody needs the passwords: who opens the store has given them.
         uri = without_password(text("storage_uri", job.storage_uri))
         metadata_uri = optional_text("metadata_storage_uri_override", job.metadata_storage_uri_override)
         data_uri = _without_password(optional_text("data_storage_uri_override", job.data_storage_uri_override))
-        return _MASTER_JOB.row(
+        return self._models.master_job.row(
             job,
             request_config_ref=self._request_config_name(job.request_config_ref),
             storage_uri=_HERE if _same_place(uri, self._storage_uri) else uri,
@@ -138,21 +125,26 @@ class RowCodec:
 
     def master_job(self, row: Row) -> GenerationMasterJob:
         """Return the master job of a row."""
-        values = _MASTER_JOB.values(row)
-        values["request_config_ref"] = self._references.to_reference(values["request_config_ref"])
-        if values["storage_uri"] == _HERE:
-            values["storage_uri"] = self._storage_uri
-        if values["data_storage_uri_override"] == _HERE:
-            values["data_storage_uri_override"] = self._data_uri
-        return _constructed(GenerationMasterJob, values)
+        fields = self._models.master_job
+        return fields.model(fields.values(self.listed_master_job(row)))
+
+    def listed_master_job(self, row: Row) -> MasterJobRow:
+        """Return a row of a master job as callers may see it: with references and URIs of where the store lies now."""
+        job = MasterJobRow._make(row)
+        is_here, data_is_here = job.storage_uri == _HERE, job.data_storage_uri_override == _HERE
+        return job._replace(
+            request_config_ref=self._references.to_reference(job.request_config_ref),
+            storage_uri=self._storage_uri if is_here else job.storage_uri,
+            data_storage_uri_override=self._data_uri if data_is_here else job.data_storage_uri_override,
+        )
 
     def execution_job_row(self, job: GenerationJob) -> ExecutionJobRow:
         """Return the parameters of ``save_execution_job``."""
-        job = _as_model(job, GenerationJob)
+        job = self._models.execution_job.model_of(job)
         given = job.run_config_hash if "run_config_hash" in job.model_fields_set else None
         if given is None and job.run_config is not None:
             given = canonical_hash(job.run_config)
-        return _EXECUTION_JOB.row(job, run_config_hash=optional_text("run_config_hash", given))
+        return self._models.execution_job.row(job, run_config_hash=optional_text("run_config_hash", given))
 
     def execution_job_end_row(
         self,
@@ -176,7 +168,7 @@ class RowCodec:
 
     def execution_job(self, row: Row) -> GenerationJob:
         """Return the execution job of a row."""
-        return _constructed(GenerationJob, _EXECUTION_JOB.values(row))
+        return self._models.execution_job.model(self._models.execution_job.values(row))
 
     def record_row(self, record: Record, key: str | None = None, digest: str | None = None) -> RecordRow:
         """Return the parameters of ``save_record``.
@@ -186,17 +178,18 @@ class RowCodec:
             key: the key of its data; without it, the one that ``output_ref`` means.
             digest: of its data, where that is saved with it.
         """
-        record = _as_model(record, Record)
+        record = self._models.record.model_of(record)
         if key is None and record.output_ref is not None:
             key = check_record_key(self._references.to_key(record.output_ref))
-        return _RECORD.row(record, output_ref=key, data_sha256=digest)
+        return self._models.record.row(record, output_ref=key, data_sha256=digest)
 
     def record(self, row: Row) -> Record:
         """Return the record of a row."""
-        values = _RECORD.values(row)
+        fields = self._models.record
+        values = fields.values(row)
         if values["output_ref"] is not None:
             values["output_ref"] = self._references.to_reference(values["output_ref"])
-        return _constructed(Record, values)
+        return fields.model(values)
 
 
 def placed_records(found: Sequence[Row]) -> tuple[list[RecordRow], list[str | None]]:
@@ -239,27 +232,6 @@ def whole_versions(found: Sequence[Row]) -> list[WholeVersionRow]:
     ]
 
 
-# By the slots themselves: `object.__setattr__`, which looks each of them up, takes twice as long.
-_set_values, _set_fields_set, _set_extra, _set_private = (
-    BaseModel.__dict__[name].__set__
-    for name in ("__dict__", "__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__")
-)
-
-
-def _constructed(model: type[Model], values: dict[str, Any]) -> Model:
-    """Return a model of values that this library wrote itself.
-
-    Does what `model_construct` does when every field is given, at a third of its price: lists and streams spend
-    their time here.
-    """
-    made = model.__new__(model)
-    _set_values(made, values)
-    _set_fields_set(made, set(values))
-    _set_extra(made, None)
-    _set_private(made, None)
-    return made
-
-
 def _same_place(uri: str | None, own: str | None) -> bool:
     """Return whether a URI, however it is spelled, names the storage's own place."""
     if uri is None or own is None or uri == own:
@@ -272,15 +244,3 @@ def _same_place(uri: str | None, own: str | None) -> bool:
 
 def _without_password(uri: str | None) -> str | None:
     return None if uri is None else without_password(uri)
-
-
-def _as_model(value: object, model: type[Model]) -> Model:
-    """Return a model as it is, or one made from an object with its attributes, such as Starfish's own models."""
-    if isinstance(value, model):
-        return value
-    try:
-        return model.model_validate(value)
-    except ValidationError as error:
-        # The fields and what is wrong with them, and not pydantic's own text, which quotes their values.
-        wrong = ", ".join(f"{one['loc'][0] if one['loc'] else 'it'}: {one['type']}" for one in error.errors())
-        raise InvalidInputError(f"a {model.__name__} is needed, not {type(value).__name__} ({wrong}).") from error

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.interface import ScannedRecord
 from starfish_storage.metadata import values
 from starfish_storage.metadata.row import Row
-from starfish_storage.models import Record
+
+if TYPE_CHECKING:
+    from starfish_storage.models import Record
 
 ALL_ROWS = 2**63 - 1
 """Stands for no limit. Every engine takes it, while only SQLite takes -1 and only PostgreSQL NULL."""

@@ -12,8 +12,8 @@ from starfish_storage.metadata.reopening import ENDED
 from starfish_storage.metadata.row_writer import RowWriter
 from starfish_storage.metadata.rows import whole_records
 from starfish_storage.metadata.unique_keys import without_duplicates
-from starfish_storage.models import COUNTED_STATUSES, StatusExecutionJob, StatusRecord
 from starfish_storage.runs import Output, output_record_uid, status_of_input
+from starfish_storage.statuses import COUNTED_STATUSES, StatusExecutionJob, StatusRecord
 
 
 @dataclass(slots=True, eq=False, repr=False)

@@ -9,8 +9,9 @@ from typing import TypeVar, cast
 from starfish_storage.codec import encode, utc_text
 from starfish_storage.errors import InvalidDataError, InvalidInputError, InvalidStatusError, shorten
 from starfish_storage.interface.rows import RecordCountsRow
-from starfish_storage.models import COUNTED_STATUSES, as_utc
+from starfish_storage.statuses import COUNTED_STATUSES
 from starfish_storage.surrogates import joined
+from starfish_storage.times import as_utc
 
 Status = TypeVar("Status", bound=str)
 

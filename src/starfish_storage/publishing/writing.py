@@ -12,13 +12,14 @@ from typing import Any, cast
 from starfish_storage import __version__
 from starfish_storage.codec import encode, json_text
 from starfish_storage.errors import StorageError
-from starfish_storage.models import GenerationMasterJob, utc_now
+from starfish_storage.models import GenerationMasterJob
 from starfish_storage.publishing.cleaning import Cleaner
 from starfish_storage.publishing.record_sheet import RecordSheet, Told, columns_of
 from starfish_storage.publishing.report import BundleReport
 from starfish_storage.publishing.shards import Shards
 from starfish_storage.publishing.signature import Signature
 from starfish_storage.runs import RunState
+from starfish_storage.times import utc_now
 from starfish_storage.viewer.json_tree import Room, tree_of
 from starfish_storage.viewer.pages.sheet import environment
 from starfish_storage.viewer.words import plain

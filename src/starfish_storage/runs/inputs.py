@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any, cast
 
 from starfish_storage.codec import canonical_hash, encode
-from starfish_storage.models import StatusExecutionJob
+from starfish_storage.statuses import StatusExecutionJob
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from starfish_storage.models import StatusExecutionJob, StatusRecord
 from starfish_storage.runs.inputs import ClaimedInput
 from starfish_storage.runs.paid import Attempt
+from starfish_storage.statuses import StatusExecutionJob, StatusRecord
 
 Replace = Literal["better", "always"]
 """What may take the place of the outcome of an input that runs again: a better one, or whatever comes next."""

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
-from starfish_storage.models import GenerationMasterJob
 from starfish_storage.runs.inputs import RunState
+
+if TYPE_CHECKING:
+    from starfish_storage.models import GenerationMasterJob
 
 UNFINISHED = ("pending", "running")
 """Statuses of runs and inputs that have not ended."""

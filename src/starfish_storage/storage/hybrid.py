@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starfish_storage.codec import encode
 from starfish_storage.errors import InvalidInputError, shorten
@@ -27,13 +27,16 @@ from starfish_storage.keys import (
     record_key,
     request_config_key,
 )
-from starfish_storage.models import GenerationJob, GenerationMasterJob, Project, Record, utc_now
 from starfish_storage.storage.data_reading import DataReading
 from starfish_storage.storage.measuring import measured
 from starfish_storage.storage.scan_calls import ScanCalls
 from starfish_storage.storage.search_calls import SearchCalls
 from starfish_storage.storage.secret_guard import SecretGuard
 from starfish_storage.storage.store_transfer import HybridTransfer
+from starfish_storage.times import utc_now
+
+if TYPE_CHECKING:
+    from starfish_storage.models import GenerationJob, GenerationMasterJob, Project, Record
 
 
 class HybridStorage(SearchCalls, ScanCalls, Storage):
@@ -191,6 +194,8 @@ class HybridStorage(SearchCalls, ScanCalls, Storage):
 
     def _refer(self, record: object, write: DataWrite) -> str:
         """Set and return the reference of a record whose data has been saved."""
+        from starfish_storage.models import Record  # which takes long to import, and reading does without
+
         reference = self._data_handler.to_reference(write.key)
         if isinstance(record, Record):
             # Past the validation of assignments, which costs more than the rest of the bookkeeping of a save.

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 import warnings
-from typing import Any, cast
-
-from pydantic import ValidationError
+from typing import TYPE_CHECKING, Any, cast
 
 from starfish_storage.codec import canonical_hash
 from starfish_storage.errors import InvalidInputError, shorten
-from starfish_storage.models import GenerationJob, Record
 from starfish_storage.redaction import MARKER, SecretRedactedWarning, paths_of_keys, redact_error, redact_secrets
 from starfish_storage.runs import RunInput
+
+if TYPE_CHECKING:
+    from starfish_storage.models import GenerationJob, Record
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +50,10 @@ class SecretGuard:
         text: str | None = getattr(record, "error_message", None)
         if text is None or (clean := self.error_message(text)) == text:
             return record
+        from pydantic import ValidationError
+
+        from starfish_storage.models import Record
+
         try:
             model = Record.model_validate(record)  # an object with its attributes, of any class
         except ValidationError:
@@ -69,6 +73,8 @@ class SecretGuard:
         """
         if not self._is_on:
             return job
+        from pydantic import ValidationError
+
         try:
             model = _as_model(job)
         except ValidationError:
@@ -131,4 +137,6 @@ def _end_of(path: str) -> str:
 
 
 def _as_model(job: object) -> GenerationJob:
+    from starfish_storage.models import GenerationJob
+
     return job if isinstance(job, GenerationJob) else GenerationJob.model_validate(job)

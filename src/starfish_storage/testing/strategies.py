@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from starfish_storage.errors import InvalidIdError
 from starfish_storage.identifiers import check_id
-from starfish_storage.models import GenerationJob, Project, Record, StatusExecutionJob, StatusRecord
+from starfish_storage.models import GenerationJob, Project, Record
 from starfish_storage.redaction import names_secret
+from starfish_storage.statuses import StatusExecutionJob, StatusRecord
 
 Value = TypeVar("Value")
 

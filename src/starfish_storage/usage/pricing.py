@@ -11,10 +11,10 @@ from decimal import Decimal
 from typing import Any, cast
 
 from starfish_storage.errors import InvalidInputError, shorten
-from starfish_storage.models import utc_now
 from starfish_storage.redaction import redact_error
 from starfish_storage.runs import MOST_USED, Usage
 from starfish_storage.runs.calls import UNPRICED
+from starfish_storage.times import utc_now
 from starfish_storage.usage.reading import read_usage
 
 logger = logging.getLogger(__name__)

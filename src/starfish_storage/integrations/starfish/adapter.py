@@ -14,7 +14,8 @@ from starfish_storage.integrations.starfish.opening import Opening
 from starfish_storage.integrations.starfish.stored_code import refuse_untrusted, without_pickled_keys
 from starfish_storage.interface import Storage
 from starfish_storage.keys import CONFIG_DIRECTORY, master_job_of
-from starfish_storage.models import GenerationMasterJob, utc_now
+from starfish_storage.models import GenerationMasterJob
+from starfish_storage.times import utc_now
 
 CLASS_NAME = "LocalStorage"
 """The framework stores nothing through a class of another name."""

@@ -15,8 +15,8 @@ from starfish_storage.generation.options import Options
 from starfish_storage.generation.starting import project_id_of
 from starfish_storage.integrations.starfish.adapter import Adapter, opened_here
 from starfish_storage.integrations.starfish.factory_run import new_run, stored_run
-from starfish_storage.models import utc_now
 from starfish_storage.runs import RunInput
+from starfish_storage.times import utc_now
 
 AsyncMethod = Callable[..., Awaitable[Any]]
 

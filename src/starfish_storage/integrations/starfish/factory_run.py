@@ -25,9 +25,11 @@ from starfish_storage.generation.storing import Outbox
 from starfish_storage.generation.waiting import StoreWait
 from starfish_storage.interface import Storage
 from starfish_storage.keys import record_key, request_config_key
-from starfish_storage.models import COUNTED_STATUSES, GenerationMasterJob, StatusMasterJob, utc_now
+from starfish_storage.models import GenerationMasterJob
 from starfish_storage.runs import Attempt, ClaimedInput, Outcome, Output, RunInput, RunState, input_job_id
 from starfish_storage.runs.outcomes import output_record_uid
+from starfish_storage.statuses import COUNTED_STATUSES, StatusMasterJob
+from starfish_storage.times import utc_now
 
 Result = TypeVar("Result")
 

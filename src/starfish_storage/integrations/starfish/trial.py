@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from starfish_storage.errors import InvalidDataError
 from starfish_storage.generation.account import AttemptAccount, attempt_under_way
 from starfish_storage.generation.tracebacks import error_texts
-from starfish_storage.models import StatusRecord, utc_now
 from starfish_storage.runs import Attempt, ClaimedInput, Conversion, Outcome, Output, StatusAttempt, status_of_input
+from starfish_storage.statuses import StatusRecord
+from starfish_storage.times import utc_now
 
 if TYPE_CHECKING:
     from starfish_storage.integrations.starfish.factory_run import FactoryRun

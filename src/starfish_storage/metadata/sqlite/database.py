@@ -28,7 +28,7 @@ from starfish_storage.metadata.sqlite.readers import Readers
 from starfish_storage.metadata.sqlite.starfish_copy import MigratedCopy, copy_if_older_untouched, copy_if_starfish
 from starfish_storage.metadata.sqlite.untouched import UntouchedReaders, keeps_from_writing, refusal_of_writing
 from starfish_storage.metadata.writer import Writer
-from starfish_storage.models import utc_now
+from starfish_storage.times import utc_now
 
 logger = logging.getLogger(__name__)
 

@@ -32,7 +32,7 @@ from starfish_storage.metadata.sqlite.pack_contents import PackContents
 from starfish_storage.metadata.sqlite.readers import Readers
 from starfish_storage.metadata.sqlite.repacking import Repacking
 from starfish_storage.metadata.sqlite.shuffled import ShuffledRecords
-from starfish_storage.models import RECORD_STATUSES
+from starfish_storage.statuses import RECORD_STATUSES
 
 Result = TypeVar("Result")
 

@@ -22,7 +22,7 @@ from starfish_storage.metadata.row_writer import RowWriter, portions
 from starfish_storage.metadata.sqlite import removing
 from starfish_storage.metadata.sqlite.data_in_place import DataInPlace
 from starfish_storage.metadata.sqlite.driver import Connection, Row
-from starfish_storage.models import utc_now
+from starfish_storage.times import utc_now
 
 _MOST_NOTED = 4096  # digests that are remembered from one group to the next; a megabyte
 

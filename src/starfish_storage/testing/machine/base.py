@@ -14,14 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine
 from pydantic import BaseModel
 
-from starfish_storage.models import (
-    COUNTED_STATUSES,
-    EXECUTION_JOB_STATUSES,
-    MASTER_JOB_STATUSES,
-    RECORD_STATUSES,
-    GenerationMasterJob,
-    Record,
-)
+from starfish_storage.models import GenerationMasterJob, Record
+from starfish_storage.statuses import COUNTED_STATUSES, EXECUTION_JOB_STATUSES, MASTER_JOB_STATUSES, RECORD_STATUSES
 from starfish_storage.testing.machine.dict_model import DictModel
 from starfish_storage.testing.samples import at
 from starfish_storage.testing.store import StoreUnderTest

@@ -15,7 +15,9 @@ from starfish_storage.errors import (
     ParentNotFoundError,
     StorageError,
 )
-from starfish_storage.models import COUNTED_STATUSES, GenerationJob, GenerationMasterJob, Project, Record, as_utc
+from starfish_storage.models import GenerationJob, GenerationMasterJob, Project, Record
+from starfish_storage.statuses import COUNTED_STATUSES
+from starfish_storage.times import as_utc
 
 RefusedWith = type[StorageError]
 """Returned where a storage raises an error of this class."""

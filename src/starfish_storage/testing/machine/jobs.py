@@ -9,13 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule
 
 from starfish_storage.errors import DataNotFoundError
-from starfish_storage.models import (
-    EXECUTION_JOB_STATUSES,
-    MASTER_JOB_STATUSES,
-    GenerationJob,
-    GenerationMasterJob,
-    Project,
-)
+from starfish_storage.models import GenerationJob, GenerationMasterJob, Project
+from starfish_storage.statuses import EXECUTION_JOB_STATUSES, MASTER_JOB_STATUSES
 from starfish_storage.testing.machine import base as drawn
 from starfish_storage.testing.samples import at
 from starfish_storage.testing.strategies import plain_text

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from starfish_storage.errors import DataNotFoundError, ParentNotFoundError
-from starfish_storage.models import RECORD_STATUSES, Record
+from starfish_storage.models import Record
+from starfish_storage.statuses import RECORD_STATUSES
 from starfish_storage.testing.machine import base as drawn
 from starfish_storage.testing.machine.jobs import JobRules
 from starfish_storage.testing.suites.suite import assert_same, collected, outcome

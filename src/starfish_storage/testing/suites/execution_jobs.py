@@ -16,7 +16,8 @@ from starfish_storage.errors import (
     ParentNotFoundError,
 )
 from starfish_storage.interface import Storage
-from starfish_storage.models import EXECUTION_JOB_STATUSES, GenerationJob
+from starfish_storage.models import GenerationJob
+from starfish_storage.statuses import EXECUTION_JOB_STATUSES
 from starfish_storage.testing.hostile import HOSTILE_IDS, NOT_JSON
 from starfish_storage.testing.samples import (
     JOB,

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from starfish_storage.errors import InvalidInputError, InvalidStatusError
 from starfish_storage.interface import Storage
-from starfish_storage.models import StatusExecutionJob, StatusMasterJob, StatusRecord
+from starfish_storage.statuses import StatusExecutionJob, StatusMasterJob, StatusRecord
 from starfish_storage.testing.samples import (
     MASTER_JOB,
     PROJECT,

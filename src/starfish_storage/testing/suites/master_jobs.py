@@ -16,7 +16,8 @@ from starfish_storage.errors import (
     ParentNotFoundError,
 )
 from starfish_storage.interface import Storage
-from starfish_storage.models import MASTER_JOB_STATUSES, GenerationMasterJob
+from starfish_storage.models import GenerationMasterJob
+from starfish_storage.statuses import MASTER_JOB_STATUSES
 from starfish_storage.testing.hostile import HOSTILE_IDS, NAMES_OF_NOTHING, NOT_JSON, hostile_references
 from starfish_storage.testing.samples import (
     MASTER_JOB,

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from starfish_storage.identifiers import fold
 from starfish_storage.interface import Storage
-from starfish_storage.models import RECORD_STATUSES
+from starfish_storage.statuses import RECORD_STATUSES
 from starfish_storage.testing.samples import a_master_job, a_project, a_record, an_execution_job, at
 from starfish_storage.testing.store import StoreUnderTest
 from starfish_storage.testing.suites.suite import StorageSuite, outcome, skip_unless

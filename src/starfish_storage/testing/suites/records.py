@@ -15,7 +15,8 @@ from starfish_storage.errors import (
     ParentNotFoundError,
 )
 from starfish_storage.interface import Storage
-from starfish_storage.models import RECORD_STATUSES, Record
+from starfish_storage.models import Record
+from starfish_storage.statuses import RECORD_STATUSES
 from starfish_storage.testing.hostile import HOSTILE_IDS
 from starfish_storage.testing.samples import (
     JOB,

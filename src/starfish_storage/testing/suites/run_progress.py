@@ -6,8 +6,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from starfish_storage.codec import decode
 from starfish_storage.errors import InvalidInputError, InvalidStatusError
 from starfish_storage.interface import Storage
+from starfish_storage.models import GenerationMasterJob
 from starfish_storage.runs import Attempt, Output, RunProgress, Timeline, TimelineBucket, TimelineOf, Usage
 from starfish_storage.testing.samples import MASTER_JOB, a_master_job, a_project, a_record, at, save_run
 from starfish_storage.testing.suites.run_samples import WORKER, an_outcome, claim, kept, start, there
@@ -72,6 +74,31 @@ class ProgressTests(StorageSuite):
         assert run.time_left(0.5) == timedelta(seconds=4)
         assert await ledger.get_progress(jobs, with_inputs=False) == [replace(one, inputs={}) for one in (logged, run)]
         assert await ledger.get_progress([]) == []
+
+    async def test_a_list_of_runs_says_what_their_models_and_their_progress_say(self, storage: Storage) -> None:
+        """Without models, in the same order, by the same filters."""
+        ledger = await start(storage, 2)
+        held, _ = await claim(ledger, 2)
+        await ledger.finish_input(an_outcome(held, kept(), usage=(Usage("m", 3, 4, 0.5),)))
+        await save_run(storage, "logged", "logged-job")
+        await storage.log_master_job_end("logged", "failed", {"of": [1, "é"]}, at(3), at(3))
+        jobs = await storage.list_master_jobs()
+        runs = await ledger.list_runs()
+        for run, progress in zip(runs, await ledger.get_progress(jobs, with_inputs=False), strict=True):
+            read = run.job._asdict()
+            for name in ("output_schema", "summary"):
+                read[name] = None if read[name] is None else decode(read[name].encode())
+            assert GenerationMasterJob(**read) == progress.job
+            assert (run.state, run.records) == (progress.state, progress.records)
+        assert await ledger.list_runs(jobs[0].project_id, ["failed", "completed"]) == [
+            run for run in runs if run.job.status == "failed"
+        ]
+        assert await ledger.list_runs(limit=1) == runs[:1]
+        assert await ledger.list_runs("none") == []
+        with refused(InvalidInputError):
+            await ledger.list_runs(limit=-1)
+        with refused(InvalidStatusError):
+            await ledger.list_runs(status_filter=["strange"])
 
     async def test_what_a_run_did_over_time(self, storage: Storage) -> None:
         """Attempts by when they ended, with how long they took; failed ones too; whatever clocks say."""

@@ -21,7 +21,7 @@ from starfish_storage.errors import (
     StoreDamagedError,
 )
 from starfish_storage.interface import ScannedLines, ScannedRecord, Storage
-from starfish_storage.models import RECORD_STATUSES
+from starfish_storage.statuses import RECORD_STATUSES
 from starfish_storage.testing.samples import MASTER_JOB, RECORD, a_record, at, save_run
 from starfish_storage.testing.store import StoreUnderTest
 from starfish_storage.testing.suites.suite import StorageSuite, collected, outcome, refused

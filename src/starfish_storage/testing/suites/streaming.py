@@ -10,7 +10,8 @@ import pytest_asyncio
 
 from starfish_storage.errors import InvalidInputError, InvalidStatusError
 from starfish_storage.interface import Storage
-from starfish_storage.models import RECORD_STATUSES, Record
+from starfish_storage.models import Record
+from starfish_storage.statuses import RECORD_STATUSES
 from starfish_storage.testing.samples import MASTER_JOB, a_record, at, save_run
 from starfish_storage.testing.store import StoreUnderTest
 from starfish_storage.testing.suites.suite import StorageSuite, collected, outcome, refused

@@ -12,7 +12,8 @@ from starlette.responses import Response
 
 from starfish_storage.errors import NotFoundError
 from starfish_storage.filtering import COMPARISONS, FACTS
-from starfish_storage.models import RECORD_STATUSES, GenerationMasterJob
+from starfish_storage.models import GenerationMasterJob
+from starfish_storage.statuses import RECORD_STATUSES
 from starfish_storage.viewer.pages.sheet import Sheet
 from starfish_storage.viewer.record_pages import LARGEST_COMPARED, PAGE, RecordPage, record_page
 from starfish_storage.viewer.table_state import MOST_COLUMNS, TableState, number_of, state_of

@@ -15,7 +15,9 @@ from starlette.datastructures import QueryParams
 from starlette.responses import RedirectResponse, Response
 
 from starfish_storage.errors import InvalidInputError, NotFoundError
-from starfish_storage.models import EXECUTION_JOB_STATUSES, GenerationMasterJob, utc_now
+from starfish_storage.models import GenerationMasterJob
+from starfish_storage.statuses import EXECUTION_JOB_STATUSES
+from starfish_storage.times import utc_now
 from starfish_storage.viewer.pages.review_queue import Queue
 from starfish_storage.viewer.pages.sheet import Sheet
 from starfish_storage.viewer.record_pages import record_page

@@ -11,7 +11,8 @@ from starlette.responses import Response
 
 from starfish_storage.errors import InvalidInputError, NotFoundError, StorageError
 from starfish_storage.interface import Storage, StoreSize
-from starfish_storage.models import MASTER_JOB_STATUSES, GenerationMasterJob
+from starfish_storage.models import GenerationMasterJob
+from starfish_storage.statuses import MASTER_JOB_STATUSES
 from starfish_storage.viewer.gathering import Gathered, WaitingTime
 from starfish_storage.viewer.pages.sheet import Sheet
 

@@ -74,6 +74,10 @@ clean:  ## Remove what was set up
 .venv/axe.min.js: scripts/get_axe.py | .venv/ready
 	$(RUN) python $< $@
 
+# The tests of Starfish for what the integration replaces; from GitHub, or STARFISH_TESTS=/a/checkout.
+.venv/starfish-tests: scripts/get_starfish_tests.py | .venv/ready
+	$(RUN) python $< $@
+
 # The tools whose stores are imported, apart from what this project needs; 1 GB each, so only where they are asked for.
 .venv/foreign: .venv/foreign/finished .venv/foreign-starfish/finished
 

@@ -13,7 +13,12 @@ PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
 # When imported, the peer fetches a price list from the network and can report its use to its makers: neither is
 # storage, and waiting for the network would be charged to it.
-ENVIRONMENT = {**os.environ, "TELEMETRY_ENABLED": "false", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+ENVIRONMENT = {
+    **os.environ,
+    "TELEMETRY_ENABLED": "false",
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    "PYTHONPATH": str(PROJECT_ROOT / "src"),  # the peer's environment has what this library needs, and not itself
+}
 
 
 class ContestantError(Exception):

@@ -1,7 +1,11 @@
-"""The virtual environment of the peer, made once and kept for later runs."""
+"""The virtual environment of the peer, made once and kept for later runs.
+
+It also has what this library needs, so that the peer can be measured with our storage in the place of its own.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -9,8 +13,7 @@ import sys
 
 from benchmarks.contestants import PROJECT_ROOT
 
-PEER = "starfish-core==0.1.3"
-
+_PACKAGES = PROJECT_ROOT / "tests" / "imports" / "starfish.txt"
 WORK = PROJECT_ROOT / "benchmarks" / ".work"
 
 
@@ -24,16 +27,17 @@ def peer_python() -> str:
     Raises:
         PeerUnavailableError: there is no uv, or the package index cannot be reached.
     """
-    environment = WORK / f"peer-{PEER.rpartition('=')[2]}-python{sys.version_info.major}.{sys.version_info.minor}"
+    made_of = hashlib.sha256(_PACKAGES.read_bytes()).hexdigest()[:8]
+    environment = WORK / f"peer-{made_of}-python{sys.version_info.major}.{sys.version_info.minor}"
     python = environment / "bin" / "python"
     finished = environment / "finished"  # written last: half an installation is made anew
     if finished.exists():
         return str(python)
     uv = _find_uv()
     WORK.mkdir(parents=True, exist_ok=True)
-    print(f"making an environment with {PEER}; this is done once and may take minutes", file=sys.stderr)
+    print(f"making an environment with Starfish; this is done once and may take minutes", file=sys.stderr)
     _run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(environment)])
-    _run([uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", str(python), PEER])
+    _run([uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", str(python), "-r", str(_PACKAGES)])
     finished.touch()
     return str(python)
 

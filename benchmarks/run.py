@@ -39,6 +39,7 @@ class Sizes:
         kills: moments at which a run is killed.
         exports: records of an exported store.
         peer_exports: the same of the peer.
+        factory_inputs: inputs of a run of the peer's framework.
         remote_rounds: turns of each contestant with real servers.
         remote_records: records of a timed write to real servers, by all processes together.
         remote_single: the same of one process with one caller.
@@ -64,6 +65,7 @@ class Sizes:
     kills: int
     exports: int
     peer_exports: int
+    factory_inputs: int
     remote_rounds: int
     remote_records: int
     remote_single: int
@@ -90,6 +92,7 @@ FULL = Sizes(
     kills=20,
     exports=100_000,
     peer_exports=10_000,
+    factory_inputs=2000,
     remote_rounds=3,
     remote_records=6000,
     remote_single=250,
@@ -116,6 +119,7 @@ QUICK = Sizes(
     kills=3,
     exports=10_000,
     peer_exports=1000,
+    factory_inputs=300,
     remote_rounds=2,
     remote_records=2000,
     remote_single=100,

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from benchmarks.parts.calling import measure_calling
 from benchmarks.parts.copying import measure_copying
 from benchmarks.parts.exporting import measure_exporting
+from benchmarks.parts.factories import measure_factories
 from benchmarks.parts.generating import measure_generating
 from benchmarks.parts.importing import measure_import
 from benchmarks.parts.kills import measure_kills
@@ -38,6 +39,7 @@ PARTS: dict[str, Callable[[Run], list[Table]]] = {
     "kills": measure_kills,
     "resume-run": measure_resuming_runs,
     "reuse": measure_reusing,
+    "starfish": measure_factories,
     "many": measure_many,
     "export": measure_exporting,
     "copy": measure_copying,

@@ -6,6 +6,8 @@ machine is refused, and named in the file ``dialled.txt`` of the working directo
 
 from __future__ import annotations
 
+import atexit
+import gc
 import importlib
 import json
 import os
@@ -13,6 +15,7 @@ import runpy
 import signal
 import socket
 import sys
+import threading
 import traceback
 from typing import Any
 
@@ -34,7 +37,8 @@ def stay_here(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 def serve(listening: socket.socket) -> None:
-    """Fork for each connection; return in the child, when it has done what it was asked for."""
+    """Fork for each connection."""
+    gc.freeze()  # what is shared stays so
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for them: who asked sees the connection close
     while True:
         connection, _ = listening.accept()
@@ -42,8 +46,19 @@ def serve(listening: socket.socket) -> None:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             listening.close()
             answer(connection)
-            return
+            end()
         connection.close()
+
+
+def end() -> None:
+    """End this process as Python does: after its threads, which may be in the way of that, and what asked to be called.
+
+    But without taking apart the thousands of modules of litellm, which takes two seconds.
+    """
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    os._exit(0)
 
 
 def answer(connection: socket.socket) -> None:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
+import hashlib
 import importlib
 import json
 import os
+import sys
 from collections.abc import Callable
 from typing import Any
 
-from starfish.data_factory.factory import (  # pyright: ignore[reportMissingImports]
-    data_factory,
-    resume_from_checkpoint,
-)
-
+_factory: Any = importlib.import_module("starfish.data_factory.factory")
+data_factory: Callable[..., Callable[[Callable[..., Any]], Any]] = _factory.data_factory
+resume_from_checkpoint: Callable[..., Any] = _factory.resume_from_checkpoint
 Rows = list[dict[str, Any]]
 CITIES = ["Lima", "Oslo", "Quito", "Rome", "Turin"]
 
@@ -70,7 +71,7 @@ def ways_to_say_inputs() -> Any:
 
     data = [{"city": city} for city in CITIES[:2]]
     return {
-        "rows": describe.run(data=data, count=2),
+        "rows": sorted(map(str, describe.run(data=data, count=2))),
         "lists": sorted(map(str, describe.run(city=CITIES, count=1))),
         "overridden": describe.run(data=data, city="Riga", count=1),
         "overridden by lists": sorted(map(str, describe.run(data=data, city=["Riga", "Bonn"], count=1))),
@@ -227,6 +228,182 @@ def run_squares(
 def resume(store: str | None, run: str, *, resuming: dict[str, Any] | None = None, **how: Any) -> Any:
     use(store, **how)
     return sorted(resume_from_checkpoint(run, **(resuming or {})), key=str)
+
+
+def run_with_hooks(store: str | None, wrong: bool, **how: Any) -> Any:
+    """Run what can be resumed in another process: what it refers to is pickled with it."""
+    use(store, **how)
+
+    def judge(rows: Rows, state: Any) -> str:
+        state.set("judged", (state.get("judged") or 0) + 1)
+        return "filtered" if rows[0]["n"] == 3 else "completed"
+
+    def note(error: str, state: Any) -> None:
+        state.set("failed", error)
+
+    @data_factory(
+        max_concurrency=1,
+        show_progress=False,
+        dead_queue_threshold=1,
+        job_run_stop_threshold=100,
+        on_record_complete=[judge],
+        on_record_error=[note],
+        initial_state_values={"judged": 0},
+    )
+    async def number(n: int, place: str) -> Rows:
+        if n == 4 and os.path.exists(place):
+            raise ValueError("four is refused")
+        return [{"n": n, "start_time": "at noon", "record_uid": n, "status": "mine", "error_message": None}]
+
+    if wrong:
+        with open("wrong", "w"):
+            pass
+    done = number.run(data=[{"n": n} for n in range(6)], place=os.path.abspath("wrong"))
+    return {"run": run_of(number), "done": sorted(done, key=str), "state": number.state.to_dict()}
+
+
+def resume_elsewhere(store: str, run: str, **how: Any) -> Any:
+    """Resume a run whose answers were refused, now that they are not."""
+    if os.path.exists("wrong"):
+        os.unlink("wrong")
+    return resume(store, run, resuming={"max_concurrency": 3}, **how)
+
+
+def what_cannot_be_resumed(store: str) -> Any:
+    use(store)
+    key = "sk-proj-0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKL"
+
+    @data_factory(show_progress=False)
+    async def with_key(n: int) -> Rows:
+        return [{"n": n, "length": len(key)}]
+
+    @data_factory(show_progress=False)
+    async def with_itself(n: int) -> Rows:
+        return [{"n": n, "run": run_of(with_itself)}]
+
+    found: dict[str, Any] = {"unknown": error_of(resume_from_checkpoint, "123")}
+    for factory in (with_key, with_itself):
+        assert len(factory.run(n=[1, 2])) == len(factory.resume()) == 2
+        found[factory.factory.func.__name__] = error_of(resume_from_checkpoint, run_of(factory))
+    return found
+
+
+def attributes() -> dict[str, Any]:
+    """Return all attributes of the framework's modules and classes, and what is registered."""
+    modules = [importlib.import_module("starfish")]
+    modules += [module for name, module in list(sys.modules.items()) if name.startswith("starfish.")]
+    owners = modules + [one for module in modules for one in vars(module).values() if isinstance(one, type)]
+    owners += [one for owner in owners for one in vars(owner).values() if isinstance(one, type)]
+    found = {(repr(owner), name): value for owner in owners for name, value in vars(owner).items()}
+    registry = importlib.import_module("starfish.data_factory.storage.base").storage_registry
+    return {str(key): id(value) for key, value in found.items()} | {"registry": dict(registry._registry)}
+
+
+def many_and_away(store: str) -> Any:
+    """Run many inputs through our storage, and then some through its own again."""
+    before = attributes()
+    use(store)
+    assert attributes() != before
+
+    @data_factory(max_concurrency=50, show_progress=False)
+    async def number(n: int) -> Rows:
+        return [{"n": n}]
+
+    done = number.run(data=[{"n": n} for n in range(1000)])
+    importlib.import_module("starfish_storage.integrations.starfish").uninstall()
+    left = {name for name, value in attributes().items() if before.get(name) != value}
+    use(None)
+    own = number.run(data=[{"n": n} for n in range(3)])
+    return {
+        "done": sorted(row["n"] for row in done),
+        "own": len(own),
+        "own lies": os.path.exists("own/metadata.db"),
+        "left": sorted(left),
+    }
+
+
+async def call_its_contract(store: str) -> Any:
+    """Call a storage that is made in each of the framework's ways, with the framework's own models."""
+    use(store)
+    models = importlib.import_module("starfish.data_factory.storage.models")
+    base = importlib.import_module("starfish.data_factory.storage.base")
+    local = importlib.import_module("starfish.data_factory.storage.local.local_storage")
+    found: dict[str, Any] = {"types": base.get_available_storage_types()}
+    made = [local.LocalStorage(store), base.create_storage({"type": "local", "storage_uri": store})]
+    for storage in made:
+        assert isinstance(storage, base.Storage)
+    storage = made[0]
+    await storage.setup()
+    await storage.setup()
+    now = dt.datetime.now(dt.UTC)
+    for n in range(3):
+        await storage.save_project(models.Project(project_id=f"p{n}", name=f"Project {n}", description="d"))
+    found["projects"] = [[p.name for p in await storage.list_projects(*page)] for page in ((), (2,), (None, 2))]
+    reference = storage.generate_request_config_path("m")
+    await storage.save_request_config(reference, {"generator": "g"})
+    found["config"] = await storage.get_request_config(reference)
+    master = models.GenerationMasterJob(
+        master_job_id="m",
+        project_id="p1",
+        name="Job",
+        status="pending",
+        request_config_ref=reference,
+        output_schema={"type": "object"},
+        storage_uri=store,
+        target_record_count=10,
+    )
+    await storage.log_master_job_start(master)
+    await storage.update_master_job_status("m", "running", now)
+    found["running"] = [job.master_job_id for job in await storage.list_master_jobs("p1", ["running"])]
+    text = json.dumps({"a": 1})
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    jobs = [
+        models.GenerationJob(
+            job_id=f"j{n}", master_job_id="m", status="pending", run_config=text, run_config_hash=digest
+        )
+        for n in range(3)
+    ]
+    await storage._metadata_handler.batch_save_execution_jobs(jobs)
+    statuses = ["completed", "completed", "filtered", "failed"]
+    records = []
+    for n, status in enumerate(statuses):
+        record = models.Record(record_uid=f"record-{n}", job_id="j0", master_job_id="m", status=status, end_time=now)
+        if status != "failed":
+            record.output_ref = await storage.save_record_data(record.record_uid, "m", "j0", {"n": n})
+        records.append(record)
+    await storage.log_record_metadata(records[0])
+    await storage._metadata_handler.batch_save_records(records)
+    counts = {"completed": 2, "filtered": 1, "duplicate": 0, "failed": 1}
+    await storage.log_execution_job_end("j0", "completed", counts, now, now)
+    await storage.log_master_job_end("m", "completed", counts, now, now)
+    job, master = await storage.get_execution_job("j0"), await storage.get_master_job("m")
+    found |= {
+        "job": [job.status, job.completed_record_count, job.run_config_hash == digest],
+        "master": [master.status, master.completed_record_count, master.failed_record_count],
+        "jobs": sorted(one.job_id for one in await storage.list_execution_jobs("m", ["pending"])),
+        "by hash": [
+            one.job_id
+            for one in await storage.list_execution_jobs_by_master_id_and_config_hash("m", digest, "completed")
+        ],
+        "records": sorted(one.record_uid for one in await storage.get_records_for_master_job("m", ["completed"])),
+        "of job": len(await storage.list_record_metadata("m", "j0")),
+        "counts": {k: v for k, v in (await storage.count_records_for_master_job("m")).items() if v},
+        "data": [await storage.get_record_data(one.output_ref) for one in records[:2]],
+        "record": (await storage.get_record_metadata("record-3")).status,
+        "none": [
+            await storage.get_project("x"),
+            await storage.get_master_job("x"),
+            await storage.get_record_metadata("x"),
+        ],
+        "lies at": storage._metadata_handler.db_path,
+    }
+    await storage.close()
+    await storage.close()
+    return found
+
+
+def its_contract(store: str) -> Any:
+    return asyncio.run(call_its_contract(store))
 
 
 def report_a_run() -> None:

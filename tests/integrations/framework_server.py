@@ -55,7 +55,7 @@ def end() -> None:
 
     But without taking apart the thousands of modules of litellm, which takes two seconds.
     """
-    threading._shutdown()
+    threading._shutdown()  # pyright: ignore[reportAttributeAccessIssue]
     atexit._run_exitfuncs()
     sys.stdout.flush()
     os._exit(0)
@@ -82,7 +82,7 @@ def answer(connection: socket.socket) -> None:
 if __name__ == "__main__":
     sys.addaudithook(stay_here)
     importlib.import_module("starfish")
-    importlib.import_module("starfish_storage")
+    importlib.import_module("starfish_storage.integrations.starfish")
     with socket.socket(socket.AF_UNIX) as waiting:
         waiting.bind(sys.argv[1])
         waiting.listen(64)

@@ -13,7 +13,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from benchmarks.contestants import PROJECT_ROOT
 from benchmarks.payloads import make_payloads
 from benchmarks.turns import serve
 
@@ -60,7 +59,7 @@ async def _answer(n: int) -> list[dict[str, Any]]:
 def _let_nothing_be_stored() -> None:
     """Mend Starfish 0.1.3's storage in memory, which keeps nothing, but fails before the first call."""
     memory: Any = import_module("starfish.data_factory.storage.in_memory.in_memory_storage").InMemoryStorage
-    memory.generate_request_config_path = lambda _storage, id: id
+    memory.generate_request_config_path = lambda _storage, run_id: run_id
     memory.get_request_config = None  # is abstract, and not called
     memory.__abstractmethods__ = frozenset()
 

@@ -35,7 +35,7 @@ def peer_python() -> str:
         return str(python)
     uv = _find_uv()
     WORK.mkdir(parents=True, exist_ok=True)
-    print(f"making an environment with Starfish; this is done once and may take minutes", file=sys.stderr)
+    print("making an environment with Starfish; this is done once and may take minutes", file=sys.stderr)
     _run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(environment)])
     _run([uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", str(python), "-r", str(_PACKAGES)])
     finished.touch()

@@ -54,10 +54,9 @@ def measure_factories(run: Run) -> list[Table]:
     return [
         Table(
             "Starfish's factories",
-            f"A run of Starfish's `data_factory` over {inputs:,} inputs, whose function returns at once, from `run` to its "
-            "return: with its own storage, with ours by `install`, and with its storage in memory, which keeps nothing. "
-            "The share of storage is what a run takes longer than that. Of each run, up to a second is a sleep of the "
-            "framework at the end.",
+            f"A run of Starfish's `data_factory` over {inputs:,} inputs, whose function returns at once, from `run` to "
+            "its return: with its own storage, with ours by `install`, and with its storage in memory, which keeps "
+            "nothing. The share of storage is what a run takes longer than with that.",
             ("storage, at a time", "seconds", "of processors", "Starfish ÷ ours", "share of storage"),
             tuple(rows),
         )

@@ -8,7 +8,7 @@ import pytest
 
 from integrations.framework import Framework, needed
 
-collect_ignore = ["factories.py"]  # needs Starfish
+collect_ignore = ["contract_calls.py", "factories.py"]  # need Starfish
 
 
 @pytest.fixture(scope="session")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
-import hashlib
 import importlib
 import json
 import os
@@ -320,90 +318,6 @@ def many_and_away(store: str) -> Any:
         "own lies": os.path.exists("own/metadata.db"),
         "left": sorted(left),
     }
-
-
-async def call_its_contract(store: str) -> Any:
-    """Call a storage that is made in each of the framework's ways, with the framework's own models."""
-    use(store)
-    models = importlib.import_module("starfish.data_factory.storage.models")
-    base = importlib.import_module("starfish.data_factory.storage.base")
-    local = importlib.import_module("starfish.data_factory.storage.local.local_storage")
-    found: dict[str, Any] = {"types": base.get_available_storage_types()}
-    made = [local.LocalStorage(store), base.create_storage({"type": "local", "storage_uri": store})]
-    for storage in made:
-        assert isinstance(storage, base.Storage)
-    storage = made[0]
-    await storage.setup()
-    await storage.setup()
-    now = dt.datetime.now(dt.UTC)
-    for n in range(3):
-        await storage.save_project(models.Project(project_id=f"p{n}", name=f"Project {n}", description="d"))
-    found["projects"] = [[p.name for p in await storage.list_projects(*page)] for page in ((), (2,), (None, 2))]
-    reference = storage.generate_request_config_path("m")
-    await storage.save_request_config(reference, {"generator": "g"})
-    found["config"] = await storage.get_request_config(reference)
-    master = models.GenerationMasterJob(
-        master_job_id="m",
-        project_id="p1",
-        name="Job",
-        status="pending",
-        request_config_ref=reference,
-        output_schema={"type": "object"},
-        storage_uri=store,
-        target_record_count=10,
-    )
-    await storage.log_master_job_start(master)
-    await storage.update_master_job_status("m", "running", now)
-    found["running"] = [job.master_job_id for job in await storage.list_master_jobs("p1", ["running"])]
-    text = json.dumps({"a": 1})
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    jobs = [
-        models.GenerationJob(
-            job_id=f"j{n}", master_job_id="m", status="pending", run_config=text, run_config_hash=digest
-        )
-        for n in range(3)
-    ]
-    await storage._metadata_handler.batch_save_execution_jobs(jobs)
-    statuses = ["completed", "completed", "filtered", "failed"]
-    records = []
-    for n, status in enumerate(statuses):
-        record = models.Record(record_uid=f"record-{n}", job_id="j0", master_job_id="m", status=status, end_time=now)
-        if status != "failed":
-            record.output_ref = await storage.save_record_data(record.record_uid, "m", "j0", {"n": n})
-        records.append(record)
-    await storage.log_record_metadata(records[0])
-    await storage._metadata_handler.batch_save_records(records)
-    counts = {"completed": 2, "filtered": 1, "duplicate": 0, "failed": 1}
-    await storage.log_execution_job_end("j0", "completed", counts, now, now)
-    await storage.log_master_job_end("m", "completed", counts, now, now)
-    job, master = await storage.get_execution_job("j0"), await storage.get_master_job("m")
-    found |= {
-        "job": [job.status, job.completed_record_count, job.run_config_hash == digest],
-        "master": [master.status, master.completed_record_count, master.failed_record_count],
-        "jobs": sorted(one.job_id for one in await storage.list_execution_jobs("m", ["pending"])),
-        "by hash": [
-            one.job_id
-            for one in await storage.list_execution_jobs_by_master_id_and_config_hash("m", digest, "completed")
-        ],
-        "records": sorted(one.record_uid for one in await storage.get_records_for_master_job("m", ["completed"])),
-        "of job": len(await storage.list_record_metadata("m", "j0")),
-        "counts": {k: v for k, v in (await storage.count_records_for_master_job("m")).items() if v},
-        "data": [await storage.get_record_data(one.output_ref) for one in records[:2]],
-        "record": (await storage.get_record_metadata("record-3")).status,
-        "none": [
-            await storage.get_project("x"),
-            await storage.get_master_job("x"),
-            await storage.get_record_metadata("x"),
-        ],
-        "lies at": storage._metadata_handler.db_path,
-    }
-    await storage.close()
-    await storage.close()
-    return found
-
-
-def its_contract(store: str) -> Any:
-    return asyncio.run(call_its_contract(store))
 
 
 def report_a_run() -> None:

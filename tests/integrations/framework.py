@@ -20,7 +20,7 @@ HERE = Path(__file__).parent
 SOURCES = HERE.parents[1] / "src"
 ENVIRONMENT = Path(sys.prefix) / "foreign-starfish"
 PYTHON = ENVIRONMENT / "bin" / "python"
-FACTORIES = HERE / "factories.py"
+FACTORIES, CONTRACT = HERE / "factories.py", HERE / "contract_calls.py"
 DIALLED = "dialled.txt"
 SECONDS = 60.0
 
@@ -39,7 +39,7 @@ def environment_in(directory: Path, **variables: str) -> dict[str, str]:
     return {
         "PATH": os.environ["PATH"],
         "HOME": str(directory),
-        "PYTHONPATH": str(SOURCES),
+        "PYTHONPATH": f"{SOURCES}:{HERE.parent}",
         "PYTHONUTF8": "1",
         "PYTHONWARNINGS": "ignore:durability='power' cannot be kept",  # temporary files may lie in memory
         "STARFISH_LOCAL_STORAGE_DIR": str(directory / "starfish"),

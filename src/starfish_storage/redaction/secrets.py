@@ -245,6 +245,8 @@ def _is_header(item: list[Any] | tuple[Any, ...], place: _Place | None) -> bool:
 
 def _named_value(members: dict[object, Any]) -> str | None:
     """Return the key of the value in ``{"name": "Authorization", "value": ...}``, if the name names a secret."""
+    if members.keys().isdisjoint(_HEADER_VALUES):  # as in nearly all objects
+        return None
     value = next((key for key in _HEADER_VALUES if key in members), None)
     names = (members.get(key) for key in _HEADER_NAMES)
     return value if any(isinstance(name, str) and names_secret(name) for name in names) else None

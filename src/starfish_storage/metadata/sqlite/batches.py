@@ -83,8 +83,10 @@ def _finish_plain(writer: SQLiteRowWriter, finishing: Sequence[Finishing]) -> di
         if before is not None and one.is_plain(before):
             undo[one] = [("finish_input", before.end), ("delete_attempt", (one.job_id, 1))]
     if undo:
-        attempts, ends = zip(*(one.plain_rows() for one in undo), strict=True)
-        writer.change_each("save_attempt", attempts)
+        # Their ids are random: in order, neighbours share pages.
+        rows = sorted((one.plain_rows() for one in undo), key=lambda rows: rows[0].job_id)
+        attempts, ends = zip(*rows, strict=True)
+        writer.change_repeated("save_attempt", attempts)
         writer.change_each("finish_input", ends)
         for one, taking_back in claim_for_all(writer, list(undo)):
             undo[one].append(taking_back)

@@ -21,7 +21,7 @@ from starfish_storage.metadata.row import only_value
 from starfish_storage.metadata.row_writer import portions
 from starfish_storage.metadata.sqlite.driver import Connection, Cursor
 
-_MOST_ROWS = 64  # in a common statement
+_MOST_ROWS = 128  # in a common statement
 
 NewData = Literal["files", "packed", "mixed"]
 """Where new record data goes; ``"mixed"``: into packs, but there may be files of earlier data."""
@@ -138,6 +138,7 @@ class Packing:
         for operation in operations if rows else ():
             if self._layout != "packed" or operation.layout:
                 self._drop_files(operation)
+        rows.sort()  # neighbours share pages
         for part in portions(rows, _MOST_ROWS):
             text = self._queries.repeated("save_packed_data", len(part))
             self._connection.execute(text, tuple(chain.from_iterable(part)))

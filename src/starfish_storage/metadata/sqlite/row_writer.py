@@ -38,6 +38,7 @@ class SQLiteRowWriter(RowWriter):
     """
 
     constraint_errors: ClassVar[tuple[type[Exception], ...]] = (apsw.ConstraintError,)
+    most_rows: ClassVar[int] = 128  # the driver prepares statements of more than 16 KB anew each time
 
     def __init__(self, connection: Connection, queries: Queries, data: DataHandler, in_place: DataInPlace) -> None:
         super().__init__(connection, queries)

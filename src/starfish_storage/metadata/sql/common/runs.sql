@@ -202,7 +202,11 @@ SELECT coalesce(version_number, attempt, 1) FROM records WHERE record_uid = :rec
 DELETE FROM record_versions WHERE record_uid = :record_uid AND number = :number
 
 -- name: save_attempt
-INSERT INTO attempts ({attempt.columns}) VALUES ({attempt.parameters})
+INSERT INTO attempts ({attempt.columns})
+VALUES
+-- each row
+({attempt.parameters})
+-- end
 ON CONFLICT (job_id, number) DO NOTHING
 
 -- name: delete_attempt

@@ -100,16 +100,33 @@ def _client(kind: str, flavour: Flavour | None, recorder: Recorder, options: dic
     options.setdefault("follow_redirects", True)
     limits = family.Limits(max_connections=_MOST_CONNECTIONS, max_keepalive_connections=_MOST_IDLE)
     options.setdefault("limits", limits)
-    made = getattr(family, kind)(**options)
+    return _recording(family, getattr(family, kind)(**options), recorder)
+
+
+def record(client: Any) -> Any:
+    """Let a client of httpx2 or httpx record that another program has made, and return it.
+
+    Raises:
+        InvalidInputError: it is not a client of either.
+        MissingExtraError: what knows the prices is not installed.
+    """
+    for kind in type(client).__mro__:
+        name = kind.__module__.partition(".")[0]
+        if name in get_args(Flavour):
+            return _recording(importlib.import_module(name), client, Recorder(_pricing(None), keep_requests=True))
+    raise InvalidInputError(f"a client of httpx2 or httpx is needed, not an object of type {type(client).__name__}.")
+
+
+def _recording(family: Any, client: Any, recorder: Recorder) -> Any:
     # As OpenTelemetry's instrumentation does. A transport that is given instead would take the place of those that
     # the client makes of its options and of the environment: proxies, certificates, HTTP/2.
-    made._transport = recording(family, made._transport, recorder)  # noqa: SLF001
-    made._mounts = {  # noqa: SLF001
+    client._transport = recording(family, client._transport, recorder)  # noqa: SLF001
+    client._mounts = {  # noqa: SLF001
         pattern: None if mounted is None else recording(family, mounted, recorder)
-        for pattern, mounted in made._mounts.items()  # noqa: SLF001
+        for pattern, mounted in client._mounts.items()  # noqa: SLF001
     }
     follow_threads()
-    return made
+    return client
 
 
 def _family(flavour: str | None) -> Any:

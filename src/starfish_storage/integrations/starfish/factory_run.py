@@ -170,6 +170,11 @@ class FactoryRun:
         """Store an attempt that was stopped."""
         await self._in_background(self._outbox.release(attempt, outputs))
 
+    async def forget_answers(self, claimed: ClaimedInput) -> None:
+        """Let the next attempt at an input ask its models anew."""
+        names = {one.name for one in await self._ledger.list_calls(claimed.job_id)}
+        await self._ledger.forget_steps(self.id, sorted(names), [claimed.job_id])
+
     async def _finish(self, outcome: Outcome) -> list[str]:
         finished = await self._outbox.finish(outcome, self._refused, claim_next=False)
         claimed = outcome.claimed

@@ -9,6 +9,7 @@ from typing import Any, cast
 from starfish_storage.integrations.starfish import factories, jobs
 from starfish_storage.integrations.starfish.adapter import storage_class, storage_in_memory
 from starfish_storage.integrations.starfish.framework import Framework, load_framework
+from starfish_storage.integrations.starfish.model_calls import record_calls
 from starfish_storage.integrations.starfish.opening import Opening
 from starfish_storage.integrations.starfish.patches import Patches, defined
 
@@ -85,6 +86,7 @@ def _replace(framework: Framework, opening: Opening) -> None:
         _patches.put(registered, name, created)
     _wrap_factory(framework)
     _wrap_jobs(framework)
+    record_calls(_patches)
 
 
 def _wrap(owner: Any, name: str, wrapper: Callable[..., Any], *arguments: Any) -> None:

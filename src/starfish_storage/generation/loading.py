@@ -60,6 +60,7 @@ def load_function(name: str) -> Callable[..., Any]:
             reason = f"looking for {attribute!r} in {shorten(path)} failed with {type(error).__name__}"
             raise _refused(name, reason, "correct it, or name a function") from error
         found, path = child, f"{path}:{attribute}" if path == place else f"{path}.{attribute}"
+    found = _behind(found)
     if not callable(found):
         raise _refused(name, f"it is of type {type(found).__name__}, which cannot be called", "name a function")
     return cast("Callable[..., Any]", found)
@@ -128,7 +129,13 @@ def is_what_it_names(function: Callable[..., Any]) -> bool:
     found: Any = sys.modules.get(module)
     for attribute in attributes.split("."):
         found = getattr(found, attribute, None)
-    return found is function or (isinstance(found, types.MethodType) and found == function)  # of a class
+    return _behind(found) is function or (isinstance(found, types.MethodType) and found == function)  # of a class
+
+
+def _behind(found: Any) -> Any:
+    """Return the function of an object that cannot be called itself, as of what Starfish's ``@data_factory`` makes."""
+    function = None if callable(found) else getattr(found, "__func__", None)
+    return function if callable(function) else found
 
 
 def file_of(function: Callable[..., Any]) -> str | None:

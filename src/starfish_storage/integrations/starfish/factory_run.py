@@ -295,7 +295,7 @@ async def _opened(
     state, job = await storage.ledger.get_run(id), await storage.get_master_job(id)
     if state is None or job is None:
         raise NotFoundError("run", id, "it was deleted meanwhile")
-    made_of = await asyncio.to_thread(segment_identity, function, config, options.to_json())
+    made_of = await asyncio.to_thread(segment_identity, function, config, options.to_json() | {"output_schema": {}})
     segment = await storage.ledger.add_segment(id, made_of)
     run = FactoryRun(storage, state, job, function, options, segment.number)
     await run.open()

@@ -114,7 +114,7 @@ def _wrap_jobs(framework: Framework) -> None:
     _wrap(manager, "_run_single_task", jobs.running_single_task, constants.IDX)
     _wrap(manager, "_handle_task_error", jobs.handling_task_error)
     _wrap(manager, "_requeue_task", jobs.requeuing_task)
-    _wrap(manager, "_job_save_record_data", jobs.saving_record_data)
+    _wrap(manager, "_job_save_record_data", jobs.saving_record_data, constants.RUN_MODE_DRY_RUN)
     _wrap(manager, "_handle_task_completion", jobs.handling_task_completion)
     _wrap(manager, "_is_job_to_stop", jobs.stopping_job)
     _wrap(manager, "_async_run_orchestration", jobs.running_orchestration)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import uuid
 import weakref
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -17,6 +18,7 @@ from starfish_storage.errors import InvalidInputError, StorageError
 from starfish_storage.integrations.starfish.adapter import Adapter
 from starfish_storage.integrations.starfish.factory_run import FactoryRun
 from starfish_storage.integrations.starfish.trial import Trial, trial_under_way, uncancelled
+from starfish_storage.models import Record, utc_now
 
 Method = Callable[..., Any]
 AsyncMethod = Callable[..., Awaitable[Any]]
@@ -191,23 +193,51 @@ def requeuing_task(original: AsyncMethod) -> AsyncMethod:
     return requeue_task
 
 
-def saving_record_data(original: AsyncMethod) -> AsyncMethod:
-    """Store a result in one step: the attempt, the records under uids of their own, the end of the input."""
+def saving_record_data(original: AsyncMethod, dry_run: str) -> AsyncMethod:
+    """Store a result in one step: the attempt, the records under uids of their own, the end of the input.
+
+    Args:
+        original: the method.
+        dry_run: the mode of a job that stores nothing.
+    """
 
     @functools.wraps(original)
     async def save_record_data(manager: Any, records: Any, task_status: Any, input_data: Any) -> Any:
-        trial = trial_under_way.get()
-        if trial is None:
-            return await original(manager, records, task_status, input_data)
+        trial, storage = trial_under_way.get(), manager.storage
         try:
-            return await trial.save(records, task_status)
+            if trial is not None:
+                return await trial.save(records, task_status)
+            if isinstance(storage, Adapter) and manager.job_config.run_mode != dry_run:
+                return await _save_without_run(manager, storage, records, task_status, input_data)
         except InvalidInputError:
             raise  # what the function returned is at fault
         except StorageError as error:
             _state(manager).error = error  # another try would be paid for, and not be stored either
             raise
+        return await original(manager, records, task_status, input_data)
 
     return save_record_data
+
+
+async def _save_without_run(manager: Any, storage: Adapter, records: Any, status: Any, input_data: Any) -> list[str]:
+    """Store a result of a job that Starfish has begun with its own storage, and that goes on here."""
+    job_id, now = str(uuid.uuid4()), utc_now()
+    await manager._create_execution_job(job_id, input_data)  # noqa: SLF001 (what it stores is looked for at a resume)
+    rows = [
+        Record(
+            record_uid=str(uuid.uuid4()),
+            job_id=job_id,
+            master_job_id=manager.master_job_id,
+            status=status,
+            start_time=now,
+            end_time=now,
+            last_update_time=now,
+        )
+        for _ in records
+    ]
+    references = await storage.storage.save_records(zip(rows, records, strict=True))
+    await manager._complete_execution_job(job_id, status=status, num_records=len(rows))  # noqa: SLF001 (as above)
+    return references
 
 
 def handling_task_completion(original: AsyncMethod) -> AsyncMethod:

@@ -18,7 +18,7 @@ _MAKERS = (
     ("litellm.llms.custom_httpx.http_handler", "AsyncHTTPHandler", "create_client"),
     ("litellm.llms.openai.common_utils", "BaseOpenAILLM", "_get_async_http_client"),
 )
-"""What makes the asynchronous clients of LiteLLM, for most providers and for OpenAI: the others block the event loop."""
+"""What makes the asynchronous clients of LiteLLM, for most providers and for OpenAI. Others block the event loop."""
 
 
 def record_calls(patches: Patches) -> None:

@@ -122,6 +122,11 @@ async def state_of(storage: Storage, job: GenerationMasterJob) -> RunState:
                 f"run {run_id!r} was imported row by row: there is no function to run, and no inputs to run it on. Use "
                 "another id to start a run."
             )
+        if {"func", "generator"} <= config.keys():
+            raise InvalidInputError(
+                f"run {run_id!r} was started by Starfish: continue it with "
+                f"resume_from_checkpoint({run_id!r}), after starfish_storage.integrations.starfish.install(STORE)."
+            )
         raise InvalidInputError(
             f"master job {run_id!r} was not started by generate(), so it cannot be resumed; use another id."
         )

@@ -21,7 +21,7 @@ from starfish_storage.errors import (
 )
 from starfish_storage.files.planted import refuse_planted_database
 from starfish_storage.interface.inspection import FoundFile
-from starfish_storage.keys import DATABASE_FILE
+from starfish_storage.keys import DATABASE_FILE, ROW_LOG_FILE
 from starfish_storage.maintenance.backends import PathOrUri, directories
 from starfish_storage.maintenance.checking import OnProgress, unwanted
 from starfish_storage.maintenance.starfish_files import ASIDE_DIRECTORY, StarfishFiles, set_aside
@@ -141,7 +141,6 @@ class _Upgrade:
                 raise
             finally:
                 self._data.close()
-        _open_once(self._root, self._data_root)
         moved = _finish(self._root, self._data_root)
         aside = f"{self._data_root}/{ASIDE_DIRECTORY}" if moved else None
         return self._report(in_rows, dry_run=False, backup=backup, aside=aside)
@@ -201,9 +200,11 @@ def _in_thread(call: Callable[[], Any]) -> None:
 
 
 def _finish(root: str, data_root: str) -> list[Repaired]:
-    """Move to the side what no row of an upgraded store names, unless an earlier call has."""
+    """Make what stands beside the database of an upgraded store, and set aside what no row names, if need be."""
     if not glob(f"{escape(root)}/{DATABASE_FILE}{BACKUP_SUFFIX}*"):
         return []
+    if not os.path.exists(f"{data_root}/{ROW_LOG_FILE}"):
+        _open_once(root, data_root)
     with closing(SQLiteRowInspection(root)) as rows, closing(FileSystemDataHandler(data_root)) as data:
         moved = set_aside(data, data_root, _unnamed(rows, data_root))
     return [Repaired("set_aside", key, f"no row names it; it is kept in {ASIDE_DIRECTORY}") for key in moved]

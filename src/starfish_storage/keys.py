@@ -29,7 +29,7 @@ ROW_LOG_FILE = "rows.jsonl"
 WRITER_LOCK_FILE = "writer.lock"
 SESSION_LOCK_FILE = "session.lock"
 
-MARK_KEY = "store.json"  # says whose data lies in a place that many machines use
+MARK_KEY, OWNERS_DIRECTORY = "store.json", "owners"  # they say whose data lies in a place that many machines use
 
 # A file name that is safe to open relative to its directory. `data/ab/cd/<uid>.json` is Starfish's own layout.
 _NAME = r"[^/\x00-\x1f.][^/\x00-\x1f]{0,254}"
@@ -44,7 +44,7 @@ _NAMED_ONCE = re.compile(r"[0-9a-f]{20}", re.ASCII)
 _PACKED_VERSION = re.compile(rf"({_PACK}):(\d{{1,18}})\+(\d{{1,18}})", re.ASCII)
 _PLACE_IN_PACK = re.compile(rf"{PACKS_DIRECTORY}/({_PACK})\.jsonl:(\d{{1,18}})\+(\d{{1,18}})", re.ASCII)
 _PACK_KEY = re.compile(rf"{PACKS_DIRECTORY}/({_PACK})\.jsonl(?:\.zst)?", re.ASCII)
-_NOT_FOR_CONFIGURATIONS = frozenset({DATA_DIRECTORY, STAGING_DIRECTORY, WRITER_LOCK_FILE, SESSION_LOCK_FILE})
+_NOT_FOR_CONFIGS = {DATA_DIRECTORY, STAGING_DIRECTORY, WRITER_LOCK_FILE, SESSION_LOCK_FILE, MARK_KEY, OWNERS_DIRECTORY}
 # Greedy: of a store that lay in a directory named `data`, the last `data` is the key's.
 _FOREIGN_PREFIX = re.compile(rf"/.*/({_RECORD_KEY.pattern}|{_REQUEST_CONFIG_KEY.pattern})", re.DOTALL)
 
@@ -370,7 +370,7 @@ def check_request_config_name(key: str, reference: str) -> str:
         InvalidReferenceError: it is record data, the database, a lock, or a file being written.
     """
     first = key.partition("/")[0]
-    if first in _NOT_FOR_CONFIGURATIONS or first.startswith(DATABASE_FILE):
+    if first in _NOT_FOR_CONFIGS or first.startswith(DATABASE_FILE):
         raise InvalidReferenceError(
             reference, "the store keeps something else under that name; choose another name for the configuration"
         )

@@ -232,5 +232,5 @@ async def test_where_there_is_no_store_of_this_version_nothing_is_made(on_postgr
         verify(nowhere, on_postgres.data_uri)
     assert on_postgres.server.execute("SELECT 1 FROM pg_namespace WHERE nspname = 'test_nowhere'") == []
     on_postgres.sql("UPDATE settings SET value = '0' WHERE name = 'schema_version'")
-    with pytest.raises(StoreVersionError, match="open it once"):
+    with pytest.raises(StoreVersionError, match="run 'starfish-storage migrate'"):
         on_postgres.verify()

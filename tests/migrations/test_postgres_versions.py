@@ -1,4 +1,4 @@
-"""Stores in PostgreSQL of every version that this library ever had are opened, read whole, and used."""
+"""Stores in PostgreSQL of every version that this library ever had are migrated, read whole, and used."""
 
 import secrets
 import shutil
@@ -11,10 +11,18 @@ from migrations.own_writer import write_master_job
 from migrations.reading import asked_of, everything, judged_of, kept_of, runs_of
 from migrations.stores import ASSETS, noted
 from servers.postgres import PostgresServer
-from starfish_storage import StoreOpenError, open_storage
+from starfish_storage import StoreOpenError, StoreVersionError, open_storage
+from starfish_storage.maintenance import migrate
 from starfish_storage.metadata.migrations import migrations
 
-VERSIONS = {"postgres-v1": 1, "postgres-v1-run": 1, "postgres-v2": 2, "postgres-v3": 3, "postgres-v4": 4}
+VERSIONS = {
+    "postgres-v1": 1,
+    "postgres-v1-run": 1,
+    "postgres-v2": 2,
+    "postgres-v3": 3,
+    "postgres-v4": 4,
+    "postgres-v5": 5,
+}
 """The stores, with their versions."""
 
 
@@ -39,6 +47,10 @@ async def test_a_frozen_store_is_read_and_used(
     rows = (tmp_path / "rows.sql").read_text("utf-8")
     postgres_server.execute(f'{rows}; ALTER SCHEMA frozen RENAME TO "{schema}"')
     uri = postgres_server.uri(schema=schema)
+    with pytest.raises(StoreVersionError, match=f"its schema is {VERSIONS[version]}, this release needs"):
+        await open_storage(uri, tmp_path.as_uri()).setup()  # others may be at work in it
+    assert migrate(uri, dry_run=True).before == migrate(uri).before == VERSIONS[version]
+    assert not migrate(uri).is_needed
     with pytest.raises(StoreOpenError, match="remove that file"):  # on another server it is another store
         await open_storage(uri, tmp_path.as_uri()).setup()
     (tmp_path / "store.json").unlink()

@@ -284,9 +284,10 @@ async def test_a_forked_child_is_refused_and_a_spawned_one_is_not(
 
 
 async def test_the_probe_is_gone(store: SQLiteObjectStore, s3_server: S3Server) -> None:
-    """Nothing but the mark that says whose data it will be is left of opening."""
+    """Nothing but the marks that say whose data it will be is left of opening."""
     async with store.open():
         prefix = store.data_uri.removeprefix(f"s3://{BUCKET}/")
         files = [path for path in (s3_server.root / BUCKET / prefix).rglob("*") if path.is_file()]
-        assert [path.name for path in files] == ["store.json"]
+        assert sorted(path.parent.name for path in files if path.name != "store.json") == ["owners"]
+        assert len(files) == 2
         assert store.raw_keys() == set()

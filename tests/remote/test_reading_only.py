@@ -59,7 +59,7 @@ async def test_no_store_is_made_and_none_migrated(
     assert list(tmp_path.iterdir()) == []
     await fill(postgres_uri, tmp_path)
     rows(postgres_server, postgres_uri, "UPDATE {}.settings SET value = '0' WHERE name = 'schema_version'")
-    with pytest.raises(StoreVersionError, match="its schema is 0; open it once"):
+    with pytest.raises(StoreVersionError, match=r"its schema is 0, .* run 'starfish-storage migrate'"):
         await open_storage(postgres_uri, tmp_path, read_only=True).setup()
     version = rows(postgres_server, postgres_uri, "SELECT value FROM {}.settings WHERE name = 'schema_version'")
     assert version == [["0"]]

@@ -191,7 +191,7 @@ async def test_a_newer_store(postgres_server: PostgresServer, postgres_uri: str,
         pass
     rows(postgres_server, postgres_uri, "UPDATE {0}.settings SET value = '99' WHERE name = 'schema_version'")
     said = await refused(postgres_uri, memory_path, StoreVersionError)
-    assert "written by a newer release (its schema is 99" in said
+    assert "a newer release wrote it (its schema is 99" in said
     assert "upgrade starfish-storage" in said
 
 

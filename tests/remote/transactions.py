@@ -11,6 +11,7 @@ from typing import Any, Self, TypeVar
 from starfish_storage.data.filesystem import FileSystemDataHandler
 from starfish_storage.metadata.postgres.address import PostgresAddress
 from starfish_storage.metadata.postgres.connection import PostgresConnection
+from starfish_storage.metadata.postgres.migrate import KNOWN_VERSION
 from starfish_storage.metadata.postgres.row_writer import PostgresRowWriter
 from starfish_storage.metadata.queries import postgres_queries
 
@@ -85,7 +86,8 @@ class Transaction:
         self.pid = next(iter(self._connection.execute("SELECT pg_backend_pid()")))[0]
         self._connection.execute(self._queries["begin"])
         self._rows.begin_group({}, alone=False)
-        self._connection.execute(self._queries["begin_group"], (self._connection.name, 1, self._address.lock("store")))
+        given = (self._connection.name, 1, KNOWN_VERSION, self._address.lock("store"), False)
+        self._connection.execute(self._queries["begin_group"], given)
 
     def _ask(self, question: str, pid: int) -> bool:
         return next(iter(self._connection.execute(question, (pid,))))[0]

@@ -132,6 +132,7 @@ def test_no_list_is_left_out() -> None:
         "count_attempts", "list_keys_of_inputs", "list_attempt_steps",
         "list_mixed_case_ids_of_records", "count_steps", "count_conversions", "count_call_notes",
         "count_verdicts", "count_ratings", "count_labels", "count_other_annotations",
+        "list_drains", "list_working",
         "count_attempts_over_time", "count_records_over_time", "list_record_spans", "list_versions_of_records",
         "list_some_records", "list_some_versioned_records", "list_some_jobs_without_records", "count_some_rows",
     }  # fmt: skip

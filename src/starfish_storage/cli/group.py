@@ -31,6 +31,7 @@ _SECTIONS = {
         "retry": "Run the failed inputs of a run again.",
         "cancel": "Stop a run from outside.",
         "watch": "Watch a run until it ends.",
+        "drain": "Bring workers to rest, before an upgrade.",
     },
     "Look": {
         "projects": "List projects.",
@@ -64,6 +65,7 @@ _SECTIONS = {
         "repair": "Repair a damaged store.",
         "collect": "Remove unreferenced data and leftovers.",
         "delete": "Delete a run, or a project with its runs.",
+        "migrate": "Bring a store to this release's format.",
         "pack": "Put records into packs: files of many records.",
         "unpack": "Put records into a file each.",
         "backup": "Copy a store, which may be in use.",

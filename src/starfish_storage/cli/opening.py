@@ -83,7 +83,9 @@ async def reading(place: Place) -> AsyncGenerator[Storage]:
             except StoreVersionError:
                 if place.read_only:
                     raise
-                storage = await stack.enter_async_context(_opened(place, "power"))  # migrates it, in PostgreSQL
+                storage = await stack.enter_async_context(
+                    _opened(place, "power")
+                )  # migrates it, unless its rows are on a server
             yield storage
 
 

@@ -225,6 +225,7 @@ def fields_of(view: RunView) -> dict[str, Cell]:
         "status": job.status,
         "stopped" if view.is_over else "stopping": view.stop_reason,
         "paused until": view.paused_until,
+        "drained since": None if state is None or view.is_over else state.drained_since,
         "paused for": None if state is None or view.paused_until is None else state.pause_reason,
         "target": job.target_record_count,
         "inputs": view.inputs,

@@ -86,6 +86,8 @@ def _numbers(view: RunView, rate: float | None) -> dict[str, Cell]:
         numbers["mostly"] = f"{'once' if count == 1 else f'{count:,} times'} {beginning(what)}"
     if state is not None and view.paused_until is not None:
         numbers["paused until"] = f"{on_one_line(view.paused_until)} ({beginning(state.pause_reason or 'a limit')})"
+    if state is not None and state.drained_since is not None and not view.is_over:
+        numbers["claims nothing since"] = f"{on_one_line(state.drained_since)} (drain)"
     if state is not None and state.stop_reason is not None:
         numbers["stopping" if not view.is_over else "stopped"] = state.stop_reason
     return numbers

@@ -9,6 +9,7 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 
 from starfish_storage import keys
 from starfish_storage.data.directories import Directories
+from starfish_storage.data.file_marks import FileMarks
 from starfish_storage.data.file_reader import FileReader
 from starfish_storage.data.inventory import Inventory
 from starfish_storage.data.pack_files import PackFiles
@@ -19,6 +20,7 @@ from starfish_storage.errors import InvalidReferenceError, StorageError, StoreOp
 from starfish_storage.files.atomic import FileOperations
 from starfish_storage.files.errors import translated
 from starfish_storage.interface import CommittedSizes, DataHandler, DataWrite
+from starfish_storage.interface.marks import PlaceMarks
 from starfish_storage.keys import ROW_LOG_FILE, STAGING_DIRECTORY, PackPlace, place_in_pack
 
 logger = logging.getLogger(__name__)
@@ -51,6 +53,11 @@ class FileSystemDataHandler(DataHandler):
     def parallel(self) -> int:
         """Files are read and written on the spot: a hop to another thread costs more."""
         return 1
+
+    @property
+    def marks(self) -> PlaceMarks:
+        """See `DataHandler.marks`."""
+        return FileMarks(self.directories, self.staging, self.files)
 
     def setup(self) -> None:
         """See `DataHandler.setup`."""

@@ -6,8 +6,8 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from starfish_storage.data.object_credentials import credentials_of
-from starfish_storage.data.object_errors import Kind, Trouble, is_panic, trouble_of
+from starfish_storage.data.object_errors import Kind, Trouble, is_panic, knows_no_conditions, trouble_of
+from starfish_storage.data.object_opening import open_store
 from starfish_storage.data.patience import Patience
 from starfish_storage.errors import (
     ForkedProcessError,
@@ -21,7 +21,6 @@ from starfish_storage.uri import ObjectUri
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
-    from obstore.store import ObjectStore
     from tenacity import RetryCallState
 
 Result = TypeVar("Result")
@@ -30,8 +29,6 @@ _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 _REMOVED_AT_ONCE = _LISTED_AT_ONCE = 1000
 # Where obstore deletes many objects with one request, and says nothing of those that are not there.
 _BULK_SCHEMES = frozenset({"s3", "s3a", "memory"})
-
-_in_memory: dict[str, ObjectStore] = {}
 
 
 class ListedObject(NamedTuple):
@@ -81,7 +78,7 @@ class ObjectClient:
     def __init__(self, place: ObjectUri) -> None:
         _refuse_after_fork()
         self.place = place
-        self._store = _open_store(place)
+        self._store = open_store(place)
         self._was_refused = False
         self._gone = False
         self._knows_ranges = True
@@ -164,8 +161,25 @@ class ObjectClient:
             obstore.put(self._store, path, payload, use_multipart=False)
             return True
 
-        if self._request(key, patience, put) is None:
-            raise self._failed(key, Trouble(Kind.NO_BUCKET, "there is no such bucket"))
+        self._put(key, patience, put)
+
+    def put_if_absent(self, key: str, payload: bytes, patience: Patience) -> bool:
+        """Put an object unless there is one, and return False if there was; who ignores the condition overwrites."""
+        import obstore
+        from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
+
+        def put(path: str) -> bool:
+            try:
+                obstore.put(self._store, path, payload, use_multipart=False, mode="create")
+            except (AlreadyExistsError, PreconditionError):
+                return False
+            except BaseError as error:
+                if not knows_no_conditions(error):
+                    raise
+                obstore.put(self._store, path, payload, use_multipart=False)
+            return True
+
+        return self._put(key, patience, put)
 
     def remove(self, keys: Sequence[str], patience: Patience) -> None:
         """Remove objects; those that are not there are passed over."""
@@ -260,6 +274,12 @@ class ObjectClient:
         except StorageIOError as error:
             raise StoreOpenError(str(self.place), error.reason) from error
 
+    def _put(self, key: str, patience: Patience, put: Callable[[str], bool]) -> bool:
+        done = self._request(key, patience, put)
+        if done is None:
+            raise self._failed(key, Trouble(Kind.NO_BUCKET, "there is no such bucket"))
+        return done
+
     def _request(self, key: str, patience: Patience, request: Callable[[str], Result]) -> Result | None:
         """Make a request until it succeeds, cannot succeed, or patience ends; None if there is no such object."""
         from tenacity import Retrying, retry_if_exception_type, wait_random_exponential  # takes long to import
@@ -269,7 +289,7 @@ class ObjectClient:
             raise StorageUnavailableError(str(self.place), patience.seconds, patience.exhausted)
         if self._was_refused:
             # A key that was rotated, or a token that has expired: the client read them when it was made.
-            self._store, self._was_refused = _open_store(self.place), False
+            self._store, self._was_refused = open_store(self.place), False
         path = self._path(key)
         pauses = wait_random_exponential(_SHORTEST_PAUSE, _LONGEST_PAUSE)
 
@@ -343,28 +363,6 @@ class _PassingError(Exception):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
-
-
-def _open_store(place: ObjectUri) -> ObjectStore:
-    try:
-        from obstore.store import MemoryStore, from_url
-    except ImportError as error:
-        reason = "object stores need obstore, which is not installed: pip install 'starfish-storage[s3]'"
-        raise StoreOpenError(str(place), reason) from error
-    if place.scheme == "memory":
-        return _in_memory.setdefault(place.bucket, MemoryStore())
-    credentials = credentials_of(place)
-    try:
-        # The bucket alone: of a prefix, obstore would decode percent-escapes. No options of the client: where any are
-        # given, those of the environment (AWS_ALLOW_HTTP, AWS_TIMEOUT, AWS_PROXY_URL) are not looked at.
-        return from_url(place.bucket_uri, config=credentials, retry_config={"max_retries": 0})
-    except BaseException as error:
-        if not isinstance(error, Exception) and not is_panic(error):
-            raise
-        kind = type(error).__name__
-    # Here and not above: the text of obstore's own error would go along as the context of ours.
-    reason = f"its client cannot be made ({kind}); see to the environment variables of its kind"
-    raise StoreOpenError(str(place), reason)
 
 
 # obstore's threads do not survive a fork, and a request in the child would wait for them for ever.

@@ -18,6 +18,7 @@ _CERTIFICATE = re.compile(r"invalid peer certificate|InvalidCertificate|UnknownI
 _PASSING_STATUSES = frozenset({408, 409, 425, 429})
 _SERVER_ERRORS = range(500, 600)
 _BEHIND_THE_END = 416
+_NOT_IMPLEMENTED = 501
 _REFUSALS = frozenset({401, 403})
 
 
@@ -70,6 +71,12 @@ def trouble_of(error: BaseException) -> Trouble:
         return Trouble(Kind.REFUSED, f"{answer}: the credentials are wrong or expired, or do not allow this")
     passing = status in _SERVER_ERRORS or status in _PASSING_STATUSES
     return Trouble(Kind.PASSING if passing else Kind.LASTING, answer)
+
+
+def knows_no_conditions(error: BaseException) -> bool:
+    """Return whether a server has refused a request for its condition, and not because that does not hold."""
+    found = _STATUS.search(str(error))
+    return type(error).__name__ == "NotSupportedError" or (found is not None and int(found[1]) == _NOT_IMPLEMENTED)
 
 
 def is_panic(error: BaseException) -> bool:

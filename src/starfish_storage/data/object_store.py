@@ -12,6 +12,7 @@ from typing import TypeVar, cast
 from starfish_storage import keys
 from starfish_storage.data.object_client import ObjectClient
 from starfish_storage.data.object_inventory import ObjectInventory
+from starfish_storage.data.object_marks import ObjectMarks
 from starfish_storage.data.object_packs import PackSpan, PackWindows, places_in, portions, spans
 from starfish_storage.data.object_writes import ObjectRemoval, ObjectWrite
 from starfish_storage.data.patience import Patience, allowed_seconds
@@ -23,6 +24,7 @@ from starfish_storage.errors import (
 )
 from starfish_storage.interface import DataHandler, DataWrite
 from starfish_storage.interface.data import CommittedSizes
+from starfish_storage.interface.marks import PlaceMarks
 from starfish_storage.keys import PackPlace, new_pack, pack_key, place_in_pack
 from starfish_storage.uri import parse_object_uri
 
@@ -40,9 +42,9 @@ _SMALLEST_PART = 1 << 20  # of a large record in a pack: each is a request
 class ObjectStoreDataHandler(DataHandler):
     """Keeps each key as one object below a prefix.
 
-    Objects are put whole and are safe when the server has answered: nothing is ever staged or synced. No put is
-    conditional: some servers take the condition and ignore it. Credentials, endpoint, region and TLS are those of the
-    environment variables of the client library (``AWS_ACCESS_KEY_ID``, ``AWS_ENDPOINT``, ...).
+    Objects are put whole and are safe when the server has answered: nothing is ever staged or synced. No put of data is
+    conditional, and no condition is relied on: some servers take it and ignore it. Credentials, endpoint, region and
+    TLS are those of the environment variables of the client library (``AWS_ACCESS_KEY_ID``, ``AWS_ENDPOINT``, ...).
 
     Args:
         uri: bucket and prefix, such as ``s3://bucket/prefix``; ``gs://`` and ``az://`` likewise. ``memory://name`` is a
@@ -72,6 +74,11 @@ class ObjectStoreDataHandler(DataHandler):
     def parallel(self) -> int:
         """See `DataHandler.parallel`."""
         return _PARALLEL
+
+    @property
+    def marks(self) -> PlaceMarks:
+        """See `DataHandler.marks`."""
+        return ObjectMarks(self._client, self._patience)
 
     def setup(self) -> None:
         """Put an object under a name of its own and remove it: who cannot, finds out before paying for results."""

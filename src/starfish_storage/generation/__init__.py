@@ -11,12 +11,13 @@ A call goes down a straight line, one module after the other::
 
 `intake` pulls the inputs that are not stored yet from `inputs.Feed`, an iterator over `sources`, and stores them ahead
 of the work; `claiming` gives them to the slots; every attempt goes to the ledger through `storing`, which
-keeps what the store does not take (`waiting`, `spool`). A module calls
+keeps what the store does not take (`waiting`, `spool`). `draining` brings workers to rest. A module calls
 upwards only through two callbacks that `worker` passes down in `Settings`: one waits between attempts, one adds up
 costs.
 """
 
 from starfish_storage.generation.context import Context
+from starfish_storage.generation.draining import Drained, drain, end_drain
 from starfish_storage.generation.explaining import AskedReason, CallsExplained, explain_calls
 from starfish_storage.generation.input_files import FileInputs, read_inputs, read_json_lines
 from starfish_storage.generation.lifecycle import Run
@@ -32,6 +33,7 @@ __all__ = [
     "AskedReason",
     "CallsExplained",
     "Context",
+    "Drained",
     "Duplicate",
     "FileInputs",
     "Filtered",
@@ -42,6 +44,8 @@ __all__ = [
     "RunViewer",
     "Where",
     "cancel",
+    "drain",
+    "end_drain",
     "explain_calls",
     "generate",
     "load_function",

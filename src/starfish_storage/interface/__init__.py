@@ -24,6 +24,7 @@ from starfish_storage.interface.annotations import AnnotationStore
 from starfish_storage.interface.change_feed import ChangedRecords, ChangeFeed, CurrentRecord, RunSize
 from starfish_storage.interface.data import AskedLayout, CommittedSizes, DataHandler, DataWrite, Layout
 from starfish_storage.interface.ledger import RunLedger
+from starfish_storage.interface.marks import PlaceMarks
 from starfish_storage.interface.metadata import MetadataHandler
 from starfish_storage.interface.progress import ListedRun
 from starfish_storage.interface.row_log import RowLogHandler
@@ -67,6 +68,7 @@ __all__ = [
     "MasterJobRow",
     "MetadataHandler",
     "PackPlace",
+    "PlaceMarks",
     "ProjectRow",
     "RecordRow",
     "RecordVersionRow",

@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from typing import Literal
 
 from starfish_storage.errors import InvalidInputError, StorageError
+from starfish_storage.interface.marks import PlaceMarks
 from starfish_storage.keys import PackPlace
 
 Layout = Literal["files", "packed"]
@@ -97,6 +98,11 @@ class DataHandler(ABC):
 
         1: they are quick, and best made on the spot. More: each of them waits for another machine.
         """
+
+    @property
+    @abstractmethod
+    def marks(self) -> PlaceMarks:
+        """What says whose data lies here."""
 
     @abstractmethod
     def setup(self) -> None:

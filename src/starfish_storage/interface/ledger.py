@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from starfish_storage.interface.attempts import AttemptLedger
 from starfish_storage.interface.calls import CallLedger
 from starfish_storage.interface.comparing import ComparisonLedger
+from starfish_storage.interface.drains import DrainLedger
 from starfish_storage.interface.outcomes import OutcomeLedger
 from starfish_storage.interface.progress import ProgressLedger
 from starfish_storage.interface.verifications import VerificationLedger
@@ -212,7 +213,14 @@ class InputLedger(ABC):
 
 
 class RunLedger(
-    InputLedger, AttemptLedger, OutcomeLedger, CallLedger, ComparisonLedger, VerificationLedger, ProgressLedger
+    InputLedger,
+    AttemptLedger,
+    OutcomeLedger,
+    CallLedger,
+    ComparisonLedger,
+    VerificationLedger,
+    ProgressLedger,
+    DrainLedger,
 ):
     """Everything that a run keeps beyond its jobs and records."""
 

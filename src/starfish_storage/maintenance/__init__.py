@@ -2,6 +2,7 @@
 
 from starfish_storage.maintenance.backup import BackupReport, backup
 from starfish_storage.maintenance.collect import collect
+from starfish_storage.maintenance.migrate import MigrateReport, migrate
 from starfish_storage.maintenance.repair import plan_repair, repair
 from starfish_storage.maintenance.repair_plan import RepairPlan, RepairStep
 from starfish_storage.maintenance.report import CollectReport, Finding, VerifyReport
@@ -16,6 +17,7 @@ __all__ = [
     "BackupReport",
     "CollectReport",
     "Finding",
+    "MigrateReport",
     "RepairPlan",
     "RepairStep",
     "Repaired",
@@ -25,6 +27,7 @@ __all__ = [
     "VerifyReport",
     "backup",
     "collect",
+    "migrate",
     "plan_repair",
     "repair",
     "restore",

@@ -14,6 +14,7 @@ from starfish_storage.metadata import call_rows, input_list, ledger_rows, ledger
 from starfish_storage.metadata.call_ledger import SQLCallLedger
 from starfish_storage.metadata.comparison_ledger import SQLComparisonLedger
 from starfish_storage.metadata.database import Database
+from starfish_storage.metadata.drain_ledger import SQLDrainLedger
 from starfish_storage.metadata.earlier import EarlierOutcomeError
 from starfish_storage.metadata.operations import WriteOperation
 from starfish_storage.metadata.outcome_ledger import SQLOutcomeLedger
@@ -48,7 +49,13 @@ _MOST_CLAIMED = 1000  # at once: bounds the transaction
 
 
 class SQLRunLedger(
-    SQLOutcomeLedger, SQLCallLedger, SQLComparisonLedger, SQLVerificationLedger, SQLProgressLedger, RunLedger
+    SQLOutcomeLedger,
+    SQLCallLedger,
+    SQLComparisonLedger,
+    SQLVerificationLedger,
+    SQLProgressLedger,
+    SQLDrainLedger,
+    RunLedger,
 ):
     """Keeps runs in the database of the metadata, whatever the engine.
 

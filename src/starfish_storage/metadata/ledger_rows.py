@@ -245,10 +245,15 @@ def worker(row: Row) -> Worker:
 
 def run_state(row: Row) -> RunState:
     """Return where the run of a row stands."""
-    *state, until, reason = row
+    *state, until, reason, drained = row
     master_job_id, registered, complete, *totals = state
-    moment = None if until is None else datetime.fromisoformat(until)
-    return RunState(master_job_id, registered, bool(complete), *totals, paused_until=moment, pause_reason=reason)
+    paused, drained = (None if moment is None else datetime.fromisoformat(moment) for moment in (until, drained))
+    return RunState(
+        *(master_job_id, registered, bool(complete), *totals),
+        paused_until=paused,
+        pause_reason=reason,
+        drained_since=drained,
+    )
 
 
 def usage_text(usage: Sequence[Usage]) -> str | None:

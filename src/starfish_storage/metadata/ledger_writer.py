@@ -133,7 +133,9 @@ def claim(
     """Claim pending inputs for a worker that is noted, and return their rows."""
     if budget is not None:
         limit = min(limit, _affordable(writer, master_job_id, worker_id, budget))
-    found = writer.execute("claim_inputs", (worker_id, now, now, master_job_id, limit)).fetchall()
+    found = writer.execute(
+        "claim_inputs", (worker_id, now, now, master_job_id, f"drain {master_job_id}", limit)
+    ).fetchall()
     return list(map(ClaimedInputRow._make, found))
 
 

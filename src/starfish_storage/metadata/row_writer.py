@@ -58,6 +58,9 @@ class RowWriter(ABC):
     def now(self) -> datetime:
         """Return the time by the clock that all who use the store share."""
 
+    def need_store_alone(self) -> None:  # noqa: B027 (in SQLite one group is written after the other)
+        """Go on only while no other group is written, by no process."""
+
     @abstractmethod
     def change(self, name: str, row: Row) -> None:
         """Run a named query that changes rows."""

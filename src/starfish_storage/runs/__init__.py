@@ -11,6 +11,7 @@ from starfish_storage.runs.annotations import (
 )
 from starfish_storage.runs.budgets import Budget
 from starfish_storage.runs.calls import MOST_NOTES, CallCounts, CallNote, StepSource
+from starfish_storage.runs.drains import WorkingWorker
 from starfish_storage.runs.exchanges import RecordedCall
 from starfish_storage.runs.inputs import (
     ClaimedInput,
@@ -93,6 +94,7 @@ __all__ = [
     "Verdict",
     "Verification",
     "Worker",
+    "WorkingWorker",
     "holding",
     "input_job_id",
     "is_accepted",

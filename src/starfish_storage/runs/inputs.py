@@ -180,6 +180,7 @@ class RunState:
         paused_until: no worker should begin a call before then, by `InputLedger.now`; it may have passed; None if the
             run was never paused.
         pause_reason: why.
+        drained_since: since when no input of it is claimed, as before an upgrade; None if inputs are.
     """
 
     master_job_id: str
@@ -193,6 +194,7 @@ class RunState:
     cost: float
     paused_until: datetime | None = None
     pause_reason: str | None = None
+    drained_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,10 @@ from contextlib import contextmanager
 from starfish_storage.interface import DataHandler
 from starfish_storage.interface.inspection import FoundFile, Standing
 from starfish_storage.keys import is_named_once, owner_uid, version_key, versions_named
-from starfish_storage.metadata.data_owner import Owner
+from starfish_storage.metadata.data_owner import PLACE, Owner, UsedPlace
 from starfish_storage.metadata.postgres.address import PostgresAddress
 from starfish_storage.metadata.postgres.connection import PostgresConnection
+from starfish_storage.metadata.postgres.migrate import VERSION, refuse_other_version
 from starfish_storage.metadata.queries import Queries
 from starfish_storage.metadata.row import only_value, only_values
 
@@ -98,6 +99,7 @@ class PostgresCleaning:
     def _alone(self) -> Generator[None]:
         with self._transaction():
             self._connection.execute(self._queries["lock_store"], (self._address.lock("store"),))
+            refuse_other_version(self._connection.execute(self._queries["get_setting"], (VERSION,)), self._address)
             yield
 
     @contextmanager
@@ -115,10 +117,11 @@ class PostgresCleaning:
 
 
 def owner_and_sample(
-    connection: PostgresConnection, queries: Queries, address: PostgresAddress, data: DataHandler
-) -> tuple[Owner, DataHandler, list[str]]:
-    """Return what `data_owner.claim_data` needs: the store, the place, and keys of some data that there must be."""
+    connection: PostgresConnection, queries: Queries, address: PostgresAddress
+) -> tuple[Owner, list[str]]:
+    """Return what `data_owner.claim_data` needs: the store, and keys of some data that there must be."""
     identity = only_value(connection.execute(queries["get_store_identity"]).fetchone())
     found = connection.execute(queries["sample_data"], (_SAMPLE, _SAMPLE))
     sample = [version_key(key, version) for key, version in found]
-    return Owner(identity, address.uri), data, sample
+    place = only_value(connection.execute(queries["get_setting"], (PLACE,)).fetchone())
+    return Owner(identity, address.uri, UsedPlace.of_setting(place)), sample

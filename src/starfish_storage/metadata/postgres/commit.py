@@ -17,11 +17,10 @@ import asyncpg
 from starfish_storage.errors import StorageError
 from starfish_storage.interface import AskedLayout, DataHandler, Layout
 from starfish_storage.keys import packed_at, version_key
-from starfish_storage.metadata.data_owner import claim_data
 from starfish_storage.metadata.operations import WriteOperation, distinct, runs
 from starfish_storage.metadata.postgres.address import PostgresAddress
 from starfish_storage.metadata.postgres.batches import BATCHES
-from starfish_storage.metadata.postgres.cleaning import owner_and_sample
+from starfish_storage.metadata.postgres.claimed_place import ClaimedPlace
 from starfish_storage.metadata.postgres.connection import PostgresConnection
 from starfish_storage.metadata.postgres.errors import (
     detached,
@@ -33,7 +32,13 @@ from starfish_storage.metadata.postgres.errors import (
     translate,
     unavailable,
 )
-from starfish_storage.metadata.postgres.migrate import migrate, settled_layout
+from starfish_storage.metadata.postgres.migrate import (
+    KNOWN_VERSION,
+    migrate,
+    refuse_migrated,
+    refuse_other_version,
+    settled_layout,
+)
 from starfish_storage.metadata.postgres.row_writer import (
     NeedsSavepointError,
     NeedsStoreAloneError,
@@ -76,6 +81,7 @@ class PostgresCommit:
         self._store = address.lock("store")
         self._connection = PostgresConnection(address, patience)
         self._rows = PostgresRowWriter(self._connection, self._queries, data)
+        self._place = ClaimedPlace(self._connection, self._queries, address, data)
         self._number = 0  # of the last transaction
         self._in_doubt: int | None = None
         self._leaves_removals = True  # at first: those of a process that died
@@ -165,7 +171,7 @@ class PostgresCommit:
             if not self._connection.is_open:
                 self._connection.open()
                 self._connection.end_lost_session()
-            claim_data(*owner_and_sample(self._connection, self._queries, self._address, self._data))
+            self._place.claim()
 
         self._insist_on_opening(connect)
         self._data.setup()
@@ -221,6 +227,7 @@ class PostgresCommit:
             if is_repeatable(error):
                 self._roll_back()
                 raise TryAgainError from error
+            refuse_migrated(error, self._connection, self._queries, self._address)
             self._connection.give_up()  # a transaction that is left open would go into the next one
             if is_lost(error):
                 raise TryAgainError from error
@@ -230,7 +237,9 @@ class PostgresCommit:
 
     def _took_place(self, number: int) -> bool:
         """Return whether the commit in doubt took place, once that is certain."""
-        row = self._connection.execute(self._queries["settle_commit"], (self._connection.name,)).fetchone()
+        row = self._connection.execute(
+            self._queries["settle_commit"], (self._connection.name, KNOWN_VERSION)
+        ).fetchone()
         self._in_doubt = None
         return only_value(row) == number
 
@@ -268,14 +277,16 @@ class PostgresCommit:
                 self._in_doubt = None  # the server has refused it
             raise
         self._in_doubt = None
+        self._place.note_commit()
 
     def _begin(self, group: Sequence[WriteOperation], *, alone: bool) -> None:
         versions = {key: version for operation in group for key, version in operation.versions.items()}
         self._rows.begin_group(versions, alone=alone)
         self._number += 1
         self._connection.execute(self._queries["begin"])
-        name = "begin_group_alone" if alone else "begin_group"
-        self._connection.execute(self._queries[name], (self._connection.name, self._number, self._store))
+        given = (self._connection.name, self._number, KNOWN_VERSION, self._store, alone)
+        refuse_other_version(self._connection.execute(self._queries["begin_group"], given), self._address)
+        self._place.name()
         decides = sorted({self._address.lock(name) for operation in group for name in operation.decides})
         self._lock_names(decides)
 
@@ -375,7 +386,8 @@ class PostgresCommit:
         """Remove objects, and return whether there may be more."""
         self._connection.execute(self._queries["begin"])
         try:
-            taken = self._connection.execute(self._queries["take_removals"], (_REMOVED_AT_ONCE,)).fetchall()
+            given = (str(KNOWN_VERSION), _REMOVED_AT_ONCE)
+            taken = self._connection.execute(self._queries["take_removals"], given).fetchall()
             self._data.remove_all(only_values(taken))
         except BaseException:
             self._roll_back()

@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast
 import asyncpg
 
 from starfish_storage.errors import StoreOpenError
+from starfish_storage.metadata.migrations import migrated_meanwhile
 from starfish_storage.metadata.postgres.address import PostgresAddress
 from starfish_storage.metadata.queries import postgres_queries
 
@@ -88,15 +89,31 @@ async def connect(address: PostgresAddress, seconds: float = CONNECT_SECONDS, **
     return connection
 
 
-async def prepare(connection: Any, address: PostgresAddress) -> None:
-    """See to it that a new connection is what `connect` promises."""
+async def prepare(connection: Any, address: PostgresAddress, *, known_version: int | None = None) -> None:
+    """See to it that a new connection is what `connect` promises.
+
+    Args:
+        connection: just made.
+        address: where the store lies.
+        known_version: the version of the schema that must be there; None: there may be none yet.
+
+    Raises:
+        StoreOpenError: the server is older than what is needed.
+        StoreVersionError: another release has migrated the store since it was opened.
+    """
     version = connection.get_server_version()
     if version.major < _OLDEST_SERVER:
         raise StoreOpenError(address.uri, f"PostgreSQL {version.major} is too old; use {_OLDEST_SERVER} or later")
     await connection.set_type_codec("text", schema="pg_catalog", encoder=escape, decoder=unescape, format="text")
     # What was acknowledged is on disk. A stronger setting of the server's, which waits for a standby too, stays.
     queries = postgres_queries()
-    if await connection.fetchval(queries["get_synchronous_commit"]) == "off":
+    if known_version is None:
+        setting = await connection.fetchval(queries["get_synchronous_commit"])
+    else:
+        setting, version = await connection.fetchrow(queries["check_session"])
+        if version != str(known_version):
+            raise migrated_meanwhile(address.uri, version, known_version)
+    if setting == "off":
         await connection.execute(queries["commit_to_disk"])
 
 

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TypeVar
 
 from starfish_storage.codec import decode
-from starfish_storage.errors import StoreDamagedError, StoreOpenError, StoreVersionError
+from starfish_storage.errors import StoreDamagedError, StoreOpenError
 from starfish_storage.interface import DataHandler, Layout
 from starfish_storage.interface.inspection import (
     DataReference,
@@ -25,7 +25,7 @@ from starfish_storage.interface.inspection import (
 from starfish_storage.keys import PackPlace, named_version, owner_uid, place_in_pack, versions_named
 from starfish_storage.metadata.data_owner import refuse_other_data
 from starfish_storage.metadata.inspected_rows import FAULT_QUERIES, faults_of_rows
-from starfish_storage.metadata.migrations import migrations
+from starfish_storage.metadata.migrations import migrations, older_release
 from starfish_storage.metadata.postgres.address import PostgresAddress
 from starfish_storage.metadata.postgres.cleaning import PostgresCleaning, owner_and_sample
 from starfish_storage.metadata.postgres.connection import PostgresConnection
@@ -99,7 +99,7 @@ class PostgresInspection(RowInspection):
 
     def check_of_data(self, data: DataHandler, *, strictly: bool = False) -> Callable[[], None]:
         """Return what does `refuse_other_data`, and needs no rows for it any more."""
-        owner, _, sample = self._run(lambda: owner_and_sample(self._connection, self._queries, self._address, data))
+        owner, sample = self._run(lambda: owner_and_sample(self._connection, self._queries, self._address))
 
         def check() -> None:
             refuse_other_data(owner, data, sample, strictly=strictly)
@@ -238,7 +238,7 @@ class PostgresInspection(RowInspection):
             )
             raise StoreOpenError(self.uri, reason)
         if version != len(migrations("postgres")):
-            raise StoreVersionError(self.uri, f"its schema is {version}; open it once with this release, to migrate it")
+            raise older_release(self.uri, version, len(migrations("postgres")))
 
     def _run(self, step: Callable[[], Result], *, opening: bool = False) -> Result:
         """Do something in the thread, again on a new connection when that is lost."""

@@ -4,49 +4,63 @@ from __future__ import annotations
 
 import asyncpg
 
-from starfish_storage.errors import ForeignStoreError, StoreOpenError, StoreVersionError
+from starfish_storage.errors import ForeignStoreError, StoreOpenError
 from starfish_storage.interface import AskedLayout, Layout
 from starfish_storage.metadata.layout import LAYOUT, layout_of_existing, layout_of_new
-from starfish_storage.metadata.migrations import migrations
+from starfish_storage.metadata.migrations import migrated_meanwhile, migrations, newer_release, older_release
 from starfish_storage.metadata.postgres.address import PostgresAddress
-from starfish_storage.metadata.postgres.connection import PostgresConnection
+from starfish_storage.metadata.postgres.connection import Answer, PostgresConnection
+from starfish_storage.metadata.postgres.errors import is_lost
 from starfish_storage.metadata.postgres.retrying import insist
 from starfish_storage.metadata.queries import Queries, postgres_queries
 from starfish_storage.metadata.row import only_value, only_values
 
-_VERSION = "schema_version"
+VERSION = "schema_version"
+"""The setting that says which version the schema has."""
+
+KNOWN_VERSION = len(migrations("postgres"))
+"""The version of the schema that this release knows."""
 
 
 def migrate(
-    connection: PostgresConnection, queries: Queries, address: PostgresAddress, layout: AskedLayout | None = None
+    connection: PostgresConnection,
+    queries: Queries,
+    address: PostgresAddress,
+    layout: AskedLayout | None = None,
+    *,
+    upgrade: bool = False,
 ) -> None:
-    """Make the store's schema if it is not there, and bring it to the latest version.
+    """Make the store's schema if it is not there; and bring it to the latest version, if that is asked for.
 
-    Two processes that do this at the same time do it one after the other.
+    Two processes that do this at the same time do it one after the other. Nobody writes meanwhile.
 
     Args:
         connection: open.
         queries: the named queries.
         address: where the store lies.
         layout: where a new store puts record data; None: into files.
+        upgrade: migrate a store of an earlier release. Who merely opens one does not: others may be at work in it.
 
     Raises:
-        StoreOpenError: the schema holds something else, or was written by a newer release; it is as it was.
+        StoreOpenError: the schema holds something else, or was written by another release; it is as it was.
     """
     steps = migrations("postgres")
-    if schema_version(connection, queries, address) == len(steps):
+    version = _allowed_version(connection, queries, address, upgrade=upgrade)
+    if version == KNOWN_VERSION:
         return  # as nearly always: without waiting for those who write
     connection.execute(queries["begin"])
     try:
+        if version is not None:
+            connection.execute(queries["lock_commits"])  # first, as every group does: else one waits for the other
         # Nobody writes, and nobody else migrates.
         connection.execute(queries["lock_store"], (address.lock("store"),))
-        version = schema_version(connection, queries, address)
+        version = _allowed_version(connection, queries, address, upgrade=upgrade)
         if _may_use(connection, queries, address) is None:
             connection.execute_script(f"{queries['create_schema']} {address.search_path}")
         for number, script in enumerate(steps, start=1):
             if number > (version or 0):
                 connection.execute_script(script)
-        connection.execute(queries["save_setting"], (_VERSION, str(len(steps))))
+        connection.execute(queries["save_setting"], (VERSION, str(KNOWN_VERSION)))
         if version is None:
             connection.execute(queries["save_setting"], (LAYOUT, layout_of_new(layout)))
         connection.execute(queries["commit"])
@@ -54,6 +68,16 @@ def migrate(
         if connection.is_open:
             connection.execute(queries["rollback"])
         raise
+
+
+def _allowed_version(
+    connection: PostgresConnection, queries: Queries, address: PostgresAddress, *, upgrade: bool
+) -> int | None:
+    """Return the version of the schema, unless that is an earlier one and nobody has asked to migrate it."""
+    version = schema_version(connection, queries, address)
+    if version is not None and version != KNOWN_VERSION and not upgrade:
+        raise older_release(address.uri, version, KNOWN_VERSION)
+    return version
 
 
 def settled_layout(
@@ -105,17 +129,38 @@ def schema_version(connection: PostgresConnection, queries: Queries, address: Po
     if not tables >= {"settings", "records", "execution_jobs"}:
         raise ForeignStoreError(address.uri, _foreign(address))
     try:
-        version = int(only_value(connection.execute(queries["get_setting"], (_VERSION,)).fetchone()))
+        version = int(only_value(connection.execute(queries["get_setting"], (VERSION,)).fetchone()))
     except (asyncpg.UndefinedColumnError, TypeError, ValueError) as error:
         raise ForeignStoreError(address.uri, _foreign(address)) from error
-    latest = len(migrations("postgres"))
-    if version > latest:
-        raise StoreVersionError(
-            address.uri,
-            f"it was written by a newer release (its schema is {version}, this release knows {latest}); "
-            "upgrade starfish-storage",
-        )
+    if version > KNOWN_VERSION:
+        raise newer_release(address.uri, version, KNOWN_VERSION)
     return version
+
+
+def refuse_other_version(found: Answer, address: PostgresAddress) -> None:
+    """Raise if what `begin_group` answers is not the version that this release knows."""
+    version = only_value(found.fetchone())
+    if version != str(KNOWN_VERSION):
+        raise migrated_meanwhile(address.uri, version, KNOWN_VERSION)
+
+
+def refuse_migrated(
+    error: Exception, connection: PostgresConnection, queries: Queries, address: PostgresAddress
+) -> None:
+    """Raise if what the driver has raised comes of a newer release's schema, in which something is not there any more.
+
+    Raises:
+        StoreVersionError: it does.
+    """
+    if not isinstance(error, asyncpg.PostgresError) or is_lost(error):
+        return
+    try:
+        connection.execute(queries["rollback"])
+        version = only_value(connection.execute(queries["get_setting"], (VERSION,)).fetchone())
+    except Exception:  # noqa: BLE001 (then the first error says more)
+        return
+    if version is not None and version != str(KNOWN_VERSION):
+        raise migrated_meanwhile(address.uri, version, KNOWN_VERSION) from None
 
 
 def _may_use(connection: PostgresConnection, queries: Queries, address: PostgresAddress) -> bool | None:

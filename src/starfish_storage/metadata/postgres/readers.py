@@ -25,6 +25,7 @@ from starfish_storage.metadata.postgres.connecting import (
     silence,
 )
 from starfish_storage.metadata.postgres.errors import detached
+from starfish_storage.metadata.postgres.migrate import KNOWN_VERSION
 from starfish_storage.metadata.postgres.retrying import insist_in_loop
 from starfish_storage.metadata.row import Row
 
@@ -99,7 +100,7 @@ class PostgresReaders:
         seconds = seconds_to_connect(self._patience)
 
         async def prepared(connection: Any) -> None:
-            await asyncio.wait_for(prepare(connection, self._address), seconds)
+            await asyncio.wait_for(prepare(connection, self._address, known_version=KNOWN_VERSION), seconds)
 
         async def kept(connection: Any) -> None:
             """Leave a connection as it is: nothing that is run here changes its session."""

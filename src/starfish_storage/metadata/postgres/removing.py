@@ -26,10 +26,6 @@ class RemovingRowWriter(RowWriter):
     """Whether the group has deleted anything: afterwards there may be objects to be removed."""
 
     @abstractmethod
-    def need_store_alone(self) -> None:
-        """Have the group carried out again, with the store alone, unless it has it alone."""
-
-    @abstractmethod
     def remove(self, key: str, version: str | None) -> None:
         """Have the data of a key removed after the commit; what lies in a pack stays there until that is rewritten."""
 

@@ -268,7 +268,7 @@ class PostgresRowWriter(RemovingRowWriter):
             self.claim_id("record_uid", next(uid for uid in uids if fold(uid) == fold(mixed)))
 
     def need_store_alone(self) -> None:
-        """See `RemovingRowWriter.need_store_alone`."""
+        """See `RowWriter.need_store_alone`."""
         if not self._alone:
             raise NeedsStoreAloneError("to be made alone")
 

@@ -182,14 +182,14 @@ class GroupCommit:
             check_data_location(connection, self._path, elsewhere=self._data_elsewhere)
             settle_layout(connection, self._path, self._layout)
             set_synchronous(connection, self._durability)
-            self._transaction = Transaction(connection, self._queries, self._log)
+            self._transaction = Transaction(connection, self._queries, self._log, self._path)
             self._packing = Packing(connection, self._queries, self._data)
             self._rows = SQLiteRowWriter(connection, self._queries, self._data, self._in_place)
             self._checkpoint = Checkpoint(connection, self._queries, self._data, self._row_log, self.lock, self._path)
             if not self._checkpoint.last_number():  # it may hold all that was ever there
                 refuse_lost_places(connection, self._data)
             self._data.setup()
-            claim_remote_data(connection, self._path, self._data)
+            self._transaction.before_first = claim_remote_data(connection, self._path, self._data)
             if alone or not finished:
                 # Alone, the machine may have been off since the last one wrote: the files are not to be trusted.
                 self._checkpoint.replay()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import apsw
 
 from starfish_storage.errors import StorageError, StorageIOError
+from starfish_storage.metadata.migrations import latest_version, migrated_meanwhile
 from starfish_storage.metadata.queries import Queries
 from starfish_storage.metadata.row import Change
 from starfish_storage.metadata.sqlite.driver import Connection
@@ -21,12 +22,16 @@ class Transaction:
         connection: the writing connection.
         queries: the named queries.
         log: where row changes are noted.
+        path: the database, for messages.
 
     Attributes:
+        before_first: what is to be done in the first transaction that is committed, before anything else.
         broken: why nothing more is written before the store is opened again; None if it is.
     """
 
-    def __init__(self, connection: Connection, queries: Queries, log: LoggedChanges) -> None:
+    def __init__(self, connection: Connection, queries: Queries, log: LoggedChanges, path: str) -> None:
+        self._path = path
+        self.before_first: Callable[[], None] | None = None
         self._connection = connection
         self._queries = queries
         self._log = log
@@ -34,8 +39,19 @@ class Transaction:
         self._is_all = False
 
     def begin(self) -> None:
-        """Begin; no other process writes before the end."""
+        """Begin; no other process writes before the end.
+
+        Raises:
+            StoreVersionError: a newer release has migrated the store meanwhile, in spite of the locks: those of some
+                network file systems hold on one machine only.
+            StoreOpenError: see `before_first`.
+        """
         self._execute("begin")
+        version = self._connection.pragma("user_version")
+        if version != latest_version():
+            raise migrated_meanwhile(self._path, version, latest_version())
+        if self.before_first is not None:
+            self.before_first()
 
     def begin_operation(self, *, is_all: bool = False) -> None:
         """Begin what can be taken back by itself.
@@ -78,6 +94,7 @@ class Transaction:
             if changes:
                 self._log.take_back()
             raise
+        self.before_first = None
         self._log.note_commit()
 
     def roll_back(self, error: Exception) -> bool:

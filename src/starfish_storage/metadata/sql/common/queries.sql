@@ -212,6 +212,10 @@ SELECT value FROM settings WHERE name = :name
 -- name: save_setting
 INSERT INTO settings (name, value) VALUES (:name, :value) ON CONFLICT (name) DO UPDATE SET value = excluded.value
 
+-- name: add_setting
+-- Unless there is one.
+INSERT INTO settings (name, value) VALUES (:name, :value) ON CONFLICT (name) DO NOTHING
+
 -- name: forget_setting
 DELETE FROM settings WHERE name = :name
 

@@ -384,3 +384,16 @@ SELECT {record.columns but data_sha256} FROM records
 WHERE master_job_id = :master_job_id AND status = :status AND {has_error_text}
 -- merged
 ORDER BY start_time DESC, record_uid DESC LIMIT :limit OFFSET :offset
+
+-- name: list_drains
+SELECT name, value FROM settings WHERE name >= 'drain' AND name < 'drain!' ORDER BY name
+
+-- name: end_drains
+DELETE FROM settings WHERE name >= 'drain' AND name < 'drain!'
+
+-- name: list_working
+-- All workers, each with how many inputs it has claimed.
+SELECT {worker.columns}, (
+    SELECT count(*) FROM execution_jobs AS job
+    WHERE job.master_job_id = workers.master_job_id AND job.status = 'running' AND job.worker_id = workers.worker_id)
+FROM workers ORDER BY master_job_id, start_time, worker_id

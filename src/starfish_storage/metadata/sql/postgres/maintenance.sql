@@ -332,3 +332,11 @@ moved_loose_data AS (
     WHERE loose_data.key = given.key AND loose_data.data_version = given.before
     RETURNING given.before)
 SELECT before FROM moved_records UNION SELECT before FROM moved_versions UNION SELECT before FROM moved_loose_data
+
+-- name: list_workers_at_work
+-- In a store of any version.
+SELECT worker_id, master_job_id, lease_expires FROM workers
+WHERE EXISTS (
+    SELECT 1 FROM execution_jobs AS job
+    WHERE job.master_job_id = workers.master_job_id AND job.status = 'running' AND job.worker_id = workers.worker_id)
+ORDER BY master_job_id, worker_id

@@ -4,6 +4,10 @@
 -- name: get_synchronous_commit
 SHOW synchronous_commit
 
+-- name: check_session
+-- What a session must be asked for once, and whether the store is of this release's version.
+SELECT current_setting('synchronous_commit'), (SELECT value FROM settings WHERE name = 'schema_version')
+
 -- name: commit_to_disk
 SET synchronous_commit TO on
 
@@ -12,16 +16,11 @@ BEGIN
 
 -- name: begin_group
 -- Groups share the store; what must not meet another group, such as a deletion, has it alone.
-WITH noted AS (
-    INSERT INTO last_commits (writer, number, noted_when) VALUES (:writer, :number, clock_timestamp())
-    ON CONFLICT (writer) DO UPDATE SET number = excluded.number, noted_when = excluded.noted_when)
-SELECT pg_advisory_xact_lock_shared(:store)
+SELECT begin_group(:writer, :number, :version, :store, :alone)
 
--- name: begin_group_alone
-WITH noted AS (
-    INSERT INTO last_commits (writer, number, noted_when) VALUES (:writer, :number, clock_timestamp())
-    ON CONFLICT (writer) DO UPDATE SET number = excluded.number, noted_when = excluded.noted_when)
-SELECT pg_advisory_xact_lock(:store)
+-- name: lock_commits
+-- Before the store: as a group that has begun does it.
+LOCK TABLE last_commits IN ACCESS EXCLUSIVE MODE
 
 -- name: shuffled_records
 -- By a hash of the uid, whose bits a flip of -1 turns round, and with them the order. A sort of all that fit, over the
@@ -51,7 +50,8 @@ SELECT pg_advisory_xact_lock(:all_names)
 
 -- name: settle_commit
 -- The number of the last group that was committed. Waits for one that the server still works on.
-INSERT INTO last_commits (writer, number, noted_when) VALUES (:writer, 0, clock_timestamp())
+INSERT INTO last_commits (writer, number, noted_when, schema_version)
+VALUES (:writer, 0, clock_timestamp(), :version)
 ON CONFLICT (writer) DO UPDATE SET noted_when = excluded.noted_when
 RETURNING number
 
@@ -163,9 +163,12 @@ DELETE FROM data_removals WHERE object = :object
 
 -- name: take_removals
 -- Two that remove at a time take different objects. An array, since what stands behind IN may be carried out for each
--- row of a table that seems small: then every time it finds others, and more are taken than the limit.
+-- row of a table that seems small: then every time it finds others, and more are taken than the limit. None are where
+-- another release has migrated the store: they are its work.
 DELETE FROM data_removals WHERE object = ANY (ARRAY(
-    SELECT object FROM data_removals ORDER BY object LIMIT :limit FOR UPDATE SKIP LOCKED))
+    SELECT object FROM data_removals
+    WHERE (SELECT value FROM settings WHERE name = 'schema_version') = :version
+    ORDER BY object LIMIT :limit FOR UPDATE SKIP LOCKED))
 RETURNING object
 
 -- name: list_data_of_records

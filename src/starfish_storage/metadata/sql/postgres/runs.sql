@@ -8,7 +8,8 @@ ON CONFLICT (master_job_id) DO NOTHING
 SELECT runs.master_job_id, registered, inputs_complete, stop_reason,
        coalesce(sum(attempts), 0)::bigint, coalesce(sum(failed_attempts), 0)::bigint,
        coalesce(sum(input_tokens), 0)::bigint, coalesce(sum(output_tokens), 0)::bigint, coalesce(sum(cost), 0.0),
-       paused_until, pause_reason
+       paused_until, pause_reason,
+       (SELECT min(value) FROM settings WHERE name IN ('drain', 'drain ' || runs.master_job_id))
 FROM runs LEFT JOIN run_totals USING (master_job_id)
 WHERE runs.master_job_id = :master_job_id
 GROUP BY runs.master_job_id
@@ -17,7 +18,8 @@ GROUP BY runs.master_job_id
 SELECT runs.master_job_id, registered, inputs_complete, stop_reason,
        coalesce(sum(attempts), 0)::bigint, coalesce(sum(failed_attempts), 0)::bigint,
        coalesce(sum(input_tokens), 0)::bigint, coalesce(sum(output_tokens), 0)::bigint, coalesce(sum(cost), 0.0),
-       paused_until, pause_reason
+       paused_until, pause_reason,
+       (SELECT min(value) FROM settings WHERE name IN ('drain', 'drain ' || runs.master_job_id))
 FROM runs LEFT JOIN run_totals USING (master_job_id)
 WHERE runs.master_job_id IN (
 -- each row
@@ -55,6 +57,7 @@ UPDATE execution_jobs SET
 WHERE job_id = ANY (ARRAY(
     SELECT job_id FROM execution_jobs
     WHERE master_job_id = :master_job_id AND status = 'pending' AND position IS NOT NULL
+      AND NOT EXISTS (SELECT 1 FROM settings WHERE name IN ('drain', :drain))
     ORDER BY position LIMIT :limit FOR UPDATE SKIP LOCKED))
 RETURNING {claimed_input.columns}
 

@@ -178,17 +178,36 @@ CREATE TABLE mixed_case_ids (
 -- The server's own number of a transaction does not: after a crash, or on a standby that took over, it may be given
 -- to another one.
 CREATE TABLE last_commits (
-    writer     TEXT COLLATE "C" NOT NULL PRIMARY KEY,
-    number     BIGINT NOT NULL,
-    noted_when TIMESTAMPTZ NOT NULL
+    writer         TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    number         BIGINT NOT NULL,
+    noted_when     TIMESTAMPTZ NOT NULL,
+    schema_version BIGINT NOT NULL -- that the writer knows: those of releases before version 6 say none, and are refused
 ) WITH (fillfactor = 20); -- a row is replaced with every group: in place, as long as its page has room
 
 -- Facts about the store itself: 'schema_version' is the number of the last migration that was applied, 'layout' says
--- where new record data goes.
+-- where new record data goes, 'data_place' where it lies, and 'drain' that no input is claimed.
 CREATE TABLE settings (
     name  TEXT COLLATE "C" NOT NULL PRIMARY KEY,
     value TEXT COLLATE "C" NOT NULL
 );
+
+-- Begins a group: notes its number, takes the store with the other groups or alone, and then tells the version of the
+-- schema. In a function, since in one statement that would be the version from before the wait for a migration.
+CREATE FUNCTION begin_group(
+    this_writer TEXT, this_number BIGINT, known_version BIGINT, store BIGINT, alone BOOLEAN
+) RETURNS TEXT LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO last_commits (writer, number, noted_when, schema_version)
+    VALUES (this_writer, this_number, clock_timestamp(), known_version)
+    ON CONFLICT (writer) DO UPDATE SET
+        number = excluded.number, noted_when = excluded.noted_when, schema_version = excluded.schema_version;
+    IF alone THEN
+        PERFORM pg_advisory_xact_lock(store);
+    ELSE
+        PERFORM pg_advisory_xact_lock_shared(store);
+    END IF;
+    RETURN (SELECT value FROM settings WHERE name = 'schema_version');
+END $$;
 
 -- Master jobs that are runs.
 CREATE TABLE runs (

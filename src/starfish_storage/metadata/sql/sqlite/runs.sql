@@ -7,12 +7,14 @@ ON CONFLICT (master_job_id) DO NOTHING
 
 -- name: get_run
 SELECT {run.columns}, attempts, failed_attempts, input_tokens, output_tokens,
-       cost, paused_until, pause_reason
+       cost, paused_until, pause_reason,
+       (SELECT min(value) FROM settings WHERE name IN ('drain', 'drain ' || runs.master_job_id))
 FROM runs WHERE master_job_id = :master_job_id
 
 -- name: list_run_states
 SELECT {run.columns}, attempts, failed_attempts, input_tokens, output_tokens,
-       cost, paused_until, pause_reason
+       cost, paused_until, pause_reason,
+       (SELECT min(value) FROM settings WHERE name IN ('drain', 'drain ' || runs.master_job_id))
 FROM runs WHERE master_job_id IN (
 -- each row
 :master_job_id
@@ -39,6 +41,7 @@ UPDATE execution_jobs SET
 WHERE job_id IN (
     SELECT job_id FROM execution_jobs
     WHERE master_job_id = :master_job_id AND status = 'pending' AND position IS NOT NULL
+      AND NOT EXISTS (SELECT 1 FROM settings WHERE name IN ('drain', :drain))
     ORDER BY position LIMIT :limit)
 RETURNING {claimed_input.columns}
 

@@ -150,6 +150,17 @@ class Framework:
         """Have a function called, and return what it returns."""
         return self.start(directory, function, **arguments).result()
 
+    def run(self, directory: Path, program: Path, *words: str) -> tuple[int, str]:
+        """Run a program, and return its exit status and what it has printed."""
+        printed = directory / "output.txt"
+        printed.unlink(missing_ok=True)
+        status = self.start(directory, "", program=program, words=words).result()
+        return status or 0, printed.read_text("utf-8")
+
+    def command(self, directory: Path, *words: str) -> tuple[int, str]:
+        """Run a command of ours where there is Starfish, and return its exit status and what it has printed."""
+        return self.run(directory, SOURCES / "starfish_storage" / "__main__.py", *words)
+
     def __enter__(self) -> Self:
         return self
 

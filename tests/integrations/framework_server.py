@@ -11,12 +11,12 @@ import gc
 import importlib
 import json
 import os
-import runpy
 import signal
 import socket
 import sys
 import threading
 import traceback
+import types
 from typing import Any
 
 LOCAL = {"127.0.0.1", "::1", "localhost", "", None}
@@ -61,6 +61,16 @@ def end() -> None:
     os._exit(0)
 
 
+def run_program(path: str, words: list[str]) -> dict[str, Any]:
+    """Run a program as Python does: what is defined in it is pickled by value, and found by the name of its file."""
+    module = types.ModuleType("__main__")
+    module.__file__, sys.modules["__main__"] = path, module
+    sys.argv, sys.path[0] = [path, *words], os.path.dirname(path)
+    with open(path, encoding="utf-8") as file:
+        exec(compile(file.read(), path, "exec"), vars(module))
+    return vars(module)
+
+
 def answer(connection: socket.socket) -> None:
     """Call a function of a program and send what it returns. The connection stays open until the process has ended."""
     request = json.loads(connection.makefile("r", encoding="utf-8").readline())
@@ -71,9 +81,11 @@ def answer(connection: socket.socket) -> None:
     os.environ.update(request["environment"], SAY=str(connection.fileno()))
     os.write(connection.detach(), json.dumps({"pid": os.getpid()}).encode() + b"\n")
     try:
-        # As a user's program: what is defined in it has to be pickled by value.
-        program = runpy.run_path(request["program"], run_name="__main__")
-        said = {"result": program[request["function"]](**request["arguments"])}
+        function, arguments = request["function"], request["arguments"]
+        program = run_program(request["program"], [] if function else arguments["words"])
+        said = {"result": program[function](**arguments) if function else 0}
+    except SystemExit as ended:
+        said = {"result": ended.code}
     except BaseException as error:
         said = {"error": traceback.format_exc(), "type": type(error).__name__}
     os.write(int(os.environ["SAY"]), json.dumps(said).encode() + b"\n")

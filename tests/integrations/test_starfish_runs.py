@@ -37,7 +37,7 @@ STORED: dict[str, set[tuple[Any, ...]]] = {
     "nested": {("inner", "completed", (("completed", 2),), 2, 0), ("outer", "completed", (("completed", 2),), 2, 0)},
     "stops_early": {("describe", "cancelled", (("completed", 1), ("failed", 1)), 3, 2)},
 }
-CASES = (*STORED, "failures_and_late_answers", "dry_run", "in_memory")
+CASES = (*STORED, "failures_and_late_answers", "dry_run")
 ANSWER = {"start_time": "at noon", "status": "mine", "error_message": None}
 
 
@@ -144,6 +144,15 @@ def test_its_contract_is_kept_for_its_own_models(framework: Framework, tmp_path:
         "none": [None, None],
         "lies at": str(tmp_path / "store" / "metadata.db"),
     }
+
+
+def test_its_storage_in_memory_stores_nothing(framework: Framework, tmp_path: Path):
+    """In 0.1.3 it cannot be made; mended, it is still the framework's own."""
+    own = framework.start(tmp_path, "memory", store=None)
+    store = tmp_path / "store"
+    assert framework.call(tmp_path, "memory", store=store.as_uri()) == [5, "InMemoryStorage", False]
+    assert own.result() == "AttributeError: 'NoneType' object has no attribute 'save_request_config'"
+    assert not store.exists()
 
 
 async def test_runs_lie_in_postgresql_and_a_bucket(

@@ -12,6 +12,16 @@ from starfish_storage.data.pack_files import PackFiles
 from starfish_storage.keys import PackPlace
 
 
+class Ends(dict[str, int]):
+    """How much of packs is committed, of which rows name all."""
+
+    def __call__(self, names: Sequence[str]) -> Mapping[str, int]:
+        return {name: self[name] for name in names if name in self}
+
+    def last_end(self, pack: str) -> int:
+        return self.get(pack, 0)
+
+
 class Store:
     """The packs of one root, and what its rows would know of them."""
 
@@ -19,7 +29,7 @@ class Store:
         self.root = root
         root.mkdir(exist_ok=True)
         self.steps = Steps()
-        self.ends: dict[str, int] = {}
+        self.committed = self.ends = Ends()
         self._opened: list[tuple[PackFiles, Directories]] = []
 
     def open(self) -> PackFiles:
@@ -28,9 +38,6 @@ class Store:
         packs = PackFiles(directories, files)
         self._opened.append((packs, directories))
         return packs
-
-    def committed(self, names: Sequence[str]) -> Mapping[str, int]:
-        return {name: self.ends[name] for name in names if name in self.ends}
 
     def save(self, packs: PackFiles, *payloads: bytes, safe: bool = False) -> list[PackPlace]:
         """Append, and commit."""

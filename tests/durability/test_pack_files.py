@@ -198,7 +198,8 @@ def test_a_pack_that_was_removed_or_replaced_is_opened_anew(store: Store) -> Non
     assert reader.read(PackPlace("000001", 20, 20)) == line(3)  # behind the end of the one that was open
     assert reader.read(place) == line(2)
     # Its owner does not write into a file that nobody can reach.
-    store.ends = {"000001": 40}
+    store.ends.clear()
+    store.ends["000001"] = 40
     store.save(packs, line(4))
     assert store.path().read_bytes() == line(2) + line(3) + line(4)
     store.save(store.open(), line(5))

@@ -61,7 +61,10 @@ async def test_a_pack_that_is_all_dead_goes_and_its_number_is_never_given_again(
     async with LocalStorage(uri(packed)) as storage:
         for run in ("m1", "M2"):
             await storage.delete_master_job(run)
+        assert (await storage.measure_size()).unused == (packed / FIRST).stat().st_size
     assert collect(uri(packed), grace=NOW).packs_rewritten == 1
+    async with LocalStorage(uri(packed)) as storage:
+        assert (await storage.measure_size()).unused == 0
     assert packs_of(packed) == []
     assert verify(uri(packed)).findings == ()
     await stores.make(packed)
@@ -137,9 +140,12 @@ async def test_packs_nobody_knows_and_loose_data_go_once_they_are_old(packed: Pa
     (packed / unknown).write_bytes(b'{"nobody":1}\n')
     report = collect(uri(packed))
     assert (report.removed, report.younger) == ([], 2)
+    assert "kept 1 file and 1 line of packs that nothing refers to" in str(report)
     before = await stores.everything(packed)
     assert sorted(collect(uri(packed), grace=NOW, dry_run=True).removed) == sorted([loose, unknown])
-    assert sorted(collect(uri(packed), grace=NOW).removed) == sorted([loose, unknown])
+    report = collect(uri(packed), grace=NOW)
+    assert sorted(report.removed) == sorted([loose, unknown])
+    assert "removed 1 file and 1 line of packs (" in str(report)
     assert verify(uri(packed)).findings == ()
     assert await stores.everything(packed) == before
 
@@ -319,7 +325,10 @@ async def test_what_lives_of_a_compressed_pack_is_written_anew(packed: Path) -> 
     await compress_all(packed)
     await kill_data(packed)
     before = await stores.everything(packed)
-    assert collect(uri(packed), grace=NOW).packs_rewritten == 1
+    plan = collect(uri(packed), grace=NOW, dry_run=True)
+    assert "what lives of 1 pack will not be compressed any more" in str(plan)
+    done = collect(uri(packed), grace=NOW)
+    assert (done.packs_rewritten, done.packs_decompressed, plan.packs_decompressed) == (1, 1, 1)
     assert packs_of(packed) == ["000002.jsonl"]
     assert verify(uri(packed)).findings == ()
     assert await stores.everything(packed) == before

@@ -180,6 +180,19 @@ async def test_a_pack_outlives_what_is_replaced_and_deleted_in_it(store: PackedS
         assert store.noted_removals() == []
 
 
+async def test_what_collect_removed_is_no_longer_unused(store: PackedStore, week_later: None) -> None:
+    async with store.open() as storage:
+        await save_run(storage)
+        await save(storage, "r1", text="first")
+        assert (await storage.measure_size()).unused in (0, None)
+        (pack,) = store.pack_names()
+        await save(storage, "r1", text="second")
+        unused = (await storage.measure_size()).unused
+        assert unused is None or unused > 0
+        assert f"data/packs/{pack}.jsonl" in collect(*store.places).removed
+        assert (await storage.measure_size()).unused in (0, None)
+
+
 async def test_packs_that_are_mostly_dead_are_written_anew(store: PackedStore, week_later: None) -> None:
     async with store.open() as storage:
         await save_run(storage)

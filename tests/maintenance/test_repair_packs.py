@@ -9,6 +9,8 @@ from maintenance.packed_stores import FIRST, change_bytes, execute, line_of, pla
 from maintenance.test_verify_packs import packed, template, uri
 from starfish_storage import LocalStorage, Record
 from starfish_storage.maintenance import plan_repair, repair, verify
+from starfish_storage.maintenance.compressing import compress
+from starfish_storage.maintenance.packing_report import PackingReport
 
 __all__ = ["packed", "template"]
 
@@ -56,6 +58,7 @@ async def test_a_pack_that_was_cut_short_loses_what_was_cut_off_and_goes_on(pack
     (packed / FIRST).write_bytes(content[:-3])
     done = repair(uri(packed))
     assert [step.kind for step in done.steps] == ["set_pack_size", "cut_tail", "fail_record"]
+    assert "are the beginning of a line whose end is lost" in done.steps[1].detail
     async with LocalStorage(uri(packed)) as storage:
         one = Record(record_uid="later", job_id="m1-b", master_job_id="m1", status="completed")
         await storage.save_record(one, {"later": True})
@@ -73,11 +76,27 @@ async def test_a_size_that_is_too_small_would_cut_off_data_and_is_put_right(pack
     assert await stores.everything(packed) == before
 
 
+async def test_a_size_that_is_too_small_makes_nobody_cut_off_or_leave_out_data(packed: Path) -> None:
+    """Neither the next writer nor who compresses; `verify` tells before and after."""
+    before, content = await stores.everything(packed), (packed / FIRST).read_bytes()
+    execute(packed, "UPDATE packs SET size = 500")
+    report = PackingReport("", "packed", None, dry_run=False)
+    async with LocalStorage(uri(packed)) as storage:
+        await storage.save_record_data("later", "m1", "m1-a", {"later": True})
+        await compress(storage, report)
+    ((left, reason),) = report.left
+    assert left == FIRST
+    assert "and 500 are noted as committed; run 'repair'" in reason
+    assert (packed / FIRST).read_bytes() == content
+    assert await stores.everything(packed) == before
+
+
 async def test_a_torn_tail_is_cut_off_and_copied(packed: Path) -> None:
     content = (packed / FIRST).read_bytes()
     (packed / FIRST).write_bytes(content + b'{"torn":')
     done = repair(uri(packed))
     assert [(step.kind, step.subject) for step in done.steps] == [("cut_tail", FIRST)]
+    assert done.steps[0].detail == "its last 8 bytes were never committed"
     assert done.copies is not None
     (copy,) = (Path(done.copies) / "data/packs").iterdir()
     assert copy.read_bytes() == b'{"torn":'

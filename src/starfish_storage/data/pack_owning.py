@@ -237,14 +237,20 @@ class PackChoice:
         if end is None or not _fits(end, length) or found.st_nlink > 1 or found.st_size < end:
             return None
         try:
-            if not os.path.samestat(found, os.stat(f"{name}.jsonl", dir_fd=directory, follow_symlinks=False)):
+            now = os.stat(f"{name}.jsonl", dir_fd=directory, follow_symlinks=False)
+            if not os.path.samestat(found, now) or (found.st_size > end and not self._is_cut(pack, end, committed)):
                 return None
-            if found.st_size > end:
-                self._files.truncate(descriptor, end)
         except OSError:
             return None  # it was removed, or cannot be written
         pack.end = pack.synced = end
         return pack
+
+    def _is_cut(self, pack: WrittenPack, end: int, committed: CommittedSizes) -> bool:
+        """Cut off what lies behind the committed end; return False if rows name some of it: `verify` tells."""
+        if committed.last_end(pack.name) > end:
+            return False  # the noted size is not what a writer has noted
+        self._files.truncate(pack.descriptor, end)
+        return True
 
     def _made(self, directory: int, last: int, committed: CommittedSizes) -> WrittenPack:
         """Make a pack under the next number that is neither there nor known."""

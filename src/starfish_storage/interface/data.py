@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from typing import Literal
+from typing import Literal, Protocol
 
 from starfish_storage.errors import InvalidInputError, StorageError
 from starfish_storage.interface.marks import PlaceMarks
@@ -17,8 +17,17 @@ into packs, files or objects of many records, one a line."""
 AskedLayout = Literal["files", "packed", "packed if new"]
 """What who opens a store asks for: one of the layouts, or packs in a new store and in others what there is."""
 
-CommittedSizes = Callable[[Sequence[str]], Mapping[str, int]]
-"""Returns of those packs that the rows know how much of each is committed, in bytes."""
+
+class CommittedSizes(Protocol):
+    """What rows know of packs. Raises nothing of its own."""
+
+    def __call__(self, packs: Sequence[str], /) -> Mapping[str, int]:
+        """Return of those packs that the rows know how much of each is committed, in bytes."""
+        ...
+
+    def last_end(self, pack: str, /) -> int:
+        """Return how far the last place goes that a row names in a pack: no more than is committed. May be slow."""
+        ...
 
 
 class DataWrite(ABC):

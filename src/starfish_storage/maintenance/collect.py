@@ -131,6 +131,9 @@ def _collect_files(
         compacted,
         packs_rewritten=packs.rewritten,
         bytes_freed=packs.freed,
+        lines=packs.lines,
+        younger_lines=packs.younger_lines,
+        packs_decompressed=packs.decompressed,
     )
 
 

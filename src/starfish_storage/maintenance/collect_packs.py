@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from starfish_storage.codec import content_digest
+from starfish_storage.data.compressed_packs import ENDING
 from starfish_storage.data.directories import Directories
 from starfish_storage.data.filesystem import FileSystemDataHandler
 from starfish_storage.data.inventory import FoundFile, Inventory
@@ -41,17 +42,23 @@ class PackCollection:
 
     Attributes:
         removed: keys of loose data, and packs that no row knows.
+        lines: how many of them are data in packs: lines, and not files.
         size: of them, in bytes.
         younger: how many more there are that are not old enough.
+        younger_lines: how many of them are lines.
         rewritten: how many packs were written anew, or were all dead and went.
         freed: how many bytes that has freed.
+        decompressed: how many of those were compressed, and what lives of them is not any more.
     """
 
     removed: list[str] = field(default_factory=list[str])
+    lines: int = 0
     size: int = 0
     younger: int = 0
+    younger_lines: int = 0
     rewritten: int = 0
     freed: int = 0
+    decompressed: int = 0
 
 
 def has_own_packs(inspection: Inspection, data: FileSystemDataHandler) -> bool:
@@ -126,6 +133,7 @@ class PackCollector:
                 loose[key] = place
             else:
                 self._done.younger += 1
+                self._done.younger_lines += 1
         return loose
 
     def _plan(
@@ -137,7 +145,9 @@ class PackCollector:
     ) -> None:
         self._note_removed([(file.key, file.size) for file in old])
         self._note_removed([(key, place.length) for key, place in loose.items()])
+        self._done.lines = len(loose)
         self._done.rewritten = len(worth)
+        self._done.decompressed = sum(_is_decompressed(there[fill.pack], _live(fill, loose)) for fill in worth)
         self._done.freed = sum(_freed(there[fill.pack], _live(fill, loose)) for fill in worth)
 
     def _note_removed(self, removed: Sequence[tuple[str, int]]) -> None:
@@ -151,6 +161,7 @@ class PackCollector:
             repacking = cast("SQLiteMetadataHandler", storage.metadata).repacking
             forgotten = await repacking.forget(list(loose))
             self._note_removed([(key, loose[key].length) for key in forgotten])
+            self._done.lines = len(forgotten)
             with closing(Directories(self._roots[1], FileOperations())) as directories:
                 fills = [fill for fill in self._inspection.packs() if fill.pack in there and _is_worth_it(fill, {})]
                 # One after the other, first those with least to be moved: on a full disk, only what goes makes room.
@@ -158,6 +169,7 @@ class PackCollector:
                     if await self._is_freed(directories, there[fill.pack], repacking):
                         self._done.rewritten += 1
                         self._done.freed += _freed(there[fill.pack], fill.live)
+                        self._done.decompressed += _is_decompressed(there[fill.pack], fill.live)
                 unknown = {file.pack: file for file in old if file.pack is not None}
                 for name, file in unknown.items():
                     if await self._is_freed(directories, there[name], repacking):
@@ -208,6 +220,11 @@ def _is_unknown(fill: PackFill | None) -> bool:
 
 def _live(fill: PackFill, loose: dict[str, PackPlace]) -> int:
     return fill.live - sum(place.length for place in loose.values() if place.pack == fill.pack)
+
+
+def _is_decompressed(files: Sequence[FoundFile], live: int) -> bool:
+    """Return whether what is live of a pack goes from a compressed one into a plain one: writers append to no other."""
+    return live > 0 and all(file.key.endswith(ENDING) for file in files)
 
 
 def _freed(files: Sequence[FoundFile], live: int) -> int:

@@ -9,11 +9,14 @@ from dataclasses import replace
 from datetime import timedelta
 
 from starfish_storage.interface.inspection import FoundFile, RowInspection
+from starfish_storage.keys import pack_named
 from starfish_storage.maintenance.backends import RemoteStore, remote_store
 from starfish_storage.maintenance.checking import unwanted
 from starfish_storage.maintenance.collect_packs import MOST_DEAD
 from starfish_storage.maintenance.report import CollectReport
+from starfish_storage.metadata.sqlite.handler import SQLiteMetadataHandler
 from starfish_storage.opening import open_storage
+from starfish_storage.storage.hybrid import HybridStorage
 from starfish_storage.storage.pack_merging import merge_packs
 
 _AT_ONCE = 200  # objects that are removed while writers may have to wait
@@ -28,16 +31,21 @@ def collect_remote(
     """
     with remote_store(storage_uri, data_uri, read_only=read_only) as store:
         report, dead = _collect(store, grace, dry_run=dry_run)
-    if dry_run or not dead:
+    removed = [pack for pack in map(pack_named, report.removed) if pack is not None]
+    if dry_run or not (dead or removed):
         return report
     with ThreadPoolExecutor(1) as thread:  # the caller's own may run an event loop
-        gone = thread.submit(lambda: asyncio.run(_rewrite(storage_uri, data_uri, list(dead)))).result()
+        gone = thread.submit(lambda: asyncio.run(_rewrite(storage_uri, data_uri, list(dead), removed))).result()
     return replace(report, packs_rewritten=gone)
 
 
-async def _rewrite(storage_uri: str, data_uri: str | None, packs: Sequence[str]) -> int:
+async def _rewrite(storage_uri: str, data_uri: str | None, packs: Sequence[str], removed: Sequence[str]) -> int:
+    """Write packs anew, and note of others that they are gone; return how many were written anew."""
     async with open_storage(storage_uri, data_uri) as storage:
-        return (await merge_packs(storage, chosen=packs)).packs
+        handler = storage.metadata if isinstance(storage, HybridStorage) else None
+        if isinstance(handler, SQLiteMetadataHandler):  # PostgreSQL keeps no sizes of packs
+            await handler.repacking.give_up(set(removed).intersection(await handler.repacking.rows.packs()))
+        return (await merge_packs(storage, chosen=packs)).packs if packs else 0
 
 
 def _collect(store: RemoteStore, grace: timedelta, *, dry_run: bool) -> tuple[CollectReport, dict[str, int]]:

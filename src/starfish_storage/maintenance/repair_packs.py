@@ -87,14 +87,16 @@ def pack_steps(
 
 def _steps_of(pack: ScannedPack, fill: PackFill, end: int) -> Iterator[RepairStep]:
     key, size, there = pack_key(pack.pack), max(fill.size, fill.last_end, end), pack.size()
-    if size > there:
+    is_short = size > there
+    if is_short:
         size = _last_line(pack, there)
     if size != fill.size:
         place = PackPlace(pack.pack, 0, size)
         yield RepairStep("set_pack_size", key, f"{size} bytes of it are committed, not {fill.size}", place)
     if size < there:
         place = PackPlace(pack.pack, size, there - size)
-        yield RepairStep("cut_tail", key, f"its last {there - size} bytes were never committed", place)
+        what = "are the beginning of a line whose end is lost" if is_short else "were never committed"
+        yield RepairStep("cut_tail", key, f"its last {there - size} bytes {what}", place)
 
 
 def _last_line(pack: ScannedPack, size: int) -> int:

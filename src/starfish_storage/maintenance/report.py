@@ -211,6 +211,10 @@ class CollectReport:
         versions: how many versions of records were removed with their data, which is not in the numbers above.
         packs_rewritten: how many packs were written anew without what was replaced or deleted, or were all of that.
         bytes_freed: how many bytes that has freed; not among ``bytes``.
+        lines: how many of ``removed`` are data in packs, lines and not files.
+        younger_lines: how many of ``younger`` are.
+        packs_decompressed: how many of the packs that were written anew were compressed, and what lives of them is not
+            any more; `pack` compresses it again.
     """
 
     storage_uri: str
@@ -223,6 +227,9 @@ class CollectReport:
     versions: int = 0
     packs_rewritten: int = 0
     bytes_freed: int = 0
+    lines: int = 0
+    younger_lines: int = 0
+    packs_decompressed: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as a JSON object; the names stay the same between releases."""
@@ -237,23 +244,41 @@ class CollectReport:
             "versions": self.versions,
             "packs_rewritten": self.packs_rewritten,
             "bytes_freed": self.bytes_freed,
+            "lines": self.lines,
+            "younger_lines": self.younger_lines,
+            "packs_decompressed": self.packs_decompressed,
         }
 
     def __str__(self) -> str:
         """Return the report for people."""
         verb = "would remove" if self.dry_run else "removed"
-        lines = [f"{self.storage_uri}: {verb} {number_of(len(self.removed), 'file')} ({self.bytes:,} bytes)"]
+        lines = [f"{self.storage_uri}: {verb} {_files_and_lines(len(self.removed), self.lines)} ({self.bytes:,} bytes)"]
         lines += [f"  {key}" for key in self.removed[:_SHOWN]]
         if len(self.removed) > _SHOWN:
             lines.append(f"  ... and {len(self.removed) - _SHOWN:,} more; --json lists them all")
         if self.younger:
-            lines.append(f"kept {number_of(self.younger, 'file')} that nothing refers to: not old enough")
+            kept = _files_and_lines(self.younger, self.younger_lines)
+            lines.append(f"kept {kept} that nothing refers to: not old enough")
         if self.versions:
             lines.append(f"{verb} {number_of(self.versions, 'earlier version')} of records")
         if self.packs_rewritten:
             told = "would rewrite" if self.dry_run else "rewrote"
             lines.append(f"{told} {number_of(self.packs_rewritten, 'pack')} ({self.bytes_freed:,} bytes freed)")
+        if self.packs_decompressed:
+            told = "will not be" if self.dry_run else "is not"
+            packs = number_of(self.packs_decompressed, "pack")
+            lines.append(f"what lives of {packs} {told} compressed any more; 'pack --compress' compresses it")
         if self.superseded:
             told = verb if self.dry_run or self.compacted else "kept (another process has the store open):"
             lines.append(f"row log: {told} {self.superseded:,} superseded lines")
         return "\n".join(lines)
+
+
+def _files_and_lines(number: int, lines: int) -> str:
+    """Return how many files and lines of packs there are.
+
+    >>> _files_and_lines(3, 0), _files_and_lines(3, 1), _files_and_lines(2, 2)
+    ('3 files', '2 files and 1 line of packs', '2 lines of packs')
+    """
+    told = [number_of(number - lines, "file")] if number > lines or not lines else []
+    return " and ".join([*told, *([f"{number_of(lines, 'line')} of packs"] if lines else [])])

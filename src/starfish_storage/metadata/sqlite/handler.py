@@ -152,9 +152,9 @@ class SQLiteMetadataHandler(SQLMetadataHandler):
             return sum(one.stat(follow_symlinks=False).st_size for one in entries if one.is_file(follow_symlinks=False))
 
     async def measure_unused(self) -> int | None:
-        """See `MetadataHandler.measure_unused`: of packs that rows name; others are gone, or going."""
+        """See `MetadataHandler.measure_unused`: those that were removed have a size of 0."""
         found = await self._session.all(self._queries["every_pack"], (), list)
-        return sum(max(0, size - live) for _, size, live, _ in found if live)
+        return sum(max(0, size - live) for _, size, live, _ in found)
 
     async def _identity(self) -> str:
         """Return which file its database is: a copy of a store is another."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from starfish_storage.errors import StoreDamagedError
 from starfish_storage.keys import PackPlace, pack_key
 from starfish_storage.metadata.queries import sqlite_queries
 from starfish_storage.metadata.row import only_values
@@ -39,10 +40,18 @@ class PackRows:
         """Return how much of a pack is committed; None as long as the journal holds some of it. Blocks.
 
         Of a pack that nobody can append to, both stay as they are, once the journal holds nothing of it.
+
+        Raises:
+            StoreDamagedError: rows name data behind it.
         """
         readers = self._session.readers()
         prefix = f"{pack_key(pack)}:"
         if readers.first(self._queries["list_journaled_ranges"], (prefix, prefix)) is not None:
             return None
         sizes: dict[str, int] = dict(readers.all_at_once(self._queries["list_packs"], ()))
-        return sizes.get(pack)
+        size = sizes.get(pack)
+        (end,) = readers.first(self._queries["last_end_in_pack"], (pack,)) or (0,)
+        if size is not None and end > size:
+            reason = f"rows name data up to byte {end:,}, and {size:,} are noted as committed; run 'repair'"
+            raise StoreDamagedError(pack_key(pack), reason)
+        return size

@@ -40,6 +40,7 @@ class Packing:
         self._connection = connection
         self._queries = queries
         self._data = data
+        self._committed = _Committed(connection, queries)
         # On another machine, what was put is safe before its rows are committed.
         self._is_safe = data.parallel > 1
         self._layout: NewData = "files"
@@ -203,12 +204,24 @@ class Packing:
             for key in keys:
                 self._execute("delete_packed_data", (key,))
 
-    def _committed(self, packs: Sequence[str]) -> Mapping[str, int]:
-        wanted = set(packs)
-        return {pack: size for pack, size in self._execute("list_packs") if pack in wanted}
-
     def _execute(self, name: str, parameters: tuple[object, ...] = ()) -> Cursor:
         return self._connection.execute(self._queries[name], parameters)
+
+
+class _Committed:
+    """See `CommittedSizes`."""
+
+    def __init__(self, connection: Connection, queries: Queries) -> None:
+        self._connection = connection
+        self._queries = queries
+
+    def __call__(self, packs: Sequence[str], /) -> Mapping[str, int]:
+        wanted = set(packs)
+        return {pack: size for pack, size in self._connection.execute(self._queries["list_packs"]) if pack in wanted}
+
+    def last_end(self, pack: str, /) -> int:
+        (end,) = self._connection.execute(self._queries["last_end_in_pack"], (pack,)).fetchone() or (0,)
+        return end
 
 
 def _can_be_packed(write: DataWrite) -> bool:

@@ -67,6 +67,10 @@ SELECT (SELECT value FROM settings WHERE name = :name), (SELECT pack FROM packs 
 -- name: get_pack_size
 SELECT size FROM packs WHERE pack = :pack
 
+-- name: last_end_in_pack
+-- Goes through all rows: asked for before something of a pack is cut off, or left out.
+SELECT coalesce(max(start + length), 0) FROM packed_data WHERE pack = :pack
+
 -- name: list_packs
 SELECT pack, size FROM packs ORDER BY pack
 

@@ -31,7 +31,7 @@ def runs_command(place: Place, project: str | None, status: tuple[str, ...], lim
     runs, drains = asyncio.run(_runs(place, project, status, limit))
     shown = runs[:limit] if limit else runs
     show_runs(shown, as_json=as_json)
-    for run, since in drains.items():
+    for run, since in () if as_json else drains.items():  # there, each run says it
         what = "of this store" if run is None else f"of run {run}"
         words = ("drain", "--end") if run is None else ("drain", run, "--end")
         say(f"No input {what} is claimed since {on_one_line(since)}. End that with: {place.command(*words)}")

@@ -23,6 +23,7 @@ class Sharing:
         most: calls at a time of the whole run.
         in_hand: returns how many inputs this worker has claimed.
         changed: set when this worker may have something to do.
+        note: tells whoever watches that nothing is claimed any more, and that it is again.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class Sharing:
         most: int,
         in_hand: Callable[[], int],
         changed: asyncio.Event,
+        note: Callable[[str], object],
     ) -> None:
         self._ledger = ledger
         self._heartbeat = heartbeat
@@ -42,6 +44,8 @@ class Sharing:
         self._most = most
         self._in_hand = in_hand
         self._changed = changed
+        self._note = note
+        self._is_drained = False
         self._loop = asyncio.get_running_loop()
         # A newcomer waits for room, but not for a machine that was lost and whose lease has yet to expire.
         self._waits_until = time.monotonic() + lease / 2
@@ -62,6 +66,8 @@ class Sharing:
             self._loop.call_soon_threadsafe(self._take, min(share, room), len(seen.living))
         if state.paused_until is not None and state.paused_until > seen.now:
             self._loop.call_soon_threadsafe(self._gate.hear, state.paused_until, seen.now, state.pause_reason)
+        if self._is_drained != (state.drained_since is not None):
+            self._loop.call_soon_threadsafe(self._hear_of_drain, not self._is_drained)
         if seen.released:
             self._loop.call_soon_threadsafe(self._changed.set)
 
@@ -72,6 +78,14 @@ class Sharing:
             return self._most
         running = (await self._ledger.count_inputs(run_id)).get("running", 0)
         return max(0, self._most - (running - self._in_hand()))
+
+    def _hear_of_drain(self, is_drained: bool) -> None:
+        self._is_drained = is_drained
+        if is_drained:
+            self._note("the run is drained: no input is begun until 'starfish-storage drain --end' or a migration")
+        else:
+            self._note("the drain has ended; the run goes on")
+            self._changed.set()
 
     def _take(self, share: int, workers: int) -> None:
         if share > self._gate.share:

@@ -97,7 +97,8 @@ class RunWorker:
             self._ledger, self._heartbeat, self._intake, self.stopping, self._changed, gate, waiting, spending, slots
         )
         self._sharing = Sharing(
-            self._ledger, self._heartbeat, options.lease, gate, slots, lambda: self._claims.in_hand, self._changed
+            *(self._ledger, self._heartbeat, options.lease, gate, slots),
+            *(lambda: self._claims.in_hand, self._changed, reporter.note),
         )
         self._outbox = Outbox(self._ledger, spending, self._waiting, ResultSpool(run, self._worker.worker_id))
         answers = StoredAnswers(storage, state.master_job_id, options.reuse, options.replay)

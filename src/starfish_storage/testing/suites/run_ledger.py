@@ -277,3 +277,25 @@ class RunTests(StorageSuite):
             assert len(await again.ledger.list_steps(two.job_id)) == 1
             assert (await again.ledger.finish_input(an_outcome(two, kept(0, "key")))).status == "duplicate"
             assert [found.position for found in await claim(again.ledger, 9)] == [2, 3]
+
+    async def test_of_what_is_drained_no_input_is_claimed(self, storage: Storage) -> None:
+        """Of the store or of a run; what was claimed before is finished, and the state of a run says since when."""
+        ledger = await start(storage)
+        with refused(NotFoundError, "nobody"):
+            await ledger.begin_drain("nobody")
+        (first,) = await claim(ledger)
+        for of in (None, MASTER_JOB):
+            since = await ledger.begin_drain(of)
+            assert (await ledger.begin_drain(of), await ledger.list_drains()) == (since, {of: since})
+            assert await claim(ledger) == []
+            state = await ledger.get_run(MASTER_JOB)
+            assert state is not None
+            assert state.drained_since == since
+            assert [one.inputs for one in await ledger.list_working(of)] == [1]
+            await ledger.end_drain(of)
+        await ledger.begin_drain(MASTER_JOB)
+        await ledger.finish_input(an_outcome(first, kept()))
+        assert await ledger.list_working() == []
+        await ledger.end_drain()
+        assert await ledger.list_drains() == {}
+        assert len(await claim(ledger, 2)) == 2

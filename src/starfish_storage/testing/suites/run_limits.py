@@ -40,9 +40,9 @@ class LimitTests(StorageSuite):
         ]
         bad: list[Any] = [0, -1, 0.5, math.nan, math.inf, "600", True]
         for value in bad:
-            for rates in ({"rpm": value}, {"rpm": 5, "tpm": value}):
+            for rpm, tpm in ((value, None), (5, value)):
                 with refused(InvalidInputError):
-                    await ledger.set_limit("key", **rates)
+                    await ledger.set_limit("key", rpm=rpm, tpm=tpm)
         with refused(InvalidInputError):
             await ledger.set_limit("key")
         with refused(InvalidInputError):

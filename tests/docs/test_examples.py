@@ -25,7 +25,8 @@ ANSWERS = PROJECT / "examples" / "gsm8k" / "model_solutions.jsonl"
 NEEDS_SERVERS = PROJECT / "docs" / "how-to" / "cluster.md"
 NEEDS_A_BUCKET = PROJECT / "docs" / "how-to" / "remote.md"
 ASKS_A_MODEL = [PROJECT / "README.md", PROJECT / "docs" / "recording.md"]
-HAS_ITS_OWN_TEST = PROJECT / "docs" / "tutorial" / "first-run.md"
+# The second runs where there is Starfish: tests/integrations/test_starfish_page.py.
+HAVE_THEIR_OWN_TESTS = [PROJECT / "docs" / "tutorial" / "first-run.md", PROJECT / "docs" / "how-to" / "starfish.md"]
 NEEDS_A_WRITER = PROJECT / "docs" / "format.md"  # its commands are run in test_format, while a store is written to
 
 
@@ -47,7 +48,7 @@ def is_below(directory: Path, file: str | None) -> bool:
 
 
 @pytest.mark.usefixtures("own_modules")
-@pytest.mark.parametrize("page", [page for page in PAGES if page != HAS_ITS_OWN_TEST], ids=name)
+@pytest.mark.parametrize("page", [page for page in PAGES if page not in HAVE_THEIR_OWN_TESTS], ids=name)
 def test_examples_of_a_page_run_in_order(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ):

@@ -168,7 +168,7 @@ async def test_runs_lie_in_postgresql_and_a_bucket(
     case.kill()
     async with open_storage(postgres_uri, s3_uri, read_only=True) as storage:
         (job,) = await storage.list_master_jobs()
-    how = {"store": postgres_uri, "data_uri": s3_uri, "run": job.master_job_id}
+    how: dict[str, Any] = {"store": postgres_uri, "data_uri": s3_uri, "run": job.master_job_id}
     with pytest.raises(FrameworkError, match="trust_stored_code=True") as refused:
         await asyncio.to_thread(framework.call, tmp_path, "resume", **how)
     assert refused.value.kind == "UntrustedCodeError"

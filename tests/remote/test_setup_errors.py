@@ -151,7 +151,8 @@ async def test_a_server_that_does_not_listen_is_waited_for_and_told_of_at_once(
     with caplog.at_level(logging.WARNING):
         said = await refused(uri, memory_path, StorageUnavailableError, SHORT)
     assert "ConnectionRefusedError" in said
-    [line] = caplog.messages
+    # Of ours: on a busy machine the event loop, which the tests let watch itself, tells of slow steps.
+    [line] = [record.getMessage() for record in caplog.records if record.name.startswith("starfish_storage")]
     assert line.endswith("ConnectionRefusedError; it is tried again for 1.5 s")
     assert postgres_server.password not in line
 
@@ -175,7 +176,7 @@ async def test_a_setting_that_the_driver_cannot_read(postgres_uri: str, memory_p
 
 async def test_a_setting_that_the_server_does_not_know(postgres_uri: str, memory_path: Path) -> None:
     said = await refused(f"{postgres_uri}&no_such_setting=1", memory_path, StoreOpenError)
-    assert "the server refused a setting that the URI or PGOPTIONS gives" in said
+    assert "the server refused a setting that the URI ('no_such_setting') or PGOPTIONS gives" in said
 
 
 async def test_foreign_tables(postgres_server: PostgresServer, postgres_uri: str, memory_path: Path) -> None:

@@ -61,7 +61,7 @@ async def reading(place: Place) -> AsyncGenerator[Storage]:
     Opening for writing would put in place what a killed writer has left, and migrate an older store. It also waits for
     a worker that holds the lock because its store takes nothing, and asks an object store whether it can be written:
     just then, somebody wants to see how the run stands. So a store is opened for reading alone while somebody holds its
-    lock, and where its data lies in an object store.
+    lock, and where its rows or its data lie on a server: who may only read there can.
 
     An archive is read from a copy in the directory for temporary files, which is removed afterwards.
 
@@ -90,7 +90,7 @@ async def reading(place: Place) -> AsyncGenerator[Storage]:
 
 
 async def _read_only_if_better(place: Place) -> Place:
-    is_remote = place.data_uri is not None and is_object_uri(place.data_uri)
+    is_remote = not place.is_local or (place.data_uri is not None and is_object_uri(place.data_uri))
     is_held_now = place.is_local and await asyncio.to_thread(is_held, place.path, _LOOK_SECONDS)
     return replace(place, read_only=True) if is_remote or is_held_now else place
 

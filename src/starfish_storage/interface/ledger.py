@@ -11,7 +11,6 @@ from starfish_storage.interface.attempts import AttemptLedger
 from starfish_storage.interface.calls import CallLedger
 from starfish_storage.interface.comparing import ComparisonLedger
 from starfish_storage.interface.drains import DrainLedger
-from starfish_storage.interface.limits import LimitLedger
 from starfish_storage.interface.outcomes import OutcomeLedger
 from starfish_storage.interface.progress import ProgressLedger
 from starfish_storage.interface.verifications import VerificationLedger
@@ -222,7 +221,6 @@ class RunLedger(
     VerificationLedger,
     ProgressLedger,
     DrainLedger,
-    LimitLedger,
 ):
     """Everything that a run keeps beyond its jobs and records."""
 

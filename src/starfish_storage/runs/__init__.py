@@ -25,7 +25,6 @@ from starfish_storage.runs.inputs import (
     Worker,
     input_job_id,
 )
-from starfish_storage.runs.limits import OWN_LIMIT, CallLimit, Grant, SlotAsk, limit_name
 from starfish_storage.runs.outcomes import (
     Finished,
     Outcome,
@@ -55,7 +54,6 @@ from starfish_storage.runs.verifications import Verification
 __all__ = [
     "MOST_NOTES",
     "MOST_USED",
-    "OWN_LIMIT",
     "UNFINISHED",
     "WAITS_FOR_STORE",
     "Annotation",
@@ -65,13 +63,11 @@ __all__ = [
     "AttemptsAtTime",
     "Budget",
     "CallCounts",
-    "CallLimit",
     "CallNote",
     "ClaimedInput",
     "Conversion",
     "ErrorGroup",
     "Finished",
-    "Grant",
     "InputAccount",
     "InputOfContent",
     "Outcome",
@@ -84,7 +80,6 @@ __all__ = [
     "RunProgress",
     "RunState",
     "Segment",
-    "SlotAsk",
     "StatusAttempt",
     "StatusStep",
     "Step",
@@ -103,7 +98,6 @@ __all__ = [
     "holding",
     "input_job_id",
     "is_accepted",
-    "limit_name",
     "output_record_uid",
     "status_of_input",
     "verdict_of",

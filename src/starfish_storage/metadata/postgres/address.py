@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from typing import NamedTuple
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from starfish_storage.errors import InvalidUriError
+from starfish_storage.metadata.postgres.parameters import ConnectionParameters, parameters_of
 from starfish_storage.uri import POSTGRES_SCHEMES, without_password
 
 DEFAULT_SCHEMA = "starfish_storage"
@@ -23,21 +24,24 @@ class PostgresAddress(NamedTuple):
         dsn: what the driver connects to, with the password if there was one: never shown.
         schema: the schema that holds the store's tables.
         uri: the same without a password, as it may be stored and shown.
+        parameters: what the URI asks for beside that.
     """
 
     dsn: str
     schema: str
     uri: str
+    parameters: ConnectionParameters = ConnectionParameters()
 
     @classmethod
     def of_uri(cls, uri: object) -> PostgresAddress:
         """Read a URI such as ``postgresql://user@host/database?schema=my_store``.
 
-        Everything but ``schema`` is the driver's: hosts, ``sslmode`` and the rest are as libpq has them, and what the
-        URI leaves out comes from ``PGHOST``, ``PGUSER``, ``PGPASSWORD``, ``PGPASSFILE``, ``PGSSLMODE`` and their like.
+        Everything but ``schema`` is as libpq has it: hosts, ``sslmode``, ``connect_timeout``, ``keepalives`` and the
+        rest; what libpq does not know is a setting of the session. What the URI leaves out comes from ``PGHOST``,
+        ``PGUSER``, ``PGPASSWORD``, ``PGPASSFILE``, ``PGSSLMODE`` and their like.
 
         Raises:
-            InvalidUriError: it is not such a URI, or its schema cannot be used.
+            InvalidUriError: it is not such a URI, its schema cannot be used, or a parameter is not taken.
 
         >>> PostgresAddress.of_uri("postgresql://me:secret@db.example/runs?schema=store&sslmode=require").uri
         'postgresql://me@db.example/runs?schema=store&sslmode=require'
@@ -64,8 +68,10 @@ class PostgresAddress(NamedTuple):
         reason = _reason_against(schema)
         if reason is not None:
             raise InvalidUriError(without_password(uri), f"its schema {schema!a} cannot be used: {reason}")
-        rest = urlencode([(name, value) for name, value in given if name != "schema"], quote_via=quote)
-        return cls(urlunsplit(parts._replace(query=rest, fragment="")), schema, without_password(uri))
+        others = [(name, value) for name, value in given if name != "schema"]
+        parameters = parameters_of(others, lambda reason: InvalidUriError(without_password(uri), reason))
+        dsn = urlunsplit(parts._replace(query=parameters.query, fragment=""))
+        return cls(dsn, schema, without_password(uri), parameters)
 
     @property
     def search_path(self) -> str:

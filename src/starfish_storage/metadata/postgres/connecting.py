@@ -6,11 +6,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar, cast
 
-import asyncpg
-
 from starfish_storage.errors import StoreOpenError
 from starfish_storage.metadata.migrations import migrated_meanwhile
 from starfish_storage.metadata.postgres.address import PostgresAddress
+from starfish_storage.metadata.postgres.sessions import open_session
 from starfish_storage.metadata.queries import postgres_queries
 
 Result = TypeVar("Result")
@@ -80,7 +79,7 @@ async def connect(address: PostgresAddress, seconds: float = CONNECT_SECONDS, **
         Exception: the driver's, to be translated by the caller.
     """
     settings = {**SETTINGS, **settings, "search_path": address.search_path}
-    connection = cast("Any", await asyncpg.connect(address.dsn, timeout=seconds, server_settings=settings))
+    connection = await open_session(address, seconds, settings)
     try:
         await asyncio.wait_for(prepare(connection, address), seconds)
     except BaseException:

@@ -18,6 +18,7 @@ import asyncpg
 from starfish_storage.files.spare_descriptors import SPARES
 from starfish_storage.metadata.postgres.address import PostgresAddress
 from starfish_storage.metadata.postgres.connecting import answer_of, connect, escaped, seconds_to_connect, silence
+from starfish_storage.metadata.postgres.sessions import refuse_pooled_transactions
 from starfish_storage.metadata.queries import postgres_queries
 from starfish_storage.metadata.row import Row
 
@@ -149,10 +150,16 @@ class PostgresConnection:
         seconds = seconds_to_connect(self._patience)
         lock_timeout = f"{max(self._patience, 0.001):.3f}s"
         try:
-            return await connect(self._address, seconds, application_name=self.name, lock_timeout=lock_timeout)
+            session = await connect(self._address, seconds, application_name=self.name, lock_timeout=lock_timeout)
+            try:
+                await refuse_pooled_transactions(session, self._address, self._connect_again)
+            except BaseException:
+                session.terminate()
+                raise
         except OSError as error:
             SPARES.give_way(error)
             raise  # it is tried again
+        return session
 
     async def _connect_again(self) -> Any:
         return await connect(self._address)

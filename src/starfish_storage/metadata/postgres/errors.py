@@ -22,6 +22,7 @@ from starfish_storage.errors import (
     StoreDamagedError,
     StoreOpenError,
 )
+from starfish_storage.metadata.postgres.address import PostgresAddress
 
 Known = TypeVar("Known", bound=BaseException)
 
@@ -59,6 +60,16 @@ _NOT_OURS: tuple[type[BaseException], ...] = (
     asyncpg.UndefinedColumnError,
     asyncpg.UndefinedFunctionError,
     asyncpg.InvalidSchemaNameError,
+)
+_POOLED: tuple[type[BaseException], ...] = (
+    asyncpg.DuplicatePreparedStatementError,
+    asyncpg.InvalidSQLStatementNameError,
+)
+"""A pooler that was changed to transactions while the store was open: another client has prepared the statement."""
+POOLED_TRANSACTIONS = (
+    "a pooler in between gives connections to others after each transaction, so that prepared statements are lost, and "
+    "the schema that is looked at; let it pool sessions (PgBouncer: pool_mode = session), or connect to the server "
+    "itself"
 )
 _BAD_SETTING: tuple[type[BaseException], ...] = (
     asyncpg.UndefinedObjectError,
@@ -106,17 +117,19 @@ def not_opened(error: BaseException, place: str) -> StorageError:
     """Return the error of a store that cannot be opened."""
     if isinstance(error, StorageError):
         return error
-    reason = _reason_not_opened(error)
+    reason = _reason_not_opened(error, place)
     return translate(error, place) if reason is None else StoreOpenError(place, reason)
 
 
-def _reason_not_opened(error: BaseException) -> str | None:  # noqa: PLR0911 (a table)
+def _reason_not_opened(error: BaseException, place: str) -> str | None:  # noqa: PLR0911 (a table)
     if isinstance(error, asyncpg.InvalidAuthorizationSpecificationError):
         return "the server refused the user or the password; see PGUSER, PGPASSWORD and PGPASSFILE"
     if isinstance(error, asyncpg.InvalidCatalogNameError):
         return "there is no such database; make it with createdb, or name another"
     if isinstance(error, _BAD_SETTING):
-        return f"the server refused a setting that the URI or PGOPTIONS gives ({kind_of(error)})"
+        named = [repr(name) for name in PostgresAddress.of_uri(place).parameters.settings]
+        from_uri = f"the URI ({', '.join(named)})" if named else "the URI"
+        return f"the server refused a setting that {from_uri} or PGOPTIONS gives ({kind_of(error)})"
     if isinstance(error, asyncpg.InsufficientPrivilegeError):
         return "the user may not make or use the schema; grant CREATE on the database, or make the schema for it"
     if isinstance(error, socket.gaierror):
@@ -146,6 +159,8 @@ def translate(error: BaseException, place: str) -> StorageError:  # noqa: PLR091
             f"{place!r}: others held the locks of this call for too long, or it took too long ({kind_of(error)}); "
             "nothing was written. See who holds it in pg_stat_activity, then call again."
         )
+    if isinstance(error, _POOLED):
+        return StoreOpenError(place, POOLED_TRANSACTIONS)
     if isinstance(error, _NOT_OURS):
         return StoreDamagedError(place, f"its tables are not those of a store ({kind_of(error)}); restore a backup")
     if isinstance(error, asyncpg.DataCorruptedError | asyncpg.IndexCorruptedError):

@@ -27,6 +27,7 @@ from starfish_storage.metadata.postgres.connecting import (
 from starfish_storage.metadata.postgres.errors import detached
 from starfish_storage.metadata.postgres.migrate import KNOWN_VERSION
 from starfish_storage.metadata.postgres.retrying import insist_in_loop
+from starfish_storage.metadata.postgres.sessions import ServerSession, open_session
 from starfish_storage.metadata.row import Row
 
 logger = logging.getLogger(__name__)
@@ -105,14 +106,16 @@ class PostgresReaders:
         async def kept(connection: Any) -> None:
             """Leave a connection as it is: nothing that is run here changes its session."""
 
+        async def connected(*_: Any, **driver: Any) -> Any:
+            return await open_session(self._address, seconds, self._settings, **driver)
+
         pool = asyncpg.create_pool(
-            self._address.dsn,
             min_size=0,
             max_size=_MOST_CONNECTIONS,
+            connect=connected,
+            connection_class=ServerSession,
             init=prepared,
             reset=kept,
-            timeout=seconds,
-            server_settings=self._settings,
         )
         self._pool = cast("Any", await pool)
 

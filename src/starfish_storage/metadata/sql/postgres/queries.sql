@@ -8,6 +8,12 @@ SHOW synchronous_commit
 -- What a session must be asked for once, and whether the store is of this release's version.
 SELECT current_setting('synchronous_commit'), (SELECT value FROM settings WHERE name = 'schema_version')
 
+-- name: look_at_session
+SELECT pg_backend_pid(), current_setting('search_path')
+
+-- name: set_settings
+SELECT set_config(name, value, false) FROM unnest(:names::text[], :values::text[]) AS settings (name, value)
+
 -- name: commit_to_disk
 SET synchronous_commit TO on
 

@@ -8,7 +8,7 @@ import pytest
 
 from integrations.framework import Framework, needed
 
-collect_ignore = ["contract_calls.py", "factories.py", "installed.py", "weather.py"]  # need Starfish
+collect_ignore = ["contract_calls.py", "factories.py", "installed.py", "mended.py", "weather.py"]  # need Starfish
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,8 @@ from contextvars import ContextVar
 from datetime import datetime
 from typing import Any, NoReturn, cast
 
-from starfish_storage.integrations.starfish.factory_run import FactoryRun, refuse_under_way, stored_inputs
+from starfish_storage.errors import InvalidInputError
+from starfish_storage.integrations.starfish.factory_run import FactoryRun, refuse_begun_or_under_way, stored_inputs
 from starfish_storage.integrations.starfish.opening import Opening
 from starfish_storage.integrations.starfish.stored_code import refuse_untrusted, without_pickled_keys
 from starfish_storage.interface import Storage
@@ -108,17 +109,22 @@ class Adapter:
 
         Raises:
             UntrustedCodeError: it holds functions, and others can write to the store.
-            InvalidInputError: another process works on its run.
+            InvalidInputError: its run cannot be resumed.
         """
         stored = await self.storage.get_request_config(config_ref)
         given = stored.get(_OF_FRAMEWORK)
         if isinstance(given, dict):
             run_id = master_job_of(f"{CONFIG_DIRECTORY}/{os.path.basename(config_ref)}")
-            await refuse_under_way(self.storage, run_id)
+            await refuse_begun_or_under_way(self.storage, run_id)
             stored = {
                 **cast("dict[str, Any]", given),
                 "input_data": await stored_inputs(self.storage, run_id, self.index),
             }
+        elif opened_here.get() is not None and "func" not in stored:
+            raise InvalidInputError(
+                f"{os.path.basename(config_ref)!r} is not the configuration of a run of Starfish: "
+                "starfish_storage.resume goes on with runs of generate."
+            )
         if stored.get("func") or stored.get("config"):
             refuse_untrusted(self.storage, config_ref, trusts_code=self.opening.trusts_code)
         return stored

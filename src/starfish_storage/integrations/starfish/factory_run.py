@@ -221,6 +221,7 @@ class FactoryRun:
             "input_tokens": state.input_tokens,
             "output_tokens": state.output_tokens,
             "cost": state.cost,
+            "stop_reason": self.stop_reason,
         }
         return _status(status, inputs, target), summary
 
@@ -287,6 +288,21 @@ async def refuse_under_way(storage: Storage, id: str) -> None:
     now = await storage.ledger.now()
     if any(not is_dead(worker, now) for worker in await storage.ledger.list_workers(id)):
         raise InvalidInputError(f"run {id!r} is under way in another process: wait until that has ended.")
+
+
+async def refuse_begun_or_under_way(storage: Storage, id: str) -> None:
+    """Refuse to go on with a run that is under way, or that was killed before it had stored its inputs.
+
+    Raises:
+        InvalidInputError: it is one of these.
+    """
+    state = await storage.ledger.get_run(id)
+    if state is None or not state.inputs_complete:
+        raise InvalidInputError(
+            f"run {id!r} was killed before it had stored all of its inputs, and before its first call: run the factory "
+            "again."
+        )
+    await refuse_under_way(storage, id)
 
 
 async def _opened(

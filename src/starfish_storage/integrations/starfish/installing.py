@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from typing import Any, cast
@@ -12,17 +13,18 @@ from starfish_storage.integrations.starfish.framework import Framework, load_fra
 from starfish_storage.integrations.starfish.model_calls import record_calls
 from starfish_storage.integrations.starfish.opening import Opening
 from starfish_storage.integrations.starfish.patches import Patches, defined
+from starfish_storage.uri import as_uri
 
 _lock = threading.Lock()
 _patches = Patches()
 
 
 def install(
-    storage_uri: str | None = None,
+    storage_uri: str | os.PathLike[str] | None = None,
     *,
     project: str = "starfish",
     trust_stored_code: bool = False,
-    data_uri: str | None = None,
+    data_uri: str | os.PathLike[str] | None = None,
     **how: Any,
 ) -> None:
     """Let the factories of Starfish (`starfish-core`) store through this library, from now on, in this process.
@@ -47,11 +49,11 @@ def install(
         MissingExtraError: Starfish is not installed.
         UnsupportedVersionError: Starfish is of a version that this library does not know.
         InvalidUriError: the storage cannot lie there.
-        InvalidInputError: an option is unknown or has an unknown value.
+        InvalidInputError: an option has an unknown value.
     """
     framework = load_framework()
-    uri = framework.constants.LOCAL_STORAGE_URI if storage_uri is None else storage_uri
-    opening = Opening(uri, data_uri, how, project, trust_stored_code)
+    uri = as_uri(framework.constants.LOCAL_STORAGE_URI if storage_uri is None else storage_uri)
+    opening = Opening(uri, None if data_uri is None else as_uri(data_uri), how, project, trust_stored_code)
     opening.open(opening.uri, None)  # refuses what it cannot use; nothing is made before it is set up
     with _lock:
         _patches.undo()

@@ -69,15 +69,15 @@ def refuse_untrusted(storage: Storage, config_ref: str, *, trusts_code: bool) ->
         return
     if not os.path.isabs(config_ref):
         raise UntrustedCodeError(storage.storage_uri, "who can write to a server or a bucket is not known here")
-    store = os.path.dirname(os.path.dirname(config_ref))
-    for place in (config_ref, os.path.dirname(config_ref), store):
+    store = os.path.realpath(os.path.dirname(os.path.dirname(config_ref)))
+    of_metadata: str = getattr(storage, "base_path", store)
+    for place in (config_ref, os.path.dirname(config_ref), store, of_metadata):
         _refuse(place, store, _OTHERS)
-    while os.path.dirname(store) != store:
-        store = os.path.dirname(store)
-        found = os.stat(store)
+    above = store
+    while (above := os.path.dirname(place := above)) != place:
         # Where all may write but nobody rename what is another's, as in /tmp, nobody can put another store in place.
-        if not found.st_mode & stat.S_ISVTX:
-            _refuse(store, store, stat.S_IWOTH)
+        if not os.stat(above).st_mode & stat.S_ISVTX:
+            _refuse(above, store, stat.S_IWOTH)
 
 
 def _refuse(place: str, store: str, modes: int) -> None:

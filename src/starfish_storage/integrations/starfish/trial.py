@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import replace
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from starfish_storage.errors import InvalidDataError
 from starfish_storage.generation.account import AttemptAccount, attempt_under_way
+from starfish_storage.generation.returned import as_list
 from starfish_storage.generation.tracebacks import error_texts
 from starfish_storage.runs import Attempt, ClaimedInput, Conversion, Outcome, Output, StatusAttempt, status_of_input
 from starfish_storage.statuses import StatusRecord
@@ -37,9 +37,10 @@ class Trial:
         self.is_stored = False
         self._run = run
         self._claimed = claimed
-        self._start: datetime = utc_now()
+        self._start = self._end = utc_now()
         self._account: AttemptAccount | None = None
         self._error: BaseException | None = None
+        self._texts: tuple[str, str, str] | None = None  # of the error, as it left the function
         self._returned: Any = _NOTHING
         self._conversions: tuple[Conversion, ...] = ()
 
@@ -53,18 +54,20 @@ class Trial:
         try:
             self._returned = await uncancelled(function(**fields))
         except Exception as error:
-            self._error = error
+            self.note_error(error)
             raise
         finally:
             attempt_under_way.reset(token)
             account.end()
+            self._end = utc_now()
         if account.failure is not None:
             raise account.failure  # the store did not keep what was paid for
         return self._returned
 
     def note_error(self, error: BaseException) -> None:
-        """Note what the framework takes this try to have failed with."""
-        self._error = error
+        """Note what the try has failed with. The framework raises again what it got: its frames say nothing."""
+        if error is not self._error:
+            self._error, self._texts = error, error_texts(error)
 
     async def save(self, returned: Sequence[Any], status: StatusRecord) -> list[str]:
         """Store a result, and return the references of its records.
@@ -74,16 +77,21 @@ class Trial:
             StorageError: the store does not take it.
         """
         if not isinstance(returned, list | tuple):
-            self._error = InvalidDataError(
+            error = InvalidDataError(
                 "what the function returned", "$", f"Starfish takes lists of objects, not a {type(returned).__name__}"
             )
+            self.note_error(error)
             await self.fail()
-            raise self._error
+            raise error
         self.is_stored = True
         checked = await self._run.checks.check(returned)
         if checked.notes is not None:
             self._conversions = checked.notes.conversions()
-        outputs = [replace(one, status=status) if one.status == "completed" else one for one in checked.outputs]
+        said = None if status == "completed" else f"on_record_complete returned {status!r}"
+        outputs = [
+            replace(one, status=status, error_message=said) if one.status == "completed" else one
+            for one in checked.outputs
+        ]
         refused = next((one.error_message for one in outputs if one.status == "failed"), None)
         why = refused if outputs and status_of_input([one.status for one in outputs]) == "failed" else None
         references = await self._finish(self._described("completed"), outputs, why)
@@ -116,7 +124,7 @@ class Trial:
         if self._account is not None and self._error is not None:
             account, error = self._account, self._error
             await self._run.save_failed(self._described("failed"))
-            self._account = self._error = None
+            self._account = self._error = self._texts = None
             await account.stored(error)
 
     async def _finish(self, attempt: Attempt, outputs: list[Output], why: str | None) -> list[str]:
@@ -128,12 +136,12 @@ class Trial:
 
     def _kept(self, why: str) -> list[Output]:
         """Return what the function had returned, as failed outputs: it was paid for."""
-        checked = self._run.checks.unchecked([self._returned], is_whole=False)
+        checked = self._run.checks.unchecked(as_list(self._returned), is_whole=False)
         return [replace(one, error_message=why) for one in checked.outputs]
 
     def _described(self, status: StatusAttempt) -> Attempt:
-        claimed, account, error = self._claimed, self._account, self._error if status == "failed" else None
-        kind, message, trace = (None, None, None) if error is None else error_texts(error)
+        claimed, account = self._claimed, self._account
+        kind, message, trace = (None, None, None) if status != "failed" or self._texts is None else self._texts
         return Attempt(
             claimed.job_id,
             claimed.master_job_id,
@@ -141,7 +149,7 @@ class Trial:
             self._run.worker_id,
             status,
             self._start,
-            utc_now(),
+            self._end,
             kind,
             message,
             trace,

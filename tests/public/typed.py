@@ -397,9 +397,4 @@ async def said_of_records(storage: Storage, record: Record, now: datetime) -> No
     assert_type(await notes.list_for_run("run-1", after=said, limit=10), list[Annotation])
     assert_type(await notes.count("run-1"), AnnotationCounts)
     assert_type(await notes.next_unreviewed("run-1", "ann", after=record, skip=["r2"], limit=2), list[Record])
-
-
-def said_of_starfish() -> None:
-    """What puts this storage under the factories of Starfish."""
-    assert_type(install("/store", project="p", trust_stored_code=True, data_uri="s3://bucket", layout="packed"), None)
-    assert_type(uninstall(), None)
+    assert_type((install("/store", project="p", trust_stored_code=True), uninstall()), tuple[None, None])

@@ -29,7 +29,8 @@ from starfish_storage.storage.data_place import data_handler
 
 ANOTHER = Owner("f" * 64, "postgresql://elsewhere/db")
 TRIES = 2  # each of which was won by both in half of the cases, where the claim only read and put
-KINDS = ("postgres, rclone", "postgres, moto", "postgres, directory", "sqlite, rclone", "sqlite, moto")
+SLOW = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("postgres, moto", "sqlite, rclone")]
+KINDS = ("postgres, rclone", "postgres, directory", "sqlite, moto", *SLOW)
 
 
 class Places(NamedTuple):

@@ -79,7 +79,7 @@ def test_only_what_needs_starfish_is_not_run():
     unknown = [block for page in PAGES for block in blocks(page) if block.info not in known and file_of(block) is None]
     assert unknown == []
     not_run = [block for page in PAGES for block in blocks(page) if block.info == "python no-run"]
-    assert all("integrations.starfish" in block.text for block in not_run)
+    assert all("starfish.data_factory" in block.text for block in not_run)
     for block in not_run:
         compile(block.text, str(block.page), "exec")
 

@@ -17,8 +17,10 @@ from starfish_storage.generation import Context, Progress, Retry
 from starfish_storage.generation import gate as gates
 from starfish_storage.generation.gate import Gate
 from starfish_storage.generation.options import Options
+from starfish_storage.generation.rates import SharedRate
 from starfish_storage.generation.stopping import StoppedError, Stopping
 from starfish_storage.interface import Storage
+from starfish_storage.runs import Grant, SlotAsk
 
 
 class LimitedError(Exception):
@@ -218,8 +220,11 @@ async def test_those_that_wait_go_when_the_run_stops(now: list[float]) -> None:
     def on_stop() -> None:
         one.wake_all()
 
+    async def in_a_minute(_ask: SlotAsk) -> Grant:
+        return Grant((0.0, 60.0))
+
     stopping = Stopping(RUN, on_stop)
-    one = Gate(Options(max_concurrency=1, rpm=1), stopping, Announced())
+    one = Gate(Options(max_concurrency=1), stopping, Announced(), SharedRate(in_a_minute, lambda _seconds, _why: None))
     await one.enter()
     one.leave((), succeeded=True)
     waiting = [asyncio.create_task(one.enter()) for _ in range(3)]  # one for its minute, two for their turn

@@ -12,7 +12,7 @@ import pytest
 
 import starfish_storage
 from starfish_storage import models
-from starfish_storage.interface import annotation_rows, rows, version_rows
+from starfish_storage.interface import annotation_rows, limit_rows, rows, version_rows
 from starfish_storage.metadata import queries
 
 METADATA = Path(starfish_storage.__file__).parent / "metadata"
@@ -30,6 +30,7 @@ TABLES: dict[str, Any] = {
     "record_versions": version_rows.RecordVersionRow,
     "annotations": annotation_rows.AnnotationRow,
     "verifications": annotation_rows.VerificationRow,
+    "call_limits": limit_rows.CallLimitRow,
 }
 
 BESIDE: dict[tuple[str, str], set[str]] = {

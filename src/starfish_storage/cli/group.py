@@ -45,6 +45,7 @@ _SECTIONS = {
         "calls": "Show what was asked and answered for an input.",
         "explain": "Say why the models of a run were asked.",
         "config": "Print the request configuration of a run.",
+        "limits": "Show or set limits of calls that runs share.",
         "view": "Show what is in the store in a browser.",
     },
     "Judge": {

@@ -21,6 +21,7 @@ from starfish_storage.interface import ListedRun, Storage
 from starfish_storage.runs import (
     AnnotationCounts,
     CallCounts,
+    CallLimit,
     ErrorGroup,
     RunProgress,
     RunState,
@@ -125,6 +126,7 @@ class RunView(RunProgress):
         segments: what it was made of, where that is shown.
         timeline: what it did over time, where that is shown.
         annotations: how its records were judged, where that is shown.
+        limit: of its calls, where that is shown; None: nothing limits them.
     """
 
     place: Place
@@ -138,6 +140,7 @@ class RunView(RunProgress):
     segments: Sequence[Segment] = ()
     timeline: Timeline | None = None
     annotations: AnnotationCounts = field(default_factory=AnnotationCounts)
+    limit: CallLimit | None = None
 
     @property
     def is_deserted(self) -> bool:
@@ -227,6 +230,7 @@ def fields_of(view: RunView) -> dict[str, Cell]:
         "paused until": view.paused_until,
         "drained since": None if state is None or view.is_over else state.drained_since,
         "paused for": None if state is None or view.paused_until is None else state.pause_reason,
+        "limit": None if view.limit is None else limit_text(view.limit, view.time),
         "target": job.target_record_count,
         "inputs": view.inputs,
         "records": view.records,
@@ -249,6 +253,13 @@ def fields_of(view: RunView) -> dict[str, Cell]:
             "workers": None if view.is_over else view.live_workers or f"none; {how_to_go_on(view)}",
         }
     return fields
+
+
+def limit_text(limit: CallLimit, now: datetime) -> str:
+    """Return a limit for people: its name, if runs share it, its rates, and how much of it is used now."""
+    name = "" if limit.master_job_id is not None else f"{limit.name}: "
+    part = limit.part_at(now)
+    return f"{name}{limit}{f', now {part:.0%} of that' if part < 1 else ''}"
 
 
 def how_to_go_on(view: RunView) -> str:

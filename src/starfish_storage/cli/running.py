@@ -58,6 +58,9 @@ _HOW = (
         metavar="N|SHARE|inf",
         help="Stop when so many inputs, or such a share, have failed [default: the first 20, or 50 in a row, alike].",
     ),
+    click.option(
+        "--limit", metavar="NAME", help="The limit that runs of the store share; --rpm and --tpm are its rates then."
+    ),
     click.option("--rpm", type=click.FloatRange(min=1), metavar="N", help="Requests a minute."),
     click.option("--tpm", type=click.FloatRange(min=1), metavar="N", help="Tokens a minute."),
     click.option(
@@ -164,6 +167,7 @@ def how_options(given: dict[str, Any]) -> dict[str, Any]:
         "timeout": given["timeout"],
         "max_cost": given["max_cost"],
         "max_failures": given["max_failures"],
+        "limit": given["limit"],
         "rpm": given["rpm"],
         "tpm": given["tpm"],
         "longest_limit_wait": given["longest_limit_wait"],

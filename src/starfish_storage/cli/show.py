@@ -20,9 +20,10 @@ from starfish_storage.cli.run_lookup import find_run
 from starfish_storage.cli.run_view import RunView, fields_of, run_as_json, show_runs, view_of
 from starfish_storage.cli.segments import segments_as_json, show_segments
 from starfish_storage.cli.timeline_view import timeline_as_json, timeline_of
-from starfish_storage.errors import NotFoundError
+from starfish_storage.errors import NotFoundError, StorageError
 from starfish_storage.interface import ListedRun, Storage
 from starfish_storage.models import Project, Record
+from starfish_storage.runs import CallLimit, limit_name
 
 _RUNS_OF_PROJECT = 20
 
@@ -64,7 +65,7 @@ def show_command(place: Place, id: str, full: bool, as_json: bool) -> None:
         more: dict[str, Any] = {}
         if isinstance(view, RunView) and view.timeline is not None:
             more = {"segments": segments_as_json(view.segments), "timeline": timeline_as_json(view.timeline)}
-            more["annotations"] = json_of(view.annotations)
+            more |= {"annotations": json_of(view.annotations), "limit": json_of(view.limit)}
         show_json({"kind": _KINDS[type(view)]} | view.to_json() | more)
     elif isinstance(view, _ProjectView):
         _show_project(view)
@@ -99,7 +100,19 @@ async def _run(place: Place, storage: Storage, id: str) -> RunView:
         raise NotFoundError("run", run.master_job_id, "it has just been deleted")
     segments = await storage.ledger.list_segments(run.master_job_id)
     counts = await storage.annotations.count(run.master_job_id)
-    return replace(view, segments=segments, timeline=await timeline_of(storage, view), annotations=counts)
+    timeline, limit = await timeline_of(storage, view), await _limit(storage, view)
+    return replace(view, segments=segments, timeline=timeline, annotations=counts, limit=limit)
+
+
+async def _limit(storage: Storage, view: RunView) -> CallLimit | None:
+    """Return the limit of a run's calls; None if it has none, or its configuration is lost."""
+    if view.state is None:
+        return None
+    try:
+        config = await storage.get_request_config(view.job.request_config_ref)
+    except StorageError:
+        return None  # `verify` tells about lost data
+    return await storage.ledger.get_limit(limit_name(view.job.master_job_id, config))
 
 
 def _show_project(view: _ProjectView) -> None:

@@ -11,7 +11,7 @@ from time import monotonic
 
 from starfish_storage.errors import StorageError
 from starfish_storage.generation.options import Options
-from starfish_storage.generation.rates import requests, tokens
+from starfish_storage.generation.rates import SharedRate
 from starfish_storage.generation.stopping import StoppedError, Stopping
 from starfish_storage.runs import Usage
 from starfish_storage.times import utc_now
@@ -33,6 +33,7 @@ class Gate:
         stopping: whether the worker should stop.
         announce: tells the other workers of a pause: gets its seconds and its reason, and returns its end by the clock
             that all share.
+        rate: says when calls may begin; None if nothing limits them.
 
     Attributes:
         calls: how many are under way.
@@ -45,24 +46,21 @@ class Gate:
         options: Options,
         stopping: Stopping,
         announce: Callable[[float, str], Awaitable[datetime]],
+        rate: SharedRate | None = None,
     ) -> None:
         self.calls = 0
         self.share = options.max_concurrency
         self.reason: str | None = None
         self._stopping = stopping
         self._announce = announce
-        self._rates = [
-            limit(a_minute)
-            for limit, a_minute in ((requests, options.rpm), (tokens, options.tpm))
-            if a_minute is not None
-        ]
+        self._rate = rate
         self._paused_until = 0.0
         self._announced: datetime | None = None
         self._pauses = 0  # in a row, without a success between them
         # While it starts slowly. What a call uses is known only after the first.
         self._at_most: int | None = None if options.tpm is None else 1
         self._waiting: deque[asyncio.Future[None]] = deque()
-        self._is_open = not self._rates
+        self._is_open = rate is None
 
     @property
     def pause_left(self) -> float:
@@ -91,9 +89,7 @@ class Gate:
         await self._place()
         self.calls += 1
         try:
-            for rate in self._rates:
-                await self._stopping.unless(rate.take())
-            await self.wait_out_pause()  # one that has begun meanwhile
+            await self._take_time()
         except BaseException:
             self.calls -= 1
             self._wake()
@@ -102,18 +98,16 @@ class Gate:
     def leave(self, usage: Sequence[Usage], *, succeeded: bool) -> None:
         """Note that a call has ended, and what it used."""
         self.calls -= 1
-        for rate in self._rates:
-            rate.settle(usage)
+        if self._rate is not None:
+            self._rate.settle(usage)
         if succeeded and not self._is_open and not self.pause_left:
             self._grow()
         if self._waiting:
             self._wake()
 
-    def set_share(self, share: int, workers: int = 1) -> None:
-        """Set how many calls this worker may have under way, and among how many workers the rates are shared."""
+    def set_share(self, share: int) -> None:
+        """Set how many calls this worker may have under way."""
         self.share = share
-        for rate in self._rates:
-            rate.workers = workers
         self._wake()
 
     async def slow_down(self, asked: float | None, longest: float, reason: str) -> None:
@@ -153,6 +147,10 @@ class Gate:
             self._announced = until
             self._pause((until - now).total_seconds(), reason or "another worker asked for it")
 
+    def hear_of(self, seconds: float, reason: str | None) -> None:
+        """Pause for so long, as a worker of another run has announced."""
+        self._pause(seconds, reason or "another run asked for it")
+
     async def wait_out_pause(self) -> float:
         """Wait until calls are not paused, and return for how many seconds.
 
@@ -169,6 +167,18 @@ class Gate:
         for turn in self._waiting:
             if not turn.done():
                 turn.set_result(None)
+
+    async def _take_time(self) -> None:
+        """Wait for the time at which a call may begin, outside of pauses: after one, it is another time."""
+        if self._rate is None:
+            await self.wait_out_pause()
+            return
+        while True:
+            await self._stopping.unless(self._rate.take())
+            if not self.pause_left:
+                return
+            self._rate.give_back()
+            await self.wait_out_pause()
 
     async def _place(self) -> None:
         while True:
@@ -192,7 +202,11 @@ class Gate:
         if until <= self._paused_until:
             return False
         self._paused_until, self.reason = until, reason
-        self._at_most, self._is_open = 1, False
+        self._is_open = False
+        if self._rate is None:  # else they begin one after the other anyway, and fewer after a refusal
+            self._at_most = 1
+        else:
+            self._rate.void()
         return True
 
     def _grow(self) -> None:
@@ -201,7 +215,7 @@ class Gate:
             self._at_most *= 2
             if self._at_most >= self.share:
                 self._at_most = None
-        self._is_open = self._at_most is None and not self._rates
+        self._is_open = self._at_most is None and self._rate is None
         self._wake()
 
     def _wake(self) -> None:

@@ -15,6 +15,7 @@ from starfish_storage.generation.frames import rows_of
 from starfish_storage.generation.input_files import FileInputs
 from starfish_storage.generation.inputs import Feed, InputCheck
 from starfish_storage.generation.lifecycle import Run, carry_on
+from starfish_storage.generation.limiting import set_shared_limit
 from starfish_storage.generation.loading import load_function_of_run
 from starfish_storage.generation.matching import Matched
 from starfish_storage.generation.options import Options
@@ -55,10 +56,10 @@ async def go_on(
     """
     options, checks = stored_options(job, config, changed)
     run_id, strict = state.master_job_id, changed.get("strict_code") or False
-    on_change = _on_change(run_id, changed)
-    shown = reporter(changed.get("progress", "auto"))
+    on_change, shown = _on_change(run_id, changed), reporter(changed.get("progress", "auto"))
     if function is None:
         function = _stored_function(run_id, config, "resume" if before is None else "retry")
+    await set_shared_limit(storage.ledger, options, changed, shown.note)
     with closing(BoundFunction(function, options.max_concurrency, context_type=Context)) as bound:
         check = InputCheck(storage.ledger, bound.check, options)
         if inputs is None and not state.inputs_complete and before is None:

@@ -16,6 +16,8 @@ from starfish_storage.generation.replies import REASKS, Reask
 from starfish_storage.generation.retrying import Retry, is_worth_retrying
 from starfish_storage.generation.reuse import REPLAYS, REUSES, Replay, Reuse
 from starfish_storage.generation.sources import OnBadInput
+from starfish_storage.identifiers import check_id
+from starfish_storage.runs import OWN_LIMIT
 
 OutputSchema = type[BaseModel] | dict[str, Any]
 Accept = Callable[[Any], Any]
@@ -36,6 +38,7 @@ class Options:
         on_empty: whether an attempt that returns nothing fails or has no output.
         retry_on_misfit: whether an attempt is retried because an output does not fit the schema.
         max_failures: at how many failed inputs, or which share of them, the run stops; None for the default stops.
+        limit: the name of a limit of the store that runs share; None: ``rpm`` and ``tpm`` are the run's own.
         rpm: requests a minute, of all workers of the run; None for no limit.
         tpm: tokens a minute, likewise.
         longest_limit_wait: seconds that an input waits because of limits, without using up attempts.
@@ -59,6 +62,7 @@ class Options:
     on_empty: OnEmpty = "fail"
     retry_on_misfit: bool = False
     max_failures: float | None = None
+    limit: str | None = None
     rpm: float | None = None
     tpm: float | None = None
     longest_limit_wait: float = 3600.0
@@ -81,6 +85,8 @@ class Options:
             value = getattr(self, name)
             if value is not None:
                 _number(name, value, 1)
+        if self.limit is not None:
+            check_limit_name(self.limit)
         _max_failures(self.max_failures)
         _number("longest_limit_wait", self.longest_limit_wait, 0)
         _number("grace", self.grace, 0)
@@ -122,6 +128,7 @@ class Options:
             "on_empty": self.on_empty,
             "retry_on_misfit": self.retry_on_misfit,
             "max_failures": str(self.max_failures) if self.max_failures == math.inf else self.max_failures,
+            "limit": self.limit,
             "rpm": self.rpm,
             "tpm": self.tpm,
             "longest_limit_wait": self.longest_limit_wait,
@@ -160,6 +167,18 @@ class Options:
             else:
                 old[name] = _found_again(name, value)
         return cls(retry=Retry(**retry)).with_given(old).with_given(given)
+
+
+def check_limit_name(name: object) -> str:
+    """Return the name of a limit that runs share.
+
+    Raises:
+        InvalidInputError: it is no id, or begins as those of runs' own limits do.
+    """
+    checked = check_id("limit", name)
+    if checked.startswith(OWN_LIMIT):
+        raise InvalidInputError(f"limit {shorten(name)} begins with {OWN_LIMIT!r}, as limits of one run do: rename it.")
+    return checked
 
 
 _OF_RETRY = ("attempts", "first_wait", "longest_wait", "jitter", "longest_retry_after")

@@ -1,96 +1,90 @@
-"""Limits of calls and tokens a minute, for a run as a whole."""
+"""When calls of one worker may begin, by a limit that it shares: it claims times for some calls together."""
 
 from __future__ import annotations
 
 import asyncio
+import math
+from bisect import insort
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Sequence
 
-from starfish_storage.runs import Usage
+from starfish_storage.runs import Grant, SlotAsk, Usage
 
-_MINUTE = 60.0
-_BURSTS = 600  # a minute's amount is let through in so many parts: at most a tenth of a second's worth at once
-_NOTHING = 1e-9  # what is left of a sum of parts
 _NEWEST = 0.2  # how much the latest attempt counts in what is expected of the next
+_LATE = 0.1  # seconds after which a time that nobody took is given up
+_AHEAD = 0.25  # seconds for which times are claimed together
 
 
-class Bucket(Protocol):
-    """What a `Rate` asks of a bucket, as `aiolimiter.AsyncLimiter` has it."""
+class SharedRate:
+    """Lets calls begin at the times that a limit grants, first come, first served.
 
-    async def acquire(self, amount: float = 1) -> None:
-        """Wait until so much may flow."""
-        ...
-
-
-class Rate:
-    """Lets a number of units a minute through, evenly: requests or tokens.
-
-    What an attempt needs is known only after it. So each takes what is expected, from what the last ones used, and pays
-    or gets back the difference at the next: over a minute the sum is right.
-
-    The bucket is that of the whole run. Each of its workers has one, and takes as many times as much as there are
-    workers: together they take what the run may, and nothing need be changed in the bucket when workers come and go.
+    What an attempt needs is known only after it. So each claims what is expected, from what the last ones used, and the
+    difference is counted at the next claim: over a minute the sum is right.
 
     Args:
-        a_minute: the limit.
-        used: returns how many units an attempt has used.
-        expected: how many units the first attempt is expected to use.
-        bucket: makes the bucket, from its size and the seconds in which it empties.
-
-    Attributes:
-        workers: among how many workers the limit is shared.
+        claim: asks the limit for times, however long that takes.
+        hear: gets for how many seconds a provider has asked all to wait, and why.
     """
 
-    def __init__(
-        self,
-        a_minute: float,
-        used: Callable[[Sequence[Usage]], float],
-        expected: float = 0.0,
-        bucket: Callable[[float, float], Bucket] | None = None,
-    ) -> None:
-        if bucket is None:
-            from aiolimiter import AsyncLimiter  # only a run with limits pays for this
-
-            bucket = AsyncLimiter
-        self.workers = 1
-        self._used = used
-        self._size = max(1.0, a_minute / _BURSTS)
-        self._bucket = bucket(self._size, self._size * _MINUTE / a_minute)
-        self._expected = expected
-        self._owed = 0.0
+    def __init__(self, claim: Callable[[SlotAsk], Awaitable[Grant]], hear: Callable[[float, str | None], None]) -> None:
+        self._claim = claim
+        self._hear = hear
+        self._clock = asyncio.get_running_loop().time
+        self._times: list[float] = []
+        self._begun: deque[float] = deque()  # in the last moment
+        self._waiting = 0
+        self._turn = asyncio.Lock()
+        self._expected = self._more_tokens = self._more_calls = 0.0
         self._taken: deque[float] = deque()
-        self._turn = asyncio.Lock()  # first come, first served: a bucket lets small amounts pass large ones
 
     async def take(self) -> None:
         """Wait until an attempt may begin."""
-        async with self._turn:
-            expected = self._expected
-            self._owed += expected
-            try:
-                while self._owed > _NOTHING:
-                    part = min(self._owed * self.workers, self._size)
-                    await self._bucket.acquire(part)
-                    self._owed -= part / self.workers
-            except BaseException:
-                self._owed -= expected
-                raise
-            self._taken.append(expected)
+        self._waiting += 1
+        try:
+            async with self._turn:
+                at = await self._next()
+        finally:
+            self._waiting -= 1
+        try:
+            if (wait := at - self._clock()) > 0:
+                await asyncio.sleep(wait)
+        except BaseException:
+            insort(self._times, at)
+            raise
+        self._begun.append(self._clock())
+        self._taken.append(self._expected)
+
+    def give_back(self) -> None:
+        """Note that a call that was let begin has not begun."""
+        self._taken.pop()
+
+    def void(self) -> None:
+        """Give up the times that were granted: all calls are paused."""
+        self._times.clear()
 
     def settle(self, usage: Sequence[Usage]) -> None:
-        """Count what an attempt used, in place of what was taken for it."""
-        used = self._used(usage)
+        """Count what an attempt used beyond what it was granted."""
+        self._more_calls += max(0, len(usage) - 1)
+        tokens = sum(one.input_tokens + one.output_tokens for one in usage)
         # Attempts need not end in the order in which they began: only the sum of what was taken counts.
-        self._owed += used - self._taken.popleft()
-        if used:
-            self._expected = used if not self._expected else self._expected + _NEWEST * (used - self._expected)
+        self._more_tokens += tokens - self._taken.popleft()
+        if tokens:
+            self._expected += (_NEWEST if self._expected else 1.0) * (tokens - self._expected)
 
-
-def requests(a_minute: float) -> Rate:
-    """Return a limit of requests: an attempt makes as many as it reports with ``log_usage``, and at least one."""
-    return Rate(a_minute, lambda usage: max(1, len(usage)), 1.0)
-
-
-def tokens(a_minute: float) -> Rate:
-    """Return a limit of tokens, those sent and those received."""
-    return Rate(a_minute, lambda usage: sum(one.input_tokens + one.output_tokens for one in usage))
+    async def _next(self) -> float:
+        while True:
+            now = self._clock()
+            while self._times and self._times[0] < now - _LATE:
+                self._times.pop(0)
+            if self._times:
+                return self._times.pop(0)
+            while self._begun and self._begun[0] < now - 1:
+                self._begun.popleft()
+            ahead = math.ceil(len(self._begun) * _AHEAD)
+            ask = SlotAsk(max(self._waiting, ahead, 1), self._expected, self._more_calls, self._more_tokens)
+            self._more_calls = self._more_tokens = 0.0
+            grant = await self._claim(ask)
+            if grant.paused:
+                self._hear(grant.paused, grant.reason)
+            now = self._clock()
+            self._times = [now + delay for delay in grant.delays]

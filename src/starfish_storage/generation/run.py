@@ -21,6 +21,7 @@ from starfish_storage.generation.frames import rows_of
 from starfish_storage.generation.going_on import go_on, stored_options
 from starfish_storage.generation.lease import is_dead, release_dead
 from starfish_storage.generation.lifecycle import FINISHED, Run, carry_on, is_finished, run_of, settle
+from starfish_storage.generation.limiting import set_shared_limit
 from starfish_storage.generation.options import Options
 from starfish_storage.generation.outcomes import OutputChecks
 from starfish_storage.generation.progress import ended_of, reporter
@@ -103,6 +104,7 @@ async def _generate(
     checks = OutputChecks(options.get("output_schema"), how.accept, how.unique_by, how.on_empty)
     on_change, strict = check_on_change(options.get("on_change")), options.get("strict_code") or False
     shown = reporter(options.get("progress", "auto"))
+    await set_shared_limit(storage.ledger, how, options, shown.note)
     beginning = Beginning(storage, bound, inputs, about, checks, how, on_change, strict, shown.note)
     begun = await beginning.begin(run_id)
     state = begun.state

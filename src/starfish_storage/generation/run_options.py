@@ -47,8 +47,10 @@ class RunOptions(TypedDict, total=False):
             them has, after 20. By default it stops when its first 20 inputs, or 50 in a row, fail with the same error.
             Either way it stops at once when the provider refuses the key or the account has no quota left, unless this
             is `math.inf`.
-        rpm: requests a minute, of all processes that work on the run; an attempt makes as many as it reports with
-            ``context.log_usage``, and at least one [no limit].
+        limit: the name of a limit that all runs of the store with this name share, such as ``"openai"``: ``rpm`` and
+            ``tpm`` are its rates, and what is given last holds for all of them [None: they are the run's own].
+        rpm: requests a minute, evenly, so 600 are 10 a second, of all processes that work on the run; an attempt makes
+            as many as it reports with ``context.log_usage``, and at least one [no limit].
         tpm: tokens a minute, likewise, sent and received [no limit].
         longest_limit_wait: seconds that an input waits, in all, because the provider limits calls (429, or 503 with
             ``Retry-After``), without using up its attempts [3600]. Such an answer pauses all calls of the run.
@@ -89,6 +91,7 @@ class RunOptions(TypedDict, total=False):
     unique_by: UniqueBy | None
     max_cost: float | None
     max_failures: float | None
+    limit: str | None
     rpm: float | None
     tpm: float | None
     longest_limit_wait: float | None

@@ -63,7 +63,7 @@ class Sharing:
         share = share_of(self._most, worker_id, seen.living)
         if share is not None:
             room = await self._room(run_id, others=len(seen.living) > 1)
-            self._loop.call_soon_threadsafe(self._take, min(share, room), len(seen.living))
+            self._loop.call_soon_threadsafe(self._take, min(share, room))
         if state.paused_until is not None and state.paused_until > seen.now:
             self._loop.call_soon_threadsafe(self._gate.hear, state.paused_until, seen.now, state.pause_reason)
         if self._is_drained != (state.drained_since is not None):
@@ -87,10 +87,10 @@ class Sharing:
             self._note("the drain has ended; the run goes on")
             self._changed.set()
 
-    def _take(self, share: int, workers: int) -> None:
+    def _take(self, share: int) -> None:
         if share > self._gate.share:
             self._changed.set()
-        self._gate.set_share(share, workers)
+        self._gate.set_share(share)
 
 
 def share_of(most: int, worker_id: str, living: Sequence[Worker]) -> int | None:

@@ -7,7 +7,6 @@ import logging
 import time
 from collections.abc import Coroutine, Iterable
 from contextlib import suppress
-from datetime import datetime
 from typing import Any
 
 from starfish_storage.errors import NotFoundError, StorageError
@@ -20,6 +19,7 @@ from starfish_storage.generation.held import Left
 from starfish_storage.generation.inputs import Feed
 from starfish_storage.generation.intake import Intake
 from starfish_storage.generation.lease import Heartbeat, new_worker
+from starfish_storage.generation.limiting import CallLimiting
 from starfish_storage.generation.options import Options
 from starfish_storage.generation.outcomes import OutputChecks
 from starfish_storage.generation.progress import LiveCounts, Progress, Reporter
@@ -90,7 +90,8 @@ class RunWorker:
         self._worker = new_worker(state.master_job_id, segment)
         self._heartbeat = Heartbeat(self._ledger, self._worker, options.lease, self._beat)
         self._failures = Failures(options.max_failures)
-        self._gate = gate = Gate(options, self.stopping, self._announce)
+        self._limiting = CallLimiting(self._ledger, state.master_job_id, options, self._waiting)
+        self._gate = gate = Gate(options, self.stopping, self._limiting.announce, self._limiting.rate)
         slots = options.max_concurrency
         self._spending = spending = Spending(options.max_cost, state.cost)
         self._claims = Claims(
@@ -141,6 +142,7 @@ class RunWorker:
         self._stop_at_cost()
         self._outbox.begin()
         try:
+            await self._limiting.begin(self._gate)
             await self._heartbeat.start()
             await self._sharing.look(self._state)
             self.reporter.begin(self.progress())
@@ -326,9 +328,6 @@ class RunWorker:
             self._failures.reason = reason
         self.stopping.stop(reason, patient=is_failing)
 
-    async def _announce(self, seconds: float, reason: str) -> datetime:
-        return await self._ledger.pause_run(self.master_job_id, seconds, reason)
-
     def _fail(self, error: BaseException, cause: BaseException | None = None) -> None:
         if cause is not None:
             error.__cause__ = cause
@@ -382,6 +381,7 @@ class RunWorker:
             return
         self._spending.compare(state.cost)
         await self._counts.refresh()
+        await self._limiting.look()
         await self._sharing.look(state)
         if state.stop_reason is not None:
             self._loop.call_soon_threadsafe(self._stop_for, state.stop_reason)

@@ -11,6 +11,7 @@ from starfish_storage.interface.attempts import AttemptLedger
 from starfish_storage.interface.calls import CallLedger
 from starfish_storage.interface.comparing import ComparisonLedger
 from starfish_storage.interface.drains import DrainLedger
+from starfish_storage.interface.limits import LimitLedger
 from starfish_storage.interface.outcomes import OutcomeLedger
 from starfish_storage.interface.progress import ProgressLedger
 from starfish_storage.interface.verifications import VerificationLedger
@@ -221,6 +222,7 @@ class RunLedger(
     VerificationLedger,
     ProgressLedger,
     DrainLedger,
+    LimitLedger,
 ):
     """Everything that a run keeps beyond its jobs and records."""
 

@@ -16,6 +16,7 @@ from starfish_storage.metadata.comparison_ledger import SQLComparisonLedger
 from starfish_storage.metadata.database import Database
 from starfish_storage.metadata.drain_ledger import SQLDrainLedger
 from starfish_storage.metadata.earlier import EarlierOutcomeError
+from starfish_storage.metadata.limit_ledger import SQLLimitLedger
 from starfish_storage.metadata.operations import WriteOperation
 from starfish_storage.metadata.outcome_ledger import SQLOutcomeLedger
 from starfish_storage.metadata.progress_ledger import SQLProgressLedger
@@ -55,6 +56,7 @@ class SQLRunLedger(
     SQLVerificationLedger,
     SQLProgressLedger,
     SQLDrainLedger,
+    SQLLimitLedger,
     RunLedger,
 ):
     """Keeps runs in the database of the metadata, whatever the engine.

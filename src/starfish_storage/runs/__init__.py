@@ -25,6 +25,7 @@ from starfish_storage.runs.inputs import (
     Worker,
     input_job_id,
 )
+from starfish_storage.runs.limits import OWN_LIMIT, CallLimit, Grant, SlotAsk, limit_name
 from starfish_storage.runs.outcomes import (
     Finished,
     Outcome,
@@ -54,6 +55,7 @@ from starfish_storage.runs.verifications import Verification
 __all__ = [
     "MOST_NOTES",
     "MOST_USED",
+    "OWN_LIMIT",
     "UNFINISHED",
     "WAITS_FOR_STORE",
     "Annotation",
@@ -63,11 +65,13 @@ __all__ = [
     "AttemptsAtTime",
     "Budget",
     "CallCounts",
+    "CallLimit",
     "CallNote",
     "ClaimedInput",
     "Conversion",
     "ErrorGroup",
     "Finished",
+    "Grant",
     "InputAccount",
     "InputOfContent",
     "Outcome",
@@ -80,6 +84,7 @@ __all__ = [
     "RunProgress",
     "RunState",
     "Segment",
+    "SlotAsk",
     "StatusAttempt",
     "StatusStep",
     "Step",
@@ -98,6 +103,7 @@ __all__ = [
     "holding",
     "input_job_id",
     "is_accepted",
+    "limit_name",
     "output_record_uid",
     "status_of_input",
     "verdict_of",

@@ -238,7 +238,10 @@ class SQLiteRowWriter(RowWriter):
 
     def _claim_record_uids(self, uids: tuple[str, ...]) -> None:
         folded = tuple(map(fold, uids))
-        if folded != uids or self.execute_repeated("get_mixed_case_id", len(uids), ("record_uid", *folded)).fetchone():
+        if folded != uids or (
+            self.first("has_mixed_case_ids", ("record_uid",)) is not None
+            and self.execute_repeated("get_mixed_case_id", len(uids), ("record_uid", *folded)).fetchone() is not None
+        ):
             for uid in uids:
                 self.claim_id("record_uid", uid)
 
@@ -249,7 +252,7 @@ class SQLiteRowWriter(RowWriter):
     def _tell_borrowers(self, digests: dict[str, str]) -> dict[str, list[Change]]:
         """Note digests of data in the rows that refer to it under another uid; return, by key, what takes that back."""
         undo: dict[str, list[Change]] = {}
-        for part in portions(tuple(digests), self.most_rows):
+        for part in portions(tuple(digests), self.most_rows) if self.first("has_borrowers") is not None else ():
             keys = tuple(part)
             for uid, before, key in self.execute_repeated("list_borrowers", len(keys), keys).fetchall():
                 self.change("set_data_digest", (digests[key], uid))

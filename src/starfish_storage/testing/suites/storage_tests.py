@@ -24,6 +24,7 @@ from starfish_storage.testing.suites.references import ReferenceTests
 from starfish_storage.testing.suites.run_calls import RequestTests, SegmentTests
 from starfish_storage.testing.suites.run_inputs import ClaimTests, RunInputTests
 from starfish_storage.testing.suites.run_ledger import RunTests, StepTests
+from starfish_storage.testing.suites.run_limits import LimitTests
 from starfish_storage.testing.suites.run_lists import RunListTests
 from starfish_storage.testing.suites.run_outcomes import OutcomeTests
 from starfish_storage.testing.suites.run_progress import ProgressTests
@@ -148,6 +149,9 @@ class StorageTests:
 
     class TestProgress(ProgressTests):
         """See `ProgressTests`."""
+
+    class TestLimits(LimitTests):
+        """See `LimitTests`."""
 
     class TestTransfer(TransferTests):
         """See `TransferTests`."""

@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 
 from starfish_storage.errors import NotFoundError, StorageError
 from starfish_storage.models import GenerationMasterJob
-from starfish_storage.runs import RunProgress
+from starfish_storage.runs import RunProgress, limit_name
 from starfish_storage.runs.calls import notes_text
 from starfish_storage.runs.segment_history import newest, stretches
 from starfish_storage.viewer.gathering import WaitingTime
@@ -41,6 +41,7 @@ async def run_page(sheet: Sheet, parameters: QueryParams) -> Response:
         earlier_segments=earlier,
         config=None if config is None else tree_of(config, room),
         config_problem=problem,
+        limit=await ledger.get_limit(limit_name(job.master_job_id, config or {})),
         schema=tree_of(job.output_schema, room),
         summary=None if job.summary is None else tree_of(job.summary, room),
         reviews=await sheet.storage.annotations.count(job.master_job_id),

@@ -394,3 +394,18 @@ CREATE TABLE verifications (
     findings   BIGINT NOT NULL,
     report     TEXT COLLATE "C" NOT NULL
 );
+
+-- Limits of calls, which the workers of one run or of many share, and how far they are used. Times are by the clock of
+-- the store.
+CREATE TABLE call_limits (
+    name          TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    master_job_id TEXT COLLATE "C" UNIQUE REFERENCES runs (master_job_id) ON DELETE CASCADE, -- whose own it is; NULL: runs share it
+    rpm           DOUBLE PRECISION, -- calls a minute; NULL: any number
+    tpm           DOUBLE PRECISION, -- tokens a minute; NULL: any number
+    next_call     TEXT COLLATE "C" NOT NULL, -- when the next call may begin
+    next_token    TEXT COLLATE "C" NOT NULL, -- when the next token may be used
+    part          DOUBLE PRECISION NOT NULL, -- how much of the limit was used at part_when: less than 1 after a refusal
+    part_when     TEXT COLLATE "C" NOT NULL,
+    paused_until  TEXT COLLATE "C", -- until then, no call begins
+    pause_reason  TEXT COLLATE "C"
+);

@@ -156,6 +156,14 @@ SELECT key FROM data_journal AS entry WHERE {is_of_pack entry}
 SELECT number, key FROM data_journal WHERE substr(key, 1, length(:prefix)) = :same_prefix AND payload IS NOT NULL
 ORDER BY number DESC
 
+-- name: has_mixed_case_ids
+-- Nearly always there are none, and no id of a group has to be looked up among them.
+SELECT 1 FROM mixed_case_ids WHERE kind = :kind LIMIT 1
+
+-- name: has_borrowers
+-- Whether any record refers to the data of another.
+SELECT 1 FROM records INDEXED BY records_by_borrowed_data WHERE {borrows_data records} LIMIT 1
+
 -- name: list_borrowers
 SELECT record_uid, data_sha256, output_ref FROM records INDEXED BY records_by_borrowed_data
 WHERE {borrows_data records}

@@ -320,3 +320,18 @@ CREATE TABLE verifications (
     findings   INTEGER NOT NULL,
     report     TEXT NOT NULL
 ) STRICT;
+
+-- Limits of calls, which the workers of one run or of many share, and how far they are used. Times are by the clock of
+-- the store.
+CREATE TABLE call_limits (
+    name          TEXT NOT NULL PRIMARY KEY,
+    master_job_id TEXT UNIQUE REFERENCES runs (master_job_id) ON DELETE CASCADE, -- whose own it is; NULL: runs share it
+    rpm           REAL, -- calls a minute; NULL: any number
+    tpm           REAL, -- tokens a minute; NULL: any number
+    next_call     TEXT NOT NULL, -- when the next call may begin
+    next_token    TEXT NOT NULL, -- when the next token may be used
+    part          REAL NOT NULL, -- how much of the limit was used at part_when: less than 1 after a refusal
+    part_when     TEXT NOT NULL,
+    paused_until  TEXT, -- until then, no call begins
+    pause_reason  TEXT
+) STRICT;

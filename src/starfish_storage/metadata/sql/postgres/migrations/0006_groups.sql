@@ -20,3 +20,17 @@ BEGIN
     END IF;
     RETURN (SELECT value FROM settings WHERE name = 'schema_version');
 END $$;
+
+-- Limits of calls, which the workers of one run or of many share, and how far they are used.
+CREATE TABLE call_limits (
+    name          TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    master_job_id TEXT COLLATE "C" UNIQUE REFERENCES runs (master_job_id) ON DELETE CASCADE,
+    rpm           DOUBLE PRECISION,
+    tpm           DOUBLE PRECISION,
+    next_call     TEXT COLLATE "C" NOT NULL,
+    next_token    TEXT COLLATE "C" NOT NULL,
+    part          DOUBLE PRECISION NOT NULL,
+    part_when     TEXT COLLATE "C" NOT NULL,
+    paused_until  TEXT COLLATE "C",
+    pause_reason  TEXT COLLATE "C"
+);

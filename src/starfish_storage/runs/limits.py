@@ -1,0 +1,135 @@
+"""Limits of calls and tokens that workers of one run, or of many, share: when the next calls may begin."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+OWN_LIMIT = "run "
+"""How the name of a limit begins that is a run's own."""
+
+_MINUTE = 60.0
+_AHEAD = 0.25  # seconds' worth of calls that a worker is granted at a time
+_LESS = 0.85  # how much of what was used is used after a refusal
+_LEAST = 0.02
+_MORE = 0.01  # how much of the limit is used more after each second without a refusal
+_SAME_REFUSAL = 1.0  # seconds in which refusals are one
+
+
+@dataclass(frozen=True, slots=True)
+class SlotAsk:
+    """What a worker asks of a limit.
+
+    Attributes:
+        calls: for how many calls; it may be granted fewer.
+        tokens: how many tokens each is expected to use.
+        more_calls: requests that earlier calls have made beyond the one that each was granted.
+        more_tokens: tokens that earlier calls have used beyond what was expected of them; negative: fewer.
+    """
+
+    calls: int
+    tokens: float = 0.0
+    more_calls: float = 0.0
+    more_tokens: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a worker is granted.
+
+    Attributes:
+        delays: seconds from now until each call may begin, in order.
+        paused: seconds for which a provider has asked all calls to wait; 0 if none has.
+        reason: why, for people.
+    """
+
+    delays: tuple[float, ...]
+    paused: float = 0.0
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallLimit:
+    """How many calls may begin a minute and how many tokens they may use, spread evenly, and how far that is used.
+
+    Times are by the clock of the store.
+
+    Attributes:
+        name: the name that runs share it by.
+        master_job_id: the run whose own it is; None: runs share it.
+        rpm: calls a minute; None for no limit.
+        tpm: tokens a minute; None for no limit.
+        next_call: when the next call may begin.
+        next_token: when the next token may be used.
+        part: how much of the limit was used at ``part_when``: less than all after a provider has refused a call.
+        part_when: when that was.
+        paused_until: until then no call should begin; None if a provider has never asked for that.
+        pause_reason: why.
+    """
+
+    name: str
+    master_job_id: str | None
+    rpm: float | None
+    tpm: float | None
+    next_call: datetime
+    next_token: datetime
+    part: float
+    part_when: datetime
+    paused_until: datetime | None = None
+    pause_reason: str | None = None
+
+    def __str__(self) -> str:
+        rates = ((self.rpm, "requests"), (self.tpm, "tokens"))
+        return " and ".join(f"{rate:,.10g} {what}" for rate, what in rates if rate is not None) + " a minute"
+
+    def part_at(self, now: datetime) -> float:
+        """Return how much of the limit is used now: it grows while no call is refused."""
+        return min(1.0, self.part + _MORE * max(0.0, (now - self.part_when).total_seconds()))
+
+    def pause_left(self, now: datetime) -> float:
+        """Return for how many seconds no call should begin."""
+        return 0.0 if self.paused_until is None else max(0.0, (self.paused_until - now).total_seconds())
+
+    def granted(self, ask: SlotAsk, now: datetime) -> tuple[CallLimit, Grant]:
+        """Return the limit after a grant, and the grant: one call at least, and no more than begin within a moment."""
+        part, paused = self.part_at(now), self.pause_left(now)
+        a_call = 0.0 if self.rpm is None else _MINUTE / (self.rpm * part)
+        a_token = 0.0 if self.tpm is None else _MINUTE / (self.tpm * part)
+        each = max(a_call, ask.tokens * a_token)
+        calls = max(1, min(ask.calls, int(_AHEAD / each) if each else ask.calls))
+        begin = now + timedelta(seconds=paused)
+        first_call = max(begin, self.next_call + timedelta(seconds=ask.more_calls * a_call))
+        first_token = max(begin, self.next_token + timedelta(seconds=ask.more_tokens * a_token))
+        ready = ((first_call - now).total_seconds(), (first_token - now).total_seconds())
+        delays = tuple(max(ready[0] + n * a_call, ready[1] + n * ask.tokens * a_token) for n in range(calls))
+        used = replace(
+            self,
+            next_call=first_call + timedelta(seconds=calls * a_call),
+            next_token=first_token + timedelta(seconds=calls * ask.tokens * a_token),
+        )
+        return used, Grant(delays, paused, self.pause_reason if paused else None)
+
+    def refused(self, seconds: float, reason: str, now: datetime) -> CallLimit:
+        """Return the limit after a provider has refused a call: nothing begins for so long, and then fewer do.
+
+        Refusals within a second are one: they are of calls that were under way together.
+        """
+        until, part, part_when = now + timedelta(seconds=seconds), self.part, self.part_when
+        if part == 1.0 or (now - part_when).total_seconds() > _SAME_REFUSAL:
+            part, part_when = max(_LEAST, self.part_at(now) * _LESS), now
+        if self.paused_until is not None and self.paused_until >= until:
+            return replace(self, part=part, part_when=part_when)
+        return replace(self, part=part, part_when=part_when, paused_until=until, pause_reason=reason)
+
+
+def limit_name(master_job_id: str, config: Mapping[str, Any]) -> str:
+    """Return the name of the limit that a run has or would have, from its request configuration.
+
+    >>> limit_name("m1", {"options": {"limit": "openai"}}), limit_name("m1", {})
+    ('openai', 'run m1')
+    """
+    options: object = config.get("options")
+    shared = cast("dict[str, object]", options).get("limit") if isinstance(options, dict) else None
+    return shared if isinstance(shared, str) else f"{OWN_LIMIT}{master_job_id}"

@@ -8,7 +8,6 @@ import random
 import subprocess
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -88,29 +87,26 @@ async def test_the_first_calls_go_carefully_and_costs_that_nobody_knows_of_hold_
     assert (run.cost, run.inputs) == (7, {"completed": 7, "pending": 93})
 
 
-async def test_a_reservation_goes_with_its_worker(storage: Storage) -> None:
-    """One worker is cancelled in the midst of calls that would have spent everything; the next has what is left."""
-    begun = asyncio.Event()
-
-    async def hanging(n: int, context: Context) -> dict[str, Any]:
-        context.log_usage(cost=1.0)
-        if n > 0:
-            begun.set()
-            await asyncio.Event().wait()
-        return {"n": n}
-
-    running = asyncio.create_task(start(storage, hanging, numbers(20), max_concurrency=4, max_cost=10, grace=0))
-    await begun.wait()
-    running.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await running
-
-    async def ending(n: int, context: Context) -> dict[str, Any]:
-        context.log_usage(cost=1.0)
-        return {"n": n}
-
-    run = await start(storage, ending, numbers(20), max_concurrency=4, max_cost=10)
-    assert run.cost == 10
+async def test_a_reservation_goes_with_a_killed_worker(store: str) -> None:
+    """Of a call that takes for ever: another worker begins at once, and spends what there is."""
+    how = {"inputs": 9, "seconds": (0, 0), "costs": (1, 1), "options": {"max_cost": 4, "max_concurrency": 4}}
+    worker = started(store, RUN, **{**how, "seconds": (600, 600)})
+    try:
+        assert line(worker) == "ready"
+        assert worker.stdin is not None
+        worker.stdin.write("\n")
+        worker.stdin.flush()
+        async with open_store(store) as storage:
+            while not (await storage.ledger.count_inputs(RUN)).get("running"):
+                await asyncio.sleep(0.05)  # another process is to claim, and nothing tells when
+    finally:
+        worker.kill()
+        worker.communicate()
+    await asyncio.to_thread(carried_out, [started(store, RUN, **how)])
+    async with open_store(store) as storage:
+        state = await storage.ledger.get_run(RUN)
+    assert state is not None
+    assert state.cost == 4
 
 
 @given(

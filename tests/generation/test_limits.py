@@ -51,6 +51,22 @@ async def test_what_a_provider_limits_is_asked_again_when_it_says_and_uses_up_no
     assert [round(one) for one in waits] == [7] * 5, "the provider knows better"
 
 
+async def test_a_limit_that_only_the_text_of_an_error_names_uses_up_no_attempt(
+    storage: Storage, waits: list[float]
+) -> None:
+    texts = iter(
+        ["HTTP 429", "the API said: Error code: 429 - {}", "status=429", "429 Client Error: Too Many Requests"]
+    )
+
+    async def limited(n: int) -> dict[str, Any]:
+        for text in texts:
+            raise RuntimeError(text)
+        raise RuntimeError("no score in the answer '429 points'")
+
+    run = await start(storage, limited, numbers(1), retry=NEVER)
+    assert (run.inputs, run.attempts) == ({"failed": 1}, 5)
+
+
 async def test_an_overload_without_a_time_is_an_ordinary_failure(storage: Storage, paying_server: PayingServer) -> None:
     paying_server.tell("unavailable", times=2)
 

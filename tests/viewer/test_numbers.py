@@ -147,6 +147,17 @@ async def test_answers_that_were_not_kept_are_counted(store: str):
                 assert "44 x 429: POST a/b; 1 x left: POST a/b" in found.text
 
 
+async def test_the_limit_that_a_run_shares_is_shown(store: str):
+    async def answer(n: int) -> dict[str, Any]:
+        return {"n": n}
+
+    async with open_store(store) as storage, viewer(storage) as client:
+        how: Any = {"project": "p", "progress": "quiet", "limit": "openai", "rpm": 6000}
+        await generate(storage, answer, [{"n": 1}], master_job_id=RUN, **how)
+        found = await page(client, f"/run?id={RUN}")
+        assert "Limit of its calls: 6,000 requests a minute, which runs share as openai." in found.text
+
+
 async def test_a_page_begins_where_it_began(store: str):
     async with open_storage(store, durability="process") as storage, viewer(storage) as client:
         await log(storage, 1)

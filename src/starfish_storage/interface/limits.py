@@ -26,6 +26,7 @@ class LimitLedger(ABC):
             master_job_id: the run whose own it is, and with which it is deleted; None: runs share it.
 
         Raises:
+            InvalidIdError: the name of a limit that runs share cannot be an id.
             InvalidInputError: neither is given, or one is not a finite number of 1 or more.
             ParentNotFoundError: there is no such run.
         """

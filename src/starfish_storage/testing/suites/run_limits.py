@@ -6,11 +6,11 @@ import asyncio
 import math
 from typing import Any
 
-from starfish_storage.errors import InvalidInputError, ParentNotFoundError
+from starfish_storage.errors import InvalidIdError, InvalidInputError, ParentNotFoundError
 from starfish_storage.interface import Storage
-from starfish_storage.runs import OWN_LIMIT, Grant, SlotAsk
-from starfish_storage.testing.samples import MASTER_JOB
-from starfish_storage.testing.suites.run_samples import start
+from starfish_storage.runs import OWN_LIMIT, Budget, ClaimedInput, Grant, SlotAsk, Usage
+from starfish_storage.testing.samples import MASTER_JOB, at
+from starfish_storage.testing.suites.run_samples import WORKER, a_worker, an_outcome, kept, start
 from starfish_storage.testing.suites.suite import StorageSuite, refused
 
 _RUN = f"{OWN_LIMIT}{MASTER_JOB}"
@@ -45,7 +45,7 @@ class LimitTests(StorageSuite):
                     await ledger.set_limit("key", rpm=rpm, tpm=tpm)
         with refused(InvalidInputError):
             await ledger.set_limit("key")
-        with refused(InvalidInputError):
+        with refused(InvalidIdError):
             await ledger.set_limit("", rpm=1)
         with refused(ParentNotFoundError):
             await ledger.set_limit("run nowhere", rpm=1, master_job_id="nowhere")
@@ -95,3 +95,28 @@ class LimitTests(StorageSuite):
         for seconds in (-1, math.nan, math.inf, 10**9):
             with refused(InvalidInputError):
                 await ledger.slow_down("key", MASTER_JOB, seconds, "why")
+
+    async def test_claims_fit_a_budget(self, storage: Storage) -> None:
+        """Those of all workers together: what is running is reserved, until it ends or its worker is gone."""
+        ledger = await start(storage, 12)
+        await ledger.save_worker(a_worker("another"))
+
+        async def claimed(worker: str, limit: int, budget: Budget) -> list[ClaimedInput]:
+            return await ledger.claim_inputs(MASTER_JOB, worker, limit, at(5), budget)
+
+        unknown = Budget(10)
+        (first,) = await claimed(WORKER, 9, unknown)
+        assert await claimed(WORKER, 9, unknown) == [], "one at first"
+        assert len(await claimed("another", 9, unknown)) == 1
+        paid = (Usage("m", 1, 1, 2.0),)
+        done = await ledger.finish_input(an_outcome(first, kept(), usage=paid), claim_next=True, budget=Budget(10, 2.0))
+        assert done.claimed is not None
+        # Two are spent, and two are under way, which may cost four: two more fit.
+        assert len(await claimed(WORKER, 9, Budget(10, 2.0))) == 2
+        assert await claimed("another", 9, Budget(10, 2.0)) == []
+        assert await claimed("another", 9, Budget(10)) == [], "the mean of the run counts, where a worker knows none"
+        assert await claimed(WORKER, 9, Budget(11, 2.0, under_way=9.5)) == [], "and what calls have cost so far"
+        worker = next(one for one in await ledger.list_workers(MASTER_JOB) if one.worker_id == WORKER)
+        assert await ledger.remove_worker(worker, at(6), died=True) == 3
+        assert len(await claimed("another", 9, Budget(10, 2.0))) == 3
+        assert len(await ledger.claim_inputs(MASTER_JOB, "another", 9, at(7))) == 7, "no budget, no limit"

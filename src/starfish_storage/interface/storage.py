@@ -72,8 +72,9 @@ class Storage(
 
     @abstractmethod
     async def setup(self) -> None:
-        """Open the store, creating or migrating it, and finish what a killed run left. Idempotent. Durable.
+        """Open the store, creating it if need be, and finish what a killed run left. Idempotent. Durable.
 
+        A store of an earlier format is migrated in a directory, and refused on a server: see `maintenance.migrate`.
         A local store that writes no more, because a disk has failed it, writes again after another call.
 
         Raises:

@@ -51,7 +51,7 @@ class MigrateReport:
     def __str__(self) -> str:
         """Return it as text for people."""
         if not self.is_needed:
-            return f"{self.place} has format {self.latest}, which is this release's. Nothing was changed."
+            return f"{self.place} has format {self.latest}, which is this release's."
         if not self.dry_run:
             return f"{self.place} was migrated from format {self.before} to {self.latest}."
         text = f"{self.place} has format {self.before}, and this release needs {self.latest}. Nothing was changed."

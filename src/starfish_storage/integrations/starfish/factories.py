@@ -119,11 +119,7 @@ def resuming(original: AsyncMethod, fields: dict[str, str]) -> AsyncMethod:
 
     @functools.wraps(original)
     async def handle_completed_tasks(manager: Any, input_data_hashed: list[dict[str, Any]]) -> None:
-        storage = manager.storage
-        if not isinstance(storage, Adapter):
-            await original(manager, input_data_hashed)
-            return
-        run = storage.run
+        run = manager.storage.run if isinstance(manager.storage, Adapter) else None
         if run is None:
             await original(manager, input_data_hashed)
             return

@@ -246,10 +246,10 @@ class FactoryRun:
 
 def _status(told: str, inputs: Mapping[str, int], target: int) -> StatusMasterJob:
     """Return how a run has ended, of which the framework says no more than that it failed or did not."""
-    if told == "failed" or set(inputs) == {"failed"}:
+    if set(inputs) == {"failed"} or (told == "failed" and not inputs.get("completed")):
         return "failed"
-    if any(inputs.get(status) for status in _OPEN) and inputs.get("completed", 0) < target:
-        return "cancelled"
+    if any(inputs.get(status) for status in _OPEN) and (told == "failed" or inputs.get("completed", 0) < target):
+        return "cancelled"  # as of a run that was interrupted: it can go on
     return "completed_with_errors" if inputs.get("failed") else "completed"
 
 

@@ -31,7 +31,8 @@ def install(
 
     Call it once, before the first factory runs. ``@data_factory(...)``, ``.run``, ``.dry_run``, ``.resume`` and
     ``resume_from_checkpoint`` stay as they are. A run of a factory is a run with a ledger: an input for each row of its
-    data, an attempt for each call of its function. It can be resumed after the process was killed at any moment.
+    data, an attempt for each call of its function. It can be resumed after the process was killed at any moment. Calls
+    of models that go through LiteLLM are recorded with their costs, as by `starfish_storage.http.async_client`.
 
     Calling it again replaces what was said before; what runs meanwhile keeps its storage.
 

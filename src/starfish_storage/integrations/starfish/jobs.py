@@ -285,10 +285,10 @@ def running_orchestration(original: AsyncMethod) -> AsyncMethod:
         finally:
             state.queue, manager.job_input_queue = None, queue
         error = state.error
+        if isinstance(error, Exception | KeyboardInterrupt):
+            raise error
         if error is not None:
-            raise (
-                error if isinstance(error, Exception | KeyboardInterrupt) else RuntimeError("a task was cancelled")
-            ) from error
+            raise RuntimeError(f"a task of the job ended with {type(error).__name__}") from error
 
     return async_run_orchestration
 

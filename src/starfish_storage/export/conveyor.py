@@ -60,13 +60,16 @@ class Conveyor:
         """Write records of which nothing but their data is wanted; at once, if no step has anything to do with it."""
         self._check()
         lines = b"".join(batch.lines)
-        if self._limit is None and all(step.passes(lines) for step in self._steps) and self._writer.add_lines(lines):
-            self.written += len(batch.lines)
-            return
+        first_step = 0
+        if self._limit is None and all(step.passes(lines) for step in self._steps):
+            if self._writer.add_lines(lines):
+                self.written += len(batch.lines)
+                return
+            first_step = len(self._steps)
         for start in range(0, len(batch.lines), _AT_ONCE):
             some = slice(start, start + _AT_ONCE)
             records = zip(batch.record_uids[some], batch.lines[some], strict=True)
-            self.add([ExportedRecord(uid, line, None) for uid, line in records])
+            self._hand_on(first_step, [ExportedRecord(uid, line, None) for uid, line in records])
 
     def finish(self, report: ExportReport, tell: OnRows) -> None:
         """Send through the rest what each step yields at its end, then write all that is not written yet.

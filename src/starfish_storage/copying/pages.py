@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 Row = TypeVar("Row")
 Prepared = TypeVar("Prepared")
 
-_FIRST, _LEAST, _MOST = 100, 1, 500
+_FIRST, _LEAST, _MOST = 100, 1, 1000  # each page is a commit, for which others wait
 _BYTES = 8 << 20  # of data in a page, about
 
 

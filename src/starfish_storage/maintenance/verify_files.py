@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from itertools import groupby
 from typing import Any
 
@@ -53,20 +54,26 @@ class FileVerification:
         try:
             faults = [finding_of(fault) for fault in self._inspection.faults()]
             tally.findings += faults
-            tally.findings += self._check_places()
-            self._check_data(tally, progress)
-            tally.findings += self._check_request_configs(tally)
-            tally.suspects += (key for (key,) in self._inspection.rows("every_unreferenced_packed_key"))
-            tally.findings += self._look_again(dict.fromkeys(tally.suspects))
-            tally.findings += PackPlaces(self._inspection, self._inventory, self._data.directories).findings()
-            tally.dead_bytes = sum(max(0, fill.size - fill.live) for fill in self._inspection.packs())
-            for file in self._inventory.leftovers():
-                tally.findings.append(Finding("leftover", file.key, f"{file.size} bytes of an unfinished write"))
-            if not faults:  # or it is rebuilt
-                tally.findings += map(finding_of, faults_of_log(self._inspection.rows, self._root))
+            # The row log is compared meanwhile: that is mostly SQLite's work, which other threads need not wait for.
+            with ThreadPoolExecutor(1, "starfish-storage-verify-log") as beside:
+                of_log = None if faults else beside.submit(self._check_log)  # or it is rebuilt
+                tally.findings += self._check_places()
+                self._check_data(tally, progress)
+                tally.findings += self._check_request_configs(tally)
+                tally.suspects += (key for (key,) in self._inspection.rows("every_unreferenced_packed_key"))
+                tally.findings += self._look_again(dict.fromkeys(tally.suspects))
+                tally.findings += PackPlaces(self._inspection, self._inventory, self._data.directories).findings()
+                tally.dead_bytes = sum(max(0, fill.size - fill.live) for fill in self._inspection.packs())
+                for file in self._inventory.leftovers():
+                    tally.findings.append(Finding("leftover", file.key, f"{file.size} bytes of an unfinished write"))
+                tally.findings += of_log.result() if of_log is not None else ()
         finally:
             self._inventory.close()
             self._data.close()
+
+    def _check_log(self) -> list[Finding]:
+        with closing(self._inspection.another()) as inspection:
+            return [finding_of(fault) for fault in faults_of_log(inspection.rows, self._root)]
 
     def _check_places(self) -> Iterator[Finding]:
         wanted = {DATA_DIRECTORY: "every_data_reference", CONFIG_DIRECTORY: "every_request_config_reference"}

@@ -60,6 +60,7 @@ class Inspection:
     """
 
     def __init__(self, root: str, *, read_only: bool = False) -> None:
+        self._root, self._read_only = root, read_only
         self.path = f"{os.path.realpath(root)}/{DATABASE_FILE}"
         self._queries = sqlite_queries()
         if not os.path.lexists(self.path):
@@ -78,6 +79,10 @@ class Inspection:
         if version != latest_version():
             self.close()
             raise _of_format(root, version)
+
+    def another(self) -> Inspection:
+        """Return one of the same database for another thread. Raises as a new one."""
+        return Inspection(self._root, read_only=self._read_only)
 
     def close(self) -> None:
         """Close the connection."""

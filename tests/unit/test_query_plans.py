@@ -9,6 +9,7 @@ import pytest
 
 import starfish_storage.metadata
 from starfish_storage.metadata.queries import sqlite_queries
+from starfish_storage.metadata.sqlite.row_writer import SQLiteRowWriter
 
 QUERIES = sqlite_queries()
 
@@ -175,6 +176,12 @@ def test_the_exempt_are_exempt_for_a_reason() -> None:
 def test_parameters_are_translated() -> None:
     for name, text in texts():
         assert not re.search(r":[a-z_]+|--|\n", text), name
+
+
+def test_the_longest_common_statements_stay_prepared() -> None:
+    kept = apsw.Connection(":memory:").cache_stats()["max_cacheable_bytes"]
+    for name in QUERIES.names():
+        assert len(QUERIES.repeated(name, SQLiteRowWriter.most_rows)) <= kept, name
 
 
 @pytest.mark.parametrize("name", ["claim_inputs", "finish_input", "return_input"])

@@ -81,6 +81,10 @@ def runs(operations: Sequence[WriteOperation]) -> Iterator[list[WriteOperation]]
     Distinct means distinct on every file system: uids that differ only in case are checked one after the other. What
     the operations of a run do is the same in any order.
     """
+    single = {fold(operation.records[0].record_uid) for operation in operations if len(operation.records) == 1}
+    if len(single) == len(operations):  # nearly always
+        yield list(operations)
+        return
     run: list[WriteOperation] = []
     uids: set[str] = set()
     for operation in operations:

@@ -312,17 +312,18 @@ class GroupCommit:
                 if not for_good:
                     note_undo(run, undo, applied, files, numbers)
                 return list(run)
-        return [operation for operation in run if self._apply(operation)]
+        return [operation for operation in run if self._apply(operation, is_all=is_all and len(run) == 1)]
 
-    def _apply(self, operation: WriteOperation) -> bool:
+    def _apply(self, operation: WriteOperation, *, is_all: bool) -> bool:
         """Make an operation's row changes and journal its data; if that fails, it alone is taken back."""
-        self._begin_operation()
+        self._begin_operation(is_all=is_all)
         try:
+            for_good = self._packing.holds_all_of([operation])
             before = 0 if operation.removals is None else self._checkpoint.last_number()
             applied = () if operation.apply is None else operation.apply(self._rows) or ()
             # One by one where a uid comes twice: what takes back the second is the first.
             parts = [sorted(operation.records)] if distinct(operation.records) else [[row] for row in operation.records]
-            saved = [own for part in parts for own in self._rows.save_records(part)]
+            saved = [own for part in parts for own in self._rows.save_records(part, for_good=for_good)]
             operation.undo = [*applied, *(change for own in saved for change in own)]
             if operation.removals is not None:
                 operation.removals = (before, self._checkpoint.last_number())
@@ -337,7 +338,7 @@ class GroupCommit:
         self._transaction.end_operation()
         return True
 
-    def _begin_operation(self, *, is_all: bool = False) -> None:
+    def _begin_operation(self, *, is_all: bool) -> None:
         self._transaction.begin_operation(is_all=is_all)
         self._rows.begin_operation()
 

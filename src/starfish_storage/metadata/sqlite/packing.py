@@ -115,10 +115,12 @@ class Packing:
 
     def holds_all_of(self, operations: Sequence[WriteOperation]) -> bool:
         """Return whether no file changes with operations: then nothing of them can fail once they are committed."""
-        return self._layout == "packed" and not any(
-            operation.drops or operation.layout or len(operation.places) < len(operation.data)
-            for operation in operations
-        )
+        if self._layout != "packed":
+            return False
+        for operation in operations:  # `any` over a generator takes twice as long
+            if operation.drops or operation.layout or len(operation.places) < len(operation.data):
+                return False
+        return True
 
     def changes_files(self, operations: Sequence[WriteOperation]) -> bool:
         """Return whether operations replace or remove files, or data in object stores. The writer is locked."""

@@ -19,7 +19,7 @@ from benchmarks.turns import serve
 _payloads: list[dict[str, Any]] = []
 
 
-def run_factory(directory: str, storage: str, inputs: int, concurrency: int) -> dict[str, float]:
+def run_factory(directory: str, storage: str, inputs: int, concurrency: int, durability: str = "") -> dict[str, float]:
     """Run a factory whose function returns at once; return the seconds, from the call to its return, and of processors.
 
     Args:
@@ -28,13 +28,14 @@ def run_factory(directory: str, storage: str, inputs: int, concurrency: int) -> 
             ``packed`` (ours).
         inputs: how many there are.
         concurrency: how many are at work at a time.
+        durability: of ours.
     """
     while len(_payloads) < inputs:
         _payloads.extend(make_payloads(inputs))
     integration = import_module("starfish_storage.integrations.starfish")
     module: Any = import_module("starfish.data_factory.factory_")
     if storage in ("files", "packed"):
-        integration.install(Path(directory).as_uri(), layout=storage)
+        integration.install(Path(directory).as_uri(), layout=storage, durability=durability)
     else:
         integration.uninstall()
         module.LOCAL_STORAGE_URI = f"file://{directory}"
@@ -66,6 +67,7 @@ def _let_nothing_be_stored() -> None:
 
 if __name__ == "__main__":
     logging.disable(logging.CRITICAL)
+    import_module("starfish")  # which adds what is removed here
     import_module("loguru").logger.remove()
     _let_nothing_be_stored()
     serve({"run_factory": run_factory})

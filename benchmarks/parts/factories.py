@@ -9,9 +9,11 @@ from benchmarks.run import LAYOUTS, Run
 from benchmarks.tables import NOTHING, Series, Table, ratio, seconds
 
 _CONCURRENCY = (10, 50)
-_STORAGES = {"nothing": "nothing", "starfish": "Starfish 0.1.3", **{name: f"ours, {name}" for name in LAYOUTS}}
+_LEVELS = ("power", "process")
+_STORAGES = ("nothing", "starfish", *(f"{layout}, {level}" for level in _LEVELS for layout in LAYOUTS))
+_NAMES = {"nothing": "nothing", "starfish": "Starfish 0.1.3"}
 _GOAL = 2
-_WARM_UP = 50
+_WARM_UP, _ROUNDS = 50, 3
 
 
 def measure_factories(run: Run) -> list[Table]:
@@ -22,32 +24,31 @@ def measure_factories(run: Run) -> list[Table]:
     took: dict[tuple[str, int], list[float]] = defaultdict(list)
     worked: dict[tuple[str, int], list[float]] = defaultdict(list)
     with Contestant(run.peer_python, "benchmarks.factories") as contestant:
+
+        def turn(storage: str, inputs: int, concurrency: int) -> dict[str, float]:
+            name, _, durability = storage.partition(", ")
+            how = {"inputs": inputs, "concurrency": concurrency, "durability": durability}
+            return contestant.turn("run_factory", directory=run.store(), storage=name, **how)
+
         for storage in _STORAGES:
-            contestant.turn("run_factory", directory=run.store(), storage=storage, inputs=_WARM_UP, concurrency=10)
+            turn(storage, _WARM_UP, _CONCURRENCY[0])
         for concurrency in _CONCURRENCY:
-            for _ in run.rounds(f"starfish, {concurrency} at a time"):
+            for _ in run.rounds(f"starfish, {concurrency} at a time", min(_ROUNDS, run.sizes.rounds)):
                 for storage in _STORAGES:
-                    found = contestant.turn(
-                        "run_factory",
-                        directory=run.store(),
-                        storage=storage,
-                        inputs=inputs,
-                        concurrency=concurrency,
-                    )
+                    found = turn(storage, inputs, concurrency)
                     took[storage, concurrency].append(found["seconds"])
                     worked[storage, concurrency].append(found["processors"])
     rows: list[tuple[str, ...]] = []
     for concurrency in _CONCURRENCY:
         peer, nothing = (Series(tuple(took[name, concurrency])) for name in ("starfish", "nothing"))
-        for storage, name in _STORAGES.items():
+        for storage in _STORAGES:
             mine = Series(tuple(took[storage, concurrency]))
-            is_ours = storage in LAYOUTS
             rows.append(
                 (
-                    f"{name}, {concurrency}",
+                    f"{_NAMES.get(storage, storage)}, {concurrency}",
                     seconds(mine),
                     seconds(Series(tuple(worked[storage, concurrency]))),
-                    ratio(peer, mine, _GOAL) if is_ours else NOTHING,
+                    NOTHING if storage in _NAMES else ratio(peer, mine, _GOAL),
                     NOTHING if storage == "nothing" else _share(mine, nothing),
                 )
             )
@@ -55,8 +56,9 @@ def measure_factories(run: Run) -> list[Table]:
         Table(
             "Starfish's factories",
             f"A run of Starfish's `data_factory` over {inputs:,} inputs, whose function returns at once, from `run` to "
-            "its return: with its own storage, with ours by `install`, and with its storage in memory, which keeps "
-            "nothing. The share of storage is what a run takes longer than with that.",
+            "its return: with its own storage, which syncs nothing; with ours by `install`, in both layouts and at "
+            "both durabilities; and with its storage in memory, which keeps nothing. The share of storage is what a "
+            "run takes longer than with that.",
             ("storage, at a time", "seconds", "of processors", "Starfish ÷ ours", "share of storage"),
             tuple(rows),
         )

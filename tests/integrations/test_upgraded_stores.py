@@ -26,9 +26,11 @@ def charged(charges: Path) -> Counter[str]:
 
 def test_a_run_of_an_upgraded_store(framework: Framework, tmp_path: Path):
     root, charges = tmp_path / "own", tmp_path / "charges"
-    places = {"root": str(root), "charges": str(charges)}
     first, second = (
-        framework.start(tmp_path, "run_with_its_own_storage", program=WEATHER, **places).result() for _ in range(2)
+        framework.start(
+            tmp_path, "run_with_its_own_storage", program=WEATHER, root=str(root), charges=str(charges)
+        ).result()
+        for _ in range(2)
     )
     run = first["run"]
     assert first["done"] == second["done"] == 10, "eight days, and two nights"

@@ -16,6 +16,7 @@ import pytest
 from cli.calling import call
 from durability.processes import run, start
 from imports.foreign import real
+from migrations.hostile_starfish import make_hostile
 from migrations.own_writer import write_master_job
 from migrations.stores import on_disk, unpack
 from migrations.test_starfish import BACKUP, STARFISH, tables_of, version_of
@@ -26,6 +27,7 @@ from starfish_storage import (
     StorageBusyError,
     StoreOpenError,
     StoreVersionError,
+    open_storage,
 )
 from starfish_storage.maintenance import Repaired, UpgradeReport, upgrade, verify
 from starfish_storage.maintenance.upgrade_report import UpgradeKind
@@ -297,3 +299,38 @@ def test_a_store_that_another_program_has_open(tmp_path: Path):
         name: one[0] for name, one in before.items()
     }
     upgrade(tmp_path / "store")
+
+
+@pytest.mark.parametrize("seed", [*range(4), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(4, 60))])
+def test_whatever_stands_in_the_tables_of_starfish_is_read_and_upgraded(tmp_path: Path, seed: int):
+    root = tmp_path / "store"
+    make_hostile(root, seed)
+    read = asyncio.run(rows_read(root))
+    try:
+        planned = upgrade(root, dry_run=True)
+    except StoreOpenError as error:
+        assert "none of the" in str(error)  # by chance, all files are missing
+        return
+    done = upgrade(root)
+    assert (done.repairs, done.left) == (planned.repairs, planned.left)
+    report = verify(root)
+    assert report.is_sound
+    assert {one.kind for one in report.findings} <= {"request_config_missing", "job_count_differs", "data_unreferenced"}
+    assert all(one.subject.startswith("configs/") for one in report.findings if one.kind == "data_unreferenced")
+    assert asyncio.run(rows_read(root)) == read
+
+
+async def rows_read(root: Path) -> dict[str, Any]:
+    """Return what is read of a store before as after its upgrade: all but what depends on files."""
+    async with open_storage(root.as_uri(), read_only=True) as storage:
+        return {
+            run_.master_job_id: (
+                (run_.project_id, run_.status, run_.target_record_count, run_.creation_time),
+                sorted(job.job_id for job in await storage.list_execution_jobs(run_.master_job_id)),
+                sorted(
+                    (one.record_uid, one.job_id, one.start_time, one.end_time)
+                    for one in await storage.get_records_for_master_job(run_.master_job_id)
+                ),
+            )
+            for run_ in await storage.list_master_jobs()
+        }

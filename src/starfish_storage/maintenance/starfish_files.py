@@ -10,7 +10,7 @@ import hashlib
 import math
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing, suppress
 from typing import Any, cast
 
 from starfish_storage.codec import content_digest, decode, json_line
@@ -154,7 +154,7 @@ class StarfishFiles:
 def set_aside(data: DataHandler, root: str, unnamed: Iterator[Sequence[FoundFile]]) -> list[str]:
     """Move to `ASIDE_DIRECTORY` what no row names and what is no request configuration; return the keys. Idempotent.
 
-    What is moved by one rename each is never lost, and a repetition moves the rest.
+    What is moved by one rename is never lost, and a repetition moves the rest.
 
     Args:
         data: reads request configurations.
@@ -165,12 +165,14 @@ def set_aside(data: DataHandler, root: str, unnamed: Iterator[Sequence[FoundFile
     with closing(Inventory(root)) as inventory:
         configs = [file.key for file in inventory.files(CONFIG_DIRECTORY) if file.is_data]
     moved += (key for key in configs if is_damaged(data, key))
-    files = FileOperations()
+    names: dict[str, list[str]] = {}
     for key in moved:
-        with translated(f"{root}/{key}"):
-            _move(files, root, key)
-    for directory in {os.path.dirname(key) for key in moved if key.startswith(DATA_DIRECTORY)}:
-        _remove_if_empty(f"{root}/{directory}", f"{root}/{os.path.dirname(directory)}")
+        directory, _, name = key.rpartition("/")
+        names.setdefault(directory, []).append(name)
+    files = FileOperations()
+    for directory, of_it in names.items():
+        with translated(f"{root}/{directory}"):
+            _move(files, root, directory, of_it)
     return moved
 
 
@@ -192,24 +194,27 @@ def _is_starfish(directory: str) -> bool:
     return directory.startswith(f"{DATA_DIRECTORY}/") and directory.count("/") == _SLASHES
 
 
-def _move(files: FileOperations, root: str, key: str) -> None:
-    directory, _, name = key.rpartition("/")
-    target = f"{root}/{ASIDE_DIRECTORY}/{directory}"
+def _move(files: FileOperations, root: str, directory: str, names: Sequence[str]) -> None:
+    """Move files of a directory, or the directory itself if it has no others: there may be one for each file."""
+    source, target = f"{root}/{directory}", f"{root}/{ASIDE_DIRECTORY}/{directory}"
+    if directory != CONFIG_DIRECTORY and len(os.listdir(source)) == len(names) and not os.path.lexists(target):
+        _rename(files, os.path.dirname(source), os.path.dirname(target), [os.path.basename(source)])
+    else:
+        _rename(files, source, target, names)
+    for emptied in (source, os.path.dirname(source)):
+        with suppress(OSError):  # it is gone, or not empty
+            os.rmdir(emptied)
+
+
+def _rename(files: FileOperations, source: str, target: str, names: Sequence[str]) -> None:
     files.make_root(target)
-    source_directory, target_directory = files.open_directory(f"{root}/{directory}"), files.open_directory(target)
-    try:
-        files.rename(source_directory, name, target_directory, name)
-    finally:
-        os.close(source_directory)
-        os.close(target_directory)
-
-
-def _remove_if_empty(*directories: str) -> None:
-    for directory in directories:
-        try:
-            os.rmdir(directory)
-        except OSError:
-            return
+    with ExitStack() as stack:
+        there = files.open_directory(source)
+        stack.callback(os.close, there)
+        aside = files.open_directory(target)
+        stack.callback(os.close, aside)
+        for name in names:
+            files.rename(there, name, aside, name)
 
 
 def _spare_key(uid: str) -> str:

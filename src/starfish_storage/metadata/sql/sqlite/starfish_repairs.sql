@@ -44,13 +44,14 @@ WHERE typeof(job_id) = 'text'
   AND job_id NOT IN (SELECT job_id FROM starfish_execution_jobs WHERE job_id IS NOT NULL)
 
 -- name: record_of_two_runs
-SELECT record.record_uid, 'its input is of the run ' || job.master_job_id || '; it got an input of its own in '
-       || record.master_job_id
+SELECT starfish_id(record.record_uid, record.rowid), 'its input is of the run '
+       || starfish_id(job.master_job_id, job.rowid) || '; it got an input of its own in '
+       || starfish_id(record.master_job_id, record.rowid)
 FROM starfish_records AS record JOIN starfish_execution_jobs AS job ON job.job_id = record.job_id
 WHERE record.master_job_id <> job.master_job_id
 
 -- name: status_unknown
-SELECT starfish_id(master_job_id, rowid), 'its status was ' || status || ', which no model takes; it is ''running'''
+SELECT starfish_id(master_job_id, rowid), 'its status was ' || starfish_text(status) || ', which no model takes; it is ''running'''
 FROM starfish_master_jobs WHERE status IN ('generating', 'aggregating')
 
 -- name: time_unreadable
@@ -102,7 +103,7 @@ SELECT starfish_id(record_uid, rowid), 'its output_ref led to no data of this st
 FROM starfish_records WHERE output_ref IS NOT NULL AND starfish_record_key(output_ref) IS NULL
 
 -- name: target_wrong
-SELECT master_job_id, 'its target was ' || target_record_count || ', as for every run of Starfish''s; it is ' || configured
+SELECT master_job_id, 'its target was ' || starfish_count(target_record_count) || ', as for every run of Starfish''s; it is ' || configured
 FROM (
     SELECT master_job_id, target_record_count, starfish_configured(
                starfish_config_key(request_config_ref, master_job_id), master_job_id, 'target_count') AS configured
@@ -121,8 +122,9 @@ WHERE kept < made
 
 -- name: counts_wrong
 -- The framework counts inputs where records are counted.
-SELECT job.master_job_id, 'completed, filtered and duplicate were '
-       || job.completed_record_count || ', ' || job.filtered_record_count || ' and ' || job.duplicate_record_count
+SELECT starfish_id(job.master_job_id, job.rowid), 'completed, filtered and duplicate were '
+       || starfish_count(job.completed_record_count) || ', ' || starfish_count(job.filtered_record_count)
+       || ' and ' || starfish_count(job.duplicate_record_count)
        || '; its records are ' || counted.completed || ', ' || counted.filtered || ' and ' || counted.duplicate
 FROM starfish_master_jobs AS job JOIN (
     SELECT master_job_id, count(*) FILTER (WHERE status = 'completed') AS completed,

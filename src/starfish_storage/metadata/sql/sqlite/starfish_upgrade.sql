@@ -30,6 +30,7 @@ WHERE record_uid = :record_uid
 
 -- name: fail_job_of_lost_data
 UPDATE execution_jobs
-SET status = 'failed', error_message = coalesce(error_message || '; ', '') || 'upgrade: the data of a record is lost',
+SET status = CASE WHEN status IN ('pending', 'running') THEN status ELSE 'failed' END,
+    error_message = coalesce(error_message || '; ', '') || 'upgrade: the data of a record is lost',
     ({counts.columns}) = (SELECT {counted} FROM records WHERE records.job_id = execution_jobs.job_id)
-WHERE job_id = (SELECT job_id FROM records WHERE record_uid = :record_uid) AND status NOT IN ('pending', 'running')
+WHERE job_id = (SELECT job_id FROM records WHERE record_uid = :record_uid)

@@ -195,9 +195,12 @@ def _is_starfish(directory: str) -> bool:
 
 
 def _move(files: FileOperations, root: str, directory: str, names: Sequence[str]) -> None:
-    """Move files of a directory, or the directory itself if it has no others: there may be one for each file."""
+    """Move files of a directory, or a directory of data itself if it has no others: there may be one for each file."""
     source, target = f"{root}/{directory}", f"{root}/{ASIDE_DIRECTORY}/{directory}"
-    if directory != CONFIG_DIRECTORY and len(os.listdir(source)) == len(names) and not os.path.lexists(target):
+    if directory == CONFIG_DIRECTORY:
+        _rename(files, source, target, names)
+        return
+    if len(os.listdir(source)) == len(names) and not os.path.lexists(target):
         _rename(files, os.path.dirname(source), os.path.dirname(target), [os.path.basename(source)])
     else:
         _rename(files, source, target, names)

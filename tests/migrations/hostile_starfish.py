@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,35 +37,50 @@ CONFIGS = [
 ]
 
 
-def make_hostile(root: Path, seed: int) -> None:
-    """Make such a store."""
-    chance = random.Random(seed)
-    pick = chance.choice
-    unpack("starfish-0.1.3", root)
-    connection = apsw.Connection(str(root / "metadata.db"))
-    connection.pragma("foreign_keys", 0)
-    for table in ("Records", "GenerationJob", "GenerationMasterJob", "Projects"):
-        connection.execute(f"DELETE FROM {table}")
-    for path in [*root.glob("data/*/*/*.json"), *root.glob("configs/*")]:
-        path.unlink()
-    ids = [*chance.sample(IDS, 8), None]
-    known: Sequence[Any] = [one for one in ids if one is not None]
+class HostileStore:
+    """A store whose rows and files are drawn by chance.
 
-    def insert(table: str, **row: Any) -> None:
-        columns, places = ", ".join(row), ", ".join("?" * len(row))
-        connection.execute(f"INSERT OR REPLACE INTO {table} ({columns}) VALUES ({places})", tuple(row.values()))
+    Args:
+        root: its directory.
+        seed: of what is drawn.
+    """
 
-    (root / "configs" / "a.request.json").write_bytes(pick(CONFIGS))
-    configs = [f"{root}/configs/a.request.json", "/old/configs/a.request.json", "", b"z", "../../etc/passwd"]
-    for _ in range(3):
-        insert("Projects", project_id=pick(ids), name=pick(["n", b"n", 5, ""]), created_when=pick(TIMES))
-        insert(
-            *("GenerationMasterJob",),
-            master_job_id=pick(ids),
-            project_id=pick(ids),
+    def __init__(self, root: Path, seed: int) -> None:
+        self._root = root
+        self._chance = random.Random(seed)
+        unpack("starfish-0.1.3", root)
+        self._connection = apsw.Connection(str(root / "metadata.db"))
+        self._connection.pragma("foreign_keys", 0)
+        for table in ("Records", "GenerationJob", "GenerationMasterJob", "Projects"):
+            self._connection.execute(f"DELETE FROM {table}")
+        for path in [*root.glob("data/*/*/*.json"), *root.glob("configs/*")]:
+            path.unlink()
+        self._ids = [*self._chance.sample(IDS, 8), None]
+        self._known = [one for one in self._ids if one is not None]
+
+    def make(self) -> None:
+        """Draw everything."""
+        for _ in range(3):
+            self._project_and_run()
+        for _ in range(5):
+            self._input()
+        for _ in range(8):
+            self._record(self._chance.choice(KEYS))
+        self._connection.close()
+
+    def _project_and_run(self) -> None:
+        pick, root = self._chance.choice, self._root
+        (root / "configs" / "a.request.json").write_bytes(pick(CONFIGS))
+        self._insert("Projects", project_id=pick(self._ids), name=pick(["n", b"n", 5, ""]), created_when=pick(TIMES))
+        self._insert(
+            "GenerationMasterJob",
+            master_job_id=pick(self._ids),
+            project_id=pick(self._ids),
             name=pick([None, "Test Master Job", b"x"]),
             status=pick(["pending", "generating", "completed"]),
-            request_config_ref=pick(configs),
+            request_config_ref=pick(
+                [f"{root}/configs/a.request.json", "/old/configs/a.request.json", "", b"z", "../x"]
+            ),
             output_schema=pick(JSON),
             storage_uri=pick([f"file://{root}", "x", b"q"]),
             target_record_count=pick(NUMBERS),
@@ -75,11 +89,13 @@ def make_hostile(root: Path, seed: int) -> None:
             end_time=pick([*TIMES, None]),
             summary=pick([*JSON, None]),
         )
-    for _ in range(5):
-        insert(
-            *("GenerationJob",),
-            job_id=pick(ids),
-            master_job_id=pick(known),
+
+    def _input(self) -> None:
+        pick = self._chance.choice
+        self._insert(
+            "GenerationJob",
+            job_id=pick(self._ids),
+            master_job_id=pick(self._known),
             status=pick(["pending", "completed", "failed"]),
             run_config=pick([*JSON, None]),
             run_config_hash=pick(["h", "", b"h"]),
@@ -87,20 +103,24 @@ def make_hostile(root: Path, seed: int) -> None:
             end_time=pick([*TIMES, None]),
             worker_id=pick([None, "test-worker-1"]),
         )
-    for _ in range(8):
-        key = pick(KEYS)
-        if key is not None and chance.random() < 0.85:
+
+    def _record(self, key: str | None) -> None:
+        pick, root = self._chance.choice, self._root
+        if key is not None and self._chance.random() < 0.85:
             (root / key).parent.mkdir(parents=True, exist_ok=True)
             (root / key).write_bytes(pick(CONTENTS))
-        insert(
-            *("Records",),
-            record_uid=pick(ids),
-            job_id=pick(known),
-            master_job_id=pick(known),
+        self._insert(
+            "Records",
+            record_uid=pick(self._ids),
+            job_id=pick(self._known),
+            master_job_id=pick(self._known),
             status=pick(["pending", "completed", "failed"]),
+            output_ref=None if key is None else pick([f"{root}/{key}", f"/old/place/{key}", key, b"x"]),
             start_time=pick(TIMES),
             end_time=pick(TIMES),
-            output_ref=None if key is None else pick([f"{root}/{key}", f"/old/place/{key}", key, b"x"]),
             error_message=pick([None, "e", b"e"]),
         )
-    connection.close()
+
+    def _insert(self, table: str, **row: Any) -> None:
+        columns, places = ", ".join(row), ", ".join("?" * len(row))
+        self._connection.execute(f"INSERT OR REPLACE INTO {table} ({columns}) VALUES ({places})", tuple(row.values()))

@@ -16,7 +16,7 @@ import pytest
 from cli.calling import call
 from durability.processes import run, start
 from imports.foreign import real
-from migrations.hostile_starfish import make_hostile
+from migrations.hostile_starfish import HostileStore
 from migrations.own_writer import write_master_job
 from migrations.stores import on_disk, unpack
 from migrations.test_starfish import BACKUP, STARFISH, tables_of, version_of
@@ -304,7 +304,7 @@ def test_a_store_that_another_program_has_open(tmp_path: Path):
 @pytest.mark.parametrize("seed", [*range(4), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(4, 60))])
 def test_whatever_stands_in_the_tables_of_starfish_is_read_and_upgraded(tmp_path: Path, seed: int):
     root = tmp_path / "store"
-    make_hostile(root, seed)
+    HostileStore(root, seed).make()
     read = asyncio.run(rows_read(root))
     try:
         planned = upgrade(root, dry_run=True)

@@ -7,12 +7,20 @@ import math
 from bisect import insort
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple
 
 from starfish_storage.runs import Grant, SlotAsk, Usage
 
 _NEWEST = 0.2  # how much the latest attempt counts in what is expected of the next
 _LATE = 0.1  # seconds after which a time that nobody took is given up
 _AHEAD = 0.25  # seconds for which times are claimed together
+
+
+class _Time(NamedTuple):
+    """When a call may begin, and how many tokens are counted for it."""
+
+    at: float
+    tokens: float
 
 
 class SharedRate:
@@ -30,7 +38,7 @@ class SharedRate:
         self._claim = claim
         self._hear = hear
         self._clock = asyncio.get_running_loop().time
-        self._times: list[float] = []
+        self._times: list[_Time] = []
         self._begun: deque[float] = deque()  # in the last moment
         self._waiting = 0
         self._turn = asyncio.Lock()
@@ -39,27 +47,22 @@ class SharedRate:
 
     async def take(self) -> None:
         """Wait until an attempt may begin."""
-        self._waiting += 1
-        try:
-            async with self._turn:
-                at = await self._next()
-        finally:
-            self._waiting -= 1
-        try:
-            if (wait := at - self._clock()) > 0:
-                await asyncio.sleep(wait)
-        except BaseException:
-            insort(self._times, at)
-            raise
+        time = await self._waited_for()
+        if self._clock() - time.at > _LATE:
+            # What has held the loop up has held up others too: together they would be too many. But only once: where
+            # every call is late, waiting again would not end.
+            self._more_tokens -= time.tokens
+            time = await self._waited_for()
         self._begun.append(self._clock())
-        self._taken.append(self._expected)
+        self._taken.append(time.tokens)
 
     def give_back(self) -> None:
-        """Note that a call that was let begin has not begun."""
-        self._taken.pop()
+        """Note that the call that was let begin last has not begun."""
+        self._more_tokens -= self._taken.pop()
 
     def void(self) -> None:
         """Give up the times that were granted: all calls are paused."""
+        self._more_tokens -= sum(time.tokens for time in self._times)
         self._times.clear()
 
     def settle(self, usage: Sequence[Usage]) -> None:
@@ -71,20 +74,37 @@ class SharedRate:
         if tokens:
             self._expected += (_NEWEST if self._expected else 1.0) * (tokens - self._expected)
 
-    async def _next(self) -> float:
+    async def _waited_for(self) -> _Time:
+        """Wait for the next time, and return it."""
+        self._waiting += 1
+        try:
+            async with self._turn:
+                time = await self._next()
+        finally:
+            self._waiting -= 1
+        try:
+            if (wait := time.at - self._clock()) > 0:
+                await asyncio.sleep(wait)
+        except BaseException:
+            insort(self._times, time)
+            raise
+        return time
+
+    async def _next(self) -> _Time:
         while True:
             now = self._clock()
-            while self._times and self._times[0] < now - _LATE:
-                self._times.pop(0)
+            while self._times and self._times[0].at < now - _LATE:
+                self._more_tokens -= self._times.pop(0).tokens
             if self._times:
                 return self._times.pop(0)
             while self._begun and self._begun[0] < now - 1:
                 self._begun.popleft()
             ahead = math.ceil(len(self._begun) * _AHEAD)
-            ask = SlotAsk(max(self._waiting, ahead, 1), self._expected, self._more_calls, self._more_tokens)
+            tokens = self._expected
+            ask = SlotAsk(max(self._waiting, ahead, 1), tokens, self._more_calls, self._more_tokens)
             self._more_calls = self._more_tokens = 0.0
             grant = await self._claim(ask)
             if grant.paused:
                 self._hear(grant.paused, grant.reason)
             now = self._clock()
-            self._times = [now + delay for delay in grant.delays]
+            self._times = [_Time(now + delay, tokens) for delay in grant.delays]

@@ -1,6 +1,5 @@
 """What all tests share: a reproducible Hypothesis profile, suites whose assertions show values, and real servers."""
 
-import gc
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -9,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-pytest_plugins = ["servers.fixtures", "side_by_side"]
+pytest_plugins = ["collecting", "servers.fixtures", "side_by_side"]
 
 pytest.register_assert_rewrite("starfish_storage.testing")
 
@@ -20,14 +19,10 @@ settings.load_profile("reproducible")
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Refuse names that differ from process to process: workers would not run side by side.
-
-    Take what has been collected out of the garbage collector's sight: a hundred tests ask it for a whole round."""
+    """Refuse names that differ from process to process: workers would not run side by side."""
     unstable = [item.nodeid for item in session.items if " object at 0x" in item.nodeid]
     if unstable:
         raise pytest.UsageError(f"give these tests names without addresses: {unstable}")
-    gc.collect()
-    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -56,11 +56,14 @@ async def test_what_was_paid_for_is_kept_though_it_fails(framework: Framework, t
             assert job.name == "odd" or {one.status for one in records} == {"failed"}
 
 
-def test_what_cannot_be_stored_is_refused_before_it_is_paid_for(framework: Framework, tmp_path: Path):
-    found = call(framework, tmp_path, "what_is_refused", store=f"{tmp_path}/store")
+async def test_what_cannot_be_stored_is_refused_before_anything_is_paid_for(framework: Framework, tmp_path: Path):
+    store = f"{tmp_path}/store"
+    found = call(framework, tmp_path, "what_is_refused", store=store)
     assert found["key"].startswith("InvalidInputError: input 0 contains a secret at 'api_key'")
     assert found["object"].startswith("InvalidDataError: input 0 cannot be stored as JSON")
     assert found["called"] == []
+    async with open_storage(store, read_only=True) as storage:
+        assert await storage.list_master_jobs() == []
 
 
 async def test_only_a_run_of_starfish_that_nobody_works_on_is_resumed(framework: Framework, tmp_path: Path):

@@ -87,6 +87,13 @@ class ObjectDataStore(StoreUnderTest):
         keys = {name.removeprefix(f"{self._prefix}/") for name in self._bucket.names(self._prefix)}
         return {key for key in keys if key != "store.json" and not key.startswith("owners/")}  # say whose data it is
 
+    def remove_marks(self) -> None:
+        """Remove what says whose data lies there."""
+        for name in self._bucket.names(self._prefix):
+            key = name.removeprefix(f"{self._prefix}/")
+            if key == "store.json" or key.startswith("owners/"):
+                self.raw_delete(key)
+
     def move(self) -> None:
         """Move the objects to another prefix, with a blank in it, and the rows to another place."""
         before, self._prefix = self._prefix, f"moved to/{secrets.token_hex(6)}"

@@ -188,7 +188,7 @@ async def test_a_lost_database_is_not_begun_anew(store: SQLiteObjectStore) -> No
     with refused(StoreOpenError, "it is empty or missing"):
         await store.open().setup()
     rows.unlink()
-    store.raw_delete("store.json")  # which says whose data it was
+    store.remove_marks()  # which say whose data it was
     async with store.open() as storage:
         assert await storage.list_projects() == []
 

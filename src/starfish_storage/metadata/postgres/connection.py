@@ -152,7 +152,8 @@ class PostgresConnection:
         try:
             session = await connect(self._address, seconds, application_name=self.name, lock_timeout=lock_timeout)
             try:
-                await refuse_pooled_transactions(session, self._address, self._connect_again)
+                looked = refuse_pooled_transactions(session, self._address, self._connect_again)
+                await asyncio.wait_for(looked, seconds)
             except BaseException:
                 session.terminate()
                 raise

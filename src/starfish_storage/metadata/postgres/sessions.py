@@ -7,6 +7,7 @@ session must have is looked at and set once it is there.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, cast
 
@@ -74,7 +75,7 @@ async def open_session(address: PostgresAddress, seconds: float, settings: Mappi
         session = await connect(address.dsn, server_settings=named, **driver)
     try:
         parameters.set_up(session._transport)  # noqa: SLF001 (the driver shows it nowhere else)
-        await _settle(session, wanted)
+        await asyncio.wait_for(_settle(session, wanted), seconds)  # the server may fall silent at any moment
     except BaseException:
         session.terminate()
         raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -85,9 +86,10 @@ async def test_damage_among_the_lines_is_said_of_its_record(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("pack", ["../../secret", "000001\n", "a\0b", "UPPER"], ids=repr)
 async def test_a_row_that_names_no_pack_is_refused(tmp_path: Path, pack: str) -> None:
-    (tmp_path / "secret.jsonl").write_text("{}\n")
     storage = await filled(tmp_path / "store")
-    key, _ = place_of(tmp_path / "store", 3)
+    key, place = place_of(tmp_path / "store", 3)
+    packs = tmp_path / "store" / "data" / "packs"
+    shutil.copy(packs / f"{place.pack}.jsonl", packs / "secret.jsonl")  # what the last part of a name would open
     execute(tmp_path / "store", "UPDATE packed_data SET pack = ? WHERE key = ?", pack, key)
     for _ in range(2):
         with pytest.raises(InvalidReferenceError):

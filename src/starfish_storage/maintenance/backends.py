@@ -107,7 +107,7 @@ _INSTEAD = {
         "Restore the database from its own backups (point-in-time recovery), and lost objects from a version or a "
         "replica of the bucket; 'verify' names them"
     ),
-    "upgrade": "For one with its rows in PostgreSQL, the first write migrates the schema",
+    "upgrade": "Run 'starfish-storage migrate' for others",
     "backup": f"Here, {_COPY}",
     "restore": (
         "Restore the database with its own tools (pg_restore, point-in-time recovery) and put the objects back, then "

@@ -10,7 +10,6 @@ import logging
 import os
 import time
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 from benchmarks.payloads import make_payloads
@@ -34,11 +33,13 @@ def run_factory(directory: str, storage: str, inputs: int, concurrency: int, dur
         _payloads.extend(make_payloads(inputs))
     integration = import_module("starfish_storage.integrations.starfish")
     module: Any = import_module("starfish.data_factory.factory_")
-    if storage in ("files", "packed"):
-        integration.install(Path(directory).as_uri(), layout=storage, durability=durability)
-    else:
+    if storage == "starfish":
         integration.uninstall()
         module.LOCAL_STORAGE_URI = f"file://{directory}"
+    elif storage == "nothing":
+        integration.install(directory)  # which mends the storage in memory
+    else:
+        integration.install(directory, layout=storage, durability=durability)
     where = "in_memory" if storage == "nothing" else "local"
     factory = import_module("starfish").data_factory(storage=where, max_concurrency=concurrency, show_progress=False)(
         _answer
@@ -57,17 +58,8 @@ async def _answer(n: int) -> list[dict[str, Any]]:
     return [_payloads[n]]
 
 
-def _let_nothing_be_stored() -> None:
-    """Mend Starfish 0.1.3's storage in memory, which keeps nothing, but fails before the first call."""
-    memory: Any = import_module("starfish.data_factory.storage.in_memory.in_memory_storage").InMemoryStorage
-    memory.generate_request_config_path = lambda _storage, run_id: run_id
-    memory.get_request_config = None  # is abstract, and not called
-    memory.__abstractmethods__ = frozenset()
-
-
 if __name__ == "__main__":
     logging.disable(logging.CRITICAL)
     import_module("starfish")  # which adds what is removed here
     import_module("loguru").logger.remove()
-    _let_nothing_be_stored()
     serve({"run_factory": run_factory})

@@ -58,7 +58,7 @@ def measure_factories(run: Run) -> list[Table]:
             f"A run of Starfish's `data_factory` over {inputs:,} inputs, whose function returns at once, from `run` to "
             "its return: with its own storage, which syncs nothing; with ours by `install`, in both layouts and at "
             "both durabilities; and with its storage in memory, which keeps nothing. The share of storage is what a "
-            "run takes longer than with that.",
+            "run takes longer than with that; with its own storage, up to a second is a sleep at the end.",
             ("storage, at a time", "seconds", "of processors", "Starfish ÷ ours", "share of storage"),
             tuple(rows),
         )

@@ -40,7 +40,6 @@ _ONCE = frozenset(
         # Processes take seconds to start; the suite of contracts says the same of each engine, in one process, and
         # slow tests with eight.
         "test_workers_spend_no_more_than_one_call_each_above_the_limit",
-        "test_a_reservation_goes_with_a_killed_worker",
         "test_a_limit_that_is_the_providers_fails_nothing",
         "test_plain_calls_that_hang_do_not_keep_others_from_running",  # waits for threads
     }

@@ -95,6 +95,7 @@ async def test_the_first_calls_go_carefully_and_costs_that_nobody_knows_of_hold_
     assert (run.cost, run.inputs) == (7, {"completed": 7, "pending": 93})
 
 
+@pytest.mark.slow
 async def test_a_reservation_goes_with_a_killed_worker(store: str) -> None:
     """Of a call that takes for ever: another worker begins at once, and spends what there is."""
     how = {"inputs": 9, "seconds": (0, 0), "costs": (1, 1), "options": {"max_cost": 4, "max_concurrency": 4}}

@@ -31,7 +31,7 @@ async def refused(store: str, workers: int, calls: int, a_second: int, inputs: i
 
 
 async def test_a_limit_that_is_the_providers_fails_nothing(store: str) -> None:
-    assert await refused(store, 2, 20, 100, 300) < 0.02
+    assert await refused(store, 2, 20, 100, 200) < 0.02
 
 
 @pytest.mark.slow

@@ -81,11 +81,9 @@ async def reading(place: Place) -> AsyncGenerator[Storage]:
             try:
                 storage = await stack.enter_async_context(_opened(await _read_only_if_better(place), "power"))
             except StoreVersionError:
-                if place.read_only:
+                if place.read_only or not place.is_local:
                     raise
-                storage = await stack.enter_async_context(
-                    _opened(place, "power")
-                )  # migrates it, unless its rows are on a server
+                storage = await stack.enter_async_context(_opened(place, "power"))  # migrates it
             yield storage
 
 

@@ -143,4 +143,4 @@ def notice_of(place: Place) -> str:
     if version is None:
         return ""
     how = "Starfish wrote this store" if not version else f"This store is of format {version}, of an earlier release"
-    return f"{how}. It is shown from a migrated copy, and stays as it is until something is written to it."
+    return f"{how}. It is shown from a migrated copy, and stays as it is until a write, or 'starfish-storage upgrade'."

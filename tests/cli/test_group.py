@@ -123,7 +123,10 @@ def test_a_warning_is_a_line(here: Path, monkeypatch: pytest.MonkeyPatch):
     [
         (
             "--help",
-            ["rich", "asyncio", "pydantic", "apsw", "starfish_storage.models", "starfish_storage.cli.runs"],
+            [
+                *("rich", "asyncio", "pydantic", "apsw", "starfish_storage.models", "starfish_storage.cli.runs"),
+                "starfish_storage.redaction",
+            ],
         ),
         ("--version", ["rich", "asyncio", "pydantic", "apsw", "orjson"]),
         ("runs --status failed --limit 5", ["pydantic", "starfish_storage.generation"]),

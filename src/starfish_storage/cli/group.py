@@ -21,7 +21,6 @@ from starfish_storage.cli import exit_codes
 from starfish_storage.cli.options import DATA_HELP, READ_ONLY_HELP, STORE_HELP, example
 from starfish_storage.cli.place import STORE_VARIABLE
 from starfish_storage.errors import RunChangedError, StorageError, shorten
-from starfish_storage.redaction import redact_error
 
 # Kept here, so that the list of commands is printed without importing any of them.
 _SECTIONS = {
@@ -155,6 +154,8 @@ class CommandGroup(click.Group):
             return exit_codes.FAILURES
         except StorageError as error:
             said = _changed(error) if isinstance(error, RunChangedError) else f"error: {error}"
+            from starfish_storage.redaction import redact_error  # compiles many patterns
+
             click.echo(redact_error(said), err=True)
             return exit_codes.NOT_DONE
         except OSError as error:

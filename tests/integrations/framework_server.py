@@ -39,6 +39,7 @@ def stay_here(event: str, arguments: tuple[Any, ...]) -> None:
 def serve(listening: socket.socket) -> None:
     """Fork for each connection."""
     gc.freeze()  # what is shared stays so
+    gc.enable()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for them: who asked sees the connection close
     while True:
         connection, _ = listening.accept()
@@ -93,6 +94,7 @@ def answer(connection: socket.socket) -> None:
 
 if __name__ == "__main__":
     sys.addaudithook(stay_here)
+    gc.disable()  # a quarter of what follows
     importlib.import_module("starfish")
     importlib.import_module("starfish_storage.integrations.starfish")
     with socket.socket(socket.AF_UNIX) as waiting:

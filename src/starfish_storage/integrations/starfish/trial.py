@@ -107,15 +107,14 @@ class Trial:
         self.is_stored = True
         attempt = self._described("failed")
         why = f"{attempt.error_type}: {attempt.error_message}"
-        outputs = [] if self._returned in (None, _NOTHING) else self._kept(why)
+        outputs = self._kept(why)
         await self._finish(attempt, outputs or [Output("failed", None, why)], why)
 
     async def release(self) -> None:
         """Store that it was stopped, if a call was under way."""
         if self._account is not None and not self.is_stored:
             self.is_stored = True
-            outputs = [] if self._returned in (None, _NOTHING) else self._kept("the job stopped meanwhile")
-            await self._run.release(self._described("cancelled"), outputs)
+            await self._run.release(self._described("cancelled"), self._kept("the job stopped meanwhile"))
             self._account.note_stored()
 
     # --- parts ----------------------------------------------------------------------------------------------------
@@ -135,7 +134,9 @@ class Trial:
         return references
 
     def _kept(self, why: str) -> list[Output]:
-        """Return what the function had returned, as failed outputs: it was paid for."""
+        """Return what the function had returned, if anything, as failed outputs: it was paid for."""
+        if self._returned is None or self._returned is _NOTHING:
+            return []
         checked = self._run.checks.unchecked(as_list(self._returned), is_whole=False)
         return [replace(one, error_message=why) for one in checked.outputs]
 

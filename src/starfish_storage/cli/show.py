@@ -105,9 +105,15 @@ async def _run(place: Place, storage: Storage, id: str) -> RunView:
 
 
 async def _limit(storage: Storage, view: RunView) -> CallLimit | None:
-    """Return the limit of a run's calls; None if it has none, or its configuration is lost."""
+    """Return the limit of a run's calls; None if it has none, or its configuration is lost.
+
+    That is read only where there are limits to choose from: it may lie in a bucket that does not answer.
+    """
     if view.state is None:
         return None
+    own = await storage.ledger.get_limit(limit_name(view.job.master_job_id, {}))
+    if own is not None or not await storage.ledger.list_limits():
+        return own
     try:
         config = await storage.get_request_config(view.job.request_config_ref)
     except StorageError:

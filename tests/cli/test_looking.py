@@ -242,6 +242,7 @@ def test_a_record_whose_data_is_lost(here: Path):
                 "annotations",
                 "calls",
                 "timeline",
+                "limit",
             },
         ),
         ("sum", "execution_job", {"job", "attempts", "steps", "input_tokens", "output_tokens", "cost", "records"}),

@@ -141,3 +141,17 @@ def installed_twice(store: str, another: str) -> Any:
     registry = importlib.import_module("starfish.data_factory.storage.base")
     made = registry.create_storage({"type": "starfish_storage"})
     return [os.path.exists(store), os.path.exists(f"{another}/data/packs"), made.storage_uri]
+
+
+def taken_away_within_a_run(store: str) -> Any:
+    use(store)
+    began: list[str] = []
+
+    @data_factory(**AT_ONCE)
+    async def describe(city: str) -> Rows:
+        began.append(city)
+        if len(began) == 3:
+            importlib.import_module("starfish_storage.integrations.starfish").uninstall()
+        return [{"city": city}]
+
+    return {"cities": sorted(row["city"] for row in describe.run(city=CITIES)), "run": run_of(describe)}

@@ -99,3 +99,11 @@ async def test_calls_of_models_are_recorded(framework: Framework, tmp_path: Path
 def test_the_last_install_counts(framework: Framework, tmp_path: Path):
     names = {"store": f"{tmp_path}/first", "another": f"{tmp_path}/second"}
     assert call(framework, tmp_path, "installed_twice", **names) == [False, True, f"file://{tmp_path}/second"]
+
+
+async def test_a_run_keeps_its_storage_though_that_is_taken_away(framework: Framework, tmp_path: Path):
+    store = f"{tmp_path}/store"
+    found = call(framework, tmp_path, "taken_away_within_a_run", store=store)
+    async with open_storage(store, read_only=True) as storage:
+        counts = await storage.ledger.count_inputs(found["run"])
+    assert counts == {"completed": len(found["cities"])} == {"completed": 5}

@@ -15,10 +15,17 @@ from starfish_storage.generation.options import Options
 from starfish_storage.generation.starting import project_id_of
 from starfish_storage.integrations.starfish.adapter import Adapter, opened_here
 from starfish_storage.integrations.starfish.factory_run import new_run, stored_run
+from starfish_storage.integrations.starfish.patches import kept
 from starfish_storage.runs import RunInput
 from starfish_storage.times import utc_now
 
 AsyncMethod = Callable[..., Awaitable[Any]]
+
+_OF_FACTORY = (
+    *("_save_project", "_save_request_config", "_log_master_job_start", "_setup_job_execution"),
+    "_finalize_and_cleanup_job",
+)
+"""Methods of a factory that belong together."""
 
 _SHOWN = (
     *("batch_size", "dead_queue_threshold", "job_run_stop_threshold", "max_concurrency", "target_count"),
@@ -41,7 +48,8 @@ def calling_factory(original: AsyncMethod) -> AsyncMethod:
             return await another(*arguments, **keywords)
         running.add(factory)
         try:
-            return await original(factory, *arguments, **keywords)
+            with kept(factory, _OF_FACTORY):  # until it ends, though `install` or `uninstall` is called meanwhile
+                return await original(factory, *arguments, **keywords)
         finally:
             running.discard(factory)
 

@@ -66,7 +66,7 @@ def install(
 
 
 def uninstall() -> None:
-    """Put everything back as it was before `install`. Idempotent."""
+    """Put everything back as it was before `install`; what runs meanwhile keeps its storage. Idempotent."""
     with _lock:
         _patches.undo()
 

@@ -17,11 +17,18 @@ from typing import Any
 from starfish_storage.errors import InvalidInputError, StorageError
 from starfish_storage.integrations.starfish.adapter import Adapter
 from starfish_storage.integrations.starfish.factory_run import FactoryRun
+from starfish_storage.integrations.starfish.patches import kept
 from starfish_storage.integrations.starfish.trial import Trial, trial_under_way, uncancelled
 from starfish_storage.models import Record, utc_now
 
 Method = Callable[..., Any]
 AsyncMethod = Callable[..., Awaitable[Any]]
+
+_OF_JOB = (
+    *("_run_single_task", "_handle_task_error", "_requeue_task", "_job_save_record_data", "_handle_task_completion"),
+    *("_is_job_to_stop", "_process_tasks", "_cleanup"),
+)
+"""Methods of a job manager that belong together: one of them alone would wait for what the others do."""
 
 
 @dataclass(slots=True)
@@ -281,7 +288,9 @@ def running_orchestration(original: AsyncMethod) -> AsyncMethod:
         state, queue = _state(manager), manager.job_input_queue
         state.queue = manager.job_input_queue = InputQueue(manager, queue)
         try:
-            await original(manager)
+            # Until it ends, though `install` or `uninstall` is called meanwhile.
+            with kept(manager, _OF_JOB), kept(manager.task_runner, ["run_task"]):
+                await original(manager)
         finally:
             state.queue, manager.job_input_queue = None, queue
         error = state.error

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Generator, Iterable, MutableMapping
+from contextlib import contextmanager
 from typing import Any, cast
 
 _ABSENT: Any = object()
@@ -11,6 +12,19 @@ _ABSENT: Any = object()
 def defined(owner: Any, name: str) -> Any:
     """Return what a module or a class itself holds under a name: of a static method, that, and not its function."""
     return cast("dict[str, Any]", vars(owner)).get(name, _ABSENT)
+
+
+@contextmanager
+def kept(instance: Any, names: Iterable[str]) -> Generator[None]:
+    """Let an object keep these methods of its class as they are now, whatever replaces those meanwhile."""
+    held = [name for name in names if name not in vars(instance)]
+    for name in held:
+        setattr(instance, name, getattr(instance, name))
+    try:
+        yield
+    finally:
+        for name in held:
+            delattr(instance, name)
 
 
 class Patches:

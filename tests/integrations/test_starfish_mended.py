@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,15 @@ import pytest
 
 from integrations.framework import HERE, Framework
 from servers.paying import PayingServer
-from starfish_storage import MissingExtraError, UnsupportedVersionError, open_storage
+from starfish_storage import (
+    LocalStorage,
+    MissingExtraError,
+    UnsupportedVersionError,
+    UntrustedCodeError,
+    open_storage,
+)
 from starfish_storage.integrations.starfish import install
+from starfish_storage.integrations.starfish.stored_code import refuse_untrusted
 
 PROGRAM = HERE / "mended.py"
 
@@ -107,3 +115,16 @@ async def test_a_run_keeps_its_storage_though_that_is_taken_away(framework: Fram
     async with open_storage(store, read_only=True) as storage:
         counts = await storage.ledger.count_inputs(found["run"])
     assert counts == {"completed": len(found["cities"])} == {"completed": 5}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory to somebody else")
+async def test_code_is_not_loaded_from_below_a_directory_of_somebody_else(tmp_path: Path):
+    """The owner of a sticky directory, where nobody else may, can put another store in the place of this one."""
+    above = tmp_path / "above"
+    async with LocalStorage((above / "store").as_uri()) as storage:
+        reference = await storage.save_request_config(storage.generate_request_config_path("run"), {"func": "80"})
+        above.chmod(0o1777)
+        refuse_untrusted(storage, reference, trusts_code=False)
+        os.chown(above, 65534, 65534)
+        with pytest.raises(UntrustedCodeError, match="belongs to another user"):
+            refuse_untrusted(storage, reference, trusts_code=False)

@@ -75,9 +75,9 @@ def refuse_untrusted(storage: Storage, config_ref: str, *, trusts_code: bool) ->
         _refuse(place, store, _OTHERS)
     above = store
     while (above := os.path.dirname(place := above)) != place:
-        # Where all may write but nobody rename what is another's, as in /tmp, nobody can put another store in place.
-        if not os.stat(above).st_mode & stat.S_ISVTX:
-            _refuse(above, store, stat.S_IWOTH)
+        # Where all may write but only the owner rename what is another's, as in /tmp, only the owner is to be trusted.
+        is_sticky = os.stat(above).st_mode & stat.S_ISVTX
+        _refuse(above, store, 0 if is_sticky else stat.S_IWOTH)
 
 
 def _refuse(place: str, store: str, modes: int) -> None:

@@ -19,6 +19,14 @@ PAGE = PROJECT / "docs" / "how-to" / "starfish.md"
 PROGRAM = "capitals.py"
 CAPITALS = [{"country": "France", "capital": "Paris"}, {"country": "Japan", "capital": "Tokyo"}]
 
+RESUMING = """
+from starfish.data_factory.factory import resume_from_checkpoint
+from starfish_storage.integrations import starfish
+
+starfish.install("runs")
+resume_from_checkpoint("{run}")
+"""
+
 
 def test_what_the_page_shows_runs_and_is_a_run_here(framework: Framework, tmp_path: Path):
     program, store = tmp_path / PROGRAM, str(tmp_path / "runs")
@@ -44,6 +52,9 @@ def test_what_the_page_shows_runs_and_is_a_run_here(framework: Framework, tmp_pa
     assert call_json("verify", "--store", store)["findings"] == []
     first = run["master_job_id"]
 
+    resume_elsewhere(framework, tmp_path, first)
+    assert call_json("config", "last", "--store", store)["function"] == f"{program}:describe", "retry imports it"
+
     mended = program.read_text("utf-8").replace('"Tokyo"', '"Tokyo", "Peru": "Lima"')
     dying = mended.replace("[country]}]", "[country]}] if country != 'Peru' else os.abort()")
     program.write_text(f"import os\n{dying}", "utf-8")
@@ -65,6 +76,16 @@ def test_what_the_page_shows_runs_and_is_a_run_here(framework: Framework, tmp_pa
     assert {"country": "Peru", "capital": "Lima"} in exported(tmp_path, copied, first)
     assert call_json("verify", "--store", copied)["findings"] == []
     asyncio.run(look(store, first, second))
+
+
+def resume_elsewhere(framework: Framework, directory: Path, run_id: str) -> None:
+    """Resume a run from its checkpoint, in another program than its own."""
+    program = directory / "elsewhere.py"
+    program.write_text(RESUMING.format(run=run_id), "utf-8")
+    status, printed = framework.run(directory, program)
+    assert status == 0, printed
+    (run,) = call_json("runs", "--store", str(directory / "runs"))
+    assert (run["status"], run["run"]["attempts"]) == ("completed_with_errors", 6), "it has called Peru again"
 
 
 def exported(directory: Path, store: str, run: str = "last") -> list[dict[str, Any]]:

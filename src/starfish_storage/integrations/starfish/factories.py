@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 from starfish_storage.errors import StorageError
-from starfish_storage.generation.loading import stored_name
+from starfish_storage.generation.loading import is_found_by_name, stored_name
 from starfish_storage.generation.options import Options
 from starfish_storage.generation.starting import project_id_of
 from starfish_storage.integrations.starfish.adapter import Adapter, opened_here
@@ -163,6 +163,8 @@ def setting_up_execution(original: AsyncMethod, resumed: str) -> AsyncMethod:
                 factory.job_manager = None  # the job is not this one's to end
                 raise
             if storage.run is not None:
+                if not is_found_by_name(about["function"]):
+                    about["function"] = await _stored_function(storage, run_id) or about["function"]
                 storage.naming = {"about": about, "job": {}}
         await original(factory)
 
@@ -257,6 +259,12 @@ def _about(factory: Any) -> dict[str, Any]:
         "options": _options(factory).to_json(),
         "config": config,
     }
+
+
+async def _stored_function(storage: Adapter, run_id: str) -> str | None:
+    """Return the name that a run was stored with: its function, if loaded from its pickle, has none in this program."""
+    config = await storage.storage.get_request_config(storage.generate_request_config_path(run_id))
+    return config.get("function")
 
 
 def _name(function: Callable[..., Any]) -> str:

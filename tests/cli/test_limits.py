@@ -33,7 +33,7 @@ def test_limits_are_set_shown_and_deleted(filled: Path) -> None:
 
     asyncio.run(refuse())
     [line] = rows(call("limits").out)
-    assert (line["used now"], line["paused for"]) == ("85%", "429: slow down")
+    assert (line["rate now"], line["paused for"]) == ("85%", "429: slow down")
     assert call("limits", "openai", "--remove").out == ""
     assert call_json("limits") == []
 

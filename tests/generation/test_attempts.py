@@ -13,6 +13,7 @@ from generation.runs import AT_ONCE, NEVER, RUN, Calls, attempts, data, numbers,
 from starfish_storage.errors import ResultsSpooledError, StorageFullError
 from starfish_storage.generation import Context, Retry, resume
 from starfish_storage.interface import Storage
+from starfish_storage.runs import RunState
 from starfish_storage.times import utc_now
 
 
@@ -220,23 +221,29 @@ async def test_the_cost_limit_stops_the_run_and_a_higher_one_goes_on(storage: St
 
 
 async def test_at_the_cost_limit_what_is_in_flight_ends_and_nothing_new_starts(storage: Storage) -> None:
-    calls = Calls(held=[1, 2])
+    calls = Calls(held=[4, 5])  # once it is known what an input costs, several are under way
 
     async def answer(n: int, context: Context) -> dict[str, Any]:
-        if n == 3:
-            context.log_usage(cost=5)
+        context.log_usage(cost=3 if n == 6 else 0.5)
         return await calls(n)
 
-    running = asyncio.create_task(start(storage, answer, numbers(10), max_concurrency=4, max_cost=5, grace=0))
-    await calls.until(4)
-    while "completed" not in (await statuses(storage))[1]:
+    running = asyncio.create_task(start(storage, answer, numbers(20), max_concurrency=4, max_cost=5, grace=0))
+    await calls.until(7)
+    while (await numbers_of(storage)).cost < 5:
         await asyncio.sleep(0)
+    begun = len(calls.made)
     calls.release.set()  # patient: they end, whatever the grace
     run = await running
     assert run.status == "cancelled"
     assert run.inputs.get("running") is None
-    assert {1, 2} <= {one["n"] for one in await data(storage)}
-    assert len(calls.made) <= 5  # input 0 may have made room for one before the cost was told
+    assert {4, 5} <= {one["n"] for one in await data(storage)}
+    assert len(calls.made) <= begun + 1  # one may have been claimed before the cost was stored
+
+
+async def numbers_of(storage: Storage) -> RunState:
+    state = await storage.ledger.get_run(RUN)
+    assert state is not None
+    return state
 
 
 async def test_costs_reported_in_threads_all_count(storage: Storage) -> None:

@@ -186,9 +186,10 @@ async def test_hits_are_compared_with_the_store(storage: Storage, root: Path, mo
 
 async def test_the_newest_are_ranked_where_too_many_match(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("starfish_storage.metadata.search.index.MOST_RANKED", 10)
+    await save(storage, 10, first=20)  # of what is saved together, none is newer
     page = await storage.search_records("all", limit=50)
     assert (page.found, page.is_cut, page.has_more) == (10, True, False)
-    assert {hit.record.record_uid for hit in page.hits} == {f"r{at}" for at in range(10, 20)}
+    assert {hit.record.record_uid for hit in page.hits} == {f"r{at}" for at in range(20, 30)}
 
 
 async def test_fields_without_a_column_of_their_own_are_found(storage: Storage) -> None:

@@ -5,13 +5,13 @@ import json
 import logging
 import threading
 import warnings
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from starfish_storage import GenerationJob, LocalStorage, SecretRedactedWarning, open_storage
@@ -156,8 +156,21 @@ def test_what_is_replaced(name: str) -> None:
     assert redact_secrets(expected)[1] == [], "what was replaced once is a secret no more"
 
 
+def texts_in(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for one in cast("list[Any]", value):
+            yield from texts_in(one)
+    elif isinstance(value, dict):
+        for name, one in cast("dict[str, Any]", value).items():
+            yield name
+            yield from texts_in(one)
+
+
 @given(json_objects(), st.sampled_from(NAMES_OF_SECRETS.split()), json_text().filter(lambda text: text != ""))
 def test_anything_beside_a_secret_stays(value: dict[str, Any], key: str, secret: str) -> None:
+    assume(not any(map(names_secret, texts_in(value))))  # hypothesis takes words out of the code that it tests
     assert redact_secrets(value)[0] is value
     clean, places = redact_secrets({"beside": value, key: secret, "in": [value, {key: secret}]})
     assert clean == {"beside": value, key: MARKER, "in": [value, {key: MARKER}]}

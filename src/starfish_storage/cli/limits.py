@@ -21,7 +21,7 @@ _COLUMNS = (
     Column("limit"),
     Column("requests a minute"),
     Column("tokens a minute"),
-    Column("used now"),
+    Column("rate now"),
     Column("paused until", optional=True),
     Column("paused for", optional=True, whole=False),
 )

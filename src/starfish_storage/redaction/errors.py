@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import re
 
-from starfish_storage.redaction.secrets import MARKER, looks_like_key, names_secret, redact_text
+from starfish_storage.redaction.secrets import KEY_BEGINNING, MARKER, looks_like_key, names_secret, redact_text
 
 _LONGEST_SECRET = 4096
 """So much more of a text is looked at than is kept: no cut leaves the end of a secret without its beginning."""
 
 # A user stays: who reads the error wants to know which one was refused.
-_PASSWORD_OF_URI = re.compile(r"(?<=://)(?P<user>[^\s/?#\"'@:]{0,200}):(?P<password>[^\s/?#\"'@]{1,1000})(?=@)")
+_PASSWORD_OF_URI = re.compile(r"(?<=://)(?P<user>[^\s/?#\"'@:]{0,200}):(?P<password>[^\s/?#\"']{1,1000})(?=@)")
 _USER_OF_URI = re.compile(r"(?<=://)(?P<user>[^\s/?#\"'@:]{20,1000})(?=@)")
+# Of a `repr`, of JSON in JSON, of a coloured line, or of a URI: its last letter or digit hides that a key begins there.
+_KEY_AFTER_ESCAPE = re.compile(
+    r"(?P<escape>\\{1,7}(?:[abfnrtv0]|u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2})|\x1b\[[0-9;]{0,20}m|%[0-9A-Fa-f]{2})"
+    rf"(?:{KEY_BEGINNING}[A-Za-z0-9_-]{{8,4096}}|(?:AKIA|ASIA|AIza)[A-Za-z0-9_-]{{12,4096}}"
+    r"|eyJ[A-Za-z0-9_-]{8,4096}\.[A-Za-z0-9_.-]{1,4096})"
+)
 # What JSON in a `repr`, or JSON in JSON, has before its quotes.
 _ESCAPED_VALUE = re.compile(
     r"""(?<![\w-])([\w-]{1,128}+)((?:\\{1,7}["'])?\s{0,9}[=:,]\s{0,9}\\{1,7}["'])([^"'\\\n]{1,4096})"""
@@ -47,6 +53,7 @@ def redact_error(text: str) -> str:
     """
     text = _PASSWORD_OF_URI.sub(rf"\g<user>:{MARKER}", text)
     text = _USER_OF_URI.sub(lambda found: MARKER if looks_like_key(found["user"]) else found[0], text)
+    text = _KEY_AFTER_ESCAPE.sub(rf"\g<escape>{MARKER}", text)
     text = _AUTHORIZATION.sub(rf"\g<before>{MARKER}", text)
     text = redact_text(_ESCAPED_VALUE.sub(_without_escaped, text))
     text = _without_unquoted(text)

@@ -138,9 +138,9 @@ def names_secret(key: str) -> bool:
 
 # Keys as providers make them, and the value of whatever a name or a header says is one. A repeated class is bounded, or
 # begins where no other can. A web token's first part is taken alone too, or each "eyJ" in it would go over the rest.
-_BEGINNING = r"(?:sk|pk|rk|hf|gsk|xai|gh[opsur]|github_pat|glpat|xox[abprs]|nvapi|pplx|r8|tgp|npm|pypi)[-_]"
+KEY_BEGINNING = r"(?:sk|pk|rk|hf|gsk|xai|gh[opsur]|github_pat|glpat|xox[abprs]|nvapi|pplx|r8|tgp|npm|pypi)[-_]"
 _KEYS = re.compile(
-    rf"(?<![A-Za-z0-9]){_BEGINNING}[A-Za-z0-9_-]{{8,}}"
+    rf"(?<![A-Za-z0-9]){KEY_BEGINNING}[A-Za-z0-9_-]{{8,}}"
     r"|(?<![A-Za-z0-9])(?:AKIA|ASIA|AIza)[A-Za-z0-9_-]{12,}"
     r"|(?<=[Bb]earer )[A-Za-z0-9_.~+/=-]{4,}"
     r"|(?<=[Bb]asic )[A-Za-z0-9+/=]{8,}"
@@ -149,7 +149,7 @@ _WEB_TOKEN = re.compile(r"(?<![A-Za-z0-9])eyJ[A-Za-z0-9_-]{8,}+(?P<rest>\.[A-Za-
 _NAMED_VALUES = re.compile(r"""(?<![\w-])([\w-]{1,128})(['"]?\s{0,9}[=:,]\s{0,9}b?)(?:'([^'\n]+)'|"([^"\n]+)")""")
 # A key of its own, and not a word in a text: it may be short then, and what is long and random is one too.
 _BEGINS_AS_KEY = re.compile(
-    rf"{_BEGINNING}|AKIA|ASIA|AIza|ya29\.|SG\.|-----BEGIN |[a-z+]{{1,20}}://[^/@\s]{{0,200}}:[^/@\s]{{1,200}}@"
+    rf"{KEY_BEGINNING}|AKIA|ASIA|AIza|ya29\.|SG\.|-----BEGIN |[a-z+]{{1,20}}://[^/@\s]{{0,200}}:[^/@\s]{{1,200}}@"
 )
 _IS_ONE_WORD = re.compile(r"[\w.~+/=:-]{20,}", re.ASCII)
 _LEAST_DIFFERENT = 10  # characters of a random text

@@ -38,9 +38,11 @@ BUSY_TIMEOUT_MS = 60_000
 """How long a call waits while a foreign process holds SQLite's lock, in milliseconds."""
 
 _READ_WRITE = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_NOFOLLOW
-_WAL_PAGES = 12_000
+_MOST_WAL_PAGES, _FEWEST_WAL_PAGES = 12_000, 1000
 """Of the write-ahead log, before it is copied into the database: 48 MB. Of 16 MB, the pages of the indexes whose order
-is random were copied so often that it was a quarter of a commit."""
+is random were copied so often that it was a quarter of a commit. On a small disk, fewer: a log that has filled it can
+not be copied any more."""
+_PAGE_BYTES = 4096
 
 
 def open_for_writing(path: str, durability: Durability, vfs: str | None = None) -> Connection:
@@ -70,7 +72,7 @@ def open_for_writing(path: str, durability: Durability, vfs: str | None = None) 
         connection.pragma("checkpoint_fullfsync", "on")
         connection.pragma("foreign_keys", "on")
         connection.pragma("cache_size", -8192)
-        connection.pragma("wal_autocheckpoint", _WAL_PAGES)
+        connection.pragma("wal_autocheckpoint", _wal_pages(path))
         connection.pragma("journal_size_limit", 64 << 20)
         connection.pragma("trusted_schema", "off")
         keep_undo_in_memory(connection, "on")
@@ -261,3 +263,12 @@ def _holds_data(root: str) -> bool:
             return any(entries)
     except (FileNotFoundError, NotADirectoryError):
         return False
+
+
+def _wal_pages(path: str) -> int:
+    """Return how long the write-ahead log may grow, in pages: at most an eighth of the space that is free now."""
+    try:
+        disk = os.statvfs(path)
+    except OSError:
+        return _FEWEST_WAL_PAGES
+    return max(_FEWEST_WAL_PAGES, min(_MOST_WAL_PAGES, disk.f_bavail * disk.f_frsize // 8 // _PAGE_BYTES))

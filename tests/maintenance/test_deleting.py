@@ -124,9 +124,9 @@ async def test_parts_leave_what_one_transaction_leaves(place: tuple[str, str]) -
     assert (found.findings, found.records, found.files) == ((), 0, 0)
 
 
-@pytest.mark.usefixtures("bit_by_bit")
 @pytest.mark.parametrize("place", ["files", "postgres, directory"], indirect=True)
-async def test_others_write_between_the_parts(place: tuple[str, str]) -> None:
+async def test_others_write_between_the_parts(place: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deleting, "_MOST_AT_ONCE", 1)
     uri, data_uri = place
     async with open_storage(uri, data_uri or None) as storage, open_storage(uri, data_uri or None) as other:
         await other.save_record(_late("first"), {})

@@ -16,7 +16,9 @@ logger = logging.getLogger(__name__)
 _UNAUTHORIZED, _PAYMENT_REQUIRED, _FORBIDDEN, _TOO_MANY, _UNAVAILABLE, _OVERLOADED = 401, 402, 403, 429, 503, 529
 _LIMIT_NAME = re.compile(r"RateLimit|TooManyRequests|ResourceExhausted|Throttl")
 # Of clients that people write: `RuntimeError("HTTP 429: ...")`. No more is believed: an error may quote an answer.
-_LIMIT_TEXT = re.compile(r"\b(?:http|status|code)\W{1,3}(?:code\W{1,3})?429\b|\b429\W{1,3}too many", re.IGNORECASE)
+_LIMIT_TEXT = re.compile(
+    r"\b(?:http|status|code)\W{1,3}(?:code\W{1,3})?429\b|\b429\W{1,3}(?:client error\W{1,3})?too many", re.IGNORECASE
+)
 _LONGEST_LOOKED_AT = 1000
 _REFUSED_NAME = re.compile(r"(Authentication|Unauthenticated|Unauthorized|PermissionDenied)(Error|Exception)?")
 _NO_MONEY_NAME = re.compile(r"InsufficientQuota|InsufficientBalance|BudgetExceeded")

@@ -53,7 +53,8 @@ class Readers:
         try:
             return self._local.connection.execute(query, parameters).fetchone()
         except (AttributeError, apsw.Error, OSError, UnicodeDecodeError):
-            return self.fetch(query, parameters, fetch_one)  # opens what is not open, and says what is wrong
+            pass  # left behind here: what it quotes of a damaged row must not hang on to the error that follows
+        return self.fetch(query, parameters, fetch_one)  # opens what is not open, and says what is wrong
 
     def all_at_once(self, query: str, parameters: Row) -> list[Row]:
         """Return all rows of a query that can have but a few, at once and in this thread."""

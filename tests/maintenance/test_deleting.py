@@ -88,7 +88,7 @@ async def test_a_deletion_that_is_killed_leaves_others_alone_and_is_continued(pl
         expected = _of_others(await whole(storage))
         before = await storage.count_records_for_master_job(runs.ENDED)
     assert ("record", "borrows") in expected
-    for kill_at, how in ((2, "before"), (2, "during"), (6, "during")):
+    for kill_at, how in ((2, "before"), (6, "during")):
         arguments = ["-m", "maintenance.deleting_process", uri, data_uri, runs.ENDED, str(kill_at), how]
         status, _, error = processes.run(arguments)
         assert status == -signal.SIGKILL, error
@@ -110,6 +110,7 @@ async def test_a_deletion_that_is_killed_leaves_others_alone_and_is_continued(pl
 
 
 @pytest.mark.usefixtures("bit_by_bit")
+@pytest.mark.parametrize("place", ["files", "postgres, directory"], indirect=True)
 async def test_parts_leave_what_one_transaction_leaves(place: tuple[str, str]) -> None:
     uri, data_uri = place
     async with open_storage(uri, data_uri or None) as storage:

@@ -71,7 +71,8 @@ async def test_a_pooler_of_transactions_is_refused_by_name(
 ) -> None:
     schema = schema_of(postgres_uri)
     if read_only:
-        await opened(postgres_uri, tmp_path).setup()
+        async with opened(postgres_uri, tmp_path):
+            pass
     storage = open_storage(transactions.uri(schema), tmp_path, read_only=read_only)
     with pytest.raises(StoreOpenError, match=r"pool sessions \(PgBouncer: pool_mode = session\)"):
         await storage.setup()

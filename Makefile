@@ -5,9 +5,9 @@
 PYTHON ?= python3
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 RUN := $(UV) run --frozen --no-sync
-# One worker more than there are processors, since many tests wait: for a lease, a server, a process that is killed. What
+# Two workers more than there are processors, since many tests wait: for a lease, a server, a process that is killed. What
 # one does not get to, another takes over. `make test SIDE_BY_SIDE=` runs the tests one by one.
-SIDE_BY_SIDE ?= -n $(shell $(PYTHON) -c "import os; print((os.cpu_count() or 1) + 1)") --dist worksteal
+SIDE_BY_SIDE ?= -n $(shell $(PYTHON) -c "import os; print((os.cpu_count() or 1) + 2)") --dist worksteal
 # The contract on one engine, and what needs no server and no process of its own.
 FAST := tests/house tests/unit tests/conformance/test_local_storage_process.py tests/conformance/test_local_handlers.py
 

@@ -13,7 +13,7 @@ pytest_plugins = ["collecting", "servers.fixtures", "side_by_side"]
 pytest.register_assert_rewrite("starfish_storage.testing")
 
 # The same examples on every machine and in every run; `make test-slow` takes more of them, and some tests even more.
-settings.register_profile("reproducible", derandomize=True, deadline=None, database=None, max_examples=25)
+settings.register_profile("reproducible", derandomize=True, deadline=None, database=None, max_examples=12)
 settings.register_profile("thorough", settings.get_profile("reproducible"), max_examples=200)
 settings.load_profile("reproducible")
 

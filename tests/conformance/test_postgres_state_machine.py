@@ -34,7 +34,7 @@ def server(postgres_server: PostgresServer) -> None:
 
 
 TestPostgresMachine = PostgresMachine.TestCase
-TestPostgresMachine.settings = settings(max_examples=15, stateful_step_count=30)
+TestPostgresMachine.settings = settings(max_examples=8, stateful_step_count=30)
 
 TestPostgresMachineForLonger = pytest.mark.slow(PostgresMachineForLonger.TestCase)
 TestPostgresMachineForLonger.settings = settings(max_examples=300, stateful_step_count=60)

@@ -74,16 +74,16 @@ class MixedMachineForLonger(MixedMachine):
 
 
 TestProcessMachine = ProcessMachine.TestCase
-TestProcessMachine.settings = settings(max_examples=15, stateful_step_count=50)
+TestProcessMachine.settings = settings(max_examples=8, stateful_step_count=50)
 
 TestPowerSafeMachine = PowerSafeMachine.TestCase
-TestPowerSafeMachine.settings = settings(max_examples=10, stateful_step_count=30)
+TestPowerSafeMachine.settings = settings(max_examples=6, stateful_step_count=30)
 
 TestPackedMachine = PackedMachine.TestCase
-TestPackedMachine.settings = settings(max_examples=20, stateful_step_count=50)
+TestPackedMachine.settings = settings(max_examples=10, stateful_step_count=50)
 
 TestMixedMachine = MixedMachine.TestCase
-TestMixedMachine.settings = settings(max_examples=20, stateful_step_count=50)
+TestMixedMachine.settings = settings(max_examples=10, stateful_step_count=50)
 
 TestProcessMachineForLonger = pytest.mark.slow(ProcessMachineForLonger.TestCase)
 TestProcessMachineForLonger.settings = settings(max_examples=500, stateful_step_count=60)

@@ -30,7 +30,7 @@ def copying(source: Path, target: str, kill_at: int = 0, how: str = "before") ->
     return status, out.strip()
 
 
-@pytest.mark.parametrize("how", ["before", "during"])
+@pytest.mark.parametrize("how", [pytest.param("before", marks=pytest.mark.slow), "during"])
 async def test_a_copy_that_is_killed_goes_on(tmp_path: Path, how: str) -> None:
     async with await stores.make(tmp_path / "a") as source:
         expected = await whole(source)

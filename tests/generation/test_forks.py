@@ -34,7 +34,7 @@ async def test_a_fork_that_is_killed_is_made_once_and_pays_nothing_twice(storage
     assert (first.status, first.cost) == ("completed", 3.5)
     asked = Counter[str]()
     fork = ""
-    for kill_at in (1, 3, 5, 7, 9, 11, 0):
+    for kill_at in (1, 4, 7, 10, 0):
         words = [store, RUN, str(kill_at), *map(str, CHANGED)]
         status, out, errors = await asyncio.to_thread(processes.run, ["-m", "generation.forking_process", *words])
         assert status == (-9 if kill_at else 0), errors

@@ -48,7 +48,8 @@ async def test_a_copy_that_is_killed_goes_on(tmp_path: Path, how: str) -> None:
     assert copying(tmp_path / "a", target)[0] == 0
     async with LocalStorage(target) as opened:
         assert await whole(opened) == expected
-    assert verify(target).findings == ()
+    # A pack of which nothing was committed stays until `collect` is sure that nobody is at it.
+    assert {finding.kind for finding in verify(target).findings} <= {"pack_unknown"}
     assert copying(tmp_path / "a", target) == (0, "0 0 69")
 
 

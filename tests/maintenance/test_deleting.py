@@ -143,10 +143,11 @@ def _late(uid: str) -> Record:
     return Record(record_uid=uid, job_id="sum", master_job_id=runs.LOGGED, status="completed")
 
 
-async def test_a_lost_database_is_rebuilt_without_what_was_deleted(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kill_at", [6, 12])  # among the records, and among the execution jobs
+async def test_a_lost_database_is_rebuilt_without_what_was_deleted(tmp_path: Path, kill_at: int) -> None:
     root = tmp_path / "store"
     await stores.make(root)
-    arguments = ["-m", "maintenance.deleting_process", root.as_uri(), "", runs.ENDED, "6", "before"]
+    arguments = ["-m", "maintenance.deleting_process", root.as_uri(), "", runs.ENDED, str(kill_at), "before"]
     assert processes.run(arguments)[0] == -signal.SIGKILL
     async with LocalStorage(root.as_uri()) as storage:
         expected = await whole(storage)

@@ -77,7 +77,7 @@ def opened(root: Path) -> apsw.Connection:
     database = apsw.Connection(str(root / "metadata.db"))
     database.set_busy_timeout(60_000)
     assert database.pragma("application_id") == 0x53465354
-    assert database.pragma("user_version") == 8
+    assert database.pragma("user_version") == 9
     database.pragma("foreign_keys", "on")
     database.pragma("synchronous", "full")
     return database

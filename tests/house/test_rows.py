@@ -12,7 +12,7 @@ import pytest
 
 import starfish_storage
 from starfish_storage import models
-from starfish_storage.interface import annotation_rows, limit_rows, rows, version_rows
+from starfish_storage.interface import action_rows, annotation_rows, limit_rows, rows, version_rows
 from starfish_storage.metadata import queries
 
 METADATA = Path(starfish_storage.__file__).parent / "metadata"
@@ -31,6 +31,7 @@ TABLES: dict[str, Any] = {
     "annotations": annotation_rows.AnnotationRow,
     "verifications": annotation_rows.VerificationRow,
     "call_limits": limit_rows.CallLimitRow,
+    "actions": action_rows.ActionRow,
 }
 
 BESIDE: dict[tuple[str, str], set[str]] = {
@@ -40,7 +41,7 @@ BESIDE: dict[tuple[str, str], set[str]] = {
     ("sqlite", "records"): {"unique_key", "attempt", "version_number"},
     ("postgres", "records"): {"unique_key", "attempt", "version_number", "data_version"},
     ("postgres", "record_versions"): {"data_version"},
-    ("postgres", "runs"): {"paused_until", "pause_reason"},
+    ("postgres", "runs"): {"paused_until", "pause_reason", "priority"},
     ("sqlite", "runs"): {
         "attempts",
         "failed_attempts",
@@ -49,6 +50,7 @@ BESIDE: dict[tuple[str, str], set[str]] = {
         "cost",
         "paused_until",
         "pause_reason",
+        "priority",
     },
 }
 """Columns that statements of their own write, or triggers."""

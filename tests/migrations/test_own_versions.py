@@ -33,7 +33,7 @@ apsw.connection_hooks.append(lambda connection: setattr(connection, "exec_trace"
 asyncio.run(LocalStorage(sys.argv[1]).setup())
 """
 
-VERSIONS = ["v1", "v2", "v3", "v4", "v5", "v6", "v7"]
+VERSIONS = ["v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8"]
 
 
 def test_every_version_is_frozen() -> None:

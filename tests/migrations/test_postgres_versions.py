@@ -22,6 +22,7 @@ VERSIONS = {
     "postgres-v3": 3,
     "postgres-v4": 4,
     "postgres-v5": 5,
+    "postgres-v6": 6,
 }
 """The stores, with their versions."""
 

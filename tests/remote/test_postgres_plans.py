@@ -39,7 +39,7 @@ OVER_AN_INDEX = (
     "count_other_annotations", "get_version_number",
     "list_runs_after", "list_runs_before", "list_runs_of_project_after",
     "list_runs_of_project_before", "list_run_states", "count_records_of_runs", "list_record_spans",
-    "count_attempts_over_time", "count_records_over_time",
+    "count_attempts_over_time", "count_records_over_time", "list_actions", "list_actions_on",
 )  # fmt: skip
 
 PAGES = (

@@ -25,7 +25,7 @@ LONGEST = 4  # so many columns may stand in a query; more of them are a list tha
     ("given", "written"),
     [
         ("SELECT {standing.columns} FROM a", "SELECT job_id, status, start_time, end_time, worker_id FROM a"),
-        ("({worker.parameters})", "(:worker_id, :master_job_id, :process, :start_time, :lease_expires, :segment)"),
+        ("({segment.parameters})", "(:master_job_id, :number, :start_time, :identity)"),
         ("{run.columns of given}", "given.master_job_id, given.registered, given.inputs_complete, given.stop_reason"),
         ("{project.columns but created_when updated_when}", "project_id, name, description"),
         ("{run.columns of old but stop_reason}", "old.master_job_id, old.registered, old.inputs_complete"),

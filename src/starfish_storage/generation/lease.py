@@ -24,7 +24,7 @@ from typing import Any, cast
 
 from starfish_storage.errors import StorageError
 from starfish_storage.interface import RunLedger
-from starfish_storage.runs import Worker
+from starfish_storage.runs import Worker, this_actor
 from starfish_storage.times import utc_now
 
 logger = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ _active: set[str] = set()
 def new_worker(master_job_id: str, segment: int | None = None) -> Worker:
     """Return a worker of this process, whose attempts are made in a segment; registering it sets its times."""
     now = utc_now()
-    return Worker(uuid.uuid4().hex, master_job_id, process_identity(), now, now, segment)
+    return Worker(uuid.uuid4().hex, master_job_id, process_identity(), now, now, segment, this_actor())
 
 
 def process_identity() -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from starfish_storage.interface.actions import ActionLedger
 from starfish_storage.interface.attempts import AttemptLedger
 from starfish_storage.interface.calls import CallLedger
 from starfish_storage.interface.comparing import ComparisonLedger
@@ -223,6 +224,7 @@ class RunLedger(
     ProgressLedger,
     DrainLedger,
     LimitLedger,
+    ActionLedger,
 ):
     """Everything that a run keeps beyond its jobs and records."""
 

@@ -18,3 +18,4 @@ class CallLimitRow(NamedTuple):
     part_when: str
     paused_until: str | None
     pause_reason: str | None
+    shares: str | None

@@ -294,6 +294,11 @@ class WorkerRow(NamedTuple):
     start_time: str
     lease_expires: str
     segment: int | None
+    host: str | None
+    user_name: str | None
+    pod: str | None
+    release: str | None
+    stop_reason: str | None
 
 
 class AttemptRow(NamedTuple):

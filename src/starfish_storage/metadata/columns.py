@@ -17,7 +17,7 @@ import re
 from functools import cache
 from typing import Any, NamedTuple, get_args, get_type_hints
 
-from starfish_storage.interface import annotation_rows, limit_rows, rows, version_rows
+from starfish_storage.interface import action_rows, annotation_rows, limit_rows, rows, version_rows
 
 _LIST = re.compile(r"\{(\w+)\.(\w+)(?: of (\w+))?(?: but ([\w ]+))?\}")
 
@@ -56,6 +56,7 @@ ROWS = {
     "standing": _Columns(version_rows.StandingOutcomeRow, ("job_id",)),
     "annotation": _Columns(annotation_rows.AnnotationRow, ("annotation_id",)),
     "verification": _Columns(annotation_rows.VerificationRow, ("start_time",)),
+    "action": _Columns(action_rows.ActionRow, ("action_id",)),
     "call_limit": _Columns(limit_rows.CallLimitRow, ("name",)),
     "version": _Columns(version_rows.RecordVersionRow, ("record_uid", "number")),
 }

@@ -11,6 +11,7 @@ from starfish_storage.identifiers import check_id
 from starfish_storage.interface import DataHandler, RunLedger
 from starfish_storage.interface.rows import RegisteredInputRow
 from starfish_storage.metadata import call_rows, input_list, ledger_rows, ledger_writer, selecting, values
+from starfish_storage.metadata.action_ledger import SQLActionLedger
 from starfish_storage.metadata.call_ledger import SQLCallLedger
 from starfish_storage.metadata.comparison_ledger import SQLComparisonLedger
 from starfish_storage.metadata.database import Database
@@ -57,6 +58,7 @@ class SQLRunLedger(
     SQLProgressLedger,
     SQLDrainLedger,
     SQLLimitLedger,
+    SQLActionLedger,
     RunLedger,
 ):
     """Keeps runs in the database of the metadata, whatever the engine.

@@ -20,10 +20,11 @@ from starfish_storage.interface.rows import (
     WorkerRow,
 )
 from starfish_storage.interface.version_rows import RecordVersionRow
-from starfish_storage.metadata import call_rows, values
+from starfish_storage.metadata import action_rows, call_rows, values
 from starfish_storage.metadata.call_rows import MOST_CALLS
 from starfish_storage.metadata.row import Row
 from starfish_storage.runs import (
+    Actor,
     Attempt,
     ClaimedInput,
     Conversion,
@@ -233,14 +234,16 @@ def worker_row(worker: Worker) -> WorkerRow:
         values.timestamp("start_time", worker.start_time),
         values.timestamp("lease_expires", worker.lease_expires),
         None if worker.segment is None else values.whole("segment", worker.segment, 1, MOST_CALLS),
+        *action_rows.actor_values(worker.who),
+        values.optional_text("stop_reason", worker.stop_reason),
     )
 
 
 def worker(row: Row) -> Worker:
     """Return the worker of a row."""
-    worker_id, master_job_id, process, start, expires, segment = row
+    worker_id, master_job_id, process, start, expires, segment, *who, stop_reason = row
     begun, until = datetime.fromisoformat(start), datetime.fromisoformat(expires)
-    return Worker(worker_id, master_job_id, process, begun, until, segment)
+    return Worker(worker_id, master_job_id, process, begun, until, segment, Actor(*who), stop_reason)
 
 
 def run_state(row: Row) -> RunState:

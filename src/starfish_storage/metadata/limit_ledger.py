@@ -126,11 +126,12 @@ def _row(limit: CallLimit) -> CallLimitRow:
         values.timestamp("part_when", limit.part_when),
         values.optional_timestamp("paused_until", limit.paused_until),
         limit.pause_reason,
+        None,
     )
 
 
 def _limit(row: Row) -> CallLimit:
-    name, run, rpm, tpm, next_call, next_token, part, part_when, until, reason = row
+    name, run, rpm, tpm, next_call, next_token, part, part_when, until, reason, _ = row
     moment = datetime.fromisoformat
     paused = None if until is None else moment(until)
     return CallLimit(

@@ -1,5 +1,6 @@
 """What a store keeps of a run beyond its jobs and records: inputs, attempts, usage, paid steps and workers. No I/O."""
 
+from starfish_storage.runs.actions import Action, Actor, this_actor
 from starfish_storage.runs.annotations import (
     Annotation,
     AnnotationCounts,
@@ -58,6 +59,8 @@ __all__ = [
     "OWN_LIMIT",
     "UNFINISHED",
     "WAITS_FOR_STORE",
+    "Action",
+    "Actor",
     "Annotation",
     "AnnotationCounts",
     "AnnotationKind",
@@ -106,5 +109,6 @@ __all__ = [
     "limit_name",
     "output_record_uid",
     "status_of_input",
+    "this_actor",
     "verdict_of",
 ]

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any, cast
 
 from starfish_storage.codec import canonical_hash, encode
+from starfish_storage.runs.actions import NOBODY, Actor
 from starfish_storage.statuses import StatusExecutionJob
 
 
@@ -153,6 +154,8 @@ class Worker:
         start_time: when it began (UTC).
         lease_expires: until when its claims hold unless it renews them (UTC).
         segment: number of the run's segment that its attempts are made in; None if it has none.
+        who: who started it, and where; fields are None where that is not known.
+        stop_reason: why it alone should stop; None while it should not.
     """
 
     worker_id: str
@@ -161,6 +164,8 @@ class Worker:
     start_time: datetime
     lease_expires: datetime
     segment: int | None = None
+    who: Actor = NOBODY
+    stop_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ _TELLING = {
     "save_segment": ("master_job_id", "number"),
     "save_version": ("record_uid", "number", "output_ref"),
     "save_annotation": ("annotation_id", "record_uid"),
+    "save_action": ("action_id",),
 }
 """By the change that makes a row: what is compared of it. Claims are not logged, nor counts, which follow from rows."""
 

@@ -14,6 +14,7 @@ import apsw
 
 from starfish_storage.codec import content_digest, decode
 from starfish_storage.identifiers import fold
+from starfish_storage.interface.action_rows import ActionRow
 from starfish_storage.interface.annotation_rows import AnnotationRow
 from starfish_storage.interface.rows import (
     AttemptRow,
@@ -158,6 +159,7 @@ class Rebuilding:
             self._merge_attempts(damaged)
             self._merge_versions(damaged)
             self._merge_annotations(damaged)
+            self._merge_actions(damaged)
             for key, payload in salvaged(damaged, self._queries["salvage_journal"]):
                 self._merge_journaled(key, payload)
         except apsw.Error as error:
@@ -240,6 +242,11 @@ class Rebuilding:
             is_whole = _is_time(annotation.time) and (annotation.withdrawn is None or _is_time(annotation.withdrawn))
             if is_whole and _is_value(annotation) and self._belongs("get_record", annotation.record_uid):
                 self._recover("save_annotation", annotation)
+
+    def _merge_actions(self, damaged: Connection) -> None:
+        for action in map(ActionRow._make, salvaged(damaged, self._queries["salvage_actions"])):
+            if _is_time(action.time):
+                self._recover("save_action", action)
 
     def _belongs(self, get: str, parent: str) -> bool:
         return self._connection.execute(self._queries[get], (parent,)).fetchone() is not None

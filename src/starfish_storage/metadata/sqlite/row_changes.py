@@ -53,6 +53,7 @@ CHANGES = (
     "save_annotation",
     "withdraw_annotation",
     "delete_annotation",
+    "save_action",
     "put_master_job",
     "put_execution_job",
 )
@@ -76,6 +77,7 @@ ALL_ROWS = (
     ("every_record_attempt", "set_record_attempt"),
     ("every_version", "save_version"),
     ("every_annotation", "save_annotation"),
+    ("every_action", "save_action"),
 )
 """The queries whose rows are those of a new row log, below its header, with the change that makes such a row."""
 

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from starfish_storage.interface import RunLedger, Storage
 from starfish_storage.runs import (
+    Actor,
     Attempt,
     ClaimedInput,
     Finished,
@@ -47,7 +48,8 @@ def inputs(number: int, start: int = 0) -> list[RunInput]:
 
 def a_worker(worker_id: str = WORKER, master_job_id: str = MASTER_JOB, *, expires: float = 60) -> Worker:
     """Return a worker whose lease expires so many seconds after noon."""
-    return Worker(worker_id, master_job_id, "a process", at(0), at(expires))
+    who = Actor("größer", "Åsa", "pod-1", "0.1.0")
+    return Worker(worker_id, master_job_id, "a process", at(0), at(expires), who=who)
 
 
 def an_attempt(

@@ -21,6 +21,7 @@ from starfish_storage.testing.suites.record_data import (
 )
 from starfish_storage.testing.suites.records import CountTests, RecordTests
 from starfish_storage.testing.suites.references import ReferenceTests
+from starfish_storage.testing.suites.run_actions import ActionTests
 from starfish_storage.testing.suites.run_calls import RequestTests, SegmentTests
 from starfish_storage.testing.suites.run_inputs import ClaimTests, RunInputTests
 from starfish_storage.testing.suites.run_ledger import RunTests, StepTests
@@ -149,6 +150,9 @@ class StorageTests:
 
     class TestProgress(ProgressTests):
         """See `ProgressTests`."""
+
+    class TestActions(ActionTests):
+        """See `ActionTests`."""
 
     class TestLimits(LimitTests):
         """See `LimitTests`."""

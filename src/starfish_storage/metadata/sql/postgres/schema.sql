@@ -216,7 +216,8 @@ CREATE TABLE runs (
     inputs_complete INTEGER NOT NULL CHECK (inputs_complete IN (0, 1)), -- 1: there are no more
     stop_reason     TEXT COLLATE "C",
     paused_until    TEXT COLLATE "C", -- until then, by this server's clock, no worker begins a call
-    pause_reason    TEXT COLLATE "C"
+    pause_reason    TEXT COLLATE "C",
+    priority        INTEGER NOT NULL DEFAULT 1 -- weight of its share in limits that runs share
 );
 
 -- What the attempts of a run add up to, kept by the triggers on attempts, in slots as the counts of records are.
@@ -367,7 +368,12 @@ CREATE TABLE workers (
     process       TEXT COLLATE "C" NOT NULL,
     start_time    TEXT COLLATE "C" NOT NULL,
     lease_expires TEXT COLLATE "C" NOT NULL,
-    segment       BIGINT -- of the run, that its attempts are made in
+    segment       BIGINT, -- of the run, that its attempts are made in
+    host          TEXT COLLATE "C", -- who it is, with the next three; NULL: not known, or it has none
+    user_name     TEXT COLLATE "C",
+    pod           TEXT COLLATE "C",
+    release       TEXT COLLATE "C", -- of this library
+    stop_reason   TEXT COLLATE "C" -- why it alone is to stop; NULL: it is not
 );
 
 CREATE INDEX workers_by_run ON workers (master_job_id, start_time, worker_id);
@@ -407,5 +413,23 @@ CREATE TABLE call_limits (
     part          DOUBLE PRECISION NOT NULL, -- how much of the limit was used at part_when: less than 1 after a refusal
     part_when     TEXT COLLATE "C" NOT NULL,
     paused_until  TEXT COLLATE "C", -- until then, no call begins
-    pause_reason  TEXT COLLATE "C"
+    pause_reason  TEXT COLLATE "C",
+    shares        TEXT COLLATE "C" -- JSON: the runs that use it now, and how far each has used its share; NULL: none
 );
+
+-- What people and programs did to the store beyond writing to it, and who they were: rows are only added.
+CREATE TABLE actions (
+    action_id TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    time      TEXT COLLATE "C" NOT NULL,
+    action    TEXT COLLATE "C" NOT NULL, -- what was done: 'cancel', 'delete', ...
+    kind      TEXT COLLATE "C" NOT NULL, -- of what it was done to: 'run', 'worker', 'limit', 'store', ...
+    target    TEXT COLLATE "C", -- its id or name; NULL: the store
+    detail    TEXT COLLATE "C", -- for people; or NULL
+    host      TEXT COLLATE "C", -- who did it, with the next three; NULL: not known, or there is none
+    user_name TEXT COLLATE "C",
+    pod       TEXT COLLATE "C",
+    release   TEXT COLLATE "C"
+);
+
+CREATE INDEX actions_by_time ON actions (time, action_id);
+CREATE INDEX actions_by_target ON actions (target, time, action_id);

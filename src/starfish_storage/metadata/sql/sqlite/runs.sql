@@ -139,6 +139,12 @@ SELECT {annotation.columns} FROM annotations ORDER BY time, annotation_id
 -- name: salvage_annotations
 SELECT {annotation.columns}, rowid FROM annotations NOT INDEXED WHERE rowid >= :first ORDER BY rowid
 
+-- name: every_action
+SELECT {action.columns} FROM actions ORDER BY time, action_id
+
+-- name: salvage_actions
+SELECT {action.columns}, rowid FROM actions NOT INDEXED WHERE rowid >= :first ORDER BY rowid
+
 -- name: every_unique_key
 SELECT unique_key, record_uid FROM records WHERE unique_key IS NOT NULL ORDER BY record_uid
 

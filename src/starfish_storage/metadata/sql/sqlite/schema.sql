@@ -171,7 +171,8 @@ CREATE TABLE runs (
     output_tokens   INTEGER NOT NULL,
     cost            REAL NOT NULL,
     paused_until    TEXT, -- until then, no worker begins a call
-    pause_reason    TEXT
+    pause_reason    TEXT,
+    priority        INTEGER NOT NULL DEFAULT 1 -- weight of its share in limits that runs share
 ) STRICT;
 
 -- Every call of a run's function for an input, failed ones too, numbered from 1 over all resumes.
@@ -293,7 +294,12 @@ CREATE TABLE workers (
     process       TEXT NOT NULL,
     start_time    TEXT NOT NULL,
     lease_expires TEXT NOT NULL,
-    segment       INTEGER -- of the run, that its attempts are made in
+    segment       INTEGER, -- of the run, that its attempts are made in
+    host          TEXT, -- who it is, with the next three; NULL: not known, or it has none
+    user_name     TEXT,
+    pod           TEXT,
+    release       TEXT, -- of this library
+    stop_reason   TEXT -- why it alone is to stop; NULL: it is not
 ) STRICT;
 
 CREATE INDEX workers_by_run ON workers (master_job_id, start_time, worker_id);
@@ -333,5 +339,23 @@ CREATE TABLE call_limits (
     part          REAL NOT NULL, -- how much of the limit was used at part_when: less than 1 after a refusal
     part_when     TEXT NOT NULL,
     paused_until  TEXT, -- until then, no call begins
-    pause_reason  TEXT
+    pause_reason  TEXT,
+    shares        TEXT -- JSON: the runs that use it now, and how far each has used its share; NULL: none
 ) STRICT;
+
+-- What people and programs did to the store beyond writing to it, and who they were: rows are only added.
+CREATE TABLE actions (
+    action_id TEXT NOT NULL PRIMARY KEY,
+    time      TEXT NOT NULL,
+    action    TEXT NOT NULL, -- what was done: 'cancel', 'delete', ...
+    kind      TEXT NOT NULL, -- of what it was done to: 'run', 'worker', 'limit', 'store', ...
+    target    TEXT, -- its id or name; NULL: the store
+    detail    TEXT, -- for people; or NULL
+    host      TEXT, -- who did it, with the next three; NULL: not known, or there is none
+    user_name TEXT,
+    pod       TEXT,
+    release   TEXT
+) STRICT;
+
+CREATE INDEX actions_by_time ON actions (time, action_id);
+CREATE INDEX actions_by_target ON actions (target, time, action_id);

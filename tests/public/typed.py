@@ -357,7 +357,7 @@ async def the_ledger(ledger: RunLedger, now: datetime) -> None:
     assert_type(await ledger.find_failures(["r1"]), dict[str, str])
     (progress,) = await ledger.get_progress(await ledger.find_runs(text="math", limit=1))
     assert_type((progress, progress.done, progress.total), tuple[RunProgress, int, int | None])
-    assert_type(await ledger.list_runs(status_filter=["failed"], limit=1), list[ListedRun])
+    assert_type((await ledger.list_runs(limit=1), await ledger.count_runs()), tuple[list[ListedRun], dict[str, int]])
     timeline = await ledger.get_timeline("run-1", of="attempts", buckets=60, seconds=1)
     assert_type((timeline, timeline.buckets), tuple[Timeline, tuple[TimelineBucket, ...]])
     assert_type(await ledger.list_steps("j1"), list[Step])

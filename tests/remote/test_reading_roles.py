@@ -49,6 +49,7 @@ def test_a_reader_sees_and_exports(postgres_uri: str, reader: str, tmp_path: Pat
     assert call("export", workload.MASTER, str(out), *place).status == 0
     assert len(out.read_text().splitlines()) == 1
     assert call_json("record", "r1", *place)["data"] == {"answer": 1}
+    assert f'run="{workload.MASTER}",status="{run["status"]}"' in call("metrics", *place).out
     refused = call("delete", workload.MASTER, "--yes", *place)
     assert refused.status == 2
     assert "privilege" in refused.err or "may not" in refused.err

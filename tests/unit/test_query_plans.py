@@ -50,7 +50,7 @@ LISTS = frozenset(
         "whole_records_of", "whole_run", "whole_attempts_of", "whole_steps_of",
         "page_of_projects",
         "list_runs_after", "list_runs_before", "list_runs_of_project_after", "list_runs_of_project_before",
-        "list_run_states", "count_records_of_runs", "list_actions", "list_actions_on",
+        "list_run_states", "count_records_of_runs", "count_runs", "list_actions", "list_actions_on",
     }
 )  # fmt: skip
 """The lists, counts and resume look-ups of the published API and beyond."""

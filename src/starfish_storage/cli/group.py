@@ -46,6 +46,7 @@ _SECTIONS = {
         "config": "Print the request configuration of a run.",
         "limits": "Show or set limits of calls that runs share.",
         "view": "Show what is in the store in a browser.",
+        "metrics": "Print or serve metrics for Prometheus.",
     },
     "Judge": {
         "annotate": "Accept, reject, label, rate, comment or edit records.",

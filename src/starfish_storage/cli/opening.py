@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import warnings
-from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Generator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
 
 from starfish_storage.cli.place import STORE_VARIABLE, Place
 from starfish_storage.data.mounts import VolatileFileSystemWarning
+from starfish_storage.data.patience import RETRY_VARIABLE
 from starfish_storage.errors import StoreOpenError, StoreVersionError
 from starfish_storage.interface import Storage
 from starfish_storage.keys import DATABASE_FILE, ROW_LOG_FILE
@@ -22,6 +23,8 @@ from starfish_storage.uri import is_object_uri
 _LOOK_SECONDS = 1.0  # at a lock that somebody holds: one commit takes less
 _REACH_SECONDS = 5.0
 """How long a command tries to reach a server before it gives up."""
+
+_PATIENCE = "3"  # seconds; a page that waits longer for a server says nothing, and people think it is broken
 
 
 @asynccontextmanager
@@ -132,3 +135,16 @@ def _no_store(place: Place) -> StoreOpenError:
     return StoreOpenError(
         place.shown, f"{reason}; name a store with --store or {STORE_VARIABLE}, or make one with 'generate'"
     )
+
+
+@contextmanager
+def impatient() -> Generator[None]:
+    """Let a store that is opened meanwhile give up early, unless somebody has said how long it is to try."""
+    if RETRY_VARIABLE in os.environ:
+        yield
+        return
+    os.environ[RETRY_VARIABLE] = _PATIENCE
+    try:
+        yield
+    finally:
+        del os.environ[RETRY_VARIABLE]

@@ -7,8 +7,6 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -16,18 +14,16 @@ import click
 
 from starfish_storage import __version__
 from starfish_storage.cli.bundling import BundleOptions, with_bundle_options, write_bundle
-from starfish_storage.cli.opening import existing, reading
+from starfish_storage.cli.opening import existing, impatient, reading
 from starfish_storage.cli.options import example, with_store
 from starfish_storage.cli.output import say
 from starfish_storage.cli.place import Place, place_of
-from starfish_storage.data.patience import RETRY_VARIABLE
 from starfish_storage.extras import need
 from starfish_storage.keys import DATABASE_FILE
 from starfish_storage.metadata.sqlite.starfish_copy import older_format
 
 _DEFAULT_HOST = "127.0.0.1"
 _LAST_PORT = 65535
-_PATIENCE = "3"  # seconds; a page that waits longer for a server says nothing, and people think it is broken
 
 
 @click.command("view", epilog=example("view --store /data/store --port 8000"))
@@ -116,23 +112,10 @@ async def _view(place: Place, host: str, port: int, *, opens: bool, author: str 
 
                 webbrowser.open(address)
 
-        with _impatient():
+        with impatient():
             async with reading(place) if review is None else existing(place) as storage:
                 app = application(storage, place.shown, place.command, access, __version__, notice, review)
                 await ViewerServer(app, announce).serve(sockets=[listening])
-
-
-@contextmanager
-def _impatient() -> Generator[None]:
-    """Let a store that is opened meanwhile give up early, unless somebody has said how long it is to try."""
-    if RETRY_VARIABLE in os.environ:
-        yield
-        return
-    os.environ[RETRY_VARIABLE] = _PATIENCE
-    try:
-        yield
-    finally:
-        del os.environ[RETRY_VARIABLE]
 
 
 def notice_of(place: Place) -> str:

@@ -61,6 +61,10 @@ class ProgressLedger(ABC):
         """
 
     @abstractmethod
+    async def count_runs(self) -> dict[str, int]:
+        """Return how many runs of the store are in each status that occurs. Raises nothing of its own."""
+
+    @abstractmethod
     async def list_runs(
         self, project_id: str | None = None, status_filter: Sequence[str] | None = None, limit: int | None = None
     ) -> list[ListedRun]:

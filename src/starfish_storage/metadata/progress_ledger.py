@@ -60,6 +60,10 @@ class SQLProgressLedger(LedgerAccess, ProgressLedger):
         )
         return found if before is None else found[::-1]
 
+    async def count_runs(self) -> dict[str, int]:
+        """See `ProgressLedger.count_runs`."""
+        return await self._database.all(self._queries["count_runs"], (), dict)
+
     async def list_runs(
         self, project_id: str | None = None, status_filter: Sequence[str] | None = None, limit: int | None = None
     ) -> list[ListedRun]:

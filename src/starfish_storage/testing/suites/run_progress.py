@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -93,6 +94,7 @@ class ProgressTests(StorageSuite):
         assert await ledger.list_runs(jobs[0].project_id, ["failed", "completed"]) == [
             run for run in runs if run.job.status == "failed"
         ]
+        assert await ledger.count_runs() == Counter(job.status for job in jobs)
         assert await ledger.list_runs(limit=1) == runs[:1]
         assert await ledger.list_runs("none") == []
         with refused(InvalidInputError):

@@ -30,6 +30,9 @@ WHERE project_id = :project_id AND status = :status
 -- merged
 ORDER BY creation_time, master_job_id LIMIT :limit
 
+-- name: count_runs
+SELECT status, count(*) FROM master_jobs GROUP BY status
+
 -- name: list_record_spans
 -- When the first and the last record of each status began: both are ends of a range of the index.
 -- each status

@@ -40,6 +40,9 @@ format: .venv/ready  ## Format the code and mend what the linter can
 	$(RUN) ruff check --fix
 	$(RUN) ruff format
 
+sync: .venv/ready  ## Make the synchronous face from the asynchronous one, after a change of that
+	$(RUN) python scripts/make_sync.py
+
 bench: .venv/ready  ## Measure against the peer and against raw loops, and print the tables of benchmarks/RESULTS.md
 	$(RUN) python -m benchmarks
 

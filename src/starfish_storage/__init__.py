@@ -180,7 +180,7 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 _ROOMS = (
     *("copying", "export", "generation", "http", "imports", "interface", "maintenance", "models", "opening"),
-    *("publishing", "runs"),
+    *("publishing", "runs", "sync"),
 )
 
 

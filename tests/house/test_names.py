@@ -18,6 +18,8 @@ def types_by_name() -> dict[str, set[str]]:
     """Return the names of classes, and with each the files that define a class or an alias of that name."""
     classes, aliases = defaultdict[str, set[str]](set), defaultdict[str, set[str]](set)
     for path in SOURCES.rglob("*.py"):
+        if path.parent.name == "sync":
+            continue  # a synchronous face is called like the class that it is the face of
         file = str(path.relative_to(SOURCES))
         for node in ast.parse(path.read_text("utf-8")).body:
             if isinstance(node, ast.ClassDef):

@@ -21,7 +21,7 @@ from starfish_storage import LocalStorage, PostgresStorage, Storage
 
 ROOMS = (
     *("", ".conversations", ".copying", ".export", ".generation", ".imports", ".interface", ".maintenance", ".models"),
-    *(".publishing", ".runs"),
+    *(".publishing", ".runs", ".sync"),
 )
 FOREIGN = ("click", "rich", "asyncpg", "obstore", "pyarrow", "pydantic", "apsw", "jsonschema", "tenacity")
 

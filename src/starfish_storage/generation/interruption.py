@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import threading
 from collections.abc import Callable, Generator
+from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import Any
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _IN_PLACE = 3
@@ -65,12 +68,15 @@ class _Handlers:
     """
 
     def __init__(self) -> None:
-        self._watching: list[Interruption] = []
-        self._before: dict[int, object] = {}
+        self.watching: list[Interruption] = []
+        self._installed = 0
+        self._before: dict[int, Any] = {}
         self._received = 0
 
-    def add(self, interruption: Interruption) -> None:
-        if not self._watching:
+    @contextlib.contextmanager
+    def installed(self) -> Generator[None]:
+        """Receive signals; in the main thread only."""
+        if not self._installed:
             self._received = 0
             for number in _SIGNALS:
                 handler = signal.getsignal(number)
@@ -78,42 +84,79 @@ class _Handlers:
                 if handler is not signal.SIG_IGN and handler is not None:
                     signal.signal(number, self._came)
                     self._before[number] = handler
-        self._watching.append(interruption)
+        self._installed += 1
+        try:
+            yield
+        finally:
+            self._installed -= 1
+            if not self._installed:
+                self._restore()
 
-    def remove(self, interruption: Interruption) -> None:
-        self._watching.remove(interruption)
-        if not self._watching:
-            for number, handler in self._before.items():
-                if signal.getsignal(number) == self._came:  # otherwise somebody has replaced it meanwhile
-                    signal.signal(number, handler)  # pyright: ignore[reportArgumentType] (what getsignal returned)
-            self._before.clear()
+    def _restore(self) -> None:
+        for number, handler in self._before.items():
+            if signal.getsignal(number) == self._came:  # otherwise somebody has replaced it meanwhile
+                signal.signal(number, handler)
+        self._before.clear()
 
-    def _came(self, number: int, _frame: object) -> None:
+    def _came(self, number: int, frame: object) -> None:
+        watching = tuple(self.watching)
+        if not watching:
+            self._as_before(number, frame)
+            return
         self._received += 1
-        for interruption in tuple(self._watching):
+        for interruption in watching:
             interruption.came(number)
         if self._received >= _IN_PLACE and number == signal.SIGINT:
             raise KeyboardInterrupt
 
+    def _as_before(self, number: int, frame: object) -> None:
+        """Do what the signal did before: a run that is to watch has not begun yet, or is over."""
+        handler = self._before.get(number)
+        if callable(handler):
+            handler(number, frame)
+        else:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+
 
 _handlers = _Handlers()
+_relayed: ContextVar[bool] = ContextVar("starfish_storage_relayed_signals", default=False)
+
+
+@contextlib.contextmanager
+def relayed() -> Generator[None]:
+    """Let a run that another thread carries out, while this one waits for it, see the signals that come meanwhile.
+
+    Only the main thread gets signals; in another one this does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    token = _relayed.set(True)
+    try:
+        with _handlers.installed():
+            yield
+    finally:
+        _relayed.reset(token)
 
 
 @contextlib.contextmanager
 def watched(on_first: Callable[[str], None], on_second: Callable[[], None]) -> Generator[Interruption]:
     """Call ``on_first`` at the first signal and ``on_second`` at each further one, in the event loop's thread.
 
-    Only the main thread gets signals; in another thread this watches nothing.
+    In a thread other than the main one, and for which that one does not wait in `relayed`, this watches nothing.
     """
     seen = Interruption(on_first, on_second)
-    if threading.current_thread() is not threading.main_thread():
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main and not _relayed.get():
         yield seen
         return
-    _handlers.add(seen)
-    try:
-        yield seen
-    finally:
-        _handlers.remove(seen)
+    with _handlers.installed() if is_main else contextlib.nullcontext():
+        _handlers.watching.append(seen)
+        try:
+            yield seen
+        finally:
+            _handlers.watching.remove(seen)
 
 
 @contextlib.contextmanager

@@ -22,7 +22,7 @@ PROJECT = Path(__file__).parents[2]
 PAGES = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *sorted((PROJECT / "docs").rglob("*.md"))]
 
 _FENCE = re.compile(r"^```(?P<info>[^\n]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
-_RUN_IN_SHELL = {"cat", "chmod", "cp", "grep", "ls", "mkdir", "starfish-storage"}
+_RUN_IN_SHELL = {"cat", "chmod", "cp", "grep", "ls", "mkdir", "python", "starfish-storage"}
 _ENDING = re.compile(r" \|\| test \$\? = (\d)$")
 _ONLY_IN_SHELL = re.compile(r"[|&;<>$`*]")
 _NOT_RUN = {"duckdb", "pip"}  # not there, or would change the environment

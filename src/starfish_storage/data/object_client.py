@@ -17,6 +17,7 @@ from starfish_storage.errors import (
     StoreOpenError,
 )
 from starfish_storage.files.spare_descriptors import SPARES
+from starfish_storage.telemetry import current
 from starfish_storage.uri import ObjectUri
 
 if TYPE_CHECKING:
@@ -294,6 +295,7 @@ class ObjectClient:
         pauses = wait_random_exponential(_SHORTEST_PAUSE, _LONGEST_PAUSE)
 
         def attempt() -> Result:
+            current().round_trip("object_store")
             try:
                 return request(path)
             except BaseException as error:  # noqa: BLE001 (raised below: here, the text of obstore's would go along)

@@ -18,6 +18,7 @@ from starfish_storage.generation.stopping import StoppedError
 from starfish_storage.generation.under_way import StepKey, under_way
 from starfish_storage.runs import CallCounts, ClaimedInput, Usage
 from starfish_storage.runs.calls import UNPRICED
+from starfish_storage.telemetry import current
 
 _making = threading.Lock()  # of what few attempts have
 _counting = threading.Lock()  # which usage is in the row of its attempt, and which came after it
@@ -104,6 +105,7 @@ class AttemptAccount:
         in_step = used_in_step.get()
         if in_step is not None:
             in_step.append(used)
+        current().used(used)
         self._add(used)
 
     def _log_paid(self, used: Usage) -> None:
@@ -137,6 +139,7 @@ class AttemptAccount:
             else:
                 return False
         self._on_cost(reported.cost - used.cost)
+        current().corrected(reported.cost - used.cost)
         return True
 
     def _add(self, used: Usage) -> None:

@@ -24,6 +24,7 @@ from starfish_storage.generation.provider_errors import is_limit, retry_after
 from starfish_storage.generation.replies import StepRules
 from starfish_storage.generation.retrying import OutputMisfitError, until_settled
 from starfish_storage.generation.returned import as_list
+from starfish_storage.generation.stopping import StoppedError
 from starfish_storage.generation.storing import Outbox
 from starfish_storage.generation.tracebacks import error_texts, storable_text
 from starfish_storage.runs import (
@@ -36,6 +37,7 @@ from starfish_storage.runs import (
     Worker,
     status_of_input,
 )
+from starfish_storage.telemetry import current
 from starfish_storage.times import utc_now
 
 logger = logging.getLogger(__name__)
@@ -117,7 +119,7 @@ class Attempts:
         try:
             outputs = await until_settled(
                 settings.options.retry,
-                self._attempt,
+                self._observed_attempt if current().is_on else self._attempt,
                 before_wait=self._store_failed,
                 sleep=settings.sleep,
                 outlast=self._outlast,
@@ -202,6 +204,20 @@ class Attempts:
             # The function did its part if its output did not fit, unless a misfit is to be tried again.
             is_misfit = isinstance(self._raised, OutputMisfitError) and not self._settings.options.retry_on_misfit
             await self._account.stored(None if is_misfit else self._raised, timed_out=self._timed_out)
+
+    async def _observed_attempt(self) -> list[Output]:
+        claimed = self._claimed
+        with current().attempt(claimed.master_job_id, claimed.job_id, self._number + 1) as observed:
+            try:
+                outputs = await self._attempt()
+            except BaseException as error:
+                observed.note("cancelled" if isinstance(error, (*ENDING, StoppedError)) else "failed", error)
+                raise
+            finally:
+                if self._account is not None:
+                    observed.used(self._account.usage)
+            observed.note("completed")
+            return outputs
 
     async def _attempt(self) -> list[Output]:
         settings = self._settings

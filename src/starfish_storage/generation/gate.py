@@ -14,6 +14,7 @@ from starfish_storage.generation.options import Options
 from starfish_storage.generation.rates import SharedRate
 from starfish_storage.generation.stopping import StoppedError, Stopping
 from starfish_storage.runs import Usage
+from starfish_storage.telemetry import current
 from starfish_storage.times import utc_now
 
 logger = logging.getLogger(__name__)
@@ -86,6 +87,7 @@ class Gate:
         Raises:
             StoppedError: the worker should stop.
         """
+        began = monotonic()
         await self._place()
         self.calls += 1
         try:
@@ -94,6 +96,7 @@ class Gate:
             self.calls -= 1
             self._wake()
             raise
+        current().waited(monotonic() - began, "gate")
 
     def leave(self, usage: Sequence[Usage], *, succeeded: bool) -> None:
         """Note that a call has ended, and what it used."""
@@ -203,6 +206,7 @@ class Gate:
             return False
         self._paused_until, self.reason = until, reason
         self._is_open = False
+        current().paused(seconds)
         if self._rate is None:  # else they begin one after the other anyway, and fewer after a refusal
             self._at_most = 1
         else:

@@ -19,6 +19,7 @@ from starfish_storage.generation.under_way import StepKey
 from starfish_storage.runs import MOST_NOTES, CallCounts, CallNote, Step, Usage
 from starfish_storage.runs.calls import UNPRICED
 from starfish_storage.runs.exchanges import CallResponse
+from starfish_storage.telemetry import current
 from starfish_storage.times import utc_now
 
 _LONGEST_MESSAGE = 500
@@ -235,6 +236,7 @@ class RequestUnderWay:
         self._give_back = give_back
         self._held = held
         self._is_streamed = self._has_ended = False
+        self._observed = current().request(asked.name, asked.model)
 
     def stream(self) -> None:
         """Note that the function gets the answer piece by piece from now on."""
@@ -253,6 +255,7 @@ class RequestUnderWay:
             return  # a stream that was read on after its attempt
         self._has_ended = True
         self._requests.count_paid(answer.usage)  # before it is stored: it was paid for either way
+        self._observe(answer.usage)
         storing = asyncio.ensure_future(self._store(answer))
         try:
             await asyncio.shield(storing)
@@ -271,6 +274,7 @@ class RequestUnderWay:
             self._requests.replies.course.failure(error)
         self._give_back()
         answer = self.part()
+        self._observe(None if answer is None else answer.usage, kind or "cancelled")
         if answer is None:
             self._close()
             return
@@ -308,6 +312,11 @@ class RequestUnderWay:
             () if used is None else (used,),
             call=key.call, request_key=asked.key, request=asked.packed, asked_when=self._began,
         )  # fmt: skip
+
+    def _observe(self, usage: Usage | None, error: str | None = None) -> None:
+        if usage is not None:
+            self._observed.used((usage,))
+        self._observed.end(error)
 
     def _close(self) -> None:
         self._end_course()

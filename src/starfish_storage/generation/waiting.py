@@ -24,6 +24,7 @@ from starfish_storage.errors import (
     StoreVersionError,
 )
 from starfish_storage.generation.stopping import StoppedError, Stopping
+from starfish_storage.telemetry import current
 
 logger = logging.getLogger(__name__)
 
@@ -229,6 +230,7 @@ class StoreWait:
         woken.set()
         if not self._failing:
             self._over.set()
+            current().waited(time.monotonic() - self._since, "store")
             if self.seconds and not self._stopping.is_hurried and time.monotonic() - self._since < self.seconds:
                 self._note(f"the run goes on, after {timedelta(seconds=round(time.monotonic() - self._since))}")
 

@@ -35,6 +35,7 @@ from starfish_storage.generation.under_way import under_way
 from starfish_storage.generation.waiting import StoreWait
 from starfish_storage.interface import Storage
 from starfish_storage.runs import ClaimedInput, Outcome, RunState
+from starfish_storage.telemetry import current, look
 from starfish_storage.times import utc_now
 
 logger = logging.getLogger(__name__)
@@ -146,7 +147,8 @@ class RunWorker:
             await self._heartbeat.start()
             await self._sharing.look(self._state)
             self.reporter.begin(self.progress())
-            await self._work()
+            with look().run(self.master_job_id, self._worker.worker_id):
+                await self._work()
         finally:
             await to_the_end(self._end())
         if self._errors:
@@ -259,7 +261,8 @@ class RunWorker:
                     claimed = await self._claims.next()
                 if claimed is None or self.stopping.is_wanted:
                     return  # the worker releases claimed inputs that were not begun when it ends
-                claimed = await self._work_on(claimed)
+                with current().input(self.master_job_id, claimed.job_id):
+                    claimed = await self._work_on(claimed)
             except StoppedError:
                 return  # while the store took nothing; what was paid for is in the outbox
             if claimed is None:
@@ -289,6 +292,7 @@ class RunWorker:
         finishing = self._outbox.finish(outcome, attempts.refused, claim_next=self._claims.may_go_on)
         del outcome  # while it waits for the store, it need not be in memory
         finished = await finishing
+        current().finished(finished)
         if not is_counted and (found := attempts.failed_when_stored) is not None:
             await self._takes_back(found, None)
         elif not is_counted:

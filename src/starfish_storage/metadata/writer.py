@@ -19,6 +19,7 @@ from typing import Final, Protocol
 from starfish_storage.errors import StorageError
 from starfish_storage.metadata.lifecycle import closed_to_writes
 from starfish_storage.metadata.operations import WriteOperation, resolve
+from starfish_storage.telemetry import current, look
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +33,11 @@ Command = Callable[[], None]
 
 class Commit(Protocol):
     """What commits groups; all of it runs in the writer's thread."""
+
+    @property
+    def system(self) -> str:
+        """The database, as OpenTelemetry calls it."""
+        ...
 
     @property
     def has_unsynced(self) -> bool:
@@ -83,6 +89,7 @@ class Writer:
         Raises:
             StorageError: the store cannot be opened.
         """
+        look()
         self._thread.start()
         error = self._opened.get()
         if error is not None:
@@ -235,6 +242,7 @@ def _fit_together(group: list[WriteOperation]) -> bool:
 
 
 def _commit_group(commit: Commit, group: list[WriteOperation]) -> None:
+    began = time.monotonic()
     try:
         commit.run(group)
     except Exception as error:  # noqa: BLE001 (a defect of ours must not leave callers waiting for ever)
@@ -246,3 +254,7 @@ def _commit_group(commit: Commit, group: list[WriteOperation]) -> None:
                 continue
             operation.error = operation.error or StorageError(f"the writer failed unexpectedly ({kind}); see the log.")
     resolve(group)
+    telemetry = current()
+    if telemetry.is_on:
+        failed = sum(operation.error is not None for operation in group)
+        telemetry.group(commit.system, time.monotonic() - began, len(group), failed)

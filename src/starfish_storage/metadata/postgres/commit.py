@@ -74,6 +74,7 @@ class PostgresCommit:
         abandoned: threading.Event,
         layout: AskedLayout | None = None,
     ) -> None:
+        self.system = "postgresql"
         self._address = address
         self._data = data
         self._waiting = Waiting(patience, abandoned)

@@ -21,6 +21,7 @@ from starfish_storage.metadata.postgres.connecting import answer_of, connect, es
 from starfish_storage.metadata.postgres.sessions import refuse_pooled_transactions
 from starfish_storage.metadata.queries import postgres_queries
 from starfish_storage.metadata.row import Row
+from starfish_storage.telemetry import current
 
 logger = logging.getLogger(__name__)
 
@@ -144,6 +145,7 @@ class PostgresConnection:
 
     def _wait(self, call: Coroutine[Any, Any, Result]) -> Result:
         answer = answer_of(self._connection, call, silence(self._patience), self._connect_again)
+        current().round_trip("postgresql")
         return self._loop.run_until_complete(answer)
 
     async def _connect(self) -> Any:

@@ -29,6 +29,7 @@ from starfish_storage.metadata.postgres.migrate import KNOWN_VERSION
 from starfish_storage.metadata.postgres.retrying import insist_in_loop
 from starfish_storage.metadata.postgres.sessions import ServerSession, open_session
 from starfish_storage.metadata.row import Row
+from starfish_storage.telemetry import current
 
 logger = logging.getLogger(__name__)
 
@@ -154,6 +155,7 @@ class PostgresReaders:
     async def _fetch_once(self, query: str, parameters: Row) -> Sequence[Any]:
         try:
             async with self._pool.acquire() as connection:
+                current().round_trip("postgresql")
                 call = connection.fetch(query, *map(escaped, parameters))
                 found = await answer_of(connection, call, silence(self._patience), self._connect_again)
         except OSError as error:

@@ -73,6 +73,7 @@ class GroupCommit:
         data_elsewhere: bool = False,
         layout: AskedLayout | None = None,
     ) -> None:
+        self.system = "sqlite"
         self._path = f"{root}/{DATABASE_FILE}"
         self._data = data
         self._row_log = row_log

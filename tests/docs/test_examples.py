@@ -16,11 +16,12 @@ from typing import Any
 
 import pytest
 
+from cli.calling import call
 from docs.pages import PAGES, PROJECT, blocks, commands, file_of, run_in_process, run_python
 from servers.paying import PayingServer
-from starfish_storage import LocalStorage
+from starfish_storage import GenerationMasterJob, LocalStorage
+from starfish_storage.demo import gsm8k_run
 
-DEMO = PROJECT / "examples" / "gsm8k_run.py"
 ANSWERS = PROJECT / "examples" / "gsm8k" / "model_solutions.jsonl"
 NEEDS_SERVERS = PROJECT / "docs" / "how-to" / "cluster.md"
 NEEDS_A_BUCKET = PROJECT / "docs" / "how-to" / "remote.md"
@@ -153,10 +154,10 @@ def test_every_decision_is_listed():
     assert listed == sorted(listed)
 
 
-def run_demo(answers: Path, store: Path) -> str:
+def run_demo(*words: str) -> str:
     # No terminal, and an encoding that a pipe gets in a bare environment.
     environment = {"PATH": os.environ["PATH"], "PYTHONUTF8": "1", "COLUMNS": "100"}
-    command = [sys.executable, str(DEMO), str(answers), "--store", str(store)]
+    command = [sys.executable, "-m", *words]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
 
 
@@ -166,14 +167,17 @@ def number(pattern: str, output: str) -> int:
     return int(found[1].replace(",", ""))
 
 
-async def test_the_demo_kills_its_run_resumes_it_and_can_be_run_again(tmp_path: Path):
-    problems = [json.loads(line) for line in ANSWERS.read_text("utf-8").splitlines()][:60]
-    answers, store = tmp_path / "answers.jsonl", tmp_path / "a store"
-    answers.write_text("".join(json.dumps(problem) + "\n" for problem in problems), "utf-8")
-    models = ("6b_finetuning", "6b_verification", "175b_finetuning", "175b_verification")
-    right = sum(problem[model]["is_correct"] for problem in problems for model in models)
+def test_the_demo_kills_its_run_resumes_it_and_can_be_run_again(tmp_path: Path):
+    """As a program with answers that are given, as `make demo` does, and as a command with those of the package."""
+    store = tmp_path / "a store"
+    problems = [json.loads(line) for line in gsm8k_run.ANSWERS.read_text("utf-8").splitlines()]
+    right = sum(problem[model]["is_correct"] for problem in problems for model in gsm8k_run.MODELS)
+    assert (len(problems), right) == (60, 84)
 
-    outputs = [run_demo(answers, store) for _ in range(2)]
+    outputs = [
+        run_demo("starfish_storage.demo", str(gsm8k_run.ANSWERS), "--store", str(store)),
+        run_demo("starfish_storage", "demo", "--store", str(store)),
+    ]
 
     for output in outputs:
         charged = number(r"kill -9 when ([\d,]+) calls", output)
@@ -186,22 +190,29 @@ async def test_the_demo_kills_its_run_resumes_it_and_can_be_run_again(tmp_path: 
         assert f"'completed': {right}, 'filtered': {240 - right}" in output
         record = json.loads(output[output.index("{") : output.index("\n}") + 2])
         assert record["question"] in {problem["question"] for problem in problems}
-        looks = output.partition("Look around:\n")[2].splitlines()
-        assert [look.split()[3] for look in looks] == ["runs", "show", "verify"]
-        for look in looks:  # with no directory of the project in the way to commands
-            subprocess.run(shlex.split(look), env={"PATH": "/usr/bin:/bin"}, capture_output=True, check=True)
+    looks = outputs[0].partition("Look around:\n")[2].splitlines()
+    assert [look.split()[3] for look in looks] == ["runs", "show", "verify"]
+    for look in looks:  # with no directory of the project in the way to commands
+        subprocess.run(shlex.split(look), env={"PATH": "/usr/bin:/bin"}, capture_output=True, check=True)
+    looks = outputs[1].partition("Look around:\n")[2].splitlines()
+    assert [shlex.split(look)[1] for look in looks] == ["runs", "show", "records", "verify", "view"]
+    assert all(call(*shlex.split(look)[1:]).status == 0 for look in looks[:-1])
+    runs = asyncio.run(demo_runs(store))
+    assert [(run.status, run.completed_record_count) for run in runs] == [("completed", right)] * 2
+    assert not list(tmp_path.glob("*.charged"))
+
+
+async def demo_runs(store: Path) -> list[GenerationMasterJob]:
     async with LocalStorage(store.as_uri()) as storage:
         runs = await storage.list_master_jobs("gsm8k")
-        assert [run.status for run in runs] == ["completed"] * 2
-        assert [run.completed_record_count for run in runs] == [right] * 2
         for run in runs:
             assert len(await storage.list_execution_jobs(run.master_job_id)) == 240
-    assert not list(tmp_path.glob("*.charged"))
+        return runs
 
 
 def test_the_demo_says_what_is_wrong(tmp_path: Path):
     (tmp_path / "file").touch()
-    command = [sys.executable, str(DEMO), "--store", str(tmp_path / "file")]
+    command = [sys.executable, "-m", "starfish_storage.demo", "--store", str(tmp_path / "file")]
     failed = subprocess.run(command, capture_output=True, text=True, check=False)
     assert failed.returncode == 1
     assert "name a directory" in failed.stderr
@@ -209,6 +220,9 @@ def test_the_demo_says_what_is_wrong(tmp_path: Path):
 
 
 def test_the_demo_is_short_and_its_input_is_a_part():
-    assert len(DEMO.read_text("utf-8").splitlines()) <= 100
+    assert len(Path(gsm8k_run.__file__).read_text("utf-8").splitlines()) <= 125
     assert ANSWERS.stat().st_size < 700_000
-    assert "Copyright (c) 2021 OpenAI" in (ANSWERS.parent / "README.md").read_text("utf-8")
+    assert ANSWERS.read_bytes().startswith(gsm8k_run.ANSWERS.read_bytes())
+    of_package = gsm8k_run.ANSWERS.with_name("model_solutions-LICENSE.txt")
+    for licence in (ANSWERS.with_name("README.md"), of_package):
+        assert "Copyright (c) 2021 OpenAI" in licence.read_text("utf-8")

@@ -24,6 +24,9 @@ from starfish_storage.errors import RunChangedError, StorageError, shorten
 
 # Kept here, so that the list of commands is printed without importing any of them.
 _SECTIONS = {
+    "Try": {
+        "demo": "Kill a run of recorded answers, resume it, look.",
+    },
     "Generate": {
         "generate": "Call a function with each input of a file.",
         "resume": "Continue a run that was interrupted or killed.",

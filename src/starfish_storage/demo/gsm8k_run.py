@@ -1,8 +1,8 @@
-"""Ask four models 330 questions, kill the run half way with kill -9, resume it, and show what was not paid for twice.
+"""Ask four models questions, kill the run half way with kill -9, resume it, and show what was not paid for twice.
 
-The questions are grade-school problems (see gsm8k/README.md). The models are replayed from a file instead of being
-paid, with what real ones do put in: some calls are slow, and some fail at first. Everything else is what a run of
-your own would do. Each demo adds a run to the store.
+The questions are grade-school problems, GSM8K's. The models are replayed from a file instead of being paid, with what
+real ones do put in: some calls are slow, and some fail at first. Everything else is what a run of your own would do.
+Each demo adds a run to the store. `make demo` asks all 330 questions, `starfish-storage demo` the 60 that lie here.
 """
 
 import argparse
@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -20,6 +21,7 @@ from starfish_storage import StorageError, open_storage
 from starfish_storage.generation import Context, Filtered, Run, generate, resume
 
 MODELS = ("6b_finetuning", "6b_verification", "175b_finetuning", "175b_verification")
+ANSWERS = Path(__file__).with_name("model_solutions.jsonl")
 replies: dict[str, dict[str, Any]] = {}  # by question
 charged: Path  # a line for each call that was charged, kept outside the store
 
@@ -60,7 +62,7 @@ def calls() -> int:
     return len(charged.read_text().splitlines()) if charged.exists() else 0
 
 
-def kill_half_way(command: list[str]) -> None:
+def kill_half_way(command: Sequence[str]) -> None:
     """Start the run in a process of its own, and kill that once half of the calls were charged."""
     with subprocess.Popen(command) as process:
         while process.poll() is None and calls() < len(replies) * len(MODELS) // 2:
@@ -68,9 +70,17 @@ def kill_half_way(command: list[str]) -> None:
         process.kill()
 
 
-def main(store: Path, run: str, command: list[str]) -> None:
-    """Kill, resume, report."""
+def show(answers: Path, store: Path) -> str:
+    """Kill, resume, report; return the id of the run.
+
+    Args:
+        answers: the recorded answers, a JSON Lines file like the one that lies here.
+        store: the directory of the store, which is made if it is not there.
+    """
+    run = f"gsm8k-{uuid4().hex[:8]}"
+    prepare(answers, store, run)
     print(f"{len(replies)} questions to {len(MODELS)} models = {len(replies) * len(MODELS):,} calls. Starting ...")
+    command = (sys.executable, "-m", "starfish_storage.demo", str(answers), "--store", str(store), "--begin", run)
     kill_half_way(command)
     print(f"\nkill -9 when {calls():,} calls had been charged. Resuming ...")
     done = asyncio.run(go_on(store.as_uri(), run))
@@ -79,22 +89,35 @@ def main(store: Path, run: str, command: list[str]) -> None:
     print(f"not paid for twice: {done.done_before:,} inputs, which starting over would have asked again")
     print(f"paid for twice:     {twice:,} of at most 50 calls that were in flight when the run was killed")
     charged.unlink()
-    look = f"{Path(sys.executable).with_name('starfish-storage')} --store {store.as_uri()}"
-    print(f"\nLook around:\n  {look} runs\n  {look} show {run}\n  {look} verify")
+    return run
 
 
-if __name__ == "__main__":
+def prepare(answers: Path, store: Path, run: str) -> None:
+    """Read the answers, and say where calls are charged."""
+    global charged  # noqa: PLW0603 (`answer` is a function as users write it: it gets an input, and nothing of ours)
+    replies.update((one["question"], one) for one in map(json.loads, answers.read_text("utf-8").splitlines()))
+    charged = store.with_name(f"{store.name}-{run}.charged")
+
+
+def main() -> None:
+    """Run the program."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    part = Path(__file__).parent / "gsm8k" / "model_solutions.jsonl"
-    arguments.add_argument("answers", nargs="?", type=Path, default=part, help="a JSON Lines file like the default one")
+    arguments.add_argument("answers", nargs="?", type=Path, default=ANSWERS, help="a JSON Lines file like the default")
     arguments.add_argument("--store", type=Path, default=Path("store"), help="default: ./store")
     arguments.add_argument("--begin", metavar="RUN", help="only start a run of this id")
     given = arguments.parse_args()
-    store, run = given.store.absolute(), given.begin or f"gsm8k-{uuid4().hex[:8]}"
-    charged = store.with_name(f"{store.name}-{run}.charged")
+    store = given.store.absolute()
     try:
-        replies.update((one["question"], one) for one in map(json.loads, given.answers.open(encoding="utf-8")))
-        own = [sys.executable, __file__, str(given.answers), "--store", str(store), "--begin", run]
-        asyncio.run(begin(store.as_uri(), run)) if given.begin else main(store, run, own)
+        if given.begin:
+            prepare(given.answers, store, given.begin)
+            asyncio.run(begin(store.as_uri(), given.begin))
+        else:
+            look_around(store, show(given.answers, store))
     except (StorageError, OSError) as error:
         raise SystemExit(f"gsm8k_run: {error}") from error
+
+
+def look_around(store: Path, run: str) -> None:
+    """Say how to look at what is in the store."""
+    look = f"{Path(sys.executable).with_name('starfish-storage')} --store {store.as_uri()}"
+    print(f"\nLook around:\n  {look} runs\n  {look} show {run}\n  {look} verify")

@@ -1,6 +1,6 @@
 # Everything sets itself up: Python 3.11+ and make are all a machine needs.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-fast check format bench docs screenshots site clean .venv/foreign .venv/foreign-tools
+.PHONY: help dist lowest demo test test-slow test-fast check format bench docs screenshots site clean .venv/foreign .venv/foreign-tools
 
 PYTHON ?= python3
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
@@ -17,8 +17,14 @@ export PYTHONDONTWRITEBYTECODE :=
 help:  ## Show what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
+dist: .venv/release  ## Build wheel and sdist into dist/, check them, and try the wheel on each Python that is here
+	$(RUN) python scripts/make_dist.py $(DIST)
+
+lowest: .venv/ready  ## Run a part of the tests with the lowest versions that pyproject.toml allows
+	$(RUN) python scripts/try_lowest.py $(TESTS)
+
 demo: .venv/ready  ## Store a real generation run, reopen it and show it
-	$(RUN) python examples/gsm8k_run.py
+	$(RUN) python -m starfish_storage.demo examples/gsm8k/model_solutions.jsonl
 
 test: .venv/ready  ## Run the tests (the slow ones in a reduced size)
 	$(RUN) pytest --durations=20 $(SIDE_BY_SIDE)
@@ -64,7 +70,7 @@ clean:  ## Remove what was set up
 	@touch $@
 
 # Each adds its group and, being inexact, leaves the other's.
-.venv/browser .venv/clients .venv/cluster .venv/site: .venv/ready
+.venv/browser .venv/clients .venv/cluster .venv/release .venv/site: .venv/ready
 	$(UV) sync --frozen --quiet --compile-bytecode --inexact --group $(@F)
 	@touch $@
 

@@ -55,6 +55,7 @@ from starfish_storage.errors import (
 
 if TYPE_CHECKING:
     from starfish_storage.data.mounts import NetworkFileSystemWarning, VolatileFileSystemWarning
+    from starfish_storage.decorating import recorded
     from starfish_storage.generation import (
         Context,
         Duplicate,
@@ -151,6 +152,7 @@ __all__ = [
     "generate",
     "open_storage",
     "read_inputs",
+    "recorded",
     "resume",
     "retry",
 ]
@@ -165,6 +167,7 @@ logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 _HOMES = {
     "starfish_storage.data.mounts": ["NetworkFileSystemWarning", "VolatileFileSystemWarning"],
+    "starfish_storage.decorating": ["recorded"],
     "starfish_storage.generation": [
         *("Context", "Duplicate", "Filtered", "cancel", "generate", "read_inputs", "resume", "retry"),
     ],
@@ -179,8 +182,8 @@ _HOMES = {
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 _ROOMS = (
-    *("copying", "export", "generation", "http", "imports", "interface", "maintenance", "models", "opening"),
-    *("publishing", "runs", "sync"),
+    *("copying", "decorating", "export", "generation", "http", "imports", "interface", "maintenance", "models"),
+    *("opening", "publishing", "runs", "sync"),
 )
 
 

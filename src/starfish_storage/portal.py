@@ -52,6 +52,22 @@ def call(work: Coroutine[Any, Any, Result]) -> Result:
     return _PortalCall(work, portal).result()
 
 
+async def awaited(work: Coroutine[Any, Any, Result]) -> Result:
+    """Run a coroutine in the portal's event loop, and await it in whichever loop this is. Cancelling this cancels it.
+
+    Raises:
+        StorageStateError: the interpreter ends.
+    """
+    if is_in_portal():
+        return await work
+    try:
+        portal = _running()
+    except StorageError:
+        work.close()
+        raise
+    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, portal.loop))
+
+
 def iterate(found: AsyncIterator[Result]) -> Generator[Result]:
     """Yield what an asynchronous iterator yields. When this one is closed or abandoned, so is that one."""
     try:

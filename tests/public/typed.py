@@ -351,6 +351,7 @@ async def the_ledger(ledger: RunLedger, now: datetime) -> None:
     assert_type(await ledger.count_inputs("run-1"), dict[str, int])
     assert_type(await ledger.list_workers("run-1"), list[Worker])
     assert_type(await ledger.claim_inputs("run-1", "w1", 1, now), list[ClaimedInput])
+    assert_type(await ledger.claim_input("run-1", "j1", "w1", now), ClaimedInput | None)
     assert_type(await ledger.list_attempts("j1"), list[Attempt])
     assert_type(await ledger.account_for_inputs(["j1"]), dict[str, InputAccount])
     assert_type(await ledger.find_origins(["r1"]), dict[str, RecordOrigin])

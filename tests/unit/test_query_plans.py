@@ -184,7 +184,7 @@ def test_the_longest_common_statements_stay_prepared() -> None:
         assert len(QUERIES.repeated(name, SQLiteRowWriter.most_rows)) <= kept, name
 
 
-@pytest.mark.parametrize("name", ["claim_inputs", "finish_input", "return_input"])
+@pytest.mark.parametrize("name", ["claim_input", "claim_inputs", "finish_input", "return_input"])
 def test_a_change_of_a_status_writes_to_no_index_but_those_of_statuses(database: apsw.Connection, name: str) -> None:
     # Another one is in no order that inputs worked on together share: each of them would write pages of its own.
     text = QUERIES[name]

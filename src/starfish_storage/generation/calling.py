@@ -17,6 +17,9 @@ from starfish_storage.generation.loading import function_name, is_found_by_name,
 from starfish_storage.generation.threads import Threads
 from starfish_storage.value_forms import is_iterator
 
+IN_RUNS = "__starfish_storage_in_runs__"
+"""The method of what stands for a function and stores its calls itself: returns that function, and what runs call."""
+
 
 class BoundFunction:
     """A user's function, which gets the fields of an input as `Binding` says.
@@ -46,12 +49,13 @@ class BoundFunction:
         self.name = function_name(function)
         self.stored_name = stored_name(function)
         self.is_found_by_name = is_found_by_name(self.stored_name) and is_what_it_names(function)
-        self.function = function
+        in_runs = getattr(function, IN_RUNS, None)
+        self.function, self._called = (function, function) if in_runs is None else in_runs()
         self._code: str | None = None
-        self._is_async = _is_async(function)
+        self._is_async = _is_async(self._called)
         self._threads = Threads("starfish-storage-call")
         self._turn = asyncio.Semaphore(max_threads)
-        self._binding = Binding(function, self.name, context_type)
+        self._binding = Binding(self.function, self.name, context_type)
 
     def check(self, run_config: dict[str, Any]) -> None:
         """Check that the function can be called with an input.
@@ -78,7 +82,7 @@ class BoundFunction:
             Exception: what the function raised.
         """
         arguments, keywords = self._binding.arguments(run_config, context)
-        call = functools.partial(self.function, *arguments, **keywords)
+        call = functools.partial(self._called, *arguments, **keywords)
         try:
             result = call() if self._is_async else await self._in_thread(functools.partial(_plain_call, call, yielded))
             if inspect.isawaitable(result):

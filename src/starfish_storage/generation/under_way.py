@@ -149,12 +149,13 @@ class UnderWay:
             logger.warning("%s is still under way at the end of the run; its reply is kept if the program waits", key)
 
 
-_of_ledgers: WeakKeyDictionary[RunLedger, UnderWay] = WeakKeyDictionary()
+_of_ledgers: WeakKeyDictionary[RunLedger, dict[asyncio.AbstractEventLoop, UnderWay]] = WeakKeyDictionary()
 
 
 def under_way(ledger: RunLedger) -> UnderWay:
     """Return the calls under way of a store, in the event loop that runs."""
-    found = _of_ledgers.get(ledger)
-    if found is None or found.loop is not asyncio.get_running_loop():
-        found = _of_ledgers[ledger] = UnderWay()
-    return found
+    loop, known = asyncio.get_running_loop(), _of_ledgers.get(ledger, {})
+    if loop not in known:  # a new dict: another thread may look just now, for its own loop
+        known = {one: calls for one, calls in known.items() if not one.is_closed()} | {loop: UnderWay()}
+        _of_ledgers[ledger] = known
+    return known[loop]

@@ -194,6 +194,22 @@ class InputLedger(ABC):
         """
 
     @abstractmethod
+    async def claim_input(self, master_job_id: str, job_id: str, worker_id: str, now: datetime) -> ClaimedInput | None:
+        """Claim one input, if it is pending; return None if it is not, or if none may be claimed. Durable.
+
+        Not idempotent. No two workers, in whatever processes, claim the same input.
+
+        Args:
+            master_job_id: the run.
+            job_id: the input.
+            worker_id: who claims.
+            now: the time.
+
+        Raises:
+            NotFoundError: the worker is not noted for this run, because it was taken for dead.
+        """
+
+    @abstractmethod
     async def claim_inputs(
         self, master_job_id: str, worker_id: str, limit: int, now: datetime, budget: Budget | None = None
     ) -> list[ClaimedInput]:

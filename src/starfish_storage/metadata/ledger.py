@@ -186,6 +186,13 @@ class SQLRunLedger(
             return 0  # as nearly always
         return await self._write(lambda writer: ledger_writer.release_unowned_inputs(writer, *parameters, moment))
 
+    async def claim_input(self, master_job_id: str, job_id: str, worker_id: str, now: datetime) -> ClaimedInput | None:
+        """See `InputLedger.claim_input`."""
+        check_id("master_job_id", master_job_id)
+        given = (values.text("job_id", job_id), values.text("worker_id", worker_id), values.timestamp("now", now))
+        found = await self._write(lambda writer: ledger_writer.claim_input(writer, master_job_id, *given))
+        return None if found is None else self._read(ledger_rows.claimed_input, found)
+
     async def claim_inputs(
         self, master_job_id: str, worker_id: str, limit: int, now: datetime, budget: Budget | None = None
     ) -> list[ClaimedInput]:

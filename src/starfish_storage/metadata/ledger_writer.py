@@ -122,9 +122,21 @@ def claim_inputs(
     writer: RowWriter, master_job_id: str, worker_id: str, limit: int, now: str, budget: Budget | None = None
 ) -> list[ClaimedInputRow]:
     """Claim pending inputs, and return their rows. Not in the row log: what a repair finds unfinished is pending."""
+    _need_worker(writer, master_job_id, worker_id)
+    return claim(writer, master_job_id, worker_id, limit, now, budget)
+
+
+def claim_input(writer: RowWriter, master_job_id: str, job_id: str, worker_id: str, now: str) -> ClaimedInputRow | None:
+    """Claim an input, and return its row, if it is pending. Not in the row log, as in `claim_inputs`."""
+    _need_worker(writer, master_job_id, worker_id)
+    given = (worker_id, now, now, job_id, master_job_id, f"drain {master_job_id}")
+    found = writer.execute("claim_input", given).fetchall()
+    return ClaimedInputRow._make(found[0]) if found else None
+
+
+def _need_worker(writer: RowWriter, master_job_id: str, worker_id: str) -> None:
     if not is_noted(writer, master_job_id, worker_id):
         raise NotFoundError("worker", worker_id, "its lease had expired; note it with save_worker again")
-    return claim(writer, master_job_id, worker_id, limit, now, budget)
 
 
 def claim(

@@ -200,6 +200,22 @@ class InputLedger(Face):
         """
         return portal.call(self._called.release_unowned_inputs(master_job_id, now))
 
+    def claim_input(self, master_job_id: str, job_id: str, worker_id: str, now: datetime) -> ClaimedInput | None:
+        """Claim one input, if it is pending; return None if it is not, or if none may be claimed. Durable.
+
+        Not idempotent. No two workers, in whatever processes, claim the same input.
+
+        Args:
+            master_job_id: the run.
+            job_id: the input.
+            worker_id: who claims.
+            now: the time.
+
+        Raises:
+            NotFoundError: the worker is not noted for this run, because it was taken for dead.
+        """
+        return portal.call(self._called.claim_input(master_job_id, job_id, worker_id, now))
+
     def claim_inputs(
         self, master_job_id: str, worker_id: str, limit: int, now: datetime, budget: Budget | None = None
     ) -> list[ClaimedInput]:

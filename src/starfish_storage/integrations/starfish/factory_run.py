@@ -4,29 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from starfish_storage.errors import InvalidInputError, NotFoundError, StorageError
+from starfish_storage.errors import InvalidInputError, NotFoundError
 from starfish_storage.generation.account import AttemptAccount
 from starfish_storage.generation.code_identity import code_identity
-from starfish_storage.generation.lease import Heartbeat, is_dead, new_worker, release_dead
+from starfish_storage.generation.lease import is_dead, release_dead
 from starfish_storage.generation.options import Options
-from starfish_storage.generation.outcomes import OutputChecks
-from starfish_storage.generation.replies import StepRules
-from starfish_storage.generation.reuse import StoredAnswers
+from starfish_storage.generation.outside import OutsideRun
 from starfish_storage.generation.segments import segment_identity
-from starfish_storage.generation.spending import Spending
-from starfish_storage.generation.spool import ResultSpool
-from starfish_storage.generation.spooled import identity, take_in
-from starfish_storage.generation.stopping import Stopping
-from starfish_storage.generation.storing import Outbox
-from starfish_storage.generation.waiting import StoreWait
+from starfish_storage.generation.spooled import take_in
 from starfish_storage.interface import Storage
 from starfish_storage.keys import record_key, request_config_key
 from starfish_storage.models import GenerationMasterJob
-from starfish_storage.runs import Attempt, ClaimedInput, Outcome, Output, RunInput, RunState, input_job_id
+from starfish_storage.runs import ClaimedInput, Outcome, RunInput, RunState, input_job_id
 from starfish_storage.runs.outcomes import output_record_uid
 from starfish_storage.statuses import COUNTED_STATUSES, StatusMasterJob
 from starfish_storage.times import utc_now
@@ -37,7 +30,7 @@ _BATCH = 1000
 _OPEN = ("pending", "running")
 
 
-class FactoryRun:
+class FactoryRun(OutsideRun):
     """A run that a factory of this process works on.
 
     Args:
@@ -47,11 +40,6 @@ class FactoryRun:
         function: the user's function.
         options: how it is called.
         segment: the number of its segment.
-
-    Attributes:
-        id: the run.
-        checks: turn what the function returns into outputs.
-        stop_reason: why it should stop, if somebody asked for that; None otherwise.
     """
 
     def __init__(
@@ -63,43 +51,19 @@ class FactoryRun:
         options: Options,
         segment: int,
     ) -> None:
-        self.id = job.master_job_id
-        self.checks = OutputChecks(on_empty="skip")
-        self.stop_reason: str | None = None
-        self._storage = storage
-        self._ledger = storage.ledger
+        super().__init__(storage, state, job, lambda: code_identity(function), options, segment)
         of_config = storage.generate_request_config_path(self.id)
         self._data_place = of_config.removesuffix(f"/{request_config_key(self.id)}")
         self._inputs: dict[int, ClaimedInput] = {}
         self._ended: dict[int, str] = {}  # and the status of each, until it is put back
-        self._heartbeat = Heartbeat(self._ledger, new_worker(self.id, segment), options.lease, self._beat)
-        stopping = Stopping(self.id, lambda: None)
-        waiting = StoreWait(job.storage_uri, options.patience, stopping, storage.setup, lambda _: None)
-        self._spending = Spending(None, state.cost)
-        spool = ResultSpool(identity(job), self.worker_id)
-        self._outbox = Outbox(self._ledger, self._spending, waiting, spool)
-        answers = StoredAnswers(storage, self.id, options.reuse, options.replay)
-        self._rules = StepRules(self._ledger, self._outbox, options.reask, lambda: code_identity(function), answers)
-        self._writing: set[asyncio.Task[Any]] = set()
-        self._is_open = False
-
-    @property
-    def worker_id(self) -> str:
-        """The worker of this process."""
-        return self._heartbeat.worker.worker_id
-
-    @property
-    def segment(self) -> int | None:
-        """The number of the segment that its attempts are made in."""
-        return self._heartbeat.worker.segment
 
     # --- its inputs -----------------------------------------------------------------------------------------------
 
     async def register(self, inputs: Sequence[RunInput]) -> None:
         """Store the inputs of a new run."""
         for batch in batches(inputs):
-            await self._ledger.register_inputs(self.id, batch)
-        await self._ledger.complete_inputs(self.id)
+            await self.ledger.register_inputs(self.id, batch)
+        await self.ledger.complete_inputs(self.id)
         for one in inputs:
             job_id = input_job_id(self.id, one.position, one.digest())
             self._inputs[one.position] = ClaimedInput(job_id, self.id, one.position, one.run_config, 0)
@@ -108,8 +72,8 @@ class FactoryRun:
         """Read the inputs of a stored run, and return the positions of those that are completed."""
         done: list[int] = []
         last = None
-        while page := await self._ledger.list_inputs(self.id, after=last, limit=_BATCH):
-            accounts = await self._ledger.account_for_inputs([one.job_id for one in page])
+        while page := await self.ledger.list_inputs(self.id, after=last, limit=_BATCH):
+            accounts = await self.ledger.account_for_inputs([one.job_id for one in page])
             for one in page:
                 found = accounts[one.job_id]
                 claimed = ClaimedInput(one.job_id, self.id, one.position, found.run_config or {}, found.attempts)
@@ -125,7 +89,7 @@ class FactoryRun:
         """Return the completed outputs of these inputs, in order."""
         of_job = {self._inputs[position].job_id: position for position in positions}
         found: dict[int, list[tuple[int, str]]] = {position: [] for position in positions}
-        async for record in self._storage.iter_records(self.id, ["completed"]):
+        async for record in self.storage.iter_records(self.id, ["completed"]):
             position = of_job.get(record.job_id)
             if position is not None and record.output_ref is not None:
                 number = record.record_uid.rpartition("-")[2]
@@ -133,7 +97,7 @@ class FactoryRun:
         outputs: dict[int, list[dict[str, Any]]] = {}
         for batch in batches(positions):
             references = [reference for position in batch for _, reference in sorted(found[position])]
-            data = iter(await self._storage.get_records_data(references))
+            data = iter(await self.storage.get_records_data(references))
             for position in batch:
                 outputs[position] = list(itertools.islice(data, len(found[position])))
         return outputs
@@ -147,14 +111,14 @@ class FactoryRun:
             )
         status = self._ended.pop(position, None)
         if status is not None:
-            await self._ledger.reset_inputs(self.id, [status], job_ids=[claimed.job_id])
+            await self.ledger.reset_inputs(self.id, [status], job_ids=[claimed.job_id])
         return claimed
 
     def account(self, claimed: ClaimedInput) -> AttemptAccount:
         """Return what keeps the usage and the recorded calls of the next attempt at an input."""
         claimed = replace(claimed, attempts=claimed.attempts + 1)
         self._inputs[claimed.position] = claimed
-        return AttemptAccount(self._rules, claimed, claimed.attempts, self._spending.report)
+        return super().account(claimed)
 
     # --- what came of them ----------------------------------------------------------------------------------------
 
@@ -162,57 +126,27 @@ class FactoryRun:
         """Store an outcome, and return the references of its records. It is stored though the caller be cancelled."""
         return await self._in_background(self._finish(outcome))
 
-    async def save_failed(self, attempt: Attempt) -> None:
-        """Store an attempt that failed, after which the framework calls again."""
-        await self._in_background(self._outbox.save_failed(attempt))
-
-    async def release(self, attempt: Attempt, outputs: Sequence[Output]) -> None:
-        """Store an attempt that was stopped."""
-        await self._in_background(self._outbox.release(attempt, outputs))
-
-    async def forget_answers(self, claimed: ClaimedInput) -> None:
-        """Let the next attempt at an input ask its models anew."""
-        names = {one.name for one in await self._ledger.list_calls(claimed.job_id)}
-        await self._ledger.forget_steps(self.id, sorted(names), [claimed.job_id])
-
     async def _finish(self, outcome: Outcome) -> list[str]:
-        finished = await self._outbox.finish(outcome, self._refused, claim_next=False)
+        finished = await self.store(outcome)
         claimed = outcome.claimed
         if finished.status is not None and finished.status != "completed":
             self._ended[claimed.position] = finished.status
         uids = (output_record_uid(claimed.job_id, number) for number in range(len(outcome.outputs)))
         return [f"{self._data_place}/{record_key(uid)}" for uid in uids]
 
-    def _refused(self, outcome: Outcome, error: Exception) -> Outcome:
-        """Return the outcome to store in place of one that the store refused: its data is converted into JSON."""
-        checked = self.checks.stored_as_json(outcome.outputs)
-        if all(new is old for new, old in zip(checked.outputs, outcome.outputs, strict=True)):
-            raise error  # it was not the data
-        conversions = () if checked.notes is None else checked.notes.conversions()
-        return replace(outcome, attempt=replace(outcome.attempt, conversions=conversions), outputs=checked.outputs)
+    async def forget_answers(self, claimed: ClaimedInput) -> None:
+        """Let the next attempt at an input ask its models anew."""
+        names = {one.name for one in await self.ledger.list_calls(claimed.job_id)}
+        await self.ledger.forget_steps(self.id, sorted(names), [claimed.job_id])
 
-    async def _in_background(self, work: Coroutine[Any, Any, Result]) -> Result:
-        """Do work to its end: the framework cancels what it has under way when it stops, and the answer is paid for."""
-        task = asyncio.ensure_future(work)
-        self._writing.add(task)
-        task.add_done_callback(self._writing.discard)
-        return await asyncio.shield(task)
-
-    # --- its beginning and its end --------------------------------------------------------------------------------
-
-    async def open(self) -> None:
-        """Register the worker, and renew its lease from now on."""
-        await self._heartbeat.start()
-        self._outbox.begin()
-        self._is_open = True
+    # --- its end --------------------------------------------------------------------------------------------------
 
     async def settle(self, status: str, target: int) -> tuple[StatusMasterJob, dict[str, Any]]:
         """Wait until everything is stored; return the status of the run, and its summary."""
-        while self._writing:
-            await asyncio.wait(set(self._writing))
-        state = await self._ledger.refresh_run(self.id, utc_now())
-        records = await self._storage.count_records_for_master_job(self.id)
-        inputs = await self._ledger.count_inputs(self.id)
+        await self.written()
+        state = await self.ledger.refresh_run(self.id, utc_now())
+        records = await self.storage.count_records_for_master_job(self.id)
+        inputs = await self.ledger.count_inputs(self.id)
         summary = {
             **{name: records.get(name, 0) for name in COUNTED_STATUSES},
             "inputs": inputs,
@@ -224,24 +158,6 @@ class FactoryRun:
             "stop_reason": self.stop_reason,
         }
         return _status(status, inputs, target), summary
-
-    async def close(self) -> None:
-        """Forget the worker. Idempotent."""
-        if not self._is_open:
-            return
-        self._is_open = False
-        await self._heartbeat.stop()
-        try:
-            await self._ledger.remove_worker(self._heartbeat.worker, utc_now())
-        except StorageError:
-            pass  # its lease expires
-        finally:
-            self._heartbeat.forget()
-            await self._outbox.settle(is_decided=True)
-
-    async def _beat(self) -> None:
-        state = await self._ledger.refresh_run(self.id, utc_now())
-        self.stop_reason = state.stop_reason
 
 
 def _status(told: str, inputs: Mapping[str, int], target: int) -> StatusMasterJob:

@@ -219,6 +219,25 @@ class ClaimTests(StorageSuite):
             assert await outcome(claim(ledger, limit)) is InvalidInputError, limit
             assert await ledger.count_inputs(MASTER_JOB) == {"pending": 3}, limit
 
+    async def test_one_input_is_claimed_by_its_id(self, storage: Storage) -> None:
+        """By one worker, while it is pending and the run is not drained."""
+        ledger = await start(storage, 3)
+        await ledger.save_worker(a_worker("another"))
+        last = (await ledger.list_inputs(MASTER_JOB, limit=9))[-1].job_id
+        found = await asyncio.gather(
+            *(ledger.claim_input(MASTER_JOB, last, worker, at(5)) for worker in (WORKER, "another", WORKER))
+        )
+        (claimed,) = [one for one in found if one is not None]
+        assert (claimed.job_id, claimed.position, claimed.run_config) == (last, 2, {"question": 2})
+        assert (await ledger.finish_input(an_outcome(claimed, kept()))).status == "completed"
+        assert await ledger.claim_input(MASTER_JOB, last, WORKER, at(5)) is None
+        assert await ledger.claim_input(MASTER_JOB, "nobody", WORKER, at(5)) is None
+        await ledger.begin_drain(MASTER_JOB)
+        first = (await ledger.list_inputs(MASTER_JOB, limit=1))[0].job_id
+        assert await ledger.claim_input(MASTER_JOB, first, WORKER, at(5)) is None
+        with refused(NotFoundError, "stranger"):
+            await ledger.claim_input(MASTER_JOB, first, "stranger", at(5))
+
     async def test_only_a_noted_worker_of_the_run_claims(self, storage: Storage) -> None:
         """A worker that others took for dead must register again; a worker of another run does not count."""
         ledger = await start(storage)

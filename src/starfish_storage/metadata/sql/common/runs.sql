@@ -123,6 +123,15 @@ UPDATE execution_jobs SET
     status = 'pending', worker_id = NULL, start_time = NULL, end_time = NULL, last_update_time = :last_update_time
 WHERE job_id = :job_id
 
+-- name: claim_input
+-- One that is named, unless another worker holds it or it has ended: on a server, it waits for who changes it just now.
+UPDATE execution_jobs SET
+    status = 'running', worker_id = :worker_id, start_time = :start_time, end_time = NULL,
+    last_update_time = :last_update_time
+WHERE job_id = :job_id AND master_job_id = :master_job_id AND status = 'pending' AND position IS NOT NULL
+  AND NOT EXISTS (SELECT 1 FROM settings WHERE name IN ('drain', :drain))
+RETURNING {claimed_input.columns}
+
 -- name: return_claim
 UPDATE execution_jobs SET
     status = 'pending', worker_id = NULL, start_time = NULL, end_time = NULL, last_update_time = :last_update_time

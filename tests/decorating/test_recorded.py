@@ -82,7 +82,7 @@ def test_every_kind_of_function_returns_what_is_stored(place: Place) -> None:
 
         found = [plain(value) for value in values]
         found += [list(several(2)), list(several(1)), list(several(0)), *asyncio.run(awaited())]
-        return [*found, Asking("small").asked("Oslo"), Asking("large").asked("Oslo"), Asking.of_class("Bern")]
+        return [*found, Asking("small").asked("Oslo"), Asking("large").asked("Oslo"), Asking.of_class("Bern")]  # pyright: ignore[reportCallIssue] (a classmethod of what is no function)
 
     expected = [*values, [(0, "item"), (1, "item")], [(0, "item")], [], City(text="Rome"), [0, 1]]
     expected += [("small on Oslo", 1), ("large on Oslo", 1), "Asking Bern"]
@@ -257,7 +257,7 @@ def test_other_code_asks_anew_and_gets_the_answers_that_models_gave(store: str) 
     body = {"model": "small", "messages": [{"role": "user", "content": "Paris"}]}
 
     @recorded(store, ignore=["sender"])
-    def answer(sender: http.Any, question: str) -> str:
+    def answer(sender: Any, question: str) -> str:
         return sender.post(URL, json=body).json()["choices"][0]["message"]["content"]
 
     @recorded(store)

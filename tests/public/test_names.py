@@ -20,8 +20,8 @@ from public import typed
 from starfish_storage import LocalStorage, PostgresStorage, Storage
 
 ROOMS = (
-    *("", ".conversations", ".copying", ".export", ".generation", ".imports", ".interface", ".maintenance", ".models"),
-    *(".publishing", ".runs", ".sync"),
+    *("", ".conversations", ".copying", ".decorating", ".export", ".generation", ".imports", ".interface"),
+    *(".maintenance", ".models", ".publishing", ".runs", ".sync"),
 )
 FOREIGN = ("click", "rich", "asyncpg", "obstore", "pyarrow", "pydantic", "apsw", "jsonschema", "tenacity")
 

@@ -6,16 +6,15 @@ import asyncio
 import os
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Any, TypeVar
 
 from starfish_storage.errors import StorageError
 from starfish_storage.interface import Storage
 from starfish_storage.opening import open_storage
-from starfish_storage.portal import close_at_exit
+from starfish_storage.portal import Closable, close_at_exit
 from starfish_storage.uri import as_uri
 
-if TYPE_CHECKING:
-    from starfish_storage.decorating.recording import Recording
+Made = TypeVar("Made", bound=Closable)
 
 Place = tuple[str, str | None]
 """Where a store lies, and where its data does, if not there."""
@@ -28,7 +27,7 @@ class OpenStore:
         self._place = place
         self._storage: Storage | None = None
         self._opening = asyncio.Lock()
-        self.recordings: dict[object, Recording] = {}
+        self.recordings: dict[object, Any] = {}
 
     async def opened(self) -> Storage:
         """Return the storage, set up."""
@@ -60,8 +59,8 @@ _making = threading.Lock()
 def recording_of(
     place: tuple[str | os.PathLike[str], str | os.PathLike[str] | None],
     key: object,
-    make: Callable[[OpenStore], Recording],
-) -> Recording:
+    make: Callable[[OpenStore], Made],
+) -> Made:
     """Return the recording of a function of this process; it is made by the first call, and reads nothing yet.
 
     Args:

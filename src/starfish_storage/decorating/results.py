@@ -120,8 +120,9 @@ class Results:
             kind: Any = typing.get_type_hints(self._function, include_extras=True).get("return")
             if self._is_generator and kind is not None:
                 kind = next(iter(typing.get_args(kind)), None)
-            is_plain: bool = kind is None or ((typing.get_origin(kind) or kind) in _PLAIN and not any(_more_in(kind)))
-            return None if is_plain else cast("TypeAdapter[Any]", TypeAdapter(kind))
+            if kind is None or ((typing.get_origin(kind) or kind) in _PLAIN and not any(_more_in(kind))):
+                return None
+            return cast("TypeAdapter[Any]", TypeAdapter(kind))
         except Exception:  # noqa: BLE001 (annotations are any code, and of classes that pydantic does not know)
             return None
 

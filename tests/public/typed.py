@@ -32,11 +32,9 @@ from starfish_storage import (
     cancel,
     generate,
     open_storage,
-    recorded,
     resume,
     retry,
 )
-from starfish_storage.decorating import RecordedRow
 from starfish_storage.export import FrameOptions, to_pandas, to_polars
 from starfish_storage.generation import (
     AskedReason,
@@ -348,45 +346,11 @@ async def a_step(context: Context) -> None:
     assert_type(await context.forget("model-call"), None)
 
 
-@recorded("store")
-def recorded_plain(question: str, temperature: float = 0.5) -> dict[str, str]:
-    return {"answer": question}
-
-
-@recorded("store", config={"model": "small"}, ignore=["client"])
-async def recorded_later(client: object, question: str) -> str:
-    return question
-
-
-@recorded("store")
-async def recorded_items(number: int) -> AsyncIterator[int]:
-    yield number
-
-
-class WithRecordedMethod:
-    @recorded("store", instance=lambda self: None)
-    def ask(self, question: str) -> int:
-        return 1
-
-
-async def recorded_functions() -> None:
-    assert_type(recorded_plain("Paris", temperature=0.1), dict[str, str])
-    assert_type(await recorded_later(None, "Paris"), str)
-    assert_type([one async for one in recorded_items(3)], list[int])
-    assert_type(WithRecordedMethod().ask("Paris"), int)
-    assert_type(recorded_plain.run(["Paris"], max_concurrency=2), Run)
-    assert_type(await recorded_later.run([{"question": "Paris"}]), Run)
-    assert_type(recorded_plain.records(), list[RecordedRow])
-    assert_type(await recorded_later.records(), list[RecordedRow])
-    recorded_plain(1)  # pyright: ignore[reportArgumentType] (that is the point)
-
-
 async def the_ledger(ledger: RunLedger, now: datetime) -> None:
     assert_type(await ledger.get_run("run-1"), RunState | None)
     assert_type(await ledger.count_inputs("run-1"), dict[str, int])
     assert_type(await ledger.list_workers("run-1"), list[Worker])
     assert_type(await ledger.claim_inputs("run-1", "w1", 1, now), list[ClaimedInput])
-    assert_type(await ledger.claim_input("run-1", "j1", "w1", now), ClaimedInput | None)
     assert_type(await ledger.list_attempts("j1"), list[Attempt])
     assert_type(await ledger.account_for_inputs(["j1"]), dict[str, InputAccount])
     assert_type(await ledger.find_origins(["r1"]), dict[str, RecordOrigin])

@@ -66,7 +66,8 @@ class Arguments:
             if name in self._ignored:
                 continue
             parameter = self._signature.parameters[name]
-            if is_method and number == 0:
+            # A class method of Python 3.13 is no method of what stands for its function.
+            if number == 0 and (is_method or isinstance(value, type)):
                 found[name] = self._instance_form(name, value)
             elif parameter.kind is parameter.VAR_KEYWORD:
                 for key, one in value.items():

@@ -188,13 +188,15 @@ def recorded(
         *(ignore, instance, Options(reuse=reuse)),
     )
 
-    def recorder(function: Callable[..., Any]) -> Any:
-        if not hasattr(function, "__code__"):
-            raise InvalidInputError(
-                f"recorded() takes a function, not an object of type {type(function).__name__}: put it directly above "
-                "the function, below @classmethod or @staticmethod."
-            )
-        calls = RecordedCalls(function, how)
-        return AsyncRecorded[..., Any](calls) if calls.is_async else Recorded[..., Any](calls)
+    return cast("Recorder", functools.partial(_standing, how))
 
-    return cast("Recorder", recorder)
+
+def _standing(how: How, function: Callable[..., Any]) -> Any:
+    """Return what stands for a function."""
+    if not hasattr(function, "__code__"):
+        raise InvalidInputError(
+            f"recorded() takes a function, not an object of type {type(function).__name__}: put it directly above the "
+            "function, below @classmethod or @staticmethod."
+        )
+    calls = RecordedCalls(function, how)
+    return AsyncRecorded[..., Any](calls) if calls.is_async else Recorded[..., Any](calls)

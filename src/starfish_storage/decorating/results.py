@@ -122,7 +122,7 @@ class Results:
                 kind = next(iter(typing.get_args(kind)), None)
             if kind is None or ((typing.get_origin(kind) or kind) in _PLAIN and not any(_more_in(kind))):
                 return None
-            return cast("TypeAdapter[Any]", TypeAdapter(kind))
+            return TypeAdapter(kind)
         except Exception:  # noqa: BLE001 (annotations are any code, and of classes that pydantic does not know)
             return None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from starfish_storage.decorating.decorator import AsyncRecorded, Recorded, Recorder, recorded
+from starfish_storage.decorating.decorator import AsyncRecorded, Recorded, RecordsCalls, recorded
 from starfish_storage.decorating.reading import RecordedRow
 
-__all__ = ["AsyncRecorded", "Recorded", "RecordedRow", "Recorder", "recorded"]
+__all__ = ["AsyncRecorded", "Recorded", "RecordedRow", "RecordsCalls", "recorded"]

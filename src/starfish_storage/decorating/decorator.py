@@ -130,7 +130,7 @@ class AsyncRecorded(_Stands[P, Result]):
         return await records_of(self._calls.recording(self._root))
 
 
-class Recorder(Protocol):
+class RecordsCalls(Protocol):
     """What `recorded` returns: it takes a function, and returns what stands for it."""
 
     @overload
@@ -156,7 +156,7 @@ def recorded(
     ignore: Sequence[str] = (),
     instance: Callable[[Any], Any] | None = None,
     reuse: Reuse = "project",
-) -> Recorder:
+) -> RecordsCalls:
     """Record the calls of a function: its results are stored, and the same arguments get the stored result.
 
     The result is durable before the caller gets it, and the caller gets it as it is stored: JSON, in the type that the
@@ -188,7 +188,7 @@ def recorded(
         *(ignore, instance, Options(reuse=reuse)),
     )
 
-    return cast("Recorder", functools.partial(_standing, how))
+    return cast("RecordsCalls", functools.partial(_standing, how))
 
 
 def _standing(how: How, function: Callable[..., Any]) -> Any:

@@ -16,14 +16,14 @@ from starfish_storage.uri import as_uri
 
 Made = TypeVar("Made", bound=Closable)
 
-Place = tuple[str, str | None]
+StorePlace = tuple[str, str | None]
 """Where a store lies, and where its data does, if not there."""
 
 
 class OpenStore:
     """A store, and the runs in it that functions of this process are recorded in. Used in the portal's event loop."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: StorePlace) -> None:
         self._place = place
         self._storage: Storage | None = None
         self._opening = asyncio.Lock()
@@ -52,7 +52,7 @@ class OpenStore:
                 await storage.close()
 
 
-_stores: dict[Place, OpenStore] = {}
+_stores: dict[StorePlace, OpenStore] = {}
 _making = threading.Lock()
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from starfish_storage.decorating.recording import Recording, Turn, within
+from starfish_storage.decorating.recording import CallTurn, Recording, within
 from starfish_storage.errors import InvalidDataError
 from starfish_storage.generation.account import AttemptAccount, attempt_under_way
 from starfish_storage.generation.storing import Outbox, Stored
@@ -26,7 +26,7 @@ class PaidCall:
         turn: which input is called for.
     """
 
-    def __init__(self, recording: Recording, turn: Turn) -> None:
+    def __init__(self, recording: Recording, turn: CallTurn) -> None:
         self._recording = recording
         self._turn = turn
         rules = turn.run.rules
@@ -38,7 +38,7 @@ class PaidCall:
         self._conversions: tuple[Conversion, ...] = ()
 
     @classmethod
-    async def made(cls, recording: Recording, turn: Turn) -> PaidCall:
+    async def made(cls, recording: Recording, turn: CallTurn) -> PaidCall:
         """Return a call that is made in the event loop that runs."""
         return cls(recording, turn)
 

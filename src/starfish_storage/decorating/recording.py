@@ -84,7 +84,7 @@ class Stored:
 
 
 @dataclass(slots=True, eq=False)
-class Turn:
+class CallTurn:
     """It is the caller's turn to call the function for an input; others wait until it has ended.
 
     Attributes:
@@ -99,7 +99,7 @@ class Turn:
 
 
 @dataclass(slots=True, eq=False)
-class _Call:
+class _CallUnderWay:
     """A call under way: the others that want the same wait for it."""
 
     ended: asyncio.Event = field(default_factory=asyncio.Event)
@@ -118,7 +118,7 @@ class Recording:
         self._store = store
         self._function = function
         self._id: str | None = None
-        self._calls: dict[str, _Call] = {}
+        self._calls: dict[str, _CallUnderWay] = {}
         self._new: dict[str, dict[str, Any]] = {}  # inputs that are about to be stored, by their digests
         self._appending = asyncio.Lock()
         self._opening = asyncio.Lock()
@@ -130,7 +130,7 @@ class Recording:
 
     # --- calls ----------------------------------------------------------------------------------------------------
 
-    async def begin(self, given: dict[str, Any], taken: list[Turn]) -> Stored | None:
+    async def begin(self, given: dict[str, Any], taken: list[CallTurn]) -> Stored | None:
         """Return what is stored for an input; None if it is the caller's turn to call the function.
 
         Args:
@@ -151,7 +151,7 @@ class Recording:
             await call.ended.wait()
             if call.error is not None:
                 raise call.error
-        self._calls[digest] = _Call()
+        self._calls[digest] = _CallUnderWay()
         self._busy += 1
         try:
             found = await self._found(given, digest)
@@ -176,7 +176,7 @@ class Recording:
         call.ended.set()
         self._rest()
 
-    async def give_back(self, turn: Turn) -> None:
+    async def give_back(self, turn: CallTurn) -> None:
         """End a turn in which nothing was called."""
         job_id, now = turn.claimed.job_id, utc_now()
         attempt = Attempt(job_id, turn.run.id, 0, turn.run.worker_id, "cancelled", now, now)
@@ -190,7 +190,7 @@ class Recording:
         if not self._busy and self._run is not None:
             self._idle = asyncio.get_running_loop().call_later(_IDLE_SECONDS, self._close_soon)
 
-    async def _found(self, given: dict[str, Any], digest: str) -> Stored | Turn:
+    async def _found(self, given: dict[str, Any], digest: str) -> Stored | CallTurn:
         storage, run_id = await self.opened()
         known = await _input_of(storage, run_id, digest)
         if known is not None and (stored := await _stored(storage, known.job_id, known.status)) is not None:
@@ -208,7 +208,7 @@ class Recording:
             if job.status not in OPEN:
                 await storage.ledger.reset_inputs(run_id, [job.status], job_ids=[job_id])
             if (claimed := await _claimed(run, job_id)) is not None:
-                return Turn(digest, replace(claimed, attempts=claimed.attempts + 1), run)
+                return CallTurn(digest, replace(claimed, attempts=claimed.attempts + 1), run)
             await asyncio.sleep(pause)  # another process works on it, and tells nobody when it ends
             pause = min(2 * pause, _LONGEST_LOOK)
             await release_dead(storage.ledger, run_id)

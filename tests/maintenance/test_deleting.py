@@ -15,6 +15,7 @@ from copying import stores
 from copying.stores import whole
 from durability import processes
 from maintenance.remote_stores import RemoteStore
+from remote.transactions import Transaction
 from starfish_storage import (
     GenerationJob,
     InvalidInputError,
@@ -26,9 +27,16 @@ from starfish_storage import (
     resume,
 )
 from starfish_storage.copying import copy
+from starfish_storage.keys import record_key
 from starfish_storage.maintenance import collect, repair, verify
 from starfish_storage.metadata import deleting
+from starfish_storage.uri import path_of_file_uri
 
+_SAVE_LIKE = """
+INSERT INTO records (
+    record_uid, job_id, master_job_id, status, output_ref, start_time, end_time, last_update_time)
+SELECT $1, $3, master_job_id, status, $4, start_time, end_time, last_update_time FROM records WHERE record_uid = $2
+"""
 _KINDS = ("files", "packed", "postgres, directory", "postgres, s3")
 
 
@@ -125,7 +133,7 @@ async def test_parts_leave_what_one_transaction_leaves(place: tuple[str, str]) -
     assert (found.findings, found.records, found.files) == ((), 0, 0)
 
 
-@pytest.mark.parametrize("place", ["files", "postgres, directory"], indirect=True)
+@pytest.mark.parametrize("place", ["files"], indirect=True)
 async def test_others_write_between_the_parts(place: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deleting, "_MOST_AT_ONCE", 1)
     uri, data_uri = place
@@ -137,6 +145,52 @@ async def test_others_write_between_the_parts(place: tuple[str, str], monkeypatc
         assert first == {saved}
         await deletion
         assert (await storage.get_record_metadata("late")) is not None
+
+
+@pytest.mark.parametrize("place", ["postgres, directory"], indirect=True)
+async def test_postgres_lets_others_write_during_a_part(
+    place: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A part waits for a row that another transaction has locked to borrow its data; the store is free meanwhile."""
+    monkeypatch.setattr(deleting, "_MOST_AT_ONCE", 2)
+    uri, data_uri = place
+    async with open_storage(uri, data_uri) as storage, open_storage(uri, data_uri) as other:
+        await other.save_record(_late("first"), {})
+        records = await storage.get_records_for_master_job(runs.ENDED, ["completed"])
+        lent = next(one for one in records if one.output_ref and one.record_uid != "lent to")
+        data, key = await other.get_record_data(lent.output_ref or ""), record_key(lent.record_uid)
+        with Transaction(uri, Path(path_of_file_uri(data_uri))) as borrower:
+            borrower.make(lambda rows: rows.data_of(lent.record_uid))
+            deletion = asyncio.create_task(storage.delete_master_job(runs.ENDED))
+            while not borrower.make(borrower.holds_up_anybody):
+                assert not deletion.done()
+                await asyncio.sleep(0.01)  # a part may not have begun
+            async with asyncio.timeout(60):
+                await other.save_record(_late("late"), {"late": True})
+            assert not deletion.done()
+            borrower.execute(_SAVE_LIKE, "borrower 2", "late", "sum", key)
+            borrower.commit()
+        await deletion
+        borrowed = await other.get_record_metadata("borrower 2")
+        assert borrowed is not None
+        assert await other.get_record_data(borrowed.output_ref or "") == data
+    assert verify(uri, data_uri).findings == ()
+
+
+@pytest.mark.parametrize("place", ["postgres, directory"], indirect=True)
+async def test_postgres_keeps_an_execution_job_that_gets_a_record_meanwhile(place: tuple[str, str]) -> None:
+    """It would take the row of the record along, and leave its data."""
+    uri, data = place[0], Path(path_of_file_uri(place[1]))
+    async with open_storage(*place) as storage:
+        await storage.log_execution_job_start(GenerationJob(job_id="empty", master_job_id=runs.LOGGED, run_config={}))
+        await storage.save_record(_late("late"), {})
+        with Transaction(uri, data) as saver, Transaction(uri, data) as deleter:
+            saver.execute(_SAVE_LIKE, "own", "late", "empty", None)
+            deleted = deleter.begin_waiting(lambda rows: rows.delete_jobs_without_records(["empty"]), saver)
+            saver.commit()
+            deleted.result()
+            deleter.commit()
+        assert await storage.get_record_metadata("own") is not None
 
 
 def _late(uid: str) -> Record:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 
 from starfish_storage.errors import NotFoundError
@@ -14,12 +15,13 @@ from starfish_storage.metadata.row import only_value, only_values
 from starfish_storage.metadata.row_writer import RowWriter
 
 _MOST_AT_ONCE = 512
-"""Rows of records, or of execution jobs, in a part: others wait some tens of milliseconds for it.
-
-Execution jobs take their attempts and steps with them.
-"""
-_REST = 0.02
-"""Seconds between two parts: a process that waits for SQLite's writer lock looks for it as often."""
+"""Rows of records, or of execution jobs, in a part, at most. Execution jobs take their attempts and steps with them."""
+_FIRST = 64
+"""The same of the first part: how long one takes is not known before."""
+_PART_SECONDS = 0.03
+"""How long a part should take: in SQLite, others wait for it; in PostgreSQL, those in the same process."""
+_REST = 0.03
+"""Seconds between two parts: a process that waits for SQLite's writer lock looks for it every 20 ms."""
 
 
 class Deleting:
@@ -87,16 +89,26 @@ class Deleting:
         """Delete what belongs to a master job, but for what fits into one transaction."""
         await self._database.write(WriteOperation(lambda writer: _note(writer, master_job_id)))
         for delete in (_delete_some_records, _delete_some_versions, _delete_some_jobs):
-            while await self._delete_part(delete, master_job_id) == _MOST_AT_ONCE:  # noqa: ASYNC110 (see below)
+            rows = min(_FIRST, _MOST_AT_ONCE)
+            while True:
+                deleted, seconds = await self._delete_part(delete, master_job_id, rows)
+                if deleted < rows:
+                    break
                 await asyncio.sleep(_REST)  # not until something happens: it is the turn of others
+                rows = max(1, min(2 * rows, _MOST_AT_ONCE, int(rows * _PART_SECONDS / max(seconds, 1e-6))))
 
-    async def _delete_part(self, delete: Callable[[RowWriter, str], int], master_job_id: str) -> int:
-        deleted: list[int] = []
+    async def _delete_part(
+        self, delete: Callable[[RowWriter, str, int], int], master_job_id: str, rows: int
+    ) -> tuple[int, float]:
+        """Delete so many rows, and return how many there were and how many seconds it took, without the commit."""
+        deleted: list[tuple[int, float]] = []
 
         def apply(writer: RowWriter) -> None:
-            deleted[:] = [delete(writer, master_job_id)]  # once more, if the group is tried again
+            begun = time.monotonic()
+            count = delete(writer, master_job_id, rows)
+            deleted[:] = [(count, time.monotonic() - begun)]  # once more, if the group is tried again
 
-        await self._database.write(WriteOperation(apply, removals=(0, 0)))
+        await self._database.write(WriteOperation(apply, removals=(0, 0), shares=True))
         return deleted[0]
 
 
@@ -117,22 +129,22 @@ def _note(writer: RowWriter, master_job_id: str) -> None:
     writer.execute("request_stop", ("it is being deleted", master_job_id))
 
 
-def _delete_some_records(writer: RowWriter, master_job_id: str) -> int:
-    uids: list[str] = writer.values("list_some_records", (master_job_id, _MOST_AT_ONCE))
+def _delete_some_records(writer: RowWriter, master_job_id: str, rows: int) -> int:
+    uids: list[str] = writer.values("list_some_records", (master_job_id, rows))
     if uids:
         writer.delete_records(uids)
     return len(uids)
 
 
-def _delete_some_versions(writer: RowWriter, master_job_id: str) -> int:
+def _delete_some_versions(writer: RowWriter, master_job_id: str, rows: int) -> int:
     """Delete versions of records that are not there themselves."""
-    uids: list[str] = writer.values("list_some_versioned_records", (master_job_id, _MOST_AT_ONCE))
+    uids: list[str] = writer.values("list_some_versioned_records", (master_job_id, rows))
     if uids:
         writer.delete_records(list(dict.fromkeys(uids)))
     return len(uids)
 
 
-def _delete_some_jobs(writer: RowWriter, master_job_id: str) -> int:
-    ids: list[str] = writer.values("list_some_jobs_without_records", (master_job_id, _MOST_AT_ONCE))
-    writer.change_each("delete_execution_job", [(job_id,) for job_id in ids])
+def _delete_some_jobs(writer: RowWriter, master_job_id: str, rows: int) -> int:
+    ids: list[str] = writer.values("list_some_jobs_without_records", (master_job_id, rows))
+    writer.delete_jobs_without_records(ids)
     return len(ids)

@@ -123,6 +123,10 @@ class RowWriter(ABC):
     def delete_records(self, uids: Sequence[str]) -> None:
         """Delete records with their versions, and note the removal of the data that no other record refers to."""
 
+    def delete_jobs_without_records(self, job_ids: Sequence[str]) -> None:
+        """Delete execution jobs, but for one that somebody saves a record of meanwhile."""
+        self.change_each("delete_execution_job", [(job_id,) for job_id in job_ids])
+
     @abstractmethod
     def recount(self) -> None:
         """Set every count that is kept of records, and of attempts, to what these say."""

@@ -246,7 +246,7 @@ class PostgresCommit:
 
     def _carry_out(self, group: Sequence[WriteOperation]) -> None:
         """Carry out a group: together if that works, else each operation so that it can be refused alone."""
-        alone = any(operation.removals is not None for operation in group)
+        alone = any(operation.removals is not None and not operation.shares for operation in group)
         together = True
         while True:
             try:

@@ -72,15 +72,23 @@ class RemovingRowWriter(RowWriter):
         return self.first_as(RecordData, "get_record_data", (uid,))
 
     def delete_records(self, uids: Sequence[str]) -> None:
-        """See `RowWriter.delete_records`."""
-        self.need_store_alone()
+        """See `RowWriter.delete_records`.
+
+        Other groups are written meanwhile. Who changes one of the records, or begins to borrow its data, locks its row
+        first, as this does, and so comes before or after it. Where data that outlives its row is involved, or an id in
+        mixed case, the store has to be taken alone.
+        """
         self.deletes = True
         given = (list(uids),)
-        rows = self.execute("list_data_of_records", given).fetchall()
-        versions = self.execute("list_versions_of_records", given).fetchall()
-        self.execute("delete_versions_of_records", given)
+        locked = self.execute("lock_data_of_records", given).fetchall()
+        rows = [(uid, key, version, digest) for uid, key, version, digest in locked if key is not None]
+        keys = [key for _, key, _, _ in rows]
+        lends = self.values("list_borrowed_keys", (keys,))
+        if lends or any(owner_uid(key) != uid for uid, key, _, _ in rows) or any(fold(uid) != uid for uid in uids):
+            self.need_store_alone()
+        versions = self.execute("delete_versions_of_records", given).fetchall()
         self.execute("delete_records", given)
-        borrowed = set(self.values("list_borrowed_keys", ([key for _, key, _, _ in rows],)))
+        borrowed = set(self.values("list_borrowed_keys", (keys,))) if lends else set[str]()
         for uid, key, version, digest in rows:
             if owner_uid(key) != uid:
                 continue
@@ -89,12 +97,18 @@ class RemovingRowWriter(RowWriter):
             else:
                 self.remove(key, version)
         for key, version in versions:
-            self.remove(key, version)
+            if key is not None:
+                self.remove(key, version)
         for reference in {key for uid, key, _, _ in rows if owner_uid(key) != uid}:
             self._drop_borrowed(reference)
         for uid in uids:
             if fold(uid) != uid and not self.data_is_there("record_uid", uid):
                 self.execute("delete_mixed_case_id", ("record_uid", uid))
+
+    def delete_jobs_without_records(self, job_ids: Sequence[str]) -> None:
+        """See `RowWriter.delete_jobs_without_records`."""
+        self.execute("lock_jobs", (list(job_ids),))
+        self.execute("delete_jobs_without_records", (list(job_ids),))
 
     def is_borrowed(self, key: str) -> bool:
         """Return whether a record refers to data under another uid than its own."""

@@ -177,19 +177,26 @@ DELETE FROM data_removals WHERE object = ANY (ARRAY(
     ORDER BY object LIMIT :limit FOR UPDATE SKIP LOCKED))
 RETURNING object
 
--- name: list_data_of_records
+-- name: lock_data_of_records
+-- In one order, so that two deletions do not wait for each other.
 SELECT record_uid, output_ref, data_version, data_sha256 FROM records
-WHERE record_uid = ANY (:uids::text[]) AND output_ref IS NOT NULL
-
--- name: list_versions_of_records
-SELECT output_ref, data_version FROM record_versions
-WHERE record_uid = ANY (:uids::text[]) AND output_ref IS NOT NULL
+WHERE record_uid = ANY (:uids::text[]) ORDER BY record_uid FOR UPDATE
 
 -- name: delete_versions_of_records
-DELETE FROM record_versions WHERE record_uid = ANY (:uids::text[])
+DELETE FROM record_versions WHERE record_uid = ANY (:uids::text[]) RETURNING output_ref, data_version
 
 -- name: delete_records
 DELETE FROM records WHERE record_uid = ANY (:uids::text[])
+
+-- name: lock_jobs
+-- Whoever saves a record of one of them waits.
+SELECT job_id FROM execution_jobs WHERE job_id = ANY (:job_ids::text[]) ORDER BY job_id FOR UPDATE
+
+-- name: delete_jobs_without_records
+-- Those that have got one before they were locked stay.
+DELETE FROM execution_jobs WHERE job_id = ANY (:job_ids::text[])
+  AND NOT EXISTS (SELECT 1 FROM records WHERE records.job_id = execution_jobs.job_id)
+  AND NOT EXISTS (SELECT 1 FROM record_versions WHERE record_versions.job_id = execution_jobs.job_id)
 
 -- name: list_borrowed_keys
 SELECT DISTINCT output_ref FROM records WHERE output_ref = ANY (:keys::text[]) AND {borrows_data records}

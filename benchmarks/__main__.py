@@ -55,6 +55,7 @@ def _parse() -> argparse.Namespace:
         action=argparse.BooleanOptionalAction,
         help="whether the large store has a million records (the default of a full run) or 20,000 (of a quick one)",
     )
+    parser.add_argument("--inputs", type=int, metavar="N", help="records, or inputs, of the large store, in its place")
     parser.add_argument("--only", nargs="+", choices=PARTS, metavar="NAME", help=f"parts to run: {', '.join(PARTS)}")
     parser.add_argument("--no-peer", action="store_true", help="leave Starfish out; needs no network")
     parser.add_argument("--output", type=Path, metavar="FILE", help="also put the tables between this file's markers")
@@ -93,6 +94,8 @@ def _sizes(options: argparse.Namespace) -> Sizes:
         sizes = replace(sizes, records=options.records)
     if options.million is not None:
         sizes = replace(sizes, many=_MILLION if options.million else QUICK.many)
+    if options.inputs is not None:
+        sizes = replace(sizes, many=options.inputs)
     return sizes
 
 
@@ -105,6 +108,8 @@ def _command(options: argparse.Namespace) -> str:
         words.append(f"--records {options.records}")
     if options.million is not None:
         words.append("--million" if options.million else "--no-million")
+    if options.inputs is not None:
+        words.append(f"--inputs {options.inputs}")
     if options.only:
         words.append(f"--only {' '.join(options.only)}")
     if options.no_peer:

@@ -28,13 +28,13 @@ _payloads = make_payloads(1000)
 _open: dict[str, Any] = {}
 
 
-def prepare(uri: str, data_uri: str, environment: dict[str, str], jobs: int, layout: Layout) -> dict[str, Any]:
+def prepare(uri: str, data_uri: str | None, environment: dict[str, str], jobs: int, layout: Layout) -> dict[str, Any]:
     """Make a store with a master job and so many execution jobs."""
     os.environ.update(environment)
     return _runner.run(_prepare(uri, data_uri, jobs, layout))
 
 
-def enter(uri: str, data_uri: str, environment: dict[str, str], made: dict[str, Any], warm_up: int) -> None:
+def enter(uri: str, data_uri: str | None, environment: dict[str, str], made: dict[str, Any], warm_up: int) -> None:
     """Open the store, and save some records that are not timed."""
     os.environ.update(environment)
     _runner.run(_enter(uri, data_uri, made, warm_up))
@@ -43,6 +43,11 @@ def enter(uri: str, data_uri: str, environment: dict[str, str], made: dict[str, 
 def save(callers: int, records: int) -> tuple[float, float]:
     """Save records by so many callers; return when that began and ended, by the clock of the machine."""
     return _runner.run(_save(callers, records))
+
+
+def save_until(end: str) -> list[float]:
+    """Save records, one after the other, until a file exists; return the seconds of each."""
+    return _runner.run(_save_until(end))
 
 
 def count() -> int:
@@ -55,7 +60,7 @@ def leave() -> None:
     _runner.run(_open.pop("store").close())
 
 
-def prepare_run(uri: str, data_uri: str, environment: dict[str, str], inputs: int) -> None:
+def prepare_run(uri: str, data_uri: str | None, environment: dict[str, str], inputs: int) -> None:
     """Make a run of so many inputs, and one more that is done."""
     os.environ.update(environment)
     _runner.run(_prepare_run(uri, data_uri, inputs))
@@ -66,13 +71,27 @@ def work(callers: int) -> tuple[float, float, int]:
     return _runner.run(_work(callers))
 
 
-def query_many(uri: str, data_uri: str, environment: dict[str, str], records: int, repeats: int) -> dict[str, Any]:
+def query_many(
+    uri: str, data_uri: str | None, environment: dict[str, str], records: int, repeats: int
+) -> dict[str, Any]:
     """Return the seconds of each of the queries over a run of very many inputs, every one done but the last."""
     os.environ.update(environment)
     return _runner.run(_query_many(uri, data_uri, records, repeats))
 
 
-async def _prepare(uri: str, data_uri: str, jobs: int, layout: Layout) -> dict[str, Any]:
+def begin_resume(uri: str, data_uri: str | None, environment: dict[str, str], number: int) -> float:
+    """Go on with the run, the first time as number 0; return the seconds until its first call, which ends it."""
+    os.environ.update(environment)
+    return _runner.run(_begin_resume(uri, data_uri, number))
+
+
+def delete(uri: str, data_uri: str | None, environment: dict[str, str]) -> float:
+    """Delete the run, and return the seconds that it took."""
+    os.environ.update(environment)
+    return _runner.run(_delete(uri, data_uri))
+
+
+async def _prepare(uri: str, data_uri: str | None, jobs: int, layout: Layout) -> dict[str, Any]:
     async with open_storage(uri, data_uri, layout=layout) as store:
         project = Project(name="benchmark")
         await store.save_project(project)
@@ -92,7 +111,7 @@ async def _prepare(uri: str, data_uri: str, jobs: int, layout: Layout) -> dict[s
     return {"master_job_id": master_job.master_job_id, "job_ids": [job.job_id for job in made]}
 
 
-async def _enter(uri: str, data_uri: str, made: dict[str, Any], warm_up: int) -> None:
+async def _enter(uri: str, data_uri: str | None, made: dict[str, Any], warm_up: int) -> None:
     store = open_storage(uri, data_uri)
     await store.setup()
     _open.update(made, store=store)
@@ -116,11 +135,25 @@ async def _save(callers: int, records: int) -> tuple[float, float]:
     return begun, begun + await run_callers(callers, records, save_one)
 
 
+async def _save_until(end: str) -> list[float]:
+    store: Storage = _open["store"]
+    waits: list[float] = []
+    while not os.path.exists(end):
+        uid, payload = str(uuid.uuid4()), _payloads[len(waits) % len(_payloads)]
+        record = Record(
+            record_uid=uid, job_id=_open["job_ids"][0], master_job_id=_open["master_job_id"], status=status_of(payload)
+        )
+        begun = time.perf_counter()
+        await store.save_record(record, payload)
+        waits.append(time.perf_counter() - begun)
+    return waits
+
+
 async def _count() -> int:
     return sum((await _open["store"].count_records_for_master_job(_open["master_job_id"])).values())
 
 
-async def _prepare_run(uri: str, data_uri: str, inputs: int) -> None:
+async def _prepare_run(uri: str, data_uri: str | None, inputs: int) -> None:
     async def expensive(number: int, context: Context) -> dict[str, Any]:
         context.log_usage(cost=1.0)
         return {"number": number}
@@ -146,7 +179,7 @@ async def _work(callers: int) -> tuple[float, float, int]:
     return begun, last, calls
 
 
-async def _query_many(uri: str, data_uri: str, records: int, repeats: int) -> dict[str, Any]:
+async def _query_many(uri: str, data_uri: str | None, records: int, repeats: int) -> dict[str, Any]:
     async with open_storage(uri, data_uri) as store:
         ledger = store.ledger
         near_end = (await store.get_records_for_master_job(RUN, limit=1, offset=records - 150))[0]
@@ -168,10 +201,35 @@ async def _query_many(uri: str, data_uri: str, records: int, repeats: int) -> di
             "refresh": [lambda: ledger.refresh_run(RUN, utc_now())] * repeats,
             "hashes": [lambda: store.completed_config_hashes(RUN)],
         }
-        return {what: await time_each(calls) for what, calls in times.items()}
+        measured = {what: await time_each(calls) for what, calls in times.items()}
+        await ledger.remove_worker(worker, utc_now())  # whoever resumes the run would wait for it
+        return measured
 
 
-TASKS = {task.__name__: task for task in (prepare, enter, save, count, leave, prepare_run, work, query_many)}
+async def _begin_resume(uri: str, data_uri: str | None, number: int) -> float:
+    called: list[float] = []
+    price = 1e9  # above what all inputs have cost: the limit is reached with the first call
+
+    async def answer(question: str, context: Context) -> dict[str, Any]:
+        called.append(time.perf_counter())
+        context.log_usage(cost=price)
+        return {"answer": question}
+
+    begun = time.perf_counter()
+    async with open_storage(uri, data_uri) as store:
+        await resume(store, RUN, answer, max_concurrency=1, max_cost=price * (number + 0.5), progress="quiet")
+    return called[0] - begun
+
+
+async def _delete(uri: str, data_uri: str | None) -> float:
+    async with open_storage(uri, data_uri) as store:
+        begun = time.perf_counter()
+        await store.delete_master_job(RUN)
+        return time.perf_counter() - begun
+
+
+_TASKS = (prepare, enter, save, save_until, count, leave, prepare_run, work, query_many, begin_resume, delete)
+TASKS = {task.__name__: task for task in _TASKS}
 
 if __name__ == "__main__":
     serve(TASKS)

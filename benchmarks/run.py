@@ -31,6 +31,7 @@ class Sizes:
         lookups: look-ups of the peer; ours does ten times as many.
         hashes: execution jobs of the store that is asked for all completed inputs at once.
         many: records of the large store.
+        deleted: inputs of the run that is deleted, a record each.
         imports: imports of the package that are timed.
         imported: rows of the file that is imported.
         calls: calls of a timed run, and records of the write beside it.
@@ -57,6 +58,7 @@ class Sizes:
     lookups: int
     hashes: int
     many: int
+    deleted: int
     imports: int
     imported: int
     calls: int
@@ -84,6 +86,7 @@ FULL = Sizes(
     lookups=1000,
     hashes=100_000,
     many=1_000_000,
+    deleted=200_000,
     imports=10,
     imported=100_000,
     calls=20_000,
@@ -111,6 +114,7 @@ QUICK = Sizes(
     lookups=200,
     hashes=100_000,
     many=20_000,
+    deleted=5000,
     imports=3,
     imported=5000,
     calls=1000,

@@ -6,15 +6,16 @@ from collections.abc import Callable
 
 from benchmarks.parts.calling import measure_calling
 from benchmarks.parts.copying import measure_copying
+from benchmarks.parts.deleting import measure_deleting
 from benchmarks.parts.exporting import measure_exporting
 from benchmarks.parts.factories import measure_factories
 from benchmarks.parts.generating import measure_generating
 from benchmarks.parts.importing import measure_import
 from benchmarks.parts.kills import measure_kills
 from benchmarks.parts.many import measure_many
+from benchmarks.parts.many_inputs import measure_local_many, measure_remote_many
 from benchmarks.parts.putting import measure_putting
 from benchmarks.parts.reading import measure_reading
-from benchmarks.parts.remote_many import measure_remote_many
 from benchmarks.parts.remote_workers import measure_remote_workers
 from benchmarks.parts.remote_writing import measure_remote_writing
 from benchmarks.parts.resuming import measure_resuming
@@ -41,6 +42,7 @@ PARTS: dict[str, Callable[[Run], list[Table]]] = {
     "reuse": measure_reusing,
     "starfish": measure_factories,
     "many": measure_many,
+    "local-many": measure_local_many,
     "export": measure_exporting,
     "copy": measure_copying,
     "import-files": measure_taking_in,
@@ -50,4 +52,5 @@ PARTS: dict[str, Callable[[Run], list[Table]]] = {
     "remote-write": measure_remote_writing,
     "remote-workers": measure_remote_workers,
     "remote-many": measure_remote_many,
+    "delete": measure_deleting,
 }

@@ -34,6 +34,8 @@ _SECTIONS = {
         "cancel": "Stop a run from outside.",
         "watch": "Watch a run until it ends.",
         "drain": "Bring workers to rest, before an upgrade.",
+        "stop": "Stop one worker of a run.",
+        "priority": "Set how much of a shared limit a run gets.",
     },
     "Look": {
         "projects": "List projects.",
@@ -48,6 +50,7 @@ _SECTIONS = {
         "explain": "Say why the models of a run were asked.",
         "config": "Print the request configuration of a run.",
         "limits": "Show or set limits of calls that runs share.",
+        "log": "Show who did what to the store.",
         "view": "Show what is in the store in a browser.",
         "metrics": "Print or serve metrics for Prometheus.",
     },

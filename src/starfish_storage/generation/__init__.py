@@ -17,7 +17,7 @@ costs.
 """
 
 from starfish_storage.generation.context import Context
-from starfish_storage.generation.draining import Drained, drain, end_drain
+from starfish_storage.generation.draining import Drained, drain, end_drain, set_priority, stop_worker
 from starfish_storage.generation.explaining import AskedReason, CallsExplained, explain_calls
 from starfish_storage.generation.input_files import FileInputs, read_inputs, read_json_lines
 from starfish_storage.generation.lifecycle import Run
@@ -53,4 +53,6 @@ __all__ = [
     "read_json_lines",
     "resume",
     "retry",
+    "set_priority",
+    "stop_worker",
 ]

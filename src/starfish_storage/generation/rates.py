@@ -106,5 +106,8 @@ class SharedRate:
             grant = await self._claim(ask)
             if grant.paused:
                 self._hear(grant.paused, grant.reason)
+            if not grant.delays:
+                await asyncio.sleep(grant.again)  # it is the turn of other runs
+                continue
             now = self._clock()
             self._times = [_Time(now + delay, tokens) for delay in grant.delays]

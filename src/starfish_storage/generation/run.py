@@ -39,6 +39,7 @@ from starfish_storage.models import Project
 from starfish_storage.runs import Replace, RunState
 from starfish_storage.times import utc_now
 from starfish_storage.user_modules import refuse_in_import
+from starfish_storage.wording import number_of
 
 
 @raised_at_the_call
@@ -223,7 +224,7 @@ async def cancel(storage: Storage, master_job_id: str, reason: str = "cancelled"
     _, job, _ = await stored_run(storage, master_job_id)
     if await is_finished(storage, job):
         raise RunFinishedError(master_job_id, job.status)
-    await storage.ledger.request_stop(master_job_id, reason)
+    await storage.ledger.request_stop(master_job_id, reason, action="cancel")
     await release_dead(storage.ledger, master_job_id)
     now = await storage.ledger.now()
     if all(is_dead(worker, now) for worker in await storage.ledger.list_workers(master_job_id)):
@@ -243,7 +244,7 @@ async def _run_again(
     await check_step_names(storage, master_job_id, forget)
 
     async def reset() -> None:
-        await storage.ledger.reset_inputs(
+        number = await storage.ledger.reset_inputs(
             master_job_id,
             chosen.statuses,
             error_text=chosen.error_text,
@@ -252,6 +253,7 @@ async def _run_again(
             failed_outputs="failed" in chosen.statuses,
             replace=replace,
         )
+        await storage.ledger.note_action("retry", "run", master_job_id, number_of(number, "input"))
         if forget:
             await forget_of_pending(storage, master_job_id, forget)
 

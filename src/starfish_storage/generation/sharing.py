@@ -24,6 +24,7 @@ class Sharing:
         in_hand: returns how many inputs this worker has claimed.
         changed: set when this worker may have something to do.
         note: tells whoever watches that nothing is claimed any more, and that it is again.
+        stop: stops this worker, because somebody has asked it alone to, and why.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class Sharing:
         in_hand: Callable[[], int],
         changed: asyncio.Event,
         note: Callable[[str], object],
+        stop: Callable[[str], object],
     ) -> None:
         self._ledger = ledger
         self._heartbeat = heartbeat
@@ -45,13 +47,14 @@ class Sharing:
         self._in_hand = in_hand
         self._changed = changed
         self._note = note
+        self._stop = stop
         self._is_drained = False
         self._loop = asyncio.get_running_loop()
         # A newcomer waits for room, but not for a machine that was lost and whose lease has yet to expire.
         self._waits_until = time.monotonic() + lease / 2
 
     async def look(self, state: RunState) -> None:
-        """Give back the inputs of dead workers, take the share of this one, and pause when another has paused.
+        """Give back the inputs of dead workers, take the share of this one, pause when another has, stop when asked to.
 
         Any thread may call this.
 
@@ -60,6 +63,9 @@ class Sharing:
         """
         run_id, worker_id = state.master_job_id, self._heartbeat.worker.worker_id
         seen = await release_dead(self._ledger, run_id, self._expired.is_dead)
+        for reason in [one.stop_reason for one in seen.living if one.worker_id == worker_id]:
+            if reason is not None:
+                self._loop.call_soon_threadsafe(self._stop, reason)
         share = share_of(self._most, worker_id, seen.living)
         if share is not None:
             room = await self._room(run_id, others=len(seen.living) > 1)

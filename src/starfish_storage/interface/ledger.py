@@ -11,6 +11,7 @@ from starfish_storage.interface.actions import ActionLedger
 from starfish_storage.interface.attempts import AttemptLedger
 from starfish_storage.interface.calls import CallLedger
 from starfish_storage.interface.comparing import ComparisonLedger
+from starfish_storage.interface.control import ControlLedger
 from starfish_storage.interface.drains import DrainLedger
 from starfish_storage.interface.limits import LimitLedger
 from starfish_storage.interface.outcomes import OutcomeLedger
@@ -238,6 +239,7 @@ class RunLedger(
     ComparisonLedger,
     VerificationLedger,
     ProgressLedger,
+    ControlLedger,
     DrainLedger,
     LimitLedger,
     ActionLedger,
@@ -255,8 +257,13 @@ class RunLedger(
         """
 
     @abstractmethod
-    async def request_stop(self, master_job_id: str, reason: str | None) -> None:
+    async def request_stop(self, master_job_id: str, reason: str | None, *, action: str | None = None) -> None:
         """Ask every worker of a run to stop, or with None, take that back. Idempotent. Durable.
+
+        Args:
+            master_job_id: the run.
+            reason: why.
+            action: what to note among the actions, such as ``"cancel"``; None: nobody asks for it.
 
         Raises:
             NotFoundError: there is no such run.

@@ -8,7 +8,9 @@ from collections.abc import Callable
 
 from starfish_storage.errors import NotFoundError
 from starfish_storage.identifiers import check_id
+from starfish_storage.interface.rows import MasterJobRow
 from starfish_storage.metadata import values
+from starfish_storage.metadata.action_rows import note_action
 from starfish_storage.metadata.database import Database
 from starfish_storage.metadata.operations import WriteOperation
 from starfish_storage.metadata.row import only_value, only_values
@@ -46,8 +48,11 @@ class Deleting:
             await self._empty(master_job_id)
 
         def delete(writer: RowWriter) -> None:
+            name = _name_of(writer, master_job_id)
             writer.delete_master_job(master_job_id)
-            if writer.first("get_deletion", (master_job_id,)) is not None:
+            if writer.first("get_deletion", (master_job_id,)) is None:
+                note_action(writer, "delete", "run", master_job_id, name)
+            else:
                 writer.change("forget_deletion", (master_job_id,))
 
         await self._database.write(WriteOperation(delete, removals=(0, 0)))
@@ -57,9 +62,12 @@ class Deleting:
         check_id("project_id", project_id)
         if cascade:
             await self._delete_most_of(project_id)
-        await self._database.write(
-            WriteOperation(lambda writer: writer.delete_project(project_id, cascade), removals=(0, 0))
-        )
+
+        def delete(writer: RowWriter) -> None:
+            writer.delete_project(project_id, cascade)
+            note_action(writer, "delete", "project", project_id, "with its runs" if cascade else None)
+
+        await self._database.write(WriteOperation(delete, removals=(0, 0)))
 
     async def _delete_most_of(self, project_id: str) -> None:
         """Delete master jobs of a project one by one, if they are too much for one transaction."""
@@ -124,7 +132,16 @@ def refuse_being_deleted(writer: RowWriter, master_job_id: str) -> None:
         raise NotFoundError("run", master_job_id, reason)
 
 
+def _name_of(writer: RowWriter, master_job_id: str) -> str | None:
+    row = writer.first_as(MasterJobRow, "get_master_job", (master_job_id,))
+    return None if row is None else row.name
+
+
 def _note(writer: RowWriter, master_job_id: str) -> None:
+    name = _name_of(writer, master_job_id)
+    if writer.first("get_deletion", (master_job_id,)) is not None:
+        name = "continued"
+    note_action(writer, "delete", "run", master_job_id, name)
     writer.change("note_deletion", (master_job_id, values.timestamp("now", writer.now())))
     writer.execute("request_stop", ("it is being deleted", master_job_id))
 

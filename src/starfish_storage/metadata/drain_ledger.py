@@ -8,11 +8,10 @@ from datetime import datetime
 from starfish_storage.errors import NotFoundError
 from starfish_storage.identifiers import check_id
 from starfish_storage.interface.drains import DrainLedger
-from starfish_storage.interface.rows import WorkerRow
-from starfish_storage.metadata import ledger_rows, values
-from starfish_storage.metadata.ledger_access import LedgerAccess
+from starfish_storage.metadata import values
+from starfish_storage.metadata.action_rows import note_action
+from starfish_storage.metadata.control_ledger import SQLControlLedger
 from starfish_storage.metadata.ledger_writer import NEW_RUN
-from starfish_storage.metadata.row import Row
 from starfish_storage.metadata.row_writer import RowWriter
 from starfish_storage.runs.drains import WorkingWorker
 
@@ -20,7 +19,7 @@ DRAIN = "drain"
 """The setting that says since when a store is being drained; of a run, its id follows after a space."""
 
 
-class SQLDrainLedger(LedgerAccess, DrainLedger):
+class SQLDrainLedger(SQLControlLedger, DrainLedger):
     """See `DrainLedger`, whatever the engine."""
 
     async def begin_drain(self, master_job_id: str | None = None) -> datetime:
@@ -31,6 +30,8 @@ class SQLDrainLedger(LedgerAccess, DrainLedger):
             writer.need_store_alone()  # so that no claim is under way
             if master_job_id is not None and writer.first("get_run", (master_job_id,)) is None:
                 raise NotFoundError("run", master_job_id, NEW_RUN)
+            if writer.first_value("get_setting", (name,)) is None:
+                note_action(writer, "drain", "store" if master_job_id is None else "run", master_job_id)
             writer.execute("add_setting", (name, values.timestamp("the time of a drain", writer.now())))
             return writer.first_value("get_setting", (name,))
 
@@ -43,6 +44,7 @@ class SQLDrainLedger(LedgerAccess, DrainLedger):
             return
 
         def end(writer: RowWriter) -> None:
+            note_action(writer, "end drain", "store" if master_job_id is None else "run", master_job_id)
             if master_job_id is None:
                 writer.execute("end_drains")
             else:
@@ -57,15 +59,9 @@ class SQLDrainLedger(LedgerAccess, DrainLedger):
 
     async def list_working(self, master_job_id: str | None = None) -> list[WorkingWorker]:
         """See `DrainLedger.list_working`."""
-        found = await self._database.all_at_once(self._queries["list_working"], ())
-        working = [self._read(_working, row) for row in found]
+        working = await self.list_all_workers()
         return [one for one in working if one.inputs and master_job_id in (None, one.worker.master_job_id)]
 
 
 def _setting_of(master_job_id: str | None) -> str:
     return DRAIN if master_job_id is None else f"{DRAIN} {check_id('master_job_id', master_job_id)}"
-
-
-def _working(row: Row) -> WorkingWorker:
-    *worker, inputs = row
-    return WorkingWorker(ledger_rows.worker(WorkerRow(*worker)), inputs)

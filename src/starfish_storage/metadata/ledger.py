@@ -218,11 +218,11 @@ class SQLRunLedger(
         row = await self._write(lambda writer: ledger_writer.refresh_run(writer, master_job_id, moment))
         return self._read(ledger_rows.run_state, row)
 
-    async def request_stop(self, master_job_id: str, reason: str | None) -> None:
+    async def request_stop(self, master_job_id: str, reason: str | None, *, action: str | None = None) -> None:
         """See `RunLedger.request_stop`."""
         check_id("master_job_id", master_job_id)
         text = values.optional_text("reason", reason)
-        await self._write(lambda writer: ledger_writer.request_stop(writer, master_job_id, text))
+        await self._write(lambda writer: ledger_writer.request_stop(writer, master_job_id, text, action))
 
     async def pause_run(self, master_job_id: str, seconds: float, reason: str) -> datetime:
         """See `RunLedger.pause_run`."""

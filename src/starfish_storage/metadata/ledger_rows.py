@@ -248,7 +248,7 @@ def worker(row: Row) -> Worker:
 
 def run_state(row: Row) -> RunState:
     """Return where the run of a row stands."""
-    *state, until, reason, drained = row
+    *state, until, reason, priority, drained = row
     master_job_id, registered, complete, *totals = state
     paused, drained = (None if moment is None else datetime.fromisoformat(moment) for moment in (until, drained))
     return RunState(
@@ -256,6 +256,7 @@ def run_state(row: Row) -> RunState:
         paused_until=paused,
         pause_reason=reason,
         drained_since=drained,
+        priority=priority,
     )
 
 

@@ -17,6 +17,7 @@ from starfish_storage.interface.rows import (
     WorkerRow,
 )
 from starfish_storage.metadata import ledger_rows, values
+from starfish_storage.metadata.action_rows import note_action
 from starfish_storage.metadata.deleting import refuse_being_deleted
 from starfish_storage.metadata.row import Row
 from starfish_storage.metadata.row_writer import RowWriter
@@ -210,11 +211,13 @@ def refresh_run(writer: RowWriter, master_job_id: str, now: str) -> Row:
     return found
 
 
-def request_stop(writer: RowWriter, master_job_id: str, reason: str | None) -> None:
-    """Ask the workers of a run to stop."""
+def request_stop(writer: RowWriter, master_job_id: str, reason: str | None, action: str | None) -> None:
+    """Ask the workers of a run to stop, and note who asks."""
     if not lock_run(writer, master_job_id):
         raise NotFoundError("run", master_job_id, NEW_RUN)
     writer.execute("request_stop", (reason, master_job_id))
+    if action is not None:
+        note_action(writer, action, "run", master_job_id, reason)
 
 
 def pause_run(writer: RowWriter, master_job_id: str, pause: timedelta, reason: str) -> str:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import TypeVar
+from typing import TypeVar, cast
 
+from starfish_storage.codec import ascii_text, decode
 from starfish_storage.errors import InvalidInputError, ParentNotFoundError
 from starfish_storage.identifiers import check_id
 from starfish_storage.interface.limit_rows import CallLimitRow
 from starfish_storage.interface.limits import LimitLedger
 from starfish_storage.metadata import ledger_rows, values
+from starfish_storage.metadata.action_rows import note_action
 from starfish_storage.metadata.ledger_access import LedgerAccess
 from starfish_storage.metadata.ledger_writer import NEW_RUN, lock_run
 from starfish_storage.metadata.row import Row
 from starfish_storage.metadata.row_writer import RowWriter
-from starfish_storage.runs.limits import CallLimit, Grant, SlotAsk
+from starfish_storage.runs.limits import CallLimit, Grant, Share, SlotAsk
 
 Result = TypeVar("Result")
 
@@ -44,8 +46,13 @@ class SQLLimitLedger(LedgerAccess, LimitLedger):
             before = CallLimit(name, run, None, None, now, now, 1.0, now) if there is None else _limit(there)
             moment = values.timestamp("now", now)
             # From now on: what was granted by other rates may lie an hour ahead.
-            row = _row(before)._replace(rpm=calls, tpm=tokens, next_call=moment, next_token=moment, part=1.0)
+            row = _row(before)._replace(
+                rpm=calls, tpm=tokens, next_call=moment, next_token=moment, part=1.0, shares=None
+            )
             writer.execute("save_limit", row)
+            if run is None:
+                was = "" if there is None else f"; it was {_limit(there)}"
+                note_action(writer, "limit", "limit", name, f"{_limit(row)}{was}")
             return _limit(row)
 
         return await self._write(change)
@@ -62,13 +69,21 @@ class SQLLimitLedger(LedgerAccess, LimitLedger):
     async def delete_limit(self, name: str) -> None:
         """See `LimitLedger.delete_limit`."""
         given = values.text("limit", name)
-        await self._write(lambda writer: writer.execute("delete_limit", (given,)) and None)
+
+        def delete(writer: RowWriter) -> None:
+            if writer.first("lock_limit", (given,)) is not None:
+                writer.execute("delete_limit", (given,))
+                note_action(writer, "delete", "limit", given)
+
+        await self._write(delete)
 
     async def take_slots(self, name: str, master_job_id: str, ask: SlotAsk) -> Grant:
         """See `LimitLedger.take_slots`."""
 
-        def take(limit: CallLimit | None, now: datetime) -> tuple[CallLimit | None, Grant]:
-            return (None, Grant((0.0,) * ask.calls)) if limit is None else limit.granted(ask, now)
+        def take(limit: CallLimit | None, now: datetime, priority: int) -> tuple[CallLimit | None, Grant]:
+            if limit is None:
+                return None, Grant((0.0,) * ask.calls)
+            return limit.granted(ask, now, master_job_id if limit.master_job_id is None else None, priority)
 
         return await self._change(name, master_job_id, take)
 
@@ -76,7 +91,7 @@ class SQLLimitLedger(LedgerAccess, LimitLedger):
         """See `LimitLedger.slow_down`."""
         pause, why = ledger_rows.pause(seconds).total_seconds(), values.text("reason", reason)
 
-        def slow(limit: CallLimit | None, now: datetime) -> tuple[CallLimit | None, datetime | None]:
+        def slow(limit: CallLimit | None, now: datetime, _: int) -> tuple[CallLimit | None, datetime | None]:
             if limit is None:
                 return None, None
             slower = limit.refused(pause, why, now)
@@ -88,17 +103,17 @@ class SQLLimitLedger(LedgerAccess, LimitLedger):
         self,
         name: str,
         master_job_id: str,
-        change: Callable[[CallLimit | None, datetime], tuple[CallLimit | None, Result]],
+        change: Callable[[CallLimit | None, datetime, int], tuple[CallLimit | None, Result]],
     ) -> Result:
-        """Change a limit by what it is now, and return what comes of it."""
+        """Change a limit by what it is now, and by the priority of a run, and return what comes of it."""
         given, run = values.text("limit", name), values.text("master_job_id", master_job_id)
 
         def apply(writer: RowWriter) -> Result:
             # Before the limit: a claim in the same group may lock the run too, and in another order, each group would
             # wait for the other.
-            lock_run(writer, run)
+            priority: int = writer.first_value("lock_priority", (run,)) or 1
             there = writer.first_as(CallLimitRow, "lock_limit", (given,))
-            after, result = change(None if there is None else _limit(there), writer.now())
+            after, result = change(None if there is None else _limit(there), writer.now(), priority)
             if after is not None:
                 writer.execute("save_limit", _row(after))
             return result
@@ -126,14 +141,39 @@ def _row(limit: CallLimit) -> CallLimitRow:
         values.timestamp("part_when", limit.part_when),
         values.optional_timestamp("paused_until", limit.paused_until),
         limit.pause_reason,
-        None,
+        _shares_text(limit.shares),
     )
 
 
 def _limit(row: Row) -> CallLimit:
-    name, run, rpm, tpm, next_call, next_token, part, part_when, until, reason, _ = row
+    name, run, rpm, tpm, next_call, next_token, part, part_when, until, reason, shares = row
     moment = datetime.fromisoformat
     paused = None if until is None else moment(until)
     return CallLimit(
-        name, run, rpm, tpm, moment(next_call), moment(next_token), part, moment(part_when), paused, reason
+        name,
+        run,
+        rpm,
+        tpm,
+        moment(next_call),
+        moment(next_token),
+        part,
+        moment(part_when),
+        paused,
+        reason,
+        _read_shares(shares),
     )
+
+
+def _shares_text(shares: Mapping[str, Share]) -> str | None:
+    if not shares:
+        return None
+    return ascii_text(
+        {run: [one.priority, one.used, values.timestamp("until", one.until)] for run, one in shares.items()}
+    )
+
+
+def _read_shares(text: str | None) -> dict[str, Share]:
+    if text is None:
+        return {}
+    found = cast("dict[str, tuple[int, float, str]]", decode(text.encode()))
+    return {run: Share(priority, used, datetime.fromisoformat(until)) for run, (priority, used, until) in found.items()}

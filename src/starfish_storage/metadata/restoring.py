@@ -9,6 +9,7 @@ from starfish_storage.interface import DataHandler
 from starfish_storage.interface.rows import InputRow, RecordRow, WholeRecordRow
 from starfish_storage.interface.version_rows import RecordVersionRow, WholeVersionRow
 from starfish_storage.keys import record_key
+from starfish_storage.metadata.action_rows import note_action
 from starfish_storage.metadata.database import Database
 from starfish_storage.metadata.earlier import EarlierOutcomeError, keep
 from starfish_storage.metadata.editing import withdraw
@@ -69,9 +70,10 @@ class Restoring:
         ):
             writer.change(name, (*values, uid))
             undo.append((name, (*before, uid)))
-        return undo + (
-            self._settle(writer, there) if self.withdraws is None else self._withdraw(writer, self.withdraws)
-        )
+        if self.withdraws is not None:
+            return undo + self._withdraw(writer, self.withdraws)
+        noted = note_action(writer, "restore", "record", uid, f"version {version.number}")
+        return [*undo, ("delete_action", (noted,)), *self._settle(writer, there)]
 
     def _settle(self, writer: RowWriter, there: InputRow) -> list[Change]:
         rows = current_records(writer, self.version.job_id)

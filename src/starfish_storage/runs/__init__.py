@@ -26,7 +26,7 @@ from starfish_storage.runs.inputs import (
     Worker,
     input_job_id,
 )
-from starfish_storage.runs.limits import OWN_LIMIT, CallLimit, Grant, SlotAsk, limit_name
+from starfish_storage.runs.limits import OWN_LIMIT, CallLimit, Grant, Share, SlotAsk, limit_name
 from starfish_storage.runs.outcomes import (
     Finished,
     Outcome,
@@ -87,6 +87,7 @@ __all__ = [
     "RunProgress",
     "RunState",
     "Segment",
+    "Share",
     "SlotAsk",
     "StatusAttempt",
     "StatusStep",

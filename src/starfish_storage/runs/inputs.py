@@ -186,6 +186,7 @@ class RunState:
             run was never paused.
         pause_reason: why.
         drained_since: since when no input of it is claimed, as before an upgrade; None if inputs are.
+        priority: the weight of its share in limits that runs share.
     """
 
     master_job_id: str
@@ -200,6 +201,7 @@ class RunState:
     paused_until: datetime | None = None
     pause_reason: str | None = None
     drained_since: datetime | None = None
+    priority: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,8 @@ import asyncpg
 
 from starfish_storage.errors import ForeignStoreError, StoreOpenError
 from starfish_storage.interface import AskedLayout, Layout
+from starfish_storage.metadata import values
+from starfish_storage.metadata.action_rows import action_row
 from starfish_storage.metadata.layout import LAYOUT, layout_of_existing, layout_of_new
 from starfish_storage.metadata.migrations import migrated_meanwhile, migrations, newer_release, older_release
 from starfish_storage.metadata.postgres.address import PostgresAddress
@@ -14,6 +16,7 @@ from starfish_storage.metadata.postgres.errors import is_lost
 from starfish_storage.metadata.postgres.retrying import insist
 from starfish_storage.metadata.queries import Queries, postgres_queries
 from starfish_storage.metadata.row import only_value, only_values
+from starfish_storage.times import utc_now
 
 VERSION = "schema_version"
 """The setting that says which version the schema has."""
@@ -61,6 +64,10 @@ def migrate(
             if number > (version or 0):
                 connection.execute_script(script)
         connection.execute(queries["save_setting"], (VERSION, str(KNOWN_VERSION)))
+        if version is not None:
+            now = values.timestamp("now", utc_now())
+            noted = action_row(now, "migrate", "store", None, f"version {version} to {KNOWN_VERSION}")
+            connection.execute(queries["save_action"], noted)
         if version is None:
             connection.execute(queries["save_setting"], (LAYOUT, layout_of_new(layout)))
         connection.execute(queries["commit"])

@@ -42,7 +42,7 @@ from starfish_storage.metadata.sqlite.identity import claim_remote_data
 from starfish_storage.metadata.sqlite.layout import settle_layout
 from starfish_storage.metadata.sqlite.locks import SessionLock, WriterLock
 from starfish_storage.metadata.sqlite.logged_changes import LoggedChanges
-from starfish_storage.metadata.sqlite.migrate import migrate, migrate_from_starfish
+from starfish_storage.metadata.sqlite.migrate import migrate, migrate_from_starfish, note_migration
 from starfish_storage.metadata.sqlite.packing import Packing
 from starfish_storage.metadata.sqlite.row_writer import SQLiteRowWriter
 from starfish_storage.metadata.sqlite.starfish_migration import Migration
@@ -179,7 +179,7 @@ class GroupCommit:
             connection = self._connection = self._open_connection = open_for_writing(self._path, "power", self._vfs)
             alone = self._session.hold()
             migrate_from_starfish(connection, self._path, self._data, Migration(backup=True))
-            migrate(connection, self._path, alone=alone)
+            before = migrate(connection, self._path, alone=alone)
             check_data_location(connection, self._path, elsewhere=self._data_elsewhere)
             settle_layout(connection, self._path, self._layout)
             set_synchronous(connection, self._durability)
@@ -197,6 +197,8 @@ class GroupCommit:
             if alone:
                 self._data.discard_leftovers()
             self._log.open(connection, alone=alone)
+            if before is not None:
+                note_migration(self._transaction, self._rows, before)
         except Exception as error:
             self.lock.release(finished=False)
             raise translate(error, self._path, self._open_connection) from error

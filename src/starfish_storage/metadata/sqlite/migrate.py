@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from starfish_storage.errors import StoreOpenError
 from starfish_storage.interface import DataHandler
+from starfish_storage.metadata.action_rows import note_action
 from starfish_storage.metadata.migrations import latest_version, migrations
 from starfish_storage.metadata.queries import sqlite_queries
 from starfish_storage.metadata.sqlite.driver import Connection
+from starfish_storage.metadata.sqlite.row_writer import SQLiteRowWriter
 from starfish_storage.metadata.sqlite.starfish_migration import Migration, is_starfish, migrate_starfish
+from starfish_storage.metadata.sqlite.transaction import Transaction
 
 APPLICATION_ID = 0x53465354
 """``SFST`` in ASCII: what SQLite's header says of a database of this library."""
 
 
-def migrate(connection: Connection, path: str, *, alone: bool) -> None:
+def migrate(connection: Connection, path: str, *, alone: bool) -> int | None:
     """Bring a database to the latest version, one transaction a step; one that is there already is not touched.
+
+    Return the version that it had, if it was an earlier one of this library.
 
     Args:
         connection: the writing connection.
@@ -41,6 +46,21 @@ def migrate(connection: Connection, path: str, *, alone: bool) -> None:
             if connection.in_transaction:
                 connection.execute(queries["rollback"])
             raise
+    return version if 0 < version < latest_version() else None
+
+
+def note_migration(transaction: Transaction, rows: SQLiteRowWriter, before: int) -> None:
+    """Note who has migrated the store, as an ordinary change: it stands in the row log.
+
+    Args:
+        transaction: none is under way.
+        rows: makes the change.
+        before: the version that the store had.
+    """
+    transaction.begin()
+    rows.begin_group()
+    note_action(rows, "migrate", "store", None, f"version {before} to {latest_version()}")
+    transaction.commit(rows.changes())
 
 
 def migrate_from_starfish(connection: Connection, path: str, data: DataHandler, how: Migration) -> None:

@@ -54,6 +54,7 @@ CHANGES = (
     "withdraw_annotation",
     "delete_annotation",
     "save_action",
+    "delete_action",
     "put_master_job",
     "put_execution_job",
 )

@@ -4,6 +4,9 @@
 INSERT INTO actions ({action.columns}) VALUES ({action.parameters})
 ON CONFLICT (action_id) DO NOTHING
 
+-- name: delete_action
+DELETE FROM actions WHERE action_id = :action_id
+
 -- name: list_actions
 -- The newest first.
 SELECT {action.columns} FROM actions

@@ -319,6 +319,15 @@ SELECT {segment.columns} FROM segments WHERE master_job_id = :master_job_id ORDE
 -- name: request_stop
 UPDATE runs SET stop_reason = :stop_reason WHERE master_job_id = :master_job_id
 
+-- name: stop_worker
+UPDATE workers SET stop_reason = :stop_reason WHERE worker_id = :worker_id
+
+-- name: lock_priority
+SELECT priority FROM runs WHERE master_job_id = :master_job_id {locked_but_for_key}
+
+-- name: set_priority
+UPDATE runs SET priority = :priority WHERE master_job_id = :master_job_id
+
 -- name: get_pause
 SELECT paused_until FROM runs WHERE master_job_id = :master_job_id
 

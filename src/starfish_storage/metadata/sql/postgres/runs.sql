@@ -8,7 +8,7 @@ ON CONFLICT (master_job_id) DO NOTHING
 SELECT runs.master_job_id, registered, inputs_complete, stop_reason,
        coalesce(sum(attempts), 0)::bigint, coalesce(sum(failed_attempts), 0)::bigint,
        coalesce(sum(input_tokens), 0)::bigint, coalesce(sum(output_tokens), 0)::bigint, coalesce(sum(cost), 0.0),
-       paused_until, pause_reason,
+       paused_until, pause_reason, priority,
        (SELECT min(value) FROM settings WHERE name IN ('drain', 'drain ' || runs.master_job_id))
 FROM runs LEFT JOIN run_totals USING (master_job_id)
 WHERE runs.master_job_id = :master_job_id
@@ -18,7 +18,7 @@ GROUP BY runs.master_job_id
 SELECT runs.master_job_id, registered, inputs_complete, stop_reason,
        coalesce(sum(attempts), 0)::bigint, coalesce(sum(failed_attempts), 0)::bigint,
        coalesce(sum(input_tokens), 0)::bigint, coalesce(sum(output_tokens), 0)::bigint, coalesce(sum(cost), 0.0),
-       paused_until, pause_reason,
+       paused_until, pause_reason, priority,
        (SELECT min(value) FROM settings WHERE name IN ('drain', 'drain ' || runs.master_job_id))
 FROM runs LEFT JOIN run_totals USING (master_job_id)
 WHERE runs.master_job_id IN (

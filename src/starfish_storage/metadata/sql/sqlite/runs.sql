@@ -7,13 +7,13 @@ ON CONFLICT (master_job_id) DO NOTHING
 
 -- name: get_run
 SELECT {run.columns}, attempts, failed_attempts, input_tokens, output_tokens,
-       cost, paused_until, pause_reason,
+       cost, paused_until, pause_reason, priority,
        (SELECT min(value) FROM settings WHERE name IN ('drain', 'drain ' || runs.master_job_id))
 FROM runs WHERE master_job_id = :master_job_id
 
 -- name: list_run_states
 SELECT {run.columns}, attempts, failed_attempts, input_tokens, output_tokens,
-       cost, paused_until, pause_reason,
+       cost, paused_until, pause_reason, priority,
        (SELECT min(value) FROM settings WHERE name IN ('drain', 'drain ' || runs.master_job_id))
 FROM runs WHERE master_job_id IN (
 -- each row

@@ -13,6 +13,7 @@ from starfish_storage.cli.opening import existing, reading
 from starfish_storage.cli.options import example, with_json, with_store
 from starfish_storage.cli.output import say, show_list
 from starfish_storage.cli.place import Place
+from starfish_storage.cli.run_view import sharers_text
 from starfish_storage.cli.tables import Column
 from starfish_storage.errors import NotFoundError
 from starfish_storage.runs import CallLimit
@@ -22,6 +23,7 @@ _COLUMNS = (
     Column("requests a minute"),
     Column("tokens a minute"),
     Column("rate now"),
+    Column("used by", optional=True, whole=False),
     Column("paused until", optional=True),
     Column("paused for", optional=True, whole=False),
 )
@@ -83,6 +85,7 @@ def _cells(limit: CallLimit, now: datetime) -> Sequence[Cell]:
         limit.rpm,
         limit.tpm,
         f"{limit.part_at(now):.0%}",
+        sharers_text(limit, now) or None,
         limit.paused_until if paused else None,
         limit.pause_reason if paused else None,
     )

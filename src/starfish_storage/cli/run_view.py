@@ -58,6 +58,7 @@ _COLUMNS_FOR_PEOPLE = (
 )
 _RANDOM_ID = re.compile(r"[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}")
 _ENOUGH = 12  # characters of a random id that no other run begins with
+_SHARERS = 3
 
 
 def _cells(run: ListedRun) -> Sequence[Cell]:
@@ -79,7 +80,7 @@ def _cells_for_people(run: ListedRun) -> Sequence[Cell]:
     """Return what a row in a terminal shows, which has less room; the beginning of an id will do."""
     job = run.job
     return (
-        job.master_job_id[:_ENOUGH] if _RANDOM_ID.fullmatch(job.master_job_id) else job.master_job_id,
+        shorten_id(job.master_job_id),
         job.status,
         f"{run.records.get('completed', 0)} of {job.target_record_count or '?'}",
         run.records.get("failed", 0),
@@ -192,7 +193,7 @@ async def view_of(place: Place, storage: Storage, master_job_id: str) -> RunView
         progress.inputs,
         place,
         workers,
-        sum(_is_alive(worker, now) for worker in workers),
+        sum(is_alive(worker, now) for worker in workers),
         now,
         await ledger.count_conversions(master_job_id),
         await ledger.count_calls(master_job_id),
@@ -209,7 +210,7 @@ async def _function_of(storage: Storage, job: GenerationMasterJob) -> str | None
     return str(config.get("function"))
 
 
-def _is_alive(worker: Worker, now: datetime) -> bool:
+def is_alive(worker: Worker, now: datetime) -> bool:
     """Return whether a worker lives: its lease holds, and its process is not one of this machine that is gone."""
     if worker.lease_expires <= now:
         return False
@@ -231,6 +232,7 @@ def fields_of(view: RunView) -> dict[str, Cell]:
         "drained since": None if state is None or view.is_over else state.drained_since,
         "paused for": None if state is None or view.paused_until is None else state.pause_reason,
         "limit": None if view.limit is None else limit_text(view.limit, view.time),
+        "priority": None if state is None or state.priority == 1 else state.priority,
         "target": job.target_record_count,
         "inputs": view.inputs,
         "records": view.records,
@@ -259,7 +261,20 @@ def limit_text(limit: CallLimit, now: datetime) -> str:
     """Return a limit for people: its name, if runs share it, its rates, and how much of it is used now."""
     name = "" if limit.master_job_id is not None else f"{limit.name}: "
     part = limit.part_at(now)
-    return f"{name}{limit}{f', now {part:.0%} of that' if part < 1 else ''}"
+    using = sharers_text(limit, now) if len(limit.parts(now)) > 1 else ""
+    return f"{name}{limit}{f', now {part:.0%} of that' if part < 1 else ''}{f'; {using}' if using else ''}"
+
+
+def sharers_text(limit: CallLimit, now: datetime) -> str:
+    """Return which runs use a limit now, and the parts that are theirs, the largest first."""
+    parts = sorted(limit.parts(now).items(), key=lambda one: (-one[1], one[0]))
+    named = ", ".join(f"{shorten_id(run)} {part:.0%}" for run, part in parts[:_SHARERS])
+    return named + (f" and {len(parts) - _SHARERS} more" if len(parts) > _SHARERS else "")
+
+
+def shorten_id(run_id: str) -> str:
+    """Return enough of the id of a run: of a random one, its beginning."""
+    return run_id[:_ENOUGH] if _RANDOM_ID.fullmatch(run_id) else run_id
 
 
 def how_to_go_on(view: RunView) -> str:

@@ -64,6 +64,12 @@ _HOW = (
     click.option("--rpm", type=click.FloatRange(min=1), metavar="N", help="Requests a minute."),
     click.option("--tpm", type=click.FloatRange(min=1), metavar="N", help="Tokens a minute."),
     click.option(
+        "--priority",
+        type=click.IntRange(1, 1000),
+        metavar="N",
+        help="The weight of its share while several runs use one --limit [default: 1, or what it was].",
+    ),
+    click.option(
         "--longest-limit-wait",
         type=click.FloatRange(min=0),
         metavar="SECONDS",
@@ -170,6 +176,7 @@ def how_options(given: dict[str, Any]) -> dict[str, Any]:
         "limit": given["limit"],
         "rpm": given["rpm"],
         "tpm": given["tpm"],
+        "priority": given["priority"],
         "longest_limit_wait": given["longest_limit_wait"],
         "patience": given["patience"],
         "spool": given["spool"],
@@ -273,7 +280,8 @@ def carry_out(
     status = exit_codes.of_run(run.status)
     if status == exit_codes.STOPPED:
         reason = "" if run.stop_reason is None else f" ({run.stop_reason})"
-        say(f"Stopped before the end{reason}. {_how_to_go_on(place, words)}")
+        others = " Other workers go on with the run." if run.status == "running" else ""
+        say(f"Stopped before the end{reason}.{others} {_how_to_go_on(place, words)}")
     elif status == exit_codes.FAILURES:
         say(f"What failed: {place.command('errors', run_id)}")
         if broken:

@@ -20,6 +20,7 @@ from starfish_storage.cli.run_lookup import find_run
 from starfish_storage.cli.run_view import RunView, fields_of, run_as_json, show_runs, view_of
 from starfish_storage.cli.segments import segments_as_json, show_segments
 from starfish_storage.cli.timeline_view import timeline_as_json, timeline_of
+from starfish_storage.cli.workers import show_workers
 from starfish_storage.errors import NotFoundError, StorageError
 from starfish_storage.interface import ListedRun, Storage
 from starfish_storage.models import Project, Record
@@ -71,6 +72,7 @@ def show_command(place: Place, id: str, full: bool, as_json: bool) -> None:
         _show_project(view)
     elif isinstance(view, RunView):
         show_fields(fields_of(view) | {"annotations": str(view.annotations) or None})
+        show_workers(view)
         show_segments(view.segments)
     elif isinstance(view, _ExecutionJobView):
         _show_execution_job(view, full=full)

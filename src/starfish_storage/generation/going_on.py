@@ -59,7 +59,7 @@ async def go_on(
     on_change, shown = _on_change(run_id, changed), reporter(changed.get("progress", "auto"))
     if function is None:
         function = _stored_function(run_id, config, "resume" if before is None else "retry")
-    await set_shared_limit(storage.ledger, options, changed, shown.note)
+    await set_shared_limit(storage.ledger, options, changed, shown.note, run_id)
     with closing(BoundFunction(function, options.max_concurrency, context_type=Context)) as bound:
         check = InputCheck(storage.ledger, bound.check, options)
         if inputs is None and not state.inputs_complete and before is None:

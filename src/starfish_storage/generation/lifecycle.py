@@ -131,7 +131,7 @@ async def carry_on(storage: Storage, state: RunState, worker: RunWorker, again: 
         await _merge_quietly(storage, run.master_job_id)
     if run.status == "cancelled" and run.stop_reason is not None:
         worker.note_stop(f"stopped ({run.stop_reason})", again)  # a program may show no more than the status
-    elif worker.was_asked and run.status not in FINISHED:
+    elif worker.stopping.was_asked and run.status not in FINISHED:
         worker.reporter.note(f"this worker of run {run.master_job_id!r} stopped ({run.stop_reason}); others go on")
     if worker.kept_before:  # the counts of the run do not show it
         worker.reporter.note(f"run {run.master_job_id!r}: {failed_again(worker.kept_before)}")

@@ -14,12 +14,17 @@ from starfish_storage.generation.run_options import RunOptions
 from starfish_storage.generation.waiting import StoreWait
 from starfish_storage.interface import RunLedger
 from starfish_storage.runs import OWN_LIMIT, CallLimit, Grant, SlotAsk
+from starfish_storage.runs.limits import check_priority
 
 
 async def set_shared_limit(
-    ledger: RunLedger, options: Options, given: RunOptions, note: Callable[[str], object]
+    ledger: RunLedger,
+    options: Options,
+    given: RunOptions,
+    note: Callable[[str], object],
+    master_job_id: str | None = None,
 ) -> None:
-    """Set the rates of the limit that a run names, if any are given now.
+    """Set the rates of the limit that a run names, and the priority of the run, if any are given now.
 
     What was given last holds for all runs that share it. What a run was started with does not come back with a resume,
     unless the store has no such limit, for example because the run was copied.
@@ -29,10 +34,16 @@ async def set_shared_limit(
         options: of the run.
         given: those that are given now.
         note: tells people what changes.
+        master_job_id: the run; None if it may not be there yet.
 
     Raises:
-        InvalidInputError: the limit has no rates, neither here nor in the store, or its name cannot be used.
+        InvalidInputError: the limit has no rates, neither here nor in the store, or its name cannot be used; or the
+            priority that is given cannot be.
     """
+    if given.get("priority") is not None:
+        check_priority(given.get("priority"))
+    if master_job_id is not None:
+        await set_given_priority(ledger, master_job_id, given)
     name = options.limit
     if name is None:
         return
@@ -49,6 +60,13 @@ async def set_shared_limit(
     limit = await change_limit(ledger, name, rpm, tpm)
     if there is not None and (there.rpm, there.tpm) != (limit.rpm, limit.tpm):
         note(f"limit {name!r} is {limit} for all runs that share it; it was {there}")
+
+
+async def set_given_priority(ledger: RunLedger, master_job_id: str, given: RunOptions) -> None:
+    """Set the priority of a run, if one is given now. It is no option that is stored: it may change at any time."""
+    priority = given.get("priority")
+    if priority is not None:
+        await ledger.set_priority(master_job_id, priority)
 
 
 async def change_limit(ledger: RunLedger, name: str, rpm: float | None, tpm: float | None) -> CallLimit:

@@ -21,7 +21,7 @@ from starfish_storage.generation.frames import rows_of
 from starfish_storage.generation.going_on import go_on, stored_options
 from starfish_storage.generation.lease import is_dead, release_dead
 from starfish_storage.generation.lifecycle import FINISHED, Run, carry_on, is_finished, run_of, settle
-from starfish_storage.generation.limiting import set_shared_limit
+from starfish_storage.generation.limiting import set_given_priority, set_shared_limit
 from starfish_storage.generation.options import Options
 from starfish_storage.generation.outcomes import OutputChecks
 from starfish_storage.generation.progress import ended_of, reporter
@@ -116,6 +116,7 @@ async def _generate(
         if hint is not None:
             shown.note(hint)
         return found
+    await set_given_priority(storage.ledger, state.master_job_id, options)
     segment = await storage.ledger.add_segment(state.master_job_id, begun.identity)
     run = await _identity(storage, state.master_job_id)
     worker = RunWorker(storage, state, bound, checks, how, shown, begun.feed, run, segment.number)

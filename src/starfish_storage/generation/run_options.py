@@ -52,6 +52,8 @@ class RunOptions(TypedDict, total=False):
         rpm: requests a minute, evenly, so 600 are 10 a second, of all processes that work on the run; an attempt makes
             as many as it reports with ``context.log_usage``, and at least one [no limit].
         tpm: tokens a minute, likewise, sent and received [no limit].
+        priority: while several runs use one ``limit``, the weight of this run's share, from 1 to 1000 [1, or what it
+            was]: one of 3 makes three calls where one of 1 makes one. What a run does not use goes to the others.
         longest_limit_wait: seconds that an input waits, in all, because the provider limits calls (429, or 503 with
             ``Retry-After``), without using up its attempts [3600]. Such an answer pauses all calls of the run.
         on_bad_input: ``"stop"`` [default]: an input that cannot be run stops the run, before it starts if the inputs
@@ -94,6 +96,7 @@ class RunOptions(TypedDict, total=False):
     limit: str | None
     rpm: float | None
     tpm: float | None
+    priority: int | None
     longest_limit_wait: float | None
     on_bad_input: OnBadInput | None
     allow_secrets: bool | None

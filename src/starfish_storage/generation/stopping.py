@@ -28,10 +28,12 @@ class Stopping:
 
     Attributes:
         reason: why the worker stops; None while it should not.
+        was_asked: whether somebody has asked this worker alone to stop.
     """
 
     def __init__(self, master_job_id: str, on_stop: Callable[[], None]) -> None:
         self.reason: str | None = None
+        self.was_asked = False
         self._master_job_id = master_job_id
         self._on_stop = on_stop
         self._wanted = asyncio.Event()
@@ -75,6 +77,11 @@ class Stopping:
             self._on_stop()
         if not patient:
             self._hurrying.set()
+
+    def stop_alone(self, reason: str) -> None:
+        """Stop because somebody has asked this worker to, not its run: calls in flight take as long as they need."""
+        self.was_asked = True
+        self.stop(reason, patient=True)
 
     def force(self) -> None:
         """Cancel the calls in flight."""

@@ -67,7 +67,6 @@ class RunWorker:
         kept_before: inputs at which it has failed, and whose earlier outcome stands.
         left: what waits in a spool when it has ended, because the store did not take it; None if nothing does.
         is_store_away: whether the store did not take something when it ended.
-        was_asked: whether somebody has asked this worker alone to stop.
     """
 
     def __init__(
@@ -101,7 +100,7 @@ class RunWorker:
         )
         self._sharing = Sharing(
             *(self._ledger, self._heartbeat, options.lease, gate, slots),
-            *(lambda: self._claims.in_hand, self._changed, reporter.note, self._stop_alone),
+            *(lambda: self._claims.in_hand, self._changed, reporter.note, self.stopping.stop_alone),
         )
         self._outbox = Outbox(self._ledger, spending, self._waiting, ResultSpool(run, self._worker.worker_id))
         answers = StoredAnswers(storage, state.master_job_id, options.reuse, options.replay)
@@ -113,7 +112,7 @@ class RunWorker:
         self._counts = LiveCounts(storage, state.master_job_id)
         self.done_before = self.kept_before = 0
         self.left: Left | None = None
-        self.is_store_away = self.was_asked = False
+        self.is_store_away = False
 
     def _shared_settings(self, function: BoundFunction, checks: OutputChecks, answers: StoredAnswers) -> Settings:
         return Settings(
@@ -332,11 +331,6 @@ class RunWorker:
         if is_failing and self._failures.reason is None:
             self._failures.reason = reason
         self.stopping.stop(reason, patient=is_failing)
-
-    def _stop_alone(self, reason: str) -> None:
-        """Stop because somebody has asked this worker to: what it has under way may take as long as it needs."""
-        self.was_asked = True
-        self.stopping.stop(reason, patient=True)
 
     def _fail(self, error: BaseException, cause: BaseException | None = None) -> None:
         if cause is not None:

@@ -14,7 +14,7 @@ from starfish_storage.metadata.row import Row
 from starfish_storage.metadata.row_writer import RowWriter
 from starfish_storage.runs.drains import WorkingWorker
 from starfish_storage.runs.inputs import Worker
-from starfish_storage.runs.limits import MOST_PRIORITY
+from starfish_storage.runs.limits import check_priority
 
 
 class SQLControlLedger(LedgerAccess, ControlLedger):
@@ -43,7 +43,7 @@ class SQLControlLedger(LedgerAccess, ControlLedger):
     async def set_priority(self, master_job_id: str, priority: int) -> int:
         """See `ControlLedger.set_priority`."""
         check_id("master_job_id", master_job_id)
-        weight = values.whole("priority", priority, 1, MOST_PRIORITY)
+        weight = check_priority(priority)
 
         def change(writer: RowWriter) -> int:
             before: int | None = writer.first_value("lock_priority", (master_job_id,))

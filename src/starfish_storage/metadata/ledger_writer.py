@@ -90,6 +90,7 @@ def save_worker(writer: RowWriter, row: WorkerRow, lease: float | None) -> Worke
         row = there._replace(lease_expires=row.lease_expires)
     else:
         refuse_being_deleted(writer, row.master_job_id)
+        writer.show_worker(row.worker_id)
     writer.execute("save_worker", row)
     return row
 

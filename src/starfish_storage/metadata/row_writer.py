@@ -61,6 +61,9 @@ class RowWriter(ABC):
     def need_store_alone(self) -> None:  # noqa: B027 (in SQLite one group is written after the other)
         """Go on only while no other group is written, by no process."""
 
+    def show_worker(self, worker_id: str) -> None:  # noqa: B027 (nobody sees the connections of SQLite)
+        """Have the server show which worker writes."""
+
     @abstractmethod
     def change(self, name: str, row: Row) -> None:
         """Run a named query that changes rows."""

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, cast
 
+from starfish_storage.errors import InvalidInputError, shorten
+
 OWN_LIMIT = "run "
 """How the name of a limit begins that is a run's own."""
 
-MOST_PRIORITY = 1000
-"""The highest priority of a run; the lowest is 1, and so is the usual one."""
-
 _MINUTE = 60.0
+_MOST_PRIORITY = 1000  # the least is 1, which is the usual one
 _AHEAD = 0.25  # seconds' worth of calls that a worker is granted at a time
 _LESS = 0.85  # how much of what was used is used after a refusal
 _LEAST = 0.02
@@ -214,6 +214,17 @@ class Sharing:
         until = max(self.mine.until, now + timedelta(seconds=last + _STILL))
         used = self.mine.used + seconds / self.mine.priority
         return {**self.others, self.run: Share(self.mine.priority, used, until)}
+
+
+def check_priority(given: object) -> int:
+    """Return a priority that can be used.
+
+    Raises:
+        InvalidInputError: it is not an integer from 1 to 1000.
+    """
+    if type(given) is int and 1 <= given <= _MOST_PRIORITY:
+        return given
+    raise InvalidInputError(f"priority must be an integer from 1 to {_MOST_PRIORITY}, not {shorten(given)}.")
 
 
 def limit_name(master_job_id: str, config: Mapping[str, Any]) -> str:

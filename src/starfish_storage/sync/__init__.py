@@ -31,7 +31,17 @@ if TYPE_CHECKING:
     from starfish_storage.sync.annotations import AnnotationStore
     from starfish_storage.sync.copying import archive, copy, extract, open_archive, unarchive
     from starfish_storage.sync.exporting import export, to_arrow, to_pandas, to_polars
-    from starfish_storage.sync.generating import cancel, drain, end_drain, explain_calls, generate, resume, retry
+    from starfish_storage.sync.generating import (
+        cancel,
+        drain,
+        end_drain,
+        explain_calls,
+        generate,
+        resume,
+        retry,
+        set_priority,
+        stop_worker,
+    )
     from starfish_storage.sync.importing import (
         import_batch,
         import_curator,
@@ -86,6 +96,8 @@ __all__ = [
     "open_storage",
     "resume",
     "retry",
+    "set_priority",
+    "stop_worker",
     "to_arrow",
     "to_pandas",
     "to_polars",
@@ -99,7 +111,17 @@ _HOMES = {
     "stores": ["Store"],
     "copying": ["archive", "copy", "extract", "open_archive", "unarchive"],
     "publishing": ["bundle"],
-    "generating": ["cancel", "drain", "end_drain", "explain_calls", "generate", "resume", "retry"],
+    "generating": [
+        "cancel",
+        "drain",
+        "end_drain",
+        "explain_calls",
+        "generate",
+        "resume",
+        "retry",
+        "set_priority",
+        "stop_worker",
+    ],
     "exporting": ["export", "to_arrow", "to_pandas", "to_polars"],
     "importing": [
         "import_batch",

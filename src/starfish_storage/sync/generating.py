@@ -14,7 +14,7 @@ from starfish_storage.generation.lifecycle import Run
 from starfish_storage.generation.run_options import RunOptions, Where
 from starfish_storage.generation.sources import Inputs
 from starfish_storage.models import Project
-from starfish_storage.runs import Replace
+from starfish_storage.runs import Replace, Worker
 from starfish_storage.sync.stores import Store, with_store
 
 
@@ -228,3 +228,39 @@ def retry(
                 **changed,
             ),
         )
+
+
+def set_priority(master_job_id: str, priority: int, *, store: Store) -> int:
+    """Set the weight of a run's share in limits that runs share, also while it is under way; return what it was.
+
+    While several runs use one limit, each gets a share by its priority: a run of priority 3 makes three calls where one
+    of priority 1 makes one. What a run does not use goes to the others.
+
+    Args:
+        store: the store. An open one, or a path or URI, which is opened for this call.
+        master_job_id: the run.
+        priority: from 1, the usual one, to 1000.
+
+    Raises:
+        NotFoundError: there is no such run.
+        InvalidInputError: the priority cannot be used.
+    """
+    return with_store(store, lambda storage: asynchronous.set_priority(storage, master_job_id, priority))
+
+
+def stop_worker(worker_id: str, reason: str | None = None, *, store: Store) -> Worker:
+    """Ask one worker to stop: it claims nothing more, finishes and stores what it has under way, and ends.
+
+    It sees that within about a second. Other workers of its run go on; if it is the last one, the run is ``cancelled``
+    and can be resumed.
+
+    Args:
+        store: the store. An open one, or a path or URI, which is opened for this call.
+        worker_id: the worker, or the beginning of its id.
+        reason: why; None: who asks.
+
+    Raises:
+        NotFoundError: there is no such worker, or it has ended.
+        InvalidInputError: several workers have ids that begin so.
+    """
+    return with_store(store, lambda storage: asynchronous.stop_worker(storage, worker_id, reason))

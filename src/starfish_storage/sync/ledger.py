@@ -14,6 +14,7 @@ from starfish_storage.sync.actions import ActionLedger
 from starfish_storage.sync.attempts import AttemptLedger
 from starfish_storage.sync.calls import CallLedger
 from starfish_storage.sync.comparing import ComparisonLedger
+from starfish_storage.sync.control import ControlLedger
 from starfish_storage.sync.drains import DrainLedger
 from starfish_storage.sync.face import Face
 from starfish_storage.sync.limits import LimitLedger
@@ -245,6 +246,7 @@ class RunLedger(
     ComparisonLedger,
     VerificationLedger,
     ProgressLedger,
+    ControlLedger,
     DrainLedger,
     LimitLedger,
     ActionLedger,
@@ -273,13 +275,18 @@ class RunLedger(
         """
         return portal.call(self._called.refresh_run(master_job_id, now))
 
-    def request_stop(self, master_job_id: str, reason: str | None) -> None:
+    def request_stop(self, master_job_id: str, reason: str | None, *, action: str | None = None) -> None:
         """Ask every worker of a run to stop, or with None, take that back. Idempotent. Durable.
+
+        Args:
+            master_job_id: the run.
+            reason: why.
+            action: what to note among the actions, such as ``"cancel"``; None: nobody asks for it.
 
         Raises:
             NotFoundError: there is no such run.
         """
-        return portal.call(self._called.request_stop(master_job_id, reason))
+        return portal.call(self._called.request_stop(master_job_id, reason, action=action))
 
     def pause_run(self, master_job_id: str, seconds: float, reason: str) -> datetime:
         """Ask every worker of a run to begin no call for so long, and return until when. Idempotent. Durable.

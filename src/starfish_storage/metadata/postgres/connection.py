@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 _CLOSING_SECONDS = 2.0
+_UNIQUE = 20  # characters at the end of a connection's name that no other has
+_LONGEST_SHOWN = 32  # characters of a worker's id
 
 
 class Answer:
@@ -61,13 +63,13 @@ class PostgresConnection:
         patience: for how long a silent server, and a lock, is waited for, in seconds.
 
     Attributes:
-        name: the name that the server knows it by; it stays the same when `open` connects again, and is unique.
+        name: the name that groups are noted by; it stays the same when `open` connects again, and is unique.
     """
 
     def __init__(self, address: PostgresAddress, patience: float) -> None:
         self._address = address
         self._patience = patience
-        self.name = f"starfish-storage {os.urandom(10).hex()}"
+        self.name = self._shown = f"starfish-storage {os.urandom(10).hex()}"
         self._loop = asyncio.new_event_loop()
         self._loop.set_debug(enabled=False)  # in its debug mode it logs what its callbacks are given, such as rows
         self._connection: Any = None
@@ -90,6 +92,15 @@ class PostgresConnection:
         Until it does, that session keeps its locks, and a commit that is still on its way might come through.
         """
         self.execute(postgres_queries()["end_session"], (self.name,))
+
+    def show_worker(self, worker_id: str) -> None:
+        """Have the server show the worker that this connection is of as its name, from now on.
+
+        The name ends as before, so that `end_lost_session` finds it, and fits into the 63 bytes that the server shows.
+        """
+        if worker_id.isascii() and len(worker_id) <= _LONGEST_SHOWN:
+            self._shown = f"starfish {worker_id} {self.name[-_UNIQUE:]}"
+            self.execute(postgres_queries()["show_name"], (self._shown,))
 
     def execute(self, statements: str, bindings: Row = ()) -> Answer:
         """Run a statement, and return its rows."""
@@ -152,7 +163,7 @@ class PostgresConnection:
         seconds = seconds_to_connect(self._patience)
         lock_timeout = f"{max(self._patience, 0.001):.3f}s"
         try:
-            session = await connect(self._address, seconds, application_name=self.name, lock_timeout=lock_timeout)
+            session = await connect(self._address, seconds, application_name=self._shown, lock_timeout=lock_timeout)
             try:
                 looked = refuse_pooled_transactions(session, self._address, self._connect_again)
                 await asyncio.wait_for(looked, seconds)

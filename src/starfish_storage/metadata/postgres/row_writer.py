@@ -57,6 +57,7 @@ class PostgresRowWriter(RemovingRowWriter):
     most_rows: ClassVar[int] = 512
 
     def __init__(self, connection: PostgresConnection, queries: Queries, data: DataHandler) -> None:
+        self._session = connection
         super().__init__(connection, queries)
         self._writing = connection
         self._data = data
@@ -266,6 +267,10 @@ class PostgresRowWriter(RemovingRowWriter):
         """Refuse record uids of which one differs in case alone from an id in mixed case that is in use."""
         if mixed not in uids:
             self.claim_id("record_uid", next(uid for uid in uids if fold(uid) == fold(mixed)))
+
+    def show_worker(self, worker_id: str) -> None:
+        """See `RowWriter.show_worker`."""
+        self._session.show_worker(worker_id)
 
     def need_store_alone(self) -> None:
         """See `RowWriter.need_store_alone`."""

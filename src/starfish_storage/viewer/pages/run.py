@@ -18,6 +18,7 @@ from starfish_storage.viewer.pages.sheet import Sheet
 from starfish_storage.viewer.plots import plots_of, rows_of, timeline_json
 
 _MOST_SEGMENTS = 10
+_MOST_ACTIONS = 20
 
 
 async def run_page(sheet: Sheet, parameters: QueryParams) -> Response:
@@ -37,6 +38,7 @@ async def run_page(sheet: Sheet, parameters: QueryParams) -> Response:
         steps=await sheet.numbers.steps(progress, patience),
         plots_of=plots_of,
         rows_of=rows_of,
+        actions=await ledger.list_actions(target=job.master_job_id, limit=_MOST_ACTIONS),
         segments=segments,
         earlier_segments=earlier,
         config=None if config is None else tree_of(config, room),

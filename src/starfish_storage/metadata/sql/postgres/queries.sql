@@ -68,9 +68,13 @@ DELETE FROM last_commits WHERE writer = :writer
 -- Of writers that died: nobody asks for them any more.
 DELETE FROM last_commits WHERE noted_when < clock_timestamp() - interval '1 day'
 
+-- name: show_name
+SELECT set_config('application_name', :name, false)
+
 -- name: end_session
+-- Whatever worker it shows: the end of its name is its own.
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-WHERE application_name = :name AND usename = current_user AND pid <> pg_backend_pid()
+WHERE application_name LIKE 'starfish%' AND right(application_name, 20) = right(:name, 20) AND usename = current_user AND pid <> pg_backend_pid()
 
 -- name: is_working
 -- What waits for its client to take the answer does not.

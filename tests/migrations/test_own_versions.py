@@ -54,6 +54,8 @@ async def test_a_frozen_store_is_read_and_used(tmp_path: Path, version: str, clo
         if not closed:  # of another process than what was noted
             said, found = without_moments(said), without_moments(found)
         assert (found, await runs_of(storage)) == (said, runs)
+        (migrated,) = await storage.ledger.list_actions()
+        assert (migrated.action, migrated.detail) == ("migrate", f"version {version[1:]} to {latest_version()}")
         await storage.delete_master_job("Master-1")
         await write_master_job(storage, 9, "completed")
         used = await everything(storage)

@@ -14,6 +14,7 @@ from servers.postgres import PostgresServer
 from starfish_storage import StoreOpenError, StoreVersionError, open_storage
 from starfish_storage.maintenance import migrate
 from starfish_storage.metadata.migrations import migrations
+from starfish_storage.runs import this_actor
 
 VERSIONS = {
     "postgres-v1": 1,
@@ -62,6 +63,8 @@ async def test_a_frozen_store_is_read_and_used(
             if name in said:
                 assert await read(storage) == said.pop(name)
         assert (await everything(storage), await runs_of(storage)) == (said, runs)
+        (migrated,) = await storage.ledger.list_actions()
+        assert (migrated.action, migrated.who) == ("migrate", this_actor())
         await storage.delete_master_job("Master-1")
         await write_master_job(storage, 9, "completed")
         used = await everything(storage)

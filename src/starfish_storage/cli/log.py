@@ -28,27 +28,27 @@ _COLUMNS = (
 
 @click.command("log", epilog=example("log last"))
 @click.argument("id", required=False)
-@click.option("-n", "--number", type=click.IntRange(min=1), default=20, show_default=True, help="Show so many at most.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", default=20, show_default=True, help="Show N at most.")
 @with_json
 @with_store
-def log_command(place: Place, id: str | None, number: int, as_json: bool) -> None:
+def log_command(place: Place, id: str | None, limit: int, as_json: bool) -> None:
     """Show who cancelled, deleted, restored, migrated, drained, retried, stopped or limited what, the newest first.
 
     Given the ID of a run, project, record or worker, or the name of a limit, show what was done to that alone. What is
     deleted stays in the log.
     """
-    found = asyncio.run(_actions(place, id, number))
+    found = asyncio.run(_actions(place, id, limit))
     show_list(_COLUMNS, found, _cells, as_json=as_json)
     if not found and not as_json:
         say("No actions.")
 
 
-async def _actions(place: Place, id: str | None, number: int) -> list[Action]:
+async def _actions(place: Place, id: str | None, limit: int) -> list[Action]:
     async with reading(place) as storage:
         target = id
         if id == LAST:
             target = (await find_run(storage, id)).master_job_id
-        return await storage.ledger.list_actions(target=target, limit=number)
+        return await storage.ledger.list_actions(target=target, limit=limit)
 
 
 def _cells(action: Action) -> Sequence[Cell]:

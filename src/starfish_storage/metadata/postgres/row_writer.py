@@ -57,7 +57,6 @@ class PostgresRowWriter(RemovingRowWriter):
     most_rows: ClassVar[int] = 512
 
     def __init__(self, connection: PostgresConnection, queries: Queries, data: DataHandler) -> None:
-        self._session = connection
         super().__init__(connection, queries)
         self._writing = connection
         self._data = data
@@ -270,7 +269,7 @@ class PostgresRowWriter(RemovingRowWriter):
 
     def show_worker(self, worker_id: str) -> None:
         """See `RowWriter.show_worker`."""
-        self._session.show_worker(worker_id)
+        self._writing.show_worker(worker_id)
 
     def need_store_alone(self) -> None:
         """See `RowWriter.need_store_alone`."""

@@ -140,7 +140,7 @@ class CallLimit:
         a_call = 0.0 if self.rpm is None else _MINUTE / (self.rpm * part)
         a_token = 0.0 if self.tpm is None else _MINUTE / (self.tpm * part)
         each = max(a_call, ask.tokens * a_token)
-        shared = None if run is None else Sharing.of(self.shares, run, priority, now)
+        shared = None if run is None else Competing.of(self.shares, run, priority, now)
         most = _AHEAD if shared is None else _AHEAD * shared.part
         calls = max(1, min(ask.calls, int(most / each) if each else ask.calls))
         begin = now + timedelta(seconds=paused)
@@ -176,7 +176,7 @@ class CallLimit:
 
 
 @dataclass(frozen=True, slots=True)
-class Sharing:
+class Competing:
     """A run that asks a limit that others use too: start-time fair queueing, in which the limit's time is the service.
 
     Attributes:
@@ -190,7 +190,7 @@ class Sharing:
     others: Mapping[str, Share]
 
     @classmethod
-    def of(cls, shares: Mapping[str, Share], run: str, priority: int, now: datetime) -> Sharing:
+    def of(cls, shares: Mapping[str, Share], run: str, priority: int, now: datetime) -> Competing:
         """Return it. One that has not used the limit for a while has saved up nothing: it begins where others are."""
         others = {one: share for one, share in shares.items() if one != run and share.until > now}
         least = min((share.used for share in others.values()), default=0.0)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Protocol
 
+from starfish_storage.cli.log_lines import has_stderr_for_people
 from starfish_storage.cli.output import say
 
 _SECONDS_BETWEEN_LINES = 10.0
@@ -33,7 +33,7 @@ def counted(
         quiet: show nothing.
         clock: seconds that only grow.
     """
-    if quiet or not sys.stderr.isatty():
+    if quiet or not has_stderr_for_people():
         yield _lines(doing, what, (lambda: 0.0) if quiet else clock)  # no time passes, and no line is due
         return
     from rich.console import Console

@@ -5,19 +5,18 @@ from __future__ import annotations
 import errno
 import gc
 import importlib
-import logging
 import os
 import sys
 import textwrap
-import warnings
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, TextIO
+from typing import Any
 
 import click
 
 from starfish_storage import __version__
 from starfish_storage.cli import exit_codes
+from starfish_storage.cli.log_lines import is_json, log_format_option, say_error, shown_lines, tell
 from starfish_storage.cli.options import DATA_HELP, READ_ONLY_HELP, STORE_HELP, example
 from starfish_storage.cli.place import STORE_VARIABLE
 from starfish_storage.errors import RunChangedError, StorageError, shorten
@@ -139,13 +138,8 @@ class CommandGroup(click.Group):
         if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison] (so Python says that it is closed)
             # It takes the descriptor too, which else a file of the store would get.
             sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (for as long as the process lives)
-        with warnings.catch_warnings():
-            warnings.showwarning = _show_warning
-            _logger.addHandler(_log_lines)
-            try:
-                status = self._status(args, prog_name, complete_var, **extra)
-            finally:
-                _logger.removeHandler(_log_lines)
+        with shown_lines():
+            status = self._status(args, prog_name, complete_var, **extra)
         sys.exit(status)
 
     def _status(self, args: Sequence[str] | None, *names: str | None, **extra: Any) -> int:
@@ -157,13 +151,13 @@ class CommandGroup(click.Group):
         except click.Abort as error:
             if isinstance(error.__cause__, KeyboardInterrupt):
                 return exit_codes.INTERRUPTED
-            click.echo("Aborted!", err=True)  # a question was answered with no
+            tell("error", "aborted", "Aborted!")  # a question was answered with no
             return exit_codes.FAILURES
         except StorageError as error:
-            said = _changed(error) if isinstance(error, RunChangedError) else f"error: {error}"
+            said = _changed(error) if isinstance(error, RunChangedError) else str(error)
             from starfish_storage.redaction import redact_error  # compiles many patterns
 
-            click.echo(redact_error(said), err=True)
+            say_error(redact_error(said), code=error.code)
             return exit_codes.NOT_DONE
         except OSError as error:
             # Those of stores and files have become a `StorageError`, and what opens a file names it.
@@ -171,14 +165,14 @@ class CommandGroup(click.Group):
                 raise
             _stop_writing()
             with suppress(OSError):  # errors may go to the same place
-                click.echo(f"error: the output cannot be written: {error.strerror}", err=True)
+                say_error(f"the output cannot be written: {error.strerror}")
             return exit_codes.NOT_DONE
         return status if isinstance(status, int) else exit_codes.DONE
 
 
 def _changed(error: RunChangedError) -> str:
     """Return what a run that has changed is refused with: a line for each difference, and for each way on."""
-    lines = [f"error: run {shorten(error.id)} has changed, in its {error.changed}:"]
+    lines = [f"run {shorten(error.id)} has changed, in its {error.changed}:"]
     lines += [f"  {one}" for one in error.differences]
     lines.append("Nothing was written. The ways on:")
     for option, what in error.ways():
@@ -201,9 +195,9 @@ def _refused(error: click.ClickException) -> int:
     message = error.format_message()
     if "unexpected extra argument" in message:  # a store, most likely, which other tools take so
         message += "; name the store with --store."
-    click.echo(f"error: {message}", err=True)
+    say_error(message)
     context = error.ctx if isinstance(error, click.UsageError) else None
-    if context is not None:
+    if context is not None and not is_json():
         click.echo(f"See '{context.command_path} --help'.", err=True)
     return exit_codes.NOT_DONE
 
@@ -215,35 +209,6 @@ def _stop_writing() -> None:
     os.close(nowhere)
 
 
-class _LogLines(logging.Handler):
-    """Shows what the library logs as lines for people, but for what is shown as a Python warning already."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if not getattr(record, "is_warned", False):
-            click.echo(f"{record.levelname.lower()}: {record.getMessage()}", err=True)
-
-
-_logger = logging.getLogger("starfish_storage")
-_log_lines = _LogLines(logging.WARNING)
-
-_python_shows = warnings.showwarning
-
-
-def _show_warning(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    file: TextIO | None = None,
-    line: str | None = None,
-) -> None:
-    """Show a warning of ours as a line for people; of the user's code, where it comes from matters."""
-    if category.__module__.partition(".")[0] == "starfish_storage":
-        click.echo(f"warning: {message}", err=True)
-    else:
-        _python_shows(message, category, filename, lineno, file, line)
-
-
 @click.group(
     cls=CommandGroup,
     invoke_without_command=True,
@@ -253,6 +218,7 @@ def _show_warning(
 @click.option("--store", metavar="URI|PATH", envvar=STORE_VARIABLE, help=STORE_HELP)
 @click.option("--data-uri", metavar="URI|PATH", help=DATA_HELP)
 @click.option("--read-only", is_flag=True, help=READ_ONLY_HELP)
+@log_format_option(hidden=False)
 @click.version_option(__version__, prog_name="starfish-storage", message="%(prog)s %(version)s")
 @click.pass_context
 def main(context: click.Context, **_place: object) -> int | None:  # commands find it in the context

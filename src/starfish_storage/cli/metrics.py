@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import signal
 import socket
 import threading
@@ -18,8 +17,9 @@ from starfish_storage.cli.options import NUMBER_OF_ROWS, example, with_json, wit
 from starfish_storage.cli.output import say, show_json
 from starfish_storage.cli.place import Place
 from starfish_storage.errors import InvalidInputError, StorageError
+from starfish_storage.telemetry.logs import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 _DEFAULT_ADDRESS = "127.0.0.1:9464"
 _ENDED_RUNS = 20

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 from click.shell_completion import CompletionItem
 
+from starfish_storage.cli.log_lines import log_format_option
 from starfish_storage.cli.place import (
     DATA_VARIABLE,
     DEFAULT_STORE,
@@ -73,6 +74,7 @@ def _with_place(command: Command, *, writes: bool) -> Command:
     @click.option("--store", metavar="URI|PATH", help=STORE_HELP)
     @click.option("--data-uri", metavar="URI|PATH", help=DATA_HELP)
     @click.option("--read-only", is_flag=True, hidden=writes, help=READ_ONLY_HELP)
+    @log_format_option(hidden=True)
     @click.pass_context
     @wraps(command)
     def run(

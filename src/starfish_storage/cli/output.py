@@ -11,6 +11,7 @@ import click
 
 from starfish_storage.cli.cells import INVISIBLE, Cell, drawn, on_one_line, printable
 from starfish_storage.cli.json_form import as_json
+from starfish_storage.cli.log_lines import is_json, tell
 from starfish_storage.cli.tables import Column, draw_table
 from starfish_storage.codec import readable_text
 
@@ -36,7 +37,10 @@ def console() -> Console:
 
 def show_json(value: object, *, to_error_stream: bool = False) -> None:
     """Print one JSON value."""
-    click.echo(_json_text(value, indent=2), err=to_error_stream)
+    if to_error_stream and is_json():
+        tell("info", "report", "", report=value)
+    else:
+        click.echo(_json_text(value, indent=2), err=to_error_stream)
 
 
 def show_report(report: object, *, as_json: bool) -> None:
@@ -116,6 +120,9 @@ def show_list(
 def show_fields(fields: Mapping[str, Cell], *, to_error_stream: bool = False) -> None:
     """Print a value a line, with its name; those that are not there are left out."""
     present = {name: cell for name, cell in fields.items() if cell is not None and cell != {}}
+    if to_error_stream and is_json():
+        tell("info", "report", "", report={name: on_one_line(cell) for name, cell in present.items()})
+        return
     width = max(map(len, present), default=0)
     for name, cell in present.items():
         if to_error_stream or not is_terminal():
@@ -143,7 +150,7 @@ def show_text(content: str) -> None:
 
 def say(text: str) -> None:
     """Tell people something that is not what was asked for."""
-    click.echo(printable(text), err=True)
+    tell("info", "notice", printable(text))
 
 
 def _json_text(value: object, indent: int | None) -> str:

@@ -14,6 +14,7 @@ import click
 
 from starfish_storage.cli import exit_codes
 from starfish_storage.cli.cells import Cell, Money
+from starfish_storage.cli.log_lines import is_json
 from starfish_storage.cli.opening import existing, made, reading
 from starfish_storage.cli.output import say, show_fields, show_json
 from starfish_storage.cli.place import Place
@@ -191,7 +192,7 @@ def how_options(given: dict[str, Any]) -> dict[str, Any]:
         "strict_code": given["strict_code"] or None,
         "reuse": given["reuse"],
         "replay": given["replay"],
-        "progress": "quiet" if given["quiet"] else given["progress"],
+        "progress": "quiet" if given["quiet"] else "log" if is_json() else given["progress"],
     }
     return {name: value for name, value in options.items() if value is not None}
 
@@ -253,6 +254,15 @@ def carry_out(
         is_new: make the store if it is missing.
         function: the function that was given in place of the stored one, to be given again.
     """
+    from starfish_storage.telemetry.logs import about
+
+    with about(run_id):
+        return _carry_out(place, run_id, given, call, is_new=is_new, function=function)
+
+
+def _carry_out(
+    place: Place, run_id: str, given: dict[str, Any], call: Call, *, is_new: bool, function: str | None
+) -> int:
     words = (run_id,) if function is None else (run_id, function)
     place.refuse_writing()
     quiet, as_json = given["quiet"], given["as_json"]

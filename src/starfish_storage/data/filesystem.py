@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import logging
 import os
 from collections.abc import Generator, Iterable, Iterator, Sequence
 
@@ -22,8 +21,9 @@ from starfish_storage.files.errors import translated
 from starfish_storage.interface import CommittedSizes, DataHandler, DataWrite
 from starfish_storage.interface.marks import PlaceMarks
 from starfish_storage.keys import ROW_LOG_FILE, STAGING_DIRECTORY, PackPlace, place_in_pack
+from starfish_storage.telemetry.logs import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 
 class FileSystemDataHandler(DataHandler):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import warnings
 
-logger = logging.getLogger(__name__)
+from starfish_storage.telemetry.logs import get_logger
+
+logger = get_logger(__name__)
 
 MOUNTS_FILE = "/proc/self/mountinfo"
 """Where Linux lists what this process sees mounted. Other systems have no such file: nothing is known, or said."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import uuid
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -26,9 +25,10 @@ from starfish_storage.interface import DataHandler, DataWrite
 from starfish_storage.interface.data import CommittedSizes
 from starfish_storage.interface.marks import PlaceMarks
 from starfish_storage.keys import PackPlace, new_pack, pack_key, place_in_pack
+from starfish_storage.telemetry.logs import get_logger
 from starfish_storage.uri import parse_object_uri
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import logging
 import re
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
@@ -29,9 +28,10 @@ from starfish_storage.generation.spooled import take_in
 from starfish_storage.generation.starting import create, state_of
 from starfish_storage.interface import Storage
 from starfish_storage.runs import Attempt, ClaimedInput, InputOfContent, RunInput
+from starfish_storage.telemetry.logs import get_logger
 from starfish_storage.times import utc_now
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 OPEN = ("pending", "running")
 _IDLE_SECONDS = 2.0

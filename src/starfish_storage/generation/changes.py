@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
@@ -21,8 +20,9 @@ from starfish_storage.redaction import redact_secrets
 from starfish_storage.runs import RunState
 from starfish_storage.runs.segment_changes import describe_changes, is_code_changed
 from starfish_storage.runs.segment_history import TAKEN_FROM
+from starfish_storage.telemetry.logs import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 OnChange = Literal["refuse", "continue", "fork", "match"]
 ON_CHANGE: tuple[OnChange, ...] = ("refuse", "continue", "fork", "match")

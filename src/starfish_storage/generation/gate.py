@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
@@ -15,9 +14,10 @@ from starfish_storage.generation.rates import SharedRate
 from starfish_storage.generation.stopping import StoppedError, Stopping
 from starfish_storage.runs import Usage
 from starfish_storage.telemetry import current
+from starfish_storage.telemetry.logs import get_logger
 from starfish_storage.times import utc_now
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 60.0

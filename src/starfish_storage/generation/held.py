@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,10 +17,11 @@ from starfish_storage.generation.spool import ResultSpool, SpoolPlace
 from starfish_storage.generation.waiting import LOOK_SECONDS, Unanswered
 from starfish_storage.interface import RunLedger
 from starfish_storage.runs import Outcome
+from starfish_storage.telemetry.logs import get_logger
 from starfish_storage.times import utc_now
 from starfish_storage.wording import number_of, results_wait
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 Refused = Callable[[Outcome, Exception], Outcome]
 

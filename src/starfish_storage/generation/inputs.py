@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self, cast
@@ -22,8 +21,9 @@ from starfish_storage.generation.sources import (
 )
 from starfish_storage.interface import RunLedger
 from starfish_storage.runs import RunInput, RunState
+from starfish_storage.telemetry.logs import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 _MOST_FIRST = 100_000
 

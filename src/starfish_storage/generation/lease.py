@@ -9,7 +9,6 @@ its lease, and with it the inputs that it is paying for.
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import socket
 import sys
@@ -25,9 +24,10 @@ from typing import Any, cast
 from starfish_storage.errors import StorageError
 from starfish_storage.interface import RunLedger
 from starfish_storage.runs import Worker, this_actor
+from starfish_storage.telemetry.logs import get_logger
 from starfish_storage.times import utc_now
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 _RENEWALS = 4  # in one lease: three may fail
 _BEAT_SECONDS = 1.0

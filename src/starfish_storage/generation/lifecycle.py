@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -22,10 +21,12 @@ from starfish_storage.models import GenerationMasterJob
 from starfish_storage.runs import RunState
 from starfish_storage.statuses import COUNTED_STATUSES, StatusMasterJob
 from starfish_storage.storage.pack_merging import merge_packs
+from starfish_storage.telemetry import look
+from starfish_storage.telemetry.logs import about, get_logger
 from starfish_storage.times import utc_now
 from starfish_storage.wording import failed_again
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 _LAST_SECONDS = 2.0  # for a store that did not take results
 _FEWEST_MERGED, _MERGED_BYTES, _MERGING_SECONDS = 20, 64 << 20, 5.0  # packs of a run that has ended
@@ -108,6 +109,12 @@ async def carry_on(storage: Storage, state: RunState, worker: RunWorker, again: 
         StorageError: the store failed, or the inputs are bad.
         KeyboardInterrupt: after Ctrl-C; after SIGTERM a `SystemExit`.
     """
+    run_id, worker_id = state.master_job_id, worker.worker_id
+    with about(run_id, worker_id), look().run(run_id, worker_id):
+        return await _carried_on(storage, state, worker, again, handle_signals=handle_signals)
+
+
+async def _carried_on(storage: Storage, state: RunState, worker: RunWorker, again: str, *, handle_signals: bool) -> Run:
     began = time.monotonic()
     preload()
     try:

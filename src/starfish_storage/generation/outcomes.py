@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
@@ -20,8 +19,9 @@ from starfish_storage.generation.schemas import NoSchema, Schema, schema_of
 from starfish_storage.generation.tracebacks import traceback_text
 from starfish_storage.redaction import redact_error
 from starfish_storage.runs import ClaimedInput, Output
+from starfish_storage.telemetry.logs import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 OnEmpty = Literal["fail", "skip"]
 

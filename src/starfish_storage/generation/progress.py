@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import logging
 import os
 import sys
 import time
@@ -16,13 +15,14 @@ from starfish_storage.errors import InvalidInputError, shorten
 from starfish_storage.generation.tracebacks import traceback_text
 from starfish_storage.interface import Storage
 from starfish_storage.redaction import redact_error
+from starfish_storage.telemetry.logs import get_logger
 from starfish_storage.wording import beginning, money, number_of
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 _SECONDS_BETWEEN_LINES = 10.0
 _SECONDS_BETWEEN_DRAWINGS = 0.1
-_KINDS = ("auto", "bar", "lines", "quiet")
+_KINDS = ("auto", "bar", "lines", "log", "quiet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +116,9 @@ def reporter(
     """Return a reporter of a run's progress.
 
     Args:
-        kind: ``"bar"``; ``"lines"``: one at the start, at most every ten seconds, and at the end; ``"quiet"``;
-            ``"auto"``: a bar if the stream is a terminal, else lines; or a function that is called with each
-            `Progress`. Its errors are logged and do not stop the run.
+        kind: ``"bar"``; ``"lines"``: one at the start, at most every ten seconds, and at the end; ``"log"``: the same,
+            logged; ``"quiet"``; ``"auto"``: a bar if the stream is a terminal, else lines; or a function that is called
+            with each `Progress`. Its errors are logged and do not stop the run.
         stream: where to write; by default the standard error stream.
         clock: returns seconds that never decrease.
 
@@ -134,6 +134,8 @@ def reporter(
             f"unknown kind of progress {shorten(kind)}; use {', '.join(map(repr, _KINDS))}, or a function."
         )
     target = cast("TextIO | None", sys.stderr) if stream is None else stream
+    if kind == "log":
+        return _Logged(target, clock)
     if kind == "quiet" or target is None:  # a windowed process has no standard error stream
         return _Quiet()
     if kind == "auto":
@@ -189,7 +191,7 @@ class _Calls:
 
 
 class _Lines:
-    def __init__(self, stream: TextIO, clock: Callable[[], float]) -> None:
+    def __init__(self, stream: TextIO | None, clock: Callable[[], float]) -> None:
         self._stream = stream
         self._clock = clock
         self._last = clock()
@@ -224,6 +226,21 @@ class _Lines:
             print(text, file=self._stream, flush=True)
         except (OSError, ValueError) as error:  # whoever read it has gone
             logger.debug("could not write the progress: %s", type(error).__name__)
+
+
+class _Logged(_Lines):
+    """Logs what others print. A formatter finds the figures in the attribute ``progress`` of a record."""
+
+    def note(self, text: str) -> bool:
+        """See `Reporter.note`. Who warns logs it too, where nobody has shown it."""
+        if not text.startswith("warning: "):
+            logger.info("%s", text, extra={"event": "notice"})
+        return False
+
+    def _write(self, progress: Progress) -> None:
+        self._last, self._written = self._clock(), str(progress)
+        extra = {"event": "progress", "run": progress.master_job_id, "progress": progress}
+        logger.info("%s", self._written, extra=extra)
 
 
 class _Bar:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import email.utils
-import logging
 import math
 import re
 from datetime import datetime, timedelta
 from typing import Any, cast
 
+from starfish_storage.telemetry.logs import get_logger
 from starfish_storage.times import as_utc
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 _UNAUTHORIZED, _PAYMENT_REQUIRED, _FORBIDDEN, _TOO_MANY, _UNAVAILABLE, _OVERLOADED = 401, 402, 403, 429, 503, 529
 _LIMIT_NAME = re.compile(r"RateLimit|TooManyRequests|ResourceExhausted|Throttl")

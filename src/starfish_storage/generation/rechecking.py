@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -14,8 +13,9 @@ from starfish_storage.interface import Storage
 from starfish_storage.models import Record
 from starfish_storage.runs import Output, output_record_uid
 from starfish_storage.statuses import COUNTED_STATUSES
+from starfish_storage.telemetry.logs import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 _PAGE = 200  # records whose data is read at a time
 

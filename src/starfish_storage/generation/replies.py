@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -20,8 +19,9 @@ from starfish_storage.interface import RunLedger
 from starfish_storage.redaction import redacted_beginning
 from starfish_storage.runs import ClaimedInput, Step
 from starfish_storage.surrogates import escaped
+from starfish_storage.telemetry.logs import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 Reask = Literal["auto", "never", "last", "all"]
 REASKS: tuple[Reask, ...] = ("auto", "never", "last", "all")

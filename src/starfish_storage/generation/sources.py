@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
-import logging
 import os
 import threading
 from abc import ABC, abstractmethod
@@ -14,8 +13,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol, cast
 
 from starfish_storage.errors import InvalidInputError
+from starfish_storage.telemetry.logs import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 Inputs = Iterable[Any] | AsyncIterable[Any]
 OnBadInput = Literal["stop", "skip"]

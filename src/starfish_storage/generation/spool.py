@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import logging
 import os
 import tempfile
 from collections.abc import Collection, Iterator
@@ -17,9 +16,10 @@ from typing import Any, NamedTuple, Self, cast
 from starfish_storage.codec import decode, encode
 from starfish_storage.errors import InvalidInputError, StorageIOError
 from starfish_storage.files.atomic import FileOperations
+from starfish_storage.telemetry.logs import get_logger
 from starfish_storage.uri import FILE_SCHEME, path_of_file_uri
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 SPOOL_VARIABLE = "STARFISH_STORAGE_SPOOL"
 """The environment variable that names the directory of spools."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -13,9 +12,10 @@ from starfish_storage.generation import paid
 from starfish_storage.generation.spool import RunIdentity, SpoolFile, spools_of
 from starfish_storage.interface import Storage
 from starfish_storage.models import GenerationMasterJob
+from starfish_storage.telemetry.logs import get_logger
 from starfish_storage.times import utc_now
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 
 def identity(job: GenerationMasterJob) -> RunIdentity:

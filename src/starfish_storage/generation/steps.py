@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import logging
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import ContextVar
@@ -20,9 +19,10 @@ from starfish_storage.generation.replies import Replies, storable
 from starfish_storage.generation.threads import Handoff
 from starfish_storage.generation.under_way import StepKey
 from starfish_storage.runs import Step, Usage
+from starfish_storage.telemetry.logs import get_logger
 from starfish_storage.times import utc_now
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 _CANCELLED = "the call was cancelled, and returned all the same: the reply may not be whole"
 

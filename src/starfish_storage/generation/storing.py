@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any
@@ -27,9 +26,10 @@ from starfish_storage.generation.spool import ResultSpool
 from starfish_storage.generation.waiting import LOOK_SECONDS, StoreWait
 from starfish_storage.interface import RunLedger
 from starfish_storage.runs import Attempt, Finished, Outcome, Output, Step, Usage
+from starfish_storage.telemetry.logs import get_logger
 from starfish_storage.times import utc_now
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 _MOST_REFUSALS = 2  # of data that is no JSON, and of something else
 _LAST_SECONDS = 2.0  # to find out at the end whether something is stored after all

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -12,9 +11,10 @@ from weakref import WeakKeyDictionary
 
 from starfish_storage.errors import StorageError, shorten
 from starfish_storage.interface import RunLedger
+from starfish_storage.telemetry.logs import get_logger
 from starfish_storage.wording import number_of
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 
 class StepKey(NamedTuple):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 import time
 from collections.abc import Awaitable, Callable
@@ -25,8 +24,9 @@ from starfish_storage.errors import (
 )
 from starfish_storage.generation.stopping import StoppedError, Stopping
 from starfish_storage.telemetry import current
+from starfish_storage.telemetry.logs import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 Result = TypeVar("Result")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Coroutine, Iterable
 from contextlib import suppress
@@ -35,10 +34,11 @@ from starfish_storage.generation.under_way import under_way
 from starfish_storage.generation.waiting import StoreWait
 from starfish_storage.interface import Storage
 from starfish_storage.runs import ClaimedInput, Outcome, RunState
-from starfish_storage.telemetry import current, look
+from starfish_storage.telemetry import current
+from starfish_storage.telemetry.logs import get_logger
 from starfish_storage.times import utc_now
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 _REPORT_SECONDS = 0.2
 _PATIENCE_SECONDS = 5.0  # with calls that were cancelled but do not end
@@ -60,7 +60,7 @@ class RunWorker:
         segment: the number of the segment that its attempts are made in.
 
     Attributes:
-        master_job_id: the run.
+        master_job_id, worker_id: ids of the run and of this worker.
         stopping: whether the worker should stop.
         reporter: shows the progress.
         done_before: inputs that were finished when it began.
@@ -89,6 +89,7 @@ class RunWorker:
         self._waiting = waiting = StoreWait(run.place, options.patience, self.stopping, storage.setup, reporter.note)
         self._intake = Intake(self._ledger, state, feed, self.stopping, self._changed, self._waiting)
         self._worker = new_worker(state.master_job_id, segment)
+        self.worker_id = self._worker.worker_id
         self._heartbeat = Heartbeat(self._ledger, self._worker, options.lease, self._beat)
         self._failures = Failures(options.max_failures)
         self._limiting = CallLimiting(self._ledger, state.master_job_id, options, self._waiting)
@@ -147,8 +148,7 @@ class RunWorker:
             await self._heartbeat.start()
             await self._sharing.look(self._state)
             self.reporter.begin(self.progress())
-            with look().run(self.master_job_id, self._worker.worker_id):
-                await self._work()
+            await self._work()
         finally:
             await to_the_end(self._end())
         if self._errors:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import logging
 import queue
 import threading
 import time
@@ -20,8 +19,9 @@ from starfish_storage.errors import StorageError
 from starfish_storage.metadata.lifecycle import closed_to_writes
 from starfish_storage.metadata.operations import WriteOperation, resolve
 from starfish_storage.telemetry import current, look
+from starfish_storage.telemetry.logs import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 _MOST_OPERATIONS = 1000  # in one group: bounds the wait of the first caller
 _MOST_BYTES = 32 << 20  # of data in one group: bounds the memory and the log of the transaction

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import os
 import threading
 import time
@@ -32,8 +31,9 @@ from starfish_storage.metadata.search.query import Query, parse
 from starfish_storage.metadata.search.snippets import Snippets
 from starfish_storage.storage.data_reading import DataReading
 from starfish_storage.storage.search_arguments import Search
+from starfish_storage.telemetry.logs import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 Result = TypeVar("Result")
 

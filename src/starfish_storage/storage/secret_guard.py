@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import warnings
 from typing import TYPE_CHECKING, Any, cast
 
@@ -10,11 +9,12 @@ from starfish_storage.codec import canonical_hash
 from starfish_storage.errors import InvalidInputError, shorten
 from starfish_storage.redaction import MARKER, SecretRedactedWarning, paths_of_keys, redact_error, redact_secrets
 from starfish_storage.runs import RunInput
+from starfish_storage.telemetry.logs import get_logger
 
 if TYPE_CHECKING:
     from starfish_storage.models import GenerationJob, Record
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 _MOST_REMEMBERED = 1000  # places already warned of; if keys are content, there is no end of them
 _MOST_NAMED = 5  # in one warning

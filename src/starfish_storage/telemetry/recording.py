@@ -5,7 +5,6 @@ Every hook is guarded: whatever a provider or an exporter raises, the run goes o
 
 from __future__ import annotations
 
-import logging
 import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping
@@ -34,9 +33,11 @@ from starfish_storage.telemetry.conventions import (
     model_attribute,
 )
 from starfish_storage.telemetry.instruments import Instruments
+from starfish_storage.telemetry.logs import get_logger
 from starfish_storage.telemetry.silent import Observed, Telemetry
+from starfish_storage.times import utc_now
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 P = ParamSpec("P")
 _OWN = "starfish_storage"
@@ -190,7 +191,7 @@ class OpenTelemetry(Telemetry):
     def group(self, system: str, seconds: float, operations: int, failed: int) -> None:
         """See `Telemetry.group`."""
         self._instruments.group(system, seconds, operations, failed)
-        ended = time.time_ns()
+        ended = int(utc_now().timestamp() * 1e9)
         span = self._tracer.start_span(
             f"{_OWN}.commit",
             context=context_api.Context(),

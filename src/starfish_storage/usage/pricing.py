@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import logging
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -14,10 +13,11 @@ from starfish_storage.errors import InvalidInputError, shorten
 from starfish_storage.redaction import redact_error
 from starfish_storage.runs import MOST_USED, Usage
 from starfish_storage.runs.calls import UNPRICED
+from starfish_storage.telemetry.logs import get_logger
 from starfish_storage.times import utc_now
 from starfish_storage.usage.reading import read_usage
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 Price = Mapping[str, float] | tuple[float, float]
 Prices = Mapping[str, Price] | Callable[[Usage], float | None]

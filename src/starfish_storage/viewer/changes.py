@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import zlib
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import contextmanager
@@ -12,8 +11,9 @@ from typing import Any
 
 from starfish_storage.errors import NotFoundError, StorageError
 from starfish_storage.interface import Storage
+from starfish_storage.telemetry.logs import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 INTERVAL = 1.0
 """Seconds between two looks at a run that goes on, or at a store."""

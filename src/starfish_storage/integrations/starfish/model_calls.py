@@ -5,14 +5,14 @@ from __future__ import annotations
 import functools
 import importlib
 import importlib.util
-import logging
 from collections.abc import Callable
 from typing import Any
 
 from starfish_storage.http.clients import record
 from starfish_storage.integrations.starfish.patches import Patches, defined
+from starfish_storage.telemetry.logs import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 _MAKERS = (
     ("litellm.llms.custom_httpx.http_handler", "AsyncHTTPHandler", "create_client"),

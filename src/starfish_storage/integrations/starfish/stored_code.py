@@ -5,7 +5,6 @@ To load a pickle is to run it. Who can write to a store can so run code as whoev
 
 from __future__ import annotations
 
-import logging
 import os
 import pickletools
 import stat
@@ -16,8 +15,9 @@ from starfish_storage import redaction
 from starfish_storage.errors import UntrustedCodeError
 from starfish_storage.interface import Storage
 from starfish_storage.redaction import SecretRedactedWarning
+from starfish_storage.telemetry.logs import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 _OTHERS = stat.S_IWGRP | stat.S_IWOTH
 

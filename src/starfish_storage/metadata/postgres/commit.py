@@ -6,7 +6,6 @@ server can be asked: nothing is stored twice, and nothing that was stored is rep
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -47,8 +46,9 @@ from starfish_storage.metadata.postgres.row_writer import (
 from starfish_storage.metadata.postgres.waiting import TryAgainError, Waiting
 from starfish_storage.metadata.queries import postgres_queries
 from starfish_storage.metadata.row import only_value, only_values
+from starfish_storage.telemetry.logs import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 _REMOVED_AT_ONCE = 1000
 _MOST_DECIDED = 32

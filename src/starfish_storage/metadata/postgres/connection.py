@@ -7,7 +7,6 @@ next statement, which is early enough.
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 from collections import deque
 from collections.abc import Coroutine, Iterator, Sequence
@@ -22,8 +21,9 @@ from starfish_storage.metadata.postgres.sessions import refuse_pooled_transactio
 from starfish_storage.metadata.queries import postgres_queries
 from starfish_storage.metadata.row import Row
 from starfish_storage.telemetry import current
+from starfish_storage.telemetry.logs import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 Result = TypeVar("Result")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import Future
@@ -30,8 +29,9 @@ from starfish_storage.metadata.postgres.retrying import insist_in_loop
 from starfish_storage.metadata.postgres.sessions import ServerSession, open_session
 from starfish_storage.metadata.row import Row
 from starfish_storage.telemetry import current
+from starfish_storage.telemetry.logs import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 Result = TypeVar("Result")
 

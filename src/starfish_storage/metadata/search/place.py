@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import logging
 import os
 import stat
 import tempfile
@@ -14,9 +13,10 @@ from contextlib import suppress
 from starfish_storage.errors import StorageIOError
 from starfish_storage.files.permissions import create_private_file
 from starfish_storage.keys import DATABASE_FILE
+from starfish_storage.telemetry.logs import get_logger
 from starfish_storage.uri import FILE_SCHEME, path_of_file_uri
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 CACHE_VARIABLE = "STARFISH_STORAGE_CACHE"
 """The environment variable that names the directory of what can be made again."""

@@ -7,7 +7,6 @@ journal before they are trusted: a failed fsync is never repeated into a success
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -22,8 +21,9 @@ from starfish_storage.metadata.row import only_value, only_values
 from starfish_storage.metadata.sqlite.driver import Connection, Cursor
 from starfish_storage.metadata.sqlite.errors import translate
 from starfish_storage.metadata.sqlite.locks import WriterLock
+from starfish_storage.telemetry.logs import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 _DUE_ENTRIES = 4000
 _DUE_BYTES = 32 << 20

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -28,9 +27,10 @@ from starfish_storage.metadata.sqlite.readers import Readers
 from starfish_storage.metadata.sqlite.starfish_copy import MigratedCopy, copy_if_older_untouched, copy_if_starfish
 from starfish_storage.metadata.sqlite.untouched import UntouchedReaders, keeps_from_writing, refusal_of_writing
 from starfish_storage.metadata.writer import Writer
+from starfish_storage.telemetry.logs import get_logger
 from starfish_storage.times import utc_now
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 Result = TypeVar("Result")
 

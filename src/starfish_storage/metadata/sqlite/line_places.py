@@ -6,7 +6,6 @@ Which data lies where is in the database alone. Packs hold it one line a record,
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from typing import NamedTuple, cast
@@ -18,8 +17,9 @@ from starfish_storage.metadata.layout import LAYOUT
 from starfish_storage.metadata.queries import Queries, sqlite_queries
 from starfish_storage.metadata.sqlite.driver import Connection, Cursor, Row
 from starfish_storage.metadata.sqlite.salvage import salvaged
+from starfish_storage.telemetry.logs import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 
 class FoundPacks(NamedTuple):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import cache
@@ -19,8 +18,9 @@ from starfish_storage.metadata.sqlite.log_lines import row_log_lines
 from starfish_storage.metadata.sqlite.migrate import migrate
 from starfish_storage.metadata.sqlite.rebuild import Rebuilding
 from starfish_storage.metadata.sqlite.row_changes import ALL_ROWS
+from starfish_storage.telemetry.logs import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 _LOOKS = 3
 _MOST_AT_ONCE = 500_000  # rows of which hashes are held

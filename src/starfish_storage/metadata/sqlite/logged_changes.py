@@ -11,7 +11,6 @@ database is lost as well. Two notes tell on opening, without reading either of t
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 
 import apsw
@@ -23,8 +22,9 @@ from starfish_storage.metadata.row import Change, only_value
 from starfish_storage.metadata.sqlite import row_changes
 from starfish_storage.metadata.sqlite.driver import Connection
 from starfish_storage.metadata.sqlite.locks import SessionLock, WriterLock
+from starfish_storage.telemetry.logs import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 CLOSED = "row_log_closed"
 """The setting that says how long the row log was, in bytes, when the store was closed by its last user."""

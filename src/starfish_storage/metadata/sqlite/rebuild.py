@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -39,8 +38,9 @@ from starfish_storage.metadata.sqlite.line_places import NO_PACKS, FoundPacks, L
 from starfish_storage.metadata.sqlite.log_lines import logged_changes, together
 from starfish_storage.metadata.sqlite.migrate import migrate
 from starfish_storage.metadata.sqlite.salvage import salvaged
+from starfish_storage.telemetry.logs import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
 _UNKNOWN_TIME = "1970-01-01T00:00:00.000000Z"

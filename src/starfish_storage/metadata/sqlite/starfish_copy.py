@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 import stat
@@ -33,8 +32,9 @@ from starfish_storage.metadata.sqlite.identity import owner_of, sample_of
 from starfish_storage.metadata.sqlite.migrate import APPLICATION_ID, migrate, migrate_from_starfish
 from starfish_storage.metadata.sqlite.starfish_migration import Migration, RowRepair, is_starfish
 from starfish_storage.metadata.sqlite.untouched import FileStates, close_untouched, open_untouched, states_of_files
+from starfish_storage.telemetry.logs import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 _FLAGS = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_NOFOLLOW
 _BUSY_TIMEOUT_MS = 0  # nobody else has the copy

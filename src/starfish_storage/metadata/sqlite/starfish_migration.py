@@ -6,7 +6,6 @@ leads out of the store, JSON that is not an object) is kept in a form that fits;
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Callable
 from typing import NamedTuple
@@ -19,8 +18,9 @@ from starfish_storage.metadata.queries import sqlite_queries, starfish_queries, 
 from starfish_storage.metadata.row import only_values
 from starfish_storage.metadata.sqlite.driver import Connection, back_up, connect
 from starfish_storage.metadata.sqlite.starfish_values import register_conversions
+from starfish_storage.telemetry.logs import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 TABLES = frozenset({"Projects", "GenerationMasterJob", "GenerationJob", "Records"})
 

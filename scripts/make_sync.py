@@ -36,6 +36,7 @@ ROOMS = {
     "export": "exporting",
     "imports": "importing",
     "copying": "copying",
+    "filtering": "filtering",
     "publishing": "publishing",
     "opening": "opening",
 }
@@ -193,7 +194,7 @@ def _module_of_functions(room: str, functions: dict[str, ast.FunctionDef | ast.A
         f"from {PACKAGE} import {room} as asynchronous",
         f"from {PACKAGE}.generation.interruption import relayed",
         f"from {PACKAGE} import portal",
-        f"from {PACKAGE}.sync.stores import Store, with_store, with_stores",
+        f"from {PACKAGE}.sync.stores import Store, each_with_store, with_store, with_stores",
         f"from {PACKAGE}.sync.storage import Storage",
     ]
     return _text(what, module.__name__, ours, imports, ast.unparse(ast.Module(nodes, [])))
@@ -223,6 +224,8 @@ def _function(node: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.FunctionDef:
         body = f"with portal.entered({called}) as found:\n    yield Storage(found)"
     elif not isinstance(node, ast.AsyncFunctionDef):
         body = f"return Storage({called})"
+    elif _name(node.returns) == "AsyncGenerator":
+        body = f"return each_with_store({', '.join(named)}, lambda {', '.join(stores)}: {called})"
     elif stores:
         opener = "with_store" if len(stores) == 1 else "with_stores"
         body = f"return {opener}({', '.join(named)}, lambda {', '.join(stores)}: {called})"
@@ -281,7 +284,7 @@ class _Names:
         return f"from {self._source.__name__} import {name}"
 
 
-_HELPERS = {"with_store", "with_stores", "contextmanager", "found"}
+_HELPERS = {"each_with_store", "with_store", "with_stores", "contextmanager", "found"}
 
 
 def _synchronous(returns: ast.expr | None) -> ast.expr:
@@ -349,7 +352,7 @@ def _text(what: str, source: str, ours: list[str], imports: list[str], body: str
 
 def _package(homes: dict[str, str]) -> str:
     by_home: dict[str, list[str]] = {}
-    for name, home in sorted(homes.items()):
+    for name, home in sorted(homes.items(), key=lambda one: (one[1], one[0])):
         by_home.setdefault(home, []).append(name)
     imports = [f"    from {PACKAGE}.sync.{home} import {', '.join(names)}" for home, names in by_home.items()]
     template = (Path(__file__).parent / "sync_package.txt").read_text("utf-8")

@@ -123,7 +123,11 @@ class _PortalCall(Generic[Result]):
 
     def result(self) -> Result:
         """Let it run, and return its result."""
-        self._portal.run_soon(self._begin)
+        try:
+            self._portal.run_soon(self._begin)
+        except StorageError:
+            self._work.close()  # or Python would warn that nobody has awaited it
+            raise
         try:
             self._done.acquire()
         except BaseException:  # Ctrl-C, or what another handler of a signal raises
@@ -139,6 +143,11 @@ class _PortalCall(Generic[Result]):
         return self._result
 
     def _begin(self) -> None:
+        if self._portal.is_ending:
+            self._work.close()
+            self._error = _ended()
+            self._done.release()
+            return
         self._task = self._portal.loop.create_task(self._carried_out(), context=self.context)
         self._portal.calls[self._task] = self
 
@@ -155,7 +164,8 @@ class _PortalCall(Generic[Result]):
         finally:
             if self._task is not None:
                 del self._portal.calls[self._task]
-            self._done.release()
+            if self.is_awaited or not self._portal.is_ending:  # else a daemon thread would show that it was cancelled
+                self._done.release()
 
 
 class _Portal:
@@ -165,7 +175,9 @@ class _Portal:
         self.loop = asyncio.new_event_loop()
         self.calls: dict[asyncio.Task[None], _PortalCall[Any]] = {}
         self.closing: weakref.WeakSet[Closable] = weakref.WeakSet()
+        self.is_ending = False
         self._is_over = False
+        self._posting = threading.Lock()
         self._thread = threading.Thread(target=self._serve, name="starfish-storage-portal", daemon=True)
         self._thread.start()
 
@@ -181,24 +193,26 @@ class _Portal:
             )
 
     def run_soon(self, callback: Callable[[], object]) -> None:
-        try:
+        with self._posting:
+            if self._is_over:
+                raise _ended()
             self.loop.call_soon_threadsafe(callback)
-        except RuntimeError as error:
-            raise _ended() from error
 
     def end(self) -> None:
         """Wait for calls that the interpreter waits for, close what is open, and stop the loop."""
         try:
             _PortalCall(self._last(), self).result()
         finally:
-            self._is_over = True
-            self.loop.call_soon_threadsafe(self.loop.stop)
+            with self._posting:  # whatever was posted before runs before the loop stops
+                self._is_over = True
+                self.loop.call_soon_threadsafe(self.loop.stop)
             self._thread.join(_LAST_SECONDS)
 
     async def _last(self) -> None:
         me = asyncio.current_task()
         while tasks := [task for task, one in self.calls.items() if task is not me and one.is_awaited]:
             await asyncio.wait(tasks)
+        self.is_ending = True
         others = [task for task in asyncio.all_tasks() if task is not me]
         for task in others:
             task.cancel()

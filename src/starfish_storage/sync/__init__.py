@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from starfish_storage.sync.annotations import AnnotationStore
     from starfish_storage.sync.copying import archive, copy, extract, open_archive, unarchive
     from starfish_storage.sync.exporting import export, to_arrow, to_pandas, to_polars
+    from starfish_storage.sync.filtering import filter_records, fitting, reviews_of
     from starfish_storage.sync.generating import (
         cancel,
         drain,
@@ -79,6 +80,8 @@ __all__ = [
     "explain_calls",
     "export",
     "extract",
+    "filter_records",
+    "fitting",
     "generate",
     "import_batch",
     "import_curator",
@@ -96,6 +99,7 @@ __all__ = [
     "open_storage",
     "resume",
     "retry",
+    "reviews_of",
     "set_priority",
     "stop_worker",
     "to_arrow",
@@ -105,12 +109,9 @@ __all__ = [
 ]
 _HOMES = {
     "annotations": ["AnnotationStore"],
-    "transfer": ["RowTransfer", "StoreTransfer"],
-    "ledger": ["RunLedger"],
-    "storage": ["Storage"],
-    "stores": ["Store"],
     "copying": ["archive", "copy", "extract", "open_archive", "unarchive"],
-    "publishing": ["bundle"],
+    "exporting": ["export", "to_arrow", "to_pandas", "to_polars"],
+    "filtering": ["filter_records", "fitting", "reviews_of"],
     "generating": [
         "cancel",
         "drain",
@@ -122,7 +123,6 @@ _HOMES = {
         "set_priority",
         "stop_worker",
     ],
-    "exporting": ["export", "to_arrow", "to_pandas", "to_polars"],
     "importing": [
         "import_batch",
         "import_curator",
@@ -137,7 +137,12 @@ _HOMES = {
         "import_sdg_hub",
         "import_starfish",
     ],
+    "ledger": ["RunLedger"],
     "opening": ["open_storage"],
+    "publishing": ["bundle"],
+    "storage": ["Storage"],
+    "stores": ["Store"],
+    "transfer": ["RowTransfer", "StoreTransfer"],
 }
 
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from contextlib import aclosing, asynccontextmanager
 from typing import Any, TypeAlias, TypeVar
 
 from starfish_storage import interface
 from starfish_storage.errors import InvalidInputError
 from starfish_storage.opening import open_storage
-from starfish_storage.portal import call
+from starfish_storage.portal import call, iterate
 from starfish_storage.sync.storage import Storage
 
 Result = TypeVar("Result")
@@ -29,6 +29,19 @@ def with_stores(
 ) -> Result:
     """Do asynchronous work with two stores, as `with_store` does with one."""
     return call(_with_store(source, lambda one: _with_store(target, lambda other: work(one, other))))
+
+
+def each_with_store(store: Store, work: Callable[[interface.Storage], AsyncGenerator[Result]]) -> Generator[Result]:
+    """Yield what asynchronous work with a store yields, which is opened as `with_store` does, until the last one."""
+    return iterate(_each_with_store(store, work))
+
+
+async def _each_with_store(
+    store: Store, work: Callable[[interface.Storage], AsyncGenerator[Result]]
+) -> AsyncGenerator[Result]:
+    async with _opened(store) as storage, aclosing(work(storage)) as found:
+        async for one in found:
+            yield one
 
 
 async def _with_store(store: Store, work: Callable[[interface.Storage], Coroutine[Any, Any, Result]]) -> Result:

@@ -23,6 +23,7 @@ FACES = {
     sync.RowTransfer: interface.RowTransfer,
 }
 WITHOUT = {
+    "AsyncRecorded": "is of a function that is async itself; `recorded` makes something else of a plain one",
     "ChangeFeed": "what search reads of a metadata handler",
     "Context": "is given to functions that a run calls, whichever face has started it",
     "DataHandler": "a part of a storage, which calls it",

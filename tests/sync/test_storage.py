@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,7 @@ def test_a_function_that_is_called_uses_the_face_in_its_thread(tmp_path: Path) -
 
 
 def test_inputs_and_steps_are_as_always(tmp_path: Path) -> None:
-    async def inputs() -> Any:
+    async def inputs() -> AsyncIterator[dict[str, int]]:
         for n in range(3):
             yield {"n": n}
 

@@ -70,7 +70,7 @@ clean:  ## Remove what was set up
 	@touch $@
 
 # Each adds its group and, being inexact, leaves the other's.
-.venv/browser .venv/clients .venv/cluster .venv/release .venv/site: .venv/ready
+.venv/browser .venv/clients .venv/cluster .venv/notebook .venv/release .venv/site: .venv/ready
 	$(UV) sync --frozen --quiet --compile-bytecode --inexact --group $(@F)
 	@touch $@
 

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from starfish_storage.codec import canonical_hash
 from starfish_storage.errors import InvalidDataError
+from starfish_storage.html_tables import html_of_fields
 from starfish_storage.statuses import StatusExecutionJob, StatusMasterJob, StatusRecord
 from starfish_storage.times import as_utc, utc_now
 
@@ -61,6 +62,11 @@ class Project(_Model):
     description: str | None = Field(default=None, description="What the project is for.")
     created_when: Utc = Field(default_factory=utc_now, description="When it was created (UTC).")
     updated_when: Utc = Field(default_factory=utc_now, description="When it was last changed (UTC).")
+
+    def _repr_html_(self) -> str:
+        """Return it as notebooks show it."""
+        fields = self.model_dump(exclude={"name"}).items()
+        return html_of_fields(f"project {self.name}", ((name.replace("_", " "), value) for name, value in fields))
 
 
 class GenerationMasterJob(_Model):

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 from starfish_storage.generation.calling import BoundFunction
+from starfish_storage.generation.notebooks import is_notebook
 from starfish_storage.interface import Storage
 from starfish_storage.keys import request_config_key
 from starfish_storage.uri import FILE_SCHEME, path_of_file_uri, without_password
@@ -39,6 +40,8 @@ def how_to_continue(storage: Storage, run_id: str, function: BoundFunction, *, b
         return "resume continues it"
     is_typed_in = not hasattr(sys.modules.get("__main__"), "__file__")
     again = "start the program again to continue" if by_program and not is_typed_in else ""
+    if by_program and is_notebook():
+        again = "run the cell again to continue"
     if not function.is_found_by_name:
         return again or f"resume(storage, {run_id!r}, function) continues it"
     command = _command("resume", storage, run_id)

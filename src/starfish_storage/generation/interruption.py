@@ -12,6 +12,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
+from starfish_storage.generation.notebooks import is_notebook
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _IN_PLACE = 3
 """Which Ctrl-C ends a program at once: its event loop is blocked and has not dealt with the two before."""
@@ -54,7 +56,8 @@ class Interruption:
     def _deal_with(self, number: int) -> None:
         if self.signal is None:
             self.signal = number
-            self.on_first("press Ctrl-C again" if number == signal.SIGINT else "send the signal again")
+            by_keys = "interrupt the kernel again" if is_notebook() else "press Ctrl-C again"
+            self.on_first(by_keys if number == signal.SIGINT else "send the signal again")
         else:
             self.on_second()
 

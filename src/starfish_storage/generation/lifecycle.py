@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from starfish_storage.errors import StorageError, StoreReadOnlyError
 from starfish_storage.generation.continuing import store_words
@@ -16,6 +16,7 @@ from starfish_storage.generation.progress import OPEN
 from starfish_storage.generation.threads import to_the_end
 from starfish_storage.generation.viewing import RunViewer, view_run
 from starfish_storage.generation.worker import RunWorker
+from starfish_storage.html_tables import html_of_fields
 from starfish_storage.interface import Storage
 from starfish_storage.models import GenerationMasterJob
 from starfish_storage.runs import RunState
@@ -25,6 +26,11 @@ from starfish_storage.telemetry import look
 from starfish_storage.telemetry.logs import about, get_logger
 from starfish_storage.times import utc_now
 from starfish_storage.wording import failed_again
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from starfish_storage.export.options import FrameOptions
 
 logger = get_logger(__name__)
 
@@ -93,6 +99,45 @@ class Run:
                 stood in a URI is not kept.
         """
         return view_run(self.store, self.master_job_id, opens=opens)
+
+    def to_pandas(self, **options: Unpack[FrameOptions]) -> pd.DataFrame:
+        """Return its completed records as a data frame of pandas, a column for each field. Needs the extra ``pandas``.
+
+        It opens the store again, read-only, and waits for the records: it is not awaited, also in a notebook. Where
+        an event loop has other work, await `starfish_storage.export.to_pandas` with the storage.
+
+        Args:
+            options: what of them, as of `starfish_storage.export.to_pandas`; ``with_input=True`` adds the inputs.
+
+        Raises:
+            MissingExtraError: pandas or pyarrow is not installed.
+            StorageError: the store cannot be read. A password is not kept, as for `view`.
+        """
+        from starfish_storage.generation.run_reading import frame_of
+
+        return frame_of(self.store, self.master_job_id, options)
+
+    def sample(self, size: int = 5, *, seed: int = 0) -> list[dict[str, Any]]:
+        """Return the data of some completed records, chosen at random; notebooks show them as a table.
+
+        Args:
+            size: how many records.
+            seed: the same one gives the same records, as long as none come or go.
+
+        Raises:
+            InvalidInputError: the size is not a number of records.
+            StorageError: as `to_pandas`.
+        """
+        from starfish_storage.generation.run_reading import sample_of
+
+        return sample_of(self.store, self.master_job_id, size, seed)
+
+    def _repr_html_(self) -> str:
+        """Return how it stands, as notebooks show it."""
+        shown = self.to_json() | {"cost": f"${self.cost:.4g}" if self.cost else None, "seconds": f"{self.seconds:.1f}"}
+        hidden = ("master_job_id", "failed_attempts" if not self.failed_attempts else "")
+        fields = ((name.replace("_", " "), value) for name, value in shown.items() if name not in hidden and value)
+        return html_of_fields(f"run {self.master_job_id}", fields)
 
 
 async def carry_on(storage: Storage, state: RunState, worker: RunWorker, again: str, *, handle_signals: bool) -> Run:

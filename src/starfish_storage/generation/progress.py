@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol, TextIO, cast
 
 from starfish_storage.errors import InvalidInputError, shorten
+from starfish_storage.generation.notebooks import NotebookReporter, is_notebook
 from starfish_storage.generation.tracebacks import traceback_text
 from starfish_storage.interface import Storage
 from starfish_storage.redaction import redact_error
@@ -117,8 +118,8 @@ def reporter(
 
     Args:
         kind: ``"bar"``; ``"lines"``: one at the start, at most every ten seconds, and at the end; ``"log"``: the same,
-            logged; ``"quiet"``; ``"auto"``: a bar if the stream is a terminal, else lines; or a function that is called
-            with each `Progress`. Its errors are logged and do not stop the run.
+            logged; ``"quiet"``; ``"auto"``: one live line in a notebook, a bar if the stream is a terminal, else lines;
+            or a function that is called with each `Progress`. Its errors are logged and do not stop the run.
         stream: where to write; by default the standard error stream.
         clock: returns seconds that never decrease.
 
@@ -129,6 +130,8 @@ def reporter(
         if inspect.iscoroutinefunction(kind):
             raise InvalidInputError("progress must be a plain function, not a coroutine function: nobody awaits it.")
         return _Calls(kind)
+    if kind == "auto" and stream is None and is_notebook():
+        return NotebookReporter(clock)
     if kind not in _KINDS:
         raise InvalidInputError(
             f"unknown kind of progress {shorten(kind)}; use {', '.join(map(repr, _KINDS))}, or a function."

@@ -78,8 +78,8 @@ class RunOptions(TypedDict, total=False):
             input and configuration; ``"match"``: inputs that are gone are cancelled, and new ones done.
         strict_code: refuse code that has changed [False]: else a warning says what did.
         spool: the file in which results of this run wait, if it does not lie where this process would write one.
-        progress: ``"auto"`` [default]: a bar in a terminal, else lines; ``"bar"``, ``"lines"``, ``"log"``: through
-            `logging`, ``"quiet"``, or a function of a `Progress`.
+        progress: ``"auto"`` [default]: a live line in a notebook, a bar in a terminal, else lines; ``"bar"``,
+            ``"lines"``, ``"log"``: through `logging`, ``"quiet"``, or a function of a `Progress`.
         handle_signals: whether Ctrl-C and SIGTERM stop the run in an orderly way, in the main thread [True].
     """
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from starfish_storage.codec import encode
 from starfish_storage.errors import InvalidInputError, shorten
+from starfish_storage.html_tables import ShownRecords
 from starfish_storage.identifiers import check_id
 from starfish_storage.interface import (
     AnnotationStore,
@@ -326,7 +327,8 @@ class HybridStorage(SearchCalls, ScanCalls, Storage):
         offset: int | None = None,
     ) -> list[Record]:
         """See `RecordContract.get_records_for_master_job`."""
-        return await self._metadata_handler.get_records_for_master_job(master_job_id, status_filter, limit, offset)
+        handler = self._metadata_handler
+        return ShownRecords(await handler.get_records_for_master_job(master_job_id, status_filter, limit, offset))
 
     async def count_records_for_master_job(
         self, master_job_id: str, status_filter: Sequence[str] | None = None
@@ -336,7 +338,7 @@ class HybridStorage(SearchCalls, ScanCalls, Storage):
 
     async def list_record_metadata(self, master_job_uuid: str, job_uuid: str) -> list[Record]:
         """See `RecordContract.list_record_metadata`."""
-        return await self._metadata_handler.list_record_metadata(master_job_uuid, job_uuid)
+        return ShownRecords(await self._metadata_handler.list_record_metadata(master_job_uuid, job_uuid))
 
     def iter_records(
         self,

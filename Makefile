@@ -32,7 +32,7 @@ test: .venv/ready  ## Run the tests (the slow ones in a reduced size)
 test-fast: .venv/ready  ## Run the tests that say within a minute whether a change is sound
 	$(RUN) pytest $(FAST) $(SIDE_BY_SIDE)
 
-test-slow: .venv/browser .venv/axe.min.js .venv/clients .venv/cluster .venv/foreign .venv/foreign-tools .venv/training  ## Run every test whole: kill loops, a million rows; the numbers of cases go to slow-cases.log
+test-slow: .venv/browser .venv/axe.min.js .venv/clients .venv/cluster .venv/foreign .venv/foreign-tools .venv/notebook .venv/training  ## Run every test whole: kill loops, a million rows; the numbers of cases go to slow-cases.log
 	$(RUN) pytest -m "slow or not slow" --hypothesis-profile=thorough --timeout=3600 --log-file=slow-cases.log --log-file-level=INFO
 
 check: .venv/ready  ## Lint, format, types, import floors, size limits

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import assert_type
+from typing import Any, assert_type
+
+import pandas as pd
 
 from starfish_storage import RunLedger, recorded
 from starfish_storage.decorating import RecordedRow
@@ -43,6 +45,11 @@ async def recorded_functions() -> None:
     assert_type(recorded_plain.records(), list[RecordedRow])
     assert_type(await recorded_later.records(), list[RecordedRow])
     recorded_plain(1)  # pyright: ignore[reportArgumentType] (that is the point)
+
+
+def a_run(run: Run) -> None:
+    assert_type(run.sample(5, seed=1), list[dict[str, Any]])
+    assert_type(run.to_pandas(with_input=True), pd.DataFrame)
 
 
 async def one_input(ledger: RunLedger, now: datetime) -> None:

@@ -7,6 +7,8 @@ what carries them out, and `import starfish_storage` for neither.
 import importlib
 import importlib.util
 import logging
+import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 from starfish_storage.errors import (
@@ -49,9 +51,13 @@ from starfish_storage.errors import (
     StoreOpenError,
     StoreReadOnlyError,
     StoreVersionError,
+    UnsupportedSystemError,
     UnsupportedVersionError,
     UntrustedCodeError,
 )
+
+if os.name != "posix" or importlib.util.find_spec("fcntl") is None:
+    raise UnsupportedSystemError(sys.platform)  # before any module fails with a name that says nothing
 
 if TYPE_CHECKING:
     from starfish_storage.data.mounts import NetworkFileSystemWarning, VolatileFileSystemWarning
@@ -145,6 +151,7 @@ __all__ = [
     "StoreOpenError",
     "StoreReadOnlyError",
     "StoreVersionError",
+    "UnsupportedSystemError",
     "UnsupportedVersionError",
     "UntrustedCodeError",
     "VolatileFileSystemWarning",

@@ -10,7 +10,6 @@ import asyncio
 import atexit
 import contextvars
 import importlib
-import os
 import threading
 import time
 import weakref
@@ -19,6 +18,7 @@ from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import Any, Generic, Protocol, TypeVar
 
 from starfish_storage.errors import StorageError, StorageStateError
+from starfish_storage.files.processes import in_forked_children
 
 Result = TypeVar("Result")
 
@@ -240,7 +240,7 @@ class _Portals:
         self._lock = threading.Lock()
         self._is_over = False
         self._of_parents: list[_Portal | None] = []
-        os.register_at_fork(after_in_child=self._forget)
+        in_forked_children(self._forget)
 
     def running(self) -> _Portal:
         with self._lock:

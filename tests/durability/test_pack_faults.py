@@ -20,7 +20,7 @@ from durability.pack_store import Store, line, open_files
 from durability.processes import start
 from starfish_storage import DataNotFoundError, InvalidReferenceError, StorageFullError, StorageIOError
 from starfish_storage.data import pack_owning
-from starfish_storage.files import atomic
+from starfish_storage.files import atomic, locking
 from starfish_storage.files.spare_descriptors import SPARES
 from starfish_storage.keys import PackPlace
 
@@ -245,7 +245,7 @@ def test_where_there_are_no_locks_each_makes_packs_of_its_own(store: Store, monk
     def refused(_descriptor: int, _operation: int) -> None:
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
-    monkeypatch.setattr(pack_owning.fcntl, "flock", refused)
+    monkeypatch.setattr(locking.fcntl, "flock", refused)
     one = store.open()
     store.save(one, line(1))
     one.close()

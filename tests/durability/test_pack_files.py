@@ -13,7 +13,7 @@ import pytest
 from durability.faults import fail
 from durability.pack_store import Store, line, open_files
 from starfish_storage import DataNotFoundError, InvalidReferenceError, StorageIOError
-from starfish_storage.data import pack_owning, pack_reading
+from starfish_storage.data import open_packs, pack_owning, pack_reading
 from starfish_storage.data.filesystem import FileSystemDataHandler
 from starfish_storage.keys import PackPlace
 
@@ -58,7 +58,7 @@ def test_neighbours_are_read_in_one_call_and_returned_in_the_order_asked(
         calls.append((start, length))
         return pread(descriptor, length, start)
 
-    monkeypatch.setattr(os, "pread", counted)
+    monkeypatch.setattr(open_packs, "read_at", counted)
     missing = [PackPlace("000001", far.end - 5, 10), PackPlace("000007", 0, 10)]
     asked = [places[30], far, *missing, places[2], places[30]]
     assert list(packs.read_each(asked)) == [line(30), line(51), None, None, line(2), line(30)]

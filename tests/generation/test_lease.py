@@ -14,6 +14,7 @@ import pytest
 
 from durability import processes
 from generation.runs import RUN, Calls, numbers, start
+from starfish_storage.files.processes import start_of
 from starfish_storage.generation import lease
 from starfish_storage.generation.lease import ExpiredLeases, is_gone, new_worker, process_identity
 from starfish_storage.interface import Storage
@@ -31,7 +32,7 @@ def worker_of(process: str) -> Worker:
 
 def identity_of(process: subprocess.Popen[Any]) -> str:
     machine = process_identity().rsplit("/", 2)[0]
-    return f"{machine}/{process.pid}/{lease._start_of(process.pid)}"
+    return f"{machine}/{process.pid}/{start_of(process.pid)}"
 
 
 @pytest.fixture
@@ -67,8 +68,7 @@ def test_of_another_container_or_machine_nothing_is_known() -> None:
 def test_a_process_that_is_hidden_is_not_gone(another: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """As those of other users are where /proc is mounted with hidepid."""
     worker = worker_of(identity_of(another))
-    of_process = lease._start_of
-    monkeypatch.setattr(lease, "_start_of", lambda pid: None if pid == another.pid else of_process(pid))
+    monkeypatch.setattr(lease, "start_of", lambda pid: None if pid == another.pid else start_of(pid))
     assert not is_gone(worker)
     another.kill()
     another.wait()

@@ -46,6 +46,7 @@ EXAMPLES: list[StorageError] = [
     errors.StoreReadOnlyError("/store", "it was opened with read_only=True; open it without, to write"),
     errors.StoreDamagedError("/store/data/82/r1.json", "it is not JSON"),
     errors.MissingExtraError("Parquet files", "pyarrow", "parquet"),
+    errors.UnsupportedSystemError("win32"),
     errors.UnsupportedVersionError("starfish-core", "0.2.0", ["0.1.3"]),
     errors.UntrustedCodeError("/store", "others can write to '/store' (chmod go-w)"),
     errors.NotExportableError("r1", "messages", "it has no field 'question'"),

@@ -47,6 +47,7 @@ CODES = {
     "StoreReadOnlyError": "store_read_only",
     "StoreDamagedError": "store_damaged",
     "MissingExtraError": "missing_extra",
+    "UnsupportedSystemError": "unsupported_system",
     "UnsupportedVersionError": "unsupported_version",
     "UntrustedCodeError": "untrusted_code",
     "NotExportableError": "not_exportable",

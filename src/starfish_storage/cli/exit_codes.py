@@ -13,7 +13,7 @@ STOPPED = 3
 """The run stopped before its end."""
 INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
-NOBODY_READS = 128 + signal.SIGPIPE
+NOBODY_READS = 128 + 13  # SIGPIPE, which some systems do not have
 """What reads the output has ended, as ``head`` does: the status of a program that the system ends for it."""
 
 _OF_STATUS = {"completed": DONE, "completed_with_errors": FAILURES, "failed": FAILURES}

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import sys
 import threading
 from dataclasses import replace
@@ -19,6 +17,7 @@ from starfish_storage.cli.options import example, with_store
 from starfish_storage.cli.output import say
 from starfish_storage.cli.place import Place, place_of
 from starfish_storage.extras import need
+from starfish_storage.files.processes import terminate_this
 from starfish_storage.keys import DATABASE_FILE
 from starfish_storage.metadata.sqlite.starfish_copy import older_format
 
@@ -88,7 +87,7 @@ def view_command(
 
 def _end_with_stdin() -> None:
     sys.stdin.buffer.read()
-    os.kill(os.getpid(), signal.SIGTERM)
+    terminate_this()
 
 
 async def _view(place: Place, host: str, port: int, *, opens: bool, author: str | None) -> None:

@@ -68,8 +68,12 @@ async def _terminated() -> AsyncGenerator[asyncio.Event]:
     """Give an event that SIGTERM sets, so that the terminal is left as it was found."""
     event = asyncio.Event()
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, event.set)
+
+    def came(_number: int, _frame: object) -> None:
+        loop.call_soon_threadsafe(event.set)
+
+    before = signal.signal(signal.SIGTERM, came)  # not the loop's `add_signal_handler`, which only POSIX has
     try:
         yield event
     finally:
-        loop.remove_signal_handler(signal.SIGTERM)
+        signal.signal(signal.SIGTERM, before)

@@ -16,6 +16,7 @@ from starfish_storage.copying.scratch import STORE, directory_beside
 from starfish_storage.data.inventory import Inventory
 from starfish_storage.errors import AlreadyExistsError, InvalidInputError, NotFoundError
 from starfish_storage.files.atomic import FileOperations
+from starfish_storage.files.descriptors import NO_LINK
 from starfish_storage.files.errors import translated
 from starfish_storage.files.permissions import create_private_file
 from starfish_storage.interface import Storage
@@ -103,7 +104,7 @@ def _pack(directory: str, place: str, copied: CopyReport, ids: tuple[str, str]) 
     root, packed = f"{directory}/{STORE}", f"{directory}/archive.zip"
     digest = TreeDigest()
     with translated(place):
-        descriptor = create_private_file(packed, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        descriptor = create_private_file(packed, os.O_WRONLY | NO_LINK)
         with os.fdopen(descriptor, "wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
             for name in sorted([*_keys_in(root), DATABASE_FILE]):
                 with open(f"{root}/{name}", "rb") as content:

@@ -14,6 +14,7 @@ from starfish_storage.copying.report import CopyReport
 from starfish_storage.copying.scratch import STORE, directory_beside, room_for
 from starfish_storage.errors import StoreOpenError
 from starfish_storage.files.atomic import FileOperations
+from starfish_storage.files.descriptors import NO_LINK
 from starfish_storage.files.errors import translated
 from starfish_storage.files.permissions import create_private_file, make_private_directory
 from starfish_storage.interface import Storage
@@ -134,7 +135,7 @@ def _take_out(path: str, root: str, most_bytes: int | None, *, is_kept: bool = F
             if above[:end] not in made:
                 make_private_directory(f"{root}/{above[:end]}")
                 made.add(above[:end])
-        return os.fdopen(create_private_file(f"{root}/{name}", os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW), "wb")
+        return os.fdopen(create_private_file(f"{root}/{name}", os.O_WRONLY | NO_LINK), "wb")
 
     with opened(path, most_bytes) as reader, translated(root):
         make_private_directory(root)

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from starfish_storage.errors import SEE_DAMAGE, StoreDamagedError
 from starfish_storage.extras import zstd
+from starfish_storage.files.descriptors import read_at
 
 FRAME_CONTENT = 1 << 18
 """The most bytes of content in a frame: what is decoded to read one record. No reader accepts more."""
@@ -137,7 +138,7 @@ class CompressedPack:
         length = begins[number + 1] - begins[number]
         decoder = library.ZstdDecompressor(options={library.DecompressionParameter.window_log_max: _WINDOW_LOG})
         try:
-            frame = os.pread(self._descriptor, frames[number + 1] - frames[number], frames[number])
+            frame = read_at(self._descriptor, frames[number + 1] - frames[number], frames[number])
             content: bytes = decoder.decompress(frame, length + 1)
         except library.ZstdError as error:
             raise _damaged(self._path, f"frame {number} cannot be decompressed") from error
@@ -208,14 +209,14 @@ def frame_chunks(read: Callable[[int], bytes]) -> Iterator[bytes]:
 
 def _entries(descriptor: int, path: str, size: int) -> tuple[int, list[tuple[int, int]]]:
     """Return where a seek table begins, and what it says of each frame: its size in the file, and of its content."""
-    footer = os.pread(descriptor, _FOOTER.size, max(0, size - _FOOTER.size))
+    footer = read_at(descriptor, _FOOTER.size, max(0, size - _FOOTER.size))
     if len(footer) < _FOOTER.size:
         raise _damaged(path, "it is too short for a compressed pack")
     frames, described, magic = _FOOTER.unpack(footer)
     if magic != _FOOTER_MAGIC or described & _RESERVED or frames > _MOST_FRAMES:
         raise _damaged(path, "its end is not that of a seek table, so it may be cut off")
     each = _ENTRY.size + (_CHECKSUM_SIZE if described & _HAS_CHECKSUMS else 0)
-    table = os.pread(descriptor, length := _HEAD.size + frames * each + _FOOTER.size, max(0, size - length))
+    table = read_at(descriptor, length := _HEAD.size + frames * each + _FOOTER.size, max(0, size - length))
     if len(table) < length or _HEAD.unpack_from(table) != (_TABLE_MAGIC, length - _HEAD.size):
         raise _damaged(path, "its seek table does not begin where its end says")
     ends = length - _FOOTER.size
@@ -225,7 +226,7 @@ def _entries(descriptor: int, path: str, size: int) -> tuple[int, list[tuple[int
 def _content_size(descriptor: int, path: str, begins: int) -> int | None:
     library = _zstd()
     try:
-        size: int | None = library.get_frame_info(os.pread(descriptor, _FRAME_HEAD, begins)).decompressed_size
+        size: int | None = library.get_frame_info(read_at(descriptor, _FRAME_HEAD, begins)).decompressed_size
     except library.ZstdError as error:
         raise _damaged(path, f"no frame begins at {begins:,}, where its seek table says") from error
     return size

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
-import resource
 import threading
 
 from starfish_storage.errors import InvalidReferenceError
 from starfish_storage.files.atomic import FileOperations, close
+from starfish_storage.files.descriptors import share_of_descriptors
 from starfish_storage.files.spare_descriptors import SPARES
 
 _MOST_KEPT_OPEN = 300  # 256 shards and a few more
@@ -27,8 +27,7 @@ class Directories:
         self._open: dict[str, int] = {}
         self._replaced: set[int] = set()
         # A quarter of the descriptors at most: the rest is the caller's.
-        allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        self._most = _MOST_KEPT_OPEN if allowed == resource.RLIM_INFINITY else min(_MOST_KEPT_OPEN, allowed // 4)
+        self._most = share_of_descriptors(4, _MOST_KEPT_OPEN)
 
     def acquire(self, path: str, *, create: bool = False) -> int:
         """Return an open descriptor of a directory; give it back with `release`.

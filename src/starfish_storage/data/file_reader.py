@@ -11,12 +11,13 @@ from typing import TypeVar
 from starfish_storage.data.directories import Directories
 from starfish_storage.errors import DataNotFoundError, InvalidReferenceError
 from starfish_storage.files.atomic import close, opened
+from starfish_storage.files.descriptors import NO_LINK_NO_WAIT
 from starfish_storage.files.errors import translated
 
 Result = TypeVar("Result")
 
 # Not blocking: opening a planted FIFO would wait for a writer that never comes.
-_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+_READ = os.O_RDONLY | NO_LINK_NO_WAIT
 _AT_ONCE = 1 << 14  # bytes; larger files are asked for their size
 
 

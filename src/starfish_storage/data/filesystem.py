@@ -17,6 +17,7 @@ from starfish_storage.data.staging import Staging
 from starfish_storage.data.writes import FileCopy, FilePlace, FileRemoval, FileWrite
 from starfish_storage.errors import InvalidReferenceError, StorageError, StoreOpenError
 from starfish_storage.files.atomic import FileOperations
+from starfish_storage.files.disks import is_mounted_read_only
 from starfish_storage.files.errors import translated
 from starfish_storage.interface import CommittedSizes, DataHandler, DataWrite
 from starfish_storage.interface.marks import PlaceMarks
@@ -333,7 +334,7 @@ def make_root(root: str, files: FileOperations | None = None) -> None:
         raise StoreOpenError(root, f"the directory cannot be made: {error.strerror}", error.errno) from error
     if os.access(root, os.R_OK | os.W_OK | os.X_OK):
         return
-    if os.statvfs(root).f_flag & os.ST_RDONLY:
+    if is_mounted_read_only(root):
         reason = "its file system is mounted read-only; mount it for writing, or name another directory"
         raise StoreOpenError(root, reason, errno.EROFS)
     reason = "the directory cannot be written; change its permissions or name another"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import stat
 from collections.abc import Iterator, Sequence
@@ -11,7 +10,9 @@ from itertools import islice
 from starfish_storage.data.directories import Directories
 from starfish_storage.errors import InvalidReferenceError
 from starfish_storage.files.atomic import FileOperations
+from starfish_storage.files.descriptors import DIRECTORY_NO_LINK
 from starfish_storage.files.errors import translated
+from starfish_storage.files.locking import lock_now
 from starfish_storage.interface.inspection import DataInventory, FoundFile
 from starfish_storage.keys import CONFIG_DIRECTORY, DATA_DIRECTORY, STAGING_DIRECTORY, is_key, pack_named
 
@@ -76,13 +77,11 @@ class Inventory(DataInventory):
     def has_writer(self, found: FoundFile) -> bool:
         """See `DataInventory.has_writer`: it holds the lock of the directory that it writes in."""
         try:
-            descriptor = os.open(
-                f"{self.root}/{os.path.dirname(found.key)}", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
-            )
+            descriptor = os.open(f"{self.root}/{os.path.dirname(found.key)}", DIRECTORY_NO_LINK)
         except OSError:
             return True  # not known to have none
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock_now(descriptor)
         except OSError:
             return True
         finally:

@@ -11,11 +11,12 @@ from starfish_storage.data.compressed_packs import ENDING, CompressedPack, Recen
 from starfish_storage.data.directories import Directories
 from starfish_storage.errors import InvalidReferenceError
 from starfish_storage.files.atomic import close, opened
+from starfish_storage.files.descriptors import NO_LINK_NO_WAIT, read_at
 from starfish_storage.files.errors import translated
 from starfish_storage.keys import PACKS_DIRECTORY
 
 # Not blocking: opening a planted FIFO would wait for a writer that never comes.
-_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+_READ = os.O_RDONLY | NO_LINK_NO_WAIT
 
 
 class OpenPack:
@@ -57,9 +58,9 @@ class OpenPack:
 
     def read(self, start: int, length: int) -> bytes:
         """Return bytes of it; fewer if it ends before."""
-        content = os.pread(self._descriptor, length, start)
+        content = read_at(self._descriptor, length, start)
         while 0 < len(content) < length:
-            more = os.pread(self._descriptor, length - len(content), start + len(content))
+            more = read_at(self._descriptor, length - len(content), start + len(content))
             if not more:
                 break
             content += more

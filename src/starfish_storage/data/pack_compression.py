@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 from collections.abc import Callable, Iterator
@@ -13,7 +12,9 @@ from starfish_storage.data.directories import Directories
 from starfish_storage.data.staging import Staging
 from starfish_storage.errors import StorageIOError, StoreDamagedError
 from starfish_storage.files.atomic import FileOperations
+from starfish_storage.files.descriptors import read_at
 from starfish_storage.files.errors import translated
+from starfish_storage.files.locking import lock_now
 
 
 class Compressed(NamedTuple):
@@ -125,7 +126,7 @@ def lock_out_writers(descriptor: int) -> bool:
     anybody may append.
     """
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock_now(descriptor)
     except OSError:
         return False
     return True
@@ -137,7 +138,7 @@ def _reader(descriptor: int, size: int) -> Callable[[int], bytes]:
 
     def read(length: int) -> bytes:
         nonlocal position
-        found = os.pread(descriptor, min(length, size - position), position)
+        found = read_at(descriptor, min(length, size - position), position)
         position += len(found)
         return found
 

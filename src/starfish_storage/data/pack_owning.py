@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -13,6 +12,8 @@ from starfish_storage import keys
 from starfish_storage.data.compressed_packs import ENDING
 from starfish_storage.data.directories import Directories
 from starfish_storage.files.atomic import FileOperations, close
+from starfish_storage.files.descriptors import stat_of
+from starfish_storage.files.locking import lock_now, unlock
 from starfish_storage.files.spare_descriptors import SPARES
 from starfish_storage.interface.data import CommittedSizes
 from starfish_storage.keys import PACKS_DIRECTORY
@@ -73,7 +74,7 @@ class WrittenPack:
     def unlock(self) -> None:
         """Give the lock back, also where a forked child has inherited the open file. Never raises."""
         try:
-            fcntl.flock(self.descriptor, fcntl.LOCK_UN)
+            unlock(self.descriptor)
         except OSError:
             pass  # there are no locks
 
@@ -168,7 +169,7 @@ class PackChoice:
         except FileNotFoundError:
             return True
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock_now(descriptor)
             self._files.remove(directory, file)
         except BlockingIOError:
             return False
@@ -229,7 +230,7 @@ class PackChoice:
             return None  # a link or a directory, or another user's
         pack = WrittenPack(name, descriptor, 0, is_all_ours=False, is_entered=False)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock_now(descriptor)
         except OSError:
             return None
         end = committed([name]).get(name)
@@ -237,7 +238,7 @@ class PackChoice:
         if end is None or not _fits(end, length) or found.st_nlink > 1 or found.st_size < end:
             return None
         try:
-            now = os.stat(f"{name}.jsonl", dir_fd=directory, follow_symlinks=False)
+            now = stat_of(f"{name}.jsonl", directory)
             if not os.path.samestat(found, now) or (found.st_size > end and not self._is_cut(pack, end, committed)):
                 return None
         except OSError:
@@ -275,7 +276,7 @@ class PackChoice:
             return None  # another process was quicker
         pack = WrittenPack(name, descriptor, 0, is_all_ours=True, is_entered=False)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock_now(descriptor)
         except OSError as error:
             if error.errno not in _NO_LOCKS:
                 return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 from collections.abc import Iterable, Iterator, Sequence
 
 from starfish_storage import keys
@@ -10,6 +9,7 @@ from starfish_storage.data.compressed_packs import RecentFrames
 from starfish_storage.data.directories import Directories
 from starfish_storage.data.open_packs import OpenPack, open_pack
 from starfish_storage.errors import DataNotFoundError, InvalidReferenceError, StoreDamagedError
+from starfish_storage.files.descriptors import share_of_descriptors
 from starfish_storage.files.errors import translated
 from starfish_storage.files.spare_descriptors import SPARES
 from starfish_storage.keys import PACKS_DIRECTORY, PackPlace
@@ -32,8 +32,7 @@ class PackReader:
         self._opens = 0  # since it was looked which are removed
         self._frames = RecentFrames()
         # A sixteenth of the descriptors at most: directories take a quarter, and the rest is the caller's.
-        allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        self._most = _MOST_KEPT_OPEN if allowed == resource.RLIM_INFINITY else min(_MOST_KEPT_OPEN, allowed // 16)
+        self._most = share_of_descriptors(16, _MOST_KEPT_OPEN)
 
     def read(self, place: PackPlace) -> bytes:
         """Return what is at a place.

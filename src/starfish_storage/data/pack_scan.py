@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import closing
@@ -14,7 +13,9 @@ from starfish_storage.data.inventory import Inventory
 from starfish_storage.data.open_packs import opened_pack
 from starfish_storage.errors import StorageError
 from starfish_storage.files.atomic import FileOperations, close
+from starfish_storage.files.descriptors import read_at
 from starfish_storage.files.errors import translated
+from starfish_storage.files.locking import lock_now, unlock
 from starfish_storage.keys import PACKS_DIRECTORY, PackPlace, pack_key
 
 _PART = 4 << 20  # bytes that are read in one call
@@ -99,9 +100,9 @@ class ScannedPack:
 
     def is_owned(self) -> bool:
         """Return whether somebody who is alive appends to it. Raises nothing of its own."""
-        if not self._lock(fcntl.LOCK_SH):
+        if not self._lock(shared=True):
             return True
-        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+        unlock(self._descriptor)
         return False
 
     def take(self) -> bool:
@@ -109,7 +110,7 @@ class ScannedPack:
 
         Raises nothing of its own.
         """
-        return self._lock(fcntl.LOCK_EX) and os.fstat(self._descriptor).st_nlink == 1
+        return self._lock() and os.fstat(self._descriptor).st_nlink == 1
 
     def cut(self, size: int) -> None:
         """Cut off what lies behind so many bytes of a plain pack that was taken.
@@ -127,9 +128,9 @@ class ScannedPack:
         finally:
             self._directories.release(PACKS_DIRECTORY, parent)
 
-    def _lock(self, kind: int) -> bool:
+    def _lock(self, *, shared: bool = False) -> bool:
         try:
-            fcntl.flock(self._descriptor, kind | fcntl.LOCK_NB)
+            lock_now(self._descriptor, shared=shared)
         except OSError:  # somebody has it, or there are no locks, so that nobody can tell
             return False
         return True
@@ -138,9 +139,9 @@ class ScannedPack:
         with translated(self.path):
             if self._compressed is not None:
                 return self._compressed.read(start, length)
-            content = os.pread(self._descriptor, length, start)
+            content = read_at(self._descriptor, length, start)
             while 0 < len(content) < length:
-                more = os.pread(self._descriptor, length - len(content), start + len(content))
+                more = read_at(self._descriptor, length - len(content), start + len(content))
                 if not more:
                     break
                 content += more

@@ -16,13 +16,14 @@ from typing import Self
 from starfish_storage.data.directories import Directories
 from starfish_storage.data.staging import Staging
 from starfish_storage.files.atomic import FileOperations
+from starfish_storage.files.descriptors import NO_LINK_NO_WAIT, read_at
 from starfish_storage.files.errors import translated
 from starfish_storage.interface import RowLogHandler
 from starfish_storage.keys import ROW_LOG_FILE
 
 _HEAD = 1 << 16
 _PIECE = 1 << 20
-_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # not waiting for a planted FIFO's writer
+_READ = os.O_RDONLY | NO_LINK_NO_WAIT  # not waiting for a planted FIFO's writer
 
 
 class FileRowLog(RowLogHandler):
@@ -64,9 +65,9 @@ class FileRowLog(RowLogHandler):
             finally:
                 self._directories.release("", root)
             size = os.fstat(self._descriptor).st_size
-            if size and os.pread(self._descriptor, 1, size - 1) != b"\n":
+            if size and read_at(self._descriptor, 1, size - 1) != b"\n":
                 self._append(b"\n")  # a power cut has torn the last line
-            if not os.pread(self._descriptor, _HEAD, 0).startswith(header):
+            if not read_at(self._descriptor, _HEAD, 0).startswith(header):
                 self._append(header)
         return size
 
@@ -227,7 +228,7 @@ class RowLogOfNow:
         position, until = 0, min(until, self.size)
         while position < until:
             with translated(self._path):
-                piece = os.pread(self._descriptor, min(_PIECE, until - position), position)
+                piece = read_at(self._descriptor, min(_PIECE, until - position), position)
             if not piece:
                 return  # lines that were taken back
             yield piece

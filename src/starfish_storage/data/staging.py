@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import itertools
 import os
 import shutil
@@ -11,6 +10,7 @@ import uuid
 
 from starfish_storage.data.directories import Directories
 from starfish_storage.files.atomic import FileOperations
+from starfish_storage.files.locking import lock_now, wait_for_shared_lock
 from starfish_storage.keys import STAGING_DIRECTORY
 
 
@@ -66,7 +66,7 @@ class Staging:
             except OSError:
                 continue  # no directory, so nothing of ours; or gone already
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                lock_now(descriptor)
                 shutil.rmtree(f"{above}/{name}", ignore_errors=True)
             except OSError:
                 pass  # its writer lives
@@ -91,5 +91,5 @@ class Staging:
     def _locked(self, parent: int) -> int:
         self._files.make_directory(self._session, parent)
         descriptor = self._files.open_directory(self._session, parent)
-        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        wait_for_shared_lock(descriptor)
         return descriptor

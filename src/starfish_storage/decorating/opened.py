@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from starfish_storage.errors import StorageError
+from starfish_storage.files.processes import in_forked_children
 from starfish_storage.interface import Storage
 from starfish_storage.opening import open_storage
 from starfish_storage.portal import Closable, close_at_exit
@@ -90,4 +91,4 @@ def _forget() -> None:
     _stores.clear()
 
 
-os.register_at_fork(after_in_child=_forget)
+in_forked_children(_forget)

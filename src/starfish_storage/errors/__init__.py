@@ -53,6 +53,7 @@ from starfish_storage.errors.stores import (
     StoreOpenError,
     StoreReadOnlyError,
     StoreVersionError,
+    UnsupportedSystemError,
     UnsupportedVersionError,
     UntrustedCodeError,
 )
@@ -100,6 +101,7 @@ __all__ = [
     "StoreOpenError",
     "StoreReadOnlyError",
     "StoreVersionError",
+    "UnsupportedSystemError",
     "UnsupportedVersionError",
     "UntrustedCodeError",
     "shorten",

@@ -119,6 +119,23 @@ class MissingExtraError(StorageError):
         self.extra = extra
 
 
+class UnsupportedSystemError(StorageError):
+    """This system has not what the promises rest on, so the library does not let itself be imported.
+
+    Attributes:
+        system: the name of the system, as Python calls it.
+    """
+
+    code: ClassVar[str] = "unsupported_system"
+
+    def __init__(self, system: str) -> None:
+        super().__init__(
+            f"starfish-storage does not run on {system}: it needs file locks and renames as Linux and macOS have them. "
+            "On Windows, use it in WSL, with the store on WSL's own file system."
+        )
+        self.system = system
+
+
 class UnsupportedVersionError(StorageError):
     """A program that this library works inside of is installed in a version that it does not know.
 

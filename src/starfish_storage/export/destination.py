@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import fcntl
 import hashlib
 import os
 import shutil
@@ -16,7 +15,9 @@ from typing import Any, Protocol, Self, TypeVar
 
 from starfish_storage.errors import AlreadyExistsError, InvalidInputError, StorageBusyError, StorageIOError
 from starfish_storage.files.atomic import FileOperations
+from starfish_storage.files.descriptors import DIRECTORY_NO_LINK, NO_LINK
 from starfish_storage.files.errors import translated
+from starfish_storage.files.locking import lock_now
 from starfish_storage.interface import Storage
 from starfish_storage.uri import FILE_SCHEME, path_of_file_uri
 
@@ -24,8 +25,8 @@ Result = TypeVar("Result")
 Call = Callable[[Callable[[], Any]], Any]
 """Runs a call in the thread that writes, and returns what to wait for."""
 
-_FILE = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
+_FILE = os.O_RDWR | os.O_CREAT | NO_LINK
+_DIRECTORY = DIRECTORY_NO_LINK
 _LONGEST_NAME = 255  # bytes, on nearly every file system
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
 
@@ -186,7 +187,7 @@ class Destination:
         descriptor = os.open(self.partial, _DIRECTORY if self._is_directory else _FILE, 0o666)
         try:
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                lock_now(descriptor)
             except BlockingIOError:
                 raise StorageBusyError(
                     f"{self.path!r} is being written by another export. Wait for it, or choose another name."

@@ -10,6 +10,8 @@ import threading
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+from starfish_storage.files.descriptors import CLOSED_IN_CHILDREN
+
 _AT_ONCE = 1 << 16  # bytes, as a pipe holds
 _LAST_SECONDS = 1.0  # for the last lines before an error: a reader that takes nothing is not waited for longer
 
@@ -95,7 +97,7 @@ class Stream:
         """Let go of whoever waits for the stream, which may take nothing for hours: writing to it fails from now on."""
         with self._lock:
             if self._read_end >= 0:  # a thread may be reading from it: its number is not free for another file
-                nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+                nothing = os.open(os.devnull, os.O_RDONLY | CLOSED_IN_CHILDREN)
                 os.dup2(nothing, self._read_end, inheritable=False)
                 os.close(nothing)
         self._ended.set()

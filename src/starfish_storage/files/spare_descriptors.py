@@ -10,10 +10,11 @@ from __future__ import annotations
 import errno
 import os
 import re
-import resource
 import threading
 from collections.abc import Callable
 from typing import TypeVar
+
+from starfish_storage.files.descriptors import CLOSED_IN_CHILDREN, share_of_descriptors
 
 Opened = TypeVar("Opened")
 
@@ -38,8 +39,7 @@ class SpareDescriptors:
 
     def hold(self) -> None:
         """Hold them while a store is open. Call `let_go` as often as this. Raises nothing: fewer will do."""
-        allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        most = _MOST if allowed == resource.RLIM_INFINITY else min(_MOST, allowed // _SHARE)
+        most = share_of_descriptors(_SHARE, _MOST)
         with self._lock:
             self._users += 1
             self._most = most
@@ -62,7 +62,7 @@ class SpareDescriptors:
         with self._lock:
             try:
                 while self._users and len(self._held) < self._most:
-                    self._held.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+                    self._held.append(os.open(os.devnull, os.O_RDONLY | CLOSED_IN_CHILDREN))
             except OSError:
                 pass  # later
 

@@ -22,6 +22,7 @@ from functools import cache
 from typing import Any, cast
 
 from starfish_storage.errors import StorageError
+from starfish_storage.files.processes import boot_and_namespace, exists, start_of
 from starfish_storage.interface import RunLedger
 from starfish_storage.runs import Worker, this_actor
 from starfish_storage.telemetry.logs import get_logger
@@ -47,7 +48,7 @@ def new_worker(master_job_id: str, segment: int | None = None) -> Worker:
 
 def process_identity() -> str:
     """Return an identity that no other process has: ``boot/namespace/pid/start`` on Linux."""
-    return f"{_machine(os.getpid())}/{os.getpid()}/{_start_of(os.getpid()) or '?'}"
+    return f"{_machine(os.getpid())}/{os.getpid()}/{start_of(os.getpid()) or '?'}"
 
 
 def is_dead(worker: Worker, now: datetime) -> bool:
@@ -68,12 +69,12 @@ def is_gone(worker: Worker) -> bool:
     start = worker.process.rpartition("/")[2]
     if machine != _machine(os.getpid()) or not rest.isdigit():
         return False
-    if int(rest) == os.getpid() and start == (_start_of(os.getpid()) or "?"):
+    if int(rest) == os.getpid() and start == (start_of(os.getpid()) or "?"):
         return worker.worker_id not in _active
-    found = _start_of(int(rest))
+    found = start_of(int(rest))
     if found is None:
         # A machine may hide the processes of other users (/proc mounted with hidepid), and some have no /proc.
-        return not _exists(int(rest))
+        return not exists(int(rest))
     return found != start
 
 
@@ -89,34 +90,10 @@ def _machine(pid: int) -> str:
     """
     if sys.platform != "linux":
         return f"{socket.gethostname()}-{uuid.getnode():012x}/0"
-    try:
-        if os.readlink("/proc/self") == str(pid):  # else /proc shows another namespace, whose ids are not ours
-            with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-                return f"{file.read().strip()}/{os.stat('/proc/self/ns/pid').st_ino}"
-    except OSError:
-        pass
+    if found := boot_and_namespace(pid):
+        return found
     # Not the network's hardware address: the first containers of any two machines have the same.
     return f"unknown-{uuid.uuid4().hex}/0"
-
-
-def _start_of(pid: int) -> str | None:
-    """Return when a process began, in ticks since the boot (process ids are reused); None if unknown."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-            fields = file.read().rpartition(")")[2].split()
-    except OSError:
-        return None
-    return "" if fields[0] in ("Z", "X") else fields[19]  # a zombie does nothing any more
-
-
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        pass  # it is another user's
-    return True
 
 
 class Heartbeat:

@@ -6,7 +6,6 @@ writes it, or a `resume` that reads it, is alive.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import tempfile
@@ -16,6 +15,9 @@ from typing import Any, NamedTuple, Self, cast
 from starfish_storage.codec import decode, encode
 from starfish_storage.errors import InvalidInputError, StorageIOError
 from starfish_storage.files.atomic import FileOperations
+from starfish_storage.files.descriptors import DIRECTORY, read_at
+from starfish_storage.files.locking import lock_now
+from starfish_storage.files.processes import user_id
 from starfish_storage.telemetry.logs import get_logger
 from starfish_storage.uri import FILE_SCHEME, path_of_file_uri
 
@@ -81,7 +83,7 @@ class SpoolFile:
             name = f"{_stem(run.master_job_id)}.{which}{_ENDING}"
             made = cls(os.path.join(directory, name), files.create_for_appending(parent, name))
             try:
-                fcntl.flock(made._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                lock_now(made._descriptor)
                 made.append(encode({"spool": _VERSION, "run": run._asdict()}, "the head of a spool"))
                 files.sync(parent)
             except BaseException:
@@ -100,13 +102,13 @@ class SpoolFile:
             OSError: it cannot be opened.
         """
         files = FileOperations()
-        parent = os.open(os.path.dirname(path) or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        parent = os.open(os.path.dirname(path) or ".", DIRECTORY)
         try:
             descriptor = files.open_for_appending(parent, os.path.basename(path))
         finally:
             os.close(parent)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock_now(descriptor)
         except BlockingIOError:
             os.close(descriptor)
             return None
@@ -136,7 +138,7 @@ class SpoolFile:
 
     def read(self, place: SpoolPlace) -> bytes:
         """Return a line."""
-        return os.pread(self._descriptor, place.length, place.start)
+        return read_at(self._descriptor, place.length, place.start)
 
     def is_begun(self) -> bool:
         """Return whether its head is whole; if not, its worker was killed while making it, and it holds nothing.
@@ -285,7 +287,7 @@ def spools_of(master_job_id: str) -> list[str]:
             continue
         stem = f"{_stem(master_job_id)}."
         paths = (os.path.join(directory, name) for name in names if name.startswith(stem) and name.endswith(_ENDING))
-        found += [path for path in paths if os.lstat(path).st_uid == os.geteuid()]
+        found += [path for path in paths if os.lstat(path).st_uid == user_id()]
     return found
 
 
@@ -294,7 +296,7 @@ def _directories() -> list[str]:
     if named:
         return [os.path.abspath(named)]
     state = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
-    own = f"{_NAME}-{os.getuid()}"  # all users share the directory of temporary files
+    own = f"{_NAME}-{user_id()}"  # all users share the directory of temporary files
     return [os.path.abspath(os.path.join(state, _NAME)), os.getcwd(), os.path.join(tempfile.gettempdir(), own)]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import weakref
 from abc import ABC, abstractmethod
@@ -14,6 +13,7 @@ from starfish_storage.errors import (
     StorageError,
     StoreReadOnlyError,
 )
+from starfish_storage.files.processes import in_forked_children
 
 
 class Lifecycle(ABC):
@@ -68,4 +68,4 @@ def _leave_all_to_parent() -> None:
         one.leave_to_parent()
 
 
-os.register_at_fork(after_in_child=_leave_all_to_parent)
+in_forked_children(_leave_all_to_parent)

@@ -15,6 +15,7 @@ from typing import IO, Any, Self, cast
 
 from starfish_storage.errors import InvalidInputError, shorten
 from starfish_storage.extras import zstd
+from starfish_storage.files.descriptors import read_at
 
 _GZIP, _ZSTD, _BZIP2, _XZ = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"BZh", b"\xfd7zXZ\x00"
 _BLOCK = 2**20
@@ -233,7 +234,7 @@ class _Section(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         """See `io.RawIOBase`."""
         wanted = len(buffer) if self._size is None else max(0, min(len(buffer), self._size - self._at))
-        found = os.pread(self._descriptor, wanted, self._start + self._at)
+        found = read_at(self._descriptor, wanted, self._start + self._at)
         buffer[: len(found)] = found
         self._at += len(found)
         return len(found)

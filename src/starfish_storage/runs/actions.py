@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-import pwd
 import sys
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+
+from starfish_storage.files.processes import host_name, user_name
 
 _OURS = __name__.partition(".")[0]
 _IN_KUBERNETES = "KUBERNETES_SERVICE_HOST"
@@ -78,17 +79,9 @@ def this_actor() -> Actor:
 def _actor_of(_pid: int) -> Actor:  # a fork may run as another user
     pod = os.environ.get(_POD)
     if pod is None and _IN_KUBERNETES in os.environ:
-        pod = os.uname().nodename  # so Kubernetes names the host of a pod
+        pod = host_name()  # so Kubernetes names the host of a pod
     release = str(getattr(sys.modules.get(_OURS), "__version__", "")) or None
-    return Actor(_clean(os.uname().nodename), _clean(_user()), _clean(pod), release)
-
-
-def _user() -> str:
-    """Return the name of the user of this process: not what the environment says, which anybody may set."""
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        return f"uid {os.geteuid()}"  # in a container, say
+    return Actor(_clean(host_name()), _clean(user_name()), _clean(pod), release)
 
 
 def _clean(text: str | None) -> str | None:

@@ -81,14 +81,13 @@ class ViewerServer(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Generator[None]:
         """End the server, and leave it to the caller to close the store: uvicorn's own would end the process."""
-        loop = asyncio.get_running_loop()
-        for one in _SIGNALS:
-            loop.add_signal_handler(one, self.handle_exit, one, None)
+        # Not `add_signal_handler` of the loop, which only POSIX has. The server looks every tenth of a second.
+        before = {one: signal.signal(one, self.handle_exit) for one in _SIGNALS}
         try:
             yield
         finally:
-            for one in _SIGNALS:
-                loop.remove_signal_handler(one)
+            for one, handler in before.items():
+                signal.signal(one, handler)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to answer, and say so."""

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from starfish_storage import redaction
 from starfish_storage.errors import UntrustedCodeError
+from starfish_storage.files.processes import user_id
 from starfish_storage.interface import Storage
 from starfish_storage.redaction import SecretRedactedWarning
 from starfish_storage.telemetry.logs import get_logger
@@ -82,7 +83,7 @@ def refuse_untrusted(storage: Storage, config_ref: str, *, trusts_code: bool) ->
 
 def _refuse(place: str, store: str, modes: int) -> None:
     found = os.stat(place)
-    if found.st_uid not in (os.geteuid(), 0):
+    if found.st_uid not in (user_id(), 0):
         raise UntrustedCodeError(store, f"{place!r} belongs to another user")
     if found.st_mode & modes:
         raise UntrustedCodeError(store, f"others can write to {place!r} (chmod go-w)")

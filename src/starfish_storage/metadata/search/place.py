@@ -11,7 +11,9 @@ import time
 from contextlib import suppress
 
 from starfish_storage.errors import StorageIOError
+from starfish_storage.files.descriptors import CLOSED_IN_CHILDREN
 from starfish_storage.files.permissions import create_private_file
+from starfish_storage.files.processes import user_id
 from starfish_storage.keys import DATABASE_FILE
 from starfish_storage.telemetry.logs import get_logger
 from starfish_storage.uri import FILE_SCHEME, path_of_file_uri
@@ -76,11 +78,11 @@ class IndexPlace:
 
     def _make(self, path: str, store: str) -> None:
         with suppress(FileExistsError):  # another process was faster
-            descriptor = create_private_file(store, os.O_WRONLY | os.O_CLOEXEC)
+            descriptor = create_private_file(store, os.O_WRONLY | CLOSED_IN_CHILDREN)
             with open(descriptor, "w", encoding="utf-8") as file:
                 file.write(self._uri)
         with suppress(FileExistsError):
-            os.close(create_private_file(path, os.O_RDWR | os.O_CLOEXEC))
+            os.close(create_private_file(path, os.O_RDWR | CLOSED_IN_CHILDREN))
 
 
 def _places() -> list[str]:
@@ -104,13 +106,13 @@ def _make_own(directory: str) -> None:
     is_spare = parent == _spare()
     for path in (directory, parent) if is_spare else (directory,):
         found = os.stat(path, follow_symlinks=not is_spare)
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & _OTHERS_WRITE:
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != user_id() or found.st_mode & _OTHERS_WRITE:
             raise PermissionError(errno.EACCES, "another user may write there", path)
 
 
 def _spare() -> str:
     """Return where indexes lie if a user has no home, as in many containers."""
-    return f"{tempfile.gettempdir()}/{_NAME}-{os.geteuid()}"
+    return f"{tempfile.gettempdir()}/{_NAME}-{user_id()}"
 
 
 def _remove_unused(directory: str) -> None:

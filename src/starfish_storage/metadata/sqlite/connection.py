@@ -15,6 +15,8 @@ from starfish_storage.errors import (
     StoreOpenError,
     StoreVersionError,
 )
+from starfish_storage.files.descriptors import NO_LINK
+from starfish_storage.files.disks import free_bytes
 from starfish_storage.files.permissions import create_private_file
 from starfish_storage.files.planted import refuse_planted_database
 from starfish_storage.interface import DataHandler, RowLogHandler
@@ -56,7 +58,7 @@ def open_for_writing(path: str, durability: Durability, vfs: str | None = None) 
         _refuse_lost(path)
         # SQLite would create it readable by everyone the umask lets read. Its log and index get the same permissions.
         try:
-            os.close(create_private_file(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW))
+            os.close(create_private_file(path, os.O_RDWR | NO_LINK))
         except FileExistsError:
             pass  # another program was faster
     connection = connect(path, _READ_WRITE, vfs, BUSY_TIMEOUT_MS)
@@ -268,7 +270,7 @@ def _holds_data(root: str) -> bool:
 def _wal_pages(path: str) -> int:
     """Return how long the write-ahead log may grow, in pages: at most an eighth of the space that is free now."""
     try:
-        disk = os.statvfs(path)
+        free = free_bytes(path)
     except OSError:
         return _FEWEST_WAL_PAGES
-    return max(_FEWEST_WAL_PAGES, min(_MOST_WAL_PAGES, disk.f_bavail * disk.f_frsize // 8 // _PAGE_BYTES))
+    return max(_FEWEST_WAL_PAGES, min(_MOST_WAL_PAGES, free // 8 // _PAGE_BYTES))

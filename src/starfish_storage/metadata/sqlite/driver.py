@@ -11,6 +11,7 @@ from urllib.parse import unquote
 import apsw
 
 from starfish_storage.errors import ForkedProcessError
+from starfish_storage.files.processes import in_forked_children
 from starfish_storage.metadata.row import Cursor, Row
 
 __all__ = ["Connection", "Cursor", "Row", "back_up", "connect"]
@@ -125,7 +126,7 @@ def _note_inherited() -> None:
     _opened.clear()
 
 
-os.register_at_fork(after_in_child=_note_inherited)
+in_forked_children(_note_inherited)
 
 
 def back_up(source: Connection, target: Connection) -> None:

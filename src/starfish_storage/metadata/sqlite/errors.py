@@ -17,6 +17,7 @@ from starfish_storage.errors import (
     StorageIOError,
     StoreDamagedError,
 )
+from starfish_storage.files.descriptors import reason_not_opened
 from starfish_storage.metadata.sqlite.driver import Connection
 
 
@@ -70,11 +71,4 @@ def _system_error(connection: Connection | None) -> int:
 
 def _why_not_opened(error: Exception, path: str) -> int:
     """Return the system's error number of a database that SQLite could not open, and so tells no number for."""
-    if not isinstance(error, apsw.CantOpenError) or not hasattr(os, "O_PATH"):
-        return 0
-    try:
-        # Not an ordinary descriptor: closing one would drop the locks of the process's other connections.
-        os.close(os.open(path, os.O_PATH | os.O_CLOEXEC))
-    except OSError as reason:
-        return reason.errno or 0
-    return 0 if os.access(path, os.R_OK | os.W_OK) else errno.EACCES
+    return reason_not_opened(path) if isinstance(error, apsw.CantOpenError) else 0

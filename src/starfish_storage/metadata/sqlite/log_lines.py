@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from starfish_storage.codec import decode
 from starfish_storage.errors import StorageError
+from starfish_storage.files.descriptors import NO_LINK_NO_WAIT
 from starfish_storage.metadata.queries import sqlite_queries
 from starfish_storage.metadata.sqlite.driver import Row
 from starfish_storage.metadata.sqlite.row_changes import CHANGES
@@ -87,7 +88,7 @@ def _shapes(header: dict[str, Any]) -> dict[str, _Shape]:
 def row_log_lines(path: str) -> Iterable[bytes]:
     """Yield the lines of a row log; nothing if there is none."""
     try:
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as log:
+        with os.fdopen(os.open(path, os.O_RDONLY | NO_LINK_NO_WAIT), "rb") as log:
             yield from log
     except FileNotFoundError:
         return

@@ -12,6 +12,7 @@ from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 import apsw
 
 from starfish_storage.errors import StorageIOError, StoreOpenError, StoreVersionError
+from starfish_storage.files.descriptors import NO_LINK, NO_LINK_NO_WAIT
 from starfish_storage.files.permissions import create_private_file
 from starfish_storage.interface import DataHandler, RowLogHandler
 from starfish_storage.keys import DATABASE_FILE, PackPlace, place_in_pack
@@ -84,7 +85,7 @@ class Snapshot:
     def take(self, inspection: Inspection) -> None:
         """Copy the database of a store as it is now, in place of an earlier copy."""
         self.remove()
-        os.close(create_private_file(self.path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW))
+        os.close(create_private_file(self.path, os.O_RDWR | NO_LINK))
         target: Any = apsw.Connection(self.path, flags=apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_NOFOLLOW)
         try:
             inspection.copy_to(target)
@@ -198,8 +199,8 @@ def _copy(path: str, target: str) -> None:
     """Copy a file that is not a link, for its owner only."""
     try:
         with (
-            os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as original,
-            os.fdopen(create_private_file(target, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW), "wb") as copy,
+            os.fdopen(os.open(path, os.O_RDONLY | NO_LINK_NO_WAIT), "rb") as original,
+            os.fdopen(create_private_file(target, os.O_WRONLY | NO_LINK), "wb") as copy,
         ):
             shutil.copyfileobj(original, copy, _PIECE)
     except OSError as error:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import apsw
 
 from starfish_storage.errors import StoreOpenError
+from starfish_storage.files.descriptors import NO_LINK
 from starfish_storage.interface import DataHandler
 from starfish_storage.metadata.queries import sqlite_queries, starfish_queries, starfish_repair_queries
 from starfish_storage.metadata.row import only_values
@@ -142,7 +143,7 @@ def _back_up(path: str) -> str:
     number = 1
     while True:
         target = f"{path}{BACKUP_SUFFIX}" + (f"-{number}" if number > 1 else "")
-        os.close(os.open(target, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
+        os.close(os.open(target, os.O_CREAT | os.O_RDWR | NO_LINK, 0o600))
         copy = connect(target, _FLAGS, None, _BUSY_TIMEOUT_MS)
         try:
             if copy.execute(sqlite_queries()["list_tables"]).fetchone() is None:

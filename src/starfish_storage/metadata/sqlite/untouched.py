@@ -31,6 +31,7 @@ from starfish_storage.errors import (
     StoreOpenError,
     StoreReadOnlyError,
 )
+from starfish_storage.files.disks import free_bytes, is_mounted_read_only
 from starfish_storage.files.planted import refuse_planted_database
 from starfish_storage.metadata.sqlite.connection import BUSY_TIMEOUT_MS, limit_to_reading
 from starfish_storage.metadata.sqlite.driver import Connection, Cursor, Row, connect
@@ -220,7 +221,7 @@ def refusal_of_writing(error: StorageError, root: str) -> StorageError:
     """
     if isinstance(error, StorageFullError) or not keeps_from_writing(error, root):
         return error
-    if os.statvfs(root).f_flag & os.ST_RDONLY or (isinstance(error, OSError) and error.errno == errno.EROFS):
+    if is_mounted_read_only(root) or (isinstance(error, OSError) and error.errno == errno.EROFS):
         reason = "its file system is mounted read-only; mount it for writing, or copy the store to another place"
     elif _is_full(root):
         return StorageFullError(root, errno.ENOSPC, "the disk is full; make room, then call again")
@@ -230,4 +231,4 @@ def refusal_of_writing(error: StorageError, root: str) -> StorageError:
 
 
 def _is_full(root: str) -> bool:
-    return os.statvfs(root).f_bavail == 0
+    return free_bytes(root) == 0

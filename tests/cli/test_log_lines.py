@@ -11,12 +11,11 @@ from typing import Any
 import pytest
 
 from cli import stores
-from cli.calling import Ended, call, run
+from cli.calling import Ended, call
 from starfish_storage import open_storage
 from starfish_storage.generation import generate
 
 PROGRAM = """\
-import sys
 import warnings
 
 
@@ -24,7 +23,8 @@ def answer(n, context):
     context.log_usage(model="small", input_tokens=3, output_tokens=2, cost=0.25)
     if n == 2:
         raise ValueError("no")
-    if n == 1 and sys.flags.dev_mode:
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
         warnings.warn("theirs\\nof two lines")
     return {"n": n}
 """
@@ -57,6 +57,9 @@ def test_a_run_says_everything_as_objects(program: Path) -> None:
     assert (first["progress"]["done"], last["progress"]["done"], last["progress"]["cost"]) == (0, 2, 0.5)
     assert first["worker"] == last["worker"] is not None
     assert last["text"].startswith("r: 2/2 inputs")
+    (warning,) = [one for one in said if one["event"] == "warning"]
+    assert (warning["level"], warning["category"]) == ("warning", "UserWarning")
+    assert warning["text"] == "theirs\nof two lines"
     assert "What failed: starfish-storage errors r" in [one["text"] for one in said if one["event"] == "notice"]
     # Changed code is warned of, once.
     (program / "program.py").write_text(PROGRAM.replace("{", "{'m': 0, "), encoding="utf-8")
@@ -80,15 +83,6 @@ def test_a_report_beside_records_is_one_object(here: Path) -> None:
     assert [json.loads(line) for line in ended.out.splitlines()]
     (report,) = [one for one in lines(ended) if one["event"] == "report"]
     assert report["report"]["records"] == len(ended.out.splitlines())
-
-
-def test_a_process_writes_objects(program: Path) -> None:
-    words = ("generate", "program:answer", "inputs.jsonl", "-q", "--log-format", "json")
-    ended = run(*words, directory=program, PYTHONDEVMODE="1")
-    assert ended.status == 1
-    assert "What failed" in "".join(one["text"] for one in lines(ended))
-    (warning,) = [one for one in lines(ended) if one.get("category") == "UserWarning"]
-    assert (warning["level"], warning["event"], warning["text"]) == ("warning", "warning", "theirs\nof two lines")
 
 
 async def test_records_of_the_library_say_what_they_are_about(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

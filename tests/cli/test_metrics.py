@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import shutil
 import signal
 import subprocess
 import urllib.error
@@ -133,12 +134,16 @@ def test_an_address_that_is_none_is_refused(here: Path, given: str) -> None:
     assert "HOST:PORT" in refused.err
 
 
-def test_metrics_write_nothing(here: Path) -> None:
+def test_a_store_of_an_earlier_format_is_read_and_stays_as_it_is(empty: Path) -> None:
     def files() -> dict[str, bytes]:
-        return {file.name: file.read_bytes() for file in (here / "store").iterdir() if file.is_file()}
+        return {str(file): file.read_bytes() for file in (empty / "store").rglob("*") if file.is_file()}
 
+    shutil.unpack_archive(Path(__file__).parents[1] / "migrations" / "assets" / "v1.zip", empty / "store")
+    (store,) = [file.parent for file in (empty / "store").rglob("metadata.db")]
     before = files()
-    assert call("metrics").status == 0
+    ended = call("metrics", "--store", str(store))
+    assert (ended.status, ended.err) == (0, "")
+    assert sum(read(ended.out)[f"{STORE}runs"].values()) > 0
     assert files() == before
 
 

@@ -190,13 +190,17 @@ async def test_pauses_and_waits(told: Told, storage: Storage, paying_server: Pay
     assert found["starfish_storage.wait.duration"][("gate",)] >= 1
 
 
-async def test_a_server_is_asked_in_round_trips(told: Told, postgres_uri: str, tmp_path: Any) -> None:
-    async with open_storage(postgres_uri, tmp_path) as storage:
+async def test_servers_are_asked_in_round_trips(told: Told, postgres_uri: str, s3_uri: str) -> None:
+    def asked() -> dict[tuple[str, ...], float]:
+        return told.metrics()["starfish_storage.round_trips"]
+
+    async with open_storage(postgres_uri, s3_uri) as storage:
         await storage.list_projects()
-        before = told.metrics()["starfish_storage.round_trips"][("postgresql",)]
+        before = asked()
         await storage.list_projects()
-        assert told.metrics()["starfish_storage.round_trips"] == {("postgresql",): before + 1}
+        assert asked() == before | {("postgresql",): before["postgresql",] + 1}
         await start(storage, lambda n: {"n": n}, numbers(1))
+        assert asked()["object_store",] > before["object_store",]
     assert told.metrics()["db.client.operation.duration"].keys() == {("COMMIT", "postgresql")}
 
 

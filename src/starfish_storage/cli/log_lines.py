@@ -62,7 +62,6 @@ def shown_lines() -> Generator[None]:
     """Show what the library logs and warns of, as long as a command runs."""
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
-        use_format("text")
         _logger.addHandler(_shown)
         try:
             yield

@@ -23,6 +23,7 @@ from benchmarks.parts.resuming_runs import measure_resuming_runs
 from benchmarks.parts.reusing import measure_reusing
 from benchmarks.parts.searching import measure_searching
 from benchmarks.parts.starting import measure_starting
+from benchmarks.parts.synchronous import measure_synchronous
 from benchmarks.parts.taking_in import measure_taking_in
 from benchmarks.parts.viewing import measure_viewing
 from benchmarks.parts.writing import measure_writing
@@ -53,4 +54,5 @@ PARTS: dict[str, Callable[[Run], list[Table]]] = {
     "remote-workers": measure_remote_workers,
     "remote-many": measure_remote_many,
     "delete": measure_deleting,
+    "sync": measure_synchronous,
 }

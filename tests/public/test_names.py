@@ -20,7 +20,17 @@ from public import typed
 from starfish_storage import LocalStorage, PostgresStorage, Storage
 
 ROOMS = (
-    *("", ".conversations", ".copying", ".decorating", ".export", ".generation", ".imports", ".interface"),
+    *(
+        "",
+        ".conversations",
+        ".copying",
+        ".decorating",
+        ".export",
+        ".filtering",
+        ".generation",
+        ".imports",
+        ".interface",
+    ),
     *(".maintenance", ".models", ".publishing", ".runs", ".sync"),
 )
 FOREIGN = ("click", "rich", "asyncpg", "obstore", "pyarrow", "pydantic", "apsw", "jsonschema", "tenacity")

@@ -34,7 +34,11 @@ EXAMPLES: list[StorageError] = [
         "ab12",
         ["max_tokens 256 -> 512", "messages[0].content changed"],
     ),
-    errors.StorageStateError("this storage cannot be used now."),
+    errors.StorageStateError(
+        "the synchronous face was called inside a coroutine of its own event loop, and would wait for itself. Await "
+        "the asynchronous method instead: of a store, 'await store.asynchronous.get_project(...)'; or let the function "
+        "be a plain one, which runs in a thread."
+    ),
     errors.NotSetUpError("call setup() first, or use the storage in 'async with'."),
     errors.StorageClosedError("the storage was closed; call setup() to open it again."),
     errors.ForkedProcessError(

@@ -27,5 +27,8 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str,
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[str]:
     """Where a local store is."""
-    yield str(tmp_path / "store")
+    found = str(tmp_path / "store")
+    yield found
     call(close_all())
+    report = verify(found)
+    assert report.is_sound, str(report)

@@ -1,6 +1,6 @@
 """A program with a recorded function: it pays by writing a line into a file, and waits if that is what it is asked.
 
-Arguments: the store, the file, what to do (``call``, ``hang``, ``fork``), the question.
+Environment: the store, the file, what to do (``call``, ``hang``, ``fork``), the question.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import time
 
 from starfish_storage import ForkedProcessError, recorded
 
-STORE, PAID, WHAT, QUESTION = sys.argv[1:]
+TOLD = {name: os.environ[name] for name in ("STORE", "PAID", "WHAT", "QUESTION")}  # no constant, which is code
 
 
-@recorded(STORE)
+@recorded(TOLD["STORE"])
 def answer(question: str) -> str:
-    with open(PAID, "a", encoding="utf-8") as paid:
+    with open(TOLD["PAID"], "a", encoding="utf-8") as paid:
         paid.write(f"{question}\n")
-    if WHAT == "hang":
+    if TOLD["WHAT"] == "hang":
         sys.stdout.write("asked\n")
         sys.stdout.flush()
         time.sleep(600)  # until it is killed
@@ -26,12 +26,12 @@ def answer(question: str) -> str:
 
 
 if __name__ == "__main__":
-    if WHAT == "fork":
+    if TOLD["WHAT"] == "fork":
         if os.fork() == 0:
-            answer(QUESTION)
+            answer(TOLD["QUESTION"])
             sys.exit()
         assert os.wait()[1] == 0
-        assert answer(QUESTION) == f"about {QUESTION}", "what the child has stored"
+        assert answer(TOLD["QUESTION"]) == "about " + TOLD["QUESTION"], "what the child has stored"
         if os.fork() == 0:  # the store is open now
             try:
                 answer("after")
@@ -39,7 +39,7 @@ if __name__ == "__main__":
                 sys.exit()
             sys.exit(1)
         assert os.wait()[1] == 0
-    elif WHAT == "call":
-        sys.stdout.write(f"{answer(QUESTION)}\n")
+    elif TOLD["WHAT"] == "call":
+        sys.stdout.write(answer(TOLD["QUESTION"]) + "\n")
     else:
-        answer(QUESTION)
+        answer(TOLD["QUESTION"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import subprocess
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,8 +17,12 @@ import httpx2
 import pytest
 from pydantic import BaseModel
 
+from cli.calling import call as call_command
 from durability import processes
 from generation.recorded_model import COST, PRICES, URL
+from generation.test_telemetry import Told, of
+from generation.test_telemetry import listen as listen  # noqa: PLC0414 (a fixture)
+from generation.test_telemetry import told as told  # noqa: PLC0414 (a fixture)
 from starfish_storage import Filtered, InvalidDataError, InvalidInputError, http, open_storage, recorded
 from starfish_storage.decorating.opened import close_all
 from starfish_storage.generation import Run
@@ -40,26 +45,26 @@ class Model:
         return f"{self.name} on {question}", 1
 
 
-def test_every_kind_of_function_returns_what_is_stored(place: Place) -> None:
+def test_every_kind_of_function_returns_what_is_stored(store: str) -> None:
     paid: list[object] = []
 
-    @recorded(*place)
+    @recorded(store)
     def plain(value: Any) -> Any:
         paid.append(value)
         return value
 
-    @recorded(*place)
+    @recorded(store)
     async def later(name: str) -> City:
         paid.append(name)
         return City(text=name)
 
-    @recorded(*place)
+    @recorded(store)
     def several(number: int) -> Iterator[tuple[int, str]]:
         for one in range(number):
             paid.append(one)
             yield one, "item"
 
-    @recorded(*place)
+    @recorded(store)
     async def several_later(number: int) -> AsyncIterator[int]:
         for one in range(number):
             paid.append(one)
@@ -158,11 +163,11 @@ async def _described(place: Place, run: Run) -> tuple[Any, Any, RunState, Any]:
         return job, project, state, await storage.ledger.list_segments(run.master_job_id)
 
 
-def test_equal_calls_at_once_pay_once_and_fail_together(place: Place) -> None:
+def test_equal_calls_at_once_pay_once_and_fail_together(store: str) -> None:
     paid: list[str] = []
     may_end = threading.Event()
 
-    @recorded(*place)
+    @recorded(store)
     def answer(question: str) -> str:
         paid.append(question)
         assert may_end.wait(60)
@@ -187,10 +192,10 @@ def test_equal_calls_at_once_pay_once_and_fail_together(place: Place) -> None:
     assert len(paid) <= 1 + sum(isinstance(one, ConnectionError) for one in first)
 
 
-def test_equal_tasks_pay_once_and_take_over_from_one_that_is_cancelled(place: Place) -> None:
+def test_equal_tasks_pay_once_and_take_over_from_one_that_is_cancelled(store: str) -> None:
     paid: list[str] = []
 
-    @recorded(*place)
+    @recorded(store)
     async def later(question: str) -> str:
         paid.append(question)
         await asyncio.sleep(0)
@@ -259,6 +264,23 @@ def test_what_cannot_be_an_input_is_refused(store: str) -> None:
         endless(1)
 
 
+def test_an_interruption_is_no_outcome(store: str) -> None:
+    stops: list[BaseException] = [KeyboardInterrupt(), SystemExit(3)]
+
+    @recorded(store)
+    def answer(question: str) -> str:
+        if stops:
+            raise stops.pop()
+        return question
+
+    for stop in (SystemExit, KeyboardInterrupt):
+        with pytest.raises(stop):
+            answer("Paris")
+    assert answer("Paris") == "Paris"
+    run = answer.run([], progress="quiet")
+    assert (run.status, run.inputs, run.attempts) == ("completed", {"completed": 1}, 3)
+
+
 def test_nothing_is_touched_before_the_first_call(tmp_path: Path) -> None:
     stands = recorded(tmp_path / "store")(lambda text: text)
     assert "store" in repr(stands)
@@ -323,16 +345,42 @@ def test_versions_say_what_is_still_good(store: str) -> None:
 
 def test_processes_pay_once_and_take_over_from_one_that_was_killed(tmp_path: Path) -> None:
     store, paid = str(tmp_path / "store"), tmp_path / "paid"
-    with processes.start([PROGRAM, store, str(paid), "hang", "Paris"]) as hanging:
-        assert hanging.stdout is not None
-        assert hanging.stdout.readline() == "asked\n"
-        with processes.start([PROGRAM, store, str(paid), "call", "Paris"]) as waiting:
-            hanging.kill()
-            out, err = waiting.communicate(timeout=60)
-            assert (out, err, waiting.returncode) == ("about Paris\n", "", 0)
-    at_once = [processes.start([PROGRAM, store, str(paid), "call", "Rome"]) for _ in range(2)]
-    for process in at_once:
-        with process:
-            assert process.communicate(timeout=60) == ("about Rome\n", "")
-    assert processes.run([PROGRAM, store, str(paid), "fork", "Oslo"])[::2] == (0, "")
-    assert paid.read_text("utf-8").split() == ["Paris", "Paris", "Rome", "Oslo"]
+
+    def start(what: str, question: str) -> subprocess.Popen[str]:
+        return processes.start([PROGRAM], STORE=store, PAID=str(paid), WHAT=what, QUESTION=question)
+
+    def hang(question: str) -> subprocess.Popen[str]:
+        process = start("hang", question)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "asked\n"
+        return process
+
+    with hang("Paris") as hanging, start("call", "Paris") as waiting:
+        hanging.kill()
+        assert waiting.communicate(timeout=60) == ("about Paris\n", "")
+    with hang("Bern") as hanging:
+        hanging.kill()
+    variables = {"STARFISH_STORAGE_URI": store, "STORE": store, "PAID": str(paid), "WHAT": "call", "QUESTION": ""}
+    assert call_command("resume", "last", "--quiet", environment=variables).status == 0
+    assert paid.read_text("utf-8").split() == ["Paris", "Paris", "Bern", "Bern"]
+    with start("call", "Bern") as calling:
+        assert calling.communicate(timeout=60) == ("about Bern\n", "")
+    with start("fork", "Oslo") as forking:
+        assert forking.communicate(timeout=60) == ("", "")
+        assert forking.wait() == 0
+    assert paid.read_text("utf-8").split() == ["Paris", "Paris", "Bern", "Bern", "Oslo"]
+
+
+def test_telemetry_is_told_of_recorded_calls(store: str, told: Told) -> None:
+    @recorded(store)
+    def answer(question: str) -> str:
+        if question == "bad":
+            raise ValueError(question)
+        return question
+
+    answer("Paris")
+    with pytest.raises(ValueError, match="bad"):
+        answer("bad")
+    spans = told.spans("starfish_storage.attempt")
+    assert [of(span)["status"] for span in spans] == ["completed", "failed"]
+    assert len(told.spans("starfish_storage.input")) == 2

@@ -15,6 +15,7 @@ from starfish_storage.generation.storing import Outbox, Stored
 from starfish_storage.generation.tracebacks import error_texts
 from starfish_storage.portal import awaited, is_in_portal
 from starfish_storage.runs import Attempt, Conversion, Outcome, Output, StatusAttempt, Step, Usage
+from starfish_storage.telemetry import current
 from starfish_storage.times import utc_now
 
 
@@ -45,10 +46,20 @@ class PaidCall:
     @contextmanager
     def under_way(self) -> Generator[None]:
         """Let what runs inside be the attempt: recording clients find it."""
+        claimed, account = self._turn.claimed, self._account
         calls = within.set((*within.get(), (self._recording, self._turn.digest)))
-        token = attempt_under_way.set(self._account)
+        token = attempt_under_way.set(account)
         try:
-            yield
+            told = current().attempt(claimed.master_job_id, claimed.job_id, claimed.attempts)
+            with current().input(claimed.master_job_id, claimed.job_id), told as observed:
+                try:
+                    yield
+                except BaseException as error:
+                    observed.note("failed" if isinstance(error, Exception) else "cancelled", error)
+                    raise
+                finally:
+                    observed.used(account.usage)
+                observed.note("completed")
         finally:
             attempt_under_way.reset(token)
             within.reset(calls)
@@ -107,7 +118,8 @@ class PaidCall:
         why = None if error is None else f"{attempt.error_type}: {attempt.error_message}"
         outcome = Outcome(self._turn.claimed, self._turn.run.worker_id, attempt, outputs, why)
         try:
-            await awaited(self._turn.run.store(outcome))
+            finished = await awaited(self._turn.run.store(outcome))
+            current().finished(finished)
             await self._account.stored(error)
         finally:
             await self._ended(error)

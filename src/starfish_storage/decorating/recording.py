@@ -28,6 +28,7 @@ from starfish_storage.generation.spooled import take_in
 from starfish_storage.generation.starting import create, state_of
 from starfish_storage.interface import Storage
 from starfish_storage.runs import Attempt, ClaimedInput, InputOfContent, RunInput
+from starfish_storage.telemetry import look
 from starfish_storage.telemetry.logs import get_logger
 from starfish_storage.times import utc_now
 
@@ -285,6 +286,7 @@ class Recording:
 
     async def _begun(self) -> OutsideRun:
         (storage, run_id), function = await self.opened(), self._function
+        look()
         await take_in(storage, run_id)
         job = await storage.get_master_job(run_id)
         if job is None:
@@ -293,8 +295,8 @@ class Recording:
             state = await create(storage, run_id, function.project, function.title, config, {}, 0)
         else:
             state = await state_of(storage, job)
-        if state.inputs_complete:
-            await storage.ledger.reopen_inputs(run_id)
+        if not state.inputs_complete:  # as it looks to `resume`, which then takes the inputs that a kill has left
+            await storage.ledger.complete_inputs(run_id)
         await release_dead(storage.ledger, run_id)
         if state.stop_reason is not None:
             await storage.ledger.request_stop(run_id, None)

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import contextvars
 import html
-import logging
 import sys
 import time
 from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any, Protocol
 
-logger = logging.getLogger(__name__)
+from starfish_storage.telemetry.logs import get_logger
+
+logger = get_logger(__name__)
 
 _SECONDS_BETWEEN_UPDATES = 0.2
 

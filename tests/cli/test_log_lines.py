@@ -12,7 +12,7 @@ import pytest
 
 from cli import stores
 from cli.calling import Ended, call
-from starfish_storage import open_storage
+from starfish_storage import open_storage, telemetry
 from starfish_storage.generation import generate
 
 PROGRAM = """\
@@ -96,3 +96,9 @@ async def test_records_of_the_library_say_what_they_are_about(tmp_path: Path, ca
     }
     *_, last = [vars(record)["progress"] for record in records if vars(record)["event"] == "progress"]
     assert (last.done, last.total) == (1, 1)
+
+
+def test_every_logger_adds_what_its_records_are_about() -> None:
+    sources = Path(telemetry.__file__).parents[1]
+    made = {str(path.relative_to(sources)) for path in sources.rglob("*.py") if "getLogger(" in path.read_text("utf-8")}
+    assert made == {"__init__.py", "cli/log_lines.py", "telemetry/logs.py"}

@@ -1,6 +1,6 @@
 # Everything sets itself up: Python 3.11+ and make are all a machine needs.
 .DEFAULT_GOAL := help
-.PHONY: help dist lowest demo test test-slow test-fast check format bench docs screenshots site clean .venv/foreign .venv/foreign-tools
+.PHONY: help dist lowest cast demo test test-slow test-fast check format bench docs screenshots site clean .venv/foreign .venv/foreign-tools
 
 PYTHON ?= python3
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
@@ -54,6 +54,9 @@ bench: .venv/ready  ## Measure against the peer and against raw loops, and print
 
 docs: .venv/ready  ## Run every example of the README and of docs/
 	$(RUN) pytest tests/docs
+
+cast: .venv/ready  ## Record a terminal in which the demo runs: docs/images/demo.cast, and a picture of its end
+	$(RUN) python scripts/make_cast.py
 
 screenshots: .venv/browser  ## Take the pictures of the viewer in docs/images/, of a store with real answers
 	$(RUN) python scripts/take_screenshots.py

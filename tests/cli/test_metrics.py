@@ -18,6 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from cli import stores
 from cli.calling import COMMAND, ENVIRONMENT, call, call_json
 from starfish_storage import LocalStorage, Project
+from starfish_storage.runs import SlotAsk
 from starfish_storage.testing.samples import a_master_job, at
 
 DASHBOARD = Path(__file__).parents[2] / "docs" / "how-to" / "grafana-dashboard.json"
@@ -41,8 +42,18 @@ def of(run: str, project: str = "geography", **labels: str) -> tuple[tuple[str, 
     return tuple(sorted({"project": project, "run": run, **labels}.items()))
 
 
+def share_a_limit(here: Path) -> None:
+    assert call("limits", "openai", "--rpm", "600", "--tpm", "9000").status == 0
+
+    async def ask() -> None:
+        async with LocalStorage((here / "store").as_uri()) as storage:
+            await storage.ledger.take_slots("openai", stores.DESERTED, SlotAsk(1))
+
+    asyncio.run(ask())
+
+
 def test_what_a_store_says_of_its_runs_workers_and_limits(here: Path) -> None:
-    assert call("limits", "openai", "--rpm", "600").status == 0
+    share_a_limit(here)
     printed = call("metrics")
     assert (printed.status, printed.err) == (0, "")
     metrics = read(printed.out)
@@ -69,6 +80,7 @@ def test_what_a_store_says_of_its_runs_workers_and_limits(here: Path) -> None:
     assert workers == {"working": 0, "dead": 1}
     assert of(stores.LOGGED, "sums") not in metrics[f"{STORE}run_attempts_total"]
     assert metrics[f"{STORE}limit_requests_per_minute"] == {(("limit", "openai"),): 600}
+    assert metrics[f"{STORE}limit_share_ratio"] == {(("limit", "openai"), ("run", stores.DESERTED)): 1}
     assert metrics[f"{STORE}limit_paused_seconds"] == {(("limit", "openai"),): 0}
 
 
@@ -148,7 +160,7 @@ def test_a_store_of_an_earlier_format_is_read_and_stays_as_it_is(empty: Path) ->
 
 
 def test_the_dashboard_names_only_what_there_is(here: Path) -> None:
-    assert call("limits", "openai", "--rpm", "600", "--tpm", "9000").status == 0
+    share_a_limit(here)
     known = set(read(call("metrics").out))
     text = DASHBOARD.read_text("utf-8")
     panels = json.loads(text)["panels"]

@@ -182,11 +182,14 @@ def _of_limits(limits: Sequence[CallLimit], now: datetime) -> Iterable[Metric]:
     tokens = gauge("tokens_per_minute", "Tokens a minute that a limit lets through.")
     part = gauge("rate_ratio", "The part of a limit that is used now: less after a provider refused calls.")
     paused = gauge("paused_seconds", "For how long a limit lets no call through.")
+    shares = gauge("share_ratio", "The part of a limit that a run gets, of those that use it now.")
     for limit in limits:
         labels = {"limit": limit.name}
+        for run, share in sorted(limit.parts(now).items()):
+            shares.add(share, {**labels, "run": run})
         for metric, rate in ((calls, limit.rpm), (tokens, limit.tpm)):
             if rate is not None:
                 metric.add(rate, labels)
         part.add(limit.part_at(now), labels)
         paused.add(limit.pause_left(now), labels)
-    return calls, tokens, part, paused
+    return calls, tokens, part, paused, shares

@@ -95,6 +95,11 @@ class PostgresServer(ServerProcess):
             self.close()
             raise
 
+    @property
+    def programs(self) -> Path:
+        """The directory of its programs."""
+        return self._programs
+
     def command(self) -> list[str]:
         options = [part for name, value in self._settings.items() for part in ("-c", f"{name}={value}")]
         return [self._program("postgres"), "-D", str(self.data), *options]

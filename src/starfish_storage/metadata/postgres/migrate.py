@@ -48,8 +48,7 @@ def migrate(
         StoreOpenError: the schema holds something else, or was written by another release; it is as it was.
     """
     steps = migrations("postgres")
-    version = _allowed_version(connection, queries, address, upgrade=upgrade)
-    if version == KNOWN_VERSION:
+    if (version := _allowed_version(connection, queries, address, upgrade=upgrade)) == KNOWN_VERSION:
         return  # as nearly always: without waiting for those who write
     connection.execute(queries["begin"])
     try:
@@ -71,10 +70,18 @@ def migrate(
         if version is None:
             connection.execute(queries["save_setting"], (LAYOUT, layout_of_new(layout)))
         connection.execute(queries["commit"])
-    except BaseException:
+    except BaseException as error:
         if connection.is_open:
             connection.execute(queries["rollback"])
+        _refuse_others(error, version, address)
         raise
+
+
+def _refuse_others(error: BaseException, version: int | None, address: PostgresAddress) -> None:
+    """Say who may migrate a store, where that is what is wrong."""
+    if version is not None and isinstance(error, asyncpg.InsufficientPrivilegeError):
+        reason = "the user may not change the store's tables; migrate it as the role that owns them"
+        raise StoreOpenError(address.uri, reason) from None
 
 
 def _allowed_version(

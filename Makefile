@@ -72,13 +72,9 @@ clean:  ## Remove what was set up
 	@$(RUN) python -m compileall -q src
 	@touch $@
 
-# Each adds its group and, being inexact, leaves the other's.
-.venv/browser .venv/clients .venv/cluster .venv/notebook .venv/release .venv/site: .venv/ready
-	$(UV) sync --frozen --quiet --compile-bytecode --inexact --group $(@F)
-	@touch $@
-
-# Without bytecode: of its thousands of modules, the tests import a few.
-.venv/training: .venv/ready
+# Each adds its group and, being inexact, leaves the other's. Without bytecode: of their thousands of modules, tests
+# import a few.
+.venv/browser .venv/clients .venv/cluster .venv/notebook .venv/release .venv/site .venv/training: .venv/ready
 	$(UV) sync --frozen --quiet --inexact --group $(@F)
 	@touch $@
 

@@ -67,9 +67,7 @@ def test_nobody_reads(words: list[str], here: Path):
 @pytest.mark.parametrize(
     "words",
     [
-        ["runs"],
         ["records", ENDED, "--json"],
-        ["show", ENDED],
         ["config", ENDED],
         ["verify"],
         ["verify", "--json"],
@@ -77,7 +75,6 @@ def test_nobody_reads(words: list[str], here: Path):
         ["copy", "other"],
         ["generate", "slow.py:answer", "numbers.jsonl", "--json", "-q"],
         ["--help"],
-        ["runs", "--help"],
         ["--version"],
     ],
     ids=" ".join,

@@ -28,7 +28,9 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     return process.returncode, out, errors
 
 
-@pytest.mark.parametrize(("way", "how"), [("openai-chat", "async"), ("anthropic-messages", "blocking")])
+@pytest.mark.parametrize(
+    ("way", "how"), [("openai-chat", "async"), pytest.param("anthropic-messages", "blocking", marks=pytest.mark.slow)]
+)
 async def test_a_run_is_killed_interrupted_and_continued(
     tmp_path: Path, paying_server: PayingServer, way: str, how: str
 ) -> None:

@@ -94,18 +94,18 @@ def test_on_a_disk_mounted_read_only(make: Callable[[Path], object], disk: Mount
     assert on_disk(disk.path / "store") == before
 
 
-def test_where_only_others_may_write(make: Callable[[Path], object], open_path: Path, tmp_path: Path) -> None:
-    there = expected(make)
-    root = open_path / "store"
-    make(root)
-    for path in [root, *root.rglob("*")]:
-        path.chmod(0o555 if path.is_dir() else 0o444)
-    before = on_disk(root)
-    (found,) = read_as_nobody(tmp_path, root)
-    assert on_disk(root) == before
-    assert found.get("seen") == there, found
-    assert found["refusal"][0] == "store_read_only"
-    assert "this user may not write" in found["refusal"][1]
+def test_where_only_others_may_write(open_path: Path, tmp_path: Path) -> None:
+    roots = {open_path / f"store {number}": make for number, make in enumerate(KINDS.values())}
+    for root, make in roots.items():
+        make(root)
+        for path in [root, *root.rglob("*")]:
+            path.chmod(0o555 if path.is_dir() else 0o444)
+    before = {root: on_disk(root) for root in roots}
+    for (root, make), found in zip(roots.items(), read_as_nobody(tmp_path, *roots), strict=True):
+        assert on_disk(root) == before[root]
+        assert found.get("seen") == expected(make), found
+        assert found["refusal"][0] == "store_read_only"
+        assert "this user may not write" in found["refusal"][1]
 
 
 def read_as_nobody(warm_up: Path, *roots: Path) -> list[dict[str, Any]]:

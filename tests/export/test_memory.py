@@ -1,6 +1,6 @@
 """Memory stays flat: 100,000 records of 1.5 KB go out in every form, and come in, within 300 MB; a million in 400.
 
-In the ordinary run, as many bytes are 30,000 records: most of the time is the records', and all the memory the bytes'.
+In the ordinary run, as many bytes are 10,000 records: most of the time is the records', and all the memory the bytes'.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ async def said(program: str, *words: str) -> Sequence[int]:
 @pytest.mark.parametrize(
     ("number", "size", "limit", "forms"),
     [
-        (30_000, 5_000, 300, ("a.jsonl", "dataset")),
+        (10_000, 15_000, 300, ("a.jsonl", "dataset")),
         pytest.param(100_000, 1_500, 300, FORMS, marks=pytest.mark.slow),
         pytest.param(1_000_000, 1_500, 400, FORMS, marks=pytest.mark.slow),
     ],

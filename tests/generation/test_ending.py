@@ -56,7 +56,7 @@ async def test_a_cancelled_call_leaves_its_run_in_order(storage: Storage, times:
     assert (run.inputs, run.attempts, run.failed_attempts) == ({"completed": 5}, 7, 0)
 
 
-@pytest.mark.parametrize("steps", range(0, 60, 2))
+@pytest.mark.parametrize("steps", range(0, 60, 4))
 async def test_cancelled_at_any_moment(storage: Storage, steps: int) -> None:
     async def answer(n: int, context: Context) -> dict[str, Any]:
         context.log_usage(cost=1)

@@ -11,7 +11,7 @@ from servers.paying import PayingServer
 TURNS = {"async": 2, "blocking": 2, "stream": 2, "agent": 10}
 EVERY_POINT = [(way, at) for way, turns in TURNS.items() for at in range(1, 2 * turns + 3)]
 # After an answer is stored and before the SDK has it, between turns, and around the end.
-SOME_POINTS = [("async", 6), ("blocking", 2), ("stream", 2), ("agent", 12), ("agent", 21)]
+SOME_POINTS = [("async", 6), ("stream", 2), ("agent", 21)]
 
 
 def run_to(store: str, server: PayingServer, way: str, at: int | None) -> list[str]:

@@ -15,7 +15,7 @@ from servers.postgres_wire import Moment, PostgresWire
 from servers.processes import HOST, wait_until
 
 STEPS = 4  # a save, an overwrite, a batch and a deletion, and a run of several inputs
-ORDINARY_POINTS = 3  # of each moment; some 250 requests there are
+ORDINARY_POINTS = 2  # of each moment; some 250 requests there are
 QUIET = (Moment.SILENT_BEFORE, Moment.SILENT_AFTER)  # each takes as long as a silent server is waited for
 logger = logging.getLogger(__name__)
 
@@ -52,8 +52,7 @@ async def live_at(points: int, moment: Moment, server: PostgresServer, uri: str,
 async def test_a_connection_breaks(
     postgres_server: PostgresServer, postgres_uri: str, memory_path: Path, moment: Moment
 ) -> None:
-    points = 2 if moment in QUIET else ORDINARY_POINTS
-    await live_at(points, moment, postgres_server, postgres_uri, memory_path)
+    await live_at(ORDINARY_POINTS, moment, postgres_server, postgres_uri, memory_path)
 
 
 @pytest.mark.slow

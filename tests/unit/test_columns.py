@@ -83,4 +83,5 @@ def test_no_list_stands_twice(path: Path) -> None:
             some = row._fields[start : start + LONGEST + 1]
             for form in ("{0}", ":{0}", "{0} = :{0}", "{0} = excluded.{0}", "{0} = given.{0}"):
                 listed = ", ".join(form.format(column) for column in some)
-                assert re.search(rf"(?<![\w.:]){re.escape(listed)}\b", text) is None, f"{name}: {listed}"
+                if listed in text:  # the expression takes long
+                    assert re.search(rf"(?<![\w.:]){re.escape(listed)}\b", text) is None, f"{name}: {listed}"

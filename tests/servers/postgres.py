@@ -14,9 +14,11 @@ import shutil
 import signal
 import subprocess
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urlencode
 
 from servers.processes import HOST, ServerProcess
+from servers.psql import Psql
 
 ENDINGS = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 NEEDED = ("initdb", "postgres", "psql", "pg_isready")
@@ -77,6 +79,7 @@ class PostgresServer(ServerProcess):
         super().__init__()
         self.password = secrets.token_urlsafe(12)
         self.data = self.directory / "data"
+        self._psql: Psql | None = None
         self._settings = {
             "listen_addresses": HOST,
             "port": str(self.port),
@@ -91,6 +94,7 @@ class PostgresServer(ServerProcess):
             self._take_identity()
             self._programs = self._reachable(programs or places()[0])
             self._initialise()
+            self._psql = Psql([self._program("psql"), *self._options("postgres")], **self._as_user())
         except BaseException:
             self.close()
             raise
@@ -131,6 +135,11 @@ class PostgresServer(ServerProcess):
         """End the server: `smart` waits for its clients, `fast` rolls back, `immediate` is as good as a crash."""
         self._end_by(ENDINGS[mode])
 
+    def kill(self) -> None:
+        super().kill()
+        if self._psql is not None:
+            self._psql.close()
+
     def close(self) -> None:
         self.stop("immediate")
         self._release_memory()
@@ -138,12 +147,13 @@ class PostgresServer(ServerProcess):
 
     def execute(self, sql: str, database: str = "postgres") -> list[list[str]]:
         """Run statements over the socket, each by itself, and return the rows as text."""
-        options = ["--no-psqlrc", "--csv", "--tuples-only", "--quiet", "--set", "ON_ERROR_STOP=1"]
-        place = ["--host", str(self.directory), "--port", str(self.port), "--username", self.user, "--dbname", database]
-        ran = self._run("psql", *options, *place, "--file", "-", text=sql)
-        if ran.returncode:
-            raise RuntimeError(ran.stderr.strip())
-        return list(csv.reader(ran.stdout.splitlines()))
+        printed = self._psql.execute(sql) if self._psql and database == "postgres" else None
+        if printed is None:
+            ran = self._run("psql", *self._options(database), "--file", "-", text=sql)
+            if ran.returncode:
+                raise RuntimeError(ran.stderr.strip())
+            printed = ran.stdout
+        return list(csv.reader(printed.splitlines()))
 
     def dump(self, schema: str, database: str = "postgres") -> str:
         """Return the statements that make a schema and what is in it; of any server, and with its owner's name."""
@@ -209,19 +219,24 @@ class PostgresServer(ServerProcess):
         return str(self._programs / name)
 
     def _run(self, program: str, *arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
+        command = [self._program(program), *arguments]
+        return subprocess.run(command, check=False, input=text, capture_output=True, text=True, **self._as_user())
+
+    def _options(self, database: str) -> list[str]:
+        options = ["--no-psqlrc", "--csv", "--tuples-only", "--quiet", "--set", "ON_ERROR_STOP=1"]
+        place = ["--host", str(self.directory), "--port", str(self.port), "--username", self.user, "--dbname", database]
+        return [*options, *place]
+
+    def _as_user(self) -> dict[str, Any]:
         user, group = self.identity or (None, None)
-        return subprocess.run(
-            [self._program(program), *arguments],
-            check=False,
-            input=text,
-            capture_output=True,
-            text=True,
-            cwd=self.directory,
-            env=self.environment_of_process(),
-            user=user,
-            group=group,
-            extra_groups=None if user is None else [],
-        )
+        groups = None if user is None else []
+        place = {"cwd": self.directory, "env": self.environment_of_process()}
+        return {**place, "user": user, "group": group, "extra_groups": groups}
+
+    def _end_by(self, number: int) -> None:
+        if self._psql is not None:
+            self._psql.close()
+        super()._end_by(number)
 
     def _release_memory(self) -> None:
         """Remove the shared memory that a killed server has left; the system would keep it until it is shut down."""

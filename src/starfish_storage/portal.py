@@ -107,7 +107,7 @@ def is_in_portal() -> bool:
 class _PortalCall(Generic[Result]):
     """A coroutine on its way through the portal."""
 
-    __slots__ = ("_done", "_error", "_is_cancelled", "_portal", "_result", "_task", "_work", "context", "is_awaited")
+    __slots__ = ("_done", "_error", "_portal", "_result", "_task", "_work", "context", "is_awaited")
 
     def __init__(self, work: Coroutine[Any, Any, Result], portal: _Portal) -> None:
         self.context = contextvars.copy_context()
@@ -115,7 +115,6 @@ class _PortalCall(Generic[Result]):
         self._work = work
         self._portal = portal
         self._task: asyncio.Task[None] | None = None
-        self._is_cancelled = False
         self._error: BaseException | None = None
         self._result: Any = None
         self._done = threading.Lock()
@@ -125,11 +124,10 @@ class _PortalCall(Generic[Result]):
         """Let it run, and return its result."""
         try:
             self._portal.run_soon(self._begin)
+            self._done.acquire()
         except StorageError:
             self._work.close()  # or Python would warn that nobody has awaited it
             raise
-        try:
-            self._done.acquire()
         except BaseException:  # Ctrl-C, or what another handler of a signal raises
             self.is_awaited = False
             self._portal.run_soon(self._cancel)
@@ -152,9 +150,12 @@ class _PortalCall(Generic[Result]):
         self._portal.calls[self._task] = self
 
     def _cancel(self) -> None:
-        self._is_cancelled = True
-        if self._task is not None:
+        if self._task is not None and not self._task.done():
             self._task.cancel()
+            return
+        self._work.close()
+        if self._done.locked():  # the interruption came before it was handed over, or when it had just ended
+            self._done.release()
 
     async def _carried_out(self) -> None:
         try:

@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
+from conformance.packed_remote_stores import PackedPostgresDirectoryStore
 from conformance.packed_stores import PackedStore
+from conformance.postgres_stores import Schema
 from starfish_storage import interface, sync
 from starfish_storage.testing.store import StoreUnderTest
 from starfish_storage.testing.suites.records import RecordTests
@@ -72,6 +74,11 @@ class StoreThroughSync(PackedStore):
         return through(interface.Storage, sync.Storage(super().open()))
 
 
+class PostgresStoreThroughSync(PackedPostgresDirectoryStore):
+    def open(self) -> interface.Storage:
+        return through(interface.Storage, sync.Storage(super().open()))
+
+
 class Store:
     @pytest.fixture
     def store(self, tmp_path: Path) -> StoreUnderTest:
@@ -89,3 +96,15 @@ class TestRecordsThroughSync(Store, RecordTests):
 @pytest.mark.slow
 class TestSyncStorage(Store, StorageTests):
     pass
+
+
+@pytest.mark.slow
+class TestSyncPostgresStorage:
+    @pytest.fixture
+    def store(self, tmp_path: Path, postgres_schema: Schema) -> StoreUnderTest:
+        return PostgresStoreThroughSync(tmp_path, postgres_schema)
+
+    TestConcurrency = StorageTests.TestConcurrency
+    TestLifeCycle = StorageTests.TestLifeCycle
+    TestStreaming = StorageTests.TestStreaming
+    TestTransfer = StorageTests.TestTransfer

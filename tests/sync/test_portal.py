@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import contextvars
 import gc
@@ -160,3 +161,29 @@ def test_a_context_manager_is_entered_and_left() -> None:
     assert seen == [5, "left", "no", "left"]
     with pytest.raises(KeyError), portal.entered(manager()):
         raise KeyError
+
+
+def test_an_interrupted_call_is_cancelled_and_waited_for() -> None:
+    seen: list[str] = []
+
+    async def work() -> None:
+        try:
+            _thread.interrupt_main()  # as Ctrl-C
+            await asyncio.sleep(1000)
+        finally:
+            await asyncio.sleep(0)
+            seen.append("ended in order")
+
+    with pytest.raises(KeyboardInterrupt):
+        portal.call(work())
+    assert seen == ["ended in order"]
+    assert portal.call(thread_name()) == "starfish-storage-portal"
+
+
+@pytest.mark.parametrize("is_handed_over", [True, False])
+def test_an_interruption_before_or_behind_the_work_waits_for_nothing(is_handed_over: bool) -> None:
+    call = portal._PortalCall(thread_name(), portal._running())
+    if is_handed_over:
+        assert call.result() == "starfish-storage-portal"
+    call._portal.run_soon(call._cancel)  # as where Ctrl-C comes just then
+    assert call._done.acquire(timeout=10)

@@ -34,7 +34,10 @@ def test_a_forked_child_has_a_portal_of_its_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("number", "times", "handles", "status", "left"),
     [
-        (signal.SIGINT, 1, "handled", -signal.SIGINT, [("completed", 2), ("pending", 48)]),
+        pytest.param(
+            *(signal.SIGINT, 1, "handled", -signal.SIGINT, [("completed", 2), ("pending", 48)]),
+            marks=pytest.mark.slow,
+        ),
         (signal.SIGINT, 2, "handled", -signal.SIGINT, [("pending", 50)]),
         pytest.param(
             *(signal.SIGTERM, 1, "handled", 128 + signal.SIGTERM, [("completed", 2), ("pending", 48)]),

@@ -9,6 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+from starlette.testclient import TestClient
 
 from starfish_storage import (
     Context,
@@ -112,3 +117,16 @@ def test_inputs_and_steps_are_as_always(tmp_path: Path) -> None:
 
     run = sync.generate(steps, inputs(), store=tmp_path / "store", project="p")
     assert run.records == {"completed": 3}
+
+
+def test_endpoints_that_are_plain_functions_share_a_store(tmp_path: Path) -> None:
+    """As FastAPI calls them, which hands them to Starlette: in a pool of threads, beside a loop that runs."""
+    with sync.open_storage(tmp_path / "store") as store:
+
+        def save(request: Request) -> JSONResponse:
+            name = request.path_params["name"]
+            store.save_project(Project(project_id=name, name=name))
+            return JSONResponse(len(store.list_projects()))
+
+        with TestClient(Starlette(routes=[Route("/{name}", save)])) as client:
+            assert [client.get(f"/p{n}").json() for n in range(3)] == [1, 2, 3]

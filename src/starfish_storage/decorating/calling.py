@@ -14,7 +14,7 @@ from starfish_storage.codec import decode, encode
 from starfish_storage.decorating.arguments import Arguments, row_arguments
 from starfish_storage.decorating.opened import recording_of
 from starfish_storage.decorating.paying import PaidCall
-from starfish_storage.decorating.recording import CallTurn, Function, Recording
+from starfish_storage.decorating.recording import Asked, Function, Recording, Stored
 from starfish_storage.decorating.results import Results, as_data, returning_data
 from starfish_storage.generation.loading import function_name, stored_name
 from starfish_storage.generation.options import Options
@@ -66,9 +66,9 @@ class RecordedCalls:
         self.how = how
         self.function = function
         self.is_async = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
-        several = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+        self._is_generator = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
         self._arguments = Arguments(function, function_name(function), how.ignore, how.instance)
-        self._results = Results(function, is_generator=several)
+        self._results = Results(function, is_generator=self._is_generator)
         self._recording: tuple[int, Recording] | None = None
 
     def recording(self, stands: Callable[..., Any]) -> Recording:
@@ -117,25 +117,24 @@ class RecordedCalls:
 
     def call(self, recording: Recording, given: dict[str, Any], function: Callable[[], Any]) -> list[Any]:
         """Return the results for an input, calling a plain function if they are not stored; a thread waits for it."""
-        taken: list[CallTurn] = []
+        asked = Asked()
         try:
-            stored = call(recording.begin(given, taken))
-            if stored is not None:
-                return self._results.values(stored.outputs)
-            paid = call(PaidCall.made(recording, taken[0]))
+            found = call(recording.begin(given, asked))
+            if isinstance(found, Stored):
+                return self._results.values(found.outputs)
+            paid = call(PaidCall.made(recording, found))
         except BaseException:
-            if taken:
-                call(recording.give_back(taken[0]))
+            call(recording.abandon(asked))
             raise
         results: list[Any] = []
         try:
             with paid.under_way():
-                found = function()
-                if isinstance(found, types.GeneratorType):
-                    for item in cast("Iterable[object]", found):
+                returned = function()
+                if self._is_generator:
+                    for item in cast("Iterable[object]", returned):
                         results.append(as_data(item))  # noqa: PERF401 (what came before an error is kept)
                 else:
-                    results.append(as_data(found))
+                    results.append(as_data(returned))
         except BaseException as error:
             call(paid.failed(error, results))
             raise
@@ -143,25 +142,24 @@ class RecordedCalls:
 
     async def call_async(self, recording: Recording, given: dict[str, Any], function: Callable[[], Any]) -> list[Any]:
         """Do what `call` does, for an asynchronous function, which runs in the caller's event loop."""
-        taken: list[CallTurn] = []
+        asked = Asked()
         try:
-            stored = await awaited(recording.begin(given, taken))
-            if stored is not None:
-                return self._results.values(stored.outputs)
-            paid = PaidCall(recording, taken[0])
+            found = await awaited(recording.begin(given, asked))
+            if isinstance(found, Stored):
+                return self._results.values(found.outputs)
+            paid = PaidCall(recording, found)
         except BaseException:
-            if taken:
-                await awaited(recording.give_back(taken[0]))
+            await awaited(recording.abandon(asked))
             raise
         results: list[Any] = []
         try:
             with paid.under_way():
-                found = function()
-                if inspect.isasyncgen(found):
-                    async for item in found:
+                returned = function()
+                if self._is_generator:
+                    async for item in returned:
                         results.append(as_data(item))  # noqa: PERF401 (what came before an error is kept)
                 else:
-                    results.append(as_data(await found))
+                    results.append(as_data(await returned))
         except BaseException as error:
             await paid.failed(error, results)
             raise

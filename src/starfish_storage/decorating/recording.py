@@ -100,6 +100,19 @@ class CallTurn:
 
 
 @dataclass(slots=True, eq=False)
+class Asked:
+    """One caller that asks for its turn. Only the portal's event loop changes it.
+
+    Attributes:
+        turn: its turn, once it has it.
+        is_abandoned: it waits no longer.
+    """
+
+    turn: CallTurn | None = None
+    is_abandoned: bool = False
+
+
+@dataclass(slots=True, eq=False)
 class _CallUnderWay:
     """A call under way: the others that want the same wait for it."""
 
@@ -131,12 +144,12 @@ class Recording:
 
     # --- calls ----------------------------------------------------------------------------------------------------
 
-    async def begin(self, given: dict[str, Any], taken: list[CallTurn]) -> Stored | None:
-        """Return what is stored for an input; None if it is the caller's turn to call the function.
+    async def begin(self, given: dict[str, Any], asked: Asked) -> Stored | CallTurn:
+        """Return what is stored for an input, or that it is the caller's turn to call the function.
 
         Args:
             given: the input.
-            taken: gets the caller's turn, even if the caller is cancelled meanwhile; `end` ends it.
+            asked: who asks; a caller that does not get the answer, because it is cancelled, says `abandon`.
 
         Raises:
             Exception: what the function raised in a call that was under way.
@@ -162,8 +175,16 @@ class Recording:
         if isinstance(found, Stored):
             self.end(digest)
             return found
-        taken.append(found)
-        return None
+        asked.turn = found
+        if asked.is_abandoned:
+            await self.give_back(found)
+        return found
+
+    async def abandon(self, asked: Asked) -> None:
+        """Give back the turn of a caller that does not want it any more, now or when it gets it."""
+        asked.is_abandoned = True
+        if asked.turn is not None:
+            await self.give_back(asked.turn)
 
     def end(self, digest: str, error: BaseException | None = None) -> None:
         """End a turn.
@@ -229,6 +250,7 @@ class Recording:
         await self._working()
         wanted = {canonical_hash(one, "an input"): one for one in inputs}
         known: dict[str, tuple[str, str]] = {}
+        state = await storage.ledger.get_run(run_id)
         last = None
         while page := await storage.ledger.list_inputs(run_id, after=last, limit=_BATCH):
             known.update((one.digest, (one.job_id, one.status)) for one in page)
@@ -237,7 +259,7 @@ class Recording:
             if digest not in known:
                 storage.ledger.check_input(RunInput(0, one))
                 self._new[digest] = one
-        await self._store_new(storage, run_id)
+        await self._store_new(storage, run_id, None if state is None else state.registered)
         again = [known[digest][0] for digest in wanted if digest in known and known[digest][1] == "failed"]
         if again:
             await storage.ledger.reset_inputs(run_id, ["failed"], job_ids=again)
@@ -252,7 +274,8 @@ class Recording:
             raise NotFoundError("run", run_id, "it was deleted meanwhile")
         return known.job_id
 
-    async def _store_new(self, storage: Storage, run_id: str) -> None:
+    async def _store_new(self, storage: Storage, run_id: str, seen: int | None = None) -> None:
+        """Store what is in `_new`; the caller knows that none of it is among the first ``seen`` inputs."""
         async with self._appending:
             while self._new:
                 state = await storage.ledger.get_run(run_id)
@@ -261,10 +284,14 @@ class Recording:
                     raise NotFoundError("run", run_id, "it was deleted meanwhile")
                 # Looked for after the number was read: what another process stores from now on changes that.
                 batch = dict(list(self._new.items())[:_BATCH])
-                new = [one for digest, one in batch.items() if await _input_of(storage, run_id, digest) is None]
+                is_known = state.registered == seen
+                new = [
+                    one for digest, one in batch.items() if is_known or await _input_of(storage, run_id, digest) is None
+                ]
                 rows = [RunInput(state.registered + number, one) for number, one in enumerate(new)]
                 if not rows or await storage.ledger.append_inputs(run_id, rows, state.registered):
                     self._new = {digest: one for digest, one in self._new.items() if digest not in batch}
+                    seen = state.registered + len(rows) if is_known else None
 
     # --- the run --------------------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextvars
 import html
+import importlib
 import sys
 import time
 from collections.abc import Callable
@@ -77,9 +78,8 @@ class NotebookReporter:
 
     def _begin(self, progress: HasCounts) -> None:
         if find_spec("ipywidgets") is not None:
-            from ipywidgets import IntProgress  # pyright: ignore[reportMissingImports, reportMissingTypeStubs, reportUnknownVariableType] (extra)
-
-            self._bar = IntProgress(min=0, max=1)
+            widgets: Any = importlib.import_module("ipywidgets")
+            self._bar = widgets.IntProgress(min=0, max=1)
             _display(self._bar, raw=False)
         self._line = _display(_line_of(str(progress)), display_id=True)
         self._draw(progress)
@@ -103,6 +103,5 @@ def _line_of(text: str) -> dict[str, str]:
 
 
 def _display(what: object, **how: Any) -> Any:
-    from IPython.display import display  # pyright: ignore[reportMissingImports, reportUnknownVariableType] (a kernel has it)
-
-    return display(what, **{"raw": True, **how})
+    shown_by: Any = importlib.import_module("IPython.display")  # which a kernel has
+    return shown_by.display(what, **{"raw": True, **how})

@@ -14,7 +14,7 @@ from starfish_storage.codec import decode, encode
 from starfish_storage.decorating.arguments import Arguments, row_arguments
 from starfish_storage.decorating.opened import recording_of
 from starfish_storage.decorating.paying import PaidCall
-from starfish_storage.decorating.recording import Asked, Function, Recording, Stored
+from starfish_storage.decorating.recording import Asker, Function, Recording, Stored
 from starfish_storage.decorating.results import Results, as_data, returning_data
 from starfish_storage.generation.loading import function_name, stored_name
 from starfish_storage.generation.options import Options
@@ -117,7 +117,7 @@ class RecordedCalls:
 
     def call(self, recording: Recording, given: dict[str, Any], function: Callable[[], Any]) -> list[Any]:
         """Return the results for an input, calling a plain function if they are not stored; a thread waits for it."""
-        asked = Asked()
+        asked = Asker()
         try:
             found = call(recording.begin(given, asked))
             if isinstance(found, Stored):
@@ -142,7 +142,7 @@ class RecordedCalls:
 
     async def call_async(self, recording: Recording, given: dict[str, Any], function: Callable[[], Any]) -> list[Any]:
         """Do what `call` does, for an asynchronous function, which runs in the caller's event loop."""
-        asked = Asked()
+        asked = Asker()
         try:
             found = await awaited(recording.begin(given, asked))
             if isinstance(found, Stored):

@@ -100,7 +100,7 @@ class CallTurn:
 
 
 @dataclass(slots=True, eq=False)
-class Asked:
+class Asker:
     """One caller that asks for its turn. Only the portal's event loop changes it.
 
     Attributes:
@@ -144,7 +144,7 @@ class Recording:
 
     # --- calls ----------------------------------------------------------------------------------------------------
 
-    async def begin(self, given: dict[str, Any], asked: Asked) -> Stored | CallTurn:
+    async def begin(self, given: dict[str, Any], asked: Asker) -> Stored | CallTurn:
         """Return what is stored for an input, or that it is the caller's turn to call the function.
 
         Args:
@@ -180,7 +180,7 @@ class Recording:
             await self.give_back(found)
         return found
 
-    async def abandon(self, asked: Asked) -> None:
+    async def abandon(self, asked: Asker) -> None:
         """Give back the turn of a caller that does not want it any more, now or when it gets it."""
         asked.is_abandoned = True
         if asked.turn is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import sys
 import threading
 from pathlib import Path
 
@@ -123,6 +124,34 @@ def test_waiting_for_the_lock_ends(tmp_path: Path) -> None:
     other.release()
     for lock in (holder, other):
         lock.close()
+
+
+STOPPED_WITHIN_A_COMMIT = """
+import os, signal, sys
+from starfish_storage.metadata.sqlite.locks import WriterLock
+lock = WriterLock(sys.argv[1], 0)
+lock.acquire()
+print("has it", flush=True)
+os.kill(os.getpid(), signal.SIGSTOP)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the system does not tell whose a lock is")
+def test_who_waits_for_a_stopped_process_is_told_which_it_is(tmp_path: Path) -> None:
+    other = WriterLock(str(tmp_path), 0)
+    with processes.start(["-c", STOPPED_WITHIN_A_COMMIT, str(tmp_path)]) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        os.waitpid(process.pid, os.WUNTRACED)  # until it is stopped
+        with pytest.raises(
+            StorageBusyError, match=rf"locked by process {process.pid}, which is stopped, for 0 s.*Let it"
+        ):
+            other.acquire()
+        process.kill()
+        process.wait()
+    assert not other.acquire()  # what it has left is put in place first
+    other.release()
+    other.close()
 
 
 def test_a_lock_that_cannot_be_marked_is_given_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,7 +30,7 @@ _OF_THE_LEDGER = frozenset(
         "test_reuse",
         "test_run_segments",
     }
-    | {"test_secrets_in_errors", "test_shared_limits", "test_sharing"}
+    | {"test_secrets_in_errors", "test_shared_limits", "test_sharing", "test_waking"}
 )
 """The modules whose tests ask a ledger for all that it does: they run on every engine. The others see no difference."""
 

@@ -153,7 +153,7 @@ async def test_a_store_that_is_locked_says_so_and_the_form_can_be_sent_again(
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             response = await client.post("/review", data=sent, headers=browser.origin)
             assert response.status_code == 503
-            assert "locked by another process" in response.text
+            assert "has been locked by" in response.text
             assert "go back, and send it again" in response.text
             assert (await client.get(QUEUE, follow_redirects=True)).status_code == 200  # what only reads goes on
         finally:

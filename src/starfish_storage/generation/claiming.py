@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from starfish_storage.errors import NotFoundError, ParentNotFoundError
 from starfish_storage.generation.gate import Gate
@@ -17,7 +19,8 @@ from starfish_storage.interface import RunLedger
 from starfish_storage.runs import ClaimedInput
 from starfish_storage.times import utc_now
 
-_POLL_SECONDS = 0.5  # while other workers finish the last inputs
+_PATIENT_SECONDS = 0.1
+"""For how long a worker that finds no input waits for its own slots, before it has others tell it of inputs."""
 
 
 class Claims:
@@ -81,7 +84,8 @@ class Claims:
             StorageError: the store takes nothing, and the patience of the run is over.
             StoppedError: the worker stops while the store takes nothing.
         """
-        async with self._claiming:
+        is_watched = False
+        async with self._claiming, AsyncExitStack() as watching:
             while not (self._stopping.is_wanted or self._over):
                 if self._ready:
                     self.idle -= 1
@@ -96,7 +100,11 @@ class Claims:
                     self._over = stored and await self._is_over()
                     if self._over:
                         break
-                    await self._wait_for_change()
+                    if is_watched:
+                        await self._changed.wait()
+                    elif not await self._changes_soon():
+                        await watching.enter_async_context(self._watched())
+                        is_watched = True
         return None
 
     async def _claim(self, most: int) -> list[ClaimedInput]:
@@ -131,11 +139,26 @@ class Claims:
             await self._waiting.insist(begin_anew)
             self._waiting.has_been = False
 
-    async def _wait_for_change(self) -> None:
+    @asynccontextmanager
+    async def _watched(self) -> AsyncGenerator[None]:
+        """Have the store tell of inputs meanwhile."""
+        run_id = self._heartbeat.worker.master_job_id
+        watching = asyncio.ensure_future(self._ledger.watch_inputs(run_id, self._changed.set))
+        watching.add_done_callback(lambda _: self._changed.set())  # the store was closed: the next claim says so
         try:
-            await asyncio.wait_for(self._changed.wait(), _POLL_SECONDS)
+            yield
+        finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+
+    async def _changes_soon(self) -> bool:
+        """Wait for a moment whether there comes to be something to claim; return whether it may have."""
+        try:
+            async with asyncio.timeout(_PATIENT_SECONDS):  # `wait_for` of Python 3.11 may lose a cancellation
+                await self._changed.wait()
         except TimeoutError:
-            pass  # another worker may have changed something
+            return False
+        return True
 
 
 def run_deleted(master_job_id: str) -> NotFoundError:

@@ -114,7 +114,7 @@ class Heartbeat:
         self._renewed = (time.monotonic(), time.time())
         self._caller: asyncio.AbstractEventLoop | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._told: str | None = None
+        self._told: dict[str, str] = {}
         self._stopped = asyncio.Event()
         self._ended = asyncio.Event()
 
@@ -166,12 +166,16 @@ class Heartbeat:
                 pass  # the caller's loop is closed: nobody waits any more
 
     async def _until_stopped(self) -> None:
+        # Beside each other: a beat may wait for a group, which may wait for another worker's.
+        await asyncio.gather(self._repeat("renewals", self._renew_if_due), self._repeat("heartbeats", self._beat))
+
+    async def _repeat(self, what: str, step: Callable[[], Awaitable[object]]) -> None:
         pause = min(_BEAT_SECONDS, self._lease / _RENEWALS)
         while True:
             try:
                 await asyncio.wait_for(self._stopped.wait(), pause)
             except TimeoutError:
-                await self._unless_stopped(self._once())
+                await self._unless_stopped(self._once(what, step))
             else:
                 return
 
@@ -186,23 +190,25 @@ class Heartbeat:
             stopped.cancel()
             await asyncio.gather(beat, stopped, return_exceptions=True)
 
-    async def _once(self) -> None:
+    async def _once(self, what: str, step: Callable[[], Awaitable[object]]) -> None:
         try:
-            if self._is_due():
-                await self.renew()
-            await self._beat()
+            await step()
         except StorageError as error:
-            self._tell(error.code)  # the work meets the same error, and waits or raises it to the caller
+            self._tell(what, error.code)  # the work meets the same error, and waits or raises it to the caller
         except Exception as error:  # noqa: BLE001 (the lease must be renewed next time all the same)
-            self._tell(type(error).__name__)
+            self._tell(what, type(error).__name__)
         else:
-            self._told = None
+            self._told.pop(what, None)
 
-    def _tell(self, failure: str) -> None:
+    def _tell(self, what: str, failure: str) -> None:
         """Log a failure, once in a row: a store may be away for an hour."""
-        if failure != self._told:
-            logger.warning("heartbeats of worker %s fail: %s", self.worker.worker_id, failure)
-            self._told = failure
+        if failure != self._told.get(what):
+            logger.warning("%s of worker %s fail: %s", what, self.worker.worker_id, failure)
+            self._told[what] = failure
+
+    async def _renew_if_due(self) -> None:
+        if self._is_due():
+            await self.renew()
 
     def _is_due(self) -> bool:
         """Return whether to renew the lease, by either clock of this process: one of them sleeps when the machine does.

@@ -17,6 +17,7 @@ from starfish_storage.interface.limits import LimitLedger
 from starfish_storage.interface.outcomes import OutcomeLedger
 from starfish_storage.interface.progress import ProgressLedger
 from starfish_storage.interface.verifications import VerificationLedger
+from starfish_storage.interface.waking import WakingLedger
 from starfish_storage.runs import Budget, ClaimedInput, ErrorGroup, RunInput, RunState, Segment, StoredInput, Worker
 
 if TYPE_CHECKING:
@@ -243,6 +244,7 @@ class RunLedger(
     DrainLedger,
     LimitLedger,
     ActionLedger,
+    WakingLedger,
 ):
     """Everything that a run keeps beyond its jobs and records."""
 

@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 from starfish_storage.metadata.operations import WriteOperation
 from starfish_storage.metadata.queries import Queries
 from starfish_storage.metadata.row import Row
+from starfish_storage.metadata.signals import Signals
 
 Result = TypeVar("Result")
 
@@ -49,6 +50,14 @@ class Database(Protocol):
 
     async def write(self, operation: WriteOperation) -> None:
         """Hand an operation in and wait until it is durable."""
+        ...
+
+    async def renew_lease(self, worker_id: str, master_job_id: str, seconds: float) -> Row | None:
+        """Renew the lease of a noted worker beside all groups, and return its row; None: it has to be done in one."""
+        ...
+
+    def signals_of_inputs(self, master_job_id: str) -> Signals:
+        """Return what is heard of the inputs of a run."""
         ...
 
     async def first(self, query: str, parameters: Row) -> Row | None:

@@ -25,6 +25,7 @@ from starfish_storage.metadata.row import Row, only_values
 from starfish_storage.metadata.rows import RowCodec
 from starfish_storage.metadata.unique_keys import names_of_keys
 from starfish_storage.metadata.verification_ledger import SQLVerificationLedger
+from starfish_storage.metadata.waking_ledger import SQLWakingLedger
 from starfish_storage.runs import (
     Budget,
     ClaimedInput,
@@ -59,6 +60,7 @@ class SQLRunLedger(
     SQLDrainLedger,
     SQLLimitLedger,
     SQLActionLedger,
+    SQLWakingLedger,
     RunLedger,
 ):
     """Keeps runs in the database of the metadata, whatever the engine.
@@ -165,7 +167,9 @@ class SQLRunLedger(
     async def save_worker(self, worker: Worker, lease: float | None = None) -> Worker:
         """See `InputLedger.save_worker`."""
         row = ledger_rows.worker_row(worker)
-        saved = await self._write(lambda writer: ledger_writer.save_worker(writer, row, lease))
+        saved = None if lease is None else await self._database.renew_lease(row.worker_id, row.master_job_id, lease)
+        if saved is None:
+            saved = await self._write(lambda writer: ledger_writer.save_worker(writer, row, lease))
         return ledger_rows.worker(saved)
 
     async def list_workers(self, master_job_id: str) -> list[Worker]:

@@ -98,7 +98,8 @@ def save_worker(writer: RowWriter, row: WorkerRow, lease: float | None) -> Worke
 def remove_worker(writer: RowWriter, row: WorkerRow, now: str, *, died: bool) -> int:
     """Forget a worker, and return how many inputs it held."""
     worker_id = row.worker_id
-    there = _worker(writer, worker_id)
+    # Of a dead one, whoever looks next tries again.
+    there = writer.first_as(WorkerRow, "try_to_lock_worker" if died else "get_worker", (worker_id,))
     if there is None or (died and there.lease_expires != row.lease_expires):
         return 0
     found = writer.execute("list_claimed_inputs", (there.master_job_id, worker_id)).fetchall()

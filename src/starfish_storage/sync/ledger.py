@@ -21,6 +21,7 @@ from starfish_storage.sync.limits import LimitLedger
 from starfish_storage.sync.outcomes import OutcomeLedger
 from starfish_storage.sync.progress import ProgressLedger
 from starfish_storage.sync.verifications import VerificationLedger
+from starfish_storage.sync.waking import WakingLedger
 
 if TYPE_CHECKING:
     from starfish_storage.models import Record
@@ -250,6 +251,7 @@ class RunLedger(
     DrainLedger,
     LimitLedger,
     ActionLedger,
+    WakingLedger,
 ):
     """Everything that a run keeps beyond its jobs and records."""
 

@@ -76,7 +76,9 @@ class PostgresCleaning:
                 keys, versions = map(list, zip(*readings, strict=True))
                 self._connection.execute(self._queries["take_loose_data_of"], (keys, versions))
                 self._connection.execute(self._queries["note_removals"], (loose,))
-            data.remove_all([file.key for file in others])
+            if others:  # of requests that were never made: others wait for it, for once
+                self._connection.execute(self._queries["rest"])
+                data.remove_all([file.key for file in others])
         data.remove_all([file.key for file in lasting])
         gone = set(data.remove_packs([file.pack for file in unused if file.pack is not None]))
         if loose:
@@ -89,6 +91,7 @@ class PostgresCleaning:
         If a row refers to one, which cannot happen, it is only forgotten: otherwise the next worker would remove it.
         """
         with self._transaction():
+            self._connection.execute(self._queries["rest"])
             taken = only_values(self._connection.execute(self._queries["take_stale_removals"], (list(objects),)))
             known = self.standing(taken)
             removed = [name for name in taken if name not in known]

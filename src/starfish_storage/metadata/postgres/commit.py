@@ -385,7 +385,7 @@ class PostgresCommit:
 
     def _remove_some(self) -> bool:
         """Remove objects, and return whether there may be more."""
-        self._connection.execute(self._queries["begin"])
+        self._connection.execute_script(self._queries["begin_resting"])  # others pass over what it takes
         try:
             given = (str(KNOWN_VERSION), _REMOVED_AT_ONCE)
             taken = self._connection.execute(self._queries["take_removals"], given).fetchall()

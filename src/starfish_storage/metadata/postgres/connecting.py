@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar, cast
 
@@ -11,6 +12,8 @@ from starfish_storage.metadata.migrations import migrated_meanwhile
 from starfish_storage.metadata.postgres.address import PostgresAddress
 from starfish_storage.metadata.postgres.sessions import open_session
 from starfish_storage.metadata.queries import postgres_queries
+
+logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
@@ -26,12 +29,11 @@ _MARK, _NUL = "\ue000", "\ue0000"
 
 SETTINGS = {
     "application_name": "starfish-storage",
-    # A machine that vanishes, or is put to sleep within a transaction, must not keep its locks for as long as others
-    # wait for them; the network alone gives up after hours.
+    # A machine that vanishes must not keep its locks for as long as others wait for them; the network alone gives up
+    # after hours.
     "tcp_keepalives_idle": "10",
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "3",
-    "idle_in_transaction_session_timeout": "20s",
     # Plans do not depend on values here, and planning anew costs more than the statement.
     "plan_cache_mode": "force_generic_plan",
     "jit": "off",
@@ -40,6 +42,15 @@ SETTINGS = {
 
 
 _SILENCE_SECONDS = 10.0
+SHORTEST_IDLE, LONGEST_IDLE = 1.0, 20.0
+"""For how long a transaction may rest before the server ends its session, in seconds: at first, and at most."""
+LOOK_AFTER, _LOOK_SECONDS = 1.25, 0.5
+"""When a session that waits for a lock begins to look whose it is, by when others have mostly been ended; how often."""
+
+
+def resting(seconds: float) -> dict[str, str]:
+    """Return the setting that bounds for how long a process that is stopped within a transaction keeps its locks."""
+    return {"idle_in_transaction_session_timeout": str(round(seconds * 1000))}
 
 
 def silence(patience: float) -> float:
@@ -164,5 +175,34 @@ async def _is_working(pid: int, seconds: float, connect_again: Callable[[], Awai
         return await other.fetchval(query, pid, timeout=seconds) is not None
     except Exception:  # noqa: BLE001 (as above)
         return False
+    finally:
+        other.terminate()
+
+
+async def end_stopped_neighbours(pid: int, connect_again: Callable[[], Awaitable[Any]]) -> None:
+    """End sessions that a session waits for and that wait for their clients, until this is cancelled.
+
+    The server ends those that rest between two statements. Within one it does not: a client may be stopped after it has
+    had a statement prepared, between the parts of a long one, or while it takes the answer.
+
+    Args:
+        pid: of the session that waits.
+        connect_again: opens another connection.
+    """
+    connecting = asyncio.ensure_future(connect_again())
+    try:
+        other = await asyncio.shield(connecting)  # the driver reports a connection that is cancelled half way
+    except asyncio.CancelledError:
+        connecting.add_done_callback(lambda done: done.cancelled() or done.exception() or done.result().terminate())
+        raise
+    except Exception as error:  # noqa: BLE001 (then it waits)
+        logger.debug("what a session waits for could not be looked at (%s)", type(error).__name__)
+        return
+    try:
+        while True:
+            await other.fetch(postgres_queries()["end_stopped_neighbours"], pid, SHORTEST_IDLE)
+            await asyncio.sleep(_LOOK_SECONDS)  # the server does not tell it
+    except Exception as error:  # noqa: BLE001 (as above)
+        logger.debug("what a session waits for could not be ended (%s)", type(error).__name__)
     finally:
         other.terminate()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections import deque
 from collections.abc import Coroutine, Iterator, Sequence
 from typing import Any, TypeVar
@@ -16,7 +17,19 @@ import asyncpg
 
 from starfish_storage.files.spare_descriptors import SPARES
 from starfish_storage.metadata.postgres.address import PostgresAddress
-from starfish_storage.metadata.postgres.connecting import answer_of, connect, escaped, seconds_to_connect, silence
+from starfish_storage.metadata.postgres.connecting import (
+    LONGEST_IDLE,
+    LOOK_AFTER,
+    SHORTEST_IDLE,
+    answer_of,
+    connect,
+    end_stopped_neighbours,
+    escaped,
+    resting,
+    seconds_to_connect,
+    silence,
+)
+from starfish_storage.metadata.postgres.errors import is_lost
 from starfish_storage.metadata.postgres.sessions import refuse_pooled_transactions
 from starfish_storage.metadata.queries import postgres_queries
 from starfish_storage.metadata.row import Row
@@ -58,6 +71,9 @@ class PostgresConnection:
 
     Every method raises what the driver raises.
 
+    The server ends a session that rests within a transaction for a second: nobody waits longer for a process that is
+    stopped. A process that is held up time and again, so that it commits nothing, gets more time with each connection.
+
     Args:
         address: where the store lies.
         patience: for how long a silent server, and a lock, is waited for, in seconds.
@@ -75,6 +91,9 @@ class PostgresConnection:
         self._connection: Any = None
         self._statements: dict[str, Any] = {}
         self._changes = 0
+        self._idle = SHORTEST_IDLE
+        self._times_ended = 0  # since the last commit
+        self._answered = 0.0
 
     @property
     def is_open(self) -> bool:
@@ -121,6 +140,7 @@ class PostgresConnection:
         status = self._statements[statement].get_statusmsg()
         if status != statement:
             raise asyncpg.InterfaceError(f"the server answered {status} to a commit")
+        self._times_ended = 0
 
     def execute_many(self, statement: str, rows: Sequence[Row]) -> None:
         """Run a statement for each of several rows, sent together."""
@@ -152,18 +172,44 @@ class PostgresConnection:
             logger.debug("the connection could not be closed in an orderly way (%s)", type(error).__name__)
         finally:
             self.give_up()
+            if left := asyncio.all_tasks(self._loop):  # see `end_stopped_neighbours`
+                self._loop.run_until_complete(asyncio.wait(left, timeout=_CLOSING_SECONDS))
             self._loop.close()
 
     def _wait(self, call: Coroutine[Any, Any, Result]) -> Result:
-        answer = answer_of(self._connection, call, silence(self._patience), self._connect_again)
+        rested = time.monotonic() - self._answered
         current().round_trip("postgresql")
-        return self._loop.run_until_complete(answer)
+        try:
+            return self._loop.run_until_complete(self._answer(call))
+        except Exception as error:
+            self._times_ended += rested >= self._idle and is_lost(error)
+            raise
+        finally:
+            self._answered = time.monotonic()
+
+    async def _answer(self, call: Coroutine[Any, Any, Result]) -> Result:
+        freeing: list[asyncio.Task[None]] = []
+
+        def free() -> None:
+            ending = end_stopped_neighbours(self._connection.get_server_pid(), self._connect_again)
+            freeing.append(asyncio.ensure_future(ending))
+
+        freed = self._loop.call_later(LOOK_AFTER, free)
+        try:
+            return await answer_of(self._connection, call, silence(self._patience), self._connect_again)
+        finally:
+            freed.cancel()
+            for task in freeing:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
 
     async def _connect(self) -> Any:
         seconds = seconds_to_connect(self._patience)
+        self._idle = min(SHORTEST_IDLE * 2.0 ** max(0, self._times_ended - 2), LONGEST_IDLE)
         lock_timeout = f"{max(self._patience, 0.001):.3f}s"
+        settings = {"application_name": self._shown, "lock_timeout": lock_timeout, **resting(self._idle)}
         try:
-            session = await connect(self._address, seconds, application_name=self._shown, lock_timeout=lock_timeout)
+            session = await connect(self._address, seconds, **settings)
             try:
                 looked = refuse_pooled_transactions(session, self._address, self._connect_again)
                 await asyncio.wait_for(looked, seconds)

@@ -21,6 +21,7 @@ from starfish_storage.metadata.postgres.inspection import PostgresInspection
 from starfish_storage.metadata.postgres.packed_puts import PackedPuts
 from starfish_storage.metadata.postgres.puts import DataPuts
 from starfish_storage.metadata.postgres.readers import PostgresReaders
+from starfish_storage.metadata.postgres.standing import InputSignals, StandingConnection
 from starfish_storage.metadata.queries import postgres_queries
 from starfish_storage.metadata.row import Row
 from starfish_storage.metadata.writer import Writer
@@ -64,6 +65,7 @@ class PostgresDatabase(Lifecycle):
         self._writer: Writer | None = None
         self._readers: PostgresReaders | None = None
         self._puts: DataPuts | PackedPuts | None = None
+        self._standing: StandingConnection | None = None
         self._is_packed = False
 
     @property
@@ -108,6 +110,16 @@ class PostgresDatabase(Lifecycle):
         operation.future = asyncio.get_running_loop().create_future()
         puts.put(operation)
         await operation.future
+
+    async def renew_lease(self, worker_id: str, master_job_id: str, seconds: float) -> Row | None:
+        """See `Database.renew_lease`."""
+        return None if self._standing is None else await self._standing.renew(worker_id, master_job_id, seconds)
+
+    def signals_of_inputs(self, master_job_id: str) -> InputSignals:
+        """See `Database.signals_of_inputs`."""
+        if self._standing is None:
+            raise self._refusal() if self._readers is None else opened_read_only(self.place)
+        return self._standing.signals(master_job_id)
 
     async def first(self, query: str, parameters: Row) -> Row | None:
         """See `Database.first`."""
@@ -164,6 +176,7 @@ class PostgresDatabase(Lifecycle):
             atexit.register(self._end_at_exit)
             SPARES.hold()
             self._writer, self._readers, self._puts = writer, readers, puts
+            self._standing = StandingConnection(self._address, self._patience)
 
     def _open_for_reading(self) -> None:
         """Open the readers of a store that is there, of this release's version, and whose data is its own."""
@@ -179,8 +192,11 @@ class PostgresDatabase(Lifecycle):
     def _close(self) -> None:
         with self._opening:
             writer, readers, puts = self._writer, self._readers, self._puts
+            standing, self._standing = self._standing, None
             self._writer = self._readers = self._puts = None
             self._was_open = self._was_open or readers is not None
+            if standing is not None:
+                standing.close()
             if puts is not None:
                 atexit.unregister(self._end_at_exit)
                 SPARES.let_go()
@@ -200,8 +216,9 @@ class PostgresDatabase(Lifecycle):
 
     def _let_go(self) -> object:
         """See `Lifecycle`. Closing a connection would end the parent's session."""
-        kept = writer, _, puts = self._writer, self._readers, self._puts
-        self._writer = self._readers = self._puts = None
+        writer, puts = self._writer, self._puts
+        kept = writer, puts, self._readers, self._standing
+        self._writer = self._readers = self._puts = self._standing = None
         if puts is not None:
             atexit.unregister(self._end_at_exit)
         if writer is not None:

@@ -24,6 +24,7 @@ from starfish_storage.metadata.sqlite.commit import GroupCommit
 from starfish_storage.metadata.sqlite.copied_readers import CopiedReaders
 from starfish_storage.metadata.sqlite.errors import translate
 from starfish_storage.metadata.sqlite.readers import Readers
+from starfish_storage.metadata.sqlite.signals import CountedChanges
 from starfish_storage.metadata.sqlite.starfish_copy import MigratedCopy, copy_if_older_untouched, copy_if_starfish
 from starfish_storage.metadata.sqlite.untouched import UntouchedReaders, keeps_from_writing, refusal_of_writing
 from starfish_storage.metadata.writer import Writer
@@ -116,6 +117,14 @@ class Session(Lifecycle):
         if self._readers is None:
             raise self._refusal()
         return self._readers
+
+    async def renew_lease(self, worker_id: str, master_job_id: str, seconds: float) -> Row | None:  # noqa: ARG002
+        """See `Database.renew_lease`. One process at a time writes, whatever it writes."""
+        return None
+
+    def signals_of_inputs(self, master_job_id: str) -> CountedChanges:  # noqa: ARG002 (of which run is not known)
+        """See `Database.signals_of_inputs`."""
+        return CountedChanges(lambda: self.readers().changes())
 
     async def first(self, query: str, parameters: Row) -> Row | None:
         """See `Database.first`. Done on the spot."""

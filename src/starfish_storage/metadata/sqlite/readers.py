@@ -60,6 +60,13 @@ class Readers:
         """Return all rows of a query that can have but a few, at once and in this thread."""
         return self._fetch_all(query, parameters)
 
+    def changes(self) -> object:
+        """Return a number that is another one after each commit of another connection; compare it in one thread."""
+        try:
+            return self._connection().pragma("data_version")
+        except apsw.Error as error:
+            raise self._translated(error) from error
+
     async def all(self, query: str, parameters: Row, convert: Callable[[list[Row]], Result]) -> Result:
         """Return the converted rows of a query, run in the pool."""
         return await self.in_pool(lambda: convert(self._fetch_all(query, parameters)))

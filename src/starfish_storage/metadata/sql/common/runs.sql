@@ -112,7 +112,7 @@ SELECT {worker.columns} FROM workers
 WHERE master_job_id = :master_job_id ORDER BY start_time, worker_id
 
 -- name: remove_worker
-DELETE FROM workers WHERE worker_id = :worker_id
+DELETE FROM workers WHERE worker_id = :worker_id {wakes}
 
 -- name: finish_input
 UPDATE execution_jobs SET {finished_input.assigned}
@@ -121,7 +121,7 @@ WHERE job_id = :job_id
 -- name: return_input
 UPDATE execution_jobs SET
     status = 'pending', worker_id = NULL, start_time = NULL, end_time = NULL, last_update_time = :last_update_time
-WHERE job_id = :job_id
+WHERE job_id = :job_id {wakes}
 
 -- name: claim_input
 -- One that is named, unless another worker holds it or it has ended: on a server, it waits for who changes it just now.
@@ -135,7 +135,7 @@ RETURNING {claimed_input.columns}
 -- name: return_claim
 UPDATE execution_jobs SET
     status = 'pending', worker_id = NULL, start_time = NULL, end_time = NULL, last_update_time = :last_update_time
-WHERE job_id = :job_id AND worker_id = :worker_id AND status = 'running'
+WHERE job_id = :job_id AND worker_id = :worker_id AND status = 'running' {wakes}
 
 -- name: list_faulty_inputs
 -- Of which an output failed, with its error; and of which a record is lost.
@@ -353,6 +353,13 @@ FROM execution_jobs {index_of_statuses} WHERE master_job_id = :master_job_id AND
 -- name: count_inputs
 SELECT status, count(*) FROM execution_jobs {index_of_statuses} WHERE master_job_id = :master_job_id GROUP BY status
 
+-- name: has_open_inputs
+-- Whether an input waits for a worker, and whether one has a worker.
+SELECT
+    EXISTS (SELECT 1 FROM execution_jobs
+            WHERE master_job_id = :master_job_id AND status = 'pending' AND position IS NOT NULL),
+    EXISTS (SELECT 1 FROM execution_jobs {index_of_statuses} WHERE master_job_id = :master_job_id AND status = 'running')
+
 -- name: list_ended_inputs_of
 -- `|| ''` keeps the planner to the ids, which are few.
 SELECT {ended_input.columns} FROM execution_jobs
@@ -371,11 +378,15 @@ SELECT master_job_id FROM runs WHERE master_job_id = :master_job_id {locked_but_
 SELECT master_job_id FROM runs WHERE master_job_id = :master_job_id {locked_but_for_key} {if_not_locked}
 
 -- name: note_registered
-UPDATE runs SET registered = {largest}(registered, :registered) WHERE master_job_id = :master_job_id
+UPDATE runs SET registered = {largest}(registered, :registered) WHERE master_job_id = :master_job_id {wakes}
 
 -- name: get_worker
 -- Whoever claims for it, and whoever takes it for dead, wait for each other.
 SELECT {worker.columns} FROM workers WHERE worker_id = :worker_id {locked}
+
+-- name: try_to_lock_worker
+-- No row: it is gone, or somebody has it, who may be stopped and is not waited for.
+SELECT {worker.columns} FROM workers WHERE worker_id = :worker_id {locked} {if_not_locked}
 
 -- name: list_claimed_inputs
 SELECT {held_input.columns} FROM execution_jobs {index_of_statuses}
@@ -383,11 +394,12 @@ WHERE master_job_id = :master_job_id AND status = 'running' AND worker_id = :wor
 {locked_in_order}
 
 -- name: list_unowned_inputs
--- Workers that were noted while this waited for a row are not seen here: they have to be looked for afterwards.
+-- Workers that were noted meanwhile are not seen here: they have to be looked for afterwards. What somebody has is passed
+-- over.
 SELECT job_id, worker_id FROM execution_jobs {index_of_statuses}
 WHERE master_job_id = :master_job_id AND status = 'running' AND position IS NOT NULL
   AND NOT EXISTS (SELECT 1 FROM workers WHERE workers.worker_id = execution_jobs.worker_id)
-{locked_in_order}
+{locked_in_order} {if_not_locked}
 
 -- name: get_input
 -- What finishing an input changes, in the order in which that takes it; then its run and its last attempt. Nobody else

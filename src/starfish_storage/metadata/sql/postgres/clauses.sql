@@ -33,6 +33,14 @@ FOR NO KEY UPDATE
 -- fragment: if_not_locked
 SKIP LOCKED
 
+-- fragment: wakes
+-- Tells idle workers of the run, who hold this lock, that there may be inputs. Only if there are any: groups that tell
+-- something are committed one after the other, those of all databases of the server.
+RETURNING (
+    SELECT pg_notify('starfish_storage_inputs', waiting::text)
+    FROM hashtextextended('starfish-storage ' || current_schema() || ' ' || master_job_id, 0) AS waiting
+    WHERE NOT pg_try_advisory_xact_lock(waiting))
+
 -- fragment: every_status
 (VALUES ('pending'), ('running'), ('completed'), ('duplicate'), ('filtered'), ('failed'), ('cancelled'))
     AS statuses (status)

@@ -20,6 +20,14 @@ SET synchronous_commit TO on
 -- name: begin
 BEGIN
 
+-- name: begin_resting
+-- For a transaction during which objects are removed, that others do not wait for.
+BEGIN; SET LOCAL idle_in_transaction_session_timeout TO '20s'
+
+-- name: rest
+-- While objects are removed.
+SET LOCAL idle_in_transaction_session_timeout TO '20s'
+
 -- name: begin_group
 -- Groups share the store; what must not meet another group, such as a deletion, has it alone.
 SELECT begin_group(:writer, :number, :version, :store, :alone)
@@ -75,6 +83,13 @@ SELECT set_config('application_name', :name, false)
 -- Whatever worker it shows: the end of its name is its own.
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE application_name LIKE 'starfish%' AND right(application_name, 20) = right(:name, 20) AND usename = current_user AND pid <> pg_backend_pid()
+
+-- name: end_stopped_neighbours
+-- Of sessions of workers that a session waits for: those that have waited for their client for so long.
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE pid = ANY (pg_blocking_pids(:pid)) AND usename = current_user AND application_name LIKE 'starfish%'
+  AND state = 'active' AND wait_event_type = 'Client'
+  AND state_change < clock_timestamp() - :seconds::double precision * interval '1 second'
 
 -- name: is_working
 -- What waits for its client to take the answer does not.

@@ -180,3 +180,21 @@ SELECT found.* FROM given, {every_status}, LATERAL (
       AND (creation_time, job_id) < (given.creation_time, given.job_id)
     ORDER BY creation_time DESC, job_id DESC LIMIT (SELECT most FROM given)) AS found
 ORDER BY creation_time DESC, job_id DESC LIMIT (SELECT most FROM given)
+
+-- name: renew_lease
+-- Outside of groups, for which it would have to wait. No row: the worker is not noted, or another release has migrated
+-- the store; a group sees to that.
+UPDATE workers SET lease_expires = to_char(
+    (clock_timestamp() + :seconds::double precision * interval '1 second') AT TIME ZONE 'UTC',
+    'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+WHERE worker_id = :worker_id AND master_job_id = :master_job_id
+  AND (SELECT value FROM settings WHERE name = 'schema_version') = :version
+RETURNING {worker.columns}
+
+-- name: wait_for_inputs
+-- Until the session ends or says otherwise; what frees inputs then tells it. The number of the lock.
+SELECT waiting, pg_advisory_lock_shared(waiting)
+FROM hashtextextended('starfish-storage ' || current_schema() || ' ' || :master_job_id::text, 0) AS waiting
+
+-- name: wait_no_longer
+SELECT pg_advisory_unlock_shared(:waiting)

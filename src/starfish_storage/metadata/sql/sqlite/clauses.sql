@@ -34,6 +34,9 @@ max
 
 -- fragment: if_not_locked
 
+-- fragment: wakes
+-- Idle workers look whether the database has changed.
+
 -- fragment: mentions
 instr(lower(master_job_id || char(10) || coalesce(name, '') || char(10) || project_id), :text) > 0
 

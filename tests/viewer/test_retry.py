@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from starfish_storage.generation import resume
-from starfish_storage.runs import Worker
+from starfish_storage.runs import Actor, Worker, this_actor
 from starfish_storage.viewer.pages import retry
 
 from .markup import Page
@@ -66,7 +66,9 @@ async def test_workers_take_them_up(store: str):
     async with reviewing(store, inputs=2) as (storage, client):
         await storage.update_master_job_status(RUN, "running", await storage.ledger.now())
         now = await storage.ledger.now()
-        await storage.ledger.save_worker(Worker("w", RUN, "a process", now, now), lease=600)
+        worker = Worker("w", RUN, "a process", now, now, who=Actor("gen-7f", "ada", None, "0.1.0"))
+        await storage.ledger.save_worker(worker, lease=600)
+        await storage.ledger.stop_worker("w", "a new image")
         browser = await Browser.on(f"/retry?run={RUN}&status=completed", client)
         assert "the workers of the run take them up" in browser.page.text
         await browser.press("Put 2 back to pending")
@@ -74,6 +76,9 @@ async def test_workers_take_them_up(store: str):
         job = await storage.get_master_job(RUN)
         assert job is not None
         assert job.status == "running"
+        page = (await client.get(f"/run?id={RUN}")).text
+        for shown in ("ada@gen-7f", "0.1.0", "(stops: a new image)", "<td>retry</td>", "2 inputs", str(this_actor())):
+            assert shown in page
 
 
 async def test_what_cannot_run_again(store: str):

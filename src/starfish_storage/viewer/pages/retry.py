@@ -23,6 +23,7 @@ from starfish_storage.viewer.pages.sheet import Sheet
 from starfish_storage.viewer.record_pages import record_page
 from starfish_storage.viewer.table_state import state_of
 from starfish_storage.viewer.words import link
+from starfish_storage.wording import number_of
 
 LONGEST_RESET = 2.0
 """Seconds after which a reset ends, and the page says how to go on."""
@@ -78,6 +79,8 @@ async def reset_shown(sheet: Sheet, form: QueryParams) -> Response:
         if place is not None and time.monotonic() > until:
             stopped = place
             break
+    if stopped is None and number:
+        await ledger.note_action("retry", "run", run, number_of(number, "input"))
     await _reopen(sheet, run)
     address = link("/retry", queue.to_parameters(reset=number, after=stopped))
     return RedirectResponse(address, HTTPStatus.SEE_OTHER)

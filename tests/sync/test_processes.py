@@ -54,3 +54,4 @@ def test_a_run_is_interrupted_in_order(
     assert found == status
     assert f"{dict(left).get('completed', 0)} of 50 inputs are done; start the program again to continue" in err
     assert ("KeyboardInterrupt" in err) == (number == signal.SIGINT)
+    assert ("again to cancel them" in err) == (handles == "handled")

@@ -201,7 +201,7 @@ async def test_servers_are_asked_in_round_trips(told: Told, postgres_uri: str, s
         assert asked() == before | {("postgresql",): before["postgresql",] + 1}
         await start(storage, lambda n: {"n": n}, numbers(1))
         assert asked()["object_store",] > before["object_store",]
-    assert told.metrics()["db.client.operation.duration"].keys() == {("COMMIT", "postgresql")}
+    assert told.metrics()["db.client.operation.duration"].keys() == {("commit", "postgresql")}
 
 
 class Broken:

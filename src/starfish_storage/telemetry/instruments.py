@@ -95,7 +95,7 @@ class Instruments:
 
     def group(self, system: str, seconds: float, operations: int, failed: int) -> None:
         """A group was committed."""
-        labels = {"db.system.name": system, "db.operation.name": "COMMIT"}
+        labels = {"db.system.name": system, "db.operation.name": "commit"}
         self._groups.record(seconds, _with_error(labels, OTHER if failed == operations else None))
         self._sizes.record(operations, {"db.system.name": system})
 

@@ -71,6 +71,11 @@ def work(callers: int) -> tuple[float, float, int]:
     return _runner.run(_work(callers))
 
 
+def work_far(callers: int, inputs: int, seconds: float) -> float:
+    """Generate in the open store with a function that takes so long; return the seconds, from beginning to end."""
+    return _runner.run(_work_far(callers, inputs, seconds))
+
+
 def query_many(
     uri: str, data_uri: str | None, environment: dict[str, str], records: int, repeats: int
 ) -> dict[str, Any]:
@@ -179,6 +184,19 @@ async def _work(callers: int) -> tuple[float, float, int]:
     return begun, last, calls
 
 
+async def _work_far(callers: int, inputs: int, seconds: float) -> float:
+    async def answer(number: int) -> dict[str, Any]:
+        await asyncio.sleep(seconds)
+        return _payloads[number % len(_payloads)]
+
+    given = [{"number": number} for number in range(inputs)]
+    begun = time.perf_counter()
+    run = await generate(_open["store"], answer, given, project="benchmark", max_concurrency=callers, progress="quiet")
+    if run.inputs != {"completed": inputs}:
+        raise RuntimeError(f"{run.inputs} is not a run of {inputs} inputs that are done")
+    return time.perf_counter() - begun
+
+
 async def _query_many(uri: str, data_uri: str | None, records: int, repeats: int) -> dict[str, Any]:
     async with open_storage(uri, data_uri) as store:
         ledger = store.ledger
@@ -228,7 +246,10 @@ async def _delete(uri: str, data_uri: str | None) -> float:
         return time.perf_counter() - begun
 
 
-_TASKS = (prepare, enter, save, save_until, count, leave, prepare_run, work, query_many, begin_resume, delete)
+_TASKS = (
+    *(prepare, enter, save, save_until, count, leave, prepare_run, work, work_far),
+    *(query_many, begin_resume, delete),
+)
 TASKS = {task.__name__: task for task in _TASKS}
 
 if __name__ == "__main__":

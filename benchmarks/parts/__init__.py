@@ -9,6 +9,7 @@ from benchmarks.parts.copying import measure_copying
 from benchmarks.parts.deleting import measure_deleting
 from benchmarks.parts.exporting import measure_exporting
 from benchmarks.parts.factories import measure_factories
+from benchmarks.parts.far import measure_far
 from benchmarks.parts.generating import measure_generating
 from benchmarks.parts.importing import measure_import
 from benchmarks.parts.kills import measure_kills
@@ -50,6 +51,7 @@ PARTS: dict[str, Callable[[Run], list[Table]]] = {
     "viewer": measure_viewing,
     "search": measure_searching,
     "put": measure_putting,
+    "far": measure_far,
     "remote-write": measure_remote_writing,
     "remote-workers": measure_remote_workers,
     "remote-many": measure_remote_many,

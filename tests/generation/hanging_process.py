@@ -25,6 +25,8 @@ async def main(store: str, count: int, patience: float) -> None:
         if n >= FIRST:
             in_flight.add(n)
             if len(in_flight) == SLOTS:
+                while (await storage.ledger.count_inputs(RUN)).get("pending"):
+                    await asyncio.sleep(0.01)  # until the others are claimed, ahead of their calls
                 print("all in flight", flush=True)  # noqa: T201
                 await asyncio.to_thread(sys.stdin.readline)
                 stopped.set()

@@ -12,6 +12,7 @@ from durability import processes
 from starfish_storage import LocalStorage
 from starfish_storage.maintenance import verify
 
+# Paid for twice are calls and results in flight, at most as many of these as of those.
 INPUTS, CONCURRENCY, SECONDS = 200, 10, 0.004
 ORDINARY_MOMENTS = (1, 60, 100, 140)
 SLOW_MOMENTS = tuple(range(81, 121, 2))
@@ -63,7 +64,7 @@ async def kill_and_resume(store: Path, moment: int) -> None:
         process.kill()
     with start(store, "resume") as process:
         finish(process)
-    await check(store, CONCURRENCY)
+    await check(store, 2 * CONCURRENCY)
 
 
 @pytest.mark.parametrize("moment", ORDINARY_MOMENTS)
@@ -96,7 +97,7 @@ async def share_and_kill_one(store: Path, moment: int) -> None:
         for worker in workers:
             worker.kill()
             worker.communicate()
-    await check(store, CONCURRENCY)
+    await check(store, 2 * CONCURRENCY)
 
 
 async def test_of_four_processes_that_share_a_run_one_is_killed(tmp_path: Path) -> None:

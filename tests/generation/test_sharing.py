@@ -255,7 +255,8 @@ async def test_a_killed_worker_is_recognised_at_once(store: str) -> None:
             assert (run.status, run.done_before) == ("completed", 2)
             assert sorted(calls.made) == [2, 3, 4, 5, 6, 7]
             assert [one.status for one in await attempts(storage, 2)] == ["interrupted", "completed"]
-            assert run.failed_attempts == 4
+            # Of an input that was claimed ahead, nobody knows that it was not begun.
+            assert 4 <= run.failed_attempts <= 6
     sound(store)
 
 

@@ -96,13 +96,14 @@ async def test_a_full_disk_pauses_the_run(storage: FaultyStorage, spools: Path) 
     )
     await seen.until_all_wait()
     paid = len(function.made)
-    assert "4 results waiting for the store since " in str(seen.all[-1])
-    assert seen.all[-1].cost == paid, "what waits counts"
+    stored = (await statuses(storage))[1].get("completed", 0)
+    assert SLOTS <= seen.all[-1].waiting <= paid - stored <= 2 * SLOTS
+    assert " results waiting for the store since " in str(seen.all[-1])
     await asyncio.sleep(0.5)  # some tries, and the writing of the spool, in a thread of its own
-    assert len(function.made) == paid, "no call starts meanwhile"
+    assert len(function.made) == paid == seen.all[-1].cost, "no call starts meanwhile, and what waits counts"
     (file,) = spools.iterdir()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert len(file.read_bytes().splitlines()) == 1 + SLOTS
+    assert len(file.read_bytes().splitlines()) == 1 + paid - stored
     heal(storage)
     done = await run
     assert (done.status, done.records) == ("completed", {"completed": COUNT})
@@ -119,13 +120,12 @@ async def test_what_waits_when_patience_ends_is_taken_in_later(storage: FaultySt
     assert isinstance(raised.value.__cause__, StorageFullError)
     (file,) = spools.iterdir()
     assert raised.value.paths == [str(file)]
-    assert raised.value.results == SLOTS
     stored = (await statuses(storage))[1]["completed"]
-    assert stored + SLOTS == len(function.made)
+    assert SLOTS <= raised.value.results == len(function.made) - stored <= 2 * SLOTS
     heal(storage)
     again = Calls()
     run = await resume(storage, RUN, again, progress="quiet")
-    assert (run.status, run.done_before, run.attempts) == ("completed", stored + SLOTS, COUNT)
+    assert (run.status, run.done_before, run.attempts) == ("completed", len(function.made), COUNT)
     assert run.cost == len(function.made)
     assert sorted(function.made + again.made) == list(range(COUNT)), "nothing is paid for twice"
     assert [one["n"] for one in await data(storage)] == list(range(COUNT))

@@ -84,10 +84,9 @@ class Transaction:
     def _begin(self) -> None:
         self._connection.open()
         self.pid = next(iter(self._connection.execute("SELECT pg_backend_pid()")))[0]
-        self._connection.execute(self._queries["begin"])
         self._rows.begin_group({}, alone=False)
         given = (self._connection.name, 1, KNOWN_VERSION, self._address.lock("store"), False)
-        self._connection.execute(self._queries["begin_group"], given)
+        self._connection.execute_at_once(self._queries["begin_known_group"], given)
 
     def _ask(self, question: str, pid: int) -> bool:
         return next(iter(self._connection.execute(question, (pid,))))[0]

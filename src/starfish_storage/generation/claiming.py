@@ -1,4 +1,4 @@
-"""The inputs that a worker has claimed and nobody has begun yet."""
+"""The inputs that a worker has claimed and no slot has taken yet."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from starfish_storage.errors import NotFoundError, ParentNotFoundError
-from starfish_storage.generation.gate import Gate
+from starfish_storage.generation.ahead import Ahead
 from starfish_storage.generation.intake import Intake
 from starfish_storage.generation.lease import Heartbeat
 from starfish_storage.generation.progress import OPEN
@@ -32,7 +32,7 @@ class Claims:
         intake: whether more inputs come.
         stopping: whether the worker should stop.
         changed: set when there may be something to claim.
-        gate: knows how many calls this worker may make at a time: it claims no more inputs.
+        ahead: knows how many inputs this worker may have in hand: it claims no more.
         waiting: makes calls again that the store did not take.
         spending: knows what the run may cost: no more inputs are claimed than that allows.
         slots: how many slots the worker has.
@@ -48,7 +48,7 @@ class Claims:
         intake: Intake,
         stopping: Stopping,
         changed: asyncio.Event,
-        gate: Gate,
+        ahead: Ahead,
         waiting: StoreWait,
         spending: Spending,
         slots: int,
@@ -59,7 +59,7 @@ class Claims:
         self._intake = intake
         self._stopping = stopping
         self._changed = changed
-        self._gate = gate
+        self._ahead = ahead
         self._waiting = waiting
         self._spending = spending
         self._ready: deque[ClaimedInput] = deque()
@@ -74,7 +74,7 @@ class Claims:
     @property
     def may_go_on(self) -> bool:
         """Whether a slot that has just finished an input may claim another."""
-        return not self._stopping.is_wanted and self.in_hand <= self._gate.share
+        return not self._stopping.is_wanted and self.in_hand <= self._ahead.limit
 
     async def next(self) -> ClaimedInput | None:
         """Return a claimed input; None when no work is left or the run stops.
@@ -92,12 +92,13 @@ class Claims:
                     return self._ready.popleft()
                 self._changed.clear()
                 stored = self._intake.is_over  # before the claim: inputs stored after it set `_changed`
-                room = min(self.idle, self._gate.share - self.in_hand)
+                room = min(self.idle, self._ahead.limit - self.in_hand)
                 if room > 0 and (stored or not self._intake.comes_first):
                     self._ready.extend(await self._claim(room))
                 if not self._ready:
                     await self._give_back_unknown()
-                    self._over = stored and await self._is_over()
+                    # With all it may have in hand, the worker need not ask whether there is work left.
+                    self._over = stored and (room > 0 or not self.in_hand) and await self._is_over()
                     if self._over:
                         break
                     if is_watched:
@@ -108,7 +109,7 @@ class Claims:
         return None
 
     async def _claim(self, most: int) -> list[ClaimedInput]:
-        """Claim inputs for idle slots, which begin them at once."""
+        """Claim inputs for idle slots, which take them at once."""
         try:
             return await self._waiting.insist(lambda: self._claimed(most))
         except NotFoundError:

@@ -29,7 +29,8 @@ class RunOptions(TypedDict, total=False):
 
     Attributes:
         output_schema: a pydantic model or a JSON Schema; an output that does not fit is kept as ``failed``.
-        max_concurrency: calls at a time, of all processes that work on the run [10].
+        max_concurrency: calls at a time, of all processes that work on the run [10]. As many results may be on their
+            way to the store, so a killed run repeats twice as many calls at most.
         retry: how many attempts an input gets [3], or a `Retry`.
         timeout: seconds that one attempt may take [no limit]. Nothing can stop a thread: the run abandons the call of a
             plain function.

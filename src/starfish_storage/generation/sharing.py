@@ -25,6 +25,9 @@ class Sharing:
         changed: set when this worker may have something to do.
         note: tells whoever watches that nothing is claimed any more, and that it is again.
         stop: stops this worker, because somebody has asked it alone to, and why.
+
+    Attributes:
+        living: how many workers live, this one included.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class Sharing:
         self._note = note
         self._stop = stop
         self._is_drained = False
+        self.living = 1
         self._loop = asyncio.get_running_loop()
         # A newcomer waits for room, but not for a machine that was lost and whose lease has yet to expire.
         self._waits_until = time.monotonic() + lease / 2
@@ -66,9 +70,11 @@ class Sharing:
         for reason in [one.stop_reason for one in seen.living if one.worker_id == worker_id]:
             if reason is not None:
                 self._loop.call_soon_threadsafe(self._stop, reason)
-        share = share_of(self._most, worker_id, seen.living)
+        share, self.living = share_of(self._most, worker_id, seen.living), max(len(seen.living), 1)
         if share is not None:
-            room = await self._room(run_id, others=len(seen.living) > 1)
+            room = await self._room(run_id, others=self.living > 1)
+            if room >= share:
+                self._waits_until = 0.0  # the others have seen this worker, and claim ahead again
             self._loop.call_soon_threadsafe(self._take, min(share, room))
         if state.paused_until is not None and state.paused_until > seen.now:
             self._loop.call_soon_threadsafe(self._gate.hear, state.paused_until, seen.now, state.pause_reason)

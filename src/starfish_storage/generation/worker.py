@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from starfish_storage.errors import NotFoundError, StorageError
+from starfish_storage.generation.ahead import Ahead
 from starfish_storage.generation.attempt import Attempts, Settings
 from starfish_storage.generation.calling import BoundFunction
 from starfish_storage.generation.claiming import Claims, run_deleted
@@ -40,6 +41,7 @@ from starfish_storage.times import utc_now
 
 logger = get_logger(__name__)
 
+_SLOTS_A_CALL = 2  # the gate lets one of them call, while the other stores an outcome or has its next input
 _REPORT_SECONDS = 0.2
 _PATIENCE_SECONDS = 5.0  # with calls that were cancelled but do not end
 _LAST_SECONDS = 2.0  # for a store that does not take what is left
@@ -94,13 +96,12 @@ class RunWorker:
         self._failures = Failures(options.max_failures)
         self._limiting = CallLimiting(self._ledger, state.master_job_id, options, self._waiting)
         self._gate = gate = Gate(options, self.stopping, self._limiting.announce, self._limiting.rate)
-        slots = options.max_concurrency
+        self._ahead = Ahead(lambda: gate.share)
         self._spending = spending = Spending(options.max_cost, state.cost)
-        self._claims = Claims(
-            self._ledger, self._heartbeat, self._intake, self.stopping, self._changed, gate, waiting, spending, slots
-        )
+        parts = self._ledger, self._heartbeat, self._intake, self.stopping, self._changed, self._ahead
+        self._claims = Claims(*parts, waiting, spending, _SLOTS_A_CALL * options.max_concurrency)
         self._sharing = Sharing(
-            *(self._ledger, self._heartbeat, options.lease, gate, slots),
+            *(self._ledger, self._heartbeat, options.lease, gate, options.max_concurrency),
             *(lambda: self._claims.in_hand, self._changed, reporter.note, self.stopping.stop_alone),
         )
         self._outbox = Outbox(self._ledger, spending, self._waiting, ResultSpool(run, self._worker.worker_id))
@@ -206,7 +207,7 @@ class RunWorker:
     # --- the work -------------------------------------------------------------------------------------------------
 
     async def _work(self) -> None:
-        slots = [self._start(self._slot()) for _ in range(self._options.max_concurrency)]
+        slots = [self._start(self._slot()) for _ in range(self._claims.idle)]
         others = [self._start(self._report())]
         awaited = slots
         if self._intake.is_needed:
@@ -286,13 +287,13 @@ class RunWorker:
             await attempts.stored(is_kept=True)
             self._changed.set()
             return None
-        # Not protected: the ledger finishes what it was given, even if the wait for it is cancelled.
-        # Inputs that `Claims` holds are for slots that wait for them. A slot that finishes claims its own; otherwise
-        # the slots would fall into step with the claims of others, in many small groups instead of a few full ones.
+        began, called = time.monotonic(), outcome.attempt.end_time - outcome.attempt.start_time
+        # Not protected: the ledger finishes what it was given, even if the wait for it is cancelled. A slot claims its
+        # next input itself: with those that others claim, many small groups would be made, and few full ones.
         finishing = self._outbox.finish(outcome, attempts.refused, claim_next=self._claims.may_go_on)
         del outcome  # while it waits for the store, it need not be in memory
-        finished = await finishing
-        current().finished(finished)
+        current().finished(finished := await finishing)
+        self._ahead.note(called, time.monotonic() - began)
         if not is_counted and (found := attempts.failed_when_stored) is not None:
             await self._takes_back(found, None)
         elif not is_counted:
@@ -387,6 +388,7 @@ class RunWorker:
         await self._counts.refresh()
         await self._limiting.look()
         await self._sharing.look(state)
+        self._ahead.look(self._sharing.living, self._counts.inputs.get("pending", 0))
         if state.stop_reason is not None:
             self._loop.call_soon_threadsafe(self._stop_for, state.stop_reason)
         self._loop.call_soon_threadsafe(self._stop_at_cost)

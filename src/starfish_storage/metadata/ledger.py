@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from starfish_storage.errors import InvalidInputError
+from starfish_storage.errors import InvalidInputError, NotFoundError
 from starfish_storage.identifiers import check_id
 from starfish_storage.interface import DataHandler, RunLedger
 from starfish_storage.interface.rows import RegisteredInputRow
 from starfish_storage.metadata import call_rows, input_list, ledger_rows, ledger_writer, selecting, values
 from starfish_storage.metadata.action_ledger import SQLActionLedger
 from starfish_storage.metadata.call_ledger import SQLCallLedger
+from starfish_storage.metadata.claiming import Claiming, Refreshing
 from starfish_storage.metadata.comparison_ledger import SQLComparisonLedger
 from starfish_storage.metadata.database import Database
 from starfish_storage.metadata.drain_ledger import SQLDrainLedger
@@ -207,10 +208,9 @@ class SQLRunLedger(
             raise InvalidInputError(f"limit {most} cannot be used: give 0 or more.")
         values.text("worker_id", worker_id)
         moment = values.timestamp("now", now)
-        found = await self._write(
-            lambda writer: ledger_writer.claim_inputs(writer, master_job_id, worker_id, most, moment, budget)
-        )
-        claimed = [self._read(ledger_rows.claimed_input, row) for row in found]
+        claiming = Claiming(master_job_id, worker_id, most, moment, budget)
+        await self._database.write(WriteOperation(claiming.apply, batch=("claim_inputs", claiming)))
+        claimed = [self._read(ledger_rows.claimed_input, row) for row in claiming.claimed]
         return sorted(claimed, key=lambda one: one.position)
 
     # --- the run as a whole ---------------------------------------------------------------------------------------
@@ -219,7 +219,11 @@ class SQLRunLedger(
         """See `RunLedger.refresh_run`."""
         check_id("master_job_id", master_job_id)
         moment = values.timestamp("now", now)
-        row = await self._write(lambda writer: ledger_writer.refresh_run(writer, master_job_id, moment))
+        refreshing = Refreshing(master_job_id, moment)
+        await self._database.write(WriteOperation(refreshing.apply, batch=("refresh_run", refreshing)))
+        row = refreshing.run or await self._first("get_run", (master_job_id,))
+        if row is None:
+            raise NotFoundError("run", master_job_id, ledger_writer.NEW_RUN)
         return self._read(ledger_rows.run_state, row)
 
     async def request_stop(self, master_job_id: str, reason: str | None, *, action: str | None = None) -> None:

@@ -14,6 +14,7 @@ from starfish_storage.identifiers import fold
 from starfish_storage.interface import DataWrite
 from starfish_storage.interface.rows import ExecutionJobEndRow, ExecutionJobRow, RecordRow
 from starfish_storage.keys import owner_uid
+from starfish_storage.metadata.claiming import Claiming, Refreshing
 from starfish_storage.metadata.finishing import Finishing, claim_for_all
 from starfish_storage.metadata.ledger_writer import input_row
 from starfish_storage.metadata.postgres.row_writer import NeedsSavepointError, PostgresRowWriter
@@ -108,6 +109,11 @@ def _finish_inputs(writer: PostgresRowWriter, finishing: Sequence[Finishing]) ->
             writer.save_records(one.records)
 
 
+def _apply_each(writer: PostgresRowWriter, changes: Sequence[Claiming | Refreshing]) -> None:
+    for one in changes:
+        one.apply(writer)
+
+
 BATCHES: dict[str, Callable[[PostgresRowWriter, Sequence[Any]], None]] = {
     "save_execution_jobs": _save_execution_jobs,
     "end_execution_jobs": _end_execution_jobs,
@@ -115,6 +121,8 @@ BATCHES: dict[str, Callable[[PostgresRowWriter, Sequence[Any]], None]] = {
     "note_data": _note_data,
     "save_steps": _save_steps,
     "finish_inputs": _finish_inputs,
+    "claim_inputs": _apply_each,
+    "refresh_run": _apply_each,
 }
 """By the names that operations give them."""
 

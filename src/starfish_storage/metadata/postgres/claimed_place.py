@@ -29,6 +29,11 @@ class ClaimedPlace:
         self._data = data
         self._is_named = False
 
+    @property
+    def is_named(self) -> bool:
+        """Whether committed rows name it."""
+        return self._is_named
+
     def claim(self) -> None:
         """See `claim_data`."""
         owner, sample = owner_and_sample(self._connection, self._queries, self._address)

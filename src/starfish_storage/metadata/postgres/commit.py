@@ -21,6 +21,7 @@ from starfish_storage.metadata.postgres.address import PostgresAddress
 from starfish_storage.metadata.postgres.batches import BATCHES
 from starfish_storage.metadata.postgres.claimed_place import ClaimedPlace
 from starfish_storage.metadata.postgres.connection import PostgresConnection
+from starfish_storage.metadata.postgres.data_removals import DataRemovals
 from starfish_storage.metadata.postgres.errors import (
     detached,
     is_hopeless,
@@ -35,7 +36,6 @@ from starfish_storage.metadata.postgres.migrate import (
     KNOWN_VERSION,
     migrate,
     refuse_migrated,
-    refuse_other_version,
     settled_layout,
 )
 from starfish_storage.metadata.postgres.row_writer import (
@@ -44,15 +44,14 @@ from starfish_storage.metadata.postgres.row_writer import (
     PostgresRowWriter,
 )
 from starfish_storage.metadata.postgres.waiting import TryAgainError, Waiting
+from starfish_storage.metadata.postgres.whole_groups import WholeGroup, parts_of, whole_group
 from starfish_storage.metadata.queries import postgres_queries
-from starfish_storage.metadata.row import only_value, only_values
+from starfish_storage.metadata.row import only_value
 from starfish_storage.telemetry.logs import get_logger
 
 logger = get_logger(__name__)
 
-_REMOVED_AT_ONCE = 1000
 _MOST_DECIDED = 32
-_REMOVAL_PAUSE = 5.0  # after a removal of data that failed
 
 
 class PostgresCommit:
@@ -85,9 +84,8 @@ class PostgresCommit:
         self._place = ClaimedPlace(self._connection, self._queries, address, data)
         self._number = 0  # of the last transaction
         self._in_doubt: int | None = None
-        self._leaves_removals = True  # at first: those of a process that died
-        self._no_removal_before = 0.0
-        self._looks_again = False
+        self._whole: WholeGroup | None = None  # the last group, if it was written at once
+        self._removals = DataRemovals(self._connection, self._queries, data)
         self.layout: Layout = "files"
         try:
             self._open(layout)
@@ -98,7 +96,7 @@ class PostgresCommit:
     @property
     def has_unsynced(self) -> bool:
         """Whether there may be objects that are still to be removed."""
-        return self._leaves_removals
+        return self._removals.are_left
 
     @property
     def most_decided(self) -> int:
@@ -110,13 +108,17 @@ class PostgresCommit:
 
     def run(self, group: Sequence[WriteOperation]) -> None:
         """Carry out a group. Afterwards each operation is durable or has its error."""
+        for part in parts_of(group):
+            self._run_part(part)
+
+    def _run_part(self, group: Sequence[WriteOperation]) -> None:
         settled = self._insist(group)
         for operation in group:
             operation.done = operation.error is None
         if settled:
             self._discard([operation for operation in group if not operation.done])
         if self._rows.removes:
-            self._remove_data()
+            self._removals.make()
 
     def _insist(self, group: Sequence[WriteOperation]) -> bool:
         """Carry out a group, however often that takes; return whether what failed is known not to be stored."""
@@ -146,8 +148,7 @@ class PostgresCommit:
 
     def checkpoint(self, hand_in: Callable[[Callable[[], None]], None]) -> None:  # noqa: ARG002 (done at once)
         """Remove what could not be removed when it should have been."""
-        if time.monotonic() >= self._no_removal_before:
-            self._remove_data()
+        self._removals.make_if_due()
 
     def close(self) -> None:
         """Close the connection: everything is committed."""
@@ -241,11 +242,16 @@ class PostgresCommit:
         row = self._connection.execute(
             self._queries["settle_commit"], (self._connection.name, KNOWN_VERSION)
         ).fetchone()
+        took_place = only_value(row) == number
+        if took_place and self._whole is not None:
+            self._whole.look_again(self._connection)
         self._in_doubt = None
-        return only_value(row) == number
+        return took_place
 
     def _carry_out(self, group: Sequence[WriteOperation]) -> None:
-        """Carry out a group: together if that works, else each operation so that it can be refused alone."""
+        """Carry out a group: at once or together if that works, else each operation so that it can be refused alone."""
+        if self._write_at_once(group):
+            return
         alone = any(operation.removals is not None and not operation.shares for operation in group)
         together = True
         while True:
@@ -259,6 +265,29 @@ class PostgresCommit:
                 return
             # Not `_roll_back`: what comes next needs the connection.
             self._connection.execute(self._queries["rollback"])
+
+    def _write_at_once(self, group: Sequence[WriteOperation]) -> bool:
+        """Carry out a group in one round trip, and return whether that worked."""
+        self._whole = whole = whole_group(group) if self._place.is_named else None
+        if whole is None:
+            return False
+        for operation in group:
+            operation.error = None
+        self._rows.begin_group({}, alone=False)
+        self._number += 1
+        self._in_doubt = self._number
+        try:
+            given = (self._connection.name, self._number, KNOWN_VERSION, self._store)
+            whole.write(self._connection, self._queries, given)
+        except Exception as error:
+            if is_lost(error):
+                raise
+            self._in_doubt = self._whole = None
+            if is_repeatable(error):
+                raise
+            return False  # what is written part by part finds out why, and which
+        self._in_doubt = None
+        return True
 
     def _run_transaction(self, group: Sequence[WriteOperation], *, alone: bool, together: bool) -> None:
         for operation in group:
@@ -284,9 +313,8 @@ class PostgresCommit:
         versions = {key: version for operation in group for key, version in operation.versions.items()}
         self._rows.begin_group(versions, alone=alone)
         self._number += 1
-        self._connection.execute(self._queries["begin"])
         given = (self._connection.name, self._number, KNOWN_VERSION, self._store, alone)
-        refuse_other_version(self._connection.execute(self._queries["begin_group"], given), self._address)
+        self._connection.execute_at_once(self._queries["begin_known_group"], given)
         self._place.name()
         decides = sorted({self._address.lock(name) for operation in group for name in operation.decides})
         self._lock_names(decides)
@@ -359,39 +387,3 @@ class PostgresCommit:
             self._data.remove_all(names)
         except StorageError as error:
             logger.warning("data of a write that was refused could not be removed (%s)", error.code)
-
-    def _remove_data(self) -> None:
-        """Remove objects that nothing refers to. What cannot be removed now is tried again when there is time."""
-        was_open, self._leaves_removals = self._connection.is_open, True
-        self._no_removal_before = time.monotonic() + _REMOVAL_PAUSE
-        try:
-            if not was_open:
-                self._connection.open()
-                self._connection.end_lost_session()
-            if not self._number:
-                self._connection.execute(self._queries["forget_old_commits"])
-            while self._remove_some():
-                pass
-        except Exception as error:  # noqa: BLE001 (it is not what the caller asked for, and is done later)
-            if is_lost(error):
-                self._connection.give_up()
-                self._looks_again = True
-            if was_open:
-                logger.warning("data that nothing refers to could not be removed now (%s)", type(error).__name__)
-                self._no_removal_before = 0.0 if is_lost(error) else self._no_removal_before
-            return
-        # The session that was lost may still hold what it was removing when the next one skips what is locked.
-        self._leaves_removals, self._looks_again = self._looks_again, False
-
-    def _remove_some(self) -> bool:
-        """Remove objects, and return whether there may be more."""
-        self._connection.execute_script(self._queries["begin_resting"])  # others pass over what it takes
-        try:
-            given = (str(KNOWN_VERSION), _REMOVED_AT_ONCE)
-            taken = self._connection.execute(self._queries["take_removals"], given).fetchall()
-            self._data.remove_all(only_values(taken))
-        except BaseException:
-            self._roll_back()
-            raise
-        self._connection.execute(self._queries["commit"])
-        return len(taken) == _REMOVED_AT_ONCE

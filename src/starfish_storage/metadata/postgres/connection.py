@@ -150,6 +150,17 @@ class PostgresConnection:
         """Run statements without parameters, whose rows nobody needs."""
         self._wait(self._connection.execute(script))
 
+    def execute_at_once(self, script: str, bindings: Sequence[str | int]) -> None:
+        """Run statements in one round trip, whose rows nobody needs.
+
+        Args:
+            script: the statements. None of them is prepared: the driver sends prepared ones one after the other.
+            bindings: names without quotes, numbers and truth values, which become part of the text.
+        """
+        for number, value in reversed(list(enumerate(bindings, start=1))):
+            script = script.replace(f"${number}", f"'{value}'")
+        self.execute_script(script)
+
     def changes(self) -> int:
         """Return how many rows the last statement changed."""
         return self._changes

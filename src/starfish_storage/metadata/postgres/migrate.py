@@ -152,7 +152,7 @@ def schema_version(connection: PostgresConnection, queries: Queries, address: Po
 
 
 def refuse_other_version(found: Answer, address: PostgresAddress) -> None:
-    """Raise if what `begin_group` answers is not the version that this release knows."""
+    """Raise if what the store answers is not the version that this release knows."""
     version = only_value(found.fetchone())
     if version != str(KNOWN_VERSION):
         raise migrated_meanwhile(address.uri, version, KNOWN_VERSION)

@@ -28,9 +28,24 @@ BEGIN; SET LOCAL idle_in_transaction_session_timeout TO '20s'
 -- While objects are removed.
 SET LOCAL idle_in_transaction_session_timeout TO '20s'
 
--- name: begin_group
+-- name: begin_known_group
 -- Groups share the store; what must not meet another group, such as a deletion, has it alone.
-SELECT begin_group(:writer, :number, :version, :store, :alone)
+BEGIN; SELECT begin_known_group(:writer, :number, :version, :store, :alone)
+
+-- name: write_group
+-- All that a group has to say in one round trip: see the function.
+SELECT {claimed_input.columns}, worker_id FROM write_group(
+    :writer, :number, :version, :store,
+    {record.arrays}, :data_versions::text[], :folded::text[],
+    {attempt.arrays},
+    {finished_input.arrays},
+    :runs::text[], :workers::text[], :limits::bigint[], :refreshed::text[], :now)
+
+-- name: list_claimed_by_group
+-- What `write_group` has claimed at some time, if its answer was lost.
+SELECT {claimed_input.columns}, worker_id FROM execution_jobs
+WHERE master_job_id = ANY (:runs::text[]) AND status = 'running' AND worker_id = ANY (:workers::text[])
+  AND start_time = :claimed_when
 
 -- name: lock_commits
 -- Before the store: as a group that has begun does it.

@@ -190,6 +190,8 @@ def test_the_demo_kills_its_run_resumes_it_and_can_be_run_again(tmp_path: Path):
         assert f"'completed': {right}, 'filtered': {240 - right}" in output
         record = json.loads(output[output.index("{") : output.index("\n}") + 2])
         assert record["question"] in {problem["question"] for problem in problems}
+        (shown,) = re.findall(r"\nOne record, (\S+):\n", output)
+        assert call("record", shown, "--store", str(store)).status == 0
     looks = outputs[0].partition("Look around:\n")[2].splitlines()
     assert [look.split()[3] for look in looks] == ["runs", "show", "verify"]
     for look in looks:  # with no directory of the project in the way to commands

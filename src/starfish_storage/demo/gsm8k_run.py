@@ -52,7 +52,7 @@ async def go_on(uri: str, run: str) -> Run:
     async with open_storage(uri) as storage:
         done = await resume(storage, run, answer)
         for record in await storage.get_records_for_master_job(run, ["completed"], limit=1):
-            print(f"\nOne record, {record.output_ref}:")
+            print(f"\nOne record, {record.record_uid}:")
             print(json.dumps(await storage.get_record_data(str(record.output_ref)), indent=2))
         return done
 

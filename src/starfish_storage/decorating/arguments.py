@@ -58,7 +58,7 @@ class Arguments:
             TypeError: the function does not take these.
             InvalidInputError: JSON cannot hold one of them.
         """
-        bound = self._signature.bind(*arguments, **keywords)
+        bound = self._bound(arguments, keywords)
         given = frozenset(bound.arguments)
         bound.apply_defaults()
         found: dict[str, Any] = {}
@@ -80,6 +80,12 @@ class Arguments:
             elif name in given or _has_form(value):  # a default that has none, such as a client, is part of the code
                 found[name] = self._json(name, value)
         return found
+
+    def _bound(self, arguments: Sequence[Any], keywords: Mapping[str, Any]) -> inspect.BoundArguments:
+        try:
+            return self._signature.bind(*arguments, **keywords)
+        except TypeError as error:
+            raise TypeError(f"{self._name.rpartition(':')[2]}(): {error}") from None
 
     def _instance_form(self, name: str, value: Any) -> Any:
         if self._instance is not None:

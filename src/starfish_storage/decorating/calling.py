@@ -16,9 +16,14 @@ from starfish_storage.decorating.opened import recording_of
 from starfish_storage.decorating.paying import PaidCall
 from starfish_storage.decorating.recording import Asker, Function, Recording, Stored
 from starfish_storage.decorating.results import Results, as_data, returning_data
+from starfish_storage.errors import InvalidInputError
 from starfish_storage.generation.loading import function_name, stored_name
 from starfish_storage.generation.options import Options
+from starfish_storage.generation.sources import OR_SKIP, BadInput
 from starfish_storage.portal import awaited, call
+from starfish_storage.telemetry.logs import get_logger
+
+logger = get_logger(__name__)
 
 NO_OBJECT: Any = object()
 """In place of the object of a method: the function is none, or was not looked up in one."""
@@ -104,9 +109,31 @@ class RecordedCalls:
         # As it reads when it is stored: what the function changes in its arguments changes no input.
         return decode(encode(self._arguments.input_of(given, keywords, is_method=is_method), "the arguments"))
 
-    def input_of_row(self, owner: object, row: object) -> dict[str, Any]:
-        """Return the input of a call with the fields of a row, or with the one value that it is."""
-        return self.input_of(owner, *row_arguments(row))
+    def inputs_of_rows(self, owner: object, rows: Iterable[object], *, skips: bool) -> list[dict[str, Any]]:
+        """Return the inputs of calls with the fields of each row, or with the one value that it is.
+
+        Args:
+            owner: the object of a method.
+            rows: what is given.
+            skips: leave a bad one out and warn of it.
+
+        Raises:
+            InvalidInputError: the function cannot be called with one of them; says which.
+        """
+        given: list[dict[str, Any]] = []
+        for number, row in enumerate(rows):
+            try:
+                if isinstance(row, BadInput):
+                    raise InvalidInputError(row.reason)  # noqa: TRY301 (all reasons end alike)
+                given.append(self.input_of(owner, *row_arguments(row)))
+            except (TypeError, InvalidInputError) as error:
+                reason = str(error) if isinstance(row, BadInput) else f"input {number}: {error}"
+                if not skips:
+                    raise InvalidInputError(
+                        f"{reason.rstrip('.')}. Nothing was started: correct it, {OR_SKIP}"
+                    ) from None
+                logger.warning("skipped: %s", reason)
+        return given
 
     def in_runs(self, owner: object) -> tuple[Callable[..., Any], Callable[..., Any]]:
         """Return the function, and what runs call so that its results are stored as calls store them."""

@@ -54,8 +54,13 @@ class _Stands(Generic[P, Result]):
         return type(self)(self._calls, self._root, owner)
 
     def _carried_out(self, inputs: Rows, options: RunOptions) -> Coroutine[Any, Any, Run]:
-        rows = cast("Iterable[object]", rows_of(inputs))
-        given = [self._calls.input_of_row(self._owner, row) for row in rows]
+        rows = rows_of(inputs)
+        if not isinstance(rows, Iterable):
+            raise InvalidInputError(
+                f"inputs must be arguments in a list, a table or another iterable, not {type(rows).__name__}."
+            )
+        skips = options.get("on_bad_input") == "skip"
+        given = self._calls.inputs_of_rows(self._owner, cast("Iterable[object]", rows), skips=skips)
         return carried_out(self._calls.recording(self._root), self, given, options)
 
     def __starfish_storage_in_runs__(self) -> tuple[Callable[..., Any], Callable[..., Any]]:

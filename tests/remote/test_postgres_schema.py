@@ -1,8 +1,10 @@
 """PostgreSQL's schema file, its migrations, its queries, and how it goes about them."""
 
+import asyncio
 import re
 import secrets
 from importlib.resources import files
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -10,11 +12,12 @@ import pytest
 import starfish_storage.metadata
 from remote.postgres_schemas import QUERIES, texts_of
 from servers.postgres import PostgresServer
-from starfish_storage import keys
+from starfish_storage import keys, open_storage
 from starfish_storage.metadata.migrations import migrations
 from starfish_storage.metadata.postgres.address import PostgresAddress
 from starfish_storage.metadata.postgres.connection import PostgresConnection
 from starfish_storage.metadata.postgres.migrate import migrate
+from starfish_storage.runs import Action
 
 SQL = files(starfish_storage.metadata).joinpath("sql", "postgres")
 NO_PLAN = frozenset(
@@ -119,3 +122,11 @@ def test_postgres_and_python_agree_on_keys(by_migrations: PostgresAddress) -> No
         owner = keys.owner_uid(key)
         assert row == (owner == uid, owner != uid, owner, keys.named_version(key, version))
     assert are_configs == [(key.startswith("configs/"),) for key in configs]
+
+
+async def test_openings_at_once_make_a_store_once_and_migrate_none(postgres_uri: str, tmp_path: Path) -> None:
+    async def opened() -> list[Action]:
+        async with open_storage(postgres_uri, tmp_path.as_uri()) as storage:
+            return await storage.ledger.list_actions()
+
+    assert await asyncio.gather(*(opened() for _ in range(4))) == [[]] * 4

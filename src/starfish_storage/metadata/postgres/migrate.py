@@ -63,7 +63,7 @@ def migrate(
             if number > (version or 0):
                 connection.execute_script(script)
         connection.execute(queries["save_setting"], (VERSION, str(KNOWN_VERSION)))
-        if version is not None:
+        if version not in {None, KNOWN_VERSION}:  # the latter: another process has just made it
             now = values.timestamp("now", utc_now())
             noted = action_row(now, "migrate", "store", None, f"version {version} to {KNOWN_VERSION}")
             connection.execute(queries["save_action"], noted)

@@ -68,7 +68,9 @@ async def test_a_worker_that_is_asked_finishes_what_it_has_under_way(storage: St
     assert await data(storage) == numbers(6)
 
 
-async def test_the_other_workers_of_a_run_go_on(storage: Storage, heard: asyncio.Event) -> None:
+async def test_the_other_workers_of_a_run_go_on(
+    storage: Storage, heard: asyncio.Event, caplog: pytest.LogCaptureFixture
+) -> None:
     first, second = Calls(held=[0]), Calls(held=[1])
     stopped = asyncio.create_task(start(storage, first, numbers(9), max_concurrency=1))
     await first.until(1)
@@ -81,6 +83,9 @@ async def test_the_other_workers_of_a_run_go_on(storage: Storage, heard: asyncio
     first.release.set()
     run = await stopped
     assert (run.status, run.stop_reason, first.made) == ("running", "a new image", [0])
+    (said,) = [record for record in caplog.records if "stops: " in record.getMessage()]
+    assert said.getMessage() == f"this worker of run {RUN} stops: a new image"
+    assert (vars(said)["run"], vars(said)["worker"]) == (RUN, worker.worker_id)
     second.release.set()
     assert (await other).status == "completed"
     assert sorted(second.made) == list(range(1, 9))

@@ -39,7 +39,7 @@ EXAMPLES: list[StorageError] = [
         "the asynchronous method instead: of a store, 'await store.asynchronous.get_project(...)'; or let the function "
         "be a plain one, which runs in a thread."
     ),
-    errors.NotSetUpError("call setup() first, or use the storage in 'async with'."),
+    errors.NotSetUpError("call setup() first, or use the storage in 'async with' ('with' for that of sync)."),
     errors.StorageClosedError("the storage was closed; call setup() to open it again."),
     errors.ForkedProcessError(
         "this storage was opened before the process forked; start processes with 'spawn', or fork first."

@@ -9,6 +9,7 @@ its lease, and with it the inputs that it is paying for.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import os
 import socket
 import sys
@@ -125,7 +126,13 @@ class Heartbeat:
         loop = asyncio.new_event_loop()
         try:
             await self.renew()
-            thread = threading.Thread(target=self._run, args=(loop,), name="starfish-storage-heartbeat", daemon=True)
+            thread = threading.Thread(
+                # What it logs is about the run and the worker that it is about here.
+                target=contextvars.copy_context().run,
+                args=(self._run, loop),
+                name="starfish-storage-heartbeat",
+                daemon=True,
+            )
             thread.start()
         except BaseException:
             _active.discard(self.worker.worker_id)

@@ -73,7 +73,8 @@ class Stopping:
         """
         if self.reason is None:
             self.reason = reason
-            logger.info("run %s stops: %s", self._master_job_id, reason)
+            who = "this worker of run" if self.was_asked else "run"
+            logger.info("%s %s stops: %s", who, self._master_job_id, reason)
             self._wanted.set()
             self._on_stop()
         if not patient:

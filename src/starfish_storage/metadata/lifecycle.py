@@ -41,7 +41,9 @@ class Lifecycle(ABC):
             return ForkedProcessError(
                 "this storage was opened before the process forked; start processes with 'spawn', or fork first."
             )
-        return closed() if self._was_open else NotSetUpError("call setup() first, or use the storage in 'async with'.")
+        if self._was_open:
+            return closed()
+        return NotSetUpError("call setup() first, or use the storage in 'async with' ('with' for that of sync).")
 
 
 def closed() -> StorageClosedError:

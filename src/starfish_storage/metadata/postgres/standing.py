@@ -10,7 +10,6 @@ while such a group is under way gets it after its commit, and looks then.
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine
@@ -23,8 +22,9 @@ from starfish_storage.metadata.postgres.errors import kind_of
 from starfish_storage.metadata.postgres.migrate import KNOWN_VERSION
 from starfish_storage.metadata.queries import postgres_queries
 from starfish_storage.metadata.row import Row
+from starfish_storage.telemetry.logs import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 Result = TypeVar("Result")
 

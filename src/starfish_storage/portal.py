@@ -107,11 +107,12 @@ def is_in_portal() -> bool:
 class _PortalCall(Generic[Result]):
     """A coroutine on its way through the portal."""
 
-    __slots__ = ("_done", "_error", "_portal", "_result", "_task", "_work", "context", "is_awaited")
+    __slots__ = ("_done", "_error", "_is_of_daemon", "_portal", "_result", "_task", "_work", "context", "is_awaited")
 
     def __init__(self, work: Coroutine[Any, Any, Result], portal: _Portal) -> None:
         self.context = contextvars.copy_context()
-        self.is_awaited = not threading.current_thread().daemon
+        self._is_of_daemon = threading.current_thread().daemon
+        self.is_awaited = not self._is_of_daemon
         self._work = work
         self._portal = portal
         self._task: asyncio.Task[None] | None = None
@@ -151,7 +152,8 @@ class _PortalCall(Generic[Result]):
 
     def _cancel(self) -> None:
         if self._task is not None and not self._task.done():
-            self._task.cancel()
+            # Once it has begun: a task that is cancelled before runs nothing, and would not release the lock.
+            self._portal.loop.call_soon(self._task.cancel)
             return
         self._work.close()
         if self._done.locked():  # the interruption came before it was handed over, or when it had just ended
@@ -165,7 +167,9 @@ class _PortalCall(Generic[Result]):
         finally:
             if self._task is not None:
                 del self._portal.calls[self._task]
-            if self.is_awaited or not self._portal.is_ending:  # else a daemon thread would show that it was cancelled
+            if not (
+                self._is_of_daemon and self._portal.is_ending
+            ):  # else such a thread would show that it was cancelled
                 self._done.release()
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 import threading
 import time
@@ -54,6 +55,23 @@ def ends_with_an_open_store(where: str) -> None:
     waiting.wait()
     begun.wait()
     threading._register_atexit(ending.set)  # type: ignore[attr-defined] (called before what the portal has registered)
+
+
+def is_interrupted_at_its_end(where: str) -> None:
+    """End while something takes long to close, and be interrupted then."""
+
+    class Slow:
+        async def close(self) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+            await asyncio.sleep(1000)
+
+    async def nothing() -> None:
+        pass
+
+    slow = Slow()
+    globals()["slow"] = slow  # as long as the interpreter
+    portal.call(nothing())
+    portal.close_at_exit(slow)
 
 
 def forks(where: str) -> None:

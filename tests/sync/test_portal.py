@@ -187,3 +187,11 @@ def test_an_interruption_before_or_behind_the_work_waits_for_nothing(is_handed_o
         assert call.result() == "starfish-storage-portal"
     call._portal.run_soon(call._cancel)  # as where Ctrl-C comes just then
     assert call._done.acquire(timeout=10)
+
+
+def test_a_call_that_is_interrupted_before_it_has_begun_ends() -> None:
+    portal.call(thread_name())
+    call = portal._PortalCall(asyncio.sleep(1000), portal._running())
+    call._portal.run_soon(lambda: (call._begin(), call._cancel()))  # its task has run nothing yet
+    assert call._done.acquire(timeout=10)
+    assert isinstance(call._error, asyncio.CancelledError)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,13 @@ def test_a_program_that_ends_with_an_open_store_closes_it(tmp_path: Path) -> Non
     with sync.open_storage(tmp_path) as store:
         assert [one.name for one in store.list_projects()] == ["of main", "of thread"]
     assert verify(str(tmp_path)).is_sound
+
+
+def test_one_interruption_ends_what_closes_slowly_at_the_end(tmp_path: Path) -> None:
+    begun = time.monotonic()
+    _, _, err = program("is_interrupted_at_its_end", tmp_path)
+    assert "KeyboardInterrupt" in err
+    assert time.monotonic() - begun < 8  # of the ten seconds that closing may take
 
 
 def test_a_forked_child_has_a_portal_of_its_own(tmp_path: Path) -> None:

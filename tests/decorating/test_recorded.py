@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
-import subprocess
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,8 +16,6 @@ import httpx2
 import pytest
 from pydantic import BaseModel
 
-from cli.calling import call as call_command
-from durability import processes
 from generation.recorded_model import COST, PRICES, URL
 from generation.test_telemetry import Told, of
 from generation.test_telemetry import listen as listen  # noqa: PLC0414 (a fixture)
@@ -30,7 +27,6 @@ from starfish_storage.generation import Run
 from starfish_storage.portal import call
 from starfish_storage.runs import RunState
 
-PROGRAM = str(Path(__file__).with_name("recording_process.py"))
 Place = tuple[str, str | None]
 
 
@@ -360,32 +356,6 @@ def test_versions_say_what_is_still_good(store: str) -> None:
     assert made(1, lambda number: number)(3) == 3
     assert made(1, lambda number: 2 * number)(3) == 3
     assert made(2, lambda number: 2 * number)(3) == 6
-
-
-def test_processes_pay_once_and_take_over_from_one_that_was_killed(tmp_path: Path) -> None:
-    store, paid = str(tmp_path / "store"), tmp_path / "paid"
-
-    def start(what: str, question: str) -> subprocess.Popen[str]:
-        return processes.start([PROGRAM], STORE=store, PAID=str(paid), WHAT=what, QUESTION=question)
-
-    def hang(question: str) -> subprocess.Popen[str]:
-        process = start("hang", question)
-        assert process.stdout is not None
-        assert process.stdout.readline() == "asked\n"
-        return process
-
-    with hang("Paris") as hanging, start("call", "Paris") as waiting:
-        hanging.kill()
-        assert waiting.communicate(timeout=60) == ("about Paris\n", "")
-    with hang("Bern") as hanging:
-        hanging.kill()
-    variables = {"STARFISH_STORAGE_URI": store, "STORE": store, "PAID": str(paid), "WHAT": "call", "QUESTION": ""}
-    assert call_command("resume", "last", "--quiet", environment=variables).status == 0
-    assert paid.read_text("utf-8").split() == ["Paris", "Paris", "Bern", "Bern"]
-    with start("fork", "Bern") as forking:
-        assert forking.communicate(timeout=60) == ("", "")
-        assert forking.wait() == 0
-    assert paid.read_text("utf-8").split() == ["Paris", "Paris", "Bern", "Bern"], "what resume has stored"
 
 
 def test_telemetry_is_told_of_recorded_calls(store: str, told: Told) -> None:

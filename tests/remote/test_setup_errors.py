@@ -86,7 +86,7 @@ async def test_a_missing_database(postgres_uri: str, memory_path: Path) -> None:
 
 async def test_a_user_who_may_not_make_the_schema(postgres_uri: str, user: str, memory_path: Path) -> None:
     said = await refused(as_user(postgres_uri, user, PASSWORD), memory_path, StoreOpenError)
-    assert "grant CREATE on the database, or make the schema for it" in said
+    assert "grant CREATE on the database, make the schema for it, or let" in said
 
 
 async def test_a_user_who_may_not_use_the_schema(postgres_uri: str, user: str, memory_path: Path) -> None:

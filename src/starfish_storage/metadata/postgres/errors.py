@@ -7,6 +7,7 @@ tables and constraints are passed on, and the original is kept neither as the ca
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import ssl
 from typing import TypeVar
@@ -131,7 +132,10 @@ def _reason_not_opened(error: BaseException, place: str) -> str | None:  # noqa:
         from_uri = f"the URI ({', '.join(named)})" if named else "the URI"
         return f"the server refused a setting that {from_uri} or PGOPTIONS gives ({kind_of(error)})"
     if isinstance(error, asyncpg.InsufficientPrivilegeError):
-        return "the user may not make or use the schema; grant CREATE on the database, or make the schema for it"
+        return (
+            "the user may not make or use the schema; grant CREATE on the database, make the schema for it, or let the "
+            "schema's owner open the store first"
+        )
     if isinstance(error, socket.gaierror):
         return "there is no host of that name; see the URI and PGHOST"
     if _needs_tls(error):
@@ -166,7 +170,8 @@ def translate(error: BaseException, place: str) -> StorageError:  # noqa: PLR091
     if isinstance(error, asyncpg.DataCorruptedError | asyncpg.IndexCorruptedError):
         return StoreDamagedError(place, f"PostgreSQL says that it is damaged ({kind_of(error)}); restore a backup")
     if isinstance(error, asyncpg.InsufficientPrivilegeError):
-        return StorageError(f"{place!r}: the user lacks a privilege for this call; grant it. Nothing was written.")
+        lacking = f"the user lacks a privilege for this call{_denied(error)}"
+        return StorageError(f"{place!r}: {lacking}; grant it. Nothing was written.")
     if isinstance(error, _REFUSED):
         return not_opened(error, place)  # on a new connection, after an earlier one was lost
     return StorageError(f"{place!r}: {kind_of(error)}; nothing was written.")
@@ -187,6 +192,12 @@ def kind_of(error: BaseException) -> str:
 def _code(error: BaseException) -> str | None:
     code = getattr(error, "sqlstate", None)
     return code if isinstance(code, str) else None
+
+
+def _denied(error: asyncpg.InsufficientPrivilegeError) -> str:
+    """Return what the server says was denied, if it says so in English: it names a table and quotes nothing."""
+    found = re.match(r"permission denied for \w+ \w+", str(error))
+    return "" if found is None else f" ({found[0]})"
 
 
 def _needs_tls(error: BaseException) -> bool:

@@ -107,6 +107,24 @@ def test_a_function_that_is_called_uses_the_face_in_its_thread(tmp_path: Path) -
         assert "would wait for itself" in str(group)
 
 
+def test_what_it_says_to_call_next_is_of_this_face(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def failing(n: int) -> None:
+        raise ValueError(n)
+
+    for _ in range(2):
+        sync.generate(failing, [{"n": 1}, {"n": 2}], store=tmp_path / "store", project="p", master_job_id="r", retry=1)
+    assert "to do so: sync.retry('r', function, store=...)\n" in capsys.readouterr().err
+
+    def paid(n: int, context: Context) -> dict[str, int]:
+        context.log_usage(cost=1)
+        return {"n": n}
+
+    run = sync.generate(
+        paid, [{"n": n} for n in range(3)], store=tmp_path / "store", project="p", max_cost=1, max_concurrency=1
+    )
+    assert f"sync.resume({run.master_job_id!r}, function, store=...) continues it" in capsys.readouterr().err
+
+
 def test_inputs_and_steps_are_as_always(tmp_path: Path) -> None:
     async def inputs() -> AsyncIterator[dict[str, int]]:
         for n in range(3):

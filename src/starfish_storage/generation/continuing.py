@@ -12,6 +12,7 @@ from starfish_storage.generation.calling import BoundFunction
 from starfish_storage.generation.notebooks import is_notebook
 from starfish_storage.interface import Storage
 from starfish_storage.keys import request_config_key
+from starfish_storage.portal import is_in_portal
 from starfish_storage.uri import FILE_SCHEME, path_of_file_uri, without_password
 
 _is_said_elsewhere: ContextVar[bool] = ContextVar("starfish_storage_continuation", default=False)
@@ -43,7 +44,7 @@ def how_to_continue(storage: Storage, run_id: str, function: BoundFunction, *, b
     if by_program and is_notebook():
         again = "run the cell again to continue"
     if not function.is_found_by_name:
-        return again or f"resume(storage, {run_id!r}, function) continues it"
+        return again or f"{_call('resume', run_id, ', function')} continues it"
     command = _command("resume", storage, run_id)
     return f"{again}, or: {command}" if again else f"continue with: {command}"
 
@@ -61,10 +62,17 @@ def how_to_retry(storage: Storage, run_id: str, function: BoundFunction, failed:
     """
     if _is_said_elsewhere.get():
         return None
-    call = f"retry(storage, {run_id!r}{'' if function.is_found_by_name else ', function'})"
+    call = _call("retry", run_id, "" if function.is_found_by_name else ", function")
     how = f"{call}, or: {_command('retry', storage, run_id)}" if function.is_found_by_name else call
     what = "1 of its inputs" if failed == 1 else f"{failed:,} of its inputs"
     return f"run {run_id!r} has ended; {what} failed, and this call ran none of them again; to do so: {how}"
+
+
+def _call(name: str, run_id: str, function: str) -> str:
+    """Return a call as the program makes its calls: a synchronous one has no storage to await."""
+    if is_in_portal():
+        return f"sync.{name}({run_id!r}{function}, store=...)"
+    return f"{name}(storage, {run_id!r}{function})"
 
 
 def _command(name: str, storage: Storage, run_id: str) -> str:

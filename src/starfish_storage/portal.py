@@ -167,9 +167,8 @@ class _PortalCall(Generic[Result]):
         finally:
             if self._task is not None:
                 del self._portal.calls[self._task]
-            if not (
-                self._is_of_daemon and self._portal.is_ending
-            ):  # else such a thread would show that it was cancelled
+            # A daemon thread would show that it was cancelled.
+            if not (self._is_of_daemon and self._portal.is_ending):
                 self._done.release()
 
 

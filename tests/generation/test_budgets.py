@@ -95,6 +95,17 @@ async def test_the_first_calls_go_carefully_and_costs_that_nobody_knows_of_hold_
     assert (run.cost, run.inputs) == (7, {"completed": 7, "pending": 93})
 
 
+async def test_a_sum_of_floats_that_is_a_little_less_than_the_limit_ends_the_run(storage: Storage) -> None:
+    async def cheap(n: int, context: Context) -> dict[str, Any]:
+        context.log_usage(cost=0.1)
+        return {"n": n}
+
+    async with asyncio.timeout(20):
+        run = await start(storage, cheap, numbers(20), max_concurrency=5, max_cost=1.0)
+    assert (run.stop_reason, run.inputs) == ("max_cost 1 reached", {"completed": 10, "pending": 10})
+    assert 0.999 < run.cost < 1.0, "ten times a tenth"
+
+
 @pytest.mark.slow
 async def test_a_reservation_goes_with_a_killed_worker(store: str) -> None:
     """Of a call that takes for ever: another worker begins at once, and spends what there is."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 
-from starfish_storage.runs import Budget
+from starfish_storage.runs import Budget, is_spent
 
 _REMEMBERED = 200  # attempts whose cost says what the next one may cost
 _HIGH = 0.9  # of these, so many cost no more than what is expected
@@ -35,7 +35,7 @@ class Spending:
     @property
     def is_over(self) -> bool:
         """Whether the limit is reached."""
-        return self._limit is not None and self.total >= self._limit
+        return self._limit is not None and is_spent(self._limit, self.total)
 
     def report(self, cost: float) -> None:
         """Add the cost of a call. Any thread may call this."""

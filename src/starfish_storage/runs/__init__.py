@@ -10,7 +10,7 @@ from starfish_storage.runs.annotations import (
     is_accepted,
     verdict_of,
 )
-from starfish_storage.runs.budgets import Budget
+from starfish_storage.runs.budgets import Budget, is_spent
 from starfish_storage.runs.calls import MOST_NOTES, CallCounts, CallNote, StepSource
 from starfish_storage.runs.drains import WorkingWorker
 from starfish_storage.runs.exchanges import RecordedCall
@@ -107,6 +107,7 @@ __all__ = [
     "holding",
     "input_job_id",
     "is_accepted",
+    "is_spent",
     "limit_name",
     "output_record_uid",
     "status_of_input",

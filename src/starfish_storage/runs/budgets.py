@@ -8,6 +8,15 @@ from dataclasses import dataclass
 _NOTHING = 1e-9  # of a budget: what is left of a sum of floats
 
 
+def is_spent(most: float, cost: float) -> bool:
+    """Return whether a run has cost what it may: wherever `Budget.room` has none for what is left of a sum of floats.
+
+    >>> is_spent(3.0, sum([0.01] * 300)), is_spent(3.0, 2.99)
+    (True, False)
+    """
+    return most - cost <= 2 * _NOTHING * most  # twice: workers add up the same costs in other orders
+
+
 @dataclass(frozen=True, slots=True)
 class Budget:
     """What a run may cost, and what a worker knows of the costs of its inputs.

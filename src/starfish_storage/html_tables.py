@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 _MOST_ROWS = 20
@@ -38,6 +39,8 @@ def _row(tag: str, cells: Sequence[object]) -> str:
 def _text(value: object) -> str:
     if isinstance(value, dict):
         value = ", ".join(f"{name}: {count}" for name, count in value.items())  # pyright: ignore[reportUnknownVariableType] (any)
+    elif isinstance(value, datetime):
+        value = f"{value:%Y-%m-%d %H:%M:%S}Z"
     text = "" if value is None else str(value)
     return html.escape(text if len(text) <= _LONGEST_CELL else f"{text[:_LONGEST_CELL]}...")
 
@@ -56,5 +59,5 @@ class ShownRecords(list[Any]):
 
     def _repr_html_(self) -> str:
         """Return the table, as notebooks show it."""
-        rows = [(one.record_uid, one.status, f"{one.start_time:%Y-%m-%d %H:%M:%S}Z", one.error_message) for one in self]
+        rows = [(one.record_uid, one.status, one.start_time, one.error_message) for one in self]
         return html_table(("record", "status", "start time", "error"), rows)

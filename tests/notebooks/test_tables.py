@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -58,4 +59,6 @@ def test_tables_are_small_and_escaped() -> None:
     assert "&lt;11&gt;" not in rows._repr_html_(), "no more than twelve columns"
     assert len(ShownRows([{"a": "x" * 10_000}])._repr_html_()) < 1_000
     assert [record] == ShownRecords([record])
+    made = Project(name="p", created_when=datetime(2026, 1, 31, 12, tzinfo=UTC), updated_when=record.start_time)
+    assert ">2026-01-31 12:00:00Z<" in made._repr_html_()
     assert "_repr_html_" not in Project(name="p").model_dump()

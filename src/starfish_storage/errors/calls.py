@@ -194,7 +194,7 @@ class RunFinishedError(StorageError):
 
 
 class RunIncompleteError(StorageError):
-    """The run stopped before all its inputs were stored, so it needs them again.
+    """Not all inputs of the run are stored, so resuming it needs them again.
 
     Attributes:
         id: the id of the run.
@@ -205,9 +205,9 @@ class RunIncompleteError(StorageError):
 
     def __init__(self, id: str, stored: int) -> None:
         super().__init__(
-            f"run {shorten(id)} stopped after storing {stored} of its inputs, and there may be more. Give the inputs "
-            "again with resume(..., inputs=...) (--inputs FILE), or pass inputs=[] (an empty file) if there "
-            "are no more."
+            f"{stored} inputs of run {shorten(id)} are stored, and there may be more: it stopped before its inputs "
+            "ended, or another process is still reading them; then wait for that. Give the inputs again with "
+            "resume(..., inputs=...) (--inputs FILE), or pass inputs=[] (an empty file) if there are no more."
         )
         self.id = id
         self.stored = stored

@@ -121,6 +121,8 @@ def _note_inherited() -> None:
             connection.in_transaction  # noqa: B018 (a connection that was closed says so)
         except apsw.ConnectionClosedError:
             continue
+        except apsw.ThreadingViolationError:
+            pass  # another thread was in a call at the moment of the fork: it is open
         if file_id is not None:
             _inherited.add(file_id)
     _opened.clear()

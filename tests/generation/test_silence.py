@@ -65,7 +65,7 @@ async def test_what_a_store_that_hangs_has_not_answered_is_kept(
         assert sorted(paid) == list(range(FIRST + SLOTS))
         print(file=process.stdin, flush=True)
         paid += [int(process.stdout.readline().split()[1]) for _ in range(COUNT - len(paid))]  # claimed ahead
-        wait_until(lambda: lines_in(spools) == 1 + COUNT - FIRST, "what is unanswered in the spool")
+        wait_until(lambda: lines_in(spools) > COUNT - FIRST, "what is unanswered in the spool")
         if patience == SHORT:  # generate ends; its storage may take longer to close
             assert process.stderr is not None
             wait_until(lambda: not is_locked(spools), "the end of the run")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import _thread
 import asyncio
 import contextvars
 import gc
+import signal
 import threading
 import traceback
 from collections.abc import AsyncIterator
@@ -165,10 +165,12 @@ def test_a_context_manager_is_entered_and_left() -> None:
 
 def test_an_interrupted_call_is_cancelled_and_waited_for() -> None:
     seen: list[str] = []
+    main = threading.main_thread().ident
+    assert main is not None
 
     async def work() -> None:
         try:
-            _thread.interrupt_main()  # as Ctrl-C
+            signal.pthread_kill(main, signal.SIGINT)  # not interrupt_main(), which wakes nobody who waits for a lock
             await asyncio.sleep(1000)
         finally:
             await asyncio.sleep(0)

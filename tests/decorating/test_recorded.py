@@ -257,6 +257,8 @@ def test_what_cannot_be_an_input_is_refused(store: str) -> None:
         (Client(), "'question': JSON cannot hold it"),
         ({"a"}, "kind set"),
         (float("nan"), "kind nan"),
+        ({1: 2}, "'question': JSON cannot hold it as it is: the key 1 at"),
+        ([{"a": ({None: 2},)}], "the key None at"),
         ({"api_key": "sk-abcdefghijklmnopqrstuvwxyz0123456789"}, "secret"),
     ):
         with pytest.raises(InvalidInputError, match=said):

@@ -110,6 +110,9 @@ class Arguments:
             if kind not in _KINDS:
                 reason = f"JSON cannot hold it as it is: {places[0]} is of kind {kind}"
                 raise self._refused(name, reason, _REMEDY.format(name))
+        if notes.key is not None:  # or {1: ...} and {"1": ...} would be one input
+            reason = f"JSON cannot hold it as it is: the key {notes.key} is not a text"
+            raise self._refused(name, reason, _REMEDY.format(name))
         return found
 
     def _refused(self, name: str, reason: str, remedy: str) -> InvalidInputError:

@@ -169,9 +169,9 @@ def recorded(
     one tries again. Equal calls at the same time pay once, in all processes at the store. Nothing is opened before the
     first call; what is open is closed at the end of the program.
 
-    The calls of a function are the inputs of one run, as long as its code and configuration stay the same: with other
-    code it has another run, and nothing stored there. The answers of models that a recording client has stored are used
-    again by that as well.
+    The calls of a function are the inputs of one run, as long as its code, the values that it is closed over and its
+    configuration stay the same: with other code it has another run, and nothing stored there. The answers of models
+    that a recording client has stored are used again by that as well.
 
     Args:
         store: where the store is, as `open_storage` takes it; made by the first call.

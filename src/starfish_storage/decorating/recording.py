@@ -70,7 +70,8 @@ class Function:
 
     def run_id(self) -> str:
         """Return the id of its run: of this name, code and configuration. Reads files, so call it in a thread."""
-        code = code_identity(self.call) if self.version is None else f"version {self.version}"
+        # Two closures of one code return different results.
+        code = code_identity(self.call, with_closures=True) if self.version is None else f"version {self.version}"
         name = self.name.rpartition("/")[2]  # the program may lie elsewhere on another machine
         digest = canonical_hash({"name": name, "code": code, "config": dict(self.config)}, "config")
         stem = re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")[:40] or "function"

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
+from starfish_storage.generation.closures import Closures
 from starfish_storage.redaction import names_secret
 
 _MOST_PARTS = 10_000  # a guard: a program that names more is known by the first so many
@@ -32,7 +33,7 @@ _IMPORT_NAME = dis.opmap["IMPORT_NAME"]
 _PLAIN = (str, bytes, int, float, complex, bool, type(None), type(Ellipsis))
 
 
-def code_identity(function: Callable[..., Any]) -> str:
+def code_identity(function: Callable[..., Any], *, with_closures: bool = False) -> str:
     """Return the SHA-256 of the code of a function and of all code of the program that it names, in hex.
 
     The code is what Python has compiled, so a function typed into an interpreter has an identity too, and a comment
@@ -40,8 +41,12 @@ def code_identity(function: Callable[..., Any]) -> str:
     other modules of the program; what wraps them (`functools.partial`, decorators, methods of objects); their
     defaults, and the texts, patterns and constants that they name. Of the standard library and of installed packages
     only the names count. Another version of Python compiles the same text to another code.
+
+    Args:
+        function: the function.
+        with_closures: whether the values of the variables count that the functions take from those around them.
     """
-    return code_parts(function).identity
+    return _Parts(function, with_closures=with_closures).found().identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +78,14 @@ def code_parts(function: Callable[..., Any]) -> CodeParts:
 class _Parts:
     """Walks from a function to all that it names, breadth first, in an order that depends on the code alone."""
 
-    def __init__(self, first: object) -> None:
+    def __init__(self, first: object, *, with_closures: bool = False) -> None:
         self._waiting = deque[object]([first])
         self._seen = {id(first)}
         self._hash = hashlib.sha256()
         self._part = hashlib.sha256()  # of the part that is added now, without the constants that it names
         self._kept: list[object] = []  # else an object of the walk could end, and another get its id
         self._found = _PartsFound()
+        self._closures = Closures(_constant) if with_closures else None
 
     def found(self) -> CodeParts:
         for _ in range(_MOST_PARTS):
@@ -90,6 +96,8 @@ class _Parts:
             self._part = hashlib.sha256()
             self._add(part)
             self._found.add(part, self._part.hexdigest())
+        if self._closures is not None:
+            self._write(*self._closures.lines())
         return self._found.parts(self._hash.hexdigest())
 
     def _follow(self, parts: Iterable[object]) -> None:
@@ -141,6 +149,8 @@ class _Parts:
         found = _named_by(function)
         self._write_constants(f"{_module_name(function.__module__)}:", found)
         self._found.add_imports(function.__code__)
+        if self._closures is not None:
+            self._closures.add(function)
         wrapped = vars(function).get("__wrapped__")
         self._follow(filter(_has_code, (*defaults, *keywords.values(), *found.values(), wrapped)))
         # ``parsing.parse(text)`` names a module of the program, and something in it.

@@ -35,11 +35,13 @@ class Notes:
         counts: how many values of each kind were converted.
         paths: where the first of each kind stood.
         problem: the place and the reason of the first part that nothing can convert; None if all could be.
+        key: the first key that is a number, a boolean or None, and its place: JSON has its text; None: all are texts.
     """
 
     counts: dict[str, int] = field(default_factory=dict[str, int])
     paths: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     problem: str | None = None
+    key: str | None = None
 
     def add(self, kind: str, place: _Place) -> None:
         """Note a conversion. A kind may be the name of a foreign class, which can be any text."""
@@ -154,6 +156,8 @@ class _Walk:
             self._note_problem(top.place, f"making text of a key raised {text_of_error(error)}")
             name, is_changed = _repr(key, _LONGEST_REASON), True
         place = (top.place, f".{name}")
+        if self._notes.key is None and not issubclass(type(key), str):
+            self._notes.key = f"{_repr(key, _LONGEST_REASON)} at {_path(top.place)}"
         if name in made:
             again, is_changed, first = top.repeated.get(name, 1) + 1, True, name
             while (name := f"{first} ({again})") in made:

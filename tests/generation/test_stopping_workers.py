@@ -35,8 +35,9 @@ def heard(monkeypatch: pytest.MonkeyPatch) -> Iterator[asyncio.Event]:
     monkeypatch.setattr(lease, "_BEAT_SECONDS", 0.05)
     handler, logger = Heard(), logging.getLogger(stopping.__name__)
     logger.addHandler(handler)
-    monkeypatch.setattr(logger, "level", logging.INFO)
+    logger.setLevel(logging.INFO)  # which also forgets what it has found to be switched off
     yield handler.event
+    logger.setLevel(logging.NOTSET)
     logger.removeHandler(handler)
 
 

@@ -101,14 +101,14 @@ def test_an_input_is_finished_while_its_worker_is_taken_for_dead(store: Store, h
 
 
 def test_a_worker_is_taken_for_dead_while_it_finishes_an_input(store: Store, held: list[ClaimedInput]) -> None:
-    """What it has finished stays so; what it has claimed in the same step is given back."""
+    """Who removes it waits for nothing. What it has finished stays so; what it has claimed then is given back later."""
     worker, remover = store.transaction(), store.transaction()
     done = finishing(held[0])
     worker.make(done.apply)
     assert done.claimed is not None
-    removed = remover.begin_waiting(remove, worker)
+    assert remover.make(remove) == 0
     worker.commit()
-    assert removed.result() == 2
+    assert remover.make(remove) == 2
     remover.commit()
     assert store.counts() == {"completed": 1, "pending": 2}
 

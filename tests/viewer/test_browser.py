@@ -199,7 +199,7 @@ async def _change_the_theme(seen: BrowserPage) -> None:
         ".observe({type: 'paint', buffered: true})"
     )
     await page.goto("/keys")
-    await page.wait_for_function("window.painted")
+    await page.wait_for_function("() => window.painted")
     assert await page.evaluate("window.painted") == light  # though the system asks for the dark one
     await page.keyboard.press("t")
     await seen.look("light")

@@ -13,14 +13,12 @@ from typing import Any
 
 from starfish_storage.identifiers import fold
 from starfish_storage.interface.rows import AttemptRow, ClaimedInputRow, FinishedInputRow, RecordRow
-from starfish_storage.metadata import values
 from starfish_storage.metadata.claiming import Claiming, Refreshing
 from starfish_storage.metadata.finishing import Finishing
 from starfish_storage.metadata.operations import WriteOperation
 from starfish_storage.metadata.postgres.connection import PostgresConnection
 from starfish_storage.metadata.queries import Queries, postgres_queries
 from starfish_storage.metadata.row import Row
-from starfish_storage.times import utc_now
 
 _MOST_PARTS = 3  # a group that would fall into more is written as one
 _Worker = tuple[str, str]
@@ -36,7 +34,7 @@ class WholeGroup:
         finishing: the outcomes of inputs.
         claiming: the claims beside those of outcomes.
         refreshing: runs whose counts are brought up to date.
-        now: when it was written.
+        now: the latest time that any of its calls was given.
     """
 
     records: list[RecordRow] = field(default_factory=list[RecordRow])
@@ -57,7 +55,7 @@ class WholeGroup:
         Raises:
             Exception: the driver's; nothing was written, unless the connection was lost.
         """
-        self.now = values.timestamp("now", utc_now())
+        self.now = max((one.now for one in (*self.finishing, *self.claiming, *self.refreshing)), default="")
         records, finished = self.records, [one.plain_rows() for one in self.finishing]
         given = (
             *group,

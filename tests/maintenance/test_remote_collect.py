@@ -84,10 +84,10 @@ async def test_removals_left_behind_are_made(on_postgres: RemoteStore, week_late
 KILLED_BEFORE_REMOVING = """
 import asyncio, os, signal, sys
 from starfish_storage import open_storage
-from starfish_storage.metadata.postgres.commit import PostgresCommit
+from starfish_storage.metadata.postgres.data_removals import DataRemovals
 async def main():
     async with open_storage(*sys.argv[1:]) as storage:
-        PostgresCommit._remove_data = lambda self: os.kill(os.getpid(), signal.SIGKILL)
+        DataRemovals.make = lambda self: os.kill(os.getpid(), signal.SIGKILL)
         await storage.delete_master_job("m1")
 asyncio.run(main())
 """

@@ -32,6 +32,6 @@ async def test_a_connection_has_the_name_of_its_worker(
         postgres_server.execute(
             f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '{name}'"
         )
-        await ledger.save_worker(worker, 60)
+        await ledger.request_stop(MASTER_JOB, None)  # through it, unlike a lease that is renewed
         assert postgres_server.execute(NAMES) == [[name]]
     assert sessions(postgres_server) == 0

@@ -27,6 +27,7 @@ async def main(store: str, count: int, patience: float) -> None:
             if len(in_flight) == SLOTS:
                 while (await storage.ledger.count_inputs(RUN)).get("pending"):
                     await asyncio.sleep(0.01)  # until the others are claimed, ahead of their calls
+                await storage.ledger.refresh_run(RUN, datetime.now(UTC))  # behind the answer to that claim
                 print("all in flight", flush=True)  # noqa: T201
                 await asyncio.to_thread(sys.stdin.readline)
                 stopped.set()

@@ -121,7 +121,7 @@ class IndexFile:
     def _prepare(self) -> None:
         connection = self._connection
         with self.translated():
-            connection.pragma("journal_mode", "wal")
+            self._keep_a_log()
             connection.pragma("synchronous", "normal")  # a power cut may take the last moments, and tears nothing
             connection.pragma("cache_size", -16384)
             connection.pragma("trusted_schema", "off")
@@ -135,6 +135,20 @@ class IndexFile:
             if connection.pragma("user_version") != FORM:
                 raise IndexDamagedError
         connection.set_busy_timeout(_BUSY_MS)
+
+    def _keep_a_log(self) -> None:
+        """Switch to a log. SQLite refuses at once where two do so together, since each would wait for the other."""
+        try:
+            self._connection.pragma("journal_mode", "wal")
+        except apsw.BusyError:
+            import tenacity  # not for everybody who reads
+
+            tenacity.Retrying(
+                retry=tenacity.retry_if_exception_type(apsw.BusyError),
+                wait=tenacity.wait_random(0.001, 0.02),
+                stop=tenacity.stop_after_delay(_OPENING_MS / 1000),
+                reraise=True,
+            )(self._connection.pragma, "journal_mode", "wal")
 
 
 @cache

@@ -56,6 +56,7 @@ class IndexFile:
             raise translate(error, path) from error
         try:
             with self.translated():
+                self._keep_a_log()  # first: whatever reads meanwhile is refused, and FTS5 then seems to be missing
                 self._connection.register_fts5_function("relevance", relevance)
             self._prepare()
         except BaseException:
@@ -121,7 +122,6 @@ class IndexFile:
     def _prepare(self) -> None:
         connection = self._connection
         with self.translated():
-            self._keep_a_log()
             connection.pragma("synchronous", "normal")  # a power cut may take the last moments, and tears nothing
             connection.pragma("cache_size", -16384)
             connection.pragma("trusted_schema", "off")

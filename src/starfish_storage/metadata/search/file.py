@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import cache
@@ -56,7 +57,8 @@ class IndexFile:
             raise translate(error, path) from error
         try:
             with self.translated():
-                self._keep_a_log()  # first: whatever reads meanwhile is refused, and FTS5 then seems to be missing
+                if not os.stat(path).st_size:  # whatever reads a new one meanwhile is refused, and FTS5 seems missing
+                    self._keep_a_log()
                 self._connection.register_fts5_function("relevance", relevance)
             self._prepare()
         except BaseException:
@@ -122,6 +124,7 @@ class IndexFile:
     def _prepare(self) -> None:
         connection = self._connection
         with self.translated():
+            self._keep_a_log()
             connection.pragma("synchronous", "normal")  # a power cut may take the last moments, and tears nothing
             connection.pragma("cache_size", -16384)
             connection.pragma("trusted_schema", "off")

@@ -44,6 +44,10 @@ ROOMS = {
 
 No module has the name of a function: importing it would hide the function.
 """
+APART = {
+    "importing_tools": ("curator", "data_designer", "distilabel", "inspect", "llm", "lm_eval", "sdg_hub", "starfish"),
+}
+"""The functions of a room that go to another module than the rest of it, by what is imported."""
 FACES = ("Storage", "RunLedger", "AnnotationStore", "StoreTransfer", "RowTransfer")
 """What a storage hands out, itself first."""
 
@@ -73,9 +77,12 @@ def modules() -> dict[str, str]:
     made = {f"{name}.py": text for name, text in faces.modules()}
     homes = {"Store": "stores"} | {name: faces.home(name) for name in FACES}
     for room, target in ROOMS.items():
+        places = {f"import_{tool}": apart for apart, tools in APART.items() for tool in tools}
         functions = dict(_functions(room))
-        homes |= dict.fromkeys(functions, target)
-        made[f"{target}.py"] = _module_of_functions(room, functions)
+        homes |= {name: places.get(name, target) for name in functions}
+        for module in dict.fromkeys(homes[name] for name in functions):
+            own = {name: node for name, node in functions.items() if homes[name] == module}
+            made[f"{module}.py"] = _module_of_functions(room, own)
     made["__init__.py"] = _package(homes)
     return {name: _formatted(text) for name, text in made.items()}
 

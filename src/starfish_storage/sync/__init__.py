@@ -43,17 +43,14 @@ if TYPE_CHECKING:
         set_priority,
         stop_worker,
     )
-    from starfish_storage.sync.importing import (
-        import_batch,
+    from starfish_storage.sync.importing import import_batch, import_dataset, import_file, import_path
+    from starfish_storage.sync.importing_tools import (
         import_curator,
         import_data_designer,
-        import_dataset,
         import_distilabel,
-        import_file,
         import_inspect,
         import_llm,
         import_lm_eval,
-        import_path,
         import_sdg_hub,
         import_starfish,
     )
@@ -123,17 +120,14 @@ _HOMES = {
         "set_priority",
         "stop_worker",
     ],
-    "importing": [
-        "import_batch",
+    "importing": ["import_batch", "import_dataset", "import_file", "import_path"],
+    "importing_tools": [
         "import_curator",
         "import_data_designer",
-        "import_dataset",
         "import_distilabel",
-        "import_file",
         "import_inspect",
         "import_llm",
         "import_lm_eval",
-        "import_path",
         "import_sdg_hub",
         "import_starfish",
     ],

@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 import time
+import traceback
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,14 +34,11 @@ def main() -> int:
     directory = options.workdir / f"run-{os.getpid()}"
     directory.mkdir(parents=True)
     try:
-        markdown = _measure(options, directory, python)
-        print(markdown)
-        if options.output is not None:
-            put_into(options.output, markdown)
+        failed = _measure(options, directory, python)
     finally:
         print("removing what was written", file=sys.stderr)
         shutil.rmtree(directory, ignore_errors=True)
-    return 0
+    return 1 if failed else 0
 
 
 def _parse() -> argparse.Namespace:
@@ -68,7 +66,8 @@ def _parse() -> argparse.Namespace:
     return options
 
 
-def _measure(options: argparse.Namespace, directory: Path, python: str | None) -> str:
+def _measure(options: argparse.Namespace, directory: Path, python: str | None) -> list[str]:
+    """Print each table as soon as it is measured, write all of them at the end, and return the parts that failed."""
     begun = time.monotonic()
     if file_system(directory) in ("tmpfs", "ramfs"):
         print("the working directory is in memory: syncing costs nothing there; give --workdir", file=sys.stderr)
@@ -80,12 +79,28 @@ def _measure(options: argparse.Namespace, directory: Path, python: str | None) -
             peer_facts = run.peer.turn("versions")
             facts["Starfish's environment"] = ", ".join(f"{name} {value}" for name, value in peer_facts.items())
         tables: list[Table] = []
+        failed: list[str] = []
         for name, measure in PARTS.items():
             if options.only is None or name in options.only:
-                tables += measure(run)
+                try:
+                    found = measure(run)
+                except Exception:  # an hour's other tables are worth having; the exit code tells of it
+                    traceback.print_exc()
+                    failed.append(name)
+                    continue
+                tables += found
+                print(*(table.markdown() for table in found), sep="\n", flush=True)
     finally:
         run.close()
-    return results_markdown(_command(options), facts, tables, (time.monotonic() - begun) / 60)
+    heading, everything = (
+        results_markdown(_command(options), facts, those, (time.monotonic() - begun) / 60) for those in ([], tables)
+    )
+    print(heading)
+    if options.output is not None:
+        put_into(options.output, everything)
+    if failed:
+        print(f"these parts failed, and their tables are missing: {', '.join(failed)}", file=sys.stderr)
+    return failed
 
 
 def _sizes(options: argparse.Namespace) -> Sizes:

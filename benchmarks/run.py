@@ -75,10 +75,10 @@ class Sizes:
 
 
 FULL = Sizes(
-    rounds=5,
-    records=10_000,
-    single_records=2000,
-    peer_records=1500,
+    rounds=4,
+    records=4000,
+    single_records=1000,
+    peer_records=1000,
     warm_up=1500,
     peer_warm_up=300,
     reads=2000,
@@ -89,16 +89,16 @@ FULL = Sizes(
     deleted=200_000,
     imports=10,
     imported=100_000,
-    calls=20_000,
+    calls=10_000,
     resumed=100_000,
     left=1000,
     kills=20,
     exports=100_000,
     peer_exports=10_000,
     factory_inputs=2000,
-    remote_rounds=3,
-    remote_records=6000,
-    remote_single=250,
+    remote_rounds=2,
+    remote_records=4000,
+    remote_single=100,
     remote_inputs=6000,
 )
 

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 from benchmarks.run import LAYOUTS, Run
 from benchmarks.tables import Series, Table, ratio, seconds
 
+_ROUNDS = 3
+
 
 class _Form(NamedTuple):
     """A form that is measured.
@@ -75,7 +77,7 @@ def measure_exporting(run: Run) -> list[Table]:
 def _measure(run: Run, ours: Any, raw: Any, stores: dict[str, str], form: _Form) -> tuple[str, ...]:
     taken: dict[str, list[float]] = {"loop": [], "library": [], **{layout: [] for layout in LAYOUTS}}
     peak = 0.0
-    for _ in run.rounds(f"export, {form.what}"):
+    for _ in run.rounds(f"export, {form.what}", min(_ROUNDS, run.sizes.rounds)):
         files = stores["files"]
         loop = raw.turn("export", directory=files, target=f"{files}-raw.{form.ending}", way=form.way)
         taken["loop"].append(loop["seconds"])

@@ -39,7 +39,7 @@ _WORK = (
     _Work("`save_record`, 50 callers", 50, None, 1, 1500),
     _Work("`save_record`, 100 callers", 100, None, 1, 1500),
     _Work("`generate`, 50 calls of 20 ms", 50, 0.02, 1, 400),
-    _Work("`generate`, 50 calls of 1 s", 50, 1.0, 0.25, None),
+    _Work("`generate`, 50 calls of 1 s", 50, 1.0, 0.375, None),
 )
 
 

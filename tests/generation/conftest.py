@@ -20,6 +20,7 @@ from starfish_storage.interface import Storage
 
 _OF_THE_LEDGER = frozenset(
     {
+        "test_completed_hashes",
         "test_attempts",
         "test_budgets",
         "test_context",

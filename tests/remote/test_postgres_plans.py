@@ -11,13 +11,13 @@ LISTS = (
     "list_segments", "list_requests", "find_reply_in_store",
     "scan_records", "scan_records_after", "scan_records_back", "scan_records_before",
     "whole_execution_jobs", "whole_execution_jobs_after", "page_of_projects",
-    "list_annotations_of_run", "list_unreviewed",
+    "page_of_completed_hashes", "list_annotations_of_run", "list_unreviewed",
 )  # fmt: skip
 """Read in the order of an index; those of projects are few, and sorted."""
 
 OVER_AN_INDEX = (
     *LISTS, "get_project", "get_master_job", "get_execution_job", "get_record", "locate_data", "get_borrower",
-    "get_record_data", "completed_config_hashes", "count_records", "count_inputs", "get_run", "list_known_inputs",
+    "get_record_data", "count_records", "count_inputs", "get_run", "list_known_inputs",
     "save_records", "save_rows_of_records", "note_data", "save_record", "save_execution_job", "end_execution_job",
     "end_execution_jobs", "lock_inputs", "finish_inputs", "save_attempts", "claim_input", "claim_inputs", "get_input",
     "finish_input",

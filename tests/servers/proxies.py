@@ -28,6 +28,7 @@ class TcpProxy:
     def __init__(self, host: str, port: int) -> None:
         self.port = free_port()
         self.connections = 0  # as many as were ever accepted
+        self.forwarded = 0  # bytes, in both directions
         self._target = (host, port)
         self._writers: set[asyncio.StreamWriter] = set()
         self._handlers: set[asyncio.Task[None]] = set()
@@ -35,6 +36,7 @@ class TcpProxy:
         self._loop = asyncio.new_event_loop()
         self._flowing = asyncio.Event()
         self._flowing.set()
+        self._pause = 0.0  # after each piece
         self._thread = threading.Thread(target=self._loop.run_forever, name="tcp-proxy", daemon=True)
         self._thread.start()
         self.allow()
@@ -69,6 +71,10 @@ class TcpProxy:
     def flow(self) -> None:
         """Forward again, first what has been held back."""
         self._loop.call_soon_threadsafe(self._flowing.set)
+
+    def slow_down(self, bytes_a_second: float) -> None:
+        """Forward so much at most, in each direction of each connection."""
+        self._pause = PIECE / bytes_a_second
 
     def close(self) -> None:
         self.refuse()
@@ -126,6 +132,9 @@ class TcpProxy:
             await self._flowing.wait()
             writer.write(piece)
             await writer.drain()
+            self.forwarded += len(piece)
+            if self._pause:
+                await asyncio.sleep(self._pause * len(piece) / PIECE)
         await self._flowing.wait()
         if writer.can_write_eof():
             writer.write_eof()

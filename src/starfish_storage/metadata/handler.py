@@ -22,11 +22,12 @@ from starfish_storage.interface import (
 )
 from starfish_storage.metadata import rows, selecting, values
 from starfish_storage.metadata.annotation_store import SQLAnnotationStore
+from starfish_storage.metadata.completed_hashes import completed_hashes
 from starfish_storage.metadata.database import Database
 from starfish_storage.metadata.deleting import Deleting
 from starfish_storage.metadata.ledger import RefuseInput, SQLRunLedger
 from starfish_storage.metadata.operations import NOTE_DATA, SAVE_ROWS, WriteOperation
-from starfish_storage.metadata.row import Row, only_values
+from starfish_storage.metadata.row import Row
 from starfish_storage.metadata.row_transfer import SQLRowTransfer
 from starfish_storage.metadata.rows import RowCodec
 from starfish_storage.metadata.shuffling import Shuffled
@@ -219,10 +220,7 @@ class SQLMetadataHandler(MetadataHandler):
 
     async def completed_config_hashes(self, master_job_id: str) -> set[str]:
         """See `ExecutionJobContract.completed_config_hashes`."""
-        parameters = (values.text("master_job_id", master_job_id),)
-        return await self._database.all(
-            self._queries["completed_config_hashes"], parameters, lambda found: set(only_values(found))
-        )
+        return await completed_hashes(self._database, values.text("master_job_id", master_job_id))
 
     # --- records --------------------------------------------------------------------------------------------------
 

@@ -235,7 +235,10 @@ class ExecutionJobContract(Face):
         )
 
     def completed_config_hashes(self, master_job_id: str) -> set[str]:
-        """Return the hashes of all inputs that have a ``completed`` execution job, in one query.
+        """Return the hashes of all inputs that have a ``completed`` execution job, without a call for each.
+
+        They are read in pages, so that ten million take long but stop nobody: of inputs that end or begin anew
+        meanwhile, the hashes may be among them or not.
 
         Raises nothing of its own.
         """

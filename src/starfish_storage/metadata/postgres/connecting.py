@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar, cast
 
+import asyncpg
+
 from starfish_storage.errors import StoreOpenError
 from starfish_storage.metadata.migrations import migrated_meanwhile
 from starfish_storage.metadata.postgres.address import PostgresAddress
@@ -141,7 +143,8 @@ async def answer_of(
     """Return what a statement answers, however long that takes, as long as the server works on it.
 
     A limit instead would either give up a deletion of millions of rows, or wait long for a server that is gone without
-    a word. So a server that is silent for a while is asked on another connection.
+    a word. So a server that is silent for a while is asked on another connection. While an answer arrives, however
+    slowly, it is not silent; that it waits for this end to take the answer it says of a broken connection too.
 
     Args:
         connection: where the statement was sent.
@@ -154,9 +157,13 @@ async def answer_of(
         Exception: the driver's.
     """
     task = asyncio.ensure_future(call)
+    traffic = connection.traffic()
     try:
         while not (await asyncio.wait((task,), timeout=seconds))[0]:
-            if not await _is_working(connection.get_server_pid(), seconds, connect_again):
+            before, traffic = traffic, connection.traffic()
+            if traffic != before or await _is_working(connection.get_server_pid(), seconds, connect_again):
+                continue
+            if not task.done() and connection.traffic() == traffic:
                 raise TimeoutError
         return task.result()
     finally:
@@ -168,6 +175,8 @@ async def answer_of(
 async def _is_working(pid: int, seconds: float, connect_again: Callable[[], Awaitable[Any]]) -> bool:
     try:
         other = await asyncio.wait_for(connect_again(), seconds)
+    except asyncpg.TooManyConnectionsError:
+        return True  # it answers; asked again, it has a connection left sooner or later
     except Exception:  # noqa: BLE001 (whatever it is, the server cannot be asked)
         return False
     try:

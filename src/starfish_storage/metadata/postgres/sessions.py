@@ -24,12 +24,39 @@ _NOT_SET_LATER = frozenset({_POOLERS_OWN, "options"})
 _LOOKS = 4
 
 
+class _Listening(asyncio.Protocol):
+    """Passes everything on to the driver, and counts what arrives: the driver tells only when an answer is complete."""
+
+    def __init__(self, driver: Any) -> None:
+        self._driver = driver
+        self.arrived = 0
+        for name in ("connection_lost", "eof_received", "pause_writing", "resume_writing"):
+            setattr(self, name, getattr(driver, name))
+
+    def data_received(self, data: bytes) -> None:
+        """Count what the server sent, and pass it on."""
+        self.arrived += len(data)
+        self._driver.data_received(data)
+
+
 class ServerSession(asyncpg.Connection):
     """A connection that knows which process of the server it talks to, through a pooler too."""
 
-    __slots__ = ("_process",)
+    __slots__ = ("_listening", "_process")
 
+    _listening: _Listening
     _process: int
+
+    def listen(self) -> None:
+        """Begin to count what arrives."""
+        transport: Any = self._transport
+        self._listening = _Listening(transport.get_protocol())
+        transport.set_protocol(self._listening)
+
+    def traffic(self) -> tuple[int, int]:
+        """Return how many bytes have arrived, and how many still wait to be sent: what changes, goes on."""
+        transport: Any = self._transport
+        return self._listening.arrived, int(transport.get_write_buffer_size())
 
     def set_process(self, pid: int) -> None:
         """Note the number of the server's process."""
@@ -74,6 +101,7 @@ async def open_session(address: PostgresAddress, seconds: float, settings: Mappi
         named = {name: value for name, value in wanted.items() if name == _POOLERS_OWN}
         session = await connect(address.dsn, server_settings=named, **driver)
     try:
+        session.listen()
         parameters.set_up(session._transport)  # noqa: SLF001 (the driver shows it nowhere else)
         await asyncio.wait_for(_settle(session, wanted), seconds)  # the server may fall silent at any moment
     except BaseException:

@@ -100,11 +100,6 @@ SELECT {execution_job.columns} FROM execution_jobs {index_of_inputs}
 WHERE master_job_id = :master_job_id AND status = :status AND run_config_hash = :run_config_hash
 ORDER BY creation_time DESC, job_id DESC
 
--- name: completed_config_hashes
--- Nearly all are different: to sort them here would take longer than to read them.
-SELECT run_config_hash FROM execution_jobs {index_of_statuses}
-WHERE master_job_id = :master_job_id AND status = 'completed' AND run_config_hash IS NOT NULL
-
 -- name: get_record
 SELECT {record.columns} FROM records WHERE record_uid IN (
 -- each row

@@ -106,6 +106,12 @@ WHERE pid = ANY (pg_blocking_pids(:pid)) AND usename = current_user AND applicat
   AND state = 'active' AND wait_event_type = 'Client'
   AND state_change < clock_timestamp() - :seconds::double precision * interval '1 second'
 
+-- name: page_of_completed_hashes
+-- Before one of them. The index has all that is asked for.
+SELECT run_config_hash FROM execution_jobs
+WHERE master_job_id = :master_job_id AND status = 'completed' AND run_config_hash < :before
+ORDER BY run_config_hash DESC LIMIT :limit
+
 -- name: is_working
 -- What waits for its client to take the answer does not.
 SELECT 1 FROM pg_stat_activity

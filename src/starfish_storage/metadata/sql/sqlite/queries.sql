@@ -306,6 +306,13 @@ WHERE kind = 'record_uid' AND EXISTS (
           WHERE other.output_ref = own.output_ref AND other.master_job_id <> own.master_job_id
             AND {borrows_data other}))
 
+-- name: page_of_completed_hashes
+-- Before a place in the index, in whose order the rows mostly lie; the hashes themselves have none.
+SELECT run_config_hash, creation_time, job_id FROM execution_jobs {index_of_statuses}
+WHERE master_job_id = :master_job_id AND status = 'completed' AND run_config_hash IS NOT NULL
+  AND (creation_time, job_id) < (:before, :before_job)
+ORDER BY creation_time DESC, job_id DESC LIMIT :limit
+
 -- name: list_tables
 SELECT name FROM sqlite_schema
 

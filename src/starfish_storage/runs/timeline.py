@@ -197,7 +197,7 @@ def _bucket(begin: int, groups: list[AttemptsAtTime]) -> TimelineBucket:
     durations = [one for one in groups if one.status in _ENDED_BY_ITSELF]
     return TimelineBucket(
         _moment(begin),
-        dict(counts),
+        dict(sorted(counts.items())),
         _quantile(durations, 0.5),
         _quantile(durations, 0.95),
         sum(one.input_tokens for one in groups),

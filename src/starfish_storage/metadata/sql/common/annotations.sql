@@ -69,12 +69,12 @@ WHERE place = 1
 -- name: count_labels
 SELECT value, count(DISTINCT record_uid)
 FROM annotations WHERE master_job_id = :master_job_id AND kind = 'label' AND withdrawn IS NULL
-GROUP BY value
+GROUP BY value ORDER BY value
 
 -- name: count_other_annotations
 SELECT kind, count(DISTINCT record_uid)
 FROM annotations WHERE master_job_id = :master_job_id AND kind IN ('comment', 'edit') AND withdrawn IS NULL
-GROUP BY kind
+GROUP BY kind ORDER BY kind
 
 -- name: forget_verifications
 DELETE FROM verifications

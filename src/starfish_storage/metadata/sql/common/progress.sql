@@ -31,7 +31,7 @@ WHERE project_id = :project_id AND status = :status
 ORDER BY creation_time, master_job_id LIMIT :limit
 
 -- name: count_runs
-SELECT status, count(*) FROM master_jobs GROUP BY status
+SELECT status, count(*) FROM master_jobs GROUP BY status ORDER BY status
 
 -- name: list_record_spans
 -- When the first and the last record of each status began: both are ends of a range of the index.

@@ -351,7 +351,8 @@ SELECT count(*), coalesce(sum(CASE WHEN worker_id = :worker_id THEN 1 ELSE 0 END
 FROM execution_jobs {index_of_statuses} WHERE master_job_id = :master_job_id AND status = 'running'
 
 -- name: count_inputs
-SELECT status, count(*) FROM execution_jobs {index_of_statuses} WHERE master_job_id = :master_job_id GROUP BY status
+SELECT status, count(*) FROM execution_jobs {index_of_statuses} WHERE master_job_id = :master_job_id
+GROUP BY status ORDER BY status
 
 -- name: has_open_inputs
 -- Whether an input waits for a worker, and whether one has a worker.

@@ -35,6 +35,7 @@ SELECT master_job_id, status, sum(records)::bigint FROM record_counts WHERE mast
 -- end
 )
 GROUP BY master_job_id, status HAVING sum(records) > 0
+ORDER BY master_job_id, status
 
 -- name: lock_workers
 -- Before the inputs that they hold, as whoever takes one for dead does it.

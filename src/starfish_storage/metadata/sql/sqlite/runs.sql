@@ -27,6 +27,7 @@ SELECT master_job_id, status, records FROM record_counts WHERE records > 0 AND m
 :master_job_id
 -- end
 )
+ORDER BY master_job_id, status
 
 -- name: list_ended_inputs
 -- each status

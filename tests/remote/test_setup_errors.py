@@ -27,6 +27,7 @@ from starfish_storage.errors import (
     StoreOpenError,
     StoreVersionError,
 )
+from starfish_storage.maintenance import migrate
 from starfish_storage.metadata.postgres import connecting
 from starfish_storage.metadata.postgres.address import PostgresAddress
 from starfish_storage.metadata.postgres.inspection import PostgresInspection
@@ -104,6 +105,21 @@ async def test_a_user_who_may_not_read_the_tables(
     postgres_server.execute(f'GRANT USAGE ON SCHEMA "{schema_of(postgres_uri)}" TO {user}')
     said = await refused(as_user(postgres_uri, user, PASSWORD), memory_path, StoreOpenError)
     assert "the user may not make or use the schema" in said
+
+
+async def test_a_user_who_may_only_read_is_told_that_nothing_is_to_migrate(
+    postgres_server: PostgresServer, postgres_uri: str, user: str, memory_path: Path
+) -> None:
+    async with opened(postgres_uri, memory_path):
+        pass
+    schema = schema_of(postgres_uri)
+    grants = f'GRANT USAGE ON SCHEMA "{schema}" TO {user}; GRANT SELECT ON ALL TABLES IN SCHEMA "{schema}" TO {user}'
+    postgres_server.execute(grants)
+    assert "which is this release's" in str(migrate(as_user(postgres_uri, user, PASSWORD)))
+    async with opened(postgres_uri, memory_path) as storage:
+        await storage.ledger.begin_drain()
+    with pytest.raises(StoreOpenError, match="the user may not end its drain"):
+        migrate(as_user(postgres_uri, user, PASSWORD))
 
 
 async def test_a_user_for_whom_the_schema_was_made(

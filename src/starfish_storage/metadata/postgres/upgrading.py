@@ -6,6 +6,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import NamedTuple, TypeVar
 
+import asyncpg
+
 from starfish_storage.errors import StoreOpenError
 from starfish_storage.metadata.postgres.address import PostgresAddress
 from starfish_storage.metadata.postgres.connection import PostgresConnection
@@ -48,7 +50,7 @@ def upgrade(address: PostgresAddress, patience: float) -> None:
     Idempotent. Durable. Blocks.
 
     Raises:
-        StoreOpenError: there is no store, or a newer release's; it is as it was.
+        StoreOpenError: there is no store, or a newer release's; or the user may not change it. It is as it was.
         StorageUnavailableError: the server does not answer.
     """
 
@@ -56,9 +58,21 @@ def upgrade(address: PostgresAddress, patience: float) -> None:
         queries = postgres_queries()
         _standing(connection, address)
         migrate(connection, queries, address, upgrade=True)
-        connection.execute(queries["end_drains"])
+        _end_drains(connection, address)
 
     _on_connection(address, patience, work)
+
+
+def _end_drains(connection: PostgresConnection, address: PostgresAddress) -> None:
+    """End what drains there are: nothing is written where there are none, so that who may only read is not refused."""
+    queries = postgres_queries()
+    if connection.execute(queries["list_drains"]).fetchone() is None:
+        return
+    try:
+        connection.execute(queries["end_drains"])
+    except asyncpg.InsufficientPrivilegeError:
+        reason = f"it has format {KNOWN_VERSION}, which is this release's, but the user may not end its drain; migrate"
+        raise StoreOpenError(address.uri, f"{reason} it as a role that may write") from None
 
 
 def _standing(connection: PostgresConnection, address: PostgresAddress) -> StoreStanding:

@@ -21,8 +21,7 @@ from starfish_storage.runs import Action
 
 SQL = files(starfish_storage.metadata).joinpath("sql", "postgres")
 NO_PLAN = frozenset(
-    {"begin", "commit", "rollback", "begin_operation", "end_operation", "undo_operation"}
-    | {"get_synchronous_commit", "commit_to_disk"}
+    {"begin", "commit", "rollback", "begin_operation", "end_operation", "undo_operation"} | {"commit_to_disk"}
 )
 BEFORE_THERE_ARE_TABLES = frozenset({"create_schema"})
 SENT_TOGETHER = frozenset({"begin_known_group", "begin_resting"})  # as text: nothing of it is prepared

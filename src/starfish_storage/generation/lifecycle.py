@@ -163,23 +163,20 @@ async def _carried_on(storage: Storage, state: RunState, worker: RunWorker, agai
     began = time.monotonic()
     preload()
     try:
-        is_over = await _run_and_settle(storage, state, worker, handle_signals=handle_signals)
+        ended = await _run_and_settle(storage, state, worker, handle_signals=handle_signals)
     except (asyncio.CancelledError, KeyboardInterrupt, SystemExit):
         worker.note_stop("was interrupted", again)  # a long traceback follows, and says nothing about the run
         raise
     finally:
         await to_the_end(worker.close())
-    run = await run_of(
-        storage,
-        await storage.ledger.get_run(state.master_job_id) or state,
+    run = ended or await run_of(storage, await storage.ledger.get_run(state.master_job_id) or state)
+    run = replace(
+        run,
         done_before=worker.done_before,
         stop_reason=worker.stopping.reason,
         seconds=time.monotonic() - began,
     )
-    if is_over:
-        if run.status not in FINISHED and not any(run.inputs.get(status) for status in OPEN):
-            # Another worker begins just now, and will find as much done.
-            run = replace(run, status=_final_status(run))
+    if ended is not None:
         await _merge_quietly(storage, run.master_job_id)
     if run.status == "cancelled" and run.stop_reason is not None:
         worker.note_stop(f"stopped ({run.stop_reason})", again)  # a program may show no more than the status
@@ -190,9 +187,9 @@ async def _carried_on(storage: Storage, state: RunState, worker: RunWorker, agai
     return replace(run, kept_before=worker.kept_before)
 
 
-async def _run_and_settle(storage: Storage, state: RunState, worker: RunWorker, *, handle_signals: bool) -> bool:
-    """Return whether nothing of the run was left to do."""
-    is_over = False
+async def _run_and_settle(storage: Storage, state: RunState, worker: RunWorker, *, handle_signals: bool) -> Run | None:
+    """Return how the run has ended; None if something of it was left to do."""
+    ended = None
     run_id = state.master_job_id
     watch = watched if handle_signals else ignored
     with watch(worker.interrupt, worker.stopping.force) as interruption:
@@ -209,13 +206,13 @@ async def _run_and_settle(storage: Storage, state: RunState, worker: RunWorker, 
         if worker.is_store_away:
             await to_the_end(_settle_quietly(storage, run_id, worker.stopping.reason, is_away=True))
         else:
-            is_over = await to_the_end(settle(storage, run_id, worker.stopping.reason))
+            ended = await to_the_end(settle(storage, run_id, worker.stopping.reason))
         interruption.raise_if_any()
-    return is_over
+    return ended
 
 
-async def settle(storage: Storage, id: str, stop_reason: str | None) -> bool:
-    """Store how a run ended, unless somebody is still working on it; return whether nothing was left to do.
+async def settle(storage: Storage, id: str, stop_reason: str | None) -> Run | None:
+    """Store how a run ended, unless somebody is still working on it; return that if nothing was left to do.
 
     Others may do the same at the same time. Whoever stores ``cancelled`` looks again afterwards: another worker may
     have finished the last input in between, and stored the end of the run before.
@@ -223,16 +220,19 @@ async def settle(storage: Storage, id: str, stop_reason: str | None) -> bool:
     ledger = storage.ledger
     while True:
         # The workers before the inputs: a worker that has left has nothing in flight.
-        workers, now = await ledger.list_workers(id), await ledger.now()
+        workers = await ledger.list_workers(id)
+        now = await ledger.now() if workers else utc_now()
         state = await ledger.get_run(id)
         if state is None:
-            return False  # deleted meanwhile
+            return None  # deleted meanwhile
         run = await run_of(storage, state)
         over = state.inputs_complete and not any(run.inputs.get(status) for status in OPEN)
         if over or all(is_dead(worker, now) for worker in workers):
             await _log_end(storage, run, stop_reason, over=over)
-        if over or not await _has_ended(storage, id):
-            return over
+        if over:
+            return replace(run, status=_final_status(run))
+        if not await _has_ended(storage, id):
+            return None
 
 
 async def _merge_quietly(storage: Storage, id: str) -> None:
@@ -274,8 +274,6 @@ async def run_of(
     storage: Storage,
     state: RunState,
     *,
-    done_before: int = 0,
-    stop_reason: str | None = None,
     seconds: float = 0.0,
 ) -> Run:
     """Return how a run stands now."""
@@ -292,8 +290,6 @@ async def run_of(
         output_tokens=state.output_tokens,
         cost=state.cost,
         conversions=await storage.ledger.count_conversions(state.master_job_id),
-        done_before=done_before,
-        stop_reason=stop_reason,
         seconds=seconds,
         store=tuple(store_words(storage, state.master_job_id)),
     )

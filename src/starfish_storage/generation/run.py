@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -117,8 +118,9 @@ async def _generate(
             shown.note(hint)
         return found
     await set_given_priority(storage.ledger, state.master_job_id, options)
-    segment = await storage.ledger.add_segment(state.master_job_id, begun.identity)
-    run = await _identity(storage, state.master_job_id)
+    segment, run = await asyncio.gather(
+        storage.ledger.add_segment(state.master_job_id, begun.identity), _identity(storage, state.master_job_id)
+    )
     worker = RunWorker(storage, state, bound, checks, how, shown, begun.feed, run, segment.number)
     again = how_to_continue(storage, state.master_job_id, bound, by_program=by_program)
     return await carry_on(storage, state, worker, again, handle_signals=options.get("handle_signals", True))

@@ -36,11 +36,12 @@ async def take_in(storage: Storage, master_job_id: str, given: str | os.PathLike
             the results before the damage.
         StorageError: the store does not take it; the spool stays.
     """
-    job = await storage.get_master_job(master_job_id)
+    paths = spools_of(master_job_id) if given is None else [os.fspath(given)]
+    job = await storage.get_master_job(master_job_id) if paths else None
     if job is None:
         return 0
     run, taken = identity(job), 0
-    for path in spools_of(master_job_id) if given is None else [os.fspath(given)]:
+    for path in paths:
         file = await asyncio.to_thread(_opened, path)
         if file is None:
             if given is not None:

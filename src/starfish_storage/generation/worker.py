@@ -107,14 +107,12 @@ class RunWorker:
         self._outbox = Outbox(self._ledger, spending, self._waiting, ResultSpool(run, self._worker.worker_id))
         answers = StoredAnswers(storage, state.master_job_id, options.reuse, options.replay)
         self._settings = self._shared_settings(function, checks, answers)
-        self._loop = asyncio.get_running_loop()
-        self._is_cancelling = self._has_time = False
+        self._loop, self._began = asyncio.get_running_loop(), time.monotonic()
+        self._is_cancelling = self._has_time = self.is_store_away = False
         self._errors: list[BaseException] = []
-        self._began = time.monotonic()
         self._counts = LiveCounts(storage, state.master_job_id)
         self.done_before = self.kept_before = 0
         self.left: Left | None = None
-        self.is_store_away = False
 
     def _shared_settings(self, function: BoundFunction, checks: OutputChecks, answers: StoredAnswers) -> Settings:
         return Settings(
@@ -140,14 +138,14 @@ class RunWorker:
         Raises:
             StorageError: the store failed, or an input is bad.
         """
-        await self._counts.refresh()
+        if self._state.registered:  # of a run that has just been made there is nothing to count
+            await self._counts.refresh()
         self.done_before = self._counts.done
         self._stop_at_cost()
         self._outbox.begin()
         try:
             await self._limiting.begin(self._gate)
             await self._heartbeat.start()
-            await self._sharing.look(self._state)
             self.reporter.begin(self.progress())
             await self._work()
         finally:
@@ -207,8 +205,9 @@ class RunWorker:
     # --- the work -------------------------------------------------------------------------------------------------
 
     async def _work(self) -> None:
-        slots = [self._start(self._slot()) for _ in range(self._claims.idle)]
-        others = [self._start(self._report())]
+        looked = self._start(self._sharing.look(self._state))  # while the first inputs are stored
+        slots = [self._start(self._slot(looked)) for _ in range(self._claims.idle)]
+        others = [looked, self._start(self._report())]
         awaited = slots
         if self._intake.is_needed:
             others.append(self._start(self._intake.store_all()))
@@ -254,7 +253,8 @@ class RunWorker:
                 len(left),
             )
 
-    async def _slot(self) -> None:
+    async def _slot(self, looked: asyncio.Task[None]) -> None:
+        await asyncio.wait((looked,))
         claimed: ClaimedInput | None = None
         while True:
             try:

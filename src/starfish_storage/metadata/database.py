@@ -52,6 +52,10 @@ class Database(Protocol):
         """Hand an operation in and wait until it is durable."""
         ...
 
+    def expect_worker(self) -> None:
+        """Get ready, in the background, to renew the lease of a worker that is just being noted."""
+        ...
+
     async def renew_lease(self, worker_id: str, master_job_id: str, seconds: float) -> Row | None:
         """Renew the lease of a noted worker beside all groups, and return its row; None: it has to be done in one."""
         ...

@@ -78,6 +78,7 @@ class SQLRunLedger(
     ) -> None:
         super().__init__(database, data, codec)
         self._refuse_input = refuse_input
+        self._noted: set[str] = set()  # workers whose leases can be renewed
 
     # --- inputs ---------------------------------------------------------------------------------------------------
 
@@ -168,9 +169,14 @@ class SQLRunLedger(
     async def save_worker(self, worker: Worker, lease: float | None = None) -> Worker:
         """See `InputLedger.save_worker`."""
         row = ledger_rows.worker_row(worker)
-        saved = None if lease is None else await self._database.renew_lease(row.worker_id, row.master_job_id, lease)
+        saved = None
+        if row.worker_id not in self._noted:
+            self._database.expect_worker()
+        elif lease is not None:
+            saved = await self._database.renew_lease(row.worker_id, row.master_job_id, lease)
         if saved is None:
             saved = await self._write(lambda writer: ledger_writer.save_worker(writer, row, lease))
+            self._noted.add(row.worker_id)
         return ledger_rows.worker(saved)
 
     async def list_workers(self, master_job_id: str) -> list[Worker]:
@@ -181,6 +187,7 @@ class SQLRunLedger(
     async def remove_worker(self, worker: Worker, now: datetime, *, died: bool = False) -> int:
         """See `InputLedger.remove_worker`."""
         row, moment = ledger_rows.worker_row(worker), values.timestamp("now", now)
+        self._noted.discard(row.worker_id)
         return await self._write(lambda writer: ledger_writer.remove_worker(writer, row, moment, died=died))
 
     async def release_unowned_inputs(self, master_job_id: str, now: datetime) -> int:

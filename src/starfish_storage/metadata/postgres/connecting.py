@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL: how they are made, and the text that PostgreSQL cannot hold."""
+"""Connections to PostgreSQL: how they are made, and for how long they are waited for."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import asyncpg
 from starfish_storage.errors import StoreOpenError
 from starfish_storage.metadata.migrations import migrated_meanwhile
 from starfish_storage.metadata.postgres.address import PostgresAddress
-from starfish_storage.metadata.postgres.sessions import open_session
+from starfish_storage.metadata.postgres.sessions import escape, open_session
 from starfish_storage.metadata.queries import postgres_queries
 from starfish_storage.telemetry.logs import get_logger
 
@@ -25,9 +25,6 @@ CONNECT_SECONDS = 10.0
 _SHORTEST_TRY = 1.0
 
 _OLDEST_SERVER = 13  # pg_current_xact_id() and pg_xact_status(xid8)
-
-# PostgreSQL's text has no NUL. It is stored as two characters, of which the first marks what is escaped.
-_MARK, _NUL = "\ue000", "\ue0000"
 
 SETTINGS = {
     "application_name": "starfish-storage",
@@ -63,20 +60,6 @@ def silence(patience: float) -> float:
 def seconds_to_connect(patience: float) -> float:
     """Return how long one try to connect may take, so that there is time for another one, in seconds."""
     return min(CONNECT_SECONDS, max(_SHORTEST_TRY, patience / 3))
-
-
-def escape(text: str) -> str:
-    """Return text without NUL characters, from which `unescape` makes the original."""
-    if "\0" not in text and _MARK not in text:
-        return text
-    return text.replace(_MARK, _MARK * 2).replace("\0", _NUL)
-
-
-def unescape(text: str) -> str:
-    """Return the text that was escaped."""
-    if _MARK not in text:
-        return text
-    return _MARK.join(part.replace(_NUL, "\0") for part in text.split(_MARK * 2))
 
 
 async def connect(address: PostgresAddress, seconds: float = CONNECT_SECONDS, **settings: str) -> Any:
@@ -116,16 +99,13 @@ async def prepare(connection: Any, address: PostgresAddress, *, known_version: i
     version = connection.get_server_version()
     if version.major < _OLDEST_SERVER:
         raise StoreOpenError(address.uri, f"PostgreSQL {version.major} is too old; use {_OLDEST_SERVER} or later")
-    await connection.set_type_codec("text", schema="pg_catalog", encoder=escape, decoder=unescape, format="text")
-    # What was acknowledged is on disk. A stronger setting of the server's, which waits for a standby too, stays.
     queries = postgres_queries()
-    if known_version is None:
-        setting = await connection.fetchval(queries["get_synchronous_commit"])
-    else:
-        setting, version = await connection.fetchrow(queries["check_session"])
+    if known_version is not None:
+        version = await connection.fetchval(queries["get_schema_version"])
         if version != str(known_version):
             raise migrated_meanwhile(address.uri, version, known_version)
-    if setting == "off":
+    # What was acknowledged is on disk. A stronger setting of the server's, which waits for a standby too, stays.
+    if connection.may_lose_commits:
         await connection.execute(queries["commit_to_disk"])
 
 

@@ -119,7 +119,10 @@ class PostgresConnection:
         """
         if worker_id.isascii() and len(worker_id) <= _LONGEST_SHOWN:
             self._shown = f"starfish {worker_id} {self.name[-_UNIQUE:]}"
-            self.execute(postgres_queries()["show_name"], (self._shown,))
+            if "'" in self._shown:
+                self.execute(postgres_queries()["show_name"], (self._shown,))
+            else:
+                self.execute_at_once(postgres_queries()["show_name"], (self._shown,))
 
     def execute(self, statements: str, bindings: Row = ()) -> Answer:
         """Run a statement, and return its rows."""

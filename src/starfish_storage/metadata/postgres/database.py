@@ -111,6 +111,11 @@ class PostgresDatabase(Lifecycle):
         puts.put(operation)
         await operation.future
 
+    def expect_worker(self) -> None:
+        """See `Database.expect_worker`."""
+        if self._standing is not None:
+            self._standing.connect()
+
     async def renew_lease(self, worker_id: str, master_job_id: str, seconds: float) -> Row | None:
         """See `Database.renew_lease`."""
         return None if self._standing is None else await self._standing.renew(worker_id, master_job_id, seconds)

@@ -18,6 +18,9 @@ from starfish_storage.metadata.postgres.address import PostgresAddress
 from starfish_storage.metadata.postgres.errors import POOLED_TRANSACTIONS
 from starfish_storage.metadata.queries import postgres_queries
 
+# PostgreSQL's text has no NUL. It is stored as two characters, of which the first marks what is escaped.
+_MARK, _NUL = "\ue000", "\ue0000"
+
 _POOLERS_OWN = "application_name"
 """The one of our settings that a pooler knows."""
 _NOT_SET_LATER = frozenset({_POOLERS_OWN, "options"})
@@ -42,10 +45,12 @@ class _Listening(asyncio.Protocol):
 class ServerSession(asyncpg.Connection):
     """A connection that knows which process of the server it talks to, through a pooler too."""
 
-    __slots__ = ("_listening", "_process")
+    __slots__ = ("_listening", "_process", "may_lose_commits")
 
     _listening: _Listening
     _process: int
+    may_lose_commits: bool
+    """Whether the server acknowledges a commit before it is on disk."""
 
     def listen(self) -> None:
         """Begin to count what arrives."""
@@ -70,6 +75,20 @@ class ServerSession(asyncpg.Connection):
     def is_pooled(self) -> bool:
         """Whether somebody else answers for the server."""
         return super().get_server_pid() != self._process
+
+
+def escape(text: str) -> str:
+    """Return text without NUL characters, from which `unescape` makes the original."""
+    if "\0" not in text and _MARK not in text:
+        return text
+    return text.replace(_MARK, _MARK * 2).replace("\0", _NUL)
+
+
+def unescape(text: str) -> str:
+    """Return the text that was escaped."""
+    if _MARK not in text:
+        return text
+    return _MARK.join(part.replace(_NUL, "\0") for part in text.split(_MARK * 2))
 
 
 async def open_session(address: PostgresAddress, seconds: float, settings: Mapping[str, str], **driver: Any) -> Any:
@@ -103,6 +122,8 @@ async def open_session(address: PostgresAddress, seconds: float, settings: Mappi
     try:
         session.listen()
         parameters.set_up(session._transport)  # noqa: SLF001 (the driver shows it nowhere else)
+        # Before the first statement: it makes the driver give up all that it has prepared.
+        await session.set_type_codec("text", schema="pg_catalog", encoder=escape, decoder=unescape, format="text")
         await asyncio.wait_for(_settle(session, wanted), seconds)  # the server may fall silent at any moment
     except BaseException:
         session.terminate()
@@ -113,11 +134,13 @@ async def open_session(address: PostgresAddress, seconds: float, settings: Mappi
 async def _settle(session: Any, wanted: Mapping[str, str]) -> None:
     """Set what the session lacks, and note whom it talks to."""
     queries = postgres_queries()
-    pid, search_path = await session.fetchrow(queries["look_at_session"])
+    pid, search_path, synchronous_commit = await session.fetchrow(queries["look_at_session"])
     session.set_process(pid)
     if search_path != wanted["search_path"]:
         names = [name for name in wanted if name not in _NOT_SET_LATER]
         await session.fetch(queries["set_settings"], names, [wanted[name] for name in names])
+        *_, synchronous_commit = await session.fetchrow(queries["look_at_session"])
+    session.may_lose_commits = synchronous_commit == "off"
 
 
 async def refuse_pooled_transactions(

@@ -62,6 +62,14 @@ class StandingConnection:
         self._locks: dict[str, int] = {}  # of the runs whose inputs this session waits for
         self._coming_back: asyncio.Task[None] | None = None
 
+    def connect(self) -> None:
+        """Connect in the background: before a run uses up the descriptors, and while it waits for other things."""
+
+        async def nothing(_: Any) -> None:
+            pass
+
+        self._submit(self._use(nothing))
+
     async def renew(self, worker_id: str, master_job_id: str, seconds: float) -> Row | None:
         """Renew a lease from now on, and return the worker's row; None if that has to be done in a group."""
         parameters = (seconds, worker_id, master_job_id, str(KNOWN_VERSION))

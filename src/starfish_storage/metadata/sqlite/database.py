@@ -118,6 +118,9 @@ class Session(Lifecycle):
             raise self._refusal()
         return self._readers
 
+    def expect_worker(self) -> None:
+        """See `Database.expect_worker`. There is nothing to do."""
+
     async def renew_lease(self, worker_id: str, master_job_id: str, seconds: float) -> Row | None:  # noqa: ARG002
         """See `Database.renew_lease`. One process at a time writes, whatever it writes."""
         return None

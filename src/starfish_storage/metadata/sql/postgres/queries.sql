@@ -1,15 +1,11 @@
 -- Named queries of PostgreSQL alone; how they are written is said in ../common/queries.sql.
 -- Many rows come as one array a column, so that one text serves groups of any size.
 
--- name: get_synchronous_commit
-SHOW synchronous_commit
-
--- name: check_session
--- What a session must be asked for once, and whether the store is of this release's version.
-SELECT current_setting('synchronous_commit'), (SELECT value FROM settings WHERE name = 'schema_version')
+-- name: get_schema_version
+SELECT value FROM settings WHERE name = 'schema_version'
 
 -- name: look_at_session
-SELECT pg_backend_pid(), current_setting('search_path')
+SELECT pg_backend_pid(), current_setting('search_path'), current_setting('synchronous_commit')
 
 -- name: set_settings
 SELECT set_config(name, value, false) FROM unnest(:names::text[], :values::text[]) AS settings (name, value)

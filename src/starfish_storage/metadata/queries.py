@@ -66,7 +66,7 @@ class Queries:
         if text is None:
             branch, merge = self.expanded(self._given[name]).partition(_EACH_STATUS)[2].split(_MERGED)
             if self._numbered and statuses > 1:  # PostgreSQL merges branches that are ordered; others it sorts
-                branch = f"({branch} {merge.partition('LIMIT')[0]})"
+                branch = f"({branch} {merge.partition('LIMIT')[0]} {_limit_of_branch(branch, merge, statuses)})"
             assembled = " UNION ALL ".join([branch] * statuses) + " " + merge
             text = self._made[name, statuses] = self._translated(assembled)
         return text
@@ -171,3 +171,18 @@ def postgres_queries() -> Queries:
 def _named(path: str) -> Iterator[tuple[str, str]]:
     parts = _NAME.split((SQL_FILES / path).read_text("utf-8"))
     return zip(parts[1::2], parts[2::2], strict=True)
+
+
+def _limit_of_branch(branch: str, merge: str, statuses: int) -> str:
+    """Return the limit of each status, which needs no more than what is merged; by the numbers of its parameters.
+
+    Without it, PostgreSQL plans each branch for all of its rows: of ten million records, it read and sorted the whole
+    table for each status and page.
+    """
+    if "LIMIT" not in merge:
+        return ""
+    limit = statuses * len(_PARAMETER.findall(_COMMENT.sub("", branch))) + 1
+    if "OFFSET" not in merge:
+        return f"LIMIT ${limit}::bigint"
+    # Without a limit it is the largest there is, to which nothing can be added.
+    return f"LIMIT least(${limit}::bigint + ${limit + 1}::numeric, {2**63 - 1})::bigint"

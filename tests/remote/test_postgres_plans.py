@@ -11,7 +11,8 @@ LISTS = (
     "list_segments", "list_requests", "find_reply_in_store",
     "scan_records", "scan_records_after", "scan_records_back", "scan_records_before",
     "whole_execution_jobs", "whole_execution_jobs_after", "page_of_projects",
-    "page_of_completed_hashes", "list_annotations_of_run", "list_unreviewed",
+    "page_of_completed_hashes", "list_annotations_of_run", "list_unreviewed", "list_records_to_delete",
+    "list_jobs_to_delete",
 )  # fmt: skip
 """Read in the order of an index; those of projects are few, and sorted."""
 
@@ -41,6 +42,7 @@ OVER_AN_INDEX = (
     "list_runs_after", "list_runs_before", "list_runs_of_project_after",
     "list_runs_of_project_before", "list_run_states", "count_records_of_runs", "list_record_spans",
     "count_attempts_over_time", "count_records_over_time", "list_actions", "list_actions_on",
+    "list_some_versioned_records", "list_jobs_without_records", "delete_attempts_of_jobs", "delete_jobs", "lock_jobs",
 )  # fmt: skip
 
 PAGES = (

@@ -131,7 +131,8 @@ def test_no_list_is_left_out() -> None:
         "count_verdicts", "count_ratings", "count_labels", "count_other_annotations",
         "list_drains", "list_working",
         "count_attempts_over_time", "count_records_over_time", "list_record_spans", "list_versions_of_records",
-        "list_some_records", "list_some_versioned_records", "list_some_jobs_without_records", "count_some_rows",
+        "list_records_to_delete", "list_some_versioned_records", "list_jobs_to_delete", "list_jobs_without_records",
+        "count_some_rows",
     }  # fmt: skip
     assert listed - internal | {"page_of_projects", "page_of_completed_hashes"} == LISTS
 

@@ -45,6 +45,7 @@ class WriteOperation:
         drops: the removals of data that it replaces by none, made once its own data is in place.
         numbers: the journal entries of its data, and of these.
         removals: the journal entries, after the first number and up to the second, of what it deletes.
+        took: for how long its group kept others from writing, in seconds; of one that deletes, once it is done.
         shares: though it deletes, other groups may be written meanwhile: it locks the rows that it looks at.
         batch: what `apply` does, as the name of a change and its argument, where an engine can make many at once.
         versions: of the data that was put under keys of their own before, by key.
@@ -67,6 +68,7 @@ class WriteOperation:
     drops: Sequence[DataWrite] = ()
     numbers: Sequence[int] = ()
     removals: tuple[int, int] | None = None
+    took: float = 0.0
     shares: bool = False
     batch: tuple[str, Any] | None = None
     versions: dict[str, str] = field(default_factory=dict[str, str])

@@ -126,9 +126,12 @@ class RowWriter(ABC):
     def delete_records(self, uids: Sequence[str]) -> None:
         """Delete records with their versions, and note the removal of the data that no other record refers to."""
 
+    @abstractmethod
     def delete_jobs_without_records(self, job_ids: Sequence[str]) -> None:
-        """Delete execution jobs, but for one that somebody saves a record of meanwhile."""
-        self.change_each("delete_execution_job", [(job_id,) for job_id in job_ids])
+        """Delete those of some execution jobs that have no record, nor a version of one."""
+
+    def lock_jobs(self, job_ids: Sequence[str]) -> None:  # noqa: B027 (in SQLite one group is written after the other)
+        """Have whoever saves a record of one of these execution jobs wait, before any of their records is locked."""
 
     @abstractmethod
     def recount(self) -> None:

@@ -290,6 +290,7 @@ class PostgresCommit:
         return True
 
     def _run_transaction(self, group: Sequence[WriteOperation], *, alone: bool, together: bool) -> None:
+        begun = time.monotonic()
         for operation in group:
             operation.error = None
         self._begin(group, alone=alone)
@@ -308,6 +309,8 @@ class PostgresCommit:
             raise
         self._in_doubt = None
         self._place.note_commit()
+        for operation in group:
+            operation.took = time.monotonic() - begun
 
     def _begin(self, group: Sequence[WriteOperation], *, alone: bool) -> None:
         versions = {key: version for operation in group for key, version in operation.versions.items()}

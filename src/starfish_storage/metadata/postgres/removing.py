@@ -37,6 +37,7 @@ class RemovingRowWriter(RowWriter):
     def delete_master_job(self, master_job_id: str) -> None:
         """See `RowWriter.delete_master_job`."""
         self.need_store_alone()
+        self.execute("find_rows_by_key")
         self.deletes = True
         key = (master_job_id,)
         job = self.first("get_master_job", key)
@@ -79,6 +80,7 @@ class RemovingRowWriter(RowWriter):
         mixed case, the store has to be taken alone.
         """
         self.deletes = True
+        self.execute("find_rows_by_key")
         given = (list(uids),)
         locked = self.execute("lock_data_of_records", given).fetchall()
         rows = [(uid, key, version, digest) for uid, key, version, digest in locked if key is not None]
@@ -106,9 +108,16 @@ class RemovingRowWriter(RowWriter):
                 self.execute("delete_mixed_case_id", ("record_uid", uid))
 
     def delete_jobs_without_records(self, job_ids: Sequence[str]) -> None:
-        """See `RowWriter.delete_jobs_without_records`."""
+        """See `RowWriter.delete_jobs_without_records`. Those that have got a record before they were locked stay."""
+        self.lock_jobs(job_ids)
+        without = (self.values("list_jobs_without_records", (list(job_ids),)),)
+        self.execute("delete_attempts_of_jobs", without)
+        self.execute("delete_jobs", without)
+
+    def lock_jobs(self, job_ids: Sequence[str]) -> None:
+        """See `RowWriter.lock_jobs`."""
+        self.execute("find_rows_by_key")
         self.execute("lock_jobs", (list(job_ids),))
-        self.execute("delete_jobs_without_records", (list(job_ids),))
 
     def is_borrowed(self, key: str) -> bool:
         """Return whether a record refers to data under another uid than its own."""

@@ -28,7 +28,6 @@ from starfish_storage.metadata.sqlite.connection import (
     BUSY_TIMEOUT_MS,
     Durability,
     check_data_location,
-    keep_undo_in_memory,
     open_for_writing,
     refuse_foreign_database,
     refuse_lost_database,
@@ -36,6 +35,7 @@ from starfish_storage.metadata.sqlite.connection import (
     set_synchronous,
 )
 from starfish_storage.metadata.sqlite.data_in_place import DataInPlace
+from starfish_storage.metadata.sqlite.deletions import Deletions
 from starfish_storage.metadata.sqlite.driver import Connection
 from starfish_storage.metadata.sqlite.errors import translate
 from starfish_storage.metadata.sqlite.identity import claim_remote_data
@@ -121,7 +121,7 @@ class GroupCommit:
         committed: list[WriteOperation] = []
         try:
             if staged:
-                with self._locked():
+                with self._locked(), self._deletions.of(staged):
                     committed = self._commit(staged)
                     self._publish(committed)
         except StorageError as error:
@@ -135,7 +135,8 @@ class GroupCommit:
                 discard(operation)
 
     def checkpoint_if_due(self, hand_in: Callable[[Callable[[], None]], None]) -> None:
-        """Begin to empty the journal if it has grown enough."""
+        """Begin to empty the journal if it has grown enough, and copy what deletions have left in the log."""
+        self._deletions.copy_if_due()
         if self._checkpoint.due:
             self.checkpoint(hand_in)
 
@@ -185,6 +186,7 @@ class GroupCommit:
             set_synchronous(connection, self._durability)
             self._transaction = Transaction(connection, self._queries, self._log, self._path)
             self._packing = Packing(connection, self._queries, self._data)
+            self._deletions = Deletions(connection)
             self._rows = SQLiteRowWriter(connection, self._queries, self._data, self._in_place)
             self._checkpoint = Checkpoint(connection, self._queries, self._data, self._row_log, self.lock, self._path)
             if not self._checkpoint.last_number():  # it may hold all that was ever there
@@ -242,11 +244,8 @@ class GroupCommit:
         """Commit what can be, and return it. A group too large for the disk is tried again one by one."""
         # Where data lies on another machine, to look whether it is there costs more than to make the journal safe.
         overwrites = self._durability == "process" and (self._data.parallel > 1 or self._packing.changes_files(staged))
-        deletes = any(operation.removals is not None for operation in staged)
         self._in_place.begin_group([key for operation in staged for key in operation.refers_to])
         try:
-            if deletes:
-                keep_undo_in_memory(self._connection, "off")
             if overwrites:
                 # Half an overwrite or deletion is a tear: no file may change before the journal is safe.
                 set_synchronous(self._connection, "power")
@@ -268,8 +267,6 @@ class GroupCommit:
         finally:
             if overwrites:
                 set_synchronous(self._connection, self._durability)
-            if deletes:
-                keep_undo_in_memory(self._connection, "on")
         return applied
 
     def _commit_each(self, operations: Sequence[WriteOperation]) -> list[WriteOperation]:

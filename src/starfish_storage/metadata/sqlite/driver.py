@@ -43,6 +43,10 @@ class Connection(Protocol):
         """Run a statement for each of several rows."""
         ...
 
+    def total_changes(self) -> int:
+        """Return how many rows have been changed since it was opened."""
+        ...
+
     def pragma(self, name: str, value: bool | int | str | None = None, /) -> Any:
         """Read or set a pragma."""
         ...

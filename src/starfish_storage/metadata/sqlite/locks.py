@@ -21,7 +21,7 @@ from starfish_storage.keys import SESSION_LOCK_FILE, WRITER_LOCK_FILE
 _FLAGS = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _CLEAN, _UNFINISHED = b"\0", b"\1"
 _SIZE = 8  # bytes of a length
-_LONGEST_PAUSE = 0.02  # between two tries, in seconds
+_LONGEST_PAUSE = 0.01  # between two tries, in seconds; a deletion rests for longer
 _UNKNOWN_BOOT = bytes(16)
 _MARK = _SIZE + len(_UNKNOWN_BOOT)
 

@@ -49,6 +49,11 @@ def delete_records(writer: RowWriter, uids: Sequence[str]) -> None:
     _release_uids(writer, [uid for uid in given - names if fold(uid) != uid])
 
 
+def delete_jobs_without_records(writer: RowWriter, job_ids: Sequence[str]) -> None:
+    """Delete those of some execution jobs that have no record, nor a version of one."""
+    writer.change_each("delete_execution_job", _read(writer, "list_jobs_without_records", job_ids))
+
+
 def _release_uids(writer: RowWriter, uids: Iterable[str]) -> None:
     """Give up the claims of records that are deleted, except where data of that name is left behind."""
     for uid in uids:

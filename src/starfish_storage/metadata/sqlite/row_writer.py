@@ -231,6 +231,10 @@ class SQLiteRowWriter(RowWriter):
         self.removes_data = True
         removing.delete_records(self, uids)
 
+    def delete_jobs_without_records(self, job_ids: Sequence[str]) -> None:
+        """See `RowWriter.delete_jobs_without_records`."""
+        removing.delete_jobs_without_records(self, job_ids)
+
     def recount(self) -> None:
         """Set every count that is kept of records, and of attempts, to what these say."""
         for name in ("recount_records", "recount_stale", "recount_jobs", "recount_totals"):

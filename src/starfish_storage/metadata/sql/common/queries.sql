@@ -57,18 +57,19 @@ ORDER BY creation_time DESC, master_job_id DESC LIMIT :limit OFFSET :offset
 -- name: delete_master_job
 DELETE FROM master_jobs WHERE master_job_id = :master_job_id
 
--- name: list_some_records
-SELECT record_uid FROM records WHERE master_job_id = :master_job_id LIMIT :limit
+-- name: list_records_to_delete
+-- On from where the last part of the deletion ended: in PostgreSQL, what it deleted stays in the index for a while.
+SELECT start_time, record_uid, job_id FROM records
+WHERE master_job_id = :master_job_id AND status = :status AND (start_time, record_uid) < (:start_time, :record_uid)
+ORDER BY start_time DESC, record_uid DESC LIMIT :limit
 
 -- name: list_some_versioned_records
 SELECT record_uid FROM record_versions WHERE master_job_id = :master_job_id LIMIT :limit
 
--- name: list_some_jobs_without_records
-SELECT job_id FROM execution_jobs
-WHERE master_job_id = :master_job_id
-  AND NOT EXISTS (SELECT 1 FROM records WHERE records.job_id = execution_jobs.job_id)
-  AND NOT EXISTS (SELECT 1 FROM record_versions WHERE record_versions.job_id = execution_jobs.job_id)
-LIMIT :limit
+-- name: list_jobs_to_delete
+SELECT creation_time, job_id FROM execution_jobs
+WHERE master_job_id = :master_job_id AND status = :status AND (creation_time, job_id) < (:creation_time, :job_id)
+ORDER BY creation_time DESC, job_id DESC LIMIT :limit
 
 -- name: count_some_rows
 -- What a deletion of master jobs takes with it, up to a number of records and one of execution jobs.

@@ -224,15 +224,27 @@ DELETE FROM record_versions WHERE record_uid = ANY (:uids::text[]) RETURNING out
 -- name: delete_records
 DELETE FROM records WHERE record_uid = ANY (:uids::text[])
 
+-- name: find_rows_by_key
+-- For the rest of the transaction. The server's own statements, for foreign keys, are planned by what is known of the
+-- tables when they are first carried out. Where nearly all records are of one execution job, they would read all records
+-- for every job that is deleted.
+SELECT set_config(name, 'off', true) FROM unnest(ARRAY['enable_seqscan', 'enable_hashjoin', 'enable_mergejoin']) AS name
+
 -- name: lock_jobs
 -- Whoever saves a record of one of them waits.
 SELECT job_id FROM execution_jobs WHERE job_id = ANY (:job_ids::text[]) ORDER BY job_id FOR UPDATE
 
--- name: delete_jobs_without_records
--- Those that have got one before they were locked stay.
-DELETE FROM execution_jobs WHERE job_id = ANY (:job_ids::text[])
+-- name: list_jobs_without_records
+SELECT job_id FROM execution_jobs WHERE job_id = ANY (:job_ids::text[])
   AND NOT EXISTS (SELECT 1 FROM records WHERE records.job_id = execution_jobs.job_id)
   AND NOT EXISTS (SELECT 1 FROM record_versions WHERE record_versions.job_id = execution_jobs.job_id)
+
+-- name: delete_attempts_of_jobs
+-- Before their jobs: deleted along with each of these, they would be counted one by one.
+DELETE FROM attempts WHERE job_id = ANY (:job_ids::text[])
+
+-- name: delete_jobs
+DELETE FROM execution_jobs WHERE job_id = ANY (:job_ids::text[])
 
 -- name: list_borrowed_keys
 SELECT DISTINCT output_ref FROM records WHERE output_ref = ANY (:keys::text[]) AND {borrows_data records}

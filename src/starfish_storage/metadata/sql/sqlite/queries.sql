@@ -53,6 +53,15 @@ ON CONFLICT (key) DO UPDATE SET pack = excluded.pack, start = excluded.start, le
 -- name: delete_packed_data
 DELETE FROM packed_data WHERE key = :key
 
+-- name: list_jobs_without_records
+SELECT job_id FROM execution_jobs WHERE job_id IN (
+-- each row
+:job_id
+-- end
+)
+  AND NOT EXISTS (SELECT 1 FROM records WHERE records.job_id = execution_jobs.job_id)
+  AND NOT EXISTS (SELECT 1 FROM record_versions WHERE record_versions.job_id = execution_jobs.job_id)
+
 -- name: list_packed_data
 SELECT key, pack, start, length FROM packed_data WHERE key IN (
 -- each row

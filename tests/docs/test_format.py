@@ -269,7 +269,10 @@ async def test_another_program_gives_packed_data_a_file_and_the_library_packs_it
 
 
 @pytest.mark.parametrize(("layout", "how"), [("files", "write"), ("packed", "append")])
-async def test_the_library_finishes_what_a_killed_program_left(tmp_path: Path, layout: Layout, how: str):
+async def test_the_library_finishes_what_a_killed_program_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: Layout, how: str
+):
+    monkeypatch.setattr("starfish_storage.metadata.writer._IDLE_SECONDS", 60)  # by itself, it would finish it sooner
     async with LocalStorage(tmp_path.as_uri(), layout=layout) as storage:
         await fill(storage)
         (tmp_path / "data/packs").mkdir(0o700, exist_ok=True)

@@ -17,7 +17,7 @@ import pytest
 from durability import processes
 from generation.runs import NEVER, RUN, Calls, attempts, data, numbers, open_store, sound, start, statuses
 from starfish_storage import InvalidInputError
-from starfish_storage.generation import Context, Progress, cancel, lease, lifecycle, progress, resume
+from starfish_storage.generation import Context, Progress, Run, cancel, lease, lifecycle, progress, resume
 from starfish_storage.generation.lease import is_dead
 from starfish_storage.interface import Storage
 from starfish_storage.testing.samples import at
@@ -104,10 +104,10 @@ async def test_a_run_is_over_for_who_ends_it_though_another_begins(
 ) -> None:
     settle = lifecycle.settle
 
-    async def settle_while_another_begins(opened: Storage, id: str, stop_reason: str | None) -> bool:
-        is_over = await settle(opened, id, stop_reason)
+    async def settle_while_another_begins(opened: Storage, id: str, stop_reason: str | None) -> Run | None:
+        ended = await settle(opened, id, stop_reason)
         await opened.update_master_job_status(id, "running", at(0))
-        return is_over
+        return ended
 
     monkeypatch.setattr(lifecycle, "settle", settle_while_another_begins)
     done = await start(storage, Calls())

@@ -35,6 +35,7 @@ QUIET = {
 }
 
 
+@pytest.mark.slow  # half a minute of two processors; test_cluster.py has the same run without Ray
 @pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="no Ray: it comes with `make .venv/cluster`")
 async def test_tasks_of_a_ray_cluster_share_a_run_and_one_of_them_is_killed(postgres_uri: str, tmp_path: Path):
     with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp") as session:  # short: the paths of sockets are

@@ -14,7 +14,9 @@ from migrations.stores import ASSETS as MIGRATIONS
 
 HERE = Path(__file__).parent
 FROZEN = HERE / "assets"
-FROZEN_OR_REAL = pytest.mark.parametrize("made", ["frozen", "real"])
+REAL = pytest.param("real", marks=pytest.mark.slow)
+"""The tools are pinned: what they write changes with their versions, which is when `make test-slow` is run."""
+FROZEN_OR_REAL = pytest.mark.parametrize("made", ["frozen", REAL])
 
 _TOOLS = Path(sys.prefix) / "foreign"
 _MORE_TOOLS = Path(sys.prefix) / "foreign-tools"

@@ -126,7 +126,9 @@ async def test_samples_of_lm_evaluation_harness(storage: LocalStorage, stores_of
     await assert_again_adds_nothing(storage, file, report.master_job_ids)
 
 
-@pytest.mark.parametrize(("made", "name"), [("frozen", "llm"), ("frozen", "llm-0.27"), ("real", "llm")])
+@pytest.mark.parametrize(
+    ("made", "name"), [("frozen", "llm"), ("frozen", "llm-0.27"), pytest.param("real", "llm", marks=pytest.mark.slow)]
+)
 async def test_logs_of_llm(storage: LocalStorage, stores_of: Stores, made: str, name: str):
     source = stores_of(name, made) / "logs.db"
     before = source.read_bytes()

@@ -38,6 +38,11 @@ INSERT INTO records (
     record_uid, job_id, master_job_id, status, output_ref, start_time, end_time, last_update_time)
 SELECT $1, $3, master_job_id, status, $4, start_time, end_time, last_update_time FROM records WHERE record_uid = $2
 """
+_SAVE_MANY_LIKE = """
+INSERT INTO records (record_uid, job_id, master_job_id, status, start_time, end_time, last_update_time)
+SELECT 'like ' || number, job_id, master_job_id, status, start_time, end_time, last_update_time
+FROM records, generate_series(1, 5000) AS number WHERE record_uid = $1
+"""
 _KINDS = ("files", "packed", "postgres, directory", "postgres, s3")
 
 
@@ -214,6 +219,27 @@ async def test_postgres_keeps_an_execution_job_that_gets_a_record_meanwhile(plac
             deleted.result()
             deleter.commit()
         assert await storage.get_record_metadata("own") is not None
+
+
+@pytest.mark.parametrize("place", ["postgres, directory"], indirect=True)
+async def test_postgres_does_not_read_all_records_for_a_job_that_goes(place: tuple[str, str]) -> None:
+    """Nearly all records are of one job, and the server knows it: by itself, it would, for the foreign key."""
+    uri, data = place[0], Path(path_of_file_uri(place[1]))
+    empty = [f"empty-{number}" for number in range(3)]
+    async with open_storage(*place) as storage:
+        await storage.save_record(_late("late"), {})
+        for job_id in empty:
+            await storage.log_execution_job_start(
+                GenerationJob(job_id=job_id, master_job_id=runs.LOGGED, run_config={})
+            )
+    with Transaction(uri, data) as filler:
+        filler.execute(_SAVE_MANY_LIKE, "late")
+        filler.execute("DELETE FROM records WHERE record_uid NOT LIKE 'like %'")  # as late in a deletion
+        filler.commit()
+        filler.execute("ANALYZE records")
+    with Transaction(uri, data) as deleter:
+        deleter.make(lambda rows: rows.delete_jobs_without_records(empty))
+        assert deleter.reads_of_all("records") == 0
 
 
 def _late(uid: str) -> Record:

@@ -77,6 +77,11 @@ class Transaction:
         """Return, in its thread, whether anybody waits for what it has locked."""
         return self._ask("SELECT count(*) > 0 FROM pg_stat_activity WHERE $1 = ANY (pg_blocking_pids(pid))", self.pid)
 
+    def reads_of_all(self, table: str) -> int:
+        """Return how many times it has read a table from end to end."""
+        question = "SELECT seq_scan FROM pg_stat_xact_user_tables WHERE relid = $1::regclass"
+        return self.make(lambda _: next(iter(self._connection.execute(question, (table,))))[0])
+
     def execute(self, statement: str, *parameters: Any) -> None:
         """Run a statement that is none of the library's."""
         self.make(lambda _: self._connection.execute(statement, parameters))

@@ -175,6 +175,34 @@ async def test_a_part_goes_on_where_the_last_one_ended(place: tuple[str, str], m
         assert later[0] > earlier[0] or later[1:] < earlier[1:]
 
 
+@pytest.mark.usefixtures("bit_by_bit")
+@pytest.mark.parametrize("place", ["files", "postgres, directory"], indirect=True)
+async def test_what_is_saved_behind_a_deletion_goes_too(
+    place: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is newer than what the walk has come to, which the walk does not see."""
+    delete_part, found = deleting.Deleting._delete_part, list[int]()
+    late = [Record(record_uid=f"l{n}", job_id="late", master_job_id=runs.ENDED, status="completed") for n in range(3)]
+    async with open_storage(place[0], place[1] or None) as storage, open_storage(place[0], place[1] or None) as other:
+
+        async def saving(self: deleting.Deleting, *given: Any) -> Any:
+            if len(found) == 4:
+                await other.log_execution_job_start(
+                    GenerationJob(job_id="late", master_job_id=runs.ENDED, run_config={})
+                )
+                await other.save_records((one, {"late": True}) for one in late)
+            part = await delete_part(self, *given)
+            found.append(part[1])
+            return part
+
+        monkeypatch.setattr(deleting.Deleting, "_delete_part", saving)
+        await storage.delete_master_job(runs.ENDED)
+        assert found[found.index(0) + 1 :] == [1, 1, 1, 0, 0]  # another walk found them, and one more nothing
+        assert [await other.get_record_metadata(one.record_uid) for one in late] == [None] * 3
+        assert await other.get_execution_job("late") is None
+    assert [one for one in verify(place[0], place[1] or None).findings if one.kind != "pack_tail"] == []
+
+
 @pytest.mark.parametrize("place", ["postgres, directory"], indirect=True)
 async def test_postgres_lets_others_write_during_a_part(
     place: tuple[str, str], monkeypatch: pytest.MonkeyPatch

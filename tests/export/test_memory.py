@@ -87,7 +87,7 @@ async def said(program: str, *words: str) -> Sequence[int]:
 @pytest.mark.parametrize(
     ("number", "size", "limit", "forms"),
     [
-        (6_000, 15_000, 240, ("a.jsonl", "dataset")),
+        (6_000, 15_000, 300, ("a.jsonl", "dataset")),
         pytest.param(100_000, 1_500, 300, FORMS, marks=pytest.mark.slow),
         pytest.param(1_000_000, 1_500, 400, FORMS, marks=pytest.mark.slow),
     ],

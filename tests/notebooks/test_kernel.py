@@ -77,7 +77,8 @@ async def test_run_interrupt_resume_and_look(kernel: Kernel) -> None:
         ("second", "sync.generate(plain, inputs, store='store', master_job_id='second', **how)"),
     ):
         text, _ = await kernel.execute(f"interrupts = True; called = []\nrun = {call}")
-        assert "waiting for 1 call in flight; interrupt the kernel again to cancel it" in text.splitlines()
+        if named == "first":  # a plain function, in its thread, may have returned before the interruption is seen
+            assert "waiting for 1 call in flight; interrupt the kernel again to cancel it" in text.splitlines()
         assert text.splitlines()[-2:] == [
             f"run '{named}' was interrupted: 3 of 8 inputs are done; run the cell again to continue",
             "KeyboardInterrupt",

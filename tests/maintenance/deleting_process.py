@@ -20,7 +20,7 @@ def kill_at(number: int, how: str) -> None:
     """Have this process killed at a part."""
     delete_part, parts = deleting.Deleting._delete_part, 0
 
-    async def killing(*given: Any) -> tuple[int, float]:
+    async def killing(*given: Any) -> Any:
         nonlocal parts
         parts += 1
         if parts == number:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from starfish_storage.errors import InvalidUriError, StoreOpenError
+from starfish_storage.errors import InvalidUriError, StoreOpenError, install_command
 from starfish_storage.interface import AskedLayout, Layout, Storage
 from starfish_storage.metadata.sqlite.connection import Durability
 from starfish_storage.storage.local import LocalStorage
@@ -76,6 +76,6 @@ def postgres_storage() -> type[PostgresStorage]:
     try:
         from starfish_storage.storage.postgres import PostgresStorage
     except ImportError as error:
-        reason = "it needs asyncpg, which is not installed: pip install 'starfish-storage[postgres]'"
+        reason = f"it needs asyncpg, which is not installed: {install_command('postgres')}"
         raise StoreOpenError("postgresql://", reason) from error
     return PostgresStorage

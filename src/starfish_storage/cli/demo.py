@@ -13,7 +13,7 @@ from starfish_storage.cli.options import example
 from starfish_storage.cli.output import is_terminal, say
 from starfish_storage.cli.place import Place
 from starfish_storage.demo import gsm8k_run
-from starfish_storage.errors import InvalidInputError
+from starfish_storage.errors import InvalidInputError, install_command
 from starfish_storage.uri import path_of_file_uri
 
 _OF_VIEWER = ("starlette", "uvicorn", "jinja2")
@@ -43,7 +43,7 @@ def demo_command(context: click.Context, store: str | None, no_view: bool) -> No
     if no_view or not is_terminal():
         return
     if not all(map(find_spec, _OF_VIEWER)):
-        say("To look at it in a browser, install the extra 'viewer': pip install 'starfish-storage[viewer]'")
+        say(f"To look at it in a browser, install the extra 'viewer': {install_command('viewer')}")
         return
     from starfish_storage.cli.view import view_command
 

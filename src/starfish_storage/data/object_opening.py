@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from starfish_storage.data.object_credentials import credentials_of
 from starfish_storage.data.object_errors import is_panic
-from starfish_storage.errors import StoreOpenError
+from starfish_storage.errors import StoreOpenError, install_command
 from starfish_storage.uri import ObjectUri
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def open_store(place: ObjectUri) -> ObjectStore:
     try:
         from obstore.store import MemoryStore, from_url
     except ImportError as error:
-        reason = "object stores need obstore, which is not installed: pip install 'starfish-storage[s3]'"
+        reason = f"object stores need obstore, which is not installed: {install_command('s3')}"
         raise StoreOpenError(str(place), reason) from error
     if place.scheme == "memory":
         return _in_memory.setdefault(place.bucket, MemoryStore())

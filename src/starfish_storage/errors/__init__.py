@@ -37,6 +37,7 @@ from starfish_storage.errors.calls import (
     StorageClosedError,
     StorageStateError,
 )
+from starfish_storage.errors.installing import install_command
 from starfish_storage.errors.root import StorageError
 from starfish_storage.errors.stores import (
     DataLostError,
@@ -104,6 +105,7 @@ __all__ = [
     "UnsupportedSystemError",
     "UnsupportedVersionError",
     "UntrustedCodeError",
+    "install_command",
     "shorten",
 ]
 

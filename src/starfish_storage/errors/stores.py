@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from starfish_storage.errors.calls import DataNotFoundError
+from starfish_storage.errors.installing import install_command
 from starfish_storage.errors.root import StorageError
 from starfish_storage.wording import SEE_DAMAGE, outcome, shorten
 
@@ -114,7 +115,7 @@ class MissingExtraError(StorageError):
     code: ClassVar[str] = "missing_extra"
 
     def __init__(self, what: str, module: str, extra: str) -> None:
-        super().__init__(f"{what} need {module}, which is not installed: pip install 'starfish-storage[{extra}]'.")
+        super().__init__(f"{what} need {module}, which is not installed: {install_command(extra)}.")
         self.module = module
         self.extra = extra
 

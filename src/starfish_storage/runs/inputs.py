@@ -209,7 +209,8 @@ class ErrorGroup:
     """Failures of one kind in a run.
 
     Attributes:
-        kind: class of the exception; ``"refused output"`` for stored outputs that failed a check.
+        kind: class of the exception; ``"refused output"`` for stored outputs that failed a check; ``"unknown"`` where
+            none was noted, as of runs that were written without `generate`.
         inputs: how many inputs, or outputs, failed in this way.
         example: the message of one of them.
         job_id: the execution job of that one.

@@ -13,6 +13,8 @@ from starfish_storage.integrations.starfish.framework import Framework, load_fra
 from starfish_storage.integrations.starfish.model_calls import record_calls
 from starfish_storage.integrations.starfish.opening import Opening
 from starfish_storage.integrations.starfish.patches import Patches, defined
+from starfish_storage.interface import Layout
+from starfish_storage.metadata.sqlite.connection import Durability
 from starfish_storage.uri import as_uri
 
 _lock = threading.Lock()
@@ -25,7 +27,9 @@ def install(
     project: str = "starfish",
     trust_stored_code: bool = False,
     data_uri: str | os.PathLike[str] | None = None,
-    **how: Any,
+    layout: Layout | None = None,
+    durability: Durability = "power",
+    redact_secrets: bool = True,
 ) -> None:
     """Let the factories of Starfish (`starfish-core`) store through this library, from now on, in this process.
 
@@ -43,8 +47,9 @@ def install(
         trust_stored_code: load the functions of runs also from a store that others can write to, or that lies on a
             server or in a bucket. To load a function is to run it: whoever can write there can run code as this user.
         data_uri: where the data lies, such as ``"s3://bucket/prefix"``; None: beside the metadata.
-        how: ``layout``, ``durability`` and ``redact_secrets``, as for `open_storage`; but a new local store is one of
-            files, unless ``layout="packed"`` is given.
+        layout: ``"files"`` or ``"packed"``, of a new store; None: files for a local one, packs for another.
+        durability: as for `open_storage`.
+        redact_secrets: as for `open_storage`.
 
     Raises:
         MissingExtraError: Starfish is not installed.
@@ -54,7 +59,8 @@ def install(
     """
     framework = load_framework()
     uri = as_uri(framework.constants.LOCAL_STORAGE_URI if storage_uri is None else storage_uri)
-    opening = Opening(uri, None if data_uri is None else as_uri(data_uri), how, project, trust_stored_code)
+    options = {"layout": layout, "durability": durability, "redact_secrets": redact_secrets}
+    opening = Opening(uri, None if data_uri is None else as_uri(data_uri), options, project, trust_stored_code)
     opening.open(opening.uri, None)  # refuses what it cannot use; nothing is made before it is set up
     with _lock:
         _patches.undo()

@@ -8,6 +8,7 @@ import importlib.util
 from collections.abc import Callable
 from typing import Any
 
+from starfish_storage.errors import install_command
 from starfish_storage.http.clients import record
 from starfish_storage.integrations.starfish.patches import Patches, defined
 from starfish_storage.telemetry.logs import get_logger
@@ -24,7 +25,7 @@ _MAKERS = (
 def record_calls(patches: Patches) -> None:
     """Let the clients record that LiteLLM makes from now on; nothing, where what knows the prices is not installed."""
     if importlib.util.find_spec("genai_prices") is None or importlib.util.find_spec("litellm") is None:
-        logger.info("calls of models are not recorded: pip install 'starfish-storage[starfish]'")
+        logger.info("calls of models are not recorded: %s", install_command("starfish"))
         return
     for module, owner_name, name in _MAKERS:
         owner = getattr(importlib.import_module(module), owner_name, None)

@@ -27,7 +27,7 @@ from starfish_storage.runs import (
     Usage,
     output_record_uid,
 )
-from starfish_storage.testing.samples import JOB, MASTER_JOB, an_execution_job, at
+from starfish_storage.testing.samples import JOB, MASTER_JOB, a_record, an_execution_job, at
 from starfish_storage.testing.store import StoreUnderTest
 from starfish_storage.testing.suites.run_samples import (
     a_worker,
@@ -237,6 +237,23 @@ class RunTests(StorageSuite):
         failures = await ledger.find_failures([record.record_uid for record in records] + ["nowhere"])
         assert Counter(failures.values()) == {group.kind: group.inputs for group in groups}
         assert failures[output_record_uid(held[0].job_id, 0)] == "A"
+
+    async def test_errors_of_jobs_without_attempts_are_of_an_unknown_kind(self, storage: Storage) -> None:
+        """As those of the published API, and of Starfish, are. An output that was refused does not count twice."""
+        ledger = await start(storage, 1)
+        for name in ("broken", "refused"):
+            await storage.log_execution_job_start(an_execution_job(name, attempted_generations=3))
+            await storage.log_execution_job_end(name, "failed", {}, at(40), at(41), f"{name} it was")
+        ref = await storage.save_record_data("of-refused", MASTER_JOB, "refused", {"a": 1})
+        failed = {"status": "failed", "error_message": "unfit"}
+        await storage.log_record_metadata(a_record("of-refused", "refused", output_ref=ref, **failed))
+        await storage.log_record_metadata(a_record("of-broken", "broken", output_ref=None, **failed))
+        assert await ledger.list_errors(MASTER_JOB) == [
+            ErrorGroup("refused output", 1, "unfit", "refused"),
+            ErrorGroup("unknown", 1, "broken it was", "broken"),
+        ]
+        kinds = await ledger.find_failures(["of-refused", "of-broken"])
+        assert kinds == {"of-refused": "refused output", "of-broken": "unknown"}
 
     async def test_records_are_searched_by_their_error(self, storage: Storage) -> None:
         """Whatever the case of ASCII letters; by status and in pages."""

@@ -87,7 +87,7 @@ SELECT records.record_uid,
        CASE WHEN records.output_ref IS NULL THEN COALESCE(attempts.error_type, 'unknown') ELSE 'refused output' END
 FROM records JOIN execution_jobs AS job ON job.job_id = records.job_id
 LEFT JOIN attempts ON attempts.job_id = job.job_id AND attempts.number = job.attempted_generations
-WHERE records.status = 'failed' AND (records.output_ref IS NOT NULL OR (job.status = 'failed' AND attempts.status <> 'completed'))
+WHERE records.status = 'failed' AND (records.output_ref IS NOT NULL OR (job.status = 'failed' AND COALESCE(attempts.status, '') <> 'completed'))
   AND records.record_uid IN (
 -- each row
 :record_uid

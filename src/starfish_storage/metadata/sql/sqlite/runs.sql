@@ -63,11 +63,16 @@ LIMIT 1
 
 -- name: list_errors
 -- Of inputs that failed, by what the last attempt raised, and of outputs that were refused.
+-- Jobs of the published API, and of Starfish, have no attempts: their kind is unknown, and what was refused counts once.
 -- Beside a single min(), SQLite takes the other columns from the row that has it.
 SELECT coalesce(attempts.error_type, 'unknown'), count(*), job.error_message, min(job.job_id)
 FROM execution_jobs AS job
-JOIN attempts ON attempts.job_id = job.job_id AND attempts.number = job.attempted_generations
-WHERE job.master_job_id = :master_job_id AND job.status = 'failed' AND attempts.status <> 'completed'
+LEFT JOIN attempts ON attempts.job_id = job.job_id AND attempts.number = job.attempted_generations
+WHERE job.master_job_id = :master_job_id AND job.status = 'failed'
+  AND CASE WHEN attempts.status IS NULL
+           THEN NOT EXISTS (SELECT 1 FROM records WHERE records.job_id = job.job_id
+                            AND records.status = 'failed' AND records.output_ref IS NOT NULL)
+           ELSE attempts.status <> 'completed' END
 GROUP BY 1
 UNION ALL
 SELECT 'refused output', count(*), error_message, min(job_id) FROM records

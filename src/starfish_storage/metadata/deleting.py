@@ -21,7 +21,7 @@ _MOST_AT_ONCE = 512
 """Rows of records, or of execution jobs, in a part, at most. Execution jobs take their attempts and steps with them."""
 _FIRST = 64
 """The same of the first part, when how long one takes is not known; and of any at least: a commit takes time, too."""
-_PART_SECONDS = 0.03
+_PART_SECONDS = 0.02
 """How long a part should take, with its commit: in SQLite, others wait for it; in PostgreSQL, those in this process."""
 _REST = 0.015
 """Seconds between two parts: a process that waits for SQLite's writer lock looks for it every 10 ms."""

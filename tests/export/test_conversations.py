@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import datasets
 import pyarrow.parquet
 import pytest
 
@@ -25,6 +24,13 @@ SAID = {"role": "user", "content": "Well?"}
 TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}
 CALL = {"id": "c1", "type": "function", "function": {"name": "look", "arguments": '{"q":1}'}}
 SDK = {"refusal": None, "audio": None, "function_call": None, "annotations": []}
+
+
+def loaded(dataset: Path, cache: Path) -> dict[str, Any]:
+    """Return the splits that `datasets` finds; imported here, since it takes a second of every worker's."""
+    import datasets
+
+    return dict(datasets.load_dataset(str(dataset), cache_dir=str(cache)))
 
 
 def a_chat(number: int) -> dict[str, Any]:
@@ -96,7 +102,7 @@ async def test_each_shape_is_the_same_in_each_container(storage: LocalStorage, t
     assert f"a conversation in the shape `{shape}`" in (tmp_path / "dataset" / "README.md").read_text("utf-8")
     metadata = pyarrow.parquet.read_schema(tmp_path / "out.parquet").metadata
     assert metadata[b"starfish_storage.shape"].decode() == f'"{shape}"'
-    (split,) = datasets.load_dataset(str(tmp_path / "dataset"), cache_dir=str(tmp_path / "cache")).values()
+    (split,) = loaded(tmp_path / "dataset", tmp_path / "cache").values()
     assert [without_nulls(row) for row in split] == wanted
 
 
@@ -106,7 +112,7 @@ async def test_arguments_are_never_filled_up(storage: LocalStorage, tmp_path: Pa
     report = await export(storage, tmp_path / "dataset", form, **ONE)
     texts = {conflict.path for conflict in report.conflicts}
     assert texts == {"$.messages[].tool_calls[].function.arguments", "$.tools"}
-    (split,) = datasets.load_dataset(str(tmp_path / "dataset"), cache_dir=str(tmp_path / "cache")).values()
+    (split,) = loaded(tmp_path / "dataset", tmp_path / "cache").values()
     called = [messages[1]["tool_calls"] for messages in split["messages"]]
     assert [calls and calls[0]["function"]["arguments"] for calls in called] == [
         None,
@@ -126,7 +132,7 @@ async def test_conversations_are_divided_as_their_container_is(
     divided: dict[str, Any] = {"splits": {"train": 0.75, "test": 0.25}, "group_by": "question", "container": container}
     form = form_named("openai", "out", messages=(("user", "question"), ("assistant", "question")), **divided)
     report = await export(storage, tmp_path / "out", form, **ONE)
-    found = datasets.load_dataset(str(tmp_path / "out"), cache_dir=str(tmp_path / "cache"))
+    found = loaded(tmp_path / "out", tmp_path / "cache")
     assert set(found) == {"train", "test"}
     assert {name: split.num_rows for name, split in found.items()} == report.splits.records  # type: ignore[union-attr]
     assert 40 == sum(split.num_rows for split in found.values()) > found["test"].num_rows > 0

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import datasets
 import duckdb
 import pandas as pd
 import polars as pl
@@ -41,6 +40,8 @@ HOSTILE = [
 
 def seen_by_all(path: Path) -> dict[str, list[str]]:
     """Return the column ``text`` as each reader of JSON Lines has it."""
+    import datasets  # which takes a second, of each worker if it stood above
+
     named = str(path)
     return {
         "datasets": datasets.load_dataset("json", data_files=named, split="train", cache_dir=f"{named}.cache")["text"][

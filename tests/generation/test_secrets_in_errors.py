@@ -14,7 +14,6 @@ from typing import Any
 import asyncpg
 import httpx
 import obstore.store
-import openai
 import pytest
 
 from cli.calling import call
@@ -63,6 +62,8 @@ class Client:
 
 
 async def ask_openai(provider: str) -> None:
+    import openai  # which takes a second, of each worker if it stood above
+
     async with openai.AsyncOpenAI(api_key=KEY, base_url=provider, max_retries=0) as client:
         await client.chat.completions.create(model="m", messages=[{"role": "user", "content": "?"}])
 

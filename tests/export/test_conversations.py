@@ -30,7 +30,7 @@ def loaded(dataset: Path, cache: Path) -> dict[str, Any]:
     """Return the splits that `datasets` finds; imported here, since it takes a second of every worker's."""
     import datasets
 
-    return dict(datasets.load_dataset(str(dataset), cache_dir=str(cache)))
+    return {str(name): split for name, split in datasets.load_dataset(str(dataset), cache_dir=str(cache)).items()}
 
 
 def a_chat(number: int) -> dict[str, Any]:

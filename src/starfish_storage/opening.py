@@ -9,7 +9,7 @@ from starfish_storage.errors import InvalidUriError, StoreOpenError, install_com
 from starfish_storage.interface import AskedLayout, Layout, Storage
 from starfish_storage.metadata.sqlite.connection import Durability
 from starfish_storage.storage.local import LocalStorage
-from starfish_storage.uri import FILE_SCHEME, POSTGRES_SCHEMES, as_uri, without_password
+from starfish_storage.uri import FILE_SCHEME, POSTGRES_SCHEMES, WHERE_STORES_LIE, as_uri, without_password
 
 if TYPE_CHECKING:
     from starfish_storage.storage.postgres import PostgresStorage
@@ -51,12 +51,10 @@ def open_storage(
     place, data_place = as_uri(uri), None if data_uri is None else as_uri(data_uri)
     asked: AskedLayout = layout or "packed if new"
     if place.startswith(POSTGRES_SCHEMES):
-        return postgres_storage()(place, data_place, redact_secrets=redact_secrets, read_only=read_only, layout=asked)
+        made = postgres_storage(place)
+        return made(place, data_place, redact_secrets=redact_secrets, read_only=read_only, layout=asked)
     if not place.startswith(FILE_SCHEME):
-        raise InvalidUriError(
-            without_password(place),
-            "write 'file:///data/store', or 'postgresql://user@host/database?schema=my_store'",
-        )
+        raise InvalidUriError(without_password(place), WHERE_STORES_LIE)
     return LocalStorage(
         place,
         data_place,
@@ -67,8 +65,11 @@ def open_storage(
     )
 
 
-def postgres_storage() -> type[PostgresStorage]:
+def postgres_storage(uri: str = "postgresql://") -> type[PostgresStorage]:
     """Return the class of storages in PostgreSQL; its driver is an extra, and is imported for those who ask for it.
+
+    Args:
+        uri: the storage that somebody wants to open, for the message.
 
     Raises:
         StoreOpenError: the driver is not installed.
@@ -77,5 +78,5 @@ def postgres_storage() -> type[PostgresStorage]:
         from starfish_storage.storage.postgres import PostgresStorage
     except ImportError as error:
         reason = f"it needs asyncpg, which is not installed: {install_command('postgres')}"
-        raise StoreOpenError("postgresql://", reason) from error
+        raise StoreOpenError(without_password(uri), reason) from error
     return PostgresStorage

@@ -15,6 +15,10 @@ Given = TypeVar("Given")
 
 FILE_SCHEME = "file://"
 POSTGRES_SCHEMES = ("postgresql://", "postgres://")
+WHERE_STORES_LIE = (
+    "write 'file:///data/store'; rows may also lie at 'postgresql://user@host/database', and data at "
+    "'s3://bucket/prefix'"
+)
 
 _BEGINS_AS_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _BEGINS_ALMOST_AS_URI = re.compile(r"[^/]*:/|(?:file|postgres|postgresql|s3|s3a|gs|az|azure|abfss?):", re.IGNORECASE)
@@ -89,7 +93,7 @@ def path_of_file_uri(uri: object) -> str:
     if not isinstance(uri, str):
         raise InvalidUriError(uri, "it must be a string such as 'file:///data/store'")
     if not uri.startswith(FILE_SCHEME):
-        raise InvalidUriError(uri, "local storage takes a 'file://' URI, such as 'file:///data/store'")
+        raise InvalidUriError(uri, WHERE_STORES_LIE)
     raw = uri[len(FILE_SCHEME) :]
     if not raw:
         raise InvalidUriError(uri, "it has no path; write 'file:///data/store', with three slashes")

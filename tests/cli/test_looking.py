@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from cli.calling import call, call_json, rows
+from cli.calling import call, call_json, in_a_terminal, rows
 from cli.stores import DESERTED, ENDED, LOGGED
-from starfish_storage import GenerationJob, GenerationMasterJob, Project, Record
+from starfish_storage import GenerationJob, GenerationMasterJob, Project, Record, sync
 from starfish_storage.cli.output import show_json, show_text
 from starfish_storage.runs import ErrorGroup, RunState, Step, StepTotal
 
@@ -63,10 +63,10 @@ def test_runs_of_a_project_or_in_a_status(words: list[str], expected: list[str])
 def test_what_is_left_out_is_told():
     ended = call("runs", "--limit", "2", "--json")
     assert [job["master_job_id"] for job in json.loads(ended.out)] == [DESERTED, LOGGED]
-    assert ended.err == "There are more than 2 runs; --limit 0 shows all.\n"
+    assert ended.err == "There are more than 2; --limit 0 shows all.\n"
     ended = call("records", ENDED, "--limit", "2", "--offset", "1")
     assert len(rows(ended.out)) == 2
-    assert ended.err == "There are more than 2 records; --limit 0 shows all, --offset 3 the next.\n"
+    assert ended.err == "There are more than 2; --limit 0 shows all, --offset 3 the next.\n"
 
 
 @pytest.mark.parametrize("words", [("runs", "--limit"), ("records", ENDED, "--limit"), ("records", ENDED, "--offset")])
@@ -130,10 +130,32 @@ def test_errors():
     assert row["example"] in {f"{country}: \\x1b[31mno answer\\u202e" for country in ("Atlantis", "Utopia")}
 
 
+def hostile(text: str) -> dict[str, str]:
+    return {"answer": f"{text}\x1b[31m\u202e"}
+
+
+def test_nothing_in_the_data_of_a_record_steers_the_terminal(tmp_path: Path):
+    store = tmp_path / "store"
+    run = sync.generate(hostile, ["Why?"], store=store, project="p", progress="quiet")
+    with sync.open_storage(store) as storage:
+        (record,) = storage.iter_records(run.master_job_id)
+    _, shown = in_a_terminal("--store", str(store), "record", record.record_uid, directory=tmp_path, NO_COLOR="1")
+    assert r"Why?\u001b[31m\u202e" in shown
+    assert "\u202e" not in shown
+
+
 def test_no_failures_are_told():
     ended = call("errors", LOGGED)
     assert (rows(ended.out), ended.err) == ([], "No failures.\n")
     assert call_json("errors", LOGGED) == []
+
+
+def test_that_nothing_was_found_is_told():
+    ended = call("records", ENDED, "--where", "country=Nowhere")
+    assert (rows(ended.out), ended.err) == ([], "No such records.\n")
+    assert call_json("records", ENDED, "--where", "country=Nowhere") == []
+    ended = call("search", "nothinglikethis")
+    assert (rows(ended.out), ended.err) == ([], "No record holds that.\n")
 
 
 def test_the_wrong_command_for_an_id_names_what_it_looked_for():

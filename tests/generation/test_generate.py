@@ -228,7 +228,7 @@ async def test_a_run_that_is_deleted_while_it_is_under_way_ends(storage: Storage
     await calls.until(2)
     await storage.delete_master_job(RUN)
     calls.release.set()
-    with pytest.raises(NotFoundError):
+    with pytest.raises(NotFoundError, match=f"run '{RUN}'.*it was deleted while it was under way"):
         await running
     assert await storage.get_master_job(RUN) is None
 

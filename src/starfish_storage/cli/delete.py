@@ -97,7 +97,7 @@ def delete_command(place: Place, id: str, dry_run: bool, yes: bool, as_json: boo
 
 def _ask(doomed: _Doomed) -> None:
     if not sys.stdin.isatty():
-        raise click.UsageError(f"This deletes {doomed} Run it again with --yes, or with --dry-run to see more.")
+        raise click.UsageError(f"This would delete {doomed} Run it again with --yes.")
     click.confirm(f"Delete {doomed} It cannot be undone. Go on?", abort=True, err=True)
 
 

@@ -115,7 +115,7 @@ async def is_there(place: Place) -> bool:
     """
     if place.is_local:
         return _has_database(place)
-    return await postgres_storage()(place.uri, place.data_uri).exists(_REACH_SECONDS)
+    return await postgres_storage(place.uri)(place.uri, place.data_uri).exists(_REACH_SECONDS)
 
 
 def _has_database(place: Place) -> bool:

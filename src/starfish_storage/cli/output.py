@@ -61,9 +61,10 @@ def show_data(value: object) -> None:
     if not is_terminal():
         show_json(value)
         return
-    from rich.json import JSON
+    from rich.highlighter import JSONHighlighter
 
-    console().print(JSON(_json_text(value, indent=2), indent=2, ensure_ascii=False), soft_wrap=True)
+    # Not `rich.json.JSON`, which reads the text and writes it anew, without the escapes of what would steer a terminal.
+    console().print(JSONHighlighter()(_json_text(value, indent=2)), soft_wrap=True)
 
 
 class Listing(Generic[Item]):

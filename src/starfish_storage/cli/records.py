@@ -29,7 +29,6 @@ from starfish_storage.filtering import Condition, Sample, filter_records
 from starfish_storage.interface import ScannedRecord, Storage
 from starfish_storage.models import Record
 from starfish_storage.statuses import RECORD_STATUSES
-from starfish_storage.wording import number_of
 
 RECORD_COLUMNS = (Column("record"), Column("status"), Column("ended", optional=True), Column("error", whole=False))
 
@@ -52,10 +51,7 @@ def records_command(place: Place, run: str, limit: int, as_json: bool, **wanted:
     """List the records of a run, newest first; of a sample, in the order in which they were drawn."""
     offset: int = wanted["offset"]
     if asyncio.run(_list(place, run, wanted, limit, as_json=as_json)):
-        say(
-            f"There are more than {number_of(limit, 'record')}; --limit 0 shows all, "
-            f"--offset {offset + limit} the next."
-        )
+        say(f"There are more than {limit:,}; --limit 0 shows all, --offset {offset + limit} the next.")
 
 
 async def _list(place: Place, run: str, wanted: Mapping[str, Any], limit: int, *, as_json: bool) -> bool:
@@ -71,6 +67,8 @@ async def _list(place: Place, run: str, wanted: Mapping[str, Any], limit: int, *
             number += 1
         else:
             listing.end()
+            if not number and not as_json:
+                say("No such records.")
             return False
         listing.end()
         return True

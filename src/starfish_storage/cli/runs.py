@@ -17,7 +17,6 @@ from starfish_storage.cli.run_view import show_runs
 from starfish_storage.errors import NotFoundError
 from starfish_storage.interface import ListedRun
 from starfish_storage.statuses import MASTER_JOB_STATUSES
-from starfish_storage.wording import number_of
 
 
 @click.command("runs", epilog=example("runs --project gsm8k --status running"))
@@ -36,7 +35,7 @@ def runs_command(place: Place, project: str | None, status: tuple[str, ...], lim
         words = ("drain", "--end") if run is None else ("drain", run, "--end")
         say(f"No input {what} is claimed since {on_one_line(since)}. End that with: {place.command(*words)}")
     if len(runs) > len(shown):
-        say(f"There are more than {number_of(limit, 'run')}; --limit 0 shows all.")
+        say(f"There are more than {limit:,}; --limit 0 shows all.")
 
 
 async def _runs(

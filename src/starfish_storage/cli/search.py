@@ -97,6 +97,8 @@ def _show(page: SearchPage, *, as_json: bool) -> None:
     for hit in page.hits:
         listing.add(hit)
     listing.end()
+    if not page.hits:
+        say("No record holds that.")
     if page.remaining:
         say(f"{number_of(page.remaining, 'record')} could not be searched yet.")
     if page.has_more:

@@ -165,3 +165,12 @@ class Claims:
 def run_deleted(master_job_id: str) -> NotFoundError:
     """Return the error of a run that somebody deleted while its workers were at work."""
     return NotFoundError("run", master_job_id, "it was deleted while it was under way")
+
+
+def told(error: BaseException, master_job_id: str) -> BaseException:
+    """Return the error that a worker ends with: an input, or an attempt, goes with its run, and never without it."""
+    if not isinstance(error, NotFoundError) or error.kind not in ("execution job", "attempt"):
+        return error
+    deleted = run_deleted(master_job_id)
+    deleted.__cause__ = error
+    return deleted

@@ -220,6 +220,7 @@ def _max_failures(value: object) -> None:
             return
     elif value is None:
         return
+    given = repr(value) if isinstance(value, int | float) else shorten(value)
     raise InvalidInputError(
-        f"max_failures must be a number of inputs, a share of them such as 0.1, or infinity, not {shorten(value)}."
+        f"max_failures must be a whole number of inputs, a share of them such as 0.1, or infinity, not {given}."
     )

@@ -128,7 +128,8 @@ async def state_of(storage: Storage, job: GenerationMasterJob) -> RunState:
                 f"resume_from_checkpoint({run_id!r}), after starfish_storage.integrations.starfish.install(STORE)."
             )
         raise InvalidInputError(
-            f"master job {run_id!r} was not started by generate(), so it cannot be resumed; use another id."
+            f"master job {run_id!r} was not started by generate(), so it has no inputs to resume, retry or cancel; use "
+            "another id to start a run."
         )
     return state
 

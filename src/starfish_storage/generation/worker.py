@@ -12,7 +12,7 @@ from starfish_storage.errors import NotFoundError, StorageError
 from starfish_storage.generation.ahead import Ahead
 from starfish_storage.generation.attempt import Attempts, Settings
 from starfish_storage.generation.calling import BoundFunction
-from starfish_storage.generation.claiming import Claims, run_deleted
+from starfish_storage.generation.claiming import Claims, run_deleted, told
 from starfish_storage.generation.failures import FAILING, Failures
 from starfish_storage.generation.gate import Gate
 from starfish_storage.generation.held import Left
@@ -239,7 +239,7 @@ class RunWorker:
         except BaseException as error:
             if isinstance(error, GeneratorExit) and not self._loop.is_running():
                 raise  # nobody waits any longer
-            self._fail(error)
+            self._fail(told(error, self.master_job_id))
 
     async def _cancel(self, tasks: Iterable[asyncio.Task[Any]]) -> None:
         """Cancel tasks and wait for them, but not for ever: a function may ignore it."""

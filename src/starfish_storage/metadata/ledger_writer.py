@@ -23,7 +23,7 @@ from starfish_storage.metadata.row import Row
 from starfish_storage.metadata.row_writer import RowWriter
 from starfish_storage.runs import WAITS_FOR_STORE, Attempt, Budget, Usage
 
-NEW_RUN = "start it with start_run first"
+NEW_RUN = "generate() did not start it; start_run() of the ledger makes a master job a run"
 """What to do about a run that does not exist."""
 
 

@@ -74,7 +74,8 @@ class PostgresStorage(HybridStorage):
         if data_storage_uri_override is None:
             raise InvalidUriError(
                 address.uri,
-                "PostgreSQL keeps rows only; pass data_uri= for the data: 's3://bucket/prefix', or a shared directory",
+                "PostgreSQL keeps rows only; data_uri= (--data-uri) says where the data lies: 's3://bucket/prefix', "
+                "or a shared directory",
             )
         seconds = allowed_seconds(patience)
         data = data_handler(data_storage_uri_override, seconds)
